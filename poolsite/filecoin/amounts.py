@@ -1,0 +1,95 @@
+"""Token amounts: whole numbers of attoFIL, their bytes inside CBOR structures and their text for people.
+
+Source: filecoin-project/go-state-types big/int.go (Int.Bytes, FromBytes); lotus chain/types/fil.go (FIL).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NewType
+
+AttoFil = NewType("AttoFil", int)
+"""10^-18 FIL; may be negative in state, never in a message's value."""
+
+BIG_INT_MAX_SERIALIZED_LEN: Final = 128
+"""Longest encoding in bytes, sign byte included."""
+
+FIL: Final = 10**18
+"""attoFIL in one FIL."""
+
+TOTAL_FILECOIN: Final = AttoFil(2_000_000_000 * FIL)
+"""All FIL that will ever exist; no message may carry more.  Source: lotus buildconstants TotalFilecoin."""
+
+_UNITS: Final = {"fil": 18, "": 18, "attofil": 0, "afil": 0, "nanofil": 9, "microfil": 12, "millifil": 15}
+_AMOUNT_TEXT: Final = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?\s*([A-Za-z]*)", re.ASCII)
+_UNIT_STEPS: Final = ((18, "FIL"), (15, "milliFIL"), (12, "microFIL"), (9, "nanoFIL"))
+
+
+class BadAmount(ValueError):
+    """Bytes or text that are not an amount."""
+
+
+ZERO: Final = AttoFil(0)
+"""Nothing."""
+
+
+def amount_to_bytes(amount: int) -> bytes:
+    """Encode: zero is empty; otherwise a sign byte (0 plus, 1 minus), then the magnitude, big-endian."""
+    if amount == 0:
+        return b""
+    magnitude = abs(amount).to_bytes((amount.bit_length() + 7) // 8, "big")
+    return (b"\x01" if amount < 0 else b"\x00") + magnitude
+
+
+def amount_from_bytes(data: bytes) -> AttoFil:
+    """Decode.  Raises BadAmount on a foreign sign byte or on more than 128 bytes."""
+    if not data:
+        return AttoFil(0)
+    if len(data) > BIG_INT_MAX_SERIALIZED_LEN or data[0] > 1:
+        raise BadAmount(f"not an amount: {data[:8].hex()}")
+    magnitude = int.from_bytes(data[1:], "big")
+    return AttoFil(-magnitude if data[0] else magnitude)
+
+
+def amount_parse(text: str) -> AttoFil:
+    """Read the JSON form, a decimal string of attoFIL.  Raises BadAmount."""
+    digits = text[1:] if text[:1] == "-" else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 400:
+        raise BadAmount(f"not a decimal number: {text[:40]!r}")
+    return AttoFil(int(text))
+
+
+def fil_parse(text: str) -> AttoFil:
+    """Read an amount as people write it: `1.5`, `1.5 FIL`, `20 nanoFIL`, `3 attoFIL`.
+
+    Raises BadAmount on other text, and on more digits than the unit has.
+    """
+    match = _AMOUNT_TEXT.fullmatch(text.strip())
+    if match is None or len(text) > 100:
+        raise BadAmount(f"failed to parse {text[:40]!r} as an amount of FIL")
+    sign, whole, fraction, unit = match.groups(default="")
+    decimals = _UNITS.get(unit.lower())
+    if decimals is None:
+        raise BadAmount(f"unrecognized suffix: {unit!r}")
+    fraction = fraction.rstrip("0")
+    if len(fraction) > decimals:
+        raise BadAmount(f"{text.strip()!r} is finer than one attoFIL")
+    amount = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0") or "0")
+    return AttoFil(-amount if sign == "-" else amount)
+
+
+def fil_format(amount: int, *, unit: str = " FIL") -> str:
+    """Write an amount exactly, in FIL, without trailing zeros: 1500000000000000000 is `1.5 FIL`."""
+    whole, rest = divmod(abs(amount), FIL)
+    text = f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
+    return ("-" if amount < 0 else "") + text + unit
+
+
+def fil_format_short(amount: int) -> str:
+    """Write an amount for a table cell: four digits after the point in the largest fitting unit."""
+    for decimals, name in _UNIT_STEPS:
+        if abs(amount) >= 10**decimals:
+            scaled = (abs(amount) * 10_000) // 10**decimals
+            text = f"{scaled // 10_000}.{scaled % 10_000:04d}".rstrip("0").rstrip(".")
+            return ("-" if amount < 0 else "") + f"{text} {name}"
+    return "0 FIL" if amount == 0 else f"{amount} attoFIL"

@@ -1,0 +1,45 @@
+"""Chain epochs: the numbered time slots in which at most one tipset exists.
+
+Source: filecoin-project/go-state-types abi/chain.go (ChainEpoch), builtin/shared.go (QuantSpec).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NewType
+
+ChainEpoch = NewType("ChainEpoch", int)
+"""Number of an epoch; genesis is 0, negative numbers only appear in arithmetic."""
+
+EPOCH_UNDEFINED: Final = ChainEpoch(-1)
+"""Stands for "no epoch" in state, for example MinerInfo.WorkerChangeEpoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """A grid of epochs: offset plus multiples of unit."""
+
+    unit: int
+    """Distance of the grid's points in epochs, above 0."""
+    offset: int
+    """Any epoch on the grid."""
+
+    def up(self, epoch: int) -> ChainEpoch:
+        """The first point of the grid at or after `epoch`.  Source: builtin/shared.go QuantizeUp."""
+        offset = self.offset % self.unit
+        return ChainEpoch(-((offset - epoch) // self.unit) * self.unit + offset)
+
+    def down(self, epoch: int) -> ChainEpoch:
+        """The last point of the grid at or before `epoch`."""
+        offset = self.offset % self.unit
+        return ChainEpoch((epoch - offset) // self.unit * self.unit + offset)
+
+
+def quantize_up(epoch: int, unit: int, offset: int) -> ChainEpoch:
+    """The first epoch of the grid `offset` + n x `unit` at or after `epoch`."""
+    return Quantization(unit=unit, offset=offset).up(epoch)
+
+
+def lookback(epoch: int, distance: int) -> ChainEpoch:
+    """The epoch `distance` before `epoch`; young chains stop at genesis."""
+    return ChainEpoch(max(epoch - distance, 0))
