@@ -1,0 +1,62 @@
+"""Why an account, a token or a grant was refused."""
+
+from __future__ import annotations
+
+from apps.core.errors import BadValue, Conflict, DomainError, NotFound
+
+
+class TokenRefused(DomainError):
+    """The text is no token of ours, or one that is no longer good."""
+
+    code = "token_refused"
+
+
+class TenantUnknown(NotFound):
+    """No tenant has this name."""
+
+    code = "tenant_unknown"
+
+    def __init__(self, name: str, *, field: str = "name") -> None:
+        super().__init__(f"there is no tenant {name!r}", field=field)
+
+
+class TenantNameTaken(Conflict):
+    """A tenant of this name exists."""
+
+    code = "tenant_name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the tenant {name!r} exists already", field="name")
+
+
+class PersonNameTaken(Conflict):
+    """A person of this name exists."""
+
+    code = "username_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the person {name!r} exists already", field="username")
+
+
+class BadPerm(BadValue):
+    """Not one of the four levels."""
+
+    code = "bad_perm"
+
+    def __init__(self, perm: str) -> None:
+        super().__init__(f"{perm!r} is not one of read, write, sign, admin", field="perm")
+
+
+class BadGrant(BadValue):
+    """The address cannot be given to a tenant, e.g. an ID address as a signer."""
+
+    code = "bad_grant"
+
+
+class WeakPassword(BadValue):
+    """The password does not keep the rules of the settings."""
+
+    code = "weak_password"
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__(" ".join(reasons), field="password")

@@ -1,0 +1,153 @@
+"""Tenants, their people and tokens, what they own on the chain, and the audit log.
+
+Source: ipfs-force-community/sophon-auth storage/models.go for what its clients see of these rows.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.utils import timezone
+
+from apps.core.fields import AddressField
+from apps.users.states import Perm, Role
+
+
+class Tenant(models.Model):
+    """An account of the pool: owns miners, signers, people, tokens and messages."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True)
+    name = models.CharField(max_length=50, unique=True)
+    """The `name` claim of the tenant's tokens and the account that signers serve."""
+    comment = models.CharField(max_length=255, blank=True)
+    enabled = models.BooleanField(default=True)
+    """A disabled tenant's people and tokens are refused everywhere; its rows stay."""
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its people and tokens are let in."""
+        return self.enabled and self.deleted_at is None
+
+
+class User(AbstractUser):
+    """A person who logs in; what the person may do follows from the role and the tenant."""
+
+    tenant = models.ForeignKey(Tenant, null=True, blank=True, on_delete=models.PROTECT, related_name="people")
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.TENANT)
+    must_change_password = models.BooleanField(default=False)
+    """True while the password is the one that the console made up."""
+
+
+class Token(models.Model):
+    """A program's key: the text is a JWT that only its holder has; we keep its SHA-256."""
+
+    uuid = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="tokens")
+    name = models.CharField(max_length=100)
+    """What the holder is called on pages and in the audit log."""
+    perm = models.CharField(max_length=8, choices=Perm.choices)
+    scopes = models.JSONField(default=list, blank=True)
+    """Parts of the machine interface that it is limited to, e.g. `["signer"]`; empty: no limit."""
+    ext = models.CharField(max_length=255, blank=True)
+    """The `ext` claim, free text of sophon-auth."""
+    is_operator = models.BooleanField(default=False)
+    """Sees the rows of every tenant."""
+    digest = models.CharField(max_length=64, unique=True)
+    """SHA-256 of the whole text, hex."""
+    hint = models.CharField(max_length=8)
+    """The last characters of the text, to tell tokens apart on a page."""
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    last_used_from = models.CharField(max_length=64, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.tenant.name}/{self.name}"
+
+
+class MinerGrant(models.Model):
+    """A miner actor belongs to one tenant."""
+
+    actor_id = models.BigIntegerField(unique=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="miner_grants")
+    open_mining = models.BooleanField(default=True)
+    """Whether the pool makes blocks for it."""
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"f0{self.actor_id}"
+
+
+class SignerGrant(models.Model):
+    """A tenant may have messages signed for this address; an address may serve several tenants."""
+
+    address = AddressField()
+    """Of a key (protocol 1, 3 or 4)."""
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="signer_grants")
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["address", "tenant"], name="one_grant_per_address_and_tenant")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address} of {self.tenant.name}"
+
+
+class AccountApproval(models.Model):
+    """The tenant `account` agrees that the signers of `signer_tenant` serve it.
+
+    A signer names the accounts that it supports; without this row (or the same tenant) it is refused,
+    since otherwise any signer could get its addresses registered under a stranger's name.
+    """
+
+    signer_tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="serves")
+    account = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="served_by")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["signer_tenant", "account"], name="one_approval_per_pair_of_tenants"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.signer_tenant.name} serves {self.account.name}"
+
+
+class AuditEntry(models.Model):
+    """Who did what, when and from where; each row holds the hash of the one before it."""
+
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=200)
+    """Person, token or process, as `Principal.actor` says."""
+    tenant = models.ForeignKey(Tenant, null=True, on_delete=models.PROTECT, related_name="+")
+    source = models.CharField(max_length=64, blank=True)
+    """Network address of the caller, where there is one."""
+    action = models.CharField(max_length=64)
+    target = models.CharField(max_length=200)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    previous_hash = models.CharField(max_length=64, blank=True)
+    entry_hash = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action} {self.target}"

@@ -1,0 +1,156 @@
+"""Reading accounts: who a token or a person is, what a tenant owns."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q, QuerySet
+
+from apps.users.errors import TenantUnknown, TokenRefused
+from apps.users.models import AccountApproval, MinerGrant, SignerGrant, Tenant, Token, User
+from apps.users.principals import Principal
+from apps.users.states import ROLE_PERMS, Role, perms_up_to
+from poolsite.filecoin.address import address_format, address_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from poolsite.filecoin.address import Address
+
+USE_NOTED_EVERY: Final = timedelta(minutes=1)
+"""How exact a token's last use is; a write per request would cost more than it tells."""
+
+
+def token_digest(token: str) -> str:
+    """Give what we keep of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def principal_by_token(token: str, *, now: datetime, source: str = "") -> Principal:
+    """Tell who holds this token.
+
+    Raises TokenRefused if it is unknown, revoked or expired, or if its tenant is disabled.
+    """
+    row = token_by_text(token)
+    if row is None:
+        raise TokenRefused("this token is not registered here")
+    return principal_of_token(row, now=now, source=source)
+
+
+def token_by_text(token: str) -> Token | None:
+    """Find the row of a token, good or not."""
+    return Token.objects.select_related("tenant").filter(digest=token_digest(token)).first()
+
+
+def principal_of_token(row: Token, *, now: datetime, source: str = "") -> Principal:
+    """Check a token's row and turn it into who holds it.  Raises TokenRefused."""
+    if row.revoked_at is not None:
+        raise TokenRefused("this token was revoked")
+    if row.expires_at is not None and row.expires_at <= now:
+        raise TokenRefused("this token has expired")
+    if not row.tenant.is_open:
+        raise TokenRefused("this token's account is disabled")
+    return Principal(
+        tenant_id=row.tenant_id,
+        tenant_name=row.tenant.name,
+        is_operator=row.is_operator,
+        perm=row.perm,
+        scopes=tuple(row.scopes),
+        actor=f"token {row.tenant.name}/{row.name}",
+        token_id=str(row.uuid),
+        source=source,
+    )
+
+
+def principal_of(user: User, *, source: str = "") -> Principal:
+    """Tell who a person is to the pool; a person without a tenant who is no operator sees nothing.
+
+    Raises TokenRefused if the person's tenant is disabled.
+    """
+    if user.tenant is not None and not user.tenant.is_open:
+        raise TokenRefused("this account is disabled")
+    is_operator = user.role == Role.OPERATOR
+    return Principal(
+        tenant_id=user.tenant_id,
+        tenant_name=user.tenant.name if user.tenant is not None else "",
+        is_operator=is_operator,
+        perm=ROLE_PERMS.get(user.role, ""),
+        actor=user.get_username(),
+        source=source,
+    )
+
+
+def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
+    """Give the tenants that this caller may know of."""
+    tenants = Tenant.objects.filter(deleted_at=None).order_by("name")
+    return tenants if viewer.is_operator else tenants.filter(pk=viewer.own_id)
+
+
+def tokens_visible(viewer: Principal) -> QuerySet[Token]:
+    """Give the tokens that this caller may know of, those never above its own level."""
+    tokens = Token.objects.select_related("tenant").order_by("created_at")
+    if viewer.is_operator:
+        return tokens
+    return tokens.filter(tenant_id=viewer.own_id, perm__in=perms_up_to(viewer.perm), is_operator=False)
+
+
+def people_visible(viewer: Principal) -> QuerySet[User]:
+    """Give the people that this caller may know of."""
+    people = User.objects.select_related("tenant").order_by("username")
+    return people if viewer.is_operator else people.filter(tenant_id=viewer.own_id)
+
+
+def tenant_by_name(name: str) -> Tenant:
+    """Find a tenant that was not deleted.  Raises TenantUnknown."""
+    tenant = Tenant.objects.filter(name=name, deleted_at=None).first()
+    if tenant is None:
+        raise TenantUnknown(name)
+    return tenant
+
+
+def address_canonical(address: Address | str) -> str:
+    """Write an address as the rows keep it: with `f`, whatever prefix it came with.  Raises BadAddress."""
+    return address_format(address_parse(address) if isinstance(address, str) else address, prefix="f")
+
+
+def signer_granted(*, tenant_id: int, address: Address | str) -> bool:
+    """Tell whether this tenant may have messages signed for this address."""
+    key = address_canonical(address)
+    return SignerGrant.objects.filter(tenant_id=tenant_id, address=key, deleted_at=None).exists()
+
+
+def signers_of(viewer: Principal) -> QuerySet[SignerGrant]:
+    """Give the signer grants that this caller may know of."""
+    grants = SignerGrant.objects.select_related("tenant").filter(deleted_at=None).order_by("created_at", "pk")
+    return grants if viewer.is_operator else grants.filter(tenant_id=viewer.own_id)
+
+
+def miners_of(viewer: Principal) -> QuerySet[MinerGrant]:
+    """Give the miner grants that this caller may know of."""
+    grants = MinerGrant.objects.select_related("tenant").filter(deleted_at=None).order_by("created_at", "pk")
+    return grants if viewer.is_operator else grants.filter(tenant_id=viewer.own_id)
+
+
+def miner_granted(*, tenant_id: int, actor_id: int) -> bool:
+    """Tell whether this miner belongs to this tenant."""
+    return MinerGrant.objects.filter(tenant_id=tenant_id, actor_id=actor_id, deleted_at=None).exists()
+
+
+def accounts_missing(names: Collection[str]) -> list[str]:
+    """Give those of `names` that are no tenant, or a disabled one, in the order asked."""
+    open_names = set(
+        Tenant.objects.filter(name__in=names, enabled=True, deleted_at=None).values_list("name", flat=True)
+    )
+    return [name for name in names if name not in open_names]
+
+
+def accounts_refused(*, signer_tenant_id: int, names: Collection[str]) -> list[str]:
+    """Give those of `names` that have not agreed to be served by the signers of this tenant."""
+    agreed = Q(pk=signer_tenant_id) | Q(
+        pk__in=AccountApproval.objects.filter(signer_tenant_id=signer_tenant_id).values("account_id")
+    )
+    known = set(Tenant.objects.filter(agreed, name__in=names).values_list("name", flat=True))
+    return [name for name in names if name not in known]

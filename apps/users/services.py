@@ -1,0 +1,232 @@
+"""Writing accounts: tenants, people, tokens, grants and the audit log."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, transaction
+
+from apps.core import clock
+from apps.users.errors import BadGrant, BadPerm, PersonNameTaken, TenantNameTaken, WeakPassword
+from apps.users.models import AccountApproval, AuditEntry, MinerGrant, SignerGrant, Tenant, Token, User
+from apps.users.selectors import USE_NOTED_EVERY, address_canonical, token_digest
+from apps.users.states import PERMS, Role
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.jwt import Claims, claims_encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+    from poolsite.filecoin.address import Address
+
+SECRET_BYTES: Final = 32
+"""Every token has a secret of its own; it is forgotten once the text is made."""
+SIGNER_PROTOCOLS: Final = (1, 3, 4)
+"""Address protocols that are keys: secp256k1, BLS, delegated."""
+AUDIT_LOCK: Final = 0x706F6F6C
+"""Advisory lock under which the chain of audit entries grows, one at a time."""
+
+
+@transaction.atomic
+def tenant_create(*, name: str, comment: str = "", enabled: bool = True) -> Tenant:
+    """Make a tenant; a deleted one of this name comes back empty-handed.  Raises TenantNameTaken."""
+    old = Tenant.objects.select_for_update().filter(name=name).first()
+    if old is not None and old.deleted_at is None:
+        raise TenantNameTaken(name)
+    tenant = old if old is not None else Tenant(name=name)
+    tenant.comment, tenant.enabled, tenant.deleted_at = comment, enabled, None
+    try:
+        with transaction.atomic():
+            tenant.save()
+    except IntegrityError:  # somebody else made it between our look and our write
+        raise TenantNameTaken(name) from None
+    return tenant
+
+
+@transaction.atomic
+def tenant_update(*, tenant: Tenant, comment: str | None = None, enabled: bool | None = None) -> Tenant:
+    """Change what is given; a disabled tenant's tokens are refused from the next request on."""
+    row = Tenant.objects.select_for_update().get(pk=tenant.pk)
+    row.comment = row.comment if comment is None else comment
+    row.enabled = row.enabled if enabled is None else enabled
+    row.save()
+    return row
+
+
+@transaction.atomic
+def user_create(
+    *, username: str, password: str, tenant: Tenant | None, role: str = Role.TENANT, must_change: bool = False
+) -> User:
+    """Make a person who can log in.  Raises PersonNameTaken, WeakPassword."""
+    if User.objects.filter(username=username).exists():
+        raise PersonNameTaken(username)
+    person = User(username=username, tenant=tenant, role=role, must_change_password=must_change)
+    password_check(password, person)
+    person.set_password(password)
+    person.save()
+    return person
+
+
+@transaction.atomic
+def user_set_password(*, user: User, password: str, must_change: bool = False) -> None:
+    """Give a person another password.  Raises WeakPassword."""
+    password_check(password, user)
+    user.set_password(password)
+    user.must_change_password = must_change
+    user.save(update_fields=["password", "must_change_password"])
+
+
+def password_check(password: str, user: User) -> None:
+    """Hold a password against the rules of the settings.  Raises WeakPassword."""
+    try:
+        validate_password(password, user)
+    except ValidationError as exc:
+        raise WeakPassword(exc.messages) from None
+
+
+@transaction.atomic
+def token_issue(
+    *,
+    tenant: Tenant,
+    name: str,
+    perm: str,
+    scopes: Sequence[str] = (),
+    expires_at: datetime | None = None,
+    is_operator: bool = False,
+    ext: str = "",
+) -> str:
+    """Make a token and give its text, which nobody can read again.  Raises BadPerm.
+
+    The text is a JWT with the claims of sophon-auth (`name` is the tenant's), signed with a secret
+    that is thrown away: a token is good because its row is there.
+    """
+    if perm not in PERMS:
+        raise BadPerm(perm)
+    secret = secrets.token_bytes(SECRET_BYTES)
+    text = claims_encode(Claims(name=tenant.name, perm=perm, ext=ext), secret=secret)
+    token_record(
+        text, tenant=tenant, name=name, perm=perm, scopes=scopes, expires_at=expires_at,
+        is_operator=is_operator, ext=ext,
+    )  # fmt: skip
+    return text
+
+
+def token_record(text: str, *, tenant: Tenant, perm: str, **data: Any) -> Token:
+    """Keep the row of a token whose text exists: made here, or brought from another server."""
+    data["scopes"] = list(data.get("scopes") or ())
+    return Token.objects.create(tenant=tenant, perm=perm, digest=token_digest(text), hint=text[-8:], **data)
+
+
+def token_revoke(token: Token) -> None:
+    """Make a token worthless from the next request on; its open sockets are closed by their process."""
+    Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=clock.now())
+
+
+def token_recover(token: Token) -> None:
+    """Take a revocation back."""
+    Token.objects.filter(pk=token.pk).update(revoked_at=None)
+
+
+def token_used(token: Token, *, now: datetime, source: str) -> None:
+    """Note a use, at most once in `USE_NOTED_EVERY`."""
+    if token.last_used_at is None or now - token.last_used_at >= USE_NOTED_EVERY:
+        Token.objects.filter(pk=token.pk).update(last_used_at=now, last_used_from=source[:64])
+
+
+@transaction.atomic
+def miner_grant(*, tenant: Tenant, actor_id: int, open_mining: bool = True) -> bool:
+    """Give a miner to a tenant, taking it from any other.  True if nobody had it."""
+    grant = MinerGrant.objects.select_for_update().filter(actor_id=actor_id).first()
+    if grant is None:
+        MinerGrant.objects.create(actor_id=actor_id, tenant=tenant, open_mining=open_mining)
+        return True
+    was_free = grant.deleted_at is not None
+    grant.tenant, grant.open_mining, grant.deleted_at = tenant, open_mining, None
+    grant.save()
+    return was_free
+
+
+def miner_ungrant(*, actor_id: int) -> bool:
+    """Take a miner from its tenant.  False if nobody had it."""
+    free = MinerGrant.objects.filter(actor_id=actor_id, deleted_at=None)
+    return bool(free.update(deleted_at=clock.now(), updated_at=clock.now()))
+
+
+@transaction.atomic
+def signer_grant(*, tenant: Tenant, address: Address | str) -> SignerGrant:
+    """Let a tenant have messages signed for this address; safe to repeat.
+
+    Raises BadGrant unless the address is a key, BadAddress unless it is an address.
+    """
+    parsed = address_parse(address) if isinstance(address, str) else address
+    if parsed.protocol not in SIGNER_PROTOCOLS:
+        raise BadGrant(f"invalid protocol type: {parsed.protocol}", field="address")
+    grant, made = SignerGrant.objects.get_or_create(address=address_canonical(parsed), tenant=tenant)
+    if not made and grant.deleted_at is not None:
+        grant.deleted_at = None
+        grant.save()
+    return grant
+
+
+def signer_ungrant(*, tenant: Tenant | None, address: Address | str) -> bool:
+    """Take an address from a tenant, or from all.  False if it was not granted."""
+    grants = SignerGrant.objects.filter(address=address_canonical(address), deleted_at=None)
+    if tenant is not None:
+        grants = grants.filter(tenant=tenant)
+    return bool(grants.update(deleted_at=clock.now(), updated_at=clock.now()))
+
+
+def account_approve(*, signer_tenant: Tenant, account: Tenant) -> None:
+    """Let the signers of one tenant serve another; safe to repeat."""
+    AccountApproval.objects.get_or_create(signer_tenant=signer_tenant, account=account)
+
+
+def account_disapprove(*, signer_tenant: Tenant, account: Tenant) -> None:
+    """Take that back."""
+    AccountApproval.objects.filter(signer_tenant=signer_tenant, account=account).delete()
+
+
+@transaction.atomic
+def audit_record(
+    *, principal: Principal, action: str, target: str, before: Any = None, after: Any = None
+) -> AuditEntry:
+    """Add one line to the audit log, chained to the line before it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AUDIT_LOCK])
+    last = AuditEntry.objects.order_by("-pk").first()
+    entry = AuditEntry(
+        at=clock.now(),
+        actor=principal.actor[:200],
+        tenant_id=principal.tenant_id,
+        source=principal.source[:64],
+        action=action,
+        target=target[:200],
+        before=before,
+        after=after,
+        previous_hash=last.entry_hash if last is not None else "",
+    )
+    entry.entry_hash = audit_hash(entry)
+    entry.save(force_insert=True)
+    return entry
+
+
+def audit_hash(entry: AuditEntry) -> str:
+    """Compute what an entry's hash must be."""
+    fields = [
+        entry.previous_hash, entry.at.isoformat(), entry.actor, entry.tenant_id, entry.source,
+        entry.action, entry.target, entry.before, entry.after,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def password_generate() -> str:
+    """Make up a password that is easy to type: 15 random bytes in base 32."""
+    return base64.b32encode(secrets.token_bytes(15)).decode().lower()

@@ -1,0 +1,43 @@
+"""The levels of access and the roles of people."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+
+
+class Perm(models.TextChoices):
+    """What a token may do; each level holds those before it."""
+
+    READ = "read"
+    WRITE = "write"
+    SIGN = "sign"
+    ADMIN = "admin"
+
+
+PERMS: Final[tuple[str, ...]] = tuple(Perm.values)
+"""In order: a level allows itself and everything before it."""
+
+
+class Role(models.TextChoices):
+    """What a person is to the pool."""
+
+    OPERATOR = "OPERATOR", "Operator"
+    TENANT_ADMIN = "TENANT_ADMIN", "Tenant admin"
+    TENANT = "TENANT", "Tenant operator"
+    AUDITOR = "AUDITOR", "Auditor"
+
+
+ROLE_PERMS: Final[dict[str, str]] = {
+    Role.OPERATOR: Perm.ADMIN,
+    Role.TENANT_ADMIN: Perm.ADMIN,
+    Role.TENANT: Perm.SIGN,
+    Role.AUDITOR: Perm.READ,
+}
+"""The level that a person of this role has within what it sees."""
+
+
+def perms_up_to(perm: str) -> list[str]:
+    """Give the levels that `perm` allows, as sophon-auth lists them: admin first needs all others."""
+    return list(PERMS[: PERMS.index(perm) + 1]) if perm in PERMS else []
