@@ -1,0 +1,127 @@
+"""Addresses for machines: is this process up, is the pool ready, its figures; the answer of last resort."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import sys
+from typing import Any, Final
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
+from redis.exceptions import RedisError
+
+from apps.core.clock import now
+from apps.core.life import life_signs
+from apps.core.metrics import exposition
+
+log = structlog.get_logger(__name__)
+
+RETRY_AFTER_S: Final = 2
+"""PostgreSQL is back within a second or two after kill -9."""
+
+
+@require_safe
+def healthz(_request: HttpRequest) -> HttpResponse:
+    """Say that this web process answers; asks nobody else."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@require_safe
+def readyz(_request: HttpRequest) -> JsonResponse:
+    """Say whether the pool works: database, Redis, and each process's last sign of life.
+
+    200 if all of it does; 503 with the same body if not.  Processes that have to work are
+    `READY_PROCESSES`; others are listed without being waited for.
+    """
+    database, redis_state, processes = database_state(), "ok", {}
+    try:
+        processes = processes_state()
+    except (RedisError, OSError):
+        redis_state = "away"
+    waiting = [
+        name for name in settings.READY_PROCESSES if not processes.get(name, {"working": False})["working"]
+    ]
+    is_ready = database == "ok" and redis_state == "ok" and not waiting
+    body = {
+        "ready": is_ready,
+        "database": database,
+        "redis": redis_state,
+        "processes": processes,
+        "waiting_for": waiting,
+    }
+    return JsonResponse(body, status=200 if is_ready else 503)
+
+
+def database_state() -> str:
+    """Ask the database the smallest question."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+    except (DatabaseError, InterfaceError):
+        return "away"
+    return "ok"
+
+
+def processes_state() -> dict[str, dict[str, Any]]:
+    """Give each process's pid, the age of its last sign, and whether that counts as working."""
+    at = now()
+    return {
+        name: {
+            "pid": sign.pid,
+            "seen_s_ago": round((at - sign.seen_at).total_seconds(), 1),
+            "working": sign.is_fresh(at),
+        }
+        for name, sign in life_signs().items()
+    }
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Give the figures, to this machine or to the bearer of METRICS_TOKEN; others see no such page."""
+    if not may_read_metrics(request):
+        raise Http404
+    return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+def may_read_metrics(request: HttpRequest) -> bool:
+    """Tell whether the caller has the token, or is a program here that came by no proxy."""
+    scheme, _, word = request.headers.get("Authorization", "").partition(" ")
+    if settings.METRICS_TOKEN and scheme.lower() == "bearer":
+        return hmac.compare_digest(word.strip().encode(), settings.METRICS_TOKEN.encode())
+    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        return False
+    try:
+        return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+
+
+def database_away(request: HttpRequest) -> HttpResponse:
+    """Ask the caller to come back: the database restarts."""
+    log.warning("database_away", path=request.path)
+    return sorry(request, 503, "The database is restarting; please try again in a moment.")
+
+
+def failure(request: HttpRequest) -> HttpResponse:
+    """Answer for an error nobody caught, also one from a middleware; the log has the traceback."""
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        return database_away(request)
+    return sorry(request, 500, "Something went wrong here; it is in the log.")
+
+
+def sorry(request: HttpRequest, status: int, reason: str) -> HttpResponse:
+    """Give a short answer that needs no database: JSON for machines, text for people."""
+    response: HttpResponse
+    if request.path.startswith(("/api/", "/rpc/")):
+        code = "unavailable" if status == 503 else "failed"
+        response = JsonResponse({"code": code, "message": reason, "field": ""}, status=status)
+    else:
+        response = HttpResponse(f"{reason}\n", status=status, content_type="text/plain; charset=utf-8")
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response

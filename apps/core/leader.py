@@ -1,0 +1,114 @@
+"""One leader among several processes: a PostgreSQL advisory lock on a connection of its own.
+
+The lock lives as long as the session.  kill -9 of PostgreSQL ends every session and so frees the lock
+without a word to us; `still_leads` asks before each step, and every step runs only while it says yes.
+A step that runs when the lock goes does not notice: steps must be safe to run twice.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import psycopg2
+import psycopg2.extensions
+from django.db import connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+FOLLOWER_LOCK: Final = 0x506F_6F6C
+"""Any fixed number; one per role in this database."""
+
+RETRY_S: Final = 0.5
+
+
+def database_params() -> dict[str, Any]:
+    """Give what psycopg2 needs to reach the database that Django uses."""
+    row = connection.settings_dict
+    params = {
+        "dbname": row["NAME"],
+        "user": row["USER"],
+        "password": row["PASSWORD"],
+        "host": row["HOST"],
+        "port": row["PORT"],
+        **row.get("OPTIONS", {}),
+    }
+    return {name: value for name, value in params.items() if value}
+
+
+class Leadership:
+    """A session that holds the lock, or tries to get it."""
+
+    def __init__(self, key: int = FOLLOWER_LOCK, *, params: dict[str, Any] | None = None) -> None:
+        self.key = key
+        self.params = database_params() if params is None else params
+        self.link: psycopg2.extensions.connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.resign()
+
+    def try_lead(self) -> bool:
+        """Take the lock if it is free; False if another leads or the database is away."""
+        self.resign()
+        try:
+            link = psycopg2.connect(
+                **self.params,
+                connect_timeout=3,
+                application_name="leader",
+                # over TCP a cut cable must not leave two leaders: both sides give up within 15 s
+                keepalives_idle=5,
+                keepalives_interval=5,
+                keepalives_count=2,
+                tcp_user_timeout=15_000,
+            )
+        except psycopg2.OperationalError:
+            return False
+        self.link = link
+        # autocommit: a lock taken inside a transaction that stays open would hold back vacuum
+        link.autocommit = True
+        if not self._asks("select pg_try_advisory_lock(%s)"):
+            self.resign()
+            return False
+        return True
+
+    def still_leads(self) -> bool:
+        """Ask the server over the lock's own connection.  False means: stop at once, elect again."""
+        return self._asks(
+            "select exists (select from pg_locks where locktype = 'advisory' and granted"
+            " and pid = pg_backend_pid() and classid = 0 and objid = %s and objsubid = 1)"
+        )
+
+    def resign(self) -> None:
+        """Close the session; the server frees the lock."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+    def _asks(self, question: str) -> bool:
+        if self.link is None or self.link.closed:
+            return False
+        try:
+            with self.link.cursor() as cursor:
+                cursor.execute(question, [self.key])
+                row = cursor.fetchone()
+        except psycopg2.Error:  # OperationalError or InterfaceError: the server went away
+            return False
+        return bool(row and row[0])
+
+
+def lead_forever(
+    leadership: Leadership, step: Callable[[], None], *, asked_to_stop: Callable[[], bool]
+) -> None:
+    """Run `step` while leading, wait while another leads; survives the loss of the database."""
+    while not asked_to_stop():
+        if not leadership.still_leads() and not leadership.try_lead():
+            time.sleep(RETRY_S)
+            continue
+        step()

@@ -1,0 +1,28 @@
+"""Figures for Prometheus.  Processes share them by files in PROMETHEUS_MULTIPROC_DIR, if that is set."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector  # type: ignore[import-untyped,unused-ignore]
+
+REQUESTS: Final = Counter(
+    "poolsite_http_requests_total", "HTTP requests answered.", ["method", "route", "status"]
+)
+REQUEST_SECONDS: Final = Histogram(
+    "poolsite_http_request_seconds",
+    "Time from request to answer.",
+    ["route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+
+
+def exposition() -> bytes:
+    """Render the figures of all processes; of this one alone where they do not share."""
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types there
+    return generate_latest(registry)

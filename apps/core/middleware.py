@@ -1,0 +1,99 @@
+"""What every request passes: its number and log line, the content policy, 503 without a database."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from django.db import InterfaceError, OperationalError
+
+from apps.core.health import database_away
+from apps.core.metrics import REQUEST_SECONDS, REQUESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponseBase
+
+log = structlog.get_logger(__name__)
+
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What a proxy's X-Request-ID may look like to be taken over."""
+
+QUIET_ROUTES: Final = frozenset({"healthz", "readyz", "metrics"})
+"""Asked every few seconds by machines; their lines would drown the others."""
+
+CONTENT_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+"""No inline script or style, nothing from other hosts; `'self'` covers the page's own WebSocket."""
+
+
+class RequestLogMiddleware:
+    """Numbers each request, binds the number to every log line under it, counts and times it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        start = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self.get_response(request)
+            elapsed_s = time.perf_counter() - start
+            match = request.resolver_match
+            route = (match.view_name or match.route) if match else "none"
+            REQUESTS.labels(request.method or "", route, str(response.status_code)).inc()
+            REQUEST_SECONDS.labels(route).observe(elapsed_s)
+            if route not in QUIET_ROUTES:
+                log.info(
+                    "request",
+                    method=request.method,
+                    path=request.path,
+                    status=response.status_code,
+                    ms=round(elapsed_s * 1000, 1),
+                )
+        response.headers["X-Request-ID"] = request_id
+        return response
+
+
+class DatabaseAwayMiddleware:
+    """Answers 503 with Retry-After when a view meets a database that is restarting."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """Turn the two errors of a lost connection into an answer; leave others to Django."""
+        if isinstance(exception, OperationalError | InterfaceError):
+            return database_away(request)
+        return None
+
+
+class ContentSecurityMiddleware:
+    """Adds the content policy; a view that set one of its own keeps it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+        return response

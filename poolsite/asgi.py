@@ -1,0 +1,35 @@
+"""The ASGI app: HTTP by Django, WebSockets by Channels (pages' live updates, signers' and provers' hub)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+from django.urls import re_path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
+http = get_asgi_application()  # loads the apps: what follows imports models
+
+from apps.api.routing import websocket_urlpatterns as program_sockets
+from apps.dashboard.routing import websocket_urlpatterns as page_sockets
+from poolsite.celery import app
+
+__all__ = ["app", "application"]
+
+
+async def no_such_socket(_scope: Any, receive: Any, send: Any) -> None:
+    """Refuse a WebSocket on an address that has none; the handshake is answered with 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1000})
+
+
+nowhere = re_path(r"", no_such_socket)  # type: ignore[arg-type]  # an ASGI app stands where Django types a view
+application = ProtocolTypeRouter(
+    {
+        "http": http,
+        # Pages' sockets check origin and session themselves; programs send no Origin and carry a token.
+        "websocket": URLRouter([*program_sockets, *page_sockets, nowhere]),  # type: ignore[list-item]  # as above
+    }
+)

@@ -1,0 +1,71 @@
+"""Where an embedded pool keeps its things: everything under one folder, sockets in a short one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import quote
+
+SITE: Final = Path(__file__).resolve().parent.parent.parent
+"""The checkout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders and files of the pool in `var`."""
+
+    var: Path
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """Give the places of POOLSITE_VAR; `var/` of the checkout if it is not set."""
+        return cls(Path(os.environ.get("POOLSITE_VAR") or SITE / "var").resolve())
+
+    @property
+    def sockets(self) -> Path:
+        """A short folder named after `var` and its owner: a socket's path ends at 107 bytes."""
+        digest = hashlib.sha256(f"{os.getuid()}:{self.var}".encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"poolsite-{digest}"
+
+    @property
+    def database_url(self) -> str:
+        """How the embedded PostgreSQL is reached."""
+        return f"postgresql:///poolsite?host={quote(str(self.sockets), safe='/')}&user=poolsite"
+
+    @property
+    def redis_socket(self) -> Path:
+        """The embedded Redis."""
+        return self.sockets / "redis.sock"
+
+    @property
+    def redis_url(self) -> str:
+        """How the embedded Redis is reached."""
+        return f"unix://{self.redis_socket}"
+
+    @property
+    def log(self) -> Path:
+        """One file per process."""
+        return self.var / "log"
+
+    @property
+    def processes(self) -> Path:
+        """What the supervisor last wrote of its children."""
+        return self.var / "processes.json"
+
+    @property
+    def operator(self) -> Path:
+        """Address, operator's name and password, token: for the person and for scripts."""
+        return self.var / "operator.json"
+
+    @property
+    def secret(self) -> Path:
+        """The key that signs sessions; made by the supervisor at the first start."""
+        return self.var / "keys" / "django_secret"
+
+    def secret_key(self) -> str:
+        """Read the session key; empty before the first start, which Django refuses when it needs one."""
+        return self.secret.read_text().strip() if self.secret.exists() else ""

@@ -1,0 +1,187 @@
+"""Settings common to every installation; what differs comes from the environment (12-factor)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from poolsite.settings.environment import (
+    broker_from_redis_url,
+    database_from_url,
+    env_flag,
+    env_list,
+    env_number,
+    env_text,
+)
+from poolsite.settings.logs import logging_for
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+VAR = Path(env_text("POOLSITE_VAR", str(BASE_DIR / "var"))).resolve()
+"""Everything that this installation keeps on disk."""
+
+DEBUG = False
+SECRET_KEY = env_text("SECRET_KEY", "")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+
+# The order matters: contrib.messages would take the label of our own messager.
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "apps.core",
+    "apps.users",
+    "apps.chain",
+    "apps.gateway",
+    "apps.wallets",
+    "apps.messages",
+    "apps.miners",
+    "apps.sectors",
+    "apps.proving",
+    "apps.api",
+    "apps.dashboard",
+]
+
+MIDDLEWARE = [
+    "apps.core.middleware.RequestLogMiddleware",
+    "apps.core.middleware.DatabaseAwayMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "apps.core.middleware.ContentSecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "poolsite.urls"
+ASGI_APPLICATION = "poolsite.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+            ]
+        },
+    }
+]
+
+# Data.  No connection is kept between requests: under ASGI every thread would hold one of its own
+# and the server runs out of them; with 0, forty parallel clients lost nothing and were quicker.
+DATABASES = {
+    "default": database_from_url(env_text("DATABASE_URL", "postgresql:///poolsite"))
+    | {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "ATOMIC_REQUESTS": False}
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL = env_text("REDIS_URL", "redis://localhost:6379/0")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CHANNEL_LAYERS = {
+    # The core layer stays deaf for ever after Redis was killed; this one subscribes again.
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "poolsite"},
+    }
+}
+
+# People
+AUTH_USER_MODEL = "users.User"
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/login/"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+DATA_UPLOAD_MAX_MEMORY_SIZE = env_number("REQUEST_MAX_BYTES", 4 * 1024 * 1024)
+
+# Words and times
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "中文")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# Files
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = VAR / "static"
+
+# Tasks.  Messages are hints (the rows are the truth), so they are acknowledged early; but prefetched
+# ones wait unacknowledged and a killed worker would keep them for an hour, so nothing is prefetched.
+CELERY_BROKER_URL = broker_from_redis_url(REDIS_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 60}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_DISABLE_PREFETCH = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = env_number("POOLSITE_TASK_THREADS", 4)
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_ACKS_LATE = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "io"
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_ENABLE_UTC = True
+
+# Machines
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {"TITLE": "Poolsite", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
+
+# The pool
+DEVNET_LISTEN = env_text("DEVNET_LISTEN", "127.0.0.1:1234")
+"""Where the embedded chain answers."""
+CHAIN_URLS = env_list("CHAIN_URLS", f"http://{DEVNET_LISTEN}/rpc/v1")
+"""Nodes as lotus API strings: `token:url`, `url`, or a multiaddress; the first healthy one is used."""
+HEAD_STEPS = "poolsite.heartbeat.HEAD_STEPS"
+"""Where the follower finds what it enqueues on each head; the apps may not import it themselves."""
+ADDRESS_PREFIX = env_text("ADDRESS_PREFIX", "f")
+"""`f` or `t`: how addresses are printed; they are read with either."""
+NETWORK = env_text("POOLSITE_NETWORK", "demo")
+"""Row of the network table that the embedded chain is started with: demo, test or lotus-2k."""
+COMPAT_PORTS = env_flag("COMPAT_PORTS")
+"""Whether the old components' ports are open too."""
+METRICS_TOKEN = env_text("METRICS_TOKEN", "")
+"""Bearer token for /metrics; without one only this machine may read them."""
+READY_PROCESSES = env_list("READY_PROCESSES")
+"""Processes without which /readyz says no; the supervisor names its own."""
+EMBEDDED = False
+PROCESS_NAME = env_text("POOLSITE_PROCESS", "manage")
+"""What this process is called on the pages and in the logs; the supervisor sets it."""
+
+LOGGING_CONFIG = None
+LOGGING = logging_for(level=env_text("LOG_LEVEL", "INFO"), process=PROCESS_NAME)

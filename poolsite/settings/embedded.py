@@ -1,0 +1,18 @@
+"""The pool of `make up`: addresses of the embedded servers follow from POOLSITE_VAR unless given."""
+
+from __future__ import annotations
+
+import os
+
+from poolsite.embedded.places import Places
+
+places = Places.of_environment()
+os.environ.setdefault("DATABASE_URL", places.database_url)
+os.environ.setdefault("REDIS_URL", places.redis_url)
+
+from poolsite.settings.base import *
+
+SECRET_KEY = SECRET_KEY or places.secret_key()
+INSTALLED_APPS += ["poolsite.devnet"]
+EMBEDDED = True
+"""Whether the pages may speak of `make up`, its folder and its processes."""

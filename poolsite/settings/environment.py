@@ -1,0 +1,69 @@
+"""Reading settings out of environment variables, and the URLs in which services are named."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def env_text(name: str, default: str | None = None) -> str:
+    """Give a variable, or `default`.  Raises ImproperlyConfigured if it is missing and has no default."""
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ImproperlyConfigured(f"the environment variable {name} is not set")
+    return value
+
+
+def env_flag(name: str, *, default: bool = False) -> bool:
+    """Give a switch: 1, true, yes and on mean yes; 0, false, no, off and nothing mean no."""
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    word = value.strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"", "0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} is {value!r}: write 1 or 0")
+
+
+def env_number(name: str, default: int) -> int:
+    """Give a whole number."""
+    value = os.environ.get(name, "")
+    try:
+        return int(value) if value else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}: write a whole number") from None
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    """Give the parts of a comma-separated variable, without empty ones."""
+    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def database_from_url(url: str) -> dict[str, Any]:
+    """Turn `postgresql://user:password@host:port/name?option=value` into Django's terms.
+
+    A server behind a UNIX socket is `postgresql:///name?host=/folder&user=name`, as libpq writes it.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured(f"DATABASE_URL is {parts.scheme!r}: only postgresql:// is understood")
+    options = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": options.pop("user", unquote(parts.username or "")),
+        "PASSWORD": options.pop("password", unquote(parts.password or "")),
+        "HOST": options.pop("host", unquote(parts.hostname or "")),
+        "PORT": options.pop("port", str(parts.port or "")),
+        "OPTIONS": options,
+    }
+
+
+def broker_from_redis_url(url: str) -> str:
+    """Give Celery's spelling of a Redis URL: redis-py and channels say `unix://`, kombu `redis+socket://`."""
+    return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url

@@ -1,0 +1,89 @@
+"""Structured logs: every line is one event with keys, as JSON or, on a terminal, as text."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+SECRET_WORDS = ("password", "secret", "token", "private", "authorization", "cookie")
+"""A key whose name holds one of these never reaches a log."""
+
+INNOCENT_KEYS = frozenset({"lease_token"})
+"""Named like secrets, but plain counters."""
+
+
+def secrets_hide(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace the values of keys that are named like secrets."""
+    for key in event:
+        if key not in INNOCENT_KEYS and any(word in key.lower() for word in SECRET_WORDS):
+            event[key] = "(hidden)"
+    return event
+
+
+def shared_processors(process: str) -> list[Processor]:
+    """Give the steps that every line passes, ours and the libraries'."""
+
+    def process_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("process", process)
+        return event
+
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        process_name,
+        secrets_hide,
+    ]
+
+
+def logging_for(*, level: str, process: str) -> dict[str, Any]:
+    """Set structlog up and give the `logging` dictionary that renders both kinds of records alike."""
+    shared = shared_processors(process)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    as_text = os.environ.get("LOG_FORMAT", "json") == "text"
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(colors=False) if as_text else structlog.processors.JSONRenderer()
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "events": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    structlog.processors.format_exc_info,
+                    renderer,
+                ],
+            }
+        },
+        "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "events"}},
+        "root": {"handlers": ["out"], "level": level},
+        "loggers": {
+            # While Redis is away this one prints a traceback a second and says nothing new.
+            "channels_redis.pubsub": {"level": "CRITICAL"},
+            "django.request": {"level": "ERROR"},
+            "django.server": {"level": "WARNING"},
+            "uvicorn.access": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},
+            "httpcore": {"level": "WARNING"},
+        },
+    }

@@ -1,0 +1,27 @@
+"""Settings of the tests: quick hashes, Redis only where a test starts one; conftest gives the database."""
+
+from __future__ import annotations
+
+import os
+
+from poolsite.settings.base import *
+
+SECRET_KEY = "only-for-tests-0123456789abcdef0123456789abcdef"  # noqa: S105  # protects nothing
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ.get("PGDATABASE", "postgres"),
+        "USER": "postgres",
+        "HOST": os.environ.get("PGHOST", ""),
+        "TEST": {},
+    }
+}
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+CELERY_BROKER_URL = "memory://"
+NETWORK = "test"
+INSTALLED_APPS += ["poolsite.devnet"]
+WHITENOISE_AUTOREFRESH = True
+WHITENOISE_USE_FINDERS = True

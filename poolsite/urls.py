@@ -1,0 +1,17 @@
+"""The site's addresses: health for machines, the machine interfaces, then the pages."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+from apps.core import health
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+    path("", include("apps.api.urls")),
+    path("", include("apps.dashboard.urls")),
+]
+
+handler500 = "apps.core.health.failure"

@@ -1,0 +1,84 @@
+"""One throw-away PostgreSQL for the whole run, migrated once, started only if a test wants it.
+
+With xdist the controller starts it and the workers inherit its address; each worker's test database is
+a copy of the migrated template.  Settings are read before this file (pytest-django does it first), so
+the address is put into the connection's settings by fixture, not by environment.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connections
+
+from apps.core.stores import client_for
+from tests.servers import TEMPLATE, PostgresServer, RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ADDRESS = "POOLSITE_TEST_PGHOST"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With xdist, start the server in the controller: several workers must share one."""
+    is_worker = hasattr(config, "workerinput")
+    is_parallel = bool(config.getoption("numprocesses", None))
+    if is_parallel and not is_worker and not config.option.collectonly and ADDRESS not in os.environ:
+        server = PostgresServer()
+        config.add_cleanup(server.stop)
+        server.start()
+        os.environ[ADDRESS] = str(server.sockets)
+
+
+@pytest.fixture(scope="session")
+def postgres_sockets() -> Iterator[str]:
+    """The folder with the socket of the run's PostgreSQL."""
+    if ADDRESS in os.environ:
+        yield os.environ[ADDRESS]
+        return
+    server = PostgresServer()
+    try:
+        server.start()
+        yield str(server.sockets)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, postgres_sockets: str
+) -> None:
+    """Point the connection at the server and copy the migrated template."""
+    row = connections["default"].settings_dict
+    row["HOST"] = postgres_sockets
+    row["TEST"].update(TEMPLATE=TEMPLATE, MIGRATE=False)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis of this run; use `pool_redis` unless the test kills it."""
+    server = RedisServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def pool_redis(redis_server: RedisServer, settings: Any) -> str:
+    """The pool's Redis, empty: signs of life, rate counters, and the channel layer go through it."""
+    if redis_server.process is None:
+        redis_server.start()
+    client_for(redis_server.url).flushall()
+    settings.REDIS_URL = redis_server.url
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [redis_server.url], "prefix": "test"},
+        }
+    }
+    return redis_server.url

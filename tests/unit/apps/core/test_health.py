@@ -1,0 +1,96 @@
+"""Health, readiness and figures over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.db import OperationalError, connection
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+
+from apps.core import health
+from apps.core.life import life_sign
+from apps.core.middleware import CONTENT_POLICY, DatabaseAwayMiddleware
+
+
+def test_a_process_that_answers_is_healthy_without_asking_anyone(client: Client) -> None:
+    answer = client.get("/healthz")
+
+    assert (answer.status_code, answer.content) == (200, b"ok\n")
+
+
+@pytest.mark.django_db
+def test_the_pool_is_ready_when_the_named_processes_gave_a_sign(
+    client: Client, pool_redis: str, settings: Any
+) -> None:
+    settings.READY_PROCESSES = ["tasks"]
+
+    before = client.get("/readyz")
+    life_sign("tasks", pid=7)
+    after = client.get("/readyz")
+
+    assert (before.status_code, before.json()["waiting_for"]) == (503, ["tasks"])
+    assert after.status_code == 200
+    assert after.json()["processes"]["tasks"]["pid"] == 7
+
+
+@pytest.mark.django_db
+def test_the_pool_is_not_ready_without_redis(client: Client, settings: Any) -> None:
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+
+    answer = client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["redis"]) == (503, "away")
+
+
+def test_figures_are_for_this_machine_or_the_bearer_of_the_token(client: Client, settings: Any) -> None:
+    settings.METRICS_TOKEN = "figures"
+
+    assert client.get("/metrics").status_code == 200
+    assert client.get("/metrics", REMOTE_ADDR="10.0.0.9").status_code == 404
+    assert client.get("/metrics", HTTP_X_FORWARDED_FOR="10.0.0.9").status_code == 404
+    assert (
+        client.get("/metrics", REMOTE_ADDR="10.0.0.9", HTTP_AUTHORIZATION="Bearer figures").status_code == 200
+    )
+    assert client.get("/metrics", HTTP_AUTHORIZATION="Bearer wrong").status_code == 404
+
+
+def test_every_answer_has_a_number_and_the_content_policy(client: Client) -> None:
+    own = client.get("/healthz")
+    given = client.get("/healthz", HTTP_X_REQUEST_ID="proxy-1")
+    forged = client.get("/healthz", HTTP_X_REQUEST_ID="a\nb")
+
+    assert len(own.headers["X-Request-ID"]) == 32
+    assert given.headers["X-Request-ID"] == "proxy-1"
+    assert forged.headers["X-Request-ID"] != "a\nb"
+    assert own.headers["Content-Security-Policy"] == CONTENT_POLICY
+
+
+def test_a_database_that_restarts_asks_callers_to_come_back() -> None:
+    request = RequestFactory().get("/api/v1/miners")
+
+    middleware = DatabaseAwayMiddleware(lambda _: HttpResponse())
+
+    answer = middleware.process_exception(request, OperationalError("gone"))
+
+    assert answer is not None
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "2"
+    assert middleware.process_exception(request, ValueError()) is None
+
+
+def test_a_database_lost_inside_a_middleware_is_503_too(settings: Any) -> None:
+    client = Client(raise_request_exception=False)
+
+    with patch.object(health, "exposition", side_effect=OperationalError("gone")):
+        settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "DatabaseAway" not in name]
+        answer = client.get("/metrics")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+
+
+@pytest.mark.django_db
+def test_the_database_of_the_tests_is_a_copy_of_the_migrated_template() -> None:
+    assert "users_user" in connection.introspection.table_names()
