@@ -1,0 +1,137 @@
+"""What a host says about itself, and what the console tells it to do: register, heartbeat, commands.
+
+Hosts sit behind NAT: the console never calls them, its commands ride on the answer to a heartbeat.
+Source: spec/sealing.md §8.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from poolsite.wire.codec import BadWire
+from poolsite.wire.jobs import NAME_MAX, JobKind, Progress
+
+
+class Operation(StrEnum):
+    """What a host can be told to do."""
+
+    PAUSE = "pause"
+    """Claim nothing; what runs goes on."""
+    RESUME = "resume"
+    DRAIN = "drain"
+    """Claim no new sectors, finish those that are here."""
+    SET_PLAN = "set_plan"
+    """Use other slot numbers, as {"pc1": "2"}."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """What a host has."""
+
+    cpus: int = 0
+    ram_bytes: int = 0
+    disk_free_bytes: int = 0
+    disk_total_bytes: int = 0
+    cpu_model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """A worker introduces itself; with a new boot id its earlier leases are over."""
+
+    uid: str
+    """Kept on the host's disk; what is on that disk belongs to this uid."""
+    boot_id: str
+    """New with each start."""
+    name: str
+    host: str
+    version: str
+    kinds: tuple[JobKind, ...]
+    slots: dict[str, int] = field(default_factory=dict)
+    """Stage → how many at a time."""
+    stores: tuple[str, ...] = ()
+    hardware: Hardware = field(default_factory=Hardware)
+
+    def __post_init__(self) -> None:
+        for name in ("uid", "boot_id", "name"):
+            if not 0 < len(getattr(self, name)) <= NAME_MAX:
+                raise BadWire(name, f"must have 1 to {NAME_MAX} characters")
+        for name in ("host", "version"):
+            if len(getattr(self, name)) > NAME_MAX:
+                raise BadWire(name, f"must have at most {NAME_MAX} characters")
+        if not self.kinds:
+            raise BadWire("kinds", "must not be empty")
+        if any(not 0 <= count <= 10_000 for count in self.slots.values()):
+            raise BadWire("slots", "must be from 0 to 10000")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One thing to do; repeated on each heartbeat until the host says it was done."""
+
+    id: str
+    op: Operation
+    args: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """The console's answer: who you are here and how often to call."""
+
+    worker_id: str
+    heartbeat_s: int
+    lease_s: int
+    poll_ms: int
+    """Pause between claims while there is nothing to do."""
+    commands: tuple[Command, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A job that the worker believes to hold."""
+
+    id: str
+    progress: Progress
+    """Names the fencing token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """A worker is alive and renews its leases."""
+
+    boot_id: str
+    held: tuple[Held, ...] = ()
+    hardware: Hardware = field(default_factory=Hardware)
+    is_draining: bool = False
+    is_paused: bool = False
+    done_commands: tuple[str, ...] = ()
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """A lease that goes on."""
+
+    id: str
+    token: int
+    lease_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A lease that is over: stop the work, keep the files."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatAnswer:
+    """What the worker still holds, what it lost, what it is told."""
+
+    renewed: tuple[Renewed, ...] = ()
+    lost: tuple[Lost, ...] = ()
+    commands: tuple[Command, ...] = ()
+    is_known: bool = True
+    """False: another start of this worker is registered, or none; register again."""

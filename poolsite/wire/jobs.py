@@ -1,0 +1,266 @@
+"""What a job is on the wire: claims, leases with fencing tokens, events, results, failures.
+
+A claim raises the job's token by one; every later word about the job names that token, and an older
+one is answered 409 `fenced`.  Events carry a number that grows by one, so that a host that lost the
+answer sends the same event again and gets the same answer.  Source: spec/sealing.md §8.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from poolsite.wire.codec import BadWire
+
+
+class JobKind(StrEnum):
+    """What a job makes."""
+
+    SEAL = "seal"
+    WINDOW_POST = "window_post"
+
+
+class Level(StrEnum):
+    """How bad a failure is.  Source: damocles-worker sealing/failure.rs Level."""
+
+    TEMPORARY = "temporary"
+    """Tried again after a growing pause."""
+    PERMANENT = "permanent"
+    """Paused until an operator chooses what to do; nothing is deleted."""
+    CRITICAL = "critical"
+    """As permanent, and the host itself is in doubt."""
+    ABORT = "abort"
+    """The host has no use for the job any more."""
+
+
+TEXT_MAX = 4_000
+"""Longest error text, in characters; a host cuts, the console refuses."""
+
+NAME_MAX = 100
+"""Longest name of a host, store or stage."""
+
+DIGEST_BYTES = 32
+"""Length of commitments, tickets and seeds."""
+
+
+def _digest_check(field: str, value: bytes | None) -> None:
+    if value is not None and len(value) != DIGEST_BYTES:
+        raise BadWire(field, f"must be {DIGEST_BYTES} bytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One piece of a sector's data."""
+
+    size: int
+    """Padded bytes."""
+    comm_p: bytes
+    """Commitment; that of zeros for a pledge piece."""
+
+    def __post_init__(self) -> None:
+        _digest_check("comm_p", self.comm_p)
+        if self.size < 128 or self.size & (self.size - 1):
+            raise BadWire("size", "must be a power of two of at least 128")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealInputs:
+    """All that a host needs to do a sector's next stage."""
+
+    miner_id: int
+    number: int
+    seal_proof: int
+    """RegisteredSealProof."""
+    sector_size: int
+    state: str
+    stage: str
+    pieces: tuple[Piece, ...] = ()
+    """Empty: the sector holds zeros only."""
+    ticket: bytes | None = None
+    ticket_epoch: int | None = None
+    seed: bytes | None = None
+    seed_epoch: int | None = None
+    comm_d: bytes | None = None
+    comm_r: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenSector:
+    """One sector that a proof covers; the same number may stand in several places."""
+
+    number: int
+    comm_r: bytes
+    seal_proof: int
+
+    def __post_init__(self) -> None:
+        _digest_check("comm_r", self.comm_r)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowPostInputs:
+    """A proof for some partitions of a deadline."""
+
+    miner_id: int
+    post_proof: int
+    """RegisteredPoStProof."""
+    randomness: bytes
+    sectors: tuple[ProvenSector, ...]
+    """In the order in which the proof takes them, substitutes included."""
+    deadline: int
+    close_epoch: int
+    seconds_left: int = 0
+    """Until the proof is of no more use; 0 if unknown."""
+
+    def __post_init__(self) -> None:
+        _digest_check("randomness", self.randomness)
+        if not self.sectors:
+            raise BadWire("sectors", "must not be empty")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """A job that was leased to a worker."""
+
+    id: str
+    kind: JobKind
+    token: int
+    """Fencing token of this lease."""
+    seq: int
+    """Number of the last event that the console has; the next one is one more."""
+    lease_s: int
+    seal: SealInputs | None = None
+    window_post: WindowPostInputs | None = None
+
+    def __post_init__(self) -> None:
+        filled = {JobKind.SEAL: self.seal, JobKind.WINDOW_POST: self.window_post}
+        if filled[self.kind] is None:
+            raise BadWire(str(self.kind.value), "missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A worker with free slots asks for work."""
+
+    worker_id: str
+    boot_id: str
+    kinds: tuple[JobKind, ...]
+    stages: dict[str, int]
+    """Free slots of each stage; a job whose next stage has none is not offered."""
+    new_sectors: int = 0
+    """For how many sectors that are not here yet there is room."""
+    max: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max <= 100:
+            raise BadWire("max", "must be from 1 to 100")
+        if self.new_sectors < 0:
+            raise BadWire("new_sectors", "must not be negative")
+        if any(free < 0 for free in self.stages.values()):
+            raise BadWire("stages", "must not be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What the worker got; empty when there is nothing for it."""
+
+    jobs: tuple[Assignment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOutputs:
+    """What a stage gives besides files; each event fills what it made."""
+
+    pieces: tuple[Piece, ...] | None = None
+    comm_d: bytes | None = None
+    comm_r: bytes | None = None
+    store: str | None = None
+    proof: bytes | None = None
+    ms: int = 0
+    """How long the stage took on the host."""
+
+    def __post_init__(self) -> None:
+        _digest_check("comm_d", self.comm_d)
+        _digest_check("comm_r", self.comm_r)
+        if self.store is not None and not 0 < len(self.store) <= NAME_MAX:
+            raise BadWire("store", f"must have 1 to {NAME_MAX} characters")
+        if self.ms < 0:
+            raise BadWire("ms", "must not be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A stage has ended well."""
+
+    token: int
+    seq: int
+    state: str
+    """The state that the worker believes the sector to be in."""
+    event: str
+    outputs: StageOutputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventAnswer:
+    """Where the sector stands now; with inputs the worker goes on under the same lease."""
+
+    state: str
+    seq: int
+    seal: SealInputs | None = None
+    """None: the next step is the chain's, the lease is over and the job will be offered again."""
+    is_done: bool = False
+    """The sector needs no host any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a stage is."""
+
+    token: int
+    stage: str
+    done: int
+    total: int
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if self.total <= 0 or not 0 <= self.done <= self.total:
+            raise BadWire("done", "must be from 0 to total")
+        if len(self.unit) > NAME_MAX:
+            raise BadWire("unit", "too long")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complete:
+    """A proof job has ended well."""
+
+    token: int
+    proof: bytes
+    """Empty when no sector could be proved."""
+    faults: tuple[int, ...] = ()
+    """Numbers of sectors whose files are not good; the proof is void unless this is empty."""
+    ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """A stage or a proof has ended badly."""
+
+    token: int
+    level: Level
+    stage: str
+    error: str
+
+    def __post_init__(self) -> None:
+        if not self.error or len(self.error) > TEXT_MAX:
+            raise BadWire("error", f"must have 1 to {TEXT_MAX} characters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The worker gives a job back untouched."""
+
+    token: int
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.reason) > TEXT_MAX:
+            raise BadWire("reason", f"must have at most {TEXT_MAX} characters")

@@ -1,0 +1,76 @@
+"""The table of a sector's way: every state is reached, left and has somebody who goes on from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from poolsite.wire.pipeline import (
+    FINAL_STATES,
+    STEPS,
+    TRANSITIONS,
+    Owner,
+    SectorEvent,
+    SectorState,
+    state_after,
+)
+
+
+def reachable(start: str) -> set[str]:
+    seen, todo = {start}, [start]
+    while todo:
+        for target in TRANSITIONS[todo.pop()].values():
+            if target not in seen:
+                seen.add(target)
+                todo.append(target)
+    return seen
+
+
+def test_every_state_has_a_row_and_a_step() -> None:
+    assert set(TRANSITIONS) == set(STEPS) == set(SectorState)
+
+
+def test_every_state_can_be_reached_from_a_new_sector() -> None:
+    assert reachable(SectorState.ALLOCATED) == set(SectorState)
+
+
+@pytest.mark.parametrize("state", sorted(set(SectorState) - FINAL_STATES))
+def test_every_other_state_leads_to_proving(state: str) -> None:
+    assert SectorState.PROVING in reachable(state)
+
+
+def test_every_event_is_used_and_every_target_known() -> None:
+    used = {event for row in TRANSITIONS.values() for event in row}
+
+    assert used == set(SectorEvent)
+    assert {target for row in TRANSITIONS.values() for target in row.values()} <= set(SectorState)
+
+
+@pytest.mark.parametrize("state", [s for s, step in STEPS.items() if step.owner is Owner.WORKER])
+def test_a_worker_stage_ends_with_an_event_that_the_state_takes(state: str) -> None:
+    event = STEPS[state].event
+
+    assert event is not None
+    assert event in TRANSITIONS[state]
+
+
+@pytest.mark.parametrize("state", [s for s, step in STEPS.items() if step.owner is not Owner.WORKER])
+def test_what_is_not_the_workers_is_not_ended_by_a_worker(state: str) -> None:
+    assert STEPS[state].event is None
+
+
+@pytest.mark.parametrize("state", sorted(SectorState))
+def test_a_sector_is_set_back_to_earlier_states_only(state: str) -> None:
+    order = list(SectorState)
+
+    assert all(
+        order.index(SectorState(back)) < order.index(SectorState(state)) for back in STEPS[state].resume_at
+    )
+
+
+def test_a_sector_that_the_chain_knows_is_never_aborted_from_the_table() -> None:
+    assert state_after(SectorState.COMMIT_LANDED, SectorEvent.ABORT) is None
+    assert state_after(SectorState.PROVING, SectorEvent.ABORT) is None
+
+
+def test_an_event_out_of_place_leads_nowhere() -> None:
+    assert state_after(SectorState.ALLOCATED, SectorEvent.PC2) is None
