@@ -1,0 +1,124 @@
+"""comm_d: the commitment to a sector's unsealed data, from the commitments of its pieces.
+
+Source: filecoin-project/rust-fil-proofs filecoin-proofs/src/pieces.rs, src/api/mod.rs add_piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.fr32 import PADDED_BLOCK_BYTES, RAW_BLOCK_BYTES, fr32_pad, padded_bytes, unpadded_bytes
+from poolsite.filecoin.merkle import binary_arities, merkle_tree
+from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.filecoin.sha254 import sha254_node, sha254_zero
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class BadPiece(ValueError):
+    """A piece or list of pieces that cannot lie in a sector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece as the sector's commitment sees it."""
+
+    padded_bytes: int
+    """Size after Fr32 padding, a power of two from 128 on."""
+    comm_p: bytes
+    """Root of the binary SHA-254 tree over the padded piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class PieceAlignment:
+    """Where a piece goes that is added after others, in unpadded bytes."""
+
+    left: int
+    """Zero bytes before the piece, so that it starts at a multiple of its room."""
+    room: int
+    """The piece's room: the smallest 127 · 2^k that holds it."""
+    right: int
+    """Zero bytes after the piece inside its room."""
+
+
+def piece_commitment(raw: bytes) -> bytes:
+    """Return comm_p of raw data.  Raises BadPiece unless its size is 127 · 2^k."""
+    if len(raw) % RAW_BLOCK_BYTES or (len(raw) // RAW_BLOCK_BYTES).bit_count() != 1:
+        raise BadPiece(f"Piece size ({len(raw)}) must be 127 times a power of 2.")
+    return data_commitment(fr32_pad(raw))
+
+
+def data_commitment(padded: bytes) -> bytes:
+    """Return the root of tree_d over padded data of 32 · 2^k bytes."""
+    nodes = tuple(padded[at : at + NODE_BYTES] for at in range(0, len(padded), NODE_BYTES))
+    return merkle_tree(nodes, arities=binary_arities(len(nodes)), node_hash=sha254_node).root
+
+
+def comm_d_from_pieces(sector_bytes: int, pieces: Sequence[Piece]) -> bytes:
+    """Join the commitments of `pieces`, in order, with zero pieces wherever alignment leaves a gap.
+
+    The last piece is not extended to the sector's end: pieces that cover less give the commitment of the
+    smaller tree, as in rust-fil-proofs; callers append zero pieces until the sector is full.
+    Raises BadPiece with the reference implementation's words.
+    """
+    if not pieces:
+        return sha254_zero(sector_bytes)
+    if len(pieces) > unpadded_bytes(sector_bytes) // RAW_BLOCK_BYTES:
+        raise BadPiece("Too many pieces")
+    for piece in pieces:
+        if piece.padded_bytes > sector_bytes:
+            raise BadPiece("Piece is larger than sector.")
+        if piece.padded_bytes < PADDED_BLOCK_BYTES or piece.padded_bytes.bit_count() != 1:
+            raise BadPiece(f"Piece size ({piece.padded_bytes}) must be a power of 2.")
+    stack: list[Piece] = []
+    for piece in pieces:
+        while stack and stack[-1].padded_bytes < piece.padded_bytes:
+            _push(stack, _zero_piece(stack[-1].padded_bytes))
+        _push(stack, piece)
+    while len(stack) > 1:
+        _push(stack, _zero_piece(stack[-1].padded_bytes))
+    if stack[0].padded_bytes > sector_bytes:
+        raise BadPiece("Pieces are larger than sector.")
+    return stack[0].comm_p
+
+
+def piece_alignment(written_bytes: int, piece_bytes: int) -> PieceAlignment:
+    """Return the alignment of a piece of `piece_bytes` after `written_bytes` (both unpadded).
+
+    Source: rust-fil-proofs filecoin-proofs/src/pieces.rs get_piece_alignment.
+    """
+    room = RAW_BLOCK_BYTES
+    while room < piece_bytes:
+        room *= 2
+    return PieceAlignment(left=-written_bytes % room, room=room, right=room - piece_bytes)
+
+
+def staged_sector(sector_bytes: int, raw_pieces: Sequence[bytes]) -> bytes:
+    """Return the padded sector in which add_piece has put `raw_pieces`, zero-filled to its end.
+
+    Raises BadPiece if they do not fit.
+    """
+    staged = bytearray()
+    written = 0
+    for raw in raw_pieces:
+        alignment = piece_alignment(written, len(raw))
+        staged += bytes(padded_bytes(alignment.left))
+        staged += fr32_pad(raw + bytes(alignment.right))
+        written += alignment.left + alignment.room
+    if len(staged) > sector_bytes:
+        raise BadPiece("Pieces are larger than sector.")
+    return bytes(staged) + bytes(sector_bytes - len(staged))
+
+
+def _zero_piece(size: int) -> Piece:
+    return Piece(size, sha254_zero(size))
+
+
+def _push(stack: list[Piece], piece: Piece) -> None:
+    """Put `piece` on the stack and join equal neighbours, the lower one on the left."""
+    stack.append(piece)
+    while len(stack) > 1 and stack[-1].padded_bytes == stack[-2].padded_bytes:
+        right, left = stack.pop(), stack.pop()
+        stack.append(Piece(2 * left.padded_bytes, sha254_node((left.comm_p, right.comm_p))))

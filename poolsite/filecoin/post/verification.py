@@ -1,0 +1,118 @@
+"""Verification of vanilla WindowPoSt and WinningPoSt proofs.
+
+Source: filecoin-project/rust-fil-proofs storage-proofs-post/src/fallback/vanilla.rs verify_all_partitions,
+filecoin-proofs/src/api/{window_post,winning_post}.rs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.merkle import BadMerkleProof, merkle_proof_check, tree_arities
+from poolsite.filecoin.porep.replica import replica_commitment
+from poolsite.filecoin.poseidon import poseidon_node
+from poolsite.filecoin.post.challenges import sector_challenges
+from poolsite.filecoin.post.parameters import PoStKind, PoStParameters
+from poolsite.filecoin.scalars import BadScalar, scalar_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolsite.filecoin.post.vanilla import VanillaPoStProof
+
+
+class BadPoSt(ValueError):
+    """A proof that does not show that the sectors are stored; the text names the rule it breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenSector:
+    """A sector as the chain knows it."""
+
+    number: int
+    """Sector number."""
+    comm_r: bytes
+    """Commitment to its replica."""
+
+
+def window_post_verify(
+    proofs: Sequence[VanillaPoStProof],
+    *,
+    parameters: PoStParameters,
+    randomness: bytes,
+    sectors: Sequence[ProvenSector],
+) -> None:
+    """Check one proof for each of `sectors`, in their order.
+
+    Raises BadPoSt; where sectors are faulty it names all of them.
+    """
+    if parameters.kind is not PoStKind.WINDOW:
+        raise BadPoSt(f"registered proof {parameters.number} is no WindowPoSt")
+    _post_verify(proofs, parameters=parameters, randomness=randomness, sectors=sectors)
+
+
+def winning_post_verify(
+    proofs: Sequence[VanillaPoStProof],
+    *,
+    parameters: PoStParameters,
+    randomness: bytes,
+    sectors: Sequence[ProvenSector],
+) -> None:
+    """Check the proof of the one challenged sector.  Raises BadPoSt."""
+    if parameters.kind is not PoStKind.WINNING:
+        raise BadPoSt(f"registered proof {parameters.number} is no WinningPoSt")
+    if len(sectors) != 1:
+        raise BadPoSt(f"{len(sectors)} sectors challenged instead of 1")
+    _post_verify(proofs, parameters=parameters, randomness=randomness, sectors=sectors)
+
+
+def _post_verify(
+    proofs: Sequence[VanillaPoStProof],
+    *,
+    parameters: PoStParameters,
+    randomness: bytes,
+    sectors: Sequence[ProvenSector],
+) -> None:
+    try:
+        scalar_from_bytes(randomness)
+    except BadScalar as error:
+        raise BadPoSt(f"randomness is not a scalar: {error}") from None
+    if not sectors:
+        raise BadPoSt("empty sector set is invalid")
+    if len(proofs) != len(sectors):
+        raise BadPoSt(f"{len(proofs)} sector proofs instead of {len(sectors)}")
+    faults = {}
+    for position, (sector, proof) in enumerate(zip(sectors, proofs, strict=True)):
+        challenges = sector_challenges(parameters, randomness, sector_number=sector.number, position=position)
+        try:
+            _sector_check(proof, sector, parameters=parameters, challenges=challenges)
+        except (BadMerkleProof, BadScalar, BadPoSt) as error:
+            faults[sector.number] = str(error)
+    if faults:
+        raise BadPoSt(
+            "faulty sectors: " + "; ".join(f"{number} ({faults[number]})" for number in sorted(faults))
+        )
+
+
+def _sector_check(
+    proof: VanillaPoStProof,
+    sector: ProvenSector,
+    *,
+    parameters: PoStParameters,
+    challenges: tuple[int, ...],
+) -> None:
+    """Check one sector's proof.  Raises BadMerkleProof, BadScalar or BadPoSt."""
+    if proof.sector_number != sector.number:
+        raise BadPoSt(f"proof is for sector {proof.sector_number}")
+    if proof.comm_r != sector.comm_r:
+        raise BadPoSt("another comm_r")
+    if replica_commitment(proof.comm_c, proof.comm_r_last) != sector.comm_r:
+        raise BadPoSt("comm_r is not the hash of comm_c and comm_r_last")
+    if len(proof.inclusion_proofs) != len(challenges):
+        raise BadPoSt(f"{len(proof.inclusion_proofs)} inclusion proofs instead of {len(challenges)}")
+    arities = tree_arities(parameters.nodes, parameters.shape)
+    for challenge, inclusion in zip(challenges, proof.inclusion_proofs, strict=True):
+        merkle_proof_check(
+            inclusion, challenge, arities=arities, root=proof.comm_r_last, node_hash=poseidon_node
+        )

@@ -1,0 +1,220 @@
+"""The devnet's proof bytes: vanilla proofs behind a prefix, where a real chain carries Groth16 proofs.
+
+A container is `devnet-proof/1` and one canonical CBOR array [kind, registered proof number, groups]; a
+group is an array of byte strings, each one vanilla proof in bincode.  PoRep: a group per partition, an item
+per challenge.  PoSt: one group, an item per sector.  docs/proof-container.md describes the bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, TypeVar
+
+from poolsite.filecoin.bincode import BadBincode
+from poolsite.filecoin.cbor import BadCbor, decode, encode
+from poolsite.filecoin.porep.parameters import SealParameters, UnknownSealProof, seal_parameters
+from poolsite.filecoin.porep.replica import prover_id_bytes, replica_id
+from poolsite.filecoin.porep.vanilla import VanillaPoRepProof, porep_proof_decode, porep_proof_encode
+from poolsite.filecoin.porep.verification import BadPoRep, PoRepPublicInputs, porep_verify
+from poolsite.filecoin.post.challenges import post_randomness
+from poolsite.filecoin.post.parameters import PoStParameters, UnknownPoStProof, post_parameters
+from poolsite.filecoin.post.vanilla import VanillaPoStProof, post_proof_decode, post_proof_encode
+from poolsite.filecoin.post.verification import BadPoSt, ProvenSector, window_post_verify, winning_post_verify
+from poolsite.filecoin.scalars import NODE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+PREFIX = b"devnet-proof/1"
+"""First bytes of every container."""
+
+MAX_CONTAINER_BYTES = 64 << 20
+"""Longest container that is looked at."""
+
+Proof = TypeVar("Proof")
+
+
+class BadProofContainer(ValueError):
+    """Bytes that are not a container of the expected kind."""
+
+
+class ContainerKind(IntEnum):
+    """What a container holds."""
+
+    POREP = 1
+    WINDOW_POST = 2
+    WINNING_POST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container whose vanilla proofs are still bytes."""
+
+    kind: ContainerKind
+    """What it holds."""
+    registered_proof: int
+    """Number of the registered seal or PoSt proof."""
+    groups: tuple[tuple[bytes, ...], ...]
+    """Vanilla proofs in bincode, by partition."""
+
+
+def container_encode(container: Container) -> bytes:
+    """Write a container."""
+    groups = [list(group) for group in container.groups]
+    return PREFIX + encode([int(container.kind), container.registered_proof, groups])
+
+
+def container_decode(data: bytes) -> Container:
+    """Read what `container_encode` wrote.  Raises BadProofContainer."""
+    if len(data) > MAX_CONTAINER_BYTES:
+        raise BadProofContainer(f"{len(data)} bytes")
+    if not data.startswith(PREFIX):
+        raise BadProofContainer(f"proof does not begin with {PREFIX.decode()}")
+    try:
+        fields = decode(data[len(PREFIX) :])
+    except BadCbor as error:
+        raise BadProofContainer(f"proof is not canonical CBOR: {error}") from None
+    if not isinstance(fields, list) or len(fields) != 3:
+        raise BadProofContainer("proof is not an array of kind, registered proof and groups")
+    kind, registered_proof, groups = fields
+    if type(kind) is not int or kind not in tuple(ContainerKind):
+        raise BadProofContainer("unknown kind of proof")
+    if type(registered_proof) is not int or registered_proof < 0:
+        raise BadProofContainer("registered proof is not a number")
+    if not isinstance(groups, list) or not all(isinstance(group, list) for group in groups):
+        raise BadProofContainer("groups are not arrays")
+    if not all(isinstance(item, bytes) for group in groups for item in group):
+        raise BadProofContainer("a vanilla proof is not a byte string")
+    return Container(ContainerKind(kind), registered_proof, tuple(tuple(group) for group in groups))
+
+
+def porep_container(seal_proof: int, partitions: Sequence[Sequence[VanillaPoRepProof]]) -> bytes:
+    """Write the proofs of one sector, by partition and challenge."""
+    groups = tuple(tuple(map(porep_proof_encode, partition)) for partition in partitions)
+    return container_encode(Container(ContainerKind.POREP, seal_proof, groups))
+
+
+def window_post_container(post_proof: int, proofs: Sequence[VanillaPoStProof]) -> bytes:
+    """Write the proofs of the sectors of one WindowPoSt, ascending by sector number."""
+    group = tuple(map(post_proof_encode, proofs))
+    return container_encode(Container(ContainerKind.WINDOW_POST, post_proof, (group,)))
+
+
+def winning_post_container(post_proof: int, proof: VanillaPoStProof) -> bytes:
+    """Write the proof of the one sector of a WinningPoSt."""
+    return container_encode(Container(ContainerKind.WINNING_POST, post_proof, ((post_proof_encode(proof),),)))
+
+
+def porep_proof_check(
+    proof: bytes,
+    *,
+    seal_proof: int,
+    comm_r: bytes,
+    comm_d: bytes,
+    miner_id: int,
+    sector_number: int,
+    ticket: bytes,
+    seed: bytes,
+) -> None:
+    """Check the container of one sector's PoRep against what the chain knows.
+
+    Raises BadProofContainer if the bytes are malformed, BadPoRep if the proof or an input is wrong.
+    """
+    parameters = _seal_parameters(seal_proof)
+    for name, value in (("comm_r", comm_r), ("comm_d", comm_d), ("ticket", ticket), ("seed", seed)):
+        if len(value) != NODE_BYTES:
+            raise BadPoRep(f"{name} has {len(value)} bytes")
+    groups = _groups(proof, kind=ContainerKind.POREP, registered_proof=seal_proof)
+    replica = replica_id(
+        prover_id_bytes(miner_id), sector_number, ticket=ticket, comm_d=comm_d, porep_id=parameters.porep_id
+    )
+    partitions = tuple(_items(group, porep_proof_decode) for group in groups)
+    inputs = PoRepPublicInputs(replica_id=replica, comm_d=comm_d, comm_r=comm_r, seed=seed)
+    porep_verify(partitions, parameters=parameters, inputs=inputs)
+
+
+def window_post_check(
+    proof: bytes,
+    *,
+    post_proof: int,
+    randomness: bytes,
+    miner_id: int,
+    sectors: Sequence[tuple[int, bytes]],
+) -> None:
+    """Check the container of a WindowPoSt over `sectors` (number, comm_r).
+
+    The container holds one proof a sector, ascending by number: repeated entries (a good sector that stands
+    in for a faulty one) count once, as filecoin-ffi's map of replicas has it.
+    Raises BadProofContainer if the bytes are malformed, BadPoSt if the proof or an input is wrong.
+    """
+    parameters, proven = _post_inputs(post_proof, randomness, miner_id=miner_id, sectors=sectors)
+    proofs = _post_proofs(proof, kind=ContainerKind.WINDOW_POST, registered_proof=post_proof)
+    window_post_verify(proofs, parameters=parameters, randomness=post_randomness(randomness), sectors=proven)
+
+
+def winning_post_check(
+    proof: bytes,
+    *,
+    post_proof: int,
+    randomness: bytes,
+    miner_id: int,
+    sectors: Sequence[tuple[int, bytes]],
+) -> None:
+    """Check the container of a WinningPoSt over the one challenged sector (number, comm_r).
+
+    Raises BadProofContainer if the bytes are malformed, BadPoSt if the proof or an input is wrong.
+    """
+    parameters, proven = _post_inputs(post_proof, randomness, miner_id=miner_id, sectors=sectors)
+    proofs = _post_proofs(proof, kind=ContainerKind.WINNING_POST, registered_proof=post_proof)
+    winning_post_verify(proofs, parameters=parameters, randomness=post_randomness(randomness), sectors=proven)
+
+
+def _seal_parameters(seal_proof: int) -> SealParameters:
+    try:
+        return seal_parameters(seal_proof)
+    except UnknownSealProof as error:
+        raise BadPoRep(str(error)) from None
+
+
+def _post_inputs(
+    post_proof: int, randomness: bytes, *, miner_id: int, sectors: Sequence[tuple[int, bytes]]
+) -> tuple[PoStParameters, tuple[ProvenSector, ...]]:
+    """Return the proof's parameters and the distinct sectors, ascending.  Raises BadPoSt."""
+    try:
+        parameters = post_parameters(post_proof)
+    except UnknownPoStProof as error:
+        raise BadPoSt(str(error)) from None
+    if len(randomness) != NODE_BYTES:
+        raise BadPoSt(f"randomness has {len(randomness)} bytes")
+    if miner_id < 0:
+        raise BadPoSt(f"miner {miner_id}")
+    distinct = dict(sectors)
+    if any(distinct[number] != comm_r for number, comm_r in sectors):
+        raise BadPoSt("one sector with two comm_r")
+    return parameters, tuple(ProvenSector(number, distinct[number]) for number in sorted(distinct))
+
+
+def _groups(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tuple[tuple[bytes, ...], ...]:
+    container = container_decode(proof)
+    if container.kind is not kind:
+        raise BadProofContainer(f"a {container.kind.name} proof instead of {kind.name}")
+    if container.registered_proof != registered_proof:
+        raise BadProofContainer(
+            f"registered proof {container.registered_proof} instead of {registered_proof}"
+        )
+    return container.groups
+
+
+def _post_proofs(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tuple[VanillaPoStProof, ...]:
+    groups = _groups(proof, kind=kind, registered_proof=registered_proof)
+    if len(groups) != 1:
+        raise BadProofContainer(f"{len(groups)} groups of sector proofs instead of 1")
+    return _items(groups[0], post_proof_decode)
+
+
+def _items(group: tuple[bytes, ...], read: Callable[[bytes], Proof]) -> tuple[Proof, ...]:
+    try:
+        return tuple(map(read, group))
+    except BadBincode as error:
+        raise BadProofContainer(f"vanilla proof: {error}") from None
