@@ -1,0 +1,66 @@
+"""Where a node is: API strings as lotus and venus write them.
+
+Forms: `URL`, `multiaddress`, or one of both behind `token:`.
+Source: lotus cli/util/apiinfo.go ParseApiInfo, DialArgs; venus venus-shared/api/api_info.go.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
+
+from apps.core.errors import BadValue
+
+_TOKEN: Final = re.compile(r"^([A-Za-z0-9\-_]+\.[A-Za-z0-9\-_]*\.[A-Za-z0-9\-_]*):(.+)$", re.DOTALL)
+_SECURE: Final = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
+_SOCKET: Final = {"http": "ws", "https": "wss"}
+_DEFAULT_PATH: Final = "/rpc/v1"
+
+
+class BadNodeAddress(BadValue):
+    """An API string that cannot be read."""
+
+    code: ClassVar[str] = "bad_node_address"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAddress:
+    """One node's API."""
+
+    http_url: str
+    """For calls."""
+    ws_url: str
+    """For subscriptions."""
+    token: str
+
+
+def node_address(text: str) -> NodeAddress:
+    """Read an API string.  Raises BadNodeAddress."""
+    found = _TOKEN.match(text.strip())
+    token, place = (found[1], found[2]) if found else ("", text.strip())
+    if place.startswith("/"):
+        place = _multiaddress_url(place)
+    parts = urlsplit(place)
+    if parts.scheme not in _SECURE or not parts.hostname:
+        raise BadNodeAddress(f"{place!r} is no address of a node", field="CHAIN_URLS")
+    scheme = _SECURE[parts.scheme]
+    path = parts.path.rstrip("/") or _DEFAULT_PATH
+    return NodeAddress(
+        http_url=f"{scheme}://{parts.netloc}{path}",
+        ws_url=f"{_SOCKET[scheme]}://{parts.netloc}{path}",
+        token=token,
+    )
+
+
+def _multiaddress_url(text: str) -> str:
+    """Turn `/ip4/127.0.0.1/tcp/1234/http` into a URL; without a suffix it is a plain one."""
+    parts = text.strip("/").split("/")
+    if len(parts) < 4 or parts[0] not in {"ip4", "ip6", "dns", "dns4", "dns6"} or parts[2] != "tcp":
+        raise BadNodeAddress(f"{text!r} is no multiaddress of a node", field="CHAIN_URLS")
+    host = f"[{parts[1]}]" if parts[0] == "ip6" else parts[1]
+    rest = parts[4:]
+    scheme = rest[0] if rest and rest[0] in _SECURE else "http"
+    version = rest[rest.index("version") + 1] if "version" in rest[:-1] else "v1"
+    return f"{scheme}://{host}:{parts[3]}/rpc/{version}"

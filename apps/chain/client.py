@@ -1,0 +1,337 @@
+"""Asking the chain: typed calls named after the RPC, over all nodes of the pool with failover.
+
+Every call is safe to repeat, so an unreachable node is simply followed by the next one.
+Results are `poolsite.filecoin` dataclasses, plain values, or the node's JSON where that is the contract.
+Source: filecoin-project/venus venus-shared/api/chain/v1; filecoin-project/lotus api/api_full.go.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.link import NodeLink, link_to
+from apps.chain.models import Node
+from apps.chain.states import NodeState
+from apps.chain.tipsets import TipsetFacts, key_to_json, tipset_from_json
+from poolsite.filecoin.cids import Cid, cid_from_json, cid_to_json
+from poolsite.filecoin.message import (
+    Message,
+    Receipt,
+    SignedMessage,
+    message_from_json,
+    message_to_json,
+    receipt_from_json,
+    signed_message_to_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """What the chain keeps of an actor."""
+
+    code: Cid
+    nonce: int
+    balance: int
+    """attoFIL, without what the actor locks elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Where a message landed."""
+
+    cid: Cid
+    """Of the message that landed: a replacement may have another than the one asked for."""
+    receipt: Receipt
+    height: int
+    """Of the tipset that executed it, one above the one that includes it."""
+    tipset_key: str
+    """Key of the executing tipset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Gas values of one message, or why there are none."""
+
+    message: Message | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GasSpec:
+    """Wishes for an estimation; zero means the node's own rule."""
+
+    max_fee: int = 0
+    gas_over_estimation: float = 0.0
+    gas_over_premium: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the wire form of MessageSendSpec."""
+        return {
+            "MaxFee": str(self.max_fee),
+            "GasOverEstimation": self.gas_over_estimation,
+            "GasOverPremium": self.gas_over_premium,
+        }
+
+
+class ChainClient:
+    """The pool's nodes as one; the first link that answers wins."""
+
+    def __init__(self, links: Sequence[NodeLink]) -> None:
+        self.links = tuple(links)
+
+    def call(self, method: str, *params: Any, timeout_s: float | None = None) -> Any:
+        """Ask `Filecoin.<method>` of the first node that answers.
+
+        Raises NodeRefused with that node's words, NodeUnavailable if no node answers.
+        """
+        failure: NodeUnavailable | None = None
+        for link in self._in_order():
+            try:
+                return link.call(method, params, timeout_s=timeout_s)
+            except NodeUnavailable as error:
+                failure = error
+        raise failure or NodeUnavailable("the pool has no node: set CHAIN_URLS")
+
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Ask many things of one node in one request; a refused one stands as its NodeRefused."""
+        if not calls:
+            return []
+        failure: NodeUnavailable | None = None
+        for link in self._in_order():
+            try:
+                return link.call_many(calls)
+            except NodeUnavailable as error:
+                failure = error
+        raise failure or NodeUnavailable("the pool has no node: set CHAIN_URLS")
+
+    def knows(self, method: str) -> bool:
+        """Tell whether the node that answers next is not yet known to lack `method`."""
+        return all(method not in link.lacks for link in self._in_order()[:1])
+
+    def _in_order(self) -> list[NodeLink]:
+        moment = time.monotonic()
+        return sorted(self.links, key=lambda link: link.tired_until > moment)
+
+    # The chain itself
+
+    def chain_head(self) -> TipsetFacts:
+        """Give the node's head."""
+        return tipset_from_json(self.call("ChainHead"))
+
+    def chain_get_tipset(self, key: str) -> TipsetFacts:
+        """Give the tipset with this key.  Raises NodeRefused if the node does not have it."""
+        return tipset_from_json(self.call("ChainGetTipSet", key_to_json(key)))
+
+    def chain_get_tipset_by_height(self, height: int, key: str) -> TipsetFacts:
+        """Give the tipset at `height`, or below it where that epoch was null, on the chain of `key`."""
+        return tipset_from_json(self.call("ChainGetTipSetByHeight", height, key_to_json(key)))
+
+    def chain_get_genesis(self) -> TipsetFacts:
+        """Give the first tipset."""
+        return tipset_from_json(self.call("ChainGetGenesis"))
+
+    def chain_get_parent_messages(self, block: str) -> list[tuple[Cid, Message]]:
+        """Give the messages that the parents of `block` include, each once, in order of execution."""
+        rows = self.call("ChainGetParentMessages", {"/": block}) or []
+        return [(_cid(row["Cid"]), message_from_json(row["Message"])) for row in rows]
+
+    def chain_get_parent_receipts(self, block: str) -> list[Receipt]:
+        """Give the receipts of those messages, in the same order."""
+        return [receipt_from_json(row) for row in self.call("ChainGetParentReceipts", {"/": block}) or []]
+
+    def chain_get_message(self, cid: Cid) -> Message:
+        """Give a message by its CID.  Raises NodeRefused if the node does not have it."""
+        return message_from_json(self.call("ChainGetMessage", cid_to_json(cid)))
+
+    # State
+
+    def state_network_name(self) -> str:
+        """Give the network's name."""
+        return str(self.call("StateNetworkName"))
+
+    def state_network_version(self, key: str | None = None) -> int:
+        """Give the protocol version."""
+        return int(self.call("StateNetworkVersion", key_to_json(key)))
+
+    def state_get_network_params(self) -> dict[str, Any]:
+        """Give what the network says about its times and sizes."""
+        return dict(self.call("StateGetNetworkParams"))
+
+    def state_get_actor(self, address: str, key: str | None = None) -> Actor:
+        """Give an actor.  Raises NodeRefused, `actor not found` among its words, if there is none."""
+        row = self.call("StateGetActor", address, key_to_json(key))
+        return Actor(code=_cid(row["Code"]), nonce=int(row["Nonce"]), balance=int(row["Balance"]))
+
+    def state_account_key(self, address: str, key: str | None = None) -> str:
+        """Give the key address behind an ID address."""
+        return str(self.call("StateAccountKey", address, key_to_json(key)))
+
+    def state_lookup_id(self, address: str, key: str | None = None) -> str:
+        """Give the ID address of any address."""
+        return str(self.call("StateLookupID", address, key_to_json(key)))
+
+    def state_search_msg(self, cid: Cid, *, limit: int = -1, allow_replaced: bool = True) -> Lookup | None:
+        """Find where a message landed; None if it did not, or the node has never seen it."""
+        try:
+            row = self.call("StateSearchMsg", [], cid_to_json(cid), limit, allow_replaced)
+        except NodeRefused as refusal:
+            if "could not find" in refusal.reason or "not found" in refusal.reason:
+                return None
+            raise
+        return None if row is None else _lookup(row)
+
+    def state_call(self, message: Message, key: str | None = None) -> dict[str, Any]:
+        """Run a message without putting it on chain; gives the node's InvocResult."""
+        return dict(self.call("StateCall", message_to_json(message), key_to_json(key)))
+
+    def wallet_balance(self, address: str) -> int:
+        """Give an account's balance in attoFIL; 0 if there is no such account."""
+        return int(self.call("WalletBalance", address))
+
+    def state_get_randomness_from_tickets(self, tag: int, epoch: int, *, entropy: bytes, key: str) -> bytes:
+        """Draw randomness from the chain's tickets."""
+        return self._randomness("StateGetRandomnessFromTickets", tag, epoch, entropy=entropy, key=key)
+
+    def state_get_randomness_from_beacon(self, tag: int, epoch: int, *, entropy: bytes, key: str) -> bytes:
+        """Draw randomness from the beacon."""
+        return self._randomness("StateGetRandomnessFromBeacon", tag, epoch, entropy=entropy, key=key)
+
+    def _randomness(self, method: str, tag: int, epoch: int, *, entropy: bytes, key: str) -> bytes:
+        words = base64.b64encode(entropy).decode()
+        return base64.b64decode(self.call(method, tag, epoch, words, key_to_json(key)))
+
+    # Miners: the node's JSON, read by the apps that own the matter
+
+    def state_miner_info(self, miner: str, key: str | None = None) -> dict[str, Any]:
+        """Give owner, worker, control addresses, proof type and sizes."""
+        return dict(self.call("StateMinerInfo", miner, key_to_json(key)))
+
+    def state_miner_power(self, miner: str, key: str | None = None) -> dict[str, Any]:
+        """Give the miner's and the network's power."""
+        return dict(self.call("StateMinerPower", miner, key_to_json(key)))
+
+    def state_miner_proving_deadline(self, miner: str, key: str | None = None) -> dict[str, Any]:
+        """Give the current deadline (dline.Info)."""
+        return dict(self.call("StateMinerProvingDeadline", miner, key_to_json(key)))
+
+    def state_miner_deadlines(self, miner: str, key: str | None = None) -> list[dict[str, Any]]:
+        """Give the deadlines with what was submitted in them."""
+        return list(self.call("StateMinerDeadlines", miner, key_to_json(key)) or [])
+
+    def state_miner_partitions(
+        self, miner: str, deadline: int, key: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Give the partitions of one deadline."""
+        return list(self.call("StateMinerPartitions", miner, deadline, key_to_json(key)) or [])
+
+    def state_miner_sectors(
+        self, miner: str, numbers: Any = None, key: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Give sectors; `numbers` is a bit field in JSON form, None means all."""
+        return list(self.call("StateMinerSectors", miner, numbers, key_to_json(key)) or [])
+
+    def state_miner_active_sectors(self, miner: str, key: str | None = None) -> list[dict[str, Any]]:
+        """Give the sectors that are live, proven and not faulty."""
+        return list(self.call("StateMinerActiveSectors", miner, key_to_json(key)) or [])
+
+    def state_miner_available_balance(self, miner: str, key: str | None = None) -> int:
+        """Give what the miner may withdraw, in attoFIL; negative in debt."""
+        return int(self.call("StateMinerAvailableBalance", miner, key_to_json(key)))
+
+    def state_sector_get_info(self, miner: str, number: int, key: str | None = None) -> dict[str, Any] | None:
+        """Give a proven sector; None if there is none."""
+        row = self.call("StateSectorGetInfo", miner, number, key_to_json(key))
+        return None if row is None else dict(row)
+
+    def state_sector_precommit_info(
+        self, miner: str, number: int, key: str | None = None
+    ) -> dict[str, Any] | None:
+        """Give a pending pre-commit; None if there is none (an error on some nodes)."""
+        row = self.call("StateSectorPreCommitInfo", miner, number, key_to_json(key))
+        return None if row is None else dict(row)
+
+    def state_sector_partition(self, miner: str, number: int, key: str | None = None) -> tuple[int, int]:
+        """Give deadline and partition of a sector.  Raises NodeRefused if it has none."""
+        row = self.call("StateSectorPartition", miner, number, key_to_json(key))
+        return int(row["Deadline"]), int(row["Partition"])
+
+    # Messages
+
+    def mpool_get_nonce(self, address: str) -> int:
+        """Give the first nonce after the node's contiguous run, chain and pool together."""
+        return int(self.call("MpoolGetNonce", address))
+
+    def mpool_push(self, signed: SignedMessage) -> Cid:
+        """Give one signed message to one node.  Raises NodeRefused with the pool's words."""
+        return _cid(self.call("MpoolPush", signed_message_to_json(signed)))
+
+    def mpool_get_config(self) -> dict[str, Any]:
+        """Give the pool's settings; `ReplaceByFeeRatio` is among them."""
+        return dict(self.call("MpoolGetConfig"))
+
+    def gas_estimate_message(self, message: Message, spec: GasSpec, key: str) -> Message:
+        """Fill in gas limit, premium and fee cap.  Raises NodeRefused with the reason."""
+        row = self.call("GasEstimateMessageGas", message_to_json(message), spec.as_json(), key_to_json(key))
+        return message_from_json(row)
+
+    def gas_batch_estimate(
+        self, messages: Sequence[tuple[Message, GasSpec]], *, nonce: int, key: str
+    ) -> list[Estimate]:
+        """Estimate a sender's next messages in one call, each on top of those before it.
+
+        lotus lacks the batch method: there each is asked for by itself, in one request.
+        """
+        if self.knows("GasBatchEstimateMessageGas"):
+            rows = [{"Msg": message_to_json(message), "Spec": spec.as_json()} for message, spec in messages]
+            try:
+                answers = self.call("GasBatchEstimateMessageGas", rows, nonce, key_to_json(key))
+                return [_estimate(row) for row in answers]
+            except NodeRefused as refusal:
+                if not refusal.is_unknown_method:
+                    raise
+        calls = [
+            ("GasEstimateMessageGas", [message_to_json(message), spec.as_json(), key_to_json(key)])
+            for message, spec in messages
+        ]
+        return [
+            Estimate(None, answer.reason)
+            if isinstance(answer, NodeRefused)
+            else Estimate(message_from_json(answer))
+            for answer in self.call_many(calls)
+        ]
+
+
+def chain_client() -> ChainClient:
+    """Give the client over the enabled nodes, healthy ones first."""
+    rows = Node.objects.filter(is_enabled=True).exclude(state=NodeState.WRONG_NETWORK)
+    nodes = sorted(rows, key=lambda node: (node.state in (NodeState.AWAY, NodeState.LAGGING), node.position))
+    return ChainClient([link_to(node.url, node.token) for node in nodes])
+
+
+def _cid(value: Any) -> Cid:
+    cid = cid_from_json(value)
+    if cid is None:
+        raise NodeRefused(0, "the node sent null for a CID")
+    return cid
+
+
+def _lookup(row: Any) -> Lookup:
+    return Lookup(
+        cid=_cid(row["Message"]),
+        receipt=receipt_from_json(row["Receipt"]),
+        height=int(row["Height"]),
+        tipset_key=" ".join(link["/"] for link in row["TipSet"] or ()),
+    )
+
+
+def _estimate(row: Any) -> Estimate:
+    if row.get("Err"):
+        return Estimate(None, str(row["Err"]))
+    return Estimate(message_from_json(row["Msg"]))

@@ -1,0 +1,39 @@
+"""What can go wrong when a node is asked."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from apps.core.errors import Conflict, NotReachable
+
+
+class NodeUnavailable(NotReachable):
+    """No node answered: unreachable, too slow, or it does not know our token."""
+
+    code: ClassVar[str] = "node_unavailable"
+
+
+class NodeRefused(Conflict):
+    """A node answered with an error; its text is passed on unchanged."""
+
+    code: ClassVar[str] = "node_refused"
+
+    def __init__(self, rpc_code: int, message: str) -> None:
+        self.rpc_code = rpc_code
+        """The JSON-RPC error code: 1 for plain errors of Go nodes, -32601 for an unknown method."""
+        super().__init__(message)
+
+    @property
+    def is_unknown_method(self) -> bool:
+        """Tell whether the node lacks the method, as lotus lacks venus' own."""
+        return self.rpc_code == METHOD_NOT_FOUND
+
+
+class NetworkUnknown(NotReachable):
+    """No node has told yet which network this pool is on."""
+
+    code: ClassVar[str] = "network_unknown"
+
+
+METHOD_NOT_FOUND = -32601
+"""JSON-RPC 2.0: the method does not exist."""

@@ -1,0 +1,172 @@
+"""The follower: writes each head, runs the clock of epochs, and hands the steps of both to the queues.
+
+One leads, further ones stand by.  Killed at any line it goes on where its rows say: a head whose steps
+were not yet handed over gets them at the next start, and every step is safe to run twice.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
+from django.utils.module_loading import import_string
+
+from apps.chain.addresses import NodeAddress, node_address
+from apps.chain.client import ChainClient, chain_client
+from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
+from apps.chain.link import link_to
+from apps.chain.models import Follower, Head
+from apps.chain.notify import HeadBox, HeadListener
+from apps.chain.selectors import epoch_at, network_current
+from apps.chain.services.heads import follower_row, head_follow
+from apps.chain.services.networks import WrongNetwork, network_bind
+from apps.chain.services.nodes import nodes_probe, nodes_sync
+from apps.core import clock
+from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
+from apps.core.life import LIFE_EVERY_S, life_sign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+log = structlog.get_logger(__name__)
+
+WAIT_S: Final = 0.25
+"""Longest wait for a head in one turn: the leader's lock is asked for between turns."""
+
+PROBE_EVERY_S: Final = 5.0
+STEP_EXPIRES_EPOCHS: Final = 4
+"""A step that waited longer in its queue is dropped: a newer head has its own."""
+
+CLOCK_TRUST_S: Final = 15.0
+"""Epochs without a head are only counted while a node was heard within this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Hands the tasks of `HEAD_STEPS` to Celery."""
+
+    send: Callable[..., Any]
+    """Celery's `send_task`."""
+
+    def enqueue(self, *, height: int, key: str, expires_s: float) -> None:
+        """Send every step, in the table's order."""
+        for step in head_steps():
+            kwargs = {"height": height, "key": key}
+            self.send(step.task, kwargs=kwargs, queue=step.queue, expires=expires_s)
+
+
+def head_steps() -> Iterable[Any]:
+    """Give the site's table; the apps may not import the site, so its name comes from the settings."""
+    steps: Iterable[Any] = import_string(settings.HEAD_STEPS)
+    return steps
+
+
+class ChainFollower:
+    """One follower process."""
+
+    def __init__(self, *, steps: Steps) -> None:
+        self.steps = steps
+        self.box = HeadBox()
+        self.is_bound = False
+        """True once the network of the node that answers was checked."""
+        self._probed_at = 0.0
+        self._signed_at = 0.0
+        self._listener: HeadListener | None = None
+
+    def run(self, *, asked_to_stop: Callable[[], bool]) -> None:
+        """Follow until asked to stop."""
+        with Leadership(FOLLOWER_LOCK) as leadership:
+            try:
+                lead_forever(
+                    leadership,
+                    self.turn,
+                    asked_to_stop=lambda: self._alive() or asked_to_stop(),
+                )
+            finally:
+                self.rest()
+
+    def turn(self) -> None:
+        """Do what is due now, then wait a little for a head.  Survives an absent node or database."""
+        try:
+            self._turn()
+        except (OperationalError, InterfaceError) as error:
+            log.warning("database_away", reason=str(error).strip()[:200])
+            close_old_connections()
+            time.sleep(WAIT_S)
+        except (NodeUnavailable, NodeRefused, WrongNetwork, NetworkUnknown) as error:
+            log.warning("chain_step_failed", reason=str(error)[:300])
+            self.is_bound = False
+            time.sleep(WAIT_S)
+
+    def rest(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None
+
+    def _turn(self) -> None:
+        if self._listener is None:
+            nodes_sync(settings.CHAIN_URLS)
+            self._listener = HeadListener(
+                addresses=lambda: [node_address(text) for text in settings.CHAIN_URLS],
+                client=client_of,
+                heard=self.box.put,
+            )
+            self._listener.start()
+        if time.monotonic() - self._probed_at > PROBE_EVERY_S:
+            self._probed_at = time.monotonic()
+            nodes_probe(now=clock.now())
+        facts = self.box.take(WAIT_S)
+        client = chain_client()
+        if not self.is_bound:
+            network_bind(client)
+            self.is_bound = True
+        network = network_current()
+        if facts is not None:
+            result = head_follow(client=client, facts=facts, now=clock.now(), finality=network.chain_finality)
+            if result is not None:
+                log.info(
+                    "head",
+                    height=result.head.height,
+                    applied=len(result.applied),
+                    reverted=len(result.reverted),
+                )
+        self.steps_due(epoch_s=network.epoch_s)
+
+    def steps_due(self, *, epoch_s: int) -> bool:
+        """Hand over the steps of the newest head, or of an epoch that passed without one, once each."""
+        row = follower_row()
+        head = row.head
+        if head is None:
+            return False
+        epoch = self._epoch(head, epoch_s)
+        if row.steps_key == head.key and epoch <= row.steps_epoch:
+            return False
+        expires_s = max(STEP_EXPIRES_EPOCHS * epoch_s, 30)
+        self.steps.enqueue(height=epoch, key=head.key, expires_s=expires_s)
+        # Noted after sending: a kill between the two sends them twice, which every step bears.
+        Follower.objects.filter(pk=row.pk).update(steps_key=head.key, steps_epoch=epoch)
+        return True
+
+    def _epoch(self, head: Head, epoch_s: int) -> int:
+        """Give the running epoch; without word from a node the clock stands at the newest head."""
+        if time.monotonic() - self.box.heard_at > max(CLOCK_TRUST_S, 3 * epoch_s):
+            return head.height
+        return epoch_at(head, now=clock.now(), epoch_s=epoch_s)
+
+    def _alive(self) -> bool:
+        """Give a sign of life every few seconds, as leader and as stand-by; never ends the loop."""
+        if time.monotonic() - self._signed_at > LIFE_EVERY_S:
+            self._signed_at = time.monotonic()
+            listener = self._listener
+            life_sign(detail="stands by" if listener is None else f"follows {listener.connected_to or '...'}")
+        return False
+
+
+def client_of(address: NodeAddress) -> ChainClient:
+    """Give a client of one node alone."""
+    return ChainClient([link_to(address.http_url, address.token)])

@@ -1,0 +1,125 @@
+"""One connection to one node: JSON-RPC 2.0 over HTTP as go-jsonrpc speaks it.
+
+Source: spec of filecoin-project/go-jsonrpc handler.go (status 500 carries a JSON error; batches).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from apps.chain.errors import NodeRefused, NodeUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONNECT_TIMEOUT_S: Final = 2.0
+"""A node that does not accept a connection within this time is taken for away."""
+
+ANSWER_TIMEOUT_S: Final = 30.0
+"""Longest wait for an answer; batch estimation is the slowest call."""
+
+REST_S: Final = 3.0
+"""A link that failed is asked last for this long."""
+
+BATCH_MAX: Final = 500
+"""Calls in one HTTP request; more are sent in several."""
+
+
+class NodeLink:
+    """Asks one node.  Threads may share it."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self.token = token
+        self.tired_until = 0.0
+        """Monotonic time up to which others are asked first."""
+        self.lacks: set[str] = set()
+        """Methods that this node does not know."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(
+            headers=headers,
+            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            limits=httpx.Limits(max_connections=32, max_keepalive_connections=8),
+            trust_env=False,
+        )
+        self._ids = itertools.count(1)
+
+    def call(self, method: str, params: Sequence[Any], *, timeout_s: float | None = None) -> Any:
+        """Ask once.  Raises NodeUnavailable or NodeRefused."""
+        answer = self._post(self._request(method, params), timeout_s=timeout_s)
+        if not isinstance(answer, dict):
+            raise self._failed("the answer is no JSON-RPC object")
+        return self._result(method, answer)
+
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Ask many things in one request; a refused one stands as its NodeRefused in the list.
+
+        The node works them off one after the other, in order.  Raises NodeUnavailable.
+        """
+        results: list[Any] = []
+        for at in range(0, len(calls), BATCH_MAX):
+            part = calls[at : at + BATCH_MAX]
+            requests = [self._request(method, params) for method, params in part]
+            answers = self._post(requests)
+            if not isinstance(answers, list):
+                raise self._failed("the node does not answer batches")
+            by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
+            for (method, _), request in zip(part, requests, strict=True):
+                answer = by_id.get(request["id"])
+                if answer is None:
+                    raise self._failed("the node left out an answer of a batch")
+                try:
+                    results.append(self._result(method, answer))
+                except NodeRefused as refusal:
+                    results.append(refusal)
+        return results
+
+    def close(self) -> None:
+        """Close the connections; the link can be used again and opens new ones."""
+        self._http.close()
+
+    def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        return {
+            "jsonrpc": "2.0",
+            "id": next(self._ids),
+            "method": f"Filecoin.{method}",
+            "params": list(params),
+        }
+
+    def _post(self, body: Any, *, timeout_s: float | None = None) -> Any:
+        timeout = httpx.USE_CLIENT_DEFAULT if timeout_s is None else httpx.Timeout(timeout_s)
+        try:
+            response = self._http.post(self.url, json=body, timeout=timeout)
+        except httpx.HTTPError as error:
+            raise self._failed(str(error) or type(error).__name__) from error
+        if response.status_code in (401, 403):
+            raise self._failed("the node refuses our token")
+        try:
+            return json.loads(response.content)
+        except ValueError:
+            raise self._failed(f"HTTP status {response.status_code} without JSON") from None
+
+    def _failed(self, reason: str) -> NodeUnavailable:
+        self.tired_until = time.monotonic() + REST_S
+        return NodeUnavailable(f"{self.url}: {reason}")
+
+    def _result(self, method: str, answer: dict[str, Any]) -> Any:
+        error = answer.get("error")
+        if error is None:
+            return answer.get("result")
+        refusal = NodeRefused(int(error.get("code", 0)), str(error.get("message", "")))
+        if refusal.is_unknown_method:
+            self.lacks.add(method)
+        raise refusal
+
+
+@lru_cache(maxsize=64)
+def link_to(url: str, token: str) -> NodeLink:
+    """Give this process's link to a node; its connections are kept between calls."""
+    return NodeLink(url, token)

@@ -1,0 +1,25 @@
+"""`manage.py follow`: the process that follows the chain and starts what each head makes due."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+from celery import current_app
+from django.core.management.base import BaseCommand
+
+from apps.chain.follow import ChainFollower, Steps
+
+
+class Command(BaseCommand):
+    """Follow the chain until SIGTERM or SIGINT."""
+
+    help = "Follow the chain: write heads, run the clock of epochs, enqueue the steps of both."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Run; a second instance stands by until the first is gone."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        ChainFollower(steps=Steps(send=current_app.send_task)).run(asked_to_stop=stop.is_set)

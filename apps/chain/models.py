@@ -1,0 +1,90 @@
+"""Rows of the chain: nodes, the heads that we followed, and which network this pool is bound to."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from apps.chain.states import NodeState
+from apps.core.models import Timestamped
+
+
+class Node(Timestamped):
+    """One JSON-RPC node of the pool; the first healthy one by position answers."""
+
+    States = NodeState
+
+    url = models.CharField(max_length=500, unique=True)
+    """HTTP address of its API, such as http://127.0.0.1:1234/rpc/v1."""
+    token = models.TextField(blank=True, default="")
+    name = models.CharField(max_length=100, blank=True, default="")
+    position = models.PositiveIntegerField(default=0)
+    is_enabled = models.BooleanField(default=True)
+    state = models.CharField(max_length=20, choices=NodeState.choices, default=NodeState.UNKNOWN)
+    error = models.CharField(max_length=500, blank=True, default="")
+    version = models.CharField(max_length=100, blank=True, default="")
+    head_height = models.BigIntegerField(null=True)
+    head_key = models.TextField(blank=True, default="")
+    lag_epochs = models.IntegerField(default=0)
+    """Epochs behind the newest head that any node of the pool has."""
+    latency_ms = models.FloatField(null=True)
+    checked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("position", "pk")
+
+    def __str__(self) -> str:
+        return self.name or self.url
+
+
+class Network(Timestamped):
+    """The one network this pool is bound to, with what its nodes say about it; a single row."""
+
+    name = models.CharField(max_length=100)
+    genesis = models.CharField(max_length=200)
+    """CID of the genesis block: two chains may bear one name."""
+    version = models.IntegerField(default=0)
+    params = models.JSONField(default=dict)
+    """The answer of StateGetNetworkParams, which overlays our table's row."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Head(models.Model):
+    """A tipset that was, or still is, on the chain that we follow."""
+
+    key = models.TextField(unique=True)
+    height = models.BigIntegerField()
+    cids = ArrayField(models.CharField(max_length=120))
+    parent_key = models.TextField(db_index=True)
+    timestamp = models.BigIntegerField()
+    base_fee = models.DecimalField(max_digits=40, decimal_places=0)
+    miners = ArrayField(models.CharField(max_length=120), default=list)
+    arrived_at = models.DateTimeField()
+    is_canonical = models.BooleanField(default=True)
+    """False once a reorganisation took it off our chain."""
+    is_after_gap = models.BooleanField(default=False)
+    """True if we do not know the tipsets below it: readers must ask the node for what happened there."""
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-height"], name="head_height"),
+            models.Index(fields=["-height"], name="head_canonical", condition=models.Q(is_canonical=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.height}"
+
+
+class Follower(models.Model):
+    """Where the follower stands; a single row that each step of it changes."""
+
+    head = models.ForeignKey(Head, null=True, on_delete=models.SET_NULL, related_name="+")
+    steps_key = models.TextField(blank=True, default="")
+    """The head whose steps were handed to the queue; another one than `head` means they are still due."""
+    steps_epoch = models.BigIntegerField(default=-1)
+    """The newest epoch whose steps were handed over, with a head or without."""
+
+    def __str__(self) -> str:
+        return f"follower at {self.head}"

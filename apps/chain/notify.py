@@ -1,0 +1,168 @@
+"""Hearing of heads: a ChainNotify subscription over WebSocket, or asking every second where there is none.
+
+Frames are hints only: what is applied and reverted is computed from our own table (`services.heads`).
+Source: filecoin-project/go-jsonrpc websocket.go (xrpc.ch.val, xrpc.ch.close); lotus chain/store ChainNotify.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from websockets.exceptions import InvalidHandshake, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.tipsets import TipsetFacts, tipset_from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.chain.addresses import NodeAddress
+    from apps.chain.client import ChainClient
+
+log = structlog.get_logger(__name__)
+
+RETRY_S: Final = 1.0
+"""Pause before the next connection."""
+
+OPEN_TIMEOUT_S: Final = 3.0
+SILENCE_S: Final = 5.0
+"""Without a frame for this long the head is asked for, so that a dead cable is noticed."""
+
+POLL_S: Final = 1.0
+"""How often a node without WebSocket is asked."""
+
+FRAME_BYTES_MAX: Final = 64 << 20
+
+
+class HeadListener:
+    """Listens in a thread of its own and calls `heard` with each new head, on that thread."""
+
+    def __init__(
+        self,
+        *,
+        addresses: Callable[[], list[NodeAddress]],
+        client: Callable[[NodeAddress], ChainClient],
+        heard: Callable[[TipsetFacts], None],
+    ) -> None:
+        self._addresses = addresses
+        self._client = client
+        self._heard = heard
+        self._stop = threading.Event()
+        self._socket: ClientConnection | None = None
+        self._thread = threading.Thread(target=self._run, name="heads", daemon=True)
+        self.connected_to = ""
+        """URL of the node that is listened to; empty while there is none."""
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening and wait for the thread."""
+        self._stop.set()
+        socket = self._socket
+        if socket is not None:
+            socket.close()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            for address in self._addresses():
+                if self._stop.is_set():
+                    return
+                try:
+                    self._listen(address)
+                except (WebSocketException, NodeUnavailable, NodeRefused, OSError) as error:
+                    log.warning("chain_notify_lost", node=address.http_url, reason=str(error)[:200])
+                finally:
+                    self.connected_to = ""
+            self._stop.wait(RETRY_S)
+
+    def _listen(self, address: NodeAddress) -> None:
+        headers = {"Authorization": f"Bearer {address.token}"} if address.token else {}
+        try:
+            link = connect(
+                address.ws_url,
+                additional_headers=headers,
+                open_timeout=OPEN_TIMEOUT_S,
+                max_size=FRAME_BYTES_MAX,
+                proxy=None,
+            )
+        except InvalidHandshake:  # it answers, but not as a WebSocket: a plain HTTP node or proxy
+            self._poll(address)
+            return
+        with link as socket:
+            self._socket = socket
+            try:
+                socket.send(
+                    json.dumps({"jsonrpc": "2.0", "id": 1, "method": "Filecoin.ChainNotify", "params": []})
+                )
+                self.connected_to = address.http_url
+                self._read(socket, address)
+            finally:
+                self._socket = None
+
+    def _read(self, socket: ClientConnection, address: NodeAddress) -> None:
+        """Pass heads on until the connection or the subscription ends."""
+        while not self._stop.is_set():
+            try:
+                text = socket.recv(timeout=SILENCE_S)
+            except TimeoutError:
+                self._heard(self._client(address).chain_head())
+                continue
+            frame = json.loads(text)
+            if frame.get("error") is not None:
+                raise NodeRefused(int(frame["error"].get("code", 0)), str(frame["error"].get("message")))
+            method = frame.get("method")
+            if method == "xrpc.ch.close":
+                return
+            if method == "xrpc.ch.val":
+                self._heard(self._newest(frame["params"][1], address))
+
+    def _newest(self, changes: list[dict[str, Any]], address: NodeAddress) -> TipsetFacts:
+        """Give the head after a list of changes; one of reverts alone does not name it."""
+        last = changes[-1]
+        if last["Type"] in ("apply", "current"):
+            return tipset_from_json(last["Val"])
+        return self._client(address).chain_head()
+
+    def _poll(self, address: NodeAddress) -> None:
+        client = self._client(address)
+        key = ""
+        while not self._stop.is_set():
+            head = client.chain_head()
+            self.connected_to = address.http_url
+            if head.key != key:
+                key = head.key
+                self._heard(head)
+            self._stop.wait(POLL_S)
+
+
+class HeadBox:
+    """Holds the newest head that was heard; the follower waits at it."""
+
+    def __init__(self) -> None:
+        self._filled = threading.Condition()
+        self._facts: TipsetFacts | None = None
+        self.heard_at = 0.0
+        """Monotonic time of the last word from any node."""
+
+    def put(self, facts: TipsetFacts) -> None:
+        """Replace what is in the box: only the newest head matters."""
+        with self._filled:
+            self._facts = facts
+            self.heard_at = time.monotonic()
+            self._filled.notify_all()
+
+    def take(self, timeout_s: float) -> TipsetFacts | None:
+        """Empty the box, waiting for something in it; None when the time is over."""
+        with self._filled:
+            if self._facts is None:
+                self._filled.wait(timeout_s)
+            facts, self._facts = self._facts, None
+            return facts

@@ -1,0 +1,98 @@
+"""Reading the chain's rows: the newest head, the network, the clock of epochs, the nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.chain.errors import NetworkUnknown
+from apps.chain.models import Follower, Head, Network, Node
+from poolsite.filecoin.policy import network_by_name, network_from_params
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from poolsite.filecoin.policy import Network as NetworkRow
+
+NULL_EPOCHS_MAX: Final = 10
+"""How far the clock runs ahead of the newest head: a chain that stands still has no new epochs."""
+
+
+def head_current() -> Head | None:
+    """Give the newest head of our chain; None before the first one."""
+    row = Follower.objects.select_related("head").first()
+    return None if row is None else row.head
+
+
+def heads_recent(count: int = 60) -> list[Head]:
+    """Give the newest heads of our chain, newest first."""
+    return list(Head.objects.filter(is_canonical=True).order_by("-height")[:count])
+
+
+def network_current() -> NetworkRow:
+    """Give the network's rules: our table's row with what the node says laid over it.
+
+    Raises NetworkUnknown until a node has answered once.
+    """
+    row = Network.objects.first()
+    if row is None:
+        raise NetworkUnknown("no node has answered yet")
+    return network_from_params(row.params) if row.params else network_by_name(row.name)
+
+
+def epoch_now(now: datetime) -> int:
+    """Give the epoch that runs at `now`, counted from the newest head; -1 before the first head.
+
+    Epochs without a block pass too, but no more than `NULL_EPOCHS_MAX`: the clock stands still with
+    the chain.  It never asks the genesis time, which means nothing on a chain that was paused.
+    """
+    head = head_current()
+    return -1 if head is None else epoch_at(head, now=now, epoch_s=network_current().epoch_s)
+
+
+def epoch_at(head: Head, *, now: datetime, epoch_s: int) -> int:
+    """Give the epoch that runs at `now` if `head` is the newest."""
+    arrived = head.arrived_at.timestamp()
+    # A head that came late (we were away, or the chain was) starts its epoch with its arrival.
+    start = head.timestamp if 0 <= arrived - head.timestamp <= epoch_s else arrived
+    passed = int((now.timestamp() - start) // epoch_s)
+    return head.height + min(max(passed, 0), NULL_EPOCHS_MAX)
+
+
+def nodes_all() -> QuerySet[Node]:
+    """Give the enabled nodes in the order in which they are asked."""
+    return Node.objects.filter(is_enabled=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPath:
+    """The way between two tipsets of our table."""
+
+    reverted: tuple[Head, ...]
+    """Newest first."""
+    applied: tuple[Head, ...]
+    """Oldest first."""
+    is_complete: bool
+    """False if the two do not meet within the table: what lies between must be asked of the node."""
+
+
+def path_between(old_key: str, head: Head) -> ChainPath:
+    """Give what left and what joined the chain between a reader's last tipset and `head`."""
+    old = Head.objects.filter(key=old_key).first()
+    reverted: list[Head] = []
+    applied: list[Head] = []
+    above: Head | None = head
+    while above is not None:
+        if old is not None and old.key == above.key:
+            return ChainPath(tuple(reverted), tuple(applied[::-1]), is_complete=True)
+        if old is not None and old.height >= above.height:
+            reverted.append(old)
+            old = Head.objects.filter(key=old.parent_key).first()
+            continue
+        applied.append(above)
+        if above.is_after_gap:
+            break
+        above = Head.objects.filter(key=above.parent_key).first()
+    return ChainPath(tuple(reverted), tuple(applied[::-1]), is_complete=False)

@@ -1,0 +1,140 @@
+"""Following the chain: from the cached tip to a new head, tipset by tipset, through reorganisations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.chain.models import Follower, Head
+from apps.chain.tipsets import TipsetFacts
+from apps.core.live import Change, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+
+KEPT_FINALITIES: Final = 3
+"""How many finalities of heads stay in the table; older ones can no longer be reverted."""
+
+PRUNE_EVERY: Final = 64
+"""Old heads are removed at heights that are multiples of this."""
+
+DEFAULT_FINALITY: Final = 900
+"""Used until the network is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadStepResult:
+    """What following one head changed."""
+
+    head: Head
+    applied: tuple[str, ...]
+    """Keys of tipsets that joined the chain, oldest first."""
+    reverted: tuple[str, ...]
+    """Keys of tipsets that left it, newest first."""
+    has_gap: bool
+    """True if the oldest applied tipset does not stand on one that we know."""
+
+
+def head_follow(
+    *, client: ChainClient, facts: TipsetFacts, now: datetime, finality: int = DEFAULT_FINALITY
+) -> HeadStepResult | None:
+    """Make `facts` the head of our chain; None if it is that already.
+
+    The way from our tip is computed from our own table and the node's parents, not from what a
+    notification claims.  At most `finality` tipsets are filled in; beyond that the new piece stands
+    alone (`is_after_gap`).  One transaction; only the follower that leads may call it.
+    Raises NodeUnavailable or NodeRefused with nothing written.
+    """
+    tip = follower_row().head
+    if tip is not None and tip.key == facts.key:
+        return None
+    gap, reverted, joined = _way(client=client, tip=tip, facts=facts, finality=finality)
+    has_gap = not joined and bool(gap[-1].parents) and gap[-1].height > 0
+    return _store(gap=gap[::-1], reverted=reverted, now=now, has_gap=has_gap, finality=finality)
+
+
+def follower_row() -> Follower:
+    """Give the single row that says where the follower stands."""
+    row, _ = Follower.objects.select_related("head").get_or_create(pk=1)
+    return row
+
+
+def _way(
+    *, client: ChainClient, tip: Head | None, facts: TipsetFacts, finality: int
+) -> tuple[list[TipsetFacts], list[str], bool]:
+    """Walk down from the new head and from our tip until they meet.
+
+    Gives the new tipsets newest first, the keys of ours that fall away newest first, and whether they met.
+    """
+    gap: list[TipsetFacts] = []
+    reverted: list[str] = []
+    local, above = tip, facts
+    while True:
+        if local is not None and local.key == above.key:
+            return gap, reverted, True
+        if local is not None and local.height >= above.height:
+            reverted.append(local.key)
+            local = Head.objects.filter(key=local.parent_key, is_canonical=True).first()
+            continue
+        gap.append(above)
+        if local is None or not above.parents or len(gap) >= finality:
+            return gap, reverted, False
+        above = _tipset(client, above.parent_key)
+
+
+def _tipset(client: ChainClient, key: str) -> TipsetFacts:
+    row = Head.objects.filter(key=key).first()
+    if row is None:
+        return client.chain_get_tipset(key)
+    return TipsetFacts(
+        height=row.height,
+        cids=tuple(row.cids),
+        parents=tuple(row.parent_key.split()),
+        timestamp=row.timestamp,
+        base_fee=int(row.base_fee),
+        miners=tuple(row.miners),
+    )
+
+
+@transaction.atomic
+def _store(
+    *, gap: Sequence[TipsetFacts], reverted: Sequence[str], now: datetime, has_gap: bool, finality: int
+) -> HeadStepResult:
+    """Write one change of the chain; `gap` is oldest first here."""
+    Head.objects.filter(key__in=reverted).update(is_canonical=False)
+    rows = [
+        Head(
+            key=facts.key,
+            height=facts.height,
+            cids=list(facts.cids),
+            parent_key=facts.parent_key,
+            timestamp=facts.timestamp,
+            base_fee=facts.base_fee,
+            miners=list(facts.miners),
+            arrived_at=now,
+            is_canonical=True,
+            is_after_gap=has_gap and at == 0,
+        )
+        for at, facts in enumerate(gap)
+    ]
+    # A tipset that comes back after a reorganisation keeps its row and is canonical again.
+    Head.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["key"],
+        update_fields=["is_canonical", "is_after_gap", "arrived_at"],
+    )
+    head = Head.objects.get(key=gap[-1].key)
+    Follower.objects.filter(pk=1).update(head=head)
+    if head.height % PRUNE_EVERY == 0:
+        floor = head.height - KEPT_FINALITIES * max(finality, PRUNE_EVERY)
+        Head.objects.filter(height__lt=floor).delete()
+    publish(Change("head", head.height, None))
+    return HeadStepResult(
+        head=head, applied=tuple(facts.key for facts in gap), reverted=tuple(reverted), has_gap=has_gap
+    )
