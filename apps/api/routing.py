@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from typing import TYPE_CHECKING
 
-websocket_urlpatterns: list[URLPattern] = []
+from django.urls import re_path
+
+from apps.api.rpc.socket import rpc_socket
+
+if TYPE_CHECKING:
+    from django.urls import URLPattern
+
+websocket_urlpatterns: list[URLPattern] = [
+    re_path(r"^rpc/(?P<version>v0|v1|v2)/?$", rpc_socket),  # type: ignore[arg-type]  # an ASGI app, not a view
+]

@@ -1,7 +1,14 @@
-"""HTTP addresses of this app."""
+"""HTTP addresses of the machine interfaces."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularAPIView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from apps.api.rpc.http import rpc
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", include("apps.api.v1.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("rpc/<str:version>", rpc, name="rpc"),
+]

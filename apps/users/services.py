@@ -18,7 +18,7 @@ from apps.users.models import AccountApproval, AuditEntry, MinerGrant, SignerGra
 from apps.users.selectors import USE_NOTED_EVERY, address_canonical, token_digest
 from apps.users.states import PERMS, Role
 from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.jwt import Claims, claims_encode
+from poolsite.filecoin.jwt import Claims, token_sign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,7 @@ def token_issue(
     if perm not in PERMS:
         raise BadPerm(perm)
     secret = secrets.token_bytes(SECRET_BYTES)
-    text = claims_encode(Claims(name=tenant.name, perm=perm, ext=ext), secret=secret)
+    text = token_sign(Claims(name=tenant.name, perm=perm, ext=ext), secret)
     token_record(
         text, tenant=tenant, name=name, perm=perm, scopes=scopes, expires_at=expires_at,
         is_operator=is_operator, ext=ext,

@@ -1,0 +1,18 @@
+"""All machine interfaces: REST for programs of the pool and of tenants, JSON-RPC for Go clients."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from django.apps import AppConfig
+
+
+class ApiConfig(AppConfig):
+    """Registers this app under its short label."""
+
+    name = "apps.api"
+    label = "api"
+
+    def ready(self) -> None:
+        """Let the OpenAPI generator know our ways to authenticate."""
+        import_module("apps.api.schema")

@@ -1,0 +1,84 @@
+"""Refusals as answers: the one place where a domain error becomes an HTTP status or a JSON-RPC code."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apps.core.errors import BadValue, Conflict, DomainError, NotAllowed, NotFound, NotReachable
+from apps.users.errors import TokenRefused
+from poolsite.filecoin.address import BadAddress
+from poolsite.filecoin.cids import BadCid
+from poolsite.filecoin.codec import BadField
+from poolsite.wire.codec import BadWire
+
+PROTOCOL_ERRORS: Final = (BadAddress, BadCid, BadField, BadWire)
+"""What the plain libraries raise for input that cannot be read."""
+
+RPC_REFUSED: Final = 1
+"""go-jsonrpc's code of every error that a method returned."""
+RPC_UNAUTHORIZED: Final = 401
+"""The fork's AuthError."""
+
+
+class BodyTooLarge(DomainError):
+    """A request body above the limit of its route."""
+
+    code = "body_too_large"
+
+
+class Malformed(BadValue):
+    """A body that is not JSON."""
+
+    code = "malformed"
+
+
+class IdempotencyKeyReused(Conflict):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class RateLimited(DomainError):
+    """The caller has used up what it may ask for now."""
+
+    code = "rate_limited"
+
+
+HTTP_STATUSES: Final[tuple[tuple[type[DomainError], int], ...]] = (
+    (TokenRefused, 401),
+    (NotAllowed, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (BodyTooLarge, 413),
+    (RateLimited, 429),
+    (NotReachable, 503),
+    (BadValue, 400),
+    (DomainError, 422),
+)
+"""The first row whose class fits decides."""
+
+
+def http_status(error: DomainError) -> int:
+    """Give the HTTP status of a refusal."""
+    return next(status for kind, status in HTTP_STATUSES if isinstance(error, kind))
+
+
+def error_body(error: DomainError) -> dict[str, str]:
+    """Give the JSON of a refusal."""
+    return {"code": error.code, "message": error.reason, "field": error.field}
+
+
+def domain_error(error: Exception) -> DomainError | None:
+    """Read a library's complaint as a domain error; None if it is neither."""
+    if isinstance(error, DomainError):
+        return error
+    if isinstance(error, BadField | BadWire):
+        return BadValue(error.reason, field=error.field)
+    if isinstance(error, PROTOCOL_ERRORS):
+        return BadValue(str(error))
+    return None
+
+
+def rpc_code(error: DomainError) -> int:
+    """Give the JSON-RPC code of a refusal."""
+    return RPC_UNAUTHORIZED if isinstance(error, TokenRefused) else RPC_REFUSED

@@ -1,0 +1,26 @@
+"""What the machine interfaces themselves remember."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class IdempotentAnswer(models.Model):
+    """The answer to a request that named an Idempotency-Key."""
+
+    caller = models.CharField(max_length=64)
+    """SHA-256 of what the caller authenticated with."""
+    key = models.CharField(max_length=100)
+    request = models.CharField(max_length=64)
+    """SHA-256 of route and body."""
+    status = models.PositiveSmallIntegerField(default=0)
+    body = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["caller", "key"], name="one_answer_per_caller_and_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.status}"

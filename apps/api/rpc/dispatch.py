@@ -1,0 +1,100 @@
+"""From a caller and a method's name to a service: tables by prefix, permission, parameters, errors."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
+from django.db import InterfaceError, OperationalError
+
+from apps.api.errors import domain_error, rpc_code
+from poolsite.wire.gorpc import RpcError, method_missing, params_decode, perm_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.users.principals import Principal
+    from poolsite.wire.gorpc import Json, RpcMethod
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What one prefix stands for."""
+
+    methods: Mapping[str, RpcMethod]
+    """By full name, for every version of the path."""
+    by_version: Mapping[str, Mapping[str, RpcMethod]]
+    """Methods that differ in one version, e.g. `{"v1": {"Gateway.WalletSign": ...}}`."""
+
+    def find(self, name: str, version: str) -> RpcMethod | None:
+        """Give the row of a method."""
+        return self.by_version.get(version, {}).get(name) or self.methods.get(name)
+
+
+@dataclass(slots=True)
+class Call:
+    """What a handler gets before its parameters."""
+
+    principal: Principal
+    version: str
+    """Path: v0, v1 or v2."""
+    on_socket: bool = False
+    connection: Any = None
+    """State that lives as long as the socket, for methods that belong together; None over POST."""
+
+
+@dataclass(slots=True)
+class Door:
+    """One caller's way in, over one POST or for the life of one socket."""
+
+    services: Mapping[str, Service]
+    """By prefix, as `Gateway`."""
+    principal: Principal
+    version: str
+    namespace: str = ""
+    """The prefix that the header X-VENUS-API-NAMESPACE chose; it wins over the method's own."""
+    connection: Any = None
+
+    async def __call__(self, method: str, params: list[Json], *, on_socket: bool) -> tuple[Json, bool]:
+        """Carry out one call.  Raises RpcError."""
+        row = self.find(method)
+        if row is None:
+            raise method_missing(method)
+        if not self.principal.may(row.perm):
+            raise perm_missing(method, row.perm)
+        if not self.principal.has_scope(row.scope):
+            part = row.scope or "general"
+            raise RpcError(f"missing permission to invoke '{method}': the token is not for the part '{part}'")
+        if row.is_channel and not on_socket:
+            text = f"method '{method}' not supported in this mode (no out channel support)"
+            raise RpcError(text, code=-32601, status=500)
+        arguments = params_decode(method, row, params)
+        call = Call(self.principal, self.version, on_socket=on_socket, connection=self.connection)
+        return await self.run(row, call, arguments), row.void
+
+    def find(self, method: str) -> RpcMethod | None:
+        """Give the row of a method in the service that header or prefix choose."""
+        prefix = method.partition(".")[0]
+        service = self.services.get(self.namespace or prefix) or self.services.get(prefix)
+        return None if service is None else service.find(method, self.version)
+
+    async def run(self, row: RpcMethod, call: Call, arguments: list[Any]) -> Json:
+        """Call the handler; what it refuses becomes an answer of code 1."""
+        try:
+            if row.is_channel:
+                return row.handler(call, *arguments)
+            if inspect.iscoroutinefunction(row.handler):
+                return await row.handler(call, *arguments)
+            # A POST has a thread of its own (Django's); calls of a socket share the pool of threads.
+            bridge = database_sync_to_async if call.on_socket else sync_to_async
+            return await bridge(row.handler, thread_sensitive=not call.on_socket)(call, *arguments)
+        except (OperationalError, InterfaceError):
+            raise RpcError("the database is restarting, ask again") from None
+        except Exception as error:
+            refusal = domain_error(error)
+            if refusal is None:
+                raise
+            raise RpcError(refusal.reason, code=rpc_code(refusal)) from error

@@ -1,0 +1,124 @@
+"""JSON-RPC over WebSocket: calls in any order, channels; signers and provers hold such a socket.
+
+A plain ASGI app: Channels' consumers would subscribe each socket to a channel layer that it does not need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+
+import structlog
+from channels.db import database_sync_to_async
+
+from apps.api.callers import principal_from_token, token_text
+from apps.api.rpc.dispatch import Door
+from apps.api.rpc.services import NAMESPACES, SERVICES
+from apps.users.errors import TokenRefused
+from poolsite.wire.gorpc import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from apps.users.principals import Principal
+
+    Receive = Callable[[], Awaitable[dict[str, Any]]]
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+CLOSE_REVOKED: Final = 4401
+"""Close code when the token went bad while the socket was open."""
+
+
+class Closed(Exception):
+    """The other side is gone; what we still wanted to say is dropped."""
+
+
+async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Serve one socket from handshake to end."""
+    await receive()  # websocket.connect
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    source = socket_source(scope)
+    try:
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        text = token_text(headers.get("authorization", ""), query.get("token", [""])[0])
+        principal = await database_sync_to_async(principal_from_token, thread_sensitive=False)(
+            text, source=source
+        )
+    except TokenRefused as error:
+        log.info("rpc_socket_refused", source=source, reason=error.reason)
+        await handshake_refuse(scope, send, error.reason)
+        return
+    subprotocol = next(iter(scope.get("subprotocols") or []), None)
+    await send({"type": "websocket.accept", "subprotocol": subprotocol})
+    version = scope["url_route"]["kwargs"]["version"]
+    namespace = NAMESPACES.get(headers.get("x-venus-api-namespace", ""), "")
+    await session_run(principal, version, namespace, receive, send)
+
+
+async def session_run(
+    principal: Principal, version: str, namespace: str, receive: Receive, send: Send
+) -> None:
+    """Pass frames between the socket and its session until the socket ends."""
+    connection = SocketState(principal, send)
+    door = Door(SERVICES, principal, version, namespace=namespace, connection=connection)
+    session = Session(door, connection.send_text)
+    try:
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                break
+            data = event.get("text")
+            await session.receive(data if data is not None else event.get("bytes") or b"")
+    except Closed:
+        pass
+    finally:
+        connection.is_open = False
+        await session.close()
+
+
+class SocketState:
+    """What the methods of one socket share; lives as long as it."""
+
+    def __init__(self, principal: Principal, send: Send) -> None:
+        self.principal = principal
+        self.is_open = True
+        self.attachments: dict[str, Any] = {}
+        """What services keep with this socket, by their own key."""
+        self._send = send
+        self._lock = asyncio.Lock()
+
+    async def send_text(self, text: str) -> None:
+        """Write one frame.  Raises Closed once the other side is gone."""
+        if not self.is_open:
+            raise Closed
+        async with self._lock:
+            try:
+                await self._send({"type": "websocket.send", "text": text})
+            except (OSError, RuntimeError) as error:  # servers say a dead socket in either way
+                self.is_open = False
+                raise Closed from error
+
+    async def close(self, code: int, reason: str) -> None:
+        """End the socket from our side."""
+        if self.is_open:
+            self.is_open = False
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+async def handshake_refuse(scope: dict[str, Any], send: Send, reason: str) -> None:
+    """Answer the handshake with 401 where the server can, else refuse it (403)."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": CLOSE_REVOKED, "reason": reason})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"www-authenticate", b"Bearer")]
+    await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": reason.encode()})
+
+
+def socket_source(scope: dict[str, Any]) -> str:
+    """Give `host:port` of the other side."""
+    client = scope.get("client")
+    return f"{client[0]}:{client[1]}" if client else ""

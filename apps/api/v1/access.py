@@ -1,0 +1,80 @@
+"""Who may call a REST route: a token or a session, its level, and the part that it is made for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.permissions import BasePermission
+
+from apps.api.callers import principal_from_request, principal_from_session, request_source
+from apps.core.errors import NotAllowed
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+    from apps.users.principals import Principal
+
+
+class Caller:
+    """What DRF calls the user: somebody who was let in; the facts are in the principal."""
+
+    is_authenticated = True
+    is_anonymous = False
+    pk = None
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+
+    def __str__(self) -> str:
+        return self.principal.actor
+
+
+class TokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <token>`, or `?token=` as the Go clients write it."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
+        """Tell who holds the token; None without one.  Raises TokenRefused."""
+        if not request.headers.get("Authorization") and "token" not in request.query_params:
+            return None
+        principal = principal_from_request(request._request)
+        return Caller(principal), principal
+
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002  # DRF's signature
+        """Name the scheme for the 401 answer."""
+        return "Bearer"
+
+
+class PersonAuthentication(SessionAuthentication):
+    """The session of a page; writing needs the CSRF token as everywhere."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
+        """Tell which person is logged in; None if nobody is."""
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        return found[0], principal_from_session(found[0], source=request_source(request._request))
+
+
+def caller_of(request: Request) -> Principal | None:
+    """Give whom our authentication classes found; DRF types its `auth` for tokens of its own."""
+    return cast("Principal | None", request.auth)
+
+
+class MayCall(BasePermission):
+    """Level and scope that the view asks for by `perms` and `scope`."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Let the caller in, or raise NotAllowed that says what is missing."""
+        principal = caller_of(request)
+        if principal is None:
+            return False
+        need = view.perms.get(request.method, "admin")
+        if not principal.may(need):
+            raise NotAllowed(f"this needs the level '{need}', the token has '{principal.perm}'")
+        if not principal.has_scope(view.scope):
+            part = view.scope or "general"
+            raise NotAllowed(f"this needs a token for the part '{part}'")
+        if view.operator_only and not principal.is_operator:
+            raise NotAllowed("this is for the operator of the pool")
+        return True

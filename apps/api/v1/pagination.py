@@ -1,0 +1,37 @@
+"""Pages of a listing: `?limit=` and `?offset=`, refused when they are no numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework.pagination import LimitOffsetPagination
+
+from apps.core.errors import BadValue
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+
+class Pages(LimitOffsetPagination):
+    """At most 1,000 rows at a time; the answer says how many there are and where the next page is."""
+
+    default_limit = 100
+    max_limit = 1000
+
+    def get_limit(self, request: Request) -> int:
+        """Read `limit`.  Raises BadValue."""
+        return number(request, "limit", least=1, default=self.default_limit, most=self.max_limit)
+
+    def get_offset(self, request: Request) -> int:
+        """Read `offset`.  Raises BadValue."""
+        return number(request, "offset", least=0, default=0, most=10**9)
+
+
+def number(request: Request, name: str, *, least: int, default: int, most: int) -> int:
+    """Read one number of the query; larger ones are cut to `most`."""
+    text: Any = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 12 or int(text) < least:
+        raise BadValue(f"must be a whole number of at least {least}", field=name)
+    return min(int(text), most)

@@ -1,0 +1,64 @@
+"""Serializers that refuse what they do not know, and the fields of a chain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from poolsite.filecoin.address import BadAddress, address_parse
+
+
+class InputSerializer(serializers.Serializer[Any]):
+    """A body: unknown fields are refused, so that a misspelt one is noticed."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Check the names of the fields, then their values."""
+        if isinstance(data, dict):
+            unknown = [str(name) for name in data if name not in self.fields]
+            if unknown:
+                raise serializers.ValidationError({unknown[0]: ["there is no such field"]})
+        return super().to_internal_value(data)
+
+
+class QuerySerializer(InputSerializer):
+    """Parameters of a GET; the page's own two and the token are known everywhere."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Check the names, those of the pages aside."""
+        own = {name: data[name] for name in data if name not in {"limit", "offset", "token"}}
+        return super().to_internal_value(own)
+
+
+class AddressField(serializers.CharField):
+    """An address with either prefix; read as canonical text with `f`."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Read it.  Raises ValidationError with go-address' words."""
+        try:
+            return str(address_parse(super().to_internal_value(data)))
+        except BadAddress as error:
+            raise serializers.ValidationError(str(error)) from None
+
+
+class AmountField(serializers.CharField):
+    """A whole number of attoFIL as decimal text, as JSON numbers end at 2^53."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Read it."""
+        text = super().to_internal_value(data)
+        if not text.isascii() or not text.isdigit() or len(text) > 40:
+            raise serializers.ValidationError("must be a whole number of attoFIL, as text")
+        return int(text)
+
+    def to_representation(self, value: Any) -> str:
+        """Write it."""
+        return str(value)
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """The body of every refusal."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    field = serializers.CharField(allow_blank=True)

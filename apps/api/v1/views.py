@@ -1,0 +1,145 @@
+"""What every REST view shares: who calls, sizes, errors with code, message and field, repeated requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import structlog
+from django.conf import settings
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.parsers import JSONParser
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.api.errors import BodyTooLarge, Malformed, domain_error, error_body, http_status
+from apps.api.idempotency import answered_once
+from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthentication
+from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
+from apps.users.errors import TokenRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rest_framework.request import Request
+
+    from apps.users.principals import Principal
+
+log = structlog.get_logger(__name__)
+
+
+class BodyParser(JSONParser):
+    """JSON of a limited size and depth."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """Read the body.  Raises Malformed for what is no JSON, however deep it nests."""
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except (exceptions.ParseError, RecursionError) as error:
+            raise Malformed(f"the body is not JSON: {error}") from None
+
+
+class PoolView(APIView):
+    """A REST route.  Subclasses set `perms`, `scope`, `operator_only`; parse, call one service, answer."""
+
+    authentication_classes = [TokenAuthentication, PersonAuthentication]
+    permission_classes = [MayCall]
+    parser_classes = [BodyParser]
+
+    perms: ClassVar[dict[str, str]] = {
+        "GET": "read",
+        "HEAD": "read",
+        "OPTIONS": "read",
+        "POST": "write",
+        "PUT": "write",
+        "PATCH": "write",
+        "DELETE": "write",
+    }
+    """Level that each method needs."""
+    scope: ClassVar[str] = ""
+    """Part of the interface: a token made for parts reaches only views of those parts."""
+    operator_only: ClassVar[bool] = False
+    body_max_bytes: ClassVar[int] = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * 1024 * 1024
+    """Above it the answer is 413."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who calls; permission was checked before the method runs."""
+        return cast("Principal", self.request.auth)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a large body before anybody reads it."""
+        super().initial(request, *args, **kwargs)
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not length.isdigit() or int(length) > self.body_max_bytes:
+            raise BodyTooLarge(f"the body may have at most {self.body_max_bytes} bytes")
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Answer; a POST with an Idempotency-Key is carried out once and then repeated word for word."""
+        key = request.headers.get("Idempotency-Key", "")
+        if request.method == "POST" and key:
+            return answered_once(self.answer_plain, request, key, args, kwargs)
+        return super().dispatch(request, *args, **kwargs)
+
+    @property
+    def answer_plain(self) -> Callable[..., Any]:
+        """The undecorated way to answer."""
+        return super().dispatch
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        """Give our own mapping instead of DRF's."""
+        return exception_answer
+
+
+def exception_answer(error: Exception, context: dict[str, Any]) -> Response | None:  # noqa: ARG001  # DRF's signature
+    """Turn a refusal into `{"code", "message", "field"}`; None leaves an unforeseen error to Django (500)."""
+    refusal = refusal_of(error)
+    if refusal is None:
+        return None
+    answer = Response(error_body(refusal), status=http_status(refusal))
+    if isinstance(refusal, TokenRefused):
+        answer["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, exceptions.APIException) and not isinstance(error, exceptions.ValidationError):
+        answer.status_code = error.status_code
+    return answer
+
+
+def refusal_of(error: Exception) -> DomainError | None:
+    """Read Django's and DRF's refusals as ours."""
+    if isinstance(error, Http404):
+        return NotFound("there is nothing here")
+    if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+        return TokenRefused("this needs a token: send 'Authorization: Bearer <token>'")
+    if isinstance(error, exceptions.PermissionDenied):
+        return NotAllowed(str(error.detail))
+    if isinstance(error, exceptions.ValidationError):
+        field, reason = first_complaint(error.detail)
+        return BadValue(reason, field=field)
+    if isinstance(error, exceptions.ParseError):
+        return Malformed(str(error.detail))
+    if isinstance(error, exceptions.APIException):
+        return DomainError(str(error.detail))
+    return domain_error(error)
+
+
+def first_complaint(detail: Any, path: str = "") -> tuple[str, str]:
+    """Find the first field of a validation error and what is wrong with it."""
+    if isinstance(detail, dict):
+        key, inner = next(iter(detail.items()))
+        if key == "non_field_errors":
+            return first_complaint(inner, path)
+        return first_complaint(inner, f"{path}.{key}" if path else str(key))
+    if isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            if isinstance(inner, dict):
+                if inner:
+                    return first_complaint(inner, f"{path}.{index}" if path else str(index))
+            else:
+                return path, str(inner)
+        return path, "is not valid"
+    return path, str(detail)
+
+
+def created(body: Any) -> Response:
+    """Answer 201."""
+    return Response(body, status=status.HTTP_201_CREATED)

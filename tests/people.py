@@ -1,0 +1,55 @@
+"""The people and programs of the tests: an operator, a tenant's user, a stranger; plain functions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from apps.users.models import Tenant, User
+from apps.users.principals import SYSTEM, Principal
+from apps.users.services import tenant_create, token_issue, user_create
+from apps.users.states import Perm, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PASSWORD = "correct horse battery"
+
+
+def tenant(name: str = "alice", **overrides: Any) -> Tenant:
+    """A tenant of this name, made when it is not there yet."""
+    row = Tenant.objects.filter(name=name).first()
+    return row if row is not None else tenant_create(name=name, **overrides)
+
+
+def person(username: str = "ann", *, of: str = "alice", role: str = Role.TENANT) -> User:
+    """A person of a tenant."""
+    return user_create(username=username, password=PASSWORD, tenant=tenant(of), role=role)
+
+
+def operator_person(username: str = "olga") -> User:
+    """A person who runs the pool."""
+    return user_create(username=username, password=PASSWORD, tenant=tenant("pool"), role=Role.OPERATOR)
+
+
+def token(perm: str = Perm.WRITE, *, of: str = "alice", scopes: Sequence[str] = (), **data: Any) -> str:
+    """A token of a tenant."""
+    return token_issue(tenant=tenant(of), name=f"{of}-{perm}", perm=perm, scopes=scopes, **data)
+
+
+def operator_token() -> str:
+    """A token of the operator."""
+    return token(Perm.ADMIN, of="pool", is_operator=True)
+
+
+def bearer(text: str) -> dict[str, str]:
+    """The header that shows a token, for `client.get(..., headers=bearer(t))`."""
+    return {"Authorization": f"Bearer {text}"}
+
+
+def principal(name: str = "alice", perm: str = Perm.SIGN, **overrides: Any) -> Principal:
+    """A caller of a tenant."""
+    row = tenant(name)
+    return replace(
+        SYSTEM, **{"tenant_id": row.pk, "tenant_name": name, "is_operator": False, "perm": perm, **overrides}
+    )
