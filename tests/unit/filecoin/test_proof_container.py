@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from poolsite.filecoin.cbor import encode
+from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
+from poolsite.filecoin.porep.sealing import porep_prove
+from poolsite.filecoin.porep.verification import BadPoRep
+from poolsite.filecoin.post.challenges import post_randomness
+from poolsite.filecoin.post.parameters import post_parameters
+from poolsite.filecoin.post.proving import post_prove
+from poolsite.filecoin.post.verification import BadPoSt
+from poolsite.filecoin.proof_container import (
+    PREFIX,
+    BadProofContainer,
+    Container,
+    ContainerKind,
+    container_decode,
+    container_encode,
+    porep_container,
+    porep_proof_check,
+    window_post_check,
+    window_post_container,
+    winning_post_check,
+    winning_post_container,
+)
+from tests.unit.filecoin.golden_proofs import MINER_ID, SECTOR_NUMBER, case_sealed, golden, stream
+
+RANDOMNESS = stream("window", 32)[:31] + b"\xff"
+"""Chain randomness, whose top bits the check must clear."""
+SECTORS = {3: "2k_v1", 8: "2k_v1_1"}
+WINNING, WINDOW = 0, 10
+
+
+def porep_of(case="2k_v1_1"):
+    """The container and the arguments of its check."""
+    sector, expected = case_sealed(case), golden(f"seal_{case}")
+    parameters, seed = sector.parameters, bytes.fromhex(expected["seed"])
+    source = ChallengeSource(sector.replica_id, sector.comm_r, seed)
+    partitions = [
+        [porep_prove(sector, node) for node in porep_challenges(parameters, source, partition=at)]
+        for at in range(parameters.partitions)
+    ]
+    known = {
+        "seal_proof": parameters.number,
+        "comm_r": sector.comm_r,
+        "comm_d": sector.tree_d.root,
+        "miner_id": MINER_ID,
+        "sector_number": SECTOR_NUMBER,
+        "ticket": bytes.fromhex(expected["ticket"]),
+        "seed": seed,
+    }
+    return porep_container(parameters.number, partitions), known
+
+
+def post_proofs(post_proof, numbers):
+    return [
+        post_prove(
+            case_sealed(SECTORS[number]).tree_r_last,
+            case_sealed(SECTORS[number]).tree_c.root,
+            parameters=post_parameters(post_proof),
+            randomness=post_randomness(RANDOMNESS),
+            sector_number=number,
+        )
+        for number in numbers
+    ]
+
+
+def post_known(post_proof, numbers):
+    sectors = [(number, case_sealed(SECTORS[number]).comm_r) for number in numbers]
+    return {"post_proof": post_proof, "randomness": RANDOMNESS, "miner_id": MINER_ID, "sectors": sectors}
+
+
+def window_of():
+    return window_post_container(WINDOW, post_proofs(WINDOW, SECTORS)), post_known(WINDOW, SECTORS)
+
+
+def winning_of():
+    (proof,) = post_proofs(WINNING, [3])
+    return winning_post_container(WINNING, proof), post_known(WINNING, [3])
+
+
+CHECKS = {
+    "porep": (porep_of, porep_proof_check),
+    "window": (window_of, window_post_check),
+    "winning": (winning_of, winning_post_check),
+}
+CHECK_LIST = pytest.mark.parametrize(("make", "check"), list(CHECKS.values()), ids=list(CHECKS))
+REFUSALS = (BadProofContainer, BadPoRep, BadPoSt)
+
+
+@pytest.mark.parametrize("case", ["2k_v1", "2k_v1_1", "2k_synth", "2k_ni"])
+def test_the_porep_of_every_generation_is_accepted(case):
+    proof, known = porep_of(case)
+
+    porep_proof_check(proof, **known)
+
+
+@CHECK_LIST
+def test_a_right_container_is_accepted_and_starts_with_the_prefix(make, check):
+    proof, known = make()
+
+    check(proof, **known)
+    assert proof.startswith(b"devnet-proof/1")
+    assert container_encode(container_decode(proof)) == proof
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seal_proof": 0},
+        {"seal_proof": 99},
+        {"comm_r": bytes(32)},
+        {"comm_d": bytes(32)},
+        {"comm_d": bytes(31)},
+        {"miner_id": 1001},
+        {"sector_number": 2},
+        {"ticket": bytes(32)},
+        {"ticket": b""},
+        {"seed": bytes(32)},
+    ],
+    ids=str,
+)
+def test_a_porep_for_other_facts_is_refused(changed):
+    proof, known = porep_of()
+
+    with pytest.raises((BadPoRep, BadProofContainer)):
+        porep_proof_check(proof, **known | changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"post_proof": 5},
+        {"post_proof": 0},
+        {"post_proof": 99},
+        {"randomness": bytes(32)},
+        {"randomness": b""},
+        {"miner_id": -1},
+        {"sectors": []},
+        {"sectors": [(3, bytes(32)), (8, bytes(32))]},
+        {"sectors": [(3, bytes(32)), (3, bytes([1] * 32))]},
+    ],
+    ids=str,
+)
+def test_a_window_post_for_other_facts_is_refused(changed):
+    proof, known = window_of()
+
+    with pytest.raises((BadPoSt, BadProofContainer)):
+        window_post_check(proof, **known | changed)
+
+
+def test_a_window_post_over_more_or_fewer_sectors_is_refused():
+    proof, known = window_of()
+
+    with pytest.raises(BadPoSt, match="2 sector proofs instead of 1"):
+        window_post_check(proof, **known | {"sectors": known["sectors"][:1]})
+    with pytest.raises(BadPoSt, match="2 sector proofs instead of 3"):
+        window_post_check(proof, **known | {"sectors": [*known["sectors"], (9, bytes(32))]})
+
+
+def test_a_good_sector_that_stands_in_for_a_faulty_one_counts_once():
+    proof, known = window_of()
+    third, eighth = known["sectors"]
+
+    window_post_check(proof, **known | {"sectors": [eighth, third, eighth]})
+
+
+def test_two_proofs_of_one_winning_sector_are_refused():
+    (first,) = post_proofs(WINNING, [3])
+    (group,) = container_decode(winning_of()[0]).groups
+
+    with pytest.raises(BadPoSt):
+        winning_post_check(
+            container_encode(Container(ContainerKind.WINNING_POST, WINNING, (group * 2,))),
+            **post_known(WINNING, [3]),
+        )
+    assert first.sector_number == 3
+
+
+def test_a_container_of_another_kind_is_refused():
+    with pytest.raises(BadProofContainer, match="WINDOW_POST proof instead of WINNING_POST"):
+        winning_post_check(window_of()[0], **post_known(WINNING, [3]))
+
+
+def test_a_post_of_two_groups_is_refused():
+    (group,) = container_decode(window_of()[0]).groups
+    proof = container_encode(Container(ContainerKind.WINDOW_POST, WINDOW, (group, group)))
+
+    with pytest.raises(BadProofContainer, match="2 groups"):
+        window_post_check(proof, **post_known(WINDOW, SECTORS))
+
+
+MALFORMED = {
+    "empty": b"",
+    "a Groth16 proof's length": bytes(192),
+    "prefix only": PREFIX,
+    "another version": b"devnet-proof/2" + encode([1, 5, []]),
+    "no array": PREFIX + encode({"kind": 1}),
+    "two fields": PREFIX + encode([1, 5]),
+    "four fields": PREFIX + encode([1, 5, [], 0]),
+    "kind 0": PREFIX + encode([0, 5, []]),
+    "kind as text": PREFIX + encode(["1", 5, []]),
+    "kind as boolean": PREFIX + encode([True, 5, []]),
+    "kind as list": PREFIX + encode([[], 5, []]),
+    "negative proof": PREFIX + encode([1, -1, []]),
+    "proof as text": PREFIX + encode([1, "5", []]),
+    "groups as bytes": PREFIX + encode([1, 5, b""]),
+    "group as bytes": PREFIX + encode([1, 5, [b""]]),
+    "item as text": PREFIX + encode([1, 5, [["x"]]]),
+    "item empty": PREFIX + encode([1, 5, [[b""]]]),
+    "trailing byte": PREFIX + encode([1, 5, []]) + b"\0",
+    "not the shortest head": PREFIX + b"\x98\x03\x01\x05\x80",
+    "deep nesting": PREFIX + b"\x81" * 100_000,
+}
+
+
+@pytest.mark.parametrize("proof", list(MALFORMED.values()), ids=list(MALFORMED))
+def test_malformed_bytes_are_refused(proof):
+    _, known = porep_of()
+
+    with pytest.raises(BadProofContainer):
+        porep_proof_check(proof, **known)
+
+
+@CHECK_LIST
+def test_every_truncated_prefix_is_refused(make, check):
+    proof, known = make()
+    lengths = {*range(200), *range(200, len(proof), 41), len(proof) - 1}
+
+    for length in lengths:
+        with pytest.raises(BadProofContainer):
+            check(proof[:length], **known)
+
+
+@CHECK_LIST
+def test_random_flips_of_bits_and_bytes_are_refused(make, check):
+    proof, known = make()
+    rng = random.Random(7)
+    places = [*range(60), *(rng.randrange(len(proof)) for _ in range(200))]
+
+    for at in places:
+        damaged = bytearray(proof)
+        damaged[at] ^= rng.choice((1 << rng.randrange(8), 0xFF))
+        with pytest.raises(REFUSALS):
+            check(bytes(damaged), **known)
+
+
+@CHECK_LIST
+def test_spliced_and_repeated_parts_are_refused(make, check):
+    proof, known = make()
+    rng = random.Random(8)
+
+    for _ in range(60):
+        start, end = sorted(rng.randrange(len(PREFIX), len(proof)) for _ in range(2))
+        for damaged in (proof[:start] + proof[end + 1 :], proof[:end] + proof[start:]):
+            with pytest.raises(REFUSALS):
+                check(damaged, **known)
