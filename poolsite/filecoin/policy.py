@@ -1,0 +1,369 @@
+"""The table of networks: every protocol time and size, one row per network.
+
+Code asks the row, never a constant; what the chain itself says (StateGetNetworkParams, dline.Info) overrides
+the row.  Source: lotus build/buildconstants (params_mainnet, params_calibnet, params_2k), go-state-types
+builtin/v18/miner/policy.go; the rows `localnet-poolsite-*` are this project's own chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from poolsite.filecoin.amounts import FIL, ZERO, AttoFil
+from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.deadlines import ProvingParams
+from poolsite.filecoin.sector import RegisteredSealProof
+
+EPOCHS_PER_DAY_MAINNET: Final = 2880
+"""Epochs of 30 s in a day; times that the protocol gives in days are counted with it on every network."""
+_DAY: Final = EPOCHS_PER_DAY_MAINNET
+
+
+@dataclass(frozen=True, slots=True)
+class Confidences:
+    """How many epochs to let pass before trusting what the chain says."""
+
+    challenge: int
+    """After a deadline's challenge epoch, before proving starts."""
+    submit: int
+    """After a deadline's opening, before its proof is sent."""
+    message: int
+    """After a message's execution, before it counts as landed."""
+    seed: int
+    """After the interactive seed's epoch, before the seed is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One network's rules."""
+
+    name: str
+    """As StateNetworkName gives it."""
+    network_version: int
+    """Version in force."""
+    epoch_s: int
+    """Seconds between epochs."""
+    eth_chain_id: int
+    """EIP-155 chain id that delegated senders sign."""
+    proving: ProvingParams
+    """Deadlines and windows."""
+    chain_finality: int
+    """Epochs after which no reorg reaches back."""
+    ticket_lookback: int
+    """How far back a seal's ticket is drawn."""
+    power_lookback: int
+    """How far back the state lies that election takes power and worker keys from."""
+    max_precommit_randomness_lookback: int
+    """Oldest ticket that a pre-commit may use, in epochs."""
+    pre_commit_challenge_delay: int
+    """Epochs from pre-commit to the seed."""
+    max_prove_commit_duration: int
+    """Epochs from pre-commit until it expires."""
+    min_sector_expiration: int
+    """Shortest life of a sector in epochs."""
+    max_sector_expiration_extension: int
+    """Farthest expiration from now in epochs."""
+    max_sector_lifetime: int
+    """Longest life of a sector in epochs."""
+    fault_max_age: int
+    """Epochs after which a faulty sector is terminated."""
+    dispute_window: int
+    """Epochs after a deadline's close in which its proofs can be disputed."""
+    worker_key_change_delay: int
+    """Epochs from ChangeWorkerAddress until it can be confirmed."""
+    confidences: Confidences
+    """Waiting times of the pool's own services."""
+    consensus_miner_min_power: int
+    """Raw bytes that make a miner eligible to mine."""
+    seal_proofs: tuple[RegisteredSealProof, ...]
+    """Seal proof types that new sectors may have."""
+    premium_base_fee_epoch: int = 0
+    """Epoch from which the base fee follows premiums (FIP-0115, network version 28)."""
+    consensus_miner_min_miners: int = 4
+    """While fewer miners reach the minimum power, any power is enough."""
+    power_estimate_floor: int = 0
+    """Least smoothed network power that pledge and fees reckon with, in bytes."""
+    creation_deposit: AttoFil = ZERO
+    """What CreateMiner must bring; 0 where the chain computes it (StateMinerCreationDeposit)."""
+    propagation_delay_s: int = 10
+    """Seconds that blocks are given to spread."""
+    max_message_len: int = 64 << 10
+    """Largest signed message in bytes."""
+    posted_partitions_max: int = 3
+    """Most partitions of one SubmitWindowedPoSt."""
+    max_partitions_per_deadline: int = 3000
+    """Most partitions of one deadline."""
+    pre_commit_batch_max: int = 256
+    """Most sectors that the pool puts in one pre-commit message."""
+
+    @property
+    def is_devnet(self) -> bool:
+        """Whether the row is one of this project's own chain."""
+        return self.name.startswith(LOCAL_PREFIX)
+
+    @property
+    def proving_period(self) -> int:
+        """Length of a proving period in epochs."""
+        return self.proving.period
+
+    def base_fee_by_premium(self, epoch: int) -> bool:
+        """Whether the premium rule makes the base fee that follows a tipset at `epoch`."""
+        return epoch >= self.premium_base_fee_epoch
+
+    def epoch_time(self, epoch: int, *, genesis_s: int) -> int:
+        """UNIX time of an epoch on a chain without pauses."""
+        return genesis_s + epoch * self.epoch_s
+
+
+class UnknownNetwork(LookupError):
+    """A network that has no row."""
+
+
+LOCAL_PREFIX: Final = "localnet-poolsite-"
+"""Names of this project's own chains begin so; Go daemons accept `localnet-...`."""
+
+_V1_1: Final = (
+    RegisteredSealProof.STACKED_DRG_32GIB_V1_1,
+    RegisteredSealProof.STACKED_DRG_64GIB_V1_1,
+    RegisteredSealProof.STACKED_DRG_32GIB_V1_1_SYNTHETIC,
+    RegisteredSealProof.STACKED_DRG_64GIB_V1_1_SYNTHETIC,
+    RegisteredSealProof.STACKED_DRG_32GIB_V1_2_NI,
+    RegisteredSealProof.STACKED_DRG_64GIB_V1_2_NI,
+)
+
+MAINNET: Final = Network(
+    name="mainnet",
+    network_version=28,
+    epoch_s=30,
+    eth_chain_id=314,
+    proving=ProvingParams(deadlines=48, window=60, lookback=20, fault_cutoff=70),
+    chain_finality=900,
+    ticket_lookback=900,
+    power_lookback=900,
+    max_precommit_randomness_lookback=_DAY + 900,
+    pre_commit_challenge_delay=150,
+    max_prove_commit_duration=30 * _DAY + 150,
+    min_sector_expiration=180 * _DAY,
+    max_sector_expiration_extension=1278 * _DAY,
+    max_sector_lifetime=5 * 365 * _DAY,
+    fault_max_age=42 * _DAY,
+    dispute_window=1800,
+    worker_key_change_delay=900,
+    confidences=Confidences(challenge=10, submit=4, message=5, seed=6),
+    consensus_miner_min_power=10 << 40,
+    seal_proofs=_V1_1,
+    premium_base_fee_epoch=6_052_800,
+)
+"""Filecoin mainnet."""
+
+CALIBNET: Final = replace(
+    MAINNET,
+    name="calibrationnet",
+    eth_chain_id=314_159,
+    consensus_miner_min_power=32 << 30,
+    premium_base_fee_epoch=3_694_534,
+)
+"""The public test network."""
+
+LOTUS_2K: Final = replace(
+    MAINNET,
+    name=LOCAL_PREFIX + "2k",
+    epoch_s=4,
+    eth_chain_id=31_415_926,
+    pre_commit_challenge_delay=10,
+    max_prove_commit_duration=30 * _DAY,
+    consensus_miner_min_power=2048,
+    seal_proofs=(
+        RegisteredSealProof.STACKED_DRG_2KIB_V1_1,
+        RegisteredSealProof.STACKED_DRG_8MIB_V1_1,
+        RegisteredSealProof.STACKED_DRG_2KIB_V1_1_SYNTHETIC,
+        RegisteredSealProof.STACKED_DRG_8MIB_V1_1_SYNTHETIC,
+        RegisteredSealProof.STACKED_DRG_2KIB_V1_2_NI,
+        RegisteredSealProof.STACKED_DRG_8MIB_V1_2_NI,
+    ),
+    premium_base_fee_epoch=0,
+    power_estimate_floor=1 << 40,
+    creation_deposit=AttoFil(FIL),
+    propagation_delay_s=1,
+    max_message_len=8 << 20,
+)
+"""This project's chain with the times of lotus' 2k build, which Go clients have compiled in."""
+
+DEMO: Final = replace(
+    LOTUS_2K,
+    name=LOCAL_PREFIX + "demo",
+    epoch_s=2,
+    proving=ProvingParams(deadlines=24, window=8, lookback=4, fault_cutoff=12),
+    chain_finality=60,
+    ticket_lookback=60,
+    power_lookback=60,
+    max_precommit_randomness_lookback=1_000,
+    pre_commit_challenge_delay=4,
+    fault_max_age=42 * 24 * 8,
+    dispute_window=2 * 60,
+    worker_key_change_delay=60,
+    confidences=Confidences(challenge=0, submit=0, message=1, seed=1),
+)
+"""The default of `make up`: a period of 6.4 minutes."""
+
+TEST: Final = replace(
+    DEMO,
+    name=LOCAL_PREFIX + "test",
+    epoch_s=1,
+    proving=ProvingParams(deadlines=6, window=10, lookback=2, fault_cutoff=15),
+    chain_finality=20,
+    ticket_lookback=20,
+    power_lookback=20,
+    pre_commit_challenge_delay=2,
+    fault_max_age=42 * 6 * 10,
+    dispute_window=2 * 20,
+    worker_key_change_delay=20,
+)
+"""For tests: a period of one minute."""
+
+_PARAM_NUMBERS: Final = (
+    ("BlockDelaySecs", "epoch_s"),
+    ("PreCommitChallengeDelay", "pre_commit_challenge_delay"),
+    ("Eip155ChainID", "eth_chain_id"),
+    ("ChainFinality", "chain_finality"),
+    ("TicketLookback", "ticket_lookback"),
+    ("PowerLookback", "power_lookback"),
+    ("MaxPreCommitRandomnessLookback", "max_precommit_randomness_lookback"),
+    ("MaxProveCommitDuration", "max_prove_commit_duration"),
+    ("MinSectorExpiration", "min_sector_expiration"),
+    ("FaultMaxAge", "fault_max_age"),
+    ("DisputeWindow", "dispute_window"),
+    ("WorkerKeyChangeDelay", "worker_key_change_delay"),
+    ("MaxMessageLen", "max_message_len"),
+)
+"""Members of the network parameters and the row's fields; lotus has the first three."""
+_PROVING_NUMBERS: Final = (
+    ("WPoStPeriodDeadlines", "deadlines"),
+    ("WPoStChallengeWindow", "window"),
+    ("WPoStChallengeLookback", "lookback"),
+    ("FaultDeclarationCutoff", "fault_cutoff"),
+)
+FORK_UPGRADES: Final = [
+    "Smoke",
+    "Breeze",
+    "Ignition",
+    "Liftoff",
+    "Assembly",
+    "Refuel",
+    "Tape",
+    "Kumquat",
+    "Calico",
+    "Persian",
+    "Orange",
+    "Claus",
+    "Trust",
+    "Norwegian",
+    "Turbo",
+    "Hyperdrive",
+    "Chocolate",
+    "OhSnap",
+    "Skyr",
+    "Shark",
+    "Hygge",
+    "Lightning",
+    "Thunder",
+    "Watermelon",
+    "Dragon",
+    "Phoenix",
+    "Waffle",
+    "Tuktuk",
+    "Teep",
+    "Tock",
+    "GoldenWeek",
+    "FireHorse",
+]
+"""Names of the upgrades in ForkUpgradeParams, in order."""
+
+NETWORKS: Final = {row.name: row for row in (MAINNET, CALIBNET, LOTUS_2K, DEMO, TEST)}
+"""All rows by name."""
+_ALIASES: Final = {"calibnet": CALIBNET, "testnetnet": MAINNET, "2k": LOTUS_2K, "lotus-2k": LOTUS_2K}
+
+
+def network_by_name(name: str) -> Network:
+    """The row of a network.  Raises UnknownNetwork.
+
+    `testnetnet` is mainnet's name on the wire since its launch; `calibnet` and `lotus-2k` are in common use.
+    """
+    row = NETWORKS.get(name) or _ALIASES.get(name)
+    if row is None:
+        raise UnknownNetwork(f"no rules are known for the network {name!r}")
+    return row
+
+
+def network_from_params(value: Any) -> Network:
+    """The row of the network that StateGetNetworkParams names, overridden by what the answer carries.
+
+    Lotus and venus carry the first group of members; the devnet adds the second, so that a changed figure
+    reaches everyone.  Raises BadField, UnknownNetwork.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("NetworkName"), str):
+        raise BadField("NetworkName", "network parameters must name their network")
+    row = network_by_name(value["NetworkName"])
+    changes: dict[str, Any] = {}
+    for member, attr in _PARAM_NUMBERS:
+        if value.get(member) is not None:
+            changes[attr] = _positive(value[member], member, zero_ok=attr != "epoch_s")
+    if isinstance(value.get("ConsensusMinerMinPower"), str):
+        changes["consensus_miner_min_power"] = _decimal(value["ConsensusMinerMinPower"])
+    if value.get("SupportedProofTypes"):
+        changes["seal_proofs"] = _seal_proofs(value["SupportedProofTypes"])
+    changes["proving"] = replace(
+        row.proving,
+        **{
+            attr: _positive(value[member], member, zero_ok=attr in ("lookback", "fault_cutoff"))
+            for member, attr in _PROVING_NUMBERS
+            if value.get(member) is not None
+        },
+    )
+    return replace(row, **changes)
+
+
+def network_to_params(row: Network, *, genesis_s: int) -> dict[str, Any]:
+    """The answer of StateGetNetworkParams for a row: lotus' members and the devnet's additions."""
+    result: dict[str, Any] = {
+        "NetworkName": row.name,
+        "BlockDelaySecs": row.epoch_s,
+        "ConsensusMinerMinPower": str(row.consensus_miner_min_power),
+        "SupportedProofTypes": [int(proof) for proof in row.seal_proofs],
+        "PreCommitChallengeDelay": row.pre_commit_challenge_delay,
+        "ForkUpgradeParams": _fork_upgrades(row),
+        "Eip155ChainID": row.eth_chain_id,
+        "GenesisTimestamp": genesis_s,
+    }
+    result.update({member: getattr(row.proving, attr) for member, attr in _PROVING_NUMBERS})
+    result.update({member: getattr(row, attr) for member, attr in _PARAM_NUMBERS if member not in result})
+    return result
+
+
+def _fork_upgrades(row: Network) -> dict[str, int]:
+    """All upgrades in force before genesis, but the premium-based base fee at its own epoch."""
+    heights = {f"Upgrade{name}Height": -1 - place for place, name in enumerate(FORK_UPGRADES)}
+    heights["BreezeGasTampingDuration"] = 0
+    if row.premium_base_fee_epoch > 0:
+        heights["UpgradeFireHorseHeight"] = row.premium_base_fee_epoch
+    return heights
+
+
+def _positive(value: Any, member: str, *, zero_ok: bool) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (value == 0 and not zero_ok):
+        raise BadField(member, "must be a whole number in range")
+    return value
+
+
+def _decimal(value: str) -> int:
+    if not (value.isascii() and value.isdigit()):
+        raise BadField("ConsensusMinerMinPower", "must be a string of decimal digits")
+    return int(value)
+
+
+def _seal_proofs(value: Any) -> tuple[RegisteredSealProof, ...]:
+    if not isinstance(value, list):
+        raise BadField("SupportedProofTypes", "must be a list")
+    known = {int(proof): proof for proof in RegisteredSealProof}
+    return tuple(known[number] for number in value if number in known)
