@@ -8,6 +8,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
@@ -15,6 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from apps.core import clock
 from apps.users.errors import BadGrant, BadPerm, PersonNameTaken, TenantNameTaken, WeakPassword
 from apps.users.models import AccountApproval, AuditEntry, MinerGrant, SignerGrant, Tenant, Token, User
+from apps.users.private_files import operator_forget_password
 from apps.users.selectors import USE_NOTED_EVERY, address_canonical, token_digest
 from apps.users.states import PERMS, Role
 from poolsite.filecoin.address import address_parse
@@ -82,6 +84,14 @@ def user_set_password(*, user: User, password: str, must_change: bool = False) -
     user.set_password(password)
     user.must_change_password = must_change
     user.save(update_fields=["password", "must_change_password"])
+
+
+@transaction.atomic
+def password_change(*, user: User, new_password: str) -> None:
+    """Let a person choose a password; the made-up one leaves operator.json.  Raises WeakPassword."""
+    user_set_password(user=user, password=new_password)
+    name = user.get_username()
+    transaction.on_commit(lambda: operator_forget_password(settings.VAR / "operator.json", username=name))
 
 
 def password_check(password: str, user: User) -> None:

@@ -1,0 +1,94 @@
+"""What a fresh pool needs to be used: its tenant, an operator, and a token for each of its programs.
+
+Every step looks first, so that it can be killed anywhere and run again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.users.models import Tenant, Token, User
+from apps.users.private_files import operator_read, operator_write, private_write
+from apps.users.selectors import token_by_text
+from apps.users.services import (
+    password_generate,
+    tenant_create,
+    token_issue,
+    token_revoke,
+    user_create,
+    user_set_password,
+)
+from apps.users.states import Perm, Role
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POOL: Final = "pool"
+"""The tenant that the embedded programs and the first operator belong to."""
+OPERATOR: Final = "operator"
+"""Name of the first person."""
+
+PROGRAMS: Final[tuple[tuple[str, str, tuple[str, ...], bool], ...]] = (
+    ("admin", Perm.ADMIN, (), True),
+    ("signer", Perm.READ, ("signer",), False),
+    ("sealer", Perm.WRITE, ("sealer",), False),
+    ("prover", Perm.WRITE, ("prover",), False),
+)
+"""Name, level, scopes and whether it sees every tenant: each no more than its program needs."""
+
+
+def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
+    """Make what is missing and give the content of operator.json.
+
+    Raises DamagedFile, before anything is changed, if that file was cut, and OSError on a full disk.
+    """
+    entry = operator_read(var / "operator.json") or {}
+    tenant = Tenant.objects.filter(name=POOL).first() or tenant_create(name=POOL)
+    tokens = {
+        name: program_token(var / "tokens" / name, tenant, name, perm, scopes, is_operator=is_operator)
+        for name, perm, scopes, is_operator in PROGRAMS
+    }
+    password = operator_password(tenant, known=entry.get("password", ""))
+    written = {"url": url, "username": OPERATOR, "admin_token": tokens["admin"]}
+    if password:
+        written["password"] = password
+    if written != entry:
+        operator_write(var / "operator.json", written)
+    return written
+
+
+def program_token(
+    path: Path, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...], *, is_operator: bool
+) -> str:
+    """Give the token in the file; make one if there is none that we know.
+
+    A revoked one stays: the operator did that on purpose, and removes the file to get another.
+    """
+    text = path.read_text().strip() if path.exists() else ""
+    if text and token_by_text(text) is not None:
+        return text
+    label = f"bootstrap {name}"
+    with transaction.atomic():
+        for stray in Token.objects.filter(tenant=tenant, name=label, revoked_at=None):
+            token_revoke(stray)  # its text was lost between the row and the file
+        text = token_issue(tenant=tenant, name=label, perm=perm, scopes=scopes, is_operator=is_operator)
+    private_write(path, text + "\n")
+    return text
+
+
+def operator_password(tenant: Tenant, *, known: str) -> str:
+    """Give the operator's made-up password, a new one if the last was lost; empty once it was changed."""
+    person = User.objects.filter(username=OPERATOR).first()
+    if person is None:
+        password = password_generate()
+        user_create(username=OPERATOR, password=password, tenant=tenant, role=Role.OPERATOR, must_change=True)
+        return password
+    if not person.must_change_password:
+        return ""
+    if known and person.check_password(known):
+        return known
+    password = password_generate()
+    user_set_password(user=person, password=password, must_change=True)
+    return password

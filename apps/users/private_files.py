@@ -1,0 +1,66 @@
+"""Files that only their owner may read, written whole or not at all: tokens, and operator.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+OPERATOR_KEYS: Final = frozenset({"url", "username", "admin_token"})
+"""Always in operator.json; `password` goes when the operator changes it."""
+
+
+class DamagedFile(ValueError):
+    """The file was cut, or is not ours."""
+
+
+def private_write(path: Path, text: str) -> None:
+    """Write a file of mode 600 in one step: a kill or a full disk leaves the old one.  Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def operator_read(path: Path) -> dict[str, Any] | None:
+    """Read operator.json; None if there is none.  Raises DamagedFile if it was cut or is not ours."""
+    try:
+        entry = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        raise DamagedFile(str(error)) from error
+    if not isinstance(entry, dict) or not entry.keys() >= OPERATOR_KEYS:
+        raise DamagedFile("it lacks " + ", ".join(sorted(OPERATOR_KEYS - set(entry))))
+    if not all(isinstance(value, str) for value in entry.values()):
+        raise DamagedFile("its values must be text")
+    return entry
+
+
+def operator_write(path: Path, entry: dict[str, str]) -> None:
+    """Write operator.json."""
+    private_write(path, json.dumps(entry, indent=2) + "\n")
+
+
+def operator_forget_password(path: Path, *, username: str) -> None:
+    """Take the made-up password out once its owner has another; other people's changes leave the file."""
+    try:
+        entry = operator_read(path)
+    except DamagedFile:  # the next start says so; a changed password must not fail for it
+        return
+    if entry is not None and entry["username"] == username and entry.pop("password", None) is not None:
+        operator_write(path, entry)
