@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery, bootsteps
 from kombu import Queue
 
-from apps.core.life import LIFE_EVERY_S, life_sign
+from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
 
 QUEUES = ("head", "messages", "proving", "blocks", "io")
 """What a new head moves, the messager, proofs, block rounds, and everything that waits for others."""
@@ -31,7 +31,9 @@ class LifeStep(bootsteps.StartStopStep):
         self.timer: Any = None
 
     def start(self, parent: Any) -> None:
-        """Begin to give signs of life."""
+        """Begin to give signs of life, and tell the supervisor that the worker is up."""
+        life_sign()
+        ready_say()
         self.timer = parent.timer.call_repeatedly(LIFE_EVERY_S, life_sign)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002  # Celery's signature

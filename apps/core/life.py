@@ -53,6 +53,14 @@ def life_sign(name: str = "", *, detail: str = "", pid: int | None = None) -> No
         return
 
 
+def ready_say() -> None:
+    """Tell the supervisor, if one started this process, that it works from now on."""
+    word = os.environ.pop("POOLSITE_READY_FD", "")
+    if word:
+        os.write(int(word), b"1")
+        os.close(int(word))
+
+
 def life_signs() -> dict[str, Sign]:
     """Give the last sign of each process, by name; forgets those silent for a day.  Raises RedisError."""
     client = redis_client()

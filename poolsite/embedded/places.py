@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -26,15 +25,19 @@ class Places:
         return cls(Path(os.environ.get("POOLSITE_VAR") or SITE / "var").resolve())
 
     @property
+    def digest(self) -> str:
+        """A short name for this folder and its owner."""
+        return hashlib.sha256(f"{os.geteuid()}:{self.var}".encode()).hexdigest()[:12]
+
+    @property
     def sockets(self) -> Path:
-        """A short folder named after `var` and its owner: a socket's path ends at 107 bytes."""
-        digest = hashlib.sha256(f"{os.getuid()}:{self.var}".encode()).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"poolsite-{digest}"
+        """A short folder: a socket's path ends at 107 bytes.  Not TMPDIR: every shell must find it."""
+        return Path("/tmp") / f"poolsite-{self.digest}"  # noqa: S108  # made with mode 711, owner checked
 
     @property
     def database_url(self) -> str:
         """How the embedded PostgreSQL is reached."""
-        return f"postgresql:///poolsite?host={quote(str(self.sockets), safe='/')}&user=poolsite"
+        return f"postgresql:///poolsite?host={quote(str(self.sockets / 'pg'), safe='/')}&user=poolsite"
 
     @property
     def redis_socket(self) -> Path:

@@ -1,0 +1,48 @@
+# The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
+.DEFAULT_GOAL := help
+.PHONY: help up test lint bench reset worker soak environment test-environment browser
+MAKEFLAGS += --no-print-directory
+VENV := .venv/bin/python
+
+help:
+	@echo "make up      start the pool; Ctrl-C stops it"
+	@echo "make test    run the tests (sets up everything they need)"
+	@echo "make lint    check style, types and import contracts"
+	@echo "make bench   measure, and compare with the last figures"
+	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN_FILE=path)"
+	@echo "make soak    run the long tests: kills at every point, bare environments"
+	@echo "make reset   remove the pool's state, after asking"
+
+environment:
+	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv requirements.txt
+
+test-environment:
+	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv tests/requirements.txt
+
+browser: test-environment
+	@$(VENV) -m tests.browser.chrome
+
+up: environment
+	@$(VENV) -m poolsite.embedded
+
+lint: test-environment
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+	@$(VENV) -m mypy
+	@.venv/bin/lint-imports
+
+test: test-environment browser
+	@$(VENV) -m pytest -m "not slow and not peer and not bench"
+
+bench: test-environment
+	@$(VENV) -m tests.bench
+
+soak: test-environment browser
+	@$(VENV) -m pytest -m "slow"
+
+worker:
+	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt
+	@.venv-worker/bin/python -m workers sealer --dir var/sealer --store var/store --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
+
+reset: environment
+	@$(VENV) -m poolsite.embedded.reset

@@ -1,0 +1,123 @@
+"""`make up`: look, make what is missing, run every process of the pool until Ctrl-C.
+
+Run: python -m poolsite.embedded
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from poolsite.embedded.ownership import listening_everywhere, owned, require_free
+from poolsite.embedded.places import Places
+from poolsite.embedded.pool import Choices, pool_table
+from poolsite.embedded.postgres import Cluster, cluster_make, cluster_of
+from poolsite.embedded.preflight import preflight
+from poolsite.embedded.refusals import CannotStart, PortTaken
+from poolsite.embedded.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    import socket
+
+
+def say(sentence: str) -> None:
+    """Print a line for the person at the terminal; a closed terminal is no reason to end."""
+    try:
+        sys.stdout.write(f"{sentence}\n")
+        sys.stdout.flush()
+    except OSError:
+        return
+
+
+def main() -> int:
+    """Run the pool; 0 after Ctrl-C, 1 with one sentence if it cannot start."""
+    try:
+        places, choices = Places.of_environment(), Choices.of_environment()
+        cluster = cluster_of(places) if choices.is_database_ours else None
+        preflight(places, cluster)
+        links = ports_open(choices)
+        return run(places, choices, cluster=cluster, links=links)
+    except CannotStart as refusal:
+        say(f"Poolsite does not start: {refusal}.")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def ports_open(choices: Choices) -> list[socket.socket]:
+    """Bind what the web processes serve; make sure the chain will find its port.  Raises PortTaken."""
+    if choices.is_chain_ours:
+        host, _, port = choices.devnet_listen.rpartition(":")
+        if not host or not port.isdecimal():
+            raise PortTaken(f"DEVNET_LISTEN is {choices.devnet_listen!r}: write host:port")
+        require_free(host, int(port))
+    return listening_everywhere(choices.host, choices.ports)
+
+
+def run(places: Places, choices: Choices, *, cluster: Cluster | None, links: list[socket.socket]) -> int:
+    """Own the folder, make what is missing, supervise."""
+    places.var.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with owned(places.var) as lease:
+        say(f"Poolsite is starting; logs are in {places.log}")
+        folders_make(places)
+        if cluster is not None:
+            if cluster.moved_to is not None:
+                say(f"PostgreSQL lies in {cluster.moved_to}: its account cannot reach {places.var}")
+            cluster_make(cluster)
+        environment_set(places, choices)
+        table = pool_table(places, choices, cluster=cluster, web_fds=tuple(link.fileno() for link in links))
+        supervisor = Supervisor(table, var=places.var, lease=lease, say=say)
+        code = supervisor.run(when_ready="web-1", announce=lambda: announce(places, choices))
+        say("Poolsite has stopped" if code == 0 else "Poolsite has stopped: see above")
+        return code
+
+
+def folders_make(places: Places) -> None:
+    """Make the folders and the session key; figures of processes that are gone are dropped."""
+    shutil.rmtree(places.var / "metrics", ignore_errors=True)
+    for name in ("log", "redis", "keys", "metrics", "static", "numba", "tokens"):
+        (places.var / name).mkdir(mode=0o700, exist_ok=True)
+    places.sockets.mkdir(mode=0o711, exist_ok=True)
+    if places.sockets.stat().st_uid != os.geteuid():
+        raise CannotStart(
+            f"{places.sockets} belongs to another user: remove it or choose another POOLSITE_VAR"
+        )
+    if not places.secret.exists():
+        fresh = places.secret.with_name("django_secret.new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48))
+        fresh.replace(places.secret)
+
+
+def environment_set(places: Places, choices: Choices) -> None:
+    """Give the children what follows from the choices; each reads its settings from there."""
+    os.environ.update(
+        DJANGO_SETTINGS_MODULE="poolsite.settings.embedded",
+        POOLSITE_VAR=str(places.var),
+        POOLSITE_URL=choices.url,
+        PORT=str(choices.port),
+        DEVNET_LISTEN=choices.devnet_listen,
+        READY_PROCESSES="web-1,tasks,tasks-slow",
+        PROMETHEUS_MULTIPROC_DIR=str(places.var / "metrics"),
+        NUMBA_CACHE_DIR=str(places.var / "numba"),
+        PYTHONUNBUFFERED="1",
+    )
+
+
+def announce(places: Places, choices: Choices) -> None:
+    """Say where the page is and, until it was changed, with which password one gets in."""
+    say(f"Open {choices.url}")
+    entry: dict[str, Any] = json.loads(places.operator.read_text()) if places.operator.exists() else {}
+    if "password" in entry:
+        say(
+            f"Log in as {entry['username']} with the password {entry['password']} (valid until you change it)"
+        )
+    say(f"Ctrl-C stops everything; logs are in {places.log}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

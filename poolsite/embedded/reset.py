@@ -1,0 +1,56 @@
+"""`make reset`: remove a pool's state after asking; refused while it runs.
+
+Run: python -m poolsite.embedded.reset
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from poolsite.embedded.ownership import owned
+from poolsite.embedded.places import Places
+from poolsite.embedded.postgres import cluster_of
+from poolsite.embedded.preflight import require_ours
+from poolsite.embedded.refusals import CannotStart
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def folders_of(places: Places) -> list[Path]:
+    """List what belongs to this pool: its folder, its sockets, PostgreSQL's folder where it lies outside."""
+    moved_to = cluster_of(places).moved_to
+    folders = [places.var, places.sockets, *([moved_to] if moved_to else [])]
+    return [folder for folder in folders if folder.exists()]
+
+
+def main() -> int:
+    """Ask, then remove; 0 if the state is gone, 1 if it was kept."""
+    places = Places.of_environment()
+    try:
+        require_ours(places.var)
+        folders = folders_of(places)
+        if not folders:
+            sys.stdout.write(f"There is no pool in {places.var}.\n")
+            return 0
+        with owned(places.var, patience_s=5.0):
+            sys.stdout.write(f"Remove {', '.join(map(str, folders))}: keys, sectors, database? Type yes: ")
+            sys.stdout.flush()
+            if sys.stdin.readline().strip().lower() != "yes":
+                sys.stdout.write("Nothing was removed.\n")
+                return 1
+            for folder in folders:
+                shutil.rmtree(folder)
+    except CannotStart as refusal:
+        sys.stdout.write(f"Nothing was removed: {refusal}.\n")
+        return 1
+    sys.stdout.write("The pool's state is removed.\n")
+    return 0
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""Runs a pool's processes: started when what they need is ready, restarted when they end, stopped in reverse.
+
+One thread on purpose: the parent-death signal follows the *thread* that forked, not the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from poolsite.embedded.children import LIBC, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from poolsite.embedded.children import Child
+
+PR_SET_CHILD_SUBREAPER: Final = 36
+TICK_S: Final = 0.05
+SLOW_S: Final = 6.0
+"""A child that is not ready after this long is named on the terminal."""
+SAY_AGAIN_S: Final = 15.0
+LOG_MAX_BYTES: Final = 32 * 1024 * 1024
+"""A longer log is moved to `.1`; the one before is dropped."""
+LOG_LOOK_S: Final = 30.0
+
+
+class Supervisor:
+    """The children of one pool and what is said about them."""
+
+    def __init__(
+        self, children: Sequence[Child], *, var: Path, lease: int, say: Callable[[str], None]
+    ) -> None:
+        self.slots = [Slot(child) for child in children]
+        self.by_name = {slot.child.name: slot for slot in self.slots}
+        self.var = var
+        self.lease = lease
+        self.say = say
+        self.asked_to_stop = 0
+        self.said_at: dict[str, float] = {}
+        self.logs_looked_at = 0.0
+
+    def run(self, *, when_ready: str = "", announce: Callable[[], None] = lambda: None) -> int:
+        """Run until SIGINT or SIGTERM, which give 0, or until a step can never succeed, which gives 1.
+
+        `announce` is called once, when the child `when_ready` is.  A second signal kills what still runs.
+        """
+        signal.signal(signal.SIGINT, self._ask)
+        signal.signal(signal.SIGTERM, self._ask)
+        if (
+            signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+        ):  # a closed terminal ends the pool, nohup keeps it
+            signal.signal(signal.SIGHUP, self._ask)
+        LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
+        (self.var / "log").mkdir(parents=True, exist_ok=True)
+        code, is_announced = 0, False
+        try:
+            while not self.asked_to_stop:
+                self.tick()
+                hopeless = [slot for slot in self.slots if slot.is_hopeless]
+                if hopeless:
+                    code = 1
+                    self.say(self._why(hopeless[0]))
+                    break
+                if not is_announced and when_ready and self.by_name[when_ready].is_ready:
+                    is_announced = True
+                    announce()
+                time.sleep(TICK_S)
+        finally:
+            self.stop()
+        return code
+
+    def _ask(self, _number: int, _frame: object) -> None:
+        self.asked_to_stop += 1
+        if self.asked_to_stop > 1:
+            for slot in self.slots:
+                if slot.process is not None:
+                    slot.process.kill()
+
+    def tick(self) -> None:
+        """Notice exits, end orphans, start what is due."""
+        now = time.monotonic()
+        changed = False
+        for slot in self.slots:
+            was_up = slot.has_been_ready
+            if slot.look(now):
+                changed = True
+                self._tell_exit(slot, was_up=was_up)
+        self.orphans_kill()
+        for slot in self.slots:
+            if slot.is_due(now) and self.may_start(slot):
+                slot.start(log_folder=self.var / "log", lease=self.lease)
+                changed = True
+        self._tell_slow(now)
+        self._logs_trim(now)
+        if changed:
+            self.status_write()
+
+    def may_start(self, slot: Slot) -> bool:
+        """Tell whether all that it needs has been ready.
+
+        Once is enough: the processes survive the absence of each other, and a web process that waited
+        for PostgreSQL would leave its clients hanging in the backlog instead of telling them.
+        """
+        return all(self.by_name[name].has_been_ready for name in slot.child.after)
+
+    def orphans_kill(self) -> None:
+        """End what dead children left: PostgreSQL refuses to start while an old backend still computes."""
+        ours = {slot.process.pid for slot in self.slots if slot.process is not None}
+        for word in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            if int(word) not in ours:
+                os.kill(int(word), signal.SIGKILL)
+                os.waitpid(int(word), 0)
+
+    def stop(self) -> None:
+        """Stop each child as soon as nothing that needs it runs any more; neighbours stop together."""
+        while any(slot.process is not None for slot in self.slots):
+            now = time.monotonic()
+            needed = {name for slot in self.slots if slot.process is not None for name in slot.child.after}
+            for slot in self.slots:
+                if slot.process is not None and (slot.child.name not in needed or self.asked_to_stop > 1):
+                    slot.stop_ask(now)
+            time.sleep(0.02)
+        self.orphans_kill()
+        self.status_write()
+
+    def _why(self, slot: Slot) -> str:
+        log = self.var / "log" / f"{slot.child.name}.log"
+        return f"{slot.child.name} cannot succeed: {last_line(log)} ({log})"
+
+    def _tell_exit(self, slot: Slot, *, was_up: bool) -> None:
+        if slot.process is None and was_up and not slot.child.once:
+            self.say(f"{slot.child.name} ended ({exit_words(slot.last_exit)}); it is started again")
+
+    def _tell_slow(self, now: float) -> None:
+        """Name, every few seconds, a child that could run but is not ready."""
+        for slot in self.slots:
+            name = slot.child.name
+            if slot.is_ready or not self.may_start(slot):
+                self.said_at.pop(name, None)
+                continue
+            since = self.said_at.setdefault(name, now + SLOW_S - SAY_AGAIN_S)
+            if now - since >= SAY_AGAIN_S:
+                self.said_at[name] = now
+                log = self.var / "log" / f"{name}.log"
+                failed = f", failed {slot.failures} times" if slot.failures else ""
+                self.say(f"{name} is not ready yet{failed}: {last_line(log) or 'no word from it'} ({log})")
+
+    def _logs_trim(self, now: float) -> None:
+        """Keep each log small; children append, so a file cut to nothing grows again from its start."""
+        if now - self.logs_looked_at < LOG_LOOK_S:
+            return
+        self.logs_looked_at = now
+        for path in (self.var / "log").glob("*.log"):
+            if path.stat().st_size > LOG_MAX_BYTES:
+                with suppress(OSError):  # no room for the copy: the log is cut all the same
+                    shutil.copyfile(path, path.with_suffix(".log.1"))
+                os.truncate(path, 0)
+
+    def status_write(self) -> None:
+        """Write what the page shows, in one step, so that a reader never sees half of it."""
+        rows = [
+            {
+                "name": slot.child.name,
+                "pid": slot.process and slot.process.pid,
+                "up": slot.is_ready,
+                "once": slot.child.once,
+                "restarts": slot.restarts,
+                "last_exit": slot.last_exit,
+                "log": f"log/{slot.child.name}.log",
+            }
+            for slot in self.slots
+        ]
+        fresh = self.var / "processes.new"
+        try:
+            fresh.write_text(json.dumps({"at": time.time(), "processes": rows}))
+            fresh.replace(self.var / "processes.json")
+        except OSError as error:  # a full disk must not end the pool: the page shows older figures
+            self.say(f"{fresh.name} cannot be written: {error}")
+
+
+def last_line(path: Path) -> str:
+    """Give the last line of a log that says something."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - 4096))
+        lines = deque((line.strip() for line in log if line.strip()), maxlen=1)
+    return lines[0].decode(errors="replace")[:300] if lines else ""
+
+
+def exit_words(code: int | None) -> str:
+    """Say how a process ended."""
+    if code is None:
+        return "it could not be started"
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"

@@ -1,0 +1,56 @@
+"""One web process: the ASGI app on sockets that the supervisor has bound (one, or one per old port).
+
+Several of these share the same sockets, so a second process is a second child, not `--workers`.
+Run: python -m poolsite.web FD [FD ...]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import Final
+
+import uvicorn
+
+from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
+from poolsite.asgi import application
+
+MESSAGE_MAX_BYTES: Final = 128 * 1024 * 1024
+"""A proof that a remote prover sends over the hub; uvicorn's own limit of 16 MiB is too small."""
+
+
+class WebServer(uvicorn.Server):
+    """Says that it is ready once it accepts, and gives signs of life from its event loop."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, then tell the supervisor."""
+        await super().startup(sockets=sockets)
+        self.living = asyncio.create_task(self.live())
+        ready_say()
+
+    async def live(self) -> None:
+        """Give a sign every few seconds: a loop that hangs gives none."""
+        while not self.should_exit:
+            await asyncio.to_thread(life_sign)
+            await asyncio.sleep(LIFE_EVERY_S)
+
+
+def main(descriptors: list[int]) -> None:
+    """Serve until SIGTERM: sockets are closed with 1012 (service restart), requests get 3 s to end."""
+    config = uvicorn.Config(
+        application,
+        lifespan="off",  # Channels' router refuses that scope
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_MAX_BYTES,
+        ws_per_message_deflate=False,  # compressing per socket triples the cost of a pushed frame
+        timeout_graceful_shutdown=3,
+        log_config=None,  # structlog owns the root logger
+        access_log=False,
+        server_header=False,
+    )
+    WebServer(config).run(sockets=[socket.socket(fileno=number) for number in descriptors])
+
+
+if __name__ == "__main__":
+    main([int(word) for word in sys.argv[1:]])
