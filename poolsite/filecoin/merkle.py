@@ -105,6 +105,16 @@ def merkle_proof_check(
         raise BadMerkleProof("path does not hash to the root")
 
 
+def merkle_path_nodes(proof: MerkleProof, *, node_hash: NodeHash) -> tuple[bytes, ...]:
+    """Return the nodes from the leaf to the computed root of a proof whose form has been checked."""
+    nodes = [proof.leaf]
+    for element in (*proof.base, *proof.sub, *proof.top):
+        nodes.append(
+            node_hash((*element.hashes[: element.index], nodes[-1], *element.hashes[element.index :]))
+        )
+    return tuple(nodes)
+
+
 def tree_arities(leaves: int, shape: TreeShape) -> tuple[tuple[int, ...], ...]:
     """Return the arities of the rows of tree_c and tree_r_last over `leaves` nodes: base, sub, top."""
     base_leaves, levels = leaves // shape.base_trees, 0

@@ -2,7 +2,8 @@
 
 A container is `devnet-proof/1` and one canonical CBOR array [kind, registered proof number, groups]; a
 group is an array of byte strings, each one vanilla proof in bincode.  PoRep: a group per partition, an item
-per challenge.  PoSt: one group, an item per sector.  docs/proof-container.md describes the bytes.
+per challenge.  PoSt: one group, an item per sector.  SnapUp: one group, an item per partition.
+docs/proof-container.md describes the bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from poolsite.filecoin.post.parameters import PoStParameters, UnknownPoStProof, 
 from poolsite.filecoin.post.vanilla import VanillaPoStProof, post_proof_decode, post_proof_encode
 from poolsite.filecoin.post.verification import BadPoSt, ProvenSector, window_post_verify, winning_post_verify
 from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.filecoin.update.parameters import UnknownUpdateProof, update_parameters
+from poolsite.filecoin.update.vanilla import VanillaUpdateProof, update_proof_decode, update_proof_encode
+from poolsite.filecoin.update.verification import BadUpdate, UpdatePublicInputs, update_verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +49,7 @@ class ContainerKind(IntEnum):
     POREP = 1
     WINDOW_POST = 2
     WINNING_POST = 3
+    UPDATE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,12 @@ def winning_post_container(post_proof: int, proof: VanillaPoStProof) -> bytes:
     return container_encode(Container(ContainerKind.WINNING_POST, post_proof, ((post_proof_encode(proof),),)))
 
 
+def update_container(update_proof: int, partitions: Sequence[VanillaUpdateProof]) -> bytes:
+    """Write the proofs of one replica update, by partition."""
+    group = tuple(map(update_proof_encode, partitions))
+    return container_encode(Container(ContainerKind.UPDATE, update_proof, (group,)))
+
+
 def porep_proof_check(
     proof: bytes,
     *,
@@ -149,7 +160,8 @@ def window_post_check(
     Raises BadProofContainer if the bytes are malformed, BadPoSt if the proof or an input is wrong.
     """
     parameters, proven = _post_inputs(post_proof, randomness, miner_id=miner_id, sectors=sectors)
-    proofs = _post_proofs(proof, kind=ContainerKind.WINDOW_POST, registered_proof=post_proof)
+    group = _only_group(proof, kind=ContainerKind.WINDOW_POST, registered_proof=post_proof)
+    proofs = _items(group, post_proof_decode)
     window_post_verify(proofs, parameters=parameters, randomness=post_randomness(randomness), sectors=proven)
 
 
@@ -166,8 +178,26 @@ def winning_post_check(
     Raises BadProofContainer if the bytes are malformed, BadPoSt if the proof or an input is wrong.
     """
     parameters, proven = _post_inputs(post_proof, randomness, miner_id=miner_id, sectors=sectors)
-    proofs = _post_proofs(proof, kind=ContainerKind.WINNING_POST, registered_proof=post_proof)
+    group = _only_group(proof, kind=ContainerKind.WINNING_POST, registered_proof=post_proof)
+    proofs = _items(group, post_proof_decode)
     winning_post_verify(proofs, parameters=parameters, randomness=post_randomness(randomness), sectors=proven)
+
+
+def update_proof_check(
+    proof: bytes, *, update_proof: int, comm_r_old: bytes, comm_r_new: bytes, comm_d_new: bytes
+) -> None:
+    """Check the container of one replica update against what the chain knows.
+
+    Raises BadProofContainer if the bytes are malformed, BadUpdate if the proof or an input is wrong.
+    """
+    try:
+        parameters = update_parameters(update_proof)
+    except UnknownUpdateProof as error:
+        raise BadUpdate(str(error)) from None
+    group = _only_group(proof, kind=ContainerKind.UPDATE, registered_proof=update_proof)
+    partitions = _items(group, update_proof_decode)
+    inputs = UpdatePublicInputs(comm_r_old=comm_r_old, comm_d_new=comm_d_new, comm_r_new=comm_r_new)
+    update_verify(partitions, parameters=parameters, inputs=inputs)
 
 
 def _seal_parameters(seal_proof: int) -> SealParameters:
@@ -206,11 +236,11 @@ def _groups(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tupl
     return container.groups
 
 
-def _post_proofs(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tuple[VanillaPoStProof, ...]:
+def _only_group(proof: bytes, *, kind: ContainerKind, registered_proof: int) -> tuple[bytes, ...]:
     groups = _groups(proof, kind=kind, registered_proof=registered_proof)
     if len(groups) != 1:
-        raise BadProofContainer(f"{len(groups)} groups of sector proofs instead of 1")
-    return _items(groups[0], post_proof_decode)
+        raise BadProofContainer(f"{len(groups)} groups of proofs instead of 1")
+    return groups[0]
 
 
 def _items(group: tuple[bytes, ...], read: Callable[[bytes], Proof]) -> tuple[Proof, ...]:

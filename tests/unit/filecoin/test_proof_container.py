@@ -21,12 +21,17 @@ from poolsite.filecoin.proof_container import (
     container_encode,
     porep_container,
     porep_proof_check,
+    update_container,
+    update_proof_check,
     window_post_check,
     window_post_container,
     winning_post_check,
     winning_post_container,
 )
+from poolsite.filecoin.update.proving import update_prove
+from poolsite.filecoin.update.verification import BadUpdate
 from tests.unit.filecoin.golden_proofs import MINER_ID, SECTOR_NUMBER, case_sealed, golden, stream
+from tests.unit.filecoin.update.golden_updates import case_updated
 
 RANDOMNESS = stream("window", 32)[:31] + b"\xff"
 """Chain randomness, whose top bits the check must clear."""
@@ -82,13 +87,20 @@ def winning_of():
     return winning_post_container(WINNING, proof), post_known(WINNING, [3])
 
 
+def update_of():
+    sector = case_updated("2k_v1_1")
+    known = {name: getattr(sector.inputs, name) for name in ("comm_r_old", "comm_r_new", "comm_d_new")}
+    return update_container(0, [update_prove(sector, 0)]), known | {"update_proof": 0}
+
+
 CHECKS = {
     "porep": (porep_of, porep_proof_check),
     "window": (window_of, window_post_check),
     "winning": (winning_of, winning_post_check),
+    "update": (update_of, update_proof_check),
 }
 CHECK_LIST = pytest.mark.parametrize(("make", "check"), list(CHECKS.values()), ids=list(CHECKS))
-REFUSALS = (BadProofContainer, BadPoRep, BadPoSt)
+REFUSALS = (BadProofContainer, BadPoRep, BadPoSt, BadUpdate)
 
 
 @pytest.mark.parametrize("case", ["2k_v1", "2k_v1_1", "2k_synth", "2k_ni"])
@@ -150,6 +162,24 @@ def test_a_window_post_for_other_facts_is_refused(changed):
 
     with pytest.raises((BadPoSt, BadProofContainer)):
         window_post_check(proof, **known | changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"update_proof": 1},
+        {"update_proof": 9},
+        {"comm_r_old": bytes(32)},
+        {"comm_r_new": bytes(31)},
+        {"comm_d_new": bytes(32)},
+    ],
+    ids=str,
+)
+def test_an_update_for_other_facts_is_refused(changed):
+    proof, known = update_of()
+
+    with pytest.raises((BadUpdate, BadProofContainer)):
+        update_proof_check(proof, **known | changed)
 
 
 def test_a_window_post_over_more_or_fewer_sectors_is_refused():
