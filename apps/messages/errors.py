@@ -1,0 +1,61 @@
+"""Refusals of the messager."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+
+
+class MessageNotFound(NotFound):
+    """No such message, or not one of the caller's."""
+
+    code: ClassVar[str] = "message_not_found"
+
+
+class MessageIdTaken(Conflict):
+    """The id stands for another message already."""
+
+    code: ClassVar[str] = "message_id_taken"
+
+
+class BadMessage(BadValue):
+    """A field of the message that no node would take."""
+
+    code: ClassVar[str] = "bad_message"
+
+
+class SenderNotGranted(NotAllowed):
+    """The caller may not send from this address."""
+
+    code: ClassVar[str] = "sender_not_granted"
+
+
+class SenderStopped(Conflict):
+    """The address was taken out of service."""
+
+    code: ClassVar[str] = "sender_stopped"
+
+
+class SenderNotFound(NotFound):
+    """No message was ever pushed from this address."""
+
+    code: ClassVar[str] = "sender_not_found"
+
+
+class AlreadyOnChain(Conflict):
+    """What is to be changed has landed."""
+
+    code: ClassVar[str] = "already_on_chain"
+
+
+class FeeTooLow(BadValue):
+    """A fee that no node would take in the place of the old one, or that the limit does not allow."""
+
+    code: ClassVar[str] = "fee_too_low"
+
+
+class SignerRefuses(Conflict):
+    """No signature could be had."""
+
+    code: ClassVar[str] = "signer_refuses"

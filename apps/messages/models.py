@@ -1,0 +1,288 @@
+"""Rows of the messager: messages with every version that was signed, senders with their nonces, fee rules."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from apps.core.fields import AddressField, AttoFilField, CidField
+from apps.core.models import Timestamped
+from apps.messages.states import TRANSITIONS, MessageState, Priority, SenderState, Wait
+from apps.users.models import Tenant
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import SignedMessage, signed_message_from_cbor
+
+MESSAGE_ID_MAX = 256
+"""Longest id that a caller may choose; the messager's column had the same."""
+
+
+class FeeRules(models.Model):
+    """Columns of every fee rule; zero means that this level says nothing."""
+
+    gas_over_estimation = models.FloatField(default=0)
+    """Factor from simulated gas to the gas limit."""
+    max_fee = AttoFilField(default=0)
+    """Most that the gas of one message may cost."""
+    gas_fee_cap = AttoFilField(default=0)
+    gas_over_premium = models.FloatField(default=0)
+    """Factor on the node's premium."""
+    base_fee = AttoFilField(default=0)
+    """Gate: above this base fee nothing is chosen."""
+
+    class Meta:
+        abstract = True
+
+
+class SharedRules(FeeRules):
+    """The pool's own rules, under all others; a single row."""
+
+    quota = models.PositiveIntegerField(default=20)
+    """Messages that one sender may have in flight."""
+
+    def __str__(self) -> str:
+        return "shared rules"
+
+
+class ActorRules(FeeRules, Timestamped):
+    """Rules for one method of one kind of actor, by its code."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    actor_version = models.IntegerField(default=0)
+    code = CidField()
+    method = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["code", "method"], name="actor_rules_once")]
+
+    def __str__(self) -> str:
+        return f"{self.code} method {self.method}"
+
+
+class Sender(FeeRules, Timestamped):
+    """An address that messages are sent from: the owner of a row of nonces."""
+
+    States = SenderState
+
+    uuid = models.UUIDField(unique=True, default=uuid.uuid4)
+    address = AddressField(unique=True)
+    state = models.CharField(max_length=16, choices=SenderState.choices, default=SenderState.ALIVE)
+    quota = models.PositiveIntegerField(default=0)
+    """Messages in flight; 0 means the shared rule."""
+    next_nonce = models.BigIntegerField(default=0)
+    """The nonce that the next message gets, unless a hole below it must be filled first."""
+    version = models.BigIntegerField(default=0)
+    """Grows with every change of nonces: what was computed from an older one is thrown away."""
+    chain_nonce = models.BigIntegerField(null=True)
+    """Nonce of the actor at the last look."""
+    balance = AttoFilField(null=True)
+    looked_at_height = models.BigIntegerField(null=True)
+    hole_nonce = models.BigIntegerField(null=True)
+    """Lowest nonce in flight that no message of ours and none in the node's pool has."""
+    hole_height = models.BigIntegerField(null=True)
+    """Head at which the hole was first seen."""
+    foreign_at = models.DateTimeField(null=True)
+    """When a message that we did not make was last seen from this address."""
+    foreign_cid = CidField(blank=True, default="")
+    wait = models.CharField(max_length=16, choices=Wait.choices, blank=True, default="")
+    """What held up the whole sender at the last selection."""
+    error = models.CharField(max_length=1000, blank=True, default="")
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+
+class Message(Timestamped):
+    """One message; `id` is the caller's and makes pushing idempotent."""
+
+    States = MessageState
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
+
+    id = models.CharField(primary_key=True, max_length=MESSAGE_ID_MAX)
+    tenant = models.ForeignKey(Tenant, null=True, on_delete=models.PROTECT, related_name="messages")
+    """Whose message it is; None for the pool's own, such as hole fillers of a shared sender."""
+    pushed_by = models.CharField(max_length=200, blank=True, default="")
+    """Name of the caller, as the messager's WalletName."""
+    kind = models.CharField(max_length=32, blank=True, default="")
+    """What it is for, in the words of the app that pushed it; empty from outside."""
+    state = models.CharField(max_length=16, choices=MessageState.choices, default=MessageState.UNFILLED)
+    priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.REST)
+    time_sensitive = models.BooleanField(default=False)
+    urgent_epoch = models.BigIntegerField(null=True)
+    """Epoch by which it should land; orders messages of one priority."""
+
+    to = AddressField()
+    from_addr = AddressField()
+    value = AttoFilField(default=0)
+    method = models.BigIntegerField()
+    params = models.BinaryField(default=b"")
+    gas_limit = models.BigIntegerField(default=0)
+    gas_fee_cap = AttoFilField(default=0)
+    gas_premium = AttoFilField(default=0)
+    nonce = models.BigIntegerField(null=True)
+
+    # Wishes
+    max_fee = AttoFilField(default=0)
+    gas_over_estimation = models.FloatField(default=0)
+    gas_over_premium = models.FloatField(default=0)
+    expire_epoch = models.BigIntegerField(default=0)
+    """Last epoch at which it may be chosen; 0 means no end."""
+
+    # Signed
+    signed = models.BinaryField(default=b"")
+    """The signed message as CBOR."""
+    cid = CidField(blank=True, default="")
+    """On chain: of the signed message for secp256k1, of the unsigned one for BLS."""
+    unsigned_cid = CidField(blank=True, default="")
+    filled_at = models.DateTimeField(null=True)
+    published_at = models.DateTimeField(null=True)
+    """When a node first took this version."""
+
+    # Landed
+    height = models.BigIntegerField(default=0)
+    """Of the tipset that includes it."""
+    tipset_key = models.TextField(blank=True, default="")
+    executed_key = models.TextField(blank=True, default="")
+    """Key of the tipset that executed it: when that one is reverted, so is the landing."""
+    landed_cid = CidField(blank=True, default="")
+    """What landed with its nonce: itself, an earlier version, or a foreign message."""
+    exit_code = models.IntegerField(default=-1)
+    gas_used = models.BigIntegerField(default=0)
+    return_data = models.BinaryField(default=b"")
+    landed_at = models.DateTimeField(null=True)
+
+    # Waiting
+    wait = models.CharField(max_length=16, choices=Wait.choices, blank=True, default=Wait.NEXT_HEAD)
+    error = models.CharField(max_length=2000, blank=True, default="")
+    attempts = models.PositiveIntegerField(default=0)
+    retry_height = models.BigIntegerField(default=0)
+    """After a failed attempt it is not tried before this height, so that it holds up nobody."""
+
+    class Meta:
+        indexes = [
+            # Every index that a head uses is partial on open states: landed rows cost nothing there.
+            models.Index(
+                fields=["from_addr", "priority", "urgent_epoch", "created_at"],
+                name="message_unfilled",
+                condition=Q(state="UNFILLED"),
+            ),
+            models.Index(fields=["from_addr", "nonce"], name="message_filled", condition=Q(state="FILLED")),
+            models.Index(fields=["executed_key"], name="message_executed", condition=~Q(executed_key="")),
+            models.Index(fields=["cid"], name="message_cid", condition=~Q(cid="")),
+            models.Index(fields=["unsigned_cid"], name="message_unsigned", condition=~Q(unsigned_cid="")),
+            models.Index(fields=["from_addr", "nonce"], name="message_from_nonce"),
+            models.Index(F("tenant"), F("created_at").desc(), F("id").desc(), name="message_tenant_page"),
+            models.Index(F("created_at").desc(), F("id").desc(), name="message_page"),
+            models.Index(F("updated_at").desc(), name="message_updated"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["from_addr", "nonce"],
+                condition=Q(state__in=["FILLED", "LANDED"]),
+                name="message_nonce_once",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="FILLED") | Q(nonce__isnull=False), name="message_filled_has_nonce"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def from_(self) -> str:
+        """The sender."""
+        return str(self.from_addr)
+
+    @property
+    def return_(self) -> bytes:
+        """What the method returned, in CBOR."""
+        return bytes(self.return_data)
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether nothing happens to it by itself any more, apart from a reorganisation."""
+        return self.state in (MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED)
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Tell whether it landed and did what it was for."""
+        return self.state == MessageState.LANDED and self.exit_code == 0
+
+    def chain_message(self) -> ChainMessage:
+        """Give the message as the chain knows it, with what it has of nonce and gas."""
+        return ChainMessage(
+            to=address_parse(self.to),
+            from_=address_parse(self.from_addr),
+            nonce=self.nonce or 0,
+            value=self.value,
+            gas_limit=self.gas_limit,
+            gas_fee_cap=self.gas_fee_cap,
+            gas_premium=self.gas_premium,
+            method=self.method,
+            params=bytes(self.params),
+        )
+
+    def signed_message(self) -> SignedMessage:
+        """Give the newest signed version.  Only for rows that have one."""
+        return signed_message_from_cbor(bytes(self.signed))
+
+
+class SignedVersion(models.Model):
+    """A signed version that a newer one took the place of; it is out there and may still land."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="versions")
+    cid = CidField(unique=True)
+    unsigned_cid = CidField()
+    signed = models.BinaryField()
+    gas_limit = models.BigIntegerField()
+    gas_fee_cap = AttoFilField()
+    gas_premium = AttoFilField()
+    made_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.cid} of {self.message_id}"
+
+
+class MessageEvent(models.Model):
+    """One line of a message's timeline."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    height = models.BigIntegerField(default=0)
+    event = models.CharField(max_length=32)
+    text = models.CharField(max_length=1000, blank=True, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["message", "at"], name="message_event_line")]
+        ordering = ("at", "pk")
+
+    def __str__(self) -> str:
+        return f"{self.message_id} {self.event}"
+
+
+class Tracker(models.Model):
+    """The last head whose landings are written; a single row."""
+
+    height = models.BigIntegerField(default=-1)
+    key = models.TextField(blank=True, default="")
+    version = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"tracker at {self.height}"
+
+
+class ExtraNode(Timestamped):
+    """A node that messages are published to beside the pool's own; the messager's `node` table."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    name = models.CharField(max_length=200, unique=True)
+    url = models.CharField(max_length=500)
+    token = models.TextField(blank=True, default="")
+    node_type = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,117 @@
+"""The states of a message and of a sender, how they change, and their numbers on the messager's wire.
+
+Source: filecoin-project/venus venus-shared/types/messager/message.go (MessageState), address.go.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+
+
+class MessageState(models.TextChoices):
+    """Where a message is on its way."""
+
+    UNFILLED = "UNFILLED", "waiting"
+    """Accepted; has no nonce yet."""
+    FILLED = "FILLED", "in flight"
+    """Has its nonce and signature; not yet on chain."""
+    LANDED = "LANDED", "landed"
+    """On chain, with a receipt; its exit code may be an error all the same."""
+    FAILED = "FAILED", "given up"
+    """Marked bad by a person, or expired before it got a nonce."""
+    REPLACED = "REPLACED", "replaced"
+    """Another message of the sender landed with its nonce."""
+
+
+TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    "UNFILLED": {"FILL": "FILLED", "EXPIRE": "FAILED", "MARK_BAD": "FAILED"},
+    "FILLED": {
+        "REPLACE": "FILLED",
+        "LAND": "LANDED",
+        "CONFLICT": "REPLACED",
+        "MARK_BAD": "FAILED",
+    },
+    "LANDED": {"REVERT": "FILLED", "CONFLICT": "REPLACED"},
+    "REPLACED": {"REVERT": "FILLED", "LAND": "LANDED"},
+    "FAILED": {"LAND": "LANDED", "RECOVER": "FILLED", "RETRY": "UNFILLED"},
+}
+"""State and event to next state.
+
+A message that was given up or replaced can still land, the latter after a reorganisation: its signature
+is out.  Each event leads to one state, whatever the state before.
+"""
+
+WIRE_CODES: Final[dict[str, int]] = {
+    MessageState.UNFILLED: 1,
+    MessageState.FILLED: 2,
+    MessageState.LANDED: 3,
+    MessageState.FAILED: 4,
+    MessageState.REPLACED: 5,
+}
+"""Numbers as the messager's JSON carries them; 0 is UnKnown and never ours."""
+
+WIRE_NAMES: Final[dict[str, str]] = {
+    MessageState.UNFILLED: "UnFillMsg",
+    MessageState.FILLED: "FillMsg",
+    MessageState.LANDED: "OnChainMsg",
+    MessageState.FAILED: "Failed",
+    MessageState.REPLACED: "NonceConflictMsg",
+}
+"""Words as the messager's error texts carry them."""
+
+STATES_BY_CODE: Final[dict[int, str]] = {code: state for state, code in WIRE_CODES.items()}
+
+
+class SenderState(models.TextChoices):
+    """Whether an address may send."""
+
+    ALIVE = "ALIVE", "sending"
+    FORBIDDEN = "FORBIDDEN", "stopped"
+    """No push and no selection; what is in flight is still tracked."""
+
+
+SENDER_WIRE_CODES: Final[dict[str, int]] = {SenderState.ALIVE: 1, SenderState.FORBIDDEN: 4}
+
+
+class Priority(models.IntegerChoices):
+    """Order of choice; smaller goes first."""
+
+    PROOF = 0, "proof"
+    """WindowPoSt and recoveries: they have a deadline on chain."""
+    GAP = 1, "gap"
+    """Closes a hole in the nonces, behind which everything waits."""
+    PRE_COMMIT = 2, "pre-commit"
+    REST = 3, "other"
+
+
+KIND_PRIORITIES: Final[dict[str, Priority]] = {
+    "window_post": Priority.PROOF,
+    "recover": Priority.PROOF,
+    "declare_faults": Priority.PROOF,
+    "gap": Priority.GAP,
+    "precommit": Priority.PRE_COMMIT,
+}
+
+
+class Wait(models.TextChoices):
+    """Why a message has not moved: the closed list that the doctor speaks in."""
+
+    NONE = "", "nothing"
+    NEXT_HEAD = "NEXT_HEAD", "waits for the next head"
+    QUOTA = "QUOTA", "as many messages are in flight as this sender may have"
+    BASE_FEE_GATE = "BASE_FEE_GATE", "the base fee is above the sender's gate"
+    FUNDS = "FUNDS", "the sender's balance does not cover gas and value"
+    NO_ACTOR = "NO_ACTOR", "the sender does not exist on chain: it was never funded"
+    ESTIMATE = "ESTIMATE", "the node expects the message to fail"
+    FEE_LIMIT = "FEE_LIMIT", "the largest allowed fee does not buy inclusion"
+    SIGNER_AWAY = "SIGNER_AWAY", "no signer holds this key at the moment"
+    POLICY = "POLICY", "the signer or a grant refuses the message"
+    STOPPED = "STOPPED", "the sender was stopped"
+    EARLIER_NONCE = "EARLIER_NONCE", "an earlier message of the sender has to land first"
+    FEE_CAP = "FEE_CAP", "its fee cap is below the base fee"
+    IN_POOL = "IN_POOL", "published; waits for a block"
+    NODE_REFUSES = "NODE_REFUSES", "the node does not take the message"
+    NODE_AWAY = "NODE_AWAY", "no node answers"
+    EXPIRED = "EXPIRED", "its last epoch has passed"
