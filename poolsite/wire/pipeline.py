@@ -171,6 +171,12 @@ STEPS: Final[dict[str, Step]] = {
 }
 """From a state to what is done next, by whom."""
 
+BACK_TO: Final = "BACK_TO_"
+"""First part of the events by which an operator sets a paused sector back: `BACK_TO_ALLOCATED`."""
+
+for _state, _step in STEPS.items():
+    TRANSITIONS[_state] |= {f"{BACK_TO}{earlier}": str(earlier) for earlier in _step.resume_at}
+
 WORKER_STAGES: Final[tuple[str, ...]] = tuple(
     step.stage for step in STEPS.values() if step.owner is Owner.WORKER
 )

@@ -1,0 +1,26 @@
+"""Refusals about miners."""
+
+from __future__ import annotations
+
+from apps.core.errors import Conflict, NotFound
+
+
+class MinerUnknown(NotFound):
+    """No miner of this address, or not for this caller."""
+
+    code = "miner_unknown"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"there is no miner {address} here", field="miner")
+
+
+class MinerNotReady(Conflict):
+    """The miner's actor does not exist yet."""
+
+    code = "miner_not_ready"
+
+
+class MinerTaken(Conflict):
+    """The miner, or the message id, belongs to somebody else."""
+
+    code = "miner_taken"

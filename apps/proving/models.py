@@ -1,0 +1,149 @@
+"""Deadlines and partitions of miners as the chain keeps them, and our proofs and recoveries for them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from apps.core.models import Named, Timestamped
+from apps.miners.models import Miner
+from apps.proving.states import (
+    POST_TRANSITIONS,
+    RECOVERY_TRANSITIONS,
+    Outlook,
+    PostState,
+    RecoveryState,
+)
+from apps.sectors.models import Job
+
+
+class Deadline(models.Model):
+    """One of a miner's deadlines, with the window that is open or comes next."""
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="deadlines")
+    index = models.IntegerField()
+    period_start = models.BigIntegerField()
+    open_epoch = models.BigIntegerField()
+    close_epoch = models.BigIntegerField()
+    challenge_epoch = models.BigIntegerField()
+    cutoff_epoch = models.BigIntegerField()
+    """From here on faults and recoveries of this window cannot be declared any more."""
+    partitions_count = models.IntegerField(default=0)
+    live = models.BigIntegerField(default=0)
+    active = models.BigIntegerField(default=0)
+    faulty = models.BigIntegerField(default=0)
+    recovering = models.BigIntegerField(default=0)
+    outlook = models.CharField(max_length=16, choices=Outlook.choices, default=Outlook.NOTHING)
+    reason = models.CharField(max_length=200, blank=True)
+    """Why the outlook is what it is, in words."""
+    refreshed_height = models.BigIntegerField(default=-1)
+
+    class Meta:
+        ordering = ["miner_id", "index"]
+        constraints = [models.UniqueConstraint(fields=["miner", "index"], name="one_row_per_deadline")]
+
+    def __str__(self) -> str:
+        return f"{self.miner} deadline {self.index}"
+
+
+class Partition(models.Model):
+    """One partition of a deadline: its sectors as sorted lists of numbers."""
+
+    deadline = models.ForeignKey(Deadline, on_delete=models.CASCADE, related_name="partitions")
+    index = models.IntegerField()
+    all_sectors = models.JSONField(default=list)
+    live = models.JSONField(default=list)
+    active = models.JSONField(default=list)
+    faulty = models.JSONField(default=list)
+    recovering = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["deadline_id", "index"]
+        constraints = [models.UniqueConstraint(fields=["deadline", "index"], name="one_row_per_partition")]
+
+    def __str__(self) -> str:
+        return f"{self.deadline} partition {self.index}"
+
+
+class WindowPost(Named, Timestamped):
+    """The proof of some partitions for one window of one deadline."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = POST_TRANSITIONS
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="window_posts")
+    deadline_index = models.IntegerField()
+    open_epoch = models.BigIntegerField()
+    close_epoch = models.BigIntegerField()
+    challenge_epoch = models.BigIntegerField()
+    part = models.IntegerField(default=0)
+    """Which message of the deadline: the chain takes only a few partitions in one."""
+    state = models.CharField(max_length=16, choices=PostState.choices, default=PostState.PROVING)
+    partitions = models.JSONField(default=list)
+    """Indexes of the partitions."""
+    skipped = models.JSONField(default=dict)
+    """Partition index (text) to the numbers of sectors that are left out."""
+    randomness = models.BinaryField()
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="window_post")
+    proof = models.BinaryField(null=True)
+    proofs_made = models.IntegerField(default=0)
+    """How many jobs this window has taken."""
+    message_id = models.CharField(max_length=200, blank=True)
+    messages_sent = models.IntegerField(default=0)
+    landed_height = models.BigIntegerField(null=True)
+    exit_code = models.IntegerField(null=True)
+    error = models.TextField(blank=True)
+    proved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-open_epoch", "part"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["miner", "deadline_index", "open_epoch", "part"], name="one_proof_per_window_and_part"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["close_epoch"],
+                name="posts_open",
+                condition=models.Q(state__in=["PROVING", "PROVED", "SENT", "NOTHING"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.miner} deadline {self.deadline_index} at {self.open_epoch}"
+
+
+class Recovery(Named, Timestamped):
+    """Faulty sectors of one partition that are to be declared good before the next cut-off."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = RECOVERY_TRANSITIONS
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="recoveries")
+    deadline_index = models.IntegerField()
+    partition_index = models.IntegerField()
+    open_epoch = models.BigIntegerField()
+    """Of the window in which the sectors are to be proved again."""
+    cutoff_epoch = models.BigIntegerField()
+    state = models.CharField(max_length=16, choices=RecoveryState.choices, default=RecoveryState.CHECKING)
+    sectors = models.JSONField(default=list)
+    good = models.JSONField(default=list)
+    randomness = models.BinaryField()
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="recovery")
+    message_id = models.CharField(max_length=200, blank=True)
+    messages_sent = models.IntegerField(default=0)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name_plural = "recoveries"
+        indexes = [
+            models.Index(
+                fields=["miner"],
+                name="recoveries_open",
+                condition=models.Q(state__in=["CHECKING", "GOOD", "SENT", "LANDED"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.miner} deadline {self.deadline_index} partition {self.partition_index}"

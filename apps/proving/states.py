@@ -1,0 +1,77 @@
+"""The states of a window's proof and of a recovery, and the words of the forecast."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+
+
+class PostState(models.TextChoices):
+    """Where the proof of some partitions for one window is."""
+
+    PROVING = "PROVING", "Proving"
+    """A job is out, or will be once a prover is there."""
+    PROVED = "PROVED", "Proved"
+    """Verified here; waits for the window to open."""
+    SENT = "SENT", "Sent"
+    LANDED = "LANDED", "Landed"
+    MISSED = "MISSED", "Missed"
+    """The window closed without it."""
+    NOTHING = "NOTHING", "Nothing to prove"
+    """No sector of these partitions can be proved now."""
+
+
+POST_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    PostState.PROVING: {"PROVE": PostState.PROVED, "CLOSE": PostState.MISSED, "EMPTY": PostState.NOTHING},
+    PostState.PROVED: {"SEND": PostState.SENT, "AGAIN": PostState.PROVING, "CLOSE": PostState.MISSED},
+    PostState.SENT: {
+        "LAND": PostState.LANDED,
+        "RESEND": PostState.PROVED,
+        "AGAIN": PostState.PROVING,
+        "CLOSE": PostState.MISSED,
+    },
+    PostState.LANDED: {"REVERT": PostState.SENT},
+    PostState.MISSED: {"LAND": PostState.LANDED},
+    PostState.NOTHING: {"AGAIN": PostState.PROVING, "CLOSE": PostState.MISSED},
+}
+"""From a state and an event to the next."""
+
+OPEN_POSTS: Final = (PostState.PROVING, PostState.PROVED, PostState.SENT)
+"""States in which something is still to be done before the window closes."""
+
+
+class RecoveryState(models.TextChoices):
+    """Where the return of faulty sectors is."""
+
+    CHECKING = "CHECKING", "Checking the files"
+    GOOD = "GOOD", "Files proved good"
+    SENT = "SENT", "Declared"
+    LANDED = "LANDED", "Declaration landed"
+    FAILED = "FAILED", "Failed"
+    """The files are not good, or the cut-off came first."""
+
+
+RECOVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    RecoveryState.CHECKING: {"PROVE": RecoveryState.GOOD, "FAIL": RecoveryState.FAILED},
+    RecoveryState.GOOD: {"SEND": RecoveryState.SENT, "FAIL": RecoveryState.FAILED},
+    RecoveryState.SENT: {
+        "LAND": RecoveryState.LANDED,
+        "RESEND": RecoveryState.GOOD,
+        "FAIL": RecoveryState.FAILED,
+    },
+    RecoveryState.LANDED: {"REVERT": RecoveryState.SENT, "FAIL": RecoveryState.FAILED},
+    RecoveryState.FAILED: {},
+}
+"""From a state and an event to the next."""
+
+
+class Outlook(models.TextChoices):
+    """What will become of a deadline in its next or present window."""
+
+    NOTHING = "nothing", "Nothing to prove"
+    LATER = "later", "Not challenged yet"
+    WILL_LAND = "will_land", "Will land"
+    AT_RISK = "at_risk", "At risk"
+    LANDED = "landed", "Landed"
+    MISSED = "missed", "Missed"

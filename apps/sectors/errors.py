@@ -1,0 +1,119 @@
+"""Refusals about sectors, jobs and workers."""
+
+from __future__ import annotations
+
+from apps.core.errors import BadValue, Conflict, NotFound
+
+
+class SectorUnknown(NotFound):
+    """No such sector, or not for this caller."""
+
+    code = "sector_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(f"there is no sector {uuid} here", field="sector")
+
+
+class JobUnknown(NotFound):
+    """No such job, or not for this caller."""
+
+    code = "job_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(f"there is no job {uuid} here", field="job")
+
+
+class WorkerUnknown(NotFound):
+    """No such worker, or not for this caller."""
+
+    code = "worker_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(f"there is no worker {uuid} here", field="worker_id")
+
+
+class LeaseLost(Conflict):
+    """The report names an older lease: somebody else may hold the job now."""
+
+    code = "fenced"
+
+    def __init__(self) -> None:
+        super().__init__("this lease is over", field="token")
+
+
+class OutOfOrder(Conflict):
+    """The report's number is not the next one."""
+
+    code = "out_of_order"
+
+    def __init__(self, *, expected: int) -> None:
+        super().__init__(f"the next event is number {expected}", field="seq")
+
+
+class OtherReport(Conflict):
+    """The number was used for another report."""
+
+    code = "conflict"
+
+    def __init__(self) -> None:
+        super().__init__("this number was used for another event", field="seq")
+
+
+class StateDiffers(Conflict):
+    """The worker believes the sector to be elsewhere."""
+
+    code = "conflict"
+
+    def __init__(self, *, state: str) -> None:
+        super().__init__(f"the sector is {state}", field="state")
+
+
+class WorkerReplaced(Conflict):
+    """Another start of this worker has registered since."""
+
+    code = "worker_replaced"
+
+    def __init__(self) -> None:
+        super().__init__("another start of this worker is registered", field="boot_id")
+
+
+class WorkerRetired(Conflict):
+    """The operator has taken the worker out of service."""
+
+    code = "worker_retired"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"worker {name} was taken out of service", field="worker_id")
+
+
+class BadReport(BadValue):
+    """A report lacks something or names something that does not fit."""
+
+    code = "bad_report"
+
+
+class BadCount(BadValue):
+    """More sectors at once than are allowed, or none."""
+
+    code = "bad_count"
+
+
+class KeyReused(Conflict):
+    """The idempotency key was used for another request."""
+
+    code = "key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("this key was used for another request", field="Idempotency-Key")
+
+
+class NotPaused(Conflict):
+    """The sector is not paused, so there is nothing to go on from."""
+
+    code = "not_paused"
+
+
+class NumbersExhausted(Conflict):
+    """The miner has no free sector number left."""
+
+    code = "numbers_exhausted"

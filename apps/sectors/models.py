@@ -1,0 +1,308 @@
+"""Sectors, their jobs, the hosts that do them, and the batches in which they go to the chain."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+
+from apps.core.fields import AttoFilField
+from apps.core.models import Named, Timestamped
+from apps.miners.models import Miner
+from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, BatchKind, BatchState, JobState
+from apps.users.models import Tenant
+from poolsite.wire.pipeline import STEPS, TRANSITIONS, SectorState, Step
+
+SECTOR_STATES = [(str(state), str(state)) for state in SectorState]
+
+
+class SectorNumbers(models.Model):
+    """The next free sector number of a miner; only grows, so that no number is ever used twice."""
+
+    miner = models.OneToOneField(Miner, on_delete=models.PROTECT, related_name="numbers")
+    next_number = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.miner}: next {self.next_number}"
+
+
+class Pledge(Named, Timestamped):
+    """One request for new sectors."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    miner = models.ForeignKey(Miner, on_delete=models.PROTECT, related_name="pledges")
+    count = models.IntegerField()
+    key = models.CharField(max_length=200, null=True)  # noqa: DJ001  # unique needs NULL
+    """The caller's idempotency key."""
+    actor = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="one_pledge_per_key")]
+
+    def __str__(self) -> str:
+        return f"{self.count} sectors for {self.miner}"
+
+
+class Worker(Named, Timestamped):
+    """A program on a host that does jobs; what lies on its disk belongs to its uid."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="workers")
+    uid = models.CharField(max_length=100)
+    boot_id = models.CharField(max_length=100)
+    """New with each start; leases of an earlier start are over."""
+    name = models.CharField(max_length=100)
+    host = models.CharField(max_length=100, blank=True)
+    version = models.CharField(max_length=100, blank=True)
+    kinds = models.JSONField(default=list)
+    slots = models.JSONField(default=dict)
+    stores = models.JSONField(default=list)
+    hardware = models.JSONField(default=dict)
+    registered_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    is_paused = models.BooleanField(default=False)
+    is_draining = models.BooleanField(default=False)
+    retired_at = models.DateTimeField(null=True)
+    last_error = models.TextField(blank=True)
+    restarts = models.IntegerField(default=0)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "uid"], name="one_worker_per_uid")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkerCommand(models.Model):
+    """Something a host is to do; handed over with its heartbeats until it says that it was done."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True)
+    worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="commands")
+    op = models.CharField(max_length=16)
+    args = models.JSONField(default=dict)
+    actor = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["worker"], name="commands_open", condition=models.Q(done_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.op} for {self.worker}"
+
+
+class Batch(Named, Timestamped):
+    """Sectors that go to the chain in one message, whose id is derived from this row's."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = BATCH_TRANSITIONS
+
+    miner = models.ForeignKey(Miner, on_delete=models.PROTECT, related_name="batches")
+    kind = models.CharField(max_length=16, choices=BatchKind.choices)
+    state = models.CharField(max_length=16, choices=BatchState.choices, default=BatchState.CLOSED)
+    message_id = models.CharField(max_length=200, unique=True)
+    closed_height = models.BigIntegerField()
+    reason = models.CharField(max_length=100, blank=True)
+    """Why it was closed: full, waited, lone, due."""
+    sender = models.CharField(max_length=128)
+    method = models.IntegerField()
+    params = models.BinaryField()
+    """Kept as they were made, so that pushing again after a crash pushes the same message."""
+    value = AttoFilField(default=0)
+    landed_height = models.BigIntegerField(null=True)
+    exit_code = models.IntegerField(null=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(
+                fields=["miner", "kind"],
+                name="batches_open",
+                condition=models.Q(state__in=["CLOSED", "SENT"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} batch {self.uuid}"
+
+
+class Sector(Named, Timestamped):
+    """A sector of a miner, from its number to its end."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
+
+    miner = models.ForeignKey(Miner, on_delete=models.PROTECT, related_name="sectors")
+    number = models.BigIntegerField()
+    pledge = models.ForeignKey(Pledge, null=True, on_delete=models.PROTECT, related_name="sectors")
+    state = models.CharField(max_length=24, choices=SECTOR_STATES, default=SectorState.ALLOCATED)
+    stage_since = models.DateTimeField()
+    """When the sector came into its state."""
+    seal_proof = models.SmallIntegerField()
+    sector_size = models.BigIntegerField()
+
+    progress_done = models.BigIntegerField(default=0)
+    progress_total = models.BigIntegerField(default=0)
+    """0: nothing is known about the stage."""
+    progress_unit = models.CharField(max_length=100, blank=True)
+
+    pieces = models.JSONField(default=list)
+    comm_d = models.BinaryField(null=True)
+    comm_r = models.BinaryField(null=True)
+    ticket = models.BinaryField(null=True)
+    ticket_epoch = models.BigIntegerField(null=True)
+    seed = models.BinaryField(null=True)
+    seed_epoch = models.BigIntegerField(null=True)
+    store = models.CharField(max_length=100, blank=True)
+    """Name of the store that holds the files."""
+
+    precommit_batch = models.ForeignKey(
+        Batch, null=True, on_delete=models.SET_NULL, related_name="precommits"
+    )
+    commit_batch = models.ForeignKey(Batch, null=True, on_delete=models.SET_NULL, related_name="commits")
+    precommit_epoch = models.BigIntegerField(null=True)
+    activation = models.BigIntegerField(null=True)
+    expiration = models.BigIntegerField(null=True)
+    deadline = models.IntegerField(null=True)
+    partition = models.IntegerField(null=True)
+    initial_pledge = AttoFilField(default=0)
+
+    active = models.BooleanField(default=False)
+    """Listed by StateMinerActiveSectors: live, proven, not faulty."""
+    active_since = models.DateTimeField(null=True)
+    ready_height = models.BigIntegerField(null=True)
+    """The head at which it began to wait for a batch."""
+
+    paused_at = models.DateTimeField(null=True)
+    """Set while somebody has to decide; the state stays what it was."""
+    error = models.TextField(blank=True)
+    error_level = models.CharField(max_length=16, blank=True)
+    attempts = models.IntegerField(default=0)
+    """Failures of the present stage."""
+    not_before = models.DateTimeField(null=True)
+    """The console tries the present step again from then on."""
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["miner", "number"], name="one_sector_per_number")]
+        indexes = [
+            models.Index(
+                fields=["state"],
+                name="sectors_underway",
+                condition=~models.Q(state__in=["PROVING", "ABORTED"]),
+            ),
+            models.Index(fields=["miner", "-id"], name="sectors_of_a_miner"),
+            models.Index(fields=["paused_at"], name="sectors_paused", condition=~models.Q(paused_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.miner} {self.number}"
+
+    @property
+    def step(self) -> Step:
+        """What follows its state."""
+        return STEPS[self.state]
+
+    @property
+    def stage(self) -> str:
+        """What is done next, upper case."""
+        return str(self.step.stage)
+
+    @property
+    def progress(self) -> float | None:
+        """How far the stage is, 0 to 1; None when nobody knows."""
+        return self.progress_done / self.progress_total if self.progress_total else None
+
+
+class SectorProof(models.Model):
+    """The proof of replication that a host made; apart from the sector, so that lists do not carry it."""
+
+    sector = models.OneToOneField(Sector, on_delete=models.CASCADE, related_name="final_proof")
+    proof = models.BinaryField()
+    seed_epoch = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"proof of {self.sector}"
+
+
+class Job(Named, Timestamped):
+    """Work for a host: the row is the truth, every message about it is a hint."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = JOB_TRANSITIONS
+
+    kind = models.CharField(max_length=16)
+    """`poolsite.wire.jobs.JobKind`."""
+    state = models.CharField(max_length=16, choices=JobState.choices, default=JobState.READY)
+    miner = models.ForeignKey(Miner, on_delete=models.PROTECT, related_name="jobs")
+    sector = models.OneToOneField(Sector, null=True, on_delete=models.CASCADE, related_name="job")
+    stage = models.CharField(max_length=24)
+    """The next stage, for hosts that look for work."""
+    rank = models.SmallIntegerField(default=0)
+    """Place of the stage in the pipeline: what is further on goes first."""
+    priority = models.IntegerField(default=0)
+    time_sensitive = models.BooleanField(default=False)
+    inputs = models.JSONField(default=dict)
+    """What a proof job works on; a sealing job takes its inputs from the sector."""
+    result = models.JSONField(default=dict)
+    proof = models.BinaryField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    """When the result is of no more use."""
+
+    worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="jobs")
+    """Who holds the lease."""
+    sticky_worker = models.ForeignKey(
+        Worker, null=True, on_delete=models.SET_NULL, related_name="sticky_jobs"
+    )
+    """Whose disk holds the sector's files; only it may claim."""
+    lease_token = models.BigIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    lease_s = models.IntegerField()
+    seq = models.BigIntegerField(default=0)
+    """Number of the last event that was accepted."""
+    not_before = models.DateTimeField(null=True)
+    attempts = models.IntegerField(default=0)
+    error = models.TextField(blank=True)
+    heard_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(
+                fields=["kind", "stage"],
+                name="jobs_to_do",
+                condition=models.Q(state__in=["READY", "LEASED"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} job {self.uuid}"
+
+
+class JobEvent(models.Model):
+    """One step of a job: what a host reported, or what the console did itself."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
+    seq = models.BigIntegerField(null=True)
+    """The host's number; None for steps of the console and for failures."""
+    token = models.BigIntegerField(null=True)
+    event = models.CharField(max_length=40)
+    from_state = models.CharField(max_length=24)
+    to_state = models.CharField(max_length=24)
+    stage = models.CharField(max_length=24, blank=True)
+    """The stage that ended."""
+    at = models.DateTimeField()
+    ms = models.BigIntegerField(null=True)
+    actor = models.CharField(max_length=200, blank=True)
+    note = models.TextField(blank=True)
+    is_error = models.BooleanField(default=False)
+    digest = models.CharField(max_length=64, blank=True)
+    """SHA-256 of the report, so that a repeated one is told from another."""
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["job", "seq"], name="one_event_per_number")]
+
+    def __str__(self) -> str:
+        return f"{self.event} of {self.job_id}"

@@ -1,0 +1,59 @@
+"""The numbers by which sealing is run: leases, back-offs, batch waits.  `settings.SEALING` changes them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class SealingPolicy:
+    """Defaults are those of the embedded pool."""
+
+    lease_s: int = 90
+    """A sealing job's lease; three missed renewals and it is over."""
+    heartbeat_s: int = 20
+    poll_ms: int = 1_000
+    """Pause of a host between claims while there is nothing to do."""
+    worker_away_s: int = 60
+    """A worker that was not heard of for so long is shown as away."""
+    attempts_max: int = 5
+    """Temporary failures of one stage before it is paused."""
+    pause_s: int = 10
+    """First pause after a temporary failure; doubles with each."""
+    pause_max_s: int = 600
+    pledge_max: int = 1_000
+    """Most sectors in one request."""
+    proof_max_bytes: int = 1 << 20
+    """Longest final proof; the console never looks inside."""
+
+    precommit_wait_epochs: int = 1
+    """How long the first sector of a batch waits for others."""
+    precommit_batch_max: int = 256
+    precommit_slack_epochs: int = 60
+    """A batch goes when this many epochs are left of the oldest ticket's life."""
+    commit_wait_epochs: int = 1
+    commit_batch_max: int = 16
+    """Without aggregation each proof stands in the message."""
+    commit_batch_bytes: int = 60_000
+    """Most bytes of proofs in one message; a lone larger proof still goes."""
+    base_fee_max: int = 0
+    """Batches wait while the base fee (attoFIL) is above this, until they are due; 0: never."""
+    send_funds: bool = True
+    """Whether the messages carry deposit and pledge; otherwise the miner's own balance pays."""
+    funds_margin_percent: int = 10
+    """Sent on top of the pledge, since it grows until the message lands; what is over stays the miner's."""
+    sector_life_epochs: int = 540 * 2880
+    """Wished length of a sector's life, clipped to what the network allows."""
+
+
+def sealing_policy() -> SealingPolicy:
+    """Give the policy in force."""
+    return dataclasses.replace(SealingPolicy(), **getattr(settings, "SEALING", {}))
+
+
+def pause_after(attempts: int, policy: SealingPolicy) -> int:
+    """Give the seconds to wait after the given number of failures: doubling, up to a limit."""
+    return int(min(policy.pause_s * 2 ** max(attempts - 1, 0), policy.pause_max_s))

@@ -1,0 +1,82 @@
+"""The states of jobs and batches; those of sectors are in `poolsite.wire.pipeline`, since hosts know them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+
+
+class JobState(models.TextChoices):
+    """Where a job is."""
+
+    READY = "READY", "Ready"
+    """Any worker that can do its next stage may claim it."""
+    LEASED = "LEASED", "Leased"
+    WAITING = "WAITING", "Waiting for the chain"
+    PAUSED = "PAUSED", "Paused"
+    """Until somebody decides how to go on."""
+    DONE = "DONE", "Done"
+    FAILED = "FAILED", "Failed"
+    """Of no more use, or given up."""
+
+
+JOB_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    JobState.READY: {
+        "CLAIM": JobState.LEASED,
+        "PAUSE": JobState.PAUSED,
+        "FAIL": JobState.FAILED,
+        "WAIT": JobState.WAITING,
+        "GO_ON": JobState.LEASED,
+        "DONE": JobState.DONE,
+        "FREE": JobState.READY,
+    },
+    JobState.LEASED: {
+        "CLAIM": JobState.LEASED,
+        "GO_ON": JobState.LEASED,
+        "WAIT": JobState.WAITING,
+        "DONE": JobState.DONE,
+        "FREE": JobState.READY,
+        "PAUSE": JobState.PAUSED,
+        "FAIL": JobState.FAILED,
+    },
+    JobState.WAITING: {
+        "OFFER": JobState.READY,
+        "PAUSE": JobState.PAUSED,
+        "FAIL": JobState.FAILED,
+        "DONE": JobState.DONE,
+        "WAIT": JobState.WAITING,
+    },
+    JobState.PAUSED: {"OFFER": JobState.READY, "WAIT": JobState.WAITING, "FAIL": JobState.FAILED},
+    JobState.DONE: {"WAIT": JobState.WAITING, "OFFER": JobState.READY},
+    JobState.FAILED: {},
+}
+"""From a state and an event to the next.  READY takes GO_ON and DONE too: a report under the newest token
+stands although its lease ran out, as long as nobody else has claimed the job.  DONE goes back to WAITING
+when the chain throws a landed commit out."""
+
+
+class BatchKind(models.TextChoices):
+    """What a batch sends."""
+
+    PRE_COMMIT = "precommit", "Pre-commit"
+    COMMIT = "commit", "Commit"
+
+
+class BatchState(models.TextChoices):
+    """Where a batch is."""
+
+    CLOSED = "CLOSED", "Closed"
+    """Its sectors are chosen; the message may not have been handed over yet."""
+    SENT = "SENT", "Sent"
+    LANDED = "LANDED", "Landed"
+    FAILED = "FAILED", "Failed"
+
+
+BATCH_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    BatchState.CLOSED: {"SEND": BatchState.SENT, "FAIL": BatchState.FAILED},
+    BatchState.SENT: {"LAND": BatchState.LANDED, "FAIL": BatchState.FAILED},
+    BatchState.LANDED: {"REVERT": BatchState.SENT, "FAIL": BatchState.FAILED},
+    BatchState.FAILED: {"REVERT": BatchState.SENT, "LAND": BatchState.LANDED},
+}
+"""From a state and an event to the next; a reorganisation turns a landed or failed batch into a sent one."""
