@@ -95,11 +95,20 @@ class Field:
     """False for fields that only the JSON object has."""
 
 
+_STRUCTS: dict[type, Struct[Any]] = {}
+"""Default table of each dataclass; filled while modules are imported, never changed afterwards."""
+
+
 class Struct(Generic[T]):
     """The codec of one dataclass."""
 
-    def __init__(self, cls: type[T], *fields: Field, bare: bool = False) -> None:
-        """`bare`: the single field is written alone, not in an array (some actors' params)."""
+    def __init__(self, cls: type[T], *fields: Field, bare: bool = False, is_default: bool = True) -> None:
+        """`bare`: the single field is written alone, not in an array (some actors' params).
+
+        `is_default`: `struct_of(cls)` finds this table.
+        """
+        if is_default:
+            _STRUCTS[cls] = self
         self.cls = cls
         self.fields = fields
         self.bare = bare
@@ -164,13 +173,40 @@ class Struct(Generic[T]):
             value = {self.fields[0].json: value}
         if not isinstance(value, dict):
             raise BadField("", f"{self.cls.__name__} must be an object")
-        return self.cls(
-            **{f.attr: f.kind.read_json(value.get(f.json), f.json) for f in self.fields if f.in_json}
-        )
+        members = {}
+        for field in self.fields:
+            given = value.get(field.json) if field.in_json else None
+            members[field.attr] = field.kind.read_json(given, field.json)
+        return self.cls(**members)
 
     def kind(self) -> Kind:
         """This struct as a field of another."""
         return Kind(self.cls.__name__, self.encode, self.decode_at, self.to_json, self.from_json)
+
+
+def struct_of(cls: type[T]) -> Struct[T]:
+    """The table of a dataclass.  Raises KeyError if it has none."""
+    return _STRUCTS[cls]
+
+
+def to_cbor(value: Any) -> bytes:
+    """The CBOR form of any dataclass that has a table."""
+    return _STRUCTS[type(value)].encode(value)
+
+
+def from_cbor(cls: type[T], data: bytes) -> T:
+    """Read one object of class `cls` that fills `data`.  Raises BadCbor."""
+    return struct_of(cls).decode(data)
+
+
+def to_json(value: Any) -> Json:
+    """The JSON form of any dataclass that has a table."""
+    return _STRUCTS[type(value)].to_json(value)
+
+
+def from_json(cls: type[T], value: Json) -> T:
+    """Read the JSON form of class `cls`.  Raises BadField."""
+    return struct_of(cls).from_json(value)
 
 
 def _int_from_json(value: Json, *, low: int, high: int, name: str) -> int:

@@ -144,6 +144,7 @@ _RECEIPT_V0: Final = Struct(
     Field("return_", "Return", BYTES),
     Field("gas_used", "GasUsed", INT64),
     Field("events_root", "EventsRoot", nullable(CID), in_cbor=False),
+    is_default=False,
 )
 _RECEIPT_V1: Final = Struct(
     Receipt,

@@ -1,0 +1,138 @@
+"""Messages in words: the name of the called method and its parameters as readable fields.
+
+Source: lotus chain/stmgr/utils.go (GetParamType), cli/state.go JsonParams; methods of builtin/v18.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.filecoin.actors import (
+    account,
+    cron,
+    datacap,
+    eam,
+    evm,
+    init,
+    market,
+    miner,
+    multisig,
+    power,
+    reward,
+    verifreg,
+)
+from poolsite.filecoin.address import (
+    CRON_ACTOR,
+    DATACAP_ACTOR,
+    EAM_ACTOR,
+    INIT_ACTOR,
+    MARKET_ACTOR,
+    POWER_ACTOR,
+    REWARD_ACTOR,
+    VERIFREG_ACTOR,
+    Address,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from poolsite.filecoin.actors.method import MethodSpec
+
+ACTOR_METHODS: Final[Mapping[str, Mapping[int, MethodSpec]]] = MappingProxyType(
+    {
+        "account": account.METHODS,
+        "cron": cron.METHODS,
+        "datacap": datacap.METHODS,
+        "eam": eam.METHODS,
+        "evm": evm.METHODS,
+        "init": init.METHODS,
+        "market": market.METHODS,
+        "miner": miner.METHODS,
+        "multisig": multisig.METHODS,
+        "power": power.METHODS,
+        "reward": reward.METHODS,
+        "verifreg": verifreg.METHODS,
+    }
+)
+"""Methods by kind of actor, with the names that lotus' bundles use (storageminer is `miner`)."""
+
+_SINGLETONS: Final = MappingProxyType(
+    {
+        INIT_ACTOR: "init",
+        REWARD_ACTOR: "reward",
+        CRON_ACTOR: "cron",
+        POWER_ACTOR: "power",
+        MARKET_ACTOR: "market",
+        VERIFREG_ACTOR: "verifreg",
+        DATACAP_ACTOR: "datacap",
+        EAM_ACTOR: "eam",
+    }
+)
+_BUNDLE_NAMES: Final = MappingProxyType(
+    {
+        "storageminer": "miner",
+        "storagepower": "power",
+        "storagemarket": "market",
+        "verifiedregistry": "verifreg",
+        "ethaccount": "account",
+        "placeholder": "account",
+    }
+)
+
+
+def actor_kind(address: Address, *, code_name: str = "") -> str:
+    """The kind of an actor, from its address where that tells, else from its code's name in the bundle.
+
+    `code_name` is such as `fil/18/storageminer` or `storageminer`; the answer is empty if neither tells.
+    """
+    if address in _SINGLETONS:
+        return _SINGLETONS[address]
+    name = code_name.rpartition("/")[2]
+    return _BUNDLE_NAMES.get(name, name)
+
+
+def method_spec(kind: str, method: int) -> MethodSpec | None:
+    """What is known of a method, None if nothing is."""
+    return ACTOR_METHODS.get(kind, {}).get(method)
+
+
+def method_name(kind: str, method: int) -> str:
+    """Go's name of a method; `Send` for 0 and `Method <n>` where it is unknown."""
+    if method == 0:
+        return "Send"
+    spec = method_spec(kind, method)
+    return spec.name if spec is not None else f"Method {method}"
+
+
+def params_decode(kind: str, method: int, params: bytes) -> Any:
+    """The parameters as the JSON object that StateDecodeParams gives; None without parameters.
+
+    Raises BadCbor if the bytes are not this method's parameters, KeyError if the method is unknown.
+    """
+    spec = method_spec(kind, method)
+    if method == 0 or (not params and (spec is None or spec.params is None)):
+        return None
+    if spec is None or spec.params is None:
+        raise KeyError(f"no parameters are known for {kind} method {method}")
+    return spec.params.to_json(spec.params.decode(params))
+
+
+def params_encode(kind: str, method: int, value: Any) -> bytes:
+    """The CBOR of parameters given as JSON (StateEncodeParams).  Raises BadField, KeyError."""
+    spec = method_spec(kind, method)
+    if spec is None:
+        raise KeyError(f"no method {method} is known for {kind}")
+    if spec.params is None:
+        return b""
+    return spec.params.encode(spec.params.from_json(value))
+
+
+def return_decode(kind: str, method: int, data: bytes) -> Any:
+    """The return value as JSON; None where there is none.  Raises BadCbor, KeyError."""
+    spec = method_spec(kind, method)
+    if not data:
+        return None
+    if spec is None or spec.returns is None:
+        raise KeyError(f"no return value is known for {kind} method {method}")
+    return spec.returns.to_json(spec.returns.decode(data))

@@ -1,0 +1,96 @@
+"""Exit codes of messages and what they mean.
+
+Source: go-state-types exitcode/common.go, reserved.go, names.go; builtin-actors actor specific codes.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+
+class ExitCode(enum.IntEnum):
+    """How executing a message ended; codes from 32 belong to the actor."""
+
+    OK = 0
+    SYS_ERR_SENDER_INVALID = 1
+    SYS_ERR_SENDER_STATE_INVALID = 2
+    SYS_ERR_RESERVED_3 = 3
+    SYS_ERR_ILLEGAL_INSTRUCTION = 4
+    SYS_ERR_INVALID_RECEIVER = 5
+    SYS_ERR_INSUFFICIENT_FUNDS = 6
+    SYS_ERR_OUT_OF_GAS = 7
+    SYS_ERR_RESERVED_8 = 8
+    SYS_ERR_ILLEGAL_EXIT_CODE = 9
+    SYS_ERR_FATAL = 10
+    SYS_ERR_MISSING_RETURN = 11
+    ERR_ILLEGAL_ARGUMENT = 16
+    ERR_NOT_FOUND = 17
+    ERR_FORBIDDEN = 18
+    ERR_INSUFFICIENT_FUNDS = 19
+    ERR_ILLEGAL_STATE = 20
+    ERR_SERIALIZATION = 21
+    ERR_UNHANDLED_MESSAGE = 22
+    ERR_UNSPECIFIED = 23
+    ERR_ASSERTION_FAILED = 24
+    ERR_READ_ONLY = 25
+    ERR_NOT_PAYABLE = 26
+
+
+FIRST_ACTOR_CODE: Final = 32
+"""Codes from here on mean what the called actor says."""
+
+_MEANINGS: Final = {
+    0: "success",
+    1: "the sender is no account",
+    2: "the sender cannot send this: wrong nonce, or too little money for the gas",
+    4: "the actor's code did something illegal",
+    5: "there is no such receiver, and none can be made",
+    6: "the sender has too little money for the value",
+    7: "the gas limit was too low",
+    9: "the actor returned a code that only the system may use",
+    10: "the node could not execute the message",
+    11: "the actor promised a return value and gave none",
+    16: "a parameter is wrong",
+    17: "something that the call names does not exist",
+    18: "the caller or the moment does not allow it",
+    19: "the actor has too little money",
+    20: "the actor's state is inconsistent",
+    21: "parameters or state could not be read",
+    22: "the actor has no such method",
+    23: "the actor failed without saying why",
+    24: "the actor found an error in itself",
+    25: "a read-only call tried to write",
+    26: "the method takes no money",
+}
+_ACTOR_CODES: Final = {
+    ("miner", 1000): "the balance invariants are broken",
+    ("miner", 1100): "an internal seal notification was refused",
+    ("power", 32): "too many proofs were submitted",
+    ("market", 32): "the deal has expired",
+    ("market", 33): "the deal is not activated",
+    ("evm", 33): "the contract reverted",
+    ("evm", 34): "the contract executed an invalid instruction",
+    ("evm", 35): "the contract executed an undefined instruction",
+    ("evm", 36): "the contract's stack ran empty",
+    ("evm", 37): "the contract's stack ran over",
+    ("evm", 38): "the contract touched illegal memory",
+    ("evm", 39): "the contract jumped to a bad place",
+    ("evm", 40): "the contract called itself recursively through delegation",
+}
+
+
+def exit_code_name(code: int) -> str:
+    """Go's form: `SysErrOutOfGas(7)`, `ErrIllegalArgument(16)`, `Ok(0)`; else the bare number."""
+    try:
+        name = ExitCode(code).name
+    except ValueError:
+        return str(code)
+    return "".join(word.capitalize() for word in name.split("_")) + f"({code})"
+
+
+def exit_code_words(code: int, *, actor: str = "") -> str:
+    """What a code means, for people; `actor` is the kind of the receiver."""
+    if code >= FIRST_ACTOR_CODE:
+        return _ACTOR_CODES.get((actor, code), f"the actor failed with its own code {code}")
+    return _MEANINGS.get(code, f"unknown code {code}")

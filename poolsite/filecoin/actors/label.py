@@ -1,0 +1,46 @@
+"""Labels of deals: text or bytes, whichever the client wrote.
+
+Source: go-state-types builtin/v18/market/deal.go (DealLabel).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from poolsite.filecoin import cbor
+from poolsite.filecoin.codec import BadField, Kind
+
+DealLabel = str | bytes
+"""Free text, or bytes that need not be text."""
+
+MAX_LABEL_LEN: Final = 256
+"""Longest label in bytes."""
+
+
+def _encode(label: DealLabel) -> bytes:
+    return cbor.text_write(label) if isinstance(label, str) else cbor.bytes_write(label)
+
+
+def _decode(data: bytes, at: int) -> tuple[DealLabel, int]:
+    major, _, _ = cbor.head_read(data, at)
+    return cbor.text_read(data, at) if major == cbor.TEXT else cbor.bytes_read(data, at)
+
+
+def _to_json(label: DealLabel) -> Any:
+    """Text as text; bytes as an object, since Go refuses to print them."""
+    return label if isinstance(label, str) else {"bytes": label.hex()}
+
+
+def _from_json(value: Any) -> DealLabel:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and isinstance(value.get("bytes"), str):
+        try:
+            return bytes.fromhex(value["bytes"])
+        except ValueError:
+            raise BadField("", "must be hexadecimal") from None
+    raise BadField("", "must be a string")
+
+
+LABEL: Final = Kind("label", _encode, _decode, _to_json, _from_json, "")
+"""The kind of a deal's label inside structs."""

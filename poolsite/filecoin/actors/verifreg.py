@@ -1,0 +1,448 @@
+"""The verified registry actor f06: data cap, its allocations and claims.
+
+Source: go-state-types builtin/v18/verifreg/verifreg_types.go; FIP-0045.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn
+from poolsite.filecoin.actors.method import MethodSpec, method_table
+from poolsite.filecoin.codec import ADDRESS, AMOUNT, BOOL, BYTES, CID, INT64, UINT64, Field, Struct, list_of
+from poolsite.filecoin.signature import SIGNATURE, Signature
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.address import Address
+    from poolsite.filecoin.cids import Cid
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierParams:
+    """Give data cap to a verifier or a client."""
+
+    address: Address
+    """Who is notified."""
+    allowance: int
+    """Data cap, bytes."""
+
+
+VERIFIER_PARAMS: Final = Struct(
+    VerifierParams,
+    Field("address", "Address", ADDRESS),
+    Field("allowance", "Allowance", AMOUNT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveVerifierParams:
+    """Take a verifier's right away."""
+
+    address: Address
+    """Who is notified."""
+
+
+REMOVE_VERIFIER_PARAMS: Final = Struct(
+    RemoveVerifierParams,
+    Field("address", "Address", ADDRESS),
+    bare=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDataCapRequest:
+    """A verifier's consent to taking data cap away."""
+
+    verifier: Address
+    """The verifier."""
+    verifier_signature: Signature
+    """Its signature."""
+
+
+REMOVE_DATA_CAP_REQUEST: Final = Struct(
+    RemoveDataCapRequest,
+    Field("verifier", "Verifier", ADDRESS),
+    Field("verifier_signature", "VerifierSignature", SIGNATURE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDataCapParams:
+    """Take data cap from a client."""
+
+    verified_client_to_remove: Address
+    """The client."""
+    data_cap_amount_to_remove: int
+    """Bytes."""
+    verifier_request1: RemoveDataCapRequest
+    """One verifier's request."""
+    verifier_request2: RemoveDataCapRequest
+    """Another verifier's request."""
+
+
+REMOVE_DATA_CAP_PARAMS: Final = Struct(
+    RemoveDataCapParams,
+    Field("verified_client_to_remove", "VerifiedClientToRemove", ADDRESS),
+    Field("data_cap_amount_to_remove", "DataCapAmountToRemove", AMOUNT),
+    Field("verifier_request1", "VerifierRequest1", REMOVE_DATA_CAP_REQUEST.kind()),
+    Field("verifier_request2", "VerifierRequest2", REMOVE_DATA_CAP_REQUEST.kind()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExpiredAllocationsParams:
+    """Give back expired allocations."""
+
+    client: int
+    """Actor number of the client."""
+    allocation_ids: tuple[int, ...]
+    """Allocations; empty for all that expired."""
+
+
+REMOVE_EXPIRED_ALLOCATIONS_PARAMS: Final = Struct(
+    RemoveExpiredAllocationsParams,
+    Field("client", "Client", UINT64),
+    Field("allocation_ids", "AllocationIDs", list_of(UINT64)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExpiredAllocationsReturn:
+    """What was given back."""
+
+    considered: tuple[int, ...]
+    """The items looked at."""
+    results: BatchReturn
+    """How they fared."""
+    data_cap_recovered: int
+    """Bytes given back."""
+
+
+REMOVE_EXPIRED_ALLOCATIONS_RETURN: Final = Struct(
+    RemoveExpiredAllocationsReturn,
+    Field("considered", "Considered", list_of(UINT64)),
+    Field("results", "Results", BATCH_RETURN.kind()),
+    Field("data_cap_recovered", "DataCapRecovered", AMOUNT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationClaim:
+    """One allocation that a sector claims."""
+
+    client: int
+    """Actor number of the client."""
+    allocation_id: int
+    """Number of the allocation."""
+    data: Cid
+    """Commitment to the piece."""
+    size: int
+    """Padded size in bytes."""
+
+
+ALLOCATION_CLAIM: Final = Struct(
+    AllocationClaim,
+    Field("client", "Client", UINT64),
+    Field("allocation_id", "AllocationId", UINT64),
+    Field("data", "Data", CID),
+    Field("size", "Size", UINT64),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SectorAllocationClaims:
+    """The allocations that a sector claims."""
+
+    sector: int
+    """Number of the sector."""
+    sector_expiry: int
+    """Epoch at which the sector ends."""
+    claims: tuple[AllocationClaim, ...]
+    """Claims."""
+
+
+SECTOR_ALLOCATION_CLAIMS: Final = Struct(
+    SectorAllocationClaims,
+    Field("sector", "Sector", UINT64),
+    Field("sector_expiry", "SectorExpiry", INT64),
+    Field("claims", "Claims", list_of(ALLOCATION_CLAIM.kind())),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAllocationsParams:
+    """Claim allocations for sectors."""
+
+    sectors: tuple[SectorAllocationClaims, ...]
+    """Sectors concerned."""
+    all_or_nothing: bool
+    """Fail all if one fails."""
+
+
+CLAIM_ALLOCATIONS_PARAMS: Final = Struct(
+    ClaimAllocationsParams,
+    Field("sectors", "Sectors", list_of(SECTOR_ALLOCATION_CLAIMS.kind())),
+    Field("all_or_nothing", "AllOrNothing", BOOL),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SectorClaimSummary:
+    """What a sector claimed."""
+
+    claimed_space: int
+    """Bytes."""
+
+
+SECTOR_CLAIM_SUMMARY: Final = Struct(
+    SectorClaimSummary,
+    Field("claimed_space", "ClaimedSpace", AMOUNT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAllocationsReturn:
+    """What the sectors claimed."""
+
+    sector_results: BatchReturn
+    """How the sectors fared."""
+    sector_claims: tuple[SectorClaimSummary, ...]
+    """Space claimed, sector by sector."""
+
+
+CLAIM_ALLOCATIONS_RETURN: Final = Struct(
+    ClaimAllocationsReturn,
+    Field("sector_results", "SectorResults", BATCH_RETURN.kind()),
+    Field("sector_claims", "SectorClaims", list_of(SECTOR_CLAIM_SUMMARY.kind())),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GetClaimsParams:
+    """Ask for claims."""
+
+    provider: int
+    """The miner."""
+    claim_ids: tuple[int, ...]
+    """Numbers of the claims."""
+
+
+GET_CLAIMS_PARAMS: Final = Struct(
+    GetClaimsParams,
+    Field("provider", "Provider", UINT64),
+    Field("claim_ids", "ClaimIDs", list_of(UINT64)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Verified data that a miner stores."""
+
+    provider: int
+    """The miner."""
+    client: int
+    """Actor number of the client."""
+    data: Cid
+    """Commitment to the piece."""
+    size: int
+    """Padded size in bytes."""
+    term_min: int
+    """Shortest term in epochs."""
+    term_max: int
+    """Longest term in epochs."""
+    term_start: int
+    """Epoch at which the term began."""
+    sector: int
+    """Number of the sector."""
+
+
+CLAIM: Final = Struct(
+    Claim,
+    Field("provider", "Provider", UINT64),
+    Field("client", "Client", UINT64),
+    Field("data", "Data", CID),
+    Field("size", "Size", UINT64),
+    Field("term_min", "TermMin", INT64),
+    Field("term_max", "TermMax", INT64),
+    Field("term_start", "TermStart", INT64),
+    Field("sector", "Sector", UINT64),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GetClaimsReturn:
+    """The claims found."""
+
+    batch_info: BatchReturn
+    """How the lookups fared."""
+    claims: tuple[Claim, ...]
+    """Claims."""
+
+
+GET_CLAIMS_RETURN: Final = Struct(
+    GetClaimsReturn,
+    Field("batch_info", "BatchInfo", BATCH_RETURN.kind()),
+    Field("claims", "Claims", list_of(CLAIM.kind())),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTerm:
+    """A claim's new longest term."""
+
+    provider: int
+    """The miner."""
+    claim_id: int
+    """Number of the claim."""
+    term_max: int
+    """Longest term in epochs."""
+
+
+CLAIM_TERM: Final = Struct(
+    ClaimTerm,
+    Field("provider", "Provider", UINT64),
+    Field("claim_id", "ClaimId", UINT64),
+    Field("term_max", "TermMax", INT64),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendClaimTermsParams:
+    """Lengthen claims."""
+
+    terms: tuple[ClaimTerm, ...]
+    """One entry for each claim."""
+
+
+EXTEND_CLAIM_TERMS_PARAMS: Final = Struct(
+    ExtendClaimTermsParams,
+    Field("terms", "Terms", list_of(CLAIM_TERM.kind())),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExpiredClaimsParams:
+    """Remove expired claims."""
+
+    provider: int
+    """The miner."""
+    claim_ids: tuple[int, ...]
+    """Numbers of the claims."""
+
+
+REMOVE_EXPIRED_CLAIMS_PARAMS: Final = Struct(
+    RemoveExpiredClaimsParams,
+    Field("provider", "Provider", UINT64),
+    Field("claim_ids", "ClaimIDs", list_of(UINT64)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExpiredClaimsReturn:
+    """The claims removed."""
+
+    considered: tuple[int, ...]
+    """The items looked at."""
+    results: BatchReturn
+    """How they fared."""
+
+
+REMOVE_EXPIRED_CLAIMS_RETURN: Final = Struct(
+    RemoveExpiredClaimsReturn,
+    Field("considered", "Considered", list_of(UINT64)),
+    Field("results", "Results", BATCH_RETURN.kind()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UniversalReceiverParams:
+    """Tokens arrive."""
+
+    type: int
+    """Kind of the payload."""
+    payload: bytes
+    """Opaque bytes."""
+
+
+UNIVERSAL_RECEIVER_PARAMS: Final = Struct(
+    UniversalReceiverParams,
+    Field("type", "Type", UINT64),
+    Field("payload", "Payload", BYTES),
+)
+
+
+class Method(enum.IntEnum):
+    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+
+    SEND = 0
+    CONSTRUCTOR = 1
+    ADD_VERIFIER = 2
+    REMOVE_VERIFIER = 3
+    ADD_VERIFIED_CLIENT = 4
+    DEPRECATED1 = 5
+    DEPRECATED2 = 6
+    REMOVE_VERIFIED_CLIENT_DATA_CAP = 7
+    REMOVE_EXPIRED_ALLOCATIONS = 8
+    CLAIM_ALLOCATIONS = 9
+    GET_CLAIMS = 10
+    EXTEND_CLAIM_TERMS = 11
+    REMOVE_EXPIRED_CLAIMS = 12
+    EXTEND_CLAIM_TERMS_EXPORTED = 1_752_273_514
+    GET_CLAIMS_EXPORTED = 2_199_871_187
+    REMOVE_EXPIRED_ALLOCATIONS_EXPORTED = 2_421_068_268
+    REMOVE_EXPIRED_CLAIMS_EXPORTED = 2_873_373_899
+    UNIVERSAL_RECEIVER_HOOK = 3_726_118_371
+    ADD_VERIFIED_CLIENT_EXPORTED = 3_916_220_144
+
+
+METHODS: Final = method_table(
+    MethodSpec(Method.SEND, "Send"),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", REMOVE_VERIFIER_PARAMS),
+    MethodSpec(Method.ADD_VERIFIER, "AddVerifier", VERIFIER_PARAMS),
+    MethodSpec(Method.REMOVE_VERIFIER, "RemoveVerifier", REMOVE_VERIFIER_PARAMS),
+    MethodSpec(Method.ADD_VERIFIED_CLIENT, "AddVerifiedClient", VERIFIER_PARAMS),
+    MethodSpec(Method.DEPRECATED1, "Deprecated1"),
+    MethodSpec(Method.DEPRECATED2, "Deprecated2"),
+    MethodSpec(Method.REMOVE_VERIFIED_CLIENT_DATA_CAP, "RemoveVerifiedClientDataCap", REMOVE_DATA_CAP_PARAMS),
+    MethodSpec(
+        Method.REMOVE_EXPIRED_ALLOCATIONS,
+        "RemoveExpiredAllocations",
+        REMOVE_EXPIRED_ALLOCATIONS_PARAMS,
+        REMOVE_EXPIRED_ALLOCATIONS_RETURN,
+    ),
+    MethodSpec(
+        Method.CLAIM_ALLOCATIONS, "ClaimAllocations", CLAIM_ALLOCATIONS_PARAMS, CLAIM_ALLOCATIONS_RETURN
+    ),
+    MethodSpec(Method.GET_CLAIMS, "GetClaims", GET_CLAIMS_PARAMS, GET_CLAIMS_RETURN),
+    MethodSpec(Method.EXTEND_CLAIM_TERMS, "ExtendClaimTerms", EXTEND_CLAIM_TERMS_PARAMS, BATCH_RETURN),
+    MethodSpec(
+        Method.REMOVE_EXPIRED_CLAIMS,
+        "RemoveExpiredClaims",
+        REMOVE_EXPIRED_CLAIMS_PARAMS,
+        REMOVE_EXPIRED_CLAIMS_RETURN,
+    ),
+    MethodSpec(
+        Method.EXTEND_CLAIM_TERMS_EXPORTED,
+        "ExtendClaimTermsExported",
+        EXTEND_CLAIM_TERMS_PARAMS,
+        BATCH_RETURN,
+    ),
+    MethodSpec(Method.GET_CLAIMS_EXPORTED, "GetClaimsExported", GET_CLAIMS_PARAMS, GET_CLAIMS_RETURN),
+    MethodSpec(
+        Method.REMOVE_EXPIRED_ALLOCATIONS_EXPORTED,
+        "RemoveExpiredAllocationsExported",
+        REMOVE_EXPIRED_ALLOCATIONS_PARAMS,
+        REMOVE_EXPIRED_ALLOCATIONS_RETURN,
+    ),
+    MethodSpec(
+        Method.REMOVE_EXPIRED_CLAIMS_EXPORTED,
+        "RemoveExpiredClaimsExported",
+        REMOVE_EXPIRED_CLAIMS_PARAMS,
+        REMOVE_EXPIRED_CLAIMS_RETURN,
+    ),
+    MethodSpec(Method.UNIVERSAL_RECEIVER_HOOK, "UniversalReceiverHook", UNIVERSAL_RECEIVER_PARAMS),
+    MethodSpec(Method.ADD_VERIFIED_CLIENT_EXPORTED, "AddVerifiedClientExported", VERIFIER_PARAMS),
+)
+"""What each method takes and returns."""

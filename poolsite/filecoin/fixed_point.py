@@ -1,0 +1,53 @@
+"""Fixed point numbers with 128 bits behind the point, as reward and power estimates are kept.
+
+Source: go-state-types builtin/v18/util/math (ln.go, polyval.go), util/smoothing/alpha_beta_filter.go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PRECISION: Final = 128
+"""Bits behind the point."""
+ONE: Final = 1 << PRECISION
+LN_2: Final = 235865763225513294137944142764154484399
+"""Natural logarithm of 2."""
+VELOCITY_EPSILON: Final = 302231454903657293676544
+"""Squares of velocities up to this (2^-50) count as no change."""
+
+_LN_NUM: Final = (
+    261417938209272870992496419296200268025,
+    7266615505142943436908456158054846846897,
+    32458783941900493142649393804518050491988,
+    17078670566130897220338060387082146864806,
+    -35150353308172866634071793531642638290419,
+    -20351202052858059355702509232125230498980,
+    -1563932590352680681114104005183375350999,
+)
+_LN_DEN: Final = (
+    49928077726659937662124949977867279384,
+    2508163877009111928787629628566491583994,
+    21757751789594546643737445330202599887121,
+    53400635271583923415775576342898617051826,
+    41248834748603606604000911015235164348839,
+    9015227820322455780436733526367238305537,
+    340282366920938463463374607431768211456,
+)
+
+
+def polynomial(coefficients: Sequence[int], x: int) -> int:
+    """Horner's scheme, highest power first, each product rounded down."""
+    result = coefficients[0]
+    for coefficient in coefficients[1:]:
+        result = (result * x >> PRECISION) + coefficient
+    return result
+
+
+def natural_log(z: int) -> int:
+    """ln(z) of a positive number: whole powers of two taken out, the rest by a rational approximation."""
+    power = z.bit_length() - 1 - PRECISION
+    x = z >> power if power > 0 else z << -power
+    return power * LN_2 + (polynomial(_LN_NUM, x) << PRECISION) // polynomial(_LN_DEN, x)

@@ -1,0 +1,110 @@
+"""Power: what sectors count for, and smoothed estimates of the network's power and reward.
+
+Source: go-state-types builtin/v18/miner/monies.go, policy.go (QAPowerForSector); util/smoothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from poolsite.filecoin.codec import AMOUNT, BadField
+from poolsite.filecoin.fixed_point import PRECISION, VELOCITY_EPSILON, natural_log
+
+QUALITY_BASE_MULTIPLIER: Final = 10
+"""Weight of space without verified data."""
+VERIFIED_DEAL_WEIGHT_MULTIPLIER: Final = 100
+"""Weight of space with verified data."""
+SECTOR_QUALITY_PRECISION: Final = 20
+"""Bits behind the point of a sector's quality."""
+
+
+def sector_quality(size: int, *, duration: int, verified_weight: int) -> int:
+    """Quality of a sector in 2^-20: 1 for committed capacity, 10 if full of verified data.
+
+    `verified_weight` is verified bytes times epochs, `duration` epochs, `size` bytes.
+    """
+    space_time = size * duration
+    weighted = (space_time - verified_weight) * QUALITY_BASE_MULTIPLIER
+    weighted += verified_weight * VERIFIED_DEAL_WEIGHT_MULTIPLIER
+    return (weighted << SECTOR_QUALITY_PRECISION) // space_time // QUALITY_BASE_MULTIPLIER
+
+
+def quality_power(size: int, *, duration: int, verified_weight: int = 0) -> int:
+    """Quality-adjusted power of a sector in bytes; `duration` counts from PowerBaseEpoch to Expiration."""
+    quality = sector_quality(size, duration=duration, verified_weight=verified_weight)
+    return size * quality >> SECTOR_QUALITY_PRECISION
+
+
+def quality_power_max(size: int) -> int:
+    """The most that a sector can count: full of verified data."""
+    return size * VERIFIED_DEAL_WEIGHT_MULTIPLIER // QUALITY_BASE_MULTIPLIER
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A smoothed value with its trend (FilterEstimate), Q.128."""
+
+    position: int
+    """The value."""
+    velocity: int = 0
+    """Its change per epoch."""
+
+    @property
+    def value(self) -> int:
+        """The value as a whole number, rounded down."""
+        return self.position >> PRECISION
+
+
+def estimate_of(value: int, velocity: int = 0) -> Estimate:
+    """The estimate of a plain value."""
+    return Estimate(value << PRECISION, velocity << PRECISION)
+
+
+def estimate_from_json(value: Any) -> Estimate:
+    """Read the object with decimal strings.  Raises BadField."""
+    if not isinstance(value, dict):
+        raise BadField("", "an estimate must be an object")
+    return Estimate(
+        AMOUNT.read_json(value.get("PositionEstimate"), "PositionEstimate"),
+        AMOUNT.read_json(value.get("VelocityEstimate"), "VelocityEstimate"),
+    )
+
+
+def estimate_to_json(estimate: Estimate) -> dict[str, str]:
+    """The object with decimal strings."""
+    return {"PositionEstimate": str(estimate.position), "VelocityEstimate": str(estimate.velocity)}
+
+
+ALPHA: Final = 314760000000000000000000000000000000
+"""Smoothing factor of the value, 9.25e-4 in Q.128."""
+BETA: Final = 96640100000000000000000000000000
+"""Smoothing factor of the trend, 2.84e-7 in Q.128."""
+
+
+def estimate_next(estimate: Estimate, observed: int, *, epochs: int = 1) -> Estimate:
+    """Feed an observation into the filter.  Source: smoothing AlphaBetaFilter.next_estimate."""
+    delta = epochs << PRECISION
+    position = estimate.position + (estimate.velocity * delta >> PRECISION)
+    residual = (observed << PRECISION) - position
+    position += ALPHA * residual >> PRECISION
+    velocity = estimate.velocity + BETA * residual // delta
+    return Estimate(position, velocity)
+
+
+def cumulative_ratio(epochs: int, *, numerator: Estimate, denominator: Estimate) -> int:
+    """Sum over the coming `epochs` of numerator / denominator, both following their trends; Q.128.
+
+    Source: smoothing ExtrapolatedCumSumOfRatio with relative start 0.
+    """
+    delta = epochs << PRECISION
+    pos_1, vel_1 = numerator.position, numerator.velocity
+    pos_2, vel_2 = denominator.position, denominator.velocity
+    squared = vel_2 * vel_2 >> PRECISION
+    if squared <= VELOCITY_EPSILON:
+        return (pos_1 + (vel_1 * (delta >> 1) >> PRECISION)) * delta // pos_2
+    log_now = natural_log(pos_2)
+    log_then = natural_log(pos_2 + (delta * vel_2 >> PRECISION))
+    first = vel_2 * (pos_1 * (log_then - log_now)) >> PRECISION
+    second = vel_1 * (pos_2 * (log_now - log_then) + vel_2 * delta) >> PRECISION
+    return (first + second) // squared
