@@ -1,0 +1,18 @@
+"""The scalar field of BLS12-381 over Python's integers."""
+
+from __future__ import annotations
+
+MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+
+EDGES = (0, 1, MODULUS - 1, 2, MODULUS - 2, (1 << 254) - 1, (1 << 64) - 1, 1 << 64, 1 << 128, 1 << 192)
+"""Canonical values at which carries and borrows run."""
+
+
+def add(left: int, right: int) -> int:
+    """Left plus right."""
+    return (left + right) % MODULUS
+
+
+def subtract(left: int, right: int) -> int:
+    """Left minus right."""
+    return (left - right) % MODULUS

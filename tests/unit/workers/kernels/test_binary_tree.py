@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.naive import binary_tree as naive
+from tests.unit.workers.kernels.arrays import random_bytes
+from workers.kernels import binary_tree
+
+
+def hash_row(children: list[bytes]) -> list[bytes]:
+    parents = np.empty((len(children) // 2, 8), np.uint32)
+    binary_tree.hash_row(np.frombuffer(b"".join(children), np.uint32).reshape(-1, 8).copy(), parents)
+    return [row.tobytes() for row in parents]
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 8, 9, 33])
+def test_a_row_equals_the_twin(count):
+    children = [random_bytes(32, seed=100 * count + i) for i in range(2 * count)]
+
+    assert hash_row(children) == naive.hash_row(children)
+
+
+@pytest.mark.usefixtures("path")
+def test_edge_nodes_equal_the_twin():
+    children = [bytes(32), b"\xff" * 32, b"\xff" * 32, bytes(32), bytes(31) + b"\x80", b"\x01" + bytes(31)]
+
+    assert hash_row(children) == naive.hash_row(children)
+
+
+@pytest.mark.usefixtures("path")
+def test_zero_commitments_equal_the_reference_implementation(golden):
+    known = {entry["padded"]: entry["comm"] for entry in golden("pieces")["zero_comm"]}
+    node, size = bytes(32), 32
+    while size < max(known):
+        (node,) = hash_row([node, node])
+        size *= 2
+        assert known.get(size, node.hex()) == node.hex()

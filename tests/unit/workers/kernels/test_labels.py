@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+from tests.naive import labels as naive
+from tests.unit.workers.kernels.arrays import random_bytes
+from tests.unit.workers.kernels.test_graph import parent_rows
+from workers.kernels import labels
+
+
+def layers_of(replica_ids: list[bytes], parents: np.ndarray, *, count: int) -> list[list[bytes]]:
+    """Label `count` layers of each replica side by side; the bytes of every layer by replica."""
+    ids = np.frombuffer(b"".join(replica_ids), np.uint32).reshape(-1, 8).copy()
+    previous = [np.zeros((len(parents), 8), np.uint32) for _ in replica_ids]
+    made: list[list[bytes]] = [[] for _ in replica_ids]
+    for layer in range(1, count + 1):
+        current = [np.zeros((len(parents), 8), np.uint32) for _ in replica_ids]
+        for array, replica_id in zip(current, replica_ids, strict=True):
+            array[0] = np.frombuffer(labels.first_label(replica_id, layer), np.uint32)
+        labels.label_rows(ids, current, previous, layer=layer, first=1, parents=parents[1:])
+        for layers, array in zip(made, current, strict=True):
+            layers.append(array.tobytes())
+        previous = current
+    return made
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("case", ["seal_2k_v1_1", "seal_2k_v1", "seal_2k_11layers"])
+def test_layers_equal_the_reference_implementation(golden, case):
+    seal = golden(case)
+    legacy = seal["api_version"] == "1.0.0"
+    parents = parent_rows(bytes.fromhex(seal["porep_id"]), 64, 0, count=64, legacy=legacy)
+
+    (layers,) = layers_of([bytes.fromhex(seal["replica_id"])], parents, count=seal["layers_count"])
+
+    assert [sha256(layer).hexdigest() for layer in layers] == [layer["sha256"] for layer in seal["layers"]]
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("sectors", [1, 2, 3, 4])
+def test_sectors_side_by_side_equal_the_twin(sectors):
+    parents = parent_rows(bytes(32), 64, 0, count=64)
+    replica_ids = [random_bytes(32, seed=i) for i in range(sectors)]
+
+    made = layers_of(replica_ids, parents, count=2)
+
+    for replica_id, layers in zip(replica_ids, made, strict=True):
+        previous: list[bytes] = []
+        for layer, raw in enumerate(layers, 1):
+            previous = naive.layer_labels(replica_id, layer, parents=parents.tolist(), previous=previous)
+            assert raw == b"".join(previous)
+
+
+@pytest.mark.usefixtures("path")
+def test_labelling_in_pieces_gives_the_same_layer():
+    parents = parent_rows(bytes(32), 64, 0, count=64)
+    replica_id = random_bytes(32, seed=9)
+    ((whole,),) = layers_of([replica_id], parents, count=1)
+    ids = np.frombuffer(replica_id, np.uint32).reshape(1, 8).copy()
+    current = np.zeros((64, 8), np.uint32)
+    current[0] = np.frombuffer(labels.first_label(replica_id, 1), np.uint32)
+
+    for first, end in ((1, 2), (2, 33), (33, 64)):
+        labels.label_rows(ids, [current], [current], layer=1, first=first, parents=parents[first:end])
+
+    assert current.tobytes() == whole

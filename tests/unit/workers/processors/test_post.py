@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from poolsite.filecoin.post.parameters import post_parameters
+from poolsite.filecoin.post.vanilla import post_proof_encode
+from poolsite.filecoin.proof_container import window_post_check, winning_post_check
+from tests.unit.workers.processors.sealing import sealing
+from workers.processors import window_post, winning_post
+from workers.processors.errors import BadInput, BadProof
+from workers.processors.post import sector_prove
+from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
+
+NUMBERS = {("winning", "1.0.0"): 0, ("window", "1.0.0"): 5, ("window", "1.2.0"): 10}
+SEED = b"\x07" * 32
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    sector = sealing("2k_v1_1", 5, folder=tmp_path)
+    _, _, output = sector.to_pc2()
+    return sector, Replica(1, output.comm_r, str(sector.cache), str(sector.sealed))
+
+
+def flip(path, at=0):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def test_vanilla_proofs_are_those_of_the_reference(sealed):
+    sector, replica = sealed
+    cases = sector.case["post"]
+
+    assert {(case["type"], case["api_version"]) for case in cases} == set(NUMBERS)
+    for case in cases:
+        parameters = post_parameters(NUMBERS[case["type"], case["api_version"]])
+        randomness = bytes.fromhex(case["randomness"])
+        proof = post_proof_encode(sector_prove(parameters, replica, randomness=randomness, position=0))
+        assert hashlib.sha256(proof).hexdigest() == case["vanilla_bincode_sha256"]
+
+
+def test_a_window_post_is_accepted_by_the_verifier(sealed):
+    _, replica = sealed
+
+    output = window_post.run(WindowPostTask(1000, 10, (replica, replica), SEED))
+
+    assert output.faults == ()
+    sectors = [(1, replica.comm_r)]
+    window_post_check(output.proofs[0], post_proof=10, randomness=SEED, miner_id=1000, sectors=sectors)
+
+
+def test_a_winning_post_is_accepted_by_the_verifier(sealed):
+    _, replica = sealed
+
+    output = winning_post.run(WinningPostTask(1000, 0, (replica,), SEED))
+
+    sectors = [(1, replica.comm_r)]
+    winning_post_check(output.proofs[0], post_proof=0, randomness=SEED, miner_id=1000, sectors=sectors)
+
+
+@pytest.mark.parametrize("name", ["sealed", "cache/p_aux", "cache/sc-02-data-tree-r-last.dat"])
+def test_one_flipped_bit_makes_a_sector_faulty(sealed, name):
+    sector, replica = sealed
+    flip(sector.folder / name)
+
+    output = window_post.run(WindowPostTask(1000, 10, (replica,), SEED))
+
+    assert (output.proofs, output.faults) == ((), (1,))
+
+
+@pytest.mark.parametrize("name", ["sealed", "cache/p_aux", "cache/sc-02-data-tree-r-last.dat"])
+def test_a_missing_file_makes_a_sector_faulty(sealed, name):
+    sector, replica = sealed
+    (sector.folder / name).unlink()
+
+    assert window_post.run(WindowPostTask(1000, 10, (replica,), SEED)).faults == (1,)
+
+
+def test_a_truncated_sealed_file_makes_a_sector_faulty(sealed):
+    sector, replica = sealed
+    sector.sealed.write_bytes(sector.sealed.read_bytes()[:-32])
+
+    assert window_post.run(WindowPostTask(1000, 10, (replica,), SEED)).faults == (1,)
+
+
+def test_a_damaged_sector_gets_no_winning_post(sealed):
+    sector, replica = sealed
+    flip(sector.sealed)
+
+    with pytest.raises(BadProof):
+        winning_post.run(WinningPostTask(1000, 0, (replica,), SEED))
+
+
+def test_a_proof_type_of_another_kind_is_refused(sealed):
+    _, replica = sealed
+
+    with pytest.raises(BadInput, match="no window proof"):
+        window_post.run(WindowPostTask(1000, 0, (replica,), SEED))
+    with pytest.raises(BadInput, match="registered PoSt proof 99"):
+        window_post.run(WindowPostTask(1000, 99, (replica,), SEED))
+
+
+def test_an_empty_set_of_sectors_is_refused():
+    with pytest.raises(BadInput, match="empty sector set"):
+        window_post.run(WindowPostTask(1000, 10, (), SEED))

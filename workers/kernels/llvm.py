@@ -1,0 +1,103 @@
+"""Small pieces of LLVM code that the kernels' intrinsics are put together from.
+
+Everything here runs while a kernel is being compiled; nothing of it exists at run time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
+
+VOID: Any = ir.VoidType()
+I8: Any = ir.IntType(8)
+I32: Any = ir.IntType(32)
+I64: Any = ir.IntType(64)
+I128: Any = ir.IntType(128)
+V4: Any = ir.VectorType(I32, 4)
+"""Four 32-bit words: one SHA-NI register."""
+V8: Any = ir.VectorType(I64, 8)
+"""Eight 64-bit lanes: one AVX-512 register."""
+
+
+def vector(type_: Any, values: list[int]) -> Any:
+    """A constant vector of the given type."""
+    return ir.Constant(type_, [ir.Constant(type_.element, value) for value in values])
+
+
+def splat(type_: Any, value: int) -> Any:
+    """A constant with `value` in every lane; also for plain integers."""
+    if isinstance(type_, ir.VectorType):
+        return vector(type_, [value] * type_.count)
+    return ir.Constant(type_, value)
+
+
+def mask(values: list[int]) -> Any:
+    """A shuffle mask."""
+    return vector(ir.VectorType(I32, len(values)), values)
+
+
+def function(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+    """The external function (an LLVM intrinsic) of that name, declared once per module."""
+    module = builder.module
+    known = module.globals.get(name)
+    return ir.Function(module, ir.FunctionType(result, arguments), name) if known is None else known
+
+
+def pointer(builder: Any, address: Any, offset: int, type_: Any) -> Any:
+    """`address` + `offset` bytes as a pointer to `type_`."""
+    if offset:
+        address = builder.add(address, ir.Constant(I64, offset))
+    return builder.inttoptr(address, type_.as_pointer())
+
+
+def load(builder: Any, address: Any, offset: int, type_: Any) -> Any:
+    """Read a value of any type from an unaligned address."""
+    value = builder.load(pointer(builder, address, offset, type_))
+    value.align = 1
+    return value
+
+
+def store(builder: Any, value: Any, address: Any, offset: int) -> None:
+    """Write a value of any type to an unaligned address."""
+    builder.store(value, pointer(builder, address, offset, value.type)).align = 1
+
+
+def byte_swap(builder: Any, value: Any) -> Any:
+    """Reverse the bytes of each integer of a scalar or vector."""
+    type_ = value.type
+    lanes = f"v{type_.count}i{type_.element.width}" if isinstance(type_, ir.VectorType) else f"i{type_.width}"
+    return builder.call(function(builder, f"llvm.bswap.{lanes}", type_, [type_]), [value])
+
+
+def rotate_right(builder: Any, value: Any, count: int) -> Any:
+    """Rotate each integer of a scalar or vector; LLVM turns it into a rotate instruction."""
+    type_ = value.type
+    bits = type_.element.width if isinstance(type_, ir.VectorType) else type_.width
+    high = builder.shl(value, splat(type_, bits - count))
+    return builder.or_(builder.lshr(value, splat(type_, count)), high)
+
+
+def loop(builder: Any, count: Any, carried: list[Any], body: Any) -> list[Any]:
+    """`for i in range(count)` with loop-carried values; `body(i, values)` returns the next ones.
+
+    `count` must be at least 1.
+    """
+    entry, head = builder.block, builder.function.append_basic_block("turn")
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(I64)
+    index.add_incoming(ir.Constant(I64, 0), entry)
+    values = [builder.phi(value.type) for value in carried]
+    for phi, value in zip(values, carried, strict=True):
+        phi.add_incoming(value, entry)
+    following = body(index, list(values))
+    index_next = builder.add(index, ir.Constant(I64, 1))
+    last = builder.block
+    index.add_incoming(index_next, last)
+    for phi, value in zip(values, following, strict=True):
+        phi.add_incoming(value, last)
+    done = builder.function.append_basic_block("done")
+    builder.cbranch(builder.icmp_unsigned("<", index_next, count), head, done)
+    builder.position_at_end(done)
+    return list(following)

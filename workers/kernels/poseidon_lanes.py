@@ -1,0 +1,293 @@
+"""Poseidon of 8 messages at once in AVX-512 IFMA lanes: 5 limbs of 52 bits, Montgomery radix 2^260.
+
+The radix is 35 times the modulus, so products need no final subtraction: a Montgomery product is
+below a·b/R + r, a sum of 17 products accumulates unreduced in 64-bit limbs, and the partial
+rounds' lazy sums stay below 24 r.  Only a digest is brought below r.
+"""
+
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
+from numba import njit, types
+from numba.extending import intrinsic
+
+from workers.kernels import llvm
+from workers.kernels.field import MODULUS
+from workers.kernels.flags import SERIAL
+from workers.kernels.llvm import I64, V8
+
+LIMB = (1 << 52) - 1
+SLOT = 320
+"""Bytes of one element of 8 messages: 5 limbs x 8 lanes."""
+CONSTANT = 40
+"""Bytes of one constant: 5 limbs."""
+_MODULUS_LIMBS = [MODULUS >> 52 * i & LIMB for i in range(5)]
+_INVERSE = -pow(MODULUS, -1, 1 << 52) & LIMB
+_V4W = ir.VectorType(I64, 4)
+
+
+def _multiply_add(builder, part, accumulator, left, right):
+    name = f"llvm.x86.avx512.vpmadd52{part}.uq.512"
+    return builder.call(llvm.function(builder, name, V8, [V8, V8, V8]), [accumulator, left, right])
+
+
+def _limbs(builder, address, offset=0):
+    return [llvm.load(builder, address, offset + 64 * k, V8) for k in range(5)]
+
+
+def _constant(builder, address, offset=0):
+    out = []
+    for k in range(5):
+        value = llvm.load(builder, address, offset + 8 * k, I64)
+        lane = builder.insert_element(ir.Constant(V8, ir.Undefined), value, llvm.splat(llvm.I32, 0))
+        out.append(builder.shuffle_vector(lane, lane, llvm.mask([0] * 8)))
+    return out
+
+
+def _store(builder, address, value, offset=0):
+    for k in range(5):
+        llvm.store(builder, value[k], address, offset + 64 * k)
+
+
+def _accumulate(builder, lows, highs, left, right):
+    """Add all limb products of left x right; low and high halves apart, so that chains stay short."""
+    for i in range(5):
+        for j in range(5):
+            lows[i + j] = _multiply_add(builder, "l", lows[i + j], left[i], right[j])
+            highs[i + j] = _multiply_add(builder, "h", highs[i + j], left[i], right[j])
+
+
+def _joined(builder, lows, highs):
+    """Ten limb sums out of 9 low and 9 high halves."""
+    middle = [builder.add(lows[k], highs[k - 1]) for k in range(1, 9)]
+    return [lows[0], *middle, highs[8]]
+
+
+def _normalised(builder, value):
+    out = list(value)
+    for k in range(4):
+        out[k + 1] = builder.add(out[k + 1], builder.lshr(out[k], llvm.splat(V8, 52)))
+        out[k] = builder.and_(out[k], llvm.splat(V8, LIMB))
+    return out
+
+
+def _reduce(builder, sums, add=None):
+    """Montgomery reduction of ten limb sums, plus `add`; limbs normalised."""
+    t = list(sums)
+    modulus = [llvm.splat(V8, limb) for limb in _MODULUS_LIMBS]
+    for i in range(5):
+        m = _multiply_add(builder, "l", llvm.splat(V8, 0), t[i], llvm.splat(V8, _INVERSE))
+        for j in range(5):
+            t[i + j] = _multiply_add(builder, "l", t[i + j], m, modulus[j])
+            t[i + j + 1] = _multiply_add(builder, "h", t[i + j + 1], m, modulus[j])
+        t[i + 1] = builder.add(t[i + 1], builder.lshr(t[i], llvm.splat(V8, 52)))
+    value = t[5:]
+    if add is not None:
+        value = [builder.add(a, b) for a, b in zip(value, add, strict=True)]
+    return _normalised(builder, value)
+
+
+def _multiply(builder, left, right, add=None):
+    lows, highs = [llvm.splat(V8, 0)] * 9, [llvm.splat(V8, 0)] * 9
+    _accumulate(builder, lows, highs, left, right)
+    return _reduce(builder, _joined(builder, lows, highs), add)
+
+
+def _square(builder, value):
+    """As _multiply, with each mixed product computed once and doubled."""
+    lows, highs = [llvm.splat(V8, 0)] * 9, [llvm.splat(V8, 0)] * 9
+    for i in range(5):
+        for j in range(i + 1, 5):
+            lows[i + j] = _multiply_add(builder, "l", lows[i + j], value[i], value[j])
+            highs[i + j] = _multiply_add(builder, "h", highs[i + j], value[i], value[j])
+    sums = [builder.shl(limb, llvm.splat(V8, 1)) for limb in _joined(builder, lows, highs)]
+    for i in range(5):
+        sums[2 * i] = _multiply_add(builder, "l", sums[2 * i], value[i], value[i])
+        sums[2 * i + 1] = _multiply_add(builder, "h", sums[2 * i + 1], value[i], value[i])
+    return _reduce(builder, sums)
+
+
+def _emit_sbox(builder, target, source, constant):
+    x = _limbs(builder, source)
+    x4 = _square(builder, _square(builder, x))
+    _store(builder, target, _multiply(builder, x4, x, _constant(builder, constant)))
+
+
+def _emit_scale(builder, target, source, constants):
+    x = _limbs(builder, source)
+    factor, add = _constant(builder, constants), _constant(builder, constants, CONSTANT)
+    _store(builder, target, _multiply(builder, x, factor, add))
+
+
+def _dot_sums(builder, slots, constants, count):
+    def turn(index, sums):
+        lows, highs = sums[:9], sums[9:]
+        slot = builder.add(slots, builder.mul(index, llvm.splat(I64, SLOT)))
+        constant = builder.add(constants, builder.mul(index, llvm.splat(I64, CONSTANT)))
+        _accumulate(builder, lows, highs, _limbs(builder, slot), _constant(builder, constant))
+        return lows + highs
+
+    sums = llvm.loop(builder, count, [llvm.splat(V8, 0)] * 18, turn)
+    return _joined(builder, sums[:9], sums[9:])
+
+
+def _emit_dot(builder, target, slots, constants, count):
+    _store(builder, target, _reduce(builder, _dot_sums(builder, slots, constants, count)))
+
+
+def _emit_dot_add(builder, target, slots, constants, count):
+    sums = _dot_sums(builder, slots, constants, count)
+    _store(builder, target, _reduce(builder, sums, _limbs(builder, target)))
+
+
+def _emit_spread(builder, target, constant):
+    _store(builder, target, _constant(builder, constant))
+
+
+def _emit_gather(builder, target, base, offsets):
+    """Eight nodes at base + offsets[lane] become one slot of 52-bit limbs."""
+    nodes = []
+    for lane in range(8):
+        address = builder.add(base, llvm.load(builder, offsets, 8 * lane, I64))
+        nodes.append(llvm.load(builder, address, 0, _V4W))
+    pairs = [builder.shuffle_vector(nodes[i], nodes[i + 1], llvm.mask(list(range(8)))) for i in (0, 2, 4, 6)]
+    words = []
+    for word in range(4):
+        pick = llvm.mask([word, 4 + word, 8 + word, 12 + word])
+        low = builder.shuffle_vector(pairs[0], pairs[1], pick)
+        high = builder.shuffle_vector(pairs[2], pairs[3], pick)
+        words.append(builder.shuffle_vector(low, high, llvm.mask(list(range(8)))))
+    limbs = [words[0]]
+    for k in range(1, 4):
+        low = builder.lshr(words[k - 1], llvm.splat(V8, 64 - 12 * k))
+        limbs.append(builder.or_(low, builder.shl(words[k], llvm.splat(V8, 12 * k))))
+    limbs.append(builder.lshr(words[3], llvm.splat(V8, 16)))
+    _store(builder, target, [builder.and_(limb, llvm.splat(V8, LIMB)) for limb in limbs])
+
+
+def _emit_scatter(builder, target, slot):
+    """One slot below 2 r becomes eight canonical nodes side by side."""
+    value = _limbs(builder, slot)
+    less, borrow = [], llvm.splat(V8, 0)
+    for k in range(5):
+        limb = builder.sub(builder.sub(value[k], llvm.splat(V8, _MODULUS_LIMBS[k])), borrow)
+        borrow = builder.lshr(limb, llvm.splat(V8, 63))
+        less.append(builder.and_(limb, llvm.splat(V8, LIMB)))
+    keep = builder.icmp_unsigned("!=", borrow, llvm.splat(V8, 0))
+    limbs = [builder.select(keep, a, b) for a, b in zip(value, less, strict=True)]
+    words = []
+    for k in range(4):
+        low = builder.lshr(limbs[k], llvm.splat(V8, 12 * k))
+        words.append(builder.or_(low, builder.shl(limbs[k + 1], llvm.splat(V8, 52 - 12 * k))))
+    for lane in range(8):
+        for k in range(4):
+            word = builder.extract_element(words[k], llvm.splat(llvm.I32, lane))
+            llvm.store(builder, word, target, 32 * lane + 8 * k)
+
+
+def _of_2(emit):
+    @intrinsic
+    def step(_typing, _target, _first):
+        def code(context, builder, _signature, arguments):
+            emit(builder, *arguments)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), code
+
+    return step
+
+
+def _of_3(emit):
+    @intrinsic
+    def step(_typing, _target, _first, _second):
+        def code(context, builder, _signature, arguments):
+            emit(builder, *arguments)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, types.int64), code
+
+    return step
+
+
+def _of_4(emit):
+    @intrinsic
+    def step(_typing, _target, _first, _second, _count):
+        def code(context, builder, _signature, arguments):
+            emit(builder, *arguments)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, types.int64, types.int64), code
+
+    return step
+
+
+_SPREAD, _SCATTER = _of_2(_emit_spread), _of_2(_emit_scatter)
+_SBOX, _SCALE, _GATHER = _of_3(_emit_sbox), _of_3(_emit_scale), _of_3(_emit_gather)
+_DOT, _DOT_ADD = _of_4(_emit_dot), _of_4(_emit_dot_add)
+
+
+@njit(**SERIAL)
+def hash_lanes(bases, step, out, constants, partial_rounds, block):
+    """Poseidon of `len(out)` messages; message m's element i is the node at bases[i] + m · step.
+
+    bases:     i64[arity]   addresses of the first message's elements
+    step:      i64          bytes from one message's element to the next message's
+    out:       u64[n, 4]    output, every word written
+    constants: u64[k, 5]    rows of `poseidon.constants_in_order`
+    Cost:    8 messages at a time; arity 8: about 17,000 multiply-adds a hash.
+    Threads: none inside; the GIL is free.
+    Errors:  none; `poseidon` has made the constants, callers keep the memory behind `bases` alive.
+    Source:  neptune src/poseidon.rs hash_optimized_static.   Twin: tests/naive/poseidon.py.
+    Golden:  tests/golden/proofs/poseidon.json.
+    """
+    width = bases.shape[0] + 1
+    area = (width + block) * SLOT
+    scratch = np.empty(2 * area // 8 + 8 + 40, np.uint64)
+    start = (scratch.ctypes.data + 63) & ~63
+    offsets = np.empty(8, np.int64)
+    rows = np.empty((8, 4), np.uint64)
+    total = out.shape[0]
+    for group in range(0, total, 8):
+        for lane in range(8):  # a short last group repeats its last message
+            offsets[lane] = step * min(group + lane, total - 1)
+        here, there, k = start, start + area, constants.ctypes.data
+        _SPREAD(here, k)
+        k += CONSTANT
+        for i in range(1, width):
+            _GATHER(there, bases[i - 1], offsets.ctypes.data)
+            _SCALE(here + SLOT * i, there, k)
+            k += 2 * CONSTANT
+        for _ in range(4):
+            for i in range(width):
+                _SBOX(here + SLOT * i, here + SLOT * i, k)
+                k += CONSTANT
+            for i in range(width):
+                _DOT(there + SLOT * i, here, k, width)
+                k += CONSTANT * width
+            here, there = there, here
+        for first in range(0, partial_rounds, block):
+            depth = min(block, partial_rounds - first)
+            for at in range(depth):
+                _SBOX(here + SLOT * (width + at), here, k)
+                k += CONSTANT
+                _DOT(here, here + SLOT, k, width + at)
+                k += CONSTANT * (width + at)
+            for i in range(1, width):
+                _DOT_ADD(here + SLOT * i, here + SLOT * width, k, depth)
+                k += CONSTANT * depth
+        for turn in range(4):
+            for i in range(width):
+                _SBOX(here + SLOT * i, here + SLOT * i, k)
+                k += CONSTANT
+            for i in range(width if turn < 3 else 1):
+                _DOT(there + SLOT * i, here, k, width)
+                k += CONSTANT * width
+            here, there = there, here
+        _SCATTER(rows.ctypes.data, here)
+        for lane in range(min(8, total - group)):
+            for word in range(4):
+                out[group + lane, word] = rows[lane, word]
+    scratch[0] = 0  # numba frees an array after its last use by name; its address is used until here

@@ -1,0 +1,93 @@
+"""Stage add_piece: raw pieces, padded and aligned, become the staged file.
+
+Source: rust-fil-proofs filecoin-proofs/src/api/mod.rs add_piece; damocles-worker AddPieces.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from poolsite.filecoin.commd import piece_alignment
+from workers.processors import pieces
+from workers.processors.errors import BadPiece
+from workers.processors.spread import Progress, silent
+from workers.processors.tasks import AddPieceOutput, AddPieceTask, PieceInfo, PieceSource, parameters_named
+from workers.storage.files import file_write
+from workers.storage.sector import Nodes, as_nodes
+
+
+def run(task: AddPieceTask, *, progress: Progress = silent) -> AddPieceOutput:
+    """Write the staged file and return the pieces that fill the sector.
+
+    Raises BadPiece if a piece is no 127 · 2^k, longer than its room, or does not fit.
+    """
+    sector = parameters_named(task.seal_proof_type).sector_bytes
+    places = _places(task.pieces, sector)
+    staged = Path(task.staged_filepath)
+    infos: list[PieceInfo] = []
+    with file_write(staged, size_bytes=sector) as raw:
+        nodes = as_nodes(raw)
+        nodes[:] = 0
+        end = 0
+        for start, piece in zip(places, task.pieces, strict=True):
+            end = start + pieces.padded_size(piece.piece_size)
+            room = nodes[pieces.node_count(start) : pieces.node_count(end)]
+            infos.append(_put(piece, room))
+            progress(end, sector)
+    return AddPieceOutput((*infos, *pieces.filling_pieces(sector, end)))
+
+
+def _places(sources: tuple[PieceSource, ...], sector: int) -> list[int]:
+    """Return where each piece starts, in padded bytes."""
+    places, written = [], 0
+    for source in sources:
+        pieces.piece_size_check(source.piece_size)
+        if not 0 <= source.payload_size <= source.piece_size:
+            raise BadPiece(f"{source.payload_size} bytes do not fit a piece of {source.piece_size}")
+        alignment = piece_alignment(written, source.piece_size)
+        places.append(pieces.padded_size(written + alignment.left))
+        written += alignment.left + alignment.room
+        if pieces.padded_size(written) > sector:
+            raise BadPiece(
+                "Piece is larger than sector." if len(places) == 1 else "Pieces do not fit the sector."
+            )
+    return places
+
+
+def _put(source: PieceSource, room: Nodes) -> PieceInfo:
+    if source.piece_file is None:
+        return pieces.zero_piece(source.piece_size)
+    path = Path(source.piece_file)
+    try:
+        size = path.stat().st_size
+        if size < source.payload_size:
+            raise BadPiece(f"{path} has {size} bytes, {source.payload_size} were announced")
+        with path.open("rb") as file:
+            _pad_into(_Bounded(file, source.payload_size), source.piece_size, room=room)
+    except FileNotFoundError:
+        raise BadPiece(f"{path} is not there") from None
+    return PieceInfo(pieces.nodes_commitment(room), source.piece_size)
+
+
+def _pad_into(source: pieces.Readable, unpadded: int, *, room: Nodes) -> None:
+    at = 0
+    for chunk in pieces.padded_chunks(source, unpadded):
+        rows = as_nodes(chunk.view(np.uint8).reshape(-1))
+        room[at : at + len(rows)] = rows
+        at += len(rows)
+
+
+class _Bounded:
+    """The first `left` bytes of a file."""
+
+    def __init__(self, file: BinaryIO, left: int) -> None:
+        self._file, self._left = file, left
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes; none at the end."""
+        part = self._file.read(min(size, self._left))
+        self._left -= len(part)
+        return part

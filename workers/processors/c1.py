@@ -1,0 +1,128 @@
+"""Stage c1: the vanilla proofs of the challenged nodes, checked before they are given out.
+
+Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_commit_phase1;
+storage-proofs-porep/src/stacked/vanilla/proof.rs prove_layers; spec proofs section 9.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.porep.c1 import Commit1Output, c1_to_json
+from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
+from poolsite.filecoin.porep.replica import repeated_parents, replica_id
+from poolsite.filecoin.porep.vanilla import ColumnProof, LabelingProof, VanillaPoRepProof
+from workers.kernels import poseidon
+from workers.processors import inputs
+from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.parent_cache import parents_at
+from workers.processors.pieces import comm_d_of
+from workers.processors.self_check import porep_proofs_check
+from workers.processors.spread import Progress, silent
+from workers.processors.tasks import C1Output, C1Task, parameters_named
+from workers.processors.trees import TreeC, TreeRLast, binary_proof, node_bytes
+from workers.storage.files import write_file
+from workers.storage.sector import SectorFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolsite.filecoin.porep.parameters import SealParameters
+
+DRG_PARENTS = 6
+
+
+def run(task: C1Task, *, progress: Progress = silent) -> C1Output:
+    """Open the challenged nodes of a sealed sector.
+
+    Raises BadInput for inputs that are not those of the sector, BadFile for missing or truncated
+    files, BadProof if what the files hold does not verify.
+    """
+    parameters = parameters_named(task.registered_proof)
+    inputs.digests_check(prover_id=task.prover_id, ticket=task.ticket, seed=task.seed)
+    comm_d = task.pre_commit.comm_d
+    if comm_d != comm_d_of(parameters, task.piece_infos):
+        raise BadInput("pieces and comm_d do not match")
+    replica = replica_id(
+        task.prover_id, task.sector_id, ticket=task.ticket, comm_d=comm_d, porep_id=parameters.porep_id
+    )
+    source = ChallengeSource(replica, task.pre_commit.comm_r, task.seed)
+    files = SectorFiles(parameters, Path(task.cache_path), Path(task.replica_path))
+    partitions = porep_prove(files, source, comm_d=comm_d, progress=progress)
+    output = Commit1Output(
+        registered_proof=parameters.name,
+        label_tag=parameters.label_tag,
+        partitions=partitions,
+        comm_r=source.comm_r,
+        comm_d=comm_d,
+        replica_id=replica,
+        seed=task.seed,
+        ticket=task.ticket,
+    )
+    text = c1_to_json(output).encode()
+    digest = sha256(text).digest()
+    if task.c1_path is None:
+        return C1Output(text.decode(), None, digest)
+    write_file(Path(task.c1_path), text)
+    return C1Output(None, task.c1_path, digest)
+
+
+def porep_prove(
+    files: SectorFiles, source: ChallengeSource, *, comm_d: bytes, progress: Progress = silent
+) -> tuple[tuple[VanillaPoRepProof, ...], ...]:
+    """Return the checked vanilla proofs of all partitions."""
+    parameters = files.parameters
+    try:
+        prover = NodeProver(files)
+    except OSError as error:
+        raise BadFile(str(error)) from None
+    roots = (comm_d, prover.tree_c.root, prover.tree_r_last.root)
+    if poseidon.hash_values(list(roots[1:])) != source.comm_r:
+        raise BadProof("comm_r is not the hash of comm_c and comm_r_last: the trees are of another sector")
+    partitions = []
+    for partition in range(parameters.partitions):
+        challenges = porep_challenges(parameters, source, partition=partition)
+        proofs = tuple(prover.prove(challenge) for challenge in challenges)
+        porep_proofs_check(proofs, replica_id=source.replica_id, roots=roots)
+        partitions.append(proofs)
+        progress(partition + 1, parameters.partitions)
+    return tuple(partitions)
+
+
+class NodeProver:
+    """Opens nodes of one sealed sector."""
+
+    def __init__(self, files: SectorFiles) -> None:
+        self.parameters: SealParameters = files.parameters
+        self.tree_d = files.tree_d_nodes()
+        self.tree_c = TreeC(files)
+        self.tree_r_last = TreeRLast(files)
+        self.layers = [files.layer_nodes(layer) for layer in range(1, self.parameters.layers + 1)]
+
+    def prove(self, challenge: int) -> VanillaPoRepProof:
+        """Return the vanilla proof of one node."""
+        parents = parents_at(self.parameters, challenge)
+        labelings = tuple(
+            self._labeling(challenge, parents, layer=layer) for layer in range(1, self.parameters.layers + 1)
+        )
+        return VanillaPoRepProof(
+            comm_d_proof=binary_proof(self.tree_d, self.parameters.nodes, challenge),
+            comm_r_last_proof=self.tree_r_last.proof(challenge),
+            c_x=self._column(challenge),
+            drg_parents=tuple(map(self._column, parents[:DRG_PARENTS])),
+            exp_parents=tuple(map(self._column, parents[DRG_PARENTS:])),
+            labeling_proofs=labelings,
+            encoding_proof=labelings[-1],
+        )
+
+    def _column(self, node: int) -> ColumnProof:
+        rows = tuple(node_bytes(layer[node]) for layer in self.layers)
+        return ColumnProof(node, rows, self.tree_c.proof(node))
+
+    def _labeling(self, node: int, parents: Sequence[int], *, layer: int) -> LabelingProof:
+        labels = [node_bytes(self.layers[layer - 1][parent]) for parent in parents[:DRG_PARENTS]]
+        if layer > 1:
+            labels += [node_bytes(self.layers[layer - 2][parent]) for parent in parents[DRG_PARENTS:]]
+        return LabelingProof(repeated_parents(labels), layer, node)

@@ -1,0 +1,161 @@
+"""Stage pc1: the staged file becomes the sealed file's first form, tree-d and the layers of labels.
+
+Resumes at the first layer that is not there whole.
+Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1; spec proofs section 6.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolsite.filecoin.porep.replica import replica_id
+from poolsite.filecoin.scalars import NODE_BYTES
+from workers.kernels import labels
+from workers.processors import inputs
+from workers.processors.errors import BadInput
+from workers.processors.parent_cache import Parents, parents_of
+from workers.processors.pieces import comm_d_of
+from workers.processors.spread import Progress, ranges, silent
+from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput, parameters_named
+from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
+from workers.storage.files import Bytes, copy_file, file_read, file_write, is_complete
+from workers.storage.sector import SectorFiles, StoreConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CHUNK_NODES = 1 << 17
+"""Labels between two reports of progress: about a tenth of a second."""
+
+Words = np.ndarray[Any, np.dtype[np.uint32]]
+
+
+def run(task: Pc1Task, *, progress: Progress = silent) -> Pc1Output:
+    """Seal as far as the labels.
+
+    Raises BadInput for inputs of a wrong form, BadPiece for pieces that do not fit, BadFile if the
+    staged file is not what the pieces say.
+    """
+    parameters = parameters_named(task.registered_proof)
+    inputs.digests_check(prover_id=task.prover_id, ticket=task.ticket)
+    files = SectorFiles(parameters, Path(task.cache_path), Path(task.out_path))
+    comm_d = _data_place(task, files)
+    replica = replica_id(
+        task.prover_id, task.sector_id, ticket=task.ticket, comm_d=comm_d, porep_id=parameters.porep_id
+    )
+    label_layers([(files, replica)], progress=progress)
+    return pc1_output(files, comm_d)
+
+
+def _data_place(task: Pc1Task, files: SectorFiles) -> bytes:
+    """Put tree-d and the copy of the staged data in place; return comm_d."""
+    size = files.parameters.sector_bytes
+    if Path(task.in_path) == files.sealed:
+        raise BadInput("the staged file and the sealed file are the same")
+    comm_d = tree_d_build(files, task.in_path)
+    if comm_d != comm_d_of(files.parameters, task.piece_infos):
+        raise BadInput("pieces and comm_d do not match")
+    files.forget_trees()
+    files.sealed.parent.mkdir(parents=True, exist_ok=True)
+    if task.in_path == ZERO_SOURCE:
+        with file_write(files.sealed, size_bytes=size) as raw:
+            raw[:] = 0
+    else:
+        copy_file(Path(task.in_path), files.sealed, size_bytes=size)
+    return comm_d
+
+
+def label_layers(
+    sectors: Sequence[tuple[SectorFiles, bytes]], *, progress: Progress = silent, folder: Path | None = None
+) -> None:
+    """Label all layers of sectors of one graph, side by side; each is (files, replica_id)."""
+    parameters = sectors[0][0].parameters
+    parents = parents_of(parameters, folder=folder)
+    total = parameters.layers * parameters.nodes
+    for layer in range(1, parameters.layers + 1):
+        missing = [sector for sector in sectors if not _is_layer_there(*sector, layer=layer)]
+        if missing:
+            _label_layer(missing, layer, parents=parents, progress=progress)
+        progress(layer * parameters.nodes, total)
+
+
+def _is_layer_there(files: SectorFiles, replica: bytes, *, layer: int) -> bool:
+    """Tell whether a layer is there whole and belongs to this replica id (another ticket leaves old ones)."""
+    if not is_complete(files.layer(layer), files.parameters.sector_bytes):
+        return False
+    with files.layer(layer).open("rb") as file:
+        return file.read(NODE_BYTES) == labels.first_label(replica, layer)
+
+
+def _label_layer(
+    sectors: Sequence[tuple[SectorFiles, bytes]], layer: int, *, parents: Parents, progress: Progress
+) -> None:
+    """Write one layer of each sector."""
+    parameters = sectors[0][0].parameters
+    replicas = np.frombuffer(b"".join(replica for _, replica in sectors), np.uint32).reshape(-1, 8)
+    with contextlib.ExitStack() as stack:
+        currents, previous = [], []
+        for files, replica in sectors:
+            writer = file_write(files.layer(layer), size_bytes=parameters.sector_bytes)
+            current = _words(stack.enter_context(writer))
+            current[0] = np.frombuffer(labels.first_label(replica, layer), np.uint32)
+            currents.append(current)
+            before = current if layer == 1 else _words(layer_bytes(files, layer - 1))
+            previous.append(before)
+        before_this = (layer - 1) * parameters.nodes
+        for first, end in ranges(parameters.nodes - 1, CHUNK_NODES):
+            rows = parents[first + 1 : end + 1]
+            labels.label_rows(replicas, currents, previous, layer=layer, first=first + 1, parents=rows)
+            progress(before_this + end, parameters.layers * parameters.nodes)
+
+
+def layer_bytes(files: SectorFiles, layer: int) -> Bytes:
+    """Map the labels of a finished layer."""
+    return file_read(files.layer(layer), size_bytes=files.parameters.sector_bytes)
+
+
+def _words(raw: Bytes) -> Words:
+    return raw.view(np.uint32).reshape(-1, 8)
+
+
+def pc1_output(files: SectorFiles, comm_d: bytes) -> Pc1Output:
+    """Return what pc2 needs."""
+    return Pc1Output(
+        registered_proof=files.parameters.name,
+        labels=tuple(map(_config_output, files.label_configs())),
+        config=_config_output(files.tree_d_config()),
+        comm_d=comm_d,
+    )
+
+
+def _config_output(config: StoreConfig) -> StoreConfigOutput:
+    return StoreConfigOutput(config.path, config.id, config.size, config.rows_to_discard)
+
+
+def output_to_json(output: Pc1Output) -> str:
+    """Return the JSON that crosses the FFI of the Go programs, byte for byte.
+
+    Source: rust-filecoin-proofs-api src/seal.rs SealPreCommitPhase1Output.
+    """
+    tag = parameters_named(output.registered_proof).label_tag
+    value = {
+        "registered_proof": output.registered_proof,
+        "labels": {tag: {"labels": [_config_json(config) for config in output.labels], "_h": None}},
+        "config": _config_json(output.config),
+        "comm_d": list(output.comm_d),
+    }
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _config_json(config: StoreConfigOutput) -> Mapping[str, Any]:
+    return {
+        "path": config.path,
+        "id": config.id,
+        "size": config.size,
+        "rows_to_discard": config.rows_to_discard,
+    }

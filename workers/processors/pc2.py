@@ -1,0 +1,143 @@
+"""Stage pc2: columns, encoding and the two Poseidon trees, in one pass over the layers.
+
+Resumes at the first base tree that is not there whole.  The replica is written beside the staged
+copy and takes its place at the end, so a kill never leaves a half-encoded sealed file.
+Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs
+(generate_tree_c_cpu, generate_tree_r_last_cpu); spec proofs section 8.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from poolsite.filecoin.merkle import BASE_ARITY
+from poolsite.filecoin.scalars import NODE_BYTES
+from workers.kernels import field, poseidon
+from workers.processors.errors import BadFile, BadInput
+from workers.processors.spread import Progress, silent, spread
+from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
+from workers.processors.trees import TreeC, TreeRLast, grow_octonary, node_bytes
+from workers.storage.files import file_write, is_complete, sync_file, temporary_name
+from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
+
+CHUNK_LEVELS = 4
+"""A thread's piece of the pass has at most 8^4 nodes: labels, columns and rows stay in the cache."""
+
+
+def run(task: Pc2Task, *, progress: Progress = silent) -> Pc2Output:
+    """Encode the sector and build its trees.
+
+    Raises BadFile for missing or truncated files of pc1, BadInput if comm_d is not that of tree-d.
+    """
+    parameters = parameters_named(task.pc1out.registered_proof)
+    files = SectorFiles(parameters, Path(task.cache_dir), Path(task.sealed_file))
+    comm_r = seal_trees(files, comm_d=task.pc1out.comm_d, progress=progress)
+    return Pc2Output(parameters.name, comm_r, task.pc1out.comm_d)
+
+
+def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = silent) -> bytes:
+    """Write tree-c, the replica, tree-r-last, p_aux and t_aux; return comm_r."""
+    try:
+        data = files.tree_d_nodes()
+        layers = [files.layer_nodes(layer) for layer in range(1, files.parameters.layers + 1)]
+    except OSError as error:
+        raise BadFile(str(error)) from None
+    if node_bytes(data[-1]) != comm_d:
+        raise BadInput("comm_d is not the root of tree-d")
+    if not _is_sealed(files):
+        _replica_write(files, layers, data=data, progress=progress)
+    comm_c, comm_r_last = TreeC(files).root, TreeRLast(files).root
+    files.roots_write(comm_c, comm_r_last)
+    return poseidon.hash_values([comm_c, comm_r_last])
+
+
+def _is_sealed(files: SectorFiles) -> bool:
+    """Tell whether an earlier run has come as far as giving the replica its name."""
+    base = range(files.base_trees)
+    return all(_has_trees(files, at) for at in base) and not temporary_name(files.sealed).exists()
+
+
+def _has_trees(files: SectorFiles, base_tree: int) -> bool:
+    whole = NODE_BYTES * tree_nodes(files.base_leaves, BASE_ARITY)
+    stored = NODE_BYTES * files.tree_r_last_nodes
+    return is_complete(files.tree_c(base_tree), whole) and is_complete(files.tree_r_last(base_tree), stored)
+
+
+def _replica_write(files: SectorFiles, layers: list[Nodes], *, data: Nodes, progress: Progress) -> None:
+    """Write the base trees that are missing, and with them their part of the replica."""
+    size = files.parameters.sector_bytes
+    keep = is_complete(temporary_name(files.sealed), size)
+    with file_write(files.sealed, size_bytes=size, keep=True) as raw:
+        replica = as_nodes(raw)
+        for base_tree in range(files.base_trees):
+            if keep and _has_trees(files, base_tree):
+                continue
+            first = base_tree * files.base_leaves
+            part = slice(first, first + files.base_leaves)
+            _base_trees_write(
+                files,
+                base_tree,
+                layers=[layer[part] for layer in layers],
+                data=data[part],
+                replica=replica[part],
+                progress=_shifted(progress, first, files.parameters.nodes),
+            )
+
+
+def _shifted(progress: Progress, before: int, total: int) -> Progress:
+    """Report the progress of one part as that of the whole."""
+    return lambda done, _: progress(before + done, total)
+
+
+def _base_trees_write(
+    files: SectorFiles,
+    base_tree: int,
+    *,
+    layers: list[Nodes],
+    data: Nodes,
+    replica: Nodes,
+    progress: Progress,
+) -> None:
+    """Write tree-c and tree-r-last of one base tree and its part of the replica."""
+    whole = NODE_BYTES * tree_nodes(files.base_leaves, BASE_ARITY)
+    stored = NODE_BYTES * files.tree_r_last_nodes
+    levels = min(files.base_levels, CHUNK_LEVELS)
+    chunk = BASE_ARITY**levels
+    with (
+        file_write(files.tree_c(base_tree), size_bytes=whole) as raw_c,
+        file_write(files.tree_r_last(base_tree), size_bytes=stored) as raw_r,
+    ):
+        tree_c, tree_r = as_nodes(raw_c), as_nodes(raw_r)
+
+        def work(first: int, end: int) -> None:
+            small = np.empty((tree_nodes(chunk, BASE_ARITY), 4), np.uint64)
+            poseidon.hash_columns([layer[first:end] for layer in layers], small[:chunk])
+            grow_octonary(small, chunk)
+            _rows_place(small, tree_c, levels=levels, skipped=0, piece=first // chunk)
+            field.add_rows(layers[-1][first:end], data[first:end], replica[first:end])
+            small[:chunk] = replica[first:end]
+            grow_octonary(small, chunk)
+            _rows_place(small, tree_r, levels=levels, skipped=files.discarded_rows + 1, piece=first // chunk)
+
+        spread(work, files.base_leaves, size=chunk, progress=progress)
+        for tree in (tree_c, tree_r):
+            pieces = files.base_leaves // chunk
+            grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)
+        sync_file(temporary_name(files.sealed))
+
+
+def _rows_place(small: Nodes, tree: Nodes, *, levels: int, skipped: int, piece: int) -> None:
+    """Copy the rows of one piece's tree to their places in the file, which lacks the `skipped` lowest."""
+    lowest = (len(tree) * (BASE_ARITY - 1) + 1) // BASE_ARITY  # width of the lowest row in the file
+    pieces = lowest // BASE_ARITY ** (levels - skipped)
+    start = start_small = 0
+    for level in range(levels + 1):
+        width = BASE_ARITY ** (levels - level)
+        if level >= skipped:
+            tree[start + piece * width : start + (piece + 1) * width] = small[
+                start_small : start_small + width
+            ]
+            start += pieces * width
+        start_small += width

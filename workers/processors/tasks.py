@@ -1,0 +1,245 @@
+"""What goes into each stage and what comes out, as it crosses the processor protocol.
+
+Field names are those of the protocol (spec sealing section 2.4); byte strings are JSON arrays of
+numbers there, paths are strings, sizes of pieces are unpadded bytes.
+Source: damocles-worker vc-processors/src/builtin/tasks.rs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from poolsite.filecoin.porep.parameters import (
+    GENERATIONS,
+    SECTOR_SIZES,
+    SealParameters,
+    UnknownSealProof,
+    seal_parameters,
+)
+from workers.processors.errors import BadInput
+
+SEAL_PROOFS: dict[str, SealParameters] = {
+    parameters.name: parameters
+    for parameters in (seal_parameters(number) for number in range(len(GENERATIONS) * len(SECTOR_SIZES)))
+}
+"""Parameters by the name that the protocol uses, such as StackedDrg2KiBV1_1."""
+
+
+def parameters_named(name: str) -> SealParameters:
+    """Return the parameters of a registered proof.  Raises BadInput."""
+    try:
+        return SEAL_PROOFS[name]
+    except KeyError:
+        raise BadInput(f"unknown registered proof {name!r}") from None
+
+
+def parameters_numbered(number: int) -> SealParameters:
+    """Return the parameters of a registered proof.  Raises BadInput."""
+    try:
+        return seal_parameters(number)
+    except UnknownSealProof as error:
+        raise BadInput(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PieceInfo:
+    """A piece that is in the staged file."""
+
+    commitment: bytes
+    """comm_p."""
+    size: int
+    """Unpadded bytes, 127 · 2^k."""
+
+
+@dataclass(frozen=True, slots=True)
+class PieceSource:
+    """A piece to be put in; without a file it is zeros."""
+
+    piece_file: str | None
+    """Path of the raw bytes; None: a pledge piece of zeros."""
+    payload_size: int
+    """Bytes of the file; the rest of the piece is zeros."""
+    piece_size: int
+    """Unpadded bytes of the piece, 127 · 2^k."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddPieceTask:
+    """Put pieces, in order and aligned, into a new staged file."""
+
+    seal_proof_type: str
+    pieces: tuple[PieceSource, ...]
+    """Empty: one zero piece of the whole sector."""
+    staged_filepath: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddPieceOutput:
+    """The pieces that fill the sector, zero pieces of alignment and filling included."""
+
+    piece_infos: tuple[PieceInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeDTask:
+    """Build the tree over the staged data."""
+
+    registered_proof: str
+    staged_file: str
+    cache_dir: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeDOutput:
+    """The root of the tree."""
+
+    comm_d: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pc1Task:
+    """Label all layers."""
+
+    registered_proof: str
+    cache_path: str
+    in_path: str
+    """The staged file; /dev/zero for a sector of zeros."""
+    out_path: str
+    """The sealed file; holds the staged data until pc2."""
+    prover_id: bytes
+    sector_id: int
+    ticket: bytes
+    piece_infos: tuple[PieceInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfigOutput:
+    """One store of the cache folder, as rust-fil-proofs serialises it."""
+
+    path: str
+    id: str
+    size: int
+    rows_to_discard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pc1Output:
+    """What pc2 needs; crosses the FFI of the Go programs in the same form (`pc1.output_to_json`)."""
+
+    registered_proof: str
+    labels: tuple[StoreConfigOutput, ...]
+    config: StoreConfigOutput
+    comm_d: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pc2Task:
+    """Hash the columns, encode the data, build the trees."""
+
+    pc1out: Pc1Output
+    cache_dir: str
+    sealed_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pc2Output:
+    """The commitments that go on chain."""
+
+    registered_proof: str
+    comm_r: bytes
+    comm_d: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class C1Task:
+    """Open the challenged nodes."""
+
+    registered_proof: str
+    cache_path: str
+    replica_path: str
+    prover_id: bytes
+    sector_id: int
+    ticket: bytes
+    seed: bytes
+    pre_commit: Pc2Output
+    piece_infos: tuple[PieceInfo, ...]
+    c1_path: str | None = None
+    """Where to write the JSON; None: it comes back in the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class C1Output:
+    """The JSON of the vanilla proofs, as Go programs store it, or where it was written."""
+
+    c1_json: str | None
+    c1_path: str | None
+    sha256: bytes
+    """Of the JSON's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class C2Task:
+    """Make the proof that goes on chain out of the JSON of c1."""
+
+    c1_json: str | None
+    c1_path: str | None
+    prover_id: bytes
+    sector_id: int
+    miner_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class C2Output:
+    """The proof's bytes."""
+
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A sector to be proven."""
+
+    sector_id: int
+    comm_r: bytes
+    cache_dir: str
+    sealed_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPostTask:
+    """Prove that the sectors of some partitions are stored."""
+
+    miner_id: int
+    proof_type: int
+    """RegisteredPoStProof."""
+    replicas: tuple[Replica, ...]
+    """In the order in which the proof takes them."""
+    seed: bytes
+    """Randomness of the chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPostOutput:
+    """The proof, or the sectors that cannot be proven."""
+
+    proofs: tuple[bytes, ...]
+    faults: tuple[int, ...]
+    """Sector numbers, ascending; the proofs are empty unless this is."""
+
+
+@dataclass(frozen=True, slots=True)
+class WinningPostTask:
+    """Prove the one sector that a block win asks for."""
+
+    miner_id: int
+    proof_type: int
+    replicas: tuple[Replica, ...]
+    """The sectors that the chain named: one."""
+    seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WinningPostOutput:
+    """The proof."""
+
+    proofs: tuple[bytes, ...]

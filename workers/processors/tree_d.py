@@ -1,0 +1,88 @@
+"""Stage tree_d: the binary SHA-254 tree over the staged data.
+
+Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs (tree-d of phase 1); spec proofs section 2.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolsite.filecoin.scalars import NODE_BYTES
+from workers.processors.errors import BadFile
+from workers.processors.spread import Progress, silent
+from workers.processors.tasks import TreeDOutput, TreeDTask, parameters_named
+from workers.processors.trees import binary_row, grow_binary, node_bytes
+from workers.storage.files import Bytes, file_write
+from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.porep.parameters import SealParameters
+
+ZERO_SOURCE = "/dev/zero"
+"""A staged file of zeros that need not exist."""
+
+
+def run(task: TreeDTask, *, progress: Progress = silent) -> TreeDOutput:
+    """Write tree-d; done at once if it is there and right.
+
+    Raises BadFile if the staged file is missing or longer than the sector.
+    """
+    parameters = parameters_named(task.registered_proof)
+    files = SectorFiles(parameters, Path(task.cache_dir), Path(task.staged_file))
+    return TreeDOutput(tree_d_build(files, task.staged_file, progress=progress))
+
+
+def tree_d_build(files: SectorFiles, staged_file: str, *, progress: Progress = silent) -> bytes:
+    """Write tree-d over the staged data unless it is there with this data and right hashes."""
+    parameters = files.parameters
+    staged = staged_data(staged_file, parameters)
+    files.cache.mkdir(parents=True, exist_ok=True)
+    nodes = parameters.nodes
+    if files.tree_d.exists():
+        tree = _tree_found(files)
+        if tree is not None and np.array_equal(tree[:nodes], as_nodes(staged)) and is_binary(tree, nodes):
+            return node_bytes(tree[-1])
+    with file_write(files.tree_d, size_bytes=NODE_BYTES * tree_nodes(nodes, 2)) as raw:
+        tree = as_nodes(raw)
+        tree[:nodes] = as_nodes(staged)
+        grow_binary(tree, nodes, progress=progress)
+        return node_bytes(tree[-1])
+
+
+def _tree_found(files: SectorFiles) -> Nodes | None:
+    try:
+        return files.tree_d_nodes()
+    except OSError:
+        return None
+
+
+def is_binary(tree: Nodes, leaves: int) -> bool:
+    """Tell whether every node of a flat binary tree is the hash of the two below it."""
+    start, width = 0, leaves
+    while width > 1:
+        above = np.empty((width // 2, 4), np.uint64)
+        binary_row(tree[start : start + width], above)
+        if not np.array_equal(above, tree[start + width : start + width + width // 2]):
+            return False
+        start, width = start + width, width // 2
+    return True
+
+
+def staged_data(staged_file: str, parameters: SealParameters) -> Bytes:
+    """Return the staged data, extended with zeros to the sector size.  Raises BadFile."""
+    size = parameters.sector_bytes
+    if staged_file == ZERO_SOURCE:
+        return np.zeros(size, np.uint8)
+    path = Path(staged_file)
+    try:
+        data = np.memmap(path, np.uint8, "r")
+    except (OSError, ValueError) as error:
+        raise BadFile(f"staged file {path}: {error}") from None
+    if len(data) > size:
+        raise BadFile(f"staged file {path} has {len(data)} bytes, more than the sector's {size}")
+    if len(data) == size and size % 8 == 0:
+        return np.asarray(data)
+    return np.concatenate([data, np.zeros(size - len(data), np.uint8)])

@@ -1,0 +1,61 @@
+"""Stage window_post: the proof that the sectors of some partitions are stored, or which are not.
+
+Source: rust-fil-proofs filecoin-proofs/src/api/window_post.rs; damocles-worker WindowPoSt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.post.challenges import post_randomness
+from poolsite.filecoin.post.parameters import PoStKind
+from poolsite.filecoin.proof_container import window_post_container
+from workers.processors import inputs
+from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.post import post_parameters_of, sector_prove
+from workers.processors.spread import Progress, silent
+from workers.processors.tasks import Replica, WindowPostOutput, WindowPostTask
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.post.vanilla import VanillaPoStProof
+
+
+def run(task: WindowPostTask, *, progress: Progress = silent) -> WindowPostOutput:
+    """Prove all sectors; with faulty ones among them there is no proof but their numbers.
+
+    Sectors are proven ascending by number, each once: a good sector that stands in for a faulty one
+    (filecoin-ffi's map of replicas has it so too) is not opened twice.
+    """
+    parameters = post_parameters_of(task.proof_type, PoStKind.WINDOW)
+    inputs.digests_check(seed=task.seed)
+    proofs, faults = window_post_prove(task, progress=progress)
+    if faults:
+        return WindowPostOutput((), faults)
+    return WindowPostOutput((window_post_container(parameters.number, proofs),), ())
+
+
+def window_post_prove(
+    task: WindowPostTask, *, progress: Progress = silent
+) -> tuple[tuple[VanillaPoStProof, ...], tuple[int, ...]]:
+    """Return the vanilla proofs of the good sectors and the numbers of the faulty ones."""
+    parameters = post_parameters_of(task.proof_type, PoStKind.WINDOW)
+    replicas = distinct_replicas(task.replicas)
+    randomness = post_randomness(task.seed)
+    proofs, faults = [], []
+    for position, replica in enumerate(replicas):
+        try:
+            proofs.append(sector_prove(parameters, replica, randomness=randomness, position=position))
+        except (BadFile, BadProof):
+            faults.append(replica.sector_id)
+        progress(position + 1, len(replicas))
+    return tuple(proofs), tuple(faults)
+
+
+def distinct_replicas(replicas: tuple[Replica, ...]) -> tuple[Replica, ...]:
+    """Return the replicas ascending by number, each once.  Raises BadInput for none or contradicting ones."""
+    if not replicas:
+        raise BadInput("empty sector set is invalid")
+    distinct = {replica.sector_id: replica for replica in replicas}
+    if any(distinct[replica.sector_id].comm_r != replica.comm_r for replica in replicas):
+        raise BadInput("one sector with two comm_r")
+    return tuple(distinct[number] for number in sorted(distinct))

@@ -1,0 +1,125 @@
+"""Files that appear whole or not at all: written under a temporary name, synced, renamed.
+
+A kill at any moment leaves the old file, nothing, or the complete new one; a leftover `.tmp` is
+overwritten by the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEMPORARY_SUFFIX = ".tmp"
+"""What an unfinished file's name ends with, as in rust-fil-proofs."""
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+"""u8[n]: the bytes of a file."""
+
+
+class TruncatedFile(OSError):
+    """A file that does not have the size its kind must have."""
+
+
+class NotEnoughSpace(OSError):
+    """The disk is too full for what is about to be written."""
+
+
+def temporary_name(path: Path) -> Path:
+    """Return the name under which `path` is written."""
+    return path.with_name(path.name + TEMPORARY_SUFFIX)
+
+
+def is_complete(path: Path, size_bytes: int) -> bool:
+    """Tell whether `path` is there with its full size (its content was synced before it got its name)."""
+    try:
+        return path.stat().st_size == size_bytes
+    except FileNotFoundError:
+        return False
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file durable, what was written through a mapping included."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def finish_file(path: Path) -> None:
+    """Give the synced temporary file its name."""
+    temporary_name(path).replace(path)
+    sync_folder(path.parent)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a small file."""
+    with temporary_name(path).open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    finish_file(path)
+
+
+def copy_file(source: Path, target: Path, *, size_bytes: int) -> None:
+    """Copy `source` to `target`, extended with zeros to `size_bytes`.  Raises TruncatedFile if longer."""
+    temporary = temporary_name(target)
+    with source.open("rb") as reader, temporary.open("wb") as writer:
+        shutil.copyfileobj(reader, writer, 1 << 22)
+        if writer.tell() > size_bytes:
+            raise TruncatedFile(f"{source} has {writer.tell()} bytes, more than {size_bytes}")
+        writer.truncate(size_bytes)
+        writer.flush()
+        os.fsync(writer.fileno())
+    finish_file(target)
+
+
+def space_check(folder: Path, needed_bytes: int) -> None:
+    """Raises NotEnoughSpace unless `folder`'s disk has room for `needed_bytes`."""
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise NotEnoughSpace(f"{folder}: {needed_bytes} bytes needed, {free} free")
+
+
+def file_read(path: Path, *, size_bytes: int) -> Bytes:
+    """Map a file for reading; the array is writable memory, but writes stay private.
+
+    Raises TruncatedFile if the size is not `size_bytes`, FileNotFoundError.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size != size_bytes:
+            raise TruncatedFile(f"{path} has {size} bytes instead of {size_bytes}")
+        mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+    return np.frombuffer(mapping, np.uint8)
+
+
+@contextlib.contextmanager
+def file_write(path: Path, *, size_bytes: int, keep: bool = False) -> Iterator[Bytes]:
+    """Map a new file of `size_bytes` for writing; it gets its name when the block ends without error.
+
+    With `keep`, a temporary file of the right size that an earlier run left is continued.
+    """
+    temporary = temporary_name(path)
+    with temporary.open("r+b" if keep and is_complete(temporary, size_bytes) else "w+b") as file:
+        file.truncate(size_bytes)
+        mapping = mmap.mmap(file.fileno(), size_bytes)
+        yield np.frombuffer(mapping, np.uint8)
+        mapping.flush()
+        os.fsync(file.fileno())
+    finish_file(path)
