@@ -1,0 +1,157 @@
+"""A pool of `make up` in a folder and on ports of its own, for tests that start, kill and stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SITE = Path(__file__).resolve().parent.parent.parent
+
+
+def port_free() -> int:
+    """Give a port that nobody listens on now."""
+    with socket.socket() as link:
+        link.bind(("127.0.0.1", 0))
+        return int(link.getsockname()[1])
+
+
+def wait_until(condition: Any, *, within_s: float, what: str | Callable[[], str]) -> float:
+    """Give the seconds until `condition()` is true.  Raises AssertionError naming `what`."""
+    begin = time.monotonic()
+    while time.monotonic() - begin < within_s:
+        if condition():
+            return time.monotonic() - begin
+        time.sleep(0.02)
+    raise AssertionError(f"not within {within_s} s: {what() if callable(what) else what}")
+
+
+class Pool:
+    """One pool; `with Pool() as pool` starts it and leaves nothing behind."""
+
+    def __init__(self, *, web_processes: int = 2, **env: str) -> None:
+        self.base = Path(tempfile.mkdtemp(prefix="pt-"))
+        self.base.chmod(0o755)  # PostgreSQL's account passes through
+        self.var = self.base / "var"
+        self.port = port_free()
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
+            "POOLSITE_VAR": str(self.var),
+            "PORT": str(self.port),
+            "DEVNET_LISTEN": f"127.0.0.1:{port_free()}",
+            "POOLSITE_NETWORK": "test",
+            "POOLSITE_WEB_PROCESSES": str(web_processes),
+            "DJANGO_SETTINGS_MODULE": "",
+            **env,
+        }
+        for name in ("DATABASE_URL", "REDIS_URL", "CHAIN_URLS", "DJANGO_SETTINGS_MODULE", "COMPAT_PORTS"):
+            if not self.env.get(name):
+                self.env.pop(name, None)
+        self.supervisor: subprocess.Popen[str] | None = None
+        self.said = self.base / "terminal"
+
+    def __enter__(self) -> Pool:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        wait_until(self.is_gone, within_s=20, what=f"everything of {self.var} gone")
+        shutil.rmtree(self.base, ignore_errors=True)
+        for folder in Path("/tmp").glob("poolsite-*"):
+            with contextlib.suppress(OSError):
+                if not any(folder.rglob("*.sock")) and not any(folder.rglob(".s.PGSQL*")):
+                    shutil.rmtree(folder)
+
+    def start(self, *, within_s: float = 60) -> float:
+        """Run `make up`'s program; gives the seconds until a page answers."""
+        with self.said.open("w") as out:
+            self.supervisor = subprocess.Popen(
+                [sys.executable, "-m", "poolsite.embedded"],
+                cwd=SITE,
+                env=self.env,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        return wait_until(self.answers, within_s=within_s, what=lambda: f"an answering page\n{self.words()}")
+
+    def refused(self) -> str:
+        """Run it where it must not start; gives what it said."""
+        done = subprocess.run(
+            [sys.executable, "-m", "poolsite.embedded"],
+            cwd=SITE,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert done.stderr == ""
+        return done.stdout
+
+    def words(self) -> str:
+        """What stands on the terminal."""
+        return self.said.read_text() if self.said.exists() else ""
+
+    def get(self, path: str, *, timeout_s: float = 5) -> httpx.Response:
+        """Ask the pool's page."""
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=timeout_s)
+
+    def answers(self) -> bool:
+        """Tell whether a page answers; fails at once if the pool ended."""
+        assert self.supervisor is not None
+        assert self.supervisor.poll() is None, self.words()
+        try:
+            return self.get("/healthz", timeout_s=1).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The supervisor's table by name."""
+        entry = json.loads((self.var / "processes.json").read_text())
+        return {row["name"]: row for row in entry["processes"]}
+
+    def all_up(self) -> bool:
+        """Tell whether every process and step is where it should be."""
+        return all(row["up"] for row in self.rows().values())
+
+    def kill(self, name: str) -> None:
+        """End one child as kill -9 does."""
+        os.kill(self.rows()[name]["pid"], signal.SIGKILL)
+
+    def is_gone(self) -> bool:
+        """Tell whether no process of this pool lives: each inherits the descriptor of one lock."""
+        path = self.var / "children.lock"
+        if not path.exists():
+            return True
+        with path.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def stop(self, *, within_s: float = 30) -> float:
+        """Press Ctrl-C; gives the seconds until it ended."""
+        begin = time.monotonic()
+        if self.supervisor is not None and self.supervisor.poll() is None:
+            self.supervisor.send_signal(signal.SIGINT)
+            self.supervisor.wait(within_s)
+        return time.monotonic() - begin

@@ -1,0 +1,226 @@
+"""The supervisor over small children: order, restarts, back-off, orphans, stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from poolsite.embedded.children import pause_growing, pause_patient
+from poolsite.embedded.ownership import is_owned
+from tests.integration.pools import SITE, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SLEEP = ["sleep", "1000"]
+
+
+class Small:
+    """A small pool in a temporary folder."""
+
+    def __init__(self, var: Path, rows: list[dict[str, Any]]) -> None:
+        self.var = var
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.small_pool", str(var), json.dumps(rows)],
+            cwd=SITE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def row(self, name: str) -> dict[str, Any]:
+        path = self.var / "processes.json"
+        rows = json.loads(path.read_text())["processes"] if path.exists() else []
+        return next((row for row in rows if row["name"] == name), {"pid": None, "up": False, "restarts": 0})
+
+    def wait_up(self, name: str) -> int:
+        wait_until(lambda: self.row(name)["up"], within_s=10, what=f"{name} up")
+        return int(self.row(name)["pid"] or 0)
+
+    def end(self) -> str:
+        self.process.send_signal(signal.SIGINT)
+        out, _ = self.process.communicate(timeout=20)
+        return out
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Callable[..., Small]]:
+    """Starts small pools; ends them."""
+    begun: list[Small] = []
+
+    def start(*rows: dict[str, Any]) -> Small:
+        begun.append(Small(tmp_path, list(rows)))
+        return begun[-1]
+
+    yield start
+    for one in begun:
+        if one.process.poll() is None:
+            one.end()
+        if one.process.stdout is not None:
+            one.process.stdout.close()
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; a zombie does not."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_child_starts_only_when_what_it_needs_is_ready(small: Callable[..., Small]) -> None:
+    say = "os.write(int(os.environ['POOLSITE_READY_FD']), b'1')"
+    late = f"import os, time; time.sleep(0.5); {say}; time.sleep(1000)"
+    pool = small(
+        {"name": "second", "words": SLEEP, "after": ["first"]},
+        {"name": "first", "words": [sys.executable, "-c", late], "says_ready": True},
+    )
+
+    wait_until(lambda: pool.row("first")["pid"], within_s=10, what="first started")
+    assert pool.row("second")["pid"] is None
+    pool.wait_up("second")
+    assert pool.row("first")["up"]
+
+
+def test_a_killed_child_is_restarted_at_once_and_counted(small: Callable[..., Small]) -> None:
+    pool = small({"name": "one", "words": SLEEP})
+    pid = pool.wait_up("one")
+
+    os.kill(pid, signal.SIGKILL)
+    took_s = wait_until(lambda: pool.row("one")["pid"] not in {pid, None}, within_s=5, what="restart")
+
+    assert took_s < 1
+    assert pool.row("one")["restarts"] == 1
+    assert "one ended (killed by SIGKILL); it is started again" in pool.end()
+
+
+def test_the_pauses_grow_to_fifteen_seconds_and_postgres_gets_a_patient_minute() -> None:
+    assert [pause_growing(count) for count in range(8)] == [0, 0.5, 1, 2, 4, 8, 15, 15]
+    assert {pause_patient(count) for count in range(120)} == {0.5}
+    assert pause_patient(130) == 15
+
+
+def test_kill_9_of_the_supervisor_leaves_no_child(small: Callable[..., Small]) -> None:
+    pool = small({"name": "one", "words": SLEEP}, {"name": "two", "words": SLEEP, "orphan_signal": 15})
+    pids = [pool.wait_up("one"), pool.wait_up("two")]
+
+    pool.process.kill()
+    pool.process.wait(5)
+
+    wait_until(lambda: not any(map(is_alive, pids)), within_s=2, what="children gone")
+    assert not is_owned(pool.var)
+
+
+def test_a_grandchild_that_lost_its_parent_is_ended(small: Callable[..., Small], tmp_path: Path) -> None:
+    note = tmp_path / "grandchild"
+    words = ["sh", "-c", f"setsid sleep 1000 & echo $! > {note}; wait"]
+    pool = small({"name": "parent", "words": words})
+    parent = pool.wait_up("parent")
+    wait_until(lambda: note.exists() and note.read_text().strip(), within_s=5, what="grandchild")
+    grandchild = int(note.read_text())
+
+    os.kill(parent, signal.SIGKILL)
+
+    wait_until(lambda: not is_alive(grandchild), within_s=3, what="grandchild gone")
+
+
+def test_a_step_that_can_never_succeed_ends_the_pool_with_its_last_word(small: Callable[..., Small]) -> None:
+    pool = small(
+        {"name": "server", "words": SLEEP},
+        {"name": "step", "words": ["sh", "-c", "echo the key is missing; exit 78"], "once": True},
+    )
+    server = pool.wait_up("server")
+
+    out, _ = pool.process.communicate(timeout=10)
+
+    assert pool.process.returncode == 1
+    assert "step cannot succeed: the key is missing" in out
+    assert not is_alive(server)
+
+
+def test_a_step_is_asked_again_until_it_holds(small: Callable[..., Small], tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    words = ["sh", "-c", f"test -e {note} || {{ touch {note}; exit 1; }}"]
+    pool = small(
+        {"name": "step", "words": words, "once": True, "tries": 5},
+        {"name": "after", "words": SLEEP, "after": ["step"]},
+    )
+
+    pool.wait_up("after")
+
+    assert pool.row("step")["restarts"] == 1
+
+
+def test_a_step_that_keeps_failing_ends_the_pool_after_its_tries(small: Callable[..., Small]) -> None:
+    pool = small({"name": "step", "words": ["sh", "-c", "echo no; exit 1"], "once": True, "tries": 2})
+
+    out, _ = pool.process.communicate(timeout=10)
+
+    assert pool.process.returncode == 1
+    assert "step cannot succeed: no" in out
+
+
+def test_a_program_that_is_missing_is_a_failure_in_its_own_log(small: Callable[..., Small]) -> None:
+    pool = small({"name": "ghost", "words": ["/nowhere/ghost"]}, {"name": "one", "words": SLEEP})
+
+    pool.wait_up("one")
+    wait_until(lambda: pool.row("ghost")["restarts"] >= 2, within_s=5, what="two failures")
+
+    assert "cannot start ghost" in (pool.var / "log" / "ghost.log").read_text()
+
+
+def test_a_child_that_ignores_its_stop_signal_is_killed(small: Callable[..., Small]) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"
+    pool = small({"name": "deaf", "words": [sys.executable, "-c", deaf], "stop_s": 0.5})
+    pid = pool.wait_up("deaf")
+    wait_until(lambda: b"SIG_IGN" in Path(f"/proc/{pid}/cmdline").read_bytes(), within_s=5, what="exec")
+
+    pool.end()
+
+    assert pool.process.returncode == 0
+    assert not is_alive(pid)
+
+
+def test_what_others_need_is_stopped_after_them(small: Callable[..., Small], tmp_path: Path) -> None:
+    note = tmp_path / "order"
+    tell = (
+        "import os, signal, sys, time\n"
+        "def stop(*_):\n"
+        "    time.sleep(float(sys.argv[2])); open(sys.argv[3], 'a').write(sys.argv[1]); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "os.write(int(os.environ['POOLSITE_READY_FD']), b'1')\n"
+        "while True: time.sleep(1)\n"
+    )
+    pool = small(
+        {"name": "base", "words": [sys.executable, "-c", tell, "a", "0", str(note)], "says_ready": True},
+        {
+            "name": "top",
+            "words": [sys.executable, "-c", tell, "b", "0.3", str(note)],
+            "after": ["base"],
+            "says_ready": True,
+        },
+    )
+    pool.wait_up("top")
+
+    pool.end()
+
+    assert note.read_text() == "ba"
+
+
+def test_a_second_supervisor_in_the_same_folder_is_refused(small: Callable[..., Small]) -> None:
+    pool = small({"name": "one", "words": SLEEP})
+    pool.wait_up("one")
+
+    second = small({"name": "one", "words": SLEEP})
+    out, _ = second.process.communicate(timeout=10)
+
+    assert "a pool is already running in" in out
+    assert pool.row("one")["up"]

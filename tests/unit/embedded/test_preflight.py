@@ -1,0 +1,151 @@
+"""What keeps a pool from starting: one sentence each, every file as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import sqlite3
+from contextlib import closing
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poolsite.embedded import preflight as module
+from poolsite.embedded.places import Places
+from poolsite.embedded.postgres import Cluster, stale_pid_remove, version_of
+from poolsite.embedded.preflight import preflight
+from poolsite.embedded.programs import postgres_programs
+from poolsite.embedded.refusals import BadFolder, CannotStart, NoRoom
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    """A pool's folder as it is after a first start."""
+    var = tmp_path / "var"
+    (var / "devnet").mkdir(parents=True)
+    (var / "pg").mkdir()
+    operator = {"url": "http://localhost", "username": "operator", "password": "x", "admin_token": "t"}
+    (var / "operator.json").write_text(json.dumps(operator))
+    with closing(sqlite3.connect(var / "devnet" / "chain.sqlite")) as link:
+        link.execute("create table blocks (height integer)")
+    return Places(var)
+
+
+def cluster_in(places: Places) -> Cluster:
+    """A cluster inside the folder, whoever can reach that."""
+    return Cluster(places.var / "pg", places.sockets / "pg", postgres_programs(), None, None)
+
+
+def contents(folder: Path) -> str:
+    """Name a folder by all that is in it."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        digest.update(str(path).encode() + (path.read_bytes() if path.is_file() else b""))
+    return digest.hexdigest()
+
+
+def refusal(places: Places) -> str:
+    """Give the sentence, having checked that it is one and that nothing changed."""
+    before = contents(places.var)
+    with pytest.raises(CannotStart) as caught:
+        preflight(places, cluster_in(places))
+    assert contents(places.var) == before
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_a_sound_folder_and_a_missing_one_pass(places: Places, tmp_path: Path) -> None:
+    preflight(places, cluster_in(places))
+    preflight(Places(tmp_path / "new"), cluster_in(Places(tmp_path / "new")))
+
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"url": "http://localho', "[]", '{"url": "x"}', "null"])
+def test_a_truncated_operator_file_is_refused(places: Places, text: str) -> None:
+    places.operator.write_text(text)
+
+    assert "operator.json is damaged" in refusal(places)
+
+
+def test_an_operator_file_whose_password_was_changed_is_whole(places: Places) -> None:
+    places.operator.write_text(json.dumps({"url": "u", "username": "operator", "admin_token": "t"}))
+
+    preflight(places, cluster_in(places))
+
+
+def test_garbage_in_the_devnets_file_is_refused(places: Places) -> None:
+    (places.var / "devnet" / "chain.sqlite").write_bytes(b"garbage" * 999)
+
+    assert "is not the devnet's file" in refusal(places)
+
+
+def test_a_cut_devnet_file_is_refused(places: Places) -> None:
+    file = places.var / "devnet" / "chain.sqlite"
+    file.write_bytes(file.read_bytes()[:1000])
+
+    assert "is not the devnet's file" in refusal(places)
+
+
+def test_data_of_another_postgresql_is_refused(places: Places) -> None:
+    (places.var / "pg" / "PG_VERSION").write_text("14\n")
+
+    assert "was made by PostgreSQL 14" in refusal(places)
+
+
+def test_data_of_this_postgresql_passes(places: Places) -> None:
+    cluster = cluster_in(places)
+    cluster.data.mkdir(parents=True, exist_ok=True)
+    (cluster.data / "PG_VERSION").write_text(version_of(cluster.programs))
+
+    preflight(places, cluster)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_another_users_folder_is_refused(places: Places) -> None:
+    os.chown(places.var, pwd.getpwnam("nobody").pw_uid, -1)
+
+    assert "belongs to another user" in refusal(places)
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("")
+
+    with pytest.raises(BadFolder, match="is not a folder"):
+        preflight(Places(tmp_path / "var"), None)
+
+
+def test_a_full_disk_is_refused(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = SimpleNamespace(disk_usage=lambda _path: SimpleNamespace(free=3 * 2**20))
+    monkeypatch.setattr(module, "shutil", full)
+    before = contents(places.var)
+
+    with pytest.raises(NoRoom, match="3 MiB are left on the disk"):
+        preflight(places, None)
+
+    assert contents(places.var) == before
+
+
+def test_a_pid_file_of_a_process_that_is_no_server_of_this_data_is_removed(tmp_path: Path) -> None:
+    file = tmp_path / "postmaster.pid"
+    file.write_text(f"{os.getpid()}\n{tmp_path}\n")
+
+    stale_pid_remove(tmp_path)
+
+    assert not file.exists()
+
+
+def test_a_pid_file_whose_number_nobody_has_is_left_to_postgresql(tmp_path: Path) -> None:
+    file = tmp_path / "postmaster.pid"
+    file.write_text("4194304999\n")
+
+    stale_pid_remove(tmp_path)
+
+    assert file.exists()

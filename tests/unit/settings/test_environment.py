@@ -1,0 +1,92 @@
+"""Settings out of the environment."""
+
+from __future__ import annotations
+
+import logging
+from io import StringIO
+
+import pytest
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+
+from poolsite.settings.environment import (
+    broker_from_redis_url,
+    database_from_url,
+    env_flag,
+    env_list,
+    env_number,
+    env_text,
+)
+from poolsite.settings.logs import logging_for, secrets_hide
+
+
+def test_a_database_behind_a_socket_is_understood() -> None:
+    row = database_from_url("postgresql:///poolsite?host=/tmp/x/pg&user=poolsite")
+
+    assert (row["NAME"], row["HOST"], row["USER"], row["PORT"]) == ("poolsite", "/tmp/x/pg", "poolsite", "")
+
+
+def test_a_database_over_the_network_keeps_its_options_and_odd_passwords() -> None:
+    row = database_from_url("postgres://me:p%40ss@db.example:5433/pool?sslmode=require")
+
+    assert (row["HOST"], row["PORT"], row["USER"], row["PASSWORD"]) == ("db.example", "5433", "me", "p@ss")
+    assert row["OPTIONS"] == {"sslmode": "require"}
+
+
+def test_another_database_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match="only postgresql"):
+        database_from_url("sqlite:///x")
+
+
+def test_celery_spells_a_socket_its_own_way() -> None:
+    assert broker_from_redis_url("unix:///tmp/redis.sock") == "redis+socket:///tmp/redis.sock"
+    assert broker_from_redis_url("redis://h:6379/0") == "redis://h:6379/0"
+
+
+def test_flags_numbers_and_lists_say_what_they_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A", "perhaps")
+    monkeypatch.setenv("B", " x, ,y ")
+
+    with pytest.raises(ImproperlyConfigured, match="A is 'perhaps'"):
+        env_flag("A")
+    with pytest.raises(ImproperlyConfigured, match="A is 'perhaps'"):
+        env_number("A", 1)
+    with pytest.raises(ImproperlyConfigured, match="C is not set"):
+        env_text("C")
+    assert env_list("B") == ["x", "y"]
+    assert env_number("C", 3) == 3
+    assert env_flag("C", default=True)
+
+
+def test_secrets_never_reach_a_log() -> None:
+    event = {"event": "x", "password": "p", "admin_token": "t", "lease_token": 3, "Authorization": "b"}
+
+    shown = secrets_hide(None, "info", event)
+
+    assert shown == {
+        "event": "x",
+        "password": "(hidden)",
+        "admin_token": "(hidden)",
+        "lease_token": 3,
+        "Authorization": "(hidden)",
+    }
+
+
+def test_a_line_is_one_json_object_with_its_process() -> None:
+    out = StringIO()
+    row = logging_for(level="INFO", process="tasks")
+    formatter = row["formatters"]["events"]
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=formatter["foreign_pre_chain"], processors=formatter["processors"]
+        )
+    )
+    record = logging.LogRecord("library", logging.WARNING, "file", 1, "low on %s", ("room",), None)
+
+    handler.emit(record)
+
+    line = out.getvalue()
+    assert '"event": "low on room"' in line
+    assert '"process": "tasks"' in line
+    assert '"level": "warning"' in line
