@@ -50,7 +50,7 @@ def porep_circuit_id(parameters: SealParameters) -> str:
 
 
 def post_circuit_id(parameters: PoStParameters) -> str:
-    """Return the id of a PoSt circuit; in WinningPoSt each challenge counts as a sector with one challenge."""
+    """Return the id of a PoSt circuit; in WinningPoSt each challenge counts as a sector with just one."""
     counts = (parameters.challenges, parameters.partition_sectors)
     challenges, sectors = reversed(counts) if parameters.kind is PoStKind.WINNING else counts
     identifier = (

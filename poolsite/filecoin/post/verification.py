@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 class BadPoSt(ValueError):
     """A proof that does not show that the sectors are stored; the text names the rule it breaks."""
 
+    def __init__(self, reason: str, *, faulty: tuple[int, ...] = ()) -> None:
+        super().__init__(reason)
+        self.faulty = faulty
+        """Numbers of the sectors whose own proof is wrong, ascending; empty if the whole is malformed."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProvenSector:
@@ -90,9 +95,9 @@ def _post_verify(
         except (BadMerkleProof, BadScalar, BadPoSt) as error:
             faults[sector.number] = str(error)
     if faults:
-        raise BadPoSt(
-            "faulty sectors: " + "; ".join(f"{number} ({faults[number]})" for number in sorted(faults))
-        )
+        faulty = tuple(sorted(faults))
+        reasons = "; ".join(f"{number} ({faults[number]})" for number in faulty)
+        raise BadPoSt(f"faulty sectors: {reasons}", faulty=faulty)
 
 
 def _sector_check(

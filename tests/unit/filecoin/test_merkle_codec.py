@@ -4,9 +4,18 @@ import copy
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from poolsite.filecoin.bincode import BadBincode, BincodeReader, u32_encode
-from poolsite.filecoin.merkle import TreeShape, merkle_prove, merkle_tree, tree_arities
+from poolsite.filecoin.merkle import (
+    MerkleProof,
+    PathElement,
+    TreeShape,
+    merkle_prove,
+    merkle_tree,
+    tree_arities,
+)
 from poolsite.filecoin.merkle_codec import (
     BadProofJson,
     merkle_proof_encode,
@@ -40,6 +49,22 @@ def test_a_proof_comes_back_from_its_bytes_and_its_json(variant):
     assert list(value["data"]) == [variant]
     assert merkle_proof_from_json(value) == proof
     assert read_whole(merkle_proof_encode(proof)) == proof
+
+
+NODE = st.binary(min_size=32, max_size=32)
+ELEMENT = st.builds(PathElement, st.lists(NODE, max_size=7).map(tuple), st.integers(0, (1 << 64) - 1))
+ROW = ELEMENT.map(lambda element: (element,))
+PATH = st.lists(ELEMENT, max_size=3).map(tuple)
+UPPER = st.one_of(st.just(((), ())), st.tuples(ROW, st.just(())), st.tuples(ROW, ROW))
+
+
+@given(base=PATH, upper=UPPER, root=NODE, leaf=NODE)
+def test_any_proof_comes_back_from_its_bytes_and_its_json(base, upper, root, leaf):
+    sub, top = upper
+    proof = MerkleProof(base, sub, top, root, leaf)
+
+    assert read_whole(merkle_proof_encode(proof)) == proof
+    assert merkle_proof_from_json(json.loads(json.dumps(merkle_proof_to_json(proof)))) == proof
 
 
 @pytest.mark.parametrize("variant", SHAPES)

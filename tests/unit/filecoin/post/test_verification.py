@@ -102,8 +102,9 @@ def test_a_winning_proof_is_for_one_sector():
 def test_no_sectors_and_a_missing_proof_are_refused():
     with pytest.raises(BadPoSt, match="empty sector set"):
         verify_window([], sectors=[])
-    with pytest.raises(BadPoSt, match="2 sector proofs instead of 3"):
+    with pytest.raises(BadPoSt, match="2 sector proofs instead of 3") as refused:
         verify_window(proofs_of(WINDOW)[1:])
+    assert refused.value.faulty == ()
 
 
 def with_value(name, value):
@@ -135,8 +136,9 @@ WRONG = {
 def test_every_wrong_part_makes_its_sector_faulty(change, reason):
     first, second, third = proofs_of(WINDOW)
 
-    with pytest.raises(BadPoSt, match=rf"^faulty sectors: 8 \(.*{reason}[^;]*\)$"):
+    with pytest.raises(BadPoSt, match=rf"^faulty sectors: 8 \(.*{reason}[^;]*\)$") as refused:
         verify_window([first, change(second), third])
+    assert refused.value.faulty == (8,)
 
 
 def flip_is_refused(data, bit, others):
