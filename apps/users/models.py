@@ -109,15 +109,17 @@ class SignerGrant(models.Model):
 
 
 class AccountApproval(models.Model):
-    """The tenant `account` agrees that the signers of `signer_tenant` serve it.
+    """The tenant `account` agrees that the signers of `signer_tenant` serve it, or was asked to.
 
-    A signer names the accounts that it supports; without this row (or the same tenant) it is refused,
+    A signer names the accounts that it supports; without approval (or the same tenant) they are left out,
     since otherwise any signer could get its addresses registered under a stranger's name.
     """
 
     signer_tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="serves")
     account = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="served_by")
     created_at = models.DateTimeField(default=timezone.now)
+    """When a signer first asked."""
+    approved_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

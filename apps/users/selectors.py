@@ -83,6 +83,18 @@ def principal_of(user: User, *, source: str = "") -> Principal:
     )
 
 
+def tokens_refused(ids: Collection[str], *, now: datetime) -> set[str]:
+    """Give those of these tokens that are no longer good."""
+    good = Token.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now),
+        pk__in=ids,
+        revoked_at=None,
+        tenant__enabled=True,
+        tenant__deleted_at=None,
+    )
+    return set(ids) - {str(pk) for pk in good.values_list("pk", flat=True)}
+
+
 def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
     """Give the tenants that this caller may know of."""
     tenants = Tenant.objects.filter(deleted_at=None).order_by("name")
@@ -147,10 +159,18 @@ def accounts_missing(names: Collection[str]) -> list[str]:
     return [name for name in names if name not in open_names]
 
 
+def approvals_visible(viewer: Principal) -> QuerySet[AccountApproval]:
+    """Give the requests of signers to serve an account, granted or open, that this caller may know of."""
+    rows = AccountApproval.objects.select_related("signer_tenant", "account").order_by("created_at")
+    return rows if viewer.is_operator else rows.filter(account_id=viewer.own_id)
+
+
 def accounts_refused(*, signer_tenant_id: int, names: Collection[str]) -> list[str]:
     """Give those of `names` that have not agreed to be served by the signers of this tenant."""
     agreed = Q(pk=signer_tenant_id) | Q(
-        pk__in=AccountApproval.objects.filter(signer_tenant_id=signer_tenant_id).values("account_id")
+        pk__in=AccountApproval.objects.filter(
+            signer_tenant_id=signer_tenant_id, approved_at__isnull=False
+        ).values("account_id")
     )
     known = set(Tenant.objects.filter(agreed, name__in=names).values_list("name", flat=True))
     return [name for name in names if name not in known]

@@ -8,12 +8,15 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
+from redis.exceptions import RedisError
 
 from apps.core import clock
+from apps.core.stores import redis_client
 from apps.users.errors import BadGrant, BadPerm, PersonNameTaken, TenantNameTaken, WeakPassword
 from apps.users.models import AccountApproval, AuditEntry, MinerGrant, SignerGrant, Tenant, Token, User
 from apps.users.private_files import operator_forget_password
@@ -29,10 +32,14 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
     from poolsite.filecoin.address import Address
 
+log = structlog.get_logger(__name__)
+
 SECRET_BYTES: Final = 32
 """Every token has a secret of its own; it is forgotten once the text is made."""
 SIGNER_PROTOCOLS: Final = (1, 3, 4)
 """Address protocols that are keys: secp256k1, BLS, delegated."""
+ACCESS_CHANGES: Final = "access:changes"
+"""Counter in Redis that grows with every revocation."""
 AUDIT_LOCK: Final = 0x706F6F6C
 """Advisory lock under which the chain of audit entries grows, one at a time."""
 
@@ -60,6 +67,7 @@ def tenant_update(*, tenant: Tenant, comment: str | None = None, enabled: bool |
     row.comment = row.comment if comment is None else comment
     row.enabled = row.enabled if enabled is None else enabled
     row.save()
+    access_changed()
     return row
 
 
@@ -138,6 +146,22 @@ def token_record(text: str, *, tenant: Tenant, perm: str, **data: Any) -> Token:
 def token_revoke(token: Token) -> None:
     """Make a token worthless from the next request on; its open sockets are closed by their process."""
     Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=clock.now())
+    access_changed()
+
+
+def access_changed() -> None:
+    """Let every process look again, within a second, whom its open sockets belong to.
+
+    Without Redis they notice at their regular look, and the next request is refused in any case.
+    """
+
+    def tell() -> None:
+        try:
+            redis_client().incr(ACCESS_CHANGES)
+        except RedisError as error:
+            log.warning("access_change_not_told", reason=str(error))
+
+    transaction.on_commit(tell)
 
 
 def token_recover(token: Token) -> None:
@@ -196,7 +220,9 @@ def signer_ungrant(*, tenant: Tenant | None, address: Address | str) -> bool:
 
 def account_approve(*, signer_tenant: Tenant, account: Tenant) -> None:
     """Let the signers of one tenant serve another; safe to repeat."""
-    AccountApproval.objects.get_or_create(signer_tenant=signer_tenant, account=account)
+    AccountApproval.objects.update_or_create(
+        signer_tenant=signer_tenant, account=account, defaults={"approved_at": clock.now()}
+    )
 
 
 def account_disapprove(*, signer_tenant: Tenant, account: Tenant) -> None:

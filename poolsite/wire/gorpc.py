@@ -79,11 +79,13 @@ class RpcMethod:
     """Part of the interface: a token limited to parts reaches only methods of those parts."""
     void: bool = False
     """Returns only an error in Go: the answer has no `result`."""
+    channel: bool = False
+    """A coroutine that checks first and then gives an async iterator; generators are channels anyway."""
 
     @property
     def is_channel(self) -> bool:
         """Whether its result is a channel, which needs a socket."""
-        return inspect.isasyncgenfunction(self.handler)
+        return self.channel or inspect.isasyncgenfunction(self.handler)
 
 
 class Invoker(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from apps.users.principals import Principal
     from poolsite.wire.gorpc import Json, RpcMethod
+
+
+ANY_PART: Final = "*"
+"""Scope of a method that every token reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Door:
             raise method_missing(method)
         if not self.principal.may(row.perm):
             raise perm_missing(method, row.perm)
-        if not self.principal.has_scope(row.scope):
+        if row.scope != ANY_PART and not self.principal.has_scope(row.scope):
             part = row.scope or "general"
             raise RpcError(f"missing permission to invoke '{method}': the token is not for the part '{part}'")
         if row.is_channel and not on_socket:
@@ -84,7 +88,7 @@ class Door:
     async def run(self, row: RpcMethod, call: Call, arguments: list[Any]) -> Json:
         """Call the handler; what it refuses becomes an answer of code 1."""
         try:
-            if row.is_channel:
+            if inspect.isasyncgenfunction(row.handler):
                 return row.handler(call, *arguments)
             if inspect.iscoroutinefunction(row.handler):
                 return await row.handler(call, *arguments)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatch import Service
+from apps.api.rpc import gateway
+from apps.api.rpc.dispatch import Service
 
 VERSIONS: Final = ("v0", "v1", "v2")
 """Paths /rpc/v0, /rpc/v1, /rpc/v2."""
 
-SERVICES: Final[dict[str, Service]] = {}
+SERVICES: Final[dict[str, Service]] = {
+    "Gateway": Service(gateway.METHODS, {"v1": gateway.METHODS_V1}),
+}
 """Prefix of a method's name → its table."""
 
 NAMESPACES: Final[dict[str, str]] = {

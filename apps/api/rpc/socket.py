@@ -14,6 +14,7 @@ from channels.db import database_sync_to_async
 
 from apps.api.callers import principal_from_token, token_text
 from apps.api.rpc.dispatch import Door
+from apps.api.rpc.revocation import watch_here
 from apps.api.rpc.services import NAMESPACES, SERVICES
 from apps.users.errors import TokenRefused
 from poolsite.wire.gorpc import Session
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-CLOSE_REVOKED: Final = 4401
-"""Close code when the token went bad while the socket was open."""
+CLOSE_REFUSED: Final = 4401
+"""Close code for a token that is not good."""
 
 
 class Closed(Exception):
@@ -65,6 +66,8 @@ async def session_run(
     connection = SocketState(principal, send)
     door = Door(SERVICES, principal, version, namespace=namespace, connection=connection)
     session = Session(door, connection.send_text)
+    watch = watch_here()
+    watch.add(connection)
     try:
         while True:
             event = await receive()
@@ -75,6 +78,7 @@ async def session_run(
     except Closed:
         pass
     finally:
+        watch.remove(connection)
         connection.is_open = False
         await session.close()
 
@@ -111,7 +115,7 @@ class SocketState:
 async def handshake_refuse(scope: dict[str, Any], send: Send, reason: str) -> None:
     """Answer the handshake with 401 where the server can, else refuse it (403)."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": CLOSE_REVOKED, "reason": reason})
+        await send({"type": "websocket.close", "code": CLOSE_REFUSED, "reason": reason})
         return
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"www-authenticate", b"Bearer")]
     await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})

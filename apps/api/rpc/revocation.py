@@ -1,0 +1,103 @@
+"""Sockets outlive the moment in which their token was checked: this closes those whose token went bad.
+
+Source: filecoin-project/venus issue 4862, where a deleted token's connections go on for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+import redis.asyncio
+import structlog
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.db import Error as DatabaseError
+from redis.exceptions import RedisError
+
+from apps.core import clock
+from apps.users.selectors import tokens_refused
+from apps.users.services import ACCESS_CHANGES
+
+if TYPE_CHECKING:
+    from apps.api.rpc.socket import SocketState
+
+log = structlog.get_logger(__name__)
+
+LOOK_S: Final = 0.5
+"""How often the counter of revocations is read."""
+REGULAR_S: Final = 15.0
+"""How often all tokens are checked without a hint: expiry makes none, and Redis may be away."""
+CLOSE_REVOKED: Final = 4401
+
+
+class Watch:
+    """The open sockets of one loop."""
+
+    def __init__(self, url: str) -> None:
+        self.sockets: set[SocketState] = set()
+        self.task: asyncio.Task[None] | None = None
+        self.url = url
+        self.changes: Any = None
+        self.looked_at = 0.0
+
+    def add(self, socket: SocketState) -> None:
+        """Watch a socket from now on."""
+        self.sockets.add(socket)
+        if self.task is None:
+            self.task = asyncio.create_task(self.run())
+
+    def remove(self, socket: SocketState) -> None:
+        """Watch it no longer; without sockets there is nothing to do."""
+        self.sockets.discard(socket)
+        if not self.sockets and self.task is not None:
+            self.task.cancel()
+            self.task = None
+
+    async def run(self) -> None:
+        """Look for revocations until the last socket is gone."""
+        client: Any = redis.asyncio.Redis.from_url(self.url, decode_responses=True, socket_timeout=2.0)
+        try:
+            while True:
+                await self.look(client)
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await asyncio.shield(client.aclose())
+
+    async def look(self, client: Any) -> None:
+        """Check all tokens if somebody was refused lately, or it is time to."""
+        try:
+            changes = await client.get(ACCESS_CHANGES)
+        except (RedisError, OSError):
+            changes = self.changes
+        if changes == self.changes and time.monotonic() - self.looked_at < REGULAR_S:
+            return
+        try:
+            await self.check()
+        except DatabaseError as error:
+            log.warning("revocations_not_checked", reason=str(error))
+            return
+        self.changes, self.looked_at = changes, time.monotonic()
+
+    async def check(self) -> None:
+        """Close the sockets whose token is no longer good."""
+        ids = {socket.principal.token_id for socket in self.sockets if socket.principal.token_id}
+        bad = await database_sync_to_async(tokens_refused, thread_sensitive=False)(ids, now=clock.now())
+        for socket in [socket for socket in self.sockets if socket.principal.token_id in bad]:
+            log.info("rpc_socket_revoked", actor=socket.principal.actor)
+            await socket.close(CLOSE_REVOKED, "this token is no longer good")
+
+
+_watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = weakref.WeakKeyDictionary()
+"""One per loop, i.e. one per process outside the tests."""
+
+
+def watch_here() -> Watch:
+    """Give the watch of the running loop."""
+    loop = asyncio.get_running_loop()
+    watch = _watches.get(loop)
+    if watch is None:
+        watch = _watches[loop] = Watch(settings.REDIS_URL)
+    return watch

@@ -1,0 +1,140 @@
+"""Asking remote providers from plain threads: Celery tasks and views; web processes' loops use the switch."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+from apps.core.stores import redis_client
+from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
+from apps.gateway.routes import AWAY, BEAT_S, PATIENCE_S, box_name, holders_alive, known_name, process_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.core.errors import DomainError
+    from apps.gateway.routes import Holder
+
+PAUSE_S = 0.1
+"""Between two looks for a connection that is expected back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask whom."""
+
+    route: str
+    accounts: tuple[str, ...] | None
+    """The answer must come from a connection that serves one of them; None: from any."""
+    method: str
+    payload: Any
+
+
+def ask_all(questions: Sequence[Question], *, timeout_s: float) -> list[Any | DomainError]:
+    """Ask everything at once; each question gets its answer, or ProviderRefused, NoProvider, NoAnswer.
+
+    A lost connection fails over to another that holds the key, or to the same once it is back.
+    """
+    asking = Asking(timeout_s)
+    answers: dict[int, Any] = {}
+    open_ = dict(enumerate(questions))
+    failures: dict[int, DomainError] = {}
+    while open_:
+        answers.update(asking.round(open_, failures))
+        open_ = {key: question for key, question in open_.items() if key not in answers}
+        for key in [key for key, question in open_.items() if not asking.may_wait(question)]:
+            answers[key] = failures.get(key) or NoProvider(AWAY)
+            del open_[key]
+        if open_:
+            time.sleep(PAUSE_S)
+    return [answers[key] for key in range(len(questions))]
+
+
+class Asking:
+    """One caller's questions, with a list of its own for the answers."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.client = redis_client()
+        self.box = f"hub:reply:{uuid.uuid4().hex}"
+        self.start = time.time()
+        self.deadline = self.start + timeout_s
+        self.patience_until = self.start + min(PATIENCE_S, timeout_s)
+
+    def may_wait(self, question: Question) -> bool:
+        """Tell whether a provider of this key is worth waiting for."""
+        if time.time() >= self.patience_until:
+            return False
+        try:
+            return bool(self.client.exists(known_name(question.route)))
+        except RedisError:
+            return True
+
+    def round(self, questions: dict[int, Question], failures: dict[int, DomainError]) -> dict[int, Any]:
+        """Send each question to one connection and collect; what got no answer is noted in `failures`."""
+        try:
+            return self.exchange(questions, failures)
+        except RedisError:
+            failures.update(dict.fromkeys(questions, NoAnswer("Redis is away")))
+            return {}
+
+    def exchange(self, questions: dict[int, Question], failures: dict[int, DomainError]) -> dict[int, Any]:
+        """Post, then read answers until all are there, their processes died, or time is up."""
+        sent: dict[str, tuple[int, Holder]] = {}
+        with self.client.pipeline(transaction=False) as pipe:
+            for key, question in questions.items():
+                holders = holders_alive(question.route, question.accounts)
+                if not holders:
+                    continue
+                holder = random.choice(holders)  # noqa: S311  # spreads load, keeps no secret
+                item_id = uuid.uuid4().hex
+                sent[item_id] = (key, holder)
+                pipe.lpush(box_name(holder.process), self.item(item_id, holder, question))
+            pipe.execute()
+        answers: dict[int, Any] = {}
+        while sent and time.time() < self.deadline:
+            reply = self.next_reply(sent)
+            if reply is None:
+                self.drop_dead(sent, failures)
+                continue
+            key, _ = sent.pop(reply["id"])
+            if reply["gone"]:
+                failures[key] = NoAnswer(f"all request failed: {questions[key].method} {reply['error']}")
+            else:
+                answers[key] = ProviderRefused(reply["error"]) if reply["error"] else reply["result"]
+        for key, _holder in sent.values():
+            failures[key] = NoAnswer(f"all request failed: {questions[key].method} no answer in time")
+        return answers
+
+    def item(self, item_id: str, holder: Holder, question: Question) -> str:
+        """Write a question as it travels."""
+        return json.dumps(
+            {
+                "id": item_id,
+                "to": self.box,
+                "connection": holder.connection,
+                "method": question.method,
+                "payload": question.payload,
+                "deadline": self.deadline,
+            }
+        )
+
+    def next_reply(self, sent: dict[str, tuple[int, Holder]]) -> Any | None:
+        """Wait up to a beat for one answer to a question of this round."""
+        popped: Any = self.client.brpop([self.box], timeout=BEAT_S)
+        if popped is None:
+            return None
+        reply = json.loads(popped[1])
+        return reply if reply["id"] in sent else None  # late answers of an earlier round are dropped
+
+    def drop_dead(self, sent: dict[str, tuple[int, Holder]], failures: dict[int, DomainError]) -> None:
+        """Stop waiting for processes that no longer live."""
+        for item_id, (key, holder) in list(sent.items()):
+            if not self.client.exists(process_name(holder.process)):
+                failures[key] = NoAnswer("channel closed")
+                del sent[item_id]

@@ -1,0 +1,73 @@
+"""Who is connected to the hub, and which keys were proved."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from apps.core.fields import AddressField
+from apps.users.models import Tenant
+
+
+class ProviderConnection(models.Model):
+    """A socket on which somebody waits for requests; kept after its end."""
+
+    uuid = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    """The channel id that the provider was told."""
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    token = models.UUIDField(null=True)
+    """The token that it came with."""
+    source = models.CharField(max_length=64, blank=True)
+    """`host:port` of the other side."""
+    process = models.CharField(max_length=64)
+    """The web process that holds it."""
+    created_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    """Last time its process said that it is still there."""
+    closed_at = models.DateTimeField(null=True, blank=True)
+    requests = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.tenant.name} from {self.source}"
+
+
+class SignerConnection(ProviderConnection):
+    """A wallet's event channel."""
+
+    accounts = models.JSONField(default=list)
+    """Names of the tenants that it serves, its own included."""
+
+
+class ProverConnection(ProviderConnection):
+    """A prover's event channel for one miner."""
+
+    actor_id = models.BigIntegerField()
+
+
+class SignerKey(models.Model):
+    """A key that a tenant's signer has proved to hold."""
+
+    address = AddressField()
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="signer_keys")
+    """Whose signer holds it."""
+    connection = models.ForeignKey(
+        SignerConnection, null=True, on_delete=models.SET_NULL, related_name="signer_keys"
+    )
+    """The connection that proved it last."""
+    verified_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["address", "tenant"], name="one_signer_key_per_address_and_tenant"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.address)

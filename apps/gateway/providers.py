@@ -1,0 +1,276 @@
+"""One end of a channel down which requests go: a wallet's, or a prover's for one miner.
+
+Source: ipfs-force-community/sophon-gateway walletevent/, proofevent/, types/event.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from channels.db import database_sync_to_async
+from redis.exceptions import RedisError
+
+from apps.core import clock
+from apps.gateway.errors import NoAnswer, ProviderRefused
+from apps.gateway.routes import proof_route, wallet_route
+from apps.gateway.services import (
+    accounts_claim,
+    accounts_set,
+    connection_close,
+    keys_add,
+    keys_remove,
+    prover_connection_open,
+    signer_connection_open,
+)
+from apps.gateway.switch import Switch, Waiting
+from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from apps.users.principals import Principal
+
+log = structlog.get_logger(__name__)
+
+QUEUE_SIZE: Final = 30
+"""Events that wait in one channel; the next asker waits with them."""
+REGISTER_S: Final = 60.0
+"""Time to prove a key: a wallet's first use of each costs it a scrypt."""
+KEYS_MAX: Final = 1000
+"""Keys that one connection may bring."""
+ANSWER_MAX_CHARS: Final = 4 * 1024 * 1024
+"""Largest answer; proofs of one request are below 200 kB."""
+CHALLENGE: Final = os.urandom(32)
+"""Our half of what a signer signs to prove a key, fixed per process; the other half is the signer's own."""
+
+Json = Any
+
+
+def in_database(call: Any) -> Any:
+    """Run a service in a thread, as a loop must not wait for the database."""
+    return database_sync_to_async(call, thread_sensitive=False)
+
+
+def pack(value: Json) -> str | None:
+    """Write a payload: base64 of JSON, null for nothing."""
+    return None if value is None else base64.b64encode(json.dumps(value).encode()).decode()
+
+
+def unpack(text: Json) -> Json:
+    """Read a payload.  Raises ProviderRefused for what is none."""
+    if text is None or text == "":
+        return None
+    if not isinstance(text, str) or len(text) > ANSWER_MAX_CHARS:
+        raise ProviderRefused("the answer is too large or no payload")
+    try:
+        return json.loads(base64.b64decode(text, validate=True))
+    except (ValueError, RecursionError):
+        raise ProviderRefused("the answer is not base64 of JSON") from None
+
+
+class Provider:
+    """A channel's events, and the answers that come back by another call of the same socket."""
+
+    def __init__(self, switch: Switch, principal: Principal) -> None:
+        self.id = str(uuid.uuid4())
+        self.switch = switch
+        self.principal = principal
+        self.accounts: set[str] = {principal.tenant_name}
+        self.routes: set[str] = set()
+        self.waiting = Waiting()
+        self.queue: asyncio.Queue[dict[str, Json] | None] = asyncio.Queue(QUEUE_SIZE)
+        self.is_open = True
+        self.requests = 0
+        self.failures = 0
+
+    async def events(self) -> AsyncIterator[dict[str, Json]]:
+        """Give what goes down the channel; registers first, cleans up when the socket or we end it."""
+        registering = asyncio.create_task(self.register())
+        try:
+            while (event := await self.queue.get()) is not None:
+                yield event
+        finally:
+            registering.cancel()
+            await asyncio.gather(registering, return_exceptions=True)
+            await asyncio.shield(self.leave())
+
+    async def register(self) -> None:
+        """Do what must happen before requests may come."""
+        raise AssertionError("each kind registers in its own way")
+
+    async def leave(self) -> None:
+        """Take no more requests and tell those who wait."""
+        self.is_open = False
+        self.waiting.lost()
+        await self.switch.forget(self, self.routes, gone=True)
+        requests, failures = self.counts_take()
+        await in_database(connection_close)(
+            uuid=self.id, tenant_id=self.principal.own_id, requests=requests, failures=failures
+        )
+
+    async def tell(self, method: str, payload: Json, key: str = "") -> None:
+        """Send an event.  Raises NoAnswer once the channel is closed."""
+        if not self.is_open:
+            raise NoAnswer("channel closed")
+        await self.queue.put({"Id": key or str(uuid.uuid4()), "Method": method, "Payload": pack(payload)})
+
+    async def ask(self, method: str, payload: Json, until: float) -> Json:
+        """Send an event and wait for its answer.
+
+        Raises ProviderRefused with the provider's own words, NoAnswer if the channel ends or time is up.
+        """
+        self.requests += 1
+        key = str(uuid.uuid4())
+        future = self.waiting.expect(key)
+        try:
+            async with asyncio.timeout(max(until - time.time(), 0)):
+                await self.tell(method, payload, key)
+                response = await future
+        except TimeoutError:
+            self.failures += 1
+            raise NoAnswer("no answer in time") from None
+        except NoAnswer:
+            self.failures += 1
+            raise
+        finally:
+            del self.waiting.futures[key]
+        if response.get("error"):
+            self.failures += 1
+            raise ProviderRefused(str(response["error"]))
+        return unpack(response.get("payload"))
+
+    def respond(self, response: dict[str, Json]) -> bool:
+        """Take an answer (keys in lower case); False if this channel did not ask for it."""
+        key = response.get("id")
+        return isinstance(key, str) and self.waiting.arrived(key, response)
+
+    def counts_take(self) -> tuple[int, int]:
+        """Give how many requests and failures there were since the last time."""
+        counts = (self.requests, self.failures)
+        self.requests = self.failures = 0
+        return counts
+
+    async def end(self) -> None:
+        """Close the channel from our side; the provider listens again."""
+        self.is_open = False
+        await self.queue.put(None)
+
+
+class WalletProvider(Provider):
+    """A signer: proves each of its keys, then signs."""
+
+    def __init__(
+        self, switch: Switch, principal: Principal, *, supported: Sequence[str], sign_bytes: bytes
+    ) -> None:
+        super().__init__(switch, principal)
+        self.supported = list(supported)
+        self.sign_bytes = sign_bytes
+        self.addresses: set[str] = set()
+
+    async def register(self) -> None:
+        """Ask for the keys, have each proved, and let requests come."""
+        try:
+            self.accounts |= set(
+                await in_database(accounts_claim)(principal=self.principal, names=self.supported)
+            )
+            await in_database(signer_connection_open)(
+                uuid=self.id,
+                principal=self.principal,
+                accounts=sorted(self.accounts),
+                process=self.switch.name,
+                source=self.principal.source,
+            )
+            addresses = await self.ask("WalletList", None, time.time() + REGISTER_S)
+            await self.addresses_add(addresses if isinstance(addresses, list) else [])
+            await self.tell("InitConnect", {"ChannelId": self.id})
+            log.info("signer_connected", channel=self.id, account=self.principal.tenant_name)
+        except (NoAnswer, ProviderRefused, RedisError) as error:
+            log.warning("signer_not_registered", account=self.principal.tenant_name, reason=str(error))
+            await self.end()
+
+    async def addresses_add(self, addresses: Sequence[Json]) -> None:
+        """Have keys proved; one that cannot sign is left out and the others serve.  Raises NoAnswer."""
+        if len(addresses) + len(self.addresses) > KEYS_MAX:
+            raise ProviderRefused(f"a connection may hold at most {KEYS_MAX} keys")
+        proved = [address for text in addresses if (address := await self.proved(text)) is not None]
+        await in_database(keys_add)(connection_id=self.id, accounts=self.accounts, addresses=proved)
+        self.addresses |= set(proved)
+        self.routes |= {wallet_route(address) for address in proved}
+        await self.switch.add(self)
+
+    async def proved(self, text: Json) -> str | None:
+        """Have one key sign a challenge of both sides; gives its canonical address, or None."""
+        digest = hashlib.sha256(CHALLENGE + self.sign_bytes).digest()
+        meta = {"Type": "verifyaddress", "Extra": base64.b64encode(CHALLENGE).decode()}
+        try:
+            address = address_parse(text if isinstance(text, str) else "")
+            payload = {"Signer": text, "ToSign": base64.b64encode(digest).decode(), "Meta": meta}
+            answer = await self.ask("WalletSign", payload, time.time() + REGISTER_S)
+            signature = signature_from_json(answer)
+            await asyncio.to_thread(signature_verify, signature, address, digest)
+        except (ProviderRefused, BadAddress, BadField, BadSignature) as error:
+            log.warning(
+                "signer_key_refused",
+                account=self.principal.tenant_name,
+                address=str(text)[:120],
+                reason=str(error),
+            )
+            return None
+        return str(address)
+
+    async def addresses_remove(self, addresses: Sequence[str]) -> None:
+        """Send no more requests for these keys."""
+        gone = {address for address in addresses if address in self.addresses}
+        self.addresses -= gone
+        routes = {wallet_route(address) for address in gone}
+        self.routes -= routes
+        await self.switch.forget(self, routes)
+        await in_database(keys_remove)(connection_id=self.id, addresses=sorted(gone))
+
+    async def account_support(self, account: str) -> None:
+        """Serve one more account, if it agreed.  Raises ProviderRefused if it did not."""
+        allowed = await in_database(accounts_claim)(principal=self.principal, names=[account])
+        if not allowed:
+            raise ProviderRefused(
+                f"account {account} has not agreed to be served by {self.principal.tenant_name}"
+            )
+        self.accounts.add(account)
+        await in_database(accounts_set)(connection_id=self.id, accounts=sorted(self.accounts))
+        await in_database(keys_add)(connection_id=self.id, accounts=[account], addresses=self.addresses)
+        await self.switch.add(self)
+
+
+class ProofProvider(Provider):
+    """A prover for one miner."""
+
+    def __init__(self, switch: Switch, principal: Principal, *, actor_id: int) -> None:
+        super().__init__(switch, principal)
+        self.actor_id = actor_id
+        self.routes = {proof_route(actor_id)}
+        self.since = clock.now()
+
+    async def register(self) -> None:
+        """Tell the prover its channel and let requests come."""
+        try:
+            await in_database(prover_connection_open)(
+                uuid=self.id,
+                principal=self.principal,
+                actor_id=self.actor_id,
+                process=self.switch.name,
+                source=self.principal.source,
+            )
+            await self.tell("InitConnect", {"ChannelId": self.id})
+            await self.switch.add(self)
+        except (NoAnswer, RedisError) as error:
+            log.warning("prover_not_registered", miner=self.actor_id, reason=str(error))
+            await self.end()

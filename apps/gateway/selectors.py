@@ -1,0 +1,45 @@
+"""Reading who is connected to the hub."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Prefetch, QuerySet
+
+from apps.core import clock
+from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+ALIVE_S: Final = timedelta(seconds=30)
+"""A connection that its process did not confirm for so long went down with that process."""
+
+
+def signers_connected(viewer: Principal) -> QuerySet[SignerConnection]:
+    """Give the wallets that are connected now, each with `signer_keys` that it holds."""
+    keys = SignerKey.objects.filter(removed_at=None).order_by("pk")
+    rows = (
+        SignerConnection.objects.filter(closed_at=None, seen_at__gt=clock.now() - ALIVE_S)
+        .select_related("tenant")
+        .prefetch_related(Prefetch("signer_keys", queryset=keys))
+        .order_by("created_at")
+    )
+    return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
+
+
+def provers_connected(viewer: Principal) -> QuerySet[ProverConnection]:
+    """Give the provers that are connected now."""
+    rows = (
+        ProverConnection.objects.filter(closed_at=None, seen_at__gt=clock.now() - ALIVE_S)
+        .select_related("tenant")
+        .order_by("created_at")
+    )
+    return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
+
+
+def signer_keys(viewer: Principal) -> QuerySet[SignerKey]:
+    """Give the keys that signers have proved and not given up."""
+    rows = SignerKey.objects.filter(removed_at=None).select_related("tenant", "connection").order_by("pk")
+    return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)

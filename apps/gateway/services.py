@@ -1,0 +1,199 @@
+"""Writing who is connected, and asking a signer from anywhere in the pool."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.core import clock
+from apps.core.live import Change, publish
+from apps.gateway.asker import Question, ask_all
+from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
+from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+from apps.gateway.routes import holders_alive, wallet_route
+from apps.users.models import AccountApproval, Tenant
+from apps.users.selectors import accounts_refused
+from apps.users.services import signer_grant
+from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.signature import Signature, signature_from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from apps.core.errors import DomainError
+    from apps.users.principals import Principal
+
+ASK_S: Final = 10.0
+"""Time for a signature, when the caller names none."""
+SIGNED_PROTOCOLS: Final = frozenset("134")
+"""Kinds of addresses that are keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignRequest:
+    """Something to be signed by the key of `address`, for one of `accounts`."""
+
+    address: str
+    accounts: Sequence[str]
+    to_sign: bytes
+    meta_type: str
+    """What it is, in the words of venus-wallet: `message`, `block`, …"""
+    extra: bytes = b""
+
+    def payload(self) -> dict[str, Any]:
+        """Give the event's JSON."""
+        extra = base64.b64encode(self.extra).decode() if self.extra else None
+        return {
+            "Signer": self.address,
+            "ToSign": base64.b64encode(self.to_sign).decode(),
+            "Meta": {"Type": self.meta_type, "Extra": extra},
+        }
+
+
+def wallet_sign(
+    *,
+    address: str,
+    accounts: Sequence[str],
+    to_sign: bytes,
+    meta_type: str,
+    extra: bytes = b"",
+    timeout_s: float = ASK_S,
+) -> Signature:
+    """Have a connected signer sign.  Raises SignerAway, SignerRefused."""
+    request = SignRequest(address, accounts, to_sign, meta_type, extra)
+    answer = wallet_sign_all([request], timeout_s=timeout_s)[0]
+    if isinstance(answer, Signature):
+        return answer
+    raise answer
+
+
+def wallet_sign_all(
+    requests: Sequence[SignRequest], *, timeout_s: float = ASK_S
+) -> list[Signature | DomainError]:
+    """Have many things signed, all at once; each gets its signature or SignerAway or SignerRefused."""
+    questions = [
+        Question(wallet_route(one.address), tuple(one.accounts), "WalletSign", one.payload())
+        for one in requests
+    ]
+    answers = ask_all(questions, timeout_s=timeout_s)
+    return [signature_read(one.address, answer) for one, answer in zip(requests, answers, strict=True)]
+
+
+def signature_read(address: str, answer: Any) -> Signature | DomainError:
+    """Turn what came back into a signature or a refusal."""
+    if isinstance(answer, ProviderRefused):
+        return SignerRefused(answer.reason)
+    if isinstance(answer, NoProvider | NoAnswer):
+        return SignerAway(address, answer.reason)
+    try:
+        signature: Signature = signature_from_json(answer)
+    except BadField as error:
+        return SignerRefused(f"the signer's answer is no signature: {error}")
+    return signature
+
+
+def wallet_has(address: str, accounts: Collection[str]) -> bool:
+    """Tell whether a connected signer holds this key for one of these accounts."""
+    return bool(holders_alive(wallet_route(address), accounts))
+
+
+@transaction.atomic
+def signer_connection_open(
+    *, uuid: str, principal: Principal, accounts: Sequence[str], process: str, source: str
+) -> SignerConnection:
+    """Write down a wallet's channel."""
+    now = clock.now()
+    row = SignerConnection.objects.create(
+        uuid=uuid,
+        tenant_id=principal.own_id,
+        token=principal.token_id or None,
+        accounts=list(accounts),
+        process=process,
+        source=source,
+        created_at=now,
+        seen_at=now,
+    )
+    publish(Change("signer", str(row.uuid), principal.own_id))
+    return row
+
+
+@transaction.atomic
+def prover_connection_open(
+    *, uuid: str, principal: Principal, actor_id: int, process: str, source: str
+) -> ProverConnection:
+    """Write down a prover's channel."""
+    now = clock.now()
+    return ProverConnection.objects.create(
+        uuid=uuid,
+        tenant_id=principal.own_id,
+        token=principal.token_id or None,
+        actor_id=actor_id,
+        process=process,
+        source=source,
+        created_at=now,
+        seen_at=now,
+    )
+
+
+@transaction.atomic
+def accounts_claim(*, principal: Principal, names: Sequence[str]) -> list[str]:
+    """Give those of `names` that this signer may serve; for the others, leave a request to be approved."""
+    refused = set(accounts_refused(signer_tenant_id=principal.own_id, names=names))
+    for account in Tenant.objects.filter(name__in=refused):
+        AccountApproval.objects.get_or_create(signer_tenant_id=principal.own_id, account=account)
+    return [name for name in names if name not in refused]
+
+
+@transaction.atomic
+def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collection[str]) -> None:
+    """Write down keys that a connection proved, and let its accounts use them."""
+    connection = SignerConnection.objects.select_related("tenant").get(pk=connection_id)
+    now = clock.now()
+    for address in sorted(addresses):
+        SignerKey.objects.update_or_create(
+            address=address,
+            tenant=connection.tenant,
+            defaults={"connection": connection, "verified_at": now, "removed_at": None},
+        )
+    tenants = Tenant.objects.filter(name__in=accounts, deleted_at=None).order_by("pk")
+    for tenant in tenants:
+        for address in sorted(addresses):
+            if address[1] in SIGNED_PROTOCOLS:
+                signer_grant(tenant=tenant, address=address)
+    publish(Change("signer", str(connection.uuid), connection.tenant_id))
+
+
+def accounts_set(*, connection_id: str, accounts: Collection[str]) -> None:
+    """Write down whom a connection serves now."""
+    SignerConnection.objects.filter(pk=connection_id).update(accounts=sorted(accounts))
+
+
+def keys_remove(*, connection_id: str, addresses: Collection[str]) -> None:
+    """Write down keys that a signer gave up; what was granted for them stays."""
+    keys = SignerKey.objects.filter(connection__pk=connection_id, address__in=list(addresses))
+    keys.update(removed_at=clock.now())
+
+
+def connections_seen(*, process: str, counts: dict[str, tuple[int, int]], now: datetime) -> None:
+    """Say that a process' connections are still there; add what each did since (requests, failures)."""
+    for model in (SignerConnection, ProverConnection):
+        model.objects.filter(process=process, closed_at=None).update(seen_at=now)
+        for key, (requests, failures) in counts.items():
+            model.objects.filter(pk=key).update(
+                requests=F("requests") + requests, failures=F("failures") + failures
+            )
+
+
+def connection_close(*, uuid: str, tenant_id: int, requests: int, failures: int) -> None:
+    """Write down the end of a connection."""
+    now = clock.now()
+    for model in (SignerConnection, ProverConnection):
+        model.objects.filter(pk=uuid).update(
+            closed_at=now, seen_at=now, requests=F("requests") + requests, failures=F("failures") + failures
+        )
+    publish(Change("signer", uuid, tenant_id))

@@ -1,0 +1,320 @@
+"""The switch of a web process: a request from any process reaches the connection that this one holds.
+
+Each process has one Redis list, its box.  Questions and answers travel as JSON with an absolute deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import redis.asyncio
+import structlog
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.db import Error as DatabaseError
+from redis.exceptions import RedisError
+
+from apps.core import clock
+from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
+from apps.gateway.routes import (
+    AWAY,
+    BEAT_S,
+    BOX_S,
+    KNOWN_S,
+    LIFE_S,
+    PATIENCE_S,
+    box_name,
+    entry_write,
+    holders_read,
+    known_name,
+    process_name,
+    route_name,
+)
+from apps.gateway.services import connections_seen
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Coroutine
+
+    from apps.core.errors import DomainError
+    from apps.gateway.routes import Holder
+
+log = structlog.get_logger(__name__)
+
+SEEN_EVERY_S: Final = 4.0
+"""How often the rows of our connections are confirmed."""
+PAUSE_S: Final = 0.1
+"""Between two looks for a connection that is expected back."""
+
+Json = Any
+
+
+class Connection(Protocol):
+    """What the switch needs to know of one that answers."""
+
+    id: str
+    accounts: set[str]
+    routes: set[str]
+
+    async def ask(self, method: str, payload: Json, until: float) -> Json:
+        """Ask it.  Raises NoAnswer, ProviderRefused."""
+
+    def counts_take(self) -> tuple[int, int]:
+        """Give how many requests and failures there were since the last time."""
+
+
+class Waiting:
+    """Answers that somebody waits for, by id."""
+
+    def __init__(self) -> None:
+        self.futures: dict[str, asyncio.Future[Json]] = {}
+
+    def expect(self, key: str) -> asyncio.Future[Json]:
+        """Before the question is sent, so that a quick answer finds it."""
+        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self.futures[key] = future
+        return future
+
+    def arrived(self, key: str, value: Json) -> bool:
+        """Hand an answer over; False if nobody waits for it (any more)."""
+        future = self.futures.get(key)
+        if future is None or future.done():
+            return False
+        future.set_result(value)
+        return True
+
+    def lost(self) -> None:
+        """Tell all who wait that no answer will come."""
+        for future in self.futures.values():
+            if not future.done():
+                future.set_exception(NoAnswer("channel closed"))
+
+
+class Switch:
+    """One process' box and connections; belongs to one event loop."""
+
+    def __init__(self, url: str) -> None:
+        self.name = uuid.uuid4().hex
+        self.connections: dict[str, Connection] = {}
+        self.waiting = Waiting()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.redis: Any = redis.asyncio.Redis.from_url(
+            url, decode_responses=True, socket_timeout=10.0, socket_connect_timeout=2.0
+        )
+        self.is_running = False
+
+    def start(self) -> None:
+        """With the first socket or request; the loop runs by then."""
+        if not self.is_running:
+            self.is_running = True
+            self.spawn(self.forever(self.read, 0))
+            self.spawn(self.forever(self.beat, BEAT_S))
+            self.spawn(self.forever(self.confirm, SEEN_EVERY_S))
+
+    async def stop(self) -> None:
+        """End the loops and close the connection to Redis."""
+        tasks = tuple(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.redis.aclose()
+        self.is_running = False
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside; the loop itself holds tasks weakly."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def forever(self, step: Callable[[], Awaitable[None]], pause_s: float) -> None:
+        """Repeat a step; Redis or the database may be away for a while."""
+        while True:
+            try:
+                await step()
+            except (RedisError, OSError, DatabaseError) as error:
+                log.warning("hub_step_failed", step=step.__name__, reason=str(error))
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(pause_s)
+
+    async def beat(self) -> None:
+        """Say that this process lives; where Redis had forgotten it, write all routes again."""
+        if not self.connections:
+            return
+        before = await self.redis.set(process_name(self.name), 1, ex=LIFE_S, get=True)
+        if before is None:
+            for connection in tuple(self.connections.values()):
+                await self.write(connection, connection.routes)
+
+    async def confirm(self) -> None:
+        """Confirm the rows of our connections and add up what they did."""
+        if not self.connections:
+            return
+        counts = {key: connection.counts_take() for key, connection in self.connections.items()}
+        done = {key: count for key, count in counts.items() if any(count)}
+        seen = database_sync_to_async(connections_seen, thread_sensitive=False)
+        await seen(process=self.name, counts=done, now=clock.now())
+
+    async def add(self, connection: Connection) -> None:
+        """Let requests come to a connection, on all of its routes."""
+        self.connections[connection.id] = connection
+        await self.redis.set(process_name(self.name), 1, ex=LIFE_S)
+        await self.write(connection, connection.routes)
+
+    async def write(self, connection: Connection, routes: Collection[str]) -> None:
+        """Write a connection's entries."""
+        entry = entry_write(self.name, connection.accounts)
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for route in routes:
+                pipe.hset(route_name(route), connection.id, entry)
+                pipe.set(known_name(route), 1, ex=KNOWN_S)
+            await pipe.execute()
+
+    async def forget(self, connection: Connection, routes: Collection[str], *, gone: bool = False) -> None:
+        """Let no more requests come on these routes; `gone` ends the connection altogether."""
+        if gone:
+            self.connections.pop(connection.id, None)
+        try:
+            async with self.redis.pipeline(transaction=False) as pipe:
+                for route in routes:
+                    pipe.hdel(route_name(route), connection.id)
+                    if gone:
+                        pipe.expire(known_name(route), KNOWN_S)
+                    else:
+                        pipe.delete(known_name(route))
+                await pipe.execute()
+        except RedisError:  # a stale entry leads to us, and we answer that the connection is gone
+            log.info("hub_entries_left", connection=connection.id)
+
+    async def post(self, box: str, item: dict[str, Json]) -> None:
+        """Put an item into somebody's box."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            await pipe.lpush(box, json.dumps(item)).expire(box, BOX_S).execute()
+
+    async def read(self) -> None:
+        """Take one item out of our box: an answer, or a question for one of our connections."""
+        popped = await self.redis.brpop([box_name(self.name)], timeout=5)
+        if popped is None:
+            return
+        item = json.loads(popped[1])
+        if "method" not in item:
+            self.waiting.arrived(item["id"], item)
+        elif item["deadline"] > time.time():  # nobody waits for a late one
+            self.spawn(self.serve(item))
+
+    async def serve(self, item: dict[str, Json]) -> None:
+        """Ask one of our connections for somebody else."""
+        reply: dict[str, Json] = {"id": item["id"], "result": None, "error": "", "gone": False}
+        try:
+            connection = self.connections.get(item["connection"])
+            if connection is None:
+                raise NoAnswer("channel closed")
+            reply["result"] = await connection.ask(item["method"], item["payload"], item["deadline"])
+        except NoAnswer as error:
+            reply.update(error=error.reason, gone=True)
+        except ProviderRefused as error:
+            reply["error"] = error.reason
+        try:
+            await self.post(item["to"], reply)
+        except (RedisError, OSError) as error:  # the asker's own deadline tells it
+            log.warning("hub_answer_lost", reason=str(error))
+
+    async def request(
+        self, *, route: str, accounts: Collection[str] | None, method: str, payload: Json, seconds: float
+    ) -> Json:
+        """Ask a connection on `route` for one of `accounts`; if it goes away, another, or itself once back.
+
+        Raises ProviderRefused with the provider's own words, NoProvider or NoAnswer when nobody answered.
+        """
+        self.start()
+        start = time.time()
+        deadline, patience_until = start + seconds, start + min(PATIENCE_S, seconds)
+        failure: DomainError = NoProvider(AWAY)
+        while True:
+            here = [one for one in self.connections.values() if self.can(one, route, accounts)]
+            there = [] if here else await self.holders(route, accounts)
+            for connection in random.sample(here, len(here)):
+                try:
+                    return await connection.ask(method, payload, deadline)
+                except NoAnswer as error:
+                    failure = NoAnswer(f"all request failed: {method} {error.reason}")
+            for holder in random.sample(there, len(there)):
+                try:
+                    return await self.ask(holder, method, payload, deadline)
+                except NoAnswer as error:
+                    failure = NoAnswer(f"all request failed: {method} {error.reason}")
+            if time.time() > patience_until or not (here or await self.is_known(route)):
+                raise failure
+            await asyncio.sleep(PAUSE_S)
+
+    @staticmethod
+    def can(connection: Connection, route: str, accounts: Collection[str] | None) -> bool:
+        """Tell whether a connection of ours answers on this route for one of these accounts."""
+        return route in connection.routes and (
+            accounts is None or not connection.accounts.isdisjoint(accounts)
+        )
+
+    async def is_known(self, route: str) -> bool:
+        """Tell whether a provider was here lately and is worth waiting for."""
+        try:
+            return bool(await self.redis.exists(known_name(route)))
+        except RedisError:
+            return True
+
+    async def holders(self, route: str, accounts: Collection[str] | None) -> list[Holder]:
+        """Give the connections of all processes that can answer; none while Redis is away."""
+        try:
+            holders = holders_read(await self.redis.hgetall(route_name(route)))
+            if not holders:
+                return []
+            signs = await self.redis.mget([process_name(holder.process) for holder in holders])
+        except RedisError:
+            return []
+        alive = [holder for holder, sign in zip(holders, signs, strict=True) if sign is not None]
+        return [holder for holder in alive if holder.serves(accounts)]
+
+    async def ask(self, holder: Holder, method: str, payload: Json, deadline: float) -> Json:
+        """Ask a connection of another process.  Raises ProviderRefused, NoAnswer."""
+        key = uuid.uuid4().hex
+        future = self.waiting.expect(key)
+        item = {"id": key, "to": box_name(self.name), "connection": holder.connection, "method": method}
+        try:
+            await self.post(box_name(holder.process), {**item, "payload": payload, "deadline": deadline})
+            reply = await self.reply_wait(future, holder, deadline)
+        except RedisError:
+            raise NoAnswer("Redis is away") from None
+        finally:
+            del self.waiting.futures[key]
+        if reply["gone"]:
+            raise NoAnswer(reply["error"])
+        if reply["error"]:
+            raise ProviderRefused(reply["error"])
+        return reply["result"]
+
+    async def reply_wait(self, future: asyncio.Future[Json], holder: Holder, deadline: float) -> Json:
+        """Wait while the other process lives.  Raises NoAnswer."""
+        while (left := deadline - time.time()) > 0:
+            await asyncio.wait({future}, timeout=min(left, BEAT_S))
+            if future.done():
+                return future.result()
+            if not await self.redis.exists(process_name(holder.process)):
+                raise NoAnswer("channel closed")
+        raise NoAnswer("no answer in time")
+
+
+_switches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Switch] = weakref.WeakKeyDictionary()
+"""A process has one loop and so one switch; tests have several loops.  (Module state: connections of a
+process must be found from every request that it serves.)"""
+
+
+def switch_here() -> Switch:
+    """Give the switch of the running loop."""
+    loop = asyncio.get_running_loop()
+    switch = _switches.get(loop)
+    if switch is None:
+        switch = _switches[loop] = Switch(settings.REDIS_URL)
+    return switch

@@ -1,0 +1,14 @@
+"""Why something is not signed."""
+
+from __future__ import annotations
+
+from apps.core.errors import NotAllowed
+
+
+class SenderNotGranted(NotAllowed):
+    """The tenant may not have messages signed for this address."""
+
+    code = "sender_not_granted"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"{address} is not a wallet of this account", field="from")

@@ -1,0 +1,71 @@
+"""Addresses of which a signer holds the key, and the console's copy of what was signed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db import models
+
+from apps.core.fields import AddressField, AttoFilField
+from apps.users.models import Tenant
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+SERVED_S: Final = timedelta(seconds=30)
+"""A signer that was not seen for so long is away."""
+
+
+class Wallet(models.Model):
+    """One address: what the chain says of it and who can sign for it."""
+
+    address = AddressField(unique=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="wallets")
+    """Whose signer brought it first."""
+    account = models.CharField(max_length=50)
+    """Name under which the hub finds that signer."""
+    key_type = models.CharField(max_length=16)
+    """`secp256k1`, `bls` or `delegated`."""
+    label = models.CharField(max_length=60, blank=True)
+    balance = AttoFilField(null=True)
+    """None until the chain was asked."""
+    actor_id = models.BigIntegerField(null=True)
+    """None until the address has received something."""
+    nonce = models.BigIntegerField(null=True)
+    """The next one, as the newest head says."""
+    seen_at = models.DateTimeField(null=True)
+    """Last time a signer with this key was connected."""
+    checked_at = models.DateTimeField(null=True)
+    """Last time the chain was asked."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.label or str(self.address)
+
+    def is_served(self, at: datetime) -> bool:
+        """Tell whether a signer with this key is connected."""
+        return self.seen_at is not None and at - self.seen_at < SERVED_S
+
+
+class SignRecord(models.Model):
+    """Something that a signer was asked to sign, and whether it did; the signer's own log is the truth."""
+
+    at = models.DateTimeField()
+    tenant = models.ForeignKey(Tenant, null=True, on_delete=models.PROTECT, related_name="+")
+    """For whom."""
+    address = AddressField()
+    what = models.CharField(max_length=60)
+    """In words: `message: SubmitWindowedPoSt to f01001`."""
+    cid = models.CharField(max_length=128, blank=True)
+    asked_by = models.CharField(max_length=200)
+    ms = models.PositiveIntegerField(null=True)
+    """How long the signer took."""
+    error = models.CharField(max_length=500, blank=True)
+    """Why not; empty if it signed."""
+
+    class Meta:
+        indexes = [models.Index(fields=["-at"]), models.Index(fields=["tenant", "-at"])]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.what}"

@@ -1,0 +1,52 @@
+"""Reading wallets and what was signed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.core.errors import NotFound
+from apps.users.models import SignerGrant
+from apps.users.selectors import signer_granted
+from apps.wallets.models import SignRecord, Wallet
+from poolsite.filecoin.address import BadAddress, address_parse
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.users.principals import Principal
+
+
+def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
+    """Give the wallets that this caller may know of: its own and those granted to it."""
+    rows = Wallet.objects.select_related("tenant").order_by("created_at", "pk")
+    if viewer.is_operator:
+        return rows
+    granted = SignerGrant.objects.filter(tenant_id=viewer.own_id, deleted_at=None)
+    return rows.filter(address__in=granted.values("address"))
+
+
+def wallet_get(viewer: Principal, address: str) -> Wallet:
+    """Find one wallet.  Raises NotFound, for a stranger's too."""
+    try:
+        key = str(address_parse(address))
+    except BadAddress as error:
+        raise NotFound(str(error)) from None
+    wallet = wallets_visible(viewer).filter(address=key).first()
+    if wallet is None:
+        raise NotFound(f"there is no wallet {address}")
+    return wallet
+
+
+def sender_allowed(tenant_id: int | None, address: str) -> bool:
+    """Tell whether a tenant may send from this address; None asks for the pool itself: any known wallet."""
+    if tenant_id is None:
+        return Wallet.objects.filter(address=address).exists() or (
+            SignerGrant.objects.filter(address=address, deleted_at=None).exists()
+        )
+    return signer_granted(tenant_id=tenant_id, address=address)
+
+
+def sign_records(viewer: Principal) -> QuerySet[SignRecord]:
+    """Give what was signed or refused, newest first."""
+    rows = SignRecord.objects.select_related("tenant").order_by("-at", "-pk")
+    return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)

@@ -1,0 +1,232 @@
+"""Having messages signed, and keeping what the chain says of our addresses."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from apps.chain.errors import NodeRefused
+from apps.chain.selectors import network_current
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.core.live import Change, publish
+from apps.gateway.errors import SignerRefused
+from apps.gateway.selectors import signer_keys, signers_connected
+from apps.gateway.services import SignRequest, wallet_sign_all
+from apps.users.models import SignerGrant, Tenant
+from apps.users.principals import SYSTEM
+from apps.users.selectors import signer_granted
+from apps.wallets.errors import SenderNotGranted
+from apps.wallets.models import SERVED_S, SignRecord, Wallet
+from poolsite.filecoin.address import BLS, DELEGATED, Address, BadAddress, address_parse
+from poolsite.filecoin.ethereum import BadTransaction
+from poolsite.filecoin.message import SignedMessage, message_to_cbor
+from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
+from poolsite.filecoin.signing import signing_payload
+from poolsite.filecoin.sigtypes import SIG_BLS, SIG_DELEGATED, SIG_SECP256K1, SIG_TYPE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from poolsite.filecoin.message import Message
+
+SIGN_S: Final = 10.0
+"""Time for one round of signatures; a signer that is away is expected back within it."""
+META_MESSAGE: Final = "message"
+
+
+def message_sign(message: Message, *, tenant_id: int | None, asked_by: str = "messager") -> SignedMessage:
+    """Have one message signed.  Raises SenderNotGranted, SignerAway, SignerRefused."""
+    answer = messages_sign([message], tenant_id=tenant_id, asked_by=asked_by)[0]
+    if isinstance(answer, DomainError):
+        raise answer
+    return answer
+
+
+def messages_sign(
+    messages: Sequence[Message], *, tenant_id: int | None, asked_by: str = "messager"
+) -> list[SignedMessage | DomainError]:
+    """Have messages signed, all at once, and record each.
+
+    Each gets its signed form, or SenderNotGranted, SignerAway or SignerRefused.  Nothing unsigned by the
+    sender's own key comes back: every signature is verified.  Network work: not for use in a transaction.
+    """
+    start = time.monotonic()
+    found: dict[int, SignedMessage | DomainError] = {}
+    asked: list[tuple[int, SignRequest]] = []
+    accounts = Accounts(tenant_id)
+    for at, message in enumerate(messages):
+        try:
+            asked.append((at, sign_request(message, accounts)))
+        except DomainError as error:
+            found[at] = error
+    answers = wallet_sign_all([request for _, request in asked], timeout_s=SIGN_S) if asked else []
+    for (at, request), answer in zip(asked, answers, strict=True):
+        found[at] = signed_checked(messages[at], request.to_sign, answer)
+    results = [found[at] for at in range(len(messages))]
+    records_write(
+        messages, results, tenant_id=tenant_id, asked_by=asked_by, ms=int((time.monotonic() - start) * 1000)
+    )
+    return results
+
+
+class Accounts:
+    """Under which names the hub may be asked for a sender, looked up once per address."""
+
+    def __init__(self, tenant_id: int | None) -> None:
+        self.tenant_id = tenant_id
+        self.known: dict[str, list[str]] = {}
+
+    def of(self, address: str) -> list[str]:
+        """Give the names.  Raises SenderNotGranted if there is none."""
+        if address not in self.known:
+            self.known[address] = self.look(address)
+        if not self.known[address]:
+            raise SenderNotGranted(address)
+        return self.known[address]
+
+    def look(self, address: str) -> list[str]:
+        """Read the grants: a tenant's own name, or every grant's for the pool itself."""
+        if self.tenant_id is not None:
+            if not signer_granted(tenant_id=self.tenant_id, address=address):
+                return []
+            return list(Tenant.objects.filter(pk=self.tenant_id).values_list("name", flat=True))
+        grants = SignerGrant.objects.filter(address=address, deleted_at=None)
+        return list(grants.values_list("tenant__name", flat=True))
+
+
+def sign_request(message: Message, accounts: Accounts) -> SignRequest:
+    """Write what the signer gets.  Raises SenderNotGranted, SignerRefused."""
+    sender = str(message.from_)
+    sig_type = signature_type(message.from_)
+    chain_id = network_current().eth_chain_id if sig_type == SIG_DELEGATED else 0
+    try:
+        payload = signing_payload(message, sig_type, chain_id=chain_id)
+    except BadTransaction as error:
+        raise SignerRefused(f"no Ethereum transaction: {error}") from None
+    return SignRequest(sender, accounts.of(sender), payload, META_MESSAGE, message_to_cbor(message))
+
+
+def signature_type(sender: Address) -> int:
+    """Give the kind of signature that a sender makes."""
+    return {BLS: SIG_BLS, DELEGATED: SIG_DELEGATED}.get(sender.protocol, SIG_SECP256K1)
+
+
+def signed_checked(
+    message: Message, payload: bytes, answer: Signature | DomainError
+) -> SignedMessage | DomainError:
+    """Take a signature only if it is one of the sender's over this message."""
+    if isinstance(answer, DomainError):
+        return answer
+    try:
+        signature_verify(answer, message.from_, payload)
+    except BadSignature as error:
+        return SignerRefused(f"the signer's signature is wrong: {error}")
+    return SignedMessage(message, answer)
+
+
+def records_write(
+    messages: Sequence[Message],
+    results: Sequence[SignedMessage | DomainError],
+    *,
+    tenant_id: int | None,
+    asked_by: str,
+    ms: int,
+) -> None:
+    """Keep the console's copy of a round."""
+    now = clock.now()
+    SignRecord.objects.bulk_create(
+        SignRecord(
+            at=now,
+            tenant_id=tenant_id,
+            address=str(message.from_),
+            what=f"message: method {message.method} to {message.to}"[:60],
+            cid=str(message.cid),
+            asked_by=asked_by,
+            ms=ms,
+            error=result.reason[:500] if isinstance(result, DomainError) else "",
+        )
+        for message, result in zip(messages, results, strict=True)
+    )
+
+
+@transaction.atomic
+def wallets_from_keys(*, now: datetime) -> None:
+    """Have a row for each key that a signer proved, and note which are served now."""
+    known = set(Wallet.objects.values_list("address", flat=True))
+    for key in signer_keys(SYSTEM):
+        if key.address in known:
+            continue
+        kind = SIG_TYPE_NAMES[signature_type(address_parse(key.address))]
+        wallet, _ = Wallet.objects.get_or_create(
+            address=key.address,
+            defaults={"tenant": key.tenant, "account": key.tenant.name, "key_type": kind},
+        )
+        known.add(key.address)
+        publish(Change("wallet", wallet.pk, wallet.tenant_id))
+    here = {key.address for row in signers_connected(SYSTEM) for key in row.signer_keys.all()}
+    back = Wallet.objects.filter(address__in=here).exclude(seen_at__gt=now - SERVED_S)
+    returned = list(back)
+    Wallet.objects.filter(address__in=here).exclude(seen_at__gt=now - SERVED_S / 3).update(seen_at=now)
+    for wallet in returned:
+        publish(Change("wallet", wallet.pk, wallet.tenant_id))
+
+
+def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
+    """Ask the chain for balance, nonce and number of every wallet.  Gives how many changed.
+
+    Raises NodeUnavailable if no node answers.
+    """
+    wallets_from_keys(now=now)
+    wallets = list(Wallet.objects.all())
+    actors = client.call_many([("StateGetActor", (wallet.address, [])) for wallet in wallets])
+    unnumbered = [wallet for wallet in wallets if wallet.actor_id is None]
+    numbers = client.call_many([("StateLookupID", (wallet.address, [])) for wallet in unnumbered])
+    ids = {wallet.pk: actor_id_read(number) for wallet, number in zip(unnumbered, numbers, strict=True)}
+    changed = 0
+    for wallet, actor in zip(wallets, actors, strict=True):
+        balance, nonce = actor_read(actor)
+        actor_id = wallet.actor_id if wallet.actor_id is not None else ids.get(wallet.pk)
+        if (balance, nonce, actor_id) != (wallet.balance, wallet.nonce, wallet.actor_id):
+            wallet_update(wallet, balance=balance, nonce=nonce, actor_id=actor_id, now=now)
+            changed += 1
+    return changed
+
+
+@transaction.atomic
+def wallet_update(
+    wallet: Wallet, *, balance: int | None, nonce: int | None, actor_id: int | None, now: datetime
+) -> None:
+    """Store what the chain said, and tell the pages."""
+    Wallet.objects.filter(pk=wallet.pk).update(
+        balance=balance, nonce=nonce, actor_id=actor_id, checked_at=now
+    )
+    publish(Change("wallet", wallet.pk, wallet.tenant_id))
+
+
+def actor_read(answer: Any) -> tuple[int | None, int | None]:
+    """Read balance and nonce; an address that the chain does not know has nothing."""
+    if isinstance(answer, NodeRefused):
+        return (0, 0) if "actor not found" in answer.reason else (None, None)
+    return int(answer["Balance"]), int(answer["Nonce"])
+
+
+def actor_id_read(answer: Any) -> int | None:
+    """Read an ID address."""
+    if isinstance(answer, NodeRefused):
+        return None
+    try:
+        return address_parse(answer).actor_id
+    except BadAddress:
+        return None
+
+
+@transaction.atomic
+def wallet_label(*, wallet: Wallet, label: str) -> None:
+    """Name a wallet."""
+    Wallet.objects.filter(pk=wallet.pk).update(label=label)
+    publish(Change("wallet", wallet.pk, wallet.tenant_id))
