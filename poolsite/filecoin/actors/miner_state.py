@@ -58,7 +58,7 @@ SECTOR_ON_CHAIN_INFO: Final = Struct(
     Field("sector_number", "SectorNumber", UINT64),
     Field("seal_proof", "SealProof", INT64),
     Field("sealed_cid", "SealedCID", CID),
-    Field("deprecated_deal_ids", "DeprecatedDealIDs", list_of(INT64)),
+    Field("deprecated_deal_ids", "DeprecatedDealIDs", list_of(UINT64), in_json=False),
     Field("activation", "Activation", INT64),
     Field("expiration", "Expiration", INT64),
     Field("deal_weight", "DealWeight", AMOUNT),
