@@ -14,5 +14,5 @@ class HeadStep(NamedTuple):
     """One of `poolsite.celery.QUEUES`."""
 
 
-HEAD_STEPS: Final[tuple[HeadStep, ...]] = ()
+HEAD_STEPS: Final[tuple[HeadStep, ...]] = (HeadStep("wallets.refresh", "head"),)
 """In this order."""
