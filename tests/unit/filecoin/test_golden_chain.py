@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.filecoin.golden import actors, chain, formats, lotus, messages
+from tests.unit.filecoin.golden import actors, chain, formats, lotus, messages, mining
 from tests.unit.filecoin.golden.files import ROOT, load
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ CHECKS: dict[str, Callable[[Any], Iterator[object]]] = {
     "lotus/golden_blocks": lotus.golden_blocks,
     "lotus/golden_messages": lotus.golden_messages,
     "lotus/gas_table": lotus.gas_table,
+    "lotus/golden_mining": mining.golden_mining,
+    "lotus/miner_diary": mining.miner_diary,
 }
 """The reader of each file."""
 
@@ -59,6 +61,8 @@ ENTRIES: dict[str, Callable[[Any], int]] = {
     "methods": lambda d: sum(map(len, d.values())),
     "lotus/golden_basefee": lambda d: len(d["old"]) + len(d["new"]),
     "lotus/gas_table": lambda d: len(d["rows"]),
+    "lotus/golden_mining": mining.accepted_blocks,
+    "lotus/miner_diary": lambda d: sum("deadline" in row for row in d),
 }
 """How many entries a file holds; lists count themselves."""
 
@@ -66,11 +70,9 @@ ELSEWHERE = {
     "rpc_schema",
     "rpc_methods_lotus",
     "lotus/gas_by_network_version",
-    "lotus/golden_mining",
     "lotus/golden_mpool",
     "lotus/golden_rpc",
     "lotus/golden_ws",
-    "lotus/miner_diary",
 }
 """Behaviour of a node, replayed by the tests of the embedded chain and of the JSON-RPC doors."""
 
