@@ -1,0 +1,18 @@
+"""The sample table."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from tests.unit.apps.core.samples import Sample
+
+
+@pytest.fixture
+def samples(db: None) -> type[Sample]:
+    """Make the table inside the test's transaction, unless it was there when the database was made."""
+    if Sample._meta.db_table in connection.introspection.table_names():
+        return Sample
+    with connection.schema_editor() as editor:
+        editor.create_model(Sample)
+    return Sample
