@@ -16,7 +16,7 @@ import numpy as np
 from poolsite.filecoin.porep.replica import replica_id
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import labels
-from workers.processors import inputs
+from workers.processors import codec, inputs
 from workers.processors.errors import BadInput
 from workers.processors.parent_cache import Parents, parents_of
 from workers.processors.pieces import comm_d_of
@@ -97,7 +97,8 @@ def _label_layer(
 ) -> None:
     """Write one layer of each sector."""
     parameters = sectors[0][0].parameters
-    replicas = np.frombuffer(b"".join(replica for _, replica in sectors), np.uint32).reshape(-1, 8)
+    joined = b"".join(replica for _, replica in sectors)
+    replicas = np.frombuffer(joined, np.uint32).reshape(-1, 8).copy()
     with contextlib.ExitStack() as stack:
         currents, previous = [], []
         for files, replica in sectors:
@@ -138,18 +139,32 @@ def _config_output(config: StoreConfig) -> StoreConfigOutput:
 
 
 def output_to_json(output: Pc1Output) -> str:
-    """Return the JSON that crosses the FFI of the Go programs, byte for byte.
+    """Return the JSON that crosses the FFI of the Go programs, byte for byte."""
+    return json.dumps(output_value(output), separators=(",", ":"))
+
+
+def output_value(output: Pc1Output) -> dict[str, Any]:
+    """Return the value of that JSON.
 
     Source: rust-filecoin-proofs-api src/seal.rs SealPreCommitPhase1Output.
     """
     tag = parameters_named(output.registered_proof).label_tag
-    value = {
+    return {
         "registered_proof": output.registered_proof,
         "labels": {tag: {"labels": [_config_json(config) for config in output.labels], "_h": None}},
         "config": _config_json(output.config),
         "comm_d": list(output.comm_d),
     }
-    return json.dumps(value, separators=(",", ":"))
+
+
+def output_from_value(value: Any) -> Pc1Output:
+    """Read the value of that JSON.  Raises BadInput."""
+    try:
+        ((_, tagged),) = value["labels"].items()
+        flat = value | {"labels": tagged["labels"]}
+    except (TypeError, KeyError, ValueError, AttributeError):
+        raise BadInput("pc1out is not an output of pc1") from None
+    return codec.decode(Pc1Output, flat)
 
 
 def _config_json(config: StoreConfigOutput) -> Mapping[str, Any]:

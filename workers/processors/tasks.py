@@ -7,7 +7,7 @@ Source: damocles-worker vc-processors/src/builtin/tasks.rs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from poolsite.filecoin.porep.parameters import (
     GENERATIONS,
@@ -16,6 +16,7 @@ from poolsite.filecoin.porep.parameters import (
     UnknownSealProof,
     seal_parameters,
 )
+from workers.processors.codec import BASE64
 from workers.processors.errors import BadInput
 
 SEAL_PROOFS: dict[str, SealParameters] = {
@@ -222,7 +223,7 @@ class WindowPostTask:
 class WindowPostOutput:
     """The proof, or the sectors that cannot be proven."""
 
-    proofs: tuple[bytes, ...]
+    proofs: tuple[bytes, ...] = field(metadata=BASE64)
     faults: tuple[int, ...]
     """Sector numbers, ascending; the proofs are empty unless this is."""
 
@@ -242,4 +243,4 @@ class WinningPostTask:
 class WinningPostOutput:
     """The proof."""
 
-    proofs: tuple[bytes, ...]
+    proofs: tuple[bytes, ...] = field(metadata=BASE64)

@@ -51,4 +51,7 @@ def test_the_file_of_a_small_graph_has_the_published_digest():
 
     rows = parent_rows(porep_id, 64, 0, count=64)
 
-    assert sha256(rows).hexdigest() == "840057702eea7652cf97e04306c30fe57174714d90de156a25eddd6075c25b97"
+    assert (
+        sha256(rows.tobytes()).hexdigest()
+        == "840057702eea7652cf97e04306c30fe57174714d90de156a25eddd6075c25b97"
+    )

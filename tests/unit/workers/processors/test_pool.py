@@ -1,0 +1,187 @@
+"""Parent and child over the real pipes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from tests.unit.workers.processors.sealing import sealing
+from workers.processors import pool as pool_module
+from workers.processors.errors import (
+    BadFile,
+    BadInput,
+    ChildLost,
+    ChildNotReady,
+    ChildTimeout,
+    PermanentError,
+)
+from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.tasks import C2Task, Pc2Task, TreeDOutput, TreeDTask
+
+STAGES = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2")
+TASK = TreeDTask("StackedDrg2KiBV1_1", "/staged", "/cache")
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(pool_module, "RESTART_PAUSE_S", 0.0)
+
+
+@pytest.fixture
+def open_pool():
+    pools = []
+
+    def open_one(*specs):
+        pools.append(ProcessorPool(specs))
+        return pools[-1]
+
+    yield open_one
+    for pool in pools:
+        pool.close()
+
+
+def foreign(tmp_path, body, *, stages=("tree_d",), **options):
+    """A user's own processor: a program that we did not write."""
+    program = tmp_path / "processor.py"
+    program.write_text("import json, os, sys, time\n" + textwrap.dedent(body))
+    return ChildSpec(stages, command=(sys.executable, str(program)), **options)
+
+
+GREET = """
+print("tree_d processor ready", flush=True)
+"""
+
+
+def test_a_sector_is_sealed_by_one_child_that_runs_all_stages(tmp_path, open_pool):
+    sector = sealing("2k_v1_1", 5, folder=tmp_path)
+    pool = open_pool(ChildSpec(STAGES))
+    infos = sector.add_piece()
+    told = []
+
+    root = pool.call("tree_d", TreeDTask(sector.name, str(sector.staged), str(sector.cache))).comm_d
+    made = pool.call("pc1", sector.pc1_task(infos), progress=lambda *at: told.append(at))
+    output = pool.call("pc2", Pc2Task(made, str(sector.cache), str(sector.sealed)))
+    opened = pool.call("c1", sector.c1_task(output, infos))
+    proof = pool.call("c2", C2Task(opened.c1_json, None, sector.value("prover_id"), 1, 1000)).proof
+
+    assert (root.hex(), output.comm_r.hex()) == (sector.case["comm_d"], sector.case["comm_r"])
+    assert proof.startswith(b"devnet-proof/1")
+    assert told
+    assert told[-1][1] == 128
+    assert len(pool.pids()) == 1
+
+
+def test_errors_of_a_stage_keep_their_kind(tmp_path, open_pool):
+    pool = open_pool(ChildSpec(("tree_d",)))
+
+    with pytest.raises(BadFile, match="not-there"):
+        pool.call("tree_d", TreeDTask("StackedDrg2KiBV1_1", str(tmp_path / "not-there"), str(tmp_path)))
+    with pytest.raises(BadInput, match="unknown registered proof"):
+        pool.call("tree_d", TreeDTask("Other", "/staged", str(tmp_path)))
+
+
+def test_a_stage_without_a_processor_is_refused(open_pool):
+    with pytest.raises(BadInput, match="no processor for stage pc1"):
+        open_pool(ChildSpec(("tree_d",))).call("pc1", None)
+
+
+def test_a_killed_child_is_started_again(tmp_path, open_pool):
+    sector = sealing("2k_v1_1", 5, folder=tmp_path)
+    sector.add_piece()
+    pool = open_pool(ChildSpec(("tree_d",)))
+    pool.warm()
+    (first,) = pool.pids()
+    os.kill(first, signal.SIGKILL)
+    task = TreeDTask(sector.name, str(sector.staged), str(sector.cache))
+
+    with_retry = None
+    while with_retry is None:
+        try:
+            with_retry = pool.call("tree_d", task)
+        except ChildLost:
+            continue
+
+    assert with_retry.comm_d.hex() == sector.case["comm_d"]
+    assert pool.pids() != (first,)
+
+
+def test_requests_in_flight_fail_when_the_child_dies(tmp_path, open_pool):
+    spec = foreign(tmp_path, GREET + "sys.stdin.readline(); sys.exit(3)")
+
+    with pytest.raises(ChildLost, match="child process exited: tree_d"):
+        open_pool(spec).call("tree_d", TASK)
+
+
+def test_a_child_that_says_nothing_for_too_long_is_killed(tmp_path, open_pool):
+    spec = foreign(tmp_path, GREET + "time.sleep(600)", silence_s=0.2)
+    pool = open_pool(spec)
+
+    with pytest.raises(ChildTimeout, match="no sign of life"):
+        pool.call("tree_d", TASK)
+
+
+def test_another_first_line_is_refused(tmp_path, open_pool):
+    spec = foreign(tmp_path, "print('hello', flush=True); time.sleep(600)")
+
+    with pytest.raises(ChildNotReady, match="unexpected first line: hello"):
+        open_pool(spec).call("tree_d", TASK)
+
+
+def test_a_child_that_never_greets_is_given_up(tmp_path, open_pool):
+    spec = foreign(tmp_path, "time.sleep(600)", ready_s=0.2)
+
+    with pytest.raises(ChildNotReady, match="timeout exceeded"):
+        open_pool(spec).call("tree_d", TASK)
+
+
+def test_a_foreign_processor_may_answer_in_any_order_and_print_nonsense(tmp_path, open_pool):
+    body = """
+    first, second = (json.loads(sys.stdin.readline()) for _ in range(2))
+    print("nonsense", flush=True)
+    for request in (second, first):
+        size = len(request["task"]["staged_file"])
+        answer = {"id": request["id"], "err_msg": None, "output": {"comm_d": [size] * 32}}
+        print(json.dumps(answer), flush=True)
+    sys.stdin.read()
+    """
+    pool = open_pool(foreign(tmp_path, GREET + textwrap.dedent(body)))
+    roots = {}
+
+    def call(name):
+        roots[name] = pool.call("tree_d", TreeDTask("StackedDrg2KiBV1_1", name, "/cache"))
+
+    threads = [threading.Thread(target=call, args=(name,)) for name in ("a", "bcd")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert roots == {"a": TreeDOutput(b"\x01" * 32), "bcd": TreeDOutput(b"\x03" * 32)}
+
+
+def test_an_error_of_a_foreign_processor_is_permanent(tmp_path, open_pool):
+    body = """
+    request = json.loads(sys.stdin.readline())
+    print(json.dumps({"id": request["id"], "err_msg": "no such disk", "output": None}), flush=True)
+    sys.stdin.read()
+    """
+    pool = open_pool(foreign(tmp_path, GREET + textwrap.dedent(body)))
+
+    with pytest.raises(PermanentError, match="no such disk"):
+        pool.call("tree_d", TASK)
+
+
+def test_a_closed_pool_leaves_no_child(open_pool):
+    pool = open_pool(ChildSpec(("c2",)))
+    pool.warm()
+    (child,) = pool.pids()
+
+    pool.close()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

@@ -1,0 +1,64 @@
+"""Where compiled kernels are kept between processes.
+
+numba looks only at the file that a kernel stands in, but a kernel is also made of intrinsics from
+other files; so the folder's name carries a digest of all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import numba
+
+CACHE_VARIABLE = "NUMBA_CACHE_DIR"
+"""Environment variable: folder of the compiled kernels."""
+
+VAR_VARIABLE = "POOLSITE_VAR"
+"""Environment variable: the state folder; kernels are kept in its `numba`."""
+
+
+@cache
+def sources_digest() -> str:
+    """Return a digest of all kernel sources and of the compiler's version."""
+    digest = sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_base() -> Path:
+    """Return the folder below which every version of the kernels has its own."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    var = os.environ.get(VAR_VARIABLE)
+    return (Path(var) if var else Path(__file__).parents[2] / "var") / "numba"
+
+
+def cache_folder() -> Path:
+    """Return the folder of this version's compiled kernels."""
+    return cache_base() / sources_digest()
+
+
+def cache_use() -> None:
+    """Tell numba where to keep kernels; an unwritable place is left to numba's own choice."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]  # made at run time from the environment
+
+
+def cache_tidy() -> None:
+    """Delete the compiled kernels of other versions."""
+    current = cache_folder()
+    if not current.parent.is_dir():
+        return
+    for folder in current.parent.iterdir():
+        if folder.is_dir() and folder != current and len(folder.name) == len(current.name):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,76 @@
+"""Compiling kernels ahead of their first use: once per machine, then they load in a moment.
+
+Each entry calls a kernel with the very types that the processors use, on the path of this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from workers.kernels import binary_tree, field, fr32, graph, labels, poseidon
+
+Report = Callable[[str, int, int], None]
+"""Called with the kernel that is compiled next, how many are done, and how many there are."""
+
+
+def _fr32() -> None:
+    padded = np.zeros((1, 16), np.uint64)
+    fr32.fr32_pad(np.zeros(127, np.uint8), padded)
+    fr32.fr32_unpad(padded, np.zeros(127, np.uint8))
+
+
+def _binary_tree() -> None:
+    binary_tree.hash_row(np.zeros((2, 8), np.uint32), np.zeros((1, 8), np.uint32))
+
+
+def _graph() -> None:
+    rows = np.zeros((2, 14), np.uint32)
+    graph.parent_rows(np.zeros(7, np.uint32), np.zeros(4, np.uint64), np.uint64(64), False, 2, rows)
+
+
+def _labels() -> None:
+    layer, parents = np.zeros((4, 8), np.uint32), np.zeros((1, 14), np.uint32)
+    replica_id = np.zeros((1, 8), np.uint32)
+    labels.label_rows(replica_id, [layer], [layer], layer=1, first=1, parents=parents)
+
+
+def _label_pairs() -> None:
+    layer, parents = np.zeros((4, 8), np.uint32), np.zeros((1, 14), np.uint32)
+    replica_ids = np.zeros((2, 8), np.uint32)
+    layers = [layer, layer.copy()]
+    labels.label_rows(replica_ids, layers, layers, layer=1, first=1, parents=parents)
+
+
+def _poseidon() -> None:
+    out = np.zeros((1, 4), np.uint64)
+    for arity in (2, 8, 11):
+        poseidon.hash_row(np.zeros((arity, 4), np.uint64), out, arity=arity)
+
+
+def _field() -> None:
+    rows = np.zeros((1, 4), np.uint64)
+    field.add_rows(rows, rows, rows)
+    field.subtract_rows(rows, rows, rows)
+
+
+KERNELS: dict[str, Callable[[], None]] = {
+    "fr32": _fr32,
+    "binary_tree": _binary_tree,
+    "graph": _graph,
+    "labels": _labels,
+    "label_pairs": _label_pairs,
+    "poseidon": _poseidon,
+    "field": _field,
+}
+"""What can be compiled, by name."""
+
+
+def warm(names: Iterable[str] | None = None, *, report: Report | None = None) -> None:
+    """Compile the named kernels (all by default) or load them from the cache."""
+    wanted = list(dict.fromkeys(KERNELS if names is None else names))
+    for done, name in enumerate(wanted):
+        if report is not None:
+            report(name, done, len(wanted))
+        KERNELS[name]()

@@ -1,0 +1,127 @@
+"""The child's side of the processor protocol: requests on stdin, answers on stdout, a line each.
+
+First line out: `<stage> processor ready` (several stages joined by `+`), said when their kernels are
+compiled.  Request: {"id", "task", "stage" (needed with several)}; answer: {"id", "err_msg", "output"}
+and, beyond the field's protocol, "err_kind", "err_level" and lines {"id", "progress": {"done", "total"}}.
+End of stdin ends the child at once.  Source: spec sealing section 2.4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+from workers.kernels.warm import warm
+from workers.processors.errors import BadFile, DiskFull, PermanentError, ProcessorError, StageRefused
+from workers.processors.stages import STAGES, Stage, output_encode, task_decode
+from workers.storage.files import NotEnoughSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRESS_PAUSE_S = 0.2
+"""Shortest time between two progress lines of one request."""
+
+DISK_ERRORS = {28, 122}
+"""ENOSPC and EDQUOT."""
+
+
+class Child:
+    """Answers requests, each in a thread of its own."""
+
+    def __init__(self, stages: Sequence[Stage], out: TextIO) -> None:
+        self._stages = {stage.name: stage for stage in stages}
+        self._out = out
+        self._lock = threading.Lock()
+
+    def greet(self) -> None:
+        """Compile what the stages need and say that they are ready."""
+        warm([kernel for stage in self._stages.values() for kernel in stage.kernels], report=_report)
+        self._write(f"{'+'.join(self._stages)} processor ready")
+
+    def serve(self, lines: TextIO) -> None:
+        """Answer until the lines end."""
+        for line in lines:
+            if line.strip():
+                threading.Thread(target=self._answer, args=(line,), daemon=True).start()
+
+    def _answer(self, line: str) -> None:
+        try:
+            request = json.loads(line)
+            number = request["id"]
+        except (ValueError, KeyError, TypeError) as error:
+            sys.stderr.write(f"bad request: {error}: {line[:100]}\n")
+            return
+        answer = {"id": number, "err_msg": None, "output": None}
+        try:
+            answer["output"] = self._run(request)
+        except Exception as error:  # noqa: BLE001  # the outermost place: every failure is an answer
+            failure = as_processor_error(error)
+            answer |= {
+                "err_msg": str(failure),
+                "err_kind": type(failure).__name__,
+                "err_level": failure.level,
+            }
+        self._write(json.dumps(answer, separators=(",", ":")))
+
+    def _run(self, request: dict[str, Any]) -> Any:
+        stage = self._stage_of(request)
+        task = task_decode(stage, request.get("task"))
+        number, told = request["id"], 0.0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal told
+            now = time.monotonic()
+            if now - told >= PROGRESS_PAUSE_S:
+                told = now
+                self._write(json.dumps({"id": number, "progress": {"done": done, "total": total}}))
+
+        return output_encode(stage, stage.run(task, progress=progress))
+
+    def _stage_of(self, request: dict[str, Any]) -> Stage:
+        name = request.get("stage")
+        if name is None and len(self._stages) == 1:
+            return next(iter(self._stages.values()))
+        if name not in self._stages:
+            raise StageRefused(f"this processor runs {', '.join(self._stages)}, not {name}")
+        return self._stages[name]
+
+    def _write(self, line: str) -> None:
+        with self._lock:
+            self._out.write(line + "\n")
+            self._out.flush()
+
+
+def as_processor_error(error: Exception) -> ProcessorError:
+    """Return what a failure means for the caller; an unforeseen one is permanent."""
+    if isinstance(error, ProcessorError):
+        return error
+    if isinstance(error, NotEnoughSpace) or (isinstance(error, OSError) and error.errno in DISK_ERRORS):
+        return DiskFull(str(error))
+    if isinstance(error, OSError):
+        return BadFile(str(error))
+    return PermanentError(f"{type(error).__name__}: {error}")
+
+
+def _report(kernel: str, done: int, total: int) -> None:
+    sys.stderr.write(f"warm {kernel} {done}/{total}\n")
+    sys.stderr.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run as a child: `python -m workers.processors STAGE…`."""
+    parser = argparse.ArgumentParser(prog="python -m workers.processors", description=__doc__)
+    parser.add_argument("stage", nargs="+", choices=sorted(STAGES))
+    wanted = parser.parse_args(arguments).stage
+    # whatever a library prints must not reach the protocol's pipe
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    child = Child([STAGES[name] for name in dict.fromkeys(wanted)], out)
+    child.greet()
+    child.serve(sys.stdin)
+    os._exit(0)  # the parent is gone: running stages leave only whole files behind

@@ -1,0 +1,272 @@
+"""The parent's side of the processor protocol: starts children, talks to them, restarts the dead.
+
+A child is any program that speaks the protocol, so a user's own binary can stand for a stage.
+Source: spec sealing section 2.4; damocles-worker vc-processors/src/core/ext/producer.rs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from workers.processors.errors import BadInput, ChildLost, ChildNotReady, ChildTimeout, error_of
+from workers.processors.spread import Progress, silent
+from workers.processors.stages import Stage, output_decode, stage_named, task_encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+READY_S = 300.0
+"""How long a child may take until its first line: a cold machine compiles its kernels before."""
+SILENCE_S = 900.0
+"""How long a request may go without an answer or progress."""
+RESTART_PAUSE_S = 3.0
+"""Least time between two starts of one child."""
+STOP_S = 5.0
+"""How long a child may take to leave after its stdin was closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """How to start one child."""
+
+    stages: tuple[str, ...]
+    """Stages that it runs."""
+    command: tuple[str, ...] = ()
+    """The program and its arguments; empty: ours."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to the parent's."""
+    ready_s: float = READY_S
+    silence_s: float = SILENCE_S
+
+    def argv(self) -> list[str]:
+        """Return the command line."""
+        return list(self.command) or [sys.executable, "-m", "workers.processors", *self.stages]
+
+
+@dataclass(slots=True)
+class _Call:
+    answer: Future[Any]
+    progress: Progress
+    seen: float
+
+
+class ProcessorChild:
+    """One running child and the requests it has in flight."""
+
+    def __init__(self, spec: ChildSpec, *, log: IO[bytes] | None = None) -> None:
+        self._spec = spec
+        self._calls: dict[int, _Call] = {}
+        self._lock = threading.Lock()
+        self._next_id = 1
+        self._ready: Future[None] = Future()
+        self._process = subprocess.Popen(  # noqa: S603  # the host's own configuration names the program
+            spec.argv(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, **spec.environment},
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Return the child's process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether the child can still answer."""
+        return self._process.poll() is None
+
+    def wait_ready(self) -> None:
+        """Wait for the first line.  Raises ChildNotReady."""
+        try:
+            self._ready.result(self._spec.ready_s)
+        except FutureTimeout:
+            self.kill()
+            raise ChildNotReady("timeout exceeded before child get ready") from None
+
+    def call(self, stage: Stage, task: Any, *, progress: Progress = silent) -> Any:
+        """Run one stage.  Raises the child's error, ChildLost or ChildTimeout."""
+        call = _Call(Future(), progress, time.monotonic())
+        with self._lock:
+            number, self._next_id = self._next_id, self._next_id + 1
+            self._calls[number] = call
+        request = {"id": number, "stage": stage.name, "task": task_encode(task)}
+        self._send(json.dumps(request, separators=(",", ":")) + "\n")
+        value = self._wait(call, stage)
+        return output_decode(stage, task, value)
+
+    def _send(self, line: str) -> None:
+        stdin = self._process.stdin
+        try:
+            if stdin is None:
+                raise BrokenPipeError
+            with self._lock:
+                stdin.write(line.encode())
+                stdin.flush()
+        except (OSError, ValueError):
+            self._lose()
+
+    def _wait(self, call: _Call, stage: Stage) -> Any:
+        while True:
+            left = call.seen + self._spec.silence_s - time.monotonic()
+            if left <= 0:
+                self.kill()
+                raise ChildTimeout(f"{stage.name}: no sign of life for {self._spec.silence_s:.0f} s")
+            try:
+                return call.answer.result(min(left, 1.0))
+            except FutureTimeout:
+                continue
+
+    def _read(self) -> None:
+        stdout = self._process.stdout
+        if stdout is None:
+            return
+        with stdout:
+            self._listen(stdout)
+        self._process.wait()
+        self._close_stdin()
+        self._lose()
+
+    def _listen(self, stdout: IO[bytes]) -> None:
+        expected = f"{'+'.join(self._spec.stages)} processor ready"
+        first = stdout.readline().decode(errors="replace").strip()
+        if first == expected:
+            self._ready.set_result(None)
+            for line in stdout:
+                self._take(line)
+        elif not first:
+            self._ready.set_exception(ChildNotReady(f"child process exited: {'+'.join(self._spec.stages)}"))
+        else:
+            self._ready.set_exception(ChildNotReady(f"unexpected first line: {first[:100]}"))
+            self.kill()
+
+    def _take(self, line: bytes) -> None:
+        try:
+            answer = json.loads(line)
+            number = answer["id"]
+        except (ValueError, KeyError, TypeError):
+            sys.stderr.write(f"processor {self.pid}: bad line {line[:100]!r}\n")
+            return
+        with self._lock:
+            call = self._calls.get(number)
+            if call is None:
+                return
+            call.seen = time.monotonic()
+            if "progress" not in answer:
+                del self._calls[number]
+        if "progress" in answer:
+            call.progress(int(answer["progress"]["done"]), int(answer["progress"]["total"]))
+        elif answer.get("err_msg") is not None:
+            kind, level = answer.get("err_kind"), answer.get("err_level")
+            call.answer.set_exception(error_of(kind, level, message=str(answer["err_msg"])))
+        else:
+            call.answer.set_result(answer.get("output"))
+
+    def _lose(self) -> None:
+        with self._lock:
+            calls, self._calls = list(self._calls.values()), {}
+        for call in calls:
+            call.answer.set_exception(ChildLost(f"child process exited: {'+'.join(self._spec.stages)}"))
+
+    def kill(self) -> None:
+        """End the child and everything it started, at once."""
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def stop(self) -> None:
+        """Let the child leave; kill it if it stays."""
+        self._close_stdin()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._reader.join()
+
+    def _close_stdin(self) -> None:
+        if self._process.stdin is not None:
+            try:
+                self._process.stdin.close()
+            except OSError:
+                pass  # the child was gone before it read everything
+
+
+class ProcessorPool:
+    """The children of one host: every stage goes to the child that runs it, started at its first use."""
+
+    def __init__(
+        self, specs: Sequence[ChildSpec], *, open_log: Callable[[ChildSpec], IO[bytes]] | None = None
+    ) -> None:
+        self._specs = {name: spec for spec in specs for name in spec.stages}
+        self._open_log = open_log
+        self._children: dict[tuple[str, ...], ProcessorChild] = {}
+        self._started: dict[tuple[str, ...], float] = {}
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Return the stages that can be called."""
+        return tuple(self._specs)
+
+    def call(self, stage: str, task: Any, *, progress: Progress = silent) -> Any:
+        """Run a stage in its child; a dead child is started again first.
+
+        Raises the stage's own ProcessorError, or ChildNotReady, ChildLost, ChildTimeout (all temporary).
+        """
+        return self._child(stage).call(stage_named(stage), task, progress=progress)
+
+    def warm(self) -> None:
+        """Start all children and wait until their kernels are compiled.  Raises ChildNotReady."""
+        for stage in self._specs:
+            self._child(stage)
+
+    def pids(self) -> tuple[int, ...]:
+        """Return the process ids of the living children."""
+        with self._lock:
+            return tuple(child.pid for child in self._children.values() if child.is_alive)
+
+    def _child(self, stage: str) -> ProcessorChild:
+        spec = self._specs.get(stage)
+        if spec is None:
+            raise BadInput(f"no processor for stage {stage}")
+        with self._lock:
+            child = self._children.get(spec.stages)
+            if child is None or not child.is_alive:
+                child = self._start(spec)
+        child.wait_ready()
+        return child
+
+    def _start(self, spec: ChildSpec) -> ProcessorChild:
+        if self._is_closed:
+            raise ChildLost("the pool is closed")
+        pause = self._started.get(spec.stages, -RESTART_PAUSE_S) + RESTART_PAUSE_S - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
+        self._started[spec.stages] = time.monotonic()
+        child = ProcessorChild(spec, log=None if self._open_log is None else self._open_log(spec))
+        self._children[spec.stages] = child
+        return child
+
+    def close(self) -> None:
+        """Stop all children."""
+        with self._lock:
+            self._is_closed = True
+            children, self._children = list(self._children.values()), {}
+        for child in children:
+            child.stop()

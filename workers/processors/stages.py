@@ -1,0 +1,112 @@
+"""The stages that a child can run: what goes in, what comes out, the kernels they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workers.processors import (
+    add_piece,
+    c1,
+    c2,
+    codec,
+    pc1,
+    pc2,
+    tasks,
+    tree_d,
+    window_post,
+    winning_post,
+)
+from workers.processors.errors import BadFile, BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NODE_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the protocol."""
+
+    name: str
+    """Its name in the protocol's first line."""
+    task: type[Any]
+    """What goes in."""
+    run: Callable[..., Any]
+    """run(task, progress=…) -> output"""
+    output: type[Any]
+    """What comes out."""
+    kernels: tuple[str, ...]
+    """What must be compiled before it runs at full speed (`workers.kernels.warm`)."""
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("add_piece", tasks.AddPieceTask, add_piece.run, tasks.AddPieceOutput, ("fr32", "binary_tree")),
+        Stage("tree_d", tasks.TreeDTask, tree_d.run, tasks.TreeDOutput, ("binary_tree",)),
+        Stage("pc1", tasks.Pc1Task, pc1.run, tasks.Pc1Output, ("binary_tree", "graph", "labels")),
+        Stage("pc2", tasks.Pc2Task, pc2.run, tasks.Pc2Output, ("poseidon", "field")),
+        Stage("c1", tasks.C1Task, c1.run, tasks.C1Output, ("binary_tree", "graph", "poseidon")),
+        Stage("c2", tasks.C2Task, c2.run, tasks.C2Output, ()),
+        Stage("window_post", tasks.WindowPostTask, window_post.run, tasks.WindowPostOutput, ("poseidon",)),
+        Stage(
+            "winning_post", tasks.WinningPostTask, winning_post.run, tasks.WinningPostOutput, ("poseidon",)
+        ),
+    )
+}
+"""All stages by name."""
+
+
+def output_encode(stage: Stage, output: Any) -> Any:
+    """Return an output's JSON value, in the form that programs of the field give for the stage."""
+    if stage.output is tasks.AddPieceOutput:
+        return codec.encode(output.piece_infos)
+    if stage.output is tasks.Pc1Output:
+        return pc1.output_value(output)
+    return codec.encode(output)
+
+
+def task_encode(task: Any) -> Any:
+    """Return a task's JSON value."""
+    value = codec.encode(task)
+    if isinstance(task, tasks.Pc2Task):
+        value["pc1out"] = pc1.output_value(task.pc1out)
+    return value
+
+
+def task_decode(stage: Stage, value: Any) -> Any:
+    """Read a task.  Raises BadInput."""
+    if stage.task is tasks.Pc2Task and isinstance(value, dict):
+        value = value | {"pc1out": codec.encode(pc1.output_from_value(value.get("pc1out")))}
+    return codec.decode(stage.task, value)
+
+
+def output_decode(stage: Stage, task: Any, value: Any) -> Any:
+    """Read an output; that of a foreign program may lack what we can see in the files.  Raises BadInput."""
+    if stage.output is tasks.AddPieceOutput:
+        return codec.decode(tasks.AddPieceOutput, {"piece_infos": value})
+    if stage.output is tasks.Pc1Output:
+        return pc1.output_from_value(value)
+    if stage.output is tasks.TreeDOutput and value is True:
+        return tasks.TreeDOutput(_last_node(Path(task.cache_dir) / "sc-02-data-tree-d.dat"))
+    return codec.decode(stage.output, value)
+
+
+def _last_node(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(-NODE_BYTES, 2)
+            return file.read(NODE_BYTES)
+    except OSError as error:
+        raise BadFile(str(error)) from None
+
+
+def stage_named(name: str) -> Stage:
+    """Return a stage.  Raises BadInput."""
+    try:
+        return STAGES[name]
+    except KeyError:
+        raise BadInput(f"unknown stage {name!r}; there are {', '.join(STAGES)}") from None
