@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from django.conf import settings
 from django.db import transaction
 from redis.exceptions import RedisError
+
+from apps.core.stores import redis_client
 
 if TYPE_CHECKING:
     from channels.layers import BaseChannelLayer
@@ -53,13 +57,31 @@ def change_send(change: Change) -> None:
     if layer is None:
         return
     event = {"type": "live.change", "kind": change.kind, "pk": change.pk}
+    groups = (POOL, group_of(change.tenant))
     try:
-        async_to_sync(events_spread)(layer, (POOL, group_of(change.tenant)), event)
+        if isinstance(layer, RedisPubSubChannelLayer):
+            event_publish(layer, groups, event)
+        else:
+            async_to_sync(event_spread)(layer, groups, event)
     except (RedisError, OSError) as error:
         log.warning("live_push_lost", kind=change.kind, pk=change.pk, reason=str(error))
 
 
-async def events_spread(layer: BaseChannelLayer, groups: tuple[str, ...], event: dict[str, Any]) -> None:
-    """Send one event to each group in one event loop: a loop of its own costs a connection to Redis."""
+def event_publish(layer: RedisPubSubChannelLayer, groups: tuple[str, ...], event: dict[str, Any]) -> None:
+    """Do what the layer's `group_send` does, over this process's own connection.
+
+    Calling that from a thread costs an event loop and a connection each time: 2.6 ms instead of 0.1.
+    """
+    layers: dict[str, Any] = settings.CHANNEL_LAYERS
+    prefix = layers["default"]["CONFIG"]["prefix"]
+    message = layer.serialize(event)
+    with redis_client().pipeline(transaction=False) as pipe:
+        for group in groups:
+            pipe.publish(f"{prefix}__group__{group}", message)
+        pipe.execute()
+
+
+async def event_spread(layer: BaseChannelLayer, groups: tuple[str, ...], event: dict[str, Any]) -> None:
+    """Send one event to each group of any other layer."""
     for group in groups:
         await layer.group_send(group, event)

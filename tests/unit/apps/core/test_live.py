@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from channels.layers import get_channel_layer
+from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.db import transaction
 
-from apps.core.live import EVERYONE, POOL, Change, publish
+from apps.core.live import EVERYONE, POOL, Change, change_send, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +62,19 @@ def test_a_change_that_is_rolled_back_is_not_sent() -> None:
         transaction.set_rollback(True)
 
     assert pool() == []
+
+
+async def test_a_change_arrives_over_the_layer_of_the_pool(pool_redis: str) -> None:
+    layer: Any = get_channel_layer()
+    assert isinstance(layer, RedisPubSubChannelLayer)
+    name = await layer.new_channel()
+    await layer.group_add("live.7", name)
+
+    await sync_to_async(change_send)(Change("sector", "abc", 7))
+
+    event = await asyncio.wait_for(layer.receive(name), 2)
+    assert event == {"type": "live.change", "kind": "sector", "pk": "abc"}
+    await layer.flush()
 
 
 @pytest.mark.django_db(transaction=True)
