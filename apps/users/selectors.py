@@ -174,3 +174,8 @@ def accounts_refused(*, signer_tenant_id: int, names: Collection[str]) -> list[s
     )
     known = set(Tenant.objects.filter(agreed, name__in=names).values_list("name", flat=True))
     return [name for name in names if name not in known]
+
+
+def users_active(pks: Collection[int]) -> QuerySet[User]:
+    """Give those of these people who may still sign in."""
+    return User.objects.select_related("tenant").filter(pk__in=pks, is_active=True)

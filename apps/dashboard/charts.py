@@ -1,0 +1,134 @@
+"""Chart geometry as plain data: what a view hands to `charts/*.html`.  No drawing here, no colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STRIP_HEIGHT_PX: Final = 25.0
+CELL_SHARE: Final = 0.78
+"""Part of its place on the axis that a cell of a strip fills."""
+MARKS: Final = {"warn": "!", "bad": "\u00d7"}
+EMPTY_HEIGHT_PX: Final = 2.0
+WAITING_HEIGHT_PX: Final = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class StripEntry:
+    """One deadline on a strip."""
+
+    tone: str
+    """ok, run, warn, bad, none (to come) or idle (no sectors)."""
+    share: float
+    """0..1: how much of the window was left when the proof landed; it is the height of an ok cell."""
+    title: str
+    """What a reader hears and a pointer shows."""
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StripCell:
+    """A drawn deadline: x, w, cx in percent of the width, y, h, ty in px."""
+
+    x: float
+    w: float
+    cx: float
+    y: float
+    h: float
+    ty: float
+    tone: str
+    mark: str
+    title: str
+    href: str
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A row of deadlines on one time axis."""
+
+    cells: tuple[StripCell, ...]
+    now: float
+    """Where the present stands, in percent of the width."""
+    label: str
+
+
+def strip(entries: Sequence[StripEntry], *, now: float, label: str) -> Strip:
+    """Lay the entries side by side; `now` is 0..1 of the width."""
+    place = 100 / max(len(entries), 1)
+    cells = tuple(_strip_cell(entry, x=index * place, place=place) for index, entry in enumerate(entries))
+    return Strip(cells=cells, now=round(100 * now, 2), label=label)
+
+
+def _strip_cell(entry: StripEntry, *, x: float, place: float) -> StripCell:
+    mark = MARKS.get(entry.tone, "")
+    heights = {
+        "none": WAITING_HEIGHT_PX,
+        "idle": EMPTY_HEIGHT_PX,
+        "warn": STRIP_HEIGHT_PX,
+        "bad": STRIP_HEIGHT_PX,
+    }
+    height = heights.get(entry.tone, 4 + entry.share * (STRIP_HEIGHT_PX - 4))
+    return StripCell(
+        x=round(x, 2),
+        w=round(place * CELL_SHARE, 2),
+        cx=round(x + place * CELL_SHARE / 2, 2),
+        y=round(STRIP_HEIGHT_PX - height, 1),
+        h=round(height - (0.5 if entry.tone == "none" else 0), 1),
+        ty=STRIP_HEIGHT_PX - 8,
+        tone=entry.tone,
+        mark=mark,
+        title=entry.title,
+        href=entry.href,
+        quiet=entry.tone == "ok",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """A small line without axes, as path data in a 100 by 20 box."""
+
+    line: str
+    area: str
+    label: str
+    tone: str = "run"
+
+
+def spark(values: Sequence[float], *, label: str, tone: str = "run") -> Spark | None:
+    """The line of `values`; None if there are fewer than two to join."""
+    if len(values) < 2:
+        return None
+    low, high = min(values), max(values)
+    span, step = (high - low) or 1, 100 / (len(values) - 1)
+    points = [
+        f"{index * step:.1f} {18 - (value - low) / span * 15:.1f}" for index, value in enumerate(values)
+    ]
+    line = "M" + "L".join(points)
+    return Spark(line=line, area=f"{line}L100 20L0 20Z", label=label, tone=tone)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A span on a Gantt row, in percent of the width."""
+
+    x: float
+    w: float
+    mid: float
+    tone: str
+    mark: str = ""
+
+
+def gantt_bar(start: float, end: float, *, tone: str) -> Bar:
+    """A bar from `start` to `end` (0..1 of the axis), never too thin to be seen."""
+    width = max(end - start, 0.004)
+    mark = MARKS.get(tone, "") if tone == "bad" else ""
+    return Bar(
+        x=round(100 * start, 2),
+        w=round(100 * width, 2),
+        mid=round(100 * (start + width / 2), 2),
+        tone=tone,
+        mark=mark,
+    )

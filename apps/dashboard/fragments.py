@@ -1,0 +1,69 @@
+"""Which fragments of which page a change touches: the table behind live updates.
+
+A row fragment is rendered for the row that changed, a region fragment anew as a whole.  Pages get only
+what they may show: permission is in the selectors, which take the viewer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.core.clock import now
+from apps.dashboard.frame import pulse_now
+from apps.dashboard.regions import hosts, messages, miners, sectors, today, wallets
+from apps.dashboard.regions.place import Place, RegionFragments, Regions, RowFragments, fragment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.users.principals import Principal
+
+
+def pulse(_place: Place) -> Iterable[str]:
+    """The chain's line in the bar."""
+    yield fragment("_pulse.html", pulse=pulse_now(now()))
+
+
+EVERYWHERE: Final[Regions] = {"head": (pulse,)}
+REGIONS: Final[dict[str, Regions]] = {
+    "today": today.REGIONS,
+    "miner": miners.REGIONS,
+    "miners": {"head": (miners.list_verdict,)},
+    "sectors": {"sector": (sectors.list_verdict,)},
+    "sector": sectors.REGIONS,
+    "messages": {"message": (messages.list_verdict,)},
+    "message": messages.REGIONS,
+    "wallets": wallets.REGIONS,
+    "hosts": {"worker": (hosts.list_verdict,)},
+}
+"""By page, by kind of change."""
+ROWS: Final[dict[str, dict[str, RowFragments]]] = {
+    "miners": {"miner": miners.rows, "deadline": miners.rows_of_deadlines},
+    "sectors": {"sector": sectors.rows},
+    "messages": {"message": messages.rows},
+    "wallets": {"wallet": wallets.rows},
+    "hosts": {"worker": hosts.rows, "job": hosts.rows_of_jobs},
+}
+
+
+def frame_render(changes: set[tuple[str, str]], *, viewer: Principal, page: str) -> str:
+    """Render what these changed rows alter on this page: all table rows first, then everything else.
+
+    The order matters: the browser's parser drops table parts that follow other content.
+    """
+    name, _, key = page.partition(":")
+    place = Place(viewer=viewer, key=key)
+    kinds: dict[str, list[str]] = {}
+    for kind, pk in sorted(changes):
+        kinds.setdefault(kind, []).append(pk)
+    rows = [
+        html
+        for kind, keys in kinds.items()
+        if (render := ROWS.get(name, {}).get(kind))
+        for html in render(place, keys)
+    ]
+    regions: dict[RegionFragments, None] = {}
+    for kind in kinds:
+        for region in (*EVERYWHERE.get(kind, ()), *REGIONS.get(name, {}).get(kind, ())):
+            regions[region] = None
+    return "".join([*rows, *(html for region in regions for html in region(place))])

@@ -1,0 +1,91 @@
+"""A worker on a host as the pages show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.urls import reverse
+
+from apps.dashboard import numbers
+from apps.dashboard.lines.acts import Act
+from apps.dashboard.words import STAGES, Word
+from apps.sectors.selectors import worker_is_away
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import Job, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class HostLine:
+    """One worker in a list."""
+
+    key: str
+    name: str
+    kind: str
+    tone: str
+    word: str
+    icon: str
+    does: str
+    restarts: str
+    hardware: str
+    seen: str
+    tenant: str
+    acts: tuple[Act, ...]
+
+
+def worker_word(worker: Worker, *, now: datetime) -> Word:
+    """Say in words whether a worker works."""
+    if worker_is_away(worker, now=now):
+        return Word("bad", "away")
+    if worker.is_paused:
+        return Word("idle", "paused", "pause")
+    if worker.is_draining:
+        return Word("warn", "draining")
+    return Word("run", "working") if held_jobs(worker) else Word("ok", "free")
+
+
+def held_jobs(worker: Worker) -> list[Job]:
+    """The jobs that `workers_visible` read along."""
+    return getattr(worker, "held_jobs", [])
+
+
+def job_words(job: Job) -> str:
+    """`f01001 / 3: PC1`, or which deadline is proved."""
+    if job.sector is not None:
+        return f"{job.miner.address} / {job.sector.number}: {STAGES.get(job.stage, job.stage)}"
+    return f"{job.miner.address}: {job.kind.replace('_', ' ').lower()}"
+
+
+def hardware_words(hardware: dict[str, Any]) -> str:
+    """`2 cores, 23.4 GiB`; what a host did not tell is left out."""
+    parts = []
+    if hardware.get("cpus"):
+        parts.append(f"{hardware['cpus']} cores")
+    if hardware.get("ram_bytes"):
+        parts.append(" ".join(numbers.size(int(hardware["ram_bytes"]))))
+    return ", ".join(parts) or numbers.NOTHING
+
+
+def host_line(worker: Worker, *, now: datetime, may_act: bool) -> HostLine:
+    """Lay out one worker of `workers_visible`."""
+    word = worker_word(worker, now=now)
+    jobs = [job_words(job) for job in held_jobs(worker)]
+    op = ("resume", "Resume", "run") if worker.is_paused else ("pause", "Pause", "pause")
+    acts = (Act(key=op[0], label=op[1], href=reverse("host-act", args=[worker.uuid, op[0]]), icon=op[2]),)
+    return HostLine(
+        key=str(worker.pk),
+        name=worker.name,
+        kind=", ".join(kind.replace("_", " ").lower() for kind in worker.kinds),
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        does="; ".join(jobs) or worker.last_error or "waits for work",
+        restarts=numbers.whole(worker.restarts),
+        hardware=hardware_words(worker.hardware),
+        seen=str(numbers.moment(worker.seen_at)),
+        tenant=worker.tenant.name,
+        acts=acts if may_act else (),
+    )

@@ -1,0 +1,88 @@
+"""A wallet as the pages show it: an address of which a connected signer holds the key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from apps.dashboard import numbers
+
+if TYPE_CHECKING:
+    from apps.dashboard.regions.scene import Scene
+    from apps.wallets.models import SignRecord, Wallet
+
+
+@dataclass(frozen=True, slots=True)
+class WalletLine:
+    """One address in a list."""
+
+    key: str
+    name: str
+    address: str
+    short: str
+    used: str
+    kind: str
+    balance: str
+    nonce: str
+    waiting: str
+    tenant: str
+    tone: str
+    signer_tone: str
+    signer_word: str
+
+
+def uses_of(address: str, scene: Scene) -> str:
+    """What the miners use an address for: `owner, worker of f01001`."""
+    uses = []
+    for miner in scene.miners:
+        roles = [role for role, held in (("owner", miner.owner), ("worker", miner.worker)) if held == address]
+        roles += ["control"] if address in miner.control else []
+        if roles:
+            uses.append(f"{', '.join(roles)} of {miner.address or 'new miner'}")
+    return "; ".join(uses) or numbers.NOTHING
+
+
+def wallet_line(wallet: Wallet, *, scene: Scene, waiting: int | None = None) -> WalletLine:
+    """Lay out one wallet of `wallets_visible`."""
+    tone, word = ("ok", "signer here") if wallet.is_served(scene.at) else ("bad", "signer away")
+    return WalletLine(
+        key=str(wallet.pk),
+        name=wallet.label or numbers.shortened(wallet.address),
+        address=wallet.address,
+        short=numbers.shortened(wallet.address),
+        used=uses_of(wallet.address, scene),
+        kind=wallet.key_type,
+        balance=numbers.fil(wallet.balance),
+        nonce=numbers.whole(wallet.nonce),
+        waiting=numbers.whole(waiting),
+        tenant=wallet.tenant.name,
+        tone=tone,
+        signer_tone=tone,
+        signer_word=word,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLine:
+    """One answer of a signer."""
+
+    at: str
+    key: str
+    what: str
+    by: str
+    took: str
+    tone: str
+    word: str
+
+
+def record_line(record: SignRecord, *, scene: Scene) -> RecordLine:
+    """Lay out one sign record."""
+    return RecordLine(
+        at=str(numbers.moment(record.at)),
+        key=scene.names.wallets.get(record.address) or numbers.shortened(record.address),
+        what=record.what,
+        by=record.asked_by,
+        took=numbers.duration(record.ms / 1000 if record.ms is not None else None),
+        tone="bad" if record.error else "ok",
+        word=record.error or "signed",
+    )

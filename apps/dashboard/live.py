@@ -1,0 +1,251 @@
+"""Live updates: a process renders a changed fragment once per audience, for all its open pages."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import parse_qs
+
+import structlog
+from asgiref.sync import sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+from apps.core.live import EVERYONE, POOL, group_of
+from apps.dashboard.fragments import frame_render
+from apps.users.principals import Principal
+from apps.users.selectors import principal_of, users_active
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from channels.layers import BaseChannelLayer
+
+    from apps.users.models import User
+
+log = structlog.get_logger(__name__)
+
+WINDOW_S: Final = 0.25
+"""Pause after a frame; what changes meanwhile goes out together at its end."""
+PROBE_S: Final = 2.0
+"""How often a process sends itself a message, to notice that the layer was deaf."""
+RECHECK_S: Final = 20.0
+"""How often the people behind the open pages are looked up again."""
+MAX_CHANGES: Final = 60
+"""More changed rows than that in one window: the pages fetch their regions again instead."""
+SIGNED_OUT: Final = 4401
+"""Close code that makes a page reload itself, so that it lands at the login."""
+RESYNC: Final = (
+    '<i id="f-resync" hidden hx-swap-oob="true" hx-get="/resync/" hx-trigger="load" hx-swap="none"></i>'
+)
+"""Makes a page ask `/resync/`, whose answer makes every live region fetch itself."""
+
+Row = tuple[str, str]
+"""Kind and key of a changed row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whoever shares all of this may see the same bytes."""
+
+    viewer: Principal
+    """What may be seen, without the person's name."""
+    page: str
+    """Which page is open, with its object: `today`, `sector:<uuid>`."""
+
+
+def viewer_of(user: User) -> Principal:
+    """Reduce a person to what decides about sight, so that colleagues share an audience."""
+    full = principal_of(user)
+    return Principal(
+        tenant_id=full.tenant_id, tenant_name=full.tenant_name, is_operator=full.is_operator, perm="read"
+    )
+
+
+class Room:
+    """The open pages of one audience in this process."""
+
+    def __init__(self, audience: Audience) -> None:
+        self.audience = audience
+        self.pages: set[LiveConsumer] = set()
+        self.dirty: set[Row] = set()
+        self.flushing: asyncio.Task[None] | None = None
+
+    def changed(self, row: Row) -> None:
+        self.dirty.add(row)
+        if self.flushing is None:
+            self.flushing = asyncio.create_task(self.flush())
+
+    async def flush(self) -> None:
+        """Send at once, then keep the window closed: one change is quick, a burst is one frame per window."""
+        try:
+            while self.dirty:
+                rows, self.dirty = self.dirty, set()
+                await self.spread(await self.frame(rows))
+                await asyncio.sleep(WINDOW_S)
+        finally:
+            self.flushing = None
+
+    async def frame(self, rows: set[Row]) -> str:
+        if len(rows) > MAX_CHANGES:
+            return RESYNC
+        try:
+            return await sync_to_async(frame_render)(
+                rows, viewer=self.audience.viewer, page=self.audience.page
+            )
+        except Exception:
+            log.exception("live_frame_failed", page=self.audience.page)
+            return RESYNC
+
+    async def spread(self, frame: str) -> None:
+        if not frame:
+            return
+        for number, page in enumerate(tuple(self.pages)):
+            page.offer(frame)
+            if number % 100 == 99:
+                await asyncio.sleep(0)  # requests of other pages get their turn
+
+
+def channel_layer() -> BaseChannelLayer:
+    """The layer that every installation has."""
+    layer = get_channel_layer()
+    assert layer is not None, "CHANNEL_LAYERS has no default"
+    return layer
+
+
+class Hub:
+    """One subscription per group of watchers and process, whatever the number of pages."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[Audience, Room] = {}
+        self.listeners: dict[str, asyncio.Task[None]] = {}
+        self.recheck: asyncio.Task[None] | None = None
+
+    def join(self, page: LiveConsumer) -> None:
+        self.rooms.setdefault(page.audience, Room(page.audience)).pages.add(page)
+        group = group_watched(page.audience.viewer)
+        if group not in self.listeners:
+            self.listeners[group] = asyncio.create_task(self.listen(group))
+        if self.recheck is None:
+            self.recheck = asyncio.create_task(self.recheck_people())
+
+    def leave(self, page: LiveConsumer) -> None:
+        room = self.rooms.get(page.audience)
+        if room is None:
+            return
+        room.pages.discard(page)
+        if not room.pages:
+            del self.rooms[page.audience]
+
+    def rooms_of(self, group: str) -> Iterable[Room]:
+        return [room for audience, room in self.rooms.items() if group_watched(audience.viewer) == group]
+
+    async def listen(self, group: str) -> None:
+        while True:
+            try:
+                await self.relay(group)
+            except (RedisError, OSError):  # no Redis at the first page: subscribing is tried until it works
+                await asyncio.sleep(1)
+
+    async def relay(self, group: str) -> None:
+        layer = channel_layer()
+        name = await layer.new_channel()
+        await layer.group_add(group, name)
+        if group != POOL:
+            await layer.group_add(EVERYONE, name)
+        probe, heard = asyncio.create_task(self.probe(name)), time.monotonic()
+        try:
+            while True:
+                event = await layer.receive(name)
+                silence, heard = time.monotonic() - heard, time.monotonic()
+                await self.hand_on(group, event, deaf=silence > 3 * PROBE_S)
+        finally:
+            probe.cancel()
+
+    async def hand_on(self, group: str, event: dict[str, Any], *, deaf: bool) -> None:
+        if event.get("kind") == "grants":
+            await self.recheck_once()
+        for room in self.rooms_of(group):
+            if deaf:  # Redis was away: nobody knows what was missed
+                await room.spread(RESYNC)
+            if event["type"] == "live.change":
+                room.changed((event["kind"], str(event["pk"])))
+
+    async def probe(self, name: str) -> None:
+        layer = channel_layer()
+        while True:
+            with suppress(RedisError, OSError):  # deaf: the silence tells
+                await layer.send(name, {"type": "live.probe"})
+            await asyncio.sleep(PROBE_S)
+
+    async def recheck_people(self) -> None:
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            try:
+                await self.recheck_once()
+            except Exception:
+                log.warning("live_recheck_failed", exc_info=True)
+
+    async def recheck_once(self) -> None:
+        """Close the pages of people who may no longer see what they see."""
+        pages = [page for room in self.rooms.values() for page in room.pages]
+        active = await sync_to_async(viewers_now)({page.user_id for page in pages})
+        for page in pages:
+            if active.get(page.user_id) != page.audience.viewer:
+                await page.close(code=SIGNED_OUT)
+
+
+def group_watched(viewer: Principal) -> str:
+    """The channel group whose events concern this viewer."""
+    return POOL if viewer.is_operator else group_of(viewer.tenant_id)
+
+
+def viewers_now(user_ids: set[int]) -> dict[int, Principal]:
+    """What each of these people may see now; who may not sign in any more is missing."""
+    return {user.pk: viewer_of(user) for user in users_active(user_ids)}
+
+
+hub = Hub()
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """One open page.  A reader too slow for the changes misses frames and fetches its regions again."""
+
+    channel_layer_alias = (
+        "none"  # no subscription of its own: the hub has one, and a socket opens without Redis too
+    )
+    audience: Audience
+    user_id: int = 0
+    sending: asyncio.Task[None] | None = None
+    behind = False
+
+    async def connect(self) -> None:
+        await self.accept()  # a refusal before accept reaches the page as 1006: it would dial for ever
+        user = cast("User", self.scope["user"])  # or an anonymous one
+        if not user.is_authenticated:
+            await self.close(code=SIGNED_OUT)
+            return
+        page = parse_qs(self.scope["query_string"].decode("latin-1")).get("page", [""])[0]
+        self.user_id = user.pk
+        self.audience = Audience(viewer=await sync_to_async(viewer_of)(user), page=page)
+        hub.join(self)
+
+    def offer(self, frame: str) -> None:
+        if self.sending is None or self.sending.done():
+            self.sending = asyncio.create_task(self.deliver(frame))
+        else:
+            self.behind = True
+
+    async def deliver(self, frame: str) -> None:
+        await self.send(text_data=frame)
+        if self.behind:
+            self.behind = False
+            await self.send(text_data=RESYNC)
+
+    async def disconnect(self, _code: int) -> None:
+        if hasattr(self, "audience"):
+            hub.leave(self)

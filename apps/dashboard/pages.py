@@ -1,0 +1,63 @@
+"""Keyset pages of lists: a cursor names the last row shown, so that no page costs more than the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.core import signing
+from django.utils.http import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeVar
+
+    Row = TypeVar("Row")
+
+ROWS: Final = 50
+"""Rows of one page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pager:
+    """What stands below a list."""
+
+    shown: int
+    newer: str
+    """Address of the first page; empty on it."""
+    older: str
+    """Address of the next page; empty on the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A filter that can be switched on: its address is the saved view."""
+
+    key: str
+    label: str
+    href: str
+    on: bool
+    count: str | None = None
+    tone: str = ""
+    icon: str = ""
+
+
+def cursor_read(text: str) -> str:
+    """Give what an earlier page put into its cursor; empty if there is none or it was changed."""
+    try:
+        return str(signing.loads(text, salt="cursor")) if text else ""
+    except signing.BadSignature:
+        return ""
+
+
+def page_of(
+    rows: Sequence[Row], *, cursor_of: Callable[[Row], str], query: Mapping[str, str], is_first: bool
+) -> tuple[list[Row], Pager]:
+    """Cut one page from up to ROWS + 1 rows and say where the neighbours are."""
+    shown, more = list(rows[:ROWS]), len(rows) > ROWS
+    kept = {key: value for key, value in query.items() if value and key != "after"}
+    first = "?" + urlencode(kept)
+    older = (
+        "?" + urlencode({**kept, "after": signing.dumps(cursor_of(shown[-1]), salt="cursor")}) if more else ""
+    )
+    return shown, Pager(shown=len(shown), newer="" if is_first else first, older=older)

@@ -1,0 +1,197 @@
+"""Miners: the list, and one miner with its proving period."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+
+from apps.dashboard import numbers
+from apps.dashboard.lines.deadlines import DeadlineLine, deadline_line
+from apps.dashboard.lines.miners import MinerLine, miner_line
+from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.scene import Scene
+from apps.dashboard.regions.today import Stat, Verdict, plural, sectors_under_way
+from apps.miners.errors import MinerUnknown
+from apps.miners.selectors import miner_get, miners_visible
+from apps.miners.states import MinerState
+from apps.proving.models import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from apps.miners.models import Miner
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAddress:
+    """An address with what the miner uses it for."""
+
+    role: str
+    address: str
+    short: str
+    balance: str
+
+
+@dataclass(frozen=True, slots=True)
+class MinerDetail:
+    """The whole of one miner."""
+
+    line: MinerLine
+    say: str
+    tags: tuple[str, ...]
+    period_say: str
+    strip_word: str
+    pledge_href: str
+    stats: tuple[Stat, ...]
+    deadlines: tuple[DeadlineLine, ...]
+    addresses: tuple[RoleAddress, ...]
+
+
+def miner_lines(miners: Sequence[Miner], scene: Scene) -> list[MinerLine]:
+    """Lay out miners with their strips."""
+    under_way = sectors_under_way(scene.viewer)
+    return [
+        miner_line(
+            miner,
+            deadlines=scene.deadlines_of(miner),
+            in_work=under_way.get(miner.pk, 0),
+            clock=scene.clock,
+            network=scene.network,
+        )
+        for miner in miners
+    ]
+
+
+def list_verdict_of(scene: Scene) -> Verdict:
+    """Say in one sentence what the miners have."""
+    if not scene.miners:
+        return Verdict("", "No miner yet.")
+    power = " ".join(numbers.size(sum(miner.qa_power for miner in scene.miners)))
+    faulty = sum(miner.faulty_sectors for miner in scene.miners)
+    rest = f"{plural(faulty, 'sector')} faulty." if faulty else "No faults."
+    return Verdict(f"{plural(len(scene.miners), 'miner')}, {power}.", rest)
+
+
+def list_verdict(place: Place) -> Iterable[str]:
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(Scene(place.viewer)))
+
+
+def rows(place: Place, keys: list[str]) -> Iterable[str]:
+    """Render the changed miners by their pk or ID number."""
+    scene = Scene(place.viewer)
+    wanted = [
+        miner
+        for miner in scene.miners
+        if {str(miner.pk), str(miner.actor_id), miner.address, str(miner.uuid)} & set(keys)
+    ]
+    for line in miner_lines(wanted, scene):
+        yield fragment("miners/_row.html", miner=line)
+
+
+def rows_of_deadlines(place: Place, keys: list[str]) -> Iterable[str]:
+    """Render the miners whose deadlines changed."""
+    numbers_only = [key for key in keys if key.isdigit()]
+    miners = Deadline.objects.filter(pk__in=numbers_only).values_list("miner_id", flat=True).distinct()
+    return rows(
+        place,
+        [str(pk) for pk in miners_visible(place.viewer).filter(pk__in=miners).values_list("pk", flat=True)],
+    )
+
+
+def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
+    """Lay out the whole of one miner."""
+    deadlines = scene.deadlines_of(miner)
+    line = miner_lines([miner], scene)[0]
+    told = [row for row in deadlines if row.live]
+    size, unit = numbers.size(miner.sector_size)
+    period = (
+        ""
+        if miner.proving_period_start is None
+        else f"started at epoch {numbers.whole(miner.proving_period_start)}"
+    )
+    may_pledge = scene.viewer.may("sign") and miner.state == MinerState.ACTIVE
+    return MinerDetail(
+        line=line,
+        say=f"Of {miner.tenant.name}. {miner.error}".strip(),
+        tags=(f"{size} {unit} sectors",),
+        period_say=period,
+        strip_word=f"{len(told)} with sectors",
+        pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
+        stats=tuple(miner_stats(miner)),
+        deadlines=tuple(
+            deadline_line(row, scene.clock) for row in sorted(told, key=lambda row: row.open_epoch)
+        ),
+        addresses=tuple(role_addresses(miner, scene)),
+    )
+
+
+def miner_stats(miner: Miner) -> Iterable[Stat]:
+    """A miner's vital signs: power and money."""
+    power, unit = numbers.size(miner.qa_power)
+    here = reverse("miner", args=[miner.address or miner.uuid])
+    yield Stat("m-power", "Power", power, f"raw {' '.join(numbers.size(miner.raw_power))}", here, unit=unit)
+    yield Stat(
+        "m-active",
+        "Active sectors",
+        numbers.whole(miner.active_sectors),
+        f"{numbers.whole(miner.live_sectors)} live",
+        reverse("sectors"),
+    )
+    faulty = miner.faulty_sectors
+    yield Stat(
+        "m-faults",
+        "Faults",
+        numbers.whole(faulty),
+        f"fee debt {numbers.fil(miner.fee_debt)} FIL",
+        here,
+        tone="bad" if faulty else "ok",
+    )
+    yield Stat(
+        "m-available",
+        "Available",
+        numbers.fil(miner.available),
+        f"of {numbers.fil(miner.balance)} FIL",
+        here,
+        unit="FIL",
+        tone="bad" if miner.available < 0 else "",
+    )
+    yield Stat("m-pledge", "Pledge", numbers.fil(miner.pledge), "locked while sectors live", here, unit="FIL")
+    yield Stat(
+        "m-locked",
+        "Vesting",
+        numbers.fil(miner.locked),
+        f"deposits {numbers.fil(miner.deposits)} FIL",
+        here,
+        unit="FIL",
+    )
+
+
+def role_addresses(miner: Miner, scene: Scene) -> Iterable[RoleAddress]:
+    """Owner, worker and control addresses with what they hold."""
+    balances = {wallet.address: wallet.balance for wallet in scene.wallets}
+    roles = [
+        ("Owner", miner.owner),
+        ("Worker", miner.worker),
+        *(("Control", address) for address in miner.control),
+    ]
+    if miner.beneficiary and miner.beneficiary != miner.owner:
+        roles.append(("Beneficiary", miner.beneficiary))
+    for role, address in roles:
+        yield RoleAddress(role, address, numbers.shortened(address), numbers.fil(balances.get(address)))
+
+
+def detail_region(place: Place) -> Iterable[str]:
+    """All that changes on a miner's page."""
+    try:
+        miner = miner_detail(miner_get(place.viewer, place.key), Scene(place.viewer))
+    except MinerUnknown:
+        return
+    yield fragment("miners/_head.html", miner=miner)
+    yield fragment("dashboard/_stats.html", stats=miner.stats)
+    yield fragment("miners/_period.html", miner=miner)
+    yield fragment("miners/_deadlines.html", deadlines=miner.deadlines)
+
+
+REGIONS: Final[Regions] = {"miner": (detail_region,), "deadline": (detail_region,), "head": (detail_region,)}

@@ -1,0 +1,54 @@
+"""Hosts: the workers that seal and prove, pause and resume."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.core.errors import NotFound
+from apps.dashboard.frame import page_render
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.hosts import host_lines, list_verdict_of
+from apps.dashboard.regions.scene import Scene
+from apps.sectors.selectors import worker_get, workers_visible
+from apps.sectors.services.hosts import worker_command
+from poolsite.wire.hosts import Operation
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+
+@require_safe
+@for_people
+def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list, those that need somebody first."""
+    scene = Scene(viewer)
+    return page_render(
+        request,
+        "hosts/list.html",
+        title="Hosts",
+        section="hosts",
+        page_key="hosts",
+        hosts=host_lines(list(workers_visible(viewer)), scene),
+        verdict=list_verdict_of(scene),
+    )
+
+
+@require_POST
+@for_people
+def act(request: HttpRequest, viewer: Principal, key: str, op: str) -> HttpResponse:
+    """Pause a worker or let it go on; the command rides on its next heartbeat."""
+    if op not in (Operation.PAUSE, Operation.RESUME) or not viewer.may("sign"):
+        raise Http404
+    try:
+        worker = worker_get(viewer, key)
+    except NotFound:
+        raise Http404 from None
+    worker_command(worker, op=Operation(op), args={}, actor=viewer.actor)
+    if not getattr(request, "htmx", False):
+        return redirect("hosts")
+    [line] = host_lines([worker_get(viewer, key)], Scene(viewer))
+    return render(request, "hosts/_row.html", {"host": line})

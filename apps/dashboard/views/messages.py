@@ -1,0 +1,292 @@
+"""Messages: list, detail, sending FIL, and what can be done about a message that waits."""
+
+from __future__ import annotations
+
+import csv
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.chain.client import chain_client
+from apps.chain.selectors import head_current
+from apps.core.clock import now
+from apps.core.errors import BadValue, DomainError, NotFound
+from apps.dashboard import numbers
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.messages import message_line
+from apps.dashboard.pages import ROWS, Facet, cursor_read, page_of
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.messages import list_verdict_of, message_detail
+from apps.dashboard.regions.scene import Scene
+from apps.dashboard.views.sectors import CSV_MAX, Echo
+from apps.messages.selectors import message_get, messages_visible
+from apps.messages.services import NewFees, message_mark_bad, message_push, message_replace, messages_publish
+from apps.messages.states import MessageState
+from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.amounts import BadAmount, fil_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Message
+    from apps.users.principals import Principal
+
+STATES: Final = (
+    ("", "All", "", ""),
+    ("open", "On the way", "run", "messages"),
+    ("landed", "Landed", "ok", "ok"),
+    ("refused", "Landed, refused", "bad", "bad"),
+    ("failed", "Given up", "bad", "bad"),
+    ("replaced", "Replaced", "warn", "warn"),
+)
+"""Filters of the list: key, label, tone, icon."""
+
+
+def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message]:
+    """Apply the list's filters."""
+    if state == "open":
+        rows = rows.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    elif state == "landed":
+        rows = rows.filter(state=MessageState.LANDED)
+    elif state == "refused":
+        rows = rows.filter(state=MessageState.LANDED).exclude(exit_code=0)
+    elif state in ("failed", "replaced"):
+        rows = rows.filter(state=state.upper())
+    return searched(rows, q) if q else rows
+
+
+def searched(rows: QuerySet[Message], q: str) -> QuerySet[Message]:
+    """Find by nonce, CID, sender's address or id, whichever the words look like."""
+    if q.isdigit():
+        return rows.filter(nonce=int(q)) if len(q) < 19 else rows.none()
+    if q.startswith("bafy"):
+        return rows.filter(cid=q)
+    try:
+        return rows.filter(from_addr=str(address_parse(q)))
+    except BadAddress:
+        return rows.filter(pk=q)
+
+
+def cursor_of(row: Message) -> str:
+    """What names the last row of a page: its time and id."""
+    return f"{row.created_at.isoformat()} {row.pk}"
+
+
+def after_cursor(rows: QuerySet[Message], cursor: str) -> QuerySet[Message]:
+    """The rows below a cursor: an index stops the scan at the time, the exclusion settles equal times."""
+    moment, _, pk = cursor.partition(" ")
+    at = datetime.fromisoformat(moment)
+    return rows.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
+
+
+@require_safe
+@for_people
+def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list, newest first."""
+    state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
+    cursor = cursor_read(request.GET.get("after", ""))
+    rows = filtered(messages_visible(viewer), state=state, q=q)
+    if cursor:
+        rows = after_cursor(rows, cursor)
+    shown, pager = page_of(
+        list(rows[: ROWS + 1]), cursor_of=cursor_of, query=request.GET.dict(), is_first=not cursor
+    )
+    scene, here = Scene(viewer), reverse("messages")
+    return page_render(
+        request,
+        "messages/list.html",
+        title="Messages",
+        section="messages",
+        page_key="messages",
+        messages=[message_line(row, scene.names) for row in shown],
+        pager=pager,
+        verdict=list_verdict_of(viewer),
+        facets=[
+            Facet(
+                key=key,
+                label=label,
+                href=here
+                + (f"?{urlencode({k: v for k, v in (('state', key), ('q', q)) if v})}" if key or q else ""),
+                on=key == state,
+                tone=tone,
+                icon=icon,
+            )
+            for key, label, tone, icon in STATES
+        ],
+        filtered=bool(state or q),
+        state=state,
+        q=q,
+        here=here,
+        csv=reverse("messages-csv") + "?" + urlencode({"state": state, "q": q}),
+        can_send=viewer.may("sign"),
+    )
+
+
+@require_safe
+@for_people
+def messages_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
+    """The filtered list as CSV."""
+    rows = filtered(
+        messages_visible(viewer), state=request.GET.get("state", ""), q=request.GET.get("q", "").strip()
+    )
+    writer = csv.writer(Echo())
+    head = (
+        "id",
+        "state",
+        "kind",
+        "from",
+        "to",
+        "method",
+        "value_atto",
+        "nonce",
+        "cid",
+        "epoch",
+        "exit_code",
+        "gas_used",
+        "made",
+    )
+
+    def lines() -> Iterator[str]:
+        yield writer.writerow(head)
+        for row in rows[:CSV_MAX].iterator(chunk_size=1000):
+            yield writer.writerow(
+                (
+                    row.id,
+                    row.state,
+                    row.kind,
+                    row.from_addr,
+                    row.to,
+                    row.method,
+                    row.value,
+                    row.nonce,
+                    row.cid,
+                    row.height,
+                    row.exit_code,
+                    row.gas_used,
+                    row.created_at.isoformat(),
+                )
+            )
+
+    return StreamingHttpResponse(
+        lines(),
+        content_type="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="messages.csv"'},
+    )
+
+
+def message_or_404(viewer: Principal, key: str) -> Message:
+    """One message; a stranger's is as absent as one that never was."""
+    try:
+        return message_get(viewer, key)
+    except NotFound:
+        raise Http404 from None
+
+
+@require_safe
+@for_people
+def message(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """One message with its diagnosis and history."""
+    detail = message_detail(message_or_404(viewer, key), Scene(viewer))
+    return page_render(
+        request,
+        "messages/detail.html",
+        title=detail.method,
+        section="messages",
+        page_key=f"message:{key}",
+        message=detail,
+    )
+
+
+@for_people
+def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Send FIL from one of the viewer's wallets; the form's id makes a double click one message."""
+    if not viewer.may("sign"):
+        raise Http404
+    form = {"id": uuid.uuid4().hex, "from": request.GET.get("from", ""), "to": "", "value": ""}
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        form = {name: request.POST.get(name, "").strip() for name in form}
+        try:
+            made = sent(viewer, form)
+        except DomainError as refusal:
+            field = refusal.field.rstrip("_")
+            errors[field if field in form else "form"] = refusal.reason
+        else:
+            return redirect("message", made.id)
+    senders = [
+        {
+            "address": wallet.address,
+            "label": f"{wallet} {numbers.shortened(wallet.address)}, {numbers.fil(wallet.balance)} FIL",
+        }
+        for wallet in Scene(viewer).wallets
+    ]
+    return page_render(
+        request,
+        "messages/compose.html",
+        title="Send FIL",
+        section="messages",
+        page_key="compose",
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+        senders=senders,
+    )
+
+
+def sent(viewer: Principal, form: dict[str, str]) -> Message:
+    """Push the form's message.  Raises DomainError with the field to blame."""
+    try:
+        value = fil_parse(form["value"])
+    except BadAmount:
+        raise BadValue("write an amount in FIL, such as 1.5", field="value") from None
+    return message_push(
+        principal=viewer, id=form["id"], to=form["to"], from_=form["from"], value=value, method=0
+    )
+
+
+def _acted(request: HttpRequest, viewer: Principal, key: str, act: Callable[[Message], Any]) -> HttpResponse:
+    row = message_or_404(viewer, key)
+    if not viewer.may("sign"):
+        raise Http404
+    error = ""
+    try:
+        act(row)
+    except DomainError as refusal:
+        error = refusal.reason
+    if not getattr(request, "htmx", False):
+        return redirect("message", key)
+    detail = message_detail(message_or_404(viewer, key), Scene(viewer))
+    return render(
+        request, "messages/_state.html", {"message": detail, "error": error}, status=422 if error else 200
+    )
+
+
+def raise_fees(row: Message) -> None:
+    """Sign again with fees that the present base fee asks for, and give it to every node."""
+    head = head_current()
+    if head is None:
+        raise BadValue("there is no chain yet")
+    message_replace(message=row, fees=NewFees(), client=chain_client(), head=head, now=now())
+    messages_publish([row.id], now=now())
+
+
+@require_POST
+@for_people
+def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Send the message again under the same nonce, with fees that the present base fee asks for."""
+    return _acted(request, viewer, key, raise_fees)
+
+
+@require_POST
+@for_people
+def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Give up a message that has no nonce yet."""
+    return _acted(request, viewer, key, lambda row: message_mark_bad(message=row, now=now()))

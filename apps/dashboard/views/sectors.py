@@ -1,0 +1,318 @@
+"""Sectors: list, detail, pledge, and what can be done about a sector that failed."""
+
+from __future__ import annotations
+
+import csv
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.chain.client import chain_client
+from apps.core.clock import now
+from apps.core.errors import BadValue, DomainError, NotFound
+from apps.dashboard.frame import page_render
+from apps.dashboard.pages import ROWS, Facet, cursor_read, page_of
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.scene import Scene
+from apps.dashboard.regions.sectors import list_context, list_verdict_of, sector_detail
+from apps.miners.errors import MinerUnknown
+from apps.miners.onchain import numbers_allocated
+from apps.miners.selectors import miner_get
+from apps.miners.states import MinerState
+from apps.sectors.policy import sealing_policy
+from apps.sectors.selectors import sector_get, sectors_visible
+from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.steps import sector_abort, sector_retry
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.models import QuerySet
+
+    from apps.miners.models import Miner
+    from apps.sectors.models import Sector
+    from apps.users.principals import Principal
+
+STATES: Final = (
+    ("", "All", ""),
+    ("work", "In work", "run"),
+    ("paused", "Failed", "bad"),
+    ("active", "Active", "ok"),
+    ("sealed", "Sealed, not active", "warn"),
+    ("aborted", "Aborted", ""),
+)
+"""Filters of the list: key, label, tone."""
+CSV_MAX: Final = 100_000
+"""Rows of one download; the newest."""
+
+
+def filtered(rows: QuerySet[Sector], *, state: str, q: str) -> QuerySet[Sector]:
+    """Apply the list's filters; each has an index."""
+    if state == "work":
+        rows = rows.exclude(state__in=FINAL_STATES)
+    elif state == "paused":
+        rows = rows.exclude(paused_at=None)
+    elif state == "active":
+        rows = rows.filter(state=SectorState.PROVING, active=True)
+    elif state == "sealed":
+        rows = rows.filter(state=SectorState.PROVING, active=False)
+    elif state == "aborted":
+        rows = rows.filter(state=SectorState.ABORTED)
+    if q:
+        rows = rows.filter(number=int(q)) if q.isdigit() and len(q) < 19 else rows.none()
+    return rows
+
+
+@require_safe
+@for_people
+def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list, newest first."""
+    state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
+    cursor = cursor_read(request.GET.get("after", ""))
+    rows = filtered(sectors_visible(viewer), state=state, q=q)
+    if cursor:
+        rows = rows.filter(pk__lt=int(cursor))
+    shown, pager = page_of(
+        list(rows[: ROWS + 1]),
+        cursor_of=lambda row: str(row.pk),
+        query=request.GET.dict(),
+        is_first=not cursor,
+    )
+    scene = Scene(viewer)
+    here = reverse("sectors")
+    return page_render(
+        request,
+        "sectors/list.html",
+        title="Sectors",
+        section="sectors",
+        page_key="sectors",
+        sectors=list_context(shown, scene),
+        pager=pager,
+        verdict=list_verdict_of(viewer),
+        facets=facets(here, state=state, q=q),
+        filtered=bool(state or q),
+        state=state,
+        q=q,
+        here=here,
+        csv=reverse("sectors-csv") + "?" + urlencode({"state": state, "q": q}),
+        can_pledge=viewer.may("sign"),
+        pledge_label="Pledge…" if viewer.may("sign") else "",
+        pledge_href=reverse("pledge"),
+    )
+
+
+def facets(here: str, *, state: str, q: str) -> list[Facet]:
+    """The list's filters with their addresses."""
+    return [
+        Facet(
+            key=key,
+            label=label,
+            href=here
+            + (f"?{urlencode({k: v for k, v in (('state', key), ('q', q)) if v})}" if key or q else ""),
+            on=key == state,
+            tone=tone,
+            icon=tone,
+        )
+        for key, label, tone in STATES
+    ]
+
+
+class Echo:
+    """A file that hands back what is written, so that csv can stream."""
+
+    def write(self, value: str) -> str:
+        """Give the line back."""
+        return value
+
+
+@require_safe
+@for_people
+def sectors_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
+    """The filtered list as CSV."""
+    rows = filtered(
+        sectors_visible(viewer), state=request.GET.get("state", ""), q=request.GET.get("q", "").strip()
+    )
+    writer = csv.writer(Echo())
+    head = (
+        "id",
+        "miner",
+        "number",
+        "state",
+        "stage",
+        "active",
+        "deadline",
+        "partition",
+        "activation",
+        "expiration",
+        "pledged",
+    )
+
+    def lines() -> Iterator[str]:
+        yield writer.writerow(head)
+        for row in rows[:CSV_MAX].iterator(chunk_size=1000):
+            yield writer.writerow(
+                (
+                    row.uuid,
+                    row.miner.address,
+                    row.number,
+                    row.state,
+                    row.stage,
+                    row.active,
+                    row.deadline,
+                    row.partition,
+                    row.activation,
+                    row.expiration,
+                    row.created_at.isoformat(),
+                )
+            )
+
+    return StreamingHttpResponse(
+        lines(),
+        content_type="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="sectors.csv"'},
+    )
+
+
+def sector_or_404(viewer: Principal, key: str) -> Sector:
+    """One sector; a stranger's is as absent as one that never was."""
+    try:
+        return sector_get(viewer, key)
+    except NotFound:
+        raise Http404 from None
+
+
+@require_safe
+@for_people
+def sector(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """One sector with its clocks, stages and timeline."""
+    detail = sector_detail(sector_or_404(viewer, key), Scene(viewer))
+    return page_render(
+        request,
+        "sectors/detail.html",
+        title=detail.line.name,
+        section="sectors",
+        page_key=f"sector:{key}",
+        sector=detail,
+    )
+
+
+def miner_choices(miners: list[Miner]) -> list[dict[str, str]]:
+    """Miners that can take sectors, for the form."""
+    return [
+        {"address": miner.address, "label": f"{miner.name} {miner.address} ({miner.tenant.name})".strip()}
+        for miner in miners
+        if miner.state == MinerState.ACTIVE
+    ]
+
+
+@for_people
+def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask for new sectors; the form's key makes a double click one pledge."""
+    if not viewer.may("sign"):
+        raise Http404
+    form = {"miner": request.GET.get("miner", ""), "count": "1", "key": uuid.uuid4().hex}
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        form = {name: request.POST.get(name, "").strip() for name in form}
+        try:
+            return pledged(viewer, form)
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+    return page_render(
+        request,
+        "sectors/pledge.html",
+        title="Pledge",
+        section="sectors",
+        page_key="pledge",
+        status=422 if errors else 200,
+        miners=miner_choices(Scene(viewer).miners),
+        form=form,
+        errors=errors,
+        most=sealing_policy().pledge_max,
+    )
+
+
+def pledged(viewer: Principal, form: dict[str, str]) -> HttpResponse:
+    """Make the sectors and go to them.  Raises DomainError with the field to blame."""
+    count = int(form["count"]) if form["count"].isdigit() and len(form["count"]) < 9 else 0
+    try:
+        miner = miner_get(viewer, form["miner"])
+    except MinerUnknown:
+        raise BadValue("choose one of your miners", field="miner") from None
+    taken = numbers_allocated(chain_client(), miner.address)
+    made = pledge_create(
+        miner, count=count, actor=viewer.actor, now=now(), taken=taken, key=form["key"] or None
+    )
+    first = made.sectors.order_by("number").first()
+    return redirect("sector", first.uuid) if count == 1 and first is not None else redirect("sectors")
+
+
+def _acted(request: HttpRequest, viewer: Principal, key: str, act: Any) -> HttpResponse:
+    """Do `act` to a sector and answer with the part of the page that shows it, or with the refusal there."""
+    row = sector_or_404(viewer, key)
+    if not viewer.may("sign"):
+        raise Http404
+    error = ""
+    try:
+        act(row)
+    except DomainError as refusal:
+        error = refusal.reason
+    if not getattr(request, "htmx", False):
+        return redirect("sector", key)
+    if request.htmx.target == "f-sector-head":  # type: ignore[attr-defined]  # set by django-htmx's middleware
+        detail = sector_detail(sector_or_404(viewer, key), Scene(viewer))
+        return render(
+            request, "sectors/_head.html", {"sector": detail, "error": error}, status=422 if error else 200
+        )
+    return render(
+        request, "sectors/_refusal.html", {"key": key, "error": error}, status=422 if error else 200
+    )
+
+
+@require_POST
+@for_people
+def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Try the failed stage again."""
+    return _acted(request, viewer, key, lambda row: sector_retry(row, actor=viewer.actor, now=now()))
+
+
+@require_POST
+@for_people
+def back(request: HttpRequest, viewer: Principal, key: str, state: str) -> HttpResponse:
+    """Set a paused sector back to an earlier state."""
+    return _acted(
+        request, viewer, key, lambda row: sector_retry(row, actor=viewer.actor, now=now(), state=state)
+    )
+
+
+@for_people
+def abort(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Ask first, then give a sector up for good."""
+    row = sector_or_404(viewer, key)
+    if not viewer.may("sign"):
+        raise Http404
+    error = ""
+    if request.method == "POST" and request.POST.get("sure") == "yes":
+        try:
+            sector_abort(row, actor=viewer.actor, reason=request.POST.get("reason", "")[:200], now=now())
+        except DomainError as refusal:
+            error = refusal.reason
+        else:
+            return redirect("sector", key)
+    detail = sector_detail(row, Scene(viewer))
+    return page_render(
+        request,
+        "sectors/abort.html",
+        title=f"Abort {detail.line.name}",
+        section="sectors",
+        page_key="",
+        sector=detail,
+        error=error,
+        status=422 if error else 200,
+    )

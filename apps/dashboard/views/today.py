@@ -1,0 +1,39 @@
+"""The overview, and what makes live regions fetch themselves again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from apps.dashboard.frame import page_render
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.today import page_context
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+
+@require_safe
+@for_people
+def today(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Is everything well, what runs, what waits."""
+    can_pledge = viewer.may("sign")
+    context = page_context(viewer)
+    return page_render(
+        request,
+        "dashboard/today.html",
+        title="Today",
+        section="today",
+        page_key="today",
+        can_pledge=can_pledge,
+        **context,
+    )
+
+
+@require_safe
+@for_people
+def resync(_request: HttpRequest, _viewer: Principal) -> HttpResponse:
+    """Tell the page that asks to fetch its live regions again."""
+    return HttpResponse(status=204, headers={"HX-Trigger": "resync"})

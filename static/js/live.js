@@ -1,0 +1,69 @@
+// What htmx and its ws extension leave open: focus, the live mark, close codes, rows that are not on this page.
+(() => {
+  "use strict";
+  const mark = (tone, word) => {
+    const live = document.getElementById("f-live");
+    if (live) { live.dataset.tone = tone; live.textContent = live.dataset[word]; }
+  };
+
+  // A frame goes to every page of its kind: keep what stands here; rows of a list that are not shown only count as new.
+  const unseen = new Set();
+  htmx.defineExtension("shown-only", {
+    transformResponse(text) {
+      const frame = document.createElement("template");
+      frame.innerHTML = text;
+      for (const part of [...frame.content.children]) {
+        if (document.getElementById(part.id)) continue;
+        if (part.dataset.list && document.getElementById(part.dataset.list)) unseen.add(part.id);
+        part.remove();
+      }
+      const pill = document.getElementById("new-rows");
+      if (pill && unseen.size) { pill.hidden = false; pill.querySelector("b").textContent = unseen.size; }
+      return frame.innerHTML;
+    },
+  });
+
+  let held = null;
+  document.addEventListener("htmx:wsBeforeMessage", () => { held = document.activeElement; });
+  document.addEventListener("htmx:wsAfterMessage", () => {
+    // A pushed row is a new element: give its focus back, without scrolling.
+    if (held?.id && !held.isConnected) document.getElementById(held.id)?.focus({ preventScroll: true });
+    held = null;
+  });
+
+  document.addEventListener("htmx:beforeRequest", ({ detail: { target } }) => {
+    // A push may replace the row while its request is under way; htmx would swap the answer into the removed row, unseen.
+    target.addEventListener("htmx:beforeSwap", (swap) => {
+      if (!target.isConnected) swap.detail.target = document.getElementById(target.id) ?? target;
+    }, { once: true });
+  });
+
+  // Chromium scrolls to a focused hx-preserve input while it waits outside the swapped region: stay where the reader was.
+  let y = 0;
+  document.addEventListener("htmx:beforeSwap", () => { y = scrollY; });
+  document.addEventListener("htmx:afterSwap", () => scrollTo(0, y));
+
+  // Countdowns run between frames; the server's time of the page is the reference, so a wrong clock here does not matter.
+  const skew = Date.now() - Number(document.documentElement.dataset.now || Date.now());
+  const words = (left) => left <= 0 ? "now" : left < 60 ? `${left} s` : left < 600 ? `${Math.floor(left / 60)} min ${String(left % 60).padStart(2, "0")} s`
+    : left < 3600 ? `${Math.floor(left / 60)} min` : left < 86400 ? `${Math.floor(left / 3600)} h ${String(Math.floor(left % 3600 / 60)).padStart(2, "0")}`
+    : `${Math.floor(left / 86400)} d ${String(Math.floor(left % 86400 / 3600)).padStart(2, "0")} h`;
+  setInterval(() => {
+    for (const at of document.querySelectorAll("[data-until]"))
+      at.textContent = words(Math.round(Number(at.dataset.until) - (Date.now() - skew) / 1000));
+  }, 1000);
+
+  document.addEventListener("htmx:wsOpen", () => mark("ok", "live"));
+  document.addEventListener("htmx:wsClose", (event) => {
+    const { code } = event.detail.event;
+    mark("bad", "offline");
+    if (code === 4401) location.reload(); // the server sends the page to the login
+    // The extension dials again after 1006, 1011, 1012 and 1013 only; proxies and servers also say 1000, 1001, 1005.
+    if (code <= 1005) setTimeout(() => event.detail.socketWrapper.reconnect(), 500 + 4500 * Math.random());
+  });
+
+  // No socket: the regions fetch themselves now and then, so that the page goes on telling the truth.
+  setInterval(() => {
+    if (document.getElementById("f-live")?.dataset.tone !== "ok") document.body.dispatchEvent(new Event("resync"));
+  }, 15000);
+})();
