@@ -14,5 +14,9 @@ class HeadStep(NamedTuple):
     """One of `poolsite.celery.QUEUES`."""
 
 
-HEAD_STEPS: Final[tuple[HeadStep, ...]] = (HeadStep("wallets.refresh", "head"),)
+HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
+    HeadStep("messages.track", "head"),
+    HeadStep("messages.select", "messages"),
+    HeadStep("wallets.refresh", "head"),
+)
 """In this order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.errors import BadValue, Conflict, NotFound
 
 
 class MessageNotFound(NotFound):
@@ -23,12 +23,6 @@ class BadMessage(BadValue):
     """A field of the message that no node would take."""
 
     code: ClassVar[str] = "bad_message"
-
-
-class SenderNotGranted(NotAllowed):
-    """The caller may not send from this address."""
-
-    code: ClassVar[str] = "sender_not_granted"
 
 
 class SenderStopped(Conflict):

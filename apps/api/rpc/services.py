@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.api.rpc import gateway
+from apps.api.rpc import gateway, messager
 from apps.api.rpc.dispatch import Service
 
 VERSIONS: Final = ("v0", "v1", "v2")
@@ -12,6 +12,7 @@ VERSIONS: Final = ("v0", "v1", "v2")
 
 SERVICES: Final[dict[str, Service]] = {
     "Gateway": Service(gateway.METHODS, {"v1": gateway.METHODS_V1}),
+    "Message": Service(messager.METHODS, {}),
 }
 """Prefix of a method's name → its table."""
 

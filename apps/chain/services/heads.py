@@ -54,8 +54,8 @@ def head_follow(
     if tip is not None and tip.key == facts.key:
         return None
     gap, reverted, joined = _way(client=client, tip=tip, facts=facts, finality=finality)
-    has_gap = not joined and bool(gap[-1].parents) and gap[-1].height > 0
-    return _store(gap=gap[::-1], reverted=reverted, now=now, has_gap=has_gap, finality=finality)
+    has_gap = not joined and bool(gap[-1].parents)
+    return _store(facts.key, gap=gap[::-1], reverted=reverted, now=now, has_gap=has_gap, finality=finality)
 
 
 def follower_row() -> Follower:
@@ -82,7 +82,7 @@ def _way(
             local = Head.objects.filter(key=local.parent_key, is_canonical=True).first()
             continue
         gap.append(above)
-        if local is None or not above.parents or len(gap) >= finality:
+        if not above.parents or len(gap) >= finality:
             return gap, reverted, False
         above = _tipset(client, above.parent_key)
 
@@ -103,9 +103,15 @@ def _tipset(client: ChainClient, key: str) -> TipsetFacts:
 
 @transaction.atomic
 def _store(
-    *, gap: Sequence[TipsetFacts], reverted: Sequence[str], now: datetime, has_gap: bool, finality: int
+    key: str,
+    *,
+    gap: Sequence[TipsetFacts],
+    reverted: Sequence[str],
+    now: datetime,
+    has_gap: bool,
+    finality: int,
 ) -> HeadStepResult:
-    """Write one change of the chain; `gap` is oldest first here."""
+    """Write one change of the chain, whose head is `key` now; `gap` is oldest first here."""
     Head.objects.filter(key__in=reverted).update(is_canonical=False)
     rows = [
         Head(
@@ -129,7 +135,7 @@ def _store(
         unique_fields=["key"],
         update_fields=["is_canonical", "is_after_gap", "arrived_at"],
     )
-    head = Head.objects.get(key=gap[-1].key)
+    head = Head.objects.get(key=key)
     Follower.objects.filter(pk=1).update(head=head)
     if head.height % PRUNE_EVERY == 0:
         floor = head.height - KEPT_FINALITIES * max(finality, PRUNE_EVERY)

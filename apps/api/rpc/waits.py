@@ -1,0 +1,146 @@
+"""Waiting for messages without asking the database again and again.
+
+One listener per process hears the changes that pages hear; a waiter costs nothing until its own message
+changes, or a head arrives while it waits for confidence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+from apps.chain.selectors import head_current
+from apps.core.errors import NotReachable
+from apps.messages.errors import MessageNotFound
+from apps.messages.models import Message
+from apps.messages.selectors import messages_visible
+from apps.messages.states import MessageState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.users.principals import Principal
+
+GROUP: Final = "live.pool"
+"""Every change of the pool is told here."""
+
+GATHER_S: Final = 0.05
+"""Changes that come together are looked at together."""
+
+LOOK_ANYWAY_S: Final = 5.0
+"""Without any word for so long everybody is looked at: a change may have been lost with Redis."""
+
+
+class WaitingRoom:
+    """The waiters of one event loop."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self.depths: dict[asyncio.Future[None], int] = {}
+        """How many heads each waiter wants above its message."""
+        self.landed: set[str] = set()
+        """Ids that are on chain and only wait for heads."""
+        self.task: asyncio.Task[None] | None = None
+
+    async def wait(self, id_: str, confidence: int) -> None:
+        """Return once the message is final and deep enough."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.setdefault(id_, set()).add(future)
+        self.depths[future] = confidence
+        if self.task is None or self.task.done():
+            self.task = asyncio.create_task(self._listen(), name="message-waits")
+        try:
+            await self.look([id_])
+            await future
+        finally:
+            self.depths.pop(future, None)
+            here = self.waiting.get(id_, set())
+            here.discard(future)
+            if not here:
+                self.waiting.pop(id_, None)
+                self.landed.discard(id_)
+            if not self.waiting and self.task is not None:
+                self.task.cancel()
+                self.task = None
+
+    async def look(self, ids: Iterable[str]) -> None:
+        """Look at these messages and let those go whose time has come."""
+        wanted = [id_ for id_ in ids if id_ in self.waiting]
+        if not wanted:
+            return
+        found, head_height = await sync_to_async(states_of)(wanted)
+        for id_, (state, height) in found.items():
+            is_on_chain = state in (MessageState.LANDED, MessageState.REPLACED)
+            (self.landed.add if is_on_chain else self.landed.discard)(id_)
+            for future in list(self.waiting.get(id_, ())):
+                is_deep = is_on_chain and head_height - height > self.depths[future]
+                if (is_deep or state == MessageState.FAILED) and not future.done():
+                    future.set_result(None)
+
+    async def _listen(self) -> None:
+        layer = get_channel_layer()
+        if layer is None:
+            raise NotReachable("there is no channel layer to wait on")
+        while True:
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(GROUP, channel)
+                try:
+                    await self._hear(layer, channel)
+                finally:
+                    await layer.group_discard(GROUP, channel)
+            except (RedisError, OSError):  # Redis restarts: look at everybody, then listen again
+                await asyncio.sleep(1.0)
+                await self.look(list(self.waiting))
+
+    async def _hear(self, layer: Any, channel: str) -> None:
+        """Look at what the changes name; a burst costs one look."""
+        while True:
+            changed: set[str] = set()
+            try:
+                event = await asyncio.wait_for(layer.receive(channel), LOOK_ANYWAY_S)
+                self._note(event, changed)
+                deadline = asyncio.get_running_loop().time() + GATHER_S
+                while (rest := deadline - asyncio.get_running_loop().time()) > 0:
+                    self._note(await asyncio.wait_for(layer.receive(channel), rest), changed)
+            except TimeoutError:
+                if not changed:
+                    changed = set(self.waiting)
+            await self.look(changed)
+
+    def _note(self, event: dict[str, Any], changed: set[str]) -> None:
+        kind, pk = event.get("kind"), str(event.get("pk"))
+        if kind == "message":
+            changed.add(pk)
+        elif kind == "messages":
+            changed.update(self.waiting)
+        elif kind == "head":
+            changed.update(self.landed)
+
+
+def states_of(ids: list[str]) -> tuple[dict[str, tuple[str, int]], int]:
+    """Give state and height of messages, and the head's height."""
+    rows = Message.objects.filter(pk__in=ids).values_list("pk", "state", "height")
+    head = head_current()
+    return {pk: (state, height) for pk, state, height in rows}, 0 if head is None else head.height
+
+
+# One room per event loop: futures belong to the loop that made them.
+_ROOMS: WeakKeyDictionary[asyncio.AbstractEventLoop, WaitingRoom] = WeakKeyDictionary()
+
+
+async def message_wait(*, viewer: Principal, id: str, confidence: int) -> None:  # its name
+    """Wait until a message is final with more than `confidence` heads above it, or was given up.
+
+    Raises MessageNotFound at once for what the viewer cannot see.
+    """
+    rows = messages_visible(viewer).filter(pk=id)
+    if not await sync_to_async(rows.exists)():
+        raise MessageNotFound("get message by id error: record not found", field="id")
+    room = _ROOMS.setdefault(asyncio.get_running_loop(), WaitingRoom())
+    await room.wait(id, confidence)

@@ -1,0 +1,81 @@
+"""The chain over REST: the newest head and the nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.views import PoolView
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import epoch_now, head_current, network_current, nodes_all
+from apps.core import clock
+
+
+class HeadOutput(serializers.Serializer[Any]):
+    """The newest head that the follower wrote."""
+
+    network = serializers.CharField()
+    height = serializers.IntegerField()
+    epoch = serializers.IntegerField()
+    """The epoch that runs now: ahead of the height while epochs pass without a block."""
+    cids = serializers.ListField(child=serializers.CharField())
+    timestamp = serializers.IntegerField()
+    base_fee = serializers.CharField()
+    arrived_at = serializers.DateTimeField()
+
+
+class NodeOutput(serializers.Serializer[Any]):
+    """How one node does."""
+
+    url = serializers.CharField()
+    state = serializers.CharField()
+    error = serializers.CharField()
+    version = serializers.CharField()
+    head_height = serializers.IntegerField(allow_null=True)
+    lag_epochs = serializers.IntegerField()
+    latency_ms = serializers.FloatField(allow_null=True)
+    checked_at = serializers.DateTimeField(allow_null=True)
+
+
+class HeadView(PoolView):
+    """`/chain/head`."""
+
+    @extend_schema(responses=HeadOutput)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """Give the newest head."""
+        head = head_current()
+        if head is None:
+            raise NetworkUnknown("no head of the chain is known yet")
+        return Response(
+            {
+                "network": network_current().name,
+                "height": head.height,
+                "epoch": epoch_now(clock.now()),
+                "cids": head.cids,
+                "timestamp": head.timestamp,
+                "base_fee": str(head.base_fee),
+                "arrived_at": head.arrived_at,
+            }
+        )
+
+
+class NodesView(PoolView):
+    """`/chain/nodes`."""
+
+    operator_only = True
+
+    @extend_schema(responses=NodeOutput(many=True))
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """List the pool's nodes in the order in which they are asked."""
+        return Response(NodeOutput(nodes_all(), many=True).data)
+
+
+urlpatterns = [
+    path("chain/head", HeadView.as_view(), name="api-chain-head"),
+    path("chain/nodes", NodesView.as_view(), name="api-chain-nodes"),
+]

@@ -1,0 +1,346 @@
+"""Messages over REST: push, list, one with its receipt, diagnosis, replace, give up."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import number
+from apps.api.v1.serializers import AddressField, AmountField, InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.chain.client import chain_client
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.messages.doctor import message_diagnose
+from apps.messages.models import Message
+from apps.messages.selectors import message_get, messages_page
+from apps.messages.services import (
+    Gas,
+    NewFees,
+    SendSpec,
+    message_mark_bad,
+    message_push,
+    message_replace,
+    messages_publish,
+)
+from apps.messages.states import MessageState
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
+
+PAGE_DEFAULT = 50
+PAGE_MAX = 500
+
+
+class Base64Field(serializers.CharField):
+    """Bytes as base64 with padding; empty text is no bytes."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Read it."""
+        try:
+            return base64.b64decode(super().to_internal_value(data), validate=True)
+        except (binascii.Error, ValueError):
+            raise serializers.ValidationError("is not base64") from None
+
+    def to_representation(self, value: Any) -> str:
+        """Write it."""
+        return base64.b64encode(bytes(value)).decode()
+
+
+class MessageInput(InputSerializer):
+    """A message to push.  Numbers that do not fit a JSON number are decimal text."""
+
+    id = serializers.CharField(max_length=256)
+    to = AddressField()
+    value = AmountField(default="0")
+    method = serializers.IntegerField(min_value=0, max_value=(1 << 63) - 1)
+    params = Base64Field(default="", allow_blank=True)
+    gas_limit = serializers.IntegerField(min_value=0, default=0)
+    gas_fee_cap = AmountField(default="0")
+    gas_premium = AmountField(default="0")
+    max_fee = AmountField(default="0")
+    gas_over_estimation = serializers.FloatField(min_value=0, default=0)
+    gas_over_premium = serializers.FloatField(min_value=0, default=0)
+    expire_epoch = serializers.IntegerField(min_value=0, default=0)
+
+    def get_fields(self) -> Any:
+        """Add `from`, which Python cannot name."""
+        return {**super().get_fields(), "from": AddressField()}
+
+
+class ReceiptOutput(serializers.Serializer[Any]):
+    """What execution gave."""
+
+    exit_code = serializers.IntegerField()
+    gas_used = serializers.IntegerField()
+
+    def get_fields(self) -> Any:
+        """Add `return`, which Python cannot name."""
+        return {**super().get_fields(), "return": serializers.CharField(allow_null=True)}
+
+
+class MessageOutput(serializers.Serializer[Any]):
+    """One message."""
+
+    id = serializers.CharField()
+    kind = serializers.CharField()
+    state = serializers.ChoiceField(choices=MessageState.values)
+    to = serializers.CharField()
+    value = serializers.CharField()
+    method = serializers.IntegerField()
+    params = serializers.CharField(allow_null=True)
+    nonce = serializers.IntegerField(allow_null=True)
+    cid = serializers.CharField(allow_null=True)
+    gas_limit = serializers.IntegerField()
+    gas_fee_cap = serializers.CharField()
+    gas_premium = serializers.CharField()
+    height = serializers.IntegerField(allow_null=True)
+    tipset = serializers.ListField(child=serializers.CharField())
+    confidence = serializers.IntegerField()
+    receipt = ReceiptOutput(allow_null=True)
+    wait = serializers.CharField()
+    error = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    filled_at = serializers.DateTimeField(allow_null=True)
+    published_at = serializers.DateTimeField(allow_null=True)
+    landed_at = serializers.DateTimeField(allow_null=True)
+
+    def get_fields(self) -> Any:
+        """Add `from`, which Python cannot name."""
+        return {**super().get_fields(), "from": serializers.CharField()}
+
+
+class MessagePage(serializers.Serializer[Any]):
+    """One page, newest first."""
+
+    results = MessageOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+    """Cursor of the page below; null at the end."""
+
+
+class ReplaceInput(InputSerializer):
+    """New fees: all empty means estimate anew."""
+
+    max_fee = AmountField(default="0")
+    gas_limit = serializers.IntegerField(min_value=0, default=0)
+    gas_fee_cap = AmountField(default="0")
+    gas_premium = AmountField(default="0")
+
+
+class DiagnosisOutput(serializers.Serializer[Any]):
+    """Why a message waits."""
+
+    reason = serializers.CharField()
+    words = serializers.CharField()
+    evidence = serializers.DictField()
+    by_itself = serializers.CharField()
+    actions = serializers.ListField(child=serializers.CharField())
+
+
+def message_body(row: Message, *, head_height: int) -> dict[str, Any]:
+    """Write one message."""
+    is_on_chain = bool(row.tipset_key)
+    receipt = {
+        "exit_code": row.exit_code,
+        "gas_used": row.gas_used,
+        "return": base64.b64encode(row.return_).decode() if row.return_ else None,
+    }
+    return {
+        "id": row.pk,
+        "kind": row.kind,
+        "state": row.state,
+        "from": row.from_addr,
+        "to": row.to,
+        "value": str(row.value),
+        "method": row.method,
+        "params": base64.b64encode(bytes(row.params)).decode() if row.params else None,
+        "nonce": row.nonce,
+        "cid": row.cid or None,
+        "gas_limit": row.gas_limit,
+        "gas_fee_cap": str(row.gas_fee_cap),
+        "gas_premium": str(row.gas_premium),
+        "height": row.height if is_on_chain else None,
+        "tipset": row.tipset_key.split(),
+        "confidence": max(head_height - row.height, 0) if is_on_chain else 0,
+        "receipt": receipt if is_on_chain else None,
+        "wait": row.wait,
+        "error": row.error,
+        "created_at": row.created_at,
+        "filled_at": row.filled_at,
+        "published_at": row.published_at,
+        "landed_at": row.landed_at,
+    }
+
+
+def _height() -> int:
+    head = head_current()
+    return 0 if head is None else head.height
+
+
+class MessagesView(PoolView):
+    """`/messages`: the caller's messages."""
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("state", str, many=True),
+            OpenApiParameter("from", str, many=True),
+            OpenApiParameter("kind", str),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("limit", int),
+        ],
+        responses=MessagePage,
+    )
+    def get(self, request: Request) -> Response:
+        """List messages, newest first; `cursor` is the `next` of the page before."""
+        query = request.query_params
+        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
+        unknown = set(query) - {"state", "from", "kind", "cursor", "limit", "token"}
+        if unknown:
+            raise BadValue("there is no such filter", field=sorted(unknown)[0])
+        rows = messages_page(
+            self.principal,
+            states=_states(query.getlist("state")),
+            senders=[AddressField().run_validation(one) for one in query.getlist("from")],
+            kind=query.get("kind", ""),
+            before=_cursor_read(query["cursor"]) if "cursor" in query else None,
+            limit=limit + 1,
+        )
+        height = _height()
+        results = [message_body(row, head_height=height) for row in rows[:limit]]
+        more = _cursor_write(rows[limit - 1]) if len(rows) > limit else None
+        return Response({"results": results, "next": more})
+
+    @extend_schema(request=MessageInput, responses={201: MessageOutput, 200: MessageOutput})
+    def post(self, request: Request) -> Response:
+        """Push a message; the same content under the same id answers 200 with the row that is there."""
+        body = MessageInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = body.validated_data
+        is_known = Message.objects.filter(pk=data["id"]).exists()
+        row = message_push(
+            principal=self.principal,
+            id=data["id"],
+            to=data["to"],
+            from_=data["from"],
+            value=data["value"],
+            method=data["method"],
+            params=data["params"] or b"",
+            spec=SendSpec(
+                max_fee=data["max_fee"],
+                gas_over_estimation=data["gas_over_estimation"],
+                gas_over_premium=data["gas_over_premium"],
+                expire_epoch=data["expire_epoch"],
+            ),
+            gas=Gas(limit=data["gas_limit"], fee_cap=data["gas_fee_cap"], premium=data["gas_premium"]),
+        )
+        answer = message_body(row, head_height=_height())
+        return Response(answer) if is_known else created(answer)
+
+
+class MessageView(PoolView):
+    """`/messages/{id}`: one message."""
+
+    @extend_schema(responses=MessageOutput)
+    def get(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
+        """Give a message with its receipt once it landed."""
+        return Response(message_body(message_get(self.principal, id), head_height=_height()))
+
+
+class DiagnosisView(PoolView):
+    """`/messages/{id}/diagnosis`: why it waits."""
+
+    @extend_schema(responses=DiagnosisOutput)
+    def get(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
+        """Say why a message has not moved, with evidence, and what can be done."""
+        found = message_diagnose(message_get(self.principal, id), head=head_current())
+        return Response(
+            {
+                "reason": str(found.reason),
+                "words": found.words,
+                "evidence": found.evidence,
+                "by_itself": found.by_itself,
+                "actions": list(found.actions),
+            }
+        )
+
+
+class ReplaceView(PoolView):
+    """`/messages/{id}/replace`: higher fees for a message in flight."""
+
+    @extend_schema(request=ReplaceInput, responses=MessageOutput)
+    def post(self, request: Request, id: str) -> Response:  # the route's word
+        """Sign again with the same nonce and other fees, and publish."""
+        body = ReplaceInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = body.validated_data
+        if max(data["gas_fee_cap"], data["gas_premium"], data["max_fee"]) > TOTAL_FILECOIN:
+            raise BadValue("more than all FIL there is", field="gas_fee_cap")
+        head = head_current()
+        if head is None:
+            raise NetworkUnknown("no head of the chain is known yet")
+        fees = NewFees(
+            is_auto=not (data["gas_fee_cap"] or data["gas_premium"]),
+            max_fee=data["max_fee"],
+            gas_limit=data["gas_limit"],
+            premium=data["gas_premium"],
+            fee_cap=data["gas_fee_cap"],
+        )
+        row = message_replace(
+            message=message_get(self.principal, id),
+            fees=fees,
+            client=chain_client(),
+            head=head,
+            now=clock.now(),
+        )
+        messages_publish([row.pk], now=clock.now())
+        return Response(message_body(message_get(self.principal, id), head_height=head.height))
+
+
+class MarkBadView(PoolView):
+    """`/messages/{id}/mark-bad`: give a message up."""
+
+    @extend_schema(request=None, responses=MessageOutput)
+    def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
+        """Give up a message; a nonce that it leaves open is closed by the next selections."""
+        row = message_mark_bad(message=message_get(self.principal, id), now=clock.now())
+        return Response(message_body(row, head_height=_height()))
+
+
+def _states(words: list[str]) -> list[str]:
+    for word in words:
+        if word not in MessageState.values:
+            raise BadValue(f"is one of {', '.join(MessageState.values)}", field="state")
+    return words
+
+
+def _cursor_write(row: Message) -> str:
+    text = f"{row.created_at.isoformat()} {row.pk}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _cursor_read(text: str) -> tuple[datetime, str]:
+    try:
+        moment, _, pk = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
+        found = datetime.fromisoformat(moment)
+    except (binascii.Error, ValueError):
+        raise BadValue("is not a cursor of this list", field="cursor") from None
+    if found.tzinfo is None or "\0" in pk:
+        raise BadValue("is not a cursor of this list", field="cursor")
+    return found, pk
+
+
+urlpatterns = [
+    path("messages", MessagesView.as_view(), name="api-messages"),
+    path("messages/<str:id>", MessageView.as_view(), name="api-message"),
+    path("messages/<str:id>/diagnosis", DiagnosisView.as_view(), name="api-message-diagnosis"),
+    path("messages/<str:id>/replace", ReplaceView.as_view(), name="api-message-replace"),
+    path("messages/<str:id>/mark-bad", MarkBadView.as_view(), name="api-message-mark-bad"),
+]

@@ -1,0 +1,144 @@
+"""Why a message waits: one reason out of the closed list, with the figures that show it and what can be done.
+
+It reads rows only: what the node said at the sender's last look is in them, so a page costs no network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.messages.models import Message, Sender
+from apps.messages.services.fees import shared_rules
+from apps.messages.states import MessageState, SenderState, Wait
+from poolsite.filecoin.amounts import fil_format
+
+if TYPE_CHECKING:
+    from apps.chain.models import Head
+
+BY_ITSELF: Final[dict[str, str]] = {
+    Wait.NONE: "nothing more",
+    Wait.NEXT_HEAD: "it is chosen on the next head",
+    Wait.QUOTA: "it is chosen when an earlier message of the sender has landed",
+    Wait.BASE_FEE_GATE: "it is chosen when the base fee falls to the gate",
+    Wait.FUNDS: "it is tried again with growing pauses and goes on once the balance suffices",
+    Wait.NO_ACTOR: "it is chosen on the first head after somebody funded the address",
+    Wait.ESTIMATE: "it is tried again with growing pauses, at most 60 epochs apart",
+    Wait.FEE_LIMIT: "it is tried again with growing pauses and goes on once fees fall below its limit",
+    Wait.SIGNER_AWAY: "it is signed on the first head after the signer is back",
+    Wait.POLICY: "it is tried again with growing pauses; only a changed policy helps",
+    Wait.STOPPED: "nothing until the sender is started again",
+    Wait.EARLIER_NONCE: "it lands after the earlier message",
+    Wait.FEE_CAP: "it lands when the base fee falls below its fee cap",
+    Wait.IN_POOL: "a block takes it, usually the next one",
+    Wait.NODE_REFUSES: "it is given to every node again on each head",
+    Wait.NODE_AWAY: "it is given to the nodes on the first head after they are back",
+    Wait.EXPIRED: "nothing: it was given up",
+}
+"""What happens without anybody's doing."""
+
+ACTIONS: Final[dict[str, tuple[str, ...]]] = {
+    Wait.FUNDS: ("fund", "mark-bad"),
+    Wait.NO_ACTOR: ("fund", "mark-bad"),
+    Wait.ESTIMATE: ("mark-bad",),
+    Wait.FEE_LIMIT: ("fee-rules", "mark-bad"),
+    Wait.BASE_FEE_GATE: ("fee-rules", "mark-bad"),
+    Wait.QUOTA: ("quota", "mark-bad"),
+    Wait.POLICY: ("mark-bad",),
+    Wait.STOPPED: ("start-sender", "mark-bad"),
+    Wait.FEE_CAP: ("replace", "mark-bad"),
+    Wait.NODE_REFUSES: ("replace", "republish", "mark-bad"),
+    Wait.IN_POOL: ("replace", "republish"),
+    Wait.EARLIER_NONCE: ("replace-earlier",),
+}
+"""What a person can do, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The doctor's finding about one message."""
+
+    reason: Wait
+    evidence: dict[str, Any] = field(default_factory=dict)
+    """Figures by name; amounts as text in FIL or attoFIL."""
+
+    @property
+    def words(self) -> str:
+        """The reason in words."""
+        return str(self.reason.label)
+
+    @property
+    def by_itself(self) -> str:
+        """What will happen without a click."""
+        return BY_ITSELF[self.reason]
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What a click could do."""
+        return ACTIONS.get(self.reason, ())
+
+
+def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
+    """Find why `message` has not moved."""
+    sender = Sender.objects.filter(address=message.from_addr).first()
+    if message.state == MessageState.UNFILLED:
+        return _unfilled(message, sender, head=head)
+    if message.state == MessageState.FILLED:
+        return _filled(message, sender, head=head)
+    if message.wait == Wait.EXPIRED:
+        return Diagnosis(Wait.EXPIRED, {"expire_epoch": message.expire_epoch})
+    return Diagnosis(Wait.NONE)
+
+
+def _unfilled(message: Message, sender: Sender | None, *, head: Head | None) -> Diagnosis:
+    """Without a nonce: what holds the whole sender up goes before what holds this message up."""
+    if sender is not None and sender.state == SenderState.FORBIDDEN:
+        return Diagnosis(Wait.STOPPED)
+    if sender is not None and sender.wait == Wait.NO_ACTOR:
+        return Diagnosis(Wait.NO_ACTOR, {"address": sender.address})
+    if message.wait in ("", Wait.NEXT_HEAD) and sender is not None and sender.wait == Wait.QUOTA:
+        return Diagnosis(Wait.QUOTA, _quota_evidence(sender))
+    reason = Wait(message.wait or Wait.NEXT_HEAD)
+    evidence: dict[str, Any] = {"attempts": message.attempts} if message.attempts else {}
+    if message.error:
+        evidence["text"] = message.error
+    if message.retry_height and head is not None and message.retry_height > head.height:
+        evidence["next_try_height"] = message.retry_height
+    if reason == Wait.FUNDS and sender is not None and sender.balance is not None:
+        evidence["balance"] = fil_format(sender.balance)
+    if reason == Wait.BASE_FEE_GATE and head is not None:
+        evidence["base_fee"] = str(head.base_fee)
+    return Diagnosis(reason, evidence)
+
+
+def _quota_evidence(sender: Sender) -> dict[str, Any]:
+    flight = Message.objects.filter(from_addr=sender.address, state=MessageState.FILLED).count()
+    return {"in_flight": flight, "quota": sender.quota or shared_rules().quota}
+
+
+def _filled(message: Message, sender: Sender | None, *, head: Head | None) -> Diagnosis:
+    """With a nonce: the node's refusal, then an earlier nonce, then the fee cap, else it is on its way."""
+    evidence: dict[str, Any] = {"nonce": message.nonce, "published": message.published_at is not None}
+    if message.wait in (Wait.NODE_REFUSES, Wait.NODE_AWAY):
+        return Diagnosis(Wait(message.wait), {**evidence, "text": message.error})
+    base_fee = int(head.base_fee) if head is not None else 0
+    earlier = (
+        Message.objects.filter(
+            from_addr=message.from_addr, state=MessageState.FILLED, nonce__lt=message.nonce or 0
+        )
+        .order_by("nonce")
+        .first()
+    )
+    if sender is not None and sender.hole_nonce is not None and sender.hole_nonce < (message.nonce or 0):
+        return Diagnosis(Wait.EARLIER_NONCE, {**evidence, "hole": sender.hole_nonce})
+    if earlier is not None:
+        stuck = earlier.wait == Wait.NODE_REFUSES or earlier.gas_fee_cap < base_fee
+        if stuck:
+            return Diagnosis(
+                Wait.EARLIER_NONCE, {**evidence, "earlier_nonce": earlier.nonce, "earlier_id": earlier.pk}
+            )
+    if message.gas_fee_cap < base_fee:
+        return Diagnosis(
+            Wait.FEE_CAP, {**evidence, "fee_cap": str(message.gas_fee_cap), "base_fee": str(base_fee)}
+        )
+    return Diagnosis(Wait.IN_POOL, evidence)

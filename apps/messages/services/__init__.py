@@ -1,0 +1,36 @@
+"""Writing messages: push, select, publish, track, change."""
+
+from __future__ import annotations
+
+from apps.messages.services.change import (
+    NewFees,
+    message_mark_bad,
+    message_replace,
+    messages_clear,
+    messages_recover,
+)
+from apps.messages.services.holes import holes_close
+from apps.messages.services.publish import messages_publish, messages_republish
+from apps.messages.services.push import Gas, SendSpec, message_push
+from apps.messages.services.search import messages_search
+from apps.messages.services.select import messages_expire, sender_select, senders_due
+from apps.messages.services.track import messages_track
+
+__all__ = [
+    "Gas",
+    "NewFees",
+    "SendSpec",
+    "holes_close",
+    "message_mark_bad",
+    "message_push",
+    "message_replace",
+    "messages_clear",
+    "messages_expire",
+    "messages_publish",
+    "messages_recover",
+    "messages_republish",
+    "messages_search",
+    "messages_track",
+    "sender_select",
+    "senders_due",
+]

@@ -1,0 +1,231 @@
+"""Changing messages by hand: replace with higher fees, publish again, give up, take back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.chain.client import GasSpec
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
+from apps.messages.models import Message, MessageEvent, Sender, SignedVersion
+from apps.messages.services.fees import actor_rules_for, fee_choose, shared_rules
+from apps.messages.services.moves import messages_advance, messages_told
+from apps.messages.services.nonces import standing_of
+from apps.messages.states import WIRE_NAMES, MessageState, Wait
+from apps.wallets.services import messages_sign
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from poolsite.filecoin.message import Message as ChainMessage
+
+RBF_PERCENT_MIN: Final = 110
+"""What every pool demands at least.  Source: lotus chain/messagepool RbfNumDefault."""
+
+RBF_RATIO_DEFAULT: Final = 1.25
+"""Used where the node does not tell its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewFees:
+    """What a replacement should pay."""
+
+    is_auto: bool = True
+    """Estimate anew and raise at least as far as the pool demands."""
+    max_fee: int = 0
+    gas_limit: int = 0
+    premium: int = 0
+    fee_cap: int = 0
+    over_premium: float = 0.0
+
+
+def premium_floor(premium: int, *, ratio: float = RBF_RATIO_DEFAULT) -> int:
+    """Give the least premium that a pool takes in the place of `premium`."""
+    percent = max(round(ratio * 100), RBF_PERCENT_MIN)
+    return premium * percent // 100 + 1
+
+
+def message_replace(
+    *, message: Message, fees: NewFees, client: ChainClient, head: Head, now: datetime
+) -> Message:
+    """Sign the message again with the same nonce and other fees; the old version is kept, it may still land.
+
+    The caller publishes.  Refused before anything is signed: what is not in flight or already on chain,
+    fees that no pool would take in the old ones' place, more than the largest allowed fee.
+    Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
+    """
+    _check_in_flight(message)
+    standing = standing_of(message.from_addr, client=client, key=head.key)
+    if (message.nonce or 0) < standing.chain_nonce:
+        raise AlreadyOnChain("message already on chain")
+    old = message.chain_message()
+    new = _auto_fees(message, fees, client=client, head=head) if fees.is_auto else _manual_fees(old, fees)
+    answer = messages_sign([new], tenant_id=message.tenant_id)[0]
+    if not isinstance(answer, SignedMessage):
+        raise SignerRefuses(f"sign message failed: {answer.reason}")
+    return _store_version(message, answer, now=now)
+
+
+def _check_in_flight(message: Message) -> None:
+    if message.state == MessageState.LANDED:
+        raise AlreadyOnChain("message already on chain")
+    if message.state != MessageState.FILLED:
+        raise BadMessage(f"need FillMsg got {WIRE_NAMES[message.state]}", field="id")
+
+
+def _auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: Head) -> ChainMessage:
+    """Estimate premium and cap anew, raise them over the pool's rule, and hold them under the limit."""
+    old = message.chain_message()
+    floor = premium_floor(old.gas_premium, ratio=_ratio(client))
+    sender = Sender.objects.get(address=message.from_addr)
+    rule = actor_rules_for([message], client=client, key=head.key).get((message.to, message.method))
+    choice = fee_choose(message, sender=sender, actor=rule, shared=shared_rules())
+    limit = fees.max_fee or choice.spec.max_fee
+    spec = GasSpec(max_fee=limit, gas_over_premium=fees.over_premium or choice.spec.gas_over_premium)
+    blank = replace(
+        old,
+        gas_limit=fees.gas_limit or old.gas_limit,
+        gas_fee_cap=AttoFil(0),
+        gas_premium=AttoFil(0),
+    )
+    found = client.gas_estimate_message(blank, spec, head.key)
+    premium = max(found.gas_premium, floor)
+    cap = max(found.gas_fee_cap, premium, old.gas_fee_cap)
+    if limit and cap * found.gas_limit > limit:
+        cap = limit // found.gas_limit
+    if cap < premium:
+        raise FeeTooLow(
+            f"a premium of {floor} is needed to take the old message's place;"
+            f" max fee {limit} allows {cap} with a gas limit of {found.gas_limit}",
+            field="max_fee",
+        )
+    return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
+
+
+def _manual_fees(old: ChainMessage, fees: NewFees) -> ChainMessage:
+    if fees.premium <= 0:
+        raise FeeTooLow(f"gas premium({fees.premium}) must bigger than zero", field="gas_premium")
+    if fees.fee_cap <= 0:
+        raise FeeTooLow(f"gas feecap({fees.fee_cap}) must bigger than zero", field="gas_fee_cap")
+    if fees.fee_cap < fees.premium:
+        reason = f"gas feecap({fees.fee_cap}) must bigger or equal than gas premium ({fees.premium})"
+        raise FeeTooLow(reason, field="gas_fee_cap")
+    floor = premium_floor(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
+    if fees.premium < floor:
+        reason = f"gas premium({fees.premium}) is below {floor}, which takes the old message's place"
+        raise FeeTooLow(reason, field="gas_premium")
+    limit = fees.gas_limit or old.gas_limit
+    if fees.max_fee and fees.fee_cap * limit > fees.max_fee:
+        raise FeeTooLow(f"{fees.fee_cap * limit} is more than the max fee of {fees.max_fee}", field="max_fee")
+    return replace(old, gas_limit=limit, gas_premium=AttoFil(fees.premium), gas_fee_cap=AttoFil(fees.fee_cap))
+
+
+def _ratio(client: ChainClient) -> float:
+    return float(client.mpool_get_config().get("ReplaceByFeeRatio") or RBF_RATIO_DEFAULT)
+
+
+@transaction.atomic
+def _store_version(message: Message, signed: SignedMessage, *, now: datetime) -> Message:
+    """Keep the old version and make the new one the row's; refused if the row moved since it was read."""
+    row = Message.objects.select_for_update().get(pk=message.pk)
+    _check_in_flight(row)
+    if row.cid != message.cid:
+        raise BadMessage("the message was replaced by somebody else just now", field="id")
+    SignedVersion.objects.get_or_create(
+        cid=row.cid,
+        defaults={
+            "message": row,
+            "unsigned_cid": row.unsigned_cid,
+            "signed": bytes(row.signed),
+            "gas_limit": row.gas_limit,
+            "gas_fee_cap": row.gas_fee_cap,
+            "gas_premium": row.gas_premium,
+            "made_at": row.filled_at or now,
+        },
+    )
+    new = signed.message
+    advance(
+        row,
+        "REPLACE",
+        gas_limit=new.gas_limit,
+        gas_fee_cap=new.gas_fee_cap,
+        gas_premium=new.gas_premium,
+        signed=signed_message_to_cbor(signed),
+        cid=str(signed.cid),
+        unsigned_cid=str(new.cid),
+        published_at=None,
+        wait=Wait.IN_POOL,
+        error="",
+        updated_at=now,
+    )
+    event_note(row, "replaced", f"premium {message.gas_premium} to {new.gas_premium}", now=now)
+    publish(Change("message", row.pk, row.tenant_id))
+    return row
+
+
+@transaction.atomic
+def message_mark_bad(*, message: Message, now: datetime) -> Message:
+    """Give a message up.  If it was already signed it may still land; if no pool has it, its nonce is
+    a hole, which the next selections close.
+
+    Raises WrongState if it is final.
+    """
+    row = Message.objects.select_for_update().get(pk=message.pk)
+    advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE)
+    if row.nonce is not None:
+        Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
+    event_note(row, "marked bad", "" if row.nonce is None else f"nonce {row.nonce} is free", now=now)
+    publish(Change("message", row.pk, row.tenant_id))
+    return row
+
+
+@transaction.atomic
+def messages_clear(*, address: str, now: datetime, tenant_id: int | None = None) -> int:
+    """Give up everything of a sender that has no nonce yet; gives the number."""
+    rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.UNFILLED)
+    if tenant_id is not None:
+        rows = rows.filter(tenant_id=tenant_id)
+    data = {pk: {"wait": str(Wait.NONE)} for pk in rows.values_list("pk", flat=True)}
+    moved = messages_advance("MARK_BAD", data, now=now)
+    messages_told(moved)
+    return len(moved)
+
+
+def messages_recover(
+    *, address: str, client: ChainClient, head: Head, now: datetime, ids: Collection[str] | None = None
+) -> list[str]:
+    """Put messages that were given up back into flight where their nonce is still open and free.
+
+    Gives their ids.  Raises NodeUnavailable, NodeRefused.
+    """
+    standing = standing_of(address, client=client, key=head.key)
+    with transaction.atomic():
+        rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.FAILED)
+        if ids is not None:
+            rows = rows.filter(pk__in=list(ids))
+        taken = {row.nonce for row in standing.flight}
+        signed = {
+            row.nonce: row.pk
+            for row in rows.filter(nonce__gte=standing.chain_nonce).order_by("created_at")
+            if row.nonce not in taken
+        }
+        data = {pk: {"wait": str(Wait.IN_POOL), "error": ""} for pk in signed.values()}
+        moved = messages_advance("RECOVER", data, now=now)
+        Sender.objects.filter(address=address).update(version=F("version") + 1)
+        messages_told(moved)
+    return list(moved)
+
+
+def event_note(message: Message, event: str, text: str, *, now: datetime) -> None:
+    """Add a line to a message's timeline."""
+    MessageEvent.objects.create(message=message, at=now, event=event, text=text[:1000])

@@ -1,0 +1,82 @@
+"""Which fee wishes hold for a message: its own, then its sender's, then the method's, then the pool's.
+
+Source: ipfs-force-community/sophon-messager service/message_selector.go mergeMsgSpec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from apps.chain.client import GasSpec
+from apps.chain.errors import NodeRefused
+from apps.messages.models import ActorRules, SharedRules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from apps.chain.client import ChainClient
+    from apps.messages.models import FeeRules, Message, Sender
+
+MAX_FEE_DEFAULT = 70_000_000_000_000_000
+"""0.07 FIL: the messager's first shared rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeeChoice:
+    """What the rules say about one message."""
+
+    spec: GasSpec
+    gas_fee_cap: int
+    """0: the estimate's own."""
+    base_fee_gate: int
+    """0: none."""
+
+
+def shared_rules() -> SharedRules:
+    """Give the pool's rules; the first call makes them with the messager's defaults."""
+    defaults = {"quota": 20, "gas_over_estimation": 1.25, "max_fee": MAX_FEE_DEFAULT}
+    row, _ = SharedRules.objects.get_or_create(pk=1, defaults=defaults)
+    return row
+
+
+def fee_choose(
+    message: Message, *, sender: Sender, actor: ActorRules | None, shared: SharedRules
+) -> FeeChoice:
+    """Merge the levels for one message.  The gate and the fee cap have no wish of the message itself."""
+    rules: list[FeeRules] = [sender, *([actor] if actor else []), shared]
+    return FeeChoice(
+        spec=GasSpec(
+            max_fee=_first([message, *rules], "max_fee"),
+            gas_over_estimation=_first([message, *rules], "gas_over_estimation"),
+            gas_over_premium=_first([message, *rules], "gas_over_premium"),
+        ),
+        gas_fee_cap=message.gas_fee_cap or _first(rules, "gas_fee_cap"),
+        base_fee_gate=_first(rules, "base_fee"),
+    )
+
+
+def _first(levels: Sequence[Any], name: str) -> Any:
+    return next((value for level in levels if (value := getattr(level, name))), 0)
+
+
+def actor_rules_for(
+    messages: Iterable[Message], *, client: ChainClient, key: str
+) -> dict[tuple[str, int], ActorRules]:
+    """Give the rules of (receiver, method); the node is asked for codes only if any rule exists."""
+    rules = {(row.code, row.method): row for row in ActorRules.objects.all()}
+    if not rules:
+        return {}
+    pairs = {(message.to, message.method) for message in messages}
+    found: dict[tuple[str, int], ActorRules] = {}
+    codes: dict[str, str] = {}
+    for to in {to for to, _ in pairs}:
+        try:
+            codes[to] = str(client.state_get_actor(to, key).code)
+        except NodeRefused:  # a receiver that does not exist yet has no code and so no rule
+            codes[to] = ""
+    for to, method in pairs:
+        rule = rules.get((codes[to], method))
+        if rule is not None:
+            found[(to, method)] = rule
+    return found

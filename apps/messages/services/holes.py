@@ -1,0 +1,66 @@
+"""Holes in a sender's nonces that no waiting message fills: a transfer of nothing to oneself closes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.messages.models import Message, Sender
+from apps.messages.services.nonces import holes_of, standing_of
+from apps.messages.states import MessageState, Priority, Wait
+
+if TYPE_CHECKING:
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.users.models import Tenant
+
+
+def senders_with_flight() -> list[str]:
+    """Give the senders that have messages in flight and none waiting: only they are looked at for holes."""
+    waiting = Message.objects.filter(state=MessageState.UNFILLED).values("from_addr")
+    rows = Message.objects.filter(state=MessageState.FILLED).exclude(from_addr__in=waiting)
+    return list(rows.order_by("from_addr").values_list("from_addr", flat=True).distinct())
+
+
+def holes_close(*, client: ChainClient, head: Head) -> list[str]:
+    """Look for holes below messages in flight and push a filler where one was seen at an earlier head too.
+
+    Gives the ids of new fillers; they are chosen like any message, before the others.
+    """
+    fillers: list[str] = []
+    for address in senders_with_flight():
+        sender = Sender.objects.filter(address=address).first()
+        if sender is None:
+            continue
+        holes = holes_of(sender, standing_of(address, client=client, key=head.key))
+        first = holes[0] if holes else None
+        if first is None or first != sender.hole_nonce or head.height <= (sender.hole_height or 0):
+            if first != sender.hole_nonce:
+                height = None if first is None else head.height
+                Sender.objects.filter(pk=sender.pk).update(hole_nonce=first, hole_height=height)
+            continue
+        fillers += [_filler(sender, nonce, head=head) for nonce in holes]
+    return fillers
+
+
+def _filler(sender: Sender, nonce: int, *, head: Head) -> str:
+    """Push the transfer that will take one hole."""
+    row, _ = Message.objects.get_or_create(
+        pk=f"gap:{sender.address}:{nonce}:{head.height}",
+        defaults={
+            "kind": "gap",
+            "pushed_by": "system",
+            "priority": Priority.GAP,
+            "to": sender.address,
+            "from_addr": sender.address,
+            "method": 0,
+            "wait": Wait.NEXT_HEAD,
+            "tenant": _tenant_of(sender),
+        },
+    )
+    return row.pk
+
+
+def _tenant_of(sender: Sender) -> Tenant | None:
+    """Give the tenant of the sender's newest message: its key signs the filler."""
+    newest = Message.objects.filter(from_addr=sender.address, state=MessageState.FILLED).first()
+    return None if newest is None else newest.tenant

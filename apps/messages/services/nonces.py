@@ -1,0 +1,94 @@
+"""Where a sender stands: the chain's nonce, the node's, ours, and the holes between them.
+
+The stated rule for holes: a nonce below our next one that none of our messages in flight has and that the
+node's pool lacks too is a hole.  Seen at two heads, it is given to the next message that is chosen; if
+none waits, a transfer of nothing to oneself closes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.chain.errors import NodeRefused
+from apps.messages.models import Message, Sender
+from apps.messages.states import MessageState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.chain.client import ChainClient
+
+HOLES_AT_ONCE: Final = 200
+"""Most holes that one round closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """What a selection has to know about a message that already has its nonce."""
+
+    id: str
+    nonce: int
+    cost: int
+    """Most that it can take from the balance: gas and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A sender at one head."""
+
+    exists: bool
+    """False if the chain has no such actor: it was never funded."""
+    chain_nonce: int
+    pool_nonce: int
+    """First nonce after the node's contiguous run; counts messages that others made."""
+    balance: int
+    flight: tuple[InFlight, ...]
+    """Our messages at or above the chain's nonce, by nonce."""
+
+    @property
+    def free_balance(self) -> int:
+        """What is left for new messages, in attoFIL."""
+        return self.balance - sum(row.cost for row in self.flight)
+
+
+def standing_of(address: str, *, client: ChainClient, key: str) -> Standing:
+    """Ask the node about an address and compare with our rows.  Raises NodeUnavailable, NodeRefused."""
+    actor, pool = client.call_many(
+        [("StateGetActor", [address, [{"/": cid} for cid in key.split()]]), ("MpoolGetNonce", [address])]
+    )
+    if isinstance(actor, NodeRefused):
+        if "not found" in actor.reason:
+            return Standing(False, 0, 0, 0, ())
+        raise actor
+    chain_nonce = int(actor["Nonce"])
+    if isinstance(pool, NodeRefused):
+        raise pool
+    rows = Message.objects.filter(from_addr=address, state=MessageState.FILLED, nonce__gte=chain_nonce)
+    flight = tuple(
+        InFlight(pk, nonce or 0, limit * cap + value)
+        for pk, nonce, limit, cap, value in rows.order_by("nonce").values_list(
+            "id", "nonce", "gas_limit", "gas_fee_cap", "value"
+        )
+    )
+    return Standing(True, chain_nonce, int(pool), int(actor["Balance"]), flight)
+
+
+def holes_of(sender: Sender, standing: Standing) -> list[int]:
+    """Give the nonces that nobody has and that block those above, lowest first."""
+    start = max(standing.pool_nonce, standing.chain_nonce)
+    ours = {row.nonce for row in standing.flight}
+    if start >= sender.next_nonce or start in ours:
+        return []
+    missing = [nonce for nonce in range(start, sender.next_nonce) if nonce not in ours]
+    # Where others send from this address too, what is missing above the first may be theirs.
+    return missing[:1] if sender.foreign_at else missing[:HOLES_AT_ONCE]
+
+
+def nonces_for(sender: Sender, standing: Standing, *, holes: list[int]) -> Iterator[int]:
+    """Give nonces for new messages: confirmed holes first, then on from what anybody used."""
+    yield from holes
+    nonce = max(sender.next_nonce, standing.pool_nonce, standing.chain_nonce)
+    while True:
+        yield nonce
+        nonce += 1

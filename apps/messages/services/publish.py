@@ -1,0 +1,170 @@
+"""Giving signed messages to every node: at once after signing, and again on later heads where one is missing.
+
+Safe to repeat: a node says "already in mpool" or "nonce too low" to what it knows.
+Source: lotus chain/messagepool/messagepool.go (texts as recorded from a real node).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+
+from apps.chain.addresses import node_address
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.link import NodeLink, link_to
+from apps.chain.selectors import nodes_all
+from apps.chain.states import NodeState
+from apps.messages.models import ExtraNode, Message
+from apps.messages.services.moves import messages_told, waits_note
+from apps.messages.states import MessageState, Wait
+from poolsite.filecoin.message import signed_message_from_cbor, signed_message_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+log = structlog.get_logger(__name__)
+
+KNOWN_TEXTS: Final = ("message with nonce already exists", "minimum expected nonce", "nonce too low")
+"""What a node says of a message that it has, or that is on chain: no failure."""
+
+NODES_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A signed message on its way to the nodes."""
+
+    id: str
+    from_addr: str
+    nonce: int
+    body: dict[str, Any]
+    """The signed message in JSON."""
+    is_fresh: bool
+    """True if no node has taken this version yet."""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What the nodes said."""
+
+    taken: set[str] = field(default_factory=set)
+    """Ids that at least one node has."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Ids that some node refuses, with its words."""
+    away: list[str] = field(default_factory=list)
+    """Nodes that did not answer."""
+
+
+def messages_publish(ids: Iterable[str], *, now: datetime) -> Delivery:
+    """Give these messages to every node.  What no node took is tried again on the next head."""
+    rows = Message.objects.filter(pk__in=list(ids), state=MessageState.FILLED).order_by("from_addr", "nonce")
+    return _deliver([_parcel(row) for row in rows], now=now)
+
+
+def messages_republish(*, now: datetime) -> Delivery:
+    """Give each node what it lacks of the messages in flight.
+
+    One request per node asks for the end of each sender's contiguous run; only what lies behind it is
+    sent.  A version that no node has taken yet is sent in any case: it may replace an older one.
+    """
+    rows = Message.objects.filter(state=MessageState.FILLED).order_by("from_addr", "nonce")
+    return _deliver([_parcel(row) for row in rows.iterator(chunk_size=500)], now=now)
+
+
+def nodes_for_publishing() -> list[NodeLink]:
+    """Give a link to every node that messages go to: the pool's own and the messager's extra ones."""
+    own = nodes_all().exclude(state=NodeState.WRONG_NETWORK)
+    places = {node.url: node.token for node in own}
+    for extra in ExtraNode.objects.all():
+        address = node_address(f"{extra.token}:{extra.url}" if extra.token else extra.url)
+        places.setdefault(address.http_url, address.token)
+    return [link_to(url, token) for url, token in places.items()]
+
+
+def _parcel(row: Message) -> Parcel:
+    signed = signed_message_from_cbor(bytes(row.signed))
+    return Parcel(
+        id=row.pk,
+        from_addr=row.from_addr,
+        nonce=signed.message.nonce,
+        body=signed_message_to_json(signed),
+        is_fresh=row.published_at is None,
+    )
+
+
+def _deliver(parcels: Sequence[Parcel], *, now: datetime) -> Delivery:
+    """Send to all nodes at the same time, then write down what they said."""
+    delivery = Delivery()
+    links = nodes_for_publishing() if parcels else []
+    if not links:
+        return delivery
+    with ThreadPoolExecutor(max_workers=NODES_AT_ONCE, thread_name_prefix="publish") as threads:
+        for link, outcome in zip(links, threads.map(lambda one: _send(one, parcels), links), strict=True):
+            if isinstance(outcome, NodeUnavailable):
+                delivery.away.append(link.url)
+                continue
+            for pk, text in outcome.items():
+                if text:
+                    delivery.refused[pk] = text
+                else:
+                    delivery.taken.add(pk)
+    _note(parcels, delivery, now=now)
+    return delivery
+
+
+def _send(link: NodeLink, parcels: Sequence[Parcel]) -> dict[str, str] | NodeUnavailable:
+    """Give one node what it lacks: id to the words of its refusal, empty if it has the message.
+
+    Runs in a thread without a database.
+    """
+    try:
+        missing = _missing(link, parcels)
+        answers = link.call_many([("MpoolPush", [parcel.body]) for parcel in missing])
+    except NodeUnavailable as error:
+        return error
+    outcome = {parcel.id: "" for parcel in parcels}
+    for parcel, answer in zip(missing, answers, strict=True):
+        if isinstance(answer, NodeRefused) and not any(text in answer.reason for text in KNOWN_TEXTS):
+            outcome[parcel.id] = answer.reason
+    return outcome
+
+
+def _missing(link: NodeLink, parcels: Sequence[Parcel]) -> list[Parcel]:
+    """Give what the node has not, in nonce order per sender."""
+    asked = list(dict.fromkeys(parcel.from_addr for parcel in parcels if not parcel.is_fresh))
+    answers = link.call_many([("MpoolGetNonce", [address]) for address in asked])
+    ends: dict[str, int] = defaultdict(int)
+    for address, answer in zip(asked, answers, strict=True):
+        if not isinstance(answer, NodeRefused):
+            ends[address] = int(answer)
+    return [parcel for parcel in parcels if parcel.is_fresh or parcel.nonce >= ends[parcel.from_addr]]
+
+
+@transaction.atomic
+def _note(parcels: Sequence[Parcel], delivery: Delivery, *, now: datetime) -> None:
+    """Write first publication and refusals; rows that landed meanwhile are left alone."""
+    fresh = [parcel.id for parcel in parcels if parcel.is_fresh and parcel.id in delivery.taken]
+    if fresh:
+        here = Message.objects.filter(pk__in=fresh, state=MessageState.FILLED, published_at=None)
+        told = list(here.values_list("pk", "tenant_id"))
+        here.update(published_at=now, updated_at=now)
+        messages_told(told)
+    refused = {pk: text for pk, text in delivery.refused.items() if pk not in delivery.taken}
+    waits_note([(pk, Wait.NODE_REFUSES, text) for pk, text in refused.items()], now=now)
+    healed = Message.objects.filter(
+        pk__in=delivery.taken, state=MessageState.FILLED, wait__in=[Wait.NODE_REFUSES, Wait.NODE_AWAY]
+    )
+    waits_note([(pk, Wait.IN_POOL, "") for pk in healed.values_list("pk", flat=True)], now=now)
+    if len(delivery.away) == len(nodes_for_publishing()):
+        reason = f"no node answers: {', '.join(delivery.away)}"
+        lost = Message.objects.filter(Q(pk__in=[parcel.id for parcel in parcels]), state=MessageState.FILLED)
+        waits_note([(pk, Wait.NODE_AWAY, reason) for pk in lost.values_list("pk", flat=True)], now=now)
+    if delivery.refused or delivery.away:
+        log.warning("publish", refused=len(refused), away=len(delivery.away), of=len(parcels))

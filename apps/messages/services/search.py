@@ -1,0 +1,126 @@
+"""Finding what became of messages when the chain's way is unknown: after days offline, or on demand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from apps.chain.errors import NodeRefused
+from apps.chain.tipsets import tipset_from_json
+from apps.messages.models import Message, SignedVersion
+from apps.messages.services.moves import messages_advance, messages_told
+from apps.messages.states import MessageState, Wait
+from poolsite.filecoin.message import receipt_from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+
+SEARCHED_AT_ONCE: Final = 200
+
+
+def messages_search(
+    *, client: ChainClient, now: datetime, ids: Sequence[str] | None = None
+) -> tuple[int, int]:
+    """Ask the node for every message in flight (or for `ids`); gives how many landed and were displaced.
+
+    Raises NodeUnavailable.
+    """
+    rows = Message.objects.filter(state=MessageState.FILLED)
+    if ids is not None:
+        rows = rows.filter(pk__in=list(ids))
+    landed = displaced = 0
+    pending = list(rows.order_by("from_addr", "nonce"))
+    for at in range(0, len(pending), SEARCHED_AT_ONCE):
+        more, lost = _search(pending[at : at + SEARCHED_AT_ONCE], client=client, now=now)
+        landed += more
+        displaced += lost
+    return landed, displaced
+
+
+def _search(rows: Sequence[Message], *, client: ChainClient, now: datetime) -> tuple[int, int]:
+    """Look for all versions of each message, then for the nonces of the senders of what was not found."""
+    cids = [(row, row.cid) for row in rows]
+    versions = SignedVersion.objects.filter(message__in=rows).select_related("message")
+    cids += [(version.message, version.cid) for version in versions]
+    answers = client.call_many([("StateSearchMsg", [[], {"/": cid}, -1, False]) for _, cid in cids])
+    found = {
+        row.pk: (cid, answer)
+        for (row, cid), answer in zip(cids, answers, strict=True)
+        if isinstance(answer, dict)
+    }
+    land = _landed_columns(found, client=client, now=now)
+    lost = _displaced_columns([row for row in rows if row.pk not in land], client=client, now=now)
+    with transaction.atomic():
+        moved = messages_advance("LAND", land, now=now)
+        gone = messages_advance("CONFLICT", lost, now=now)
+        messages_told([*moved.items(), *gone.items()])
+    return len(moved), len(gone)
+
+
+def _landed_columns(
+    found: dict[str, tuple[str, dict[str, Any]]], *, client: ChainClient, now: datetime
+) -> dict[str, dict[str, object]]:
+    """Turn lookups into our columns: the node names the executing tipset, we keep the including one too."""
+    keys = list(dict.fromkeys(_key(answer) for _, answer in found.values()))
+    above = _tipsets(keys, client=client)
+    below = _tipsets(
+        list(dict.fromkeys(facts.parent_key for facts in above.values() if facts)), client=client
+    )
+    columns: dict[str, dict[str, object]] = {}
+    for pk, (cid, answer) in found.items():
+        executing = above.get(_key(answer))
+        including = below.get(executing.parent_key) if executing else None
+        if executing is None or including is None:
+            continue
+        receipt = receipt_from_json(answer["Receipt"])
+        columns[pk] = {
+            "height": including.height,
+            "tipset_key": including.key,
+            "executed_key": executing.key,
+            "landed_cid": cid,
+            "exit_code": receipt.exit_code,
+            "gas_used": receipt.gas_used,
+            "return_data": receipt.return_,
+            "landed_at": now,
+            "wait": str(Wait.NONE),
+            "error": "",
+        }
+    return columns
+
+
+def _displaced_columns(
+    rows: Sequence[Message], *, client: ChainClient, now: datetime
+) -> dict[str, dict[str, object]]:
+    """Give the messages whose nonce the chain has passed although they did not land."""
+    addresses = list(dict.fromkeys(row.from_addr for row in rows))
+    answers = client.call_many([("StateGetActor", [address, []]) for address in addresses])
+    nonces = {
+        address: int(answer["Nonce"])
+        for address, answer in zip(addresses, answers, strict=True)
+        if not isinstance(answer, NodeRefused)
+    }
+    return {
+        row.pk: {
+            "landed_at": now,
+            "wait": str(Wait.NONE),
+            "error": "another message of this sender landed with its nonce",
+        }
+        for row in rows
+        if (row.nonce or 0) < nonces.get(row.from_addr, 0)
+    }
+
+
+def _tipsets(keys: Sequence[str], *, client: ChainClient) -> dict[str, Any]:
+    answers = client.call_many([("ChainGetTipSet", [[{"/": cid} for cid in key.split()]]) for key in keys])
+    return {
+        key: None if isinstance(answer, NodeRefused) else tipset_from_json(answer)
+        for key, answer in zip(keys, answers, strict=True)
+    }
+
+
+def _key(answer: dict[str, Any]) -> str:
+    return " ".join(link["/"] for link in answer["TipSet"] or ())

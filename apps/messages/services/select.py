@@ -1,0 +1,368 @@
+"""Choosing a sender's next messages on a head: estimate, nonce, sign, and store it all in one transaction.
+
+Everything that needs the network happens before the transaction; that then checks that the sender is
+still as it was read.  So a crash anywhere burns no nonce and gives none twice: what was signed but not
+stored is thrown away unseen, what was stored is published by whoever comes next.
+Source: spec of sophon-messager service/message_selector.go, without its faults (newest first, one bad
+message stopping a round, at most 100 a head, expiry not enforced).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
+
+from apps.core.live import Change, publish
+from apps.gateway.errors import SignerAway
+from apps.messages.models import Message, Sender, SharedRules
+from apps.messages.services.fees import FeeChoice, actor_rules_for, fee_choose, shared_rules
+from apps.messages.services.locks import SENDER_LOCK, held
+from apps.messages.services.moves import messages_advance, messages_told, waits_note
+from apps.messages.services.nonces import Standing, holes_of, nonces_for, standing_of
+from apps.messages.states import MessageState, Priority, SenderState, Wait
+from apps.wallets.services import messages_sign
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SignedMessage, signed_message_to_cbor
+from poolsite.filecoin.message import Message as ChainMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.core.errors import DomainError
+
+log = structlog.get_logger(__name__)
+
+SPARE_CANDIDATES: Final = 20
+"""Read beyond the quota, so that refused messages do not take the places of good ones."""
+
+ROUND_MAX: Final = 1000
+"""Messages of one sender in one round, however large its quota is."""
+
+BACKOFF_MAX_EPOCHS: Final = 60
+URGENT_BACKOFF_EPOCHS: Final = 1
+"""Messages with a deadline are tried again on each head."""
+
+SIGN_ROUNDS: Final = 3
+"""A refused signature shifts the nonces behind it; those are signed again at most this often."""
+
+GAS_FEE_CAP_MIN: Final = 100
+"""attoFIL: below it no pool takes a message.  Source: lotus chain/messagepool minimumBaseFee."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A message that can be signed, with its gas values."""
+
+    row: Message
+    message: ChainMessage
+
+    @property
+    def cost(self) -> int:
+        """Most that it can take from the balance."""
+        return self.message.gas_limit * self.message.gas_fee_cap + self.message.value
+
+
+@dataclass(slots=True)
+class Round:
+    """One sender's selection while it is being worked out."""
+
+    sender: Sender
+    head: Head
+    standing: Standing
+    holes: list[int]
+    places: int
+    """How many messages may be chosen."""
+    waits: list[tuple[str, str, str]] = field(default_factory=list)
+    """Why messages are left: id, reason, text."""
+    failed: list[Message] = field(default_factory=list)
+    """Those of them that are not tried again at once."""
+
+    def leave(self, row: Message, wait: Wait, text: str = "", *, is_failure: bool = False) -> None:
+        """Leave a message for later and say why."""
+        self.waits.append((row.pk, wait, text))
+        if is_failure:
+            self.failed.append(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What a selection did."""
+
+    filled: tuple[str, ...] = ()
+    """Ids that got nonce and signature."""
+    is_busy: bool = False
+    """True if another worker is at this sender."""
+
+
+def sender_select(*, address: str, head: Head, client: ChainClient, now: datetime) -> Selected:
+    """Give nonces and signatures to as many of the sender's messages as its quota allows.
+
+    Raises NodeUnavailable or NodeRefused if the node cannot be asked; nothing has changed then.
+    """
+    with held(SENDER_LOCK, address) as is_mine:
+        if not is_mine:
+            return Selected(is_busy=True)
+        sender = Sender.objects.get(address=address)
+        if sender.state == SenderState.FORBIDDEN:
+            return Selected()
+        standing = standing_of(address, client=client, key=head.key)
+        _look_note(sender, standing, head=head, now=now)
+        if not standing.exists:
+            _all_wait(sender, Wait.NO_ACTOR, "the address was never funded")
+            return Selected()
+        holes = _holes_confirmed(sender, standing, head=head)
+        shared = shared_rules()
+        places = _places(sender, standing, shared=shared, holes=len(holes))
+        rows = _candidates(sender, head=head, places=places)
+        if not rows:
+            return Selected()
+        if sender.wait:
+            _all_wait(sender, Wait.NONE, "")
+        turn = Round(sender, head, standing, holes, places)
+        try:
+            ready = _estimated(turn, rows, client=client, shared=shared)
+            signed = _signed(turn, ready)
+            filled = _store(turn, signed, now=now)
+        finally:
+            _waits_store(turn, now=now)
+        return Selected(filled=filled)
+
+
+def senders_due(*, head: Head) -> list[str]:
+    """Give the senders with a message to choose; costs nothing for those without."""
+    rows = Message.objects.filter(state=MessageState.UNFILLED, retry_height__lte=head.height)
+    return list(rows.order_by("from_addr").values_list("from_addr", flat=True).distinct())
+
+
+def messages_expire(*, head: Head, now: datetime) -> list[str]:
+    """Give up the messages whose last epoch has passed before they got a nonce."""
+    with transaction.atomic():
+        rows = Message.objects.select_for_update(skip_locked=True).filter(
+            state=MessageState.UNFILLED, expire_epoch__gt=0, expire_epoch__lt=head.height
+        )
+        data = {
+            row.pk: {"wait": Wait.EXPIRED, "error": f"epoch {row.expire_epoch} has passed"} for row in rows
+        }
+        moved = messages_advance("EXPIRE", data, now=now)
+        messages_told(moved)
+        return list(moved)
+
+
+def _look_note(sender: Sender, standing: Standing, *, head: Head, now: datetime) -> None:
+    """Write what the node said about the sender; somebody else's use of the address is noticed here."""
+    is_foreign = sender.version > 0 and standing.pool_nonce > sender.next_nonce
+    changes: dict[str, Any] = {
+        "chain_nonce": standing.chain_nonce,
+        "balance": standing.balance,
+        "looked_at_height": head.height,
+    }
+    if is_foreign:
+        changes["foreign_at"] = now
+        sender.foreign_at = now
+    Sender.objects.filter(pk=sender.pk).update(**changes)
+
+
+def _holes_confirmed(sender: Sender, standing: Standing, *, head: Head) -> list[int]:
+    """Give the holes that were seen at an earlier head too, and remember a new one."""
+    holes = holes_of(sender, standing)
+    first = holes[0] if holes else None
+    if first is not None and first == sender.hole_nonce and head.height > (sender.hole_height or 0):
+        return holes
+    if first != sender.hole_nonce:
+        Sender.objects.filter(pk=sender.pk).update(
+            hole_nonce=first, hole_height=None if first is None else head.height
+        )
+    return []
+
+
+def _places(sender: Sender, standing: Standing, *, shared: SharedRules, holes: int) -> int:
+    """Give how many messages may be chosen; a hole is closed even when the quota is used up."""
+    free = (sender.quota or shared.quota) - len(standing.flight)
+    return min(max(free, holes), ROUND_MAX)
+
+
+def _candidates(sender: Sender, *, head: Head, places: int) -> list[Message]:
+    """Give what to choose next: by priority, then deadline, fair across tenants, oldest first."""
+    waiting = Message.objects.filter(
+        from_addr=sender.address, state=MessageState.UNFILLED, retry_height__lte=head.height
+    )
+    if places <= 0:
+        _all_wait(sender, Wait.QUOTA, "")
+        return []
+    turn = Window(RowNumber(), partition_by=[F("tenant_id"), F("priority")], order_by=[F("created_at").asc()])
+    ordered = waiting.annotate(turn=turn).order_by(
+        "priority", F("urgent_epoch").asc(nulls_last=True), "turn", "created_at", "pk"
+    )
+    return list(ordered[: places + SPARE_CANDIDATES])
+
+
+def _estimated(
+    turn: Round, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
+) -> list[Ready]:
+    """Give gas values to the messages that pass the gates, in order, at most as many as there are places."""
+    actors = actor_rules_for(rows, client=client, key=turn.head.key)
+    chosen: list[tuple[Message, FeeChoice]] = []
+    for row in rows:
+        rule = actors.get((row.to, row.method))
+        choice = fee_choose(row, sender=turn.sender, actor=rule, shared=shared)
+        if choice.base_fee_gate and turn.head.base_fee > choice.base_fee_gate:
+            turn.leave(row, Wait.BASE_FEE_GATE, f"{turn.head.base_fee} > {choice.base_fee_gate}")
+        else:
+            chosen.append((row, choice))
+    if not chosen:
+        return []
+    first = next(nonces_for(turn.sender, turn.standing, holes=[]))
+    asked = [
+        (
+            replace(row.chain_message(), nonce=first + at, gas_fee_cap=AttoFil(choice.gas_fee_cap)),
+            choice.spec,
+        )
+        for at, (row, choice) in enumerate(chosen)
+    ]
+    answers = client.gas_batch_estimate(asked, nonce=first, key=turn.head.key)
+    ready: list[Ready] = []
+    balance = turn.standing.free_balance
+    for (row, choice), answer in zip(chosen, answers, strict=True):
+        if len(ready) >= turn.places:
+            turn.leave(row, Wait.QUOTA)
+        elif answer.message is None:
+            turn.leave(row, Wait.ESTIMATE, f"gas estimate: {answer.error}", is_failure=True)
+        elif (reason := _gas_refusal(answer.message, choice, base_fee=int(turn.head.base_fee))) is not None:
+            turn.leave(row, *reason, is_failure=True)
+        elif (cost := Ready(row, answer.message).cost) > balance:
+            turn.leave(row, Wait.FUNDS, f"needs {cost}, has {max(balance, 0)} attoFIL", is_failure=True)
+        else:
+            balance -= cost
+            ready.append(Ready(row, answer.message))
+    return ready
+
+
+def _gas_refusal(message: ChainMessage, choice: FeeChoice, *, base_fee: int) -> tuple[Wait, str] | None:
+    """Say why these gas values must not get a nonce: behind one that cannot land everything waits."""
+    if message.gas_limit > BLOCK_GAS_LIMIT:
+        reason = f"gas estimate:  gas limit {message.gas_limit} over limit {BLOCK_GAS_LIMIT}"
+        return Wait.ESTIMATE, reason
+    needed = max(base_fee, GAS_FEE_CAP_MIN)
+    if message.gas_fee_cap < needed:
+        limit = f"max fee {choice.spec.max_fee}" if choice.spec.max_fee else "its own fee cap"
+        return Wait.FEE_LIMIT, f"{limit} gives a fee cap of {message.gas_fee_cap}, below {needed}"
+    return None
+
+
+def _signed(turn: Round, ready: Sequence[Ready]) -> list[tuple[Ready, SignedMessage]]:
+    """Give nonces in order and have them signed; a refused message is left out and the rest moves up."""
+    numbers = nonces_for(turn.sender, turn.standing, holes=turn.holes)
+    nonces = [next(numbers) for _ in ready]
+    done: list[tuple[Ready, SignedMessage]] = []
+    rest = list(ready)
+    for _ in range(SIGN_ROUNDS):
+        if not rest:
+            break
+        here = nonces[len(done) : len(done) + len(rest)]
+        messages = [replace(item.message, nonce=nonce) for item, nonce in zip(rest, here, strict=True)]
+        answers = _sign(messages, [item.row.tenant_id for item in rest])
+        again: list[Ready] = []
+        is_straight = True
+        for item, answer in zip(rest, answers, strict=True):
+            if not isinstance(answer, SignedMessage):
+                wait = Wait.SIGNER_AWAY if isinstance(answer, SignerAway) else Wait.POLICY
+                turn.leave(
+                    item.row, wait, f"sign message failed: {answer.reason}", is_failure=wait == Wait.POLICY
+                )
+                is_straight = False
+            elif is_straight:
+                done.append((item, answer))
+            else:
+                again.append(item)
+        rest = again
+    for item in rest:
+        turn.leave(item.row, Wait.NEXT_HEAD)
+    return done
+
+
+def _sign(
+    messages: Sequence[ChainMessage], tenants: Sequence[int | None]
+) -> list[SignedMessage | DomainError]:
+    """Have each message signed for its tenant: one round through the hub per tenant."""
+    found: dict[int, SignedMessage | DomainError] = {}
+    for tenant in dict.fromkeys(tenants):
+        places = [at for at, owner in enumerate(tenants) if owner == tenant]
+        answers = messages_sign([messages[at] for at in places], tenant_id=tenant)
+        found.update(zip(places, answers, strict=True))
+    return [found[at] for at in range(len(messages))]
+
+
+def _store(turn: Round, signed: Sequence[tuple[Ready, SignedMessage]], *, now: datetime) -> tuple[str, ...]:
+    """Write nonces and signatures, all or none.
+
+    None if the sender's nonces were changed since they were read, or one of the messages was.
+    """
+    if not signed:
+        return ()
+    with transaction.atomic():
+        sender = Sender.objects.select_for_update().get(pk=turn.sender.pk)
+        if sender.version != turn.sender.version or sender.state == SenderState.FORBIDDEN:
+            log.info("selection_outdated", sender=sender.address)
+            return ()
+        rows = {item.row.pk: _filled_columns(message, now=now) for item, message in signed}
+        moved = messages_advance("FILL", rows, now=now)
+        if len(moved) != len(rows):
+            transaction.set_rollback(True)
+            log.info("selection_outdated", sender=sender.address, moved=len(moved), chosen=len(rows))
+            return ()
+        top = max(message.message.nonce for _, message in signed)
+        Sender.objects.filter(pk=sender.pk).update(
+            next_nonce=max(sender.next_nonce, top + 1),
+            version=F("version") + 1,
+            hole_nonce=None,
+            hole_height=None,
+            wait=Wait.NONE,
+            error="",
+        )
+        messages_told(moved)
+    return tuple(rows)
+
+
+def _filled_columns(signed: SignedMessage, *, now: datetime) -> dict[str, object]:
+    message = signed.message
+    return {
+        "nonce": message.nonce,
+        "gas_limit": message.gas_limit,
+        "gas_fee_cap": message.gas_fee_cap,
+        "gas_premium": message.gas_premium,
+        "signed": signed_message_to_cbor(signed),
+        "cid": str(signed.cid),
+        "unsigned_cid": str(message.cid),
+        "filled_at": now,
+        "wait": str(Wait.IN_POOL),
+        "error": "",
+        "attempts": 0,
+    }
+
+
+def _waits_store(turn: Round, *, now: datetime) -> None:
+    """Write why messages were left, and when failed ones are tried again."""
+    waits_note(turn.waits, now=now)
+    height = turn.head.height
+    for row in turn.failed:
+        attempts = row.attempts + 1
+        longest = URGENT_BACKOFF_EPOCHS if row.priority == Priority.PROOF else BACKOFF_MAX_EPOCHS
+        rest = min(2 ** min(row.attempts, 10), longest)
+        Message.objects.filter(pk=row.pk, state=MessageState.UNFILLED).update(
+            attempts=attempts, retry_height=height + rest
+        )
+
+
+def _all_wait(sender: Sender, wait: Wait, text: str) -> None:
+    """Note on the sender what holds up all of its messages; they are not touched one by one."""
+    changed = Sender.objects.filter(pk=sender.pk).exclude(wait=wait, error=text)
+    if changed.update(wait=wait, error=text):
+        publish(Change("sender", sender.pk, None))

@@ -1,0 +1,115 @@
+"""Settings of senders and the pool's fee rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.core.live import Change, publish
+from apps.messages.errors import BadMessage, SenderNotFound
+from apps.messages.models import ActorRules, ExtraNode, Sender, SharedRules
+from apps.messages.services.fees import shared_rules
+from apps.messages.states import SenderState
+
+if TYPE_CHECKING:
+    import uuid
+
+FEE_FIELDS: Final = ("gas_over_estimation", "max_fee", "gas_fee_cap", "gas_over_premium", "base_fee")
+
+
+@transaction.atomic
+def sender_set(
+    *, address: str, fees: dict[str, Any] | None = None, quota: int | None = None, state: str | None = None
+) -> Sender:
+    """Change what is given of a sender's settings.  Raises SenderNotFound, BadMessage."""
+    row = Sender.objects.select_for_update().filter(address=address).first()
+    if row is None:
+        raise SenderNotFound("address not exists", field="address")
+    _fees_set(row, fees or {})
+    if quota is not None:
+        row.quota = _count(quota, field="quota")
+    if state is not None:
+        row.state = SenderState(state)
+    row.save()
+    publish(Change("sender", row.pk, None))
+    return row
+
+
+@transaction.atomic
+def sender_set_nonce(*, address: str, nonce: int) -> Sender:
+    """Set the next nonce by hand, e.g. to close a gap; what was computed from the old one is void."""
+    row = Sender.objects.select_for_update().filter(address=address).first()
+    if row is None:
+        raise SenderNotFound("address not exists", field="address")
+    Sender.objects.filter(pk=row.pk).update(next_nonce=_count(nonce, field="nonce"), version=F("version") + 1)
+    row.refresh_from_db()
+    return row
+
+
+def sender_delete(*, address: str) -> None:
+    """Forget a sender's settings and nonce; messages stay, and the next push makes it anew."""
+    Sender.objects.filter(address=address).delete()
+
+
+@transaction.atomic
+def shared_rules_set(*, fees: dict[str, Any], quota: int | None = None) -> SharedRules:
+    """Change the pool's own rules."""
+    row = shared_rules()
+    _fees_set(row, fees)
+    if quota is not None:
+        row.quota = _count(quota, field="quota")
+    row.save()
+    return row
+
+
+@transaction.atomic
+def actor_rules_set(
+    *,
+    id: uuid.UUID,  # the messager's word for it
+    fees: dict[str, Any],
+    code: str | None = None,
+    method: int | None = None,
+    actor_version: int = 0,
+) -> ActorRules:
+    """Make or change the rules for one method of one kind of actor."""
+    row = ActorRules.objects.select_for_update().filter(pk=id).first()
+    if row is None:
+        if code is None or method is None:
+            raise SenderNotFound("record not found", field="id")
+        row = ActorRules(pk=id)
+    if code is not None and method is not None:
+        row.code, row.method, row.actor_version = code, method, actor_version
+    _fees_set(row, fees)
+    row.save()
+    return row
+
+
+def extra_node_save(*, name: str, url: str, token: str, node_type: int = 0) -> ExtraNode:
+    """Add a node to publish to, or change the one of this name."""
+    defaults = {"url": url, "token": token, "node_type": node_type}
+    row, _ = ExtraNode.objects.update_or_create(name=name, defaults=defaults)
+    return row
+
+
+def extra_node_delete(*, name: str) -> None:
+    """Stop publishing to a node.  Raises SenderNotFound if there is none of this name."""
+    deleted, _ = ExtraNode.objects.filter(name=name).delete()
+    if not deleted:
+        raise SenderNotFound("record not found", field="name")
+
+
+def _fees_set(row: Any, fees: dict[str, Any]) -> None:
+    for name, value in fees.items():
+        if name not in FEE_FIELDS or value is None:
+            continue
+        if value < 0:
+            raise BadMessage("a fee setting is not negative", field=name)
+        setattr(row, name, value)
+
+
+def _count(value: int, *, field: str) -> int:
+    if not 0 <= value < 1 << 31:
+        raise BadMessage("not a count", field=field)
+    return value

@@ -1,0 +1,268 @@
+"""Following messages on chain: landed with their receipt, taken back by a reorganisation, or displaced.
+
+A head executes the messages that its parents include, so each applied head brings the receipts of the
+tipset below it.  The tracker keeps its own place in the chain; killed anywhere, it goes on from there, and
+whatever it does twice has the same result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+
+from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
+from apps.chain.selectors import path_between
+from apps.messages.models import Message, Sender, SignedVersion, Tracker
+from apps.messages.services.locks import TRACK_LOCK, held
+from apps.messages.services.moves import messages_advance, messages_told
+from apps.messages.services.search import messages_search
+from apps.messages.states import MessageState, Wait
+from poolsite.filecoin.address import address_format
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from poolsite.filecoin.message import Receipt
+
+log = structlog.get_logger(__name__)
+
+CAN_LAND: Final = (MessageState.FILLED, MessageState.FAILED, MessageState.REPLACED)
+"""States of a signed message that a landing moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One message of a tipset with its receipt."""
+
+    cid: str
+    from_addr: str
+    nonce: int
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What one head executed."""
+
+    head: Head
+    height: int
+    """Of the tipset that includes the messages."""
+    messages: tuple[Execution, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What one run of the tracker did."""
+
+    heads: int = 0
+    landed: int = 0
+    reverted: int = 0
+    displaced: int = 0
+    has_searched: bool = False
+    """True if the way from its last place was not known and the node was asked for each message."""
+
+
+def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked:
+    """Bring all messages up to `head`.  Raises NodeUnavailable, NodeRefused; what was done stays done."""
+    with held(TRACK_LOCK, "tracker") as is_mine:
+        if not is_mine:
+            return Tracked()
+        tracker, _ = Tracker.objects.get_or_create(pk=1)
+        if tracker.key == head.key:
+            return Tracked()
+        path = path_between(tracker.key, head)
+        if not path.is_complete:
+            landed, displaced = messages_search(client=client, now=now)
+            _place(tracker, head)
+            return Tracked(0, landed, 0, displaced, has_searched=True)
+        total = Tracked()
+        gone = [row.key for row in path.reverted]
+        if not path.applied:  # only reverts: the head moved down
+            count = _revert(tracker, gone, to=head, now=now)
+            return Tracked(reverted=count)
+        for row in path.applied:
+            executed = _executed(row, client=client)
+            landed, displaced, reverted = _apply(tracker, executed, gone=gone, now=now)
+            gone = []
+            total = Tracked(
+                total.heads + 1,
+                total.landed + landed,
+                total.reverted + reverted,
+                total.displaced + displaced,
+            )
+        return total
+
+
+def _executed(row: Head, *, client: ChainClient) -> Executed:
+    """Ask the node what `row` executed."""
+    if not row.parent_key:  # genesis executes nothing
+        return Executed(row, row.height, ())
+    block = row.cids[0]
+    messages = client.chain_get_parent_messages(block)
+    receipts = client.chain_get_parent_receipts(block) if messages else []
+    if len(messages) != len(receipts):
+        raise NodeRefused(0, f"messages not match receipts, {len(messages)} != {len(receipts)}")
+    below = Head.objects.filter(key=row.parent_key).values_list("height", flat=True).first()
+    height = client.chain_get_tipset(row.parent_key).height if below is None else below
+    return Executed(
+        head=row,
+        height=height,
+        messages=tuple(
+            Execution(str(cid), address_format(message.from_), message.nonce, receipt)
+            for (cid, message), receipt in zip(messages, receipts, strict=True)
+        ),
+    )
+
+
+def _place(tracker: Tracker, head: Head) -> None:
+    Tracker.objects.filter(pk=tracker.pk).update(key=head.key, height=head.height, version=F("version") + 1)
+
+
+@transaction.atomic
+def _revert(tracker: Tracker, gone: Sequence[str], *, to: Head, now: datetime) -> int:
+    count = _taken_back(gone, now=now)
+    _place(tracker, to)
+    return count
+
+
+@transaction.atomic
+def _apply(
+    tracker: Tracker, executed: Executed, *, gone: Sequence[str], now: datetime
+) -> tuple[int, int, int]:
+    """Write one head: first what reverted tipsets take back, then what it landed.
+
+    Gives the numbers of messages landed, displaced and taken back.
+    """
+    reverted = _taken_back(gone, now=now)
+    ours = _ours(executed)
+    landed = displaced = 0
+    if ours:
+        landed, displaced = _landings(executed, ours, now=now)
+    _place(tracker, executed.head)
+    return landed, displaced, reverted
+
+
+def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
+    """Put messages whose executing tipset left the chain back into flight.
+
+    Where two rows hold one nonce (a message given up that landed all the same, and the one that filled
+    its hole), the one that was displaced stays so: only one can be in flight.
+    """
+    if not keys:
+        return 0
+    rows = list(
+        Message.objects.select_for_update()
+        .filter(executed_key__in=list(keys), state__in=[MessageState.LANDED, MessageState.REPLACED])
+        .order_by("state")
+    )
+    taken = {(row.from_addr, row.nonce) for row in rows if row.state == MessageState.LANDED}
+    back = [
+        row for row in rows if row.state == MessageState.LANDED or (row.from_addr, row.nonce) not in taken
+    ]
+    columns = {
+        "height": 0,
+        "tipset_key": "",
+        "executed_key": "",
+        "landed_cid": "",
+        "exit_code": -1,
+        "gas_used": 0,
+        "return_data": b"",
+        "landed_at": None,
+        "wait": str(Wait.IN_POOL),
+        "error": "",
+    }
+    moved = messages_advance("REVERT", {row.pk: columns for row in back}, now=now)
+    messages_told(moved)
+    return len(moved)
+
+
+def _ours(executed: Executed) -> list[Execution]:
+    """Give the executions of our senders and move their nonces on where somebody else used one."""
+    addresses = {message.from_addr for message in executed.messages}
+    senders = set(Sender.objects.filter(address__in=addresses).values_list("address", flat=True))
+    return [message for message in executed.messages if message.from_addr in senders]
+
+
+def _landings(executed: Executed, ours: Sequence[Execution], *, now: datetime) -> tuple[int, int]:
+    """Land what is ours, displace what lost its nonce to another message, notice foreign ones."""
+    by_cid = {message.cid: message for message in ours}
+    signed = {
+        row.cid: row
+        for row in Message.objects.select_for_update().filter(cid__in=list(by_cid)).order_by("pk")
+    }
+    older = {
+        version.cid: version.message
+        for version in SignedVersion.objects.filter(
+            cid__in=[cid for cid in by_cid if cid not in signed]
+        ).select_related("message")
+    }
+    land: dict[str, dict[str, object]] = {}
+    displace: dict[str, dict[str, object]] = {}
+    foreign: list[Execution] = []
+    rivals = _rivals(ours)
+    for cid, message in by_cid.items():
+        winner = signed.get(cid) or older.get(cid)
+        for rival in rivals.get((message.from_addr, message.nonce), ()):
+            if winner is None or rival.pk != winner.pk:
+                displace[rival.pk] = _landing_columns(executed, message, now=now)
+        if winner is None:
+            foreign.append(message)
+        elif winner.state in CAN_LAND:
+            land[winner.pk] = _landing_columns(executed, message, now=now)
+    lost = messages_advance("CONFLICT", displace, now=now)
+    moved = messages_advance("LAND", land, now=now)
+    messages_told([*lost.items(), *moved.items()])
+    _foreign_note(foreign, now=now)
+    return len(moved), len(lost)
+
+
+def _rivals(ours: Sequence[Execution]) -> dict[tuple[str, int], list[Message]]:
+    """Give our rows that hold the nonces which these executions used up."""
+    wanted = {(message.from_addr, message.nonce) for message in ours}
+    rows = Message.objects.select_for_update().filter(
+        state=MessageState.FILLED,
+        from_addr__in={address for address, _ in wanted},
+        nonce__in={nonce for _, nonce in wanted},
+    )
+    found: dict[tuple[str, int], list[Message]] = {}
+    for row in rows:
+        place = (row.from_addr, row.nonce or 0)
+        if place in wanted:
+            found.setdefault(place, []).append(row)
+    return found
+
+
+def _landing_columns(executed: Executed, message: Execution, *, now: datetime) -> dict[str, object]:
+    receipt = message.receipt
+    return {
+        "height": executed.height,
+        "tipset_key": executed.head.parent_key,
+        "executed_key": executed.head.key,
+        "landed_cid": message.cid,
+        "exit_code": receipt.exit_code,
+        "gas_used": receipt.gas_used,
+        "return_data": receipt.return_,
+        "landed_at": now,
+        "wait": str(Wait.NONE),
+        "error": "",
+    }
+
+
+def _foreign_note(foreign: Sequence[Execution], *, now: datetime) -> None:
+    """Remember that an address is used from elsewhere and never give out its nonces again."""
+    for message in foreign:
+        sender = Sender.objects.select_for_update().get(address=message.from_addr)
+        Sender.objects.filter(pk=sender.pk).update(
+            foreign_at=now,
+            foreign_cid=message.cid,
+            next_nonce=max(sender.next_nonce, message.nonce + 1),
+            version=F("version") + 1,
+        )
+        log.warning("foreign_message", sender=message.from_addr, nonce=message.nonce, cid=message.cid)

@@ -1,0 +1,149 @@
+"""Asking nodes: answers, refusals, failover, batches."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.chain.client import ChainClient, GasSpec
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.link import NodeLink
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.message import Message
+from tests.tinynode import TinyNode, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ADDRESS = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
+SPEC = GasSpec(max_fee=10**17, gas_over_estimation=1.25)
+
+
+@pytest.fixture
+def node() -> TinyNode:
+    node = TinyNode()
+    node.balances[ADDRESS] = 10**20
+    return node
+
+
+@pytest.fixture
+def link(node: TinyNode) -> Iterator[NodeLink]:
+    with served(node) as url:
+        link = NodeLink(url, "")
+        yield link
+        link.close()
+
+
+def dead_url() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/rpc/v1"
+
+
+def messages(count: int) -> list[tuple[Message, GasSpec]]:
+    address = address_parse(ADDRESS)
+    return [(Message(to=address, from_=address, method=number), SPEC) for number in range(count)]
+
+
+def test_a_head_is_read(node: TinyNode, link: NodeLink) -> None:
+    key = node.mine()
+
+    head = ChainClient([link]).chain_head()
+
+    assert (head.height, head.key, head.base_fee) == (1, key, 100)
+    assert head.parent_key == ChainClient([link]).chain_get_genesis().key
+
+
+def test_a_refusal_keeps_code_and_words(link: NodeLink) -> None:
+    with pytest.raises(NodeRefused) as refusal:
+        ChainClient([link]).state_account_key("f01234")
+
+    assert (refusal.value.rpc_code, refusal.value.reason) == (1, "mock: unknown id")
+
+
+def test_an_unknown_method_is_remembered(link: NodeLink) -> None:
+    client = ChainClient([link])
+    assert client.knows("Nope")
+
+    with pytest.raises(NodeRefused) as refusal:
+        client.call("Nope")
+
+    assert refusal.value.is_unknown_method
+    assert not client.knows("Nope")
+
+
+def test_the_next_node_answers_when_one_is_away(link: NodeLink) -> None:
+    dead = NodeLink(dead_url(), "")
+
+    client = ChainClient([dead, link])
+
+    assert client.chain_head().height == 0
+    assert client.knows("Nope"), "the dead node is tired now and asked last"
+    dead.close()
+
+
+def test_no_node_at_all_is_said() -> None:
+    with pytest.raises(NodeUnavailable, match="no node"):
+        ChainClient([]).chain_head()
+
+
+def test_a_refusal_is_not_asked_again_elsewhere(node: TinyNode, link: NodeLink) -> None:
+    with pytest.raises(NodeRefused):
+        ChainClient([link, link]).state_account_key("f01234")
+
+    assert node.calls.count("StateAccountKey") == 1
+
+
+def test_a_wrong_token_makes_a_node_unavailable(node: TinyNode) -> None:
+    with served(node, token="right") as url:
+        wrong, right = NodeLink(url, "wrong"), NodeLink(url, "right")
+
+        with pytest.raises(NodeUnavailable, match="refuses our token"):
+            ChainClient([wrong]).chain_head()
+
+        assert ChainClient([right]).chain_head().height == 0
+        wrong.close()
+        right.close()
+
+
+def test_a_batch_keeps_order_and_single_refusals(link: NodeLink) -> None:
+    answers = ChainClient([link]).call_many(
+        [("MpoolGetNonce", [ADDRESS]), ("MpoolGetNonce", ["f01"]), ("ChainHead", [])]
+    )
+
+    assert answers[0] == 0
+    assert isinstance(answers[1], NodeRefused)
+    assert answers[2]["Height"] == 0
+
+
+def test_an_actor_is_read_and_a_missing_one_refused(link: NodeLink) -> None:
+    client = ChainClient([link])
+
+    assert client.state_get_actor(ADDRESS).balance == 10**20
+    with pytest.raises(NodeRefused, match="actor not found"):
+        client.state_get_actor("f0999")
+
+
+def test_a_batch_estimate_stacks_nonces(node: TinyNode, link: NodeLink) -> None:
+    node.fails["1"] = "message execution failed"
+
+    answers = ChainClient([link]).gas_batch_estimate(messages(3), nonce=7, key=node.head.cid)
+
+    assert [answer.message.nonce if answer.message else None for answer in answers] == [7, None, 8]
+    assert "execution failed" in answers[1].error
+
+
+def test_lotus_without_the_batch_method_gives_the_same_gas(node: TinyNode, link: NodeLink) -> None:
+    node.lacks.add("GasBatchEstimateMessageGas")
+    node.fails["1"] = "message execution failed"
+    client = ChainClient([link])
+
+    for _ in range(2):
+        answers = client.gas_batch_estimate(messages(3), nonce=7, key=node.head.cid)
+
+        assert [answer.message is not None for answer in answers] == [True, False, True]
+        assert answers[0].message is not None
+        assert answers[0].message.gas_limit == 1_250_000
+    assert node.calls.count("GasBatchEstimateMessageGas") == 1, "the second time it is not even tried"
