@@ -65,6 +65,8 @@ class Kind:
     """JSON (never null) to value; raises BadField."""
     zero: Any = REQUIRED
     """What a missing member or null stands for; REQUIRED if there is nothing."""
+    of: Kind | Struct[Any] | None = None
+    """What a list, a nullable value or a struct is of."""
 
     def read_json(self, value: Json, field: str = "") -> Any:
         """JSON to value, null to the zero value.  Raises BadField naming `field`."""
@@ -181,12 +183,17 @@ class Struct(Generic[T]):
 
     def kind(self) -> Kind:
         """This struct as a field of another."""
-        return Kind(self.cls.__name__, self.encode, self.decode_at, self.to_json, self.from_json)
+        return Kind(self.cls.__name__, self.encode, self.decode_at, self.to_json, self.from_json, of=self)
 
 
 def struct_of(cls: type[T]) -> Struct[T]:
     """The table of a dataclass.  Raises KeyError if it has none."""
     return _STRUCTS[cls]
+
+
+def structs() -> tuple[Struct[Any], ...]:
+    """All default tables of the modules imported so far."""
+    return tuple(_STRUCTS.values())
 
 
 def to_cbor(value: Any) -> bytes:
@@ -325,7 +332,7 @@ def nullable(kind: Kind) -> Kind:
     def to_json(value: Any) -> Json:
         return None if value is None else kind.to_json(value)
 
-    return Kind(f"{kind.name} or null", encode, decode, to_json, kind.from_json, None)
+    return Kind(f"{kind.name} or null", encode, decode, to_json, kind.from_json, None, kind)
 
 
 def list_of(kind: Kind, *, limit: int = cbor.MAX_ARRAY_LEN) -> Kind:
@@ -352,4 +359,4 @@ def list_of(kind: Kind, *, limit: int = cbor.MAX_ARRAY_LEN) -> Kind:
             raise BadField("", "must be a list")
         return tuple(kind.read_json(item, f"[{place}]") for place, item in enumerate(value))
 
-    return Kind(f"list of {kind.name}", encode, decode, to_json, from_json, ())
+    return Kind(f"list of {kind.name}", encode, decode, to_json, from_json, (), kind)

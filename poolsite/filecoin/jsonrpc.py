@@ -7,7 +7,6 @@ cli/util/apiinfo.go; venus-shared/api/url.go.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -173,9 +172,9 @@ def wrong_param_count(method: str, *, got: int, wanted: int) -> RpcError:
     return RpcError(INVALID_PARAMS, f"wrong param count (method '{method}'): {got} != {wanted}")
 
 
-def bad_param(method: str, reason: str) -> RpcError:
-    """go-jsonrpc's error for a parameter that cannot be read."""
-    return RpcError(PARSE_ERROR, f"unmarshaling params for '{method}' (param: {reason})")
+def bad_param(method: str, type_name: str, detail: str) -> RpcError:
+    """go-jsonrpc's error for an unreadable parameter; `type_name` is Go's, such as `address.Address`."""
+    return RpcError(PARSE_ERROR, f"unmarshaling params for '{method}' (param: *{type_name}): {detail}")
 
 
 def missing_permission(method: str, perm: str) -> RpcError:
@@ -300,7 +299,6 @@ class ApiInfo:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
-_TOKEN: Final = re.compile(r"[A-Za-z0-9\-_=]+\.[A-Za-z0-9\-_=]+\.[A-Za-z0-9\-_.+/=]+")
 _SCHEMES: Final = ("ws", "wss", "http", "https")
 _HOST_PROTOCOLS: Final = ("ip4", "ip6", "dns", "dns4", "dns6")
 
@@ -314,11 +312,16 @@ def api_info_parse(text: str) -> ApiInfo:
     text = text.strip()
     head, colon, rest = text.partition(":")
     token = ""
-    if colon and _TOKEN.fullmatch(head):
+    if colon and head not in _SCHEMES and _is_endpoint(rest, after=head):
         token, text = head, rest
     if text.startswith("/"):
         return _multiaddr_parse(text, token)
     return _url_parse(text if "://" in text else f"ws://{text}", token)
+
+
+def _is_endpoint(rest: str, *, after: str) -> bool:
+    """Whether what follows the first colon is an endpoint of its own, so that a token stands before it."""
+    return rest.startswith("/") or "://" in rest or after.startswith("eyJ")
 
 
 def _multiaddr_parse(text: str, token: str) -> ApiInfo:

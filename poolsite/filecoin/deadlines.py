@@ -1,0 +1,291 @@
+"""Proving periods and deadlines: when a miner's partitions are challenged and proved, and where sectors go.
+
+Nothing here is a constant: every time comes from `ProvingParams`, that is from the network's row or from
+the chain's own dline.Info.  Source: go-state-types dline/deadline.go; builtin-actors miner
+deadline_assignment.rs, deadlines.rs, lib.rs assign_proving_period_offset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.filecoin.cbor import bytes_write
+from poolsite.filecoin.codec import INT64, UINT64, BadField
+from poolsite.filecoin.epochs import Quantization
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolsite.filecoin.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class ProvingParams:
+    """The network's proving times, in epochs."""
+
+    deadlines: int
+    """Deadlines of one proving period."""
+    window: int
+    """How long a deadline is open."""
+    lookback: int
+    """How long before the opening the challenge is drawn."""
+    fault_cutoff: int
+    """How long before the opening declarations of faults and recoveries end."""
+    proving_period: int = 0
+    """Length of a proving period; 0 means deadlines x window."""
+
+    @property
+    def period(self) -> int:
+        """Length of a proving period."""
+        return self.proving_period or self.deadlines * self.window
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineInfo:
+    """One deadline of one proving period, seen from an epoch (dline.Info)."""
+
+    current_epoch: int
+    """The epoch it is seen from."""
+    period_start: int
+    """First epoch of the proving period."""
+    index: int
+    """Number of the deadline; equal to the number of deadlines: after the last."""
+    open: int
+    """First epoch in which a proof may land."""
+    close: int
+    """First epoch in which no proof may land any more."""
+    challenge: int
+    """Epoch whose beacon entry gives the challenges."""
+    fault_cutoff: int
+    """First epoch in which faults and recoveries can no longer be declared for it."""
+    params: ProvingParams
+    """The network's proving times."""
+
+    @property
+    def last(self) -> int:
+        """The last open epoch, at whose end cron settles the deadline."""
+        return self.close - 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a proof may land now."""
+        return self.open <= self.current_epoch < self.close
+
+    @property
+    def has_elapsed(self) -> bool:
+        """Whether it is closed."""
+        return self.current_epoch >= self.close
+
+    @property
+    def fault_cutoff_passed(self) -> bool:
+        """Whether it is too late to declare for it."""
+        return self.current_epoch >= self.fault_cutoff
+
+    @property
+    def period_started(self) -> bool:
+        """Whether its proving period has begun."""
+        return self.current_epoch >= self.period_start
+
+    @property
+    def period_elapsed(self) -> bool:
+        """Whether its proving period is over."""
+        return self.current_epoch >= self.next_period_start
+
+    @property
+    def period_end(self) -> int:
+        """Last epoch of the proving period."""
+        return self.next_period_start - 1
+
+    @property
+    def next_period_start(self) -> int:
+        """First epoch of the following proving period."""
+        return self.period_start + self.params.period
+
+    @property
+    def quantization(self) -> Quantization:
+        """The grid on which expirations of this deadline's sectors fall: its last epochs."""
+        return Quantization(unit=self.params.period, offset=self.last)
+
+    def next_not_elapsed(self) -> DeadlineInfo:
+        """This deadline now or in a later proving period, whichever has not closed."""
+        if not self.has_elapsed:
+            return self
+        period = self.params.period
+        start = self.current_epoch // period * period + self.period_start % period
+        while start > self.current_epoch:
+            start -= period
+        if self.current_epoch >= start + (self.index + 1) * self.params.window:
+            start += period
+        return deadline_info(start, self.index, self.current_epoch, self.params)
+
+    def at(self, epoch: int) -> DeadlineInfo:
+        """The same deadline seen from another epoch."""
+        return replace(self, current_epoch=epoch)
+
+
+def deadline_info(period_start: int, index: int, current_epoch: int, params: ProvingParams) -> DeadlineInfo:
+    """The deadline `index` of the period that starts at `period_start`.  Source: dline.NewInfo."""
+    if index >= params.deadlines:
+        end = period_start + params.period
+        return DeadlineInfo(current_epoch, period_start, index, end, end, end, 0, params)
+    opening = period_start + index * params.window
+    return DeadlineInfo(
+        current_epoch=current_epoch,
+        period_start=period_start,
+        index=index,
+        open=opening,
+        close=opening + params.window,
+        challenge=opening - params.lookback,
+        fault_cutoff=opening - params.fault_cutoff,
+        params=params,
+    )
+
+
+_JSON_FIELDS: Final = (
+    ("current_epoch", "CurrentEpoch"),
+    ("period_start", "PeriodStart"),
+    ("index", "Index"),
+    ("open", "Open"),
+    ("close", "Close"),
+    ("challenge", "Challenge"),
+    ("fault_cutoff", "FaultCutoff"),
+)
+
+
+def deadline_to_json(info: DeadlineInfo) -> dict[str, int]:
+    """The object that StateMinerProvingDeadline returns."""
+    result: dict[str, int] = {name: getattr(info, attr) for attr, name in _JSON_FIELDS}
+    result["WPoStPeriodDeadlines"] = info.params.deadlines
+    result["WPoStProvingPeriod"] = info.params.period
+    result["WPoStChallengeWindow"] = info.params.window
+    result["WPoStChallengeLookback"] = info.params.lookback
+    result["FaultDeclarationCutoff"] = info.params.fault_cutoff
+    return result
+
+
+def deadline_from_json(value: Any) -> DeadlineInfo:
+    """Read the object, the network's proving times with it.  Raises BadField."""
+    if not isinstance(value, dict):
+        raise BadField("", "a deadline must be an object")
+
+    def number(name: str) -> int:
+        kind = UINT64 if name in ("Index", "WPoStPeriodDeadlines") else INT64
+        result: int = kind.read_json(value.get(name), name)
+        return result
+
+    params = ProvingParams(
+        deadlines=number("WPoStPeriodDeadlines"),
+        window=number("WPoStChallengeWindow"),
+        lookback=number("WPoStChallengeLookback"),
+        fault_cutoff=number("FaultDeclarationCutoff"),
+        proving_period=number("WPoStProvingPeriod"),
+    )
+    if params.deadlines <= 0 or params.window <= 0 or params.period <= 0:
+        raise BadField("WPoStPeriodDeadlines", "proving times must be positive")
+    return DeadlineInfo(params=params, **{attr: number(name) for attr, name in _JSON_FIELDS})
+
+
+def current_deadline_index(period_start: int, current_epoch: int, params: ProvingParams) -> int:
+    """The deadline that `current_epoch` falls into; 0 before the period's start."""
+    return max(current_epoch - period_start, 0) // params.window % params.deadlines
+
+
+def current_deadline(period_start: int, current_epoch: int, params: ProvingParams) -> DeadlineInfo:
+    """The deadline open at `current_epoch` of a miner whose periods start at `period_start` modulo period."""
+    period = params.period
+    start = current_epoch - (current_epoch - period_start) % period
+    return deadline_info(start, (current_epoch - start) // params.window, current_epoch, params)
+
+
+def proving_period_offset(miner: Address, epoch: int, params: ProvingParams) -> int:
+    """Where in the grid of periods a new miner's start: a hash of its address and birth epoch.
+
+    Source: builtin-actors miner assign_proving_period_offset.
+    """
+    seed = bytes_write(bytes(miner)) + epoch.to_bytes(8, "big", signed=True)
+    return int.from_bytes(hashlib.blake2b(seed, digest_size=32).digest()[:8], "big") % params.period
+
+
+def current_period_start(epoch: int, offset: int, params: ProvingParams) -> int:
+    """Start of the period that contains `epoch` for a miner with `offset`; negative in a young chain."""
+    return epoch - (epoch - offset) % params.period
+
+
+def is_mutable(info: DeadlineInfo) -> bool:
+    """Whether sectors may be assigned to, moved in or removed from the deadline now.
+
+    Not while it is open or the next to open.  Source: builtin-actors miner deadline_is_mutable.
+    """
+    following = info.next_not_elapsed()
+    return following.current_epoch < following.open - info.params.window
+
+
+def is_available_for_compaction(info: DeadlineInfo, *, dispute_window: int) -> bool:
+    """Whether partitions may be compacted: mutable, and its last proofs no longer disputable.
+
+    Source: builtin-actors miner deadline_available_for_compaction.
+    """
+    return is_mutable(info) and not is_available_for_dispute(info, dispute_window=dispute_window)
+
+
+def is_available_for_dispute(info: DeadlineInfo, *, dispute_window: int) -> bool:
+    """Whether the proofs of its last closing can be disputed.
+
+    Source: builtin-actors miner deadline_available_for_optimistic_post_dispute.
+    """
+    following = info.next_not_elapsed()
+    if not info.period_started or following.is_open:
+        return False
+    return info.current_epoch < following.close - info.params.period + dispute_window
+
+
+class NoDeadline(ValueError):
+    """Every deadline is immutable or full."""
+
+
+@dataclass(slots=True)
+class DeadlineLoad:
+    """How full a deadline is, while sectors are assigned."""
+
+    index: int
+    """Number of the deadline."""
+    live_sectors: int
+    """Sectors that are not terminated."""
+    total_sectors: int
+    """Sectors in its partitions, terminated ones included."""
+
+
+def deadlines_assign(
+    loads: Sequence[DeadlineLoad], count: int, *, partition_sectors: int, max_partitions: int
+) -> list[int]:
+    """Choose the deadline of each of `count` new sectors; `loads` lists only the mutable deadlines.
+
+    One sector after another goes where it (1) makes the fewest partitions counting live sectors, (2) the
+    fewest counting all, (3) opens no new partition, then into the fuller open one, (4) to the fewest live
+    sectors, (5) to the lowest number.  Raises NoDeadline.  Source: deadline_assignment.rs.
+    """
+    state = [DeadlineLoad(load.index, load.live_sectors, load.total_sectors) for load in loads]
+
+    def rank(load: DeadlineLoad) -> tuple[int, ...]:
+        in_last = load.total_sectors % partition_sectors
+        return (
+            load.live_sectors // partition_sectors + 1,
+            load.total_sectors // partition_sectors + 1,
+            in_last == 0,
+            -in_last,
+            load.live_sectors,
+            load.index,
+        )
+
+    chosen = []
+    for _ in range(count):
+        room = [load for load in state if load.total_sectors < partition_sectors * max_partitions]
+        if not room:
+            raise NoDeadline(f"max partitions limit {max_partitions} reached for all deadlines")
+        best = min(room, key=rank)
+        best.live_sectors += 1
+        best.total_sectors += 1
+        chosen.append(best.index)
+    return chosen
