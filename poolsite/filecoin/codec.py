@@ -248,8 +248,9 @@ def bytes_from_json(value: Json) -> bytes:
     """Base64 text to bytes; null is empty.  Raises BadField."""
     if value is None:
         return b""
+    text = _text_from_json(value)
     try:
-        return base64.b64decode(_text_from_json(value), validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise BadField("", "must be base64") from None
 

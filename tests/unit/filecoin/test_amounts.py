@@ -1,0 +1,78 @@
+"""Amounts of FIL as bytes and as text for people."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poolsite.filecoin.amounts import (
+    FIL,
+    BadAmount,
+    amount_from_bytes,
+    amount_parse,
+    amount_to_bytes,
+    fil_format,
+    fil_format_short,
+    fil_parse,
+)
+
+AMOUNTS = st.integers(-(1 << 200), 1 << 200)
+
+
+@given(AMOUNTS)
+def test_bytes_and_texts_read_back(amount: int) -> None:
+    assert amount_from_bytes(amount_to_bytes(amount)) == amount
+    assert fil_parse(fil_format(amount)) == amount
+    assert amount_parse(str(amount)) == amount
+
+
+@pytest.mark.parametrize("data", [b"\x02\x01", b"\x00" + b"\x01" * 128, b"\xff"])
+def test_foreign_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(BadAmount):
+        amount_from_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("1.5", 15 * FIL // 10),
+        ("1.5 FIL", 15 * FIL // 10),
+        ("20 nanoFIL", 20 * 10**9),
+        ("3 attofil", 3),
+        ("-0.1FIL", -FIL // 10),
+        ("0.000000000000000001", 1),
+        ("1.50000000000000000000000", 15 * FIL // 10),
+    ],
+)
+def test_people_s_amounts_are_read(text: str, amount: int) -> None:
+    assert fil_parse(text) == amount
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "FIL", "1,5", "1e18", "0x10", "1.0000000000000000001", "5 BTC", "1 2", "nan", "1.5 atto", "9" * 200],
+)
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises(BadAmount):
+        fil_parse(text)
+
+
+@pytest.mark.parametrize("text", ["", "-", "1.0", "+1", " 1", "1_000", "\u0661", "9" * 401])
+def test_the_json_form_is_decimal_digits_only(text: str) -> None:
+    with pytest.raises(BadAmount):
+        amount_parse(text)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0 FIL"),
+        (FIL, "1 FIL"),
+        (123_456 * 10**12, "123.456 milliFIL"),
+        (7, "7 attoFIL"),
+        (-2 * FIL, "-2 FIL"),
+    ],
+)
+def test_the_short_form_takes_the_largest_fitting_unit(amount: int, text: str) -> None:
+    assert fil_format_short(amount) == text
