@@ -1,0 +1,307 @@
+"""The signer's command line: `init`, `run` (the default), and the care of keys, policy and records."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import getpass
+import json
+import logging
+import secrets
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from poolsite.filecoin.keys import (
+    KEY_BLS,
+    KEY_SECP256K1,
+    KEY_TYPES,
+    BadKey,
+    key_export,
+    key_generate,
+    key_import,
+)
+from workers.signer.errors import SignerError
+from workers.signer.hub import HubLink
+from workers.signer.policy import DEFAULT, policy_parse
+from workers.signer.private_files import private_folder, private_write
+from workers.signer.records import RecordQuery
+from workers.signer.server import WalletApp, listen_socket, serve
+from workers.signer.signing import Signer
+from workers.signer.tokens import secret_load, token_new
+
+log = structlog.get_logger(__name__)
+
+FIRST_KEYS: Final = (("owner", KEY_BLS), ("worker", KEY_BLS), ("control", KEY_SECP256K1))
+"""Keys of a new pool: a miner's owner and worker, and the address that pays for proofs."""
+VERBS: Final = (
+    "init", "run", "new", "list", "export", "import", "delete", "restore", "password", "token", "policy",
+    "records",
+)  # fmt: skip
+
+
+def main(argv: list[str]) -> int:
+    """Run one verb; refusals are one sentence and exit code 1."""
+    verb, rest = (argv[0], argv[1:]) if argv and argv[0] in VERBS else ("run", argv)
+    options = parser_for(verb).parse_args(rest)
+    try:
+        if verb == "run":
+            return run(options)
+        say(HANDLERS[verb](options))
+    except (SignerError, BadKey) as error:
+        print(str(error) or type(error).__name__, file=sys.stderr)  # noqa: T201  # a command line's answer
+        return 1
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)  # noqa: T201  # as above
+        return 1
+    return 0
+
+
+def say(text: str) -> None:
+    """Write an answer."""
+    if text:
+        print(text)  # noqa: T201  # a command line's answer
+
+
+def parser_for(verb: str) -> argparse.ArgumentParser:
+    """Give the options of a verb."""
+    parser = argparse.ArgumentParser(prog=f"python -m workers signer {verb}")
+    parser.add_argument("--dir", type=Path, default=Path("var/signer"), help="the signer's folder")
+    parser.add_argument("--password-file", type=Path, help="the password; else DIR/password, else asked")
+    if verb == "run":
+        parser.add_argument("--console", action="append", default=[], help="gateway, ws://host:port/rpc/v1")
+        parser.add_argument("--token-file", type=Path, help="file with the gateway's token")
+        parser.add_argument("--support-account", action="append", default=[], help="serve this account too")
+        parser.add_argument("--listen", default="", help="host:port of the wallet JSON-RPC")
+        parser.add_argument("--locked", action="store_true", help="stay locked until somebody unlocks")
+    elif verb == "new":
+        parser.add_argument("type", choices=KEY_TYPES, nargs="?", default=KEY_SECP256K1)
+        parser.add_argument("--label", default="")
+    elif verb in {"export", "delete", "restore"}:
+        parser.add_argument("address")
+    elif verb == "import":
+        parser.add_argument("file", nargs="?", default="-", help="key file of lotus or venus; - reads it")
+    elif verb == "token":
+        parser.add_argument("perm", choices=("read", "write", "sign", "admin"))
+    elif verb == "records":
+        parser.add_argument("--limit", type=int, default=20)
+        parser.add_argument("--errors", action="store_true")
+        parser.add_argument("--verify", action="store_true", help="check that no record was changed")
+    return parser
+
+
+def password_read(options: argparse.Namespace) -> str:
+    """Find the password: the file that was named, the folder's own, or the person.  Never an argument."""
+    path: Path = options.password_file or options.dir / "password"
+    if path.exists():
+        return path.read_text().strip()
+    if options.password_file is not None:
+        raise SignerError(f"there is no password file {path}")
+    return getpass.getpass("Password: ")
+
+
+def opened(options: argparse.Namespace) -> Signer:
+    """Open and unlock the folder."""
+    signer = Signer(existing(options.dir))
+    signer.store.unlock(password_read(options))
+    return signer
+
+
+def existing(folder: Path) -> Path:
+    """Give the folder.  Raises SignerError if there is no signer."""
+    if not (folder / "keystore.json").exists():
+        raise SignerError(
+            f"there is no signer in {folder}: run `python -m workers signer init --dir {folder}`"
+        )
+    return folder
+
+
+def init(options: argparse.Namespace) -> str:
+    """Make folder, password, store, first keys, policy and tokens; what is there stays."""
+    folder: Path = options.dir
+    private_folder(folder)
+    password_path = folder / "password"
+    if not password_path.exists() and not (folder / "keystore.json").exists():
+        private_write(password_path, secrets.token_urlsafe(32) + "\n")
+    if not (folder / "policy.toml").exists():
+        private_write(folder / "policy.toml", DEFAULT)
+    signer = Signer(folder)
+    try:
+        password = password_read(options)
+        if signer.store.is_set:
+            signer.store.unlock(password)
+        else:
+            signer.store.password_set(password)
+        for label, key_type in FIRST_KEYS:
+            if label not in {entry.label for entry in signer.store.entries()}:
+                signer.store.add(key_generate(key_type), label=label)
+        addresses = {entry.label: entry.address for entry in signer.store.entries() if entry.label}
+    finally:
+        signer.close()
+    secret = secret_load(folder)
+    if not (folder / "token").exists():
+        private_write(folder / "token", token_new(secret, "admin") + "\n")
+    text = json.dumps({label: addresses[label] for label, _ in FIRST_KEYS})
+    if not (folder / "addresses.json").exists():
+        private_write(folder / "addresses.json", text + "\n")
+    return text
+
+
+def new(options: argparse.Namespace) -> str:
+    """Make a key."""
+    return opened(options).store.add(key_generate(options.type), label=options.label)
+
+
+def list_keys(options: argparse.Namespace) -> str:
+    """List the keys; needs no password."""
+    entries = Signer(existing(options.dir)).store.entries()
+    return "\n".join(f"{entry.address} {entry.type} {entry.label}".rstrip() for entry in entries)
+
+
+def export(options: argparse.Namespace) -> str:
+    """Give a key in the form of `lotus wallet export`."""
+    return key_export(opened(options).store.key(options.address))
+
+
+def import_key(options: argparse.Namespace) -> str:
+    """Take a key file."""
+    text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text()
+    return f"imported key {opened(options).store.add(key_import(text))} successfully!"
+
+
+def delete(options: argparse.Namespace) -> str:
+    """Take a key out of use."""
+    opened(options).store.delete(options.address)
+    return "success"
+
+
+def restore(options: argparse.Namespace) -> str:
+    """Bring a deleted key back."""
+    opened(options).store.restore(options.address)
+    return "success"
+
+
+def password(options: argparse.Namespace) -> str:
+    """Change the password; a password file of the folder is changed with it."""
+    signer = opened(options)
+    old = password_read(options)
+    fresh = getpass.getpass("New password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+    path: Path = options.dir / "password"
+    signer.store.password_change(old, fresh)
+    if path.exists():
+        private_write(path, fresh + "\n")
+    return "Password set successfully"
+
+
+def token(options: argparse.Namespace) -> str:
+    """Make a token for the wallet JSON-RPC."""
+    return token_new(secret_load(existing(options.dir)), options.perm)
+
+
+def policy(options: argparse.Namespace) -> str:
+    """Check the policy file."""
+    rules = policy_parse((existing(options.dir) / "policy.toml").read_text())
+    return f"{len(rules.rules)} rules, version {rules.digest}"
+
+
+def records(options: argparse.Namespace) -> str:
+    """List records, or check their chain."""
+    signer = Signer(existing(options.dir))
+    if options.verify:
+        broken = signer.records.chain_verify()
+        if broken is not None:
+            raise SignerError(f"record {broken} was changed")
+        return "no record was changed"
+    rows = signer.records.query(RecordQuery(errors_only=options.errors, limit=options.limit))
+    return "\n".join(
+        f"{row['at'][:19]} {row['address'][:12]} {row['words']} {row['error'] or 'signed'}" for row in rows
+    )
+
+
+HANDLERS: Final[dict[str, Any]] = {
+    "init": init,
+    "new": new,
+    "list": list_keys,
+    "export": export,
+    "import": import_key,
+    "delete": delete,
+    "restore": restore,
+    "password": password,
+    "token": token,
+    "policy": policy,
+    "records": records,
+}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    logs_set_up()
+    signer = Signer(existing(options.dir))
+    try:
+        signer.policy.current()
+        if not options.locked:
+            signer.store.unlock(password_read(options))
+        asyncio.run(run_until_stopped(signer, options))
+    finally:
+        signer.close()
+    return 0
+
+
+async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None:
+    """Run the links and the server; the first that fails ends all."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    jobs = [asyncio.create_task(link.run()) for link in links_for(signer, options)]
+    if options.listen:
+        app = WalletApp(signer, secret=secret_load(options.dir))
+        jobs.append(asyncio.create_task(serve(app, listen_socket(options.listen))))
+    if not jobs:
+        raise SignerError("nothing to do: give --console or --listen")
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("stopping")
+    failed = [job for job in jobs if job.done()]
+    for job in (*jobs, stopping):
+        job.cancel()
+    for job in jobs:
+        with contextlib.suppress(asyncio.CancelledError):
+            if job not in failed:
+                await job
+    for job in failed:
+        job.result()
+
+
+def links_for(signer: Signer, options: argparse.Namespace) -> list[HubLink]:
+    """Give one link per gateway."""
+    if options.console and options.token_file is None:
+        raise SignerError("gateway token not set: give --token-file")
+    return [
+        HubLink(
+            signer,
+            url=url,
+            token=lambda: options.token_file.read_text().strip(),
+            supported=options.support_account,
+        )
+        for url in options.console
+    ]
+
+
+def logs_set_up() -> None:
+    """Write structured lines to standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("websockets", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

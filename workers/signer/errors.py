@@ -1,0 +1,38 @@
+"""Why the signer did not do what it was asked."""
+
+from __future__ import annotations
+
+
+class SignerError(Exception):
+    """A refusal; the text goes to the caller and holds no secret."""
+
+
+class Locked(SignerError):
+    """The key store is locked, or has no password yet."""
+
+
+class WrongPassword(SignerError):
+    """The password does not open the store."""
+
+
+class KeyMissing(SignerError):
+    """No key of this address; the words are venus-wallet's."""
+
+    def __init__(self) -> None:
+        super().__init__("record not found")
+
+
+class NotUnderstood(SignerError):
+    """The bytes are not what they were said to be."""
+
+
+class Denied(SignerError):
+    """The policy does not allow it."""
+
+
+class BadPolicy(SignerError):
+    """The policy file cannot be read."""
+
+
+class DamagedStore(SignerError):
+    """The key store's file cannot be read."""

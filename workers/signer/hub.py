@@ -1,0 +1,257 @@
+"""The signer's end of a gateway: dials out, proves its keys, answers what comes down its event channel.
+
+Source: filecoin-project/venus-wallet wallet_event/; filecoin-project/go-jsonrpc websocket.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+
+from poolsite.filecoin.signature import signature_to_json
+from workers.signer.errors import SignerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from workers.signer.signing import Signer
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE_S, PAUSE_GROWTH, LAST_PAUSE_S = 0.1, 1.5, 5.0
+"""go-jsonrpc's back-off between two dials."""
+LISTEN_PAUSE_S: Final = 1.0
+"""Before listening again on a socket whose channel was closed."""
+CALL_S: Final = 90.0
+"""Time for an answer; AddNewAddress includes the proof of each key."""
+WATCH_S: Final = 1.0
+"""How often keys that came or went are looked for."""
+FRAME_MAX_BYTES: Final = 16 * 1024 * 1024
+
+Json = Any
+
+
+class HubRefused(SignerError):
+    """The gateway answered a call with an error."""
+
+
+class HubLink:
+    """One gateway, dialled for ever."""
+
+    def __init__(
+        self, signer: Signer, *, url: str, token: Callable[[], str], supported: Sequence[str] = ()
+    ) -> None:
+        self.signer = signer
+        self.url = url
+        self.token = token
+        """Read at each dial, so that a renewed token needs no restart."""
+        self.supported = list(supported)
+        self.is_connected = asyncio.Event()
+        """Set while the gateway has taken our keys."""
+
+    async def run(self) -> None:
+        """Keep a socket open until cancelled."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                headers = {
+                    "Authorization": f"Bearer {self.token()}",
+                    "X-VENUS-API-NAMESPACE": "gateway.IGateway",
+                }
+                async with connect(
+                    self.url,
+                    additional_headers=headers,
+                    max_size=FRAME_MAX_BYTES,
+                    compression=None,
+                    ping_interval=5,
+                    ping_timeout=30,
+                    open_timeout=10,
+                    proxy=None,
+                ) as socket:
+                    pause_s = FIRST_PAUSE_S
+                    log.info("gateway_dialled", url=self.url)
+                    await HubSession(self, socket).run()
+            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
+                log.warning("gateway_lost", url=self.url, reason=str(error)[:200], pause_s=round(pause_s, 2))
+            except InvalidURI:
+                raise SignerError(f"{self.url} is not a websocket address") from None
+            finally:
+                self.is_connected.clear()
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads dials, no secret
+            pause_s = min(pause_s * PAUSE_GROWTH, LAST_PAUSE_S)
+
+
+class HubSession:
+    """One socket to a gateway."""
+
+    def __init__(self, link: HubLink, socket: ClientConnection) -> None:
+        self.link = link
+        self.signer = link.signer
+        self.socket = socket
+        self.numbers = itertools.count(1)
+        self.pending: dict[int, asyncio.Future[Json]] = {}
+        self.channel: int | None = None
+        """Number under which events come."""
+        self.closed = asyncio.Event()
+        """Set when the gateway ended the channel."""
+        self.channel_id = ""
+        """What the gateway calls us, told by InitConnect."""
+        self.announced: set[str] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Read until the socket ends.  Raises ConnectionClosed."""
+        beside = [asyncio.create_task(self.listen_forever()), asyncio.create_task(self.watch_keys())]
+        try:
+            async for data in self.socket:
+                self.receive(data)
+            raise ConnectionClosed(None, None)
+        finally:
+            for task in (*beside, *self.tasks):
+                task.cancel()
+            await asyncio.gather(*beside, *self.tasks, return_exceptions=True)
+
+    async def listen_forever(self) -> None:
+        """Open the event channel; open it again when the gateway closes it."""
+        while True:
+            policy = {
+                "SupportAccounts": self.link.supported,
+                "SignBytes": base64.b64encode(self.signer.sign_bytes).decode(),
+            }
+            try:
+                self.announced = self.keys_now()
+                self.closed.clear()
+                self.channel = await self.call("Gateway.ListenWalletEvent", policy)
+                await self.closed.wait()
+            except (HubRefused, TimeoutError) as error:
+                log.warning("gateway_refused", url=self.link.url, reason=str(error))
+            self.channel, self.channel_id = None, ""
+            self.link.is_connected.clear()
+            await asyncio.sleep(LISTEN_PAUSE_S)
+
+    async def watch_keys(self) -> None:
+        """Tell the gateway of keys that came or went meanwhile, by whatever way."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if not self.channel_id:
+                continue
+            now, before = self.keys_now(), self.announced
+            with contextlib.suppress(HubRefused, TimeoutError):  # asked again the next time
+                if now - before:
+                    await self.call("Gateway.AddNewAddress", self.channel_id, sorted(now - before))
+                    self.announced = before | now
+                if before - now:
+                    await self.call("Gateway.RemoveAddress", self.channel_id, sorted(before - now))
+                    self.announced = now
+
+    def keys_now(self) -> set[str]:
+        """Give the addresses of the store."""
+        return {entry.address for entry in self.signer.store.entries()}
+
+    def receive(self, data: str | bytes) -> None:
+        """Take one frame: an answer, or something of our channel."""
+        try:
+            frame = json.loads(data)
+            method = frame.get("method")
+        except (ValueError, AttributeError, RecursionError):
+            log.warning("gateway_frame_unread", url=self.link.url)
+            return
+        if not method:
+            future = self.pending.get(frame.get("id"))
+            if future is not None and not future.done():
+                future.set_result(frame)
+            return
+        params = frame.get("params")
+        if not isinstance(params, list) or not params:
+            return
+        if method == "xrpc.ch.close":
+            self.closed.set()
+        elif method == "xrpc.ch.val" and len(params) == 2 and isinstance(params[1], dict):
+            task = asyncio.create_task(self.handle(params[1]))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def call(self, method: str, *params: Json) -> Json:
+        """Call the gateway.  Raises HubRefused with its words, TimeoutError."""
+        number = next(self.numbers)
+        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self.pending[number] = future
+        try:
+            await self.socket.send(
+                json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+            )
+            async with asyncio.timeout(CALL_S):
+                frame = await future
+        finally:
+            del self.pending[number]
+        error = frame.get("error")
+        if isinstance(error, dict):
+            raise HubRefused(str(error.get("message", "")))
+        return frame.get("result")
+
+    async def handle(self, event: dict[str, Json]) -> None:
+        """Answer one event."""
+        method, key = event.get("Method"), event.get("Id")
+        if method == "InitConnect":
+            payload = unpack(event.get("Payload"))
+            self.channel_id = str(payload["ChannelId"]) if isinstance(payload, dict) else ""
+            self.link.is_connected.set()
+            log.info("gateway_connected", url=self.link.url, channel=self.channel_id)
+            return
+        answer: dict[str, Json] = {"Id": key, "Payload": None, "Error": ""}
+        try:
+            answer["Payload"] = pack(await self.answer(str(method), event.get("Payload")))
+        except SignerError as error:
+            answer["Error"] = str(error) or type(error).__name__
+        try:
+            await self.call("Gateway.ResponseWalletEvent", answer)
+        except (HubRefused, TimeoutError, ConnectionClosed) as error:
+            log.warning("answer_not_taken", request=key, reason=str(error))
+
+    async def answer(self, method: str, payload: Json) -> Json:
+        """Do what an event asks.  Raises SignerError."""
+        if method == "WalletList":
+            return sorted(self.announced)
+        if method != "WalletSign":
+            raise SignerError(f"unexpect type {method[:40]}")
+        request = unpack(payload)
+        try:
+            meta = request["Meta"]
+            address, meta_type = str(request["Signer"]), str(meta["Type"])
+            to_sign = base64.b64decode(request["ToSign"] or "", validate=True)
+            extra = base64.b64decode(meta.get("Extra") or "", validate=True)
+        except (TypeError, KeyError, ValueError, AttributeError):
+            raise SignerError("the request cannot be read") from None
+        signature = await asyncio.to_thread(
+            self.signer.sign,
+            address=address,
+            to_sign=to_sign,
+            meta_type=meta_type,
+            extra=extra,
+            caller=f"gateway {self.link.url}",
+        )
+        return signature_to_json(signature)
+
+
+def pack(value: Json) -> str:
+    """Write a payload."""
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+def unpack(text: Json) -> Json:
+    """Read a payload; None for nothing.  Raises SignerError."""
+    if not text:
+        return None
+    try:
+        return json.loads(base64.b64decode(text, validate=True))
+    except (ValueError, TypeError, RecursionError):
+        raise SignerError("the request is not base64 of JSON") from None

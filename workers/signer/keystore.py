@@ -1,0 +1,270 @@
+"""The signer's keys: one file, every key sealed on its own, addresses in clear.
+
+The file is replaced as a whole, so that a kill during any change leaves the state before or after it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.keys import KeyInfo, key_address
+from workers.signer.errors import DamagedStore, KeyMissing, Locked, SignerError, WrongPassword
+from workers.signer.private_files import locked, private_folder, private_write
+from workers.signer.sealing import Box, Cost, box_from_json, seal, unseal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VERSION: Final = 1
+CHECK: Final = "check"
+"""Owner of the box that tells a right password from a wrong one in a store without keys."""
+GRACE: Final = timedelta(days=30)
+"""How long a deleted key can be brought back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key as it lies in the file."""
+
+    address: str
+    type: str
+    label: str
+    box: Box
+    created_at: str
+    deleted_at: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it."""
+        return {
+            "address": self.address,
+            "type": self.type,
+            "label": self.label,
+            "created_at": self.created_at,
+            "deleted_at": self.deleted_at,
+            "box": self.box.to_json(),
+        }
+
+
+@dataclass(slots=True)
+class Content:
+    """The whole file."""
+
+    check: Box
+    entries: dict[str, Entry] = field(default_factory=dict)
+    """By address, in the order of their making."""
+
+    def to_text(self) -> str:
+        """Write it."""
+        keys = [entry.to_json() for entry in self.entries.values()]
+        return json.dumps({"version": VERSION, "check": self.check.to_json(), "keys": keys}, indent=1) + "\n"
+
+
+class KeyStore:
+    """The file and, while unlocked, the password and the keys used so far."""
+
+    def __init__(self, folder: Path, *, cost: Cost | None = None) -> None:
+        self.path = folder / "keystore.json"
+        self.lock_path = folder / "keystore.lock"
+        self.cost = cost or Cost()
+        self.password: str | None = None
+        self._open_keys: dict[str, KeyInfo] = {}
+        self._content: Content | None = None
+        self._stamp: tuple[int, int] = (0, 0)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a store, i.e. a password was chosen."""
+        return self.path.exists()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether keys cannot be used now."""
+        return self.password is None
+
+    def entries(self) -> list[Entry]:
+        """Give the keys that are not deleted; needs no password."""
+        return [entry for entry in self.content().entries.values() if entry.deleted_at is None]
+
+    def has(self, address: str) -> bool:
+        """Tell whether there is such a key."""
+        entry = self.content().entries.get(canonical(address))
+        return entry is not None and entry.deleted_at is None
+
+    def password_set(self, password: str) -> None:
+        """Make the store under this password, and unlock it.  Raises SignerError if there is one."""
+        if not password:
+            raise SignerError("the password must not be empty")
+        private_folder(self.path.parent)
+        with locked(self.lock_path):
+            if self.is_set:
+                raise SignerError("the password already exists")
+            content = Content(seal(CHECK.encode(), password=password, owner=CHECK, cost=self.cost))
+            self._write(content)
+        self.password = password
+
+    def unlock(self, password: str) -> None:
+        """Open the store.  Raises WrongPassword, Locked if there is no store yet."""
+        if not self.is_set:
+            raise Locked("password not set")
+        self.password_check(password)
+        self.password = password
+
+    def password_check(self, password: str) -> None:
+        """Hold a password against the store.  Raises WrongPassword."""
+        unseal(self.content().check, password=password, owner=CHECK)
+
+    def lock(self) -> None:
+        """Forget the password and every opened key."""
+        self.password = None
+        self._open_keys.clear()
+
+    def password_change(self, old: str, new: str) -> None:
+        """Seal everything under another password, in one replacement of the file.  Raises WrongPassword."""
+        if not new:
+            raise SignerError("the password must not be empty")
+        with locked(self.lock_path):
+            content = self._read()
+            unseal(content.check, password=old, owner=CHECK)
+            changed = Content(seal(CHECK.encode(), password=new, owner=CHECK, cost=self.cost))
+            for address, entry in content.entries.items():
+                secret = unseal(entry.box, password=old, owner=owner_of(entry))
+                box = seal(secret, password=new, owner=owner_of(entry), cost=self.cost)
+                changed.entries[address] = _with(entry, box=box)
+            self._write(changed)
+        if self.password is not None:
+            self.password = new
+
+    def add(self, info: KeyInfo, *, label: str = "") -> str:
+        """Keep a key and give its address; one that is there stays, a deleted one comes back."""
+        address = str(key_address(info))
+        with locked(self.lock_path):
+            content = self._read()
+            password = self._password(content)
+            known = content.entries.get(address)
+            if known is not None and known.deleted_at is None:
+                return address
+            now = datetime.now(UTC).isoformat()
+            entry = Entry(address, info.type, label, _NO_BOX, now)
+            box = seal(info.private_key, password=password, owner=owner_of(entry), cost=self.cost)
+            content.entries[address] = _with(entry, box=box)
+            self._write(content)
+        self._open_keys[address] = info
+        return address
+
+    def delete(self, address: str) -> None:
+        """Take a key out of use; it can be brought back for `GRACE`.  Raises KeyMissing."""
+        self._mark(address, deleted_at=datetime.now(UTC).isoformat())
+        self._open_keys.pop(canonical(address), None)
+
+    def restore(self, address: str) -> None:
+        """Bring a deleted key back.  Raises KeyMissing."""
+        self._mark(address, deleted_at=None)
+
+    def _mark(self, address: str, *, deleted_at: str | None) -> None:
+        key = canonical(address)
+        with locked(self.lock_path):
+            content = self._read()
+            entry = content.entries.get(key)
+            if entry is None or (entry.deleted_at is None) == (deleted_at is None):
+                raise KeyMissing
+            content.entries[key] = _with(entry, deleted_at=deleted_at)
+            limit = (datetime.now(UTC) - GRACE).isoformat()
+            content.entries = {
+                name: one
+                for name, one in content.entries.items()
+                if one.deleted_at is None or one.deleted_at > limit
+            }
+            self._write(content)
+
+    def key(self, address: str) -> KeyInfo:
+        """Give a private key.  Raises Locked, KeyMissing."""
+        name = canonical(address)
+        entry = self.content().entries.get(name)
+        if entry is None or entry.deleted_at is not None:
+            raise KeyMissing
+        password = self._password(self.content())
+        info = self._open_keys.get(name)
+        if info is None:
+            secret = unseal(entry.box, password=password, owner=owner_of(entry))
+            info = self._open_keys[name] = KeyInfo(entry.type, secret)
+        return info
+
+    def _password(self, content: Content) -> str:
+        if self.password is None:
+            raise Locked("wallet locked")
+        if content is not self._content:  # somebody else may have changed it
+            unseal(content.check, password=self.password, owner=CHECK)
+        return self.password
+
+    def content(self) -> Content:
+        """Give the file's content, read again when another process replaced it."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return Content(_NO_BOX)
+        stamp = (status.st_mtime_ns, status.st_ino)
+        if self._content is None or stamp != self._stamp:
+            content = self._read()
+            if self.password is not None:
+                try:
+                    unseal(content.check, password=self.password, owner=CHECK)
+                except WrongPassword:
+                    self.lock()
+            self._content, self._stamp = content, stamp
+        return self._content
+
+    def _read(self) -> Content:
+        try:
+            value = json.loads(self.path.read_text())
+            if value["version"] != VERSION:
+                raise DamagedStore(
+                    f"the key store has version {value['version']}, this program reads {VERSION}"
+                )
+            content = Content(box_from_json(value["check"]))
+            for item in value["keys"]:
+                entry = Entry(
+                    address=str(address_parse(item["address"])),
+                    type=item["type"],
+                    label=item["label"],
+                    box=box_from_json(item["box"]),
+                    created_at=item["created_at"],
+                    deleted_at=item["deleted_at"],
+                )
+                content.entries[entry.address] = entry
+        except FileNotFoundError:
+            raise Locked("password not set") from None
+        except (ValueError, KeyError, TypeError, BadAddress) as error:
+            raise DamagedStore(f"{self.path} is damaged: {error}") from None
+        return content
+
+    def _write(self, content: Content) -> None:
+        private_write(self.path, content.to_text())
+        status = self.path.stat()
+        self._content, self._stamp = content, (status.st_mtime_ns, status.st_ino)
+
+
+def owner_of(entry: Entry) -> str:
+    """Give what a key's box is bound to."""
+    return f"{entry.type}:{entry.address}"
+
+
+def canonical(address: str) -> str:
+    """Write an address with `f`.  Raises KeyMissing for what is none."""
+    try:
+        return str(address_parse(address))
+    except BadAddress:
+        raise KeyMissing from None
+
+
+def _with(entry: Entry, *, box: Box | None = None, deleted_at: str | None = None) -> Entry:
+    return Entry(
+        entry.address, entry.type, entry.label, box or entry.box, entry.created_at, deleted_at=deleted_at
+    )
+
+
+_NO_BOX: Final = Box(Cost(), b"", b"", b"")
+"""Stands where nothing is sealed yet."""

@@ -1,0 +1,164 @@
+"""The signer's own HTTP server: the wallet JSON-RPC at /rpc/v0, over POST and WebSocket, and /healthcheck."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+
+import structlog
+import uvicorn
+
+from poolsite.filecoin.jwt import BadToken
+from poolsite.wire.gorpc import Session, body_answer
+from workers.signer.errors import SignerError
+from workers.signer.tokens import token_perms
+from workers.signer.wallet_rpc import Caller, WalletDoor
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from workers.signer.signing import Signer
+
+    Receive = Callable[[], Awaitable[dict[str, Any]]]
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+BODY_MAX_BYTES: Final = 4 * 1024 * 1024
+"""The largest thing to sign is a block header with its message list, far below this."""
+CORS: Final = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-headers", b"Authorization, Content-Type, X-VENUS-API-NAMESPACE"),
+)
+
+
+class WalletApp:
+    """The ASGI app."""
+
+    def __init__(self, signer: Signer, *, secret: bytes) -> None:
+        self.signer = signer
+        self.secret = secret
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request or socket."""
+        if scope["type"] == "websocket":
+            await self.socket(scope, receive, send)
+        elif scope["type"] == "http":
+            await self.http(scope, receive, send)
+
+    def caller(self, scope: dict[str, Any]) -> Caller:
+        """Tell who calls.  Raises BadToken."""
+        headers = dict(scope["headers"])
+        text = headers.get(b"authorization", b"").decode("latin-1")
+        if not text:
+            query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+            text = query.get("token", [""])[0]
+        client = scope.get("client")
+        source = f"{client[0]}:{client[1]}" if client else ""
+        return Caller(self.signer, self.secret, token_perms(text, self.secret), source)
+
+    async def http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer a POST to /rpc/v0, or /healthcheck."""
+        if scope["path"] == "/healthcheck":
+            await answer(send, 200, '{"status":"OK"}')
+            return
+        if scope["path"].rstrip("/") not in {"/rpc/v0", "/rpc/v1"}:
+            await answer(send, 404, "404 page not found\n", kind=b"text/plain")
+            return
+        if scope["method"] == "OPTIONS":
+            await answer(send, 200, "")
+            return
+        try:
+            caller = self.caller(scope)
+        except BadToken:
+            await answer(send, 401, "")
+            return
+        body = bytearray()
+        while True:
+            event = await receive()
+            if event["type"] != "http.request":
+                return
+            body += event.get("body", b"")
+            if len(body) > BODY_MAX_BYTES:
+                await answer(send, 413, "the request is too large\n", kind=b"text/plain")
+                return
+            if not event.get("more_body"):
+                break
+        status, text = await body_answer(bytes(body), WalletDoor(caller))
+        await answer(send, status, text)
+
+    async def socket(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve a WebSocket."""
+        await receive()
+        try:
+            caller = self.caller(scope)
+        except BadToken:
+            await send({"type": "websocket.close", "code": 4401})
+            return
+        await send({"type": "websocket.accept"})
+
+        async def send_text(text: str) -> None:
+            await send({"type": "websocket.send", "text": text})
+
+        session = Session(WalletDoor(caller), send_text)
+        try:
+            while (event := await receive())["type"] != "websocket.disconnect":
+                data = event.get("text")
+                await session.receive(data if data is not None else event.get("bytes") or b"")
+        finally:
+            await session.close()
+
+
+async def answer(send: Send, status: int, text: str, *, kind: bytes = b"application/json") -> None:
+    """Send a whole answer."""
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), *CORS]})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+
+class Server(uvicorn.Server):
+    """uvicorn inside our loop: signals are the program's own business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def listen_socket(listen: str) -> socket.socket:
+    """Bind `host:port`; port 0 takes a free one.  Raises SignerError that names a taken port."""
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]") or "127.0.0.1", int(port)))
+    except (OSError, ValueError) as error:
+        listener.close()
+        raise SignerError(f"cannot listen on {listen}: {error}") from None
+    return listener
+
+
+async def serve(app: WalletApp, listener: socket.socket) -> None:
+    """Serve until cancelled."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_max_size=BODY_MAX_BYTES,
+        timeout_graceful_shutdown=2,
+    )
+    server = Server(config)
+    host, port = listener.getsockname()[:2]
+    log.info("listening", address=f"{host}:{port}")
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(running)
+    finally:
+        server.should_exit = True
+        await running

@@ -1,0 +1,110 @@
+"""The one place that signs: understand, ask the policy, sign, record."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.keys import key_sign
+from workers.signer.errors import Denied, KeyMissing, SignerError
+from workers.signer.keystore import KeyStore
+from workers.signer.policy import PolicyFile
+from workers.signer.records import RecordQuery, Records, Verdict
+from workers.signer.things import Thing, thing_read
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from poolsite.filecoin.signature import Signature
+    from workers.signer.sealing import Cost
+
+log = structlog.get_logger(__name__)
+
+SIGN_BYTES_LEN: Final = 32
+
+
+class Signer:
+    """A folder's keys, policy and records.  `sign` may be called from any thread; one signs at a time."""
+
+    def __init__(self, folder: Path, *, cost: Cost | None = None) -> None:
+        self.folder = folder
+        self.store = KeyStore(folder, cost=cost)
+        self.policy = PolicyFile(folder / "policy.toml")
+        self.records = Records(folder / "records.sqlite")
+        self.sign_bytes = secrets.token_bytes(SIGN_BYTES_LEN)
+        """Our half of what proves a key to a gateway; new with each start."""
+        self._turn = threading.Lock()
+
+    def close(self) -> None:
+        """Forget the keys, close the records."""
+        with self._turn:
+            self.store.lock()
+            self.records.close()
+
+    def sign(self, *, address: str, to_sign: bytes, meta_type: str, extra: bytes, caller: str) -> Signature:
+        """Sign something for `caller`, if it is understood and allowed.
+
+        Raises KeyMissing, Locked, NotUnderstood, Denied.  Refusals of things that were understood are
+        recorded like signatures; a signature leaves only after its record is written.
+        """
+        try:
+            parsed = address_parse(address)
+        except BadAddress:
+            raise KeyMissing from None
+        with self._turn:
+            if not self.store.has(address):
+                raise KeyMissing
+            try:
+                thing = thing_read(
+                    address=parsed,
+                    to_sign=to_sign,
+                    meta_type=meta_type,
+                    extra=extra,
+                    sign_bytes=self.sign_bytes,
+                )
+            except SignerError as error:
+                unread = Thing(meta_type[:40], parsed, to_sign, raw=(to_sign + extra)[:4096])
+                self.record(unread, Verdict("", "", str(error)), caller=caller)
+                raise
+            return self.sign_thing(thing, caller=caller)
+
+    def sign_thing(self, thing: Thing, *, caller: str) -> Signature:
+        """Ask the policy, sign, record."""
+        now = datetime.now(UTC)
+        day, address = now.date().isoformat(), str(thing.address)
+        verdict = self.policy.current().decide(
+            thing,
+            caller=caller,
+            now=now,
+            spent=lambda rule: self.records.spent(rule=rule, address=address, day=day),
+        )
+        if verdict.error:
+            self.record(thing, verdict, caller=caller)
+            raise Denied(verdict.error)
+        signature = key_sign(self.store.key(address), thing.payload)
+        self.record(thing, verdict, caller=caller)
+        return signature
+
+    def records_query(self, asked: RecordQuery) -> list[sqlite3.Row]:
+        """Read records; the file has one user at a time."""
+        with self._turn:
+            return self.records.query(asked)
+
+    def record(self, thing: Thing, verdict: Verdict, *, caller: str) -> None:
+        """Write a decision down, in the records and in the log."""
+        self.records.write(thing, verdict, caller=caller, now=datetime.now(UTC))
+        log.info(
+            "refused" if verdict.error else "signed",
+            address=str(thing.address),
+            what=thing.words[:200],
+            cid=thing.cid,
+            caller=caller,
+            rule=verdict.rule,
+            reason=verdict.error,
+        )

@@ -1,0 +1,187 @@
+"""What is to be signed, understood: the bytes are decoded, and the bytes to sign are made from them.
+
+Source: filecoin-project/venus-wallet core/sign_types.go, storage/wallet/wallet.go; the rule that `message`
+bytes must be the message's own is ours (the peer signs arbitrary bytes with a harmless Extra).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from poolsite.filecoin import cbor
+from poolsite.filecoin.actors.decode import ACTOR_METHODS, actor_kind, method_name
+from poolsite.filecoin.address import ACTOR, DELEGATED, ID, Address
+from poolsite.filecoin.block import BLOCK_HEADER
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.ethereum import BadTransaction, signing_bytes
+from poolsite.filecoin.message import Message, message_from_cbor
+from poolsite.filecoin.policy import NETWORKS
+from poolsite.filecoin.randomness import draw_randomness
+from workers.signer.errors import NotUnderstood
+
+VERIFY_ADDRESS: Final = "verifyaddress"
+MESSAGE: Final = "message"
+BLOCK: Final = "block"
+DRAW_RANDOM: Final = "drawrandomparam"
+BLIND: Final = ("unknown", "f3")
+"""Types whose bytes mean nothing to anybody; signed only where a rule names them."""
+TYPES: Final = (MESSAGE, BLOCK, DRAW_RANDOM, VERIFY_ADDRESS, *BLIND)
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something to be signed."""
+
+    type: str
+    address: Address
+    """Whose key."""
+    payload: bytes
+    """What the signature covers."""
+    readings: tuple[str, ...] = ()
+    """Of a message: every method that it can be, as `miner.SubmitWindowedPoSt`; all must be allowed."""
+    to: Address | None = None
+    value: int = 0
+    """attoFIL that the message moves."""
+    fee_max: int = 0
+    """attoFIL that its gas can cost."""
+    cid: str = ""
+    raw: bytes = b""
+    """The decoded object's own bytes, for the record."""
+
+    @property
+    def words(self) -> str:
+        """One line for people."""
+        if self.type != MESSAGE:
+            return self.type
+        return f"{MESSAGE}: {' or '.join(self.readings)} to {self.to}"
+
+
+def thing_read(*, address: Address, to_sign: bytes, meta_type: str, extra: bytes, sign_bytes: bytes) -> Thing:
+    """Decode what is to be signed.  Raises NotUnderstood with venus-wallet's words where it has some."""
+    if meta_type == VERIFY_ADDRESS:
+        return _verify_address(address, to_sign, extra, sign_bytes)
+    if meta_type == MESSAGE:
+        return _message(address, to_sign, extra)
+    if meta_type == BLOCK:
+        return _block(address, to_sign)
+    if meta_type == DRAW_RANDOM:
+        return _draw_random(address, to_sign)
+    if meta_type in BLIND:
+        return Thing(meta_type, address, to_sign, raw=to_sign)
+    raise NotUnderstood(f"get sign bytes: unsupported msgtype:{meta_type[:40]}")
+
+
+def _verify_address(address: Address, to_sign: bytes, extra: bytes, sign_bytes: bytes) -> Thing:
+    expected = hashlib.sha256(extra + sign_bytes).digest()
+    if to_sign != expected:
+        raise NotUnderstood(f"sign data not match, actual {to_sign.hex()}, expected {expected.hex()}")
+    return Thing(VERIFY_ADDRESS, address, to_sign, raw=to_sign)
+
+
+def _message(address: Address, to_sign: bytes, extra: bytes) -> Thing:
+    if not extra:
+        raise NotUnderstood("parseObj failed:msg type must contain extra data")
+    try:
+        message = message_from_cbor(extra)
+    except BadCbor as error:
+        raise NotUnderstood(f"get sign bytes: parseObj failed:cbor unmarshal:{error}") from None
+    if message.from_ != address:
+        raise NotUnderstood(f"signer({address}) is not msg sender({message.from_})")
+    if to_sign not in _message_payloads(message, address):
+        raise NotUnderstood("the bytes to sign are not those of the message in extra")
+    return Thing(
+        MESSAGE,
+        address,
+        to_sign,
+        readings=message_readings(message),
+        to=message.to,
+        value=message.value,
+        fee_max=message.gas_limit * message.gas_fee_cap,
+        cid=str(message.cid),
+        raw=extra,
+    )
+
+
+def _message_payloads(message: Message, address: Address) -> set[bytes]:
+    """Give the bytes that a signature over this message covers, on every network that we know."""
+    if address.protocol != DELEGATED:
+        return {message.cid.data}
+    payloads = set()
+    for chain_id in {network.eth_chain_id for network in NETWORKS.values()}:
+        try:
+            payloads.add(signing_bytes(message, chain_id=chain_id))
+        except BadTransaction as error:
+            raise NotUnderstood(f"the message is no Ethereum transaction: {error}") from None
+    return payloads
+
+
+def message_readings(message: Message) -> tuple[str, ...]:
+    """Give every method that this message can call.
+
+    The number alone does not say: what an actor is, only the chain knows.  A kind counts if it has the
+    method and the parameters decode as its own; so a rule for one kind cannot be used for another.
+    Raises NotUnderstood if nothing fits.
+    """
+    if message.method == 0:
+        return ("Send",)
+    singleton = actor_kind(message.to)
+    kinds: tuple[str, ...] = (singleton,) if singleton else _kinds(message.to)
+    readings = tuple(f"{kind}.{method_name(kind, message.method)}" for kind in kinds if _fits(kind, message))
+    if not readings:
+        raise NotUnderstood(f"method {message.method} of {message.to} with these params is not known")
+    return readings
+
+
+def _kinds(to: Address) -> tuple[str, ...]:
+    if to.protocol in (ID, ACTOR):
+        return ("miner", "multisig", "evm", "account")
+    return ("account", "evm")
+
+
+def _fits(kind: str, message: Message) -> bool:
+    spec = ACTOR_METHODS[kind].get(message.method)
+    if spec is None:
+        return False
+    if spec.params is None:
+        return not message.params
+    try:
+        spec.params.decode(message.params)
+    except BadCbor:
+        return False
+    return True
+
+
+def _block(address: Address, to_sign: bytes) -> Thing:
+    try:
+        header = BLOCK_HEADER.decode(to_sign)
+    except BadCbor as error:
+        raise NotUnderstood(f"get sign bytes: parseObj failed:cbor unmarshal:{error}") from None
+    return Thing(BLOCK, address, header.signing_bytes, cid=str(header.cid), raw=to_sign)
+
+
+def _draw_random(address: Address, to_sign: bytes) -> Thing:
+    try:
+        params = _text_map(to_sign)
+    except BadCbor as error:
+        raise NotUnderstood(f"get sign bytes: parseObj failed:cbor unmarshal:{error}") from None
+    wanted = {"Rbase": bytes, "Pers": int, "Round": int, "Entropy": bytes}
+    if params.keys() != wanted.keys() or any(type(params[name]) is not kind for name, kind in wanted.items()):
+        raise NotUnderstood("get sign bytes: parseObj failed:cbor unmarshal:no DrawRandomParams")
+    payload = draw_randomness(params["Rbase"], params["Pers"], params["Round"], params["Entropy"])
+    return Thing(DRAW_RANDOM, address, payload, raw=to_sign)
+
+
+def _text_map(data: bytes) -> dict[str, Any]:
+    """Read a map in Go's field order, which canonical dag-cbor does not know.  Raises BadCbor."""
+    major, count, at = cbor.head_read(data, 0)
+    if major != cbor.MAP or count > 16:
+        raise BadCbor("cbor input should be of type map")
+    found: dict[str, Any] = {}
+    for _ in range(count):
+        name, at = cbor.text_read(data, at)
+        found[name], at = cbor.value_read(data, at)
+    if at != len(data):
+        raise BadCbor(f"{len(data) - at} trailing bytes")
+    return found

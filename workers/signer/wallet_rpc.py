@@ -1,0 +1,272 @@
+"""The wallet JSON-RPC: `Filecoin.Wallet*`, password, records, as lotus and venus tools call it.
+
+Source: filecoin-project/venus venus-shared/api/wallet/api.go; texts of filecoin-project/venus-wallet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from poolsite.filecoin.jwt import BadToken, Claims, token_sign
+from poolsite.filecoin.keys import KEY_TYPES, BadKey, KeyInfo, key_from_json, key_generate, key_to_json
+from poolsite.filecoin.signature import signature_to_json
+from poolsite.wire.gorpc import (
+    ADDRESS,
+    BYTES,
+    OBJECT,
+    TEXT,
+    BadParam,
+    Json,
+    Param,
+    RpcError,
+    RpcMethod,
+    blob,
+    list_of,
+    method_missing,
+    params_decode,
+    perm_missing,
+)
+from workers.signer.errors import Locked, SignerError, WrongPassword
+from workers.signer.records import RecordQuery
+from workers.signer.tokens import token_perms
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from poolsite.filecoin.address import Address
+    from workers.signer.signing import Signer
+
+VERSION: Final = {"Version": "1.20.0+poolsite", "APIVersion": 0x010100}
+EMPTY_ADDRESS: Final = "<empty>"
+
+
+@dataclass(slots=True)
+class Caller:
+    """What a handler gets first."""
+
+    signer: Signer
+    secret: bytes
+    perms: tuple[str, ...]
+    source: str
+
+
+@dataclass(slots=True)
+class WalletDoor:
+    """One caller's way in."""
+
+    caller: Caller
+
+    async def __call__(self, method: str, params: list[Json], *, on_socket: bool) -> tuple[Json, bool]:  # noqa: ARG002  # no method here is a channel
+        """Carry out one call, in a thread: key work takes up to a second.  Raises RpcError."""
+        row = METHODS.get(method)
+        if row is None:
+            raise method_missing(method)
+        if row.perm not in self.caller.perms:
+            raise perm_missing(method, row.perm)
+        arguments = params_decode(method, row, params)
+        try:
+            return await asyncio.to_thread(row.handler, self.caller, *arguments), row.void
+        except (SignerError, BadKey) as error:
+            raise RpcError(str(error) or type(error).__name__) from None
+
+
+def opened(caller: Caller) -> Signer:
+    """Give the signer if it is unlocked.  Raises Locked."""
+    if not caller.signer.store.is_set:
+        raise Locked("password not set")
+    if caller.signer.store.is_locked:
+        raise Locked("wallet locked")
+    return caller.signer
+
+
+def wallet_new(caller: Caller, key_type: str) -> str:
+    """Make a key."""
+    if key_type not in KEY_TYPES:
+        raise SignerError("invalid signature type: 255")
+    return opened(caller).store.add(key_generate(key_type))
+
+
+def wallet_has(caller: Caller, address: Address) -> bool:
+    """Tell whether there is such a key."""
+    return caller.signer.store.has(str(address))
+
+
+def wallet_list(caller: Caller) -> list[str]:
+    """List the addresses."""
+    return [entry.address for entry in caller.signer.store.entries()]
+
+
+def wallet_sign(caller: Caller, address: Address, to_sign: bytes, meta: Mapping[str, Json]) -> Json:
+    """Sign something, by the same policy as for a gateway."""
+    try:
+        extra = blob(meta.get("extra"))
+    except BadParam as error:
+        raise SignerError(f"Extra: {error}") from None
+    signature = opened(caller).sign(
+        address=str(address),
+        to_sign=to_sign,
+        meta_type=str(meta.get("type") or ""),
+        extra=extra,
+        caller=f"rpc {caller.source}",
+    )
+    return signature_to_json(signature)
+
+
+def wallet_export(caller: Caller, address: Address) -> Json:
+    """Give a private key."""
+    return key_to_json(opened(caller).store.key(str(address)))
+
+
+def wallet_import(caller: Caller, info: KeyInfo) -> str:
+    """Take a private key."""
+    return opened(caller).store.add(info)
+
+
+def wallet_delete(caller: Caller, address: Address) -> None:
+    """Take a key out of use."""
+    opened(caller).store.delete(str(address))
+
+
+def set_password(caller: Caller, password: str) -> None:
+    """Choose the password of an empty store; with one that was chosen before, unlock."""
+    store = caller.signer.store
+    if store.is_set and not store.is_locked:
+        raise SignerError("the password already exists")
+    if not store.is_set:
+        store.password_set(password)
+        return
+    try:
+        store.unlock(password)
+    except WrongPassword:
+        raise SignerError("could not decrypt key with given password") from None
+
+
+def unlock(caller: Caller, password: str) -> None:
+    """Make the keys usable."""
+    store = caller.signer.store
+    if store.is_set and not store.is_locked:
+        raise SignerError("wallet already unlocked")
+    set_password(caller, password)
+
+
+def lock(caller: Caller, password: str) -> None:
+    """Make the keys unusable."""
+    store = caller.signer.store
+    if not store.is_set:
+        raise Locked("password not set")
+    if store.is_locked:
+        raise SignerError("wallet already locked")
+    store.password_check(password)
+    store.lock()
+
+
+def lock_state(caller: Caller) -> bool:
+    """Tell whether it is locked."""
+    return caller.signer.store.is_locked
+
+
+def verify_password(caller: Caller, password: str) -> None:
+    """Hold a password against the store."""
+    if not caller.signer.store.is_set:
+        raise Locked("password not set")
+    caller.signer.store.password_check(password)
+
+
+def auth_new(caller: Caller, perms: list[str]) -> str:
+    """Make a token; Go gives it as bytes, so base64 of its text."""
+    text = token_sign(Claims(allow=tuple(perms)), caller.secret)
+    return base64.b64encode(text.encode()).decode()
+
+
+def auth_verify(caller: Caller, token: str) -> list[str]:
+    """Read what a token allows."""
+    try:
+        return list(token_perms(token, caller.secret))
+    except BadToken as error:
+        raise SignerError(f"JWT Verification failed: {error}") from None
+
+
+def version(_caller: Caller) -> Json:
+    """Say what we speak."""
+    return VERSION
+
+
+def list_signed_record(caller: Caller, asked: Mapping[str, Json]) -> list[Json]:
+    """List what was signed or refused, newest first."""
+    address = str(asked.get("signer") or "")
+    query = RecordQuery(
+        id=str(asked.get("id") or ""),
+        type=str(asked.get("type") or ""),
+        address="" if address == EMPTY_ADDRESS else address,
+        errors_only=asked.get("iserror") is True,
+        after=time_text(asked.get("after")),
+        before=time_text(asked.get("before")),
+        skip=count(asked.get("skip")),
+        limit=count(asked.get("limit")),
+    )
+    return [record_json(row) for row in caller.signer.records_query(query)]
+
+
+def time_text(value: Json) -> str:
+    """Read a time; Go's zero time asks for nothing."""
+    text = str(value or "")
+    return "" if text.startswith("0001-01-01") else text.replace("Z", "+00:00")
+
+
+def count(value: Json) -> int:
+    """Read a number of rows."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
+
+
+def record_json(row: sqlite3.Row) -> Json:
+    """Write one record; the reason of a refusal, which Go loses as `{}`, is added under a name of ours."""
+    return {
+        "ID": row["id"],
+        "Type": row["type"],
+        "Signer": row["address"],
+        "Err": {} if row["error"] else None,
+        "RawMsg": base64.b64encode(row["raw"]).decode(),
+        "Signature": {"Type": 0, "Data": None},
+        "CreateAt": row["at"].replace("+00:00", "Z"),
+        "Error": row["error"],
+        "Rule": row["rule"],
+        "Caller": row["caller"],
+    }
+
+
+def key_info(value: Json) -> KeyInfo:
+    """Read a KeyInfo parameter."""
+    try:
+        return key_from_json(value)
+    except BadKey as error:
+        raise BadParam(str(error)) from None
+
+
+KEY_INFO: Final = Param("*types.KeyInfo", key_info)
+
+METHODS: Final[dict[str, RpcMethod]] = {
+    f"Filecoin.{name}": row
+    for name, row in {
+        "WalletNew": RpcMethod("admin", wallet_new, (TEXT,)),
+        "WalletHas": RpcMethod("read", wallet_has, (ADDRESS,)),
+        "WalletList": RpcMethod("read", wallet_list),
+        "WalletSign": RpcMethod("sign", wallet_sign, (ADDRESS, BYTES, OBJECT)),
+        "WalletExport": RpcMethod("admin", wallet_export, (ADDRESS,)),
+        "WalletImport": RpcMethod("admin", wallet_import, (KEY_INFO,)),
+        "WalletDelete": RpcMethod("admin", wallet_delete, (ADDRESS,), void=True),
+        "SetPassword": RpcMethod("admin", set_password, (TEXT,), void=True),
+        "Unlock": RpcMethod("admin", unlock, (TEXT,), void=True),
+        "Lock": RpcMethod("admin", lock, (TEXT,), void=True),
+        "LockState": RpcMethod("admin", lock_state),
+        "VerifyPassword": RpcMethod("admin", verify_password, (TEXT,), void=True),
+        "AuthNew": RpcMethod("admin", auth_new, (list_of(TEXT),)),
+        "AuthVerify": RpcMethod("read", auth_verify, (TEXT,)),
+        "Version": RpcMethod("read", version),
+        "ListSignedRecord": RpcMethod("read", list_signed_record, (OBJECT,)),
+    }.items()
+}
+"""The methods that venus-wallet serves at /rpc/v0."""
