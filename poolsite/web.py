@@ -12,6 +12,7 @@ import sys
 from typing import Final
 
 import uvicorn
+from django.urls import get_resolver
 
 from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
 from poolsite.asgi import application
@@ -49,6 +50,7 @@ def main(descriptors: list[int]) -> None:
         access_log=False,
         server_header=False,
     )
+    get_resolver().url_patterns  # noqa: B018  # loads every view now instead of under the first request
     WebServer(config).run(sockets=[socket.socket(fileno=number) for number in descriptors])
 
 

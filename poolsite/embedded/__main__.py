@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolsite.embedded.ownership import listening_everywhere, owned, require_free
 from poolsite.embedded.places import Places
-from poolsite.embedded.pool import Choices, pool_table
+from poolsite.embedded.pool import Choices, names_that_sign, pool_table
 from poolsite.embedded.postgres import Cluster, cluster_make, cluster_of
 from poolsite.embedded.preflight import preflight
 from poolsite.embedded.refusals import CannotStart, PortTaken
@@ -70,6 +70,7 @@ def run(places: Places, choices: Choices, *, cluster: Cluster | None, links: lis
             cluster_make(cluster)
         environment_set(places, choices)
         table = pool_table(places, choices, cluster=cluster, web_fds=tuple(link.fileno() for link in links))
+        os.environ["READY_PROCESSES"] = ",".join(names_that_sign(table))
         supervisor = Supervisor(table, var=places.var, lease=lease, say=say)
         code = supervisor.run(when_ready="web-1", announce=lambda: announce(places, choices))
         say("Poolsite has stopped" if code == 0 else "Poolsite has stopped: see above")
@@ -101,7 +102,6 @@ def environment_set(places: Places, choices: Choices) -> None:
         POOLSITE_URL=choices.url,
         PORT=str(choices.port),
         DEVNET_LISTEN=choices.devnet_listen,
-        READY_PROCESSES="web-1,tasks,tasks-slow",
         PROMETHEUS_MULTIPROC_DIR=str(places.var / "metrics"),
         NUMBA_CACHE_DIR=str(places.var / "numba"),
         PYTHONUNBUFFERED="1",

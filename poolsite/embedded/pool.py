@@ -7,16 +7,16 @@ import signal
 import sys
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.embedded import postgres, redis
-from poolsite.embedded.children import Child, pause_even, pause_patient
+from poolsite.embedded.children import Child, alive_for, pause_even, pause_patient
 from poolsite.embedded.places import SITE
 from poolsite.embedded.refusals import CannotStart
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
+    from collections.abc import Collection, Iterable
 
     from poolsite.embedded.places import Places
     from poolsite.embedded.postgres import Cluster
@@ -76,8 +76,9 @@ def pool_table(
     places: Places, choices: Choices, *, cluster: Cluster | None, web_fds: tuple[int, ...]
 ) -> list[Child]:
     """List the children; adding a process is adding its line here."""
+    manage = SITE / "manage.py"
     servers = {"postgres"} if cluster else set()
-    data = {"schema", "redis"} if choices.is_redis_ours else {"schema"}
+    data = {"bootstrap", "redis"} if choices.is_redis_ours else {"bootstrap"}
     web = [f"web-{number}" for number in range(1, choices.web_processes + 1)]
     table: list[Child] = []
     if cluster is not None:
@@ -86,11 +87,19 @@ def pool_table(
         table.append(redis_child(places))
     table += [
         step("schema", "-m", "poolsite.embedded.schema", after=servers, tries=5),
+        # its words hold the password: they go to operator.json and the terminal, never to a log
+        step("bootstrap", manage, "bootstrap", after={"schema"}, tries=3, output=Path(os.devnull)),
         *(process(name, "-m", "poolsite.web", *web_fds, after=data, pass_fds=web_fds) for name in web),
         process("tasks", *celery("head,messages"), after=data, stop_s=15.0),
         process("tasks-slow", *celery("proving,blocks,io"), after=data, stop_s=15.0),
+        process("follower", manage, "follow", after=data, ready=alive_for(1.0)),
     ]
     return table
+
+
+def names_that_sign(table: Iterable[Child]) -> list[str]:
+    """List the processes whose signs of life /readyz waits for."""
+    return [child.name for child in table if not child.once and "POOLSITE_PROCESS" in child.env]
 
 
 def celery(queues: str) -> tuple[str, ...]:
@@ -100,7 +109,7 @@ def celery(queues: str) -> tuple[str, ...]:
 
 
 def process(name: str, *words: str | int | Path, after: Collection[str], **how: Any) -> Child:
-    """Describe a process that stays, run by this environment's Python."""
+    """Describe a process of the console that stays; all of them give signs of life."""
     return Child(
         name=name,
         argv=[sys.executable, *map(str, words)],

@@ -183,5 +183,4 @@ EMBEDDED = False
 PROCESS_NAME = env_text("POOLSITE_PROCESS", "manage")
 """What this process is called on the pages and in the logs; the supervisor sets it."""
 
-LOGGING_CONFIG = None
 LOGGING = logging_for(level=env_text("LOG_LEVEL", "INFO"), process=PROCESS_NAME)

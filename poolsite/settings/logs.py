@@ -25,6 +25,12 @@ def secrets_hide(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return event
 
 
+def colours_drop(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drop the second, coloured copy of a line that uvicorn adds."""
+    event.pop("color_message", None)
+    return event
+
+
 def shared_processors(process: str) -> list[Processor]:
     """Give the steps that every line passes, ours and the libraries'."""
 
@@ -39,6 +45,7 @@ def shared_processors(process: str) -> list[Processor]:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         process_name,
+        colours_drop,
         secrets_hide,
     ]
 
