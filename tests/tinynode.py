@@ -295,6 +295,8 @@ class TinyNode:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # one packet per answer: two would wait 40 ms for each other
+    disable_nagle_algorithm = True
     node: TinyNode
     token: str
 

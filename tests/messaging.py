@@ -1,0 +1,177 @@
+"""A small pool for the messager's tests: a node, the follower's rows, a tenant with keys, a signer at hand.
+
+Everything but the far side is the product's own: the node answers over HTTP, and signatures are asked for
+where the hub would carry the question to a signer.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from apps.chain.client import ChainClient
+from apps.chain.link import NodeLink
+from apps.chain.models import Network, Node
+from apps.chain.selectors import head_current
+from apps.chain.services import head_follow
+from apps.chain.states import NodeState
+from apps.gateway.errors import SignerAway, SignerRefused
+from apps.messages.models import Message
+from apps.messages.services import (
+    holes_close,
+    message_push,
+    messages_expire,
+    messages_publish,
+    messages_republish,
+    messages_track,
+    sender_select,
+    senders_due,
+)
+from apps.users.services import signer_grant
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_sign
+from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import SignedMessage
+from tests.people import principal, tenant
+from tests.tinynode import NETWORK, TinyNode, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from apps.chain.models import Head
+    from apps.core.errors import DomainError
+    from apps.gateway.services import SignRequest
+    from apps.users.principals import Principal
+    from poolsite.filecoin.signature import Signature
+
+FIL = 10**18
+START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+RECEIVER = "f01000"
+
+
+class Keyring:
+    """Signs like a connected signer; can be away or refuse single messages."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, KeyInfo] = {}
+        self.is_away = False
+        self.refused: set[bytes] = set()
+        """CID bytes that the policy refuses, or parts of the message (`extra`)."""
+        self.asked = 0
+
+    def sign_all(
+        self, requests: Sequence[SignRequest], *, timeout_s: float = 10
+    ) -> list[Signature | DomainError]:
+        """Stand where the hub is."""
+        self.asked += len(requests)
+        return [self.sign(request) for request in requests]
+
+    def sign(self, request: SignRequest) -> Signature | DomainError:
+        """Answer one request."""
+        if self.is_away or request.address not in self.keys:
+            return SignerAway(request.address)
+        if any(part in request.extra for part in self.refused):
+            return SignerRefused("policy: not this one")
+        return key_sign(self.keys[request.address], request.to_sign)
+
+
+class Pool:
+    """The world of one test."""
+
+    def __init__(self, node: TinyNode, url: str) -> None:
+        self.node = node
+        self.link = NodeLink(url, "")
+        self.client = ChainClient([self.link])
+        self.keyring = Keyring()
+        self.ticks = 0
+        Node.objects.create(url=url, state=NodeState.HEALTHY)
+        Network.objects.create(pk=1, name=NETWORK, genesis=node.head.cid, params={"NetworkName": NETWORK})
+        self.follow()
+
+    @property
+    def now(self) -> datetime:
+        """Time that passes with each step."""
+        return START + timedelta(seconds=self.ticks)
+
+    @property
+    def head(self) -> Head:
+        """The head that the follower wrote."""
+        head = head_current()
+        assert head is not None
+        return head
+
+    def address(self, *, of: str = "alice", fil: int = 100, kind: str = "secp256k1") -> str:
+        """Make a key whose owner is a tenant, with money on chain."""
+        key = key_generate(kind)
+        address = str(key_address(key))
+        self.keyring.keys[address] = key
+        signer_grant(tenant=tenant(of), address=address)
+        if fil:
+            self.node.balances[address] = fil * FIL
+        return address
+
+    def push(self, id: str, from_: str, *, by: Principal | None = None, **data: Any) -> Message:
+        """Push a message as a program would."""
+        row: dict[str, Any] = {"to": RECEIVER, "method": 0, "value": 1, **data}
+        return message_push(principal=by or principal(), id=id, from_=from_, **row)
+
+    def follow(self) -> None:
+        """Do the follower's part."""
+        head_follow(client=self.client, facts=self.client.chain_head(), now=self.now)
+
+    def step(self, **how: Any) -> None:
+        """One head: mined, followed, tracked, selected, published, in the heartbeat's order."""
+        self.ticks += 1
+        self.node.mine(**how)
+        self.settle()
+
+    def settle(self) -> None:
+        """What the tasks do on the head that is there."""
+        self.follow()
+        messages_track(head=self.head, client=self.client, now=self.now)
+        self.choose()
+
+    def choose(self) -> None:
+        """The selection's part."""
+        messages_expire(head=self.head, now=self.now)
+        messages_republish(now=self.now)
+        holes_close(client=self.client, head=self.head)
+        for address in senders_due(head=self.head):
+            done = sender_select(address=address, head=self.head, client=self.client, now=self.now)
+            messages_publish(done.filled, now=self.now)
+
+    def row(self, id: str) -> Message:
+        """Read a message again."""
+        return Message.objects.get(pk=id)
+
+    def foreign(self, address: str, *, nonce: int, value: int = 77) -> SignedMessage:
+        """Make a message of this address that the messager knows nothing of."""
+        message = ChainMessage(
+            to=address_parse(RECEIVER),
+            from_=address_parse(address),
+            nonce=nonce,
+            value=AttoFil(value),
+            gas_limit=1_000_000,
+            gas_fee_cap=AttoFil(10**6),
+            gas_premium=AttoFil(10**6),
+        )
+        return SignedMessage(message, key_sign(self.keyring.keys[address], bytes(message.cid)))
+
+    def nonces_on_chain(self, address: str) -> list[int]:
+        """Give the nonces that landed, in order."""
+        return [signed.message.nonce for signed in self.node.landed(address)]
+
+
+@contextmanager
+def pool_world(monkeypatch: Any) -> Iterator[Pool]:
+    """Serve a node and stand a keyring where the hub is."""
+    node = TinyNode()
+    with served(node) as url:
+        pool = Pool(node, url)
+        monkeypatch.setattr("apps.wallets.services.wallet_sign_all", pool.keyring.sign_all)
+        try:
+            yield pool
+        finally:
+            pool.link.close()

@@ -1,0 +1,181 @@
+"""Pushing: idempotent by id, and every wrong field named with no row left behind."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.core.errors import DomainError
+from apps.messages.errors import BadMessage, MessageIdTaken, SenderStopped
+from apps.messages.models import Message, Sender
+from apps.messages.services import Gas, SendSpec
+from apps.messages.services.senders import sender_set
+from apps.messages.states import MessageState, Priority, SenderState
+from apps.users.principals import SYSTEM
+from apps.wallets.errors import SenderNotGranted
+from poolsite.filecoin.address import ZERO_ADDRESS
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from tests.people import principal
+
+if TYPE_CHECKING:
+    from tests.messaging import Pool
+
+
+def test_a_push_leaves_a_waiting_row_and_its_sender(pool: Pool) -> None:
+    address = pool.address()
+
+    row = pool.push("one", address, spec=SendSpec(max_fee=7))
+
+    assert (row.state, row.nonce, row.max_fee) == (MessageState.UNFILLED, None, 7)
+    assert Sender.objects.get(address=address).next_nonce == 0
+
+
+def test_the_same_content_again_is_the_same_row(pool: Pool) -> None:
+    address = pool.address()
+
+    first = pool.push("one", address)
+    again = pool.push("one", address)
+
+    assert first.pk == again.pk
+    assert Message.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "other", [{"value": 2}, {"method": 1}, {"params": b"\x80"}, {"to": "f01001"}], ids=str
+)
+def test_other_content_under_the_same_id_is_refused(pool: Pool, other: dict[str, Any]) -> None:
+    address = pool.address()
+    pool.push("one", address)
+
+    with pytest.raises(MessageIdTaken, match="already exists") as refusal:
+        pool.push("one", address, **other)
+
+    assert refusal.value.field == "id"
+    assert Message.objects.count() == 1
+
+
+def test_an_id_of_another_account_is_taken(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    bobs = pool.address(of="bob")
+
+    with pytest.raises(MessageIdTaken):
+        pool.push("one", bobs, by=principal("bob"))
+
+
+def test_t_and_f_spell_one_sender(pool: Pool) -> None:
+    address = pool.address()
+
+    row = pool.push("one", "t" + address[1:])
+
+    assert row.from_addr == address
+
+
+def test_a_stranger_cannot_send_from_a_wallet(pool: Pool) -> None:
+    address = pool.address()
+
+    with pytest.raises(SenderNotGranted) as refusal:
+        pool.push("one", address, by=principal("mallory"))
+
+    assert refusal.value.field == "from"
+    assert not Message.objects.exists()
+    assert not Sender.objects.exists()
+
+
+def test_the_pool_itself_may_send_from_any_known_wallet(pool: Pool) -> None:
+    address = pool.address()
+
+    assert pool.push("one", address, by=SYSTEM).tenant is None
+
+
+def test_a_stopped_sender_takes_nothing(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    sender_set(address=address, state=SenderState.FORBIDDEN)
+
+    with pytest.raises(SenderStopped, match="is forbidden"):
+        pool.push("two", address)
+
+
+def test_an_id_address_is_resolved_and_its_failure_is_named(pool: Pool) -> None:
+    with pytest.raises(BadMessage) as refusal:
+        pool.push("one", "f01234")
+
+    assert refusal.value.reason == "getting key address f01234 failed: mock: unknown id"
+
+
+def test_a_proof_goes_before_the_rest(pool: Pool) -> None:
+    address = pool.address()
+
+    assert pool.push("a", address, kind="window_post").priority == Priority.PROOF
+    assert pool.push("b", address, kind="precommit").priority == Priority.PRE_COMMIT
+    assert pool.push("c", address, method=5).priority == Priority.PROOF
+    assert pool.push("d", address, kind="withdraw").priority == Priority.REST
+
+
+BIG = TOTAL_FILECOIN + 1
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("id empty", {"id": ""}, "id"),
+    ("id too long", {"id": "x" * 257}, "id"),
+    ("id with NUL", {"id": "a\0b"}, "id"),
+    ("id with line feed", {"id": "a\nb"}, "id"),
+    ("to empty", {"to": ""}, "to"),
+    ("to undefined", {"to": "<empty>"}, "to"),
+    ("to word", {"to": "nobody"}, "to"),
+    ("to bad checksum", {"to": "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3zb"}, "to"),
+    ("to other network", {"to": "x01000"}, "to"),
+    ("to negative id", {"to": "f0-1"}, "to"),
+    ("to huge id", {"to": "f09999999999999999999999"}, "to"),
+    ("to point at infinity", {"to": str(ZERO_ADDRESS)}, "to"),
+    ("from empty", {"from_": ""}, "from"),
+    ("from undefined", {"from_": "<empty>"}, "from"),
+    ("from word", {"from_": "me"}, "from"),
+    ("from unknown id", {"from_": "f01234"}, "from"),
+    ("from actor address", {"from_": "f2zu54fjmr34rb6sfdwoguf25gkrpgvrcsvrgkhei"}, "from"),
+    ("from stranger's key", {"from_": "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"}, "from"),
+    ("value negative", {"value": -1}, "value"),
+    ("value above all FIL", {"value": BIG}, "value"),
+    ("method negative", {"method": -1}, "method"),
+    ("method above 63 bits", {"method": 1 << 63}, "method"),
+    ("params too large", {"params": bytes(70_000)}, "params"),
+    ("gas limit negative", {"gas": Gas(limit=-1)}, "gas_limit"),
+    ("gas limit above a block", {"gas": Gas(limit=10**10 + 1)}, "gas_limit"),
+    ("fee cap negative", {"gas": Gas(fee_cap=-1)}, "gas_fee_cap"),
+    ("fee cap above all FIL", {"gas": Gas(fee_cap=BIG)}, "gas_fee_cap"),
+    ("premium negative", {"gas": Gas(premium=-1)}, "gas_premium"),
+    ("premium above the cap", {"gas": Gas(fee_cap=5, premium=6)}, "gas_premium"),
+    ("max fee negative", {"spec": SendSpec(max_fee=-1)}, "max_fee"),
+    ("max fee above all FIL", {"spec": SendSpec(max_fee=BIG)}, "max_fee"),
+    ("over-estimation negative", {"spec": SendSpec(gas_over_estimation=-0.1)}, "gas_over_estimation"),
+    ("over-estimation huge", {"spec": SendSpec(gas_over_estimation=1e9)}, "gas_over_estimation"),
+    (
+        "over-estimation not a number",
+        {"spec": SendSpec(gas_over_estimation=float("nan"))},
+        "gas_over_estimation",
+    ),
+    ("over-premium negative", {"spec": SendSpec(gas_over_premium=-1)}, "gas_over_premium"),
+    ("over-premium infinite", {"spec": SendSpec(gas_over_premium=math.inf)}, "gas_over_premium"),
+    ("expiry negative", {"expire_epoch": -1}, "expire_epoch"),
+    ("expiry passed", {"expire_epoch": 1}, "expire_epoch"),
+    ("expiry beyond all epochs", {"expire_epoch": 1 << 62}, "expire_epoch"),
+]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"), [(w, f) for _, w, f in WRONG], ids=[name for name, _, _ in WRONG]
+)
+def test_a_wrong_field_is_named_and_leaves_no_row(pool: Pool, wrong: dict[str, Any], field: str) -> None:
+    address = pool.address()
+    pool.step()
+    pool.step()
+    data = {"id": "one", "from_": address, **wrong}
+
+    with pytest.raises(DomainError) as refusal:
+        pool.push(data.pop("id"), data.pop("from_"), **data)
+
+    assert refusal.value.field == field
+    assert refusal.value.reason
+    assert not Message.objects.exists()
+    assert not Sender.objects.exists()

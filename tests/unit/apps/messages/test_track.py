@@ -1,0 +1,210 @@
+"""Tracking: landed, taken back, displaced, found after days offline."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.chain.errors import NodeUnavailable
+from apps.chain.models import Head
+from apps.messages.models import Message, Sender, Tracker
+from apps.messages.services import messages_track
+from apps.messages.states import MessageState
+from tests.tinynode import GAS
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.message import SignedMessage
+    from tests.messaging import Pool
+
+
+def test_a_message_lands_with_its_receipt(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+
+    pool.step()
+    including = pool.head
+    pool.step()
+
+    row = pool.row("one")
+    assert (row.state, row.exit_code, row.gas_used, row.return_) == (MessageState.LANDED, 0, GAS, b"\x80")
+    assert (row.height, row.tipset_key) == (including.height, including.key)
+    assert row.executed_key == pool.head.key
+    assert row.landed_cid == row.cid
+
+
+def test_an_exit_code_is_kept_and_the_state_is_landed_all_the_same(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.node.exit_code = 16
+
+    for _ in range(3):
+        pool.step()
+
+    row = pool.row("one")
+    assert (row.state, row.exit_code, row.has_succeeded) == (MessageState.LANDED, 16, False)
+
+
+def test_a_reverted_landing_is_back_in_flight_and_lands_again(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    pool.step()
+    pool.step()
+    assert pool.row("one").state == MessageState.LANDED
+
+    pool.node.rewind(2)
+    pool.node.mine(salt="branch", only=lambda _signed: False)
+    pool.node.mine(salt="branch", only=lambda _signed: False)
+    pool.node.mine(salt="branch", only=lambda _signed: False)
+    pool.settle()
+
+    row = pool.row("one")
+    assert (row.state, row.height, row.exit_code, row.tipset_key) == (MessageState.FILLED, 0, -1, "")
+    pool.step()
+    pool.step()
+    assert pool.row("one").state == MessageState.LANDED
+    assert pool.nonces_on_chain(address) == [0]
+
+
+def test_a_reorganisation_to_a_lower_head_reverts_too(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    pool.step()
+    pool.step()
+
+    pool.node.rewind(2)
+    pool.settle()
+
+    assert pool.row("one").state == MessageState.FILLED
+
+
+def test_a_foreign_message_with_our_nonce_displaces_ours(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("ours", address)
+    pool.choose()
+    foreign = pool.foreign(address, nonce=0)
+    pool.node.pool[(address, 0)] = foreign
+
+    pool.step()
+    pool.step()
+
+    row = pool.row("ours")
+    assert (row.state, row.landed_cid) == (MessageState.REPLACED, str(foreign.cid))
+    assert (row.exit_code, row.gas_used) == (0, GAS), "callers read the foreign receipt"
+    assert row.tipset_key
+    assert Sender.objects.get(address=address).foreign_cid == str(foreign.cid)
+
+
+def test_a_displaced_message_is_in_flight_again_when_the_foreign_one_is_reverted(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("ours", address)
+    pool.choose()
+    ours = pool.node.pool[(address, 0)]
+    pool.node.pool[(address, 0)] = pool.foreign(address, nonce=0)
+    pool.step()
+    pool.step()
+
+    pool.node.rewind(2)
+    pool.node.pool[(address, 0)] = ours
+    for _ in range(3):
+        pool.node.mine(salt="branch")
+    pool.settle()
+
+    row = pool.row("ours")
+    assert (row.state, row.landed_cid) == (MessageState.LANDED, row.cid)
+
+
+def test_a_foreign_message_beside_ours_moves_the_next_nonce(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("ours", address)
+    pool.choose()
+    pool.step()
+    pool.node.pool[(address, 1)] = pool.foreign(address, nonce=1)
+    pool.step()
+    pool.step()
+
+    assert Sender.objects.get(address=address).next_nonce == 2
+
+
+def test_after_days_offline_the_node_is_asked(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("landed", address)
+    pool.push("lost", address)
+    pool.push("waiting", address)
+    pool.choose()
+    pool.node.mine(only=lambda signed: signed.message.nonce == 0)
+    pool.node.pool[(address, 1)] = pool.foreign(address, nonce=1)
+    pool.node.mine(only=lambda signed: signed.message.nonce == 1)
+    waiting = pool.node.pool.pop((address, 2))
+    for _ in range(30):
+        pool.node.mine()
+    pool.node.pool[(address, 2)] = waiting
+    Head.objects.all().delete()
+
+    pool.follow()
+    Head.objects.filter(height__lt=pool.head.height - 5).delete()
+    Head.objects.filter(height=pool.head.height - 5).update(is_after_gap=True)
+    done = messages_track(head=pool.head, client=pool.client, now=pool.now)
+
+    assert done.has_searched
+    states = {name: pool.row(name).state for name in ("landed", "lost", "waiting")}
+    assert states == {
+        "landed": MessageState.LANDED,
+        "lost": MessageState.REPLACED,
+        "waiting": MessageState.FILLED,
+    }
+    assert pool.row("landed").height == pool.head.height - 31
+
+
+def has_nonce(nonce: int, signed: SignedMessage) -> bool:
+    return signed.message.nonce == nonce
+
+
+def test_a_node_that_goes_away_half_way_leaves_whole_heads(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = pool.address()
+    for name in "abc":
+        pool.push(name, address)
+    pool.choose()
+    place = Tracker.objects.get(pk=1).key if Tracker.objects.exists() else ""
+    for nonce in range(3):
+        pool.node.mine(only=partial(has_nonce, nonce))
+    pool.node.mine()
+    pool.follow()
+    real = type(pool.client).chain_get_parent_messages
+    left = [3]
+
+    def failing(client: Any, block: str) -> Any:
+        if not left[0]:
+            raise NodeUnavailable("gone")
+        left[0] -= 1
+        return real(client, block)
+
+    Tracker.objects.update_or_create(pk=1, defaults={"key": place or Head.objects.get(height=0).key})
+    monkeypatch.setattr(type(pool.client), "chain_get_parent_messages", failing)
+    with pytest.raises(NodeUnavailable):
+        messages_track(head=pool.head, client=pool.client, now=pool.now)
+    assert Message.objects.filter(state=MessageState.LANDED).count() == 2
+
+    left[0] = 9
+    messages_track(head=pool.head, client=pool.client, now=pool.now)
+
+    assert Message.objects.filter(state=MessageState.LANDED).count() == 3
+
+
+def test_tracking_the_same_head_again_changes_nothing(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    for _ in range(3):
+        pool.step()
+    before = Message.objects.values_list("updated_at", flat=True).get()
+    Tracker.objects.update(key=pool.head.parent_key)
+
+    messages_track(head=pool.head, client=pool.client, now=pool.now)
+
+    assert Message.objects.values_list("updated_at", flat=True).get() == before
