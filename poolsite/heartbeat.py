@@ -18,5 +18,12 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("messages.track", "head"),
     HeadStep("messages.select", "messages"),
     HeadStep("wallets.refresh", "head"),
+    HeadStep("miners.refresh", "head"),
+    HeadStep("sectors.advance", "io"),
+    HeadStep("sectors.batch", "io"),
+    HeadStep("sectors.sweep", "io"),
+    HeadStep("proving.refresh", "proving"),
+    HeadStep("proving.schedule", "proving"),
+    HeadStep("proving.submit", "proving"),
 )
 """In this order."""

@@ -48,6 +48,8 @@ class RecoveryState(models.TextChoices):
     GOOD = "GOOD", "Files proved good"
     SENT = "SENT", "Declared"
     LANDED = "LANDED", "Declaration landed"
+    RECOVERED = "RECOVERED", "Recovered"
+    """Proved again in the window."""
     FAILED = "FAILED", "Failed"
     """The files are not good, or the cut-off came first."""
 
@@ -60,7 +62,12 @@ RECOVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
         "RESEND": RecoveryState.GOOD,
         "FAIL": RecoveryState.FAILED,
     },
-    RecoveryState.LANDED: {"REVERT": RecoveryState.SENT, "FAIL": RecoveryState.FAILED},
+    RecoveryState.LANDED: {
+        "REVERT": RecoveryState.SENT,
+        "DONE": RecoveryState.RECOVERED,
+        "FAIL": RecoveryState.FAILED,
+    },
+    RecoveryState.RECOVERED: {},
     RecoveryState.FAILED: {},
 }
 """From a state and an event to the next."""

@@ -1,0 +1,1 @@
+"""The prover: makes proofs of storage out of the store's files."""

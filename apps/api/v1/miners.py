@@ -1,0 +1,231 @@
+"""Miners over REST: list, one, its deadlines, and pledging sectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import number
+from apps.api.v1.sectors import SectorOutput, sectors_body
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.miners.models import Miner
+from apps.miners.onchain import numbers_allocated
+from apps.miners.selectors import miner_get, miners_visible, sender_choose
+from apps.miners.states import MinerState, Use
+from apps.proving.models import Deadline
+from apps.proving.selectors import deadlines_of
+from apps.sectors.selectors import sectors_visible
+from apps.sectors.services.pledge import pledge_create
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+
+
+class MinerOutput(serializers.Serializer[Any]):
+    """One miner, as the chain last said."""
+
+    address = serializers.CharField(allow_null=True)
+    robust = serializers.CharField(allow_null=True)
+    name = serializers.CharField()
+    tenant = serializers.CharField()
+    state = serializers.ChoiceField(choices=MinerState.values)
+    error = serializers.CharField()
+    owner = serializers.CharField()
+    worker = serializers.CharField()
+    control = serializers.ListField(child=serializers.CharField())
+    beneficiary = serializers.CharField(allow_null=True)
+    seal_proof = serializers.IntegerField()
+    post_proof = serializers.IntegerField()
+    sector_size = serializers.IntegerField()
+    raw_power = serializers.CharField()
+    qa_power = serializers.CharField()
+    has_min_power = serializers.BooleanField()
+    balance = serializers.CharField()
+    available = serializers.CharField()
+    locked = serializers.CharField()
+    pledge = serializers.CharField()
+    deposits = serializers.CharField()
+    fee_debt = serializers.CharField()
+    live_sectors = serializers.IntegerField()
+    active_sectors = serializers.IntegerField()
+    faulty_sectors = serializers.IntegerField()
+    current_deadline = serializers.IntegerField()
+    refreshed_height = serializers.IntegerField(allow_null=True)
+    senders = serializers.DictField(child=serializers.CharField())
+
+
+class MinerPage(serializers.Serializer[Any]):
+    """One page, oldest first."""
+
+    results = MinerOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class PledgeInput(InputSerializer):
+    """How many sectors."""
+
+    count = serializers.IntegerField(min_value=1)
+
+
+class PledgeOutput(serializers.Serializer[Any]):
+    """The sectors that were begun."""
+
+    pledge = serializers.UUIDField()
+    count = serializers.IntegerField()
+    sectors = SectorOutput(many=True)
+
+
+class DeadlineOutput(serializers.Serializer[Any]):
+    """One deadline in its present or next window."""
+
+    index = serializers.IntegerField()
+    open = serializers.IntegerField()
+    close = serializers.IntegerField()
+    challenge = serializers.IntegerField()
+    fault_cutoff = serializers.IntegerField()
+    partitions = serializers.IntegerField()
+    live = serializers.IntegerField()
+    active = serializers.IntegerField()
+    faulty = serializers.IntegerField()
+    recovering = serializers.IntegerField()
+    outlook = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class DeadlineList(serializers.Serializer[Any]):
+    """All deadlines of a miner by index."""
+
+    results = DeadlineOutput(many=True)
+
+
+AMOUNTS = ("raw_power", "qa_power", "balance", "available", "locked", "pledge", "deposits", "fee_debt")
+PLAIN = (
+    "name",
+    "state",
+    "error",
+    "owner",
+    "worker",
+    "control",
+    "seal_proof",
+    "post_proof",
+    "sector_size",
+    "has_min_power",
+    "live_sectors",
+    "active_sectors",
+    "faulty_sectors",
+    "current_deadline",
+)
+
+
+def miner_body(miner: Miner) -> dict[str, Any]:
+    """Write one miner."""
+    return {
+        "address": miner.address or None,
+        "robust": miner.robust or None,
+        "tenant": miner.tenant.name,
+        "beneficiary": miner.beneficiary or None,
+        "refreshed_height": miner.refreshed_height if miner.refreshed_height >= 0 else None,
+        "senders": {use.value: sender_choose(miner, use).address for use in Use},
+        **{name: getattr(miner, name) for name in PLAIN},
+        **{name: str(getattr(miner, name)) for name in AMOUNTS},
+    }
+
+
+def deadline_body(row: Deadline) -> dict[str, Any]:
+    """Write one deadline."""
+    return {
+        "index": row.index,
+        "open": row.open_epoch,
+        "close": row.close_epoch,
+        "challenge": row.challenge_epoch,
+        "fault_cutoff": row.cutoff_epoch,
+        "partitions": row.partitions_count,
+        "live": row.live,
+        "active": row.active,
+        "faulty": row.faulty,
+        "recovering": row.recovering,
+        "outlook": row.outlook,
+        "reason": row.reason,
+    }
+
+
+class MinersView(PoolView):
+    """`/miners`: the caller's miners."""
+
+    @extend_schema(
+        operation_id="v1_miners_list",
+        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", int)],
+        responses=MinerPage,
+    )
+    def get(self, request: Request) -> Response:
+        """List miners; `cursor` is the `next` of the page before."""
+        unknown = set(request.query_params) - {"cursor", "limit", "token"}
+        if unknown:
+            raise BadValue("there is no such filter", field=sorted(unknown)[0])
+        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
+        after = number(request, "cursor", least=0, default=0, most=10**12)
+        rows = list(miners_visible(self.principal).filter(pk__gt=after)[: limit + 1])
+        more = str(rows[limit - 1].pk) if len(rows) > limit else None
+        return Response({"results": [miner_body(row) for row in rows[:limit]], "next": more})
+
+
+class MinerView(PoolView):
+    """`/miners/{address}`: one miner."""
+
+    @extend_schema(responses=MinerOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show one miner."""
+        return Response(miner_body(miner_get(self.principal, address)))
+
+
+class MinerSectorsView(PoolView):
+    """`/miners/{address}/sectors`: new sectors for a miner."""
+
+    @extend_schema(
+        request=PledgeInput,
+        responses={201: PledgeOutput},
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+    )
+    def post(self, request: Request, address: str) -> Response:
+        """Pledge sectors: numbers are taken, and hosts begin as soon as they have a free slot."""
+        body = PledgeInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        miner = miner_get(self.principal, address)
+        taken = numbers_allocated(chain_client(), miner.address) if miner.address else []
+        pledge = pledge_create(
+            miner,
+            count=body.validated_data["count"],
+            actor=self.principal.actor,
+            now=clock.now(),
+            taken=taken,
+            key=request.headers.get("Idempotency-Key"),
+        )
+        sectors = list(sectors_visible(self.principal).filter(pledge=pledge).order_by("number"))
+        return created({"pledge": str(pledge.uuid), "count": pledge.count, "sectors": sectors_body(sectors)})
+
+
+class MinerDeadlinesView(PoolView):
+    """`/miners/{address}/deadlines`: windows and what will become of them."""
+
+    @extend_schema(responses=DeadlineList)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """List the deadlines of a miner."""
+        rows = deadlines_of(miner_get(self.principal, address))
+        return Response({"results": [deadline_body(row) for row in rows]})
+
+
+urlpatterns = [
+    path("miners", MinersView.as_view(), name="v1-miners"),
+    path("miners/<str:address>", MinerView.as_view(), name="v1-miner"),
+    path("miners/<str:address>/sectors", MinerSectorsView.as_view(), name="v1-miner-sectors"),
+    path("miners/<str:address>/deadlines", MinerDeadlinesView.as_view(), name="v1-miner-deadlines"),
+]

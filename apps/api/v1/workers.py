@@ -1,0 +1,341 @@
+"""The workers' side of REST: register, heartbeat, claim, report; and the list of workers for people.
+
+Documents are the dataclasses of `poolsite.wire`; every report names the lease's token, and a stale one
+is answered 409 `fenced`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+from django.urls import path, re_path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.access import caller_of
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.api.v1.wire_schema import document_schema
+from apps.core import clock
+from apps.core.errors import BadValue, NotAllowed
+from apps.core.life import life_sign
+from apps.sectors.models import Worker
+from apps.sectors.selectors import worker_get, worker_is_away, workers_visible
+from apps.sectors.services.claims import jobs_claim
+from apps.sectors.services.hosts import worker_command, worker_heartbeat, worker_register, worker_retire
+from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
+from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Operation, Register, Registered
+from poolsite.wire.jobs import (
+    Claim,
+    Claimed,
+    Complete,
+    Event,
+    EventAnswer,
+    Fail,
+    JobKind,
+    Progress,
+    Release,
+)
+
+T = TypeVar("T")
+
+SCOPE_OF_KIND: Final = {JobKind.SEAL: "sealer", JobKind.WINDOW_POST: "prover"}
+"""Which part of the interface a token must be made for to do jobs of a kind."""
+
+REPORT_MAX_BYTES: Final = 8 << 20
+"""A report carries a proof; C1 outputs never travel."""
+
+
+class MayWork(BasePermission):
+    """Lets in tokens of level write that are made for sealers or provers, or for everything."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002  # DRF's signature
+        """Let the caller in, or raise NotAllowed that says what is missing."""
+        principal = caller_of(request)
+        if principal is None:
+            return False
+        if not principal.may("write"):
+            raise NotAllowed(f"this needs the level 'write', the token has '{principal.perm}'")
+        if not any(principal.has_scope(scope) for scope in SCOPE_OF_KIND.values()):
+            raise NotAllowed("this needs a token for the part 'sealer' or 'prover'")
+        return True
+
+
+class WorkerView(PoolView):
+    """A route of the workers' protocol."""
+
+    permission_classes = [MayWork]
+    body_max_bytes = REPORT_MAX_BYTES
+
+    @property
+    def tenant_id(self) -> int:
+        """Whose workers and miners the caller's are.  Raises NotAllowed for the pool itself."""
+        if self.principal.tenant_id is None:
+            raise NotAllowed("a worker needs the token of an account")
+        return self.principal.tenant_id
+
+    def read(self, kind: type[T]) -> T:
+        """Read the body.  Raises BadValue naming the field."""
+        try:
+            return document_decode(kind, self.request.data)
+        except BadWire as error:
+            raise BadValue(error.reason, field=error.field) from None
+
+    def kinds_check(self, kinds: tuple[JobKind, ...]) -> None:
+        """Refuse kinds of jobs that the token is not made for.  Raises NotAllowed."""
+        for kind in kinds:
+            if not self.principal.has_scope(SCOPE_OF_KIND[kind]):
+                raise NotAllowed(f"this needs a token for the part '{SCOPE_OF_KIND[kind]}'", field="kinds")
+
+    def worker(self, uuid: str) -> Worker:
+        """Find the caller's worker.  Raises WorkerUnknown."""
+        return worker_get(self.principal, uuid)
+
+
+def answer_of(document: Any) -> Response:
+    """Answer with a wire document."""
+    return Response(document_encode(document))
+
+
+def heard_of(worker: Worker) -> None:
+    """Note that a worker's process lives, under the name that the supervisor uses."""
+    for kind, name in SCOPE_OF_KIND.items():
+        if kind in worker.kinds:
+            life_sign(name, detail=worker.name, pid=0)
+
+
+class RegisterView(WorkerView):
+    """`/workers/register`: a worker introduces itself."""
+
+    @extend_schema(
+        request={"application/json": document_schema(Register)},
+        responses={(200, "application/json"): document_schema(Registered)},
+    )
+    def post(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
+        """Register a start of a worker; leases of its earlier starts are over."""
+        register = self.read(Register)
+        self.kinds_check(register.kinds)
+        worker, registered = worker_register(register, tenant_id=self.tenant_id, now=clock.now())
+        heard_of(worker)
+        return answer_of(registered)
+
+
+class HeartbeatView(WorkerView):
+    """`/workers/{id}/heartbeat`: leases are renewed, commands handed over."""
+
+    @extend_schema(
+        request={"application/json": document_schema(Heartbeat)},
+        responses={(200, "application/json"): document_schema(HeartbeatAnswer)},
+    )
+    def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Renew leases; the answer names those that are lost, and what the worker is to do."""
+        heartbeat = self.read(Heartbeat)
+        worker = self.worker(uuid)
+        heard_of(worker)
+        return answer_of(worker_heartbeat(worker, heartbeat, now=clock.now()))
+
+
+class ClaimView(WorkerView):
+    """`/jobs:claim`: work for a worker with free slots."""
+
+    @extend_schema(
+        request={"application/json": document_schema(Claim)},
+        responses={(200, "application/json"): document_schema(Claimed)},
+    )
+    def post(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
+        """Lease jobs; an empty list when there is nothing to do."""
+        claim = self.read(Claim)
+        self.kinds_check(claim.kinds)
+        worker = self.worker(claim.worker_id)
+        heard_of(worker)
+        return answer_of(jobs_claim(worker, claim, now=clock.now()))
+
+
+class EventView(WorkerView):
+    """`/jobs/{id}/event`: a stage has ended well."""
+
+    @extend_schema(
+        request={"application/json": document_schema(Event)},
+        responses={(200, "application/json"): document_schema(EventAnswer)},
+    )
+    def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Take the end of a stage; the same number again gives the same answer."""
+        event = self.read(Event)
+        return answer_of(job_event(uuid, event, tenant_id=self.tenant_id, now=clock.now()))
+
+
+class ProgressView(WorkerView):
+    """`/jobs/{id}/progress`: how far a stage is."""
+
+    @extend_schema(request={"application/json": document_schema(Progress)}, responses={204: None})
+    def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Note how far a stage is, and prolong the lease."""
+        job_progress(uuid, self.read(Progress), tenant_id=self.tenant_id, now=clock.now())
+        return Response(status=204)
+
+
+class CompleteView(WorkerView):
+    """`/jobs/{id}/complete`: a proof is made."""
+
+    @extend_schema(request={"application/json": document_schema(Complete)}, responses={204: None})
+    def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Take a proof, or the numbers of the sectors that cannot be proved."""
+        job_complete(uuid, self.read(Complete), tenant_id=self.tenant_id, now=clock.now())
+        return Response(status=204)
+
+
+class FailView(WorkerView):
+    """`/jobs/{id}/fail`: a stage or proof has ended badly."""
+
+    @extend_schema(request={"application/json": document_schema(Fail)}, responses={204: None})
+    def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Take a failure: tried again later, or paused until somebody decides."""
+        job_fail(uuid, self.read(Fail), tenant_id=self.tenant_id, now=clock.now())
+        return Response(status=204)
+
+
+class ReleaseView(WorkerView):
+    """`/jobs/{id}/release`: a job is given back."""
+
+    @extend_schema(request={"application/json": document_schema(Release)}, responses={204: None})
+    def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Take a job back."""
+        job_release(uuid, self.read(Release), tenant_id=self.tenant_id, now=clock.now())
+        return Response(status=204)
+
+
+class WorkerOutput(serializers.Serializer[Any]):
+    """One worker."""
+
+    uuid = serializers.UUIDField()
+    name = serializers.CharField()
+    host = serializers.CharField()
+    version = serializers.CharField()
+    tenant = serializers.CharField()
+    kinds = serializers.ListField(child=serializers.CharField())
+    slots = serializers.DictField(child=serializers.IntegerField())
+    stores = serializers.ListField(child=serializers.CharField())
+    hardware = serializers.DictField()
+    seen_at = serializers.DateTimeField()
+    registered_at = serializers.DateTimeField()
+    away = serializers.BooleanField()
+    paused = serializers.BooleanField()
+    draining = serializers.BooleanField()
+    restarts = serializers.IntegerField()
+    last_error = serializers.CharField()
+    jobs = serializers.ListField(child=serializers.DictField())
+
+
+class WorkerList(serializers.Serializer[Any]):
+    """The workers by name."""
+
+    results = WorkerOutput(many=True)
+
+
+class CommandInput(InputSerializer):
+    """What a worker is to do."""
+
+    op = serializers.ChoiceField(choices=[str(op) for op in Operation])
+    args = serializers.DictField(child=serializers.CharField(max_length=100), default=dict)
+
+
+class CommandOutput(serializers.Serializer[Any]):
+    """A command on its way."""
+
+    id = serializers.UUIDField()
+    op = serializers.CharField()
+    args = serializers.DictField(child=serializers.CharField())
+    created_at = serializers.DateTimeField()
+
+
+def worker_body(worker: Worker) -> dict[str, Any]:
+    """Write one worker with the jobs that it holds."""
+    plain = ("name", "host", "version", "kinds", "slots", "stores", "hardware", "seen_at", "registered_at")
+    held = getattr(worker, "held_jobs", ())
+    return {
+        "uuid": str(worker.uuid),
+        "tenant": worker.tenant.name,
+        "away": worker_is_away(worker, now=clock.now()),
+        "paused": worker.is_paused,
+        "draining": worker.is_draining,
+        "restarts": worker.restarts,
+        "last_error": worker.last_error,
+        "jobs": [
+            {
+                "id": str(job.uuid),
+                "kind": job.kind,
+                "stage": job.stage,
+                "miner": job.miner.address,
+                "sector": None if job.sector is None else job.sector.number,
+            }
+            for job in held
+        ],
+        **{name: getattr(worker, name) for name in plain},
+    }
+
+
+class WorkersView(PoolView):
+    """`/workers`: the caller's workers."""
+
+    @extend_schema(operation_id="v1_workers_list", responses=WorkerList)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
+        """List workers."""
+        return Response({"results": [worker_body(row) for row in workers_visible(self.principal)]})
+
+
+class OneWorkerView(PoolView):
+    """`/workers/{id}`: one worker."""
+
+    @extend_schema(responses=WorkerOutput)
+    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show one worker."""
+        return Response(worker_body(worker_get(self.principal, uuid)))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Take a worker out of service: its leases end, its uid is refused from now on."""
+        worker_retire(worker_get(self.principal, uuid), now=clock.now())
+        return Response(status=204)
+
+
+class CommandsView(PoolView):
+    """`/workers/{id}/commands`: tell a worker to do something."""
+
+    @extend_schema(request=CommandInput, responses={201: CommandOutput})
+    def post(self, request: Request, uuid: str) -> Response:
+        """Queue a command; it rides on the answer to the next heartbeat."""
+        body = CommandInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        command = worker_command(
+            worker_get(self.principal, uuid),
+            op=Operation(body.validated_data["op"]),
+            args=body.validated_data["args"],
+            actor=self.principal.actor,
+        )
+        return created(
+            {
+                "id": str(command.uuid),
+                "op": command.op,
+                "args": command.args,
+                "created_at": command.created_at,
+            }
+        )
+
+
+urlpatterns = [
+    path("workers", WorkersView.as_view(), name="v1-workers"),
+    path("workers/register", RegisterView.as_view(), name="v1-worker-register"),
+    path("workers/<str:uuid>", OneWorkerView.as_view(), name="v1-worker"),
+    path("workers/<str:uuid>/heartbeat", HeartbeatView.as_view(), name="v1-worker-heartbeat"),
+    path("workers/<str:uuid>/commands", CommandsView.as_view(), name="v1-worker-commands"),
+    re_path(r"^jobs:claim$", ClaimView.as_view(), name="v1-jobs-claim"),
+    path("jobs/<str:uuid>/event", EventView.as_view(), name="v1-job-event"),
+    path("jobs/<str:uuid>/progress", ProgressView.as_view(), name="v1-job-progress"),
+    path("jobs/<str:uuid>/complete", CompleteView.as_view(), name="v1-job-complete"),
+    path("jobs/<str:uuid>/fail", FailView.as_view(), name="v1-job-fail"),
+    path("jobs/<str:uuid>/release", ReleaseView.as_view(), name="v1-job-release"),
+]

@@ -1,0 +1,146 @@
+"""What the chain says about a miner, read out of a node's JSON: facts, partitions, sectors, numbers.
+
+Source: lotus api/api_full.go StateMiner*; api types MinerInfo, MinerPower, Partition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from apps.chain.errors import NodeRefused
+from poolsite.filecoin.bitfield import BitField, bitfield_from_json
+from poolsite.filecoin.deadlines import DeadlineInfo, deadline_from_json
+from poolsite.filecoin.sector import post_proof
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.chain.client import ChainClient
+
+
+@dataclass(frozen=True, slots=True)
+class MinerFacts:
+    """A miner's actor at one tipset."""
+
+    owner_id: str
+    worker_id: str
+    control_ids: tuple[str, ...]
+    beneficiary: str
+    peer_id: str
+    post_proof: int
+    sector_size: int
+    partition_sectors: int
+    raw_power: int
+    qa_power: int
+    has_min_power: bool
+    balance: int
+    available: int
+    locked: int
+    pledge: int
+    deposits: int
+    fee_debt: int
+    live: int
+    active: int
+    faulty: int
+    deadline: DeadlineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFacts:
+    """One partition's sectors at one tipset."""
+
+    all_sectors: BitField
+    live: BitField
+    active: BitField
+    faulty: BitField
+    recovering: BitField
+
+
+def miner_facts(client: ChainClient, address: str, key: str) -> MinerFacts:
+    """Ask for everything about a miner in one request.  Raises NodeRefused, NodeUnavailable."""
+    tipset = _key_json(key)
+    answers = client.call_many(
+        [
+            ("StateMinerInfo", [address, tipset]),
+            ("StateMinerPower", [address, tipset]),
+            ("StateGetActor", [address, tipset]),
+            ("StateMinerAvailableBalance", [address, tipset]),
+            ("StateReadState", [address, tipset]),
+            ("StateMinerSectorCount", [address, tipset]),
+            ("StateMinerProvingDeadline", [address, tipset]),
+        ]
+    )
+    for answer in answers:
+        if isinstance(answer, NodeRefused):
+            raise answer
+    info, power, actor, available, state, count, deadline = answers
+    own = power["MinerPower"]
+    inner: dict[str, Any] = state["State"]
+    return MinerFacts(
+        owner_id=info["Owner"],
+        worker_id=info["Worker"],
+        control_ids=tuple(info["ControlAddresses"] or ()),
+        beneficiary=info.get("Beneficiary") or info["Owner"],
+        peer_id=info.get("PeerId") or "",
+        post_proof=_proof_number(info["WindowPoStProofType"]),
+        sector_size=int(info["SectorSize"]),
+        partition_sectors=int(info["WindowPoStPartitionSectors"]),
+        raw_power=int(own["RawBytePower"]),
+        qa_power=int(own["QualityAdjPower"]),
+        has_min_power=bool(power["HasMinPower"]),
+        balance=int(actor["Balance"]),
+        available=int(available),
+        locked=int(inner.get("LockedFunds", 0)),
+        pledge=int(inner.get("InitialPledge", 0)),
+        deposits=int(inner.get("PreCommitDeposits", 0)),
+        fee_debt=int(inner.get("FeeDebt", 0)),
+        live=int(count["Live"]),
+        active=int(count["Active"]),
+        faulty=int(count["Faulty"]),
+        deadline=deadline_from_json(deadline),
+    )
+
+
+def partitions_read(
+    client: ChainClient, address: str, deadlines: Sequence[int], key: str
+) -> dict[int, list[PartitionFacts]]:
+    """Ask for the partitions of several deadlines in one request.  Raises NodeRefused, NodeUnavailable."""
+    tipset = _key_json(key)
+    answers = client.call_many(
+        [("StateMinerPartitions", [address, deadline, tipset]) for deadline in deadlines]
+    )
+    result: dict[int, list[PartitionFacts]] = {}
+    for deadline, answer in zip(deadlines, answers, strict=True):
+        if isinstance(answer, NodeRefused):
+            raise answer
+        result[deadline] = [
+            PartitionFacts(
+                all_sectors=bitfield_from_json(row["AllSectors"]),
+                live=bitfield_from_json(row["LiveSectors"]),
+                active=bitfield_from_json(row["ActiveSectors"]),
+                faulty=bitfield_from_json(row["FaultySectors"]),
+                recovering=bitfield_from_json(row["RecoveringSectors"]),
+            )
+            for row in answer or []
+        ]
+    return result
+
+
+def numbers_allocated(client: ChainClient, address: str, key: str | None = None) -> list[range]:
+    """Give the sector numbers that the chain has ever given this miner, as ranges."""
+    field = bitfield_from_json(client.call("StateMinerAllocated", address, _key_json(key)) or [0])
+    return [range(start, end) for start, end in field.ranges]
+
+
+def active_numbers(client: ChainClient, address: str, key: str) -> set[int]:
+    """Give the numbers that StateMinerActiveSectors lists: live, proven, not faulty."""
+    return {int(row["SectorNumber"]) for row in client.state_miner_active_sectors(address, key)}
+
+
+def _key_json(key: str | None) -> list[dict[str, str]]:
+    return [{"/": word} for word in key.split()] if key else []
+
+
+def _proof_number(value: Any) -> int:
+    return int(post_proof(int(value)))

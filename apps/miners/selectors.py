@@ -1,0 +1,94 @@
+"""Reading miners, and choosing the address that sends a miner's messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.miners.errors import MinerUnknown
+from apps.miners.models import Miner
+from apps.miners.states import MinerState, Use
+from apps.users.principals import Principal
+from apps.users.states import Perm
+from apps.wallets.models import Wallet
+from apps.wallets.selectors import sender_allowed
+from poolsite.filecoin.address import ID, BadAddress, address_parse
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+GOOD_FUNDS: Final = 10**17
+"""attoFIL: a sender with less is used only when no other has more.  0.1 FIL pays hundreds of proofs."""
+
+
+def miners_visible(viewer: Principal) -> QuerySet[Miner]:
+    """Give the miners that this caller may know of, those that are still being made included."""
+    miners = Miner.objects.select_related("tenant").prefetch_related("uses").order_by("pk")
+    return miners if viewer.is_operator else miners.filter(tenant_id=viewer.own_id)
+
+
+def miner_get(viewer: Principal, address: str) -> Miner:
+    """Find a miner by its ID or robust address.  Raises MinerUnknown, also for a stranger's miner."""
+    try:
+        parsed = address_parse(address)
+    except BadAddress:
+        raise MinerUnknown(address[:100]) from None
+    miners = miners_visible(viewer)
+    row = (
+        miners.filter(actor_id=parsed.actor_id).first()
+        if parsed.protocol == ID
+        else miners.filter(robust=parsed).first()
+    )
+    if row is None:
+        raise MinerUnknown(address)
+    return row
+
+
+def miners_active() -> QuerySet[Miner]:
+    """Give the miners whose actor exists."""
+    return Miner.objects.select_related("tenant").filter(state=MinerState.ACTIVE).order_by("pk")
+
+
+def miner_principal(miner: Miner) -> Principal:
+    """Give who the pool acts as when it sends for this miner: its tenant, with the right to sign."""
+    return Principal(
+        tenant_id=miner.tenant_id,
+        tenant_name=miner.tenant.name,
+        is_operator=False,
+        perm=Perm.SIGN,
+        actor=f"miner {miner.address}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The address that a use takes now, and why."""
+
+    address: str
+    reason: str
+
+
+def sender_choose(miner: Miner, use: Use) -> Sending:
+    """Choose who sends: the addresses set for this use, then spare control addresses for proofs, then the
+    worker, then the owner; the first with good funds, else the richest of them.
+
+    Only addresses that the chain lets act for the miner and that a signer holds are considered.
+    Source: lotus node/impl/full AddressSelector.AddressFor; ties by balance as damocles does.
+    """
+    lawful = [miner.worker, miner.owner, *miner.control]
+    uses = list(miner.uses.all())
+    wanted = [row.address for row in uses if row.use == use and row.address in lawful]
+    if use == Use.POST:
+        named = {row.address for row in uses}
+        wanted += [address for address in miner.control if address not in named]
+    wanted += [miner.worker, miner.owner]
+    order = list(dict.fromkeys(wanted))
+    balances = dict(Wallet.objects.filter(address__in=order).values_list("address", "balance"))
+    held = [address for address in order if address in balances and sender_allowed(miner.tenant_id, address)]
+    for address in held:
+        if (balances[address] or 0) >= GOOD_FUNDS:
+            return Sending(address, f"first with funds for {use.label.lower()}")
+    if held:
+        richest = max(held, key=lambda address: balances[address] or 0)
+        return Sending(richest, "none has good funds; this one has the most")
+    return Sending(miner.worker, "no signer holds any of the miner's addresses")

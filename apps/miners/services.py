@@ -1,0 +1,243 @@
+"""Writing miners: making the actor, and storing what the chain says about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.db import IntegrityError, transaction
+
+from apps.chain.errors import NodeRefused
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.selectors import messages_by_ids
+from apps.messages.services import message_push
+from apps.messages.states import MessageState
+from apps.miners.errors import MinerTaken
+from apps.miners.models import Miner, MinerAddress
+from apps.miners.onchain import MinerFacts, miner_facts
+from apps.miners.selectors import miner_principal
+from apps.miners.states import MinerState, Use
+from apps.users.services import miner_grant
+from poolsite.filecoin.actors import power
+from poolsite.filecoin.address import POWER_ACTOR, Address, address_format, address_parse
+from poolsite.filecoin.sector import post_proof
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.chain.client import ChainClient
+    from apps.messages.models import Message
+    from apps.users.models import Tenant
+    from poolsite.filecoin.sector import RegisteredSealProof
+
+log = structlog.get_logger(__name__)
+
+
+def miner_create(
+    *,
+    tenant: Tenant,
+    name: str,
+    owner: Address | str,
+    worker: Address | str,
+    control: Sequence[Address | str] = (),
+    seal_proof: RegisteredSealProof,
+    deposit: int,
+    message_id: str,
+) -> Miner:
+    """Push CreateMiner under `message_id` and give the miner's row; the same id gives the same row again.
+
+    `deposit` (attoFIL) must cover StateMinerCreationDeposit.  Safe to repeat after a crash at any line:
+    the row comes first, the push is idempotent.  Raises MinerTaken, and what `message_push` raises.
+    """
+    facts = {
+        "tenant": tenant,
+        "name": name,
+        "owner": address_format(_address(owner)),
+        "worker": address_format(_address(worker)),
+        "control": [address_format(_address(one)) for one in control],
+        "seal_proof": int(seal_proof),
+        "post_proof": int(seal_proof.window_post_proof),
+        "sector_size": int(seal_proof.sector_size),
+    }
+    try:
+        miner, _ = Miner.objects.get_or_create(create_message_id=message_id, defaults=facts)
+    except IntegrityError:
+        miner = Miner.objects.get(create_message_id=message_id)
+    if miner.tenant_id != tenant.pk:
+        raise MinerTaken(f"message id {message_id} makes another account's miner", field="message_id")
+    if miner.state != MinerState.CREATING:
+        return miner
+    params = power.CreateMinerParams(
+        owner=address_parse(miner.owner),
+        worker=address_parse(miner.worker),
+        window_post_proof_type=post_proof(miner.post_proof),
+        peer=b"",
+        multiaddrs=(),
+    )
+    message_push(
+        principal=miner_principal(miner),
+        id=message_id,
+        to=POWER_ACTOR,
+        from_=miner.owner,
+        value=deposit,
+        method=power.Method.CREATE_MINER,
+        params=power.CREATE_MINER_PARAMS.encode(params),
+        kind="create_miner",
+    )
+    publish(Change("miner", miner.pk, miner.tenant_id))
+    return miner
+
+
+def miners_made() -> None:
+    """Look at the CreateMiner messages that are on the way, and back at the ones that landed.
+
+    The second look finds a miner whose message left the chain in a reorganisation.
+    """
+    waiting = Miner.objects.select_related("tenant").exclude(create_message_id=None)
+    rows = [miner for miner in waiting if miner.state != MinerState.ACTIVE or _is_young(miner)]
+    messages = messages_by_ids([miner.create_message_id for miner in rows if miner.create_message_id])
+    for miner in rows:
+        message = messages.get(miner.create_message_id or "")
+        if message is not None:
+            _miner_follow(miner, message)
+
+
+def _is_young(miner: Miner) -> bool:
+    return miner.created_height is not None and miner.refreshed_height - miner.created_height < 1_000
+
+
+@transaction.atomic
+def _miner_follow(miner: Miner, message: Message) -> None:
+    if message.state == MessageState.LANDED and miner.state == MinerState.CREATING:
+        if message.exit_code != 0:
+            advance(miner, "FAIL", error=f"CreateMiner ended with exit code {message.exit_code}")
+        else:
+            made = power.CREATE_MINER_RETURN.decode(message.return_)
+            actor_id = made.id_address.actor_id
+            advance(
+                miner,
+                "LAND",
+                actor_id=actor_id,
+                robust=address_format(made.robust_address),
+                created_height=message.height,
+                error="",
+            )
+            miner_grant(tenant=miner.tenant, actor_id=actor_id)
+    elif message.state in (MessageState.FAILED, MessageState.REPLACED) and miner.state == MinerState.CREATING:
+        advance(miner, "FAIL", error=message.error or f"CreateMiner was {message.state.lower()}")
+    elif message.state == MessageState.FILLED and miner.state == MinerState.ACTIVE:
+        advance(miner, "REVERT", actor_id=None, robust="", created_height=None)
+    else:
+        return
+    publish(Change("miner", miner.pk, miner.tenant_id))
+
+
+def miner_adopt(
+    *, tenant: Tenant, name: str, address: Address | str, seal_proof: RegisteredSealProof
+) -> Miner:
+    """Take in a miner that exists on the chain already; its facts come with the next head.
+
+    Raises MinerTaken if another account has it.
+    """
+    actor_id = _address(address).actor_id
+    miner, _ = Miner.objects.get_or_create(
+        actor_id=actor_id,
+        defaults={
+            "tenant": tenant,
+            "name": name,
+            "state": MinerState.ACTIVE,
+            "owner": "",
+            "worker": "",
+            "seal_proof": int(seal_proof),
+            "post_proof": int(seal_proof.window_post_proof),
+            "sector_size": int(seal_proof.sector_size),
+        },
+    )
+    if miner.tenant_id != tenant.pk:
+        raise MinerTaken(f"f0{actor_id} belongs to another account", field="address")
+    miner_grant(tenant=tenant, actor_id=actor_id)
+    return miner
+
+
+def miner_refresh(miner: Miner, *, client: ChainClient, height: int, key: str) -> bool:
+    """Store what the chain says about a miner at a head; True if anything but the height changed."""
+    try:
+        facts = miner_facts(client, miner.address, key)
+    except NodeRefused as refusal:
+        log.warning("miner_not_read", miner=miner.address, height=height, reason=refusal.reason)
+        return False
+    values = _columns(facts, period=facts.deadline.period_start)
+    if miner.owner_id != address_parse(facts.owner_id).actor_id or _has_other_keys(miner, facts):
+        values |= _keys(client, facts, key)
+    changed = {name: value for name, value in values.items() if getattr(miner, name) != value}
+    # An answer for an older head must not overwrite a newer one's: two tasks may run at once.
+    Miner.objects.filter(pk=miner.pk, refreshed_height__lte=height).update(refreshed_height=height, **changed)
+    for name, value in changed.items():
+        setattr(miner, name, value)
+    miner.refreshed_height = height
+    if changed:
+        publish(Change("miner", miner.pk, miner.tenant_id))
+    return bool(changed)
+
+
+def _columns(facts: MinerFacts, *, period: int) -> dict[str, Any]:
+    return {
+        "post_proof": facts.post_proof,
+        "sector_size": facts.sector_size,
+        "partition_sectors": facts.partition_sectors,
+        "raw_power": facts.raw_power,
+        "qa_power": facts.qa_power,
+        "has_min_power": facts.has_min_power,
+        "balance": facts.balance,
+        "available": facts.available,
+        "locked": facts.locked,
+        "pledge": facts.pledge,
+        "deposits": facts.deposits,
+        "fee_debt": facts.fee_debt,
+        "live_sectors": facts.live,
+        "active_sectors": facts.active,
+        "faulty_sectors": facts.faulty,
+        "proving_period_start": period,
+        "current_deadline": facts.deadline.index,
+        "peer_id": facts.peer_id,
+    }
+
+
+def _has_other_keys(miner: Miner, facts: MinerFacts) -> bool:
+    return miner.worker_id != address_parse(facts.worker_id).actor_id or len(miner.control) != len(
+        facts.control_ids
+    )
+
+
+def _keys(client: ChainClient, facts: MinerFacts, key: str) -> dict[str, Any]:
+    """Resolve the ID addresses of a miner to keys, which is what signers and messages know."""
+
+    def key_of(address: str) -> str:
+        try:
+            return address_format(address_parse(client.state_account_key(address, key)))
+        except NodeRefused:  # a multisig owner has no key
+            return address_format(address_parse(address))
+
+    return {
+        "owner": key_of(facts.owner_id),
+        "worker": key_of(facts.worker_id),
+        "control": [key_of(one) for one in facts.control_ids],
+        "beneficiary": address_format(address_parse(facts.beneficiary)),
+        "owner_id": address_parse(facts.owner_id).actor_id,
+        "worker_id": address_parse(facts.worker_id).actor_id,
+    }
+
+
+@transaction.atomic
+def miner_addresses_set(miner: Miner, *, use: Use, addresses: Sequence[Address | str]) -> None:
+    """Set which addresses send for a use, replacing the earlier ones; none means the worker."""
+    Miner.objects.select_for_update().get(pk=miner.pk)
+    miner.uses.filter(use=use).delete()
+    keys = dict.fromkeys(address_format(_address(one)) for one in addresses)
+    MinerAddress.objects.bulk_create(MinerAddress(miner=miner, use=use, address=key) for key in keys)
+    publish(Change("miner", miner.pk, miner.tenant_id))
+
+
+def _address(value: Address | str) -> Address:
+    return value if isinstance(value, Address) else address_parse(value)

@@ -1,0 +1,1 @@
+"""Writing proofs: deadlines from the chain, jobs, submissions, recoveries."""

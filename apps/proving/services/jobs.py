@@ -1,0 +1,125 @@
+"""Proof jobs: what a prover gets, how long it may hold it, and how its result is checked here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.core.errors import LostRace
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.models import Job
+from apps.sectors.states import JobState
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from poolsite.filecoin.cids import cid_from_json, cid_to_commr
+from poolsite.filecoin.post.verification import BadPoSt
+from poolsite.filecoin.proof_container import BadProofContainer, window_post_check
+from poolsite.wire.codec import document_decode, document_encode
+from poolsite.wire.jobs import JobKind, ProvenSector, WindowPostInputs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.miners.models import Miner
+
+LEASE_MAX_S: Final = 15
+"""Longest lease of a proof job: a prover that dies must not cost the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The window that a proof is for."""
+
+    deadline: int
+    close_epoch: int
+    seconds_left: int
+    window_s: int
+    """Length of a window in seconds."""
+
+
+class BadProof(Exception):
+    """A prover's result that the chain would refuse."""
+
+
+def sectors_onchain(
+    client: ChainClient, miner: Miner, numbers: Sequence[int], key: str
+) -> dict[int, ProvenSector]:
+    """Give what the chain knows of these sectors and a proof needs."""
+    rows = client.state_miner_sectors(miner.address, bitfield_to_json(bitfield_of(numbers)), key)
+    sectors = {}
+    for row in rows:
+        cid = cid_from_json(row["SealedCID"])
+        if cid is not None:
+            number = int(row["SectorNumber"])
+            sectors[number] = ProvenSector(
+                number=number, comm_r=cid_to_commr(cid), seal_proof=int(row["SealProof"])
+            )
+    return sectors
+
+
+def job_make(
+    miner: Miner,
+    *,
+    sectors: Sequence[ProvenSector],
+    randomness: bytes,
+    window: Window,
+    time_sensitive: bool,
+    now: datetime,
+) -> Job:
+    """Write a proof job; of no use any more when the window closes."""
+    inputs = WindowPostInputs(
+        miner_id=miner.actor_id or 0,
+        post_proof=miner.post_proof,
+        randomness=randomness,
+        sectors=tuple(sectors),
+        deadline=window.deadline,
+        close_epoch=window.close_epoch,
+        seconds_left=max(window.seconds_left, 0),
+    )
+    return Job.objects.create(
+        kind=JobKind.WINDOW_POST,
+        state=JobState.READY,
+        miner=miner,
+        stage="WINDOW_POST",
+        time_sensitive=time_sensitive,
+        inputs=document_encode(inputs),
+        expires_at=now + timedelta(seconds=max(window.seconds_left, 1)),
+        lease_s=lease_for(window.window_s),
+    )
+
+
+def lease_for(window_s: int) -> int:
+    """Give the length of a proof job's lease: a quarter of the window, within 1 to 15 s."""
+    return max(min(LEASE_MAX_S, window_s // 4), 1)
+
+
+def proof_check(job: Job) -> None:
+    """Check a finished job's proof as the chain would.  Raises BadProof with the reason."""
+    inputs = document_decode(WindowPostInputs, job.inputs)
+    try:
+        window_post_check(
+            bytes(job.proof or b""),
+            post_proof=inputs.post_proof,
+            randomness=inputs.randomness,
+            miner_id=inputs.miner_id,
+            sectors=[(sector.number, sector.comm_r) for sector in inputs.sectors],
+        )
+    except (BadProofContainer, BadPoSt) as error:
+        raise BadProof(str(error)) from error
+
+
+def job_drop(job: Job | None, *, now: datetime) -> None:
+    """Make a job that nobody needs any more unclaimable; reports about it are refused."""
+    if job is None or job.state in (JobState.DONE, JobState.FAILED):
+        return
+    try:
+        with transaction.atomic():
+            advance(job, "FAIL", worker=None, lease_until=None, error="not needed any more", updated_at=now)
+    except LostRace:  # it was finished this moment, which is as good
+        return
+    publish(Change("job", job.pk, job.miner.tenant_id))

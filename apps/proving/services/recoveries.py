@@ -1,0 +1,240 @@
+"""The way back of faulty sectors: checked by a proof, declared before the cut-off, proved in the window."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from apps.chain.errors import NodeRefused
+from apps.core.errors import Conflict, DomainError
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.selectors import messages_by_ids
+from apps.messages.services import message_push
+from apps.messages.states import MessageState
+from apps.miners.selectors import miner_principal, sender_choose
+from apps.miners.states import Use
+from apps.proving.models import Deadline, Recovery
+from apps.proving.services.jobs import BadProof, Window, job_drop, job_make, proof_check, sectors_onchain
+from apps.proving.states import RecoveryState
+from apps.sectors.states import JobState
+from poolsite.filecoin.actors import miner as miner_actor
+from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.randomness import Tag, miner_entropy
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
+    from apps.miners.models import Miner
+    from apps.proving.services.posts import Look
+
+log = structlog.get_logger(__name__)
+
+TRY_AGAIN_S: Final = 30
+"""Pause after files were found bad, before they are looked at again."""
+
+OPEN: Final = (RecoveryState.CHECKING, RecoveryState.GOOD, RecoveryState.SENT, RecoveryState.LANDED)
+
+
+def recoveries_begin(miner: Miner, look: Look) -> int:
+    """Have the faulty sectors of every deadline checked that can still be declared for its next window."""
+    count = 0
+    rows = Deadline.objects.filter(miner=miner, faulty__gt=0, cutoff_epoch__gt=look.head.height + 1)
+    for deadline in rows.prefetch_related("partitions"):
+        for partition in deadline.partitions.all():
+            waiting = sorted(set(partition.faulty) - set(partition.recovering))
+            if waiting and _is_free(deadline, partition.index, look):
+                count += _begin(miner, deadline, partition=partition.index, numbers=waiting, look=look)
+    return count
+
+
+def _is_free(deadline: Deadline, partition: int, look: Look) -> bool:
+    """Tell whether nothing is under way for this partition, and the last failure is a while ago."""
+    same = Recovery.objects.filter(
+        miner=deadline.miner,
+        deadline_index=deadline.index,
+        partition_index=partition,
+        open_epoch=deadline.open_epoch,
+    )
+    if same.filter(state__in=OPEN).exists():
+        return False
+    return not same.filter(updated_at__gt=look.now - timedelta(seconds=TRY_AGAIN_S)).exists()
+
+
+def _begin(miner: Miner, deadline: Deadline, *, partition: int, numbers: list[int], look: Look) -> bool:
+    # Any challenge will do: nobody but us checks this proof, it only has to be new.
+    randomness = look.client.state_get_randomness_from_beacon(
+        Tag.WINDOWED_POST_CHALLENGE_SEED,
+        look.head.height,
+        entropy=miner_entropy(address_parse(miner.address)),
+        key=look.head.key,
+    )
+    recovery = Recovery.objects.create(
+        miner=miner,
+        deadline_index=deadline.index,
+        partition_index=partition,
+        open_epoch=deadline.open_epoch,
+        cutoff_epoch=deadline.cutoff_epoch,
+        sectors=numbers,
+        randomness=randomness,
+    )
+    _check(recovery, numbers=numbers, look=look)
+    return True
+
+
+def _check(recovery: Recovery, *, numbers: list[int], look: Look) -> None:
+    """Have a prover read the sectors' files by a proof over all of them."""
+    known = sectors_onchain(look.client, recovery.miner, numbers, look.head.key)
+    if set(known) != set(numbers):
+        advance(recovery, "FAIL", error="the sectors are not on the chain any more", updated_at=look.now)
+        return
+    network = look.network
+    job = job_make(
+        recovery.miner,
+        sectors=[known[number] for number in numbers],
+        randomness=bytes(recovery.randomness),
+        window=Window(
+            deadline=recovery.deadline_index,
+            close_epoch=recovery.cutoff_epoch,
+            seconds_left=look.seconds_until(recovery.cutoff_epoch),
+            window_s=network.proving.window * network.epoch_s,
+        ),
+        time_sensitive=False,
+        now=look.now,
+    )
+    Recovery.objects.filter(pk=recovery.pk).update(job=job, good=numbers)
+    recovery.refresh_from_db()
+    _tell(recovery)
+
+
+def recoveries_advance(look: Look) -> None:
+    """Move every recovery that is under way."""
+    rows = list(
+        Recovery.objects.filter(state__in=OPEN).select_related("miner__tenant", "job__miner").order_by("pk")
+    )
+    messages = messages_by_ids([row.message_id for row in rows if row.message_id])
+    for row in rows:
+        try:
+            recovery_move(row, messages.get(row.message_id), look)
+        except (Conflict, NodeRefused) as error:
+            log.warning("recovery_not_moved", recovery=str(row.uuid), reason=error.reason)
+
+
+def recovery_move(row: Recovery, message: Message | None, look: Look) -> None:
+    """Take the next step of one recovery.  Raises NodeUnavailable, NodeRefused, LostRace."""
+    if row.state == RecoveryState.LANDED:
+        if message is not None and message.state == MessageState.FILLED:
+            _step(row, "REVERT", look)
+        elif look.head.height >= row.open_epoch + look.network.proving.window:
+            # The window is over: if the proof has landed they are good, else they are faulty again.
+            if _is_recovered(row):
+                _step(row, "DONE", look, error="")
+            else:
+                _step(row, "FAIL", look, error="not proved in the window")
+        return
+    if row.state == RecoveryState.SENT and message is not None and _follow(row, message, look):
+        return
+    if look.head.height >= row.cutoff_epoch:
+        job_drop(row.job, now=look.now)
+        _step(row, "FAIL", look, error=row.error or "the cut-off came first")
+        return
+    if row.state == RecoveryState.CHECKING:
+        _take(row, look)
+    if row.state == RecoveryState.GOOD:
+        _declare(row, look)
+
+
+def _is_recovered(row: Recovery) -> bool:
+    deadline = Deadline.objects.filter(miner=row.miner, index=row.deadline_index).first()
+    partition = None if deadline is None else deadline.partitions.filter(index=row.partition_index).first()
+    return partition is not None and not set(row.good) & set(partition.faulty)
+
+
+def _step(row: Recovery, event: str, look: Look, **data: Any) -> None:
+    advance(row, event, updated_at=look.now, **data)
+    _tell(row)
+
+
+def _tell(row: Recovery) -> None:
+    deadline = Deadline.objects.filter(miner=row.miner, index=row.deadline_index).first()
+    if deadline is not None:
+        publish(Change("deadline", deadline.pk, row.miner.tenant_id))
+
+
+def _take(row: Recovery, look: Look) -> None:
+    """Look at the finished check: bad files are left out and the rest is checked again."""
+    job = row.job
+    if job is None or job.state == JobState.FAILED:
+        _step(row, "FAIL", look, error="no prover has checked the files" if job is None else job.error)
+        return
+    if job.state != JobState.DONE:
+        return
+    faults = {int(number) for number in job.result.get("faults", ())}
+    if faults:
+        rest = sorted(set(row.good) - faults)
+        if rest:
+            _check(row, numbers=rest, look=look)
+        else:
+            _step(row, "FAIL", look, error="the files cannot be read")
+        return
+    try:
+        proof_check(job)
+    except BadProof as bad:
+        _step(row, "FAIL", look, error=f"the files are damaged: {bad}"[:2000])
+        return
+    _step(row, "PROVE", look, error="")
+
+
+def _declare(row: Recovery, look: Look) -> None:
+    """Push DeclareFaultsRecovered; a miner in debt has to bring the debt with it."""
+    message_id = f"recover:{row.uuid}:{row.messages_sent}"
+    params = miner_actor.DECLARE_FAULTS_RECOVERED_PARAMS.encode(
+        miner_actor.DeclareFaultsRecoveredParams(
+            recoveries=(
+                miner_actor.PartitionSectors(
+                    deadline=row.deadline_index,
+                    partition=row.partition_index,
+                    sectors=bitfield_of(row.good),
+                ),
+            )
+        )
+    )
+    try:
+        message_push(
+            principal=miner_principal(row.miner),
+            id=message_id,
+            to=row.miner.address,
+            from_=sender_choose(row.miner, Use.POST).address,
+            value=max(row.miner.fee_debt, 0),
+            method=miner_actor.Method.DECLARE_FAULTS_RECOVERED,
+            params=params,
+            kind="recover",
+            time_sensitive=True,
+            expire_epoch=row.cutoff_epoch - 1,
+            urgent_epoch=row.cutoff_epoch,
+        )
+    except DomainError as error:
+        Recovery.objects.filter(pk=row.pk).update(error=error.reason[:2000])
+        return
+    _step(row, "SEND", look, message_id=message_id, messages_sent=row.messages_sent + 1)
+
+
+def _follow(row: Recovery, message: Message, look: Look) -> bool:
+    """Act on what became of the declaration; False if nothing has yet."""
+    if message.state == MessageState.LANDED and message.exit_code == 0:
+        _step(row, "LAND", look, error="")
+        return True
+    if message.state not in (MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED):
+        return False
+    if look.head.height >= row.cutoff_epoch:
+        return False
+    words = (
+        exit_code_words(message.exit_code, actor="miner")
+        if message.state == MessageState.LANDED
+        else message.error or f"the message was {message.state.lower()}"
+    )
+    _step(row, "RESEND", look, error=words[:2000])
+    return True

@@ -1,0 +1,86 @@
+"""What a head moves here: deadlines read, windows challenged, proofs taken, sent and watched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from celery import shared_task
+
+from apps.chain.client import chain_client
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.selectors import head_current, network_current
+from apps.core import clock
+from apps.miners.selectors import miners_active
+from apps.proving.services.deadlines import deadlines_refresh
+from apps.proving.services.outlook import outlooks_judge
+from apps.proving.services.posts import Look, posts_advance, posts_schedule
+from apps.proving.services.recoveries import recoveries_advance, recoveries_begin
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+log = structlog.get_logger(__name__)
+
+
+def look_now() -> Look | None:
+    """Give the newest head with what a pass over it needs; None before the first."""
+    head = head_current()
+    if head is None:
+        return None
+    return Look(client=chain_client(), network=network_current(), head=head, now=clock.now())
+
+
+@shared_task(name="proving.refresh")
+def proving_refresh(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Read windows and partitions of every miner, and judge what will become of them."""
+    look = look_now()
+    if look is None:
+        return
+    for miner in miners_active():
+        _guarded(miner, look)
+
+
+def _guarded(miner: Miner, look: Look) -> None:
+    try:
+        deadlines_refresh(
+            miner,
+            client=look.client,
+            height=look.head.height,
+            key=look.head.key,
+            params=look.network.proving,
+        )
+        recoveries_begin(miner, look)
+        outlooks_judge(miner, look)
+    except (NodeUnavailable, NodeRefused) as error:
+        log.warning("deadlines_not_read", miner=miner.address, reason=error.reason)
+
+
+@shared_task(name="proving.schedule")
+def proving_schedule(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Begin the proofs of windows that are challenged."""
+    look = look_now()
+    if look is None:
+        return
+    for miner in miners_active():
+        try:
+            posts_schedule(miner, look)
+        except (NodeUnavailable, NodeRefused) as error:
+            log.warning("window_not_scheduled", miner=miner.address, reason=error.reason)
+    _move(look)
+
+
+@shared_task(name="proving.submit")
+def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Take finished proofs, send them, and watch their messages."""
+    look = look_now()
+    if look is not None:
+        _move(look)
+
+
+def _move(look: Look) -> None:
+    try:
+        posts_advance(look)
+        recoveries_advance(look)
+    except NodeUnavailable as error:
+        log.warning("proofs_not_moved", height=look.head.height, reason=error.reason)

@@ -1,0 +1,177 @@
+"""What the chain says about sectors: pre-commits, proven sectors, deposits, trial runs of messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from apps.chain.errors import NodeRefused
+from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.amounts import ZERO, AttoFil
+from poolsite.filecoin.cids import cid_from_json
+from poolsite.filecoin.message import Message, message_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.chain.client import ChainClient
+
+
+@dataclass(frozen=True, slots=True)
+class OnPreCommit:
+    """A pre-commit that waits for its proof."""
+
+    epoch: int
+    deposit: int
+    seal_rand_epoch: int
+    sealed_cid: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnSector:
+    """A sector that the chain knows as proven."""
+
+    activation: int
+    expiration: int
+    initial_pledge: int
+    sealed_cid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How a message would end now."""
+
+    exit_code: int
+    error: str
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it would do what it is for."""
+        return self.exit_code == 0
+
+
+def precommits_read(
+    client: ChainClient, address: str, numbers: Sequence[int], key: str
+) -> dict[int, OnPreCommit | None]:
+    """Give the pending pre-commits of these numbers; None where there is none."""
+    rows = _rows_read(client, "StateSectorPreCommitInfo", address, numbers, key)
+    return {number: None if row is None else _precommit(row) for number, row in rows.items()}
+
+
+def sectors_read(
+    client: ChainClient, address: str, numbers: Sequence[int], key: str
+) -> dict[int, OnSector | None]:
+    """Give the proven sectors of these numbers; None where there is none."""
+    rows = _rows_read(client, "StateSectorGetInfo", address, numbers, key)
+    return {
+        number: None
+        if row is None
+        else OnSector(
+            activation=int(row["Activation"]),
+            expiration=int(row["Expiration"]),
+            initial_pledge=int(row["InitialPledge"]),
+            sealed_cid=_cid_text(row["SealedCID"]),
+        )
+        for number, row in rows.items()
+    }
+
+
+def _precommit(row: dict[str, Any]) -> OnPreCommit:
+    return OnPreCommit(
+        epoch=int(row["PreCommitEpoch"]),
+        deposit=int(row["PreCommitDeposit"]),
+        seal_rand_epoch=int(row["Info"]["SealRandEpoch"]),
+        sealed_cid=_cid_text(row["Info"]["SealedCID"]),
+    )
+
+
+def _rows_read(
+    client: ChainClient, method: str, address: str, numbers: Sequence[int], key: str
+) -> dict[int, dict[str, Any] | None]:
+    tipset = _key_json(key)
+    answers = client.call_many([(method, [address, number, tipset]) for number in numbers])
+    rows: dict[int, dict[str, Any] | None] = {}
+    for number, answer in zip(numbers, answers, strict=True):
+        if isinstance(answer, NodeRefused):
+            # lotus says "not found" where venus gives null; any other word is not for us to interpret.
+            if "not found" not in answer.reason:
+                raise answer
+            rows[number] = None
+        else:
+            rows[number] = answer
+    return rows
+
+
+def partitions_of(
+    client: ChainClient, address: str, numbers: Sequence[int], key: str
+) -> dict[int, tuple[int, int]]:
+    """Give deadline and partition of the sectors that have them."""
+    tipset = _key_json(key)
+    answers = client.call_many([("StateSectorPartition", [address, number, tipset]) for number in numbers])
+    return {
+        number: (int(answer["Deadline"]), int(answer["Partition"]))
+        for number, answer in zip(numbers, answers, strict=True)
+        if not isinstance(answer, NodeRefused)
+    }
+
+
+def deposits_read(client: ChainClient, address: str, infos: Sequence[dict[str, Any]], key: str) -> list[int]:
+    """Give the deposit that each pre-commit (in JSON form) needs, margin included.  Raises NodeRefused."""
+    tipset = _key_json(key)
+    return _amounts(
+        client.call_many([("StateMinerPreCommitDepositForPower", [address, info, tipset]) for info in infos])
+    )
+
+
+def pledge_read(client: ChainClient, *, duration: int, sector_size: int, key: str) -> int:
+    """Give the pledge of a sector of this life without deals, margin included.  Raises NodeRefused."""
+    tipset = _key_json(key)
+    return int(client.call("StateMinerInitialPledgeForSector", duration, sector_size, 0, tipset))
+
+
+def _amounts(answers: Sequence[Any]) -> list[int]:
+    for answer in answers:
+        if isinstance(answer, NodeRefused):
+            raise answer
+    return [int(answer) for answer in answers]
+
+
+def messages_try(client: ChainClient, messages: Sequence[Message], key: str) -> list[Trial]:
+    """Run messages on the state of `key` without sending them, each by itself."""
+    tipset = _key_json(key)
+    answers = client.call_many([("StateCall", [message_to_json(message), tipset]) for message in messages])
+    trials = []
+    for answer in answers:
+        if isinstance(answer, NodeRefused):
+            trials.append(Trial(exit_code=-1, error=answer.reason))
+            continue
+        receipt = answer.get("MsgRct") or {"ExitCode": -1}
+        code = int(receipt["ExitCode"])
+        words = answer.get("Error") or (exit_code_words(code) if code else "")
+        trials.append(Trial(exit_code=code, error=words))
+    return trials
+
+
+def trial_message(*, to: str, from_: str, value: int, method: int, params: bytes) -> Message:
+    """Give a message for a trial: no nonce, no gas."""
+    return Message(
+        to=address_parse(to),
+        from_=address_parse(from_),
+        nonce=0,
+        value=AttoFil(value),
+        gas_limit=0,
+        gas_fee_cap=ZERO,
+        gas_premium=ZERO,
+        method=method,
+        params=params,
+    )
+
+
+def _cid_text(value: Any) -> str:
+    cid = cid_from_json(value)
+    return "" if cid is None else str(cid)
+
+
+def _key_json(key: str | None) -> list[dict[str, str]]:
+    return [{"/": word} for word in key.split()] if key else []

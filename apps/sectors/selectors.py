@@ -1,0 +1,258 @@
+"""Reading sectors, jobs and workers."""
+
+from __future__ import annotations
+
+import uuid as uuids
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Count, Prefetch, Q
+
+from apps.messages.selectors import messages_by_ids
+from apps.miners.selectors import miner_get
+from apps.sectors.errors import JobUnknown, SectorUnknown, WorkerUnknown
+from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker
+from apps.sectors.policy import sealing_policy
+from apps.sectors.states import BatchKind, JobState
+from poolsite.wire.codec import document_decode
+from poolsite.wire.jobs import Assignment, JobKind, Piece, SealInputs, WindowPostInputs
+from poolsite.wire.pipeline import FINAL_STATES, STEPS, Owner, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Message
+    from apps.users.principals import Principal
+
+
+def sectors_visible(viewer: Principal) -> QuerySet[Sector]:
+    """Give the sectors that this caller may know of, newest first, with miner, job and batches."""
+    sectors = Sector.objects.select_related(
+        "miner__tenant", "job__worker", "job__sticky_worker", "precommit_batch", "commit_batch"
+    ).order_by("-pk")
+    return sectors if viewer.is_operator else sectors.filter(miner__tenant_id=viewer.own_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectorFilter:
+    """What a list of sectors is narrowed to; None leaves a question open."""
+
+    miner: str = ""
+    states: tuple[str, ...] = ()
+    is_active: bool | None = None
+    is_paused: bool | None = None
+    before: int | None = None
+    """Only sectors with a smaller row number: the keyset of the next page."""
+
+
+def sectors_page(viewer: Principal, wanted: SectorFilter, *, limit: int) -> list[Sector]:
+    """Give up to `limit` sectors, newest first; a page deep down costs as much as the first."""
+    rows = sectors_visible(viewer)
+    if wanted.miner:
+        rows = rows.filter(miner=miner_get(viewer, wanted.miner))
+    if wanted.states:
+        rows = rows.filter(state__in=wanted.states)
+    if wanted.is_active is not None:
+        rows = rows.filter(active=wanted.is_active)
+    if wanted.is_paused is not None:
+        rows = rows.filter(paused_at__isnull=not wanted.is_paused)
+    if wanted.before is not None:
+        rows = rows.filter(pk__lt=wanted.before)
+    return list(rows[:limit])
+
+
+def sector_get(viewer: Principal, uuid: str) -> Sector:
+    """Give one sector.  Raises SectorUnknown if there is none, or not for this caller."""
+    sector = sectors_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
+    if sector is None:
+        raise SectorUnknown(uuid)
+    return sector
+
+
+def sector_events(sector: Sector) -> QuerySet[JobEvent]:
+    """Give a sector's steps and failures, oldest first."""
+    return JobEvent.objects.filter(job__sector=sector).order_by("pk")
+
+
+@dataclass(frozen=True, slots=True)
+class SectorMessage:
+    """A message by which a sector went to the chain."""
+
+    kind: str
+    batch: Batch
+    message: Message | None
+    """None while the batch has not been handed to the messager."""
+
+
+def sectors_messages(sectors: Iterable[Sector]) -> dict[int, list[SectorMessage]]:
+    """Give each sector's messages by its pk, in one query for all."""
+    batches: dict[int, list[tuple[str, Batch]]] = {}
+    for sector in sectors:
+        mine = batches.setdefault(sector.pk, [])
+        if sector.precommit_batch is not None:
+            mine.append((BatchKind.PRE_COMMIT, sector.precommit_batch))
+        if sector.commit_batch is not None:
+            mine.append((BatchKind.COMMIT, sector.commit_batch))
+    ids = {batch.message_id for mine in batches.values() for _, batch in mine}
+    messages = messages_by_ids(sorted(ids)) if ids else {}
+    return {
+        pk: [
+            SectorMessage(kind=kind, batch=batch, message=messages.get(batch.message_id))
+            for kind, batch in mine
+        ]
+        for pk, mine in batches.items()
+    }
+
+
+def sectors_counts(viewer: Principal) -> dict[str, int]:
+    """Count sectors under way by stage, with `PAUSED`, for the overview; sealed ones are not counted."""
+    rows = (
+        sectors_visible(viewer)
+        .select_related(None)
+        .order_by()
+        .exclude(state__in=FINAL_STATES)
+        .values("state")
+        .annotate(count=Count("pk"), paused=Count("pk", filter=~Q(paused_at=None)))
+    )
+    counts = {str(STEPS[row["state"]].stage): row["count"] - row["paused"] for row in rows}
+    counts["PAUSED"] = sum(row["paused"] for row in rows)
+    return counts
+
+
+def seal_inputs(sector: Sector) -> SealInputs:
+    """Give what a host needs for the sector's next stage."""
+    actor_id = sector.miner.actor_id
+    if actor_id is None:
+        raise SectorUnknown(sector.uuid)
+    return SealInputs(
+        miner_id=actor_id,
+        number=sector.number,
+        seal_proof=sector.seal_proof,
+        sector_size=sector.sector_size,
+        state=sector.state,
+        stage=sector.stage,
+        pieces=tuple(
+            Piece(size=piece["size"], comm_p=bytes.fromhex(piece["comm_p"])) for piece in sector.pieces
+        ),
+        ticket=_bytes(sector.ticket),
+        ticket_epoch=sector.ticket_epoch,
+        seed=_bytes(sector.seed),
+        seed_epoch=sector.seed_epoch,
+        comm_d=_bytes(sector.comm_d),
+        comm_r=_bytes(sector.comm_r),
+    )
+
+
+def _bytes(value: bytes | memoryview | None) -> bytes | None:
+    return None if value is None else bytes(value)
+
+
+def job_assignment(job: Job) -> Assignment:
+    """Give a leased job as its worker gets it."""
+    kind = JobKind(job.kind)
+    seal = None
+    if job.sector_id is not None and kind is JobKind.SEAL:
+        seal = seal_inputs(Sector.objects.select_related("miner").get(pk=job.sector_id))
+    return Assignment(
+        id=str(job.uuid),
+        kind=kind,
+        token=job.lease_token,
+        seq=job.seq,
+        lease_s=job.lease_s,
+        seal=seal,
+        window_post=document_decode(WindowPostInputs, job.inputs) if kind is JobKind.WINDOW_POST else None,
+    )
+
+
+def workers_visible(viewer: Principal) -> QuerySet[Worker]:
+    """Give the workers that this caller may know of, with the jobs they hold as `held_jobs`."""
+    held = Job.objects.filter(state=JobState.LEASED).select_related("sector", "miner").order_by("pk")
+    workers = (
+        Worker.objects.filter(retired_at=None)
+        .select_related("tenant")
+        .prefetch_related(Prefetch("jobs", queryset=held, to_attr="held_jobs"))
+        .order_by("name", "pk")
+    )
+    return workers if viewer.is_operator else workers.filter(tenant_id=viewer.own_id)
+
+
+def worker_get(viewer: Principal, uuid: str) -> Worker:
+    """Give one worker.  Raises WorkerUnknown."""
+    worker = workers_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
+    if worker is None:
+        raise WorkerUnknown(uuid)
+    return worker
+
+
+def worker_is_away(worker: Worker, *, now: datetime) -> bool:
+    """Tell whether a worker has been silent for too long."""
+    return now - worker.seen_at > timedelta(seconds=sealing_policy().worker_away_s)
+
+
+def jobs_visible(viewer: Principal) -> QuerySet[Job]:
+    """Give the jobs that this caller may know of, newest first."""
+    jobs = Job.objects.select_related("miner", "sector", "worker").order_by("-pk")
+    return jobs if viewer.is_operator else jobs.filter(miner__tenant_id=viewer.own_id)
+
+
+def job_get(viewer: Principal, uuid: str) -> Job:
+    """Give one job.  Raises JobUnknown."""
+    job = jobs_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
+    if job is None:
+        raise JobUnknown(uuid)
+    return job
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a sector waits for, in words, with the epoch at which it goes on if that is known."""
+
+    what: str
+    until_epoch: int | None = None
+
+
+WAIT_WORDS: dict[str, str] = {
+    SectorState.TREE_D_BUILT: "a ticket with the next head",
+    SectorState.PRECOMMIT_SENT: "the pre-commit to land",
+    SectorState.COMMIT_SENT: "the commit to land",
+}
+"""Waits that end with an event of which the epoch is not known before."""
+
+
+def sector_wait(sector: Sector, *, height: int, challenge_delay: int, seed_confidence: int) -> Wait | None:
+    """Say what a sector waits for at `height`; None if a host is at work or nothing is left to do."""
+    if sector.paused_at is not None:
+        return Wait("a decision: retry, go back or give up")
+    if sector.state in WAIT_WORDS:
+        return Wait(WAIT_WORDS[sector.state])
+    policy = sealing_policy()
+    if sector.state in (SectorState.PERSISTED, SectorState.C2_DONE):
+        waits = {
+            SectorState.PERSISTED: policy.precommit_wait_epochs,
+            SectorState.C2_DONE: policy.commit_wait_epochs,
+        }
+        since = height if sector.ready_height is None else sector.ready_height
+        return Wait("others to share a message", since + waits[SectorState(sector.state)])
+    if sector.state == SectorState.PRECOMMIT_LANDED and sector.precommit_epoch is not None:
+        return Wait("the seed", sector.precommit_epoch + challenge_delay + seed_confidence)
+    if STEPS[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
+        return Wait("a worker with a free slot")
+    return None
+
+
+def resume_choices(sector: Sector) -> tuple[str, ...]:
+    """Give the states from which a paused sector can go on, the present one first."""
+    return (sector.state, *(str(state) for state in STEPS[sector.state].resume_at))
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether `text` names a uuid; a database would answer anything else with an error."""
+    try:
+        uuids.UUID(text)
+    except ValueError:
+        return False
+    return True

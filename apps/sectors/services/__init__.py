@@ -1,0 +1,1 @@
+"""Writing sectors: numbers and pledges, hosts, claims, reports, chain steps, batches."""

@@ -1,0 +1,240 @@
+"""Steps of sectors that the chain makes possible: tickets, seeds, landed messages, reorganisations.
+
+Every step first asks the chain, without any lock, and then moves each sector in a transaction of its
+own that looks again; so two tasks may run at once, and a crash leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.db import transaction
+
+from apps.chain.errors import NodeRefused
+from apps.core.errors import Conflict
+from apps.core.live import Change, publish
+from apps.sectors.models import Sector
+from apps.sectors.onchain import partitions_of, precommits_read, sectors_read
+from apps.sectors.services.steps import job_locked, sector_step
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.cids import commr_cid
+from poolsite.filecoin.randomness import Tag, miner_entropy
+from poolsite.wire.pipeline import SectorEvent, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.miners.models import Miner
+    from poolsite.filecoin.policy import Network
+
+log = structlog.get_logger(__name__)
+
+
+def sectors_in(*states: str) -> list[Sector]:
+    """Give the sectors in these states that nobody has paused, oldest first."""
+    rows = Sector.objects.filter(state__in=states, paused_at=None, miner__state="ACTIVE")
+    return list(rows.select_related("miner__tenant", "precommit_batch", "commit_batch").order_by("pk"))
+
+
+def by_miner(sectors: Iterable[Sector]) -> dict[Miner, list[Sector]]:
+    """Group sectors by their miner."""
+    groups: dict[Miner, list[Sector]] = defaultdict(list)
+    for sector in sectors:
+        groups[sector.miner].append(sector)
+    return groups
+
+
+def step_console(sector: Sector, event: str, *, now: datetime, note: str = "", **data: Any) -> bool:
+    """Take one step if the sector still is where we saw it; False if somebody else was faster."""
+    with transaction.atomic():
+        job, fresh = job_locked(sector.pk)
+        if fresh.state != sector.state or fresh.paused_at is not None:
+            return False
+        try:
+            with transaction.atomic():
+                sector_step(fresh, event, job=job, now=now, actor="console", note=note, **data)
+        except Conflict as conflict:
+            log.info("sector_step_lost", sector=str(fresh.uuid), transition=event, reason=conflict.reason)
+            return False
+    return True
+
+
+def tickets_assign(*, client: ChainClient, network: Network, head: Head, now: datetime) -> int:
+    """Draw the ticket for sectors whose data is complete: old enough that no reorganisation changes it."""
+    epoch = max(head.height - network.ticket_lookback, 0)
+    count = 0
+    for miner, sectors in by_miner(sectors_in(SectorState.TREE_D_BUILT)).items():
+        ticket = client.state_get_randomness_from_tickets(
+            Tag.SEAL_RANDOMNESS, epoch, entropy=entropy_of(miner), key=head.key
+        )
+        for sector in sectors:
+            count += step_console(
+                sector, SectorEvent.ASSIGN_TICKET, now=now, ticket=ticket, ticket_epoch=epoch
+            )
+    return count
+
+
+def entropy_of(miner: Miner) -> bytes:
+    """Give what makes a miner's randomness its own."""
+    return miner_entropy(address_parse(miner.address))
+
+
+def tickets_check(*, network: Network, head: Head, now: datetime) -> int:
+    """Send sectors back whose ticket the chain would not take any more; labels depend on it."""
+    oldest = head.height - network.max_precommit_randomness_lookback
+    states = (
+        SectorState.TICKET_ASSIGNED,
+        SectorState.PC1_DONE,
+        SectorState.PC2_DONE,
+        SectorState.PERSISTED,
+    )
+    stale = [sector for sector in sectors_in(*states) if (sector.ticket_epoch or 0) <= oldest]
+    note = f"the ticket is older than {network.max_precommit_randomness_lookback} epochs"
+    return sum(
+        step_console(sector, SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None)
+        for sector in stale
+    )
+
+
+def seeds_assign(*, client: ChainClient, network: Network, head: Head, now: datetime) -> int:
+    """Draw the seed of sectors whose pre-commit is old enough.
+
+    The pre-commit's epoch is read again: a reorganisation may have moved it since it landed.
+    """
+    count = 0
+    wait = network.pre_commit_challenge_delay + network.confidences.seed
+    due = [
+        sector
+        for sector in sectors_in(SectorState.PRECOMMIT_LANDED)
+        if sector.precommit_epoch is not None and head.height >= sector.precommit_epoch + wait
+    ]
+    for miner, sectors in by_miner(due).items():
+        numbers = [sector.number for sector in sectors]
+        found = precommits_read(client, miner.address, numbers, head.key)
+        for sector in sectors:
+            there = found[sector.number]
+            if there is None or there.epoch != sector.precommit_epoch:
+                continue  # the watch of its message sets this right
+            epoch = there.epoch + network.pre_commit_challenge_delay
+            seed = client.state_get_randomness_from_beacon(
+                Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, epoch, entropy=entropy_of(miner), key=head.key
+            )
+            count += step_console(sector, SectorEvent.ASSIGN_SEED, now=now, seed=seed, seed_epoch=epoch)
+    return count
+
+
+def precommits_check(*, client: ChainClient, head: Head, now: datetime) -> int:
+    """Notice pre-commits that moved to another epoch, or went away, after they had landed."""
+    states = (
+        SectorState.PRECOMMIT_LANDED,
+        SectorState.SEED_ASSIGNED,
+        SectorState.C1_DONE,
+        SectorState.C2_DONE,
+    )
+    count = 0
+    for miner, sectors in by_miner(sectors_in(*states)).items():
+        found = precommits_read(client, miner.address, [sector.number for sector in sectors], head.key)
+        for sector in sectors:
+            there = found[sector.number]
+            if there is None:
+                note = "the pre-commit is not on the chain any more"
+                count += step_console(sector, SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
+            elif there.epoch != sector.precommit_epoch:
+                count += _precommit_moved(sector, epoch=there.epoch, now=now)
+    return count
+
+
+def _precommit_moved(sector: Sector, *, epoch: int, now: datetime) -> bool:
+    note = f"the pre-commit stands at epoch {epoch} instead of {sector.precommit_epoch}"
+    if sector.state == SectorState.PRECOMMIT_LANDED:
+        return bool(
+            Sector.objects.filter(pk=sector.pk, state=sector.state).update(
+                precommit_epoch=epoch, updated_at=now
+            )
+        )
+    return step_console(
+        sector, SectorEvent.RESEED, now=now, note=note, precommit_epoch=epoch, seed=None, seed_epoch=None
+    )
+
+
+def precommit_landed(
+    sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
+) -> list[Sector]:
+    """Move sectors whose pre-commit is on the chain; gives those for which there is none."""
+    numbers = [sector.number for sector in sectors]
+    found = precommits_read(client, miner.address, numbers, key)
+    absent = []
+    for sector in sectors:
+        there = found[sector.number]
+        if there is None:
+            absent.append(sector)
+        else:
+            step_console(sector, SectorEvent.LAND_PRECOMMIT, now=now, precommit_epoch=there.epoch)
+    return absent
+
+
+def commit_landed(
+    sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
+) -> list[Sector]:
+    """Move sectors that the chain knows as proven; gives those that it does not."""
+    numbers = [sector.number for sector in sectors]
+    found = sectors_read(client, miner.address, numbers, key)
+    places = partitions_of(client, miner.address, numbers, key)
+    absent = []
+    for sector in sectors:
+        there = found[sector.number]
+        if there is None or there.sealed_cid != str(commr_cid(bytes(sector.comm_r or b""))):
+            absent.append(sector)
+            continue
+        deadline, partition = places.get(sector.number, (None, None))
+        step_console(
+            sector,
+            SectorEvent.LAND_COMMIT,
+            now=now,
+            activation=there.activation,
+            expiration=there.expiration,
+            initial_pledge=there.initial_pledge,
+            deadline=deadline,
+            partition=partition,
+        )
+    return absent
+
+
+def sectors_active(*, miner: Miner, numbers: set[int], now: datetime) -> int:
+    """Make `active` say what StateMinerActiveSectors says, both ways; gives how many changed."""
+    mine = Sector.objects.filter(miner=miner).select_related("miner")
+    risen = mine.filter(active=False, number__in=numbers)
+    fallen = mine.filter(active=True).exclude(number__in=numbers)
+    changed = [*((sector, True) for sector in risen), *((sector, False) for sector in fallen)]
+    for sector, is_active in changed:
+        with transaction.atomic():
+            Sector.objects.filter(pk=sector.pk).update(
+                active=is_active, active_since=now if is_active else None, updated_at=now
+            )
+            publish(Change("sector", str(sector.uuid), miner.tenant_id))
+    return len(changed)
+
+
+def places_fill(*, miner: Miner, client: ChainClient, key: str) -> None:
+    """Ask for deadline and partition of proven sectors that had none when their commit landed."""
+    homeless = list(
+        Sector.objects.filter(
+            miner=miner, deadline=None, state__in=[SectorState.COMMIT_LANDED, SectorState.PROVING]
+        )[:100]
+    )
+    if not homeless:
+        return
+    try:
+        places = partitions_of(client, miner.address, [sector.number for sector in homeless], key)
+    except NodeRefused as refusal:
+        log.warning("sector_places_not_read", miner=miner.address, reason=refusal.reason)
+        return
+    for sector in homeless:
+        if sector.number in places:
+            deadline, partition = places[sector.number]
+            Sector.objects.filter(pk=sector.pk).update(deadline=deadline, partition=partition)

@@ -1,0 +1,113 @@
+"""Claims: a worker asks for work, and gets each job alone, under a token that outdates all earlier ones."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.models import Job, Sector
+from apps.sectors.selectors import job_assignment
+from apps.sectors.services.hosts import boot_check
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import Claimed, JobKind
+from poolsite.wire.pipeline import Stage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.models import Worker
+    from poolsite.wire.jobs import Assignment, Claim
+
+
+@transaction.atomic
+def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
+    """Lease up to `claim.max` jobs to `worker`, the most urgent first.
+
+    A sector whose files lie on a host is offered to that host alone.  Two workers never get the same
+    job: rows that another claim has locked are passed over.  Raises WorkerReplaced, WorkerRetired.
+    """
+    boot_check(worker, claim.boot_id)
+    free = dict(claim.stages)
+    rooms = claim.new_sectors
+    taken: list[Assignment] = []
+    while len(taken) < claim.max:
+        job = _next_job(worker, kinds=claim.kinds, free=free, has_room=rooms > 0, now=now)
+        if job is None:
+            break
+        if job.kind == JobKind.SEAL:
+            rooms -= job.sticky_worker_id is None
+            free[job.stage] -= 1
+        taken.append(_lease(job, worker=worker, now=now))
+    return Claimed(jobs=tuple(taken))
+
+
+def _next_job(
+    worker: Worker, *, kinds: tuple[JobKind, ...], free: dict[str, int], has_room: bool, now: datetime
+) -> Job | None:
+    idle = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
+    due = Q(not_before=None) | Q(not_before__lte=now)
+    here = Q(sticky_worker=worker)
+    if has_room:
+        here |= Q(sticky_worker=None)
+    proofs = Q(kind__in=[kind for kind in kinds if kind != JobKind.SEAL])
+    wanted = proofs & (Q(expires_at=None) | Q(expires_at__gt=now))
+    stages = [stage for stage, count in free.items() if count > 0]
+    if JobKind.SEAL in kinds and stages:
+        wanted |= Q(kind=JobKind.SEAL, stage__in=stages) & here
+    return (
+        Job.objects.filter(idle & due & wanted, miner__tenant_id=worker.tenant_id)
+        .select_related("miner")
+        .select_for_update(skip_locked=True, of=("self",))
+        .order_by("-time_sensitive", "-priority", "-rank", "created_at", "pk")
+        .first()
+    )
+
+
+def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
+    data = {"sticky_worker": worker} if job.kind == JobKind.SEAL else {}
+    advance(
+        job,
+        "CLAIM",
+        worker=worker,
+        lease_token=F("lease_token") + 1,
+        lease_until=now + timedelta(seconds=job.lease_s),
+        heard_at=now,
+        not_before=None,
+        updated_at=now,
+        **data,
+    )
+    if job.sector_id is not None:
+        Sector.objects.filter(pk=job.sector_id).update(
+            progress_done=0, progress_total=0, progress_unit="", error="", error_level=""
+        )
+        publish(
+            Change("sector", str(Sector.objects.only("uuid").get(pk=job.sector_id).uuid), worker.tenant_id)
+        )
+    publish(Change("job", job.pk, worker.tenant_id))
+    return job_assignment(job)
+
+
+@transaction.atomic
+def leases_sweep(*, now: datetime) -> int:
+    """Free jobs whose lease ran out, so that pages and forecasts see it; claims would find them anyway."""
+    lapsed = (
+        Job.objects.select_for_update(skip_locked=True)
+        .filter(state=JobState.LEASED, lease_until__lt=now)
+        .select_related("miner")
+    )
+    count = 0
+    for job in lapsed:
+        advance(job, "FREE", worker=None, lease_until=None, updated_at=now)
+        publish(Change("job", job.pk, job.miner.tenant_id))
+        count += 1
+    return count
+
+
+def stage_rank(stage: str) -> int:
+    """Give a stage's place in the pipeline."""
+    return list(Stage).index(Stage(stage))

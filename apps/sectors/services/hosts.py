@@ -1,0 +1,180 @@
+"""Workers on sealing hosts: they register, stay alive by heartbeats, and take commands with the answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.errors import WorkerReplaced, WorkerRetired
+from apps.sectors.models import Job, JobEvent, Sector, Worker, WorkerCommand
+from apps.sectors.policy import sealing_policy
+from apps.sectors.selectors import is_uuid
+from apps.sectors.states import JobState
+from poolsite.wire.hosts import (
+    Command,
+    HeartbeatAnswer,
+    Lost,
+    Operation,
+    Registered,
+    Renewed,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from poolsite.wire.hosts import Heartbeat, Held, Register
+
+
+@transaction.atomic
+def worker_register(register: Register, *, tenant_id: int, now: datetime) -> tuple[Worker, Registered]:
+    """Take a worker in; a new boot id ends the leases of its earlier start at once.
+
+    The jobs keep their files' host: only this uid may claim them again.  Raises WorkerRetired.
+    """
+    facts = {
+        "name": register.name,
+        "host": register.host,
+        "version": register.version,
+        "kinds": [str(kind) for kind in register.kinds],
+        "slots": register.slots,
+        "stores": list(register.stores),
+        "hardware": dataclasses.asdict(register.hardware),
+    }
+    worker, is_new = Worker.objects.select_for_update().get_or_create(
+        tenant_id=tenant_id,
+        uid=register.uid,
+        defaults={"boot_id": register.boot_id, "registered_at": now, "seen_at": now, **facts},
+    )
+    if worker.retired_at is not None:
+        raise WorkerRetired(worker.name)
+    if not is_new and worker.boot_id != register.boot_id:
+        leases_end(worker, now=now, reason="the worker was started again")
+        worker.restarts += 1
+        worker.registered_at = now
+    for name, value in facts.items():
+        setattr(worker, name, value)
+    worker.boot_id, worker.seen_at = register.boot_id, now
+    worker.save()
+    publish(Change("worker", worker.pk, tenant_id))
+    policy = sealing_policy()
+    return worker, Registered(
+        worker_id=str(worker.uuid),
+        heartbeat_s=policy.heartbeat_s,
+        lease_s=policy.lease_s,
+        poll_ms=policy.poll_ms,
+        commands=commands_open(worker),
+    )
+
+
+def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
+    """End every lease of `worker`: the tokens grow, so whatever still reports under them is refused."""
+    held = list(Job.objects.select_for_update().filter(worker=worker, state=JobState.LEASED))
+    for job in held:
+        stage = job.stage
+        advance(job, "FREE", worker=None, lease_until=None, lease_token=F("lease_token") + 1, updated_at=now)
+        JobEvent.objects.create(
+            job=job,
+            event="LEASE_OVER",
+            from_state="",
+            to_state="",
+            stage=stage,
+            at=now,
+            actor=worker.name,
+            note=reason,
+        )
+    return len(held)
+
+
+def commands_open(worker: Worker) -> tuple[Command, ...]:
+    """Give what the worker has not done yet."""
+    rows = worker.commands.filter(done_at=None).order_by("pk")
+    return tuple(Command(id=str(row.uuid), op=Operation(row.op), args=row.args) for row in rows)
+
+
+@transaction.atomic
+def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> HeartbeatAnswer:
+    """Renew the worker's leases and note how far its stages are.
+
+    Raises WorkerReplaced if another start of the worker has registered since, WorkerRetired.
+    """
+    boot_check(worker, heartbeat.boot_id)
+    worker.commands.filter(
+        uuid__in=[text for text in heartbeat.done_commands if is_uuid(text)], done_at=None
+    ).update(done_at=now)
+    worker.seen_at = now
+    worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
+    worker.last_error = heartbeat.last_error
+    if heartbeat.hardware.cpus:
+        worker.hardware = dataclasses.asdict(heartbeat.hardware)
+    worker.save(update_fields=["seen_at", "is_paused", "is_draining", "last_error", "hardware", "updated_at"])
+    renewed: list[Renewed] = []
+    lost: list[Lost] = []
+    for held in heartbeat.held:
+        job = lease_renew(worker, held, now=now)
+        if job is None:
+            lost.append(Lost(id=held.id, reason="this lease is over"))
+        else:
+            renewed.append(Renewed(id=held.id, token=job.lease_token, lease_s=job.lease_s))
+    publish(Change("worker", worker.pk, worker.tenant_id))
+    return HeartbeatAnswer(renewed=tuple(renewed), lost=tuple(lost), commands=commands_open(worker))
+
+
+def boot_check(worker: Worker, boot_id: str) -> None:
+    """Refuse what an earlier start of the worker says.  Raises WorkerReplaced, WorkerRetired."""
+    if worker.retired_at is not None:
+        raise WorkerRetired(worker.name)
+    if worker.boot_id != boot_id:
+        raise WorkerReplaced
+
+
+def lease_renew(worker: Worker, held: Held, *, now: datetime) -> Job | None:
+    """Prolong one lease and store its progress; None if the worker does not hold it any more."""
+    if not is_uuid(held.id):
+        return None
+    job = (
+        Job.objects.select_for_update()
+        .filter(uuid=held.id, worker=worker, lease_token=held.progress.token, state=JobState.LEASED)
+        .first()
+    )
+    if job is None:
+        return None
+    job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
+    job.save(update_fields=["lease_until", "heard_at"])
+    if held.progress.stage == job.stage:
+        progress_store(job, done=held.progress.done, total=held.progress.total, unit=held.progress.unit)
+    return job
+
+
+def progress_store(job: Job, *, done: int, total: int, unit: str) -> None:
+    """Show how far a sector's stage is."""
+    if job.sector_id is None:
+        return
+    fresh = {"progress_done": done, "progress_total": total, "progress_unit": unit}
+    sector = Sector.objects.filter(pk=job.sector_id)
+    if sector.exclude(**fresh).update(**fresh):
+        uuid, tenant_id = sector.values_list("uuid", "miner__tenant_id").get()
+        publish(Change("sector", str(uuid), tenant_id))
+
+
+@transaction.atomic
+def worker_command(worker: Worker, *, op: Operation, args: dict[str, str], actor: str) -> WorkerCommand:
+    """Tell a host to do something; it hears of it with its next heartbeat."""
+    command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=actor)
+    publish(Change("worker", worker.pk, worker.tenant_id))
+    return command
+
+
+@transaction.atomic
+def worker_retire(worker: Worker, *, now: datetime) -> None:
+    """Take a worker out of service: its leases end and its uid is refused from now on."""
+    row = Worker.objects.select_for_update().get(pk=worker.pk)
+    leases_end(row, now=now, reason="the worker was taken out of service")
+    row.retired_at = now
+    row.save(update_fields=["retired_at", "updated_at"])
+    publish(Change("worker", row.pk, row.tenant_id))

@@ -1,0 +1,46 @@
+"""Giving out sector numbers: unique per miner, never used twice, none that the chain knows already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.sectors.errors import NumbersExhausted
+from apps.sectors.models import SectorNumbers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+
+NUMBER_MAX: Final = 2**63 - 1
+"""Largest sector number.  Source: go-state-types abi/sector.go MaxSectorNumber."""
+
+
+@transaction.atomic
+def numbers_take(miner: Miner, *, count: int, taken: Sequence[range]) -> list[int]:
+    """Take the next `count` numbers outside `taken`, what the chain has allocated.
+
+    The miner's row is locked and its counter only grows: a number that was given out once is gone,
+    whatever becomes of its sector.  Raises NumbersExhausted.
+    """
+    SectorNumbers.objects.get_or_create(miner=miner)
+    row = SectorNumbers.objects.select_for_update().get(miner=miner)
+    numbers: list[int] = []
+    number = row.next_number
+    spans = sorted(taken, key=lambda span: span.start)
+    at = 0
+    while len(numbers) < count:
+        while at < len(spans) and spans[at].stop <= number:
+            at += 1
+        if at < len(spans) and number in spans[at]:
+            number = spans[at].stop
+            continue
+        if number > NUMBER_MAX:
+            raise NumbersExhausted(f"{miner} has no free sector number left")
+        numbers.append(number)
+        number += 1
+    row.next_number = number
+    row.save(update_fields=["next_number"])
+    return numbers

@@ -1,0 +1,91 @@
+"""Asking for new sectors: numbers, rows and jobs in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+
+from apps.core.live import Change, publish
+from apps.miners.errors import MinerNotReady
+from apps.miners.states import MinerState
+from apps.sectors.errors import BadCount, KeyReused
+from apps.sectors.models import Job, Pledge, Sector
+from apps.sectors.policy import sealing_policy
+from apps.sectors.services.numbers import numbers_take
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import STEPS, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.miners.models import Miner
+
+
+def pledge_create(
+    miner: Miner,
+    *,
+    count: int,
+    actor: str,
+    now: datetime,
+    taken: Sequence[range] = (),
+    key: str | None = None,
+) -> Pledge:
+    """Make `count` new sectors for `miner`; the same `key` again gives the same pledge.
+
+    `taken` are the numbers that the chain has allocated (`miners.onchain.numbers_allocated`).
+    Raises MinerNotReady, BadCount, KeyReused.
+    """
+    policy = sealing_policy()
+    if miner.state != MinerState.ACTIVE:
+        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+    if not 1 <= count <= policy.pledge_max:
+        raise BadCount(f"must be from 1 to {policy.pledge_max}", field="count")
+    earlier = _pledge_by_key(miner, count=count, key=key)
+    if earlier is not None:
+        return earlier
+    try:
+        return _pledge_write(miner, count=count, actor=actor, now=now, taken=taken, key=key)
+    except IntegrityError:  # the same key came twice at once: the other one has won
+        other = _pledge_by_key(miner, count=count, key=key)
+        if other is None:
+            raise
+        return other
+
+
+def _pledge_by_key(miner: Miner, *, count: int, key: str | None) -> Pledge | None:
+    pledge = Pledge.objects.filter(tenant_id=miner.tenant_id, key=key).first() if key else None
+    if pledge is not None and (pledge.miner_id, pledge.count) != (miner.pk, count):
+        raise KeyReused
+    return pledge
+
+
+@transaction.atomic
+def _pledge_write(
+    miner: Miner, *, count: int, actor: str, now: datetime, taken: Sequence[range], key: str | None
+) -> Pledge:
+    pledge = Pledge.objects.create(
+        tenant_id=miner.tenant_id, miner=miner, count=count, key=key or None, actor=actor
+    )
+    sectors = Sector.objects.bulk_create(
+        Sector(
+            miner=miner,
+            number=number,
+            pledge=pledge,
+            seal_proof=miner.seal_proof,
+            sector_size=miner.sector_size,
+            stage_since=now,
+        )
+        for number in numbers_take(miner, count=count, taken=taken)
+    )
+    stage = STEPS[SectorState.ALLOCATED].stage
+    lease_s = sealing_policy().lease_s
+    Job.objects.bulk_create(
+        Job(kind=JobKind.SEAL, state=JobState.READY, miner=miner, sector=sector, stage=stage, lease_s=lease_s)
+        for sector in sectors
+    )
+    for sector in sectors:
+        publish(Change("sector", str(sector.uuid), miner.tenant_id))
+    return pledge

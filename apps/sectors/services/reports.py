@@ -1,0 +1,264 @@
+"""What workers say about their jobs: events, progress, results, failures.
+
+Every word carries the lease's token; an older one is refused, so a worker that lost its job cannot
+change it.  Events are numbered: the same number with the same content is answered as before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.errors import (
+    BadReport,
+    JobUnknown,
+    LeaseLost,
+    OtherReport,
+    OutOfOrder,
+    StateDiffers,
+)
+from apps.sectors.models import Job, JobEvent, Sector, SectorProof
+from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
+from apps.sectors.selectors import is_uuid, seal_inputs
+from apps.sectors.services.hosts import progress_store
+from apps.sectors.services.steps import sector_pause, sector_step
+from apps.sectors.states import JobState
+from poolsite.wire.codec import document_encode
+from poolsite.wire.jobs import EventAnswer, JobKind, Level
+from poolsite.wire.pipeline import STEPS, Owner, SectorEvent, SectorState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from poolsite.wire.jobs import Complete, Event, Fail, Progress, Release, StageOutputs
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    SectorEvent.ADD_PIECE: (),
+    SectorEvent.BUILD_TREE_D: ("comm_d",),
+    SectorEvent.PC2: ("comm_d", "comm_r"),
+    SectorEvent.PERSIST: ("store",),
+    SectorEvent.C2: ("proof",),
+}
+"""What the report of an event must bring."""
+
+
+def job_held(job_id: str, *, token: int, tenant_id: int) -> Job:
+    """Lock a job for a report.  Raises JobUnknown, LeaseLost.
+
+    A lease that merely ran out still counts as long as nobody else has claimed the job: the token is
+    the fence, the clock only says when others may try.
+    """
+    if not is_uuid(job_id):
+        raise JobUnknown(job_id)
+    job = (
+        Job.objects.select_for_update(of=("self",))
+        .select_related("miner", "sector__miner", "worker")
+        .filter(uuid=job_id, miner__tenant_id=tenant_id)
+        .first()
+    )
+    if job is None:
+        raise JobUnknown(job_id)
+    if job.lease_token != token:
+        raise LeaseLost
+    return job
+
+
+def _lease_check(job: Job) -> None:
+    """Refuse a report on a job that is not being worked on.  Raises LeaseLost."""
+    if job.state not in (JobState.LEASED, JobState.READY):
+        raise LeaseLost
+
+
+@transaction.atomic
+def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> EventAnswer:
+    """Take the end of a sector's stage; the answer has the next stage's inputs if it is the host's.
+
+    Raises JobUnknown, LeaseLost, OutOfOrder, OtherReport, StateDiffers, BadReport, WrongState.
+    """
+    job = job_held(job_id, token=event.token, tenant_id=tenant_id)
+    sector = job.sector
+    if sector is None or job.kind != JobKind.SEAL:
+        raise BadReport("this job has no stages", field="event")
+    digest = hashlib.sha256(json.dumps(document_encode(event), sort_keys=True).encode()).hexdigest()
+    if event.seq <= job.seq:
+        _repeat_check(job, seq=event.seq, digest=digest)
+        return _answer(job, sector)
+    _lease_check(job)
+    if event.seq != job.seq + 1:
+        raise OutOfOrder(expected=job.seq + 1)
+    if event.state != sector.state:
+        raise StateDiffers(state=sector.state)
+    if STEPS[sector.state].event != event.event:
+        raise BadReport(f"{event.event} is no report from {sector.state}", field="event")
+    data = outputs_check(event, sealing_policy())
+    if event.event == SectorEvent.C2 and event.outputs.proof is not None:
+        proof = {"proof": event.outputs.proof, "seed_epoch": sector.seed_epoch or 0}
+        SectorProof.objects.update_or_create(sector=sector, defaults=proof)
+    job.seq = event.seq
+    job.save(update_fields=["seq"])
+    actor = job.worker.name if job.worker is not None else ""
+    report = {"seq": event.seq, "token": event.token, "ms": event.outputs.ms, "digest": digest}
+    sector_step(sector, event.event, job=job, now=now, actor=actor, report=report, **data)
+    return _answer(job, sector)
+
+
+def _repeat_check(job: Job, *, seq: int, digest: str) -> None:
+    known = job.events.filter(seq=seq).first()
+    if known is None or known.digest != digest:
+        raise OtherReport
+
+
+def _answer(job: Job, sector: Sector) -> EventAnswer:
+    step = STEPS[sector.state]
+    goes_on = step.owner is Owner.WORKER and job.state == JobState.LEASED
+    return EventAnswer(
+        state=sector.state,
+        seq=job.seq,
+        seal=seal_inputs(sector) if goes_on else None,
+        is_done=step.owner is Owner.NOBODY,
+    )
+
+
+def outputs_check(event: Event, policy: SealingPolicy) -> dict[str, Any]:
+    """Give the columns that an event fills.  Raises BadReport naming what is missing."""
+    outputs = event.outputs
+    for name in NEEDS.get(event.event, ()):
+        if getattr(outputs, name) in (None, b"", ""):
+            raise BadReport("missing", field=f"outputs.{name}")
+    if outputs.proof is not None and len(outputs.proof) > policy.proof_max_bytes:
+        raise BadReport(f"must have at most {policy.proof_max_bytes} bytes", field="outputs.proof")
+    return _columns(event.event, outputs)
+
+
+def _columns(event: str, outputs: StageOutputs) -> dict[str, Any]:
+    if event == SectorEvent.ADD_PIECE:
+        pieces = outputs.pieces or ()
+        return {"pieces": [{"size": piece.size, "comm_p": piece.comm_p.hex()} for piece in pieces]}
+    if event == SectorEvent.BUILD_TREE_D:
+        return {"comm_d": outputs.comm_d}
+    if event == SectorEvent.PC2:
+        return {"comm_d": outputs.comm_d, "comm_r": outputs.comm_r}
+    if event == SectorEvent.PERSIST:
+        return {"store": outputs.store}
+    return {}
+
+
+@transaction.atomic
+def job_progress(job_id: str, progress: Progress, *, tenant_id: int, now: datetime) -> int:
+    """Note how far a stage is and prolong the lease; gives its new length in seconds.
+
+    Raises JobUnknown, LeaseLost.
+    """
+    job = job_held(job_id, token=progress.token, tenant_id=tenant_id)
+    if job.state != JobState.LEASED:
+        raise LeaseLost
+    job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
+    job.save(update_fields=["lease_until", "heard_at"])
+    if progress.stage == job.stage:
+        progress_store(job, done=progress.done, total=progress.total, unit=progress.unit)
+    return job.lease_s
+
+
+@transaction.atomic
+def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: datetime) -> None:
+    """Take the result of a proof job.  Saying the same twice is fine.
+
+    Raises JobUnknown, LeaseLost, BadReport.
+    """
+    job = job_held(job_id, token=complete.token, tenant_id=tenant_id)
+    if job.kind == JobKind.SEAL:
+        raise BadReport("a sealing job ends with its events", field="kind")
+    if len(complete.proof) > sealing_policy().proof_max_bytes:
+        raise BadReport(f"must have at most {sealing_policy().proof_max_bytes} bytes", field="proof")
+    if not complete.proof and not complete.faults:
+        raise BadReport("missing", field="proof")
+    if job.state == JobState.DONE:
+        if bytes(job.proof or b"") == complete.proof and job.result.get("faults") == list(complete.faults):
+            return
+        raise LeaseLost
+    _lease_check(job)
+    actor = job.worker.name if job.worker is not None else ""
+    result = {"faults": list(complete.faults), "ms": complete.ms, "worker": actor}
+    advance(
+        job,
+        "DONE",
+        proof=complete.proof or None,
+        result=result,
+        worker=None,
+        lease_until=None,
+        updated_at=now,
+    )
+    JobEvent.objects.create(
+        job=job,
+        event="COMPLETE",
+        from_state=JobState.LEASED,
+        to_state=JobState.DONE,
+        stage=job.stage,
+        at=now,
+        ms=complete.ms,
+        actor=actor,
+        token=complete.token,
+    )
+    publish(Change("job", job.pk, job.miner.tenant_id))
+
+
+@transaction.atomic
+def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
+    """Take a failure: temporary ones are tried again after a growing pause, others wait for somebody.
+
+    Raises JobUnknown, LeaseLost.
+    """
+    job = job_held(job_id, token=fail.token, tenant_id=tenant_id)
+    if job.state != JobState.LEASED:
+        raise LeaseLost
+    policy = sealing_policy()
+    attempts = job.attempts + 1
+    again = fail.level is Level.TEMPORARY and attempts < policy.attempts_max
+    actor = job.worker.name if job.worker is not None else ""
+    JobEvent.objects.create(
+        job=job,
+        event="FAIL",
+        from_state=job.sector.state if job.sector is not None else job.state,
+        to_state=job.sector.state if job.sector is not None else job.state,
+        stage=fail.stage,
+        at=now,
+        actor=actor,
+        token=fail.token,
+        note=fail.error,
+        is_error=True,
+    )
+    freed: dict[str, Any] = {"worker": None, "lease_until": None, "updated_at": now, "error": fail.error}
+    if again:
+        pause_s = pause_after(attempts, policy) if job.kind == JobKind.SEAL else attempts
+        not_before = now + timedelta(seconds=pause_s)
+        advance(job, "FREE", attempts=attempts, not_before=not_before, **freed)
+        if job.sector is not None:
+            Sector.objects.filter(pk=job.sector.pk).update(
+                error=fail.error, error_level=fail.level, attempts=attempts, not_before=not_before
+            )
+            publish(Change("sector", str(job.sector.uuid), job.miner.tenant_id))
+    elif job.sector is not None:
+        advance(job, "FREE", attempts=attempts, **freed)
+        sector_pause(job.sector, job=job, error=fail.error, level=fail.level, now=now)
+    else:
+        advance(job, "FAIL", attempts=attempts, **freed)
+    publish(Change("job", job.pk, job.miner.tenant_id))
+
+
+@transaction.atomic
+def job_release(job_id: str, release: Release, *, tenant_id: int, now: datetime) -> None:
+    """Take a job back that the worker did not touch.  Raises JobUnknown, LeaseLost."""
+    job = job_held(job_id, token=release.token, tenant_id=tenant_id)
+    if job.state != JobState.LEASED:
+        raise LeaseLost
+    # Nothing of the sector is on the host's disk before its first stage has ended.
+    unbound = job.sector is not None and job.sector.state == SectorState.ALLOCATED
+    data: dict[str, Any] = {"sticky_worker": None} if unbound else {}
+    advance(job, "FREE", worker=None, lease_until=None, updated_at=now, **data)
+    publish(Change("job", job.pk, job.miner.tenant_id))

@@ -1,0 +1,191 @@
+"""One step of a sector along its table, whoever took it, and what that means for its job."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.errors import NotPaused
+from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import Level
+from poolsite.wire.pipeline import BACK_TO, STEPS, Owner, SectorState, Stage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def sector_step(
+    sector: Sector,
+    event: str,
+    *,
+    job: Job,
+    now: datetime,
+    actor: str = "",
+    note: str = "",
+    report: dict[str, Any] | None = None,
+    **data: Any,
+) -> None:
+    """Move a sector, write the event, and offer, hold back or end its job as the new state asks.
+
+    Call it in a transaction that holds the job's row lock (`job_locked`).  Raises WrongState, LostRace.
+    """
+    before, stage = sector.state, sector.stage
+    advance(
+        sector,
+        event,
+        stage_since=now,
+        progress_done=0,
+        progress_total=0,
+        progress_unit="",
+        attempts=0,
+        error="",
+        error_level="",
+        not_before=None,
+        ready_height=None,
+        updated_at=now,
+        **data,
+    )
+    JobEvent.objects.create(
+        job=job,
+        event=event,
+        from_state=before,
+        to_state=sector.state,
+        stage=stage,
+        at=now,
+        actor=actor,
+        note=note,
+        **(report or {}),
+    )
+    _job_follow(job, sector, now=now, is_report=report is not None)
+    publish(Change("sector", str(sector.uuid), sector.miner.tenant_id))
+
+
+def _job_follow(job: Job, sector: Sector, *, now: datetime, is_report: bool) -> None:
+    step = STEPS[sector.state]
+    data: dict[str, Any] = {
+        "stage": step.stage,
+        "rank": list(Stage).index(step.stage),
+        "attempts": 0,
+        "error": "",
+        "updated_at": now,
+    }
+    over = {"worker": None, "lease_until": None}
+    if step.owner is Owner.CONSOLE:
+        advance(job, "WAIT", **data, **over)
+    elif step.owner is Owner.NOBODY:
+        advance(job, "FAIL" if sector.state == SectorState.ABORTED else "DONE", **data, **over)
+    elif is_report and job.worker_id is not None:
+        until = now + timedelta(seconds=job.lease_s)
+        advance(job, "GO_ON", **data, lease_until=until, heard_at=now)
+    elif job.state in (JobState.LEASED, JobState.READY):
+        advance(job, "FREE", **data, **over)
+    else:
+        advance(job, "OFFER", **data, **over)
+
+
+def job_locked(sector_id: int) -> tuple[Job, Sector]:
+    """Lock a sector's job and give both, fresh; every step of a sector holds this lock."""
+    job = (
+        Job.objects.select_for_update(of=("self",)).select_related("miner", "worker").get(sector_id=sector_id)
+    )
+    sector = Sector.objects.select_related("miner").get(pk=sector_id)
+    return job, sector
+
+
+def sector_pause(sector: Sector, *, job: Job, error: str, level: str, now: datetime) -> None:
+    """Stop a sector where it is until somebody decides; its files and its state stay."""
+    Sector.objects.filter(pk=sector.pk).update(
+        paused_at=now, error=error, error_level=level, not_before=None, updated_at=now
+    )
+    advance(job, "PAUSE", worker=None, lease_until=None, error=error, updated_at=now)
+    publish(Change("sector", str(sector.uuid), sector.miner.tenant_id))
+
+
+def console_failure(
+    sector: Sector, *, error: str, level: str, now: datetime, not_before: datetime | None = None
+) -> None:
+    """Note that a chain step failed: paused if it is permanent, else tried again from `not_before` on."""
+    with transaction.atomic():
+        job, fresh = job_locked(sector.pk)
+        if fresh.state != sector.state or fresh.paused_at is not None:
+            return
+        JobEvent.objects.create(
+            job=job,
+            event="FAIL",
+            from_state=fresh.state,
+            to_state=fresh.state,
+            stage=fresh.stage,
+            at=now,
+            actor="console",
+            note=error,
+            is_error=True,
+        )
+        if level == Level.TEMPORARY:
+            Sector.objects.filter(pk=fresh.pk).update(
+                error=error,
+                error_level=level,
+                attempts=fresh.attempts + 1,
+                not_before=not_before,
+                updated_at=now,
+            )
+            publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
+        else:
+            sector_pause(fresh, job=job, error=error, level=level, now=now)
+
+
+@transaction.atomic
+def sector_retry(sector: Sector, *, actor: str, now: datetime, state: str | None = None) -> Sector:
+    """Go on with a paused sector: the same stage again, or from an earlier `state` of its table.
+
+    Raises NotPaused, WrongState.
+    """
+    job, fresh = job_locked(sector.pk)
+    if fresh.paused_at is None:
+        raise NotPaused(f"sector {fresh.number} is not paused")
+    if state is not None and state != fresh.state:
+        data: dict[str, Any] = {"pieces": []} if state == SectorState.ALLOCATED else {}
+        sector_step(fresh, f"{BACK_TO}{state}", job=job, now=now, actor=actor, paused_at=None, **data)
+        return fresh
+    Sector.objects.filter(pk=fresh.pk).update(
+        error="", error_level="", attempts=0, not_before=None, paused_at=None, updated_at=now
+    )
+    is_workers = STEPS[fresh.state].owner is Owner.WORKER
+    advance(job, "OFFER" if is_workers else "WAIT", attempts=0, error="", not_before=None, updated_at=now)
+    JobEvent.objects.create(
+        job=job,
+        event="RETRY",
+        from_state=fresh.state,
+        to_state=fresh.state,
+        stage=fresh.stage,
+        at=now,
+        actor=actor,
+    )
+    fresh.refresh_from_db()
+    publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
+    return fresh
+
+
+@transaction.atomic
+def sector_stop(sector: Sector, *, actor: str, now: datetime) -> Sector:
+    """Pause a sector on a person's wish."""
+    job, fresh = job_locked(sector.pk)
+    if fresh.paused_at is None:
+        sector_pause(fresh, job=job, error=f"paused by {actor}", level=Level.PERMANENT, now=now)
+        fresh.refresh_from_db()
+    return fresh
+
+
+@transaction.atomic
+def sector_abort(sector: Sector, *, actor: str, reason: str, now: datetime) -> Sector:
+    """Give a sector up for ever; its number stays used and its files stay where they are.
+
+    Raises WrongState once the chain knows the sector as proven.
+    """
+    job, fresh = job_locked(sector.pk)
+    sector_step(fresh, "ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
+    return fresh

@@ -1,0 +1,169 @@
+"""What a sealing host keeps of its jobs, so that any of its processes may be killed at any line.
+
+`jobs/<job>/work.json` says what is to be done, written by the agent before it sends the hint;
+`jobs/<job>/<work>.result.json` what came of it, written by the Celery worker in one step;
+`jobs/<job>/lock` is held by whoever works, so that a stage is never run twice at once and everybody
+can see whether anybody is at it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.jobs import Level, Progress, SealInputs, StageOutputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WORK: Final = "work.json"
+LOCK: Final = "lock"
+PROGRESS: Final = "progress.json"
+LOCK_LOOK_S: Final = 0.02
+"""Between two looks at a lock that somebody else holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One stage of one job under one lease."""
+
+    token: int
+    inputs: SealInputs
+
+    @property
+    def id(self) -> str:
+        """Name what is computed: the same stage with the same inputs, whoever asks for it."""
+        text = json.dumps(document_encode(self.inputs), sort_keys=True)
+        return f"{self.inputs.stage.lower()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a stage ended badly; counts only for the lease under which it happened."""
+
+    token: int
+    level: Level
+    error: str
+
+
+class Journal:
+    """The folder `jobs/` of a sealing host."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    def folder(self, job_id: str) -> Path:
+        """Give a job's folder."""
+        return self.root / job_id
+
+    def work_write(self, job_id: str, work: Work) -> None:
+        """Write down what is to be done next."""
+        folder = self.folder(job_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / WORK, document_encode(work))
+
+    def work_read(self, job_id: str) -> Work | None:
+        """Read what is to be done; None if there is nothing."""
+        data = _read(self.folder(job_id) / WORK)
+        return None if data is None else _decoded(Work, data)
+
+    def outputs_write(self, job_id: str, work_id: str, outputs: StageOutputs) -> None:
+        """Write down a stage's results, in one step."""
+        _write(self.folder(job_id) / f"{work_id}.result.json", document_encode(outputs))
+
+    def outputs_read(self, job_id: str, work_id: str) -> StageOutputs | None:
+        """Read a stage's results; None if there are none yet."""
+        data = _read(self.folder(job_id) / f"{work_id}.result.json")
+        return None if data is None else _decoded(StageOutputs, data)
+
+    def failure_write(self, job_id: str, work_id: str, failure: Failure) -> None:
+        """Write down why a stage ended badly."""
+        _write(self.folder(job_id) / f"{work_id}.failure.json", document_encode(failure))
+
+    def failure_read(self, job_id: str, work_id: str, *, token: int) -> Failure | None:
+        """Read why a stage ended badly under this lease; None if it did not."""
+        data = _read(self.folder(job_id) / f"{work_id}.failure.json")
+        failure = None if data is None else _decoded(Failure, data)
+        return failure if failure is not None and failure.token == token else None
+
+    def progress_write(self, job_id: str, progress: Progress) -> None:
+        """Write down how far a stage is."""
+        _write(self.folder(job_id) / PROGRESS, document_encode(progress))
+
+    def progress_read(self, job_id: str, *, token: int, stage: str) -> Progress | None:
+        """Read how far a stage is; None if nobody has said."""
+        data = _read(self.folder(job_id) / PROGRESS)
+        progress = None if data is None else _decoded(Progress, data)
+        fits = progress is not None and (progress.token, progress.stage) == (token, stage)
+        return progress if fits else None
+
+    @contextmanager
+    def at_work(self, job_id: str, *, patience_s: float = 0.0) -> Iterator[bool]:
+        """Hold a job while working on it; gives False if somebody else does.
+
+        The lock goes with the process, however that ends.  A little patience tells one who works from
+        one who only looks whether anybody works.
+        """
+        folder = self.folder(job_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK).open("a") as handle:
+            yield _locked(handle.fileno(), until=time.monotonic() + patience_s)
+
+    def is_worked_on(self, job_id: str) -> bool:
+        """Tell whether a process works on a job now."""
+        with self.at_work(job_id) as is_free:
+            return not is_free
+
+    def forget(self, job_id: str) -> None:
+        """Delete the record of a job that is over."""
+        shutil.rmtree(self.folder(job_id), ignore_errors=True)
+
+    def jobs(self) -> list[str]:
+        """Give the jobs that have a record."""
+        return sorted(path.name for path in self.root.iterdir() if path.is_dir())
+
+
+def _locked(descriptor: int, *, until: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(LOCK_LOOK_S)
+        else:
+            return True
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with fresh.open("w") as handle:
+        json.dump(data, handle)
+        handle.flush()
+        os.fsync(handle.fileno())
+    fresh.replace(path)
+
+
+def _read(path: Path) -> object | None:
+    try:
+        data: object = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):  # broken ones are not ours: we replace whole files only
+        return None
+    return data
+
+
+def _decoded(kind: type[Any], data: object) -> Any:
+    try:
+        return document_decode(kind, data)
+    except BadWire:  # of an older version of this program: made again
+        return None

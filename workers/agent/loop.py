@@ -1,0 +1,273 @@
+"""The agent of a sealing host: claims sectors, has their stages run, reports what came of them.
+
+The console's rows are the truth, the journal on disk is what this host has done, and a message to the
+Celery worker is only a hint: it is sent again as long as nobody works on the stage.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from kombu.exceptions import OperationalError as BrokerAway
+from redis.exceptions import RedisError
+
+from poolsite.wire.jobs import Claim, Event, Fail, JobKind, Level, Progress
+from poolsite.wire.pipeline import STATE_OF_STAGE, STEPS
+from workers.agent.journal import Work
+from workers.broker import STAGE_TASK, queue_of
+from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from poolsite.wire.jobs import Assignment, EventAnswer, SealInputs
+    from workers.agent.journal import Failure, Journal
+    from workers.config import SealerConfig
+    from workers.console.client import Console
+    from workers.console.line import Line
+
+log = structlog.get_logger(__name__)
+
+HINT_AGAIN_S: Final = 2.0
+"""A stage that nobody works on so long after its hint gets another one."""
+REPORT_AGAIN_S: Final = 0.5
+"""Pause before a report that the console did not take is sent again."""
+BUSY_S: Final = 0.05
+"""Pause between two looks at the jobs while there are any."""
+CLAIM_MAX: Final = 20
+"""Most jobs in one claim."""
+
+
+@dataclass(slots=True)
+class HeldJob:
+    """A job that this host holds."""
+
+    id: str
+    token: int
+    seq: int
+    lease_s: int
+    inputs: SealInputs
+    hinted_at: float = 0.0
+    """When the last hint was sent; 0: the stage waits for a slot."""
+    report_after: float = 0.0
+    work: Work = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.work = Work(token=self.token, inputs=self.inputs)
+
+    def go_on(self, inputs: SealInputs, *, seq: int) -> None:
+        """Turn to the next stage under the same lease."""
+        self.inputs, self.seq = inputs, seq
+        self.work = Work(token=self.token, inputs=inputs)
+        self.hinted_at = self.report_after = 0.0
+
+
+class Agent:
+    """One host's loop; `tick` does all that can be done now and never waits for a kernel."""
+
+    def __init__(
+        self, config: SealerConfig, *, console: Console, line: Line, journal: Journal, app: Celery
+    ) -> None:
+        self.config = config
+        self.console = console
+        self.line = line
+        self.journal = journal
+        self.app = app
+        self.held: dict[str, HeldJob] = {}
+        self.claim_after = 0.0
+
+    def tick(self) -> float:
+        """Move every job, claim more if there is room; gives how long to wait until the next tick."""
+        now = time.monotonic()
+        for job in list(self.held.values()):
+            self._job_tick(job, now)
+        if now >= self.claim_after and not self.line.is_paused:
+            self._claim(now)
+        return BUSY_S if self.held else min(max(self.claim_after - time.monotonic(), BUSY_S), 0.5)
+
+    # Claiming
+
+    def _claim(self, now: float) -> None:
+        self.claim_after = now + self.line.poll_s
+        free = self.slots_free()
+        if not any(free.values()):
+            return
+        claim = Claim(
+            worker_id=self.line.worker_id,
+            boot_id=self.line.boot_id,
+            kinds=(JobKind.SEAL,),
+            stages=free,
+            new_sectors=self.rooms_free(),
+            max=min(sum(free.values()), CLAIM_MAX),
+        )
+        try:
+            claimed = self.console.claim(claim)
+        except Replaced as error:
+            log.warning("registering_again", reason=str(error))
+            self.line.register_until_known()
+            return
+        except (ConsoleAway, ConsoleRefused) as error:
+            log.warning("claim_failed", reason=str(error))
+            return
+        for assignment in claimed.jobs:
+            self.take(assignment)
+        if claimed.jobs:
+            self.claim_after = now  # there may be more
+
+    def slots_free(self) -> dict[str, int]:
+        """Give the free slots of each stage."""
+        free = dict(self.line.slots)
+        for job in self.held.values():
+            free[job.inputs.stage] = free.get(job.inputs.stage, 0) - 1
+        return {stage: max(count, 0) for stage, count in free.items()}
+
+    def rooms_free(self) -> int:
+        """Give for how many new sectors the disk has room."""
+        if self.line.is_draining:
+            return 0
+        room = self.line.hardware().disk_free_bytes // max(self.config.sector_room_bytes, 1)
+        return min(room, CLAIM_MAX)
+
+    def take(self, assignment: Assignment) -> None:
+        """Begin with a job that was claimed."""
+        if assignment.seal is None:
+            return
+        job = HeldJob(
+            id=assignment.id,
+            token=assignment.token,
+            seq=assignment.seq,
+            lease_s=assignment.lease_s,
+            inputs=assignment.seal,
+        )
+        self.held[job.id] = job
+        self._hold(job)
+        log.info(
+            "claimed", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, lease_token=job.token
+        )
+
+    # One job
+
+    def _job_tick(self, job: HeldJob, now: float) -> None:
+        if self.line.is_lost(job.id):
+            self._drop(job, why="the lease is over")
+            return
+        outputs = self.journal.outputs_read(job.id, job.work.id)
+        if outputs is not None:
+            event = STEPS[STATE_OF_STAGE[job.inputs.stage]].event
+            if event is not None and now >= job.report_after:
+                self._report(
+                    job,
+                    Event(
+                        token=job.token,
+                        seq=job.seq + 1,
+                        state=job.inputs.state,
+                        event=str(event),
+                        outputs=outputs,
+                    ),
+                )
+            return
+        failure = self.journal.failure_read(job.id, job.work.id, token=job.token)
+        if failure is not None:
+            if now >= job.report_after:
+                self._report_failure(job, failure)
+            return
+        self._hint(job, now)
+        self._hold(job)
+
+    def _hold(self, job: HeldJob) -> None:
+        stage = job.inputs.stage
+        told = self.journal.progress_read(job.id, token=job.token, stage=stage)
+        progress = told or Progress(token=job.token, stage=stage, done=0, total=1)
+        self.line.hold(job.id, progress, lease_s=job.lease_s)
+
+    def _hint(self, job: HeldJob, now: float) -> None:
+        """Tell the Celery worker of a stage that nobody works on, if the stage has a slot."""
+        if now - job.hinted_at < HINT_AGAIN_S and job.hinted_at:
+            return
+        if not job.hinted_at and self._stage_is_full(job):
+            return
+        if job.hinted_at and self.journal.is_worked_on(job.id):
+            job.hinted_at = now
+            return
+        self.journal.work_write(job.id, job.work)
+        try:
+            self.app.send_task(
+                STAGE_TASK, args=[job.id], queue=queue_of(job.inputs.stage), retry=False, expires=60
+            )
+        except (BrokerAway, RedisError, OSError) as error:
+            log.warning("hint_not_sent", job=job.id, reason=str(error)[:200])
+        job.hinted_at = now
+
+    def _stage_is_full(self, job: HeldJob) -> bool:
+        stage = job.inputs.stage
+        running = sum(other.inputs.stage == stage and other.hinted_at > 0 for other in self.held.values())
+        return running >= self.line.slots.get(stage, 0)
+
+    # Reports
+
+    def _report(self, job: HeldJob, event: Event) -> None:
+        try:
+            answer = self.console.event(job.id, event)
+        except Fenced as error:
+            self._drop(job, why=str(error))
+        except ConsoleAway as error:
+            log.warning("report_waits", job=job.id, reason=str(error))
+            job.report_after = time.monotonic() + REPORT_AGAIN_S
+        except ConsoleRefused as error:
+            # The sector is elsewhere, or the console finds the result wanting: a fresh claim tells.
+            log.error("report_refused", job=job.id, stage=job.inputs.stage, reason=str(error))
+            self.line.last_error = str(error)
+            self._give_up(job, error)
+        else:
+            self._answered(job, answer)
+
+    def _answered(self, job: HeldJob, answer: EventAnswer) -> None:
+        log.info("reported", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, state=answer.state)
+        if answer.seal is not None:
+            job.go_on(answer.seal, seq=answer.seq)
+            self._hold(job)
+            return
+        self._drop(job, why="")
+        self.claim_after = time.monotonic()
+        if answer.is_done:
+            self.journal.forget(job.id)
+
+    def _give_up(self, job: HeldJob, error: ConsoleRefused) -> None:
+        if error.status == 409:
+            self._drop(job, why=str(error))
+            return
+        words = f"the console refuses the report: {error}"[:2_000]
+        fail = Fail(token=job.token, level=Level.PERMANENT, stage=job.inputs.stage, error=words)
+        try:
+            self.console.fail(job.id, fail)
+        except ConsoleAway:
+            job.report_after = time.monotonic() + REPORT_AGAIN_S
+            return
+        except ConsoleRefused as again:
+            log.error("failure_refused", job=job.id, reason=str(again))
+        self._drop(job, why=words)
+
+    def _report_failure(self, job: HeldJob, failure: Failure) -> None:
+        self.line.last_error = f"{job.inputs.stage}: {failure.error}"
+        fail = Fail(
+            token=job.token, level=failure.level, stage=job.inputs.stage, error=failure.error or "unknown"
+        )
+        try:
+            self.console.fail(job.id, fail)
+        except ConsoleAway as error:
+            log.warning("failure_waits", job=job.id, reason=str(error))
+            job.report_after = time.monotonic() + REPORT_AGAIN_S
+            return
+        except ConsoleRefused as error:
+            log.warning("failure_refused", job=job.id, reason=str(error))
+        self._drop(job, why=failure.error)
+
+    def _drop(self, job: HeldJob, *, why: str) -> None:
+        """Hold a job no longer; its files and its record stay for the next claim."""
+        self.held.pop(job.id, None)
+        self.line.let_go(job.id)
+        if why:
+            log.warning("dropped", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, reason=why)

@@ -1,0 +1,100 @@
+"""`python -m workers sealer`: the agent with its broker and its Celery worker, one process tree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from poolsite.wire.jobs import JobKind
+from workers.agent.children import ChildCommand, Children, ProgramMissing, broker_command
+from workers.agent.journal import Journal
+from workers.agent.loop import Agent
+from workers.broker import BROKER_VARIABLE, QUEUES, app_make
+from workers.config import BadConfig, sealer_config
+from workers.console.client import Console
+from workers.console.line import Line
+from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
+from workers.storage.store import Store
+
+if TYPE_CHECKING:
+    from workers.config import SealerConfig
+
+log = structlog.get_logger(__name__)
+
+SOCKET_PATH_MAX: Final = 100
+"""Bytes of a UNIX socket's path; the kernel takes 107."""
+THREADS_MAX: Final = 64
+
+
+def socket_path(folder: Path) -> Path:
+    """Give the broker's socket: in the worker's folder, or in a short one named by its hash."""
+    path = folder / "broker" / "redis.sock"
+    if len(str(path).encode()) <= SOCKET_PATH_MAX:
+        return path
+    short = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"ps-{os.getuid()}-{short}" / "redis.sock"
+
+
+def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
+    """Give the command of the host's Celery worker: a thread for each slot, a queue for each stage."""
+    threads = min(max(sum(config.slots.values()), 1), THREADS_MAX)
+    argv = [sys.executable, "-m", "celery", "-A", "workers.celery", "worker", "-P", "threads"]
+    argv += ["-c", str(threads), "-Q", ",".join(QUEUES), "-n", f"sealer@{config.uid}", "-l", "WARNING"]
+    argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return ChildCommand(
+        name="celery",
+        argv=tuple(argv),
+        environment={
+            BROKER_VARIABLE: broker,
+            "POOLSITE_SEALER_DIR": str(config.folder),
+            "POOLSITE_SEALER_STORE": str(config.store),
+            "POOLSITE_SEALER_PROCESSORS": json.dumps(config.processors),
+        },
+        # A warm stop would wait for the stages; every stage can be done again.
+        stop_signal=signal.SIGQUIT,
+        stop_s=1.0,
+    )
+
+
+def run(config: SealerConfig, *, stop: threading.Event) -> None:
+    """Work until `stop` is set.  Call it from the main thread.  Raises ProgramMissing."""
+    socket = socket_path(config.folder)
+    broker = f"redis+socket://{socket}"
+    commands = [broker_command(config.folder, socket), celery_command(config, broker)]
+    children = Children(commands, log_folder=config.folder / "log")
+    console = Console(config.console, config.token)
+    line = Line(config, console, kinds=(JobKind.SEAL,), slots=dict(config.slots))
+    line.stores = (Store(config.store).name(),)
+    journal = Journal(config.folder / "jobs")
+    agent = Agent(config, console=console, line=line, journal=journal, app=app_make(broker))
+    try:
+        children.tick()
+        threading.Thread(target=line.register_until_known, daemon=True).start()
+        line.start()
+        while not stop.is_set():
+            children.tick()
+            stop.wait(agent.tick() if line.registered is not None else 0.1)
+    finally:
+        line.stop()
+        children.stop()
+        console.close()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a sealing worker until SIGTERM or SIGINT; gives the exit code."""
+    try:
+        config = sealer_config(sys.argv[1:] if argv is None else argv)
+        with owned(config.folder, name="sealer"):
+            run(config, stop=stop_on_signal())
+    except (BadConfig, AlreadyRunning, ProgramMissing) as error:
+        return refuse(str(error))
+    return 0

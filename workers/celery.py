@@ -1,0 +1,95 @@
+"""The Celery worker of a sealing host: one task, which runs what the agent has written down.
+
+Started by the sealer as its child.  The kernels run in children of this process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from celery import bootsteps
+
+from workers.agent.stages import StageRunner
+from workers.broker import STAGE_TASK, app
+from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.storage.store import Store
+
+__all__ = ["app"]
+
+FOLDER_VARIABLE: Final = "POOLSITE_SEALER_DIR"
+STORE_VARIABLE: Final = "POOLSITE_SEALER_STORE"
+PROCESSORS_VARIABLE: Final = "POOLSITE_SEALER_PROCESSORS"
+"""JSON: stage to the command of an own binary."""
+
+STAGES: Final = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2")
+"""Stages that run in kernel children; persist and finalize only move files."""
+
+
+def specs_of(processors: dict[str, list[str]]) -> list[ChildSpec]:
+    """Give one child for all stages of ours, and one for each own binary."""
+    foreign = [
+        ChildSpec(stages=(stage,), command=tuple(command)) for stage, command in sorted(processors.items())
+    ]
+    ours = tuple(stage for stage in STAGES if stage not in processors)
+    return [*foreign, ChildSpec(stages=ours)] if ours else foreign
+
+
+class Host:
+    """What the tasks of this process share; made at the worker's start."""
+
+    def __init__(self) -> None:
+        self.runner: StageRunner | None = None
+        self.pool: ProcessorPool | None = None
+        self.lock = threading.Lock()
+
+    def open(self) -> StageRunner:
+        """Give the runner; the first call starts the kernel children."""
+        with self.lock:
+            if self.runner is None:
+                folder = Path(os.environ[FOLDER_VARIABLE])
+                processors = json.loads(os.environ.get(PROCESSORS_VARIABLE, "{}"))
+                self.pool = ProcessorPool(specs_of(processors))
+                store = Store(Path(os.environ[STORE_VARIABLE]))
+                self.runner = StageRunner(folder=folder, store=store, pool=self.pool)
+            return self.runner
+
+    def close(self) -> None:
+        """End the kernel children."""
+        with self.lock:
+            if self.pool is not None:
+                self.pool.close()
+            self.runner = self.pool = None
+
+
+host: Final = Host()
+
+
+class HostStep(bootsteps.StartStopStep):
+    """Compiles the kernels before the first stage comes, and ends the children with the worker."""
+
+    def start(self, _parent: Any) -> None:
+        """Start the children in the background; a failing one shows with the first stage."""
+        threading.Thread(target=self._warm, daemon=True).start()
+
+    @staticmethod
+    def _warm() -> None:
+        host.open()
+        if host.pool is not None:
+            host.pool.warm()
+
+    def stop(self, _parent: Any) -> None:
+        """End the children."""
+        host.close()
+
+
+app.steps["worker"].add(HostStep)
+
+
+@app.task(name=STAGE_TASK)
+def stage(job_id: str) -> None:
+    """Run the stage that is written down for this job, unless somebody does or has done so."""
+    host.open().run(job_id)

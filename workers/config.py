@@ -1,0 +1,179 @@
+"""What a worker on a host is told when it starts: folders, console, token, slots.
+
+Everything can be given on the command line; `<dir>/config.toml` holds what stays, as `[slots]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import socket
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.wire.pipeline import WORKER_STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERSION: Final = "poolsite/0.1.0"
+"""What a worker says it is."""
+
+DEFAULT_SLOTS: Final[dict[str, int]] = {
+    "ADD_PIECE": 1,
+    "TREE_D": 1,
+    "PC1": 2,
+    "PC2": 1,
+    "PERSIST": 1,
+    "C1": 1,
+    "C2": 1,
+    "FINALIZE": 1,
+}
+"""Stages at a time on a host that says nothing else."""
+
+SNARKS: Final = ("vanilla", "external")
+"""Forms of the final proof: the devnet's container of vanilla proofs, or what an own binary makes."""
+
+
+class BadConfig(Exception):
+    """A setting that cannot be used; the text is one sentence for the terminal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostConfig:
+    """What sealer and prover have in common."""
+
+    folder: Path
+    """The worker's own folder: its uid, its journal, its logs."""
+    store: Path
+    """Where finished sectors lie; sealer and prover of one pool share it."""
+    console: str
+    """Address of the console, as http://localhost:8000."""
+    token: str = field(repr=False)
+    name: str
+
+    @property
+    def uid(self) -> str:
+        """The name under which the console knows what is on this disk; made at the first start."""
+        return uid_of(self.folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealerConfig(HostConfig):
+    """What a sealing worker is told."""
+
+    slots: dict[str, int]
+    snark: str
+    sector_room_bytes: int
+    """Disk that one more sector of the largest expected kind needs while it is sealed."""
+    processors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Stage (`pc1`, …) to the command of an own binary; the others are ours."""
+
+
+def uid_of(folder: Path) -> str:
+    """Read the uid of a worker's folder, or make it in one step that survives a kill."""
+    path = folder / "uid"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = folder / f"uid.{os.getpid()}"
+        fresh.write_text(f"{socket.gethostname()[:40]}-{secrets.token_hex(8)}\n")
+        try:
+            os.link(fresh, path)  # of two starts at once one wins, and both read the winner's
+        except FileExistsError:
+            pass
+        fresh.unlink()
+    return path.read_text().strip()
+
+
+def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
+    """Add what sealer and prover both take."""
+    parser.add_argument("--dir", type=Path, default=Path(folder), help="the worker's own folder")
+    parser.add_argument("--store", type=Path, default=Path("var/store"), help="where finished sectors lie")
+    parser.add_argument("--console", default="http://127.0.0.1:8000", help="address of the console")
+    parser.add_argument("--token-file", type=Path, required=True, help="file with the console's token")
+    parser.add_argument("--name", default="", help="name on the console's pages")
+
+
+def sealer_config(argv: Sequence[str]) -> SealerConfig:
+    """Read the command line and `config.toml` of a sealing worker.  Raises BadConfig."""
+    parser = argparse.ArgumentParser(prog="python -m workers sealer", description="Seal sectors for a pool.")
+    common_arguments(parser, folder="var/sealer")
+    parser.add_argument("--snark", choices=SNARKS, default="vanilla", help="form of the final proof")
+    parser.add_argument("--slots", default="", help="stages at a time, as pc1=2,pc2=1")
+    given = parser.parse_args(argv)
+    file = file_settings(given.dir / "config.toml")
+    slots = DEFAULT_SLOTS | slots_read(file.get("slots", {})) | slots_read(slots_parse(given.slots))
+    processors = {str(name): tuple(map(str, command)) for name, command in file.get("processors", {}).items()}
+    if given.snark == "external" and "c2" not in processors:
+        raise BadConfig(f"--snark external needs [processors] c2 = [...] in {given.dir / 'config.toml'}")
+    return SealerConfig(
+        folder=given.dir.resolve(),
+        store=given.store.resolve(),
+        console=given.console.rstrip("/"),
+        token=token_read(given.token_file),
+        name=given.name or f"sealer-{socket.gethostname()[:60]}",
+        slots=slots,
+        snark=given.snark,
+        sector_room_bytes=int(file.get("sector_room_bytes", 64 << 20)),
+        processors=processors,
+    )
+
+
+def prover_config(argv: Sequence[str]) -> HostConfig:
+    """Read the command line of a prover.  Raises BadConfig."""
+    parser = argparse.ArgumentParser(prog="python -m workers prover", description="Prove sectors for a pool.")
+    common_arguments(parser, folder="var/prover")
+    given = parser.parse_args(argv)
+    return HostConfig(
+        folder=given.dir.resolve(),
+        store=given.store.resolve(),
+        console=given.console.rstrip("/"),
+        token=token_read(given.token_file),
+        name=given.name or f"prover-{socket.gethostname()[:60]}",
+    )
+
+
+def file_settings(path: Path) -> dict[str, Any]:
+    """Read a TOML file; an absent one says nothing.  Raises BadConfig."""
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadConfig(f"{path} cannot be read: {error}") from None
+
+
+def token_read(path: Path) -> str:
+    """Read the console's token.  Raises BadConfig."""
+    try:
+        token = path.read_text().strip()
+    except OSError as error:
+        raise BadConfig(f"the token file {path} cannot be read: {error.strerror}") from None
+    if not token:
+        raise BadConfig(f"the token file {path} is empty")
+    return token
+
+
+def slots_parse(text: str) -> dict[str, Any]:
+    """Read `pc1=2,pc2=1`.  Raises BadConfig."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    try:
+        return {name.strip(): int(count) for name, _, count in pairs}
+    except ValueError:
+        raise BadConfig(f"--slots is {text!r}: write stage=number, as pc1=2,pc2=1") from None
+
+
+def slots_read(given: dict[str, Any]) -> dict[str, int]:
+    """Check slot numbers by stage.  Raises BadConfig."""
+    slots = {}
+    for name, count in given.items():
+        stage = name.upper()
+        if stage not in WORKER_STAGES:
+            raise BadConfig(f"there is no stage {name!r}; there are {', '.join(WORKER_STAGES)}")
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 10_000:
+            raise BadConfig(f"slots of {name} must be a whole number from 0 to 10000")
+        slots[stage] = count
+    return slots

@@ -1,0 +1,119 @@
+"""The console as a worker sees it: a few requests over HTTPS, whose refusals are told apart.
+
+Source: poolsite.wire; spec sealing §8.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import httpx
+
+from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.hosts import HeartbeatAnswer, Registered
+from poolsite.wire.jobs import Claimed, EventAnswer
+
+if TYPE_CHECKING:
+    from poolsite.wire.hosts import Heartbeat, Register
+    from poolsite.wire.jobs import Claim, Complete, Event, Fail, Release
+
+TIMEOUT_S: Final = 15.0
+"""For one request; a console that needs longer is treated as away and asked again."""
+
+T = TypeVar("T")
+
+
+class ConsoleAway(Exception):
+    """Nobody answers, or only with an inner error: the same request later is right."""
+
+
+class ConsoleRefused(Exception):
+    """The console understood and said no: repeating the request does not help."""
+
+    def __init__(self, *, status: int, code: str, reason: str, field: str) -> None:
+        super().__init__(f"{status} {code}: {reason}" + (f" ({field})" if field else ""))
+        self.status, self.code, self.reason, self.field = status, code, reason, field
+
+
+class Fenced(ConsoleRefused):
+    """The lease is over: somebody else may hold the job."""
+
+
+class Replaced(ConsoleRefused):
+    """The console knows another start of this worker, or none: register again."""
+
+
+class Console:
+    """One worker's line to the console; safe to use from several threads."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._client = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S
+        )
+
+    def close(self) -> None:
+        """Hang up."""
+        self._client.close()
+
+    def register(self, register: Register) -> Registered:
+        """Introduce this start of the worker."""
+        return self._ask("/api/v1/workers/register", register, Registered)
+
+    def heartbeat(self, worker_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
+        """Renew all leases at once."""
+        return self._ask(f"/api/v1/workers/{worker_id}/heartbeat", heartbeat, HeartbeatAnswer)
+
+    def claim(self, claim: Claim) -> Claimed:
+        """Ask for work."""
+        return self._ask("/api/v1/jobs:claim", claim, Claimed)
+
+    def event(self, job_id: str, event: Event) -> EventAnswer:
+        """Report the end of a stage."""
+        return self._ask(f"/api/v1/jobs/{job_id}/event", event, EventAnswer)
+
+    def complete(self, job_id: str, complete: Complete) -> None:
+        """Hand in a proof."""
+        self._post(f"/api/v1/jobs/{job_id}/complete", complete)
+
+    def fail(self, job_id: str, fail: Fail) -> None:
+        """Report a failure."""
+        self._post(f"/api/v1/jobs/{job_id}/fail", fail)
+
+    def release(self, job_id: str, release: Release) -> None:
+        """Give a job back."""
+        self._post(f"/api/v1/jobs/{job_id}/release", release)
+
+    def _ask(self, path: str, body: Any, kind: type[T]) -> T:
+        try:
+            return document_decode(kind, self._post(path, body))
+        except BadWire as error:
+            raise ConsoleAway(f"the console's answer is not understood: {error}") from None
+
+    def _post(self, path: str, body: Any) -> Any:
+        try:
+            answer = self._client.post(path, json=document_encode(body))
+        except httpx.HTTPError as error:
+            raise ConsoleAway(f"the console does not answer: {type(error).__name__} {error}") from None
+        if answer.status_code >= 500 or answer.status_code in (408, 425, 429):
+            raise ConsoleAway(f"the console answers {answer.status_code}")
+        try:
+            data = answer.json() if answer.content else None
+        except ValueError:
+            raise ConsoleAway(f"the console's answer ({answer.status_code}) is not JSON") from None
+        if answer.status_code >= 400:
+            raise _refusal(answer.status_code, data if isinstance(data, dict) else {})
+        return data
+
+
+def _refusal(status: int, data: dict[str, Any]) -> ConsoleRefused:
+    code = str(data.get("code", ""))
+    kinds: dict[str, type[ConsoleRefused]] = {
+        "fenced": Fenced,
+        "job_unknown": Fenced,
+        "worker_replaced": Replaced,
+        "worker_unknown": Replaced,
+    }
+    kind = kinds.get(code, ConsoleRefused)
+    return kind(
+        status=status, code=code, reason=str(data.get("message", "")), field=str(data.get("field", ""))
+    )

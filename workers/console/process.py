@@ -1,0 +1,44 @@
+"""What every worker program does at its start and end: one per folder, refusals in a sentence, signals."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class AlreadyRunning(Exception):
+    """Another worker owns the folder; one sentence for the terminal."""
+
+
+@contextmanager
+def owned(folder: Path, *, name: str) -> Iterator[None]:
+    """Own a worker's folder alone; the lock goes with the process.  Raises AlreadyRunning."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"a {name} is already running in {folder}") from None
+        yield
+
+
+def stop_on_signal() -> threading.Event:
+    """Give an event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def refuse(reason: str) -> int:
+    """Say why on the terminal; gives the exit code."""
+    sys.stderr.write(f"{reason}\n")
+    return 1

@@ -1,0 +1,51 @@
+"""`python -m workers prover`: proves what the store holds, as often as the chain asks."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from poolsite.wire.jobs import JobKind
+from workers.config import BadConfig, prover_config
+from workers.console.client import Console
+from workers.console.line import Line
+from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
+from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.prover.loop import Prover
+from workers.storage.store import Store
+
+if TYPE_CHECKING:
+    from workers.config import HostConfig
+
+
+def run(config: HostConfig, *, stop: threading.Event) -> None:
+    """Work until `stop` is set."""
+    console = Console(config.console, config.token)
+    store = Store(config.store)
+    line = Line(config, console, kinds=(JobKind.WINDOW_POST,), slots={"WINDOW_POST": 1})
+    line.stores = (store.name(),)
+    pool = ProcessorPool([ChildSpec(stages=("window_post", "winning_post"))])
+    prover = Prover(console=console, line=line, pool=pool, store=store)
+    try:
+        threading.Thread(target=pool.warm, daemon=True).start()
+        threading.Thread(target=line.register_until_known, daemon=True).start()
+        line.start()
+        while not stop.is_set():
+            stop.wait(prover.tick() if line.registered is not None else 0.1)
+    finally:
+        line.stop()
+        prover.close()
+        pool.close()
+        console.close()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a prover until SIGTERM or SIGINT; gives the exit code."""
+    try:
+        config = prover_config(sys.argv[1:] if argv is None else argv)
+        with owned(config.folder, name="prover"):
+            run(config, stop=stop_on_signal())
+    except (BadConfig, AlreadyRunning) as error:
+        return refuse(str(error))
+    return 0

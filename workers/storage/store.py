@@ -1,0 +1,82 @@
+"""The store of finished sectors: `sealed/s-t0M-N` and `cache/s-t0M-N/`, as lotus and damocles lay them out.
+
+A sector is in the store when its files are there whole; each is copied under a temporary name first.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from workers.storage.files import copy_file, is_complete, write_file
+from workers.storage.sector import SectorFiles, sector_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from poolsite.filecoin.porep.parameters import SealParameters
+
+MARK: Final = "sectorstore.json"
+"""File in a store's root that gives it its name, as lotus writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A folder of finished sectors."""
+
+    root: Path
+
+    def name(self) -> str:
+        """Give the store's name; an unmarked folder is marked first."""
+        path = self.root / MARK
+        if not path.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
+            name = f"store-{secrets.token_hex(4)}"
+            facts = {"ID": name, "Name": name, "Strict": False, "ReadOnly": False, "Weight": 1}
+            write_file(path, json.dumps(facts, indent=2).encode())
+        facts = json.loads(path.read_text())
+        return str(facts.get("Name") or facts.get("ID") or self.root)
+
+    def files(self, parameters: SealParameters, *, miner_id: int, number: int) -> SectorFiles:
+        """Give where a sector's files lie, whether they are there or not."""
+        name = sector_name(miner_id, number)
+        return SectorFiles(parameters, self.root / "cache" / name, self.root / "sealed" / name)
+
+    def persist(self, source: SectorFiles, *, miner_id: int, number: int) -> SectorFiles:
+        """Copy what proving needs: the sealed file, p_aux, t_aux and tree-r-last.
+
+        May be repeated; what is there whole and newer is copied again, since the sector may have been
+        sealed anew.  Raises TruncatedFile, FileNotFoundError, OSError.
+        """
+        target = self.files(source.parameters, miner_id=miner_id, number=number)
+        target.cache.mkdir(parents=True, exist_ok=True)
+        target.sealed.parent.mkdir(parents=True, exist_ok=True)
+        for kept in kept_files(source):
+            copy_file(kept, target.cache / kept.name, size_bytes=kept.stat().st_size)
+        copy_file(source.sealed, target.sealed, size_bytes=source.parameters.sector_bytes)
+        return target
+
+    def has(self, source: SectorFiles, *, miner_id: int, number: int) -> bool:
+        """Tell whether everything that `persist` copies is there, of the same sizes as in `source`."""
+        target = self.files(source.parameters, miner_id=miner_id, number=number)
+        if not is_complete(target.sealed, source.parameters.sector_bytes):
+            return False
+        return all(
+            is_complete(target.cache / kept.name, kept.stat().st_size)
+            for kept in kept_files(source)
+            if kept.exists()
+        )
+
+
+def kept_files(files: SectorFiles) -> list[Path]:
+    """Give the files of the cache folder that a proven sector keeps."""
+    trees = [files.tree_r_last(base_tree) for base_tree in range(files.base_trees)]
+    return [files.p_aux, files.t_aux, *trees]
+
+
+def folder_remove(folder: Path) -> None:
+    """Delete a folder with everything in it; none is fine."""
+    shutil.rmtree(folder, ignore_errors=True)
