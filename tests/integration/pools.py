@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+
+from poolsite.embedded.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,17 +67,18 @@ class Pool:
         self.said = self.base / "terminal"
 
     def __enter__(self) -> Pool:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
         wait_until(self.is_gone, within_s=20, what=f"everything of {self.var} gone")
         shutil.rmtree(self.base, ignore_errors=True)
-        for folder in Path("/tmp").glob("poolsite-*"):
-            with contextlib.suppress(OSError):
-                if not any(folder.rglob("*.sock")) and not any(folder.rglob(".s.PGSQL*")):
-                    shutil.rmtree(folder)
+        shutil.rmtree(Places(self.var).sockets, ignore_errors=True)
 
     def start(self, *, within_s: float = 60) -> float:
         """Run `make up`'s program; gives the seconds until a page answers."""
