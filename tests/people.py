@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from apps.users.models import Tenant, User
 from apps.users.principals import SYSTEM, Principal
 from apps.users.services import tenant_create, token_issue, user_create
 from apps.users.states import Perm, Role
+from poolsite.filecoin.keys import KeyInfo, key_generate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,3 +55,13 @@ def principal(name: str = "alice", perm: str = Perm.SIGN, **overrides: Any) -> P
     return replace(
         SYSTEM, **{"tenant_id": row.pk, "tenant_name": name, "is_operator": False, "perm": perm, **overrides}
     )
+
+
+def key(key_type: str = "secp256k1", seed: int = 1) -> KeyInfo:
+    """A key that is the same in every run."""
+    return key_generate(key_type, random_bytes=lambda size: bytes([seed]) * size)
+
+
+def base64_text(data: bytes) -> str:
+    """Go's []byte."""
+    return base64.b64encode(data).decode()

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from apps.core import clock
 from apps.core.stores import redis_client
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
-from apps.gateway.routes import AWAY, BEAT_S, PATIENCE_S, box_name, holders_alive, known_name, process_name
+from apps.gateway.routes import (
+    AWAY,
+    BEAT_S,
+    PATIENCE_S,
+    box_name,
+    holders_alive,
+    process_name,
+)
+from apps.gateway.selectors import is_expected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,12 +77,7 @@ class Asking:
 
     def may_wait(self, question: Question) -> bool:
         """Tell whether a provider of this key is worth waiting for."""
-        if time.time() >= self.patience_until:
-            return False
-        try:
-            return bool(self.client.exists(known_name(question.route)))
-        except RedisError:
-            return True
+        return time.time() < self.patience_until and is_expected(question.route, now=clock.now())
 
     def round(self, questions: dict[int, Question], failures: dict[int, DomainError]) -> dict[int, Any]:
         """Send each question to one connection and collect; what got no answer is noted in `failures`."""

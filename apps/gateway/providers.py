@@ -31,6 +31,7 @@ from apps.gateway.services import (
     signer_connection_open,
 )
 from apps.gateway.switch import Switch, Waiting
+from apps.users.bootstrap import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify
@@ -90,6 +91,7 @@ class Provider:
         self.waiting = Waiting()
         self.queue: asyncio.Queue[dict[str, Json] | None] = asyncio.Queue(QUEUE_SIZE)
         self.is_open = True
+        self.life_name = ""
         self.requests = 0
         self.failures = 0
 
@@ -176,6 +178,7 @@ class WalletProvider(Provider):
         self.supported = list(supported)
         self.sign_bytes = sign_bytes
         self.addresses: set[str] = set()
+        self.life_name = "signer" if principal.tenant_name == POOL else ""
 
     async def register(self) -> None:
         """Ask for the keys, have each proved, and let requests come."""

@@ -21,8 +21,6 @@ LIFE_S: Final = 4
 """A process that said nothing for so long is dead."""
 BOX_S: Final = 120
 """The box of a dead process, and an answer that nobody fetches, go away after this time."""
-KNOWN_S: Final = 3600
-"""A key that was here within this time is expected back."""
 PATIENCE_S: Final = 10.0
 """A signer that was here lately dials again within 5 s: its callers wait that long instead of failing."""
 AWAY: Final = "send request must have channel"
@@ -49,17 +47,12 @@ def wallet_route(address: str) -> str:
 
 def proof_route(actor_id: int) -> str:
     """Give the key of a miner's provers."""
-    return f"proof:f0{actor_id}"
+    return f"proof:{actor_id}"
 
 
 def route_name(key: str) -> str:
     """Give the Redis name of a route."""
     return f"hub:route:{key}"
-
-
-def known_name(key: str) -> str:
-    """Give the Redis name that remembers a route for a while."""
-    return f"hub:known:{key}"
 
 
 def process_name(process: str) -> str:

@@ -11,10 +11,24 @@ from apps.core import clock
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from apps.users.principals import Principal
 
 ALIVE_S: Final = timedelta(seconds=30)
 """A connection that its process did not confirm for so long went down with that process."""
+EXPECTED_S: Final = timedelta(hours=1)
+"""A key that was here within this time is expected back."""
+
+
+def is_expected(route: str, *, now: datetime) -> bool:
+    """Tell whether somebody who answers on this route was here lately."""
+    kind, _, name = route.partition(":")
+    since = now - EXPECTED_S
+    if kind == "proof":
+        return ProverConnection.objects.filter(actor_id=int(name), seen_at__gt=since).exists()
+    keys = SignerKey.objects.filter(address=name, removed_at=None, connection__seen_at__gt=since)
+    return keys.exists()
 
 
 def signers_connected(viewer: Principal) -> QuerySet[SignerConnection]:

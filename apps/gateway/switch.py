@@ -21,21 +21,21 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.core import clock
+from apps.core.life import life_sign
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.routes import (
     AWAY,
     BEAT_S,
     BOX_S,
-    KNOWN_S,
     LIFE_S,
     PATIENCE_S,
     box_name,
     entry_write,
     holders_read,
-    known_name,
     process_name,
     route_name,
 )
+from apps.gateway.selectors import is_expected
 from apps.gateway.services import connections_seen
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Connection(Protocol):
     id: str
     accounts: set[str]
     routes: set[str]
+    life_name: str
+    """Under which process its signs of life are shown; empty for a tenant's own."""
 
     async def ask(self, method: str, payload: Json, until: float) -> Json:
         """Ask it.  Raises NoAnswer, ProviderRefused."""
@@ -156,6 +158,8 @@ class Switch:
             return
         counts = {key: connection.counts_take() for key, connection in self.connections.items()}
         done = {key: count for key, count in counts.items() if any(count)}
+        for name in {connection.life_name for connection in self.connections.values()} - {""}:
+            await asyncio.to_thread(life_sign, name, pid=0)
         seen = database_sync_to_async(connections_seen, thread_sensitive=False)
         await seen(process=self.name, counts=done, now=clock.now())
 
@@ -171,7 +175,6 @@ class Switch:
         async with self.redis.pipeline(transaction=False) as pipe:
             for route in routes:
                 pipe.hset(route_name(route), connection.id, entry)
-                pipe.set(known_name(route), 1, ex=KNOWN_S)
             await pipe.execute()
 
     async def forget(self, connection: Connection, routes: Collection[str], *, gone: bool = False) -> None:
@@ -182,10 +185,6 @@ class Switch:
             async with self.redis.pipeline(transaction=False) as pipe:
                 for route in routes:
                     pipe.hdel(route_name(route), connection.id)
-                    if gone:
-                        pipe.expire(known_name(route), KNOWN_S)
-                    else:
-                        pipe.delete(known_name(route))
                 await pipe.execute()
         except RedisError:  # a stale entry leads to us, and we answer that the connection is gone
             log.info("hub_entries_left", connection=connection.id)
@@ -247,7 +246,7 @@ class Switch:
                     return await self.ask(holder, method, payload, deadline)
                 except NoAnswer as error:
                     failure = NoAnswer(f"all request failed: {method} {error.reason}")
-            if time.time() > patience_until or not (here or await self.is_known(route)):
+            if time.time() > patience_until or not (here or await self.is_expected(route)):
                 raise failure
             await asyncio.sleep(PAUSE_S)
 
@@ -258,11 +257,12 @@ class Switch:
             accounts is None or not connection.accounts.isdisjoint(accounts)
         )
 
-    async def is_known(self, route: str) -> bool:
+    async def is_expected(self, route: str) -> bool:
         """Tell whether a provider was here lately and is worth waiting for."""
+        asked = database_sync_to_async(is_expected, thread_sensitive=False)
         try:
-            return bool(await self.redis.exists(known_name(route)))
-        except RedisError:
+            return await asked(route, now=clock.now())
+        except DatabaseError:
             return True
 
     async def holders(self, route: str, accounts: Collection[str] | None) -> list[Holder]:

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+import pytest
+from channels.db import database_sync_to_async
+
+from apps.gateway.errors import SignerAway, SignerRefused
+from apps.gateway.models import SignerConnection, SignerKey
+from apps.gateway.services import wallet_has, wallet_sign
+from apps.users.models import SignerGrant, Tenant, Token
+from apps.users.services import account_approve, token_revoke
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.keys import key_address
+from poolsite.filecoin.message import Message, message_to_cbor
+from poolsite.filecoin.signature import signature_verify
+from tests import people
+from tests.integration.gateway.conftest import connected, signer_make
+
+BLS, SECP = (str(key_address(people.key(kind))) for kind in ("bls", "secp256k1"))
+
+
+def in_thread(call):
+    return database_sync_to_async(call, thread_sensitive=False)
+
+
+def message(sender: str = SECP, **overrides) -> Message:
+    fields = {"to": address_parse("f01234"), "from_": address_parse(sender), "value": 10**17, **overrides}
+    return Message(**{"nonce": 0, "gas_limit": 1_000_000, "gas_fee_cap": 1000, "gas_premium": 10, **fields})
+
+
+async def sign(one: Message, *, accounts=("alice",), timeout_s: float = 10.0):
+    return await in_thread(wallet_sign)(
+        address=str(one.from_),
+        accounts=accounts,
+        to_sign=one.cid.data,
+        meta_type="message",
+        extra=message_to_cbor(one),
+        timeout_s=timeout_s,
+    )
+
+
+@pytest.fixture
+def token(transactional_db) -> str:
+    return people.token("read", scopes=["signer"])
+
+
+async def test_a_signer_proves_its_keys_and_is_written_down(web, signer, token):
+    async with connected(signer, web, token):
+        keys = await in_thread(lambda: set(SignerKey.objects.values_list("address", flat=True)))()
+        grants = await in_thread(lambda: set(SignerGrant.objects.values_list("address", "tenant__name")))()
+        row = await in_thread(SignerConnection.objects.get)()
+
+    assert keys == {BLS, SECP}
+    assert grants == {(BLS, "alice"), (SECP, "alice")}
+    assert (row.accounts, row.closed_at) == (["alice"], None)
+
+
+@pytest.mark.parametrize("sender", [BLS, SECP])
+async def test_a_task_has_a_message_signed(web, signer, token, sender):
+    async with connected(signer, web, token):
+        signature = await sign(message(sender))
+
+    signature_verify(signature, address_parse(sender), message(sender).cid.data)
+
+
+async def test_a_request_through_another_process_reaches_the_signer(web_start, signer, token):
+    holder, other = web_start(), web_start()
+    admin = await in_thread(people.operator_token)()
+    one = message()
+    body = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "Gateway.WalletSign",
+        "params": [
+            "alice",
+            SECP,
+            people.base64_text(one.cid.data),
+            {"Type": "message", "Extra": people.base64_text(message_to_cbor(one))},
+        ],
+    }
+    async with connected(signer, holder, token), httpx.AsyncClient(headers=people.bearer(admin)) as client:
+        answers = [(await client.post(url, json=body)).json() for url in (holder.url, other.url)]
+
+    assert [answer["result"]["Type"] for answer in answers] == [1, 1]
+
+
+async def test_the_signers_own_words_come_back(web, signer, token):
+    async with connected(signer, web, token):
+        with pytest.raises(SignerRefused, match=r"no rule allows message: miner\.WithdrawBalance"):
+            await sign(message(method=16, params=bytes.fromhex("814200ff")))
+
+
+async def test_an_account_that_is_not_served_is_refused_at_once(web, signer, token):
+    async with connected(signer, web, token):
+        start = time.monotonic()
+        with pytest.raises(SignerAway):
+            await sign(message(), accounts=["bob"], timeout_s=0.5)
+
+    assert time.monotonic() - start < 2
+
+
+async def test_an_unknown_key_is_away_at_once(web, signer, token):
+    stranger = str(key_address(people.key("secp256k1", 9)))
+    async with connected(signer, web, token):
+        start = time.monotonic()
+        with pytest.raises(SignerAway):
+            await sign(message(stranger))
+
+    assert time.monotonic() - start < 1
+
+
+async def test_a_signer_that_comes_back_answers_those_who_waited(web, signer, token):
+    async with connected(signer, web, token):
+        pass
+    waiting = asyncio.create_task(sign(message()))
+
+    async with connected(signer, web, token):
+        signature = await waiting
+
+    signature_verify(signature, address_parse(SECP), message().cid.data)
+
+
+async def test_another_signer_with_the_same_key_takes_over(web_start, signer, token, tmp_path):
+    first, second = web_start(), web_start()
+    spare = signer_make(tmp_path / "spare", "secp256k1")
+    async with connected(spare, second, token):
+        async with connected(signer, first, token):
+            assert await sign(message())
+        start = time.monotonic()
+        assert await sign(message())
+    spare.close()
+
+    assert time.monotonic() - start < 1
+
+
+async def test_a_web_process_that_stops_is_replaced(web_start, signer, token):
+    first = web_start()
+    async with connected(signer, first, token):
+        await in_thread(first.stop)()
+    second = web_start()
+    waiting = asyncio.create_task(sign(message()))
+
+    async with connected(signer, second, token):
+        assert await waiting
+
+
+async def test_redis_may_die_and_come_back(web, signer, token, redis_server):
+    async with connected(signer, web, token):
+        assert await sign(message())
+        redis_server.kill()
+        waiting = asyncio.create_task(sign(message()))
+        redis_server.start()
+        assert await waiting
+
+
+async def test_a_new_key_is_proved_while_connected(web, signer, token):
+    async with connected(signer, web, token):
+        address = signer.store.add(people.key("secp256k1", 3))
+        async with asyncio.timeout(10):
+            while not await in_thread(wallet_has)(address, ["alice"]):
+                await asyncio.sleep(0.05)
+
+        assert await sign(message(address))
+
+
+async def test_a_deleted_key_is_forgotten(web, signer, token):
+    async with connected(signer, web, token):
+        signer.store.delete(SECP)
+        async with asyncio.timeout(10):
+            while await in_thread(wallet_has)(SECP, ["alice"]):
+                await asyncio.sleep(0.05)
+
+        with pytest.raises(SignerAway):
+            await sign(message(), timeout_s=1)
+
+
+async def test_an_account_that_did_not_agree_is_left_out(web, signer, token):
+    await in_thread(people.tenant)("bob")
+    async with connected(signer, web, token, supported=["bob"]):
+        assert await in_thread(wallet_has)(SECP, ["alice"])
+        assert not await in_thread(wallet_has)(SECP, ["bob"])
+        grants = await in_thread(lambda: SignerGrant.objects.filter(tenant__name="bob").count())()
+
+    assert grants == 0
+
+
+async def test_an_account_that_agreed_is_served(web, signer, token):
+    def agree() -> None:
+        account_approve(signer_tenant=Tenant.objects.get(name="alice"), account=people.tenant("bob"))
+
+    await in_thread(agree)()
+    async with connected(signer, web, token, supported=["bob"]):
+        assert await sign(message(), accounts=["bob"])
+
+
+async def test_a_revoked_token_ends_the_connection_within_a_second(web, signer, token):
+    async with connected(signer, web, token) as link:
+        start = time.monotonic()
+        await in_thread(lambda: token_revoke(Token.objects.get()))()
+        async with asyncio.timeout(5):
+            while link.is_connected.is_set():
+                await asyncio.sleep(0.02)
+        took_s = time.monotonic() - start
+
+    assert took_s < 1.5
+
+
+async def test_a_closed_connection_is_written_down(web, signer, token):
+    async with connected(signer, web, token):
+        await sign(message())
+
+    async with asyncio.timeout(5):
+        while True:
+            row = await in_thread(SignerConnection.objects.get)()
+            if row.closed_at is not None:
+                break
+            await asyncio.sleep(0.02)
+    assert row.requests >= 3
