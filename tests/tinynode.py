@@ -80,6 +80,8 @@ class TinyNode:
         self.refuses: Callable[[str, list[Any]], str | None] = lambda _method, _params: None
         self.calls: list[str] = []
         self.exit_code = 0
+        self.gas_used = GAS
+        self.return_: str | None = "gA=="
         self.head = self._add([], height=0, salt="genesis")
         self.lock = threading.RLock()
 
@@ -193,7 +195,12 @@ class TinyNode:
         return [self._receipt() for _ in self.do_ChainGetParentMessages(cid)]
 
     def _receipt(self) -> dict[str, Any]:
-        return {"ExitCode": self.exit_code, "Return": "gA==", "GasUsed": GAS, "EventsRoot": None}
+        return {
+            "ExitCode": self.exit_code,
+            "Return": self.return_,
+            "GasUsed": self.gas_used,
+            "EventsRoot": None,
+        }
 
     def do_StateNetworkName(self) -> Any:
         return self.network

@@ -513,6 +513,12 @@ def delete_node(call: Call, name: str) -> None:
     extra_node_delete(name=name)
 
 
+def net_peers(call: Call) -> list[Any]:
+    """List libp2p peers: there are none, messages are published by RPC to every node."""
+    _operator(call, "NetPeers")
+    return []
+
+
 def log_list(call: Call) -> list[str]:
     """List the log's parts."""
     _operator(call, "LogList")
@@ -572,7 +578,8 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Message.HasNode": RpcMethod(ADMIN, has_node, (TEXT,)),
     "Message.ListNode": RpcMethod(ADMIN, list_node),
     "Message.DeleteNode": RpcMethod(ADMIN, delete_node, (TEXT,), void=True),
+    "Message.NetPeers": RpcMethod(ADMIN, net_peers),
     "Message.LogList": RpcMethod(ADMIN, log_list),
     "Message.Version": RpcMethod(READ, version),
 }
-"""Every method that has a meaning here.  The libp2p ones (Net*) have none: we publish by RPC."""
+"""Every method that has a meaning here.  Those about a libp2p host have none: we publish by RPC."""
