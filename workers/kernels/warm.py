@@ -31,16 +31,18 @@ def _graph() -> None:
 
 
 def _labels() -> None:
-    layer, parents = np.zeros((4, 8), np.uint32), np.zeros((1, 14), np.uint32)
-    replica_id = np.zeros((1, 8), np.uint32)
-    labels.label_rows(replica_id, [layer], [layer], layer=1, first=1, parents=parents)
+    _label(1)
 
 
-def _label_pairs() -> None:
-    layer, parents = np.zeros((4, 8), np.uint32), np.zeros((1, 14), np.uint32)
-    replica_ids = np.zeros((2, 8), np.uint32)
-    layers = [layer, layer.copy()]
-    labels.label_rows(replica_ids, layers, layers, layer=1, first=1, parents=parents)
+def _label_batches() -> None:
+    for sectors in labels.BATCHES[1:]:
+        _label(sectors)
+
+
+def _label(sectors: int) -> None:
+    layer = np.zeros((4, sectors, 8), np.uint32)
+    replica_ids, parents = np.zeros((sectors, 8), np.uint32), np.zeros((1, 14), np.uint32)
+    labels.label_rows(replica_ids, layer, layer, layer=1, first=1, parents=parents)
 
 
 def _poseidon() -> None:
@@ -60,7 +62,7 @@ KERNELS: dict[str, Callable[[], None]] = {
     "binary_tree": _binary_tree,
     "graph": _graph,
     "labels": _labels,
-    "label_pairs": _label_pairs,
+    "label_batches": _label_batches,
     "poseidon": _poseidon,
     "field": _field,
 }

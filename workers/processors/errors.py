@@ -38,6 +38,10 @@ class DiskFull(TemporaryError):
     """Not enough room for the files of the stage."""
 
 
+class NotEnoughRoom(TemporaryError):
+    """Not enough memory for the stage."""
+
+
 class BadProof(PermanentError):
     """The proof just made does not verify: a file has been damaged on the way."""
 
@@ -67,6 +71,7 @@ ERRORS: dict[str, type[ProcessorError]] = {
         BadPiece,
         BadFile,
         DiskFull,
+        NotEnoughRoom,
         BadProof,
         StageRefused,
         ChildLost,

@@ -15,6 +15,7 @@ import numpy as np
 from poolsite.filecoin.porep.parameters import ApiVersion, SealParameters
 from workers.kernels import graph
 from workers.processors.spread import Progress, silent, spread
+from workers.storage.checksums import file_digest
 from workers.storage.files import file_read, file_write, is_complete
 
 PARENTS = 14
@@ -25,6 +26,23 @@ MEMORY_NODES = 1 << 16
 """Graphs up to this size are computed anew each time (a fraction of a second) and leave no file."""
 CHUNK_NODES = 1 << 14
 """Nodes that a thread computes at a time."""
+
+FILE_DIGESTS = {
+    0: "3da49221e2ed55371b86d0bf3d6526fcf128af61bed904f966428db1b531750d",
+    5: "840057702eea7652cf97e04306c30fe57174714d90de156a25eddd6075c25b97",
+    1: "a76604f2f59f2744c7151653bbb1d8596b6b57d295e6fa6c1f0c41d725b502ce",
+    6: "03cd13565ded97c240a5f52e54295ad127bd0461b57904cb3a4d79b097bbecab",
+    2: "3adcc092423aa76d6a7184016893406da44dd974b219a89cd3ece25e4e3018f5",
+    7: "b5877d1963793efebc261fd8fde4dd6bc59e6b5c7abf52617a4ee023b8dc173a",
+    3: "3c4f9841fcc75aed8c695800e58d08480629f25af3a2aefd81904181d75cc0b6",
+    8: "93deeac5e3052b6927467d4b2641bb782f05491de18d510147c93eeedd8672da",
+    4: "2778a732ad46a7dc18e0564dfdf59fd321dcde74ab476fd6d3c4e6735d7cd89c",
+    9: "2698b74eb2606b55b98d8b095e18b6320b47f46e00075956d48640ccd1641b03",
+}
+"""SHA-256 of the whole cache file by registered proof number.
+
+Source: rust-fil-proofs storage-proofs-porep/parent_cache.json.
+"""
 
 Parents = np.ndarray[Any, np.dtype[np.uint32]]
 """u32[n, 14]"""
@@ -84,11 +102,19 @@ def parents_of(
         parents_compute(parameters, rows)
         return rows
     path = (folder or cache_folder()) / cache_name(parameters)
-    if not is_complete(path, ROW_BYTES * nodes):
+    if not _is_good(path, parameters):
         path.parent.mkdir(parents=True, exist_ok=True)
         with file_write(path, size_bytes=ROW_BYTES * nodes) as raw:
             parents_compute(parameters, raw.view(np.uint32).reshape(-1, PARENTS), progress=progress)
     return file_read(path, size_bytes=ROW_BYTES * nodes).view(np.uint32).reshape(-1, PARENTS)
+
+
+def _is_good(path: Path, parameters: SealParameters) -> bool:
+    """Tell whether the cache file is there and undamaged (those of synthetic graphs have no known digest)."""
+    if not is_complete(path, ROW_BYTES * parameters.nodes):
+        return False
+    known = FILE_DIGESTS.get(parameters.number)
+    return known is None or file_digest(path) == known
 
 
 def parents_at(parameters: SealParameters, node: int) -> tuple[int, ...]:

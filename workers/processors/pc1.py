@@ -6,7 +6,6 @@ Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1; 
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,20 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolsite.filecoin.porep.replica import replica_id
-from poolsite.filecoin.scalars import NODE_BYTES
-from workers.kernels import labels
 from workers.processors import codec, inputs
 from workers.processors.errors import BadInput
-from workers.processors.parent_cache import Parents, parents_of
+from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.pieces import comm_d_of
-from workers.processors.spread import Progress, ranges, silent
+from workers.processors.spread import Progress, silent
 from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput, parameters_named
 from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
-from workers.storage.files import Bytes, copy_file, file_read, file_write, is_complete
+from workers.storage.files import copy_file, file_write
 from workers.storage.sector import SectorFiles, StoreConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 CHUNK_NODES = 1 << 17
 """Labels between two reports of progress: about a tenth of a second."""
@@ -48,7 +45,7 @@ def run(task: Pc1Task, *, progress: Progress = silent) -> Pc1Output:
     replica = replica_id(
         task.prover_id, task.sector_id, ticket=task.ticket, comm_d=comm_d, porep_id=parameters.porep_id
     )
-    label_layers([(files, replica)], progress=progress)
+    label_sectors([LabelledSector(files, replica)], progress=progress)
     return pc1_output(files, comm_d)
 
 
@@ -68,60 +65,6 @@ def _data_place(task: Pc1Task, files: SectorFiles) -> bytes:
     else:
         copy_file(Path(task.in_path), files.sealed, size_bytes=size)
     return comm_d
-
-
-def label_layers(
-    sectors: Sequence[tuple[SectorFiles, bytes]], *, progress: Progress = silent, folder: Path | None = None
-) -> None:
-    """Label all layers of sectors of one graph, side by side; each is (files, replica_id)."""
-    parameters = sectors[0][0].parameters
-    parents = parents_of(parameters, folder=folder)
-    total = parameters.layers * parameters.nodes
-    for layer in range(1, parameters.layers + 1):
-        missing = [sector for sector in sectors if not _is_layer_there(*sector, layer=layer)]
-        if missing:
-            _label_layer(missing, layer, parents=parents, progress=progress)
-        progress(layer * parameters.nodes, total)
-
-
-def _is_layer_there(files: SectorFiles, replica: bytes, *, layer: int) -> bool:
-    """Tell whether a layer is there whole and belongs to this replica id (another ticket leaves old ones)."""
-    if not is_complete(files.layer(layer), files.parameters.sector_bytes):
-        return False
-    with files.layer(layer).open("rb") as file:
-        return file.read(NODE_BYTES) == labels.first_label(replica, layer)
-
-
-def _label_layer(
-    sectors: Sequence[tuple[SectorFiles, bytes]], layer: int, *, parents: Parents, progress: Progress
-) -> None:
-    """Write one layer of each sector."""
-    parameters = sectors[0][0].parameters
-    joined = b"".join(replica for _, replica in sectors)
-    replicas = np.frombuffer(joined, np.uint32).reshape(-1, 8).copy()
-    with contextlib.ExitStack() as stack:
-        currents, previous = [], []
-        for files, replica in sectors:
-            writer = file_write(files.layer(layer), size_bytes=parameters.sector_bytes)
-            current = _words(stack.enter_context(writer))
-            current[0] = np.frombuffer(labels.first_label(replica, layer), np.uint32)
-            currents.append(current)
-            before = current if layer == 1 else _words(layer_bytes(files, layer - 1))
-            previous.append(before)
-        before_this = (layer - 1) * parameters.nodes
-        for first, end in ranges(parameters.nodes - 1, CHUNK_NODES):
-            rows = parents[first + 1 : end + 1]
-            labels.label_rows(replicas, currents, previous, layer=layer, first=first + 1, parents=rows)
-            progress(before_this + end, parameters.layers * parameters.nodes)
-
-
-def layer_bytes(files: SectorFiles, layer: int) -> Bytes:
-    """Map the labels of a finished layer."""
-    return file_read(files.layer(layer), size_bytes=files.parameters.sector_bytes)
-
-
-def _words(raw: Bytes) -> Words:
-    return raw.view(np.uint32).reshape(-1, 8)
 
 
 def pc1_output(files: SectorFiles, comm_d: bytes) -> Pc1Output:

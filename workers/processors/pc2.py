@@ -19,6 +19,7 @@ from workers.processors.errors import BadFile, BadInput
 from workers.processors.spread import Progress, silent, spread
 from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
 from workers.processors.trees import TreeC, TreeRLast, grow_octonary, node_bytes
+from workers.storage.checksums import Checksums
 from workers.storage.files import file_write, is_complete, sync_file, temporary_name
 from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
 
@@ -40,6 +41,7 @@ def run(task: Pc2Task, *, progress: Progress = silent) -> Pc2Output:
 def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = silent) -> bytes:
     """Write tree-c, the replica, tree-r-last, p_aux and t_aux; return comm_r."""
     try:
+        _inputs_check(files)
         data = files.tree_d_nodes()
         layers = [files.layer_nodes(layer) for layer in range(1, files.parameters.layers + 1)]
     except OSError as error:
@@ -51,6 +53,18 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = silent
     comm_c, comm_r_last = TreeC(files).root, TreeRLast(files).root
     files.roots_write(comm_c, comm_r_last)
     return poseidon.hash_values([comm_c, comm_r_last])
+
+
+def _inputs_check(files: SectorFiles) -> None:
+    """Raises DamagedFile if a layer or tree-d is not what pc1 wrote, OSError if one is missing."""
+    checksums = Checksums(files.cache)
+    paths = [files.tree_d, *(files.layer(layer) for layer in range(1, files.parameters.layers + 1))]
+
+    def work(first: int, end: int) -> None:
+        for path in paths[first:end]:
+            checksums.check(path)
+
+    spread(work, len(paths), size=1)
 
 
 def _is_sealed(files: SectorFiles) -> bool:

@@ -5,6 +5,7 @@ Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs (tree-d of phase 1); spe
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from workers.processors.errors import BadFile
 from workers.processors.spread import Progress, silent
 from workers.processors.tasks import TreeDOutput, TreeDTask, parameters_named
 from workers.processors.trees import binary_row, grow_binary, node_bytes
+from workers.storage.checksums import Checksums
 from workers.storage.files import Bytes, file_write
 from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
 
@@ -49,6 +51,7 @@ def tree_d_build(files: SectorFiles, staged_file: str, *, progress: Progress = s
         tree = as_nodes(raw)
         tree[:nodes] = as_nodes(staged)
         grow_binary(tree, nodes, progress=progress)
+        Checksums(files.cache).record(files.tree_d, sha256(raw.data).hexdigest())
         return node_bytes(tree[-1])
 
 

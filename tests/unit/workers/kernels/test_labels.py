@@ -14,15 +14,16 @@ from workers.kernels import labels
 def layers_of(replica_ids: list[bytes], parents: np.ndarray, *, count: int) -> list[list[bytes]]:
     """Label `count` layers of each replica side by side; the bytes of every layer by replica."""
     ids = np.frombuffer(b"".join(replica_ids), np.uint32).reshape(-1, 8).copy()
-    previous = [np.zeros((len(parents), 8), np.uint32) for _ in replica_ids]
+    shape = (len(parents), len(replica_ids), 8)
+    previous = np.zeros(shape, np.uint32)
     made: list[list[bytes]] = [[] for _ in replica_ids]
     for layer in range(1, count + 1):
-        current = [np.zeros((len(parents), 8), np.uint32) for _ in replica_ids]
-        for array, replica_id in zip(current, replica_ids, strict=True):
-            array[0] = np.frombuffer(labels.first_label(replica_id, layer), np.uint32)
+        current = np.zeros(shape, np.uint32)
+        for at, replica_id in enumerate(replica_ids):
+            current[0, at] = np.frombuffer(labels.first_label(replica_id, layer), np.uint32)
         labels.label_rows(ids, current, previous, layer=layer, first=1, parents=parents[1:])
-        for layers, array in zip(made, current, strict=True):
-            layers.append(array.tobytes())
+        for at, layers in enumerate(made):
+            layers.append(current[:, at].tobytes())
         previous = current
     return made
 
@@ -40,7 +41,7 @@ def test_layers_equal_the_reference_implementation(golden, case):
 
 
 @pytest.mark.usefixtures("path")
-@pytest.mark.parametrize("sectors", [1, 2, 3, 4])
+@pytest.mark.parametrize("sectors", labels.BATCHES)
 def test_sectors_side_by_side_equal_the_twin(sectors):
     parents = parent_rows(bytes(32), 64, 0, count=64)
     replica_ids = [random_bytes(32, seed=i) for i in range(sectors)]
@@ -60,10 +61,10 @@ def test_labelling_in_pieces_gives_the_same_layer():
     replica_id = random_bytes(32, seed=9)
     ((whole,),) = layers_of([replica_id], parents, count=1)
     ids = np.frombuffer(replica_id, np.uint32).reshape(1, 8).copy()
-    current = np.zeros((64, 8), np.uint32)
-    current[0] = np.frombuffer(labels.first_label(replica_id, 1), np.uint32)
+    current = np.zeros((64, 1, 8), np.uint32)
+    current[0, 0] = np.frombuffer(labels.first_label(replica_id, 1), np.uint32)
 
     for first, end in ((1, 2), (2, 33), (33, 64)):
-        labels.label_rows(ids, [current], [current], layer=1, first=first, parents=parents[first:end])
+        labels.label_rows(ids, current, current, layer=1, first=first, parents=parents[first:end])
 
     assert current.tobytes() == whole

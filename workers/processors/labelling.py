@@ -1,0 +1,138 @@
+"""Labelling all layers of one or more sectors of one graph, side by side.
+
+Two layers of every sector are resident, their nodes side by side, in huge pages; each layer is
+written to its file as it grows.  Work goes on at the first layer that is not there whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolsite.filecoin.scalars import NODE_BYTES
+from workers.kernels import labels
+from workers.processors.errors import NotEnoughRoom
+from workers.processors.parent_cache import Parents, parents_of
+from workers.processors.spread import Progress, ranges, silent
+from workers.storage.checksums import Checksums
+from workers.storage.files import file_read, file_write, is_complete
+from workers.storage.memory import NotEnoughMemory, memory_check, resident_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from poolsite.filecoin.porep.parameters import SealParameters
+    from workers.storage.sector import SectorFiles
+
+CHUNK_NODES = 1 << 16
+"""Labels between two writes to the files: 2 MiB a sector, a twentieth of a second."""
+
+Words = np.ndarray[Any, np.dtype[np.uint32]]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSector:
+    """A sector to be labelled."""
+
+    files: SectorFiles
+    replica_id: bytes
+
+
+def memory_needed(parameters: SealParameters, sectors: int) -> int:
+    """Return the bytes of memory that labelling takes: two layers of each sector."""
+    return 2 * parameters.sector_bytes * sectors
+
+
+def label_sectors(
+    sectors: Sequence[LabelledSector], *, progress: Progress = silent, folder: Path | None = None
+) -> None:
+    """Label sectors of one graph, as many at once as stand at the same layer, at most 4.
+
+    Raises NotEnoughRoom if memory is short.
+    """
+    parameters = sectors[0].files.parameters
+    starts = {start: [] for start in range(1, parameters.layers + 2)}  # type: dict[int, list[LabelledSector]]
+    for sector in sectors:
+        starts[_first_missing(sector)].append(sector)
+    del starts[parameters.layers + 1]
+    if not any(starts.values()):
+        return
+    parents = parents_of(parameters, folder=folder)
+    for start, waiting in starts.items():
+        while waiting:
+            count = max(size for size in labels.BATCHES if size <= len(waiting))
+            _label_batch(waiting[:count], start, parents=parents, progress=progress)
+            waiting = waiting[count:]
+
+
+def _first_missing(sector: LabelledSector) -> int:
+    layers = range(1, sector.files.parameters.layers + 1)
+    return next((layer for layer in layers if not _is_layer_there(sector, layer)), len(layers) + 1)
+
+
+def _is_layer_there(sector: LabelledSector, layer: int) -> bool:
+    """Tell whether a layer is there whole and of this replica id (another ticket leaves old ones)."""
+    path = sector.files.layer(layer)
+    if not is_complete(path, sector.files.parameters.sector_bytes):
+        return False
+    with path.open("rb") as file:
+        return file.read(NODE_BYTES) == labels.first_label(sector.replica_id, layer)
+
+
+def _label_batch(
+    sectors: Sequence[LabelledSector], start: int, *, parents: Parents, progress: Progress
+) -> None:
+    parameters, count = sectors[0].files.parameters, len(sectors)
+    try:
+        memory_check(memory_needed(parameters, count), f"labelling {count} sectors")
+    except NotEnoughMemory as error:
+        raise NotEnoughRoom(str(error)) from None
+    shape = (parameters.nodes, count, NODE_BYTES // 4)
+    buffers = [
+        resident_bytes(parameters.sector_bytes * count).view(np.uint32).reshape(shape) for _ in range(2)
+    ]
+    if start > 1:
+        for at, sector in enumerate(sectors):
+            path = sector.files.layer(start - 1)
+            Checksums(sector.files.cache).check(path)
+            raw = file_read(path, size_bytes=parameters.sector_bytes)
+            buffers[(start - 1) % 2][:, at] = raw.view(np.uint32).reshape(-1, 8)
+    total = parameters.layers * parameters.nodes
+    for layer in range(start, parameters.layers + 1):
+        for end in _label_layer(sectors, layer, parents=parents, buffers=buffers):
+            progress((layer - 1) * parameters.nodes + end, total)
+
+
+def _label_layer(
+    sectors: Sequence[LabelledSector], layer: int, *, parents: Parents, buffers: Sequence[Words]
+) -> Iterator[int]:
+    """Write one layer of each sector; gives the number of nodes done from time to time."""
+    parameters = sectors[0].files.parameters
+    current, previous = buffers[layer % 2], buffers[(layer - 1) % 2]
+    joined = b"".join(sector.replica_id for sector in sectors)
+    replica_ids = np.frombuffer(joined, np.uint32).reshape(-1, 8).copy()
+    for at, sector in enumerate(sectors):
+        current[0, at] = np.frombuffer(labels.first_label(sector.replica_id, layer), np.uint32)
+    digests = [sha256() for _ in sectors]
+    with contextlib.ExitStack() as stack:
+        targets = [
+            stack.enter_context(file_write(sector.files.layer(layer), size_bytes=parameters.sector_bytes))
+            for sector in sectors
+        ]
+        for first, end in ranges(parameters.nodes, CHUNK_NODES):
+            rows = slice(max(first, 1), end)
+            labels.label_rows(
+                replica_ids, current, previous, layer=layer, first=rows.start, parents=parents[rows]
+            )
+            for at, target in enumerate(targets):
+                part = target[NODE_BYTES * first : NODE_BYTES * end]
+                part.view(np.uint32).reshape(-1, 8)[:] = current[first:end, at]
+                digests[at].update(part.data)
+            yield end
+        for sector, digest in zip(sectors, digests, strict=True):
+            Checksums(sector.files.cache).record(sector.files.layer(layer), digest.hexdigest())

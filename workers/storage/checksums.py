@@ -1,0 +1,57 @@
+"""Digests of a sector's large files, taken while they are written, checked before they are used.
+
+They lie beside the cache folder, whose content stays exactly that of rust-fil-proofs; a folder that
+came from elsewhere has none, and then there is nothing to check against.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from workers.storage.files import write_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+READ_BYTES = 1 << 22
+"""How much of a file is read at a time."""
+
+
+class DamagedFile(OSError):
+    """A file whose content is not what was written."""
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while part := file.read(READ_BYTES):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+class Checksums:
+    """The digests of one cache folder, by file name."""
+
+    def __init__(self, cache: Path) -> None:
+        self.path = cache.with_name(cache.name + ".sums")
+
+    def read(self) -> dict[str, str]:
+        """Return all digests; none if the file is missing or not ours."""
+        try:
+            known = json.loads(self.path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return {str(name): str(digest) for name, digest in known.items()} if isinstance(known, dict) else {}
+
+    def record(self, path: Path, digest: str) -> None:
+        """Note the digest of a file that is about to get its name."""
+        write_file(self.path, json.dumps(self.read() | {path.name: digest}, indent=1).encode())
+
+    def check(self, path: Path) -> None:
+        """Raises DamagedFile if the file's content is not the noted one."""
+        known = self.read().get(path.name)
+        if known is not None and file_digest(path) != known:
+            raise DamagedFile(f"{path} is damaged: its content is not what was written")
