@@ -69,6 +69,11 @@ class Places:
         """The key that signs sessions; made by the supervisor at the first start."""
         return self.var / "keys" / "django_secret"
 
+    @property
+    def signer(self) -> Path:
+        """Addresses of the pool's first keys, as `signer init` printed them: no secret in it."""
+        return self.var / "signer.json"
+
     def secret_key(self) -> str:
         """Read the session key; empty before the first start, which Django refuses when it needs one."""
         return self.secret.read_text().strip() if self.secret.exists() else ""

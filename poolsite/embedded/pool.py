@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from poolsite.embedded.places import Places
     from poolsite.embedded.postgres import Cluster
 
+SIGNER_PORT: Final = 5678
+"""The port of the wallet that the signer replaces."""
+
 COMPAT_PORTS: Final = (8989, 45132, 39812, 3453, 12308, 1789)
 """Ports of the components that the pool replaces: auth, gateway, messager, node, miner, sector manager."""
 
@@ -93,8 +96,52 @@ def pool_table(
         process("tasks", *celery("head,messages"), after=data, stop_s=15.0),
         process("tasks-slow", *celery("proving,blocks,io"), after=data, stop_s=15.0),
         process("follower", manage, "follow", after=data, ready=alive_for(1.0)),
+        *hosts(places, choices, after={"web-1"}),
     ]
     return table
+
+
+def hosts(places: Places, choices: Choices, *, after: set[str]) -> list[Child]:
+    """List the programs of a tenant's hosts: they reach the console over its port, as anywhere else."""
+    var = places.var
+    address = f"127.0.0.1:{choices.port}" if choices.host == "localhost" else f"{choices.host}:{choices.port}"
+    gateway = ("--console", f"ws://{address}/rpc/v1")
+    console = ("--console", f"http://{address}", "--store", var / "store")
+    listen = os.environ.get("SIGNER_LISTEN") or f"127.0.0.1:{SIGNER_PORT if choices.has_compat_ports else 0}"
+    keys = ("signer", "--dir", var / "signer")
+    sealer = ("sealer", "--dir", var / "sealer", *console, *token(places, "sealer"), "--snark", "vanilla")
+    prover = ("prover", "--dir", var / "prover", *console, *token(places, "prover"))
+    return [
+        host("signer-init", "signer", "init", *keys[1:], once=True, tries=3, output=places.signer),
+        host(
+            "signer",
+            *keys,
+            *gateway,
+            *token(places, "signer"),
+            "--listen",
+            listen,
+            after=after | {"signer-init"},
+        ),
+        host("sealer", *sealer, after=after, stop_s=20.0),
+        host("prover", *prover, after=after),
+    ]
+
+
+def token(places: Places, name: str) -> tuple[str | Path, ...]:
+    """Give the words that name a program's token, which bootstrap has written."""
+    return ("--token-file", places.var / "tokens" / name)
+
+
+def host(name: str, *words: str | Path, after: Collection[str] = (), **how: Any) -> Child:
+    """Describe a program of a tenant's host; its signs of life come through its connection or heartbeat."""
+    return Child(
+        name=name,
+        argv=[sys.executable, "-m", "workers", *map(str, words)],
+        after=frozenset(after),
+        cwd=SITE,
+        ready=None if how.get("once") else alive_for(1.0),
+        **how,
+    )
 
 
 def names_that_sign(table: Iterable[Child]) -> list[str]:
