@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
 
-NUMBER_MAX: Final = 2**63 - 1
-"""Largest sector number.  Source: go-state-types abi/sector.go MaxSectorNumber."""
+NUMBER_MAX: Final = 2**63 - 2
+"""Largest sector number that is given out; the chain takes one more (go-state-types abi MaxSectorNumber),
+which would leave no room for the counter behind it."""
 
 
 @transaction.atomic

@@ -1,0 +1,197 @@
+"""Claims: each job once, the right one first, only where it may go."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from apps.sectors.errors import WorkerReplaced, WorkerRetired
+from apps.sectors.models import Job, Worker
+from apps.sectors.services.claims import jobs_claim, leases_sweep
+from apps.sectors.services.hosts import worker_retire
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import Claim, JobKind
+from tests import factories
+from tests.unit.apps.sectors.sealing import NOON, claim, host
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_claim_gives_inputs_and_a_new_token() -> None:
+    sector = factories.sector(factories.miner(actor_id=1234))
+    worker = host()
+
+    (job,) = claim(worker)
+
+    row = Job.objects.get()
+    assert (job.id, job.token, job.lease_s) == (str(row.uuid), 1, 90)
+    assert job.seal is not None
+    assert (job.seal.miner_id, job.seal.number, job.seal.stage) == (1234, sector.number, "ADD_PIECE")
+    assert (row.state, row.worker, row.sticky_worker) == (JobState.LEASED, worker, worker)
+
+
+def test_a_leased_job_is_not_given_again() -> None:
+    factories.sector(factories.miner())
+    claim(host("u1"))
+
+    assert claim(host("u2")) == ()
+
+
+def test_a_job_whose_lease_ran_out_is_given_under_a_higher_token() -> None:
+    factories.sector(factories.miner())
+    worker = host()
+    claim(worker)
+
+    (again,) = claim(worker, at=NOON + timedelta(seconds=91))
+
+    assert again.token == 2
+
+
+def test_a_sector_stays_with_the_host_that_has_its_files() -> None:
+    factories.sector(factories.miner())
+    claim(host("u1"))
+
+    assert claim(host("u2"), at=NOON + timedelta(seconds=91)) == ()
+
+
+def test_another_start_of_the_worker_gets_its_jobs_at_once() -> None:
+    factories.sector(factories.miner())
+    claim(host("u1", "b1"))
+
+    (again,) = claim(host("u1", "b2"))
+
+    assert again.token == 3, "ending the lease raises the token, so does the claim"
+
+
+def test_what_an_earlier_start_asks_is_refused() -> None:
+    old = host("u1", "b1")
+    host("u1", "b2")
+    fresh = Worker.objects.get(pk=old.pk)
+
+    with pytest.raises(WorkerReplaced):
+        claim_as(fresh, "b1")
+
+
+def claim_as(worker: Worker, boot_id: str) -> object:
+    """Claim under another boot id than the registered one."""
+    asked = Claim(worker_id=str(worker.uuid), boot_id=boot_id, kinds=(JobKind.SEAL,), stages={"PC1": 1})
+    return jobs_claim(worker, asked, now=NOON)
+
+
+def test_a_retired_worker_gets_nothing() -> None:
+    worker = host()
+    worker_retire(worker, now=NOON)
+    worker.refresh_from_db()
+
+    with pytest.raises(WorkerRetired):
+        claim(worker)
+
+
+def test_a_stage_without_a_free_slot_is_not_offered() -> None:
+    factories.sector(factories.miner())
+
+    assert claim(host(), stages={"ADD_PIECE": 0, "PC1": 3}) == ()
+
+
+def test_no_more_of_a_stage_than_there_are_slots() -> None:
+    miner = factories.miner()
+    for _ in range(3):
+        factories.sector(miner)
+
+    assert len(claim(host(), stages={"ADD_PIECE": 2})) == 2
+
+
+def test_a_full_disk_takes_no_new_sectors_but_goes_on_with_its_own() -> None:
+    miner, worker = factories.miner(), host()
+    factories.sector(miner)
+    own = factories.sector(miner, state="PC1_DONE")
+    Job.objects.filter(sector=own).update(sticky_worker=worker)
+
+    (job,) = claim(worker, new_sectors=0)
+
+    assert job.id == str(own.job.uuid)
+
+
+def test_what_is_further_on_goes_first() -> None:
+    miner = factories.miner()
+    factories.sector(miner, state="TICKET_ASSIGNED")
+    late = factories.sector(miner, state="C1_DONE")
+    factories.sector(miner)
+
+    (job,) = claim(host(), max=1)
+
+    assert job.id == str(late.job.uuid)
+
+
+def test_priority_goes_before_progress() -> None:
+    miner = factories.miner()
+    factories.sector(miner, state="C1_DONE")
+    first = factories.sector(miner)
+    Job.objects.filter(sector=first).update(priority=5)
+
+    (job,) = claim(host(), max=1)
+
+    assert job.id == str(first.job.uuid)
+
+
+@pytest.mark.parametrize("state", ["TREE_D_BUILT", "PERSISTED", "PRECOMMIT_SENT", "COMMIT_SENT", "PROVING"])
+def test_what_is_not_the_hosts_to_do_is_not_offered(state: str) -> None:
+    factories.sector(factories.miner(), state=state)
+
+    assert claim(host()) == ()
+
+
+def test_a_paused_sector_is_not_offered() -> None:
+    factories.sector(factories.miner(), paused_at=NOON)
+
+    assert claim(host()) == ()
+
+
+def test_a_strangers_sector_is_not_offered() -> None:
+    factories.sector(factories.miner(of="bob"))
+
+    assert claim(host(of="alice")) == ()
+
+
+def test_a_job_that_pauses_after_a_failure_is_not_offered_before() -> None:
+    sector = factories.sector(factories.miner())
+    Job.objects.filter(sector=sector).update(not_before=NOON + timedelta(seconds=10))
+
+    assert claim(host()) == ()
+    assert len(claim(host(), at=NOON + timedelta(seconds=10))) == 1
+
+
+def test_the_sweep_frees_what_nobody_renewed() -> None:
+    factories.sector(factories.miner())
+    claim(host())
+
+    assert leases_sweep(now=NOON + timedelta(seconds=89)) == 0
+    assert leases_sweep(now=NOON + timedelta(seconds=91)) == 1
+    assert Job.objects.get().state == JobState.READY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_at_once_never_get_the_same_job() -> None:
+    miner = factories.miner()
+    for _ in range(12):
+        factories.sector(miner)
+    workers = [host(f"u{number}") for number in range(3)]
+    got: list[str] = []
+    gate = threading.Barrier(3)
+
+    def ask(worker: Worker) -> None:
+        gate.wait()
+        while jobs := claim(worker, max=2):
+            got.extend(job.id for job in jobs)
+        connection.close()
+
+    threads = [threading.Thread(target=ask, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(got) == len(set(got)) == 12

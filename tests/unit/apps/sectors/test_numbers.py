@@ -1,0 +1,88 @@
+"""Sector numbers: unique, never used twice, none that the chain has given out."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connection
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from apps.sectors.errors import NumbersExhausted
+from apps.sectors.models import SectorNumbers
+from apps.sectors.services.numbers import NUMBER_MAX, numbers_take
+from tests import factories
+
+
+@pytest.mark.django_db
+def test_numbers_follow_one_another() -> None:
+    miner = factories.miner()
+
+    assert numbers_take(miner, count=3, taken=[]) == [0, 1, 2]
+    assert numbers_take(miner, count=2, taken=[]) == [3, 4]
+
+
+@pytest.mark.django_db
+def test_numbers_of_the_chain_are_passed_over() -> None:
+    miner = factories.miner()
+
+    assert numbers_take(miner, count=4, taken=[range(5, 9), range(2)]) == [2, 3, 4, 9]
+
+
+@pytest.mark.django_db
+def test_each_miner_counts_for_itself() -> None:
+    numbers_take(factories.miner(), count=5, taken=[])
+
+    assert numbers_take(factories.miner(), count=1, taken=[]) == [0]
+
+
+@pytest.mark.django_db
+def test_a_miner_without_free_numbers_is_told() -> None:
+    miner = factories.miner()
+    SectorNumbers.objects.create(miner=miner, next_number=NUMBER_MAX)
+    numbers_take(miner, count=1, taken=[])
+
+    with pytest.raises(NumbersExhausted):
+        numbers_take(miner, count=1, taken=[])
+
+
+class NumbersProperty(TestCase):
+    """The allocator against the obvious rule."""
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=5),
+        st.lists(st.integers(1, 5), min_size=1, max_size=5),
+    )
+    def test_it_never_repeats_and_never_takes_what_is_taken(
+        self, spans: list[tuple[int, int]], counts: list[int]
+    ) -> None:
+        miner = factories.miner()
+        taken = [range(start, start + length) for start, length in spans]
+
+        given = [number for count in counts for number in numbers_take(miner, count=count, taken=taken)]
+
+        used = {number for span in taken for number in span}
+        assert given == sorted(set(given))
+        assert given == [number for number in range(200) if number not in used][: len(given)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_askers_at_once_get_different_numbers() -> None:
+    miner = factories.miner()
+    got: list[int] = []
+    gate = threading.Barrier(4)
+
+    def ask() -> None:
+        gate.wait()
+        got.extend(numbers_take(miner, count=5, taken=[]))
+        connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(got) == list(range(20))

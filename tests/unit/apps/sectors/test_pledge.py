@@ -1,0 +1,85 @@
+"""Pledges: numbers, rows and jobs together, once for each key."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.core.errors import DomainError
+from apps.miners.errors import MinerNotReady
+from apps.miners.states import MinerState
+from apps.sectors.errors import BadCount, KeyReused
+from apps.sectors.models import Job, Sector
+from apps.sectors.services.pledge import pledge_create
+from apps.sectors.states import JobState
+from tests import factories
+from tests.unit.apps.sectors.sealing import NOON
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_pledge_makes_sectors_with_jobs() -> None:
+    miner = factories.miner()
+
+    pledge_create(miner, count=2, actor="ann", now=NOON)
+
+    assert list(Sector.objects.order_by("number").values_list("number", "state")) == [
+        (0, "ALLOCATED"),
+        (1, "ALLOCATED"),
+    ]
+    assert list(Job.objects.values_list("state", "stage")) == [(JobState.READY, "ADD_PIECE")] * 2
+
+
+def test_the_same_key_gives_the_same_sectors() -> None:
+    miner = factories.miner()
+
+    first = pledge_create(miner, count=2, actor="ann", now=NOON, key="k")
+    again = pledge_create(miner, count=2, actor="ann", now=NOON, key="k")
+
+    assert first == again
+    assert Sector.objects.count() == 2
+
+
+def test_a_key_is_for_one_request() -> None:
+    miner = factories.miner()
+    pledge_create(miner, count=2, actor="ann", now=NOON, key="k")
+
+    with pytest.raises(KeyReused):
+        pledge_create(miner, count=3, actor="ann", now=NOON, key="k")
+
+
+def test_keys_of_two_tenants_do_not_meet() -> None:
+    pledge_create(factories.miner(), count=1, actor="ann", now=NOON, key="k")
+    pledge_create(factories.miner(of="bob"), count=1, actor="bo", now=NOON, key="k")
+
+    assert Sector.objects.count() == 2
+
+
+@pytest.mark.parametrize("count", [0, -1, 1001])
+def test_a_count_out_of_range_is_refused(count: int) -> None:
+    with pytest.raises(BadCount) as caught:
+        pledge_create(factories.miner(), count=count, actor="ann", now=NOON)
+
+    assert caught.value.field == "count"
+
+
+def test_a_miner_that_does_not_exist_yet_takes_no_sectors() -> None:
+    miner = factories.miner(state=MinerState.CREATING)
+
+    with pytest.raises(MinerNotReady):
+        pledge_create(miner, count=1, actor="ann", now=NOON)
+
+
+def test_a_refused_pledge_leaves_nothing() -> None:
+    miner = factories.miner()
+
+    with pytest.raises(DomainError):
+        pledge_create(miner, count=0, actor="ann", now=NOON)
+
+    assert not Sector.objects.exists()
+    assert numbers_next(miner) == 0
+
+
+def numbers_next(miner: object) -> int:
+    """The number that the next sector would get."""
+    pledge_create(miner, count=1, actor="ann", now=NOON)  # type: ignore[arg-type]  # a Miner
+    return Sector.objects.get().number

@@ -1,0 +1,344 @@
+"""Reports: accepted once, in order, under the newest token; refused otherwise, changing nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.sectors.errors import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
+from apps.sectors.models import Job, JobEvent, Sector, SectorProof
+from apps.sectors.services.claims import leases_sweep
+from apps.sectors.services.reports import job_complete, job_fail, job_progress, job_release
+from apps.sectors.states import JobState
+from poolsite.wire.codec import document_encode
+from poolsite.wire.jobs import (
+    Assignment,
+    Complete,
+    Fail,
+    JobKind,
+    Level,
+    Progress,
+    ProvenSector,
+    Release,
+    StageOutputs,
+    WindowPostInputs,
+)
+from poolsite.wire.pipeline import STEPS, TRANSITIONS, Owner, SectorState
+from tests import factories
+from tests.people import tenant
+from tests.unit.apps.sectors.sealing import DIGEST, NOON, OUTPUTS, claim, host, report
+
+if TYPE_CHECKING:
+    from apps.core.errors import DomainError
+
+pytestmark = pytest.mark.django_db
+
+WORKER_STATES = [state for state, step in STEPS.items() if step.owner is Owner.WORKER]
+
+
+def begun(state: str = "ALLOCATED", **data: Any) -> tuple[Sector, Assignment]:
+    """A sector in `state` that a host has claimed."""
+    sector = factories.sector(factories.miner(), state=state, ticket_epoch=7, seed_epoch=9, **data)
+    (job,) = claim(host())
+    return sector, job
+
+
+def everything() -> list[Any]:
+    """All that a report could change."""
+    return [list(model.objects.order_by("pk").values()) for model in (Sector, Job, JobEvent, SectorProof)]
+
+
+@pytest.mark.parametrize("state", WORKER_STATES)
+def test_each_stage_ends_with_its_event(state: str) -> None:
+    sector, job = begun(state)
+    event = str(STEPS[state].event)
+
+    answer = report(job, event, state=state)
+
+    sector.refresh_from_db()
+    assert sector.state == answer.state == TRANSITIONS[state][event]
+    follows = STEPS[sector.state].owner
+    assert (answer.seal is not None) == (follows is Owner.WORKER)
+    assert answer.is_done == (follows is Owner.NOBODY)
+    expected = {
+        Owner.WORKER: JobState.LEASED,
+        Owner.CONSOLE: JobState.WAITING,
+        Owner.NOBODY: JobState.DONE,
+    }
+    assert Job.objects.get().state == expected[follows]
+
+
+def test_what_a_stage_made_is_kept() -> None:
+    sector, job = begun("PC1_DONE")
+
+    report(job, "PC2", state="PC1_DONE")
+
+    sector.refresh_from_db()
+    assert bytes(sector.comm_r or b"") == DIGEST
+
+
+def test_a_proof_is_kept_apart_from_the_sector() -> None:
+    sector, job = begun("C1_DONE")
+
+    report(job, "C2", state="C1_DONE")
+
+    assert bytes(SectorProof.objects.get(sector=sector).proof) == b"proof"
+
+
+def test_the_same_report_twice_gives_the_same_answer() -> None:
+    _, job = begun()
+
+    first = report(job, "ADD_PIECE", state="ALLOCATED")
+    before = everything()
+    again = report(job, "ADD_PIECE", state="ALLOCATED")
+
+    assert first == again
+    assert everything() == before
+
+
+def test_a_lease_that_ran_out_still_reports_as_long_as_nobody_else_claimed() -> None:
+    sector, job = begun()
+    leases_sweep(now=NOON + timedelta(seconds=100))
+
+    report(job, "ADD_PIECE", state="ALLOCATED", at=NOON + timedelta(seconds=101))
+
+    sector.refresh_from_db()
+    assert sector.state == "PIECE_ADDED"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "field"),
+    [
+        ({"token": 0}, LeaseLost, "token"),
+        ({"token": 2}, LeaseLost, "token"),
+        ({"seq": 2}, OutOfOrder, "seq"),
+        ({"seq": 0}, OtherReport, "seq"),
+        ({"state": "PC1_DONE"}, StateDiffers, "state"),
+        ({"event": "PC2"}, BadReport, "event"),
+        ({"event": "FINALIZE"}, BadReport, "event"),
+    ],
+)
+def test_a_wrong_report_is_refused_and_changes_nothing(
+    change: dict[str, Any], error: type[DomainError], field: str
+) -> None:
+    _, job = begun()
+    before = everything()
+    given = {"event": "ADD_PIECE", "state": "ALLOCATED", **change}
+
+    with pytest.raises(error) as caught:
+        report(job, given.pop("event"), **given)
+
+    assert caught.value.field == field
+    assert everything() == before
+
+
+def test_another_report_under_a_used_number_is_refused() -> None:
+    _, job = begun()
+    report(job, "ADD_PIECE", state="ALLOCATED")
+
+    with pytest.raises(OtherReport):
+        report(job, "ADD_PIECE", state="ALLOCATED", outputs=StageOutputs(ms=5))
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "field"),
+    [
+        ("PIECE_ADDED", "BUILD_TREE_D", "outputs.comm_d"),
+        ("PC1_DONE", "PC2", "outputs.comm_d"),
+        ("PC2_DONE", "PERSIST", "outputs.store"),
+        ("C1_DONE", "C2", "outputs.proof"),
+    ],
+)
+def test_a_report_must_bring_what_the_stage_makes(state: str, event: str, field: str) -> None:
+    _, job = begun(state)
+
+    with pytest.raises(BadReport) as caught:
+        report(job, event, state=state, outputs=StageOutputs())
+
+    assert caught.value.field == field
+
+
+def test_a_report_of_a_worker_that_was_started_again_is_fenced() -> None:
+    _, job = begun()
+    host("u1", "b2")
+
+    with pytest.raises(LeaseLost):
+        report(job, "ADD_PIECE", state="ALLOCATED")
+
+
+@pytest.mark.parametrize("job_id", ["nonsense", "00000000-0000-0000-0000-000000000000"])
+def test_an_unknown_job_is_not_found(job_id: str) -> None:
+    with pytest.raises(JobUnknown):
+        job_progress(job_id, Progress(token=1, stage="PC1", done=0, total=1), tenant_id=1, now=NOON)
+
+
+def test_a_strangers_job_is_not_found() -> None:
+    _, job = begun()
+
+    with pytest.raises(JobUnknown):
+        report(job, "ADD_PIECE", state="ALLOCATED", of="bob")
+
+
+def test_progress_is_shown_and_prolongs_the_lease() -> None:
+    sector, job = begun()
+    told = Progress(token=job.token, stage="ADD_PIECE", done=3, total=4, unit="pieces")
+
+    job_progress(job.id, told, tenant_id=tenant("alice").pk, now=NOON + timedelta(seconds=60))
+
+    sector.refresh_from_db()
+    assert sector.progress == 0.75
+    assert Job.objects.get().lease_until == NOON + timedelta(seconds=150)
+
+
+def fail(job: Assignment, level: Level, *, at: timedelta = timedelta(0)) -> None:
+    """Report a failure."""
+    told = Fail(token=job.token, level=level, stage="ADD_PIECE", error="disk full")
+    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=NOON + at)
+
+
+def test_a_temporary_failure_is_tried_again_after_a_pause() -> None:
+    sector, job = begun()
+
+    fail(job, Level.TEMPORARY)
+
+    sector.refresh_from_db()
+    row = Job.objects.get()
+    assert (row.state, row.attempts, row.not_before) == (JobState.READY, 1, NOON + timedelta(seconds=10))
+    assert (sector.state, sector.error, sector.paused_at) == ("ALLOCATED", "disk full", None)
+
+
+def test_too_many_temporary_failures_pause_the_sector() -> None:
+    sector, job = begun()
+    worker = job and host()
+    at = timedelta(0)
+
+    for _ in range(4):
+        fail(job, Level.TEMPORARY, at=at)
+        at += timedelta(seconds=600)
+        (job,) = claim(worker, at=NOON + at)
+    fail(job, Level.TEMPORARY, at=at)
+
+    sector.refresh_from_db()
+    assert sector.paused_at is not None
+    assert JobEvent.objects.filter(is_error=True).count() == 5
+
+
+@pytest.mark.parametrize("level", [Level.PERMANENT, Level.CRITICAL, Level.ABORT])
+def test_other_failures_pause_the_sector_at_once(level: Level) -> None:
+    sector, job = begun()
+
+    fail(job, level)
+
+    sector.refresh_from_db()
+    assert (sector.paused_at, sector.state, Job.objects.get().state) == (NOON, "ALLOCATED", JobState.PAUSED)
+
+
+def test_a_job_given_back_untouched_is_anybodys() -> None:
+    _, job = begun()
+
+    job_release(job.id, Release(token=job.token), tenant_id=tenant("alice").pk, now=NOON)
+
+    assert len(claim(host("u2"))) == 1
+
+
+def proof_job() -> Assignment:
+    """A proof job that a prover has claimed."""
+    miner = factories.miner()
+    inputs = WindowPostInputs(
+        miner_id=miner.actor_id or 0,
+        post_proof=miner.post_proof,
+        randomness=DIGEST,
+        sectors=(ProvenSector(number=1, comm_r=DIGEST, seal_proof=5),),
+        deadline=0,
+        close_epoch=50,
+    )
+    Job.objects.create(
+        kind=JobKind.WINDOW_POST,
+        miner=miner,
+        stage="WINDOW_POST",
+        inputs=document_encode(inputs),
+        lease_s=4,
+        time_sensitive=True,
+    )
+    prover = host("p1", kinds=(JobKind.WINDOW_POST,))
+    (job,) = claim(prover, kinds=(JobKind.WINDOW_POST,), stages={})
+    assert job.window_post == inputs
+    return job
+
+
+def complete(job: Assignment, *, proof: bytes = b"p", faults: tuple[int, ...] = (), token: int = 1) -> None:
+    """Hand a proof in."""
+    done = Complete(token=token, proof=proof, faults=faults)
+    job_complete(job.id, done, tenant_id=tenant("alice").pk, now=NOON)
+
+
+def test_a_proof_is_taken_once_and_may_be_said_twice() -> None:
+    job = proof_job()
+
+    complete(job)
+    complete(job)
+
+    row = Job.objects.get()
+    assert (row.state, bytes(row.proof or b"")) == (JobState.DONE, b"p")
+    with pytest.raises(LeaseLost):
+        complete(job, proof=b"q")
+
+
+def test_a_late_proof_of_an_older_lease_is_refused() -> None:
+    job = proof_job()
+
+    with pytest.raises(LeaseLost):
+        complete(job, token=0)
+
+
+def test_a_proof_needs_bytes_or_faults() -> None:
+    job = proof_job()
+
+    with pytest.raises(BadReport):
+        complete(job, proof=b"")
+
+
+def test_a_sealing_job_does_not_end_with_a_proof() -> None:
+    _, job = begun()
+
+    with pytest.raises(BadReport):
+        complete(job)
+
+
+def test_a_failed_proof_is_tried_again_within_seconds() -> None:
+    job = proof_job()
+    told = Fail(token=job.token, level=Level.TEMPORARY, stage="WINDOW_POST", error="child died")
+
+    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=NOON)
+
+    row = Job.objects.get()
+    assert (row.state, row.not_before) == (JobState.READY, NOON + timedelta(seconds=1))
+
+
+def test_a_whole_way_with_every_report_sent_twice() -> None:
+    sector, job = begun()
+    worker = host()
+    seq = 0
+    for state in SectorState:
+        step = STEPS[state]
+        if step.owner is not Owner.WORKER:
+            follow = {
+                "TREE_D_BUILT": "TICKET_ASSIGNED",
+                "PERSISTED": "SEED_ASSIGNED",
+                "C2_DONE": "COMMIT_LANDED",
+            }
+            if state in follow:
+                Sector.objects.filter(pk=sector.pk).update(state=follow[state])
+                Job.objects.update(state=JobState.READY, stage=STEPS[follow[state]].stage)
+                (job,) = claim(worker)
+                assert job.seq == seq
+            continue
+        for _ in range(2):
+            answer = report(job, str(step.event), state=state, seq=seq + 1, outputs=OUTPUTS[str(step.event)])
+        seq = answer.seq
+
+    sector.refresh_from_db()
+    assert (sector.state, seq) == ("PROVING", 8)
+    assert JobEvent.objects.exclude(seq=None).count() == 8
