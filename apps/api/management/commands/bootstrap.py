@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.users.bootstrap import pool_prepare
+from apps.chain.client import ChainClient, chain_client
+from apps.chain.selectors import network_current
+from apps.core.errors import DomainError, NotReachable
+from apps.miners.models import Miner
+from apps.miners.services import miner_create
+from apps.miners.states import MinerState
+from apps.users.bootstrap import POOL, pool_prepare
 from apps.users.private_files import DamagedFile
+from apps.users.selectors import tenant_by_name
+from poolsite.filecoin.amounts import amount_parse
+from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
+
+MINER_MESSAGE: Final = "bootstrap-miner"
+"""Id of the message that makes the pool's miner: a kill makes no second one."""
 
 
 class Command(BaseCommand):
@@ -23,8 +37,23 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run one step."""
-        if not options["miner"]:
+        if options["miner"]:
+            self.miner()
+        else:
             self.prepare()
+
+    def miner(self) -> None:
+        """Push CreateMiner under a fixed message id.  Exits with 1 until the miner exists: ask again."""
+        path = Path(os.environ.get("POOLSITE_SIGNER_FILE") or settings.VAR / "signer" / "addresses.json")
+        try:
+            miner = pool_miner_prepare(addresses=addresses_read(path), client=chain_client())
+        except DomainError as error:
+            raise CommandError(f"the pool's miner has to wait: {error.reason}") from None
+        if miner.state == MinerState.FAILED:
+            raise CommandError(f"the pool's miner was not made: {miner.error}")
+        if miner.state != MinerState.ACTIVE:
+            raise CommandError("the pool's miner has to wait: its message has not landed yet")
+        self.stdout.write(f"The pool's miner is f0{miner.actor_id}")
 
     def prepare(self) -> None:
         """Tenant, operator, tokens, files."""
@@ -44,3 +73,33 @@ class Command(BaseCommand):
                 f"Log in as {entry['username']} with the password {entry['password']} "
                 "(valid until you change it)"
             )
+
+
+def addresses_read(path: Path) -> dict[str, str]:
+    """Read the addresses that `signer init` wrote.  Raises NotReachable while there are none."""
+    try:
+        value = json.loads(path.read_text())
+        return {name: str(value[name]) for name in ("owner", "worker")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise NotReachable(f"{path} does not hold the signer's addresses yet") from None
+
+
+def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Miner:
+    """Make the pool's miner, or find it.  Raises what stands in the way: no node, no signer, no funds."""
+    deposit = amount_parse(client.call("StateMinerCreationDeposit", []))
+    return miner_create(
+        tenant=tenant_by_name(POOL),
+        name="pool",
+        owner=addresses["owner"],
+        worker=addresses["worker"],
+        seal_proof=pool_seal_proof(),
+        deposit=deposit,
+        message_id=MINER_MESSAGE,
+    )
+
+
+def pool_seal_proof() -> RegisteredSealProof:
+    """Give the network's smallest kind of sector; the embedded chain has 2 KiB."""
+    proofs = network_current().seal_proofs
+    small = [proof for proof in proofs if proof.sector_size == SIZE_2KIB]
+    return small[0] if small else proofs[0]
