@@ -352,6 +352,6 @@ def _url_parse(text: str, token: str) -> ApiInfo:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 65536:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5) or not 0 < int(text) < 65536:
         raise BadApiInfo(f"invalid port {text[:10]!r}")
     return int(text)

@@ -68,7 +68,7 @@ def token_verify(token: str, secret: bytes) -> Claims:
     """Check the signature and read the claims.  Raises BadToken."""
     signed, _, signature = token.rpartition(".")
     head, _, body = signed.partition(".")
-    if not head or not body or len(token) > MAX_TOKEN_LEN:
+    if not head or not body or not token.isascii() or len(token) > MAX_TOKEN_LEN:
         raise BadToken("jwt: malformed token")
     if _object(head).get("alg") != "HS256":
         raise BadToken("jwt: algorithm is not HS256")
@@ -80,7 +80,7 @@ def token_verify(token: str, secret: bytes) -> Claims:
 def token_claims(token: str) -> Claims:
     """Read the claims without checking the signature, to show whose token it is.  Raises BadToken."""
     parts = token.split(".")
-    if len(parts) != 3 or len(token) > MAX_TOKEN_LEN:
+    if len(parts) != 3 or not token.isascii() or len(token) > MAX_TOKEN_LEN:
         raise BadToken("jwt: malformed token")
     return _claims(_object(parts[1]))
 

@@ -357,7 +357,7 @@ def _positive(value: Any, member: str, *, zero_ok: bool) -> int:
 
 
 def _decimal(value: str) -> int:
-    if not (value.isascii() and value.isdigit()):
+    if not (value.isascii() and value.isdigit() and len(value) <= 40):
         raise BadField("ConsensusMinerMinPower", "must be a string of decimal digits")
     return int(value)
 

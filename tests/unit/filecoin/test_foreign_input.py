@@ -1,0 +1,130 @@
+"""Whatever a stranger sends, parsers answer with a value or with their own error, never with another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poolsite.filecoin import (
+    address,
+    amounts,
+    bitfield,
+    block,
+    cids,
+    codec,
+    deadlines,
+    jsonrpc,
+    jwt,
+    keys,
+    message,
+    policy,
+    power,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALPHABET = st.one_of(
+    st.text(max_size=60),
+    st.text("f0123456789abcxyz:/.-_{}[]\"' \n\x00\u0661\ud800ßİ", max_size=60),
+    st.text("0123456789", max_size=6000),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ALPHABET,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "/",
+                    "Blocks",
+                    "Cids",
+                    "NetworkName",
+                    "BlockDelaySecs",
+                    "Type",
+                    "PrivateKey",
+                    "id",
+                    "method",
+                    "params",
+                ]
+            )
+            | st.text(max_size=5),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=6,
+)
+
+TEXTS: dict[str, tuple[Callable[[str], Any], tuple[type[Exception], ...]]] = {
+    "address": (address.address_parse, (address.BadAddress,)),
+    "amount": (amounts.amount_parse, (amounts.BadAmount,)),
+    "FIL": (amounts.fil_parse, (amounts.BadAmount,)),
+    "CID": (cids.cid_parse, (cids.BadCid,)),
+    "endpoint": (jsonrpc.api_info_parse, (jsonrpc.BadApiInfo,)),
+    "body": (jsonrpc.body_parse, (jsonrpc.RpcError,)),
+    "frame": (jsonrpc.frame_parse, ()),
+    "key": (keys.key_import, (keys.BadKey,)),
+    "token": (lambda text: jwt.token_verify(text, b"secret"), (jwt.BadToken,)),
+    "claims": (jwt.token_claims, (jwt.BadToken,)),
+    "base64": (codec.bytes_from_json, (codec.BadField,)),
+}
+VALUES: dict[str, tuple[Callable[[Any], Any], tuple[type[Exception], ...]]] = {
+    "cid": (cids.cid_from_json, (cids.BadCid,)),
+    "tipset": (block.tipset_from_json, (codec.BadField, block.BadTipset, cids.BadCid)),
+    "tipset key": (block.tipset_key_from_json, (codec.BadField, cids.BadCid)),
+    "message": (message.message_from_json, (codec.BadField,)),
+    "receipt": (message.receipt_from_json, (codec.BadField,)),
+    "deadline": (deadlines.deadline_from_json, (codec.BadField,)),
+    "network": (policy.network_from_params, (codec.BadField, policy.UnknownNetwork)),
+    "estimate": (power.estimate_from_json, (codec.BadField,)),
+    "bitfield": (bitfield.bitfield_from_json, (codec.BadField,)),
+    "key": (keys.key_from_json, (keys.BadKey,)),
+    "request": (jsonrpc.request_from_json, (jsonrpc.RpcError,)),
+    "response": (jsonrpc.response_from_json, (jsonrpc.RpcError,)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS))
+@settings(max_examples=60, deadline=None)
+@given(text=ALPHABET)
+def test_text(name: str, text: str) -> None:
+    parse, own = TEXTS[name]
+    try:
+        parse(text)
+    except own:
+        return
+
+
+@pytest.mark.parametrize("name", sorted(VALUES))
+@settings(max_examples=60, deadline=None)
+@given(value=JSON)
+def test_json(name: str, value: Any) -> None:
+    parse, own = VALUES[name]
+    try:
+        parse(value)
+    except own:
+        return
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=60))
+def test_bytes(data: bytes) -> None:
+    for parse, own in (
+        (address.address_from_bytes, address.BadAddress),
+        (cids.cid_from_bytes, cids.BadCid),
+        (amounts.amount_from_bytes, amounts.BadAmount),
+        (bitfield.bitfield_from_bytes, bitfield.BadBitField),
+        (block.tipset_key_from_bytes, cids.BadCid),
+    ):
+        _read_or_refuse(parse, own, data)
+
+
+def _read_or_refuse(parse: Callable[[bytes], Any], own: type[Exception], data: bytes) -> None:
+    try:
+        parse(data)
+    except own:
+        return
