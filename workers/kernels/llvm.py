@@ -16,6 +16,8 @@ I64: Any = ir.IntType(64)
 I128: Any = ir.IntType(128)
 V4: Any = ir.VectorType(I32, 4)
 """Four 32-bit words: one SHA-NI register."""
+V16: Any = ir.VectorType(I32, 16)
+"""Sixteen 32-bit lanes: one AVX-512 register, two or four narrower ones elsewhere."""
 V8: Any = ir.VectorType(I64, 8)
 """Eight 64-bit lanes: one AVX-512 register."""
 
@@ -30,6 +32,11 @@ def splat(type_: Any, value: int) -> Any:
     if isinstance(type_, ir.VectorType):
         return vector(type_, [value] * type_.count)
     return ir.Constant(type_, value)
+
+
+def undefined(type_: Any) -> Any:
+    """A value that nobody reads."""
+    return ir.Constant(type_, ir.Undefined)
 
 
 def mask(values: list[int]) -> Any:
