@@ -1,0 +1,201 @@
+"""The follower's turn: heads become rows, and the steps of each epoch are handed out once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.chain.client import ChainClient
+from apps.chain.errors import NodeUnavailable
+from apps.chain.follow import ChainFollower, Steps, head_steps
+from apps.chain.link import link_to
+from apps.chain.models import Follower, Head, Network, Node
+from apps.chain.selectors import network_current
+from apps.chain.services import WrongNetwork, network_bind, nodes_probe, nodes_sync
+from apps.chain.states import NodeState
+from tests.tinynode import NETWORK, TinyNode, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+STEPS = [step.task for step in head_steps()]
+
+
+class Site:
+    """A node, a follower without its listener, and what it sent."""
+
+    def __init__(self, node: TinyNode, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.node = node
+        self.url = url
+        self.now = NOW
+        self.sent: list[tuple[str, int, str]] = []
+        self.fails_at = -1
+        monkeypatch.setattr("apps.core.clock.now", lambda: self.now)
+        nodes_sync([url])
+        self.follower = self.new_follower()
+
+    def new_follower(self) -> ChainFollower:
+        """Start anew, as after a kill."""
+        follower = ChainFollower(steps=Steps(send=self.send))
+        follower._listener = Silent()  # type: ignore[assignment]  # the test itself says what is heard
+        return follower
+
+    def send(self, task: str, *, kwargs: dict[str, Any], queue: str, expires: float) -> None:
+        """Stand where Celery's broker is."""
+        if len(self.sent) == self.fails_at:
+            raise KeyboardInterrupt  # a kill leaves by no handler of ours
+        assert queue in {"head", "messages", "proving", "blocks", "io"}
+        assert expires > 0
+        self.sent.append((task, kwargs["height"], kwargs["key"]))
+
+    def hear(self) -> None:
+        """Let the node's head be heard, and take one turn."""
+        self.node.clock = int(self.now.timestamp())
+        self.follower.box.put(network_client(self.url).chain_head())
+        self.follower.turn()
+
+    def heights(self) -> list[int]:
+        """Give the epochs whose first step was sent."""
+        return [height for task, height, _ in self.sent if task == STEPS[0]]
+
+
+class Silent:
+    """A listener that hears nothing."""
+
+    connected_to = ""
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+def network_client(url: str) -> ChainClient:
+    return ChainClient([link_to(url, "")])
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr("apps.chain.follow.WAIT_S", 0.0)
+    node = TinyNode()
+    node.clock = int(NOW.timestamp())
+    node.head.timestamp = node.clock
+    with served(node) as url:
+        yield Site(node, url, monkeypatch)
+
+
+def test_a_head_becomes_a_row_and_every_step_is_sent_in_order(site: Site) -> None:
+    site.hear()
+
+    assert Head.objects.get().height == 0
+    assert [task for task, _, _ in site.sent] == STEPS
+    assert {key for _, _, key in site.sent} == {site.node.head.cid}
+
+
+def test_the_same_head_again_sends_nothing(site: Site) -> None:
+    site.hear()
+    site.hear()
+
+    assert site.heights() == [0]
+
+
+def test_an_epoch_without_a_head_has_its_steps_too(site: Site) -> None:
+    site.hear()
+    for _ in range(3):
+        site.now += timedelta(seconds=1)
+        site.follower.turn()
+
+    assert site.heights() == [0, 1, 2, 3]
+    assert Head.objects.count() == 1
+
+
+def test_a_head_of_an_epoch_that_already_passed_has_steps_all_the_same(site: Site) -> None:
+    site.hear()
+    site.now += timedelta(seconds=2)
+    site.follower.turn()
+    site.node.clock = int(site.now.timestamp())
+    site.node.mine(nulls=1)
+    site.node.head.timestamp = int(site.now.timestamp())
+    site.follower.box.put(network_client(site.url).chain_head())
+    site.follower.turn()
+
+    assert site.heights() == [0, 2, 2]
+
+
+def test_without_word_from_any_node_the_clock_stands(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.hear()
+    site.follower.box.heard_at -= 60
+    site.now += timedelta(seconds=5)
+
+    site.follower.turn()
+
+    assert site.heights() == [0]
+
+
+def test_steps_cut_short_by_a_kill_are_sent_again(site: Site) -> None:
+    site.fails_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        site.hear()
+    assert Follower.objects.get().steps_key == ""
+
+    site.fails_at = -1
+    site.follower = site.new_follower()
+    site.follower.turn()
+
+    assert [task for task, _, _ in site.sent] == [STEPS[0], *STEPS]
+
+
+def test_an_absent_node_is_survived(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_args: Any, **_kwargs: Any) -> None:
+        raise NodeUnavailable("gone")
+
+    monkeypatch.setattr("apps.chain.follow.head_follow", away)
+    site.hear()
+    monkeypatch.undo()
+
+    assert site.sent == []
+
+
+def test_the_first_answer_binds_the_pool_to_its_network(site: Site) -> None:
+    network_bind(network_client(site.url))
+
+    assert Network.objects.get().name == NETWORK
+    assert network_current().epoch_s == 1
+
+
+@pytest.mark.parametrize("other", [TinyNode(network="mainnet"), TinyNode(salt="another genesis")])
+def test_another_chain_is_refused_and_marked(site: Site, other: TinyNode) -> None:
+    network_bind(network_client(site.url))
+    with served(other) as url:
+        with pytest.raises(WrongNetwork, match=NETWORK):
+            network_bind(network_client(url))
+
+        nodes_sync([site.url, url])
+        nodes_probe(now=NOW)
+
+    states = dict(Node.objects.values_list("url", "state"))
+    assert states == {site.url: NodeState.HEALTHY, url: NodeState.WRONG_NETWORK}
+
+
+def test_a_probe_measures_height_lag_and_absence(site: Site) -> None:
+    slow = TinyNode()
+    for _ in range(6):
+        site.node.mine()
+    with served(slow) as url:
+        nodes_sync([site.url, url, "http://127.0.0.1:9/rpc/v1"])
+        nodes_probe(now=NOW)
+
+    rows = {node.url: node for node in Node.objects.all()}
+    assert (rows[site.url].head_height, rows[site.url].version) == (6, "tiny")
+    assert (rows[url].state, rows[url].lag_epochs) == (NodeState.LAGGING, 6)
+    assert rows["http://127.0.0.1:9/rpc/v1"].state == NodeState.AWAY
+
+
+def test_a_node_that_left_the_settings_is_not_asked(site: Site) -> None:
+    nodes_sync(["http://127.0.0.1:9/rpc/v1"])
+
+    assert list(Node.objects.filter(is_enabled=True).values_list("url", flat=True)) == [
+        "http://127.0.0.1:9/rpc/v1"
+    ]

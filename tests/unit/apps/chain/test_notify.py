@@ -1,0 +1,186 @@
+"""Hearing of heads: frames of a real WebSocket, reconnects, and asking where there is none."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from websockets.sync.server import Server, ServerConnection, serve
+
+from apps.chain.addresses import NodeAddress
+from apps.chain.client import ChainClient
+from apps.chain.link import link_to
+from apps.chain.notify import HeadBox, HeadListener
+from tests.tinynode import TinyNode, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.chain.tipsets import TipsetFacts
+
+WAIT_S = 10
+
+
+class Channel:
+    """The far side of ChainNotify: accepts subscriptions and sends what the test says."""
+
+    def __init__(self) -> None:
+        self.sockets: queue.Queue[ServerConnection] = queue.Queue()
+        self.requests: list[Any] = []
+
+    def handle(self, socket: ServerConnection) -> None:
+        """Take the subscription and keep the connection until its other end closes."""
+        self.requests.append(json.loads(socket.recv()))
+        socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "result": 1}))
+        self.sockets.put(socket)
+        for _ in socket:
+            pass
+
+    def send(self, socket: ServerConnection, *changes: tuple[str, Any]) -> None:
+        """Send one frame of changes."""
+        rows = [{"Type": kind, "Val": value} for kind, value in changes]
+        socket.send(json.dumps({"jsonrpc": "2.0", "method": "xrpc.ch.val", "params": [1, rows]}))
+
+
+@contextmanager
+def channel_served(channel: Channel) -> Iterator[str]:
+    server: Server
+    with serve(channel.handle, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/rpc/v1"
+        server.shutdown()
+    thread.join()
+
+
+@contextmanager
+def listening(address: NodeAddress) -> Iterator[tuple[HeadListener, queue.Queue[TipsetFacts]]]:
+    heard: queue.Queue[TipsetFacts] = queue.Queue()
+    listener = HeadListener(
+        addresses=lambda: [address],
+        client=lambda one: ChainClient([link_to(one.http_url, one.token)]),
+        heard=heard.put,
+    )
+    listener.start()
+    try:
+        yield listener, heard
+    finally:
+        listener.stop()
+
+
+@contextmanager
+def heads_of(node: TinyNode, channel: Channel) -> Iterator[queue.Queue[TipsetFacts]]:
+    """Listen to a node over its channel."""
+    with (
+        served(node) as url,
+        channel_served(channel) as ws,
+        listening(NodeAddress(url, ws, "")) as (_, heard),
+    ):
+        yield heard
+
+
+@pytest.fixture
+def node() -> TinyNode:
+    return TinyNode()
+
+
+def test_the_current_and_each_new_head_are_heard(node: TinyNode) -> None:
+    channel = Channel()
+    with (
+        served(node) as url,
+        channel_served(channel) as ws,
+        listening(NodeAddress(url, ws, "")) as (listener, heard),
+    ):
+        socket = channel.sockets.get(timeout=WAIT_S)
+        channel.send(socket, ("current", node.head.as_json()))
+        assert heard.get(timeout=WAIT_S).height == 0
+        node.mine()
+        channel.send(socket, ("apply", node.head.as_json()))
+        assert heard.get(timeout=WAIT_S).height == 1
+        assert listener.connected_to == url
+
+    assert channel.requests[0]["method"] == "Filecoin.ChainNotify"
+
+
+def test_after_reverts_alone_the_node_is_asked_for_its_head(node: TinyNode) -> None:
+    channel = Channel()
+    for _ in range(3):
+        node.mine()
+    top = node.head
+    node.rewind(1)
+    with (
+        served(node) as url,
+        channel_served(channel) as ws,
+        listening(NodeAddress(url, ws, "")) as (_, heard),
+    ):
+        socket = channel.sockets.get(timeout=WAIT_S)
+        channel.send(socket, ("revert", top.as_json()))
+
+        assert heard.get(timeout=WAIT_S).height == 2
+
+
+def test_a_lost_connection_is_opened_again(node: TinyNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.chain.notify.RETRY_S", 0.01)
+    channel = Channel()
+    with (
+        served(node) as url,
+        channel_served(channel) as ws,
+        listening(NodeAddress(url, ws, "")) as (_, heard),
+    ):
+        channel.sockets.get(timeout=WAIT_S).close()
+
+        again = channel.sockets.get(timeout=WAIT_S)
+        channel.send(again, ("current", node.head.as_json()))
+        assert heard.get(timeout=WAIT_S).height == 0
+
+
+def test_a_closed_channel_is_subscribed_again(node: TinyNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.chain.notify.RETRY_S", 0.01)
+    channel = Channel()
+    with served(node) as url, channel_served(channel) as ws, listening(NodeAddress(url, ws, "")):
+        socket = channel.sockets.get(timeout=WAIT_S)
+        socket.send(json.dumps({"jsonrpc": "2.0", "method": "xrpc.ch.close", "params": [1]}))
+
+        assert channel.sockets.get(timeout=WAIT_S) is not socket
+
+
+def test_a_silent_connection_is_checked(node: TinyNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.chain.notify.SILENCE_S", 0.01)
+    channel = Channel()
+    with (
+        served(node) as url,
+        channel_served(channel) as ws,
+        listening(NodeAddress(url, ws, "")) as (_, heard),
+    ):
+        assert heard.get(timeout=WAIT_S).height == 0
+
+
+def test_a_node_without_websocket_is_asked_again_and_again(
+    node: TinyNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.chain.notify.POLL_S", 0.01)
+    with served(node) as url:
+        address = NodeAddress(url, url.replace("http", "ws"), "")
+        with listening(address) as (_, heard):
+            assert heard.get(timeout=WAIT_S).height == 0
+            node.mine()
+            assert heard.get(timeout=WAIT_S).height == 1
+
+
+def test_only_the_newest_head_waits_in_the_box(node: TinyNode) -> None:
+    box = HeadBox()
+    with served(node) as url:
+        client = ChainClient([link_to(url, "")])
+        box.put(client.chain_head())
+        node.mine()
+        box.put(client.chain_head())
+
+    taken = box.take(0)
+
+    assert taken is not None
+    assert taken.height == 1
+    assert box.take(0) is None
