@@ -28,7 +28,7 @@ from workers.processors.tasks import (
 )
 from workers.storage.files import NotEnoughSpace, TruncatedFile, write_file
 from workers.storage.sector import SectorFiles, sector_name
-from workers.storage.store import Store, folder_remove
+from workers.storage.store import Store, path_remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,7 +175,7 @@ class StageRunner:
         known = room.ticket_mark.read_text() if room.ticket_mark.exists() else ""
         if known and known != ticket.hex():
             aside = room.files.cache.with_name(f"{room.files.cache.name}.{known[:8]}")
-            folder_remove(aside)
+            path_remove(aside)
             room.files.cache.rename(aside)
             room.files.cache.mkdir()
         write_file(room.ticket_mark, ticket.hex().encode())
@@ -245,8 +245,9 @@ class StageRunner:
                 self.store.persist(room.files, miner_id=inputs.miner_id, number=inputs.number)
             # p_aux goes first: a kill in between leaves a folder that is known to be done with.
             room.files.p_aux.unlink()
-        for folder in room.files.cache.parent.glob(f"{room.files.cache.name}*"):
-            folder_remove(folder)
+        # Beside the cache folder lie its checksums and what was put aside; the dot keeps sector 50 out of 5.
+        for path in (room.files.cache, *room.files.cache.parent.glob(f"{room.files.cache.name}.*")):
+            path_remove(path)
         room.files.sealed.unlink(missing_ok=True)
         room.staged.unlink(missing_ok=True)
         for spent in room.job.glob("c1-*.json"):

@@ -77,6 +77,9 @@ def kept_files(files: SectorFiles) -> list[Path]:
     return [files.p_aux, files.t_aux, *trees]
 
 
-def folder_remove(folder: Path) -> None:
-    """Delete a folder with everything in it; none is fine."""
-    shutil.rmtree(folder, ignore_errors=True)
+def path_remove(path: Path) -> None:
+    """Delete a file, or a folder with everything in it; none is fine."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,186 @@
+"""The stages of a sector on a host, with real kernels in a real child, up to a proof that verifies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poolsite.filecoin.post.verification import BadPoSt
+from poolsite.filecoin.proof_container import porep_proof_check, window_post_check
+from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
+from poolsite.wire.jobs import Level, ProvenSector, SealInputs, StageOutputs, WindowPostInputs
+from poolsite.wire.pipeline import STATE_OF_STAGE
+from workers.agent.journal import Work
+from workers.agent.stages import StageRunner
+from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.prover.loop import Prover
+from workers.storage.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MINER = 1234
+TICKET, SEED = bytes([7] * 32), bytes([9] * 32)
+PROOF = int(RegisteredSealProof.STACKED_DRG_2KIB_V1_1)
+STAGES = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2", "window_post")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessorPool]:
+    """One kernel child for all tests."""
+    made = ProcessorPool([ChildSpec(stages=STAGES)])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def runner(tmp_path: Path, pool: ProcessorPool) -> StageRunner:
+    """A host with empty disks."""
+    return StageRunner(folder=tmp_path / "sealer", store=Store(tmp_path / "store"), pool=pool)
+
+
+def inputs(stage: str, *, number: int = 5) -> SealInputs:
+    """What the console gives for a stage, before anything is known."""
+    return SealInputs(
+        miner_id=MINER,
+        number=number,
+        seal_proof=PROOF,
+        sector_size=2048,
+        state=STATE_OF_STAGE[stage],
+        stage=stage,
+        ticket=TICKET,
+        seed=SEED,
+    )
+
+
+def run(runner: StageRunner, given: SealInputs, *, token: int = 1) -> StageOutputs:
+    """Write a stage down, run it, read what came of it."""
+    work = Work(token=token, inputs=given)
+    runner.journal.work_write("job", work)
+    runner.run("job")
+    failure = runner.journal.failure_read("job", work.id, token=token)
+    assert failure is None, failure
+    outputs = runner.journal.outputs_read("job", work.id)
+    assert outputs is not None
+    return outputs
+
+
+def sealed(runner: StageRunner) -> SealInputs:
+    """A sector up to its C1, with all that is known of it."""
+    known = inputs("ADD_PIECE")
+    pieces = run(runner, known).pieces
+    known = replace(known, pieces=pieces)
+    comm_d = run(runner, replace(known, stage="TREE_D")).comm_d
+    run(runner, replace(known, stage="PC1"))
+    made = run(runner, replace(known, stage="PC2"))
+    assert made.comm_d == comm_d
+    known = replace(known, comm_d=comm_d, comm_r=made.comm_r)
+    run(runner, replace(known, stage="PERSIST"))
+    run(runner, replace(known, stage="C1"))
+    return known
+
+
+def test_a_sector_is_sealed_and_its_proof_verifies(runner: StageRunner) -> None:
+    known = sealed(runner)
+
+    proof = run(runner, replace(known, stage="C2")).proof
+
+    assert known.comm_r is not None
+    assert known.comm_d is not None
+    porep_proof_check(
+        proof or b"",
+        seal_proof=PROOF,
+        comm_r=known.comm_r,
+        comm_d=known.comm_d,
+        miner_id=MINER,
+        sector_number=5,
+        ticket=TICKET,
+        seed=SEED,
+    )
+
+
+def test_finalize_clears_the_sealing_folder_and_the_store_still_proves(
+    runner: StageRunner, pool: ProcessorPool
+) -> None:
+    known = sealed(runner)
+
+    run(runner, replace(known, stage="FINALIZE"))
+
+    assert not [path for path in (runner.folder / "sealing").rglob("*") if path.is_file()]
+    window_post_check_of(runner, pool, known)
+
+
+def test_finalize_may_be_cut_off_anywhere_and_run_again(runner: StageRunner, pool: ProcessorPool) -> None:
+    known = sealed(runner)
+    room = runner.room("job", known)
+    room.files.p_aux.unlink()
+
+    run(runner, replace(known, stage="FINALIZE"))
+
+    window_post_check_of(runner, pool, known)
+
+
+def window_post_check_of(runner: StageRunner, pool: ProcessorPool, known: SealInputs) -> None:
+    """Prove the stored sector as the prover does, and verify the proof."""
+    prover = Prover(console=None, line=None, pool=pool, store=runner.store)  # type: ignore[arg-type]  # not asked
+    assert known.comm_r is not None
+    asked = WindowPostInputs(
+        miner_id=MINER,
+        post_proof=int(RegisteredPoStProof.WINDOW_2KIB_V1_1),
+        randomness=SEED,
+        sectors=(ProvenSector(number=5, comm_r=known.comm_r, seal_proof=PROOF),),
+        deadline=0,
+        close_epoch=9,
+    )
+    done = pool.call("window_post", prover.task_of(asked))
+    sectors = [(5, known.comm_r)]
+    facts = {"post_proof": asked.post_proof, "miner_id": MINER, "sectors": sectors}
+    window_post_check(done.proofs[0], randomness=SEED, **facts)
+    with pytest.raises(BadPoSt):
+        window_post_check(done.proofs[0], randomness=TICKET, **facts)
+
+
+def test_a_stage_that_was_done_is_not_run_again(runner: StageRunner) -> None:
+    run(runner, inputs("ADD_PIECE"))
+
+    assert runner.run("job") is False
+
+
+def test_another_ticket_starts_the_labels_afresh(runner: StageRunner) -> None:
+    known = sealed(runner)
+    other = replace(known, ticket=SEED, seed=TICKET)
+    run(runner, replace(other, stage="PC1"))
+
+    made = run(runner, replace(other, stage="PC2"))
+
+    assert made.comm_r != known.comm_r
+    kept = [path for path in runner.folder.glob("sealing/cache/*") if path.is_dir()]
+    assert len(kept) == 2, "the old labels are put aside, not deleted"
+
+
+def test_a_stage_without_what_came_before_fails_for_good(runner: StageRunner) -> None:
+    work = Work(token=3, inputs=replace(inputs("PC2"), comm_d=TICKET))
+    runner.journal.work_write("job", work)
+
+    runner.run("job")
+
+    failure = runner.journal.failure_read("job", work.id, token=3)
+    assert failure is not None
+    assert failure.level is Level.PERMANENT
+    assert "go back to PC1" in failure.error
+    assert runner.journal.failure_read("job", work.id, token=4) is None, "of an older lease: counts no more"
+
+
+def test_a_job_that_somebody_works_on_is_left_alone(runner: StageRunner) -> None:
+    runner.journal.work_write("job", Work(token=1, inputs=inputs("ADD_PIECE")))
+
+    with runner.journal.at_work("job") as is_ours:
+        assert is_ours
+        assert runner.journal.is_worked_on("job")
+        assert runner.run("job") is False
+
+    assert not runner.journal.is_worked_on("job")
+    assert runner.run("job") is True
