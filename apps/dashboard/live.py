@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import structlog
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
 from apps.core.live import EVERYONE, POOL, group_of
+from apps.core.stores import redis_client
 from apps.dashboard.fragments import frame_render
-from apps.users.principals import Principal
-from apps.users.selectors import principal_of, users_active
+from apps.dashboard.people import Sitting, sittings_open, viewer_of
+from apps.users.services import ACCESS_CHANGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from channels.layers import BaseChannelLayer
 
-    from apps.users.models import User
+    from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)
 
@@ -33,12 +33,16 @@ WINDOW_S: Final = 0.25
 """Pause after a frame; what changes meanwhile goes out together at its end."""
 PROBE_S: Final = 2.0
 """How often a process sends itself a message, to notice that the layer was deaf."""
+LOOK_S: Final = 1.0
+"""How often a process looks whether anybody's access was changed."""
 RECHECK_S: Final = 20.0
-"""How often the people behind the open pages are looked up again."""
+"""How often the people behind the open pages are looked up again without such a hint."""
 MAX_CHANGES: Final = 60
 """More changed rows than that in one window: the pages fetch their regions again instead."""
 SIGNED_OUT: Final = 4401
 """Close code that makes a page reload itself, so that it lands at the login."""
+PAGE_KEY_MAX: Final = 400
+"""Longest name of a page: a message's id has up to 256 characters."""
 RESYNC: Final = (
     '<i id="f-resync" hidden hx-swap-oob="true" hx-get="/resync/" hx-trigger="load" hx-swap="none"></i>'
 )
@@ -56,14 +60,6 @@ class Audience:
     """What may be seen, without the person's name."""
     page: str
     """Which page is open, with its object: `today`, `sector:<uuid>`."""
-
-
-def viewer_of(user: User) -> Principal:
-    """Reduce a person to what decides about sight, so that colleagues share an audience."""
-    full = principal_of(user)
-    return Principal(
-        tenant_id=full.tenant_id, tenant_name=full.tenant_name, is_operator=full.is_operator, perm="read"
-    )
 
 
 class Room:
@@ -94,7 +90,7 @@ class Room:
         if len(rows) > MAX_CHANGES:
             return RESYNC
         try:
-            return await sync_to_async(frame_render)(
+            return await database_sync_to_async(frame_render, thread_sensitive=False)(
                 rows, viewer=self.audience.viewer, page=self.audience.page
             )
         except Exception:
@@ -124,6 +120,8 @@ class Hub:
         self.rooms: dict[Audience, Room] = {}
         self.listeners: dict[str, asyncio.Task[None]] = {}
         self.recheck: asyncio.Task[None] | None = None
+        self.access: Any = None
+        """What the counter of access changes was at the last look."""
 
     def join(self, page: LiveConsumer) -> None:
         self.rooms.setdefault(page.audience, Room(page.audience)).pages.add(page)
@@ -135,13 +133,20 @@ class Hub:
 
     def leave(self, page: LiveConsumer) -> None:
         room = self.rooms.get(page.audience)
-        if room is None:
+        if room is None or page not in room.pages:
             return
         room.pages.discard(page)
-        if not room.pages:
-            del self.rooms[page.audience]
+        if room.pages:
+            return
+        del self.rooms[page.audience]
+        group = group_watched(page.audience.viewer)
+        if not self.rooms_of(group):
+            self.listeners.pop(group).cancel()
+        if not self.rooms and self.recheck is not None:
+            self.recheck.cancel()
+            self.recheck = None
 
-    def rooms_of(self, group: str) -> Iterable[Room]:
+    def rooms_of(self, group: str) -> list[Room]:
         return [room for audience, room in self.rooms.items() if group_watched(audience.viewer) == group]
 
     async def listen(self, group: str) -> None:
@@ -150,13 +155,16 @@ class Hub:
                 await self.relay(group)
             except (RedisError, OSError):  # no Redis at the first page: subscribing is tried until it works
                 await asyncio.sleep(1)
+            except Exception:  # the outermost loop: a process whose pages are deaf would be worse
+                log.exception("live_relay_failed", group=group)
+                await asyncio.sleep(1)
 
     async def relay(self, group: str) -> None:
         layer = channel_layer()
         name = await layer.new_channel()
-        await layer.group_add(group, name)
-        if group != POOL:
-            await layer.group_add(EVERYONE, name)
+        groups = [group] if group == POOL else [group, EVERYONE]
+        for watched in groups:
+            await layer.group_add(watched, name)
         probe, heard = asyncio.create_task(self.probe(name)), time.monotonic()
         try:
             while True:
@@ -165,10 +173,11 @@ class Hub:
                 await self.hand_on(group, event, deaf=silence > 3 * PROBE_S)
         finally:
             probe.cancel()
+            with suppress(RedisError, OSError):
+                for watched in groups:
+                    await layer.group_discard(watched, name)
 
     async def hand_on(self, group: str, event: dict[str, Any], *, deaf: bool) -> None:
-        if event.get("kind") == "grants":
-            await self.recheck_once()
         for room in self.rooms_of(group):
             if deaf:  # Redis was away: nobody knows what was missed
                 await room.spread(RESYNC)
@@ -183,33 +192,53 @@ class Hub:
             await asyncio.sleep(PROBE_S)
 
     async def recheck_people(self) -> None:
+        """Look again who may see what: at once when access was changed somewhere, else now and then."""
+        self.access, looked_at = await access_counter(), time.monotonic()
         while True:
-            await asyncio.sleep(RECHECK_S)
+            await asyncio.sleep(LOOK_S)
+            access = await access_counter()
+            if access in (None, self.access) and time.monotonic() - looked_at < RECHECK_S:
+                continue
+            self.access, looked_at = access or self.access, time.monotonic()
             try:
                 await self.recheck_once()
-            except Exception:
+            except Exception:  # the outermost loop: the next look tries again
                 log.warning("live_recheck_failed", exc_info=True)
 
     async def recheck_once(self) -> None:
         """Close the pages of people who may no longer see what they see."""
         pages = [page for room in self.rooms.values() for page in room.pages]
-        active = await sync_to_async(viewers_now)({page.user_id for page in pages})
+        sittings = {page.sitting for page in pages}
+        viewers = await database_sync_to_async(sittings_open, thread_sensitive=False)(sittings)
         for page in pages:
-            if active.get(page.user_id) != page.audience.viewer:
+            if viewers.get(page.sitting) != page.audience.viewer:
                 await page.close(code=SIGNED_OUT)
 
 
 def group_watched(viewer: Principal) -> str:
     """The channel group whose events concern this viewer."""
-    return POOL if viewer.is_operator else group_of(viewer.tenant_id)
+    return POOL if viewer.is_operator else group_of(viewer.own_id)
 
 
-def viewers_now(user_ids: set[int]) -> dict[int, Principal]:
-    """What each of these people may see now; who may not sign in any more is missing."""
-    return {user.pk: viewer_of(user) for user in users_active(user_ids)}
+async def access_counter() -> Any:
+    """How often access was changed; None while Redis is away."""
+    try:
+        return await asyncio.to_thread(redis_client().get, ACCESS_CHANGES)
+    except (RedisError, OSError):
+        return None
 
 
-hub = Hub()
+_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
+"""One per loop, i.e. one per process outside the tests."""
+
+
+def hub_here() -> Hub:
+    """The hub of the running loop."""
+    loop = asyncio.get_running_loop()
+    hub = _hubs.get(loop)
+    if hub is None:
+        hub = _hubs[loop] = Hub()
+    return hub
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -219,20 +248,21 @@ class LiveConsumer(AsyncWebsocketConsumer):
         "none"  # no subscription of its own: the hub has one, and a socket opens without Redis too
     )
     audience: Audience
-    user_id: int = 0
+    sitting: Sitting
     sending: asyncio.Task[None] | None = None
     behind = False
 
     async def connect(self) -> None:
         await self.accept()  # a refusal before accept reaches the page as 1006: it would dial for ever
-        user = cast("User", self.scope["user"])  # or an anonymous one
-        if not user.is_authenticated:
+        user, session = self.scope["user"], self.scope["session"]
+        self.sitting = Sitting(user_id=user.pk if user else None, session_key=session.session_key)
+        viewer = await database_sync_to_async(viewer_of, thread_sensitive=False)(self.sitting)
+        if viewer is None:
             await self.close(code=SIGNED_OUT)
             return
         page = parse_qs(self.scope["query_string"].decode("latin-1")).get("page", [""])[0]
-        self.user_id = user.pk
-        self.audience = Audience(viewer=await sync_to_async(viewer_of)(user), page=page)
-        hub.join(self)
+        self.audience = Audience(viewer=viewer, page=page[:PAGE_KEY_MAX])
+        hub_here().join(self)
 
     def offer(self, frame: str) -> None:
         if self.sending is None or self.sending.done():
@@ -248,4 +278,4 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, _code: int) -> None:
         if hasattr(self, "audience"):
-            hub.leave(self)
+            hub_here().leave(self)

@@ -48,14 +48,19 @@ def fil(atto: int | None) -> str:
     return f"{whole(int(units)) if units != '-0' else units}.{places}"
 
 
-def nano_fil(atto: int | None) -> str:
-    """attoFIL as nFIL with 3 places, for fees; below 0.001 nFIL it is printed in aFIL with its unit."""
+def fee(atto: int | None) -> tuple[str, str]:
+    """A fee per gas, number and unit apart: ("0.104", "nFIL"); below 0.001 nFIL it is ("100", "aFIL")."""
     if atto is None:
-        return NOTHING
+        return NOTHING, ""
     if 0 < abs(atto) < ATTO_PER_NANO // 1000:
-        return f"{whole(atto)} aFIL"
+        return whole(atto), "aFIL"
     amount = (Decimal(atto) / ATTO_PER_NANO).quantize(Decimal("0.001"), ROUND_HALF_EVEN)
-    return "0" if atto == 0 else f"{amount:f}"
+    return "0" if atto == 0 else f"{amount:f}", "nFIL"
+
+
+def fee_words(atto: int | None) -> str:
+    """A fee per gas with its unit: `0.104 nFIL`, `100 aFIL`."""
+    return " ".join(fee(atto)).strip()
 
 
 def size(count: int | None) -> tuple[str, str]:

@@ -6,22 +6,25 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, cast
 
-from django.contrib.auth import logout
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, logout
 from django.contrib.auth.decorators import login_required
+from django.contrib.sessions.models import Session
 from django.shortcuts import redirect
+from django.utils.crypto import constant_time_compare
 
+from apps.core.clock import now
 from apps.users.errors import TokenRefused
-from apps.users.selectors import principal_of
+from apps.users.principals import Principal
+from apps.users.selectors import principal_of, users_active
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Concatenate, ParamSpec
 
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
     from apps.users.models import User
-    from apps.users.principals import Principal
 
     Args = ParamSpec("Args")
     PageView = Callable[Concatenate[HttpRequest, Principal, Args], HttpResponseBase]
@@ -60,3 +63,46 @@ def for_people(view: PageView[Args]) -> SiteView[Args]:
         return view(request, viewer, *args, **kwargs)
 
     return cast("SiteView[Args]", guarded)
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """A person in one session: what a page's socket was opened with."""
+
+    user_id: int | None
+    session_key: str | None
+
+
+def viewer_of(sitting: Sitting) -> Principal | None:
+    """Give what a sitting may see; None if it is over."""
+    return sittings_open({sitting}).get(sitting)
+
+
+def sittings_open(sittings: Collection[Sitting]) -> dict[Sitting, Principal]:
+    """Give what each of these may see now, without names, so that colleagues share what is rendered.
+
+    Missing are those whose session ended, whose password was changed since, or who may not sign in any more.
+    """
+    keys = {sitting.session_key for sitting in sittings if sitting.session_key}
+    sessions = Session.objects.filter(session_key__in=keys, expire_date__gt=now())
+    facts = {session.session_key: session.get_decoded() for session in sessions}
+    ids = {sitting.user_id for sitting in sittings if sitting.user_id is not None}
+    people = {user.pk: user for user in users_active(ids)}
+    found = {}
+    for sitting in sittings:
+        session, user = facts.get(sitting.session_key or "", {}), people.get(sitting.user_id or 0)
+        if user is None or session.get(SESSION_KEY) != str(user.pk):
+            continue
+        if not constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
+            continue
+        try:
+            full = principal_of(user)
+        except TokenRefused:
+            continue
+        found[sitting] = Principal(
+            tenant_id=full.tenant_id,
+            tenant_name=full.tenant_name,
+            is_operator=full.is_operator,
+            perm=full.perm,
+        )
+    return found

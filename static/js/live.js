@@ -9,7 +9,8 @@
   // A frame goes to every page of its kind: keep what stands here; rows of a list that are not shown only count as new.
   const unseen = new Set();
   htmx.defineExtension("shown-only", {
-    transformResponse(text) {
+    transformResponse(text, request) {
+      if (request) return text; // an answer over HTTP is for whoever asked
       const frame = document.createElement("template");
       frame.innerHTML = text;
       for (const part of [...frame.content.children]) {

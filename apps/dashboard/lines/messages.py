@@ -103,7 +103,7 @@ def message_line(message: Message, names: Names) -> MessageLine:
         sender_short=numbers.shortened(message.from_addr),
         nonce=numbers.whole(message.nonce),
         value=numbers.fil(message.value),
-        fees=f"{numbers.nano_fil(message.gas_fee_cap)} / {numbers.nano_fil(message.gas_premium)}"
+        fees=f"{numbers.fee_words(message.gas_fee_cap)} / {numbers.fee_words(message.gas_premium)}"
         if filled
         else numbers.NOTHING,
         gas=numbers.whole(message.gas_used) if message.gas_used else numbers.NOTHING,

@@ -133,7 +133,7 @@ def chain_facts(message: Message) -> Iterable[Fact]:
     yield Fact("Gas limit", numbers.whole(message.gas_limit) if message.gas_limit else numbers.NOTHING)
     yield Fact(
         "Fee cap, premium",
-        f"{numbers.nano_fil(message.gas_fee_cap)}, {numbers.nano_fil(message.gas_premium)} nFIL",
+        f"{numbers.fee_words(message.gas_fee_cap)}, {numbers.fee_words(message.gas_premium)}",
     )
     if message.state == MessageState.LANDED:
         yield Fact("Epoch", numbers.whole(message.height))
@@ -201,7 +201,7 @@ def message_checks(message: Message, scene: Scene) -> Iterable[Check]:
         enough = message.gas_fee_cap >= pulse_fee
         yield Check(
             "Fee cap",
-            f"{numbers.nano_fil(message.gas_fee_cap)} nFIL; base fee {numbers.nano_fil(pulse_fee)} nFIL",
+            f"{numbers.fee_words(message.gas_fee_cap)}; base fee {numbers.fee_words(pulse_fee)}",
             "ok" if enough else "bad",
             "above" if enough else "below",
         )
@@ -222,7 +222,7 @@ def history_of(message: Message) -> Iterable[Event]:
         )
     ]
     if message.filled_at is not None:
-        sub = f"nonce {numbers.whole(message.nonce)}, cap {numbers.nano_fil(message.gas_fee_cap)} nFIL"
+        sub = f"nonce {numbers.whole(message.nonce)}, fee cap {numbers.fee_words(message.gas_fee_cap)}"
         lines.append(
             (
                 message.filled_at,

@@ -156,7 +156,7 @@ def head_stat(scene: Scene) -> Stat:
         "head",
         "Head",
         numbers.whole(pulse.epoch),
-        f"base fee {numbers.nano_fil(pulse.base_fee)} nFIL",
+        f"base fee {numbers.fee_words(pulse.base_fee)}",
         href="#f-today-processes",
         tone=pulse.tone,
     )

@@ -9,7 +9,6 @@ from apps.dashboard import numbers
 register = template.Library()
 register.filter("whole", numbers.whole)
 register.filter("fil", numbers.fil)
-register.filter("nano_fil", numbers.nano_fil)
 register.filter("duration", numbers.duration)
 register.filter("time_left", numbers.time_left)
 register.filter("shortened", numbers.shortened)
@@ -26,3 +25,15 @@ def size_number(count: int | None) -> str:
 def size_unit(count: int | None) -> str:
     """The unit of a size in bytes."""
     return numbers.size(count)[1]
+
+
+@register.filter
+def fee_number(atto: int | None) -> str:
+    """The number of a fee per gas, without its unit."""
+    return numbers.fee(atto)[0]
+
+
+@register.filter
+def fee_unit(atto: int | None) -> str:
+    """The unit of a fee per gas."""
+    return numbers.fee(atto)[1]

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from apps.dashboard.frame import THEME_COOKIE, THEMES, network_known, page_render
-from apps.users.services import password_change
+from apps.users.services import access_changed, password_change
 
 if TYPE_CHECKING:
     from apps.users.models import User
@@ -58,8 +58,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
-    """End the session."""
+    """End the session; its other pages notice within a second."""
     logout(request)
+    access_changed()
     return redirect("login")
 
 
@@ -72,6 +73,7 @@ def password(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         password_change(user=user, new_password=form.cleaned_data["new_password1"])
         update_session_auth_hash(request, user)
+        access_changed()  # pages of the other sessions show nothing more
         return redirect("today")
     status = 422 if form.errors else 200
     return page_render(

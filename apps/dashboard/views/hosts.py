@@ -18,6 +18,8 @@ from apps.sectors.services.hosts import worker_command
 from poolsite.wire.hosts import Operation
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from apps.users.principals import Principal
 
 
@@ -39,16 +41,16 @@ def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 @require_POST
 @for_people
-def act(request: HttpRequest, viewer: Principal, key: str, op: str) -> HttpResponse:
+def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Pause a worker or let it go on; the command rides on its next heartbeat."""
     if op not in (Operation.PAUSE, Operation.RESUME) or not viewer.may("sign"):
         raise Http404
     try:
-        worker = worker_get(viewer, key)
+        worker = worker_get(viewer, str(key))
     except NotFound:
         raise Http404 from None
     worker_command(worker, op=Operation(op), args={}, actor=viewer.actor)
     if not getattr(request, "htmx", False):
         return redirect("hosts")
-    [line] = host_lines([worker_get(viewer, key)], Scene(viewer))
+    [line] = host_lines([worker_get(viewer, str(key))], Scene(viewer))
     return render(request, "hosts/_row.html", {"host": line})

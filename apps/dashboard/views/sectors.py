@@ -179,17 +179,17 @@ def sectors_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpRespons
     )
 
 
-def sector_or_404(viewer: Principal, key: str) -> Sector:
+def sector_or_404(viewer: Principal, key: uuid.UUID) -> Sector:
     """One sector; a stranger's is as absent as one that never was."""
     try:
-        return sector_get(viewer, key)
+        return sector_get(viewer, str(key))
     except NotFound:
         raise Http404 from None
 
 
 @require_safe
 @for_people
-def sector(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+def sector(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """One sector with its clocks, stages and timeline."""
     detail = sector_detail(sector_or_404(viewer, key), Scene(viewer))
     return page_render(
@@ -253,7 +253,7 @@ def pledged(viewer: Principal, form: dict[str, str]) -> HttpResponse:
     return redirect("sector", first.uuid) if count == 1 and first is not None else redirect("sectors")
 
 
-def _acted(request: HttpRequest, viewer: Principal, key: str, act: Any) -> HttpResponse:
+def _acted(request: HttpRequest, viewer: Principal, key: uuid.UUID, act: Any) -> HttpResponse:
     """Do `act` to a sector and answer with the part of the page that shows it, or with the refusal there."""
     row = sector_or_404(viewer, key)
     if not viewer.may("sign"):
@@ -277,14 +277,14 @@ def _acted(request: HttpRequest, viewer: Principal, key: str, act: Any) -> HttpR
 
 @require_POST
 @for_people
-def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Try the failed stage again."""
     return _acted(request, viewer, key, lambda row: sector_retry(row, actor=viewer.actor, now=now()))
 
 
 @require_POST
 @for_people
-def back(request: HttpRequest, viewer: Principal, key: str, state: str) -> HttpResponse:
+def back(request: HttpRequest, viewer: Principal, key: uuid.UUID, state: str) -> HttpResponse:
     """Set a paused sector back to an earlier state."""
     return _acted(
         request, viewer, key, lambda row: sector_retry(row, actor=viewer.actor, now=now(), state=state)
@@ -292,7 +292,7 @@ def back(request: HttpRequest, viewer: Principal, key: str, state: str) -> HttpR
 
 
 @for_people
-def abort(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Ask first, then give a sector up for good."""
     row = sector_or_404(viewer, key)
     if not viewer.may("sign"):

@@ -10,7 +10,17 @@ from tests.people import PASSWORD, operator_person, person
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ["today", "miners", "sectors", "messages", "wallets", "hosts", "pledge", "message-compose", "password"]
+PAGES = [
+    "today",
+    "miners",
+    "sectors",
+    "messages",
+    "wallets",
+    "hosts",
+    "pledge",
+    "message-compose",
+    "password",
+]
 
 
 def signed_in(name: str) -> Client:

@@ -1,0 +1,120 @@
+"""A real browser before a real web process with the run's PostgreSQL and a real Redis."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connections
+from django.test import Client
+from playwright.sync_api import sync_playwright
+
+from tests.browser.chrome import chrome_find
+from tests.browser.visitor import Visitor
+from tests.browser.web import Web
+from tests.people import operator_person, person
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser
+
+    from apps.users.models import User
+    from tests.servers import RedisServer
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+CHROME = chrome_find()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a browser these tests are skipped with a reason; under CI that is a failure."""
+    if CHROME is not None or os.environ.get("CI"):
+        return
+    for item in items:
+        if item.path.parent.name == "browser":
+            item.add_marker(pytest.mark.skip(reason="there is no Chrome here"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser for one file: while it runs this thread has an event loop, which others must not see."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # that loop runs nothing of ours
+        browser = playwright.chromium.launch(executable_path=CHROME, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def web_process(
+    django_db_setup: None,
+    postgres_sockets: str,
+    redis_server: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Web]:
+    """The web process of the whole run, on the database of this worker."""
+    web = Web(
+        database=str(connections["default"].settings_dict["NAME"]),
+        sockets=postgres_sockets,
+        redis_url=redis_server.url,
+        var=tmp_path_factory.mktemp("var"),
+    )
+    web.start()
+    yield web
+    web.end(signal.SIGKILL)
+    web.link.close()
+
+
+@pytest.fixture
+def site(transactional_db: None, pool_redis: str, web_process: Web) -> Web:
+    """The web process, alive, with empty tables."""
+    if web_process.process is None:
+        web_process.start()
+    return web_process
+
+
+@pytest.fixture
+def visit(site: Web, chromium: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Open a browser of one's own: `visit(user)`; its console errors fail the test."""
+    visitors: list[Visitor] = []
+
+    def open_for(user: User | None, **how: Any) -> Visitor:
+        context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **how})
+        if user is not None:
+            client = Client()
+            client.force_login(user)
+            cookie = client.cookies[django_settings.SESSION_COOKIE_NAME]
+            context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": site.url}])
+        visitors.append(Visitor(context.new_page(), site.url))
+        return visitors[-1]
+
+    yield open_for
+    complaints = [line for visitor in visitors for line in visitor.complaints]
+    for visitor in visitors:
+        visitor.page.context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def operator(transactional_db: None) -> User:
+    return operator_person()
+
+
+@pytest.fixture
+def alice(transactional_db: None) -> User:
+    return person("ann", of="alice")
+
+
+@pytest.fixture
+def bob(transactional_db: None) -> User:
+    return person("bill", of="bob")

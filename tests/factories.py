@@ -1,0 +1,288 @@
+"""Rows for the tests as plain functions with keyword overrides; each makes what it needs and no more."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from apps.chain.models import Follower, Head, Network
+from apps.core.clock import now
+from apps.messages.models import Message
+from apps.messages.states import MessageState, Wait
+from apps.miners.models import Miner
+from apps.miners.states import MinerState
+from apps.proving.models import Deadline
+from apps.proving.states import Outlook
+from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker
+from apps.sectors.states import BatchKind, BatchState, JobState
+from apps.users.services import signer_grant
+from apps.wallets.models import SignRecord, Wallet
+from poolsite.filecoin.address import bls_address, id_address, secp256k1_address
+from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import STEPS, Owner, SectorState, Stage
+from tests.people import tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NETWORK = "localnet-poolsite-test"
+FIL = 10**18
+SECTOR_BYTES = 2048
+counter = itertools.count(1)
+
+
+def network(name: str = NETWORK) -> Network:
+    """The network that this pool is bound to; made once."""
+    row = Network.objects.first()
+    return row if row is not None else Network.objects.create(name=name, genesis="genesis")
+
+
+def head(height: int = 1000, **overrides: Any) -> Head:
+    """The newest head, which came just now."""
+    network()
+    at = overrides.pop("arrived_at", now())
+    data = {
+        "key": cid(f"head {height}"),
+        "height": height,
+        "cids": [cid(f"head {height}")],
+        "parent_key": cid(f"head {height - 1}"),
+        "timestamp": int(at.timestamp()),
+        "base_fee": 100,
+        "arrived_at": at,
+        **overrides,
+    }
+    row = Head.objects.update_or_create(key=data.pop("key"), defaults=data)[0]
+    follower = Follower.objects.first() or Follower()
+    follower.head = row
+    follower.save()
+    return row
+
+
+def cid(text: str) -> str:
+    """A CID that belongs to `text` alone."""
+    return str(cid_of_cbor(text.encode()))
+
+
+def bls(number: int) -> str:
+    """The address of a BLS key that nobody has."""
+    return str(bls_address(number.to_bytes(48, "big")))
+
+
+def secp(number: int) -> str:
+    """The address of a secp256k1 key that nobody has."""
+    return str(secp256k1_address(b"\x04" + number.to_bytes(64, "big")))
+
+
+def wallet(address: str | None = None, *, of: str = "alice", **overrides: Any) -> Wallet:
+    """An address whose signer is connected, granted to its tenant."""
+    key = address or bls(next(counter))
+    data = {
+        "account": of,
+        "key_type": "bls" if key.startswith("f3") else "secp256k1",
+        "label": "worker",
+        "balance": 25 * FIL,
+        "actor_id": 1000 + next(counter),
+        "nonce": 4,
+        "seen_at": now(),
+        "checked_at": now(),
+        **overrides,
+    }
+    signer_grant(tenant=tenant(of), address=key)
+    return Wallet.objects.create(address=key, tenant=tenant(of), **data)
+
+
+def sign_record(address: str, *, of: str = "alice", **overrides: Any) -> SignRecord:
+    """A signature that was asked for."""
+    data = {
+        "at": now(),
+        "what": "message: Send to f01000",
+        "cid": cid(f"signed {next(counter)}"),
+        "asked_by": "messager",
+        "ms": 31,
+        **overrides,
+    }
+    return SignRecord.objects.create(address=address, tenant=tenant(of), **data)
+
+
+def miner(actor_id: int | None = None, *, of: str = "alice", **overrides: Any) -> Miner:
+    """A miner that exists on the chain, without power."""
+    number = next(counter)
+    data = {
+        "name": f"{of}-{number}",
+        "state": MinerState.ACTIVE,
+        "actor_id": actor_id if actor_id is not None else 2000 + number,
+        "owner": bls(1),
+        "worker": bls(1),
+        "control": [],
+        "seal_proof": RegisteredSealProof.STACKED_DRG_2KIB_V1_1,
+        "post_proof": RegisteredPoStProof.WINDOW_2KIB_V1_1,
+        "sector_size": SECTOR_BYTES,
+        "partition_sectors": 2,
+        "balance": 5 * FIL,
+        "available": 3 * FIL,
+        "proving_period_start": 960,
+        "refreshed_height": 1000,
+        **overrides,
+    }
+    return Miner.objects.create(tenant=tenant(of), **data)
+
+
+def deadline(of: Miner, index: int = 0, *, live: int = 0, **overrides: Any) -> Deadline:
+    """One deadline of the test network's period that started at epoch 960: windows of 10 epochs."""
+    opens = overrides.pop("open_epoch", 960 + 10 * index)
+    data = {
+        "period_start": 960,
+        "open_epoch": opens,
+        "close_epoch": opens + 10,
+        "challenge_epoch": opens - 2,
+        "cutoff_epoch": opens - 15,
+        "partitions_count": 1 if live else 0,
+        "live": live,
+        "active": live,
+        "outlook": Outlook.LATER if live else Outlook.NOTHING,
+        **overrides,
+    }
+    return Deadline.objects.create(miner=of, index=index, **data)
+
+
+def deadlines(of: Miner, *, live: dict[int, str], count: int = 6) -> list[Deadline]:
+    """All deadlines of a miner; `live` says which have a sector, with their outlook."""
+    return [
+        deadline(of, index, live=1, outlook=live[index], reason=f"because of {index}")
+        if index in live
+        else deadline(of, index)
+        for index in range(count)
+    ]
+
+
+def worker(name: str = "", *, of: str = "alice", **overrides: Any) -> Worker:
+    """A sealing host's worker that was heard of just now."""
+    number = next(counter)
+    data = {
+        "uid": f"uid-{number}",
+        "boot_id": f"boot-{number}",
+        "host": f"host-{number}",
+        "version": "0.1",
+        "kinds": [JobKind.SEAL],
+        "slots": {"pc1": 1},
+        "hardware": {
+            "cpus": 2,
+            "ram_bytes": 8 << 30,
+            "disk_free_bytes": 90 << 30,
+            "disk_total_bytes": 1 << 37,
+        },
+        "registered_at": now(),
+        "seen_at": now(),
+        **overrides,
+    }
+    return Worker.objects.create(tenant=tenant(of), name=name or f"sealer-{number}", **data)
+
+
+def batch(of: Miner, kind: str = BatchKind.PRE_COMMIT, **overrides: Any) -> Batch:
+    """Sectors that go to the chain together."""
+    key = uuid.uuid4()
+    data = {
+        "uuid": key,
+        "kind": kind,
+        "state": BatchState.SENT,
+        "message_id": f"{kind}:{key}",
+        "closed_height": 990,
+        "sender": of.worker,
+        "method": 28,
+        "params": b"",
+        **overrides,
+    }
+    return Batch.objects.create(miner=of, **data)
+
+
+def sector(
+    of: Miner, *, state: str = SectorState.ALLOCATED, held_by: Worker | None = None, **data: Any
+) -> Sector:
+    """A sector in any state with its job; `held_by` works on it."""
+    step = STEPS[state]
+    fields = {
+        "number": next(counter),
+        "state": state,
+        "stage_since": now(),
+        "seal_proof": of.seal_proof,
+        "sector_size": of.sector_size,
+        **data,
+    }
+    row = Sector.objects.create(miner=of, **fields)
+    Job.objects.create(
+        kind=JobKind.SEAL,
+        miner=of,
+        sector=row,
+        state=_job_state(row, step.owner, held_by),
+        stage=step.stage,
+        rank=list(Stage).index(step.stage),
+        worker=held_by,
+        sticky_worker=held_by,
+        lease_s=90,
+        lease_until=now() + timedelta(seconds=90) if held_by is not None else None,
+    )
+    return row
+
+
+def _job_state(row: Sector, owner: Owner, held_by: Worker | None) -> str:
+    if row.paused_at is not None:
+        return JobState.PAUSED
+    if owner is Owner.NOBODY:
+        return JobState.FAILED if row.state == SectorState.ABORTED else JobState.DONE
+    if owner is Owner.CONSOLE:
+        return JobState.WAITING
+    return JobState.LEASED if held_by is not None else JobState.READY
+
+
+def events(of: Sector, steps: Sequence[tuple[str, str, float]], **overrides: Any) -> list[JobEvent]:
+    """A sector's way: event, ended stage, and how many seconds each took, from its pledge on."""
+    at, before, rows = of.created_at, str(SectorState.ALLOCATED), []
+    for event, stage, took_s in steps:
+        at += timedelta(seconds=took_s)
+        data = {
+            "event": event,
+            "stage": stage,
+            "from_state": before,
+            "to_state": before,
+            "at": at,
+            "ms": int(took_s * 1000),
+            "actor": "sealer-1",
+            **overrides,
+        }
+        rows.append(JobEvent.objects.create(job=of.job, **data))
+    return rows
+
+
+def message(
+    id: str = "", *, of: str = "alice", state: str = MessageState.UNFILLED, **overrides: Any
+) -> Message:
+    """A message in any state, with what such a one has of nonce, gas, CID and receipt."""
+    number = next(counter)
+    data: dict[str, Any] = {
+        "pushed_by": of,
+        "to": str(id_address(1000)),
+        "from_addr": bls(1),
+        "value": 0,
+        "method": 0,
+    }
+    if state in (MessageState.FILLED, MessageState.LANDED, MessageState.REPLACED):
+        data |= {
+            "nonce": number,
+            "gas_limit": 1_500_000,
+            "gas_fee_cap": 200_000_000,
+            "gas_premium": 100_000,
+            "cid": cid(f"message {number}"),
+            "unsigned_cid": cid(f"unsigned {number}"),
+            "filled_at": now(),
+            "published_at": now(),
+            "wait": Wait.IN_POOL if state == MessageState.FILLED else Wait.NONE,
+        }
+    if state == MessageState.LANDED:
+        data |= {"height": 990, "exit_code": 0, "gas_used": 1_201_344, "landed_at": now()}
+    return Message.objects.create(
+        id=id or f"message-{number}", tenant=tenant(of), state=state, **(data | overrides)
+    )

@@ -1,0 +1,185 @@
+"""A pool in the middle of its work: every state that a page can show, for two tenants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from apps.core.clock import now
+from apps.messages.states import MessageState, Wait
+from apps.proving.states import Outlook
+from apps.sectors.states import BatchKind, BatchState
+from poolsite.filecoin.address import id_address
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState
+from tests import factories
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
+    from apps.miners.models import Miner
+    from apps.sectors.models import Sector, Worker
+    from apps.wallets.models import Wallet
+
+STEPS = (
+    ("ADD_PIECE", "ADD_PIECE", 0.4),
+    ("BUILD_TREE_D", "TREE_D", 0.3),
+    ("ASSIGN_TICKET", "TICKET", 2.0),
+    ("PC1", "PC1", 3.2),
+    ("PC2", "PC2", 1.1),
+    ("PERSIST", "PERSIST", 0.2),
+    ("SEND_PRECOMMIT", "PRECOMMIT", 2.4),
+    ("LAND_PRECOMMIT", "PRECOMMIT_WAIT", 4.1),
+    ("ASSIGN_SEED", "WAIT_SEED", 6.0),
+    ("C1", "C1", 1.5),
+    ("C2", "C2", 0.8),
+    ("SEND_COMMIT", "COMMIT", 2.2),
+    ("LAND_COMMIT", "COMMIT_WAIT", 4.0),
+    ("FINALIZE", "FINALIZE", 0.3),
+)
+"""A sector's whole way with the seconds of each step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The rows of one tenant."""
+
+    miner: Miner
+    wallet: Wallet
+    sealer: Worker
+    active: Sector
+    sealing: Sector
+    paused: Sector
+    faulty: Sector
+    waiting: Sector
+    landed: Message
+    flying: Message
+    stuck: Message
+    refused: Message
+
+
+def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
+    """Everything that can be on the pages, for the tenant `of`, at epoch 1000 of the test network."""
+    factories.head(1000)
+    owner, control = factories.bls(100 + key), factories.secp(200 + key)
+    wallet = factories.wallet(owner, of=of, label=f"{of} worker")
+    factories.wallet(control, of=of, label=f"{of} control", balance=3 * 10**16, seen_at=None)
+    miner = factories.miner(
+        actor_id,
+        of=of,
+        name=f"{of}-main",
+        owner=owner,
+        worker=owner,
+        control=[control],
+        raw_power=3 * 2048,
+        qa_power=3 * 2048,
+        live_sectors=3,
+        active_sectors=2,
+        faulty_sectors=1,
+        pledge=4 * 10**17,
+        deposits=39 * 10**15,
+    )
+    factories.deadlines(
+        miner,
+        live={
+            0: Outlook.LANDED,
+            1: Outlook.MISSED,
+            3: Outlook.LANDED,
+            4: Outlook.WILL_LAND,
+            5: Outlook.LATER,
+        },
+    )
+    sealer = factories.worker(f"{of}-sealer", of=of)
+    factories.worker(f"{of}-prover", of=of, kinds=[JobKind.WINDOW_POST])
+    factories.worker(f"{of}-old", of=of, seen_at=now() - timedelta(hours=1), is_draining=True)
+    for number in range(3):
+        error = "the policy forbids this method" if number == 1 else ""
+        factories.sign_record(owner, of=of, what=f"message: {number}", error=error)
+    messages = _messages(of, miner, wallet)
+    named = {name: messages[name] for name in ("landed", "flying", "stuck", "refused")}
+    return Pool(miner=miner, wallet=wallet, sealer=sealer, **_sectors(miner, sealer), **named)
+
+
+def _messages(of: str, miner: Miner, wallet: Wallet) -> dict[str, Any]:
+    to = str(id_address(miner.actor_id or 0))
+    mine = {"of": of, "from_addr": wallet.address}
+    return {
+        "landed": factories.message(
+            f"{of}-landed", state=MessageState.LANDED, nonce=1, to=to, method=5, **mine
+        ),
+        "refused": factories.message(
+            f"{of}-refused", state=MessageState.LANDED, nonce=2, to=to, method=28, exit_code=16, **mine
+        ),
+        "flying": factories.message(
+            f"{of}/flying", state=MessageState.FILLED, nonce=4, to=to, method=28, kind="precommit", **mine
+        ),
+        "stuck": factories.message(
+            f"{of}-stuck", value=10**30, wait=Wait.FUNDS, error="needs more than it has", to=to, **mine
+        ),
+        "given_up": factories.message(f"{of}-bad", state=MessageState.FAILED, error="marked bad", **mine),
+        "replaced": factories.message(f"{of}-other", state=MessageState.REPLACED, nonce=3, **mine),
+    }
+
+
+def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
+    """One sector in each interesting state; numbers start at 0."""
+    pledged = now() - timedelta(minutes=1)
+    batches: dict[str, Any] = {
+        "precommit_batch": factories.batch(miner, state=BatchState.LANDED),
+        "commit_batch": factories.batch(miner, BatchKind.COMMIT, state=BatchState.LANDED),
+    }
+    rows = {
+        "active": factories.sector(
+            miner,
+            number=0,
+            state=SectorState.PROVING,
+            active=True,
+            active_since=now(),
+            deadline=5,
+            partition=0,
+            ticket_epoch=930,
+            seed_epoch=950,
+            precommit_epoch=945,
+            activation=960,
+            expiration=520_000,
+            initial_pledge=12 * 10**16,
+            comm_d=bytes(32),
+            comm_r=bytes(range(32)),
+            store="store",
+            **batches,
+        ),
+        "faulty": factories.sector(
+            miner, number=1, state=SectorState.PROVING, active_since=now(), deadline=1, partition=0
+        ),
+        "unproven": factories.sector(miner, number=2, state=SectorState.PROVING, deadline=4, partition=0),
+        "sealing": factories.sector(
+            miner,
+            number=3,
+            state=SectorState.TICKET_ASSIGNED,
+            held_by=sealer,
+            ticket_epoch=990,
+            progress_done=3,
+            progress_total=8,
+        ),
+        "paused": factories.sector(
+            miner,
+            number=4,
+            state=SectorState.PC1_DONE,
+            paused_at=now(),
+            attempts=4,
+            error="no space left on the sealing disk",
+            error_level="PERMANENT",
+        ),
+        "seed": factories.sector(miner, number=5, state=SectorState.PRECOMMIT_LANDED, precommit_epoch=999),
+        "batch": factories.sector(miner, number=6, state=SectorState.C2_DONE, ready_height=1000),
+        "waiting": factories.sector(miner, number=7, state=SectorState.ALLOCATED),
+        "aborted": factories.sector(miner, number=8, state=SectorState.ABORTED),
+    }
+    for row in rows.values():
+        type(row).objects.filter(pk=row.pk).update(created_at=pledged)
+        row.created_at = pledged
+    factories.events(rows["active"], STEPS)
+    factories.events(rows["sealing"], STEPS[:3])
+    factories.events(rows["paused"], STEPS[:4])
+    factories.events(rows["paused"], [("FAIL", "PC2", 9.0)], is_error=True, note="no space left")
+    return {name: rows[name] for name in ("active", "sealing", "paused", "faulty", "waiting")}
