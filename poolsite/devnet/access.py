@@ -1,0 +1,39 @@
+"""Who may call what on the devnet's node: lotus tokens, and an open door for those who bring none.
+
+Source: lotus api/permissioned.go, node/impl/common AuthVerify, AuthNew; sophon-auth is not involved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.rpc.dispatch import PERMS
+from poolsite.filecoin.jwt import Claims, token_sign, token_verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ALL_PERMS: Final = frozenset(PERMS)
+
+
+class Access:
+    """Makes and checks the node's own tokens."""
+
+    def __init__(self, secret: bytes, *, open_perms: Iterable[str] = PERMS) -> None:
+        """`open_perms`: what a caller without a token may do; a real node gives read."""
+        self.secret = secret
+        self.open_perms = frozenset(open_perms)
+
+    def perms_of(self, token: str | None) -> frozenset[str]:
+        """Permissions of a token.  Raises BadToken."""
+        if token is None:
+            return self.open_perms
+        return frozenset(self.allowed(token))
+
+    def allowed(self, token: str) -> list[str]:
+        """The permissions that a token lists.  Raises BadToken."""
+        return list(token_verify(token, self.secret).permissions)
+
+    def token_new(self, perms: list[str]) -> str:
+        """A token that grants `perms`."""
+        return token_sign(Claims(allow=tuple(perms)), self.secret)

@@ -1,0 +1,105 @@
+"""A call of an actor's method: who calls whom with what, and the machine it runs on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from poolsite.devnet.actors.exits import SERIALIZATION, ActorError, forbidden
+from poolsite.filecoin.cbor import BadCbor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poolsite.devnet.profile import Profile
+    from poolsite.devnet.proofs import ProofChecks
+    from poolsite.devnet.state.tables import Draft
+    from poolsite.filecoin.address import Address
+    from poolsite.filecoin.codec import Struct
+    from poolsite.filecoin.policy import Network
+    from poolsite.filecoin.randomness import Tag
+
+
+class Randomness(Protocol):
+    """What a call may learn of the chain's randomness; epochs after the current one are refused."""
+
+    def tickets(self, tag: Tag, epoch: int, entropy: bytes) -> bytes: ...
+
+    def beacon(self, tag: Tag, epoch: int, entropy: bytes) -> bytes: ...
+
+
+@dataclass(slots=True)
+class Machine:
+    """What a tipset's messages run on."""
+
+    profile: Profile
+    network: Network
+    draft: Draft
+    epoch: int
+    randomness: Randomness
+    proofs: ProofChecks
+    invoke: Callable[[Call, Address], bytes]
+    """How an actor calls another (`invoke.invoke`)."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One invocation; nested calls share the machine and the gas."""
+
+    machine: Machine
+    caller: int
+    receiver: int
+    value: int
+    method: int
+    params: bytes
+    origin: int
+    """Actor that signed the message."""
+    nonce: int
+    """Nonce of the message, part of the addresses of actors that it creates."""
+    meter: Meter
+
+    @property
+    def draft(self) -> Draft:
+        return self.machine.draft
+
+    @property
+    def epoch(self) -> int:
+        return self.machine.epoch
+
+    @property
+    def network(self) -> Network:
+        return self.machine.network
+
+    def child(self, *, value: int, method: int, params: bytes) -> Call:
+        """A call that the receiver makes in its turn."""
+        return replace(self, caller=self.receiver, receiver=-1, value=value, method=method, params=params)
+
+    def require_caller(self, allowed: tuple[int, ...]) -> None:
+        """Refuse other callers.  Raises ActorError 18."""
+        if self.caller not in allowed:
+            raise forbidden(f"caller f0{self.caller} is not one of supported")
+
+    def charge_to(self, gas: float) -> None:
+        """Let the message have used at least `gas` beyond its inclusion."""
+        self.meter.used = max(self.meter.used, round(gas))
+
+    def read(self, struct: Struct[Any]) -> Any:
+        """Decode the params.  Raises ActorError 21."""
+        try:
+            return struct.decode(self.params)
+        except (BadCbor, ValueError) as error:
+            raise ActorError(SERIALIZATION, f"failed to deserialize params: {error}") from None
+
+
+@dataclass(slots=True)
+class Meter:
+    """Gas used by a message beyond its inclusion."""
+
+    used: int = 0
+    """What counts so far."""
+    created: int = 0
+    """Actors that the message made, part of the next one's address."""
+
+    def charge(self, gas: float) -> None:
+        """Add a cost."""
+        self.used += round(gas)

@@ -1,0 +1,59 @@
+"""Methods that only read: of accounts, the power actor and the reward actor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors import gas
+from poolsite.devnet.actors.exits import illegal_state
+from poolsite.devnet.actors.ledger import actor_get
+from poolsite.devnet.actors.power import claim_total
+from poolsite.devnet.state.rows import SYSTEM, PowerState, RewardState
+from poolsite.filecoin.actors.power import CURRENT_TOTAL_POWER_RETURN, CurrentTotalPowerReturn
+from poolsite.filecoin.actors.reward import THIS_EPOCH_REWARD_RETURN, ThisEpochRewardReturn
+from poolsite.filecoin.actors.smoothing import FilterEstimate
+from poolsite.filecoin.address import address_to_bytes
+from poolsite.filecoin.cbor import bytes_write
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+
+
+def pubkey_address(call: Call) -> bytes:
+    """account.PubkeyAddress."""
+    actor = actor_get(call.draft, call.receiver)
+    if actor is None or actor.address is None:
+        raise illegal_state("account has no key")
+    call.charge_to(gas.GETTER)
+    return bytes_write(address_to_bytes(actor.address))
+
+
+def current_total_power(call: Call) -> bytes:
+    """power.CurrentTotalPower."""
+    network = call.network
+    total = claim_total(
+        call.draft,
+        call.machine.profile,
+        minimum=network.consensus_miner_min_power,
+        minimum_miners=network.consensus_miner_min_miners,
+    )
+    state: PowerState = call.draft.get(SYSTEM, "power")
+    call.charge_to(1_123_041)
+    return CURRENT_TOTAL_POWER_RETURN.encode(
+        CurrentTotalPowerReturn(
+            raw_byte_power=total.raw,
+            quality_adj_power=total.quality,
+            pledge_collateral=state.pledge,
+            quality_adj_power_smoothed=FilterEstimate(state.smoothed.position, state.smoothed.velocity),
+            ramp_start_epoch=0,
+            ramp_duration_epochs=0,
+        )
+    )
+
+
+def this_epoch_reward(call: Call) -> bytes:
+    """reward.ThisEpochReward."""
+    state: RewardState = call.draft.get(SYSTEM, "reward")
+    call.charge_to(gas.GETTER)
+    estimate = FilterEstimate(state.smoothed.position, state.smoothed.velocity)
+    return THIS_EPOCH_REWARD_RETURN.encode(ThisEpochRewardReturn(estimate, state.baseline))

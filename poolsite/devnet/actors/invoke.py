@@ -1,0 +1,128 @@
+"""Calling an actor: value moves, missing accounts are born, the method's handler runs.
+
+Source: ref-fvm call_manager/default.rs send_unchecked; builtin-actors method tables of version 18.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.actors import gas, market, multisig
+from poolsite.devnet.actors.exits import (
+    INVALID_RECEIVER,
+    SYS_INSUFFICIENT_FUNDS,
+    UNHANDLED,
+    ActorError,
+)
+from poolsite.devnet.actors.getters import (
+    current_total_power,
+    pubkey_address,
+    this_epoch_reward,
+)
+from poolsite.devnet.actors.init import exec_actor
+from poolsite.devnet.actors.ledger import (
+    KIND_ACCOUNT,
+    KIND_ETH,
+    KIND_MINER,
+    KIND_MULTISIG,
+    KIND_PLACEHOLDER,
+    NoFunds,
+    actor_create,
+    actor_get,
+    resolve,
+    transfer,
+)
+from poolsite.devnet.actors.miner import (
+    declarations,
+    management,
+    post,
+    precommit,
+    prove,
+    withdrawal,
+)
+from poolsite.devnet.actors.power import create_miner
+from poolsite.filecoin.address import BLS, DELEGATED, EAM_NAMESPACE, SECP256K1, ZERO_ADDRESS
+from poolsite.filecoin.message import METHOD_SEND
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.address import Address
+
+Handler = Callable[["Call"], bytes]
+
+MIN_EXPORTED_METHOD: Final = 1 << 24
+"""Accounts accept calls of these numbers without effect."""
+
+METHODS: Final[dict[str, dict[int, Handler]]] = {
+    KIND_ACCOUNT: {2: pubkey_address},
+    KIND_ETH: {},
+    KIND_PLACEHOLDER: {},
+    KIND_MULTISIG: multisig.METHODS,
+    KIND_MINER: {
+        2: management.control_addresses,
+        3: management.change_worker,
+        4: management.change_peer,
+        5: post.submit_window_post,
+        10: declarations.declare_faults,
+        11: declarations.declare_recovered,
+        16: withdrawal.withdraw_balance,
+        18: management.change_multiaddrs,
+        21: management.confirm_worker,
+        22: withdrawal.repay_debt,
+        23: management.change_owner,
+        28: precommit.precommit_sectors,
+        30: management.change_beneficiary,
+        31: management.get_beneficiary,
+        34: prove.prove_commit_sectors,
+    },
+    "init": {2: exec_actor},
+    "storagepower": {2: create_miner, 9: current_total_power},
+    "reward": {3: this_epoch_reward},
+    "storagemarket": market.METHODS,
+}
+"""Handlers by kind of actor and method number."""
+
+
+def invoke(call: Call, to: Address) -> bytes:
+    """Run the call; sets its receiver.  Raises ActorError, after which the caller undoes everything."""
+    receiver = resolve(call.draft, to)
+    if receiver is None or actor_get(call.draft, receiver) is None:
+        receiver = _receiver_create(call, to)
+    call.receiver = receiver
+    if call.value:
+        _value_move(call)
+    if call.method == METHOD_SEND:
+        return b""
+    actor = actor_get(call.draft, receiver)
+    kind = "" if actor is None else actor.kind
+    call.charge_to(gas.FAIL_EARLY)
+    handler = METHODS.get(kind, {}).get(call.method)
+    if handler is None:
+        if kind in (KIND_ACCOUNT, KIND_ETH, KIND_PLACEHOLDER) and call.method >= MIN_EXPORTED_METHOD:
+            return b""
+        raise ActorError(UNHANDLED, f"invalid method: {call.method}")
+    return handler(call)
+
+
+def _value_move(call: Call) -> None:
+    if call.value < 0:
+        raise ActorError(SYS_INSUFFICIENT_FUNDS, "sender tried to send a negative value")
+    try:
+        transfer(call.draft, call.caller, call.receiver, call.value)
+    except NoFunds:
+        raise ActorError(
+            SYS_INSUFFICIENT_FUNDS, f"sender does not have funds to transfer (need {call.value})"
+        ) from None
+    call.meter.charge(gas.SELF_TRANSFER if call.caller == call.receiver else gas.VALUE_TRANSFER)
+
+
+def _receiver_create(call: Call, to: Address) -> int:
+    """Make the account that a key address names, or the placeholder of an Ethereum address."""
+    if to.protocol in (SECP256K1, BLS) and to != ZERO_ADDRESS:
+        call.meter.charge(gas.CREATE_ACCOUNT[to.protocol])
+        return actor_create(call.draft, kind=KIND_ACCOUNT, address=to)
+    if to.protocol == DELEGATED and to.namespace == EAM_NAMESPACE:
+        call.meter.charge(gas.CREATE_ACCOUNT[DELEGATED])
+        return actor_create(call.draft, kind=KIND_PLACEHOLDER, address=None, delegated=to)
+    raise ActorError(INVALID_RECEIVER, f"actor does not exist: {to}")

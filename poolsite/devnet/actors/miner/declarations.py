@@ -1,0 +1,101 @@
+"""DeclareFaults and DeclareFaultsRecovered: a miner says what it cannot prove, and what it can again.
+
+Source: builtin-actors actors/miner/src/lib.rs declare_faults, declare_faults_recovered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from poolsite.devnet.actors import gas
+from poolsite.devnet.actors.exits import bad_argument, forbidden, not_found
+from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
+from poolsite.devnet.actors.miner.funds import debt_repay_wholly
+from poolsite.devnet.actors.miner.partitions import faults_add, joined
+from poolsite.devnet.state.rows import Partition
+from poolsite.filecoin.actors.miner_proving import DECLARE_FAULTS_PARAMS, DECLARE_FAULTS_RECOVERED_PARAMS
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.deadlines import DeadlineInfo
+
+ADDRESSED_PARTITIONS_MAX = 3000
+ADDRESSED_SECTORS_MAX = 25_000
+Step = Callable[[Book, Partition, tuple[int, ...], "DeadlineInfo"], Partition]
+
+
+def declare_faults(call: Call) -> bytes:
+    """Handle DeclareFaults: power goes at once."""
+    params = call.read(DECLARE_FAULTS_PARAMS)
+    book = book_open(call)
+    touched = _each_partition(call, book, params.faults, step=_fault, word="fault")
+    call.charge_to(gas.declare_faults(touched) if touched else 12.6e6)
+    return b""
+
+
+def declare_recovered(call: Call) -> bytes:
+    """Handle DeclareFaultsRecovered: power returns with the next proof of the deadline."""
+    params = call.read(DECLARE_FAULTS_RECOVERED_PARAMS)
+    book = book_open(call)
+    miner = book.miner
+    if miner.consensus_fault_elapsed >= call.epoch:
+        raise forbidden("recovery not allowed during active consensus fault")
+    book.save(debt_repay_wholly(call.draft, book.id, miner))
+    touched = _each_partition(call, book, params.recoveries, step=_recover, word="recovery")
+    call.charge_to(gas.declare_recovered(touched) if touched else 12.6e6)
+    return b""
+
+
+def _each_partition(call: Call, book: Book, declarations: Any, *, step: Step, word: str) -> int:
+    """Apply `step` to each partition that the declarations name; returns how many there are."""
+    declarations = tuple(declarations)
+    if len(declarations) > ADDRESSED_PARTITIONS_MAX:
+        raise bad_argument(f"too many declarations {len(declarations)}, max {ADDRESSED_PARTITIONS_MAX}")
+    if sum(len(entry.sectors) for entry in declarations) > ADDRESSED_SECTORS_MAX:
+        raise bad_argument(f"too many sectors, max {ADDRESSED_SECTORS_MAX}")
+    for entry in declarations:
+        _check_deadline(call, book, entry.deadline, word=word)
+    for entry in declarations:
+        partition = book.partition(entry.deadline, entry.partition)
+        if partition is None:
+            raise not_found(f"no such partition {entry.partition}")
+        numbers = numbers_of(entry.sectors)
+        if not set(numbers) <= set(partition.sectors):
+            raise bad_argument(f"failed to declare {word}: not all sectors are assigned to the partition")
+        info = book.deadline_at(entry.deadline, call.epoch).next_not_elapsed()
+        book.save_partition(entry.deadline, entry.partition, step(book, partition, numbers, info))
+    return len({(entry.deadline, entry.partition) for entry in declarations})
+
+
+def _check_deadline(call: Call, book: Book, index: int, *, word: str) -> None:
+    """Refuse what is too late.  Source: lib.rs validate_fr_declaration_deadline."""
+    deadlines = call.network.proving.deadlines
+    if index >= deadlines:
+        raise bad_argument(f"invalid deadline {index}, must be < {deadlines}")
+    info = book.deadline_at(index, call.epoch).next_not_elapsed()
+    if info.fault_cutoff_passed:
+        raise bad_argument(
+            f"failed {word} declaration at deadline {index}: late {word} declaration at epoch {call.epoch}, "
+            f"cutoff {info.fault_cutoff}"
+        )
+
+
+def _fault(book: Book, partition: Partition, numbers: tuple[int, ...], info: DeadlineInfo) -> Partition:
+    """Healthy sectors become faulty, declared recoveries are taken back; others are left as they are."""
+    live = set(partition.live)
+    retracted = set(numbers) & set(partition.recoveries)
+    new = [number for number in numbers if number in live and number not in set(partition.faults)]
+    counted = [number for number in new if number in set(partition.active)]
+    raw, quality = book.power(counted)
+    book.power_change(-raw, -quality)
+    expiration = info.quantization.up(info.last + book.network.fault_max_age)
+    partition = faults_add(partition, new, expiration=expiration)
+    kept = tuple(number for number in partition.recoveries if number not in retracted)
+    return replace(partition, recoveries=kept)
+
+
+def _recover(_book: Book, partition: Partition, numbers: tuple[int, ...], _info: DeadlineInfo) -> Partition:
+    """Faulty sectors are marked; healthy ones are left as they are."""
+    return replace(partition, recoveries=joined(partition.recoveries, set(numbers) & set(partition.faults)))

@@ -1,0 +1,25 @@
+"""A miner's place in cron: which epoch wakes it next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.state.rows import CRON, CronEvents
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.miner.book import Book
+
+
+def cron_at(book: Book, epoch: int) -> None:
+    """Wake the miner at the end of `epoch`."""
+    events: CronEvents | None = book.state.get(CRON, epoch)
+    miners = () if events is None else events.miners
+    if book.id not in miners:
+        book.state.put(CRON, epoch, CronEvents(tuple(sorted((*miners, book.id)))))
+
+
+def cron_enrol(book: Book, now: int) -> None:
+    """Start the miner's deadlines: from now on cron settles each at its last epoch."""
+    info = book.deadline_now(now)
+    book.change(period_start=info.period_start, deadline=info.index, cron_active=True)
+    cron_at(book, info.last)

@@ -1,0 +1,70 @@
+"""A miner's money: what is locked, what is free, what it owes, and how penalties are taken.
+
+Source: builtin-actors actors/miner/src/{state,vesting_state,policy}.rs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.exits import insufficient
+from poolsite.devnet.actors.ledger import BURNT, actor_get, transfer
+from poolsite.devnet.actors.vesting import vesting_add, vesting_take, vesting_unlock
+from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.pledge import locked_reward
+
+if TYPE_CHECKING:
+    from poolsite.devnet.state.rows import Miner
+    from poolsite.devnet.state.tables import Draft
+
+
+def balance_of(draft: Draft, miner_id: int) -> int:
+    """The actor's whole balance."""
+    actor = actor_get(draft, miner_id)
+    return 0 if actor is None else actor.balance
+
+
+def unlocked(miner: Miner, balance: int) -> int:
+    """Balance that is neither vesting nor deposited nor pledged; debt is not subtracted."""
+    return balance - miner.locked - miner.deposits - miner.pledge
+
+
+def available(miner: Miner, balance: int) -> int:
+    """What may be withdrawn; negative in debt."""
+    return unlocked(miner, balance) - miner.debt
+
+
+def debt_repay_partly(draft: Draft, miner_id: int, miner: Miner) -> Miner:
+    """Pay debt out of vesting funds first, then of the free balance; what was paid is burnt."""
+    if not miner.debt:
+        return miner
+    balance = balance_of(draft, miner_id)
+    miner, from_vesting = vesting_take(miner, miner.debt)
+    from_balance = max(0, min(unlocked(miner, balance) - from_vesting, miner.debt - from_vesting))
+    paid = from_vesting + from_balance
+    transfer(draft, miner_id, BURNT, paid)
+    return replace(miner, debt=miner.debt - paid)
+
+
+def penalty_apply(draft: Draft, miner_id: int, miner: Miner, penalty: int) -> Miner:
+    """Owe a penalty and pay at once what can be paid."""
+    return debt_repay_partly(draft, miner_id, replace(miner, debt=miner.debt + penalty))
+
+
+def debt_repay_wholly(draft: Draft, miner_id: int, miner: Miner) -> Miner:
+    """Pay all debt out of the free balance.  Raises ActorError 19 if it does not suffice."""
+    if not miner.debt:
+        return miner
+    free = unlocked(miner, balance_of(draft, miner_id))
+    if free < miner.debt:
+        need, have = (fil_format(amount, unit="") for amount in (miner.debt, free))
+        raise insufficient(f"unlocked balance can not repay fee debt ({have} < {need})")
+    transfer(draft, miner_id, BURNT, miner.debt)
+    return replace(miner, debt=0)
+
+
+def reward_add(draft: Draft, miner_id: int, miner: Miner, *, reward: int, penalty: int, now: int) -> Miner:
+    """Book a block reward that has just arrived in the balance: three quarters of it vest."""
+    miner = vesting_add(vesting_unlock(miner, now=now), locked_reward(reward), now=now)
+    return penalty_apply(draft, miner_id, miner, penalty)

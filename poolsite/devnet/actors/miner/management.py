@@ -1,0 +1,230 @@
+"""Who runs a miner and where it is reached: workers, owners, beneficiaries, peer ids, addresses.
+
+Source: builtin-actors actors/miner/src/lib.rs change_worker_address, change_owner_address,
+change_beneficiary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors import gas
+from poolsite.devnet.actors.exits import bad_argument, forbidden
+from poolsite.devnet.actors.ledger import KIND_ACCOUNT, KIND_MULTISIG, actor_get, resolve_existing
+from poolsite.devnet.actors.miner.book import Book, book_open
+from poolsite.devnet.actors.power import MAX_PEER_ID_BYTES, worker_check
+from poolsite.devnet.state.rows import BeneficiaryChange, BeneficiaryTerm, Miner
+from poolsite.filecoin.actors.miner_control import (
+    CHANGE_BENEFICIARY_PARAMS,
+    CHANGE_MULTIADDRS_PARAMS,
+    CHANGE_OWNER_ADDRESS_PARAMS,
+    CHANGE_PEER_ID_PARAMS,
+    CHANGE_WORKER_ADDRESS_PARAMS,
+    CONTROL_ADDRESSES_RETURN,
+    GET_BENEFICIARY_RETURN,
+    ActiveBeneficiary,
+    ChangeBeneficiaryParams,
+    ControlAddressesReturn,
+    GetBeneficiaryReturn,
+    PendingBeneficiaryChange,
+)
+from poolsite.filecoin.actors.miner_control import BeneficiaryTerm as TermValue
+from poolsite.filecoin.address import ID, id_address
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.address import Address
+
+MAX_CONTROL_ADDRESSES = 10
+MAX_MULTIADDRS_BYTES = 1024
+
+
+def _principal(call: Call, address: Address) -> int:
+    """Resolve an owner or control address: it must be an account or a multisig."""
+    actor_id = resolve_existing(call.draft, address)
+    if actor_id is None:
+        raise bad_argument(f"unable to resolve address: {address}")
+    actor = actor_get(call.draft, actor_id)
+    if actor is None or actor.kind not in (KIND_ACCOUNT, KIND_MULTISIG):
+        raise bad_argument(f"owner actor type must be a principal, was {actor and actor.kind}")
+    return actor_id
+
+
+def control_addresses(call: Call) -> bytes:
+    """Handle ControlAddresses."""
+    miner = Book(call.machine, call.receiver).miner
+    call.charge_to(gas.CONTROL_ADDRESSES)
+    return CONTROL_ADDRESSES_RETURN.encode(
+        ControlAddressesReturn(
+            id_address(miner.owner), id_address(miner.worker), tuple(id_address(n) for n in miner.control)
+        )
+    )
+
+
+def change_worker(call: Call) -> bytes:
+    """Handle ChangeWorkerAddress: control addresses at once, the worker's key after a delay."""
+    params = call.read(CHANGE_WORKER_ADDRESS_PARAMS)
+    if len(params.new_control_addrs) > MAX_CONTROL_ADDRESSES:
+        raise bad_argument(
+            f"control addresses length {len(params.new_control_addrs)} exceeds max control addresses "
+            f"length {MAX_CONTROL_ADDRESSES}"
+        )
+    worker = resolve_existing(call.draft, params.new_worker)
+    if worker is None:
+        raise bad_argument(f"unable to resolve address: {params.new_worker}")
+    worker_check(call, worker)
+    control = tuple(_principal(call, address) for address in params.new_control_addrs)
+    book = book_open(call, allowed="owner")
+    miner = book.change(control=control)
+    if worker != miner.worker and miner.new_worker is None:
+        delay = call.network.worker_key_change_delay
+        book.change(new_worker=worker, worker_change_epoch=call.epoch + delay)
+    call.charge_to(gas.CHANGE_WORKER)
+    return b""
+
+
+def confirm_worker(call: Call) -> bytes:
+    """Handle ConfirmChangeWorkerAddress; before the epoch it succeeds without effect."""
+    book = book_open(call, allowed="owner")
+    miner = book.miner
+    if miner.new_worker is not None and miner.worker_change_epoch <= call.epoch:
+        book.change(worker=miner.new_worker, new_worker=None, worker_change_epoch=-1)
+    call.charge_to(gas.CONFIRM_WORKER)
+    return b""
+
+
+def change_peer(call: Call) -> bytes:
+    """Handle ChangePeerID."""
+    peer = call.read(CHANGE_PEER_ID_PARAMS).new_id
+    if len(peer) > MAX_PEER_ID_BYTES:
+        raise bad_argument(f"peer ID size of {len(peer)} exceeds maximum size of {MAX_PEER_ID_BYTES}")
+    book_open(call).change(peer=peer)
+    call.charge_to(gas.CHANGE_PEER)
+    return b""
+
+
+def change_multiaddrs(call: Call) -> bytes:
+    """Handle ChangeMultiaddrs."""
+    addresses = tuple(call.read(CHANGE_MULTIADDRS_PARAMS).new_multiaddrs)
+    size = sum(map(len, addresses))
+    if any(not address for address in addresses):
+        raise bad_argument("invalid empty multiaddr")
+    if size > MAX_MULTIADDRS_BYTES:
+        raise bad_argument(f"multiaddr size of {size} exceeds maximum of {MAX_MULTIADDRS_BYTES}")
+    book_open(call).change(multiaddrs=addresses)
+    call.charge_to(gas.CHANGE_MULTIADDRS)
+    return b""
+
+
+def change_owner(call: Call) -> bytes:
+    """Handle ChangeOwnerAddress: the owner proposes, the new owner confirms with its own address."""
+    address = call.read(CHANGE_OWNER_ADDRESS_PARAMS).new_address
+    if address.protocol != ID:
+        raise bad_argument("owner address must be an ID address")
+    book = Book(call.machine, call.receiver)
+    miner = book.miner
+    new_owner = address.actor_id
+    if call.caller == miner.owner or miner.pending_owner is None:
+        call.require_caller((miner.owner,))
+        _principal(call, address)
+        book.change(pending_owner=None if new_owner == miner.owner else new_owner)
+    else:
+        call.require_caller((miner.pending_owner,))
+        if new_owner != miner.pending_owner:
+            raise bad_argument(f"expected confirmation of f0{miner.pending_owner}, got f0{new_owner}")
+        beneficiary = new_owner if miner.beneficiary == miner.owner else miner.beneficiary
+        book.change(owner=new_owner, beneficiary=beneficiary, pending_owner=None)
+    call.charge_to(gas.CHANGE_OWNER)
+    return b""
+
+
+def change_beneficiary(call: Call) -> bytes:
+    """Handle ChangeBeneficiary: proposed by the owner, approved by the old and the new one."""
+    params: ChangeBeneficiaryParams = call.read(CHANGE_BENEFICIARY_PARAMS)
+    nominee = resolve_existing(call.draft, params.new_beneficiary)
+    if nominee is None:
+        raise bad_argument(f"unable to resolve address: {params.new_beneficiary}")
+    book = Book(call.machine, call.receiver)
+    miner = book.miner
+    if call.caller == miner.owner:
+        miner = _beneficiary_propose(call, miner, params, nominee=nominee)
+    else:
+        if miner.pending_beneficiary is None:
+            raise forbidden("No changeBeneficiary proposal exists")
+        _terms_check(miner.pending_beneficiary, params, nominee=nominee)
+    change = miner.pending_beneficiary
+    if change is not None:
+        if call.caller not in (miner.owner, miner.beneficiary, change.beneficiary):
+            raise forbidden("message caller is neither proposal beneficiary nor current beneficiary")
+        change = replace(
+            change,
+            by_beneficiary=change.by_beneficiary or call.caller == miner.beneficiary,
+            by_nominee=change.by_nominee or call.caller == change.beneficiary,
+        )
+        miner = _beneficiary_settle(miner, change)
+    book.save(miner)
+    call.charge_to(gas.CHANGE_BENEFICIARY)
+    return b""
+
+
+def _beneficiary_propose(call: Call, miner: Miner, params: ChangeBeneficiaryParams, *, nominee: int) -> Miner:
+    if nominee == miner.owner:
+        if params.new_expiration or params.new_quota:
+            raise bad_argument("owner beneficiary quota and expiration must be zero")
+        approved = miner.beneficiary == miner.owner or miner.term.expiration <= call.epoch
+        approved = approved or miner.term.quota <= miner.term.used
+        change = BeneficiaryChange(nominee, 0, 0, by_beneficiary=approved, by_nominee=True)
+    else:
+        if params.new_quota <= 0:
+            raise bad_argument("beneficial quota must bigger than zero")
+        approved = miner.beneficiary == miner.owner
+        change = BeneficiaryChange(
+            nominee, params.new_quota, params.new_expiration, by_beneficiary=approved, by_nominee=False
+        )
+    return replace(miner, pending_beneficiary=change)
+
+
+def _terms_check(change: BeneficiaryChange, params: ChangeBeneficiaryParams, *, nominee: int) -> None:
+    if change.beneficiary != nominee:
+        raise bad_argument(
+            f"new beneficiary address must be equal expect f0{change.beneficiary}, but got f0{nominee}"
+        )
+    if change.quota != params.new_quota:
+        raise bad_argument(
+            f"new beneficiary quota must be equal expect {change.quota}, but got {params.new_quota}"
+        )
+    if change.expiration != params.new_expiration:
+        raise bad_argument(
+            f"new beneficiary expire date must be equal expect {change.expiration}, "
+            f"but got {params.new_expiration}"
+        )
+
+
+def _beneficiary_settle(miner: Miner, change: BeneficiaryChange) -> Miner:
+    if not (change.by_beneficiary and change.by_nominee):
+        return replace(miner, pending_beneficiary=change)
+    used = 0 if change.beneficiary != miner.beneficiary else miner.term.used
+    term = BeneficiaryTerm(change.quota, used, change.expiration)
+    if change.beneficiary == miner.owner:
+        term = BeneficiaryTerm(0, 0, 0)
+    return replace(miner, beneficiary=change.beneficiary, term=term, pending_beneficiary=None)
+
+
+def get_beneficiary(call: Call) -> bytes:
+    """Handle GetBeneficiary."""
+    miner = Book(call.machine, call.receiver).miner
+    term = TermValue(miner.term.quota, miner.term.used, miner.term.expiration)
+    change = miner.pending_beneficiary
+    proposed = None
+    if change is not None:
+        proposed = PendingBeneficiaryChange(
+            id_address(change.beneficiary),
+            change.quota,
+            change.expiration,
+            change.by_beneficiary,
+            change.by_nominee,
+        )
+    call.charge_to(gas.GETTER)
+    active = ActiveBeneficiary(id_address(miner.beneficiary), term)
+    return GET_BENEFICIARY_RETURN.encode(GetBeneficiaryReturn(active, proposed))

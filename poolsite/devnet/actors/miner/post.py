@@ -1,0 +1,176 @@
+"""SubmitWindowedPoSt: partitions are proven, new sectors begin to count, recovering ones return.
+
+Source: builtin-actors actors/miner/src/lib.rs submit_windowed_post, deadline_state.rs record_proven_sectors.
+The real chain verifies a proof at once only if it recovers power; this one verifies every proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors import gas
+from poolsite.devnet.actors.exits import bad_argument, illegal_state, not_found
+from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
+from poolsite.devnet.actors.miner.partitions import faults_add, faults_recover, without
+from poolsite.filecoin.actors.miner_proving import SUBMIT_WINDOWED_POST_PARAMS, SubmitWindowedPoStParams
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.cids import cid_to_commr
+from poolsite.filecoin.randomness import Tag, miner_entropy
+from poolsite.filecoin.sector import BadProofType, post_proof
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.bitfield import BitField
+    from poolsite.filecoin.deadlines import DeadlineInfo
+
+MAX_RANDOMNESS_BYTES = 32
+
+
+@dataclass(slots=True)
+class Proven:
+    """What a submission proves."""
+
+    sectors: list[int]
+    """Sectors that the proof covers."""
+    new: int = 0
+    recovered: int = 0
+    skipped: int = 0
+    raw: int = 0
+    """Change of the miner's raw power."""
+    quality: int = 0
+
+
+def submit_window_post(call: Call) -> bytes:
+    """Handle SubmitWindowedPoSt."""
+    params: SubmitWindowedPoStParams = call.read(SUBMIT_WINDOWED_POST_PARAMS)
+    network = call.network
+    if len(params.proofs) != 1:
+        raise bad_argument(f"expected exactly one proof, got {len(params.proofs)}")
+    _check_proof_type(params.proofs[0].post_proof)
+    if params.deadline >= network.proving.deadlines:
+        raise bad_argument(f"invalid deadline {params.deadline} of {network.proving.deadlines}")
+    if len(params.chain_commit_rand) > MAX_RANDOMNESS_BYTES:
+        raise bad_argument(
+            f"expected at most {MAX_RANDOMNESS_BYTES} bytes of randomness, "
+            f"got {len(params.chain_commit_rand)}"
+        )
+    book = book_open(call)
+    info = _check_submission(call, book, params)
+    proven = _record(book, params, info)
+    if not proven.sectors:
+        raise bad_argument("cannot prove partitions with no active sectors")
+    cost = gas.window_post(
+        len(params.partitions),
+        has_new=proven.new > 0,
+        has_skipped=proven.skipped > 0,
+        recovers=proven.recovered > 0,
+    )
+    if proven.recovered:
+        cost += gas.verify_window_post(len(proven.sectors))
+    call.charge_to(cost)
+    _verify(call, book, params.proofs[0].proof_bytes, proven=proven, info=info)
+    book.power_change(proven.raw, proven.quality)
+    return b""
+
+
+def _check_proof_type(number: int) -> None:
+    try:
+        proof = post_proof(number)
+    except BadProofType:
+        raise bad_argument(f"proof type {number} not allowed") from None
+    if not proof.is_window:
+        raise bad_argument(f"proof type {number} not allowed")
+
+
+def _check_submission(call: Call, book: Book, params: SubmitWindowedPoStParams) -> DeadlineInfo:
+    """The checks against the miner's state and the chain, in the actor's order."""
+    miner, now = book.miner, call.epoch
+    if params.proofs[0].post_proof != miner.post_proof:
+        raise bad_argument(f"expected proof of type {miner.post_proof}, got {params.proofs[0].post_proof}")
+    limit = call.network.posted_partitions_max
+    if len(params.partitions) > limit:
+        raise bad_argument(f"too many partitions {len(params.partitions)}, limit {limit}")
+    info = book.deadline_now(now)
+    if not info.is_open:
+        raise illegal_state(f"proving period {info.period_start} not yet open at {now}")
+    if params.deadline != info.index:
+        raise bad_argument(f"invalid deadline {params.deadline} at epoch {now}, expected {info.index}")
+    if params.chain_commit_epoch < info.challenge:
+        raise bad_argument(
+            f"expected chain commit epoch {params.chain_commit_epoch} to be after {info.challenge}"
+        )
+    if params.chain_commit_epoch >= now:
+        raise bad_argument(
+            f"chain commit epoch {params.chain_commit_epoch} must be less than the current epoch {now}"
+        )
+    drawn = call.machine.randomness.tickets(Tag.POST_CHAIN_COMMIT, params.chain_commit_epoch, b"")
+    if drawn != params.chain_commit_rand:
+        raise bad_argument("post commit randomness mismatched")
+    return info
+
+
+def _record(book: Book, params: SubmitWindowedPoStParams, info: DeadlineInfo) -> Proven:
+    """Book what the partitions gain and lose; the call is undone if the proof then turns out wrong."""
+    deadline = book.deadline(info.index)
+    indices = [post.index for post in params.partitions]
+    if len(set(indices)) != len(indices):
+        raise bad_argument("duplicate partitions proven")
+    again = sorted(set(indices) & set(deadline.posted))
+    if again:
+        raise bad_argument(f"partition already proven: {{{', '.join(map(str, again))}}}")
+    proven = Proven(sectors=[])
+    for post in params.partitions:
+        _record_partition(book, info, index=post.index, skipped=post.skipped, proven=proven)
+    book.save_deadline(info.index, replace(deadline, posted=tuple(sorted((*deadline.posted, *indices)))))
+    return proven
+
+
+def _record_partition(
+    book: Book, info: DeadlineInfo, *, index: int, skipped: BitField, proven: Proven
+) -> None:
+    partition = book.partition(info.index, index)
+    if partition is None:
+        raise not_found(f"no such partition {index}")
+    skips = set(numbers_of(skipped))
+    if not skips <= set(partition.sectors):
+        raise bad_argument("skipped faults contains sectors outside partition")
+    counted = set(partition.active)
+    lost = counted & skips
+    skipped_new = (lost | (set(partition.unproven) & skips)) - set(partition.terminated)
+    expiration = info.quantization.up(info.last + book.network.fault_max_age)
+    partition = faults_add(partition, skipped_new, expiration=expiration)
+    partition = replace(partition, recoveries=without(partition.recoveries, skips))
+    recovered = partition.recoveries
+    grid = info.quantization
+    on_time: dict[int, int] = {
+        sector.number: grid.up(sector.expiration) for sector in book.sectors(recovered)
+    }
+    partition = faults_recover(partition, on_time)
+    gained = (*recovered, *partition.unproven)
+    proven.new += len(partition.unproven)
+    partition = replace(partition, unproven=())
+    book.save_partition(info.index, index, partition)
+    gain, loss = book.power(gained), book.power(sorted(lost))
+    proven.raw += gain[0] - loss[0]
+    proven.quality += gain[1] - loss[1]
+    proven.recovered += len(recovered)
+    proven.skipped += len(skips)
+    proven.sectors.extend(partition.active)
+
+
+def _verify(call: Call, book: Book, proof: bytes, *, proven: Proven, info: DeadlineInfo) -> None:
+    """Check the proof over all sectors that it covers.  Raises ActorError 16."""
+    entropy = miner_entropy(id_address(call.receiver))
+    sectors = [
+        (sector.number, cid_to_commr(sector.sealed_cid)) for sector in book.sectors(sorted(proven.sectors))
+    ]
+    is_valid = call.machine.proofs.window_post(
+        proof,
+        post_proof=book.miner.post_proof,
+        randomness=call.machine.randomness.beacon(Tag.WINDOWED_POST_CHALLENGE_SEED, info.challenge, entropy),
+        miner_id=call.receiver,
+        sectors=sectors,
+    )
+    if not is_valid:
+        raise bad_argument("invalid post was submitted")

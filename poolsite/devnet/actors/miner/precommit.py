@@ -1,0 +1,146 @@
+"""PreCommitSectorBatch2: sectors are announced, deposits taken, numbers used up for ever.
+
+Source: builtin-actors actors/miner/src/lib.rs pre_commit_sector_batch_inner, validate_expiration.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.actors import gas
+from poolsite.devnet.actors.economy import economy
+from poolsite.devnet.actors.exits import bad_argument, forbidden, insufficient
+from poolsite.devnet.actors.miner.book import Book, book_open
+from poolsite.devnet.actors.miner.enrol import cron_enrol
+from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
+from poolsite.devnet.state.rows import PreCommit, precommits_of
+from poolsite.filecoin.actors.miner_sectors import PRE_COMMIT_SECTOR_BATCH2_PARAMS, SectorPreCommitInfo
+from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.bitfield import bitfield_from_bytes, bitfield_of, bitfield_to_bytes
+from poolsite.filecoin.cids import COMMD_PREFIX, COMMR_PREFIX
+from poolsite.filecoin.sector import MAX_SECTOR_NUMBER, BadProofType, RegisteredPoStProof, seal_proof
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+
+QUALITY_MAX: Final = 10
+"""Deposits reckon with fully verified data.  Source: policy.rs qa_power_max."""
+
+
+def precommit_sectors(call: Call) -> bytes:
+    """Handle PreCommitSectorBatch2."""
+    infos: tuple[SectorPreCommitInfo, ...] = call.read(PRE_COMMIT_SECTOR_BATCH2_PARAMS).sectors
+    if not infos:
+        raise bad_argument("batch empty")
+    book = Book(call.machine, call.receiver)
+    _check_unique(infos)
+    for info in infos:
+        _check_info(call, info, book=book)
+    book_open(call)
+    miner = book.miner
+    if miner.consensus_fault_elapsed >= call.epoch:
+        raise forbidden("pre-commit not allowed during active consensus fault")
+    table = precommits_of(book.id)
+    pending = len(call.draft.keys(table))
+    is_first = not miner.cron_active
+    miner = debt_repay_wholly(call.draft, book.id, miner)
+    book.save(miner)
+    deposit = economy(call.machine).precommit_deposit(QUALITY_MAX * miner.sector_size)
+    total = deposit * len(infos)
+    free = available(miner, book.balance)
+    if free < total:
+        have, need = fil_format(free, unit=""), fil_format(total, unit="")
+        raise insufficient(f"insufficient funds {have} for pre-commit deposit: {need}")
+    book.change(
+        allocated=_allocate(miner.allocated, [info.sector_number for info in infos]),
+        deposits=miner.deposits + total,
+    )
+    for info in infos:
+        call.draft.put(table, info.sector_number, _row(info, deposit=deposit, epoch=call.epoch))
+    book.pledge_change(0)
+    if is_first:
+        cron_enrol(book, call.epoch)
+    call.meter.used = round(gas.precommit(len(infos), pending=pending, is_first=is_first))
+    return b""
+
+
+def _row(info: SectorPreCommitInfo, *, deposit: int, epoch: int) -> PreCommit:
+    return PreCommit(
+        number=info.sector_number,
+        seal_proof=info.seal_proof,
+        sealed_cid=info.sealed_cid,
+        seal_rand_epoch=info.seal_rand_epoch,
+        deal_ids=tuple(info.deal_ids),
+        expiration=info.expiration,
+        unsealed_cid=info.unsealed_cid,
+        deposit=deposit,
+        epoch=epoch,
+    )
+
+
+def _check_unique(infos: tuple[SectorPreCommitInfo, ...]) -> None:
+    seen: set[int] = set()
+    for info in infos:
+        if info.sector_number in seen:
+            raise bad_argument(f"duplicate sector number {info.sector_number}")
+        seen.add(info.sector_number)
+
+
+def _allocate(allocated: bytes, numbers: list[int]) -> bytes:
+    used, new = bitfield_from_bytes(allocated), bitfield_of(numbers)
+    both = used & new
+    if both:
+        raise bad_argument(f"sector numbers {list(both)} already allocated")
+    return bitfield_to_bytes(used | new)
+
+
+def _check_info(call: Call, info: SectorPreCommitInfo, *, book: Book) -> None:
+    """The checks of one sector, in the actor's order."""
+    network, now, miner = call.network, call.epoch, book.miner
+    if info.sector_number > MAX_SECTOR_NUMBER:
+        raise bad_argument(f"sector number {info.sector_number} out of range 0..(2^63-1)")
+    try:
+        proof = seal_proof(info.seal_proof)
+    except BadProofType:
+        raise bad_argument(f"unsupported seal proof type {info.seal_proof}") from None
+    if proof not in network.seal_proofs or not proof.is_interactive:
+        raise bad_argument(f"unsupported seal proof type {info.seal_proof}")
+    if not info.sealed_cid.data.startswith(COMMR_PREFIX):
+        raise bad_argument("sealed CID had wrong prefix")
+    if info.seal_rand_epoch >= now:
+        raise bad_argument(f"seal challenge epoch {info.seal_rand_epoch} must be before now {now}")
+    earliest = now - network.max_precommit_randomness_lookback
+    if info.seal_rand_epoch < earliest:
+        raise bad_argument(f"seal challenge epoch {info.seal_rand_epoch} too old, must be after {earliest}")
+    if info.unsealed_cid is not None and not info.unsealed_cid.data.startswith(COMMD_PREFIX):
+        raise bad_argument("unsealed CID had wrong prefix")
+    if info.deal_ids:
+        raise bad_argument("deal ids not supported in pre-commits; use ProveCommitSectors3 pieces")
+    expiration_check(call, activation=now + network.max_prove_commit_duration, expiration=info.expiration)
+    if proof.window_post_proof != RegisteredPoStProof(miner.post_proof):
+        raise bad_argument(
+            f"sector Window PoSt proof type {int(proof.window_post_proof)} must match miner Window PoSt "
+            f"proof type {miner.post_proof} (seal proof type {info.seal_proof})"
+        )
+
+
+def expiration_check(call: Call, *, activation: int, expiration: int) -> None:
+    """The rule for every sector's life.  Raises ActorError 16."""
+    network, now = call.network, call.epoch
+    if expiration <= activation:
+        raise bad_argument(f"sector expiration {expiration} must be after activation {activation}")
+    if expiration - activation < network.min_sector_expiration:
+        raise bad_argument(
+            f"invalid expiration {expiration}, total sector lifetime ({expiration - activation}) "
+            f"must exceed {network.min_sector_expiration} after activation {activation}"
+        )
+    if expiration > now + network.max_sector_expiration_extension:
+        raise bad_argument(
+            f"invalid expiration {expiration}, cannot be more than "
+            f"{network.max_sector_expiration_extension} past current epoch {now}"
+        )
+    if expiration - activation > network.max_sector_lifetime:
+        raise bad_argument(
+            f"invalid expiration {expiration}, total sector lifetime ({expiration - activation}) "
+            f"cannot exceed {network.max_sector_lifetime} after activation {activation}"
+        )

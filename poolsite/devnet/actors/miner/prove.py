@@ -1,0 +1,249 @@
+"""ProveCommitSectors3: each sector's seal is verified, its deposit becomes pledge, it gets its deadline.
+
+Source: builtin-actors actors/miner/src/lib.rs prove_commit_sectors3, activate_new_sector_infos.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.actors import gas
+from poolsite.devnet.actors.economy import economy
+from poolsite.devnet.actors.exits import ILLEGAL_ARGUMENT, bad_argument, forbidden, insufficient, not_found
+from poolsite.devnet.actors.miner.assignment import sectors_assign
+from poolsite.devnet.actors.miner.book import Book, book_open
+from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
+from poolsite.devnet.actors.vesting import vesting_unlock
+from poolsite.devnet.state.rows import PreCommit, Sector, precommits_of
+from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
+from poolsite.filecoin.actors.miner_sectors import (
+    PROVE_COMMIT_SECTORS3_PARAMS,
+    ProveCommitSectors3Params,
+    SectorActivationManifest,
+)
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.cids import BadCid, cid_to_commd, cid_to_commr, commd_cid
+from poolsite.filecoin.commd import BadPiece, Piece, comm_d_from_pieces
+from poolsite.filecoin.randomness import Tag, miner_entropy
+from poolsite.filecoin.sector import SIZE_32GIB
+from poolsite.filecoin.sha254 import sha254_zero
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.cids import Cid
+
+SIMPLE_QA_POWER: Final = 1
+"""Flag of every new sector: its quality does not change with time."""
+MIN_AGGREGATED: Final = 4
+MAX_AGGREGATED: Final = 819
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sector to prove, with what its proof must be about."""
+
+    manifest: SectorActivationManifest
+    precommit: PreCommit
+    comm_d: bytes
+    verified_size: int
+
+
+def prove_commit_sectors(call: Call) -> bytes:
+    """Handle ProveCommitSectors3."""
+    params: ProveCommitSectors3Params = call.read(PROVE_COMMIT_SECTORS3_PARAMS)
+    _check_shape(params)
+    book = book_open(call)
+    pending = len(call.draft.keys(precommits_of(book.id)))
+    precommits = _precommits_load(book, params)
+    codes: list[int] = [_precommit_code(call, row) for row in precommits]
+    if any(codes) and params.require_activation_success:
+        raise forbidden("invalid pre-commits while requiring activation success")
+    candidates = [
+        _candidate(book, manifest, row)
+        for manifest, row in zip(params.sector_activations, precommits, strict=True)
+    ]
+    _verify(call, params, candidates, codes)
+    proven = [candidate for candidate, code in zip(candidates, codes, strict=True) if not code]
+    if not proven:
+        raise bad_argument("no valid proofs specified")
+    deadlines = _activate(call, book, proven)
+    miner = book.miner
+    call.charge_to(
+        gas.prove_commit(
+            len(proven), pending=pending, is_small=miner.sector_size < SIZE_32GIB, deadlines=deadlines
+        )
+        + _verification_gas(params)
+    )
+    failures = tuple(FailCode(index, code) for index, code in enumerate(codes) if code)
+    return BATCH_RETURN.encode(BatchReturn(len(proven), failures))
+
+
+def _verification_gas(params: ProveCommitSectors3Params) -> int:
+    if params.aggregate_proof:
+        return gas.verify_aggregate(len(params.sector_activations))
+    return gas.VERIFY_SEAL * len(params.sector_activations)
+
+
+def _check_shape(params: ProveCommitSectors3Params) -> None:
+    count = len(params.sector_activations)
+    if not count:
+        raise bad_argument("no sectors to prove")
+    if bool(params.sector_proofs) == bool(params.aggregate_proof):
+        raise bad_argument("exactly one of sector proofs or aggregate proof must be non-empty")
+    numbers = [manifest.sector_number for manifest in params.sector_activations]
+    if len(set(numbers)) != count:
+        raise bad_argument("duplicate sector number in activations")
+    if params.sector_proofs:
+        if params.aggregate_proof_type is not None:
+            raise bad_argument("aggregate proof type must be null with batched proofs")
+        if len(params.sector_proofs) != count:
+            raise bad_argument(f"mismatched lengths: {count} activations, {len(params.sector_proofs)} proofs")
+    elif params.aggregate_proof_type != 1:
+        raise bad_argument("aggregate proof type must be SnarkPackV2")
+    elif count < MIN_AGGREGATED:
+        raise bad_argument(f"too few sectors addressed, addressed {count} want >= {MIN_AGGREGATED}")
+    elif count > MAX_AGGREGATED:
+        raise bad_argument(f"too many sectors addressed, addressed {count} want <= {MAX_AGGREGATED}")
+
+
+def _precommits_load(book: Book, params: ProveCommitSectors3Params) -> list[PreCommit]:
+    rows = []
+    for manifest in params.sector_activations:
+        row = book.precommit(manifest.sector_number)
+        if row is None:
+            raise not_found(f"loading precommits: sector {manifest.sector_number} not found")
+        rows.append(row)
+    return rows
+
+
+def _precommit_code(call: Call, row: PreCommit) -> int:
+    """0, or the exit code for which this sector is skipped.  Raises ActorError 18 if it is too early."""
+    network = call.network
+    if call.epoch <= row.epoch + network.pre_commit_challenge_delay:
+        raise forbidden("too early to prove sector")
+    if call.epoch > row.epoch + network.max_prove_commit_duration or row.deal_ids:
+        return ILLEGAL_ARGUMENT
+    return 0
+
+
+def _candidate(book: Book, manifest: SectorActivationManifest, row: PreCommit) -> Candidate:
+    size = book.miner.sector_size
+    if any(piece.verified_allocation_key is not None for piece in manifest.pieces):
+        raise bad_argument("all data activations failed")
+    comm_d, computed = sha254_zero(size), None
+    if manifest.pieces:
+        comm_d = _comm_d(manifest, size)
+        computed = commd_cid(comm_d)
+    if row.unsealed_cid != computed:
+        declared = f"CompactCommD({_some(row.unsealed_cid)})"
+        raise bad_argument(
+            f"unsealed CID does not match pieces for sector {row.number}, "
+            f"computed Cid({computed or commd_cid(comm_d)}) declared {declared}"
+        )
+    return Candidate(manifest, row, comm_d, 0)
+
+
+def _comm_d(manifest: SectorActivationManifest, size: int) -> bytes:
+    """The commitment of the pieces with zeros behind them to the sector's end.  Raises ActorError 16."""
+    try:
+        pieces = [Piece(padded_bytes=piece.size, comm_p=cid_to_commd(piece.cid)) for piece in manifest.pieces]
+        at = sum(piece.padded_bytes for piece in pieces)
+        while 0 < at < size:
+            room = min(at & -at, size - at)
+            pieces.append(Piece(padded_bytes=room, comm_p=sha254_zero(room)))
+            at += room
+        return comm_d_from_pieces(size, pieces)
+    except (BadPiece, BadCid):
+        raise bad_argument("all data activations failed") from None
+
+
+def _some(cid: Cid | None) -> str:
+    return "None" if cid is None else f"Some(Cid({cid}))"
+
+
+def _verify(
+    call: Call, params: ProveCommitSectors3Params, candidates: list[Candidate], codes: list[int]
+) -> None:
+    """Set the code of each sector whose proof is wrong.
+
+    Raises ActorError 16 if all must hold and one does not, and for aggregates, which the devnet cannot carry.
+    """
+    call.charge_to(gas.FAIL_STATE + _verification_gas(params))
+    if params.aggregate_proof:
+        raise bad_argument("aggregate seal verify failed: invalid aggregate")
+    entropy = miner_entropy(id_address(call.receiver))
+    verdicts = []
+    for candidate, proof, code in zip(candidates, params.sector_proofs, codes, strict=True):
+        row = candidate.precommit
+        seed_epoch = row.epoch + call.network.pre_commit_challenge_delay
+        is_valid = not code and call.machine.proofs.porep(
+            proof,
+            seal_proof=row.seal_proof,
+            comm_r=cid_to_commr(row.sealed_cid),
+            comm_d=candidate.comm_d,
+            miner_id=call.receiver,
+            sector_number=row.number,
+            ticket=call.machine.randomness.tickets(Tag.SEAL_RANDOMNESS, row.seal_rand_epoch, entropy),
+            seed=call.machine.randomness.beacon(Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, seed_epoch, entropy),
+        )
+        verdicts.append(is_valid)
+    for index, is_valid in enumerate(verdicts):
+        if not is_valid and not codes[index]:
+            codes[index] = ILLEGAL_ARGUMENT
+            if params.require_activation_success:
+                text = ", ".join(str(verdict).lower() for verdict in verdicts)
+                number = candidates[index].precommit.number
+                raise bad_argument(
+                    f"invalid proof for sector {number} while requiring activation success: [{text}]"
+                )
+
+
+def _activate(call: Call, book: Book, proven: list[Candidate]) -> int:
+    """Turn pre-commits into sectors; returns how many deadlines were touched.  Raises ActorError 19."""
+    now = call.epoch
+    miner = vesting_unlock(debt_repay_wholly(call.draft, book.id, book.miner), now=now)
+    money = economy(call.machine)
+    sectors = []
+    deposits = pledges = 0
+    for candidate in proven:
+        row = candidate.precommit
+        quality = miner.sector_size
+        pledge = money.initial_pledge(quality)
+        deposits += row.deposit
+        pledges += pledge
+        sectors.append(
+            Sector(
+                number=row.number,
+                seal_proof=row.seal_proof,
+                sealed_cid=row.sealed_cid,
+                activation=now,
+                expiration=row.expiration,
+                deal_weight=0,
+                verified_weight=0,
+                pledge=pledge,
+                power_base_epoch=now,
+                flags=SIMPLE_QA_POWER,
+                daily_fee=money.daily_fee(quality),
+                sector_key=None,
+                deadline=0,
+                partition=0,
+            )
+        )
+        call.draft.delete(precommits_of(book.id), row.number)
+    free = available(miner, book.balance) + deposits
+    if free < pledges:
+        have, need = fil_format(free, unit=""), fil_format(pledges, unit="")
+        raise insufficient(
+            f"insufficient funds for aggregate initial pledge requirement {need}, available: {have}"
+        )
+    book.change(
+        locked=miner.locked,
+        vesting=miner.vesting,
+        debt=miner.debt,
+        deposits=miner.deposits - deposits,
+        pledge=miner.pledge + pledges,
+    )
+    book.pledge_change(pledges)
+    return sectors_assign(book, sectors, now)

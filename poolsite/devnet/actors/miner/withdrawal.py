@@ -1,0 +1,62 @@
+"""WithdrawBalance and RepayDebt.
+
+Source: builtin-actors actors/miner/src/lib.rs withdraw_balance, repay_debt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors import gas
+from poolsite.devnet.actors.exits import bad_argument, forbidden
+from poolsite.devnet.actors.ledger import transfer
+from poolsite.devnet.actors.miner.book import Book, book_open
+from poolsite.devnet.actors.miner.funds import available, debt_repay_partly, debt_repay_wholly
+from poolsite.devnet.actors.vesting import vesting_unlock
+from poolsite.filecoin.actors.miner_control import (
+    WITHDRAW_BALANCE_PARAMS,
+    WITHDRAW_BALANCE_RETURN,
+    WithdrawBalanceReturn,
+)
+from poolsite.filecoin.amounts import fil_format
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+
+
+def withdraw_balance(call: Call) -> bytes:
+    """Handle WithdrawBalance: pays the beneficiary what is free, at most what was asked."""
+    requested = call.read(WITHDRAW_BALANCE_PARAMS).amount_requested
+    if requested < 0:
+        raise bad_argument(f"negative fund requested for withdrawal: {requested}")
+    book = Book(call.machine, call.receiver)
+    miner = book.miner
+    call.require_caller((miner.owner, miner.beneficiary))
+    call.charge_to(gas.FAIL_STATE)
+    miner = vesting_unlock(miner, now=call.epoch)
+    miner = debt_repay_wholly(call.draft, book.id, miner)
+    amount = min(max(available(miner, book.balance), 0), requested)
+    if miner.beneficiary != miner.owner:
+        term = miner.term
+        left = term.quota - term.used if term.expiration > call.epoch else 0
+        if left <= 0:
+            quota, used = fil_format(term.quota, unit=""), fil_format(term.used, unit="")
+            raise forbidden(
+                f"beneficiary expiration of epoch {term.expiration} passed or quota of {quota} "
+                f"depleted with {used} used"
+            )
+        amount = min(amount, left)
+        miner = replace(miner, term=replace(term, used=term.used + amount))
+    book.save(miner)
+    transfer(call.draft, book.id, miner.beneficiary, amount)
+    call.charge_to(gas.WITHDRAW)
+    return WITHDRAW_BALANCE_RETURN.encode(WithdrawBalanceReturn(amount))
+
+
+def repay_debt(call: Call) -> bytes:
+    """Handle RepayDebt: pays what can be paid; without funds it succeeds without effect."""
+    book = book_open(call)
+    book.save(debt_repay_partly(call.draft, book.id, vesting_unlock(book.miner, now=call.epoch)))
+    call.charge_to(gas.REPAY_DEBT)
+    return b""

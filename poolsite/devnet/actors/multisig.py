@@ -1,0 +1,298 @@
+"""Multisig wallets: funds that several people move together.
+
+Source: builtin-actors actors/multisig/src/lib.rs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.actors import gas
+from poolsite.devnet.actors.exits import (
+    OK,
+    ActorError,
+    bad_argument,
+    forbidden,
+    illegal_state,
+    not_found,
+)
+from poolsite.devnet.actors.ledger import actor_get, resolve, resolve_existing
+from poolsite.devnet.actors.nested import nested_call
+from poolsite.devnet.state.rows import MULTISIGS, Multisig, MultisigProposal
+from poolsite.filecoin.actors.multisig import (
+    ADD_SIGNER_PARAMS,
+    APPROVE_RETURN,
+    CHANGE_NUM_APPROVALS_THRESHOLD_PARAMS,
+    CONSTRUCTOR_PARAMS,
+    LOCK_BALANCE_PARAMS,
+    PROPOSAL_HASH_DATA,
+    PROPOSE_PARAMS,
+    PROPOSE_RETURN,
+    REMOVE_SIGNER_PARAMS,
+    SWAP_SIGNER_PARAMS,
+    TXN_ID_PARAMS,
+    ApproveReturn,
+    ProposalHashData,
+    ProposeReturn,
+)
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.cbor import BadCbor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.actors.multisig import TxnIDParams
+    from poolsite.filecoin.address import Address
+
+MAX_SIGNERS: Final = 256
+
+
+def construct(call: Call, actor_id: int, params: bytes) -> None:
+    """Make the wallet's state out of the constructor's params."""
+    try:
+        wish = CONSTRUCTOR_PARAMS.decode(params)
+    except BadCbor as error:
+        raise bad_argument(f"failed to deserialize constructor params: {error}") from None
+    if not wish.signers:
+        raise bad_argument("must have at least one signer")
+    if len(wish.signers) > MAX_SIGNERS:
+        raise bad_argument(f"cannot add more than {MAX_SIGNERS} signers")
+    signers = tuple(_signer(call, address) for address in wish.signers)
+    if len(set(signers)) != len(signers):
+        raise bad_argument("duplicate signer not allowed")
+    _check_threshold(wish.num_approvals_threshold, len(signers))
+    if wish.unlock_duration < 0:
+        raise bad_argument("negative unlock duration disallowed")
+    initial = call.value if wish.unlock_duration else 0
+    start = wish.start_epoch if wish.unlock_duration else 0
+    wallet = Multisig(
+        signers=signers,
+        threshold=wish.num_approvals_threshold,
+        next_id=0,
+        initial=initial,
+        start=start,
+        unlock=wish.unlock_duration,
+        pending=(),
+    )
+    call.draft.put(MULTISIGS, actor_id, wallet)
+
+
+def _signer(call: Call, address: Address) -> int:
+    actor_id = resolve_existing(call.draft, address)
+    if actor_id is None:
+        raise bad_argument(f"failed to resolve address {address}")
+    return actor_id
+
+
+def _check_threshold(threshold: int, signers: int) -> None:
+    if threshold > signers:
+        raise bad_argument("must not require more approvals than signers")
+    if threshold < 1:
+        raise bad_argument("must require at least one approval")
+
+
+def _wallet(call: Call) -> Multisig:
+    wallet: Multisig | None = call.draft.get(MULTISIGS, call.receiver)
+    if wallet is None:
+        raise illegal_state("no such multisig")
+    return wallet
+
+
+def _wallet_for_signer(call: Call) -> Multisig:
+    wallet = _wallet(call)
+    if call.caller not in wallet.signers:
+        raise forbidden(f"f0{call.caller} is not a signer")
+    return wallet
+
+
+def propose(call: Call) -> bytes:
+    """Handle Propose: the proposer approves at once."""
+    params = call.read(PROPOSE_PARAMS)
+    if params.value < 0:
+        raise bad_argument(f"proposed value must be non-negative, was {params.value}")
+    wallet = _wallet_for_signer(call)
+    proposal = MultisigProposal(
+        wallet.next_id, params.to, params.value, params.method, params.params, (call.caller,)
+    )
+    wallet = replace(wallet, next_id=wallet.next_id + 1, pending=(*wallet.pending, proposal))
+    call.draft.put(MULTISIGS, call.receiver, wallet)
+    applied, code, returned = _execute_if_approved(call, proposal)
+    call.meter.charge(gas.MULTISIG_PROPOSE)
+    return PROPOSE_RETURN.encode(ProposeReturn(proposal.id, applied, code, returned))
+
+
+def approve(call: Call) -> bytes:
+    """Handle Approve: an approval that is enough by itself executes before a new one is counted."""
+    params = call.read(TXN_ID_PARAMS)
+    wallet = _wallet_for_signer(call)
+    proposal = _proposal(wallet, params)
+    applied, code, returned = _execute_if_approved(call, proposal)
+    if not applied:
+        if call.caller in proposal.approved:
+            raise forbidden(f"f0{call.caller} already approved this message")
+        proposal = replace(proposal, approved=(*proposal.approved, call.caller))
+        pending = tuple(proposal if entry.id == proposal.id else entry for entry in wallet.pending)
+        call.draft.put(MULTISIGS, call.receiver, replace(wallet, pending=pending))
+        applied, code, returned = _execute_if_approved(call, proposal)
+    call.meter.charge(gas.MULTISIG_APPROVE)
+    return APPROVE_RETURN.encode(ApproveReturn(applied, code, returned))
+
+
+def cancel(call: Call) -> bytes:
+    """Handle Cancel: only by the proposer."""
+    params = call.read(TXN_ID_PARAMS)
+    wallet = _wallet_for_signer(call)
+    proposal = _proposal(wallet, params)
+    if not proposal.approved or proposal.approved[0] != call.caller:
+        raise forbidden("Cannot cancel another signers transaction")
+    pending = tuple(entry for entry in wallet.pending if entry.id != proposal.id)
+    call.draft.put(MULTISIGS, call.receiver, replace(wallet, pending=pending))
+    call.charge_to(gas.MULTISIG_CANCEL)
+    return b""
+
+
+def _proposal(wallet: Multisig, params: TxnIDParams) -> MultisigProposal:
+    """The pending transaction, its hash checked if one is given."""
+    for proposal in wallet.pending:
+        if proposal.id == params.id:
+            break
+    else:
+        raise not_found(f"no such transaction {params.id} for approval")
+    if params.proposal_hash:
+        data = ProposalHashData(
+            id_address(proposal.approved[0]), proposal.to, proposal.value, proposal.method, proposal.params
+        )
+        digest = hashlib.blake2b(PROPOSAL_HASH_DATA.encode(data), digest_size=32).digest()
+        if digest != params.proposal_hash:
+            raise bad_argument("hash does not match proposal params (ensure requester is an ID address)")
+    return proposal
+
+
+def _execute_if_approved(call: Call, proposal: MultisigProposal) -> tuple[bool, int, bytes]:
+    """Run a transaction that has enough approvals; its failure is a code, not an error of the wallet."""
+    wallet = _wallet(call)
+    if len(proposal.approved) < wallet.threshold:
+        return False, OK, b""
+    actor = actor_get(call.draft, call.receiver)
+    balance = 0 if actor is None else actor.balance
+    if proposal.value and balance - proposal.value < _locked(wallet, call.epoch):
+        raise ActorError(19, "actor balance after spend is less than required locked amount")
+    pending = tuple(entry for entry in wallet.pending if entry.id != proposal.id)
+    call.draft.put(MULTISIGS, call.receiver, replace(wallet, pending=pending))
+    code, returned = nested_call(
+        call, to=proposal.to, value=proposal.value, method=proposal.method, params=proposal.params
+    )
+    return True, code, returned
+
+
+def _locked(wallet: Multisig, epoch: int) -> int:
+    if not wallet.unlock:
+        return 0
+    elapsed = epoch - wallet.start
+    if elapsed >= wallet.unlock:
+        return 0
+    return wallet.initial if elapsed <= 0 else -(-wallet.initial * (wallet.unlock - elapsed) // wallet.unlock)
+
+
+def _own_wallet(call: Call) -> Multisig:
+    """Methods that only the wallet itself may call, through a proposal."""
+    call.require_caller((call.receiver,))
+    return _wallet(call)
+
+
+def add_signer(call: Call) -> bytes:
+    """Handle AddSigner."""
+    params = call.read(ADD_SIGNER_PARAMS)
+    wallet = _own_wallet(call)
+    signer = _signer(call, params.signer)
+    if signer in wallet.signers:
+        raise forbidden(f"f0{signer} is already a signer")
+    if len(wallet.signers) >= MAX_SIGNERS:
+        raise forbidden(f"cannot add more than {MAX_SIGNERS} signers")
+    threshold = wallet.threshold + (1 if params.increase else 0)
+    wallet = replace(wallet, signers=(*wallet.signers, signer), threshold=threshold)
+    call.draft.put(MULTISIGS, call.receiver, wallet)
+    return b""
+
+
+def remove_signer(call: Call) -> bytes:
+    """Handle RemoveSigner: its approvals of pending transactions go with it."""
+    params = call.read(REMOVE_SIGNER_PARAMS)
+    wallet = _own_wallet(call)
+    signer = resolve(call.draft, params.signer)
+    if signer not in wallet.signers:
+        raise forbidden(f"{params.signer} is not a signer")
+    if len(wallet.signers) == 1:
+        raise forbidden("cannot remove only signer")
+    threshold = wallet.threshold - (1 if params.decrease else 0)
+    left = tuple(entry for entry in wallet.signers if entry != signer)
+    _check_threshold(threshold, len(left))
+    call.draft.put(MULTISIGS, call.receiver, _approvals_dropped(wallet, left, signer, threshold=threshold))
+    return b""
+
+
+def swap_signer(call: Call) -> bytes:
+    """Handle SwapSigner."""
+    params = call.read(SWAP_SIGNER_PARAMS)
+    wallet = _own_wallet(call)
+    old, new = resolve(call.draft, params.from_), _signer(call, params.to)
+    if old not in wallet.signers:
+        raise forbidden(f"{params.from_} is not a signer")
+    if new in wallet.signers:
+        raise bad_argument(f"{params.to} already a signer")
+    signers = tuple(new if entry == old else entry for entry in wallet.signers)
+    call.draft.put(
+        MULTISIGS, call.receiver, _approvals_dropped(wallet, signers, old, threshold=wallet.threshold)
+    )
+    return b""
+
+
+def _approvals_dropped(
+    wallet: Multisig, signers: tuple[int, ...], gone: int | None, *, threshold: int
+) -> Multisig:
+    cut = (
+        replace(entry, approved=tuple(who for who in entry.approved if who != gone))
+        for entry in wallet.pending
+    )
+    pending = tuple(entry for entry in cut if entry.approved)
+    return replace(wallet, signers=signers, threshold=threshold, pending=pending)
+
+
+def change_threshold(call: Call) -> bytes:
+    """Handle ChangeNumApprovalsThreshold."""
+    wallet = _own_wallet(call)
+    threshold = call.read(CHANGE_NUM_APPROVALS_THRESHOLD_PARAMS).new_threshold
+    _check_threshold(threshold, len(wallet.signers))
+    call.draft.put(MULTISIGS, call.receiver, replace(wallet, threshold=threshold))
+    return b""
+
+
+def lock_balance(call: Call) -> bytes:
+    """Handle LockBalance."""
+    params = call.read(LOCK_BALANCE_PARAMS)
+    wallet = _own_wallet(call)
+    if params.unlock_duration <= 0:
+        raise bad_argument("unlock duration must be positive")
+    if params.amount < 0:
+        raise bad_argument("amount to lock must be positive")
+    if wallet.unlock:
+        raise forbidden("modification of unlock disallowed")
+    wallet = replace(wallet, start=params.start_epoch, unlock=params.unlock_duration, initial=params.amount)
+    call.draft.put(MULTISIGS, call.receiver, wallet)
+    return b""
+
+
+METHODS: Final[dict[int, Callable[[Call], bytes]]] = {
+    2: propose,
+    3: approve,
+    4: cancel,
+    5: add_signer,
+    6: remove_signer,
+    7: swap_signer,
+    8: change_threshold,
+    9: lock_balance,
+}
+"""Handlers by method number."""

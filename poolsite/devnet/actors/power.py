@@ -1,0 +1,224 @@
+"""The power actor: claims, the network's total, and the birth of miners.
+
+Source: builtin-actors actors/power/src/lib.rs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors import gas
+from poolsite.devnet.actors.exits import bad_argument, forbidden, insufficient
+from poolsite.devnet.actors.ledger import (
+    KIND_ACCOUNT,
+    KIND_MINER,
+    POWER,
+    actor_create,
+    actor_get,
+    key_address,
+    resolve_existing,
+    transfer,
+)
+from poolsite.devnet.actors.vesting import vesting_add
+from poolsite.devnet.state.rows import (
+    CLAIMS,
+    MINERS,
+    SYSTEM,
+    BeneficiaryTerm,
+    Claim,
+    Miner,
+    PowerState,
+    Smoothed,
+)
+from poolsite.filecoin.actors.power import (
+    CREATE_MINER_PARAMS,
+    CREATE_MINER_RETURN,
+    CreateMinerParams,
+    CreateMinerReturn,
+)
+from poolsite.filecoin.address import BLS, created_actor_address, id_address
+from poolsite.filecoin.deadlines import current_deadline, proving_period_offset
+from poolsite.filecoin.sector import BadProofType, post_proof
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call, Machine
+    from poolsite.devnet.profile import Profile
+    from poolsite.devnet.state.tables import Draft, State
+    from poolsite.filecoin.address import Address
+
+BUILT_IN_MINER = 1000
+"""Actor id of the devnet's own miner."""
+MAX_PEER_ID_BYTES = 128
+Q128 = 1 << 128
+
+
+def claim_of(state: Draft | State, miner_id: int, profile: Profile) -> Claim:
+    """A miner's power; the built-in miner's has a floor, so that the chain always moves."""
+    claim: Claim | None = state.get(CLAIMS, miner_id)
+    if claim is None:
+        return Claim(0, 0)
+    if miner_id == BUILT_IN_MINER:
+        floor = profile.genesis_power
+        return Claim(max(claim.raw, floor), max(claim.quality, floor))
+    return claim
+
+
+def claim_total(state: Draft | State, profile: Profile, *, minimum: int, minimum_miners: int) -> Claim:
+    """The network's power: of miners with the consensus minimum, or of all while those are too few."""
+    claims = [claim_of(state, miner_id, profile) for miner_id in state.keys(CLAIMS)]
+    above = [claim for claim in claims if claim.raw >= minimum]
+    counted = above if len(above) >= minimum_miners else claims
+    return Claim(sum(claim.raw for claim in counted), sum(claim.quality for claim in counted))
+
+
+def miners_above(state: Draft | State, profile: Profile, *, minimum: int) -> int:
+    """How many miners have the consensus minimum."""
+    return sum(claim_of(state, miner_id, profile).raw >= minimum for miner_id in state.keys(CLAIMS))
+
+
+def claim_change(machine: Machine, miner_id: int, *, raw: int, quality: int) -> None:
+    """Add to a claim."""
+    if raw or quality:
+        claim: Claim = machine.draft.get(CLAIMS, miner_id)
+        machine.draft.put(CLAIMS, miner_id, Claim(claim.raw + raw, claim.quality + quality))
+
+
+def pledge_change(machine: Machine, amount: int) -> None:
+    """Add to the network's total pledge."""
+    if amount:
+        state: PowerState = machine.draft.get(SYSTEM, "power")
+        machine.draft.put(SYSTEM, "power", replace(state, pledge=state.pledge + amount))
+
+
+def power_smooth(machine: Machine) -> None:
+    """Keep the smoothed estimate at the network's power, but never below the floor of the network's row."""
+    network = machine.network
+    total = claim_total(
+        machine.draft,
+        machine.profile,
+        minimum=network.consensus_miner_min_power,
+        minimum_miners=network.consensus_miner_min_miners,
+    )
+    position = max(total.quality, network.power_estimate_floor) * Q128
+    state: PowerState = machine.draft.get(SYSTEM, "power")
+    if state.smoothed.position != position:
+        machine.draft.put(SYSTEM, "power", replace(state, smoothed=Smoothed(position, 0)))
+
+
+def create_miner(call: Call) -> bytes:
+    """Handle CreateMiner: the deposit is locked in the new miner and vests like a reward."""
+    params: CreateMinerParams = call.read(CREATE_MINER_PARAMS)
+    caller = actor_get(call.draft, call.caller)
+    if caller is None or caller.kind not in (KIND_ACCOUNT, "multisig"):
+        raise forbidden(f"caller f0{call.caller} is not one of supported")
+    deposit = call.network.creation_deposit
+    if call.value < deposit:
+        raise insufficient(
+            "not enough balance to lock for create miner deposit: "
+            f"sent balance {call.value} < deposit {deposit}"
+        )
+    origin = key_address(call.draft, call.origin) or id_address(call.origin)
+    robust = created_actor_address(origin, call.nonce, created_before=call.meter.created)
+    call.meter.created += 1
+    owner, worker = _account(call, params.owner), _worker(call, params)
+    _proof_check(params)
+    if len(params.peer) > MAX_PEER_ID_BYTES:
+        raise bad_argument(f"peer ID size of {len(params.peer)} exceeds maximum size of {MAX_PEER_ID_BYTES}")
+    miner_id = actor_create(call.draft, kind=KIND_MINER, address=robust)
+    miner = miner_new(call, miner_id, owner=owner, worker=worker, params=params)
+    call.draft.put(MINERS, miner_id, miner)
+    call.draft.put(CLAIMS, miner_id, Claim(0, 0))
+    transfer(call.draft, POWER, miner_id, call.value)
+    state: PowerState = call.draft.get(SYSTEM, "power")
+    call.draft.put(SYSTEM, "power", replace(state, miner_count=state.miner_count + 1))
+    call.charge_to(gas.CREATE_MINER)
+    return CREATE_MINER_RETURN.encode(CreateMinerReturn(id_address(miner_id), robust))
+
+
+def miner_new(call: Call, miner_id: int, *, owner: int, worker: int, params: CreateMinerParams) -> Miner:
+    """The state of a miner that was just constructed, its deposit locked."""
+    from_epoch = call.epoch
+    proof = post_proof(params.window_post_proof_type)
+    miner = miner_blank(
+        owner=owner,
+        worker=worker,
+        post_proof_type=int(proof),
+        sector_size=proof.sector_size,
+        partition_sectors=proof.partition_sectors,
+    )
+    offset = proving_period_offset(id_address(miner_id), from_epoch, call.network.proving)
+    info = current_deadline(offset, from_epoch, call.network.proving)
+    miner = replace(
+        miner,
+        peer=params.peer,
+        multiaddrs=tuple(params.multiaddrs),
+        period_start=info.period_start,
+        deadline=info.index,
+    )
+    return vesting_add(miner, call.network.creation_deposit, now=from_epoch)
+
+
+def miner_blank(
+    *, owner: int, worker: int, post_proof_type: int, sector_size: int, partition_sectors: int
+) -> Miner:
+    """A miner without sectors, funds or times."""
+    return Miner(
+        owner=owner,
+        worker=worker,
+        control=(),
+        new_worker=None,
+        worker_change_epoch=-1,
+        pending_owner=None,
+        beneficiary=owner,
+        term=BeneficiaryTerm(0, 0, 0),
+        pending_beneficiary=None,
+        peer=b"",
+        multiaddrs=(),
+        post_proof=post_proof_type,
+        sector_size=sector_size,
+        partition_sectors=partition_sectors,
+        consensus_fault_elapsed=-1,
+        deposits=0,
+        locked=0,
+        vesting=(),
+        debt=0,
+        pledge=0,
+        period_start=0,
+        deadline=0,
+        cron_active=False,
+        allocated=b"",
+    )
+
+
+def _account(call: Call, address: Address) -> int:
+    actor_id = resolve_existing(call.draft, address)
+    if actor_id is None:
+        raise bad_argument(f"unable to resolve address: {address}")
+    return actor_id
+
+
+def _worker(call: Call, params: CreateMinerParams) -> int:
+    """The worker must be an account with a BLS key, since it signs tickets."""
+    actor_id = _account(call, params.worker)
+    worker_check(call, actor_id)
+    return actor_id
+
+
+def worker_check(call: Call, actor_id: int) -> None:
+    """Refuse a worker that is no BLS account.  Raises ActorError 16."""
+    actor = actor_get(call.draft, actor_id)
+    if actor is None or actor.kind != KIND_ACCOUNT or actor.address is None:
+        raise bad_argument(f"worker actor type must be an account, was {actor and actor.kind}")
+    if actor.address.protocol != BLS:
+        raise bad_argument(f"worker account {actor_id} must have BLS pubkey, was {actor.address.protocol}")
+
+
+def _proof_check(params: CreateMinerParams) -> None:
+    number = params.window_post_proof_type
+    try:
+        proof = post_proof(number)
+    except BadProofType:
+        raise bad_argument(f"proof type {number} not allowed for new miner actors") from None
+    if not proof.is_window or int(proof) < 10:
+        raise bad_argument(f"proof type {number} not allowed for new miner actors")

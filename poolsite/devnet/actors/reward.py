@@ -1,0 +1,52 @@
+"""The reward actor: what each block earns.
+
+Source: builtin-actors actors/reward/src/lib.rs award_block_reward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.actors.ledger import BURNT, REWARD, actor_get, transfer
+from poolsite.devnet.actors.miner.funds import reward_add
+from poolsite.devnet.state.rows import MINERS, SYSTEM, Miner, RewardState
+from poolsite.filecoin.election import BLOCKS_PER_EPOCH
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Machine
+
+PENALTY_MULTIPLIER: Final = 3
+"""Miners pay a multiple of the penalties that their block's messages caused."""
+EPOCH_REWARD: Final = 36_266_260_308_195_979_333
+"""attoFIL minted per epoch at the start of mainnet; the devnet keeps it."""
+REWARD_VELOCITY: Final = -109_897_758_509
+"""Change of the reward per epoch at the start, for the smoothed estimate."""
+BASELINE_POWER: Final = 2_888_888_880_000_000_000
+"""Baseline power at the start, bytes."""
+
+
+def block_reward_award(
+    machine: Machine, miner_id: int, *, penalty: int, gas_reward: int, win_count: int
+) -> None:
+    """Pay a block's reward and tips to its miner, who locks three quarters and pays the penalty."""
+    draft = machine.draft
+    state: RewardState = draft.get(SYSTEM, "reward")
+    funds = actor_get(draft, REWARD)
+    block_reward = state.epoch_reward * win_count // BLOCKS_PER_EPOCH
+    balance = 0 if funds is None else funds.balance
+    block_reward = min(block_reward, max(balance - gas_reward, 0))
+    total = block_reward + gas_reward
+    draft.put(SYSTEM, "reward", replace(state, paid=state.paid + block_reward))
+    miner: Miner | None = draft.get(MINERS, miner_id)
+    if miner is None:
+        transfer(draft, REWARD, BURNT, total)
+        return
+    transfer(draft, REWARD, miner_id, total)
+    draft.put(
+        MINERS,
+        miner_id,
+        reward_add(
+            draft, miner_id, miner, reward=total, penalty=penalty * PENALTY_MULTIPLIER, now=machine.epoch
+        ),
+    )

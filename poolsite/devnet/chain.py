@@ -1,0 +1,353 @@
+"""The block tree and its best chain: tipsets, the states after them, walks along ancestors."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.actors.ledger import resolve
+from poolsite.devnet.state.tables import EMPTY_STATE, State, state_changed
+from poolsite.devnet.store import BadStore, BlockRow, TipsetRow, TipsetWrite, row_decode
+from poolsite.filecoin.block import (
+    BLOCK_HEADER,
+    BlockHeader,
+    Tipset,
+    TipsetKey,
+    tipset_key_from_bytes,
+    tipset_new,
+)
+from poolsite.filecoin.cids import Cid, cid_from_bytes
+from poolsite.filecoin.message import (
+    Receipt,
+    SignedMessage,
+    receipt_from_cbor,
+    signed_message_from_cbor,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from poolsite.devnet.state.tables import Key
+    from poolsite.devnet.store import Store
+    from poolsite.filecoin.address import Address
+
+CID_BYTES: Final = 38
+KEPT_TIPSETS: Final = 512
+"""Tipsets that stay in memory."""
+KEPT_MESSAGES: Final = 20_000
+
+
+class NoTipset(LookupError):
+    """A tipset that this node has not executed; holds the first unknown CID."""
+
+    def __init__(self, cid: Cid) -> None:
+        super().__init__(str(cid))
+        self.cid = cid
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An executed tipset."""
+
+    tipset: Tipset
+    weight: int
+    """Weight of the chain that ends here: the ParentWeight of its children."""
+    root: Cid
+    """State after executing it: the ParentStateRoot of its children."""
+    receipts_root: Cid
+    """Its receipts: the ParentMessageReceipts of its children."""
+    next_base_fee: int
+    """ParentBaseFee of its children."""
+
+    @property
+    def key(self) -> TipsetKey:
+        return self.tipset.key
+
+    @property
+    def height(self) -> int:
+        return self.tipset.height
+
+
+class Chain:
+    """All executed tipsets; reads are safe from any thread."""
+
+    def __init__(self, store: Store, *, kept_states: int) -> None:
+        self.store = store
+        self.lock = threading.RLock()
+        self.kept_states = kept_states
+        self._links: OrderedDict[bytes, Link] = OrderedDict()
+        self._states: OrderedDict[bytes, State] = OrderedDict()
+        self._messages: OrderedDict[bytes, SignedMessage] = OrderedDict()
+        self._keys: dict[int, bytes] = {}
+        self._head: Link | None = None
+
+    @property
+    def head(self) -> Link:
+        """The heaviest executed tipset."""
+        if self._head is None:
+            raise BadStore("the chain has no head")
+        return self._head
+
+    @property
+    def has_head(self) -> bool:
+        return self._head is not None
+
+    @property
+    def genesis(self) -> Link:
+        """The first tipset."""
+        return self.link(tipset_key_from_bytes(self._keys[0]))
+
+    def load(self) -> None:
+        """Read the best chain from the store.  Raises BadStore."""
+        key = self.store.meta("head")
+        if key is None:
+            return
+        self._keys = dict(self.store.chain_keys(key))
+        self._head = self.link(tipset_key_from_bytes(key))
+
+    def link(self, key: TipsetKey) -> Link:
+        """An executed tipset.  Raises NoTipset."""
+        data = bytes(key)
+        with self.lock:
+            link = self._links.get(data)
+            if link is not None:
+                self._links.move_to_end(data)
+                return link
+        row = self.store.tipset(data)
+        if row is None:
+            raise NoTipset(self._first_unknown(key))
+        tipset = tipset_new([self.header(cid) for cid in key.cids])
+        link = Link(
+            tipset,
+            row.weight,
+            cid_from_bytes(row.root),
+            cid_from_bytes(row.receipts_root),
+            row.next_base_fee,
+        )
+        self._remember(link)
+        return link
+
+    def _first_unknown(self, key: TipsetKey) -> Cid:
+        for cid in key.cids:
+            if self.store.block(cid.data) is None:
+                return cid
+        return key.cids[0] if key.cids else Cid(b"")
+
+    def _remember(self, link: Link) -> None:
+        with self.lock:
+            self._links[bytes(link.key)] = link
+            while len(self._links) > KEPT_TIPSETS:
+                self._links.popitem(last=False)
+
+    def header(self, cid: Cid) -> BlockHeader:
+        """A block's header.  Raises NoTipset."""
+        row = self.store.block(cid.data)
+        if row is None:
+            raise NoTipset(cid)
+        return BLOCK_HEADER.decode(row.header)
+
+    def message(self, cid: Cid) -> SignedMessage | None:
+        """A message that was ever in a block or in the pool, by its CID on chain."""
+        with self.lock:
+            found = self._messages.get(cid.data)
+        if found is not None:
+            return found
+        data = self.store.message(cid.data)
+        if data is None:
+            return None
+        signed = signed_message_from_cbor(data)
+        with self.lock:
+            self._messages[cid.data] = signed
+            while len(self._messages) > KEPT_MESSAGES:
+                self._messages.popitem(last=False)
+        return signed
+
+    def message_of(self, data: bytes) -> SignedMessage | None:
+        """A message by the bytes of its CID."""
+        return self.message(Cid(data))
+
+    def sender_id(self, address: Address) -> int | None:
+        """Actor id of a sender in the head's state."""
+        return resolve(self.state_after(self.head.key), address)
+
+    def block_messages(self, cid: Cid) -> tuple[list[SignedMessage], list[SignedMessage]]:
+        """A block's BLS messages and its others, in order.  Raises NoTipset."""
+        row = self.store.block(cid.data)
+        if row is None:
+            raise NoTipset(cid)
+        return self._messages_of(row.bls), self._messages_of(row.secpk)
+
+    def _messages_of(self, cids: bytes) -> list[SignedMessage]:
+        found = []
+        for cid in cids_split(cids):
+            signed = self.message(cid)
+            if signed is None:
+                raise NoTipset(cid)
+            found.append(signed)
+        return found
+
+    def tipset_messages(self, tipset: Tipset) -> list[list[tuple[Cid, SignedMessage]]]:
+        """The messages that each block adds, BLS first, without those of earlier blocks of the tipset."""
+        seen: set[Cid] = set()
+        blocks = []
+        for cid in tipset.cids:
+            row = self.store.block(cid.data)
+            if row is None:
+                raise NoTipset(cid)
+            names = [*cids_split(row.bls), *cids_split(row.secpk)]
+            fresh = [name for name in names if name not in seen]
+            seen.update(fresh)
+            blocks.append([(name, self._message_or_fail(name)) for name in fresh])
+        return blocks
+
+    def _message_or_fail(self, cid: Cid) -> SignedMessage:
+        signed = self.message(cid)
+        if signed is None:
+            raise NoTipset(cid)
+        return signed
+
+    def receipts(self, key: TipsetKey) -> list[Receipt]:
+        """Receipts of a tipset's messages, in the order of `tipset_messages`."""
+        return [receipt_from_cbor(data) for data in self.store.receipts(bytes(key))]
+
+    def parent(self, tipset: Tipset) -> Link | None:
+        """The parent, None at genesis."""
+        return None if tipset.parents.is_empty else self.link(tipset.parents)
+
+    def ancestors(self, tipset: Tipset) -> Iterator[Tipset]:
+        """The tipset, its parent, and so on to genesis."""
+        at: Tipset | None = tipset
+        while at is not None:
+            yield at
+            link = self.parent(at)
+            at = None if link is None else link.tipset
+
+    def is_canonical(self, tipset: Tipset) -> bool:
+        """Whether the best chain goes through it."""
+        return self._keys.get(tipset.height) == bytes(tipset.key)
+
+    def at_height(self, height: int, base: Tipset, *, after: bool = False) -> Tipset:
+        """The ancestor of `base` at a height; for a null round the one before it, or after it."""
+        newer = base
+        for tipset in self._from_near(height, base):
+            if tipset.height == height:
+                return tipset
+            if tipset.height < height:
+                return newer if after else tipset
+            newer = tipset
+        return newer
+
+    def _from_near(self, height: int, base: Tipset) -> Iterator[Tipset]:
+        """Ancestors of `base`, starting a little above `height` if the best chain leads there."""
+        at = base
+        while not self.is_canonical(at):
+            yield at
+            if at.height <= height or at.parents.is_empty:
+                return
+            at = self.link(at.parents).tipset
+        start = at.height
+        near = height
+        while near < start and near not in self._keys:
+            near += 1
+        if near < start:
+            yield at
+            at = self.link(tipset_key_from_bytes(self._keys[near])).tipset
+        yield from self.ancestors(at)
+
+    def state_after(self, key: TipsetKey) -> State:
+        """The state after executing a tipset.  Raises NoTipset."""
+        pending: list[bytes] = []
+        data = bytes(key)
+        while True:
+            with self.lock:
+                state = self._states.get(data)
+            if state is None:
+                rows = self.store.snapshot(data)
+                state = None if rows is None else state_changed(EMPTY_STATE, _grouped(rows))
+            if state is not None:
+                break
+            row = self.store.tipset(data)
+            if row is None:
+                raise NoTipset(self._first_unknown(tipset_key_from_bytes(data)))
+            pending.append(data)
+            data = row.parents
+        for step in reversed(pending):
+            state = state_changed(state, _grouped(self.store.changes(step)))
+        self._state_keep(bytes(key), state)
+        return state
+
+    def state_before(self, tipset: Tipset) -> State:
+        """The state that a tipset builds on, which nodes show for its key."""
+        return self.state_after(tipset.key if tipset.parents.is_empty else tipset.parents)
+
+    def _state_keep(self, key: bytes, state: State) -> None:
+        with self.lock:
+            self._states[key] = state
+            self._states.move_to_end(key)
+            while len(self._states) > self.kept_states:
+                self._states.popitem(last=False)
+
+    def tipset_add(
+        self,
+        link: Link,
+        state: State,
+        write: TipsetWrite,
+        *,
+        head: bool,
+        block: tuple[BlockRow, list[tuple[bytes, bytes]]] | None = None,
+    ) -> None:
+        """Store an executed tipset, perhaps as the new head."""
+        self.store.tipset_put(write, head=head, block=block)
+        self._remember(link)
+        self._state_keep(bytes(link.key), state)
+        if head:
+            self._head_set(link)
+
+    def head_set(self, link: Link) -> None:
+        """Make an executed tipset the head."""
+        self.store.head_put(bytes(link.key))
+        self._head_set(link)
+
+    def _head_set(self, link: Link) -> None:
+        with self.lock:
+            at: Link | None = link
+            fresh: dict[int, bytes] = {}
+            while at is not None and self._keys.get(at.height) != bytes(at.key):
+                fresh[at.height] = bytes(at.key)
+                at = self.parent(at.tipset)
+            base = -1 if at is None else at.height
+            if self._head is not None:
+                for height in range(base + 1, self._head.height + 1):
+                    self._keys.pop(height, None)
+            self._keys.update(fresh)
+            self._head = link
+
+
+def tipset_row(link: Link) -> TipsetRow:
+    """The row of an executed tipset."""
+    return TipsetRow(
+        key=bytes(link.key),
+        height=link.height,
+        parents=bytes(link.tipset.parents),
+        weight=link.weight,
+        root=link.root.data,
+        receipts_root=link.receipts_root.data,
+        next_base_fee=link.next_base_fee,
+    )
+
+
+def cids_split(data: bytes) -> list[Cid]:
+    """Concatenated CIDs of chain objects."""
+    return [Cid(data[at : at + CID_BYTES]) for at in range(0, len(data), CID_BYTES)]
+
+
+def _grouped(
+    rows: list[tuple[str, Key, bytes | None]],
+) -> dict[str, dict[Key, tuple[object, bytes] | None]]:
+    grouped: dict[str, dict[Key, tuple[object, bytes] | None]] = {}
+    for table, key, data in rows:
+        record = None if data is None else (row_decode(table, key, data), data)
+        grouped.setdefault(table, {})[key] = record
+    return grouped

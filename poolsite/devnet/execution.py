@@ -1,0 +1,172 @@
+"""Executing messages and tipsets: pre-flight checks, gas, receipts, block rewards, cron.
+
+Source: ref-fvm executor/default.rs; lotus chain/consensus/compute_state.go ApplyBlocks; spec section VM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.actors.call import Call, Machine, Meter
+from poolsite.devnet.actors.cron import cron_tick
+from poolsite.devnet.actors.exits import (
+    OK,
+    OUT_OF_GAS,
+    SENDER_INVALID,
+    SENDER_STATE_INVALID,
+    ActorError,
+)
+from poolsite.devnet.actors.invoke import invoke
+from poolsite.devnet.actors.ledger import (
+    BURNT,
+    REWARD,
+    SENDER_KINDS,
+    actor_get,
+    credit,
+    resolve,
+)
+from poolsite.devnet.actors.reward import block_reward_award
+from poolsite.devnet.state.rows import ACTORS
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.gas import GasOutputs, gas_outputs, inclusion_gas
+from poolsite.filecoin.message import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from poolsite.filecoin.address import Address
+    from poolsite.filecoin.message import Message
+
+NO_GAS: Final = GasOutputs(*(0,) * 7)  # type: ignore[arg-type]  # zero is an AttoFil
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of one message."""
+
+    receipt: Receipt
+    outputs: GasOutputs
+    error: str
+    """The machine's text for a failure, empty on success."""
+    receiver: int | None
+    """Actor that was called, if one was."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncludedMessage:
+    """A message as a block carries it."""
+
+    message: Message
+    chain_length: int
+    """Bytes that it pays for."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockWork:
+    """One block of a tipset, ready to be executed."""
+
+    miner: Address
+    win_count: int
+    messages: Sequence[IncludedMessage]
+    """BLS messages first, without those of earlier blocks of the tipset."""
+
+
+def _refused(code: int, text: str, *, penalty: int) -> Applied:
+    outputs = replace(NO_GAS, miner_penalty=AttoFil(penalty))
+    return Applied(Receipt(code, b"", 0, None), outputs, text, None)
+
+
+def message_apply(machine: Machine, included: IncludedMessage, *, base_fee: int) -> Applied:
+    """Execute one message of a block; the machine's draft keeps what it did, gas and nonce in any case."""
+    message, draft = included.message, machine.draft
+    inclusion = inclusion_gas(included.chain_length)
+    if message.gas_limit < inclusion:
+        text = f"Out of gas ({inclusion} > {message.gas_limit})"
+        return _refused(OUT_OF_GAS, text, penalty=base_fee * inclusion)
+    penalty = base_fee * message.gas_limit
+    sender_id = resolve(draft, message.from_)
+    sender = None if sender_id is None else actor_get(draft, sender_id)
+    if sender_id is None or sender is None:
+        return _refused(SENDER_INVALID, "Sender does not exist", penalty=penalty)
+    if sender.kind not in SENDER_KINDS:
+        return _refused(SENDER_INVALID, "Send not from valid sender", penalty=penalty)
+    if sender.nonce != message.nonce:
+        text = f"Actor sequence invalid: {message.nonce} != {sender.nonce}"
+        return _refused(SENDER_STATE_INVALID, text, penalty=penalty)
+    cost = message.gas_limit * message.gas_fee_cap
+    if sender.balance < cost:
+        text = f"Actor balance less than needed: {sender.balance} < {cost}"
+        return _refused(SENDER_STATE_INVALID, text, penalty=penalty)
+    draft.put(ACTORS, sender_id, replace(sender, nonce=sender.nonce + 1, balance=sender.balance - cost))
+    receipt, error, receiver = _run(machine, message, sender_id=sender_id, inclusion=inclusion)
+    outputs = gas_outputs(
+        gas_used=receipt.gas_used,
+        gas_limit=message.gas_limit,
+        base_fee=base_fee,
+        fee_cap=message.gas_fee_cap,
+        premium=message.gas_premium,
+    )
+    credit(draft, BURNT, outputs.base_fee_burn + outputs.over_estimation_burn)
+    credit(draft, REWARD, outputs.miner_tip)
+    credit(draft, sender_id, outputs.refund)
+    return Applied(receipt, outputs, error, receiver)
+
+
+def _run(
+    machine: Machine, message: Message, *, sender_id: int, inclusion: int
+) -> tuple[Receipt, str, int | None]:
+    """Call the receiver; undo its doings if it refuses or if the gas does not suffice."""
+    mark = machine.draft.mark()
+    meter = Meter()
+    call = Call(
+        machine=machine,
+        caller=sender_id,
+        receiver=-1,
+        value=message.value,
+        method=message.method,
+        params=message.params,
+        origin=sender_id,
+        nonce=message.nonce,
+        meter=meter,
+    )
+    code, text, returned = OK, "", b""
+    try:
+        returned = invoke(call, message.to)
+    except ActorError as error:
+        code = error.code
+        where = f"f0{call.receiver}" if call.receiver >= 0 else str(message.to)
+        text = (
+            f"message failed with backtrace:\n00: {where} (method {message.method}) -- "
+            f"{error.text} ({code})\n (RetCode={code})"
+        )
+    used = inclusion + meter.used
+    if used > message.gas_limit:
+        code, used, returned = OUT_OF_GAS, message.gas_limit, b""
+        text = (
+            f"message failed with backtrace:\n00: {message.to} (method {message.method}) -- out of gas (7)\n"
+        )
+    if code != OK:
+        machine.draft.rollback(mark)
+    return Receipt(code, returned, used, None), text, call.receiver if call.receiver >= 0 else None
+
+
+def message_simulate(machine: Machine, message: Message, *, from_id: int) -> tuple[Receipt, str, int | None]:
+    """Execute a message that nobody pays for: no inclusion, no nonce check; gas of the actors only."""
+    return _run(machine, message, sender_id=from_id, inclusion=0)
+
+
+def tipset_apply(machine: Machine, blocks: Iterable[BlockWork], *, base_fee: int) -> list[Applied]:
+    """Execute a tipset at the machine's epoch: its messages, each block's reward, then cron."""
+    applied: list[Applied] = []
+    for block in blocks:
+        tips = penalties = 0
+        for included in block.messages:
+            result = message_apply(machine, included, base_fee=base_fee)
+            tips += result.outputs.miner_tip
+            penalties += result.outputs.miner_penalty
+            applied.append(result)
+        miner_id = block.miner.actor_id
+        block_reward_award(machine, miner_id, penalty=penalties, gas_reward=tips, win_count=block.win_count)
+    cron_tick(machine)
+    return applied

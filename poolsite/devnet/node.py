@@ -1,0 +1,401 @@
+"""A devnet: one chain with its pool, its built-in miner and its file, usable in-process or served.
+
+    node = Devnet(path, network="test", clock=ManualClock(), funds={address: 10_000 * FIL})
+    node.mine_one()          # one tipset (null rounds before it if the miner loses)
+    node.advance(10)         # ten epochs
+    node.close()
+
+`run` mines by the clock until `stop`; `server.Server(node)` is the ASGI application.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.access import Access
+from poolsite.devnet.baseinfo import BaseInfos
+from poolsite.devnet.beacon import Beacon
+from poolsite.devnet.chain import Chain
+from poolsite.devnet.clock import Clock, WallClock
+from poolsite.devnet.consensus import Executed, Rules, tipset_execute
+from poolsite.devnet.estimation import Estimator
+from poolsite.devnet.faults import Faults
+from poolsite.devnet.genesis import Birth, genesis_state, genesis_tipset
+from poolsite.devnet.housekeeping import Housekeeper
+from poolsite.devnet.mempool import Mempool
+from poolsite.devnet.presealed.sector import presealed_sector
+from poolsite.devnet.production import BuiltInMiner, FullBlock
+from poolsite.devnet.profile import Profile
+from poolsite.devnet.proofs import ProofChecks
+from poolsite.devnet.rpc.dispatch import PERMS
+from poolsite.devnet.search import Search
+from poolsite.devnet.selection import messages_select
+from poolsite.devnet.store import BlockRow, Store, TipsetRow, TipsetWrite
+from poolsite.devnet.validation import Validator
+from poolsite.devnet.wallet import Wallet
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.block import (
+    BLOCK_HEADER,
+    Tipset,
+    TipsetKey,
+    tipset_new,
+)
+from poolsite.filecoin.keys import KEY_BLS, key_address, key_export, key_generate, key_import
+from poolsite.filecoin.message import signed_message_to_cbor
+from poolsite.filecoin.policy import network_by_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from poolsite.devnet.chain import Link
+    from poolsite.devnet.state.tables import State
+    from poolsite.filecoin.address import Address
+    from poolsite.filecoin.block import BlockHeader
+    from poolsite.filecoin.cids import Cid
+    from poolsite.filecoin.keys import KeyInfo
+    from poolsite.filecoin.message import SignedMessage
+    from poolsite.filecoin.policy import Network
+
+HeadWatcher = Callable[[list[Tipset], list[Tipset]], None]
+"""Called with the tipsets that were reverted (downwards) and applied (upwards)."""
+
+REPLAYED: Final = 5
+"""Tipsets that are executed again at start, to know that the file is whole."""
+MAX_NULL_ROUNDS: Final = 100
+"""Lost elections in a row after which mining gives up and says so."""
+
+
+class BrokenChain(Exception):
+    """The file's chain does not follow from its blocks."""
+
+
+class Devnet:
+    """One node with the whole network in it."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        network: str = "demo",
+        clock: Clock | None = None,
+        funds: Mapping[Address, int] | None = None,
+        profile: Profile | None = None,
+        open_perms: Iterable[str] = PERMS,
+    ) -> None:
+        """Open the chain in `path` (":memory:" for none) or make it; network and funds count at birth only.
+
+        Raises BadStore, BrokenChain.
+        """
+        self.clock: Clock = clock or WallClock()
+        self.store = Store(path)
+        self.lock = threading.RLock()
+        self.watchers: set[HeadWatcher] = set()
+        self.nulls = 0
+        self.session = str(uuid.uuid4())
+        is_new = self.store.meta("head") is None
+        if is_new:
+            self._birth_write(network_named(network), profile or Profile())
+        self.network, self.profile = self._birth_read()
+        self.rules = Rules(self.network, self.profile, ProofChecks())
+        self.beacon = Beacon(self._key("beacon"), salted=self.profile.null_free)
+        self.key = self._key("miner")
+        kept = self.profile.finality_keeps * self.network.chain_finality + REPLAYED
+        self.chain = Chain(self.store, kept_states=kept)
+        if is_new:
+            self._genesis_make(funds or {})
+        self.chain.load()
+        self.mempool = Mempool(self.chain, self.rules)
+        self.mempool.load()
+        self.wallet = Wallet(self.store, self.key)
+        self.access = Access(self._secret(), open_perms=open_perms)
+        self.base_infos = BaseInfos(self.chain, self.beacon, self.rules)
+        self.validator = Validator(self.chain, self.base_infos, self.rules)
+        self.estimator = Estimator(self.chain, self.mempool, self.rules)
+        self.search = Search(self.chain)
+        self.faults = Faults(self)
+        self.miner = BuiltInMiner(
+            id_address(presealed_sector().miner),
+            self.key,
+            sector=presealed_sector(),
+            base_infos=self.base_infos,
+            beacon=self.beacon,
+        )
+        self.housekeeper = Housekeeper(self)
+        self._stopping = threading.Event()
+        if not is_new:
+            self._replay()
+
+    def _birth_write(self, network: Network, profile: Profile) -> None:
+        self.store.metas_put(
+            {
+                "network": network.name.encode(),
+                "profile": profile.to_bytes(),
+                "beacon": key_export(key_generate(KEY_BLS)).encode(),
+                "miner": key_export(key_generate(KEY_BLS)).encode(),
+                "secret": secrets.token_bytes(32),
+            }
+        )
+
+    def _birth_read(self) -> tuple[Network, Profile]:
+        name, profile = self.store.meta("network"), self.store.meta("profile")
+        if name is None or profile is None:
+            raise BrokenChain("the file has no network")
+        return network_by_name(name.decode()), Profile.from_bytes(profile)
+
+    def _key(self, name: str) -> KeyInfo:
+        data = self.store.meta(name)
+        if data is None:
+            raise BrokenChain(f"the file has no {name} key")
+        return key_import(data.decode())
+
+    def _secret(self) -> bytes:
+        secret = self.store.meta("secret")
+        if secret is None:
+            raise BrokenChain("the file has no secret")
+        return secret
+
+    def _genesis_make(self, funds: Mapping[Address, int]) -> None:
+        birth = Birth(owner=key_address(self.key), funds=funds, timestamp=int(self.clock.now()))
+        state = genesis_state(birth, presealed_sector(), self.rules)
+        tipset = genesis_tipset(state, birth, self.beacon, self.rules)
+        header = tipset.blocks[0]
+        row = TipsetRow(
+            key=bytes(tipset.key),
+            height=0,
+            parents=b"",
+            weight=0,
+            root=header.parent_state_root.data,
+            receipts_root=header.parent_message_receipts.data,
+            next_base_fee=header.parent_base_fee,
+        )
+        write = TipsetWrite(
+            row=row,
+            changes=[],
+            receipts=[],
+            inclusions=[],
+            senders=[],
+            objects=[(header.parent_state_root.data, state.root_object())],
+            snapshot=state.rows(),
+        )
+        block = BlockRow(header.cid.data, 0, b"", BLOCK_HEADER.encode(header), b"", b"")
+        self.store.tipset_put(write, head=True, block=(block, []))
+
+    def _replay(self) -> None:
+        """Execute the newest tipsets again: their roots must come out as stored.  Raises BrokenChain."""
+        for height, tipset in enumerate(self.chain.ancestors(self.chain.head.tipset)):
+            if height == REPLAYED or tipset.parents.is_empty:
+                return
+            stored = self.chain.link(tipset.key)
+            again = tipset_execute(self.chain, tipset, self.rules).link
+            if (again.root, again.receipts_root) != (stored.root, stored.receipts_root):
+                raise BrokenChain(f"the state after epoch {tipset.height} is not what its messages give")
+
+    def close(self) -> None:
+        """Stop and close the file."""
+        self.stop()
+        with self.lock:
+            self.store.close()
+
+    @property
+    def head(self) -> Link:
+        """The head of the chain."""
+        return self.chain.head
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the chain has a head."""
+        return self.chain.has_head
+
+    def tipset(self, key: tuple[Cid, ...]) -> Tipset:
+        """A tipset by key, the head for the empty one.  Raises NoTipset."""
+        return self.head.tipset if not key else self.chain.link(TipsetKey(key)).tipset
+
+    def state(self, key: tuple[Cid, ...] = ()) -> State:
+        """The state that nodes show for a tipset: the one it builds on.  Raises NoTipset."""
+        return self.chain.state_before(self.tipset(key))
+
+    def block_submit(self, full: FullBlock) -> bool:
+        """Check a block and let it join; False if it was known.
+
+        Raises BadBlock, NoTipset (unknown parent).
+        """
+        with self.lock:
+            block = full.block
+            if self.store.block(block.cid.data) is not None:
+                return False
+            parent = self.chain.link(TipsetKey(block.header.parents))
+            self.validator.check(block, parent, messages=(full.bls, full.others), now=self.clock.now())
+            self._block_join(full)
+            return True
+
+    def slashing_witness(self, header: BlockHeader) -> Cid | None:
+        """Another block of the miner for the same epoch or the same parents, that would make this a fault."""
+        parents = b"".join(cid.data for cid in header.parents)
+        for row in self.store.blocks_of_miner(header.height, parents):
+            other = BLOCK_HEADER.decode(row.header)
+            if other.miner == header.miner and other.cid != header.cid:
+                return other.cid
+        return None
+
+    def _block_join(self, full: FullBlock) -> None:
+        """Store a valid block and move the head if its tipset is the heaviest."""
+        header = full.block.header
+        row = BlockRow(
+            cid=header.cid.data,
+            height=header.height,
+            parents=b"".join(cid.data for cid in header.parents),
+            header=BLOCK_HEADER.encode(header),
+            bls=b"".join(cid.data for cid in full.block.bls_messages),
+            secpk=b"".join(cid.data for cid in full.block.secpk_messages),
+        )
+        messages = [(signed.cid.data, signed_message_to_cbor(signed)) for signed in (*full.bls, *full.others)]
+        self.store.block_put(row, messages)
+        tipset = self._tipset_with(header)
+        executed = tipset_execute(self.chain, tipset, self.rules)
+        is_heavier = self._is_heavier(executed)
+        before = self.head
+        self.chain.tipset_add(executed.link, executed.state, executed.write, head=is_heavier)
+        if is_heavier:
+            self._head_moved(before, executed.link)
+
+    def _tipset_with(self, header: BlockHeader) -> Tipset:
+        """The block with all its siblings that are known, one of each miner."""
+        parents = b"".join(cid.data for cid in header.parents)
+        by_miner = {header.miner: header}
+        for row in self.store.blocks_beside(header.height, parents):
+            sibling = BLOCK_HEADER.decode(row.header)
+            by_miner.setdefault(sibling.miner, sibling)
+        return tipset_new(by_miner.values())
+
+    def _is_heavier(self, executed: Executed) -> bool:
+        return executed.link.weight > self.head.weight
+
+    def head_set(self, key: TipsetKey) -> None:
+        """Make any executed tipset the head, as ChainSetHead does.  Raises NoTipset."""
+        with self.lock:
+            link, before = self.chain.link(key), self.head
+            self.chain.head_set(link)
+            self._head_moved(before, link)
+
+    def _head_moved(self, before: Link, after: Link) -> None:
+        """Tell the pool and the watchers what was reverted and applied."""
+        self.nulls = 0
+        reverted, applied = self.path(before.tipset, after.tipset)
+        self.mempool.head_changed(self._messages_of(reverted), self._messages_of(applied))
+        for watcher in list(self.watchers):
+            watcher(reverted, applied)
+
+    def path(self, old: Tipset, new: Tipset) -> tuple[list[Tipset], list[Tipset]]:
+        """Tipsets to revert, downwards, and to apply, upwards, from one head to another."""
+        reverted: list[Tipset] = []
+        applied: list[Tipset] = []
+        while old.key != new.key:
+            if old.height > new.height:
+                reverted.append(old)
+                old = self.chain.link(old.parents).tipset
+            elif new.height > old.height:
+                applied.append(new)
+                new = self.chain.link(new.parents).tipset
+            else:
+                reverted.append(old)
+                applied.append(new)
+                old, new = self.chain.link(old.parents).tipset, self.chain.link(new.parents).tipset
+        return reverted, applied[::-1]
+
+    def _messages_of(self, tipsets: list[Tipset]) -> list[SignedMessage]:
+        return [
+            signed
+            for tipset in tipsets
+            for messages in self.chain.tipset_messages(tipset)
+            for _, signed in messages
+        ]
+
+    def mine_round(self) -> bool:
+        """Let one epoch pass at the clock's time; True if it brought a tipset, False for a null round."""
+        with self.lock:
+            parent = self.head
+            epoch = parent.height + 1 + self.nulls
+            least = parent.tipset.min_timestamp + self.network.epoch_s * (epoch - parent.height)
+            self.housekeeper.before_round(parent, epoch)
+            full = None
+            if not self.faults.takes_round(epoch):
+                full = self.miner.round(
+                    parent,
+                    epoch,
+                    messages=self._chosen(parent),
+                    timestamp=max(least, int(self.clock.now())),
+                )
+            if full is None:
+                self.nulls += 1
+                return False
+            self.block_submit(full)
+            return True
+
+    def _chosen(self, parent: Link) -> list[SignedMessage]:
+        return messages_select(
+            self.faults.visible(self.mempool.pending()),
+            self.chain.state_after(parent.key),
+            base_fee=parent.next_base_fee,
+        )
+
+    def mine_one(self) -> Tipset:
+        """Let epochs pass until the next tipset; a manual clock is moved on.  Returns the new head."""
+        for _ in range(MAX_NULL_ROUNDS):
+            self._clock_advance(1)
+            if self.mine_round():
+                return self.head.tipset
+        raise BrokenChain(f"no block in {MAX_NULL_ROUNDS} epochs: the built-in miner has too little power")
+
+    def mine(self, tipsets: int) -> Tipset:
+        """Let epochs pass until there are so many more tipsets; returns the head."""
+        for _ in range(tipsets):
+            self.mine_one()
+        return self.head.tipset
+
+    def advance(self, epochs: int) -> Tipset:
+        """Let at least so many epochs pass; returns the head."""
+        target = self.head.height + epochs
+        while self.head.height < target:
+            self.mine_one()
+        return self.head.tipset
+
+    def advance_to(self, height: int) -> Tipset:
+        """Let epochs pass until the head is at `height` or later."""
+        return self.advance(max(height - self.head.height, 0))
+
+    def null_rounds(self, count: int) -> None:
+        """Make the next epochs null rounds on purpose."""
+        with self.lock:
+            self._clock_advance(count)
+            self.nulls += count
+
+    def _clock_advance(self, epochs: int) -> None:
+        self.clock.skip(epochs * self.network.epoch_s)
+
+    def run(self) -> None:
+        """Mine one epoch after the other by the clock until `stop`."""
+        while not self._stopping.is_set():
+            started = self.clock.now()
+            if self.faults.mining == "auto":
+                self.mine_round()
+            rest = self.network.epoch_s - (self.clock.now() - started)
+            self._stopping.wait(max(self.clock.wall_seconds(rest), 0.01))
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopping.set()
+
+
+def network_named(name: str) -> Network:
+    """A network's row by short name (demo, test, lotus-2k) or full name."""
+    short = {
+        "demo": "localnet-poolsite-demo",
+        "test": "localnet-poolsite-test",
+        "lotus-2k": "localnet-poolsite-2k",
+    }
+    return network_by_name(short.get(name, name))

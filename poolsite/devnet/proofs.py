@@ -1,0 +1,117 @@
+"""Checking proofs, each once: a proof is met in estimation, in the pool and in blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from poolsite.filecoin.cbor import encode
+from poolsite.filecoin.porep.verification import BadPoRep
+from poolsite.filecoin.post.verification import BadPoSt
+from poolsite.filecoin.proof_container import (
+    BadProofContainer,
+    porep_proof_check,
+    window_post_check,
+    winning_post_check,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+KEPT_VERDICTS: Final = 4096
+"""Proofs whose verdict is remembered."""
+
+
+class ProofChecks:
+    """Verdicts on proofs; may be used from any thread."""
+
+    def __init__(self) -> None:
+        self._verdicts: OrderedDict[bytes, bool] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def porep(
+        self,
+        proof: bytes,
+        *,
+        seal_proof: int,
+        comm_r: bytes,
+        comm_d: bytes,
+        miner_id: int,
+        sector_number: int,
+        ticket: bytes,
+        seed: bytes,
+    ) -> bool:
+        """Whether the seal of a sector is proven."""
+        name = _name(proof, "porep", seal_proof, comm_r, comm_d, miner_id, sector_number, ticket, seed)
+        return self._verdict(
+            name,
+            lambda: porep_proof_check(
+                proof,
+                seal_proof=seal_proof,
+                comm_r=comm_r,
+                comm_d=comm_d,
+                miner_id=miner_id,
+                sector_number=sector_number,
+                ticket=ticket,
+                seed=seed,
+            ),
+        )
+
+    def window_post(
+        self,
+        proof: bytes,
+        *,
+        post_proof: int,
+        randomness: bytes,
+        miner_id: int,
+        sectors: Sequence[tuple[int, bytes]],
+    ) -> bool:
+        """Whether sectors are proven to be stored."""
+        name = _name(proof, "window", post_proof, randomness, miner_id, [list(pair) for pair in sectors])
+        return self._verdict(
+            name,
+            lambda: window_post_check(
+                proof, post_proof=post_proof, randomness=randomness, miner_id=miner_id, sectors=sectors
+            ),
+        )
+
+    def winning_post(
+        self,
+        proof: bytes,
+        *,
+        post_proof: int,
+        randomness: bytes,
+        miner_id: int,
+        sectors: Sequence[tuple[int, bytes]],
+    ) -> bool:
+        """Whether a block's miner has the challenged sector."""
+        name = _name(proof, "winning", post_proof, randomness, miner_id, [list(pair) for pair in sectors])
+        return self._verdict(
+            name,
+            lambda: winning_post_check(
+                proof, post_proof=post_proof, randomness=randomness, miner_id=miner_id, sectors=sectors
+            ),
+        )
+
+    def _verdict(self, name: bytes, check: Callable[[], None]) -> bool:
+        with self._lock:
+            known = self._verdicts.get(name)
+        if known is not None:
+            return known
+        try:
+            check()
+            is_valid = True
+        except (BadProofContainer, BadPoRep, BadPoSt):
+            is_valid = False
+        with self._lock:
+            self._verdicts[name] = is_valid
+            while len(self._verdicts) > KEPT_VERDICTS:
+                self._verdicts.popitem(last=False)
+        return is_valid
+
+
+def _name(proof: bytes, *inputs: object) -> bytes:
+    digest = hashlib.blake2b(proof, digest_size=32).digest()
+    return hashlib.blake2b(encode([digest, *inputs]), digest_size=32).digest()

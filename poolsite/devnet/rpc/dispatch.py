@@ -1,0 +1,169 @@
+"""One JSON-RPC request: parsed, allowed, its parameters read, its method called.
+
+Source: go-jsonrpc handler.go; recorded exchanges of a lotus node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.devnet.rpc.errors import (
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    SERVER_FAULTS,
+    WRONG_PARAMS,
+    RpcError,
+    panic,
+)
+from poolsite.devnet.rpc.params import PARAM_ERRORS, Param
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
+
+log = logging.getLogger(__name__)
+
+PERMS: Final = ("read", "write", "sign", "admin")
+"""Permissions in rising order; a token names each it grants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method of the interface."""
+
+    name: str
+    """Name without namespace, as refusals of permission print it."""
+    perm: str
+    """Least permission."""
+    params: tuple[Param, ...]
+    """Readers of the positional parameters."""
+    handler: Callable[..., Any]
+    """Called with the node and the values; a coroutine function is awaited."""
+    slow: bool = False
+    """Whether it computes long enough to leave the event loop."""
+    channel: bool = False
+    """Whether its answer is a channel of values: the handler then also takes a `Channel`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Where a subscription sends its values; methods may be called from any thread."""
+
+    send: Callable[[Any], None]
+    """Give the next value (JSON)."""
+    on_close: Callable[[Callable[[], None]], None]
+    """Register what ends the subscription."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who asks, on which interface."""
+
+    node: Any
+    """The devnet."""
+    methods: Mapping[str, Method]
+    """Method table of the path, by full name."""
+    perms: frozenset[str]
+    """Permissions of the caller."""
+    executor: Executor
+    """Where slow methods run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response and the HTTP status it has when it is alone."""
+
+    body: dict[str, Any] | None
+    """None for notifications, which get no answer."""
+    status: int = 200
+
+    def text(self) -> str:
+        return "" if self.body is None else json.dumps(self.body, separators=(",", ":")) + "\n"
+
+
+def failure(error: RpcError, request_id: Any, *, status: int | None = None) -> Answer:
+    """The response that reports an error."""
+    code = 500 if error.code in SERVER_FAULTS else 200
+    body = {"error": error.to_json(), "id": request_id, "jsonrpc": "2.0"}
+    return Answer(body, code if status is None else status)
+
+
+def invalid_request() -> Answer:
+    """The answer to an empty body or batch."""
+    return failure(RpcError("Invalid request", code=INVALID_REQUEST), None, status=400)
+
+
+def parse_error() -> Answer:
+    """The answer to a body that is no JSON."""
+    return failure(RpcError("Parse error", code=PARSE_ERROR), None)
+
+
+async def request_answer(session: Session, request: Any, channel: Channel | None = None) -> Answer:
+    """Answer one request object; never raises."""
+    if not isinstance(request, dict):
+        return parse_error()
+    request_id = request.get("id")
+    name = request.get("method")
+    name = name if isinstance(name, str) else ""
+    try:
+        result = await _call(session, name, request.get("params"), channel)
+    except RpcError as error:
+        answer = failure(error, request_id)
+    except Exception:
+        # The outermost place of a request: lotus answers a panic with the text of the panic.
+        log.exception("rpc method=%s", name)
+        answer = failure(panic(name, traceback.format_exc(limit=-1).strip().splitlines()[-1]), request_id)
+    else:
+        answer = Answer({"id": request_id, "jsonrpc": "2.0", "result": result})
+    return (
+        Answer(None, answer.status) if request_id is None and "error" not in (answer.body or {}) else answer
+    )
+
+
+async def _call(session: Session, name: str, params: Any, channel: Channel | None) -> Any:
+    method = session.methods.get(name)
+    if method is None:
+        raise RpcError(f"method '{name}' not found", code=METHOD_NOT_FOUND)
+    values = _values(name, method, params)
+    if method.perm not in session.perms:
+        raise RpcError(f"missing permission to invoke '{method.name}' (need '{method.perm}')")
+    if method.channel:
+        if channel is None:
+            text = f"method '{name}' not supported in this mode (no out channel support)"
+            raise RpcError(text, code=METHOD_NOT_FOUND)
+        return method.handler(session.node, channel, *values)
+    if inspect.iscoroutinefunction(method.handler):
+        return await method.handler(session.node, *values)
+    if method.slow:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(session.executor, method.handler, session.node, *values)
+    return method.handler(session.node, *values)
+
+
+def _values(name: str, method: Method, params: Any) -> list[Any]:
+    if params is None:
+        params = []
+    if not isinstance(params, list):
+        kind = {dict: "object", str: "string", bool: "bool"}.get(type(params), "number")
+        text = (
+            f"unmarshaling param array: json: cannot unmarshal {kind} into Go value of type []jsonrpc.param"
+        )
+        raise RpcError(text, code=PARSE_ERROR)
+    if len(params) != len(method.params):
+        text = f"wrong param count (method '{name}'): {len(params)} != {len(method.params)}"
+        raise RpcError(text, code=WRONG_PARAMS)
+    values = []
+    for param, value in zip(method.params, params, strict=True):
+        try:
+            values.append(param.read(value))
+        except PARAM_ERRORS as error:
+            text = f"unmarshaling params for '{name}' (param: *{param.go_type}): {error}"
+            raise RpcError(text, code=PARSE_ERROR) from None
+    return values

@@ -1,0 +1,84 @@
+"""StateCall and StateReplay: what running a message gives, in lotus' InvocResult."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from poolsite.devnet.actors.ledger import actor_get, resolve
+from poolsite.devnet.estimation import UnknownSender
+from poolsite.devnet.execution import message_simulate
+from poolsite.devnet.rpc.forms import actor_json
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.cids import cid_to_json
+from poolsite.filecoin.message import message_to_json, receipt_to_json
+
+if TYPE_CHECKING:
+    from poolsite.devnet.node import Devnet
+    from poolsite.filecoin.block import Tipset
+    from poolsite.filecoin.message import Message, Receipt
+
+CALL_GAS = (1 << 62) - 1
+"""Gas limit that lotus gives a call."""
+NO_COST = {
+    "Message": None,
+    "GasUsed": "0",
+    "BaseFeeBurn": "0",
+    "OverEstimationBurn": "0",
+    "MinerPenalty": "0",
+    "MinerTip": "0",
+    "Refund": "0",
+    "TotalCost": "0",
+}
+
+
+def invocation_json(node: Devnet, message: Message, tipset: Tipset) -> dict[str, Any]:
+    """Run a message on a tipset without pay.  Raises UnknownSender."""
+    machine = node.estimator.machine_on(tipset)
+    sender = resolve(machine.draft, message.from_)
+    actor = None if sender is None else actor_get(machine.draft, sender)
+    if sender is None or actor is None:
+        raise UnknownSender(message.from_)
+    called = replace(message, nonce=actor.nonce, gas_limit=CALL_GAS)
+    receipt, error, receiver = message_simulate(machine, called, from_id=sender)
+    state = machine.draft.base
+    invoked = None
+    if receiver is not None and actor_get(state, receiver) is not None:
+        invoked = {"Id": receiver, "State": actor_json(state, receiver)}
+    return {
+        "MsgCid": cid_to_json(called.cid),
+        "Msg": message_to_json(called),
+        "MsgRct": receipt_to_json(receipt),
+        "GasCost": NO_COST,
+        "ExecutionTrace": trace_json(called, receipt, sender=sender, invoked=invoked),
+        "Error": error,
+        "Duration": 0,
+    }
+
+
+def trace_json(
+    message: Message, receipt: Receipt, *, sender: int, invoked: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The trace of the outermost call; inner calls and charges are not recorded."""
+    returned = receipt.return_
+    return {
+        "Msg": {
+            "From": str(id_address(sender)),
+            "To": str(message.to),
+            "Value": str(message.value),
+            "Method": message.method,
+            "Params": base64.b64encode(message.params).decode() if message.params else None,
+            "ParamsCodec": 81 if message.params else 0,
+            "GasLimit": message.gas_limit,
+            "ReadOnly": False,
+        },
+        "MsgRct": {
+            "ExitCode": receipt.exit_code,
+            "Return": base64.b64encode(returned).decode() if returned else None,
+            "ReturnCodec": 81 if returned else 0,
+        },
+        "InvokedActor": invoked,
+        "GasCharges": [],
+        "Subcalls": None,
+    }

@@ -1,0 +1,38 @@
+"""The method tables of /rpc/v0 and /rpc/v1."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.rpc import chain, eth, gas, lab, miners, mining, mpool, net, state, wallet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from poolsite.devnet.rpc.dispatch import Method
+
+_BOTH: Final = (
+    *chain.METHODS,
+    *state.METHODS,
+    *miners.METHODS,
+    *mpool.METHODS,
+    *gas.METHODS,
+    *wallet.METHODS,
+    *mining.METHODS,
+    *net.METHODS,
+)
+
+
+def _table(methods: Iterable[Method]) -> dict[str, Method]:
+    table = {f"Filecoin.{method.name}": method for method in methods}
+    table |= {f"Devnet.{method.name}": method for method in lab.METHODS}
+    for method in eth.METHODS:
+        table[method.name] = method
+        table[f"Filecoin.{eth.long_name(method.name)}"] = replace(method, name=eth.long_name(method.name))
+    table["rpc.discover"] = table["Filecoin.Discover"]
+    return table
+
+
+METHODS_V1: Final = _table((*_BOTH, *state.METHODS_V1, *miners.METHODS_V1, *net.METHODS_V1))
+METHODS_V0: Final = _table((*_BOTH, *state.METHODS_V0, *miners.METHODS_V0, *net.METHODS_V0))

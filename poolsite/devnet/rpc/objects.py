@@ -1,0 +1,48 @@
+"""ChainReadObj: any block, message, list of messages or receipts, by CID."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.chain import cids_split
+from poolsite.filecoin.block import messages_root, receipts_root
+from poolsite.filecoin.message import message_to_cbor, signed_message_to_cbor
+from poolsite.filecoin.sigtypes import SIG_BLS
+
+if TYPE_CHECKING:
+    from poolsite.devnet.node import Devnet
+    from poolsite.filecoin.cids import Cid
+
+
+def object_get(node: Devnet, cid: Cid) -> bytes | None:
+    """The object's bytes, None if the node has none."""
+    row = node.store.block(cid.data)
+    if row is not None:
+        return row.header
+    signed = node.chain.message(cid)
+    if signed is not None:
+        is_bls = signed.signature.type == SIG_BLS
+        return message_to_cbor(signed.message) if is_bls else signed_message_to_cbor(signed)
+    data = node.store.object(cid.data)
+    return data if data is not None else _of_recent_blocks(node, cid)
+
+
+def _of_recent_blocks(node: Devnet, cid: Cid) -> bytes | None:
+    """Lists of messages are not stored: they are made again from the newest blocks."""
+    found: dict[bytes, bytes] = {}
+
+    def keep(name: Cid, data: bytes) -> None:
+        found[name.data] = data
+
+    receipts_root([], store=keep)
+    tipset = node.head.tipset
+    for ancestor in node.chain.ancestors(tipset):
+        if ancestor.height < tipset.height - node.network.chain_finality:
+            break
+        for name in ancestor.cids:
+            row = node.store.block(name.data)
+            if row is not None:
+                messages_root(cids_split(row.bls), cids_split(row.secpk), store=keep)
+        if cid.data in found:
+            break
+    return found.get(cid.data)

@@ -1,0 +1,401 @@
+"""Filecoin.State* about the network, actors, messages and randomness; miners have a module of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.devnet.actors.codes import CODES, KIND_BY_CODE
+from poolsite.devnet.actors.economy import circulating_supply
+from poolsite.devnet.actors.ledger import (
+    BURNT,
+    KIND_ACCOUNT,
+    RESERVE,
+    REWARD,
+    VERIFREG_ROOT,
+    actor_get,
+    address_of,
+    key_address,
+    resolve,
+    resolve_existing,
+)
+from poolsite.devnet.estimation import UnknownSender
+from poolsite.devnet.lottery import FutureRandomness, Lottery
+from poolsite.devnet.rpc import params as p
+from poolsite.devnet.rpc.dispatch import Method
+from poolsite.devnet.rpc.errors import ACTOR_NOT_FOUND, RpcError
+from poolsite.devnet.rpc.forms import (
+    actor_id_get,
+    actor_json,
+    lookup_json,
+    state_get,
+    tipset_exact,
+    tipset_get,
+)
+from poolsite.devnet.rpc.invocation import invocation_json
+from poolsite.devnet.search import Lookup, Replaced, UnknownMessage
+from poolsite.devnet.state.rows import ACTORS, ESCROWS, SYSTEM, Escrow, PowerState
+from poolsite.filecoin.actors.decode import params_decode
+from poolsite.filecoin.address import ID, id_address
+from poolsite.filecoin.cids import cid_to_json
+from poolsite.filecoin.message import message_from_json, receipt_to_json
+from poolsite.filecoin.policy import network_to_params
+
+if TYPE_CHECKING:
+    from poolsite.devnet.node import Devnet
+    from poolsite.filecoin.address import Address
+    from poolsite.filecoin.block import Tipset
+    from poolsite.filecoin.cids import Cid
+    from poolsite.filecoin.message import Message
+
+Key = tuple["Cid", ...]
+MAX_CONFIDENCE: Final = 900
+MESSAGE: Final = p.Param("*types.Message", message_from_json)
+
+
+def state_network_name(node: Devnet) -> Any:
+    return node.faults.network_name or node.network.name
+
+
+def state_network_version(node: Devnet, key: Key) -> Any:
+    tipset_get(node, key)
+    return node.network.network_version
+
+
+def state_get_network_params(node: Devnet) -> Any:
+    answer = network_to_params(node.network, genesis_s=node.chain.genesis.tipset.min_timestamp)
+    return answer | {"NetworkName": state_network_name(node)}
+
+
+def state_get_actor(node: Devnet, address: Address, key: Key) -> Any:
+    state = state_get(node, key)
+    return actor_json(state, actor_id_get(state, address))
+
+
+def state_lookup_id(node: Devnet, address: Address, key: Key) -> Any:
+    state = state_get(node, key)
+    if address.protocol == ID:
+        return str(address)
+    actor_id = resolve(state, address)
+    if actor_id is None:
+        raise RpcError("actor not found", code=ACTOR_NOT_FOUND)
+    return str(id_address(actor_id))
+
+
+def state_account_key(node: Devnet, address: Address, key: Key) -> Any:
+    state = state_get(node, key)
+    if address.is_key:
+        return str(address)
+    actor_id = resolve_existing(state, address)
+    if actor_id is None:
+        raise RpcError(f"failed to find actor: {address}")
+    found = key_address(state, actor_id)
+    if found is not None:
+        return str(found)
+    actor = actor_get(state, actor_id)
+    if actor is not None and actor.kind == KIND_ACCOUNT:
+        return str(id_address(actor_id))
+    raise RpcError(
+        f"failed to get account actor state for {address}: actor code is not account: {actor and actor.kind}"
+    )
+
+
+def state_lookup_robust(node: Devnet, address: Address, key: Key) -> Any:
+    state = state_get(node, key)
+    actor_id = resolve_existing(state, address)
+    robust = None if actor_id is None else address_of(state, actor_id)
+    if robust is None or robust.protocol == ID:
+        raise RpcError(f"Address {address} not found")
+    return str(robust)
+
+
+def state_list_actors(node: Devnet, key: Key) -> Any:
+    return [str(id_address(actor_id)) for actor_id in state_get(node, key).keys(ACTORS)]
+
+
+def state_actor_codes(_node: Devnet, _version: int) -> Any:
+    return {kind: cid_to_json(code) for kind, code in CODES.items()}
+
+
+def state_circulating(node: Devnet, key: Key) -> Any:
+    return str(circulating_supply(state_get(node, key)))
+
+
+def state_circulating_detail(node: Devnet, key: Key) -> Any:
+    state = state_get(node, key)
+    power: PowerState = state.get(SYSTEM, "power")
+    reward = state.get(SYSTEM, "reward")
+    balances = {who: actor_get(state, who) for who in (BURNT, REWARD, RESERVE, VERIFREG_ROOT)}
+    burnt = balances[BURNT]
+    circulating = circulating_supply(state)
+    return {
+        "FilVested": str(circulating),
+        "FilMined": str(reward.paid),
+        "FilBurnt": str(burnt.balance if burnt else 0),
+        "FilLocked": str(power.pledge),
+        "FilCirculating": str(circulating),
+        "FilReserveDisbursed": "0",
+    }
+
+
+def state_search(node: Devnet, key: Key, cid: Cid, limit: int, allow_replaced: bool) -> Any:
+    try:
+        found = node.search.find(cid, tipset_get(node, key), limit=limit, allow_replaced=allow_replaced)
+    except UnknownMessage as error:
+        raise _unknown(error) from None
+    except Replaced:
+        return None
+    return None if found is None else lookup_json(found)
+
+
+def _unknown(error: UnknownMessage) -> RpcError:
+    return RpcError(f"%!w(*errors.errorString=&{{failed to load message}}): ipld: could not find {error.cid}")
+
+
+async def state_wait(node: Devnet, cid: Cid, confidence: int, limit: int, allow_replaced: bool) -> Any:
+    """Answer when the head is `confidence` epochs past the execution; follows reorgs."""
+    if confidence > MAX_CONFIDENCE:
+        raise RpcError(
+            f"message confidence exceeds maximum: {confidence} > {MAX_CONFIDENCE}: "
+            "message confidence exceeds maximum"
+        )
+    changed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def watch(_reverted: list[Tipset], _applied: list[Tipset]) -> None:
+        loop.call_soon_threadsafe(changed.set)
+
+    node.watchers.add(watch)
+    try:
+        while True:
+            changed.clear()
+            found = _found(node, cid, limit=limit, allow_replaced=allow_replaced)
+            if found is not None and node.head.height >= found.executed.height + confidence:
+                return lookup_json(found)
+            await changed.wait()
+    finally:
+        node.watchers.discard(watch)
+
+
+def _found(node: Devnet, cid: Cid, *, limit: int, allow_replaced: bool) -> Lookup | None:
+    try:
+        return node.search.find(cid, node.head.tipset, limit=limit, allow_replaced=allow_replaced)
+    except UnknownMessage as error:
+        raise _unknown(error) from None
+    except Replaced as error:
+        raise RpcError(str(error)) from None
+
+
+def state_get_receipt(node: Devnet, cid: Cid, key: Key) -> Any:
+    found = _found(node, cid, limit=-1, allow_replaced=True)
+    tipset_get(node, key)
+    return None if found is None else receipt_to_json(found.receipt)
+
+
+def state_call(node: Devnet, message: Message, key: Key) -> Any:
+    tipset = tipset_get(node, key)
+    try:
+        return invocation_json(node, message, tipset)
+    except UnknownSender as error:
+        raise RpcError(f"{error}: sender validation failed") from None
+
+
+def state_randomness_tickets(node: Devnet, tag: int, epoch: int, entropy: bytes, key: Key) -> Any:
+    return _randomness(node, key, lambda lottery: lottery.tickets(tag, epoch, entropy), "chain")
+
+
+def state_randomness_beacon(node: Devnet, tag: int, epoch: int, entropy: bytes, key: Key) -> Any:
+    return _randomness(node, key, lambda lottery: lottery.beacon(tag, epoch, entropy), "beacon")
+
+
+def state_digest_tickets(node: Devnet, epoch: int, key: Key) -> Any:
+    return _randomness(node, key, lambda lottery: lottery.ticket_digest(epoch), "chain")
+
+
+def state_digest_beacon(node: Devnet, epoch: int, key: Key) -> Any:
+    return _randomness(node, key, lambda lottery: lottery.beacon_digest(epoch), "beacon")
+
+
+def _randomness(node: Devnet, key: Key, draw: Any, kind: str) -> str:
+    base = tipset_exact(node, key, prefix="loading tipset key: ")
+    try:
+        drawn: bytes = draw(Lottery(node.chain, base))
+    except FutureRandomness as error:
+        raise RpcError(f"getting {kind} randomness: {error}") from None
+    return base64.b64encode(drawn).decode()
+
+
+def chain_randomness_tickets(node: Devnet, key: Key, tag: int, epoch: int, entropy: bytes) -> Any:
+    return state_randomness_tickets(node, tag, epoch, entropy, key)
+
+
+def chain_randomness_beacon(node: Devnet, key: Key, tag: int, epoch: int, entropy: bytes) -> Any:
+    return state_randomness_beacon(node, tag, epoch, entropy, key)
+
+
+async def state_beacon_entry(node: Devnet, epoch: int) -> Any:
+    """The entry of an epoch; of a future one, once its time has come."""
+    while epoch > node.head.height + 1 + node.nulls:
+        await asyncio.sleep(node.clock.wall_seconds(node.network.epoch_s) / 4)
+    entry = node.beacon.entry(max(epoch, 0))
+    return {"Round": entry.round, "Data": base64.b64encode(entry.data).decode()}
+
+
+def state_market_balance(node: Devnet, address: Address, key: Key) -> Any:
+    state = state_get(node, key)
+    actor_id = resolve(state, address)
+    escrow: Escrow | None = None if actor_id is None else state.get(ESCROWS, actor_id)
+    return {"Escrow": str(escrow.amount if escrow else 0), "Locked": str(escrow.locked if escrow else 0)}
+
+
+def state_market_participants(node: Devnet, key: Key) -> Any:
+    state = state_get(node, key)
+    return {
+        str(id_address(actor_id)): {
+            "Escrow": str(state.get(ESCROWS, actor_id).amount),
+            "Locked": str(state.get(ESCROWS, actor_id).locked),
+        }
+        for actor_id in state.keys(ESCROWS)
+    }
+
+
+def state_market_deal(_node: Devnet, deal: int, _key: Key) -> Any:
+    raise RpcError(
+        f"deal {deal} not found - deal may not have completed sealing before deal proposal start epoch, "
+        "or deal may have been slashed"
+    )
+
+
+def state_market_deals(_node: Devnet, _key: Key) -> Any:
+    return {}
+
+
+def state_decode_params(node: Devnet, to: Address, method: int, params: bytes, key: Key) -> Any:
+    state = state_get(node, key)
+    actor = actor_get(state, actor_id_get(state, to))
+    kind = "" if actor is None else actor.kind
+    return params_decode(kind, method, params)
+
+
+def state_list_messages(node: Devnet, match: Any, key: Key, to_height: int) -> Any:
+    """CIDs of messages between two parties, newest first."""
+    if not isinstance(match, dict) or not (match.get("To") or match.get("From")):
+        raise RpcError("must specify at least To or From in message filter")
+    state = state_get(node, key)
+    wanted = {name: resolve(state, p.ADDRESS.read(match[name])) for name in ("To", "From") if match.get(name)}
+    found = []
+    for tipset in node.chain.ancestors(tipset_get(node, key)):
+        if tipset.height < to_height:
+            break
+        for messages in node.chain.tipset_messages(tipset):
+            for cid, signed in messages:
+                parties = {"To": signed.message.to, "From": signed.message.from_}
+                if all(resolve(state, parties[name]) == who for name, who in wanted.items()):
+                    found.append(cid_to_json(cid))
+    return found or None
+
+
+def state_encode_params(_node: Devnet, code: Cid, method: int, value: Any) -> Any:
+    spec = node_method(KIND_BY_CODE.get(code, ""), method)
+    if spec is None or spec.params is None:
+        raise RpcError(f"method {method} not found on actor {code}")
+    return base64.b64encode(spec.params.encode(spec.params.from_json(value))).decode()
+
+
+def node_method(kind: str, method: int) -> Any:
+    """The library's entry of a method."""
+    return METHOD_TABLES.get(kind, {}).get(method)
+
+
+def state_verified_status(node: Devnet, address: Address, key: Key) -> Any:
+    state_get(node, key)
+    del address
+
+
+def state_verifreg_root(_node: Devnet, _key: Key) -> Any:
+    return str(id_address(VERIFREG_ROOT))
+
+
+METHOD_TABLES: dict[str, Any] = {}
+
+METHODS: Final = (
+    Method("StateNetworkName", "read", (), state_network_name),
+    Method("StateNetworkVersion", "read", (p.TIPSET_KEY,), state_network_version),
+    Method("StateGetNetworkParams", "read", (), state_get_network_params),
+    Method("StateGetActor", "read", (p.ADDRESS, p.TIPSET_KEY), state_get_actor),
+    Method("StateLookupID", "read", (p.ADDRESS, p.TIPSET_KEY), state_lookup_id),
+    Method("StateAccountKey", "read", (p.ADDRESS, p.TIPSET_KEY), state_account_key),
+    Method("StateLookupRobustAddress", "read", (p.ADDRESS, p.TIPSET_KEY), state_lookup_robust),
+    Method("StateListActors", "read", (p.TIPSET_KEY,), state_list_actors),
+    Method("StateActorCodeCIDs", "read", (p.UINT,), state_actor_codes),
+    Method("StateCirculatingSupply", "read", (p.TIPSET_KEY,), state_circulating),
+    Method("StateVMCirculatingSupplyInternal", "read", (p.TIPSET_KEY,), state_circulating_detail),
+    Method("StateCall", "read", (MESSAGE, p.TIPSET_KEY), state_call, slow=True),
+    Method("StateGetBeaconEntry", "read", (p.EPOCH,), state_beacon_entry),
+    Method("StateMarketBalance", "read", (p.ADDRESS, p.TIPSET_KEY), state_market_balance),
+    Method("StateMarketParticipants", "read", (p.TIPSET_KEY,), state_market_participants),
+    Method("StateMarketStorageDeal", "read", (p.UINT, p.TIPSET_KEY), state_market_deal),
+    Method("StateMarketDeals", "read", (p.TIPSET_KEY,), state_market_deals),
+    Method("StateDecodeParams", "read", (p.ADDRESS, p.UINT, p.BYTES, p.TIPSET_KEY), state_decode_params),
+    Method("StateListMessages", "read", (p.JSON, p.TIPSET_KEY, p.EPOCH), state_list_messages, slow=True),
+    Method("StateVerifiedClientStatus", "read", (p.ADDRESS, p.TIPSET_KEY), state_verified_status),
+    Method("StateVerifiedRegistryRootKey", "read", (p.TIPSET_KEY,), state_verifreg_root),
+)
+
+METHODS_V1: Final = (
+    Method("StateSearchMsg", "read", (p.TIPSET_KEY, p.CID, p.EPOCH, p.BOOL), state_search),
+    Method("StateWaitMsg", "read", (p.CID, p.UINT, p.EPOCH, p.BOOL), state_wait),
+    Method(
+        "StateGetRandomnessFromTickets",
+        "read",
+        (p.INT, p.EPOCH, p.BYTES, p.TIPSET_KEY),
+        state_randomness_tickets,
+    ),
+    Method(
+        "StateGetRandomnessFromBeacon",
+        "read",
+        (p.INT, p.EPOCH, p.BYTES, p.TIPSET_KEY),
+        state_randomness_beacon,
+    ),
+    Method("StateGetRandomnessDigestFromTickets", "read", (p.EPOCH, p.TIPSET_KEY), state_digest_tickets),
+    Method("StateGetRandomnessDigestFromBeacon", "read", (p.EPOCH, p.TIPSET_KEY), state_digest_beacon),
+)
+
+
+def _search_v0(node: Devnet, cid: Cid) -> Any:
+    return state_search(node, (), cid, -1, True)
+
+
+def _search_limited_v0(node: Devnet, cid: Cid, limit: int) -> Any:
+    return state_search(node, (), cid, limit, True)
+
+
+async def _wait_v0(node: Devnet, cid: Cid, confidence: int) -> Any:
+    return await state_wait(node, cid, confidence, -1, True)
+
+
+async def _wait_limited_v0(node: Devnet, cid: Cid, confidence: int, limit: int) -> Any:
+    return await state_wait(node, cid, confidence, limit, True)
+
+
+METHODS_V0: Final = (
+    Method("StateSearchMsg", "read", (p.CID,), _search_v0),
+    Method("StateSearchMsgLimited", "read", (p.CID, p.EPOCH), _search_limited_v0),
+    Method("StateWaitMsg", "read", (p.CID, p.UINT), _wait_v0),
+    Method("StateWaitMsgLimited", "read", (p.CID, p.UINT, p.EPOCH), _wait_limited_v0),
+    Method("StateGetReceipt", "read", (p.CID, p.TIPSET_KEY), state_get_receipt),
+    Method(
+        "ChainGetRandomnessFromTickets",
+        "read",
+        (p.TIPSET_KEY, p.INT, p.EPOCH, p.BYTES),
+        chain_randomness_tickets,
+    ),
+    Method(
+        "ChainGetRandomnessFromBeacon",
+        "read",
+        (p.TIPSET_KEY, p.INT, p.EPOCH, p.BYTES),
+        chain_randomness_beacon,
+    ),
+    Method("BeaconGetEntry", "read", (p.EPOCH,), state_beacon_entry),
+)

@@ -1,0 +1,45 @@
+"""The CID of an actor's own state, as StateGetActor shows it, and the object behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.state.rows import ACTORS, CLAIMS, ESCROWS, MINERS, MULTISIGS, SYSTEM
+from poolsite.filecoin.address import UNDEF, address_to_bytes
+from poolsite.filecoin.cbor import encode
+from poolsite.filecoin.cids import Cid, cid_of_cbor
+
+if TYPE_CHECKING:
+    from poolsite.devnet.state.rows import Actor
+    from poolsite.devnet.state.tables import State
+
+_SYSTEM_KEYS = {"init": "init", "storagepower": "power", "reward": "reward"}
+
+
+def actor_head(state: State, actor_id: int) -> Cid:
+    """The CID of the actor's state."""
+    return cid_of_cbor(actor_object(state, actor_id))
+
+
+def actor_object(state: State, actor_id: int) -> bytes:
+    """The actor's state as one CBOR object; tables that belong to it go in by their sums."""
+    actor: Actor = state.get(ACTORS, actor_id)
+    if actor.kind == "storageminer":
+        own = state.row_bytes(MINERS, actor_id) or b""
+        tables = [f"{name}/{actor_id}" for name in ("precommits", "sectors", "deadlines", "partitions")]
+        return encode([own, [_table_sum(state, table) for table in tables]])
+    if actor.kind == "multisig":
+        return state.row_bytes(MULTISIGS, actor_id) or encode([])
+    if actor.kind in _SYSTEM_KEYS:
+        own = state.row_bytes(SYSTEM, _SYSTEM_KEYS[actor.kind]) or b""
+        claims = [_table_sum(state, CLAIMS)] if actor.kind == "storagepower" else []
+        return encode([own, claims])
+    if actor.kind == "storagemarket":
+        return encode([_table_sum(state, ESCROWS)])
+    address = actor.address or UNDEF
+    return encode([address_to_bytes(address)])
+
+
+def _table_sum(state: State, name: str) -> bytes:
+    table = state.tables.get(name)
+    return b"" if table is None else table.sum.to_bytes(64, "big")

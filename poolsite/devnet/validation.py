@@ -1,0 +1,295 @@
+"""Whether a block may join the chain: every check of a full node, with its refusal.
+
+Source: lotus chain/consensus/filcns/filecoin.go ValidateBlock, chain/consensus/common.go.  One rule is the
+devnet's own: its time stands still while it does not run, so a block's timestamp may be later than parent
+plus delay times rounds, but not earlier.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.actors.ledger import SENDER_KINDS, actor_get, address_of, key_address, resolve
+from poolsite.filecoin.address import ID, Address
+from poolsite.filecoin.block import messages_root
+from poolsite.filecoin.cids import cid_to_commr
+from poolsite.filecoin.election import (
+    BadElection,
+    election_randomness,
+    ticket_randomness,
+    vrf_verify,
+    win_count,
+    winning_post_randomness,
+)
+from poolsite.filecoin.gas import inclusion_gas
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, MessageRefused, message_check_for_inclusion
+from poolsite.filecoin.signature import BadSignature, bls_aggregate_verify, signature_verify
+from poolsite.filecoin.signing import message_verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from poolsite.devnet.baseinfo import BaseInfo, BaseInfos
+    from poolsite.devnet.chain import Chain, Link
+    from poolsite.devnet.consensus import Rules
+    from poolsite.devnet.state.tables import State
+    from poolsite.filecoin.block import BlockHeader, BlockMsg
+    from poolsite.filecoin.message import SignedMessage
+
+CLOCK_DRIFT_S: Final = 1
+"""How far ahead of our clock a block may be."""
+
+
+class BadBlock(ValueError):
+    """A block that no node accepts; the text is lotus' where it is known."""
+
+
+class Validator:
+    """Checks blocks whose parents are executed."""
+
+    def __init__(self, chain: Chain, base_infos: BaseInfos, rules: Rules) -> None:
+        self.chain = chain
+        self.base_infos = base_infos
+        self.rules = rules
+
+    def check(
+        self,
+        block: BlockMsg,
+        parent: Link,
+        *,
+        messages: tuple[Sequence[SignedMessage], Sequence[SignedMessage]],
+        now: float,
+    ) -> None:
+        """Check a block on its parents.  Raises BadBlock."""
+        header = block.header
+        _check_shape(header)
+        self._check_time(header, parent, now=now)
+        if header.parent_weight != parent.weight:
+            raise BadBlock(
+                f"parent weight different: {header.parent_weight} (header) != {parent.weight} (computed)"
+            )
+        info = self.base_infos.get(
+            header.miner.actor_id, header.height, parent.tipset, entries=header.beacon_entries
+        )
+        errors = [
+            text
+            for check in self._checks(block, parent, info=info, messages=messages)
+            if (text := _text_of(check)) is not None
+        ]
+        if errors:
+            word = "error" if len(errors) == 1 else "errors"
+            lines = "".join(f"\t* {text}\n" for text in errors)
+            raise BadBlock(f"{len(errors)} {word} occurred:\n{lines}\n")
+
+    def _checks(
+        self,
+        block: BlockMsg,
+        parent: Link,
+        *,
+        info: BaseInfo | None,
+        messages: tuple[Sequence[SignedMessage], Sequence[SignedMessage]],
+    ) -> list[Callable[[], None]]:
+        header = block.header
+        return [
+            lambda: self._check_winner(header, info),
+            lambda: _check_ticket(header, parent, info),
+            lambda: _check_signature(header, info),
+            lambda: self._check_beacon(header, parent),
+            lambda: self._check_post(header, info),
+            lambda: _check_parent_results(header, parent),
+            lambda: self._check_messages(block, parent, messages=messages),
+        ]
+
+    def _check_time(self, header: BlockHeader, parent: Link, *, now: float) -> None:
+        if header.height <= parent.height:
+            raise BadBlock(f"block height not greater than parent height: {header.height} != {parent.height}")
+        rounds = header.height - parent.height
+        least = parent.tipset.min_timestamp + self.rules.network.epoch_s * rounds
+        if header.timestamp < least:
+            raise BadBlock(f"block has wrong timestamp: {header.timestamp} != {least}")
+        if header.timestamp > now + CLOCK_DRIFT_S:
+            raise BadBlock(
+                f"block was from the future (now={int(now)}, blk={header.timestamp}): temporal error"
+            )
+
+    def _check_winner(self, header: BlockHeader, info: BaseInfo | None) -> None:
+        proof = header.election_proof
+        if proof is None or proof.win_count < 1:
+            raise BadBlock("block is not claiming to be a winner")
+        if info is None or not info.is_eligible:
+            raise BadBlock("block's miner is ineligible to mine")
+        randomness = election_randomness(info.beacon.data, header.height, header.miner)
+        try:
+            vrf_verify(info.worker, randomness, proof.vrf_proof)
+        except BadElection as error:
+            raise BadBlock(f"validating block election proof failed: {error}") from None
+        computed = win_count(proof.vrf_proof, info.power.quality, info.total.quality)
+        if computed != proof.win_count:
+            raise BadBlock(
+                f"miner claims wrong number of wins: miner: {proof.win_count}, computed: {computed}"
+            )
+
+    def _check_beacon(self, header: BlockHeader, parent: Link) -> None:
+        wanted = range(parent.height + 1, header.height + 1)
+        rounds = [entry.round for entry in header.beacon_entries]
+        if rounds != list(wanted):
+            raise BadBlock(
+                f"failed to validate blocks random beacon values: expected beacon entries for rounds "
+                f"{wanted[0]} to {wanted[-1]}, got {rounds}"
+            )
+        for entry in header.beacon_entries:
+            if not self.base_infos.beacon.is_valid(entry):
+                raise BadBlock(
+                    "failed to validate blocks random beacon values: "
+                    f"beacon entry {entry.round} was invalid: bad signature"
+                )
+
+    def _check_post(self, header: BlockHeader, info: BaseInfo | None) -> None:
+        if info is None:
+            raise BadBlock("invalid election post: no sectors to prove")
+        if len(header.win_post_proof) != 1:
+            raise BadBlock("invalid election post: No winning post proof given")
+        proof = header.win_post_proof[0]
+        randomness = winning_post_randomness(info.beacon.data, header.height, header.miner)
+        is_valid = self.rules.proofs.winning_post(
+            proof.proof_bytes,
+            post_proof=proof.post_proof,
+            randomness=randomness,
+            miner_id=header.miner.actor_id,
+            sectors=[(sector.number, cid_to_commr(sector.sealed_cid)) for sector in info.sectors],
+        )
+        if not is_valid:
+            raise BadBlock("invalid election post: winning post was invalid")
+
+    def _check_messages(
+        self,
+        block: BlockMsg,
+        parent: Link,
+        *,
+        messages: tuple[Sequence[SignedMessage], Sequence[SignedMessage]],
+    ) -> None:
+        header = block.header
+        root = messages_root(block.bls_messages, block.secpk_messages)
+        if root != header.messages:
+            raise BadBlock(
+                "block had invalid messages: messages didnt match message root in header "
+                f"({root} != {header.messages})"
+            )
+        bls, others = messages
+        state = self.chain.state_after(parent.key)
+        senders = [_sender_key(state, signed.message.from_) for signed in bls]
+        try:
+            if header.bls_aggregate is None:
+                raise BadBlock("block had nil bls aggregate signature")
+            bls_aggregate_verify(header.bls_aggregate, senders, [signed.message.cid.data for signed in bls])
+        except BadSignature as error:
+            raise BadBlock(f"block had invalid bls aggregate signature: {error}") from None
+        for signed in others:
+            key = _sender_key(state, signed.message.from_)
+            try:
+                message_verify(signed, chain_id=self.rules.network.eth_chain_id, key=key)
+            except BadSignature as error:
+                raise BadBlock(
+                    f"block had invalid secpk message: secpk message {signed.cid} has invalid "
+                    f"signature: {error}"
+                ) from None
+        _check_senders(state, [*bls, *others])
+
+
+def _text_of(check: Callable[[], None]) -> str | None:
+    try:
+        check()
+    except BadBlock as error:
+        return str(error)
+    return None
+
+
+def _check_shape(header: BlockHeader) -> None:
+    """Nothing may be missing.  Source: filecoin.go blockSanityChecks."""
+    prefix = "incoming header failed basic sanity checks: "
+    if header.election_proof is None:
+        raise BadBlock(prefix + "block cannot have nil election proof")
+    if header.ticket is None:
+        raise BadBlock(prefix + "block cannot have nil ticket")
+    if header.block_sig is None:
+        raise BadBlock(prefix + "block had nil signature")
+    if header.bls_aggregate is None:
+        raise BadBlock(prefix + "block had nil bls aggregate signature")
+    if header.miner.protocol != ID:
+        raise BadBlock(prefix + f"block had non-ID miner address {header.miner}")
+
+
+def _check_ticket(header: BlockHeader, parent: Link, info: BaseInfo | None) -> None:
+    if info is None or header.ticket is None:
+        raise BadBlock("validating block tickets failed")
+    last = parent.tipset.min_ticket
+    randomness = ticket_randomness(
+        info.beacon.data,
+        header.height,
+        miner=header.miner,
+        parent_ticket=b"" if last is None else last.vrf_proof,
+    )
+    try:
+        vrf_verify(info.worker, randomness, header.ticket.vrf_proof)
+    except BadElection as error:
+        raise BadBlock(f"validating block tickets failed: {error}") from None
+
+
+def _check_signature(header: BlockHeader, info: BaseInfo | None) -> None:
+    if info is None or header.block_sig is None:
+        raise BadBlock("check block signature failed")
+    try:
+        signature_verify(header.block_sig, info.worker, header.signing_bytes)
+    except BadSignature as error:
+        raise BadBlock(f"check block signature failed: {error}") from None
+
+
+def _check_parent_results(header: BlockHeader, parent: Link) -> None:
+    if header.parent_base_fee != parent.next_base_fee:
+        raise BadBlock(
+            f"base fee doesn't match: {header.parent_base_fee} (header) != {parent.next_base_fee} (computed)"
+        )
+    if header.parent_state_root != parent.root:
+        raise BadBlock(
+            f"parent state root did not match computed state ({header.parent_state_root} != {parent.root})"
+        )
+    if header.parent_message_receipts != parent.receipts_root:
+        raise BadBlock(
+            "parent receipts root did not match computed value "
+            f"({header.parent_message_receipts} != {parent.receipts_root})"
+        )
+
+
+def _sender_key(state: State, address: Address) -> Address:
+    if address.protocol != ID:
+        return address
+    return key_address(state, address.actor_id) or address_of(state, address.actor_id)
+
+
+def _check_senders(state: State, messages: Sequence[SignedMessage]) -> None:
+    """Every message is fit for inclusion, from a proper sender, with the next nonce and funds for its gas."""
+    nonces: dict[int, int] = {}
+    gas = 0
+    for signed in messages:
+        message = signed.message
+        try:
+            message_check_for_inclusion(message, min_gas=inclusion_gas(signed.chain_length))
+        except MessageRefused as error:
+            raise BadBlock(
+                f"block had invalid message {signed.cid}: msg not valid for inclusion: {error}"
+            ) from None
+        gas += message.gas_limit
+        if gas > BLOCK_GAS_LIMIT:
+            raise BadBlock("block gas limit exceeded")
+        sender_id = resolve(state, message.from_)
+        sender = None if sender_id is None else actor_get(state, sender_id)
+        if sender_id is None or sender is None:
+            raise BadBlock(f"block had invalid message {signed.cid}: failed to load sender actor")
+        if sender.kind not in SENDER_KINDS:
+            raise BadBlock(f"block had invalid message {signed.cid}: Sender must be an account actor")
+        expected = nonces.get(sender_id, sender.nonce)
+        if message.nonce != expected:
+            raise BadBlock(
+                f"block had invalid message {signed.cid}: wrong nonce (exp: {expected}, got: {message.nonce})"
+            )
+        nonces[sender_id] = expected + 1
