@@ -28,6 +28,10 @@ Json = Any
 """A value as the json module gives and takes it."""
 
 
+NIL_TEXT: Final = "<nil>"
+"""How venus prints an amount that was never set."""
+
+
 class _Required:
     """Marks kinds without a zero value."""
 
@@ -302,7 +306,7 @@ def _amount_decode(data: bytes, at: int) -> tuple[AttoFil, int]:
 def _amount_from_json(value: Json) -> AttoFil:
     if not isinstance(value, str):
         raise BadField("", "must be a string of decimal digits")
-    return amount_parse(value)
+    return AttoFil(0) if value == NIL_TEXT else amount_parse(value)
 
 
 def _cid_from_json(value: Json) -> Cid | None:

@@ -44,6 +44,10 @@ def test_empty_bytes_and_lists_print_as_null_as_after_reading_cbor_in_go() -> No
     assert list_of(INT64).read_json(None) == list_of(INT64).read_json([]) == ()
 
 
+def test_amounts_that_go_never_set_are_zero() -> None:
+    assert MESSAGE.from_json({"Value": "<nil>", "To": "<empty>"}) == Message()
+
+
 @pytest.mark.parametrize(
     ("change", "field", "reason"),
     [
