@@ -1,0 +1,70 @@
+"""Chain randomness: drawing 32 bytes for a purpose from a ticket or a beacon entry.
+
+Source: lotus chain/rand/rand.go DrawRandomnessFromBase; go-state-types crypto/randomness.go.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from poolsite.filecoin.cbor import bytes_write
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.address import Address
+
+
+class Tag(enum.IntEnum):
+    """Domain separation tags: what the randomness is for."""
+
+    TICKET_PRODUCTION = 1
+    ELECTION_PROOF_PRODUCTION = 2
+    WINNING_POST_CHALLENGE_SEED = 3
+    WINDOWED_POST_CHALLENGE_SEED = 4
+    SEAL_RANDOMNESS = 5
+    INTERACTIVE_SEAL_CHALLENGE_SEED = 6
+    WINDOWED_POST_DEADLINE_ASSIGNMENT = 7
+    MARKET_DEAL_CRON_SEED = 8
+    POST_CHAIN_COMMIT = 9
+
+
+QUICKNET_PERIOD_S: Final = 3
+"""Seconds between rounds of the drand network quicknet, which all networks use now."""
+QUICKNET_GENESIS_S: Final = 1_692_803_367
+"""UNIX time of quicknet's first round."""
+
+
+def draw_randomness(base: bytes, tag: int, round: int, entropy: bytes) -> bytes:
+    """32 bytes for `tag` at epoch `round`, from the ticket's or beacon entry's bytes `base`."""
+    return draw_randomness_from_digest(randomness_digest(base), tag, round, entropy)
+
+
+def randomness_digest(base: bytes) -> bytes:
+    """What StateGetRandomnessDigest* return: the base before purpose and epoch are mixed in."""
+    return hashlib.blake2b(base, digest_size=32).digest()
+
+
+def draw_randomness_from_digest(digest: bytes, tag: int, round: int, entropy: bytes) -> bytes:
+    """As `draw_randomness`, from the digest of the base."""
+    data = tag.to_bytes(8, "big", signed=True) + digest + round.to_bytes(8, "big", signed=True) + entropy
+    return hashlib.blake2b(data, digest_size=32).digest()
+
+
+def miner_entropy(miner: Address) -> bytes:
+    """The entropy of most draws: the miner's ID address in CBOR."""
+    return bytes_write(bytes(miner))
+
+
+def as_field_element(randomness: bytes) -> bytes:
+    """Clear the two top bits, so that proofs can read the bytes as a field element."""
+    return randomness[:31] + bytes((randomness[31] & 0x3F,))
+
+
+def beacon_round(epoch: int, *, genesis_s: int, epoch_s: int, beacon_genesis_s: int, period_s: int) -> int:
+    """The beacon's round that epoch `epoch` uses (network version 16 and later).
+
+    Source: lotus chain/beacon/drand/drand.go maxBeaconRoundV2.
+    """
+    latest = epoch * epoch_s + genesis_s - epoch_s
+    return 1 if latest < beacon_genesis_s else (latest - beacon_genesis_s) // period_s + 1

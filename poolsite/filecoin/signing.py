@@ -1,0 +1,49 @@
+"""Signing and checking whole messages: which bytes each signature type covers.
+
+Source: lotus chain/messagesigner, lib/sigs; chain/consensus/signatures.go AuthenticateMessage.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.ethereum import BadTransaction, signing_bytes
+from poolsite.filecoin.keys import KEY_DELEGATED, key_sign
+from poolsite.filecoin.message import SignedMessage
+from poolsite.filecoin.signature import BadSignature, signature_verify
+from poolsite.filecoin.sigtypes import SIG_DELEGATED
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.address import Address
+    from poolsite.filecoin.keys import KeyInfo
+    from poolsite.filecoin.message import Message
+
+
+def signing_payload(message: Message, sig_type: int, *, chain_id: int) -> bytes:
+    """The bytes that a signature of `sig_type` covers: the CID's, or the Ethereum transaction.
+
+    Raises BadTransaction if a delegated sender's message is no Ethereum transaction.
+    """
+    if sig_type == SIG_DELEGATED:
+        return signing_bytes(message, chain_id=chain_id)
+    return message.cid.data
+
+
+def message_sign(info: KeyInfo, message: Message, *, chain_id: int) -> SignedMessage:
+    """Sign a message whose sender is the key's address.  Raises BadTransaction as above."""
+    sig_type = SIG_DELEGATED if info.type == KEY_DELEGATED else 0
+    payload = signing_payload(message, sig_type, chain_id=chain_id)
+    return SignedMessage(message, key_sign(info, payload))
+
+
+def message_verify(signed: SignedMessage, *, chain_id: int, key: Address | None = None) -> None:
+    """Check a message's signature; `key` is the sender's key address where From is an ID.
+
+    Raises BadSignature.
+    """
+    sender = signed.message.from_ if key is None else key
+    try:
+        payload = signing_payload(signed.message, signed.signature.type, chain_id=chain_id)
+    except BadTransaction as error:
+        raise BadSignature(f"failed to authenticate message: {error}") from None
+    signature_verify(signed.signature, sender, payload)
