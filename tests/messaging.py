@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from apps.chain.client import ChainClient
 from apps.chain.link import NodeLink
-from apps.chain.models import Network, Node
+from apps.chain.models import Node
 from apps.chain.selectors import head_current
-from apps.chain.services import head_follow
+from apps.chain.services import head_follow, network_bind
 from apps.chain.states import NodeState
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.messages.models import Message
@@ -35,7 +35,7 @@ from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_sign
 from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import SignedMessage
 from tests.people import principal, tenant
-from tests.tinynode import NETWORK, TinyNode, served
+from tests.tinynode import TinyNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,17 +77,16 @@ class Keyring:
         return key_sign(self.keys[request.address], request.to_sign)
 
 
-class Pool:
-    """The world of one test."""
+class Follows:
+    """What the follower and the tasks do, one call at a time, for a node at a URL."""
 
-    def __init__(self, node: TinyNode, url: str) -> None:
-        self.node = node
+    def __init__(self, url: str) -> None:
         self.link = NodeLink(url, "")
         self.client = ChainClient([self.link])
         self.keyring = Keyring()
         self.ticks = 0
         Node.objects.create(url=url, state=NodeState.HEALTHY)
-        Network.objects.create(pk=1, name=NETWORK, genesis=node.head.cid, params={"NetworkName": NETWORK})
+        network_bind(self.client)
         self.follow()
 
     @property
@@ -102,16 +101,6 @@ class Pool:
         assert head is not None
         return head
 
-    def address(self, *, of: str = "alice", fil: int = 100, kind: str = "secp256k1") -> str:
-        """Make a key whose owner is a tenant, with money on chain."""
-        key = key_generate(kind)
-        address = str(key_address(key))
-        self.keyring.keys[address] = key
-        signer_grant(tenant=tenant(of), address=address)
-        if fil:
-            self.node.balances[address] = fil * FIL
-        return address
-
     def push(self, id: str, from_: str, *, by: Principal | None = None, **data: Any) -> Message:
         """Push a message as a program would."""
         row: dict[str, Any] = {"to": RECEIVER, "method": 0, "value": 1, **data}
@@ -120,12 +109,6 @@ class Pool:
     def follow(self) -> None:
         """Do the follower's part."""
         head_follow(client=self.client, facts=self.client.chain_head(), now=self.now)
-
-    def step(self, **how: Any) -> None:
-        """One head: mined, followed, tracked, selected, published, in the heartbeat's order."""
-        self.ticks += 1
-        self.node.mine(**how)
-        self.settle()
 
     def settle(self) -> None:
         """What the tasks do on the head that is there."""
@@ -158,6 +141,30 @@ class Pool:
             gas_premium=AttoFil(10**6),
         )
         return SignedMessage(message, key_sign(self.keyring.keys[address], bytes(message.cid)))
+
+
+class Pool(Follows):
+    """The world of a unit test: a tiny node whose every answer is in plain sight."""
+
+    def __init__(self, node: TinyNode, url: str) -> None:
+        self.node = node
+        super().__init__(url)
+
+    def address(self, *, of: str = "alice", fil: int = 100, kind: str = "secp256k1") -> str:
+        """Make a key whose owner is a tenant, with money on chain."""
+        key = key_generate(kind)
+        address = str(key_address(key))
+        self.keyring.keys[address] = key
+        signer_grant(tenant=tenant(of), address=address)
+        if fil:
+            self.node.balances[address] = fil * FIL
+        return address
+
+    def step(self, **how: Any) -> None:
+        """One head: mined, followed, tracked, selected, published, in the heartbeat's order."""
+        self.ticks += 1
+        self.node.mine(**how)
+        self.settle()
 
     def nonces_on_chain(self, address: str) -> list[int]:
         """Give the nonces that landed, in order."""

@@ -1,0 +1,202 @@
+"""Messages on the real devnet: real balances, gas, pool rules, null rounds and reorganisations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.services import NewFees, SendSpec, message_mark_bad, message_replace, messages_publish
+from apps.messages.states import MessageState, Wait
+from apps.users.services import signer_grant
+from poolsite.devnet.clock import ManualClock
+from poolsite.devnet.node import Devnet
+from poolsite.devnet.service import Service
+from poolsite.filecoin.keys import key_address, key_generate
+from tests.messaging import FIL, RECEIVER, Follows
+from tests.people import tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from poolsite.filecoin.address import Address
+    from poolsite.filecoin.keys import KeyInfo
+
+KINDS = ("secp256k1", "bls")
+
+
+class DevnetPool(Follows):
+    """The pool on a devnet that mines when the test says so."""
+
+    def __init__(self, node: Devnet, url: str, keys: list[KeyInfo]) -> None:
+        self.node = node
+        super().__init__(url)
+        self.addresses = []
+        for key in keys:
+            address = str(key_address(key))
+            self.keyring.keys[address] = key
+            signer_grant(tenant=tenant("alice"), address=address)
+            self.addresses.append(address)
+
+    def step(self, tipsets: int = 1) -> None:
+        """Mine, and do what the heartbeat does on each head."""
+        for _ in range(tipsets):
+            self.ticks += 1
+            self.node.mine_one()
+            self.settle()
+
+    def nonces(self, address: str) -> list[int]:
+        """Read the nonces that landed off the chain itself."""
+        found: list[int] = []
+        head = self.client.chain_head()
+        while head.height:
+            rows = self.client.chain_get_parent_messages(head.cids[0])
+            found = [message.nonce for _, message in rows if str(message.from_) == address] + found
+            head = self.client.chain_get_tipset(head.parent_key)
+        return found
+
+
+@pytest.fixture
+def pool(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[DevnetPool]:
+    keys = [key_generate(kind) for kind in KINDS]
+    funds: dict[Address, Any] = {key_address(key): 1000 * FIL for key in keys}
+    node = Devnet(":memory:", network="test", clock=ManualClock(), funds=funds)
+    with Service(node, mining="paused") as service:
+        pool = DevnetPool(node, service.url, keys)
+        monkeypatch.setattr("apps.wallets.services.wallet_sign_all", pool.keyring.sign_all)
+        yield pool
+        pool.link.close()
+    node.close()
+
+
+def test_both_kinds_of_keys_land_transfers(pool: DevnetPool) -> None:
+    for at, address in enumerate(pool.addresses):
+        pool.push(f"to-{at}", address, to=pool.addresses[1 - at], value=FIL)
+
+    pool.choose()
+    pool.step(2)
+
+    for at in range(len(KINDS)):
+        row = pool.row(f"to-{at}")
+        assert (row.state, row.exit_code) == (MessageState.LANDED, 0)
+        assert row.gas_used > 1_000_000
+        lookup = pool.client.state_search_msg(row.signed_message().cid)
+        assert lookup is not None
+        assert (lookup.tipset_key, lookup.receipt.gas_used) == (row.executed_key, row.gas_used)
+        assert lookup.height > row.height
+
+
+def test_a_hundred_messages_of_one_sender_have_contiguous_nonces(pool: DevnetPool) -> None:
+    secp, bls = pool.addresses
+    Sender.objects.create(address=secp, quota=100)
+    for number in range(100):
+        pool.push(f"m{number}", secp, to=bls)
+
+    pool.choose()
+    pool.step(4)
+
+    assert pool.nonces(secp) == list(range(100))
+    assert Message.objects.filter(state=MessageState.LANDED).count() == 100
+
+
+def test_a_message_that_would_fail_is_estimated_and_gets_no_nonce(pool: DevnetPool) -> None:
+    secp, bls = pool.addresses
+    pool.push("bad", secp, to=RECEIVER, method=999)
+    pool.push("good", secp, to=bls)
+
+    pool.choose()
+
+    bad = pool.row("bad")
+    assert (bad.state, bad.wait) == (MessageState.UNFILLED, Wait.ESTIMATE)
+    assert "gas estimate" in bad.error
+    assert pool.row("good").nonce == 0
+
+
+def test_a_reorganisation_takes_back_and_lands_again(pool: DevnetPool) -> None:
+    secp, bls = pool.addresses
+    pool.step(2)
+    fork = pool.node.head.key
+    pool.push("one", secp, to=bls)
+    pool.choose()
+    pool.step(2)
+    assert pool.row("one").state == MessageState.LANDED
+
+    pool.node.head_set(fork)
+    pool.settle()
+    assert pool.row("one").state == MessageState.FILLED
+    pool.node.null_rounds(1)
+    pool.step(4)
+
+    assert pool.row("one").state == MessageState.LANDED
+    assert pool.nonces(secp) == [0]
+
+
+def test_null_rounds_cost_nothing(pool: DevnetPool) -> None:
+    secp, bls = pool.addresses
+    pool.push("one", secp, to=bls)
+    pool.choose()
+    pool.node.null_rounds(3)
+
+    pool.step(2)
+
+    assert pool.row("one").state == MessageState.LANDED
+
+
+def test_a_replacement_is_taken_by_the_real_pool_rule(pool: DevnetPool) -> None:
+    secp, bls = pool.addresses
+    pool.push("one", secp, to=bls)
+    pool.choose()
+    old = pool.row("one")
+
+    row = message_replace(message=old, fees=NewFees(), client=pool.client, head=pool.head, now=pool.now)
+    done = messages_publish([row.pk], now=pool.now)
+    pool.step(2)
+
+    assert done.refused == {}
+    landed = pool.row("one")
+    assert (landed.state, landed.landed_cid) == (MessageState.LANDED, row.cid)
+    assert SignedVersion.objects.get().cid == old.cid
+    assert pool.nonces(secp) == [0]
+
+
+def test_max_fee_holds(pool: DevnetPool) -> None:
+    secp, bls = pool.addresses
+    pool.push("one", secp, to=bls, spec=SendSpec(max_fee=10**12))
+
+    pool.choose()
+
+    row = pool.row("one")
+    assert row.gas_fee_cap * row.gas_limit <= 10**12
+
+
+def test_a_hole_is_closed_on_the_real_pool(pool: DevnetPool) -> None:
+    secp, bls = pool.addresses
+    for name in "abc":
+        pool.push(name, secp, to=bls)
+    pool.node.faults.drop_share = 1.0
+    pool.choose()
+    pool.node.faults.drop_share = 0.0
+    message_mark_bad(message=pool.row("b"), now=pool.now)
+
+    pool.step(7)
+
+    assert pool.nonces(secp) == [0, 1, 2]
+    assert {pool.row(name).state for name in "ac"} == {MessageState.LANDED}
+    assert Message.objects.get(kind="gap").nonce == 1
+
+
+def test_an_unfunded_sender_waits_and_goes_on_once_funded(pool: DevnetPool) -> None:
+    secp, bls = pool.addresses
+    key = key_generate("secp256k1")
+    poor = str(key_address(key))
+    pool.keyring.keys[poor] = key
+    signer_grant(tenant=tenant("alice"), address=poor)
+    pool.push("from the poor", poor, to=bls)
+    pool.choose()
+    assert Sender.objects.get(address=poor).wait == Wait.NO_ACTOR
+
+    pool.push("gift", secp, to=poor, value=10 * FIL)
+    pool.step(6)
+
+    assert pool.row("from the poor").state == MessageState.LANDED
