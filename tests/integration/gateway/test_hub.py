@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -19,6 +20,9 @@ from poolsite.filecoin.signature import signature_verify
 from tests import people
 from tests.integration.gateway.conftest import connected, signer_make
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 BLS, SECP = (str(key_address(people.key(kind))) for kind in ("bls", "secp256k1"))
 
 
@@ -26,12 +30,17 @@ def in_thread(call):
     return database_sync_to_async(call, thread_sensitive=False)
 
 
-def message(sender: str = SECP, **overrides) -> Message:
-    fields = {"to": address_parse("f01234"), "from_": address_parse(sender), "value": 10**17, **overrides}
+def message(sender: str = SECP, **overrides: Any) -> Message:
+    fields: dict[str, Any] = {
+        "to": address_parse("f01234"),
+        "from_": address_parse(sender),
+        "value": 10**17,
+        **overrides,
+    }
     return Message(**{"nonce": 0, "gas_limit": 1_000_000, "gas_fee_cap": 1000, "gas_premium": 10, **fields})
 
 
-async def sign(one: Message, *, accounts=("alice",), timeout_s: float = 10.0):
+async def sign(one: Message, *, accounts: Sequence[str] = ("alice",), timeout_s: float = 10.0) -> Any:
     return await in_thread(wallet_sign)(
         address=str(one.from_),
         accounts=accounts,
@@ -43,7 +52,7 @@ async def sign(one: Message, *, accounts=("alice",), timeout_s: float = 10.0):
 
 
 @pytest.fixture
-def token(transactional_db) -> str:
+def token(transactional_db: None) -> str:
     return people.token("read", scopes=["signer"])
 
 

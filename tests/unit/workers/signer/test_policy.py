@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.amounts import FIL
+from workers.signer.errors import BadPolicy
+from workers.signer.policy import DEFAULT, PolicyFile, policy_parse
+from workers.signer.things import Thing
+
+ADDRESS = address_parse("f1z5e2mduf7uxnn7k3szuy6vcoapzeigdjjttjjyy")
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def message(*readings: str, to: str = "f01001", value: int = 0, fee: int = 0) -> Thing:
+    return Thing(
+        "message",
+        ADDRESS,
+        b"",
+        readings=readings or ("Send",),
+        to=address_parse(to),
+        value=value,
+        fee_max=fee,
+    )
+
+
+def decide(
+    text: str,
+    thing: Thing,
+    *,
+    caller: str = "gateway",
+    now: datetime = NOON,
+    spent: tuple[int, int] = (0, 0),
+) -> str:
+    verdict = policy_parse(text).decide(thing, caller=caller, now=now, spent=lambda _rule: spent)
+    return verdict.error or f"by {verdict.rule}"
+
+
+def rule(body: str) -> str:
+    return f'version = 1\n[[rule]]\nname = "r"\n{body}\n'
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "power.CreateMiner",
+        "miner.PreCommitSectorBatch2",
+        "miner.ProveCommitSectors3",
+        "miner.SubmitWindowedPoSt",
+    ],
+)
+def test_the_default_lets_a_pool_seal_and_prove(method):
+    assert decide(DEFAULT, message(method, value=10 * FIL)) == "by sealing and proving"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "miner.WithdrawBalance",
+        "miner.ChangeOwnerAddress",
+        "miner.ChangeBeneficiary",
+        "miner.ChangeWorkerAddress",
+        "miner.TerminateSectors",
+        "multisig.Propose",
+        "evm.InvokeContract",
+    ],
+)
+def test_the_default_refuses_what_moves_value_or_power_over_it(method):
+    assert decide(DEFAULT, message(method)).startswith("no rule allows")
+
+
+def test_the_default_limits_transfers():
+    assert decide(DEFAULT, message(value=FIL)) == "by small transfers"
+    assert "value 1.5 FIL is above 1 FIL" in decide(DEFAULT, message(value=3 * FIL // 2))
+    assert "value of the day" in decide(DEFAULT, message(value=FIL), spent=(20 * FIL, 0))
+    assert "fee" in decide(DEFAULT, message(value=FIL, fee=FIL))
+
+
+def test_every_reading_of_a_message_must_be_allowed():
+    policy = rule('methods = ["miner.*"]')
+
+    assert decide(policy, message("miner.ChangePeerID")) == "by r"
+    assert decide(policy, message("miner.ChangePeerID", "multisig.Cancel")).startswith("no rule allows")
+
+
+def test_proving_a_key_needs_no_rule():
+    assert decide("version = 1", Thing("verifyaddress", ADDRESS, b"")) == "by (proof of a key)"
+
+
+def test_blind_bytes_are_refused_unless_a_rule_names_them():
+    blind = Thing("unknown", ADDRESS, b"")
+
+    assert decide(DEFAULT, blind).startswith("no rule allows")
+    assert decide(rule('methods = ["*"]'), blind).startswith("no rule allows")
+    assert decide(rule('types = ["unknown"]'), blind) == "by r"
+
+
+@pytest.mark.parametrize(
+    ("body", "allowed"),
+    [
+        (f'keys = ["{ADDRESS}"]', True),
+        (f'keys = ["t{str(ADDRESS)[1:]}"]', True),
+        ('keys = ["f01"]', False),
+        ('to = ["f01001", "f01002"]', True),
+        ('to = ["f01002"]', False),
+        ('callers = ["gateway*"]', True),
+        ('callers = ["rpc *"]', False),
+        ('hours = "08:00-18:00"', True),
+        ('hours = "18:00-08:00"', False),
+        ('hours = "23:00-12:30"', True),
+    ],
+)
+def test_each_condition_counts(body, allowed):
+    assert (decide(rule(body), message()) == "by r") is allowed
+
+
+def test_the_first_rule_that_allows_decides():
+    text = rule('value_max = "1 FIL"') + '[[rule]]\nname = "second"\nvalue_max = "5 FIL"\n'
+
+    assert decide(text, message(value=2 * FIL)) == "by second"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "version = 1"),
+        ("version = 2", "version = 1"),
+        ("version = 1\nrules = 3", "nothing else"),
+        ("version = 1\nrule = 3", r"\[\[rule\]\]"),
+        ("version = 1\n[[rule]]\n", "needs a name"),
+        (rule("color = 3"), "no field 'color'"),
+        (rule("value_max = 3"), "value_max: write amounts as text"),
+        (rule('value_max = "3 BTC"'), "value_max"),
+        (rule('types = ["mesage"]'), "'mesage' is not one of"),
+        (rule('to = ["f01x"]'), "to:"),
+        (rule("methods = []"), "methods: must be a list"),
+        (rule('hours = "8-9"'), "hours"),
+        (rule("") + rule("").partition("\n")[2], "two rules have the same name"),
+        ("version = ", "not TOML"),
+    ],
+)
+def test_a_bad_file_is_refused_by_rule_and_field(text, complaint):
+    with pytest.raises(BadPolicy, match=complaint):
+        policy_parse(text)
+
+
+def test_the_file_is_read_again_when_it_changes(tmp_path):
+    path = tmp_path / "policy.toml"
+    path.write_text(rule('methods = ["Send"]'))
+    file = PolicyFile(path)
+    first = file.current()
+
+    (tmp_path / "new").write_text("version = 1\n")
+    (tmp_path / "new").replace(path)
+
+    assert (len(first.rules), len(file.current().rules)) == (1, 0)
+    assert file.current().digest != first.digest
+
+
+def test_without_a_readable_file_nothing_is_decided(tmp_path):
+    with pytest.raises(BadPolicy, match="cannot be read"):
+        PolicyFile(tmp_path / "missing.toml").current()
