@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from poolsite.devnet.actors.ledger import SENDER_KINDS, actor_get, address_of, key_address, resolve
 from poolsite.filecoin.address import ID, Address
 from poolsite.filecoin.block import messages_root
-from poolsite.filecoin.cids import cid_to_commr
 from poolsite.filecoin.election import (
     BadElection,
     election_randomness,
@@ -156,7 +155,7 @@ class Validator:
             post_proof=proof.post_proof,
             randomness=randomness,
             miner_id=header.miner.actor_id,
-            sectors=[(sector.number, cid_to_commr(sector.sealed_cid)) for sector in info.sectors],
+            sectors=[(sector.number, sector.sealed_cid.digest) for sector in info.sectors],
         )
         if not is_valid:
             raise BadBlock("invalid election post: winning post was invalid")

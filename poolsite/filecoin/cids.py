@@ -23,6 +23,8 @@ COMMR_PREFIX: Final = bytes.fromhex("0182e20381e80220")
 COMMD_PREFIX: Final = bytes.fromhex("0181e203922020")
 """CIDv1, codec fil-commitment-unsealed 0xf101, multihash sha2-256-trunc254-padded (0x1012), 32 bytes."""
 
+FIELD_ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+"""Order of the scalar field of BLS12-381, in which Poseidon hashes lie."""
 COMMITMENT_LEN: Final = 32
 """Bytes of a commitment."""
 MAX_CID_LEN: Final = 512
@@ -126,7 +128,7 @@ def cid_digest(cid: Cid) -> bytes:
 
 def commr_cid(comm_r: bytes) -> Cid:
     """The CID of a sealed sector's commitment.  Raises BadCid unless it is 32 bytes."""
-    return Cid(COMMR_PREFIX + _commitment(comm_r))
+    return Cid(COMMR_PREFIX + _scalar(comm_r))
 
 
 def commd_cid(comm_d: bytes) -> Cid:
@@ -138,7 +140,7 @@ def cid_to_commr(cid: Cid) -> bytes:
     """The commitment inside a sealed CID.  Raises BadCid for another kind."""
     if not cid.data.startswith(COMMR_PREFIX):
         raise BadCid("sealed CID had wrong prefix")
-    return _commitment(cid.data[len(COMMR_PREFIX) :])
+    return _scalar(cid.data[len(COMMR_PREFIX) :])
 
 
 def cid_to_commd(cid: Cid) -> bytes:
@@ -162,10 +164,19 @@ def cid_from_json(value: Any) -> Cid | None:
     return cid_parse(value["/"])
 
 
+def _scalar(data: bytes) -> bytes:
+    """Check that `data` is the little-endian form of a field element; bit 254 may be set (Poseidon)."""
+    if len(data) != COMMITMENT_LEN:
+        raise BadCid("commitments must be 32 bytes long")
+    if int.from_bytes(data, "little") >= FIELD_ORDER:
+        raise BadCid("commitment is not a field element")
+    return bytes(data)
+
+
 def _commitment(data: bytes) -> bytes:
-    """Check that `data` is the little-endian form of a field element below 2^254."""
+    """Check that `data` is a truncated SHA-256 hash: little-endian, below 2^254."""
     if len(data) != COMMITMENT_LEN:
         raise BadCid("commitments must be 32 bytes long")
     if data[31] & 0xC0:
-        raise BadCid("commitment is not a field element: its two top bits must be zero")
+        raise BadCid("commitment is not a truncated hash: its two top bits must be zero")
     return bytes(data)

@@ -15,7 +15,6 @@ from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
 from poolsite.devnet.actors.miner.partitions import faults_add, faults_recover, without
 from poolsite.filecoin.actors.miner_proving import SUBMIT_WINDOWED_POST_PARAMS, SubmitWindowedPoStParams
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.cids import cid_to_commr
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import BadProofType, post_proof
 
@@ -162,9 +161,7 @@ def _record_partition(
 def _verify(call: Call, book: Book, proof: bytes, *, proven: Proven, info: DeadlineInfo) -> None:
     """Check the proof over all sectors that it covers.  Raises ActorError 16."""
     entropy = miner_entropy(id_address(call.receiver))
-    sectors = [
-        (sector.number, cid_to_commr(sector.sealed_cid)) for sector in book.sectors(sorted(proven.sectors))
-    ]
+    sectors = [(sector.number, sector.sealed_cid.digest) for sector in book.sectors(sorted(proven.sectors))]
     is_valid = call.machine.proofs.window_post(
         proof,
         post_proof=book.miner.post_proof,

@@ -24,7 +24,7 @@ from poolsite.filecoin.actors.miner_sectors import (
 )
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import fil_format
-from poolsite.filecoin.cids import BadCid, cid_to_commd, cid_to_commr, commd_cid
+from poolsite.filecoin.cids import BadCid, cid_to_commd, commd_cid
 from poolsite.filecoin.commd import BadPiece, Piece, comm_d_from_pieces
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import SIZE_32GIB
@@ -181,7 +181,7 @@ def _verify(
         is_valid = not code and call.machine.proofs.porep(
             proof,
             seal_proof=row.seal_proof,
-            comm_r=cid_to_commr(row.sealed_cid),
+            comm_r=row.sealed_cid.digest,
             comm_d=candidate.comm_d,
             miner_id=call.receiver,
             sector_number=row.number,

@@ -1,0 +1,228 @@
+"""A small miner on the devnet that seals and proves sectors of 2 KiB in plain Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.miner.book import Reader
+from poolsite.devnet.lottery import Lottery
+from poolsite.filecoin.actors.miner_proving import (
+    DECLARE_FAULTS_PARAMS,
+    DECLARE_FAULTS_RECOVERED_PARAMS,
+    SUBMIT_WINDOWED_POST_PARAMS,
+    DeclareFaultsParams,
+    DeclareFaultsRecoveredParams,
+    PartitionSectors,
+    PoStPartition,
+    SubmitWindowedPoStParams,
+)
+from poolsite.filecoin.actors.miner_sectors import (
+    PRE_COMMIT_SECTOR_BATCH2_PARAMS,
+    PROVE_COMMIT_SECTORS3_PARAMS,
+    PreCommitSectorBatch2Params,
+    ProveCommitSectors3Params,
+    SectorActivationManifest,
+    SectorPreCommitInfo,
+)
+from poolsite.filecoin.actors.power import CREATE_MINER_PARAMS, CREATE_MINER_RETURN, CreateMinerParams
+from poolsite.filecoin.address import POWER_ACTOR, id_address
+from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.block import PoStProof
+from poolsite.filecoin.cids import commr_cid
+from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
+from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.filecoin.porep.replica import prover_id_bytes
+from poolsite.filecoin.porep.sealing import SealedSector, porep_prove, sector_seal
+from poolsite.filecoin.post.challenges import post_randomness
+from poolsite.filecoin.post.parameters import post_parameters
+from poolsite.filecoin.post.proving import post_prove
+from poolsite.filecoin.proof_container import porep_container, window_post_container
+from poolsite.filecoin.randomness import Tag, miner_entropy
+from poolsite.filecoin.sector import RegisteredSealProof
+from tests.unit.devnet.people import OWNER, WORKER, send
+
+if TYPE_CHECKING:
+    from poolsite.devnet.node import Devnet
+    from poolsite.filecoin.deadlines import DeadlineInfo
+    from poolsite.filecoin.message import Receipt
+
+SEAL_PROOF = RegisteredSealProof.STACKED_DRG_2KIB_V1_1
+POST_PROOF = int(SEAL_PROOF.window_post_proof)
+
+
+@dataclass
+class SmallMiner:
+    """A miner actor with the sectors that were sealed for it."""
+
+    node: Devnet
+    id: int
+    sealed: dict[int, SealedSector] = field(default_factory=dict)
+
+    @property
+    def address(self):
+        return id_address(self.id)
+
+    @property
+    def reader(self) -> Reader:
+        """The miner after the head."""
+        return Reader(self.node.chain.state_after(self.node.head.key), self.id, self.node.network)
+
+    @property
+    def entropy(self) -> bytes:
+        return miner_entropy(self.address)
+
+    def lottery(self) -> Lottery:
+        return Lottery(self.node.chain, self.node.head.tipset)
+
+    def call(self, method: int, params: bytes, **fields) -> Receipt:
+        return send(self.node, WORKER, self.address, method=method, params=params, **fields)
+
+    def seal(self, number: int, ticket_epoch: int) -> SectorPreCommitInfo:
+        """Seal a sector of zeros with the ticket of an epoch."""
+        parameters = seal_parameters(SEAL_PROOF)
+        sealed = sector_seal(
+            bytes(parameters.sector_bytes),
+            parameters=parameters,
+            prover_id=prover_id_bytes(self.id),
+            sector_number=number,
+            ticket=self.lottery().tickets(Tag.SEAL_RANDOMNESS, ticket_epoch, self.entropy),
+        )
+        self.sealed[number] = sealed
+        network = self.node.network
+        activation = self.node.head.height + network.max_prove_commit_duration
+        return SectorPreCommitInfo(
+            seal_proof=int(SEAL_PROOF),
+            sector_number=number,
+            sealed_cid=commr_cid(sealed.comm_r),
+            seal_rand_epoch=ticket_epoch,
+            deal_ids=(),
+            expiration=activation + network.min_sector_expiration + 1000,
+            unsealed_cid=None,
+        )
+
+    def precommit(self, *infos: SectorPreCommitInfo, **fields) -> Receipt:
+        params = PRE_COMMIT_SECTOR_BATCH2_PARAMS.encode(PreCommitSectorBatch2Params(infos))
+        return self.call(28, params, **fields)
+
+    def porep(self, number: int) -> bytes:
+        """The proof of a pre-committed sector, once its seed is there."""
+        row = self.reader.precommit(number)
+        seed_epoch = row.epoch + self.node.network.pre_commit_challenge_delay
+        seed = self.lottery().beacon(Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, seed_epoch, self.entropy)
+        sealed = self.sealed[number]
+        source = ChallengeSource(sealed.replica_id, sealed.comm_r, seed)
+        partitions = [
+            [porep_prove(sealed, node) for node in porep_challenges(sealed.parameters, source, partition=at)]
+            for at in range(sealed.parameters.partitions)
+        ]
+        return porep_container(int(SEAL_PROOF), partitions)
+
+    def prove(self, proofs: dict[int, bytes], *, require_all: bool = True, **fields) -> Receipt:
+        params = ProveCommitSectors3Params(
+            sector_activations=tuple(SectorActivationManifest(number, ()) for number in proofs),
+            sector_proofs=tuple(proofs.values()),
+            aggregate_proof=b"",
+            aggregate_proof_type=None,
+            require_activation_success=require_all,
+            require_notification_success=False,
+        )
+        return self.call(34, PROVE_COMMIT_SECTORS3_PARAMS.encode(params), **fields)
+
+    def wait_seed(self, number: int) -> None:
+        """Let epochs pass until the sector can be proven."""
+        row = self.reader.precommit(number)
+        self.node.advance_to(row.epoch + self.node.network.pre_commit_challenge_delay + 1)
+
+    def add_sectors(self, *numbers: int) -> None:
+        """Seal, pre-commit and prove sectors."""
+        assert (
+            self.precommit(*(self.seal(number, self.node.head.height - 1) for number in numbers)).exit_code
+            == 0
+        )
+        self.wait_seed(numbers[0])
+        receipt = self.prove({number: self.porep(number) for number in numbers})
+        assert receipt.exit_code == 0
+
+    def deadline(self, index: int) -> DeadlineInfo:
+        """A deadline as of the head, the next time it is not over."""
+        return self.reader.deadline_at(index, self.node.head.height).next_not_elapsed()
+
+    def wait_open(self, index: int) -> DeadlineInfo:
+        """Let epochs pass until a deadline is open for a message that is pushed now."""
+        info = self.deadline(index)
+        if info.is_open and self.node.head.height + 2 >= info.close:
+            self.node.advance_to(info.close)
+            info = self.deadline(index)
+        self.node.advance_to(info.open)
+        return self.deadline(index)
+
+    def post_params(self, index: int, partitions=(0,), skipped=(), tamper=False) -> bytes:
+        """Params of a WindowPoSt over the partitions' active and recovering sectors."""
+        info = self.deadline(index)
+        reader = self.reader
+        parts = [reader.partition(index, at) for at in partitions]
+        numbers = sorted(
+            number
+            for part in parts
+            for number in (*part.active, *part.unproven, *part.recoveries)
+            if number not in skipped
+        )
+        randomness = self.lottery().beacon(Tag.WINDOWED_POST_CHALLENGE_SEED, info.challenge, self.entropy)
+        if tamper:
+            randomness = bytes(32)
+        proofs = [
+            post_prove(
+                self.sealed[number].tree_r_last,
+                self.sealed[number].tree_c.root,
+                parameters=post_parameters(POST_PROOF),
+                randomness=post_randomness(randomness),
+                sector_number=number,
+            )
+            for number in numbers
+        ]
+        commit = max(info.challenge, 0)
+        return SUBMIT_WINDOWED_POST_PARAMS.encode(
+            SubmitWindowedPoStParams(
+                deadline=index,
+                partitions=tuple(
+                    PoStPartition(at, bitfield_of(set(skipped) & set(part.sectors)))
+                    for at, part in zip(partitions, parts, strict=True)
+                ),
+                proofs=(PoStProof(POST_PROOF, window_post_container(POST_PROOF, proofs)),),
+                chain_commit_epoch=commit,
+                chain_commit_rand=self.lottery().tickets(Tag.POST_CHAIN_COMMIT, commit, b""),
+            )
+        )
+
+    def post(self, index: int, partitions=(0,), skipped=(), tamper=False, **fields) -> Receipt:
+        """Wait for the deadline and prove it."""
+        self.wait_open(index)
+        params = self.post_params(index, partitions, skipped=skipped, tamper=tamper)
+        return self.call(5, params, **fields)
+
+    def declare_faults(self, index: int, *numbers: int, partition: int = 0, **fields) -> Receipt:
+        entry = PartitionSectors(index, partition, bitfield_of(numbers))
+        return self.call(10, DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams((entry,))), **fields)
+
+    def declare_recovered(self, index: int, *numbers: int, partition: int = 0, **fields) -> Receipt:
+        entry = PartitionSectors(index, partition, bitfield_of(numbers))
+        params = DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams((entry,)))
+        return self.call(11, params, **fields)
+
+    @property
+    def power(self) -> int:
+        """Raw power after the head."""
+        claim = self.reader.state.get("claims", self.id)
+        return claim.raw
+
+
+def small_miner(node: Devnet, *, value: int = 1 * FIL, extra: int = 100 * FIL) -> SmallMiner:
+    """Create a miner owned by OWNER with WORKER as worker, and give it funds."""
+    params = CreateMinerParams(OWNER.address, WORKER.address, POST_PROOF, b"", ())
+    receipt = send(node, OWNER, POWER_ACTOR, method=2, params=CREATE_MINER_PARAMS.encode(params), value=value)
+    assert receipt.exit_code == 0
+    miner = SmallMiner(node, CREATE_MINER_RETURN.decode(receipt.return_).id_address.actor_id)
+    send(node, OWNER, miner.address, value=extra)
+    return miner
