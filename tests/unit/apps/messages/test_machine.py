@@ -1,0 +1,201 @@
+"""A model: random pushes, heads, reorganisations, kills, lost pools, foreign messages, changes by hand.
+
+For each sender the chain holds 0…n; each accepted message is there at most once, and when the trouble is
+over every message has landed or stands in a stated final state.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from apps.core.errors import DomainError
+from apps.messages.models import Message
+from apps.messages.services import NewFees, message_mark_bad, message_replace, messages_recover
+from apps.messages.states import MessageState
+from tests.messaging import pool_world
+from tests.unit.apps.messages.test_kills import POINTS, Kill
+
+if TYPE_CHECKING:
+    from tests.messaging import Pool
+
+SENDERS = st.integers(min_value=0, max_value=1)
+FINAL = {MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED}
+
+
+class Messager(RuleBasedStateMachine):
+    """One pool with two senders."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.atomic = transaction.atomic()
+        self.atomic.__enter__()
+        self.world = pool_world(self.patch)
+        self.pool: Pool = self.world.__enter__()
+        self.addresses: list[str] = []
+        self.pushed = 0
+        self.foreign = 0
+        self.salt = 0
+
+    @initialize()
+    def begin(self) -> None:
+        self.addresses = [self.pool.address(), self.pool.address(kind="bls")]
+
+    @rule(
+        sender=SENDERS, count=st.integers(min_value=1, max_value=3), kind=st.sampled_from(["", "window_post"])
+    )
+    def push(self, sender: int, count: int, kind: str) -> None:
+        for _ in range(count):
+            name = f"m{self.pushed}"
+            self.pushed += 1
+            self.pool.push(name, self.addresses[sender], kind=kind, params=name.encode())
+
+    @rule()
+    def push_again(self) -> None:
+        if self.pushed:
+            row = self.pool.row(f"m{self.pushed - 1}")
+            self.pool.push(row.pk, row.from_addr, params=bytes(row.params))
+
+    @rule(nulls=st.integers(min_value=0, max_value=2))
+    def head(self, nulls: int) -> None:
+        self.pool.step(nulls=nulls)
+
+    @rule()
+    def choose_between_heads(self) -> None:
+        self.pool.choose()
+
+    @rule(depth=st.integers(min_value=1, max_value=4), heads=st.integers(min_value=1, max_value=3))
+    def reorganise(self, depth: int, heads: int) -> None:
+        self.pool.node.rewind(min(depth, len(self.pool.node.chain(self.pool.node.head.cid)) - 1))
+        self.salt += 1
+        for at in range(heads):
+            self.pool.node.mine(
+                salt=f"branch {self.salt} {at}", only=lambda signed: bool(signed.message.nonce % 2)
+            )
+        self.pool.settle()
+
+    @rule()
+    def lose_the_pool(self) -> None:
+        self.pool.node.pool.clear()
+
+    @rule(sender=SENDERS, above=st.integers(min_value=0, max_value=1))
+    def somebody_else_sends(self, sender: int, above: int) -> None:
+        address = self.addresses[sender]
+        nonce = self.pool.node.nonce_after(self.pool.node.head.cid, address) + above
+        self.foreign += 1
+        self.pool.node.pool[(address, nonce)] = self.pool.foreign(address, nonce=nonce, value=self.foreign)
+
+    @rule(fee=st.sampled_from([50, 100, 100_000_000]))
+    def base_fee(self, fee: int) -> None:
+        self.pool.node.base_fee = fee
+
+    @rule()
+    def signer_goes_or_comes(self) -> None:
+        self.pool.keyring.is_away = not self.pool.keyring.is_away
+
+    @rule(point=st.sampled_from(POINTS))
+    def kill(self, point: Any) -> None:
+        _, module, name, how = point
+        with pytest.MonkeyPatch.context() as patch:
+            where = __import__(module, fromlist=[name])
+            patch.setattr(where, name, how(getattr(where, name)))
+            try:
+                self.pool.step()
+            except Kill:
+                pass
+
+    def _some(self, number: int, state: str) -> Message | None:
+        rows = list(Message.objects.filter(state=state).order_by("pk"))
+        return rows[number % len(rows)] if rows else None
+
+    @rule(number=st.integers(min_value=0, max_value=50), state=st.sampled_from(["UNFILLED", "FILLED"]))
+    def give_up(self, number: int, state: str) -> None:
+        row = self._some(number, state)
+        if row is not None:
+            message_mark_bad(message=row, now=self.pool.now)
+
+    @rule(sender=SENDERS)
+    def take_back(self, sender: int) -> None:
+        try:
+            messages_recover(
+                address=self.addresses[sender],
+                client=self.pool.client,
+                head=self.pool.head,
+                now=self.pool.now,
+            )
+        except DomainError:
+            pass
+
+    @rule(number=st.integers(min_value=0, max_value=50))
+    def replace(self, number: int) -> None:
+        row = self._some(number, "FILLED")
+        if row is None:
+            return
+        try:
+            message_replace(
+                message=row, fees=NewFees(), client=self.pool.client, head=self.pool.head, now=self.pool.now
+            )
+        except DomainError:
+            pass
+
+    def _on_chain(self) -> Counter[bytes]:
+        return Counter(
+            signed.message.params
+            for address in self.addresses
+            for signed in self.pool.node.landed(address)
+            if signed.message.params
+        )
+
+    @invariant()
+    def nonces_are_whole_and_nothing_lands_twice(self) -> None:
+        for address in self.addresses:
+            nonces = self.pool.nonces_on_chain(address)
+            assert nonces == list(range(len(nonces)))
+        assert all(count == 1 for count in self._on_chain().values())
+
+    def teardown(self) -> None:
+        try:
+            self._settles()
+        finally:
+            self.world.__exit__(None, None, None)
+            transaction.set_rollback(True)
+            self.atomic.__exit__(None, None, None)
+            self.patch.undo()
+
+    def _settles(self) -> None:
+        """Let the trouble end; whatever was accepted must come to rest."""
+        self.pool.keyring.is_away = False
+        self.pool.node.base_fee = 100
+        Message.objects.filter(state=MessageState.UNFILLED).update(retry_height=0)
+        for _ in range(12):
+            self.pool.step()
+            if not Message.objects.exclude(state__in=FINAL).exists():
+                break
+        for _ in range(3):
+            self.pool.step()
+        on_chain = self._on_chain()
+        for row in Message.objects.exclude(kind="gap"):
+            assert row.state in FINAL, f"{row.pk} {row.state} {row.wait} {row.error}"
+            assert on_chain[bytes(row.params)] == (row.state == MessageState.LANDED), f"{row.pk} {row.state}"
+        self.nonces_are_whole_and_nothing_lands_twice()
+
+
+@pytest.mark.django_db
+def test_the_messager_keeps_its_promises() -> None:
+    run_state_machine_as_test(
+        Messager,
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
