@@ -127,12 +127,12 @@ def cid_digest(cid: Cid) -> bytes:
 
 
 def commr_cid(comm_r: bytes) -> Cid:
-    """The CID of a sealed sector's commitment.  Raises BadCid unless it is 32 bytes."""
+    """The CID of a sealed sector's commitment.  Raises BadCid unless it is a field element."""
     return Cid(COMMR_PREFIX + _scalar(comm_r))
 
 
 def commd_cid(comm_d: bytes) -> Cid:
-    """The CID of unsealed data or of a piece (the same form).  Raises BadCid unless it is 32 bytes."""
+    """The CID of unsealed data or of a piece (the same form).  Raises BadCid unless it is such a hash."""
     return Cid(COMMD_PREFIX + _commitment(comm_d))
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 
 from poolsite.filecoin.cids import (
+    FIELD_ORDER,
     BadCid,
     Cid,
     cid_from_bytes,
@@ -71,6 +72,16 @@ def test_commitments_must_be_field_elements_of_32_bytes() -> None:
             commr_cid(bad)
         with pytest.raises(BadCid):
             commd_cid(bad)
+
+
+def test_a_sealed_commitment_may_be_any_field_element() -> None:
+    top = (FIELD_ORDER - 1).to_bytes(32, "little")
+
+    assert cid_to_commr(commr_cid(top)) == top
+    with pytest.raises(BadCid, match="not a field element"):
+        commr_cid(FIELD_ORDER.to_bytes(32, "little"))
+    with pytest.raises(BadCid, match="two top bits"):
+        commd_cid(top)
 
 
 def test_kinds_of_commitments_are_not_mixed_up() -> None:
