@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.conf import settings
+from django.core.exceptions import MiddlewareNotUsed
+from django.db import InterfaceError, OperationalError, connection
 
 from apps.core.health import database_away
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
@@ -68,6 +70,30 @@ class RequestLogMiddleware:
                     ms=round(elapsed_s * 1000, 1),
                 )
         response.headers["X-Request-ID"] = request_id
+        return response
+
+
+class ServerTimingMiddleware:
+    """Tells how long the server worked and how many queries it made, where SERVER_TIMING asks for it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        if not settings.SERVER_TIMING:
+            raise MiddlewareNotUsed
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        queries = 0
+
+        def count(execute: Callable[..., Any], *arguments: Any) -> Any:
+            nonlocal queries
+            queries += 1
+            return execute(*arguments)
+
+        start = time.perf_counter()
+        with connection.execute_wrapper(count):
+            response = self.get_response(request)
+        elapsed_ms = (time.perf_counter() - start) * 1000
+        response.headers["Server-Timing"] = f'app;dur={elapsed_ms:.1f}, sql;desc="{queries}"'
         return response
 
 

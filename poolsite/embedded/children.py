@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -48,6 +49,19 @@ def alive_for(seconds: float) -> Callable[[Slot], bool]:
     return lambda slot: time.monotonic() - slot.started_at >= seconds
 
 
+def accepts(host: str, port: int) -> Callable[[Slot], bool]:
+    """Take a child for ready once its port takes a connection."""
+
+    def ask(_slot: Slot) -> bool:
+        try:
+            socket.create_connection((host, port), timeout=0.2).close()
+        except OSError:
+            return False
+        return True
+
+    return ask
+
+
 @dataclass(frozen=True, kw_only=True)
 class Child:
     """What to run and how to treat it: a row of the pool's table."""
@@ -78,6 +92,8 @@ class Child:
     """Sent by the kernel when the supervisor dies; a Celery worker would finish its tasks on SIGTERM."""
     pause: Callable[[int], float] = pause_growing
     pass_fds: tuple[int, ...] = ()
+    gives_signs: bool = False
+    """Whether it writes signs of life, so that /readyz waits for it."""
 
     def command(self) -> list[str]:
         """Give the words to run now."""

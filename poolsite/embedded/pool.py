@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.embedded import postgres, redis
-from poolsite.embedded.children import Child, alive_for, pause_even, pause_patient
+from poolsite.embedded.children import Child, accepts, alive_for, pause_even, pause_patient
 from poolsite.embedded.places import SITE
 from poolsite.embedded.refusals import CannotStart
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from poolsite.embedded.places import Places
     from poolsite.embedded.postgres import Cluster
+
+FIRST_FIL: Final = 10_000
+"""What each of the signer's first addresses has in a new chain."""
 
 SIGNER_PORT: Final = 5678
 """The port of the wallet that the signer replaces."""
@@ -36,6 +40,7 @@ class Choices:
     host: str
     devnet_listen: str
     web_processes: int
+    network: str
     has_compat_ports: bool
     is_database_ours: bool
     is_redis_ours: bool
@@ -50,6 +55,7 @@ class Choices:
             host=env.get("POOLSITE_HOST") or "localhost",
             devnet_listen=env.get("DEVNET_LISTEN") or "127.0.0.1:1234",
             web_processes=number("POOLSITE_WEB_PROCESSES", 2),
+            network=env.get("POOLSITE_NETWORK") or "demo",
             has_compat_ports=env.get("COMPAT_PORTS", "") in {"1", "true", "yes", "on"},
             is_database_ours=not env.get("DATABASE_URL"),
             is_redis_ours=not env.get("REDIS_URL"),
@@ -82,6 +88,7 @@ def pool_table(
     manage = SITE / "manage.py"
     servers = {"postgres"} if cluster else set()
     data = {"bootstrap", "redis"} if choices.is_redis_ours else {"bootstrap"}
+    chain = {"devnet"} if choices.is_chain_ours else set()
     web = [f"web-{number}" for number in range(1, choices.web_processes + 1)]
     table: list[Child] = []
     if cluster is not None:
@@ -91,14 +98,45 @@ def pool_table(
     table += [
         step("schema", "-m", "poolsite.embedded.schema", after=servers, tries=5),
         # its words hold the password: they go to operator.json and the terminal, never to a log
-        step("bootstrap", manage, "bootstrap", after={"schema"}, tries=3, output=Path(os.devnull)),
+        step(
+            "bootstrap",
+            manage,
+            "bootstrap",
+            "--skip-checks",
+            after={"schema"},
+            tries=3,
+            output=Path(os.devnull),
+        ),
         *(process(name, "-m", "poolsite.web", *web_fds, after=data, pass_fds=web_fds) for name in web),
         process("tasks", *celery("head,messages"), after=data, stop_s=15.0),
         process("tasks-slow", *celery("proving,blocks,io"), after=data, stop_s=15.0),
-        process("follower", manage, "follow", after=data, ready=alive_for(1.0)),
+        process("follower", manage, "follow", "--skip-checks", after=data | chain, ready=alive_for(1.0)),
         *hosts(places, choices, after={"web-1"}),
     ]
+    if choices.is_chain_ours:
+        table.append(devnet_child(places, choices))
     return table
+
+
+def devnet_child(places: Places, choices: Choices) -> Child:
+    """Describe the small chain; the signer's first addresses are funded in its genesis."""
+
+    def command() -> list[str | Path]:
+        addresses = dict.fromkeys(json.loads(places.signer.read_text()).values())
+        funds = [word for address in addresses for word in ("--fund", f"{address}={FIRST_FIL}")]
+        data = ("--data", places.var / "devnet" / "chain.sqlite")
+        listen = ("--listen", choices.devnet_listen, "--network", choices.network)
+        return [sys.executable, SITE / "manage.py", "devnet", "--skip-checks", *listen, *data, *funds]
+
+    address, _, port = choices.devnet_listen.rpartition(":")
+    return Child(
+        name="devnet",
+        argv=command,
+        after=frozenset({"signer-init"}),
+        cwd=SITE,
+        ready=accepts(address.strip("[]"), int(port)),
+        env={"POOLSITE_PROCESS": "devnet"},
+    )
 
 
 def hosts(places: Places, choices: Choices, *, after: set[str]) -> list[Child]:
@@ -146,7 +184,7 @@ def host(name: str, *words: str | Path, after: Collection[str] = (), **how: Any)
 
 def names_that_sign(table: Iterable[Child]) -> list[str]:
     """List the processes whose signs of life /readyz waits for."""
-    return [child.name for child in table if not child.once and "POOLSITE_PROCESS" in child.env]
+    return [child.name for child in table if child.gives_signs and not child.once]
 
 
 def celery(queues: str) -> tuple[str, ...]:
@@ -163,6 +201,7 @@ def process(name: str, *words: str | int | Path, after: Collection[str], **how: 
         after=frozenset(after),
         cwd=SITE,
         env={"POOLSITE_PROCESS": name},
+        gives_signs=True,
         **how,
     )
 

@@ -38,7 +38,7 @@ def main() -> None:
     if "DATABASE_URL" not in os.environ:
         database_make(database_from_url(Places.of_environment().database_url))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
-    execute_from_command_line([sys.argv[0], "migrate", "--no-input", "-v1"])
+    execute_from_command_line([sys.argv[0], "migrate", "--no-input", "--skip-checks"])
 
 
 if __name__ == "__main__":

@@ -123,13 +123,19 @@ class Supervisor:
         """Stop each child as soon as nothing that needs it runs any more; neighbours stop together."""
         while any(slot.process is not None for slot in self.slots):
             now = time.monotonic()
-            needed = {name for slot in self.slots if slot.process is not None for name in slot.child.after}
+            running = [slot.child.name for slot in self.slots if slot.process is not None]
+            needed = {name for child in running for name in self.needs_of(child)}
             for slot in self.slots:
                 if slot.process is not None and (slot.child.name not in needed or self.asked_to_stop > 1):
                     slot.stop_ask(now)
             time.sleep(0.02)
         self.orphans_kill()
         self.status_write()
+
+    def needs_of(self, name: str) -> set[str]:
+        """Name all that a child stands on, also through steps that are done: web on schema on postgres."""
+        direct = self.by_name[name].child.after
+        return set(direct).union(*(self.needs_of(other) for other in direct))
 
     def _why(self, slot: Slot) -> str:
         log = self.var / "log" / f"{slot.child.name}.log"

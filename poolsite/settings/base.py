@@ -48,6 +48,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.RequestLogMiddleware",
+    "apps.core.middleware.ServerTimingMiddleware",
     "apps.core.middleware.DatabaseAwayMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "apps.core.middleware.ContentSecurityMiddleware",
@@ -175,6 +176,8 @@ NETWORK = env_text("POOLSITE_NETWORK", "demo")
 """Row of the network table that the embedded chain is started with: demo, test or lotus-2k."""
 COMPAT_PORTS = env_flag("COMPAT_PORTS")
 """Whether the old components' ports are open too."""
+SERVER_TIMING = env_flag("SERVER_TIMING")
+"""Whether answers say how long they took here and with how many queries; `make bench` asks for it."""
 METRICS_TOKEN = env_text("METRICS_TOKEN", "")
 """Bearer token for /metrics; without one only this machine may read them."""
 READY_PROCESSES = env_list("READY_PROCESSES")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,30 +190,45 @@ def test_a_child_that_ignores_its_stop_signal_is_killed(small: Callable[..., Sma
     assert not is_alive(pid)
 
 
+TELL = (
+    "import os, signal, sys, time\n"
+    "def stop(*_):\n"
+    "    time.sleep(float(sys.argv[2])); open(sys.argv[3], 'a').write(sys.argv[1]); sys.exit()\n"
+    "signal.signal(signal.SIGTERM, stop)\n"
+    "os.write(int(os.environ['POOLSITE_READY_FD']), b'1')\n"
+    "while True: time.sleep(1)\n"
+)
+"""Writes its letter when it is stopped, after a pause."""
+
+
 def test_what_others_need_is_stopped_after_them(small: Callable[..., Small], tmp_path: Path) -> None:
     note = tmp_path / "order"
-    tell = (
-        "import os, signal, sys, time\n"
-        "def stop(*_):\n"
-        "    time.sleep(float(sys.argv[2])); open(sys.argv[3], 'a').write(sys.argv[1]); sys.exit()\n"
-        "signal.signal(signal.SIGTERM, stop)\n"
-        "os.write(int(os.environ['POOLSITE_READY_FD']), b'1')\n"
-        "while True: time.sleep(1)\n"
-    )
+    words = [sys.executable, "-c", TELL]
     pool = small(
-        {"name": "base", "words": [sys.executable, "-c", tell, "a", "0", str(note)], "says_ready": True},
-        {
-            "name": "top",
-            "words": [sys.executable, "-c", tell, "b", "0.3", str(note)],
-            "after": ["base"],
-            "says_ready": True,
-        },
+        {"name": "base", "words": [*words, "a", "0", str(note)], "says_ready": True},
+        {"name": "step", "words": ["true"], "after": ["base"], "once": True},
+        {"name": "top", "words": [*words, "b", "0.3", str(note)], "after": ["step"], "says_ready": True},
     )
     pool.wait_up("top")
 
     pool.end()
 
     assert note.read_text() == "ba"
+
+
+def test_neighbours_are_stopped_together(small: Callable[..., Small], tmp_path: Path) -> None:
+    note = tmp_path / "order"
+    words = [sys.executable, "-c", TELL]
+    rows = [{"name": n, "words": [*words, n, "0.5", str(note)], "says_ready": True} for n in "abcd"]
+    pool = small(*rows)
+    for name in "abcd":
+        pool.wait_up(name)
+
+    begin = time.monotonic()
+    pool.end()
+
+    assert time.monotonic() - begin < 1.5
+    assert sorted(note.read_text()) == ["a", "b", "c", "d"]
 
 
 def test_a_second_supervisor_in_the_same_folder_is_refused(small: Callable[..., Small]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from unittest.mock import patch
 
@@ -66,6 +67,16 @@ def test_every_answer_has_a_number_and_the_content_policy(client: Client) -> Non
     assert given.headers["X-Request-ID"] == "proxy-1"
     assert forged.headers["X-Request-ID"] != "a\nb"
     assert own.headers["Content-Security-Policy"] == CONTENT_POLICY
+
+
+@pytest.mark.django_db
+def test_the_servers_time_and_queries_are_told_where_wanted(settings: Any, pool_redis: str) -> None:
+    assert "Server-Timing" not in Client().get("/readyz").headers
+
+    settings.SERVER_TIMING = True
+    told = Client().get("/readyz").headers["Server-Timing"]
+
+    assert re.fullmatch(r'app;dur=[0-9.]+, sql;desc="1"', told)
 
 
 def test_a_database_that_restarts_asks_callers_to_come_back() -> None:
