@@ -1,0 +1,67 @@
+"""A web process of the site on a free port, in a thread, with a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+
+import uvicorn
+
+from apps.gateway.switch import switch_here
+from poolsite.asgi import application
+
+
+class WebProcess:
+    """The site under uvicorn in a thread with a loop of its own, as a web process is."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.port: int = self.socket.getsockname()[1]
+        config = uvicorn.Config(
+            application,
+            log_config=None,
+            lifespan="off",
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=1,
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self) -> None:
+        """Serve until asked to stop; end what the loop still does."""
+
+        async def whole() -> None:
+            await self.server.serve(sockets=[self.socket])
+            await switch_here().stop()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        asyncio.run(whole())
+
+    def start(self) -> None:
+        """Return once it takes connections."""
+        self.thread.start()
+        until = time.monotonic() + 10
+        while not self.server.started and time.monotonic() < until:
+            time.sleep(0.01)
+        assert self.server.started
+
+    def stop(self) -> None:
+        """Stop it as SIGTERM does."""
+        self.server.should_exit = True
+        self.thread.join(10)
+
+    @property
+    def ws(self) -> str:
+        """Where signers dial."""
+        return f"ws://127.0.0.1:{self.port}/rpc/v1"
+
+    @property
+    def url(self) -> str:
+        """Where programs post."""
+        return f"http://127.0.0.1:{self.port}/rpc/v1"

@@ -1,0 +1,104 @@
+"""The proof channel, with the frames that a real sophon-gateway sent to its provider."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from channels.db import database_sync_to_async
+from websockets.asyncio.client import connect
+
+from apps.users.services import miner_grant
+from tests import people
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "gateway" / "proof_ws_frames.jsonl"
+ROWS = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
+FRAMES = [row["frame"] for row in ROWS if "frame" in row]
+REQUEST = next(row["decoded_payload"] for row in ROWS if "SectorInfos" in row.get("decoded_payload", {}))
+PROOFS = [{"PoStProof": 3, "ProofBytes": base64.b64encode(b"proof").decode()}]
+
+
+def in_thread(call: Any) -> Any:
+    return database_sync_to_async(call, thread_sensitive=False)
+
+
+def decoded(frame: dict[str, Any]) -> Any:
+    return json.loads(base64.b64decode(frame["params"][1]["Payload"]))
+
+
+@pytest.fixture
+def token(transactional_db: None) -> str:
+    miner_grant(tenant=people.tenant("alice"), actor_id=1000)
+    return people.token("read", scopes=["prover"])
+
+
+async def receive(socket: Any) -> Any:
+    return json.loads(await asyncio.wait_for(socket.recv(), 10))
+
+
+async def listen(socket: Any, miner: str = "f01000") -> Any:
+    frame = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "Gateway.ListenProofEvent",
+        "params": [{"MinerAddress": miner}],
+    }
+    await socket.send(json.dumps(frame))
+    return await receive(socket)
+
+
+async def compute(web: Any, admin: str, miner: str = "f01000") -> Any:
+    values = [REQUEST[name] for name in ("SectorInfos", "Rand", "Height", "NWVersion")]
+    body = {"jsonrpc": "2.0", "id": 1, "method": "Gateway.ComputeProof", "params": [miner, *values]}
+    async with httpx.AsyncClient(headers=people.bearer(admin)) as client:
+        return (await client.post(web.url, json=body)).json()
+
+
+async def test_a_prover_gets_the_recorded_request_and_its_answer_comes_back(web, token):
+    admin = await in_thread(people.operator_token)()
+    async with connect(web.ws, additional_headers=people.bearer(token), proxy=None) as socket:
+        answer = await listen(socket)
+        told = await receive(socket)
+        asking = asyncio.create_task(compute(web, admin))
+        asked = await receive(socket)
+        response = {"Id": asked["params"][1]["Id"], "Error": ""}
+        response["Payload"] = base64.b64encode(json.dumps(PROOFS).encode()).decode()
+        frame = {"jsonrpc": "2.0", "id": 2, "method": "Gateway.ResponseProofEvent", "params": [response]}
+        await socket.send(json.dumps(frame))
+        reply = await receive(socket)
+        result = await asking
+
+    assert answer == {**FRAMES[0]}
+    assert (told["params"][1]["Method"], list(decoded(told))) == ("InitConnect", ["ChannelId"])
+    assert (asked["params"][1]["Method"], decoded(asked)) == ("ComputeProof", REQUEST)
+    assert reply == FRAMES[-1]
+    assert result["result"] == PROOFS
+
+
+async def test_a_miner_of_somebody_else_is_refused_in_the_peers_words(web, token):
+    async with connect(web.ws, additional_headers=people.bearer(token), proxy=None) as socket:
+        answer = await listen(socket, "f01001")
+
+    words = "verify miner:f01001 failed:miner:f01001 not exist in user:alice, please bind it on 'sophon-auth'"
+    assert answer["error"]["message"] == words
+
+
+async def test_a_miner_without_prover_is_said_at_once(web, token):
+    admin = await in_thread(people.operator_token)()
+
+    answer = await compute(web, admin, "f01005")
+
+    assert answer["error"]["message"] == "no connections for this miner f01005"
+
+
+async def test_a_tenants_admin_cannot_ask_for_anothers_proof(web, token):
+    stranger = await in_thread(people.token)("admin", of="mallory")
+
+    answer = await compute(web, stranger)
+
+    assert answer["error"]["message"] == "miner f01000 not exist in user mallory: permission deny"
