@@ -16,3 +16,8 @@ def add(left: int, right: int) -> int:
 def subtract(left: int, right: int) -> int:
     """Left minus right."""
     return (left - right) % MODULUS
+
+
+def add_scaled(key: int, data: int, factor: int) -> int:
+    """Key plus data times factor."""
+    return (key + data * factor) % MODULUS

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from workers.kernels import binary_tree, field, fr32, graph, labels, poseidon
+from workers.kernels import binary_tree, field, fr32, graph, labels, poseidon, scaling
 
 Report = Callable[[str, int, int], None]
 """Called with the kernel that is compiled next, how many are done, and how many there are."""
@@ -57,6 +57,12 @@ def _field() -> None:
     field.subtract_rows(rows, rows, rows)
 
 
+def _scaling() -> None:
+    rows = np.zeros((1, 4), np.uint64)
+    for kernel in (scaling.encode_rows, scaling.remove_rows, scaling.decode_rows):
+        kernel(rows, rows, rows, 0, 0, rows)
+
+
 KERNELS: dict[str, Callable[[], None]] = {
     "fr32": _fr32,
     "binary_tree": _binary_tree,
@@ -65,6 +71,7 @@ KERNELS: dict[str, Callable[[], None]] = {
     "label_batches": _label_batches,
     "poseidon": _poseidon,
     "field": _field,
+    "scaling": _scaling,
 }
 """What can be compiled, by name."""
 

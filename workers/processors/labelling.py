@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.filecoin.porep.parameters import SealParameters
-    from workers.storage.sector import SectorFiles
+    from workers.storage.sector import Nodes, SectorFiles
 
 CHUNK_NODES = 1 << 16
 """Labels between two writes to the files: 2 MiB a sector, a twentieth of a second."""
@@ -84,18 +84,38 @@ def _is_layer_there(sector: LabelledSector, layer: int) -> bool:
         return file.read(NODE_BYTES) == labels.first_label(sector.replica_id, layer)
 
 
-def _label_batch(
-    sectors: Sequence[LabelledSector], start: int, *, parents: Parents, progress: Progress
-) -> None:
+def last_layer(sector: LabelledSector, *, progress: Progress = silent, folder: Path | None = None) -> Nodes:
+    """Return the labels of the last layer: from its file if it is there, else made again in memory."""
+    parameters = sector.files.parameters
+    if _is_layer_there(sector, parameters.layers):
+        Checksums(sector.files.cache).check(sector.files.layer(parameters.layers))
+        return sector.files.layer_nodes(parameters.layers)
+    parents = parents_of(parameters, folder=folder)
+    buffers = _buffers([sector])
+    total = parameters.layers * parameters.nodes
+    for layer in range(1, parameters.layers + 1):
+        for _, end in _labelled([sector], layer, parents=parents, buffers=buffers):
+            progress((layer - 1) * parameters.nodes + end, total)
+    return buffers[parameters.layers % 2].reshape(-1, 8).view(np.uint64)
+
+
+def _buffers(sectors: Sequence[LabelledSector]) -> list[Words]:
+    """Return the two resident layers.  Raises NotEnoughRoom."""
     parameters, count = sectors[0].files.parameters, len(sectors)
     try:
         memory_check(memory_needed(parameters, count), f"labelling {count} sectors")
     except NotEnoughMemory as error:
         raise NotEnoughRoom(str(error)) from None
     shape = (parameters.nodes, count, NODE_BYTES // 4)
-    buffers = [
-        resident_bytes(parameters.sector_bytes * count).view(np.uint32).reshape(shape) for _ in range(2)
-    ]
+    size = parameters.sector_bytes * count
+    return [resident_bytes(size).view(np.uint32).reshape(shape) for _ in range(2)]
+
+
+def _label_batch(
+    sectors: Sequence[LabelledSector], start: int, *, parents: Parents, progress: Progress
+) -> None:
+    parameters = sectors[0].files.parameters
+    buffers = _buffers(sectors)
     if start > 1:
         for at, sector in enumerate(sectors):
             path = sector.files.layer(start - 1)
@@ -104,31 +124,39 @@ def _label_batch(
             buffers[(start - 1) % 2][:, at] = raw.view(np.uint32).reshape(-1, 8)
     total = parameters.layers * parameters.nodes
     for layer in range(start, parameters.layers + 1):
-        for end in _label_layer(sectors, layer, parents=parents, buffers=buffers):
+        for end in _layer_write(sectors, layer, parents=parents, buffers=buffers):
             progress((layer - 1) * parameters.nodes + end, total)
 
 
-def _label_layer(
+def _labelled(
     sectors: Sequence[LabelledSector], layer: int, *, parents: Parents, buffers: Sequence[Words]
-) -> Iterator[int]:
-    """Write one layer of each sector; gives the number of nodes done from time to time."""
-    parameters = sectors[0].files.parameters
+) -> Iterator[tuple[int, int]]:
+    """Label one layer in memory; gives each range of nodes that is done."""
     current, previous = buffers[layer % 2], buffers[(layer - 1) % 2]
     joined = b"".join(sector.replica_id for sector in sectors)
     replica_ids = np.frombuffer(joined, np.uint32).reshape(-1, 8).copy()
     for at, sector in enumerate(sectors):
         current[0, at] = np.frombuffer(labels.first_label(sector.replica_id, layer), np.uint32)
-    digests = [sha256() for _ in sectors]
+    for first, end in ranges(len(current), CHUNK_NODES):
+        rows = slice(max(first, 1), end)
+        labels.label_rows(
+            replica_ids, current, previous, layer=layer, first=rows.start, parents=parents[rows]
+        )
+        yield first, end
+
+
+def _layer_write(
+    sectors: Sequence[LabelledSector], layer: int, *, parents: Parents, buffers: Sequence[Words]
+) -> Iterator[int]:
+    """Write one layer of each sector; gives the number of nodes done from time to time."""
+    parameters = sectors[0].files.parameters
+    current, digests = buffers[layer % 2], [sha256() for _ in sectors]
     with contextlib.ExitStack() as stack:
         targets = [
             stack.enter_context(file_write(sector.files.layer(layer), size_bytes=parameters.sector_bytes))
             for sector in sectors
         ]
-        for first, end in ranges(parameters.nodes, CHUNK_NODES):
-            rows = slice(max(first, 1), end)
-            labels.label_rows(
-                replica_ids, current, previous, layer=layer, first=rows.start, parents=parents[rows]
-            )
+        for first, end in _labelled(sectors, layer, parents=parents, buffers=buffers):
             for at, target in enumerate(targets):
                 part = target[NODE_BYTES * first : NODE_BYTES * end]
                 part.view(np.uint32).reshape(-1, 8)[:] = current[first:end, at]

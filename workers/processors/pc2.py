@@ -18,13 +18,10 @@ from workers.kernels import field, poseidon
 from workers.processors.errors import BadFile, BadInput
 from workers.processors.spread import Progress, silent, spread
 from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
-from workers.processors.trees import TreeC, TreeRLast, grow_octonary, node_bytes
+from workers.processors.trees import CHUNK_LEVELS, TreeC, TreeRLast, grow_octonary, node_bytes, rows_place
 from workers.storage.checksums import Checksums
 from workers.storage.files import file_write, is_complete, sync_file, temporary_name
 from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
-
-CHUNK_LEVELS = 4
-"""A thread's piece of the pass has at most 8^4 nodes: labels, columns and rows stay in the cache."""
 
 
 def run(task: Pc2Task, *, progress: Progress = silent) -> Pc2Output:
@@ -129,29 +126,14 @@ def _base_trees_write(
             small = np.empty((tree_nodes(chunk, BASE_ARITY), 4), np.uint64)
             poseidon.hash_columns([layer[first:end] for layer in layers], small[:chunk])
             grow_octonary(small, chunk)
-            _rows_place(small, tree_c, levels=levels, skipped=0, piece=first // chunk)
+            rows_place(small, tree_c, levels=levels, skipped=0, piece=first // chunk)
             field.add_rows(layers[-1][first:end], data[first:end], replica[first:end])
             small[:chunk] = replica[first:end]
             grow_octonary(small, chunk)
-            _rows_place(small, tree_r, levels=levels, skipped=files.discarded_rows + 1, piece=first // chunk)
+            rows_place(small, tree_r, levels=levels, skipped=files.discarded_rows + 1, piece=first // chunk)
 
         spread(work, files.base_leaves, size=chunk, progress=progress)
         for tree in (tree_c, tree_r):
             pieces = files.base_leaves // chunk
             grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)
         sync_file(temporary_name(files.sealed))
-
-
-def _rows_place(small: Nodes, tree: Nodes, *, levels: int, skipped: int, piece: int) -> None:
-    """Copy the rows of one piece's tree to their places in the file, which lacks the `skipped` lowest."""
-    lowest = (len(tree) * (BASE_ARITY - 1) + 1) // BASE_ARITY  # width of the lowest row in the file
-    pieces = lowest // BASE_ARITY ** (levels - skipped)
-    start = start_small = 0
-    for level in range(levels + 1):
-        width = BASE_ARITY ** (levels - level)
-        if level >= skipped:
-            tree[start + piece * width : start + (piece + 1) * width] = small[
-                start_small : start_small + width
-            ]
-            start += pieces * width
-        start_small += width

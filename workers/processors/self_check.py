@@ -46,6 +46,11 @@ def paths_lead_to_roots(proofs: Sequence[MerkleProof], *, row_hash: RowHash = _p
     return [node.tobytes() == proof.root for node, proof in zip(nodes, proofs, strict=True)]
 
 
+def data_paths_lead_to_roots(proofs: Sequence[MerkleProof]) -> list[bool]:
+    """Tell the same for paths of tree-d."""
+    return paths_lead_to_roots(proofs, row_hash=_sha_row)
+
+
 def _children(element: PathElement, node: bytes) -> bytes:
     own = element.index
     return b"".join((*element.hashes[:own], node, *element.hashes[own:]))

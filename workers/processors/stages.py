@@ -13,8 +13,12 @@ from workers.processors import (
     codec,
     pc1,
     pc2,
+    snap_decode,
+    snap_encode,
+    snap_prove,
     tasks,
     tree_d,
+    unseal,
     window_post,
     winning_post,
 )
@@ -52,6 +56,34 @@ STAGES: dict[str, Stage] = {
         Stage("c1", tasks.C1Task, c1.run, tasks.C1Output, ("binary_tree", "graph", "poseidon")),
         Stage("c2", tasks.C2Task, c2.run, tasks.C2Output, ()),
         Stage("window_post", tasks.WindowPostTask, window_post.run, tasks.WindowPostOutput, ("poseidon",)),
+        Stage(
+            "unseal",
+            tasks.UnsealTask,
+            unseal.run,
+            tasks.UnsealOutput,
+            ("graph", "labels", "field", "fr32", "binary_tree"),
+        ),
+        Stage(
+            "snap_encode",
+            tasks.SnapEncodeTask,
+            snap_encode.run,
+            tasks.SnapEncodeOutput,
+            ("binary_tree", "poseidon", "scaling"),
+        ),
+        Stage(
+            "snap_prove",
+            tasks.SnapProveTask,
+            snap_prove.run,
+            tasks.SnapProveOutput,
+            ("binary_tree", "poseidon"),
+        ),
+        Stage(
+            "snap_decode",
+            tasks.SnapDecodeTask,
+            snap_decode.run,
+            tasks.UnsealOutput,
+            ("poseidon", "scaling", "fr32", "binary_tree"),
+        ),
         Stage(
             "winning_post", tasks.WinningPostTask, winning_post.run, tasks.WinningPostOutput, ("poseidon",)
         ),

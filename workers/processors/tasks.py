@@ -244,3 +244,89 @@ class WinningPostOutput:
     """The proof."""
 
     proofs: tuple[bytes, ...] = field(metadata=BASE64)
+
+
+@dataclass(frozen=True, slots=True)
+class UnsealTask:
+    """Get the data out of a sealed sector."""
+
+    registered_proof: str
+    prover_id: bytes
+    sector_id: int
+    comm_d: bytes
+    ticket: bytes
+    cache_dir: str
+    sealed_file: str
+    unsealed_output: str
+    offset: int
+    """First unpadded byte."""
+    num_bytes: int
+    """Unpadded bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnsealOutput:
+    """How much was written."""
+
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapEncodeTask:
+    """Put new data into a sealed sector."""
+
+    registered_proof: str
+    new_replica_path: str
+    new_cache_path: str
+    sector_path: str
+    sector_cache_path: str
+    staged_data_path: str
+    piece_infos: tuple[PieceInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapEncodeOutput:
+    """The commitments of the updated sector."""
+
+    comm_r_new: bytes
+    comm_r_last_new: bytes
+    comm_d_new: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SnapProveTask:
+    """Prove that the new data are in the new replica."""
+
+    registered_proof: str
+    new_replica_path: str
+    new_cache_path: str
+    sector_path: str
+    sector_cache_path: str
+    comm_r_old: bytes
+    comm_r_new: bytes
+    comm_d_new: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SnapProveOutput:
+    """The vanilla proofs."""
+
+    vanilla_proofs: tuple[bytes, ...] = field(metadata=BASE64)
+    """bincode of each partition's proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapDecodeTask:
+    """Get the new data out of an updated sector."""
+
+    registered_proof: str
+    new_replica_path: str
+    new_cache_path: str
+    sector_path: str
+    sector_cache_path: str
+    comm_d_new: bytes
+    unsealed_output: str
+    offset: int
+    """First unpadded byte."""
+    num_bytes: int
+    """Unpadded bytes."""

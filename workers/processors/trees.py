@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolsite.filecoin.merkle import BASE_ARITY, MerkleProof, PathElement
+from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import binary_tree, poseidon
 from workers.processors.spread import Progress, silent, spread
+from workers.storage.files import file_write
+from workers.storage.sector import as_nodes, tree_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +26,9 @@ BINARY_CHUNK = 1 << 16
 """Parents that a thread hashes at a time: 6 MiB, and well under a second."""
 OCTONARY_CHUNK = 1 << 12
 """The same for Poseidon rows."""
+
+CHUNK_LEVELS = 4
+"""A thread's piece of a tree over the sector has at most 8^4 leaves: it stays in the cache."""
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 
@@ -185,3 +191,41 @@ class TreeRLast(SectorTree):
 
 def _words(nodes: Nodes) -> Words:
     return nodes.view(np.uint32).reshape(-1, 8)
+
+
+def rows_place(small: Nodes, tree: Nodes, *, levels: int, skipped: int, piece: int) -> None:
+    """Copy the rows of one piece's tree to their places in the file, which lacks the `skipped` lowest."""
+    lowest = (len(tree) * (BASE_ARITY - 1) + 1) // BASE_ARITY  # width of the lowest row in the file
+    pieces = lowest // BASE_ARITY ** (levels - skipped)
+    start = start_small = 0
+    for level in range(levels + 1):
+        width = BASE_ARITY ** (levels - level)
+        if level >= skipped:
+            tree[start + piece * width : start + (piece + 1) * width] = small[
+                start_small : start_small + width
+            ]
+            start += pieces * width
+        start_small += width
+
+
+def tree_r_last_write(
+    files: SectorFiles, replica_rows: Callable[[int, int], Nodes], *, progress: Progress = silent
+) -> None:
+    """Write tree-r-last over a replica that `replica_rows(first, end)` makes or reads, piece by piece."""
+    levels = min(files.base_levels, CHUNK_LEVELS)
+    chunk, skipped = BASE_ARITY**levels, files.discarded_rows + 1
+    for base_tree in range(files.base_trees):
+        before = base_tree * files.base_leaves
+        size = NODE_BYTES * files.tree_r_last_nodes
+        with file_write(files.tree_r_last(base_tree), size_bytes=size) as raw:
+            tree = as_nodes(raw)
+
+            def work(first: int, end: int, before: int = before, tree: Nodes = tree) -> None:
+                small = np.empty((tree_nodes(chunk, BASE_ARITY), 4), np.uint64)
+                small[:chunk] = replica_rows(before + first, before + end)
+                grow_octonary(small, chunk)
+                rows_place(small, tree, levels=levels, skipped=skipped, piece=first // chunk)
+
+            spread(work, files.base_leaves, size=chunk, progress=progress)
+            pieces = files.base_leaves // chunk
+            grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)

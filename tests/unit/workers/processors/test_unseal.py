@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import pytest
+
+from tests.unit.workers.processors.sealing import sealing
+from workers.processors import unseal
+from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.tasks import UnsealTask
+
+SIZE = 2032
+"""Unpadded bytes of a 2 KiB sector."""
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    sector = sealing("2k_v1_1", 5, folder=tmp_path)
+    sector.to_pc2()
+    task = UnsealTask(
+        sector.name,
+        sector.value("prover_id"),
+        1,
+        sector.value("comm_d"),
+        sector.value("ticket"),
+        str(sector.cache),
+        str(sector.sealed),
+        str(tmp_path / "unsealed"),
+        0,
+        SIZE,
+    )
+    return sector, task
+
+
+def run(sector, task, **changes):
+    assert unseal.run(dataclasses.replace(task, **changes)).num_bytes == changes.get("num_bytes", SIZE)
+    return (sector.folder / "unsealed").read_bytes()
+
+
+def test_the_whole_data_are_those_of_the_reference(sealed):
+    sector, task = sealed
+
+    whole = run(sector, task)
+
+    assert hashlib.sha256(whole).hexdigest() == sector.case["unsealed_unpadded_sha256"]
+
+
+def test_without_layers_the_labels_are_made_again(sealed):
+    sector, task = sealed
+    whole = run(sector, task)
+    for layer in sector.cache.glob("sc-02-data-layer-*"):
+        layer.unlink()
+
+    assert run(sector, task) == whole
+
+
+@pytest.mark.parametrize(("offset", "count"), [(0, 1), (126, 2), (127, 127), (5, 1000), (2031, 1), (77, 0)])
+def test_any_range_is_a_part_of_the_whole(sealed, offset, count):
+    sector, task = sealed
+    whole = run(sector, task)
+
+    assert run(sector, task, offset=offset, num_bytes=count) == whole[offset : offset + count]
+
+
+@pytest.mark.parametrize(("offset", "count"), [(-1, 1), (0, 2033), (2032, 1), (0, -1)])
+def test_a_range_outside_the_sector_is_refused(sealed, offset, count):
+    _, task = sealed
+
+    with pytest.raises(BadInput, match="not in a sector of 2032 unpadded bytes"):
+        unseal.run(dataclasses.replace(task, offset=offset, num_bytes=count))
+
+
+@pytest.mark.parametrize("at", [0, 700, 2047])
+def test_a_flipped_bit_anywhere_is_seen_before_data_leave(sealed, at):
+    sector, task = sealed
+    content = bytearray(sector.sealed.read_bytes())
+    content[at] ^= 1
+    sector.sealed.write_bytes(content)
+
+    with pytest.raises(BadProof, match="comm_d"):
+        unseal.run(dataclasses.replace(task, num_bytes=1))
+    assert not (sector.folder / "unsealed").exists()
+
+
+def test_another_ticket_is_seen_before_data_leave(sealed):
+    _, task = sealed
+
+    with pytest.raises(BadProof):
+        unseal.run(dataclasses.replace(task, ticket=bytes(32)))
+
+
+def test_a_truncated_sealed_file_is_named(sealed):
+    sector, task = sealed
+    sector.sealed.write_bytes(b"short")
+
+    with pytest.raises(BadFile, match="sealed has 5 bytes instead of 2048"):
+        unseal.run(task)

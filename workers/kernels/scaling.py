@@ -1,0 +1,128 @@
+# mypy: allow-untyped-calls
+"""Data times a factor per stretch of nodes: the encoding of SnapUp and its inverses.
+
+Source: rust-fil-proofs storage-proofs-update/src/vanilla.rs encode_into, decode_into,
+remove_encoded_data; FIP-0019.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
+from numba import njit, types
+from numba.extending import intrinsic
+
+from workers.kernels import montgomery
+from workers.kernels.field import MODULUS
+from workers.kernels.flags import SERIAL
+
+
+def _below(builder, value):
+    return montgomery.below_modulus(builder, value, 4)
+
+
+def _emit_add_scaled(builder, target, base, data, factor):
+    """target = base + data * factor."""
+    scaled = _scaled(builder, data, factor)
+    _store_sum(builder, target, base, scaled)
+
+
+def _emit_subtract_scaled(builder, target, base, data, factor):
+    """target = base - data * factor."""
+    _store_sum(builder, target, base, _negated(builder, _scaled(builder, data, factor)))
+
+
+def _emit_scaled_difference(builder, target, base, data, factor):
+    """target = (base - data) * factor."""
+    key = _negated(builder, _wide(builder, data))
+    sum_ = _below(builder, builder.add(_wide(builder, base), key))
+    words = montgomery.split(builder, sum_, 4)
+    montgomery.limbs_store(
+        builder, target, montgomery.multiply(builder, words, montgomery.limbs_load(builder, factor))
+    )
+
+
+def _wide(builder, address):
+    words = montgomery.limbs_load(builder, address)
+    return montgomery.join(builder, words, montgomery.I320)
+
+
+def _scaled(builder, data, factor):
+    words = _below(builder, _wide(builder, data))
+    left = montgomery.split(builder, words, 4)
+    scaled = montgomery.multiply(builder, left, montgomery.limbs_load(builder, factor))
+    return montgomery.join(builder, scaled, montgomery.I320)
+
+
+def _negated(builder, value):
+    """2 r - value: stays positive, since a value read from a file is below 2^255 < 2 r."""
+    return builder.sub(ir.Constant(montgomery.I320, 2 * MODULUS), value)
+
+
+def _store_sum(builder, target, base, value):
+    sum_ = _below(builder, builder.add(_wide(builder, base), value))
+    montgomery.limbs_store(builder, target, montgomery.split(builder, sum_, 4))
+
+
+def _step(emit):
+    @intrinsic
+    def step(_typing, _target, _base, _data, _factor):
+        def code(context, builder, _signature, arguments):
+            emit(builder, *arguments)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 4), code
+
+    return step
+
+
+_ADD_SCALED = _step(_emit_add_scaled)
+_SUBTRACT_SCALED = _step(_emit_subtract_scaled)
+_SCALED_DIFFERENCE = _step(_emit_scaled_difference)
+
+
+@njit(**SERIAL)
+def encode_rows(key, data, factors, shift, first, out):
+    """out = key + data * factor: new data put into a replica.
+
+    key, data: u64[n, 4]  values below 2^255; row i is node first + i of the sector
+    factors:   u64[f, 4]  rho times 2^256 mod r; node v takes row v >> shift
+    out:       u64[n, 4]  canonical; may be either input
+    Cost:    one multiplication a node.   Threads: none inside; the GIL is free.
+    Errors:  none; `processors.snap_encode` has checked the shapes.
+    Source:  storage-proofs-update/src/vanilla.rs encode_into.   Twin: tests/naive/field.py.
+    Golden:  new_replica_hex of tests/golden/proofs/seal_2k_v1_1.json.
+    """
+    for row in range(out.shape[0]):
+        factor = factors.ctypes.data + 32 * ((first + row) >> shift)
+        at = 32 * row
+        _ADD_SCALED(out.ctypes.data + at, key.ctypes.data + at, data.ctypes.data + at, factor)
+
+
+@njit(**SERIAL)
+def remove_rows(replica, data, factors, shift, first, out):
+    """out = replica - data * factor: the sector key out of an updated replica and its data.
+
+    The arrays are those of `encode_rows`.
+    Cost:    one multiplication a node.   Threads: none inside; the GIL is free.
+    Errors:  none; `processors.snap_encode` has checked the shapes.
+    Source:  storage-proofs-update/src/vanilla.rs remove_encoded_data.   Twin: tests/naive/field.py.
+    """
+    for row in range(out.shape[0]):
+        factor = factors.ctypes.data + 32 * ((first + row) >> shift)
+        at = 32 * row
+        _SUBTRACT_SCALED(out.ctypes.data + at, replica.ctypes.data + at, data.ctypes.data + at, factor)
+
+
+@njit(**SERIAL)
+def decode_rows(replica, key, inverses, shift, first, out):
+    """out = (replica - key) * inverse: the data of an updated replica.
+
+    inverses: u64[f, 4]  1 / rho times 2^256 mod r; the other arrays are those of `encode_rows`
+    Cost:    one multiplication a node.   Threads: none inside; the GIL is free.
+    Errors:  none; `processors.snap_encode` has checked the shapes.
+    Source:  storage-proofs-update/src/vanilla.rs decode_into.   Twin: tests/naive/field.py.
+    """
+    for row in range(out.shape[0]):
+        factor = inverses.ctypes.data + 32 * ((first + row) >> shift)
+        at = 32 * row
+        _SCALED_DIFFERENCE(out.ctypes.data + at, replica.ctypes.data + at, key.ctypes.data + at, factor)

@@ -1,0 +1,39 @@
+"""Stage snap_decode: the data of an updated sector, the whole or a range, from both replicas.
+
+Source: rust-fil-proofs filecoin-proofs/src/api/update.rs decode_from, decode_from_range.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workers.kernels import poseidon
+from workers.processors import inputs
+from workers.processors.errors import BadFile
+from workers.processors.snap import encoding_of, update_parameters_of
+from workers.processors.spread import Progress, silent
+from workers.processors.tasks import SnapDecodeTask, UnsealOutput, parameters_named
+from workers.processors.unseal import data_write, range_check
+from workers.storage.memory import resident_bytes
+from workers.storage.sector import SectorFiles, as_nodes
+
+
+def run(task: SnapDecodeTask, *, progress: Progress = silent) -> UnsealOutput:
+    """Write a range of the unpadded new data.  Raises BadInput, BadFile, BadProof."""
+    parameters = parameters_named(task.registered_proof)
+    inputs.digests_check(comm_d_new=task.comm_d_new)
+    range_check(task.offset, task.num_bytes, sector_bytes=parameters.sector_bytes)
+    old = SectorFiles(parameters, Path(task.sector_cache_path), Path(task.sector_path))
+    new = SectorFiles(parameters, Path(task.new_cache_path), Path(task.new_replica_path))
+    try:
+        key, replica = old.sealed_nodes(), new.sealed_nodes()
+        comm_r_old = poseidon.hash_values(list(old.roots_read()))
+    except OSError as error:
+        raise BadFile(str(error)) from None
+    update = update_parameters_of(parameters)
+    encoding = encoding_of(update, comm_d_new=task.comm_d_new, comm_r_old=comm_r_old)
+    data = as_nodes(resident_bytes(parameters.sector_bytes))
+    encoding.decode_all(replica, key, data)
+    data_write(data, task, comm_d=task.comm_d_new)
+    progress(1, 1)
+    return UnsealOutput(task.num_bytes)

@@ -1,0 +1,103 @@
+"""Stage snap_prove: the vanilla proofs of an updated replica, checked before they are given out.
+
+Source: rust-fil-proofs filecoin-proofs/src/api/update.rs generate_partition_proofs;
+storage-proofs-update/src/vanilla.rs prove.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.scalars import SCALAR_MODULUS
+from poolsite.filecoin.update.challenges import update_challenges
+from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdateProof, update_proof_encode
+from workers.kernels import poseidon
+from workers.processors import inputs
+from workers.processors.errors import BadFile, BadProof
+from workers.processors.self_check import data_paths_lead_to_roots, paths_lead_to_roots
+from workers.processors.snap import Encoding, encoding_of, update_parameters_of
+from workers.processors.spread import Progress, silent
+from workers.processors.tasks import SnapProveOutput, SnapProveTask, parameters_named
+from workers.processors.trees import TreeRLast, binary_proof, node_bytes
+from workers.storage.sector import SectorFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def run(task: SnapProveTask, *, progress: Progress = silent) -> SnapProveOutput:
+    """Return the vanilla proofs of all partitions in bincode.  Raises BadFile, BadProof."""
+    parameters = parameters_named(task.registered_proof)
+    commitments = {name: getattr(task, name) for name in ("comm_r_old", "comm_r_new", "comm_d_new")}
+    inputs.digests_check(**commitments)
+    old = SectorFiles(parameters, Path(task.sector_cache_path), Path(task.sector_path))
+    new = SectorFiles(parameters, Path(task.new_cache_path), Path(task.new_replica_path))
+    proofs = snap_prove(old, new, **commitments, progress=progress)
+    return SnapProveOutput(tuple(map(update_proof_encode, proofs)))
+
+
+def snap_prove(
+    old: SectorFiles,
+    new: SectorFiles,
+    *,
+    comm_r_old: bytes,
+    comm_r_new: bytes,
+    comm_d_new: bytes,
+    progress: Progress = silent,
+) -> tuple[VanillaUpdateProof, ...]:
+    """Open the challenged nodes of the old replica, the new data and the new replica."""
+    update = update_parameters_of(old.parameters)
+    try:
+        comm_c, comm_r_last_old = old.roots_read()
+        old_tree, new_tree, data = TreeRLast(old), TreeRLast(new), new.tree_d_nodes()
+    except OSError as error:
+        raise BadFile(str(error)) from None
+    roots = (old_tree.root, new_tree.root)
+    if (
+        comm_r_last_old != old_tree.root
+        or [poseidon.hash_values([comm_c, root]) for root in roots] != [comm_r_old, comm_r_new]
+        or node_bytes(data[-1]) != comm_d_new
+    ):
+        raise BadProof("the files are not those of comm_r_old, comm_r_new and comm_d_new")
+    encoding = encoding_of(update, comm_d_new=comm_d_new, comm_r_old=comm_r_old)
+    nodes, apex_total = update.nodes, update.partitions * update.apex_leaves
+    apex_row = data[len(data) - 2 * apex_total + 1 :][:apex_total]
+    proofs = []
+    for partition in range(update.partitions):
+        challenges = update_challenges(update, comm_r_new, partition=partition)
+        opened = tuple(
+            UpdateChallengeProof(
+                old_tree.proof(challenge), binary_proof(data, nodes, challenge), new_tree.proof(challenge)
+            )
+            for challenge in challenges
+        )
+        _check(opened, challenges, encoding=encoding)
+        apex = apex_row[partition * update.apex_leaves : (partition + 1) * update.apex_leaves]
+        proofs.append(VanillaUpdateProof(comm_c, tuple(map(node_bytes, apex)), opened))
+        progress(partition + 1, update.partitions)
+    return tuple(proofs)
+
+
+def _check(
+    opened: Sequence[UpdateChallengeProof],
+    challenges: Sequence[int],
+    *,
+    encoding: Encoding,
+) -> None:
+    """Raises BadProof if a path does not lead to its root or a node is not old replica + data * rho."""
+    octonary = [proof.proof_r_old for proof in opened] + [proof.proof_r_new for proof in opened]
+    if not all(paths_lead_to_roots(octonary)):
+        raise BadProof("a path of tree-r-last does not lead to its root: a replica or tree is damaged")
+    if not all(data_paths_lead_to_roots([proof.proof_d_new for proof in opened])):
+        raise BadProof("a path of tree-d does not lead to its root: the file is damaged")
+    radix_inverse = pow(1 << 256, -1, SCALAR_MODULUS)
+    for proof, challenge in zip(opened, challenges, strict=True):
+        row = encoding.factors[challenge >> encoding.shift].tobytes()
+        rho = int.from_bytes(row, "little") * radix_inverse
+        old, data, new = (
+            int.from_bytes(path.leaf, "little")
+            for path in (proof.proof_r_old, proof.proof_d_new, proof.proof_r_new)
+        )
+        if (old + data * rho - new) % SCALAR_MODULUS:
+            raise BadProof("a node of the new replica is not old replica plus data times rho")
