@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import uuid
@@ -61,11 +62,16 @@ if TYPE_CHECKING:
     from poolsite.filecoin.message import SignedMessage
     from poolsite.filecoin.policy import Network
 
+log = logging.getLogger(__name__)
+
 HeadWatcher = Callable[[list[Tipset], list[Tipset]], None]
 """Called with the tipsets that were reverted (downwards) and applied (upwards)."""
 
 REPLAYED: Final = 5
 """Tipsets that are executed again at start, to know that the file is whole."""
+MIN_WAIT_S: Final = 0.005
+MAX_WAIT_S: Final = 0.25
+"""Shortest and longest wait of the mining thread, which also looks for a stop and for the knobs."""
 MAX_NULL_ROUNDS: Final = 100
 """Lost elections in a row after which mining gives up and says so."""
 
@@ -109,6 +115,7 @@ class Devnet:
         if is_new:
             self._genesis_make(funds or {})
         self.chain.load()
+        self.clock.not_before(self.head.tipset.min_timestamp)
         self.mempool = Mempool(self.chain, self.rules)
         self.mempool.load()
         self.wallet = Wallet(self.store, self.key)
@@ -378,13 +385,27 @@ class Devnet:
         self.clock.skip(epochs * self.network.epoch_s)
 
     def run(self) -> None:
-        """Mine one epoch after the other by the clock until `stop`."""
+        """Mine one epoch after the other by the clock until `stop`.
+
+        An epoch is due one delay after the last one; after a pause it is due at once, and the chain goes on
+        from there: it never makes up for the time that it stood still.
+        """
         while not self._stopping.is_set():
-            started = self.clock.now()
-            if self.faults.mining == "auto":
+            rest = self.clock.wall_seconds(self._due() - self.clock.now())
+            if rest > 0 or self.faults.mining != "auto":
+                self._stopping.wait(min(max(rest, MIN_WAIT_S), MAX_WAIT_S))
+                continue
+            try:
                 self.mine_round()
-            rest = self.network.epoch_s - (self.clock.now() - started)
-            self._stopping.wait(max(self.clock.wall_seconds(rest), 0.01))
+            except Exception:
+                # The outermost place of the miner: whatever one epoch brings, the next is tried.
+                log.exception("devnet height=%d", self.head.height)
+                self._stopping.wait(self.network.epoch_s)
+
+    def _due(self) -> float:
+        """Chain time of the next epoch."""
+        head = self.head.tipset
+        return head.min_timestamp + self.network.epoch_s * (1 + self.nulls)
 
     def stop(self) -> None:
         """End `run`."""

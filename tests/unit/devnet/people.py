@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.estimation import Spec
@@ -16,6 +16,8 @@ from poolsite.filecoin.message import Message, Receipt, SignedMessage
 from poolsite.filecoin.signing import message_sign
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from poolsite.filecoin.address import Address
 
 
@@ -39,7 +41,8 @@ WORKER = person("worker", "bls")
 STRANGER = person("stranger")
 
 
-def chain(path=":memory:", *, network="test", profile=None, **funds) -> Devnet:
+def chain(
+    path: Path | str = ":memory:", *, network: str = "test", profile: Profile | None = None, **funds: int) -> Devnet:
     """A new devnet on which the three people have 10,000 FIL each."""
     people = (OWNER, WORKER, STRANGER)
     return Devnet(
@@ -51,7 +54,7 @@ def chain(path=":memory:", *, network="test", profile=None, **funds) -> Devnet:
     )
 
 
-def signed(node: Devnet, who: Person, to: Address, **fields) -> SignedMessage:
+def signed(node: Devnet, who: Person, to: Address, **fields: Any) -> SignedMessage:
     """A message with estimated gas and the next nonce, unless `fields` say otherwise."""
     message = Message(
         to=to,
@@ -61,7 +64,7 @@ def signed(node: Devnet, who: Person, to: Address, **fields) -> SignedMessage:
         method=fields.pop("method", 0),
         params=fields.pop("params", b""),
     )
-    message = replace(message, **fields)
+    message = replace(message, **fields: Any)
     if message.gas_limit == 0:
         message = node.estimator.message_gas(message, Spec(), node.head.tipset)
     if message.gas_fee_cap == 0:
@@ -78,6 +81,6 @@ def land(node: Devnet, message: SignedMessage) -> Receipt:
     return found.receipt
 
 
-def send(node: Devnet, who: Person, to: Address, **fields) -> Receipt:
+def send(node: Devnet, who: Person, to: Address, **fields: Any) -> Receipt:
     """Sign, push and land."""
-    return land(node, signed(node, who, to, **fields))
+    return land(node, signed(node, who, to, **fields: Any))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from poolsite.devnet.actors.miner.book import Reader
 from poolsite.devnet.lottery import Lottery
@@ -45,6 +45,7 @@ from tests.unit.devnet.people import OWNER, WORKER, send
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
+    from poolsite.filecoin.address import Address
     from poolsite.filecoin.deadlines import DeadlineInfo
     from poolsite.filecoin.message import Receipt
 
@@ -61,7 +62,7 @@ class SmallMiner:
     sealed: dict[int, SealedSector] = field(default_factory=dict)
 
     @property
-    def address(self):
+    def address(self) -> Address:
         return id_address(self.id)
 
     @property
@@ -76,8 +77,8 @@ class SmallMiner:
     def lottery(self) -> Lottery:
         return Lottery(self.node.chain, self.node.head.tipset)
 
-    def call(self, method: int, params: bytes, **fields) -> Receipt:
-        return send(self.node, WORKER, self.address, method=method, params=params, **fields)
+    def call(self, method: int, params: bytes, **fields: Any) -> Receipt:
+        return send(self.node, WORKER, self.address, method=method, params=params, **fields: Any)
 
     def seal(self, number: int, ticket_epoch: int) -> SectorPreCommitInfo:
         """Seal a sector of zeros with the ticket of an epoch."""
@@ -102,13 +103,14 @@ class SmallMiner:
             unsealed_cid=None,
         )
 
-    def precommit(self, *infos: SectorPreCommitInfo, **fields) -> Receipt:
+    def precommit(self, *infos: SectorPreCommitInfo, **fields: Any) -> Receipt:
         params = PRE_COMMIT_SECTOR_BATCH2_PARAMS.encode(PreCommitSectorBatch2Params(infos))
-        return self.call(28, params, **fields)
+        return self.call(28, params, **fields: Any)
 
     def porep(self, number: int) -> bytes:
         """The proof of a pre-committed sector, once its seed is there."""
         row = self.reader.precommit(number)
+        assert row is not None
         seed_epoch = row.epoch + self.node.network.pre_commit_challenge_delay
         seed = self.lottery().beacon(Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, seed_epoch, self.entropy)
         sealed = self.sealed[number]
@@ -119,7 +121,7 @@ class SmallMiner:
         ]
         return porep_container(int(SEAL_PROOF), partitions)
 
-    def prove(self, proofs: dict[int, bytes], *, require_all: bool = True, **fields) -> Receipt:
+    def prove(self, proofs: dict[int, bytes], *, require_all: bool = True, **fields: Any) -> Receipt:
         params = ProveCommitSectors3Params(
             sector_activations=tuple(SectorActivationManifest(number, ()) for number in proofs),
             sector_proofs=tuple(proofs.values()),
@@ -128,11 +130,12 @@ class SmallMiner:
             require_activation_success=require_all,
             require_notification_success=False,
         )
-        return self.call(34, PROVE_COMMIT_SECTORS3_PARAMS.encode(params), **fields)
+        return self.call(34, PROVE_COMMIT_SECTORS3_PARAMS.encode(params), **fields: Any)
 
     def wait_seed(self, number: int) -> None:
         """Let epochs pass until the sector can be proven."""
         row = self.reader.precommit(number)
+        assert row is not None
         self.node.advance_to(row.epoch + self.node.network.pre_commit_challenge_delay + 1)
 
     def add_sectors(self, *numbers: int) -> None:
@@ -158,11 +161,11 @@ class SmallMiner:
         self.node.advance_to(info.open)
         return self.deadline(index)
 
-    def post_params(self, index: int, partitions=(0,), skipped=(), tamper=False) -> bytes:
+    def post_params(self, index: int, partitions: tuple[int, ...] = (0,), skipped: tuple[int, ...] = (), tamper: bool = False) -> bytes:
         """Params of a WindowPoSt over the partitions' active and recovering sectors."""
         info = self.deadline(index)
         reader = self.reader
-        parts = [reader.partition(index, at) for at in partitions]
+        parts = [part for at in partitions if (part := reader.partition(index, at)) is not None]
         numbers = sorted(
             number
             for part in parts
@@ -196,26 +199,27 @@ class SmallMiner:
             )
         )
 
-    def post(self, index: int, partitions=(0,), skipped=(), tamper=False, **fields) -> Receipt:
+    def post(self, index: int, partitions: tuple[int, ...] = (0,), skipped: tuple[int, ...] = (), tamper: bool = False, **fields: Any) -> Receipt:
         """Wait for the deadline and prove it."""
         self.wait_open(index)
         params = self.post_params(index, partitions, skipped=skipped, tamper=tamper)
-        return self.call(5, params, **fields)
+        return self.call(5, params, **fields: Any)
 
-    def declare_faults(self, index: int, *numbers: int, partition: int = 0, **fields) -> Receipt:
+    def declare_faults(self, index: int, *numbers: int, partition: int = 0, **fields: Any) -> Receipt:
         entry = PartitionSectors(index, partition, bitfield_of(numbers))
-        return self.call(10, DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams((entry,))), **fields)
+        return self.call(10, DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams((entry,))), **fields: Any)
 
-    def declare_recovered(self, index: int, *numbers: int, partition: int = 0, **fields) -> Receipt:
+    def declare_recovered(self, index: int, *numbers: int, partition: int = 0, **fields: Any) -> Receipt:
         entry = PartitionSectors(index, partition, bitfield_of(numbers))
         params = DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams((entry,)))
-        return self.call(11, params, **fields)
+        return self.call(11, params, **fields: Any)
 
     @property
     def power(self) -> int:
         """Raw power after the head."""
         claim = self.reader.state.get("claims", self.id)
-        return claim.raw
+        raw: int = claim.raw
+        return raw
 
 
 def small_miner(node: Devnet, *, value: int = 1 * FIL, extra: int = 100 * FIL) -> SmallMiner:

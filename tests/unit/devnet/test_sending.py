@@ -21,8 +21,16 @@ def node():
 
 
 def balance(node, address):
+    return account(node, address).balance
+
+
+def account(node, address):
     state = node.chain.state_after(node.head.key)
-    return actor_get(state, resolve(state, address)).balance
+    actor_id = resolve(state, address)
+    assert actor_id is not None
+    actor = actor_get(state, actor_id)
+    assert actor is not None
+    return actor
 
 
 def test_a_transfer_moves_value_and_costs_gas(node):
@@ -52,8 +60,7 @@ def test_a_new_key_gets_an_account(node, key_type, extra):
     message = signed(node, OWNER, newcomer.address, value=FIL)
     receipt = land(node, message)
 
-    state = node.chain.state_after(node.head.key)
-    assert actor_get(state, resolve(state, newcomer.address)).kind == "account"
+    assert account(node, newcomer.address).kind == "account"
     assert receipt.gas_used - 481_000 - extra == 513_863 + 1_300 * (36 + message.chain_length)
 
 
@@ -89,7 +96,7 @@ def test_money_is_neither_made_nor_lost(node):
 
     state = node.chain.state_after(node.head.key)
     assert sum(actor.balance for actor in state.records(ACTORS)) == TOTAL_FILECOIN
-    assert actor_get(state, BURNT).balance > 0
+    assert account(node, id_address(BURNT)).balance > 0
 
 
 def test_nonces_may_have_gaps_until_they_are_filled(node):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 class Command(BaseCommand):
     """Runs one devnet on one file."""
 
+    requires_system_checks = []
+    """The devnet needs none of the site: it starts while pages are broken."""
+
     help = "Run the embedded devnet: a small Filecoin chain that speaks the lotus JSON-RPC."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -42,6 +45,7 @@ class Command(BaseCommand):
             help="give an account FIL at genesis; ignored once the chain exists",
         )
         parser.add_argument("--time-scale", type=float, default=1.0, help="chain seconds per second, up to 5")
+        parser.add_argument("--time-offset", type=float, default=0.0, help="seconds ahead of the computer")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         path = Path(options["data"] or Path(_var()) / "devnet" / "chain.sqlite")
@@ -51,7 +55,7 @@ class Command(BaseCommand):
             node = Devnet(
                 path,
                 network=options["network"],
-                clock=WallClock(scale=options["time_scale"]),
+                clock=WallClock(scale=options["time_scale"], offset=options["time_offset"]),
                 funds=_funds(options["fund"]),
             )
         except (BadStore, BrokenChain, UnknownNetwork) as error:
