@@ -126,7 +126,7 @@ def devnet_child(places: Places, choices: Choices) -> Child:
         funds = [word for address in addresses for word in ("--fund", f"{address}={FIRST_FIL}")]
         data = ("--data", places.var / "devnet" / "chain.sqlite")
         listen = ("--listen", choices.devnet_listen, "--network", choices.network)
-        return [sys.executable, SITE / "manage.py", "devnet", "--skip-checks", *listen, *data, *funds]
+        return [sys.executable, SITE / "manage.py", "devnet", *listen, *data, *funds]
 
     address, _, port = choices.devnet_listen.rpartition(":")
     return Child(
