@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from apps.chain.errors import NodeRefused
+from apps.core import clock
+from apps.core.errors import NotFound
+from apps.gateway.models import SignerConnection, SignerKey
+from apps.users.services import signer_grant
+from apps.wallets.models import Wallet
+from apps.wallets.selectors import sender_allowed, wallet_get, wallets_visible
+from apps.wallets.services import wallets_refresh
+from poolsite.filecoin.keys import key_address
+from tests import people
+
+if TYPE_CHECKING:
+    from apps.chain.client import ChainClient
+
+pytestmark = pytest.mark.django_db
+
+ADDRESS = str(key_address(people.key("secp256k1")))
+
+
+class Chain:
+    """A node that knows one account."""
+
+    def __init__(self, balance: int = 7, nonce: int = 3) -> None:
+        self.actor = {"Balance": str(balance), "Nonce": nonce}
+
+    def call_many(self, calls: Any) -> list[Any]:
+        answers = {"StateGetActor": self.actor, "StateLookupID": "f0105"}
+        missing = NodeRefused(1, "actor not found")
+        return [answers[method] if address == ADDRESS else missing for method, (address, _) in calls]
+
+
+def connected(address: str = ADDRESS, *, of: str = "alice", ago_s: float = 0) -> SignerKey:
+    tenant, seen = people.tenant(of), clock.now() - timedelta(seconds=ago_s)
+    connection = SignerConnection.objects.create(
+        uuid=uuid.uuid4(), tenant=tenant, process="p", created_at=seen, seen_at=seen, accounts=[of]
+    )
+    signer_grant(tenant=tenant, address=address)
+    return SignerKey.objects.create(address=address, tenant=tenant, connection=connection, verified_at=seen)
+
+
+def refresh(chain: Any = None) -> int:
+    return wallets_refresh(client=cast("ChainClient", chain or Chain()), now=clock.now())
+
+
+def test_a_proved_key_becomes_a_wallet_with_what_the_chain_says():
+    connected()
+
+    changed = refresh()
+
+    wallet = Wallet.objects.get()
+    assert changed == 1
+    assert (wallet.address, wallet.account, wallet.key_type) == (ADDRESS, "alice", "secp256k1")
+    assert (wallet.balance, wallet.nonce, wallet.actor_id) == (7, 3, 105)
+    assert wallet.is_served(clock.now())
+
+
+def test_nothing_changes_without_news():
+    connected()
+    refresh()
+
+    assert refresh() == 0
+    assert Wallet.objects.count() == 1
+
+
+def test_an_address_that_the_chain_does_not_know_has_nothing():
+    other = str(key_address(people.key("bls")))
+    connected(other)
+
+    refresh()
+
+    wallet = Wallet.objects.get()
+    assert (wallet.balance, wallet.nonce, wallet.actor_id) == (0, 0, None)
+
+
+def test_a_wallet_whose_signer_is_away_says_so():
+    connected(ago_s=120)
+
+    refresh()
+
+    assert not Wallet.objects.get().is_served(clock.now())
+
+
+def test_the_same_key_of_two_tenants_is_one_wallet():
+    connected(of="alice")
+    connected(of="bob")
+
+    refresh()
+
+    assert Wallet.objects.count() == 1
+    for name in ("alice", "bob"):
+        assert wallets_visible(people.principal(name)).count() == 1
+
+
+def test_a_stranger_sees_nothing_and_may_not_send():
+    connected()
+    refresh()
+    stranger = people.principal("mallory")
+
+    assert not wallets_visible(stranger).exists()
+    with pytest.raises(NotFound):
+        wallet_get(stranger, ADDRESS)
+    assert not sender_allowed(stranger.tenant_id, ADDRESS)
+
+
+def test_the_owner_and_the_pool_may_send():
+    connected()
+    refresh()
+
+    assert sender_allowed(people.tenant("alice").pk, ADDRESS)
+    assert sender_allowed(None, ADDRESS)
+    assert wallet_get(people.principal("alice"), "t" + ADDRESS[1:]).address == ADDRESS
