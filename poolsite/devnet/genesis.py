@@ -33,12 +33,14 @@ from poolsite.devnet.state.rows import (
     CLAIMS,
     EMPTY_PARTITION,
     MINERS,
+    MULTISIGS,
     SYSTEM,
     Actor,
     ActorId,
     Claim,
     Deadline,
     InitState,
+    Multisig,
     PowerState,
     RewardState,
     Sector,
@@ -128,6 +130,8 @@ def genesis_state(birth: Birth, presealed: PresealedSector, rules: Rules) -> Sta
     if rest < 0:
         raise ValueError("the accounts get more FIL than will ever exist")
     draft.put(ACTORS, VERIFREG_ROOT, Actor(kind="multisig", nonce=0, balance=rest, address=None))
+    root = Multisig(signers=(OWNER_ID,), threshold=1, next_id=0, initial=0, start=0, unlock=0, pending=())
+    draft.put(MULTISIGS, VERIFREG_ROOT, root)
     floor = max(rules.network.power_estimate_floor, rules.profile.genesis_power)
     draft.put(SYSTEM, "init", InitState(next_id=next_id, network=rules.network.name))
     draft.put(SYSTEM, "power", PowerState(miner_count=1, pledge=0, smoothed=Smoothed(floor * Q128, 0)))

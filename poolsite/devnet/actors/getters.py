@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors import gas
 from poolsite.devnet.actors.exits import illegal_state
 from poolsite.devnet.actors.ledger import actor_get
 from poolsite.devnet.actors.power import claim_total
@@ -24,7 +23,6 @@ def pubkey_address(call: Call) -> bytes:
     actor = actor_get(call.draft, call.receiver)
     if actor is None or actor.address is None:
         raise illegal_state("account has no key")
-    call.charge_to(gas.GETTER)
     return bytes_write(address_to_bytes(actor.address))
 
 
@@ -38,7 +36,6 @@ def current_total_power(call: Call) -> bytes:
         minimum_miners=network.consensus_miner_min_miners,
     )
     state: PowerState = call.draft.get(SYSTEM, "power")
-    call.charge_to(1_123_041)
     return CURRENT_TOTAL_POWER_RETURN.encode(
         CurrentTotalPowerReturn(
             raw_byte_power=total.raw,
@@ -54,6 +51,5 @@ def current_total_power(call: Call) -> bytes:
 def this_epoch_reward(call: Call) -> bytes:
     """reward.ThisEpochReward."""
     state: RewardState = call.draft.get(SYSTEM, "reward")
-    call.charge_to(gas.GETTER)
     estimate = FilterEstimate(state.smoothed.position, state.smoothed.velocity)
     return THIS_EPOCH_REWARD_RETURN.encode(ThisEpochRewardReturn(estimate, state.baseline))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors import gas, multisig
+from poolsite.devnet.actors import multisig
 from poolsite.devnet.actors.codes import KIND_BY_CODE
 from poolsite.devnet.actors.exits import forbidden
 from poolsite.devnet.actors.ledger import (
@@ -32,5 +32,4 @@ def exec_actor(call: Call) -> bytes:
     actor_id = actor_create(call.draft, kind=KIND_MULTISIG, address=robust)
     multisig.construct(call, actor_id, params.constructor_params)
     transfer(call.draft, INIT, actor_id, call.value)
-    call.charge_to(gas.CONSTRUCT_MULTISIG)
     return EXEC_RETURN.encode(ExecReturn(id_address(actor_id), robust))

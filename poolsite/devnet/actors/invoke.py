@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors import gas, market, multisig
+from poolsite.devnet.actors import market, multisig
 from poolsite.devnet.actors.exits import (
     INVALID_RECEIVER,
     SYS_INSUFFICIENT_FUNDS,
@@ -43,6 +43,13 @@ from poolsite.devnet.actors.miner import (
 )
 from poolsite.devnet.actors.power import create_miner
 from poolsite.filecoin.address import BLS, DELEGATED, EAM_NAMESPACE, SECP256K1, ZERO_ADDRESS
+from poolsite.filecoin.gas_model import (
+    FAIL_EARLY,
+    OTHER_CALLS,
+    VALUE_TO_SELF,
+    VALUE_TRANSFER,
+    send_gas,
+)
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
@@ -53,6 +60,9 @@ Handler = Callable[["Call"], bytes]
 
 MIN_EXPORTED_METHOD: Final = 1 << 24
 """Accounts accept calls of these numbers without effect."""
+
+GAS_NAMES: Final = {"storageminer": "miner", "storagepower": "power", "storagemarket": "market"}
+"""Names of kinds in the gas model."""
 
 METHODS: Final[dict[str, dict[int, Handler]]] = {
     KIND_ACCOUNT: {2: pubkey_address},
@@ -96,13 +106,15 @@ def invoke(call: Call, to: Address) -> bytes:
         return b""
     actor = actor_get(call.draft, receiver)
     kind = "" if actor is None else actor.kind
-    call.charge_to(gas.FAIL_EARLY)
+    call.charge_to(FAIL_EARLY)
     handler = METHODS.get(kind, {}).get(call.method)
     if handler is None:
         if kind in (KIND_ACCOUNT, KIND_ETH, KIND_PLACEHOLDER) and call.method >= MIN_EXPORTED_METHOD:
             return b""
         raise ActorError(UNHANDLED, f"invalid method: {call.method}")
-    return handler(call)
+    returned = handler(call)
+    call.charge_to(OTHER_CALLS.get((GAS_NAMES.get(kind, kind), call.method), 0))
+    return returned
 
 
 def _value_move(call: Call) -> None:
@@ -114,15 +126,15 @@ def _value_move(call: Call) -> None:
         raise ActorError(
             SYS_INSUFFICIENT_FUNDS, f"sender does not have funds to transfer (need {call.value})"
         ) from None
-    call.meter.charge(gas.SELF_TRANSFER if call.caller == call.receiver else gas.VALUE_TRANSFER)
+    call.meter.charge(VALUE_TO_SELF if call.caller == call.receiver else VALUE_TRANSFER)
 
 
 def _receiver_create(call: Call, to: Address) -> int:
     """Make the account that a key address names, or the placeholder of an Ethereum address."""
     if to.protocol in (SECP256K1, BLS) and to != ZERO_ADDRESS:
-        call.meter.charge(gas.CREATE_ACCOUNT[to.protocol])
+        call.meter.charge(send_gas(0, creates="bls" if to.protocol == BLS else "secp256k1"))
         return actor_create(call.draft, kind=KIND_ACCOUNT, address=to)
     if to.protocol == DELEGATED and to.namespace == EAM_NAMESPACE:
-        call.meter.charge(gas.CREATE_ACCOUNT[DELEGATED])
+        call.meter.charge(send_gas(0, creates="delegated"))
         return actor_create(call.draft, kind=KIND_PLACEHOLDER, address=None, delegated=to)
     raise ActorError(INVALID_RECEIVER, f"actor does not exist: {to}")

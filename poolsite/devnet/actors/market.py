@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors import gas
 from poolsite.devnet.actors.exits import bad_argument, forbidden
 from poolsite.devnet.actors.ledger import KIND_MINER, MARKET, actor_get, resolve_existing, transfer
 from poolsite.devnet.state.rows import ESCROWS, MINERS, Escrow, Miner
@@ -42,7 +41,6 @@ def add_balance(call: Call) -> bytes:
         raise bad_argument("balance to add must be greater than zero")
     escrow = escrow_of(call, party)
     call.draft.put(ESCROWS, party, Escrow(escrow.amount + call.value, escrow.locked))
-    call.charge_to(gas.MARKET_ADD)
     return b""
 
 
@@ -64,7 +62,6 @@ def withdraw_balance(call: Call) -> bytes:
     amount = min(params.amount, escrow.amount - escrow.locked)
     call.draft.put(ESCROWS, party, Escrow(escrow.amount - amount, escrow.locked))
     transfer(call.draft, MARKET, recipient, amount)
-    call.charge_to(gas.MARKET_WITHDRAW)
     return WITHDRAW_BALANCE_RETURN.encode(WithdrawBalanceReturn(amount))
 
 

@@ -9,7 +9,6 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors import gas
 from poolsite.devnet.actors.exits import (
     OK,
     ActorError,
@@ -120,7 +119,6 @@ def propose(call: Call) -> bytes:
     wallet = replace(wallet, next_id=wallet.next_id + 1, pending=(*wallet.pending, proposal))
     call.draft.put(MULTISIGS, call.receiver, wallet)
     applied, code, returned = _execute_if_approved(call, proposal)
-    call.meter.charge(gas.MULTISIG_PROPOSE)
     return PROPOSE_RETURN.encode(ProposeReturn(proposal.id, applied, code, returned))
 
 
@@ -137,7 +135,6 @@ def approve(call: Call) -> bytes:
         pending = tuple(proposal if entry.id == proposal.id else entry for entry in wallet.pending)
         call.draft.put(MULTISIGS, call.receiver, replace(wallet, pending=pending))
         applied, code, returned = _execute_if_approved(call, proposal)
-    call.meter.charge(gas.MULTISIG_APPROVE)
     return APPROVE_RETURN.encode(ApproveReturn(applied, code, returned))
 
 
@@ -150,7 +147,6 @@ def cancel(call: Call) -> bytes:
         raise forbidden("Cannot cancel another signers transaction")
     pending = tuple(entry for entry in wallet.pending if entry.id != proposal.id)
     call.draft.put(MULTISIGS, call.receiver, replace(wallet, pending=pending))
-    call.charge_to(gas.MULTISIG_CANCEL)
     return b""
 
 

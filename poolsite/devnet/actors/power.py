@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors import gas
 from poolsite.devnet.actors.exits import bad_argument, forbidden, insufficient
 from poolsite.devnet.actors.ledger import (
     KIND_ACCOUNT,
@@ -132,7 +131,6 @@ def create_miner(call: Call) -> bytes:
     transfer(call.draft, POWER, miner_id, call.value)
     state: PowerState = call.draft.get(SYSTEM, "power")
     call.draft.put(SYSTEM, "power", replace(state, miner_count=state.miner_count + 1))
-    call.charge_to(gas.CREATE_MINER)
     return CREATE_MINER_RETURN.encode(CreateMinerReturn(id_address(miner_id), robust))
 
 

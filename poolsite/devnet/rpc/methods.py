@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.rpc import chain, eth, gas, lab, miners, mining, mpool, net, state, wallet
+from poolsite.devnet.rpc import actorstate, chain, eth, gas, lab, miners, mining, mpool, net, state, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _BOTH: Final = (
     *chain.METHODS,
     *state.METHODS,
+    *actorstate.METHODS,
     *miners.METHODS,
     *mpool.METHODS,
     *gas.METHODS,

@@ -43,3 +43,8 @@ def actor_object(state: State, actor_id: int) -> bytes:
 def _table_sum(state: State, name: str) -> bytes:
     table = state.tables.get(name)
     return b"" if table is None else table.sum.to_bytes(64, "big")
+
+
+def table_cid(state: State, name: str) -> Cid:
+    """A CID that stands for the contents of a table."""
+    return cid_of_cbor(encode([name.partition("/")[0], _table_sum(state, name)]))

@@ -42,7 +42,8 @@ STRANGER = person("stranger")
 
 
 def chain(
-    path: Path | str = ":memory:", *, network: str = "test", profile: Profile | None = None, **funds: int) -> Devnet:
+    path: Path | str = ":memory:", *, network: str = "test", profile: Profile | None = None, **funds: int
+) -> Devnet:
     """A new devnet on which the three people have 10,000 FIL each."""
     people = (OWNER, WORKER, STRANGER)
     return Devnet(
@@ -64,7 +65,7 @@ def signed(node: Devnet, who: Person, to: Address, **fields: Any) -> SignedMessa
         method=fields.pop("method", 0),
         params=fields.pop("params", b""),
     )
-    message = replace(message, **fields: Any)
+    message = replace(message, **fields)
     if message.gas_limit == 0:
         message = node.estimator.message_gas(message, Spec(), node.head.tipset)
     if message.gas_fee_cap == 0:
@@ -83,4 +84,4 @@ def land(node: Devnet, message: SignedMessage) -> Receipt:
 
 def send(node: Devnet, who: Person, to: Address, **fields: Any) -> Receipt:
     """Sign, push and land."""
-    return land(node, signed(node, who, to, **fields: Any))
+    return land(node, signed(node, who, to, **fields))

@@ -78,7 +78,7 @@ class SmallMiner:
         return Lottery(self.node.chain, self.node.head.tipset)
 
     def call(self, method: int, params: bytes, **fields: Any) -> Receipt:
-        return send(self.node, WORKER, self.address, method=method, params=params, **fields: Any)
+        return send(self.node, WORKER, self.address, method=method, params=params, **fields)
 
     def seal(self, number: int, ticket_epoch: int) -> SectorPreCommitInfo:
         """Seal a sector of zeros with the ticket of an epoch."""
@@ -105,7 +105,7 @@ class SmallMiner:
 
     def precommit(self, *infos: SectorPreCommitInfo, **fields: Any) -> Receipt:
         params = PRE_COMMIT_SECTOR_BATCH2_PARAMS.encode(PreCommitSectorBatch2Params(infos))
-        return self.call(28, params, **fields: Any)
+        return self.call(28, params, **fields)
 
     def porep(self, number: int) -> bytes:
         """The proof of a pre-committed sector, once its seed is there."""
@@ -130,7 +130,7 @@ class SmallMiner:
             require_activation_success=require_all,
             require_notification_success=False,
         )
-        return self.call(34, PROVE_COMMIT_SECTORS3_PARAMS.encode(params), **fields: Any)
+        return self.call(34, PROVE_COMMIT_SECTORS3_PARAMS.encode(params), **fields)
 
     def wait_seed(self, number: int) -> None:
         """Let epochs pass until the sector can be proven."""
@@ -161,7 +161,14 @@ class SmallMiner:
         self.node.advance_to(info.open)
         return self.deadline(index)
 
-    def post_params(self, index: int, partitions: tuple[int, ...] = (0,), skipped: tuple[int, ...] = (), tamper: bool = False) -> bytes:
+    def post_params(
+        self,
+        index: int,
+        partitions: tuple[int, ...] = (0,),
+        *,
+        skipped: tuple[int, ...] = (),
+        tamper: bool = False,
+    ) -> bytes:
         """Params of a WindowPoSt over the partitions' active and recovering sectors."""
         info = self.deadline(index)
         reader = self.reader
@@ -199,20 +206,28 @@ class SmallMiner:
             )
         )
 
-    def post(self, index: int, partitions: tuple[int, ...] = (0,), skipped: tuple[int, ...] = (), tamper: bool = False, **fields: Any) -> Receipt:
+    def post(
+        self,
+        index: int,
+        partitions: tuple[int, ...] = (0,),
+        *,
+        skipped: tuple[int, ...] = (),
+        tamper: bool = False,
+        **fields: Any,
+    ) -> Receipt:
         """Wait for the deadline and prove it."""
         self.wait_open(index)
         params = self.post_params(index, partitions, skipped=skipped, tamper=tamper)
-        return self.call(5, params, **fields: Any)
+        return self.call(5, params, **fields)
 
     def declare_faults(self, index: int, *numbers: int, partition: int = 0, **fields: Any) -> Receipt:
         entry = PartitionSectors(index, partition, bitfield_of(numbers))
-        return self.call(10, DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams((entry,))), **fields: Any)
+        return self.call(10, DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams((entry,))), **fields)
 
     def declare_recovered(self, index: int, *numbers: int, partition: int = 0, **fields: Any) -> Receipt:
         entry = PartitionSectors(index, partition, bitfield_of(numbers))
         params = DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams((entry,)))
-        return self.call(11, params, **fields: Any)
+        return self.call(11, params, **fields)
 
     @property
     def power(self) -> int:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.exits import bad_argument, illegal_state, not_found
-from poolsite.devnet.actors.gas import FAIL_STATE
 from poolsite.devnet.actors.ledger import actor_get
 from poolsite.devnet.actors.power import claim_change, pledge_change
 from poolsite.devnet.state.rows import (
@@ -28,6 +27,7 @@ from poolsite.filecoin.deadlines import (
     current_deadline,
     deadline_info,
 )
+from poolsite.filecoin.gas_model import FAIL_STATE
 from poolsite.filecoin.power import quality_power
 
 if TYPE_CHECKING:
@@ -192,5 +192,5 @@ def book_open(call: Call, *, allowed: str = "managers") -> Book:
         call.require_caller((miner.owner,))
     else:
         call.require_caller((miner.owner, miner.worker, *miner.control))
-    call.meter.used = max(call.meter.used, round(FAIL_STATE))
+    call.charge_to(FAIL_STATE)
     return book

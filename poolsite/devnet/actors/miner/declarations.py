@@ -9,18 +9,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from poolsite.devnet.actors import gas
 from poolsite.devnet.actors.exits import bad_argument, forbidden, not_found
 from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
 from poolsite.devnet.actors.miner.funds import debt_repay_wholly
 from poolsite.devnet.actors.miner.partitions import faults_add, joined
 from poolsite.devnet.state.rows import Partition
 from poolsite.filecoin.actors.miner_proving import DECLARE_FAULTS_PARAMS, DECLARE_FAULTS_RECOVERED_PARAMS
+from poolsite.filecoin.gas_model import declare_faults_gas, declare_recovered_gas
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.deadlines import DeadlineInfo
 
+NOTHING_DECLARED_GAS = 12_600_000
+"""Gas of a declaration without sectors (measured)."""
 ADDRESSED_PARTITIONS_MAX = 3000
 ADDRESSED_SECTORS_MAX = 25_000
 Step = Callable[[Book, Partition, tuple[int, ...], "DeadlineInfo"], Partition]
@@ -31,7 +33,7 @@ def declare_faults(call: Call) -> bytes:
     params = call.read(DECLARE_FAULTS_PARAMS)
     book = book_open(call)
     touched = _each_partition(call, book, params.faults, step=_fault, word="fault")
-    call.charge_to(gas.declare_faults(touched) if touched else 12.6e6)
+    call.charge_to(declare_faults_gas(touched) if touched else NOTHING_DECLARED_GAS)
     return b""
 
 
@@ -44,7 +46,7 @@ def declare_recovered(call: Call) -> bytes:
         raise forbidden("recovery not allowed during active consensus fault")
     book.save(debt_repay_wholly(call.draft, book.id, miner))
     touched = _each_partition(call, book, params.recoveries, step=_recover, word="recovery")
-    call.charge_to(gas.declare_recovered(touched) if touched else 12.6e6)
+    call.charge_to(declare_recovered_gas(touched) if touched else NOTHING_DECLARED_GAS)
     return b""
 
 

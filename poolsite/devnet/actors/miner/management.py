@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors import gas
 from poolsite.devnet.actors.exits import bad_argument, forbidden
 from poolsite.devnet.actors.ledger import KIND_ACCOUNT, KIND_MULTISIG, actor_get, resolve_existing
 from poolsite.devnet.actors.miner.book import Book, book_open
@@ -54,7 +53,6 @@ def _principal(call: Call, address: Address) -> int:
 def control_addresses(call: Call) -> bytes:
     """Handle ControlAddresses."""
     miner = Book(call.machine, call.receiver).miner
-    call.charge_to(gas.CONTROL_ADDRESSES)
     return CONTROL_ADDRESSES_RETURN.encode(
         ControlAddressesReturn(
             id_address(miner.owner), id_address(miner.worker), tuple(id_address(n) for n in miner.control)
@@ -80,7 +78,6 @@ def change_worker(call: Call) -> bytes:
     if worker != miner.worker and miner.new_worker is None:
         delay = call.network.worker_key_change_delay
         book.change(new_worker=worker, worker_change_epoch=call.epoch + delay)
-    call.charge_to(gas.CHANGE_WORKER)
     return b""
 
 
@@ -90,7 +87,6 @@ def confirm_worker(call: Call) -> bytes:
     miner = book.miner
     if miner.new_worker is not None and miner.worker_change_epoch <= call.epoch:
         book.change(worker=miner.new_worker, new_worker=None, worker_change_epoch=-1)
-    call.charge_to(gas.CONFIRM_WORKER)
     return b""
 
 
@@ -100,7 +96,6 @@ def change_peer(call: Call) -> bytes:
     if len(peer) > MAX_PEER_ID_BYTES:
         raise bad_argument(f"peer ID size of {len(peer)} exceeds maximum size of {MAX_PEER_ID_BYTES}")
     book_open(call).change(peer=peer)
-    call.charge_to(gas.CHANGE_PEER)
     return b""
 
 
@@ -113,7 +108,6 @@ def change_multiaddrs(call: Call) -> bytes:
     if size > MAX_MULTIADDRS_BYTES:
         raise bad_argument(f"multiaddr size of {size} exceeds maximum of {MAX_MULTIADDRS_BYTES}")
     book_open(call).change(multiaddrs=addresses)
-    call.charge_to(gas.CHANGE_MULTIADDRS)
     return b""
 
 
@@ -135,7 +129,6 @@ def change_owner(call: Call) -> bytes:
             raise bad_argument(f"expected confirmation of f0{miner.pending_owner}, got f0{new_owner}")
         beneficiary = new_owner if miner.beneficiary == miner.owner else miner.beneficiary
         book.change(owner=new_owner, beneficiary=beneficiary, pending_owner=None)
-    call.charge_to(gas.CHANGE_OWNER)
     return b""
 
 
@@ -164,7 +157,6 @@ def change_beneficiary(call: Call) -> bytes:
         )
         miner = _beneficiary_settle(miner, change)
     book.save(miner)
-    call.charge_to(gas.CHANGE_BENEFICIARY)
     return b""
 
 
@@ -225,6 +217,5 @@ def get_beneficiary(call: Call) -> bytes:
             change.by_beneficiary,
             change.by_nominee,
         )
-    call.charge_to(gas.GETTER)
     active = ActiveBeneficiary(id_address(miner.beneficiary), term)
     return GET_BENEFICIARY_RETURN.encode(GetBeneficiaryReturn(active, proposed))

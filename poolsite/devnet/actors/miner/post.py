@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors import gas
 from poolsite.devnet.actors.exits import bad_argument, illegal_state, not_found
 from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
 from poolsite.devnet.actors.miner.partitions import faults_add, faults_recover, without
 from poolsite.filecoin.actors.miner_proving import SUBMIT_WINDOWED_POST_PARAMS, SubmitWindowedPoStParams
 from poolsite.filecoin.address import id_address
+from poolsite.filecoin.gas_model import window_post_gas
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import BadProofType, post_proof
 
@@ -59,14 +59,13 @@ def submit_window_post(call: Call) -> bytes:
     proven = _record(book, params, info)
     if not proven.sectors:
         raise bad_argument("cannot prove partitions with no active sectors")
-    cost = gas.window_post(
+    cost = window_post_gas(
         len(params.partitions),
-        has_new=proven.new > 0,
-        has_skipped=proven.skipped > 0,
+        proves_new=proven.new > 0,
+        skips=proven.skipped > 0,
         recovers=proven.recovered > 0,
+        sectors=len(proven.sectors),
     )
-    if proven.recovered:
-        cost += gas.verify_window_post(len(proven.sectors))
     call.charge_to(cost)
     _verify(call, book, params.proofs[0].proof_bytes, proven=proven, info=info)
     book.power_change(proven.raw, proven.quality)

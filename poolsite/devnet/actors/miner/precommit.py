@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors import gas
 from poolsite.devnet.actors.economy import economy
 from poolsite.devnet.actors.exits import bad_argument, forbidden, insufficient
 from poolsite.devnet.actors.miner.book import Book, book_open
@@ -18,10 +17,13 @@ from poolsite.filecoin.actors.miner_sectors import PRE_COMMIT_SECTOR_BATCH2_PARA
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.bitfield import bitfield_from_bytes, bitfield_of, bitfield_to_bytes
 from poolsite.filecoin.cids import COMMD_PREFIX, COMMR_PREFIX
+from poolsite.filecoin.expiration import BadExpiration, expiration_check
+from poolsite.filecoin.gas_model import pre_commit_gas
 from poolsite.filecoin.sector import MAX_SECTOR_NUMBER, BadProofType, RegisteredPoStProof, seal_proof
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.sector import RegisteredSealProof
 
 QUALITY_MAX: Final = 10
 """Deposits reckon with fully verified data.  Source: policy.rs qa_power_max."""
@@ -60,7 +62,7 @@ def precommit_sectors(call: Call) -> bytes:
     book.pledge_change(0)
     if is_first:
         cron_enrol(book, call.epoch)
-    call.meter.used = round(gas.precommit(len(infos), pending=pending, is_first=is_first))
+    call.charge_to(pre_commit_gas(len(infos), pending=pending, is_first=is_first))
     return b""
 
 
@@ -97,14 +99,7 @@ def _allocate(allocated: bytes, numbers: list[int]) -> bytes:
 def _check_info(call: Call, info: SectorPreCommitInfo, *, book: Book) -> None:
     """The checks of one sector, in the actor's order."""
     network, now, miner = call.network, call.epoch, book.miner
-    if info.sector_number > MAX_SECTOR_NUMBER:
-        raise bad_argument(f"sector number {info.sector_number} out of range 0..(2^63-1)")
-    try:
-        proof = seal_proof(info.seal_proof)
-    except BadProofType:
-        raise bad_argument(f"unsupported seal proof type {info.seal_proof}") from None
-    if proof not in network.seal_proofs or not proof.is_interactive:
-        raise bad_argument(f"unsupported seal proof type {info.seal_proof}")
+    proof = _proof_check(call, info)
     if not info.sealed_cid.data.startswith(COMMR_PREFIX):
         raise bad_argument("sealed CID had wrong prefix")
     if info.seal_rand_epoch >= now:
@@ -116,7 +111,11 @@ def _check_info(call: Call, info: SectorPreCommitInfo, *, book: Book) -> None:
         raise bad_argument("unsealed CID had wrong prefix")
     if info.deal_ids:
         raise bad_argument("deal ids not supported in pre-commits; use ProveCommitSectors3 pieces")
-    expiration_check(call, activation=now + network.max_prove_commit_duration, expiration=info.expiration)
+    activation = now + network.max_prove_commit_duration
+    try:
+        expiration_check(info.expiration, activation=activation, now=now, network=network)
+    except BadExpiration as error:
+        raise bad_argument(str(error)) from None
     if proof.window_post_proof != RegisteredPoStProof(miner.post_proof):
         raise bad_argument(
             f"sector Window PoSt proof type {int(proof.window_post_proof)} must match miner Window PoSt "
@@ -124,23 +123,14 @@ def _check_info(call: Call, info: SectorPreCommitInfo, *, book: Book) -> None:
         )
 
 
-def expiration_check(call: Call, *, activation: int, expiration: int) -> None:
-    """The rule for every sector's life.  Raises ActorError 16."""
-    network, now = call.network, call.epoch
-    if expiration <= activation:
-        raise bad_argument(f"sector expiration {expiration} must be after activation {activation}")
-    if expiration - activation < network.min_sector_expiration:
-        raise bad_argument(
-            f"invalid expiration {expiration}, total sector lifetime ({expiration - activation}) "
-            f"must exceed {network.min_sector_expiration} after activation {activation}"
-        )
-    if expiration > now + network.max_sector_expiration_extension:
-        raise bad_argument(
-            f"invalid expiration {expiration}, cannot be more than "
-            f"{network.max_sector_expiration_extension} past current epoch {now}"
-        )
-    if expiration - activation > network.max_sector_lifetime:
-        raise bad_argument(
-            f"invalid expiration {expiration}, total sector lifetime ({expiration - activation}) "
-            f"cannot exceed {network.max_sector_lifetime} after activation {activation}"
-        )
+def _proof_check(call: Call, info: SectorPreCommitInfo) -> RegisteredSealProof:
+    """The seal proof type, one that the network takes.  Raises ActorError 16."""
+    if info.sector_number > MAX_SECTOR_NUMBER:
+        raise bad_argument(f"sector number {info.sector_number} out of range 0..(2^63-1)")
+    try:
+        proof = seal_proof(info.seal_proof)
+    except BadProofType:
+        raise bad_argument(f"unsupported seal proof type {info.seal_proof}") from None
+    if proof not in call.network.seal_proofs or not proof.is_interactive:
+        raise bad_argument(f"unsupported seal proof type {info.seal_proof}")
+    return proof

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors import gas
 from poolsite.devnet.actors.economy import economy
 from poolsite.devnet.actors.exits import ILLEGAL_ARGUMENT, bad_argument, forbidden, insufficient, not_found
 from poolsite.devnet.actors.miner.assignment import sectors_assign
@@ -26,6 +25,7 @@ from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cids import BadCid, cid_to_commd, commd_cid
 from poolsite.filecoin.commd import BadPiece, Piece, comm_d_from_pieces
+from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_SEAL, prove_commit_gas, verify_aggregate_gas
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import SIZE_32GIB
 from poolsite.filecoin.sha254 import sha254_zero
@@ -69,12 +69,14 @@ def prove_commit_sectors(call: Call) -> bytes:
     if not proven:
         raise bad_argument("no valid proofs specified")
     deadlines = _activate(call, book, proven)
-    miner = book.miner
     call.charge_to(
-        gas.prove_commit(
-            len(proven), pending=pending, is_small=miner.sector_size < SIZE_32GIB, deadlines=deadlines
+        prove_commit_gas(
+            len(params.sector_activations),
+            pending=pending,
+            is_aggregate=bool(params.aggregate_proof),
+            is_small=book.miner.sector_size < SIZE_32GIB,
+            deadlines=deadlines,
         )
-        + _verification_gas(params)
     )
     failures = tuple(FailCode(index, code) for index, code in enumerate(codes) if code)
     return BATCH_RETURN.encode(BatchReturn(len(proven), failures))
@@ -82,8 +84,8 @@ def prove_commit_sectors(call: Call) -> bytes:
 
 def _verification_gas(params: ProveCommitSectors3Params) -> int:
     if params.aggregate_proof:
-        return gas.verify_aggregate(len(params.sector_activations))
-    return gas.VERIFY_SEAL * len(params.sector_activations)
+        return verify_aggregate_gas(len(params.sector_activations))
+    return VERIFY_SEAL * len(params.sector_activations)
 
 
 def _check_shape(params: ProveCommitSectors3Params) -> None:
@@ -170,7 +172,7 @@ def _verify(
 
     Raises ActorError 16 if all must hold and one does not, and for aggregates, which the devnet cannot carry.
     """
-    call.charge_to(gas.FAIL_STATE + _verification_gas(params))
+    call.charge_to(FAIL_STATE + _verification_gas(params))
     if params.aggregate_proof:
         raise bad_argument("aggregate seal verify failed: invalid aggregate")
     entropy = miner_entropy(id_address(call.receiver))

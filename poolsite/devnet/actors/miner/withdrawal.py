@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors import gas
 from poolsite.devnet.actors.exits import bad_argument, forbidden
 from poolsite.devnet.actors.ledger import transfer
 from poolsite.devnet.actors.miner.book import Book, book_open
@@ -20,6 +19,7 @@ from poolsite.filecoin.actors.miner_control import (
     WithdrawBalanceReturn,
 )
 from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.gas_model import FAIL_STATE
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
@@ -33,7 +33,7 @@ def withdraw_balance(call: Call) -> bytes:
     book = Book(call.machine, call.receiver)
     miner = book.miner
     call.require_caller((miner.owner, miner.beneficiary))
-    call.charge_to(gas.FAIL_STATE)
+    call.charge_to(FAIL_STATE)
     miner = vesting_unlock(miner, now=call.epoch)
     miner = debt_repay_wholly(call.draft, book.id, miner)
     amount = min(max(available(miner, book.balance), 0), requested)
@@ -50,7 +50,6 @@ def withdraw_balance(call: Call) -> bytes:
         miner = replace(miner, term=replace(term, used=term.used + amount))
     book.save(miner)
     transfer(call.draft, book.id, miner.beneficiary, amount)
-    call.charge_to(gas.WITHDRAW)
     return WITHDRAW_BALANCE_RETURN.encode(WithdrawBalanceReturn(amount))
 
 
@@ -58,5 +57,4 @@ def repay_debt(call: Call) -> bytes:
     """Handle RepayDebt: pays what can be paid; without funds it succeeds without effect."""
     book = book_open(call)
     book.save(debt_repay_partly(call.draft, book.id, vesting_unlock(book.miner, now=call.epoch)))
-    call.charge_to(gas.REPAY_DEBT)
     return b""
