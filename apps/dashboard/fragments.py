@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from apps.core.clock import now
-from apps.dashboard.frame import pulse_now
-from apps.dashboard.regions import hosts, messages, miners, sectors, today, wallets
+from apps.dashboard.regions import hosts, message, messages, miners, sector, sectors, today, wallets
 from apps.dashboard.regions.place import Place, RegionFragments, Regions, RowFragments, fragment
 
 if TYPE_CHECKING:
@@ -19,20 +17,20 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def pulse(_place: Place) -> Iterable[str]:
+def pulse(place: Place) -> Iterable[str]:
     """The chain's line in the bar."""
-    yield fragment("_pulse.html", pulse=pulse_now(now()))
+    yield fragment("_pulse.html", pulse=place.scene.pulse)
 
 
 EVERYWHERE: Final[Regions] = {"head": (pulse,)}
 REGIONS: Final[dict[str, Regions]] = {
     "today": today.REGIONS,
     "miner": miners.REGIONS,
-    "miners": {"head": (miners.list_verdict,)},
-    "sectors": {"sector": (sectors.list_verdict,)},
-    "sector": sectors.REGIONS,
-    "messages": {"message": (messages.list_verdict,)},
-    "message": messages.REGIONS,
+    "miners": {"head": (miners.list_verdict,), "miner": (miners.list_verdict,)},
+    "sectors": sectors.REGIONS,
+    "sector": sector.REGIONS,
+    "messages": messages.REGIONS,
+    "message": message.REGIONS,
     "wallets": wallets.REGIONS,
     "hosts": {"worker": (hosts.list_verdict,)},
 }
@@ -52,10 +50,10 @@ def frame_render(changes: set[tuple[str, str]], *, viewer: Principal, page: str)
     The order matters: the browser's parser drops table parts that follow other content.
     """
     name, _, key = page.partition(":")
-    place = Place(viewer=viewer, key=key)
     kinds: dict[str, list[str]] = {}
     for kind, pk in sorted(changes):
         kinds.setdefault(kind, []).append(pk)
+    place = Place(viewer=viewer, key=key, changed=kinds)
     rows = [
         html
         for kind, keys in kinds.items()

@@ -9,8 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import epoch_at, head_current, network_current
-from apps.core.clock import now
+from apps.chain.selectors import epoch_at, network_current
 from apps.dashboard.people import person_of
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+    from apps.chain.models import Head
+    from apps.dashboard.regions.scene import Scene
     from poolsite.filecoin.policy import Network
 
 VERSION: Final = "0.1"
@@ -70,10 +71,8 @@ class Pulse:
     """Seconds since the head came."""
 
 
-def pulse_now(at: datetime) -> Pulse | None:
-    """Read the chain's pulse; None before the first head."""
-    head = head_current()
-    network = network_known()
+def pulse_of(head: Head | None, *, network: Network | None, at: datetime) -> Pulse | None:
+    """Lay out the chain's pulse; None before the first head."""
     if head is None or network is None:
         return None
     age_s = (at - head.arrived_at).total_seconds()
@@ -113,9 +112,8 @@ def network_known() -> Network | None:
         return None
 
 
-def epoch_clock(at: datetime) -> EpochClock | None:
-    """Read the clock once for a whole page; None before the first head."""
-    head, network = head_current(), network_known()
+def clock_of(head: Head | None, *, network: Network | None, at: datetime) -> EpochClock | None:
+    """Set the clock by the newest head; None before the first one."""
     if head is None or network is None:
         return None
     epoch = epoch_at(head, now=at, epoch_s=network.epoch_s)
@@ -129,12 +127,11 @@ def page_render(
     title: str,
     section: str,
     page_key: str,
+    scene: Scene,
     status: int = 200,
     **context: Any,
 ) -> HttpResponse:
     """Render a page inside the frame.  `page_key` names it to the live socket; "" gets only the pulse."""
-    at = now()
-    network = network_known()
     theme = request.COOKIES.get(THEME_COOKIE, "")
     theme = theme if theme in {value for value, _ in THEMES} else ""
     frame = {
@@ -143,13 +140,13 @@ def page_render(
         "page_key": page_key,
         "nav": NAV,
         "tabs": [item for group in NAV for item in group if item.key in TABS],
-        "pulse": pulse_now(at),
+        "pulse": scene.pulse,
         "person": person_of(request),
-        "network": network.name if network is not None else "",
+        "network": scene.network.name if scene.network is not None else "",
         "version": VERSION,
         "theme": theme,
         "themes": [{"value": value, "label": label, "on": value == theme} for value, label in THEMES],
-        "now_ms": int(at.timestamp() * 1000),
+        "now_ms": int(scene.at.timestamp() * 1000),
     }
     response = render(request, template, frame | context, status=status)
     response["Vary"] = "Cookie, HX-Request"

@@ -75,12 +75,10 @@ def size(count: int | None) -> tuple[str, str]:
 
 
 def time_left(seconds: float | None) -> str:
-    """`now`, `8 s`, `12 min`, `2 h 05`, `23 d 02 h`."""
+    """`8 s`, `12 min`, `2 h 05`, `23 d 02 h`."""
     if seconds is None:
         return NOTHING
-    left = int(seconds)
-    if left <= 0:
-        return "now"
+    left = max(int(seconds), 0)
     if left < MINUTE_S:
         return f"{left} s"
     if left < HOUR_S:

@@ -59,7 +59,34 @@ MESSAGES: Final[dict[str, Word]] = {
     "FILLED": Word("run", "signed, on its way", "messages"),
     "LANDED": Word("ok", "landed"),
     "FAILED": Word("bad", "given up"),
-    "REPLACED": Word("warn", "nonce used by another"),
+    "REPLACED": Word("warn", "replaced"),
 }
 LANDED_BAD: Final = Word("bad", "landed, refused")
 """On the chain with an exit code other than 0."""
+
+EVENTS: Final[dict[str, str]] = {
+    "ADD_PIECE": "Piece added",
+    "BUILD_TREE_D": "Tree D built",
+    "ASSIGN_TICKET": "Ticket drawn",
+    "PC1": "PC1 done",
+    "PC2": "PC2 done",
+    "PERSIST": "Files stored",
+    "SEND_PRECOMMIT": "Pre-commit sent",
+    "LAND_PRECOMMIT": "Pre-commit landed",
+    "FAIL_PRECOMMIT": "Pre-commit failed",
+    "ASSIGN_SEED": "Seed drawn",
+    "C1": "C1 done",
+    "C2": "C2 done",
+    "SEND_COMMIT": "Commit sent",
+    "LAND_COMMIT": "Commit landed",
+    "FAIL_COMMIT": "Commit failed",
+    "FINALIZE": "Sealing files cleared",
+    "RETICKET": "The ticket grew too old: labels are made again",
+    "RESEED": "Another seed is needed",
+    "REVERT_PRECOMMIT": "The pre-commit left the chain again",
+    "REVERT_COMMIT": "The commit left the chain again",
+    "ABORT": "Given up",
+    "RETRY": "Tried again",
+    "LEASE_OVER": "The worker lost its lease",
+}
+"""Steps of a sector in its timeline."""

@@ -46,12 +46,29 @@
 
   // Countdowns run between frames; the server's time of the page is the reference, so a wrong clock here does not matter.
   const skew = Date.now() - Number(document.documentElement.dataset.now || Date.now());
-  const words = (left) => left <= 0 ? "now" : left < 60 ? `${left} s` : left < 600 ? `${Math.floor(left / 60)} min ${String(left % 60).padStart(2, "0")} s`
+  const words = (left) => left < 60 ? `${left} s` : left < 600 ? `${Math.floor(left / 60)} min ${String(left % 60).padStart(2, "0")} s`
     : left < 3600 ? `${Math.floor(left / 60)} min` : left < 86400 ? `${Math.floor(left / 3600)} h ${String(Math.floor(left % 3600 / 60)).padStart(2, "0")}`
     : `${Math.floor(left / 86400)} d ${String(Math.floor(left % 86400 / 3600)).padStart(2, "0")} h`;
+  let asked = 0;
   setInterval(() => {
-    for (const at of document.querySelectorAll("[data-until]"))
-      at.textContent = words(Math.round(Number(at.dataset.until) - (Date.now() - skew) / 1000));
+    let over = false;
+    for (const at of document.querySelectorAll("[data-until]")) {
+      const left = Math.round(Number(at.dataset.until) - (Date.now() - skew) / 1000);
+      at.textContent = words(Math.max(left, 0));
+      over ||= left < -2;
+    }
+    // A countdown that ended without a push: what it stood for has happened, so fetch what comes next.
+    if (over && Date.now() - asked > 10000) { asked = Date.now(); document.body.dispatchEvent(new Event("resync")); }
+  }, 1000);
+
+  // One polite line for who cannot see the page: its verdict, when that has changed, at most every 10 s.
+  let said = "", spoken = 0;
+  setInterval(() => {
+    const verdict = document.getElementById("f-verdict")?.textContent.trim() ?? "";
+    if (!said) said = verdict;
+    if (verdict === said || Date.now() - spoken < 10000) return;
+    document.getElementById("announce").textContent = said = verdict;
+    spoken = Date.now();
   }, 1000);
 
   document.addEventListener("htmx:wsOpen", () => mark("ok", "live"));

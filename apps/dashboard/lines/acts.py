@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that a person can do to an object: a POST to `href`."""
+    """Something that a person can do to an object: a POST to `href`, or a page that asks first."""
 
     key: str
     label: str
@@ -15,3 +15,5 @@ class Act:
     icon: str = ""
     kind: str = ""
     """primary, danger or empty."""
+    asks: bool = False
+    """`href` is a page with a question; the label ends with an ellipsis."""

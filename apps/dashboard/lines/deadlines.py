@@ -1,4 +1,4 @@
-"""A miner's deadlines as the pages show them: the strip of a period, and one line each."""
+"""A miner's deadlines as the pages show them: the strip of the running period, and one line each."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 from apps.dashboard import numbers
 from apps.dashboard.charts import Strip, StripEntry, strip
+from apps.dashboard.lines.cards import plural
 from apps.dashboard.words import Word
-from apps.proving.states import Outlook
+from apps.proving.states import Outlook, PostState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from apps.dashboard.frame import EpochClock
-    from apps.proving.models import Deadline
+    from apps.proving.models import Deadline, WindowPost
+
+    Posts = Mapping[tuple[int, int], Sequence[WindowPost]]
+    """A miner's proofs by deadline index and opening epoch."""
 
 OUTLOOKS: Final[dict[str, Word]] = {
     Outlook.NOTHING: Word("idle", "nothing to prove"),
@@ -32,6 +36,55 @@ STRIP_TONES: Final[dict[str, str]] = {
     Outlook.LANDED: "ok",
     Outlook.MISSED: "bad",
 }
+TOLD_MAX: Final = 12
+"""Deadlines that a strip's words name; a reader would not listen to more."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextDeadline:
+    """The deadline with sectors that opens or closes next."""
+
+    index: int
+    is_open: bool
+    word: str
+    """What the forecast says of it."""
+    until: int
+    """When it opens, or closes if it is open; seconds since 1970."""
+    left: str
+    epoch: int
+
+    @property
+    def say(self) -> str:
+        """The words before the time that is left."""
+        return f"deadline {self.index} {'closes' if self.is_open else 'opens'} in"
+
+    @property
+    def foot(self) -> str:
+        """The words below the time that is left."""
+        if self.is_open:
+            return f"until deadline {self.index} closes, {self.word}"
+        return f"until deadline {self.index} opens"
+
+
+def deadline_next(deadlines: Sequence[Deadline], clock: EpochClock | None) -> NextDeadline | None:
+    """Find what comes first: the close of an open deadline with sectors, else the next opening."""
+    told = [deadline for deadline in deadlines if deadline.live]
+    if clock is None:
+        return None
+    opened = [deadline for deadline in told if deadline.open_epoch <= clock.epoch < deadline.close_epoch]
+    ahead = [deadline for deadline in told if deadline.open_epoch > clock.epoch]
+    if not opened and not ahead:
+        return None
+    soon = min(opened or ahead, key=lambda deadline: deadline.open_epoch)
+    epoch = soon.close_epoch if opened else soon.open_epoch
+    return NextDeadline(
+        index=soon.index,
+        is_open=bool(opened),
+        word=OUTLOOKS[soon.outlook].word,
+        until=clock.starts_at(epoch),
+        left=numbers.time_left(clock.left_s(epoch)),
+        epoch=epoch,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +104,20 @@ class DeadlineLine:
     closes_left: str
     sectors: int
     faults: int
+    last: str
+    """What became of the window before."""
+    last_tone: str
     why: str
 
 
-def deadline_line(deadline: Deadline, clock: EpochClock | None) -> DeadlineLine:
-    """Lay out one deadline."""
+def deadline_line(
+    deadline: Deadline, *, clock: EpochClock | None, before: Sequence[WindowPost]
+) -> DeadlineLine:
+    """Lay out one deadline; `before` are the proofs of its window one period ago."""
     word = OUTLOOKS[deadline.outlook]
     to_open = clock is not None and deadline.open_epoch > clock.epoch
     to_close = clock is not None and deadline.close_epoch > clock.epoch
+    last_tone, last, _ = window_past(before)
     return DeadlineLine(
         key=f"{deadline.miner_id}-{deadline.index}",
         index=deadline.index,
@@ -77,38 +136,56 @@ def deadline_line(deadline: Deadline, clock: EpochClock | None) -> DeadlineLine:
         else "",
         sectors=deadline.live,
         faults=deadline.faulty,
+        last=last,
+        last_tone=last_tone,
         why=deadline.reason,
     )
 
 
+def window_past(posts: Sequence[WindowPost]) -> tuple[str, str, float]:
+    """Say what became of a window that is over: tone, words, and the share of it that was to spare (0..1)."""
+    if not posts:
+        return "", "", 0.0
+    if any(post.state != PostState.LANDED for post in posts):
+        return "bad", "missed", 0.0
+    spare = min(post.close_epoch - (post.landed_height or post.close_epoch) for post in posts)
+    window = max(posts[0].close_epoch - posts[0].open_epoch, 1)
+    return "ok", f"landed, {plural(spare, 'epoch')} to spare", min(max(spare / window, 0.0), 1.0)
+
+
 def deadline_strip(
-    deadlines: Sequence[Deadline], *, count: int, clock: EpochClock | None, name: str
+    deadlines: Sequence[Deadline], *, count: int, clock: EpochClock | None, posts: Posts, name: str
 ) -> Strip | None:
-    """Draw a period's `count` deadlines side by side; None while the miner has none."""
+    """Draw the `count` deadlines of the running period side by side; None while the miner has none.
+
+    A row tells of the window that is open or comes next, so those whose row is in the next period
+    are over in this one: their proofs tell what became of them.
+    """
     if not deadlines:
         return None
+    start = min(deadline.period_start for deadline in deadlines)
+    window = max(deadlines[0].close_epoch - deadlines[0].open_epoch, 1)
     rows = {deadline.index: deadline for deadline in deadlines}
-    entries = [_entry(index, rows.get(index)) for index in range(count)]
-    told = [deadline for deadline in deadlines if deadline.live]
+    entries = [
+        _entry(index, rows.get(index), posts=posts.get((index, start + index * window), ()), start=start)
+        for index in range(count)
+    ]
+    told = [(index, entry) for index, entry in enumerate(entries) if entry.tone != "idle"]
     label = f"{name}: {len(told)} of {count} deadlines have sectors" + "".join(
-        f"; {deadline.index}: {OUTLOOKS[deadline.outlook].word}" for deadline in told[:12]
+        f"; {entry.title}" for _, entry in told[:TOLD_MAX]
     )
-    return strip(entries, now=_now(deadlines, clock), label=label)
+    now = 0.0 if clock is None else min(max((clock.epoch - start) / (window * count), 0.0), 1.0)
+    return strip(entries, now=now, label=label)
 
 
-def _entry(index: int, deadline: Deadline | None) -> StripEntry:
+def _entry(index: int, deadline: Deadline | None, *, posts: Sequence[WindowPost], start: int) -> StripEntry:
+    if deadline is not None and deadline.period_start > start:
+        tone, words, share = window_past(posts)
+        if tone:
+            return StripEntry(tone=tone, share=share, title=f"deadline {index}: {words}")
+        return StripEntry(tone="idle", share=0.0, title=f"deadline {index}: nothing was to be proved")
     if deadline is None or not deadline.live:
         return StripEntry(tone="idle", share=0.0, title=f"deadline {index}: no sectors")
-    title = f"deadline {index}: {deadline.live} sectors, {OUTLOOKS[deadline.outlook].word}"
-    return StripEntry(tone=STRIP_TONES[deadline.outlook], share=0.8, title=title)
-
-
-def _now(deadlines: Sequence[Deadline], clock: EpochClock | None) -> float:
-    """Where the present stands in the period that runs."""
-    window = max(deadlines[0].close_epoch - deadlines[0].open_epoch, 1)
-    if clock is None:
-        return 0.0
-    # Each row tells of its next window, so the period that runs is the earliest of theirs.
-    first = min(deadline.period_start for deadline in deadlines)
-    span = window * (max(deadline.index for deadline in deadlines) + 1)
-    return min(max((clock.epoch - first) / span, 0.0), 1.0)
+    _, _, share = window_past(posts)
+    title = f"deadline {index}: {plural(deadline.live, 'sector')}, {OUTLOOKS[deadline.outlook].word}"
+    return StripEntry(tone=STRIP_TONES[deadline.outlook], share=share or 0.8, title=title)

@@ -69,6 +69,15 @@ def hardware_words(hardware: dict[str, Any]) -> str:
     return ", ".join(parts) or numbers.NOTHING
 
 
+def idle_words(worker: Worker, *, now: datetime) -> str:
+    """Why a worker has nothing to do."""
+    if worker_is_away(worker, now=now):
+        return f"not heard of for {numbers.time_left((now - worker.seen_at).total_seconds())}"
+    if worker.is_paused:
+        return "claims nothing until it is resumed"
+    return "takes no new sectors" if worker.is_draining else "waits for work"
+
+
 def host_line(worker: Worker, *, now: datetime, may_act: bool) -> HostLine:
     """Lay out one worker of `workers_visible`."""
     word = worker_word(worker, now=now)
@@ -82,7 +91,7 @@ def host_line(worker: Worker, *, now: datetime, may_act: bool) -> HostLine:
         tone=word.tone,
         word=word.word,
         icon=word.sign,
-        does="; ".join(jobs) or worker.last_error or "waits for work",
+        does="; ".join(jobs) or worker.last_error or idle_words(worker, now=now),
         restarts=numbers.whole(worker.restarts),
         hardware=hardware_words(worker.hardware),
         seen=str(numbers.moment(worker.seen_at)),

@@ -37,8 +37,7 @@ class MessageLine:
     sender_address: str
     sender_short: str
     nonce: str
-    value: str
-    fees: str
+    fee_cap: str
     gas: str
     made: str
     why: str
@@ -69,9 +68,9 @@ def message_why(message: Message) -> tuple[str, str]:
             return f"exit {message.exit_code}: {exit_code_words(message.exit_code)}", "bad"
         return f"in epoch {numbers.whole(message.height)}", ""
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        return message.error or str(
-            message.get_state_display()
-        ), "bad" if message.state == MessageState.FAILED else "warn"
+        if message.state == MessageState.FAILED:
+            return message.error or str(message.get_state_display()), "bad"
+        return message.error or "another message landed with its nonce", "warn"
     wait = Wait(message.wait)
     text = f"{wait.label}: {message.error}" if message.error else str(wait.label)
     if wait in USUAL_WAITS:
@@ -88,7 +87,6 @@ def message_line(message: Message, names: Names) -> MessageLine:
     """Lay out one message of `messages_visible`."""
     word = message_word(message)
     why, why_tone = message_why(message)
-    filled = message.gas_fee_cap > 0
     to = names.miners.get(message.to) or names.wallets.get(message.to) or numbers.shortened(message.to)
     return MessageLine(
         key=html_key(message.id),
@@ -102,11 +100,8 @@ def message_line(message: Message, names: Names) -> MessageLine:
         sender_address=message.from_addr,
         sender_short=numbers.shortened(message.from_addr),
         nonce=numbers.whole(message.nonce),
-        value=numbers.fil(message.value),
-        fees=f"{numbers.fee_words(message.gas_fee_cap)} / {numbers.fee_words(message.gas_premium)}"
-        if filled
-        else numbers.NOTHING,
-        gas=numbers.whole(message.gas_used) if message.gas_used else numbers.NOTHING,
+        fee_cap=numbers.fee_words(message.gas_fee_cap or None),
+        gas=numbers.whole(message.gas_used or None),
         made=str(numbers.moment(message.created_at)),
         why=why,
         why_tone=why_tone,

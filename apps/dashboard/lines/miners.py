@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.urls import reverse
 
 from apps.dashboard import numbers
-from apps.dashboard.lines.deadlines import OUTLOOKS, deadline_strip
+from apps.dashboard.lines.deadlines import NextDeadline, deadline_next, deadline_strip
 from apps.dashboard.words import Word
 from apps.miners.states import MinerState
 from apps.proving.states import Outlook
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.dashboard.charts import Strip
-    from apps.dashboard.frame import EpochClock
+    from apps.dashboard.regions.scene import Scene
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
-    from poolsite.filecoin.policy import Network
-
-WORST_FIRST: Final = (Outlook.MISSED, Outlook.AT_RISK, Outlook.WILL_LAND, Outlook.LANDED, Outlook.LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +41,7 @@ class MinerLine:
     in_work: str
     faults: int
     available: str
-    next: str
-    until: int | None
-    left: str
+    next: NextDeadline | None
 
 
 def miner_word(miner: Miner, deadlines: Sequence[Deadline]) -> Word:
@@ -66,40 +61,11 @@ def miner_word(miner: Miner, deadlines: Sequence[Deadline]) -> Word:
     return Word("idle", "no active sector")
 
 
-def next_deadline(deadlines: Sequence[Deadline], clock: EpochClock | None) -> tuple[str, int | None, str]:
-    """Say which deadline with sectors comes next, when it opens or closes, and the time left."""
-    told = [deadline for deadline in deadlines if deadline.live]
-    if clock is None or not told:
-        return numbers.NOTHING, None, ""
-    opened = [deadline for deadline in told if deadline.open_epoch <= clock.epoch < deadline.close_epoch]
-    if opened:
-        soon = min(opened, key=lambda deadline: deadline.close_epoch)
-        left = numbers.time_left(clock.left_s(soon.close_epoch))
-        word = OUTLOOKS[soon.outlook].word
-        return f"{soon.index} is open, {word}, closes in", clock.starts_at(soon.close_epoch), left
-    ahead = [deadline for deadline in told if deadline.open_epoch > clock.epoch]
-    if not ahead:
-        return numbers.NOTHING, None, ""
-    soon = min(ahead, key=lambda deadline: deadline.open_epoch)
-    return (
-        f"{soon.index} opens in",
-        clock.starts_at(soon.open_epoch),
-        numbers.time_left(clock.left_s(soon.open_epoch)),
-    )
-
-
-def miner_line(
-    miner: Miner,
-    *,
-    deadlines: Sequence[Deadline],
-    in_work: int,
-    clock: EpochClock | None,
-    network: Network | None,
-) -> MinerLine:
+def miner_line(miner: Miner, *, scene: Scene, in_work: int) -> MinerLine:
     """Lay out one miner of `miners_visible`."""
+    deadlines, network = scene.deadlines_of(miner), scene.network
     word = miner_word(miner, deadlines)
     power, power_unit = numbers.size(miner.qa_power)
-    say, until, left = next_deadline(deadlines, clock)
     name = miner.address or numbers.NOTHING
     return MinerLine(
         key=str(miner.pk),
@@ -112,14 +78,18 @@ def miner_line(
         power=power,
         power_unit=power_unit,
         raw=" ".join(numbers.size(miner.raw_power)),
-        strip=deadline_strip(deadlines, count=network.proving.deadlines, clock=clock, name=name)
-        if network is not None
-        else None,
+        strip=None
+        if network is None
+        else deadline_strip(
+            deadlines,
+            count=network.proving.deadlines,
+            clock=scene.clock,
+            posts=scene.posts_of(miner),
+            name=name,
+        ),
         active=numbers.whole(miner.active_sectors),
         in_work=numbers.whole(in_work),
         faults=miner.faulty_sectors,
         available=numbers.fil(miner.available),
-        next=say,
-        until=until,
-        left=left,
+        next=deadline_next(deadlines, scene.clock),
     )

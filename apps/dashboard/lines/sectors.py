@@ -16,14 +16,13 @@ from poolsite.wire.pipeline import Owner, Stage
 
 if TYPE_CHECKING:
     from apps.dashboard.frame import EpochClock
+    from apps.dashboard.regions.scene import Scene
     from apps.proving.models import Deadline
     from apps.sectors.models import Sector
-    from poolsite.filecoin.policy import Network
 
 PROVING: Final = Word("ok", "proving")
 NOT_PROVEN: Final = Word("run", "waits for its first proof", "wait")
 FAULTY: Final = Word("bad", "faulty")
-PAUSED: Final = Word("bad", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +79,9 @@ def sector_word(sector: Sector) -> Word:
     return Word("idle", f"waiting for {stage}")
 
 
-def sector_countdown(
-    sector: Sector,
-    *,
-    clock: EpochClock | None,
-    network: Network | None,
-    deadlines: dict[tuple[int, int], Deadline],
-) -> Countdown:
+def sector_countdown(sector: Sector, scene: Scene) -> Countdown:
     """Say what comes next for a sector, and when."""
+    clock, network = scene.clock, scene.network
     if clock is None or network is None:
         return Countdown("")
     if (
@@ -95,7 +89,7 @@ def sector_countdown(
         and sector.stage in (Stage.PROVING, Stage.FINALIZE)
         and sector.deadline is not None
     ):
-        deadline = deadlines.get((sector.miner_id, sector.deadline))
+        deadline = scene.deadlines.get((sector.miner_id, sector.deadline))
         return deadline_countdown(deadline, clock) if deadline is not None else Countdown("")
     wait = sector_wait(
         sector,
@@ -122,10 +116,15 @@ def deadline_countdown(deadline: Deadline, clock: EpochClock) -> Countdown:
         )
     left = clock.left_s(deadline.close_epoch)
     return Countdown(
-        f"deadline {deadline.index} is open, closes in",
+        f"deadline {deadline.index} closes in",
         clock.starts_at(deadline.close_epoch),
         numbers.time_left(left),
     )
+
+
+def place_words(sector: Sector) -> str:
+    """Where the miner proves it: `5 / 0`, deadline and partition."""
+    return numbers.NOTHING if sector.deadline is None else f"{sector.deadline} / {sector.partition}"
 
 
 def sector_acts(sector: Sector) -> tuple[Act, ...]:
@@ -135,16 +134,10 @@ def sector_acts(sector: Sector) -> tuple[Act, ...]:
     return (Act(key="retry", label="Retry", href=reverse("sector-retry", args=[sector.uuid]), icon="retry"),)
 
 
-def sector_line(
-    sector: Sector,
-    *,
-    clock: EpochClock | None,
-    network: Network | None,
-    deadlines: dict[tuple[int, int], Deadline],
-) -> SectorLine:
+def sector_line(sector: Sector, *, scene: Scene) -> SectorLine:
     """Lay out one sector of `sectors_visible`."""
     word = sector_word(sector)
-    count = sector_countdown(sector, clock=clock, network=network, deadlines=deadlines)
+    count = sector_countdown(sector, scene)
     progress = sector.progress if sector.step.owner is Owner.WORKER and sector.paused_at is None else None
     worker = sector.job.worker or sector.job.sticky_worker
     return SectorLine(
@@ -166,7 +159,7 @@ def sector_line(
         clock_tone=count.tone,
         host=worker.name if worker is not None else numbers.NOTHING,
         attempt=sector.attempts + 1,
-        deadline=numbers.NOTHING if sector.deadline is None else f"{sector.deadline} / {sector.partition}",
+        deadline=place_words(sector),
         made=numbers.moment(sector.created_at),
-        acts=sector_acts(sector),
+        acts=sector_acts(sector) if scene.viewer.may("sign") else (),
     )

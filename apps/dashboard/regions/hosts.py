@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
+from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.hosts import HostLine, host_line
 from apps.dashboard.regions.place import Place, fragment
-from apps.dashboard.regions.scene import Scene
-from apps.dashboard.regions.today import Verdict, plural
 from apps.sectors.models import Job
 from apps.sectors.selectors import is_uuid, worker_is_away, workers_visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Worker
 
 
@@ -27,7 +27,7 @@ def host_lines(workers: Iterable[Worker], scene: Scene) -> list[HostLine]:
 
 def list_verdict_of(scene: Scene) -> Verdict:
     """Say in one sentence who is there."""
-    workers = list(workers_visible(scene.viewer))
+    workers = scene.workers
     away = [worker for worker in workers if worker_is_away(worker, now=scene.at)]
     if not workers:
         return Verdict("", "No worker has registered yet.")
@@ -40,12 +40,12 @@ def list_verdict_of(scene: Scene) -> Verdict:
 
 
 def list_verdict(place: Place) -> Iterable[str]:
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(Scene(place.viewer)))
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(place.scene))
 
 
 def rows(place: Place, keys: list[str]) -> Iterable[str]:
     """Render the changed workers by pk or uuid."""
-    scene = Scene(place.viewer)
+    scene = place.scene
     known = Q(pk__in=[key for key in keys if key.isdigit()]) | Q(
         uuid__in=[key for key in keys if is_uuid(key)]
     )

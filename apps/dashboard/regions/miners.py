@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from django.urls import reverse
 
 from apps.dashboard import numbers
+from apps.dashboard.lines.cards import Stat, Verdict, plural
 from apps.dashboard.lines.deadlines import DeadlineLine, deadline_line
 from apps.dashboard.lines.miners import MinerLine, miner_line
+from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
-from apps.dashboard.regions.scene import Scene
-from apps.dashboard.regions.today import Stat, Verdict, plural, sectors_under_way
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import miner_get, miners_visible
 from apps.miners.states import MinerState
@@ -21,7 +21,9 @@ from apps.proving.models import Deadline
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from apps.dashboard.regions.scene import Scene
     from apps.miners.models import Miner
+    from apps.proving.models import WindowPost
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +54,7 @@ class MinerDetail:
 def miner_lines(miners: Sequence[Miner], scene: Scene) -> list[MinerLine]:
     """Lay out miners with their strips."""
     under_way = sectors_under_way(scene.viewer)
-    return [
-        miner_line(
-            miner,
-            deadlines=scene.deadlines_of(miner),
-            in_work=under_way.get(miner.pk, 0),
-            clock=scene.clock,
-            network=scene.network,
-        )
-        for miner in miners
-    ]
+    return [miner_line(miner, scene=scene, in_work=under_way.get(miner.pk, 0)) for miner in miners]
 
 
 def list_verdict_of(scene: Scene) -> Verdict:
@@ -75,12 +68,12 @@ def list_verdict_of(scene: Scene) -> Verdict:
 
 
 def list_verdict(place: Place) -> Iterable[str]:
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(Scene(place.viewer)))
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(place.scene))
 
 
 def rows(place: Place, keys: list[str]) -> Iterable[str]:
     """Render the changed miners by their pk or ID number."""
-    scene = Scene(place.viewer)
+    scene = place.scene
     wanted = [
         miner
         for miner in scene.miners
@@ -121,10 +114,18 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
         stats=tuple(miner_stats(miner)),
         deadlines=tuple(
-            deadline_line(row, scene.clock) for row in sorted(told, key=lambda row: row.open_epoch)
+            deadline_line(row, clock=scene.clock, before=before(row, scene))
+            for row in sorted(told, key=lambda row: row.open_epoch)
         ),
         addresses=tuple(role_addresses(miner, scene)),
     )
+
+
+def before(deadline: Deadline, scene: Scene) -> Sequence[WindowPost]:
+    """The proofs of the window that this deadline had one period ago."""
+    period = 0 if scene.network is None else scene.network.proving_period
+    windows = scene.posts.get(deadline.miner_id, {})
+    return windows.get((deadline.index, deadline.open_epoch - period), [])
 
 
 def miner_stats(miner: Miner) -> Iterable[Stat]:
@@ -185,7 +186,7 @@ def role_addresses(miner: Miner, scene: Scene) -> Iterable[RoleAddress]:
 def detail_region(place: Place) -> Iterable[str]:
     """All that changes on a miner's page."""
     try:
-        miner = miner_detail(miner_get(place.viewer, place.key), Scene(place.viewer))
+        miner = miner_detail(miner_get(place.viewer, place.key), place.scene)
     except MinerUnknown:
         return
     yield fragment("miners/_head.html", miner=miner)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.template.loader import render_to_string
+
+from apps.dashboard.regions.scene import Scene
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """A page as the live updates know it."""
 
     viewer: Principal
     key: str
     """The object's key in the page's address; empty on lists."""
+    changed: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Keys of the changed rows by kind."""
+
+    def heard(self, kind: str, *keys: object) -> bool:
+        """Tell whether one of these rows has changed."""
+        return not {str(key) for key in keys}.isdisjoint(self.changed.get(kind, ()))
+
+    @cached_property
+    def scene(self) -> Scene:
+        """One look for all fragments of a frame."""
+        return Scene(self.viewer)
 
 
 RegionFragments = Callable[[Place], Iterable[str]]

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from apps.chain.selectors import head_current
 from apps.core.clock import now
-from apps.dashboard.frame import epoch_clock, network_known
+from apps.dashboard.frame import clock_of, network_known, pulse_of
 from apps.dashboard.lines.messages import Names
 from apps.miners.selectors import miners_visible
-from apps.proving.models import Deadline
+from apps.proving.models import Deadline, WindowPost
+from apps.sectors.selectors import sectors_counts, workers_visible
 from apps.wallets.selectors import wallets_visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.dashboard.frame import EpochClock
+    from apps.chain.models import Head
+    from apps.dashboard.frame import EpochClock, Pulse
     from apps.miners.models import Miner
+    from apps.sectors.models import Worker
     from apps.users.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.policy import Network
+
+
+POST_FIELDS: Final = ("miner_id", "deadline_index", "open_epoch", "close_epoch", "state", "landed_height")
+"""What a strip needs of a proof; the proof itself is long."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +44,19 @@ class Scene:
         return now()
 
     @cached_property
+    def head(self) -> Head | None:
+        """The newest head."""
+        return head_current()
+
+    @cached_property
     def clock(self) -> EpochClock | None:
         """Epochs and wall time."""
-        return epoch_clock(self.at)
+        return clock_of(self.head, network=self.network, at=self.at)
+
+    @cached_property
+    def pulse(self) -> Pulse | None:
+        """The chain in one line."""
+        return pulse_of(self.head, network=self.network, at=self.at)
 
     @cached_property
     def network(self) -> Network | None:
@@ -64,10 +81,31 @@ class Scene:
         return [row for (miner_pk, _), row in self.deadlines.items() if miner_pk == miner.pk]
 
     @cached_property
-    def head_base_fee(self) -> int | None:
-        """Base fee of the newest head, in attoFIL."""
-        head = head_current()
-        return None if head is None else int(head.base_fee)
+    def posts(self) -> dict[int, dict[tuple[int, int], list[WindowPost]]]:
+        """Proofs of the running and the past period, by the miner's pk, then deadline and opening epoch."""
+        found: dict[int, dict[tuple[int, int], list[WindowPost]]] = {}
+        if self.network is None or not self.deadlines:
+            return found
+        since = min(row.period_start for row in self.deadlines.values()) - self.network.proving_period
+        rows = WindowPost.objects.filter(miner__in={pk for pk, _ in self.deadlines}, open_epoch__gte=since)
+        for row in rows.only(*POST_FIELDS):
+            windows = found.setdefault(row.miner_id, {})
+            windows.setdefault((row.deadline_index, row.open_epoch), []).append(row)
+        return found
+
+    def posts_of(self, miner: Miner) -> dict[tuple[int, int], list[WindowPost]]:
+        """One miner's proofs by deadline and opening epoch."""
+        return self.posts.get(miner.pk, {})
+
+    @cached_property
+    def sector_counts(self) -> dict[str, int]:
+        """Sectors under way by stage, and `PAUSED`."""
+        return sectors_counts(self.viewer)
+
+    @cached_property
+    def workers(self) -> list[Worker]:
+        """The viewer's workers with the jobs that they hold."""
+        return list(workers_visible(self.viewer))
 
     @cached_property
     def wallets(self) -> list[Wallet]:

@@ -5,60 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Count
 from django.urls import reverse
 
 from apps.dashboard import numbers
-from apps.dashboard.frame import pulse_now
+from apps.dashboard.lines.cards import Stat, Verdict, plural
+from apps.dashboard.lines.deadlines import deadline_next
 from apps.dashboard.lines.hosts import host_line
 from apps.dashboard.lines.messages import message_line
-from apps.dashboard.lines.miners import MinerLine, miner_line, next_deadline
+from apps.dashboard.lines.miners import MinerLine, miner_line
 from apps.dashboard.lines.processes import process_lines
 from apps.dashboard.lines.sectors import sector_line
 from apps.dashboard.lines.wallets import wallet_line
+from apps.dashboard.regions.counts import messages_waiting, sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
-from apps.dashboard.regions.scene import Scene
 from apps.dashboard.words import STAGES
-from apps.messages.selectors import messages_open, messages_visible
+from apps.messages.selectors import messages_visible
 from apps.messages.states import MessageState
 from apps.proving.states import Outlook
-from apps.sectors.selectors import sectors_counts, sectors_visible, worker_is_away, workers_visible
+from apps.sectors.selectors import sectors_visible, worker_is_away
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.dashboard.charts import Spark
+    from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Sector
     from apps.users.principals import Principal
 
 SHOWN: Final = 8
 """Lines of each list on the overview."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stat:
-    """One vital sign."""
-
-    key: str
-    label: str
-    value: str
-    foot: str
-    href: str
-    unit: str = ""
-    tone: str = ""
-    word: str = ""
-    until: int | None = None
-    """Seconds since 1970; the page counts down to it."""
-    spark: Spark | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The page's one sentence: what needs somebody, or that nothing does."""
-
-    strong: str
-    rest: str
+NAMED: Final = 3
+"""Names in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,46 +46,27 @@ class Trouble:
     is_costly: bool
 
 
-def sectors_under_way(viewer: Principal) -> dict[int, int]:
-    """Count the sectors that are being sealed, by miner."""
-    rows = sectors_visible(viewer).select_related(None).order_by().exclude(state__in=FINAL_STATES)
-    return dict(rows.values_list("miner_id").annotate(Count("pk")))
-
-
-def messages_waiting(viewer: Principal) -> dict[str, int]:
-    """Count what has not landed, by state; the index holds open messages only."""
-    rows = messages_open(viewer).select_related(None).order_by()
-    return dict(rows.values_list("state").annotate(Count("pk")))
-
-
 def troubles(scene: Scene) -> list[Trouble]:
     """Collect what needs somebody."""
     found = []
-    pulse = pulse_now(scene.at)
+    pulse = scene.pulse
     if pulse is not None and pulse.tone == "bad":
         found.append(Trouble(f"the chain has not moved for {numbers.time_left(pulse.age_s)}", is_costly=True))
     faulty = sum(miner.faulty_sectors for miner in scene.miners)
     if faulty:
         found.append(Trouble(f"{plural(faulty, 'sector')} faulty", is_costly=True))
-    risky = [
-        row
-        for row in scene.deadlines.values()
-        if row.outlook in (Outlook.AT_RISK, Outlook.MISSED) and row.live
-    ]
-    if risky:
-        found.append(Trouble(f"{plural(len(risky), 'deadline')} at risk", is_costly=True))
-    paused = sectors_visible(scene.viewer).exclude(paused_at=None).count()
+    for outlook, say in ((Outlook.MISSED, "missed"), (Outlook.AT_RISK, "at risk")):
+        count = sum(row.outlook == outlook and row.live > 0 for row in scene.deadlines.values())
+        if count:
+            found.append(Trouble(f"{plural(count, 'deadline')} {say}", is_costly=True))
+    paused = scene.sector_counts["PAUSED"]
     if paused:
         found.append(Trouble(f"{plural(paused, 'sector')} failed and paused", is_costly=False))
-    away = [w.name for w in workers_visible(scene.viewer) if worker_is_away(w, now=scene.at)]
+    away = [worker.name for worker in scene.workers if worker_is_away(worker, now=scene.at)]
     if away:
-        found.append(Trouble(f"{', '.join(away[:3])} away", is_costly=False))
+        more = f" and {len(away) - NAMED} more" if len(away) > NAMED else ""
+        found.append(Trouble(f"{', '.join(away[:NAMED])}{more} away", is_costly=False))
     return found
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 sector`, `3 sectors`."""
-    return f"{numbers.whole(count)} {noun}" if count == 1 else f"{numbers.whole(count)} {noun}s"
 
 
 def verdict_of(scene: Scene) -> Verdict:
@@ -119,7 +77,7 @@ def verdict_of(scene: Scene) -> Verdict:
     if found:
         return Verdict(f"{plural(len(found), 'thing')} to look at:", "; ".join(t.say for t in found) + ".")
     active = sum(miner.active_sectors for miner in scene.miners)
-    under_way = sum(sectors_under_way(scene.viewer).values())
+    under_way = sum(scene.sector_counts.values())
     return Verdict(
         "All is well:",
         f"{plural(active, 'sector')} active, {under_way} in work, every deadline forecast to land.",
@@ -128,21 +86,20 @@ def verdict_of(scene: Scene) -> Verdict:
 
 def stats_of(scene: Scene) -> list[Stat]:
     """The vital signs."""
-    viewer = scene.viewer
     return [
         head_stat(scene),
         deadline_stat(scene),
         power_stat(scene),
         faults_stat(scene),
-        sealing_stat(viewer),
-        messages_stat(viewer),
+        sealing_stat(scene),
+        messages_stat(scene),
         wallet_stat(scene),
         hosts_stat(scene),
     ]
 
 
 def head_stat(scene: Scene) -> Stat:
-    pulse = pulse_now(scene.at)
+    pulse = scene.pulse
     if pulse is None:
         return Stat(
             "head",
@@ -164,9 +121,9 @@ def head_stat(scene: Scene) -> Stat:
 
 def deadline_stat(scene: Scene) -> Stat:
     told = [row for row in scene.deadlines.values() if row.live]
-    say, until, left = next_deadline(told, scene.clock)
+    soon = deadline_next(told, scene.clock)
     bad = [row for row in told if row.outlook in (Outlook.AT_RISK, Outlook.MISSED)]
-    if until is None:
+    if soon is None:
         return Stat(
             "post",
             "Next deadline",
@@ -178,10 +135,10 @@ def deadline_stat(scene: Scene) -> Stat:
     return Stat(
         "post",
         "Next deadline",
-        left,
-        f"deadline {say}",
+        soon.left,
+        soon.foot,
         href=reverse("miners"),
-        until=until,
+        until=soon.until,
         tone="bad" if bad else "ok",
     )
 
@@ -207,8 +164,8 @@ def faults_stat(scene: Scene) -> Stat:
     )
 
 
-def sealing_stat(viewer: Principal) -> Stat:
-    counts = sectors_counts(viewer)
+def sealing_stat(scene: Scene) -> Stat:
+    counts = dict(scene.sector_counts)
     paused = counts.pop("PAUSED", 0)
     under_way = sum(counts.values())
     busiest = max(counts, key=lambda stage: counts[stage], default="")
@@ -226,8 +183,8 @@ def sealing_stat(viewer: Principal) -> Stat:
     )
 
 
-def messages_stat(viewer: Principal) -> Stat:
-    waiting = messages_waiting(viewer)
+def messages_stat(scene: Scene) -> Stat:
+    waiting = messages_waiting(scene.viewer)
     flight, queued = waiting.get(MessageState.FILLED, 0), waiting.get(MessageState.UNFILLED, 0)
     return Stat(
         "messages",
@@ -256,7 +213,7 @@ def wallet_stat(scene: Scene) -> Stat:
 
 
 def hosts_stat(scene: Scene) -> Stat:
-    workers = list(workers_visible(scene.viewer))
+    workers = scene.workers
     here = [worker for worker in workers if not worker_is_away(worker, now=scene.at)]
     tone = "ok" if len(here) == len(workers) else "bad"
     foot = f"{sum(len(getattr(w, 'held_jobs', [])) for w in here)} jobs run"
@@ -275,14 +232,7 @@ def strips_of(scene: Scene) -> list[MinerLine]:
     """Each miner with its period."""
     under_way = sectors_under_way(scene.viewer)
     return [
-        miner_line(
-            miner,
-            deadlines=scene.deadlines_of(miner),
-            in_work=under_way.get(miner.pk, 0),
-            clock=scene.clock,
-            network=scene.network,
-        )
-        for miner in scene.miners[:SHOWN]
+        miner_line(miner, scene=scene, in_work=under_way.get(miner.pk, 0)) for miner in scene.miners[:SHOWN]
     ]
 
 
@@ -294,10 +244,7 @@ def recent_sectors(viewer: Principal) -> list[Sector]:
 
 
 def sectors_context(scene: Scene) -> dict[str, Any]:
-    lines = [
-        sector_line(sector, clock=scene.clock, network=scene.network, deadlines=scene.deadlines)
-        for sector in recent_sectors(scene.viewer)
-    ]
+    lines = [sector_line(sector, scene=scene) for sector in recent_sectors(scene.viewer)]
     can_pledge = scene.viewer.may("sign") and any(miner.address for miner in scene.miners)
     return {
         "today_sectors": lines,
@@ -321,8 +268,7 @@ def wallets_context(scene: Scene) -> dict[str, Any]:
 
 
 def hosts_context(scene: Scene) -> dict[str, Any]:
-    workers = workers_visible(scene.viewer)[:SHOWN]
-    return {"today_hosts": [host_line(row, now=scene.at, may_act=False) for row in workers]}
+    return {"today_hosts": [host_line(row, now=scene.at, may_act=False) for row in scene.workers[:SHOWN]]}
 
 
 def processes_context(scene: Scene) -> dict[str, Any]:
@@ -333,9 +279,8 @@ def processes_context(scene: Scene) -> dict[str, Any]:
     return {"processes": lines, "process_say": f"{working} of {len(lines)} running"}
 
 
-def page_context(viewer: Principal) -> dict[str, Any]:
+def page_context(scene: Scene) -> dict[str, Any]:
     """Everything on the page, for its first showing."""
-    scene = Scene(viewer)
     return (
         {"verdict": verdict_of(scene), "stats": stats_of(scene), "strips": strips_of(scene)}
         | sectors_context(scene)
@@ -347,33 +292,33 @@ def page_context(viewer: Principal) -> dict[str, Any]:
 
 
 def vital_signs(place: Place) -> Iterable[str]:
-    scene = Scene(place.viewer)
+    scene = place.scene
     yield fragment("dashboard/_verdict.html", verdict=verdict_of(scene))
     yield fragment("dashboard/_stats.html", stats=stats_of(scene))
 
 
 def miners_region(place: Place) -> Iterable[str]:
-    yield fragment("dashboard/_miners.html", strips=strips_of(Scene(place.viewer)))
+    yield fragment("dashboard/_miners.html", strips=strips_of(place.scene))
 
 
 def sectors_region(place: Place) -> Iterable[str]:
-    yield fragment("dashboard/_sectors.html", **sectors_context(Scene(place.viewer)))
+    yield fragment("dashboard/_sectors.html", **sectors_context(place.scene))
 
 
 def messages_region(place: Place) -> Iterable[str]:
-    yield fragment("dashboard/_messages.html", **messages_context(Scene(place.viewer)))
+    yield fragment("dashboard/_messages.html", **messages_context(place.scene))
 
 
 def wallets_region(place: Place) -> Iterable[str]:
-    yield fragment("dashboard/_wallets.html", **wallets_context(Scene(place.viewer)))
+    yield fragment("dashboard/_wallets.html", **wallets_context(place.scene))
 
 
 def hosts_region(place: Place) -> Iterable[str]:
-    yield fragment("dashboard/_hosts.html", **hosts_context(Scene(place.viewer)))
+    yield fragment("dashboard/_hosts.html", **hosts_context(place.scene))
 
 
 def processes_region(place: Place) -> Iterable[str]:
-    context = processes_context(Scene(place.viewer))
+    context = processes_context(place.scene)
     if context["processes"] is not None:
         yield fragment("dashboard/_processes.html", **context)
 
@@ -384,8 +329,9 @@ REGIONS: Final[Regions] = {
     "deadline": (vital_signs, miners_region, sectors_region),
     "sector": (vital_signs, sectors_region),
     "job": (hosts_region,),
-    "worker": (hosts_region,),
+    "worker": (vital_signs, hosts_region),
     "message": (vital_signs, messages_region),
+    "messages": (vital_signs, messages_region),
     "wallet": (vital_signs, wallets_region),
     "signer": (wallets_region,),
     "process": (processes_region,),

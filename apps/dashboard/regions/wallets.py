@@ -4,33 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count
-
+from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.wallets import RecordLine, WalletLine, record_line, wallet_line
+from apps.dashboard.regions.counts import messages_by_sender
 from apps.dashboard.regions.place import Place, Regions, fragment
-from apps.dashboard.regions.scene import Scene
-from apps.dashboard.regions.today import Verdict, plural
-from apps.messages.selectors import messages_open
 from apps.wallets.selectors import sign_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from apps.dashboard.regions.scene import Scene
     from apps.wallets.models import Wallet
 
 RECORDS: Final = 20
 """Signatures on the page."""
 
 
-def waiting_by_sender(scene: Scene) -> dict[str, int]:
-    """Count open messages by sender."""
-    rows = messages_open(scene.viewer).select_related(None).order_by()
-    return dict(rows.values_list("from_addr").annotate(Count("pk")))
-
-
 def wallet_lines(wallets: list[Wallet], scene: Scene) -> list[WalletLine]:
     """Lay out wallets, lowest balance first."""
-    waiting = waiting_by_sender(scene)
+    waiting = messages_by_sender(scene.viewer)
     ordered = sorted(wallets, key=lambda wallet: (wallet.balance or 0, wallet.pk))
     return [wallet_line(wallet, scene=scene, waiting=waiting.get(wallet.address, 0)) for wallet in ordered]
 
@@ -47,22 +39,23 @@ def list_verdict_of(scene: Scene) -> Verdict:
     away = [wallet for wallet in scene.wallets if not wallet.is_served(scene.at)]
     if away:
         return Verdict(
-            f"{plural(len(away), 'address')} without a signer:", "their messages wait until it is back."
+            f"{plural(len(away), 'address', 'addresses')} without a signer:",
+            "their messages wait until it is back.",
         )
-    return Verdict(f"{plural(len(scene.wallets), 'address')},", "all with a connected signer.")
+    return Verdict(f"{plural(len(scene.wallets), 'address', 'addresses')},", "all with a connected signer.")
 
 
 def list_verdict(place: Place) -> Iterable[str]:
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(Scene(place.viewer)))
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(place.scene))
 
 
 def records_region(place: Place) -> Iterable[str]:
-    yield fragment("wallets/_records.html", records=record_lines(Scene(place.viewer)))
+    yield fragment("wallets/_records.html", records=record_lines(place.scene))
 
 
 def rows(place: Place, keys: list[str]) -> Iterable[str]:
     """Render the changed wallets by their pk or address."""
-    scene = Scene(place.viewer)
+    scene = place.scene
     wanted = [wallet for wallet in scene.wallets if {str(wallet.pk), wallet.address} & set(keys)]
     for line in wallet_lines(wanted, scene):
         yield fragment("wallets/_row.html", wallet=line)
@@ -70,7 +63,7 @@ def rows(place: Place, keys: list[str]) -> Iterable[str]:
 
 def all_rows(place: Place) -> Iterable[str]:
     """Render every wallet: a signer came or went."""
-    scene = Scene(place.viewer)
+    scene = place.scene
     for line in wallet_lines(scene.wallets, scene):
         yield fragment("wallets/_row.html", wallet=line)
 
@@ -79,4 +72,5 @@ REGIONS: Final[Regions] = {
     "wallet": (list_verdict,),
     "signer": (all_rows, list_verdict),
     "message": (records_region,),
+    "messages": (all_rows, records_region),
 }

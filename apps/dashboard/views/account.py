@@ -15,6 +15,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from apps.dashboard.frame import THEME_COOKIE, THEMES, network_known, page_render
+from apps.dashboard.regions.scene import Scene
+from apps.users.selectors import principal_of
 from apps.users.services import access_changed, password_change
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def password(request: HttpRequest) -> HttpResponse:
         title="Change password",
         section="",
         page_key="",
+        scene=Scene(principal_of(user)),
         status=status,
         form=form,
     )

@@ -13,7 +13,7 @@ from apps.dashboard.frame import page_render
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.hosts import host_lines, list_verdict_of
 from apps.dashboard.regions.scene import Scene
-from apps.sectors.selectors import worker_get, workers_visible
+from apps.sectors.selectors import worker_get
 from apps.sectors.services.hosts import worker_command
 from poolsite.wire.hosts import Operation
 
@@ -34,7 +34,8 @@ def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Hosts",
         section="hosts",
         page_key="hosts",
-        hosts=host_lines(list(workers_visible(viewer)), scene),
+        scene=scene,
+        hosts=host_lines(scene.workers, scene),
         verdict=list_verdict_of(scene),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
@@ -22,7 +22,8 @@ from apps.dashboard.frame import page_render
 from apps.dashboard.lines.messages import message_line
 from apps.dashboard.pages import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.people import for_people
-from apps.dashboard.regions.messages import list_verdict_of, message_detail
+from apps.dashboard.regions.message import message_detail
+from apps.dashboard.regions.messages import list_verdict_of
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.views.sectors import CSV_MAX, Echo
 from apps.messages.selectors import message_get, messages_visible
@@ -32,7 +33,7 @@ from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, fil_parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from django.db.models import QuerySet
 
@@ -106,6 +107,7 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Messages",
         section="messages",
         page_key="messages",
+        scene=scene,
         messages=[message_line(row, scene.names) for row in shown],
         pager=pager,
         verdict=list_verdict_of(viewer),
@@ -194,14 +196,23 @@ def message_or_404(viewer: Principal, key: str) -> Message:
 @for_people
 def message(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """One message with its diagnosis and history."""
-    detail = message_detail(message_or_404(viewer, key), Scene(viewer))
+    return message_page(request, viewer, key)
+
+
+def message_page(request: HttpRequest, viewer: Principal, key: str, *, error: str = "") -> HttpResponse:
+    """Render a message's page; `error` is what was refused a moment ago."""
+    scene = Scene(viewer)
+    detail = message_detail(message_or_404(viewer, key), scene)
     return page_render(
         request,
         "messages/detail.html",
         title=detail.method,
         section="messages",
         page_key=f"message:{key}",
+        scene=scene,
+        status=422 if error else 200,
         message=detail,
+        error=error,
     )
 
 
@@ -221,12 +232,13 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
             errors[field if field in form else "form"] = refusal.reason
         else:
             return redirect("message", made.id)
+    scene = Scene(viewer)
     senders = [
         {
             "address": wallet.address,
             "label": f"{wallet} {numbers.shortened(wallet.address)}, {numbers.fil(wallet.balance)} FIL",
         }
-        for wallet in Scene(viewer).wallets
+        for wallet in scene.wallets
     ]
     return page_render(
         request,
@@ -234,6 +246,7 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Send FIL",
         section="messages",
         page_key="compose",
+        scene=scene,
         status=422 if errors else 200,
         form=form,
         errors=errors,
@@ -252,17 +265,20 @@ def sent(viewer: Principal, form: dict[str, str]) -> Message:
     )
 
 
-def _acted(request: HttpRequest, viewer: Principal, key: str, act: Callable[[Message], Any]) -> HttpResponse:
+@require_POST
+@for_people
+def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Send the message again under the same nonce, with fees that the present base fee asks for."""
     row = message_or_404(viewer, key)
     if not viewer.may("sign"):
         raise Http404
     error = ""
     try:
-        act(row)
+        raise_fees(row)
     except DomainError as refusal:
         error = refusal.reason
     if not getattr(request, "htmx", False):
-        return redirect("message", key)
+        return message_page(request, viewer, key, error=error) if error else redirect("message", key)
     detail = message_detail(message_or_404(viewer, key), Scene(viewer))
     return render(
         request, "messages/_state.html", {"message": detail, "error": error}, status=422 if error else 200
@@ -278,15 +294,30 @@ def raise_fees(row: Message) -> None:
     messages_publish([row.id], now=now())
 
 
-@require_POST
-@for_people
-def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Send the message again under the same nonce, with fees that the present base fee asks for."""
-    return _acted(request, viewer, key, raise_fees)
-
-
-@require_POST
 @for_people
 def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Give up a message that has no nonce yet."""
-    return _acted(request, viewer, key, lambda row: message_mark_bad(message=row, now=now()))
+    """Ask first, then give a message up."""
+    row = message_or_404(viewer, key)
+    if not viewer.may("sign"):
+        raise Http404
+    error = ""
+    if request.method == "POST":
+        try:
+            message_mark_bad(message=row, now=now())
+        except DomainError as refusal:
+            error = refusal.reason
+        else:
+            return redirect("message", key)
+    scene = Scene(viewer)
+    return page_render(
+        request,
+        "messages/mark_bad.html",
+        title="Give up a message",
+        section="messages",
+        page_key="",
+        scene=scene,
+        status=422 if error else 200,
+        message=message_detail(row, scene),
+        is_signed=row.nonce is not None,
+        error=error,
+    )

@@ -29,6 +29,7 @@ def miners(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Miners",
         section="miners",
         page_key="miners",
+        scene=scene,
         miners=miner_lines(scene.miners, scene),
         verdict=list_verdict_of(scene),
     )
@@ -49,5 +50,6 @@ def miner(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse
         title=detail.line.name,
         section="miners",
         page_key=f"miner:{address}",
+        scene=scene,
         miner=detail,
     )

@@ -19,7 +19,8 @@ from apps.dashboard.frame import page_render
 from apps.dashboard.pages import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
-from apps.dashboard.regions.sectors import list_context, list_verdict_of, sector_detail
+from apps.dashboard.regions.sector import sector_detail
+from apps.dashboard.regions.sectors import list_context, list_verdict_of
 from apps.miners.errors import MinerUnknown
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
@@ -31,7 +32,7 @@ from apps.sectors.services.steps import sector_abort, sector_retry
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from django.db.models import QuerySet
 
@@ -84,17 +85,17 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         query=request.GET.dict(),
         is_first=not cursor,
     )
-    scene = Scene(viewer)
-    here = reverse("sectors")
+    scene, here = Scene(viewer), reverse("sectors")
     return page_render(
         request,
         "sectors/list.html",
         title="Sectors",
         section="sectors",
         page_key="sectors",
+        scene=scene,
         sectors=list_context(shown, scene),
         pager=pager,
-        verdict=list_verdict_of(viewer),
+        verdict=list_verdict_of(scene),
         facets=facets(here, state=state, q=q),
         filtered=bool(state or q),
         state=state,
@@ -191,14 +192,23 @@ def sector_or_404(viewer: Principal, key: uuid.UUID) -> Sector:
 @for_people
 def sector(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """One sector with its clocks, stages and timeline."""
-    detail = sector_detail(sector_or_404(viewer, key), Scene(viewer))
+    return sector_page(request, viewer, key)
+
+
+def sector_page(request: HttpRequest, viewer: Principal, key: uuid.UUID, *, error: str = "") -> HttpResponse:
+    """Render a sector's page; `error` is what was refused a moment ago."""
+    scene = Scene(viewer)
+    detail = sector_detail(sector_or_404(viewer, key), scene)
     return page_render(
         request,
         "sectors/detail.html",
         title=detail.line.name,
         section="sectors",
         page_key=f"sector:{key}",
+        scene=scene,
+        status=422 if error else 200,
         sector=detail,
+        error=error,
     )
 
 
@@ -224,14 +234,16 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return pledged(viewer, form)
         except DomainError as refusal:
             errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+    scene = Scene(viewer)
     return page_render(
         request,
         "sectors/pledge.html",
         title="Pledge",
         section="sectors",
         page_key="pledge",
+        scene=scene,
         status=422 if errors else 200,
-        miners=miner_choices(Scene(viewer).miners),
+        miners=miner_choices(scene.miners),
         form=form,
         errors=errors,
         most=sealing_policy().pledge_max,
@@ -253,7 +265,9 @@ def pledged(viewer: Principal, form: dict[str, str]) -> HttpResponse:
     return redirect("sector", first.uuid) if count == 1 and first is not None else redirect("sectors")
 
 
-def _acted(request: HttpRequest, viewer: Principal, key: uuid.UUID, act: Any) -> HttpResponse:
+def _acted(
+    request: HttpRequest, viewer: Principal, key: uuid.UUID, act: Callable[[Sector], Any]
+) -> HttpResponse:
     """Do `act` to a sector and answer with the part of the page that shows it, or with the refusal there."""
     row = sector_or_404(viewer, key)
     if not viewer.may("sign"):
@@ -264,7 +278,7 @@ def _acted(request: HttpRequest, viewer: Principal, key: uuid.UUID, act: Any) ->
     except DomainError as refusal:
         error = refusal.reason
     if not getattr(request, "htmx", False):
-        return redirect("sector", key)
+        return sector_page(request, viewer, key, error=error) if error else redirect("sector", key)
     if request.htmx.target == "f-sector-head":  # type: ignore[attr-defined]  # set by django-htmx's middleware
         detail = sector_detail(sector_or_404(viewer, key), Scene(viewer))
         return render(
@@ -305,13 +319,15 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
             error = refusal.reason
         else:
             return redirect("sector", key)
-    detail = sector_detail(row, Scene(viewer))
+    scene = Scene(viewer)
+    detail = sector_detail(row, scene)
     return page_render(
         request,
         "sectors/abort.html",
         title=f"Abort {detail.line.name}",
         section="sectors",
         page_key="",
+        scene=scene,
         sector=detail,
         error=error,
         status=422 if error else 200,

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from apps.dashboard.frame import page_render
 from apps.dashboard.people import for_people
+from apps.dashboard.regions.scene import Scene
 from apps.dashboard.regions.today import page_context
 
 if TYPE_CHECKING:
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
 @for_people
 def today(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Is everything well, what runs, what waits."""
-    can_pledge = viewer.may("sign")
-    context = page_context(viewer)
+    scene = Scene(viewer)
     return page_render(
         request,
         "dashboard/today.html",
         title="Today",
         section="today",
         page_key="today",
-        can_pledge=can_pledge,
-        **context,
+        scene=scene,
+        can_pledge=viewer.may("sign"),
+        **page_context(scene),
     )
 
 

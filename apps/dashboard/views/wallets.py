@@ -28,6 +28,7 @@ def wallets(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Wallets",
         section="wallets",
         page_key="wallets",
+        scene=scene,
         wallets=wallet_lines(scene.wallets, scene),
         records=record_lines(scene),
         verdict=list_verdict_of(scene),

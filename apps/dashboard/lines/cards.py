@@ -1,0 +1,77 @@
+"""What the cards of a page are made of: the verdict, vital signs, facts, lines of a timeline, checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from apps.dashboard import numbers
+
+if TYPE_CHECKING:
+    from apps.dashboard.charts import Spark
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A page's one sentence: what needs somebody, or that nothing does."""
+
+    strong: str
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """One vital sign."""
+
+    key: str
+    label: str
+    value: str
+    foot: str
+    href: str
+    unit: str = ""
+    tone: str = ""
+    word: str = ""
+    until: int | None = None
+    """Seconds since 1970; the page counts down to it."""
+    spark: Spark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a timeline."""
+
+    at: str
+    tone: str
+    icon: str
+    say: str
+    sub: str = ""
+    took: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and a value."""
+
+    k: str
+    v: str
+    mono: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of a diagnosis."""
+
+    what: str
+    value: str
+    tone: str
+    word: str
+
+    @property
+    def icon(self) -> str:
+        return "wait" if self.tone == "idle" else self.tone
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """`1 sector`, `3 sectors`, `2 addresses`."""
+    return f"{numbers.whole(count)} {noun if count == 1 else many or noun + 's'}"

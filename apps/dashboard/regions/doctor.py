@@ -1,0 +1,124 @@
+"""A message's diagnosis as the page shows it: the doctor's finding, then what the chain would check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+
+from apps.dashboard import numbers
+from apps.dashboard.lines.cards import Check
+from apps.dashboard.lines.messages import URGENT_WAITS, USUAL_WAITS
+from apps.messages.doctor import message_diagnose
+from apps.messages.states import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.dashboard.regions.scene import Scene
+    from apps.messages.doctor import Diagnosis
+    from apps.messages.models import Message
+    from apps.wallets.models import Wallet
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a message waits, in one sentence, and what happens without a click."""
+
+    tone: str
+    title: str
+    text: str
+    action: str = ""
+    href: str = ""
+
+
+EVIDENCE: Final[dict[str, str]] = {
+    "attempts": "tries so far",
+    "text": "the node or signer said",
+    "next_try_height": "next try at epoch",
+    "balance": "balance",
+    "in_flight": "in flight",
+    "quota": "quota of the sender",
+    "hole": "missing nonce",
+    "earlier_nonce": "nonce that comes first",
+    "expire_epoch": "it was to be sent by epoch",
+    "address": "address",
+}
+"""Figures of a diagnosis in words; those that the checks show anyway are left out."""
+
+
+def finding_of(message: Message, scene: Scene) -> tuple[Finding | None, tuple[Check, ...]]:
+    """Diagnose a message: the sentence and the lines below it; nothing for one that has its end."""
+    if message.is_final and message.wait != Wait.EXPIRED:
+        return None, ()
+    diagnosis = message_diagnose(message, head=scene.head)
+    checks = () if message.is_final else (*message_checks(message, scene), *evidence_lines(diagnosis))
+    return finding(diagnosis), tuple(checks)
+
+
+def finding(diagnosis: Diagnosis) -> Finding:
+    """Put a diagnosis into the page's words."""
+    tone = "run"
+    if diagnosis.reason in URGENT_WAITS:
+        tone = "bad"
+    elif diagnosis.reason not in USUAL_WAITS:
+        tone = "warn"
+    earlier = str(diagnosis.evidence.get("earlier_id", ""))
+    by_itself = diagnosis.by_itself
+    return Finding(
+        tone=tone,
+        title=f"{diagnosis.words[:1].upper()}{diagnosis.words[1:]}.",
+        text=f"Without a click: {by_itself}.",
+        action="Look at that message" if earlier else "",
+        href=reverse("message", args=[earlier]) if earlier else "",
+    )
+
+
+def evidence_lines(diagnosis: Diagnosis) -> Iterable[Check]:
+    """The figures behind a finding."""
+    for name, value in diagnosis.evidence.items():
+        if name in EVIDENCE and value not in (None, ""):
+            words = numbers.whole(value) if isinstance(value, int) else str(value)
+            yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], words, "idle", "")
+
+
+def message_checks(message: Message, scene: Scene) -> Iterable[Check]:
+    """Look at what could hold a message up, in the order in which the chain would refuse."""
+    wallet = next((w for w in scene.wallets if w.address == message.from_addr), None)
+    if wallet is None or not wallet.is_served(scene.at):
+        yield Check("Signer is connected", "no connected signer holds the key", "bad", "no")
+    else:
+        yield Check("Signer is connected", wallet.account, "ok", "yes")
+    if wallet is not None and wallet.balance is not None:
+        yield funds_check(message, wallet)
+    yield nonce_check(message, wallet)
+    base_fee = None if scene.head is None else int(scene.head.base_fee)
+    if message.gas_fee_cap and base_fee is not None:
+        enough = message.gas_fee_cap >= base_fee
+        say = f"{numbers.fee_words(message.gas_fee_cap)}, base fee {numbers.fee_words(base_fee)}"
+        yield Check("Fee cap is over the base fee", say, "ok" if enough else "bad", "yes" if enough else "no")
+    if message.expire_epoch:
+        yield Check("Not expired", f"sent by epoch {numbers.whole(message.expire_epoch)}", "ok", "yes")
+
+
+def funds_check(message: Message, wallet: Wallet) -> Check:
+    """Whether the sender can pay value and the most that the gas may cost."""
+    need = message.value + message.gas_fee_cap * message.gas_limit
+    enough = (wallet.balance or 0) >= need
+    say = f"{numbers.fil(wallet.balance)} FIL held, {numbers.fil(need)} needed at most"
+    what = "Balance covers the most it may cost" if message.gas_fee_cap else "Balance covers its value"
+    return Check(what, say, "ok" if enough else "bad", "yes" if enough else "no")
+
+
+def nonce_check(message: Message, wallet: Wallet | None) -> Check:
+    """Whether the chain wants this nonce next."""
+    if message.nonce is None:
+        return Check("Nonce is the next one", "given when it is signed", "idle", "not yet")
+    if wallet is None or wallet.nonce is None:
+        return Check("Nonce is the next one", numbers.whole(message.nonce), "idle", "not known")
+    ahead = message.nonce - wallet.nonce
+    say = f"{numbers.whole(message.nonce)}, the chain wants {numbers.whole(wallet.nonce)}"
+    if ahead <= 0:
+        return Check("Nonce is the next one", say, "ok", "yes")
+    return Check("Nonce is the next one", say, "idle", f"{numbers.whole(ahead)} come first")

@@ -1,0 +1,203 @@
+"""One message with its diagnosis and history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import reverse
+
+from apps.dashboard import numbers
+from apps.dashboard.lines.acts import Act
+from apps.dashboard.lines.cards import Check, Event, Fact
+from apps.dashboard.lines.messages import html_key, message_why, message_word
+from apps.dashboard.lines.methods import method_words, receiver_kind
+from apps.dashboard.regions.doctor import Finding, finding_of
+from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.messages.errors import MessageNotFound
+from apps.messages.selectors import message_events, message_get
+from apps.messages.states import MessageState
+from poolsite.filecoin.actors.decode import params_decode
+from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.cbor import BadCbor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from apps.dashboard.regions.scene import Scene
+    from apps.messages.models import Message, MessageEvent
+    from apps.users.principals import Principal
+
+PARAM_CUT: Final = 400
+"""Characters of one parameter that the page shows; a proof is longer than a screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDetail:
+    """The whole of one message."""
+
+    key: str
+    """The caller's id."""
+    html_key: str
+    href: str
+    method: str
+    tone: str
+    word: str
+    icon: str
+    tags: tuple[str, ...]
+    say: str
+    why: str
+    finding: Finding | None
+    checks: tuple[Check, ...]
+    facts: tuple[Fact, ...]
+    params: tuple[Fact, ...]
+    history: tuple[Event, ...]
+    acts: tuple[Act, ...]
+
+
+def message_detail(message: Message, scene: Scene) -> MessageDetail:
+    """Lay out the whole of one message."""
+    word = message_word(message)
+    why, _ = message_why(message)
+    names = scene.names
+    sender = names.wallets.get(message.from_addr) or numbers.shortened(message.from_addr)
+    receiver = names.miners.get(message.to) or names.wallets.get(message.to) or numbers.shortened(message.to)
+    finding, checks = finding_of(message, scene)
+    tags = (
+        f"method {message.method}",
+        message.kind.replace("_", " "),
+        "time-sensitive" if message.time_sensitive else "",
+    )
+    return MessageDetail(
+        key=message.id,
+        html_key=html_key(message.id),
+        href=reverse("message", args=[message.id]),
+        method=method_words(message.to, message.method, kind=message.kind, miners=names.miners),
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        tags=tuple(tag for tag in tags if tag),
+        say=f"From {sender} to {receiver}, pushed by {message.pushed_by or 'the pool'}.",
+        why=why,
+        finding=finding,
+        checks=checks,
+        facts=tuple(chain_facts(message)),
+        params=tuple(param_facts(message, miners=set(names.miners))),
+        history=tuple(history_of(message)),
+        acts=message_acts(message, scene.viewer),
+    )
+
+
+def chain_facts(message: Message) -> Iterable[Fact]:
+    """What the chain has of it, or will have."""
+    yield Fact("CID", message.cid or numbers.NOTHING, mono=True)
+    yield Fact("From", message.from_addr, mono=True)
+    yield Fact("To", message.to, mono=True)
+    yield Fact("Value", f"{numbers.fil(message.value)} FIL")
+    yield Fact("Nonce", numbers.whole(message.nonce))
+    yield Fact("Gas limit", numbers.whole(message.gas_limit or None))
+    fees = f"{numbers.fee_words(message.gas_fee_cap)}, {numbers.fee_words(message.gas_premium)}"
+    yield Fact("Fee cap, premium", fees if message.gas_fee_cap else numbers.NOTHING)
+    if message.state == MessageState.LANDED:
+        yield Fact("Epoch", numbers.whole(message.height))
+        yield Fact("Exit code", f"{message.exit_code}, {exit_code_words(message.exit_code)}")
+        yield Fact("Gas used", numbers.whole(message.gas_used))
+        yield Fact("Returned", _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
+
+
+def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
+    """The parameters as readable fields; raw bytes where they do not decode."""
+    data = bytes(message.params)
+    if not data:
+        yield Fact("Parameters", "none")
+        return
+    kind = receiver_kind(message.to, kind=message.kind, miners=miners)
+    try:
+        fields = params_decode(kind, message.method, data)
+    except (BadCbor, KeyError):
+        fields = None
+    if not isinstance(fields, dict):
+        yield Fact("Parameters", _cut(data.hex()), mono=True)
+        return
+    for name, value in fields.items():
+        yield Fact(name, _cut(_text(value)) or "none", mono=not isinstance(value, int))
+
+
+def _text(value: Any) -> str:
+    """A decoded parameter in one line."""
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(part) for part in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+    return "" if value is None else str(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= PARAM_CUT else f"{text[:PARAM_CUT]}… ({len(text)} characters)"
+
+
+def history_of(message: Message) -> Iterable[Event]:
+    """What happened to it, newest first."""
+    lines = [
+        _line(message.created_at, "idle", "plus", "Pushed", f"by {message.pushed_by or 'the pool'}"),
+    ]
+    if message.filled_at is not None:
+        sub = f"nonce {numbers.whole(message.nonce)}, fee cap {numbers.fee_words(message.gas_fee_cap)}"
+        lines.append(_line(message.filled_at, "run", "access", "Nonce given and signed", sub))
+    if message.published_at is not None:
+        lines.append(_line(message.published_at, "run", "messages", "Taken by a node"))
+    if message.landed_at is not None and message.state == MessageState.LANDED:
+        tone = "bad" if message.exit_code else "ok"
+        sub = f"exit code {message.exit_code}, gas {numbers.whole(message.gas_used)}"
+        say = f"Landed in epoch {numbers.whole(message.height)}"
+        lines.append(_line(message.landed_at, tone, tone, say, sub))
+    lines += [_event(event) for event in message_events(message)]
+    return [line for _, line in sorted(lines, key=lambda pair: pair[0], reverse=True)]
+
+
+def _line(at: datetime, tone: str, icon: str, say: str, sub: str = "") -> tuple[datetime, Event]:
+    return at, Event(str(numbers.moment(at)), tone, icon, say, sub)
+
+
+def _event(event: MessageEvent) -> tuple[datetime, Event]:
+    return _line(event.at, "idle", "info", event.event.replace("_", " ").capitalize(), event.text)
+
+
+def message_acts(message: Message, viewer: Principal) -> tuple[Act, ...]:
+    """What a person can do about a message now."""
+    if not viewer.may("sign"):
+        return ()
+    give_up = Act(
+        "mark-bad", "Give up…", reverse("message-mark-bad", args=[message.id]), kind="danger", asks=True
+    )
+    if message.state == MessageState.FILLED:
+        return (Act("replace", "Raise its fees", reverse("message-replace", args=[message.id])), give_up)
+    return (give_up,) if message.state == MessageState.UNFILLED else ()
+
+
+def detail_fragments(place: Place, row: Message) -> Iterable[str]:
+    message = message_detail(row, place.scene)
+    yield fragment("messages/_state.html", message=message)
+    yield fragment("messages/_checks.html", finding=message.finding, checks=message.checks)
+    yield fragment("messages/_facts.html", facts=message.facts, title="On the chain", key="message-facts")
+    yield fragment("sectors/_timeline.html", events=message.history, key="message")
+
+
+def detail_region(place: Place) -> Iterable[str]:
+    """All that changes on a message's page; on a head that is the diagnosis of one that waits."""
+    try:
+        row = message_get(place.viewer, place.key)
+    except MessageNotFound:
+        return
+    is_told = place.heard("message", row.pk) or place.heard("messages", "all")
+    if is_told or (not row.is_final and {"head", "signer"} & set(place.changed)):
+        yield from detail_fragments(place, row)
+
+
+REGIONS: Final[Regions] = {
+    "message": (detail_region,),
+    "messages": (detail_region,),
+    "head": (detail_region,),
+    "signer": (detail_region,),
+}
