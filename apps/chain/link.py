@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+import weakref
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,6 +53,8 @@ class NodeLink:
             ),  # loading the certificates takes 30 ms that plain HTTP need not pay
         )
         self._ids = itertools.count(1)
+        # A link that falls out of `link_to` closes its connections with it.
+        weakref.finalize(self, self._http.close)
 
     def call(self, method: str, params: Sequence[Any], *, timeout_s: float | None = None) -> Any:
         """Ask once.  Raises NodeUnavailable or NodeRefused."""

@@ -96,7 +96,10 @@ def _unfilled(message: Message, sender: Sender | None, *, head: Head | None) -> 
         return Diagnosis(Wait.STOPPED)
     if sender is not None and sender.wait == Wait.NO_ACTOR:
         return Diagnosis(Wait.NO_ACTOR, {"address": sender.address})
-    if message.wait in ("", Wait.NEXT_HEAD) and sender is not None and sender.wait == Wait.QUOTA:
+    is_quota = message.wait == Wait.QUOTA or (
+        message.wait in ("", Wait.NEXT_HEAD) and sender is not None and sender.wait == Wait.QUOTA
+    )
+    if is_quota and sender is not None:
         return Diagnosis(Wait.QUOTA, _quota_evidence(sender))
     reason = Wait(message.wait or Wait.NEXT_HEAD)
     evidence: dict[str, Any] = {"attempts": message.attempts} if message.attempts else {}

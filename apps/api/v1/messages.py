@@ -55,18 +55,28 @@ class Base64Field(serializers.CharField):
         return base64.b64encode(bytes(value)).decode()
 
 
+def _zero() -> Any:
+    """Give the amount of a field that is left out, as the field's own reading would."""
+    return 0
+
+
+def _empty() -> Any:
+    """Give the bytes of a field that is left out."""
+    return b""
+
+
 class MessageInput(InputSerializer):
     """A message to push.  Numbers that do not fit a JSON number are decimal text."""
 
     id = serializers.CharField(max_length=256)
     to = AddressField()
-    value = AmountField(default="0")
+    value = AmountField(default=_zero)
     method = serializers.IntegerField(min_value=0, max_value=(1 << 63) - 1)
-    params = Base64Field(default="", allow_blank=True)
+    params = Base64Field(default=_empty, allow_blank=True)
     gas_limit = serializers.IntegerField(min_value=0, default=0)
-    gas_fee_cap = AmountField(default="0")
-    gas_premium = AmountField(default="0")
-    max_fee = AmountField(default="0")
+    gas_fee_cap = AmountField(default=_zero)
+    gas_premium = AmountField(default=_zero)
+    max_fee = AmountField(default=_zero)
     gas_over_estimation = serializers.FloatField(min_value=0, default=0)
     gas_over_premium = serializers.FloatField(min_value=0, default=0)
     expire_epoch = serializers.IntegerField(min_value=0, default=0)
@@ -129,10 +139,10 @@ class MessagePage(serializers.Serializer[Any]):
 class ReplaceInput(InputSerializer):
     """New fees: all empty means estimate anew."""
 
-    max_fee = AmountField(default="0")
+    max_fee = AmountField(default=_zero)
     gas_limit = serializers.IntegerField(min_value=0, default=0)
-    gas_fee_cap = AmountField(default="0")
-    gas_premium = AmountField(default="0")
+    gas_fee_cap = AmountField(default=_zero)
+    gas_premium = AmountField(default=_zero)
 
 
 class DiagnosisOutput(serializers.Serializer[Any]):

@@ -188,12 +188,15 @@ class Messager(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-def test_the_messager_keeps_its_promises() -> None:
+@pytest.mark.parametrize(
+    ("examples", "steps"), [(20, 25), pytest.param(250, 40, marks=pytest.mark.slow)], ids=["500", "10000"]
+)
+def test_the_messager_keeps_its_promises(examples: int, steps: int) -> None:
     run_state_machine_as_test(
         Messager,
         settings=settings(
-            max_examples=20,
-            stateful_step_count=25,
+            max_examples=examples,
+            stateful_step_count=steps,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),

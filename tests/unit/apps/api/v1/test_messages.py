@@ -1,0 +1,219 @@
+"""Messages over REST: the operator, the tenant and the stranger; every refusal named."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.messages.models import Message
+from tests.messaging import Pool, pool_world
+from tests.people import bearer, operator_token, token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.test import Client
+
+ROUTE = "/api/v1/messages"
+
+
+@pytest.fixture
+def pool(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    with pool_world(monkeypatch) as pool:
+        yield pool
+
+
+def post(client: Client, body: Any, *, by: str, route: str = ROUTE) -> Any:
+    return client.post(route, body, content_type="application/json", headers=bearer(by))
+
+
+def get(client: Client, route: str, *, by: str) -> Any:
+    return client.get(route, headers=bearer(by))
+
+
+def body(address: str, **data: Any) -> dict[str, Any]:
+    return {"id": "one", "from": address, "to": "f01000", "method": 0, "value": "5", **data}
+
+
+def test_a_push_answers_201_and_the_same_again_200(pool: Pool, client: Client) -> None:
+    alice, address = token(), pool.address()
+
+    first = post(client, body(address), by=alice)
+    again = post(client, body(address), by=alice)
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["state"] == "UNFILLED"
+    assert again.json()["id"] == "one"
+    assert Message.objects.count() == 1
+
+
+def test_a_landed_message_shows_its_receipt(pool: Pool, client: Client) -> None:
+    alice, address = token(), pool.address()
+    params = base64.b64encode(b"\x80").decode()
+    post(client, body(address, params=params), by=alice)
+    pool.choose()
+    pool.step()
+    pool.step()
+
+    found = get(client, f"{ROUTE}/one", by=alice).json()
+
+    assert (found["state"], found["nonce"], found["params"]) == ("LANDED", 0, params)
+    assert found["receipt"] == {"exit_code": 0, "gas_used": 1_000_000, "return": "gA=="}
+    assert (found["height"], found["confidence"]) == (1, 1)
+    assert found["cid"] == pool.row("one").cid
+
+
+def test_operator_tenant_and_stranger(pool: Pool, client: Client) -> None:
+    alice, operator, stranger = token(), operator_token(), token(of="mallory")
+    post(client, body(pool.address()), by=alice)
+
+    seen = {who: get(client, f"{ROUTE}/one", by=who).status_code for who in (alice, operator, stranger)}
+    listed = {who: len(get(client, ROUTE, by=who).json()["results"]) for who in (alice, operator, stranger)}
+
+    assert seen == {alice: 200, operator: 200, stranger: 404}
+    assert listed == {alice: 1, operator: 1, stranger: 0}
+    for action in ("diagnosis", "replace", "mark-bad"):
+        how = get if action == "diagnosis" else lambda c, r, by: post(c, {}, by=by, route=r)
+        assert how(client, f"{ROUTE}/one/{action}", by=stranger).status_code == 404
+    assert client.get(ROUTE).status_code == 401
+
+
+def test_a_reader_cannot_push(pool: Pool, client: Client) -> None:
+    answer = post(client, body(pool.address()), by=token("read"))
+
+    assert answer.status_code == 403
+    assert not Message.objects.exists()
+
+
+def test_pages_follow_each_other_without_gap_or_double(pool: Pool, client: Client) -> None:
+    alice, address = token(), pool.address()
+    for number in range(7):
+        pool.push(f"m{number}", address)
+
+    names, cursor = [], ""
+    for _ in range(4):
+        page = get(client, f"{ROUTE}?limit=2{cursor}", by=alice).json()
+        names += [row["id"] for row in page["results"]]
+        cursor = f"&cursor={page['next']}"
+
+    assert names == [f"m{number}" for number in reversed(range(7))]
+    assert page["next"] is None
+
+
+def test_filters_choose(pool: Pool, client: Client) -> None:
+    alice, one, two = token(), pool.address(), pool.address()
+    pool.push("a", one, kind="precommit")
+    pool.push("b", two)
+    pool.choose()
+    pool.push("c", two)
+
+    def ids(query: str) -> list[str]:
+        return [row["id"] for row in get(client, f"{ROUTE}?{query}", by=alice).json()["results"]]
+
+    assert ids("state=UNFILLED") == ["c"]
+    assert ids(f"from={two}") == ["c", "b"]
+    assert ids("kind=precommit") == ["a"]
+    assert ids("state=FILLED&state=UNFILLED") == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("state=NOPE", "state"),
+        ("from=me", ""),
+        ("cursor=zzz", "cursor"),
+        ("limit=x", "limit"),
+        ("nope=1", "nope"),
+    ],
+)
+def test_a_wrong_filter_is_named(pool: Pool, client: Client, query: str, field: str) -> None:
+    answer = get(client, f"{ROUTE}?{query}", by=token())
+
+    assert answer.status_code == 400
+    assert answer.json()["field"] == field
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"id": ""}, "id"),
+    ({"id": "x" * 257}, "id"),
+    ({"id": {}}, "id"),
+    ({"from": "me"}, "from"),
+    ({"from": None}, "from"),
+    ({"to": "f0"}, "to"),
+    ({"to": 5}, "to"),
+    ({"value": -1}, "value"),
+    ({"value": "1.5"}, "value"),
+    ({"value": "9" * 41}, "value"),
+    ({"value": "9" * 30}, "value"),
+    ({"method": -1}, "method"),
+    ({"method": "five"}, "method"),
+    ({"method": 1 << 64}, "method"),
+    ({"params": "%%%"}, "params"),
+    ({"params": base64.b64encode(bytes(70_000)).decode()}, "params"),
+    ({"gas_limit": -1}, "gas_limit"),
+    ({"gas_limit": 10**11}, "gas_limit"),
+    ({"gas_limit": 10**40}, "gas_limit"),
+    ({"gas_fee_cap": "x"}, "gas_fee_cap"),
+    ({"gas_premium": "-5"}, "gas_premium"),
+    ({"gas_premium": "6", "gas_fee_cap": "5"}, "gas_premium"),
+    ({"max_fee": "x"}, "max_fee"),
+    ({"max_fee": "9" * 40}, "max_fee"),
+    ({"gas_over_estimation": -1}, "gas_over_estimation"),
+    ({"gas_over_estimation": 1e6}, "gas_over_estimation"),
+    ({"gas_over_premium": "much"}, "gas_over_premium"),
+    ({"expire_epoch": -1}, "expire_epoch"),
+    ({"expire_epoch": 1 << 70}, "expire_epoch"),
+    ({"nonce": 5}, "nonce"),
+    ({"colour": "red"}, "colour"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "field"), WRONG, ids=[f"{f}-{n}" for n, (_, f) in enumerate(WRONG)])
+def test_a_wrong_field_is_named_and_leaves_no_row(
+    pool: Pool, client: Client, wrong: dict[str, Any], field: str
+) -> None:
+    answer = post(client, body(pool.address(), **wrong), by=token())
+
+    found = answer.json()
+    assert (answer.status_code, found["field"]) == (400, field), found
+    assert found["message"]
+    assert not Message.objects.exists()
+
+
+def test_other_content_under_one_id_is_a_conflict(pool: Pool, client: Client) -> None:
+    alice, address = token(), pool.address()
+    post(client, body(address), by=alice)
+
+    answer = post(client, body(address, value="6"), by=alice)
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "message_id_taken")
+
+
+def test_a_message_is_replaced_and_given_up(pool: Pool, client: Client) -> None:
+    alice, address = token(), pool.address()
+    post(client, body(address), by=alice)
+    pool.choose()
+    before = get(client, f"{ROUTE}/one", by=alice).json()
+
+    higher = post(client, {}, by=alice, route=f"{ROUTE}/one/replace").json()
+    diagnosis = get(client, f"{ROUTE}/one/diagnosis", by=alice).json()
+    low = post(client, {"gas_premium": "1", "gas_fee_cap": "1"}, by=alice, route=f"{ROUTE}/one/replace")
+    gone = post(client, {}, by=alice, route=f"{ROUTE}/one/mark-bad").json()
+
+    assert int(higher["gas_premium"]) > int(before["gas_premium"])
+    assert higher["cid"] != before["cid"]
+    assert diagnosis["reason"] == "IN_POOL"
+    assert (low.status_code, low.json()["field"]) == (400, "gas_premium")
+    assert gone["state"] == "FAILED"
+
+
+def test_the_head_is_shown_and_nodes_only_to_the_operator(pool: Pool, client: Client) -> None:
+    pool.step()
+
+    head = get(client, "/api/v1/chain/head", by=token()).json()
+
+    assert (head["height"], head["base_fee"], head["network"]) == (1, "100", "localnet-poolsite-test")
+    assert get(client, "/api/v1/chain/nodes", by=token()).status_code == 403
+    assert get(client, "/api/v1/chain/nodes", by=operator_token()).json()[0]["state"] == "HEALTHY"
