@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FIRST_FIL: Final = 10_000
 """What each of the signer's first addresses has in a new chain."""
 
+MINER_PATIENCE_S: Final = 60
+"""How long one run of the step that makes the miner asks again, before the supervisor runs it again."""
+
 SIGNER_PORT: Final = 5678
 """The port of the wallet that the signer replaces."""
 
@@ -114,8 +117,23 @@ def pool_table(
         *hosts(places, choices, after={"web-1"}),
     ]
     if choices.is_chain_ours:
-        table.append(devnet_child(places, choices))
+        table += [devnet_child(places, choices), miner_step(places, manage)]
     return table
+
+
+def miner_step(places: Places, manage: Path) -> Child:
+    """Describe the step that makes the pool's miner on the small chain; on a real one a person decides."""
+    return step(
+        "bootstrap-miner",
+        manage,
+        "bootstrap",
+        "--skip-checks",
+        "--miner",
+        "--within",
+        MINER_PATIENCE_S,
+        after={"tasks", "follower", "signer", "devnet"},
+        env={"POOLSITE_SIGNER_FILE": str(places.signer)},
+    )
 
 
 def devnet_child(places: Places, choices: Choices) -> Child:
@@ -200,7 +218,7 @@ def process(name: str, *words: str | int | Path, after: Collection[str], **how: 
         argv=[sys.executable, *map(str, words)],
         after=frozenset(after),
         cwd=SITE,
-        env={"POOLSITE_PROCESS": name},
+        env={"POOLSITE_PROCESS": name, **how.pop("env", {})},
         gives_signs=True,
         **how,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
 MINER_MESSAGE: Final = "bootstrap-miner"
 """Id of the message that makes the pool's miner: a kill makes no second one."""
 
+ASK_EVERY_S: Final = 1.0
+"""Pause before the chain, the signer and the message are asked again."""
+
 
 class Command(BaseCommand):
     """Safe to run again and again; exits with 0 once what it is for holds."""
@@ -33,26 +37,39 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The pool's miner is a step of its own: it needs a running chain and signer."""
-        parser.add_argument("--miner", action="store_true", help="make the pool's miner and wait for nothing")
+        parser.add_argument("--miner", action="store_true", help="make the pool's miner")
+        parser.add_argument(
+            "--within", type=float, default=0.0, metavar="S", help="ask again for so many seconds"
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run one step."""
         if options["miner"]:
-            self.miner()
+            self.miner(within_s=options["within"])
         else:
             self.prepare()
 
-    def miner(self) -> None:
-        """Push CreateMiner under a fixed message id.  Exits with 1 until the miner exists: ask again."""
+    def miner(self, *, within_s: float) -> None:
+        """Push CreateMiner under a fixed message id.  Exits with 1 if the miner does not exist in time.
+
+        The supervisor starts this step again until it holds; waiting here spares it starts of Django.
+        """
         path = Path(os.environ.get("POOLSITE_SIGNER_FILE") or settings.VAR / "signer" / "addresses.json")
-        try:
-            miner = pool_miner_prepare(addresses=addresses_read(path), client=chain_client())
-        except DomainError as error:
-            raise CommandError(f"the pool's miner has to wait: {error.reason}") from None
-        if miner.state == MinerState.FAILED:
-            raise CommandError(f"the pool's miner was not made: {miner.error}")
-        if miner.state != MinerState.ACTIVE:
-            raise CommandError("the pool's miner has to wait: its message has not landed yet")
+        until = time.monotonic() + within_s
+        while True:
+            try:
+                miner = pool_miner_prepare(addresses=addresses_read(path), client=chain_client())
+            except DomainError as error:
+                reason = f"the pool's miner has to wait: {error.reason}"
+            else:
+                if miner.state == MinerState.ACTIVE:
+                    break
+                if miner.state == MinerState.FAILED:
+                    raise CommandError(f"the pool's miner was not made: {miner.error}")
+                reason = "the pool's miner has to wait: its message has not landed yet"
+            if time.monotonic() >= until:
+                raise CommandError(reason)
+            time.sleep(ASK_EVERY_S)
         self.stdout.write(f"The pool's miner is f0{miner.actor_id}")
 
     def prepare(self) -> None:
