@@ -25,19 +25,26 @@ def run(task: AddPieceTask, *, progress: Progress = silent) -> AddPieceOutput:
     Raises BadPiece if a piece is no 127 · 2^k, longer than its room, or does not fit.
     """
     sector = parameters_named(task.seal_proof_type).sector_bytes
-    places = _places(task.pieces, sector)
-    staged = Path(task.staged_filepath)
+    infos = pieces_stage(task.pieces, Path(task.staged_filepath), sector=sector, progress=progress)
+    return AddPieceOutput(infos)
+
+
+def pieces_stage(
+    sources: tuple[PieceSource, ...], staged: Path, *, sector: int, progress: Progress = silent
+) -> tuple[PieceInfo, ...]:
+    """Write the staged file of a sector; return its pieces."""
+    places = _places(sources, sector)
     infos: list[PieceInfo] = []
     with file_write(staged, size_bytes=sector) as raw:
         nodes = as_nodes(raw)
         nodes[:] = 0
         end = 0
-        for start, piece in zip(places, task.pieces, strict=True):
+        for start, piece in zip(places, sources, strict=True):
             end = start + pieces.padded_size(piece.piece_size)
             room = nodes[pieces.node_count(start) : pieces.node_count(end)]
             infos.append(_put(piece, room))
             progress(end, sector)
-    return AddPieceOutput((*infos, *pieces.filling_pieces(sector, end)))
+    return (*infos, *pieces.filling_pieces(sector, end))
 
 
 def _places(sources: tuple[PieceSource, ...], sector: int) -> list[int]:

@@ -58,7 +58,7 @@ def label_sectors(
     parameters = sectors[0].files.parameters
     starts = {start: [] for start in range(1, parameters.layers + 2)}  # type: dict[int, list[LabelledSector]]
     for sector in sectors:
-        starts[_first_missing(sector)].append(sector)
+        starts[first_missing(sector)].append(sector)
     del starts[parameters.layers + 1]
     if not any(starts.values()):
         return
@@ -70,7 +70,8 @@ def label_sectors(
             waiting = waiting[count:]
 
 
-def _first_missing(sector: LabelledSector) -> int:
+def first_missing(sector: LabelledSector) -> int:
+    """Return the first layer that is not there whole; one more than there are if all are."""
     layers = range(1, sector.files.parameters.layers + 1)
     return next((layer for layer in layers if not _is_layer_there(sector, layer)), len(layers) + 1)
 

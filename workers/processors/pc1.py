@@ -15,7 +15,7 @@ import numpy as np
 from poolsite.filecoin.porep.replica import replica_id
 from workers.processors import codec, inputs
 from workers.processors.errors import BadInput
-from workers.processors.labelling import LabelledSector, label_sectors
+from workers.processors.labelling import LabelledSector, first_missing, label_sectors
 from workers.processors.pieces import comm_d_of
 from workers.processors.spread import Progress, silent
 from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput, parameters_named
@@ -41,30 +41,39 @@ def run(task: Pc1Task, *, progress: Progress = silent) -> Pc1Output:
     parameters = parameters_named(task.registered_proof)
     inputs.digests_check(prover_id=task.prover_id, ticket=task.ticket)
     files = SectorFiles(parameters, Path(task.cache_path), Path(task.out_path))
-    comm_d = _data_place(task, files)
-    replica = replica_id(
-        task.prover_id, task.sector_id, ticket=task.ticket, comm_d=comm_d, porep_id=parameters.porep_id
-    )
-    label_sectors([LabelledSector(files, replica)], progress=progress)
-    return pc1_output(files, comm_d)
-
-
-def _data_place(task: Pc1Task, files: SectorFiles) -> bytes:
-    """Put tree-d and the copy of the staged data in place; return comm_d."""
-    size = files.parameters.sector_bytes
     if Path(task.in_path) == files.sealed:
         raise BadInput("the staged file and the sealed file are the same")
     comm_d = tree_d_build(files, task.in_path)
-    if comm_d != comm_d_of(files.parameters, task.piece_infos):
+    if comm_d != comm_d_of(parameters, task.piece_infos):
         raise BadInput("pieces and comm_d do not match")
-    files.forget_trees()
+    replica = replica_id(
+        task.prover_id, task.sector_id, ticket=task.ticket, comm_d=comm_d, porep_id=parameters.porep_id
+    )
+    seal_labels(LabelledSector(files, replica), task.in_path, progress=progress)
+    return pc1_output(files, comm_d)
+
+
+def seal_labels(sector: LabelledSector, staged_file: str, *, progress: Progress = silent) -> None:
+    """Put the staged data in the sealed file's place and label all layers.
+
+    A sector that pc2 has encoded already, with these very labels, is left as it is.
+    """
+    files = sector.files
+    if first_missing(sector) <= files.parameters.layers:
+        files.forget_trees()
+    if not files.is_encoded:
+        _staged_copy(files, staged_file)
+    label_sectors([sector], progress=progress)
+
+
+def _staged_copy(files: SectorFiles, staged_file: str) -> None:
+    size = files.parameters.sector_bytes
     files.sealed.parent.mkdir(parents=True, exist_ok=True)
-    if task.in_path == ZERO_SOURCE:
+    if staged_file == ZERO_SOURCE:
         with file_write(files.sealed, size_bytes=size) as raw:
             raw[:] = 0
     else:
-        copy_file(Path(task.in_path), files.sealed, size_bytes=size)
-    return comm_d
+        copy_file(Path(staged_file), files.sealed, size_bytes=size)
 
 
 def pc1_output(files: SectorFiles, comm_d: bytes) -> Pc1Output:

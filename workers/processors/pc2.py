@@ -20,7 +20,7 @@ from workers.processors.spread import Progress, silent, spread
 from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
 from workers.processors.trees import CHUNK_LEVELS, TreeC, TreeRLast, grow_octonary, node_bytes, rows_place
 from workers.storage.checksums import Checksums
-from workers.storage.files import file_write, is_complete, sync_file, temporary_name
+from workers.storage.files import file_write, is_complete, sync_file, sync_folder, temporary_name
 from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
 
 
@@ -45,8 +45,10 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = silent
         raise BadFile(str(error)) from None
     if node_bytes(data[-1]) != comm_d:
         raise BadInput("comm_d is not the root of tree-d")
-    if not _is_sealed(files):
+    if not files.is_encoded:
         _replica_write(files, layers, data=data, progress=progress)
+        files.encoding.replace(files.sealed)
+        sync_folder(files.sealed.parent)
     comm_c, comm_r_last = TreeC(files).root, TreeRLast(files).root
     files.roots_write(comm_c, comm_r_last)
     return poseidon.hash_values([comm_c, comm_r_last])
@@ -64,26 +66,16 @@ def _inputs_check(files: SectorFiles) -> None:
     spread(work, len(paths), size=1)
 
 
-def _is_sealed(files: SectorFiles) -> bool:
-    """Tell whether an earlier run has come as far as giving the replica its name."""
-    base = range(files.base_trees)
-    return all(_has_trees(files, at) for at in base) and not temporary_name(files.sealed).exists()
-
-
-def _has_trees(files: SectorFiles, base_tree: int) -> bool:
-    whole = NODE_BYTES * tree_nodes(files.base_leaves, BASE_ARITY)
-    stored = NODE_BYTES * files.tree_r_last_nodes
-    return is_complete(files.tree_c(base_tree), whole) and is_complete(files.tree_r_last(base_tree), stored)
-
-
 def _replica_write(files: SectorFiles, layers: list[Nodes], *, data: Nodes, progress: Progress) -> None:
     """Write the base trees that are missing, and with them their part of the replica."""
     size = files.parameters.sector_bytes
-    keep = is_complete(temporary_name(files.sealed), size)
-    with file_write(files.sealed, size_bytes=size, keep=True) as raw:
+    if is_complete(files.encoding, size):
+        return
+    keep = is_complete(temporary_name(files.encoding), size)
+    with file_write(files.encoding, size_bytes=size, keep=True) as raw:
         replica = as_nodes(raw)
         for base_tree in range(files.base_trees):
-            if keep and _has_trees(files, base_tree):
+            if keep and files.has_trees(base_tree):
                 continue
             first = base_tree * files.base_leaves
             part = slice(first, first + files.base_leaves)
@@ -136,4 +128,4 @@ def _base_trees_write(
         for tree in (tree_c, tree_r):
             pieces = files.base_leaves // chunk
             grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)
-        sync_file(temporary_name(files.sealed))
+        sync_file(temporary_name(files.encoding))

@@ -1,65 +1,74 @@
-"""Vanilla proofs of spacetime: opening the challenged leaves of sealed sectors, finding the faulty ones.
-
-Source: rust-fil-proofs storage-proofs-post/src/fallback/vanilla.rs;
-filecoin-proofs/src/api/post_util.rs generate_fallback_sector_challenges; spec proofs section 10.
-"""
+"""`python -m workers post`: proofs of spacetime over sectors that `workers seal` has made."""
 
 from __future__ import annotations
 
+import argparse
+import base64
+import json
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poolsite.filecoin.post.challenges import sector_challenges
-from poolsite.filecoin.post.parameters import PoStKind, PoStParameters, UnknownPoStProof, post_parameters
-from poolsite.filecoin.post.vanilla import VanillaPoStProof
-from workers.kernels import poseidon
-from workers.processors.errors import BadFile, BadInput, BadProof
-from workers.processors.self_check import paths_lead_to_roots
-from workers.processors.tasks import SEAL_PROOFS, Replica
-from workers.processors.trees import TreeRLast
-from workers.storage.sector import SectorFiles
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from workers.processors import window_post, winning_post
+from workers.processors.errors import BadInput, ProcessorError
+from workers.processors.sector_record import record_read
+from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
+from workers.processors.terminal import digest_argument
 
 if TYPE_CHECKING:
-    from poolsite.filecoin.porep.parameters import SealParameters
+    from collections.abc import Sequence
+
+WINDOW_V1_1, WINNING_V1 = 10, 0
+"""First numbers of the registered PoSt proofs in use; the sector size is added."""
 
 
-def post_parameters_of(number: int, kind: PoStKind) -> PoStParameters:
-    """Return the parameters of a registered PoSt of this kind.  Raises BadInput."""
+def main(arguments: Sequence[str]) -> int:
+    """Prove, and print one JSON object; 1 if a sector is faulty or something else is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m workers post", description=__doc__)
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--window", action="store_true")
+    kind.add_argument("--winning", action="store_true")
+    parser.add_argument("--randomness", type=digest_argument, required=True, help="32 bytes of hex")
+    parser.add_argument("--proof", type=int, help="number of the registered PoSt proof")
+    parser.add_argument("folder", type=Path, nargs="+", metavar="DIR", help="made by `workers seal`")
+    wanted = parser.parse_args(arguments)
+    begun = time.monotonic()
     try:
-        parameters = post_parameters(number)
-    except UnknownPoStProof as error:
-        raise BadInput(str(error)) from None
-    if parameters.kind is not kind:
-        raise BadInput(f"registered PoSt proof {number} is no {kind.value} proof")
-    return parameters
+        proofs, faults = prove(
+            wanted.folder, wanted.randomness, number=wanted.proof, is_winning=wanted.winning
+        )
+    except (ProcessorError, OSError) as error:
+        sys.stderr.write(f"post: {error}\n")
+        return 1
+    value = {
+        "proofs": [base64.b64encode(proof).decode() for proof in proofs],
+        "faults": list(faults),
+        "seconds": round(time.monotonic() - begun, 3),
+    }
+    sys.stdout.write(json.dumps(value) + "\n")
+    return 1 if faults else 0
 
 
-def seal_parameters_of(parameters: PoStParameters) -> SealParameters:
-    """Return parameters of a sector of the PoSt's size; its tree-r-last is the same in all proof versions."""
-    return next(seal for seal in SEAL_PROOFS.values() if seal.sector_bytes == parameters.sector_bytes)
-
-
-def sector_prove(
-    parameters: PoStParameters, replica: Replica, *, randomness: bytes, position: int
-) -> VanillaPoStProof:
-    """Return the checked vanilla proof of one sector.
-
-    Raises BadFile if a file is missing or has the wrong size, BadProof if the files are not those of
-    comm_r: the sector is faulty.
-    """
-    seal = seal_parameters_of(parameters)
-    files = SectorFiles(seal, Path(replica.cache_dir), Path(replica.sealed_file))
-    try:
-        tree = TreeRLast(files)
-        comm_c, comm_r_last = files.roots_read()
-    except OSError as error:
-        raise BadFile(str(error)) from None
-    challenges = sector_challenges(parameters, randomness, sector_number=replica.sector_id, position=position)
-    proofs = tuple(tree.proof(challenge) for challenge in challenges)
-    if poseidon.hash_values([comm_c, comm_r_last]) != replica.comm_r:
-        raise BadProof(f"sector {replica.sector_id}: p_aux is not of this comm_r")
-    if tree.root != comm_r_last:
-        raise BadProof(f"sector {replica.sector_id}: tree-r-last has another root than p_aux")
-    if not all(paths_lead_to_roots(proofs)):
-        raise BadProof(f"sector {replica.sector_id}: the sealed file or tree-r-last is damaged")
-    return VanillaPoStProof(replica.sector_id, replica.comm_r, proofs, comm_c, comm_r_last)
+def prove(
+    folders: Sequence[Path], randomness: bytes, *, number: int | None, is_winning: bool
+) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
+    """Return the proofs and the faulty sectors.  Raises BadInput for sectors of different sizes or miners."""
+    records = [record_read(folder) for folder in folders]
+    first = records[0]
+    if any((record.size, record.miner_id) != (first.size, first.miner_id) for record in records):
+        raise BadInput("the sectors are not of one size and miner")
+    if first.size not in SECTOR_SIZES:
+        raise BadInput(f"no PoSt proof is registered for sectors of {first.size} bytes")
+    replicas = tuple(
+        Replica(record.sector_number, record.comm_r, str(folder / "cache"), str(folder / "sealed"))
+        for record, folder in zip(records, folders, strict=True)
+    )
+    size = SECTOR_SIZES.index(first.size)
+    if is_winning:
+        proof = WINNING_V1 + size if number is None else number
+        return winning_post.run(WinningPostTask(first.miner_id, proof, replicas, randomness)).proofs, ()
+    proof = WINDOW_V1_1 + size if number is None else number
+    output = window_post.run(WindowPostTask(first.miner_id, proof, replicas, randomness))
+    return output.proofs, output.faults

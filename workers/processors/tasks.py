@@ -330,3 +330,21 @@ class SnapDecodeTask:
     """First unpadded byte."""
     num_bytes: int
     """Unpadded bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SectorRecord:
+    """One sector's inputs and commitments, as `workers seal` leaves them beside its files."""
+
+    size: int
+    """Padded bytes."""
+    generation: str
+    """Word for the kind of seal proof (`sector_record.GENERATIONS`)."""
+    layers: int
+    miner_id: int
+    sector_number: int
+    ticket: bytes
+    comm_d: bytes
+    comm_r: bytes
+    replica_id: bytes
+    pieces: tuple[PieceInfo, ...]

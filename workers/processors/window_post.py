@@ -12,7 +12,7 @@ from poolsite.filecoin.post.parameters import PoStKind
 from poolsite.filecoin.proof_container import window_post_container
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadInput, BadProof
-from workers.processors.post import post_parameters_of, sector_prove
+from workers.processors.post_sector import post_parameters_of, sector_prove
 from workers.processors.spread import Progress, silent
 from workers.processors.tasks import Replica, WindowPostOutput, WindowPostTask
 

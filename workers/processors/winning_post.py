@@ -10,7 +10,7 @@ from poolsite.filecoin.post.parameters import PoStKind
 from poolsite.filecoin.proof_container import winning_post_container
 from workers.processors import inputs
 from workers.processors.errors import BadInput
-from workers.processors.post import post_parameters_of, sector_prove
+from workers.processors.post_sector import post_parameters_of, sector_prove
 from workers.processors.spread import Progress, silent
 from workers.processors.tasks import WinningPostOutput, WinningPostTask
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from poolsite.filecoin.merkle import BASE_ARITY, tree_arities
 from poolsite.filecoin.scalars import NODE_BYTES
-from workers.storage.files import TruncatedFile, file_read, temporary_name, write_file
+from workers.storage.files import TruncatedFile, file_read, is_complete, temporary_name, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,10 @@ DEFAULT_DISCARDED_ROWS = 2
 
 SYNTHETIC_FILE = "syn-porep-vanilla-proofs.dat"
 """The vanilla proofs of all synthetic challenges."""
+
+
+ENCODING_SUFFIX = ".encoding"
+"""Behind the sealed file's name: the replica while pc2 writes it."""
 
 
 def as_nodes(raw: np.ndarray[Any, np.dtype[np.uint8]]) -> Nodes:
@@ -215,11 +219,28 @@ class SectorFiles:
             self.tree_c(base_tree).unlink(missing_ok=True)
             temporary_name(self.tree_c(base_tree)).unlink(missing_ok=True)
 
+    @property
+    def encoding(self) -> Path:
+        """Return where pc2 writes the replica until it takes the sealed file's place."""
+        return self.sealed.with_name(self.sealed.name + ENCODING_SUFFIX)
+
+    def has_trees(self, base_tree: int) -> bool:
+        """Tell whether both Poseidon trees of one base tree are there whole."""
+        whole = NODE_BYTES * tree_nodes(self.base_leaves, BASE_ARITY)
+        stored = NODE_BYTES * self.tree_r_last_nodes
+        tree_c, tree_r_last = self.tree_c(base_tree), self.tree_r_last(base_tree)
+        return is_complete(tree_c, whole) and is_complete(tree_r_last, stored)
+
+    @property
+    def is_encoded(self) -> bool:
+        """Tell whether pc2 has put the replica in the sealed file's place."""
+        waits = self.encoding.exists() or temporary_name(self.encoding).exists()
+        return not waits and all(map(self.has_trees, range(self.base_trees)))
+
     def forget_trees(self) -> None:
         """Delete what pc2 makes: new labels make it worthless, and pc2 would take it for its own."""
-        self.p_aux.unlink(missing_ok=True)
-        self.t_aux.unlink(missing_ok=True)
-        temporary_name(self.sealed).unlink(missing_ok=True)
+        for path in (self.p_aux, self.t_aux, self.encoding, temporary_name(self.encoding)):
+            path.unlink(missing_ok=True)
         for base_tree in range(self.base_trees):
             self.tree_c(base_tree).unlink(missing_ok=True)
             self.tree_r_last(base_tree).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from poolsite.filecoin.proof_container import window_post_check, winning_post_ch
 from tests.unit.workers.processors.sealing import sealing
 from workers.processors import window_post, winning_post
 from workers.processors.errors import BadInput, BadProof
-from workers.processors.post import sector_prove
+from workers.processors.post_sector import sector_prove
 from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
 
 NUMBERS = {("winning", "1.0.0"): 0, ("window", "1.0.0"): 5, ("window", "1.2.0"): 10}

@@ -1,0 +1,235 @@
+"""The command line tools, as a sealing engineer runs them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from poolsite.filecoin.porep.c1 import c1_from_json, c1_to_json
+from poolsite.filecoin.proof_container import window_post_check, winning_post_check
+from tests.unit.workers.processors.sealing import golden, stream
+from workers.processors import commp, post, seal, verify, warm
+
+CASES = {"2k_v1": "V1", "2k_v1_1": "V1_1", "2k_synth": "synthetic", "2k_ni": "non-interactive"}
+RANDOMNESS = "07" * 32
+
+
+def run(tool, capsys, *arguments):
+    """Run a tool; its exit code, its stdout as JSON values, its stderr."""
+    code = tool.main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, [json.loads(line) for line in out.splitlines()], err
+
+
+def seal_arguments(case, folder, **changes):
+    files = []
+    for i, piece in enumerate(case["pieces"]):
+        path = folder / f"piece-{i}"
+        path.write_bytes(stream(f"seal-{i}", piece["unpadded"]))
+        files.append(path)
+    options = {
+        "size": f"{case['sector_size'] // 1024}KiB",
+        "miner": "f01000",
+        "number": case["sector_id"],
+        "ticket": case["ticket"],
+        "seed": case["seed"],
+        "out": folder / "out",
+    } | changes
+    named = [text for name, value in options.items() for text in (f"--{name}", value)]
+    return [*named, "--pieces", *files]
+
+
+@pytest.fixture
+def sealed(tmp_path, capsys):
+    case = golden("seal_2k_v1_1")
+    code, _, _ = run(seal, capsys, *seal_arguments(case, tmp_path))
+    assert code == 0
+    return case, tmp_path / "out"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_seal_prints_the_values_of_the_reference(name, tmp_path, capsys):
+    case = golden(f"seal_{name}")
+
+    code, (result,), err = run(seal, capsys, *seal_arguments(case, tmp_path, proof=CASES[name]))
+
+    keys = ("comm_d", "comm_r", "comm_c", "comm_r_last", "replica_id")
+    assert code == 0
+    assert {key: result[key] for key in keys} == {key: case[key] for key in keys}
+    assert result["layer_sha256"] == [layer["sha256"] for layer in case["layers"]]
+    assert list(result["seconds"]) == ["add_piece", "tree_d", "pc1", "pc2", "c1"]
+    assert "pc2 done in" in err
+    text = (tmp_path / "out" / "c1.json").read_text()
+    assert hashlib.sha256(text.encode()).hexdigest() == result["c1_sha256"]
+    raw = c1_to_json(dataclasses.replace(c1_from_json(text), registered_proof=""))
+    assert hashlib.sha256(raw.encode()).hexdigest() == case["c1_raw_sha256"]
+
+
+def test_seal_with_eleven_layers_takes_the_path_of_the_large_sizes(tmp_path, capsys):
+    case = golden("seal_32k_top2_11layers")
+
+    code, (result,), _ = run(seal, capsys, *seal_arguments(case, tmp_path, layers=11))
+
+    assert (code, result["comm_r"]) == (0, case["comm_r"])
+    assert result["layer_sha256"] == [layer["sha256"] for layer in case["layers"]]
+
+
+def test_an_empty_sector_is_sealed_without_pieces(tmp_path, capsys):
+    arguments = ["--size", "2KiB", "--miner", "1000", "--number", 7, "--out", tmp_path / "out"]
+
+    code, (result,), _ = run(seal, capsys, *arguments, "--ticket", "00" * 32, "--seed", "01" * 32)
+
+    zero = next(entry["comm"] for entry in golden("pieces")["zero_comm"] if entry["padded"] == 2048)
+    assert (code, result["comm_d"]) == (0, zero)
+
+
+def test_sealing_again_keeps_what_is_there(sealed, tmp_path, capsys):
+    case, out = sealed
+    before = {path: path.stat().st_mtime_ns for path in (out / "cache").glob("*data*")}
+
+    code, (result,), _ = run(seal, capsys, *seal_arguments(case, tmp_path))
+
+    assert (code, result["comm_r"]) == (0, case["comm_r"])
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ticket": "ff" * 32}, "ticket is not a field element"),
+        ({"size": "3KiB"}, "there are no sectors of 3072 bytes"),
+        ({"layers": 3}, "a column has 2 or 11 layers"),
+        ({"number": -1}, "-1 is no sector number"),
+    ],
+)
+def test_seal_refuses_what_no_sector_can_have(tmp_path, capsys, change, message):
+    code, out, err = run(seal, capsys, *seal_arguments(golden("seal_2k_v1_1"), tmp_path, **change))
+
+    assert (code, out) == (1, [])
+    assert message in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": "2KB"}, "no sector size"),
+        ({"ticket": "zz"}, "not hex"),
+        ({"ticket": "00"}, "1 bytes instead of 32"),
+        ({"miner": "f3abc"}, "no id address"),
+        ({"proof": "V9"}, "invalid choice"),
+    ],
+)
+def test_seal_explains_arguments_of_a_wrong_form(tmp_path, capsys, change, message):
+    with pytest.raises(SystemExit):
+        seal.main([str(text) for text in seal_arguments(golden("seal_2k_v1_1"), tmp_path, **change)])
+
+    assert message in capsys.readouterr().err
+
+
+def test_pieces_that_do_not_fit_are_refused(tmp_path, capsys):
+    (tmp_path / "large").write_bytes(bytes(2033))
+    arguments = ["--size", "2KiB", "--miner", "1000", "--number", 7, "--out", tmp_path / "out"]
+    arguments += ["--ticket", "00" * 32, "--seed", "01" * 32, "--pieces", tmp_path / "large"]
+
+    code, _, err = run(seal, capsys, *arguments)
+
+    assert code == 1
+    assert "Piece is larger than sector." in err
+
+
+def test_a_sealed_sector_verifies(sealed, capsys):
+    _, out = sealed
+
+    code, (result,), _ = run(verify, capsys, out)
+
+    checked = ["digests", "tree-d", "tree-c", "encoding", "tree-r-last", "comm_r", "openings"]
+    assert (code, result) == (0, {"ok": True, "checked": checked, "errors": []})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sealed",
+        "cache/p_aux",
+        "cache/sc-02-data-layer-1.dat",
+        "cache/sc-02-data-layer-2.dat",
+        "cache/sc-02-data-tree-c.dat",
+        "cache/sc-02-data-tree-d.dat",
+        "cache/sc-02-data-tree-r-last.dat",
+    ],
+)
+def test_one_flipped_bit_in_any_file_is_found(sealed, capsys, name):
+    _, out = sealed
+    content = bytearray((out / name).read_bytes())
+    content[len(content) // 2] ^= 0x10
+    (out / name).write_bytes(content)
+
+    code, (result,), _ = run(verify, capsys, out)
+
+    assert (code, result["ok"]) == (1, False)
+    assert result["errors"]
+
+
+def test_verify_names_a_folder_that_is_none_of_ours(tmp_path, capsys):
+    code, (result,), _ = run(verify, capsys, tmp_path)
+
+    assert code == 1
+    assert "sector.json" in result["errors"][0]
+
+
+def test_commp_prints_the_commitment_of_the_reference(tmp_path, capsys):
+    case = next(entry for entry in golden("pieces")["single"] if entry["unpadded_size"] == 130048)
+    path = tmp_path / "piece"
+    path.write_bytes(stream("piece-130048", 130048))
+
+    code, (result, small), err = run(commp, capsys, path, tmp_path / "none", write(tmp_path / "short", b"x"))
+
+    assert code == 1
+    assert "none" in err
+    assert (result["comm_p"], result["piece_size"]) == (case["comm_p"], 131072)
+    assert result["cid"].startswith("baga6ea4seaq")
+    assert (small["payload_size"], small["piece_size"]) == (1, 128)
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def test_post_proves_a_sealed_sector(sealed, capsys):
+    case, out = sealed
+    sectors = [(1, bytes.fromhex(case["comm_r"]))]
+    common: dict[str, Any] = {
+        "randomness": bytes.fromhex(RANDOMNESS),
+        "miner_id": 1000,
+        "sectors": sectors,
+    }
+
+    _, (window,), _ = run(post, capsys, "--window", "--randomness", RANDOMNESS, out)
+    _, (winning,), _ = run(post, capsys, "--winning", "--randomness", RANDOMNESS, out)
+
+    window_post_check(base64.b64decode(window["proofs"][0]), post_proof=10, **common)
+    winning_post_check(base64.b64decode(winning["proofs"][0]), post_proof=0, **common)
+
+
+def test_post_names_faulty_sectors(sealed, capsys):
+    _, out = sealed
+    (out / "sealed").unlink()
+
+    code, (result,), _ = run(post, capsys, "--window", "--randomness", RANDOMNESS, out)
+
+    assert (code, result["faults"], result["proofs"]) == (1, [1], [])
+
+
+def test_warm_says_what_it_compiles(capsys):
+    code, lines, _ = run(warm, capsys, "tree_d")
+
+    assert code == 0
+    assert lines[0]["kernel"] == "binary_tree"
+    assert lines[-1]["ready"] is True

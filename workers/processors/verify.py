@@ -1,0 +1,161 @@
+"""`python -m workers verify DIR`: recompute what a sealed sector's files must hold."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolsite.filecoin.merkle import BASE_ARITY
+from poolsite.filecoin.porep.challenges import ChallengeSource
+from workers.kernels import field, poseidon
+from workers.processors.c1 import porep_prove
+from workers.processors.errors import BadFile, BadProof, ProcessorError
+from workers.processors.sector_record import record_files, record_read
+from workers.processors.spread import spread
+from workers.processors.terminal import Meter
+from workers.processors.tree_d import is_binary
+from workers.processors.trees import TreeC, TreeRLast, node_bytes, octonary_row
+from workers.storage.checksums import Checksums, DamagedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from workers.processors.tasks import SectorRecord
+    from workers.storage.sector import Nodes, SectorFiles
+
+CHUNK_NODES = 1 << 15
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check everything that is there; a JSON object on stdout, 1 if something is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m workers verify", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="made by `workers seal`")
+    folder = parser.parse_args(arguments).folder
+    meter, checked, errors = Meter(), [], []
+    try:
+        record = record_read(folder)
+        for name, check in checks(record_files(record, folder), record):
+            meter.begin(name)
+            try:
+                check()
+                checked.append(name)
+            except (ProcessorError, OSError) as error:
+                errors.append(f"{name}: {error}")
+            meter.end()
+    except ProcessorError as error:
+        errors.append(str(error))
+    sys.stdout.write(json.dumps({"ok": not errors, "checked": checked, "errors": errors}) + "\n")
+    return 1 if errors else 0
+
+
+def checks(files: SectorFiles, record: SectorRecord) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Return the checks that the files at hand allow; a cleared cache has few."""
+    is_whole = files.tree_d.exists() or any(map(Path.exists, map(files.layer, range(1, 12))))
+    if is_whole:
+        yield "digests", lambda: digests_check(files)
+        yield "tree-d", lambda: tree_d_check(files, record.comm_d)
+        yield "tree-c", lambda: tree_c_check(files)
+        yield "encoding", lambda: encoding_check(files)
+    yield "tree-r-last", lambda: tree_r_last_check(files)
+    yield "comm_r", lambda: roots_check(files, record.comm_r)
+    if is_whole:
+        yield "openings", lambda: openings_check(files, record)
+
+
+def digests_check(files: SectorFiles) -> None:
+    """Raises DamagedFile if a file is not what was written."""
+    checksums = Checksums(files.cache)
+    for name in checksums.read():
+        path = files.cache / name
+        if not path.exists():
+            raise BadFile(f"{path} is missing")
+        checksums.check(path)
+
+
+def tree_d_check(files: SectorFiles, comm_d: bytes) -> None:
+    """Raises DamagedFile unless tree-d is a tree with root comm_d."""
+    tree = files.tree_d_nodes()
+    if not is_binary(tree, files.parameters.nodes) or node_bytes(tree[-1]) != comm_d:
+        raise DamagedFile(f"{files.tree_d}: a node is not the hash of those below it, or the root not comm_d")
+
+
+def tree_c_check(files: SectorFiles) -> None:
+    """Raises DamagedFile unless every column hashes to its leaf and every node to the one above."""
+    layers = [files.layer_nodes(layer) for layer in range(1, files.parameters.layers + 1)]
+    for base_tree in range(files.base_trees):
+        tree, before = files.tree_c_nodes(base_tree), base_tree * files.base_leaves
+        columns = np.empty((files.base_leaves, 4), np.uint64)
+
+        def work(first: int, end: int, before: int = before, columns: Nodes = columns) -> None:
+            part = [layer[before + first : before + end] for layer in layers]
+            poseidon.hash_columns(part, columns[first:end])
+
+        spread(work, files.base_leaves, size=CHUNK_NODES)
+        if not np.array_equal(columns, tree[: files.base_leaves]) or not is_octonary(tree, files.base_leaves):
+            raise DamagedFile(f"{files.tree_c(base_tree)} does not belong to the layers")
+
+
+def is_octonary(tree: Nodes, leaves: int) -> bool:
+    """Tell whether every node of a flat arity-8 tree is the hash of those below it."""
+    start, width = 0, leaves
+    while width > 1:
+        count = width // BASE_ARITY
+        above = np.empty((count, 4), np.uint64)
+        octonary_row(tree[start : start + width], above)
+        if not np.array_equal(above, tree[start + width : start + width + count]):
+            return False
+        start, width = start + width, count
+    return True
+
+
+def encoding_check(files: SectorFiles) -> None:
+    """Raises DamagedFile unless the sealed file is the last layer plus the data."""
+    data = files.tree_d_nodes()[: files.parameters.nodes]
+    key = files.layer_nodes(files.parameters.layers)
+    replica = np.empty_like(key)
+
+    def work(first: int, end: int) -> None:
+        field.add_rows(key[first:end], data[first:end], replica[first:end])
+
+    spread(work, len(key), size=CHUNK_NODES)
+    if not np.array_equal(replica, files.sealed_nodes()):
+        raise DamagedFile(f"{files.sealed} is not the last layer plus the data")
+
+
+def tree_r_last_check(files: SectorFiles) -> None:
+    """Raises DamagedFile unless tree-r-last is the tree over the sealed file."""
+    sealed = files.sealed_nodes()
+    for base_tree in range(files.base_trees):
+        row = sealed[base_tree * files.base_leaves : (base_tree + 1) * files.base_leaves]
+        stored, at = files.tree_r_last_rows(base_tree), 0
+        for level in range(1, files.base_levels + 1):
+            above = np.empty((len(row) // BASE_ARITY, 4), np.uint64)
+            octonary_row(row, above)
+            row = above
+            if level > files.discarded_rows:
+                if not np.array_equal(row, stored[at : at + len(row)]):
+                    raise DamagedFile(f"{files.tree_r_last(base_tree)} is not the tree over {files.sealed}")
+                at += len(row)
+
+
+def roots_check(files: SectorFiles, comm_r: bytes) -> None:
+    """Raises BadProof unless p_aux has the trees' roots and hashes to comm_r."""
+    comm_c, comm_r_last = files.roots_read()
+    if poseidon.hash_values([comm_c, comm_r_last]) != comm_r:
+        raise BadProof("p_aux does not hash to comm_r")
+    if TreeRLast(files).root != comm_r_last:
+        raise BadProof("the root of tree-r-last is not that of p_aux")
+    if files.tree_c(0).exists() and TreeC(files).root != comm_c:
+        raise BadProof("the root of tree-c is not that of p_aux")
+
+
+def openings_check(files: SectorFiles, record: SectorRecord) -> None:
+    """Raises BadProof unless nodes drawn at random verify, their labels included."""
+    source = ChallengeSource(record.replica_id, record.comm_r, secrets.token_bytes(32))
+    porep_prove(files, source, comm_d=record.comm_d)
