@@ -11,4 +11,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("apps.api.v1.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("rpc/<str:version>", rpc, name="rpc"),
+    path("", include("apps.api.auth.urls")),
 ]

@@ -60,3 +60,18 @@ class WeakPassword(BadValue):
 
     def __init__(self, reasons: list[str]) -> None:
         super().__init__(" ".join(reasons), field="password")
+
+
+class BadLimit(BadValue):
+    """A rate limit that limits nothing sensible."""
+
+    code = "bad_limit"
+
+
+class PoolTenantKept(Conflict):
+    """The operator's own tenant cannot be deleted."""
+
+    code = "pool_tenant_kept"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is the pool's own account and stays", field="name")

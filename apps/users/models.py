@@ -132,6 +132,27 @@ class AccountApproval(models.Model):
         return f"{self.signer_tenant.name} serves {self.account.name}"
 
 
+class RateLimit(models.Model):
+    """How much of a service a tenant may use: a bucket of `capacity` requests that empties in `reset_ns`.
+
+    Source: ipfs-force-community/sophon-auth auth/protocol.go UserRateLimit.
+    """
+
+    uuid = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="rate_limits")
+    service = models.CharField(max_length=50, blank=True)
+    """Prefix of a method's name, as `Gateway`, or `rest`; empty: every service."""
+    api = models.CharField(max_length=50, blank=True)
+    """A method's name without its prefix, or a route's; empty: all of them together."""
+    capacity = models.BigIntegerField()
+    """Requests; 0 sets no limit."""
+    reset_ns = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.tenant.name}: {self.capacity} per {self.reset_ns / 10**9:g} s"
+
+
 class AuditEntry(models.Model):
     """Who did what, when and from where; each row holds the hash of the one before it."""
 

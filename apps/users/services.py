@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import secrets
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -17,8 +18,25 @@ from redis.exceptions import RedisError
 
 from apps.core import clock
 from apps.core.stores import redis_client
-from apps.users.errors import BadGrant, BadPerm, PersonNameTaken, TenantNameTaken, WeakPassword
-from apps.users.models import AccountApproval, AuditEntry, MinerGrant, SignerGrant, Tenant, Token, User
+from apps.users.errors import (
+    BadGrant,
+    BadLimit,
+    BadPerm,
+    PersonNameTaken,
+    PoolTenantKept,
+    TenantNameTaken,
+    WeakPassword,
+)
+from apps.users.models import (
+    AccountApproval,
+    AuditEntry,
+    MinerGrant,
+    RateLimit,
+    SignerGrant,
+    Tenant,
+    Token,
+    User,
+)
 from apps.users.private_files import operator_forget_password
 from apps.users.selectors import USE_NOTED_EVERY, address_canonical, token_digest
 from apps.users.states import PERMS, Role
@@ -51,6 +69,8 @@ def tenant_create(*, name: str, comment: str = "", enabled: bool = True) -> Tena
     if old is not None and old.deleted_at is None:
         raise TenantNameTaken(name)
     tenant = old if old is not None else Tenant(name=name)
+    if old is not None:  # the name is taken up anew: other id, other time
+        tenant.uuid, tenant.created_at = uuid.uuid4(), clock.now()
     tenant.comment, tenant.enabled, tenant.deleted_at = comment, enabled, None
     try:
         with transaction.atomic():
@@ -266,3 +286,42 @@ def audit_hash(entry: AuditEntry) -> str:
 def password_generate() -> str:
     """Make up a password that is easy to type: 15 random bytes in base 32."""
     return base64.b32encode(secrets.token_bytes(15)).decode().lower()
+
+
+@transaction.atomic
+def tenant_delete(*, tenant: Tenant) -> None:
+    """Take a tenant out of use with its miners and signers; tokens and people are refused from then on.
+
+    Raises PoolTenantKept for the tenant that the pool itself belongs to.
+    """
+    if tenant.people.filter(role=Role.OPERATOR).exists():
+        raise PoolTenantKept(tenant.name)
+    now = clock.now()
+    MinerGrant.objects.filter(tenant=tenant, deleted_at=None).update(deleted_at=now, updated_at=now)
+    SignerGrant.objects.filter(tenant=tenant, deleted_at=None).update(deleted_at=now, updated_at=now)
+    Tenant.objects.filter(pk=tenant.pk).update(deleted_at=now, updated_at=now)
+    access_changed()
+
+
+def tenant_recover(*, tenant: Tenant) -> None:
+    """Bring a deleted tenant back, without its miners and signers."""
+    Tenant.objects.filter(pk=tenant.pk).update(deleted_at=None, updated_at=clock.now())
+
+
+@transaction.atomic
+def rate_limit_set(
+    *, tenant: Tenant, capacity: int, reset_ns: int, service: str = "", api: str = "", limit_id: str = ""
+) -> RateLimit:
+    """Make a limit, or change the one with this id.  Raises BadLimit."""
+    if capacity < 0 or reset_ns < 0 or (capacity and not reset_ns):
+        raise BadLimit("a limit needs a capacity of at least 0 and a time to reset above 0")
+    fields = {"tenant": tenant, "capacity": capacity, "reset_ns": reset_ns, "service": service, "api": api}
+    if not limit_id:
+        return RateLimit.objects.create(**fields)
+    row, _ = RateLimit.objects.update_or_create(uuid=limit_id, defaults=fields)
+    return row
+
+
+def rate_limit_drop(*, tenant: Tenant, limit_id: str) -> bool:
+    """Remove a limit.  False if there was none."""
+    return bool(RateLimit.objects.filter(tenant=tenant, uuid=limit_id).delete()[0])

@@ -1,0 +1,234 @@
+"""`/user/miner…`, `/user/signer…`, `/miner…`, `/signer…`: which miners and signers belong to whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.api.auth.fields import AuthFault, Field, address, addresses, flag, text
+from apps.api.auth.routes import ADMIN, HANDLER, OWN, VOID, Route
+from apps.api.auth.tenants import NOT_FOUND, found, tenant_json
+from apps.users.models import MinerGrant, SignerGrant, Tenant
+from apps.users.services import (
+    SIGNER_PROTOCOLS,
+    miner_grant,
+    miner_ungrant,
+    signer_grant,
+    signer_ungrant,
+)
+from poolsite.filecoin.address import ID, address_parse, id_address
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+Json = Any
+
+
+def actor_id_of(words: str) -> int:
+    """Read a miner's number.  Raises AuthFault."""
+    parsed = address_parse(words)
+    if parsed.protocol != ID:
+        raise AuthFault(f"invalid protocol type: {parsed.protocol}")
+    return parsed.actor_id
+
+
+def moment(value: datetime) -> str:
+    """Write a time as Go does."""
+    return value.isoformat().replace("+00:00", "Z")
+
+
+def live_miner(words: str) -> MinerGrant | None:
+    """Find a miner's grant."""
+    rows = MinerGrant.objects.select_related("tenant").filter(deleted_at=None)
+    return rows.filter(actor_id=actor_id_of(words)).first()
+
+
+def miner_owner(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Show whose miner it is."""
+    grant = live_miner(data["miner"])
+    if grant is None:
+        raise AuthFault(NOT_FOUND)
+    return tenant_json(grant.tenant)
+
+
+def miner_has(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Tell whether the miner is anybody's."""
+    return live_miner(data["miner"]) is not None
+
+
+def miner_exist(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Tell whether the miner is this tenant's."""
+    grant = live_miner(data["miner"])
+    return grant is not None and grant.tenant.name == data["user"]
+
+
+def miner_list(_caller: Principal, data: dict[str, Any]) -> Json:
+    """List a tenant's miners."""
+    rows = MinerGrant.objects.filter(tenant__name=data["user"], deleted_at=None).order_by("created_at", "pk")
+    return [
+        {
+            "Miner": str(id_address(row.actor_id)),
+            "User": data["user"],
+            "OpenMining": row.open_mining,
+            "CreatedAt": moment(row.created_at),
+            "UpdatedAt": moment(row.updated_at),
+        }
+        for row in rows
+    ]
+
+
+def miner_add(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Give a miner to a tenant; true if nobody had it."""
+    actor_id = actor_id_of(data["miner"])
+    tenant = Tenant.objects.filter(name=data["user"], deleted_at=None).first()
+    if tenant is None:
+        raise AuthFault(f"can't bind miner:{data['miner']} to not exist user:{data['user']}")
+    return miner_grant(tenant=tenant, actor_id=actor_id, open_mining=data["openmining"])
+
+
+def miner_del(caller: Principal, data: dict[str, Any]) -> Json:
+    """Take a miner from its tenant; false if it never had one."""
+    grant = MinerGrant.objects.select_related("tenant").filter(actor_id=actor_id_of(data["miner"])).first()
+    is_admin = caller.is_operator and caller.may("admin")
+    is_owner = grant is not None and grant.deleted_at is None and grant.tenant_id == caller.tenant_id
+    if not is_admin and not (is_owner and caller.may("write")):
+        raise AuthFault(f"need admin prem or {data['miner']} ownership check error: Permission Deny")
+    if grant is None:
+        return False
+    if grant.deleted_at is not None:
+        raise AuthFault("not exist")
+    return miner_ungrant(actor_id=grant.actor_id)
+
+
+def live_signers(words: str) -> list[SignerGrant]:
+    """Find an address' grants."""
+    rows = SignerGrant.objects.select_related("tenant").filter(address=words, deleted_at=None)
+    return list(rows.order_by("created_at", "pk"))
+
+
+def signer_users(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Show whose signer it is."""
+    owners = [grant.tenant for grant in live_signers(data["signer"]) if grant.tenant.deleted_at is None]
+    return [tenant_json(tenant) for tenant in owners]
+
+
+def signer_has(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Tell whether the signer is anybody's."""
+    return bool(live_signers(data["signer"]))
+
+
+def signer_exist(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Tell whether the signer is this tenant's."""
+    return any(grant.tenant.name == data["user"] for grant in live_signers(data["signer"]))
+
+
+def signer_list(_caller: Principal, data: dict[str, Any]) -> Json:
+    """List a tenant's signers."""
+    rows = SignerGrant.objects.filter(tenant__name=data["user"], deleted_at=None).order_by("created_at", "pk")
+    return [
+        {
+            "Signer": row.address,
+            "User": data["user"],
+            "CreatedAt": moment(row.created_at),
+            "UpdatedAt": moment(row.updated_at),
+        }
+        for row in rows
+    ]
+
+
+def signer_register(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Give addresses to a tenant; safe to repeat."""
+    kinds = [address_parse(words).protocol for words in data["signers"]]
+    for kind in kinds:
+        if kind not in SIGNER_PROTOCOLS:
+            raise AuthFault(f"invalid protocol type: {kind}")
+    tenant = Tenant.objects.filter(name=data["user"], deleted_at=None).first()
+    for words in data["signers"]:
+        if tenant is None:
+            fault = f"can't bind signer:{words} to not exist user:{data['user']}"
+            raise AuthFault(f"unregister signer:{words}, error: {fault}")
+        signer_grant(tenant=tenant, address=words)
+    return VOID
+
+
+def signer_unregister(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Take addresses from a tenant; one that was never given is no error."""
+    tenant = found(data["user"])
+    for words in data["signers"]:
+        known = SignerGrant.objects.filter(tenant=tenant, address=words).first()
+        if known is not None and known.deleted_at is not None:
+            raise AuthFault(f"unregister signer:{words}, error: not exist")
+        signer_ungrant(tenant=tenant, address=words)
+    return VOID
+
+
+def signer_del(caller: Principal, data: dict[str, Any]) -> Json:
+    """Take an address from all tenants; an owner alone may only give up its own."""
+    grants = live_signers(data["signer"])
+    if caller.is_operator and caller.may("admin"):
+        return signer_ungrant(tenant=None, address=data["signer"])
+    own = [grant.tenant for grant in grants if grant.tenant_id == caller.tenant_id]
+    if not own or not caller.may("write"):
+        raise AuthFault(f"need admin prem or {data['signer']} ownership check error: Permission Deny")
+    return signer_ungrant(tenant=own[0], address=data["signer"])
+
+
+USER: Final = Field("User", text, is_required=True)
+MINER: Final = Field("Miner", address, default="", is_required=False)
+SIGNER: Final = Field("Signer", address, is_required=True)
+SIGNERS: Final = Field("Signers", addresses, default=())
+OPEN: Final = Field("OpenMining", flag, is_required=True)
+MINER_REQUIRED: Final = Field("Miner", address, is_required=True)
+
+
+def miner_routes(listing: str, add: str, remove: str, owner: str) -> tuple[Route, ...]:
+    """Give the routes of miners under one set of paths; there is an old and a new one."""
+    return (
+        Route("GET", owner, ADMIN, miner_owner, (MINER_REQUIRED,), "GetUserByMinerRequest"),
+        Route("GET", listing, OWN, miner_list, (USER,), "ListMinerReq", owner="user"),
+        Route("POST", add, ADMIN, miner_add, (USER, MINER, OPEN), "UpsertMinerReq", action="miner.grant"),
+        Route("POST", remove, HANDLER, miner_del, (MINER_REQUIRED,), "DelMinerReq", action="miner.ungrant"),
+    )
+
+
+ROUTES: Final = (
+    *miner_routes("user/miner/list", "user/miner/add", "user/miner/del", "user/miner"),
+    *miner_routes("miner/list-by-user", "miner/add-miner", "miner/del", "miner"),
+    Route(
+        "GET",
+        "user/miner/exist",
+        OWN,
+        miner_exist,
+        (MINER_REQUIRED, USER),
+        "MinerExistInUserRequest",
+        owner="user",
+    ),
+    Route("GET", "miner/has", ADMIN, miner_has, (MINER_REQUIRED,), "HasMinerRequest"),
+    Route("GET", "miner/has-miner", ADMIN, miner_has, (MINER_REQUIRED,), "HasMinerRequest"),
+    Route("GET", "user/signer", ADMIN, signer_users, (SIGNER,), "GetUserBySignerRequest"),
+    Route(
+        "GET", "user/signer/exist", OWN, signer_exist, (SIGNER, USER), "SignerExistInUserReq", owner="user"
+    ),
+    Route("GET", "user/signer/list", OWN, signer_list, (USER,), "ListSignerReq", owner="user"),
+    Route(
+        "POST",
+        "user/signer/register",
+        ADMIN,
+        signer_register,
+        (USER, SIGNERS),
+        "RegisterSignersReq",
+        action="signer.grant",
+    ),
+    Route(
+        "POST",
+        "user/signer/unregister",
+        ADMIN,
+        signer_unregister,
+        (USER, SIGNERS),
+        "UnregisterSignersReq",
+        action="signer.ungrant",
+    ),
+    Route("GET", "signer/has", ADMIN, signer_has, (SIGNER,), "HasSignerReq"),
+    Route("POST", "signer/del", HANDLER, signer_del, (SIGNER,), "DelSignerReq", action="signer.ungrant"),
+)

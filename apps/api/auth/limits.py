@@ -1,0 +1,97 @@
+"""`/user/ratelimit…`: how much a tenant may ask for."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.api.auth.fields import AuthFault, Field, lowered, text, whole
+from apps.api.auth.routes import ADMIN, Route
+from apps.api.auth.tenants import NAME, found
+from apps.users.models import RateLimit
+from apps.users.services import rate_limit_drop, rate_limit_set
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+Json = Any
+
+
+def limit_id(words: str) -> str:
+    """Read an id, which may be empty.  Raises AuthFault."""
+    try:
+        return str(uuid.UUID(words)) if words else ""
+    except ValueError:
+        raise AuthFault(f"invalid UUID {words[:40]!r}") from None
+
+
+def limit_json(row: RateLimit) -> Json:
+    """Write a limit."""
+    return {
+        "Id": str(row.uuid),
+        "Name": row.tenant.name,
+        "Service": row.service,
+        "API": row.api,
+        "ReqLimit": {"Cap": row.capacity, "ResetDur": row.reset_ns},
+    }
+
+
+def get(_caller: Principal, data: dict[str, Any]) -> Json:
+    """List a tenant's limits; null if it has none, as in the original."""
+    rows = RateLimit.objects.select_related("tenant").filter(tenant__name=data["name"]).order_by("created_at")
+    if data["id"]:
+        rows = rows.filter(uuid=limit_id(data["id"]))
+    return [limit_json(row) for row in rows] or None
+
+
+def upsert(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Make or change a limit."""
+    asked = lowered(data["reqlimit"] or {})
+    row = rate_limit_set(
+        tenant=found(data["name"]),
+        capacity=whole(asked.get("cap", 0)),
+        reset_ns=whole(asked.get("resetdur", 0)),
+        service=data["service"][:50],
+        api=data["api"][:50],
+        limit_id=limit_id(data["id"]),
+    )
+    return str(row.uuid)
+
+
+def drop(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Remove a limit."""
+    if not data["name"] or not data["id"]:
+        raise AuthFault("user and rate-limit id is required for removing rate limit regulation")
+    rate_limit_drop(tenant=found(data["name"]), limit_id=limit_id(data["id"]))
+    return data["id"]
+
+
+ID: Final = Field("Id", text, default="")
+
+ROUTES: Final = (
+    Route("GET", "user/ratelimit", ADMIN, get, (NAME, ID), "GetUserRateLimitsReq"),
+    Route(
+        "POST",
+        "user/ratelimit/upsert",
+        ADMIN,
+        upsert,
+        (
+            ID,
+            NAME,
+            Field("Service", text, default=""),
+            Field("API", text, default=""),
+            Field("ReqLimit", lowered, default=None),
+        ),
+        "UserRateLimit",
+        action="ratelimit.set",
+    ),
+    Route(
+        "POST",
+        "user/ratelimit/del",
+        ADMIN,
+        drop,
+        (Field("Name", text, default=""), ID),
+        "DelUserRateLimitReq",
+        action="ratelimit.drop",
+    ),
+)

@@ -1,0 +1,130 @@
+"""The routes of sophon-auth's HTTP API: who may call, what is sent, what is answered.
+
+Source: ipfs-force-community/sophon-auth auth/route.go, auth/app.go, core/types.go; measured answers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.http import HttpResponse
+
+from apps.api.auth.fields import AuthFault, Field, fields_read, request_values
+from apps.api.callers import principal_from_request
+from apps.api.errors import domain_error
+from apps.users.errors import TokenRefused
+from apps.users.services import audit_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from django.http import HttpRequest
+
+    from apps.users.principals import Principal
+
+Json = Any
+
+HEADERS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "DNT,X-Mx-ReqToken,Keep-Alive,User-Agent,X-Requested-With,"
+    "If-Modified-Since,Cache-Control,Content-Type,Authorization,X-Forwarded-For,Origin,X-Real-Ip,spanId,"
+    "preHost,svcName",
+}
+NOBODY, READ, ADMIN, OWN, HANDLER = "nobody", "read", "admin", "own", "handler"
+"""Who may call: everybody; level read; the operator; the operator or the tenant named in the request; the
+handler itself decides."""
+SECRET_KEYS: Final = frozenset({"token"})
+"""Fields that the audit log does not keep."""
+
+VOID: Final = object()
+"""An empty answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path."""
+
+    method: str
+    path: str
+    access: str
+    handler: Callable[[Principal, dict[str, Any]], Json]
+    fields: Sequence[Field] = ()
+    struct: str = ""
+    """Go's name of the request, as in error texts."""
+    owner: str = ""
+    """Field that names the tenant, for access `own`."""
+    action: str = ""
+    """What it is called in the audit log; empty for reading."""
+
+
+def denied(route: Route, detail: str) -> AuthFault:
+    """Say that a level is missing, in the original's words."""
+    need = "read" if route.access == READ else "admin"
+    return AuthFault(f"need {need} prem{detail}: Permission Deny")
+
+
+def access_check(route: Route, caller: Principal, data: dict[str, Any]) -> None:
+    """Let the caller in.  Raises AuthFault."""
+    if caller.scopes:
+        raise AuthFault("this token is for another part of the interface", status=403)
+    is_admin = caller.is_operator and caller.may("admin")
+    if route.access == READ and not caller.may("read"):
+        raise denied(route, "")
+    if route.access == ADMIN and not is_admin:
+        raise denied(route, "")
+    if route.access == OWN:
+        name = data[route.owner]
+        if not is_admin and name != caller.tenant_name:
+            raise denied(route, f" or user {name} does not match")
+
+
+def answer(request: HttpRequest, table: dict[str, Route]) -> HttpResponse:
+    """Answer one request to a path whose methods are in `table`."""
+    if request.method == "OPTIONS":
+        return respond("ok!", kind="text/plain; charset=utf-8", raw=True)
+    route = table.get(request.method or "")
+    try:
+        caller = None if route is not None and route.access == NOBODY else principal_from_request(request)
+        if route is None:
+            return respond("404 page not found", status=404, kind="text/plain", raw=True)
+        if caller is None:
+            return respond(route.handler(None, {}))  # type: ignore[arg-type]  # open routes look at nobody
+        data = fields_read(request_values(request), route.fields, struct=route.struct)
+        access_check(route, caller, data)
+        return respond(carry_out(route, caller, data))
+    except TokenRefused as error:
+        return respond({"error": error.reason}, status=401)
+    except AuthFault as error:
+        return respond({"error": error.text}, status=error.status)
+    except Exception as error:
+        refusal = domain_error(error)
+        if refusal is None:
+            raise
+        return respond({"error": refusal.reason}, status=400)
+
+
+def carry_out(route: Route, caller: Principal, data: dict[str, Any]) -> Json:
+    """Run the handler; what changes something is written into the audit log with it, or not at all."""
+    if not route.action:
+        return route.handler(caller, data)
+    with transaction.atomic():
+        result = route.handler(caller, data)
+        shown = {key: value for key, value in data.items() if key not in SECRET_KEYS and value is not None}
+        target = str(data.get(route.owner or "name") or data.get("user") or "")
+        audit_record(principal=caller, action=route.action, target=target, after=shown)
+    return result
+
+
+def respond(
+    body: Json, *, status: int = 200, kind: str = "application/json", raw: bool = False
+) -> HttpResponse:
+    """Write an answer; the Go client reads errors only from JSON."""
+    if body is VOID:
+        text = ""
+    else:
+        text = str(body) if raw else json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return HttpResponse(text, status=status, content_type=kind, headers=HEADERS)

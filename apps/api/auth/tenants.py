@@ -1,0 +1,157 @@
+"""`/user…`: tenants, which sophon-auth calls users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.api.auth.fields import AuthFault, Field, optional_text, text, texts, whole
+from apps.api.auth.routes import ADMIN, OWN, VOID, Route
+from apps.users.errors import TenantNameTaken
+from apps.users.models import Tenant
+from apps.users.services import tenant_create, tenant_delete, tenant_recover, tenant_update
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+Json = Any
+
+ENABLED, DISABLED = 1, 2
+"""States on the wire; 0 is `undefined`: any in a filter, unchanged in an update, enabled for a new one."""
+PAGE_MAX: Final = 1000
+NOT_FOUND: Final = "Key not found"
+NAME_MAX: Final = 50
+COMMENT_MAX: Final = 255
+
+
+def found(name: str) -> Tenant:
+    """Find a tenant.  Raises AuthFault."""
+    tenant = Tenant.objects.filter(name=name, deleted_at=None).first()
+    if tenant is None:
+        raise AuthFault(NOT_FOUND)
+    return tenant
+
+
+def tenant_json(tenant: Tenant) -> Json:
+    """Write a tenant."""
+    return {
+        "id": str(tenant.uuid),
+        "name": tenant.name,
+        "comment": tenant.comment,
+        "state": ENABLED if tenant.enabled else DISABLED,
+        "createTime": int(tenant.created_at.timestamp()),
+        "updateTime": int(tenant.updated_at.timestamp()),
+    }
+
+
+def page(data: dict[str, Any]) -> slice:
+    """Give the part that skip and limit ask for; 0 is no limit, nonsense the largest page."""
+    skip, limit = max(data["skip"], 0), data["limit"]
+    if limit == 0:
+        return slice(skip, None)
+    return slice(skip, skip + (limit if 0 < limit <= PAGE_MAX else PAGE_MAX))
+
+
+def state_read(state: int) -> bool | None:
+    """Read a state; None leaves it as it is.  Raises AuthFault."""
+    if state not in (0, ENABLED, DISABLED):
+        raise AuthFault(f"unknown state {state}")
+    return None if state == 0 else state == ENABLED
+
+
+def new(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Make a tenant."""
+    if len(data["name"]) > NAME_MAX or len(data["comment"] or "") > COMMENT_MAX:
+        raise AuthFault("the name or comment is too long")
+    enabled = state_read(data["state"])
+    try:
+        tenant = tenant_create(
+            name=data["name"], comment=data["comment"] or "", enabled=True if enabled is None else enabled
+        )
+    except TenantNameTaken:
+        raise AuthFault("user already exists") from None
+    return tenant_json(tenant)
+
+
+def update(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Change comment or state."""
+    if len(data["comment"] or "") > COMMENT_MAX:
+        raise AuthFault("the comment is too long")
+    tenant_update(tenant=found(data["name"]), comment=data["comment"], enabled=state_read(data["state"]))
+    return VOID
+
+
+def list_(_caller: Principal, data: dict[str, Any]) -> Json:
+    """List tenants by name."""
+    rows = Tenant.objects.filter(deleted_at=None).order_by("name")
+    enabled = state_read(data["state"])
+    if enabled is not None:
+        rows = rows.filter(enabled=enabled)
+    return [tenant_json(row) for row in rows[page(data)]]
+
+
+def get(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Show one."""
+    return tenant_json(found(data["name"]))
+
+
+def verify(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Tell whether all of these exist and are enabled."""
+    for name in data["names"]:
+        if not Tenant.objects.filter(name=name, deleted_at=None, enabled=True).exists():
+            raise AuthFault(f"verify {name}: {NOT_FOUND}")
+    return VOID
+
+
+def has(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Tell whether there is such a tenant."""
+    return Tenant.objects.filter(name=data["name"], deleted_at=None).exists()
+
+
+def delete(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Take a tenant out of use."""
+    tenant_delete(tenant=found(data["name"]))
+    return VOID
+
+
+def recover(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Bring it back."""
+    tenant = Tenant.objects.filter(name=data["name"]).first()
+    if tenant is None:
+        raise AuthFault(NOT_FOUND)
+    if tenant.deleted_at is None:
+        raise AuthFault("user is not deleted")
+    tenant_recover(tenant=tenant)
+    return VOID
+
+
+NAME: Final = Field("Name", text, is_required=True)
+COMMENT: Final = Field("Comment", optional_text)
+STATE: Final = Field("State", whole, default=0)
+SKIP: Final = Field("Skip", whole, default=0)
+LIMIT: Final = Field("Limit", whole, default=20)
+
+ROUTES: Final = (
+    Route("PUT", "user/new", ADMIN, new, (NAME, COMMENT, STATE), "CreateUserRequest", action="user.create"),
+    Route(
+        "POST",
+        "user/update",
+        ADMIN,
+        update,
+        (NAME, COMMENT, STATE),
+        "UpdateUserRequest",
+        action="user.update",
+    ),
+    Route("GET", "user/list", ADMIN, list_, (SKIP, LIMIT, STATE), "ListUsersRequest"),
+    Route("GET", "user", OWN, get, (NAME,), "GetUserRequest", owner="name"),
+    Route(
+        "POST",
+        "user/verify",
+        ADMIN,
+        verify,
+        (Field("Names", texts, is_required=True),),
+        "VerifyUsersReq",
+    ),
+    Route("GET", "user/has", ADMIN, has, (NAME,), "HasUserRequest"),
+    Route("POST", "user/del", ADMIN, delete, (NAME,), "DeleteUserRequest", action="user.delete"),
+    Route("POST", "user/recover", ADMIN, recover, (NAME,), "RecoverUserRequest", action="user.recover"),
+)

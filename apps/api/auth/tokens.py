@@ -1,0 +1,190 @@
+"""`/verify`, `/genToken`, `/token…`: what tokens say, and their care.
+
+Source: ipfs-force-community/sophon-auth auth/jwt.go.  Ours keeps no token's text, so listings show it masked,
+and no caller sees or removes a token above its own level.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.api.auth.fields import AuthFault, Field, text
+from apps.api.auth.routes import ADMIN, HANDLER, NOBODY, READ, VOID, Route
+from apps.api.auth.tenants import LIMIT, NAME, SKIP, page
+from apps.core import clock
+from apps.users.errors import TokenRefused
+from apps.users.models import Tenant, Token
+from apps.users.selectors import principal_of_token, token_by_text
+from apps.users.services import token_issue, token_recover, token_revoke
+from apps.users.states import PERMS, Perm, perms_up_to
+from poolsite.filecoin.jwt import BadToken, Claims, token_claims, token_sign
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+Json = Any
+
+VERSION: Final = {"Version": "1.16.0"}
+MASK: Final = "***"
+"""Stands in a shown token for what we do not know; such a token names its row, but lets nobody in."""
+
+
+def version(_caller: Principal, _data: dict[str, Any]) -> Json:
+    """Say what we speak."""
+    return VERSION
+
+
+def health(_caller: Principal, _data: dict[str, Any]) -> Json:
+    """Say that we are there."""
+    return {"status": "OK"}
+
+
+def verify(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Tell what a token says, if it is good; a disabled tenant's is not."""
+    try:
+        token_claims(data["token"])
+    except BadToken:
+        raise AuthFault("can't parse user from input token") from None
+    row = token_by_text(data["token"])
+    if row is None:
+        raise AuthFault("get token: Key not found")
+    try:
+        principal_of_token(row, now=clock.now())
+    except TokenRefused:
+        raise AuthFault("A non-registered token", status=401) from None
+    return {"name": row.tenant.name, "perm": row.perm, "ext": row.ext}
+
+
+def generate(_caller: Principal, data: dict[str, Any]) -> Json:
+    """Make a token.  One of level admin is a service's: it sees all tenants, as in the original."""
+    if data["perm"] not in PERMS:
+        raise AuthFault(f"`perm` is {data['perm'][:20]!r}: give one of read, write, sign, admin")
+    tenant = Tenant.objects.filter(name=data["name"], deleted_at=None).first()
+    if tenant is None:
+        raise AuthFault(f"token must be based on an existing user {data['name']} to generate")
+    made = token_issue(
+        tenant=tenant,
+        name=data["name"],
+        perm=data["perm"],
+        ext=data["extra"][:255],
+        is_operator=data["perm"] == Perm.ADMIN,
+    )
+    return {"token": made}
+
+
+def masked(row: Token) -> str:
+    """Show a token without what makes it good."""
+    signed = token_sign(Claims(name=row.tenant.name, perm=row.perm, ext=row.ext), b"").rpartition(".")[0]
+    return f"{signed}.{MASK}{row.hint}"
+
+
+def token_json(row: Token, *, shown: str = "") -> Json:
+    """Write a token; its text only to somebody who has sent it."""
+    return {
+        "token": shown or masked(row),
+        "name": row.tenant.name,
+        "perm": row.perm,
+        "custom": "",
+        "createTime": row.created_at.isoformat().replace("+00:00", "Z"),
+    }
+
+
+def get(caller: Principal, data: dict[str, Any]) -> Json:
+    """Find tokens by text (operator) or by tenant (its own too)."""
+    if not data["name"] and not data["token"]:
+        raise AuthFault("`name` and `token` both empty")
+    is_admin = caller.is_operator and caller.may("admin")
+    if data["token"]:
+        if not is_admin:
+            raise AuthFault("need admin prem: Permission Deny")
+        row = named(data["token"])
+        if row is None or row.revoked_at is not None:
+            raise AuthFault("Key not found")
+        return [token_json(row, shown=data["token"])]
+    if not is_admin and data["name"] != caller.tenant_name:
+        raise AuthFault(f"need admin prem or user {data['name']} does not match: Permission Deny")
+    rows = Token.objects.select_related("tenant").filter(tenant__name=data["name"], revoked_at=None)
+    if not is_admin:
+        rows = rows.filter(perm__in=perms_up_to(caller.perm), is_operator=False)
+    return [token_json(row) for row in rows.order_by("created_at")]
+
+
+def list_(_caller: Principal, data: dict[str, Any]) -> Json:
+    """List all tokens."""
+    rows = Token.objects.select_related("tenant").filter(revoked_at=None).order_by("created_at")
+    return [token_json(row) for row in rows[page(data)]]
+
+
+def named(words: str) -> Token | None:
+    """Find a token by its text, or by the masked form that listings show."""
+    signed, _, end = words.rpartition(".")
+    if not end.startswith(MASK):
+        return token_by_text(words)
+    try:
+        claims = token_claims(f"{signed}.x")
+    except BadToken:
+        return None
+    rows = Token.objects.select_related("tenant").filter(
+        tenant__name=claims.name, perm=claims.perm, hint=end.removeprefix(MASK)
+    )
+    return rows.first() if rows.count() == 1 else None
+
+
+def cared_for(caller: Principal, words: str) -> Token | None:
+    """Find a token that the caller may remove: any for the operator, else its own up to its level."""
+    row = named(words)
+    if caller.is_operator and caller.may("admin"):
+        return row
+    is_own = row is not None and row.tenant_id == caller.tenant_id and not row.is_operator
+    if row is None or not is_own or not caller.may(row.perm):
+        raise AuthFault("need admin prem or token ownership check error: Permission Deny")
+    return row
+
+
+def remove(caller: Principal, data: dict[str, Any]) -> Json:
+    """Make a token worthless."""
+    row = cared_for(caller, data["token"])
+    if row is None or row.revoked_at is not None:
+        raise AuthFault(f"remove token {data['token']}: not exist")
+    token_revoke(row)
+    return VOID
+
+
+def recover(caller: Principal, data: dict[str, Any]) -> Json:
+    """Take that back."""
+    row = cared_for(caller, data["token"])
+    if row is None:
+        raise AuthFault(f"recover token {data['token']}: not exist")
+    if row.revoked_at is None:
+        raise AuthFault(f"recover token {data['token']}: token is not deleted")
+    token_recover(row)
+    return VOID
+
+
+TOKEN: Final = Field("Token", text, is_required=True)
+
+ROUTES: Final = (
+    Route("GET", "version", NOBODY, version),
+    Route("GET", "healthcheck", NOBODY, health),
+    Route("POST", "verify", READ, verify, (TOKEN,), "VerifyRequest"),
+    Route(
+        "POST",
+        "genToken",
+        ADMIN,
+        generate,
+        (NAME, Field("Perm", text, default=""), Field("Extra", text, default="")),
+        "GenTokenRequest",
+        action="token.create",
+    ),
+    Route(
+        "GET",
+        "token",
+        HANDLER,
+        get,
+        (Field("Token", text, default=""), Field("Name", text, default="")),
+        "GetTokenRequest",
+    ),
+    Route("GET", "tokens", ADMIN, list_, (SKIP, LIMIT), "GetTokensRequest"),
+    Route("DELETE", "token", HANDLER, remove, (TOKEN,), "RemoveTokenRequest", action="token.remove"),
+    Route("POST", "recoverToken", HANDLER, recover, (TOKEN,), "RecoverTokenRequest", action="token.recover"),
+)

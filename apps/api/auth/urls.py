@@ -1,0 +1,42 @@
+"""Addresses of sophon-auth's API, at the root as its clients expect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.urls import URLPattern, path
+from django.views.decorators.csrf import csrf_exempt
+
+from apps.api.auth import grants, limits, tenants, tokens
+from apps.api.auth.routes import Route, answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+ALL_ROUTES: Final[tuple[Route, ...]] = (*tokens.ROUTES, *tenants.ROUTES, *grants.ROUTES, *limits.ROUTES)
+"""Every route of this API."""
+
+
+def tables() -> dict[str, dict[str, Route]]:
+    """Give path → method → route."""
+    found: dict[str, dict[str, Route]] = {}
+    for route in ALL_ROUTES:
+        found.setdefault(route.path, {})[route.method] = route
+    return found
+
+
+def view_of(table: dict[str, Route]) -> Callable[[HttpRequest], HttpResponse]:
+    """Give the view of one path.  No cookie is read: only a token lets a caller in."""
+
+    @csrf_exempt
+    def view(request: HttpRequest) -> HttpResponse:
+        return answer(request, table)
+
+    return view
+
+
+urlpatterns: list[URLPattern] = [
+    path(where, view_of(table), name=f"auth-{where.replace('/', '-')}") for where, table in tables().items()
+]
