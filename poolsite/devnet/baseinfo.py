@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.ledger import key_address
 from poolsite.devnet.actors.miner.book import Reader
-from poolsite.devnet.actors.power import claim_of, miners_above
+from poolsite.devnet.actors.power import BUILT_IN_MINER, claim_of, miners_above
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.lottery import latest_beacon
 from poolsite.devnet.state.rows import MINERS, Miner
@@ -104,7 +104,11 @@ class BaseInfos:
         self, state: State, miner_id: int, *, beacon: BeaconEntry, epoch: int
     ) -> tuple[Sector, ...]:
         reader = Reader(state, miner_id, self.rules.network)
-        active = sorted(number for _, partition in reader.all_partitions() for number in partition.active)
+        partitions = [partition for _, partition in reader.all_partitions()]
+        active = sorted(number for partition in partitions for number in partition.active)
+        if not active and miner_id == BUILT_IN_MINER:
+            # Its power has a floor, so it must be able to mine even when its sector was not proven in time.
+            active = sorted(number for partition in partitions for number in partition.live)
         if not active:
             return ()
         randomness = winning_post_randomness(beacon.data, epoch, id_address(miner_id))

@@ -68,6 +68,8 @@ class Spec:
     over_estimation: float = 0.0
     over_premium: float = 0.0
     maximize_fee_cap: bool = False
+    uuid: str = ""
+    """Name under which MpoolPushMessage remembers what it pushed."""
 
 
 class Estimator:
@@ -104,10 +106,19 @@ class Estimator:
         actor = None if sender is None else actor_get(machine.draft, sender)
         if sender is None or actor is None:
             raise UnknownSender(message.from_)
-        pending = [] if not with_pool else [m.message for m in self.mempool.pending_of(message.from_)]
+        pending = self._pending_before(message) if with_pool else []
         for earlier in (*pending, *prior):
             self._apply(machine, earlier)
         return self._apply(machine, message)
+
+    def _pending_before(self, message: Message) -> list[Message]:
+        """The sender's pending messages up to the one with the same nonce."""
+        found = []
+        for signed in self.mempool.pending_of(message.from_):
+            if signed.message.nonce == message.nonce:
+                break
+            found.append(signed.message)
+        return found
 
     def _apply(self, machine: Machine, message: Message) -> Applied:
         """Execute with the sender's next nonce, no fees and all the gas there is."""
@@ -121,19 +132,18 @@ class Estimator:
             gas_fee_cap=AttoFil(0),
             gas_premium=AttoFil(0),
         )
-        length = self._chain_length(machine.draft.base, replace(message, gas_limit=0))
+        length = self._chain_length(machine.draft.base, free)
         return message_apply(machine, IncludedMessage(free, length), base_fee=0)
 
     def _chain_length(self, state: State, message: Message) -> int:
-        """Bytes on chain of a message as it is simulated: limit and fees are still 0."""
+        """Bytes on chain of a message as it is simulated: with the largest limit and no fees."""
         sender = message.from_
         if sender.protocol == ID:
             sender = key_address(state, sender.actor_id) or sender
-        bare = replace(message, gas_fee_cap=AttoFil(0), gas_premium=AttoFil(0))
         if sender.protocol == BLS:
-            return len(message_to_cbor(bare))
+            return len(message_to_cbor(message))
         signature = Signature(SIG_SECP256K1, bytes(SECP256K1_SIGNATURE_LEN))
-        return len(SIGNED_MESSAGE.encode(SignedMessage(bare, signature)))
+        return len(SIGNED_MESSAGE.encode(SignedMessage(message, signature)))
 
     def gas_limit(self, message: Message, tipset: Tipset, *, prior: Sequence[Message] = ()) -> int:
         """Gas that the message would use.  Raises UnknownSender, ExecutionFailed."""

@@ -135,16 +135,13 @@ def _run(
         returned = invoke(call, message.to)
     except ActorError as error:
         code = error.code
-        where = f"f0{call.receiver}" if call.receiver >= 0 else str(message.to)
-        text = (
-            f"message failed with backtrace:\n00: {where} (method {message.method}) -- "
-            f"{error.text} ({code})\n (RetCode={code})"
-        )
+        text = error.backtrace(call.receiver, message.method)
     used = inclusion + meter.used
     if used > message.gas_limit:
         code, used, returned = OUT_OF_GAS, message.gas_limit, b""
         text = (
-            f"message failed with backtrace:\n00: {message.to} (method {message.method}) -- out of gas (7)\n"
+            f"message failed with backtrace:\n00: f0{call.receiver} (method {message.method}) -- "
+            "out of gas (7)\n (RetCode=7)"
         )
     if code != OK:
         machine.draft.rollback(mark)

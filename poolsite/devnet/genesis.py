@@ -47,7 +47,7 @@ from poolsite.devnet.state.rows import (
     Smoothed,
 )
 from poolsite.devnet.state.tables import EMPTY_STATE, Draft, State
-from poolsite.filecoin.address import address_to_bytes, id_address
+from poolsite.filecoin.address import actor_address, address_to_bytes, id_address
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN, AttoFil
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_bytes
 from poolsite.filecoin.block import (
@@ -153,7 +153,9 @@ def _account(draft: Draft, actor_id: int, address: Address, amount: int) -> None
 def _built_in_miner(draft: Draft, presealed: PresealedSector, rules: Rules) -> None:
     """f01000 with one sector that already counts, due in deadline 0."""
     proof = post_proof(presealed.post_proof)
-    draft.put(ACTORS, BUILT_IN_MINER, Actor(kind=KIND_MINER, nonce=0, balance=MINER_FUNDS, address=None))
+    robust = actor_address(b"poolsite devnet built-in miner")
+    draft.put(ACTORS, BUILT_IN_MINER, Actor(kind=KIND_MINER, nonce=0, balance=MINER_FUNDS, address=robust))
+    draft.put(ADDRESSES, address_to_bytes(robust), ActorId(BUILT_IN_MINER))
     miner = miner_blank(
         owner=OWNER_ID,
         worker=OWNER_ID,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.ledger import actor_get, resolve
 from poolsite.devnet.actors.miner.book import Reader
 from poolsite.devnet.lottery import Lottery
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.filecoin.actors.miner_proving import (
+    DECLARE_FAULTS_RECOVERED_PARAMS,
     SUBMIT_WINDOWED_POST_PARAMS,
+    DeclareFaultsRecoveredParams,
+    PartitionSectors,
     PoStPartition,
     SubmitWindowedPoStParams,
 )
@@ -22,13 +24,18 @@ from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.signing import message_sign
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from poolsite.devnet.chain import Link
     from poolsite.devnet.node import Devnet
+    from poolsite.devnet.state.rows import Sector
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 POST_METHOD: Final = 5
-GAS_LIMIT: Final = 60_000_000
-"""Enough for one partition."""
+RECOVER_METHOD: Final = 11
+GAS_LIMIT: Final = 200_000_000
+"""Enough for one partition, with the verification of a recovery."""
+MIN_FEE_CAP: Final = 200_000
 FEE_FACTOR: Final = 4
 """Fee cap over the base fee, so that a rising base fee does not lock the message out."""
 
@@ -38,24 +45,39 @@ class Housekeeper:
 
     def __init__(self, node: Devnet) -> None:
         self.node = node
-        self._proven: tuple[int, int] | None = None
+        self._done: set[tuple[str, int, int]] = set()
 
     def before_round(self, parent: Link, epoch: int) -> None:
-        """Push the WindowPoSt of the deadline that will be open at `epoch`, once."""
+        """Push the WindowPoSt of the deadline that will be open at `epoch`, and what recovery needs."""
         node = self.node
         if node.faults.withholds_post:
             return
         state = node.chain.state_after(parent.key)
         reader = Reader(state, node.miner.address.actor_id, node.network)
-        info = reader.deadline_now(epoch)
-        deadline = reader.deadline(info.index)
-        is_due = deadline.partitions and not deadline.posted and info.open < epoch
-        if not is_due or self._proven == (info.period_start, info.index):
+        sector = reader.sector(node.miner.sector.number)
+        partition = None if sector is None else reader.partition(sector.deadline, sector.partition)
+        if sector is None or partition is None or not partition.live:
             return
-        self._proven = (info.period_start, info.index)
-        self._push(parent, info)
+        info = reader.deadline_at(sector.deadline, epoch).next_not_elapsed()
+        posted = reader.deadline(sector.deadline).posted
+        is_faulty = partition.faults and not partition.recoveries
+        if is_faulty and not info.fault_cutoff_passed:
+            self._once("recover", info, lambda: self._recover(parent, sector))
+        elif not is_faulty and not posted and info.open < epoch < info.close:
+            self._once("prove", info, lambda: self._prove(parent, info, sector.partition))
 
-    def _push(self, parent: Link, info: DeadlineInfo) -> None:
+    def _once(self, what: str, info: DeadlineInfo, act: Callable[[], bool]) -> None:
+        """Do something once for a deadline of a proving period, unless the pool refuses it."""
+        name = (what, info.period_start, info.index)
+        if name not in self._done and act():
+            self._done.add(name)
+
+    def _recover(self, parent: Link, sector: Sector) -> bool:
+        entry = PartitionSectors(sector.deadline, sector.partition, bitfield_of([sector.number]))
+        params = DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams((entry,)))
+        return self._send(parent, RECOVER_METHOD, params)
+
+    def _prove(self, parent: Link, info: DeadlineInfo, partition: int) -> bool:
         node = self.node
         lottery = Lottery(node.chain, parent.tipset)
         entropy = miner_entropy(node.miner.address)
@@ -63,32 +85,29 @@ class Housekeeper:
         commit = max(info.challenge, 0)
         params = SubmitWindowedPoStParams(
             deadline=info.index,
-            partitions=(PoStPartition(0, bitfield_of([])),),
+            partitions=(PoStPartition(partition, bitfield_of([])),),
             proofs=(PoStProof(node.miner.sector.post_proof, node.miner.sector.window_post(challenge)),),
-            chain_commit_epoch=max(info.challenge, commit),
-            chain_commit_rand=lottery.tickets(Tag.POST_CHAIN_COMMIT, max(info.challenge, commit), b""),
+            chain_commit_epoch=commit,
+            chain_commit_rand=lottery.tickets(Tag.POST_CHAIN_COMMIT, commit, b""),
         )
-        self._send(parent, SUBMIT_WINDOWED_POST_PARAMS.encode(params))
+        return self._send(parent, POST_METHOD, SUBMIT_WINDOWED_POST_PARAMS.encode(params))
 
-    def _send(self, parent: Link, params: bytes) -> None:
+    def _send(self, parent: Link, method: int, params: bytes) -> bool:
+        """Push a message of the built-in miner's worker; False if the pool refuses it."""
         node = self.node
         sender = key_address(node.key)
-        state = node.chain.state_after(parent.key)
-        actor_id = resolve(state, sender)
-        if actor_id is None or actor_get(state, actor_id) is None:
-            return
-        cap = AttoFil(max(parent.next_base_fee * FEE_FACTOR, 200_000))
         message = Message(
             to=node.miner.address,
             from_=sender,
             nonce=node.mempool.next_nonce(sender),
             gas_limit=GAS_LIMIT,
-            gas_fee_cap=cap,
+            gas_fee_cap=AttoFil(max(parent.next_base_fee * FEE_FACTOR, MIN_FEE_CAP)),
             gas_premium=AttoFil(100_000),
-            method=POST_METHOD,
+            method=method,
             params=params,
         )
         try:
             node.mempool.push(message_sign(node.key, message, chain_id=node.network.eth_chain_id))
         except MessageRejected:
-            self._proven = None
+            return False
+        return True

@@ -103,6 +103,10 @@ class Devnet:
         self.watchers: set[HeadWatcher] = set()
         self.nulls = 0
         self.session = str(uuid.uuid4())
+        self.pushed: dict[str, SignedMessage] = {}
+        """Messages that MpoolPushMessage made, by the caller's UUID."""
+        self.signer_nonces: dict[Address, int] = {}
+        """Next nonces that MpoolPushMessage remembers, even after the pool was cleared."""
         is_new = self.store.meta("head") is None
         if is_new:
             self._birth_write(network_named(network), profile or Profile())

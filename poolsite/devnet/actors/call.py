@@ -88,7 +88,9 @@ class Call:
         try:
             return struct.decode(self.params)
         except (BadCbor, ValueError) as error:
-            raise ActorError(SERIALIZATION, f"failed to deserialize params: {error}") from None
+            reason = "Eof" if str(error) == "unexpected EOF" else str(error)
+            text = f"Serialization error for Cbor protocol: {reason}"
+            raise ActorError(SERIALIZATION, text) from None
 
 
 @dataclass(slots=True)

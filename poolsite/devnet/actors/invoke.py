@@ -14,6 +14,7 @@ from poolsite.devnet.actors.exits import (
     SYS_INSUFFICIENT_FUNDS,
     UNHANDLED,
     ActorError,
+    fil,
 )
 from poolsite.devnet.actors.getters import (
     current_total_power,
@@ -42,7 +43,7 @@ from poolsite.devnet.actors.miner import (
     withdrawal,
 )
 from poolsite.devnet.actors.power import create_miner
-from poolsite.filecoin.address import BLS, DELEGATED, EAM_NAMESPACE, SECP256K1, ZERO_ADDRESS
+from poolsite.filecoin.address import BLS, DELEGATED, EAM_NAMESPACE, ID, SECP256K1, ZERO_ADDRESS
 from poolsite.filecoin.gas_model import (
     FAIL_EARLY,
     OTHER_CALLS,
@@ -120,13 +121,19 @@ def invoke(call: Call, to: Address) -> bytes:
 def _value_move(call: Call) -> None:
     if call.value < 0:
         raise ActorError(SYS_INSUFFICIENT_FUNDS, "sender tried to send a negative value")
+    call.meter.charge(VALUE_TO_SELF)
     try:
         transfer(call.draft, call.caller, call.receiver, call.value)
     except NoFunds:
+        sender = actor_get(call.draft, call.caller)
+        balance = fil(0 if sender is None else sender.balance)
         raise ActorError(
-            SYS_INSUFFICIENT_FUNDS, f"sender does not have funds to transfer (need {call.value})"
+            SYS_INSUFFICIENT_FUNDS,
+            f"sender does not have funds to transfer (balance {balance}, transfer {fil(call.value)}) "
+            "(5: insufficient funds)",
         ) from None
-    call.meter.charge(VALUE_TO_SELF if call.caller == call.receiver else VALUE_TRANSFER)
+    if call.caller != call.receiver:
+        call.meter.charge(VALUE_TRANSFER - VALUE_TO_SELF)
 
 
 def _receiver_create(call: Call, to: Address) -> int:
@@ -137,4 +144,8 @@ def _receiver_create(call: Call, to: Address) -> int:
     if to.protocol == DELEGATED and to.namespace == EAM_NAMESPACE:
         call.meter.charge(send_gas(0, creates="delegated"))
         return actor_create(call.draft, kind=KIND_PLACEHOLDER, address=None, delegated=to)
-    raise ActorError(INVALID_RECEIVER, f"actor does not exist: {to}")
+    if to.protocol == ID:
+        text = f"actor does not exist: {to.actor_id} (6: resource not found)"
+    else:
+        text = f"actor does not exist or cannot be created: {to} (6: resource not found)"
+    raise ActorError(INVALID_RECEIVER, text)

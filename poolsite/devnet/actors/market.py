@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.exits import bad_argument, forbidden
+from poolsite.devnet.actors.exits import bad_argument, fil
 from poolsite.devnet.actors.ledger import KIND_MINER, MARKET, actor_get, resolve_existing, transfer
 from poolsite.devnet.state.rows import ESCROWS, MINERS, Escrow, Miner
 from poolsite.filecoin.actors.market import (
@@ -38,7 +38,7 @@ def add_balance(call: Call) -> bytes:
     """Handle AddBalance."""
     party = _party(call, call.read(ADD_BALANCE_PARAMS).address)
     if call.value <= 0:
-        raise bad_argument("balance to add must be greater than zero")
+        raise bad_argument(f"balance to add must be greater than zero was: {fil(call.value)}")
     escrow = escrow_of(call, party)
     call.draft.put(ESCROWS, party, Escrow(escrow.amount + call.value, escrow.locked))
     return b""
@@ -56,8 +56,7 @@ def withdraw_balance(call: Call) -> bytes:
     if actor is not None and actor.kind == KIND_MINER:
         miner: Miner = call.draft.get(MINERS, party)
         recipient, allowed = miner.owner, (miner.owner, miner.worker)
-    if call.caller not in allowed:
-        raise forbidden("caller is not the owner, worker or the client")
+    call.require_caller(allowed)
     escrow = escrow_of(call, party)
     amount = min(params.amount, escrow.amount - escrow.locked)
     call.draft.put(ESCROWS, party, Escrow(escrow.amount - amount, escrow.locked))

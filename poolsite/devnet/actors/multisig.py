@@ -13,6 +13,7 @@ from poolsite.devnet.actors.exits import (
     OK,
     ActorError,
     bad_argument,
+    fil,
     forbidden,
     illegal_state,
     not_found,
@@ -156,7 +157,7 @@ def _proposal(wallet: Multisig, params: TxnIDParams) -> MultisigProposal:
         if proposal.id == params.id:
             break
     else:
-        raise not_found(f"no such transaction {params.id} for approval")
+        raise not_found(f"no such transaction TxnID({params.id}) for approval")
     if params.proposal_hash:
         data = ProposalHashData(
             id_address(proposal.approved[0]), proposal.to, proposal.value, proposal.method, proposal.params
@@ -174,6 +175,9 @@ def _execute_if_approved(call: Call, proposal: MultisigProposal) -> tuple[bool, 
         return False, OK, b""
     actor = actor_get(call.draft, call.receiver)
     balance = 0 if actor is None else actor.balance
+    if balance < proposal.value:
+        have, spend = fil(balance), fil(proposal.value)
+        raise ActorError(19, f"current balance {have} less than amount to spend {spend}")
     if proposal.value and balance - proposal.value < _locked(wallet, call.epoch):
         raise ActorError(19, "actor balance after spend is less than required locked amount")
     pending = tuple(entry for entry in wallet.pending if entry.id != proposal.id)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument, forbidden, insufficient
+from poolsite.devnet.actors.exits import ActorError, bad_argument, forbidden, insufficient
 from poolsite.devnet.actors.ledger import (
+    INIT,
     KIND_ACCOUNT,
     KIND_MINER,
     POWER,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 BUILT_IN_MINER = 1000
 """Actor id of the devnet's own miner."""
 MAX_PEER_ID_BYTES = 128
+EXEC_METHOD = 2
+CONSTRUCT_METHOD = 1
 Q128 = 1 << 128
 
 
@@ -111,19 +114,14 @@ def create_miner(call: Call) -> bytes:
     caller = actor_get(call.draft, call.caller)
     if caller is None or caller.kind not in (KIND_ACCOUNT, "multisig"):
         raise forbidden(f"caller f0{call.caller} is not one of supported")
-    deposit = call.network.creation_deposit
-    if call.value < deposit:
-        raise insufficient(
-            "not enough balance to lock for create miner deposit: "
-            f"sent balance {call.value} < deposit {deposit}"
-        )
     origin = key_address(call.draft, call.origin) or id_address(call.origin)
     robust = created_actor_address(origin, call.nonce, created_before=call.meter.created)
     call.meter.created += 1
-    owner, worker = _account(call, params.owner), _worker(call, params)
-    _proof_check(params)
-    if len(params.peer) > MAX_PEER_ID_BYTES:
-        raise bad_argument(f"peer ID size of {len(params.peer)} exceeds maximum size of {MAX_PEER_ID_BYTES}")
+    new_id = call.draft.get(SYSTEM, "init").next_id
+    try:
+        owner, worker = _construct_check(call, params)
+    except ActorError as error:
+        raise _constructor_failed(error, new_id) from None
     miner_id = actor_create(call.draft, kind=KIND_MINER, address=robust)
     miner = miner_new(call, miner_id, owner=owner, worker=worker, params=params)
     call.draft.put(MINERS, miner_id, miner)
@@ -132,6 +130,33 @@ def create_miner(call: Call) -> bytes:
     state: PowerState = call.draft.get(SYSTEM, "power")
     call.draft.put(SYSTEM, "power", replace(state, miner_count=state.miner_count + 1))
     return CREATE_MINER_RETURN.encode(CreateMinerReturn(id_address(miner_id), robust))
+
+
+def _construct_check(call: Call, params: CreateMinerParams) -> tuple[int, int]:
+    """The checks of the miner's constructor; gives the ids of owner and worker.  Raises ActorError."""
+    _proof_check(params)
+    deposit = call.network.creation_deposit
+    if call.value < deposit:
+        raise insufficient(
+            "not enough balance to lock for create miner deposit: "
+            f"sent balance {call.value} < deposit {deposit}"
+        )
+    if len(params.peer) > MAX_PEER_ID_BYTES:
+        raise bad_argument(f"peer ID size of {len(params.peer)} exceeds maximum size of {MAX_PEER_ID_BYTES}")
+    return _account(call, params.owner), _worker(call, params)
+
+
+def _constructor_failed(error: ActorError, new_id: int) -> ActorError:
+    """The refusal as the power actor passes it on."""
+    aborted = f"send aborted with code {error.code}"
+    return ActorError(
+        error.code,
+        aborted,
+        frames=(
+            (INIT, EXEC_METHOD, f"constructor failed: {aborted}"),
+            (new_id, CONSTRUCT_METHOD, error.text),
+        ),
+    )
 
 
 def miner_new(call: Call, miner_id: int, *, owner: int, worker: int, params: CreateMinerParams) -> Miner:

@@ -31,6 +31,7 @@ def _spec_read(value: Any) -> Spec:
         over_estimation=float(value.get("GasOverEstimation") or 0),
         over_premium=float(value.get("GasOverPremium") or 0),
         maximize_fee_cap=bool(value.get("MaximizeFeeCap")),
+        uuid=str(value.get("MsgUuid") or ""),
     )
 
 

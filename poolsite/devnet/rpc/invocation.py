@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from poolsite.devnet.actors.ledger import actor_get, resolve
+from poolsite.devnet.consensus import tipset_execute
 from poolsite.devnet.estimation import UnknownSender
 from poolsite.devnet.execution import message_simulate
 from poolsite.devnet.rpc.forms import actor_json
@@ -17,6 +18,7 @@ from poolsite.filecoin.message import message_to_json, receipt_to_json
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
     from poolsite.filecoin.block import Tipset
+    from poolsite.filecoin.cids import Cid
     from poolsite.filecoin.message import Message, Receipt
 
 CALL_GAS = (1 << 62) - 1
@@ -53,6 +55,41 @@ def invocation_json(node: Devnet, message: Message, tipset: Tipset) -> dict[str,
         "GasCost": NO_COST,
         "ExecutionTrace": trace_json(called, receipt, sender=sender, invoked=invoked),
         "Error": error,
+        "Duration": 0,
+    }
+
+
+def replay_json(node: Devnet, tipset: Tipset, cid: Cid) -> dict[str, Any] | None:
+    """Execute a tipset again; what became of one of its messages, None if it is not there."""
+    executed = tipset_execute(node.chain, tipset, node.rules)
+    if cid not in executed.cids:
+        return None
+    applied = executed.applied[executed.cids.index(cid)]
+    signed = node.chain.message(cid)
+    sender = None if signed is None else resolve(executed.state, signed.message.from_)
+    if signed is None or sender is None:
+        return None
+    message, outputs = signed.message, applied.outputs
+    invoked = None
+    if applied.receiver is not None:
+        invoked = {"Id": applied.receiver, "State": actor_json(executed.state, applied.receiver)}
+    total = message.required_funds - outputs.refund
+    return {
+        "MsgCid": cid_to_json(cid),
+        "Msg": message_to_json(message),
+        "MsgRct": receipt_to_json(applied.receipt),
+        "GasCost": {
+            "Message": cid_to_json(message.cid),
+            "GasUsed": str(applied.receipt.gas_used),
+            "BaseFeeBurn": str(outputs.base_fee_burn),
+            "OverEstimationBurn": str(outputs.over_estimation_burn),
+            "MinerPenalty": str(outputs.miner_penalty),
+            "MinerTip": str(outputs.miner_tip),
+            "Refund": str(outputs.refund),
+            "TotalCost": str(total),
+        },
+        "ExecutionTrace": trace_json(message, applied.receipt, sender=sender, invoked=invoked),
+        "Error": applied.error,
         "Duration": 0,
     }
 

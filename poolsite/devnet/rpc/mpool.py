@@ -42,6 +42,8 @@ def _signed_read(value: Any) -> SignedMessage:
     return SignedMessage(message, signature_from_json(raw) if raw else Signature(0, b""))
 
 
+NO_UUID: Final = "00000000-0000-0000-0000-000000000000"
+"""Go's zero UUID: no name."""
 SIGNED: Final = p.Param("*types.SignedMessage", _signed_read)
 MESSAGE_PARAM: Final = p.Param("*types.Message", message_from_json)
 
@@ -98,21 +100,34 @@ def mpool_push_message(node: Devnet, message: Message | None, spec: Spec | None)
         )
     if message.nonce:
         raise RpcError(f"MpoolPushMessage expects message nonce to be 0, was {message.nonce}")
+    name = NO_UUID if spec is None or not spec.uuid else spec.uuid
     with node.lock:
+        known = node.pushed.get(name)
+        if known is not None:
+            return signed_message_to_json(known)
         try:
-            key = node.wallet.key(message.from_)
             filled = message_gas(node, message, spec, node.head.tipset)
-        except NoKey as error:
-            raise RpcError(f"failed to sign message: {error}") from None
         except RpcError as error:
             raise RpcError(f"GasEstimateMessageGas error: {error.message}") from None
-        filled = replace(filled, nonce=mpool_get_nonce(node, message.from_))
+        try:
+            key = node.wallet.key(message.from_)
+        except NoKey as error:
+            raise RpcError(f"failed to sign message: {error}, addr={message.from_}: {error}") from None
+        nonce = max(mpool_get_nonce(node, message.from_), node.signer_nonces.get(message.from_, 0))
+        filled = replace(filled, nonce=nonce)
         signed = message_sign(key, filled, chain_id=node.network.eth_chain_id)
         try:
             node.mempool.push(signed)
         except MessageRejected as error:
             raise RpcError(f"mpool push: failed to push message: {error}") from None
+        node.signer_nonces[message.from_] = nonce + 1
+        if name != NO_UUID:
+            node.pushed[name] = signed
     return signed_message_to_json(signed)
+
+
+def mpool_batch_push_message(node: Devnet, batch: list[Message], spec: Spec | None) -> Any:
+    return [mpool_push_message(node, message, spec) for message in batch]
 
 
 def mpool_sub(node: Devnet, channel: Channel) -> Any:
@@ -125,7 +140,7 @@ def mpool_sub(node: Devnet, channel: Channel) -> Any:
 
 def mpool_get_config(_node: Devnet) -> Any:
     return {
-        "PriorityAddrs": [],
+        "PriorityAddrs": None,
         "SizeLimitHigh": 30000,
         "SizeLimitLow": 20000,
         "ReplaceByFeeRatio": 1.25,
@@ -150,6 +165,13 @@ METHODS: Final = (
         "sign",
         (p.optional(MESSAGE_PARAM), p.optional(SPEC)),
         mpool_push_message,
+        slow=True,
+    ),
+    Method(
+        "MpoolBatchPushMessage",
+        "sign",
+        (p.list_param(MESSAGE_PARAM), p.optional(SPEC)),
+        mpool_batch_push_message,
         slow=True,
     ),
     Method("MpoolSub", "read", (), mpool_sub, channel=True),

@@ -46,7 +46,10 @@ def _address(value: Any) -> Address:
 
 
 def _cid(value: Any) -> Cid:
-    cid = cid_from_json(value)
+    try:
+        cid = cid_from_json(value)
+    except BadCid as error:
+        raise BadParam(f"invalid cid: {error}") from None
     if cid is None:
         raise BadParam("invalid cid: cid too short")
     return cid

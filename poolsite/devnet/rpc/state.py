@@ -33,12 +33,15 @@ from poolsite.devnet.rpc.forms import (
     tipset_exact,
     tipset_get,
 )
-from poolsite.devnet.rpc.invocation import invocation_json
+from poolsite.devnet.rpc.invocation import invocation_json, replay_json
 from poolsite.devnet.search import Lookup, Replaced, UnknownMessage
 from poolsite.devnet.state.rows import ACTORS, ESCROWS, SYSTEM, Escrow, PowerState
-from poolsite.filecoin.actors.decode import params_decode
-from poolsite.filecoin.address import ID, id_address
+from poolsite.filecoin.actors.decode import actor_kind, params_decode, params_encode
+from poolsite.filecoin.address import ID, UNDEF, id_address
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import cid_to_json
+from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.message import message_from_json, receipt_to_json
 from poolsite.filecoin.policy import network_to_params
 
@@ -102,6 +105,8 @@ def state_account_key(node: Devnet, address: Address, key: Key) -> Any:
 
 
 def state_lookup_robust(node: Devnet, address: Address, key: Key) -> Any:
+    if address.protocol != ID:
+        raise RpcError("failed to decode provided address as id addr: cannot get id from non id address")
     state = state_get(node, key)
     actor_id = resolve_existing(state, address)
     robust = None if actor_id is None else address_of(state, actor_id)
@@ -144,7 +149,9 @@ def state_search(node: Devnet, key: Key, cid: Cid, limit: int, allow_replaced: b
         found = node.search.find(cid, tipset_get(node, key), limit=limit, allow_replaced=allow_replaced)
     except UnknownMessage as error:
         raise _unknown(error) from None
-    except Replaced:
+    except Replaced as error:
+        if allow_replaced:
+            raise RpcError(f"checking for message execution during lookback: {error}") from None
         return None
     return None if found is None else lookup_json(found)
 
@@ -274,8 +281,13 @@ def state_market_deals(_node: Devnet, _key: Key) -> Any:
 def state_decode_params(node: Devnet, to: Address, method: int, params: bytes, key: Key) -> Any:
     state = state_get(node, key)
     actor = actor_get(state, actor_id_get(state, to))
-    kind = "" if actor is None else actor.kind
-    return params_decode(kind, method, params)
+    kind = actor_kind(to, code_name="" if actor is None else actor.kind)
+    try:
+        return params_decode(kind, method, params)
+    except KeyError:
+        raise RpcError(f"unknown method {method} for actor {kind}") from None
+    except BadCbor as error:
+        raise RpcError(f"unmarshaling params: {error}") from None
 
 
 def state_list_messages(node: Devnet, match: Any, key: Key, to_height: int) -> Any:
@@ -297,27 +309,47 @@ def state_list_messages(node: Devnet, match: Any, key: Key, to_height: int) -> A
 
 
 def state_encode_params(_node: Devnet, code: Cid, method: int, value: Any) -> Any:
-    spec = node_method(KIND_BY_CODE.get(code, ""), method)
-    if spec is None or spec.params is None:
-        raise RpcError(f"method {method} not found on actor {code}")
-    return base64.b64encode(spec.params.encode(spec.params.from_json(value))).decode()
+    kind = actor_kind(UNDEF, code_name=KIND_BY_CODE.get(code, ""))
+    try:
+        return base64.b64encode(params_encode(kind, method, value)).decode()
+    except KeyError:
+        raise RpcError(f"unknown method {method} for actor {code}") from None
+    except BadField as error:
+        raise RpcError(f"json unmarshal: {error}") from None
 
 
-def node_method(kind: str, method: int) -> Any:
-    """The library's entry of a method."""
-    return METHOD_TABLES.get(kind, {}).get(method)
+def state_collateral_bounds(node: Devnet, _size: int, _verified: bool, key: Key) -> Any:
+    tipset_get(node, key)
+    return {"Min": "0", "Max": str(TOTAL_FILECOIN)}
+
+
+def state_replay(node: Devnet, key: Key, cid: Cid) -> Any:
+    """Execute a tipset again and show what became of one of its messages."""
+    if key:
+        tipset = tipset_get(node, key)
+    else:
+        try:
+            found = node.search.find(cid, node.head.tipset)
+        except UnknownMessage as error:
+            raise RpcError(f"searching for msg {cid}: {_unknown(error).message}") from None
+        if found is None:
+            raise RpcError(f"didn't find msg {cid} on-chain")
+        tipset = found.included
+    answer = replay_json(node, tipset, cid)
+    if answer is None:
+        raise RpcError("given message not found in tipset")
+    return answer
 
 
 def state_verified_status(node: Devnet, address: Address, key: Key) -> Any:
-    state_get(node, key)
-    del address
+    """Null: the devnet grants no data cap."""
+    if resolve(state_get(node, key), address) is None:
+        raise RpcError("actor not found", code=ACTOR_NOT_FOUND)
 
 
 def state_verifreg_root(_node: Devnet, _key: Key) -> Any:
     return str(id_address(VERIFREG_ROOT))
 
-
-METHOD_TABLES: dict[str, Any] = {}
 
 METHODS: Final = (
     Method("StateNetworkName", "read", (), state_network_name),
@@ -338,6 +370,11 @@ METHODS: Final = (
     Method("StateMarketStorageDeal", "read", (p.UINT, p.TIPSET_KEY), state_market_deal),
     Method("StateMarketDeals", "read", (p.TIPSET_KEY,), state_market_deals),
     Method("StateDecodeParams", "read", (p.ADDRESS, p.UINT, p.BYTES, p.TIPSET_KEY), state_decode_params),
+    Method("StateEncodeParams", "read", (p.CID, p.UINT, p.JSON), state_encode_params),
+    Method(
+        "StateDealProviderCollateralBounds", "read", (p.UINT, p.BOOL, p.TIPSET_KEY), state_collateral_bounds
+    ),
+    Method("StateReplay", "read", (p.TIPSET_KEY, p.CID), state_replay, slow=True),
     Method("StateListMessages", "read", (p.JSON, p.TIPSET_KEY, p.EPOCH), state_list_messages, slow=True),
     Method("StateVerifiedClientStatus", "read", (p.ADDRESS, p.TIPSET_KEY), state_verified_status),
     Method("StateVerifiedRegistryRootKey", "read", (p.TIPSET_KEY,), state_verifreg_root),

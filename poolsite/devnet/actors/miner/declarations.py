@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NOTHING_DECLARED_GAS = 12_600_000
 """Gas of a declaration without sectors (measured)."""
+PLURALS = {"fault": "faults", "recovery": "recoveries"}
 ADDRESSED_PARTITIONS_MAX = 3000
 ADDRESSED_SECTORS_MAX = 25_000
 Step = Callable[[Book, Partition, tuple[int, ...], "DeadlineInfo"], Partition]
@@ -62,10 +63,17 @@ def _each_partition(call: Call, book: Book, declarations: Any, *, step: Step, wo
     for entry in declarations:
         partition = book.partition(entry.deadline, entry.partition)
         if partition is None:
-            raise not_found(f"no such partition {entry.partition}")
+            raise not_found(
+                f"failed to declare {PLURALS[word]} for deadline {entry.deadline}: "
+                f"no such partition {entry.partition}"
+            )
         numbers = numbers_of(entry.sectors)
         if not set(numbers) <= set(partition.sectors):
-            raise bad_argument(f"failed to declare {word}: not all sectors are assigned to the partition")
+            raise bad_argument(
+                f"failed to declare {PLURALS[word]} for deadline {entry.deadline}: failed to declare "
+                f"{PLURALS[word]} in partition {entry.partition}: failed fault declaration: "
+                "not all sectors are assigned to the partition"
+            )
         info = book.deadline_at(entry.deadline, call.epoch).next_not_elapsed()
         book.save_partition(entry.deadline, entry.partition, step(book, partition, numbers, info))
     return len({(entry.deadline, entry.partition) for entry in declarations})
@@ -79,8 +87,7 @@ def _check_deadline(call: Call, book: Book, index: int, *, word: str) -> None:
     info = book.deadline_at(index, call.epoch).next_not_elapsed()
     if info.fault_cutoff_passed:
         raise bad_argument(
-            f"failed {word} declaration at deadline {index}: late {word} declaration at epoch {call.epoch}, "
-            f"cutoff {info.fault_cutoff}"
+            f"failed {word} declaration at deadline {index}: late fault or recovery declaration"
         )
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import insufficient
+from poolsite.devnet.actors.exits import fil, insufficient
 from poolsite.devnet.actors.ledger import BURNT, actor_get, transfer
 from poolsite.devnet.actors.vesting import vesting_add, vesting_take, vesting_unlock
-from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.pledge import locked_reward
 
 if TYPE_CHECKING:
@@ -58,8 +57,8 @@ def debt_repay_wholly(draft: Draft, miner_id: int, miner: Miner) -> Miner:
         return miner
     free = unlocked(miner, balance_of(draft, miner_id))
     if free < miner.debt:
-        need, have = (fil_format(amount, unit="") for amount in (miner.debt, free))
-        raise insufficient(f"unlocked balance can not repay fee debt ({have} < {need})")
+        words = "unlocked balance can not repay fee debt"
+        raise insufficient(f"{words}: {words} ({fil(free)} < {fil(miner.debt)})")
     transfer(draft, miner_id, BURNT, miner.debt)
     return replace(miner, debt=0)
 

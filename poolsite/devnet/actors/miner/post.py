@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument, illegal_state, not_found
+from poolsite.devnet.actors.exits import bad_argument, illegal_state, not_found, ranges
 from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
 from poolsite.devnet.actors.miner.partitions import faults_add, faults_recover, without
 from poolsite.filecoin.actors.miner_proving import SUBMIT_WINDOWED_POST_PARAMS, SubmitWindowedPoStParams
 from poolsite.filecoin.address import id_address
+from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.gas_model import window_post_gas
 from poolsite.filecoin.randomness import Tag, miner_entropy
-from poolsite.filecoin.sector import BadProofType, post_proof
+from poolsite.filecoin.sector import SIZE_NAMES, BadProofType, RegisteredPoStProof, post_proof
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 MAX_RANDOMNESS_BYTES = 32
+ALLOWED_PROOFS = tuple(proof for proof in RegisteredPoStProof if proof >= 10)
+"""WindowPoSt types since network version 19."""
 
 
 @dataclass(slots=True)
@@ -76,19 +79,28 @@ def _check_proof_type(number: int) -> None:
     try:
         proof = post_proof(number)
     except BadProofType:
-        raise bad_argument(f"proof type {number} not allowed") from None
-    if not proof.is_window:
-        raise bad_argument(f"proof type {number} not allowed")
+        raise bad_argument(f"proof type Invalid({number}) not allowed") from None
+    if not proof.is_window or proof not in ALLOWED_PROOFS:
+        raise bad_argument(f"proof type Invalid({number}) not allowed")
+
+
+def _type_name(number: int) -> str:
+    """The type as the real actor prints it, for example StackedDRGWindow2KiBV1P1."""
+    proof = post_proof(number)
+    return f"StackedDRGWindow{SIZE_NAMES[proof.sector_size]}V1P1"
 
 
 def _check_submission(call: Call, book: Book, params: SubmitWindowedPoStParams) -> DeadlineInfo:
     """The checks against the miner's state and the chain, in the actor's order."""
     miner, now = book.miner, call.epoch
     if params.proofs[0].post_proof != miner.post_proof:
-        raise bad_argument(f"expected proof of type {miner.post_proof}, got {params.proofs[0].post_proof}")
+        wanted, got = (_type_name(number) for number in (miner.post_proof, params.proofs[0].post_proof))
+        raise bad_argument(f"expected proof of type {wanted}, got {got}")
     limit = call.network.posted_partitions_max
     if len(params.partitions) > limit:
         raise bad_argument(f"too many partitions {len(params.partitions)}, limit {limit}")
+    if not params.partitions:
+        raise bad_argument("expected proof to be smaller than 0 bytes")
     info = book.deadline_now(now)
     if not info.is_open:
         raise illegal_state(f"proving period {info.period_start} not yet open at {now}")
@@ -110,13 +122,14 @@ def _check_submission(call: Call, book: Book, params: SubmitWindowedPoStParams) 
 
 def _record(book: Book, params: SubmitWindowedPoStParams, info: DeadlineInfo) -> Proven:
     """Book what the partitions gain and lose; the call is undone if the proof then turns out wrong."""
+    prefix = f"failed to process post submission for deadline {info.index}: "
     deadline = book.deadline(info.index)
     indices = [post.index for post in params.partitions]
     if len(set(indices)) != len(indices):
-        raise bad_argument("duplicate partitions proven")
+        raise bad_argument(f"{prefix}duplicate partitions proven")
     again = sorted(set(indices) & set(deadline.posted))
     if again:
-        raise bad_argument(f"partition already proven: {{{', '.join(map(str, again))}}}")
+        raise bad_argument(f"{prefix}partition already proven: {ranges(bitfield_of(again))}")
     proven = Proven(sectors=[])
     for post in params.partitions:
         _record_partition(book, info, index=post.index, skipped=post.skipped, proven=proven)
@@ -129,10 +142,15 @@ def _record_partition(
 ) -> None:
     partition = book.partition(info.index, index)
     if partition is None:
-        raise not_found(f"no such partition {index}")
+        raise not_found(
+            f"failed to process post submission for deadline {info.index}: no such partition {index}"
+        )
     skips = set(numbers_of(skipped))
     if not skips <= set(partition.sectors):
-        raise bad_argument("skipped faults contains sectors outside partition")
+        raise bad_argument(
+            f"failed to process post submission for deadline {info.index}: failed to add skipped faults to "
+            f"partition {index}: skipped faults contains sectors outside partition"
+        )
     counted = set(partition.active)
     lost = counted & skips
     skipped_new = (lost | (set(partition.unproven) & skips)) - set(partition.terminated)

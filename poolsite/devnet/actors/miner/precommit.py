@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import bad_argument, forbidden, insufficient
+from poolsite.devnet.actors.exits import bad_argument, fil, forbidden, insufficient, ranges
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.enrol import cron_enrol
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.state.rows import PreCommit, precommits_of
 from poolsite.filecoin.actors.miner_sectors import PRE_COMMIT_SECTOR_BATCH2_PARAMS, SectorPreCommitInfo
-from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.bitfield import bitfield_from_bytes, bitfield_of, bitfield_to_bytes
 from poolsite.filecoin.cids import COMMD_PREFIX, COMMR_PREFIX
 from poolsite.filecoin.expiration import BadExpiration, expiration_check
@@ -51,7 +50,7 @@ def precommit_sectors(call: Call) -> bytes:
     total = deposit * len(infos)
     free = available(miner, book.balance)
     if free < total:
-        have, need = fil_format(free, unit=""), fil_format(total, unit="")
+        have, need = fil(free), fil(total)
         raise insufficient(f"insufficient funds {have} for pre-commit deposit: {need}")
     book.change(
         allocated=_allocate(miner.allocated, [info.sector_number for info in infos]),
@@ -92,7 +91,7 @@ def _allocate(allocated: bytes, numbers: list[int]) -> bytes:
     used, new = bitfield_from_bytes(allocated), bitfield_of(numbers)
     both = used & new
     if both:
-        raise bad_argument(f"sector numbers {list(both)} already allocated")
+        raise bad_argument(f"sector numbers {ranges(both)} already allocated")
     return bitfield_to_bytes(used | new)
 
 
@@ -117,9 +116,10 @@ def _check_info(call: Call, info: SectorPreCommitInfo, *, book: Book) -> None:
     except BadExpiration as error:
         raise bad_argument(str(error)) from None
     if proof.window_post_proof != RegisteredPoStProof(miner.post_proof):
+        # The real actor prints "%d" and the two types one place too late.
         raise bad_argument(
-            f"sector Window PoSt proof type {int(proof.window_post_proof)} must match miner Window PoSt "
-            f"proof type {miner.post_proof} (seal proof type {info.seal_proof})"
+            "sector Window PoSt proof type %d must match miner Window PoSt proof type "
+            f"{int(proof.window_post_proof)} (seal proof type {miner.post_proof})"
         )
 
 

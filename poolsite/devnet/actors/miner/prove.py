@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import ILLEGAL_ARGUMENT, bad_argument, forbidden, insufficient, not_found
+from poolsite.devnet.actors.exits import (
+    ILLEGAL_ARGUMENT,
+    bad_argument,
+    fil,
+    forbidden,
+    insufficient,
+    not_found,
+)
 from poolsite.devnet.actors.miner.assignment import sectors_assign
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
@@ -22,7 +29,6 @@ from poolsite.filecoin.actors.miner_sectors import (
     SectorActivationManifest,
 )
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cids import BadCid, cid_to_commd, commd_cid
 from poolsite.filecoin.commd import BadPiece, Piece, comm_d_from_pieces
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_SEAL, prove_commit_gas, verify_aggregate_gas
@@ -158,7 +164,8 @@ def _comm_d(manifest: SectorActivationManifest, size: int) -> bytes:
             at += room
         return comm_d_from_pieces(size, pieces)
     except (BadPiece, BadCid):
-        raise bad_argument("all data activations failed") from None
+        words = "failed to compute unsealed sector CID"
+        raise bad_argument(f"{words}: {words}; exit code: illegal argument") from None
 
 
 def _some(cid: Cid | None) -> str:
@@ -236,7 +243,7 @@ def _activate(call: Call, book: Book, proven: list[Candidate]) -> int:
         call.draft.delete(precommits_of(book.id), row.number)
     free = available(miner, book.balance) + deposits
     if free < pledges:
-        have, need = fil_format(free, unit=""), fil_format(pledges, unit="")
+        have, need = fil(free), fil(pledges)
         raise insufficient(
             f"insufficient funds for aggregate initial pledge requirement {need}, available: {have}"
         )

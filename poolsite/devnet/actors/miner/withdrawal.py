@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument, forbidden
+from poolsite.devnet.actors.exits import bad_argument, fil, forbidden
 from poolsite.devnet.actors.ledger import transfer
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.funds import available, debt_repay_partly, debt_repay_wholly
@@ -18,7 +18,6 @@ from poolsite.filecoin.actors.miner_control import (
     WITHDRAW_BALANCE_RETURN,
     WithdrawBalanceReturn,
 )
-from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.gas_model import FAIL_STATE
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def withdraw_balance(call: Call) -> bytes:
     """Handle WithdrawBalance: pays the beneficiary what is free, at most what was asked."""
     requested = call.read(WITHDRAW_BALANCE_PARAMS).amount_requested
     if requested < 0:
-        raise bad_argument(f"negative fund requested for withdrawal: {requested}")
+        raise bad_argument(f"negative fund requested for withdrawal: {fil(requested)}")
     book = Book(call.machine, call.receiver)
     miner = book.miner
     call.require_caller((miner.owner, miner.beneficiary))
@@ -41,7 +40,7 @@ def withdraw_balance(call: Call) -> bytes:
         term = miner.term
         left = term.quota - term.used if term.expiration > call.epoch else 0
         if left <= 0:
-            quota, used = fil_format(term.quota, unit=""), fil_format(term.used, unit="")
+            quota, used = fil(term.quota), fil(term.used)
             raise forbidden(
                 f"beneficiary expiration of epoch {term.expiration} passed or quota of {quota} "
                 f"depleted with {used} used"
