@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 WINDOW_S: Final = 0.25
 """Pause after a frame; what changes meanwhile goes out together at its end."""
-PROBE_S: Final = 2.0
+PROBE_S: Final = 1.0
 """How often a process sends itself a message, to notice that the layer was deaf."""
 LOOK_S: Final = 1.0
 """How often a process looks whether anybody's access was changed."""
@@ -113,6 +113,29 @@ def channel_layer() -> BaseChannelLayer:
     return layer
 
 
+class Hearing:
+    """Whether a subscription has heard everything: the layer tells nobody that it was cut off for a while."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.server = ""
+        self.heard = time.monotonic()
+
+    def missed(self, event: dict[str, Any]) -> bool:
+        """Tell whether events may be lost: after a silence, a lost probe, or another start of Redis."""
+        silence, self.heard = time.monotonic() - self.heard, time.monotonic()
+        if event["type"] != "live.probe":
+            return silence > 3 * PROBE_S
+        expected, self.number = self.number + 1, event["number"]
+        before, self.server = self.server or event["server"], event["server"]
+        return silence > 3 * PROBE_S or self.number != expected or self.server != before
+
+
+def server_run() -> str:
+    """Name this start of Redis: another one has lost what was published in between."""
+    return str(redis_client().info("server")["run_id"])
+
+
 class Hub:
     """One subscription per group of watchers and process, whatever the number of pages."""
 
@@ -165,12 +188,11 @@ class Hub:
         groups = [group] if group == POOL else [group, EVERYONE]
         for watched in groups:
             await layer.group_add(watched, name)
-        probe, heard = asyncio.create_task(self.probe(name)), time.monotonic()
+        probe, hearing = asyncio.create_task(self.probe(name)), Hearing()
         try:
             while True:
                 event = await layer.receive(name)
-                silence, heard = time.monotonic() - heard, time.monotonic()
-                await self.hand_on(group, event, deaf=silence > 3 * PROBE_S)
+                await self.hand_on(group, event, deaf=hearing.missed(event))
         finally:
             probe.cancel()
             with suppress(RedisError, OSError):
@@ -185,10 +207,12 @@ class Hub:
                 room.changed((event["kind"], str(event["pk"])))
 
     async def probe(self, name: str) -> None:
-        layer = channel_layer()
+        layer, number = channel_layer(), 0
         while True:
-            with suppress(RedisError, OSError):  # deaf: the silence tells
-                await layer.send(name, {"type": "live.probe"})
+            number += 1
+            with suppress(RedisError, OSError):  # deaf: the missing number tells
+                server = await asyncio.to_thread(server_run)
+                await layer.send(name, {"type": "live.probe", "number": number, "server": server})
             await asyncio.sleep(PROBE_S)
 
     async def recheck_people(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.browser.web import Web
 from tests.people import operator_person, person
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from playwright.sync_api import Browser
 
@@ -83,8 +84,11 @@ def site(transactional_db: None, pool_redis: str, web_process: Web) -> Web:
     return web_process
 
 
+Visit = Callable[..., Visitor]
+
+
 @pytest.fixture
-def visit(site: Web, chromium: Browser) -> Iterator[Callable[..., Visitor]]:
+def visit(site: Web, chromium: Browser) -> Iterator[Visit]:
     """Open a browser of one's own: `visit(user)`; its console errors fail the test."""
     visitors: list[Visitor] = []
 

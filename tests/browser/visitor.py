@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import ConsoleMessage, Locator, Page
+    from playwright.sync_api import ConsoleMessage, Locator, Page, Route
 
 EXPECTED: Final = ("status of 422", "status of 404")
 """Chromium notes every refusal as an error of loading; the pages show them in words."""
@@ -21,6 +21,7 @@ class Visitor:
         self.url = url
         self.complaints: list[str] = []
         self.forgiven: list[str] = []
+        self.held: list[Route] = []
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
 
@@ -44,6 +45,40 @@ class Visitor:
         """Return when the page says that it is live and has fetched itself."""
         expect(self.page.locator("#f-live")).to_have_attribute("data-tone", "ok", timeout=20_000)
         self.page.wait_for_load_state("networkidle")
+
+    def another(self) -> Visitor:
+        """Another window of the same person."""
+        return Visitor(self.page.context.new_page(), self.url)
+
+    def listen(self) -> None:
+        """Keep what the socket brings from now on."""
+        keep = "event => heard.push(event.detail.message)"
+        self.run(f"window.heard = []; document.addEventListener('htmx:wsAfterMessage', {keep})")
+
+    def frames(self) -> list[str]:
+        return list(self.run("window.heard"))
+
+    def resync(self) -> None:
+        """Let the page fetch its regions again, and wait for it."""
+        with self.page.expect_response(self.page.url):
+            self.run("document.body.dispatchEvent(new Event('resync'))")
+        self.page.wait_for_load_state("networkidle")
+
+    def hold(self, pattern: str) -> None:
+        """Keep requests to these addresses until `release`."""
+        self.page.route(pattern, lambda route: self.held.append(route))
+
+    def release(self) -> None:
+        for route in self.held:
+            route.continue_()
+        self.held.clear()
+
+    def mark(self, selector: str) -> None:
+        """Mark an element, so that its replacement shows."""
+        self.run("selector => { document.querySelector(selector).dataset.marked = '1'; }", selector)
+
+    def wait_unmarked(self, selector: str) -> None:
+        expect(self.see(f"{selector}:not([data-marked])")).to_be_attached(timeout=3000)
 
     def see(self, selector: str) -> Locator:
         return self.page.locator(selector)

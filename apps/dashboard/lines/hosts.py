@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 
@@ -11,10 +11,12 @@ from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.words import STAGES, Word
 from apps.sectors.selectors import worker_is_away
+from poolsite.wire.hosts import Operation
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Job, Worker
 
 
@@ -29,6 +31,8 @@ class HostLine:
     word: str
     icon: str
     does: str
+    asked: str
+    """What it was told and has not done yet."""
     restarts: str
     hardware: str
     seen: str
@@ -78,12 +82,27 @@ def idle_words(worker: Worker, *, now: datetime) -> str:
     return "takes no new sectors" if worker.is_draining else "waits for work"
 
 
-def host_line(worker: Worker, *, now: datetime, may_act: bool) -> HostLine:
+ASKED: Final[dict[str, str]] = {
+    Operation.PAUSE: "pauses with its next heartbeat",
+    Operation.RESUME: "goes on with its next heartbeat",
+    Operation.DRAIN: "drains with its next heartbeat",
+    Operation.SET_PLAN: "changes its slots with its next heartbeat",
+}
+"""Commands that ride on the answer to a heartbeat."""
+
+
+def host_acts(worker: Worker, asked: str) -> tuple[Act, ...]:
+    """What can be done: the opposite of what holds, or was asked for already."""
+    is_paused = asked == Operation.PAUSE if asked in (Operation.PAUSE, Operation.RESUME) else worker.is_paused
+    key, label, icon = ("resume", "Resume", "run") if is_paused else ("pause", "Pause", "pause")
+    return (Act(key=key, label=label, href=reverse("host-act", args=[worker.uuid, key]), icon=icon),)
+
+
+def host_line(worker: Worker, *, scene: Scene, may_act: bool) -> HostLine:
     """Lay out one worker of `workers_visible`."""
-    word = worker_word(worker, now=now)
+    word = worker_word(worker, now=scene.at)
     jobs = [job_words(job) for job in held_jobs(worker)]
-    op = ("resume", "Resume", "run") if worker.is_paused else ("pause", "Pause", "pause")
-    acts = (Act(key=op[0], label=op[1], href=reverse("host-act", args=[worker.uuid, op[0]]), icon=op[2]),)
+    asked = scene.asked.get(worker.pk, "")
     return HostLine(
         key=str(worker.pk),
         name=worker.name,
@@ -91,10 +110,11 @@ def host_line(worker: Worker, *, now: datetime, may_act: bool) -> HostLine:
         tone=word.tone,
         word=word.word,
         icon=word.sign,
-        does="; ".join(jobs) or worker.last_error or idle_words(worker, now=now),
+        does="; ".join(jobs) or worker.last_error or idle_words(worker, now=scene.at),
+        asked=ASKED.get(asked, ""),
         restarts=numbers.whole(worker.restarts),
         hardware=hardware_words(worker.hardware),
         seen=str(numbers.moment(worker.seen_at)),
         tenant=worker.tenant.name,
-        acts=acts if may_act else (),
+        acts=host_acts(worker, asked) if may_act else (),
     )

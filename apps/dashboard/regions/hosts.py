@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def host_lines(workers: Iterable[Worker], scene: Scene) -> list[HostLine]:
     """Lay out workers, those that need somebody first."""
-    lines = [host_line(worker, now=scene.at, may_act=scene.viewer.may("sign")) for worker in workers]
+    lines = [host_line(worker, scene=scene, may_act=scene.viewer.may("sign")) for worker in workers]
     return sorted(lines, key=lambda line: ({"bad": 0, "warn": 1}.get(line.tone, 2), line.name))
 
 

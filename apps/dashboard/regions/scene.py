@@ -12,6 +12,7 @@ from apps.dashboard.frame import clock_of, network_known, pulse_of
 from apps.dashboard.lines.messages import Names
 from apps.miners.selectors import miners_visible
 from apps.proving.models import Deadline, WindowPost
+from apps.sectors.models import WorkerCommand
 from apps.sectors.selectors import sectors_counts, workers_visible
 from apps.wallets.selectors import wallets_visible
 
@@ -106,6 +107,12 @@ class Scene:
     def workers(self) -> list[Worker]:
         """The viewer's workers with the jobs that they hold."""
         return list(workers_visible(self.viewer))
+
+    @cached_property
+    def asked(self) -> dict[int, str]:
+        """What workers were told last and have not done yet, by the worker's pk."""
+        rows = WorkerCommand.objects.filter(worker__in=self.workers, done_at=None).order_by("pk")
+        return dict(rows.values_list("worker_id", "op"))
 
     @cached_property
     def wallets(self) -> list[Wallet]:

@@ -268,7 +268,7 @@ def wallets_context(scene: Scene) -> dict[str, Any]:
 
 
 def hosts_context(scene: Scene) -> dict[str, Any]:
-    return {"today_hosts": [host_line(row, now=scene.at, may_act=False) for row in scene.workers[:SHOWN]]}
+    return {"today_hosts": [host_line(row, scene=scene, may_act=False) for row in scene.workers[:SHOWN]]}
 
 
 def processes_context(scene: Scene) -> dict[str, Any]:
