@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.porep.c1 import Commit1Output, c1_to_json
-from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
+from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges, synthetic_indices
+from poolsite.filecoin.porep.parameters import ChallengeRule
 from poolsite.filecoin.porep.replica import repeated_parents, replica_id
 from poolsite.filecoin.porep.vanilla import ColumnProof, LabelingProof, VanillaPoRepProof
 from workers.kernels import poseidon
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadInput, BadProof
-from workers.processors.parent_cache import parents_at
+from workers.processors.parent_cache import DRG_PARENTS, parents_at
 from workers.processors.pieces import comm_d_of
 from workers.processors.self_check import porep_proofs_check
 from workers.processors.spread import Progress, silent
+from workers.processors.synthetic import SyntheticReader
 from workers.processors.tasks import C1Output, C1Task, parameters_named
 from workers.processors.trees import TreeC, TreeRLast, binary_proof, node_bytes
 from workers.storage.files import write_file
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poolsite.filecoin.porep.parameters import SealParameters
-
-DRG_PARENTS = 6
 
 
 def run(task: C1Task, *, progress: Progress = silent) -> C1Output:
@@ -72,23 +72,45 @@ def run(task: C1Task, *, progress: Progress = silent) -> C1Output:
 def porep_prove(
     files: SectorFiles, source: ChallengeSource, *, comm_d: bytes, progress: Progress = silent
 ) -> tuple[tuple[VanillaPoRepProof, ...], ...]:
-    """Return the checked vanilla proofs of all partitions."""
+    """Return the checked vanilla proofs of all partitions, synthetic ones out of their file."""
     parameters = files.parameters
+    is_synthetic = parameters.rule is ChallengeRule.SYNTHETIC and files.synthetic_proofs.exists()
     try:
-        prover = NodeProver(files)
+        prover = SyntheticProver(files, source) if is_synthetic else NodeProver(files)
     except OSError as error:
         raise BadFile(str(error)) from None
-    roots = (comm_d, prover.tree_c.root, prover.tree_r_last.root)
-    if poseidon.hash_values(list(roots[1:])) != source.comm_r:
+    roots = (comm_d, *prover.roots)
+    if poseidon.hash_values(list(prover.roots)) != source.comm_r:
         raise BadProof("comm_r is not the hash of comm_c and comm_r_last: the trees are of another sector")
     partitions = []
     for partition in range(parameters.partitions):
         challenges = porep_challenges(parameters, source, partition=partition)
-        proofs = tuple(prover.prove(challenge) for challenge in challenges)
+        proofs = prover.prove_partition(challenges, partition)
         porep_proofs_check(proofs, replica_id=source.replica_id, roots=roots)
         partitions.append(proofs)
         progress(partition + 1, parameters.partitions)
     return tuple(partitions)
+
+
+class SyntheticProver:
+    """Picks the proofs that a seed asks for out of the file of synthetic proofs."""
+
+    def __init__(self, files: SectorFiles, source: ChallengeSource) -> None:
+        self.reader = SyntheticReader(files)
+        self.source = source
+
+    @property
+    def roots(self) -> tuple[bytes, bytes]:
+        """Return comm_c and comm_r_last."""
+        return self.reader.roots[1:]
+
+    def prove_partition(self, challenges: Sequence[int], partition: int) -> tuple[VanillaPoRepProof, ...]:
+        """Return the proofs of one partition.  Raises BadProof if the file has other challenges."""
+        indices = synthetic_indices(self.reader.files.parameters, self.source, partition=partition)
+        proofs = tuple(map(self.reader.prove, indices))
+        if tuple(proof.c_x.index for proof in proofs) != tuple(challenges):
+            raise BadProof("the file of synthetic proofs is of another sector")
+        return proofs
 
 
 class NodeProver:
@@ -100,6 +122,15 @@ class NodeProver:
         self.tree_c = TreeC(files)
         self.tree_r_last = TreeRLast(files)
         self.layers = [files.layer_nodes(layer) for layer in range(1, self.parameters.layers + 1)]
+
+    @property
+    def roots(self) -> tuple[bytes, bytes]:
+        """Return comm_c and comm_r_last."""
+        return self.tree_c.root, self.tree_r_last.root
+
+    def prove_partition(self, challenges: Sequence[int], _partition: int) -> tuple[VanillaPoRepProof, ...]:
+        """Return the proofs of one partition."""
+        return tuple(map(self.prove, challenges))
 
     def prove(self, challenge: int) -> VanillaPoRepProof:
         """Return the vanilla proof of one node."""

@@ -18,6 +18,8 @@ from workers.processors.spread import Progress, silent, spread
 from workers.storage.checksums import file_digest
 from workers.storage.files import file_read, file_write, is_complete
 
+DRG_PARENTS = 6
+"""Parents in the same layer; they come first."""
 PARENTS = 14
 """6 DRG and 8 expander parents."""
 ROW_BYTES = 4 * PARENTS

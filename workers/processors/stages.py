@@ -16,6 +16,7 @@ from workers.processors import (
     snap_decode,
     snap_encode,
     snap_prove,
+    synthetic,
     tasks,
     tree_d,
     unseal,
@@ -54,6 +55,7 @@ STAGES: dict[str, Stage] = {
         Stage("pc1", tasks.Pc1Task, pc1.run, tasks.Pc1Output, ("binary_tree", "graph", "labels")),
         Stage("pc2", tasks.Pc2Task, pc2.run, tasks.Pc2Output, ("poseidon", "field")),
         Stage("c1", tasks.C1Task, c1.run, tasks.C1Output, ("binary_tree", "graph", "poseidon")),
+        Stage("synthetic", tasks.SyntheticTask, synthetic.run, tasks.SyntheticOutput, ("graph", "poseidon")),
         Stage("c2", tasks.C2Task, c2.run, tasks.C2Output, ()),
         Stage("window_post", tasks.WindowPostTask, window_post.run, tasks.WindowPostOutput, ("poseidon",)),
         Stage(

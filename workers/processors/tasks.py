@@ -179,6 +179,26 @@ class C1Output:
 
 
 @dataclass(frozen=True, slots=True)
+class SyntheticTask:
+    """Write the vanilla proofs of all synthetic challenges, after pc2."""
+
+    registered_proof: str
+    cache_path: str
+    replica_path: str
+    prover_id: bytes
+    sector_id: int
+    ticket: bytes
+    pre_commit: Pc2Output
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticOutput:
+    """How many proofs there are."""
+
+    challenges: int
+
+
+@dataclass(frozen=True, slots=True)
 class C2Task:
     """Make the proof that goes on chain out of the JSON of c1."""
 
