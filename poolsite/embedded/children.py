@@ -122,7 +122,10 @@ class Slot:
                 if child.prepare is not None:
                     child.prepare()
                 self._spawn(log.fileno(), lease)
-            except OSError as error:  # no such program, not ours to run, no memory, no room
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # no such program, no memory, no room; a cut file of an earlier step
                 with suppress(OSError):
                     log.write(f"cannot start {child.name}: {error}\n".encode())
                 self.fail(self.started_at)

@@ -8,7 +8,6 @@ import signal
 import sys
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.embedded import postgres, redis
@@ -18,6 +17,7 @@ from poolsite.embedded.refusals import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from pathlib import Path
 
     from poolsite.embedded.places import Places
     from poolsite.embedded.postgres import Cluster
@@ -90,7 +90,7 @@ def pool_table(
     """List the children; adding a process is adding its line here."""
     manage = SITE / "manage.py"
     servers = {"postgres"} if cluster else set()
-    data = {"bootstrap", "redis"} if choices.is_redis_ours else {"bootstrap"}
+    data = {"prepare", "redis"} if choices.is_redis_ours else {"prepare"}
     chain = {"devnet"} if choices.is_chain_ours else set()
     web = [f"web-{number}" for number in range(1, choices.web_processes + 1)]
     table: list[Child] = []
@@ -99,17 +99,7 @@ def pool_table(
     if choices.is_redis_ours:
         table.append(redis_child(places))
     table += [
-        step("schema", "-m", "poolsite.embedded.schema", after=servers, tries=5),
-        # its words hold the password: they go to operator.json and the terminal, never to a log
-        step(
-            "bootstrap",
-            manage,
-            "bootstrap",
-            "--skip-checks",
-            after={"schema"},
-            tries=3,
-            output=Path(os.devnull),
-        ),
+        step("prepare", "-m", "poolsite.embedded.preparation", after=servers, tries=5),
         *(process(name, "-m", "poolsite.web", *web_fds, after=data, pass_fds=web_fds) for name in web),
         process("tasks", *celery("head,messages"), after=data, stop_s=15.0),
         process("tasks-slow", *celery("proving,blocks,io"), after=data, stop_s=15.0),

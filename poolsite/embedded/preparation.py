@@ -1,6 +1,7 @@
-"""The step before all others: make the database if it is missing, then migrate.  Safe to run twice.
+"""The step before all others: make the database, migrate, make operator and tokens.  Safe to run twice.
 
-Run: python -m poolsite.embedded.schema
+One process for the three: each start of Django costs a second that a person waits.
+Run: python -m poolsite.embedded.preparation
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import django
 import psycopg2
-from django.core.management import execute_from_command_line
+from django.core.management import CommandError, call_command
 from psycopg2 import errors, sql
 
 from poolsite.embedded.places import Places
@@ -33,13 +36,21 @@ def database_make(row: dict[str, Any]) -> None:
                     return  # another start was faster
 
 
-def main() -> None:
-    """Bring the embedded or the named database to this version."""
+def main() -> int:
+    """Bring the database to this version and the pool's people to life; 1 with one sentence if refused."""
     if "DATABASE_URL" not in os.environ:
         database_make(database_from_url(Places.of_environment().database_url))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
-    execute_from_command_line([sys.argv[0], "migrate", "--no-input", "--skip-checks"])
+    django.setup()
+    call_command("migrate", interactive=False, skip_checks=True)
+    try:
+        with Path(os.devnull).open("w") as nowhere:  # its words hold the password, which no log may have
+            call_command("bootstrap", skip_checks=True, stdout=nowhere)
+    except CommandError as refusal:
+        sys.stderr.write(f"{refusal}\n")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
