@@ -256,12 +256,14 @@ async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    jobs = [asyncio.create_task(link.run()) for link in links_for(signer, options)]
-    if options.listen:
-        app = WalletApp(signer, secret=secret_load(options.dir))
-        jobs.append(asyncio.create_task(serve(app, listen_socket(options.listen))))
-    if not jobs:
+    links = links_for(signer, options)
+    if not links and not options.listen:
         raise SignerError("nothing to do: give --console or --listen")
+    listener = listen_socket(options.listen) if options.listen else None
+    jobs = [asyncio.create_task(link.run()) for link in links]
+    if listener is not None:
+        app = WalletApp(signer, secret=secret_load(options.dir))
+        jobs.append(asyncio.create_task(serve(app, listener)))
     stopping = asyncio.create_task(stopped.wait())
     await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")

@@ -136,7 +136,7 @@ def listen_socket(listen: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host.strip("[]") or "127.0.0.1", int(port)))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         listener.close()
         raise SignerError(f"cannot listen on {listen}: {error}") from None
     return listener

@@ -1,0 +1,209 @@
+"""The signer as its own process: killed, stopped, refused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from apps.gateway.services import wallet_has, wallet_sign
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.message import Message, message_to_cbor
+from poolsite.filecoin.signature import signature_verify
+from tests import people
+from tests.servers import SITE, tied_to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.hub import WebProcess
+
+
+def workers(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "workers", "signer", *map(str, words)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, cwd=SITE, check=False, **options
+    )
+
+
+class SignerProcess:
+    """A running signer."""
+
+    def __init__(self, folder: Path, token_file: Path, web: WebProcess) -> None:
+        words = ["--dir", folder, "--console", web.ws, "--token-file", token_file, "--listen", "127.0.0.1:0"]
+        self.log_path = folder / f"log-{time.monotonic_ns()}"
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "workers", "signer", *map(str, words)],
+                stderr=log,
+                cwd=SITE,
+                preexec_fn=tied_to_us(signal.SIGKILL),
+            )
+
+    def logged(self, pattern: str) -> str:
+        """Wait for a line of the log."""
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            found = re.search(pattern, self.log_path.read_text())
+            if found:
+                return found.group(found.lastindex or 0)
+            assert self.process.poll() is None, self.log_path.read_text()
+            time.sleep(0.02)
+        raise AssertionError(self.log_path.read_text())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = workers("init", "--dir", tmp_path / "signer")
+    assert made.returncode == 0, made.stderr
+    return tmp_path / "signer"
+
+
+@pytest.fixture
+def start(web: WebProcess, folder: Path, tmp_path: Path) -> Iterator[Any]:
+    """Start signers with a token of the tenant alice."""
+    token_file = tmp_path / "token"
+    token_file.write_text(people.token("read", scopes=["signer"]) + "\n")
+    running: list[SignerProcess] = []
+
+    def one() -> SignerProcess:
+        running.append(SignerProcess(folder, token_file, web))
+        return running[-1]
+
+    yield one
+    for signer in running:
+        with contextlib.suppress(ProcessLookupError):
+            signer.process.kill()
+        signer.process.wait(10)
+
+
+def message(sender: str) -> Message:
+    fields: dict[str, Any] = {"value": 1, "gas_limit": 10, "gas_fee_cap": 1, "gas_premium": 1, "nonce": 0}
+    return Message(to=address_parse("f01234"), from_=address_parse(sender), **fields)
+
+
+def sign(sender: str) -> None:
+    one = message(sender)
+    signature = wallet_sign(
+        address=sender,
+        accounts=["alice"],
+        to_sign=one.cid.data,
+        meta_type="message",
+        extra=message_to_cbor(one),
+    )
+    signature_verify(signature, one.from_, one.cid.data)
+
+
+def test_a_killed_signer_is_answered_for_by_its_successor(start, folder):
+    addresses = json.loads((folder / "addresses.json").read_text())
+    first = start()
+    first.logged("gateway_connected")
+    sign(addresses["owner"])
+
+    os.kill(first.process.pid, signal.SIGKILL)
+    start()
+
+    sign(addresses["control"])
+
+
+def test_a_signer_stops_cleanly_on_sigterm(start):
+    signer = start()
+    signer.logged("gateway_connected")
+    begin = time.monotonic()
+
+    signer.process.send_signal(signal.SIGTERM)
+
+    assert signer.process.wait(10) == 0
+    assert time.monotonic() - begin < 5
+    assert '"stopping"' in signer.log_path.read_text()
+
+
+def test_a_running_signer_serves_the_wallet_rpc_and_takes_new_keys(start, folder):
+    signer = start()
+    address = signer.logged(r'"address": "(127\.0\.0\.1:[0-9]+)"')
+    signer.logged("gateway_connected")
+    token = (folder / "token").read_text().strip()
+    body = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.WalletNew", "params": ["secp256k1"]}
+
+    with httpx.Client(base_url=f"http://{address}", headers=people.bearer(token)) as client:
+        made = client.post("/rpc/v0", json=body).json()["result"]
+        assert client.get("/healthcheck").json() == {"status": "OK"}
+        assert client.post("/rpc/v0", json=body, headers=people.bearer("x.y.z")).status_code == 401
+        assert client.post("/rpc/v0", content=b"x" * 5_000_000).status_code == 413
+        assert client.post("/nothing").status_code == 404
+    until = time.monotonic() + 10
+    while not wallet_has(made, ["alice"]) and time.monotonic() < until:
+        time.sleep(0.05)
+
+    sign(made)
+
+
+def test_init_is_repeated_without_change(folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    again = workers("init", "--dir", folder)
+
+    kept = ("addresses.json", "keystore.json", "password", "policy.toml", "secret", "token")
+    assert json.loads(again.stdout) == json.loads(before["addresses.json"])
+    assert {name: (folder / name).read_bytes() for name in kept} == {name: before[name] for name in kept}
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--dir", "DIR/none"), "there is no signer in"),
+        (("--dir", "DIR"), "nothing to do"),
+        (("--dir", "DIR", "--console", "ws://127.0.0.1:1/rpc/v1"), "gateway token not set"),
+        (("--dir", "DIR", "--listen", "127.0.0.1:99999"), "cannot listen on"),
+        (
+            ("--dir", "DIR", "--listen", "127.0.0.1:0", "--password-file", "DIR/x"),
+            "there is no password file",
+        ),
+        (("export", "f01", "--dir", "DIR"), "record not found"),
+    ],
+)
+def test_what_cannot_start_says_why_in_one_sentence(folder, words, complaint):
+    refused = workers(*(word.replace("DIR", str(folder)) for word in words))
+
+    last = refused.stderr.strip().splitlines()[-1]
+    assert (refused.returncode, complaint in last) == (1, True), refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_wrong_password_file_is_refused(folder):
+    (folder / "password").write_text("wrong\n")
+
+    refused = workers("--dir", folder, "--listen", "127.0.0.1:0")
+
+    assert (refused.returncode, refused.stderr.strip()) == (1, "password mismatch")
+
+
+def test_keys_go_out_and_in_as_files_of_lotus(folder, tmp_path):
+    made = workers("new", "bls", "--dir", folder).stdout.strip()
+    (tmp_path / "key").write_text(workers("export", made, "--dir", folder).stdout)
+    workers("delete", made, "--dir", folder)
+    assert made not in workers("list", "--dir", folder).stdout
+
+    back = workers("import", tmp_path / "key", "--dir", folder)
+
+    assert back.stdout.strip() == f"imported key {made} successfully!"
+
+
+def test_a_changed_password_opens_the_store_at_the_next_start(folder):
+    changed = workers("password", "--dir", folder, input="a new one\n")
+
+    assert changed.stdout.strip() == "Password set successfully"
+    assert (folder / "password").read_text() == "a new one\n"
+    assert workers("new", "--dir", folder).returncode == 0
+    assert workers("records", "--verify", "--dir", folder).stdout.strip() == "no record was changed"
+    assert workers("policy", "--dir", folder).stdout.startswith("4 rules, version ")
