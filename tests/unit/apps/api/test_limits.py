@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from apps.api.limits import MIB, BodyLimit, body_limit
+
+
+class Server:
+    """Drives an ASGI app with a body in pieces."""
+
+    def __init__(self, *pieces: bytes, path: str = "/api/v1/miners", length: int | None = None) -> None:
+        self.pieces = list(pieces)
+        self.sent: list[dict[str, Any]] = []
+        self.taken = 0
+        headers = [] if length is None else [(b"Content-Length", str(length).encode())]
+        self.scope = {"type": "http", "path": path, "headers": headers}
+
+    async def receive(self) -> dict[str, Any]:
+        self.taken += 1
+        return {"type": "http.request", "body": self.pieces.pop(0), "more_body": bool(self.pieces)}
+
+    async def send(self, event: dict[str, Any]) -> None:
+        self.sent.append(event)
+
+    async def run(self) -> tuple[int, Any]:
+        await BodyLimit(echo)(self.scope, self.receive, self.send)
+        return self.sent[0]["status"], json.loads(self.sent[1]["body"])
+
+
+async def echo(_scope: Any, receive: Any, send: Any) -> None:
+    size = 0
+    while True:
+        event = await receive()
+        size += len(event["body"])
+        if not event["more_body"]:
+            break
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(size).encode()})
+
+
+LIMIT = body_limit("/api/v1/miners")
+
+
+async def test_a_body_within_the_limit_passes():
+    assert await Server(b"x" * LIMIT).run() == (200, LIMIT)
+
+
+async def test_a_declared_large_body_is_refused_unread():
+    server = Server(b"x", length=10_000_000)
+
+    status, body = await server.run()
+
+    assert (status, body["code"], body["field"]) == (413, "body_too_large", "")
+    assert server.taken == 0
+
+
+@pytest.mark.parametrize("length", [None, 10])
+async def test_a_large_body_is_refused_as_it_comes(length):
+    server = Server(*[b"x" * MIB] * 50, length=length)
+
+    status, _ = await server.run()
+
+    assert status == 413
+    assert server.taken <= LIMIT // MIB + 1
+
+
+async def test_json_rpc_gets_gos_words():
+    server = Server(b"", path="/rpc/v0", length=200 * MIB)
+
+    status, body = await server.run()
+
+    assert status == 500
+    assert body["error"] == {"code": -32700, "message": "request bigger than maximum 104857600 allowed"}
+
+
+@pytest.mark.parametrize(("path", "limit"), [("/rpc/v1", 100 * MIB), ("/api/v1/jobs:claim", 64 * MIB)])
+def test_reports_and_proofs_have_more_room(path, limit):
+    assert body_limit(path) == limit
+
+
+async def test_sockets_pass_untouched():
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope, receive, send))
+
+    scope = {"type": "websocket"}
+    await BodyLimit(app)(scope, 1, 2)  # type: ignore[arg-type]
+
+    assert seen == [(scope, 1, 2)]
