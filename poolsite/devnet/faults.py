@@ -1,59 +1,198 @@
-"""Knobs that make the devnet misbehave on purpose; all are off until an admin turns them."""
+"""Knobs that make the devnet misbehave on purpose; all are off until an admin turns them.
+
+What a knob does stays within the chain's rules: forks are made of valid blocks, base fees rise because blocks
+are full.  Only the node itself lies: it answers late or wrongly, forgets messages, says it is out of sync.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from poolsite.devnet.rpc.errors import RpcError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from poolsite.devnet.node import Devnet
     from poolsite.filecoin.message import SignedMessage
 
 
+@dataclass(slots=True)
+class Knobs:
+    """What may be set; the JSON names are the same in camel case."""
+
+    lag_ms: int = 0
+    """Delay of every answer."""
+    jitter_ms: int = 0
+    """Random part on top of the delay."""
+    error_methods: str = ""
+    """Pattern of methods (full names) that answer with an error."""
+    error_share: float = 1.0
+    """Share of those calls that fail."""
+    error_code: int = 1
+    error_text: str = "injected error"
+    garbage_methods: str = ""
+    """Pattern of methods whose result is nonsense."""
+    drop_share: float = 0.0
+    """Share of pushed messages that are accepted and forgotten."""
+    drop_next: int = 0
+    """Coming pushed messages that are accepted and forgotten."""
+    hide_messages: bool = False
+    """Blocks of the built-in miner leave pending messages out."""
+    inclusion_delay: int = 0
+    """Epochs for which a new message is left out."""
+    null_left: int = 0
+    """Coming epochs in which the built-in miner keeps still."""
+    withhold_post: bool = False
+    """The built-in miner leaves its WindowPoSt away."""
+    spike_left: int = 0
+    """Coming epochs in which the built-in miner fills its blocks, so that the base fee rises."""
+    behind: int = 0
+    """Epochs by which the node says it lags."""
+    freeze_head: bool = False
+    """The node goes on showing the head that it had."""
+    network_name: str = ""
+    """Another name to give for the network."""
+    duplicate_notifications: bool = False
+    """Every frame of ChainNotify comes twice."""
+
+
+class BadKnob(ValueError):
+    """A knob that does not exist, or a value that it cannot have."""
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+_NAMES = {_camel(field.name): field.name for field in dataclasses.fields(Knobs)}
+
+
 class Faults:
-    """The knobs of one node."""
+    """The knobs of one node and their effects."""
 
     def __init__(self, node: Devnet) -> None:
         self.node = node
+        self.knobs = Knobs()
         self.mining = "auto"
         """auto, or paused: only `Devnet.Mine` and `Devnet.Advance` move the chain."""
-        self.withholds_post = False
-        """Whether the built-in miner leaves its WindowPoSt away."""
-        self.lag_ms = 0
-        """Delay of every RPC answer."""
-        self.null_left = 0
-        """Coming epochs in which the built-in miner keeps still."""
-        self.hidden = False
-        """Whether blocks leave pending messages out."""
-        self.network_name = ""
-        """Another name to give for the network; empty for the right one."""
-        self.behind = 0
-        """Epochs by which the node says it lags."""
-        self.drop_share = 0.0
-        """Share of pushed messages that are accepted and forgotten."""
         self.connections: set[Any] = set()
         """Open WebSockets."""
         self.rng = random.Random(0)  # noqa: S311  # faults, not secrets
+        self._arrived: dict[bytes, int] = {}
 
-    async def lag(self) -> None:
-        """Wait as long as answers are delayed."""
-        if self.lag_ms:
-            await asyncio.sleep(self.lag_ms / 1000)
+    def to_json(self) -> dict[str, Any]:
+        """All knobs."""
+        values = {name: getattr(self.knobs, attr) for name, attr in _NAMES.items()}
+        return values | {"mining": self.mining}
 
-    def takes_round(self, epoch: int) -> bool:
-        """Whether the epoch shall be a null round."""
-        del epoch
-        if self.null_left:
-            self.null_left -= 1
+    def set_json(self, wish: Any) -> None:
+        """Turn some knobs.  Raises BadKnob; then none is turned."""
+        if not isinstance(wish, dict):
+            raise BadKnob("knobs must be an object")
+        changes: dict[str, Any] = {}
+        mining = wish.get("mining", self.mining)
+        if mining not in ("auto", "paused"):
+            raise BadKnob("mining must be auto or paused")
+        for name, value in wish.items():
+            if name != "mining":
+                attr = self._attr(name)
+                changes[attr] = self._value(name, value)
+        self.knobs = dataclasses.replace(self.knobs, **changes)
+        self.mining = mining
+        self.node.shown_frozen(self.knobs.freeze_head)
+
+    def _attr(self, name: str) -> str:
+        if name not in _NAMES:
+            raise BadKnob(f"no knob {name!r}")
+        return _NAMES[name]
+
+    def _value(self, name: str, value: Any) -> Any:
+        old = getattr(Knobs(), _NAMES[name])
+        is_number = isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool)
+        if type(value) is not type(old) and not is_number:
+            raise BadKnob(f"{name} must be a {type(old).__name__}")
+        if isinstance(value, int | float) and value < 0 and name != "errorCode":
+            raise BadKnob(f"{name} must not be negative")
+        if name.endswith("Methods"):
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise BadKnob(f"{name}: {error}") from None
+        return value
+
+    def reset(self) -> None:
+        """Turn all knobs off."""
+        self.knobs = Knobs()
+        self.mining = "auto"
+        self.node.shown_frozen(False)
+
+    async def before_answer(self, method: str) -> None:
+        """Wait and fail as the knobs say.  Raises RpcError."""
+        knobs = self.knobs
+        if method.startswith("Devnet."):
+            return
+        if knobs.lag_ms or knobs.jitter_ms:
+            await asyncio.sleep((knobs.lag_ms + self.rng.random() * knobs.jitter_ms) / 1000)
+        hits = knobs.error_methods and re.search(knobs.error_methods, method)
+        if hits and self.rng.random() < knobs.error_share:
+            raise RpcError(knobs.error_text, code=knobs.error_code)
+
+    def distorted(self, method: str, result: Any) -> Any:
+        """The result, or nonsense."""
+        pattern = self.knobs.garbage_methods
+        if pattern and not method.startswith("Devnet.") and re.search(pattern, method):
+            return {"garbage": [self.rng.randrange(1 << 30)]}
+        return result
+
+    def takes_round(self) -> bool:
+        """Whether the coming epoch shall be a null round."""
+        if self.knobs.null_left:
+            self.knobs.null_left -= 1
             return True
         return False
 
-    def visible(self, pending: list[SignedMessage]) -> list[SignedMessage]:
-        """The messages that blocks may take."""
-        return [] if self.hidden else pending
+    def visible(self, pending: list[SignedMessage], epoch: int) -> list[SignedMessage]:
+        """The messages that the block of an epoch may take."""
+        if self.knobs.hide_messages:
+            return []
+        if not self.knobs.inclusion_delay:
+            self._arrived.clear()
+            return pending
+        names = {signed.cid.data for signed in pending}
+        self._arrived = {name: at for name, at in self._arrived.items() if name in names}
+        for name in names:
+            self._arrived.setdefault(name, epoch)
+        delay = self.knobs.inclusion_delay
+        return [signed for signed in pending if epoch - self._arrived[signed.cid.data] >= delay]
 
     def forgets(self, signed: SignedMessage) -> bool:
         """Whether a pushed message is accepted and forgotten."""
-        del signed
-        return self.drop_share > 0 and self.rng.random() < self.drop_share
+        self.node.store.messages_put([(signed.cid.data, self.node.cbor_of(signed))])
+        if self.knobs.drop_next:
+            self.knobs.drop_next -= 1
+            return True
+        return self.knobs.drop_share > 0 and self.rng.random() < self.knobs.drop_share
+
+    def drop_connections(self) -> int:
+        """Break all WebSockets; returns how many."""
+        connections = list(self.connections)
+        for connection in connections:
+            connection.drop()
+        return len(connections)
+
+    def repeated(self, send: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A sender of notifications that repeats itself if the knob says so."""
+
+        def twice(value: Any) -> None:
+            send(value)
+            if self.knobs.duplicate_notifications:
+                send(value)
+
+        return twice

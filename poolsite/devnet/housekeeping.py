@@ -18,7 +18,6 @@ from poolsite.filecoin.actors.miner_proving import (
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.block import PoStProof
-from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.signing import message_sign
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from poolsite.devnet.chain import Link
     from poolsite.devnet.node import Devnet
     from poolsite.devnet.state.rows import Sector
+    from poolsite.filecoin.address import Address
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 POST_METHOD: Final = 5
@@ -36,6 +36,8 @@ RECOVER_METHOD: Final = 11
 GAS_LIMIT: Final = 200_000_000
 """Enough for one partition, with the verification of a recovery."""
 MIN_FEE_CAP: Final = 200_000
+SPIKE_GAS: Final = 8_500_000_000
+"""More than the 80 % of a block at which premiums drive the base fee."""
 FEE_FACTOR: Final = 4
 """Fee cap over the base fee, so that a rising base fee does not lock the message out."""
 
@@ -50,7 +52,10 @@ class Housekeeper:
     def before_round(self, parent: Link, epoch: int) -> None:
         """Push the WindowPoSt of the deadline that will be open at `epoch`, and what recovery needs."""
         node = self.node
-        if node.faults.withholds_post:
+        if node.faults.knobs.spike_left:
+            node.faults.knobs.spike_left -= 1
+            self._fill_block(parent)
+        if node.faults.knobs.withhold_post:
             return
         state = node.chain.state_after(parent.key)
         reader = Reader(state, node.miner.address.actor_id, node.network)
@@ -66,6 +71,11 @@ class Housekeeper:
         elif not is_faulty and not posted and info.open < epoch < info.close:
             self._once("prove", info, lambda: self._prove(parent, info, sector.partition))
 
+    def _fill_block(self, parent: Link) -> None:
+        """Push a message that takes most of a block at a high premium: the base fee follows it."""
+        fee = max(parent.next_base_fee, MIN_FEE_CAP)
+        self._send(self.node.key_address, 0, b"", gas_limit=SPIKE_GAS, premium=fee, cap=FEE_FACTOR * fee)
+
     def _once(self, what: str, info: DeadlineInfo, act: Callable[[], bool]) -> None:
         """Do something once for a deadline of a proving period, unless the pool refuses it."""
         name = (what, info.period_start, info.index)
@@ -75,7 +85,7 @@ class Housekeeper:
     def _recover(self, parent: Link, sector: Sector) -> bool:
         entry = PartitionSectors(sector.deadline, sector.partition, bitfield_of([sector.number]))
         params = DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams((entry,)))
-        return self._send(parent, RECOVER_METHOD, params)
+        return self._to_miner(parent, RECOVER_METHOD, params)
 
     def _prove(self, parent: Link, info: DeadlineInfo, partition: int) -> bool:
         node = self.node
@@ -90,19 +100,32 @@ class Housekeeper:
             chain_commit_epoch=commit,
             chain_commit_rand=lottery.tickets(Tag.POST_CHAIN_COMMIT, commit, b""),
         )
-        return self._send(parent, POST_METHOD, SUBMIT_WINDOWED_POST_PARAMS.encode(params))
+        return self._to_miner(parent, POST_METHOD, SUBMIT_WINDOWED_POST_PARAMS.encode(params))
 
-    def _send(self, parent: Link, method: int, params: bytes) -> bool:
+    def _to_miner(self, parent: Link, method: int, params: bytes) -> bool:
+        cap = max(parent.next_base_fee * FEE_FACTOR, MIN_FEE_CAP)
+        return self._send(self.node.miner.address, method, params, cap=cap)
+
+    def _send(
+        self,
+        to: Address,
+        method: int,
+        params: bytes,
+        *,
+        cap: int,
+        gas_limit: int = GAS_LIMIT,
+        premium: int = 100_000,
+    ) -> bool:
         """Push a message of the built-in miner's worker; False if the pool refuses it."""
         node = self.node
-        sender = key_address(node.key)
+        sender = node.key_address
         message = Message(
-            to=node.miner.address,
+            to=to,
             from_=sender,
             nonce=node.mempool.next_nonce(sender),
-            gas_limit=GAS_LIMIT,
-            gas_fee_cap=AttoFil(max(parent.next_base_fee * FEE_FACTOR, MIN_FEE_CAP)),
-            gas_premium=AttoFil(100_000),
+            gas_limit=gas_limit,
+            gas_fee_cap=AttoFil(cap),
+            gas_premium=AttoFil(premium),
             method=method,
             params=params,
         )

@@ -101,6 +101,7 @@ class Devnet:
         self.store = Store(path)
         self.lock = threading.RLock()
         self.watchers: set[HeadWatcher] = set()
+        self._frozen: Tipset | None = None
         self.nulls = 0
         self.session = str(uuid.uuid4())
         self.pushed: dict[str, SignedMessage] = {}
@@ -114,6 +115,7 @@ class Devnet:
         self.rules = Rules(self.network, self.profile, ProofChecks())
         self.beacon = Beacon(self._key("beacon"), salted=self.profile.null_free)
         self.key = self._key("miner")
+        self.key_address = key_address(self.key)
         kept = self.profile.finality_keeps * self.network.chain_finality + REPLAYED
         self.chain = Chain(self.store, kept_states=kept)
         if is_new:
@@ -171,7 +173,7 @@ class Devnet:
         return secret
 
     def _genesis_make(self, funds: Mapping[Address, int]) -> None:
-        birth = Birth(owner=key_address(self.key), funds=funds, timestamp=int(self.clock.now()))
+        birth = Birth(owner=self.key_address, funds=funds, timestamp=int(self.clock.now()))
         state = genesis_state(birth, presealed_sector(), self.rules)
         tipset = genesis_tipset(state, birth, self.beacon, self.rules)
         header = tipset.blocks[0]
@@ -230,9 +232,10 @@ class Devnet:
         """The state that nodes show for a tipset: the one it builds on.  Raises NoTipset."""
         return self.chain.state_before(self.tipset(key))
 
-    def block_submit(self, full: FullBlock) -> bool:
+    def block_submit(self, full: FullBlock, *, now: float | None = None) -> bool:
         """Check a block and let it join; False if it was known.
 
+        `now`: time that counts instead of the clock's, for branches that are made on purpose.
         Raises BadBlock, NoTipset (unknown parent).
         """
         with self.lock:
@@ -240,7 +243,8 @@ class Devnet:
             if self.store.block(block.cid.data) is not None:
                 return False
             parent = self.chain.link(TipsetKey(block.header.parents))
-            self.validator.check(block, parent, messages=(full.bls, full.others), now=self.clock.now())
+            at = self.clock.now() if now is None else now
+            self.validator.check(block, parent, messages=(full.bls, full.others), now=at)
             self._block_join(full)
             return True
 
@@ -298,8 +302,9 @@ class Devnet:
         self.nulls = 0
         reverted, applied = self.path(before.tipset, after.tipset)
         self.mempool.head_changed(self._messages_of(reverted), self._messages_of(applied))
-        for watcher in list(self.watchers):
-            watcher(reverted, applied)
+        if self._frozen is None:
+            for watcher in list(self.watchers):
+                watcher(reverted, applied)
 
     def path(self, old: Tipset, new: Tipset) -> tuple[list[Tipset], list[Tipset]]:
         """Tipsets to revert, downwards, and to apply, upwards, from one head to another."""
@@ -318,6 +323,31 @@ class Devnet:
                 old, new = self.chain.link(old.parents).tipset, self.chain.link(new.parents).tipset
         return reverted, applied[::-1]
 
+    def messages_after(self, link: Link) -> list[SignedMessage]:
+        """The messages of the best chain after a tipset, and the pending ones."""
+        _, newer = self.path(link.tipset, self.head.tipset)
+        return self._messages_of(newer) + self.mempool.pending()
+
+    def tipset_of(self, full: FullBlock) -> TipsetKey:
+        """The key of the tipset that a block that joined is in."""
+        return self._tipset_with(full.block.header).key
+
+    def cbor_of(self, signed: SignedMessage) -> bytes:
+        """A signed message's bytes."""
+        return signed_message_to_cbor(signed)
+
+    @property
+    def shown_head(self) -> Tipset:
+        """The head that clients see: the chain's, unless it is frozen on purpose."""
+        return self._frozen or self.head.tipset
+
+    def shown_frozen(self, is_frozen: bool) -> None:
+        """Go on showing the present head, or stop doing so."""
+        if is_frozen and self._frozen is None:
+            self._frozen = self.head.tipset
+        elif not is_frozen:
+            self._frozen = None
+
     def _messages_of(self, tipsets: list[Tipset]) -> list[SignedMessage]:
         return [
             signed
@@ -334,11 +364,11 @@ class Devnet:
             least = parent.tipset.min_timestamp + self.network.epoch_s * (epoch - parent.height)
             self.housekeeper.before_round(parent, epoch)
             full = None
-            if not self.faults.takes_round(epoch):
+            if not self.faults.takes_round():
                 full = self.miner.round(
                     parent,
                     epoch,
-                    messages=self._chosen(parent),
+                    messages=self._chosen(parent, epoch),
                     timestamp=max(least, int(self.clock.now())),
                 )
             if full is None:
@@ -347,9 +377,9 @@ class Devnet:
             self.block_submit(full)
             return True
 
-    def _chosen(self, parent: Link) -> list[SignedMessage]:
+    def _chosen(self, parent: Link, epoch: int) -> list[SignedMessage]:
         return messages_select(
-            self.faults.visible(self.mempool.pending()),
+            self.faults.visible(self.mempool.pending(), epoch),
             self.chain.state_after(parent.key),
             base_fee=parent.next_base_fee,
         )
@@ -357,7 +387,7 @@ class Devnet:
     def mine_one(self) -> Tipset:
         """Let epochs pass until the next tipset; a manual clock is moved on.  Returns the new head."""
         for _ in range(MAX_NULL_ROUNDS):
-            self._clock_advance(1)
+            self.clock.not_before(self._due())
             if self.mine_round():
                 return self.head.tipset
         raise BrokenChain(f"no block in {MAX_NULL_ROUNDS} epochs: the built-in miner has too little power")
@@ -382,11 +412,7 @@ class Devnet:
     def null_rounds(self, count: int) -> None:
         """Make the next epochs null rounds on purpose."""
         with self.lock:
-            self._clock_advance(count)
             self.nulls += count
-
-    def _clock_advance(self, epochs: int) -> None:
-        self.clock.skip(epochs * self.network.epoch_s)
 
     def run(self) -> None:
         """Mine one epoch after the other by the clock until `stop`.

@@ -83,7 +83,6 @@ class Server:
         if session is None:
             await _respond(send, 404, "404 page not found\n", content_type="text/plain; charset=utf-8")
             return
-        await self.node.faults.lag()
         body = await _body(receive)
         if body is None:
             await _respond(send, 413, "")
@@ -201,7 +200,6 @@ class Connection:
             self.tasks[name].cancel()
 
     async def _answer(self, name: str, request: dict[str, Any]) -> None:
-        await self.session.node.faults.lag()
         method = self.session.methods.get(str(request.get("method")))
         if method is None or not method.channel:
             answer = await request_answer(self.session, request)

@@ -36,7 +36,7 @@ Key = tuple["Cid", ...]
 
 
 def chain_head(node: Devnet) -> Any:
-    return tipset_to_json(node.head.tipset)
+    return tipset_to_json(node.shown_head)
 
 
 def chain_get_genesis(node: Devnet) -> Any:
@@ -164,11 +164,12 @@ def chain_set_head(node: Devnet, key: Key) -> Any:
 def chain_notify(node: Devnet, channel: Channel) -> Any:
     """First one `current`, then a frame per head: reverts downwards, applies upwards."""
     is_ready = False
+    send = node.faults.repeated(channel.send)
 
     def watch(reverted: list[Tipset], applied: list[Tipset]) -> None:
         if is_ready and (reverted or applied):
             changes = [head_change_json("revert", tipset) for tipset in reverted]
-            channel.send(changes + [head_change_json("apply", tipset) for tipset in applied])
+            send(changes + [head_change_json("apply", tipset) for tipset in applied])
 
     with node.lock:
         channel.send([head_change_json("current", node.head.tipset)])

@@ -134,6 +134,14 @@ async def _call(session: Session, name: str, params: Any, channel: Channel | Non
     values = _values(name, method, params)
     if method.perm not in session.perms:
         raise RpcError(f"missing permission to invoke '{method.name}' (need '{method.perm}')")
+    await session.node.faults.before_answer(name)
+    result = await _result(session, name, method, values, channel)
+    return session.node.faults.distorted(name, result)
+
+
+async def _result(
+    session: Session, name: str, method: Method, values: list[Any], channel: Channel | None
+) -> Any:
     if method.channel:
         if channel is None:
             text = f"method '{name}' not supported in this mode (no out channel support)"

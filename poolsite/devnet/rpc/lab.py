@@ -1,35 +1,130 @@
-"""Devnet.*: the admin methods that only this chain has: time, faults, funds."""
+"""Devnet.*: the admin methods that only this chain has: time, forks, faults, foreign messages."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.devnet.estimation import ExecutionFailed, Spec, UnknownSender
+from poolsite.devnet.faults import BadKnob
+from poolsite.devnet.forks import NoReorg, head_back, reorg
+from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
+from poolsite.devnet.rpc.errors import RpcError
+from poolsite.devnet.wallet import NoKey
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.block import tipset_to_json
+from poolsite.filecoin.cids import cid_to_json
+from poolsite.filecoin.message import Message
+from poolsite.filecoin.signing import message_sign
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
+    from poolsite.filecoin.address import Address
+
+MAX_EPOCHS: Final = 1_000_000
+"""Most epochs that one call lets pass."""
 
 
 def mine(node: Devnet, count: int) -> Any:
     """Make so many tipsets now; the answer is the head's height."""
-    for _ in range(count):
-        node.mine_one()
-    return node.head.height
+    return node.mine(min(count, MAX_EPOCHS)).height
 
 
 def advance(node: Devnet, epochs: int) -> Any:
-    """Let so many epochs pass now."""
-    return node.advance(epochs).height
+    """Let at least so many epochs pass now."""
+    return node.advance(min(epochs, MAX_EPOCHS)).height
 
 
 def null_rounds(node: Devnet, epochs: int) -> Any:
     """Make the coming epochs null rounds."""
-    node.faults.null_left += epochs
+    node.faults.knobs.null_left += epochs
+
+
+def faults(node: Devnet) -> Any:
+    """All knobs."""
+    return node.faults.to_json()
+
+
+def set_faults(node: Devnet, wish: Any) -> Any:
+    """Turn some knobs; the answer is all of them."""
+    try:
+        node.faults.set_json(wish)
+    except BadKnob as error:
+        raise RpcError(str(error)) from None
+    return node.faults.to_json()
+
+
+def reset_faults(node: Devnet) -> Any:
+    """Turn all knobs off."""
+    node.faults.reset()
+    return node.faults.to_json()
+
+
+def make_reorg(node: Devnet, depth: int, nulls: int, with_messages: bool) -> Any:
+    """Replace the newest tipsets by a heavier branch; the answer is the new head."""
+    try:
+        return tipset_to_json(reorg(node, depth, nulls=nulls, with_messages=with_messages))
+    except NoReorg as error:
+        raise RpcError(str(error)) from None
+
+
+def set_head_back(node: Devnet, depth: int) -> Any:
+    """Set the head back by so many tipsets."""
+    try:
+        return tipset_to_json(head_back(node, depth))
+    except NoReorg as error:
+        raise RpcError(str(error)) from None
+
+
+def drop_sockets(node: Devnet) -> Any:
+    """Break all WebSockets; the answer is how many."""
+    return node.faults.drop_connections()
+
+
+def foreign_message(node: Devnet, sender: Address, count: int) -> Any:
+    """Send from an address whose key the node's wallet has, as another program with the key would.
+
+    The undefined address stands for the built-in miner's owner.  The answer is the messages' CIDs.
+    """
+    address = node.wallet.default if sender.is_undef else sender
+    try:
+        key = node.wallet.key(address)
+        cids = []
+        for _ in range(count):
+            wish = Message(to=node.wallet.default, from_=address, value=AttoFil(1))
+            filled = node.estimator.message_gas(wish, Spec(), node.head.tipset)
+            filled = replace(filled, nonce=node.mempool.next_nonce(address))
+            signed = message_sign(key, filled, chain_id=node.network.eth_chain_id)
+            node.mempool.push(signed)
+            cids.append(cid_to_json(signed.cid))
+    except (NoKey, MessageRejected, UnknownSender, ExecutionFailed) as error:
+        raise RpcError(str(error)) from None
+    return cids
+
+
+def info(node: Devnet) -> Any:
+    """What shows that this node is a devnet."""
+    return {
+        "Network": node.network.name,
+        "Height": node.head.height,
+        "NullRounds": node.nulls,
+        "PendingMessages": len(node.mempool.pending()),
+        "Faults": node.faults.to_json(),
+    }
 
 
 METHODS: Final = (
+    Method("Info", "read", (), info),
     Method("Mine", "admin", (p.UINT,), mine, slow=True),
     Method("Advance", "admin", (p.UINT,), advance, slow=True),
     Method("NullRounds", "admin", (p.UINT,), null_rounds),
+    Method("Faults", "admin", (), faults),
+    Method("SetFaults", "admin", (p.JSON,), set_faults),
+    Method("ResetFaults", "admin", (), reset_faults),
+    Method("Reorg", "admin", (p.UINT, p.UINT, p.BOOL), make_reorg, slow=True),
+    Method("SetHeadBack", "admin", (p.UINT,), set_head_back, slow=True),
+    Method("DropSockets", "admin", (), drop_sockets),
+    Method("ForeignMessage", "admin", (p.ADDRESS, p.UINT), foreign_message, slow=True),
 )

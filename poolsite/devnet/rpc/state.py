@@ -58,7 +58,7 @@ MESSAGE: Final = p.Param("*types.Message", message_from_json)
 
 
 def state_network_name(node: Devnet) -> Any:
-    return node.faults.network_name or node.network.name
+    return node.faults.knobs.network_name or node.network.name
 
 
 def state_network_version(node: Devnet, key: Key) -> Any:
