@@ -132,6 +132,8 @@ TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR / "static"
+# Read from the source folders once at start: nothing has to be collected first.
+WHITENOISE_USE_FINDERS = True
 
 # Tasks.  Messages are hints (the rows are the truth), so they are acknowledged early; but prefetched
 # ones wait unacknowledged and a killed worker would keep them for an hour, so nothing is prefetched.

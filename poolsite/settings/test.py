@@ -24,4 +24,3 @@ CELERY_BROKER_URL = "memory://"
 NETWORK = "test"
 INSTALLED_APPS += ["poolsite.devnet"]
 WHITENOISE_AUTOREFRESH = True
-WHITENOISE_USE_FINDERS = True
