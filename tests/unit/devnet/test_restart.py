@@ -1,0 +1,207 @@
+"""The chain's file: stopping, killing, time that stands still, files that are no chain."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from poolsite.devnet.clock import ManualClock, WallClock
+from poolsite.devnet.node import BrokenChain, Devnet
+from poolsite.devnet.profile import Profile
+from poolsite.devnet.store import BadStore
+from poolsite.filecoin.amounts import FIL
+from tests.unit.devnet.people import OWNER, STRANGER, chain, send, signed
+from tests.unit.devnet.sealing import small_miner
+
+DAY_S = 24 * 3600
+
+
+def reopen(path, clock=None):
+    return Devnet(path, network="test", clock=clock or ManualClock())
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "chain.sqlite"
+
+
+def test_a_stopped_chain_goes_on_where_it_was(path):
+    node = chain(path)
+    send(node, OWNER, STRANGER.address, value=FIL)
+    node.mine(5)
+    head, root = node.head.key, node.head.root
+    node.close()
+
+    again = reopen(path)
+
+    assert (again.head.key, again.head.root) == (head, root)
+    assert again.chain.state_after(head).root() == root
+    assert again.mine_one().parents == head
+    again.close()
+
+
+def test_pending_messages_survive(path):
+    node = chain(path)
+    node.mine(2)
+    message = signed(node, OWNER, STRANGER.address, value=1)
+    node.mempool.push(message)
+    node.close()
+
+    again = reopen(path)
+    assert again.mempool.pending_of(OWNER.address) == [message]
+    again.mine(2)
+
+    assert again.search.find(message.cid, again.head.tipset) is not None
+    again.close()
+
+
+def test_a_day_of_rest_makes_no_faults(path):
+    """Devnet time stands still: the next block has the next height and a timestamp of tomorrow."""
+    node = chain(path)
+    miner = small_miner(node)
+    miner.add_sectors(7)
+    (deadline, _), _ = miner.reader.all_partitions()[0]
+    miner.post(deadline)
+    height, stamp, power = node.head.height, node.head.tipset.min_timestamp, miner.power
+    node.close()
+
+    again = reopen(path, ManualClock(node.clock.now() + DAY_S))
+    head = again.mine_one()
+
+    assert head.height == height + 1
+    assert head.min_timestamp >= stamp + DAY_S
+    miner.node = again
+    assert miner.power == power == 2048
+    assert [partition.faults for _, partition in miner.reader.all_partitions()] == [()]
+    again.close()
+
+
+def test_a_clock_that_went_back_does_not_stop_the_chain(path):
+    node = chain(path)
+    node.mine(3)
+    stamp = node.head.tipset.min_timestamp
+    node.close()
+
+    again = reopen(path, ManualClock(stamp - DAY_S))
+
+    assert again.mine_one().min_timestamp > stamp
+    again.close()
+
+
+def test_a_wall_clock_follows_jumps_forward_only():
+    clock = WallClock()
+    real = time.time
+    try:
+        time.time = lambda: real() + DAY_S
+        assert clock.now() - real() > DAY_S - 5
+        time.time = lambda: real() - DAY_S
+        assert clock.now() - real() > DAY_S - 5
+    finally:
+        time.time = real
+
+
+def test_old_states_are_read_from_the_file(path):
+    node = chain(path)
+    roots = {}
+    for _ in range(30):
+        node.mine_one()
+        roots[node.head.key] = node.head.root
+    node.close()
+
+    again = reopen(path)
+
+    assert {key: again.chain.state_after(key).root() for key in roots} == roots
+    again.close()
+
+
+def test_genesis_settings_stay(path):
+    node = Devnet(path, network="test", clock=ManualClock(), profile=Profile(genesis_power=4096))
+    node.close()
+
+    again = Devnet(path, network="demo", clock=ManualClock(), profile=Profile(genesis_power=1))
+
+    assert again.network.name == "localnet-poolsite-test"
+    assert again.profile.genesis_power == 4096
+    again.close()
+
+
+def test_garbage_is_refused_and_left_alone(path):
+    garbage = os.urandom(5000)
+    path.write_bytes(garbage)
+
+    with pytest.raises(BadStore, match="is not a devnet's file"):
+        Devnet(path)
+
+    assert path.read_bytes() == garbage
+
+
+def test_a_changed_state_is_noticed(path):
+    node = chain(path)
+    node.mine(8)
+    node.close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE tipsets SET root = ? WHERE height = 7", (os.urandom(38),))
+    db.close()
+
+    with pytest.raises((BrokenChain, ValueError)):
+        reopen(path)
+
+
+def test_a_killed_devnet_starts_again_with_a_whole_chain(tmp_path):
+    """kill -9 at several instants of a busy second; each start replays the newest tipsets."""
+    data = tmp_path / "chain.sqlite"
+    heights: list[int] = []
+    for pause in (0.3, 0.7, 0.05, 0.45):
+        process = _start(data)
+        try:
+            url = process.stdout.readline().decode().split()[-1]
+            heights.append(_wait_height(url, above=heights[-1] if heights else 0))
+            time.sleep(pause)
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    node = reopen(data)
+
+    assert node.head.height >= heights[-1]
+    assert heights == sorted(heights)
+    keys = [tipset.key for tipset in node.chain.ancestors(node.head.tipset)]
+    assert node.chain.state_after(keys[0]).root() == node.head.root
+    assert node.chain.at_height(0, node.head.tipset).key == keys[-1]
+    node.close()
+
+
+_RUN = """
+import sys
+from poolsite.devnet.clock import WallClock
+from poolsite.devnet.node import Devnet
+from poolsite.devnet.service import Service
+node = Devnet(sys.argv[1], network="test", clock=WallClock(scale=5))
+with Service(node) as service:
+    print(service.url, flush=True)
+    sys.stdin.read()
+"""
+
+
+def _start(data):
+    return subprocess.Popen(
+        [sys.executable, "-c", _RUN, str(data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
+def _wait_height(url, *, above):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        request = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.ChainHead", "params": []}
+        height = httpx.post(url, json=request).json()["result"]["Height"]
+        if height > above:
+            return height
+        time.sleep(0.02)
+    raise AssertionError("the chain does not move")
