@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+import json
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q, QuerySet
 
 from apps.users.errors import TenantUnknown, TokenRefused
-from apps.users.models import AccountApproval, MinerGrant, SignerGrant, Tenant, Token, User
+from apps.users.models import AccountApproval, AuditEntry, MinerGrant, SignerGrant, Tenant, Token, User
 from apps.users.principals import Principal
 from apps.users.states import ROLE_PERMS, Role, perms_up_to
 from poolsite.filecoin.address import address_format, address_parse
@@ -179,3 +180,35 @@ def accounts_refused(*, signer_tenant_id: int, names: Collection[str]) -> list[s
 def users_active(pks: Collection[int]) -> QuerySet[User]:
     """Give those of these people who may still sign in."""
     return User.objects.select_related("tenant").filter(pk__in=pks, is_active=True)
+
+
+def audit_visible(viewer: Principal) -> QuerySet[AuditEntry]:
+    """Give the lines of the audit log that this caller may read, newest first."""
+    rows = AuditEntry.objects.select_related("tenant").order_by("-pk")
+    return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
+
+
+def audit_broken() -> int | None:
+    """Walk the chain of the audit log; give the first line that was changed, or None."""
+    previous = ""
+    for entry in AuditEntry.objects.order_by("pk").iterator(chunk_size=2000):
+        if entry.previous_hash != previous or entry.entry_hash != audit_hash(entry):
+            return entry.pk
+        previous = entry.entry_hash
+    return None
+
+
+def audit_hash(entry: AuditEntry) -> str:
+    """Compute what an entry's hash must be."""
+    fields = [
+        entry.previous_hash,
+        entry.at.astimezone(UTC).isoformat(),
+        entry.actor,
+        entry.tenant_id,
+        entry.source,
+        entry.action,
+        entry.target,
+        entry.before,
+        entry.after,
+    ]
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 import secrets
 import uuid
 from typing import TYPE_CHECKING, Any, Final
@@ -38,7 +36,7 @@ from apps.users.models import (
     User,
 )
 from apps.users.private_files import operator_forget_password
-from apps.users.selectors import USE_NOTED_EVERY, address_canonical, token_digest
+from apps.users.selectors import USE_NOTED_EVERY, address_canonical, audit_hash, token_digest
 from apps.users.states import PERMS, Role
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.jwt import Claims, token_sign
@@ -272,15 +270,6 @@ def audit_record(
     entry.entry_hash = audit_hash(entry)
     entry.save(force_insert=True)
     return entry
-
-
-def audit_hash(entry: AuditEntry) -> str:
-    """Compute what an entry's hash must be."""
-    fields = [
-        entry.previous_hash, entry.at.isoformat(), entry.actor, entry.tenant_id, entry.source,
-        entry.action, entry.target, entry.before, entry.after,
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def password_generate() -> str:

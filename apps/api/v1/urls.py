@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("apps.api.v1.accounts")),
     path("", include("apps.api.v1.chain")),
     path("", include("apps.api.v1.messages")),
     path("", include("apps.api.v1.miners")),
     path("", include("apps.api.v1.sectors")),
+    path("", include("apps.api.v1.wallets")),
     path("", include("apps.api.v1.workers")),
 ]

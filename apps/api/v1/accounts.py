@@ -1,0 +1,326 @@
+"""Accounts over REST: tenants, tokens, who may serve whom, and the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import Pages
+from apps.api.v1.serializers import InputSerializer, QuerySerializer
+from apps.api.v1.views import PoolView, created
+from apps.core import clock
+from apps.core.errors import BadValue, NotAllowed, NotFound
+from apps.users.models import AccountApproval, Tenant, Token
+from apps.users.selectors import (
+    approvals_visible,
+    audit_broken,
+    audit_visible,
+    tenant_by_name,
+    tenants_visible,
+    token_digest,
+    tokens_visible,
+)
+from apps.users.services import (
+    account_approve,
+    account_disapprove,
+    audit_record,
+    tenant_create,
+    tenant_update,
+    token_issue,
+    token_revoke,
+)
+from apps.users.states import Perm
+
+SCOPES = ("signer", "sealer", "prover")
+"""Parts of the machine interface."""
+
+
+class TenantOutput(serializers.Serializer[Any]):
+    """One tenant."""
+
+    name = serializers.CharField()
+    comment = serializers.CharField()
+    enabled = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+
+
+class TenantInput(InputSerializer):
+    """A new tenant."""
+
+    name = serializers.RegexField(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=50)
+    comment = serializers.CharField(max_length=255, allow_blank=True, default="")
+
+
+class TenantChange(InputSerializer):
+    """What of a tenant changes."""
+
+    comment = serializers.CharField(max_length=255, allow_blank=True, required=False)
+    enabled = serializers.BooleanField(required=False)
+
+
+class TokenOutput(serializers.Serializer[Any]):
+    """One token, without its text."""
+
+    uuid = serializers.UUIDField()
+    tenant = serializers.CharField(source="tenant.name")
+    name = serializers.CharField()
+    perm = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    operator = serializers.BooleanField(source="is_operator")
+    hint = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    last_used_from = serializers.CharField()
+
+
+class TokenMade(TokenOutput):
+    """A new token with its text, which is shown this once."""
+
+    token = serializers.CharField()
+
+
+class TokenInput(InputSerializer):
+    """A token to make."""
+
+    name = serializers.CharField(max_length=100)
+    perm = serializers.ChoiceField(choices=Perm.values)
+    scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES), default=list)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    tenant = serializers.CharField(max_length=50, required=False)
+    operator = serializers.BooleanField(default=False)
+
+
+class ApprovalOutput(serializers.Serializer[Any]):
+    """A signer's wish to serve an account, granted or open."""
+
+    signer = serializers.CharField(source="signer_tenant.name")
+    account = serializers.CharField(source="account.name")
+    created_at = serializers.DateTimeField()
+    approved_at = serializers.DateTimeField(allow_null=True)
+
+
+class ApprovalInput(InputSerializer):
+    """An answer to that wish."""
+
+    signer = serializers.CharField(max_length=50)
+    account = serializers.CharField(max_length=50, required=False)
+    approve = serializers.BooleanField()
+
+
+class AuditQuery(QuerySerializer):
+    """What to look for in the audit log."""
+
+    actor = serializers.CharField(required=False)
+    action = serializers.CharField(required=False)
+    target = serializers.CharField(required=False)
+    after = serializers.DateTimeField(required=False)
+    before = serializers.DateTimeField(required=False)
+
+
+class AuditOutput(serializers.Serializer[Any]):
+    """One line of the audit log."""
+
+    at = serializers.DateTimeField()
+    actor = serializers.CharField()
+    tenant = serializers.CharField(source="tenant.name", default=None, allow_null=True)
+    source = serializers.CharField()  # type: ignore[assignment]  # DRF has a `source` of its own
+    action = serializers.CharField()
+    target = serializers.CharField()
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+    hash = serializers.CharField(source="entry_hash")
+
+
+class AuditState(serializers.Serializer[Any]):
+    """Whether the chain of the audit log holds."""
+
+    intact = serializers.BooleanField()
+    first_broken = serializers.IntegerField(allow_null=True)
+
+
+def checked(serializer: InputSerializer) -> dict[str, Any]:
+    """Give the checked input."""
+    serializer.is_valid(raise_exception=True)
+    data: dict[str, Any] = serializer.validated_data
+    return data
+
+
+def page_of(view: PoolView, request: Request, rows: Any, output: Any) -> Response:
+    """Answer one page of a listing."""
+    pages = Pages()
+    found: Any = pages.paginate_queryset(rows, request, view=view)
+    return pages.get_paginated_response(output(found, many=True).data)
+
+
+class TenantsView(PoolView):
+    """Tenants: the operator's all, a tenant's its own."""
+
+    perms = {**PoolView.perms, "POST": "admin"}
+
+    @extend_schema(responses=TenantOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """List tenants."""
+        return page_of(self, request, tenants_visible(self.principal), TenantOutput)
+
+    @extend_schema(request=TenantInput, responses={201: TenantOutput})
+    def post(self, request: Request) -> Response:
+        """Make a tenant."""
+        if not self.principal.is_operator:
+            raise NotAllowed("this is for the operator of the pool")
+        data = checked(TenantInput(data=request.data))
+        tenant = tenant_create(name=data["name"], comment=data["comment"])
+        audit_record(principal=self.principal, action="tenant.create", target=tenant.name, after=data)
+        return created(TenantOutput(tenant).data)
+
+
+class TenantView(PoolView):
+    """One tenant."""
+
+    operator_only = True
+    perms = {**PoolView.perms, "PATCH": "admin"}
+
+    @extend_schema(request=TenantChange, responses=TenantOutput)
+    def patch(self, request: Request, name: str) -> Response:
+        """Change its comment, or shut it out and let it in again."""
+        data = checked(TenantChange(data=request.data))
+        tenant = tenant_by_name(name)
+        before = {"comment": tenant.comment, "enabled": tenant.enabled}
+        changed = tenant_update(tenant=tenant, comment=data.get("comment"), enabled=data.get("enabled"))
+        audit_record(principal=self.principal, action="tenant.update", target=name, before=before, after=data)
+        return Response(TenantOutput(changed).data)
+
+
+class TokensView(PoolView):
+    """Tokens up to the caller's own level; their texts are kept nowhere."""
+
+    perms = {**PoolView.perms, "POST": "admin"}
+
+    @extend_schema(responses=TokenOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """List tokens."""
+        return page_of(self, request, tokens_visible(self.principal), TokenOutput)
+
+    @extend_schema(request=TokenInput, responses={201: TokenMade})
+    def post(self, request: Request) -> Response:
+        """Make a token.  Its text is in this answer and never again."""
+        data = checked(TokenInput(data=request.data))
+        tenant = self.tenant_for(data)
+        if data["expires_at"] is not None and data["expires_at"] <= clock.now():
+            raise BadValue("must lie in the future", field="expires_at")
+        text = token_issue(
+            tenant=tenant,
+            name=data["name"],
+            perm=data["perm"],
+            scopes=data["scopes"],
+            expires_at=data["expires_at"],
+            is_operator=data["operator"],
+        )
+        row = Token.objects.select_related("tenant").get(digest=token_digest(text))
+        shown: dict[str, Any] = {**TokenOutput(row).data}
+        audit_record(principal=self.principal, action="token.create", target=str(row), after=shown)
+        return created({**shown, "token": text})
+
+    def tenant_for(self, data: dict[str, Any]) -> Tenant:
+        """Give the tenant that gets the token: only the operator names another.  Raises NotAllowed."""
+        if not self.principal.is_operator:
+            if data["operator"]:
+                raise NotAllowed("only the operator makes tokens that see every tenant", field="operator")
+            if data.get("tenant", self.principal.tenant_name) != self.principal.tenant_name:
+                raise NotFound(f"there is no tenant {data['tenant']!r}", field="tenant")
+        return tenant_by_name(data.get("tenant") or self.principal.tenant_name)
+
+
+class TokenView(PoolView):
+    """One token."""
+
+    perms = {**PoolView.perms, "DELETE": "admin"}
+
+    @extend_schema(responses=TokenOutput)
+    def get(self, _request: Request, uuid: str) -> Response:
+        """Show it."""
+        return Response(TokenOutput(self.found(uuid)).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, _request: Request, uuid: str) -> Response:
+        """Revoke it; open sockets of it end within a second."""
+        row = self.found(uuid)
+        token_revoke(row)
+        audit_record(principal=self.principal, action="token.revoke", target=str(row))
+        return Response(status=204)
+
+    def found(self, uuid: str) -> Token:
+        """Find a token that the caller may know of.  Raises NotFound."""
+        row = tokens_visible(self.principal).filter(pk=uuid).first()
+        if row is None:
+            raise NotFound("there is no such token")
+        return row
+
+
+class ApprovalsView(PoolView):
+    """Which tenants' signers may serve which accounts."""
+
+    perms = {**PoolView.perms, "POST": "admin"}
+
+    @extend_schema(responses=ApprovalOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """List wishes, open and granted."""
+        return page_of(self, request, approvals_visible(self.principal), ApprovalOutput)
+
+    @extend_schema(request=ApprovalInput, responses=ApprovalOutput)
+    def post(self, request: Request) -> Response:
+        """Let another tenant's signers serve this account, or no longer."""
+        data = checked(ApprovalInput(data=request.data))
+        name = data.get("account", self.principal.tenant_name)
+        if not self.principal.is_operator and name != self.principal.tenant_name:
+            raise NotFound(f"there is no account {name!r}", field="account")
+        pair = {"signer_tenant": tenant_by_name(data["signer"]), "account": tenant_by_name(name)}
+        if data["approve"]:
+            account_approve(**pair)
+        else:
+            account_disapprove(**pair)
+        audit_record(principal=self.principal, action="account.approve", target=name, after=data)
+        row = AccountApproval.objects.filter(**pair).first() or AccountApproval(**pair)
+        return Response(ApprovalOutput(row).data)
+
+
+class AuditView(PoolView):
+    """Who did what, newest first."""
+
+    @extend_schema(parameters=[AuditQuery], responses=AuditOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """Search the audit log."""
+        data = checked(AuditQuery(data=request.query_params))
+        lookups = {"after": "at__gt", "before": "at__lt", "actor": "actor__icontains"}
+        filters = {lookups.get(name, name): value for name, value in data.items()}
+        rows: Any = audit_visible(self.principal).filter(**filters)
+        return page_of(self, request, rows, AuditOutput)
+
+
+class AuditStateView(PoolView):
+    """Whether anybody changed the audit log."""
+
+    operator_only = True
+
+    @extend_schema(responses=AuditState)
+    def get(self, _request: Request) -> Response:
+        """Walk the chain of hashes."""
+        broken = audit_broken()
+        return Response({"intact": broken is None, "first_broken": broken})
+
+
+urlpatterns = [
+    path("tenants", TenantsView.as_view(), name="api-tenants"),
+    path("tenants/<str:name>", TenantView.as_view(), name="api-tenant"),
+    path("tokens", TokensView.as_view(), name="api-tokens"),
+    path("tokens/<uuid:uuid>", TokenView.as_view(), name="api-token"),
+    path("approvals", ApprovalsView.as_view(), name="api-approvals"),
+    path("audit", AuditView.as_view(), name="api-audit"),
+    path("audit/state", AuditStateView.as_view(), name="api-audit-state"),
+]

@@ -1,0 +1,114 @@
+"""Wallets over REST: list, one, its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import Pages
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView
+from apps.core import clock
+from apps.wallets.models import Wallet
+from apps.wallets.selectors import sign_records, wallet_get, wallets_visible
+from apps.wallets.services import wallet_label
+
+
+class WalletOutput(serializers.Serializer[Any]):
+    """One wallet."""
+
+    address = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # DRF has a `label` of its own
+    tenant = serializers.CharField()
+    key_type = serializers.CharField()
+    balance = serializers.CharField(allow_null=True)
+    nonce = serializers.IntegerField(allow_null=True)
+    actor = serializers.CharField(allow_null=True)
+    served = serializers.BooleanField()
+    seen_at = serializers.DateTimeField(allow_null=True)
+
+
+class LabelInput(InputSerializer):
+    """Another name for a wallet."""
+
+    label = serializers.CharField(max_length=60, allow_blank=True)  # type: ignore[assignment]  # as above
+
+
+class SignRecordOutput(serializers.Serializer[Any]):
+    """Something that was signed or refused."""
+
+    at = serializers.DateTimeField()
+    address = serializers.CharField()
+    what = serializers.CharField()
+    cid = serializers.CharField()
+    asked_by = serializers.CharField()
+    ms = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField()
+
+
+def wallet_data(wallet: Wallet) -> dict[str, Any]:
+    """Write a wallet."""
+    return {
+        "address": wallet.address,
+        "label": wallet.label,
+        "tenant": wallet.tenant.name,
+        "key_type": wallet.key_type,
+        "balance": None if wallet.balance is None else str(wallet.balance),
+        "nonce": wallet.nonce,
+        "actor": None if wallet.actor_id is None else f"f0{wallet.actor_id}",
+        "served": wallet.is_served(clock.now()),
+        "seen_at": wallet.seen_at,
+    }
+
+
+class WalletsView(PoolView):
+    """The addresses that the caller can send from."""
+
+    @extend_schema(responses=WalletOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """List wallets."""
+        pages = Pages()
+        rows = pages.paginate_queryset(wallets_visible(self.principal), request, view=self)
+        return pages.get_paginated_response(
+            WalletOutput([wallet_data(row) for row in rows or []], many=True).data
+        )
+
+
+class WalletView(PoolView):
+    """One wallet."""
+
+    @extend_schema(responses=WalletOutput)
+    def get(self, _request: Request, address: str) -> Response:
+        """Show it."""
+        return Response(WalletOutput(wallet_data(wallet_get(self.principal, address))).data)
+
+    @extend_schema(request=LabelInput, responses=WalletOutput)
+    def patch(self, request: Request, address: str) -> Response:
+        """Name it."""
+        data = LabelInput(data=request.data)
+        data.is_valid(raise_exception=True)
+        wallet_label(wallet=wallet_get(self.principal, address), label=data.validated_data["label"])
+        return Response(WalletOutput(wallet_data(wallet_get(self.principal, address))).data)
+
+
+class SignRecordsView(PoolView):
+    """What the signers were asked, newest first."""
+
+    @extend_schema(responses=SignRecordOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """List records."""
+        pages = Pages()
+        rows = pages.paginate_queryset(sign_records(self.principal), request, view=self)
+        return pages.get_paginated_response(SignRecordOutput(rows, many=True).data)
+
+
+urlpatterns = [
+    path("wallets", WalletsView.as_view(), name="api-wallets"),
+    path("wallets/records", SignRecordsView.as_view(), name="api-sign-records"),
+    path("wallets/<str:address>", WalletView.as_view(), name="api-wallet"),
+]

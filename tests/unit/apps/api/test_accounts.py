@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.utils import InternalError
+
+from apps.core import clock
+from apps.users.models import AuditEntry, Tenant, Token
+from apps.users.selectors import audit_broken, principal_by_token
+from apps.users.services import audit_record
+from tests import people
+
+pytestmark = pytest.mark.django_db
+
+
+def send(client: Any, method: str, path: str, token: str, body: Any = None) -> Any:
+    data = "" if body is None else json.dumps(body)
+    return client.generic(
+        method, f"/api/v1/{path}", data, content_type="application/json", headers=people.bearer(token)
+    )
+
+
+@pytest.fixture
+def operator() -> str:
+    return people.operator_token()
+
+
+@pytest.fixture
+def admin() -> str:
+    return people.token("admin", of="alice")
+
+
+def test_the_operator_makes_and_closes_a_tenant(client, operator):
+    made = send(client, "POST", "tenants", operator, {"name": "new"})
+    stranger = people.token("read", of="new")
+    closed = send(client, "PATCH", "tenants/new", operator, {"enabled": False})
+
+    assert (made.status_code, closed.json()["enabled"]) == (201, False)
+    assert send(client, "GET", "tenants", stranger).status_code == 401
+
+
+def test_a_tenant_sees_only_itself(client, admin, operator):
+    rows = send(client, "GET", "tenants", admin).json()["results"]
+
+    assert [row["name"] for row in rows] == ["alice"]
+    assert send(client, "POST", "tenants", admin, {"name": "x"}).status_code == 403
+    assert send(client, "PATCH", "tenants/pool", admin, {"enabled": False}).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-x", "x" * 51, "a/b", "é"])
+def test_a_tenants_name_fits_a_url_and_a_claim(client, operator, name):
+    answer = send(client, "POST", "tenants", operator, {"name": name})
+
+    assert (answer.status_code, answer.json()["field"]) == (400, "name")
+
+
+def test_a_token_is_shown_once_and_works_within_its_scope(client, admin):
+    made = send(client, "POST", "tokens", admin, {"name": "ci", "perm": "write", "scopes": ["sealer"]})
+
+    text = made.json()["token"]
+    holder = principal_by_token(text, now=clock.now())
+    assert (made.status_code, holder.tenant_name, holder.scopes) == (201, "alice", ("sealer",))
+    listed = send(client, "GET", "tokens", admin)
+    assert text not in listed.content.decode()
+    assert any(row["uuid"] == made.json()["uuid"] for row in listed.json()["results"])
+
+
+def test_a_tenants_admin_reaches_no_further_than_its_tenant(client, admin):
+    people.tenant("bob")
+    asked = {"name": "x", "perm": "admin"}
+
+    foreign = send(client, "POST", "tokens", admin, {**asked, "tenant": "bob"})
+    mighty = send(client, "POST", "tokens", admin, {**asked, "operator": True})
+
+    assert (foreign.status_code, foreign.json()["field"]) == (404, "tenant")
+    assert (mighty.status_code, mighty.json()["field"]) == (403, "operator")
+    assert Token.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"perm": "root"}, "perm"),
+        ({"scopes": ["everything"]}, "scopes.0"),
+        ({"expires_at": "2001-01-01T00:00:00Z"}, "expires_at"),
+        ({"name": ""}, "name"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_bad_token_is_refused_by_field(client, admin, change, field):
+    answer = send(client, "POST", "tokens", admin, {"name": "x", "perm": "read", **change})
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert Token.objects.count() == 1
+
+
+def test_a_token_expires(client, admin):
+    soon = (clock.now() + timedelta(hours=1)).isoformat()
+    text = send(client, "POST", "tokens", admin, {"name": "x", "perm": "read", "expires_at": soon}).json()[
+        "token"
+    ]
+    assert send(client, "GET", "tokens", text).status_code == 200
+
+    Token.objects.filter(name="x").update(expires_at=clock.now())
+
+    assert send(client, "GET", "tokens", text).json()["message"] == "this token has expired"
+
+
+def test_a_revoked_token_is_refused_at_once(client, admin):
+    other = people.token("read", of="alice")
+    uuid = Token.objects.get(perm="read").pk
+
+    assert send(client, "DELETE", f"tokens/{uuid}", admin).status_code == 204
+    assert send(client, "GET", "tokens", other).status_code == 401
+
+
+def test_a_strangers_token_does_not_exist(client, admin):
+    people.token("read", of="bob")
+    uuid = Token.objects.get(tenant__name="bob").pk
+
+    assert send(client, "GET", f"tokens/{uuid}", admin).status_code == 404
+    assert send(client, "DELETE", f"tokens/{uuid}", admin).status_code == 404
+    assert Token.objects.get(pk=uuid).revoked_at is None
+
+
+def test_tokens_above_ones_level_are_not_seen(client, admin):
+    reader = people.token("read", of="alice")
+
+    assert [row["perm"] for row in send(client, "GET", "tokens", reader).json()["results"]] == ["read"]
+    assert send(client, "POST", "tokens", reader, {"name": "x", "perm": "read"}).status_code == 403
+
+
+def test_an_account_lets_another_tenants_signers_serve_it(client, admin):
+    people.tenant("bob")
+    asked = {"signer": "bob", "approve": True}
+
+    assert send(client, "POST", "approvals", admin, asked).json()["approved_at"] is not None
+    assert send(client, "POST", "approvals", admin, {**asked, "account": "bob"}).status_code == 404
+    assert len(send(client, "GET", "approvals", admin).json()["results"]) == 1
+    send(client, "POST", "approvals", admin, {**asked, "approve": False})
+    assert send(client, "GET", "approvals", admin).json()["results"] == []
+
+
+def test_what_is_done_is_in_the_audit_log(client, admin, operator):
+    send(client, "POST", "tenants", operator, {"name": "new"})
+    send(client, "PATCH", "tenants/new", operator, {"enabled": False})
+    send(client, "POST", "tokens", admin, {"name": "ci", "perm": "read"})
+
+    rows = send(client, "GET", "audit", operator).json()["results"]
+    assert [row["action"] for row in rows] == ["token.create", "tenant.update", "tenant.create"]
+    assert rows[1]["before"] == {"comment": "", "enabled": True}
+    assert rows[0]["actor"] == "token alice/alice-admin"
+    own = send(client, "GET", "audit", admin).json()["results"]
+    assert [row["action"] for row in own] == ["token.create"]
+    assert send(client, "GET", "audit?action=tenant.create", operator).json()["count"] == 1
+    assert send(client, "GET", "audit?colour=red", operator).status_code == 400
+    assert send(client, "GET", "audit/state", operator).json() == {"intact": True, "first_broken": None}
+    assert send(client, "GET", "audit/state", admin).status_code == 403
+
+
+def test_the_database_refuses_to_change_the_audit_log():
+    audit_record(principal=people.principal(), action="a", target="t")
+
+    with pytest.raises(InternalError, match="append-only"):
+        AuditEntry.objects.update(action="b")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_changed_line_is_found():
+    for number in range(3):
+        audit_record(principal=people.principal(), action=f"a{number}", target="t", after={"n": number})
+    assert audit_broken() is None
+    with connection.cursor() as cursor:
+        cursor.execute("alter table users_auditentry disable trigger users_audit_append_only")
+        cursor.execute("update users_auditentry set target = 'forged' where action = 'a1'")
+        cursor.execute("alter table users_auditentry enable trigger users_audit_append_only")
+
+    assert audit_broken() == AuditEntry.objects.get(action="a1").pk
+
+
+def test_the_last_use_is_noted(client, admin):
+    send(client, "GET", "tenants", admin)
+
+    row = Token.objects.get()
+    assert row.last_used_at is not None
+    assert row.last_used_from == "127.0.0.1"
+
+
+def test_a_token_of_a_part_reaches_no_account(client):
+    sealer = people.token("admin", of="alice", scopes=["sealer"])
+
+    for path in ("tenants", "tokens", "approvals", "audit", "wallets"):
+        assert send(client, "GET", path, sealer).status_code == 403
+    assert Tenant.objects.count() == 1
