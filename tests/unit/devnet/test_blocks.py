@@ -122,7 +122,7 @@ def test_base_info_names_the_sector_to_prove(node):
     assert [entry["Round"] for entry in info["BeaconEntries"]] == [node.head.height + 1]
 
 
-HEADER_REFUSALS = {
+HEADER_REFUSALS: dict[str, dict[str, Any]] = {
     "block had nil signature": {"block_sig": None},
     "block cannot have nil election proof": {"election_proof": None},
     "block had nil bls aggregate signature": {"bls_aggregate": None},
