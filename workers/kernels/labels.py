@@ -28,13 +28,42 @@ ALL_PARENTS = 14
 """6 of the same layer, 8 of the layer before; one row of the parent cache."""
 PREFETCH_NODES = 3
 """How many nodes ahead the parents are asked for: hides the memory latency (measured 1 to 3)."""
+SATURATING_STREAMS = 4
+"""Streams that keep the SHA unit busy by themselves: more at once cost registers."""
 MESSAGE_PARENTS = 37
 """Parent nodes in the message of one label."""
 
 
+def _header_schedules(builder, streams, replica_ids, layer, node):
+    """The schedules of a label's first block: replica id, layer, node."""
+    header = llvm.splat(V4, 0)
+    words = [layer, builder.lshr(node, llvm.splat(I64, 32)), node]
+    for lane, word in enumerate(words):
+        header = builder.insert_element(header, builder.trunc(word, I32), llvm.splat(I32, lane))
+    ids = [sha256.load_node(builder, replica_ids, 32 * stream) for stream in range(streams)]
+    return [sha256.expand(builder, [*replica_id, header, llvm.splat(V4, 0)]) for replica_id in ids]
+
+
+def _states_store(builder, states, address):
+    for at, part in enumerate(part for state in states for part in state):
+        llvm.store(builder, part, address, 16 * at)
+
+
+def _emit_header(builder, streams, arguments):
+    """The states after the first block of `node`, which depends on no other label."""
+    replica_ids, layer, node, begun = arguments
+    schedules = _header_schedules(builder, streams, replica_ids, layer, node)
+    states = sha256.compress(builder, [sha256.initial_state()] * streams, schedules)
+    _states_store(builder, states, begun)
+
+
 def _emit_label(builder, parent_count, streams, arguments):
-    """One label of each of `streams` sectors; their nodes lie side by side, two in a cache line."""
-    replica_ids, current, previous, layer, node, parents, ahead = arguments
+    """One label of each of `streams` sectors; their nodes lie side by side, two in a cache line.
+
+    A label waits for the one before from its second block on.  So the first block of the next node is
+    compressed beside the last block of this one: 19 blocks in a row instead of 20.
+    """
+    replica_ids, current, previous, layer, node, parents, ahead, begun = arguments
     constant = lambda value: llvm.splat(I64, value)  # noqa: E731
 
     def address_of(row, i):
@@ -50,14 +79,8 @@ def _emit_label(builder, parent_count, streams, arguments):
             hint = [llvm.pointer(builder, address, line, I8)]
             builder.call(prefetch, hint + [llvm.splat(I32, value) for value in (0, 3, 1)])
 
-    header = llvm.splat(V4, 0)
-    words = [builder.trunc(layer, I32), builder.trunc(builder.lshr(node, constant(32)), I32)]
-    for lane, word in enumerate([*words, builder.trunc(node, I32)]):
-        header = builder.insert_element(header, word, llvm.splat(I32, lane))
-    ids = [sha256.load_node(builder, replica_ids, 32 * stream) for stream in range(streams)]
-    firsts = [sha256.expand(builder, [*replica_id, header, llvm.splat(V4, 0)]) for replica_id in ids]
-    states = sha256.compress(builder, [sha256.initial_state()] * streams, firsts)
-
+    parts = [llvm.load(builder, begun, 16 * at, V4) for at in range(2 * streams)]
+    states = [(parts[2 * stream], parts[2 * stream + 1]) for stream in range(streams)]
     loaded = [
         [sha256.load_node(builder, address, 32 * stream) for address in addresses]
         for stream in range(streams)
@@ -73,66 +96,91 @@ def _emit_label(builder, parent_count, streams, arguments):
     padding = [llvm.vector(V4, [0x80000000, 0, 0, 0]), llvm.vector(V4, [0, 0, 0, bits])]
     last = (MESSAGE_PARENTS - 1) % parent_count
     lasts = [sha256.expand(builder, nodes[last] + padding) for nodes in loaded]
-    states = sha256.compress(builder, states, lasts)
+    nexts = _header_schedules(builder, streams, replica_ids, layer, builder.add(node, constant(1)))
+    initial = [sha256.initial_state()] * streams
+    if streams < SATURATING_STREAMS:
+        ended = sha256.compress(builder, [*states, *initial], [*lasts, *nexts])
+    else:
+        ended = sha256.compress(builder, states, lasts) + sha256.compress(builder, initial, nexts)
     target = builder.add(current, builder.mul(node, constant(32 * streams)))
-    for stream, state in enumerate(states):
+    for stream, state in enumerate(ended[:streams]):
         sha256.store_trimmed(builder, state, target, 32 * stream)
+    _states_store(builder, ended[streams:], begun)
 
 
 def _label_intrinsic(parent_count, streams):
     @intrinsic
-    def label(_typing, _replica_ids, _current, _previous, _layer, _node, _parents, _ahead):
+    def label(_typing, _replica_ids, _current, _previous, _layer, _node, _parents, _ahead, _begun):
         def code(context, builder, _signature, arguments):
             _emit_label(builder, parent_count, streams, arguments)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 7), code
+        return types.void(*[types.int64] * 8), code
 
     return label
+
+
+def _header_intrinsic(streams):
+    @intrinsic
+    def header(_typing, _replica_ids, _layer, _node, _begun):
+        def code(context, builder, _signature, arguments):
+            _emit_header(builder, streams, arguments)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 4), code
+
+    return header
 
 
 _FIRST_1, _LATER_1 = _label_intrinsic(DRG_PARENTS, 1), _label_intrinsic(ALL_PARENTS, 1)
 _FIRST_2, _LATER_2 = _label_intrinsic(DRG_PARENTS, 2), _label_intrinsic(ALL_PARENTS, 2)
 _FIRST_4, _LATER_4 = _label_intrinsic(DRG_PARENTS, 4), _label_intrinsic(ALL_PARENTS, 4)
+_HEADER_1, _HEADER_2, _HEADER_4 = _header_intrinsic(1), _header_intrinsic(2), _header_intrinsic(4)
 
 
 @njit(**SERIAL)
 def _rows_1(replica_ids, current, previous, layer, first, parents):
     start, last = parents.ctypes.data, parents.ctypes.data + 56 * (parents.shape[0] - 1)
     ids, here, below = replica_ids.ctypes.data, current.ctypes.data, previous.ctypes.data
+    states = np.empty(8 * 1, np.uint32)
+    _HEADER_1(ids, layer, first, states.ctypes.data)
     for row in range(parents.shape[0]):
         at = start + 56 * row
         ahead = min(at + 56 * PREFETCH_NODES, last)
         if layer == 1:
-            _FIRST_1(ids, here, below, layer, first + row, at, ahead)
+            _FIRST_1(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
         else:
-            _LATER_1(ids, here, below, layer, first + row, at, ahead)
+            _LATER_1(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
 
 
 @njit(**SERIAL)
 def _rows_2(replica_ids, current, previous, layer, first, parents):
     start, last = parents.ctypes.data, parents.ctypes.data + 56 * (parents.shape[0] - 1)
     ids, here, below = replica_ids.ctypes.data, current.ctypes.data, previous.ctypes.data
+    states = np.empty(8 * 2, np.uint32)
+    _HEADER_2(ids, layer, first, states.ctypes.data)
     for row in range(parents.shape[0]):
         at = start + 56 * row
         ahead = min(at + 56 * PREFETCH_NODES, last)
         if layer == 1:
-            _FIRST_2(ids, here, below, layer, first + row, at, ahead)
+            _FIRST_2(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
         else:
-            _LATER_2(ids, here, below, layer, first + row, at, ahead)
+            _LATER_2(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
 
 
 @njit(**SERIAL)
 def _rows_4(replica_ids, current, previous, layer, first, parents):
     start, last = parents.ctypes.data, parents.ctypes.data + 56 * (parents.shape[0] - 1)
     ids, here, below = replica_ids.ctypes.data, current.ctypes.data, previous.ctypes.data
+    states = np.empty(8 * 4, np.uint32)
+    _HEADER_4(ids, layer, first, states.ctypes.data)
     for row in range(parents.shape[0]):
         at = start + 56 * row
         ahead = min(at + 56 * PREFETCH_NODES, last)
         if layer == 1:
-            _FIRST_4(ids, here, below, layer, first + row, at, ahead)
+            _FIRST_4(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
         else:
-            _LATER_4(ids, here, below, layer, first + row, at, ahead)
+            _LATER_4(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
 
 
 @njit(**SERIAL)

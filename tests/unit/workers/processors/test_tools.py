@@ -13,7 +13,7 @@ import pytest
 from poolsite.filecoin.porep.c1 import c1_from_json, c1_to_json
 from poolsite.filecoin.proof_container import window_post_check, winning_post_check
 from tests.unit.workers.processors.sealing import golden, stream
-from workers.processors import commp, post, seal, verify, warm
+from workers.processors import bench, commp, post, seal, verify, warm
 
 CASES = {"2k_v1": "V1", "2k_v1_1": "V1_1", "2k_synth": "synthetic", "2k_ni": "non-interactive"}
 RANDOMNESS = "07" * 32
@@ -233,3 +233,21 @@ def test_warm_says_what_it_compiles(capsys):
     assert code == 0
     assert lines[0]["kernel"] == "binary_tree"
     assert lines[-1]["ready"] is True
+
+
+def test_bench_prints_its_lines_as_data(capsys, monkeypatch):
+    monkeypatch.setattr(bench, "PASSES", 1)
+    monkeypatch.setattr(bench, "pin", lambda: None)
+
+    code, lines, _ = run(bench, capsys, "--json", "fr32 pad", "portable: poseidon arity 2")
+
+    assert code == 0
+    assert [line["name"] for line in lines] == ["fr32 pad", "portable: poseidon arity 2"]
+    assert all(set(line) == {"name", "rate", "unit", "reference", "ratio"} for line in lines)
+
+
+def test_bench_names_a_line_that_there_is_not(capsys, monkeypatch):
+    monkeypatch.setattr(bench, "pin", lambda: None)
+
+    assert bench.main(["nothing"]) == 1
+    assert "there is no line 'nothing'" in capsys.readouterr().err

@@ -1,0 +1,16 @@
+"""The kernels and 8 MiB stages on one pinned core; the cases are those of `python -m workers bench`."""
+
+from __future__ import annotations
+
+from workers.processors import bench
+
+
+def cases() -> list[str]:
+    """Name everything that is measured."""
+    return [*bench.CASES, *(f"portable: {name}" for name in bench.PORTABLE)]
+
+
+def run(case: str) -> bench.Figure:
+    """Measure one case."""
+    bench.pin()
+    return bench.measure(case)

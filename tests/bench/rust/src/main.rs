@@ -1,0 +1,138 @@
+//! Speed of rust-fil-proofs on one core, one JSON object a line: {"name", "value", "unit"}.
+//! Names are those of `python -m workers bench`.
+
+use std::fs::{create_dir_all, File};
+use std::io::{Read, Write};
+
+use anyhow::Result;
+use blstrs::Scalar;
+use cpu_time::ProcessTime;
+use filecoin_proofs::{
+    add_piece, generate_piece_commitment, seal_commit_phase1, seal_pre_commit_phase1,
+    seal_pre_commit_phase2, PoRepConfig, SectorShape8MiB, UnpaddedBytesAmount, SECTOR_SIZE_8_MIB,
+};
+use fr32::{write_unpadded, Fr32Reader};
+use neptune::poseidon::{Poseidon, PoseidonConstants};
+use sha2::{Digest, Sha256};
+use storage_proofs_core::api_version::ApiVersion;
+use storage_proofs_core::util::NODE_SIZE;
+use typenum::{U11, U2, U4, U8};
+
+const PASSES: usize = 3;
+const NODES: usize = (SECTOR_SIZE_8_MIB as usize) / NODE_SIZE;
+
+fn best<T>(mut work: impl FnMut() -> T) -> f64 {
+    (0..PASSES)
+        .map(|_| {
+            let begun = ProcessTime::now();
+            std::hint::black_box(work());
+            begun.elapsed().as_secs_f64()
+        })
+        .fold(f64::MAX, f64::min)
+}
+
+fn say(name: &str, value: f64, unit: &str) {
+    println!("{}", serde_json::json!({"name": name, "value": value, "unit": unit}));
+}
+
+fn stream(count: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(count + 32);
+    let mut block = 0u64;
+    while out.len() < count {
+        out.extend_from_slice(&Sha256::digest(block.to_le_bytes()));
+        block += 1;
+    }
+    out.truncate(count);
+    out
+}
+
+macro_rules! poseidon {
+    ($name:expr, $arity:ty, $width:expr) => {{
+        let constants = PoseidonConstants::<Scalar, $arity>::new();
+        let inputs: Vec<Scalar> = (1..=$width as u64).map(Scalar::from).collect();
+        let count = 4000;
+        let seconds = best(|| {
+            let mut last = Scalar::from(0u64);
+            for _ in 0..count {
+                last = Poseidon::new_with_preimage(&inputs, &constants).hash();
+            }
+            last
+        });
+        say($name, count as f64 / seconds, "hashes/s");
+    }};
+}
+
+fn bytes_rates() -> Result<()> {
+    let raw = stream(127 * (1 << 19));
+    let size = raw.len() as f64;
+    let mut padded = Vec::with_capacity(raw.len() / 127 * 128);
+    let seconds = best(|| {
+        padded.clear();
+        Fr32Reader::new(&raw[..]).read_to_end(&mut padded).expect("pads")
+    });
+    say("fr32 pad", size / seconds / 1e9, "GB/s");
+    let mut back = Vec::with_capacity(raw.len());
+    let seconds = best(|| {
+        back.clear();
+        write_unpadded(&padded, &mut back, 0, raw.len()).expect("unpads")
+    });
+    say("fr32 unpad", size / seconds / 1e9, "GB/s");
+    let seconds = best(|| Sha256::digest(&raw));
+    say("sha256 of long data", size / seconds / 1e9, "GB/s");
+    let unpadded = SECTOR_SIZE_8_MIB as usize / 128 * 127;
+    let seconds = best(|| {
+        generate_piece_commitment(&raw[..unpadded], UnpaddedBytesAmount(unpadded as u64)).expect("commits")
+    });
+    say("comm_p 8 MiB", 8.0 / seconds, "MiB/s");
+    Ok(())
+}
+
+fn sealing() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let cache = folder.path().join("cache");
+    create_dir_all(&cache)?;
+    let mut porep_id = [0u8; 32];
+    porep_id[0] = 6;
+    let config = PoRepConfig::new_groth16(SECTOR_SIZE_8_MIB, porep_id, ApiVersion::V1_1_0);
+    let unpadded = SECTOR_SIZE_8_MIB as usize / 128 * 127;
+    let staged = folder.path().join("staged");
+    let sealed = folder.path().join("sealed");
+    let data = stream(unpadded);
+    let (piece, _) = add_piece(&data[..], File::create(&staged)?, UnpaddedBytesAmount(unpadded as u64), &[])?;
+    File::create(&sealed)?.flush()?;
+    let ids = ([1u8; 32], 1u64.into(), [2u8; 32], [3u8; 32]);
+    let phase1 = || {
+        seal_pre_commit_phase1::<_, _, _, SectorShape8MiB>(
+            &config, &cache, &staged, &sealed, ids.0, ids.1, ids.2, &[piece.clone()],
+        )
+    };
+    phase1()?; // makes the parent cache
+    for entry in std::fs::read_dir(&cache)? {
+        std::fs::remove_file(entry?.path())?;
+    }
+    let begun = ProcessTime::now();
+    let output = phase1()?;
+    let seconds = begun.elapsed().as_secs_f64();
+    say("PC1 8 MiB", seconds * 1e3, "ms");
+    say("labels in PC1, one sector", 2.0 * NODES as f64 / seconds / 1e6, "M labels/s");
+    let begun = ProcessTime::now();
+    let pre_commit = seal_pre_commit_phase2::<_, _, SectorShape8MiB>(&config, output, &cache, &sealed)?;
+    say("PC2 8 MiB", begun.elapsed().as_secs_f64() * 1e3, "ms");
+    let seconds = best(|| {
+        seal_commit_phase1::<_, SectorShape8MiB>(
+            &config, &cache, &sealed, ids.0, ids.1, ids.2, ids.3, pre_commit.clone(), &[piece.clone()],
+        )
+        .expect("opens")
+    });
+    say("C1 8 MiB with self-check", seconds * 1e3, "ms");
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    bytes_rates()?;
+    poseidon!("poseidon arity 2", U2, 2);
+    poseidon!("poseidon arity 4", U4, 4);
+    poseidon!("poseidon arity 8", U8, 8);
+    poseidon!("poseidon arity 11", U11, 11);
+    sealing()
+}
