@@ -44,6 +44,7 @@ class Supervisor:
         self.lease = lease
         self.say = say
         self.asked_to_stop = 0
+        self.asked_by = ""
         self.said_at: dict[str, float] = {}
         self.logs_looked_at = 0.0
 
@@ -73,12 +74,15 @@ class Supervisor:
                     is_announced = True
                     announce()
                 time.sleep(TICK_S)
+            if self.asked_to_stop:
+                self.say(f"Stopping ({self.asked_by}); once more kills what still runs")
         finally:
             self.stop()
         return code
 
-    def _ask(self, _number: int, _frame: object) -> None:
+    def _ask(self, number: int, _frame: object) -> None:
         self.asked_to_stop += 1
+        self.asked_by = signal.Signals(number).name
         if self.asked_to_stop > 1:
             for slot in self.slots:
                 if slot.process is not None:

@@ -87,6 +87,9 @@ def logging_for(*, level: str, process: str) -> dict[str, Any]:
         "loggers": {
             # While Redis is away this one prints a traceback a second and says nothing new.
             "channels_redis.pubsub": {"level": "CRITICAL"},
+            # Two lines for each task of each epoch; a task that fails is an error all the same.
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
             "django.request": {"level": "ERROR"},
             "django.server": {"level": "WARNING"},
             "uvicorn.access": {"level": "WARNING"},

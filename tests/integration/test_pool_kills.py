@@ -25,11 +25,19 @@ BACK_S = 8.0
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    """One pool for the tests that leave it running."""
+def kept() -> Iterator[Pool]:
+    """One pool for all tests of this file; some of them stop it."""
     with Pool() as pool:
-        wait_until(pool.all_up, within_s=60, what=lambda: f"all processes up\n{pool.words()}")
         yield pool
+
+
+@pytest.fixture
+def pool(kept: Pool) -> Pool:
+    """The pool with everything up."""
+    if not kept.is_running():
+        kept.start()
+    wait_until(kept.all_up, within_s=60, what=lambda: f"all processes up: {kept.rows()}\n{kept.words()}")
+    return kept
 
 
 def processes_of(pool: Pool) -> list[str]:
@@ -136,40 +144,32 @@ def test_a_start_on_a_taken_port_names_it_and_makes_nothing(pool: Pool) -> None:
     assert not other.var.exists()
 
 
-def test_the_death_of_the_supervisor_leaves_nothing_and_the_next_start_is_quick() -> None:
-    with Pool() as pool:
-        wait_until(pool.all_up, within_s=60, what="all up")
-        assert pool.supervisor is not None
+def test_the_death_of_the_supervisor_leaves_nothing_and_the_next_start_is_quick(pool: Pool) -> None:
+    assert pool.supervisor is not None
 
-        pool.supervisor.kill()
-        pool.supervisor.wait(5)
-        gone_s = wait_until(pool.is_gone, within_s=5, what="everything gone")
-        again_s = pool.start(within_s=20)
+    pool.supervisor.kill()
+    pool.supervisor.wait(5)
+    gone_s = wait_until(pool.is_gone, within_s=5, what="everything gone")
+    again_s = pool.start(within_s=20)
 
-        print(f"gone after {gone_s:.2f} s, answering again after {again_s:.2f} s")
-        wait_until(pool.all_up, within_s=60, what="all up again")
+    print(f"gone after {gone_s:.2f} s, answering again after {again_s:.2f} s")
 
 
-def test_ctrl_c_stops_everything_and_closes_the_database_properly() -> None:
-    with Pool() as pool:
-        wait_until(pool.all_up, within_s=60, what="all up")
+def test_ctrl_c_stops_everything_and_closes_the_database_properly(pool: Pool) -> None:
+    took_s = pool.stop(within_s=15)
 
-        took_s = pool.stop()
-
-        assert pool.supervisor is not None
-        assert pool.supervisor.returncode == 0
-        assert pool.is_gone()
-        assert took_s < 15
-        assert "database system is shut down" in (pool.var / "log" / "postgres.log").read_text()
-        print(f"stopped after {took_s:.2f} s")
+    assert pool.supervisor is not None
+    assert pool.supervisor.returncode == 0
+    assert pool.is_gone()
+    assert "database system is shut down" in (pool.var / "log" / "postgres.log").read_text()
+    print(f"stopped after {took_s:.2f} s")
 
 
-def test_a_pid_file_whose_number_is_somebody_elses_harms_nobody() -> None:
-    with Pool() as pool:
-        pool.stop()
-        # our own number: a process of the account that would have to be signalled
-        (pool.var / "pg" / "postmaster.pid").write_text(f"{os.getpid()}\n{pool.var / 'pg'}\n")
+def test_a_pid_file_whose_number_is_somebody_elses_harms_nobody(pool: Pool) -> None:
+    pool.stop()
+    # our own number: a process of the account that would have to be signalled
+    (pool.var / "pg" / "postmaster.pid").write_text(f"{os.getpid()}\n{pool.var / 'pg'}\n")
 
-        pool.start(within_s=20)
+    pool.start(within_s=20)
 
-        assert (pool.var / "pg" / "postmaster.pid").read_text().split()[0] != str(os.getpid())
+    assert (pool.var / "pg" / "postmaster.pid").read_text().split()[0] != str(os.getpid())
