@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import BadValue, Conflict, DomainError, NotAllowed, NotFound, NotReachable
 from apps.users.errors import TokenRefused
@@ -10,6 +10,10 @@ from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cids import BadCid
 from poolsite.filecoin.codec import BadField
 from poolsite.wire.codec import BadWire
+
+if TYPE_CHECKING:
+    from apps.users.limits import Usage
+    from apps.users.principals import Principal
 
 PROTOCOL_ERRORS: Final = (BadAddress, BadCid, BadField, BadWire)
 """What the plain libraries raise for input that cannot be read."""
@@ -42,6 +46,10 @@ class RateLimited(DomainError):
     """The caller has used up what it may ask for now."""
 
     code = "rate_limited"
+
+    def __init__(self, usage: Usage, *, principal: Principal, method: str) -> None:
+        self.usage = usage
+        super().__init__(usage.words(user=principal.tenant_name, host=principal.source, method=method))
 
 
 HTTP_STATUSES: Final[tuple[tuple[type[DomainError], int], ...]] = (

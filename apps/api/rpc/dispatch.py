@@ -11,11 +11,13 @@ from channels.db import database_sync_to_async
 from django.db import InterfaceError, OperationalError
 
 from apps.api.errors import domain_error, rpc_code
+from apps.users.limits import RULES, limit_take
 from poolsite.wire.gorpc import RpcError, method_missing, params_decode, perm_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from apps.users.limits import Usage
     from apps.users.principals import Principal
     from poolsite.wire.gorpc import Json, RpcMethod
 
@@ -61,6 +63,8 @@ class Door:
     namespace: str = ""
     """The prefix that the header X-VENUS-API-NAMESPACE chose; it wins over the method's own."""
     connection: Any = None
+    usage: Usage | None = None
+    """What was left of the tenant's rate after the last call."""
 
     async def __call__(self, method: str, params: list[Json], *, on_socket: bool) -> tuple[Json, bool]:
         """Carry out one call.  Raises RpcError."""
@@ -75,9 +79,27 @@ class Door:
         if row.is_channel and not on_socket:
             text = f"method '{method}' not supported in this mode (no out channel support)"
             raise RpcError(text, code=-32601, status=500)
+        await self.count(method)
         arguments = params_decode(method, row, params)
         call = Call(self.principal, self.version, on_socket=on_socket, connection=self.connection)
         return await self.run(row, call, arguments), row.void
+
+    async def count(self, method: str) -> None:
+        """Count a call against the tenant's rate.  Raises RpcError with the Go services' words."""
+        service, _, api = method.partition(".")
+        if self.principal.tenant_id is None or RULES.is_free(self.principal.tenant_id, service, api):
+            return  # the usual case, and a thread would cost more than the call
+        bridge = database_sync_to_async if self.on_socket else sync_to_async
+        taking = bridge(limit_take, thread_sensitive=not self.on_socket)
+        self.usage = await taking(self.principal, service=service, api=api)
+        if self.usage is not None and self.usage.is_over:
+            user, host = self.principal.tenant_name, self.principal.source
+            raise RpcError(self.usage.words(user=user, host=host, method=api))
+
+    @property
+    def on_socket(self) -> bool:
+        """Whether calls come over a socket."""
+        return self.connection is not None
 
     def find(self, method: str) -> RpcMethod | None:
         """Give the row of a method in the service that header or prefix choose."""

@@ -42,4 +42,5 @@ def rpc(request: HttpRequest, version: str) -> HttpResponse:
     namespace = NAMESPACES.get(request.headers.get("X-VENUS-API-NAMESPACE", ""), "")
     door = Door(SERVICES, principal, version, namespace=namespace)
     status, body_text = async_to_sync(body_answer)(request.read(), door)
-    return HttpResponse(body_text, status=status, content_type="application/json", headers=CORS)
+    left = door.usage.headers() if door.usage is not None else {}
+    return HttpResponse(body_text, status=status, content_type="application/json", headers={**CORS, **left})

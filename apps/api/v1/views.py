@@ -12,17 +12,19 @@ from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.api.errors import BodyTooLarge, Malformed, domain_error, error_body, http_status
+from apps.api.errors import BodyTooLarge, Malformed, RateLimited, domain_error, error_body, http_status
 from apps.api.idempotency import answered_once
 from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthentication
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.users.errors import TokenRefused
+from apps.users.limits import limit_take
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rest_framework.request import Request
 
+    from apps.users.limits import Usage
     from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)
@@ -62,6 +64,9 @@ class PoolView(APIView):
     body_max_bytes: ClassVar[int] = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * 1024 * 1024
     """Above it the answer is 413."""
 
+    usage: Usage | None = None
+    """What is left of the caller's rate, where it has one."""
+
     @property
     def principal(self) -> Principal:
         """Who calls; permission was checked before the method runs."""
@@ -70,6 +75,9 @@ class PoolView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse a large body before anybody reads it."""
         super().initial(request, *args, **kwargs)
+        self.usage = limit_take(self.principal, service="rest", api=type(self).__name__)
+        if self.usage is not None and self.usage.is_over:
+            raise RateLimited(self.usage, principal=self.principal, method=type(self).__name__)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdigit() or int(length) > self.body_max_bytes:
             raise BodyTooLarge(f"the body may have at most {self.body_max_bytes} bytes")
@@ -80,6 +88,13 @@ class PoolView(APIView):
         if request.method == "POST" and key:
             return answered_once(self.answer_plain, request, key, args, kwargs)
         return super().dispatch(request, *args, **kwargs)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Tell the caller what is left of its rate."""
+        if self.usage is not None:
+            for name, value in self.usage.headers().items():
+                response[name] = value
+        return super().finalize_response(request, response, *args, **kwargs)
 
     @property
     def answer_plain(self) -> Callable[..., Any]:
