@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from apps.chain.models import Follower, Head, Network
+from apps.chain.models import Follower, Head, Network, Node
+from apps.chain.states import NodeState
 from apps.core.clock import now
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
@@ -25,9 +27,10 @@ from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import STEPS, Owner, SectorState, Stage
 from tests.people import tenant
+from tests.tinynode import TinyNode, served
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 NETWORK = "localnet-poolsite-test"
 FIL = 10**18
@@ -286,3 +289,19 @@ def message(
     return Message.objects.create(
         id=id or f"message-{number}", tenant=tenant(of), state=state, **(data | overrides)
     )
+
+
+class MinerNode(TinyNode):
+    """A node that also knows which sector numbers a miner has used: none."""
+
+    def do_StateMinerAllocated(self, _address: str, _key: Any) -> Any:
+        return [0]
+
+
+@contextmanager
+def node_served() -> Iterator[MinerNode]:
+    """A node that answers the console while the block lasts."""
+    answering = MinerNode()
+    with served(answering) as url:
+        Node.objects.create(url=url, name="tiny", state=NodeState.HEALTHY)
+        yield answering

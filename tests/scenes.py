@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.urls import reverse
+
 from apps.core.clock import now
 from apps.messages.states import MessageState, Wait
 from apps.proving.states import Outlook
@@ -183,3 +185,28 @@ def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
     factories.events(rows["paused"], STEPS[:4])
     factories.events(rows["paused"], [("FAIL", "PC2", 9.0)], is_error=True, note="no space left")
     return {name: rows[name] for name in ("active", "sealing", "paused", "faulty", "waiting")}
+
+
+LISTS = ("today", "miners", "sectors", "messages", "wallets", "hosts")
+FORMS = ("pledge", "message-compose", "password")
+
+
+def plain_addresses() -> dict[str, str]:
+    """The pages that need no row: lists and forms."""
+    return {name: reverse(name) for name in (*LISTS, *FORMS)}
+
+
+def addresses(pool: Pool) -> dict[str, str]:
+    """Every page by a name: lists and forms, and each object in its interesting states."""
+    return {
+        **plain_addresses(),
+        "miner": reverse("miner", args=[pool.miner.address]),
+        "sector-active": reverse("sector", args=[pool.active.uuid]),
+        "sector-sealing": reverse("sector", args=[pool.sealing.uuid]),
+        "sector-paused": reverse("sector", args=[pool.paused.uuid]),
+        "sector-abort": reverse("sector-abort", args=[pool.paused.uuid]),
+        "message-landed": reverse("message", args=[pool.landed.id]),
+        "message-flying": reverse("message", args=[pool.flying.id]),
+        "message-stuck": reverse("message", args=[pool.stuck.id]),
+        "message-mark-bad": reverse("message-mark-bad", args=[pool.stuck.id]),
+    }

@@ -80,7 +80,7 @@ def message_why(message: Message) -> tuple[str, str]:
 
 def html_key(message_id: str) -> str:
     """A message's id as part of an HTML id: callers may choose any characters."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else f"_{ord(c):x}_" for c in message_id)
+    return "".join(c if c.isascii() and (c.isalnum() or c == "-") else f"_{ord(c):x}_" for c in message_id)
 
 
 def message_line(message: Message, names: Names) -> MessageLine:
