@@ -20,6 +20,8 @@ from apps.miners.states import MinerState
 from apps.users.bootstrap import POOL, pool_prepare
 from apps.users.private_files import DamagedFile
 from apps.users.selectors import tenant_by_name
+from apps.wallets.models import Wallet
+from apps.wallets.services import wallet_label
 from poolsite.filecoin.amounts import amount_parse
 from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
 
@@ -58,7 +60,8 @@ class Command(BaseCommand):
         until = time.monotonic() + within_s
         while True:
             try:
-                miner = pool_miner_prepare(addresses=addresses_read(path), client=chain_client())
+                addresses = addresses_read(path)
+                miner = pool_miner_prepare(addresses=addresses, client=chain_client())
             except DomainError as error:
                 reason = f"the pool's miner has to wait: {error.reason}"
             else:
@@ -70,6 +73,7 @@ class Command(BaseCommand):
             if time.monotonic() >= until:
                 raise CommandError(reason)
             time.sleep(ASK_EVERY_S)
+        wallets_name(addresses)
         self.stdout.write(f"The pool's miner is f0{miner.actor_id}")
 
     def prepare(self) -> None:
@@ -96,9 +100,16 @@ def addresses_read(path: Path) -> dict[str, str]:
     """Read the addresses that `signer init` wrote.  Raises NotReachable while there are none."""
     try:
         value = json.loads(path.read_text())
-        return {name: str(value[name]) for name in ("owner", "worker")}
+        return {"owner": str(value["owner"]), "worker": str(value["worker"]), **value}
     except (OSError, ValueError, KeyError, TypeError):
         raise NotReachable(f"{path} does not hold the signer's addresses yet") from None
+
+
+def wallets_name(addresses: dict[str, str]) -> None:
+    """Call the signer's first keys on the pages what they are called there; names that people gave stay."""
+    for name, address in addresses.items():
+        for wallet in Wallet.objects.filter(address=str(address), label=""):
+            wallet_label(wallet=wallet, label=name)
 
 
 def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Miner:

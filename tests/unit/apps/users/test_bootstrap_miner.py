@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.api.management.commands import bootstrap
+from apps.chain.errors import NodeUnavailable
+from apps.miners.models import Miner
+from apps.miners.states import MinerState
+from apps.users.services import signer_grant
+from apps.wallets.models import Wallet
+from poolsite.filecoin.keys import key_address
+from tests import factories, people
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.django_db
+
+ADDRESSES = {
+    "owner": str(key_address(people.key("bls", 1))),
+    "worker": str(key_address(people.key("bls", 2))),
+    "control": str(key_address(people.key("secp256k1", 3))),
+}
+
+
+class Node:
+    """A node that asks for 1 FIL, or none at all."""
+
+    is_away = False
+
+    def call(self, method: str, *_params: Any) -> str:
+        if self.is_away:
+            raise NodeUnavailable("no node answers")
+        assert method == "StateMinerCreationDeposit"
+        return str(10**18)
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+    path = tmp_path / "signer.json"
+    path.write_text(json.dumps(ADDRESSES))
+    monkeypatch.setenv("POOLSITE_SIGNER_FILE", str(path))
+    made = Node()
+    monkeypatch.setattr(bootstrap, "chain_client", lambda: made)
+    factories.network()
+    for address in ADDRESSES.values():
+        signer_grant(tenant=people.tenant("pool"), address=address)
+    return made
+
+
+def run() -> str:
+    out = io.StringIO()
+    call_command("bootstrap", "--miner", stdout=out)
+    return out.getvalue()
+
+
+def test_the_miner_is_asked_for_once_however_often_it_runs(node):
+    for _ in range(3):
+        with pytest.raises(CommandError, match="its message has not landed yet"):
+            run()
+
+    miner = Miner.objects.get()
+    assert (miner.owner, miner.worker, miner.create_message_id) == (
+        ADDRESSES["owner"],
+        ADDRESSES["worker"],
+        "bootstrap-miner",
+    )
+
+
+def test_it_holds_once_the_miner_exists_and_names_the_wallets(node):
+    with pytest.raises(CommandError):
+        run()
+    Miner.objects.update(state=MinerState.ACTIVE, actor_id=1005)
+    for address in ADDRESSES.values():
+        factories.wallet(address, of="pool", label="")
+    Wallet.objects.filter(address=ADDRESSES["control"]).update(label="mine")
+
+    assert "f01005" in run()
+    labels = dict(Wallet.objects.values_list("address", "label"))
+    assert [labels[address] for address in ADDRESSES.values()] == ["owner", "worker", "mine"]
+
+
+@pytest.mark.parametrize("what", ["node", "file", "signer"])
+def test_what_is_missing_is_said_and_nothing_is_made(node, tmp_path, what):
+    if what == "node":
+        node.is_away = True
+    elif what == "file":
+        (tmp_path / "signer.json").write_text('{"owner"')
+    else:
+        people.tenant("pool").signer_grants.all().delete()
+
+    with pytest.raises(CommandError, match="the pool's miner has to wait") as refusal:
+        run()
+
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_miner_that_failed_is_said_to_have_failed(node):
+    with pytest.raises(CommandError):
+        run()
+    Miner.objects.update(state=MinerState.FAILED, error="exit code 16")
+
+    with pytest.raises(CommandError, match="was not made: exit code 16"):
+        run()
