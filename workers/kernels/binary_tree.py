@@ -13,9 +13,10 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from workers.kernels import sha256
+from workers.kernels import llvm, sha256
 from workers.kernels.cpu import has_sha_ni
 from workers.kernels.flags import SERIAL
+from workers.kernels.llvm import I32, W8
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 """u32[n, 8]: nodes as little-endian words."""
@@ -66,21 +67,58 @@ def _row_sha_ni(children, parents):
         done += 1
 
 
+def _emit_parents_lanes(builder, target, source):
+    """Eight parents from 16 neighbouring children, a message in each lane."""
+    words = []
+    for word in range(16):
+        lanes = llvm.undefined(W8)
+        for lane in range(8):
+            value = llvm.load(builder, source, 64 * lane + 4 * word, I32)
+            lanes = builder.insert_element(lanes, value, llvm.splat(I32, lane))
+        words.append(llvm.byte_swap(builder, lanes))
+    state = [llvm.splat(W8, value) for value in sha256.INITIAL]
+    state = sha256.lanes_compress(builder, state, sha256.lanes_schedule(builder, words))
+    padding = [llvm.splat(W8, value) for value in sha256.PADDING_64]
+    state = sha256.lanes_compress(builder, state, padding)
+    digest = [llvm.byte_swap(builder, word) for word in state]
+    digest[7] = builder.and_(digest[7], llvm.splat(W8, 0x3FFFFFFF))
+    for word, lanes in enumerate(digest):
+        for lane in range(8):
+            value = builder.extract_element(lanes, llvm.splat(I32, lane))
+            llvm.store(builder, value, target, 32 * lane + 4 * word)
+
+
+def _lanes_intrinsic():
+    @intrinsic
+    def parents(_typing, _target, _source):
+        def code(context, builder, _signature, arguments):
+            _emit_parents_lanes(builder, *arguments)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp), code
+
+    return parents
+
+
+_PARENTS_LANES = _lanes_intrinsic()
+
+
 @njit(**SERIAL)
 def _row_portable(children, parents):
-    words = np.empty(64, np.uint32)
-    state = np.empty(8, np.uint32)
-    for node in range(parents.shape[0]):
-        for i in range(8):
-            state[i] = sha256.H[i]
-        for i in range(16):
-            words[i] = sha256.swap(children[2 * node + (i >> 3), i & 7])
-        sha256.schedule(words)
-        sha256.rounds(state, words)
-        sha256.rounds(state, sha256.PADDING_64_WORDS)
-        for i in range(8):
-            parents[node, i] = sha256.swap(state[i])
-        parents[node, 7] &= np.uint32(0x3FFFFFFF)
+    source, target = children.ctypes.data, parents.ctypes.data
+    count, done = parents.shape[0], 0
+    while done + 8 <= count:
+        _PARENTS_LANES(target + 32 * done, source + 64 * done)
+        done += 8
+    if done == count:
+        return
+    few, made = np.zeros((16, 8), np.uint32), np.empty((8, 8), np.uint32)
+    for child in range(2 * (count - done)):
+        few[child] = children[2 * done + child]
+    _PARENTS_LANES(made.ctypes.data, few.ctypes.data)
+    for node in range(count - done):
+        parents[done + node] = made[node]
+    few[0, 0] = 0  # numba frees an array after its last use by name; its address is used until here
 
 
 def hash_row(children: Words, parents: Words) -> None:
@@ -88,7 +126,8 @@ def hash_row(children: Words, parents: Words) -> None:
 
     children: u32[2n, 8]  nodes of the lower row
     parents:  u32[n, 8]   output, every word written
-    Cost:    two compressions a node, the second with a precomputed schedule; 4 nodes interleaved.
+    Cost:    two compressions a node, the second with a precomputed schedule; 4 nodes interleaved,
+             on the portable path 8 in the lanes of plain vectors.
     Threads: none inside; the GIL is free.
     Errors:  none; `processors.tree_d` has checked the shapes.
     Source:  rust-fil-proofs filecoin-hashers/src/sha256.rs.   Twin: tests/naive/binary_tree.py.

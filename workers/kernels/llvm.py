@@ -18,6 +18,8 @@ V4: Any = ir.VectorType(I32, 4)
 """Four 32-bit words: one SHA-NI register."""
 V16: Any = ir.VectorType(I32, 16)
 """Sixteen 32-bit lanes: one AVX-512 register, two or four narrower ones elsewhere."""
+W8: Any = ir.VectorType(I32, 8)
+"""Eight 32-bit lanes: one AVX2 register, two narrower ones elsewhere."""
 V8: Any = ir.VectorType(I64, 8)
 """Eight 64-bit lanes: one AVX-512 register."""
 

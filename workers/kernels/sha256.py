@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from workers.kernels.flags import STEP
-from workers.kernels.llvm import V4, byte_swap, function, load, mask, store, vector
+from workers.kernels.llvm import V4, byte_swap, function, load, mask, rotate_right, splat, store, vector
 
 _PRIMES = [n for n in range(2, 312) if all(n % d for d in range(2, math.isqrt(n) + 1))]
 
@@ -180,3 +180,45 @@ def store_trimmed(builder: Any, state: State, address: Any, offset: int = 0) -> 
     high = builder.and_(high, vector(V4, [0xFFFFFFFF] * 3 + [0xFFFFFF3F]))
     for half, words in ((0, low), (16, high)):
         store(builder, byte_swap(builder, words), address, offset + half)
+
+
+# The portable path for batches: 8 messages in the lanes of plain vectors, which LLVM maps to whatever
+# the machine has (AVX2, NEON, pairs of SSE2 registers).
+
+
+def lanes_schedule(builder: Any, words: list[Any]) -> list[Any]:
+    """W + K of one block of 8 messages: 16 vectors in, 64 out."""
+    words = list(words)
+    for i in range(16, 64):
+        a, b = words[i - 15], words[i - 2]
+        s0 = _xor3(builder, rotate_right(builder, a, 7), rotate_right(builder, a, 18), _shift(builder, a, 3))
+        s1 = _xor3(
+            builder, rotate_right(builder, b, 17), rotate_right(builder, b, 19), _shift(builder, b, 10)
+        )
+        part = builder.add(builder.add(words[i - 16], s0), builder.add(words[i - 7], s1))
+        words.append(part)
+    return [
+        builder.add(word, splat(word.type, key)) for word, key in zip(words, ROUND_CONSTANTS, strict=True)
+    ]
+
+
+def lanes_compress(builder: Any, state: list[Any], schedule: list[Any]) -> list[Any]:
+    """The 64 rounds over a schedule; vectors of 8 messages or constants."""
+    a, b, c, d, e, f, g, h = state
+    for words in schedule:
+        s1 = _xor3(builder, *(rotate_right(builder, e, turn) for turn in (6, 11, 25)))
+        chosen = builder.xor(g, builder.and_(e, builder.xor(f, g)))
+        t = builder.add(builder.add(h, words), builder.add(s1, chosen))
+        s0 = _xor3(builder, *(rotate_right(builder, a, turn) for turn in (2, 13, 22)))
+        majority = builder.or_(builder.and_(a, b), builder.and_(c, builder.or_(a, b)))
+        h, g, f, e = g, f, e, builder.add(d, t)
+        d, c, b, a = c, b, a, builder.add(t, builder.add(s0, majority))
+    return [builder.add(old, new) for old, new in zip(state, (a, b, c, d, e, f, g, h), strict=True)]
+
+
+def _xor3(builder: Any, first: Any, second: Any, third: Any) -> Any:
+    return builder.xor(builder.xor(first, second), third)
+
+
+def _shift(builder: Any, value: Any, count: int) -> Any:
+    return builder.lshr(value, splat(value.type, count))

@@ -14,6 +14,7 @@ import numpy as np
 
 from poolsite.filecoin.porep.parameters import ApiVersion, SealParameters
 from workers.kernels import graph
+from workers.processors.errors import BadFile
 from workers.processors.spread import Progress, silent, spread
 from workers.storage.checksums import file_digest
 from workers.storage.files import file_read, file_write, is_complete
@@ -108,6 +109,9 @@ def parents_of(
         path.parent.mkdir(parents=True, exist_ok=True)
         with file_write(path, size_bytes=ROW_BYTES * nodes) as raw:
             parents_compute(parameters, raw.view(np.uint32).reshape(-1, PARENTS), progress=progress)
+        if not _is_good(path, parameters):
+            path.unlink()
+            raise BadFile(f"{path} came out wrong: this machine's memory or processor is not sound")
     return file_read(path, size_bytes=ROW_BYTES * nodes).view(np.uint32).reshape(-1, PARENTS)
 
 
