@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,6 +44,7 @@ class Choices:
     devnet_listen: str
     web_processes: int
     network: str
+    left_out: frozenset[str]
     has_compat_ports: bool
     is_database_ours: bool
     is_redis_ours: bool
@@ -59,6 +60,7 @@ class Choices:
             devnet_listen=env.get("DEVNET_LISTEN") or "127.0.0.1:1234",
             web_processes=number("POOLSITE_WEB_PROCESSES", 2),
             network=env.get("POOLSITE_NETWORK") or "demo",
+            left_out=frozenset(filter(None, env.get("POOLSITE_WITHOUT", "").split(","))),
             has_compat_ports=env.get("COMPAT_PORTS", "") in {"1", "true", "yes", "on"},
             is_database_ours=not env.get("DATABASE_URL"),
             is_redis_ours=not env.get("REDIS_URL"),
@@ -108,7 +110,18 @@ def pool_table(
     ]
     if choices.is_chain_ours:
         table += [devnet_child(places, choices), miner_step(places, manage)]
-    return table
+    return without(table, choices.left_out)
+
+
+def without(table: list[Child], left_out: frozenset[str]) -> list[Child]:
+    """Leave out what runs elsewhere; nobody waits for it.  Raises CannotStart for other names."""
+    unknown = left_out - {child.name for child in table}
+    if unknown:
+        raise CannotStart(
+            f"POOLSITE_WITHOUT names {', '.join(sorted(unknown))}, which is no process of the pool"
+        )
+    kept = [child for child in table if child.name not in left_out]
+    return [replace(child, after=child.after - left_out) for child in kept]
 
 
 def miner_step(places: Places, manage: Path) -> Child:

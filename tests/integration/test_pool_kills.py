@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("pool")
 
+LEFT_OUT = "devnet,follower,signer-init,signer,bootstrap-miner,sealer,prover"
+
 BACK_S = 8.0
 """A killed process is back within this; measured 0.1 s for servers, 1 to 2 s for Python processes."""
 
 
 @pytest.fixture(scope="module")
 def kept() -> Iterator[Pool]:
-    """One pool for all tests of this file; some of them stop it."""
-    with Pool() as pool:
+    """One pool for all tests of this file; some stop it.  Chain and hosts have kill tests of their own."""
+    with Pool(POOLSITE_WITHOUT=LEFT_OUT) as pool:
         yield pool
 
 

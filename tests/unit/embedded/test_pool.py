@@ -1,54 +1,116 @@
-"""The table of a pool's processes: what the environment's choices put into it."""
+"""The table of a pool's processes."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from poolsite.embedded.places import Places
-from poolsite.embedded.pool import Choices, pool_table
+from poolsite.embedded.pool import Choices, names_that_sign, pool_table
+from poolsite.embedded.postgres import Cluster
+from poolsite.embedded.refusals import CannotStart
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.embedded.children import Child
 
+VARIABLES = (
+    "PORT",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "CHAIN_URLS",
+    "COMPAT_PORTS",
+    "DEVNET_LISTEN",
+    "POOLSITE_NETWORK",
+)
+
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No choice of the person who runs the tests reaches them."""
-    for name in ("PORT", "DEVNET_LISTEN", "CHAIN_URLS", "DATABASE_URL", "REDIS_URL", "COMPAT_PORTS"):
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of the person who runs the tests."""
+    for name in (*VARIABLES, "POOLSITE_WITHOUT", "POOLSITE_WEB_PROCESSES", "POOLSITE_HOST", "SIGNER_LISTEN"):
         monkeypatch.delenv(name, raising=False)
 
 
-def table_in(var: Path) -> dict[str, Child]:
-    """The children by name."""
-    table = pool_table(Places(var), Choices.of_environment(), cluster=None, web_fds=())
-    return {child.name: child for child in table}
+def table_in(folder: Path) -> dict[str, Child]:
+    """Give the table of the environment's choices, by name."""
+    places, choices = Places(folder), Choices.of_environment()
+    cluster = Cluster(folder / "pg", folder / "s", folder, None, None) if choices.is_database_ours else None
+    return {child.name: child for child in pool_table(places, choices, cluster=cluster, web_fds=(3, 4))}
 
 
-def test_the_small_chain_brings_the_step_that_makes_the_miner(tmp_path: Path) -> None:
-    step = table_in(tmp_path)["bootstrap-miner"]
+def test_every_name_in_the_table_is_its_own_and_all_needs_are_in_it(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
 
-    assert step.once
-    assert step.tries is None
-    assert {"signer", "devnet", "tasks", "follower"} <= step.after
-    assert step.env["POOLSITE_SIGNER_FILE"] == str(tmp_path / "signer.json")
+    assert {name for child in table.values() for name in child.after} <= table.keys()
+    assert {"postgres", "redis", "prepare", "web-1", "web-2", "tasks", "follower", "devnet"} <= table.keys()
 
 
-def test_on_a_real_chain_no_miner_is_made_and_nothing_waits_for_a_devnet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_nothing_waits_for_itself(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    started: set[str] = set()
+
+    while len(started) < len(table):
+        ready = {name for name, child in table.items() if child.after <= started} - started
+        assert ready, f"{table.keys() - started} wait for each other"
+        started |= ready
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "gone"),
+    [
+        ("DATABASE_URL", "postgresql://db.example/pool", {"postgres"}),
+        ("REDIS_URL", "redis://cache.example", {"redis"}),
+        ("CHAIN_URLS", "http://node.example/rpc/v1", {"devnet", "bootstrap-miner"}),
+        ("POOLSITE_WITHOUT", "sealer,prover", {"sealer", "prover"}),
+    ],
+)
+def test_what_runs_elsewhere_is_not_started_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, gone: set[str]
 ) -> None:
-    monkeypatch.setenv("CHAIN_URLS", "http://node:1234/rpc/v1")
+    monkeypatch.setenv(variable, value)
 
     table = table_in(tmp_path)
 
-    assert not {"devnet", "bootstrap-miner"} & set(table)
-    assert all(child.after <= set(table) | {"postgres"} for child in table.values())
+    assert not gone & table.keys()
+    assert {name for child in table.values() for name in child.after} <= table.keys()
 
 
-def test_every_child_stands_only_on_children_of_the_table(tmp_path: Path) -> None:
-    table = table_in(tmp_path)
+def test_a_wrong_name_among_the_left_out_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POOLSITE_WITHOUT", "sealers")
 
-    assert {name for child in table.values() for name in child.after} <= set(table)
+    with pytest.raises(CannotStart, match="POOLSITE_WITHOUT names sealers"):
+        table_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "web"), ("PORT", "0"), ("POOLSITE_WEB_PROCESSES", "-1")]
+)
+def test_a_number_that_is_none_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(CannotStart, match=f"{name} is '{value}'"):
+        Choices.of_environment()
+
+
+def test_old_ports_are_served_beside_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPAT_PORTS", "1")
+
+    assert Choices.of_environment().ports == [8000, 8989, 45132, 39812, 3453, 12308, 1789]
+
+
+def test_readiness_waits_for_the_processes_of_the_console(tmp_path: Path) -> None:
+    names = names_that_sign(table_in(tmp_path).values())
+
+    assert set(names) == {"web-1", "web-2", "tasks", "tasks-slow", "follower"}
+
+
+def test_the_devnet_funds_the_signers_addresses_once_each(tmp_path: Path) -> None:
+    (tmp_path / "signer.json").write_text(json.dumps({"owner": "f3a", "worker": "f3a", "control": "f1b"}))
+
+    words = table_in(tmp_path)["devnet"].command()
+
+    assert [word for word in words if "=" in word] == ["f3a=10000", "f1b=10000"]
