@@ -20,7 +20,7 @@ from workers.processors.pieces import comm_d_of
 from workers.processors.spread import Progress, silent
 from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput, parameters_named
 from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
-from workers.storage.files import copy_file, file_write
+from workers.storage.files import copy_file, file_write, space_check
 from workers.storage.sector import SectorFiles, StoreConfig
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def seal_labels(sector: LabelledSector, staged_file: str, *, progress: Progress 
     A sector that pc2 has encoded already, with these very labels, is left as it is.
     """
     files = sector.files
-    if first_missing(sector) <= files.parameters.layers:
+    missing = files.parameters.layers + 1 - first_missing(sector)
+    space_check(files.cache, missing * files.parameters.sector_bytes)
+    if missing:
         files.forget_trees()
     if not files.is_encoded:
         _staged_copy(files, staged_file)

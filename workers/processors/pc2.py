@@ -20,7 +20,7 @@ from workers.processors.spread import Progress, silent, spread
 from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
 from workers.processors.trees import CHUNK_LEVELS, TreeC, TreeRLast, grow_octonary, node_bytes, rows_place
 from workers.storage.checksums import Checksums
-from workers.storage.files import file_write, is_complete, sync_file, sync_folder, temporary_name
+from workers.storage.files import file_write, is_complete, space_check, sync_file, sync_folder, temporary_name
 from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
 
 
@@ -46,12 +46,22 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = silent
     if node_bytes(data[-1]) != comm_d:
         raise BadInput("comm_d is not the root of tree-d")
     if not files.is_encoded:
+        space_check(files.cache, trees_bytes(files))
         _replica_write(files, layers, data=data, progress=progress)
         files.encoding.replace(files.sealed)
         sync_folder(files.sealed.parent)
     comm_c, comm_r_last = TreeC(files).root, TreeRLast(files).root
     files.roots_write(comm_c, comm_r_last)
     return poseidon.hash_values([comm_c, comm_r_last])
+
+
+def trees_bytes(files: SectorFiles) -> int:
+    """Return the disk room that pc2 still takes: the base trees that are missing and the replica."""
+    tree = NODE_BYTES * (tree_nodes(files.base_leaves, BASE_ARITY) + files.tree_r_last_nodes)
+    missing = sum(not files.has_trees(at) for at in range(files.base_trees))
+    size = files.parameters.sector_bytes
+    begun = any(is_complete(path, size) for path in (files.encoding, temporary_name(files.encoding)))
+    return missing * tree + (0 if begun else size)
 
 
 def _inputs_check(files: SectorFiles) -> None:

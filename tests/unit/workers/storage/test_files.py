@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from workers.storage import files
+from workers.storage.files import (
+    NotEnoughSpace,
+    TruncatedFile,
+    copy_file,
+    file_read,
+    file_write,
+    space_check,
+    write_file,
+)
+
+
+def test_a_file_gets_its_name_when_it_is_whole(tmp_path):
+    path = tmp_path / "file"
+
+    with file_write(path, size_bytes=10) as raw:
+        raw[:] = 7
+        assert not path.exists()
+
+    assert path.read_bytes() == b"\x07" * 10
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def write_and_fail(path):
+    with file_write(path, size_bytes=10) as raw:
+        raw[:] = 7
+        raise RuntimeError
+
+
+def test_an_error_on_the_way_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    write_file(path, b"old")
+
+    with pytest.raises(RuntimeError):
+        write_and_fail(path)
+
+    assert path.read_bytes() == b"old"
+
+
+def test_a_kept_temporary_file_is_continued(tmp_path):
+    path = tmp_path / "file"
+    files.temporary_name(path).write_bytes(b"0123456789")
+
+    with file_write(path, size_bytes=10, keep=True) as raw:
+        raw[0] = ord("x")
+
+    assert path.read_bytes() == b"x123456789"
+
+
+def test_a_temporary_file_of_another_size_is_not_continued(tmp_path):
+    path = tmp_path / "file"
+    files.temporary_name(path).write_bytes(b"0123")
+
+    with file_write(path, size_bytes=4, keep=False) as raw:
+        assert raw.tobytes() == bytes(4)
+
+
+def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+
+    with pytest.raises(OSError, match="No space left"), file_write(tmp_path / "file", size_bytes=10):
+        raise AssertionError("not reached")
+    assert not (tmp_path / "file").exists()
+
+
+def test_room_is_checked_ahead(tmp_path):
+    space_check(tmp_path, 1)
+
+    with pytest.raises(NotEnoughSpace, match="bytes needed"):
+        space_check(tmp_path, 1 << 60)
+
+
+def test_reading_checks_the_size_and_never_changes_the_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+
+    with pytest.raises(TruncatedFile, match="3 bytes instead of 4"):
+        file_read(path, size_bytes=4)
+    raw = file_read(path, size_bytes=3)
+    raw[0] = 0
+
+    assert path.read_bytes() == b"abc"
+
+
+def test_a_copy_is_extended_with_zeros_and_never_cut(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"abc")
+
+    copy_file(source, target, size_bytes=5)
+
+    assert target.read_bytes() == b"abc\0\0"
+    with pytest.raises(TruncatedFile, match="more than 2"):
+        copy_file(source, target, size_bytes=2)
+    assert target.read_bytes() == b"abc\0\0"
