@@ -72,9 +72,11 @@ class MayCall(BasePermission):
         need = view.perms.get(request.method, "admin")
         if not principal.may(need):
             raise NotAllowed(f"this needs the level '{need}', the token has '{principal.perm}'")
-        if not principal.has_scope(view.scope):
-            part = view.scope or "general"
+        parts = view.parts or (view.scope,)
+        if not any(principal.has_scope(part) for part in parts):
+            part = " or ".join(one or "general" for one in parts)
             raise NotAllowed(f"this needs a token for the part '{part}'")
-        if view.operator_only and not principal.is_operator:
+        is_operators = view.operator_only or request.method in view.operator_methods
+        if is_operators and not principal.is_operator:
             raise NotAllowed("this is for the operator of the pool")
         return True

@@ -163,6 +163,7 @@ class TenantsView(PoolView):
     """Tenants: the operator's all, a tenant's its own."""
 
     perms = {**PoolView.perms, "POST": "admin"}
+    operator_methods = ("POST",)
 
     @extend_schema(responses=TenantOutput(many=True))
     def get(self, request: Request) -> Response:
@@ -172,8 +173,6 @@ class TenantsView(PoolView):
     @extend_schema(request=TenantInput, responses={201: TenantOutput})
     def post(self, request: Request) -> Response:
         """Make a tenant."""
-        if not self.principal.is_operator:
-            raise NotAllowed("this is for the operator of the pool")
         data = checked(TenantInput(data=request.data))
         tenant = tenant_create(name=data["name"], comment=data["comment"])
         audit_record(principal=self.principal, action="tenant.create", target=tenant.name, after=data)

@@ -60,7 +60,11 @@ class PoolView(APIView):
     """Level that each method needs."""
     scope: ClassVar[str] = ""
     """Part of the interface: a token made for parts reaches only views of those parts."""
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Several parts, any of which will do; instead of `scope`."""
     operator_only: ClassVar[bool] = False
+    operator_methods: ClassVar[tuple[str, ...]] = ()
+    """Methods that are the operator's, where not all are."""
     body_max_bytes: ClassVar[int] = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * 1024 * 1024
     """Above it the answer is 413."""
 

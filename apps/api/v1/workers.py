@@ -23,7 +23,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.life import life_sign
 from apps.sectors.models import Worker
-from apps.sectors.selectors import worker_get, worker_is_away, workers_visible
+from apps.sectors.selectors import worker_get, worker_is_away, worker_of, workers_visible
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.hosts import worker_command, worker_heartbeat, worker_register, worker_retire
 from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
@@ -69,6 +69,7 @@ class WorkerView(PoolView):
     """A route of the workers' protocol."""
 
     permission_classes = [MayWork]
+    parts = tuple(SCOPE_OF_KIND.values())
     body_max_bytes = REPORT_MAX_BYTES
 
     @property
@@ -93,7 +94,7 @@ class WorkerView(PoolView):
 
     def worker(self, uuid: str) -> Worker:
         """Find the caller's worker.  Raises WorkerUnknown."""
-        return worker_get(self.principal, uuid)
+        return worker_of(self.tenant_id, uuid)
 
 
 def answer_of(document: Any) -> Response:

@@ -1,0 +1,128 @@
+"""Every way in over the machine interfaces, as one table: what it needs and whom it lets in.
+
+The tests ask each row for each kind of caller; `manage.py access_table` prints it as `docs/access.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from django.urls import URLPattern, URLResolver
+
+from apps.api.auth.routes import ADMIN, HANDLER, NOBODY, OWN, READ
+from apps.api.auth.urls import ALL_ROUTES
+from apps.api.rpc.dispatch import ANY_PART
+from apps.api.rpc.services import SERVICES, VERSIONS
+from apps.api.v1.urls import urlpatterns as rest_patterns
+from apps.users.states import PERMS
+
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """One route or method."""
+
+    interface: str
+    """`rest`, `auth` (sophon-auth's) or `rpc`."""
+    method: str
+    """HTTP method, or the versions of the path for JSON-RPC."""
+    path: str
+    """Route, or the JSON-RPC method's name."""
+    level: str
+    """Lowest level of a token that is let in; empty: everybody, without a token too."""
+    parts: tuple[str, ...] = ("",)
+    """A token limited to parts needs one of these; the empty word is the general part, `*` any."""
+    operator_only: bool = False
+    """A tenant's token is refused whatever its level."""
+    own_only: bool = False
+    """A tenant's token is let in for what is the tenant's own."""
+    is_channel: bool = False
+
+    def lets_in(self, perm: str, scopes: tuple[str, ...], *, is_operator: bool) -> bool:
+        """Tell whether a good token of this kind passes the door."""
+        if not self.level:
+            return True
+        if perm not in PERMS[PERMS.index(self.level) :]:
+            return False
+        if scopes and ANY_PART not in self.parts and not {*self.parts} & {*scopes}:
+            return False
+        return is_operator or not self.operator_only
+
+
+def entrances() -> list[Entrance]:
+    """Give the whole table."""
+    return [*rest_entrances(rest_patterns, "/api/v1/"), *auth_entrances(), *rpc_entrances()]
+
+
+def rest_entrances(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[Entrance]:
+    """Give the REST routes."""
+    for pattern in patterns:
+        where = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from rest_entrances(pattern.url_patterns, where)
+            continue
+        view = getattr(pattern.callback, "view_class", None)
+        for method in METHODS:
+            if view is not None and hasattr(view, method.lower()):
+                yield Entrance(
+                    "rest",
+                    method,
+                    where,
+                    view.perms.get(method, "admin"),
+                    parts=view.parts or (view.scope,),
+                    operator_only=view.operator_only or method in view.operator_methods,
+                )
+
+
+def auth_entrances() -> Iterator[Entrance]:
+    """Give sophon-auth's routes."""
+    levels = {NOBODY: "", READ: "read", OWN: "read", HANDLER: "read", ADMIN: "admin"}
+    for route in ALL_ROUTES:
+        yield Entrance(
+            "auth",
+            route.method,
+            f"/{route.path}",
+            levels[route.access],
+            operator_only=route.access == ADMIN,
+            own_only=route.access in (OWN, HANDLER),
+        )
+
+
+def rpc_entrances() -> Iterator[Entrance]:
+    """Give the JSON-RPC methods, one row where the versions agree."""
+    for service in SERVICES.values():
+        for name, row in service.methods.items():
+            own = {version for version, methods in service.by_version.items() if name in methods}
+            versions = " ".join(version for version in VERSIONS if version not in own)
+            yield Entrance("rpc", versions, name, row.perm, (row.scope,), is_channel=row.is_channel)
+        for version, methods in service.by_version.items():
+            for name, row in methods.items():
+                yield Entrance("rpc", version, name, row.perm, (row.scope,), is_channel=row.is_channel)
+
+
+def table_markdown() -> str:
+    """Write the table for people."""
+    lines = [
+        "# Who may call what",
+        "",
+        "Made by `python manage.py access_table`; a test compares it with the code and asks every row.",
+        "",
+        "Levels hold those before them: read, write, sign, admin.  A token that is limited to parts "
+        "(`signer`, `sealer`, `prover`) reaches only rows of its parts; a token without parts reaches every "
+        "row of its level.  An unknown, revoked or expired token, or one of a disabled tenant, gets 401 "
+        "everywhere.  Another tenant's objects answer 404, as if they did not exist.",
+        "",
+        "| interface | method | path | level | part | for |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in entrances():
+        who = "everybody" if not row.level else "operator" if row.operator_only else "tenant"
+        if row.own_only:
+            who = "own tenant, operator"
+        path = row.path.replace("|", "\\|")
+        part = ", ".join(one or "general" for one in row.parts)
+        lines.append(f"| {row.interface} | {row.method} | `{path}` | {row.level} | {part} | {who} |")
+    return "\n".join(lines) + "\n"
