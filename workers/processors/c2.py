@@ -19,7 +19,7 @@ from workers.processors.tasks import C2Output, C2Task, parameters_named
 def run(task: C2Task, *, progress: Progress = silent) -> C2Output:
     """Pack the vanilla proofs of c1.  Raises BadInput for a JSON that is none of c1, BadFile."""
     try:
-        output = c1_from_json(_c1_text(task))
+        output = c1_from_json(c1_text(task))
     except BadProofJson as error:
         raise BadInput(str(error)) from None
     parameters = parameters_named(output.registered_proof)
@@ -28,7 +28,8 @@ def run(task: C2Task, *, progress: Progress = silent) -> C2Output:
     return C2Output(proof)
 
 
-def _c1_text(task: C2Task) -> str | bytes:
+def c1_text(task: C2Task) -> str | bytes:
+    """Return the JSON of c1, wherever it is.  Raises BadInput, BadFile."""
     if task.c1_json is not None:
         return task.c1_json
     if task.c1_path is None:

@@ -20,7 +20,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 from workers.processors.errors import BadInput, ChildLost, ChildNotReady, ChildTimeout, error_of
 from workers.processors.spread import Progress, silent
-from workers.processors.stages import Stage, output_decode, stage_named, task_encode
+from workers.processors.stages import (
+    FIELD_NAMES,
+    Stage,
+    foreign_task_encode,
+    output_decode,
+    stage_named,
+    task_encode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +58,11 @@ class ChildSpec:
     def argv(self) -> list[str]:
         """Return the command line."""
         return list(self.command) or [sys.executable, "-m", "workers.processors", *self.stages]
+
+    def greetings(self) -> set[str]:
+        """Return the first lines that mean the child is ready."""
+        names = {"+".join(self.stages), *(FIELD_NAMES.get(stage, stage) for stage in self.stages[:1])}
+        return {f"{name} processor ready" for name in names if self.command or name == "+".join(self.stages)}
 
 
 @dataclass(slots=True)
@@ -101,13 +113,13 @@ class ProcessorChild:
     def call(self, stage: Stage, task: Any, *, progress: Progress = silent) -> Any:
         """Run one stage.  Raises the child's error, ChildLost or ChildTimeout."""
         call = _Call(Future(), progress, time.monotonic())
+        value = foreign_task_encode(task) if self._spec.command else task_encode(task)
         with self._lock:
             number, self._next_id = self._next_id, self._next_id + 1
             self._calls[number] = call
-        request = {"id": number, "stage": stage.name, "task": task_encode(task)}
+        request = {"id": number, "stage": stage.name, "task": value}
         self._send(json.dumps(request, separators=(",", ":")) + "\n")
-        value = self._wait(call, stage)
-        return output_decode(stage, task, value)
+        return output_decode(stage, task, self._wait(call, stage))
 
     def _send(self, line: str) -> None:
         stdin = self._process.stdin
@@ -142,9 +154,8 @@ class ProcessorChild:
         self._lose()
 
     def _listen(self, stdout: IO[bytes]) -> None:
-        expected = f"{'+'.join(self._spec.stages)} processor ready"
         first = stdout.readline().decode(errors="replace").strip()
-        if first == expected:
+        if first in self._spec.greetings():
             self._ready.set_result(None)
             for line in stdout:
                 self._take(line)

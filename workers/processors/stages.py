@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,27 @@ def task_encode(task: Any) -> Any:
     value = codec.encode(task)
     if isinstance(task, tasks.Pc2Task):
         value["pc1out"] = pc1.output_value(task.pc1out)
+    return value
+
+
+FIELD_NAMES = {"add_piece": "add_pieces"}
+"""Stages that programs of the field greet with under another name."""
+
+
+def foreign_task_encode(task: Any) -> Any:
+    """Return a task's JSON value as programs of the field expect it.
+
+    Source: damocles-worker vc-processors/src/builtin/tasks.rs.
+    """
+    value = task_encode(task)
+    if isinstance(task, tasks.C2Task):
+        c1out = json.loads(c2.c1_text(task))
+        ids = {"prover_id": value["prover_id"], "sector_id": task.sector_id, "miner_id": task.miner_id}
+        return {"c1out": c1out} | ids
+    if isinstance(task, tasks.AddPieceTask):
+        for piece in value["pieces"]:
+            path = piece["piece_file"]
+            piece["piece_file"] = "pledge" if path is None else {"local": path}
     return value
 
 

@@ -21,7 +21,15 @@ from workers.processors.errors import (
     PermanentError,
 )
 from workers.processors.pool import ChildSpec, ProcessorPool
-from workers.processors.tasks import C2Task, Pc2Task, TreeDOutput, TreeDTask
+from workers.processors.tasks import (
+    AddPieceTask,
+    C2Task,
+    Pc2Task,
+    PieceInfo,
+    PieceSource,
+    TreeDOutput,
+    TreeDTask,
+)
 
 STAGES = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2")
 TASK = TreeDTask("StackedDrg2KiBV1_1", "/staged", "/cache")
@@ -185,3 +193,37 @@ def test_a_closed_pool_leaves_no_child(open_pool):
 
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+def test_a_foreign_processor_gets_the_tasks_of_the_field(tmp_path, open_pool):
+    body = """
+    print("add_pieces processor ready", flush=True)
+    request = json.loads(sys.stdin.readline())
+    assert [piece["piece_file"] for piece in request["task"]["pieces"]] == ["pledge", {"local": "/a"}]
+    output = [{"commitment": [1] * 32, "size": 127}]
+    print(json.dumps({"id": request["id"], "err_msg": None, "output": output}), flush=True)
+    sys.stdin.read()
+    """
+    pool = open_pool(foreign(tmp_path, textwrap.dedent(body), stages=("add_piece",)))
+    pieces = (PieceSource(None, 127, 127), PieceSource("/a", 127, 127))
+
+    output = pool.call("add_piece", AddPieceTask("StackedDrg2KiBV1_1", pieces, "/staged"))
+
+    assert output.piece_infos == (PieceInfo(b"\x01" * 32, 127),)
+
+
+def test_a_foreign_c2_gets_the_output_of_c1_itself(tmp_path, open_pool):
+    body = """
+    print("c2 processor ready", flush=True)
+    request = json.loads(sys.stdin.readline())
+    assert set(request["task"]) == {"c1out", "prover_id", "sector_id", "miner_id"}
+    proof = request["task"]["c1out"]["comm_r"]
+    print(json.dumps({"id": request["id"], "err_msg": None, "output": {"proof": proof}}), flush=True)
+    sys.stdin.read()
+    """
+    pool = open_pool(foreign(tmp_path, textwrap.dedent(body), stages=("c2",)))
+    (tmp_path / "c1.json").write_text('{"comm_r": [1, 2, 3]}')
+
+    assert (
+        pool.call("c2", C2Task(None, str(tmp_path / "c1.json"), bytes(32), 1, 1000)).proof == b"\x01\x02\x03"
+    )
