@@ -57,7 +57,7 @@ def strike(pool: RunningPool, name: str, *, uuid: str, instant_s: float, began: 
 
 
 def survive(pool: RunningPool, name: str, rng: random.Random) -> None:
-    """Pledge a sector, kill one process on its way, require that it becomes active and nothing was done twice."""
+    """Pledge a sector, kill one process on its way, require that it gets active and nothing is done twice."""
     miner = pool.wait_miner()
     number = max(pool.chain.sectors(miner), default=-1) + 1
     instant_s = instant_of(name, rng)
