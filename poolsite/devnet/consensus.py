@@ -114,7 +114,6 @@ def tipset_execute(chain: Chain, tipset: Tipset, rules: Rules) -> Executed:
     objects: list[tuple[bytes, bytes]] = []
     receipts = [result.receipt for result in applied]
     root = receipts_root(receipts, store=lambda cid, data: objects.append((cid.data, data)))
-    state_object = state.root_object()
     link = Link(
         tipset=tipset,
         weight=weight_of(chain, tipset, rules),
@@ -122,7 +121,6 @@ def tipset_execute(chain: Chain, tipset: Tipset, rules: Rules) -> Executed:
         receipts_root=root,
         next_base_fee=_next_base_fee(tipset, flat, rules),
     )
-    objects.append((link.root.data, state_object))
     write = TipsetWrite(
         row=tipset_row(link),
         changes=changes,

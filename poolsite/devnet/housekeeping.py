@@ -119,17 +119,17 @@ class Housekeeper:
         """Push a message of the built-in miner's worker; False if the pool refuses it."""
         node = self.node
         sender = node.key_address
-        message = Message(
-            to=to,
-            from_=sender,
-            nonce=node.mempool.next_nonce(sender),
-            gas_limit=gas_limit,
-            gas_fee_cap=AttoFil(cap),
-            gas_premium=AttoFil(premium),
-            method=method,
-            params=params,
-        )
         try:
+            message = Message(
+                to=to,
+                from_=sender,
+                nonce=node.mempool.next_nonce(sender),
+                gas_limit=gas_limit,
+                gas_fee_cap=AttoFil(cap),
+                gas_premium=AttoFil(premium),
+                method=method,
+                params=params,
+            )
             node.mempool.push(message_sign(node.key, message, chain_id=node.network.eth_chain_id))
         except MessageRejected:
             return False

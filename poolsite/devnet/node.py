@@ -27,6 +27,7 @@ from poolsite.devnet.estimation import Estimator
 from poolsite.devnet.faults import Faults
 from poolsite.devnet.genesis import Birth, genesis_state, genesis_tipset
 from poolsite.devnet.housekeeping import Housekeeper
+from poolsite.devnet.legacy import Legacy
 from poolsite.devnet.mempool import Mempool
 from poolsite.devnet.presealed.sector import presealed_sector
 from poolsite.devnet.production import BuiltInMiner, FullBlock
@@ -35,7 +36,7 @@ from poolsite.devnet.proofs import ProofChecks
 from poolsite.devnet.rpc.dispatch import PERMS
 from poolsite.devnet.search import Search
 from poolsite.devnet.selection import messages_select
-from poolsite.devnet.store import BlockRow, Store, TipsetRow, TipsetWrite
+from poolsite.devnet.store import PRUNE_DEPTH, BlockRow, Store, TipsetRow, TipsetWrite
 from poolsite.devnet.validation import Validator
 from poolsite.devnet.wallet import Wallet
 from poolsite.filecoin.address import id_address
@@ -91,17 +92,20 @@ class Devnet:
         clock: Clock | None = None,
         funds: Mapping[Address, int] | None = None,
         profile: Profile | None = None,
+        birth: Legacy | None = None,
         open_perms: Iterable[str] = PERMS,
     ) -> None:
         """Open the chain in `path` (":memory:" for none) or make it; network and funds count at birth only.
 
-        Raises BadStore, BrokenChain.
+        `birth`: what another node's chain was born with, to follow that chain.  Raises BadStore, BrokenChain.
         """
         self.clock: Clock = clock or WallClock()
-        self.store = Store(path)
+        self.store = Store(path, dictionary=presealed_sector().winning_post(bytes(32)))
         self.lock = threading.RLock()
         self.watchers: set[HeadWatcher] = set()
         self._frozen: Tipset | None = None
+        self.forward: Callable[[SignedMessage], None] | None = None
+        """Passes pushed messages on to the node that this one follows."""
         self.nulls = 0
         self.session = str(uuid.uuid4())
         self.pushed: dict[str, SignedMessage] = {}
@@ -109,7 +113,9 @@ class Devnet:
         self.signer_nonces: dict[Address, int] = {}
         """Next nonces that MpoolPushMessage remembers, even after the pool was cleared."""
         is_new = self.store.meta("head") is None
-        if is_new:
+        if is_new and birth is not None:
+            self.store.metas_put(birth.metas())
+        elif is_new:
             self._birth_write(network_named(network), profile or Profile())
         self.network, self.profile = self._birth_read()
         self.rules = Rules(self.network, self.profile, ProofChecks())
@@ -118,7 +124,9 @@ class Devnet:
         self.key_address = key_address(self.key)
         kept = self.profile.finality_keeps * self.network.chain_finality + REPLAYED
         self.chain = Chain(self.store, kept_states=kept)
-        if is_new:
+        if is_new and birth is not None:
+            self._genesis_store(birth.tipset, birth.state)
+        elif is_new:
             self._genesis_make(funds or {})
         self.chain.load()
         self.clock.not_before(self.head.tipset.min_timestamp)
@@ -175,7 +183,9 @@ class Devnet:
     def _genesis_make(self, funds: Mapping[Address, int]) -> None:
         birth = Birth(owner=self.key_address, funds=funds, timestamp=int(self.clock.now()))
         state = genesis_state(birth, presealed_sector(), self.rules)
-        tipset = genesis_tipset(state, birth, self.beacon, self.rules)
+        self._genesis_store(genesis_tipset(state, birth, self.beacon, self.rules), state)
+
+    def _genesis_store(self, tipset: Tipset, state: State) -> None:
         header = tipset.blocks[0]
         row = TipsetRow(
             key=bytes(tipset.key),
@@ -192,11 +202,22 @@ class Devnet:
             receipts=[],
             inclusions=[],
             senders=[],
-            objects=[(header.parent_state_root.data, state.root_object())],
+            objects=[],
             snapshot=state.rows(),
         )
         block = BlockRow(header.cid.data, 0, b"", BLOCK_HEADER.encode(header), b"", b"")
         self.store.tipset_put(write, head=True, block=(block, []))
+
+    def legacy(self) -> Legacy:
+        """What another node needs to follow this chain."""
+        genesis = self.chain.genesis.tipset
+        return Legacy(
+            network=self.network.name,
+            profile=self.profile.to_bytes(),
+            beacon=key_export(self.beacon.key),
+            tipset=genesis,
+            state=self.chain.state_after(genesis.key),
+        )
 
     def _replay(self) -> None:
         """Execute the newest tipsets again: their roots must come out as stored.  Raises BrokenChain."""
@@ -275,6 +296,8 @@ class Devnet:
         is_heavier = self._is_heavier(executed)
         before = self.head
         self.chain.tipset_add(executed.link, executed.state, executed.write, head=is_heavier)
+        if executed.write.snapshot is not None:
+            self.store.prune(self.head.height - max(PRUNE_DEPTH, 10 * self.network.chain_finality))
         if is_heavier:
             self._head_moved(before, executed.link)
 

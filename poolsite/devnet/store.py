@@ -27,29 +27,45 @@ FORMAT: Final = 1
 SNAPSHOT_EVERY: Final = 200
 """Epochs between whole states; reading an old state applies fewer changes than that."""
 
+DICTIONARY_BYTES: Final = 32_000
+"""Most of a dictionary that zlib uses."""
+
+# Tables with long values keep a rowid: SQLite puts a long row of a WITHOUT ROWID table into overflow pages.
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS blocks (
     cid BLOB PRIMARY KEY, height INTEGER NOT NULL, parents BLOB NOT NULL, header BLOB NOT NULL,
-    bls BLOB NOT NULL, secpk BLOB NOT NULL) WITHOUT ROWID;
+    bls BLOB NOT NULL, secpk BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS blocks_of_height ON blocks (height);
 CREATE INDEX IF NOT EXISTS blocks_of_parents ON blocks (parents);
 CREATE TABLE IF NOT EXISTS tipsets (
     key BLOB PRIMARY KEY, height INTEGER NOT NULL, parents BLOB NOT NULL, weight TEXT NOT NULL,
     root BLOB NOT NULL, receipts_root BLOB NOT NULL, next_base_fee TEXT NOT NULL,
-    changes BLOB NOT NULL, receipts BLOB NOT NULL) WITHOUT ROWID;
+    changes BLOB NOT NULL, receipts BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS tipsets_of_height ON tipsets (height);
-CREATE TABLE IF NOT EXISTS messages (cid BLOB PRIMARY KEY, signed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS messages (cid BLOB PRIMARY KEY, signed BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS inclusions (
     cid BLOB NOT NULL, tipset BLOB NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (cid, tipset)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS senders (
     sender INTEGER NOT NULL, nonce INTEGER NOT NULL, cid BLOB NOT NULL,
     PRIMARY KEY (sender, nonce, cid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS snapshots (
-    key BLOB PRIMARY KEY, height INTEGER NOT NULL, rows BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS objects (cid BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pool (cid BLOB PRIMARY KEY, signed BLOB NOT NULL) WITHOUT ROWID;
+    key BLOB PRIMARY KEY, height INTEGER NOT NULL, rows BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS objects (cid BLOB PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS pool (cid BLOB PRIMARY KEY, signed BLOB NOT NULL);
 """
+
+
+PRUNE_DEPTH: Final = 6000
+"""Epochs behind the head for which states can be read; older ones are forgotten, blocks and receipts stay."""
+
+
+PRUNE_SPAN: Final = 20_000
+"""Epochs that one pruning looks at."""
+
+
+class StateGone(LookupError):
+    """A state that is no longer kept."""
 
 
 class BadStore(Exception):
@@ -101,8 +117,12 @@ class TipsetWrite:
 class Store:
     """The file; methods may be called from any thread."""
 
-    def __init__(self, path: Path | str) -> None:
-        """Open or make the file.  Raises BadStore."""
+    def __init__(self, path: Path | str, *, dictionary: bytes = b"") -> None:
+        """Open or make the file.  Raises BadStore.
+
+        `dictionary`: bytes that headers have much of, the same at every opening; they are not stored again.
+        """
+        self._dictionary = dictionary[-DICTIONARY_BYTES:]
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
@@ -186,7 +206,7 @@ class Store:
     def block(self, cid: bytes) -> BlockRow | None:
         """A block by CID."""
         row = self._one("SELECT cid, height, parents, header, bls, secpk FROM blocks WHERE cid = ?", cid)
-        return None if row is None else _block_row(row)
+        return None if row is None else self._block_row(row)
 
     def blocks_beside(self, height: int, parents: bytes) -> list[BlockRow]:
         """All blocks of a height on the same parents."""
@@ -195,7 +215,7 @@ class Store:
             height,
             parents,
         )
-        return [_block_row(row) for row in rows]
+        return [self._block_row(row) for row in rows]
 
     def blocks_of_miner(self, height: int, parents: bytes) -> list[BlockRow]:
         """All blocks of a height or on these parents: where a miner's double blocks would be."""
@@ -205,7 +225,7 @@ class Store:
             height,
             parents,
         )
-        return [_block_row(row) for row in rows]
+        return [self._block_row(row) for row in rows]
 
     def tipset(self, key: bytes) -> TipsetRow | None:
         """An executed tipset by key."""
@@ -226,16 +246,28 @@ class Store:
             key = row[1]
 
     def changes(self, key: bytes) -> list[tuple[str, Key, bytes | None]]:
-        """The rows that a tipset changed."""
-        row = self._one("SELECT changes FROM tipsets WHERE key = ?", key)
+        """The rows that a tipset changed.  Raises StateGone."""
+        row = self._one("SELECT changes, height FROM tipsets WHERE key = ?", key)
         if row is None:
             raise BadStore("a tipset of the chain is missing")
+        if not row[0]:
+            raise StateGone(f"the state of epoch {row[1]} is no longer kept")
         return changes_decode(zlib.decompress(row[0]))
 
     def snapshot(self, key: bytes) -> list[tuple[str, Key, bytes | None]] | None:
         """All rows of the state after a tipset, if they were kept."""
         row = self._one("SELECT rows FROM snapshots WHERE key = ?", key)
         return None if row is None else changes_decode(zlib.decompress(row[0]))
+
+    def prune(self, height: int) -> None:
+        """Forget the states below a height, but genesis."""
+        least = max(height - PRUNE_SPAN, 1)
+        with self._lock, self._transaction():
+            self._db.execute(
+                "UPDATE tipsets SET changes = x'' WHERE height >= ? AND height < ? AND changes != x''",
+                (least, height),
+            )
+            self._db.execute("DELETE FROM snapshots WHERE height >= ? AND height < ?", (least, height))
 
     def receipts(self, key: bytes) -> list[bytes]:
         """The receipts of a tipset's messages, CBOR."""
@@ -286,9 +318,17 @@ class Store:
     def _block_put(self, row: BlockRow, messages: Iterable[tuple[bytes, bytes]]) -> None:
         self._db.execute(
             "INSERT OR IGNORE INTO blocks VALUES (?, ?, ?, ?, ?, ?)",
-            (row.cid, row.height, row.parents, zlib.compress(row.header, 6), row.bls, row.secpk),
+            (row.cid, row.height, row.parents, self._packed(row.header), row.bls, row.secpk),
         )
         self._db.executemany("INSERT OR IGNORE INTO messages VALUES (?, ?)", list(messages))
+
+    def _packed(self, header: bytes) -> bytes:
+        packer = zlib.compressobj(level=6, zdict=self._dictionary)
+        return packer.compress(header) + packer.flush()
+
+    def _block_row(self, row: tuple[Any, ...]) -> BlockRow:
+        header = zlib.decompressobj(zdict=self._dictionary).decompress(row[3])
+        return BlockRow(row[0], row[1], row[2], header, row[4], row[5])
 
     def _meta_put(self, name: str, value: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
@@ -335,10 +375,6 @@ def row_decode(table: str, key: Key, data: bytes) -> Any:
     """A row's record from its bytes."""
     cls = ROW_CLASSES[table.partition("/")[0]]
     return record_from_bytes(cls[str(key)] if isinstance(cls, dict) else cls, data)
-
-
-def _block_row(row: tuple[Any, ...]) -> BlockRow:
-    return BlockRow(row[0], row[1], row[2], zlib.decompress(row[3]), row[4], row[5])
 
 
 def _tipset_row(row: tuple[Any, ...]) -> TipsetRow:

@@ -23,6 +23,7 @@ from poolsite.devnet.rpc.errors import (
     panic,
 )
 from poolsite.devnet.rpc.params import PARAM_ERRORS, Param
+from poolsite.devnet.store import StateGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -114,8 +115,8 @@ async def request_answer(session: Session, request: Any, channel: Channel | None
     name = name if isinstance(name, str) else ""
     try:
         result = await _call(session, name, request.get("params"), channel)
-    except RpcError as error:
-        answer = failure(error, request_id)
+    except (RpcError, StateGone) as error:
+        answer = failure(error if isinstance(error, RpcError) else RpcError(str(error)), request_id)
     except Exception:
         # The outermost place of a request: lotus answers a panic with the text of the panic.
         log.exception("rpc method=%s", name)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.devnet.chain import NoTipset
 from poolsite.devnet.estimation import ExecutionFailed, Spec, UnknownSender
 from poolsite.devnet.faults import BadKnob
 from poolsite.devnet.forks import NoReorg, head_back, reorg
+from poolsite.devnet.legacy import legacy_to_json
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import RpcError
+from poolsite.devnet.rpc.errors import RpcError, not_stored
 from poolsite.devnet.wallet import NoKey
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.block import tipset_to_json
@@ -22,6 +24,7 @@ from poolsite.filecoin.signing import message_sign
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
     from poolsite.filecoin.address import Address
+    from poolsite.filecoin.cids import Cid
 
 MAX_EPOCHS: Final = 1_000_000
 """Most epochs that one call lets pass."""
@@ -115,8 +118,24 @@ def info(node: Devnet) -> Any:
     }
 
 
+def legacy(node: Devnet) -> Any:
+    """What a second node needs to follow this chain."""
+    return legacy_to_json(node.legacy())
+
+
+def block_messages(node: Devnet, cid: Cid) -> Any:
+    """A block's messages with their signatures (BLS ones too), in hex: what gossip carries elsewhere."""
+    try:
+        bls, others = node.chain.block_messages(cid)
+    except NoTipset:
+        raise not_stored(cid) from None
+    return [[node.cbor_of(signed).hex() for signed in part] for part in (bls, others)]
+
+
 METHODS: Final = (
     Method("Info", "read", (), info),
+    Method("Legacy", "admin", (), legacy),
+    Method("BlockMessages", "read", (p.CID,), block_messages),
     Method("Mine", "admin", (p.UINT,), mine, slow=True),
     Method("Advance", "admin", (p.UINT,), advance, slow=True),
     Method("NullRounds", "admin", (p.UINT,), null_rounds),

@@ -53,6 +53,8 @@ def mpool_push(node: Devnet, signed: SignedMessage) -> Any:
         return cid_to_json(signed.cid)
     try:
         node.mempool.push(signed)
+        if node.forward is not None:
+            node.forward(signed)
     except MessageRejected as error:
         raise RpcError(str(error)) from None
     return cid_to_json(signed.cid)

@@ -39,6 +39,8 @@ def _of_recent_blocks(node: Devnet, cid: Cid) -> bytes | None:
     for ancestor in node.chain.ancestors(tipset):
         if ancestor.height < tipset.height - node.network.chain_finality:
             break
+        if node.chain.link(ancestor.key).root == cid:
+            return node.chain.state_after(ancestor.key).root_object()
         for name in ancestor.cids:
             row = node.store.block(name.data)
             if row is not None:

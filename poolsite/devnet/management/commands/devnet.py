@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from poolsite.devnet.clock import WallClock
 from poolsite.devnet.node import BrokenChain, Devnet
+from poolsite.devnet.replica import Replica, replica_open
 from poolsite.devnet.service import Service
 from poolsite.devnet.store import BadStore
 from poolsite.filecoin.address import BadAddress, address_parse
@@ -44,6 +47,7 @@ class Command(BaseCommand):
             metavar="ADDR=FIL",
             help="give an account FIL at genesis; ignored once the chain exists",
         )
+        parser.add_argument("--follow", metavar="URL", help="follow the devnet of another node")
         parser.add_argument("--time-scale", type=float, default=1.0, help="chain seconds per second, up to 5")
         parser.add_argument("--time-offset", type=float, default=0.0, help="seconds ahead of the computer")
 
@@ -51,23 +55,24 @@ class Command(BaseCommand):
         path = Path(options["data"] or Path(_var()) / "devnet" / "chain.sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
         host, port = _listen(options["listen"])
+        clock = WallClock(scale=options["time_scale"], offset=options["time_offset"])
+        url = options["follow"]
         try:
-            node = Devnet(
-                path,
-                network=options["network"],
-                clock=WallClock(scale=options["time_scale"], offset=options["time_offset"]),
-                funds=_funds(options["fund"]),
-            )
-        except (BadStore, BrokenChain, UnknownNetwork) as error:
+            if url:
+                node = replica_open(path, url, clock=clock)
+            else:
+                node = Devnet(path, network=options["network"], clock=clock, funds=_funds(options["fund"]))
+        except (BadStore, BrokenChain, UnknownNetwork, httpx.HTTPError) as error:
             raise CommandError(f"the devnet cannot start: {error}") from None
         try:
-            service = Service(node, host=host, port=port)
+            service = Service(node, host=host, port=port, mining="paused" if url else "auto")
         except OSError as error:
             node.close()
             raise CommandError(f"the devnet cannot listen on {host}:{port}: {error.strerror}") from None
         self.stdout.write(f"devnet {node.network.name} at height {node.head.height} listens on {service.url}")
         self.stdout.flush()
-        _run_until_stopped(service)
+        with Replica(node, url) if url else contextlib.nullcontext():
+            _run_until_stopped(service)
         node.close()
 
 
