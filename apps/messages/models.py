@@ -176,6 +176,18 @@ class Message(Timestamped):
             models.Index(fields=["from_addr", "nonce"], name="message_from_nonce"),
             models.Index(F("tenant"), F("created_at").desc(), F("id").desc(), name="message_tenant_page"),
             models.Index(F("created_at").desc(), F("id").desc(), name="message_page"),
+            models.Index(F("from_addr"), F("created_at").desc(), F("id").desc(), name="message_from_page"),
+            # Pages of what is not landed must not read through what is.
+            models.Index(
+                F("created_at").desc(), F("id").desc(), name="message_odd_page", condition=~Q(state="LANDED")
+            ),
+            models.Index(
+                F("kind"),
+                F("created_at").desc(),
+                F("id").desc(),
+                name="message_kind_page",
+                condition=~Q(kind=""),
+            ),
             models.Index(F("updated_at").desc(), name="message_updated"),
         ]
         constraints = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from apps.messages.errors import MessageNotFound, SenderNotFound
 from apps.messages.models import Message, MessageEvent, Sender
 from apps.messages.states import MessageState
+from apps.users.selectors import signers_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -71,12 +72,12 @@ def messages_open(viewer: Principal) -> QuerySet[Message]:
 
 
 def senders_visible(viewer: Principal) -> QuerySet[Sender]:
-    """Give the senders of the viewer's messages; an operator sees all."""
+    """Give the senders that the viewer may use; an operator sees all."""
     rows = Sender.objects.order_by("pk")
     if viewer.is_operator:
         return rows
-    mine = Message.objects.filter(tenant=viewer.own_id).values("from_addr").distinct()
-    return rows.filter(address__in=mine)
+    # By grants, not by messages: those grow for ever.
+    return rows.filter(address__in=signers_of(viewer).values("address"))
 
 
 def sender_get(viewer: Principal, address: str) -> Sender:

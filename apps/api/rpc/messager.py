@@ -35,23 +35,26 @@ from apps.api.rpc.messager_types import (
     sender_json,
     shared_json,
 )
+from apps.api.rpc.pushes import message_push_gathered
 from apps.api.rpc.waits import message_wait
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core import clock
-from apps.core.errors import NotAllowed
+from apps.core.errors import DomainError, NotAllowed
 from apps.messages.errors import BadMessage, MessageNotFound, SenderNotFound
 from apps.messages.models import ActorRules, ExtraNode, Message
 from apps.messages.selectors import message_get, messages_visible, sender_get, senders_visible
 from apps.messages.services import (
     Gas,
+    PushItem,
     SendSpec,
     message_mark_bad,
     message_push,
     message_replace,
     messages_clear,
     messages_publish,
+    messages_push,
     messages_recover,
     messages_search,
 )
@@ -67,7 +70,7 @@ from apps.messages.services.senders import (
 )
 from apps.messages.states import STATES_BY_CODE, WIRE_NAMES, MessageState, SenderState
 from apps.wallets.selectors import sender_allowed
-from poolsite.filecoin.address import Address, address_format
+from poolsite.filecoin.address import ID, Address, address_format
 from poolsite.wire.gorpc import ADDRESS, BOOL, CID, NUMBER, TEXT, UUID, RpcMethod
 
 if TYPE_CHECKING:
@@ -124,27 +127,37 @@ def _signer_check(call: Call, address: Address) -> str:
 # Push
 
 
-def push_message(call: Call, message: ChainMessage, spec: SendSpec | None) -> str:
+async def push_message(call: Call, message: ChainMessage, spec: SendSpec | None) -> str:
     """Take a message in under an id of our own."""
-    return push_message_with_id(call, str(uuid.uuid4()), message, spec)
+    return await push_message_with_id(call, str(uuid.uuid4()), message, spec)
 
 
-def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec: SendSpec | None) -> str:
-    """Take a message in; the same content under the same id is no error."""
+async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec: SendSpec | None) -> str:
+    """Take a message in; the same content under the same id is no error.
+
+    Over a socket the calls in flight share one insert; a POST has a thread and a database of its own.
+    """
     if message.version != 0:
         raise BadMessage("'Version' unsupported", field="version")
-    row = message_push(
-        principal=call.principal,
+    item = PushItem(
         id=id_,
         to=message.to,
         from_=message.from_,
         value=message.value,
         method=message.method,
         params=message.params,
-        spec=spec,
+        spec=spec or SendSpec(),
         gas=Gas(limit=message.gas_limit, fee_cap=message.gas_fee_cap, premium=message.gas_premium),
     )
-    return row.pk
+    if call.on_socket and message.from_.protocol != ID:
+        return (await message_push_gathered(item, principal=call.principal)).pk
+    # An ID address has to be looked up on chain first: it must not hold up the others.
+    answers = await sync_to_async(messages_push, thread_sensitive=not call.on_socket)(
+        [item], principal=call.principal
+    )
+    if isinstance(answers[0], DomainError):
+        raise answers[0]
+    return answers[0].pk
 
 
 def send(call: Call, params: QuickSend) -> str:

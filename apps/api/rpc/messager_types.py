@@ -343,7 +343,7 @@ def message_json(row: Message, *, head_height: int) -> dict[str, Any]:
             "maxFee": str(row.max_fee),
             "gasOverPremium": row.gas_over_premium,
         },
-        "WalletName": row.pushed_by,
+        "WalletName": row.tenant.name if row.tenant else row.pushed_by,
         "State": WIRE_CODES[row.state],
         "ErrorMsg": row.error,
         "CreatedAt": time_text(row.created_at),

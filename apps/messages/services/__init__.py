@@ -9,9 +9,10 @@ from apps.messages.services.change import (
     messages_clear,
     messages_recover,
 )
+from apps.messages.services.checks import Gas, PushItem, SendSpec
 from apps.messages.services.holes import holes_close
 from apps.messages.services.publish import messages_publish, messages_republish
-from apps.messages.services.push import Gas, SendSpec, message_push
+from apps.messages.services.push import message_push, messages_push
 from apps.messages.services.search import messages_search
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
@@ -19,6 +20,7 @@ from apps.messages.services.track import messages_track
 __all__ = [
     "Gas",
     "NewFees",
+    "PushItem",
     "SendSpec",
     "holes_close",
     "message_mark_bad",
@@ -27,6 +29,7 @@ __all__ = [
     "messages_clear",
     "messages_expire",
     "messages_publish",
+    "messages_push",
     "messages_recover",
     "messages_republish",
     "messages_search",
