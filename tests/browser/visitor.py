@@ -64,6 +64,18 @@ class Visitor:
             self.run("document.body.dispatchEvent(new Event('resync'))")
         self.page.wait_for_load_state("networkidle")
 
+    def sideways(self, widths: tuple[int, ...]) -> dict[int, int]:
+        """How far the page can be scrolled sideways, at the widths at which it can."""
+        found = {}
+        for width in widths:
+            self.page.set_viewport_size({"width": width, "height": 900})
+            over = int(
+                self.run("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            )
+            if over > 0:
+                found[width] = over
+        return found
+
     def hold(self, pattern: str) -> None:
         """Keep requests to these addresses until `release`."""
         self.page.route(pattern, lambda route: self.held.append(route))

@@ -35,6 +35,10 @@ class Stat:
     """Seconds since 1970; the page counts down to it."""
     spark: Spark | None = None
 
+    @property
+    def icon(self) -> str:
+        return "wait" if self.tone == "idle" else self.tone
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

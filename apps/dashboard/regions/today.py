@@ -100,13 +100,14 @@ def stats_of(scene: Scene) -> list[Stat]:
 
 def head_stat(scene: Scene) -> Stat:
     pulse = scene.pulse
+    here = "#f-today-processes" if scene.viewer.is_operator else "#f-today-miners"
     if pulse is None:
         return Stat(
             "head",
             "Head",
             numbers.NOTHING,
             "no node has answered yet",
-            href="#f-today-processes",
+            href=here,
             tone="idle",
         )
     return Stat(
@@ -114,7 +115,7 @@ def head_stat(scene: Scene) -> Stat:
         "Head",
         numbers.whole(pulse.epoch),
         f"base fee {numbers.fee_words(pulse.base_fee)}",
-        href="#f-today-processes",
+        href=here,
         tone=pulse.tone,
     )
 

@@ -1,26 +1,74 @@
-"""Every page answers for the operator, for a tenant's person and for nobody, empty and with rows."""
+"""Every page answers for operator, tenant and stranger, empty and filled; nothing leaks between tenants."""
 
 from __future__ import annotations
 
-import pytest
-from django.test import Client
-from django.urls import reverse
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.core.middleware import CONTENT_POLICY
+from apps.dashboard.numbers import NARROW
+from poolsite.wire.pipeline import SectorState
+from tests import factories
 from tests.people import PASSWORD, operator_person, person
+from tests.scenes import FORMS, LISTS, addresses, busy_pool, plain_addresses
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
 
 pytestmark = pytest.mark.django_db
 
-PAGES = [
-    "today",
-    "miners",
-    "sectors",
-    "messages",
-    "wallets",
-    "hosts",
-    "pledge",
-    "message-compose",
-    "password",
-]
+OBJECTS = (
+    "miner",
+    "sector-active",
+    "sector-sealing",
+    "sector-paused",
+    "sector-abort",
+    "message-landed",
+    "message-flying",
+    "message-stuck",
+    "message-mark-bad",
+)
+MOST_QUERIES = {
+    "today": 24,
+    "miners": 14,
+    "sectors": 12,
+    "messages": 11,
+    "wallets": 11,
+    "hosts": 10,
+    "miner": 16,
+    "sector-active": 18,
+    "message-flying": 15,
+}
+"""What a page may ask the database, session and person included."""
+
+
+class Shape(HTMLParser):
+    """The ids, inputs and void errors of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.styled: list[str] = []
+        self.scripts: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if values.get("id"):
+            self.ids.append(str(values["id"]))
+        if "style" in values or tag == "style":
+            self.styled.append(self.get_starttag_text() or tag)
+        if tag == "script" and "src" not in values:
+            self.scripts.append(self.get_starttag_text() or tag)
+        self.scripts += [name for name in values if name.startswith("on")]
 
 
 def signed_in(name: str) -> Client:
@@ -29,26 +77,220 @@ def signed_in(name: str) -> Client:
     return client
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_an_empty_page_answers_the_operator(page):
+def text_of(answer: HttpResponse) -> str:
+    return b"".join(answer).decode() if answer.streaming else answer.content.decode()
+
+
+@pytest.mark.parametrize("page", [*LISTS, *FORMS])
+def test_an_empty_page_answers_everyone_who_is_signed_in(page):
     operator_person()
-
-    answer = signed_in("olga").get(reverse(page))
-
-    assert answer.status_code == 200
-    assert b"<h1>" in answer.content
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_an_empty_page_answers_a_tenants_person(page):
     person()
 
-    assert signed_in("ann").get(reverse(page)).status_code == 200
+    for name in ("olga", "ann"):
+        answer = signed_in(name).get(plain_addresses()[page])
+        assert answer.status_code == 200
+        assert "<h1>" in text_of(answer)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*LISTS, *FORMS, *OBJECTS])
 def test_nobody_is_sent_to_the_login(page):
-    answer = Client().get(reverse(page))
+    address = addresses(busy_pool())[page]
+
+    answer = Client().get(address)
 
     assert answer.status_code == 302
     assert answer.headers["Location"].startswith("/login/?next=")
+
+
+@pytest.mark.parametrize("page", [*LISTS, *FORMS, *OBJECTS])
+@pytest.mark.parametrize("name", ["olga", "ann"])
+def test_a_filled_page_is_well_formed(page, name):
+    operator_person()
+    person()
+
+    answer = signed_in(name).get(addresses(busy_pool())[page])
+
+    assert answer.status_code == 200
+    shape = Shape(text_of(answer))
+    assert len(shape.ids) == len(set(shape.ids)), "an id stands twice"
+    assert shape.styled == []
+    assert shape.scripts == []
+    assert answer.headers["Content-Security-Policy"] == CONTENT_POLICY
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert {"Cookie", "HX-Request"} <= set(answer.headers["Vary"].split(", "))
+
+
+@pytest.mark.parametrize("page", OBJECTS)
+def test_a_strangers_object_is_not_there(page):
+    address = addresses(busy_pool())[page]
+    person("bill", of="bob")
+
+    answer = signed_in("bill").get(address)
+
+    assert answer.status_code == 404
+    assert "alice" not in text_of(answer)
+
+
+@pytest.mark.parametrize("page", [*LISTS, *FORMS])
+def test_lists_of_a_stranger_hold_nothing_of_others(page):
+    pool = busy_pool()
+    person("bill", of="bob")
+
+    text = text_of(signed_in("bill").get(plain_addresses()[page]))
+
+    for secret in ("alice", pool.miner.address, str(pool.active.uuid), pool.wallet.address, "sealer"):
+        assert secret not in text.replace("Sealed", "").replace("sealer appears", "")
+
+
+def test_a_tenant_sees_its_own_and_the_operator_all():
+    busy_pool("alice")
+    busy_pool("bob", key=50, actor_id=3001)
+    person()
+    operator_person()
+
+    mine, all_of_them = (text_of(signed_in(name).get("/miners/")) for name in ("ann", "olga"))
+
+    assert "f02001" in mine
+    assert "f03001" not in mine
+    assert "f02001" in all_of_them
+    assert "f03001" in all_of_them
+
+
+def test_processes_are_the_operators_business():
+    operator_person()
+    person()
+
+    assert "f-today-processes" in text_of(signed_in("olga").get("/"))
+    assert "f-today-processes" not in text_of(signed_in("ann").get("/"))
+
+
+@pytest.mark.parametrize("page", sorted(MOST_QUERIES))
+def test_a_page_asks_the_database_a_fixed_number_of_times(page):
+    pool = busy_pool()
+    operator_person()
+    client = signed_in("olga")
+    address = addresses(pool)[page]
+    client.get(address)
+    with CaptureQueriesContext(connection) as before:
+        client.get(address)
+
+    busy_pool("bob", key=50, actor_id=3001)
+    for _ in range(30):
+        factories.sector(pool.miner, state=SectorState.TICKET_ASSIGNED, held_by=pool.sealer)
+        factories.message(from_addr=pool.wallet.address)
+        factories.worker()
+        factories.wallet()
+    factories.miner()
+    with CaptureQueriesContext(connection) as after:
+        client.get(address)
+
+    assert len(before) <= MOST_QUERIES[page]
+    assert len(after) <= len(before) + 1
+
+
+def test_the_overview_says_what_is_wrong():
+    busy_pool()
+    operator_person()
+
+    text = text_of(signed_in("olga").get("/"))
+
+    verdict = re.search(r'class="verdict"[^>]*>(.*?)</p>', text, re.DOTALL)
+    assert verdict is not None
+    for words in ("1 sector faulty", "1 deadline missed", "1 sector failed and paused", "alice-old away"):
+        assert words in verdict.group(1)
+
+
+def test_the_overview_of_a_healthy_pool_says_so():
+    factories.head(1000)
+    factories.miner(2001, active_sectors=2)
+    operator_person()
+
+    assert "All is well:" in text_of(signed_in("olga").get("/"))
+
+
+def test_before_the_first_head_the_overview_waits_for_a_node():
+    operator_person()
+
+    text = text_of(signed_in("olga").get("/"))
+
+    assert "No chain yet." in text
+    assert "no chain yet" in text
+
+
+def test_the_overview_counts_down_to_the_next_deadline():
+    busy_pool()
+    operator_person()
+
+    text = text_of(signed_in("olga").get("/"))
+
+    stat = re.search(r'id="f-stat-post".*?</a>', text, re.DOTALL)
+    assert stat is not None
+    assert "data-until=" in stat.group(0)
+    assert "until deadline 4 closes, will land" in stat.group(0)
+
+
+def test_a_sectors_page_tells_its_way():
+    pool = busy_pool()
+    operator_person()
+
+    text = text_of(signed_in("olga").get(addresses(pool)["sector-active"]))
+
+    for words in (
+        "Active.",
+        "Piece added",
+        "Pre-commit landed",
+        "Pledged",
+        "STACKED_DRG_2KIB_V1_1",
+        "bagboea4b5a",
+    ):
+        assert words in text
+    assert f"520{NARROW}000" in text
+
+
+def test_a_waiting_batch_says_what_it_waits_for():
+    factories.head(1000)
+    miner = factories.miner(2001)
+    row = factories.sector(miner, state=SectorState.PERSISTED, ready_height=1000)
+    operator_person()
+
+    text = text_of(signed_in("olga").get(f"/sectors/{row.uuid}/"))
+
+    assert "1 sector of at most 256 wait to share the message" in text
+
+
+def test_the_doctor_names_the_reason_and_what_happens_by_itself():
+    pool = busy_pool()
+    operator_person()
+
+    text = text_of(signed_in("olga").get(addresses(pool)["message-stuck"]))
+
+    assert "The sender&#x27;s balance does not cover gas and value." in text
+    assert "goes on once the balance suffices" in text
+
+
+def test_an_unknown_address_has_a_page_of_its_own():
+    answer = Client().get("/nowhere/")
+
+    assert answer.status_code == 404
+    assert "Nothing here" in text_of(answer)
+
+
+def test_no_template_styles_inline_or_marks_text_as_safe():
+    for template in Path(settings.BASE_DIR, "templates").rglob("*.html"):
+        text = template.read_text()
+        assert "style=" not in text, template
+        assert "|safe" not in text, template
+        assert "autoescape off" not in text, template
+
+
+def test_a_name_cannot_bring_markup():
+    factories.head()
+    factories.worker("<b>bold</b>")
+    factories.message("<script>alert(1)</script>/x", error="<i>slanted</i>", state="FAILED")
+    operator_person()
+    client = signed_in("olga")
+
+    for path in ("/", "/hosts/", "/messages/"):
+        text = text_of(client.get(path))
+        for markup in ("<b>bold", "<script>alert", "<i>slanted"):
+            assert markup not in text

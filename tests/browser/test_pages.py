@@ -1,0 +1,104 @@
+"""Every page as a person sees it: nothing in the console, nothing sideways, nothing that axe-core minds."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests import scenes
+
+if TYPE_CHECKING:
+    from apps.users.models import User
+    from tests.browser.conftest import Visit
+
+PAGES: Final = (
+    "today",
+    "miners",
+    "sectors",
+    "messages",
+    "wallets",
+    "hosts",
+    "pledge",
+    "message-compose",
+    "password",
+    "miner",
+    "sector-active",
+    "sector-sealing",
+    "sector-paused",
+    "sector-abort",
+    "message-landed",
+    "message-flying",
+    "message-stuck",
+    "message-mark-bad",
+)
+EMPTY_PAGES: Final = PAGES[:9]
+WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
+RULES: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def axe_script() -> str:
+    """axe-core, out of the package that brings it."""
+    package = find_spec("axe_playwright_python")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).with_name("axe.min.js").read_text()
+
+
+AXE = axe_script()
+
+
+def findings(page: Any) -> list[str]:
+    """What axe-core holds for serious or critical on this page."""
+    page.run(AXE)  # by the debugger's door: the page's own policy refuses foreign scripts
+    report = page.run("rules => axe.run(document, rules)", RULES)
+    return [
+        f"{found['id']}: {found['help']}: {[node['html'][:120] for node in found['nodes'][:3]]}"
+        for found in report["violations"]
+        if found["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_filled_page_fits_every_width_and_has_no_findings(visit: Visit, operator: User, name: str) -> None:
+    pool = scenes.busy_pool()
+    page = visit(operator).go(scenes.addresses(pool)[name])
+
+    assert page.sideways(WIDTHS) == {}
+    page.page.set_viewport_size({"width": 1440, "height": 900})
+    assert findings(page) == []
+    page.page.emulate_media(color_scheme="dark")
+    page.page.set_viewport_size({"width": 390, "height": 844})
+    assert findings(page) == []
+
+
+@pytest.mark.parametrize("name", EMPTY_PAGES)
+def test_an_empty_page_fits_and_has_no_findings(visit: Visit, alice: User, name: str) -> None:
+    page = visit(alice).go(scenes.plain_addresses()[name])
+
+    assert page.sideways((360, 1440)) == {}
+    assert findings(page) == []
+
+
+@pytest.mark.parametrize("path", ["/login/", "/nowhere/"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_outside_the_frame_have_no_findings(visit: Visit, path: str, scheme: str) -> None:
+    page = visit(None, color_scheme=scheme).go(path, live=False)
+
+    assert page.sideways(WIDTHS) == {}
+    assert findings(page) == []
+
+
+@pytest.mark.parametrize("theme", ["Dark", "High contrast"])
+def test_a_chosen_theme_stays_and_has_no_findings(visit: Visit, operator: User, theme: str) -> None:
+    scenes.busy_pool()
+    page = visit(operator).go("/")
+
+    page.see("button[popovertarget=theme]").click()
+    page.page.get_by_role("button", name=theme).click()
+    page.wait_live()
+
+    assert page.run("document.documentElement.dataset.theme") == theme.split()[-1].lower()
+    assert findings(page) == []
