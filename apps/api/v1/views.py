@@ -77,8 +77,10 @@ class PoolView(APIView):
         return cast("Principal", self.request.auth)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse a large body before anybody reads it."""
+        """Refuse a large body before anybody reads it, and paths that no row can have."""
         super().initial(request, *args, **kwargs)
+        if any("\0" in str(value) for value in kwargs.values()):
+            raise NotFound("there is nothing here")
         self.usage = limit_take(self.principal, service="rest", api=type(self).__name__)
         if self.usage is not None and self.usage.is_over:
             raise RateLimited(self.usage, principal=self.principal, method=type(self).__name__)

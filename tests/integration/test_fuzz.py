@@ -1,0 +1,129 @@
+"""Every HTTP route and JSON-RPC method with values that nobody should send: no 500, no traceback.
+
+Short and with a printed seed; FUZZ_SECONDS makes it long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import time
+from typing import Any
+
+import pytest
+
+from apps.api.access_table import Entrance, entrances
+from poolsite.filecoin.keys import key_address
+from tests import factories, people
+
+pytestmark = pytest.mark.django_db
+
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "8"))
+SEED = int(os.environ.get("FUZZ_SEED", str(random.SystemRandom().randrange(2**32))))
+NOBODY = "00000000-0000-4000-8000-000000000000"
+KEY = str(key_address(people.key("secp256k1")))
+
+WORDS: list[Any] = [
+    *(None, True, False, 0, 1, -1, 2**31, 2**53, 2**63, 2**64, 10**400, 1.5, -0.0, 1e308),
+    *("", " ", "0", "-1", "a\0b", "\ud800", "é" * 300, "x" * 10_000, "<script>", "' OR 1=1 --", "../../etc"),
+    *("%00", "${7*7}", "f01000", "t01000", "f00", "f099999999999999999999", KEY, KEY[:-1], "f3x", "<empty>"),
+    *("bafy2bzace", "AA==", "AAAA", "====", "1e9", "NaN", "Infinity", "9" * 80, NOBODY),
+    *("2026-11-20T00:00:00Z", "0001-01-01T00:00:00Z", "99999-01-01"),
+    *({"/": "bafy"}, {"/": 1}, {}, [], [[]], [{}], {"a": {"b": []}}),
+]
+
+
+def value(rng: random.Random, depth: int = 0) -> Any:
+    """Some JSON."""
+    kind = rng.random()
+    if depth < 3 and kind < 0.1:
+        return [value(rng, depth + 1) for _ in range(rng.randrange(4))]
+    if depth < 3 and kind < 0.2:
+        return {str(rng.choice(WORDS))[:50]: value(rng, depth + 1) for _ in range(rng.randrange(4))}
+    return rng.choice(WORDS)
+
+
+NAMES = """
+    name Name token Token user User miner Miner signer Signers perm scopes expires_at tenant operator approve
+    count id to from value method params gas_limit gas_fee_cap gas_premium max_fee expire_epoch limit offset
+    state kind label comment enabled v uid boot kinds slots seq data reason Names State Perm Extra ReqLimit Id
+    OpenMining From To Value Nonce GasLimit GasFeeCap GasPremium Method Params Version CID
+"""
+FIELDS = NAMES.split()
+"""Names of fields that some route knows."""
+
+
+def body(rng: random.Random) -> Any:
+    """A request's body: mostly an object with names that are known somewhere."""
+    if rng.random() < 0.15:
+        return value(rng)
+    return {rng.choice(FIELDS): value(rng) for _ in range(rng.randrange(7))}
+
+
+def path_of(row: Entrance, rng: random.Random) -> str:
+    """A path with something for each part of it."""
+    parts = [
+        "f01000",
+        "f01001",
+        "x",
+        KEY,
+        "00000000-0000-4000-8000-000000000000",
+        "%00",
+        "é",
+        "..",
+        "0",
+        "a" * 300,
+    ]
+    path = re.sub(r"<uuid:[^>]*>", "00000000-0000-4000-8000-000000000000", row.path)
+    path = re.sub(r"<[^>]*>", lambda _: rng.choice(parts), path).replace("^", "").replace("$", "")
+    if rng.random() < 0.4:
+        word = str(rng.choice(WORDS))[:60].encode("utf-8", "replace").hex()
+        query = (f"{rng.choice(FIELDS)}=%{word[:2]}", f"{rng.choice(FIELDS)}={rng.randrange(-2, 10**6)}")
+        path += f"?{'&'.join(query)}&limit={word[:4]}"
+    return path
+
+
+def one(client: Any, row: Entrance, token: str, rng: random.Random) -> Any:
+    """Send one request."""
+    headers = people.bearer(token)
+    if row.interface == "rpc":
+        count = rng.choice([0, 1, 1, 2, 2, 3, 4, 5, 7])
+        call = {"id": value(rng), "method": row.path, "params": [value(rng) for _ in range(count)]}
+        if rng.random() < 0.3:
+            call["params"] = [body(rng) for _ in range(count)]
+        path, data = f"/rpc/{rng.choice(row.method.split())}", json.dumps(call)
+        return client.post(path, data, content_type="application/json", headers=headers), data
+    data = json.dumps(body(rng)) if row.method != "GET" else ""
+    if rng.random() < 0.05:
+        data = data[: len(data) // 2]
+    path = path_of(row, rng)
+    answer = client.generic(row.method, path, data, content_type="application/json", headers=headers)
+    return answer, f"{row.method} {path} {data}"
+
+
+def test_nothing_that_is_sent_is_answered_with_500(client, pool_redis):
+    rng = random.Random(SEED)
+    factories.network()
+    factories.head()
+    miner = factories.miner(1000, of="alice")
+    factories.wallet(KEY, of="alice")
+    factories.sector(miner)
+    factories.message(KEY)
+    tokens = [people.operator_token(), people.token("admin", of="alice"), people.token("read", of="mallory")]
+    table = [row for row in entrances() if not row.is_channel and "Wait" not in row.path]
+    failures: dict[str, str] = {}
+    client.raise_request_exception = False
+
+    until, count = time.monotonic() + SECONDS, 0
+    while time.monotonic() < until or count < len(table):
+        row = table[count % len(table)] if count < len(table) else rng.choice(table)
+        answer, sent = one(client, row, rng.choice(tokens), rng)
+        text = answer.content.decode(errors="replace")
+        is_panic = answer.status_code == 500 and (row.interface != "rpc" or '"code":0' in text)
+        if is_panic or "Traceback" in text:
+            failures.setdefault(f"{row.method} {row.path}", f"{sent[:500]} -> {text[:200]}")
+        count += 1
+
+    assert not failures, f"seed {SEED}, {count} requests: {json.dumps(failures, indent=1)[:6000]}"
