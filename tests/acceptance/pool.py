@@ -15,7 +15,7 @@ import psycopg2
 
 from poolsite.embedded.places import Places
 from tests.acceptance.chain import Chain, NodeRefused
-from tests.integration.pools import Pool, wait_until
+from tests.integration.pools import SITE, Pool, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +43,16 @@ GRANDCHILDREN: Final = {
 class RunningPool(Pool):
     """A pool with everything in it."""
 
-    def __init__(self, *, web_processes: int = 2, **env: str) -> None:
+    def __init__(self, *, web_processes: int = 2, has_kernels: bool = True, **env: str) -> None:
         super().__init__(web_processes=web_processes, **env)
         self.listen = self.env["DEVNET_LISTEN"]
         self.chain = Chain(self.listen)
+        if has_kernels:
+            # compiled by the first test that needs them, as in a checkout that was used before
+            kernels = SITE / "var" / "numba"
+            kernels.mkdir(parents=True, exist_ok=True)
+            self.var.mkdir(mode=0o711)
+            (self.var / "numba").symlink_to(kernels)
 
     def __enter__(self) -> Self:
         super().__enter__()
