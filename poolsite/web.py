@@ -13,13 +13,22 @@ import warnings
 from typing import Final
 
 import uvicorn
+from django.conf import settings
 from django.urls import get_resolver
 
 from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
+from apps.core.processes import ProcessWatch
 from poolsite.asgi import application
 
 MESSAGE_MAX_BYTES: Final = 128 * 1024 * 1024
 """A proof that a remote prover sends over the hub; uvicorn's own limit of 16 MiB is too small."""
+
+
+FIRST: Final = "web-1"
+"""The web process that watches the others."""
+
+WATCH_EVERY_S: Final = 0.5
+"""A page shows a restart within a second."""
 
 
 class WebServer(uvicorn.Server):
@@ -28,7 +37,9 @@ class WebServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, then tell the supervisor."""
         await super().startup(sockets=sockets)
-        self.living = asyncio.create_task(self.live())
+        self.living = [asyncio.create_task(self.live())]
+        if settings.PROCESS_NAME == FIRST:
+            self.living.append(asyncio.create_task(self.watch()))
         ready_say()
 
     async def live(self) -> None:
@@ -36,6 +47,13 @@ class WebServer(uvicorn.Server):
         while not self.should_exit:
             await asyncio.to_thread(life_sign)
             await asyncio.sleep(LIFE_EVERY_S)
+
+    async def watch(self) -> None:
+        """Tell pages of processes that ended or came back; one web process does it for all."""
+        watch = ProcessWatch()
+        while not self.should_exit:
+            await asyncio.to_thread(watch.look)
+            await asyncio.sleep(WATCH_EVERY_S)
 
 
 def main(descriptors: list[int]) -> None:

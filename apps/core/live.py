@@ -38,6 +38,10 @@ EVERYONE: Final = "live.everyone"
 """All tenants' pages, for what belongs to nobody."""
 
 
+OPERATOR: Final = "pool"
+"""In a tenant's place: the change is for the operator's pages alone."""
+
+
 def group_of(tenant: int | str | None) -> str:
     """Give the group in which a tenant's pages listen."""
     return EVERYONE if tenant is None else f"live.{tenant}"
@@ -57,7 +61,7 @@ def change_send(change: Change) -> None:
     if layer is None:
         return
     event = {"type": "live.change", "kind": change.kind, "pk": change.pk}
-    groups = (POOL, group_of(change.tenant))
+    groups = tuple(dict.fromkeys((POOL, group_of(change.tenant))))
     try:
         if isinstance(layer, RedisPubSubChannelLayer):
             event_publish(layer, groups, event)

@@ -1,0 +1,48 @@
+"""The console's processes as the supervisor and their signs of life show them, and what changed since."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from apps.core.clock import now
+from apps.core.life import life_signs
+from apps.core.live import OPERATOR, Change, change_send
+
+
+def supervised() -> dict[str, dict[str, Any]]:
+    """Give what the supervisor last wrote, by name; nothing where there is none, as in production."""
+    try:
+        written = json.loads((settings.VAR / "processes.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {row["name"]: row for row in written["processes"]}
+
+
+class ProcessWatch:
+    """Remembers how the processes were, so that pages are told once of each change."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, tuple[object, ...]] = {}
+
+    def look(self) -> list[str]:
+        """Tell the operator's pages of every process that changed since the last look; all at the first."""
+        states = self.states()
+        changed = [name for name in {**self.known, **states} if self.known.get(name) != states.get(name)]
+        self.known = states
+        for name in changed:
+            change_send(Change("process", name, OPERATOR))
+        return changed
+
+    def states(self) -> dict[str, tuple[object, ...]]:
+        """Give what a page shows of each process: alive, started again, heard of."""
+        rows = {name: (row["pid"], row["up"], row["restarts"]) for name, row in supervised().items()}
+        at, fresh = now(), {}
+        try:
+            fresh = {name: sign.is_fresh(at) for name, sign in life_signs().items()}
+        except (RedisError, OSError):
+            fresh = {}
+        return {name: (rows.get(name), fresh.get(name)) for name in {**rows, **fresh}}

@@ -1,0 +1,51 @@
+"""Changes of processes reach the operator's pages."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from apps.core import processes
+from apps.core.life import life_sign
+from apps.core.live import OPERATOR, POOL, Change, group_of
+from apps.core.processes import ProcessWatch, supervised
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def written(var: Path, **pids: int) -> None:
+    """Write the supervisor's file."""
+    rows = [{"name": name, "pid": pid, "up": True, "restarts": 0} for name, pid in pids.items()]
+    (var / "processes.json").write_text(json.dumps({"at": 0, "processes": rows}))
+
+
+def test_each_change_is_told_once(
+    tmp_path: Path, settings: Any, pool_redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.VAR = tmp_path
+    told: list[Change] = []
+    monkeypatch.setattr(processes, "change_send", told.append)
+    watch = ProcessWatch()
+
+    written(tmp_path, follower=1, tasks=2)
+    assert watch.look() == ["follower", "tasks"]
+    assert watch.look() == []
+    written(tmp_path, follower=1, tasks=3)
+    assert watch.look() == ["tasks"]
+    life_sign("signer")
+    assert watch.look() == ["signer"]
+
+    assert told[-1] == Change("process", "signer", OPERATOR)
+
+
+def test_without_a_supervisor_there_is_nothing_to_tell(tmp_path: Path, settings: Any) -> None:
+    settings.VAR = tmp_path
+
+    assert supervised() == {}
+
+
+def test_a_change_for_the_operator_goes_to_the_operator_alone() -> None:
+    assert group_of(OPERATOR) == POOL
