@@ -21,14 +21,19 @@ from poolsite.filecoin.actors.miner_proving import (
     DECLARE_FAULTS_PARAMS,
     DECLARE_FAULTS_RECOVERED_PARAMS,
     SUBMIT_WINDOWED_POST_PARAMS,
+    TERMINATE_SECTORS_PARAMS,
     DeclareFaultsParams,
     DeclareFaultsRecoveredParams,
     PartitionSectors,
     PoStPartition,
+    TerminateSectorsParams,
 )
 from poolsite.filecoin.actors.miner_sectors import (
+    EXTEND_SECTOR_EXPIRATION2_PARAMS,
     PRE_COMMIT_SECTOR_BATCH2_PARAMS,
     PROVE_COMMIT_SECTORS3_PARAMS,
+    ExpirationExtension2,
+    ExtendSectorExpiration2Params,
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
     SectorActivationManifest,
@@ -154,6 +159,34 @@ def worker(small: SmallMiner, new: Any, who: Any) -> Applied:
     return run(small, small.address, method=3, params=params, who=who)
 
 
+def extend(
+    small: SmallMiner,
+    *,
+    expiration: int = 1000,
+    sector: int = 1,
+    deadline: int | None = None,
+    partition: int = 0,
+    who: Any = WORKER,
+) -> Applied:
+    """`expiration` counts from the old one."""
+    (home, _), _ = small.reader.all_partitions()[0]
+    old = small.reader.all_sectors()[0].expiration
+    entry = ExpirationExtension2(
+        home if deadline is None else deadline, partition, bitfield_of([sector]), (), old + expiration
+    )
+    params = EXTEND_SECTOR_EXPIRATION2_PARAMS.encode(ExtendSectorExpiration2Params((entry,)))
+    return run(small, small.address, method=32, params=params, who=who)
+
+
+def terminate(small: SmallMiner, *, ahead: int = 0, sector: int = 1, who: Any = WORKER) -> Applied:
+    (home, _), _ = small.reader.all_partitions()[0]
+    index = (home + ahead) % small.node.network.proving.deadlines
+    params = TERMINATE_SECTORS_PARAMS.encode(
+        TerminateSectorsParams((PartitionSectors(index, 0, bitfield_of([sector])),))
+    )
+    return run(small, small.address, method=9, params=params, who=who)
+
+
 CASES: dict[str, Callable[[SmallMiner], Applied]] = {
     "send -> unknown f2": lambda m: run(m, actor_address(b"nobody"), value=1),
     "send -> unknown f0": lambda m: run(m, id_address(999_999), value=1),
@@ -216,19 +249,28 @@ CASES: dict[str, Callable[[SmallMiner], Applied]] = {
     "PoSt with recovering sectors, bad proof": lambda m: post(m, proofs=(PoStProof(10, b"x"),)),
     "DeclareFaults current deadline (too late)": lambda m: declare(m, 10),
     "DeclareFaults partition not found": lambda m: declare(m, 10, ahead=4, partition=7),
-    "DeclareFaults sector not in partition": lambda m: declare(m, 10, ahead=4, sector=9),
+    "DeclareFaults sector not in partition": lambda m: declare(m, 10, sector=9),
     "DeclareFaults wrong caller": lambda m: declare(m, 10, who=STRANGER),
     "DeclareFaultsRecovered current deadline (too late)": lambda m: declare(m, 11),
     "DeclareFaultsRecovered wrong caller": lambda m: declare(m, 11, who=STRANGER),
+    "Extend: reduce": lambda m: extend(m, expiration=-1000),
+    "Extend: too far": lambda m: extend(m, expiration=4_000_000),
+    "Extend: unknown sector": lambda m: extend(m, sector=99_999),
+    "Extend: wrong partition": lambda m: extend(m, partition=3),
+    "Extend: bad deadline": lambda m: extend(m, deadline=48),
+    "Extend: wrong caller": lambda m: extend(m, who=STRANGER),
+    "TerminateSectors unknown": lambda m: terminate(m, sector=9),
+    "TerminateSectors wrong caller": lambda m: terminate(m, who=STRANGER),
+    "TerminateSectors in the current (immutable) deadline": lambda m: terminate(m),
     "ChangeWorkerAddress by worker (forbidden)": lambda m: worker(m, WORKER, WORKER),
     "ChangeWorkerAddress to secp": lambda m: worker(m, STRANGER, OWNER),
     "ChangeOwnerAddress with key address": lambda m: owner(m, STRANGER.address, OWNER),
 }
-SECTOR_ELSEWHERE = "DeclareFaults sector not in partition"
-"""Needs a partition in a deadline that can still be declared for: done by its own test."""
+BEFORE_OPENING = ("DeclareFaults sector not in partition", "TerminateSectors unknown")
+"""Need a deadline that can still be changed."""
 
 
-@pytest.mark.parametrize("label", [label for label in CASES if label != SECTOR_ELSEWHERE])
+@pytest.mark.parametrize("label", [label for label in CASES if label not in BEFORE_OPENING])
 def test_refused_as_on_a_real_node(miner, label):
     exit_code, text = recorded()[label]
 
@@ -238,11 +280,13 @@ def test_refused_as_on_a_real_node(miner, label):
     assert words(applied.error) == words(text)
 
 
-def test_a_foreign_sector_cannot_be_declared_faulty():
+def test_refused_before_the_deadline_opens():
     small = small_miner(chain())
     small.add_sectors(1)
 
-    applied = declare(small, 10, sector=9)
+    applied = {label: CASES[label](small) for label in BEFORE_OPENING}
     small.node.close()
 
-    assert words(applied.error) == words(recorded()[SECTOR_ELSEWHERE][1])
+    for label in BEFORE_OPENING:
+        assert applied[label].receipt.exit_code == recorded()[label][0]
+        assert words(applied[label].error) == words(recorded()[label][1])

@@ -4,6 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from poolsite.devnet.actors.miner.funds import balance_of as balance_in
+from poolsite.devnet.state.tables import Draft
+from poolsite.filecoin.actors.miner_proving import (
+    TERMINATE_SECTORS_PARAMS,
+    TERMINATE_SECTORS_RETURN,
+    PartitionSectors,
+    TerminateSectorsParams,
+)
+from poolsite.filecoin.actors.miner_sectors import (
+    EXTEND_SECTOR_EXPIRATION2_PARAMS,
+    ExpirationExtension2,
+    ExtendSectorExpiration2Params,
+)
+from poolsite.filecoin.bitfield import bitfield_of
 from tests.unit.devnet.people import chain
 from tests.unit.devnet.sealing import small_miner
 
@@ -18,6 +32,10 @@ def node():
 @pytest.fixture
 def miner(node):
     return small_miner(node)
+
+
+def balance_of(miner, actor_id):
+    return balance_in(Draft(miner.reader.state), actor_id)
 
 
 def where(miner, number):
@@ -133,6 +151,42 @@ def test_a_skipped_sector_pays_at_the_same_close(miner):
     if len(partition.sectors) == 2:
         assert miner.post(deadline, skipped=(2,)).exit_code == 0
         assert miner.power == before - 2048
+
+
+def test_a_terminated_sector_pays_and_gives_back_its_pledge(miner):
+    miner.add_sectors(7)
+    deadline, partition = where(miner, 7)
+    miner.post(deadline)
+    miner.node.advance_to(miner.deadline(deadline).close)
+    before = miner.reader.miner
+    burnt = balance_of(miner, 99)
+    params = TERMINATE_SECTORS_PARAMS.encode(
+        TerminateSectorsParams((PartitionSectors(deadline, partition, bitfield_of([7])),))
+    )
+
+    receipt = miner.call(9, params)
+
+    assert TERMINATE_SECTORS_RETURN.decode(receipt.return_).done
+    assert miner.power == 0
+    assert miner.reader.partition(deadline, partition).live == ()
+    assert miner.reader.miner.pledge == before.pledge - miner.reader.sector(7).pledge == 0
+    assert balance_of(miner, 99) - burnt > miner.reader.sector(7).pledge * 2 // 100
+
+
+def test_an_extended_sector_ends_later(miner):
+    miner.add_sectors(7)
+    deadline, partition = where(miner, 7)
+    miner.post(deadline)
+    old = miner.reader.sector(7)
+    entry = ExpirationExtension2(deadline, partition, bitfield_of([7]), (), old.expiration + 5000)
+
+    miner.call(32, EXTEND_SECTOR_EXPIRATION2_PARAMS.encode(ExtendSectorExpiration2Params((entry,))))
+
+    assert miner.reader.sector(7).expiration == old.expiration + 5000
+    ((epoch, numbers),) = miner.reader.partition(deadline, partition).expirations
+    assert numbers == (7,)
+    assert epoch >= old.expiration + 5000
+    assert miner.power == 2048
 
 
 def test_pre_commit_numbers_are_used_once(miner):
