@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SUPERVISOR: Final = "supervisor"
 
+STARTED_WHEN_NEEDED: Final = ("sealer-kernels", "prover-kernels")
+"""Kernel children come back with the next stage that they are asked for."""
+
 WAY_S: Final = 30.0
 """A lone sector is committed about so long after its pledge: instants are drawn from here."""
 
@@ -50,6 +53,8 @@ def strike(pool: RunningPool, name: str, *, uuid: str, instant_s: float, began: 
         return
     before = pool.pid(name)
     pool.kill(name)
+    if name in STARTED_WHEN_NEEDED:
+        return
     back_s = wait_until(
         lambda: pool.has(name) and pool.pid(name) != before, within_s=BACK_S, what=pool.diagnosis
     )

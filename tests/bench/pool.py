@@ -1,0 +1,208 @@
+"""The whole pool as `make up` runs it: starts, memory while idle, and the overview of a large pool over HTTP.
+
+Rows are copies of real ones (a landed message, a proven sector): nothing is invented but their number.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, descendants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FIRST_START_LIMIT_S: Final = 300.0
+LATER_START_LIMIT_S: Final = 20.0
+MEMORY_LIMIT_MIB: Final = 2.5 * 1024
+OVERVIEW_LIMIT_MS: Final = 100.0
+
+MESSAGES, SECTORS = 100_000, 10_000
+"""1 times; 10 times is measured too."""
+
+WARM, ASKED = 20, 200
+"""Requests before and in a measurement."""
+
+QUIET_S: Final = 15.0
+"""After the start, before memory is looked at: kernels are loaded, nothing is sealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float | None = None
+    peer: float | None = None
+
+
+def cases() -> Iterator[Figure]:
+    """Measure, one after the other, on one pool."""
+    began = time.monotonic()
+    with RunningPool(has_kernels=False, SERVER_TIMING="1") as pool:
+        yield Figure(
+            "first start with compiled kernels missing, to a page",
+            time.monotonic() - began,
+            "s",
+            FIRST_START_LIMIT_S,
+        )
+        miner = pool.wait_miner()
+        pool.wait_all_up()
+        [uuid] = pool.pledge(miner)
+        pool.wait_active(miner, {0}, within_s=SEALED_S + 2 * PERIOD_S)
+        pool.wait_state(uuid, "PROVING")
+        yield Figure("stop", pool.stop(), "s")
+        yield Figure("later start, to a page", pool.start(), "s", LATER_START_LIMIT_S)
+        yield Figure("later start, until all processes are ready", pool.wait_all_up(), "s")
+        time.sleep(QUIET_S)
+        yield from memory(pool)
+        yield from overview(pool, times=1)
+        yield from overview(pool, times=10)
+
+
+def run(case: Figure) -> Figure:
+    """Give a figure; it was measured when it was listed."""
+    return case
+
+
+def memory(pool: RunningPool) -> Iterator[Figure]:
+    """Proportional share of memory of each process, by the supervisor's names, and their sum."""
+    assert pool.supervisor is not None
+    whole = 0.0
+    for name, row in sorted(pool.rows().items()):
+        if row["pid"] is None:
+            continue
+        share = sum(pss_mib(pid) for pid in (row["pid"], *descendants(row["pid"])))
+        whole += share
+        yield Figure(f"memory of {name} with all below it", share, "MiB")
+    share = pss_mib(pool.supervisor.pid)
+    yield Figure("memory of the supervisor", share, "MiB")
+    yield Figure("memory of the idle pool", whole + share, "MiB", MEMORY_LIMIT_MIB)
+
+
+def pss_mib(pid: int) -> float:
+    """A process's proportional share of memory; 0 if it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found.group(1)) / 1024 if found else 0.0
+
+
+def overview(pool: RunningPool, *, times: int) -> Iterator[Figure]:
+    """Median times of the page, logged in, one client."""
+    messages_seed(pool, MESSAGES * times)
+    sectors_seed(pool, SECTORS * times)
+    with pool.database() as link:
+        link.autocommit = True
+        link.cursor().execute("vacuum analyze")
+    limit = OVERVIEW_LIMIT_MS if times == 1 else None
+    what = f"overview, {MESSAGES * times:,} messages, {SECTORS * times:,} sectors"
+    with client_of(pool) as client:
+        walls, servers, queries = [], [], []
+        for at in range(WARM + ASKED):
+            begin = time.perf_counter()
+            answer = client.get("/")
+            wall_ms = (time.perf_counter() - begin) * 1000
+            assert answer.status_code == 200, answer.text[:500]
+            assert "f-today" in answer.text, answer.text[:500]
+            if at >= WARM:
+                server_ms, count = timing(answer)
+                walls.append(wall_ms)
+                servers.append(server_ms)
+                queries.append(count)
+    yield Figure(f"{what}: wall, median", statistics.median(walls), "ms", limit)
+    yield Figure(f"{what}: wall, 95 of 100 below", statistics.quantiles(walls, n=20)[18], "ms")
+    yield Figure(f"{what}: server, median", statistics.median(servers), "ms", limit)
+    yield Figure(f"{what}: SQL queries", statistics.median(queries), "")
+
+
+def timing(answer: httpx.Response) -> tuple[float, int]:
+    """Milliseconds and queries that the server tells of a request."""
+    found = re.search(r'dur=([\d.]+).*desc="(\d+)"', answer.headers["Server-Timing"])
+    assert found is not None
+    return float(found.group(1)), int(found.group(2))
+
+
+def client_of(pool: RunningPool) -> httpx.Client:
+    """A logged-in person's browser, as far as HTTP goes."""
+    client = httpx.Client(base_url=f"http://127.0.0.1:{pool.port}", timeout=60, follow_redirects=True)
+    page = client.get("/login/")
+    found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+    assert found is not None
+    entry = pool.operator
+    form = {name: entry[name] for name in ("username", "password")}
+    answer = client.post("/login/", data={**form, "csrfmiddlewaretoken": found.group(1)})
+    assert answer.status_code == 200, answer.text[:500]
+    return client
+
+
+def copies(pool: RunningPool, table: str, *, of: str, changed: dict[str, str], rows: str) -> None:
+    """Insert copies of one row; `changed` are SQL expressions over the series `n`."""
+    columns = [
+        str(name)
+        for (name,) in pool.rows_of(
+            "select column_name from information_schema.columns where table_name = %s"
+            " and is_identity = 'NO' order by ordinal_position",
+            table,
+        )
+    ]
+    values = [changed.get(name, f'one."{name}"') for name in columns]
+    listed = ", ".join(f'"{name}"' for name in columns)
+    with pool.database() as link, link.cursor() as cursor:
+        cursor.execute(
+            f"insert into {table} ({listed}) select {', '.join(values)}"
+            f" from {table} one, {rows} where one.{of}"
+        )
+        link.commit()
+
+
+def messages_seed(pool: RunningPool, count: int) -> None:
+    """Bring the messages to a number: landed ones of fifty senders, and one in fifty failed."""
+    have = count_of(pool, "messages_message where id like 'seed-%%'")
+    changed: dict[str, Any] = {
+        "id": "'seed-' || n",
+        "nonce": "1000000 + n",
+        "from_addr": "'f0' || 9000 + n % 50",
+        "state": "case when n % 50 = 0 then 'FAILED' else 'LANDED' end",
+        "height": "1",
+        "executed_key": "''",
+        "cid": "''",
+        "unsigned_cid": "''",
+        "landed_cid": "''",
+        "created_at": "now() - n * interval '1 second'",
+        "updated_at": "now() - n * interval '1 second'",
+    }
+    copies(
+        pool,
+        "messages_message",
+        of="id = 'bootstrap-miner'",
+        changed=changed,
+        rows=f"generate_series({have + 1}, {count}) n",
+    )
+
+
+def sectors_seed(pool: RunningPool, count: int) -> None:
+    """Bring the sectors to a number, each with its job; the chain does not know them: they are not active."""
+    have = count_of(pool, "sectors_sector where number >= 1000")
+    series = f"generate_series({have + 1}, {count}) n"
+    sector: dict[str, Any] = {"uuid": "gen_random_uuid()", "number": "999 + n", "active": "false"}
+    copies(pool, "sectors_sector", of="number = 0", changed=sector, rows=series)
+    first = "sector_id = (select id from sectors_sector where number = 0)"
+    rows = f"(select id as n from sectors_sector where number >= {1000 + have}) s"
+    copies(pool, "sectors_job", of=first, changed={"uuid": "gen_random_uuid()", "sector_id": "n"}, rows=rows)
+
+
+def count_of(pool: RunningPool, what: str) -> int:
+    """Rows of a table."""
+    return int(pool.rows_of(f"select count(*) from {what}")[0][0])
