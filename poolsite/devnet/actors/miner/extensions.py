@@ -50,8 +50,8 @@ def _extend(call: Call, book: Book, entry: ExpirationExtension2, *, numbers: tup
         if sector.number not in partition.live or sector.number in partition.faults:
             raise illegal_state(
                 f"failed to replace sector expirations at {key}: failed to replace sector expirations: "
-                f"failed to remove replaced sectors: Invalid attempt to group sector {sector.number} with an early "
-                "expiration"
+                f"failed to remove replaced sectors: Invalid attempt to group sector {sector.number} with "
+                "an early expiration"
             )
     _power_update(book, partition, old, new)
     grid = book.deadline_at(entry.deadline, call.epoch).quantization
