@@ -153,6 +153,22 @@ class RateLimit(models.Model):
         return f"{self.tenant.name}: {self.capacity} per {self.reset_ns / 10**9:g} s"
 
 
+class LoginAttempt(models.Model):
+    """Somebody tried to log in; failures slow the next tries down."""
+
+    at = models.DateTimeField()
+    username = models.CharField(max_length=150)
+    """As it was typed; there need not be such a person."""
+    source = models.CharField(max_length=64)
+    is_good = models.BooleanField()
+
+    class Meta:
+        indexes = [models.Index(fields=["username", "-at"]), models.Index(fields=["source", "-at"])]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.username} from {self.source}"
+
+
 class AuditEntry(models.Model):
     """Who did what, when and from where; each row holds the hash of the one before it."""
 

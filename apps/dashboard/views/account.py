@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
+from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,8 +14,11 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
+from apps.core import clock
 from apps.dashboard.frame import THEME_COOKIE, THEMES, network_known, page_render
+from apps.dashboard.people import nulls_refuse
 from apps.dashboard.regions.scene import Scene
+from apps.users.logins import LoginFailed, LoginTooEarly, person_login
 from apps.users.selectors import principal_of
 from apps.users.services import access_changed, password_change
 
@@ -36,16 +39,25 @@ def next_page(request: HttpRequest) -> str:
 @ensure_csrf_cookie
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Show the login, or check name and password and go on to the page that was asked for."""
+    nulls_refuse(request)
     if request.user.is_authenticated:
         return redirect(next_page(request))
     username, error = "", ""
     if request.method == "POST":
         username = request.POST.get("username", "")
-        user = authenticate(request, username=username, password=request.POST.get("password", ""))
-        if user is not None:
+        try:
+            user = person_login(
+                username=username,
+                password=request.POST.get("password", ""),
+                source=request.META.get("REMOTE_ADDR", ""),
+                now=clock.now(),
+                request=request,
+            )
+        except (LoginFailed, LoginTooEarly) as refusal:
+            error = refusal.reason
+        else:
             login(request, user)
             return redirect(next_page(request))
-        error = "Name and password do not match."
     network = network_known()
     context = {
         "title": "Sign in",

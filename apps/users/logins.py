@@ -1,0 +1,111 @@
+"""Logging in by password, slower after each failure: per name and place, per name, and per place.
+
+An attempt that comes too early is refused without looking at the password, so guessing gains nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.contrib.auth import authenticate
+from django.db import transaction
+
+from apps.core.errors import DomainError
+from apps.users.errors import TokenRefused
+from apps.users.models import LoginAttempt, User
+from apps.users.selectors import principal_of
+from apps.users.services import audit_record
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.http import HttpRequest
+
+WINDOW: Final = timedelta(hours=1)
+"""Older failures are forgiven."""
+FREE_TRIES: Final[dict[str, int]] = {"both": 4, "username": 20, "source": 60}
+"""Failures that cost nothing: of a name at one place, of a name from anywhere, of a place with any name."""
+FIRST_WAIT_S, LAST_WAIT_S = 1, 300
+"""The first wait; it doubles with each further failure up to the last."""
+KEPT: Final = timedelta(days=30)
+
+
+class LoginFailed(DomainError):
+    """Name and password do not match, or the account is closed; which of it is not said."""
+
+    code = "login_failed"
+
+    def __init__(self) -> None:
+        super().__init__("Name and password do not match.")
+
+
+class LoginTooEarly(DomainError):
+    """Too many failures: the next try has to wait."""
+
+    code = "login_too_early"
+
+    def __init__(self, wait_s: int) -> None:
+        self.wait_s = wait_s
+        super().__init__(f"Too many failed tries: wait {wait_s} seconds.")
+
+
+def person_login(
+    *, username: str, password: str, source: str, now: datetime, request: HttpRequest | None = None
+) -> User:
+    """Check name and password and write the try down.
+
+    Raises LoginTooEarly without looking at the password, LoginFailed.
+    """
+    username = username[:150].replace("\0", "")
+    wait_s = wait_needed(username=username, source=source, now=now)
+    if wait_s:
+        raise LoginTooEarly(wait_s)
+    person = authenticate(request, username=username, password=password)
+    if not isinstance(person, User) or not is_open(person):
+        attempt_record(username=username, source=source, is_good=False, now=now)
+        raise LoginFailed
+    attempt_record(username=username, source=source, is_good=True, now=now)
+    audit_record(principal=principal_of(person, source=source), action="login", target=person.get_username())
+    return person
+
+
+def is_open(person: User) -> bool:
+    """Tell whether the person's account is let in."""
+    try:
+        principal_of(person)
+    except TokenRefused:
+        return False
+    return True
+
+
+@transaction.atomic
+def attempt_record(*, username: str, source: str, is_good: bool, now: datetime) -> None:
+    """Write a try down and forget old ones."""
+    LoginAttempt.objects.create(at=now, username=username, source=source[:64], is_good=is_good)
+    LoginAttempt.objects.filter(at__lt=now - KEPT).delete()
+
+
+def wait_needed(*, username: str, source: str, now: datetime) -> int:
+    """Give the seconds that this name at this place has to wait; 0 if it need not."""
+    groups = {
+        "both": {"username": username, "source": source[:64]},
+        "username": {"username": username},
+        "source": {"source": source[:64]},
+    }
+    return max(wait_of(where, free=FREE_TRIES[name], now=now) for name, where in groups.items())
+
+
+def wait_of(where: dict[str, str], *, free: int, now: datetime) -> int:
+    """Give the seconds that one group has to wait: failures since its last good login count."""
+    recent = LoginAttempt.objects.filter(**where, at__gt=now - WINDOW).order_by("-at")
+    failures = []
+    for at, is_good in recent.values_list("at", "is_good")[: free + 20]:
+        if is_good:
+            break
+        failures.append(at)
+    if len(failures) <= free:
+        return 0
+    pause = min(FIRST_WAIT_S * 2 ** (len(failures) - free - 1), LAST_WAIT_S)
+    left = (failures[0] + timedelta(seconds=pause) - now).total_seconds()
+    return max(int(left) + 1, 0) if left > 0 else 0

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from apps.core import clock
+from apps.users.logins import FREE_TRIES, LAST_WAIT_S, LoginFailed, LoginTooEarly, person_login
+from apps.users.models import AuditEntry, LoginAttempt
+from apps.users.services import tenant_update
+from tests import people
+
+pytestmark = pytest.mark.django_db
+
+NOW = clock.now()
+
+
+@pytest.fixture(autouse=True)
+def ann() -> None:
+    people.person("ann")
+
+
+def login(password: str = people.PASSWORD, **overrides: Any) -> str:
+    asked: dict[str, Any] = {"username": "ann", "source": "10.0.0.1", "now": NOW, **overrides}
+    return person_login(password=password, **asked).get_username()
+
+
+def fail(count: int, **overrides: Any) -> None:
+    for _ in range(count):
+        with pytest.raises(LoginFailed):
+            login("wrong", **overrides)
+
+
+def test_a_right_password_is_let_in_and_written_down():
+    assert login() == "ann"
+    assert AuditEntry.objects.get().action == "login"
+    assert LoginAttempt.objects.get().is_good
+
+
+@pytest.mark.parametrize("name", ["ann", "nobody", "a\0nn", "x" * 500])
+def test_a_wrong_password_and_a_wrong_name_say_the_same(name):
+    with pytest.raises(LoginFailed, match="do not match"):
+        login("wrong", username=name)
+
+
+def test_a_few_failures_cost_nothing():
+    fail(FREE_TRIES["both"])
+
+    assert login() == "ann"
+
+
+def test_more_failures_make_even_the_right_password_wait():
+    fail(FREE_TRIES["both"] + 1)
+
+    with pytest.raises(LoginTooEarly, match=r"wait [12] seconds"):
+        login()
+    assert login(now=NOW + timedelta(seconds=2)) == "ann"
+
+
+def test_the_wait_doubles_up_to_an_end():
+    moment, waits = NOW, []
+    fail(FREE_TRIES["both"] + 1)
+    for _ in range(14):
+        with pytest.raises(LoginTooEarly) as refusal:
+            login(now=moment)
+        waits.append(refusal.value.wait_s)
+        moment += timedelta(seconds=refusal.value.wait_s)
+        with pytest.raises(LoginFailed):
+            login("wrong", now=moment)
+
+    assert waits[:4] == [2, 3, 5, 9]
+    assert waits[-1] == LAST_WAIT_S + 1
+
+
+def test_a_good_login_forgives():
+    fail(FREE_TRIES["both"])
+    login()
+
+    fail(FREE_TRIES["both"])
+    assert login() == "ann"
+
+
+def test_another_place_is_not_slowed_by_a_few_failures():
+    fail(FREE_TRIES["both"] + 1)
+
+    assert login(source="10.0.0.2") == "ann"
+
+
+def test_a_name_tried_from_everywhere_is_slowed():
+    for number in range(FREE_TRIES["username"] + 1):
+        fail(1, source=f"10.0.1.{number}")
+
+    with pytest.raises(LoginTooEarly):
+        login()
+
+
+def test_a_place_that_tries_many_names_is_slowed():
+    for number in range(FREE_TRIES["source"] + 1):
+        fail(1, username=f"guess{number}")
+
+    with pytest.raises(LoginTooEarly):
+        login()
+
+
+def test_a_closed_account_is_not_let_in():
+    tenant_update(tenant=people.tenant("alice"), enabled=False)
+
+    with pytest.raises(LoginFailed):
+        login()
