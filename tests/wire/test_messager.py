@@ -88,7 +88,7 @@ class Replay:
 
 
 @pytest.fixture
-def replay(db: None, monkeypatch: pytest.MonkeyPatch, client: Client) -> Iterator[Replay]:
+def replay(transactional_db: None, monkeypatch: pytest.MonkeyPatch, client: Client) -> Iterator[Replay]:
     with pool_world(monkeypatch) as pool:
         pool.node.gas_used, pool.node.return_ = 625_000, None
         pool.node.fails["999"] = "message execution failed: exit SysErrInvalidMethod(22), reason: mock"

@@ -36,7 +36,7 @@ from apps.api.rpc.messager_types import (
     shared_json,
 )
 from apps.api.rpc.pushes import message_push_gathered
-from apps.api.rpc.waits import message_wait
+from apps.api.rpc.waits import in_database, message_wait
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
@@ -236,7 +236,7 @@ def get_message_by_from_and_nonce(call: Call, from_: Address, nonce: int) -> dic
 async def wait_message(call: Call, id_: str, confidence: int) -> dict[str, Any]:
     """Answer when the message has more than `confidence` heads above it, or was given up."""
     await message_wait(viewer=call.principal, id=id_, confidence=confidence)
-    return await sync_to_async(get_message_by_uid)(call, id_)
+    return dict(await in_database(get_message_by_uid, call, id_))
 
 
 # Lists

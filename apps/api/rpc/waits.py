@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
@@ -22,7 +22,7 @@ from apps.messages.selectors import messages_visible
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from apps.users.principals import Principal
 
@@ -73,7 +73,7 @@ class WaitingRoom:
         wanted = [id_ for id_ in ids if id_ in self.waiting]
         if not wanted:
             return
-        found, head_height = await sync_to_async(states_of)(wanted)
+        found, head_height = await in_database(states_of, wanted)
         for id_, (state, height) in found.items():
             is_on_chain = state in (MessageState.LANDED, MessageState.REPLACED)
             (self.landed.add if is_on_chain else self.landed.discard)(id_)
@@ -123,6 +123,11 @@ class WaitingRoom:
             changed.update(self.landed)
 
 
+async def in_database(call: Callable[..., Any], *args: Any) -> Any:
+    """Run a query in a thread of the pool: the listener outlives the request that began it."""
+    return await database_sync_to_async(call, thread_sensitive=False)(*args)
+
+
 def states_of(ids: list[str]) -> tuple[dict[str, tuple[str, int]], int]:
     """Give state and height of messages, and the head's height."""
     rows = Message.objects.filter(pk__in=ids).values_list("pk", "state", "height")
@@ -140,7 +145,7 @@ async def message_wait(*, viewer: Principal, id: str, confidence: int) -> None: 
     Raises MessageNotFound at once for what the viewer cannot see.
     """
     rows = messages_visible(viewer).filter(pk=id)
-    if not await sync_to_async(rows.exists)():
+    if not await in_database(rows.exists):
         raise MessageNotFound("get message by id error: record not found", field="id")
     room = _ROOMS.setdefault(asyncio.get_running_loop(), WaitingRoom())
     await room.wait(id, confidence)

@@ -1,0 +1,143 @@
+"""Waiting for messages: woken by changes, free of charge until then."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
+
+from apps.api.rpc import waits
+from apps.api.rpc.waits import GROUP, WaitingRoom, message_wait
+from apps.chain.models import Follower, Head
+from apps.messages.errors import MessageNotFound
+from apps.messages.models import Message
+from tests.people import principal
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def in_thread(call: Any) -> Any:
+    return database_sync_to_async(call, thread_sensitive=False)
+
+
+def message(name: str = "one", **data: Any) -> Any:
+    """A message of alice; gives alice."""
+    alice = principal("alice")
+    row = {"to": "f01000", "from_addr": "f01001", "method": 0, "tenant_id": alice.tenant_id, **data}
+    Message.objects.create(id=name, **row)
+    return alice
+
+
+def landed(name: str, *, height: int) -> None:
+    Message.objects.filter(pk=name).update(state="LANDED", height=height, nonce=0)
+
+
+def head(height: int) -> None:
+    row = Head.objects.create(
+        key=f"k{height}",
+        height=height,
+        cids=["k"],
+        parent_key="",
+        timestamp=0,
+        base_fee=100,
+        arrived_at=datetime(2026, 11, 20, tzinfo=UTC),
+    )
+    Follower.objects.update_or_create(pk=1, defaults={"head": row})
+
+
+async def tell(kind: str, pk: Any) -> None:
+    layer = get_channel_layer()
+    assert layer is not None
+    await layer.group_send(GROUP, {"type": "live.change", "kind": kind, "pk": pk})
+
+
+async def settled(task: asyncio.Task[None], seconds: float = 0.3) -> bool:
+    """Tell whether a task ends within a moment."""
+    done, _ = await asyncio.wait([task], timeout=seconds)
+    return bool(done)
+
+
+async def test_a_waiter_is_woken_when_its_message_is_deep_enough() -> None:
+    alice = await in_thread(message)()
+    await in_thread(head)(10)
+    task = asyncio.create_task(message_wait(viewer=alice, id="one", confidence=1))
+    assert not await settled(task)
+
+    await in_thread(landed)("one", height=10)
+    await tell("message", "one")
+    assert not await settled(task), "not deep enough: strictly more heads are wanted"
+    await in_thread(head)(12)
+    await tell("head", 12)
+
+    await asyncio.wait_for(task, 5)
+
+
+async def test_what_is_deep_already_is_answered_at_once() -> None:
+    alice = await in_thread(message)(state="LANDED", height=3, nonce=0)
+    await in_thread(head)(10)
+
+    await asyncio.wait_for(message_wait(viewer=alice, id="one", confidence=5), 5)
+
+
+async def test_a_message_given_up_wakes_its_waiter() -> None:
+    alice = await in_thread(message)()
+    task = asyncio.create_task(message_wait(viewer=alice, id="one", confidence=5))
+    assert not await settled(task)
+
+    await in_thread(lambda: Message.objects.update(state="FAILED"))()
+    await tell("messages", "all")
+
+    await asyncio.wait_for(task, 5)
+
+
+async def test_a_lost_word_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waits, "LOOK_ANYWAY_S", 0.1)
+    alice = await in_thread(message)()
+    await in_thread(head)(10)
+    task = asyncio.create_task(message_wait(viewer=alice, id="one", confidence=0))
+    assert not await settled(task, 0.2)
+
+    await in_thread(landed)("one", height=1)
+
+    await asyncio.wait_for(task, 5)
+
+
+async def test_a_stranger_is_told_at_once_that_there_is_nothing() -> None:
+    await in_thread(message)()
+    stranger = await in_thread(lambda: principal("mallory"))()
+
+    with pytest.raises(MessageNotFound):
+        await message_wait(viewer=stranger, id="one", confidence=0)
+
+
+async def test_idle_waiters_ask_nothing_when_other_messages_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    real = waits.states_of
+
+    def counted(ids: list[str]) -> Any:
+        looks.append(len(ids))
+        return real(ids)
+
+    monkeypatch.setattr(waits, "states_of", counted)
+    room = WaitingRoom()
+    await in_thread(message)("m0")
+    tasks = [asyncio.create_task(room.wait(f"m{n}", 0)) for n in range(200)]
+    async with asyncio.timeout(10):
+        while len(looks) < len(tasks):
+            await asyncio.sleep(0.01)
+    looks.clear()
+
+    for n in range(50):
+        await tell("message", f"other {n}")
+        await tell("head", n)
+    await asyncio.sleep(0.3)
+
+    assert looks == []
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert room.waiting == {}
