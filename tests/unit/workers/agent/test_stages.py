@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +73,7 @@ def sealed(runner: StageRunner) -> SealInputs:
     """A sector up to its C1, with all that is known of it."""
     known = inputs("ADD_PIECE")
     pieces = run(runner, known).pieces
+    assert pieces is not None
     known = replace(known, pieces=pieces)
     comm_d = run(runner, replace(known, stage="TREE_D")).comm_d
     run(runner, replace(known, stage="PC1"))
@@ -136,11 +138,16 @@ def window_post_check_of(runner: StageRunner, pool: ProcessorPool, known: SealIn
         close_epoch=9,
     )
     done = pool.call("window_post", prover.task_of(asked))
-    sectors = [(5, known.comm_r)]
-    facts = {"post_proof": asked.post_proof, "miner_id": MINER, "sectors": sectors}
-    window_post_check(done.proofs[0], randomness=SEED, **facts)
+    check = partial(
+        window_post_check,
+        done.proofs[0],
+        post_proof=asked.post_proof,
+        miner_id=MINER,
+        sectors=[(5, known.comm_r)],
+    )
+    check(randomness=SEED)
     with pytest.raises(BadPoSt):
-        window_post_check(done.proofs[0], randomness=TICKET, **facts)
+        check(randomness=TICKET)
 
 
 def test_a_stage_that_was_done_is_not_run_again(runner: StageRunner) -> None:
