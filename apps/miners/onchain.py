@@ -71,12 +71,13 @@ def miner_facts(client: ChainClient, address: str, key: str) -> MinerFacts:
             ("StateMinerProvingDeadline", [address, tipset]),
         ]
     )
-    for answer in answers:
+    # Not every node gives an actor's inner state; the money in it is then unknown and shown as 0.
+    inner = {} if isinstance(answers[4], NodeRefused) else answers[4]["State"]
+    for answer in (*answers[:4], *answers[5:]):
         if isinstance(answer, NodeRefused):
             raise answer
-    info, power, actor, available, state, count, deadline = answers
+    info, power, actor, available, _, count, deadline = answers
     own = power["MinerPower"]
-    inner: dict[str, Any] = state["State"]
     return MinerFacts(
         owner_id=info["Owner"],
         worker_id=info["Worker"],

@@ -62,12 +62,14 @@ def proving_schedule(*, height: int, key: str) -> None:  # noqa: ARG001  # what 
     look = look_now()
     if look is None:
         return
+    begun = 0
     for miner in miners_active():
         try:
-            posts_schedule(miner, look)
+            begun += posts_schedule(miner, look)
         except (NodeUnavailable, NodeRefused) as error:
             log.warning("window_not_scheduled", miner=miner.address, reason=error.reason)
-    _move(look)
+    if begun:
+        _move(look)
 
 
 @shared_task(name="proving.submit")

@@ -188,6 +188,14 @@ def worker_get(viewer: Principal, uuid: str) -> Worker:
     return worker
 
 
+def worker_of(tenant_id: int, uuid: str) -> Worker:
+    """Give a worker as it calls: its own account's, retired ones included.  Raises WorkerUnknown."""
+    worker = Worker.objects.filter(uuid=uuid, tenant_id=tenant_id).first() if is_uuid(uuid) else None
+    if worker is None:
+        raise WorkerUnknown(uuid)
+    return worker
+
+
 def worker_is_away(worker: Worker, *, now: datetime) -> bool:
     """Tell whether a worker has been silent for too long."""
     return now - worker.seen_at > timedelta(seconds=sealing_policy().worker_away_s)

@@ -13,6 +13,7 @@ from apps.miners.onchain import active_numbers
 from apps.miners.selectors import miners_active
 from apps.sectors.models import Sector
 from apps.sectors.services.advance import (
+    Underway,
     places_fill,
     precommits_check,
     sectors_active,
@@ -35,10 +36,11 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     client, network, now = chain_client(), network_current(), clock.now()
     try:
         batches_watch(round_make(client=client, network=network, head=head, now=now))
-        tickets_check(network=network, head=head, now=now)
-        tickets_assign(client=client, network=network, head=head, now=now)
-        precommits_check(client=client, head=head, now=now)
-        seeds_assign(client=client, network=network, head=head, now=now)
+        underway = Underway()
+        tickets_check(underway, network=network, head=head, now=now)
+        tickets_assign(underway, client=client, network=network, head=head, now=now)
+        precommits_check(underway, client=client, head=head, now=now)
+        seeds_assign(underway, client=client, network=network, head=head, now=now)
         _active_follow(key=head.key)
     except (NodeUnavailable, NodeRefused) as error:
         # The next head comes in seconds and finds everything as it is now.

@@ -229,7 +229,9 @@ def _prove(post: WindowPost, look: Look) -> None:
         return
     if job is not None and job.state == JobState.DONE:
         _take(post, look)
-        return
+        if post.state != PostState.PROVING:
+            return
+        # Nothing came of it: the next one goes out at once, the window does not wait for a head.
     if post.proofs_made >= PROOFS_MAX:
         return
     facts = partitions_read(look.client, post.miner.address, [post.deadline_index], look.head.key)

@@ -15,13 +15,14 @@ from django.db import transaction
 from apps.chain.errors import NodeRefused
 from apps.core.errors import Conflict
 from apps.core.live import Change, publish
+from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.sectors.onchain import partitions_of, precommits_read, sectors_read
 from apps.sectors.services.steps import job_locked, sector_step
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.randomness import Tag, miner_entropy
-from poolsite.wire.pipeline import SectorEvent, SectorState
+from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,10 +36,22 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-def sectors_in(*states: str) -> list[Sector]:
-    """Give the sectors in these states that nobody has paused, oldest first."""
-    rows = Sector.objects.filter(state__in=states, paused_at=None, miner__state="ACTIVE")
-    return list(rows.select_related("miner__tenant", "precommit_batch", "commit_batch").order_by("pk"))
+class Underway:
+    """The sectors that are on their way and not paused, read once for all steps of a pass.
+
+    A step may find its sector moved on meanwhile; it looks again under the lock anyway.
+    """
+
+    def __init__(self) -> None:
+        rows = Sector.objects.filter(paused_at=None, miner__state=MinerState.ACTIVE)
+        rows = rows.exclude(state__in=FINAL_STATES).select_related("miner__tenant").order_by("pk")
+        self.by_state: dict[str, list[Sector]] = defaultdict(list)
+        for sector in rows:
+            self.by_state[sector.state].append(sector)
+
+    def sectors_in(self, *states: str) -> list[Sector]:
+        """Give the sectors in these states, oldest first in each."""
+        return [sector for state in states for sector in self.by_state[state]]
 
 
 def by_miner(sectors: Iterable[Sector]) -> dict[Miner, list[Sector]]:
@@ -64,11 +77,13 @@ def step_console(sector: Sector, event: str, *, now: datetime, note: str = "", *
     return True
 
 
-def tickets_assign(*, client: ChainClient, network: Network, head: Head, now: datetime) -> int:
+def tickets_assign(
+    underway: Underway, *, client: ChainClient, network: Network, head: Head, now: datetime
+) -> int:
     """Draw the ticket for sectors whose data is complete: old enough that no reorganisation changes it."""
     epoch = max(head.height - network.ticket_lookback, 0)
     count = 0
-    for miner, sectors in by_miner(sectors_in(SectorState.TREE_D_BUILT)).items():
+    for miner, sectors in by_miner(underway.sectors_in(SectorState.TREE_D_BUILT)).items():
         ticket = client.state_get_randomness_from_tickets(
             Tag.SEAL_RANDOMNESS, epoch, entropy=entropy_of(miner), key=head.key
         )
@@ -84,7 +99,7 @@ def entropy_of(miner: Miner) -> bytes:
     return miner_entropy(address_parse(miner.address))
 
 
-def tickets_check(*, network: Network, head: Head, now: datetime) -> int:
+def tickets_check(underway: Underway, *, network: Network, head: Head, now: datetime) -> int:
     """Send sectors back whose ticket the chain would not take any more; labels depend on it."""
     oldest = head.height - network.max_precommit_randomness_lookback
     states = (
@@ -93,7 +108,7 @@ def tickets_check(*, network: Network, head: Head, now: datetime) -> int:
         SectorState.PC2_DONE,
         SectorState.PERSISTED,
     )
-    stale = [sector for sector in sectors_in(*states) if (sector.ticket_epoch or 0) <= oldest]
+    stale = [sector for sector in underway.sectors_in(*states) if (sector.ticket_epoch or 0) <= oldest]
     note = f"the ticket is older than {network.max_precommit_randomness_lookback} epochs"
     return sum(
         step_console(sector, SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None)
@@ -101,7 +116,9 @@ def tickets_check(*, network: Network, head: Head, now: datetime) -> int:
     )
 
 
-def seeds_assign(*, client: ChainClient, network: Network, head: Head, now: datetime) -> int:
+def seeds_assign(
+    underway: Underway, *, client: ChainClient, network: Network, head: Head, now: datetime
+) -> int:
     """Draw the seed of sectors whose pre-commit is old enough.
 
     The pre-commit's epoch is read again: a reorganisation may have moved it since it landed.
@@ -110,7 +127,7 @@ def seeds_assign(*, client: ChainClient, network: Network, head: Head, now: date
     wait = network.pre_commit_challenge_delay + network.confidences.seed
     due = [
         sector
-        for sector in sectors_in(SectorState.PRECOMMIT_LANDED)
+        for sector in underway.sectors_in(SectorState.PRECOMMIT_LANDED)
         if sector.precommit_epoch is not None and head.height >= sector.precommit_epoch + wait
     ]
     for miner, sectors in by_miner(due).items():
@@ -128,7 +145,7 @@ def seeds_assign(*, client: ChainClient, network: Network, head: Head, now: date
     return count
 
 
-def precommits_check(*, client: ChainClient, head: Head, now: datetime) -> int:
+def precommits_check(underway: Underway, *, client: ChainClient, head: Head, now: datetime) -> int:
     """Notice pre-commits that moved to another epoch, or went away, after they had landed."""
     states = (
         SectorState.PRECOMMIT_LANDED,
@@ -137,7 +154,7 @@ def precommits_check(*, client: ChainClient, head: Head, now: datetime) -> int:
         SectorState.C2_DONE,
     )
     count = 0
-    for miner, sectors in by_miner(sectors_in(*states)).items():
+    for miner, sectors in by_miner(underway.sectors_in(*states)).items():
         found = precommits_read(client, miner.address, [sector.number for sector in sectors], head.key)
         for sector in sectors:
             there = found[sector.number]

@@ -44,7 +44,7 @@ from apps.sectors.params import (
     precommit_params,
 )
 from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
-from apps.sectors.services.advance import by_miner, commit_landed, precommit_landed, sectors_in, step_console
+from apps.sectors.services.advance import Underway, by_miner, commit_landed, precommit_landed, step_console
 from apps.sectors.services.steps import console_failure, job_locked, sector_step
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.actors import miner as miner_params
@@ -131,9 +131,9 @@ class Part:
 
 def batches_close(work: Round) -> int:
     """Close every batch that is due, and give how many were."""
-    count = 0
+    count, underway = 0, Underway()
     for kind in (PRE_COMMIT, COMMIT):
-        for miner, sectors in by_miner(sectors_in(kind.waits_in)).items():
+        for miner, sectors in by_miner(underway.sectors_in(kind.waits_in)).items():
             _waits_note(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
             chosen, reason = batch_choose(due, kind=kind, work=work)

@@ -211,7 +211,7 @@ def test_a_temporary_failure_is_tried_again_after_a_pause() -> None:
 
 def test_too_many_temporary_failures_pause_the_sector() -> None:
     sector, job = begun()
-    worker = job and host()
+    worker = host()
     at = timedelta(0)
 
     for _ in range(4):

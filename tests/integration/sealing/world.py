@@ -1,0 +1,268 @@
+"""A whole pool in one process on a real devnet: console services, a sealing host, a prover, mined on demand.
+
+Only two things are not the product's own: signatures come from keys held here instead of a signer
+behind the hub, and tasks run at once instead of in Celery workers.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import uvicorn
+from celery import current_app
+from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
+from django.utils.module_loading import import_string
+
+import poolsite.celery
+from apps.chain.client import chain_client
+from apps.chain.services.heads import head_follow
+from apps.chain.services.networks import network_bind
+from apps.chain.services.nodes import nodes_sync
+from apps.core import clock
+from apps.miners.models import Miner
+from apps.miners.services import miner_create
+from apps.users.services import signer_grant
+from apps.wallets.models import Wallet
+from poolsite.devnet.clock import ManualClock
+from poolsite.devnet.node import Devnet
+from poolsite.devnet.server import Server
+from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.keys import KEY_BLS, key_address, key_generate, key_sign
+from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.wire.jobs import JobKind
+from tests.people import tenant, token
+from workers.agent.journal import Journal
+from workers.agent.loop import Agent
+from workers.agent.stages import StageRunner
+from workers.config import DEFAULT_SLOTS, HostConfig, SealerConfig
+from workers.console.client import Console
+from workers.console.line import Line
+from workers.prover.loop import Prover
+from workers.storage.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from apps.gateway.services import SignRequest
+    from poolsite.filecoin.keys import KeyInfo
+    from poolsite.filecoin.signature import Signature
+    from poolsite.wire.jobs import Assignment
+    from workers.processors.pool import ProcessorPool
+
+FUNDS = 1_000
+
+
+def repeated(seed: int, size: int) -> bytes:
+    """Bytes that are the same in every run."""
+    return bytes([seed]) * size
+
+
+class Node:
+    """A devnet in this process, served on a port of its own."""
+
+    def __init__(self, funds: dict[Any, int]) -> None:
+        self.clock = ManualClock()
+        self.devnet = Devnet(":memory:", network="test", clock=self.clock, funds=funds)
+        self.link = socket.socket()
+        self.link.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(Server(self.devnet), log_level="critical", lifespan="on")
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.link]}, daemon=True)
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        """Address of its JSON-RPC."""
+        return f"http://127.0.0.1:{self.link.getsockname()[1]}/rpc/v1"
+
+    def close(self) -> None:
+        """Stop serving."""
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.devnet.close()
+        self.link.close()
+
+
+class InlineHints:
+    """Stands where the sealing host's Celery app is: a hint is followed at once."""
+
+    def __init__(self, runner: StageRunner) -> None:
+        self.runner = runner
+        self.hints = 0
+
+    def send_task(self, _name: str, *, args: list[str], **_options: Any) -> None:
+        """Run the stage that is written down."""
+        self.hints += 1
+        self.runner.run(args[0])
+
+
+def wsgi_application() -> Any:
+    """The console's views; as with Django's own test client, a request must not close the connection."""
+    plain = get_wsgi_application()
+
+    def call(environ: dict[str, Any], start_response: Any) -> Any:
+        request_started.disconnect(close_old_connections)
+        request_finished.disconnect(close_old_connections)
+        try:
+            return list(plain(environ, start_response))
+        finally:
+            request_started.connect(close_old_connections)
+            request_finished.connect(close_old_connections)
+
+    return call
+
+
+class World:
+    """The pool and its chain; `epoch` lets one epoch pass and does everything that it makes due."""
+
+    def __init__(self, folder: Path, pool: ProcessorPool, monkeypatch: Any) -> None:
+        self.folder = folder
+        self.pool = pool
+        self.keys: dict[str, KeyInfo] = {}
+        for seed in (1, 2):
+            key = key_generate(KEY_BLS, random_bytes=partial(repeated, seed))
+            self.keys[str(key_address(key))] = key
+        self.owner, self.worker = self.keys
+        self.node = Node({key_address(key): FUNDS * FIL for key in self.keys.values()})
+        poolsite.celery.app.loader.import_default_modules()
+        monkeypatch.setattr("apps.wallets.services.wallet_sign_all", self.sign_all)
+        monkeypatch.setattr(poolsite.celery.app, "send_task", self.task_now)
+        self.tenant = tenant("alice")
+        for address in self.keys:
+            signer_grant(tenant=self.tenant, address=address)
+            Wallet.objects.create(address=address, tenant=self.tenant, account="alice", key_type="bls")
+        nodes_sync([self.node.url])
+        network_bind(chain_client())
+        self.proves = True
+        self.store = Store(folder / "store")
+        self.console = self.line_to_console("write")
+        self.agent = self.sealer()
+        self.prover = self.prover_make()
+
+    def close(self) -> None:
+        """Stop the chain."""
+        self.node.close()
+
+    # What stands for signer and Celery
+
+    def sign_all(self, requests: Sequence[SignRequest], **_options: Any) -> list[Signature]:
+        """Sign as the signer would."""
+        return [key_sign(self.keys[request.address], request.to_sign) for request in requests]
+
+    def task_now(self, name: str, *, kwargs: dict[str, Any] | None = None, **_options: Any) -> None:
+        """Run a task at once."""
+        current_app.tasks[name](**(kwargs or {}))
+
+    # Hosts
+
+    def line_to_console(self, perm: str) -> Console:
+        """A worker's line to the console's own views."""
+        console = Console("http://testserver", token(perm, of="alice"))
+        transport = httpx.WSGITransport(app=wsgi_application())
+        console._client = httpx.Client(
+            base_url="http://testserver", headers=console._client.headers, transport=transport
+        )
+        return console
+
+    def sealer(self) -> Agent:
+        """A sealing host that has just been started."""
+        config = SealerConfig(
+            folder=self.folder / "sealer",
+            store=self.store.root,
+            console="",
+            token="",
+            name="sealer-1",
+            slots=dict(DEFAULT_SLOTS),
+            snark="vanilla",
+            sector_room_bytes=1 << 20,
+        )
+        line = Line(config, self.console, kinds=(JobKind.SEAL,), slots=dict(DEFAULT_SLOTS))
+        line.register()
+        self.runner = StageRunner(folder=config.folder, store=self.store, pool=self.pool)
+        app: Any = InlineHints(self.runner)
+        return Agent(
+            config, console=self.console, line=line, journal=Journal(config.folder / "jobs"), app=app
+        )
+
+    def prover_make(self) -> Prover:
+        """A prover that has just been started."""
+        config = HostConfig(
+            folder=self.folder / "prover", store=self.store.root, console="", token="", name="prover-1"
+        )
+        line = Line(config, self.console, kinds=(JobKind.WINDOW_POST,), slots={})
+        line.register()
+        return Prover(console=self.console, line=line, pool=self.pool, store=self.store)
+
+    def hosts_work(self) -> None:
+        """Let sealer and prover do all that they can do now."""
+        for _ in range(60):
+            self.agent.claim_after = 0.0
+            self.agent.tick()
+            if not self.agent.held:
+                break
+        while self.proves:
+            jobs: tuple[Assignment, ...] = self.prover._claim(5)
+            if not jobs:
+                break
+            for job in jobs:
+                self.prover._prove(job)
+
+    # Time
+
+    def epoch(self, count: int = 1, *, stride: int = 1) -> None:
+        """Let epochs pass, and do what each makes due; a follower may skip heads, so `stride` of them may."""
+        for left in range(count, 0, -stride):
+            self.node.devnet.advance(min(stride, left))
+            self.head_take()
+            self.hosts_work()
+
+    def head_take(self) -> None:
+        """Follow the chain's head and take the steps of the heartbeat."""
+        client = chain_client()
+        done = head_follow(client=client, facts=client.chain_head(), now=clock.now())
+        if done is None:
+            return
+        for step in import_string("poolsite.heartbeat.HEAD_STEPS"):
+            self.task_now(step.task, kwargs={"height": done.head.height, "key": done.head.key})
+
+    @property
+    def height(self) -> int:
+        """The chain's head."""
+        return int(self.node.devnet.head.height)
+
+    def until(self, condition: Any, *, epochs: int = 200, stride: int = 1) -> int:
+        """Let epochs pass until a condition holds; gives how many it took."""
+        for passed in range(0, epochs, stride):
+            if condition():
+                return passed
+            self.epoch(stride, stride=stride)
+        raise AssertionError(f"not within {epochs} epochs")
+
+    # The pool's things
+
+    def miner_make(self) -> Miner:
+        """Make the pool's miner on the chain."""
+        self.epoch(2)
+        miner = miner_create(
+            tenant=self.tenant,
+            name="pool",
+            owner=self.owner,
+            worker=self.worker,
+            seal_proof=RegisteredSealProof.STACKED_DRG_2KIB_V1_1,
+            deposit=2 * FIL,
+            message_id="bootstrap-miner",
+        )
+        self.until(lambda: Miner.objects.get(pk=miner.pk).state == "ACTIVE", epochs=20)
+        self.epoch(2)
+        return Miner.objects.get(pk=miner.pk)
+
+    def ask(self, method: str, *params: Any) -> Any:
+        """Ask the chain itself."""
+        return chain_client().call(method, *params)
