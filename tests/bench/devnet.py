@@ -1,7 +1,7 @@
 """Speed of the devnet: empty epochs, full blocks, message pushes, proof checks.
 
-Limits of the issue "Chain": a mainnet week of 20,160 epochs in under 10 minutes (29.7 ms an epoch); 300 signed
-messages a block at epochs of 1 s, which leaves 1,000 ms for taking, choosing, executing and storing them.
+Limits of the issue "Chain": a mainnet week of 20,160 epochs in under 10 minutes (29.7 ms an epoch); 300
+signed messages a block at epochs of 1 s, which leaves 1,000 ms for taking, choosing, executing and storing.
 """
 
 from __future__ import annotations
