@@ -64,4 +64,5 @@ def frame_render(changes: set[tuple[str, str]], *, viewer: Principal, page: str)
     for kind in kinds:
         for region in (*EVERYWHERE.get(kind, ()), *REGIONS.get(name, {}).get(kind, ())):
             regions[region] = None
-    return "".join([*rows, *(html for region in regions for html in region(place))])
+    parts = [*rows, *(html for region in regions for html in region(place))]
+    return "".join(sorted(parts, key=lambda html: not html.lstrip().startswith("<tbody")))

@@ -285,7 +285,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(code=SIGNED_OUT)
             return
         page = parse_qs(self.scope["query_string"].decode("latin-1")).get("page", [""])[0]
-        self.audience = Audience(viewer=viewer, page=page[:PAGE_KEY_MAX])
+        self.audience = Audience(viewer=viewer, page=page[:PAGE_KEY_MAX].replace("\0", ""))
         hub_here().join(self)
 
     def offer(self, frame: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, logout
 from django.contrib.auth.decorators import login_required
 from django.contrib.sessions.models import Session
+from django.core.exceptions import SuspiciousOperation
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
 
@@ -49,12 +50,20 @@ def person_of(request: HttpRequest) -> Person | None:
     return Person(name=name, initials=name[:2].upper(), role=str(user.get_role_display()).lower())
 
 
+def nulls_refuse(request: HttpRequest) -> None:
+    """Refuse a request with a NUL, which no text in the database can hold.  Raises SuspiciousOperation."""
+    values = [value for query in (request.GET, request.POST) for _, found in query.lists() for value in found]
+    if any("\0" in value for value in (request.path, *values)):
+        raise SuspiciousOperation("a NUL in the address or in a field")
+
+
 def for_people(view: PageView[Args]) -> SiteView[Args]:
     """Let signed-in people in and hand their principal to the view; a closed account is signed out."""
 
     @login_required
     @wraps(view)
     def guarded(request: HttpRequest, *args: Args.args, **kwargs: Args.kwargs) -> HttpResponseBase:
+        nulls_refuse(request)
         try:
             viewer = principal_of(cast("User", request.user), source=request.META.get("REMOTE_ADDR", ""))
         except TokenRefused:

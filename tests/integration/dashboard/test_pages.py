@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -19,9 +19,6 @@ from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.people import PASSWORD, operator_person, person
 from tests.scenes import FORMS, LISTS, addresses, busy_pool, plain_addresses
-
-if TYPE_CHECKING:
-    from django.http import HttpResponse
 
 pytestmark = pytest.mark.django_db
 
@@ -77,7 +74,7 @@ def signed_in(name: str) -> Client:
     return client
 
 
-def text_of(answer: HttpResponse) -> str:
+def text_of(answer: Any) -> str:
     return b"".join(answer).decode() if answer.streaming else answer.content.decode()
 
 
