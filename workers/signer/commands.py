@@ -27,6 +27,7 @@ from poolsite.filecoin.keys import (
 )
 from workers.signer.errors import SignerError
 from workers.signer.hub import HubLink
+from workers.signer.old_wallet import keys_read, keys_write
 from workers.signer.policy import DEFAULT, policy_parse
 from workers.signer.private_files import private_folder, private_write
 from workers.signer.records import RecordQuery
@@ -40,7 +41,7 @@ FIRST_KEYS: Final = (("owner", KEY_BLS), ("worker", KEY_BLS), ("control", KEY_SE
 """Keys of a new pool: a miner's owner and worker, and the address that pays for proofs."""
 VERBS: Final = (
     "init", "run", "new", "list", "export", "import", "delete", "restore", "password", "token", "policy",
-    "records",
+    "records", "import-wallet", "export-wallet",
 )  # fmt: skip
 
 
@@ -85,6 +86,9 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
         parser.add_argument("address")
     elif verb == "import":
         parser.add_argument("file", nargs="?", default="-", help="key file of lotus or venus; - reads it")
+    elif verb in {"import-wallet", "export-wallet"}:
+        parser.add_argument("file", type=Path, help="venus-wallet's keystore.sqlit")
+        parser.add_argument("--wallet-password-file", type=Path, help="its password; else asked")
     elif verb == "token":
         parser.add_argument("perm", choices=("read", "write", "sign", "admin"))
     elif verb == "records":
@@ -173,6 +177,27 @@ def import_key(options: argparse.Namespace) -> str:
     return f"imported key {opened(options).store.add(key_import(text))} successfully!"
 
 
+def wallet_password(options: argparse.Namespace) -> str:
+    """Find the old wallet's password."""
+    if options.wallet_password_file is not None:
+        return str(options.wallet_password_file.read_text()).strip()
+    return getpass.getpass("Password of the wallet's file: ")
+
+
+def import_wallet(options: argparse.Namespace) -> str:
+    """Take every key of a venus-wallet's store."""
+    signer = opened(options)
+    keys = keys_read(options.file, wallet_password(options))
+    return "\n".join(f"imported key {signer.store.add(info)} successfully!" for info in keys)
+
+
+def export_wallet(options: argparse.Namespace) -> str:
+    """Write a store that venus-wallet opens."""
+    store = opened(options).store
+    keys = [store.key(entry.address) for entry in store.entries()]
+    return f"{keys_write(options.file, keys, wallet_password(options))} keys written to {options.file}"
+
+
 def delete(options: argparse.Namespace) -> str:
     """Take a key out of use."""
     opened(options).store.delete(options.address)
@@ -228,6 +253,8 @@ HANDLERS: Final[dict[str, Any]] = {
     "list": list_keys,
     "export": export,
     "import": import_key,
+    "import-wallet": import_wallet,
+    "export-wallet": export_wallet,
     "delete": delete,
     "restore": restore,
     "password": password,

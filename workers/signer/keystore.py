@@ -196,7 +196,7 @@ class KeyStore:
     def _password(self, content: Content) -> str:
         if self.password is None:
             raise Locked("wallet locked")
-        if content is not self._content:  # somebody else may have changed it
+        if self._content is None or content.check != self._content.check:  # somebody else changed it
             unseal(content.check, password=self.password, owner=CHECK)
         return self.password
 
