@@ -222,19 +222,24 @@ def commit_landed(
     return absent
 
 
+@transaction.atomic
 def sectors_active(*, miner: Miner, numbers: set[int], now: datetime) -> int:
     """Make `active` say what StateMinerActiveSectors says, both ways; gives how many changed."""
-    mine = Sector.objects.filter(miner=miner).select_related("miner")
+    mine = Sector.objects.filter(miner=miner)
     risen = mine.filter(active=False, number__in=numbers)
     fallen = mine.filter(active=True).exclude(number__in=numbers)
-    changed = [*((sector, True) for sector in risen), *((sector, False) for sector in fallen)]
-    for sector, is_active in changed:
-        with transaction.atomic():
-            Sector.objects.filter(pk=sector.pk).update(
-                active=is_active, active_since=now if is_active else None, updated_at=now
-            )
-            publish(Change("sector", str(sector.uuid), miner.tenant_id))
-    return len(changed)
+    changed = 0
+    for rows, is_active in ((risen, True), (fallen, False)):
+        found = dict(rows.values_list("pk", "uuid"))
+        if not found:
+            continue
+        Sector.objects.filter(pk__in=found).update(
+            active=is_active, active_since=now if is_active else None, updated_at=now
+        )
+        changed += len(found)
+        for uuid in found.values():
+            publish(Change("sector", str(uuid), miner.tenant_id))
+    return changed
 
 
 def places_fill(*, miner: Miner, client: ChainClient, key: str) -> None:

@@ -1,0 +1,107 @@
+"""When a batch goes: alone, full, waited for, due; and what holds it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from apps.sectors.params import expiration_choose
+from apps.sectors.policy import SealingPolicy, pause_after
+from apps.sectors.services.batches import COMMIT, PRE_COMMIT, Kind, Part, Round, _fitting, batch_choose
+from poolsite.filecoin.policy import network_by_name
+from tests import factories
+from tests.unit.apps.sectors.sealing import NOON
+
+pytestmark = pytest.mark.django_db
+
+NETWORK = network_by_name("localnet-poolsite-test")
+
+
+def work(height: int = 100, *, base_fee: int = 100, **policy: Any) -> Round:
+    """A pass at a height; the client is not asked."""
+    head = factories.head(height, base_fee=base_fee)
+    return Round(
+        client=cast("Any", None), network=NETWORK, head=head, now=NOON, policy=SealingPolicy(**policy)
+    )
+
+
+def waiting(count: int, *, since: int, state: str = "PERSISTED", **data: Any) -> list[Any]:
+    """Sectors of one miner that wait for a batch."""
+    miner = factories.miner()
+    data = {"ticket_epoch": 90, "precommit_epoch": 90, **data}
+    return [factories.sector(miner, state=state, ready_height=since, **data) for _ in range(count)]
+
+
+def reason(sectors: list[Any], given: Round, kind: Kind = PRE_COMMIT) -> tuple[int, str]:
+    """How many go, and why."""
+    chosen, why = batch_choose(sectors, kind=kind, work=given)
+    return len(chosen), why
+
+
+def test_a_lone_sector_goes_at_once() -> None:
+    assert reason(waiting(1, since=100), work(precommit_wait_epochs=9)) == (1, "lone")
+
+
+def test_a_sector_waits_for_another_that_is_on_its_way() -> None:
+    sectors = waiting(1, since=100)
+    factories.sector(sectors[0].miner, state="PC1_DONE")
+
+    assert reason(sectors, work(precommit_wait_epochs=9)) == (0, "")
+    assert reason(sectors, work(109, precommit_wait_epochs=9)) == (1, "waited")
+
+
+def test_a_paused_sector_is_not_waited_for() -> None:
+    sectors = waiting(1, since=100)
+    factories.sector(sectors[0].miner, state="PC1_DONE", paused_at=NOON)
+
+    assert reason(sectors, work(precommit_wait_epochs=9)) == (1, "lone")
+
+
+def test_a_full_batch_goes_and_the_rest_stays() -> None:
+    sectors = waiting(3, since=100)
+
+    assert reason(sectors, work(precommit_wait_epochs=9, precommit_batch_max=2)) == (2, "full")
+
+
+def test_a_high_base_fee_holds_a_batch_until_it_is_due() -> None:
+    sectors = waiting(2, since=50)
+
+    assert reason(sectors, work(base_fee=101, base_fee_max=100)) == (0, "")
+    late = 90 + NETWORK.max_precommit_randomness_lookback - 60
+    assert reason(sectors, work(late, base_fee=101, base_fee_max=100)) == (2, "due")
+
+
+def test_a_commit_is_due_before_its_pre_commit_expires() -> None:
+    sectors = waiting(2, since=100, state="C2_DONE")
+    late = 90 + NETWORK.max_prove_commit_duration - 60
+
+    assert reason(sectors, work(late, base_fee=101, base_fee_max=100), COMMIT) == (2, "due")
+
+
+def test_a_message_takes_no_more_proofs_than_fit_but_one_always() -> None:
+    sectors = waiting(3, since=1, state="C2_DONE")
+    parts = [Part(sector=sector, value=0, proof=bytes(30_000)) for sector in sectors]
+    policy = SealingPolicy(commit_batch_bytes=60_000)
+
+    assert len(_fitting(parts, kind=COMMIT, policy=policy)) == 2
+    assert len(_fitting(parts, kind=COMMIT, policy=SealingPolicy(commit_batch_bytes=1))) == 1
+    assert len(_fitting(parts, kind=PRE_COMMIT, policy=SealingPolicy(commit_batch_bytes=1))) == 3
+
+
+@pytest.mark.parametrize("wished", [0, 540 * 2880, 10**9])
+def test_an_expiration_is_one_that_the_chain_takes(wished: int) -> None:
+    for name in ("mainnet", "localnet-poolsite-test", "localnet-poolsite-demo"):
+        network = network_by_name(name)
+
+        expiration = expiration_choose(height=1000, wished=wished, network=network)
+
+        activates = 1000 + network.max_prove_commit_duration
+        assert expiration - activates >= network.min_sector_expiration
+        assert expiration <= 1000 + network.max_sector_expiration_extension
+
+
+def test_pauses_double_up_to_a_limit() -> None:
+    policy = SealingPolicy(pause_s=10, pause_max_s=60)
+
+    assert [pause_after(attempts, policy) for attempts in range(1, 6)] == [10, 20, 40, 60, 60]

@@ -1,0 +1,119 @@
+"""What people do to sectors: pause, go on, go back, give up; and which sectors are active."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.core.errors import WrongState
+from apps.sectors.errors import NotPaused
+from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.selectors import resume_choices, sector_wait
+from apps.sectors.services.advance import sectors_active
+from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
+from apps.sectors.states import JobState
+from poolsite.wire.pipeline import STEPS, Owner, SectorState
+from tests import factories
+from tests.unit.apps.sectors.sealing import NOON, claim, host
+
+pytestmark = pytest.mark.django_db
+
+
+def made(state: str, **data: Any) -> Sector:
+    """A sector in `state`."""
+    return factories.sector(factories.miner(), state=state, **data)
+
+
+@pytest.mark.parametrize("state", [s for s, step in STEPS.items() if step.owner is not Owner.NOBODY])
+def test_a_paused_sector_goes_on_where_it_was(state: str) -> None:
+    sector = made(state)
+    sector_stop(sector, actor="ann", now=NOON)
+    assert claim(host()) == ()
+
+    sector = sector_retry(sector, actor="ann", now=NOON)
+
+    expected = JobState.READY if STEPS[state].owner is Owner.WORKER else JobState.WAITING
+    assert (sector.state, sector.paused_at, Job.objects.get().state) == (state, None, expected)
+
+
+@pytest.mark.parametrize(
+    ("state", "back"), [(state, back) for state, step in STEPS.items() for back in step.resume_at]
+)
+def test_a_paused_sector_goes_back_where_the_table_allows(state: str, back: str) -> None:
+    sector = made(state, paused_at=NOON)
+    assert back in resume_choices(sector)
+
+    sector = sector_retry(sector, actor="ann", now=NOON, state=back)
+
+    assert (sector.state, sector.paused_at) == (back, None)
+    assert JobEvent.objects.get().actor == "ann"
+
+
+def test_it_goes_nowhere_else() -> None:
+    sector = made("PIECE_ADDED", paused_at=NOON)
+
+    with pytest.raises(WrongState):
+        sector_retry(sector, actor="ann", now=NOON, state="PROVING")
+
+    sector.refresh_from_db()
+    assert (sector.state, sector.paused_at) == ("PIECE_ADDED", NOON)
+
+
+def test_only_a_paused_sector_is_retried() -> None:
+    with pytest.raises(NotPaused):
+        sector_retry(made("PC1_DONE"), actor="ann", now=NOON)
+
+
+def test_a_sector_that_is_given_up_keeps_its_number_and_is_never_offered() -> None:
+    sector = sector_abort(made("PC1_DONE"), actor="ann", reason="disk lost", now=NOON)
+
+    assert (sector.state, Job.objects.get().state) == ("ABORTED", JobState.FAILED)
+    assert claim(host()) == ()
+
+
+@pytest.mark.parametrize("state", ["COMMIT_LANDED", "PROVING"])
+def test_a_sector_that_the_chain_has_proven_is_not_given_up(state: str) -> None:
+    with pytest.raises(WrongState):
+        sector_abort(made(state), actor="ann", reason="x", now=NOON)
+
+
+def test_active_follows_the_chain_both_ways() -> None:
+    miner = factories.miner()
+    up = factories.sector(miner, state="PROVING", number=1)
+    down = factories.sector(miner, state="PROVING", number=2, active=True)
+    same = factories.sector(miner, state="PROVING", number=3, active=True)
+    strange = factories.sector(factories.miner(), state="PROVING", number=2, active=True)
+
+    assert sectors_active(miner=miner, numbers={1, 3}, now=NOON) == 2
+
+    rows = dict(Sector.objects.values_list("pk", "active"))
+    assert rows == {up.pk: True, down.pk: False, same.pk: True, strange.pk: True}
+    assert sectors_active(miner=miner, numbers={1, 3}, now=NOON) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "data", "what", "epoch"),
+    [
+        ("ALLOCATED", {}, "a worker with a free slot", None),
+        ("TREE_D_BUILT", {}, "a ticket with the next head", None),
+        ("PERSISTED", {"ready_height": 50}, "others to share a message", 51),
+        ("PRECOMMIT_SENT", {}, "the pre-commit to land", None),
+        ("PRECOMMIT_LANDED", {"precommit_epoch": 50}, "the seed", 53),
+        ("COMMIT_SENT", {}, "the commit to land", None),
+        ("PC1_DONE", {"paused_at": NOON}, "a decision: retry, go back or give up", None),
+    ],
+)
+def test_the_page_says_what_a_sector_waits_for(
+    state: str, data: dict[str, Any], what: str, epoch: int | None
+) -> None:
+    wait = sector_wait(made(state, **data), height=51, challenge_delay=2, seed_confidence=1)
+
+    assert wait is not None
+    assert (wait.what, wait.until_epoch) == (what, epoch)
+
+
+def test_a_finished_sector_waits_for_nothing() -> None:
+    sector = made(SectorState.PROVING)
+
+    assert sector_wait(sector, height=51, challenge_delay=2, seed_confidence=1) is None

@@ -1,0 +1,39 @@
+"""The state tables of jobs, batches, proofs and recoveries: every state reached, none without a way out."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.miners.states import TRANSITIONS as MINERS
+from apps.miners.states import MinerState
+from apps.proving.states import POST_TRANSITIONS, RECOVERY_TRANSITIONS, PostState, RecoveryState
+from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, BatchState, JobState
+
+Table = dict[str, dict[str, str]]
+TABLES = [
+    pytest.param(JOB_TRANSITIONS, JobState.READY, {JobState.FAILED}, set(JobState), id="jobs"),
+    pytest.param(BATCH_TRANSITIONS, BatchState.CLOSED, set(), set(BatchState), id="batches"),
+    pytest.param(POST_TRANSITIONS, PostState.PROVING, set(), set(PostState), id="proofs"),
+    pytest.param(
+        RECOVERY_TRANSITIONS,
+        RecoveryState.CHECKING,
+        {RecoveryState.FAILED, RecoveryState.RECOVERED},
+        set(RecoveryState),
+        id="recoveries",
+    ),
+    pytest.param(MINERS, MinerState.CREATING, set(), set(MinerState), id="miners"),
+]
+
+
+@pytest.mark.parametrize(("table", "start", "final", "states"), TABLES)
+def test_the_table_is_whole(table: Table, start: str, final: set[str], states: set[str]) -> None:
+    seen, todo = {start}, [start]
+    while todo:
+        for target in table[todo.pop()].values():
+            if target not in seen:
+                seen.add(target)
+                todo.append(target)
+
+    assert set(table) == states
+    assert seen == states, "every state is reached from the first"
+    assert {state for state in states if not table[state]} == final
