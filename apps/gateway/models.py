@@ -43,10 +43,18 @@ class SignerConnection(ProviderConnection):
     """Names of the tenants that it serves, its own included."""
 
 
+class Purpose(models.TextChoices):
+    """What a miner's channel is asked for."""
+
+    PROOF = "proof", "Proofs"
+    MARKET = "market", "Unsealed pieces"
+
+
 class ProverConnection(ProviderConnection):
-    """A prover's event channel for one miner."""
+    """An event channel of one miner: its prover's, or its market storage's."""
 
     actor_id = models.BigIntegerField()
+    purpose = models.CharField(max_length=8, choices=Purpose.choices, default=Purpose.PROOF)
 
 
 class SignerKey(models.Model):

@@ -18,9 +18,9 @@ import structlog
 from channels.db import database_sync_to_async
 from redis.exceptions import RedisError
 
-from apps.core import clock
 from apps.gateway.errors import NoAnswer, ProviderRefused
-from apps.gateway.routes import proof_route, wallet_route
+from apps.gateway.models import Purpose
+from apps.gateway.routes import market_route, proof_route, wallet_route
 from apps.gateway.services import (
     accounts_claim,
     accounts_set,
@@ -253,27 +253,29 @@ class WalletProvider(Provider):
         await self.switch.add(self)
 
 
-class ProofProvider(Provider):
-    """A prover for one miner."""
+class MinerProvider(Provider):
+    """A miner's prover, or its storage that unseals pieces."""
 
-    def __init__(self, switch: Switch, principal: Principal, *, actor_id: int) -> None:
+    def __init__(self, switch: Switch, principal: Principal, *, actor_id: int, purpose: str) -> None:
         super().__init__(switch, principal)
         self.actor_id = actor_id
-        self.routes = {proof_route(actor_id)}
-        self.since = clock.now()
+        self.purpose = purpose
+        route = proof_route if purpose == Purpose.PROOF else market_route
+        self.routes = {route(actor_id)}
 
     async def register(self) -> None:
-        """Tell the prover its channel and let requests come."""
+        """Tell the provider its channel and let requests come."""
         try:
             await in_database(prover_connection_open)(
                 uuid=self.id,
                 principal=self.principal,
                 actor_id=self.actor_id,
+                purpose=self.purpose,
                 process=self.switch.name,
                 source=self.principal.source,
             )
             await self.tell("InitConnect", {"ChannelId": self.id})
             await self.switch.add(self)
         except (NoAnswer, RedisError) as error:
-            log.warning("prover_not_registered", miner=self.actor_id, reason=str(error))
+            log.warning("miner_not_registered", miner=self.actor_id, reason=str(error))
             await self.end()

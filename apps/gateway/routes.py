@@ -50,6 +50,11 @@ def proof_route(actor_id: int) -> str:
     return f"proof:{actor_id}"
 
 
+def market_route(actor_id: int) -> str:
+    """Give the key of a miner's storage that unseals pieces."""
+    return f"market:{actor_id}"
+
+
 def route_name(key: str) -> str:
     """Give the Redis name of a route."""
     return f"hub:route:{key}"

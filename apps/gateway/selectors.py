@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Prefetch, QuerySet
 
 from apps.core import clock
-from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+from apps.gateway.models import ProverConnection, Purpose, SignerConnection, SignerKey
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,8 +25,9 @@ def is_expected(route: str, *, now: datetime) -> bool:
     """Tell whether somebody who answers on this route was here lately."""
     kind, _, name = route.partition(":")
     since = now - EXPECTED_S
-    if kind == "proof":
-        return ProverConnection.objects.filter(actor_id=int(name), seen_at__gt=since).exists()
+    if kind != "wallet":
+        rows = ProverConnection.objects.filter(actor_id=int(name), purpose=kind, seen_at__gt=since)
+        return rows.exists()
     keys = SignerKey.objects.filter(address=name, removed_at=None, connection__seen_at__gt=since)
     return keys.exists()
 
@@ -43,10 +44,10 @@ def signers_connected(viewer: Principal) -> QuerySet[SignerConnection]:
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
 
 
-def provers_connected(viewer: Principal) -> QuerySet[ProverConnection]:
-    """Give the provers that are connected now."""
+def provers_connected(viewer: Principal, purpose: str = Purpose.PROOF) -> QuerySet[ProverConnection]:
+    """Give the miners' channels for one purpose that are connected now."""
     rows = (
-        ProverConnection.objects.filter(closed_at=None, seen_at__gt=clock.now() - ALIVE_S)
+        ProverConnection.objects.filter(closed_at=None, purpose=purpose, seen_at__gt=clock.now() - ALIVE_S)
         .select_related("tenant")
         .order_by("created_at")
     )

@@ -124,15 +124,16 @@ def signer_connection_open(
 
 @transaction.atomic
 def prover_connection_open(
-    *, uuid: str, principal: Principal, actor_id: int, process: str, source: str
+    *, uuid: str, principal: Principal, actor_id: int, purpose: str, process: str, source: str
 ) -> ProverConnection:
-    """Write down a prover's channel."""
+    """Write down a miner's channel."""
     now = clock.now()
     return ProverConnection.objects.create(
         uuid=uuid,
         tenant_id=principal.own_id,
         token=principal.token_id or None,
         actor_id=actor_id,
+        purpose=purpose,
         process=process,
         source=source,
         created_at=now,

@@ -12,18 +12,20 @@ from typing import Any, Final
 from apps.api.rpc.dispatch import ANY_PART, Call
 from apps.core.errors import NotAllowed, NotFound
 from apps.gateway.errors import NoAnswer, NoProvider
-from apps.gateway.models import ProviderConnection, SignerConnection
-from apps.gateway.providers import ProofProvider, Provider, WalletProvider, in_database
-from apps.gateway.routes import proof_route, wallet_route
+from apps.gateway.models import ProviderConnection, Purpose, SignerConnection
+from apps.gateway.providers import MinerProvider, Provider, WalletProvider, in_database
+from apps.gateway.routes import market_route, proof_route, wallet_route
 from apps.gateway.selectors import provers_connected, signers_connected
 from apps.gateway.services import wallet_has
 from apps.gateway.switch import switch_here
 from apps.users.selectors import accounts_missing, miner_granted
-from poolsite.filecoin.address import Address, id_address
+from poolsite.filecoin.address import ID, Address, id_address
+from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.wire.gorpc import (
     ADDRESS,
     ANY,
     BYTES,
+    CID,
     NUMBER,
     OBJECT,
     TEXT,
@@ -42,6 +44,8 @@ SIGN_S: Final = 30.0
 """Time for a signature."""
 PROOF_S: Final = 300.0
 """sophon-gateway's RequestTimeout."""
+UNSEAL_S: Final = 7 * 3600.0
+"""Its timeout for pieces that must be unsealed first."""
 SIGN_BYTES_LEN: Final = 32
 """Bytes of a wallet's half of the challenge."""
 VERSION: Final = {"Version": "1.20.0+poolsite", "APIVersion": 0}
@@ -99,15 +103,24 @@ async def listen_wallet(call: Call, policy: dict[str, Json]) -> AsyncIterator[Js
 
 async def listen_proof(call: Call, policy: dict[str, Json]) -> AsyncIterator[Json]:
     """Open a prover's channel for a miner of its tenant."""
+    return await listen_miner(call, require(policy, "MinerAddress", address), Purpose.PROOF)
+
+
+async def listen_market(call: Call, policy: dict[str, Json]) -> AsyncIterator[Json]:
+    """Open the channel of a storage that unseals pieces for a miner of its tenant."""
+    return await listen_miner(call, require(policy, "Miner", address), Purpose.MARKET)
+
+
+async def listen_miner(call: Call, miner: Address, purpose: str) -> AsyncIterator[Json]:
+    """Open a miner's channel, if the miner is the caller's."""
     providers_of(call)
-    miner: Address = require(policy, "MinerAddress", address)
-    if miner.protocol != 0:
-        raise RpcError("MinerAddress: must be an ID address")
+    if miner.protocol != ID:
+        raise RpcError("the miner must be an ID address")
     name = call.principal.tenant_name
     if not await in_database(miner_granted)(tenant_id=call.principal.own_id, actor_id=miner.actor_id):
         fault = f"verify miner:{miner} failed:miner:{miner} not exist in user:{name}"
         raise RpcError(f"{fault}, please bind it on 'sophon-auth'")
-    provider = ProofProvider(switch_here(), call.principal, actor_id=miner.actor_id)
+    provider = MinerProvider(switch_here(), call.principal, actor_id=miner.actor_id, purpose=purpose)
     return listen(call, provider)
 
 
@@ -204,25 +217,47 @@ async def compute_proof(
     call: Call, miner: Address, sectors: Json, randomness: bytes, height: int, network_version: int
 ) -> Json:
     """Have a miner's prover compute a WinningPoSt; the answer is its own JSON."""
-    actor_id = miner.actor_id
-    allowed = call.principal.is_operator or await in_database(miner_granted)(
-        tenant_id=call.principal.own_id, actor_id=actor_id
-    )
-    if not allowed:
-        raise NotAllowed(f"miner {miner} not exist in user {call.principal.tenant_name}: permission deny")
+    await miner_check(call, miner)
     payload = {
         "SectorInfos": sectors,
         "Rand": base64.b64encode(randomness).decode(),
         "Height": height,
         "NWVersion": network_version,
     }
+    return await ask_miner(proof_route(miner.actor_id), miner, "ComputeProof", payload, seconds=PROOF_S)
+
+
+async def sectors_unseal_piece(
+    call: Call, miner: Address, piece: Cid, sector: int, offset: int, size: int, dest: str
+) -> Json:
+    """Have a miner's storage unseal a piece; the answer is the state it is in."""
+    await miner_check(call, miner)
+    payload = {
+        "PieceCid": cid_to_json(piece),
+        "Miner": str(miner),
+        "Sid": sector,
+        "Offset": offset,
+        "Size": size,
+        "Dest": dest,
+    }
+    return await ask_miner(
+        market_route(miner.actor_id), miner, "SectorsUnsealPiece", payload, seconds=UNSEAL_S
+    )
+
+
+async def miner_check(call: Call, miner: Address) -> None:
+    """Refuse another tenant's miner."""
+    if call.principal.is_operator:
+        return
+    if not await in_database(miner_granted)(tenant_id=call.principal.own_id, actor_id=miner.actor_id):
+        raise NotAllowed(f"miner {miner} not exist in user {call.principal.tenant_name}: permission deny")
+
+
+async def ask_miner(route: str, miner: Address, method: str, payload: Json, *, seconds: float) -> Json:
+    """Ask one of a miner's providers."""
     try:
         return await switch_here().request(
-            route=proof_route(actor_id),
-            accounts=None,
-            method="ComputeProof",
-            payload=payload,
-            seconds=PROOF_S,
+            route=route, accounts=None, method=method, payload=payload, seconds=seconds
         )
     except NoProvider:
         raise NoAnswer(f"no connections for this miner {miner}") from None
@@ -279,6 +314,17 @@ def list_miner_connection(call: Call, miner: Address) -> Json:
     return {"Connections": [connect_state(row, None) for row in rows], "ConnectionCount": len(rows)}
 
 
+def list_market_connections_state(call: Call) -> Json:
+    """List the miners whose storages are connected."""
+    rows: dict[int, list[Json]] = {}
+    for row in provers_connected(call.principal, Purpose.MARKET):
+        rows.setdefault(row.actor_id, []).append(connect_state(row, None))
+    return [
+        {"Addr": str(id_address(one)), "Conn": {"Connections": states, "ConnectionCount": len(states)}}
+        for one, states in sorted(rows.items())
+    ]
+
+
 ADDRESSES: Final = list_of(ADDRESS)
 NAMES: Final = list_of(TEXT)
 
@@ -300,6 +346,12 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Gateway.ComputeProof": RpcMethod("admin", compute_proof, (ADDRESS, ANY, BYTES, NUMBER, NUMBER)),
     "Gateway.ListConnectedMiners": RpcMethod("admin", list_connected_miners),
     "Gateway.ListMinerConnection": RpcMethod("admin", list_miner_connection, (ADDRESS,)),
+    "Gateway.ListenMarketEvent": RpcMethod("read", listen_market, (OBJECT,), scope="prover", channel=True),
+    "Gateway.ResponseMarketEvent": RpcMethod("read", response, (OBJECT,), scope="prover", void=True),
+    "Gateway.SectorsUnsealPiece": RpcMethod(
+        "admin", sectors_unseal_piece, (ADDRESS, CID, NUMBER, NUMBER, NUMBER, TEXT)
+    ),
+    "Gateway.ListMarketConnectionsState": RpcMethod("admin", list_market_connections_state),
 }
 """The current API (v2)."""
 

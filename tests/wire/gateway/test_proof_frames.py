@@ -102,3 +102,34 @@ async def test_a_tenants_admin_cannot_ask_for_anothers_proof(web, token):
     answer = await compute(web, stranger)
 
     assert answer["error"]["message"] == "miner f01000 not exist in user mallory: permission deny"
+
+
+async def test_a_storage_is_asked_to_unseal_a_piece(web, token):
+    admin = await in_thread(people.operator_token)()
+    piece = {"/": "baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq"}
+    asked = {"PieceCid": piece, "Miner": "f01000", "Sid": 9, "Offset": 0, "Size": 1016, "Dest": "http://x"}
+    async with connect(web.ws, additional_headers=people.bearer(token), proxy=None) as socket:
+        policy = {"id": 1, "method": "Gateway.ListenMarketEvent", "params": [{"Miner": "f01000"}]}
+        await socket.send(json.dumps(policy))
+        assert (await receive(socket))["result"] == 1
+        await receive(socket)
+        body = {"id": 1, "method": "Gateway.SectorsUnsealPiece"}
+        values = ["f01000", piece, 9, 0, 1016, "http://x"]
+        async with httpx.AsyncClient(headers=people.bearer(admin)) as client:
+            asking = asyncio.create_task(client.post(web.url, json={**body, "params": values}))
+            told = await receive(socket)
+            payload = base64.b64encode(b'"finished"').decode()
+            answer = {"Id": told["params"][1]["Id"], "Payload": payload, "Error": ""}
+            await socket.send(
+                json.dumps({"id": 2, "method": "Gateway.ResponseMarketEvent", "params": [answer]})
+            )
+            result = (await asking).json()
+            listed = await client.post(
+                web.url, json={"id": 3, "method": "Gateway.ListMarketConnectionsState"}
+            )
+
+    assert (told["params"][1]["Method"], decoded(told)) == ("SectorsUnsealPiece", asked)
+    assert result["result"] == "finished"
+    assert [(row["Addr"], row["Conn"]["ConnectionCount"]) for row in listed.json()["result"]] == [
+        ("f01000", 1)
+    ]
