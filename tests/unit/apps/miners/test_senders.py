@@ -1,0 +1,87 @@
+"""Which address sends a miner's messages, and who may see the miner."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.miners.errors import MinerUnknown
+from apps.miners.models import Miner, MinerAddress
+from apps.miners.selectors import miner_get, miners_visible, sender_choose
+from apps.miners.states import Use
+from apps.users.principals import SYSTEM
+from tests import factories
+from tests.people import principal
+
+pytestmark = pytest.mark.django_db
+
+OWNER, WORKER, CONTROL, SPARE = (factories.bls(number) for number in (11, 12, 13, 14))
+
+
+def miner(**balances: int) -> Miner:
+    """A miner whose owner, worker and two control addresses have signers with these balances in FIL."""
+    row = factories.miner(owner=OWNER, worker=WORKER, control=[CONTROL, SPARE])
+    for name, address in (("owner", OWNER), ("worker", WORKER), ("control", CONTROL), ("spare", SPARE)):
+        if name in balances:
+            factories.wallet(address, balance=balances[name] * factories.FIL)
+    return row
+
+
+def test_the_worker_sends_pre_commits_and_commits() -> None:
+    row = miner(owner=5, worker=5, control=5)
+
+    assert sender_choose(row, Use.PRE_COMMIT).address == WORKER
+    assert sender_choose(row, Use.COMMIT).address == WORKER
+
+
+def test_a_spare_control_address_sends_proofs() -> None:
+    row = miner(owner=5, worker=5, control=5, spare=5)
+    MinerAddress.objects.create(miner=row, use=Use.PRE_COMMIT, address=CONTROL)
+
+    assert sender_choose(row, Use.PRE_COMMIT).address == CONTROL
+    assert sender_choose(row, Use.POST).address == SPARE
+
+
+def test_without_funds_the_next_one_is_taken() -> None:
+    assert sender_choose(miner(worker=0, owner=5), Use.COMMIT).address == OWNER
+
+
+def test_among_poor_ones_the_richest_is_taken() -> None:
+    row = factories.miner(owner=OWNER, worker=WORKER)
+    factories.wallet(WORKER, balance=1)
+    factories.wallet(OWNER, balance=2)
+
+    assert sender_choose(row, Use.COMMIT).address == OWNER
+
+
+def test_an_address_that_the_chain_does_not_know_for_the_miner_is_left_out() -> None:
+    row = miner(worker=5)
+    stranger = factories.wallet(factories.bls(99))
+    MinerAddress.objects.create(miner=row, use=Use.POST, address=stranger.address)
+
+    assert sender_choose(row, Use.POST).address == WORKER
+
+
+def test_a_signer_of_another_tenant_does_not_count() -> None:
+    row = factories.miner(owner=OWNER, worker=WORKER)
+    factories.wallet(OWNER, of="bob")
+
+    chosen = sender_choose(row, Use.POST)
+
+    assert chosen.address == WORKER
+    assert "no signer" in chosen.reason
+
+
+def test_the_operator_sees_all_a_tenant_its_own_a_stranger_none() -> None:
+    row = factories.miner(actor_id=4242)
+
+    assert list(miners_visible(SYSTEM)) == [row]
+    assert miner_get(principal("alice"), "t04242") == row
+    assert list(miners_visible(principal("bob"))) == []
+    with pytest.raises(MinerUnknown):
+        miner_get(principal("bob"), "f04242")
+
+
+@pytest.mark.parametrize("text", ["", "f0", "nonsense", "f0999999999999999999", "f01000/../"])
+def test_what_is_no_miner_is_not_found(text: str) -> None:
+    with pytest.raises(MinerUnknown):
+        miner_get(SYSTEM, text)

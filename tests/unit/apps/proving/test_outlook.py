@@ -1,0 +1,96 @@
+"""The forecast of a deadline: will it land, is it at risk, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.proving.models import WindowPost
+from apps.proving.selectors import Look, outlook_of, provers_there
+from apps.proving.states import Outlook, PostState
+from apps.sectors.models import Job
+from poolsite.wire.jobs import JobKind
+from tests import factories
+from tests.people import tenant
+
+pytestmark = pytest.mark.django_db
+
+
+def judged(*states: str, height: int = 985, live: int = 1, provers: int = 1, **data: Any) -> tuple[str, str]:
+    """The outlook of a deadline that opens at 980 and closes at 990, with proofs in these states."""
+    miner = factories.miner()
+    deadline = factories.deadline(miner, 2, live=live)
+    waits = data.pop("waits", {})
+    posts = [
+        WindowPost(
+            miner=miner,
+            deadline_index=2,
+            open_epoch=980,
+            close_epoch=990,
+            challenge_epoch=978,
+            part=part,
+            state=state,
+            message_id="m",
+            **data,
+        )
+        for part, state in enumerate(states)
+    ]
+    look = Look(height=height, window=10, provers=provers, message_waits=waits)
+    return outlook_of(deadline, posts, look)
+
+
+@pytest.mark.parametrize(
+    ("states", "facts", "outlook", "words"),
+    [
+        ([], {"live": 0}, Outlook.NOTHING, "no sectors"),
+        ([], {"height": 970}, Outlook.LATER, "challenged at epoch 978"),
+        ([], {"height": 970, "provers": 0}, Outlook.AT_RISK, "no prover is connected"),
+        ([PostState.PROVING], {"height": 979}, Outlook.WILL_LAND, "being proved"),
+        ([PostState.PROVING], {"height": 979, "provers": 0}, Outlook.AT_RISK, "no prover is connected"),
+        ([PostState.PROVING], {"height": 988}, Outlook.AT_RISK, "not sent yet, 2 epochs left"),
+        ([PostState.PROVED], {"height": 979}, Outlook.WILL_LAND, "proved, waits for the window to open"),
+        ([PostState.SENT], {"height": 982}, Outlook.WILL_LAND, "sent, waits for a block"),
+        ([PostState.SENT], {"height": 986}, Outlook.AT_RISK, "not landed yet, 4 epochs left"),
+        ([PostState.LANDED], {}, Outlook.LANDED, "proved"),
+        ([PostState.LANDED, PostState.SENT], {"height": 982}, Outlook.WILL_LAND, "sent, waits for a block"),
+        ([PostState.MISSED], {}, Outlook.MISSED, "the window closed without a proof"),
+        (
+            [PostState.NOTHING],
+            {},
+            Outlook.AT_RISK,
+            "no sector can be proved: files are missing or damaged",
+        ),
+        (
+            [PostState.SENT],
+            {"height": 986, "waits": {"m": "no signer holds this key at the moment"}},
+            Outlook.AT_RISK,
+            "not landed yet, 4 epochs left: no signer holds this key at the moment",
+        ),
+    ],
+)
+def test_the_outlook_and_its_reason(
+    states: list[str], facts: dict[str, Any], outlook: str, words: str
+) -> None:
+    assert judged(*states, **facts) == (outlook, words)
+
+
+def test_a_failing_prover_is_named() -> None:
+    job = Job(kind=JobKind.WINDOW_POST, error="disk is gone", lease_s=4)
+
+    assert judged(PostState.PROVING, height=979, job=job) == (
+        Outlook.AT_RISK,
+        "proving failed: disk is gone",
+    )
+
+
+def test_only_living_provers_of_the_tenant_count() -> None:
+    since = factories.now()
+    kinds = [JobKind.WINDOW_POST]
+    factories.worker(kinds=kinds)
+    factories.worker(kinds=kinds, is_paused=True)
+    factories.worker(kinds=kinds, of="bob")
+    factories.worker()
+    factories.worker(kinds=kinds, seen_at=since.replace(year=2020))
+
+    assert provers_there(tenant_id=tenant("alice").pk, since=since) == 1
