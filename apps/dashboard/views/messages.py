@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -25,7 +24,7 @@ from apps.dashboard.people import for_people
 from apps.dashboard.regions.message import message_detail
 from apps.dashboard.regions.messages import list_verdict_of
 from apps.dashboard.regions.scene import Scene
-from apps.dashboard.views.sectors import CSV_MAX, Echo
+from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.services import NewFees, message_mark_bad, message_push, message_replace, messages_publish
 from apps.messages.states import MessageState
@@ -33,9 +32,8 @@ from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, fil_parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from django.db.models import QuerySet
+    from django.http import StreamingHttpResponse
 
     from apps.messages.models import Message
     from apps.users.principals import Principal
@@ -49,6 +47,22 @@ STATES: Final = (
     ("replaced", "Replaced", "warn", "warn"),
 )
 """Filters of the list: key, label, tone, icon."""
+COLUMNS: Final = (
+    "id",
+    "state",
+    "kind",
+    "from",
+    "to",
+    "method",
+    "value_atto",
+    "nonce",
+    "cid",
+    "epoch",
+    "exit_code",
+    "gas_used",
+    "made",
+)
+"""Of the list as CSV."""
 
 
 def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message]:
@@ -66,7 +80,7 @@ def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message
 
 def searched(rows: QuerySet[Message], q: str) -> QuerySet[Message]:
     """Find by nonce, CID, sender's address or id, whichever the words look like."""
-    if q.isdigit():
+    if q.isdecimal():
         return rows.filter(nonce=int(q)) if len(q) < 19 else rows.none()
     if q.startswith("bafy"):
         return rows.filter(cid=q)
@@ -139,49 +153,25 @@ def messages_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpRespon
     rows = filtered(
         messages_visible(viewer), state=request.GET.get("state", ""), q=request.GET.get("q", "").strip()
     )
-    writer = csv.writer(Echo())
-    head = (
-        "id",
-        "state",
-        "kind",
-        "from",
-        "to",
-        "method",
-        "value_atto",
-        "nonce",
-        "cid",
-        "epoch",
-        "exit_code",
-        "gas_used",
-        "made",
+    cells = (
+        (
+            row.id,
+            row.state,
+            row.kind,
+            row.from_addr,
+            row.to,
+            row.method,
+            row.value,
+            row.nonce,
+            row.cid,
+            row.height,
+            row.exit_code,
+            row.gas_used,
+            row.created_at.isoformat(),
+        )
+        for row in rows[:CSV_MAX].iterator(chunk_size=CHUNK)
     )
-
-    def lines() -> Iterator[str]:
-        yield writer.writerow(head)
-        for row in rows[:CSV_MAX].iterator(chunk_size=1000):
-            yield writer.writerow(
-                (
-                    row.id,
-                    row.state,
-                    row.kind,
-                    row.from_addr,
-                    row.to,
-                    row.method,
-                    row.value,
-                    row.nonce,
-                    row.cid,
-                    row.height,
-                    row.exit_code,
-                    row.gas_used,
-                    row.created_at.isoformat(),
-                )
-            )
-
-    return StreamingHttpResponse(
-        lines(),
-        content_type="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="messages.csv"'},
-    )
+    return csv_answer("messages.csv", COLUMNS, cells)
 
 
 def message_or_404(viewer: Principal, key: str) -> Message:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -21,6 +20,7 @@ from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.regions.sector import sector_detail
 from apps.dashboard.regions.sectors import list_context, list_verdict_of
+from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.miners.errors import MinerUnknown
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
@@ -32,9 +32,10 @@ from apps.sectors.services.steps import sector_abort, sector_retry
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from django.db.models import QuerySet
+    from django.http import StreamingHttpResponse
 
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
@@ -49,8 +50,20 @@ STATES: Final = (
     ("aborted", "Aborted", ""),
 )
 """Filters of the list: key, label, tone."""
-CSV_MAX: Final = 100_000
-"""Rows of one download; the newest."""
+COLUMNS: Final = (
+    "id",
+    "miner",
+    "number",
+    "state",
+    "stage",
+    "active",
+    "deadline",
+    "partition",
+    "activation",
+    "expiration",
+    "pledged",
+)
+"""Of the list as CSV."""
 
 
 def filtered(rows: QuerySet[Sector], *, state: str, q: str) -> QuerySet[Sector]:
@@ -66,7 +79,7 @@ def filtered(rows: QuerySet[Sector], *, state: str, q: str) -> QuerySet[Sector]:
     elif state == "aborted":
         rows = rows.filter(state=SectorState.ABORTED)
     if q:
-        rows = rows.filter(number=int(q)) if q.isdigit() and len(q) < 19 else rows.none()
+        rows = rows.filter(number=int(q)) if q.isdecimal() and len(q) < 19 else rows.none()
     return rows
 
 
@@ -124,14 +137,6 @@ def facets(here: str, *, state: str, q: str) -> list[Facet]:
     ]
 
 
-class Echo:
-    """A file that hands back what is written, so that csv can stream."""
-
-    def write(self, value: str) -> str:
-        """Give the line back."""
-        return value
-
-
 @require_safe
 @for_people
 def sectors_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
@@ -139,45 +144,23 @@ def sectors_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpRespons
     rows = filtered(
         sectors_visible(viewer), state=request.GET.get("state", ""), q=request.GET.get("q", "").strip()
     )
-    writer = csv.writer(Echo())
-    head = (
-        "id",
-        "miner",
-        "number",
-        "state",
-        "stage",
-        "active",
-        "deadline",
-        "partition",
-        "activation",
-        "expiration",
-        "pledged",
+    cells = (
+        (
+            row.uuid,
+            row.miner.address,
+            row.number,
+            row.state,
+            row.stage,
+            row.active,
+            row.deadline,
+            row.partition,
+            row.activation,
+            row.expiration,
+            row.created_at.isoformat(),
+        )
+        for row in rows[:CSV_MAX].iterator(chunk_size=CHUNK)
     )
-
-    def lines() -> Iterator[str]:
-        yield writer.writerow(head)
-        for row in rows[:CSV_MAX].iterator(chunk_size=1000):
-            yield writer.writerow(
-                (
-                    row.uuid,
-                    row.miner.address,
-                    row.number,
-                    row.state,
-                    row.stage,
-                    row.active,
-                    row.deadline,
-                    row.partition,
-                    row.activation,
-                    row.expiration,
-                    row.created_at.isoformat(),
-                )
-            )
-
-    return StreamingHttpResponse(
-        lines(),
-        content_type="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="sectors.csv"'},
-    )
+    return csv_answer("sectors.csv", COLUMNS, cells)
 
 
 def sector_or_404(viewer: Principal, key: uuid.UUID) -> Sector:
@@ -252,7 +235,8 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 def pledged(viewer: Principal, form: dict[str, str]) -> HttpResponse:
     """Make the sectors and go to them.  Raises DomainError with the field to blame."""
-    count = int(form["count"]) if form["count"].isdigit() and len(form["count"]) < 9 else 0
+    digits = form["count"]
+    count = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else 0
     try:
         miner = miner_get(viewer, form["miner"])
     except MinerUnknown:
