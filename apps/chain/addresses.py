@@ -35,6 +35,11 @@ class NodeAddress:
     """For subscriptions."""
     token: str
 
+    @classmethod
+    def of(cls, *, url: str, token: str) -> NodeAddress:
+        """Give the address whose HTTP form is `url`."""
+        return cls(http_url=url, ws_url=f"ws{url.removeprefix('http')}", token=token)
+
 
 def node_address(text: str) -> NodeAddress:
     """Read an API string.  Raises BadNodeAddress."""

@@ -1,6 +1,7 @@
 """Asking the chain: typed calls named after the RPC, over all nodes of the pool with failover.
 
-Every call is safe to repeat, so an unreachable node is simply followed by the next one.
+Every call is safe to repeat, so a node that is away, too slow (`rules`), answers what nobody can read, or
+lacks the method is simply followed by the next one within the same call.
 Results are `poolsite.filecoin` dataclasses, plain values, or the node's JSON where that is the contract.
 Source: filecoin-project/venus venus-shared/api/chain/v1; filecoin-project/lotus api/api_full.go.
 """
@@ -10,12 +11,12 @@ from __future__ import annotations
 import base64
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.link import NodeLink, link_to
-from apps.chain.models import Node
-from apps.chain.states import NodeState
+from apps.chain.rules import call_rule
+from apps.chain.selectors import nodes_for_reading
 from apps.chain.tipsets import TipsetFacts, key_to_json, tipset_from_json
 from poolsite.filecoin.cids import Cid, cid_from_json, cid_to_json
 from poolsite.filecoin.message import (
@@ -29,7 +30,11 @@ from poolsite.filecoin.message import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+
+T = TypeVar("T")
+NO_NODE: Final = "the pool has no node that may be read: set CHAIN_URLS or add one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +88,40 @@ class GasSpec:
 class ChainClient:
     """The pool's nodes as one; the first link that answers wins."""
 
-    def __init__(self, links: Sequence[NodeLink]) -> None:
+    def __init__(self, links: Sequence[NodeLink], *, limit_s: float | None = None) -> None:
         self.links = tuple(links)
+        self.limit_s = limit_s
+        """Time for every single try, instead of the method's own."""
 
     def call(self, method: str, *params: Any, timeout_s: float | None = None) -> Any:
-        """Ask `Filecoin.<method>` of the first node that answers.
+        """Ask `Filecoin.<method>` of the best node that answers.
 
         Raises NodeRefused with that node's words, NodeUnavailable if no node answers.
         """
+        return self.ask(_as_it_is, method, *params, timeout_s=timeout_s)
+
+    def ask(self, read: Callable[[Any], T], method: str, *params: Any, timeout_s: float | None = None) -> T:
+        """Ask and read the answer; a node whose answer cannot be read counts as one that did not answer."""
         failure: NodeUnavailable | None = None
-        for link in self._in_order():
+        unknown: NodeRefused | None = None
+        links = self._in_order()
+        for left, link in zip(range(len(links) - 1, -1, -1), links, strict=True):
+            limit_s = timeout_s or self.limit_s or call_rule(method).limit_s(has_other=left > 0)
             try:
-                return link.call(method, params, timeout_s=timeout_s)
+                answer = link.call(method, params, timeout_s=limit_s)
             except NodeUnavailable as error:
                 failure = error
-        raise failure or NodeUnavailable("the pool has no node: set CHAIN_URLS")
+                continue
+            except NodeRefused as refusal:
+                if not refusal.is_unknown_method:
+                    raise
+                unknown = refusal
+                continue
+            try:
+                return read(answer)
+            except (NodeRefused, KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+                failure = link.failed(f"the answer to {method} cannot be read: {error!r}"[:300])
+        raise unknown or failure or NodeUnavailable(NO_NODE)
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Ask many things of one node in one request; a refused one stands as its NodeRefused."""
@@ -109,7 +133,7 @@ class ChainClient:
                 return link.call_many(calls)
             except NodeUnavailable as error:
                 failure = error
-        raise failure or NodeUnavailable("the pool has no node: set CHAIN_URLS")
+        raise failure or NodeUnavailable(NO_NODE)
 
     def knows(self, method: str) -> bool:
         """Tell whether the node that answers next is not yet known to lack `method`."""
@@ -123,77 +147,74 @@ class ChainClient:
 
     def chain_head(self) -> TipsetFacts:
         """Give the node's head."""
-        return tipset_from_json(self.call("ChainHead"))
+        return self.ask(tipset_from_json, "ChainHead")
 
     def chain_get_tipset(self, key: str) -> TipsetFacts:
         """Give the tipset with this key.  Raises NodeRefused if the node does not have it."""
-        return tipset_from_json(self.call("ChainGetTipSet", key_to_json(key)))
+        return self.ask(tipset_from_json, "ChainGetTipSet", key_to_json(key))
 
     def chain_get_tipset_by_height(self, height: int, key: str) -> TipsetFacts:
         """Give the tipset at `height`, or below it where that epoch was null, on the chain of `key`."""
-        return tipset_from_json(self.call("ChainGetTipSetByHeight", height, key_to_json(key)))
+        return self.ask(tipset_from_json, "ChainGetTipSetByHeight", height, key_to_json(key))
 
     def chain_get_genesis(self) -> TipsetFacts:
         """Give the first tipset."""
-        return tipset_from_json(self.call("ChainGetGenesis"))
+        return self.ask(tipset_from_json, "ChainGetGenesis")
 
     def chain_get_parent_messages(self, block: str) -> list[tuple[Cid, Message]]:
         """Give the messages that the parents of `block` include, each once, in order of execution."""
-        rows = self.call("ChainGetParentMessages", {"/": block}) or []
-        return [(_cid(row["Cid"]), message_from_json(row["Message"])) for row in rows]
+        return self.ask(_messages, "ChainGetParentMessages", {"/": block})
 
     def chain_get_parent_receipts(self, block: str) -> list[Receipt]:
         """Give the receipts of those messages, in the same order."""
-        return [receipt_from_json(row) for row in self.call("ChainGetParentReceipts", {"/": block}) or []]
+        return self.ask(_receipts, "ChainGetParentReceipts", {"/": block})
 
     def chain_get_message(self, cid: Cid) -> Message:
         """Give a message by its CID.  Raises NodeRefused if the node does not have it."""
-        return message_from_json(self.call("ChainGetMessage", cid_to_json(cid)))
+        return self.ask(message_from_json, "ChainGetMessage", cid_to_json(cid))
 
     # State
 
     def state_network_name(self) -> str:
         """Give the network's name."""
-        return str(self.call("StateNetworkName"))
+        return self.ask(_text, "StateNetworkName")
 
     def state_network_version(self, key: str | None = None) -> int:
         """Give the protocol version."""
-        return int(self.call("StateNetworkVersion", key_to_json(key)))
+        return self.ask(int, "StateNetworkVersion", key_to_json(key))
 
     def state_get_network_params(self) -> dict[str, Any]:
         """Give what the network says about its times and sizes."""
-        return dict(self.call("StateGetNetworkParams"))
+        return self.ask(_row, "StateGetNetworkParams")
 
     def state_get_actor(self, address: str, key: str | None = None) -> Actor:
         """Give an actor.  Raises NodeRefused, `actor not found` among its words, if there is none."""
-        row = self.call("StateGetActor", address, key_to_json(key))
-        return Actor(code=_cid(row["Code"]), nonce=int(row["Nonce"]), balance=int(row["Balance"]))
+        return self.ask(_actor, "StateGetActor", address, key_to_json(key))
 
     def state_account_key(self, address: str, key: str | None = None) -> str:
         """Give the key address behind an ID address."""
-        return str(self.call("StateAccountKey", address, key_to_json(key)))
+        return self.ask(_text, "StateAccountKey", address, key_to_json(key))
 
     def state_lookup_id(self, address: str, key: str | None = None) -> str:
         """Give the ID address of any address."""
-        return str(self.call("StateLookupID", address, key_to_json(key)))
+        return self.ask(_text, "StateLookupID", address, key_to_json(key))
 
     def state_search_msg(self, cid: Cid, *, limit: int = -1, allow_replaced: bool = True) -> Lookup | None:
         """Find where a message landed; None if it did not, or the node has never seen it."""
         try:
-            row = self.call("StateSearchMsg", [], cid_to_json(cid), limit, allow_replaced)
+            return self.ask(_lookup, "StateSearchMsg", [], cid_to_json(cid), limit, allow_replaced)
         except NodeRefused as refusal:
             if "could not find" in refusal.reason or "not found" in refusal.reason:
                 return None
             raise
-        return None if row is None else _lookup(row)
 
     def state_call(self, message: Message, key: str | None = None) -> dict[str, Any]:
         """Run a message without putting it on chain; gives the node's InvocResult."""
-        return dict(self.call("StateCall", message_to_json(message), key_to_json(key)))
+        return self.ask(_row, "StateCall", message_to_json(message), key_to_json(key))
 
     def wallet_balance(self, address: str) -> int:
         """Give an account's balance in attoFIL; 0 if there is no such account."""
-        return int(self.call("WalletBalance", address))
+        return self.ask(int, "WalletBalance", address)
 
     def state_get_randomness_from_tickets(self, tag: int, epoch: int, *, entropy: bytes, key: str) -> bytes:
         """Draw randomness from the chain's tickets."""
@@ -205,81 +226,78 @@ class ChainClient:
 
     def _randomness(self, method: str, tag: int, epoch: int, *, entropy: bytes, key: str) -> bytes:
         words = base64.b64encode(entropy).decode()
-        return base64.b64decode(self.call(method, tag, epoch, words, key_to_json(key)))
+        return self.ask(base64.b64decode, method, tag, epoch, words, key_to_json(key))
 
     # Miners: the node's JSON, read by the apps that own the matter
 
     def state_miner_info(self, miner: str, key: str | None = None) -> dict[str, Any]:
         """Give owner, worker, control addresses, proof type and sizes."""
-        return dict(self.call("StateMinerInfo", miner, key_to_json(key)))
+        return self.ask(_row, "StateMinerInfo", miner, key_to_json(key))
 
     def state_miner_power(self, miner: str, key: str | None = None) -> dict[str, Any]:
         """Give the miner's and the network's power."""
-        return dict(self.call("StateMinerPower", miner, key_to_json(key)))
+        return self.ask(_row, "StateMinerPower", miner, key_to_json(key))
 
     def state_miner_proving_deadline(self, miner: str, key: str | None = None) -> dict[str, Any]:
         """Give the current deadline (dline.Info)."""
-        return dict(self.call("StateMinerProvingDeadline", miner, key_to_json(key)))
+        return self.ask(_row, "StateMinerProvingDeadline", miner, key_to_json(key))
 
     def state_miner_deadlines(self, miner: str, key: str | None = None) -> list[dict[str, Any]]:
         """Give the deadlines with what was submitted in them."""
-        return list(self.call("StateMinerDeadlines", miner, key_to_json(key)) or [])
+        return self.ask(_rows, "StateMinerDeadlines", miner, key_to_json(key))
 
     def state_miner_partitions(
         self, miner: str, deadline: int, key: str | None = None
     ) -> list[dict[str, Any]]:
         """Give the partitions of one deadline."""
-        return list(self.call("StateMinerPartitions", miner, deadline, key_to_json(key)) or [])
+        return self.ask(_rows, "StateMinerPartitions", miner, deadline, key_to_json(key))
 
     def state_miner_sectors(
         self, miner: str, numbers: Any = None, key: str | None = None
     ) -> list[dict[str, Any]]:
         """Give sectors; `numbers` is a bit field in JSON form, None means all."""
-        return list(self.call("StateMinerSectors", miner, numbers, key_to_json(key)) or [])
+        return self.ask(_rows, "StateMinerSectors", miner, numbers, key_to_json(key))
 
     def state_miner_active_sectors(self, miner: str, key: str | None = None) -> list[dict[str, Any]]:
         """Give the sectors that are live, proven and not faulty."""
-        return list(self.call("StateMinerActiveSectors", miner, key_to_json(key)) or [])
+        return self.ask(_rows, "StateMinerActiveSectors", miner, key_to_json(key))
 
     def state_miner_available_balance(self, miner: str, key: str | None = None) -> int:
         """Give what the miner may withdraw, in attoFIL; negative in debt."""
-        return int(self.call("StateMinerAvailableBalance", miner, key_to_json(key)))
+        return self.ask(int, "StateMinerAvailableBalance", miner, key_to_json(key))
 
     def state_sector_get_info(self, miner: str, number: int, key: str | None = None) -> dict[str, Any] | None:
         """Give a proven sector; None if there is none."""
-        row = self.call("StateSectorGetInfo", miner, number, key_to_json(key))
-        return None if row is None else dict(row)
+        return self.ask(_row_or_none, "StateSectorGetInfo", miner, number, key_to_json(key))
 
     def state_sector_precommit_info(
         self, miner: str, number: int, key: str | None = None
     ) -> dict[str, Any] | None:
         """Give a pending pre-commit; None if there is none (an error on some nodes)."""
-        row = self.call("StateSectorPreCommitInfo", miner, number, key_to_json(key))
-        return None if row is None else dict(row)
+        return self.ask(_row_or_none, "StateSectorPreCommitInfo", miner, number, key_to_json(key))
 
     def state_sector_partition(self, miner: str, number: int, key: str | None = None) -> tuple[int, int]:
         """Give deadline and partition of a sector.  Raises NodeRefused if it has none."""
-        row = self.call("StateSectorPartition", miner, number, key_to_json(key))
-        return int(row["Deadline"]), int(row["Partition"])
+        return self.ask(_place, "StateSectorPartition", miner, number, key_to_json(key))
 
     # Messages
 
     def mpool_get_nonce(self, address: str) -> int:
         """Give the first nonce after the node's contiguous run, chain and pool together."""
-        return int(self.call("MpoolGetNonce", address))
+        return self.ask(int, "MpoolGetNonce", address)
 
     def mpool_push(self, signed: SignedMessage) -> Cid:
         """Give one signed message to one node.  Raises NodeRefused with the pool's words."""
-        return _cid(self.call("MpoolPush", signed_message_to_json(signed)))
+        return self.ask(_cid, "MpoolPush", signed_message_to_json(signed))
 
     def mpool_get_config(self) -> dict[str, Any]:
         """Give the pool's settings; `ReplaceByFeeRatio` is among them."""
-        return dict(self.call("MpoolGetConfig"))
+        return self.ask(_row, "MpoolGetConfig")
 
     def gas_estimate_message(self, message: Message, spec: GasSpec, key: str) -> Message:
         """Fill in gas limit, premium and fee cap.  Raises NodeRefused with the reason."""
-        row = self.call("GasEstimateMessageGas", message_to_json(message), spec.as_json(), key_to_json(key))
-        return message_from_json(row)
+        wishes = (message_to_json(message), spec.as_json(), key_to_json(key))
+        return self.ask(message_from_json, "GasEstimateMessageGas", *wishes)
 
     def gas_batch_estimate(
         self, messages: Sequence[tuple[Message, GasSpec]], *, nonce: int, key: str
@@ -291,8 +309,7 @@ class ChainClient:
         if self.knows("GasBatchEstimateMessageGas"):
             rows = [{"Msg": message_to_json(message), "Spec": spec.as_json()} for message, spec in messages]
             try:
-                answers = self.call("GasBatchEstimateMessageGas", rows, nonce, key_to_json(key))
-                return [_estimate(row) for row in answers]
+                return self.ask(_estimates, "GasBatchEstimateMessageGas", rows, nonce, key_to_json(key))
             except NodeRefused as refusal:
                 if not refusal.is_unknown_method:
                     raise
@@ -309,10 +326,52 @@ class ChainClient:
 
 
 def chain_client() -> ChainClient:
-    """Give the client over the enabled nodes, healthy ones first."""
-    rows = Node.objects.filter(is_enabled=True).exclude(state=NodeState.WRONG_NETWORK)
-    nodes = sorted(rows, key=lambda node: (node.state in (NodeState.AWAY, NodeState.LAGGING), node.position))
-    return ChainClient([link_to(node.url, node.token) for node in nodes])
+    """Give the client over the nodes that may be read, the best first."""
+    return ChainClient([link_to(node.url, node.token) for node in nodes_for_reading()])
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _row(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("no object")
+    return value
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    return [_row(row) for row in value or ()]
+
+
+def _row_or_none(value: Any) -> dict[str, Any] | None:
+    return None if value is None else _row(value)
+
+
+def _messages(value: Any) -> list[tuple[Cid, Message]]:
+    return [(_cid(row["Cid"]), message_from_json(row["Message"])) for row in value or ()]
+
+
+def _receipts(value: Any) -> list[Receipt]:
+    return [receipt_from_json(row) for row in value or ()]
+
+
+def _actor(row: Any) -> Actor:
+    return Actor(code=_cid(row["Code"]), nonce=int(row["Nonce"]), balance=int(row["Balance"]))
+
+
+def _place(row: Any) -> tuple[int, int]:
+    return int(row["Deadline"]), int(row["Partition"])
+
+
+def _estimates(value: Any) -> list[Estimate]:
+    return [_estimate(row) for row in value]
 
 
 def _cid(value: Any) -> Cid:
@@ -322,7 +381,9 @@ def _cid(value: Any) -> Cid:
     return cid
 
 
-def _lookup(row: Any) -> Lookup:
+def _lookup(row: Any) -> Lookup | None:
+    if row is None:
+        return None
     return Lookup(
         cid=_cid(row["Message"]),
         receipt=receipt_from_json(row["Receipt"]),

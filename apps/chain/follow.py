@@ -15,16 +15,17 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils.module_loading import import_string
 
-from apps.chain.addresses import NodeAddress, node_address
 from apps.chain.client import ChainClient, chain_client
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
 from apps.chain.models import Follower, Head
 from apps.chain.notify import HeadBox, HeadListener
-from apps.chain.selectors import epoch_at, network_current
+from apps.chain.selectors import epoch_at, network_current, nodes_for_reading
 from apps.chain.services.heads import follower_row, head_follow
 from apps.chain.services.networks import WrongNetwork, network_bind
-from apps.chain.services.nodes import nodes_probe, nodes_sync
+from apps.chain.services.nodes import nodes_sync
+from apps.chain.services.probes import nodes_probe
+from apps.chain.watch import NodeWatch
 from apps.core import clock
 from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
 from apps.core.life import LIFE_EVERY_S, life_sign
@@ -32,12 +33,13 @@ from apps.core.life import LIFE_EVERY_S, life_sign
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from apps.chain.addresses import NodeAddress
+
 log = structlog.get_logger(__name__)
 
 WAIT_S: Final = 0.25
 """Longest wait for a head in one turn: the leader's lock is asked for between turns."""
 
-PROBE_EVERY_S: Final = 5.0
 STEP_EXPIRES_EPOCHS: Final = 4
 """A step that waited longer in its queue is dropped: a newer head has its own."""
 
@@ -73,9 +75,9 @@ class ChainFollower:
         self.box = HeadBox()
         self.is_bound = False
         """True once the network of the node that answers was checked."""
-        self._probed_at = 0.0
         self._signed_at = 0.0
         self._listener: HeadListener | None = None
+        self._watch: NodeWatch | None = None
 
     def run(self, *, asked_to_stop: Callable[[], bool]) -> None:
         """Follow until asked to stop."""
@@ -103,23 +105,17 @@ class ChainFollower:
             time.sleep(WAIT_S)
 
     def rest(self) -> None:
-        """Stop listening."""
+        """Stop probing and listening."""
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
         if self._listener is not None:
             self._listener.stop()
             self._listener = None
 
     def _turn(self) -> None:
         if self._listener is None:
-            nodes_sync(settings.CHAIN_URLS)
-            self._listener = HeadListener(
-                addresses=lambda: [node_address(text) for text in settings.CHAIN_URLS],
-                client=client_of,
-                heard=self.box.put,
-            )
-            self._listener.start()
-        if time.monotonic() - self._probed_at > PROBE_EVERY_S:
-            self._probed_at = time.monotonic()
-            nodes_probe(now=clock.now())
+            self._begin()
         facts = self.box.take(WAIT_S)
         client = chain_client()
         if not self.is_bound:
@@ -136,6 +132,16 @@ class ChainFollower:
                     reverted=len(result.reverted),
                 )
         self.steps_due(epoch_s=network.epoch_s)
+
+    def _begin(self) -> None:
+        """Ask every node once, then keep probing and listening beside the turns."""
+        nodes_sync(settings.CHAIN_URLS)
+        nodes_probe(now=clock.now())
+        listener = HeadListener(addresses=lambda: watch.addresses(), client=client_of, heard=self.box.put)
+        watch = NodeWatch(order=nodes_for_reading, healthy=listener.keep_to)
+        watch.start()
+        listener.start()
+        self._watch, self._listener = watch, listener
 
     def steps_due(self, *, epoch_s: int) -> bool:
         """Hand over the steps of the newest head, or of an epoch that passed without one, once each."""

@@ -19,11 +19,11 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CONNECT_TIMEOUT_S: Final = 2.0
+CONNECT_TIMEOUT_S: Final = 1.0
 """A node that does not accept a connection within this time is taken for away."""
 
 ANSWER_TIMEOUT_S: Final = 30.0
-"""Longest wait for an answer; batch estimation is the slowest call."""
+"""Longest wait for an answer where no rule says otherwise; batch estimation is the slowest call."""
 
 REST_S: Final = 3.0
 """A link that failed is asked last for this long."""
@@ -58,9 +58,10 @@ class NodeLink:
 
     def call(self, method: str, params: Sequence[Any], *, timeout_s: float | None = None) -> Any:
         """Ask once.  Raises NodeUnavailable or NodeRefused."""
-        answer = self._post(self._request(method, params), timeout_s=timeout_s)
-        if not isinstance(answer, dict):
-            raise self._failed("the answer is no JSON-RPC object")
+        request = self._request(method, params)
+        answer = self._post(request, timeout_s=timeout_s)
+        if not isinstance(answer, dict) or answer.get("id") not in (request["id"], None):
+            raise self.failed("the answer is no answer to our question")
         return self._result(method, answer)
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
@@ -74,12 +75,12 @@ class NodeLink:
             requests = [self._request(method, params) for method, params in part]
             answers = self._post(requests)
             if not isinstance(answers, list):
-                raise self._failed("the node does not answer batches")
+                raise self.failed("the node does not answer batches")
             by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
             for (method, _), request in zip(part, requests, strict=True):
                 answer = by_id.get(request["id"])
                 if answer is None:
-                    raise self._failed("the node left out an answer of a batch")
+                    raise self.failed("the node left out an answer of a batch")
                 try:
                     results.append(self._result(method, answer))
                 except NodeRefused as refusal:
@@ -99,19 +100,21 @@ class NodeLink:
         }
 
     def _post(self, body: Any, *, timeout_s: float | None = None) -> Any:
-        timeout = httpx.USE_CLIENT_DEFAULT if timeout_s is None else httpx.Timeout(timeout_s)
+        longest_s = timeout_s or ANSWER_TIMEOUT_S
+        timeout = httpx.Timeout(longest_s, connect=min(longest_s, CONNECT_TIMEOUT_S))
         try:
             response = self._http.post(self.url, json=body, timeout=timeout)
         except httpx.HTTPError as error:
-            raise self._failed(str(error) or type(error).__name__) from error
+            raise self.failed(str(error) or type(error).__name__) from error
         if response.status_code in (401, 403):
-            raise self._failed("the node refuses our token")
+            raise self.failed("the node refuses our token")
         try:
             return json.loads(response.content)
         except ValueError:
-            raise self._failed(f"HTTP status {response.status_code} without JSON") from None
+            raise self.failed(f"HTTP status {response.status_code} without JSON") from None
 
-    def _failed(self, reason: str) -> NodeUnavailable:
+    def failed(self, reason: str) -> NodeUnavailable:
+        """Note that the node did not serve, and give the error that says so."""
         self.tired_until = time.monotonic() + REST_S
         return NodeUnavailable(f"{self.url}: {reason}")
 
@@ -119,7 +122,10 @@ class NodeLink:
         error = answer.get("error")
         if error is None:
             return answer.get("result")
-        refusal = NodeRefused(int(error.get("code", 0)), str(error.get("message", "")))
+        try:
+            refusal = NodeRefused(int(error.get("code", 0)), str(error.get("message", "")))
+        except (AttributeError, TypeError, ValueError):
+            raise self.failed("the node's error cannot be read") from None
         if refusal.is_unknown_method:
             self.lacks.add(method)
         raise refusal

@@ -5,21 +5,27 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from apps.chain.states import NodeState
+from apps.chain.states import NodeRole, NodeState
 from apps.core.models import Timestamped
 
 
 class Node(Timestamped):
-    """One JSON-RPC node of the pool; the first healthy one by position answers."""
+    """One JSON-RPC node of the pool, and how it does."""
 
     States = NodeState
+    Roles = NodeRole
 
     url = models.CharField(max_length=500, unique=True)
     """HTTP address of its API, such as http://127.0.0.1:1234/rpc/v1."""
     token = models.TextField(blank=True, default="")
     name = models.CharField(max_length=100, blank=True, default="")
     position = models.PositiveIntegerField(default=0)
+    role = models.CharField(max_length=20, choices=NodeRole.choices, default=NodeRole.MAIN)
+    weight = models.PositiveIntegerField(default=1)
+    """Among equals the heavier one is asked first."""
     is_enabled = models.BooleanField(default=True)
+    is_configured = models.BooleanField(default=True)
+    """True if CHAIN_URLS names it, false if an operator added it."""
     state = models.CharField(max_length=20, choices=NodeState.choices, default=NodeState.UNKNOWN)
     error = models.CharField(max_length=500, blank=True, default="")
     version = models.CharField(max_length=100, blank=True, default="")
@@ -27,14 +33,36 @@ class Node(Timestamped):
     head_key = models.TextField(blank=True, default="")
     lag_epochs = models.IntegerField(default=0)
     """Epochs behind the newest head that any node of the pool has."""
+    lag_s = models.IntegerField(default=0)
+    """Seconds of chain time behind that head."""
     latency_ms = models.FloatField(null=True)
+    probes = ArrayField(models.FloatField(null=True), default=list)
+    """Answer times of the latest probes in ms, oldest first; null where one failed."""
+    peers = models.IntegerField(null=True)
+    """Null if the node does not tell."""
+    sync = models.CharField(max_length=60, blank=True, default="")
+    """The stage of the node's own synchronisation, in words."""
+    network_name = models.CharField(max_length=100, blank=True, default="")
+    network_version = models.IntegerField(null=True)
     checked_at = models.DateTimeField(null=True)
+    detailed_at = models.DateTimeField(null=True)
+    """When version, peers and the like were last asked for."""
 
     class Meta:
         ordering = ("position", "pk")
 
     def __str__(self) -> str:
         return self.name or self.url
+
+    @property
+    def error_rate(self) -> float:
+        """Share of the latest probes that failed, 0 to 1."""
+        return self.probes.count(None) / len(self.probes) if self.probes else 0.0
+
+    def latency_quantile(self, share: float) -> float | None:
+        """Give the answer time in ms that this share of the latest probes kept to; None without any."""
+        times = sorted(value for value in self.probes if value is not None)
+        return times[min(int(share * len(times)), len(times) - 1)] if times else None
 
 
 class Network(Timestamped):

@@ -30,6 +30,8 @@ RETRY_S: Final = 1.0
 """Pause before the next connection."""
 
 OPEN_TIMEOUT_S: Final = 3.0
+CLOSE_TIMEOUT_S: Final = 0.5
+"""A node that hangs does not say good-bye either."""
 SILENCE_S: Final = 5.0
 """Without a frame for this long the head is asked for, so that a dead cable is noticed."""
 
@@ -57,6 +59,8 @@ class HeadListener:
         self._thread = threading.Thread(target=self._run, name="heads", daemon=True)
         self.connected_to = ""
         """URL of the node that is listened to; empty while there is none."""
+        self._moves = threading.Event()
+        """Set to leave the node that is listened to for the first of the list."""
 
     def start(self) -> None:
         """Begin to listen."""
@@ -70,18 +74,31 @@ class HeadListener:
             socket.close()
         self._thread.join(timeout=10)
 
+    def keep_to(self, urls: set[str]) -> None:
+        """Change over to the first node of the list if the one that is listened to is none of these."""
+        if self.connected_to and self.connected_to not in urls:
+            log.warning("chain_notify_changes_over", node=self.connected_to)
+            self._moves.set()
+            socket = self._socket
+            if socket is not None:
+                socket.close()
+
     def _run(self) -> None:
         while not self._stop.is_set():
             for address in self._addresses():
                 if self._stop.is_set():
                     return
+                if self._moves.is_set():
+                    break
                 try:
                     self._listen(address)
                 except (WebSocketException, NodeUnavailable, NodeRefused, OSError) as error:
                     log.warning("chain_notify_lost", node=address.http_url, reason=str(error)[:200])
                 finally:
                     self.connected_to = ""
-            self._stop.wait(RETRY_S)
+            if not self._moves.is_set():
+                self._stop.wait(RETRY_S)
+            self._moves.clear()
 
     def _listen(self, address: NodeAddress) -> None:
         headers = {"Authorization": f"Bearer {address.token}"} if address.token else {}
@@ -90,6 +107,7 @@ class HeadListener:
                 address.ws_url,
                 additional_headers=headers,
                 open_timeout=OPEN_TIMEOUT_S,
+                close_timeout=CLOSE_TIMEOUT_S,
                 max_size=FRAME_BYTES_MAX,
                 proxy=None,
             )
@@ -134,7 +152,7 @@ class HeadListener:
     def _poll(self, address: NodeAddress) -> None:
         client = self._client(address)
         key = ""
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not self._moves.is_set():
             head = client.chain_head()
             self.connected_to = address.http_url
             if head.key != key:

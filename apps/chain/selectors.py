@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Follower, Head, Network, Node
+from apps.chain.states import READ_RANKS, STATE_RANKS, NodeRole, NodeState
 from poolsite.filecoin.policy import network_by_name, network_from_params
 
 if TYPE_CHECKING:
@@ -62,8 +63,26 @@ def epoch_at(head: Head, *, now: datetime, epoch_s: int) -> int:
 
 
 def nodes_all() -> QuerySet[Node]:
-    """Give the enabled nodes in the order in which they are asked."""
+    """Give the enabled nodes in the order of the settings."""
     return Node.objects.filter(is_enabled=True)
+
+
+def nodes_for_reading() -> list[Node]:
+    """Give the nodes that may be read, the best first: not behind, by role, then weight, then the list.
+
+    Nodes of another network and push-only ones are left out.
+    """
+    rows = nodes_all().filter(state__in=STATE_RANKS, role__in=READ_RANKS)
+    return sorted(rows, key=_read_order)
+
+
+def _read_order(node: Node) -> tuple[int, int, int, int]:
+    return (
+        STATE_RANKS[NodeState(node.state)],
+        READ_RANKS[NodeRole(node.role)],
+        -node.weight,
+        node.position,
+    )
 
 
 @dataclass(frozen=True, slots=True)

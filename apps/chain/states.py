@@ -1,4 +1,4 @@
-"""Words for how a node does."""
+"""Words for how a node does and what it is for."""
 
 from __future__ import annotations
 
@@ -13,3 +13,19 @@ class NodeState(models.TextChoices):
     LAGGING = "LAGGING", "behind"
     WRONG_NETWORK = "WRONG_NETWORK", "another network"
     AWAY = "AWAY", "does not answer"
+
+
+class NodeRole(models.TextChoices):
+    """What a node is asked for; messages are published to all of them."""
+
+    MAIN = "MAIN", "main"
+    BACKUP = "BACKUP", "backup"
+    WINNING = "WINNING", "winning"
+    PUSH_ONLY = "PUSH_ONLY", "push only"
+
+
+READ_RANKS = {NodeRole.MAIN: 0, NodeRole.BACKUP: 1, NodeRole.WINNING: 2}
+"""Order in which roles are read from; a winning node is spared for blocks, a push-only one never read."""
+
+STATE_RANKS = {NodeState.HEALTHY: 0, NodeState.UNKNOWN: 1, NodeState.LAGGING: 2, NodeState.AWAY: 3}
+"""Order in which states are read from; a node of another network never is."""

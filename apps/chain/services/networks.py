@@ -22,12 +22,8 @@ def network_bind(client: ChainClient) -> Network:
 
     Raises WrongNetwork if the node's network or its genesis is another; nothing is written then.
     """
-    name = client.state_network_name()
-    genesis = client.chain_get_genesis().key
-    row = Network.objects.first()
-    if row is not None and (row.name, row.genesis) != (name, genesis):
-        what = f"is on {name}" if row.name != name else f"has another genesis block of {name}"
-        raise WrongNetwork(f"the node {what}; this pool belongs to {row.name}")
+    name, genesis = client.state_network_name(), client.chain_get_genesis().key
+    row = network_check(name, genesis)
     params = client.state_get_network_params()
     version = client.state_network_version()
     if row is None:
@@ -35,4 +31,13 @@ def network_bind(client: ChainClient) -> Network:
     if (row.version, row.params) != (version, params) or row._state.adding:
         row.version, row.params = version, params
         row.save()
+    return row
+
+
+def network_check(name: str, genesis: str) -> Network | None:
+    """Give the network that the pool is bound to, if to any.  Raises WrongNetwork if this is another."""
+    row = Network.objects.first()
+    if row is not None and (row.name, row.genesis) != (name, genesis):
+        what = f"is on {name}" if row.name != name else f"has another genesis block of {name}"
+        raise WrongNetwork(f"the node {what}; this pool belongs to {row.name}")
     return row

@@ -1,75 +1,104 @@
-"""The pool's nodes: rows from the settings, and how each of them does."""
+"""The pool's nodes: rows from the settings and by hand."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import transaction
 
 from apps.chain.addresses import node_address
-from apps.chain.client import ChainClient
-from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.link import link_to
 from apps.chain.models import Node
-from apps.chain.services.networks import WrongNetwork, network_bind
-from apps.chain.states import NodeState
+from apps.chain.services.probes import node_ask, node_note
+from apps.chain.states import NodeRole, NodeState
+from apps.core.errors import Conflict
 from apps.core.live import Change, publish
+from apps.users.services import audit_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-LAG_EPOCHS_MAX: Final = 3
-"""A node further behind than this is asked after the others."""
+    from apps.users.principals import Principal
 
 
 @transaction.atomic
 def nodes_sync(texts: Iterable[str]) -> list[Node]:
-    """Make the rows equal to the settings' list, in its order; a node that left it is switched off."""
+    """Make the rows equal to the settings' list, in its order; a node that left it is switched off.
+
+    What an operator switched off stays off, and nodes that an operator added stay as they are.
+    """
     kept = []
     for position, text in enumerate(texts):
         address = node_address(text)
-        defaults = {"token": address.token, "position": position, "is_enabled": True}
-        node, _ = Node.objects.update_or_create(url=address.http_url, defaults=defaults)
+        node, _ = Node.objects.get_or_create(url=address.http_url)
+        node.is_enabled = node.is_enabled or not node.is_configured
+        node.token, node.position, node.is_configured = address.token, position, True
+        node.save(update_fields=["is_enabled", "token", "position", "is_configured", "updated_at"])
         kept.append(node)
-    Node.objects.exclude(pk__in=[node.pk for node in kept]).update(is_enabled=False)
+    gone = Node.objects.filter(is_configured=True).exclude(pk__in=[node.pk for node in kept])
+    gone.update(is_enabled=False, is_configured=False)
     return kept
 
 
-def nodes_probe(*, now: datetime) -> list[Node]:
-    """Ask every enabled node for its head, measure it, and write what was found."""
-    nodes = list(Node.objects.filter(is_enabled=True))
-    before = {node.pk: (node.state, node.head_height, node.error) for node in nodes}
-    for node in nodes:
-        _probe(node)
-    top = max((node.head_height or 0 for node in nodes if node.state == NodeState.HEALTHY), default=0)
-    for node in nodes:
-        node.lag_epochs = max(top - node.head_height, 0) if node.head_height is not None else 0
-        if node.state == NodeState.HEALTHY and node.lag_epochs > LAG_EPOCHS_MAX:
-            node.state = NodeState.LAGGING
-        node.checked_at = now
+class NodeNotServing(Conflict):
+    """A node that was to be added does not serve this pool."""
+
+    code: ClassVar[str] = "node_not_serving"
+
+
+def node_test(text: str, *, now: datetime) -> Node:
+    """Ask a node that is not in the pool yet; gives an unsaved row with what was found.
+
+    Raises BadNodeAddress, or NodeNotServing with the reason: away, garbage, another network.
+    """
+    address = node_address(text)
+    node = Node(url=address.http_url, token=address.token, is_configured=False)
+    finding = node_ask(node, now=now)
+    node_note(node, finding, now=now)
+    if node.state != NodeState.HEALTHY:
+        raise NodeNotServing(node.error or "the node does not serve", field="url")
+    return node
+
+
+def node_add(*, principal: Principal, text: str, role: str, weight: int, name: str, now: datetime) -> Node:
+    """Take a node into the pool after asking it.  Raises what `node_test` does, Conflict for a known one."""
+    node = node_test(text, now=now)
+    if Node.objects.filter(url=node.url).exists():
+        raise Conflict("the pool has this node already", field="url")
+    node.role, node.weight, node.name = NodeRole(role), weight, name[:100]
+    node.position = 1 + max(Node.objects.values_list("position", flat=True), default=0)
+    with transaction.atomic():
         node.save()
-        if before[node.pk] != (node.state, node.head_height, node.error):
-            publish(Change("node", node.pk, None))
-    return nodes
+        audit_record(
+            principal=principal,
+            action="node.add",
+            target=node.url,
+            before={},
+            after={"role": role, "weight": weight},
+        )
+        publish(Change("node", node.pk, None))
+    return node
 
 
-def _probe(node: Node) -> None:
-    """Fill in one node's row; its network is checked whenever it was not healthy before."""
-    client = ChainClient([link_to(node.url, node.token)])
-    began = time.perf_counter()
-    try:
-        head = client.chain_head()
-        node.latency_ms = (time.perf_counter() - began) * 1000
-        if node.state != NodeState.HEALTHY or not node.version:
-            network_bind(client)
-            node.version = str(client.call("Version").get("Version", ""))[:100]
-    except WrongNetwork as error:
-        node.state, node.error = NodeState.WRONG_NETWORK, error.reason[:500]
-        return
-    except (NodeUnavailable, NodeRefused) as error:
-        node.state, node.error = NodeState.AWAY, error.reason[:500]
-        return
-    node.state, node.error = NodeState.HEALTHY, ""
-    node.head_height, node.head_key = head.height, head.key
+@transaction.atomic
+def node_set(
+    *,
+    principal: Principal,
+    node: Node,
+    role: str | None = None,
+    weight: int | None = None,
+    is_enabled: bool | None = None,
+) -> Node:
+    """Change what a node is for.  Raises Conflict if it is the last one that could be read."""
+    wanted = {"role": role, "weight": weight, "is_enabled": is_enabled}
+    after = {key: value for key, value in wanted.items() if value is not None}
+    before = {key: getattr(node, key) for key in after}
+    for key, value in after.items():
+        setattr(node, key, value)
+    readable = Node.objects.filter(is_enabled=True).exclude(role=NodeRole.PUSH_ONLY).exclude(pk=node.pk)
+    if (not node.is_enabled or node.role == NodeRole.PUSH_ONLY) and not readable.exists():
+        raise Conflict("this is the last node that the pool can read")
+    node.save(update_fields=[*after, "updated_at"])
+    audit_record(principal=principal, action="node.set", target=node.url, before=before, after=after)
+    publish(Change("node", node.pk, None))
+    return node

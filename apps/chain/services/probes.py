@@ -1,0 +1,190 @@
+"""How each node does: asked every second, all at once, measured against the newest head of the pool."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.chain.client import ChainClient
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.link import link_to
+from apps.chain.models import Node
+from apps.chain.services.networks import WrongNetwork, network_bind, network_check
+from apps.chain.states import NodeState
+from apps.core.live import Change, publish
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.chain.tipsets import TipsetFacts
+
+LAG_EPOCHS_MAX: Final = 3
+"""A node further behind than this is asked after the others."""
+
+PROBE_TIMEOUT_S: Final = 1.5
+"""A node that does not give its head within this time is taken for away."""
+
+PROBES_KEPT: Final = 120
+"""Answer times that stay in a node's row: two minutes of them."""
+
+DETAIL_EVERY: Final = timedelta(seconds=30)
+"""How often version, peers, synchronisation and the network's version are asked for."""
+
+SYNC_STAGES: Final = (
+    "idle",
+    "headers",
+    "persisting headers",
+    "messages",
+    "complete",
+    "error",
+    "fetching messages",
+)
+"""lotus api/types.go SyncStateStage; venus types.SyncStateStage counts alike."""
+
+HEALTH_FIELDS: Final = (
+    "checked_at",
+    "detailed_at",
+    "error",
+    "head_height",
+    "head_key",
+    "lag_epochs",
+    "lag_s",
+    "latency_ms",
+    "network_name",
+    "network_version",
+    "peers",
+    "probes",
+    "state",
+    "sync",
+    "updated_at",
+    "version",
+)
+"""What a probe may write: the operator's columns are never touched by it."""
+
+
+@dataclass(slots=True)
+class Finding:
+    """What one node said when it was probed; gathered in a thread that does not touch the database."""
+
+    head: TipsetFacts | None = None
+    latency_ms: float | None = None
+    network: tuple[str, str] = ("", "")
+    """Name and genesis."""
+    details: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+
+def nodes_probe(*, now: datetime) -> list[Node]:
+    """Ask every enabled node for its head, all at once, measure it, and write what was found."""
+    nodes = list(Node.objects.filter(is_enabled=True))
+    if not nodes:
+        return []
+    with ThreadPoolExecutor(max_workers=min(len(nodes), 16)) as threads:
+        findings = list(threads.map(lambda node: node_ask(node, now=now), nodes))
+    before = {node.pk: _look(node) for node in nodes}
+    for node, finding in zip(nodes, findings, strict=True):
+        node_note(node, finding, now=now)
+    _compare(nodes, findings)
+    for node in nodes:
+        node.save(update_fields=HEALTH_FIELDS)
+        if before[node.pk] != _look(node):
+            publish(Change("node", node.pk, None))
+    return nodes
+
+
+def _look(node: Node) -> tuple[Any, ...]:
+    return (node.state, node.head_height, node.error, node.peers, node.version)
+
+
+def node_ask(node: Node, *, now: datetime) -> Finding:
+    """Ask one node; what fails is in the finding's error."""
+    finding, client = Finding(), ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S)
+    began = time.perf_counter()
+    try:
+        finding.head = client.chain_head()
+        finding.latency_ms = (time.perf_counter() - began) * 1000
+        finding.network = (client.state_network_name(), client.chain_get_genesis().key)
+        if (
+            node.state != NodeState.HEALTHY
+            or node.detailed_at is None
+            or now - node.detailed_at > DETAIL_EVERY
+        ):
+            finding.details = _details(client)
+    except (NodeUnavailable, NodeRefused) as error:
+        finding.error = error.reason[:500]
+    return finding
+
+
+def _details(client: ChainClient) -> dict[str, Any]:
+    """Ask for what changes rarely; what a node does not know stays empty.  Raises NodeUnavailable."""
+    peers, sync = _maybe(client, "NetPeers"), _maybe(client, "SyncState")
+    version = _maybe(client, "Version")
+    return {
+        "version": str(version.get("Version", ""))[:100] if isinstance(version, dict) else "",
+        "peers": len(peers) if isinstance(peers, list) else None,
+        "sync": _sync_words(sync),
+        "network_version": client.state_network_version(),
+    }
+
+
+def _maybe(client: ChainClient, method: str) -> Any:
+    try:
+        return client.call(method)
+    except NodeRefused:
+        return None
+
+
+def _sync_words(sync: Any) -> str:
+    """Say how far the most advanced synchronisation is."""
+    runs = sync.get("ActiveSyncs") if isinstance(sync, dict) else None
+    stages = [run.get("Stage") for run in runs or () if isinstance(run, dict)]
+    known = [stage for stage in stages if isinstance(stage, int) and 0 <= stage < len(SYNC_STAGES)]
+    return SYNC_STAGES[max(known, key=lambda stage: (stage == 4, stage))] if known else ""
+
+
+def node_note(node: Node, finding: Finding, *, now: datetime) -> None:
+    """Put one finding into its row; the first node that answers binds the pool to its network."""
+    node.checked_at = now
+    node.probes = [*node.probes, None if finding.error else finding.latency_ms][-PROBES_KEPT:]
+    node.network_name = finding.network[0][:100] or node.network_name
+    if finding.error or finding.head is None:
+        node.state, node.error = NodeState.AWAY, finding.error
+        return
+    try:
+        network = network_check(*finding.network)
+        if network is None or finding.details.get("network_version", network.version) != network.version:
+            network_bind(ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S))
+    except WrongNetwork as error:
+        node.state, node.error = NodeState.WRONG_NETWORK, error.reason[:500]
+        return
+    except (NodeUnavailable, NodeRefused) as error:
+        node.state, node.error = NodeState.AWAY, error.reason[:500]
+        return
+    node.state, node.error, node.latency_ms = NodeState.HEALTHY, "", finding.latency_ms
+    node.head_height, node.head_key = finding.head.height, finding.head.key
+    if finding.details:
+        node.detailed_at = now
+        for name, value in finding.details.items():
+            setattr(node, name, value)
+
+
+def _compare(nodes: list[Node], findings: list[Finding]) -> None:
+    """Measure each node against the newest head of the pool."""
+    heads = [
+        finding.head
+        for node, finding in zip(nodes, findings, strict=True)
+        if node.state == NodeState.HEALTHY and finding.head is not None
+    ]
+    top = max(heads, key=lambda head: head.height, default=None)
+    for node, finding in zip(nodes, findings, strict=True):
+        if top is None or node.head_height is None:
+            node.lag_epochs = node.lag_s = 0
+            continue
+        node.lag_epochs = max(top.height - node.head_height, 0)
+        if finding.head is not None:
+            node.lag_s = min(max(top.timestamp - finding.head.timestamp, 0), 2**31 - 1)
+        if node.state == NodeState.HEALTHY and node.lag_epochs > LAG_EPOCHS_MAX:
+            node.state, node.error = NodeState.LAGGING, f"{node.lag_epochs} epochs behind the newest head"

@@ -1,0 +1,74 @@
+"""Watching the nodes: probes in a thread of their own, so that a node that hangs holds nobody up."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
+
+from apps.chain.addresses import NodeAddress
+from apps.chain.services.probes import nodes_probe
+from apps.chain.states import NodeState
+from apps.core import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from apps.chain.models import Node
+
+log = structlog.get_logger(__name__)
+
+PROBE_EVERY_S: Final = 1.0
+"""With a probe's own time limit this keeps a node that fails from being read for longer than that limit."""
+
+
+class NodeWatch:
+    """Probes until it is stopped."""
+
+    def __init__(self, *, order: Callable[[], Iterable[Node]], healthy: Callable[[set[str]], None]) -> None:
+        self._order = order
+        self._healthy = healthy
+        """Called with the URLs of the healthy nodes, if any: whoever follows another one changes over."""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="nodes", daemon=True)
+        self._lock = threading.Lock()
+        self._addresses: list[NodeAddress] = []
+
+    def start(self) -> None:
+        """Begin to probe."""
+        self.look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop probing and wait for the thread."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def addresses(self) -> list[NodeAddress]:
+        """Give the nodes to follow, the best first, as of the last probe; asks no database."""
+        with self._lock:
+            return list(self._addresses)
+
+    def look(self) -> None:
+        """Read the nodes' order and tell which of them are healthy."""
+        nodes = list(self._order())
+        addresses = [NodeAddress.of(url=node.url, token=node.token) for node in nodes]
+        with self._lock:
+            self._addresses = addresses
+        healthy = {node.url for node in nodes if node.state == NodeState.HEALTHY}
+        if healthy:
+            self._healthy(healthy)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.wait(PROBE_EVERY_S):
+                try:
+                    nodes_probe(now=clock.now())
+                    self.look()
+                except (OperationalError, InterfaceError) as error:
+                    log.warning("database_away", reason=str(error).strip()[:200])
+                    close_old_connections()
+        finally:
+            connections.close_all()

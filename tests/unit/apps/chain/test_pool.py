@@ -1,0 +1,231 @@
+"""The pool of nodes: which one is read, and that reads go on whatever happens to it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.chain.client import chain_client
+from apps.chain.errors import NodeUnavailable
+from apps.chain.link import link_to
+from apps.chain.models import Node
+from apps.chain.selectors import nodes_for_reading
+from apps.chain.services import NodeNotServing, node_add, node_set, node_test, nodes_probe, nodes_sync
+from apps.chain.states import NodeRole, NodeState
+from apps.core.errors import Conflict
+from apps.users.models import AuditEntry
+from apps.users.principals import SYSTEM
+from tests.tinynode import TinyNode, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+READS_GO_ON_S = 2.0
+
+
+@contextmanager
+def answering(body: bytes, *, status: int = 200) -> Iterator[str]:
+    """Serve the same bytes to every question."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/rpc/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def hanging() -> Iterator[str]:
+    """Take connections and never answer."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/rpc/v1"
+
+
+@pytest.fixture
+def good() -> Iterator[str]:
+    with served(TinyNode()) as url:
+        yield url
+
+
+def healthy(*urls: str) -> None:
+    """Make the pool of these nodes, all of them well so far."""
+    nodes_sync(urls)
+    Node.objects.update(state=NodeState.HEALTHY)
+
+
+def read_within_time() -> int:
+    """Read as any part of the console does; gives the head's height."""
+    began = time.monotonic()
+    height = chain_client().chain_head().height
+    assert time.monotonic() - began < READS_GO_ON_S
+    return height
+
+
+def state_of(url: str) -> tuple[str, str]:
+    node = Node.objects.get(url=url)
+    return node.state, node.error
+
+
+def test_reads_go_on_when_a_node_dies_and_the_row_says_so(good: str) -> None:
+    with served(TinyNode()) as url:
+        healthy(url, good)
+        assert read_within_time() == 0
+    link_to.cache_clear()  # the test's server ends its open connections only with the process
+
+    assert read_within_time() == 0
+    nodes_probe(now=NOW)
+    state, error = state_of(url)
+    assert state == NodeState.AWAY
+    assert url in error
+    assert [node.url for node in nodes_for_reading()] == [good, url]
+
+
+def test_reads_go_on_when_a_node_hangs(good: str) -> None:
+    with hanging() as url:
+        healthy(url, good)
+
+        assert read_within_time() == 0
+        assert link_to(url, "").tired_until > time.monotonic(), "the next read asks the other one first"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>502 Bad Gateway</html>",
+        b'"text"',
+        b"[]",
+        b'{"jsonrpc":"2.0","id":null,"result":{"Cids":[],"Blocks":[],"Height":0}}',
+        b'{"jsonrpc":"2.0","id":null,"result":"garbage"}',
+        b'{"jsonrpc":"2.0","id":999999,"result":null}',
+        b'{"error":"rate limit"}',
+        b'{"jsonrpc":"2.0","id":null,"error":{"code":"x"}}',
+    ],
+)
+def test_reads_go_on_when_a_node_answers_garbage(good: str, body: bytes) -> None:
+    with answering(body) as url:
+        healthy(url, good)
+
+        assert read_within_time() == 0
+        nodes_probe(now=NOW)
+
+    assert state_of(url)[0] == NodeState.AWAY
+
+
+def test_garbage_alone_is_said(good: str) -> None:
+    with answering(b'{"jsonrpc":"2.0","id":null,"result":7}') as url:
+        healthy(url)
+        with pytest.raises(NodeUnavailable, match="cannot be read"):
+            chain_client().chain_head()
+
+
+def test_a_node_that_lies_behind_is_read_last(good: str) -> None:
+    node = TinyNode()
+    for _ in range(5):
+        node.mine()
+    with served(node) as url:
+        nodes_sync([good, url])
+        nodes_probe(now=NOW)
+
+        assert read_within_time() == 5
+        state, error = state_of(good)
+        assert (state, error) == (NodeState.LAGGING, "5 epochs behind the newest head")
+        assert Node.objects.get(url=good).lag_s == 5
+
+
+def test_a_node_that_moves_to_another_network_is_not_read_any_more(good: str) -> None:
+    node = TinyNode()
+    with served(node) as url:
+        nodes_sync([url, good])
+        nodes_probe(now=NOW)
+        assert {row.state for row in Node.objects.all()} == {NodeState.HEALTHY}
+
+        node.network = "calibrationnet"
+        nodes_probe(now=NOW + timedelta(seconds=1))
+
+    state, error = state_of(url)
+    assert state == NodeState.WRONG_NETWORK
+    assert "calibrationnet" in error
+    assert [row.url for row in nodes_for_reading()] == [good]
+
+
+def test_the_best_is_by_role_then_weight_then_place() -> None:
+    healthy("http://a/rpc/v1", "http://b/rpc/v1", "http://c/rpc/v1", "http://d/rpc/v1", "http://e/rpc/v1")
+    for letter, role, weight in [
+        ("a", "BACKUP", 9),
+        ("c", "MAIN", 5),
+        ("d", "PUSH_ONLY", 9),
+        ("e", "WINNING", 9),
+    ]:
+        Node.objects.filter(url=f"http://{letter}/rpc/v1").update(role=role, weight=weight)
+
+    assert [node.url[7] for node in nodes_for_reading()] == ["c", "b", "a", "e"]
+
+
+def test_a_method_that_one_kind_lacks_is_asked_of_the_other(good: str) -> None:
+    lotus = TinyNode()
+    lotus.lacks.add("MpoolGetConfig")
+    with served(lotus) as url:
+        healthy(url, good)
+
+        assert chain_client().mpool_get_config() == {"ReplaceByFeeRatio": 1.25}
+
+
+def test_probes_give_quantiles_and_an_error_rate() -> None:
+    node = Node(probes=[1.0, None, 3.0, 2.0])
+
+    assert (node.error_rate, node.latency_quantile(0.5), node.latency_quantile(0.95)) == (0.25, 2.0, 3.0)
+    assert Node().latency_quantile(0.5) is None
+
+
+def test_a_node_is_asked_before_it_is_added(good: str) -> None:
+    healthy(good)
+    nodes_probe(now=NOW)
+    with served(TinyNode(network="mainnet")) as other, served(TinyNode()) as url:
+        with pytest.raises(NodeNotServing, match="mainnet"):
+            node_test(other, now=NOW)
+        node_add(principal=SYSTEM, text=url, role=NodeRole.BACKUP, weight=2, name="spare", now=NOW)
+        with pytest.raises(Conflict, match="already"):
+            node_add(principal=SYSTEM, text=url, role=NodeRole.BACKUP, weight=2, name="spare", now=NOW)
+
+    nodes_sync([good])
+    row = Node.objects.get(url=url)
+    assert (row.is_enabled, row.role, row.state) == (True, NodeRole.BACKUP, NodeState.HEALTHY)
+    assert AuditEntry.objects.filter(action="node.add").count() == 1
+
+
+def test_a_node_that_was_switched_off_stays_off(good: str) -> None:
+    healthy(good, "http://b/rpc/v1")
+    node = Node.objects.get(url="http://b/rpc/v1")
+    node_set(principal=SYSTEM, node=node, is_enabled=False)
+
+    nodes_sync([good, "http://b/rpc/v1"])
+
+    assert [row.url for row in nodes_for_reading()] == [good]
+    with pytest.raises(Conflict, match="last node"):
+        node_set(principal=SYSTEM, node=Node.objects.get(url=good), role=NodeRole.PUSH_ONLY)
