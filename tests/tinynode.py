@@ -271,6 +271,11 @@ class TinyNode:
             )
         )
 
+    def do_StateCall(self, body: Any, _key: Any) -> Any:
+        text = self.fails.get(str(message_from_json(body).method), "")
+        receipt = {**self._receipt(), "ExitCode": 18 if text else self.exit_code}
+        return {"MsgRct": receipt, "Error": text}
+
     def do_GasBatchEstimateMessageGas(self, rows: list[Any], nonce: int, key: Any) -> Any:
         answers = []
         for row in rows:

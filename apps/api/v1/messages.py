@@ -20,18 +20,19 @@ from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core import clock
-from apps.core.errors import BadValue
+from apps.core.errors import BadValue, DomainError
 from apps.messages.doctor import message_diagnose
 from apps.messages.models import Message
 from apps.messages.selectors import message_get, messages_page
 from apps.messages.services import (
     Gas,
     NewFees,
+    PushItem,
     SendSpec,
     message_mark_bad,
-    message_push,
     message_replace,
     messages_publish,
+    messages_push,
 )
 from apps.messages.states import MessageState
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
@@ -195,6 +196,25 @@ def _height() -> int:
     return 0 if head is None else head.height
 
 
+def push_item(data: dict[str, Any]) -> PushItem:
+    """Give a checked body as the service takes it."""
+    return PushItem(
+        id=data["id"],
+        to=data["to"],
+        from_=data["from"],
+        value=data["value"],
+        method=data["method"],
+        params=data["params"] or b"",
+        spec=SendSpec(
+            max_fee=data["max_fee"],
+            gas_over_estimation=data["gas_over_estimation"],
+            gas_over_premium=data["gas_over_premium"],
+            expire_epoch=data["expire_epoch"],
+        ),
+        gas=Gas(limit=data["gas_limit"], fee_cap=data["gas_fee_cap"], premium=data["gas_premium"]),
+    )
+
+
 class MessagesView(PoolView):
     """`/messages`: the caller's messages."""
 
@@ -235,22 +255,9 @@ class MessagesView(PoolView):
         body.is_valid(raise_exception=True)
         data = body.validated_data
         is_known = Message.objects.filter(pk=data["id"]).exists()
-        row = message_push(
-            principal=self.principal,
-            id=data["id"],
-            to=data["to"],
-            from_=data["from"],
-            value=data["value"],
-            method=data["method"],
-            params=data["params"] or b"",
-            spec=SendSpec(
-                max_fee=data["max_fee"],
-                gas_over_estimation=data["gas_over_estimation"],
-                gas_over_premium=data["gas_over_premium"],
-                expire_epoch=data["expire_epoch"],
-            ),
-            gas=Gas(limit=data["gas_limit"], fee_cap=data["gas_fee_cap"], premium=data["gas_premium"]),
-        )
+        row = messages_push([push_item(data)], principal=self.principal)[0]
+        if isinstance(row, DomainError):
+            raise row
         answer = message_body(row, head_height=_height())
         return Response(answer) if is_known else created(answer)
 

@@ -217,3 +217,51 @@ def test_the_head_is_shown_and_nodes_only_to_the_operator(pool: Pool, client: Cl
     assert (head["height"], head["base_fee"], head["network"]) == (1, "100", "localnet-poolsite-test")
     assert get(client, "/api/v1/chain/nodes", by=token()).status_code == 403
     assert get(client, "/api/v1/chain/nodes", by=operator_token()).json()[0]["state"] == "HEALTHY"
+
+
+def test_a_batch_takes_the_good_and_names_the_bad(pool: Pool, client: Client) -> None:
+    alice, address = token(), pool.address()
+    pool.push("m2", address, value=9)
+    rows = [body(address, id=f"m{number}") for number in range(4)]
+    rows.append(body(pool.address(of="bob"), id="bobs"))
+    rows.append(body(address, id="dear", gas_premium="9", gas_fee_cap="5"))
+
+    answer = post(client, {"messages": rows}, by=alice, route=f"{ROUTE}:batch").json()["results"]
+
+    assert [row["state"] for row in answer] == ["UNFILLED", "UNFILLED", None, "UNFILLED", None, None]
+    assert [row["error"]["code"] for row in answer if row["error"]] == [
+        "message_id_taken",
+        "sender_not_granted",
+        "bad_message",
+    ]
+    assert Message.objects.count() == 4
+    pool.choose()
+    assert [pool.row(name).nonce for name in ("m2", "m0", "m1", "m3")] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("messages", "field"),
+    [([], "messages"), ([{"id": "a"}], "messages.0.to"), ("x", "messages"), (None, "messages")],
+)
+def test_a_batch_that_cannot_be_read_leaves_no_row(
+    pool: Pool, client: Client, messages: Any, field: str
+) -> None:
+    answer = post(client, {"messages": messages}, by=token(), route=f"{ROUTE}:batch")
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert not Message.objects.exists()
+
+
+def test_a_trial_says_gas_cost_and_what_is_left_and_stores_nothing(pool: Pool, client: Client) -> None:
+    alice, address = token(), pool.address(fil=1)
+    pool.node.fails["7"] = "forbidden"
+
+    good = post(client, body(address), by=alice, route=f"{ROUTE}:dry-run").json()
+    bad = post(client, body(address, method=7), by=alice, route=f"{ROUTE}:dry-run").json()
+
+    assert (good["exit_code"], good["gas_used"], good["gas_limit"]) == (0, 1_000_000, 1_250_000)
+    assert int(good["cost_max"]) == 1_250_000 * int(good["gas_fee_cap"]) + 5
+    assert int(good["balance_after"]) == 10**18 - int(good["cost_max"])
+    assert (bad["exit_code"], bad["error"], bad["gas_limit"]) == (18, "forbidden", 0)
+    assert not Message.objects.exists()
+    assert post(client, body(address), by=token(of="bob"), route=f"{ROUTE}:dry-run").status_code == 403

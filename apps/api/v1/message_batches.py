@@ -1,0 +1,113 @@
+"""Many messages in one request, and trials that send nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.errors import error_body
+from apps.api.v1.messages import MessageInput, push_item
+from apps.api.v1.serializers import ErrorSerializer, InputSerializer
+from apps.api.v1.views import PoolView
+from apps.chain.client import chain_client
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current
+from apps.core.errors import DomainError
+from apps.messages.services import messages_push
+from apps.messages.services.dryrun import message_dry_run
+
+BATCH_MAX = 1000
+
+
+class BatchInput(InputSerializer):
+    """Messages to push, in the order in which they shall be sent."""
+
+    messages = serializers.ListField(child=MessageInput(), allow_empty=False, max_length=BATCH_MAX)
+
+
+class BatchResult(serializers.Serializer[Any]):
+    """What became of one message: its state, or why it was refused."""
+
+    id = serializers.CharField()
+    state = serializers.CharField(allow_null=True)
+    error = ErrorSerializer(allow_null=True)
+
+
+class BatchOutput(serializers.Serializer[Any]):
+    """One result per message, in the same order."""
+
+    results = BatchResult(many=True)
+
+
+class DryRunOutput(serializers.Serializer[Any]):
+    """What a message would do and cost; amounts are attoFIL as text."""
+
+    exit_code = serializers.IntegerField()
+    error = serializers.CharField()
+    gas_used = serializers.IntegerField()
+    gas_limit = serializers.IntegerField()
+    gas_fee_cap = serializers.CharField()
+    gas_premium = serializers.CharField()
+    cost_expected = serializers.CharField()
+    cost_max = serializers.CharField()
+    balance = serializers.CharField()
+    balance_after = serializers.CharField()
+
+
+class BatchView(PoolView):
+    """`/messages:batch`: up to 1,000 messages in one insert."""
+
+    @extend_schema(request=BatchInput, responses=BatchOutput)
+    def post(self, request: Request) -> Response:
+        """Push messages; each is accepted or refused by itself, and repeating the request is harmless."""
+        body = BatchInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        items = [push_item(data) for data in body.validated_data["messages"]]
+        answers = messages_push(items, principal=self.principal)
+        results = [
+            {"id": item.id, "state": None, "error": error_body(answer)}
+            if isinstance(answer, DomainError)
+            else {"id": item.id, "state": answer.state, "error": None}
+            for item, answer in zip(items, answers, strict=True)
+        ]
+        return Response({"results": results})
+
+
+class DryRunView(PoolView):
+    """`/messages:dry-run`: a trial on the newest state."""
+
+    @extend_schema(request=MessageInput, responses=DryRunOutput)
+    def post(self, request: Request) -> Response:
+        """Say what a message would do and cost; nothing is stored, signed or sent."""
+        body = MessageInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        head = head_current()
+        if head is None:
+            raise NetworkUnknown("no head of the chain is known yet")
+        item = push_item(body.validated_data)
+        found = message_dry_run(item, principal=self.principal, client=chain_client(), head=head)
+        return Response(
+            {
+                "exit_code": found.exit_code,
+                "error": found.error,
+                "gas_used": found.gas_used,
+                "gas_limit": found.gas_limit,
+                "gas_fee_cap": str(found.gas_fee_cap),
+                "gas_premium": str(found.gas_premium),
+                "cost_expected": str(found.cost_expected),
+                "cost_max": str(found.cost_max),
+                "balance": str(found.balance),
+                "balance_after": str(found.balance_after),
+            }
+        )
+
+
+urlpatterns = [
+    path("messages:batch", BatchView.as_view(), name="api-messages-batch"),
+    path("messages:dry-run", DryRunView.as_view(), name="api-messages-dry-run"),
+]
