@@ -66,7 +66,7 @@ BOB = f"('{UUID[:-1]}0','bob','',2,1,1,0)"
 MYSQL = f"""
 -- MySQL dump
 INSERT INTO `users` VALUES ('{UUID}','alice','it''s \\'me\\', (1)',1,1795157049,1795157049,0),{BOB};
-INSERT INTO `token` ({TOKEN_COLUMNS}) VALUES ('alice','write','00','x','{ALICE}','2026-11-20 06:44:09.850643',0);
+INSERT INTO `token` ({TOKEN_COLUMNS}) VALUES ('alice','write','00','x','{ALICE}','2026-11-20 06:44:09.85',0);
 INSERT INTO `token` VALUES ('bob','read','00','','{GONE}','2026-11-20 06:44:09',1);
 INSERT INTO `miners` VALUES (1,'01234','alice',0,'2026-11-20 06:44:10',NULL,NULL);
 INSERT INTO `signers` VALUES (1,'alice','{SIGNER[1:]}','2026-11-20 06:44:10',NULL,NULL);
