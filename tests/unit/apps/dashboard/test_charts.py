@@ -22,14 +22,16 @@ def test_cells_of_a_strip_stay_inside_and_in_order(entries, now):
     assert len(drawn.cells) == len(entries)
     assert [cell.x for cell in drawn.cells] == sorted(cell.x for cell in drawn.cells)
     for cell in drawn.cells:
-        assert 0 <= cell.x
+        assert cell.x >= 0
         assert cell.x + cell.w <= 100.01
-        assert 0 <= cell.y
+        assert cell.y >= 0
         assert cell.y + cell.h <= STRIP_HEIGHT_PX + 0.1
     assert 0 <= drawn.now <= 100
 
 
-@pytest.mark.parametrize(("tone", "mark"), [("warn", "!"), ("bad", "×"), ("ok", ""), ("run", ""), ("idle", "")])
+@pytest.mark.parametrize(
+    ("tone", "mark"), [("warn", "!"), ("bad", "×"), ("ok", ""), ("run", ""), ("idle", "")]
+)
 def test_only_exceptions_carry_a_mark(tone, mark):
     assert strip([StripEntry(tone=tone, share=1, title="")], now=0, label="").cells[0].mark == mark
 

@@ -98,7 +98,14 @@ def test_time_left_is_as_exact_as_it_matters(seconds, text):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "–"), (0.031, "31 ms"), (4.2, "4.2 s"), (42, "42 s"), (21 * 60 + 40, "21:40"), (13_198, "3:39:58")],
+    [
+        (None, "–"),
+        (0.031, "31 ms"),
+        (4.2, "4.2 s"),
+        (42, "42 s"),
+        (21 * 60 + 40, "21:40"),
+        (13_198, "3:39:58"),
+    ],
 )
 def test_durations_read_like_a_clock(seconds, text):
     assert numbers.duration(seconds) == text

@@ -1,0 +1,185 @@
+"""How changes become frames: at once, then gathered; and how a subscription notices that it was deaf."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from apps.dashboard import live
+from apps.dashboard.live import MAX_CHANGES, RESYNC, Audience, Hearing, Hub, LiveConsumer, Room, group_watched
+from apps.users.principals import Principal
+
+TENANTS = {"alice": 1, "bob": 2, "pool": 3}
+
+
+def principal(tenant: str = "alice", **overrides: Any) -> Principal:
+    """A viewer; no row is needed to share a room."""
+    data = {"tenant_id": TENANTS[tenant], "is_operator": False, "perm": "sign", **overrides}
+    return Principal(tenant_name=tenant, **data)
+
+
+def audience(tenant: str = "alice", **overrides: Any) -> Audience:
+    return Audience(viewer=principal(tenant, **overrides), page="sectors")
+
+
+class Page(LiveConsumer):
+    """A page that keeps what it is sent; sending can be held up."""
+
+    def __init__(self, of: Audience) -> None:
+        super().__init__()
+        self.audience = of
+        self.sent: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def send(self, text_data: Any = None, *_args: Any, **_rest: Any) -> None:  # type: ignore[override]  # two parents differ
+        await self.gate.wait()
+        self.sent.append(text_data or "")
+
+
+class Drawn(Room):
+    """A room whose frames tell which rows are in them."""
+
+    async def frame(self, rows: set[tuple[str, str]]) -> str:
+        return RESYNC if len(rows) > MAX_CHANGES else ",".join(sorted(pk for _, pk in rows))
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> Drawn:
+    monkeypatch.setattr(live, "WINDOW_S", 0.02)
+    return Drawn(audience())
+
+
+async def settled(room: Room) -> None:
+    while room.flushing is not None:
+        await asyncio.sleep(0.005)
+
+
+async def test_the_first_change_goes_out_at_once_and_what_follows_together(room: Drawn) -> None:
+    page = Page(room.audience)
+    room.pages.add(page)
+
+    room.changed(("sector", "1"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for pk in ("2", "3", "2"):
+        room.changed(("sector", pk))
+    await settled(room)
+
+    assert page.sent == ["1", "2,3"]
+
+
+async def test_a_slow_reader_misses_frames_and_is_told_to_fetch(room: Drawn) -> None:
+    page = Page(room.audience)
+    page.gate.clear()
+    room.pages.add(page)
+
+    for number in range(5):
+        page.offer(f"frame {number}")
+        await asyncio.sleep(0)
+    page.gate.set()
+    await asyncio.sleep(0.01)
+    page.offer("frame 9")
+    await asyncio.sleep(0.01)
+
+    assert page.sent == ["frame 0", RESYNC, "frame 9"]
+
+
+async def test_an_empty_frame_is_not_sent(room: Drawn) -> None:
+    page = Page(room.audience)
+    room.pages.add(page)
+
+    await room.spread("")
+
+    assert page.sent == []
+
+
+async def test_too_many_rows_become_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(audience())
+
+    assert await room.frame({("sector", str(pk)) for pk in range(MAX_CHANGES + 1)}) == RESYNC
+
+
+async def test_a_frame_that_fails_makes_the_pages_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: Any, **_rest: Any) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(live, "frame_render", broken)
+
+    assert await Room(audience()).frame({("sector", "1")}) == RESYNC
+
+
+def probe(number: int, server: str = "run-1") -> dict[str, Any]:
+    return {"type": "live.probe", "number": number, "server": server}
+
+
+def test_probes_in_order_miss_nothing() -> None:
+    hearing = Hearing()
+
+    assert [hearing.missed(event) for event in (probe(1), {"type": "live.change"}, probe(2), probe(3))] == [
+        False
+    ] * 4
+
+
+def test_a_lost_probe_means_lost_events() -> None:
+    hearing = Hearing()
+    hearing.missed(probe(1))
+
+    assert hearing.missed(probe(3))
+    assert not hearing.missed(probe(4))
+
+
+def test_another_start_of_redis_means_lost_events() -> None:
+    hearing = Hearing()
+    hearing.missed(probe(1))
+
+    assert hearing.missed(probe(2, "run-2"))
+    assert not hearing.missed(probe(3, "run-2"))
+
+
+def test_a_long_silence_means_lost_events() -> None:
+    hearing = Hearing()
+
+    assert not hearing.missed({"type": "live.change"})
+    hearing.heard -= 8.0
+    assert hearing.missed({"type": "live.change"})
+
+
+def test_operators_listen_to_all_and_tenants_to_their_own() -> None:
+    assert group_watched(principal("pool", is_operator=True)) == "live.pool"
+    assert group_watched(principal("alice")) == "live.1"
+
+
+def test_who_belongs_to_nobody_hears_of_nobody() -> None:
+    assert group_watched(principal("alice", tenant_id=None)) == "live.0"
+
+
+async def test_the_last_page_to_leave_takes_the_subscription_with_it() -> None:
+    hub, one, two = Hub(), Page(audience()), Page(audience())
+    hub.join(one)
+    hub.join(two)
+    [listener] = hub.listeners.values()
+
+    hub.leave(one)
+    assert hub.listeners
+    hub.leave(two)
+    hub.leave(two)
+
+    await asyncio.sleep(0.01)
+    assert (hub.rooms, hub.listeners, hub.recheck) == ({}, {}, None)
+    assert listener.cancelled() or listener.done()
+
+
+async def test_colleagues_share_a_room_and_others_do_not() -> None:
+    hub = Hub()
+    pages = [Page(audience()), Page(audience()), Page(audience("bob")), Page(audience(perm="read"))]
+    for page in pages:
+        hub.join(page)
+
+    assert sorted(len(room.pages) for room in hub.rooms.values()) == [1, 1, 2]
+
+    for page in pages:
+        hub.leave(page)
+    await asyncio.sleep(0.01)
