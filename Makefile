@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench reset worker soak environment test-environment browser
+.PHONY: help up test lint bench reset worker soak screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 
@@ -11,6 +11,7 @@ help:
 	@echo "make bench   measure, and compare with the last figures"
 	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN_FILE=path)"
 	@echo "make soak    run the long tests: kills at every point, bare environments"
+	@echo "make screens take pictures of the running pool's pages into docs/screens/"
 	@echo "make reset   remove the pool's state, after asking"
 
 environment:
@@ -39,6 +40,9 @@ bench: test-environment
 
 soak: test-environment browser
 	@$(VENV) -m pytest -m "slow"
+
+screens: test-environment browser
+	@$(VENV) -m tests.browser.screens
 
 worker:
 	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt

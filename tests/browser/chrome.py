@@ -19,6 +19,15 @@ NAMES = (
     "chrome",
     "chrome-headless-shell",
 )
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+"""It runs as root in a container, draws without a graphics card and asks nobody outside."""
 CACHES = ("~/.cache/ms-playwright", "/ms-playwright")
 
 

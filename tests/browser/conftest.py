@@ -13,7 +13,7 @@ from django.db import connections
 from django.test import Client
 from playwright.sync_api import sync_playwright
 
-from tests.browser.chrome import chrome_find
+from tests.browser.chrome import FLAGS, chrome_find
 from tests.browser.visitor import Visitor
 from tests.browser.web import Web
 from tests.people import operator_person, person
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
     from apps.users.models import User
     from tests.servers import RedisServer
 
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 CHROME = chrome_find()
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests import scenes
+from tests.browser.axe import findings
 
 if TYPE_CHECKING:
     from apps.users.models import User
@@ -36,29 +35,6 @@ PAGES: Final = (
 )
 EMPTY_PAGES: Final = PAGES[:9]
 WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
-RULES: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-
-
-def axe_script() -> str:
-    """axe-core, out of the package that brings it."""
-    package = find_spec("axe_playwright_python")
-    assert package is not None
-    assert package.origin is not None
-    return Path(package.origin).with_name("axe.min.js").read_text()
-
-
-AXE = axe_script()
-
-
-def findings(page: Any) -> list[str]:
-    """What axe-core holds for serious or critical on this page."""
-    page.run(AXE)  # by the debugger's door: the page's own policy refuses foreign scripts
-    report = page.run("rules => axe.run(document, rules)", RULES)
-    return [
-        f"{found['id']}: {found['help']}: {[node['html'][:120] for node in found['nodes'][:3]]}"
-        for found in report["violations"]
-        if found["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize("name", PAGES)

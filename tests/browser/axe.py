@@ -1,0 +1,33 @@
+"""axe-core on a page, out of the package that brings it."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tests.browser.visitor import Visitor
+
+RULES: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@cache
+def axe_script() -> str:
+    """The checker itself; the package is only found, never imported."""
+    package = find_spec("axe_playwright_python")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).with_name("axe.min.js").read_text()
+
+
+def findings(page: Visitor) -> list[str]:
+    """What axe-core holds for serious or critical on this page."""
+    page.run(axe_script())  # by the debugger's door: the page's own policy refuses foreign scripts
+    report = page.run("rules => axe.run(document, rules)", RULES)
+    return [
+        f"{found['id']}: {found['help']}: {[node['html'][:120] for node in found['nodes'][:3]]}"
+        for found in report["violations"]
+        if found["impact"] in ("serious", "critical")
+    ]
