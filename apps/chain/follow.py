@@ -7,7 +7,7 @@ were not yet handed over gets them at the next start, and every step is safe to 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -31,7 +31,7 @@ from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
 from apps.core.life import LIFE_EVERY_S, life_sign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from apps.chain.addresses import NodeAddress
 
@@ -53,12 +53,17 @@ class Steps:
 
     send: Callable[..., Any]
     """Celery's `send_task`."""
+    waiting: Callable[[str], Collection[str]] = field(default=lambda _queue: ())
+    """Names of the tasks that wait in a queue."""
 
     def enqueue(self, *, height: int, key: str, expires_s: float) -> None:
-        """Send every step, in the table's order."""
-        for step in head_steps():
-            kwargs = {"height": height, "key": key}
-            self.send(step.task, kwargs=kwargs, queue=step.queue, expires=expires_s)
+        """Send every step that does not wait already, in the table's order."""
+        steps = list(head_steps())
+        there = {queue: self.waiting(queue) for queue in {step.queue for step in steps}}
+        for step in steps:
+            if step.task not in there[step.queue]:
+                kwargs = {"height": height, "key": key}
+                self.send(step.task, kwargs=kwargs, queue=step.queue, expires=expires_s)
 
 
 def head_steps() -> Iterable[Any]:

@@ -10,6 +10,7 @@ from celery import current_app
 from django.core.management.base import BaseCommand
 
 from apps.chain.follow import ChainFollower, Steps
+from apps.chain.queues import tasks_waiting
 
 
 class Command(BaseCommand):
@@ -22,4 +23,5 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        ChainFollower(steps=Steps(send=current_app.send_task)).run(asked_to_stop=stop.is_set)
+        steps = Steps(send=current_app.send_task, waiting=tasks_waiting)
+        ChainFollower(steps=steps).run(asked_to_stop=stop.is_set)
