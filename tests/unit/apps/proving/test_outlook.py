@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apps.core import clock
 from apps.proving.models import WindowPost
 from apps.proving.selectors import Look, outlook_of, provers_there
 from apps.proving.states import Outlook, PostState
@@ -85,7 +86,7 @@ def test_a_failing_prover_is_named() -> None:
 
 
 def test_only_living_provers_of_the_tenant_count() -> None:
-    since = factories.now()
+    since = clock.now()
     kinds = [JobKind.WINDOW_POST]
     factories.worker(kinds=kinds)
     factories.worker(kinds=kinds, is_paused=True)

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from apps.core import clock
 from apps.miners.onchain import PartitionFacts
 from apps.proving.models import WindowPost
 from apps.proving.services.jobs import lease_for
@@ -75,7 +76,7 @@ def test_a_proof_covers_what_can_be_proved_in_the_partitions_order(
 )
 def test_a_window_is_proved_from_its_challenge_on(height: int, windows: list[int]) -> None:
     miner = factories.miner(proving_period_start=960)
-    look = Look(client=cast("Any", None), network=NETWORK, head=factories.head(height), now=factories.now())
+    look = Look(client=cast("Any", None), network=NETWORK, head=factories.head(height), now=clock.now())
 
     open_now = windows_open(miner, look)
 
@@ -85,7 +86,7 @@ def test_a_window_is_proved_from_its_challenge_on(height: int, windows: list[int
 
 def test_the_windows_do_not_depend_on_which_period_the_node_names() -> None:
     head = factories.head(1000)
-    look = Look(client=cast("Any", None), network=NETWORK, head=head, now=factories.now())
+    look = Look(client=cast("Any", None), network=NETWORK, head=head, now=clock.now())
     named = [factories.miner(proving_period_start=start) for start in (900, 960, 1020, -60)]
 
     found = [[(window.index, window.open) for window in windows_open(miner, look)] for miner in named]
@@ -95,7 +96,7 @@ def test_the_windows_do_not_depend_on_which_period_the_node_names() -> None:
 
 def test_a_miner_without_a_period_has_no_windows() -> None:
     head = factories.head(1000)
-    look = Look(client=cast("Any", None), network=NETWORK, head=head, now=factories.now())
+    look = Look(client=cast("Any", None), network=NETWORK, head=head, now=clock.now())
 
     assert windows_open(factories.miner(proving_period_start=None), look) == []
 

@@ -1,0 +1,323 @@
+"""The agent's loop against a console that answers, is away, or refuses."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kombu.exceptions import OperationalError as BrokerAway
+
+from poolsite.wire.hosts import Command, HeartbeatAnswer, Lost, Operation, Registered
+from poolsite.wire.jobs import (
+    Assignment,
+    Claimed,
+    EventAnswer,
+    JobKind,
+    Level,
+    SealInputs,
+    StageOutputs,
+)
+from poolsite.wire.pipeline import STATE_OF_STAGE
+from workers.agent.journal import Failure, Journal
+from workers.agent.loop import Agent
+from workers.config import DEFAULT_SLOTS, SealerConfig
+from workers.console.client import ConsoleAway, ConsoleRefused, Fenced
+from workers.console.line import Line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REGISTERED = Registered(worker_id="w", heartbeat_s=20, lease_s=90, poll_ms=1000)
+
+
+class ScriptedConsole:
+    """Answers what the test lays ready; an exception is raised."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Assignment] = []
+        self.answers: list[Any] = []
+        self.beats: list[Any] = []
+        self.said: list[tuple[str, Any]] = []
+
+    def register(self, said: Any) -> Registered:
+        self.said.append(("register", said))
+        return REGISTERED
+
+    def claim(self, said: Any) -> Claimed:
+        self.said.append(("claim", said))
+        jobs, self.jobs = tuple(self.jobs[: said.max]), self.jobs[said.max :]
+        return Claimed(jobs=jobs)
+
+    def event(self, _job: str, said: Any) -> Any:
+        return self._answer("event", said)
+
+    def fail(self, _job: str, said: Any) -> Any:
+        return self._answer("fail", said)
+
+    def heartbeat(self, _worker: str, said: Any) -> Any:
+        self.said.append(("heartbeat", said))
+        return self.beats.pop(0) if self.beats else HeartbeatAnswer()
+
+    def _answer(self, what: str, said: Any) -> Any:
+        self.said.append((what, said))
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def kinds(self) -> list[str]:
+        return [what for what, _ in self.said if what != "claim"]
+
+
+class Hints:
+    """Keeps the hints that the agent sends; `fails` plays a dead broker."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.fails = False
+
+    def send_task(self, _name: str, *, queue: str, **_options: Any) -> None:
+        if self.fails:
+            raise BrokerAway("connection refused")
+        self.sent.append(queue)
+
+
+class Host:
+    """An agent with its console, journal and hints."""
+
+    def __init__(self, folder: Path) -> None:
+        self.console = ScriptedConsole()
+        self.config = SealerConfig(
+            folder=folder,
+            store=folder / "store",
+            console="",
+            token="",
+            name="s",
+            slots=dict(DEFAULT_SLOTS),
+            snark="vanilla",
+            sector_room_bytes=1,
+        )
+        console: Any = self.console
+        self.line = Line(self.config, console, kinds=(JobKind.SEAL,), slots=dict(DEFAULT_SLOTS))
+        self.line.register()
+        self.console.said.clear()
+        self.journal = Journal(folder / "jobs")
+        self.hints = Hints()
+        app: Any = self.hints
+        self.agent = Agent(self.config, console=console, line=self.line, journal=self.journal, app=app)
+
+    def take(self, stage: str = "PC2", job_id: str = "j1", token: int = 4) -> Assignment:
+        """Have the agent claim one job and send its hint."""
+        job = Assignment(id=job_id, kind=JobKind.SEAL, token=token, seq=7, lease_s=90, seal=inputs(stage))
+        self.console.jobs.append(job)
+        self.agent.claim_after = 0.0
+        self.agent.tick()
+        self.agent.tick()
+        return job
+
+    def done(self, outputs: StageOutputs | None = None) -> None:
+        """Let the stage of the only held job end well."""
+        (held,) = self.agent.held.values()
+        self.journal.outputs_write(held.id, held.work.id, outputs or StageOutputs(ms=3))
+
+
+def inputs(stage: str) -> SealInputs:
+    """A stage's inputs."""
+    return SealInputs(
+        miner_id=1000, number=1, seal_proof=5, sector_size=2048, state=STATE_OF_STAGE[stage], stage=stage
+    )
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A host that is registered and idle."""
+    return Host(tmp_path)
+
+
+def test_a_claimed_stage_is_written_down_before_its_hint(host: Host) -> None:
+    host.take()
+    host.agent.tick()
+
+    work = host.journal.work_read("j1")
+    assert work is not None
+    assert (work.token, work.inputs.stage, host.hints.sent) == (4, "PC2", ["pc2"])
+
+
+def test_a_result_is_reported_under_the_next_number(host: Host) -> None:
+    host.take()
+    host.done()
+    host.console.answers = [EventAnswer(state="PC2_DONE", seq=8, seal=inputs("PERSIST"))]
+
+    host.agent.tick()
+
+    (event,) = [said for what, said in host.console.said if what == "event"]
+    assert (event.token, event.seq, event.state, event.event) == (4, 8, "PC1_DONE", "PC2")
+    assert host.agent.held["j1"].inputs.stage == "PERSIST", "it goes on under the same lease"
+
+
+def test_a_result_from_before_a_restart_is_reported_under_the_new_lease(host: Host) -> None:
+    host.take(token=4)
+    host.done()
+    again = Host(host.config.folder)
+    again.console.answers = [EventAnswer(state="PC2_DONE", seq=8)]
+
+    again.take(token=6)
+
+    (event,) = [said for what, said in again.console.said if what == "event"]
+    assert event.token == 6
+    assert again.hints.sent == [], "the stage is not run again"
+
+
+def test_while_the_console_is_away_the_same_report_is_sent_again(host: Host, monkeypatch: Any) -> None:
+    monkeypatch.setattr("workers.agent.loop.REPORT_AGAIN_S", 0.0)
+    host.take()
+    host.done()
+    host.console.answers = [ConsoleAway("x"), ConsoleAway("x"), EventAnswer(state="PC2_DONE", seq=8)]
+
+    for _ in range(3):
+        host.agent.tick()
+
+    said = [said for what, said in host.console.said if what == "event"]
+    assert len(said) == 3
+    assert said[0] == said[1] == said[2]
+    assert host.agent.held == {}
+
+
+def test_a_fenced_report_drops_the_job_and_keeps_its_files(host: Host) -> None:
+    host.take()
+    host.done()
+    host.console.answers = [Fenced(status=409, code="fenced", reason="over", field="token")]
+
+    host.agent.tick()
+
+    assert host.agent.held == {}
+    assert host.journal.jobs() == ["j1"]
+
+
+def test_a_refused_report_becomes_a_failure_that_a_person_sees(host: Host) -> None:
+    host.take()
+    host.done()
+    host.console.answers = [ConsoleRefused(status=400, code="bad", reason="missing", field="outputs.comm_r")]
+
+    host.agent.tick()
+
+    assert host.console.kinds() == ["event", "fail"]
+    assert host.console.said[-1][1].level is Level.PERMANENT
+
+
+def test_a_failure_counts_only_for_its_own_lease(host: Host) -> None:
+    job = host.take(token=4)
+    (held,) = host.agent.held.values()
+    host.journal.failure_write("j1", held.work.id, Failure(token=3, level=Level.TEMPORARY, error="old"))
+    host.agent.tick()
+    assert host.console.kinds() == []
+
+    host.journal.failure_write("j1", held.work.id, replace(FAILURE, token=job.token))
+    host.agent.tick()
+
+    assert host.console.kinds() == ["fail"]
+    assert host.agent.held == {}
+
+
+FAILURE = Failure(token=0, level=Level.TEMPORARY, error="child died")
+
+
+def test_a_stage_that_nobody_works_on_gets_another_hint(host: Host, monkeypatch: Any) -> None:
+    monkeypatch.setattr("workers.agent.loop.HINT_AGAIN_S", 0.0)
+    host.take()
+    host.agent.tick()
+    first = len(host.hints.sent)
+
+    host.agent.tick()
+    with host.journal.at_work("j1"):
+        host.agent.tick()
+        during = len(host.hints.sent)
+
+    assert during == first + 1, "one more while nobody worked, none while somebody did"
+
+
+def test_a_dead_broker_does_not_stop_the_agent(host: Host, monkeypatch: Any) -> None:
+    monkeypatch.setattr("workers.agent.loop.HINT_AGAIN_S", 0.0)
+    host.hints.fails = True
+    host.take()
+    host.agent.tick()
+
+    host.hints.fails = False
+    host.agent.tick()
+
+    assert host.hints.sent == ["pc2"]
+
+
+def test_no_more_of_a_stage_run_than_there_are_slots(host: Host) -> None:
+    host.line.slots["PC2"] = 1
+    host.take(job_id="j1")
+    host.take(job_id="j2")
+    host.agent.tick()
+
+    assert host.hints.sent == ["pc2"]
+    assert host.agent.slots_free()["PC2"] == 0
+
+
+def test_a_lost_lease_drops_the_job(host: Host) -> None:
+    host.take()
+    host.console.beats = [HeartbeatAnswer(lost=(Lost(id="j1", reason="over"),))]
+
+    host.line.beat()
+    host.agent.tick()
+
+    assert host.agent.held == {}
+
+
+def test_a_lease_that_was_claimed_anew_meanwhile_is_not_lost(host: Host, monkeypatch: Any) -> None:
+    host.take(token=4)
+    host.console.beats = [HeartbeatAnswer(lost=(Lost(id="j1", reason="over"),))]
+    beat = host.console.heartbeat
+
+    def claimed_meanwhile(worker: str, said: Any) -> Any:
+        host.take(token=5)
+        return beat(worker, said)
+
+    monkeypatch.setattr(host.console, "heartbeat", claimed_meanwhile)
+    host.line.beat()
+
+    assert not host.line.is_lost("j1")
+
+
+def test_commands_are_obeyed_and_confirmed_with_the_next_heartbeat(host: Host) -> None:
+    drain = Command(id="c1", op=Operation.DRAIN)
+    plan = Command(id="c2", op=Operation.SET_PLAN, args={"pc1": "5", "nonsense": "1", "pc2": "-1"})
+    host.console.beats = [HeartbeatAnswer(commands=(drain, plan))]
+
+    host.line.beat()
+    host.line.beat()
+
+    assert host.agent.rooms_free() == 0
+    assert (host.line.slots["PC1"], host.line.slots["PC2"]) == (5, DEFAULT_SLOTS["PC2"])
+    assert host.console.said[-1][1].done_commands == ("c1", "c2")
+
+
+def test_a_paused_host_claims_nothing(host: Host) -> None:
+    host.console.beats = [HeartbeatAnswer(commands=(Command(id="c", op=Operation.PAUSE),))]
+    host.line.beat()
+    host.console.said.clear()
+    host.agent.claim_after = 0.0
+
+    host.agent.tick()
+
+    assert host.console.said == []
+
+
+def test_a_short_lease_is_renewed_in_time(host: Host) -> None:
+    job = host.take()
+    held = host.agent.held[job.id]
+    host.line.beat()
+    host.line._beaten_at = time.monotonic() - 1.5
+    host.line._has_news = False
+    assert not host.line._is_due()
+
+    host.line.hold(job.id, host.line._held[job.id], lease_s=4)
+
+    assert host.line._is_due(), "a third of 4 s is over"
+    assert held.token == 4

@@ -1,0 +1,70 @@
+"""What a worker is told at its start, and how it says that it cannot use it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from workers.config import BadConfig, sealer_config, uid_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def arguments(folder: Path, *more: str) -> list[str]:
+    """A good command line, and more."""
+    (folder / "token").write_text("t\n")
+    return ["--dir", str(folder), "--token-file", str(folder / "token"), *more]
+
+
+def test_slots_come_from_file_and_command_line(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[slots]\npc1 = 7\npc2 = 3\n")
+
+    config = sealer_config(arguments(tmp_path, "--slots", "pc2=4"))
+
+    assert (config.slots["PC1"], config.slots["PC2"], config.slots["C1"]) == (7, 4, 1)
+    assert config.token == "t"
+    assert "t" not in repr(config).split("token")[0] or "token=" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("file", "more", "words"),
+    [
+        ("[slots]\npc9 = 1", [], "there is no stage 'pc9'"),
+        ("[slots]\npc1 = -1", [], "must be a whole number"),
+        ("[slots]\npc1 = true", [], "must be a whole number"),
+        ("[slots", [], "cannot be read"),
+        ("", ["--slots", "pc1=x"], "write stage=number"),
+        ("", ["--snark", "external"], "--snark external needs"),
+        ("", ["--token-file", "/nonexistent"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_a_sentence(
+    tmp_path: Path, file: str, more: list[str], words: str
+) -> None:
+    (tmp_path / "config.toml").write_text(file)
+
+    with pytest.raises(BadConfig, match=words):
+        sealer_config(arguments(tmp_path, *more))
+
+
+def test_an_own_binary_makes_external_proofs(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[processors]\nc2 = ["/usr/bin/prove", "--fast"]\n')
+
+    config = sealer_config(arguments(tmp_path, "--snark", "external"))
+
+    assert config.processors == {"c2": ("/usr/bin/prove", "--fast")}
+
+
+def test_a_folder_keeps_its_uid_and_two_starts_agree_on_it(tmp_path: Path) -> None:
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(uid_of(tmp_path / "w"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(set(found)) == 1
+    assert uid_of(tmp_path / "w") == found[0]
