@@ -61,8 +61,8 @@ def strike(pool: RunningPool, name: str, *, uuid: str, instant_s: float, began: 
     print(f"{name} back after {back_s:.2f} s")
 
 
-def survive(pool: RunningPool, name: str, rng: random.Random) -> None:
-    """Pledge a sector, kill one process on its way, require that it gets active and nothing is done twice."""
+def seal_through(pool: RunningPool, name: str, rng: random.Random) -> int:
+    """Pledge a sector, kill one process on its way, wait until it is committed; gives its number."""
     miner = pool.wait_miner()
     number = max(pool.chain.sectors(miner), default=-1) + 1
     instant_s = instant_of(name, rng)
@@ -71,8 +71,13 @@ def survive(pool: RunningPool, name: str, rng: random.Random) -> None:
     [uuid] = pool.pledge(miner)
     strike(pool, name, uuid=uuid, instant_s=instant_s, began=began)
     pool.wait_state(uuid, "PROVING", within_s=SEALED_S + 2 * PERIOD_S)
-    print(f"sealed after {time.monotonic() - began:.1f} s")
-    pool.wait_active(miner, {number}, within_s=SEALED_S + 2 * PERIOD_S)
-    print(f"active after {time.monotonic() - began:.1f} s")
-    pool.wait_active(miner, set(range(number + 1)), within_s=2 * PERIOD_S)
-    whole_history_require(pool.chain, miner=miner, numbers=set(range(number + 1)))
+    print(f"sealed {time.monotonic() - began:.1f} s after the pledge")
+    return number
+
+
+def survive(pool: RunningPool, name: str, rng: random.Random) -> None:
+    """Kill one process on a sector's way; require that it gets active and nothing is done twice."""
+    numbers = set(range(seal_through(pool, name, rng) + 1))
+    active_s = pool.wait_active(pool.wait_miner(), numbers, within_s=2 * PERIOD_S)
+    print(f"active {active_s:.1f} s later")
+    whole_history_require(pool.chain, miner=pool.wait_miner(), numbers=numbers)

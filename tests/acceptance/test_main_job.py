@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.accidents import survive
+from tests.acceptance.accidents import seal_through
 from tests.acceptance.chain import POST_METHOD, whole_history_require
 from tests.acceptance.pool import PERIOD_S, SEALED_S, dice
 from tests.integration.pools import wait_until
@@ -47,13 +47,14 @@ def test_a_pledged_sector_passes_every_stage_and_becomes_active(shared_pool: Run
 
 
 @pytest.mark.parametrize("name", ["tasks", "postgres", "sealer-kernels"])
-def test_a_kill_on_a_sectors_way_costs_nothing(shared_pool: RunningPool, name: str) -> None:
-    survive(shared_pool, name, dice())
+def test_a_kill_on_a_sectors_way_does_not_stop_it(shared_pool: RunningPool, name: str) -> None:
+    seal_through(shared_pool, name, dice())
 
 
-def test_the_first_sector_was_proved_in_every_later_period(shared_pool: RunningPool) -> None:
+def test_all_of_them_are_active_and_proved_in_every_period(shared_pool: RunningPool) -> None:
     pool = shared_pool
     miner = pool.wait_miner()
+    pool.wait_active(miner, pool.chain.sectors(miner), within_s=2 * PERIOD_S)
     activation = min(
         int(row["Activation"]) for row in pool.chain.call("StateMinerSectors", miner, None, None)
     )

@@ -16,6 +16,7 @@ from apps.messages.services.locks import SENDER_LOCK
 from tests.acceptance.chain import whole_history_require
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool
 from tests.integration.pools import wait_until
+from workers.agent.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,6 +150,13 @@ def stage_written(folder: Path) -> str:
         return ""
 
 
+def is_begun(folder: Path, stage: str) -> bool:
+    """Whether a host's Celery worker has begun with a stage, or is through with it."""
+    if stage_written(folder) != stage:
+        return False
+    return has_result(folder, stage.lower()) or Journal(folder.parent).is_worked_on(folder.name)
+
+
 def has_result(folder: Path, stage: str) -> bool:
     """Whether a job's stage has left its result on the host."""
     return any(folder.glob(f"{stage}-*.result.json"))
@@ -195,7 +203,7 @@ def test_after_pc2_before_its_report(pool: RunningPool) -> None:
         [uuid] = pool.pledge(pool.wait_miner())
         folder = pool.var / "sealer" / "jobs" / job_of(pool, uuid)
         until = time.monotonic() + SEALED_S
-        while stage_written(folder) != "PC2" and time.monotonic() < until:
+        while not is_begun(folder, "PC2") and time.monotonic() < until:
             time.sleep(0.001)
         with pool.frozen("sealer"):
             wait_until(partial(has_result, folder, "pc2"), within_s=30, what=pool.diagnosis)
