@@ -1,0 +1,237 @@
+"""Miners, sectors and workers over REST, asked by operator, owner and stranger; workers by their tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.sectors.models import Job, Sector, Worker
+from poolsite.wire.codec import document_encode
+from poolsite.wire.hosts import Heartbeat, Register
+from poolsite.wire.jobs import Claim, Event, JobKind, Progress, StageOutputs
+from tests import factories
+from tests.people import bearer, operator_token, token
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+
+def asked(client: Client, path: str, text: str, **query: Any) -> Any:
+    """GET as the holder of a token."""
+    return client.get(f"/api/v1/{path}", query, headers=bearer(text))
+
+
+def told(client: Client, path: str, text: str, body: Any) -> Any:
+    """POST as the holder of a token; dataclasses go as wire documents."""
+    data = body if isinstance(body, dict) else document_encode(body)
+    return client.post(f"/api/v1/{path}", data, content_type="application/json", headers=bearer(text))
+
+
+def test_a_miner_is_shown_to_owner_and_operator_only(client: Client) -> None:
+    factories.miner(actor_id=4242)
+    mine, strange, operator = token("read"), token("read", of="bob"), operator_token()
+
+    assert asked(client, "miners", mine).json()["results"][0]["address"] == "f04242"
+    assert asked(client, "miners/f04242", operator).status_code == 200
+    assert asked(client, "miners/t04242", mine).status_code == 200
+    assert asked(client, "miners", strange).json() == {"results": [], "next": None}
+    assert asked(client, "miners/f04242", strange).status_code == 404
+    assert asked(client, "miners/f04242/deadlines", strange).status_code == 404
+
+
+def test_a_sector_is_shown_with_its_messages(client: Client) -> None:
+    miner = factories.miner(actor_id=4242)
+    batch = factories.batch(miner)
+    sector = factories.sector(miner, state="PRECOMMIT_SENT", precommit_batch=batch)
+    factories.message(batch.message_id, state="FILLED", cid=factories.cid("m"))
+
+    body = asked(client, f"sectors/{sector.uuid}", token("read")).json()
+
+    assert (body["state"], body["stage"], body["active"]) == ("PRECOMMIT_SENT", "PRECOMMIT_WAIT", False)
+    assert body["messages"] == [
+        {"id": batch.message_id, "kind": "precommit", "state": "FILLED", "cid": factories.cid("m")}
+    ]
+    assert asked(client, f"sectors/{sector.uuid}", token("read", of="bob")).status_code == 404
+
+
+@pytest.mark.parametrize("uuid", ["nonsense", "00000000-0000-0000-0000-000000000000"])
+def test_an_unknown_sector_is_404(client: Client, uuid: str) -> None:
+    answer = asked(client, f"sectors/{uuid}", token("read"))
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "sector_unknown")
+
+
+def test_sectors_come_in_pages_and_by_filters(client: Client) -> None:
+    miner = factories.miner(actor_id=4242)
+    made = [factories.sector(miner, state=state) for state in ("ALLOCATED", "PC1_DONE", "PROVING")]
+    text = token("read")
+
+    first = asked(client, "sectors", text, limit=2).json()
+    rest = asked(client, "sectors", text, limit=2, cursor=first["next"]).json()
+
+    assert [row["number"] for row in (*first["results"], *rest["results"])] == [
+        sector.number for sector in reversed(made)
+    ]
+    assert rest["next"] is None
+    assert len(asked(client, "sectors", text, stage="PC2").json()["results"]) == 1
+    assert len(asked(client, "sectors", text, miner="f04242", state="PROVING").json()["results"]) == 1
+    assert asked(client, "sectors", text, active="true").json()["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"state": "SLEEPING"}, "state"),
+        ({"stage": "PC3"}, "stage"),
+        ({"active": "perhaps"}, "active"),
+        ({"limit": "0"}, "limit"),
+        ({"cursor": "x"}, "cursor"),
+    ],
+)
+def test_a_bad_filter_is_named(client: Client, query: dict[str, str], field: str) -> None:
+    answer = asked(client, "sectors", token("read"), **query)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"), [({}, "count"), ({"count": 0}, "count"), ({"count": "x"}, "count"), ({"n": 1}, "n")]
+)
+def test_a_bad_pledge_is_refused_and_leaves_nothing(client: Client, body: dict[str, Any], field: str) -> None:
+    factories.miner(actor_id=4242)
+
+    answer = told(client, "miners/f04242/sectors", token("write"), body)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert not Sector.objects.exists()
+
+
+def test_a_stranger_and_a_reader_pledge_nothing(client: Client) -> None:
+    factories.miner(actor_id=4242)
+
+    assert told(client, "miners/f04242/sectors", token("write", of="bob"), {"count": 1}).status_code == 404
+    assert told(client, "miners/f04242/sectors", token("read"), {"count": 1}).status_code == 403
+    assert not Sector.objects.exists()
+
+
+def test_a_paused_sector_is_sent_on_over_rest(client: Client) -> None:
+    sector = factories.sector(factories.miner(), state="PC1_DONE")
+    text = token("write")
+
+    assert told(client, f"sectors/{sector.uuid}/retry", text, {}).status_code == 409
+    paused = told(client, f"sectors/{sector.uuid}/pause", text, {}).json()
+    assert (paused["paused"], paused["resume_at"][0]) == (True, "PC1_DONE")
+    back = told(client, f"sectors/{sector.uuid}/retry", text, {"state": "TICKET_ASSIGNED"}).json()
+    assert (back["paused"], back["stage"]) == (False, "PC1")
+    gone = told(client, f"sectors/{sector.uuid}/abort", text, {"reason": "no room"}).json()
+    assert gone["state"] == "ABORTED"
+    assert told(client, f"sectors/{sector.uuid}/abort", text, {}).json()["field"] == "reason"
+
+
+REGISTER = Register(
+    uid="u1", boot_id="b1", name="s", host="h", version="1", kinds=(JobKind.SEAL,), slots={"ADD_PIECE": 1}
+)
+
+
+def registered(client: Client, text: str) -> str:
+    """The console's id of a worker that has registered."""
+    return str(told(client, "workers/register", text, REGISTER).json()["worker_id"])
+
+
+def test_a_worker_goes_from_registration_to_a_reported_stage(client: Client) -> None:
+    factories.sector(factories.miner())
+    text = token("write", scopes=["sealer"])
+    worker_id = registered(client, text)
+    claim = Claim(
+        worker_id=worker_id, boot_id="b1", kinds=(JobKind.SEAL,), stages={"ADD_PIECE": 1}, new_sectors=1
+    )
+
+    (job,) = told(client, "jobs:claim", text, claim).json()["jobs"]
+    path = f"jobs/{job['id']}"
+    progress = Progress(token=1, stage="ADD_PIECE", done=1, total=2)
+    assert told(client, f"{path}/progress", text, progress).status_code == 204
+    event = Event(token=1, seq=1, state="ALLOCATED", event="ADD_PIECE", outputs=StageOutputs())
+    answer = told(client, f"{path}/event", text, event)
+    stale = told(client, f"{path}/event", text, Event(**{**vars_of(event), "token": 0}))
+
+    assert (answer.status_code, answer.json()["seal"]["stage"]) == (200, "TREE_D")
+    assert (stale.status_code, stale.json()["code"], stale.json()["field"]) == (409, "fenced", "token")
+
+
+def vars_of(document: Any) -> dict[str, Any]:
+    """The fields of a slotted dataclass."""
+    return {name: getattr(document, name) for name in document.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    ("perm", "scopes", "status"),
+    [("write", ["sealer"], 200), ("write", [], 200), ("read", ["sealer"], 403), ("write", ["prover"], 403)],
+)
+def test_only_a_sealers_token_registers_a_sealer(
+    client: Client, perm: str, scopes: list[str], status: int
+) -> None:
+    assert told(client, "workers/register", token(perm, scopes=scopes), REGISTER).status_code == status
+
+
+def test_a_sealers_token_reaches_nothing_else(client: Client) -> None:
+    factories.miner(actor_id=4242)
+    text = token("write", scopes=["sealer"])
+
+    assert asked(client, "miners", text).status_code == 403
+    assert told(client, "miners/f04242/sectors", text, {"count": 1}).status_code == 403
+
+
+def test_without_a_token_nothing_is_said(client: Client) -> None:
+    for path in ("miners", "sectors", "workers"):
+        assert client.get(f"/api/v1/{path}").status_code == 401
+
+
+def test_a_strangers_worker_is_unknown(client: Client) -> None:
+    worker_id = registered(client, token("write"))
+    beat = Heartbeat(boot_id="b1")
+
+    answer = told(client, f"workers/{worker_id}/heartbeat", token("write", of="bob"), beat)
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "worker_unknown")
+    assert asked(client, f"workers/{worker_id}", token("read", of="bob")).status_code == 404
+
+
+def test_a_command_rides_on_the_heartbeat_until_it_is_done(client: Client) -> None:
+    text = token("write")
+    worker_id = registered(client, text)
+    told(client, f"workers/{worker_id}/commands", text, {"op": "drain"})
+
+    (command,) = told(client, f"workers/{worker_id}/heartbeat", text, Heartbeat(boot_id="b1")).json()[
+        "commands"
+    ]
+    done = Heartbeat(boot_id="b1", done_commands=(command["id"],), is_draining=True)
+    after = told(client, f"workers/{worker_id}/heartbeat", text, done).json()
+
+    assert (command["op"], after["commands"]) == ("drain", [])
+    assert asked(client, "workers", text).json()["results"][0]["draining"] is True
+
+
+def test_a_worker_out_of_service_is_refused(client: Client) -> None:
+    text = token("write")
+    worker_id = registered(client, text)
+
+    assert client.delete(f"/api/v1/workers/{worker_id}", headers=bearer(text)).status_code == 204
+
+    again = told(client, "workers/register", text, REGISTER)
+    assert (again.status_code, again.json()["code"]) == (409, "worker_retired")
+    assert asked(client, "workers", text).json()["results"] == []
+    assert Worker.objects.count() == 1
+
+
+def test_a_damaged_document_names_the_field(client: Client) -> None:
+    body = document_encode(REGISTER) | {"slots": {"PC1": "many"}}
+
+    answer = told(client, "workers/register", token("write"), body)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, "slots.PC1")
+    assert not Worker.objects.exists()
+    assert not Job.objects.exists()
