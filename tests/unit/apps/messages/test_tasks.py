@@ -1,0 +1,95 @@
+"""The tasks of a head, as the queue runs them: late, twice, and without a node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.messages import tasks
+from apps.messages.states import MessageState
+
+if TYPE_CHECKING:
+    from tests.messaging import Pool
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The senders for whom a selection was enqueued."""
+    addresses: list[str] = []
+
+    def send(_name: str, *, kwargs: dict[str, Any], queue: str, **_options: Any) -> None:
+        assert queue == "messages"
+        addresses.append(kwargs["address"])
+
+    monkeypatch.setattr("apps.messages.tasks.current_app.send_task", send)
+    return addresses
+
+
+def run_head(pool: Pool, sent: list[str], *, height: int = 0) -> None:
+    """Run the tasks of one head."""
+    tasks.track(height=height, key="")
+    tasks.select(height=height, key="")
+    while sent:
+        tasks.select_sender(address=sent.pop())
+
+
+def test_a_message_goes_all_the_way_by_tasks(pool: Pool, sent: list[str]) -> None:
+    pool.push("one", pool.address())
+
+    for _ in range(4):
+        run_head(pool, sent)
+        pool.node.mine()
+        pool.follow()
+
+    assert pool.row("one").state == MessageState.LANDED
+
+
+def test_a_task_that_is_several_heads_late_chooses_all_the_same(pool: Pool, sent: list[str]) -> None:
+    for _ in range(5):
+        pool.node.mine()
+    pool.follow()
+    pool.push("one", pool.address())
+
+    run_head(pool, sent, height=1)
+
+    assert pool.row("one").state == MessageState.FILLED
+
+
+def test_only_senders_with_something_to_send_get_a_task(pool: Pool, sent: list[str]) -> None:
+    busy, idle = pool.address(), pool.address()
+    pool.push("landed", idle)
+    run_head(pool, sent)
+    pool.push("one", busy)
+
+    tasks.select(height=0, key="")
+
+    assert sent == [busy]
+
+
+def test_tasks_run_twice_are_harmless(pool: Pool, sent: list[str]) -> None:
+    address = pool.address()
+    for name in "ab":
+        pool.push(name, address)
+
+    for _ in range(3):
+        run_head(pool, sent)
+        run_head(pool, sent)
+        pool.node.mine()
+        pool.follow()
+
+    assert pool.nonces_on_chain(address) == [0, 1]
+
+
+def test_without_a_node_the_tasks_end_and_the_rows_wait(pool: Pool, sent: list[str]) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.node.refuses = lambda _method, _params: "the node is starting"
+
+    run_head(pool, sent)
+    tasks.select_sender(address=address)
+
+    assert pool.row("one").state == MessageState.UNFILLED
+    pool.node.refuses = lambda _method, _params: None
+    run_head(pool, sent)
+    assert pool.row("one").state == MessageState.FILLED
