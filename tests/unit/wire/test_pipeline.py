@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from poolsite.wire.pipeline import (
@@ -75,3 +77,16 @@ def test_a_sector_that_the_chain_knows_is_never_aborted_from_the_table() -> None
 
 def test_an_event_out_of_place_leads_nowhere() -> None:
     assert state_after(SectorState.ALLOCATED, SectorEvent.PC2) is None
+
+
+def test_the_documents_table_is_the_tables() -> None:
+    page = Path(__file__).parents[3] / "docs" / "sealing.md"
+    rows = [line.strip("| ").split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
+    drawn = [row for row in rows if row[0] in set(SectorState)]
+
+    assert [row[0] for row in drawn] == [state for state in SectorState if state not in FINAL_STATES]
+    for state, stage, owner, event, target in drawn:
+        step = STEPS[state]
+        assert (str(step.stage), str(step.owner)) == (stage, owner)
+        assert state_after(state, event) == target
+        assert step.event in (None, event)
