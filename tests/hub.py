@@ -17,7 +17,7 @@ class WebProcess:
     """The site under uvicorn in a thread with a loop of its own, as a web process is."""
 
     def __init__(self) -> None:
-        self.socket = socket.socket()
+        self.socket = socket.socket(proto=socket.IPPROTO_TCP)  # only so asyncio turns Nagle off
         self.socket.bind(("127.0.0.1", 0))
         self.port: int = self.socket.getsockname()[1]
         config = uvicorn.Config(

@@ -32,7 +32,7 @@ class Service:
         """Bind the address now.  Raises OSError if it is taken."""
         self.node = node
         node.faults.mining = mining
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self.socket.bind((host, port))

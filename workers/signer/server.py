@@ -132,7 +132,8 @@ def listen_socket(listen: str) -> socket.socket:
     """Bind `host:port`; port 0 takes a free one.  Raises SignerError that names a taken port."""
     host, _, port = listen.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # named TCP: asyncio turns Nagle off only for such, else answers wait 40 ms for an acknowledgement
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host.strip("[]") or "127.0.0.1", int(port)))
