@@ -81,7 +81,7 @@ def pool_prepare(pool: Pool) -> dict[str, str]:
     while time.monotonic() < until:
         miners = [row["address"] for row in rows_of(pool.ask("miners")) if row.get("address")]
         miner = miners[0] if miners else ""
-        sectors = rows_of(pool.ask(f"miners/{miner}/sectors")) if miner else []
+        sectors = rows_of(pool.ask(f"sectors?miner={miner}")) if miner else []
         active = [row for row in sectors if row["active"]]
         if active:
             sector = active[0]["uuid"]
@@ -93,7 +93,7 @@ def pool_prepare(pool: Pool) -> dict[str, str]:
     if not sector:
         raise SystemExit("no sector became active in time")
     fresh = pool.ask(f"miners/{miner}/sectors", {"count": 1})
-    newest = rows_of(pool.ask(f"miners/{miner}/sectors"))[0]["uuid"] if fresh else sector
+    newest = rows_of(pool.ask(f"sectors?miner={miner}"))[0]["uuid"] if fresh else sector
     messages = rows_of(pool.ask("messages"))
     return {
         "miner": f"/miners/{miner}/",

@@ -64,6 +64,18 @@ class Visitor:
             self.run("document.body.dispatchEvent(new Event('resync'))")
         self.page.wait_for_load_state("networkidle")
 
+    def tab_to(self, label: str, *, steps: int = 60) -> None:
+        """Press Tab until what is called `label` has the focus."""
+        called = (
+            "(e => (e.labels?.[0]?.textContent || e.getAttribute('aria-label') || e.textContent).trim())"
+            "(document.activeElement)"
+        )
+        for _ in range(steps):
+            self.page.keyboard.press("Tab")
+            if self.run(called) == label:
+                return
+        raise AssertionError(f"Tab does not reach {label!r}")
+
     def sideways(self, widths: tuple[int, ...]) -> dict[int, int]:
         """How far the page can be scrolled sideways, at the widths at which it can."""
         found = {}

@@ -1,0 +1,110 @@
+"""Coming in, finding one's way with the keyboard alone, reading without script, going out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from apps.sectors.models import Sector
+from tests import factories, scenes
+from tests.people import PASSWORD
+
+if TYPE_CHECKING:
+    from apps.users.models import User
+    from tests.browser.conftest import Visit
+
+
+def test_a_person_comes_in_and_goes_out(visit: Visit, alice: User) -> None:
+    page = visit(None).go("/hosts/", live=False)
+    expect(page.see("h1")).to_have_text("Sign in to Poolsite")
+
+    page.see("#name").fill("ann")
+    page.see("#pw").fill(PASSWORD)
+    page.see("button[type=submit]").click()
+    expect(page.see("h1")).to_have_text("Hosts")
+    page.wait_live()
+    page.see("button[popovertarget=account]").click()
+    page.page.get_by_role("button", name="Sign out").click()
+
+    expect(page.see("h1")).to_have_text("Sign in to Poolsite")
+
+
+def test_a_wrong_password_is_said_and_the_name_kept(visit: Visit, alice: User) -> None:
+    page = visit(None).go("/login/", live=False)
+
+    page.see("#name").fill("ann")
+    page.see("#pw").fill("wrong")
+    page.see("button[type=submit]").click()
+
+    expect(page.page.get_by_role("alert")).to_contain_text("Name and password do not match.")
+    expect(page.see("#name")).to_have_value("ann")
+    expect(page.see("#pw")).to_have_value("")
+
+
+def test_the_keyboard_alone_leads_from_the_login_to_a_sector(visit: Visit, alice: User) -> None:
+    factories.head(1000)
+    factories.miner(2001)
+    page = visit(None).go("/login/", live=False)
+    keys = page.page.keyboard
+
+    with factories.node_served():
+        keys.type("ann")
+        keys.press("Tab")
+        keys.type(PASSWORD)
+        keys.press("Enter")
+        expect(page.see("h1")).to_have_text("Today")
+        page.wait_live()
+        page.tab_to("Skip to content")
+        keys.press("Enter")
+        page.tab_to("Pledge…")
+        keys.press("Enter")
+        expect(page.see("h1")).to_have_text("Pledge sectors")
+        page.wait_live()
+        page.tab_to("How many")
+        page.tab_to("Pledge")
+        keys.press("Enter")
+        expect(page.see("h1")).to_have_text("f02001 / 0")
+
+    assert Sector.objects.get().number == 0
+
+
+def test_focus_is_always_seen(visit: Visit, alice: User) -> None:
+    page = visit(alice).go("/sectors/")
+
+    for _ in range(15):
+        page.page.keyboard.press("Tab")
+        outline = page.run("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none", page.run("document.activeElement.outerHTML.slice(0, 120)")
+
+
+def test_pages_read_and_act_without_script(visit: Visit, alice: User) -> None:
+    pool = scenes.busy_pool()
+    page = visit(alice, java_script_enabled=False)
+
+    page.go("/sectors/", live=False)
+    page.see(f"#retry-{pool.paused.uuid}").click()
+    expect(page.see("#f-sector-head")).to_contain_text("waiting for PC2")
+    page.go("/hosts/", live=False)
+    page.see(f"#pause-{pool.sealer.pk}").click()
+    expect(page.see(f"#f-host-{pool.sealer.pk}")).to_contain_text("pauses with its next heartbeat")
+
+
+def test_a_phone_reaches_every_page(visit: Visit, alice: User) -> None:
+    page = visit(alice, viewport={"width": 390, "height": 844}).go("/")
+
+    for name in ("Wallets", "Hosts"):
+        page.see("button[popovertarget=more]").click()
+        page.see("#more").get_by_role("link", name=name).click()
+        expect(page.see("h1")).to_have_text(name)
+        page.wait_live()
+
+
+def test_an_action_on_a_sectors_own_page_answers_there(visit: Visit, alice: User) -> None:
+    pool = scenes.busy_pool()
+    page = visit(alice).go(f"/sectors/{pool.paused.uuid}/")
+
+    page.see("#act-retry").click()
+
+    expect(page.see("#f-sector-head")).to_contain_text("waiting for PC2")
+    expect(page.see("#f-sector-timeline")).to_contain_text("Tried again")
