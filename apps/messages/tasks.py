@@ -10,6 +10,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.messages.services.holes import holes_close
+from apps.messages.services.hurry import proofs_hurry
 from apps.messages.services.publish import messages_publish, messages_republish
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
@@ -46,6 +47,7 @@ def select(height: int, key: str) -> None:
     try:
         messages_republish(now=now)
         holes_close(client=chain_client(), head=head)
+        proofs_hurry(client=chain_client(), head=head, now=now)
     except (NodeUnavailable, NodeRefused) as error:
         log.warning("republish_failed", height=height, key=key[:20], reason=error.reason[:300])
     for address in senders_due(head=head):

@@ -109,6 +109,8 @@ def _auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: He
             f" max fee {limit} allows {cap} with a gas limit of {found.gas_limit}",
             field="max_fee",
         )
+    if cap < head.base_fee:  # paying more for something that still cannot land
+        raise FeeTooLow(f"max fee {limit} allows {cap}, the base fee is {head.base_fee}", field="max_fee")
     return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
 
 
