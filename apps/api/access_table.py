@@ -115,6 +115,9 @@ def table_markdown() -> str:
         "row of its level.  An unknown, revoked or expired token, or one of a disabled tenant, gets 401 "
         "everywhere.  Another tenant's objects answer 404, as if they did not exist.",
         "",
+        "`Filecoin.*` on `/rpc/v0` and `/rpc/v1` is passed on to the pool's nodes: reads need `read`, "
+        "pushing what is signed needs `write`; all else needs its level in lotus and is the operator's.",
+        "",
         "| interface | method | path | level | part | for |",
         "|---|---|---|---|---|---|",
     ]

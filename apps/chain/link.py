@@ -42,7 +42,9 @@ class NodeLink:
         """Monotonic time up to which others are asked first."""
         self.lacks: set[str] = set()
         """Methods that this node does not know."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Content-Type": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         self._http = httpx.Client(
             headers=headers,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
@@ -103,7 +105,13 @@ class NodeLink:
         longest_s = timeout_s or ANSWER_TIMEOUT_S
         timeout = httpx.Timeout(longest_s, connect=min(longest_s, CONNECT_TIMEOUT_S))
         try:
-            response = self._http.post(self.url, json=body, timeout=timeout)
+            # Plain ASCII: a lone surrogate in a text has no UTF-8 form, but an escape.
+            content = json.dumps(body, separators=(",", ":")).encode()
+            response = self._http.post(self.url, content=content, timeout=timeout)
+        except httpx.ReadTimeout as error:
+            if longest_s > ANSWER_TIMEOUT_S:  # a long search says nothing about the node
+                raise NodeUnavailable(f"{self.url}: no answer within {longest_s:.0f} s") from error
+            raise self.failed(f"no answer within {longest_s:g} s") from error
         except httpx.HTTPError as error:
             raise self.failed(str(error) or type(error).__name__) from error
         if response.status_code in (401, 403):

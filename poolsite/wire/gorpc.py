@@ -81,6 +81,8 @@ class RpcMethod:
     """Returns only an error in Go: the answer has no `result`."""
     channel: bool = False
     """A coroutine that checks first and then gives an async iterator; generators are channels anyway."""
+    is_raw: bool = False
+    """Takes its parameters as they came, whatever their number."""
 
     @property
     def is_channel(self) -> bool:
@@ -201,6 +203,8 @@ def nullable(item: Param) -> Param:
 
 def params_decode(name: str, method: RpcMethod, params: list[Json]) -> list[Any]:
     """Read the positional parameters.  Raises RpcError with the fork's texts."""
+    if method.is_raw:
+        return params
     if len(params) != len(method.params):
         message = f"(error code {CODE_PARAMS}) wrong param count (method '{name}'): "
         raise RpcError(f"{message}{len(params)} != {len(method.params)}", code=CODE_PARAMS, status=500)

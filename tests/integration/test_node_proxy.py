@@ -1,0 +1,80 @@
+"""A caller's socket to the nodes: the devnet behind the console, calls and channels side by side."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from apps.api.rpc import chain
+from apps.chain.models import Node
+from apps.chain.services import nodes_sync
+from apps.chain.states import NodeState
+from poolsite.devnet.clock import ManualClock
+from poolsite.devnet.node import Devnet
+from poolsite.devnet.service import Service
+from tests import people
+from tests.hub import WebProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WAIT_S = 10.0
+
+
+@pytest.fixture
+def devnet() -> Devnet:
+    return Devnet(":memory:", network="test", clock=ManualClock())
+
+
+@pytest.fixture
+def caller(devnet: Devnet, transactional_db: None, pool_redis: str) -> Iterator[ClientConnection]:
+    """A tenant's socket to the console, whose only node is the devnet."""
+    chain.OBJECTS.clear()
+    chain.POOL.clear()
+    process = WebProcess()
+    with Service(devnet, mining="paused") as service:
+        nodes_sync([service.url])
+        Node.objects.update(state=NodeState.HEALTHY)
+        process.start()
+        headers = people.bearer(people.token("read"))
+        try:
+            with connect(process.ws, additional_headers=headers, proxy=None) as socket:
+                yield socket
+        finally:
+            process.stop()
+            chain.POOL.clear()
+
+
+def send(socket: ClientConnection, number: int, method: str, *params: Any) -> None:
+    frame = {"jsonrpc": "2.0", "id": number, "method": f"Filecoin.{method}", "params": list(params)}
+    socket.send(json.dumps(frame))
+
+
+def receive(socket: ClientConnection) -> Any:
+    return json.loads(socket.recv(timeout=WAIT_S))
+
+
+def test_heads_come_through_a_channel_while_calls_are_answered(caller, devnet):
+    send(caller, 1, "ChainNotify")
+    channel = receive(caller)["result"]
+    current = receive(caller)
+    assert current["method"] == "xrpc.ch.val"
+    assert current["params"][0] == channel
+    assert current["params"][1][0]["Type"] == "current"
+
+    send(caller, 2, "ChainHead")
+    before = receive(caller)["result"]["Height"]
+    devnet.mine_one()
+    [change] = receive(caller)["params"][1]
+
+    assert change["Type"] == "apply"
+    assert change["Val"]["Height"] > before
+
+    caller.send(json.dumps({"jsonrpc": "2.0", "method": "xrpc.cancel", "params": [1]}))
+    send(caller, 3, "Version")
+    while (answer := receive(caller)).get("id") != 3:
+        pass
+    assert "Version" in answer["result"]
