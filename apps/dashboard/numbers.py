@@ -48,6 +48,11 @@ def fil(atto: int | None) -> str:
     return f"{whole(int(units)) if units != '-0' else units}.{places}"
 
 
+def fil_short(atto: int | None) -> str:
+    """attoFIL for a tile: places only below 1 000 FIL, `9 998`."""
+    return whole(atto // ATTO_PER_FIL) if atto is not None and atto >= 1000 * ATTO_PER_FIL else fil(atto)
+
+
 def fee(atto: int | None) -> tuple[str, str]:
     """A fee per gas, number and unit apart: ("0.104", "nFIL"); below 0.001 nFIL it is ("100", "aFIL")."""
     if atto is None:

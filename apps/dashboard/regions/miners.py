@@ -152,17 +152,19 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
     yield Stat(
         "m-available",
         "Available",
-        numbers.fil(miner.available),
+        numbers.fil_short(miner.available),
         f"of {numbers.fil(miner.balance)} FIL",
         here,
         unit="FIL",
         tone="bad" if miner.available < 0 else "",
     )
-    yield Stat("m-pledge", "Pledge", numbers.fil(miner.pledge), "locked while sectors live", here, unit="FIL")
+    yield Stat(
+        "m-pledge", "Pledge", numbers.fil_short(miner.pledge), "locked while sectors live", here, unit="FIL"
+    )
     yield Stat(
         "m-locked",
         "Vesting",
-        numbers.fil(miner.locked),
+        numbers.fil_short(miner.locked),
         f"deposits {numbers.fil(miner.deposits)} FIL",
         here,
         unit="FIL",

@@ -209,7 +209,12 @@ def wallet_stat(scene: Scene) -> Stat:
         )
     foot = lowest.label or numbers.shortened(lowest.address)
     return Stat(
-        "wallets", "Lowest wallet", numbers.fil(lowest.balance), foot, href=reverse("wallets"), unit="FIL"
+        "wallets",
+        "Lowest wallet",
+        numbers.fil_short(lowest.balance),
+        foot,
+        href=reverse("wallets"),
+        unit="FIL",
     )
 
 

@@ -51,6 +51,19 @@ def test_fil_has_four_places_and_is_never_rounded_to_nothing(atto, text):
     ("atto", "text"),
     [
         (None, "–"),
+        (999 * FIL, "999.0000"),
+        (9999 * FIL - 1, "9\u202f998"),
+        (-5000 * FIL, "-5\u202f000.0000"),
+    ],
+)
+def test_a_tile_has_no_room_for_the_places_of_large_amounts(atto, text):
+    assert numbers.fil_short(atto) == text
+
+
+@pytest.mark.parametrize(
+    ("atto", "text"),
+    [
+        (None, "–"),
         (0, "0 nFIL"),
         (100, "100 aFIL"),
         (999_999, "999\u202f999 aFIL"),
