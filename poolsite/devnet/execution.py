@@ -5,12 +5,14 @@ Source: ref-fvm executor/default.rs; lotus chain/consensus/compute_state.go Appl
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.call import Call, Machine, Meter
 from poolsite.devnet.actors.cron import cron_tick
 from poolsite.devnet.actors.exits import (
+    ILLEGAL_INSTRUCTION,
     OK,
     OUT_OF_GAS,
     SENDER_INVALID,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.message import Message
+
+log = logging.getLogger(__name__)
 
 NO_GAS: Final = GasOutputs(*(0,) * 7)  # type: ignore[arg-type]  # zero is an AttoFil
 
@@ -136,6 +140,11 @@ def _run(
     except ActorError as error:
         code = error.code
         text = error.backtrace(call.receiver, message.method)
+    except Exception:
+        # An actor that panics aborts its message and nothing else: one message must not stop the chain.
+        log.exception("devnet actor panic to=%s method=%d", message.to, message.method)
+        code = ILLEGAL_INSTRUCTION
+        text = ActorError(code, "actor panicked").backtrace(call.receiver, message.method)
     used = inclusion + meter.used
     if used > message.gas_limit:
         code, used, returned = OUT_OF_GAS, message.gas_limit, b""

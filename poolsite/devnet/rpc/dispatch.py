@@ -49,6 +49,8 @@ class Method:
     """Called with the node and the values; a coroutine function is awaited."""
     slow: bool = False
     """Whether it computes long enough to leave the event loop."""
+    optional: int = 0
+    """How many of the last parameters only one of lotus and venus has."""
     channel: bool = False
     """Whether its answer is a channel of values: the handler then also takes a `Channel`."""
 
@@ -165,11 +167,12 @@ def _values(name: str, method: Method, params: Any) -> list[Any]:
             f"unmarshaling param array: json: cannot unmarshal {kind} into Go value of type []jsonrpc.param"
         )
         raise RpcError(text, code=PARSE_ERROR)
-    if len(params) != len(method.params):
-        text = f"wrong param count (method '{name}'): {len(params)} != {len(method.params)}"
+    least = len(method.params) - method.optional
+    if not least <= len(params) <= len(method.params):
+        text = f"wrong param count (method '{name}'): {len(params)} != {least}"
         raise RpcError(text, code=WRONG_PARAMS)
     values = []
-    for param, value in zip(method.params, params, strict=True):
+    for param, value in zip(method.params, params, strict=False):
         try:
             values.append(param.read(value))
         except PARAM_ERRORS as error:

@@ -42,6 +42,8 @@ def _estimate_read(value: Any) -> tuple[Message, Spec]:
     return message_from_json(value["Msg"]), _spec_read(spec) if spec else Spec()
 
 
+MAX_BLOCKS: Final = 2880
+"""Farthest look ahead of a fee cap."""
 MESSAGE: Final = p.Param("*types.Message", message_from_json)
 SPEC: Final = p.Param("*types.MessageSendSpec", _spec_read)
 ESTIMATE: Final = p.Param("*types.EstimateMessage", _estimate_read)
@@ -99,6 +101,8 @@ def gas_estimate_premium(node: Devnet, blocks: int, _sender: Address, _limit: in
 
 
 def gas_estimate_fee_cap(node: Devnet, message: Message, blocks: int, _key: Key) -> Any:
+    if not 0 <= blocks <= MAX_BLOCKS:
+        raise RpcError(f"cannot look {blocks} epochs ahead")
     return str(node.estimator.fee_cap(message.gas_premium, blocks=blocks))
 
 

@@ -248,7 +248,11 @@ def compute_data_cid(node: Devnet, address: Address, proof: int, deals: list[int
     reader_get(node, address, key)
     if not deals:
         return None
-    return cid_to_json(commd_cid(sha254_zero(seal_proof(proof).sector_size)))
+    try:
+        size = seal_proof(proof).sector_size
+    except BadProofType as error:
+        raise RpcError(str(error)) from None
+    return cid_to_json(commd_cid(sha254_zero(size)))
 
 
 def miner_sector_size(node: Devnet, address: Address, key: Key) -> Any:

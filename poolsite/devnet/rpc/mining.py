@@ -37,12 +37,16 @@ if TYPE_CHECKING:
     from poolsite.filecoin.cids import Cid
 
 Key = tuple["Cid", ...]
+MAX_ROUNDS: Final = 20_000
+"""Null rounds after which no block can come any more."""
 NIL = "runtime error: invalid memory address or nil pointer dereference"
 
 
 def miner_get_base_info(node: Devnet, address: Address, epoch: int, key: Key) -> Any:
     base = tipset_exact(node, key, prefix="failed to load tipset for mining base: ")
     miner_id = _miner_id(node, base.key.cids, address, prefix="failed to load miner actor")
+    if epoch > base.height + MAX_ROUNDS:
+        raise RpcError(f"failed to get beacon entries: epoch {epoch} is too far from {base.height}")
     entries = None if epoch > base.height else ()
     info = node.base_infos.get(miner_id, epoch, base, entries=entries)
     if info is None:

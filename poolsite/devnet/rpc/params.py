@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from poolsite.filecoin.cids import Cid
 
 
+MIN_INT64: Final = -(1 << 63)
+MAX_INT64: Final = (1 << 63) - 1
+MAX_UINT64: Final = (1 << 64) - 1
+
+
 class BadParam(ValueError):
     """A parameter that cannot be read; the text is Go's where it is known."""
 
@@ -68,9 +73,16 @@ def _int(value: Any) -> int:
         if value is None:
             return 0
         raise _wrong(value, "int64")
-    if value != int(value):
+    if value != value // 1 or not MIN_INT64 <= value <= MAX_UINT64:
         raise BadParam(f"json: cannot unmarshal number {value} into Go value of type int64")
     return int(value)
+
+
+def _int64(value: Any) -> int:
+    number = _int(value)
+    if number > MAX_INT64:
+        raise BadParam(f"json: cannot unmarshal number {number} into Go value of type int64")
+    return number
 
 
 def _uint(value: Any) -> int:
@@ -115,8 +127,8 @@ def _anything(value: Any) -> Any:
 ADDRESS: Final = Param("address.Address", _address)
 CID: Final = Param("cid.Cid", _cid)
 TIPSET_KEY: Final = Param("types.TipSetKey", _tipset_key)
-EPOCH: Final = Param("abi.ChainEpoch", _int)
-INT: Final = Param("int64", _int)
+EPOCH: Final = Param("abi.ChainEpoch", _int64)
+INT: Final = Param("int64", _int64)
 UINT: Final = Param("uint64", _uint)
 FLOAT: Final = Param("float64", _float)
 BOOL: Final = Param("bool", _bool)

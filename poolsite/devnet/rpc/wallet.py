@@ -12,7 +12,15 @@ from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.wallet import NoKey
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.jwt import BadToken
-from poolsite.filecoin.keys import KEY_TYPES, KeyInfo, key_from_json, key_generate, key_sign, key_to_json
+from poolsite.filecoin.keys import (
+    KEY_TYPES,
+    BadKey,
+    KeyInfo,
+    key_from_json,
+    key_generate,
+    key_sign,
+    key_to_json,
+)
 from poolsite.filecoin.message import message_from_json, signed_message_to_json
 from poolsite.filecoin.signature import (
     BadSignature,
@@ -29,7 +37,16 @@ if TYPE_CHECKING:
     from poolsite.filecoin.message import Message
 
 SIGNATURE: Final = p.Param("crypto.Signature", signature_from_json)
-KEY_INFO: Final = p.Param("types.KeyInfo", key_from_json)
+
+
+def _key_read(value: Any) -> KeyInfo:
+    try:
+        return key_from_json(value)
+    except BadKey as error:
+        raise p.BadParam(str(error)) from None
+
+
+KEY_INFO: Final = p.Param("types.KeyInfo", _key_read)
 MESSAGE: Final = p.Param("*types.Message", message_from_json)
 
 
@@ -75,7 +92,7 @@ def wallet_import(node: Devnet, info: KeyInfo) -> Any:
     return str(node.wallet.add(info))
 
 
-def wallet_export(node: Devnet, address: Address) -> Any:
+def wallet_export(node: Devnet, address: Address, _password: str = "") -> Any:
     return key_to_json(_key(node, address))
 
 
@@ -86,12 +103,8 @@ def wallet_delete(node: Devnet, address: Address) -> Any:
         raise RpcError(str(error)) from None
 
 
-def wallet_sign(node: Devnet, address: Address, data: bytes) -> Any:
+def wallet_sign(node: Devnet, address: Address, data: bytes, _meta: Any = None) -> Any:
     return signature_to_json(key_sign(_key(node, address), data))
-
-
-def wallet_sign_meta(node: Devnet, address: Address, data: bytes, _meta: Any) -> Any:
-    return wallet_sign(node, address, data)
 
 
 def wallet_sign_message(node: Devnet, address: Address, message: Message) -> Any:
@@ -133,9 +146,9 @@ METHODS: Final = (
     Method("WalletBalance", "read", (p.ADDRESS,), wallet_balance),
     Method("WalletNew", "write", (p.TEXT,), wallet_new),
     Method("WalletImport", "admin", (KEY_INFO,), wallet_import),
-    Method("WalletExport", "admin", (p.ADDRESS,), wallet_export),
+    Method("WalletExport", "admin", (p.ADDRESS, p.TEXT), wallet_export, optional=1),
     Method("WalletDelete", "admin", (p.ADDRESS,), wallet_delete),
-    Method("WalletSign", "sign", (p.ADDRESS, p.BYTES), wallet_sign),
+    Method("WalletSign", "sign", (p.ADDRESS, p.BYTES, p.JSON), wallet_sign, optional=1),
     Method("WalletSignMessage", "sign", (p.ADDRESS, MESSAGE), wallet_sign_message),
     Method("WalletVerify", "read", (p.ADDRESS, p.BYTES, SIGNATURE), wallet_verify),
     Method("WalletValidateAddress", "read", (p.TEXT,), wallet_validate),

@@ -1,0 +1,214 @@
+"""Nonsense from outside: every method and every actor answers with a refusal, never with a panic."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from poolsite.devnet.access import ALL_PERMS
+from poolsite.devnet.actors.invoke import METHODS as ACTOR_METHODS
+from poolsite.devnet.rpc.dispatch import Session, request_answer
+from poolsite.devnet.rpc.methods import METHODS_V0, METHODS_V1
+from poolsite.devnet.rpc.params import PARAM_ERRORS
+from poolsite.filecoin.actors.miner_control import WITHDRAW_BALANCE_PARAMS, WithdrawBalanceParams
+from poolsite.filecoin.actors.miner_proving import (
+    DECLARE_FAULTS_PARAMS,
+    DECLARE_FAULTS_RECOVERED_PARAMS,
+    TERMINATE_SECTORS_PARAMS,
+    DeclareFaultsParams,
+    DeclareFaultsRecoveredParams,
+    PartitionSectors,
+    TerminateSectorsParams,
+)
+from poolsite.filecoin.actors.miner_sectors import (
+    EXTEND_SECTOR_EXPIRATION2_PARAMS,
+    PRE_COMMIT_SECTOR_BATCH2_PARAMS,
+    ExpirationExtension2,
+    ExtendSectorExpiration2Params,
+    PreCommitSectorBatch2Params,
+)
+from poolsite.filecoin.address import INIT_ACTOR, MARKET_ACTOR, POWER_ACTOR, REWARD_ACTOR, id_address
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.cbor import encode
+from poolsite.filecoin.message import Message
+from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain
+from tests.unit.devnet.sealing import small_miner
+
+MISSING = {"/": "bafy2bzacebff43xnc37znyu7ooresgadvmk6vy3jt6qcci4gvhxciz4bqan2u"}
+SEALED = {"/": "bagboea4b5abcaplxzw6svnqgme76lrvngti3klvdfdkhi2pzwqdukd5p7ov35iit"}
+CALLS_PER_METHOD = 8
+ROUNDS_PER_ACTOR_METHOD = 40
+MOVES_TIME = {
+    "Devnet.Advance",
+    "Devnet.Mine",
+    "Devnet.NullRounds",
+    "Devnet.Reorg",
+    "Devnet.SetHeadBack",
+    "Devnet.SetFaults",
+    "Devnet.ForeignMessage",
+    "Filecoin.ChainSetHead",
+    "Filecoin.StateWaitMsg",
+    "Filecoin.StateWaitMsgLimited",
+    "Filecoin.StateGetBeaconEntry",
+    "Filecoin.BeaconGetEntry",
+}
+"""Methods that wait for the chain or move it: they have tests of their own."""
+NIL_POINTERS = ("Filecoin.MpoolPushMessage", "Filecoin.MinerCreateBlock", "Filecoin.SyncSubmitBlock")
+"""Lotus itself panics on null here, and the devnet says the same."""
+
+
+@pytest.fixture(scope="module")
+def miner():
+    small = small_miner(chain())
+    small.add_sectors(1)
+    small.wait_open(small.reader.all_partitions()[0][0][0])
+    yield small
+    small.node.close()
+
+
+def values(miner):
+    """JSON values of all the shapes that parameters have, and some that none has."""
+    node = miner.node
+    head = [{"/": str(cid)} for cid in node.head.tipset.cids]
+    message = {
+        "Version": 0,
+        "To": str(OWNER.address),
+        "From": str(STRANGER.address),
+        "Nonce": 0,
+        "Value": "1",
+        "GasLimit": 0,
+        "GasFeeCap": "0",
+        "GasPremium": "0",
+        "Method": 0,
+        "Params": "",
+    }
+    numbers = [0, 1, -1, 7, 2**63, 2**64, 10**30, 1.5]
+    addresses = ["f0", "f01000", "f099", "f0999999", str(miner.address), str(WORKER.address), "<empty>"]
+    precommit = {"SealProof": 5, "SectorNumber": 1, "SealedCID": SEALED, "SealRandEpoch": 1, "Expiration": 9}
+    template = {"Miner": "f01000", "Parents": head, "Epoch": node.head.height + 1, "Timestamp": 1}
+    calls = [message, message | {"To": str(miner.address), "Method": 5, "Params": "gA=="}]
+    wrapped = [{"Message": message}, {"Msg": message, "Spec": None}, [message], [{"Msg": message}]]
+    return [
+        *(None, "", True, [], {}, "AAAA", "x" * 99, head, head[0], MISSING, [MISSING], SEALED, [0, 5], [1.0]),
+        *(*numbers, *addresses, *calls, *wrapped, precommit, template),
+        *({"MaxFee": "1"}, {"Type": 1, "Data": "AAAA"}),
+    ]
+
+
+def is_readable(param, value):
+    try:
+        param.read(value)
+    except PARAM_ERRORS:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("table", [METHODS_V1, METHODS_V0], ids=["v1", "v0"])
+async def test_no_call_makes_a_method_panic(miner, table):
+    rng = random.Random(11)
+    pool = values(miner)
+    panics = {}
+    with ThreadPoolExecutor(1) as executor:
+        session = Session(node=miner.node, methods=table, perms=ALL_PERMS, executor=executor)
+        for name, method in table.items():
+            if method.channel or name in MOVES_TIME:
+                continue
+            fitting = [[v for v in pool if is_readable(param, v)] or pool for param in method.params]
+            for _ in range(CALLS_PER_METHOD if method.params else 1):
+                params = [rng.choice(pool if rng.random() < 0.1 else choice) for choice in fitting]
+                request = {"id": 1, "method": name, "params": params}
+                body = (await request_answer(session, request)).body
+                assert body is not None
+                assert json.dumps(body)
+                if body.get("error", {}).get("code") == 0 and name not in NIL_POINTERS:
+                    panics[name] = (body["error"]["message"], params)
+
+    assert panics == {}
+
+
+def random_value(rng, depth=0):
+    """Something that CBOR can say."""
+    kinds = ["int", "bytes", "null", "bool", "address", "cid"] + (["list"] * 3 if depth < 3 else [])
+    kind = rng.choice(kinds)
+    if kind == "int":
+        return rng.choice((0, 1, 5, 10, 48, 10**6, 2**63 - 1, -1))
+    if kind == "bytes":
+        return rng.randbytes(rng.choice((0, 1, 2, 32, 96)))
+    if kind == "address":
+        return bytes(rng.choice((OWNER.address, WORKER.address, id_address(1000))))
+    if kind == "list":
+        return [random_value(rng, depth + 1) for _ in range(rng.randrange(5))]
+    return None if kind in ("null", "cid") else rng.random() < 0.5
+
+
+def broken(rng, data):
+    """The bytes with one of them changed, taken away or doubled."""
+    at = rng.randrange(len(data))
+    return rng.choice(
+        (data[:at] + bytes((rng.randrange(256),)) + data[at + 1 :], data[:at] + data[at + 1 :], data[:at])
+    )
+
+
+def test_no_broken_params_make_a_miner_panic(miner, caplog):
+    rng = random.Random(6)
+    node = miner.node
+    caplog.set_level(logging.ERROR)
+    (deadline, _), _ = miner.reader.all_partitions()[0]
+    precommit = PreCommitSectorBatch2Params((miner.seal(5, node.head.height - 1),))
+    entry = (PartitionSectors(deadline, 0, bitfield_of([1])),)
+    extension = ExpirationExtension2(deadline, 0, bitfield_of([1]), (), 2_000_000)
+    valid = {
+        28: PRE_COMMIT_SECTOR_BATCH2_PARAMS.encode(precommit),
+        5: miner.post_params(deadline)[:120],
+        9: TERMINATE_SECTORS_PARAMS.encode(TerminateSectorsParams(entry)),
+        10: DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams(entry)),
+        11: DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams(entry)),
+        32: EXTEND_SECTOR_EXPIRATION2_PARAMS.encode(ExtendSectorExpiration2Params((extension,))),
+        16: WITHDRAW_BALANCE_PARAMS.encode(WithdrawBalanceParams(10**18)),
+    }
+
+    for method, params in valid.items():
+        for _ in range(ROUNDS_PER_ACTOR_METHOD):
+            message = Message(
+                to=miner.address,
+                from_=rng.choice((OWNER, WORKER)).address,
+                method=method,
+                params=broken(rng, params),
+            )
+            node.estimator.run(message, node.head.tipset)
+
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def test_no_params_make_an_actor_panic(miner, caplog):
+    rng = random.Random(5)
+    node = miner.node
+    receivers = {
+        "account": OWNER.address,
+        "storageminer": miner.address,
+        "init": INIT_ACTOR,
+        "storagepower": POWER_ACTOR,
+        "reward": REWARD_ACTOR,
+        "storagemarket": MARKET_ACTOR,
+        "multisig": id_address(80),
+    }
+    caplog.set_level(logging.ERROR)
+
+    for kind, to in receivers.items():
+        for method in ACTOR_METHODS[kind]:
+            for _ in range(ROUNDS_PER_ACTOR_METHOD):
+                message = Message(
+                    to=to,
+                    from_=rng.choice((OWNER, WORKER)).address,
+                    value=AttoFil(rng.choice((0, 1, 10**18))),
+                    method=method,
+                    params=encode([random_value(rng) for _ in range(rng.randrange(7))]),
+                )
+                node.estimator.run(message, node.head.tipset)
+
+    assert [record.getMessage() for record in caplog.records] == []
