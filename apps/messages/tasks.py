@@ -12,6 +12,7 @@ from apps.core import clock
 from apps.messages.services.holes import holes_close
 from apps.messages.services.hurry import proofs_hurry
 from apps.messages.services.publish import messages_publish, messages_republish
+from apps.messages.services.push import selection_ask
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
 
@@ -69,6 +70,8 @@ def select_sender(address: str) -> None:
         done = sender_select(address=address, head=head, client=chain_client(), now=clock.now())
         if done.filled:
             messages_publish(done.filled, now=clock.now())
+        if done.has_more:
+            selection_ask(address)
     except (NodeUnavailable, NodeRefused) as error:
         log.warning("selection_failed", sender=address, reason=error.reason[:300])
         return

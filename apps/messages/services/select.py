@@ -27,14 +27,14 @@ from apps.messages.services.nonces import Standing, holes_of, nonces_for, standi
 from apps.messages.states import MessageState, Priority, SenderState, Wait
 from apps.wallets.services import messages_sign
 from poolsite.filecoin.amounts import AttoFil
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SignedMessage, signed_message_to_cbor
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND, SignedMessage, signed_message_to_cbor
 from poolsite.filecoin.message import Message as ChainMessage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.chain.client import ChainClient
+    from apps.chain.client import ChainClient, Estimate, GasSpec
     from apps.chain.models import Head
     from apps.core.errors import DomainError
 
@@ -43,8 +43,11 @@ log = structlog.get_logger(__name__)
 SPARE_CANDIDATES: Final = 20
 """Read beyond the quota, so that refused messages do not take the places of good ones."""
 
-ROUND_MAX: Final = 1000
-"""Messages of one sender in one round, however large its quota is."""
+ROUND_MAX: Final = 500
+"""Messages of one sender in one round, however large its quota is; the next round follows at once."""
+
+ESTIMATES_MAX: Final = 100
+"""Different messages in one question about gas."""
 
 BACKOFF_MAX_EPOCHS: Final = 60
 URGENT_BACKOFF_EPOCHS: Final = 1
@@ -80,6 +83,8 @@ class Round:
     holes: list[int]
     places: int
     """How many messages may be chosen."""
+    has_more: bool = False
+    """True if the round had to end although there were places left."""
     waits: list[tuple[str, str, str]] = field(default_factory=list)
     """Why messages are left: id, reason, text."""
     failed: list[Message] = field(default_factory=list)
@@ -100,6 +105,8 @@ class Selected:
     """Ids that got nonce and signature."""
     is_busy: bool = False
     """True if another worker is at this sender."""
+    has_more: bool = False
+    """True if another round on the same head would choose more."""
 
 
 def sender_select(*, address: str, head: Head, client: ChainClient, now: datetime) -> Selected:
@@ -133,7 +140,8 @@ def sender_select(*, address: str, head: Head, client: ChainClient, now: datetim
             filled = _store(turn, signed, now=now)
         finally:
             _waits_store(turn, now=now)
-        return Selected(filled=filled)
+        is_full = places == ROUND_MAX and len(filled) == places
+        return Selected(filled=filled, has_more=bool(filled) and (turn.has_more or is_full))
 
 
 def senders_due(*, head: Head) -> list[str]:
@@ -219,18 +227,10 @@ def _estimated(
             chosen.append((row, choice))
     if not chosen:
         return []
-    first = next(nonces_for(turn.sender, turn.standing, holes=[]))
-    asked = [
-        (
-            replace(row.chain_message(), nonce=first + at, gas_fee_cap=AttoFil(choice.gas_fee_cap)),
-            choice.spec,
-        )
-        for at, (row, choice) in enumerate(chosen)
-    ]
-    answers = client.gas_batch_estimate(asked, nonce=first, key=turn.head.key)
+    answers = _answers(turn, chosen, client=client)
     ready: list[Ready] = []
     balance = turn.standing.free_balance
-    for (row, choice), answer in zip(chosen, answers, strict=True):
+    for (row, choice), answer in zip(chosen, answers, strict=False):  # those beyond the answers wait
         if len(ready) >= turn.places:
             turn.leave(row, Wait.QUOTA)
         elif answer.message is None:
@@ -243,6 +243,31 @@ def _estimated(
             balance -= cost
             ready.append(Ready(row, answer.message))
     return ready
+
+
+def _answers(
+    turn: Round, chosen: Sequence[tuple[Message, FeeChoice]], *, client: ChainClient
+) -> list[Estimate]:
+    """Ask for the gas of the first messages, as many as one question may hold; transfers alike share one.
+
+    A node runs each message on top of all before it, so the time of a question grows with its square.
+    """
+    first = next(nonces_for(turn.sender, turn.standing, holes=[]))
+    asked: dict[object, tuple[ChainMessage, GasSpec]] = {}
+    keys: list[object] = []
+    for row, choice in chosen:
+        message = replace(row.chain_message(), gas_fee_cap=AttoFil(choice.gas_fee_cap))
+        # Only transfers are alike: another method's second call may do something else than its first.
+        key = (message, choice.spec) if row.method == METHOD_SEND else row.pk
+        if key not in asked:
+            if len(asked) == ESTIMATES_MAX:
+                turn.has_more = True
+                break
+            asked[key] = (replace(message, nonce=first + len(asked)), choice.spec)
+        keys.append(key)
+    answers = client.gas_batch_estimate(list(asked.values()), nonce=first, key=turn.head.key)
+    by_key = dict(zip(asked, answers, strict=True))
+    return [by_key[key] for key in keys]
 
 
 def _gas_refusal(message: ChainMessage, choice: FeeChoice, *, base_fee: int) -> tuple[Wait, str] | None:

@@ -324,3 +324,36 @@ def test_nothing_to_do_costs_no_call(pool: Pool) -> None:
     pool.choose()
 
     assert pool.node.calls == []
+
+
+def test_transfers_alike_are_estimated_once_and_other_calls_each(pool: Pool) -> None:
+    address = pool.address()
+    for number in range(10):
+        pool.push(f"same {number}", address)
+        pool.push(f"call {number}", address, method=7)
+    sender_set(address=address, quota=50)
+    asked: list[int] = []
+    pool.node.refuses = lambda method, params: (
+        asked.append(len(params[0])) if method == "GasBatchEstimateMessageGas" else None
+    )
+
+    pool.choose()
+
+    assert asked == [11]
+    assert Message.objects.filter(state=MessageState.FILLED).count() == 20
+
+
+def test_a_round_that_ends_early_says_so_and_the_next_goes_on(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.messages.services.select.ESTIMATES_MAX", 3)
+    address = pool.address()
+    for number in range(7):
+        pool.push(f"m{number}", address, method=7)
+
+    rounds = [
+        sender_select(address=address, head=pool.head, client=pool.client, now=pool.now) for _ in range(3)
+    ]
+
+    assert [(len(one.filled), one.has_more) for one in rounds] == [(3, True), (3, True), (1, False)]
+    assert [pool.row(f"m{number}").nonce for number in range(7)] == list(range(7))
