@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from apps.chain.client import chain_client
 from apps.core import clock
@@ -10,9 +12,12 @@ from apps.messages.models import Message
 from apps.miners.models import Miner
 from apps.miners.onchain import numbers_allocated
 from apps.proving.models import Recovery, WindowPost
-from apps.sectors.models import Sector
+from apps.sectors.models import Sector, SectorProof
 from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.steps import sector_retry
+from poolsite.devnet.forks import reorg
 from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.wire.pipeline import SectorState
 
 PERIOD, WINDOW, SKIP = 60, 10, 3
 FAULT_FEE_LEAST = 10**14
@@ -68,6 +73,7 @@ def test_sectors_go_to_the_chain_together(world: World) -> None:
     world.until(lambda: active_on_chain(world, miner) == [0, 1, 2, 3], epochs=2 * PERIOD, stride=SKIP)
 
 
+@pytest.mark.slow
 def test_a_second_pledge_does_not_meet_the_first(world: World) -> None:
     miner = world.miner_make()
     first = pledged(world, miner)
@@ -169,3 +175,49 @@ def precommits_and_commits(world: World, miner: Miner) -> tuple[int, int]:
     """How many messages of either kind landed for the miner."""
     landed = Message.objects.filter(to=miner.address, state="LANDED", exit_code=0)
     return landed.filter(method=28).count(), landed.filter(method=34).count()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "PRECOMMIT_LANDED",
+        pytest.param("PRECOMMIT_SENT", marks=pytest.mark.slow),
+        pytest.param("C2_DONE", marks=pytest.mark.slow),
+        pytest.param("COMMIT_LANDED", marks=pytest.mark.slow),
+    ],
+)
+def test_a_reorganisation_on_the_way_costs_time_and_nothing_else(world: World, state: str) -> None:
+    miner = world.miner_make()
+    (sector,) = pledged(world, miner)
+    order = list(SectorState)
+    reached = order.index(SectorState(state))
+    world.until(lambda: order.index(SectorState(fresh(sector).state)) >= reached, epochs=40)
+
+    reorg(world.node.devnet, 4)
+    world.head_take()
+
+    world.until(lambda: fresh(sector).active, epochs=3 * PERIOD, stride=2)
+    assert fresh(sector).paused_at is None
+    assert active_on_chain(world, miner) == [sector.number]
+    assert precommits_and_commits(world, miner) == (1, 1)
+
+
+def test_a_wrong_proof_is_seen_before_it_is_sent_and_holds_up_no_other(world: World, settings: Any) -> None:
+    miner = world.miner_make()
+    settings.SEALING = {"commit_wait_epochs": 99}
+    bad, good = pledged(world, miner, count=2)
+    world.until(lambda: {fresh(bad).state, fresh(good).state} == {"C2_DONE"}, epochs=40)
+    proof = SectorProof.objects.get(sector=bad)
+    whole = bytearray(proof.proof)
+    whole[len(whole) // 2] ^= 1
+    proof.proof = bytes(whole)
+    proof.save()
+
+    settings.SEALING = {"attempts_max": 1}
+    world.until(lambda: fresh(good).state == "PROVING", epochs=20)
+
+    assert (fresh(bad).state, bad.paused_at is not None) == ("C2_DONE", True)
+    assert "the chain would refuse the commit" in bad.error
+    assert precommits_and_commits(world, miner)[1] == 1
+    sector_retry(bad, actor="ann", now=clock.now(), state="SEED_ASSIGNED")
+    world.until(lambda: fresh(bad).state == "PROVING", epochs=20)
