@@ -13,9 +13,11 @@ from poolsite.filecoin.post.verification import BadPoSt
 from poolsite.filecoin.proof_container import (
     BadProofContainer,
     porep_proof_check,
+    update_proof_check,
     window_post_check,
     winning_post_check,
 )
+from poolsite.filecoin.update.verification import BadUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,6 +97,22 @@ class ProofChecks:
             ),
         )
 
+    def update(
+        self, proof: bytes, *, update_proof: int, comm_r_old: bytes, comm_r_new: bytes, comm_d_new: bytes
+    ) -> bool:
+        """Whether data was encoded into a sector."""
+        name = _name(proof, "update", update_proof, comm_r_old, comm_r_new, comm_d_new)
+        return self._verdict(
+            name,
+            lambda: update_proof_check(
+                proof,
+                update_proof=update_proof,
+                comm_r_old=comm_r_old,
+                comm_r_new=comm_r_new,
+                comm_d_new=comm_d_new,
+            ),
+        )
+
     def _verdict(self, name: bytes, check: Callable[[], None]) -> bool:
         with self._lock:
             known = self._verdicts.get(name)
@@ -103,7 +121,7 @@ class ProofChecks:
         try:
             check()
             is_valid = True
-        except (BadProofContainer, BadPoRep, BadPoSt):
+        except (BadProofContainer, BadPoRep, BadPoSt, BadUpdate):
             is_valid = False
         with self._lock:
             self._verdicts[name] = is_valid

@@ -43,6 +43,7 @@ from poolsite.devnet.actors.miner import (
     precommit,
     prove,
     terminations,
+    updates,
     withdrawal,
 )
 from poolsite.devnet.actors.power import create_miner
@@ -93,6 +94,7 @@ METHODS: Final[dict[str, dict[int, Handler]]] = {
         31: management.get_beneficiary,
         32: extensions.extend_expiration,
         34: prove.prove_commit_sectors,
+        35: updates.prove_replica_updates,
     },
     "init": {2: exec_actor},
     "storagepower": {2: create_miner, 9: current_total_power},

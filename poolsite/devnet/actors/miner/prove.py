@@ -20,6 +20,7 @@ from poolsite.devnet.actors.exits import (
 from poolsite.devnet.actors.miner.assignment import sectors_assign
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
+from poolsite.devnet.actors.miner.pieces import pieces_commitment
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.devnet.state.rows import PreCommit, Sector, precommits_of
 from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
@@ -29,8 +30,7 @@ from poolsite.filecoin.actors.miner_sectors import (
     SectorActivationManifest,
 )
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.cids import BadCid, cid_to_commd, commd_cid
-from poolsite.filecoin.commd import BadPiece, Piece, comm_d_from_pieces
+from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_SEAL, prove_commit_gas, verify_aggregate_gas
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import SIZE_32GIB
@@ -138,11 +138,9 @@ def _precommit_code(call: Call, row: PreCommit) -> int:
 
 def _candidate(book: Book, manifest: SectorActivationManifest, row: PreCommit) -> Candidate:
     size = book.miner.sector_size
-    if any(piece.verified_allocation_key is not None for piece in manifest.pieces):
-        raise bad_argument("all data activations failed")
     comm_d, computed = sha254_zero(size), None
     if manifest.pieces:
-        comm_d = _comm_d(manifest, size)
+        comm_d = pieces_commitment(manifest.pieces, size)
         computed = commd_cid(comm_d)
     if row.unsealed_cid != computed:
         declared = f"CompactCommD({_some(row.unsealed_cid)})"
@@ -151,21 +149,6 @@ def _candidate(book: Book, manifest: SectorActivationManifest, row: PreCommit) -
             f"computed Cid({computed or commd_cid(comm_d)}) declared {declared}"
         )
     return Candidate(manifest, row, comm_d, 0)
-
-
-def _comm_d(manifest: SectorActivationManifest, size: int) -> bytes:
-    """The commitment of the pieces with zeros behind them to the sector's end.  Raises ActorError 16."""
-    try:
-        pieces = [Piece(padded_bytes=piece.size, comm_p=cid_to_commd(piece.cid)) for piece in manifest.pieces]
-        at = sum(piece.padded_bytes for piece in pieces)
-        while 0 < at < size:
-            room = min(at & -at, size - at)
-            pieces.append(Piece(padded_bytes=room, comm_p=sha254_zero(room)))
-            at += room
-        return comm_d_from_pieces(size, pieces)
-    except (BadPiece, BadCid):
-        words = "failed to compute unsealed sector CID"
-        raise bad_argument(f"{words}: {words}; exit code: illegal argument") from None
 
 
 def _some(cid: Cid | None) -> str:

@@ -1,0 +1,35 @@
+"""What a manifest of pieces commits to.  Source: builtin-actors actors/miner/src/sector_content.rs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.exits import bad_argument
+from poolsite.filecoin.cids import BadCid, cid_to_commd
+from poolsite.filecoin.commd import BadPiece, Piece, comm_d_from_pieces
+from poolsite.filecoin.sha254 import sha254_zero
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
+
+
+def pieces_commitment(manifest: Sequence[PieceActivationManifest], size: int) -> bytes:
+    """The commitment of the pieces with zeros behind them to the sector's end.
+
+    Raises ActorError 16 for pieces that do not fit, and for verified data, which the devnet has not.
+    """
+    if any(piece.verified_allocation_key is not None for piece in manifest):
+        raise bad_argument("all data activations failed")
+    try:
+        pieces = [Piece(padded_bytes=piece.size, comm_p=cid_to_commd(piece.cid)) for piece in manifest]
+        at = sum(piece.padded_bytes for piece in pieces)
+        while 0 < at < size:
+            room = min(at & -at, size - at)
+            pieces.append(Piece(padded_bytes=room, comm_p=sha254_zero(room)))
+            at += room
+        return comm_d_from_pieces(size, pieces)
+    except (BadPiece, BadCid):
+        words = "failed to compute unsealed sector CID"
+        raise bad_argument(f"{words}: {words}; exit code: illegal argument") from None

@@ -1,0 +1,125 @@
+"""ProveReplicaUpdates3: data is encoded into sectors that are proven already (SnapUp).
+
+Source: builtin-actors actors/miner/src/lib.rs prove_replica_updates3, validate_replica_updates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.economy import economy
+from poolsite.devnet.actors.exits import ILLEGAL_ARGUMENT, bad_argument, fil, insufficient, not_found
+from poolsite.devnet.actors.miner.book import Book, book_open, sector_quality
+from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
+from poolsite.devnet.actors.miner.pieces import pieces_commitment
+from poolsite.devnet.actors.vesting import vesting_unlock
+from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
+from poolsite.filecoin.actors.miner_sectors import PROVE_REPLICA_UPDATES3_PARAMS
+from poolsite.filecoin.cids import COMMR_PREFIX
+from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_UPDATE, replica_update_gas
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.devnet.state.rows import Sector
+    from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params, SectorUpdateManifest
+
+
+def prove_replica_updates(call: Call) -> bytes:
+    """Handle ProveReplicaUpdates3; a sector whose update is not valid is left out."""
+    params: ProveReplicaUpdates3Params = call.read(PROVE_REPLICA_UPDATES3_PARAMS)
+    _check_shape(params)
+    book = book_open(call)
+    updates = params.sector_updates
+    sectors = [_sector(book, update.sector) for update in updates]
+    codes = [
+        _update_code(call, book, update, sector=sector, proof=proof, kind=params.update_proofs_type)
+        for update, sector, proof in zip(updates, sectors, params.sector_proofs, strict=True)
+    ]
+    if any(codes) and (params.require_activation_success or all(codes)):
+        raise bad_argument("no valid updates")
+    _pledges_take(
+        call,
+        book,
+        [
+            _updated(call, book, update, sector)
+            for update, sector, code in zip(updates, sectors, codes, strict=True)
+            if not code
+        ],
+    )
+    call.charge_to(replica_update_gas(len(updates)))
+    failures = tuple(FailCode(index, code) for index, code in enumerate(codes) if code)
+    return BATCH_RETURN.encode(BatchReturn(len(codes) - len(failures), failures))
+
+
+def _check_shape(params: ProveReplicaUpdates3Params) -> None:
+    if not params.sector_updates:
+        raise bad_argument("no sectors to update")
+    if bool(params.sector_proofs) == bool(params.aggregate_proof):
+        raise bad_argument("exactly one of sector proofs or aggregate proof must be non-empty")
+    if params.aggregate_proof:
+        raise bad_argument("aggregate update proofs not supported")
+    if len(params.sector_proofs) != len(params.sector_updates):
+        raise bad_argument(
+            f"mismatched lengths: {len(params.sector_updates)} updates, {len(params.sector_proofs)} proofs"
+        )
+
+
+def _sector(book: Book, number: int) -> Sector:
+    sector = book.sector(number)
+    if sector is None:
+        raise not_found(f"sector {number} not found")
+    return sector
+
+
+def _update_code(
+    call: Call, book: Book, update: SectorUpdateManifest, *, sector: Sector, proof: bytes, kind: int
+) -> int:
+    """0, or the exit code for which this sector is left out."""
+    partition = book.partition(update.deadline, update.partition)
+    is_home = partition is not None and sector.number in partition.active
+    is_fit = sector.sector_key is None and update.new_sealed_cid.data.startswith(COMMR_PREFIX)
+    if not is_home or not is_fit:
+        return ILLEGAL_ARGUMENT
+    call.charge_to(FAIL_STATE + VERIFY_UPDATE)
+    is_valid = call.machine.proofs.update(
+        proof,
+        update_proof=kind,
+        comm_r_old=sector.sealed_cid.digest,
+        comm_r_new=update.new_sealed_cid.digest,
+        comm_d_new=pieces_commitment(update.pieces, book.miner.sector_size),
+    )
+    return 0 if is_valid else ILLEGAL_ARGUMENT
+
+
+def _updated(call: Call, book: Book, update: SectorUpdateManifest, sector: Sector) -> Sector:
+    """The sector with its data: its end stays, its weight and pledge are reckoned anew."""
+    now, size = call.epoch, book.miner.sector_size
+    space = sum(piece.size for piece in update.pieces)
+    new = replace(
+        sector,
+        sealed_cid=update.new_sealed_cid,
+        sector_key=sector.sealed_cid,
+        deal_weight=space * (sector.expiration - now),
+        power_base_epoch=now,
+    )
+    money = economy(call.machine)
+    quality = sector_quality(new, size)
+    pledge = max(sector.pledge, money.initial_pledge(quality))
+    return replace(new, pledge=pledge, daily_fee=money.daily_fee(quality))
+
+
+def _pledges_take(call: Call, book: Book, sectors: list[Sector]) -> None:
+    """Store the sectors; what their pledges grew must be free.  Raises ActorError 19."""
+    miner = vesting_unlock(debt_repay_wholly(call.draft, book.id, book.miner), now=call.epoch)
+    more = sum(sector.pledge for sector in sectors)
+    more -= sum(_sector(book, sector.number).pledge for sector in sectors)
+    free = available(miner, book.balance)
+    if free < more:
+        raise insufficient(
+            f"insufficient funds for aggregate initial pledge requirement {fil(more)}, available: {fil(free)}"
+        )
+    book.save(replace(miner, pledge=miner.pledge + more))
+    book.pledge_change(more)
+    for sector in sectors:
+        book.save_sector(sector)
