@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from apps.dashboard.regions import hosts, message, messages, miners, sector, sectors, today, wallets
+from apps.dashboard.regions import chain, hosts, message, messages, miners, sector, sectors, today, wallets
 from apps.dashboard.regions.place import Place, RegionFragments, Regions, RowFragments, fragment
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ REGIONS: Final[dict[str, Regions]] = {
     "message": message.REGIONS,
     "wallets": wallets.REGIONS,
     "hosts": {"worker": (hosts.list_verdict,)},
+    "chain": chain.REGIONS,
 }
 """By page, by kind of change."""
 ROWS: Final[dict[str, dict[str, RowFragments]]] = {
@@ -40,6 +41,7 @@ ROWS: Final[dict[str, dict[str, RowFragments]]] = {
     "sectors": {"sector": sectors.rows},
     "messages": {"message": messages.rows},
     "wallets": {"wallet": wallets.rows},
+    "chain": {"node": chain.rows},
     "hosts": {"worker": hosts.rows, "job": hosts.rows_of_jobs},
 }
 

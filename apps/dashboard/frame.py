@@ -50,6 +50,7 @@ NAV: Final = (
         NavItem("messages", "Messages", "messages"),
         NavItem("wallets", "Wallets", "wallets"),
         NavItem("hosts", "Hosts", "hosts"),
+        NavItem("chain", "Chain", "chain"),
     ),
 )
 """Only what exists; groups are parted by a line."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.dashboard.views import account, hosts, messages, miners, sectors, today, wallets
+from apps.dashboard.views import account, chain, hosts, messages, miners, sectors, today, wallets
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", today.today, name="today"),
@@ -29,6 +29,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("message/mark-bad/<path:key>/", messages.mark_bad, name="message-mark-bad"),
     path("messages/<path:key>/", messages.message, name="message"),
     path("wallets/", wallets.wallets, name="wallets"),
+    path("chain/", chain.chain, name="chain"),
+    path("chain/<int:height>/", chain.tipset, name="chain-tipset"),
+    path("chain/nodes/add/", chain.node_new, name="chain-node-new"),
+    path("chain/nodes/<int:pk>/<str:op>/", chain.node_act, name="chain-node-act"),
     path("hosts/", hosts.hosts, name="hosts"),
     path("hosts/<uuid:key>/<str:op>/", hosts.act, name="host-act"),
 ]

@@ -64,6 +64,13 @@ MESSAGES: Final[dict[str, Word]] = {
 LANDED_BAD: Final = Word("bad", "landed, refused")
 """On the chain with an exit code other than 0."""
 
+JOBS: Final[dict[str, str]] = {
+    "SEAL": "sealing",
+    "WINDOW_POST": "WindowPoSt",
+    "WINNING_POST": "WinningPoSt",
+}
+"""Kinds of work that a worker does; one that is not listed is shown by its own name."""
+
 EVENTS: Final[dict[str, str]] = {
     "ADD_PIECE": "Piece added",
     "BUILD_TREE_D": "Tree D built",

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
-from apps.dashboard.words import STAGES, Word
+from apps.dashboard.words import JOBS, STAGES, Word
 from apps.sectors.selectors import worker_is_away
 from poolsite.wire.hosts import Operation
 
@@ -60,7 +60,12 @@ def job_words(job: Job) -> str:
     """`f01001 / 3: PC1`, or which deadline is proved."""
     if job.sector is not None:
         return f"{job.miner.address} / {job.sector.number}: {STAGES.get(job.stage, job.stage)}"
-    return f"{job.miner.address}: {job.kind.replace('_', ' ').lower()}"
+    return f"{job.miner.address}: {kind_words(job.kind)}"
+
+
+def kind_words(kind: str) -> str:
+    """A kind of work in words."""
+    return JOBS.get(kind.upper(), kind.replace("_", " ").lower())
 
 
 def hardware_words(hardware: dict[str, Any]) -> str:
@@ -106,7 +111,7 @@ def host_line(worker: Worker, *, scene: Scene, may_act: bool) -> HostLine:
     return HostLine(
         key=str(worker.pk),
         name=worker.name,
-        kind=", ".join(kind.replace("_", " ").lower() for kind in worker.kinds),
+        kind=", ".join(kind_words(kind) for kind in worker.kinds),
         tone=word.tone,
         word=word.word,
         icon=word.sign,

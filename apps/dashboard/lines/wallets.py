@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from apps.dashboard import numbers
+from apps.dashboard.lines.methods import method_words
 
 if TYPE_CHECKING:
     from apps.dashboard.regions.scene import Scene
@@ -75,12 +77,26 @@ class RecordLine:
     word: str
 
 
+SIGNED: Final = re.compile(r"message: method (\d+) to (f\w+)")
+"""How a record names a message whose method has no name in its own room."""
+
+
+def what_words(what: str, scene: Scene) -> str:
+    """What was signed, with the method's name where the receiver tells it."""
+    found = SIGNED.fullmatch(what)
+    if found is None:
+        return what
+    method, to = int(found[1]), found[2]
+    name = method_words(to, method, kind="", miners=scene.names.miners)
+    return f"{name} to {scene.names.miners.get(to) or numbers.shortened(to)}"
+
+
 def record_line(record: SignRecord, *, scene: Scene) -> RecordLine:
     """Lay out one sign record."""
     return RecordLine(
         at=str(numbers.moment(record.at)),
         key=scene.names.wallets.get(record.address) or numbers.shortened(record.address),
-        what=record.what,
+        what=what_words(record.what, scene),
         by=record.asked_by,
         took=numbers.duration(record.ms / 1000 if record.ms is not None else None),
         tone="bad" if record.error else "ok",

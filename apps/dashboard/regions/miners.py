@@ -179,7 +179,7 @@ def role_addresses(miner: Miner, scene: Scene) -> Iterable[RoleAddress]:
         ("Worker", miner.worker),
         *(("Control", address) for address in miner.control),
     ]
-    if miner.beneficiary and miner.beneficiary != miner.owner:
+    if miner.beneficiary and miner.beneficiary not in (miner.owner, f"f0{miner.owner_id}"):
         roles.append(("Beneficiary", miner.beneficiary))
     for role, address in roles:
         yield RoleAddress(role, address, numbers.shortened(address), numbers.fil(balances.get(address)))

@@ -1,0 +1,164 @@
+"""Nodes, heads and messages of a tipset as the page Chain shows them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import reverse
+
+from apps.chain.states import NodeRole, NodeState
+from apps.dashboard import numbers
+from apps.dashboard.charts import Spark, spark
+from apps.dashboard.lines.acts import Act
+from apps.dashboard.lines.methods import receiver_kind
+from poolsite.filecoin.actors.decode import method_name, params_decode
+from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.address import BadAddress
+from poolsite.filecoin.cbor import BadCbor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from apps.chain.models import Head, Node
+    from poolsite.filecoin.message import Message, Receipt
+
+TONES: Final = {
+    NodeState.HEALTHY: "ok",
+    NodeState.UNKNOWN: "idle",
+    NodeState.LAGGING: "warn",
+    NodeState.AWAY: "bad",
+    NodeState.WRONG_NETWORK: "bad",
+}
+PARAMS_MAX: Final = 2000
+"""Longest text of a message's parameters on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLine:
+    """One node in the table."""
+
+    pk: int
+    name: str
+    url: str
+    tone: str
+    word: str
+    error: str
+    role: str
+    head: str
+    behind: str
+    peers: str
+    latency: str
+    errors: str
+    version: str
+    spark: Spark | None
+    acts: tuple[Act, ...]
+
+
+def node_line(node: Node, *, may_act: bool) -> NodeLine:
+    """Lay out a node."""
+    state = NodeState(node.state)
+    word = str(state.label) if node.is_enabled else "switched off"
+    p95 = node.latency_quantile(0.95)
+    times = [value for value in node.probes if value is not None]
+    behind = f"{node.lag_epochs} ep" + (f", {numbers.time_left(node.lag_s)}" if node.lag_epochs else "")
+    return NodeLine(
+        pk=node.pk,
+        name=node.name or node.url.partition("//")[2].partition("/")[0],
+        url=node.url,
+        tone=TONES[state] if node.is_enabled else "idle",
+        word=word,
+        error=node.error if node.is_enabled else "",
+        role=f"{NodeRole(node.role).label}, weight {node.weight}",
+        head=numbers.whole(node.head_height),
+        behind=behind if node.head_height is not None else numbers.NOTHING,
+        peers=numbers.whole(node.peers) + (f", {node.sync}" if node.sync else ""),
+        latency=numbers.duration(None if p95 is None else p95 / 1000),
+        errors=numbers.percent(node.error_rate, 1),
+        version=node.version or numbers.NOTHING,
+        spark=spark(times, label=f"answer times of {len(times)} probes"),
+        acts=node_acts(node) if may_act else (),
+    )
+
+
+def node_acts(node: Node) -> tuple[Act, ...]:
+    """What an operator can do to a node."""
+
+    def act(op: str, label: str, icon: str) -> Act:
+        return Act(f"{op}-{node.pk}", label, reverse("chain-node-act", args=[node.pk, op]), icon)
+
+    if not node.is_enabled:
+        return (act("enable", "Enable", "run"),)
+    return (act("promote", "Promote", "up"), act("disable", "Disable", "off"))
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLine:
+    """One tipset in the list."""
+
+    height: str
+    href: str
+    cids: tuple[str, ...]
+    miners: str
+    base_fee: str
+    at: str
+
+
+def head_line(head: Head) -> HeadLine:
+    """Lay out a tipset."""
+    return HeadLine(
+        height=numbers.whole(head.height),
+        href=reverse("chain-tipset", args=[head.height]) if head.is_canonical else "",
+        cids=tuple(numbers.shortened(cid) for cid in head.cids),
+        miners=", ".join(head.miners) or numbers.NOTHING,
+        base_fee=numbers.fee_words(int(head.base_fee)),
+        at=numbers.moment(head.arrived_at),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChainMessage:
+    """One message of a tipset, decoded."""
+
+    cid: str
+    from_: str
+    to: str
+    value: str
+    method: str
+    params: str
+    tone: str
+    result: str
+
+
+def message_line(
+    cid: str, message: Message, receipt: Receipt | None, *, miners: Collection[str]
+) -> ChainMessage:
+    """Lay out a message with what came of it; None while the tipset above is not there yet."""
+    try:
+        kind = receiver_kind(str(message.to), kind="", miners=miners)
+    except BadAddress:
+        kind = ""
+    tone, result = "idle", "not executed yet"
+    if receipt is not None:
+        tone = "ok" if receipt.exit_code == 0 else "bad"
+        result = "ok" if receipt.exit_code == 0 else exit_code_words(receipt.exit_code, actor=kind)
+    return ChainMessage(
+        cid=cid,
+        from_=str(message.from_),
+        to=str(message.to),
+        value=numbers.fil(message.value),
+        method=method_name(kind, message.method),
+        params=params_words(kind, message.method, message.params),
+        tone=tone,
+        result=result,
+    )
+
+
+def params_words(kind: str, method: int, params: bytes) -> str:
+    """Write parameters as readable fields, or as hex where nobody knows their form."""
+    try:
+        value: Any = params_decode(kind, method, params)
+    except (BadCbor, KeyError):
+        return params.hex()[:PARAMS_MAX]
+    return "" if value is None else json.dumps(value, ensure_ascii=False)[:PARAMS_MAX]

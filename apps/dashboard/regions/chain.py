@@ -1,0 +1,77 @@
+"""Chain: the nodes, the newest tipsets, the base fee, what was taken back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.chain.models import Head, Node
+from apps.chain.selectors import heads_recent
+from apps.chain.states import NodeState
+from apps.dashboard import numbers
+from apps.dashboard.charts import spark
+from apps.dashboard.lines.cards import Verdict, plural
+from apps.dashboard.lines.chain import NodeLine, head_line, node_line
+from apps.dashboard.regions.place import Place, Regions, fragment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.users.principals import Principal
+
+HEADS_SHOWN: Final = 20
+FEES_SHOWN: Final = 120
+REORGS_SHOWN: Final = 20
+
+
+def node_lines(viewer: Principal) -> list[NodeLine]:
+    """Lay out all nodes for the operator; nobody else is told where they are."""
+    if not viewer.is_operator:
+        return []
+    rows = Node.objects.order_by("-is_enabled", "position", "pk")
+    return [node_line(row, may_act=viewer.may("admin")) for row in rows]
+
+
+def verdict_of(place: Place) -> Verdict:
+    """Say in one sentence how the nodes do."""
+    nodes = list(Node.objects.filter(is_enabled=True))
+    well = [node for node in nodes if node.state == NodeState.HEALTHY]
+    if not nodes:
+        return Verdict("The pool has no node.", "Set CHAIN_URLS or add one.")
+    head = place.scene.head
+    at = f"The newest tipset is {numbers.whole(head.height)}." if head is not None else "No tipset yet."
+    return Verdict(f"{len(well)} of {plural(len(nodes), 'node')} well.", at)
+
+
+def chain_context() -> dict[str, Any]:
+    """Give what the heads' part of the page shows."""
+    heads = heads_recent(FEES_SHOWN)
+    fees = [float(head.base_fee) for head in reversed(heads)]
+    lowest, highest = (numbers.fee_words(int(end(fees, default=0))) for end in (min, max))
+    lost = Head.objects.filter(is_canonical=False).order_by("-arrived_at")[:REORGS_SHOWN]
+    return {
+        "heads": [head_line(head) for head in heads[:HEADS_SHOWN]],
+        "fee": spark(fees, label=f"base fee of the newest {plural(len(fees), 'tipset')}"),
+        "fee_now": numbers.fee_words(int(heads[0].base_fee)) if heads else numbers.NOTHING,
+        "fee_span": f"{lowest} to {highest}" if fees else "",
+        "reorgs": [head_line(head) for head in lost],
+    }
+
+
+def verdict(place: Place) -> Iterable[str]:
+    yield fragment("dashboard/_verdict.html", verdict=verdict_of(place))
+
+
+def heads(place: Place) -> Iterable[str]:  # noqa: ARG001  # the form of all regions
+    """The newest tipsets, the fee and the reorgs."""
+    yield fragment("chain/_heads.html", **chain_context())
+
+
+def rows(place: Place, keys: list[str]) -> Iterable[str]:
+    """Render the changed nodes."""
+    wanted = {int(key) for key in keys if key.isdigit()}
+    for line in node_lines(place.viewer):
+        if line.pk in wanted:
+            yield fragment("chain/_node.html", node=line)
+
+
+REGIONS: Final[Regions] = {"head": (verdict, heads), "node": (verdict,)}

@@ -1,0 +1,157 @@
+"""Chain: nodes, tipsets with their messages; an operator adds, tests, switches and promotes nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.chain.client import chain_client
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.models import Head, Node
+from apps.chain.services import node_add, node_set, node_test
+from apps.chain.states import NodeRole
+from apps.core.clock import now
+from apps.core.errors import DomainError
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.chain import ChainMessage, head_line, message_line, node_line
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.chain import chain_context, node_lines, verdict_of
+from apps.dashboard.regions.place import Place
+from apps.dashboard.regions.scene import Scene
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+OPS: Final = ("enable", "disable", "promote")
+MESSAGES_SHOWN: Final = 200
+WEIGHT_MAX: Final = 1000
+
+
+@require_safe
+@for_people
+def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The nodes and the newest tipsets."""
+    place = Place(viewer, "")
+    return page_render(
+        request,
+        "chain/list.html",
+        title="Chain",
+        section="chain",
+        page_key="chain",
+        scene=place.scene,
+        verdict=verdict_of(place),
+        nodes=node_lines(viewer),
+        shows_nodes=viewer.is_operator,
+        may_add=viewer.is_operator and viewer.may("admin"),
+        **chain_context(),
+    )
+
+
+@require_safe
+@for_people
+def tipset(request: HttpRequest, viewer: Principal, height: int) -> HttpResponse:
+    """One tipset with its messages, decoded."""
+    head = Head.objects.filter(height=height, is_canonical=True).first()
+    if head is None:
+        raise Http404
+    scene = Scene(viewer)
+    messages, error = messages_of(head, miners={miner.address for miner in scene.miners if miner.address})
+    return page_render(
+        request,
+        "chain/tipset.html",
+        title=f"Tipset {height}",
+        section="chain",
+        page_key="",
+        scene=scene,
+        head=head_line(head),
+        cids=list(zip(head.cids, [*head.miners, *[""] * len(head.cids)], strict=False)),
+        parents=head.parent_key.split(),
+        messages=messages[:MESSAGES_SHOWN],
+        messages_more=max(len(messages) - MESSAGES_SHOWN, 0),
+        error=error,
+    )
+
+
+def messages_of(head: Head, *, miners: set[str]) -> tuple[list[ChainMessage], str]:
+    """Ask a node for a tipset's messages, and for what came of them once the tipset above is there."""
+    above = Head.objects.filter(parent_key=head.key, is_canonical=True).first()
+    if above is None:
+        return [], "The messages are shown once the next tipset has executed them."
+    client = chain_client()
+    try:
+        found = client.chain_get_parent_messages(above.cids[0])
+        receipts = client.chain_get_parent_receipts(above.cids[0])
+    except (NodeUnavailable, NodeRefused) as error:
+        return [], error.reason
+    padded = [*receipts, *[None] * (len(found) - len(receipts))]
+    pairs = zip(found, padded, strict=False)
+    return [message_line(str(cid), one, receipt, miners=miners) for (cid, one), receipt in pairs], ""
+
+
+@require_POST
+@for_people
+def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
+    """Switch a node on or off, or make it the first that is read; answers with its row."""
+    node = Node.objects.filter(pk=pk).first()
+    if op not in OPS or node is None or not (viewer.is_operator and viewer.may("admin")):
+        raise Http404
+    error = ""
+    try:
+        if op == "promote":
+            heaviest = max(Node.objects.exclude(pk=pk).values_list("weight", flat=True), default=0)
+            node_set(principal=viewer, node=node, role=NodeRole.MAIN, weight=heaviest + 1)
+        else:
+            node_set(principal=viewer, node=node, is_enabled=op == "enable")
+    except DomainError as refusal:
+        error = refusal.reason
+    if not getattr(request, "htmx", False):
+        return redirect("chain")
+    line = node_line(Node.objects.get(pk=pk), may_act=True)
+    return render(request, "chain/_node.html", {"node": line, "refusal": error}, status=422 if error else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask for a node's address, test it, and take it into the pool."""
+    if not (viewer.is_operator and viewer.may("admin")):
+        raise Http404
+    form = {name: request.POST.get(name, "").strip() for name in ("url", "name", "role", "weight")}
+    found, errors = None, {}
+    if request.method == "POST":
+        try:
+            weight, role = form_read(form)
+            if "test" in request.POST:
+                found = node_line(node_test(form["url"], now=now()), may_act=False)
+            else:
+                values: dict[str, Any] = {"role": role, "weight": weight, "name": form["name"]}
+                node_add(principal=viewer, text=form["url"], now=now(), **values)
+                return redirect("chain")
+        except DomainError as refusal:
+            errors["url"] = refusal.reason
+        except ValueError:
+            errors["weight"] = f"a whole number from 0 to {WEIGHT_MAX}"
+    return page_render(
+        request,
+        "chain/add.html",
+        title="Add a node",
+        section="chain",
+        page_key="",
+        scene=Scene(viewer),
+        status=422 if errors else 200,
+        form=form,
+        found=found,
+        errors=errors,
+        roles=NodeRole.choices,
+    )
+
+
+def form_read(form: dict[str, str]) -> tuple[int, str]:
+    """Read weight and role.  Raises ValueError."""
+    weight = int(form["weight"] or "1")
+    if not 0 <= weight <= WEIGHT_MAX:
+        raise ValueError(form["weight"])
+    return weight, NodeRole(form["role"] or NodeRole.MAIN)
