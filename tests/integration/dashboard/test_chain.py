@@ -1,0 +1,160 @@
+"""The page Chain: nodes for the operator, tipsets for everybody, and what can be done to a node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.test import Client
+
+from apps.chain.models import Network, Node
+from apps.chain.services import nodes_probe, nodes_sync
+from apps.chain.states import NodeRole, NodeState
+from apps.core.clock import now
+from apps.dashboard.fragments import frame_render
+from apps.users.principals import SYSTEM
+from tests import factories
+from tests.people import PASSWORD, operator_person, person, principal
+from tests.tinynode import TinyNode, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with served(TinyNode()) as url:
+        nodes_sync([url])
+        nodes_probe(now=now())
+        yield url
+
+
+def signed_in(username: str) -> Client:
+    client = Client()
+    assert client.login(username=username, password=PASSWORD)
+    return client
+
+
+@pytest.fixture
+def operator() -> Client:
+    operator_person("olga")
+    return signed_in("olga")
+
+
+@pytest.fixture
+def tenant() -> Client:
+    person("ann")
+    return signed_in("ann")
+
+
+def test_the_operator_sees_the_nodes(operator, url):
+    html = operator.get("/chain/").content.decode()
+
+    assert url in html
+    assert "1 of 1 node well." in html
+    assert "healthy" in html
+
+
+def test_a_tenant_sees_tipsets_and_no_node(tenant, url):
+    Network.objects.all().delete()
+    factories.head(1000)
+    html = tenant.get("/chain/").content.decode()
+
+    assert url not in html
+    assert "/chain/1000/" in html
+    assert "Add a node" not in html
+
+
+def test_an_empty_pool_has_a_page(operator):
+    assert "The pool has no node." in operator.get("/chain/").content.decode()
+
+
+def test_a_tipset_that_nobody_has_is_not_found(operator):
+    assert operator.get("/chain/7/").status_code == 404
+
+
+def test_a_tipset_shows_its_blocks_even_without_a_node(operator):
+    head = factories.head(1000, miners=["f01000"])
+    factories.head(1001, parent_key=head.key)
+
+    html = operator.get("/chain/1000/").content.decode()
+
+    assert head.cids[0] in html
+    assert "f01000" in html
+    assert "no node" in html
+
+
+def test_a_node_is_tested_then_added(operator, url):
+    with served(TinyNode()) as spare:
+        form = {"url": spare, "name": "spare", "role": "BACKUP", "weight": "3"}
+        assert "It serves." in operator.post("/chain/nodes/add/", form | {"test": "1"}).content.decode()
+        assert Node.objects.count() == 1
+
+        assert operator.post("/chain/nodes/add/", form).status_code == 302
+
+    row = Node.objects.get(url=spare)
+    assert (row.name, row.role, row.weight, row.state) == ("spare", NodeRole.BACKUP, 3, NodeState.HEALTHY)
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"url": "http://127.0.0.1:9/rpc/v1"}, "127.0.0.1:9"),
+        ({"url": "nonsense"}, "no address of a node"),
+        ({"url": "http://127.0.0.1:9", "weight": "many"}, "whole number"),
+    ],
+)
+def test_what_does_not_serve_is_refused_with_the_reason(operator, url, form, words):
+    answer = operator.post("/chain/nodes/add/", form)
+
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    assert Node.objects.count() == 1
+
+
+def test_a_node_of_another_network_is_refused(operator, url):
+    with served(TinyNode(network="mainnet")) as other:
+        answer = operator.post("/chain/nodes/add/", {"url": other})
+
+    assert answer.status_code == 422
+    assert "mainnet" in answer.content.decode()
+
+
+def test_nodes_are_switched_and_promoted(operator, url):
+    other = Node.objects.create(url="http://other/rpc/v1", role=NodeRole.BACKUP, is_configured=False)
+
+    operator.post(f"/chain/nodes/{other.pk}/promote/")
+    other.refresh_from_db()
+    assert (other.role, other.weight) == (NodeRole.MAIN, 2)
+    operator.post(f"/chain/nodes/{other.pk}/disable/")
+    other.refresh_from_db()
+    assert not other.is_enabled
+    operator.post(f"/chain/nodes/{other.pk}/enable/")
+    other.refresh_from_db()
+    assert other.is_enabled
+
+
+def test_the_last_node_stays_on(operator, url):
+    node = Node.objects.get()
+    answer = operator.post(f"/chain/nodes/{node.pk}/disable/", headers={"HX-Request": "true"})
+
+    assert answer.status_code == 422
+    assert "last node" in answer.content.decode()
+
+
+def test_a_tenant_can_do_nothing_to_nodes(tenant, url):
+    node = Node.objects.get()
+
+    assert tenant.get("/chain/nodes/add/").status_code == 404
+    assert tenant.post("/chain/nodes/add/", {"url": url}).status_code == 404
+    assert tenant.post(f"/chain/nodes/{node.pk}/disable/").status_code == 404
+    assert Node.objects.get().is_enabled
+
+
+def test_a_change_of_a_node_is_pushed_to_the_operator_alone(url):
+    changes = {("node", str(Node.objects.get().pk))}
+
+    assert url in frame_render(changes, viewer=SYSTEM, page="chain")
+    assert url not in frame_render(changes, viewer=principal(), page="chain")
