@@ -102,7 +102,9 @@ def sector_countdown(sector: Sector, scene: Scene) -> Countdown:
     if wait.until_epoch is None or wait.until_epoch <= clock.epoch:
         return Countdown(f"waits for {wait.what}", tone="bad" if sector.paused_at is not None else "idle")
     until = clock.starts_at(wait.until_epoch)
-    return Countdown(f"waits for {wait.what}", until, numbers.time_left(clock.left_s(wait.until_epoch)))
+    return Countdown(
+        f"waits for {wait.what}, at most", until, numbers.time_left(clock.left_s(wait.until_epoch))
+    )
 
 
 def deadline_countdown(deadline: Deadline, clock: EpochClock) -> Countdown:

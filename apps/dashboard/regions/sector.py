@@ -76,7 +76,7 @@ def sector_detail(sector: Sector, scene: Scene) -> SectorDetail:
         number=sector.number,
         miner_name=sector.miner.name or sector.miner.address,
         miner_href=reverse("miner", args=[sector.miner.address or sector.miner.uuid]),
-        tags=("data" if sector.pieces else "CC", f"{size} {unit}", f"attempt {sector.attempts + 1}"),
+        tags=(f"{size} {unit}", f"attempt {sector.attempts + 1}"),
         verdict=verdict,
         verdict_rest=rest,
         zone="UTC",
