@@ -11,12 +11,17 @@ from poolsite.devnet.production import FullBlock, Template, block_create
 from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.mining import miner_create_block, miner_get_base_info, sync_submit_block
 from poolsite.devnet.validation import BadBlock
-from poolsite.filecoin.block import BeaconEntry, ElectionProof, PoStProof, Ticket
+from poolsite.filecoin.actors.miner_proving import (
+    REPORT_CONSENSUS_FAULT_PARAMS,
+    ReportConsensusFaultParams,
+)
+from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.block import BLOCK_HEADER, BeaconEntry, ElectionProof, PoStProof, Ticket
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.keys import key_sign
 from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SIG_BLS
-from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, signed
+from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, send, signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -296,6 +301,40 @@ def test_unknown_parents(node):
     full = good(node, parents=(OTHER_CID,))
 
     assert refusal(node, full) == f"loading parent block: ipld: could not find {OTHER_CID}"
+
+
+def report(node, first, second):
+    left, right = (BLOCK_HEADER.encode(full.block.header) for full in (first, second))
+    params = REPORT_CONSENSUS_FAULT_PARAMS.encode(ReportConsensusFaultParams(left, right, b""))
+    return send(node, STRANGER, node.miner.address, method=15, params=params, gas_limit=200_000_000)
+
+
+def test_a_reported_double_block_is_punished(node):
+    first = good(node)
+    submit(node, first)
+    again = resigned(node, first, fork_signaling=1)
+    node.mine_one()
+    burnt = node.chain.state_after(node.head.key).get("actors", 99).balance
+
+    receipt = report(node, first, again)
+
+    state = node.chain.state_after(node.head.key)
+    assert receipt.exit_code == 0
+    assert state.get("miners", 1000).consensus_fault_elapsed > node.head.height
+    assert state.get("actors", 99).balance - burnt > 30 * FIL
+
+
+def test_what_is_no_fault_is_not_punished(node):
+    first = good(node)
+    submit(node, first)
+    node.mine_one()
+    other = good(node)
+    submit(node, other)
+    forged = resigned(node, first, fork_signaling=1, block_sig=Signature(SIG_BLS, BAD_VRF))
+
+    assert report(node, first, first).exit_code == 16
+    assert report(node, first, other).exit_code == 16
+    assert report(node, first, forged).exit_code == 16
 
 
 def test_two_blocks_of_one_epoch_are_a_fault(node):

@@ -1,0 +1,107 @@
+"""ReportConsensusFault: a miner that signed two blocks that exclude each other pays and is barred.
+
+Source: ref-fvm kernel/default.rs verify_consensus_fault; builtin-actors actors/miner report_consensus_fault.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.actors.exits import bad_argument, forbidden
+from poolsite.devnet.actors.ledger import KIND_ACCOUNT, actor_get, key_address, transfer
+from poolsite.devnet.actors.miner.book import Book
+from poolsite.devnet.actors.miner.funds import available, penalty_apply
+from poolsite.devnet.actors.vesting import vesting_unlock
+from poolsite.devnet.state.rows import SYSTEM, RewardState
+from poolsite.filecoin.actors.miner_proving import REPORT_CONSENSUS_FAULT_PARAMS
+from poolsite.filecoin.block import BLOCK_HEADER
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_CONSENSUS_FAULT
+from poolsite.filecoin.pledge import EXPECTED_LEADERS, consensus_fault_penalty
+from poolsite.filecoin.signature import BadSignature, signature_verify
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.block import BlockHeader
+
+REPORTER_SHARE: Final = 4
+"""The reporter gets a quarter of one win's reward."""
+
+
+def report_consensus_fault(call: Call) -> bytes:
+    """Handle ReportConsensusFault."""
+    params = call.read(REPORT_CONSENSUS_FAULT_PARAMS)
+    reporter = actor_get(call.draft, call.caller)
+    if reporter is None or reporter.kind != KIND_ACCOUNT:
+        raise forbidden(f"caller f0{call.caller} is not one of supported")
+    call.charge_to(FAIL_STATE + VERIFY_CONSENSUS_FAULT)
+    first, second = (_header(data) for data in (params.block_header1, params.block_header2))
+    extra = _header(params.block_header_extra) if params.block_header_extra else None
+    book = Book(call.machine, call.receiver)
+    _fault_check(call, book, first, second, extra=extra)
+    miner = book.miner
+    if second.height < miner.consensus_fault_elapsed:
+        raise forbidden(
+            f"fault epoch {second.height} is too old, last exclusion period ended at "
+            f"{miner.consensus_fault_elapsed}"
+        )
+    _punish(call, book)
+    return b""
+
+
+def _header(data: bytes) -> BlockHeader:
+    try:
+        return BLOCK_HEADER.decode(data)
+    except BadCbor as error:
+        raise bad_argument(f"fault not verified: cannot decode a block header: {error}") from None
+
+
+def _fault_check(
+    call: Call, book: Book, first: BlockHeader, second: BlockHeader, *, extra: BlockHeader | None
+) -> None:
+    """Refuse what is no fault of this miner.  Raises ActorError 16."""
+    if first.cid == second.cid or first.miner != second.miner or first.height > second.height:
+        raise bad_argument("fault not verified: no consensus fault: the blocks do not exclude each other")
+    if first.miner.actor_id != call.receiver:
+        raise bad_argument(f"fault by {first.miner} reported to miner f0{call.receiver}")
+    if second.height > call.epoch:
+        raise bad_argument(f"invalid fault epoch {second.height} ahead of current {call.epoch}")
+    is_double = first.height == second.height
+    is_time_offset = first.parents == second.parents and first.height != second.height
+    is_grinding = (
+        extra is not None
+        and extra.height == first.height
+        and extra.parents == first.parents
+        and extra.cid in second.parents
+        and first.cid not in second.parents
+    )
+    if not (is_double or is_time_offset or is_grinding):
+        raise bad_argument("fault not verified: no consensus fault: the blocks do not exclude each other")
+    for header in (first, second):
+        _signature_check(call, book, header)
+
+
+def _signature_check(call: Call, book: Book, header: BlockHeader) -> None:
+    worker = key_address(call.draft, book.miner.worker)
+    if header.block_sig is None or worker is None:
+        raise bad_argument("fault not verified: no consensus fault: a block has no signature")
+    try:
+        signature_verify(header.block_sig, worker, header.signing_bytes)
+    except BadSignature as error:
+        raise bad_argument(f"fault not verified: no consensus fault: {error}") from None
+
+
+def _punish(call: Call, book: Book) -> None:
+    """Take the penalty, reward the reporter out of it, and bar the miner for a finality."""
+    reward: RewardState = call.draft.get(SYSTEM, "reward")
+    penalty = consensus_fault_penalty(reward.epoch_reward)
+    share = min(
+        reward.epoch_reward // EXPECTED_LEADERS // REPORTER_SHARE,
+        penalty,
+        max(available(book.miner, book.balance), 0),
+    )
+    transfer(call.draft, book.id, call.caller, share)
+    miner = penalty_apply(call.draft, book.id, book.miner, penalty - share)
+    miner = replace(miner, consensus_fault_elapsed=call.epoch + call.network.chain_finality)
+    book.save(vesting_unlock(miner, now=call.epoch))
