@@ -108,7 +108,7 @@ async def test_an_account_that_is_not_served_is_refused_at_once(web, signer, tok
         with pytest.raises(SignerAway):
             await sign(message(), accounts=["bob"], timeout_s=0.5)
 
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 4
 
 
 async def test_an_unknown_key_is_away_at_once(web, signer, token):
@@ -118,7 +118,7 @@ async def test_an_unknown_key_is_away_at_once(web, signer, token):
         with pytest.raises(SignerAway):
             await sign(message(stranger))
 
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 4  # a key that was here lately would be waited for 10 s
 
 
 async def test_a_signer_that_comes_back_answers_those_who_waited(web, signer, token):
@@ -142,7 +142,7 @@ async def test_another_signer_with_the_same_key_takes_over(web_start, signer, to
         assert await sign(message())
     spare.close()
 
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 4
 
 
 async def test_a_web_process_that_stops_is_replaced(web_start, signer, token):
@@ -214,7 +214,7 @@ async def test_a_revoked_token_ends_the_connection_within_a_second(web, signer, 
                 await asyncio.sleep(0.02)
         took_s = time.monotonic() - start
 
-    assert took_s < 1.5
+    assert took_s < 3  # half a second on an idle machine; without the counter it would be fifteen
 
 
 async def test_a_closed_connection_is_written_down(web, signer, token):
