@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from django.db import connection
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
@@ -51,6 +51,7 @@ def test_a_miner_without_free_numbers_is_told() -> None:
 class NumbersProperty(TestCase):
     """The allocator against the obvious rule."""
 
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=5),
         st.lists(st.integers(1, 5), min_size=1, max_size=5),
