@@ -224,6 +224,23 @@ class Chain:
             link = self.parent(at)
             at = None if link is None else link.tipset
 
+    def path(self, old: Tipset, new: Tipset) -> tuple[list[Tipset], list[Tipset]]:
+        """Tipsets to revert, downwards, and to apply, upwards, from one head to another."""
+        reverted: list[Tipset] = []
+        applied: list[Tipset] = []
+        while old.key != new.key:
+            if old.height > new.height:
+                reverted.append(old)
+                old = self.link(old.parents).tipset
+            elif new.height > old.height:
+                applied.append(new)
+                new = self.link(new.parents).tipset
+            else:
+                reverted.append(old)
+                applied.append(new)
+                old, new = self.link(old.parents).tipset, self.link(new.parents).tipset
+        return reverted, applied[::-1]
+
     def is_canonical(self, tipset: Tipset) -> bool:
         """Whether the best chain goes through it."""
         return self._keys.get(tipset.height) == bytes(tipset.key)

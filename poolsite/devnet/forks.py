@@ -36,7 +36,7 @@ def reorg(node: Devnet, depth: int, *, nulls: int = 0, with_messages: bool = Fal
         at: Link = _ancestor(node, depth)
         messages = node.messages_after(at) if with_messages else []
         epoch = at.height + 1 + nulls
-        _, abandoned = node.path(at.tipset, old.tipset)
+        _, abandoned = node.chain.path(at.tipset, old.tipset)
         taken = abandoned[0].min_timestamp if abandoned else 0
         for _ in range(MAX_BRANCH):
             chosen = messages_select(messages, node.chain.state_after(at.key), base_fee=at.next_base_fee)

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,6 +19,15 @@ from typing import TYPE_CHECKING, Final
 from poolsite.devnet.access import Access
 from poolsite.devnet.baseinfo import BaseInfos
 from poolsite.devnet.beacon import Beacon
+from poolsite.devnet.birth import (
+    BrokenChain,
+    genesis_store,
+    key_read,
+    meta_read,
+    network_named,
+    settings_read,
+    settings_write,
+)
 from poolsite.devnet.chain import Chain
 from poolsite.devnet.clock import Clock, WallClock
 from poolsite.devnet.consensus import Executed, Rules, tipset_execute
@@ -36,7 +44,7 @@ from poolsite.devnet.proofs import ProofChecks
 from poolsite.devnet.rpc.dispatch import PERMS
 from poolsite.devnet.search import Search
 from poolsite.devnet.selection import messages_select
-from poolsite.devnet.store import PRUNE_DEPTH, BlockRow, Store, TipsetRow, TipsetWrite
+from poolsite.devnet.store import PRUNE_DEPTH, BlockRow, Store
 from poolsite.devnet.validation import Validator
 from poolsite.devnet.wallet import Wallet
 from poolsite.filecoin.address import id_address
@@ -46,9 +54,8 @@ from poolsite.filecoin.block import (
     TipsetKey,
     tipset_new,
 )
-from poolsite.filecoin.keys import KEY_BLS, key_address, key_export, key_generate, key_import
+from poolsite.filecoin.keys import key_address, key_export
 from poolsite.filecoin.message import signed_message_to_cbor
-from poolsite.filecoin.policy import network_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,9 +66,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.block import BlockHeader
     from poolsite.filecoin.cids import Cid
-    from poolsite.filecoin.keys import KeyInfo
     from poolsite.filecoin.message import SignedMessage
-    from poolsite.filecoin.policy import Network
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +80,6 @@ MAX_WAIT_S: Final = 0.25
 """Shortest and longest wait of the mining thread, which also looks for a stop and for the knobs."""
 MAX_NULL_ROUNDS: Final = 100
 """Lost elections in a row after which mining gives up and says so."""
-
-
-class BrokenChain(Exception):
-    """The file's chain does not follow from its blocks."""
 
 
 class Devnet:
@@ -116,24 +117,22 @@ class Devnet:
         if is_new and birth is not None:
             self.store.metas_put(birth.metas())
         elif is_new:
-            self._birth_write(network_named(network), profile or Profile())
-        self.network, self.profile = self._birth_read()
+            settings_write(self.store, network_named(network), profile or Profile())
+        self.network, self.profile = settings_read(self.store)
         self.rules = Rules(self.network, self.profile, ProofChecks())
-        self.beacon = Beacon(self._key("beacon"), salted=self.profile.null_free)
-        self.key = self._key("miner")
+        self.beacon = Beacon(key_read(self.store, "beacon"), salted=self.profile.null_free)
+        self.key = key_read(self.store, "miner")
         self.key_address = key_address(self.key)
         kept = self.profile.finality_keeps * self.network.chain_finality + REPLAYED
         self.chain = Chain(self.store, kept_states=kept)
-        if is_new and birth is not None:
-            self._genesis_store(birth.tipset, birth.state)
-        elif is_new:
-            self._genesis_make(funds or {})
+        if is_new:
+            self._genesis_make(birth, funds or {})
         self.chain.load()
         self.clock.not_before(self.head.tipset.min_timestamp)
         self.mempool = Mempool(self.chain, self.rules)
         self.mempool.load()
         self.wallet = Wallet(self.store, self.key)
-        self.access = Access(self._secret(), open_perms=open_perms)
+        self.access = Access(meta_read(self.store, "secret"), open_perms=open_perms)
         self.base_infos = BaseInfos(self.chain, self.beacon, self.rules)
         self.validator = Validator(self.chain, self.base_infos, self.rules)
         self.estimator = Estimator(self.chain, self.mempool, self.rules)
@@ -151,62 +150,14 @@ class Devnet:
         if not is_new:
             self._replay()
 
-    def _birth_write(self, network: Network, profile: Profile) -> None:
-        self.store.metas_put(
-            {
-                "network": network.name.encode(),
-                "profile": profile.to_bytes(),
-                "beacon": key_export(key_generate(KEY_BLS)).encode(),
-                "miner": key_export(key_generate(KEY_BLS)).encode(),
-                "secret": secrets.token_bytes(32),
-            }
-        )
-
-    def _birth_read(self) -> tuple[Network, Profile]:
-        name, profile = self.store.meta("network"), self.store.meta("profile")
-        if name is None or profile is None:
-            raise BrokenChain("the file has no network")
-        return network_by_name(name.decode()), Profile.from_bytes(profile)
-
-    def _key(self, name: str) -> KeyInfo:
-        data = self.store.meta(name)
-        if data is None:
-            raise BrokenChain(f"the file has no {name} key")
-        return key_import(data.decode())
-
-    def _secret(self) -> bytes:
-        secret = self.store.meta("secret")
-        if secret is None:
-            raise BrokenChain("the file has no secret")
-        return secret
-
-    def _genesis_make(self, funds: Mapping[Address, int]) -> None:
-        birth = Birth(owner=self.key_address, funds=funds, timestamp=int(self.clock.now()))
-        state = genesis_state(birth, presealed_sector(), self.rules)
-        self._genesis_store(genesis_tipset(state, birth, self.beacon, self.rules), state)
-
-    def _genesis_store(self, tipset: Tipset, state: State) -> None:
-        header = tipset.blocks[0]
-        row = TipsetRow(
-            key=bytes(tipset.key),
-            height=0,
-            parents=b"",
-            weight=0,
-            root=header.parent_state_root.data,
-            receipts_root=header.parent_message_receipts.data,
-            next_base_fee=header.parent_base_fee,
-        )
-        write = TipsetWrite(
-            row=row,
-            changes=[],
-            receipts=[],
-            inclusions=[],
-            senders=[],
-            objects=[],
-            snapshot=state.rows(),
-        )
-        block = BlockRow(header.cid.data, 0, b"", BLOCK_HEADER.encode(header), b"", b"")
-        self.store.tipset_put(write, head=True, block=(block, []))
+    def _genesis_make(self, birth: Legacy | None, funds: Mapping[Address, int]) -> None:
+        """Store the first tipset: another node's, or a new one."""
+        if birth is not None:
+            genesis_store(self.store, birth.tipset, birth.state)
+            return
+        wish = Birth(owner=self.key_address, funds=funds, timestamp=int(self.clock.now()))
+        state = genesis_state(wish, presealed_sector(), self.rules)
+        genesis_store(self.store, genesis_tipset(state, wish, self.beacon, self.rules), state)
 
     def legacy(self) -> Legacy:
         """What another node needs to follow this chain."""
@@ -323,32 +274,15 @@ class Devnet:
     def _head_moved(self, before: Link, after: Link) -> None:
         """Tell the pool and the watchers what was reverted and applied."""
         self.nulls = 0
-        reverted, applied = self.path(before.tipset, after.tipset)
+        reverted, applied = self.chain.path(before.tipset, after.tipset)
         self.mempool.head_changed(self._messages_of(reverted), self._messages_of(applied))
         if self._frozen is None:
             for watcher in list(self.watchers):
                 watcher(reverted, applied)
 
-    def path(self, old: Tipset, new: Tipset) -> tuple[list[Tipset], list[Tipset]]:
-        """Tipsets to revert, downwards, and to apply, upwards, from one head to another."""
-        reverted: list[Tipset] = []
-        applied: list[Tipset] = []
-        while old.key != new.key:
-            if old.height > new.height:
-                reverted.append(old)
-                old = self.chain.link(old.parents).tipset
-            elif new.height > old.height:
-                applied.append(new)
-                new = self.chain.link(new.parents).tipset
-            else:
-                reverted.append(old)
-                applied.append(new)
-                old, new = self.chain.link(old.parents).tipset, self.chain.link(new.parents).tipset
-        return reverted, applied[::-1]
-
     def messages_after(self, link: Link) -> list[SignedMessage]:
         """The messages of the best chain after a tipset, and the pending ones."""
-        _, newer = self.path(link.tipset, self.head.tipset)
+        _, newer = self.chain.path(link.tipset, self.head.tipset)
         return self._messages_of(newer) + self.mempool.pending()
 
     def tipset_of(self, full: FullBlock) -> TipsetKey:
@@ -463,13 +397,3 @@ class Devnet:
     def stop(self) -> None:
         """End `run`."""
         self._stopping.set()
-
-
-def network_named(name: str) -> Network:
-    """A network's row by short name (demo, test, lotus-2k) or full name."""
-    short = {
-        "demo": "localnet-poolsite-demo",
-        "test": "localnet-poolsite-test",
-        "lotus-2k": "localnet-poolsite-2k",
-    }
-    return network_by_name(short.get(name, name))

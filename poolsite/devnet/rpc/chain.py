@@ -152,7 +152,7 @@ def chain_list(node: Devnet, key: Key, count: int) -> Any:
 
 
 def chain_get_path(node: Devnet, start: Key, end: Key) -> Any:
-    reverted, applied = node.path(tipset_get(node, start), tipset_get(node, end))
+    reverted, applied = node.chain.path(tipset_get(node, start), tipset_get(node, end))
     changes = [head_change_json("revert", tipset) for tipset in reverted]
     return changes + [head_change_json("apply", tipset) for tipset in applied]
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.rpc import actorstate, chain, eth, gas, lab, miners, mining, mpool, net, state, wallet
+from poolsite.devnet.rpc import (
+    actorstate,
+    chain,
+    eth,
+    gas,
+    lab,
+    miners,
+    mining,
+    mpool,
+    net,
+    randomness,
+    state,
+    wallet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +28,7 @@ if TYPE_CHECKING:
 _BOTH: Final = (
     *chain.METHODS,
     *state.METHODS,
+    *randomness.METHODS,
     *actorstate.METHODS,
     *miners.METHODS,
     *mpool.METHODS,
@@ -35,5 +49,9 @@ def _table(methods: Iterable[Method]) -> dict[str, Method]:
     return table
 
 
-METHODS_V1: Final = _table((*_BOTH, *state.METHODS_V1, *miners.METHODS_V1, *net.METHODS_V1))
-METHODS_V0: Final = _table((*_BOTH, *state.METHODS_V0, *miners.METHODS_V0, *net.METHODS_V0))
+METHODS_V1: Final = _table(
+    (*_BOTH, *state.METHODS_V1, *randomness.METHODS_V1, *miners.METHODS_V1, *net.METHODS_V1)
+)
+METHODS_V0: Final = _table(
+    (*_BOTH, *state.METHODS_V0, *randomness.METHODS_V0, *miners.METHODS_V0, *net.METHODS_V0)
+)

@@ -1,4 +1,4 @@
-"""Filecoin.State* about the network, actors, messages and randomness; miners have a module of their own."""
+"""Filecoin.State* about the network, actors and messages; miners and randomness have modules of their own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from poolsite.devnet.actors.ledger import (
     resolve_existing,
 )
 from poolsite.devnet.estimation import UnknownSender
-from poolsite.devnet.lottery import FutureRandomness, Lottery
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.errors import ACTOR_NOT_FOUND, RpcError
@@ -30,7 +29,6 @@ from poolsite.devnet.rpc.forms import (
     actor_json,
     lookup_json,
     state_get,
-    tipset_exact,
     tipset_get,
 )
 from poolsite.devnet.rpc.invocation import invocation_json, replay_json
@@ -208,47 +206,6 @@ def state_call(node: Devnet, message: Message, key: Key) -> Any:
         raise RpcError(f"{error}: sender validation failed") from None
 
 
-def state_randomness_tickets(node: Devnet, tag: int, epoch: int, entropy: bytes, key: Key) -> Any:
-    return _randomness(node, key, lambda lottery: lottery.tickets(tag, epoch, entropy), "chain")
-
-
-def state_randomness_beacon(node: Devnet, tag: int, epoch: int, entropy: bytes, key: Key) -> Any:
-    return _randomness(node, key, lambda lottery: lottery.beacon(tag, epoch, entropy), "beacon")
-
-
-def state_digest_tickets(node: Devnet, epoch: int, key: Key) -> Any:
-    return _randomness(node, key, lambda lottery: lottery.ticket_digest(epoch), "chain")
-
-
-def state_digest_beacon(node: Devnet, epoch: int, key: Key) -> Any:
-    return _randomness(node, key, lambda lottery: lottery.beacon_digest(epoch), "beacon")
-
-
-def _randomness(node: Devnet, key: Key, draw: Any, kind: str) -> str:
-    base = tipset_exact(node, key, prefix="loading tipset key: ")
-    try:
-        drawn: bytes = draw(Lottery(node.chain, base))
-    except FutureRandomness as error:
-        raise RpcError(f"getting {kind} randomness: {error}") from None
-    return base64.b64encode(drawn).decode()
-
-
-def chain_randomness_tickets(node: Devnet, key: Key, tag: int, epoch: int, entropy: bytes) -> Any:
-    return state_randomness_tickets(node, tag, epoch, entropy, key)
-
-
-def chain_randomness_beacon(node: Devnet, key: Key, tag: int, epoch: int, entropy: bytes) -> Any:
-    return state_randomness_beacon(node, tag, epoch, entropy, key)
-
-
-async def state_beacon_entry(node: Devnet, epoch: int) -> Any:
-    """The entry of an epoch; of a future one, once its time has come."""
-    while epoch > node.head.height + 1 + node.nulls:
-        await asyncio.sleep(node.clock.wall_seconds(node.network.epoch_s) / 4)
-    entry = node.beacon.entry(max(epoch, 0))
-    return {"Round": entry.round, "Data": base64.b64encode(entry.data).decode()}
-
-
 def state_market_balance(node: Devnet, address: Address, key: Key) -> Any:
     state = state_get(node, key)
     actor_id = resolve(state, address)
@@ -364,7 +321,6 @@ METHODS: Final = (
     Method("StateCirculatingSupply", "read", (p.TIPSET_KEY,), state_circulating),
     Method("StateVMCirculatingSupplyInternal", "read", (p.TIPSET_KEY,), state_circulating_detail),
     Method("StateCall", "read", (MESSAGE, p.TIPSET_KEY), state_call, slow=True),
-    Method("StateGetBeaconEntry", "read", (p.EPOCH,), state_beacon_entry),
     Method("StateMarketBalance", "read", (p.ADDRESS, p.TIPSET_KEY), state_market_balance),
     Method("StateMarketParticipants", "read", (p.TIPSET_KEY,), state_market_participants),
     Method("StateMarketStorageDeal", "read", (p.UINT, p.TIPSET_KEY), state_market_deal),
@@ -383,20 +339,6 @@ METHODS: Final = (
 METHODS_V1: Final = (
     Method("StateSearchMsg", "read", (p.TIPSET_KEY, p.CID, p.EPOCH, p.BOOL), state_search),
     Method("StateWaitMsg", "read", (p.CID, p.UINT, p.EPOCH, p.BOOL), state_wait),
-    Method(
-        "StateGetRandomnessFromTickets",
-        "read",
-        (p.INT, p.EPOCH, p.BYTES, p.TIPSET_KEY),
-        state_randomness_tickets,
-    ),
-    Method(
-        "StateGetRandomnessFromBeacon",
-        "read",
-        (p.INT, p.EPOCH, p.BYTES, p.TIPSET_KEY),
-        state_randomness_beacon,
-    ),
-    Method("StateGetRandomnessDigestFromTickets", "read", (p.EPOCH, p.TIPSET_KEY), state_digest_tickets),
-    Method("StateGetRandomnessDigestFromBeacon", "read", (p.EPOCH, p.TIPSET_KEY), state_digest_beacon),
 )
 
 
@@ -422,17 +364,4 @@ METHODS_V0: Final = (
     Method("StateWaitMsg", "read", (p.CID, p.UINT), _wait_v0),
     Method("StateWaitMsgLimited", "read", (p.CID, p.UINT, p.EPOCH), _wait_limited_v0),
     Method("StateGetReceipt", "read", (p.CID, p.TIPSET_KEY), state_get_receipt),
-    Method(
-        "ChainGetRandomnessFromTickets",
-        "read",
-        (p.TIPSET_KEY, p.INT, p.EPOCH, p.BYTES),
-        chain_randomness_tickets,
-    ),
-    Method(
-        "ChainGetRandomnessFromBeacon",
-        "read",
-        (p.TIPSET_KEY, p.INT, p.EPOCH, p.BYTES),
-        chain_randomness_beacon,
-    ),
-    Method("BeaconGetEntry", "read", (p.EPOCH,), state_beacon_entry),
 )

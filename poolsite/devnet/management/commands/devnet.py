@@ -13,8 +13,9 @@ import httpx
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from poolsite.devnet.birth import BrokenChain
 from poolsite.devnet.clock import WallClock
-from poolsite.devnet.node import BrokenChain, Devnet
+from poolsite.devnet.node import Devnet
 from poolsite.devnet.replica import Replica, replica_open
 from poolsite.devnet.service import Service
 from poolsite.devnet.store import BadStore
