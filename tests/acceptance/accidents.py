@@ -19,7 +19,7 @@ SUPERVISOR: Final = "supervisor"
 STARTED_WHEN_NEEDED: Final = ("sealer-kernels", "prover-kernels")
 """Kernel children come back with the next stage that they are asked for."""
 
-WAY_S: Final = 30.0
+WAY_S: Final = 20.0
 """A lone sector is committed about so long after its pledge: instants are drawn from here."""
 
 PROVERS: Final = ("prover", "prover-kernels")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -108,7 +109,7 @@ def overview(pool: RunningPool, *, times: int) -> Iterator[Figure]:
         link.cursor().execute("vacuum analyze")
     limit = OVERVIEW_LIMIT_MS if times == 1 else None
     what = f"overview, {MESSAGES * times:,} messages, {SECTORS * times:,} sectors"
-    with client_of(pool) as client:
+    with closing(client_of(pool)) as client:
         walls, servers, queries = [], [], []
         for at in range(WARM + ASKED):
             begin = time.perf_counter()
