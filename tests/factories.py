@@ -15,7 +15,7 @@ from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
-from apps.proving.models import Deadline
+from apps.proving.models import Deadline, Partition
 from apps.proving.states import Outlook
 from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker
 from apps.sectors.states import BatchKind, BatchState, JobState
@@ -38,10 +38,10 @@ SECTOR_BYTES = 2048
 counter = itertools.count(1)
 
 
-def network(name: str = NETWORK) -> Network:
+def network(name: str = NETWORK, **overrides: Any) -> Network:
     """The network that this pool is bound to; made once."""
     row = Network.objects.first()
-    return row if row is not None else Network.objects.create(name=name, genesis="genesis")
+    return row if row is not None else Network.objects.create(name=name, genesis="genesis", **overrides)
 
 
 def head(height: int = 1000, **overrides: Any) -> Head:
@@ -150,6 +150,11 @@ def deadline(of: Miner, index: int = 0, *, live: int = 0, **overrides: Any) -> D
         **overrides,
     }
     return Deadline.objects.create(miner=of, index=index, **data)
+
+
+def partition(of: Deadline, **overrides: Any) -> Partition:
+    """One partition of a deadline, with the numbers of its sectors."""
+    return Partition.objects.create(deadline=of, **{"index": 0, **overrides})
 
 
 def deadlines(of: Miner, *, live: dict[int, str], count: int = 6) -> list[Deadline]:

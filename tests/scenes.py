@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.messages.states import MessageState, Wait
+from apps.proving.models import Deadline
 from apps.proving.states import Outlook
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.address import id_address
@@ -81,7 +82,7 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
         pledge=4 * 10**17,
         deposits=39 * 10**15,
     )
-    factories.deadlines(
+    rows = factories.deadlines(
         miner,
         live={
             0: Outlook.LANDED,
@@ -91,6 +92,8 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
             5: Outlook.LATER,
         },
     )
+    Deadline.objects.filter(pk=rows[1].pk).update(faulty=1)
+    factories.partition(rows[1], all_sectors=[1], live=[1], faulty=[1])
     sealer = factories.worker(f"{of}-sealer", of=of)
     factories.worker(f"{of}-prover", of=of, kinds=[JobKind.WINDOW_POST])
     factories.worker(f"{of}-old", of=of, seen_at=now() - timedelta(hours=1), is_draining=True)
@@ -150,9 +153,7 @@ def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
             store="store",
             **batches,
         ),
-        "faulty": factories.sector(
-            miner, number=1, state=SectorState.PROVING, active_since=now(), deadline=1, partition=0
-        ),
+        "faulty": factories.sector(miner, number=1, state=SectorState.PROVING, deadline=1, partition=0),
         "unproven": factories.sector(miner, number=2, state=SectorState.PROVING, deadline=4, partition=0),
         "sealing": factories.sector(
             miner,
@@ -187,7 +188,7 @@ def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
     return {name: rows[name] for name in ("active", "sealing", "paused", "faulty", "waiting")}
 
 
-LISTS = ("today", "miners", "sectors", "messages", "wallets", "hosts")
+LISTS = ("today", "miners", "sectors", "messages", "wallets", "hosts", "chain")
 FORMS = ("pledge", "message-compose", "password")
 
 

@@ -114,6 +114,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "messages": "/messages/",
         "wallets": "/wallets/",
         "hosts": "/hosts/",
+        "chain": "/chain/",
         "pledge": "/sectors/pledge/",
         "send": "/send/",
         "password": "/password/",

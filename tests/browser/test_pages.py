@@ -20,6 +20,7 @@ PAGES: Final = (
     "messages",
     "wallets",
     "hosts",
+    "chain",
     "pledge",
     "message-compose",
     "password",
@@ -33,7 +34,7 @@ PAGES: Final = (
     "message-stuck",
     "message-mark-bad",
 )
-EMPTY_PAGES: Final = PAGES[:9]
+EMPTY_PAGES: Final = PAGES[:10]
 WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PROVING: Final = Word("ok", "proving")
 NOT_PROVEN: Final = Word("run", "waits for its first proof", "wait")
 FAULTY: Final = Word("bad", "faulty")
+RECOVERING: Final = Word("warn", "recovering", "retry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +64,17 @@ class SectorLine:
     acts: tuple[Act, ...]
 
 
-def sector_word(sector: Sector) -> Word:
+def sector_word(sector: Sector, scene: Scene) -> Word:
     """Say in words where a sector is."""
     if sector.paused_at is not None:
         return Word("bad", f"failed in {STAGES[sector.stage]}")
     if sector.stage == Stage.PROVING:
         if sector.active:
             return PROVING
-        return FAULTY if sector.active_since is not None else NOT_PROVEN
+        is_recovering = scene.faults.get((sector.miner_id, sector.number))
+        if is_recovering is None:
+            return NOT_PROVEN
+        return RECOVERING if is_recovering else FAULTY
     if sector.stage in WAITING:
         return WAITING[sector.stage]
     stage = STAGES[sector.stage]
@@ -138,7 +142,7 @@ def sector_acts(sector: Sector) -> tuple[Act, ...]:
 
 def sector_line(sector: Sector, *, scene: Scene) -> SectorLine:
     """Lay out one sector of `sectors_visible`."""
-    word = sector_word(sector)
+    word = sector_word(sector, scene)
     count = sector_countdown(sector, scene)
     progress = sector.progress if sector.step.owner is Owner.WORKER and sector.paused_at is None else None
     worker = sector.job.worker or sector.job.sticky_worker

@@ -11,7 +11,7 @@ from apps.core.clock import now
 from apps.dashboard.frame import clock_of, network_known, pulse_of
 from apps.dashboard.lines.messages import Names
 from apps.miners.selectors import miners_visible
-from apps.proving.models import Deadline, WindowPost
+from apps.proving.models import Deadline, Partition, WindowPost
 from apps.sectors.models import WorkerCommand
 from apps.sectors.selectors import sectors_counts, workers_visible
 from apps.wallets.selectors import wallets_visible
@@ -97,6 +97,18 @@ class Scene:
     def posts_of(self, miner: Miner) -> dict[tuple[int, int], list[WindowPost]]:
         """One miner's proofs by deadline and opening epoch."""
         return self.posts.get(miner.pk, {})
+
+    @cached_property
+    def faults(self) -> dict[tuple[int, int], bool]:
+        """Faulty sectors by the miner's pk and the number; True for those declared recovered."""
+        if not any(row.faulty for row in self.deadlines.values()):
+            return {}
+        rows = Partition.objects.filter(deadline__miner__in=self.miners, deadline__faulty__gt=0)
+        return {
+            (miner_pk, number): number in recovering
+            for miner_pk, faulty, recovering in rows.values_list("deadline__miner_id", "faulty", "recovering")
+            for number in faulty
+        }
 
     @cached_property
     def sector_counts(self) -> dict[str, int]:

@@ -96,11 +96,12 @@ def sector_verdict(sector: Sector, line: SectorLine, scene: Scene) -> tuple[str,
     if sector.stage == Stage.PROVING and sector.active:
         return "Active.", "It is proven in every proving period."
     if sector.stage == Stage.PROVING:
-        return ("Faulty." if sector.active_since else "Sealed."), (
-            "It counts again once a recovery was declared and proven."
-            if sector.active_since
-            else "Its first proof makes it active."
-        )
+        is_recovering = scene.faults.get((sector.miner_id, sector.number))
+        if is_recovering is None:
+            return "Sealed.", "Its first proof makes it active."
+        if is_recovering:
+            return "Recovering.", "Its next proof makes it active again."
+        return "Faulty.", "It counts again once its recovery is declared and proven."
     rest = batch_words(sector, scene)
     if sector.error:
         rest = f"{rest} Last failure: {sector.error}".strip()

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.core.middleware import CONTENT_POLICY
 from apps.dashboard.numbers import NARROW
+from apps.proving.models import Partition
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.people import PASSWORD, operator_person, person
@@ -242,6 +243,24 @@ def test_a_sectors_page_tells_its_way():
     ):
         assert words in text
     assert f"520{NARROW}000" in text
+
+
+@pytest.mark.parametrize(
+    ("recovering", "word"), [([], "faulty"), ([1], "recovering"), (None, "waits for its first proof")]
+)
+def test_a_sealed_sector_that_is_not_active_says_why(recovering, word):
+    pool = busy_pool()
+    if recovering is None:
+        Partition.objects.update(faulty=[])
+    else:
+        Partition.objects.update(recovering=recovering)
+    operator_person()
+
+    text = text_of(signed_in("olga").get(f"/sectors/{pool.faulty.uuid}/"))
+
+    head = re.search(r'id="f-sector-head".*?</h1>(.*?)</div>', text, re.DOTALL)
+    assert head is not None
+    assert word in head.group(1)
 
 
 def test_a_waiting_batch_says_what_it_waits_for():
