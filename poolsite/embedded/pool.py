@@ -140,7 +140,11 @@ def miner_step(places: Places, manage: Path) -> Child:
 
 
 def devnet_child(places: Places, choices: Choices) -> Child:
-    """Describe the small chain; the signer's first addresses are funded in its genesis."""
+    """Describe the small chain; the signer's first addresses are funded in its genesis.
+
+    It starts last: its time stands still until then, and from its first epoch on deadlines run, which
+    need signer, prover and tasks at work.
+    """
 
     def command() -> list[str | Path]:
         addresses = dict.fromkeys(json.loads(places.signer.read_text()).values())
@@ -153,7 +157,7 @@ def devnet_child(places: Places, choices: Choices) -> Child:
     return Child(
         name="devnet",
         argv=command,
-        after=frozenset({"signer-init"}),
+        after=frozenset({"signer-init", "signer", "tasks", "tasks-slow", "sealer", "prover"}),
         cwd=SITE,
         ready=accepts(address.strip("[]"), int(port)),
         env={"POOLSITE_PROCESS": "devnet"},

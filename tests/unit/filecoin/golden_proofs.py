@@ -48,7 +48,8 @@ def golden_text(name: str) -> str:
 
 def stream(name: str, length: int) -> bytes:
     digests = (
-        hashlib.sha256(name.encode() + struct.pack("<Q", number)).digest() for number in range(length // 32 + 1)
+        hashlib.sha256(name.encode() + struct.pack("<Q", number)).digest()
+        for number in range(length // 32 + 1)
     )
     return b"".join(digests)[:length]
 
