@@ -68,8 +68,12 @@ class Housekeeper:
         is_faulty = partition.faults and not partition.recoveries
         if is_faulty and not info.fault_cutoff_passed:
             self._once("recover", info, lambda: self._recover(parent, sector))
-        elif not is_faulty and not posted and info.open < epoch < info.close:
+        elif not is_faulty and not posted and self._is_challenged(parent, info, epoch):
             self._once("prove", info, lambda: self._prove(parent, info, sector.partition))
+
+    def _is_challenged(self, parent: Link, info: DeadlineInfo, epoch: int) -> bool:
+        """Whether the window is open and its challenge can be drawn: null rounds may hide it for a while."""
+        return info.open < epoch < info.close and info.challenge <= parent.height
 
     def _fill_block(self, parent: Link) -> None:
         """Push a message that takes most of a block at a high premium: the base fee follows it."""

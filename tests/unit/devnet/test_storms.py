@@ -54,6 +54,19 @@ def test_a_reorg_storm_applies_and_reverts_each_tipset_once_per_change():
     node.close()
 
 
+def test_null_rounds_over_a_whole_challenge_do_not_stop_the_built_in_miner():
+    node = chain()
+    network = node.network
+    node.mine(3)
+
+    for _ in range(2 * network.proving.deadlines):
+        node.null_rounds(network.proving.window + network.proving.lookback)
+        node.mine(1)
+
+    assert node.head.height > 2 * network.proving.period
+    node.close()
+
+
 def test_replaying_random_messages_gives_the_same_roots():
     rng = random.Random(7)
     node = chain(each=100_000 * FIL)
