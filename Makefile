@@ -33,7 +33,7 @@ lint: test-environment
 	@.venv/bin/lint-imports
 
 test: test-environment browser
-	@$(VENV) -m pytest -m "not slow and not peer and not bench"
+	@$(VENV) -m pytest -n 2 --dist loadgroup -m "not slow and not peer and not bench"
 
 bench: test-environment
 	@$(VENV) -m tests.bench
