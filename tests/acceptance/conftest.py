@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+STORY = "test_main_job.py"
+"""Its tests tell one story of one pool: the first sector, kills on the way of others, all of them active."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the story's written order; everything else stays shuffled."""
+    places = [place for place, item in enumerate(items) if item.path.name == STORY]
+    story = sorted((items[place] for place in places), key=lambda item: item.reportinfo()[1] or 0)
+    for place, item in zip(places, story, strict=True):
+        items[place] = item
+
+
 @pytest.fixture(scope="session")
 def shared_pool() -> Iterator[RunningPool]:
     """A pool with its miner."""
