@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.chain import Chain, whole_history_require
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool
-from tests.acceptance.shifted_clock import clock_ahead, compiler
+from tests.acceptance.shifted_clock import clock_ahead
 from tests.integration.pools import wait_until
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ def pool() -> Iterator[RunningPool]:
         yield pool
 
 
-@pytest.mark.skipif(compiler() is None, reason="moving a pool's clock needs a C compiler")
 def test_a_pool_that_stood_still_for_a_day_sees_no_fault(pool: RunningPool) -> None:
     miner = pool.wait_miner()
     pool.stop()
