@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 NETWORK = "localnet-poolsite-test"
 FIL = 10**18
 SECTOR_BYTES = 2048
-counter = itertools.count(1)
+counter = itertools.count(10_000)  # above every number that a test names itself
 
 
 def network(name: str = NETWORK, **overrides: Any) -> Network:
