@@ -20,7 +20,7 @@ from apps.core.live import EVERYONE, POOL, group_of
 from apps.core.stores import redis_client
 from apps.dashboard.fragments import frame_render
 from apps.dashboard.people import Sitting, sittings_open, viewer_of
-from apps.users.services import ACCESS_CHANGES
+from apps.users.access import AccessChanges
 
 if TYPE_CHECKING:
     from channels.layers import BaseChannelLayer
@@ -33,8 +33,6 @@ WINDOW_S: Final = 0.25
 """Pause after a frame; what changes meanwhile goes out together at its end."""
 PROBE_S: Final = 1.0
 """How often a process sends itself a message, to notice that the layer was deaf."""
-LOOK_S: Final = 1.0
-"""How often a process looks whether anybody's access was changed."""
 RECHECK_S: Final = 20.0
 """How often the people behind the open pages are looked up again without such a hint."""
 MAX_CHANGES: Final = 60
@@ -143,8 +141,6 @@ class Hub:
         self.rooms: dict[Audience, Room] = {}
         self.listeners: dict[str, asyncio.Task[None]] = {}
         self.recheck: asyncio.Task[None] | None = None
-        self.access: Any = None
-        """What the counter of access changes was at the last look."""
 
     def join(self, page: LiveConsumer) -> None:
         self.rooms.setdefault(page.audience, Room(page.audience)).pages.add(page)
@@ -217,17 +213,19 @@ class Hub:
 
     async def recheck_people(self) -> None:
         """Look again who may see what: at once when access was changed somewhere, else now and then."""
-        self.access, looked_at = await access_counter(), time.monotonic()
-        while True:
-            await asyncio.sleep(LOOK_S)
-            access = await access_counter()
-            if access in (None, self.access) and time.monotonic() - looked_at < RECHECK_S:
-                continue
-            self.access, looked_at = access or self.access, time.monotonic()
-            try:
-                await self.recheck_once()
-            except Exception:  # the outermost loop: the next look tries again
-                log.warning("live_recheck_failed", exc_info=True)
+        changes, due_at = AccessChanges(), time.monotonic() + RECHECK_S
+        try:
+            while True:
+                is_told = await changes.wait(max(0.0, due_at - time.monotonic()))
+                if not is_told and time.monotonic() < due_at:
+                    continue
+                due_at = time.monotonic() + RECHECK_S
+                try:
+                    await self.recheck_once()
+                except Exception:  # the outermost loop: the next look tries again
+                    log.warning("live_recheck_failed", exc_info=True)
+        finally:
+            await asyncio.shield(changes.close())
 
     async def recheck_once(self) -> None:
         """Close the pages of people who may no longer see what they see."""
@@ -242,14 +240,6 @@ class Hub:
 def group_watched(viewer: Principal) -> str:
     """The channel group whose events concern this viewer."""
     return POOL if viewer.is_operator else group_of(viewer.own_id)
-
-
-async def access_counter() -> Any:
-    """How often access was changed; None while Redis is away."""
-    try:
-        return await asyncio.to_thread(redis_client().get, ACCESS_CHANGES)
-    except (RedisError, OSError):
-        return None
 
 
 _hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()

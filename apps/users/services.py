@@ -55,7 +55,7 @@ SECRET_BYTES: Final = 32
 SIGNER_PROTOCOLS: Final = (1, 3, 4)
 """Address protocols that are keys: secp256k1, BLS, delegated."""
 ACCESS_CHANGES: Final = "access:changes"
-"""Counter in Redis that grows with every revocation."""
+"""Channel in Redis with a word for every revocation; `apps.users.access` listens."""
 AUDIT_LOCK: Final = 0x706F6F6C
 """Advisory lock under which the chain of audit entries grows, one at a time."""
 
@@ -168,14 +168,14 @@ def token_revoke(token: Token) -> None:
 
 
 def access_changed() -> None:
-    """Let every process look again, within a second, whom its open sockets belong to.
+    """Let every process look again, at once, whom its open sockets belong to.
 
     Without Redis they notice at their regular look, and the next request is refused in any case.
     """
 
     def tell() -> None:
         try:
-            redis_client().incr(ACCESS_CHANGES)
+            redis_client().publish(ACCESS_CHANGES, "look")
         except RedisError as error:
             log.warning("access_change_not_told", reason=str(error))
 

@@ -8,40 +8,34 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import redis.asyncio
 import structlog
 from channels.db import database_sync_to_async
-from django.conf import settings
 from django.db import Error as DatabaseError
-from redis.exceptions import RedisError
 
 from apps.core import clock
+from apps.users.access import AccessChanges
 from apps.users.selectors import tokens_refused
-from apps.users.services import ACCESS_CHANGES
 
 if TYPE_CHECKING:
     from apps.api.rpc.socket import SocketState
 
 log = structlog.get_logger(__name__)
 
-LOOK_S: Final = 0.5
-"""How often the counter of revocations is read."""
 REGULAR_S: Final = 15.0
 """How often all tokens are checked without a hint: expiry makes none, and Redis may be away."""
+AGAIN_S: Final = 1.0
+"""When they are checked again after the database was away."""
 CLOSE_REVOKED: Final = 4401
 
 
 class Watch:
     """The open sockets of one loop."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self) -> None:
         self.sockets: set[SocketState] = set()
         self.task: asyncio.Task[None] | None = None
-        self.url = url
-        self.changes: Any = None
-        self.looked_at = 0.0
 
     def add(self, socket: SocketState) -> None:
         """Watch a socket from now on."""
@@ -58,28 +52,23 @@ class Watch:
 
     async def run(self) -> None:
         """Look for revocations until the last socket is gone."""
-        client: Any = redis.asyncio.Redis.from_url(self.url, decode_responses=True, socket_timeout=2.0)
+        changes, due_at = AccessChanges(), time.monotonic() + REGULAR_S
         try:
             while True:
-                await self.look(client)
-                await asyncio.sleep(LOOK_S)
+                is_told = await changes.wait(max(0.0, due_at - time.monotonic()))
+                if is_told or time.monotonic() >= due_at:
+                    due_at = time.monotonic() + await self.look()
         finally:
-            await asyncio.shield(client.aclose())
+            await asyncio.shield(changes.close())
 
-    async def look(self, client: Any) -> None:
-        """Check all tokens if somebody was refused lately, or it is time to."""
-        try:
-            changes = await client.get(ACCESS_CHANGES)
-        except (RedisError, OSError):
-            changes = self.changes
-        if changes == self.changes and time.monotonic() - self.looked_at < REGULAR_S:
-            return
+    async def look(self) -> float:
+        """Check all tokens; gives the seconds until the next look without a hint."""
         try:
             await self.check()
         except DatabaseError as error:
             log.warning("revocations_not_checked", reason=str(error))
-            return
-        self.changes, self.looked_at = changes, time.monotonic()
+            return AGAIN_S
+        return REGULAR_S
 
     async def check(self) -> None:
         """Close the sockets whose token is no longer good."""
@@ -99,5 +88,5 @@ def watch_here() -> Watch:
     loop = asyncio.get_running_loop()
     watch = _watches.get(loop)
     if watch is None:
-        watch = _watches[loop] = Watch(settings.REDIS_URL)
+        watch = _watches[loop] = Watch()
     return watch

@@ -19,6 +19,7 @@ from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import signature_verify
 from tests import people
 from tests.integration.gateway.conftest import connected, signer_make
+from tests.integration.pools import crowding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -214,7 +215,7 @@ async def test_a_revoked_token_ends_the_connection_within_a_second(web, signer, 
                 await asyncio.sleep(0.02)
         took_s = time.monotonic() - start
 
-    assert took_s < 3  # half a second on an idle machine; without the counter it would be fifteen
+    assert took_s < crowding()  # a second on a machine with a core to spare
 
 
 async def test_a_closed_connection_is_written_down(web, signer, token):

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from channels.db import database_sync_to_async
+
+from apps.core.stores import redis_client
+from apps.users.access import AccessChanges
+from apps.users.models import Token
+from apps.users.services import token_revoke
+from tests import people
+
+if TYPE_CHECKING:
+    from tests.servers import RedisServer
+
+pytestmark = pytest.mark.usefixtures("pool_redis")
+
+LONG_S = 20.0
+"""What would be waited for without a word."""
+
+
+async def test_the_first_look_is_made_at_once_and_then_nobody_is_disturbed() -> None:
+    changes = AccessChanges()
+
+    assert await changes.wait(LONG_S)
+    assert not await changes.wait(0.1)
+    await changes.close()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_revoked_token_is_told_to_everybody_who_listens() -> None:
+    listeners = [AccessChanges(), AccessChanges()]
+    for one in listeners:
+        await one.wait(LONG_S)
+
+    def revoke() -> None:
+        people.token("read")
+        token_revoke(Token.objects.get())
+
+    await database_sync_to_async(revoke, thread_sensitive=False)()
+
+    async with asyncio.timeout(LONG_S / 2):
+        assert await asyncio.gather(*(one.wait(LONG_S) for one in listeners)) == [True, True]
+    for one in listeners:
+        await one.close()
+
+
+async def test_a_cut_subscription_counts_as_a_change_when_it_is_back() -> None:
+    changes = AccessChanges()
+    await changes.wait(LONG_S)
+    assert not await changes.wait(0.1)
+
+    redis_client().client_kill_filter(_type="pubsub")
+
+    async with asyncio.timeout(LONG_S / 2):
+        while not await changes.wait(LONG_S):
+            pass
+    await changes.close()
+
+
+async def test_without_redis_it_says_nothing_and_goes_on(redis_server: RedisServer) -> None:
+    changes = AccessChanges()
+    await changes.wait(LONG_S)
+    redis_server.kill()
+    try:
+        assert not await changes.wait(0.1)
+        assert not await changes.wait(0.1)
+    finally:
+        redis_server.start()
+
+    async with asyncio.timeout(LONG_S / 2):
+        while not await changes.wait(1.0):
+            pass
+    await changes.close()
