@@ -5,9 +5,15 @@ Everything here runs while a kernel is being compiled; nothing of it exists at r
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
+from numba import types
+from numba.extending import intrinsic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VOID: Any = ir.VoidType()
 I8: Any = ir.IntType(8)
@@ -110,3 +116,17 @@ def loop(builder: Any, count: Any, carried: list[Any], body: Any) -> list[Any]:
     builder.cbranch(builder.icmp_unsigned("<", index_next, count), head, done)
     builder.position_at_end(done)
     return list(following)
+
+
+def step(emit: Callable[..., None]) -> Any:
+    """A function for kernels whose code `emit(builder, *arguments)` writes; all arguments are i64."""
+
+    def typed(_context: Any, *given: Any) -> Any:
+        def code(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            emit(builder, *arguments)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * len(given)), code
+
+    typed.__signature__ = inspect.signature(emit)  # type: ignore[attr-defined]  # numba counts arguments by it
+    return intrinsic(typed)

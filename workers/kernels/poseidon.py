@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workers.kernels.cpu import has_ifma
-from workers.kernels.field import LANE_BITS, MODULUS, WORD_BITS, limbs
-from workers.kernels.poseidon_constants import FULL_ROUNDS, PARTIAL_ROUNDS, poseidon_constants
+from workers.kernels.field import LANE_BITS, WORD_BITS, limbs
+from workers.kernels.poseidon_constants import PARTIAL_ROUNDS
 from workers.kernels.poseidon_lanes import hash_lanes
+from workers.kernels.poseidon_recurrence import constants_in_order
 from workers.kernels.poseidon_words import hash_words
 
 if TYPE_CHECKING:
@@ -22,61 +23,11 @@ if TYPE_CHECKING:
 Nodes = np.ndarray[Any, np.dtype[np.uint64]]
 """u64[n, 4]: n field elements, canonical, little-endian limbs."""
 
-_BLOCK = {2: 3, 4: 3, 8: 4, 11: 5}
-"""Partial rounds between two updates of the state's tail: fewest products (see `constants_in_order`)."""
-
-
-def _partial_block(rounds: list[tuple[int, list[int], list[int]]]) -> list[int]:
-    """Constants of consecutive partial rounds that leave the tail of the state alone until their end.
-
-    Each round is (key, weights of the new first element, what its S-box adds to the tail).  Instead of
-    adding to the tail every round, a later round takes the S-boxes before it with weight w · v.
-    """
-    out: list[int] = []
-    for at, (key, weights, _) in enumerate(rounds):
-        tail = weights[1:]
-        earlier = [
-            sum(w * v for w, v in zip(tail, added, strict=True)) % MODULUS for _, _, added in rounds[:at]
-        ]
-        out += [key, *tail, *earlier, weights[0]]
-    for element in range(len(rounds[0][2])):
-        out += [added[element] for _, _, added in rounds]
-    return out
-
-
-def constants_in_order(arity: int, *, tag: int, bits: int) -> Nodes:
-    """Every constant in the order in which the kernels read them.
-
-    First element after the tag; per input its radix factor and constant; four full rounds (keys,
-    matrix columns; the fourth with the pre-sparse matrix); the blocks of partial rounds; three full
-    rounds; the last one, whose single column also leaves the Montgomery form.
-    """
-    c = poseidon_constants(arity)
-    width, half = c.width, FULL_ROUNDS // 2
-    radix = 1 << (4 * WORD_BITS if bits == WORD_BITS else 5 * LANE_BITS)
-    inverse = pow(radix, -1, MODULUS)
-    keys = iter(c.compressed[width:])
-    values = [tag + c.compressed[0]]
-    for i in range(1, width):
-        values += [radix, c.compressed[i]]  # the product with radix² moves an input to Montgomery form
-    for turn in range(half):
-        values += [next(keys) for _ in range(width)]
-        matrix = c.pre_sparse if turn == half - 1 else c.mds
-        values += [matrix[i][j] for j in range(width) for i in range(width)]
-    rounds = [(next(keys), *c.sparse[i]) for i in range(c.partial_rounds)]
-    for first in range(0, c.partial_rounds, _BLOCK[arity]):
-        values += _partial_block(rounds[first : first + _BLOCK[arity]])
-    for _ in range(half - 1):
-        values += [next(keys) for _ in range(width)]
-        values += [c.mds[i][j] for j in range(width) for i in range(width)]
-    values += [0] * width
-    values += [c.mds[i][1] * inverse for i in range(width)]
-    return limbs(values, bits=bits)
-
 
 @functools.cache
 def _constants(arity: int, tag: int, bits: int) -> Nodes:
-    return constants_in_order(arity, tag=tag, bits=bits)
+    radix = 1 << (4 * WORD_BITS if bits == WORD_BITS else 5 * LANE_BITS)
+    return limbs(constants_in_order(arity, tag=tag, radix=radix), bits=bits)
 
 
 def hash_many(bases: Sequence[int], out: Nodes, *, step: int, tag: int | None = None) -> None:
@@ -90,10 +41,10 @@ def hash_many(bases: Sequence[int], out: Nodes, *, step: int, tag: int | None = 
     tag = (1 << arity) - 1 if tag is None else tag
     if has_ifma():
         constants = _constants(arity, tag, LANE_BITS)
-        hash_lanes(addresses, step, out, constants, PARTIAL_ROUNDS[arity], _BLOCK[arity])
+        hash_lanes(addresses, step, out, constants, PARTIAL_ROUNDS[arity])
     else:
         constants = _constants(arity, tag, WORD_BITS)
-        hash_words(addresses, step, out, constants, PARTIAL_ROUNDS[arity], _BLOCK[arity])
+        hash_words(addresses, step, out, constants, PARTIAL_ROUNDS[arity])
 
 
 def hash_row(children: Nodes, parents: Nodes, *, arity: int) -> None:

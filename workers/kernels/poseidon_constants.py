@@ -1,7 +1,7 @@
-"""Constants of the Poseidon hash, derived at first use: round constants, matrices, the sparse form.
+"""Constants of the Poseidon hash, derived at first use: round constants and the matrix.
 
 Source: argumentcomputer/neptune src/round_constants.rs, mds.rs, preprocessing.rs;
-spec proofs section 7.  Plain integers; `poseidon` turns them into limbs.
+spec proofs section 7.  Plain integers; `poseidon_recurrence` puts them in order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Matrix = list[list[int]]
 
 @dataclass(frozen=True)
 class PoseidonConstants:
-    """The optimised form: constants pushed behind the S-boxes, sparse matrices in the partial rounds."""
+    """The optimised form: constants pushed behind the S-boxes."""
 
     width: int
     """Elements of the state: arity + 1."""
@@ -34,11 +34,7 @@ class PoseidonConstants:
     compressed: list[int]
     """Constants in order of use: width, then width per full round, then one per partial round."""
     mds: Matrix
-    """The full rounds' matrix; symmetric."""
-    pre_sparse: Matrix
-    """The matrix of the fourth full round, applied as row vector x matrix."""
-    sparse: list[tuple[list[int], list[int]]]
-    """Per partial round: the weights of the new first element, and what it adds to the others."""
+    """The matrix of every round; symmetric."""
 
 
 def _grain(width: int, partial_rounds: int, count: int) -> list[int]:
@@ -77,7 +73,8 @@ def _grain(width: int, partial_rounds: int, count: int) -> list[int]:
     return elements
 
 
-def _inverse(matrix: Matrix) -> Matrix:
+def matrix_inverse(matrix: Matrix) -> Matrix:
+    """Gauss and Jordan, in the field."""
     size = len(matrix)
     rows = [[*row, *(int(i == j) for j in range(size))] for i, row in enumerate(matrix)]
     for i in range(size):
@@ -124,20 +121,9 @@ def poseidon_constants(arity: int) -> PoseidonConstants:
     elements = _grain(width, partial, (FULL_ROUNDS + partial) * width)
     rounds = [elements[i : i + width] for i in range(0, len(elements), width)]
     mds = [[pow(i + j + width, -1, MODULUS) for j in range(width)] for i in range(width)]
-    sparse = []
-    current = mds
-    for _ in range(partial):
-        hat = _inverse([row[1:] for row in current[1:]])
-        below = [row[0] for row in current[1:]]
-        sparse.append(([current[0][0], *_times(hat, below)], current[0][1:]))
-        prime = [[1] + [0] * (width - 1)] + [[0, *row[1:]] for row in current[1:]]
-        columns = list(zip(*prime, strict=True))
-        current = [_times([list(column) for column in columns], row) for row in mds]
     return PoseidonConstants(
         width=width,
         partial_rounds=partial,
-        compressed=_compress(rounds, _inverse(mds), partial),
+        compressed=_compress(rounds, matrix_inverse(mds), partial),
         mds=mds,
-        pre_sparse=current,
-        sparse=sparse[::-1],
     )

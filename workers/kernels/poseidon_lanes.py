@@ -1,8 +1,8 @@
 """Poseidon of 8 messages at once in AVX-512 IFMA lanes: 5 limbs of 52 bits, Montgomery radix 2^260.
 
 The radix is 35 times the modulus, so products need no final subtraction: a Montgomery product is
-below a·b/R + r, a sum of 17 products accumulates unreduced in 64-bit limbs, and the partial
-rounds' lazy sums stay below 24 r.  Only a digest is brought below r.
+below a·b/R + r, and a sum of 22 products accumulates unreduced in 64-bit limbs.  Elements stay below
+10 r (the tail after the partial rounds; S-boxes give less than 3 r).  Only a digest is brought below r.
 """
 
 # mypy: allow-untyped-calls
@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from workers.kernels import llvm
 from workers.kernels.field import MODULUS
@@ -25,7 +24,6 @@ SLOT = 320
 CONSTANT = 40
 """Bytes of one constant: 5 limbs."""
 _MODULUS_LIMBS = [MODULUS >> 52 * i & LIMB for i in range(5)]
-_INVERSE = -pow(MODULUS, -1, 1 << 52) & LIMB
 _V4W = ir.VectorType(I64, 4)
 
 
@@ -79,11 +77,16 @@ def _reduce(builder, sums, add=None):
     t = list(sums)
     modulus = [llvm.splat(V8, limb) for limb in _MODULUS_LIMBS]
     for i in range(5):
-        m = _multiply_add(builder, "l", llvm.splat(V8, 0), t[i], llvm.splat(V8, _INVERSE))
+        # -1/r is -(1 + 2^32) modulo 2^52; only the low 52 bits of m count
+        shifted = builder.shl(t[i], llvm.splat(V8, 32))
+        m = builder.sub(llvm.splat(V8, 0), builder.add(t[i], shifted))
+        # the lowest limb of m · r makes t[i] a multiple of 2^52: its carry is t[i] / 2^52 rounded up
+        carry = builder.lshr(builder.add(t[i], llvm.splat(V8, LIMB)), llvm.splat(V8, 52))
+        t[i + 1] = builder.add(t[i + 1], carry)
         for j in range(5):
-            t[i + j] = _multiply_add(builder, "l", t[i + j], m, modulus[j])
+            if j:
+                t[i + j] = _multiply_add(builder, "l", t[i + j], m, modulus[j])
             t[i + j + 1] = _multiply_add(builder, "h", t[i + j + 1], m, modulus[j])
-        t[i + 1] = builder.add(t[i + 1], builder.lshr(t[i], llvm.splat(V8, 52)))
     value = t[5:]
     if add is not None:
         value = [builder.add(a, b) for a, b in zip(value, add, strict=True)]
@@ -122,10 +125,10 @@ def _emit_scale(builder, target, source, constants):
     _store(builder, target, _multiply(builder, x, factor, add))
 
 
-def _dot_sums(builder, slots, constants, count):
+def _dot_sums(builder, slots, stride, constants, count):
     def turn(index, sums):
         lows, highs = sums[:9], sums[9:]
-        slot = builder.add(slots, builder.mul(index, llvm.splat(I64, SLOT)))
+        slot = builder.add(slots, builder.mul(index, stride))
         constant = builder.add(constants, builder.mul(index, llvm.splat(I64, CONSTANT)))
         _accumulate(builder, lows, highs, _limbs(builder, slot), _constant(builder, constant))
         return lows + highs
@@ -135,12 +138,13 @@ def _dot_sums(builder, slots, constants, count):
 
 
 def _emit_dot(builder, target, slots, constants, count):
-    _store(builder, target, _reduce(builder, _dot_sums(builder, slots, constants, count)))
+    sums = _dot_sums(builder, slots, llvm.splat(I64, SLOT), constants, count)
+    _store(builder, target, _reduce(builder, sums))
 
 
-def _emit_dot_add(builder, target, slots, constants, count):
-    sums = _dot_sums(builder, slots, constants, count)
-    _store(builder, target, _reduce(builder, sums, _limbs(builder, target)))
+def _emit_dot_add(builder, target, plain, slots, stride, constants, count):
+    sums = _dot_sums(builder, slots, stride, constants, count)
+    _store(builder, target, _reduce(builder, sums, _limbs(builder, plain)))
 
 
 def _emit_spread(builder, target, constant):
@@ -188,103 +192,78 @@ def _emit_scatter(builder, target, slot):
             llvm.store(builder, word, target, 32 * lane + 8 * k)
 
 
-def _of_2(emit):
-    @intrinsic
-    def step(_typing, _target, _first):
-        def code(context, builder, _signature, arguments):
-            emit(builder, *arguments)
-            return context.get_dummy_value()
-
-        return types.void(types.int64, types.int64), code
-
-    return step
-
-
-def _of_3(emit):
-    @intrinsic
-    def step(_typing, _target, _first, _second):
-        def code(context, builder, _signature, arguments):
-            emit(builder, *arguments)
-            return context.get_dummy_value()
-
-        return types.void(types.int64, types.int64, types.int64), code
-
-    return step
-
-
-def _of_4(emit):
-    @intrinsic
-    def step(_typing, _target, _first, _second, _count):
-        def code(context, builder, _signature, arguments):
-            emit(builder, *arguments)
-            return context.get_dummy_value()
-
-        return types.void(types.int64, types.int64, types.int64, types.int64), code
-
-    return step
-
-
-_SPREAD, _SCATTER = _of_2(_emit_spread), _of_2(_emit_scatter)
-_SBOX, _SCALE, _GATHER = _of_3(_emit_sbox), _of_3(_emit_scale), _of_3(_emit_gather)
-_DOT, _DOT_ADD = _of_4(_emit_dot), _of_4(_emit_dot_add)
+_SPREAD, _SCATTER, _GATHER = llvm.step(_emit_spread), llvm.step(_emit_scatter), llvm.step(_emit_gather)
+_SBOX, _SCALE = llvm.step(_emit_sbox), llvm.step(_emit_scale)
+_DOT, _DOT_ADD = llvm.step(_emit_dot), llvm.step(_emit_dot_add)
 
 
 @njit(**SERIAL)
-def hash_lanes(bases, step, out, constants, partial_rounds, block):
+def hash_lanes(bases, step, out, constants, partial_rounds):
     """Poseidon of `len(out)` messages; message m's element i is the node at bases[i] + m · step.
 
     bases:     i64[arity]   addresses of the first message's elements
     step:      i64          bytes from one message's element to the next message's
     out:       u64[n, 4]    output, every word written
-    constants: u64[k, 5]    rows of `poseidon.constants_in_order`
-    Cost:    8 messages at a time; arity 8: about 17,000 multiply-adds a hash.
+    constants: u64[k, 5]    rows of `constants_in_order`
+    Cost:    8 messages at a time; arity 8: about 14,500 multiply-adds a hash.
     Threads: none inside; the GIL is free.
     Errors:  none; `poseidon` has made the constants, callers keep the memory behind `bases` alive.
-    Source:  neptune src/poseidon.rs hash_optimized_static.   Twin: tests/naive/poseidon.py.
-    Golden:  tests/golden/proofs/poseidon.json.
+    Source:  neptune src/poseidon.rs by its vectors; form of `poseidon_recurrence`.
+    Twin:    tests/naive/poseidon.py.   Golden: tests/golden/proofs/poseidon.json.
     """
-    width = bases.shape[0] + 1
-    area = (width + block) * SLOT
-    scratch = np.empty(2 * area // 8 + 8 + 40, np.uint64)
+    tail = bases.shape[0]
+    width = tail + 1
+    slots = 2 * width + 2 * partial_rounds + width
+    scratch = np.empty((slots * SLOT + 64) // 8, np.uint64)
     start = (scratch.ctypes.data + 63) & ~63
+    tape = start + 2 * width * SLOT
     offsets = np.empty(8, np.int64)
     rows = np.empty((8, 4), np.uint64)
     total = out.shape[0]
     for group in range(0, total, 8):
         for lane in range(8):  # a short last group repeats its last message
             offsets[lane] = step * min(group + lane, total - 1)
-        here, there, k = start, start + area, constants.ctypes.data
+        here, there, k = start, start + width * SLOT, constants.ctypes.data
         _SPREAD(here, k)
         k += CONSTANT
         for i in range(1, width):
             _GATHER(there, bases[i - 1], offsets.ctypes.data)
             _SCALE(here + SLOT * i, there, k)
             k += 2 * CONSTANT
-        for _ in range(4):
-            for i in range(width):
+        for turn in range(4):  # the last one begins the recurrence: every other slot is a y
+            target, gap = (there, SLOT) if turn < 3 else (tape, 2 * SLOT)
+            for i in range(1 if turn == 0 else 0, width):
                 _SBOX(here + SLOT * i, here + SLOT * i, k)
                 k += CONSTANT
             for i in range(width):
-                _DOT(there + SLOT * i, here, k, width)
-                k += CONSTANT * width
+                _DOT_ADD(target + gap * i, here, here + SLOT, SLOT, k, tail)
+                k += CONSTANT * tail
             here, there = there, here
-        for first in range(0, partial_rounds, block):
-            depth = min(block, partial_rounds - first)
-            for at in range(depth):
-                _SBOX(here + SLOT * (width + at), here, k)
-                k += CONSTANT
-                _DOT(here, here + SLOT, k, width + at)
-                k += CONSTANT * (width + at)
-            for i in range(1, width):
-                _DOT_ADD(here + SLOT * i, here + SLOT * width, k, depth)
-                k += CONSTANT * depth
+        for turn in range(partial_rounds):  # y of this turn, its s, y of the next one
+            y = tape + 2 * SLOT * turn
+            _SBOX(y + SLOT, y, k)
+            k += CONSTANT
+            following = y + 2 * SLOT
+            if turn < tail:
+                _DOT_ADD(following, following, tape + SLOT, 2 * SLOT, k, turn + 1)
+                k += CONSTANT * (turn + 1)
+            else:
+                _DOT_ADD(following, y + SLOT, following - SLOT * (2 * tail + 1), SLOT, k, 2 * tail)
+                k += CONSTANT * 2 * tail
+        here, there = tape + 2 * SLOT * partial_rounds, start
+        for i in range(1, width):  # the tail of the state stands behind the last y
+            _DOT_ADD(here + SLOT * i, here, here - SLOT * (2 * tail - 1), SLOT, k, 2 * tail - 1)
+            k += CONSTANT * (2 * tail - 1)
         for turn in range(4):
             for i in range(width):
                 _SBOX(here + SLOT * i, here + SLOT * i, k)
                 k += CONSTANT
-            for i in range(width if turn < 3 else 1):
-                _DOT(there + SLOT * i, here, k, width)
-                k += CONSTANT * width
+            if turn < 3:
+                for i in range(width):
+                    _DOT_ADD(there + SLOT * i, here, here + SLOT, SLOT, k, tail)
+                    k += CONSTANT * tail
+            else:
+                _DOT(there, here, k, width)
             here, there = there, here
         _SCATTER(rows.ctypes.data, here)
         for lane in range(min(8, total - group)):
