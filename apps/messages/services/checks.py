@@ -38,6 +38,10 @@ class SendSpec:
     gas_over_estimation: float = 0.0
     gas_over_premium: float = 0.0
     expire_epoch: int = 0
+    hold_base_fee: int = 0
+    """Wait while the base fee is above this."""
+    hold_until: int = 0
+    """Epoch at which it goes whatever the base fee is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,9 @@ def message_checked(item: PushItem, *, principal: Principal, height: int) -> Mes
         gas_over_estimation=item.spec.gas_over_estimation,
         gas_over_premium=item.spec.gas_over_premium,
         expire_epoch=item.spec.expire_epoch,
+        hold_base_fee=item.spec.hold_base_fee,
+        hold_until=item.spec.hold_until,
+        pushed_height=height,
         wait=Wait.NEXT_HEAD,
     )
     _wishes_check(row, height=height)
@@ -170,7 +177,7 @@ def _wishes_check(row: Message, *, height: int) -> None:
     """Check gas values and wishes against what any block could carry."""
     if not 0 <= row.gas_limit <= BLOCK_GAS_LIMIT:
         raise BadMessage(f"the gas limit must be between 0 and {BLOCK_GAS_LIMIT}", field="gas_limit")
-    for name in ("gas_fee_cap", "gas_premium", "max_fee"):
+    for name in ("gas_fee_cap", "gas_premium", "max_fee", "hold_base_fee"):
         if not 0 <= getattr(row, name) <= TOTAL_FILECOIN:
             raise BadMessage("not an amount that a message can pay", field=name)
     if row.gas_fee_cap and row.gas_premium > row.gas_fee_cap:
@@ -178,8 +185,9 @@ def _wishes_check(row: Message, *, height: int) -> None:
     for name in ("gas_over_estimation", "gas_over_premium"):
         if not 0 <= getattr(row, name) <= FACTOR_MAX:
             raise BadMessage(f"a factor is between 0 and {FACTOR_MAX}", field=name)
-    if not 0 <= row.expire_epoch < 1 << 62:
-        raise BadMessage("not an epoch", field="expire_epoch")
+    for name in ("expire_epoch", "hold_until"):
+        if not 0 <= getattr(row, name) < 1 << 62:
+            raise BadMessage("not an epoch", field=name)
     if row.expire_epoch and row.expire_epoch < height:
         reason = f"epoch {row.expire_epoch} has passed: the chain is at {height}"
         raise BadMessage(reason, field="expire_epoch")

@@ -33,6 +33,7 @@ COLUMN_TYPES: Final[dict[str, str]] = {
     "landed_cid": "text",
     "exit_code": "integer",
     "gas_used": "bigint",
+    "gas_cost": "numeric",
     "return_data": "bytea",
     "landed_at": "timestamptz",
     "wait": "text",

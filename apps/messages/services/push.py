@@ -52,6 +52,9 @@ INSERTED: Final[dict[str, str]] = {
     "gas_over_estimation": "float8",
     "gas_over_premium": "float8",
     "expire_epoch": "bigint",
+    "hold_base_fee": "numeric",
+    "hold_until": "bigint",
+    "pushed_height": "bigint",
     "wait": "text",
     "created_at": "timestamptz",
     "updated_at": "timestamptz",
@@ -68,10 +71,12 @@ FIRST_VALUES: Final[dict[str, str]] = {
     "landed_cid": "''",
     "exit_code": "-1",
     "gas_used": "0",
+    "gas_cost": "0",
     "return_data": "''",
     "error": "''",
     "attempts": "0",
     "retry_height": "0",
+    "hurried_height": "0",
 }
 """What every new message has in the other columns."""
 

@@ -10,6 +10,7 @@ from apps.chain.errors import NodeRefused
 from apps.chain.tipsets import tipset_from_json
 from apps.messages.models import Message, SignedVersion
 from apps.messages.services.moves import messages_advance, messages_told
+from apps.messages.services.spend import ADDED, gas_cost, spend_note
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.message import receipt_from_json
 
@@ -43,26 +44,28 @@ def messages_search(
 
 def _search(rows: Sequence[Message], *, client: ChainClient, now: datetime) -> tuple[int, int]:
     """Look for all versions of each message, then for the nonces of the senders of what was not found."""
-    cids = [(row, row.cid) for row in rows]
-    versions = SignedVersion.objects.filter(message__in=rows).select_related("message")
-    cids += [(version.message, version.cid) for version in versions]
-    answers = client.call_many([("StateSearchMsg", [[], {"/": cid}, -1, False]) for _, cid in cids])
+    signed: list[Message | SignedVersion] = [
+        *rows,
+        *SignedVersion.objects.filter(message__in=rows).order_by("pk"),
+    ]
+    answers = client.call_many([("StateSearchMsg", [[], {"/": one.cid}, -1, False]) for one in signed])
     found = {
-        row.pk: (cid, answer)
-        for (row, cid), answer in zip(cids, answers, strict=True)
+        one.message_id if isinstance(one, SignedVersion) else one.pk: (one, answer)
+        for one, answer in zip(signed, answers, strict=True)
         if isinstance(answer, dict)
     }
     land = _landed_columns(found, client=client, now=now)
     lost = _displaced_columns([row for row in rows if row.pk not in land], client=client, now=now)
     with transaction.atomic():
         moved = messages_advance("LAND", land, now=now)
+        spend_note(moved, sign=ADDED)
         gone = messages_advance("CONFLICT", lost, now=now)
         messages_told([*moved.items(), *gone.items()])
     return len(moved), len(gone)
 
 
 def _landed_columns(
-    found: dict[str, tuple[str, dict[str, Any]]], *, client: ChainClient, now: datetime
+    found: dict[str, tuple[Message | SignedVersion, dict[str, Any]]], *, client: ChainClient, now: datetime
 ) -> dict[str, dict[str, object]]:
     """Turn lookups into our columns: the node names the executing tipset, we keep the including one too."""
     keys = list(dict.fromkeys(_key(answer) for _, answer in found.values()))
@@ -71,7 +74,7 @@ def _landed_columns(
         list(dict.fromkeys(facts.parent_key for facts in above.values() if facts)), client=client
     )
     columns: dict[str, dict[str, object]] = {}
-    for pk, (cid, answer) in found.items():
+    for pk, (signed, answer) in found.items():
         executing = above.get(_key(answer))
         including = below.get(executing.parent_key) if executing else None
         if executing is None or including is None:
@@ -81,9 +84,10 @@ def _landed_columns(
             "height": including.height,
             "tipset_key": including.key,
             "executed_key": executing.key,
-            "landed_cid": cid,
+            "landed_cid": signed.cid,
             "exit_code": receipt.exit_code,
             "gas_used": receipt.gas_used,
+            "gas_cost": gas_cost(signed, receipt, base_fee=including.base_fee),
             "return_data": receipt.return_,
             "landed_at": now,
             "wait": str(Wait.NONE),

@@ -21,6 +21,7 @@ from apps.messages.models import Message, Sender, SignedVersion, Tracker
 from apps.messages.services.locks import TRACK_LOCK, held
 from apps.messages.services.moves import messages_advance, messages_told
 from apps.messages.services.search import messages_search
+from apps.messages.services.spend import ADDED, TAKEN_OFF, gas_cost, spend_note
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.address import address_format
 
@@ -54,6 +55,8 @@ class Executed:
     head: Head
     height: int
     """Of the tipset that includes the messages."""
+    base_fee: int
+    """That they pay: the including tipset's."""
     messages: tuple[Execution, ...]
 
 
@@ -103,17 +106,18 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
 def _executed(row: Head, *, client: ChainClient) -> Executed:
     """Ask the node what `row` executed."""
     if not row.parent_key:  # genesis executes nothing
-        return Executed(row, row.height, ())
+        return Executed(row, row.height, 0, ())
     block = row.cids[0]
     messages = client.chain_get_parent_messages(block)
     receipts = client.chain_get_parent_receipts(block) if messages else []
     if len(messages) != len(receipts):
         raise NodeRefused(0, f"messages not match receipts, {len(messages)} != {len(receipts)}")
-    below = Head.objects.filter(key=row.parent_key).values_list("height", flat=True).first()
-    height = client.chain_get_tipset(row.parent_key).height if below is None else below
+    below = Head.objects.filter(key=row.parent_key).only("height", "base_fee").first()
+    including = below or client.chain_get_tipset(row.parent_key)
     return Executed(
         head=row,
-        height=height,
+        height=including.height,
+        base_fee=int(including.base_fee),
         messages=tuple(
             Execution(str(cid), address_format(message.from_), message.nonce, receipt)
             for (cid, message), receipt in zip(messages, receipts, strict=True)
@@ -173,11 +177,13 @@ def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
         "landed_cid": "",
         "exit_code": -1,
         "gas_used": 0,
+        "gas_cost": 0,
         "return_data": b"",
         "landed_at": None,
         "wait": str(Wait.IN_POOL),
         "error": "",
     }
+    spend_note([row.pk for row in back], sign=TAKEN_OFF)
     moved = messages_advance("REVERT", {row.pk: columns for row in back}, now=now)
     messages_told(moved)
     return len(moved)
@@ -198,7 +204,7 @@ def _landings(executed: Executed, ours: Sequence[Execution], *, now: datetime) -
         for row in Message.objects.select_for_update().filter(cid__in=list(by_cid)).order_by("pk")
     }
     older = {
-        version.cid: version.message
+        version.cid: version
         for version in SignedVersion.objects.filter(
             cid__in=[cid for cid in by_cid if cid not in signed]
         ).select_related("message")
@@ -208,16 +214,19 @@ def _landings(executed: Executed, ours: Sequence[Execution], *, now: datetime) -
     foreign: list[Execution] = []
     rivals = _rivals(ours)
     for cid, message in by_cid.items():
-        winner = signed.get(cid) or older.get(cid)
+        version = signed.get(cid) or older.get(cid)
+        winner = version.message if isinstance(version, SignedVersion) else version
         for rival in rivals.get((message.from_addr, message.nonce), ()):
             if winner is None or rival.pk != winner.pk:
                 displace[rival.pk] = _landing_columns(executed, message, now=now)
-        if winner is None:
+        if version is None or winner is None:
             foreign.append(message)
         elif winner.state in CAN_LAND:
-            land[winner.pk] = _landing_columns(executed, message, now=now)
+            cost = gas_cost(version, message.receipt, base_fee=executed.base_fee)
+            land[winner.pk] = _landing_columns(executed, message, now=now) | {"gas_cost": cost}
     lost = messages_advance("CONFLICT", displace, now=now)
     moved = messages_advance("LAND", land, now=now)
+    spend_note(moved, sign=ADDED)
     messages_told([*lost.items(), *moved.items()])
     _foreign_note(foreign, now=now)
     return len(moved), len(lost)

@@ -1,8 +1,7 @@
-"""Rows of the messager: messages with every version that was signed, senders with their nonces, fee rules."""
+"""Messages with every version that was signed, their timelines, and how far the chain was read."""
 
 from __future__ import annotations
 
-import uuid
 from typing import ClassVar
 
 from django.db import models
@@ -10,7 +9,7 @@ from django.db.models import F, Q
 
 from apps.core.fields import AddressField, AttoFilField, CidField
 from apps.core.models import Timestamped
-from apps.messages.states import TRANSITIONS, MessageState, Priority, SenderState, Wait
+from apps.messages.states import TRANSITIONS, MessageState, Priority, Wait
 from apps.users.models import Tenant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message as ChainMessage
@@ -18,81 +17,6 @@ from poolsite.filecoin.message import SignedMessage, signed_message_from_cbor
 
 MESSAGE_ID_MAX = 256
 """Longest id that a caller may choose; the messager's column had the same."""
-
-
-class FeeRules(models.Model):
-    """Columns of every fee rule; zero means that this level says nothing."""
-
-    gas_over_estimation = models.FloatField(default=0)
-    """Factor from simulated gas to the gas limit."""
-    max_fee = AttoFilField(default=0)
-    """Most that the gas of one message may cost."""
-    gas_fee_cap = AttoFilField(default=0)
-    gas_over_premium = models.FloatField(default=0)
-    """Factor on the node's premium."""
-    base_fee = AttoFilField(default=0)
-    """Gate: above this base fee nothing is chosen."""
-
-    class Meta:
-        abstract = True
-
-
-class SharedRules(FeeRules):
-    """The pool's own rules, under all others; a single row."""
-
-    quota = models.PositiveIntegerField(default=20)
-    """Messages that one sender may have in flight."""
-
-    def __str__(self) -> str:
-        return "shared rules"
-
-
-class ActorRules(FeeRules, Timestamped):
-    """Rules for one method of one kind of actor, by its code."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    actor_version = models.IntegerField(default=0)
-    code = CidField()
-    method = models.BigIntegerField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["code", "method"], name="actor_rules_once")]
-
-    def __str__(self) -> str:
-        return f"{self.code} method {self.method}"
-
-
-class Sender(FeeRules, Timestamped):
-    """An address that messages are sent from: the owner of a row of nonces."""
-
-    States = SenderState
-
-    uuid = models.UUIDField(unique=True, default=uuid.uuid4)
-    address = AddressField(unique=True)
-    state = models.CharField(max_length=16, choices=SenderState.choices, default=SenderState.ALIVE)
-    quota = models.PositiveIntegerField(default=0)
-    """Messages in flight; 0 means the shared rule."""
-    next_nonce = models.BigIntegerField(default=0)
-    """The nonce that the next message gets, unless a hole below it must be filled first."""
-    version = models.BigIntegerField(default=0)
-    """Grows with every change of nonces: what was computed from an older one is thrown away."""
-    chain_nonce = models.BigIntegerField(null=True)
-    """Nonce of the actor at the last look."""
-    balance = AttoFilField(null=True)
-    looked_at_height = models.BigIntegerField(null=True)
-    hole_nonce = models.BigIntegerField(null=True)
-    """Lowest nonce in flight that no message of ours and none in the node's pool has."""
-    hole_height = models.BigIntegerField(null=True)
-    """Head at which the hole was first seen."""
-    foreign_at = models.DateTimeField(null=True)
-    """When a message that we did not make was last seen from this address."""
-    foreign_cid = CidField(blank=True, default="")
-    wait = models.CharField(max_length=16, choices=Wait.choices, blank=True, default="")
-    """What held up the whole sender at the last selection."""
-    error = models.CharField(max_length=1000, blank=True, default="")
-
-    def __str__(self) -> str:
-        return str(self.address)
 
 
 class Message(Timestamped):
@@ -130,6 +54,12 @@ class Message(Timestamped):
     gas_over_premium = models.FloatField(default=0)
     expire_epoch = models.BigIntegerField(default=0)
     """Last epoch at which it may be chosen; 0 means no end."""
+    hold_base_fee = AttoFilField(default=0)
+    """Above this base fee it waits; 0 means that it has no such wish."""
+    hold_until = models.BigIntegerField(default=0)
+    """Epoch at which it goes whatever the base fee is; 0 means no end."""
+    pushed_height = models.BigIntegerField(default=0)
+    """Newest head when it was pushed."""
 
     # Signed
     signed = models.BinaryField(default=b"")
@@ -151,6 +81,8 @@ class Message(Timestamped):
     """What landed with its nonce: itself, an earlier version, or a foreign message."""
     exit_code = models.IntegerField(default=-1)
     gas_used = models.BigIntegerField(default=0)
+    gas_cost = AttoFilField(default=0)
+    """attoFIL that its gas cost the sender; 0 where another message landed in its place."""
     return_data = models.BinaryField(default=b"")
     landed_at = models.DateTimeField(null=True)
 
@@ -160,6 +92,8 @@ class Message(Timestamped):
     attempts = models.PositiveIntegerField(default=0)
     retry_height = models.BigIntegerField(default=0)
     """After a failed attempt it is not tried before this height, so that it holds up nobody."""
+    hurried_height = models.BigIntegerField(default=0)
+    """Head at which its fees were last raised because its deadline is near."""
 
     class Meta:
         indexes = [
@@ -170,6 +104,12 @@ class Message(Timestamped):
                 condition=Q(state="UNFILLED"),
             ),
             models.Index(fields=["from_addr", "nonce"], name="message_filled", condition=Q(state="FILLED")),
+            # What is on its way, for counts: neither landed nor given-up rows cost anything.
+            models.Index(
+                fields=["tenant", "state", "from_addr"],
+                name="message_open",
+                condition=Q(state__in=["UNFILLED", "FILLED"]),
+            ),
             models.Index(fields=["executed_key"], name="message_executed", condition=~Q(executed_key="")),
             models.Index(fields=["cid"], name="message_cid", condition=~Q(cid="")),
             models.Index(fields=["unsigned_cid"], name="message_unsigned", condition=~Q(unsigned_cid="")),
@@ -285,16 +225,3 @@ class Tracker(models.Model):
 
     def __str__(self) -> str:
         return f"tracker at {self.height}"
-
-
-class ExtraNode(Timestamped):
-    """A node that messages are published to beside the pool's own; the messager's `node` table."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    name = models.CharField(max_length=200, unique=True)
-    url = models.CharField(max_length=500)
-    token = models.TextField(blank=True, default="")
-    node_type = models.IntegerField(default=0)
-
-    def __str__(self) -> str:
-        return self.name

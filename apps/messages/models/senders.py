@@ -1,0 +1,99 @@
+"""Who sends, under which fee rules, and through which nodes beside the pool's own."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from apps.core.fields import AddressField, AttoFilField, CidField
+from apps.core.models import Timestamped
+from apps.messages.states import SenderState, Wait
+
+
+class FeeRules(models.Model):
+    """Columns of every fee rule; zero means that this level says nothing."""
+
+    gas_over_estimation = models.FloatField(default=0)
+    """Factor from simulated gas to the gas limit."""
+    max_fee = AttoFilField(default=0)
+    """Most that the gas of one message may cost."""
+    gas_fee_cap = AttoFilField(default=0)
+    gas_over_premium = models.FloatField(default=0)
+    """Factor on the node's premium."""
+    base_fee = AttoFilField(default=0)
+    """Gate: above this base fee nothing is chosen."""
+
+    class Meta:
+        abstract = True
+
+
+class SharedRules(FeeRules):
+    """The pool's own rules, under all others; a single row."""
+
+    quota = models.PositiveIntegerField(default=20)
+    """Messages that one sender may have in flight."""
+
+    def __str__(self) -> str:
+        return "shared rules"
+
+
+class ActorRules(FeeRules, Timestamped):
+    """Rules for one method of one kind of actor, by its code."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    actor_version = models.IntegerField(default=0)
+    code = CidField()
+    method = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["code", "method"], name="actor_rules_once")]
+
+    def __str__(self) -> str:
+        return f"{self.code} method {self.method}"
+
+
+class Sender(FeeRules, Timestamped):
+    """An address that messages are sent from: the owner of a row of nonces."""
+
+    States = SenderState
+
+    uuid = models.UUIDField(unique=True, default=uuid.uuid4)
+    address = AddressField(unique=True)
+    state = models.CharField(max_length=16, choices=SenderState.choices, default=SenderState.ALIVE)
+    quota = models.PositiveIntegerField(default=0)
+    """Messages in flight; 0 means the shared rule."""
+    next_nonce = models.BigIntegerField(default=0)
+    """The nonce that the next message gets, unless a hole below it must be filled first."""
+    version = models.BigIntegerField(default=0)
+    """Grows with every change of nonces: what was computed from an older one is thrown away."""
+    chain_nonce = models.BigIntegerField(null=True)
+    """Nonce of the actor at the last look."""
+    balance = AttoFilField(null=True)
+    looked_at_height = models.BigIntegerField(null=True)
+    hole_nonce = models.BigIntegerField(null=True)
+    """Lowest nonce in flight that no message of ours and none in the node's pool has."""
+    hole_height = models.BigIntegerField(null=True)
+    """Head at which the hole was first seen."""
+    foreign_at = models.DateTimeField(null=True)
+    """When a message that we did not make was last seen from this address."""
+    foreign_cid = CidField(blank=True, default="")
+    wait = models.CharField(max_length=16, choices=Wait.choices, blank=True, default="")
+    """What held up the whole sender at the last selection."""
+    error = models.CharField(max_length=1000, blank=True, default="")
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+
+class ExtraNode(Timestamped):
+    """A node that messages are published to beside the pool's own; the messager's `node` table."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    name = models.CharField(max_length=200, unique=True)
+    url = models.CharField(max_length=500)
+    token = models.TextField(blank=True, default="")
+    node_type = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.name
