@@ -97,7 +97,7 @@ class NodeLink:
         return {
             "jsonrpc": "2.0",
             "id": next(self._ids),
-            "method": f"Filecoin.{method}",
+            "method": method if "." in method else f"Filecoin.{method}",
             "params": list(params),
         }
 

@@ -44,6 +44,8 @@ class Node(Timestamped):
     """The stage of the node's own synchronisation, in words."""
     network_name = models.CharField(max_length=100, blank=True, default="")
     network_version = models.IntegerField(null=True)
+    is_devnet = models.BooleanField(default=False)
+    """True if the node says that it is a devnet: then it has fault knobs."""
     checked_at = models.DateTimeField(null=True)
     detailed_at = models.DateTimeField(null=True)
     """When version, peers and the like were last asked for."""

@@ -76,6 +76,11 @@ def nodes_for_reading() -> list[Node]:
     return sorted(rows, key=_read_order)
 
 
+def nodes_devnet() -> QuerySet[Node]:
+    """Give the enabled nodes that say they are a devnet's."""
+    return nodes_all().filter(is_devnet=True)
+
+
 def _read_order(node: Node) -> tuple[int, int, int, int]:
     return (
         STATE_RANKS[NodeState(node.state)],

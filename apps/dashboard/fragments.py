@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from apps.dashboard.regions import chain, hosts, message, messages, miners, sector, sectors, today, wallets
+from apps.dashboard.regions import (
+    chain,
+    hosts,
+    lab,
+    message,
+    messages,
+    miners,
+    sector,
+    sectors,
+    today,
+    wallets,
+)
 from apps.dashboard.regions.place import Place, RegionFragments, Regions, RowFragments, fragment
 
 if TYPE_CHECKING:
@@ -34,6 +45,7 @@ REGIONS: Final[dict[str, Regions]] = {
     "wallets": wallets.REGIONS,
     "hosts": {"worker": (hosts.list_verdict,)},
     "chain": chain.REGIONS,
+    "lab": lab.REGIONS,
 }
 """By page, by kind of change."""
 ROWS: Final[dict[str, dict[str, RowFragments]]] = {

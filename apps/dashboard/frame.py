@@ -55,6 +55,8 @@ NAV: Final = (
 )
 """Only what exists; groups are parted by a line."""
 TABS: Final = ("today", "sectors", "messages", "miners")
+LAB: Final = NavItem("lab", "Devnet lab", "devnet")
+"""Only where a node says that it is a devnet's."""
 """The four of them that a phone shows without asking."""
 
 
@@ -139,7 +141,7 @@ def page_render(
         "title": title,
         "section": section,
         "page_key": page_key,
-        "nav": NAV,
+        "nav": (*NAV, (LAB,)) if scene.has_lab else NAV,
         "tabs": [item for group in NAV for item in group if item.key in TABS],
         "pulse": scene.pulse,
         "person": person_of(request),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.dashboard.views import account, chain, hosts, messages, miners, sectors, today, wallets
+from apps.dashboard.views import account, chain, hosts, lab, messages, miners, sectors, today, wallets
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", today.today, name="today"),
@@ -33,6 +33,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("chain/<int:height>/", chain.tipset, name="chain-tipset"),
     path("chain/nodes/add/", chain.node_new, name="chain-node-new"),
     path("chain/nodes/<int:pk>/<str:op>/", chain.node_act, name="chain-node-act"),
+    path("lab/", lab.lab, name="lab"),
+    path("lab/<int:pk>/", lab.lab, name="lab-node"),
+    path("lab/<int:pk>/reset/", lab.reset, name="lab-reset"),
+    path("lab/<int:pk>/knob/<str:knob>/", lab.turn, name="lab-turn"),
+    path("lab/<int:pk>/act/<str:op>/", lab.act, name="lab-act"),
     path("hosts/", hosts.hosts, name="hosts"),
     path("hosts/<uuid:key>/<str:op>/", hosts.act, name="host-act"),
 ]

@@ -50,6 +50,7 @@ HEALTH_FIELDS: Final = (
     "error",
     "head_height",
     "head_key",
+    "is_devnet",
     "lag_epochs",
     "lag_s",
     "latency_ms",
@@ -127,6 +128,7 @@ def _details(client: ChainClient) -> dict[str, Any]:
         "peers": len(peers) if isinstance(peers, list) else None,
         "sync": _sync_words(sync),
         "network_version": client.state_network_version(),
+        "is_devnet": isinstance(_maybe(client, "Devnet.Info"), dict),
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from apps.chain.selectors import head_current
+from apps.chain.selectors import head_current, nodes_devnet
 from apps.core.clock import now
 from apps.dashboard.frame import clock_of, network_known, pulse_of
 from apps.dashboard.lines.messages import Names
@@ -63,6 +63,11 @@ class Scene:
     def network(self) -> Network | None:
         """The network's rules."""
         return network_known()
+
+    @cached_property
+    def has_lab(self) -> bool:
+        """Whether there is a devnet whose knobs the viewer may see."""
+        return self.viewer.is_operator and nodes_devnet().exists()
 
     @cached_property
     def miners(self) -> list[Miner]:
