@@ -25,7 +25,7 @@ VERSION: Final = "poolsite/0.1.0"
 DEFAULT_SLOTS: Final[dict[str, int]] = {
     "ADD_PIECE": 1,
     "TREE_D": 1,
-    "PC1": 2,
+    "PC1": 4,  # as many are labelled side by side; memory and cores decide how many at a time
     "PC2": 1,
     "PERSIST": 1,
     "C1": 1,

@@ -1,6 +1,6 @@
 """Stage pc1: the staged file becomes the sealed file's first form, tree-d and the layers of labels.
 
-Resumes at the first layer that is not there whole.
+Resumes at the first layer that is not there whole; sectors that wait together are labelled together.
 Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1; spec proofs section 6.
 """
 
@@ -10,12 +10,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from poolsite.filecoin.porep.replica import replica_id
 from workers.processors import codec, inputs
 from workers.processors.errors import BadInput
-from workers.processors.labelling import LabelledSector, first_missing, label_sectors
+from workers.processors.label_queue import LABEL_QUEUE
+from workers.processors.labelling import LabelledSector, first_missing
 from workers.processors.pieces import comm_d_of
 from workers.processors.spread import Progress, silent
 from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput, parameters_named
@@ -25,11 +24,6 @@ from workers.storage.sector import SectorFiles, StoreConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-CHUNK_NODES = 1 << 17
-"""Labels between two reports of progress: about a tenth of a second."""
-
-Words = np.ndarray[Any, np.dtype[np.uint32]]
 
 
 def run(task: Pc1Task, *, progress: Progress = silent) -> Pc1Output:
@@ -43,18 +37,21 @@ def run(task: Pc1Task, *, progress: Progress = silent) -> Pc1Output:
     files = SectorFiles(parameters, Path(task.cache_path), Path(task.out_path))
     if Path(task.in_path) == files.sealed:
         raise BadInput("the staged file and the sealed file are the same")
-    comm_d = tree_d_build(files, task.in_path)
-    if comm_d != comm_d_of(parameters, task.piece_infos):
-        raise BadInput("pieces and comm_d do not match")
-    replica = replica_id(
-        task.prover_id, task.sector_id, ticket=task.ticket, comm_d=comm_d, porep_id=parameters.porep_id
-    )
-    seal_labels(LabelledSector(files, replica), task.in_path, progress=progress)
+    with LABEL_QUEUE.coming(parameters) as label:
+        comm_d = tree_d_build(files, task.in_path)
+        if comm_d != comm_d_of(parameters, task.piece_infos):
+            raise BadInput("pieces and comm_d do not match")
+        replica = replica_id(
+            task.prover_id, task.sector_id, ticket=task.ticket, comm_d=comm_d, porep_id=parameters.porep_id
+        )
+        sector = LabelledSector(files, replica)
+        sealed_begin(sector, task.in_path)
+        label(sector, progress=progress)
     return pc1_output(files, comm_d)
 
 
-def seal_labels(sector: LabelledSector, staged_file: str, *, progress: Progress = silent) -> None:
-    """Put the staged data in the sealed file's place and label all layers.
+def sealed_begin(sector: LabelledSector, staged_file: str) -> None:
+    """Put the staged data in the sealed file's place, if there is room for the labels that are missing.
 
     A sector that pc2 has encoded already, with these very labels, is left as it is.
     """
@@ -65,7 +62,6 @@ def seal_labels(sector: LabelledSector, staged_file: str, *, progress: Progress 
         files.forget_trees()
     if not files.is_encoded:
         _staged_copy(files, staged_file)
-    label_sectors([sector], progress=progress)
 
 
 def _staged_copy(files: SectorFiles, staged_file: str) -> None:

@@ -19,9 +19,9 @@ from workers.processors import inputs
 from workers.processors.add_piece import pieces_stage
 from workers.processors.c1 import porep_prove
 from workers.processors.errors import BadInput, ProcessorError
-from workers.processors.labelling import LabelledSector, memory_needed
+from workers.processors.labelling import LabelledSector, label_sectors, memory_needed
 from workers.processors.parent_cache import MEMORY_NODES, ROW_BYTES
-from workers.processors.pc1 import seal_labels
+from workers.processors.pc1 import sealed_begin
 from workers.processors.pc2 import seal_trees
 from workers.processors.pieces import comm_d_of
 from workers.processors.sector_record import GENERATIONS, parameters_of, record_write, sector_files
@@ -133,7 +133,9 @@ def seal(order: Order, out: Path, *, meter: Meter) -> dict[str, Any]:
         porep_id=parameters.porep_id,
     )
     meter.begin("pc1")
-    seal_labels(LabelledSector(files, replica), str(staged), progress=meter.progress)
+    sector = LabelledSector(files, replica)
+    sealed_begin(sector, str(staged))
+    label_sectors([sector], progress=meter.progress)
     meter.end()
     meter.begin("pc2")
     comm_r = seal_trees(files, comm_d=comm_d, progress=meter.progress)

@@ -53,7 +53,13 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage("add_piece", tasks.AddPieceTask, add_piece.run, tasks.AddPieceOutput, ("fr32", "binary_tree")),
         Stage("tree_d", tasks.TreeDTask, tree_d.run, tasks.TreeDOutput, ("binary_tree",)),
-        Stage("pc1", tasks.Pc1Task, pc1.run, tasks.Pc1Output, ("binary_tree", "graph", "labels")),
+        Stage(
+            "pc1",
+            tasks.Pc1Task,
+            pc1.run,
+            tasks.Pc1Output,
+            ("binary_tree", "graph", "labels", "label_batches"),
+        ),
         Stage("pc2", tasks.Pc2Task, pc2.run, tasks.Pc2Output, ("poseidon", "field")),
         Stage("c1", tasks.C1Task, c1.run, tasks.C1Output, ("binary_tree", "graph", "poseidon")),
         Stage("synthetic", tasks.SyntheticTask, synthetic.run, tasks.SyntheticOutput, ("graph", "poseidon")),
