@@ -1,0 +1,169 @@
+"""What gas has cost, what the queue will cost, and which guards hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models import Avg, Case, Count, F, Q, Sum, Value, When
+from django.db.models.functions import Least
+
+from apps.core.errors import NotFound
+from apps.core.fields import AddressField
+from apps.messages.models import GasGuard, GasSpend, HurryRule, Message
+from apps.messages.states import MessageState
+from poolsite.filecoin.message import METHOD_SEND
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date, datetime
+    from uuid import UUID
+
+    from django.db.models import QuerySet
+
+    from apps.users.principals import Principal
+
+LEARN_DAYS: Final = 7
+"""Days of landings from which the gas of waiting messages is guessed."""
+GAS_UNKNOWN: Final = 5_000_000
+"""Guess for a message of a kind that never landed: between a transfer's and a small proof's."""
+PREMIUM_USUAL: Final = 100_000
+"""attoFIL; the least that a node's own estimate gives.  Source: venus messagepool MinGasPremium."""
+LIMIT_PERCENT: Final = 125
+"""The gas limit over the gas used; the tip is paid for the whole limit."""
+
+
+def spend_visible(viewer: Principal) -> QuerySet[GasSpend]:
+    """Give what landed messages cost: an operator sees all tenants', a tenant its own."""
+    rows = GasSpend.objects.filter(messages__gt=0)
+    return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
+
+
+def today_of(now: datetime) -> date:
+    """Give the day on which spending at `now` is written down."""
+    return now.astimezone(UTC).date()
+
+
+def spend_since(viewer: Principal, *, days: int, now: datetime) -> QuerySet[GasSpend]:
+    """Give the spending of the last `days` days, today included."""
+    return spend_visible(viewer).filter(day__gt=today_of(now) - timedelta(days=days))
+
+
+def spend_by_sender(viewer: Principal, *, days: int, now: datetime) -> dict[str, tuple[int, int]]:
+    """Give what each sender's gas cost in the last days, and on how many days it spent anything."""
+    rows = spend_since(viewer, days=days, now=now).values("from_addr")
+    found = rows.annotate(total=Sum("cost"), spent_days=Count("day", distinct=True))
+    return {row["from_addr"]: (int(row["total"]), row["spent_days"]) for row in found}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCost:
+    """What the messages of one kind that are on their way will probably cost."""
+
+    kind: str
+    method: int
+    to: str
+    """Empty for transfers."""
+    waiting: int
+    in_flight: int
+    gas: int
+    """Gas that they will probably use."""
+    tips: int
+    """attoFIL of tips, which do not depend on the base fee."""
+    is_guess: bool
+    """True if nothing of this kind has landed lately, so that its gas is not known."""
+
+    def cost(self, base_fee: int) -> int:
+        """Give attoFIL at a base fee."""
+        return self.gas * base_fee + self.tips
+
+
+RECEIVER: Final = Case(When(method=METHOD_SEND, then=Value("")), default=F("to"), output_field=AddressField())
+"""Transfers have any number of receivers: they count as one kind."""
+
+
+def queue_costs(viewer: Principal, *, now: datetime) -> list[QueueCost]:
+    """Forecast what waits and what is in flight; dearest gas first.
+
+    The gas of what has no limit yet is what its kind used lately.
+    """
+    rows = Message.objects.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    if not viewer.is_operator:
+        rows = rows.filter(tenant=viewer.own_id)
+    counts = rows.annotate(receiver=RECEIVER).values("kind", "method", "receiver")
+    found = counts.annotate(
+        waiting=Count("pk", filter=Q(state=MessageState.UNFILLED)),
+        in_flight=Count("pk", filter=Q(state=MessageState.FILLED)),
+        premium=Avg("gas_premium", filter=Q(state=MessageState.FILLED)),
+    )
+    learnt = _gas_learnt(viewer, now=now)
+    costs = []
+    for row in found:
+        key = (row["kind"], row["method"])
+        gas_each = learnt.get(key)
+        many = row["waiting"] + row["in_flight"]
+        gas = (gas_each or GAS_UNKNOWN) * many
+        premium = int(row["premium"] or PREMIUM_USUAL)
+        costs.append(
+            QueueCost(
+                kind=row["kind"],
+                method=row["method"],
+                to=row["receiver"],
+                waiting=row["waiting"],
+                in_flight=row["in_flight"],
+                gas=gas,
+                tips=gas * LIMIT_PERCENT // 100 * premium,
+                is_guess=gas_each is None,
+            )
+        )
+    return sorted(costs, key=lambda cost: (-cost.gas, cost.kind, cost.method, cost.to))
+
+
+def _gas_learnt(viewer: Principal, *, now: datetime) -> dict[tuple[str, int], int]:
+    """Give the mean gas of each kind and method that landed lately."""
+    rows = spend_since(viewer, days=LEARN_DAYS, now=now).values("kind", "method")
+    found = rows.annotate(gas=Sum("gas_used"), many=Sum("messages"))
+    return {(row["kind"], row["method"]): int(row["gas"]) // int(row["many"]) for row in found}
+
+
+def guards_visible(viewer: Principal) -> QuerySet[GasGuard]:
+    """Give the guards that hold for the viewer's messages: the pool's and its own; an operator sees all."""
+    rows = GasGuard.objects.select_related("tenant").order_by("pk")
+    return rows if viewer.is_operator else rows.filter(Q(tenant=None) | Q(tenant=viewer.own_id))
+
+
+def guard_get(viewer: Principal, uuid: UUID | str) -> GasGuard:
+    """Give one guard.  Raises NotFound for a stranger's too."""
+    row = guards_visible(viewer).filter(uuid=uuid).first()
+    if row is None:
+        raise NotFound("there is no such guard", field="uuid")
+    return row
+
+
+def hurry_rules(viewer: Principal) -> QuerySet[HurryRule]:
+    """Give the tenants' rules for proofs near their deadline."""
+    rows = HurryRule.objects.select_related("tenant").order_by("tenant__name")
+    return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
+
+
+def guard_spent(guard: GasGuard, *, base_fee: int, now: datetime) -> int:
+    """Give attoFIL of the guard's day: what landed, and what is in flight at the present base fee."""
+    fits: dict[str, Any] = {}
+    if guard.tenant_id is not None:
+        fits["tenant"] = guard.tenant_id
+    if guard.kind:
+        fits["kind"] = guard.kind
+    if guard.method is not None:
+        fits["method"] = guard.method
+    landed = GasSpend.objects.filter(day=today_of(now), **fits).aggregate(total=Sum("cost"))["total"]
+    return int(landed or 0) + in_flight_cost(base_fee=base_fee, **fits)
+
+
+def in_flight_cost(*, base_fee: int, senders: Collection[str] | None = None, **fits: Any) -> int:
+    """Give what the messages in flight will cost at this base fee if they use their whole limit."""
+    rows = Message.objects.filter(state=MessageState.FILLED, **fits)
+    if senders is not None:
+        rows = rows.filter(from_addr__in=list(senders))
+    price = Least(F("gas_fee_cap"), F("gas_premium") + base_fee)
+    return int(rows.aggregate(total=Sum(F("gas_limit") * price))["total"] or 0)

@@ -1,0 +1,123 @@
+"""The nonces of a sender side by side: landed, in flight, missing, and the next one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Count, Q
+
+from apps.messages.models import Message
+from apps.messages.selectors import messages_open
+from apps.messages.states import MessageState, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.messages.models import Sender
+    from apps.users.principals import Principal
+
+LANDED_SHOWN: Final = 2
+NONCES_MAX: Final = 16
+"""Nonces of one lane above the chain's; what lies behind them is only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneNonce:
+    """One nonce of a sender."""
+
+    nonce: int
+    place: str
+    """landed, replaced, flight, stuck (cannot land as it is), hole or next."""
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Where a sender stands."""
+
+    chain_nonce: int
+    """What the chain wants next, at the last look."""
+    next_nonce: int
+    nonces: tuple[LaneNonce, ...]
+    more: int
+    """Nonces in flight beyond those shown."""
+    waiting: int
+    in_flight: int
+
+    @property
+    def holes(self) -> int:
+        """How many of the nonces shown nobody has."""
+        return sum(one.place == "hole" for one in self.nonces)
+
+    @property
+    def stuck(self) -> int:
+        """How many of the nonces shown cannot land as they are."""
+        return sum(one.place == "stuck" for one in self.nonces)
+
+
+def open_by_sender(viewer: Principal) -> dict[str, tuple[int, int]]:
+    """Count what waits and what is in flight, by sender."""
+    rows = messages_open(viewer).select_related(None).order_by().values("from_addr")
+    found = rows.annotate(
+        waiting=Count("pk", filter=Q(state=MessageState.UNFILLED)),
+        flying=Count("pk", filter=Q(state=MessageState.FILLED)),
+    )
+    return {row["from_addr"]: (row["waiting"], row["flying"]) for row in found}
+
+
+def lanes_of(
+    senders: Sequence[Sender], *, open_counts: dict[str, tuple[int, int]], base_fee: int
+) -> dict[str, Lane]:
+    """Give the lane of each sender with one question for all of them."""
+    wanted = Q(pk__in=[])
+    for sender in senders:
+        low = (sender.chain_nonce or 0) - LANDED_SHOWN
+        wanted |= Q(from_addr=sender.address, nonce__gte=low, nonce__lt=low + LANDED_SHOWN + NONCES_MAX)
+    rows = Message.objects.filter(wanted).only(
+        "pk", "from_addr", "nonce", "state", "gas_fee_cap", "wait", "kind"
+    )
+    found: dict[tuple[str, int], Message] = {}
+    for row in rows:
+        place = (row.from_addr, row.nonce or 0)
+        # A nonce may have been given up, taken by a filler and landed: the one that holds it is shown.
+        if place not in found or row.state in (MessageState.FILLED, MessageState.LANDED):
+            found[place] = row
+    return {
+        sender.address: _lane(
+            sender, found, open_counts=open_counts.get(sender.address, (0, 0)), base_fee=base_fee
+        )
+        for sender in senders
+    }
+
+
+def _lane(
+    sender: Sender, found: dict[tuple[str, int], Message], *, open_counts: tuple[int, int], base_fee: int
+) -> Lane:
+    chain = sender.chain_nonce or 0
+    end = max(sender.next_nonce, chain)
+    nonces = [
+        LaneNonce(nonce, _place(row, base_fee=base_fee), row.pk)
+        for nonce in range(max(chain - LANDED_SHOWN, 0), chain)
+        if (row := found.get((sender.address, nonce)))
+    ]
+    for nonce in range(chain, min(end, chain + NONCES_MAX)):
+        row = found.get((sender.address, nonce))
+        if row is not None and row.state != MessageState.FAILED:
+            nonces.append(LaneNonce(nonce, _place(row, base_fee=base_fee), row.pk))
+        else:
+            nonces.append(LaneNonce(nonce, "hole", row.pk if row else ""))
+    more = max(end - chain - NONCES_MAX, 0)
+    if not more:
+        nonces.append(LaneNonce(end, "next"))
+    waiting, flying = open_counts
+    return Lane(chain, end, tuple(nonces), more, waiting, flying)
+
+
+def _place(row: Message, *, base_fee: int) -> str:
+    if row.state == MessageState.LANDED:
+        return "landed"
+    if row.state != MessageState.FILLED:
+        return "replaced"
+    is_stuck = row.gas_fee_cap < base_fee or row.wait in (Wait.NODE_REFUSES, Wait.FEE_CAP)
+    return "stuck" if is_stuck else "flight"
