@@ -26,7 +26,7 @@ from workers.processors.tasks import (
     PieceInfo,
     TreeDTask,
 )
-from workers.storage.files import NotEnoughSpace, TruncatedFile, write_file
+from workers.storage.files import DamagedFile, NotEnoughSpace, TruncatedFile, write_file
 from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store import Store, path_remove
 
@@ -277,7 +277,7 @@ def level_of(error: Exception) -> Level:
     """Tell whether trying again may help."""
     if isinstance(error, TemporaryError | NotEnoughSpace):
         return Level.TEMPORARY
-    if isinstance(error, TruncatedFile | FileNotFoundError | ProcessorError | UnknownSealProof):
+    if isinstance(error, TruncatedFile | DamagedFile | FileNotFoundError | ProcessorError | UnknownSealProof):
         return Level.PERMANENT
     return Level.TEMPORARY  # a disk that does not answer
 

@@ -8,6 +8,7 @@ Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,7 @@ def _replica_write(files: SectorFiles, layers: list[Nodes], *, data: Nodes, prog
                 replica=replica[part],
                 progress=_shifted(progress, first, files.parameters.nodes),
             )
+        Checksums(files.cache).record(files.sealed, sha256(raw.data).hexdigest())
 
 
 def _shifted(progress: Progress, before: int, total: int) -> Progress:
@@ -138,4 +140,6 @@ def _base_trees_write(
         for tree in (tree_c, tree_r):
             pieces = files.base_leaves // chunk
             grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)
+        stored_digest = sha256(raw_r.data).hexdigest()
+        Checksums(files.cache).record(files.tree_r_last(base_tree), stored_digest)
         sync_file(temporary_name(files.encoding))

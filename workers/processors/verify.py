@@ -21,7 +21,8 @@ from workers.processors.spread import spread
 from workers.processors.terminal import Meter
 from workers.processors.tree_d import is_binary
 from workers.processors.trees import TreeC, TreeRLast, node_bytes, octonary_row
-from workers.storage.checksums import Checksums, DamagedFile
+from workers.storage.checksums import Checksums
+from workers.storage.files import DamagedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,8 +58,8 @@ def main(arguments: Sequence[str]) -> int:
 def checks(files: SectorFiles, record: SectorRecord) -> Iterator[tuple[str, Callable[[], None]]]:
     """Return the checks that the files at hand allow; a cleared cache has few."""
     is_whole = files.tree_d.exists() or any(map(Path.exists, map(files.layer, range(1, 12))))
+    yield "digests", lambda: digests_check(files, is_whole=is_whole)
     if is_whole:
-        yield "digests", lambda: digests_check(files)
         yield "tree-d", lambda: tree_d_check(files, record.comm_d)
         yield "tree-c", lambda: tree_c_check(files)
         yield "encoding", lambda: encoding_check(files)
@@ -68,14 +69,15 @@ def checks(files: SectorFiles, record: SectorRecord) -> Iterator[tuple[str, Call
         yield "openings", lambda: openings_check(files, record)
 
 
-def digests_check(files: SectorFiles) -> None:
-    """Raises DamagedFile if a file is not what was written."""
+def digests_check(files: SectorFiles, *, is_whole: bool) -> None:
+    """Raises DamagedFile if a file is not what was written; a cleared cache may lack some."""
     checksums = Checksums(files.cache)
     for name in checksums.read():
-        path = files.cache / name
-        if not path.exists():
+        path = files.sealed if name == files.sealed.name else files.cache / name
+        if path.exists():
+            checksums.check(path)
+        elif is_whole:
             raise BadFile(f"{path} is missing")
-        checksums.check(path)
 
 
 def tree_d_check(files: SectorFiles, comm_d: bytes) -> None:

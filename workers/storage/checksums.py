@@ -10,17 +10,14 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from workers.storage.files import write_file
+from workers.storage.files import DamagedFile, write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 READ_BYTES = 1 << 22
 """How much of a file is read at a time."""
-
-
-class DamagedFile(OSError):
-    """A file whose content is not what was written."""
 
 
 def file_digest(path: Path) -> str:
@@ -33,7 +30,7 @@ def file_digest(path: Path) -> str:
 
 
 class Checksums:
-    """The digests of one cache folder, by file name."""
+    """The digests of one sector's files, by name: those of its cache folder and the sealed file."""
 
     def __init__(self, cache: Path) -> None:
         self.path = cache.with_name(cache.name + ".sums")
@@ -46,12 +43,29 @@ class Checksums:
             return {}
         return {str(name): str(digest) for name, digest in known.items()} if isinstance(known, dict) else {}
 
+    def known(self, path: Path) -> str | None:
+        """Return the digest of a file; None if nobody noted it."""
+        return self.read().get(path.name)
+
     def record(self, path: Path, digest: str) -> None:
         """Note the digest of a file that is about to get its name."""
-        write_file(self.path, json.dumps(self.read() | {path.name: digest}, indent=1).encode())
+        self.record_all({path: digest})
+
+    def record_all(self, digests: Mapping[Path, str]) -> None:
+        """Note the digests of files that are about to get their names."""
+        self._write(self.read() | {path.name: digest for path, digest in digests.items()})
+
+    def forget(self, paths: Iterable[Path]) -> None:
+        """Drop the digests of files that are deleted or will be written anew."""
+        known, gone = self.read(), {path.name for path in paths}
+        if gone & known.keys():
+            self._write({name: digest for name, digest in known.items() if name not in gone})
+
+    def _write(self, digests: Mapping[str, str]) -> None:
+        write_file(self.path, json.dumps(digests, indent=1).encode())
 
     def check(self, path: Path) -> None:
         """Raises DamagedFile if the file's content is not the noted one."""
-        known = self.read().get(path.name)
+        known = self.known(path)
         if known is not None and file_digest(path) != known:
             raise DamagedFile(f"{path} is damaged: its content is not what was written")

@@ -10,6 +10,7 @@ import contextlib
 import mmap
 import os
 import shutil
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+COPY_BYTES = 1 << 22
+"""How much of a file is copied at a time."""
 
 TEMPORARY_SUFFIX = ".tmp"
 """What an unfinished file's name ends with, as in rust-fil-proofs."""
@@ -27,6 +31,10 @@ Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 class TruncatedFile(OSError):
     """A file that does not have the size its kind must have."""
+
+
+class DamagedFile(OSError):
+    """A file whose content is not what was written."""
 
 
 class NotEnoughSpace(OSError):
@@ -76,13 +84,22 @@ def write_file(path: Path, content: bytes) -> None:
     finish_file(path)
 
 
-def copy_file(source: Path, target: Path, *, size_bytes: int) -> None:
-    """Copy `source` to `target`, extended with zeros to `size_bytes`.  Raises TruncatedFile if longer."""
+def copy_file(source: Path, target: Path, *, size_bytes: int, digest: str | None = None) -> None:
+    """Copy `source` to `target`, extended with zeros to `size_bytes`.
+
+    Raises TruncatedFile if it is longer, DamagedFile if its SHA-256 is not `digest`.
+    """
     temporary = temporary_name(target)
     with source.open("rb") as reader, temporary.open("wb") as writer:
-        shutil.copyfileobj(reader, writer, 1 << 22)
+        seen = sha256()
+        while part := reader.read(COPY_BYTES):
+            writer.write(part)
+            if digest is not None:
+                seen.update(part)
         if writer.tell() > size_bytes:
             raise TruncatedFile(f"{source} has {writer.tell()} bytes, more than {size_bytes}")
+        if digest not in (None, seen.hexdigest()):
+            raise DamagedFile(f"{source} is damaged: its content is not what was written")
         writer.truncate(size_bytes)
         writer.flush()
         os.fsync(writer.fileno())

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from poolsite.filecoin.merkle import BASE_ARITY, tree_arities
 from poolsite.filecoin.scalars import NODE_BYTES
+from workers.storage.checksums import Checksums
 from workers.storage.files import TruncatedFile, file_read, is_complete, temporary_name, write_file
 
 if TYPE_CHECKING:
@@ -173,9 +175,11 @@ class SectorFiles:
         return struct.pack("<Q", len(labels)) + b"".join(config.encode() for config in (*labels, *trees))
 
     def roots_write(self, comm_c: bytes, comm_r_last: bytes) -> None:
-        """Write p_aux and t_aux."""
-        write_file(self.t_aux, self.t_aux_bytes())
-        write_file(self.p_aux, comm_c + comm_r_last)
+        """Write p_aux and t_aux, their digests first."""
+        contents = {self.t_aux: self.t_aux_bytes(), self.p_aux: comm_c + comm_r_last}
+        Checksums(self.cache).record_all({path: sha256(raw).hexdigest() for path, raw in contents.items()})
+        for path, content in contents.items():
+            write_file(path, content)
 
     def roots_read(self) -> tuple[bytes, bytes]:
         """Return comm_c and comm_r_last.  Raises TruncatedFile, FileNotFoundError."""
@@ -239,8 +243,8 @@ class SectorFiles:
 
     def forget_trees(self) -> None:
         """Delete what pc2 makes: new labels make it worthless, and pc2 would take it for its own."""
-        for path in (self.p_aux, self.t_aux, self.encoding, temporary_name(self.encoding)):
+        base_trees = range(self.base_trees)
+        trees = (*map(self.tree_c, base_trees), *map(self.tree_r_last, base_trees))
+        for path in (self.p_aux, self.t_aux, self.encoding, temporary_name(self.encoding), *trees):
             path.unlink(missing_ok=True)
-        for base_tree in range(self.base_trees):
-            self.tree_c(base_tree).unlink(missing_ok=True)
-            self.tree_r_last(base_tree).unlink(missing_ok=True)
+        Checksums(self.cache).forget((self.p_aux, self.t_aux, self.sealed, *trees))

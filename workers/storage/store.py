@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from workers.storage.checksums import Checksums
 from workers.storage.files import copy_file, is_complete, write_file
 from workers.storage.sector import SectorFiles, sector_name
 
@@ -49,14 +50,18 @@ class Store:
         """Copy what proving needs: the sealed file, p_aux, t_aux and tree-r-last.
 
         May be repeated; what is there whole and newer is copied again, since the sector may have been
-        sealed anew.  Raises TruncatedFile, FileNotFoundError, OSError.
+        sealed anew.  Raises TruncatedFile, FileNotFoundError, OSError, DamagedFile if a file is not what
+        was written here.
         """
         target = self.files(source.parameters, miner_id=miner_id, number=number)
         target.cache.mkdir(parents=True, exist_ok=True)
         target.sealed.parent.mkdir(parents=True, exist_ok=True)
+        known = Checksums(source.cache).known
         for kept in kept_files(source):
-            copy_file(kept, target.cache / kept.name, size_bytes=kept.stat().st_size)
-        copy_file(source.sealed, target.sealed, size_bytes=source.parameters.sector_bytes)
+            size = kept.stat().st_size
+            copy_file(kept, target.cache / kept.name, size_bytes=size, digest=known(kept))
+        size = source.parameters.sector_bytes
+        copy_file(source.sealed, target.sealed, size_bytes=size, digest=known(source.sealed))
         return target
 
     def has(self, source: SectorFiles, *, miner_id: int, number: int) -> bool:

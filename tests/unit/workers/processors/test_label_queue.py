@@ -16,7 +16,7 @@ from workers.processors.label_queue import LabelQueue
 from workers.processors.labelling import LabelledSector, label_sectors, memory_needed
 from workers.processors.spread import THREADS_VARIABLE
 from workers.processors.tasks import parameters_numbered
-from workers.storage.checksums import DamagedFile
+from workers.storage.files import DamagedFile
 from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:

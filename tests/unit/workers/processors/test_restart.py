@@ -12,9 +12,12 @@ from workers.kernels import labels as label_kernel
 from workers.processors import pc1, pc2
 from workers.processors.errors import BadFile, BadInput, BadPiece
 from workers.processors.pc2 import seal_trees
-from workers.processors.tasks import PieceInfo
+from workers.processors.tasks import PieceInfo, parameters_numbered
 from workers.storage import files as files_module
-from workers.storage.checksums import Checksums, DamagedFile
+from workers.storage.checksums import Checksums
+from workers.storage.files import DamagedFile
+from workers.storage.sector import SectorFiles
+from workers.storage.store import Store
 
 
 class Killed(BaseException):
@@ -106,6 +109,34 @@ def test_one_flipped_bit_is_seen_before_pc2_uses_the_file(labelled, name):
 
     with pytest.raises(BadFile, match="is damaged"):
         sector.pc2(made)
+
+
+@pytest.mark.parametrize("name", ["t_aux", "p_aux", "sc-02-data-tree-r-last.dat", "sealed"])
+def test_one_flipped_bit_is_seen_before_the_file_leaves_for_the_store(labelled, tmp_path, name):
+    sector, _, made = labelled
+    sector.pc2(made)
+    path = sector.sealed if name == "sealed" else sector.cache / name
+    content = bytearray(path.read_bytes())
+    content[5] ^= 1
+    path.write_bytes(content)
+    files, store = SectorFiles(parameters_numbered(5), sector.cache, sector.sealed), Store(tmp_path / "store")
+
+    with pytest.raises(DamagedFile, match=f"{name} is damaged"):
+        store.persist(files, miner_id=1000, number=1)
+
+    assert not [found for found in store.root.rglob(f"*{name}") if found.is_file()]
+
+
+def test_what_is_in_the_store_is_what_pc2_wrote(labelled, tmp_path):
+    sector, _, made = labelled
+    sector.pc2(made)
+    files = SectorFiles(parameters_numbered(5), sector.cache, sector.sealed)
+
+    kept = Store(tmp_path / "store").persist(files, miner_id=1000, number=1)
+
+    assert digest(kept.sealed) == sector.case["sealed_sha256"]
+    assert digest(kept.p_aux) == sector.case["cache_files"]["p_aux"]["sha256"]
+    assert kept.t_aux.read_bytes() == files.t_aux_bytes()
 
 
 @pytest.mark.parametrize("name", ["layer-1", "tree-d"])

@@ -157,6 +157,7 @@ def test_a_sealed_sector_verifies(sealed, capsys):
     [
         "sealed",
         "cache/p_aux",
+        "cache/t_aux",
         "cache/sc-02-data-layer-1.dat",
         "cache/sc-02-data-layer-2.dat",
         "cache/sc-02-data-tree-c.dat",
@@ -174,6 +175,21 @@ def test_one_flipped_bit_in_any_file_is_found(sealed, capsys, name):
 
     assert (code, result["ok"]) == (1, False)
     assert result["errors"]
+
+
+def test_a_cleared_cache_is_still_held_to_its_digests(sealed, capsys):
+    _, out = sealed
+    for name in ("tree-d", "tree-c", "layer-1", "layer-2"):
+        (out / "cache" / f"sc-02-data-{name}.dat").unlink()
+    assert run(verify, capsys, out)[1][0]["checked"] == ["digests", "tree-r-last", "comm_r"]
+    content = bytearray((out / "cache" / "t_aux").read_bytes())
+    content[9] ^= 1
+    (out / "cache" / "t_aux").write_bytes(content)
+
+    code, (result,), _ = run(verify, capsys, out)
+
+    assert code == 1
+    assert "t_aux is damaged" in result["errors"][0]
 
 
 def test_verify_names_a_folder_that_is_none_of_ours(tmp_path, capsys):
