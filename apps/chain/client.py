@@ -26,6 +26,7 @@ from poolsite.filecoin.message import (
     message_from_json,
     message_to_json,
     receipt_from_json,
+    signed_message_from_json,
     signed_message_to_json,
 )
 
@@ -290,6 +291,11 @@ class ChainClient:
         """Give one signed message to one node.  Raises NodeRefused with the pool's words."""
         return self.ask(_cid, "MpoolPush", signed_message_to_json(signed))
 
+    def mpool_pending(self) -> list[SignedMessage]:
+        """Give the messages that wait in the node's pool, by sender and nonce."""
+        pending = self.ask(_signed_messages, "MpoolPending", [])
+        return sorted(pending, key=lambda signed: (str(signed.message.from_), signed.message.nonce))
+
     def mpool_get_config(self) -> dict[str, Any]:
         """Give the pool's settings; `ReplaceByFeeRatio` is among them."""
         return self.ask(_row, "MpoolGetConfig")
@@ -332,6 +338,10 @@ def chain_client() -> ChainClient:
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _signed_messages(value: Any) -> list[SignedMessage]:
+    return [signed_message_from_json(row) for row in value or ()]
 
 
 def _text(value: Any) -> str:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.dashboard.views import account, chain, hosts, lab, messages, miners, sectors, today, wallets
+from apps.dashboard.views import (
+    account,
+    chain,
+    hosts,
+    lab,
+    mempool,
+    messages,
+    miners,
+    sectors,
+    today,
+    wallets,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", today.today, name="today"),
@@ -30,6 +41,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("messages/<path:key>/", messages.message, name="message"),
     path("wallets/", wallets.wallets, name="wallets"),
     path("chain/", chain.chain, name="chain"),
+    path("chain/mempool/", mempool.mempool, name="chain-mempool"),
+    path("chain/mempool/<str:address>/", mempool.sender, name="chain-sender"),
     path("chain/<int:height>/", chain.tipset, name="chain-tipset"),
     path("chain/nodes/add/", chain.node_new, name="chain-node-new"),
     path("chain/nodes/<int:pk>/<str:op>/", chain.node_act, name="chain-node-act"),

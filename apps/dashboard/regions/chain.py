@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.models import Head, Node
-from apps.chain.selectors import heads_recent
+from apps.chain.selectors import heads_recent, network_version, upgrades_after
 from apps.chain.states import NodeState
 from apps.dashboard import numbers
 from apps.dashboard.charts import spark
-from apps.dashboard.lines.cards import Verdict, plural
+from apps.dashboard.lines.cards import Fact, Verdict, plural
 from apps.dashboard.lines.chain import NodeLine, head_line, node_line
 from apps.dashboard.regions.place import Place, Regions, fragment
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HEADS_SHOWN: Final = 20
 FEES_SHOWN: Final = 120
 REORGS_SHOWN: Final = 20
+UPGRADES_SHOWN: Final = 3
 
 
 def node_lines(viewer: Principal) -> list[NodeLine]:
@@ -57,6 +58,28 @@ def chain_context() -> dict[str, Any]:
     }
 
 
+def network_facts(place: Place) -> list[Fact]:
+    """Say which rules run and when they change."""
+    head, version = place.scene.head, network_version()
+    if head is None or version is None:
+        return []
+    facts = [Fact("Version", f"nv{version}")]
+    coming = upgrades_after(head.height)
+    clock = place.scene.clock
+    for upgrade in coming[:UPGRADES_SHOWN]:
+        left = clock.left_s(upgrade.height) if clock is not None else None
+        at = f"epoch {numbers.whole(upgrade.height)}, in {numbers.time_left(left)}"
+        facts.append(Fact(f"Upgrade {upgrade.name}", at))
+    if not coming:
+        facts.append(Fact("Next upgrade", "none is announced by the nodes"))
+    return facts
+
+
+def network(place: Place) -> Iterable[str]:
+    """The countdown to the next upgrade."""
+    yield fragment("chain/_network.html", facts=network_facts(place))
+
+
 def verdict(place: Place) -> Iterable[str]:
     yield fragment("dashboard/_verdict.html", verdict=verdict_of(place))
 
@@ -74,4 +97,4 @@ def rows(place: Place, keys: list[str]) -> Iterable[str]:
             yield fragment("chain/_node.html", node=line)
 
 
-REGIONS: Final[Regions] = {"head": (verdict, heads), "node": (verdict,)}
+REGIONS: Final[Regions] = {"head": (verdict, network, heads), "node": (verdict,)}

@@ -18,7 +18,7 @@ from apps.core.errors import DomainError
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.chain import ChainMessage, head_line, message_line, node_line
 from apps.dashboard.people import for_people
-from apps.dashboard.regions.chain import chain_context, node_lines, verdict_of
+from apps.dashboard.regions.chain import chain_context, network_facts, node_lines, verdict_of
 from apps.dashboard.regions.place import Place
 from apps.dashboard.regions.scene import Scene
 
@@ -46,6 +46,7 @@ def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
         nodes=node_lines(viewer),
         shows_nodes=viewer.is_operator,
         may_add=viewer.is_operator and viewer.may("admin"),
+        facts=network_facts(place),
         **chain_context(),
     )
 

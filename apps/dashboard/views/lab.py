@@ -32,15 +32,23 @@ TEXT_MAX: Final = 200
 def lab(request: HttpRequest, viewer: Principal, pk: int | None = None) -> HttpResponse:
     """One devnet node's knobs; without a number the first node's."""
     node = node_find(viewer, pk)
+    return page(request, viewer, lab_context(node, viewer))
+
+
+def page(
+    request: HttpRequest, viewer: Principal, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """Render the whole page."""
     return page_render(
         request,
         "lab/detail.html",
         title="Devnet lab",
         section="lab",
-        page_key=f"lab:{node.pk}",
+        page_key=f"lab:{context['node'].pk}",
         scene=Scene(viewer),
+        status=status,
         nodes=lab_nodes(viewer),
-        **lab_context(node, viewer),
+        **context,
     )
 
 
@@ -90,9 +98,7 @@ def answered(
     context = lab_context(node, viewer, error=error, where=where, typed=typed if error is not None else None)
     status = 422 if error is not None else 200
     if not getattr(request, "htmx", False):
-        frame = {"title": "Devnet lab", "section": "lab", "page_key": f"lab:{node.pk}"}
-        frame |= {"scene": Scene(viewer), "nodes": lab_nodes(viewer), "status": status}
-        return page_render(request, "lab/detail.html", **frame, **context)
+        return page(request, viewer, context, status=status)
     return render(request, "lab/_panel.html", context, status=status)
 
 
@@ -157,5 +163,6 @@ def knob_read(knob: str, text: str) -> KnobValue:
             return float(text)
         return int(text) if isinstance(quiet, int) else text[:TEXT_MAX]
     except (KeyError, ValueError):
-        words = {bool: "on or off", float: "a number"}.get(type(quiet), "a whole number")
+        words = "a number" if isinstance(quiet, float) else "a whole number"
+        words = "on or off" if isinstance(quiet, bool) else words
         raise BadValue(f"{words} is needed", field=knob) from None

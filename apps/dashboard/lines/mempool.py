@@ -1,0 +1,104 @@
+"""The nodes' message pool as its page shows it: senders, and one sender's messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from django.urls import reverse
+
+from apps.dashboard import numbers
+from apps.dashboard.lines.chain import params_words
+from apps.dashboard.lines.methods import receiver_kind
+from poolsite.filecoin.actors.decode import method_name
+from poolsite.filecoin.address import BadAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from poolsite.filecoin.message import SignedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class SenderLine:
+    """One sender with what it has in the pool."""
+
+    address: str
+    name: str
+    """Ours by this name; empty for a stranger's."""
+    href: str
+    count: str
+    nonces: str
+    gap: str
+    """What is missing between the nonces, in words."""
+    premium: str
+    most: str
+    """Most FIL that all its messages together may cost in gas."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLine:
+    """One message that waits."""
+
+    nonce: str
+    cid: str
+    to: str
+    method: str
+    params: str
+    value: str
+    cap: str
+    premium: str
+    limit: str
+    tone: str
+    word: str
+
+
+def sender_lines(pending: Iterable[SignedMessage], *, names: Mapping[str, str]) -> list[SenderLine]:
+    """Lay out the senders, those with most messages first; `pending` is in order of sender and nonce."""
+    groups = [
+        (address, list(group)) for address, group in groupby(pending, key=lambda one: str(one.message.from_))
+    ]
+    groups.sort(key=lambda group: (-len(group[1]), group[0]))
+    return [sender_line(address, group, name=names.get(address, "")) for address, group in groups]
+
+
+def sender_line(address: str, group: list[SignedMessage], *, name: str) -> SenderLine:
+    """Lay out one sender."""
+    nonces = sorted({signed.message.nonce for signed in group})
+    missing = nonces[-1] - nonces[0] + 1 - len(nonces)
+    span = str(nonces[0]) if len(nonces) == 1 else f"{nonces[0]} to {nonces[-1]}"
+    premiums = [signed.message.gas_premium for signed in group]
+    return SenderLine(
+        address=address,
+        name=name,
+        href=reverse("chain-sender", args=[address]),
+        count=numbers.whole(len(group)),
+        nonces=span,
+        gap=f"{numbers.whole(missing)} missing between them" if missing else "",
+        premium=numbers.fee_words(min(premiums)),
+        most=numbers.fil(sum(one.message.gas_limit * one.message.gas_fee_cap for one in group)),
+    )
+
+
+def pending_line(signed: SignedMessage, *, base_fee: int, miners: Collection[str]) -> PendingLine:
+    """Lay out one message; what the fee cap means is told against the newest base fee."""
+    message = signed.message
+    try:
+        kind = receiver_kind(str(message.to), kind="", miners=miners)
+    except BadAddress:
+        kind = ""
+    pays = message.gas_fee_cap >= base_fee
+    return PendingLine(
+        nonce=numbers.whole(message.nonce),
+        cid=str(signed.cid),
+        to=str(message.to),
+        method=method_name(kind, message.method),
+        params=params_words(kind, message.method, message.params),
+        value=numbers.fil(message.value),
+        cap=numbers.fee_words(message.gas_fee_cap),
+        premium=numbers.fee_words(message.gas_premium),
+        limit=numbers.whole(message.gas_limit),
+        tone="idle" if pays else "warn",
+        word="waits for a block" if pays else "cap is under the base fee",
+    )
