@@ -188,8 +188,8 @@ def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
     return {name: rows[name] for name in ("active", "sealing", "paused", "faulty", "waiting")}
 
 
-LISTS = ("today", "miners", "sectors", "messages", "wallets", "hosts", "chain")
-FORMS = ("pledge", "message-compose", "password")
+LISTS = ("today", "miners", "sectors", "messages", "wallets", "hosts", "chain", "people")
+FORMS = ("pledge", "message-compose", "password", "account", "account-confirm")
 
 
 def plain_addresses() -> dict[str, str]:

@@ -52,11 +52,12 @@ NAV: Final = (
         NavItem("hosts", "Hosts", "hosts"),
         NavItem("chain", "Chain", "chain"),
     ),
+    (NavItem("people", "People", "tenants"),),
 )
 """Only what exists; groups are parted by a line."""
-TABS: Final = ("today", "sectors", "messages", "miners")
 LAB: Final = NavItem("lab", "Devnet lab", "devnet")
 """Only where a node says that it is a devnet's."""
+TABS: Final = ("today", "sectors", "messages", "miners")
 """The four of them that a phone shows without asking."""
 
 

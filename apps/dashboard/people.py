@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, logout
 from django.contrib.auth.decorators import login_required
@@ -17,6 +17,7 @@ from apps.core.clock import now
 from apps.users.errors import TokenRefused
 from apps.users.principals import Principal
 from apps.users.selectors import principal_of, users_active
+from apps.users.sessions import SEEN_EVERY, session_seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -50,6 +51,45 @@ def person_of(request: HttpRequest) -> Person | None:
     return Person(name=name, initials=name[:2].upper(), role=str(user.get_role_display()).lower())
 
 
+CONFIRMED: Final = "confirmed_at"
+"""Where a session keeps when the person last proved who they are."""
+CONFIRMED_FOR_S: Final = 15 * 60
+SEEN: Final = "seen_at"
+"""Where a session keeps when it was last noted; so most requests ask the database nothing."""
+
+
+def source_of(request: HttpRequest) -> str:
+    """The network address of whoever asks."""
+    return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def device_of(request: HttpRequest) -> str:
+    """What the browser calls itself."""
+    return request.headers.get("User-Agent", "").replace("\0", "")
+
+
+def confirmed_now(request: HttpRequest) -> None:
+    """Note that the person just proved who they are."""
+    request.session[CONFIRMED] = int(now().timestamp())
+
+
+def is_confirmed(request: HttpRequest) -> bool:
+    """Tell whether that was lately."""
+    since_s = now().timestamp() - float(request.session.get(CONFIRMED, 0))
+    return 0 <= since_s < CONFIRMED_FOR_S
+
+
+def sitting_note(request: HttpRequest) -> None:
+    """Note now and then that this browser was here, for the page Account."""
+    moment = now()
+    key = request.session.session_key
+    if key is None or moment.timestamp() - request.session.get(SEEN, 0) < SEEN_EVERY.total_seconds():
+        return
+    user = cast("User", request.user)
+    session_seen(user, key=key, device=device_of(request), source=source_of(request), now=moment)
+    request.session[SEEN] = int(moment.timestamp())
+
+
 def nulls_refuse(request: HttpRequest) -> None:
     """Refuse a request with a NUL, which no text in the database can hold.  Raises SuspiciousOperation."""
     values = [value for query in (request.GET, request.POST) for _, found in query.lists() for value in found]
@@ -65,10 +105,11 @@ def for_people(view: PageView[Args]) -> SiteView[Args]:
     def guarded(request: HttpRequest, *args: Args.args, **kwargs: Args.kwargs) -> HttpResponseBase:
         nulls_refuse(request)
         try:
-            viewer = principal_of(cast("User", request.user), source=request.META.get("REMOTE_ADDR", ""))
+            viewer = principal_of(cast("User", request.user), source=source_of(request))
         except TokenRefused:
             logout(request)
             return redirect("login")
+        sitting_note(request)
         return view(request, viewer, *args, **kwargs)
 
     return cast("SiteView[Args]", guarded)

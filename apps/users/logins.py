@@ -1,6 +1,7 @@
-"""Logging in by password, slower after each failure: per name and place, per name, and per place.
+"""Logging in, slower after each failure: per name and place, per name, and per place.
 
-An attempt that comes too early is refused without looking at the password, so guessing gains nothing.
+An attempt that comes too early is refused without looking at password or code, so guessing gains nothing.
+A right password does not forgive the failures of a person who has a second factor; only the second step does.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from django.db import transaction
 from apps.core.errors import DomainError
 from apps.users.errors import TokenRefused
 from apps.users.models import LoginAttempt, User
+from apps.users.passkeys import PasskeyRefused, passkey_accept
+from apps.users.second_factor import WrongCode, code_accept, has_second_factor
 from apps.users.selectors import principal_of
 from apps.users.services import audit_record
+from apps.users.states import Factor
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from django.http import HttpRequest
+
+    from apps.users.passkeys import Place
 
 WINDOW: Final = timedelta(hours=1)
 """Older failures are forgiven."""
@@ -53,21 +59,70 @@ class LoginTooEarly(DomainError):
 def person_login(
     *, username: str, password: str, source: str, now: datetime, request: HttpRequest | None = None
 ) -> User:
-    """Check name and password and write the try down.
+    """Check name and password; somebody with a second factor is not in yet.
 
     Raises LoginTooEarly without looking at the password, LoginFailed.
     """
     username = username[:150].replace("\0", "")
-    wait_s = wait_needed(username=username, source=source, now=now)
-    if wait_s:
-        raise LoginTooEarly(wait_s)
+    hurry_refuse(username=username, source=source, now=now)
     person = authenticate(request, username=username, password=password)
     if not isinstance(person, User) or not is_open(person):
         attempt_record(username=username, source=source, is_good=False, now=now)
         raise LoginFailed
-    attempt_record(username=username, source=source, is_good=True, now=now)
-    audit_record(principal=principal_of(person, source=source), action="login", target=person.get_username())
+    if not has_second_factor(person):
+        login_record(person, source=source, factor=Factor.PASSWORD, now=now)
     return person
+
+
+def second_step_code(person: User, *, code: str, source: str, now: datetime) -> str:
+    """Take the code that follows a right password; says which factor it was.
+
+    Raises LoginTooEarly without looking at the code, WrongCode.
+    """
+    hurry_refuse(username=person.get_username(), source=source, now=now)
+    try:
+        factor = code_accept(person, code=code.replace("\0", ""), now=now)
+    except WrongCode:
+        attempt_record(username=person.get_username(), source=source, is_good=False, now=now)
+        raise
+    login_record(person, source=source, factor=factor, now=now)
+    return factor
+
+
+def passkey_login(
+    *, answer: str, challenge: str, place: Place, source: str, now: datetime, person: User | None = None
+) -> User:
+    """Take a passkey's answer: as the second step of `person`, or in place of name and password.
+
+    Raises LoginTooEarly without looking at the answer, PasskeyRefused, LoginFailed for a closed account.
+    """
+    username = person.get_username() if person is not None else ""
+    hurry_refuse(username=username, source=source, now=now)
+    try:
+        key = passkey_accept(answer=answer, challenge=challenge, place=place, now=now, user=person)
+    except PasskeyRefused:
+        attempt_record(username=username, source=source, is_good=False, now=now)
+        raise
+    if not key.user.is_active or not is_open(key.user):
+        raise LoginFailed
+    login_record(key.user, source=source, factor=Factor.PASSKEY, now=now)
+    return key.user
+
+
+def hurry_refuse(*, username: str, source: str, now: datetime) -> None:
+    """Refuse a try that comes too early.  Raises LoginTooEarly."""
+    wait_s = wait_needed(username=username, source=source, now=now)
+    if wait_s:
+        raise LoginTooEarly(wait_s)
+
+
+def login_record(person: User, *, source: str, factor: str, now: datetime) -> None:
+    """Write down that a person came in."""
+    name = person.get_username()
+    attempt_record(username=name, source=source, is_good=True, now=now)
+    audit_record(
+        principal=principal_of(person, source=source), action="login", target=name, after={"factor": factor}
+    )
 
 
 def is_open(person: User) -> bool:

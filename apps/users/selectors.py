@@ -7,7 +7,7 @@ import json
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 
 from apps.users.errors import TenantUnknown, TokenRefused
 from apps.users.models import AccountApproval, AuditEntry, MinerGrant, SignerGrant, Tenant, Token, User
@@ -114,6 +114,16 @@ def people_visible(viewer: Principal) -> QuerySet[User]:
     """Give the people that this caller may know of."""
     people = User.objects.select_related("tenant").order_by("username")
     return people if viewer.is_operator else people.filter(tenant_id=viewer.own_id)
+
+
+def people_listed(viewer: Principal) -> QuerySet[User]:
+    """Give the same with what a list shows: sessions, last sight, app and passkeys."""
+    return people_visible(viewer).annotate(
+        sessions_count=Count("sessions", distinct=True),
+        last_seen=Max("sessions__seen_at"),
+        apps_count=Count("totp", filter=Q(totp__confirmed_at__isnull=False), distinct=True),
+        passkeys_count=Count("passkeys", distinct=True),
+    )
 
 
 def tenant_by_name(name: str) -> Tenant:

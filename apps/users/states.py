@@ -29,6 +29,15 @@ class Role(models.TextChoices):
     AUDITOR = "AUDITOR", "Auditor"
 
 
+class Factor(models.TextChoices):
+    """How a person proved who they are."""
+
+    PASSWORD = "PASSWORD", "Password"
+    TOTP = "TOTP", "Password and app"
+    RECOVERY = "RECOVERY", "Password and recovery code"
+    PASSKEY = "PASSKEY", "Passkey"
+
+
 ROLE_PERMS: Final[dict[str, str]] = {
     Role.OPERATOR: Perm.ADMIN,
     Role.TENANT_ADMIN: Perm.ADMIN,

@@ -139,7 +139,7 @@ def login(page: Visitor, pool: Pool, folder: Path, mode: str) -> None:
     page.page.screenshot(path=folder / f"login-{mode}.png")
     page.see("#name").fill(pool.username)
     page.see("#pw").fill(pool.password)
-    page.see("button[type=submit]").click()
+    page.see("button[data-kind=primary]").click()
     page.wait_live()
 
 

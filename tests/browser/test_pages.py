@@ -13,17 +13,9 @@ if TYPE_CHECKING:
     from apps.users.models import User
     from tests.browser.conftest import Visit
 
+EMPTY_PAGES: Final = (*scenes.LISTS, *scenes.FORMS)
 PAGES: Final = (
-    "today",
-    "miners",
-    "sectors",
-    "messages",
-    "wallets",
-    "hosts",
-    "chain",
-    "pledge",
-    "message-compose",
-    "password",
+    *EMPTY_PAGES,
     "miner",
     "sector-active",
     "sector-sealing",
@@ -34,7 +26,6 @@ PAGES: Final = (
     "message-stuck",
     "message-mark-bad",
 )
-EMPTY_PAGES: Final = PAGES[:10]
 WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
 
 

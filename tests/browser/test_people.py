@@ -21,7 +21,7 @@ def test_a_person_comes_in_and_goes_out(visit: Visit, alice: User) -> None:
 
     page.see("#name").fill("ann")
     page.see("#pw").fill(PASSWORD)
-    page.see("button[type=submit]").click()
+    page.see("button[data-kind=primary]").click()
     expect(page.see("h1")).to_have_text("Hosts")
     page.wait_live()
     page.see("button[popovertarget=account]").click()
@@ -35,7 +35,7 @@ def test_a_wrong_password_is_said_and_the_name_kept(visit: Visit, alice: User) -
 
     page.see("#name").fill("ann")
     page.see("#pw").fill("wrong")
-    page.see("button[type=submit]").click()
+    page.see("button[data-kind=primary]").click()
 
     expect(page.page.get_by_role("alert")).to_contain_text("Name and password do not match.")
     expect(page.see("#name")).to_have_value("ann")

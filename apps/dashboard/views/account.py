@@ -1,105 +1,326 @@
-"""Signing in and out, the password, the theme."""
+"""A person's own account: password, second factor, passkeys, sessions, theme."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import io
+import json
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlencode
 
-from django.contrib.auth import login, logout, update_session_auth_hash
+import segno
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.csrf import ensure_csrf_cookie
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import clock
-from apps.dashboard.frame import THEME_COOKIE, THEMES, network_known, page_render
-from apps.dashboard.people import nulls_refuse
+from apps.core.errors import DomainError
+from apps.dashboard.frame import THEME_COOKIE, THEMES, page_render
+from apps.dashboard.lines.people import passkey_line, session_line
+from apps.dashboard.people import confirmed_now, for_people, is_confirmed, source_of
 from apps.dashboard.regions.scene import Scene
-from apps.users.logins import LoginFailed, LoginTooEarly, person_login
+from apps.dashboard.views.entry import CHALLENGE, next_page, place_of, question_json
+from apps.users.logins import attempt_record, hurry_refuse
+from apps.users.models import Passkey, RecoveryCode, TotpDevice
+from apps.users.passkeys import passkey_add, passkey_remove, registration_ask
+from apps.users.sealed import SealBroken, text_open, text_seal
+from apps.users.second_factor import (
+    WrongCode,
+    has_second_factor,
+    recovery_codes_left,
+    recovery_codes_make,
+    totp_begin,
+    totp_confirm,
+    totp_drop,
+    totp_secret,
+    totp_uri,
+)
 from apps.users.selectors import principal_of
-from apps.users.services import access_changed, password_change
+from apps.users.services import access_changed, audit_record, password_change
+from apps.users.sessions import session_end, session_moved, sessions_end, sessions_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from apps.users.models import User
+    from apps.users.principals import Principal
 
-YEAR_S = 365 * 86_400
+YEAR_S: Final = 365 * 86_400
+CODES: Final = "recovery_codes"
+"""Where a session keeps new recovery codes, sealed, until they were shown."""
 
 
-def next_page(request: HttpRequest) -> str:
-    """Where to go on: only ever an address of our own."""
-    wanted = request.POST.get("next") or request.GET.get("next") or "/"
-    allowed = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if allowed else "/"
+def person_before(request: HttpRequest) -> User:
+    """The person whose account it is."""
+    return cast("User", request.user)
+
+
+def confirmed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Let through whoever proved lately who they are; others are asked for their password first."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, viewer: Principal, **kwargs: Any) -> HttpResponse:
+        if is_confirmed(request):
+            return view(request, viewer, **kwargs)
+        there = f"{reverse('account-confirm')}?{urlencode({'next': reverse('account')})}"
+        if "application/json" in request.headers.get("Accept", ""):
+            return JsonResponse({"confirm": there}, status=403)
+        return redirect(there)
+
+    return guarded
+
+
+def own_page(
+    request: HttpRequest, viewer: Principal, template: str, *, title: str, status: int = 200, **context: Any
+) -> HttpResponse:
+    """Render a page of one's own account."""
+    return page_render(
+        request,
+        template,
+        title=title,
+        section="",
+        page_key="",
+        scene=Scene(viewer),
+        status=status,
+        **context,
+    )
+
+
+@require_safe
+@for_people
+def account(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Everything about one's own account."""
+    return account_page(request, viewer)
+
+
+def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
+    """Show the account, with a refusal where there was one."""
+    person = person_before(request)
+    here = request.session.session_key or ""
+    return own_page(
+        request,
+        viewer,
+        "users/account.html",
+        title="Account",
+        status=422 if error else 200,
+        error=error,
+        totp=TotpDevice.objects.filter(user=person, confirmed_at__isnull=False).first(),
+        codes_left=recovery_codes_left(person),
+        passkeys=[passkey_line(row) for row in Passkey.objects.filter(user=person).order_by("created_at")],
+        sessions=[session_line(row, here=here) for row in sessions_of(person)],
+        has_second=has_second_factor(person),
+        tenant=viewer.tenant_name,
+    )
 
 
 @sensitive_post_parameters("password")
-@ensure_csrf_cookie
-def sign_in(request: HttpRequest) -> HttpResponse:
-    """Show the login, or check name and password and go on to the page that was asked for."""
-    nulls_refuse(request)
-    if request.user.is_authenticated:
-        return redirect(next_page(request))
-    username, error = "", ""
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask for the password once more before something that would let a stranger in."""
+    person, error = person_before(request), ""
     if request.method == "POST":
-        username = request.POST.get("username", "")
+        name, source, at = person.get_username(), source_of(request), clock.now()
         try:
-            user = person_login(
-                username=username,
-                password=request.POST.get("password", ""),
-                source=request.META.get("REMOTE_ADDR", ""),
-                now=clock.now(),
-                request=request,
-            )
-        except (LoginFailed, LoginTooEarly) as refusal:
+            hurry_refuse(username=name, source=source, now=at)
+        except DomainError as refusal:
             error = refusal.reason
         else:
-            login(request, user)
-            return redirect(next_page(request))
-    network = network_known()
-    context = {
-        "title": "Sign in",
-        "username": username,
-        "error": error,
-        "next": next_page(request),
-        "network": network.name if network is not None else "",
-        "theme": request.COOKIES.get(THEME_COOKIE, ""),
-    }
-    return render(request, "users/login.html", context, status=422 if error else 200)
-
-
-@require_POST
-def sign_out(request: HttpRequest) -> HttpResponse:
-    """End the session; its other pages notice within a second."""
-    logout(request)
-    access_changed()
-    return redirect("login")
+            if person.check_password(request.POST.get("password", "")):
+                confirmed_now(request)
+                return redirect(next_page(request))
+            attempt_record(username=name, source=source, is_good=False, now=at)
+            error = "That is not your password."
+    return own_page(
+        request,
+        viewer,
+        "users/confirm.html",
+        title="Confirm",
+        status=422 if error else 200,
+        error=error,
+        next=next_page(request),
+    )
 
 
 @login_required
 @sensitive_post_parameters()
 def password(request: HttpRequest) -> HttpResponse:
     """Change one's own password."""
-    user = cast("User", request.user)
+    user = person_before(request)
     form = PasswordChangeForm(user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         password_change(user=user, new_password=form.cleaned_data["new_password1"])
+        old = request.session.session_key or ""
         update_session_auth_hash(request, user)
+        session_moved(old=old, new=request.session.session_key or "")
+        sessions_end(user, but=request.session.session_key or "")
         access_changed()  # pages of the other sessions show nothing more
+        audit_record(
+            principal=principal_of(user, source=source_of(request)),
+            action="person.password",
+            target=user.get_username(),
+        )
         return redirect("today")
     status = 422 if form.errors else 200
-    return page_render(
-        request,
-        "users/password.html",
-        title="Change password",
-        section="",
-        page_key="",
-        scene=Scene(principal_of(user)),
-        status=status,
-        form=form,
+    return own_page(
+        request, principal_of(user), "users/password.html", title="Change password", status=status, form=form
     )
+
+
+def changed(viewer: Principal, action: str, **after: Any) -> None:
+    """Write a change of one's own account to the audit log."""
+    audit_record(principal=viewer, action=action, target=viewer.actor, after=after or None)
+
+
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+@confirmed
+def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show a new app's secret, and take its first code."""
+    person, error = person_before(request), ""
+    device = totp_begin(person)
+    if device.confirmed_at is not None:
+        return redirect("account")
+    if request.method == "POST":
+        code = "".join(request.POST.get("code", "").split())[:16]
+        try:
+            totp_confirm(person, code=code, now=clock.now())
+        except WrongCode as refusal:
+            error = f"{refusal.reason} Is the phone's clock right?"
+        else:
+            changed(viewer, "person.totp.add")
+            return codes_new(request, person) if not recovery_codes_left(person) else redirect("account")
+    return own_page(
+        request,
+        viewer,
+        "users/totp.html",
+        title="Authenticator app",
+        status=422 if error else 200,
+        error=error,
+        secret=totp_secret(device),
+    )
+
+
+@never_cache
+@require_safe
+@for_people
+@confirmed
+def totp_qr(request: HttpRequest, _viewer: Principal) -> HttpResponse:
+    """Draw the secret of an app that waits for its first code; afterwards it is shown to nobody."""
+    device = TotpDevice.objects.filter(user=person_before(request), confirmed_at=None).first()
+    uri = totp_uri(device) if device is not None else ""
+    if not uri:
+        raise Http404
+    drawing = io.BytesIO()
+    segno.make(uri, error="m").save(drawing, kind="svg", scale=5, border=3, dark="#000", light="#fff")
+    return HttpResponse(drawing.getvalue(), content_type="image/svg+xml")
+
+
+@require_POST
+@for_people
+@confirmed
+def totp_remove(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Forget the app."""
+    if totp_drop(person_before(request)):
+        changed(viewer, "person.totp.remove")
+    codes_drop_unneeded(person_before(request))
+    return redirect("account")
+
+
+def codes_drop_unneeded(person: User) -> None:
+    """Without a second factor recovery codes open nothing: they go too."""
+    if not has_second_factor(person):
+        RecoveryCode.objects.filter(user=person).delete()
+
+
+def codes_new(request: HttpRequest, person: User) -> HttpResponse:
+    """Make recovery codes and show them on a page of their own, once."""
+    request.session[CODES] = text_seal(json.dumps(recovery_codes_make(person)))
+    return redirect("account-recovery")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+@confirmed
+def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Make new recovery codes, or show those that were just made."""
+    if request.method == "POST":
+        if not has_second_factor(person_before(request)):
+            return redirect("account")
+        changed(viewer, "person.recovery.make")
+        return codes_new(request, person_before(request))
+    try:
+        codes = json.loads(text_open(request.session.pop(CODES, "")))
+    except SealBroken:
+        return redirect("account")
+    return own_page(request, viewer, "users/recovery.html", title="Recovery codes", codes=codes)
+
+
+@require_POST
+@for_people
+@confirmed
+def passkey_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
+    """Ask the browser for a new passkey."""
+    return question_json(request, registration_ask(person_before(request), place=place_of(request)))
+
+
+@require_POST
+@for_people
+@confirmed
+def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Keep the browser's new passkey."""
+    person = person_before(request)
+    try:
+        row = passkey_add(
+            person,
+            answer=request.POST.get("answer", ""),
+            challenge=request.session.pop(CHALLENGE, ""),
+            place=place_of(request),
+            name=request.POST.get("name", "").strip(),
+        )
+    except DomainError as refusal:
+        return account_page(request, viewer, error=refusal.reason)
+    changed(viewer, "person.passkey.add", name=row.name)
+    return codes_new(request, person) if not recovery_codes_left(person) else redirect("account")
+
+
+@require_POST
+@for_people
+@confirmed
+def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
+    """Forget one passkey."""
+    name = passkey_remove(person_before(request), pk=pk)
+    if not name:
+        raise Http404
+    changed(viewer, "person.passkey.remove", name=name)
+    codes_drop_unneeded(person_before(request))
+    return redirect("account")
+
+
+@require_POST
+@for_people
+def session_stop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
+    """Sign one browser out."""
+    if not session_end(person_before(request), pk=pk):
+        raise Http404
+    changed(viewer, "person.session.end")
+    return redirect("account")
+
+
+@require_POST
+@for_people
+def sessions_stop(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Sign all other browsers out."""
+    ended = sessions_end(person_before(request), but=request.session.session_key or "")
+    changed(viewer, "person.session.end", sessions=ended)
+    return redirect("account")
 
 
 @require_POST

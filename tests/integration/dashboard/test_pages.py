@@ -41,6 +41,8 @@ MOST_QUERIES = {
     "messages": 11,
     "wallets": 11,
     "hosts": 10,
+    "people": 8,
+    "account": 14,
     "miner": 16,
     "sector-active": 18,
     "message-flying": 15,

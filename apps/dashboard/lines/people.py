@@ -1,0 +1,147 @@
+"""People, their browsers and passkeys as the pages show them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.dashboard import numbers
+from apps.dashboard.words import Word
+
+if TYPE_CHECKING:
+    from apps.users.models import Passkey, PersonSession, User
+
+BROWSERS: Final = (
+    ("Edge", re.compile(r"Edg(?:A|iOS)?/(\d+)")),
+    ("Opera", re.compile(r"OPR/(\d+)")),
+    ("Firefox", re.compile(r"(?:Firefox|FxiOS)/(\d+)")),
+    ("Chrome", re.compile(r"(?:Chrome|CriOS|HeadlessChrome)/(\d+)")),
+    ("Safari", re.compile(r"Version/(\d+)[\d.]* (?:Mobile/\w+ )?Safari")),
+)
+"""In this order: most name others of them too."""
+SYSTEMS: Final = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLine:
+    """A browser in which a person is signed in."""
+
+    key: str
+    device: str
+    full: str
+    source: str
+    factor: str
+    started: str
+    seen: str
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyLine:
+    """One passkey."""
+
+    key: str
+    name: str
+    made: str
+    used: str
+    synced: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLine:
+    """One person in a list."""
+
+    key: str
+    name: str
+    role: str
+    role_value: str
+    tenant: str
+    tone: str
+    word: str
+    icon: str
+    factor: str
+    sessions: str
+    seen: str
+    may_act: bool
+    is_open: bool
+
+
+def device_words(agent: str) -> str:
+    """`Firefox 128 on Linux`; what a browser says of itself where we do not know it."""
+    browser = next((f"{name} {found[1]}" for name, sign in BROWSERS if (found := sign.search(agent))), "")
+    system = next((name for sign, name in SYSTEMS if sign in agent), "")
+    if not browser:
+        return numbers.shortened(agent) if agent else "unknown browser"
+    return f"{browser} on {system}" if system else browser
+
+
+def session_line(row: PersonSession, *, here: str) -> SessionLine:
+    """Lay out one session; `here` is the key of the one that asks."""
+    return SessionLine(
+        key=str(row.pk),
+        device=device_words(row.device),
+        full=row.device,
+        source=row.source or numbers.NOTHING,
+        factor=str(row.get_factor_display()),
+        started=str(numbers.moment(row.started_at)),
+        seen=str(numbers.moment(row.seen_at)),
+        is_here=row.key == here,
+    )
+
+
+def passkey_line(row: Passkey) -> PasskeyLine:
+    """Lay out one passkey."""
+    return PasskeyLine(
+        key=str(row.pk),
+        name=row.name,
+        made=str(numbers.moment(row.created_at)),
+        used=str(numbers.moment(row.last_used_at)) if row.last_used_at else "never used",
+        synced="kept by its maker too" if row.is_synced else "on one device",
+    )
+
+
+def person_word(person: User) -> Word:
+    """Say in words whether a person can come in."""
+    if not person.is_active:
+        return Word("idle", "closed", "off")
+    if person.tenant is not None and not person.tenant.is_open:
+        return Word("idle", "tenant disabled", "off")
+    return Word("ok", "open") if person.has_usable_password() else Word("run", "invited", "wait")
+
+
+def factor_words(person: User) -> str:
+    """`app, 2 passkeys`; the counts were read along."""
+    parts = ["app"] if getattr(person, "apps_count", 0) else []
+    passkeys = getattr(person, "passkeys_count", 0)
+    if passkeys:
+        parts.append(f"{passkeys} passkey{'s' if passkeys > 1 else ''}")
+    return ", ".join(parts) or "password only"
+
+
+def person_line(person: User, *, may_act: bool) -> PersonLine:
+    """Lay out one person of `people_listed`."""
+    word = person_word(person)
+    seen = getattr(person, "last_seen", None)
+    return PersonLine(
+        key=str(person.pk),
+        name=person.get_username(),
+        role=str(person.get_role_display()),
+        role_value=person.role,
+        tenant=person.tenant.name if person.tenant is not None else numbers.NOTHING,
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        factor=factor_words(person),
+        sessions=numbers.whole(getattr(person, "sessions_count", 0)),
+        seen=str(numbers.moment(seen)) if seen else "never",
+        may_act=may_act,
+        is_open=person.is_active,
+    )

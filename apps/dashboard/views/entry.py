@@ -1,0 +1,251 @@
+"""Coming in and going out: password, second step, passkey, the link of somebody who was invited."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from django.contrib.auth import login, logout
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.crypto import constant_time_compare
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.dashboard.frame import THEME_COOKIE, network_known
+from apps.dashboard.people import confirmed_now, device_of, nulls_refuse, source_of
+from apps.users.errors import WeakPassword
+from apps.users.logins import LoginFailed, passkey_login, person_login, second_step_code
+from apps.users.models import Passkey, TotpDevice, User
+from apps.users.passkeys import Place, assertion_ask
+from apps.users.people import WelcomeOver, welcome_read, welcome_take
+from apps.users.second_factor import has_second_factor
+from apps.users.selectors import principal_of, users_active
+from apps.users.services import access_changed
+from apps.users.sessions import session_opened
+from apps.users.states import Factor
+
+if TYPE_CHECKING:
+    from apps.users.passkeys import Question
+
+PENDING: Final = "pending"
+"""Where a session keeps who gave a right password and owes the second step."""
+PENDING_FOR: Final = timedelta(minutes=5)
+CHALLENGE: Final = "passkey_challenge"
+
+
+def next_page(request: HttpRequest) -> str:
+    """Where to go on: only ever an address of our own."""
+    wanted = request.POST.get("next") or request.GET.get("next") or "/"
+    allowed = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if allowed else "/"
+
+
+def place_of(request: HttpRequest) -> Place:
+    """Where the page was opened, as passkeys know it."""
+    host = request.get_host()
+    return Place(host=urlsplit(f"//{host}").hostname or host, origin=f"{request.scheme}://{host}")
+
+
+def gate(request: HttpRequest, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
+    """Render a page outside the frame."""
+    network = network_known()
+    around = {
+        "network": network.name if network is not None else "",
+        "theme": request.COOKIES.get(THEME_COOKIE, ""),
+        "next": next_page(request),
+    }
+    return render(request, template, around | context, status=status)
+
+
+def come_in(request: HttpRequest, person: User, *, factor: str, then: str) -> HttpResponse:
+    """Open the session and go on."""
+    for name in (PENDING, CHALLENGE):
+        request.session.pop(name, None)
+    login(request, person)
+    confirmed_now(request)
+    session_opened(
+        person,
+        key=request.session.session_key or "",
+        device=device_of(request),
+        source=source_of(request),
+        factor=factor,
+        now=clock.now(),
+    )
+    return redirect(then)
+
+
+@sensitive_post_parameters("password")
+@ensure_csrf_cookie
+@never_cache
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Show the login, or check name and password and go on to the page that was asked for."""
+    nulls_refuse(request)
+    if request.user.is_authenticated:
+        return redirect(next_page(request))
+    username, error = "", ""
+    if request.method == "POST":
+        username = request.POST.get("username", "")
+        try:
+            person = person_login(
+                username=username,
+                password=request.POST.get("password", ""),
+                source=source_of(request),
+                now=clock.now(),
+                request=request,
+            )
+        except DomainError as refusal:
+            error = refusal.reason
+        else:
+            return password_right(request, person)
+    status = 422 if error else 200
+    return gate(request, "users/login.html", status=status, title="Sign in", username=username, error=error)
+
+
+def password_right(request: HttpRequest, person: User) -> HttpResponse:
+    """Let a person in, or ask for the second step."""
+    then = next_page(request)
+    if not has_second_factor(person):
+        return come_in(request, person, factor=Factor.PASSWORD, then=then)
+    request.session[PENDING] = {
+        "user": person.pk,
+        "hash": person.get_session_auth_hash(),
+        "at": clock.now().timestamp(),
+        "next": then,
+    }
+    return redirect("login-second")
+
+
+def pending_of(request: HttpRequest) -> User | None:
+    """Give who owes the second step; None if nobody does, or not any more."""
+    pending = request.session.get(PENDING)
+    if not pending:
+        return None
+    if clock.now() - datetime.fromtimestamp(pending["at"], UTC) > PENDING_FOR:
+        return None
+    person = users_active([pending["user"]]).first()
+    if person is None or not constant_time_compare(pending["hash"], person.get_session_auth_hash()):
+        return None
+    return person
+
+
+@sensitive_post_parameters("code")
+@ensure_csrf_cookie
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def second_step(request: HttpRequest) -> HttpResponse:
+    """Ask for a code or a passkey after a right password."""
+    nulls_refuse(request)
+    person = pending_of(request)
+    if person is None:
+        return redirect("login")
+    error = ""
+    if request.method == "POST":
+        try:
+            factor = second_step_code(
+                person, code=request.POST.get("code", "")[:64], source=source_of(request), now=clock.now()
+            )
+        except DomainError as refusal:
+            error = refusal.reason
+        else:
+            return come_in(request, person, factor=factor, then=request.session[PENDING]["next"])
+    return second_page(request, person, error=error)
+
+
+def second_page(request: HttpRequest, person: User, *, error: str = "") -> HttpResponse:
+    """Show the second step."""
+    return gate(
+        request,
+        "users/second.html",
+        status=422 if error else 200,
+        title="Second step",
+        error=error,
+        has_app=TotpDevice.objects.filter(user=person, confirmed_at__isnull=False).exists(),
+        has_passkey=Passkey.objects.filter(user=person).exists(),
+    )
+
+
+def question_json(request: HttpRequest, question: Question) -> HttpResponse:
+    """Hand a question to the browser and keep what its answer must hold."""
+    request.session[CHALLENGE] = question.challenge
+    return HttpResponse(
+        question.options, content_type="application/json", headers={"Cache-Control": "no-store"}
+    )
+
+
+@require_POST
+def passkey_options(request: HttpRequest) -> HttpResponse:
+    """Ask the browser for a passkey: of whoever owes the second step, else of anybody."""
+    return question_json(request, assertion_ask(pending_of(request), place=place_of(request)))
+
+
+@require_POST
+@never_cache
+def passkey(request: HttpRequest) -> HttpResponse:
+    """Take the browser's answer."""
+    nulls_refuse(request)
+    person, then = pending_of(request), next_page(request)
+    if person is not None:
+        then = request.session[PENDING]["next"]
+    try:
+        owner = passkey_login(
+            answer=request.POST.get("answer", ""),
+            challenge=request.session.pop(CHALLENGE, ""),
+            place=place_of(request),
+            source=source_of(request),
+            now=clock.now(),
+            person=person,
+        )
+    except DomainError as refusal:
+        if person is not None:
+            return second_page(request, person, error=refusal.reason)
+        return gate(
+            request, "users/login.html", status=422, title="Sign in", username="", error=refusal.reason
+        )
+    return come_in(request, owner, factor=Factor.PASSKEY, then=then)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session; its other pages notice within a second."""
+    logout(request)
+    access_changed()
+    return redirect("login")
+
+
+@sensitive_post_parameters()
+@ensure_csrf_cookie
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def welcome(request: HttpRequest, who: str, token: str) -> HttpResponse:
+    """Let somebody who was invited, or whose account was reset, choose a password."""
+    nulls_refuse(request)
+    try:
+        person = welcome_read(who, token)
+        principal = principal_of(person, source=source_of(request))
+    except WelcomeOver as over:
+        return gate(request, "users/welcome.html", status=404, title="Link", person=None, error=over.reason)
+    except DomainError:
+        return gate(
+            request, "users/welcome.html", status=404, title="Link", person=None, error=LoginFailed().reason
+        )
+    error = ""
+    if request.method == "POST":
+        chosen = request.POST.get("password", "")
+        if chosen != request.POST.get("again", ""):
+            error = "The two passwords differ."
+        else:
+            try:
+                welcome_take(person, password=chosen, principal=principal)
+            except WeakPassword as refusal:
+                error = refusal.reason
+            else:
+                return redirect("login")
+    status = 422 if error else 200
+    return gate(request, "users/welcome.html", status=status, title="Welcome", person=person, error=error)

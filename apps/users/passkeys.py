@@ -1,0 +1,188 @@
+"""Passkeys: adding one to an account, and logging in with it.
+
+Source: W3C Web Authentication Level 3, sections 7.1 (registration) and 7.2 (assertion), by py_webauthn.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import IntegrityError, transaction
+from webauthn import (
+    generate_authentication_options,
+    generate_registration_options,
+    options_to_json,
+    verify_authentication_response,
+    verify_registration_response,
+)
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
+from webauthn.helpers.exceptions import WebAuthnException
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialDescriptor,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from apps.core.errors import BadValue
+from apps.users.models import Passkey
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.users.models import User
+
+SITE_NAME: Final = "Poolsite"
+PASSKEYS_MAX: Final = 20
+"""Of one person."""
+ANSWER_MAX_CHARS: Final = 64 * 1024
+
+
+class PasskeyRefused(BadValue):
+    """The browser's answer does not belong to our question, or to no passkey that we know."""
+
+    code = "passkey_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the page was opened: a passkey is bound to it."""
+
+    host: str
+    """Name without port."""
+    origin: str
+    """Scheme, name and port, as the browser reports them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the browser is asked."""
+
+    options: str
+    """JSON for `navigator.credentials`."""
+    challenge: str
+    """base64url; the answer must hold it."""
+
+
+def descriptors(user: User) -> list[PublicKeyCredentialDescriptor]:
+    """Name the passkeys that a person has."""
+    ids = Passkey.objects.filter(user=user).values_list("credential_id", flat=True)
+    return [PublicKeyCredentialDescriptor(id=base64url_to_bytes(key)) for key in ids]
+
+
+def registration_ask(user: User, *, place: Place) -> Question:
+    """Ask for a new passkey; the device must be able to name its owner by itself and to verify them."""
+    options = generate_registration_options(
+        rp_id=place.host,
+        rp_name=SITE_NAME,
+        user_id=f"person:{user.pk}".encode(),
+        user_name=user.get_username(),
+        exclude_credentials=descriptors(user),
+        authenticator_selection=AuthenticatorSelectionCriteria(
+            resident_key=ResidentKeyRequirement.PREFERRED,
+            user_verification=UserVerificationRequirement.PREFERRED,
+        ),
+    )
+    return Question(options_to_json(options), bytes_to_base64url(options.challenge))
+
+
+def passkey_add(user: User, *, answer: str, challenge: str, place: Place, name: str) -> Passkey:
+    """Keep a new passkey.  Raises PasskeyRefused."""
+    asked_for(challenge)
+    if Passkey.objects.filter(user=user).count() >= PASSKEYS_MAX:
+        raise PasskeyRefused(f"an account has at most {PASSKEYS_MAX} passkeys")
+    try:
+        made = verify_registration_response(
+            credential=answer_read(answer),
+            expected_challenge=base64url_to_bytes(challenge),
+            expected_rp_id=place.host,
+            expected_origin=place.origin,
+        )
+    except WebAuthnException as error:
+        raise PasskeyRefused(f"the browser's answer was refused: {error}") from None
+    row = Passkey(
+        user=user,
+        name=name[:60] or "Passkey",
+        credential_id=bytes_to_base64url(made.credential_id),
+        public_key=made.credential_public_key,
+        sign_count=made.sign_count,
+        is_synced=made.credential_backed_up,
+    )
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        raise PasskeyRefused("this passkey is registered already") from None
+    return row
+
+
+def assertion_ask(user: User | None, *, place: Place) -> Question:
+    """Ask for a passkey of this person; of anybody, verified by the device, where the name is not known."""
+    needed = UserVerificationRequirement.REQUIRED if user is None else UserVerificationRequirement.PREFERRED
+    options = generate_authentication_options(
+        rp_id=place.host,
+        allow_credentials=descriptors(user) if user is not None else [],
+        user_verification=needed,
+    )
+    return Question(options_to_json(options), bytes_to_base64url(options.challenge))
+
+
+def passkey_accept(
+    *, answer: str, challenge: str, place: Place, now: datetime, user: User | None = None
+) -> Passkey:
+    """Check a passkey's signature; with `user` it must be theirs and follows their password.
+
+    Raises PasskeyRefused.
+    """
+    asked_for(challenge)
+    read = answer_read(answer)
+    key = str(read.get("id", "")).replace("\0", "")
+    rows = Passkey.objects.select_related("user__tenant").filter(credential_id=key)
+    row = (rows if user is None else rows.filter(user=user)).first()
+    if row is None:
+        raise PasskeyRefused("this passkey is not registered here")
+    try:
+        proved = verify_authentication_response(
+            credential=read,
+            expected_challenge=base64url_to_bytes(challenge),
+            expected_rp_id=place.host,
+            expected_origin=place.origin,
+            credential_public_key=bytes(row.public_key),
+            credential_current_sign_count=row.sign_count,
+            require_user_verification=user is None,
+        )
+    except WebAuthnException as error:
+        raise PasskeyRefused(f"the passkey was refused: {error}") from None
+    row.sign_count, row.last_used_at, row.is_synced = proved.new_sign_count, now, proved.credential_backed_up
+    row.save(update_fields=["sign_count", "last_used_at", "is_synced"])
+    return row
+
+
+def passkey_remove(user: User, *, pk: int) -> str:
+    """Forget a passkey; gives its name, empty if there was none."""
+    row = Passkey.objects.filter(user=user, pk=pk).first()
+    if row is None:
+        return ""
+    row.delete()
+    return row.name
+
+
+def asked_for(challenge: str) -> None:
+    """Refuse an answer to which there was no question: it could be an old one.  Raises PasskeyRefused."""
+    if not challenge:
+        raise PasskeyRefused("this was not asked for: try again")
+
+
+def answer_read(text: str) -> dict[str, Any]:
+    """Read the browser's answer.  Raises PasskeyRefused."""
+    if len(text) > ANSWER_MAX_CHARS:
+        raise PasskeyRefused("the browser's answer is too long")
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError):
+        raise PasskeyRefused("the browser gave no passkey") from None
+    if not isinstance(read, dict):
+        raise PasskeyRefused("the browser gave no passkey")
+    return read

@@ -1,0 +1,167 @@
+"""People of a tenant: invited, closed and let in again, and helped when they lost what lets them in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.contrib.auth.tokens import default_token_generator
+from django.db import transaction
+from django.utils.encoding import force_bytes, force_str
+from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
+
+from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.users.errors import PersonNameTaken
+from apps.users.models import Tenant, User
+from apps.users.second_factor import second_factor_forget
+from apps.users.selectors import people_visible, tenant_by_name
+from apps.users.services import access_changed, audit_record, password_check
+from apps.users.sessions import sessions_end
+from apps.users.states import Role
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+TENANT_ROLES: Final = (Role.TENANT_ADMIN, Role.TENANT, Role.AUDITOR)
+"""What a tenant's own admin may give."""
+
+
+class WelcomeOver(NotFound):
+    """The link was used, is too old, or is none."""
+
+    code = "welcome_over"
+
+    def __init__(self) -> None:
+        super().__init__("This link was used already, or is too old: ask for a new one.")
+
+
+def may_manage(viewer: Principal) -> bool:
+    """Tell whether this caller cares for people at all."""
+    return viewer.may("admin")
+
+
+def roles_open(viewer: Principal) -> tuple[Role, ...]:
+    """Give the roles that this caller may give."""
+    return (Role.OPERATOR, *TENANT_ROLES) if viewer.is_operator else TENANT_ROLES
+
+
+def role_check(viewer: Principal, role: str) -> Role:
+    """Read a role.  Raises NotAllowed, BadValue."""
+    if not may_manage(viewer):
+        raise NotAllowed("this needs the level 'admin'")
+    if role not in Role.values:
+        raise BadValue(f"{role!r} is no role", field="role")
+    if role not in roles_open(viewer):
+        raise NotAllowed("only the operator makes operators", field="role")
+    return Role(role)
+
+
+def person_managed(viewer: Principal, pk: int) -> User:
+    """Find a person whom this caller cares for: not a tenant admin an operator, and nobody themselves.
+
+    Raises NotFound, NotAllowed.
+    """
+    person = people_visible(viewer).filter(pk=pk).first()
+    if person is None:
+        raise NotFound("there is no such person")
+    role_check(viewer, person.role)
+    if person.get_username() == viewer.actor:
+        raise Conflict("that is you: somebody else has to do this")
+    return person
+
+
+@transaction.atomic
+def person_invite(*, principal: Principal, username: str, role: str, tenant: str = "") -> User:
+    """Make a person without a password; they choose one through a link.
+
+    Raises NotAllowed, BadValue, PersonNameTaken, TenantUnknown.
+    """
+    name = username.strip()
+    row = User(username=name, role=role_check(principal, role), tenant=tenant_for(principal, tenant))
+    if not name or len(name) > 150 or any(char.isspace() for char in name):
+        raise BadValue("a name of 1 to 150 characters without spaces", field="username")
+    if User.objects.filter(username__iexact=name).exists():
+        raise PersonNameTaken(name)
+    row.set_unusable_password()
+    row.save()
+    made = {"role": str(row.role), "tenant": row.tenant.name if row.tenant else ""}
+    audit_record(principal=principal, action="person.invite", target=name, after=made)
+    return row
+
+
+def tenant_for(principal: Principal, name: str) -> Tenant:
+    """Give the tenant of a new person: only the operator names another.  Raises NotAllowed, TenantUnknown."""
+    wanted = name or principal.tenant_name
+    if wanted != principal.tenant_name and not principal.is_operator:
+        raise NotAllowed("a tenant's admin invites people of that tenant", field="tenant")
+    return tenant_by_name(wanted)
+
+
+def welcome_write(person: User) -> tuple[str, str]:
+    """Give both parts of the link through which a person chooses a password; good once, for three days."""
+    return urlsafe_base64_encode(force_bytes(person.pk)), default_token_generator.make_token(person)
+
+
+def welcome_read(who: str, token: str) -> User:
+    """Find whose link this is.  Raises WelcomeOver."""
+    try:
+        pk = int(force_str(urlsafe_base64_decode(who)))
+    except (ValueError, OverflowError, UnicodeDecodeError):
+        raise WelcomeOver from None
+    person = User.objects.filter(pk=pk, is_active=True).first() if 0 < pk < 2**63 else None
+    if person is None or not default_token_generator.check_token(person, token):
+        raise WelcomeOver
+    return person
+
+
+@transaction.atomic
+def welcome_take(person: User, *, password: str, principal: Principal) -> None:
+    """Let an invited person choose a password; the link is worthless then.  Raises WeakPassword."""
+    password_check(password, person)
+    person.set_password(password)
+    person.must_change_password = False
+    person.save(update_fields=["password", "must_change_password"])
+    sessions_end(person)
+    audit_record(principal=principal, action="person.password", target=person.get_username())
+
+
+@transaction.atomic
+def person_open(*, principal: Principal, person: User, is_open: bool) -> None:
+    """Close an account with all of its sessions, or let the person in again."""
+    if person.is_active == is_open:
+        return
+    person.is_active = is_open
+    person.save(update_fields=["is_active"])
+    if not is_open:
+        sessions_end(person)
+    access_changed()
+    action = "person.enable" if is_open else "person.disable"
+    audit_record(principal=principal, action=action, target=person.get_username())
+
+
+@transaction.atomic
+def person_reset(*, principal: Principal, person: User) -> None:
+    """Take a person's password, second factor and sessions; a new link lets them choose again."""
+    person.set_unusable_password()
+    person.must_change_password = False
+    person.save(update_fields=["password", "must_change_password"])
+    second_factor_forget(person)
+    sessions_end(person)
+    audit_record(principal=principal, action="person.reset", target=person.get_username())
+
+
+@transaction.atomic
+def person_role_set(*, principal: Principal, person: User, role: str) -> None:
+    """Give a person another role; their open pages notice within a second.  Raises NotAllowed, BadValue."""
+    wanted, before = role_check(principal, role), str(person.role)
+    if wanted == before:
+        return
+    person.role = wanted
+    person.save(update_fields=["role"])
+    access_changed()
+    audit_record(
+        principal=principal,
+        action="person.role",
+        target=person.get_username(),
+        before={"role": before},
+        after={"role": str(wanted)},
+    )

@@ -1,0 +1,158 @@
+"""The second step of a login: codes of an authenticator app, and recovery codes.
+
+Source: RFC 6238 (time-based codes, 30 s, 6 digits).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, Final
+
+import pyotp
+import structlog
+from django.db import transaction
+
+from apps.core.errors import BadValue
+from apps.users.models import Passkey, RecoveryCode, TotpDevice
+from apps.users.sealed import SealBroken, text_open, text_seal
+from apps.users.states import Factor
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.users.models import User
+
+log = structlog.get_logger(__name__)
+
+ISSUER: Final = "Poolsite"
+"""How the app names the site."""
+STEP_S: Final = 30
+DRIFT_STEPS: Final = 1
+"""A phone's clock may be so many steps off."""
+RECOVERY_CODES: Final = 10
+RECOVERY_BYTES: Final = 10
+"""80 random bits each: a plain hash of them cannot be searched."""
+
+
+class WrongCode(BadValue):
+    """No code of this person's app, one that was used already, or no recovery code."""
+
+    code = "wrong_code"
+
+    def __init__(self) -> None:
+        super().__init__("That code is not right, or was used already.", field="code")
+
+
+def has_second_factor(user: User) -> bool:
+    """Tell whether a password alone does not let this person in."""
+    app = TotpDevice.objects.filter(user=user, confirmed_at__isnull=False)
+    return app.exists() or Passkey.objects.filter(user=user).exists()
+
+
+@transaction.atomic
+def totp_begin(user: User) -> TotpDevice:
+    """Give the device that waits for its first code, made when there is none."""
+    device, made = TotpDevice.objects.get_or_create(
+        user=user, defaults={"sealed_secret": text_seal(pyotp.random_base32())}
+    )
+    if not made and device.confirmed_at is None and totp_of(device) is None:
+        device.sealed_secret = text_seal(pyotp.random_base32())
+        device.save(update_fields=["sealed_secret"])
+    return device
+
+
+def totp_of(device: TotpDevice) -> pyotp.TOTP | None:
+    """Open a device; None if the site's key was changed since."""
+    try:
+        return pyotp.TOTP(text_open(device.sealed_secret), interval=STEP_S)
+    except SealBroken:
+        log.warning("totp_secret_unreadable", user=device.user_id)
+        return None
+
+
+def totp_uri(device: TotpDevice) -> str:
+    """Give what the QR code says."""
+    totp = totp_of(device)
+    return totp.provisioning_uri(name=device.user.get_username(), issuer_name=ISSUER) if totp else ""
+
+
+def totp_secret(device: TotpDevice) -> str:
+    """Give the secret in groups of four, to be typed where no camera is."""
+    totp = totp_of(device)
+    secret = totp.secret if totp else ""
+    return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
+
+
+@transaction.atomic
+def totp_confirm(user: User, *, code: str, now: datetime) -> None:
+    """Take the first code of a new app; from then on the app is asked for.  Raises WrongCode."""
+    device = TotpDevice.objects.select_for_update().filter(user=user, confirmed_at=None).first()
+    if device is None or not totp_accept(device, code=code, now=now):
+        raise WrongCode
+    device.confirmed_at = now
+    device.save(update_fields=["confirmed_at"])
+
+
+def totp_accept(device: TotpDevice, *, code: str, now: datetime) -> bool:
+    """Check a code against the steps around now; a step that was used, or an older one, is gone."""
+    totp = totp_of(device)
+    if totp is None:
+        return False
+    here = int(now.timestamp()) // STEP_S
+    for step in range(here - DRIFT_STEPS, here + DRIFT_STEPS + 1):
+        if step > device.last_step and secrets.compare_digest(
+            totp.generate_otp(step).encode(), code.encode()
+        ):
+            device.last_step = step
+            device.save(update_fields=["last_step"])
+            return True
+    return False
+
+
+def totp_drop(user: User) -> bool:
+    """Forget the app.  False if there was none."""
+    return bool(TotpDevice.objects.filter(user=user).delete()[0])
+
+
+@transaction.atomic
+def recovery_codes_make(user: User) -> list[str]:
+    """Make ten new recovery codes, which nobody can read again; the old ones are worthless."""
+    RecoveryCode.objects.filter(user=user).delete()
+    codes = [
+        base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode().lower() for _ in range(RECOVERY_CODES)
+    ]
+    RecoveryCode.objects.bulk_create(RecoveryCode(user=user, digest=recovery_digest(code)) for code in codes)
+    return ["-".join(code[start : start + 4] for start in range(0, len(code), 4)) for code in codes]
+
+
+def recovery_digest(code: str) -> str:
+    """Give what we keep of a recovery code, however it was typed."""
+    return hashlib.sha256("".join(code.lower().split()).replace("-", "").encode()).hexdigest()
+
+
+def recovery_codes_left(user: User) -> int:
+    """Count the recovery codes that were not used."""
+    return RecoveryCode.objects.filter(user=user, used_at=None).count()
+
+
+@transaction.atomic
+def code_accept(user: User, *, code: str, now: datetime) -> str:
+    """Take a code of the app or a recovery code; says which it was.  Raises WrongCode."""
+    digits = "".join(code.split())
+    device = TotpDevice.objects.select_for_update().filter(user=user, confirmed_at__isnull=False).first()
+    if device is not None and digits.isdecimal() and totp_accept(device, code=digits, now=now):
+        return Factor.TOTP
+    unused = RecoveryCode.objects.filter(user=user, digest=recovery_digest(code), used_at=None)
+    if unused.update(used_at=now):
+        return Factor.RECOVERY
+    raise WrongCode
+
+
+@transaction.atomic
+def second_factor_forget(user: User) -> None:
+    """Take app, passkeys and recovery codes from a person who lost them."""
+    totp_drop(user)
+    Passkey.objects.filter(user=user).delete()
+    RecoveryCode.objects.filter(user=user).delete()

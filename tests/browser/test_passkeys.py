@@ -1,0 +1,100 @@
+"""Passkeys in a real browser: Chromium's own virtual authenticator stands in for the fingerprint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.browser.axe import findings
+from tests.people import PASSWORD
+
+if TYPE_CHECKING:
+    from apps.users.models import User
+    from tests.browser.conftest import Visit
+    from tests.browser.visitor import Visitor
+
+
+def authenticator_add(page: Visitor) -> None:
+    """Plug a device in that says yes to everything."""
+    session = page.page.context.new_cdp_session(page.page)
+    session.send("WebAuthn.enable")
+    session.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {
+            "options": {
+                "protocol": "ctap2",
+                "transport": "internal",
+                "hasResidentKey": True,
+                "hasUserVerification": True,
+                "isUserVerified": True,
+                "automaticPresenceSimulation": True,
+            }
+        },
+    )
+
+
+def come_in(page: Visitor) -> None:
+    page.go("/login/?next=/account/", live=False)
+    page.see("#name").fill("ann")
+    page.see("#pw").fill(PASSWORD)
+    page.page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def test_a_passkey_is_added_and_lets_in_by_itself(visit: Visit, alice: User) -> None:
+    page = visit(None)
+    page.url = page.url.replace("127.0.0.1", "localhost")
+    authenticator_add(page)
+    come_in(page)
+
+    page.see("#passkey-name").fill("laptop")
+    page.page.get_by_role("button", name="Add a passkey").click()
+    expect(page.see("h1")).to_have_text("Recovery codes")
+    assert findings(page) == []
+    page.page.get_by_role("link", name="I have them").click()
+    expect(page.page.get_by_text("laptop", exact=True)).to_be_visible()
+    page.see("button[popovertarget=account]").click()
+    page.page.get_by_role("button", name="Sign out", exact=True).click()
+    expect(page.see("h1")).to_have_text("Sign in to Poolsite")
+    page.go("/login/?next=/account/", live=False)
+    page.page.get_by_role("button", name="Sign in with a passkey").click()
+
+    expect(page.see("h1")).to_have_text("Account")
+    expect(page.see(".table")).to_contain_text("Passkey")
+
+
+def test_after_the_password_the_passkey_is_asked_for(visit: Visit, alice: User) -> None:
+    page = visit(None)
+    page.url = page.url.replace("127.0.0.1", "localhost")
+    authenticator_add(page)
+    come_in(page)
+    page.see("#passkey-name").fill("laptop")
+    page.page.get_by_role("button", name="Add a passkey").click()
+    page.page.get_by_role("link", name="I have them").click()
+    page.page.context.clear_cookies()
+
+    come_in(page)
+    expect(page.see("h1")).to_have_text("Second step")
+    assert findings(page) == []
+    page.page.get_by_role("button", name="Use a passkey").click()
+
+    expect(page.see("h1")).to_have_text("Account")
+
+
+def test_by_its_number_a_page_offers_no_passkey_and_says_why(visit: Visit, alice: User) -> None:
+    page = visit(alice).go("/account/")
+
+    expect(page.see("[data-passkey-why]")).to_be_visible()
+    expect(page.see("form[data-passkey]")).to_be_hidden()
+
+
+def test_an_app_is_added_with_the_code_that_the_page_draws(visit: Visit, alice: User) -> None:
+    page = visit(None)
+    come_in(page)
+    page.page.get_by_role("link", name="Add an app").click()
+
+    expect(page.page.get_by_alt_text("QR code with the secret below")).to_be_visible()
+    drawn = page.run("document.querySelector('img').naturalWidth")
+    assert drawn > 100
+    assert findings(page) == []
+    assert page.sideways((360, 1440)) == {}
