@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import READ_RANKS, STATE_RANKS, NodeRole, NodeState
+from apps.core.errors import NotFound
 from poolsite.filecoin.policy import network_by_name, network_from_params
 
 if TYPE_CHECKING:
@@ -99,6 +100,20 @@ def epoch_at(head: Head, *, now: datetime, epoch_s: int) -> int:
 def nodes_all() -> QuerySet[Node]:
     """Give the enabled nodes in the order of the settings."""
     return Node.objects.filter(is_enabled=True)
+
+
+def nodes_pool() -> QuerySet[Node]:
+    """Give all nodes, those that are switched off last."""
+    return Node.objects.order_by("-is_enabled", "position", "pk")
+
+
+def node_get(key: str) -> Node:
+    """Give one node by its number.  Raises NotFound."""
+    is_number = key.isascii() and key.isdigit() and len(key) < 10
+    node = Node.objects.filter(pk=int(key)).first() if is_number else None
+    if node is None:
+        raise NotFound("the pool has no such node")
+    return node
 
 
 def nodes_for_reading() -> list[Node]:

@@ -1,4 +1,4 @@
-"""The chain over REST: the newest head and the nodes."""
+"""The chain over REST: the newest head."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import epoch_now, head_current, network_current, nodes_all
+from apps.chain.selectors import epoch_now, head_current, network_current
 from apps.core import clock
 
 
@@ -27,19 +27,6 @@ class HeadOutput(serializers.Serializer[Any]):
     timestamp = serializers.IntegerField()
     base_fee = serializers.CharField()
     arrived_at = serializers.DateTimeField()
-
-
-class NodeOutput(serializers.Serializer[Any]):
-    """How one node does."""
-
-    url = serializers.CharField()
-    state = serializers.CharField()
-    error = serializers.CharField()
-    version = serializers.CharField()
-    head_height = serializers.IntegerField(allow_null=True)
-    lag_epochs = serializers.IntegerField()
-    latency_ms = serializers.FloatField(allow_null=True)
-    checked_at = serializers.DateTimeField(allow_null=True)
 
 
 class HeadView(PoolView):
@@ -64,18 +51,6 @@ class HeadView(PoolView):
         )
 
 
-class NodesView(PoolView):
-    """`/chain/nodes`."""
-
-    operator_only = True
-
-    @extend_schema(responses=NodeOutput(many=True))
-    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
-        """List the pool's nodes in the order in which they are asked."""
-        return Response(NodeOutput(nodes_all(), many=True).data)
-
-
 urlpatterns = [
     path("chain/head", HeadView.as_view(), name="api-chain-head"),
-    path("chain/nodes", NodesView.as_view(), name="api-chain-nodes"),
 ]

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.message_batches")),
     path("", include("apps.api.v1.messages")),
     path("", include("apps.api.v1.miners")),
+    path("", include("apps.api.v1.nodes")),
     path("", include("apps.api.v1.sectors")),
     path("", include("apps.api.v1.wallets")),
     path("", include("apps.api.v1.workers")),

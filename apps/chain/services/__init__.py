@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from apps.chain.services.heads import HeadStepResult, head_follow
 from apps.chain.services.networks import WrongNetwork, network_bind
-from apps.chain.services.nodes import NodeNotServing, node_add, node_set, node_test, nodes_sync
+from apps.chain.services.nodes import (
+    NodeNotServing,
+    node_add,
+    node_promote,
+    node_remove,
+    node_set,
+    node_test,
+    nodes_sync,
+)
 from apps.chain.services.probes import nodes_probe
 
 __all__ = [
@@ -14,6 +22,8 @@ __all__ = [
     "head_follow",
     "network_bind",
     "node_add",
+    "node_promote",
+    "node_remove",
     "node_set",
     "node_test",
     "nodes_probe",

@@ -87,18 +87,58 @@ def node_set(
     node: Node,
     role: str | None = None,
     weight: int | None = None,
+    name: str | None = None,
     is_enabled: bool | None = None,
 ) -> Node:
-    """Change what a node is for.  Raises Conflict if it is the last one that could be read."""
-    wanted = {"role": role, "weight": weight, "is_enabled": is_enabled}
-    after = {key: value for key, value in wanted.items() if value is not None}
+    """Change what a node is for.  Raises Conflict if it is the last one that could be read.
+
+    What is that way already is left alone, so that a request may be repeated.
+    """
+    wanted = {"role": role, "weight": weight, "name": name, "is_enabled": is_enabled}
+    after = {key: value for key, value in wanted.items() if value is not None and value != getattr(node, key)}
+    if not after:
+        return node
     before = {key: getattr(node, key) for key in after}
     for key, value in after.items():
         setattr(node, key, value)
-    readable = Node.objects.filter(is_enabled=True).exclude(role=NodeRole.PUSH_ONLY).exclude(pk=node.pk)
-    if (not node.is_enabled or node.role == NodeRole.PUSH_ONLY) and not readable.exists():
-        raise Conflict("this is the last node that the pool can read")
+    if not node.is_enabled or node.role == NodeRole.PUSH_ONLY:
+        _other_require(node)
     node.save(update_fields=[*after, "updated_at"])
     audit_record(principal=principal, action="node.set", target=node.url, before=before, after=after)
     publish(Change("node", node.pk, None))
     return node
+
+
+def node_promote(*, principal: Principal, node: Node) -> Node:
+    """Make a node the first that is read; one that is first already stays as it is."""
+    heaviest = max(Node.objects.exclude(pk=node.pk).values_list("weight", flat=True), default=0)
+    weight = max(node.weight, heaviest + 1)
+    return node_set(principal=principal, node=node, role=NodeRole.MAIN, weight=weight)
+
+
+@transaction.atomic
+def node_remove(*, principal: Principal, node: Node) -> None:
+    """Take a node out of the pool.
+
+    Raises Conflict for the last one that could be read, and for one that CHAIN_URLS names.
+    """
+    if node.is_configured:
+        raise Conflict("CHAIN_URLS names this node: disable it, or take it out of there")
+    if node.is_enabled:
+        _other_require(node)
+    audit_record(
+        principal=principal,
+        action="node.remove",
+        target=node.url,
+        before={"role": node.role, "weight": node.weight, "name": node.name},
+    )
+    pk = node.pk
+    node.delete()
+    publish(Change("node", pk, None))
+
+
+def _other_require(node: Node) -> None:
+    """Keep one node that can be read.  Raises Conflict."""
+    readable = Node.objects.filter(is_enabled=True).exclude(role=NodeRole.PUSH_ONLY).exclude(pk=node.pk)
+    if not readable.exists():
+        raise Conflict("this is the last node that the pool can read")

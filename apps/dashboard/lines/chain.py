@@ -89,7 +89,8 @@ def node_acts(node: Node) -> tuple[Act, ...]:
         return Act(f"{op}-{node.pk}", label, reverse("chain-node-act", args=[node.pk, op]), icon)
 
     if not node.is_enabled:
-        return (act("enable", "Enable", "run"),)
+        remove = () if node.is_configured else (act("remove", "Remove", "close"),)
+        return (act("enable", "Enable", "run"), *remove)
     return (act("promote", "Promote", "up"), act("disable", "Disable", "off"))
 
 

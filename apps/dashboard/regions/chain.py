@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.models import Head, Node
-from apps.chain.selectors import heads_recent, network_version, upgrades_after
+from apps.chain.selectors import heads_recent, network_version, nodes_pool, upgrades_after
 from apps.chain.states import NodeState
 from apps.dashboard import numbers
 from apps.dashboard.charts import spark
@@ -28,8 +28,7 @@ def node_lines(viewer: Principal) -> list[NodeLine]:
     """Lay out all nodes for the operator; nobody else is told where they are."""
     if not viewer.is_operator:
         return []
-    rows = Node.objects.order_by("-is_enabled", "position", "pk")
-    return [node_line(row, may_act=viewer.may("admin")) for row in rows]
+    return [node_line(row, may_act=viewer.may("admin")) for row in nodes_pool()]
 
 
 def verdict_of(place: Place) -> Verdict:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head, Node
-from apps.chain.services import node_add, node_set, node_test
+from apps.chain.services import node_add, node_promote, node_remove, node_set, node_test
 from apps.chain.states import NodeRole
 from apps.core.clock import now
 from apps.core.errors import DomainError
@@ -25,7 +25,7 @@ from apps.dashboard.regions.scene import Scene
 if TYPE_CHECKING:
     from apps.users.principals import Principal
 
-OPS: Final = ("enable", "disable", "promote")
+OPS: Final = ("enable", "disable", "promote", "remove")
 MESSAGES_SHOWN: Final = 200
 WEIGHT_MAX: Final = 1000
 
@@ -95,15 +95,17 @@ def messages_of(head: Head, *, miners: set[str]) -> tuple[list[ChainMessage], st
 @require_POST
 @for_people
 def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
-    """Switch a node on or off, or make it the first that is read; answers with its row."""
+    """Switch a node on or off, make it the first that is read, or take it out; answers with its row."""
     node = Node.objects.filter(pk=pk).first()
     if op not in OPS or node is None or not (viewer.is_operator and viewer.may("admin")):
         raise Http404
     error = ""
     try:
         if op == "promote":
-            heaviest = max(Node.objects.exclude(pk=pk).values_list("weight", flat=True), default=0)
-            node_set(principal=viewer, node=node, role=NodeRole.MAIN, weight=heaviest + 1)
+            node_promote(principal=viewer, node=node)
+        elif op == "remove":
+            node_remove(principal=viewer, node=node)
+            return redirect("chain") if not getattr(request, "htmx", False) else HttpResponse("")
         else:
             node_set(principal=viewer, node=node, is_enabled=op == "enable")
     except DomainError as refusal:

@@ -1,0 +1,162 @@
+"""The pool's nodes over REST: an operator lists, tests, adds, changes, promotes and removes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.chain.models import Node
+from apps.chain.selectors import node_get, nodes_pool
+from apps.chain.services import node_add, node_promote, node_remove, node_set, node_test
+from apps.chain.states import NodeRole, NodeState
+from apps.core import clock
+
+WEIGHT_MAX = 1000
+ONCE = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
+
+
+class NodeOutput(serializers.Serializer[Any]):
+    """One node, what it is for, and how it does."""
+
+    id = serializers.IntegerField(allow_null=True)
+    url = serializers.CharField()
+    name = serializers.CharField()
+    role = serializers.ChoiceField(choices=NodeRole.values)
+    weight = serializers.IntegerField()
+    is_enabled = serializers.BooleanField()
+    is_configured = serializers.BooleanField()
+    state = serializers.ChoiceField(choices=NodeState.values)
+    error = serializers.CharField()
+    version = serializers.CharField()
+    network_name = serializers.CharField()
+    network_version = serializers.IntegerField(allow_null=True)
+    is_devnet = serializers.BooleanField()
+    head_height = serializers.IntegerField(allow_null=True)
+    lag_epochs = serializers.IntegerField()
+    lag_s = serializers.IntegerField()
+    peers = serializers.IntegerField(allow_null=True)
+    sync = serializers.CharField()
+    latency_ms = serializers.FloatField(allow_null=True)
+    error_rate = serializers.FloatField()
+    checked_at = serializers.DateTimeField(allow_null=True)
+
+
+class NodeAddress(InputSerializer):
+    """Where a node is: a URL or a multiaddress, with its token before it as lotus and venus write them."""
+
+    url = serializers.CharField(max_length=2000)
+
+
+class NodeInput(NodeAddress):
+    """A node to be taken into the pool."""
+
+    name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    role = serializers.ChoiceField(choices=NodeRole.values, default=NodeRole.MAIN.value)
+    weight = serializers.IntegerField(min_value=0, max_value=WEIGHT_MAX, default=1)
+
+
+class NodeChange(InputSerializer):
+    """What shall be different; what is left out stays."""
+
+    name = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    role = serializers.ChoiceField(choices=NodeRole.values, required=False)
+    weight = serializers.IntegerField(min_value=0, max_value=WEIGHT_MAX, required=False)
+    is_enabled = serializers.BooleanField(required=False)
+
+
+def values_of(form: type[InputSerializer], request: Request) -> dict[str, Any]:
+    """Read a body.  Raises ValidationError."""
+    body = form(data=request.data)
+    body.is_valid(raise_exception=True)
+    values: dict[str, Any] = body.validated_data
+    return values
+
+
+def body_of(node: Node) -> dict[str, Any]:
+    """Write a node; its token stays here."""
+    body: dict[str, Any] = NodeOutput(node).data
+    return body
+
+
+class OperatorView(PoolView):
+    """Nodes are the operator's alone."""
+
+    operator_only = True
+    perms = {**PoolView.perms, "POST": "admin", "PATCH": "admin", "DELETE": "admin"}
+
+
+class NodesView(OperatorView):
+    """`/chain/nodes`."""
+
+    @extend_schema(responses=NodeOutput(many=True))
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """List the pool's nodes, those that are switched off too, in the order of the settings."""
+        return Response([body_of(node) for node in nodes_pool()])
+
+    @extend_schema(request=NodeInput, responses={201: NodeOutput}, parameters=[ONCE])
+    def post(self, request: Request) -> Response:
+        """Ask a node and take it into the pool; refused if it does not serve or is on another network."""
+        data = values_of(NodeInput, request)
+        node = node_add(
+            principal=self.principal,
+            text=data["url"],
+            role=data["role"],
+            weight=data["weight"],
+            name=data["name"],
+            now=clock.now(),
+        )
+        return created(body_of(node))
+
+
+class NodeTestView(OperatorView):
+    """`/chain/nodes:test`."""
+
+    @extend_schema(request=NodeAddress, responses=NodeOutput)
+    def post(self, request: Request) -> Response:
+        """Ask a node without taking it; what was found, or why it does not serve."""
+        return Response(body_of(node_test(values_of(NodeAddress, request)["url"], now=clock.now())))
+
+
+class NodeView(OperatorView):
+    """`/chain/nodes/{id}`."""
+
+    @extend_schema(responses=NodeOutput)
+    def get(self, request: Request, key: str) -> Response:  # noqa: ARG002  # DRF's form
+        """Give one node."""
+        return Response(body_of(node_get(key)))
+
+    @extend_schema(request=NodeChange, responses=NodeOutput)
+    def patch(self, request: Request, key: str) -> Response:
+        """Change what a node is for, or switch it on or off; safe to repeat."""
+        data = values_of(NodeChange, request)
+        return Response(body_of(node_set(principal=self.principal, node=node_get(key), **data)))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, key: str) -> Response:  # noqa: ARG002  # DRF's form
+        """Take a node out of the pool; one that the settings name can only be switched off."""
+        node_remove(principal=self.principal, node=node_get(key))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class NodePromoteView(OperatorView):
+    """`/chain/nodes/{id}/promote`."""
+
+    @extend_schema(request=None, responses=NodeOutput)
+    def post(self, request: Request, key: str) -> Response:  # noqa: ARG002  # DRF's form
+        """Make a node the first that is read; safe to repeat."""
+        return Response(body_of(node_promote(principal=self.principal, node=node_get(key))))
+
+
+urlpatterns = [
+    path("chain/nodes", NodesView.as_view(), name="api-chain-nodes"),
+    path("chain/nodes:test", NodeTestView.as_view(), name="api-chain-node-test"),
+    path("chain/nodes/<str:key>", NodeView.as_view(), name="api-chain-node"),
+    path("chain/nodes/<str:key>/promote", NodePromoteView.as_view(), name="api-chain-node-promote"),
+]
