@@ -20,7 +20,7 @@ from workers.processors.add_piece import pieces_stage
 from workers.processors.c1 import porep_prove
 from workers.processors.errors import BadInput, ProcessorError
 from workers.processors.labelling import LabelledSector, label_sectors, memory_needed
-from workers.processors.parent_cache import MEMORY_NODES, ROW_BYTES
+from workers.processors.parent_cache import MEMORY_NODES, ROW_BYTES, cache_folder, cache_name
 from workers.processors.pc1 import sealed_begin
 from workers.processors.pc2 import seal_trees
 from workers.processors.pieces import comm_d_of
@@ -29,8 +29,9 @@ from workers.processors.tasks import PieceSource, SectorRecord
 from workers.processors.terminal import Meter, digest_argument, miner_argument, size_argument
 from workers.processors.tree_d import tree_d_build
 from workers.storage.checksums import Checksums, file_digest
-from workers.storage.files import space_check, write_file
+from workers.storage.files import is_complete, space_check, write_file
 from workers.storage.memory import memory_check
+from workers.storage.sizes import size_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,9 +114,9 @@ def needs(parameters: SealParameters) -> dict[str, int]:
 def seal(order: Order, out: Path, *, meter: Meter) -> dict[str, Any]:
     """Seal a sector in a folder; what an earlier run finished is kept."""
     parameters = order.parameters
-    out.mkdir(parents=True, exist_ok=True)
     files = sector_files(parameters, out)
-    _room_check(files, out)
+    room_check(files, out)
+    out.mkdir(parents=True, exist_ok=True)
     staged = out / "staged"
     meter.begin("add_piece")
     infos = pieces_stage(order.pieces, staged, sector=parameters.sector_bytes, progress=meter.progress)
@@ -159,16 +160,31 @@ def seal(order: Order, out: Path, *, meter: Meter) -> dict[str, Any]:
     return _result(files, record, c1_sha256) | {"seconds": meter.seconds}
 
 
-def _room_check(files: SectorFiles, out: Path) -> None:
-    """Print what is needed and refuse if it is not there."""
-    wanted = needs(files.parameters)
-    line = f"needs {wanted['memory']:,} bytes of memory and {wanted['disk']:,} of disk"
-    sys.stderr.write(
-        line + (f", {wanted['parents']:,} for the parent cache\n" if wanted["parents"] else "\n")
-    )
+def room_check(files: SectorFiles, out: Path) -> None:
+    """Print what is needed, and refuse if it is not there; nothing is written.
+
+    Raises NotEnoughMemory, NotEnoughSpace.
+    """
+    wanted, parents = needs(files.parameters), cache_folder()
+    line = f"needs {size_words(wanted['memory'])} of memory and {size_words(wanted['disk'])} of disk"
+    if wanted["parents"]:
+        line += f", {size_words(wanted['parents'])} in {parents} for the parents of all nodes"
+    sys.stderr.write(line + "\n")
     memory_check(wanted["memory"], "sealing")
     there = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    space_check(out, wanted["disk"] - there)
+    sector = wanted["disk"] - there
+    if is_complete(parents / cache_name(files.parameters), wanted["parents"]):
+        space_check(_existing(out), sector)
+    elif _existing(out).stat().st_dev == _existing(parents).stat().st_dev:
+        space_check(_existing(out), sector + wanted["parents"])
+    else:
+        space_check(_existing(out), sector)
+        space_check(_existing(parents), wanted["parents"])
+
+
+def _existing(folder: Path) -> Path:
+    """Give the folder, or the nearest above it that is there."""
+    return next(path for path in (folder, *folder.resolve().parents) if path.exists())
 
 
 def _c1_write(files: SectorFiles, record: SectorRecord, *, seed: bytes, path: Path) -> str:

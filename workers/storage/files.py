@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workers.storage.sizes import size_words
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -110,7 +112,7 @@ def space_check(folder: Path, needed_bytes: int) -> None:
     """Raises NotEnoughSpace unless `folder`'s disk has room for `needed_bytes`."""
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
-        raise NotEnoughSpace(f"{folder}: {needed_bytes} bytes needed, {free} free")
+        raise NotEnoughSpace(f"{folder}: {size_words(needed_bytes)} of disk needed, {size_words(free)} free")
 
 
 def file_read(path: Path, *, size_bytes: int) -> Bytes:

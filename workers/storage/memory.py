@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from workers.storage.sizes import size_words
+
 HUGE_BYTES = 2 << 20
 """From this size on an array asks for huge pages."""
 
@@ -45,4 +47,5 @@ def memory_check(needed_bytes: int, purpose: str) -> None:
     """Raises NotEnoughMemory unless `needed_bytes` are available."""
     available = available_bytes()
     if available < needed_bytes:
-        raise NotEnoughMemory(f"{purpose}: {needed_bytes} bytes of memory needed, {available} available")
+        words = f"{size_words(needed_bytes)} of memory needed, {size_words(available)} available"
+        raise NotEnoughMemory(f"{purpose}: {words}")

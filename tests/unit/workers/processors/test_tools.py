@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from poolsite.filecoin.porep.c1 import c1_from_json, c1_to_json
 from poolsite.filecoin.proof_container import window_post_check, winning_post_check
 from tests.unit.workers.processors.sealing import golden, stream
 from workers.processors import bench, commp, post, seal, verify, warm
+from workers.storage import memory
 
 CASES = {"2k_v1": "V1", "2k_v1_1": "V1_1", "2k_synth": "synthetic", "2k_ni": "non-interactive"}
 RANDOMNESS = "07" * 32
@@ -112,6 +114,35 @@ def test_seal_refuses_what_no_sector_can_have(tmp_path, capsys, change, message)
 
     assert (code, out) == (1, [])
     assert message in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("size", ["32GiB", "64GiB"])
+def test_seal_says_what_a_large_sector_needs_and_refuses_without_it(tmp_path, capsys, monkeypatch, size):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 20 << 30)
+    monkeypatch.setenv("FIL_PROOFS_PARENT_CACHE", str(tmp_path / "parents"))
+    arguments = ["--miner", "1000", "--number", 7, "--ticket", "00" * 32, "--seed", "01" * 32]
+
+    code, out, err = run(seal, capsys, "--size", size, *arguments, "--out", tmp_path / "out")
+
+    gib = int(size.removesuffix("GiB"))
+    assert (code, out) == (1, [])
+    assert f"needs {2 * gib}.0 GiB of memory and" in err
+    assert f"{gib * 7 / 4:.1f} GiB in {tmp_path / 'parents'} for the parents" in err
+    assert f"sealing: {2 * gib}.0 GiB of memory needed, 20.0 GiB available" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_seal_refuses_a_disk_that_is_too_full(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 0, 4096))
+    arguments = ["--size", "2KiB", "--miner", "1000", "--number", 7]
+
+    code, _, err = run(
+        seal, capsys, *arguments, "--ticket", "00" * 32, "--seed", "01" * 32, "--out", tmp_path / "out"
+    )
+
+    assert code == 1
+    assert "KiB of disk needed, 4.0 KiB free" in err
     assert not (tmp_path / "out").exists()
 
 

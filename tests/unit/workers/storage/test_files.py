@@ -76,7 +76,7 @@ def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatc
 def test_room_is_checked_ahead(tmp_path):
     space_check(tmp_path, 1)
 
-    with pytest.raises(NotEnoughSpace, match="bytes needed"):
+    with pytest.raises(NotEnoughSpace, match="of disk needed"):
         space_check(tmp_path, 1 << 60)
 
 
