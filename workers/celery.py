@@ -15,7 +15,9 @@ from celery import bootsteps
 
 from workers.agent.stages import StageRunner
 from workers.broker import STAGE_TASK, app
+from workers.config import KERNEL_STAGES, WARMTH_FILE
 from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.warmth import WARMTH_VARIABLE
 from workers.storage.store import Store
 
 __all__ = ["app"]
@@ -25,17 +27,18 @@ STORE_VARIABLE: Final = "POOLSITE_SEALER_STORE"
 PROCESSORS_VARIABLE: Final = "POOLSITE_SEALER_PROCESSORS"
 """JSON: stage to the command of an own binary."""
 
-STAGES: Final = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2")
-"""Stages that run in kernel children; persist and finalize only move files."""
 
+def specs_of(processors: dict[str, list[str]], *, warmth: Path) -> list[ChildSpec]:
+    """Give one child for all stages of ours, and one for each own binary.
 
-def specs_of(processors: dict[str, list[str]]) -> list[ChildSpec]:
-    """Give one child for all stages of ours, and one for each own binary."""
+    Ours says in the file `warmth` how many of its kernels are compiled.
+    """
     foreign = [
         ChildSpec(stages=(stage,), command=tuple(command)) for stage, command in sorted(processors.items())
     ]
-    ours = tuple(stage for stage in STAGES if stage not in processors)
-    return [*foreign, ChildSpec(stages=ours)] if ours else foreign
+    ours = tuple(stage for stage in KERNEL_STAGES if stage not in processors)
+    environment = {WARMTH_VARIABLE: str(warmth)}
+    return [*foreign, ChildSpec(stages=ours, environment=environment)] if ours else foreign
 
 
 class Host:
@@ -52,7 +55,7 @@ class Host:
             if self.runner is None:
                 folder = Path(os.environ[FOLDER_VARIABLE])
                 processors = json.loads(os.environ.get(PROCESSORS_VARIABLE, "{}"))
-                self.pool = ProcessorPool(specs_of(processors))
+                self.pool = ProcessorPool(specs_of(processors, warmth=folder / WARMTH_FILE))
                 store = Store(Path(os.environ[STORE_VARIABLE]))
                 self.runner = StageRunner(folder=folder, store=store, pool=self.pool)
             return self.runner

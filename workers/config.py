@@ -34,6 +34,12 @@ DEFAULT_SLOTS: Final[dict[str, int]] = {
 }
 """Stages at a time on a host that says nothing else."""
 
+KERNEL_STAGES: Final = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2")
+"""Stages that run in kernel children; persist and finalize only move files."""
+
+WARMTH_FILE: Final = "warmth.json"
+"""In a worker's folder: how far its kernel child has compiled."""
+
 SNARKS: Final = ("vanilla", "external")
 """Forms of the final proof: the devnet's container of vanilla proofs, or what an own binary makes."""
 

@@ -34,6 +34,9 @@ class Hardware:
     disk_free_bytes: int = 0
     disk_total_bytes: int = 0
     cpu_model: str = ""
+    kernels_done: int = 0
+    kernels_total: int = 0
+    """Kernels that are compiled, of those its stages need; 0 of 0: the worker has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

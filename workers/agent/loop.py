@@ -21,6 +21,8 @@ from workers.broker import STAGE_TASK, queue_of
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from celery import Celery
 
     from poolsite.wire.jobs import Assignment, EventAnswer, SealInputs
@@ -69,9 +71,18 @@ class Agent:
     """One host's loop; `tick` does all that can be done now and never waits for a kernel."""
 
     def __init__(
-        self, config: SealerConfig, *, console: Console, line: Line, journal: Journal, app: Celery
+        self,
+        config: SealerConfig,
+        *,
+        console: Console,
+        line: Line,
+        journal: Journal,
+        app: Celery,
+        cold_stages: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self.config = config
+        self.cold_stages = cold_stages
+        """Gives the stages whose kernels are still being compiled: nothing is claimed for them."""
         self.console = console
         self.line = line
         self.journal = journal
@@ -122,6 +133,7 @@ class Agent:
         free = dict(self.line.slots)
         for job in self.held.values():
             free[job.inputs.stage] = free.get(job.inputs.stage, 0) - 1
+        free |= dict.fromkeys(self.cold_stages(), 0)
         return {stage: max(count, 0) for stage, count in free.items()}
 
     def rooms_free(self) -> int:

@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +20,11 @@ from workers.agent.children import ChildCommand, Children, ProgramMissing, broke
 from workers.agent.journal import Journal
 from workers.agent.loop import Agent
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
-from workers.config import BadConfig, sealer_config
+from workers.config import KERNEL_STAGES, WARMTH_FILE, BadConfig, sealer_config
 from workers.console.client import Console
 from workers.console.line import Line
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
+from workers.processors.warmth import HostWarmth
 from workers.storage.store import Store
 
 if TYPE_CHECKING:
@@ -75,13 +77,23 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     line = Line(config, console, kinds=(JobKind.SEAL,), slots=dict(config.slots))
     line.stores = (Store(config.store).name(),)
     journal = Journal(config.folder / "jobs")
-    agent = Agent(config, console=console, line=line, journal=journal, app=app_make(broker))
+    ours = [stage for stage in KERNEL_STAGES if stage not in config.processors]
+    warmth = HostWarmth(config.folder / WARMTH_FILE, ours)
+    agent = Agent(
+        config,
+        console=console,
+        line=line,
+        journal=journal,
+        app=app_make(broker),
+        cold_stages=warmth.cold_stages,
+    )
     try:
         children.tick()
         threading.Thread(target=line.register_until_known, daemon=True).start()
         line.start()
         while not stop.is_set():
             children.tick()
+            line.kernels_note(**asdict(warmth.read()))
             stop.wait(agent.tick() if line.registered is not None else 0.1)
     finally:
         line.stop()

@@ -47,6 +47,7 @@ class Line:
         self.stores: tuple[str, ...] = ()
         self.registered: Registered | None = None
         self.is_paused = self.is_draining = False
+        self.kernels = 0, 0
         self.last_error = ""
         self._held: dict[str, Progress] = {}
         self._lease_s: dict[str, int] = {}
@@ -110,7 +111,15 @@ class Line:
             disk_free_bytes=disk.f_bavail * disk.f_frsize,
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
             cpu_model=cpu_model(),
+            kernels_done=self.kernels[0],
+            kernels_total=self.kernels[1],
         )
+
+    def kernels_note(self, *, done: int, total: int) -> None:
+        """Tell the console with the next heartbeat how many kernels are compiled."""
+        with self._lock:
+            self._has_news |= self.kernels != (done, total)
+            self.kernels = done, total
 
     def hold(self, job_id: str, progress: Progress, *, lease_s: int) -> None:
         """Keep this job's lease alive from now on; again with news of its progress."""

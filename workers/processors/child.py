@@ -14,11 +14,13 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from workers.kernels.warm import warm
 from workers.processors.errors import BadFile, DiskFull, PermanentError, ProcessorError, StageRefused
 from workers.processors.stages import STAGES, Stage, output_encode, task_decode
+from workers.processors.warmth import WARMTH_VARIABLE, Warmth, warmth_write
 from workers.storage.files import NotEnoughSpace
 
 if TYPE_CHECKING:
@@ -41,7 +43,9 @@ class Child:
 
     def greet(self) -> None:
         """Compile what the stages need and say that they are ready."""
-        warm([kernel for stage in self._stages.values() for kernel in stage.kernels], report=_report)
+        kernels = list(dict.fromkeys(kernel for stage in self._stages.values() for kernel in stage.kernels))
+        warm(kernels, report=_report)
+        _tell(Warmth(len(kernels), len(kernels)))
         self._write(f"{'+'.join(self._stages)} processor ready")
 
     def serve(self, lines: TextIO) -> None:
@@ -111,6 +115,13 @@ def as_processor_error(error: Exception) -> ProcessorError:
 def _report(kernel: str, done: int, total: int) -> None:
     sys.stderr.write(f"warm {kernel} {done}/{total}\n")
     sys.stderr.flush()
+    _tell(Warmth(done, total))
+
+
+def _tell(warmth: Warmth) -> None:
+    path = os.environ.get(WARMTH_VARIABLE)
+    if path:
+        warmth_write(Path(path), warmth)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from poolsite.wire.jobs import JobKind
-from workers.config import BadConfig, prover_config
+from workers.config import WARMTH_FILE, BadConfig, prover_config
 from workers.console.client import Console
 from workers.console.line import Line
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.warmth import WARMTH_VARIABLE, HostWarmth
 from workers.prover.loop import Prover
 from workers.storage.store import Store
 
 if TYPE_CHECKING:
     from workers.config import HostConfig
+
+STAGES = ("window_post", "winning_post")
 
 
 def run(config: HostConfig, *, stop: threading.Event) -> None:
@@ -25,14 +29,17 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
     store = Store(config.store)
     line = Line(config, console, kinds=(JobKind.WINDOW_POST,), slots={"WINDOW_POST": 1})
     line.stores = (store.name(),)
-    pool = ProcessorPool([ChildSpec(stages=("window_post", "winning_post"))])
+    warmth = HostWarmth(config.folder / WARMTH_FILE, STAGES)
+    pool = ProcessorPool([ChildSpec(stages=STAGES, environment={WARMTH_VARIABLE: str(warmth.path)})])
     prover = Prover(console=console, line=line, pool=pool, store=store)
     try:
         threading.Thread(target=pool.warm, daemon=True).start()
         threading.Thread(target=line.register_until_known, daemon=True).start()
         line.start()
         while not stop.is_set():
-            stop.wait(prover.tick() if line.registered is not None else 0.1)
+            told = warmth.read()
+            line.kernels_note(**asdict(told))
+            stop.wait(prover.tick() if line.registered is not None and told.is_warm else 0.1)
     finally:
         line.stop()
         prover.close()

@@ -84,6 +84,9 @@ def idle_words(worker: Worker, *, now: datetime) -> str:
         return f"not heard of for {numbers.time_left((now - worker.seen_at).total_seconds())}"
     if worker.is_paused:
         return "claims nothing until it is resumed"
+    done, total = (worker.hardware.get(f"kernels_{name}", 0) for name in ("done", "total"))
+    if done < total:
+        return f"compiles its kernels: {done} of {total} are ready"
     return "takes no new sectors" if worker.is_draining else "waits for work"
 
 

@@ -309,6 +309,32 @@ def test_a_paused_host_claims_nothing(host: Host) -> None:
     assert host.console.said == []
 
 
+def test_nothing_is_claimed_for_a_stage_whose_kernels_are_being_compiled(host: Host) -> None:
+    cold = {"PC1", "PC2"}
+    host.agent.cold_stages = lambda: cold
+    host.agent.claim_after = 0.0
+
+    host.agent.tick()
+
+    claim = host.console.said[-1][1]
+    assert (claim.stages["PC1"], claim.stages["PC2"]) == (0, 0)
+    assert claim.stages["FINALIZE"] == DEFAULT_SLOTS["FINALIZE"]
+    cold.clear()
+    assert host.agent.slots_free()["PC1"] == DEFAULT_SLOTS["PC1"]
+
+
+def test_the_console_hears_how_many_kernels_are_compiled(host: Host) -> None:
+    host.line._has_news = False
+
+    host.line.kernels_note(done=3, total=8)
+    host.line.beat()
+
+    hardware = host.console.said[-1][1].hardware
+    assert (hardware.kernels_done, hardware.kernels_total) == (3, 8)
+    host.line.kernels_note(done=3, total=8)
+    assert not host.line._has_news
+
+
 def test_a_short_lease_is_renewed_in_time(host: Host) -> None:
     job = host.take()
     held = host.agent.held[job.id]
