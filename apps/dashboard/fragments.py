@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.dashboard.regions import (
     chain,
+    gateway,
     hosts,
     lab,
     message,
@@ -46,6 +47,7 @@ REGIONS: Final[dict[str, Regions]] = {
     "hosts": {"worker": (hosts.list_verdict,)},
     "chain": chain.REGIONS,
     "lab": lab.REGIONS,
+    "gateway": gateway.REGIONS,
 }
 """By page, by kind of change."""
 ROWS: Final[dict[str, dict[str, RowFragments]]] = {
@@ -55,6 +57,7 @@ ROWS: Final[dict[str, dict[str, RowFragments]]] = {
     "wallets": {"wallet": wallets.rows},
     "chain": {"node": chain.rows},
     "hosts": {"worker": hosts.rows, "job": hosts.rows_of_jobs},
+    "gateway": gateway.ROWS,
 }
 
 

@@ -52,7 +52,10 @@ NAV: Final = (
         NavItem("hosts", "Hosts", "hosts"),
         NavItem("chain", "Chain", "chain"),
     ),
-    (NavItem("people", "People", "tenants"),),
+    (
+        NavItem("gateway", "Gateway", "gateway"),
+        NavItem("people", "People", "tenants"),
+    ),
 )
 """Only what exists; groups are parted by a line."""
 LAB: Final = NavItem("lab", "Devnet lab", "devnet")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from apps.core import clock
+from apps.core.errors import DomainError
 from apps.core.stores import redis_client
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.routes import (
@@ -27,7 +28,6 @@ from apps.gateway.selectors import is_expected
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.core.errors import DomainError
     from apps.gateway.routes import Holder
 
 PAUSE_S = 0.1
@@ -88,7 +88,7 @@ class Asking:
             return {}
 
     def exchange(self, questions: dict[int, Question], failures: dict[int, DomainError]) -> dict[int, Any]:
-        """Post, then read answers until all are there, their processes died, or time is up."""
+        """Post each to one connection that holds the key, then collect."""
         sent: dict[str, tuple[int, Holder]] = {}
         with self.client.pipeline(transaction=False) as pipe:
             for key, question in questions.items():
@@ -100,6 +100,28 @@ class Asking:
                 sent[item_id] = (key, holder)
                 pipe.lpush(box_name(holder.process), self.item(item_id, holder, question))
             pipe.execute()
+        return self.collect(sent, questions, failures)
+
+    def one(self, holder: Holder, question: Question) -> Any:
+        """Send a question to this connection and to no other.  Raises ProviderRefused, NoAnswer."""
+        item_id, failures = uuid.uuid4().hex, dict[int, DomainError]()
+        try:
+            self.client.lpush(box_name(holder.process), self.item(item_id, holder, question))
+            answers = self.collect({item_id: (0, holder)}, {0: question}, failures)
+        except RedisError:
+            raise NoAnswer("Redis is away") from None
+        answer = answers[0] if 0 in answers else failures[0]
+        if isinstance(answer, DomainError):
+            raise answer
+        return answer
+
+    def collect(
+        self,
+        sent: dict[str, tuple[int, Holder]],
+        questions: dict[int, Question],
+        failures: dict[int, DomainError],
+    ) -> dict[int, Any]:
+        """Read answers until all are there, their processes died, or time is up."""
         answers: dict[int, Any] = {}
         while sent and time.time() < self.deadline:
             reply = self.next_reply(sent)

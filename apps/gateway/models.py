@@ -28,6 +28,12 @@ class ProviderConnection(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     requests = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
+    in_flight = models.PositiveIntegerField(default=0)
+    """Requests without an answer when its process last wrote."""
+    p50_ms = models.FloatField(null=True, blank=True)
+    """Median time of its last answers."""
+    p99_ms = models.FloatField(null=True, blank=True)
+    last_failure = models.CharField(max_length=200, blank=True)
 
     class Meta:
         abstract = True

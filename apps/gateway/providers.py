@@ -18,6 +18,7 @@ import structlog
 from channels.db import database_sync_to_async
 from redis.exceptions import RedisError
 
+from apps.gateway.activity import Meter
 from apps.gateway.errors import NoAnswer, ProviderRefused
 from apps.gateway.models import Purpose
 from apps.gateway.routes import market_route, proof_route, wallet_route
@@ -39,6 +40,7 @@ from poolsite.filecoin.signature import BadSignature, signature_from_json, signa
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from apps.gateway.activity import Activity
     from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)
@@ -53,6 +55,11 @@ ANSWER_MAX_CHARS: Final = 4 * 1024 * 1024
 """Largest answer; proofs of one request are below 200 kB."""
 CHALLENGE: Final = os.urandom(32)
 """Our half of what a signer signs to prove a key, fixed per process; the other half is the signer's own."""
+
+END: Final = "poolsite.End"
+"""Not asked of the provider: the pool wants the channel closed."""
+PROVE: Final = "poolsite.Prove"
+"""The pool wants the key in the payload proved once more."""
 
 Json = Any
 
@@ -92,8 +99,7 @@ class Provider:
         self.queue: asyncio.Queue[dict[str, Json] | None] = asyncio.Queue(QUEUE_SIZE)
         self.is_open = True
         self.life_name = ""
-        self.requests = 0
-        self.failures = 0
+        self.meter = Meter()
 
     async def events(self) -> AsyncIterator[dict[str, Json]]:
         """Give what goes down the channel; registers first, cleans up when the socket or we end it."""
@@ -115,9 +121,8 @@ class Provider:
         self.is_open = False
         self.waiting.lost()
         await self.switch.forget(self, self.routes, gone=True)
-        requests, failures = self.counts_take()
         await in_database(connection_close)(
-            uuid=self.id, tenant_id=self.principal.own_id, requests=requests, failures=failures
+            uuid=self.id, tenant_id=self.principal.own_id, activity=self.activity_take()
         )
 
     async def tell(self, method: str, payload: Json, key: str = "") -> None:
@@ -131,36 +136,42 @@ class Provider:
 
         Raises ProviderRefused with the provider's own words, NoAnswer if the channel ends or time is up.
         """
-        self.requests += 1
-        key = str(uuid.uuid4())
+        self.meter.requests += 1
+        key, start = str(uuid.uuid4()), time.monotonic()
         future = self.waiting.expect(key)
         try:
             async with asyncio.timeout(max(until - time.time(), 0)):
                 await self.tell(method, payload, key)
                 response = await future
         except TimeoutError:
-            self.failures += 1
+            self.meter.failed("no answer in time")
             raise NoAnswer("no answer in time") from None
-        except NoAnswer:
-            self.failures += 1
+        except NoAnswer as error:
+            self.meter.failed(error.reason)
             raise
         finally:
             del self.waiting.futures[key]
+        self.meter.answered(time.monotonic() - start)
         if response.get("error"):
-            self.failures += 1
+            self.meter.failed(str(response["error"]))
             raise ProviderRefused(str(response["error"]))
         return unpack(response.get("payload"))
+
+    async def serve(self, method: str, payload: Json, until: float) -> Json:
+        """Do what somebody of the pool wants of this connection: mostly to ask the other side."""
+        if method == END:
+            await self.end()
+            return None
+        return await self.ask(method, payload, until)
 
     def respond(self, response: dict[str, Json]) -> bool:
         """Take an answer (keys in lower case); False if this channel did not ask for it."""
         key = response.get("id")
         return isinstance(key, str) and self.waiting.arrived(key, response)
 
-    def counts_take(self) -> tuple[int, int]:
-        """Give how many requests and failures there were since the last time."""
-        counts = (self.requests, self.failures)
-        self.requests = self.failures = 0
-        return counts
+    def activity_take(self) -> Activity | None:
+        """Give what it did since the last time; None if nothing changed."""
+        return self.meter.take(len(self.waiting.futures))
 
     async def end(self) -> None:
         """Close the channel from our side; the provider listens again."""
@@ -211,16 +222,33 @@ class WalletProvider(Provider):
         self.routes |= {wallet_route(address) for address in proved}
         await self.switch.add(self)
 
-    async def proved(self, text: Json) -> str | None:
-        """Have one key sign a challenge of both sides; gives its canonical address, or None."""
+    async def serve(self, method: str, payload: Json, until: float) -> Json:
+        """The same, and proving a key once more."""
+        if method != PROVE:
+            return await super().serve(method, payload, until)
+        try:
+            return await self.prove(payload, until)
+        except (BadAddress, BadField, BadSignature) as error:
+            raise ProviderRefused(f"what came back is no signature of this key: {error}") from None
+
+    async def prove(self, text: Json, until: float) -> str:
+        """Have one key sign a challenge of both sides; gives its canonical address.
+
+        Raises ProviderRefused, NoAnswer, BadAddress, BadField, BadSignature.
+        """
         digest = hashlib.sha256(CHALLENGE + self.sign_bytes).digest()
         meta = {"Type": "verifyaddress", "Extra": base64.b64encode(CHALLENGE).decode()}
+        address = address_parse(text if isinstance(text, str) else "")
+        payload = {"Signer": text, "ToSign": base64.b64encode(digest).decode(), "Meta": meta}
+        answer = await self.ask("WalletSign", payload, until)
+        signature = signature_from_json(answer)
+        await asyncio.to_thread(signature_verify, signature, address, digest)
+        return str(address)
+
+    async def proved(self, text: Json) -> str | None:
+        """Have one key proved; None, with a line in the log, if it cannot sign."""
         try:
-            address = address_parse(text if isinstance(text, str) else "")
-            payload = {"Signer": text, "ToSign": base64.b64encode(digest).decode(), "Meta": meta}
-            answer = await self.ask("WalletSign", payload, time.time() + REGISTER_S)
-            signature = signature_from_json(answer)
-            await asyncio.to_thread(signature_verify, signature, address, digest)
+            return await self.prove(text, time.time() + REGISTER_S)
         except (ProviderRefused, BadAddress, BadField, BadSignature) as error:
             log.warning(
                 "signer_key_refused",
@@ -229,7 +257,6 @@ class WalletProvider(Provider):
                 reason=str(error),
             )
             return None
-        return str(address)
 
     async def addresses_remove(self, addresses: Sequence[str]) -> None:
         """Send no more requests for these keys."""

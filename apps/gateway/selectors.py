@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Prefetch, QuerySet
 
 from apps.core import clock
+from apps.core.errors import NotFound
 from apps.gateway.models import ProverConnection, Purpose, SignerConnection, SignerKey
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
+    from uuid import UUID
 
     from apps.users.principals import Principal
 
@@ -58,3 +61,25 @@ def signer_keys(viewer: Principal) -> QuerySet[SignerKey]:
     """Give the keys that signers have proved and not given up."""
     rows = SignerKey.objects.filter(removed_at=None).select_related("tenant", "connection").order_by("pk")
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
+
+
+def connections_open(
+    viewer: Principal, *, keys: Collection[UUID | str] | None = None
+) -> list[SignerConnection | ProverConnection]:
+    """Give everybody who is connected and whom this caller may know of, wallets first; or those of `keys`."""
+    signers = signers_connected(viewer)
+    provers = ProverConnection.objects.filter(closed_at=None, seen_at__gt=clock.now() - ALIVE_S)
+    provers = provers.select_related("tenant").order_by("actor_id", "created_at")
+    if not viewer.is_operator:
+        provers = provers.filter(tenant_id=viewer.own_id)
+    if keys is not None:
+        signers, provers = signers.filter(pk__in=keys), provers.filter(pk__in=keys)
+    return [*signers, *provers]
+
+
+def connection_get(viewer: Principal, key: UUID | str) -> SignerConnection | ProverConnection:
+    """Find a connection that is open.  Raises NotFound."""
+    found = connections_open(viewer, keys=[key])
+    if not found:
+        raise NotFound("there is no such connection any more")
+    return found[0]

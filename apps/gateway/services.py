@@ -22,10 +22,11 @@ from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.signature import Signature, signature_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from apps.core.errors import DomainError
+    from apps.gateway.activity import Activity
     from apps.users.principals import Principal
 
 ASK_S: Final = 10.0
@@ -118,7 +119,7 @@ def signer_connection_open(
         created_at=now,
         seen_at=now,
     )
-    publish(Change("signer", str(row.uuid), principal.own_id))
+    connections_changed(str(row.uuid), principal.own_id)
     return row
 
 
@@ -128,7 +129,7 @@ def prover_connection_open(
 ) -> ProverConnection:
     """Write down a miner's channel."""
     now = clock.now()
-    return ProverConnection.objects.create(
+    row = ProverConnection.objects.create(
         uuid=uuid,
         tenant_id=principal.own_id,
         token=principal.token_id or None,
@@ -139,6 +140,8 @@ def prover_connection_open(
         created_at=now,
         seen_at=now,
     )
+    publish(Change("connections", str(row.uuid), principal.own_id))
+    return row
 
 
 @transaction.atomic
@@ -166,7 +169,7 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
         for address in sorted(addresses):
             if address[1] in SIGNED_PROTOCOLS:
                 signer_grant(tenant=tenant, address=address)
-    publish(Change("signer", str(connection.uuid), connection.tenant_id))
+    connections_changed(str(connection.uuid), connection.tenant_id)
 
 
 def accounts_set(*, connection_id: str, accounts: Collection[str]) -> None:
@@ -180,21 +183,37 @@ def keys_remove(*, connection_id: str, addresses: Collection[str]) -> None:
     keys.update(removed_at=clock.now())
 
 
-def connections_seen(*, process: str, counts: dict[str, tuple[int, int]], now: datetime) -> None:
-    """Say that a process' connections are still there; add what each did since (requests, failures)."""
+def connections_seen(*, process: str, done: Mapping[str, Activity], now: datetime) -> None:
+    """Say that a process' connections are still there, and what each did since the last time."""
     for model in (SignerConnection, ProverConnection):
         model.objects.filter(process=process, closed_at=None).update(seen_at=now)
-        for key, (requests, failures) in counts.items():
-            model.objects.filter(pk=key).update(
-                requests=F("requests") + requests, failures=F("failures") + failures
-            )
+        for pk, tenant_id in model.objects.filter(pk__in=list(done)).values_list("pk", "tenant_id"):
+            model.objects.filter(pk=pk).update(**activity_fields(done[str(pk)]))
+            publish(Change("connection", str(pk), tenant_id))
 
 
-def connection_close(*, uuid: str, tenant_id: int, requests: int, failures: int) -> None:
+def activity_fields(activity: Activity) -> dict[str, Any]:
+    """Write what a connection did as an update of its row."""
+    return {
+        "requests": F("requests") + activity.requests,
+        "failures": F("failures") + activity.failures,
+        "in_flight": activity.in_flight,
+        "p50_ms": activity.p50_ms,
+        "p99_ms": activity.p99_ms,
+        "last_failure": activity.last_failure,
+    }
+
+
+def connection_close(*, uuid: str, tenant_id: int, activity: Activity | None) -> None:
     """Write down the end of a connection."""
     now = clock.now()
+    fields = activity_fields(activity) if activity is not None else {}
     for model in (SignerConnection, ProverConnection):
-        model.objects.filter(pk=uuid).update(
-            closed_at=now, seen_at=now, requests=F("requests") + requests, failures=F("failures") + failures
-        )
+        model.objects.filter(pk=uuid).update(**{**fields, "closed_at": now, "seen_at": now, "in_flight": 0})
+    connections_changed(uuid, tenant_id)
+
+
+def connections_changed(uuid: str, tenant_id: int) -> None:
+    """Tell open pages that somebody came or went."""
     publish(Change("signer", uuid, tenant_id))
+    publish(Change("connections", uuid, tenant_id))

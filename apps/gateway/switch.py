@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     from apps.core.errors import DomainError
+    from apps.gateway.activity import Activity
     from apps.gateway.routes import Holder
 
 log = structlog.get_logger(__name__)
@@ -66,8 +67,11 @@ class Connection(Protocol):
     async def ask(self, method: str, payload: Json, until: float) -> Json:
         """Ask it.  Raises NoAnswer, ProviderRefused."""
 
-    def counts_take(self) -> tuple[int, int]:
-        """Give how many requests and failures there were since the last time."""
+    async def serve(self, method: str, payload: Json, until: float) -> Json:
+        """Ask it, or do with it what the pool wants.  Raises NoAnswer, ProviderRefused."""
+
+    def activity_take(self) -> Activity | None:
+        """Give what it did since the last time; None if nothing changed."""
 
 
 class Waiting:
@@ -156,12 +160,12 @@ class Switch:
         """Confirm the rows of our connections and add up what they did."""
         if not self.connections:
             return
-        counts = {key: connection.counts_take() for key, connection in self.connections.items()}
-        done = {key: count for key, count in counts.items() if any(count)}
+        taken = {key: connection.activity_take() for key, connection in self.connections.items()}
+        done = {key: activity for key, activity in taken.items() if activity is not None}
         for name in {connection.life_name for connection in self.connections.values()} - {""}:
             await asyncio.to_thread(life_sign, name, pid=0)
         seen = database_sync_to_async(connections_seen, thread_sensitive=False)
-        await seen(process=self.name, counts=done, now=clock.now())
+        await seen(process=self.name, done=done, now=clock.now())
 
     async def add(self, connection: Connection) -> None:
         """Let requests come to a connection, on all of its routes."""
@@ -212,7 +216,7 @@ class Switch:
             connection = self.connections.get(item["connection"])
             if connection is None:
                 raise NoAnswer("channel closed")
-            reply["result"] = await connection.ask(item["method"], item["payload"], item["deadline"])
+            reply["result"] = await connection.serve(item["method"], item["payload"], item["deadline"])
         except NoAnswer as error:
             reply.update(error=error.reason, gone=True)
         except ProviderRefused as error:

@@ -41,6 +41,7 @@ MOST_QUERIES = {
     "messages": 11,
     "wallets": 11,
     "hosts": 10,
+    "gateway": 14,
     "people": 8,
     "account": 14,
     "miner": 16,

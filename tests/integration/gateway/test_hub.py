@@ -8,16 +8,17 @@ import httpx
 import pytest
 from channels.db import database_sync_to_async
 
+from apps.gateway.checkup import Finding, connection_end, signer_test
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.services import wallet_has, wallet_sign
-from apps.users.models import SignerGrant, Tenant, Token
+from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
 from apps.users.services import account_approve, token_revoke
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import signature_verify
-from tests import people
+from tests import factories, people
 from tests.integration.gateway.conftest import connected, signer_make
 from tests.integration.pools import crowding
 
@@ -229,3 +230,66 @@ async def test_a_closed_connection_is_written_down(web, signer, token):
                 break
             await asyncio.sleep(0.02)
     assert row.requests >= 3
+
+
+async def test_what_a_connection_did_is_counted_and_timed(web, signer, token, monkeypatch):
+    monkeypatch.setattr("apps.gateway.switch.SEEN_EVERY_S", 0.1)
+    async with connected(signer, web, token):
+        for _ in range(5):
+            await sign(message())
+        with pytest.raises(SignerRefused):
+            await sign(message(method=999, to=address_parse("f01234")))
+
+        async def counted() -> Any:
+            while True:
+                row = await in_thread(SignerConnection.objects.get)()
+                if row.failures and not row.in_flight:
+                    return row
+                await asyncio.sleep(0.05)
+
+        row = await asyncio.wait_for(counted(), 20)
+
+    assert row.requests >= 6
+    assert row.failures == 1
+    assert row.last_failure
+    assert 0 < (row.p50_ms or 0) <= (row.p99_ms or 0)
+
+
+async def test_a_signer_is_tested_from_outside_its_process(web, signer, token):
+    async with connected(signer, web, token):
+        row = await in_thread(SignerConnection.objects.get)()
+
+        good = await in_thread(signer_test)(row)
+        signer.store.lock()
+        bad = await in_thread(signer_test)(row)
+
+    assert (good.is_good, bad.is_good) == (True, False)
+    assert "signed in" in good.words
+    assert "locked" in bad.words
+
+
+async def test_a_connection_that_is_ended_comes_back_as_another(web, signer, token):
+    async with connected(signer, web, token):
+        row = await in_thread(SignerConnection.objects.get)()
+        viewer = await in_thread(people.principal)("alice", "admin")
+        await in_thread(connection_end)(principal=viewer, row=row)
+
+        async def back() -> Any:
+            while True:
+                found = await in_thread(SignerConnection.objects.filter(closed_at=None).first)()
+                if found is not None and found.pk != row.pk:
+                    return found
+                await asyncio.sleep(0.05)
+
+        await asyncio.wait_for(back(), 20)
+        entry = await in_thread(AuditEntry.objects.get)()
+
+    assert entry.action == "gateway.disconnect"
+
+
+async def test_a_connection_of_a_dead_process_says_so(web, token):
+    row = await in_thread(factories.signer_connection)(BLS, process="gone")
+
+    finding = await in_thread(signer_test)(row)
+
+    assert finding == Finding(False, "channel closed")

@@ -1,0 +1,113 @@
+"""The page Gateway: who is connected, how well they answer, and whom they may serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.core.errors import DomainError, NotFound
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.gateway import connection_line
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.gateway import (
+    SHOWN,
+    approval_lines,
+    connection_lines,
+    list_verdict_of,
+)
+from apps.dashboard.regions.scene import Scene
+from apps.gateway.checkup import Finding, connection_end, prover_test, signer_test
+from apps.gateway.models import SignerConnection
+from apps.gateway.selectors import connection_get, connections_open
+from apps.proving.trial import trial_request
+from apps.users.selectors import approvals_visible
+from apps.users.services import account_approve, account_disapprove, audit_record
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.gateway.models import ProverConnection
+    from apps.users.principals import Principal
+
+LEVELS: Final = {"test": "sign", "end": "admin"}
+"""What a person needs for each act."""
+
+
+@require_safe
+@for_people
+def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list."""
+    scene = Scene(viewer)
+    rows = connections_open(viewer)
+    return page_render(
+        request,
+        "gateway/list.html",
+        title="Gateway",
+        section="gateway",
+        page_key="gateway",
+        scene=scene,
+        connections=connection_lines(rows, scene),
+        hidden=max(len(rows) - SHOWN, 0),
+        approvals=approval_lines(scene),
+        verdict=list_verdict_of(rows),
+    )
+
+
+@require_POST
+@for_people
+def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Have a connection prove that it works, or end it; answers with its row."""
+    if op not in LEVELS or not viewer.may(LEVELS[op]):
+        raise Http404
+    try:
+        row = connection_get(viewer, key)
+    except NotFound:
+        raise Http404 from None
+    finding = tested(viewer, row) if op == "test" else ended(viewer, row)
+    if not getattr(request, "htmx", False):
+        return redirect("gateway")
+    line = connection_line(row, scene=Scene(viewer), finding=finding)
+    return render(request, "gateway/_row.html", {"connection": line}, status=200 if finding.is_good else 422)
+
+
+def tested(viewer: Principal, row: SignerConnection | ProverConnection) -> Finding:
+    """Test a connection."""
+    if isinstance(row, SignerConnection):
+        return signer_test(row)
+    try:
+        return prover_test(row, trial_request(viewer, actor_id=row.actor_id))
+    except DomainError as refusal:
+        return Finding(False, refusal.reason)
+
+
+def ended(viewer: Principal, row: SignerConnection | ProverConnection) -> Finding:
+    """End a connection."""
+    try:
+        connection_end(principal=viewer, row=row)
+    except DomainError as refusal:
+        return Finding(False, refusal.reason)
+    return Finding(True, "disconnected")
+
+
+@require_POST
+@for_people
+def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
+    """Let another tenant's signers serve an account, or no longer."""
+    if op not in ("approve", "refuse") or not viewer.may("admin"):
+        raise Http404
+    row = approvals_visible(viewer).filter(pk=pk).first()
+    if row is None:
+        raise Http404
+    pair = {"signer_tenant": row.signer_tenant, "account": row.account}
+    if op == "approve":
+        account_approve(**pair)
+    else:
+        account_disapprove(**pair)
+    after = {"signer": row.signer_tenant.name, "approve": op == "approve"}
+    audit_record(principal=viewer, action="account.approve", target=row.account.name, after=after)
+    if not getattr(request, "htmx", False):
+        return redirect("gateway")
+    return render(request, "gateway/_approvals.html", {"approvals": approval_lines(Scene(viewer))})

@@ -1,0 +1,77 @@
+"""What a person does with one connection: have it prove that it works, or end it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.core.errors import BadValue, DomainError
+from apps.gateway.asker import Asking, Question
+from apps.gateway.models import ProverConnection, Purpose, SignerConnection, SignerKey
+from apps.gateway.providers import END, PROVE
+from apps.gateway.routes import Holder
+from apps.users.services import audit_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.users.principals import Principal
+
+END_S: Final = 5.0
+SIGN_S: Final = 10.0
+PROOF_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a test showed."""
+
+    is_good: bool
+    words: str
+
+
+def holder_of(row: SignerConnection | ProverConnection) -> Holder:
+    """Say where a connection is held."""
+    return Holder(connection=str(row.pk), process=row.process, accounts=frozenset())
+
+
+def ask(row: SignerConnection | ProverConnection, method: str, payload: Any, *, timeout_s: float) -> Any:
+    """Ask this very connection.  Raises ProviderRefused, NoAnswer."""
+    return Asking(timeout_s).one(holder_of(row), Question("", None, method, payload))
+
+
+def connection_end(*, principal: Principal, row: SignerConnection | ProverConnection) -> None:
+    """Close a connection; its program may dial again, unless its token is revoked.  Raises NoAnswer."""
+    audit_record(principal=principal, action="gateway.disconnect", target=f"{row} ({row.pk})")
+    ask(row, END, None, timeout_s=END_S)
+
+
+def signer_test(row: SignerConnection) -> Finding:
+    """Have the first of its keys sign a fresh challenge, and check the signature."""
+    key = SignerKey.objects.filter(connection=row, removed_at=None).order_by("pk").first()
+    if key is None:
+        return Finding(False, "it holds no key")
+    start = time.monotonic()
+    try:
+        ask(row, PROVE, str(key.address), timeout_s=SIGN_S)
+    except DomainError as refusal:
+        return Finding(False, refusal.reason)
+    return Finding(True, f"signed in {(time.monotonic() - start) * 1000:.0f} ms")
+
+
+def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> Finding:
+    """Have it compute a WinningPoSt; `request` is the payload for one of the miner's sectors.
+
+    Raises BadValue for a storage that unseals pieces: nothing can be asked of it without effect.
+    """
+    if row.purpose != Purpose.PROOF:
+        raise BadValue("a storage cannot be tested without unsealing something")
+    start = time.monotonic()
+    try:
+        proofs = ask(row, "ComputeProof", dict(request), timeout_s=PROOF_S)
+    except DomainError as refusal:
+        return Finding(False, refusal.reason)
+    if not isinstance(proofs, list) or not proofs:
+        return Finding(False, "it answered without a proof")
+    return Finding(True, f"proved in {(time.monotonic() - start) * 1000:.0f} ms")

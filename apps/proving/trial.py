@@ -1,0 +1,49 @@
+"""A WinningPoSt that is asked for as a trial: of one active sector, with randomness that no block needs.
+
+Source: filecoin-project/venus venus-shared/types/gateway/proof.go ComputeProofRequest.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from apps.chain.selectors import head_current, network_current
+from apps.core.errors import Conflict
+from apps.sectors.models import Sector
+from poolsite.filecoin.cids import cid_to_json, commr_cid
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+
+class NothingToProve(Conflict):
+    """The miner has no active sector, or there is no chain yet."""
+
+    code = "nothing_to_prove"
+
+
+def trial_request(viewer: Principal, *, actor_id: int) -> dict[str, Any]:
+    """Write the request for the miner's first active sector.  Raises NothingToProve."""
+    rows = (
+        Sector.objects.filter(miner__actor_id=actor_id, active=True).exclude(comm_r=None).order_by("number")
+    )
+    sector = (rows if viewer.is_operator else rows.filter(miner__tenant_id=viewer.own_id)).first()
+    head = head_current()
+    if sector is None or sector.comm_r is None or head is None:
+        raise NothingToProve(f"f0{actor_id} has no active sector that could be proved")
+    randomness = secrets.token_bytes(31) + b"\x00"  # as the chain's: a field element
+    return {
+        "SectorInfos": [
+            {
+                "SealProof": sector.seal_proof,
+                "SectorNumber": sector.number,
+                "SectorKey": None,
+                "SealedCID": cid_to_json(commr_cid(bytes(sector.comm_r))),
+            }
+        ],
+        "Rand": base64.b64encode(randomness).decode(),
+        "Height": head.height,
+        "NWVersion": network_current().network_version,
+    }

@@ -1,0 +1,146 @@
+"""The page Gateway: who sees and does what; live rows; approvals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import Client
+
+from apps.core import clock
+from apps.dashboard.fragments import frame_render
+from apps.gateway.activity import Activity
+from apps.gateway.checkup import Finding
+from apps.gateway.errors import NoAnswer
+from apps.gateway.services import accounts_claim, connections_seen
+from apps.proving.trial import NothingToProve, trial_request
+from apps.users.models import AccountApproval
+from tests import factories, people, scenes
+from tests.people import PASSWORD
+
+if TYPE_CHECKING:
+    from apps.gateway.models import SignerConnection
+
+pytestmark = pytest.mark.django_db
+
+
+def signed_in(name: str) -> Client:
+    client = Client()
+    assert client.login(username=name, password=PASSWORD)
+    return client
+
+
+def signer(of: str = "alice", key: int = 1) -> SignerConnection:
+    return factories.signer_connection(factories.bls(key), of=of)
+
+
+def text_of(answer: Any) -> str:
+    return str(answer.content.decode())
+
+
+def test_a_tenant_sees_its_own_connections_and_the_operator_all():
+    people.person()
+    people.operator_person()
+    mine, strange = signer(), signer("bob", 2)
+
+    assert str(strange.pk) not in text_of(signed_in("ann").get("/gateway/"))
+    text = text_of(signed_in("olga").get("/gateway/"))
+    assert str(mine.pk) in text
+    assert "2 signers and 0 provers connected." in text
+
+
+@pytest.mark.parametrize(
+    ("role", "may_test", "may_end"),
+    [("TENANT_ADMIN", True, True), ("TENANT", True, False), ("AUDITOR", False, False)],
+)
+def test_testing_and_ending_follow_the_role(role, may_test, may_end, monkeypatch):
+    monkeypatch.setattr("apps.dashboard.views.gateway.signer_test", lambda _row: Finding(True, "signed"))
+    monkeypatch.setattr("apps.gateway.checkup.ask", lambda *_words, **_more: None)
+    people.person("ann", role=role)
+    row, strange = signer(), signer("bob", 2)
+    client = signed_in("ann")
+
+    for op, may in (("test", may_test), ("end", may_end)):
+        page = text_of(client.get("/gateway/"))
+        assert (f"/gateway/{row.pk}/{op}/" in page) == may
+        answer = client.post(f"/gateway/{row.pk}/{op}/", headers={"HX-Request": "true"})
+        assert answer.status_code == (200 if may else 404)
+        assert client.post(f"/gateway/{strange.pk}/{op}/").status_code == 404
+
+
+def test_a_failed_test_is_said_in_the_row(monkeypatch):
+    def ask(*_words: Any, **_more: Any) -> None:
+        raise NoAnswer("channel closed")
+
+    monkeypatch.setattr("apps.gateway.checkup.ask", ask)
+    people.person()
+    row = signer()
+
+    answer = signed_in("ann").post(f"/gateway/{row.pk}/test/", headers={"HX-Request": "true"})
+
+    assert answer.status_code == 422
+    assert "channel closed" in text_of(answer)
+    assert f'id="f-connection-{row.pk}"' in text_of(answer)
+
+
+def test_a_prover_is_asked_for_a_proof_of_an_active_sector(monkeypatch):
+    asked = {}
+
+    def ask(_row: Any, method: str, payload: Any, **_more: Any) -> list[str]:
+        asked[method] = payload
+        return ["proof"]
+
+    monkeypatch.setattr("apps.gateway.checkup.ask", ask)
+    people.person()
+    pool = scenes.busy_pool()
+    row = factories.prover_connection(pool.miner.actor_id or 0)
+
+    answer = signed_in("ann").post(f"/gateway/{row.pk}/test/", headers={"HX-Request": "true"})
+
+    assert "proved in" in text_of(answer)
+    assert [info["SectorNumber"] for info in asked["ComputeProof"]["SectorInfos"]] == [0]
+    assert asked["ComputeProof"]["Height"] == 1000
+
+
+def test_without_an_active_sector_there_is_nothing_to_prove():
+    factories.head(1000)
+    factories.miner(2001)
+
+    with pytest.raises(NothingToProve):
+        trial_request(people.principal(), actor_id=2001)
+
+
+def test_what_a_connection_did_is_pushed_as_its_row_to_its_tenant_alone():
+    row = signer()
+    done = Activity(requests=7, failures=1, in_flight=2, p50_ms=12, p99_ms=40, last_failure="wallet locked")
+    connections_seen(process="web", done={str(row.pk): done}, now=clock.now())
+
+    mine = frame_render({("connection", str(row.pk))}, viewer=people.principal(), page="gateway")
+    strange = frame_render({("connection", str(row.pk))}, viewer=people.principal("bob"), page="gateway")
+
+    for words in ("wallet locked", "answering", ">7<", "12 ms", 'hx-swap-oob="true"'):
+        assert words in mine
+    assert strange == ""
+
+
+def test_whoever_comes_makes_the_table_new():
+    row = signer()
+
+    frame = frame_render({("connections", str(row.pk))}, viewer=people.principal(), page="gateway")
+
+    assert 'id="f-connections"' in frame
+    assert "1 signer and 0 provers connected." in frame
+
+
+def test_an_account_is_served_by_anothers_signers_once_its_admin_agreed():
+    people.person("adam", role="TENANT_ADMIN")
+    people.person("bill", of="bob", role="TENANT_ADMIN")
+    accounts_claim(principal=people.principal("bob"), names=["alice"])
+    wish = AccountApproval.objects.get()
+
+    assert "ask to serve" in text_of(signed_in("adam").get("/gateway/"))
+    assert signed_in("bill").post(f"/gateway/approvals/{wish.pk}/approve/").status_code == 404
+    signed_in("adam").post(f"/gateway/approvals/{wish.pk}/approve/")
+    assert AccountApproval.objects.get().approved_at is not None
+    signed_in("adam").post(f"/gateway/approvals/{wish.pk}/refuse/")
+    assert not AccountApproval.objects.exists()
