@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Prefetch
 
-from apps.proving.models import Deadline, Partition, Recovery, WindowPost
+from apps.proving.models import Deadline, Partition, WindowPost
 from apps.proving.states import Outlook, PostState
 from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
@@ -37,18 +37,6 @@ def deadlines_of(miner: Miner) -> QuerySet[Deadline]:
 def posts_of(miner: Miner, *, since_epoch: int) -> QuerySet[WindowPost]:
     """Give the proofs of a miner's windows that closed after `since_epoch`, newest first."""
     return WindowPost.objects.filter(miner=miner, close_epoch__gt=since_epoch).select_related("job")
-
-
-def posts_visible(viewer: Principal) -> QuerySet[WindowPost]:
-    """Give the proofs that this caller may know of, newest first."""
-    posts = WindowPost.objects.select_related("miner__tenant", "job__worker").order_by("-open_epoch", "-pk")
-    return posts if viewer.is_operator else posts.filter(miner__tenant_id=viewer.own_id)
-
-
-def recoveries_visible(viewer: Principal) -> QuerySet[Recovery]:
-    """Give the recoveries that this caller may know of, newest first."""
-    recoveries = Recovery.objects.select_related("miner__tenant", "job__worker").order_by("-pk")
-    return recoveries if viewer.is_operator else recoveries.filter(miner__tenant_id=viewer.own_id)
 
 
 def provers_there(*, tenant_id: int, since: datetime) -> int:

@@ -34,7 +34,7 @@ def sectors_visible(viewer: Principal) -> QuerySet[Sector]:
     sectors = Sector.objects.select_related(
         "miner__tenant", "job__worker", "job__sticky_worker", "precommit_batch", "commit_batch"
     ).order_by("-pk")
-    return sectors if viewer.is_operator else sectors.filter(miner__tenant_id=viewer.own_id)
+    return sectors if viewer.is_operator else sectors.filter(tenant_id=viewer.own_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,12 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, descendants
+from tests.crowd import SECTOR_NUMBERS, messages_crowd, sectors_crowd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,60 +150,20 @@ def client_of(pool: RunningPool) -> httpx.Client:
     return client
 
 
-def copies(pool: RunningPool, table: str, *, of: str, changed: dict[str, str], rows: str) -> None:
-    """Insert copies of one row; `changed` are SQL expressions over the series `n`."""
-    columns = [
-        str(name)
-        for (name,) in pool.rows_of(
-            "select column_name from information_schema.columns where table_name = %s"
-            " and is_identity = 'NO' order by ordinal_position",
-            table,
-        )
-    ]
-    values = [changed.get(name, f'one."{name}"') for name in columns]
-    listed = ", ".join(f'"{name}"' for name in columns)
-    with pool.database() as link, link.cursor() as cursor:
-        cursor.execute(
-            f"insert into {table} ({listed}) select {', '.join(values)}"
-            f" from {table} one, {rows} where one.{of}"
-        )
-        link.commit()
-
-
 def messages_seed(pool: RunningPool, count: int) -> None:
     """Bring the messages to a number: landed ones of fifty senders, and one in fifty failed."""
     have = count_of(pool, "messages_message where id like 'seed-%%'")
-    changed: dict[str, Any] = {
-        "id": "'seed-' || n",
-        "nonce": "1000000 + n",
-        "from_addr": "'f0' || 9000 + n % 50",
-        "state": "case when n % 50 = 0 then 'FAILED' else 'LANDED' end",
-        "height": "1",
-        "executed_key": "''",
-        "cid": "''",
-        "unsigned_cid": "''",
-        "landed_cid": "''",
-        "created_at": "now() - n * interval '1 second'",
-        "updated_at": "now() - n * interval '1 second'",
-    }
-    copies(
-        pool,
-        "messages_message",
-        of="id = 'bootstrap-miner'",
-        changed=changed,
-        rows=f"generate_series({have + 1}, {count}) n",
-    )
+    with pool.database() as link, link.cursor() as cursor:
+        messages_crowd(cursor, of="id = 'bootstrap-miner'", first=have + 1, last=count)
+        link.commit()
 
 
 def sectors_seed(pool: RunningPool, count: int) -> None:
     """Bring the sectors to a number, each with its job; the chain does not know them: they are not active."""
-    have = count_of(pool, "sectors_sector where number >= 1000")
-    series = f"generate_series({have + 1}, {count}) n"
-    sector: dict[str, Any] = {"uuid": "gen_random_uuid()", "number": "999 + n", "active": "false"}
-    copies(pool, "sectors_sector", of="number = 0", changed=sector, rows=series)
-    first = "sector_id = (select id from sectors_sector where number = 0)"
-    rows = f"(select id as n from sectors_sector where number >= {1000 + have}) s"
-    copies(pool, "sectors_job", of=first, changed={"uuid": "gen_random_uuid()", "sector_id": "n"}, rows=rows)
+    have = count_of(pool, f"sectors_sector where number >= {SECTOR_NUMBERS}")
+    with pool.database() as link, link.cursor() as cursor:
+        sectors_crowd(cursor, of="number = 0", first=have + 1, last=count)
+        link.commit()
 
 
 def count_of(pool: RunningPool, what: str) -> int:

@@ -119,7 +119,32 @@ class Message(Timestamped):
             models.Index(F("from_addr"), F("created_at").desc(), F("id").desc(), name="message_from_page"),
             # Pages of what is not landed must not read through what is.
             models.Index(
-                F("created_at").desc(), F("id").desc(), name="message_odd_page", condition=~Q(state="LANDED")
+                F("state"),
+                F("created_at").desc(),
+                F("id").desc(),
+                name="message_odd_page",
+                condition=~Q(state="LANDED"),
+            ),
+            models.Index(
+                F("created_at").desc(),
+                F("id").desc(),
+                name="message_refused_page",
+                condition=Q(state="LANDED") & ~Q(exit_code=0),
+            ),
+            models.Index(
+                F("tenant"),
+                F("state"),
+                F("created_at").desc(),
+                F("id").desc(),
+                name="message_tenant_odd",
+                condition=~Q(state="LANDED"),
+            ),
+            models.Index(
+                F("tenant"),
+                F("created_at").desc(),
+                F("id").desc(),
+                name="message_tenant_refused",
+                condition=Q(state="LANDED") & ~Q(exit_code=0),
             ),
             models.Index(
                 F("kind"),

@@ -72,6 +72,7 @@ def _pledge_write(
     sectors = Sector.objects.bulk_create(
         Sector(
             miner=miner,
+            tenant_id=miner.tenant_id,
             number=number,
             pledge=pledge,
             seal_proof=miner.seal_proof,

@@ -1,0 +1,76 @@
+"""No page reads more of the database because the pool is older: counted in blocks, not in seconds."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.crowd import messages_crowd, sectors_crowd
+from tests.integration.dashboard.test_pages import signed_in
+from tests.people import operator_person, person
+from tests.scenes import LISTS, addresses, busy_pool, plain_addresses
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+FEW, MANY = 1_000, 10_000
+"""Landed messages and proven sectors, one ten times the other."""
+
+SLACK: Final = 40
+"""Blocks a page may read more: an index is a level deeper, a heap page is less full."""
+
+
+def blocks_read(client: Client, address: str) -> dict[str, int]:
+    """Ask for a page; give the blocks that each of its queries touches."""
+    client.get(address)
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(address).status_code == 200
+    blocks: dict[str, int] = {}
+    with connection.cursor() as cursor:
+        for sql in (row["sql"] for row in asked.captured_queries if row["sql"].startswith("SELECT")):
+            cursor.execute(f"explain (analyze, buffers, format json) {sql}")
+            told = cursor.fetchone()[0]
+            plan = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
+            blocks[sql] = blocks.get(sql, 0) + plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    return blocks
+
+
+def filters(client: Client, address: str) -> list[str]:
+    """The links of a list to parts of itself."""
+    found = re.findall(r'href="(\?[^"]+|[^"?]*\?[^"]+)"', client.get(address).content.decode())
+    links = [urljoin(address, unescape(link)) for link in found]
+    return [link for link in links if urlsplit(link).path == address]
+
+
+@pytest.mark.parametrize("who", ["the operator", "its tenant", "another tenant"])
+def test_no_page_reads_more_of_an_older_pool(who):
+    pool = busy_pool()
+    operator_person("the operator")
+    person("its tenant")
+    person("another tenant", of="bob")
+    others = busy_pool("bob", key=50, actor_id=3001)
+    client = signed_in(who)
+    pages = plain_addresses() | addresses(others if who == "another tenant" else pool)
+    pages |= {link: link for name in LISTS for link in filters(client, pages[name])}
+    assert f"{pages['messages']}?state=landed" in pages
+    seen = []
+    for first, last in ((1, FEW), (FEW + 1, MANY)):
+        with connection.cursor() as cursor:
+            messages_crowd(cursor, of=f"id = '{pool.landed.id}'", first=first, last=last)
+            sectors_crowd(cursor, of=f"id = {pool.active.pk}", first=first, last=last)
+            cursor.execute("analyze")
+        seen.append({name: blocks_read(client, address) for name, address in pages.items()})
+
+    few, many = seen
+    for name in pages:
+        worst = max(many[name], key=lambda sql: many[name][sql])
+        assert sum(many[name].values()) <= sum(few[name].values()) + SLACK, f"{name}: {worst}"
