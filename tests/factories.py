@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import NodeState
 from apps.core.clock import now
+from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner
@@ -96,6 +97,28 @@ def wallet(address: str | None = None, *, of: str = "alice", **overrides: Any) -
     }
     signer_grant(tenant=tenant(of), address=key)
     return Wallet.objects.create(address=key, tenant=tenant(of), **data)
+
+
+def signer_connection(address: str = "", *, of: str = "alice", **overrides: Any) -> SignerConnection:
+    """A wallet that is connected; with `address`, it proved this key."""
+    data = {
+        "accounts": [of],
+        "source": "127.0.0.1:40001",
+        "process": "web",
+        "created_at": now(),
+        "seen_at": now(),
+        **overrides,
+    }
+    row = SignerConnection.objects.create(tenant=tenant(of), **data)
+    if address:
+        SignerKey.objects.create(address=address, tenant=tenant(of), connection=row, verified_at=now())
+    return row
+
+
+def prover_connection(actor_id: int, *, of: str = "alice", **overrides: Any) -> ProverConnection:
+    """A miner's prover that is connected."""
+    data = {"process": "web", "created_at": now(), "seen_at": now(), **overrides}
+    return ProverConnection.objects.create(tenant=tenant(of), actor_id=actor_id, **data)
 
 
 def sign_record(address: str, *, of: str = "alice", **overrides: Any) -> SignRecord:
