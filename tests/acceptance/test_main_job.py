@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.accidents import seal_through
+from tests.acceptance.accidents import TO_THE_COMMIT, seal_through
 from tests.acceptance.chain import POST_METHOD, whole_history_require
 from tests.acceptance.pool import PERIOD_S, SEALED_S, dice
 from tests.integration.pools import wait_until
@@ -48,7 +48,8 @@ def test_a_pledged_sector_passes_every_stage_and_becomes_active(shared_pool: Run
 
 @pytest.mark.parametrize("name", ["tasks", "postgres", "sealer-kernels"])
 def test_a_kill_on_a_sectors_way_does_not_stop_it(shared_pool: RunningPool, name: str) -> None:
-    seal_through(shared_pool, name, dice())
+    rng = dice()
+    seal_through(shared_pool, name, [rng.choice(TO_THE_COMMIT)], rng)
 
 
 def test_all_of_them_are_active_and_proved_in_every_period(shared_pool: RunningPool) -> None:
