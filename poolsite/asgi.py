@@ -12,8 +12,10 @@ from django.urls import re_path
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
 http = get_asgi_application()  # loads the apps: what follows imports models
 
+from apps.api.auth.verify import VerifyPost
 from apps.api.limits import BodyLimit
 from apps.api.routing import websocket_urlpatterns as program_sockets
+from apps.api.rpc.post import RpcPost
 from apps.dashboard.routing import websocket_urlpatterns as page_sockets
 from poolsite.celery import app
 
@@ -29,7 +31,7 @@ async def no_such_socket(_scope: Any, receive: Any, send: Any) -> None:
 nowhere = re_path(r"", no_such_socket)  # type: ignore[arg-type]  # an ASGI app stands where Django types a view
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(http),
+        "http": VerifyPost(BodyLimit(RpcPost(http))),
         # Pages' sockets check origin and session themselves; programs send no Origin and carry a token.
         "websocket": URLRouter([*program_sockets, *page_sockets, nowhere]),  # type: ignore[list-item]  # as above
     }

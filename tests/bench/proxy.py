@@ -1,7 +1,7 @@
 """What the console adds to a node's call that it passes on: the median over POST, one call at a time.
 
-The node is the tests' tiny one, the console the whole site under uvicorn with PostgreSQL, both in this
-process.  The addition is the median through the console less the median straight at the node.
+The node is the tests' tiny one, the console the whole site under uvicorn with PostgreSQL and Redis, both in
+this process.  The addition is the median through the console less the median straight at the node.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
 from tests.bench.messager import server_start
+from tests.servers import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +82,9 @@ def site() -> Iterator[Site]:
     """Run the console with one node."""
     server_start()
     call_command("flush", verbosity=0, interactive=False)
+    cache = RedisServer()
+    cache.start()
+    settings.REDIS_URL = cache.url
     # Only now: these need Django's settings.
     hub, people, tiny = (importlib.import_module(f"tests.{name}") for name in ("hub", "people", "tinynode"))
     models, states = (importlib.import_module(f"apps.chain.{name}") for name in ("models", "states"))
@@ -94,6 +99,7 @@ def site() -> Iterator[Site]:
         finally:
             process.stop()
             connection.close()
+            cache.stop()
 
 
 def median_ms(ask: Callable[[], Any]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,13 +16,15 @@ from apps.users.limits import RULES, limit_take
 from poolsite.wire.gorpc import RpcError, method_missing, params_decode, perm_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from apps.users.limits import Usage
     from apps.users.principals import Principal
     from poolsite.wire.gorpc import Json, RpcMethod
 
 
+THREADS: Final = ThreadPoolExecutor(max_workers=64, thread_name_prefix="rpc")
+"""For calls that share an event loop; a node may hold one of them for two minutes."""
 ANY_PART: Final = "*"
 """Scope of a method that every token reaches."""
 
@@ -63,6 +66,8 @@ class Door:
     namespace: str = ""
     """The prefix that the header X-VENUS-API-NAMESPACE chose; it wins over the method's own."""
     connection: Any = None
+    in_loop: bool = False
+    """True for a POST that shares the event loop with others."""
     usage: Usage | None = None
     """What was left of the tenant's rate after the last call."""
 
@@ -89,12 +94,19 @@ class Door:
         service, _, api = method.partition(".")
         if self.principal.tenant_id is None or RULES.is_free(self.principal.tenant_id, service, api):
             return  # the usual case, and a thread would cost more than the call
-        bridge = database_sync_to_async if self.on_socket else sync_to_async
-        taking = bridge(limit_take, thread_sensitive=not self.on_socket)
-        self.usage = await taking(self.principal, service=service, api=api)
+        self.usage = await self.bridged(limit_take)(self.principal, service=service, api=api)
         if self.usage is not None and self.usage.is_over:
             user, host = self.principal.tenant_name, self.principal.source
             raise RpcError(self.usage.words(user=user, host=host, method=api))
+
+    def bridged(self, work: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+        """Give a coroutine function for plain code: one of THREADS does it.
+
+        A POST that Django carries has a thread of its own, in which its database connection lives.
+        """
+        if self.on_socket or self.in_loop:
+            return database_sync_to_async(work, thread_sensitive=False, executor=THREADS)
+        return sync_to_async(work)
 
     @property
     def on_socket(self) -> bool:
@@ -114,9 +126,7 @@ class Door:
                 return row.handler(call, *arguments)
             if inspect.iscoroutinefunction(row.handler):
                 return await row.handler(call, *arguments)
-            # A POST has a thread of its own (Django's); calls of a socket share the pool of threads.
-            bridge = database_sync_to_async if call.on_socket else sync_to_async
-            return await bridge(row.handler, thread_sensitive=not call.on_socket)(call, *arguments)
+            return await self.bridged(row.handler)(call, *arguments)
         except (OperationalError, InterfaceError):
             raise RpcError("the database is restarting, ask again") from None
         except Exception as error:

@@ -1,46 +1,112 @@
-"""JSON-RPC over POST."""
+"""JSON-RPC over POST: statuses, headers and refusals, whoever carries the request.
+
+The web processes answer in their event loop (`post`); the view here is for servers without one.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
-from asgiref.sync import async_to_sync
-from django.http import HttpResponse, JsonResponse
+from asgiref.sync import async_to_sync, sync_to_async
+from django.http import HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.api.callers import principal_from_request
+from apps.api.callers import principal_from_token, request_source, token_text
 from apps.api.rpc.dispatch import Door
 from apps.api.rpc.services import NAMESPACES, SERVICES, VERSIONS
 from apps.users.errors import TokenRefused
-from poolsite.wire.gorpc import body_answer
+from poolsite.wire.gorpc import body_answer, frame_write
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-CORS = {
+    from apps.users.principals import Principal
+
+CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, X-VENUS-API-NAMESPACE",
 }
 """Pages of other hosts may call with a token; there is no cookie here."""
 
+TEXT: Final = "text/plain"
+NAMESPACE_HEADER: Final = "X-VENUS-API-NAMESPACE"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, as far as it matters here."""
+
+    version: str
+    method: str
+    authorization: str
+    query_token: str
+    namespace: str
+    """The header X-VENUS-API-NAMESPACE."""
+    source: str
+    """Network address of the caller."""
+    in_loop: bool = False
+    """True where many requests share the event loop of a web process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What goes back."""
+
+    status: int
+    body: str
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+KnowCaller = Callable[[str, str], Awaitable["Principal"]]
+"""Tells who holds a token that comes from an address.  Raises TokenRefused."""
+
+
+async def post_answer(asked: Asked, body: Callable[[], Awaitable[bytes]], who: KnowCaller) -> Answered:
+    """Answer one request or a batch; statuses are go-jsonrpc's (200, and 500 for errors of the protocol)."""
+    if asked.version not in VERSIONS:
+        return Answered(404, "404 page not found\n", TEXT)
+    if asked.method == "OPTIONS":
+        return Answered(200, "", TEXT, CORS)
+    if asked.method != "POST":
+        return Answered(405, "405 method not allowed\n", TEXT)
+    try:
+        text = token_text(asked.authorization, asked.query_token)
+        if not text:
+            raise TokenRefused("this needs a token: send 'Authorization: Bearer <token>'")
+        principal = await who(text, asked.source)
+    except TokenRefused as error:
+        refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": 401, "message": error.reason}}
+        return Answered(401, frame_write(refusal), headers=CORS)
+    namespace = NAMESPACES.get(asked.namespace, "")
+    door = Door(SERVICES, principal, asked.version, namespace=namespace, in_loop=asked.in_loop)
+    status, text = await body_answer(await body(), door)
+    left = door.usage.headers() if door.usage is not None else {}
+    return Answered(status, text, headers={**CORS, **left})
+
 
 @csrf_exempt  # no cookie is read here: only a token lets a caller in
 def rpc(request: HttpRequest, version: str) -> HttpResponse:
-    """Answer one request or a batch; statuses are go-jsonrpc's (200, and 500 for errors of the protocol)."""
-    if version not in VERSIONS:
-        return HttpResponse("404 page not found\n", status=404, content_type="text/plain")
-    if request.method == "OPTIONS":
-        return HttpResponse(headers=CORS)
-    if request.method != "POST":
-        return HttpResponse("405 method not allowed\n", status=405, content_type="text/plain")
-    try:
-        principal = principal_from_request(request)
-    except TokenRefused as error:
-        body = {"jsonrpc": "2.0", "id": None, "error": {"code": 401, "message": error.reason}}
-        return JsonResponse(body, status=401, headers=CORS)
-    namespace = NAMESPACES.get(request.headers.get("X-VENUS-API-NAMESPACE", ""), "")
-    door = Door(SERVICES, principal, version, namespace=namespace)
-    status, body_text = async_to_sync(body_answer)(request.read(), door)
-    left = door.usage.headers() if door.usage is not None else {}
-    return HttpResponse(body_text, status=status, content_type="application/json", headers={**CORS, **left})
+    """Answer over Django alone."""
+
+    async def body() -> bytes:
+        return request.read()
+
+    async def who(text: str, source: str) -> Principal:
+        return await sync_to_async(principal_from_token)(text, source=source)
+
+    asked = Asked(
+        version=version,
+        method=request.method or "",
+        authorization=request.headers.get("Authorization", ""),
+        query_token=request.GET.get("token", ""),
+        namespace=request.headers.get(NAMESPACE_HEADER, ""),
+        source=request_source(request),
+    )
+    answer = async_to_sync(post_answer)(asked, body, who)
+    return HttpResponse(
+        answer.body, status=answer.status, content_type=answer.content_type, headers=answer.headers
+    )

@@ -1,0 +1,194 @@
+"""JSON-RPC by POST in a web process' loop: the same answers as Django's, callers forgotten at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from apps.api import limits
+from apps.api.callers import principal_from_token
+from apps.api.rpc import chain, known
+from apps.chain.models import Node
+from apps.chain.services import nodes_sync
+from apps.chain.states import NodeState
+from apps.users.models import Tenant, Token
+from apps.users.services import tenant_update, token_revoke
+from tests import people
+from tests.hub import WebProcess
+from tests.tinynode import TinyNode, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.users.principals import Principal
+
+HEAD = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.ChainHead", "params": []}
+
+
+@pytest.fixture
+def node(transactional_db: None) -> Iterator[TinyNode]:
+    chain.OBJECTS.clear()
+    chain.POOL.clear()
+    node = TinyNode()
+    with served(node) as url:
+        nodes_sync([url])
+        Node.objects.update(state=NodeState.HEALTHY)
+        yield node
+    chain.POOL.clear()
+
+
+@pytest.fixture
+def caller(node: TinyNode, pool_redis: str) -> Iterator[httpx.Client]:
+    process = WebProcess()
+    process.start()
+    with httpx.Client(base_url=process.url.rpartition("/rpc/")[0], trust_env=False, timeout=20) as client:
+        yield client
+    process.stop()
+
+
+def ask(caller: httpx.Client, body: Any = HEAD, *, token: str = "", path: str = "/rpc/v1") -> httpx.Response:
+    headers = people.bearer(token) if token else {}
+    return caller.post(path, content=body if isinstance(body, bytes) else json.dumps(body), headers=headers)
+
+
+def test_a_call_is_answered_with_the_headers_of_both_sides(caller, node):
+    answer = caller.post(
+        "/rpc/v1", json=HEAD, headers={**people.bearer(people.token("read")), "X-Request-ID": "mine-1"}
+    )
+
+    assert answer.json() == {"jsonrpc": "2.0", "id": 1, "result": node.head.as_json()}
+    assert answer.headers["x-request-id"] == "mine-1"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "with_token"),
+    [
+        ("POST", "/rpc/v1", json.dumps(HEAD), True),
+        ("POST", "/rpc/v1", json.dumps([HEAD, {**HEAD, "id": 2, "method": "Filecoin.Nope"}]), True),
+        ("POST", "/rpc/v1", "{", True),
+        ("POST", "/rpc/v1", "", True),
+        ("POST", "/rpc/v1", json.dumps(HEAD), False),
+        ("POST", "/rpc/v9", json.dumps(HEAD), True),
+        ("GET", "/rpc/v1", "", True),
+        ("OPTIONS", "/rpc/v1", "", False),
+    ],
+)
+def test_the_loop_answers_as_django_does(caller, client, method, path, body, with_token):
+    headers = people.bearer(people.token("read")) if with_token else {}
+
+    here = caller.request(method, path, content=body, headers=headers)
+    there = client.generic(method, path, body, content_type="application/json", headers=headers)
+
+    assert (here.status_code, here.text) == (there.status_code, there.content.decode())
+    for name in ("content-type", "access-control-allow-origin"):
+        assert here.headers.get(name) == there.headers.get(name)
+
+
+def test_a_token_in_the_address_counts(caller):
+    answer = caller.post("/rpc/v1", params={"token": people.token("read")}, json=HEAD)
+
+    assert answer.status_code == 200
+
+
+def test_a_caller_is_looked_up_once_and_forgotten_when_access_changes(caller, monkeypatch):
+    lookups: list[str] = []
+
+    def looked_up(text: str, *, source: str) -> Principal:
+        lookups.append(text)
+        return principal_from_token(text, source=source)
+
+    monkeypatch.setattr("apps.api.rpc.known.KEPT_S", 3600.0)
+    monkeypatch.setattr("apps.api.rpc.known.principal_from_token", looked_up)
+    token = people.token("read", of="alice")
+    until = time.monotonic() + 10
+    while ask(caller, token=token).status_code == 200 and time.monotonic() < until:
+        seen = len(lookups)
+        if all(ask(caller, token=token).status_code == 200 for _ in range(3)) and len(lookups) == seen:
+            break  # the subscription stands: three calls without a look-up
+    assert len(lookups) == seen
+
+    token_revoke(Token.objects.get(tenant__name="alice"))
+
+    assert eventually_refused(caller, token)
+    assert len(lookups) > seen
+
+
+def test_a_disabled_tenant_is_refused(caller):
+    token = people.token("read", of="alice")
+    assert ask(caller, token=token).status_code == 200
+
+    tenant_update(tenant=Tenant.objects.get(name="alice"), enabled=False)
+
+    assert eventually_refused(caller, token)
+
+
+def eventually_refused(caller: httpx.Client, token: str) -> bool:
+    """Redis carries the word: it takes a moment, on a busy machine too."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        if ask(caller, token=token).status_code == 401:
+            return True
+    return False
+
+
+def test_without_redis_nobody_is_remembered(caller, redis_server):
+    token = people.token("read", of="alice")
+    assert ask(caller, token=token).status_code == 200
+    redis_server.kill()
+    until = time.monotonic() + 10
+    while known_to_any() and time.monotonic() < until:
+        time.sleep(0.01)
+
+    token_revoke(Token.objects.get(tenant__name="alice"))
+
+    assert ask(caller, token=token).status_code == 401
+
+
+def known_to_any() -> bool:
+    return any(memory._known for memory in list(known._loops.values()))
+
+
+def test_a_long_call_holds_up_no_other(caller, node):
+    going, gate = threading.Event(), threading.Event()
+
+    def slow(name: str, _params: list[Any]) -> None:
+        if name == "StateNetworkVersion":
+            going.set()
+            gate.wait(20)
+
+    node.refuses = slow
+    token = people.token("read")
+    long = threading.Thread(
+        target=lambda: ask(
+            caller, {**HEAD, "method": "Filecoin.StateNetworkVersion", "params": [[]]}, token=token
+        )
+    )
+    long.start()
+    try:
+        assert going.wait(10)
+        assert ask(caller, token=token).status_code == 200
+    finally:
+        gate.set()
+        long.join()
+
+
+def test_a_body_over_the_limit_is_refused_while_it_arrives(caller, monkeypatch):
+    monkeypatch.setattr(limits, "LIMITS", (("/rpc/", 100),))
+    headers = people.bearer(people.token("read"))
+
+    answer = caller.post("/rpc/v1", content=iter([b" " * 80, b" " * 80]), headers=headers)
+
+    assert answer.status_code == 500
+    assert "bigger than maximum" in answer.text
+
+
+def test_other_addresses_are_djangos(caller):
+    assert caller.get("/healthz").status_code == 200
+    assert caller.get("/rpc/v1/deeper").status_code == 404
