@@ -18,20 +18,23 @@ from numba.extending import intrinsic
 from workers.kernels import llvm, sha256
 from workers.kernels.cpu import has_sha_ni
 from workers.kernels.flags import SERIAL
+from workers.kernels.labels_portable import (
+    ALL_PARENTS,
+    DRG_PARENTS,
+    LANES,
+    MESSAGE_PARENTS,
+    rows_lanes,
+    rows_scalar,
+)
 from workers.kernels.llvm import I8, I32, I64, V4
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 """u32[n, k]"""
 
-DRG_PARENTS = 6
-ALL_PARENTS = 14
-"""6 of the same layer, 8 of the layer before; one row of the parent cache."""
 PREFETCH_NODES = 3
 """How many nodes ahead the parents are asked for: hides the memory latency (measured 1 to 3)."""
 SATURATING_STREAMS = 4
 """Streams that keep the SHA unit busy by themselves: more at once cost registers."""
-MESSAGE_PARENTS = 37
-"""Parent nodes in the message of one label."""
 
 
 def _header_schedules(builder, streams, replica_ids, layer, node):
@@ -183,47 +186,6 @@ def _rows_4(replica_ids, current, previous, layer, first, parents):
             _LATER_4(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
 
 
-@njit(**SERIAL)
-def _rows_portable(replica_ids, current, previous, layer, first, parents):
-    state = np.empty(8, np.uint32)
-    words = np.empty(64, np.uint32)
-    schedules = np.empty((8, 64), np.uint32)
-    taken = DRG_PARENTS if layer == 1 else ALL_PARENTS
-    pairs = taken // 2
-    last = (MESSAGE_PARENTS - 1) % taken
-    for row in range(parents.shape[0]):
-        node = first + row
-        for sector in range(replica_ids.shape[0]):
-            for i in range(8):
-                state[i] = sha256.H[i]
-                words[i] = sha256.swap(replica_ids[sector, i])
-                words[8 + i] = np.uint32(0)
-            words[8] = np.uint32(layer)
-            words[9] = np.uint32(node >> 32)
-            words[10] = np.uint32(node & 0xFFFFFFFF)
-            sha256.schedule(words)
-            sha256.rounds(state, words)
-            for i in range(taken):
-                index = np.int64(parents[row, i])
-                source = current if i < DRG_PARENTS else previous
-                for word in range(8):
-                    schedules[i >> 1, 8 * (i & 1) + word] = sha256.swap(source[index, sector, word])
-            for i in range(8):
-                words[i] = schedules[last >> 1, 8 * (last & 1) + i]
-                words[8 + i] = np.uint32(0)
-            words[8] = np.uint32(0x80000000)
-            words[15] = np.uint32(512 + 256 * MESSAGE_PARENTS)
-            for pair in range(pairs):
-                sha256.schedule(schedules[pair])
-            for block in range(MESSAGE_PARENTS // 2):
-                sha256.rounds(state, schedules[block % pairs])
-            sha256.schedule(words)
-            sha256.rounds(state, words)
-            for i in range(8):
-                current[node, sector, i] = sha256.swap(state[i])
-            current[node, sector, 7] &= np.uint32(0x3FFFFFFF)
-
-
 def first_label(replica_id: bytes, layer: int) -> bytes:
     """The label of node 0, which has no parents."""
     header = layer.to_bytes(4, "big") + bytes(8) + bytes(20)
@@ -231,16 +193,18 @@ def first_label(replica_id: bytes, layer: int) -> bytes:
     return digest[:31] + bytes([digest[31] & 0x3F])
 
 
-BATCHES = (1, 2, 4)
-"""How many sectors of one graph can be labelled side by side."""
-
 _ROWS = {1: _rows_1, 2: _rows_2, 4: _rows_4}
+
+
+def batches() -> tuple[int, ...]:
+    """How many sectors of one graph can be labelled side by side: as many as streams, or as lanes."""
+    return tuple(_ROWS) if has_sha_ni() else (*_ROWS, LANES)
 
 
 def label_rows(
     replica_ids: Words, current: Words, previous: Words, *, layer: int, first: int, parents: Words
 ) -> None:
-    """Label the nodes `first` … `first + len(parents) - 1` of one layer of 1, 2 or 4 sectors.
+    """Label the nodes `first` … `first + len(parents) - 1` of one layer of 1, 2, 4 (or 8) sectors.
 
     replica_ids: u32[s, 8]      one row a sector
     current:     u32[n, s, 8]   this layer, the sectors' nodes side by side; nodes below `first` are there
@@ -249,10 +213,13 @@ def label_rows(
     Cost:    20 compressions a label and sector; SHA-NI, each distinct message schedule once, the
              parents of 3 nodes ahead prefetched; sectors are interleaved in one instruction stream and
              share the cache lines of their parents.  Wants huge pages: 4 KiB pages halve it.
+             Without SHA-NI several sectors lie in 8 lanes.
     Threads: none inside; the GIL is free.
     Errors:  none; `processors.pc1` has checked shapes, and that parents lie below n.
     Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.
     Golden:  tests/golden/proofs/seal_2k_v1_1.json, seal_8m_v1_1.json.
     """
-    rows = _ROWS[len(replica_ids)] if has_sha_ni() else _rows_portable
+    sectors = len(replica_ids)
+    portable = rows_scalar if sectors == 1 else rows_lanes
+    rows = _ROWS[sectors] if has_sha_ni() else portable
     rows(replica_ids, current, previous, layer, first, parents)

@@ -35,7 +35,7 @@ def _labels() -> None:
 
 
 def _label_batches() -> None:
-    for sectors in labels.BATCHES[1:]:
+    for sectors in labels.batches()[1:]:
         _label(sectors)
 
 

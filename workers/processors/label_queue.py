@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workers.kernels.labels import BATCHES
+from workers.kernels.labels import batches
 from workers.processors.labelling import LabelledSector, first_missing, label_sectors, memory_needed
 from workers.processors.spread import Progress, silent, thread_count
 from workers.storage.memory import available_bytes
@@ -101,7 +101,7 @@ class LabelQueue:
             return False
         if self._running and memory_needed(one.parameters, 1) > available_bytes():
             return False  # a running batch gives its memory back; without one the stage says what is short
-        return one.parameters not in self._coming or len(alike) >= max(BATCHES)
+        return one.parameters not in self._coming or len(alike) >= max(batches())
 
     def _take(self, one: _Waiting) -> list[_Waiting]:
         """Take `one` and its neighbours out of the line: a pair, four if there are fewer cores than pairs."""
@@ -109,7 +109,7 @@ class LabelQueue:
         cores = max(thread_count() - self._running, 1)
         wanted = max(-(-len(alike) // cores), PAIR)
         room = available_bytes() // memory_needed(one.parameters, 1)
-        size = max((n for n in BATCHES if n <= min(len(alike), room) and n < 2 * wanted), default=1)
+        size = max((n for n in batches() if n <= min(len(alike), room) and n < 2 * wanted), default=1)
         batch = alike[:size]
         self._waiting = [other for other in self._waiting if other not in batch]
         self._running += 1

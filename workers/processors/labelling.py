@@ -51,7 +51,7 @@ def memory_needed(parameters: SealParameters, sectors: int) -> int:
 def label_sectors(
     sectors: Sequence[LabelledSector], *, progress: Progress = silent, folder: Path | None = None
 ) -> None:
-    """Label sectors of one graph, as many at once as stand at the same layer, at most 4.
+    """Label sectors of one graph, as many at once as stand at the same layer, 4 at most (8 without SHA-NI).
 
     Raises NotEnoughRoom if memory is short.
     """
@@ -65,7 +65,7 @@ def label_sectors(
     parents = parents_of(parameters, folder=folder)
     for start, waiting in starts.items():
         while waiting:
-            count = max(size for size in labels.BATCHES if size <= len(waiting))
+            count = max(size for size in labels.batches() if size <= len(waiting))
             _label_batch(waiting[:count], start, parents=parents, progress=progress)
             waiting = waiting[count:]
 

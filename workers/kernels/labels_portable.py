@@ -1,0 +1,150 @@
+"""Labels on CPUs without SHA instructions: one sector in scalars, several in 8 lanes.
+
+The lanes are plain vectors, which LLVM maps to whatever the machine has (AVX2, NEON, pairs of SSE2
+registers).  With fewer than 8 sectors, lanes repeat them: a vector costs 1.4 times a scalar.
+"""
+
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from workers.kernels import llvm, sha256
+from workers.kernels.flags import SERIAL, STEP
+from workers.kernels.llvm import W8
+
+LANES = 8
+DRG_PARENTS = 6
+ALL_PARENTS = 14
+"""6 of the same layer, 8 of the layer before; one row of the parent cache."""
+MESSAGE_PARENTS = 37
+"""Parent nodes in the message of one label."""
+_BITS = 512 + 256 * MESSAGE_PARENTS
+
+
+def _emit_schedule(builder, words):
+    """Expand 16 vectors to the 64 of W + K, in place."""
+    given = [llvm.load(builder, words, 32 * i, W8) for i in range(16)]
+    for i, word in enumerate(sha256.lanes_schedule(builder, given)):
+        llvm.store(builder, word, words, 32 * i)
+
+
+def _emit_compress(builder, state, words):
+    """One block of 8 messages, whose schedule is expanded."""
+    before = [llvm.load(builder, state, 32 * i, W8) for i in range(8)]
+    schedule = [llvm.load(builder, words, 32 * i, W8) for i in range(64)]
+    for i, word in enumerate(sha256.lanes_compress(builder, before, schedule)):
+        llvm.store(builder, word, state, 32 * i)
+
+
+_SCHEDULE, _COMPRESS = llvm.step(_emit_schedule), llvm.step(_emit_compress)
+
+
+@njit(**STEP)
+def _node_load(words, half, nodes, index):
+    """The node `index` of every sector becomes words 8·half … 8·half + 7 of the lanes' messages."""
+    for lane in range(LANES):
+        for word in range(8):
+            words[8 * half + word, lane] = sha256.swap(nodes[index, lane % nodes.shape[1], word])
+
+
+@njit(**STEP)
+def _half_fill(words, first, second, last):
+    """The second half of every lane's message: two words in front, zeros, one behind."""
+    words[8:16] = np.uint32(0)
+    words[8] = np.uint32(first)
+    words[9] = np.uint32(second >> 32)
+    words[10] = np.uint32(second & 0xFFFFFFFF)
+    words[15] = np.uint32(last)
+
+
+@njit(**SERIAL)
+def rows_scalar(replica_ids, current, previous, layer, first, parents):
+    """As `labels.label_rows`, one sector after the other; for a single one quicker than lanes.
+
+    Threads: none inside; the GIL is free.   Errors: none; callers as those of `labels.label_rows`.
+    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.
+    """
+    state = np.empty(8, np.uint32)
+    words = np.empty(64, np.uint32)
+    schedules = np.empty((8, 64), np.uint32)
+    taken = DRG_PARENTS if layer == 1 else ALL_PARENTS
+    pairs = taken // 2
+    last = (MESSAGE_PARENTS - 1) % taken
+    for row in range(parents.shape[0]):
+        node = first + row
+        for sector in range(replica_ids.shape[0]):
+            for i in range(8):
+                state[i] = sha256.H[i]
+                words[i] = sha256.swap(replica_ids[sector, i])
+                words[8 + i] = np.uint32(0)
+            words[8] = np.uint32(layer)
+            words[9] = np.uint32(node >> 32)
+            words[10] = np.uint32(node & 0xFFFFFFFF)
+            sha256.schedule(words)
+            sha256.rounds(state, words)
+            for i in range(taken):
+                index = np.int64(parents[row, i])
+                source = current if i < DRG_PARENTS else previous
+                for word in range(8):
+                    schedules[i >> 1, 8 * (i & 1) + word] = sha256.swap(source[index, sector, word])
+            for i in range(8):
+                words[i] = schedules[last >> 1, 8 * (last & 1) + i]
+                words[8 + i] = np.uint32(0)
+            words[8] = np.uint32(0x80000000)
+            words[15] = np.uint32(512 + 256 * MESSAGE_PARENTS)
+            for pair in range(pairs):
+                sha256.schedule(schedules[pair])
+            for block in range(MESSAGE_PARENTS // 2):
+                sha256.rounds(state, schedules[block % pairs])
+            sha256.schedule(words)
+            sha256.rounds(state, words)
+            for i in range(8):
+                current[node, sector, i] = sha256.swap(state[i])
+            current[node, sector, 7] &= np.uint32(0x3FFFFFFF)
+
+
+@njit(**SERIAL)
+def rows_lanes(replica_ids, current, previous, layer, first, parents):
+    """As `labels.label_rows`, for up to 8 sectors at once.
+
+    Cost:    20 compressions a label, once for all sectors; each distinct schedule is expanded once.
+    Threads: none inside; the GIL is free.   Errors: none; callers as those of `labels.label_rows`.
+    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.
+    """
+    taken = DRG_PARENTS if layer == 1 else ALL_PARENTS
+    pairs, last = taken // 2, (MESSAGE_PARENTS - 1) % taken
+    ids = replica_ids.reshape(1, replica_ids.shape[0], 8)
+    state = np.empty((8, LANES), np.uint32)
+    schedules = np.empty((ALL_PARENTS // 2 + 1, 64, LANES), np.uint32)
+    spare = schedules[ALL_PARENTS // 2]
+    start, size = schedules.ctypes.data, 64 * LANES * 4
+    at, end = state.ctypes.data, start + size * (ALL_PARENTS // 2)
+    for row in range(parents.shape[0]):
+        node = first + row
+        for word in range(8):
+            state[word] = sha256.H[word]
+        _node_load(spare, 0, ids, 0)
+        _half_fill(spare, layer, node, 0)
+        _SCHEDULE(end)
+        _COMPRESS(at, end)
+        for i in range(taken):
+            _node_load(
+                schedules[i >> 1], i & 1, current if i < DRG_PARENTS else previous, np.int64(parents[row, i])
+            )
+        spare[0:8] = schedules[last >> 1, 8 * (last & 1) : 8 * (last & 1) + 8]
+        for pair in range(pairs):
+            _SCHEDULE(start + size * pair)
+        for block in range(MESSAGE_PARENTS // 2):
+            _COMPRESS(at, start + size * (block % pairs))
+        _half_fill(spare, 0x80000000, 0, _BITS)
+        _SCHEDULE(end)
+        _COMPRESS(at, end)
+        for sector in range(replica_ids.shape[0]):
+            for word in range(8):
+                current[node, sector, word] = sha256.swap(state[word, sector])
+            current[node, sector, 7] &= np.uint32(0x3FFFFFFF)
+    schedules[0, 0, 0] = 0  # numba frees an array after its last use by name; its address is used until here
+    state[0, 0] = 0
