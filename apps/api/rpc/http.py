@@ -17,12 +17,13 @@ from apps.api.callers import principal_from_token, request_source, token_text
 from apps.api.rpc.dispatch import Door
 from apps.api.rpc.services import NAMESPACES, SERVICES, VERSIONS
 from apps.users.errors import TokenRefused
-from poolsite.wire.gorpc import body_answer, frame_write
+from poolsite.wire.gorpc import RpcError, body_answer, frame_read, frame_write
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.users.principals import Principal
+    from poolsite.wire.gorpc import Json
 
 CORS: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -32,6 +33,8 @@ CORS: Final = {
 """Pages of other hosts may call with a token; there is no cookie here."""
 
 TEXT: Final = "text/plain"
+STRANGERS_BYTES_MAX: Final = 64 << 10
+"""Largest body that is read of a caller without a good token."""
 NAMESPACE_HEADER: Final = "X-VENUS-API-NAMESPACE"
 
 
@@ -47,6 +50,8 @@ class Asked:
     """The header X-VENUS-API-NAMESPACE."""
     source: str
     """Network address of the caller."""
+    length: int = 0
+    """Size of the body in bytes as its head says; 0 if it does not."""
     in_loop: bool = False
     """True where many requests share the event loop of a web process."""
 
@@ -79,13 +84,29 @@ async def post_answer(asked: Asked, body: Callable[[], Awaitable[bytes]], who: K
             raise TokenRefused("this needs a token: send 'Authorization: Bearer <token>'")
         principal = await who(text, asked.source)
     except TokenRefused as error:
-        refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": 401, "message": error.reason}}
+        number = request_number(await body()) if 0 < asked.length <= STRANGERS_BYTES_MAX else None
+        refusal = {"jsonrpc": "2.0", "id": number, "error": {"code": 401, "message": error.reason}}
         return Answered(401, frame_write(refusal), headers=CORS)
     namespace = NAMESPACES.get(asked.namespace, "")
     door = Door(SERVICES, principal, asked.version, namespace=namespace, in_loop=asked.in_loop)
     status, text = await body_answer(await body(), door)
     left = door.usage.headers() if door.usage is not None else {}
     return Answered(status, text, headers={**CORS, **left})
+
+
+def length_of(header: str) -> int:
+    """Read the header Content-Length; 0 without one."""
+    return int(header) if header.isascii() and header.isdigit() else 0
+
+
+def request_number(body: bytes) -> Json:
+    """Give the id of a request: venus' clients show the reason of a refusal only if it names theirs."""
+    try:
+        frame = frame_read(body)
+    except RpcError:
+        return None
+    number = frame.get("id") if isinstance(frame, dict) else None
+    return number if isinstance(number, int | float | str) else None
 
 
 @csrf_exempt  # no cookie is read here: only a token lets a caller in
@@ -105,6 +126,7 @@ def rpc(request: HttpRequest, version: str) -> HttpResponse:
         query_token=request.GET.get("token", ""),
         namespace=request.headers.get(NAMESPACE_HEADER, ""),
         source=request_source(request),
+        length=length_of(request.headers.get("Content-Length", "")),
     )
     answer = async_to_sync(post_answer)(asked, body, who)
     return HttpResponse(

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 import structlog
 from django.db import InterfaceError, OperationalError
 
-from apps.api.rpc.http import NAMESPACE_HEADER, Answered, Asked, post_answer
+from apps.api.rpc.http import NAMESPACE_HEADER, Answered, Asked, length_of, post_answer
 from apps.api.rpc.known import known_here
 from apps.core.health import RETRY_AFTER_S
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
@@ -83,6 +83,7 @@ def asked_of(scope: dict[str, Any], headers: dict[str, str], version: str) -> As
         query_token=parse_qs(query.decode("latin-1")).get("token", [""])[0] if query else "",
         namespace=headers.get(NAMESPACE_HEADER.lower(), ""),
         source=client[0] if client else "",
+        length=length_of(headers.get("content-length", "")),
         in_loop=True,
     )
 

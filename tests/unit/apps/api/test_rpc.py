@@ -225,6 +225,25 @@ def test_without_a_good_token_the_answer_is_401_and_nothing_changes(client):
     assert statuses == [401] * 6
 
 
+@pytest.mark.parametrize("given", [7, "a-word", 2.5])
+def test_a_refusal_names_the_request_that_it_answers(client, given):
+    body = json.dumps({"id": given, "method": "Test.Echo", "params": ["x"]})
+
+    answer = client.post("/rpc/v0", body, content_type="application/json", headers=people.bearer("nonsense"))
+
+    assert answer.json()["id"] == given
+    assert answer.json()["error"]["code"] == 401
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", '[{"id": 1}]', '{"id": {}}', '{"id": 1, "params": ["' + "x" * 70_000 + '"]}']
+)
+def test_a_stranger_without_one_readable_request_is_refused_without_a_name(client, body):
+    answer = client.post("/rpc/v0", body, content_type="application/json")
+
+    assert (answer.status_code, answer.json()["id"]) == (401, None)
+
+
 def test_a_token_in_the_query_is_good_too(client):
     body = json.dumps({"id": 1, "method": "Test.Echo", "params": ["x"]})
 
