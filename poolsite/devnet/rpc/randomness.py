@@ -60,9 +60,8 @@ async def state_beacon_entry(node: Devnet, epoch: int) -> Any:
     return {"Round": entry.round, "Data": base64.b64encode(entry.data).decode()}
 
 
-METHODS: Final = (Method("StateGetBeaconEntry", "read", (p.EPOCH,), state_beacon_entry),)
-
-METHODS_V1: Final = (
+METHODS: Final = (
+    Method("StateGetBeaconEntry", "read", (p.EPOCH,), state_beacon_entry),
     Method(
         "StateGetRandomnessFromTickets",
         "read",
@@ -75,6 +74,9 @@ METHODS_V1: Final = (
         (p.INT, p.EPOCH, p.BYTES, p.TIPSET_KEY),
         state_randomness_beacon,
     ),
+)
+
+METHODS_V1: Final = (
     Method("StateGetRandomnessDigestFromTickets", "read", (p.EPOCH, p.TIPSET_KEY), state_digest_tickets),
     Method("StateGetRandomnessDigestFromBeacon", "read", (p.EPOCH, p.TIPSET_KEY), state_digest_beacon),
 )
