@@ -13,7 +13,7 @@ from poolsite.filecoin.sector import prover_id
 from poolsite.wire.jobs import Level, Piece, Progress, StageOutputs
 from poolsite.wire.pipeline import Stage
 from workers.agent.journal import Failure, Journal, Work
-from workers.processors import pc1
+from workers.processors import pc1_output
 from workers.processors.errors import BadInput, ProcessorError, TemporaryError
 from workers.processors.tasks import (
     AddPieceTask,
@@ -164,7 +164,7 @@ class StageRunner:
             piece_infos=infos_of(inputs),
         )
         output = self._call("pc1", task, progress)
-        write_file(room.pc1_output, json.dumps(pc1.output_value(output)).encode())
+        write_file(room.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
         return StageOutputs(comm_d=output.comm_d)
 
     def _labels_check(self, room: Room, ticket: bytes) -> None:
@@ -191,7 +191,7 @@ class StageRunner:
 
     def _pc1_output(self, room: Room) -> Pc1Output:
         try:
-            return pc1.output_from_value(json.loads(room.pc1_output.read_text()))
+            return pc1_output.output_from_value(json.loads(room.pc1_output.read_text()))
         except (FileNotFoundError, ValueError):
             raise BadInput("the output of PC1 is not on this host: go back to PC1") from None
 

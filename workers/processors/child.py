@@ -38,6 +38,7 @@ class Child:
 
     def __init__(self, stages: Sequence[Stage], out: TextIO) -> None:
         self._stages = {stage.name: stage for stage in stages}
+        self._runs = {stage.name: stage.run for stage in stages}  # loaded now, not under the first request
         self._out = out
         self._lock = threading.Lock()
 
@@ -85,7 +86,7 @@ class Child:
                 told = now
                 self._write(json.dumps({"id": number, "progress": {"done": done, "total": total}}))
 
-        return output_encode(stage, stage.run(task, progress=progress))
+        return output_encode(stage, self._runs[stage.name](task, progress=progress))
 
     def _stage_of(self, request: dict[str, Any]) -> Stage:
         name = request.get("stage")

@@ -6,12 +6,10 @@ Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1; 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.porep.replica import replica_id
-from workers.processors import codec, inputs
+from workers.processors import inputs
 from workers.processors.errors import BadInput
 from workers.processors.label_queue import LABEL_QUEUE
 from workers.processors.labelling import LabelledSector, first_missing
@@ -21,9 +19,6 @@ from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput, para
 from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
 from workers.storage.files import copy_file, file_write, space_check
 from workers.storage.sector import SectorFiles, StoreConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def run(task: Pc1Task, *, progress: Progress = silent) -> Pc1Output:
@@ -86,41 +81,3 @@ def pc1_output(files: SectorFiles, comm_d: bytes) -> Pc1Output:
 
 def _config_output(config: StoreConfig) -> StoreConfigOutput:
     return StoreConfigOutput(config.path, config.id, config.size, config.rows_to_discard)
-
-
-def output_to_json(output: Pc1Output) -> str:
-    """Return the JSON that crosses the FFI of the Go programs, byte for byte."""
-    return json.dumps(output_value(output), separators=(",", ":"))
-
-
-def output_value(output: Pc1Output) -> dict[str, Any]:
-    """Return the value of that JSON.
-
-    Source: rust-filecoin-proofs-api src/seal.rs SealPreCommitPhase1Output.
-    """
-    tag = parameters_named(output.registered_proof).label_tag
-    return {
-        "registered_proof": output.registered_proof,
-        "labels": {tag: {"labels": [_config_json(config) for config in output.labels], "_h": None}},
-        "config": _config_json(output.config),
-        "comm_d": list(output.comm_d),
-    }
-
-
-def output_from_value(value: Any) -> Pc1Output:
-    """Read the value of that JSON.  Raises BadInput."""
-    try:
-        ((_, tagged),) = value["labels"].items()
-        flat = value | {"labels": tagged["labels"]}
-    except (TypeError, KeyError, ValueError, AttributeError):
-        raise BadInput("pc1out is not an output of pc1") from None
-    return codec.decode(Pc1Output, flat)
-
-
-def _config_json(config: StoreConfigOutput) -> Mapping[str, Any]:
-    return {
-        "path": config.path,
-        "id": config.id,
-        "size": config.size,
-        "rows_to_discard": config.rows_to_discard,
-    }

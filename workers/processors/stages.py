@@ -1,29 +1,17 @@
-"""The stages that a child can run: what goes in, what comes out, the kernels they need."""
+"""The stages that a child can run: what goes in, what comes out, the kernels they need.
+
+Whoever only hands stages to children loads this without any kernel: those come with the first run.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workers.processors import (
-    add_piece,
-    c1,
-    c2,
-    codec,
-    pc1,
-    pc2,
-    snap_decode,
-    snap_encode,
-    snap_prove,
-    synthetic,
-    tasks,
-    tree_d,
-    unseal,
-    window_post,
-    winning_post,
-)
+from workers.processors import c2, codec, pc1_output, tasks
 from workers.processors.errors import BadFile, BadInput
 
 if TYPE_CHECKING:
@@ -40,62 +28,59 @@ class Stage:
     """Its name in the protocol's first line."""
     task: type[Any]
     """What goes in."""
-    run: Callable[..., Any]
-    """run(task, progress=…) -> output"""
     output: type[Any]
     """What comes out."""
     kernels: tuple[str, ...]
     """What must be compiled before it runs at full speed (`workers.kernels.warm`)."""
 
+    @property
+    def run(self) -> Callable[..., Any]:
+        """What runs it, as run(task, progress=…) -> output; loads its module, which has the stage's name."""
+        run: Callable[..., Any] = import_module(f"workers.processors.{self.name}").run
+        return run
+
 
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("add_piece", tasks.AddPieceTask, add_piece.run, tasks.AddPieceOutput, ("fr32", "binary_tree")),
-        Stage("tree_d", tasks.TreeDTask, tree_d.run, tasks.TreeDOutput, ("binary_tree",)),
+        Stage("add_piece", tasks.AddPieceTask, tasks.AddPieceOutput, ("fr32", "binary_tree")),
+        Stage("tree_d", tasks.TreeDTask, tasks.TreeDOutput, ("binary_tree",)),
         Stage(
             "pc1",
             tasks.Pc1Task,
-            pc1.run,
             tasks.Pc1Output,
             ("binary_tree", "graph", "labels", "label_batches"),
         ),
-        Stage("pc2", tasks.Pc2Task, pc2.run, tasks.Pc2Output, ("poseidon", "field")),
-        Stage("c1", tasks.C1Task, c1.run, tasks.C1Output, ("binary_tree", "graph", "poseidon")),
-        Stage("synthetic", tasks.SyntheticTask, synthetic.run, tasks.SyntheticOutput, ("graph", "poseidon")),
-        Stage("c2", tasks.C2Task, c2.run, tasks.C2Output, ()),
-        Stage("window_post", tasks.WindowPostTask, window_post.run, tasks.WindowPostOutput, ("poseidon",)),
+        Stage("pc2", tasks.Pc2Task, tasks.Pc2Output, ("poseidon", "field")),
+        Stage("c1", tasks.C1Task, tasks.C1Output, ("binary_tree", "graph", "poseidon")),
+        Stage("synthetic", tasks.SyntheticTask, tasks.SyntheticOutput, ("graph", "poseidon")),
+        Stage("c2", tasks.C2Task, tasks.C2Output, ()),
+        Stage("window_post", tasks.WindowPostTask, tasks.WindowPostOutput, ("poseidon",)),
         Stage(
             "unseal",
             tasks.UnsealTask,
-            unseal.run,
             tasks.UnsealOutput,
             ("graph", "labels", "field", "fr32", "binary_tree"),
         ),
         Stage(
             "snap_encode",
             tasks.SnapEncodeTask,
-            snap_encode.run,
             tasks.SnapEncodeOutput,
             ("binary_tree", "poseidon", "scaling"),
         ),
         Stage(
             "snap_prove",
             tasks.SnapProveTask,
-            snap_prove.run,
             tasks.SnapProveOutput,
             ("binary_tree", "poseidon"),
         ),
         Stage(
             "snap_decode",
             tasks.SnapDecodeTask,
-            snap_decode.run,
             tasks.UnsealOutput,
             ("poseidon", "scaling", "fr32", "binary_tree"),
         ),
-        Stage(
-            "winning_post", tasks.WinningPostTask, winning_post.run, tasks.WinningPostOutput, ("poseidon",)
-        ),
+        Stage("winning_post", tasks.WinningPostTask, tasks.WinningPostOutput, ("poseidon",)),
     )
 }
 """All stages by name."""
@@ -106,7 +91,7 @@ def output_encode(stage: Stage, output: Any) -> Any:
     if stage.output is tasks.AddPieceOutput:
         return codec.encode(output.piece_infos)
     if stage.output is tasks.Pc1Output:
-        return pc1.output_value(output)
+        return pc1_output.output_value(output)
     return codec.encode(output)
 
 
@@ -114,7 +99,7 @@ def task_encode(task: Any) -> Any:
     """Return a task's JSON value."""
     value = codec.encode(task)
     if isinstance(task, tasks.Pc2Task):
-        value["pc1out"] = pc1.output_value(task.pc1out)
+        value["pc1out"] = pc1_output.output_value(task.pc1out)
     return value
 
 
@@ -142,7 +127,7 @@ def foreign_task_encode(task: Any) -> Any:
 def task_decode(stage: Stage, value: Any) -> Any:
     """Read a task.  Raises BadInput."""
     if stage.task is tasks.Pc2Task and isinstance(value, dict):
-        value = value | {"pc1out": codec.encode(pc1.output_from_value(value.get("pc1out")))}
+        value = value | {"pc1out": codec.encode(pc1_output.output_from_value(value.get("pc1out")))}
     return codec.decode(stage.task, value)
 
 
@@ -151,7 +136,7 @@ def output_decode(stage: Stage, task: Any, value: Any) -> Any:
     if stage.output is tasks.AddPieceOutput:
         return codec.decode(tasks.AddPieceOutput, {"piece_infos": value})
     if stage.output is tasks.Pc1Output:
-        return pc1.output_from_value(value)
+        return pc1_output.output_from_value(value)
     if stage.output is tasks.TreeDOutput and value is True:
         return tasks.TreeDOutput(_last_node(Path(task.cache_dir) / "sc-02-data-tree-d.dat"))
     return codec.decode(stage.output, value)

@@ -125,7 +125,7 @@ class StoreConfigOutput:
 
 @dataclass(frozen=True, slots=True)
 class Pc1Output:
-    """What pc2 needs; crosses the FFI of the Go programs in the same form (`pc1.output_to_json`)."""
+    """What pc2 needs; crosses the FFI of the Go programs in the same form (`pc1_output`)."""
 
     registered_proof: str
     labels: tuple[StoreConfigOutput, ...]

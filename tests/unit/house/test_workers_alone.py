@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SITE = Path(__file__).resolve().parent.parent.parent.parent
 
 REFUSING = """
@@ -58,6 +60,15 @@ def test_everything_a_sealing_host_runs_imports_without_the_console(tmp_path: Pa
     )
 
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("program", ["workers.celery", "workers.agent.sealer", "workers.prover.main"])
+def test_only_the_kernel_children_load_the_compiler(program: str) -> None:
+    words = f"import sys, {program}; sys.exit('numba' in sys.modules or 'llvmlite' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", words], cwd=SITE, check=False, timeout=120)
+
+    assert done.returncode == 0
 
 
 def test_every_package_is_pinned_and_pinned_once() -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.unit.workers.processors.sealing import GOLDEN, sealing
-from workers.processors import codec, pc1
+from workers.processors import codec, pc1_output
 from workers.processors.errors import BadInput
 from workers.processors.stages import STAGES, output_decode, output_encode, task_decode, task_encode
 from workers.processors.tasks import (
@@ -54,7 +54,7 @@ def test_tasks_survive_the_way_through_json(task):
 def test_the_output_of_pc1_crosses_in_the_form_of_the_ffi():
     value = json.loads((GOLDEN / "api_pc1_2k_v1_1.json").read_text())
 
-    output = pc1.output_from_value(value)
+    output = pc1_output.output_from_value(value)
 
     assert output_encode(STAGES["pc1"], output) == value
     task = Pc2Task(output, "/cache", "/sealed")

@@ -10,7 +10,7 @@ import pytest
 
 from poolsite.filecoin.proof_container import porep_proof_check
 from tests.unit.workers.processors.sealing import GOLDEN, digest, sealing
-from workers.processors import c2, pc1
+from workers.processors import c2, pc1_output
 from workers.processors.tasks import C2Task, Pc1Output
 
 CASES = [("2k_v1_1", 5), ("2k_v1", 0)]
@@ -63,7 +63,7 @@ def test_the_json_of_pc1_and_c1_is_that_of_the_ffi_byte_for_byte(tmp_path):
     infos, made, output = sector.to_pc2()
 
     assert sector.c1(output, infos).c1_json == (GOLDEN / "api_c1_2k_v1_1.json").read_text()
-    assert pc1.output_to_json(_elsewhere(made)) == (GOLDEN / "api_pc1_2k_v1_1.json").read_text()
+    assert pc1_output.output_to_json(_elsewhere(made)) == (GOLDEN / "api_pc1_2k_v1_1.json").read_text()
 
 
 def _elsewhere(output: Pc1Output) -> Pc1Output:
