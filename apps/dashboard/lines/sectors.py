@@ -15,7 +15,7 @@ from apps.sectors.states import JobState
 from poolsite.wire.pipeline import Owner, Stage
 
 if TYPE_CHECKING:
-    from apps.dashboard.frame import EpochClock
+    from apps.dashboard.pulse import EpochClock
     from apps.dashboard.regions.scene import Scene
     from apps.proving.models import Deadline
     from apps.sectors.models import Sector

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from apps.chain.selectors import head_current, nodes_devnet
 from apps.core.clock import now
-from apps.dashboard.frame import clock_of, network_known, pulse_of
 from apps.dashboard.lines.messages import Names
+from apps.dashboard.pulse import clock_of, network_known, pulse_of
 from apps.miners.selectors import miners_visible
 from apps.proving.models import Deadline, Partition, WindowPost
 from apps.sectors.models import WorkerCommand
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.chain.models import Head
-    from apps.dashboard.frame import EpochClock, Pulse
+    from apps.dashboard.pulse import EpochClock, Pulse
     from apps.miners.models import Miner
     from apps.sectors.models import Worker
     from apps.users.principals import Principal

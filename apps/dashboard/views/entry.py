@@ -18,8 +18,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.dashboard.frame import THEME_COOKIE, network_known
+from apps.dashboard.frame import THEME_COOKIE
 from apps.dashboard.people import confirmed_now, device_of, nulls_refuse, source_of
+from apps.dashboard.pulse import network_known
 from apps.users.errors import WeakPassword
 from apps.users.logins import LoginFailed, passkey_login, person_login, second_step_code
 from apps.users.models import Passkey, TotpDevice, User

@@ -1,0 +1,82 @@
+"""The chain in one line, and the clock that it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import epoch_at, network_current
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.chain.models import Head
+    from poolsite.filecoin.policy import Network
+
+LATE_EPOCHS: Final = 4
+"""So many epochs without a head and the pulse asks for a look: as many nulls in a row are rare."""
+GONE_EPOCHS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """The chain in one line."""
+
+    epoch: int
+    """Newest head's height."""
+    base_fee: int
+    """attoFIL."""
+    tone: str
+    word: str
+    age_s: float
+    """Seconds since the head came."""
+
+
+def pulse_of(head: Head | None, *, network: Network | None, at: datetime) -> Pulse | None:
+    """Lay out the chain's pulse; None before the first head."""
+    if head is None or network is None:
+        return None
+    age_s = (at - head.arrived_at).total_seconds()
+    # The clock stops with the chain, so the age in epochs is taken from the head's arrival.
+    late = age_s / network.epoch_s
+    tone, word = ("ok", "in sync") if late < LATE_EPOCHS else ("warn", "no new head")
+    if late >= GONE_EPOCHS:
+        tone, word = "bad", "chain stands still"
+    return Pulse(epoch=head.height, base_fee=int(head.base_fee), tone=tone, word=word, age_s=age_s)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochClock:
+    """Turns epochs into wall time around the newest head."""
+
+    epoch: int
+    """The epoch that runs now."""
+    at_s: float
+    """Wall time now, in seconds since 1970."""
+    delay_s: int
+    """Seconds per epoch."""
+
+    def starts_at(self, epoch: int) -> int:
+        """When `epoch` begins, in seconds since 1970."""
+        return round(self.at_s + (epoch - self.epoch) * self.delay_s)
+
+    def left_s(self, epoch: int) -> int:
+        """Seconds until `epoch` begins; negative if it has."""
+        return (epoch - self.epoch) * self.delay_s
+
+
+def network_known() -> Network | None:
+    """Give the network's rules, or None until a node has told them."""
+    try:
+        return network_current()
+    except NetworkUnknown:
+        return None
+
+
+def clock_of(head: Head | None, *, network: Network | None, at: datetime) -> EpochClock | None:
+    """Set the clock by the newest head; None before the first one."""
+    if head is None or network is None:
+        return None
+    epoch = epoch_at(head, now=at, epoch_s=network.epoch_s)
+    return EpochClock(epoch=epoch, at_s=at.timestamp(), delay_s=network.epoch_s)
