@@ -21,6 +21,9 @@ BY_ITSELF: Final[dict[str, str]] = {
     Wait.NEXT_HEAD: "it is chosen on the next head",
     Wait.QUOTA: "it is chosen when an earlier message of the sender has landed",
     Wait.BASE_FEE_GATE: "it is chosen when the base fee falls to the gate",
+    Wait.HELD: "it is chosen when the base fee has fallen, or at its latest epoch",
+    Wait.GAS_CAP: "it is tried again with growing pauses and goes on once fees fall below the cap",
+    Wait.DAILY_BUDGET: "it is chosen when the day is over (midnight UTC) or the budget is raised",
     Wait.FUNDS: "it is tried again with growing pauses and goes on once the balance suffices",
     Wait.NO_ACTOR: "it is chosen on the first head after somebody funded the address",
     Wait.ESTIMATE: "it is tried again with growing pauses, at most 60 epochs apart",
@@ -43,12 +46,15 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     Wait.ESTIMATE: ("mark-bad",),
     Wait.FEE_LIMIT: ("fee-rules", "mark-bad"),
     Wait.BASE_FEE_GATE: ("fee-rules", "mark-bad"),
+    Wait.HELD: ("fee-rules", "mark-bad"),
+    Wait.GAS_CAP: ("fee-rules", "mark-bad"),
+    Wait.DAILY_BUDGET: ("fee-rules", "mark-bad"),
     Wait.QUOTA: ("quota", "mark-bad"),
     Wait.POLICY: ("mark-bad",),
     Wait.STOPPED: ("start-sender", "mark-bad"),
-    Wait.FEE_CAP: ("replace", "mark-bad"),
-    Wait.NODE_REFUSES: ("replace", "republish", "mark-bad"),
-    Wait.IN_POOL: ("replace", "republish"),
+    Wait.FEE_CAP: ("replace", "cancel", "mark-bad"),
+    Wait.NODE_REFUSES: ("replace", "republish", "cancel", "mark-bad"),
+    Wait.IN_POOL: ("replace", "republish", "cancel"),
     Wait.EARLIER_NONCE: ("replace-earlier",),
 }
 """What a person can do, best first."""
@@ -109,7 +115,7 @@ def _unfilled(message: Message, sender: Sender | None, *, head: Head | None) -> 
         evidence["next_try_height"] = message.retry_height
     if reason == Wait.FUNDS and sender is not None and sender.balance is not None:
         evidence["balance"] = fil_format(sender.balance)
-    if reason == Wait.BASE_FEE_GATE and head is not None:
+    if reason in (Wait.BASE_FEE_GATE, Wait.HELD) and head is not None:
         evidence["base_fee"] = str(head.base_fee)
     return Diagnosis(reason, evidence)
 

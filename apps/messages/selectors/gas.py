@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Avg, Case, Count, F, Q, Sum, Value, When
+from django.db.models import Avg, Case, Count, ExpressionWrapper, F, Q, Sum, Value, When
 from django.db.models.functions import Least
 
 from apps.core.errors import NotFound
-from apps.core.fields import AddressField
+from apps.core.fields import AddressField, AttoFilField
 from apps.messages.models import GasGuard, GasSpend, HurryRule, Message
 from apps.messages.states import MessageState
 from poolsite.filecoin.message import METHOD_SEND
@@ -165,5 +165,6 @@ def in_flight_cost(*, base_fee: int, senders: Collection[str] | None = None, **f
     rows = Message.objects.filter(state=MessageState.FILLED, **fits)
     if senders is not None:
         rows = rows.filter(from_addr__in=list(senders))
-    price = Least(F("gas_fee_cap"), F("gas_premium") + base_fee)
-    return int(rows.aggregate(total=Sum(F("gas_limit") * price))["total"] or 0)
+    paid = ExpressionWrapper(F("gas_premium") + Value(base_fee), output_field=AttoFilField())
+    cost = ExpressionWrapper(F("gas_limit") * Least(F("gas_fee_cap"), paid), output_field=AttoFilField())
+    return int(rows.aggregate(total=Sum(cost))["total"] or 0)

@@ -13,7 +13,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, MessageEvent, Sender, SignedVersion
-from apps.messages.services.fees import actor_rules_for, fee_choose, shared_rules
+from apps.messages.services.fees import capped, fee_choice_of
 from apps.messages.services.moves import messages_advance, messages_told
 from apps.messages.services.nonces import standing_of
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
@@ -64,19 +64,31 @@ def message_replace(
     fees that no pool would take in the old ones' place, more than the largest allowed fee.
     Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
     """
-    _check_in_flight(message)
-    standing = standing_of(message.from_addr, client=client, key=head.key)
-    if (message.nonce or 0) < standing.chain_nonce:
-        raise AlreadyOnChain("message already on chain")
-    old = message.chain_message()
-    new = _auto_fees(message, fees, client=client, head=head) if fees.is_auto else _manual_fees(old, fees)
+    new = replacement_of(message, fees, client=client, head=head)
     answer = messages_sign([new], tenant_id=message.tenant_id)[0]
     if not isinstance(answer, SignedMessage):
         raise SignerRefuses(f"sign message failed: {answer.reason}")
     return _store_version(message, answer, now=now)
 
 
-def _check_in_flight(message: Message) -> None:
+def replacement_of(message: Message, fees: NewFees, *, client: ChainClient, head: Head) -> ChainMessage:
+    """Give what `message_replace` would have signed; the same refusals, and nothing is changed."""
+    flight_check(message)
+    still_open(message, client=client, head=head)
+    if fees.is_auto:
+        return _auto_fees(message, fees, client=client, head=head)
+    return _manual_fees(message, fees)
+
+
+def still_open(message: Message, *, client: ChainClient, head: Head) -> None:
+    """Ask whether the chain still wants the message's nonce.  Raises AlreadyOnChain."""
+    standing = standing_of(message.from_addr, client=client, key=head.key)
+    if (message.nonce or 0) < standing.chain_nonce:
+        raise AlreadyOnChain("message already on chain")
+
+
+def flight_check(message: Message) -> None:
+    """Refuse what is not in flight.  Raises AlreadyOnChain, BadMessage."""
     if message.state == MessageState.LANDED:
         raise AlreadyOnChain("message already on chain")
     if message.state != MessageState.FILLED:
@@ -86,11 +98,9 @@ def _check_in_flight(message: Message) -> None:
 def _auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: Head) -> ChainMessage:
     """Estimate premium and cap anew, raise them over the pool's rule, and hold them under the limit."""
     old = message.chain_message()
-    floor = premium_floor(old.gas_premium, ratio=_ratio(client))
-    sender = Sender.objects.get(address=message.from_addr)
-    rule = actor_rules_for([message], client=client, key=head.key).get((message.to, message.method))
-    choice = fee_choose(message, sender=sender, actor=rule, shared=shared_rules())
-    limit = fees.max_fee or choice.spec.max_fee
+    floor = premium_floor_of(message, client=client)
+    choice = fee_choice_of(message, client=client, key=head.key)
+    limit = capped(fees.max_fee or choice.spec.max_fee, message)
     spec = GasSpec(max_fee=limit, gas_over_premium=fees.over_premium or choice.spec.gas_over_premium)
     blank = replace(
         old,
@@ -114,7 +124,9 @@ def _auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: He
     return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
 
 
-def _manual_fees(old: ChainMessage, fees: NewFees) -> ChainMessage:
+def _manual_fees(message: Message, fees: NewFees) -> ChainMessage:
+    """Take the fees as they are given if a pool would, and if no cap forbids them."""
+    old = message.chain_message()
     if fees.premium <= 0:
         raise FeeTooLow(f"gas premium({fees.premium}) must bigger than zero", field="gas_premium")
     if fees.fee_cap <= 0:
@@ -127,9 +139,15 @@ def _manual_fees(old: ChainMessage, fees: NewFees) -> ChainMessage:
         reason = f"gas premium({fees.premium}) is below {floor}, which takes the old message's place"
         raise FeeTooLow(reason, field="gas_premium")
     limit = fees.gas_limit or old.gas_limit
-    if fees.max_fee and fees.fee_cap * limit > fees.max_fee:
-        raise FeeTooLow(f"{fees.fee_cap * limit} is more than the max fee of {fees.max_fee}", field="max_fee")
+    most = capped(fees.max_fee, message)
+    if most and fees.fee_cap * limit > most:
+        raise FeeTooLow(f"{fees.fee_cap * limit} is more than the max fee of {most}", field="max_fee")
     return replace(old, gas_limit=limit, gas_premium=AttoFil(fees.premium), gas_fee_cap=AttoFil(fees.fee_cap))
+
+
+def premium_floor_of(message: Message, *, client: ChainClient) -> int:
+    """Give the least premium that the node's pool takes in the place of the message's."""
+    return premium_floor(int(message.gas_premium), ratio=_ratio(client))
 
 
 def _ratio(client: ChainClient) -> float:
@@ -140,7 +158,7 @@ def _ratio(client: ChainClient) -> float:
 def _store_version(message: Message, signed: SignedMessage, *, now: datetime) -> Message:
     """Keep the old version and make the new one the row's; refused if the row moved since it was read."""
     row = Message.objects.select_for_update().get(pk=message.pk)
-    _check_in_flight(row)
+    flight_check(row)
     if row.cid != message.cid:
         raise BadMessage("the message was replaced by somebody else just now", field="id")
     SignedVersion.objects.get_or_create(

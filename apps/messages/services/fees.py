@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from apps.chain.client import GasSpec
 from apps.chain.errors import NodeRefused
-from apps.messages.models import ActorRules, SharedRules
+from apps.messages.models import ActorRules, GasGuard, Sender, SharedRules
+from apps.messages.services.guards import guard_choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from apps.chain.client import ChainClient
-    from apps.messages.models import FeeRules, Message, Sender
+    from apps.messages.models import FeeRules, Message
 
 MAX_FEE_DEFAULT = 70_000_000_000_000_000
 """0.07 FIL: the messager's first shared rule."""
@@ -54,6 +55,24 @@ def fee_choose(
         gas_fee_cap=message.gas_fee_cap or _first(rules, "gas_fee_cap"),
         base_fee_gate=_first(rules, "base_fee"),
     )
+
+
+def fee_choice_of(message: Message, *, client: ChainClient, key: str) -> FeeChoice:
+    """Give what the rules say about one stored message."""
+    sender = Sender.objects.get(address=message.from_addr)
+    rule = actor_rules_for([message], client=client, key=key).get((message.to, message.method))
+    return fee_choose(message, sender=sender, actor=rule, shared=shared_rules())
+
+
+def fee_limit(message: Message, *, client: ChainClient, key: str) -> int:
+    """Give the most that the message's gas may cost by rules and guards; 0 for no limit."""
+    return capped(fee_choice_of(message, client=client, key=key).spec.max_fee, message)
+
+
+def capped(limit: int, message: Message) -> int:
+    """Hold a largest fee under the gas guard's cap; 0 stands for no limit."""
+    cap = guard_choose(message, list(GasGuard.objects.filter(max_fee__gt=0))).max_fee
+    return min(limit, cap) if limit and cap else limit or cap
 
 
 def _first(levels: Sequence[Any], name: str) -> Any:

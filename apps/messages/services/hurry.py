@@ -1,7 +1,9 @@
-"""Proofs that cannot land because the base fee overtook their fee cap get higher fees by themselves.
+"""Proofs that may come too late pay more by themselves.
 
-The stated rule: on each head, a proof in flight whose cap is below the base fee is replaced, within the
-largest fee that its rules allow.  Other messages wait for the fee to fall or for a person.
+Two stated rules.  On each head a proof in flight whose cap is below the base fee is replaced, for every
+tenant.  Where a tenant has a hurry rule, its proofs in flight are replaced too once their deadline is near,
+again and again until they land.  Both stay within the largest fee that the rules allow; other messages wait
+for the fee to fall or for a person.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
+from django.db.models import Q
 
 from apps.core.errors import DomainError
-from apps.messages.models import Message
+from apps.messages.models import HurryRule, Message
 from apps.messages.services.change import NewFees, message_replace
 from apps.messages.services.moves import waits_note
 from apps.messages.services.publish import messages_publish
@@ -27,23 +30,41 @@ log = structlog.get_logger(__name__)
 
 
 def proofs_hurry(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
-    """Raise the fees of proofs that the base fee overtook; gives their ids.
+    """Raise the fees of proofs that the base fee overtook or whose deadline is near; gives their ids.
 
     What cannot be raised keeps its version and says why.  A kill in between leaves a stored version that
     the next head publishes.
     """
-    stuck = Message.objects.filter(
-        state=MessageState.FILLED, priority=Priority.PROOF, gas_fee_cap__lt=int(head.base_fee)
-    )
     raised: list[str] = []
-    for row in stuck.order_by("from_addr", "nonce"):
-        try:
-            message_replace(message=row, fees=NewFees(), client=client, head=head, now=now)
-        except DomainError as error:
-            waits_note([(row.pk, Wait.FEE_CAP, error.reason)], now=now)
-            continue
-        raised.append(row.pk)
-        log.info("fee_raised", message=row.pk, nonce=row.nonce, base_fee=str(head.base_fee))
+    proofs = Message.objects.filter(state=MessageState.FILLED, priority=Priority.PROOF)
+    for row in proofs.filter(gas_fee_cap__lt=int(head.base_fee)).order_by("from_addr", "nonce"):
+        raised += _raise(row, fees=NewFees(), client=client, head=head, now=now)
+    for rule in HurryRule.objects.filter(is_on=True):
+        near = proofs.filter(
+            Q(hurried_height=0) | Q(hurried_height__lte=head.height - rule.every_epochs),
+            tenant=rule.tenant_id,
+            urgent_epoch__gte=head.height,
+            urgent_epoch__lte=head.height + rule.within_epochs,
+        ).exclude(pk__in=raised)
+        for row in near.order_by("from_addr", "nonce"):
+            fees = NewFees(max_fee=int(rule.max_fee))
+            raised += _raise(row, fees=fees, client=client, head=head, now=now)
     if raised:
         messages_publish(raised, now=now)
+    return raised
+
+
+def _raise(row: Message, *, fees: NewFees, client: ChainClient, head: Head, now: datetime) -> list[str]:
+    """Replace one proof; gives its id if that was possible, and remembers the attempt either way."""
+    try:
+        message_replace(message=row, fees=fees, client=client, head=head, now=now)
+    except DomainError as error:
+        if row.gas_fee_cap < head.base_fee:
+            waits_note([(row.pk, Wait.FEE_CAP, error.reason)], now=now)
+        log.info("fee_not_raised", message=row.pk, nonce=row.nonce, reason=error.reason[:200])
+        raised = []
+    else:
+        log.info("fee_raised", message=row.pk, nonce=row.nonce, base_fee=str(head.base_fee))
+        raised = [row.pk]
+    Message.objects.filter(pk=row.pk).update(hurried_height=head.height)
     return raised

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.db.models import OuterRef, Q, Subquery
 
 from apps.chain.errors import NodeRefused
 from apps.chain.tipsets import tipset_from_json
-from apps.messages.models import Message, SignedVersion
+from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.moves import messages_advance, messages_told
 from apps.messages.services.spend import ADDED, gas_cost, spend_note
 from apps.messages.states import MessageState, Wait
@@ -26,11 +27,15 @@ SEARCHED_AT_ONCE: Final = 200
 def messages_search(
     *, client: ChainClient, now: datetime, ids: Sequence[str] | None = None
 ) -> tuple[int, int]:
-    """Ask the node for every message in flight (or for `ids`); gives how many landed and were displaced.
+    """Ask the node for every message whose nonce is open (or for `ids`); gives how many landed and were
+    displaced.
 
     Raises NodeUnavailable.
     """
-    rows = Message.objects.filter(state=MessageState.FILLED)
+    # What was given up while its nonce was open may have landed all the same.
+    open_nonce = Sender.objects.filter(address=OuterRef("from_addr")).values("chain_nonce")[:1]
+    given_up = Q(state=MessageState.FAILED, nonce__gte=Subquery(open_nonce))
+    rows = Message.objects.filter(Q(state=MessageState.FILLED) | given_up)
     if ids is not None:
         rows = rows.filter(pk__in=list(ids))
     landed = displaced = 0
@@ -57,9 +62,9 @@ def _search(rows: Sequence[Message], *, client: ChainClient, now: datetime) -> t
     land = _landed_columns(found, client=client, now=now)
     lost = _displaced_columns([row for row in rows if row.pk not in land], client=client, now=now)
     with transaction.atomic():
+        gone = messages_advance("CONFLICT", lost, now=now)  # first: a nonce has one holder
         moved = messages_advance("LAND", land, now=now)
         spend_note(moved, sign=ADDED)
-        gone = messages_advance("CONFLICT", lost, now=now)
         messages_told([*moved.items(), *gone.items()])
     return len(moved), len(gone)
 

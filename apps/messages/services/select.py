@@ -19,8 +19,9 @@ from django.db.models.functions import RowNumber
 
 from apps.core.live import Change, publish
 from apps.gateway.errors import SignerAway
-from apps.messages.models import Message, Sender, SharedRules
+from apps.messages.models import GasGuard, Message, Sender, SharedRules
 from apps.messages.services.fees import FeeChoice, actor_rules_for, fee_choose, shared_rules
+from apps.messages.services.guards import Budgets, GuardChoice, guard_choose
 from apps.messages.services.locks import SENDER_LOCK, held
 from apps.messages.services.moves import messages_advance, messages_told, waits_note
 from apps.messages.services.nonces import Standing, holes_of, nonces_for, standing_of
@@ -83,6 +84,7 @@ class Round:
     holes: list[int]
     places: int
     """How many messages may be chosen."""
+    budgets: Budgets
     has_more: bool = False
     """True if the round had to end although there were places left."""
     waits: list[tuple[str, str, str]] = field(default_factory=list)
@@ -133,7 +135,8 @@ def sender_select(*, address: str, head: Head, client: ChainClient, now: datetim
             return Selected()
         if sender.wait:
             _all_wait(sender, Wait.NONE, "")
-        turn = Round(sender, head, standing, holes, places)
+        budgets = Budgets(base_fee=int(head.base_fee), now=now)
+        turn = Round(sender, head, standing, holes, places, budgets)
         try:
             ready = _estimated(turn, rows, client=client, shared=shared)
             signed = _signed(turn, ready)
@@ -212,42 +215,88 @@ def _candidates(sender: Sender, *, head: Head, places: int) -> list[Message]:
     return list(ordered[: places + SPARE_CANDIDATES])
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A message that may be chosen, with what rules and guards say about it."""
+
+    row: Message
+    fees: FeeChoice
+    guard: GuardChoice
+
+    @property
+    def spec(self) -> GasSpec:
+        """What the node is asked: the rules' wishes under the guard's cap."""
+        limits = [limit for limit in (self.fees.spec.max_fee, self.guard.max_fee) if limit]
+        return replace(self.fees.spec, max_fee=min(limits, default=0))
+
+    @property
+    def is_capped(self) -> bool:
+        """Tell whether the guard allows less than the rules do."""
+        return bool(self.guard.max_fee) and self.spec.max_fee != self.fees.spec.max_fee
+
+
+def _wishes(turn: Round, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules) -> list[Wish]:
+    """Give the messages that pass the gates: base fee, hold, and a budget that is not used up."""
+    actors = actor_rules_for(rows, client=client, key=turn.head.key)
+    guards = list(GasGuard.objects.order_by("pk"))
+    base_fee, height = int(turn.head.base_fee), turn.head.height
+    found: list[Wish] = []
+    for row in rows:
+        fees = fee_choose(row, sender=turn.sender, actor=actors.get((row.to, row.method)), shared=shared)
+        guard = guard_choose(row, guards)
+        room = turn.budgets.room(guard.budgets)
+        if fees.base_fee_gate and base_fee > fees.base_fee_gate:
+            turn.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")
+        elif guard.holds(base_fee=base_fee, height=height):
+            end = f"; it goes at epoch {guard.hold_until} in any case" if guard.hold_until else ""
+            turn.leave(row, Wait.HELD, f"base fee {base_fee} > {guard.hold_base_fee}{end}")
+        elif room is not None and room <= 0:
+            turn.leave(row, Wait.DAILY_BUDGET, "nothing is left of it")
+        else:
+            found.append(Wish(row, fees, guard))
+    return found
+
+
 def _estimated(
     turn: Round, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
 ) -> list[Ready]:
     """Give gas values to the messages that pass the gates, in order, at most as many as there are places."""
-    actors = actor_rules_for(rows, client=client, key=turn.head.key)
-    chosen: list[tuple[Message, FeeChoice]] = []
-    for row in rows:
-        rule = actors.get((row.to, row.method))
-        choice = fee_choose(row, sender=turn.sender, actor=rule, shared=shared)
-        if choice.base_fee_gate and turn.head.base_fee > choice.base_fee_gate:
-            turn.leave(row, Wait.BASE_FEE_GATE, f"{turn.head.base_fee} > {choice.base_fee_gate}")
-        else:
-            chosen.append((row, choice))
+    chosen = _wishes(turn, rows, client=client, shared=shared)
     if not chosen:
         return []
     answers = _answers(turn, chosen, client=client)
     ready: list[Ready] = []
     balance = turn.standing.free_balance
-    for (row, choice), answer in zip(chosen, answers, strict=False):  # those beyond the answers wait
+    for wish, answer in zip(chosen, answers, strict=False):  # those beyond the answers wait
+        row = wish.row
         if len(ready) >= turn.places:
             turn.leave(row, Wait.QUOTA)
         elif answer.message is None:
             turn.leave(row, Wait.ESTIMATE, f"gas estimate: {answer.error}", is_failure=True)
-        elif (reason := _gas_refusal(answer.message, choice, base_fee=int(turn.head.base_fee))) is not None:
+        elif (reason := _gas_refusal(answer.message, wish, base_fee=int(turn.head.base_fee))) is not None:
             turn.leave(row, *reason, is_failure=True)
         elif (cost := Ready(row, answer.message).cost) > balance:
             turn.leave(row, Wait.FUNDS, f"needs {cost}, has {max(balance, 0)} attoFIL", is_failure=True)
+        elif not _is_in_budget(turn, wish, answer.message):
+            turn.leave(row, Wait.DAILY_BUDGET, "it would go beyond it")
         else:
             balance -= cost
             ready.append(Ready(row, answer.message))
     return ready
 
 
-def _answers(
-    turn: Round, chosen: Sequence[tuple[Message, FeeChoice]], *, client: ChainClient
-) -> list[Estimate]:
+def _is_in_budget(turn: Round, wish: Wish, message: ChainMessage) -> bool:
+    """Count a message's gas at the present base fee in its budgets if they all have room for it."""
+    price = min(message.gas_fee_cap, int(turn.head.base_fee) + message.gas_premium)
+    cost = message.gas_limit * price
+    room = turn.budgets.room(wish.guard.budgets)
+    if room is not None and cost > room:
+        return False
+    turn.budgets.plan(wish.guard.budgets, cost)
+    return True
+
+
+def _answers(turn: Round, chosen: Sequence[Wish], *, client: ChainClient) -> list[Estimate]:
     """Ask for the gas of the first messages, as many as one question may hold; transfers alike share one.
 
     A node runs each message on top of all before it, so the time of a question grows with its square.
@@ -255,30 +304,35 @@ def _answers(
     first = next(nonces_for(turn.sender, turn.standing, holes=[]))
     asked: dict[object, tuple[ChainMessage, GasSpec]] = {}
     keys: list[object] = []
-    for row, choice in chosen:
-        message = replace(row.chain_message(), gas_fee_cap=AttoFil(choice.gas_fee_cap))
+    for wish in chosen:
+        row, spec = wish.row, wish.spec
+        message = replace(row.chain_message(), gas_fee_cap=AttoFil(wish.fees.gas_fee_cap))
         # Only transfers are alike: another method's second call may do something else than its first.
-        key = (message, choice.spec) if row.method == METHOD_SEND else row.pk
+        key = (message, spec) if row.method == METHOD_SEND else row.pk
         if key not in asked:
             if len(asked) == ESTIMATES_MAX:
                 turn.has_more = True
                 break
-            asked[key] = (replace(message, nonce=first + len(asked)), choice.spec)
+            asked[key] = (replace(message, nonce=first + len(asked)), spec)
         keys.append(key)
     answers = client.gas_batch_estimate(list(asked.values()), nonce=first, key=turn.head.key)
     by_key = dict(zip(asked, answers, strict=True))
     return [by_key[key] for key in keys]
 
 
-def _gas_refusal(message: ChainMessage, choice: FeeChoice, *, base_fee: int) -> tuple[Wait, str] | None:
+def _gas_refusal(message: ChainMessage, wish: Wish, *, base_fee: int) -> tuple[Wait, str] | None:
     """Say why these gas values must not get a nonce: behind one that cannot land everything waits."""
     if message.gas_limit > BLOCK_GAS_LIMIT:
         reason = f"gas estimate:  gas limit {message.gas_limit} over limit {BLOCK_GAS_LIMIT}"
         return Wait.ESTIMATE, reason
+    most = message.gas_limit * message.gas_fee_cap
+    if wish.guard.max_fee and most > wish.guard.max_fee:  # it named its own fee cap
+        return Wait.GAS_CAP, f"its gas may cost {most}, the guard allows {wish.guard.max_fee}"
     needed = max(base_fee, GAS_FEE_CAP_MIN)
     if message.gas_fee_cap < needed:
-        limit = f"max fee {choice.spec.max_fee}" if choice.spec.max_fee else "its own fee cap"
-        return Wait.FEE_LIMIT, f"{limit} gives a fee cap of {message.gas_fee_cap}, below {needed}"
+        limit = f"max fee {wish.spec.max_fee}" if wish.spec.max_fee else "its own fee cap"
+        reason = f"{limit} gives a fee cap of {message.gas_fee_cap}, below {needed}"
+        return (Wait.GAS_CAP if wish.is_capped else Wait.FEE_LIMIT), reason
     return None
 
 
@@ -336,6 +390,9 @@ def _store(turn: Round, signed: Sequence[tuple[Ready, SignedMessage]], *, now: d
         sender = Sender.objects.select_for_update().get(pk=turn.sender.pk)
         if sender.version != turn.sender.version or sender.state == SenderState.FORBIDDEN:
             log.info("selection_outdated", sender=sender.address)
+            return ()
+        if not turn.budgets.still_hold():
+            log.info("selection_over_budget", sender=sender.address)
             return ()
         rows = {item.row.pk: _filled_columns(message, now=now) for item, message in signed}
         moved = messages_advance("FILL", rows, now=now)

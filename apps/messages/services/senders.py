@@ -12,61 +12,81 @@ from apps.messages.errors import BadMessage, SenderNotFound
 from apps.messages.models import ActorRules, ExtraNode, Sender, SharedRules
 from apps.messages.services.fees import shared_rules
 from apps.messages.states import SenderState
+from apps.users.services import audit_record
 
 if TYPE_CHECKING:
     import uuid
+
+    from apps.messages.models import FeeRules
+    from apps.users.principals import Principal
 
 FEE_FIELDS: Final = ("gas_over_estimation", "max_fee", "gas_fee_cap", "gas_over_premium", "base_fee")
 
 
 @transaction.atomic
 def sender_set(
-    *, address: str, fees: dict[str, Any] | None = None, quota: int | None = None, state: str | None = None
+    *,
+    principal: Principal,
+    address: str,
+    fees: dict[str, Any] | None = None,
+    quota: int | None = None,
+    state: str | None = None,
 ) -> Sender:
     """Change what is given of a sender's settings.  Raises SenderNotFound, BadMessage."""
     row = Sender.objects.select_for_update().filter(address=address).first()
     if row is None:
         raise SenderNotFound("address not exists", field="address")
+    before = _shown(row)
     _fees_set(row, fees or {})
     if quota is not None:
         row.quota = _count(quota, field="quota")
     if state is not None:
         row.state = SenderState(state)
     row.save()
+    _audited(principal, "sender.set", address, before=before, after=_shown(row))
     publish(Change("sender", row.pk, None))
     return row
 
 
 @transaction.atomic
-def sender_set_nonce(*, address: str, nonce: int) -> Sender:
+def sender_set_nonce(*, principal: Principal, address: str, nonce: int) -> Sender:
     """Set the next nonce by hand, e.g. to close a gap; what was computed from the old one is void."""
     row = Sender.objects.select_for_update().filter(address=address).first()
     if row is None:
         raise SenderNotFound("address not exists", field="address")
     Sender.objects.filter(pk=row.pk).update(next_nonce=_count(nonce, field="nonce"), version=F("version") + 1)
+    before = {"nonce": row.next_nonce}
     row.refresh_from_db()
+    _audited(principal, "sender.nonce", address, before=before, after={"nonce": row.next_nonce})
     return row
 
 
-def sender_delete(*, address: str) -> None:
+@transaction.atomic
+def sender_delete(*, principal: Principal, address: str) -> None:
     """Forget a sender's settings and nonce; messages stay, and the next push makes it anew."""
-    Sender.objects.filter(address=address).delete()
+    for row in Sender.objects.select_for_update().filter(address=address):
+        before = {**_shown(row), "nonce": row.next_nonce}
+        _audited(principal, "sender.delete", address, before=before, after=None)
+        row.delete()
 
 
 @transaction.atomic
-def shared_rules_set(*, fees: dict[str, Any], quota: int | None = None) -> SharedRules:
+def shared_rules_set(*, principal: Principal, fees: dict[str, Any], quota: int | None = None) -> SharedRules:
     """Change the pool's own rules."""
     row = shared_rules()
+    before = _shown(row)
     _fees_set(row, fees)
     if quota is not None:
         row.quota = _count(quota, field="quota")
     row.save()
+    _audited(principal, "rules.set", "pool", before=before, after=_shown(row))
     return row
 
 
 @transaction.atomic
 def actor_rules_set(
     *,
+    principal: Principal,
     id: uuid.UUID,  # the messager's word for it
     fees: dict[str, Any],
     code: str | None = None,
@@ -79,10 +99,12 @@ def actor_rules_set(
         if code is None or method is None:
             raise SenderNotFound("record not found", field="id")
         row = ActorRules(pk=id)
+    before = _shown(row)
     if code is not None and method is not None:
         row.code, row.method, row.actor_version = code, method, actor_version
     _fees_set(row, fees)
     row.save()
+    _audited(principal, "rules.set", str(row), before=before, after=_shown(row))
     return row
 
 
@@ -98,6 +120,22 @@ def extra_node_delete(*, name: str) -> None:
     deleted, _ = ExtraNode.objects.filter(name=name).delete()
     if not deleted:
         raise SenderNotFound("record not found", field="name")
+
+
+def _shown(row: FeeRules) -> dict[str, str]:
+    """Give a row's settings for the audit log."""
+    names = (*FEE_FIELDS, "quota", "state")
+    return {name: str(getattr(row, name)) for name in names if hasattr(row, name)}
+
+
+def _audited(
+    principal: Principal, action: str, target: str, *, before: dict[str, Any], after: dict[str, Any] | None
+) -> None:
+    """Write one line that names only what was changed."""
+    if after is not None:
+        changed = [name for name in after if before.get(name) != after[name]]
+        before, after = ({name: row[name] for name in changed} for row in (before, after))
+    audit_record(principal=principal, action=action, target=target, before=before, after=after)
 
 
 def _fees_set(row: Any, fees: dict[str, Any]) -> None:

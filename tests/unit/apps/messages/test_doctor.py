@@ -8,6 +8,7 @@ from apps.messages.doctor import ACTIONS, BY_ITSELF, message_diagnose
 from apps.messages.services import Gas, SendSpec, message_mark_bad, sender_select
 from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState, Wait
+from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from apps.messages.doctor import Diagnosis
@@ -44,7 +45,7 @@ def test_a_full_quota_is_named_with_its_figures(pool: Pool) -> None:
     address = pool.address()
     for name in "ab":
         pool.push(name, address)
-    sender_set(address=address, quota=1)
+    sender_set(principal=SYSTEM, address=address, quota=1)
     pool.choose()
     pool.choose()
 
@@ -78,7 +79,7 @@ def test_a_failing_estimate_gives_the_nodes_words_and_the_next_try(pool: Pool) -
 def test_a_stopped_sender_goes_before_everything(pool: Pool) -> None:
     address = pool.address()
     pool.push("one", address)
-    sender_set(address=address, state=SenderState.FORBIDDEN)
+    sender_set(principal=SYSTEM, address=address, state=SenderState.FORBIDDEN)
 
     assert diagnosed(pool, "one").reason == Wait.STOPPED
 
@@ -101,7 +102,7 @@ def test_an_absent_signer_is_named(pool: Pool) -> None:
 def test_a_gate_gives_the_base_fee(pool: Pool) -> None:
     address = pool.address()
     pool.push("one", address)
-    sender_set(address=address, fees={"base_fee": 10})
+    sender_set(principal=SYSTEM, address=address, fees={"base_fee": 10})
     pool.choose()
 
     found = diagnosed(pool, "one")

@@ -93,7 +93,7 @@ def test_the_pool_itself_may_send_from_any_known_wallet(pool: Pool) -> None:
 def test_a_stopped_sender_takes_nothing(pool: Pool) -> None:
     address = pool.address()
     pool.push("one", address)
-    sender_set(address=address, state=SenderState.FORBIDDEN)
+    sender_set(principal=SYSTEM, address=address, state=SenderState.FORBIDDEN)
 
     with pytest.raises(SenderStopped, match="is forbidden"):
         pool.push("two", address)

@@ -9,6 +9,7 @@ from apps.messages.models import Message, Sender
 from apps.messages.services import Gas, SendSpec, message_mark_bad, sender_select, senders_due
 from apps.messages.services.senders import actor_rules_set, sender_set, sender_set_nonce, shared_rules_set
 from apps.messages.states import MessageState, SenderState, Wait
+from apps.users.principals import SYSTEM
 from apps.users.services import signer_grant
 from tests.people import principal, tenant
 from tests.tinynode import ACTOR_CODE, PREMIUM
@@ -75,7 +76,7 @@ def test_tenants_of_one_sender_take_turns(pool: Pool) -> None:
     for number in range(3):
         pool.push(f"alice {number}", address)
     pool.push("bob 0", address, by=bob)
-    sender_set(address=address, quota=2)
+    sender_set(principal=SYSTEM, address=address, quota=2)
 
     pool.choose()
 
@@ -87,7 +88,7 @@ def test_the_quota_bounds_what_is_in_flight(pool: Pool) -> None:
     address = pool.address()
     for number in range(5):
         pool.push(str(number), address)
-    sender_set(address=address, quota=2)
+    sender_set(principal=SYSTEM, address=address, quota=2)
 
     pool.choose()
     pool.choose()
@@ -122,7 +123,7 @@ def test_failing_messages_do_not_take_the_places_of_good_ones(pool: Pool) -> Non
     for number in range(5):
         pool.push(f"bad {number}", address, method=999)
     pool.push("good", address)
-    sender_set(address=address, quota=1)
+    sender_set(principal=SYSTEM, address=address, quota=1)
 
     pool.choose()
 
@@ -132,7 +133,7 @@ def test_failing_messages_do_not_take_the_places_of_good_ones(pool: Pool) -> Non
 def test_the_base_fee_gate_holds_without_an_error(pool: Pool) -> None:
     address = pool.address()
     pool.push("one", address)
-    sender_set(address=address, fees={"base_fee": 50})
+    sender_set(principal=SYSTEM, address=address, fees={"base_fee": 50})
 
     pool.choose()
 
@@ -158,13 +159,15 @@ def test_a_fee_limit_below_the_base_fee_gets_no_nonce(pool: Pool) -> None:
 def test_the_message_goes_before_sender_method_and_pool(pool: Pool) -> None:
     address = pool.address()
     pool.node.balances["f01000"] = 0
-    shared_rules_set(fees={"gas_over_estimation": 1.1})
-    actor_rules_set(id=uuid.uuid4(), fees={"gas_over_estimation": 1.2}, code=ACTOR_CODE, method=7)
+    shared_rules_set(principal=SYSTEM, fees={"gas_over_estimation": 1.1})
+    actor_rules_set(
+        principal=SYSTEM, id=uuid.uuid4(), fees={"gas_over_estimation": 1.2}, code=ACTOR_CODE, method=7
+    )
     pool.push("pool", address, to="f01001")
     pool.push("method", address, method=7)
     pool.push("own", address, method=7, spec=SendSpec(gas_over_estimation=1.4))
     pool.choose()
-    sender_set(address=address, fees={"gas_over_estimation": 1.3})
+    sender_set(principal=SYSTEM, address=address, fees={"gas_over_estimation": 1.3})
     pool.push("sender", address, method=7)
     pool.choose()
 
@@ -240,7 +243,7 @@ def test_a_stopped_sender_is_not_chosen_but_tracked(pool: Pool) -> None:
     pool.push("one", address)
     pool.choose()
     pool.push("two", address)
-    sender_set(address=address, state=SenderState.FORBIDDEN)
+    sender_set(principal=SYSTEM, address=address, state=SenderState.FORBIDDEN)
 
     pool.step()
     pool.step()
@@ -268,7 +271,7 @@ def test_what_was_computed_from_old_nonces_is_thrown_away(
     real = pool.keyring.sign_all
 
     def meanwhile(requests: Any, **options: Any) -> Any:
-        sender_set_nonce(address=address, nonce=5)
+        sender_set_nonce(principal=SYSTEM, address=address, nonce=5)
         return real(requests, **options)
 
     monkeypatch.setattr("apps.wallets.services.wallet_sign_all", meanwhile)
@@ -331,7 +334,7 @@ def test_transfers_alike_are_estimated_once_and_other_calls_each(pool: Pool) -> 
     for number in range(10):
         pool.push(f"same {number}", address)
         pool.push(f"call {number}", address, method=7)
-    sender_set(address=address, quota=50)
+    sender_set(principal=SYSTEM, address=address, quota=50)
     asked: list[int] = []
     pool.node.refuses = lambda method, params: (
         asked.append(len(params[0])) if method == "GasBatchEstimateMessageGas" else None

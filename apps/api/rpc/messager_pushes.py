@@ -1,0 +1,101 @@
+"""`Message.*`: pushing and sending.
+
+Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon-messager.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+from asgiref.sync import sync_to_async
+
+from apps.api.rpc.messager_types import (
+    QuickSend,
+)
+from apps.api.rpc.pushes import message_push_gathered
+from apps.core.errors import DomainError
+from apps.messages.errors import BadMessage
+from apps.messages.services import (
+    Gas,
+    PushItem,
+    SendSpec,
+    message_push,
+    messages_push,
+)
+from poolsite.filecoin.address import ID
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatch import Call
+    from poolsite.filecoin.message import Message as ChainMessage
+
+
+async def push_message(call: Call, message: ChainMessage, spec: SendSpec | None) -> str:
+    """Take a message in under an id of our own."""
+    return await push_message_with_id(call, str(uuid.uuid4()), message, spec)
+
+
+async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec: SendSpec | None) -> str:
+    """Take a message in; the same content under the same id is no error.
+
+    Over a socket the calls in flight share one insert; a POST has a thread and a database of its own.
+    """
+    if message.version != 0:
+        raise BadMessage("'Version' unsupported", field="version")
+    item = PushItem(
+        id=id_,
+        to=message.to,
+        from_=message.from_,
+        value=message.value,
+        method=message.method,
+        params=message.params,
+        spec=spec or SendSpec(),
+        gas=Gas(limit=message.gas_limit, fee_cap=message.gas_fee_cap, premium=message.gas_premium),
+    )
+    if call.on_socket and message.from_.protocol != ID:
+        return (await message_push_gathered(item, principal=call.principal)).pk
+    # An ID address has to be looked up on chain first: it must not hold up the others.
+    answers = await sync_to_async(messages_push, thread_sensitive=not call.on_socket)(
+        [item], principal=call.principal
+    )
+    if isinstance(answers[0], DomainError):
+        raise answers[0]
+    return answers[0].pk
+
+
+def send(call: Call, params: QuickSend) -> str:
+    """Take a message in from the command line, its parameters in hex."""
+    if params.method == 0:
+        raise BadMessage("do not use it to send funds", field="method")
+    row = message_push(
+        principal=call.principal,
+        id=str(uuid.uuid4()),
+        to=params.to,
+        from_=params.from_,
+        value=params.value,
+        method=params.method,
+        params=_quick_params(params),
+        gas=params.gas,
+    )
+    return row.pk
+
+
+def _quick_params(params: QuickSend) -> bytes:
+    if params.params_type == "hex":
+        try:
+            return bytes.fromhex(params.params)
+        except ValueError as error:
+            raise BadMessage(f"failed to decode hex params: {error}", field="params") from None
+    if params.params_type == "json":
+        if not params.params:
+            return b""
+        try:
+            json.loads(params.params)
+        except ValueError as error:
+            raise BadMessage(f"failed to decode json params: {error}", field="params") from None
+        raise BadMessage(
+            f"failed to decode json params: method {params.method} has no JSON form here, send hex",
+            field="params",
+        )
+    raise BadMessage(f"unexpected param type {params.params_type}", field="params_type")

@@ -1,0 +1,80 @@
+"""One change to many messages: what was done, and why not where it was not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from apps.core.errors import BadValue, DomainError
+from apps.messages.services.cancel import message_cancel
+from apps.messages.services.change import NewFees, message_mark_bad, message_replace
+from apps.messages.services.publish import messages_publish
+from apps.messages.states import MessageState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.messages.models import Message
+
+BULK_STATES: Final[dict[str, tuple[MessageState, ...]]] = {
+    "replace": (MessageState.FILLED,),
+    "cancel": (MessageState.FILLED,),
+    "republish": (MessageState.FILLED,),
+    "mark-bad": (MessageState.UNFILLED, MessageState.FILLED),
+}
+"""Which messages an action is for; others of a filter are passed over."""
+
+BULK_MAX: Final = 500
+"""Messages of one request: each replacement asks the node and the signer."""
+
+
+@dataclass(slots=True)
+class BulkDone:
+    """What became of each message."""
+
+    done: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Id to the reason."""
+
+
+def messages_bulk(
+    action: str, rows: Iterable[Message], *, client: ChainClient, head: Head, now: datetime
+) -> BulkDone:
+    """Do one thing to each message, in the order given; one refusal does not stop the others.
+
+    Raises BadValue for an unknown action; what was done before a node went away stays done.
+    """
+    if action not in BULK_STATES:
+        raise BadValue(f"is one of {', '.join(BULK_STATES)}", field="action")
+    found = BulkDone()
+    fresh: dict[str, str] = {}
+    """What is to be published, with the message for which."""
+    for row in rows:
+        try:
+            if new := _one(action, row, client=client, head=head, now=now):
+                fresh[new] = row.pk
+        except DomainError as error:
+            found.refused[row.pk] = error.reason
+        else:
+            found.done.append(row.pk)
+    told = messages_publish(fresh, now=now)
+    for new, pk in fresh.items():
+        if new in told.refused and new not in told.taken:
+            found.done.remove(pk)
+            found.refused[pk] = told.refused[new]
+    return found
+
+
+def _one(action: str, row: Message, *, client: ChainClient, head: Head, now: datetime) -> str:
+    """Do it to one message; gives the id of what has to be published then."""
+    if action == "replace":
+        return message_replace(message=row, fees=NewFees(), client=client, head=head, now=now).pk
+    if action == "cancel":
+        return message_cancel(message=row, client=client, head=head, now=now).pk
+    if action == "mark-bad":
+        message_mark_bad(message=row, now=now)
+        return ""
+    return row.pk

@@ -1,0 +1,116 @@
+"""Cancelling a message in flight: a transfer of nothing to oneself takes its nonce.
+
+The message is given up and the transfer goes out under the same nonce for a higher premium.  Whichever of
+the two a block takes, the nonce is used once; if it is the message after all, it has landed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.chain.client import GasSpec
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
+from apps.messages.models import Message, Sender
+from apps.messages.services.change import event_note, flight_check, premium_floor_of, still_open
+from apps.messages.services.fees import fee_limit
+from apps.messages.services.moves import messages_advance
+from apps.messages.states import Priority, Wait
+from apps.wallets.services import messages_sign
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.message import METHOD_SEND, SignedMessage, signed_message_to_cbor
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from poolsite.filecoin.message import Message as ChainMessage
+
+
+def message_cancel(*, message: Message, client: ChainClient, head: Head, now: datetime) -> Message:
+    """Give up a message in flight and give its nonce to a transfer of nothing; gives the transfer's row.
+
+    The caller publishes it.  Refused before anything is signed: what is not in flight, what is on chain,
+    a premium that the largest allowed fee does not buy.
+    Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
+    """
+    flight_check(message)
+    still_open(message, client=client, head=head)
+    transfer = _transfer(message, client=client, head=head)
+    answer = messages_sign([transfer], tenant_id=message.tenant_id)[0]
+    if not isinstance(answer, SignedMessage):
+        raise SignerRefuses(f"sign message failed: {answer.reason}")
+    return _store(message, answer, head=head, now=now)
+
+
+def _transfer(message: Message, *, client: ChainClient, head: Head) -> ChainMessage:
+    """Make the transfer with fees that a pool takes in the message's place."""
+    old = message.chain_message()
+    blank = replace(
+        old,
+        to=old.from_,
+        value=AttoFil(0),
+        method=METHOD_SEND,
+        params=b"",
+        gas_limit=0,
+        gas_fee_cap=AttoFil(0),
+        gas_premium=AttoFil(0),
+    )
+    limit = fee_limit(message, client=client, key=head.key)
+    found = client.gas_estimate_message(blank, GasSpec(max_fee=limit, gas_over_estimation=1.25), head.key)
+    floor = premium_floor_of(message, client=client)
+    premium = max(found.gas_premium, floor)
+    cap = max(found.gas_fee_cap, premium, old.gas_fee_cap)
+    if limit and cap * found.gas_limit > limit:
+        cap = limit // found.gas_limit
+    if cap < max(premium, int(head.base_fee)):
+        raise FeeTooLow(f"max fee {limit} allows a fee cap of {cap}, {premium} is needed", field="max_fee")
+    return replace(blank, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
+
+
+@transaction.atomic
+def _store(message: Message, signed: SignedMessage, *, head: Head, now: datetime) -> Message:
+    """Give the message up and make the transfer the holder of its nonce, both or neither."""
+    row = Message.objects.select_for_update().get(pk=message.pk)
+    flight_check(row)
+    if row.cid != message.cid:
+        raise BadMessage("the message was replaced by somebody else just now", field="id")
+    advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE, error="cancelled")
+    transfer = Message.objects.create(
+        pk=f"cancel:{row.from_addr}:{row.nonce}:{signed.cid}",
+        kind="cancel",
+        pushed_by=row.pushed_by,
+        tenant_id=row.tenant_id,
+        priority=Priority.GAP,
+        to=row.from_addr,
+        from_addr=row.from_addr,
+        method=METHOD_SEND,
+        pushed_height=head.height,
+    )
+    body = signed.message
+    columns: dict[str, object] = {
+        "nonce": body.nonce,
+        "gas_limit": body.gas_limit,
+        "gas_fee_cap": body.gas_fee_cap,
+        "gas_premium": body.gas_premium,
+        "signed": signed_message_to_cbor(signed),
+        "cid": str(signed.cid),
+        "unsigned_cid": str(body.cid),
+        "filled_at": now,
+        "wait": str(Wait.IN_POOL),
+        "error": "",
+    }
+    messages_advance("FILL", {transfer.pk: columns}, now=now)
+    Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
+    event_note(row, "cancelled", f"nonce {row.nonce} was given to {transfer.pk}", now=now)
+    event_note(transfer, "cancels", row.pk, now=now)
+    publish(Change("message", row.pk, row.tenant_id))
+    publish(Change("message", transfer.pk, row.tenant_id))
+    transfer.refresh_from_db()
+    return transfer

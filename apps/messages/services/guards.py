@@ -1,0 +1,215 @@
+"""The gas guard: caps per message, a budget per day, and waiting for a cheaper hour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from apps.core.errors import NotAllowed
+from apps.core.live import Change, publish
+from apps.messages.errors import BadMessage
+from apps.messages.models import GasGuard, HurryRule
+from apps.messages.selectors.gas import guard_spent
+from apps.messages.states import KIND_PRIORITIES, Priority
+from apps.users.services import audit_record
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from apps.messages.models import Message
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+
+AMOUNTS: Final = ("max_fee", "daily_budget", "hold_base_fee")
+EPOCHS_MAX: Final = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class GuardChoice:
+    """What the guards say about one message, together with its own wish to wait."""
+
+    max_fee: int
+    """0: no cap."""
+    hold_base_fee: int
+    """0: it is not held."""
+    hold_until: int
+    """0: held without end."""
+    budgets: tuple[GasGuard, ...]
+    """Those whose day it counts in."""
+
+    def holds(self, *, base_fee: int, height: int) -> bool:
+        """Tell whether the message has to wait for the base fee."""
+        is_over = bool(self.hold_base_fee) and base_fee > self.hold_base_fee
+        return is_over and not (self.hold_until and height >= self.hold_until)
+
+
+def guard_choose(message: Message, guards: Sequence[GasGuard]) -> GuardChoice:
+    """Give the tightest of what all fitting guards and the message itself say."""
+    fitting = [guard for guard in guards if guard_fits(guard, message)]
+    binding = [guard for guard in fitting if guard.kind or not _is_pressing(message)]
+    holds = [
+        (guard.hold_base_fee, message.pushed_height + guard.hold_epochs if guard.hold_epochs else 0)
+        for guard in binding
+        if guard.hold_base_fee
+    ]
+    if message.hold_base_fee:
+        holds.append((message.hold_base_fee, message.hold_until))
+    fee, until = min(holds, key=lambda hold: hold[0], default=(0, 0))
+    return GuardChoice(
+        max_fee=min((guard.max_fee for guard in fitting if guard.max_fee), default=0),
+        hold_base_fee=fee,
+        hold_until=until,
+        budgets=tuple(guard for guard in binding if guard.daily_budget),
+    )
+
+
+def guard_fits(guard: GasGuard, message: Message) -> bool:
+    """Tell whether a guard speaks about a message."""
+    return (
+        guard.tenant_id in (None, message.tenant_id)
+        and guard.kind in ("", message.kind)
+        and guard.method in (None, message.method)
+    )
+
+
+def _is_pressing(message: Message) -> bool:
+    return message.priority in (Priority.PROOF, Priority.GAP)
+
+
+@dataclass(slots=True)
+class Budgets:
+    """What a round of selection may still spend, and what it plans to."""
+
+    base_fee: int
+    now: datetime
+    rooms: dict[int, int] = field(default_factory=dict)
+    """attoFIL left of each guard's day, before what is planned."""
+    planned: dict[int, int] = field(default_factory=dict)
+
+    def room(self, guards: Iterable[GasGuard]) -> int | None:
+        """Give what is left of the tightest of these budgets; None without any."""
+        left = []
+        for guard in guards:
+            if guard.pk not in self.rooms:
+                spent = guard_spent(guard, base_fee=self.base_fee, now=self.now)
+                self.rooms[guard.pk] = int(guard.daily_budget) - spent
+            left.append(self.rooms[guard.pk] - self.planned.get(guard.pk, 0))
+        return min(left, default=None)
+
+    def plan(self, guards: Iterable[GasGuard], cost: int) -> None:
+        """Count a chosen message."""
+        for guard in guards:
+            self.planned[guard.pk] = self.planned.get(guard.pk, 0) + cost
+
+    def still_hold(self) -> bool:
+        """Look again under a lock: other senders may have spent of the same day meanwhile.
+
+        Must run in the transaction that stores what is planned.
+        """
+        rows = GasGuard.objects.select_for_update().filter(pk__in=list(self.planned)).order_by("pk")
+        return all(
+            guard_spent(row, base_fee=self.base_fee, now=self.now) + self.planned[row.pk] <= row.daily_budget
+            for row in rows
+            if row.daily_budget
+        )
+
+
+def _may_change(principal: Principal, tenant_id: int | None) -> None:
+    """A tenant sets guards for itself only; those of everybody are the operator's."""
+    if not principal.is_operator and (tenant_id is None or tenant_id != principal.tenant_id):
+        raise NotAllowed("only the operator sets a guard for everybody", field="tenant")
+
+
+def _shown(guard: GasGuard) -> dict[str, Any]:
+    return {
+        "tenant": guard.tenant.name if guard.tenant else None,
+        "kind": guard.kind,
+        "method": guard.method,
+        **{name: str(getattr(guard, name)) for name in AMOUNTS},
+        "hold_epochs": guard.hold_epochs,
+    }
+
+
+@transaction.atomic
+def guard_set(
+    *, principal: Principal, guard: GasGuard | None = None, tenant: Tenant | None = None, **values: Any
+) -> GasGuard:
+    """Make a guard, or change the limits of one.  `kind`, `method` and the tenant stay as they were made.
+
+    Raises BadMessage naming the field, NotAllowed.
+    """
+    row = guard or GasGuard(tenant=tenant, kind=values.pop("kind", ""), method=values.pop("method", None))
+    _may_change(principal, row.tenant_id)
+    if len(row.kind) > 32:
+        raise BadMessage("a kind has at most 32 characters", field="kind")
+    if row.method is not None and not 0 <= row.method < 1 << 63:
+        raise BadMessage("not a method number", field="method")
+    before = _shown(row) if guard else None
+    for name in AMOUNTS:
+        amount = values.get(name, getattr(row, name))
+        if not 0 <= amount <= TOTAL_FILECOIN:
+            raise BadMessage("not an amount that a message can pay", field=name)
+        setattr(row, name, amount)
+    epochs = values.get("hold_epochs", row.hold_epochs)
+    if not 0 <= epochs < EPOCHS_MAX:
+        raise BadMessage("not a number of epochs", field="hold_epochs")
+    row.hold_epochs = epochs
+    if not any(getattr(row, name) for name in AMOUNTS):
+        raise BadMessage("a guard without any limit guards nothing", field="max_fee")
+    if row.hold_epochs and not row.hold_base_fee:
+        raise BadMessage("what is not held has no last epoch", field="hold_epochs")
+    row.save()
+    audit_record(
+        principal=principal, action="gas.guard.set", target=str(row.uuid), before=before, after=_shown(row)
+    )
+    publish(Change("guard", row.pk, row.tenant_id))
+    return row
+
+
+@transaction.atomic
+def guard_remove(*, principal: Principal, guard: GasGuard) -> None:
+    """Take a guard away.  Raises NotAllowed."""
+    _may_change(principal, guard.tenant_id)
+    audit_record(principal=principal, action="gas.guard.remove", target=str(guard.uuid), before=_shown(guard))
+    publish(Change("guard", guard.pk, guard.tenant_id))
+    guard.delete()
+
+
+@transaction.atomic
+def hurry_set(
+    *,
+    principal: Principal,
+    tenant: Tenant,
+    is_on: bool,
+    within_epochs: int,
+    every_epochs: int,
+    max_fee: int = 0,
+) -> HurryRule:
+    """Set when a tenant's proofs pay more.  Raises BadMessage naming the field, NotAllowed."""
+    _may_change(principal, tenant.pk)
+    if not 1 <= within_epochs < EPOCHS_MAX:
+        raise BadMessage("at least one epoch before the deadline", field="within_epochs")
+    if not 1 <= every_epochs < EPOCHS_MAX:
+        raise BadMessage("at least one epoch between two raises", field="every_epochs")
+    if not 0 <= max_fee <= TOTAL_FILECOIN:
+        raise BadMessage("not an amount that a message can pay", field="max_fee")
+    old = HurryRule.objects.filter(tenant=tenant).first()
+    after = {
+        "is_on": is_on,
+        "within_epochs": within_epochs,
+        "every_epochs": every_epochs,
+        "max_fee": str(max_fee),
+    }
+    before = None if old is None else {name: str(getattr(old, name)) for name in after}
+    row, _ = HurryRule.objects.update_or_create(tenant=tenant, defaults={**after, "max_fee": max_fee})
+    audit_record(principal=principal, action="gas.hurry.set", target=tenant.name, before=before, after=after)
+    publish(Change("guard", "hurry", tenant.pk))
+    return row
+
+
+KINDS: Final = tuple(sorted(KIND_PRIORITIES))
+"""Purposes that the pool's own apps push for."""

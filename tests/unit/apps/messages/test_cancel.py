@@ -1,0 +1,126 @@
+"""Cancelling: a transfer of nothing takes the nonce, whichever of the two lands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.core.errors import DomainError
+from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
+from apps.messages.models import GasGuard, Message
+from apps.messages.services import Gas, messages_publish
+from apps.messages.services.bulk import messages_bulk
+from apps.messages.services.cancel import message_cancel
+from apps.messages.states import MessageState
+
+if TYPE_CHECKING:
+    from tests.messaging import Pool
+
+CHEAP = Gas(limit=2_000_000, fee_cap=1_000, premium=100)
+
+
+def flying(pool: Pool, *ids: str) -> str:
+    address = pool.address()
+    for one in ids:
+        pool.push(one, address, gas=CHEAP, value=5)
+    pool.choose()
+    return address
+
+
+def cancel(pool: Pool, id: str) -> Message:
+    made = message_cancel(message=pool.row(id), client=pool.client, head=pool.head, now=pool.now)
+    messages_publish([made.pk], now=pool.now)
+    return made
+
+
+def test_the_transfer_takes_the_nonce_and_the_rest_goes_on(pool: Pool) -> None:
+    address = flying(pool, "one", "two")
+
+    made = cancel(pool, "one")
+
+    assert (made.nonce, made.to, made.value, made.state) == (0, address, 0, MessageState.FILLED)
+    assert made.gas_premium > 125
+    assert (pool.row("one").state, pool.row("one").error) == (MessageState.FAILED, "cancelled")
+    pool.step()
+    pool.step()
+    assert pool.row(made.pk).state == MessageState.LANDED
+    assert pool.row("two").state == MessageState.LANDED
+    assert pool.row("one").state == MessageState.FAILED
+    assert pool.nonces_on_chain(address) == [0, 1]
+
+
+def test_what_was_in_a_block_already_has_landed_all_the_same(pool: Pool) -> None:
+    address = flying(pool, "one")
+    pool.node.mine()
+
+    made = message_cancel(message=pool.row("one"), client=pool.client, head=pool.head, now=pool.now)
+    pool.step()
+    pool.step()
+
+    assert pool.row("one").state == MessageState.LANDED
+    assert pool.row(made.pk).state == MessageState.REPLACED
+    assert pool.nonces_on_chain(address) == [0]
+
+
+def test_what_cannot_be_cancelled_is_refused_before_anything_is_signed(pool: Pool) -> None:
+    address = flying(pool, "one")
+    pool.push("waiting", address)
+    asked = pool.keyring.asked
+
+    with pytest.raises(BadMessage):
+        cancel(pool, "waiting")
+    pool.step()
+    pool.step()
+    with pytest.raises(AlreadyOnChain):
+        cancel(pool, "one")
+
+    assert pool.keyring.asked == asked + 1  # the one that the steps chose
+
+
+def test_the_largest_fee_holds(pool: Pool) -> None:
+    flying(pool, "one")
+    GasGuard.objects.create(max_fee=1_000)
+    asked = pool.keyring.asked
+
+    with pytest.raises(FeeTooLow):
+        cancel(pool, "one")
+
+    assert pool.keyring.asked == asked
+    assert pool.row("one").state == MessageState.FILLED
+
+
+def test_without_a_signer_nothing_changes(pool: Pool) -> None:
+    flying(pool, "one")
+    pool.keyring.is_away = True
+
+    with pytest.raises(SignerRefuses):
+        cancel(pool, "one")
+
+    assert pool.row("one").state == MessageState.FILLED
+    assert Message.objects.count() == 1
+
+
+@pytest.mark.parametrize("action", ["replace", "cancel", "republish", "mark-bad"])
+def test_a_whole_queue_is_changed_and_refusals_are_named(pool: Pool, action: str) -> None:
+    flying(pool, "one", "two")
+    pool.keyring.refused.add(bytes(pool.row("two").to.encode()))
+
+    rows = list(Message.objects.order_by("nonce"))
+    Message.objects.filter(pk="two").update(state=MessageState.FAILED)
+    done = messages_bulk(action, rows, client=pool.client, head=pool.head, now=pool.now)
+
+    expected = {"replace": {"two"}, "cancel": {"two"}, "republish": set(), "mark-bad": {"two"}}
+    assert set(done.refused) <= expected[action]
+    assert "one" in done.done
+    state = {"replace": "FILLED", "cancel": "FAILED", "republish": "FILLED", "mark-bad": "FAILED"}
+    assert pool.row("one").state == state[action]
+
+
+def test_an_unknown_action_is_refused(pool: Pool) -> None:
+    flying(pool, "one")
+
+    with pytest.raises(DomainError) as refusal:
+        messages_bulk("explode", Message.objects.all(), client=pool.client, head=pool.head, now=pool.now)
+
+    assert refusal.value.field == "action"

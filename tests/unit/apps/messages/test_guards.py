@@ -1,0 +1,234 @@
+"""The gas guard: what it caps, holds and budgets, whom it spares, and who may set it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.core.errors import DomainError, NotAllowed
+from apps.messages.doctor import message_diagnose
+from apps.messages.models import GasGuard, Message
+from apps.messages.selectors.gas import guard_spent
+from apps.messages.services import Gas, SendSpec
+from apps.messages.services.guards import guard_remove, guard_set, hurry_set
+from apps.messages.states import MessageState, Wait
+from apps.users.models import AuditEntry
+from apps.users.principals import SYSTEM
+from tests.people import principal, tenant
+
+if TYPE_CHECKING:
+    from tests.messaging import Pool
+
+LIMIT = 2_000_000
+FEES = Gas(limit=LIMIT, fee_cap=10_000, premium=1_000)
+COST = LIMIT * (100 + 1_000)
+"""Of such a message at base fee 100."""
+
+
+def guard(**values: int | str | object) -> GasGuard:
+    return guard_set(principal=SYSTEM, **values)  # type: ignore[arg-type]
+
+
+def waits(pool: Pool, id: str) -> tuple[str, str]:
+    row = pool.row(id)
+    return row.state, row.wait
+
+
+def test_a_cap_holds_against_the_messages_own_wish(pool: Pool) -> None:
+    address = pool.address()
+    guard(max_fee=LIMIT * 9_999)
+    pool.push("dear", address, gas=FEES)
+    pool.push("cheap", address, gas=Gas(limit=LIMIT, fee_cap=9_999, premium=1))
+
+    pool.choose()
+
+    assert pool.row("dear").gas_fee_cap == 9_999
+    assert pool.row("cheap").gas_fee_cap == 9_999
+
+
+def test_an_estimate_is_kept_under_the_cap(pool: Pool) -> None:
+    address = pool.address()
+    guard(max_fee=10**12)
+    pool.push("one", address, spec=SendSpec(max_fee=10**15))
+
+    pool.choose()
+
+    row = pool.row("one")
+    assert row.state == MessageState.FILLED
+    assert row.gas_limit * row.gas_fee_cap <= 10**12
+
+
+def test_a_cap_that_buys_nothing_is_named(pool: Pool) -> None:
+    address = pool.address()
+    guard(max_fee=1_000)
+    pool.push("one", address)
+
+    pool.choose()
+
+    assert waits(pool, "one") == (MessageState.UNFILLED, Wait.GAS_CAP)
+    found = message_diagnose(pool.row("one"), head=pool.head)
+    assert found.reason == Wait.GAS_CAP
+    assert "fee-rules" in found.actions
+
+
+def test_a_guard_speaks_only_about_what_it_names(pool: Pool) -> None:
+    address, other = pool.address(), pool.address(of="bob")
+    guard(max_fee=1, tenant=tenant("alice"), method=7)
+    guard(max_fee=1, kind="commit")
+    pool.push("transfer", address)
+    pool.push("seven", address, method=7)
+    pool.push("commit", address, kind="commit")
+    pool.push("of-bob", other, by=principal("bob"), method=7)
+
+    pool.choose()
+
+    chosen = set(Message.objects.filter(state=MessageState.FILLED).values_list("pk", flat=True))
+    assert chosen == {"transfer", "of-bob"}
+
+
+def test_a_held_message_goes_when_the_base_fee_falls(pool: Pool) -> None:
+    address = pool.address()
+    guard(hold_base_fee=90)
+    pool.push("one", address)
+
+    pool.choose()
+    assert waits(pool, "one") == (MessageState.UNFILLED, Wait.HELD)
+    assert message_diagnose(pool.row("one"), head=pool.head).evidence["base_fee"] == "100"
+
+    pool.node.base_fee = 90
+    pool.step()
+    assert pool.row("one").state == MessageState.FILLED
+
+
+def test_a_held_message_goes_at_its_latest_epoch(pool: Pool) -> None:
+    address = pool.address()
+    guard(hold_base_fee=90, hold_epochs=2)
+    pool.push("ruled", address)
+    pool.push("wished", address, spec=SendSpec(hold_base_fee=50, hold_until=pool.head.height + 3))
+
+    pool.step()
+    assert {waits(pool, one)[1] for one in ("ruled", "wished")} == {Wait.HELD}
+    pool.step()
+    assert pool.row("ruled").state == MessageState.FILLED
+    assert waits(pool, "wished") == (MessageState.UNFILLED, Wait.HELD)
+    pool.step()
+    assert pool.row("wished").state == MessageState.FILLED
+
+
+def test_proofs_are_spared_unless_the_guard_names_them(pool: Pool) -> None:
+    address = pool.address()
+    guard(hold_base_fee=50)
+    guard(daily_budget=1)
+    pool.push("proof", address, kind="window_post")
+    pool.push("other", address)
+
+    pool.choose()
+    assert pool.row("proof").state == MessageState.FILLED
+    assert waits(pool, "other") == (MessageState.UNFILLED, Wait.HELD)
+
+    guard(hold_base_fee=50, kind="window_post")
+    pool.push("proof-2", address, kind="window_post")
+    pool.choose()
+    assert waits(pool, "proof-2") == (MessageState.UNFILLED, Wait.HELD)
+
+
+def test_a_day_costs_at_most_its_budget(pool: Pool) -> None:
+    address, other = pool.address(), pool.address()
+    found = guard(daily_budget=3 * COST + 1)
+    for number in range(3):
+        pool.push(f"a{number}", address, gas=FEES)
+        pool.push(f"b{number}", other, gas=FEES)
+
+    pool.choose()
+
+    assert Message.objects.filter(state=MessageState.FILLED).count() == 3
+    assert set(Message.objects.filter(state=MessageState.UNFILLED).values_list("wait", flat=True)) == {
+        Wait.DAILY_BUDGET
+    }
+    assert guard_spent(found, base_fee=100, now=pool.now) == 3 * COST
+
+    for _ in range(3):
+        pool.step()
+    assert Message.objects.filter(state=MessageState.LANDED).count() >= 3
+    assert guard_spent(found, base_fee=100, now=pool.now) <= found.daily_budget
+
+
+def test_a_raised_budget_lets_the_rest_go(pool: Pool) -> None:
+    address = pool.address()
+    found = guard(daily_budget=COST)
+    pool.push("one", address, gas=FEES)
+    pool.push("two", address, gas=FEES)
+    pool.choose()
+    assert waits(pool, "two") == (MessageState.UNFILLED, Wait.DAILY_BUDGET)
+
+    guard_set(principal=SYSTEM, guard=found, daily_budget=5 * COST)
+    pool.choose()
+
+    assert pool.row("two").state == MessageState.FILLED
+
+
+def test_two_rounds_at_once_do_not_spend_a_day_twice(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another sender's round ends between this one's look at the budget and its storing."""
+    address, other = pool.address(), pool.address()
+    guard(daily_budget=COST)
+    pool.push("mine", address, gas=FEES)
+    sign = pool.keyring.sign_all
+    asked = []
+
+    def meanwhile(requests: object, *, timeout_s: float = 10) -> object:
+        if not asked:
+            asked.append(True)
+            pool.push("theirs", other, gas=FEES)
+            Message.objects.filter(pk="theirs").update(
+                state="FILLED", nonce=0, gas_limit=LIMIT, gas_fee_cap=10_000, gas_premium=1_000
+            )
+        return sign(requests, timeout_s=timeout_s)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("apps.wallets.services.wallet_sign_all", meanwhile)
+    pool.choose()
+
+    assert pool.row("mine").state == MessageState.UNFILLED
+
+
+def test_a_tenant_guards_only_itself_and_every_change_is_audited(db: None) -> None:
+    alice = principal("alice")
+    found = guard_set(principal=alice, tenant=tenant("alice"), max_fee=5)
+    guard_set(principal=alice, guard=found, max_fee=6)
+    guard_remove(principal=alice, guard=found)
+
+    assert list(AuditEntry.objects.filter(action__startswith="gas.").values_list("action", flat=True)) == [
+        "gas.guard.set",
+        "gas.guard.set",
+        "gas.guard.remove",
+    ]
+    second = AuditEntry.objects.filter(action="gas.guard.set").last()
+    assert second is not None
+    assert (second.before["max_fee"], second.after["max_fee"]) == ("5", "6")
+    for owner in (None, tenant("bob")):
+        with pytest.raises(NotAllowed):
+            guard_set(principal=alice, tenant=owner, max_fee=5)
+    with pytest.raises(NotAllowed):
+        hurry_set(principal=alice, tenant=tenant("bob"), is_on=True, within_epochs=5, every_epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({}, "max_fee"),
+        ({"max_fee": -1}, "max_fee"),
+        ({"daily_budget": 10**30}, "daily_budget"),
+        ({"hold_base_fee": -1}, "hold_base_fee"),
+        ({"max_fee": 1, "hold_epochs": 3}, "hold_epochs"),
+        ({"hold_base_fee": 1, "hold_epochs": -3}, "hold_epochs"),
+        ({"max_fee": 1, "method": -1}, "method"),
+        ({"max_fee": 1, "kind": "k" * 40}, "kind"),
+    ],
+)
+def test_a_senseless_guard_is_refused_at_its_field(
+    db: None, values: dict[str, int | str], field: str
+) -> None:
+    with pytest.raises(DomainError) as refusal:
+        guard(**values)
+    assert refusal.value.field == field
+    assert not GasGuard.objects.exists()
