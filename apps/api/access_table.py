@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.urls import URLPattern, URLResolver
 
@@ -17,6 +17,9 @@ from apps.api.rpc.dispatch import ANY_PART
 from apps.api.rpc.services import SERVICES, VERSIONS
 from apps.api.v1.urls import urlpatterns as rest_patterns
 from apps.users.states import PERMS
+
+if TYPE_CHECKING:
+    from poolsite.wire.gorpc import RpcMethod
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -96,11 +99,24 @@ def rpc_entrances() -> Iterator[Entrance]:
     for service in SERVICES.values():
         for name, row in service.methods.items():
             own = {version for version, methods in service.by_version.items() if name in methods}
-            versions = " ".join(version for version in VERSIONS if version not in own)
-            yield Entrance("rpc", versions, name, row.perm, (row.scope,), is_channel=row.is_channel)
+            versions = " ".join(version for version in VERSIONS if version in {*service.versions} - own)
+            yield rpc_entrance(versions, name, row)
         for version, methods in service.by_version.items():
             for name, row in methods.items():
-                yield Entrance("rpc", version, name, row.perm, (row.scope,), is_channel=row.is_channel)
+                yield rpc_entrance(version, name, row)
+
+
+def rpc_entrance(versions: str, name: str, row: RpcMethod) -> Entrance:
+    """Give one JSON-RPC method."""
+    return Entrance(
+        "rpc",
+        versions,
+        name,
+        row.perm,
+        (row.scope,),
+        operator_only=row.operator_only,
+        is_channel=row.is_channel,
+    )
 
 
 def table_markdown() -> str:
@@ -115,8 +131,9 @@ def table_markdown() -> str:
         "row of its level.  An unknown, revoked or expired token, or one of a disabled tenant, gets 401 "
         "everywhere.  Another tenant's objects answer 404, as if they did not exist.",
         "",
-        "`Filecoin.*` on `/rpc/v0` and `/rpc/v1` is passed on to the pool's nodes: reads need `read`, "
-        "pushing what is signed needs `write`; all else needs its level in lotus and is the operator's.",
+        "`Filecoin.*` on `/rpc/v0` and `/rpc/v1` is passed on to the pool's nodes, with the levels of lotus; "
+        "what changes a node or signs with its wallet is the operator's.  `WalletSign` and its kin ask the "
+        "tenant's own signers, `MinerCreateBlock` is for the tenant's own miners.",
         "",
         "| interface | method | path | level | part | for |",
         "|---|---|---|---|---|---|",

@@ -150,6 +150,11 @@ def signers_of(viewer: Principal) -> QuerySet[SignerGrant]:
     grants = SignerGrant.objects.select_related("tenant").filter(deleted_at=None).order_by("created_at", "pk")
     return grants if viewer.is_operator else grants.filter(tenant_id=viewer.own_id)
 
+def sender_known(address: Address | str) -> bool:
+    """Tell whether any tenant was granted this address."""
+    return SignerGrant.objects.filter(address=address_canonical(address), deleted_at=None).exists()
+
+
 
 def miners_of(viewer: Principal) -> QuerySet[MinerGrant]:
     """Give the miner grants that this caller may know of."""

@@ -74,6 +74,40 @@ def messages_sign(
     return results
 
 
+def bytes_sign(
+    *, address: Address, to_sign: bytes, meta_type: str, extra: bytes, tenant_id: int | None, asked_by: str
+) -> Signature:
+    """Have bytes of any kind signed, as the wallet interface of a node does; recorded like messages.
+
+    Raises SenderNotGranted, SignerAway, SignerRefused.
+    """
+    start, words = time.monotonic(), str(address)
+    answer: Signature | DomainError
+    try:
+        accounts = Accounts(tenant_id).of(words)
+        [answer] = wallet_sign_all(
+            [SignRequest(words, accounts, to_sign, meta_type, extra)], timeout_s=SIGN_S
+        )
+        if isinstance(answer, Signature):
+            signature_verify(answer, address, to_sign)
+    except BadSignature as error:
+        answer = SignerRefused(f"the signer's signature is wrong: {error}")
+    except DomainError as error:
+        answer = error
+    SignRecord.objects.create(
+        at=clock.now(),
+        tenant_id=tenant_id,
+        address=words,
+        what=f"{meta_type or 'bytes'}: {len(to_sign)} bytes"[:60],
+        asked_by=asked_by,
+        ms=int((time.monotonic() - start) * 1000),
+        error=answer.reason[:500] if isinstance(answer, DomainError) else "",
+    )
+    if isinstance(answer, DomainError):
+        raise answer
+    return answer
+
+
 class Accounts:
     """Under which names the hub may be asked for a sender, looked up once per address."""
 

@@ -1,7 +1,6 @@
 """`Filecoin.*`: the pool's nodes outward, as if they were one node of the caller's own.
 
-Calls go to the best node, with failover; a tenant reads and pushes what is signed already, while what
-changes a node or signs with its wallet is the operator's.
+Calls go to the best node, with failover.  Who may call what is in `chain_table`.
 Source: filecoin-project/lotus api/proxy_gen.go (levels); venus venus-shared/api (namespace header).
 """
 
@@ -12,29 +11,29 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from channels.db import database_sync_to_async
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from apps.api.rpc.chain_methods import CHANNELS, IMMUTABLE, LEVELS, TENANT_WRITES
-from apps.api.rpc.dispatch import Call, Service
+from apps.api.rpc.chain_methods import IMMUTABLE, LEVELS
 from apps.chain.addresses import NodeAddress
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused
 from apps.chain.link import link_to
 from apps.chain.notify import FRAME_BYTES_MAX, OPEN_TIMEOUT_S
 from apps.chain.selectors import nodes_for_reading
-from poolsite.wire.gorpc import CODE_PANIC, CODE_PARSE, Json, RpcError, RpcMethod, perm_missing
+from poolsite.wire.gorpc import CODE_PANIC, CODE_PARSE, Json, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from websockets.asyncio.client import ClientConnection
 
+    from apps.api.rpc.dispatch import Call
+
 PREFIX: Final = "Filecoin."
-VERSIONS: Final = ("v0", "v1")
 ORDER_KEPT_S: Final = 0.25
 """How long a process remembers which nodes are well; a call that fails goes on to the next one anyway."""
 OBJECTS_BYTES_MAX: Final = 8 << 20
@@ -119,7 +118,6 @@ POOL: Final = Pool()
 
 def node_ask(call: Call, method: str, params: list[Json]) -> Json:
     """Pass one call on.  Raises RpcError with the node's own code and words."""
-    allowed_require(call, method)
     text = params_text(method, params)
     is_object = method in IMMUTABLE and (method == "ChainGetGenesis" or bool(params and params[0]))
     key = f"{method}{text}" if is_object else ""
@@ -137,13 +135,6 @@ def node_ask(call: Call, method: str, params: list[Json]) -> Json:
     if key and result is not None:
         OBJECTS.put(key, result)
     return result
-
-
-def allowed_require(call: Call, method: str) -> None:
-    """Keep tenants from what is the node's owner's.  Raises RpcError."""
-    if call.principal.is_operator or LEVELS[method] == "read" or method in TENANT_WRITES:
-        return
-    raise perm_missing(PREFIX + method, "admin")
 
 
 def params_text(method: str, params: list[Json]) -> str:
@@ -171,7 +162,6 @@ async def channel_open(call: Call, method: str, params: list[Json]) -> AsyncIter
 
     Raises RpcError if no node gives it.
     """
-    allowed_require(call, method)
     params_text(method, params)
     addresses = await database_sync_to_async(POOL.addresses, thread_sensitive=False)(call.version)
     reason = "the pool has no node that may be read"
@@ -226,38 +216,3 @@ class Passing:
     def __call__(self, call: Call, *params: Json) -> Json:
         """Ask a node."""
         return node_ask(call, self.method, list(params))
-
-
-def channel_of(method: str) -> Callable[..., Any]:
-    """Give the handler of a channel."""
-
-    async def handler(call: Call, *params: Json) -> AsyncIterator[Json]:
-        return await channel_open(call, method, list(params))
-
-    return handler
-
-
-def rows_make() -> dict[str, RpcMethod]:
-    """Give a row for every method that lotus or venus has."""
-    return {
-        PREFIX + name: RpcMethod(
-            level,
-            channel_of(name) if name in CHANNELS else Passing(name),
-            channel=name in CHANNELS,
-            is_raw=True,
-        )
-        for name, level in LEVELS.items()
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class NodeService(Service):
-    """The nodes' methods: not ours to list, they are passed on as they come."""
-
-    def find(self, name: str, version: str) -> RpcMethod | None:
-        """Give the row of a method."""
-        return ROWS.get(name) if version in VERSIONS else None
-
-
-ROWS: Final = rows_make()
-SERVICE: Final = NodeService({}, {})

@@ -356,17 +356,23 @@ LEVELS: Final = {
 }
 """By the name without its prefix."""
 
-TENANT_WRITES: Final = frozenset(
+TENANT_CALLS: Final = frozenset(
     {
+        "MinerCreateBlock",
         "MpoolBatchPush",
         "MpoolBatchPushUntrusted",
         "MpoolPush",
         "MpoolPushUntrusted",
         "SyncSubmitBlock",
+        "WalletHas",
+        "WalletSign",
+        "WalletSignMessage",
     }
 )
-"""Writes that carry their own signature.  All others change a node that the tenants share, or sign with its
-wallet: they are the operator's."""
+"""Writes that carry their own signature, and what the tenant's own signers and miners do.
+
+All others change a node that the tenants share, or sign with its wallet: they are the operator's.
+"""
 
 IMMUTABLE: Final = frozenset(
     {

@@ -16,7 +16,7 @@ from apps.users.limits import RULES, limit_take
 from poolsite.wire.gorpc import RpcError, method_missing, params_decode, perm_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from apps.users.limits import Usage
     from apps.users.principals import Principal
@@ -37,9 +37,13 @@ class Service:
     """By full name, for every version of the path."""
     by_version: Mapping[str, Mapping[str, RpcMethod]]
     """Methods that differ in one version, e.g. `{"v1": {"Gateway.WalletSign": ...}}`."""
+    versions: Collection[str] = ("v0", "v1", "v2")
+    """Paths on which it is there."""
 
     def find(self, name: str, version: str) -> RpcMethod | None:
         """Give the row of a method."""
+        if version not in self.versions:
+            return None
         return self.by_version.get(version, {}).get(name) or self.methods.get(name)
 
 
@@ -78,6 +82,8 @@ class Door:
             raise method_missing(method)
         if not self.principal.may(row.perm):
             raise perm_missing(method, row.perm)
+        if row.operator_only and not self.principal.is_operator:
+            raise perm_missing(method, "admin")
         if row.scope != ANY_PART and not self.principal.has_scope(row.scope):
             part = row.scope or "general"
             raise RpcError(f"missing permission to invoke '{method}': the token is not for the part '{part}'")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.api.rpc import chain, gateway, messager
+from apps.api.rpc import chain_table, gateway, messager
 from apps.api.rpc.dispatch import Service
 
 VERSIONS: Final = ("v0", "v1", "v2")
 """Paths /rpc/v0, /rpc/v1, /rpc/v2."""
 
 SERVICES: Final[dict[str, Service]] = {
-    "Filecoin": chain.SERVICE,
+    "Filecoin": chain_table.SERVICE,
     "Gateway": Service(gateway.METHODS, {"v1": gateway.METHODS_V1}),
     "Message": Service(messager.METHODS, {}),
 }

@@ -74,11 +74,11 @@ def test_a_method_that_no_node_has_is_not_passed_on(client, node):
         ("MpoolPush", "read", False, False),
         ("MpoolPush", "write", False, True),
         ("MpoolClear", "admin", False, False),
-        ("WalletSign", "admin", False, False),
+        ("WalletNew", "admin", False, False),
         ("MpoolPushMessage", "admin", False, False),
         ("Shutdown", "admin", False, False),
         ("Shutdown", "admin", True, True),
-        ("WalletSign", "admin", True, True),
+        ("WalletNew", "admin", True, True),
     ],
 )
 def test_levels_are_kept_and_the_nodes_own_keys_are_the_operators(

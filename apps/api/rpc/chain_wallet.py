@@ -1,0 +1,117 @@
+"""What a node without keys signs: `Filecoin.Wallet*` and blocks, by the pool's signers.
+
+A tenant's program asks its node to sign, as it is used to; here the hub asks the signer that holds the key,
+if the tenant was granted the sender.  An operator reaches the node's own wallet for addresses that nobody
+was granted.  Source: filecoin-project/venus venus-shared/api/chain/v1 wallet.go, mining.go; lotus api.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.api.rpc.chain import Passing, node_ask
+from apps.users.selectors import miner_granted, sender_known
+from apps.wallets.errors import SenderNotGranted
+from apps.wallets.selectors import sender_allowed
+from apps.wallets.services import bytes_sign, message_sign
+from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.message import message_from_json, signed_message_to_json
+from poolsite.filecoin.signature import signature_to_json
+from poolsite.wire.gorpc import ADDRESS, BYTES, OBJECT, Param, RpcError, RpcMethod, params_decode
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatch import Call
+    from poolsite.filecoin.address import Address
+    from poolsite.wire.gorpc import Json
+
+ASKED_BY: Final = "node interface"
+SIGN: Final = RpcMethod("sign", Passing("WalletSign"), (ADDRESS, BYTES, OBJECT))
+"""venus' form; lotus leaves the third parameter, what the bytes are, away."""
+
+
+def wallet_sign(call: Call, *params: Json) -> Json:
+    """Have bytes signed.  Raises RpcError, SenderNotGranted, SignerAway, SignerRefused."""
+    given = [*params, {"Type": "unknown", "Extra": ""}] if len(params) == 2 else list(params)
+    address, to_sign, meta = params_decode("Filecoin.WalletSign", SIGN, given)
+    if node_holds(call, address):
+        return node_ask(call, "WalletSign", list(params))
+    extra = BYTES.decode(meta.get("extra"))
+    signature = bytes_sign(
+        address=address,
+        to_sign=to_sign,
+        meta_type=str(meta.get("type", "")),
+        extra=extra,
+        tenant_id=tenant_of(call),
+        asked_by=ASKED_BY,
+    )
+    return signature_to_json(signature)
+
+
+def wallet_sign_message(call: Call, *params: Json) -> Json:
+    """Have a message signed, as lotus does.  Raises as `wallet_sign`."""
+    [address, _] = params_decode("Filecoin.WalletSignMessage", SIGN_MESSAGE, list(params))
+    if node_holds(call, address):
+        return node_ask(call, "WalletSignMessage", list(params))
+    try:
+        message = message_from_json(params[1])
+    except (BadField, BadAddress) as error:
+        raise RpcError(f"unmarshaling params for 'Filecoin.WalletSignMessage': {error}") from None
+    if message.from_ != address:
+        raise RpcError(f"the message is from {message.from_}, not from {address}")
+    signed = message_sign(message, tenant_id=tenant_of(call), asked_by=ASKED_BY)
+    return signed_message_to_json(signed)
+
+
+def wallet_has(call: Call, *params: Json) -> Json:
+    """Tell whether something can be signed for an address."""
+    [address] = params_decode("Filecoin.WalletHas", HAS, list(params))
+    if node_holds(call, address):
+        return node_ask(call, "WalletHas", list(params))
+    return call.principal.is_operator or sender_allowed(call.principal.tenant_id, str(address))
+
+
+def miner_create_block(call: Call, *params: Json) -> Json:
+    """Have the node make a block of the tenant's own miner.  Raises RpcError."""
+    [template] = params_decode("Filecoin.MinerCreateBlock", CREATE_BLOCK, list(params))
+    principal = call.principal
+    if not principal.is_operator:
+        miner = miner_read(template.get("miner"))
+        if principal.tenant_id is None or not miner_granted(tenant_id=principal.tenant_id, actor_id=miner):
+            raise RpcError(f"the miner f0{miner} is not one of this account")
+    return node_ask(call, "MinerCreateBlock", list(params))
+
+
+def miner_read(value: Json) -> int:
+    """Read a miner's number.  Raises RpcError."""
+    try:
+        return address_parse(str(value)).actor_id
+    except (BadAddress, ValueError) as error:
+        raise RpcError(f"the template names no miner: {error}") from None
+
+
+def node_holds(call: Call, address: Address) -> bool:
+    """Tell whether the node's own wallet is meant: an operator's, for an address that is nobody's here."""
+    return call.principal.is_operator and not sender_known(address)
+
+
+def tenant_of(call: Call) -> int | None:
+    """Give whose grants count; the pool itself, for its operators, has all.  Raises SenderNotGranted."""
+    if call.principal.is_operator:
+        return None
+    if call.principal.tenant_id is None:
+        raise SenderNotGranted("")
+    return call.principal.tenant_id
+
+
+MESSAGE: Final = Param("*types.Message", OBJECT.decode)
+SIGN_MESSAGE: Final = RpcMethod("sign", wallet_sign_message, (ADDRESS, MESSAGE))
+HAS: Final = RpcMethod("write", wallet_has, (ADDRESS,))
+CREATE_BLOCK: Final = RpcMethod("write", miner_create_block, (OBJECT,))
+HANDLERS: Final = {
+    "WalletSign": wallet_sign,
+    "WalletSignMessage": wallet_sign_message,
+    "WalletHas": wallet_has,
+    "MinerCreateBlock": miner_create_block,
+}
+"""By the name without its prefix."""

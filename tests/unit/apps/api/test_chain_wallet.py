@@ -1,0 +1,183 @@
+"""Signing through the node interface: the tenant's own signers answer, for its own senders and miners."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.api.rpc import chain
+from apps.chain.models import Node
+from apps.chain.services import nodes_sync
+from apps.chain.states import NodeState
+from apps.users.services import miner_grant, signer_grant
+from apps.wallets import services
+from apps.wallets.models import SignRecord
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.keys import key_address, key_sign
+from poolsite.filecoin.message import Message, message_to_cbor, message_to_json, signed_message_from_json
+from poolsite.filecoin.signature import signature_from_json, signature_verify
+from tests import people
+from tests.tinynode import TinyNode, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db
+
+KEYS = {str(key_address(info)): info for info in (people.key("bls"), people.key("secp256k1"))}
+BLS, SECP = KEYS
+
+
+class NodeWithWallet(TinyNode):
+    """A node whose own wallet signs anything."""
+
+    def do_WalletSign(self, *_params: Any) -> Any:
+        return "the node's"
+
+    def do_WalletHas(self, _address: str) -> Any:
+        return "the node's"
+
+    def do_MinerCreateBlock(self, template: Any) -> Any:
+        return {"Header": {"Miner": template["Miner"]}}
+
+
+@pytest.fixture(autouse=True)
+def node() -> Iterator[TinyNode]:
+    chain.POOL.clear()
+    node = NodeWithWallet()
+    with served(node) as url:
+        nodes_sync([url])
+        Node.objects.update(state=NodeState.HEALTHY)
+        yield node
+    chain.POOL.clear()
+
+
+@pytest.fixture(autouse=True)
+def hub(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A hub whose signers answer at once; requests are kept."""
+    asked: list[Any] = []
+
+    def answer(requests: Any, *, timeout_s: float) -> list[Any]:
+        asked.extend(requests)
+        return [key_sign(KEYS[one.address], one.to_sign) for one in requests]
+
+    monkeypatch.setattr(services, "wallet_sign_all", answer)
+    return asked
+
+
+@pytest.fixture
+def alice() -> str:
+    for address in KEYS:
+        signer_grant(tenant=people.tenant("alice"), address=address)
+    return people.token("sign", of="alice")
+
+
+def call(client: Any, method: str, *params: Any, token: str) -> Any:
+    body = {"jsonrpc": "2.0", "id": 7, "method": f"Filecoin.{method}", "params": list(params)}
+    sent = people.bearer(token)
+    return client.post("/rpc/v1", json.dumps(body), content_type="application/json", headers=sent).json()
+
+
+def message(sender: str = SECP) -> Message:
+    fields: dict[str, Any] = {"value": 5, "gas_limit": 10, "gas_fee_cap": 3, "gas_premium": 1}
+    return Message(to=address_parse("f01234"), from_=address_parse(sender), **fields)
+
+
+@pytest.mark.parametrize("sender", [BLS, SECP])
+def test_a_tenants_message_is_signed_by_its_signer(client, alice, hub, node, sender):
+    one = message(sender)
+    meta = {"Type": "message", "Extra": people.base64_text(message_to_cbor(one))}
+
+    answer = call(client, "WalletSign", sender, people.base64_text(one.cid.data), meta, token=alice)
+
+    signature_verify(signature_from_json(answer["result"]), one.from_, one.cid.data)
+    assert (hub[0].accounts, hub[0].meta_type, hub[0].extra) == (["alice"], "message", message_to_cbor(one))
+    assert "WalletSign" not in node.calls
+    record = SignRecord.objects.get()
+    assert (record.address, record.asked_by, record.error) == (sender, "node interface", "")
+
+
+def test_the_form_of_lotus_without_a_purpose_reaches_the_signer(client, alice, hub):
+    answer = call(client, "WalletSign", SECP, people.base64_text(b"bytes"), token=alice)
+
+    signature_verify(signature_from_json(answer["result"]), address_parse(SECP), b"bytes")
+    assert hub[0].meta_type == "unknown"
+
+
+def test_a_message_is_signed_whole(client, alice):
+    answer = call(client, "WalletSignMessage", SECP, message_to_json(message()), token=alice)
+
+    signed = signed_message_from_json(answer["result"])
+    signature_verify(signed.signature, signed.message.from_, signed.message.cid.data)
+    assert signed.message == message()
+
+
+def test_a_message_of_another_sender_is_not_signed(client, alice, hub):
+    answer = call(client, "WalletSignMessage", BLS, message_to_json(message(SECP)), token=alice)
+
+    assert "is from" in answer["error"]["message"]
+    assert hub == []
+
+
+def test_a_stranger_gets_no_signature_and_no_node_is_asked(client, alice, hub, node):
+    answer = call(client, "WalletSign", SECP, "AAAA", {"Type": ""}, token=people.token("sign", of="bob"))
+
+    assert "is not a wallet of this account" in answer["error"]["message"]
+    assert hub == []
+    assert "WalletSign" not in node.calls
+    assert SignRecord.objects.get().error != ""
+
+
+def test_a_wrong_signature_is_never_passed_on(client, alice, monkeypatch):
+    def answer(requests: Any, *, timeout_s: float) -> list[Any]:
+        return [key_sign(KEYS[SECP], b"something else") for _ in requests]
+
+    monkeypatch.setattr(services, "wallet_sign_all", answer)
+
+    refused = call(client, "WalletSign", SECP, "AAAA", {"Type": ""}, token=alice)
+
+    assert "signature is wrong" in refused["error"]["message"]
+
+
+def test_a_level_below_sign_signs_nothing(client, alice, hub):
+    refused = call(client, "WalletSign", SECP, "AAAA", {"Type": ""}, token=people.token("write", of="alice"))
+
+    assert "missing permission" in refused["error"]["message"]
+    assert hub == []
+
+
+@pytest.mark.parametrize("params", [[], [SECP], [SECP, "AAAA", {}, 1], ["x", "AAAA", {}], [SECP, 5, {}]])
+def test_parameters_that_cannot_be_read_are_said_to_be(client, alice, params):
+    assert call(client, "WalletSign", *params, token=alice)["error"]["code"] in {-32602, -32700}
+
+
+def test_what_can_be_signed_is_told(client, alice):
+    assert call(client, "WalletHas", SECP, token=alice)["result"] is True
+    assert call(client, "WalletHas", SECP, token=people.token("sign", of="bob"))["result"] is False
+
+
+def test_an_operator_reaches_signers_for_granted_senders_and_else_the_node(client, alice, hub, node):
+    operator = people.operator_token()
+
+    granted = call(client, "WalletSign", SECP, people.base64_text(b"x"), {"Type": ""}, token=operator)
+    of_node = call(client, "WalletSign", "f01000", people.base64_text(b"x"), {"Type": ""}, token=operator)
+
+    signature_verify(signature_from_json(granted["result"]), address_parse(SECP), b"x")
+    assert of_node["result"] == "the node's"
+    assert call(client, "WalletHas", "f01000", token=operator)["result"] == "the node's"
+    assert call(client, "WalletHas", SECP, token=operator)["result"] is True
+
+
+def test_a_block_is_made_for_the_tenants_own_miner_only(client, alice, node):
+    miner_grant(tenant=people.tenant("alice"), actor_id=2001)
+
+    mine = call(client, "MinerCreateBlock", {"Miner": "f02001"}, token=alice)
+    other = call(client, "MinerCreateBlock", {"Miner": "f01000"}, token=alice)
+    nobody = call(client, "MinerCreateBlock", {}, token=alice)
+
+    assert mine["result"]["Header"]["Miner"] == "f02001"
+    assert "not one of this account" in other["error"]["message"]
+    assert "names no miner" in nobody["error"]["message"]
+    assert node.calls.count("MinerCreateBlock") == 1
