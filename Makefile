@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench reset worker soak screens environment test-environment browser
+.PHONY: help up test lint bench bench-rust reset worker soak screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 
@@ -9,6 +9,7 @@ help:
 	@echo "make test    run the tests (sets up everything they need)"
 	@echo "make lint    check style, types and import contracts"
 	@echo "make bench   measure, and compare with the last figures"
+	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
 	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN_FILE=path)"
 	@echo "make soak    run the long tests: kills at every point, bare environments"
 	@echo "make screens take pictures of the running pool's pages into docs/screens/"
@@ -37,6 +38,9 @@ test: test-environment browser
 
 bench: test-environment
 	@$(VENV) -m tests.bench
+
+bench-rust: test-environment
+	@$(VENV) -m tests.bench.rust_proofs
 
 soak: test-environment browser
 	@$(VENV) -m pytest -m "slow"

@@ -27,7 +27,9 @@ from poolsite.filecoin.porep.challenges import ChallengeSource
 from workers.kernels import binary_tree, field, fr32, graph, labels, poseidon
 from workers.kernels.cache import cache_base
 from workers.kernels.cpu import FORCE_VARIABLE, path_name
+from workers.kernels.warm import warm
 from workers.processors.c1 import porep_prove
+from workers.processors.errors import BadInput
 from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.parent_cache import drg_seed, feistel_keys, parents_of
 from workers.processors.pc2 import seal_trees
@@ -35,7 +37,7 @@ from workers.processors.sector_record import parameters_of, sector_files
 from workers.processors.spread import THREADS_VARIABLE
 from workers.processors.terminal import size_argument
 from workers.processors.tree_d import tree_d_build
-from workers.storage.memory import resident_bytes
+from workers.storage.memory import NotEnoughMemory, memory_check, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -189,6 +191,7 @@ def _encode_rate() -> float:
 
 def _sealing_seconds(stage: str, size: int) -> float:
     """Return the CPU milliseconds of one stage of a sector of random data."""
+    warm()
     parameters = _parameters(size)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -230,7 +233,14 @@ CASES: dict[str, tuple[str, Callable[[], float]]] = {
 }
 """What is measured, by name: its unit and how."""
 
-PORTABLE = ("comm_p 8 MiB", "poseidon arity 2", "poseidon arity 8", "poseidon arity 11", "labels, one sector")
+PORTABLE = (
+    "comm_p 8 MiB",
+    "poseidon arity 2",
+    "poseidon arity 8",
+    "poseidon arity 11",
+    "labels, one sector",
+    "labels, four sectors",
+)
 """Cases that have a line of their own on the portable path."""
 
 
@@ -252,11 +262,9 @@ def _scale() -> float:
 
 def reference_of(name: str, unit: str) -> float | None:
     """Return the reference figure for this machine."""
-    measured = rust_figures()
-    if name in measured:
-        return measured[name]
-    if name.startswith("labels") and "labels in PC1, one sector" in measured:
-        return REFERENCE[name] * measured[SHA_LINE] / REFERENCE[SHA_LINE]
+    measured, same = rust_figures(), "labels, one sector" if name.startswith("labels") else name
+    if same in measured:
+        return measured[same]
     published = REFERENCE.get(name)
     if published is None:
         return None
@@ -291,8 +299,10 @@ def pin() -> None:
 def main(arguments: Sequence[str]) -> int:
     """Print the table, or one JSON object a line."""
     parser = argparse.ArgumentParser(prog="python -m workers bench", description=__doc__)
-    parser.add_argument("--size", type=size_argument, help="also time labelling at this sector size")
-    parser.add_argument("--streams", type=int, choices=labels.BATCHES, default=1, help="sectors side by side")
+    parser.add_argument("--size", type=_labelled_size, help="also time labelling at this sector size")
+    parser.add_argument(
+        "--streams", type=int, choices=labels.batches(), default=1, help="sectors side by side"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("name", nargs="*", help="only these lines")
     wanted = parser.parse_args(arguments)
@@ -310,6 +320,16 @@ def main(arguments: Sequence[str]) -> int:
             as_json=wanted.json,
         )
     return 0
+
+
+def _labelled_size(text: str) -> int:
+    size = size_argument(text)
+    try:
+        _parameters(size)
+        memory_check(2 * size, "labelling")
+    except (BadInput, NotEnoughMemory) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return size
 
 
 def _say(figure: Figure, *, as_json: bool) -> None:

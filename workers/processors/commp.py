@@ -13,6 +13,7 @@ from poolsite.filecoin.cids import commd_cid
 from workers.processors.errors import ProcessorError
 from workers.processors.pieces import padded_size, raw_commitment
 from workers.processors.seal import piece_source
+from workers.processors.terminal import error_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             value = commitment_of(path)
         except (ProcessorError, OSError) as error:
-            sys.stderr.write(f"commp: {error}\n")
+            sys.stderr.write(f"commp: {error_words(error)}\n")
             failed += 1
             continue
         sys.stdout.write(json.dumps(value) + "\n")

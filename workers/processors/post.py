@@ -15,7 +15,7 @@ from workers.processors import window_post, winning_post
 from workers.processors.errors import BadInput, ProcessorError
 from workers.processors.sector_record import record_read
 from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
-from workers.processors.terminal import digest_argument
+from workers.processors.terminal import digest_argument, error_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
             wanted.folder, wanted.randomness, number=wanted.proof, is_winning=wanted.winning
         )
     except (ProcessorError, OSError) as error:
-        sys.stderr.write(f"post: {error}\n")
+        sys.stderr.write(f"post: {error_words(error)}\n")
         return 1
     value = {
         "proofs": [base64.b64encode(proof).decode() for proof in proofs],

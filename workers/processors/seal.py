@@ -26,7 +26,7 @@ from workers.processors.pc2 import seal_trees
 from workers.processors.pieces import comm_d_of
 from workers.processors.sector_record import GENERATIONS, parameters_of, record_write, sector_files
 from workers.processors.tasks import PieceSource, SectorRecord
-from workers.processors.terminal import Meter, digest_argument, miner_argument, size_argument
+from workers.processors.terminal import Meter, digest_argument, error_words, miner_argument, size_argument
 from workers.processors.tree_d import tree_d_build
 from workers.storage.checksums import Checksums, file_digest
 from workers.storage.files import is_complete, space_check, write_file
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         result = seal(_order(wanted), Path(wanted.out), meter=Meter())
     except (ProcessorError, OSError, MemoryError) as error:
-        sys.stderr.write(f"seal: {error}\n")
+        sys.stderr.write(f"seal: {error_words(error)}\n")
         return 1
     sys.stdout.write(json.dumps(result) + "\n")
     return 0

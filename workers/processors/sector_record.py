@@ -72,5 +72,7 @@ def record_read(folder: Path) -> SectorRecord:
     path = folder / FILE_NAME
     try:
         return codec.decode(SectorRecord, json.loads(path.read_text()))
-    except (OSError, ValueError, ProcessorError) as error:
+    except OSError as error:
+        raise BadFile(f"{path}: {error.strerror}; `workers seal` writes it into a sector's folder") from None
+    except (ValueError, ProcessorError) as error:
         raise BadFile(f"{path}: {error}") from None

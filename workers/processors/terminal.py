@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from typing import TextIO
@@ -45,6 +46,13 @@ def digest_argument(text: str) -> bytes:
     if len(value) != NODE_BYTES:
         raise argparse.ArgumentTypeError(f"{len(value)} bytes instead of {NODE_BYTES}")
     return value
+
+
+def error_words(error: BaseException) -> str:
+    """Say an error in one line; one of the system by its file and reason, without its number."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 class Meter:

@@ -18,7 +18,7 @@ from workers.processors.c1 import porep_prove
 from workers.processors.errors import BadFile, BadProof, ProcessorError
 from workers.processors.sector_record import record_files, record_read
 from workers.processors.spread import spread
-from workers.processors.terminal import Meter
+from workers.processors.terminal import Meter, error_words
 from workers.processors.tree_d import is_binary
 from workers.processors.trees import TreeC, TreeRLast, node_bytes, octonary_row
 from workers.storage.checksums import Checksums
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
                 check()
                 checked.append(name)
             except (ProcessorError, OSError) as error:
-                errors.append(f"{name}: {error}")
+                errors.append(f"{name}: {error_words(error)}")
             meter.end()
     except ProcessorError as error:
         errors.append(str(error))

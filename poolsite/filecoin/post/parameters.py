@@ -74,7 +74,7 @@ def post_parameters(number: int) -> PoStParameters:
     """Return the parameters of registered PoSt proof `number`.  Raises UnknownPoStProof."""
     generation, size = divmod(number, len(SECTOR_SIZES))
     if not 0 <= generation < len(GENERATIONS):
-        raise UnknownPoStProof(f"registered PoSt proof {number}")
+        raise UnknownPoStProof(f"there is no registered PoSt proof {number}")
     kind, api_version = GENERATIONS[generation]
     winning = kind is PoStKind.WINNING
     return PoStParameters(

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use anyhow::Result;
 use blstrs::Scalar;
 use cpu_time::ProcessTime;
+use filecoin_hashers::poseidon::PoseidonHasher;
 use filecoin_proofs::{
     add_piece, generate_piece_commitment, seal_commit_phase1, seal_pre_commit_phase1,
     seal_pre_commit_phase2, PoRepConfig, SectorShape8MiB, UnpaddedBytesAmount, SECTOR_SIZE_8_MIB,
@@ -16,6 +17,7 @@ use neptune::poseidon::{Poseidon, PoseidonConstants};
 use sha2::{Digest, Sha256};
 use storage_proofs_core::api_version::ApiVersion;
 use storage_proofs_core::util::NODE_SIZE;
+use storage_proofs_porep::stacked::{create_label::single::create_label_exp, StackedBucketGraph};
 use typenum::{U11, U2, U4, U8};
 
 const PASSES: usize = 3;
@@ -87,13 +89,44 @@ fn bytes_rates() -> Result<()> {
     Ok(())
 }
 
+fn porep_id() -> [u8; 32] {
+    let mut id = [0u8; 32];
+    id[0] = 6;
+    id
+}
+
+fn labelling() -> Result<()> {
+    let graph =
+        StackedBucketGraph::<PoseidonHasher>::new_stacked(NODES, 6, 8, porep_id(), ApiVersion::V1_1_0)?;
+    let count = 1 << 14;
+    let (mut drg, mut exp) = ([0u32; 6], [0u32; 8]);
+    let seconds = best(|| {
+        for node in 1000..1000 + count {
+            graph.base_parents(node, &mut drg).expect("has parents");
+            graph.expanded_parents(node, &mut exp).expect("has parents");
+        }
+        (drg, exp)
+    });
+    say("parents", count as f64 / seconds, "nodes/s");
+    let mut cache = graph.parent_cache()?;
+    let previous = stream(NODES * NODE_SIZE);
+    let mut current = vec![0u8; NODES * NODE_SIZE];
+    let seconds = best(|| {
+        cache.reset().expect("rewinds");
+        for node in 0..NODES {
+            create_label_exp(&graph, Some(&mut cache), [7u8; 32], &previous, &mut current, 2, node)
+                .expect("labels");
+        }
+    });
+    say("labels, one sector", NODES as f64 / seconds / 1e6, "M labels/s");
+    Ok(())
+}
+
 fn sealing() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let cache = folder.path().join("cache");
     create_dir_all(&cache)?;
-    let mut porep_id = [0u8; 32];
-    porep_id[0] = 6;
-    let config = PoRepConfig::new_groth16(SECTOR_SIZE_8_MIB, porep_id, ApiVersion::V1_1_0);
+    let config = PoRepConfig::new_groth16(SECTOR_SIZE_8_MIB, porep_id(), ApiVersion::V1_1_0);
     let unpadded = SECTOR_SIZE_8_MIB as usize / 128 * 127;
     let staged = folder.path().join("staged");
     let sealed = folder.path().join("sealed");
@@ -114,7 +147,6 @@ fn sealing() -> Result<()> {
     let output = phase1()?;
     let seconds = begun.elapsed().as_secs_f64();
     say("PC1 8 MiB", seconds * 1e3, "ms");
-    say("labels in PC1, one sector", 2.0 * NODES as f64 / seconds / 1e6, "M labels/s");
     let begun = ProcessTime::now();
     let pre_commit = seal_pre_commit_phase2::<_, _, SectorShape8MiB>(&config, output, &cache, &sealed)?;
     say("PC2 8 MiB", begun.elapsed().as_secs_f64() * 1e3, "ms");
@@ -134,5 +166,6 @@ fn main() -> Result<()> {
     poseidon!("poseidon arity 4", U4, 4);
     poseidon!("poseidon arity 8", U8, 8);
     poseidon!("poseidon arity 11", U11, 11);
+    labelling()?;
     sealing()
 }

@@ -293,6 +293,27 @@ def test_bench_prints_its_lines_as_data(capsys, monkeypatch):
     assert all(set(line) == {"name", "rate", "unit", "reference", "ratio"} for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("size", "message"), [("3MiB", "there are no sectors of"), ("64GiB", "128.0 GiB of memory needed")]
+)
+def test_bench_refuses_a_size_that_it_cannot_time(capsys, monkeypatch, size, message):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 20 << 30)
+
+    with pytest.raises(SystemExit):
+        bench.main(["--size", size, "fr32 pad"])
+
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_file_is_named_without_the_system_s_numbers(tmp_path, capsys):
+    code, _, err = run(commp, capsys, tmp_path)
+
+    assert (code, err) == (1, f"commp: {tmp_path}: Is a directory\n")
+    code, _, err = run(post, capsys, "--window", "--randomness", RANDOMNESS, tmp_path)
+    assert code == 1
+    assert err.startswith(f"post: {tmp_path}/sector.json: No such file or directory; ")
+
+
 def test_bench_names_a_line_that_there_is_not(capsys, monkeypatch):
     monkeypatch.setattr(bench, "pin", lambda: None)
 

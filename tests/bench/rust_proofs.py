@@ -1,0 +1,108 @@
+"""`make bench-rust`: rust-fil-proofs on this machine, beside our kernels in the same run.
+
+Builds `tests/bench/rust` with the crates of the golden vectors (no GPU, no multicore SDR), runs it and
+`workers bench` in turns on one core, keeps the best of each, and leaves the reference's figures where
+`workers bench` reads them.  Run: python -m tests.bench.rust_proofs [ROUNDS]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.bench.__main__ import machine
+from workers.kernels.cache import cache_base
+from workers.processors.bench import CASES, REFERENCE, RUST_FILE
+
+HERE: Final = Path(__file__).parent / "rust"
+TARGET_VARIABLE: Final = "CARGO_TARGET_DIR"
+PROGRAM: Final = "release/poolsite-bench"
+OURS: Final = tuple(name for name in CASES if name in REFERENCE)
+
+Figures = dict[str, tuple[float, str]]
+"""Value and unit by name."""
+
+
+def build(cargo: str, target: Path) -> Path:
+    """Build the reference; cargo goes on where an earlier build was cut off."""
+    environment = os.environ | {TARGET_VARIABLE: str(target), "RUSTFLAGS": "-C target-cpu=native"}
+    subprocess.run([cargo, "build", "--release", "--locked"], cwd=HERE, env=environment, check=True)
+    return target / PROGRAM
+
+
+def measured(command: list[str], core: int, *, folder: Path) -> Figures:
+    """Run a program that prints a figure a line on one core."""
+    environment = os.environ | {
+        "RAYON_NUM_THREADS": "1",
+        "FIL_PROOFS_CACHE_DIR": f"{folder}/",
+        "FIL_PROOFS_PARENT_CACHE": str(folder / "parents"),
+    }
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    lines = map(json.loads, done.stdout.splitlines())
+    return {line["name"]: (line.get("value", line.get("rate")), line["unit"]) for line in lines}
+
+
+def better(one: Figures, other: Figures) -> Figures:
+    """Keep the best of two runs, line by line."""
+    out = dict(one)
+    for name, (value, unit) in other.items():
+        known = out.get(name, (value, unit))[0]
+        out[name] = (max(known, value) if unit.endswith("/s") else min(known, value), unit)
+    return out
+
+
+def paired(ours: Figures, theirs: Figures) -> list[str]:
+    """Give a line for every figure that both have; sectors side by side are compared with one of theirs."""
+    lines = []
+    for name, (value, unit) in ours.items():
+        peer = theirs.get(name, theirs.get("labels, one sector") if name.startswith("labels") else None)
+        if peer is None:
+            continue
+        ratio = value / peer[0] if unit.endswith("/s") else peer[0] / value
+        lines.append(f"{name:<34}{value:>14,.2f}{peer[0]:>14,.2f} {unit:<11}{ratio:>7.2f} times")
+    return lines
+
+
+def figures_write(theirs: Figures) -> None:
+    """Leave the reference's figures where `workers bench` reads them."""
+    lines = [json.dumps({"name": n, "value": value, "unit": unit}) for n, (value, unit) in theirs.items()]
+    cache_base().mkdir(parents=True, exist_ok=True)
+    (cache_base() / RUST_FILE).write_text("\n".join(lines) + "\n")
+
+
+def main(arguments: list[str]) -> int:
+    """Build, measure in turns, print the pairs; 1 without cargo."""
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        sys.stderr.write("bench-rust: there is no cargo on this machine; see https://rustup.rs\n")
+        return 1
+    rounds = int(arguments[0]) if arguments else 2
+    folder = cache_base().parent / "rust"
+    folder.mkdir(parents=True, exist_ok=True)
+    program = build(cargo, Path(os.environ.get(TARGET_VARIABLE) or folder / "target"))
+    core, ours, theirs = max(os.sched_getaffinity(0)), Figures(), Figures()
+    bench = [sys.executable, "-m", "workers", "bench", "--json", *OURS]
+    for turn in range(rounds):
+        sys.stderr.write(f"round {turn + 1} of {rounds}, load {os.getloadavg()[0]:.1f}\n")
+        theirs = better(theirs, measured([str(program)], core, folder=folder))
+        figures_write(theirs)  # what is cut off now is not lost
+        ours = better(ours, measured(bench, core, folder=folder))
+    sys.stdout.write(f"{machine()}\n{'':<34}{'here':>14}{'rust':>14}\n")
+    sys.stdout.write("\n".join(paired(ours, theirs)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
