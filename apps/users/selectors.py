@@ -96,6 +96,11 @@ def tokens_refused(ids: Collection[str], *, now: datetime) -> set[str]:
     return set(ids) - {str(pk) for pk in good.values_list("pk", flat=True)}
 
 
+def tokens_with_digests(digests: Collection[str]) -> list[str]:
+    """Give the ids of the tokens with these digests, good or not."""
+    return [str(pk) for pk in Token.objects.filter(digest__in=digests).values_list("pk", flat=True)]
+
+
 def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
     """Give the tenants that this caller may know of."""
     tenants = Tenant.objects.filter(deleted_at=None).order_by("name")
@@ -145,15 +150,15 @@ def signer_granted(*, tenant_id: int, address: Address | str) -> bool:
     return SignerGrant.objects.filter(tenant_id=tenant_id, address=key, deleted_at=None).exists()
 
 
-def signers_of(viewer: Principal) -> QuerySet[SignerGrant]:
-    """Give the signer grants that this caller may know of."""
-    grants = SignerGrant.objects.select_related("tenant").filter(deleted_at=None).order_by("created_at", "pk")
-    return grants if viewer.is_operator else grants.filter(tenant_id=viewer.own_id)
-
 def sender_known(address: Address | str) -> bool:
     """Tell whether any tenant was granted this address."""
     return SignerGrant.objects.filter(address=address_canonical(address), deleted_at=None).exists()
 
+
+def signers_of(viewer: Principal) -> QuerySet[SignerGrant]:
+    """Give the signer grants that this caller may know of."""
+    grants = SignerGrant.objects.select_related("tenant").filter(deleted_at=None).order_by("created_at", "pk")
+    return grants if viewer.is_operator else grants.filter(tenant_id=viewer.own_id)
 
 
 def miners_of(viewer: Principal) -> QuerySet[MinerGrant]:
