@@ -223,12 +223,15 @@ def count(value: Json) -> int:
 
 
 def record_json(row: sqlite3.Row) -> Json:
-    """Write one record; the reason of a refusal, which Go loses as `{}`, is added under a name of ours."""
+    """Write one record; a refusal's reason stands under a name of ours.
+
+    The original writes `{}` for an error, which its own Go client cannot read back; null it can.
+    """
     return {
         "ID": row["id"],
         "Type": row["type"],
         "Signer": row["address"],
-        "Err": {} if row["error"] else None,
+        "Err": None,
         "RawMsg": base64.b64encode(row["raw"]).decode(),
         "Signature": {"Type": 0, "Data": None},
         "CreateAt": row["at"].replace("+00:00", "Z"),

@@ -89,7 +89,7 @@ async def test_records_are_listed_as_the_old_wallet_lists_them(signer):
 
     [row] = await result(signer, "ListSignedRecord", {"Signer": "<empty>", "Limit": 5})
 
-    assert row["Err"] == {}
+    assert row["Err"] is None  # what is not null ends venus' Go client with an unmarshaling error
     assert (row["Type"], row["Signer"], row["RawMsg"]) == ("unknown", str(SENDER), "aGk=")
 
 
