@@ -376,8 +376,8 @@ class Session:
         """End a call or the channel that it opened; unknown ids are no error."""
         if isinstance(params, list) and params:
             request_id = id_read(params[0])
-            task = self.calls.get(request_id) if request_id is not None else None
-            if task is not None:
+            task = self.calls.pop(request_id, None) if request_id is not None else None
+            if task is not None:  # cancelled once: a second time would break off its farewell
                 task.cancel()
 
     async def answer(self, frame: Json) -> None:
@@ -385,6 +385,10 @@ class Session:
         request_id = id_read(frame.get("id")) if isinstance(frame, dict) else None
         try:
             request = request_read(frame)
+        except RpcError as error:  # no notification: an answer is due even where no id can be read
+            await self.send(frame_write(reply_error(request_id, error)))
+            return
+        try:
             result, void = await self.invoke(request.method, request.params, on_socket=True)
             if isinstance(result, AsyncIterator):
                 await self.feed(request_id, result)
@@ -408,7 +412,8 @@ class Session:
             close = getattr(values, "aclose", None)
             if close is not None:
                 await close()
-        await self.send(frame_write(notification("xrpc.ch.close", [number_])))
+            # after a cancellation too: a Go client ends its side of a channel only with this frame
+            await self.send(frame_write(notification("xrpc.ch.close", [number_])))
 
     async def close(self) -> None:
         """The socket is gone: end every call and channel and wait for their clean-up."""
