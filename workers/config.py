@@ -13,6 +13,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from poolsite.wire.pipeline import WORKER_STAGES
 
@@ -84,7 +85,7 @@ def uid_of(folder: Path) -> str:
     path = folder / "uid"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f"uid.{os.getpid()}"
+        fresh = folder / f"uid.{secrets.token_hex(4)}"
         fresh.write_text(f"{socket.gethostname()[:40]}-{secrets.token_hex(8)}\n")
         try:
             os.link(fresh, path)  # of two starts at once one wins, and both read the winner's
@@ -118,7 +119,7 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     return SealerConfig(
         folder=given.dir.resolve(),
         store=given.store.resolve(),
-        console=given.console.rstrip("/"),
+        console=console_read(given.console),
         token=token_read(given.token_file),
         name=given.name or f"sealer-{socket.gethostname()[:60]}",
         slots=slots,
@@ -136,7 +137,7 @@ def prover_config(argv: Sequence[str]) -> HostConfig:
     return HostConfig(
         folder=given.dir.resolve(),
         store=given.store.resolve(),
-        console=given.console.rstrip("/"),
+        console=console_read(given.console),
         token=token_read(given.token_file),
         name=given.name or f"prover-{socket.gethostname()[:60]}",
     )
@@ -150,6 +151,13 @@ def file_settings(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadConfig(f"{path} cannot be read: {error}") from None
+
+
+def console_read(url: str) -> str:
+    """Check the console's address.  Raises BadConfig."""
+    if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:
+        raise BadConfig(f"the console's address is {url!r}: write http://host:port or https://host")
+    return url.rstrip("/")
 
 
 def token_read(path: Path) -> str:

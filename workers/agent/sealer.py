@@ -22,7 +22,7 @@ from workers.agent.loop import Agent
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
 from workers.config import KERNEL_STAGES, WARMTH_FILE, BadConfig, sealer_config
 from workers.console.client import Console
-from workers.console.line import Line
+from workers.console.line import Line, NotTaken
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.processors.warmth import HostWarmth
 from workers.storage.store import Store
@@ -68,7 +68,7 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
 
 
 def run(config: SealerConfig, *, stop: threading.Event) -> None:
-    """Work until `stop` is set.  Call it from the main thread.  Raises ProgramMissing."""
+    """Work until `stop` is set.  Call it from the main thread.  Raises ProgramMissing, NotTaken."""
     socket = socket_path(config.folder)
     broker = f"redis+socket://{socket}"
     commands = [broker_command(config.folder, socket), celery_command(config, broker)]
@@ -92,6 +92,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
         threading.Thread(target=line.register_until_known, daemon=True).start()
         line.start()
         while not stop.is_set():
+            line.require_taken()
             children.tick()
             line.kernels_note(**asdict(warmth.read()))
             stop.wait(agent.tick() if line.registered is not None else 0.1)
@@ -107,6 +108,6 @@ def main(argv: list[str] | None = None) -> int:
         config = sealer_config(sys.argv[1:] if argv is None else argv)
         with owned(config.folder, name="sealer"):
             run(config, stop=stop_on_signal())
-    except (BadConfig, AlreadyRunning, ProgramMissing) as error:
+    except (BadConfig, AlreadyRunning, ProgramMissing, NotTaken) as error:
         return refuse(str(error))
     return 0

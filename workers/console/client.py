@@ -47,6 +47,7 @@ class Console:
     """One worker's line to the console; safe to use from several threads."""
 
     def __init__(self, url: str, token: str) -> None:
+        self.url = url
         self._client = httpx.Client(
             base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S
         )
@@ -93,7 +94,8 @@ class Console:
         try:
             answer = self._client.post(path, json=document_encode(body))
         except httpx.HTTPError as error:
-            raise ConsoleAway(f"the console does not answer: {type(error).__name__} {error}") from None
+            words = f"the console {self.url} does not answer: {type(error).__name__} {error}"
+            raise ConsoleAway(words.rstrip()) from None
         if answer.status_code >= 500 or answer.status_code in (408, 425, 429):
             raise ConsoleAway(f"the console answers {answer.status_code}")
         try:

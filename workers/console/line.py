@@ -33,6 +33,14 @@ AGAIN_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 """Pauses while the console does not answer; the last one repeats."""
 
 
+NOT_TAKEN: Final = (401, 403)
+"""What the console answers to a token that is none, or not for this program."""
+
+
+class NotTaken(Exception):
+    """The console does not take this worker's token; one sentence for the terminal."""
+
+
 class Line:
     """Registers, heartbeats, and knows which leases were lost."""
 
@@ -49,6 +57,8 @@ class Line:
         self.is_paused = self.is_draining = False
         self.kernels = 0, 0
         self.last_error = ""
+        self.refusal = ""
+        """Why the console did not take this start; empty while it may."""
         self._held: dict[str, Progress] = {}
         self._lease_s: dict[str, int] = {}
         self._lost: set[str] = set()
@@ -88,17 +98,31 @@ class Line:
         log.info("registered", worker=answer.worker_id, boot=self.boot_id)
 
     def register_until_known(self) -> None:
-        """Introduce this start however long the console is away."""
+        """Introduce this start however long the console is away; a bad token is not asked about twice."""
         attempt = 0
         while not self._is_stopped.is_set():
             try:
                 self.register()
             except (ConsoleAway, ConsoleRefused) as error:
+                if (
+                    self.registered is None
+                    and isinstance(error, ConsoleRefused)
+                    and error.status in NOT_TAKEN
+                ):
+                    self.refusal = (
+                        f"the console {self.config.console} does not take this token: {error.reason}"
+                    )
+                    return
                 log.warning("not_registered", reason=str(error))
                 self._is_stopped.wait(AGAIN_S[min(attempt, len(AGAIN_S) - 1)])
                 attempt += 1
             else:
                 return
+
+    def require_taken(self) -> None:
+        """Go on unless the console has refused this start.  Raises NotTaken."""
+        if self.refusal:
+            raise NotTaken(self.refusal)
 
     def hardware(self) -> Hardware:
         """Measure what the host has."""
@@ -233,6 +257,11 @@ class Line:
         for stage, count in command.args.items():
             if stage.upper() in self.slots and count.isascii() and count.isdigit():
                 self.slots[stage.upper()] = min(int(count), 10_000)
+
+
+def is_final(error: Exception) -> bool:
+    """Tell whether asking again with the same token is of no use."""
+    return isinstance(error, ConsoleRefused) and error.status in NOT_TAKEN
 
 
 def cpu_model() -> str:

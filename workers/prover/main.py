@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from poolsite.wire.jobs import JobKind
 from workers.config import WARMTH_FILE, BadConfig, prover_config
 from workers.console.client import Console
-from workers.console.line import Line
+from workers.console.line import Line, NotTaken
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.processors.warmth import WARMTH_VARIABLE, HostWarmth
@@ -24,7 +24,7 @@ STAGES = ("window_post", "winning_post")
 
 
 def run(config: HostConfig, *, stop: threading.Event) -> None:
-    """Work until `stop` is set."""
+    """Work until `stop` is set.  Raises NotTaken."""
     console = Console(config.console, config.token)
     store = Store(config.store)
     line = Line(config, console, kinds=(JobKind.WINDOW_POST,), slots={"WINDOW_POST": 1})
@@ -37,6 +37,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         threading.Thread(target=line.register_until_known, daemon=True).start()
         line.start()
         while not stop.is_set():
+            line.require_taken()
             told = warmth.read()
             line.kernels_note(**asdict(told))
             stop.wait(prover.tick() if line.registered is not None and told.is_warm else 0.1)
@@ -53,6 +54,6 @@ def main(argv: list[str] | None = None) -> int:
         config = prover_config(sys.argv[1:] if argv is None else argv)
         with owned(config.folder, name="prover"):
             run(config, stop=stop_on_signal())
-    except (BadConfig, AlreadyRunning) as error:
+    except (BadConfig, AlreadyRunning, NotTaken) as error:
         return refuse(str(error))
     return 0

@@ -39,6 +39,8 @@ def test_slots_come_from_file_and_command_line(tmp_path: Path) -> None:
         ("", ["--slots", "pc1=x"], "write stage=number"),
         ("", ["--snark", "external"], "--snark external needs"),
         ("", ["--token-file", "/nonexistent"], "cannot be read"),
+        ("", ["--console", ""], "the console's address is ''"),
+        ("", ["--console", "localhost:8000"], "write http://host:port"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(
