@@ -3,6 +3,7 @@
 .PHONY: help up test lint bench bench-rust reset worker soak screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
+STORE ?= var/store
 
 help:
 	@echo "make up      start the pool; Ctrl-C stops it"
@@ -10,7 +11,7 @@ help:
 	@echo "make lint    check style, types and import contracts"
 	@echo "make bench   measure, and compare with the last figures"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
-	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN_FILE=path)"
+	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN_FILE=path [STORE=folder])"
 	@echo "make soak    run the long tests: kills at every point, bare environments"
 	@echo "make screens take pictures of the running pool's pages into docs/screens/"
 	@echo "make reset   remove the pool's state, after asking"
@@ -49,8 +50,10 @@ screens: test-environment browser
 	@$(VENV) -m tests.browser.screens
 
 worker:
+	@if [ -z "$(CONSOLE)" ] || [ -z "$(TOKEN_FILE)" ]; then \
+		echo "make worker needs CONSOLE=https://... and TOKEN_FILE=path; STORE=folder if not var/store" >&2; exit 2; fi
 	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt
-	@.venv-worker/bin/python -m workers sealer --dir var/sealer --store var/store --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
+	@.venv-worker/bin/python -m workers sealer --dir var/sealer --store "$(STORE)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
 
 reset: environment
 	@$(VENV) -m poolsite.embedded.reset
