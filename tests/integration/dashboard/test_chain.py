@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test import Client
 
+from apps.chain.client import chain_client
+from apps.chain.link import link_to
 from apps.chain.models import Network, Node
 from apps.chain.services import nodes_probe, nodes_sync
 from apps.chain.states import NodeRole, NodeState
@@ -158,3 +160,58 @@ def test_a_change_of_a_node_is_pushed_to_the_operator_alone(url):
 
     assert url in frame_render(changes, viewer=SYSTEM, page="chain")
     assert url not in frame_render(changes, viewer=principal(), page="chain")
+
+
+def goes_behind(_bad: TinyNode, good: TinyNode) -> None:
+    for _ in range(4):
+        good.mine()
+
+
+def answers_garbage(bad: LyingNode, _good: TinyNode) -> None:
+    bad.garbage = True
+
+
+def changes_network(bad: TinyNode, _good: TinyNode) -> None:
+    bad.network = "mainnet"
+
+
+class LyingNode(TinyNode):
+    """A node that can be made to answer what nobody can read."""
+
+    garbage = False
+
+    def do_ChainHead(self) -> Any:
+        return {"Cids": []} if self.garbage else super().do_ChainHead()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "word", "reason"),
+    [
+        (None, "does not answer", "http"),
+        (answers_garbage, "does not answer", "cannot be read"),
+        (goes_behind, "behind", "4 epochs behind the newest head"),
+        (changes_network, "another network", "mainnet"),
+    ],
+    ids=["dies", "garbage", "behind", "network"],
+)
+def test_the_page_says_what_happened_to_a_node_while_reads_go_on(operator, trouble, word, reason):
+    first, second = LyingNode(), TinyNode()
+    with served(second) as good:
+        with served(first) as bad:
+            nodes_sync([bad, good])
+            nodes_probe(now=now())
+            assert [link.url for link in chain_client().links] == [bad, good]
+            if trouble is not None:
+                trouble(first, second)
+                nodes_probe(now=now())
+        if trouble is None:
+            link_to.cache_clear()  # the test's server ends its open connections only with the process
+            nodes_probe(now=now())
+
+        assert chain_client().links[0].url == good
+        assert chain_client().chain_head().height == second.head.height
+    html = operator.get("/chain/").content.decode()
+    row = html.partition(bad)[2].partition("</tbody>")[0]
+    assert word in row
+    assert reason in row
+    assert "1 of 2 nodes well." in html
