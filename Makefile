@@ -8,6 +8,7 @@ STORE ?= var/store
 help:
 	@echo "make up      start the pool; Ctrl-C stops it"
 	@echo "make test    run the tests (sets up everything they need)"
+	@echo "make peers   build other people's programs and let them drive the pool (needs Go and Node.js)"
 	@echo "make lint    check style, types and import contracts"
 	@echo "make bench   measure, and compare with the last figures"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
@@ -36,6 +37,9 @@ lint: test-environment
 
 test: test-environment browser
 	@$(VENV) -m pytest -n 2 --dist loadgroup -m "not slow and not peer and not bench"
+
+peers: test-environment
+	@$(VENV) -m pytest -m "peer" tests/peers
 
 bench: test-environment
 	@$(VENV) -m tests.bench

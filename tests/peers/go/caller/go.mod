@@ -1,0 +1,3 @@
+module poolsite/peers/caller
+
+go 1.23
