@@ -49,13 +49,20 @@ def main() -> int:
 
 
 def ports_open(choices: Choices) -> list[socket.socket]:
-    """Bind what the web processes serve; make sure the chain will find its port.  Raises PortTaken."""
+    """Bind what the web processes serve; make sure that chain and signer find theirs.  Raises PortTaken."""
     if choices.is_chain_ours:
-        host, _, port = choices.devnet_listen.rpartition(":")
-        if not host or not port.isdecimal():
-            raise PortTaken(f"DEVNET_LISTEN is {choices.devnet_listen!r}: write host:port")
-        require_free(host, int(port))
+        require_free_at("DEVNET_LISTEN", choices.devnet_listen)
+    if "signer" not in choices.left_out:
+        require_free_at("SIGNER_LISTEN", choices.signer_listen)
     return listening_everywhere(choices.host, choices.ports)
+
+
+def require_free_at(name: str, listen: str) -> None:
+    """Make sure that a child will be able to listen there.  Raises PortTaken."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise PortTaken(f"{name} is {listen!r}: write host:port")
+    require_free(host.strip("[]"), int(port))
 
 
 def run(places: Places, choices: Choices, *, cluster: Cluster | None, links: list[socket.socket]) -> int:

@@ -45,7 +45,7 @@ class Choices:
     web_processes: int
     network: str
     left_out: frozenset[str]
-    has_compat_ports: bool
+    compat_ports: tuple[int, ...]
     is_database_ours: bool
     is_redis_ours: bool
     is_chain_ours: bool
@@ -61,7 +61,7 @@ class Choices:
             web_processes=number("POOLSITE_WEB_PROCESSES", 2),
             network=env.get("POOLSITE_NETWORK") or "demo",
             left_out=frozenset(filter(None, env.get("POOLSITE_WITHOUT", "").split(","))),
-            has_compat_ports=env.get("COMPAT_PORTS", "") in {"1", "true", "yes", "on"},
+            compat_ports=compat_ports(env.get("COMPAT_PORTS", "")),
             is_database_ours=not env.get("DATABASE_URL"),
             is_redis_ours=not env.get("REDIS_URL"),
             is_chain_ours=not env.get("CHAIN_URLS"),
@@ -70,12 +70,30 @@ class Choices:
     @property
     def ports(self) -> list[int]:
         """Every port that the web processes serve."""
-        return [self.port, *(COMPAT_PORTS if self.has_compat_ports else ())]
+        return [self.port, *(port for port in self.compat_ports if port != SIGNER_PORT)]
+
+    @property
+    def signer_listen(self) -> str:
+        """Where the signer answers as a wallet; a port of its own choice if nobody needs to know it."""
+        port = SIGNER_PORT if SIGNER_PORT in self.compat_ports else 0
+        return os.environ.get("SIGNER_LISTEN") or f"127.0.0.1:{port}"
 
     @property
     def url(self) -> str:
         """What a person types; a name, since passkeys need one."""
         return f"http://{self.host}:{self.port}"
+
+
+def compat_ports(word: str) -> tuple[int, ...]:
+    """Read COMPAT_PORTS: 1 for all of them, or the numbers themselves.  Raises CannotStart."""
+    if word.lower() in {"", "0", "false", "no", "off"}:
+        return ()
+    if word.lower() in {"1", "true", "yes", "on"}:
+        return (*COMPAT_PORTS, SIGNER_PORT)
+    parts = [part.strip() for part in word.split(",")]
+    if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
+        raise CannotStart(f"COMPAT_PORTS is {word!r}: write 1, or ports with commas between")
+    return tuple(dict.fromkeys(map(int, parts)))
 
 
 def number(name: str, default: int) -> int:
@@ -170,7 +188,6 @@ def hosts(places: Places, choices: Choices, *, after: set[str]) -> list[Child]:
     address = f"127.0.0.1:{choices.port}" if choices.host == "localhost" else f"{choices.host}:{choices.port}"
     gateway = ("--console", f"ws://{address}/rpc/v1")
     console = ("--console", f"http://{address}", "--store", var / "store")
-    listen = os.environ.get("SIGNER_LISTEN") or f"127.0.0.1:{SIGNER_PORT if choices.has_compat_ports else 0}"
     keys = ("signer", "--dir", var / "signer")
     sealer = ("sealer", "--dir", var / "sealer", *console, *token(places, "sealer"), "--snark", "vanilla")
     prover = ("prover", "--dir", var / "prover", *console, *token(places, "prover"))
@@ -182,7 +199,7 @@ def hosts(places: Places, choices: Choices, *, after: set[str]) -> list[Child]:
             *gateway,
             *token(places, "signer"),
             "--listen",
-            listen,
+            choices.signer_listen,
             after=after | {"signer-init"},
         ),
         host("sealer", *sealer, after=after, stop_s=20.0),

@@ -176,8 +176,6 @@ ADDRESS_PREFIX = env_text("ADDRESS_PREFIX", "f")
 """`f` or `t`: how addresses are printed; they are read with either."""
 NETWORK = env_text("POOLSITE_NETWORK", "demo")
 """Row of the network table that the embedded chain is started with: demo, test or lotus-2k."""
-COMPAT_PORTS = env_flag("COMPAT_PORTS")
-"""Whether the old components' ports are open too."""
 SERVER_TIMING = env_flag("SERVER_TIMING")
 """Whether answers say how long they took here and with how many queries; `make bench` asks for it."""
 METRICS_TOKEN = env_text("METRICS_TOKEN", "")

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import psycopg2
@@ -53,10 +53,6 @@ class RunningPool(Pool):
             kernels.mkdir(parents=True, exist_ok=True)
             self.var.mkdir(mode=0o711)
             (self.var / "numba").symlink_to(kernels)
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.chain.client.close()

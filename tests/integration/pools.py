@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -74,7 +74,7 @@ class Pool:
         self.supervisor: subprocess.Popen[str] | None = None
         self.said = self.base / "terminal"
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:

@@ -99,7 +99,26 @@ def test_a_number_that_is_none_is_refused(name: str, value: str, monkeypatch: py
 def test_old_ports_are_served_beside_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPAT_PORTS", "1")
 
-    assert Choices.of_environment().ports == [8000, 8989, 45132, 39812, 3453, 12308, 1789]
+    choices = Choices.of_environment()
+
+    assert choices.ports == [8000, 8989, 45132, 39812, 3453, 12308, 1789]
+    assert choices.signer_listen == "127.0.0.1:5678"
+
+
+def test_some_old_ports_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPAT_PORTS", "8989, 5678")
+
+    choices = Choices.of_environment()
+
+    assert (choices.ports, choices.signer_listen) == ([8000, 8989], "127.0.0.1:5678")
+
+
+@pytest.mark.parametrize("word", ["all", "8989,", "0,8989", "70000", "-1"])
+def test_old_ports_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    monkeypatch.setenv("COMPAT_PORTS", word)
+
+    with pytest.raises(CannotStart, match="write 1, or ports with commas between"):
+        Choices.of_environment()
 
 
 def test_readiness_waits_for_the_processes_of_the_console(tmp_path: Path) -> None:

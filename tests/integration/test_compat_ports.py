@@ -1,0 +1,138 @@
+"""COMPAT_PORTS: the recorded requests of old programs, each at the port where its server used to be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import pytest
+
+from tests.integration.pools import SITE, Pool, port_free, wait_until
+from tests.wire.auth.test_recordings import CLI, JWT, LOCAL, Replay, masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.xdist_group("pool")
+
+LEFT_OUT: Final = "devnet,follower,tasks,tasks-slow,bootstrap-miner,sealer,prover"
+MESSAGER: Final = json.loads(
+    (Path(__file__).parents[1] / "golden" / "messager" / "messager_rpc.json").read_text()
+)
+
+
+class OldPorts(Pool):
+    """A pool that answers at three old ports, moved so that they meet nobody's."""
+
+    def __init__(self) -> None:
+        self.auth, self.gateway, self.messager, self.wallet = (port_free() for _ in range(4))
+        super().__init__(
+            COMPAT_PORTS=f"{self.auth},{self.gateway},{self.messager}",
+            SIGNER_LISTEN=f"127.0.0.1:{self.wallet}",
+            POOLSITE_WITHOUT=LEFT_OUT,
+        )
+
+    def admin(self) -> str:
+        """The operator's token."""
+        return str(json.loads((self.var / "operator.json").read_text())["admin_token"])
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[OldPorts]:
+    """One pool for all of them."""
+    with OldPorts() as pool:
+        wait_until(pool.all_up, within_s=60, what=pool.words)
+        yield pool
+
+
+class AtPort:
+    """What `Replay` needs of Django's test client, over HTTP."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def generic(
+        self, method: str, path: str, body: str, *, content_type: str, headers: dict[str, str]
+    ) -> httpx.Response:
+        """Send one request."""
+        sent = {**headers, "Content-Type": content_type} if content_type else headers
+        return httpx.request(method, self.url + path, content=body.encode(), headers=sent, timeout=20)
+
+
+def test_sophon_auths_command_line_is_answered_at_its_port(pool: OldPorts) -> None:
+    replay = Replay(AtPort(pool.auth), pool.admin())
+    wrong = []
+    for row in CLI:
+        for exchange in row["http"]:
+            answer = replay.send(exchange["request"])
+            recorded = exchange["response_body"]
+            replay.learn(recorded, answer.text)
+            got, asked = masked(answer.text.replace(replay.token or JWT, JWT)), masked(recorded)
+            if isinstance(asked, list) and isinstance(got, list):
+                got = [one for one in got if one in asked]  # the pool has tenants of its own
+            if (answer.status_code, got) != (exchange["status"], asked):
+                wrong.append((row["cli"], answer.status_code, got, asked))
+
+    assert LOCAL not in {name for name, *_ in wrong}
+    assert wrong == []
+
+
+def called(port: int, method: str, *params: Any, token: str) -> Any:
+    """Call a method over POST; gives the result."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.post(f"http://127.0.0.1:{port}/rpc/v0", json=body, headers=headers, timeout=20)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["result"]
+
+
+def test_the_messagers_recorded_questions_are_answered_at_its_port(pool: OldPorts) -> None:
+    asked = [entry for entry in MESSAGER if entry["method"] == "Message.HasMessageByUid"]
+    assert asked
+
+    for entry in asked:
+        assert called(pool.messager, entry["method"], *entry["params"], token=pool.admin()) is False
+    assert called(pool.messager, "Message.Version", token=pool.admin())["Version"]
+
+
+def test_the_gateway_is_answered_at_its_port_and_sees_the_signer(pool: OldPorts) -> None:
+    assert called(pool.gateway, "Gateway.Version", token=pool.admin())["Version"]
+
+    def wallets() -> Any:
+        return called(pool.gateway, "Gateway.ListWalletInfo", token=pool.admin())
+
+    wait_until(wallets, within_s=30, what="the signer's connection")
+
+
+def test_the_signer_answers_as_a_wallet_at_its_port(pool: OldPorts) -> None:
+    words = [sys.executable, "-m", "workers", "signer", "token", "--dir", str(pool.var / "signer"), "admin"]
+    made = subprocess.run(words, cwd=SITE, env=pool.env, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    token = made.stdout.strip().splitlines()[-1]
+
+    listed = called(pool.wallet, "Filecoin.WalletList", token=token)
+
+    known = json.loads((pool.var / "signer.json").read_text())
+    assert set(known.values()) <= set(listed)
+
+
+def test_a_taken_old_port_is_named_and_nothing_is_made(pool: OldPorts) -> None:
+    other = Pool(COMPAT_PORTS=f"{port_free()},{pool.gateway}")
+
+    said = other.refused()
+
+    assert said == f"Poolsite does not start: port {pool.gateway} on 127.0.0.1 is taken by another program.\n"
+    assert not other.var.exists()
+
+
+def test_a_taken_port_of_the_signer_is_named_and_nothing_is_made(pool: OldPorts) -> None:
+    other = Pool(SIGNER_LISTEN=f"127.0.0.1:{pool.wallet}")
+
+    said = other.refused()
+
+    assert said == f"Poolsite does not start: port {pool.wallet} on 127.0.0.1 is taken by another program.\n"
+    assert not other.var.exists()
