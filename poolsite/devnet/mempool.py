@@ -57,7 +57,7 @@ class Mempool:
         gone = []
         for data in self.chain.store.pool():
             signed = signed_message_from_cbor(data)
-            if signed.message.nonce < self._state_nonce(signed.message.from_):
+            if signed.message.nonce < self.state_nonce(signed.message.from_):
                 gone.append(signed.cid.data)
             else:
                 self._slot(signed)[signed.message.nonce] = signed
@@ -98,7 +98,7 @@ class Mempool:
 
     def next_nonce(self, sender: Address) -> int:
         """The first nonce that is free after the chain's and the contiguous pending ones."""
-        nonce = self._state_nonce(sender)
+        nonce = self.state_nonce(sender)
         with self.lock:
             slot = self._pending.get(self._key_of(sender), {})
             while nonce in slot:
@@ -140,7 +140,7 @@ class Mempool:
             if not self._pending[sender]:
                 del self._pending[sender]
                 continue
-            nonce = self._state_nonce(sender)
+            nonce = self.state_nonce(sender)
             for signed in [m for n, m in self._pending[sender].items() if n < nonce]:
                 self._remove(signed)
 
@@ -158,7 +158,8 @@ class Mempool:
             return key_address(self._state, sender.actor_id) or sender
         return sender
 
-    def _state_nonce(self, sender: Address) -> int:
+    def state_nonce(self, sender: Address) -> int:
+        """The next nonce as the chain knows it.  Raises MessageRejected if there is no such actor."""
         state = self._state
         actor_id = resolve(state, sender)
         actor = None if actor_id is None else actor_get(state, actor_id)
@@ -171,7 +172,7 @@ class Mempool:
     def _nonce_of_sender(self, signed: SignedMessage) -> int:
         sender = signed.message.from_
         try:
-            nonce = self._state_nonce(sender)
+            nonce = self.state_nonce(sender)
         except MessageRejected as error:
             raise MessageRejected(
                 f"failed to look up actor state nonce: {error}: validation failure"

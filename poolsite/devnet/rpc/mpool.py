@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.devnet.checks import messages_check, pending_check, replacement_check
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
@@ -151,7 +152,35 @@ def mpool_get_config(_node: Devnet) -> Any:
     }
 
 
+def mpool_check_messages(node: Devnet, prototypes: list[tuple[Message, bool]]) -> Any:
+    """What the node would say of these messages; a nonce counts only if it is said to be meant."""
+    flexible = [not is_meant for _, is_meant in prototypes]
+    messages = [message for message, _ in prototypes]
+    return messages_check(node, messages, flexible=flexible, counts_pending=True)
+
+
+def mpool_check_pending(node: Devnet, sender: Address) -> Any:
+    return pending_check(node, sender)
+
+
+def mpool_check_replace(node: Devnet, messages: list[Message]) -> Any:
+    return replacement_check(node, messages)
+
+
+def _prototype_read(value: Any) -> tuple[Message, bool]:
+    if not isinstance(value, dict):
+        raise p.BadParam("json: cannot unmarshal into Go value of type api.MessagePrototype")
+    return message_from_json(value.get("Message") or {}), value.get("ValidNonce") is True
+
+
+PROTOTYPE: Final = p.Param("*api.MessagePrototype", _prototype_read)
+
 METHODS: Final = (
+    Method("MpoolCheckMessages", "read", (p.list_param(PROTOTYPE),), mpool_check_messages, slow=True),
+    Method("MpoolCheckPendingMessages", "read", (p.ADDRESS,), mpool_check_pending, slow=True),
+    Method(
+        "MpoolCheckReplaceMessages", "read", (p.list_param(MESSAGE_PARAM),), mpool_check_replace, slow=True
+    ),
     Method("MpoolPush", "write", (SIGNED,), mpool_push, slow=True),
     Method("MpoolPushUntrusted", "write", (SIGNED,), mpool_push, slow=True),
     Method("MpoolPublishMessage", "write", (SIGNED,), mpool_push, slow=True),
