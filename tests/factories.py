@@ -12,7 +12,7 @@ from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import NodeState
 from apps.core.clock import now
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
-from apps.messages.models import Message
+from apps.messages.models import GasGuard, GasSpend, HurryRule, Message, Sender
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
@@ -317,6 +317,35 @@ def message(
     return Message.objects.create(
         id=id or f"message-{number}", tenant=tenant(of), state=state, **(data | overrides)
     )
+
+
+def sender(address: str, **overrides: Any) -> Sender:
+    """An address that messages are sent from."""
+    data = {"next_nonce": 5, "chain_nonce": 3, "balance": 25 * FIL, "looked_at_height": 1000, **overrides}
+    return Sender.objects.update_or_create(address=address, defaults=data)[0]
+
+
+def spend(address: str, *, of: str = "alice", days_ago: int = 0, **overrides: Any) -> GasSpend:
+    """What messages that landed on one day cost."""
+    data = {
+        "day": (now() - timedelta(days=days_ago)).date(),
+        "method": 0,
+        "messages": 4,
+        "gas_used": 4 * 1_201_344,
+        "cost": 48 * 10**13,
+        **overrides,
+    }
+    return GasSpend.objects.create(from_addr=address, tenant=tenant(of), **data)
+
+
+def guard(*, of: str | None = None, **overrides: Any) -> GasGuard:
+    """A gas guard; without a tenant it is everybody's."""
+    return GasGuard.objects.create(tenant=None if of is None else tenant(of), **overrides)
+
+
+def hurry(*, of: str = "alice", **overrides: Any) -> HurryRule:
+    """When a tenant's proofs pay more."""
+    return HurryRule.objects.create(tenant=tenant(of), **overrides)
 
 
 class MinerNode(TinyNode):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.urls import reverse
 
 from apps.core.clock import now
-from apps.messages.states import MessageState, Wait
+from apps.messages.states import MessageState, SenderState, Wait
 from apps.proving.models import Deadline
 from apps.proving.states import Outlook
 from apps.sectors.states import BatchKind, BatchState
@@ -103,6 +103,7 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
         error = "the policy forbids this method" if number == 1 else ""
         factories.sign_record(owner, of=of, what=f"message: {number}", error=error)
     messages = _messages(of, miner, wallet)
+    _senders_and_gas(of, wallet, control)
     named = {name: messages[name] for name in ("landed", "flying", "stuck", "refused")}
     return Pool(miner=miner, wallet=wallet, sealer=sealer, **_sectors(miner, sealer), **named)
 
@@ -126,6 +127,17 @@ def _messages(of: str, miner: Miner, wallet: Wallet) -> dict[str, Any]:
         "given_up": factories.message(f"{of}-bad", state=MessageState.FAILED, error="marked bad", **mine),
         "replaced": factories.message(f"{of}-other", state=MessageState.REPLACED, nonce=3, **mine),
     }
+
+
+def _senders_and_gas(of: str, wallet: Wallet, control: str) -> None:
+    """A sender with a hole in its lane, one that is paused, what they spent, and a guard."""
+    factories.sender(wallet.address, chain_nonce=3, next_nonce=6, hole_nonce=5)
+    factories.sender(control, state=SenderState.FORBIDDEN, balance=3 * 10**16)
+    for day in range(3):
+        factories.spend(wallet.address, of=of, days_ago=day, kind="precommit", method=28)
+        factories.spend(wallet.address, of=of, days_ago=day)
+    factories.guard(of=of, daily_budget=10**18, hold_base_fee=50, hold_epochs=120)
+    factories.hurry(of=of)
 
 
 def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
@@ -190,8 +202,20 @@ def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
     return {name: rows[name] for name in ("active", "sealing", "paused", "faulty", "waiting")}
 
 
-LISTS = ("today", "miners", "sectors", "messages", "wallets", "hosts", "chain", "gateway", "people")
-FORMS = ("pledge", "message-compose", "password", "account", "account-confirm")
+LISTS = (
+    "today",
+    "miners",
+    "sectors",
+    "messages",
+    "senders",
+    "gas",
+    "wallets",
+    "hosts",
+    "chain",
+    "gateway",
+    "people",
+)
+FORMS = ("pledge", "message-compose", "gas-guard-new", "gas-hurry", "password", "account", "account-confirm")
 
 
 def plain_addresses() -> dict[str, str]:
@@ -208,8 +232,11 @@ def addresses(pool: Pool) -> dict[str, str]:
         "sector-sealing": reverse("sector", args=[pool.sealing.uuid]),
         "sector-paused": reverse("sector", args=[pool.paused.uuid]),
         "sector-abort": reverse("sector-abort", args=[pool.paused.uuid]),
+        "sender": reverse("sender", args=[pool.wallet.address]),
         "message-landed": reverse("message", args=[pool.landed.id]),
         "message-flying": reverse("message", args=[pool.flying.id]),
         "message-stuck": reverse("message", args=[pool.stuck.id]),
         "message-mark-bad": reverse("message-mark-bad", args=[pool.stuck.id]),
+        "message-cancel": reverse("message-cancel", args=[pool.flying.id]),
+        "messages-bulk": reverse("messages-bulk", args=["mark-bad"]),
     }

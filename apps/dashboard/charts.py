@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 STRIP_HEIGHT_PX: Final = 25.0
 CELL_SHARE: Final = 0.78
@@ -131,4 +131,73 @@ def gantt_bar(start: float, end: float, *, tone: str) -> Bar:
         mid=round(100 * (start + width / 2), 2),
         tone=tone,
         mark=mark,
+    )
+
+
+AREA_TOP_PX: Final = 8.0
+AREA_HEIGHT_PX: Final = 140.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis."""
+
+    at: float
+    """Percent of the width, or px from the top."""
+    label: str
+    anchor: str = "middle"
+
+
+@dataclass(frozen=True, slots=True)
+class AreaBand:
+    """A part of the time axis that is told apart, in percent of the width."""
+
+    x: float
+    w: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A line over a time axis with its scale; path data in a 100 by 100 box."""
+
+    line: str
+    area: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    band: AreaBand | None
+    label: str
+
+
+def area(
+    points: Sequence[tuple[float, float]],
+    *,
+    label: str,
+    x_ticks: Sequence[Tick],
+    y_words: Callable[[float], str],
+    band: AreaBand | None = None,
+) -> Area:
+    """The line through `points` (place on the axis 0..1, value); the scale begins at the lowest value."""
+    values = [value for _, value in points]
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    drawn = [f"{100 * x:.2f} {96 - 92 * (value - low) / span:.2f}" for x, value in points]
+    line = "M" + "L".join(drawn)
+    marks = (high,) if high == low else (high, (low + high) / 2, low)
+    last = len(x_ticks) - 1
+    anchors = {0: "start", last: "end"}
+    return Area(
+        line=line,
+        area=f"{line}L{100 * points[-1][0]:.2f} 100L{100 * points[0][0]:.2f} 100Z",
+        x_ticks=tuple(
+            Tick(tick.at, tick.label, anchors.get(index, "middle")) for index, tick in enumerate(x_ticks)
+        ),
+        y_ticks=tuple(
+            Tick(
+                round(AREA_TOP_PX + AREA_HEIGHT_PX * (96 - 92 * (mark - low) / span) / 100, 1), y_words(mark)
+            )
+            for mark in marks
+        ),
+        band=band,
+        label=label,
     )

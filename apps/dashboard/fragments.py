@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.dashboard.regions import (
     chain,
+    gas,
     gateway,
     hosts,
     lab,
@@ -18,6 +19,7 @@ from apps.dashboard.regions import (
     miners,
     sector,
     sectors,
+    senders,
     today,
     wallets,
 )
@@ -43,6 +45,9 @@ REGIONS: Final[dict[str, Regions]] = {
     "sector": sector.REGIONS,
     "messages": messages.REGIONS,
     "message": message.REGIONS,
+    "senders": senders.LIST_REGIONS,
+    "sender": senders.REGIONS,
+    "gas": gas.REGIONS,
     "wallets": wallets.REGIONS,
     "hosts": {"worker": (hosts.list_verdict,)},
     "chain": chain.REGIONS,
@@ -54,6 +59,12 @@ ROWS: Final[dict[str, dict[str, RowFragments]]] = {
     "miners": {"miner": miners.rows, "deadline": miners.rows_of_deadlines},
     "sectors": {"sector": sectors.rows},
     "messages": {"message": messages.rows},
+    "senders": {
+        "sender": senders.rows,
+        "message": senders.rows_of_messages,
+        "messages": senders.all_rows,
+        "head": senders.all_rows,
+    },
     "wallets": {"wallet": wallets.rows},
     "chain": {"node": chain.rows},
     "hosts": {"worker": hosts.rows, "job": hosts.rows_of_jobs},

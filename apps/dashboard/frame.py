@@ -39,6 +39,8 @@ NAV: Final = (
         NavItem("miners", "Miners", "miners"),
         NavItem("sectors", "Sectors", "sectors"),
         NavItem("messages", "Messages", "messages"),
+        NavItem("senders", "Senders", "pipeline"),
+        NavItem("gas", "Gas", "money"),
         NavItem("wallets", "Wallets", "wallets"),
         NavItem("hosts", "Hosts", "hosts"),
         NavItem("chain", "Chain", "chain"),

@@ -81,6 +81,8 @@ class MessageInput(InputSerializer):
     gas_over_estimation = serializers.FloatField(min_value=0, default=0)
     gas_over_premium = serializers.FloatField(min_value=0, default=0)
     expire_epoch = serializers.IntegerField(min_value=0, default=0)
+    hold_base_fee = AmountField(default=_zero)
+    hold_until = serializers.IntegerField(min_value=0, default=0)
 
     def get_fields(self) -> Any:
         """Add `from`, which Python cannot name."""
@@ -210,6 +212,8 @@ def push_item(data: dict[str, Any]) -> PushItem:
             gas_over_estimation=data["gas_over_estimation"],
             gas_over_premium=data["gas_over_premium"],
             expire_epoch=data["expire_epoch"],
+            hold_base_fee=data["hold_base_fee"],
+            hold_until=data["hold_until"],
         ),
         gas=Gas(limit=data["gas_limit"], fee_cap=data["gas_fee_cap"], premium=data["gas_premium"]),
     )

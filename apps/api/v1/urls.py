@@ -7,11 +7,14 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.accounts")),
     path("", include("apps.api.v1.chain")),
+    path("", include("apps.api.v1.gas")),
     path("", include("apps.api.v1.message_batches")),
+    path("", include("apps.api.v1.message_changes")),
     path("", include("apps.api.v1.messages")),
     path("", include("apps.api.v1.miners")),
     path("", include("apps.api.v1.nodes")),
     path("", include("apps.api.v1.sectors")),
+    path("", include("apps.api.v1.senders")),
     path("", include("apps.api.v1.wallets")),
     path("", include("apps.api.v1.workers")),
 ]

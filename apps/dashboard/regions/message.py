@@ -172,7 +172,14 @@ def message_acts(message: Message, viewer: Principal) -> tuple[Act, ...]:
         "mark-bad", "Give up…", reverse("message-mark-bad", args=[message.id]), kind="danger", asks=True
     )
     if message.state == MessageState.FILLED:
-        return (Act("replace", "Raise its fees", reverse("message-replace", args=[message.id])), give_up)
+        here = [message.id]
+        return (
+            Act("replace", "Raise its fees", reverse("message-replace", args=here)),
+            Act("fees", "Choose fees…", reverse("message-replace", args=here), asks=True),
+            Act("republish", "Publish again", reverse("message-republish", args=here)),
+            Act("cancel", "Cancel…", reverse("message-cancel", args=here), kind="danger", asks=True),
+            give_up,
+        )
     return (give_up,) if message.state == MessageState.UNFILLED else ()
 
 

@@ -7,14 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from apps.chain.client import chain_client
-from apps.chain.selectors import head_current
-from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard import numbers
 from apps.dashboard.frame import page_render
@@ -26,7 +23,7 @@ from apps.dashboard.regions.messages import list_verdict_of
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.messages.selectors import message_get, messages_visible
-from apps.messages.services import NewFees, message_mark_bad, message_push, message_replace, messages_publish
+from apps.messages.services import message_push
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, fil_parse
@@ -47,6 +44,13 @@ STATES: Final = (
     ("replaced", "Replaced", "warn", "warn"),
 )
 """Filters of the list: key, label, tone, icon."""
+BULK_LABELS: Final = (
+    ("replace", "Raise fees"),
+    ("republish", "Publish again"),
+    ("cancel", "Cancel"),
+    ("mark-bad", "Give up"),
+)
+"""What can be done to a whole queue."""
 COLUMNS: Final = (
     "id",
     "state",
@@ -143,7 +147,16 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         here=here,
         csv=reverse("messages-csv") + "?" + urlencode({"state": state, "q": q}),
         can_send=viewer.may("sign"),
+        bulk=bulk_links(state, q) if viewer.may("sign") and state in ("", "open") else [],
     )
+
+
+def bulk_links(state: str, q: str) -> list[tuple[str, str]]:
+    """What can be done to everything that fits the filter: label and address."""
+    query = urlencode({"state": state, "q": q})
+    return [
+        (f"{label}…", f"{reverse('messages-bulk', args=[action])}?{query}") for action, label in BULK_LABELS
+    ]
 
 
 @require_safe
@@ -252,62 +265,4 @@ def sent(viewer: Principal, form: dict[str, str]) -> Message:
         raise BadValue("write an amount in FIL, such as 1.5", field="value") from None
     return message_push(
         principal=viewer, id=form["id"], to=form["to"], from_=form["from"], value=value, method=0
-    )
-
-
-@require_POST
-@for_people
-def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Send the message again under the same nonce, with fees that the present base fee asks for."""
-    row = message_or_404(viewer, key)
-    if not viewer.may("sign"):
-        raise Http404
-    error = ""
-    try:
-        raise_fees(row)
-    except DomainError as refusal:
-        error = refusal.reason
-    if not getattr(request, "htmx", False):
-        return message_page(request, viewer, key, error=error) if error else redirect("message", key)
-    detail = message_detail(message_or_404(viewer, key), Scene(viewer))
-    return render(
-        request, "messages/_state.html", {"message": detail, "error": error}, status=422 if error else 200
-    )
-
-
-def raise_fees(row: Message) -> None:
-    """Sign again with fees that the present base fee asks for, and give it to every node."""
-    head = head_current()
-    if head is None:
-        raise BadValue("there is no chain yet")
-    message_replace(message=row, fees=NewFees(), client=chain_client(), head=head, now=now())
-    messages_publish([row.id], now=now())
-
-
-@for_people
-def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Ask first, then give a message up."""
-    row = message_or_404(viewer, key)
-    if not viewer.may("sign"):
-        raise Http404
-    error = ""
-    if request.method == "POST":
-        try:
-            message_mark_bad(message=row, now=now())
-        except DomainError as refusal:
-            error = refusal.reason
-        else:
-            return redirect("message", key)
-    scene = Scene(viewer)
-    return page_render(
-        request,
-        "messages/mark_bad.html",
-        title="Give up a message",
-        section="messages",
-        page_key="",
-        scene=scene,
-        status=422 if error else 200,
-        message=message_detail(row, scene),
-        is_signed=row.nonce is not None,
-        error=error,
     )

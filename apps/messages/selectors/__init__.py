@@ -8,6 +8,7 @@ from apps.messages.errors import MessageNotFound, SenderNotFound
 from apps.messages.models import Message, MessageEvent, Sender
 from apps.messages.states import MessageState
 from apps.users.selectors import signers_of
+from poolsite.filecoin.address import BadAddress, address_format, address_parse
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,7 +82,11 @@ def senders_visible(viewer: Principal) -> QuerySet[Sender]:
 
 
 def sender_get(viewer: Principal, address: str) -> Sender:
-    """Give one sender.  Raises SenderNotFound."""
+    """Give one sender.  Raises SenderNotFound, also for what is no address."""
+    try:
+        address = address_format(address_parse(address))
+    except BadAddress:
+        raise SenderNotFound("record not found", field="address") from None
     row = senders_visible(viewer).filter(address=address).first()
     if row is None:
         raise SenderNotFound("record not found", field="address")

@@ -50,6 +50,36 @@ def spend_since(viewer: Principal, *, days: int, now: datetime) -> QuerySet[GasS
     return spend_visible(viewer).filter(day__gt=today_of(now) - timedelta(days=days))
 
 
+SUMMED_BY: Final[dict[str, tuple[str, ...]]] = {
+    "method": ("to", "method", "kind"),
+    "tenant": ("tenant__name",),
+    "sender": ("from_addr",),
+    "day": ("day",),
+}
+"""What spending can be added up by, with the columns that tell its parts apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpendSum:
+    """What the messages with the same `key`, the columns of `SUMMED_BY`, have cost."""
+
+    key: tuple[Any, ...]
+    messages: int
+    gas_used: int
+    cost: int
+
+
+def spend_summed(viewer: Principal, *, by: str, days: int, now: datetime) -> list[SpendSum]:
+    """Add up the spending of the last days; days newest first, all else dearest first."""
+    names = SUMMED_BY[by]
+    rows = spend_since(viewer, days=days, now=now).order_by().values_list(*names)
+    found = rows.annotate(many=Sum("messages"), gas=Sum("gas_used"), total=Sum("cost"))
+    order = ("-day",) if by == "day" else ("-total", *names)
+    return [
+        SpendSum(tuple(row[:-3]), int(row[-3]), int(row[-2]), int(row[-1])) for row in found.order_by(*order)
+    ]
+
+
 def spend_by_sender(viewer: Principal, *, days: int, now: datetime) -> dict[str, tuple[int, int]]:
     """Give what each sender's gas cost in the last days, and on how many days it spent anything."""
     rows = spend_since(viewer, days=days, now=now).values("from_addr")
@@ -147,24 +177,24 @@ def hurry_rules(viewer: Principal) -> QuerySet[HurryRule]:
     return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
 
 
-def guard_spent(guard: GasGuard, *, base_fee: int, now: datetime) -> int:
-    """Give attoFIL of the guard's day: what landed, and what is in flight at the present base fee."""
-    fits: dict[str, Any] = {}
-    if guard.tenant_id is not None:
-        fits["tenant"] = guard.tenant_id
-    if guard.kind:
-        fits["kind"] = guard.kind
-    if guard.method is not None:
-        fits["method"] = guard.method
-    landed = GasSpend.objects.filter(day=today_of(now), **fits).aggregate(total=Sum("cost"))["total"]
-    return int(landed or 0) + in_flight_cost(base_fee=base_fee, **fits)
+def guards_spent(guards: Collection[GasGuard], *, base_fee: int, now: datetime) -> dict[int, int]:
+    """Give attoFIL of each guard's day by its pk: what landed, and what is in flight at this base fee.
 
-
-def in_flight_cost(*, base_fee: int, senders: Collection[str] | None = None, **fits: Any) -> int:
-    """Give what the messages in flight will cost at this base fee if they use their whole limit."""
-    rows = Message.objects.filter(state=MessageState.FILLED, **fits)
-    if senders is not None:
-        rows = rows.filter(from_addr__in=list(senders))
+    A message in flight counts with its whole limit, as it may cost that.
+    """
+    parts = ("tenant_id", "kind", "method")
+    landed = GasSpend.objects.filter(day=today_of(now)).order_by().values_list(*parts)
     paid = ExpressionWrapper(F("gas_premium") + Value(base_fee), output_field=AttoFilField())
     cost = ExpressionWrapper(F("gas_limit") * Least(F("gas_fee_cap"), paid), output_field=AttoFilField())
-    return int(rows.aggregate(total=Sum(cost))["total"] or 0)
+    flying = Message.objects.filter(state=MessageState.FILLED).order_by().values_list(*parts)
+    rows = [*landed.annotate(total=Sum("cost")), *flying.annotate(total=Sum(cost))]
+    return {
+        guard.pk: sum(
+            int(total)
+            for tenant_id, kind, method, total in rows
+            if guard.tenant_id in (None, tenant_id)
+            and guard.kind in ("", kind)
+            and guard.method in (None, method)
+        )
+        for guard in guards
+    }

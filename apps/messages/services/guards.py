@@ -11,7 +11,7 @@ from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
 from apps.messages.errors import BadMessage
 from apps.messages.models import GasGuard, HurryRule
-from apps.messages.selectors.gas import guard_spent
+from apps.messages.selectors.gas import guards_spent
 from apps.messages.states import KIND_PRIORITIES, Priority
 from apps.users.services import audit_record
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
@@ -95,7 +95,7 @@ class Budgets:
         left = []
         for guard in guards:
             if guard.pk not in self.rooms:
-                spent = guard_spent(guard, base_fee=self.base_fee, now=self.now)
+                spent = guards_spent([guard], base_fee=self.base_fee, now=self.now)[guard.pk]
                 self.rooms[guard.pk] = int(guard.daily_budget) - spent
             left.append(self.rooms[guard.pk] - self.planned.get(guard.pk, 0))
         return min(left, default=None)
@@ -110,11 +110,12 @@ class Budgets:
 
         Must run in the transaction that stores what is planned.
         """
-        rows = GasGuard.objects.select_for_update().filter(pk__in=list(self.planned)).order_by("pk")
+        if not self.planned:
+            return True
+        rows = list(GasGuard.objects.select_for_update().filter(pk__in=list(self.planned)).order_by("pk"))
+        spent = guards_spent(rows, base_fee=self.base_fee, now=self.now)
         return all(
-            guard_spent(row, base_fee=self.base_fee, now=self.now) + self.planned[row.pk] <= row.daily_budget
-            for row in rows
-            if row.daily_budget
+            spent[row.pk] + self.planned[row.pk] <= row.daily_budget for row in rows if row.daily_budget
         )
 
 

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from apps.dashboard.fragments import REGIONS, ROWS, frame_render
 from apps.dashboard.regions.place import fragment
+from apps.messages.models import Sender
 from apps.proving.models import Deadline
 from tests import factories
 from tests.people import PASSWORD, operator_person, principal
@@ -91,6 +92,8 @@ def changes(pool):
         ("message", pool.flying.id),
         ("message", pool.stuck.id),
         ("messages", "all"),
+        ("sender", str(Sender.objects.get(address=pool.wallet.address).pk)),
+        ("guard", "1"),
         ("wallet", str(pool.wallet.pk)),
         ("signer", "x"),
         ("batch", str(pool.active.precommit_batch_id)),
@@ -104,6 +107,9 @@ def page_keys(pool):
         "miners": "miners",
         "sectors": "sectors",
         "messages": "messages",
+        "senders": "senders",
+        "sender": f"sender:{pool.wallet.address}",
+        "gas": "gas",
         "wallets": "wallets",
         "hosts": "hosts",
         "miner": f"miner:{pool.miner.address}",
@@ -120,6 +126,9 @@ NAMES = (
     "miners",
     "sectors",
     "messages",
+    "senders",
+    "sender",
+    "gas",
     "wallets",
     "hosts",
     "miner",

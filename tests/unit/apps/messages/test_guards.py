@@ -9,7 +9,7 @@ import pytest
 from apps.core.errors import DomainError, NotAllowed
 from apps.messages.doctor import message_diagnose
 from apps.messages.models import GasGuard, Message
-from apps.messages.selectors.gas import guard_spent
+from apps.messages.selectors.gas import guards_spent
 from apps.messages.services import Gas, SendSpec
 from apps.messages.services.guards import guard_remove, guard_set, hurry_set
 from apps.messages.states import MessageState, Wait
@@ -28,6 +28,10 @@ COST = LIMIT * (100 + 1_000)
 
 def guard(**values: int | str | object) -> GasGuard:
     return guard_set(principal=SYSTEM, **values)  # type: ignore[arg-type]
+
+
+def spent_of(row: GasGuard, pool: Pool) -> int:
+    return guards_spent([row], base_fee=100, now=pool.now)[row.pk]
 
 
 def waits(pool: Pool, id: str) -> tuple[str, str]:
@@ -146,12 +150,12 @@ def test_a_day_costs_at_most_its_budget(pool: Pool) -> None:
     assert set(Message.objects.filter(state=MessageState.UNFILLED).values_list("wait", flat=True)) == {
         Wait.DAILY_BUDGET
     }
-    assert guard_spent(found, base_fee=100, now=pool.now) == 3 * COST
+    assert spent_of(found, pool) == 3 * COST
 
     for _ in range(3):
         pool.step()
     assert Message.objects.filter(state=MessageState.LANDED).count() >= 3
-    assert guard_spent(found, base_fee=100, now=pool.now) <= found.daily_budget
+    assert spent_of(found, pool) <= found.daily_budget
 
 
 def test_a_raised_budget_lets_the_rest_go(pool: Pool) -> None:

@@ -1,0 +1,261 @@
+"""Gas over REST: the day's base fee, spending, the forecast of the queue, guards, proofs in a hurry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import number
+from apps.api.v1.serializers import AmountField, InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current, network_current
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.messages.models import GasGuard, HurryRule
+from apps.messages.selectors.base_fee import base_fee_history, cheap_window
+from apps.messages.selectors.gas import (
+    SUMMED_BY,
+    guard_get,
+    guards_spent,
+    guards_visible,
+    hurry_rules,
+    queue_costs,
+    spend_summed,
+)
+from apps.messages.services.guards import guard_remove, guard_set, hurry_set
+from apps.users.models import Tenant
+from apps.users.principals import Principal
+
+DAYS_MAX = 3660
+
+
+class GuardInput(InputSerializer):
+    """A gas guard; amounts in attoFIL as text, zero sets no such limit."""
+
+    tenant = serializers.CharField(required=False, allow_null=True, max_length=100)
+    kind = serializers.CharField(required=False, allow_blank=True, max_length=32)
+    method = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=(1 << 63) - 1)
+    max_fee = AmountField(required=False)
+    daily_budget = AmountField(required=False)
+    hold_base_fee = AmountField(required=False)
+    hold_epochs = serializers.IntegerField(required=False, min_value=0, max_value=1 << 30)
+
+
+class GuardChange(InputSerializer):
+    """New limits of a guard; what is left out stays."""
+
+    max_fee = AmountField(required=False)
+    daily_budget = AmountField(required=False)
+    hold_base_fee = AmountField(required=False)
+    hold_epochs = serializers.IntegerField(required=False, min_value=0, max_value=1 << 30)
+
+
+class GuardOutput(serializers.Serializer[Any]):
+    """One guard with what its day has cost."""
+
+    uuid = serializers.UUIDField()
+    tenant = serializers.CharField(allow_null=True)
+    kind = serializers.CharField()
+    method = serializers.IntegerField(allow_null=True)
+    max_fee = serializers.CharField()
+    daily_budget = serializers.CharField()
+    hold_base_fee = serializers.CharField()
+    hold_epochs = serializers.IntegerField()
+    spent_today = serializers.CharField(allow_null=True)
+
+
+class HurryInput(InputSerializer):
+    """When a tenant's proofs pay more."""
+
+    tenant = serializers.CharField(required=False, max_length=100)
+    is_on = serializers.BooleanField(default=True)
+    within_epochs = serializers.IntegerField(min_value=1, max_value=(1 << 30) - 1)
+    every_epochs = serializers.IntegerField(min_value=1, max_value=(1 << 30) - 1)
+    max_fee = AmountField(required=False)
+
+
+def guard_bodies(viewer: Principal, rows: list[GasGuard]) -> list[dict[str, Any]]:
+    """Lay guards out; what others spent of everybody's budget is not a tenant's to know."""
+    head = head_current()
+    base_fee = 0 if head is None else int(head.base_fee)
+    own = [row for row in rows if viewer.is_operator or row.tenant_id == viewer.own_id]
+    spent = guards_spent(own, base_fee=base_fee, now=clock.now())
+    return [
+        {
+            "uuid": str(row.uuid),
+            "tenant": row.tenant.name if row.tenant else None,
+            "kind": row.kind,
+            "method": row.method,
+            "max_fee": str(row.max_fee),
+            "daily_budget": str(row.daily_budget),
+            "hold_base_fee": str(row.hold_base_fee),
+            "hold_epochs": row.hold_epochs,
+            "spent_today": str(spent[row.pk]) if row.pk in spent else None,
+        }
+        for row in rows
+    ]
+
+
+def tenant_named(viewer: Principal, name: str | None) -> Tenant | None:
+    """Read a tenant's name; without one the operator means everybody, a tenant itself.  Raises BadValue."""
+    if not name and viewer.is_operator:
+        return None
+    if not viewer.is_operator and name not in (None, viewer.tenant_name):
+        raise BadValue("there is no such tenant", field="tenant")
+    row = Tenant.objects.filter(name=name or viewer.tenant_name).first()
+    if row is None:
+        raise BadValue("there is no such tenant", field="tenant")
+    return row
+
+
+class GasView(PoolView):
+    """`/gas`: the base fee of the last day and what the queue will cost."""
+
+    @extend_schema(responses=dict)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """Give the day's history, the cheapest two hours, and the forecast at both base fees."""
+        head = head_current()
+        if head is None:
+            raise NetworkUnknown("no head of the chain is known yet")
+        history = base_fee_history(head=head, epoch_s=network_current().epoch_s)
+        window = cheap_window(history)
+        costs = queue_costs(self.principal, now=clock.now())
+        return Response(
+            {
+                "base_fee": str(head.base_fee),
+                "history": [
+                    {"start": one.start_s, "low": str(one.low), "mean": str(one.mean), "high": str(one.high)}
+                    for one in history
+                ],
+                "cheap_window": None
+                if window is None
+                else {"start": window.start_s, "end": window.end_s, "mean": str(window.mean)},
+                "queue": [
+                    {
+                        "kind": one.kind,
+                        "method": one.method,
+                        "to": one.to or None,
+                        "waiting": one.waiting,
+                        "in_flight": one.in_flight,
+                        "gas": one.gas,
+                        "is_guess": one.is_guess,
+                        "cost_now": str(one.cost(int(head.base_fee))),
+                        "cost_cheap": None if window is None else str(one.cost(window.mean)),
+                    }
+                    for one in costs
+                ],
+            }
+        )
+
+
+class SpendView(PoolView):
+    """`/gas/spend`: what landed messages cost."""
+
+    @extend_schema(parameters=[OpenApiParameter("by", str), OpenApiParameter("days", int)], responses=dict)
+    def get(self, request: Request) -> Response:
+        """Add spending up by method, tenant, sender or day."""
+        by = request.query_params.get("by", "method")
+        if by not in SUMMED_BY:
+            raise BadValue(f"is one of {', '.join(SUMMED_BY)}", field="by")
+        days = number(request, "days", least=1, default=7, most=DAYS_MAX)
+        sums = spend_summed(self.principal, by=by, days=days, now=clock.now())
+        names = [name.replace("tenant__name", "tenant") for name in SUMMED_BY[by]]
+        results = [
+            {
+                **dict(zip(names, one.key, strict=True)),
+                "messages": one.messages,
+                "gas_used": one.gas_used,
+                "cost": str(one.cost),
+            }
+            for one in sums
+        ]
+        return Response({"results": results})
+
+
+class GuardsView(PoolView):
+    """`/gas/guards`: limits on what gas may cost."""
+
+    perms = {**PoolView.perms, "POST": "sign"}
+
+    @extend_schema(responses=GuardOutput(many=True))
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """List the guards that hold for the caller's messages."""
+        return Response({"results": guard_bodies(self.principal, list(guards_visible(self.principal)))})
+
+    @extend_schema(request=GuardInput, responses={201: GuardOutput})
+    def post(self, request: Request) -> Response:
+        """Make a guard."""
+        body = GuardInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = dict(body.validated_data)
+        tenant = tenant_named(self.principal, data.pop("tenant", None))
+        row = guard_set(principal=self.principal, tenant=tenant, **data)
+        return created(guard_bodies(self.principal, [row])[0])
+
+
+class GuardView(PoolView):
+    """`/gas/guards/{uuid}`: one guard."""
+
+    perms = {**PoolView.perms, "PATCH": "sign", "DELETE": "sign"}
+
+    @extend_schema(request=GuardChange, responses=GuardOutput)
+    def patch(self, request: Request, uuid: str) -> Response:
+        """Change its limits."""
+        body = GuardChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        guard = guard_get(self.principal, uuid)
+        row = guard_set(principal=self.principal, guard=guard, **body.validated_data)
+        return Response(guard_bodies(self.principal, [row])[0])
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's form
+        """Take it away."""
+        guard_remove(principal=self.principal, guard=guard_get(self.principal, uuid))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class HurryView(PoolView):
+    """`/gas/hurry`: when proofs pay more because their deadline is near."""
+
+    perms = {**PoolView.perms, "PUT": "sign"}
+
+    @extend_schema(responses=HurryInput(many=True))
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """List the tenants' rules."""
+        return Response({"results": [_hurry_body(row) for row in hurry_rules(self.principal)]})
+
+    @extend_schema(request=HurryInput, responses=HurryInput)
+    def put(self, request: Request) -> Response:
+        """Set a tenant's rule."""
+        body = HurryInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = dict(body.validated_data)
+        tenant = tenant_named(self.principal, data.pop("tenant", None) or self.principal.tenant_name)
+        if tenant is None:
+            raise BadValue("there is no such tenant", field="tenant")
+        return Response(_hurry_body(hurry_set(principal=self.principal, tenant=tenant, **data)))
+
+
+def _hurry_body(row: HurryRule) -> dict[str, Any]:
+    return {
+        "tenant": row.tenant.name,
+        "is_on": row.is_on,
+        "within_epochs": row.within_epochs,
+        "every_epochs": row.every_epochs,
+        "max_fee": str(row.max_fee),
+    }
+
+
+urlpatterns = [
+    path("gas", GasView.as_view(), name="api-gas"),
+    path("gas/spend", SpendView.as_view(), name="api-gas-spend"),
+    path("gas/guards", GuardsView.as_view(), name="api-gas-guards"),
+    path("gas/guards/<uuid:uuid>", GuardView.as_view(), name="api-gas-guard"),
+    path("gas/hurry", HurryView.as_view(), name="api-gas-hurry"),
+]

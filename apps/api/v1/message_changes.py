@@ -1,0 +1,121 @@
+"""Changing messages over REST beside replacing and giving up: publish again, cancel, a whole queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.messages import MessageOutput, message_body
+from apps.api.v1.serializers import AddressField, InputSerializer
+from apps.api.v1.views import PoolView
+from apps.chain.client import chain_client
+from apps.chain.errors import NetworkUnknown
+from apps.chain.models import Head
+from apps.chain.selectors import head_current
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.messages.errors import BadMessage
+from apps.messages.selectors import message_get, messages_visible
+from apps.messages.services import messages_publish
+from apps.messages.services.bulk import BULK_MAX, BULK_STATES, messages_bulk
+from apps.messages.services.cancel import message_cancel
+from apps.messages.states import WIRE_NAMES, MessageState
+
+
+class BulkInput(InputSerializer):
+    """What to do to which messages: those named, or everything on its way that fits the filter."""
+
+    action = serializers.ChoiceField(choices=list(BULK_STATES))
+    ids = serializers.ListField(
+        child=serializers.CharField(max_length=256), required=False, max_length=BULK_MAX
+    )
+    kind = serializers.CharField(required=False, max_length=32)
+
+    def get_fields(self) -> Any:
+        """Add `from`, which Python cannot name."""
+        return {**super().get_fields(), "from": AddressField(required=False)}
+
+
+class BulkRefusal(serializers.Serializer[Any]):
+    """One message that was left as it is."""
+
+    id = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class BulkOutput(serializers.Serializer[Any]):
+    """What was done; `left` fit the filter but not into one request."""
+
+    done = serializers.ListField(child=serializers.CharField())
+    refused = BulkRefusal(many=True)
+    left = serializers.IntegerField()
+
+
+def head_needed() -> Head:
+    """Give the newest head.  Raises NetworkUnknown before the first one."""
+    head = head_current()
+    if head is None:
+        raise NetworkUnknown("no head of the chain is known yet")
+    return head
+
+
+class CancelView(PoolView):
+    """`/messages/{id}/cancel`: an empty message takes the nonce."""
+
+    @extend_schema(request=None, responses=MessageOutput)
+    def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
+        """Give a message in flight up and send nothing to oneself under its nonce; answers with that one."""
+        head = head_needed()
+        made = message_cancel(
+            message=message_get(self.principal, id), client=chain_client(), head=head, now=clock.now()
+        )
+        messages_publish([made.pk], now=clock.now())
+        return Response(message_body(message_get(self.principal, made.pk), head_height=head.height))
+
+
+class RepublishView(PoolView):
+    """`/messages/{id}/republish`: to every node once more."""
+
+    @extend_schema(request=None, responses=MessageOutput)
+    def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
+        """Give a message in flight to every node again."""
+        row = message_get(self.principal, id)
+        if row.state != MessageState.FILLED:
+            raise BadMessage(f"need FillMsg got {WIRE_NAMES[row.state]}", field="id")
+        messages_publish([row.pk], now=clock.now())
+        return Response(message_body(message_get(self.principal, id), head_height=head_needed().height))
+
+
+class BulkView(PoolView):
+    """`/messages:bulk`: one change to many messages."""
+
+    @extend_schema(request=BulkInput, responses=BulkOutput)
+    def post(self, request: Request) -> Response:
+        """Replace, cancel, publish again or give up many messages; each refusal is named."""
+        body = BulkInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = body.validated_data
+        if not {"ids", "kind", "from"} & set(data):
+            raise BadValue("name messages by ids, from or kind", field="ids")
+        rows = messages_visible(self.principal).filter(state__in=BULK_STATES[data["action"]])
+        filters = {"pk__in": data.get("ids"), "kind": data.get("kind"), "from_addr": data.get("from")}
+        rows = rows.filter(**{name: value for name, value in filters.items() if value is not None})
+        count = rows.count()
+        ordered = rows.order_by("from_addr", "nonce", "created_at", "pk")[:BULK_MAX]
+        done = messages_bulk(
+            data["action"], ordered, client=chain_client(), head=head_needed(), now=clock.now()
+        )
+        refused = [{"id": pk, "reason": reason} for pk, reason in done.refused.items()]
+        return Response({"done": done.done, "refused": refused, "left": max(count - BULK_MAX, 0)})
+
+
+urlpatterns = [
+    path("messages:bulk", BulkView.as_view(), name="api-messages-bulk"),
+    path("messages/<str:id>/cancel", CancelView.as_view(), name="api-message-cancel"),
+    path("messages/<str:id>/republish", RepublishView.as_view(), name="api-message-republish"),
+]

@@ -1,0 +1,152 @@
+"""Senders over REST: lanes, states, quotas and fee rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import Pages
+from apps.api.v1.serializers import AddressField, AmountField, InputSerializer
+from apps.api.v1.views import PoolView
+from apps.chain.selectors import head_current
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.messages.models import Sender
+from apps.messages.selectors import sender_get, senders_visible
+from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
+from apps.messages.selectors.lanes import lanes_of, open_by_sender
+from apps.messages.services.senders import FEE_FIELDS, sender_set
+from apps.messages.states import SenderState
+from apps.users.principals import Principal
+
+
+class SenderChange(InputSerializer):
+    """Settings of a sender; what is left out stays, zero leaves it to the rules below."""
+
+    state = serializers.ChoiceField(choices=SenderState.values, required=False)
+    quota = serializers.IntegerField(min_value=0, max_value=(1 << 31) - 1, required=False)
+    max_fee = AmountField(required=False)
+    gas_fee_cap = AmountField(required=False)
+    base_fee = AmountField(required=False)
+    gas_over_estimation = serializers.FloatField(min_value=0, max_value=1000, required=False)
+    gas_over_premium = serializers.FloatField(min_value=0, max_value=1000, required=False)
+
+
+class LaneNonceOutput(serializers.Serializer[Any]):
+    """One nonce of a lane."""
+
+    nonce = serializers.IntegerField()
+    place = serializers.ChoiceField(choices=["landed", "replaced", "flight", "stuck", "hole", "next"])
+    message = serializers.CharField(allow_null=True)
+
+
+class SenderOutput(serializers.Serializer[Any]):
+    """One sender; amounts are attoFIL as text."""
+
+    address = serializers.CharField()
+    state = serializers.ChoiceField(choices=SenderState.values)
+    chain_nonce = serializers.IntegerField(allow_null=True)
+    next_nonce = serializers.IntegerField()
+    missing_nonce = serializers.IntegerField(allow_null=True)
+    is_used_elsewhere = serializers.BooleanField()
+    waiting = serializers.IntegerField()
+    in_flight = serializers.IntegerField()
+    lane = LaneNonceOutput(many=True)
+    balance = serializers.CharField(allow_null=True)
+    gas_7_days = serializers.CharField()
+    quota = serializers.IntegerField()
+    max_fee = serializers.CharField()
+    gas_fee_cap = serializers.CharField()
+    base_fee = serializers.CharField()
+    gas_over_estimation = serializers.FloatField()
+    gas_over_premium = serializers.FloatField()
+    wait = serializers.CharField()
+    error = serializers.CharField()
+
+
+def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]:
+    """Lay senders out with their lanes; the questions do not grow with their number."""
+    head = head_current()
+    base_fee = 0 if head is None else int(head.base_fee)
+    lanes = lanes_of(rows, open_counts=open_by_sender(viewer), base_fee=base_fee)
+    spent = spend_by_sender(viewer, days=LEARN_DAYS, now=clock.now())
+    return [
+        {
+            "address": row.address,
+            "state": row.state,
+            "chain_nonce": row.chain_nonce,
+            "next_nonce": row.next_nonce,
+            "missing_nonce": row.hole_nonce,
+            "is_used_elsewhere": row.foreign_at is not None,
+            "waiting": lanes[row.address].waiting,
+            "in_flight": lanes[row.address].in_flight,
+            "lane": [
+                {"nonce": one.nonce, "place": one.place, "message": one.message_id or None}
+                for one in lanes[row.address].nonces
+            ],
+            "balance": None if row.balance is None else str(row.balance),
+            "gas_7_days": str(spent.get(row.address, (0, 0))[0]),
+            "quota": row.quota,
+            **{name: _plain(getattr(row, name)) for name in FEE_FIELDS},
+            "wait": row.wait,
+            "error": row.error,
+        }
+        for row in rows
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, float) else str(value)
+
+
+class SendersView(PoolView):
+    """`/senders`: addresses that messages are sent from."""
+
+    @extend_schema(responses=SenderOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """List senders with their lanes of nonces."""
+        pages = Pages()
+        rows = pages.paginate_queryset(senders_visible(self.principal), request, view=self)
+        return pages.get_paginated_response(sender_bodies(self.principal, list(rows or [])))
+
+
+class SenderView(PoolView):
+    """`/senders/{address}`: one sender."""
+
+    @extend_schema(responses=SenderOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's form
+        """Give a sender with its lane."""
+        row = sender_get(self.principal, _address(address))
+        return Response(sender_bodies(self.principal, [row])[0])
+
+    @extend_schema(request=SenderChange, responses=SenderOutput)
+    def patch(self, request: Request, address: str) -> Response:
+        """Pause it, let it go on, or change its quota and fees."""
+        body = SenderChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = body.validated_data
+        if not data:
+            raise BadValue("nothing to change")
+        row = sender_set(
+            principal=self.principal,
+            address=sender_get(self.principal, _address(address)).address,
+            fees={name: data[name] for name in FEE_FIELDS if name in data},
+            quota=data.get("quota"),
+            state=data.get("state"),
+        )
+        return Response(sender_bodies(self.principal, [row])[0])
+
+
+def _address(text: str) -> str:
+    return str(AddressField().run_validation(text))
+
+
+urlpatterns = [
+    path("senders", SendersView.as_view(), name="api-senders"),
+    path("senders/<str:address>", SenderView.as_view(), name="api-sender"),
+]

@@ -1,0 +1,202 @@
+"""Gas as the pages show it: the base fee of the day, spending, the queue's forecast, guards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.timezone import localtime
+
+from apps.dashboard import numbers
+from apps.dashboard.charts import Area, AreaBand, Tick, area
+from apps.dashboard.lines.methods import method_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from apps.dashboard.regions.scene import Scene
+    from apps.messages.models import GasGuard, HurryRule
+    from apps.messages.selectors.base_fee import BaseFeeSpan, CheapWindow
+    from apps.messages.selectors.gas import QueueCost, SpendSum
+
+X_TICKS: Final = 5
+
+
+def clock_words(at_s: float) -> str:
+    """Time of day in the reader's zone: `14:30`."""
+    return localtime(datetime.fromtimestamp(at_s, tz=UTC)).strftime("%H:%M")
+
+
+def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) -> Area | None:
+    """Draw the day's base fee; None if there are fewer than two points to join."""
+    if len(history) < 2:
+        return None
+    start, end = history[0].start_s, history[-1].start_s
+    span = max(end - start, 1)
+    points = [((one.start_s - start) / span, float(one.mean)) for one in history]
+    low, high = min(one.low for one in history), max(one.high for one in history)
+    label = f"base fee between {numbers.fee_words(low)} and {numbers.fee_words(high)}"
+    band = None
+    if window is not None:
+        here = (max(window.start_s - start, 0) / span, min(window.end_s - start, span) / span)
+        label += f", cheapest from {clock_words(window.start_s)} to {clock_words(window.end_s)}"
+        band = AreaBand(x=round(100 * here[0], 2), w=round(100 * (here[1] - here[0]), 2), label="cheapest")
+    ticks = [
+        Tick(round(100 * index / (X_TICKS - 1), 2), clock_words(start + span * index / (X_TICKS - 1)))
+        for index in range(X_TICKS)
+    ]
+    return area(
+        points, label=label, x_ticks=ticks, y_words=lambda value: numbers.fee_words(round(value)), band=band
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SpendLine:
+    """What one method, tenant, sender or day cost."""
+
+    what: str
+    sub: str
+    messages: str
+    gas: str
+    cost: str
+    each: str
+    pct: int
+    """Of the dearest line."""
+    share: str
+
+
+GROUPS: Final = (("method", "By method"), ("tenant", "By tenant"), ("sender", "By sender"), ("day", "By day"))
+
+
+def spend_name(key: tuple[Any, ...], *, by: str, scene: Scene) -> tuple[str, str]:
+    """Name a part of the spending, with a smaller line below."""
+    if by == "tenant":
+        return key[0] or "the pool itself", ""
+    if by == "sender":
+        short = numbers.shortened(key[0])
+        return scene.names.wallets.get(key[0]) or short, short
+    if by == "day":
+        return key[0].isoformat(), ""
+    to, method, kind = key
+    return what_words(to, method, kind=kind, scene=scene), kind.replace("_", " ")
+
+
+def what_words(to: str, method: int, *, kind: str, scene: Scene) -> str:
+    """Name a method; a transfer has no receiver here."""
+    return method_words(to, method, kind=kind, miners=scene.names.miners) if to else "Send"
+
+
+def spend_lines(sums: Sequence[SpendSum], *, by: str, scene: Scene) -> list[SpendLine]:
+    """Lay out what was spent, with bars against the dearest."""
+    most = max((one.cost for one in sums), default=0)
+    total = sum(one.cost for one in sums)
+    lines = []
+    for one in sums:
+        what, sub = spend_name(one.key, by=by, scene=scene)
+        lines.append(
+            SpendLine(
+                what=what,
+                sub=sub,
+                messages=numbers.whole(one.messages),
+                gas=numbers.whole(one.gas_used),
+                cost=numbers.fil(one.cost),
+                each=numbers.fil(one.cost // one.messages),
+                pct=100 * one.cost // most if most else 0,
+                share=numbers.percent(one.cost, total),
+            )
+        )
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLine:
+    """What one kind of message on its way will cost."""
+
+    what: str
+    sub: str
+    waiting: str
+    flying: str
+    gas: str
+    now: str
+    cheap: str
+
+
+def queue_lines(
+    costs: Sequence[QueueCost], *, base_fee: int, window: CheapWindow | None, scene: Scene
+) -> list[QueueLine]:
+    """Lay out the forecast at the present base fee and at that of the cheap window."""
+    return [
+        QueueLine(
+            what=what_words(cost.to, cost.method, kind=cost.kind, scene=scene),
+            sub="gas is guessed: none landed lately" if cost.is_guess else cost.kind.replace("_", " "),
+            waiting=numbers.whole(cost.waiting),
+            flying=numbers.whole(cost.in_flight),
+            gas=numbers.whole(cost.gas),
+            now=numbers.fil(cost.cost(base_fee)),
+            cheap=numbers.NOTHING if window is None else numbers.fil(cost.cost(window.mean)),
+        )
+        for cost in costs
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLine:
+    """One guard."""
+
+    key: str
+    whose: str
+    what: str
+    cap: str
+    budget: str
+    spent: str
+    pct: int
+    tone: str
+    hold: str
+    can_change: bool
+
+
+def guard_line(guard: GasGuard, *, spent: int | None, is_own: bool) -> GuardLine:
+    """Lay out one guard; `spent` is what its day has cost so far."""
+    parts = [guard.kind.replace("_", " "), "" if guard.method is None else f"method {guard.method}"]
+    hold = ""
+    if guard.hold_base_fee:
+        end = f", at most {numbers.whole(guard.hold_epochs)} epochs" if guard.hold_epochs else ""
+        hold = f"while the base fee is over {numbers.fee_words(int(guard.hold_base_fee))}{end}"
+    pct = min(100 * (spent or 0) // int(guard.daily_budget), 100) if guard.daily_budget else 0
+    return GuardLine(
+        key=str(guard.uuid),
+        whose=guard.tenant.name if guard.tenant else "everybody",
+        what=", ".join(part for part in parts if part) or "all messages",
+        cap=f"{numbers.fil(int(guard.max_fee))} FIL" if guard.max_fee else numbers.NOTHING,
+        budget=f"{numbers.fil(int(guard.daily_budget))} FIL" if guard.daily_budget else numbers.NOTHING,
+        spent=numbers.fil(spent) if guard.daily_budget and spent is not None else "",
+        pct=pct,
+        tone="bad" if pct >= 100 else "warn" if pct >= 80 else "run",
+        hold=hold or numbers.NOTHING,
+        can_change=is_own,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HurryLine:
+    """A tenant's rule for its proofs."""
+
+    whose: str
+    say: str
+    is_on: bool
+
+
+def hurry_line(rule: HurryRule) -> HurryLine:
+    """Lay out one rule."""
+    limit = f", for at most {numbers.fil(int(rule.max_fee))} FIL" if rule.max_fee else ""
+    say = (
+        f"{numbers.whole(rule.within_epochs)} epochs before the deadline closes, and again every "
+        f"{numbers.whole(rule.every_epochs)}{limit}"
+    )
+    return HurryLine(rule.tenant.name, say, rule.is_on)
+
+
+def form_values(values: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Give what a form held, blank where it held nothing."""
+    return {name: values.get(name, "").strip() for name in names}

@@ -1,0 +1,331 @@
+"""What people do to messages on their way: replace, publish again, cancel, give up; one or a whole queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST
+
+from apps.chain.client import chain_client
+from apps.chain.selectors import head_current
+from apps.core.clock import now
+from apps.core.errors import BadValue, DomainError
+from apps.dashboard import numbers
+from apps.dashboard.amounts import amount_read, amount_shown, whole_read
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.cards import plural
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.message import message_detail
+from apps.dashboard.regions.scene import Scene
+from apps.dashboard.views.messages import filtered, message_or_404, message_page
+from apps.messages.models import Message
+from apps.messages.selectors import messages_visible
+from apps.messages.services import NewFees, message_mark_bad, message_replace, messages_publish
+from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkDone, messages_bulk
+from apps.messages.services.cancel import message_cancel
+from apps.messages.services.change import premium_floor_of, replacement_of
+from apps.messages.states import MessageState
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.chain.models import Head
+    from apps.users.principals import Principal
+    from poolsite.filecoin.message import Message as ChainMessage
+
+USED_PERCENT: Final = 80
+"""Of the gas limit that a message usually uses: the limit is 1.25 times what the trial needed."""
+REFUSED_SHOWN: Final = 20
+FEE_FIELDS: Final = ("gas_premium", "gas_fee_cap", "gas_limit", "max_fee")
+
+BULK_WORDS: Final = {
+    "replace": (
+        "Raise the fees of",
+        "Each keeps its nonce and gets a premium of at least 1.25 times the old one.",
+    ),
+    "republish": ("Publish again", "Every node gets them once more; nothing is signed."),
+    "cancel": (
+        "Cancel",
+        "An empty message takes each nonce for a higher premium. What a block takes first still counts.",
+    ),
+    "mark-bad": (
+        "Give up",
+        "What is signed may still land; nonces that no node has are filled by empty messages.",
+    ),
+}
+"""Title and effect of what can be done to a whole queue."""
+
+
+def head_needed() -> Head:
+    """The newest head.  Raises BadValue before the first one."""
+    head = head_current()
+    if head is None:
+        raise BadValue("there is no chain yet")
+    return head
+
+
+def signer_only(viewer: Principal) -> None:
+    """What costs money needs the level that signs."""
+    if not viewer.may("sign"):
+        raise Http404
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a replacement would cost, in FIL, before anything is signed."""
+
+    now: str
+    likely: str
+    most: str
+
+
+def offer_of(new: ChainMessage, *, base_fee: int) -> Offer:
+    """Price a replacement: with the whole limit used now, with the usual use, and at its dearest."""
+    price = min(new.gas_fee_cap, base_fee + new.gas_premium)
+    tip = min(new.gas_premium, new.gas_fee_cap - min(base_fee, new.gas_fee_cap))
+    used = new.gas_limit * USED_PERCENT // 100
+    likely = used * min(base_fee, new.gas_fee_cap) + new.gas_limit * tip
+    return Offer(
+        now=numbers.fil(new.gas_limit * price),
+        likely=numbers.fil(likely),
+        most=numbers.fil(new.gas_limit * new.gas_fee_cap),
+    )
+
+
+def fees_of_form(form: dict[str, str]) -> NewFees:
+    """Read the form's fees.  Raises BadValue with the field to blame."""
+    return NewFees(
+        is_auto=False,
+        premium=amount_read(form["gas_premium"], field="gas_premium", is_fee=True),
+        fee_cap=amount_read(form["gas_fee_cap"], field="gas_fee_cap", is_fee=True),
+        gas_limit=whole_read(form["gas_limit"], field="gas_limit"),
+        max_fee=amount_read(form["max_fee"], field="max_fee"),
+    )
+
+
+@for_people
+def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Send the message again under the same nonce.
+
+    A POST without fees raises them as far as the present base fee asks; with fees, or asked for by GET,
+    it is the form that says what they cost before anything is signed.
+    """
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    if request.method == "POST" and "gas_premium" not in request.POST:
+        return replace_at_once(request, viewer, row)
+    form = {
+        name: request.POST.get(name, "").strip()
+        for name in ("gas_premium", "gas_fee_cap", "gas_limit", "max_fee")
+    }
+    errors: dict[str, str] = {}
+    offer = None
+    try:
+        head = head_needed()
+        fees = fees_of_form(form) if request.method == "POST" else NewFees()
+        new = replacement_of(row, fees, client=chain_client(), head=head)
+        offer = offer_of(new, base_fee=int(head.base_fee))
+        if request.method == "POST" and "preview" not in request.POST:
+            message_replace(message=row, fees=fees, client=chain_client(), head=head, now=now())
+            messages_publish([row.pk], now=now())
+            return redirect("message", key)
+        if request.method != "POST":
+            form |= {
+                "gas_premium": amount_shown(new.gas_premium, is_fee=True),
+                "gas_fee_cap": amount_shown(new.gas_fee_cap, is_fee=True),
+                "gas_limit": str(new.gas_limit),
+            }
+    except DomainError as refusal:
+        errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+    return replace_page(request, viewer, row, form=form, errors=errors, offer=offer)
+
+
+def replace_at_once(request: HttpRequest, viewer: Principal, row: Message) -> HttpResponse:
+    """Raise the fees as far as the present base fee asks, and show the message's page or its head."""
+    error = ""
+    try:
+        message_replace(message=row, fees=NewFees(), client=chain_client(), head=head_needed(), now=now())
+        messages_publish([row.id], now=now())
+    except DomainError as refusal:
+        error = refusal.reason
+    return answer(request, viewer, row.id, error=error)
+
+
+def answer(request: HttpRequest, viewer: Principal, key: str, *, error: str) -> HttpResponse:
+    """Show what became of a click: the page, or only its head to htmx."""
+    if not getattr(request, "htmx", False):
+        return message_page(request, viewer, key, error=error) if error else redirect("message", key)
+    detail = message_detail(message_or_404(viewer, key), Scene(viewer))
+    return render(
+        request, "messages/_state.html", {"message": detail, "error": error}, status=422 if error else 200
+    )
+
+
+def replace_page(
+    request: HttpRequest,
+    viewer: Principal,
+    row: Message,
+    *,
+    form: dict[str, str],
+    errors: dict[str, str],
+    offer: Offer | None,
+) -> HttpResponse:
+    """Render the form with the old fees, the least premium and the price."""
+    scene = Scene(viewer)
+    base_fee = 0 if scene.head is None else int(scene.head.base_fee)
+    behind = Message.objects.filter(
+        from_addr=row.from_addr, state=MessageState.FILLED, nonce__gt=row.nonce or 0
+    ).count()
+    return page_render(
+        request,
+        "messages/replace.html",
+        title="Replace a message",
+        section="messages",
+        page_key="",
+        scene=scene,
+        status=422 if errors else 200,
+        message=message_detail(row, scene),
+        form=form,
+        errors=errors,
+        offer=offer,
+        old_premium=numbers.fee_words(row.gas_premium),
+        old_cap=numbers.fee_words(row.gas_fee_cap),
+        floor=numbers.fee_words(floor_of(row)),
+        base_fee=numbers.fee_words(base_fee),
+        behind=plural(behind, "message") if behind else "",
+    )
+
+
+def floor_of(row: Message) -> int | None:
+    """The least premium that takes the old one's place; None while no node answers."""
+    try:
+        return premium_floor_of(row, client=chain_client())
+    except DomainError:
+        return None
+
+
+@require_POST
+@for_people
+def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Give a message in flight to every node again."""
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    error = ""
+    if row.state != MessageState.FILLED:
+        error = "only a message in flight can be published again"
+    else:
+        told = messages_publish([row.pk], now=now())
+        error = "" if row.pk in told.taken else told.refused.get(row.pk, "no node answers")
+    return answer(request, viewer, key, error=error)
+
+
+@for_people
+def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Ask first, then let an empty message take the nonce."""
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    error = ""
+    if request.method == "POST":
+        try:
+            made = message_cancel(message=row, client=chain_client(), head=head_needed(), now=now())
+            messages_publish([made.pk], now=now())
+        except DomainError as refusal:
+            error = refusal.reason
+        else:
+            return redirect("message", key)
+    return asking_page(
+        request, viewer, row, template="messages/cancel.html", title="Cancel a message", error=error
+    )
+
+
+@for_people
+def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Ask first, then give a message up."""
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    error = ""
+    if request.method == "POST":
+        try:
+            message_mark_bad(message=row, now=now())
+        except DomainError as refusal:
+            error = refusal.reason
+        else:
+            return redirect("message", key)
+    return asking_page(
+        request, viewer, row, template="messages/mark_bad.html", title="Give up a message", error=error
+    )
+
+
+def asking_page(
+    request: HttpRequest, viewer: Principal, row: Message, *, template: str, title: str, error: str
+) -> HttpResponse:
+    """Render the question before something that cannot be taken back."""
+    scene = Scene(viewer)
+    return page_render(
+        request,
+        template,
+        title=title,
+        section="messages",
+        page_key="",
+        scene=scene,
+        status=422 if error else 200,
+        message=message_detail(row, scene),
+        is_signed=row.nonce is not None,
+        error=error,
+    )
+
+
+def queue_of(viewer: Principal, action: str, *, state: str, q: str) -> QuerySet[Message]:
+    """The messages of a filter for which an action is, in the order in which they would land."""
+    rows = filtered(messages_visible(viewer), state=state, q=q)
+    return rows.filter(state__in=BULK_STATES[action]).order_by("from_addr", "nonce", "created_at", "pk")
+
+
+@for_people
+def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
+    """Say what would happen to a whole queue, then do it and say what came of it."""
+    if action not in BULK_STATES:
+        raise Http404
+    signer_only(viewer)
+    state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
+    rows = queue_of(viewer, action, state=state, q=q)
+    done, error = None, ""
+    if request.method == "POST":
+        try:
+            done = messages_bulk(
+                action, rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now()
+            )
+        except DomainError as refusal:
+            error = refusal.reason
+    title, effect = BULK_WORDS[action]
+    count = rows.count()
+    return page_render(
+        request,
+        "messages/bulk.html",
+        title=f"{title} messages",
+        section="messages",
+        page_key="",
+        scene=Scene(viewer),
+        status=422 if error else 200,
+        heading=f"{title} {plural(count, 'message')}",
+        effect=effect,
+        count=count,
+        once=min(count, BULK_MAX),
+        done=done_words(done) if done else "",
+        refused=list(done.refused.items())[:REFUSED_SHOWN] if done else [],
+        error=error,
+        is_danger=action in ("cancel", "mark-bad"),
+        verb=title,
+        back=f"{reverse('messages')}?{urlencode({'state': state, 'q': q})}",
+    )
+
+
+def done_words(done: BulkDone) -> str:
+    """What came of it in one sentence."""
+    words = f"{plural(len(done.done), 'message')} done"
+    return f"{words}, {numbers.whole(len(done.refused))} refused" if done.refused else words

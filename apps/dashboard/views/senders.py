@@ -1,0 +1,193 @@
+"""Senders: addresses with their lanes of nonces, fee settings, pause and resume."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.core.errors import DomainError, NotFound
+from apps.dashboard.amounts import amount_read, amount_shown, factor_read, whole_read
+from apps.dashboard.frame import page_render
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.scene import Scene
+from apps.dashboard.regions.senders import (
+    SENDERS_MAX,
+    list_verdict_of,
+    sender_detail,
+    sender_lines,
+)
+from apps.dashboard.sheets import csv_answer
+from apps.messages.selectors import sender_get, senders_visible
+from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
+from apps.messages.selectors.lanes import lanes_of, open_by_sender
+from apps.messages.services.senders import sender_set
+from apps.messages.states import SenderState
+
+if TYPE_CHECKING:
+    from django.http import StreamingHttpResponse
+
+    from apps.messages.models import Sender
+    from apps.users.principals import Principal
+
+COLUMNS: Final = (
+    "address",
+    "state",
+    "chain_nonce",
+    "next_nonce",
+    "in_flight",
+    "waiting",
+    "missing_nonces",
+    "balance_atto",
+    "gas_7_days_atto",
+    "quota",
+    "max_fee_atto",
+    "gas_fee_cap_atto",
+    "base_fee_gate_atto",
+)
+"""Of the list as CSV."""
+OPS: Final = {"pause": SenderState.FORBIDDEN, "resume": SenderState.ALIVE}
+FIELDS: Final = ("quota", "max_fee", "gas_fee_cap", "base_fee", "gas_over_estimation", "gas_over_premium")
+
+
+@require_safe
+@for_people
+def senders(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list, those that need somebody first."""
+    scene = Scene(viewer)
+    lines = sender_lines(list(senders_visible(viewer)[:SENDERS_MAX]), scene)
+    return page_render(
+        request,
+        "senders/list.html",
+        title="Senders",
+        section="senders",
+        page_key="senders",
+        scene=scene,
+        senders=lines,
+        verdict=list_verdict_of(lines),
+        csv=reverse("senders-csv"),
+    )
+
+
+@require_safe
+@for_people
+def senders_csv(_request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
+    """The list as CSV."""
+    scene = Scene(viewer)
+    rows = list(senders_visible(viewer))
+    lanes = lanes_of(rows, open_counts=open_by_sender(viewer), base_fee=0)
+    spent = spend_by_sender(viewer, days=LEARN_DAYS, now=scene.at)
+    cells = (
+        (
+            row.address,
+            row.state,
+            row.chain_nonce,
+            row.next_nonce,
+            lanes[row.address].in_flight,
+            lanes[row.address].waiting,
+            lanes[row.address].holes,
+            row.balance,
+            spent.get(row.address, (0, 0))[0],
+            row.quota,
+            row.max_fee,
+            row.gas_fee_cap,
+            row.base_fee,
+        )
+        for row in rows
+    )
+    return csv_answer("senders.csv", COLUMNS, cells)
+
+
+def sender_or_404(viewer: Principal, address: str) -> Sender:
+    """One sender; a stranger's is as absent as one that never was."""
+    try:
+        return sender_get(viewer, address)
+    except NotFound:
+        raise Http404 from None
+
+
+@require_safe
+@for_people
+def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """One sender with its lane and settings."""
+    return sender_page(request, viewer, address)
+
+
+def sender_page(
+    request: HttpRequest,
+    viewer: Principal,
+    address: str,
+    *,
+    form: dict[str, str] | None = None,
+    errors: dict[str, str] | None = None,
+) -> HttpResponse:
+    """Render a sender's page; `errors` are what the settings form was refused for."""
+    row, scene = sender_or_404(viewer, address), Scene(viewer)
+    detail = sender_detail(row, scene)
+    return page_render(
+        request,
+        "senders/detail.html",
+        title=detail.line.name,
+        section="senders",
+        page_key=f"sender:{row.address}",
+        scene=scene,
+        status=422 if errors else 200,
+        sender=detail.line,
+        acts=detail.acts,
+        facts=detail.facts,
+        form=form or form_of(row),
+        errors=errors or {},
+        can_set=viewer.may("sign"),
+    )
+
+
+def form_of(row: Sender) -> dict[str, str]:
+    """The settings as the form shows them; empty where the rules below decide."""
+    return {
+        "quota": str(row.quota or ""),
+        "max_fee": amount_shown(int(row.max_fee)),
+        "gas_fee_cap": amount_shown(int(row.gas_fee_cap), is_fee=True),
+        "base_fee": amount_shown(int(row.base_fee), is_fee=True),
+        "gas_over_estimation": f"{row.gas_over_estimation:g}" if row.gas_over_estimation else "",
+        "gas_over_premium": f"{row.gas_over_premium:g}" if row.gas_over_premium else "",
+    }
+
+
+@require_POST
+@for_people
+def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Change fee rules and quota of a sender; an empty field leaves the choice to the rules below."""
+    row = sender_or_404(viewer, address)
+    if not viewer.may("sign"):
+        raise Http404
+    form = {name: request.POST.get(name, "").strip() for name in FIELDS}
+    try:
+        fees: dict[str, Any] = {
+            "max_fee": amount_read(form["max_fee"], field="max_fee"),
+            "gas_fee_cap": amount_read(form["gas_fee_cap"], field="gas_fee_cap", is_fee=True),
+            "base_fee": amount_read(form["base_fee"], field="base_fee", is_fee=True),
+            "gas_over_estimation": factor_read(form["gas_over_estimation"], field="gas_over_estimation"),
+            "gas_over_premium": factor_read(form["gas_over_premium"], field="gas_over_premium"),
+        }
+        quota = whole_read(form["quota"], field="quota")
+        sender_set(principal=viewer, address=row.address, fees=fees, quota=quota)
+    except DomainError as refusal:
+        return sender_page(request, viewer, address, form=form, errors={refusal.field: refusal.reason})
+    return redirect("sender", row.address)
+
+
+@require_POST
+@for_people
+def act(request: HttpRequest, viewer: Principal, address: str, op: str) -> HttpResponse:
+    """Pause a sender or let it go on."""
+    row = sender_or_404(viewer, address)
+    if op not in OPS or not viewer.may("sign"):
+        raise Http404
+    sender_set(principal=viewer, address=row.address, state=OPS[op])
+    if not getattr(request, "htmx", False):
+        return redirect("sender", row.address)
+    detail = sender_detail(sender_or_404(viewer, address), Scene(viewer))
+    return render(request, "senders/_head.html", {"sender": detail.line, "acts": detail.acts})

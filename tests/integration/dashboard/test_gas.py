@@ -1,0 +1,306 @@
+"""Senders and gas on the pages: lanes, settings, guards, replacing with a price, whole queues."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.urls import reverse
+
+from apps.messages.models import GasGuard, HurryRule, Message, Sender, SignedVersion
+from apps.messages.services import Gas
+from apps.messages.states import MessageState, SenderState
+from apps.users.models import AuditEntry
+from tests import factories
+from tests.integration.dashboard.test_pages import signed_in, text_of
+from tests.messaging import pool_world
+from tests.people import operator_person, person
+from tests.scenes import busy_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.messaging import Pool
+
+pytestmark = pytest.mark.django_db
+CHEAP = Gas(limit=2_000_000, fee_cap=1_000, premium=100)
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    with pool_world(monkeypatch) as pool:
+        person()
+        person("bill", of="bob")
+        yield pool
+
+
+def flying(pool: Pool, *ids: str) -> str:
+    address = pool.address()
+    for one in ids:
+        pool.push(one, address, gas=CHEAP)
+    pool.choose()
+    return address
+
+
+def test_the_lane_shows_what_landed_what_is_missing_and_what_comes_next():
+    scene = busy_pool()
+    person()
+
+    page = text_of(signed_in("ann").get(reverse("sender", args=[scene.wallet.address])))
+
+    for nonce, word in ((1, "landed"), (2, "landed"), (4, "in flight"), (5, "nobody has it"), (6, "next")):
+        assert f"nonce {nonce}, {word}" in page
+    assert "nonce missing" in page
+
+
+def test_a_sender_is_paused_and_let_go_on_and_that_is_audited():
+    scene = busy_pool()
+    person()
+    client, address = signed_in("ann"), scene.wallet.address
+
+    client.post(reverse("sender-act", args=[address, "pause"]))
+    assert Sender.objects.get(address=address).state == SenderState.FORBIDDEN
+    client.post(reverse("sender-act", args=[address, "resume"]))
+    assert Sender.objects.get(address=address).state == SenderState.ALIVE
+
+    changes = list(AuditEntry.objects.filter(action="sender.set").values_list("before", "after"))
+    assert changes == [
+        ({"state": "ALIVE"}, {"state": "FORBIDDEN"}),
+        ({"state": "FORBIDDEN"}, {"state": "ALIVE"}),
+    ]
+
+
+def test_strangers_and_readers_change_nothing():
+    scene = busy_pool()
+    person("bill", of="bob")
+    address = scene.wallet.address
+    client = signed_in("bill")
+
+    assert client.get(reverse("sender", args=[address])).status_code == 404
+    assert client.post(reverse("sender-act", args=[address, "pause"])).status_code == 404
+    assert client.post(reverse("sender-settings", args=[address]), {"quota": "1"}).status_code == 404
+    guard = GasGuard.objects.get()
+    assert client.post(reverse("gas-guard-remove", args=[guard.uuid])).status_code == 404
+    assert client.get(reverse("sender", args=["nonsense"])).status_code == 404
+    assert GasGuard.objects.exists()
+    assert Sender.objects.get(address=address).state == SenderState.ALIVE
+
+
+def test_fee_settings_are_kept_and_shown_again():
+    scene = busy_pool()
+    person()
+    client, address = signed_in("ann"), scene.wallet.address
+    where = reverse("sender-settings", args=[address])
+
+    answer = client.post(where, {"quota": "7", "max_fee": "0.05", "base_fee": "0.3", "gas_over_premium": "2"})
+
+    assert answer.status_code == 302
+    row = Sender.objects.get(address=address)
+    assert (row.quota, row.max_fee, row.base_fee, row.gas_over_premium) == (7, 5 * 10**16, 3 * 10**8, 2.0)
+    page = text_of(client.get(reverse("sender", args=[address])))
+    assert 'value="0.05"' in page
+    assert 'value="0.3"' in page
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("quota", "-1"), ("quota", "x"), ("max_fee", "1e999"), ("max_fee", "-2"), ("gas_over_premium", "nan")],
+)
+def test_a_bad_setting_is_refused_at_its_field(field, text):
+    scene = busy_pool()
+    person()
+
+    answer = signed_in("ann").post(reverse("sender-settings", args=[scene.wallet.address]), {field: text})
+
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in text_of(answer)
+
+
+def rows_of(answer: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text_of(answer))))
+
+
+def test_the_lists_as_csv_hold_only_ones_own():
+    busy_pool()
+    busy_pool("bob", key=50, actor_id=3001)
+    person()
+    operator_person()
+
+    for name, count in (("senders-csv", 2), ("gas-csv", 6)):
+        assert len(rows_of(signed_in("ann").get(reverse(name)))) == count
+        assert len(rows_of(signed_in("olga").get(reverse(name)))) == 2 * count
+    spent = rows_of(signed_in("ann").get(reverse("gas-csv")))[0]
+    assert (spent["tenant"], spent["messages"], spent["cost_atto"]) == ("alice", "4", str(48 * 10**13))
+
+
+@pytest.mark.parametrize("by", ["method", "tenant", "sender", "day"])
+def test_spending_is_added_up_by_what_is_asked_for(by):
+    busy_pool()
+    operator_person()
+
+    page = text_of(signed_in("olga").get(reverse("gas"), {"by": by, "days": "7"}))
+
+    assert {"method": "PreCommitSectorBatch2", "tenant": "alice", "sender": "alice worker", "day": "20"}[
+        by
+    ] in page
+    assert "0.0029" in page or "0.0014" in page or "0.0010" in page
+
+
+def test_the_day_is_drawn_and_its_cheap_hours_are_named():
+    operator_person()
+    factories.network(params={})
+    for hour in range(12):
+        factories.head(
+            1000 + 100 * hour, timestamp=1_800_000_000 + 3600 * hour, base_fee=200 if hour in (6, 7) else 900
+        )
+
+    page = text_of(signed_in("olga").get(reverse("gas")))
+
+    assert 'class="t-ok faint"' in page
+    assert "cheapest from" in page
+    assert "Cheapest two hours" in page
+
+
+class TestGuards:
+    def test_a_guard_is_made_shown_and_removed(self):
+        person()
+        client = signed_in("ann")
+
+        made = client.post(reverse("gas-guard-new"), {"tenant": "alice", "max_fee": "0.02", "method": "5"})
+        assert made.status_code == 302
+        guard = GasGuard.objects.get()
+        assert (guard.max_fee, guard.method, guard.tenant.name) == (2 * 10**16, 5, "alice")
+        assert "method 5" in text_of(client.get(reverse("gas")))
+
+        client.post(reverse("gas-guard-remove", args=[guard.uuid]))
+        assert not GasGuard.objects.exists()
+
+    def test_a_guard_without_a_limit_is_refused(self):
+        person()
+
+        answer = signed_in("ann").post(reverse("gas-guard-new"), {"tenant": "alice"})
+
+        assert answer.status_code == 422
+        assert 'id="max_fee-error"' in text_of(answer)
+
+    def test_only_the_operator_guards_everybody(self):
+        person()
+        operator_person()
+
+        signed_in("olga").post(reverse("gas-guard-new"), {"tenant": "", "daily_budget": "3"})
+        guard = GasGuard.objects.get()
+        assert guard.tenant is None
+        client = signed_in("ann")
+        assert client.post(reverse("gas-guard-new"), {"tenant": "bob", "max_fee": "1"}).status_code == 422
+        assert client.post(reverse("gas-guard-remove", args=[guard.uuid])).status_code == 404
+        assert "everybody" in text_of(client.get(reverse("gas")))
+
+    def test_proofs_in_a_hurry_are_set(self):
+        person()
+        form = {"tenant": "alice", "is_on": "1", "within_epochs": "30", "every_epochs": "4", "max_fee": "0.5"}
+
+        signed_in("ann").post(reverse("gas-hurry"), form)
+
+        rule = HurryRule.objects.get()
+        assert (rule.within_epochs, rule.every_epochs, rule.max_fee) == (30, 4, 5 * 10**17)
+        assert "30 epochs before" in text_of(signed_in("ann").get(reverse("gas")))
+
+
+class TestReplace:
+    def test_the_form_says_the_price_before_anything_is_signed(self, pool):
+        flying(pool, "one")
+        asked = pool.keyring.asked
+
+        page = text_of(signed_in("ann").get(reverse("message-replace", args=["one"])))
+
+        assert "at least" in page
+        assert "At most" in page
+        assert pool.keyring.asked == asked
+
+    def test_a_preview_signs_nothing_and_replacing_does(self, pool):
+        flying(pool, "one")
+        form = {"gas_premium": "0.000001", "gas_fee_cap": "0.000005", "gas_limit": "2000000"}
+        client, where = signed_in("ann"), reverse("message-replace", args=["one"])
+
+        assert "0.00000001" not in text_of(client.post(where, {**form, "preview": "1"}))
+        assert not SignedVersion.objects.exists()
+        assert client.post(where, form).status_code == 302
+
+        row = pool.row("one")
+        assert (row.gas_premium, row.gas_fee_cap) == (1_000, 5_000)
+        assert str(pool.node.pool[(row.from_addr, 0)].cid) == row.cid
+
+    @pytest.mark.parametrize(
+        ("form", "field"),
+        [
+            ({"gas_premium": "0.00000011", "gas_fee_cap": "0.1"}, "gas_premium"),
+            ({"gas_premium": "0.1", "gas_fee_cap": "0.01"}, "gas_fee_cap"),
+            ({"gas_premium": "0.1", "gas_fee_cap": "0.2", "max_fee": "0.0000001"}, "max_fee"),
+            ({"gas_premium": "much", "gas_fee_cap": "0.2"}, "gas_premium"),
+        ],
+    )
+    def test_what_no_pool_takes_is_refused_at_its_field(self, pool, form, field):
+        flying(pool, "one")
+        asked = pool.keyring.asked
+
+        answer = signed_in("ann").post(reverse("message-replace", args=["one"]), {"gas_limit": "", **form})
+
+        assert answer.status_code == 422
+        assert f'id="{field}-error"' in text_of(answer)
+        assert pool.keyring.asked == asked
+
+    def test_a_strangers_message_is_absent(self, pool):
+        flying(pool, "one")
+        for name in ("message-replace", "message-cancel", "message-republish"):
+            assert signed_in("bill").post(reverse(name, args=["one"])).status_code == 404
+
+
+class TestQueue:
+    def test_a_whole_filter_is_given_up(self, pool):
+        address = flying(pool, "one", "two")
+        pool.push("three", pool.address())
+        where = f"{reverse('messages-bulk', args=['mark-bad'])}?q={address}"
+        client = signed_in("ann")
+
+        assert "Give up 2 messages" in text_of(client.get(where))
+        assert Message.objects.filter(state=MessageState.FAILED).count() == 0
+        page = text_of(client.post(where))
+
+        assert "2 messages done" in page
+        assert set(Message.objects.filter(state=MessageState.FAILED).values_list("pk", flat=True)) == {
+            "one",
+            "two",
+        }
+
+    @pytest.mark.parametrize("action", ["replace", "cancel", "republish"])
+    def test_a_queue_in_flight_is_changed(self, pool, action):
+        flying(pool, "one", "two")
+
+        page = text_of(signed_in("ann").post(reverse("messages-bulk", args=[action])))
+
+        assert "2 messages done" in page
+        expected = {"replace": ("FILLED", 2), "cancel": ("FAILED", 0), "republish": ("FILLED", 0)}[action]
+        assert pool.row("one").state == expected[0]
+        assert SignedVersion.objects.count() == expected[1]
+
+    def test_others_queues_are_left_alone(self, pool):
+        flying(pool, "one")
+
+        page = text_of(signed_in("bill").post(reverse("messages-bulk", args=["mark-bad"])))
+
+        assert "Give up 0 messages" in page
+        assert pool.row("one").state == MessageState.FILLED
+
+    def test_an_unknown_action_is_absent(self, pool):
+        assert signed_in("ann").get(reverse("messages-bulk", args=["explode"])).status_code == 404
+
+    def test_cancelling_leads_back_to_the_message(self, pool):
+        flying(pool, "one")
+        client, where = signed_in("ann"), reverse("message-cancel", args=["one"])
+
+        assert "takes its nonce" in text_of(client.get(where))
+        assert pool.row("one").state == MessageState.FILLED
+        assert client.post(where).headers["Location"] == reverse("message", args=["one"])
+        assert Message.objects.get(kind="cancel").state == MessageState.FILLED
