@@ -80,8 +80,34 @@
     if (code <= 1005) setTimeout(() => event.detail.socketWrapper.reconnect(), 500 + 4500 * Math.random());
   });
 
-  // No socket: the regions fetch themselves now and then, so that the page goes on telling the truth.
+  // No socket: the page fetches itself now and then, so that it goes on telling the truth.
+  const resync = () => document.body.dispatchEvent(new Event("resync"));
+  const offline = () => document.getElementById("f-live")?.dataset.tone !== "ok";
+  setInterval(() => { if (offline() || failed) resync(); }, 15000);
+
+  // It cannot be fetched either: keep the last good content, in grey, and say since when it is old.
+  let fresh = Date.now(), failed = false;
+  const banner = document.getElementById("stale");
+  const told = (reason) => {
+    failed = reason !== null;
+    if (!failed) fresh = Date.now();
+    if (!banner) return;
+    banner.hidden = !failed;
+    banner.parentElement.classList.toggle("is-stale", failed);
+    document.getElementById("stale-since").textContent = new Date(fresh).toLocaleTimeString("en-GB");
+    document.getElementById("stale-id").textContent = reason ?? "";
+  };
+  const ofPage = ({ detail }) => (detail.requestConfig ?? detail).elt.id === "f-page"; // the swap took it out of the event
+  // A listening socket outlives its process, so a dead server answers with silence.
+  document.addEventListener("htmx:configRequest", (event) => { if (ofPage(event)) event.detail.timeout = 8000; });
+  const failure = (event) => { if (ofPage(event)) told(event.detail.xhr?.getResponseHeader("x-request-id") ?? ""); };
+  for (const name of ["sendError", "timeout", "responseError"]) document.addEventListener(`htmx:${name}`, failure);
+  document.addEventListener("htmx:afterRequest", (event) => { if (ofPage(event) && event.detail.successful) told(null); });
+  document.addEventListener("htmx:wsAfterMessage", () => { if (!failed) fresh = Date.now(); });
+  document.addEventListener("htmx:wsClose", resync);
+  document.getElementById("stale-retry")?.addEventListener("click", resync);
   setInterval(() => {
-    if (document.getElementById("f-live")?.dataset.tone !== "ok") document.body.dispatchEvent(new Event("resync"));
-  }, 15000);
+    const live = document.getElementById("f-live");
+    if (live && failed && offline()) live.textContent = `Stale ${words(Math.round((Date.now() - fresh) / 1000))}`;
+  }, 1000);
 })();

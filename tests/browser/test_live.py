@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -191,14 +192,17 @@ def test_a_page_finds_back_to_a_restarted_server(
     visit: Visit, alice: User, sector: Sector, site: Web, how: signal.Signals
 ) -> None:
     page = visit(alice).go("/sectors/")
-    page.forgive("WebSocket connection", "ERR_")
+    page.forgive("WebSocket connection", "ERR_", "htmx:")
     site.end(how)
-    expect(page.see("#f-live")).to_have_text("Offline")
+    expect(page.see("#stale")).to_be_visible(timeout=20_000)
+    expect(page.see("#f-live")).to_have_text(re.compile(r"Offline|Stale \d+ s"))
+    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("waiting for PC2")
     stop(sector)
 
     site.start()
 
     expect(page.see("#f-live")).to_have_text("Live", timeout=20_000)
+    expect(page.see("#stale")).to_be_hidden()
     expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("failed in PC2")
 
 
