@@ -238,5 +238,4 @@ def addresses(pool: Pool) -> dict[str, str]:
         "message-stuck": reverse("message", args=[pool.stuck.id]),
         "message-mark-bad": reverse("message-mark-bad", args=[pool.stuck.id]),
         "message-cancel": reverse("message-cancel", args=[pool.flying.id]),
-        "messages-bulk": reverse("messages-bulk", args=["mark-bad"]),
     }

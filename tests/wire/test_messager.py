@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import logging
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,18 +14,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db.models import F
 
+from apps.api.rpc.messager import METHODS
 from apps.messages.models import Message
+from poolsite.filecoin.actors.decode import params_encode
+from poolsite.filecoin.codec import BadField
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, tenant, token
+from tests.tinynode import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.test import Client
 
-RECORDED: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent.parent / "golden" / "messager" / "messager_rpc.json").read_text()
-)
+GOLDEN = Path(__file__).parent.parent / "golden" / "messager"
+RECORDED: list[dict[str, Any]] = json.loads((GOLDEN / "messager_rpc.json").read_text())
 BLS = "f3ueaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaeol3qqa"
 SECP = "f15ivwjabdvjqe3b6usxpzam3ofnd4iwnk6awtona"
 LANDED_FROM = next(at for at, row in enumerate(RECORDED) if row["method"] == "Message.WaitMessage")
@@ -188,3 +193,61 @@ def test_a_tenants_admin_cannot_change_the_pools_rules(replay: Replay) -> None:
     _, body = replay.send({"method": "Message.SetSharedParams", "params": [spec], "note": {}})
 
     assert "missing permission" in json.loads(body)["error"]["message"]
+
+
+def test_every_method_is_there_with_its_permission() -> None:
+    table = json.loads((GOLDEN / "methods.json").read_text())
+
+    assert {name.removeprefix("Message."): method.perm for name, method in METHODS.items()} == table
+
+
+def sent(replay: Replay, method: str, *params: Any) -> Any:
+    _, body = replay.send({"method": f"Message.{method}", "params": list(params), "note": {}})
+    return json.loads(body)
+
+
+def test_what_needs_a_libp2p_host_says_that_there_is_none(replay: Replay) -> None:
+    for method, params in (("NetAddrsListen", []), ("NetFindPeer", ["12D3"]), ("NetConnect", [{}])):
+        assert "there is no libp2p host" in sent(replay, method, *params)["error"]["message"]
+    replay.token = token("admin", of="alice")
+    assert "missing permission" in sent(replay, "NetAddrsListen")["error"]["message"]
+
+
+def test_the_level_of_a_part_of_the_log_is_set(replay: Replay) -> None:
+    logger = logging.getLogger("apps.wallets")
+    before = logger.level
+    try:
+        assert "error" not in sent(replay, "SetLogLevel", "apps.wallets", "error")
+        assert logger.level == logging.ERROR
+        for part, level, words in (
+            ("moon", "info", "No such logger"),
+            ("apps.wallets", "loud", "unrecognized level"),
+        ):
+            assert words in sent(replay, "SetLogLevel", part, level)["error"]["message"]
+    finally:
+        logger.setLevel(before)
+
+
+def test_json_parameters_are_encoded_for_the_receivers_method(
+    replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(code: Any, method: int, value: Any) -> str:
+        try:
+            return base64.b64encode(params_encode("miner", method, value)).decode()
+        except (BadField, KeyError) as error:
+            raise Refusal(str(error)) from None
+
+    monkeypatch.setattr(replay.pool.node, "do_StateEncodeParams", encode, raising=False)
+    sender = replay.ours[SECP]
+    replay.pool.node.balances["f01000"] = 0
+    quick = {"To": "f01000", "From": sender, "Method": 16, "ParamsType": "json"}
+
+    found = sent(replay, "Send", {**quick, "Params": '{"AmountRequested": "12"}'})
+    row = Message.objects.get(pk=found["result"])
+    assert bytes(row.params) == params_encode("miner", 16, {"AmountRequested": "12"})
+
+    count = Message.objects.count()
+    for params in ("{", '{"AmountRequested": []}', "[" * 100_000):
+        error = sent(replay, "Send", {**quick, "Params": params})["error"]["message"]
+        assert "failed to decode json params" in error
+    assert Message.objects.count() == count

@@ -44,9 +44,13 @@ from apps.api.rpc.messager_rules import (
     list_actor_cfg,
     list_node,
     log_list,
+    net_addrs_listen,
+    net_connect,
+    net_find_peer,
     net_peers,
     save_actor_cfg,
     save_node,
+    set_log_level,
     set_shared_params,
     update_actor_cfg,
     version,
@@ -75,7 +79,7 @@ from apps.api.rpc.messager_types import (
     SHARED,
     SPEC,
 )
-from poolsite.wire.gorpc import ADDRESS, BOOL, CID, NUMBER, TEXT, UUID, RpcMethod
+from poolsite.wire.gorpc import ADDRESS, ANY, BOOL, CID, NUMBER, TEXT, UUID, RpcMethod
 
 READ, WRITE, SIGN, ADMIN = "read", "write", "sign", "admin"
 
@@ -126,7 +130,11 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Message.ListNode": RpcMethod(ADMIN, list_node),
     "Message.DeleteNode": RpcMethod(ADMIN, delete_node, (TEXT,), void=True),
     "Message.NetPeers": RpcMethod(ADMIN, net_peers),
+    "Message.NetAddrsListen": RpcMethod(ADMIN, net_addrs_listen),
+    "Message.NetFindPeer": RpcMethod(ADMIN, net_find_peer, (TEXT,)),
+    "Message.NetConnect": RpcMethod(ADMIN, net_connect, (ANY,), void=True),
+    "Message.SetLogLevel": RpcMethod(ADMIN, set_log_level, (TEXT, TEXT), void=True),
     "Message.LogList": RpcMethod(ADMIN, log_list),
     "Message.Version": RpcMethod(READ, version),
 }
-"""Every method that has a meaning here.  Those about a libp2p host have none: we publish by RPC."""
+"""Every method of the messager.  Those about its libp2p host say that there is none."""

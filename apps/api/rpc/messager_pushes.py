@@ -5,6 +5,7 @@ Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from apps.api.rpc.messager_types import (
     QuickSend,
 )
 from apps.api.rpc.pushes import message_push_gathered
+from apps.chain.client import chain_client
+from apps.chain.errors import NodeRefused
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage
 from apps.messages.services import (
@@ -24,7 +27,7 @@ from apps.messages.services import (
     message_push,
     messages_push,
 )
-from poolsite.filecoin.address import ID
+from poolsite.filecoin.address import ID, address_format
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatch import Call
@@ -65,7 +68,7 @@ async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec
 
 
 def send(call: Call, params: QuickSend) -> str:
-    """Take a message in from the command line, its parameters in hex."""
+    """Take a message in from the command line, its parameters in hex or JSON."""
     if params.method == 0:
         raise BadMessage("do not use it to send funds", field="method")
     row = message_push(
@@ -82,20 +85,29 @@ def send(call: Call, params: QuickSend) -> str:
 
 
 def _quick_params(params: QuickSend) -> bytes:
+    """Read parameters from hex, or from JSON as the receiver's method wants them."""
     if params.params_type == "hex":
         try:
             return bytes.fromhex(params.params)
         except ValueError as error:
             raise BadMessage(f"failed to decode hex params: {error}", field="params") from None
     if params.params_type == "json":
-        if not params.params:
-            return b""
-        try:
-            json.loads(params.params)
-        except ValueError as error:
-            raise BadMessage(f"failed to decode json params: {error}", field="params") from None
-        raise BadMessage(
-            f"failed to decode json params: method {params.method} has no JSON form here, send hex",
-            field="params",
-        )
+        return _encoded(params) if params.params else b""
     raise BadMessage(f"unexpected param type {params.params_type}", field="params_type")
+
+
+def _encoded(params: QuickSend) -> bytes:
+    """Have the node turn JSON into the CBOR of the receiver's method: it knows the actor's code.
+
+    Raises BadMessage with the messager's words, NodeUnavailable.
+    """
+    try:
+        value = json.loads(params.params)
+        client = chain_client()
+        code = client.state_get_actor(address_format(params.to)).code
+        found = client.call("StateEncodeParams", {"/": str(code)}, params.method, value)
+        return base64.b64decode(found or "")
+    except (ValueError, RecursionError) as error:
+        raise BadMessage(f"failed to decode json params: {error}", field="params") from None
+    except NodeRefused as error:
+        raise BadMessage(f"failed to decode json params: {error.reason}", field="params") from None

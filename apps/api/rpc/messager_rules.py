@@ -5,8 +5,9 @@ Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon
 
 from __future__ import annotations
 
+import logging
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from apps.api.rpc.messager_callers import (
     operator_check,
@@ -18,6 +19,7 @@ from apps.api.rpc.messager_types import (
     node_json,
     shared_json,
 )
+from apps.core.errors import BadValue, Conflict, DomainError
 from apps.messages.errors import SenderNotFound
 from apps.messages.models import ActorRules, ExtraNode
 from apps.messages.services.fees import shared_rules
@@ -35,6 +37,30 @@ if TYPE_CHECKING:
 
 LOG_SUBSYSTEMS: Final = ("apps.chain", "apps.messages", "apps.wallets", "apps.gateway")
 """Parts of the log that can be told apart."""
+
+LOG_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "dpanic": logging.CRITICAL,
+    "panic": logging.CRITICAL,
+    "fatal": logging.CRITICAL,
+}
+"""go-log's levels."""
+
+
+class NotServed(Conflict):
+    """A method that needs what this messager does without."""
+
+    code: ClassVar[str] = "not_served"
+
+
+class BadLog(BadValue):
+    """A part of the log or a level that there is none of."""
+
+    code: ClassVar[str] = "bad_log"
+
 
 VERSION: Final = "1.20.0"
 """The messager whose clients we answer."""
@@ -127,6 +153,41 @@ def net_peers(call: Call) -> list[Any]:
     """List libp2p peers: there are none, messages are published by RPC to every node."""
     operator_check(call, "NetPeers")
     return []
+
+
+def net_addrs_listen(call: Call) -> dict[str, Any]:
+    """Tell the libp2p host's addresses: there is none."""
+    raise _no_host(call, "NetAddrsListen")
+
+
+def net_find_peer(call: Call, peer: str) -> dict[str, Any]:  # noqa: ARG001  # the wire's form
+    """Look for a libp2p peer: there is no host that could."""
+    raise _no_host(call, "NetFindPeer")
+
+
+def net_connect(call: Call, peer: Any) -> None:  # noqa: ARG001  # the wire's form
+    """Connect to a libp2p peer: there is no host that could."""
+    raise _no_host(call, "NetConnect")
+
+
+def _no_host(call: Call, method: str) -> DomainError:
+    """Give the refusal of what needs a libp2p host."""
+    operator_check(call, method)
+    return NotServed("there is no libp2p host: messages are published by RPC to every node")
+
+
+def set_log_level(call: Call, subsystem: str, level: str) -> None:
+    """Set how much a part of the log says, in the process that answers; `*` is all parts.
+
+    Raises BadLog with go-log's words.
+    """
+    operator_check(call, "SetLogLevel")
+    if level.lower() not in LOG_LEVELS:
+        raise BadLog(f'unrecognized level: "{level}"', field="level")
+    if subsystem not in ("*", *LOG_SUBSYSTEMS):
+        raise BadLog("error: No such logger", field="subsystem")
+    for name in LOG_SUBSYSTEMS if subsystem == "*" else (subsystem,):
+        logging.getLogger(name).setLevel(LOG_LEVELS[level.lower()])
 
 
 def log_list(call: Call) -> list[str]:

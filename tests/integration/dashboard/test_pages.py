@@ -35,7 +35,6 @@ OBJECTS = (
     "message-stuck",
     "message-mark-bad",
     "message-cancel",
-    "messages-bulk",
 )
 MOST_QUERIES = {
     "today": 24,
