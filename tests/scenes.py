@@ -214,6 +214,7 @@ LISTS = (
     "chain",
     "gateway",
     "people",
+    "tokens",
 )
 FORMS = ("pledge", "message-compose", "gas-guard-new", "gas-hurry", "password", "account", "account-confirm")
 

@@ -48,6 +48,7 @@ NAV: Final = (
     (
         NavItem("gateway", "Gateway", "gateway"),
         NavItem("people", "People", "tenants"),
+        NavItem("tokens", "Tokens", "access"),
     ),
 )
 """Only what exists; groups are parted by a line."""

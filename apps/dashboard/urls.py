@@ -20,6 +20,7 @@ from apps.dashboard.views import (
     sectors,
     senders,
     today,
+    tokens,
     wallets,
 )
 
@@ -47,6 +48,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("gateway/", gateway.gateway, name="gateway"),
     path("gateway/<uuid:key>/<str:op>/", gateway.act, name="gateway-act"),
     path("gateway/approvals/<int:pk>/<str:op>/", gateway.approve, name="gateway-approve"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/new/", tokens.token_new, name="token-new"),
+    path("tokens/made/", tokens.token_made, name="token-made"),
+    path("tokens/<uuid:key>/revoke/", tokens.revoke, name="token-revoke"),
     path("people/", people.people, name="people"),
     path("people/invite/", people.invite, name="person-invite"),
     path("people/<int:pk>/link/", people.link, name="person-link"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from apps.core.errors import BadValue, Conflict, NotFound
+from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 
 
 class MessageNotFound(NotFound):
@@ -23,6 +23,15 @@ class BadMessage(BadValue):
     """A field of the message that no node would take."""
 
     code: ClassVar[str] = "bad_message"
+
+
+class ReceiverNotGranted(NotAllowed):
+    """The caller's token is limited to miners, and this is none of them."""
+
+    code: ClassVar[str] = "receiver_not_granted"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"this token sends nothing to {address}", field="to")
 
 
 class SenderStopped(Conflict):

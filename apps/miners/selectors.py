@@ -24,6 +24,8 @@ GOOD_FUNDS: Final = 10**17
 def miners_visible(viewer: Principal) -> QuerySet[Miner]:
     """Give the miners that this caller may know of, those that are still being made included."""
     miners = Miner.objects.select_related("tenant").prefetch_related("uses").order_by("pk")
+    if viewer.miners:
+        miners = miners.filter(actor_id__in=viewer.miners)
     return miners if viewer.is_operator else miners.filter(tenant_id=viewer.own_id)
 
 

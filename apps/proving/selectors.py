@@ -25,6 +25,8 @@ def deadlines_visible(viewer: Principal) -> QuerySet[Deadline]:
     """Give the deadlines that this caller may know of, with miner and partitions."""
     partitions = Prefetch("partitions", queryset=Partition.objects.order_by("index"))
     deadlines = Deadline.objects.select_related("miner__tenant").prefetch_related(partitions)
+    if viewer.miners:
+        deadlines = deadlines.filter(miner__actor_id__in=viewer.miners)
     return deadlines if viewer.is_operator else deadlines.filter(miner__tenant_id=viewer.own_id)
 
 

@@ -34,6 +34,8 @@ def sectors_visible(viewer: Principal) -> QuerySet[Sector]:
     sectors = Sector.objects.select_related(
         "miner__tenant", "job__worker", "job__sticky_worker", "precommit_batch", "commit_batch"
     ).order_by("-pk")
+    if viewer.miners:
+        sectors = sectors.filter(miner__actor_id__in=viewer.miners)
     return sectors if viewer.is_operator else sectors.filter(tenant_id=viewer.own_id)
 
 
@@ -204,6 +206,8 @@ def worker_is_away(worker: Worker, *, now: datetime) -> bool:
 def jobs_visible(viewer: Principal) -> QuerySet[Job]:
     """Give the jobs that this caller may know of, newest first."""
     jobs = Job.objects.select_related("miner", "sector", "worker").order_by("-pk")
+    if viewer.miners:
+        jobs = jobs.filter(miner__actor_id__in=viewer.miners)
     return jobs if viewer.is_operator else jobs.filter(miner__tenant_id=viewer.own_id)
 
 

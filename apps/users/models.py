@@ -134,6 +134,12 @@ class Token(models.Model):
     perm = models.CharField(max_length=8, choices=Perm.choices)
     scopes = models.JSONField(default=list, blank=True)
     """Parts of the machine interface that it is limited to, e.g. `["signer"]`; empty: no limit."""
+    methods = models.JSONField(default=list, blank=True)
+    """Patterns of what it may call, e.g. `["Gateway.*", "rest.MinersView"]`; empty: no limit."""
+    miners = models.JSONField(default=list, blank=True)
+    """Actor ids of the miners that it sees and addresses; empty: all of its tenant."""
+    signers = models.JSONField(default=list, blank=True)
+    """Addresses for which it may have something signed; empty: all of its tenant."""
     ext = models.CharField(max_length=255, blank=True)
     """The `ext` claim, free text of sophon-auth."""
     is_operator = models.BooleanField(default=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Final
 
 from apps.users.states import PERMS, Perm
@@ -28,6 +29,13 @@ class Principal:
     source: str = ""
     """Network address of the caller, where there is one."""
 
+    methods: tuple[str, ...] = ()
+    """Patterns of what it may call; empty: no limit."""
+    miners: tuple[int, ...] = ()
+    """Actor ids of the miners that it sees and addresses; empty: no limit."""
+    signers: tuple[str, ...] = ()
+    """Addresses for which it may have something signed; empty: no limit."""
+
     @property
     def own_id(self) -> int:
         """The tenant whose rows it sees when it is no operator; 0, which no row has, if there is none."""
@@ -40,6 +48,27 @@ class Principal:
     def has_scope(self, scope: str) -> bool:
         """Tell whether it may use this part of the machine interface; the general part is the empty word."""
         return not self.scopes or scope in self.scopes
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it is a token that does less than its level says; such a one makes no other tokens."""
+        return bool(self.scopes or self.methods or self.miners or self.signers)
+
+    def may_call(self, method: str) -> bool:
+        """Tell whether it may call this: a JSON-RPC method by its name, a view as `rest.<name>`."""
+        return not self.methods or any(fnmatchcase(method, pattern) for pattern in self.methods)
+
+    def may_address(self, to: str) -> bool:
+        """Tell whether its messages may go to this address: one limited to miners reaches only those."""
+        return not self.miners or to[1:] in {f"0{actor_id}" for actor_id in self.miners}
+
+    def may_mine(self, actor_id: int) -> bool:
+        """Tell whether it may deal with this miner."""
+        return not self.miners or actor_id in self.miners
+
+    def may_sign_with(self, address: str) -> bool:
+        """Tell whether it may have something signed for this address."""
+        return not self.signers or address in self.signers
 
 
 SYSTEM: Final = Principal(

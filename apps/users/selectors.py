@@ -7,7 +7,7 @@ import json
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet
 
 from apps.users.errors import TenantUnknown, TokenRefused
 from apps.users.models import AccountApproval, AuditEntry, MinerGrant, SignerGrant, Tenant, Token, User
@@ -63,6 +63,9 @@ def principal_of_token(row: Token, *, now: datetime, source: str = "") -> Princi
         actor=f"token {row.tenant.name}/{row.name}",
         token_id=str(row.uuid),
         source=source,
+        methods=tuple(row.methods),
+        miners=tuple(row.miners),
+        signers=tuple(row.signers),
     )
 
 
@@ -113,6 +116,12 @@ def tokens_visible(viewer: Principal) -> QuerySet[Token]:
     if viewer.is_operator:
         return tokens
     return tokens.filter(tenant_id=viewer.own_id, perm__in=perms_up_to(viewer.perm), is_operator=False)
+
+
+def tokens_listed(viewer: Principal, *, limit: int) -> list[Token]:
+    """Give the same for a page: those that are good first, then the newest."""
+    rows = tokens_visible(viewer).order_by(F("revoked_at").desc(nulls_first=True), "-created_at")
+    return list(rows[:limit])
 
 
 def people_visible(viewer: Principal) -> QuerySet[User]:

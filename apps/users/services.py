@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -128,6 +129,18 @@ def password_check(password: str, user: User) -> None:
         raise WeakPassword(exc.messages) from None
 
 
+@dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """What a token is limited to within its level; nothing named is no limit."""
+
+    methods: Sequence[str] = ()
+    miners: Sequence[int] = ()
+    signers: Sequence[str] = ()
+
+
+NO_LIMITS: Final = TokenLimits()
+
+
 @transaction.atomic
 def token_issue(
     *,
@@ -138,6 +151,7 @@ def token_issue(
     expires_at: datetime | None = None,
     is_operator: bool = False,
     ext: str = "",
+    limits: TokenLimits = NO_LIMITS,
 ) -> str:
     """Make a token and give its text, which nobody can read again.  Raises BadPerm.
 
@@ -150,7 +164,8 @@ def token_issue(
     text = token_sign(Claims(name=tenant.name, perm=perm, ext=ext), secret)
     token_record(
         text, tenant=tenant, name=name, perm=perm, scopes=scopes, expires_at=expires_at,
-        is_operator=is_operator, ext=ext,
+        is_operator=is_operator, ext=ext, methods=list(limits.methods), miners=list(limits.miners),
+        signers=list(limits.signers),
     )  # fmt: skip
     return text
 

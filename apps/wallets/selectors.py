@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
     """Give the wallets that this caller may know of: its own and those granted to it."""
     rows = Wallet.objects.select_related("tenant").order_by("created_at", "pk")
+    if viewer.signers:
+        rows = rows.filter(address__in=viewer.signers)
     if viewer.is_operator:
         return rows
     granted = SignerGrant.objects.filter(tenant_id=viewer.own_id, deleted_at=None)

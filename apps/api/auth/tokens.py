@@ -55,8 +55,10 @@ def verify(_caller: Principal, data: dict[str, Any]) -> Json:
     return {"name": row.tenant.name, "perm": row.perm, "ext": row.ext}
 
 
-def generate(_caller: Principal, data: dict[str, Any]) -> Json:
+def generate(caller: Principal, data: dict[str, Any]) -> Json:
     """Make a token.  One of level admin is a service's: it sees all tenants, as in the original."""
+    if caller.is_limited:
+        raise AuthFault("a limited token makes no other tokens", status=403)
     if data["perm"] not in PERMS:
         raise AuthFault(f"`perm` is {data['perm'][:20]!r}: give one of read, write, sign, admin")
     tenant = Tenant.objects.filter(name=data["name"], deleted_at=None).first()

@@ -8,6 +8,7 @@ What is not known goes on to Django's route, so there is one place that decides 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -26,7 +27,7 @@ from apps.users.access import AccessChanges
 from apps.users.selectors import token_digest, tokens_refused, tokens_with_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     Event = dict[str, Any]
     Receive = Callable[[], Awaitable[Event]]
@@ -45,6 +46,8 @@ GOOD_S: Final = 0.9
 """How long a confirmation holds: nothing that was revoked is answered later, whatever is away."""
 KEPT_S: Final = 60.0
 """After so long Django's route is asked again, which also notes the token's use."""
+WAIT_S: Final = 2.0
+"""How long a question waits for another's answer, or for a confirmation, before it goes to Django itself."""
 IDLE_S: Final = 120.0
 """Without a question for so long nothing is confirmed any more."""
 MOST: Final = 10_000
@@ -74,12 +77,38 @@ class Answers:
         self.changes = 0
         """Counts what was heard: what was asked before a change is not kept after it."""
         self.confirming: asyncio.Task[None] | None = None
+        self.asking: dict[Key, asyncio.Future[None]] = {}
+        """Questions that are before Django now."""
+        self.looked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done at the end of the look that comes next."""
 
-    def find(self, key: Key) -> Kept | None:
-        """Give a known answer, if it holds now."""
-        self.asked_at = now = time.monotonic()
+    async def find(self, key: Key) -> Kept | None:
+        """Give a known answer; waits where it is being asked for or confirmed: one query serves all."""
+        self.asked_at = time.monotonic()
+        if (asking := self.asking.get(key)) is not None:
+            await asyncio.wait([asking], timeout=WAIT_S)
+        if key in self.kept and not self.is_good:
+            await asyncio.wait([self.looked], timeout=WAIT_S)
         found = self.kept.get(key)
-        return found if found is not None and now < self.good_until and now < found.until else None
+        return found if found is not None and self.is_good and time.monotonic() < found.until else None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether what is kept was confirmed lately."""
+        return time.monotonic() < self.good_until
+
+    @contextlib.contextmanager
+    def first(self, key: Key | None) -> Iterator[None]:
+        """Let others with the same question wait for this one's answer."""
+        if key is None or key in self.asking:
+            yield
+            return
+        done = self.asking[key] = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            del self.asking[key]
+            done.set_result(None)
 
     def keep(self, key: Key, answer: Kept, *, heard: int) -> None:
         """Keep an answer that was asked for when `heard` changes were known."""
@@ -116,6 +145,9 @@ class Answers:
         except DatabaseError as error:
             log.warning("verified_tokens_not_confirmed", reason=str(error))
             return
+        finally:
+            self.looked.set_result(None)
+            self.looked = asyncio.get_running_loop().create_future()
         over = [
             key
             for key, answer in self.kept.items()
@@ -144,7 +176,7 @@ class VerifyPost:
         events, body = await body_read(receive)
         key = key_of(scope, body) if body is not None else None
         answers = answers_here()
-        found = answers.find(key) if key is not None else None
+        found = await answers.find(key) if key is not None else None
         if found is not None:
             await send({"type": "http.response.start", "status": 200, "headers": head_of(found)})
             await send({"type": "http.response.body", "body": found.body})
@@ -152,9 +184,10 @@ class VerifyPost:
             self.seconds.observe(time.perf_counter() - began)
             return
         heard, caught = answers.changes, Caught(send)
-        await self.app(scope, replay(events, receive), caught.send)
-        if key is not None and caught.status == 200:
-            await answer_keep(answers, key, caught, body=body or b"", heard=heard)
+        with answers.first(key):
+            await self.app(scope, replay(events, receive), caught.send)
+            if key is not None and caught.status == 200:
+                await answer_keep(answers, key, caught, heard=heard)
 
 
 class Caught:
@@ -220,9 +253,9 @@ def head_of(kept: Kept) -> list[tuple[bytes, bytes]]:
     return [*kept.head, (b"x-request-id", uuid.uuid4().hex.encode())]
 
 
-async def answer_keep(answers: Answers, key: Key, caught: Caught, *, body: bytes, heard: int) -> None:
+async def answer_keep(answers: Answers, key: Key, caught: Caught, *, heard: int) -> None:
     """Keep an answer together with the ids of both tokens."""
-    authorization, _ = key
+    authorization, body = key
     asking = authorization.decode("latin-1").removeprefix("Bearer ").strip()
     digests = {token_digest(asking), token_digest(lowered(json.loads(body))["token"])}
     try:

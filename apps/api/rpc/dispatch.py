@@ -90,6 +90,8 @@ class Door:
         if row.is_channel and not on_socket:
             text = f"method '{method}' not supported in this mode (no out channel support)"
             raise RpcError(text, code=-32601, status=500)
+        if not self.principal.may_call(method):
+            raise RpcError(f"missing permission to invoke '{method}': the token is for other methods")
         await self.count(method)
         arguments = params_decode(method, row, params)
         call = Call(self.principal, self.version, on_socket=on_socket, connection=self.connection)

@@ -117,6 +117,8 @@ async def listen_miner(call: Call, miner: Address, purpose: str) -> AsyncIterato
     if miner.protocol != ID:
         raise RpcError("the miner must be an ID address")
     name = call.principal.tenant_name
+    if not call.principal.may_mine(miner.actor_id):
+        raise RpcError(f"the token is not for the miner {miner}")
     if not await in_database(miner_granted)(tenant_id=call.principal.own_id, actor_id=miner.actor_id):
         fault = f"verify miner:{miner} failed:miner:{miner} not exist in user:{name}"
         raise RpcError(f"{fault}, please bind it on 'sophon-auth'")
@@ -181,6 +183,8 @@ def accounts_allowed(call: Call, accounts: Iterable[str]) -> list[str]:
 async def has_wallet(call: Call, signer: Address, accounts: list[str]) -> bool:
     """Tell whether somebody can sign with this key for one of the accounts."""
     names = accounts_allowed(call, accounts)
+    if not call.principal.may_sign_with(str(signer)):
+        return False
     return bool(await in_database(wallet_has)(str(signer), names))
 
 
@@ -194,6 +198,8 @@ async def sign(
 ) -> Json:
     """Have a connected wallet sign; the answer is its own JSON."""
     names = accounts_allowed(call, accounts)
+    if not call.principal.may_sign_with(str(signer)):
+        raise NotAllowed(f"the token is not for the signer {signer}")
     extra = require(meta, "Extra", blob)
     payload = {
         "Signer": str(signer),
@@ -246,7 +252,9 @@ async def sectors_unseal_piece(
 
 
 async def miner_check(call: Call, miner: Address) -> None:
-    """Refuse another tenant's miner."""
+    """Refuse another tenant's miner, and one that the token is not for."""
+    if not call.principal.may_mine(miner.actor_id):
+        raise NotAllowed(f"the token is not for the miner {miner}")
     if call.principal.is_operator:
         return
     if not await in_database(miner_granted)(tenant_id=call.principal.own_id, actor_id=miner.actor_id):

@@ -76,6 +76,9 @@ class MayCall(BasePermission):
         if not any(principal.has_scope(part) for part in parts):
             part = " or ".join(one or "general" for one in parts)
             raise NotAllowed(f"this needs a token for the part '{part}'")
+        name = f"rest.{type(view).__name__}"
+        if not principal.may_call(name):
+            raise NotAllowed(f"this token is for other methods than {name}")
         is_operators = view.operator_only or request.method in view.operator_methods
         if is_operators and not principal.is_operator:
             raise NotAllowed("this is for the operator of the pool")

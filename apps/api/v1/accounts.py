@@ -17,6 +17,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.users.models import AccountApproval, Tenant, Token
 from apps.users.selectors import (
+    address_canonical,
     approvals_visible,
     audit_broken,
     audit_visible,
@@ -26,6 +27,7 @@ from apps.users.selectors import (
     tokens_visible,
 )
 from apps.users.services import (
+    TokenLimits,
     account_approve,
     account_disapprove,
     audit_record,
@@ -35,6 +37,7 @@ from apps.users.services import (
     token_revoke,
 )
 from apps.users.states import Perm
+from poolsite.filecoin.address import BadAddress
 
 SCOPES = ("signer", "sealer", "prover")
 """Parts of the machine interface."""
@@ -71,6 +74,9 @@ class TokenOutput(serializers.Serializer[Any]):
     name = serializers.CharField()
     perm = serializers.CharField()
     scopes = serializers.ListField(child=serializers.CharField())
+    methods = serializers.ListField(child=serializers.CharField())
+    miners = serializers.ListField(child=serializers.IntegerField())
+    signers = serializers.ListField(child=serializers.CharField())
     operator = serializers.BooleanField(source="is_operator")
     hint = serializers.CharField()
     created_at = serializers.DateTimeField()
@@ -92,6 +98,13 @@ class TokenInput(InputSerializer):
     name = serializers.CharField(max_length=100)
     perm = serializers.ChoiceField(choices=Perm.values)
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=SCOPES), default=list)
+    methods = serializers.ListField(
+        child=serializers.RegexField(r"^[A-Za-z0-9_.*?/-]+$", max_length=100), default=list, max_length=100
+    )
+    miners = serializers.ListField(
+        child=serializers.IntegerField(min_value=0, max_value=2**63 - 1), default=list, max_length=100
+    )
+    signers = serializers.ListField(child=serializers.CharField(max_length=120), default=list, max_length=100)
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     tenant = serializers.CharField(max_length=50, required=False)
     operator = serializers.BooleanField(default=False)
@@ -159,6 +172,15 @@ def page_of(view: PoolView, request: Request, rows: Any, output: Any) -> Respons
     return pages.get_paginated_response(output(found, many=True).data)
 
 
+def limits_of(data: dict[str, Any]) -> TokenLimits:
+    """Read what a token is limited to.  Raises BadValue for a signer that is no address."""
+    try:
+        signers = [address_canonical(text) for text in data["signers"]]
+    except BadAddress as error:
+        raise BadValue(str(error), field="signers") from None
+    return TokenLimits(methods=data["methods"], miners=data["miners"], signers=signers)
+
+
 class TenantsView(PoolView):
     """Tenants: the operator's all, a tenant's its own."""
 
@@ -220,6 +242,7 @@ class TokensView(PoolView):
             scopes=data["scopes"],
             expires_at=data["expires_at"],
             is_operator=data["operator"],
+            limits=limits_of(data),
         )
         row = Token.objects.select_related("tenant").get(digest=token_digest(text))
         shown: dict[str, Any] = {**TokenOutput(row).data}
@@ -228,6 +251,8 @@ class TokensView(PoolView):
 
     def tenant_for(self, data: dict[str, Any]) -> Tenant:
         """Give the tenant that gets the token: only the operator names another.  Raises NotAllowed."""
+        if self.principal.is_limited:
+            raise NotAllowed("a limited token makes no other tokens")
         if not self.principal.is_operator:
             if data["operator"]:
                 raise NotAllowed("only the operator makes tokens that see every tenant", field="operator")

@@ -48,6 +48,7 @@ MOST_QUERIES = {
     "hosts": 10,
     "gateway": 14,
     "people": 8,
+    "tokens": 8,
     "account": 14,
     "miner": 16,
     "sector-active": 18,

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from channels.db import database_sync_to_async
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from apps.gateway.checkup import Finding, connection_end, signer_test
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.services import wallet_has, wallet_sign
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
-from apps.users.services import account_approve, token_revoke
+from apps.users.services import account_approve, tenant_update, token_revoke
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
@@ -293,3 +295,15 @@ async def test_a_connection_of_a_dead_process_says_so(web, token):
     finding = await in_thread(signer_test)(row)
 
     assert finding == Finding(False, "channel closed")
+
+
+async def test_a_disabled_tenants_socket_is_closed_at_once(web, signer, token):
+    async with connect(web.ws, additional_headers=people.bearer(token)) as socket:
+        alice = await in_thread(people.tenant)("alice")
+        await in_thread(tenant_update)(tenant=alice, enabled=False)
+
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(socket.recv(), 10)
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4401

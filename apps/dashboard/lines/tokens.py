@@ -1,0 +1,76 @@
+"""A token as the page shows it: never its text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from apps.dashboard import numbers
+from apps.dashboard.words import Word
+from poolsite.filecoin.address import id_address
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.users.models import Token
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLine:
+    """One token in the list."""
+
+    key: str
+    name: str
+    hint: str
+    tenant: str
+    perm: str
+    limits: str
+    made: str
+    expires: str
+    used: str
+    used_from: str
+    tone: str
+    word: str
+    icon: str
+    may_revoke: bool
+
+
+def token_word(token: Token, *, at: datetime) -> Word:
+    """Say in words whether a token is good."""
+    if token.revoked_at is not None:
+        return Word("idle", "revoked", "off")
+    if token.expires_at is not None and token.expires_at <= at:
+        return Word("idle", "expired", "off")
+    return Word("ok", "good") if token.tenant.is_open else Word("idle", "tenant disabled", "off")
+
+
+def limits_words(token: Token) -> str:
+    """`part signer; miners f01000; methods Gateway.*`."""
+    parts = [
+        ("parts", token.scopes),
+        ("methods", token.methods),
+        ("miners", [str(id_address(actor_id)) for actor_id in token.miners]),
+        ("signers", [numbers.shortened(address) for address in token.signers]),
+    ]
+    return "; ".join(f"{name} {', '.join(values)}" for name, values in parts if values) or "no limit"
+
+
+def token_line(token: Token, *, at: datetime, may_revoke: bool) -> TokenLine:
+    """Lay out one token."""
+    word = token_word(token, at=at)
+    return TokenLine(
+        key=str(token.pk),
+        name=token.name,
+        hint=f"…{token.hint}",
+        tenant=token.tenant.name,
+        perm=f"{token.perm}, all tenants" if token.is_operator else token.perm,
+        limits=limits_words(token),
+        made=str(numbers.moment(token.created_at)),
+        expires=str(numbers.moment(token.expires_at)) if token.expires_at else "never",
+        used=str(numbers.moment(token.last_used_at)) if token.last_used_at else "never",
+        used_from=token.last_used_from,
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        may_revoke=may_revoke and token.revoked_at is None,
+    )

@@ -1,0 +1,174 @@
+"""The page Tokens: what programs may do, when each was used last and from where."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.core import clock
+from apps.core.errors import BadValue, DomainError, NotAllowed
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.cards import Verdict, plural
+from apps.dashboard.lines.tokens import TokenLine, token_line
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.scene import Scene
+from apps.users.people import may_manage, tenant_for
+from apps.users.sealed import SealBroken, text_open, text_seal
+from apps.users.selectors import address_canonical, tenants_visible, tokens_listed, tokens_visible
+from apps.users.services import TokenLimits, audit_record, token_issue, token_revoke
+from apps.users.states import Perm
+from poolsite.filecoin.address import ID, BadAddress, address_parse
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+SHOWN: Final = 200
+"""Tokens on the page, the good ones first."""
+PARTS: Final = (("", "Everything"), ("signer", "Signer"), ("sealer", "Sealing host"), ("prover", "Prover"))
+LIVES: Final = ((0, "never"), (1, "in a day"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year"))
+"""Days until a token expires."""
+FIELDS: Final = ("name", "perm", "part", "life", "tenant", "methods", "miners", "signers")
+MADE: Final = "token_made"
+"""Where a session keeps a new token, sealed, until it was shown."""
+
+
+@require_safe
+@for_people
+def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list."""
+    may, scene = may_manage(viewer), Scene(viewer)
+    lines = [token_line(row, at=scene.at, may_revoke=may) for row in tokens_listed(viewer, limit=SHOWN)]
+    return page_render(
+        request,
+        "tokens/list.html",
+        title="Tokens",
+        section="tokens",
+        page_key="",
+        scene=scene,
+        tokens=lines,
+        verdict=verdict_of(lines),
+        may_make=may,
+    )
+
+
+def verdict_of(lines: list[TokenLine]) -> Verdict:
+    """Say in one sentence how many are good, and how many nobody uses."""
+    good = [line for line in lines if line.word == "good"]
+    idle = sum(line.used == "never" for line in good)
+    rest = f"{idle} of them never used." if idle else "Each has been used." if good else ""
+    return Verdict(f"{plural(len(good), 'good token')}.", rest)
+
+
+def words_of(text: str) -> list[str]:
+    """Split what was typed at commas and spaces."""
+    return text.replace(",", " ").split()[:100]
+
+
+def limits_read(form: dict[str, str]) -> TokenLimits:
+    """Read what a token is limited to.  Raises BadValue naming the field."""
+    field = "miners"
+    try:
+        parsed = [address_parse(text) for text in words_of(form["miners"])]
+        if any(address.protocol != ID for address in parsed):
+            raise BadValue("miners are named by their ID addresses, as f01000", field=field)
+        field = "signers"
+        signers = [address_canonical(text) for text in words_of(form["signers"])]
+    except BadAddress as error:
+        raise BadValue(str(error), field=field) from None
+    return TokenLimits(
+        methods=words_of(form["methods"]), miners=[address.actor_id for address in parsed], signers=signers
+    )
+
+
+def token_make(viewer: Principal, form: dict[str, str]) -> str:
+    """Make the token that a form asks for; gives its text.  Raises DomainError."""
+    lives = {str(days) for days, _ in LIVES}
+    if not form["name"]:
+        raise BadValue("a name is needed", field="name")
+    if form["life"] not in lives or form["part"] not in dict(PARTS):
+        raise BadValue("one of those offered", field="life")
+    if not viewer.may(form["perm"]):
+        raise NotAllowed("not above your own level", field="perm")
+    days = int(form["life"])
+    limits = limits_read(form)
+    tenant = tenant_for(viewer, form["tenant"])
+    text = token_issue(
+        tenant=tenant,
+        name=form["name"][:100],
+        perm=form["perm"],
+        scopes=[form["part"]] if form["part"] else [],
+        expires_at=clock.now() + timedelta(days=days) if days else None,
+        limits=limits,
+    )
+    shown: dict[str, Any] = {key: value for key, value in form.items() if value}
+    audit_record(principal=viewer, action="token.create", target=f"{tenant.name}/{form['name']}", after=shown)
+    return text
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask what the token is for, and make it."""
+    if not may_manage(viewer):
+        raise Http404
+    form = {name: request.POST.get(name, "").strip() for name in FIELDS}
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            request.session[MADE] = text_seal(token_make(viewer, form))
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in FIELDS else "name"] = refusal.reason
+        else:
+            return redirect("token-made")
+    form["tenant"] = form["tenant"] or viewer.tenant_name
+    form["life"] = form["life"] or "90"
+    return page_render(
+        request,
+        "tokens/new.html",
+        title="New token",
+        section="tokens",
+        page_key="",
+        scene=Scene(viewer),
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+        perms=Perm.values,
+        parts=PARTS,
+        lives=[(str(days), words) for days, words in LIVES],
+        tenants=list(tenants_visible(viewer).values_list("name", flat=True)) if viewer.is_operator else [],
+    )
+
+
+@require_safe
+@for_people
+def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the text of the token that was just made, once."""
+    try:
+        text = text_open(request.session.pop(MADE, ""))
+    except SealBroken:
+        return redirect("tokens")
+    return page_render(
+        request,
+        "tokens/made.html",
+        title="New token",
+        section="tokens",
+        page_key="",
+        scene=Scene(viewer),
+        text=text,
+    )
+
+
+@require_POST
+@for_people
+def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:  # noqa: ARG001
+    """Make a token worthless at once."""
+    row = tokens_visible(viewer).filter(pk=key, revoked_at=None).first()
+    if row is None or not may_manage(viewer):
+        raise Http404
+    token_revoke(row)
+    audit_record(principal=viewer, action="token.revoke", target=str(row))
+    return redirect("tokens")

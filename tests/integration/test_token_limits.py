@@ -1,0 +1,170 @@
+"""Tokens that are limited to methods, miners and signers: over JSON-RPC, REST, and on pages."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apps.core import clock
+from apps.messages.errors import ReceiverNotGranted
+from apps.messages.services.push import message_push
+from apps.users.models import AuditEntry, Token
+from apps.users.selectors import principal_by_token
+from apps.users.services import TokenLimits
+from apps.wallets.errors import SenderNotGranted
+from tests import factories, people
+from tests.people import PASSWORD, bearer
+
+pytestmark = pytest.mark.django_db
+
+
+def limited(perm: str = "admin", **limits: Any) -> str:
+    return people.token(perm, limits=TokenLimits(**limits))
+
+
+def rpc(token: str, method: str, *params: Any) -> Any:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    answer = Client().post(
+        "/rpc/v1", json.dumps(body), content_type="application/json", headers=bearer(token)
+    )
+    return json.loads(answer.content)
+
+
+def get(token: str, path: str) -> Any:
+    return Client().get(path, headers=bearer(token))
+
+
+def test_a_token_calls_only_the_methods_that_its_patterns_name():
+    token = limited(methods=["Gateway.List*", "rest.MinersView"])
+
+    assert "error" not in rpc(token, "Gateway.ListWalletInfo")
+    assert "for other methods" in rpc(token, "Gateway.Version")["error"]["message"]
+    assert get(token, "/api/v1/miners").status_code == 200
+    assert get(token, "/api/v1/sectors").status_code == 403
+
+
+def test_a_token_sees_only_its_miners():
+    for actor_id in (2001, 2002):
+        factories.sector(factories.miner(actor_id), number=actor_id)
+    token = limited(miners=[2001])
+
+    assert [row["address"] for row in get(token, "/api/v1/miners").json()["results"]] == ["f02001"]
+    assert [row["number"] for row in get(token, "/api/v1/sectors").json()["results"]] == [2001]
+    assert get(token, "/api/v1/miners/f02002").status_code == 404
+    text = rpc(token, "Gateway.ComputeProof", "f02002", [], "AA==", 1, 27)["error"]["message"]
+    assert "not for the miner" in text
+
+
+def pushed(token: str, to: str, sender: str) -> Any:
+    viewer = principal_by_token(token, now=clock.now())
+    return message_push(principal=viewer, id="m", to=to, from_=sender, method=0)
+
+
+def test_a_token_sends_only_to_its_miners_and_from_its_signers():
+    factories.head(1000)
+    mine, other = factories.wallet(factories.bls(1)), factories.wallet(factories.bls(2))
+    token = limited(miners=[2001], signers=[mine.address])
+
+    assert pushed(token, "f02001", mine.address).to == "f02001"
+    with pytest.raises(ReceiverNotGranted):
+        pushed(token, "f02002", mine.address)
+    with pytest.raises(SenderNotGranted):
+        pushed(token, "f02001", other.address)
+
+
+def test_a_token_signs_only_with_its_signers():
+    mine, other = factories.wallet(factories.bls(1)), factories.wallet(factories.bls(2))
+    token = limited(signers=[mine.address])
+
+    answer = rpc(
+        token, "Gateway.WalletSign", "alice", other.address, "AA==", {"Type": "message", "Extra": ""}
+    )
+
+    assert "not for the signer" in answer["error"]["message"]
+    assert [row["address"] for row in get(token, "/api/v1/wallets").json()["results"]] == [mine.address]
+
+
+@pytest.mark.parametrize("limits", [{"methods": ["*"]}, {"miners": [1]}, {"signers": ["f01"]}])
+def test_a_limited_token_makes_no_other_token(limits):
+    token = limited(**limits)
+    body = {"name": "free", "perm": "admin"}
+
+    answer = Client().post("/api/v1/tokens", body, content_type="application/json", headers=bearer(token))
+
+    assert answer.status_code == 403
+    assert Token.objects.count() == 1
+
+
+def signed_in(name: str, role: str) -> Client:
+    people.person(name, role=role)
+    client = Client()
+    assert client.login(username=name, password=PASSWORD)
+    return client
+
+
+def test_a_token_is_made_on_the_page_and_shown_once():
+    client = signed_in("adam", "TENANT_ADMIN")
+    signer = factories.bls(1)
+    form = {"name": "miner one", "perm": "sign", "life": "30", "miners": "f01000, t01001", "signers": signer}
+
+    made = client.post("/tokens/new/", {**form, "methods": "Gateway.*"})
+    page = client.get(made["Location"]).content.decode()
+    text = page.split('value="ey')[1].split('"')[0]
+
+    row = principal_by_token(f"ey{text}", now=clock.now())
+    assert (row.methods, row.miners, row.signers) == (("Gateway.*",), (1000, 1001), (signer,))
+    assert Token.objects.filter(expires_at__lt=clock.now() + timedelta(days=31)).exists()
+    assert client.get("/tokens/made/")["Location"] == "/tokens/"
+    assert text not in json.dumps(list(AuditEntry.objects.values_list("after", flat=True)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"name": ""}, {"perm": "king"}, {"life": "7000"}, {"part": "x"}, {"miners": "f1x"}, {"signers": "no"}],
+)
+def test_a_wrong_form_makes_nothing_and_says_why(wrong):
+    client = signed_in("adam", "TENANT_ADMIN")
+
+    answer = client.post("/tokens/new/", {"name": "x", "perm": "read", "life": "1", **wrong})
+
+    assert answer.status_code == 422
+    assert 'class="error"' in answer.content.decode()
+    assert not Token.objects.exists()
+
+
+@pytest.mark.parametrize("role", ["TENANT", "AUDITOR"])
+def test_only_admins_make_and_revoke_tokens(role):
+    token = people.token("read")
+    client = signed_in("ann", role)
+    key = principal_by_token(token, now=clock.now()).token_id
+
+    assert client.get("/tokens/").status_code == 200
+    assert client.get("/tokens/new/").status_code == 404
+    assert client.post(f"/tokens/{key}/revoke/").status_code == 404
+
+
+def test_a_revoked_token_stands_as_such_and_a_strangers_is_not_there():
+    client = signed_in("adam", "TENANT_ADMIN")
+    mine, strange = people.token("read"), people.token("read", of="bob")
+    keys = [principal_by_token(one, now=clock.now()).token_id for one in (mine, strange)]
+
+    assert client.post(f"/tokens/{keys[1]}/revoke/").status_code == 404
+    assert client.post(f"/tokens/{keys[0]}/revoke/")["Location"] == "/tokens/"
+
+    page = client.get("/tokens/").content.decode()
+    assert ">revoked<" in page.replace("</svg>revoked", ">revoked")
+    assert "bob-read" not in page
+
+
+def test_the_page_says_when_and_from_where_a_token_was_used():
+    token = people.token("read")
+    get(token, "/api/v1/miners")
+
+    page = signed_in("adam", "TENANT_ADMIN").get("/tokens/").content.decode()
+
+    assert "127.0.0.1" in page
+    assert "Each has been used." in page
