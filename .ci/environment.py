@@ -42,11 +42,16 @@ def is_usable(folder: Path) -> bool:
     return bool(said.stdout.strip() == str(sys.version_info[:2]))
 
 
+def is_made(folder: Path, requirements: Path) -> bool:
+    """Tell whether the environment is this one already."""
+    return (folder / "stamps" / stamp_of(folder, requirements)).exists() and is_usable(folder)
+
+
 def environment_make(folder: Path, requirements: Path) -> str:
     """Make or bring up to date; gives the sentence that says why it failed, or nothing."""
-    stamps = folder / "stamps"
-    if (stamps / stamp_of(folder, requirements)).exists() and is_usable(folder):
+    if is_made(folder, requirements):
         return ""
+    stamps = folder / "stamps"
     free = shutil.disk_usage(SITE).free
     if free < ROOM_BYTES:
         return f"{free // 2**20} MiB are left on the disk, the environment needs {ROOM_BYTES // 2**20}."
@@ -84,9 +89,13 @@ def environment_make(folder: Path, requirements: Path) -> str:
 def main() -> int:
     """Let one process at a time work on the environment: `make test` may run beside `make up`."""
     folder, requirements = SITE / sys.argv[1], SITE / sys.argv[2]
-    with (SITE / f"{sys.argv[1]}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        problem = environment_make(folder, requirements)
+    try:
+        with (SITE / f"{sys.argv[1]}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            problem = environment_make(folder, requirements)
+    except PermissionError:  # somebody else's checkout: what is made there can still be used
+        refusal = f"{SITE} is not yours to write: use a clone of your own."
+        problem = "" if is_made(folder, requirements) else refusal
     if problem:
         sys.stderr.write(f"{problem}\n")
     return 1 if problem else 0
