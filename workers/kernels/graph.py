@@ -8,13 +8,19 @@ storage-proofs-porep/src/stacked/vanilla/graph.rs; spec proofs section 5.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from workers.kernels import llvm
 from workers.kernels.flags import SERIAL, STEP
 from workers.kernels.llvm import I32, I64, V8, V16
+
+Keys = np.ndarray[Any, np.dtype[np.uint64]]
+"""u64[4]"""
+Tables = np.ndarray[Any, np.dtype[np.uint32]]
+"""u32[3, 2^half]"""
 
 _IV = [
     0x6A09E667F3BCC908,
@@ -61,43 +67,39 @@ def emit_blake2b(builder, first, second):
     state[12] = llvm.splat(type_, _IV[4] ^ 16)
     state[14] = llvm.splat(type_, _IV[6] ^ 0xFFFFFFFFFFFFFFFF)
 
-    def half(a, b, c, d, *, word, turns):
-        state[a] = builder.add(state[a], state[b])
-        if word in words:  # the other 14 message words are zero
-            state[a] = builder.add(state[a], words[word])
-        state[d] = llvm.rotate_right(builder, builder.xor(state[d], state[a]), turns[0])
-        state[c] = builder.add(state[c], state[d])
-        state[b] = llvm.rotate_right(builder, builder.xor(state[b], state[c]), turns[1])
+    def half(quarters, sigma, *, turns):
+        """Half of four quarters, step by step across them: one alone would wait for itself."""
+        for (a, b, _, _), word in zip(quarters, sigma, strict=True):
+            state[a] = builder.add(state[a], state[b])
+            if word in words:  # the other 14 message words are zero
+                state[a] = builder.add(state[a], words[word])
+        for a, _, _, d in quarters:
+            state[d] = llvm.rotate_right(builder, builder.xor(state[d], state[a]), turns[0])
+        for _, _, c, d in quarters:
+            state[c] = builder.add(state[c], state[d])
+        for _, b, c, _ in quarters:
+            state[b] = llvm.rotate_right(builder, builder.xor(state[b], state[c]), turns[1])
 
     for turn in range(12):
         sigma = _SIGMA[turn % 10]
-        for quarter, indices in enumerate(_QUARTERS):
-            half(*indices, word=sigma[2 * quarter], turns=(32, 24))
-            half(*indices, word=sigma[2 * quarter + 1], turns=(16, 63))
+        for first_quarter in (0, 4):
+            quarters = _QUARTERS[first_quarter : first_quarter + 4]
+            taken = sigma[2 * first_quarter : 2 * first_quarter + 8]
+            half(quarters, taken[::2], turns=(32, 24))
+            half(quarters, taken[1::2], turns=(16, 63))
     digest = builder.xor(llvm.splat(type_, _IV[0] ^ _PARAMETERS), builder.xor(state[0], state[8]))
     return llvm.byte_swap(builder, digest)
 
 
-def _emit_feistel(builder, values, keys, half):
-    """Encrypt the 8 slots at `values` in place: 3 rounds over 2 · half bits."""
+def _emit_round(builder, target, first, key):
+    """Eight values of a Feistel round from `first` on: the first digest words of (value, key)."""
 
     def spread(scalar):
         lane = builder.insert_element(llvm.undefined(V8), scalar, llvm.splat(I32, 0))
         return builder.shuffle_vector(lane, lane, llvm.mask([0] * 8))
 
-    bits = spread(half)
-    mask = builder.sub(builder.shl(llvm.splat(V8, 1), bits), llvm.splat(V8, 1))
-    slots = llvm.load(builder, values, 0, V8)
-
-    def turn(index, sides):
-        left, right = sides
-        address = builder.add(keys, builder.shl(index, llvm.splat(I64, 3)))
-        key = spread(llvm.load(builder, address, 0, I64))
-        return [right, builder.xor(left, builder.and_(emit_blake2b(builder, right, key), mask))]
-
-    sides = [builder.and_(builder.lshr(slots, bits), mask), builder.and_(slots, mask)]
-    left, right = llvm.loop(builder, llvm.splat(I64, 3), sides, turn)
-    llvm.store(builder, builder.or_(builder.shl(left, bits), right), values, 0)
+    values = builder.add(spread(first), llvm.vector(V8, list(range(8))))
+    llvm.store(builder, emit_blake2b(builder, values, spread(key)), target, 0)
 
 
 def _emit_chacha8(builder, target, key, first, counter):
@@ -124,30 +126,43 @@ def _emit_chacha8(builder, target, key, first, counter):
         llvm.store(builder, builder.add(word, initial), target, 64 * at)
 
 
-def _intrinsics():
-    @intrinsic
-    def feistel8(_typing, _values, _keys, _half):
-        def code(context, builder, _signature, arguments):
-            _emit_feistel(builder, *arguments)
-            return context.get_dummy_value()
-
-        return types.void(types.intp, types.intp, types.int64), code
-
-    @intrinsic
-    def chacha8(_typing, _target, _key, _first, _counter):
-        def code(context, builder, _signature, arguments):
-            _emit_chacha8(builder, *arguments)
-            return context.get_dummy_value()
-
-        return types.void(types.intp, types.intp, types.int64, types.int64), code
-
-    return feistel8, chacha8
-
-
-_FEISTEL_8, _CHACHA_8 = _intrinsics()
+_ROUND_8, _CHACHA_8 = llvm.step(_emit_round), llvm.step(_emit_chacha8)
 
 _BLOCK_NODES = 32
-"""Nodes whose slots walk the permutation together; slots that land outside are gathered and go again."""
+"""Nodes whose slots walk the permutation together; slots that land outside go again."""
+FEISTEL_ROUNDS = 3
+
+
+@njit(**SERIAL)
+def _fill_tables(keys, tables):
+    digests = np.empty(8, np.uint64)
+    mask = np.uint64(tables.shape[1] - 1)
+    for turn in range(FEISTEL_ROUNDS):
+        for first in range(0, tables.shape[1], 8):
+            _ROUND_8(digests.ctypes.data, first, np.int64(keys[turn]))
+            for lane in range(min(8, tables.shape[1])):
+                tables[turn, first + lane] = np.uint32(digests[lane] & mask)
+    digests[0] = 0  # numba frees an array after its last use by name; its address is used until here
+
+
+def feistel_tables(keys: Keys, nodes: int) -> Tables:
+    """Every value of the three round functions of the expander's permutation.
+
+    A round takes only half of a slot's bits (11 for 8 MiB, 17 for 32 and 64 GiB), so all its values are
+    few: 24 KiB for 8 MiB, 1.5 MiB for 64 GiB.  One look-up takes the place of a BLAKE2b.
+
+    keys:    u64[4]     SHA-256("Filecoin_Feistel" || porep_id); three are used
+    nodes:   int        nodes of the graph
+    returns: u32[3, 2^half]
+    Cost:    3 · 2^half BLAKE2b compressions in 8 lanes: 10 ms for 32 GiB.   Threads: none.
+    Source:  rust-fil-proofs storage-proofs-porep/src/feistel.rs.   Twin: tests/naive/graph.py.
+    """
+    half = 1
+    while 1 << 2 * half < 8 * nodes:
+        half += 1
+    tables = np.empty((FEISTEL_ROUNDS, 1 << half), np.uint32)
+    _fill_tables(keys, tables)
+    return tables
 
 
 @njit(**STEP)
@@ -170,31 +185,34 @@ def _drg_rows(seed, legacy, first, rows):
 
 
 @njit(**STEP)
-def _expander_rows(keys, slots, half, legacy, first, rows):
+def _expander_rows(tables, slots, legacy, first, rows):
     """The 8 expander parents of at most _BLOCK_NODES consecutive nodes.
 
-    keys: u64[4];  rows: u32[n, 14], columns 6 to 13 written
+    tables: u32[3, 2^half];  rows: u32[n, 14], columns 6 to 13 written
     """
-    values = np.empty(8 * _BLOCK_NODES + 8, np.uint64)
+    values = np.empty(8 * _BLOCK_NODES, np.uint64)
     places = np.empty(8 * _BLOCK_NODES, np.int64)
+    half, mask = np.uint64(0), np.uint64(tables.shape[1] - 1)
+    while np.uint64(1) << half <= mask:
+        half += np.uint64(1)
+    low = np.uint64(0xFFFFFFFF) if legacy else np.uint64(0xFFFFFFFFFFFFFFFF)
     count = 8 * rows.shape[0]
     for at in range(count):
         values[at] = np.uint64(8 * first + at)
         places[at] = at
     while count:
-        for at in range(0, count, 8):
-            _FEISTEL_8(values.ctypes.data + 8 * at, keys.ctypes.data, half)
         outside = 0
         for at in range(count):
-            slot, place = values[at], places[at]
-            if slot < slots:
-                if legacy:
-                    slot &= np.uint64(0xFFFFFFFF)
-                rows[place >> 3, 6 + (place & 7)] = slot >> np.uint64(3)
-            else:
-                values[outside] = slot
-                places[outside] = place
-                outside += 1
+            left, right, place = values[at] >> half, values[at] & mask, places[at]
+            left ^= np.uint64(tables[0, right])
+            right ^= np.uint64(tables[1, left])
+            left ^= np.uint64(tables[2, right])
+            slot = right << half | left
+            # half of them lie outside, at random: both are written, a branch would be guessed wrong
+            rows[place >> 3, 6 + (place & 7)] = (slot & low) >> np.uint64(3)
+            values[outside] = slot
+            places[outside] = place
+            outside += int(slot >= slots)
         count = outside
 
 
@@ -222,26 +240,23 @@ def _drg_parents(node, words, legacy, out):
 
 
 @njit(**SERIAL)
-def parent_rows(seed, keys, nodes, legacy, first, rows):
+def parent_rows(seed, tables, nodes, legacy, first, rows):
     """Compute the parents of consecutive nodes, in the layout of the parent cache.
 
-    seed:   u32[7]      SHA-256("Filecoin_DRSample" || porep_id)[0:28]
-    keys:   u64[4]      SHA-256("Filecoin_Feistel" || porep_id)
-    nodes:  u64         nodes of the graph, a power of two
-    legacy: bool        API 1.0.0: other parent order, expander parents from the low 32 bits
-    first:  int         first node
-    rows:   u32[n, 14]  output: 6 DRG parents, 8 expander parents, in hashing order
-    Cost:    2 ChaCha8 blocks in 16 lanes, 24 to 48 BLAKE2b compressions in 8 lanes a node.
+    seed:   u32[7]          SHA-256("Filecoin_DRSample" || porep_id)[0:28]
+    tables: u32[3, 2^half]  of `feistel_tables`
+    nodes:  u64             nodes of the graph, a power of two
+    legacy: bool            API 1.0.0: other parent order, expander parents from the low 32 bits
+    first:  int             first node
+    rows:   u32[n, 14]      output: 6 DRG parents, 8 expander parents, in hashing order
+    Cost:    2 ChaCha8 blocks in 16 lanes and 24 to 48 look-ups a node.
     Threads: none inside; the GIL is free.
     Errors:  none; `processors.parent_cache` has checked the node range.
     Source:  rust-fil-proofs drgraph.rs, feistel.rs, vanilla/graph.rs.   Twin: tests/naive/graph.py.
     Golden:  tests/golden/proofs/graph.json.
     """
     slots = np.uint64(nodes) * np.uint64(8)
-    half = 1
-    while np.uint64(1) << np.uint64(2 * half) < slots:
-        half += 1
     for block in range(0, rows.shape[0], _BLOCK_NODES):
         part = rows[block : block + _BLOCK_NODES]
         _drg_rows(seed, legacy, first + block, part)
-        _expander_rows(keys, slots, half, legacy, first + block, part)
+        _expander_rows(tables, slots, legacy, first + block, part)

@@ -27,7 +27,8 @@ def _binary_tree() -> None:
 
 def _graph() -> None:
     rows = np.zeros((2, 14), np.uint32)
-    graph.parent_rows(np.zeros(7, np.uint32), np.zeros(4, np.uint64), np.uint64(64), False, 2, rows)
+    tables = graph.feistel_tables(np.zeros(4, np.uint64), 64)
+    graph.parent_rows(np.zeros(7, np.uint32), tables, np.uint64(64), False, 2, rows)
 
 
 def _labels() -> None:

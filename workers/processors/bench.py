@@ -31,7 +31,7 @@ from workers.kernels.warm import warm
 from workers.processors.c1 import porep_prove
 from workers.processors.errors import BadInput
 from workers.processors.labelling import LabelledSector, label_sectors
-from workers.processors.parent_cache import drg_seed, feistel_keys, parents_of
+from workers.processors.parent_cache import drg_seed, feistel_tables, parents_of
 from workers.processors.pc2 import seal_trees
 from workers.processors.sector_record import parameters_of, sector_files
 from workers.processors.spread import THREADS_VARIABLE
@@ -166,8 +166,8 @@ def _parameters(size: int = 8 << 20) -> SealParameters:
 
 def _parents_rate() -> float:
     parameters, rows = _parameters(), np.empty((1 << 15, 14), np.uint32)
-    seed, keys, nodes = drg_seed(parameters), feistel_keys(parameters), np.uint64(parameters.nodes)
-    return len(rows) / best(lambda: graph.parent_rows(seed, keys, nodes, False, 1000, rows))
+    seed, tables, nodes = drg_seed(parameters), feistel_tables(parameters), np.uint64(parameters.nodes)
+    return len(rows) / best(lambda: graph.parent_rows(seed, tables, nodes, False, 1000, rows))
 
 
 def _labels_rate(sectors: int, size: int = 8 << 20) -> float:

@@ -6,6 +6,7 @@ Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/cache.rs; spec 
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,16 @@ def feistel_keys(parameters: SealParameters) -> np.ndarray[Any, np.dtype[np.uint
     return np.frombuffer(digest, np.uint64).copy()
 
 
+def feistel_tables(parameters: SealParameters) -> graph.Tables:
+    """Return the round functions of the expander's permutation, kept for the next call."""
+    return _feistel_tables(feistel_keys(parameters).tobytes(), parameters.nodes)
+
+
+@lru_cache(maxsize=8)
+def _feistel_tables(keys: bytes, nodes: int) -> graph.Tables:
+    return graph.feistel_tables(np.frombuffer(keys, np.uint64).copy(), nodes)
+
+
 def drg_seed(parameters: SealParameters) -> np.ndarray[Any, np.dtype[np.uint32]]:
     """Return the seed of the bucket sampling: 28 bytes."""
     digest = sha256(b"Filecoin_DRSample" + parameters.porep_id).digest()
@@ -85,12 +96,12 @@ def cache_name(parameters: SealParameters) -> str:
 
 def parents_compute(parameters: SealParameters, rows: Parents, *, progress: Progress = silent) -> None:
     """Compute the parents of all nodes into `rows`."""
-    seed, keys = drg_seed(parameters), feistel_keys(parameters)
+    seed, tables = drg_seed(parameters), feistel_tables(parameters)
     legacy = parameters.api_version is ApiVersion.V1_0
     nodes = np.uint64(parameters.nodes)
 
     def work(first: int, end: int) -> None:
-        graph.parent_rows(seed, keys, nodes, legacy, first, rows[first:end])
+        graph.parent_rows(seed, tables, nodes, legacy, first, rows[first:end])
 
     spread(work, parameters.nodes, size=CHUNK_NODES, progress=progress)
 
@@ -127,6 +138,6 @@ def parents_at(parameters: SealParameters, node: int) -> tuple[int, ...]:
     """Return the parents of one node, computed."""
     rows = np.empty((1, PARENTS), np.uint32)
     legacy = parameters.api_version is ApiVersion.V1_0
-    keys, seed = feistel_keys(parameters), drg_seed(parameters)
-    graph.parent_rows(seed, keys, np.uint64(parameters.nodes), legacy, node, rows)
+    tables, seed = feistel_tables(parameters), drg_seed(parameters)
+    graph.parent_rows(seed, tables, np.uint64(parameters.nodes), legacy, node, rows)
     return tuple(map(int, rows[0]))

@@ -18,7 +18,8 @@ def parent_rows(
     seed = np.frombuffer(sha256(b"Filecoin_DRSample" + porep_id).digest()[:28], np.uint32).copy()
     keys = np.frombuffer(sha256(b"Filecoin_Feistel" + porep_id).digest(), np.uint64).copy()
     rows = np.empty((count, 14), np.uint32)
-    graph.parent_rows(seed, keys, np.uint64(nodes), legacy, first, rows)
+    tables = graph.feistel_tables(keys, nodes)
+    graph.parent_rows(seed, tables, np.uint64(nodes), legacy, first, rows)
     return rows
 
 
