@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-import warnings
 from typing import Final
 
 import uvicorn
@@ -58,8 +57,6 @@ class WebServer(uvicorn.Server):
 
 def main(descriptors: list[int]) -> None:
     """Serve until SIGTERM: sockets are closed with 1012 (service restart), requests get 3 s to end."""
-    # whitenoise hands each static file over as a plain iterator: small files, read in a thread
-    warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators")
     config = uvicorn.Config(
         application,
         lifespan="off",  # Channels' router refuses that scope
