@@ -1,0 +1,123 @@
+"""No step of a message's life reads more of the database because more messages have landed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.api.rpc.messager_reads import get_message_by_uid, list_blocked_message, list_failed_message
+from apps.messages.models import Message
+from apps.messages.services import NewFees, message_replace, messages_publish
+from apps.messages.services.hurry import proofs_hurry
+from poolsite.filecoin.address import UNDEF
+from tests.crowd import messages_crowd
+from tests.messaging import Pool, pool_world
+from tests.people import principal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.users.principals import Principal
+
+FEW, MANY = 1_000, 20_000
+"""Landed messages, those of our own senders among them."""
+
+BLOCKS_MAX: Final = 40
+"""Blocks of 8 KiB that one query may touch; the table has more than a thousand in the end."""
+
+
+@pytest.fixture
+def pool(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    with pool_world(monkeypatch) as pool:
+        yield pool
+
+
+class Caller:
+    """What the messager's methods need of a call."""
+
+    def __init__(self, who: Principal) -> None:
+        self.principal = who
+
+
+def life(pool: Pool, address: str, name: str) -> None:
+    """Push, choose, publish, replace, land, read, list, and a head with nothing to do."""
+    call: Any = Caller(principal())
+    for number in range(3):
+        pool.push(f"{name}-{number}", address, kind="window_post")
+    pool.push(f"{name}-0", address, kind="window_post")
+    pool.choose()
+    row = pool.row(f"{name}-1")
+    message_replace(message=row, fees=NewFees(), client=pool.client, head=pool.head, now=pool.now)
+    messages_publish([row.pk], now=pool.now)
+    proofs_hurry(client=pool.client, head=pool.head, now=pool.now)
+    list_failed_message(call)
+    list_blocked_message(call, UNDEF, 0)
+    for _ in range(3):
+        pool.step()
+    assert get_message_by_uid(call, f"{name}-2")["State"] == 3
+
+
+def blocks_read(pool: Pool, address: str, name: str) -> dict[str, int]:
+    """Live one life; give the blocks that each of its queries touches.
+
+    What writes is planned only: its plan must not scan the table.
+    """
+    life(pool, address, f"{name}-warm")
+    with CaptureQueriesContext(connection) as asked:
+        life(pool, address, name)
+    blocks: dict[str, int] = {}
+    with connection.cursor() as cursor:
+        for sql in dict.fromkeys(row["sql"] for row in asked.captured_queries):
+            word = sql.lstrip().partition(" ")[0].upper()
+            if word == "SELECT" and "pg_" not in sql and " FOR UPDATE" not in sql:
+                cursor.execute(f"explain (analyze, buffers, format json) {sql}")
+                plan = plan_of(cursor)
+                blocks[sql] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+            elif word in ("UPDATE", "DELETE") or " FOR UPDATE" in sql:
+                cursor.execute(f"explain (format json) {sql}")
+                plan = plan_of(cursor)
+            else:
+                continue
+            assert not scans(plan), f"reads the whole table: {sql[:300]}"
+    return blocks
+
+
+def plan_of(cursor: Any) -> dict[str, Any]:
+    told = cursor.fetchone()[0]
+    found: dict[str, Any] = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
+    return found
+
+
+def scans(plan: dict[str, Any]) -> bool:
+    """Tell whether a plan reads all messages one by one."""
+    here = plan["Node Type"] == "Seq Scan" and plan["Relation Name"] == Message._meta.db_table
+    return here or any(scans(inner) for inner in plan.get("Plans", ()))
+
+
+def test_no_step_of_a_messages_life_reads_what_has_landed(pool: Pool) -> None:
+    address = pool.address(fil=10_000)
+    pool.push("first", address)
+    for _ in range(3):
+        pool.step()
+    seen = []
+    for first, last in ((1, FEW), (FEW + 1, MANY)):
+        with connection.cursor() as cursor:
+            messages_crowd(cursor, of="id = 'first'", first=first, last=last)
+            # A third of them are of the very sender that goes on sending.
+            cursor.execute(
+                "update messages_message set from_addr = %s where id like 'seed-%%' and nonce %% 3 = 0"
+                " and state = 'LANDED' and from_addr <> %s",
+                [address, address],
+            )
+            cursor.execute("analyze messages_message")
+        seen.append(blocks_read(pool, address, f"at-{last}"))
+
+    for blocks in seen:
+        dearest = max(blocks, key=lambda sql: blocks[sql])
+        assert blocks[dearest] <= BLOCKS_MAX, dearest
+    few, many = (sum(blocks.values()) for blocks in seen)
+    assert many <= 2 * few, "dead rows double it at most: nothing is vacuumed inside one transaction"
