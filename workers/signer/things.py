@@ -7,27 +7,51 @@ bytes must be the message's own is ours (the peer signs arbitrary bytes with a h
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin import cbor
 from poolsite.filecoin.actors.decode import ACTOR_METHODS, actor_kind, method_name
+from poolsite.filecoin.actors.market import CLIENT_DEAL_PROPOSAL, DEAL_PROPOSAL
+from poolsite.filecoin.actors.paych import SIGNED_VOUCHER
 from poolsite.filecoin.address import ACTOR, DELEGATED, ID, Address
 from poolsite.filecoin.block import BLOCK_HEADER
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.ethereum import BadTransaction, signing_bytes
 from poolsite.filecoin.message import Message, message_from_cbor
 from poolsite.filecoin.policy import NETWORKS
 from poolsite.filecoin.randomness import draw_randomness
+from poolsite.filecoin.storage_market import (
+    ASK_RESPONSE,
+    PROVIDER_DEAL_STATE,
+    RESPONSE,
+    STORAGE_ASK,
+    map_decode,
+    old_ask_encode,
+)
 from workers.signer.errors import NotUnderstood
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.actors.market import DealProposal
 
 VERIFY_ADDRESS: Final = "verifyaddress"
 MESSAGE: Final = "message"
+DEAL_PROPOSED: Final = "dealproposal"
+CLIENT_DEAL: Final = "clientdeal"
+VOUCHER: Final = "signedvoucher"
+ASK: Final = "storageask"
+ASK_ANSWER: Final = "askresponse"
+DEAL_ANSWER: Final = "networkresposne"
+"""So it is spelled on the wire."""
+DEAL_STATE: Final = "providerdealstate"
 BLOCK: Final = "block"
 DRAW_RANDOM: Final = "drawrandomparam"
 BLIND: Final = ("unknown", "f3")
 """Types whose bytes mean nothing to anybody; signed only where a rule names them."""
-TYPES: Final = (MESSAGE, BLOCK, DRAW_RANDOM, VERIFY_ADDRESS, *BLIND)
+MARKET: Final = (DEAL_PROPOSED, CLIENT_DEAL, VOUCHER, ASK, ASK_ANSWER, DEAL_ANSWER, DEAL_STATE)
+"""Types of the storage and retrieval markets."""
+TYPES: Final = (MESSAGE, BLOCK, DRAW_RANDOM, VERIFY_ADDRESS, *MARKET, *BLIND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +73,14 @@ class Thing:
     cid: str = ""
     raw: bytes = b""
     """The decoded object's own bytes, for the record."""
+    about: str = ""
+    """What there is to say of it beside its type."""
 
     @property
     def words(self) -> str:
         """One line for people."""
         if self.type != MESSAGE:
-            return self.type
+            return f"{self.type}: {self.about}" if self.about else self.type
         return f"{MESSAGE}: {' or '.join(self.readings)} to {self.to}"
 
 
@@ -68,9 +94,68 @@ def thing_read(*, address: Address, to_sign: bytes, meta_type: str, extra: bytes
         return _block(address, to_sign)
     if meta_type == DRAW_RANDOM:
         return _draw_random(address, to_sign)
+    if meta_type in MARKET:
+        try:
+            return market_thing(meta_type, address, to_sign)
+        except BadCbor as error:
+            raise NotUnderstood(f"get sign bytes: parseObj failed:cbor unmarshal:{error}") from None
     if meta_type in BLIND:
         return Thing(meta_type, address, to_sign, raw=to_sign)
     raise NotUnderstood(f"get sign bytes: unsupported msgtype:{meta_type[:40]}")
+
+
+def market_thing(meta_type: str, address: Address, to_sign: bytes) -> Thing:
+    """Decode what markets sign, and make the bytes that the signature covers.  Raises BadCbor."""
+    if meta_type == DEAL_PROPOSED:
+        return _deal(meta_type, address, DEAL_PROPOSAL.decode(to_sign), to_sign, payload=to_sign)
+    if meta_type == CLIENT_DEAL:
+        proposal = CLIENT_DEAL_PROPOSAL.decode(to_sign).proposal
+        return _deal(meta_type, address, proposal, to_sign, payload=cid_of_cbor(to_sign).data)
+    if meta_type == VOUCHER:
+        return _voucher(address, to_sign)
+    if meta_type == ASK:
+        ask = map_decode(to_sign, STORAGE_ASK)
+        return Thing(ASK, address, to_sign, raw=to_sign, about=_ask_words(ask))
+    if meta_type == ASK_ANSWER:
+        signed = map_decode(to_sign, ASK_RESPONSE)["Ask"]
+        if signed is None or signed["Ask"] is None:
+            raise BadCbor("the answer holds no ask")
+        ask = signed["Ask"]
+        return Thing(ASK_ANSWER, address, old_ask_encode(ask), raw=to_sign, about=_ask_words(ask))
+    read = map_decode(to_sign, RESPONSE if meta_type == DEAL_ANSWER else PROVIDER_DEAL_STATE)
+    about = f"state {read['State']}"
+    return Thing(meta_type, address, to_sign, raw=to_sign, about=about)
+
+
+def _deal(meta_type: str, address: Address, deal: DealProposal, raw: bytes, *, payload: bytes) -> Thing:
+    """A deal counts with its whole price and both collaterals: a rule's ceilings hold for each side."""
+    price = deal.storage_price_per_epoch * max(deal.end_epoch - deal.start_epoch, 0)
+    return Thing(
+        meta_type,
+        address,
+        payload,
+        to=deal.provider,
+        value=price + deal.client_collateral + deal.provider_collateral,
+        raw=raw,
+        about=f"{deal.piece_size} bytes of {deal.client} at {deal.provider}",
+    )
+
+
+def _voucher(address: Address, to_sign: bytes) -> Thing:
+    voucher = SIGNED_VOUCHER.decode(to_sign)
+    return Thing(
+        VOUCHER,
+        address,
+        SIGNED_VOUCHER.encode(replace(voucher, signature=None)),
+        to=voucher.channel,
+        value=voucher.amount,
+        raw=to_sign,
+        about=f"lane {voucher.lane}, nonce {voucher.nonce}",
+    )
+
+
+def _ask_words(ask: dict[str, Any]) -> str:
+    return f"{ask['Miner']} at {ask['Price']} attoFIL per GiB and epoch"
 
 
 def _verify_address(address: Address, to_sign: bytes, extra: bytes, sign_bytes: bytes) -> Thing:

@@ -98,7 +98,7 @@ def test_cut_randomness_is_refused(length):
         read("drawrandomparam", bytes.fromhex(GOLDEN["drawrandomparam"]["to_sign_hex"])[:length])
 
 
-@pytest.mark.parametrize("meta_type", ["dealproposal", "", "message ", "MESSAGE", "x" * 100])
+@pytest.mark.parametrize("meta_type", ["dealproposals", "", "message ", "MESSAGE", "x" * 100])
 def test_an_unknown_type_is_refused(meta_type):
     with pytest.raises(NotUnderstood, match="unsupported msgtype"):
         read(meta_type, b"")
