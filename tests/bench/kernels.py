@@ -7,7 +7,7 @@ from workers.processors import bench
 
 def cases() -> list[str]:
     """Name everything that is measured."""
-    return [*bench.CASES, *(f"portable: {name}" for name in bench.PORTABLE)]
+    return list(bench.NAMES)
 
 
 def run(case: str) -> bench.Figure:

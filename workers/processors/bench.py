@@ -28,6 +28,7 @@ from workers.kernels import binary_tree, field, fr32, graph, labels, poseidon
 from workers.kernels.cache import cache_base
 from workers.kernels.cpu import FORCE_VARIABLE, path_name
 from workers.kernels.warm import warm
+from workers.processors import two_cores
 from workers.processors.c1 import porep_prove
 from workers.processors.errors import BadInput
 from workers.processors.labelling import LabelledSector, label_sectors
@@ -243,6 +244,15 @@ PORTABLE = (
 )
 """Cases that have a line of their own on the portable path."""
 
+BOTH = "two cores: "
+TWO_CORES_TARGET = 1.8
+NAMES = (
+    *CASES,
+    *(f"portable: {name}" for name in PORTABLE),
+    *(f"{BOTH}{name}" for name in two_cores.CASES),
+)
+"""Every line of the report."""
+
 
 @functools.cache
 def rust_figures() -> dict[str, float]:
@@ -272,7 +282,13 @@ def reference_of(name: str, unit: str) -> float | None:
 
 
 def measure(name: str) -> Figure:
-    """Measure one case; `portable: …` forces the path without special instructions."""
+    """Measure one case.
+
+    `portable: …` forces the path without special instructions, `two cores: …` compares with one core.
+    """
+    if name.startswith(BOTH):
+        two, one = two_cores.speeds(name.removeprefix(BOTH))
+        return Figure(name, two, "passes/s", one, one * TWO_CORES_TARGET)
     plain = name.removeprefix("portable: ")
     unit, work = CASES[plain]
     if plain != name:
@@ -307,9 +323,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("name", nargs="*", help="only these lines")
     wanted = parser.parse_args(arguments)
     pin()
-    names = wanted.name or [*CASES, *(f"portable: {name}" for name in PORTABLE)]
-    for name in names:
-        if name.removeprefix("portable: ") not in CASES:
+    for name in wanted.name or NAMES:
+        if name not in NAMES and name.removeprefix("portable: ") not in CASES:
             sys.stderr.write(f"bench: there is no line {name!r}\n")
             return 1
         _say(measure(name), as_json=wanted.json)

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from poolsite.filecoin.porep.c1 import c1_from_json, c1_to_json
 from poolsite.filecoin.proof_container import window_post_check, winning_post_check
 from tests.unit.workers.processors.sealing import golden, stream
-from workers.processors import bench, commp, post, seal, verify, warm
+from workers.processors import bench, commp, post, seal, two_cores, verify, warm
 from workers.storage import memory
 
 CASES = {"2k_v1": "V1", "2k_v1_1": "V1_1", "2k_synth": "synthetic", "2k_ni": "non-interactive"}
@@ -312,6 +313,18 @@ def test_a_missing_file_is_named_without_the_system_s_numbers(tmp_path, capsys):
     code, _, err = run(post, capsys, "--window", "--randomness", RANDOMNESS, tmp_path)
     assert code == 1
     assert err.startswith(f"post: {tmp_path}/sector.json: No such file or directory; ")
+
+
+def test_bench_compares_two_cores_with_one(capsys, monkeypatch):
+    monkeypatch.setattr(two_cores, "PASSES", 1)
+    monkeypatch.setattr(bench, "pin", lambda: None)
+    before = os.sched_getaffinity(0)
+
+    code, (line,), _ = run(bench, capsys, "--json", "two cores: parents")
+
+    assert code == 0
+    assert line["ratio"] == pytest.approx(line["rate"] / line["reference"])
+    assert os.sched_getaffinity(0) == before
 
 
 def test_bench_names_a_line_that_there_is_not(capsys, monkeypatch):
