@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors import market, multisig
+from poolsite.devnet.actors import market, multisig, verified
 from poolsite.devnet.actors.exits import (
     INVALID_RECEIVER,
     SYS_INSUFFICIENT_FUNDS,
@@ -102,6 +102,8 @@ METHODS: Final[dict[str, dict[int, Handler]]] = {
     "storagepower": {2: create_miner, 9: current_total_power},
     "reward": {3: this_epoch_reward},
     "storagemarket": market.METHODS,
+    "verifiedregistry": verified.REGISTRY,
+    "datacap": verified.TOKEN,
 }
 """Handlers by kind of actor and method number."""
 

@@ -17,6 +17,7 @@ from poolsite.devnet.rpc import (
     net,
     randomness,
     state,
+    verified,
     wallet,
 )
 
@@ -36,6 +37,7 @@ _BOTH: Final = (
     *wallet.METHODS,
     *mining.METHODS,
     *net.METHODS,
+    *verified.METHODS,
 )
 
 

@@ -20,6 +20,7 @@ from poolsite.devnet.actors.ledger import (
     resolve,
     resolve_existing,
 )
+from poolsite.devnet.actors.verified import datacap_of
 from poolsite.devnet.estimation import UnknownSender
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
@@ -34,6 +35,7 @@ from poolsite.devnet.rpc.forms import (
 from poolsite.devnet.rpc.invocation import invocation_json, replay_json
 from poolsite.devnet.search import Lookup, Replaced, UnknownMessage
 from poolsite.devnet.state.rows import ACTORS, ESCROWS, SYSTEM, Escrow, PowerState
+from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 from poolsite.filecoin.actors.decode import actor_kind, params_decode, params_encode
 from poolsite.filecoin.address import ID, UNDEF, id_address
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
@@ -299,9 +301,13 @@ def state_replay(node: Devnet, key: Key, cid: Cid) -> Any:
 
 
 def state_verified_status(node: Devnet, address: Address, key: Key) -> Any:
-    """Null: the devnet grants no data cap."""
-    if resolve(state_get(node, key), address) is None:
+    """A client's data cap in bytes; null without any."""
+    state = state_get(node, key)
+    client = resolve(state, address)
+    if client is None:
         raise RpcError("actor not found", code=ACTOR_NOT_FOUND)
+    amount = datacap_of(state, client)
+    return str(amount // DATACAP_PER_BYTE) if amount else None
 
 
 def state_verifreg_root(_node: Devnet, _key: Key) -> Any:

@@ -29,6 +29,20 @@ ESCROWS: Final = "escrows"
 """Actor id to `Escrow` of the market actor."""
 MULTISIGS: Final = "multisigs"
 """Actor id to `Multisig`."""
+VERIFIERS: Final = "verifiers"
+"""Actor id to the `DataCap` in bytes that it may hand out."""
+DATACAPS: Final = "datacaps"
+"""Actor id to the `DataCap` that it has, in units of the token."""
+
+
+def allocations_of(client: int) -> str:
+    """Table of a client's allocations of verified data, by number."""
+    return f"allocations/{client}"
+
+
+def data_claims_of(provider: int) -> str:
+    """Table of a miner's claims on verified data, by number."""
+    return f"dataclaims/{provider}"
 
 
 def precommits_of(miner: int) -> str:
@@ -117,6 +131,52 @@ class RewardState:
     """Baseline power in bytes."""
     paid: Big
     """Sum of all block rewards so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifregState:
+    """The verified registry."""
+
+    next_allocation: int
+    """Number of the next allocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataCap:
+    """An amount of data cap."""
+
+    amount: Big
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Data cap that a client set aside for a piece at a miner."""
+
+    client: int
+    provider: int
+    data: Cid
+    """Commitment to the piece."""
+    size: int
+    """Padded bytes."""
+    term_min: int
+    term_max: int
+    """Bounds of the sector's life, epochs."""
+    expiration: int
+    """Last epoch in which it can be claimed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataClaim:
+    """Verified data that a miner stores."""
+
+    client: int
+    data: Cid
+    size: int
+    term_min: int
+    term_max: int
+    term_start: int
+    """Epoch of the claim."""
+    sector: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,12 +369,16 @@ class Multisig:
 ROW_CLASSES: Final[dict[str, dict[str, type] | type]] = {
     ACTORS: Actor,
     ADDRESSES: ActorId,
-    SYSTEM: {"init": InitState, "power": PowerState, "reward": RewardState},
+    SYSTEM: {"init": InitState, "power": PowerState, "reward": RewardState, "verifreg": VerifregState},
     CLAIMS: Claim,
     MINERS: Miner,
     CRON: CronEvents,
     ESCROWS: Escrow,
     MULTISIGS: Multisig,
+    VERIFIERS: DataCap,
+    DATACAPS: DataCap,
+    "allocations": Allocation,
+    "dataclaims": DataClaim,
     "precommits": PreCommit,
     "sectors": Sector,
     "deadlines": Deadline,

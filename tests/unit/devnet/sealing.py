@@ -20,6 +20,7 @@ from poolsite.filecoin.actors.miner_proving import (
 from poolsite.filecoin.actors.miner_sectors import (
     PRE_COMMIT_SECTOR_BATCH2_PARAMS,
     PROVE_COMMIT_SECTORS3_PARAMS,
+    PieceActivationManifest,
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
     SectorActivationManifest,
@@ -30,7 +31,7 @@ from poolsite.filecoin.address import POWER_ACTOR, id_address
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.block import PoStProof
-from poolsite.filecoin.cids import commr_cid
+from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.porep.replica import prover_id_bytes
@@ -44,6 +45,8 @@ from poolsite.filecoin.sector import RegisteredSealProof
 from tests.unit.devnet.people import OWNER, WORKER, send
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from poolsite.devnet.node import Devnet
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.deadlines import DeadlineInfo
@@ -80,11 +83,11 @@ class SmallMiner:
     def call(self, method: int, params: bytes, **fields: Any) -> Receipt:
         return send(self.node, WORKER, self.address, method=method, params=params, **fields)
 
-    def seal(self, number: int, ticket_epoch: int) -> SectorPreCommitInfo:
-        """Seal a sector of zeros with the ticket of an epoch."""
+    def seal(self, number: int, ticket_epoch: int, data: bytes = b"") -> SectorPreCommitInfo:
+        """Seal a sector of zeros, or of padded data, with the ticket of an epoch."""
         parameters = seal_parameters(SEAL_PROOF)
         sealed = sector_seal(
-            bytes(parameters.sector_bytes),
+            data or bytes(parameters.sector_bytes),
             parameters=parameters,
             prover_id=prover_id_bytes(self.id),
             sector_number=number,
@@ -100,7 +103,7 @@ class SmallMiner:
             seal_rand_epoch=ticket_epoch,
             deal_ids=(),
             expiration=activation + network.min_sector_expiration + 1000,
-            unsealed_cid=None,
+            unsealed_cid=commd_cid(sealed.tree_d.root) if data else None,
         )
 
     def precommit(self, *infos: SectorPreCommitInfo, **fields: Any) -> Receipt:
@@ -121,9 +124,18 @@ class SmallMiner:
         ]
         return porep_container(int(SEAL_PROOF), partitions)
 
-    def prove(self, proofs: dict[int, bytes], *, require_all: bool = True, **fields: Any) -> Receipt:
+    def prove(
+        self,
+        proofs: dict[int, bytes],
+        *,
+        require_all: bool = True,
+        pieces: Mapping[int, tuple[PieceActivationManifest, ...]] | None = None,
+        **fields: Any,
+    ) -> Receipt:
         params = ProveCommitSectors3Params(
-            sector_activations=tuple(SectorActivationManifest(number, ()) for number in proofs),
+            sector_activations=tuple(
+                SectorActivationManifest(number, (pieces or {}).get(number, ())) for number in proofs
+            ),
             sector_proofs=tuple(proofs.values()),
             aggregate_proof=b"",
             aggregate_proof_type=None,

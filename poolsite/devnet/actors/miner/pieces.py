@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 def pieces_commitment(manifest: Sequence[PieceActivationManifest], size: int) -> bytes:
     """The commitment of the pieces with zeros behind them to the sector's end.
 
-    Raises ActorError 16 for pieces that do not fit, and for verified data, which the devnet has not.
+    Raises ActorError 16 for pieces that do not fit.
     """
-    if any(piece.verified_allocation_key is not None for piece in manifest):
-        raise bad_argument("all data activations failed")
     try:
         pieces = [Piece(padded_bytes=piece.size, comm_p=cid_to_commd(piece.cid)) for piece in manifest]
         at = sum(piece.padded_bytes for piece in pieces)

@@ -5,7 +5,7 @@ Source: builtin-actors actors/miner/src/lib.rs prove_commit_sectors3, activate_n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.economy import economy
@@ -21,6 +21,7 @@ from poolsite.devnet.actors.miner.assignment import sectors_assign
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.actors.miner.pieces import pieces_commitment
+from poolsite.devnet.actors.verified import pieces_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.devnet.state.rows import PreCommit, Sector, precommits_of
 from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
@@ -32,6 +33,7 @@ from poolsite.filecoin.actors.miner_sectors import (
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_SEAL, prove_commit_gas, verify_aggregate_gas
+from poolsite.filecoin.power import quality_power
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import SIZE_32GIB
 from poolsite.filecoin.sha254 import sha254_zero
@@ -53,7 +55,7 @@ class Candidate:
     manifest: SectorActivationManifest
     precommit: PreCommit
     comm_d: bytes
-    verified_size: int
+    verified_size: int = 0
 
 
 def prove_commit_sectors(call: Call) -> bytes:
@@ -74,6 +76,7 @@ def prove_commit_sectors(call: Call) -> bytes:
     proven = [candidate for candidate, code in zip(candidates, codes, strict=True) if not code]
     if not proven:
         raise bad_argument("no valid proofs specified")
+    proven = _data_activate(call, params, candidates, codes)
     deadlines = _activate(call, book, proven)
     call.charge_to(
         prove_commit_gas(
@@ -148,7 +151,7 @@ def _candidate(book: Book, manifest: SectorActivationManifest, row: PreCommit) -
             f"unsealed CID does not match pieces for sector {row.number}, "
             f"computed Cid({computed or commd_cid(comm_d)}) declared {declared}"
         )
-    return Candidate(manifest, row, comm_d, 0)
+    return Candidate(manifest, row, comm_d)
 
 
 def _some(cid: Cid | None) -> str:
@@ -192,6 +195,32 @@ def _verify(
                 )
 
 
+def _data_activate(
+    call: Call, params: ProveCommitSectors3Params, candidates: list[Candidate], codes: list[int]
+) -> list[Candidate]:
+    """Claim the verified data of the proven sectors; a sector whose claims fail is skipped.
+
+    Raises ActorError 16 if none is left, or if all must hold and one does not.
+    """
+    activated = []
+    for index, candidate in enumerate(candidates):
+        if codes[index]:
+            continue
+        row = candidate.precommit
+        size = pieces_claim(
+            call, sector=row.number, expiration=row.expiration, pieces=candidate.manifest.pieces
+        )
+        if size is None:
+            codes[index] = ILLEGAL_ARGUMENT
+            if params.require_activation_success:
+                raise bad_argument(f"data activation failed for sector {row.number}")
+            continue
+        activated.append(replace(candidate, verified_size=size))
+    if not activated:
+        raise bad_argument("all data activations failed")
+    return activated
+
+
 def _activate(call: Call, book: Book, proven: list[Candidate]) -> int:
     """Turn pre-commits into sectors; returns how many deadlines were touched.  Raises ActorError 19."""
     now = call.epoch
@@ -201,7 +230,10 @@ def _activate(call: Call, book: Book, proven: list[Candidate]) -> int:
     deposits = pledges = 0
     for candidate in proven:
         row = candidate.precommit
-        quality = miner.sector_size
+        life = row.expiration - now
+        data_size = sum(piece.size for piece in candidate.manifest.pieces)
+        verified_weight = candidate.verified_size * life
+        quality = quality_power(miner.sector_size, duration=life, verified_weight=verified_weight)
         pledge = money.initial_pledge(quality)
         deposits += row.deposit
         pledges += pledge
@@ -212,8 +244,8 @@ def _activate(call: Call, book: Book, proven: list[Candidate]) -> int:
                 sealed_cid=row.sealed_cid,
                 activation=now,
                 expiration=row.expiration,
-                deal_weight=0,
-                verified_weight=0,
+                deal_weight=(data_size - candidate.verified_size) * life,
+                verified_weight=verified_weight,
                 pledge=pledge,
                 power_base_epoch=now,
                 flags=SIMPLE_QA_POWER,

@@ -13,6 +13,7 @@ from poolsite.devnet.actors.exits import ILLEGAL_ARGUMENT, bad_argument, fil, in
 from poolsite.devnet.actors.miner.book import Book, book_open, sector_quality
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.actors.miner.pieces import pieces_commitment
+from poolsite.devnet.actors.verified import pieces_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
 from poolsite.filecoin.actors.miner_sectors import PROVE_REPLICA_UPDATES3_PARAMS
@@ -20,6 +21,8 @@ from poolsite.filecoin.cids import COMMR_PREFIX
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_UPDATE, replica_update_gas
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.rows import Sector
     from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params, SectorUpdateManifest
@@ -38,12 +41,15 @@ def prove_replica_updates(call: Call) -> bytes:
     ]
     if any(codes) and (params.require_activation_success or all(codes)):
         raise bad_argument("no valid updates")
+    sizes = _data_claim(call, updates, sectors, codes)
+    if any(codes) and (params.require_activation_success or all(codes)):
+        raise bad_argument("all data activations failed")
     _pledges_take(
         call,
         book,
         [
-            _updated(call, book, update, sector)
-            for update, sector, code in zip(updates, sectors, codes, strict=True)
+            _updated(call, book, update, sector=sector, verified_size=size)
+            for update, sector, size, code in zip(updates, sectors, sizes, codes, strict=True)
             if not code
         ],
     )
@@ -92,7 +98,29 @@ def _update_code(
     return 0 if is_valid else ILLEGAL_ARGUMENT
 
 
-def _updated(call: Call, book: Book, update: SectorUpdateManifest, sector: Sector) -> Sector:
+def _data_claim(
+    call: Call, updates: Sequence[SectorUpdateManifest], sectors: Sequence[Sector], codes: list[int]
+) -> list[int]:
+    """Claim the verified data of the proven updates; gives the verified bytes of each.
+
+    An update whose claims fail gets its code.
+    """
+    sizes = []
+    for index, (update, sector) in enumerate(zip(updates, sectors, strict=True)):
+        size: int | None = 0
+        if not codes[index]:
+            size = pieces_claim(
+                call, sector=sector.number, expiration=sector.expiration, pieces=update.pieces
+            )
+        if size is None:
+            codes[index] = ILLEGAL_ARGUMENT
+        sizes.append(size or 0)
+    return sizes
+
+
+def _updated(
+    call: Call, book: Book, update: SectorUpdateManifest, *, sector: Sector, verified_size: int
+) -> Sector:
     """The sector with its data: its end stays, its weight and pledge are reckoned anew."""
     now, size = call.epoch, book.miner.sector_size
     space = sum(piece.size for piece in update.pieces)
@@ -100,7 +128,8 @@ def _updated(call: Call, book: Book, update: SectorUpdateManifest, sector: Secto
         sector,
         sealed_cid=update.new_sealed_cid,
         sector_key=sector.sealed_cid,
-        deal_weight=space * (sector.expiration - now),
+        deal_weight=(space - verified_size) * (sector.expiration - now),
+        verified_weight=verified_size * (sector.expiration - now),
         power_base_epoch=now,
     )
     money = economy(call.machine)
@@ -121,5 +150,8 @@ def _pledges_take(call: Call, book: Book, sectors: list[Sector]) -> None:
         )
     book.save(replace(miner, pledge=miner.pledge + more))
     book.pledge_change(more)
+    size = book.miner.sector_size
+    old = sum(sector_quality(_sector(book, sector.number), size) for sector in sectors)
     for sector in sectors:
         book.save_sector(sector)
+    book.power_change(0, sum(sector_quality(sector, size) for sector in sectors) - old)
