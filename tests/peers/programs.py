@@ -32,6 +32,17 @@ SOPHON_AUTH: Final = "github.com/ipfs-force-community/sophon-auth/cmd/server"
 """The main package of sophon-auth: server and command line in one."""
 
 
+CHECKOUTS: Final = Path(os.environ.get("POOLSITE_PEER_SOURCES") or CACHE / "sources")
+"""Checkouts of programs that are built from their repository."""
+
+CLONE_S: Final = 120
+NO_QUESTIONS: Final = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+
+
+class NoSource(Exception):
+    """A program's repository is not here and cannot be fetched."""
+
+
 class PeerRefused(Exception):
     """What the client library gave as its error."""
 
@@ -46,6 +57,35 @@ def go_program(name: str, package: str = ".") -> Path:
         done = subprocess.run(
             ["go", "build", "-o", target, package],
             cwd=SOURCES / "go" / name,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_S,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def go_source(url: str, *, tag: str, package: str) -> Path:
+    """Build a program of which no module proxy has a release: out of its repository at a tag; gives its path.
+
+    Raises NoSource where neither the folder POOLSITE_PEER_SOURCES has a checkout nor the host can be reached.
+    """
+    name = url.rsplit("/", 1)[-1]
+    source, target = CHECKOUTS / name, CACHE / "go" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "building").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not source.exists():
+            command: list[str | Path] = ["git", "clone", "-q", "--depth", "1", "--branch", tag, url, source]
+            cloned = subprocess.run(
+                command, capture_output=True, text=True, timeout=CLONE_S, check=False, env=NO_QUESTIONS
+            )
+            if cloned.returncode != 0:
+                raise NoSource(f"{url} cannot be cloned: {cloned.stderr.strip()[-200:]}")
+        done = subprocess.run(
+            ["go", "build", "-mod=mod", "-buildvcs=false", "-o", target, package],
+            cwd=source,
             capture_output=True,
             text=True,
             timeout=BUILD_S,
