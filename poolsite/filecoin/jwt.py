@@ -37,6 +37,8 @@ class Claims:
     """Free text of sophon-auth."""
     allow: tuple[str, ...] = ()
     """Permissions (lotus); empty for sophon-auth."""
+    rule_set: str = ""
+    """The signer's rules that it is limited to (ours, beside `allow`); empty: all."""
 
     @property
     def permissions(self) -> tuple[str, ...]:
@@ -58,6 +60,8 @@ def token_sign(claims: Claims, secret: bytes) -> str:
     payload: dict[str, Any]
     if claims.allow:
         payload = {"Allow": list(claims.allow)}
+        if claims.rule_set:
+            payload["RuleSet"] = claims.rule_set
     else:
         payload = {"name": claims.name, "perm": claims.perm, "ext": claims.ext}
     signed = f"{_part(_HEADER)}.{_part(payload)}"
@@ -88,7 +92,10 @@ def token_claims(token: str) -> Claims:
 def _claims(payload: dict[str, Any]) -> Claims:
     allow = payload.get("Allow")
     if isinstance(allow, list) and all(isinstance(item, str) for item in allow):
-        return Claims(allow=tuple(allow))
+        rule_set = payload.get("RuleSet", "")
+        if not isinstance(rule_set, str):
+            raise BadToken("jwt: claims have the wrong type")
+        return Claims(allow=tuple(allow), rule_set=rule_set)
     texts = [payload.get(member, "") for member in ("name", "perm", "ext")]
     if not all(isinstance(text, str) for text in texts):
         raise BadToken("jwt: claims have the wrong type")

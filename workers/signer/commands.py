@@ -11,6 +11,7 @@ import logging
 import secrets
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,11 +27,13 @@ from poolsite.filecoin.keys import (
     key_import,
 )
 from workers.signer.errors import SignerError
+from workers.signer.history import BY_HAND, History
 from workers.signer.hub import HubLink
 from workers.signer.old_wallet import keys_read, keys_write
 from workers.signer.policy import DEFAULT, policy_parse
 from workers.signer.private_files import private_folder, private_write
 from workers.signer.records import RecordQuery
+from workers.signer.rehearsal import rehearse
 from workers.signer.server import WalletApp, listen_socket, serve
 from workers.signer.signing import Signer
 from workers.signer.tokens import secret_load, token_new
@@ -77,6 +80,7 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
         parser.add_argument("--console", action="append", default=[], help="gateway, ws://host:port/rpc/v1")
         parser.add_argument("--token-file", type=Path, help="file with the gateway's token")
         parser.add_argument("--support-account", action="append", default=[], help="serve this account too")
+        parser.add_argument("--set", default="", help="gateways may use only this set of the policy's rules")
         parser.add_argument("--listen", default="", help="host:port of the wallet JSON-RPC")
         parser.add_argument("--locked", action="store_true", help="stay locked until somebody unlocks")
     elif verb == "new":
@@ -91,6 +95,13 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
         parser.add_argument("--wallet-password-file", type=Path, help="its password; else asked")
     elif verb == "token":
         parser.add_argument("perm", choices=("read", "write", "sign", "admin"))
+        parser.add_argument("--set", default="", help="limit it to this set of the policy's rules")
+    elif verb == "policy":
+        parser.add_argument("--try", dest="candidate", type=Path, help="what would this file have decided?")
+        parser.add_argument("--days", type=int, default=30, help="how far back --try looks")
+        parser.add_argument("--take", type=Path, help="make this file the policy")
+        parser.add_argument("--by", default="", help="who takes it, for the history")
+        parser.add_argument("--history", action="store_true", help="list the versions, and check them")
     elif verb == "records":
         parser.add_argument("--limit", type=int, default=20)
         parser.add_argument("--errors", action="store_true")
@@ -224,13 +235,40 @@ def password(options: argparse.Namespace) -> str:
 
 def token(options: argparse.Namespace) -> str:
     """Make a token for the wallet JSON-RPC."""
-    return token_new(secret_load(existing(options.dir)), options.perm)
+    folder = existing(options.dir)
+    if options.set and options.set not in policy_parse((folder / "policy.toml").read_text()).sets:
+        raise SignerError(f"the policy has no set '{options.set}'")
+    return token_new(secret_load(folder), options.perm, rule_set=options.set)
 
 
 def policy(options: argparse.Namespace) -> str:
-    """Check the policy file."""
-    rules = policy_parse((existing(options.dir) / "policy.toml").read_text())
+    """Check the policy file, try another one, take it, or list the versions."""
+    folder = existing(options.dir)
+    history = History(folder / "policy-history.jsonl", secret=secret_load(folder))
+    if options.candidate is not None:
+        return policy_try(options)
+    if options.take is not None:
+        text = options.take.read_text()
+        rules = policy_parse(text)
+        history.add(text, by=options.by or getpass.getuser(), now=datetime.now(UTC))
+        private_write(folder / "policy.toml", text)
+        return f"{len(rules.rules)} rules, version {rules.digest}"
+    if options.history:
+        versions = history.versions()
+        return "\n".join(f"{one.at[:19]} {one.digest} {one.by}" for one in versions) or "no version yet"
+    rules = policy_parse((folder / "policy.toml").read_text())
     return f"{len(rules.rules)} rules, version {rules.digest}"
+
+
+def policy_try(options: argparse.Namespace) -> str:
+    """Ask another policy what it would have decided of what was asked lately."""
+    candidate = policy_parse(options.candidate.read_text())
+    signer = Signer(existing(options.dir))
+    since = datetime.now(UTC) - timedelta(days=options.days)
+    rehearsal = rehearse(signer.records, candidate, since=since)
+    changes = [f"{one.at[:19]} {one.words}: {one.before} -> {one.after}" for one in rehearsal.changes]
+    head = f"{rehearsal.asked} asked in {options.days} days, {len(changes)} would be decided otherwise"
+    return "\n".join([head, *changes])
 
 
 def records(options: argparse.Namespace) -> str:
@@ -270,6 +308,8 @@ def run(options: argparse.Namespace) -> int:
     signer = Signer(existing(options.dir))
     try:
         signer.policy.current()
+        history = History(options.dir / "policy-history.jsonl", secret=secret_load(options.dir))
+        history.add((options.dir / "policy.toml").read_text(), by=BY_HAND, now=datetime.now(UTC))
         if not options.locked:
             signer.store.unlock(password_read(options))
         asyncio.run(run_until_stopped(signer, options))
@@ -315,6 +355,7 @@ def links_for(signer: Signer, options: argparse.Namespace) -> list[HubLink]:
             url=url,
             token=lambda: options.token_file.read_text().strip(),
             supported=options.support_account,
+            rule_set=options.set,
         )
         for url in options.console
     ]

@@ -48,13 +48,21 @@ class HubLink:
     """One gateway, dialled for ever."""
 
     def __init__(
-        self, signer: Signer, *, url: str, token: Callable[[], str], supported: Sequence[str] = ()
+        self,
+        signer: Signer,
+        *,
+        url: str,
+        token: Callable[[], str],
+        supported: Sequence[str] = (),
+        rule_set: str = "",
     ) -> None:
         self.signer = signer
         self.url = url
         self.token = token
         """Read at each dial, so that a renewed token needs no restart."""
         self.supported = list(supported)
+        self.rule_set = rule_set
+        """Rules of the policy that this gateway is limited to; empty: all."""
         self.is_connected = asyncio.Event()
         """Set while the gateway has taken our keys."""
 
@@ -238,6 +246,7 @@ class HubSession:
             meta_type=meta_type,
             extra=extra,
             caller=f"gateway {self.link.url}",
+            rule_set=self.link.rule_set,
         )
         return signature_to_json(signature)
 

@@ -20,7 +20,7 @@ from workers.signer.records import Verdict
 from workers.signer.things import MESSAGE, TYPES, VERIFY_ADDRESS, Thing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 VERSION: Final = 1
@@ -121,18 +121,30 @@ class Policy:
     digest: str
     """First half of the SHA-256 of its text: which version decided."""
     rules: tuple[Rule, ...] = field(default=())
+    sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of rules that belong together, for callers who may use only those."""
 
     def decide(
-        self, thing: Thing, *, caller: str, now: datetime, spent: Callable[[str], tuple[int, int]]
+        self,
+        thing: Thing,
+        *,
+        caller: str,
+        now: datetime,
+        spent: Callable[[str], tuple[int, int]],
+        rule_set: str = "",
     ) -> Verdict:
-        """Ask the rules in their order; the first that allows the thing decides.
+        """Ask the rules in their order, or those of one set; the first that allows the thing decides.
 
         `spent` gives what a rule of that name let this key spend today (value, fees).
         """
         if thing.type == VERIFY_ADDRESS:  # a fixed form that moves nothing: proving a key to a gateway
             return Verdict("(proof of a key)", self.digest)
+        if rule_set and rule_set not in self.sets:
+            return Verdict("", self.digest, f"the policy has no set '{rule_set}'")
         reasons = []
         for rule in self.rules:
+            if rule_set and rule.name not in self.sets[rule_set]:
+                continue
             if rule.complaint(thing, caller=caller, now=now) is not None:
                 continue
             excess = rule.excess(thing, spent(rule.name))
@@ -159,9 +171,10 @@ def policy_parse(text: str) -> Policy:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadPolicy(f"the policy is not TOML: {error}") from None
-    unknown = value.keys() - {"version", "rule"}
+    unknown = value.keys() - {"version", "rule", "set"}
     if unknown or value.get("version") != VERSION:
-        raise BadPolicy(f"the policy must have version = {VERSION} and [[rule]] tables, nothing else")
+        text = f"the policy must have version = {VERSION}, [[rule]] and [[set]] tables, nothing else"
+        raise BadPolicy(text)
     tables = value.get("rule", [])
     if not isinstance(tables, list):
         raise BadPolicy("rules are written as [[rule]]")
@@ -169,7 +182,27 @@ def policy_parse(text: str) -> Policy:
     names = [rule.name for rule in rules]
     if len(set(names)) != len(names):
         raise BadPolicy("two rules have the same name")
-    return Policy(hashlib.sha256(text.encode()).hexdigest()[:32], rules)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return Policy(digest, rules, sets_read(value.get("set", []), known=names))
+
+
+def sets_read(tables: Any, *, known: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Read the sets.  Raises BadPolicy."""
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise BadPolicy("sets are written as [[set]]")
+    found: dict[str, tuple[str, ...]] = {}
+    for table in tables:
+        name = table.get("name")
+        if table.keys() != {"name", "rules"} or not isinstance(name, str) or not name or name in found:
+            raise BadPolicy("every set has a name of its own and a list of rules, nothing else")
+        try:
+            found[name] = texts_read(table["rules"])
+        except ValueError as error:
+            raise BadPolicy(f"set '{name}': rules: {error}") from None
+        missing = [rule for rule in found[name] if rule not in known]
+        if missing:
+            raise BadPolicy(f"set '{name}': there is no rule {missing[0]!r}")
+    return found
 
 
 def rule_read(table: Any) -> Rule:

@@ -14,7 +14,7 @@ import uvicorn
 from poolsite.filecoin.jwt import BadToken
 from poolsite.wire.gorpc import Session, body_answer
 from workers.signer.errors import SignerError
-from workers.signer.tokens import token_perms
+from workers.signer.tokens import token_rights
 from workers.signer.wallet_rpc import Caller, WalletDoor
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class WalletApp:
             text = query.get("token", [""])[0]
         client = scope.get("client")
         source = f"{client[0]}:{client[1]}" if client else ""
-        return Caller(self.signer, self.secret, token_perms(text, self.secret), source)
+        rights = token_rights(text, self.secret)
+        return Caller(self.signer, self.secret, rights.perms, source, rights.rule_set)
 
     async def http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer a POST to /rpc/v0, or /healthcheck."""

@@ -47,8 +47,10 @@ class Signer:
             self.store.lock()
             self.records.close()
 
-    def sign(self, *, address: str, to_sign: bytes, meta_type: str, extra: bytes, caller: str) -> Signature:
-        """Sign something for `caller`, if it is understood and allowed.
+    def sign(
+        self, *, address: str, to_sign: bytes, meta_type: str, extra: bytes, caller: str, rule_set: str = ""
+    ) -> Signature:
+        """Sign something for `caller`, if it is understood and allowed by its rules.
 
         Raises KeyMissing, Locked, NotUnderstood, Denied.  Refusals of things that were understood are
         recorded like signatures; a signature leaves only after its record is written.
@@ -72,9 +74,9 @@ class Signer:
                 unread = Thing(meta_type[:40], parsed, to_sign, raw=(to_sign + extra)[:4096])
                 self.record(unread, Verdict("", "", str(error)), caller=caller)
                 raise
-            return self.sign_thing(thing, caller=caller)
+            return self.sign_thing(thing, caller=caller, rule_set=rule_set)
 
-    def sign_thing(self, thing: Thing, *, caller: str) -> Signature:
+    def sign_thing(self, thing: Thing, *, caller: str, rule_set: str = "") -> Signature:
         """Ask the policy, sign, record."""
         now = datetime.now(UTC)
         day, address = now.date().isoformat(), str(thing.address)
@@ -82,6 +84,7 @@ class Signer:
             thing,
             caller=caller,
             now=now,
+            rule_set=rule_set,
             spent=lambda rule: self.records.spent(rule=rule, address=address, day=day),
         )
         if verdict.error:

@@ -176,16 +176,21 @@ def _message(address: Address, to_sign: bytes, extra: bytes) -> Thing:
         raise NotUnderstood(f"signer({address}) is not msg sender({message.from_})")
     if to_sign not in _message_payloads(message, address):
         raise NotUnderstood("the bytes to sign are not those of the message in extra")
+    return message_thing(message, address, payload=to_sign, raw=extra)
+
+
+def message_thing(message: Message, address: Address, *, raw: bytes, payload: bytes = b"") -> Thing:
+    """Say what a message is and costs.  Raises NotUnderstood."""
     return Thing(
         MESSAGE,
         address,
-        to_sign,
+        payload,
         readings=message_readings(message),
         to=message.to,
         value=message.value,
         fee_max=message.gas_limit * message.gas_fee_cap,
         cid=str(message.cid),
-        raw=extra,
+        raw=raw,
     )
 
 

@@ -6,6 +6,7 @@ Source: filecoin-project/venus-wallet api/remotecli, middleware/jwt.go.
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.jwt import BadToken, Claims, permissions_up_to, token_sign, token_verify
@@ -29,17 +30,31 @@ def secret_load(folder: Path) -> bytes:
     return bytes.fromhex(path.read_text().strip())
 
 
-def token_new(secret: bytes, perm: str) -> str:
-    """Make a token of a level."""
-    return token_sign(Claims(allow=permissions_up_to(perm)), secret)
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a token gives."""
+
+    perms: tuple[str, ...]
+    rule_set: str = ""
+    """Rules of the policy that it is limited to; empty: all."""
 
 
-def token_perms(text: str, secret: bytes) -> tuple[str, ...]:
-    """Read what a token allows; the empty text is nobody's.  Raises BadToken."""
+def token_new(secret: bytes, perm: str, *, rule_set: str = "") -> str:
+    """Make a token of a level, limited to a set of the policy's rules if one is named."""
+    return token_sign(Claims(allow=permissions_up_to(perm), rule_set=rule_set), secret)
+
+
+def token_rights(text: str, secret: bytes) -> Rights:
+    """Read what a token gives; the empty text is nobody's.  Raises BadToken."""
     text = text.removeprefix("Bearer ").strip().partition(STRATEGY_MARK)[0]
     if not text:
-        return ANONYMOUS
+        return Rights(ANONYMOUS)
     claims = token_verify(text, secret)
     if not claims.allow:
         raise BadToken("jwt: this token is for another service")
-    return claims.permissions
+    return Rights(claims.permissions, claims.rule_set)
+
+
+def token_perms(text: str, secret: bytes) -> tuple[str, ...]:
+    """Read what a token allows.  Raises BadToken."""
+    return token_rights(text, secret).perms

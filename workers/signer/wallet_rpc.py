@@ -52,6 +52,8 @@ class Caller:
     secret: bytes
     perms: tuple[str, ...]
     source: str
+    rule_set: str = ""
+    """Rules of the policy that its token is limited to; empty: all."""
 
 
 @dataclass(slots=True)
@@ -112,6 +114,7 @@ def wallet_sign(caller: Caller, address: Address, to_sign: bytes, meta: Mapping[
         meta_type=str(meta.get("type") or ""),
         extra=extra,
         caller=f"rpc {caller.source}",
+        rule_set=caller.rule_set,
     )
     return signature_to_json(signature)
 
@@ -178,7 +181,7 @@ def verify_password(caller: Caller, password: str) -> None:
 
 def auth_new(caller: Caller, perms: list[str]) -> str:
     """Make a token; Go gives it as bytes, so base64 of its text."""
-    text = token_sign(Claims(allow=tuple(perms)), caller.secret)
+    text = token_sign(Claims(allow=tuple(perms), rule_set=caller.rule_set), caller.secret)
     return base64.b64encode(text.encode()).decode()
 
 

@@ -1,0 +1,83 @@
+"""The versions of the policy: every text that was in force, who took it and when, signed and chained.
+
+Each line holds an HMAC with the signer's own secret over itself and the line before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from workers.signer.errors import SignerError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+BY_HAND: Final = "(edited by hand)"
+"""Who took a version that appeared in the file without `policy --take`."""
+
+
+class HistoryBroken(SignerError):
+    """A line was changed, taken out or added by somebody without the secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One text that was in force."""
+
+    at: str
+    by: str
+    digest: str
+    """As records name it."""
+    text: str
+    seal: str
+    """HMAC over the line before and this one."""
+
+
+class History:
+    """The file; it only grows."""
+
+    def __init__(self, path: Path, *, secret: bytes) -> None:
+        self.path = path
+        self.secret = secret
+
+    def versions(self) -> list[Version]:
+        """Give all versions, the oldest first.  Raises HistoryBroken."""
+        if not self.path.exists():
+            return []
+        found: list[Version] = []
+        for number, line in enumerate(self.path.read_text().splitlines(), 1):
+            try:
+                one = Version(**json.loads(line))
+            except (ValueError, TypeError):
+                raise HistoryBroken(f"version {number} of the policy cannot be read") from None
+            if not hmac.compare_digest(one.seal, self.seal(one, before=found[-1].seal if found else "")):
+                raise HistoryBroken(f"version {number} of the policy was changed")
+            found.append(one)
+        return found
+
+    def seal(self, one: Version, *, before: str) -> str:
+        """Compute what a line's seal must be."""
+        fields = [before, one.at, one.by, one.digest, one.text]
+        return hmac.new(self.secret, json.dumps(fields).encode(), hashlib.sha256).hexdigest()
+
+    def add(self, text: str, *, by: str, now: datetime) -> Version | None:
+        """Add a version unless it is the one in force.  Raises HistoryBroken."""
+        versions = self.versions()
+        digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+        if versions and versions[-1].digest == digest:
+            return None
+        draft = Version(at=now.isoformat(), by=by[:100], digest=digest, text=text, seal="")
+        seal = self.seal(draft, before=versions[-1].seal if versions else "")
+        made = Version(**{**asdict(draft), "seal": seal})
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(handle, "a") as file:
+            file.write(json.dumps(asdict(made)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return made

@@ -1,0 +1,84 @@
+"""What another policy would have decided of all that was asked lately, from the signer's own records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.message import message_from_cbor
+from workers.signer.errors import NotUnderstood
+from workers.signer.records import RecordQuery
+from workers.signer.things import MESSAGE, VERIFY_ADDRESS, Thing, message_thing, thing_read
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from workers.signer.policy import Policy
+    from workers.signer.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that would be decided otherwise."""
+
+    at: str
+    words: str
+    before: str
+    after: str
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What a policy would have done."""
+
+    asked: int = 0
+    """Things that it was asked about; bytes that were not understood are no policy's business."""
+    changes: list[Change] = field(default_factory=list)
+
+
+def thing_of(row: sqlite3.Row) -> Thing | None:
+    """Read a recorded thing again; None if it never was understood."""
+    address = address_parse(row["address"])
+    try:
+        if row["type"] == MESSAGE:
+            return message_thing(message_from_cbor(row["raw"]), address, raw=row["raw"])
+        return thing_read(
+            address=address, to_sign=row["raw"], meta_type=row["type"], extra=b"", sign_bytes=b""
+        )
+    except (NotUnderstood, BadCbor):
+        return None
+
+
+def rehearse(records: Records, policy: Policy, *, since: datetime) -> Rehearsal:
+    """Ask a policy about what was recorded since then, in its order; days add up as they would have."""
+    found = Rehearsal()
+    spent: dict[tuple[str, str, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    rows = records.query(RecordQuery(after=since.astimezone(UTC).isoformat()))
+    for row in sorted(rows, key=lambda row: row["seq"]):
+        thing = None if row["type"] == VERIFY_ADDRESS else thing_of(row)
+        if thing is None:
+            continue
+        found.asked += 1
+        day, address = row["day"], row["address"]
+        verdict = policy.decide(
+            thing,
+            caller=row["caller"],
+            now=datetime.fromisoformat(row["at"]),
+            spent=lambda rule, address=address, day=day: spent[rule, address, day],  # type: ignore[misc]
+        )
+        if not verdict.error:
+            value, fees = spent[verdict.rule, address, day]
+            spent[verdict.rule, address, day] = (value + thing.value, fees + thing.fee_max)
+        before, after = words_of(row["rule"], row["error"]), words_of(verdict.rule, verdict.error)
+        if before != after and not (row["error"] and verdict.error):
+            found.changes.append(Change(row["at"], row["words"], before, after))
+    return found
+
+
+def words_of(rule: str, error: str) -> str:
+    """Say how something was decided."""
+    return f"refused ({error})" if error else f"signed by '{rule}'"
