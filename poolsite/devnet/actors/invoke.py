@@ -35,7 +35,9 @@ from poolsite.devnet.actors.ledger import (
     transfer,
 )
 from poolsite.devnet.actors.miner import (
+    compaction,
     declarations,
+    disputes,
     extensions,
     management,
     numbers,
@@ -87,10 +89,12 @@ METHODS: Final[dict[str, dict[int, Handler]]] = {
         15: slashing.report_consensus_fault,
         16: withdrawal.withdraw_balance,
         18: management.change_multiaddrs,
+        19: compaction.compact_partitions,
         20: numbers.compact_numbers,
         21: management.confirm_worker,
         22: withdrawal.repay_debt,
         23: management.change_owner,
+        24: disputes.dispute_window_post,
         28: precommit.precommit_sectors,
         30: management.change_beneficiary,
         31: management.get_beneficiary,

@@ -1,0 +1,81 @@
+"""CompactPartitions: terminated sectors leave a deadline, the living ones move together.
+
+Source: builtin-actors actors/miner/src/lib.rs compact_partitions, deadline_state.rs remove_partitions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.exits import bad_argument, forbidden
+from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
+from poolsite.devnet.actors.miner.partitions import sectors_add
+from poolsite.devnet.state.rows import EMPTY_PARTITION, partitions_of, sectors_of
+from poolsite.filecoin.actors.miner_proving import COMPACT_PARTITIONS_PARAMS
+from poolsite.filecoin.deadlines import is_available_for_compaction
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.devnet.state.rows import Partition, Sector
+
+
+def compact_partitions(call: Call) -> bytes:
+    """Handle CompactPartitions."""
+    params = call.read(COMPACT_PARTITIONS_PARAMS)
+    index = params.deadline
+    if index >= call.network.proving.deadlines:
+        raise bad_argument(f"invalid deadline {index}")
+    chosen = numbers_of(params.partitions)
+    book = book_open(call)
+    window = call.network.dispute_window
+    if not is_available_for_compaction(book.deadline_at(index, call.epoch), dispute_window=window):
+        raise forbidden(
+            f"cannot compact deadline {index} during its challenge window, or the prior challenge window, "
+            f"or before {window} epochs have passed since its last challenge window ended"
+        )
+    limit = call.network.posted_partitions_max
+    if len(chosen) > limit:
+        raise bad_argument(f"too many partitions {len(chosen)}, limit {limit}")
+    partitions = book.partitions(index)
+    if any(at >= len(partitions) for at in chosen):
+        raise bad_argument(f"partition index {chosen[-1]} out of range [0, {len(partitions)})")
+    for at in chosen:
+        _check(partitions[at], at)
+    dead = [number for at in chosen for number in partitions[at].terminated]
+    live = book.sectors(number for at in chosen for number in partitions[at].live)
+    for number in dead:
+        call.draft.delete(sectors_of(book.id), number)
+    kept = [partition for at, partition in enumerate(partitions) if at not in set(chosen)]
+    _rebuild(book, index, kept, live)
+    return b""
+
+
+def _check(partition: Partition, at: int) -> None:
+    """Raises ActorError 16 for a partition whose sectors must stay where they are."""
+    if partition.unpaid:
+        raise bad_argument("cannot remove partitions from deadline with early terminations")
+    if partition.faults:
+        raise bad_argument(f"cannot remove partition {at}: has faults")
+    if partition.unproven:
+        raise bad_argument(f"cannot remove partition {at}: has unproven sectors")
+
+
+def _rebuild(book: Book, index: int, kept: list[Partition], live: list[Sector]) -> None:
+    """Number the partitions anew and put the sectors, which are proven, behind them."""
+    size, grid = book.miner.partition_sectors, book.deadline_at(index, 0).quantization
+    partitions = list(kept)
+    for sector in sorted(live, key=lambda one: one.number):
+        if not partitions or len(partitions[-1].sectors) >= size:
+            partitions.append(EMPTY_PARTITION)
+        last = partitions[-1]
+        grown = sectors_add(last, [(sector.number, grid.up(sector.expiration))])
+        partitions[-1] = replace(grown, unproven=last.unproven)
+    deadline = book.deadline(index)
+    for at, partition in enumerate(partitions):
+        book.save_partition(index, at, partition)
+        for sector in book.sectors(partition.sectors):
+            book.save_sector(replace(sector, partition=at))
+    for at in range(len(partitions), deadline.partitions):
+        book.state.delete(partitions_of(book.id), (index, at))
+    book.save_deadline(index, replace(deadline, partitions=len(partitions)))
