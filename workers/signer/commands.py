@@ -26,6 +26,7 @@ from poolsite.filecoin.keys import (
     key_generate,
     key_import,
 )
+from workers.signer.accounts import accounts_read
 from workers.signer.errors import SignerError
 from workers.signer.history import BY_HAND, History
 from workers.signer.hub import HubLink
@@ -329,7 +330,7 @@ async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None
     listener = listen_socket(options.listen) if options.listen else None
     jobs = [asyncio.create_task(link.run()) for link in links]
     if listener is not None:
-        app = WalletApp(signer, secret=secret_load(options.dir))
+        app = WalletApp(signer, secret=secret_load(options.dir), hubs=links)
         jobs.append(asyncio.create_task(serve(app, listener)))
     stopping = asyncio.create_task(stopped.wait())
     await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -354,7 +355,7 @@ def links_for(signer: Signer, options: argparse.Namespace) -> list[HubLink]:
             signer,
             url=url,
             token=lambda: options.token_file.read_text().strip(),
-            supported=options.support_account,
+            supported=sorted({*options.support_account, *accounts_read(options.dir)}),
             rule_set=options.set,
         )
         for url in options.console

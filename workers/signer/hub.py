@@ -61,6 +61,8 @@ class HubLink:
         self.token = token
         """Read at each dial, so that a renewed token needs no restart."""
         self.supported = list(supported)
+        self.session: HubSession | None = None
+        """The open socket, if there is one."""
         self.rule_set = rule_set
         """Rules of the policy that this gateway is limited to; empty: all."""
         self.is_connected = asyncio.Event()
@@ -87,15 +89,29 @@ class HubLink:
                 ) as socket:
                     pause_s = FIRST_PAUSE_S
                     log.info("gateway_dialled", url=self.url)
-                    await HubSession(self, socket).run()
+                    self.session = HubSession(self, socket)
+                    await self.session.run()
             except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
                 log.warning("gateway_lost", url=self.url, reason=str(error)[:200], pause_s=round(pause_s, 2))
             except InvalidURI:
                 raise SignerError(f"{self.url} is not a websocket address") from None
             finally:
+                self.session = None
                 self.is_connected.clear()
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads dials, no secret
             pause_s = min(pause_s * PAUSE_GROWTH, LAST_PAUSE_S)
+
+    async def support(self, account: str) -> None:
+        """Offer the keys to one more account, now and at each dial.  Raises HubRefused, TimeoutError."""
+        if self.session is not None and self.session.channel_id:
+            await self.session.call("Gateway.SupportNewAccount", self.session.channel_id, account)
+        self.supported.append(account)
+
+    async def announce(self, addresses: Sequence[str]) -> None:
+        """Tell the gateway of keys without waiting for the next look.  Raises HubRefused, TimeoutError."""
+        if self.session is not None and self.session.channel_id:
+            await self.session.call("Gateway.AddNewAddress", self.session.channel_id, list(addresses))
+            self.session.announced |= set(addresses)
 
 
 class HubSession:

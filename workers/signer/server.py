@@ -18,8 +18,9 @@ from workers.signer.tokens import token_rights
 from workers.signer.wallet_rpc import Caller, WalletDoor
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from workers.signer.hub import HubLink
     from workers.signer.signing import Signer
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -39,9 +40,10 @@ CORS: Final = (
 class WalletApp:
     """The ASGI app."""
 
-    def __init__(self, signer: Signer, *, secret: bytes) -> None:
+    def __init__(self, signer: Signer, *, secret: bytes, hubs: Sequence[HubLink] = ()) -> None:
         self.signer = signer
         self.secret = secret
+        self.hubs = hubs
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request or socket."""
@@ -60,7 +62,7 @@ class WalletApp:
         client = scope.get("client")
         source = f"{client[0]}:{client[1]}" if client else ""
         rights = token_rights(text, self.secret)
-        return Caller(self.signer, self.secret, rights.perms, source, rights.rule_set)
+        return Caller(self.signer, self.secret, rights.perms, source, rights.rule_set, self.hubs)
 
     async def http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer a POST to /rpc/v0, or /healthcheck."""

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import inspect
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import structlog
+from websockets.exceptions import ConnectionClosed
 
 from poolsite.filecoin.jwt import BadToken, Claims, token_sign
 from poolsite.filecoin.keys import KEY_TYPES, BadKey, KeyInfo, key_from_json, key_generate, key_to_json
@@ -29,18 +34,29 @@ from poolsite.wire.gorpc import (
     params_decode,
     perm_missing,
 )
+from workers.signer.accounts import accounts_add
 from workers.signer.errors import Locked, SignerError, WrongPassword
 from workers.signer.records import RecordQuery
 from workers.signer.tokens import token_perms
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from poolsite.filecoin.address import Address
+    from workers.signer.hub import HubLink
     from workers.signer.signing import Signer
 
 VERSION: Final = {"Version": "1.20.0+poolsite", "APIVersion": 0x010100}
+LOG_SYSTEM: Final = "signer"
+LOG_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+}
+"""Levels as Go names them."""
 EMPTY_ADDRESS: Final = "<empty>"
 
 
@@ -54,6 +70,8 @@ class Caller:
     source: str
     rule_set: str = ""
     """Rules of the policy that its token is limited to; empty: all."""
+    hubs: Sequence[HubLink] = ()
+    """The gateways that this signer dials."""
 
 
 @dataclass(slots=True)
@@ -63,7 +81,7 @@ class WalletDoor:
     caller: Caller
 
     async def __call__(self, method: str, params: list[Json], *, on_socket: bool) -> tuple[Json, bool]:  # noqa: ARG002  # no method here is a channel
-        """Carry out one call, in a thread: key work takes up to a second.  Raises RpcError."""
+        """Carry out one call; key work goes to a thread, it takes up to a second.  Raises RpcError."""
         row = METHODS.get(method)
         if row is None:
             raise method_missing(method)
@@ -71,8 +89,10 @@ class WalletDoor:
             raise perm_missing(method, row.perm)
         arguments = params_decode(method, row, params)
         try:
+            if inspect.iscoroutinefunction(row.handler):
+                return await row.handler(self.caller, *arguments), row.void
             return await asyncio.to_thread(row.handler, self.caller, *arguments), row.void
-        except (SignerError, BadKey) as error:
+        except (SignerError, BadKey, TimeoutError, ConnectionClosed) as error:
             raise RpcError(str(error) or type(error).__name__) from None
 
 
@@ -193,6 +213,48 @@ def auth_verify(caller: Caller, token: str) -> list[str]:
         raise SignerError(f"JWT Verification failed: {error}") from None
 
 
+def hubs_dialled(caller: Caller) -> Sequence[HubLink]:
+    """Give the gateways.  Raises SignerError if there is none."""
+    if not caller.hubs:
+        raise SignerError("this signer has no gateway: start it with --console")
+    return caller.hubs
+
+
+async def add_support_account(caller: Caller, account: str) -> None:
+    """Serve one more account at every gateway, and after the next start."""
+    hubs = hubs_dialled(caller)
+    if any(account in hub.supported for hub in hubs):
+        raise SignerError(f"account {account} has exit")
+    for hub in hubs:
+        await hub.support(account)
+    accounts_add(caller.signer.folder, account)
+
+
+async def add_new_address(caller: Caller, addresses: list[Address]) -> None:
+    """Announce keys at every gateway at once, which happens by itself within a second."""
+    hubs = hubs_dialled(caller)
+    words = [str(address) for address in addresses]
+    for address in words:
+        if not caller.signer.store.has(address):
+            raise SignerError(f"{address}: record not found")
+    for hub in hubs:
+        await hub.announce(words)
+
+
+def log_list(_caller: Caller) -> list[str]:
+    """Name the parts that log: the signer is one."""
+    return [LOG_SYSTEM]
+
+
+def log_set_level(_caller: Caller, system: str, level: str) -> None:
+    """Choose what is logged from now on."""
+    if system not in {LOG_SYSTEM, "*"}:
+        raise SignerError(f"no such log system: {system}")
+    if level.lower() not in LOG_LEVELS:
+        raise SignerError(f"unrecognized level: {level!r}")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVELS[level.lower()]))
+
+
 def version(_caller: Caller) -> Json:
     """Say what we speak."""
     return VERSION
@@ -272,6 +334,10 @@ METHODS: Final[dict[str, RpcMethod]] = {
         "AuthNew": RpcMethod("admin", auth_new, (list_of(TEXT),)),
         "AuthVerify": RpcMethod("read", auth_verify, (TEXT,)),
         "Version": RpcMethod("read", version),
+        "AddSupportAccount": RpcMethod("admin", add_support_account, (TEXT,), void=True),
+        "AddNewAddress": RpcMethod("admin", add_new_address, (list_of(ADDRESS),), void=True),
+        "LogList": RpcMethod("read", log_list),
+        "LogSetLevel": RpcMethod("write", log_set_level, (TEXT, TEXT), void=True),
         "ListSignedRecord": RpcMethod("read", list_signed_record, (OBJECT,)),
     }.items()
 }

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+import structlog
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.jwt import BadToken, Claims, token_sign
@@ -15,6 +16,8 @@ from poolsite.wire.gorpc import body_answer
 from tests import people
 from tests.unit.workers.signer.conftest import PASSWORD
 from tests.unit.workers.signer.test_signing import SENDER, message
+from workers.signer.accounts import accounts_read
+from workers.signer.hub import HubRefused
 from workers.signer.tokens import token_new, token_perms
 from workers.signer.wallet_rpc import METHODS, Caller, WalletDoor
 
@@ -126,3 +129,79 @@ async def test_bad_parameters_are_refused_in_gos_words(signer):
         signer, "WalletImport", {"Type": "bls", "PrivateKey": "AA=="}
     )
     assert await result(signer, "WalletHas", str(address_parse("f099"))) is False
+
+
+class Gateway:
+    """Stands for a dialled gateway and remembers what it was told."""
+
+    def __init__(self, *, refuses: str = "") -> None:
+        self.supported = ["alice"]
+        self.announced: list[str] = []
+        self.refuses = refuses
+
+    async def support(self, account: str) -> None:
+        if self.refuses:
+            raise HubRefused(self.refuses)
+        self.supported.append(account)
+
+    async def announce(self, addresses: list[str]) -> None:
+        self.announced += addresses
+
+
+async def told(signer: Any, hubs: list[Gateway], method: str, *params: Any) -> dict[str, Any]:
+    caller = Caller(signer, SECRET, ("read", "write", "sign", "admin"), "127.0.0.1:1", hubs=hubs)  # type: ignore[arg-type]  # what it uses of a link
+    body = json.dumps({"id": 1, "method": f"Filecoin.{method}", "params": list(params)})
+    _, text = await body_answer(body.encode(), WalletDoor(caller))
+    answer: dict[str, Any] = json.loads(text)
+    return answer
+
+
+async def test_an_account_is_offered_to_every_gateway_and_kept(signer):
+    hubs = [Gateway(), Gateway()]
+
+    answer = await told(signer, hubs, "AddSupportAccount", "carol")
+    again = await told(signer, hubs, "AddSupportAccount", "carol")
+
+    assert "error" not in answer
+    assert [hub.supported for hub in hubs] == [["alice", "carol"]] * 2
+    assert accounts_read(signer.folder) == ["carol"]
+    assert again["error"]["message"] == "account carol has exit"
+
+
+async def test_an_account_that_a_gateway_refuses_is_not_kept(signer):
+    answer = await told(signer, [Gateway(refuses="has not agreed")], "AddSupportAccount", "carol")
+
+    assert answer["error"]["message"] == "has not agreed"
+    assert accounts_read(signer.folder) == []
+
+
+async def test_keys_are_announced_at_once(signer):
+    hub, key = Gateway(), await result(signer, "WalletNew", "secp256k1")
+
+    answer = await told(signer, [hub], "AddNewAddress", [key])
+    unknown = await told(signer, [hub], "AddNewAddress", ["f1aqehzngfr44jzaf67cbogojpdm5q5hr427iv55i"])
+
+    assert "error" not in answer
+    assert hub.announced == [key]
+    assert "record not found" in unknown["error"]["message"]
+
+
+@pytest.mark.parametrize(("method", "params"), [("AddSupportAccount", ["a"]), ("AddNewAddress", [[]])])
+async def test_without_a_gateway_there_is_nobody_to_tell(signer, method, params):
+    assert "has no gateway" in await refusal(signer, method, *params)
+
+
+async def test_the_log_level_is_chosen_while_it_runs(signer, caplog):
+    assert await result(signer, "LogList") == ["signer"]
+    before = structlog.get_config()["wrapper_class"]
+    try:
+        await result(signer, "LogSetLevel", "*", "ERROR")
+        structlog.get_logger("signer").info("hidden")
+        structlog.get_logger("signer").error("shown")
+    finally:
+        structlog.configure(wrapper_class=before)
+
+    assert "hidden" not in caplog.text
+    assert "shown" in caplog.text
+    assert "no such log system" in await refusal(signer, "LogSetLevel", "nobody", "info")
+    assert "unrecognized level" in await refusal(signer, "LogSetLevel", "signer", "loud")

@@ -1,0 +1,23 @@
+"""Accounts that were added while the signer ran: served again after the next start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from workers.signer.private_files import private_write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE: Final = "accounts"
+
+
+def accounts_read(folder: Path) -> list[str]:
+    """Give the accounts that were added."""
+    path = folder / FILE
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def accounts_add(folder: Path, account: str) -> None:
+    """Keep one more."""
+    private_write(folder / FILE, "".join(f"{name}\n" for name in [*accounts_read(folder), account]))
