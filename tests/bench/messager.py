@@ -7,8 +7,10 @@ The peers' figures are those of the Go messager on 2 cores (SQLite, plain HTTP).
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import importlib
+import multiprocessing
 import os
 import time
 from contextlib import contextmanager
@@ -18,16 +20,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 import django
 import pytest
+from channels.layers import get_channel_layer
 from django.core.management import call_command
 from django.db import connection
 
-from tests.servers import TEMPLATE, PostgresServer
+from tests.servers import TEMPLATE, PostgresServer, RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-HISTORY: Final = 100_000
-"""Landed messages that lie in the table."""
+HISTORY: Final = int(os.environ.get("BENCH_LANDED", "100000"))
+"""Landed messages that lie in the table; BENCH_LANDED=5000000 shows what five millions change."""
+
+QUEUE: Final = 10_000
+QUEUE_SENDERS: Final = 50
+"""Messages of the whole way, and how many addresses send them."""
+
+ROUNDS_BESIDE: Final = 80
+"""Rounds that another process chooses while pushes are timed."""
+
+WAITERS: Final = 1_000
+WAITED_S: Final = 20
+"""Callers of WaitMessage, and how long they are watched."""
 
 BUNCH: Final = 50
 """Calls in flight on one socket."""
@@ -67,9 +81,31 @@ def cases() -> list[Case]:
     return [
         Case("push, one at a time", push_single, "pushes/s", 1161.0),
         Case(f"push, {BUNCH} in flight in one insert", push_bunches, "pushes/s", 1175.0, 1170.0),
-        Case("read by id", read_by_id, "reads/s", 2605.0, 2605.0),
+        Case("read by id, one at a time", read_by_id, "reads/s", 1204.0),
+        Case(f"read by id, {BUNCH} in flight in one query", read_bunches, "reads/s", 2605.0, 2605.0),
         Case(f"choose, sign, store, publish {ROUND} messages", choose_round, "ms", 65.0),
         Case(f"a head with nothing to do, {SENDERS} senders", idle_head, "ms", None, 200.0),
+        Case(
+            f"push at 200/s while {ROUND} are chosen again and again, p99",
+            push_while_choosing,
+            "ms",
+            None,
+            20.0,
+        ),
+        Case(
+            f"{QUEUE:,} pushed over {QUEUE_SENDERS} senders until all are signed and published",
+            whole_way,
+            "messages/s",
+            None,
+            400.0,
+        ),
+        Case(
+            f"{WAITERS:,} callers of WaitMessage, a head each second, share of a core",
+            waiters,
+            "%",
+            None,
+            5.0,
+        ),
     ]
 
 
@@ -127,7 +163,7 @@ def history_make() -> None:
         "tipset_key": "'k'",
         "executed_key": "'k' || (n / 100)",
         "created_at": "now() - n * interval '1 second'",
-        "updated_at": "now()",
+        "updated_at": "now() - n * interval '1 second'",
     }
     names, values = ", ".join(f'"{name}"' for name in columns), ", ".join(columns.values())
     with connection.cursor() as cursor:
@@ -172,18 +208,26 @@ def push_bunches(pool: Any) -> float:
 
 def read_by_id(pool: Any) -> float:
     """Read messages as GetMessageByUid does, without the JSON-RPC around it."""
-    from apps.api.rpc.messager_types import message_json
-    from apps.messages.selectors import messages_visible
+    from apps.api.rpc.messager_reads import messages_read
+    from apps.users.principals import SYSTEM
+
+    del pool
+    messages_read(SYSTEM, ["old-1"])
+    return rate(lambda number: messages_read(SYSTEM, [f"old-{number + 1}"]), 1000)
+
+
+def read_bunches(pool: Any) -> float:
+    """Read as many in one query as are in flight on a socket."""
+    from apps.api.rpc.messager_reads import messages_read
     from apps.users.principals import SYSTEM
 
     del pool
 
-    def read(number: int) -> None:
-        row = messages_visible(SYSTEM).get(pk=f"old-{number + 1}")
-        message_json(row, head_height=10)
+    def bunch(number: int) -> None:
+        messages_read(SYSTEM, [f"old-{number * BUNCH + at + 1}" for at in range(BUNCH)])
 
-    read(0)
-    return rate(read, 1000)
+    bunch(0)
+    return rate(bunch, 100) * BUNCH
 
 
 def choose_round(pool: Any) -> float:
@@ -217,3 +261,134 @@ def idle_head(pool: Any) -> float:
         pool.settle()
         best = min(best, time.perf_counter() - began)
     return best * 1000
+
+
+def push_while_choosing(pool: Any) -> float:
+    """Push one message each 5 ms while another process chooses rounds; the 99th percentile of the pushes."""
+    from apps.messages.models import Sender
+
+    quiet = pool.address()
+    pool.push("warm", quiet)
+    busy = [pool.address(fil=10_000) for _ in range(ROUNDS_BESIDE)]
+    for address in busy:
+        for number in range(ROUND):
+            pool.push(f"{address}-{number}", address)
+    Sender.objects.filter(address__in=busy).update(quota=ROUND)
+    connection.close()  # a fork must not share it
+    other = multiprocessing.get_context("fork").Process(target=rounds_choose, args=(pool, busy))
+    other.start()
+    took = []
+    for number in range(600):
+        began = time.perf_counter()
+        pool.push(f"quiet-{number}", quiet)
+        took.append(time.perf_counter() - began)
+        time.sleep(max(0.005 - took[-1], 0))
+    was_busy = other.is_alive()
+    other.terminate()
+    other.join()
+    assert was_busy, "the other process ran out of rounds"
+    return sorted(took)[len(took) * 99 // 100] * 1000
+
+
+def rounds_choose(pool: Any, addresses: list[str]) -> None:
+    """Choose one sender's messages after the other, in a process of its own."""
+    from apps.chain.client import ChainClient
+    from apps.chain.link import NodeLink
+    from apps.messages.services import messages_publish, sender_select
+
+    client = ChainClient([NodeLink(pool.link.url, "")])
+    for address in addresses:
+        done = sender_select(address=address, head=pool.head, client=client, now=pool.now)
+        messages_publish(done.filled, now=pool.now)
+
+
+def whole_way(pool: Any) -> float:
+    """Push, choose, sign, store and publish a long queue of secp256k1 senders, as fast as one process can.
+
+    The tests' node answers and signatures are made in the same process, so that both cost it time too.
+    """
+    from apps.messages.models import Message, Sender
+    from apps.messages.services import PushItem, messages_publish, messages_push, sender_select
+    from tests.people import principal
+
+    caller = principal()
+    addresses = [pool.address(fil=10_000) for _ in range(QUEUE_SENDERS)]
+    pool.push("warm", addresses[0])
+    pool.step()
+    Sender.objects.bulk_create([Sender(address=one) for one in addresses[1:]], ignore_conflicts=True)
+    Sender.objects.update(quota=QUEUE)
+    began = time.perf_counter()
+    for start in range(0, QUEUE, BUNCH):
+        items = [
+            PushItem(
+                id=f"q{number}",
+                to="f01000",
+                from_=addresses[number % QUEUE_SENDERS],
+                method=0,
+                value=1 + number % 7,
+            )
+            for number in range(start, start + BUNCH)
+        ]
+        messages_push(items, principal=caller)
+    for address in addresses:
+        while True:
+            done = sender_select(address=address, head=pool.head, client=pool.client, now=pool.now)
+            messages_publish(done.filled, now=pool.now)
+            if not done.has_more:
+                break
+    took = time.perf_counter() - began
+    left = Message.objects.filter(pk__startswith="q").exclude(state="FILLED", published_at__isnull=False)
+    assert not left.exists()
+    return QUEUE / took
+
+
+def waiters(pool: Any) -> float:
+    """Let many callers wait for their messages while heads pass; percent of a core that this costs.
+
+    Each second a head is told and one of the messages changes, as in a pool at work.
+    """
+    from channels.layers import channel_layers
+    from django.test import override_settings
+
+    address = pool.address()
+    for number in range(WAITERS):
+        pool.push(f"w{number}", address)
+    redis = RedisServer()
+    redis.start()
+    layers = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [redis.url], "prefix": "bench"},
+        }
+    }
+    try:
+        with override_settings(CHANNEL_LAYERS=layers):
+            channel_layers.backends.clear()
+            return asyncio.run(waiting())
+    finally:
+        channel_layers.backends.clear()
+        redis.stop()
+
+
+async def waiting() -> float:
+    """Wait with many callers; gives percent of a core."""
+    from apps.api.rpc.waits import GROUP, message_wait
+    from apps.users.principals import SYSTEM
+
+    layer: Any = get_channel_layer()
+    calls = [
+        asyncio.create_task(message_wait(viewer=SYSTEM, id=f"w{number}", confidence=5))
+        for number in range(WAITERS)
+    ]
+    await asyncio.sleep(5)  # all have looked once
+    began, cpu = time.perf_counter(), time.process_time()
+    for number in range(WAITED_S):
+        await layer.group_send(GROUP, {"type": "live.change", "kind": "head", "pk": number, "tenant": None})
+        event = {"type": "live.change", "kind": "message", "pk": f"w{number}", "tenant": None}
+        await layer.group_send(GROUP, event)
+        await asyncio.sleep(1)
+    share = (time.process_time() - cpu) / (time.perf_counter() - began)
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    return 100 * share

@@ -50,7 +50,8 @@ def list_verdict_of(lines: Sequence[SenderLine]) -> Verdict:
     wrong = [line for line in lines if line.tone in ("bad", "warn")]
     if wrong:
         first = wrong[0]
-        return Verdict(f"{plural(len(wrong), 'sender')} need a look:", f"{first.name} is {first.word}.")
+        verb = "needs" if len(wrong) == 1 else "need"
+        return Verdict(f"{plural(len(wrong), 'sender')} {verb} a look:", f"{first.name}, {first.word}.")
     paused = [line for line in lines if line.tone == "idle"]
     if paused:
         return Verdict(f"{plural(len(paused), 'sender')} paused,", "all others send.")

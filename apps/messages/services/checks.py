@@ -10,8 +10,10 @@ from apps.chain.errors import NodeRefused
 from apps.messages.errors import BadMessage
 from apps.messages.models import MESSAGE_ID_MAX, Message
 from apps.messages.states import KIND_PRIORITIES, Priority, Wait
+from poolsite.filecoin.actors.decode import actor_kind, method_name, method_spec, params_decode
 from poolsite.filecoin.address import ID, ZERO_ADDRESS, Address, BadAddress, address_format, address_parse
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, MAX_MESSAGE_LEN
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ def message_checked(item: PushItem, *, principal: Principal, height: int) -> Mes
         wait=Wait.NEXT_HEAD,
     )
     _wishes_check(row, height=height)
+    _params_check(row)
     size = len(row.params) + OVERHEAD_BYTES
     if size > MAX_MESSAGE_LEN:
         raise BadMessage(f"mpool message too large ({size}B): message too big", field="params")
@@ -171,6 +174,18 @@ def _method(method: int) -> int:
     if not 0 <= method <= METHOD_MAX:
         raise BadMessage("not a method number", field="method")
     return method
+
+
+def _params_check(row: Message) -> None:
+    """Refuse parameters that the method cannot read, where the address tells which actor it is."""
+    kind = actor_kind(address_parse(row.to))
+    if method_spec(kind, row.method) is None:
+        return
+    try:
+        params_decode(kind, row.method, bytes(row.params))
+    except BadCbor as error:
+        name = method_name(kind, row.method)
+        raise BadMessage(f"not the parameters of {name}: {error}", field="params") from None
 
 
 def _wishes_check(row: Message, *, height: int) -> None:

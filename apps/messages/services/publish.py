@@ -36,6 +36,9 @@ KNOWN_TEXTS: Final = ("message with nonce already exists", "minimum expected non
 
 NODES_AT_ONCE: Final = 8
 
+PARCEL_COLUMNS: Final = ("id", "from_addr", "nonce", "signed", "published_at")
+"""What of a message goes to a node: the signed form holds the rest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -65,7 +68,7 @@ class Delivery:
 def messages_publish(ids: Iterable[str], *, now: datetime) -> Delivery:
     """Give these messages to every node.  What no node took is tried again on the next head."""
     rows = Message.objects.filter(pk__in=list(ids), state=MessageState.FILLED).order_by("from_addr", "nonce")
-    return _deliver([_parcel(row) for row in rows], now=now)
+    return _deliver([_parcel(row) for row in rows.only(*PARCEL_COLUMNS)], now=now)
 
 
 def messages_republish(*, now: datetime) -> Delivery:
@@ -75,7 +78,7 @@ def messages_republish(*, now: datetime) -> Delivery:
     sent.  A version that no node has taken yet is sent in any case: it may replace an older one.
     """
     rows = Message.objects.filter(state=MessageState.FILLED).order_by("from_addr", "nonce")
-    return _deliver([_parcel(row) for row in rows.iterator(chunk_size=500)], now=now)
+    return _deliver([_parcel(row) for row in rows.only(*PARCEL_COLUMNS).iterator(chunk_size=500)], now=now)
 
 
 def nodes_for_publishing() -> list[NodeLink]:

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.api.rpc.messager_reads import get_message_by_uid, list_blocked_message, list_failed_message
+from apps.api.rpc.messager_reads import list_blocked_message, list_failed_message, messages_read
 from apps.messages.models import Message
 from apps.messages.services import NewFees, message_replace, messages_publish
 from apps.messages.services.hurry import proofs_hurry
@@ -58,7 +58,9 @@ def life(pool: Pool, address: str, name: str) -> None:
     list_blocked_message(call, UNDEF, 0)
     for _ in range(3):
         pool.step()
-    assert get_message_by_uid(call, f"{name}-2")["State"] == 3
+    [found] = messages_read(call.principal, [f"{name}-2"])
+    assert isinstance(found, dict)
+    assert found["State"] == 3
 
 
 def blocks_read(pool: Pool, address: str, name: str) -> dict[str, int]:

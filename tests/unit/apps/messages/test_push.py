@@ -15,7 +15,7 @@ from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Priority, SenderState
 from apps.users.principals import SYSTEM
 from apps.wallets.errors import SenderNotGranted
-from poolsite.filecoin.address import ZERO_ADDRESS
+from poolsite.filecoin.address import ZERO_ADDRESS, actor_address
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 from tests.people import principal
 
@@ -133,13 +133,22 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("from undefined", {"from_": "<empty>"}, "from"),
     ("from word", {"from_": "me"}, "from"),
     ("from unknown id", {"from_": "f01234"}, "from"),
-    ("from actor address", {"from_": "f2zu54fjmr34rb6sfdwoguf25gkrpgvrcsvrgkhei"}, "from"),
+    ("from actor address", {"from_": str(actor_address(b"an actor"))}, "from"),
     ("from stranger's key", {"from_": "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"}, "from"),
     ("value negative", {"value": -1}, "value"),
     ("value above all FIL", {"value": BIG}, "value"),
     ("method negative", {"method": -1}, "method"),
     ("method above 63 bits", {"method": 1 << 63}, "method"),
     ("params too large", {"params": bytes(70_000)}, "params"),
+    ("params of another method", {"to": "f04", "method": 2, "params": b"\x81\x01"}, "params"),
+    ("params missing", {"to": "f05", "method": 2, "params": b""}, "params"),
+    ("params cut", {"to": "f04", "method": 2, "params": b"\x85\x55"}, "params"),
+    ("params with more behind", {"to": "f05", "method": 2, "params": b"\x41\x01\x00"}, "params"),
+    ("params no CBOR", {"to": "f06", "method": 4, "params": b"\xff\xff"}, "params"),
+    ("hold fee negative", {"spec": SendSpec(hold_base_fee=-1)}, "hold_base_fee"),
+    ("hold fee above all FIL", {"spec": SendSpec(hold_base_fee=BIG)}, "hold_base_fee"),
+    ("hold epoch negative", {"spec": SendSpec(hold_until=-1)}, "hold_until"),
+    ("hold epoch beyond all epochs", {"spec": SendSpec(hold_until=1 << 62)}, "hold_until"),
     ("gas limit negative", {"gas": Gas(limit=-1)}, "gas_limit"),
     ("gas limit above a block", {"gas": Gas(limit=10**10 + 1)}, "gas_limit"),
     ("fee cap negative", {"gas": Gas(fee_cap=-1)}, "gas_fee_cap"),
