@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from workers.kernels import llvm, sha256
 from workers.kernels.cpu import has_sha_ni
@@ -37,22 +36,7 @@ def _emit_parents(count):
     return emit
 
 
-def _parents_intrinsic(count):
-    emit = _emit_parents(count)
-
-    @intrinsic
-    def parents(_typing, _target, _source):
-        def code(context, builder, _signature, arguments):
-            emit(builder, *arguments)
-            return context.get_dummy_value()
-
-        return types.void(types.intp, types.intp), code
-
-    return parents
-
-
-_PARENT_1 = _parents_intrinsic(1)
-_PARENT_4 = _parents_intrinsic(4)
+_PARENT_1, _PARENT_4 = llvm.step(_emit_parents(1)), llvm.step(_emit_parents(4))
 
 
 @njit(**SERIAL)
@@ -88,19 +72,7 @@ def _emit_parents_lanes(builder, target, source):
             llvm.store(builder, value, target, 32 * lane + 4 * word)
 
 
-def _lanes_intrinsic():
-    @intrinsic
-    def parents(_typing, _target, _source):
-        def code(context, builder, _signature, arguments):
-            _emit_parents_lanes(builder, *arguments)
-            return context.get_dummy_value()
-
-        return types.void(types.intp, types.intp), code
-
-    return parents
-
-
-_PARENTS_LANES = _lanes_intrinsic()
+_PARENTS_LANES = llvm.step(_emit_parents_lanes)
 
 
 @njit(**SERIAL)

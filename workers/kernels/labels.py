@@ -12,8 +12,7 @@ import hashlib
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from workers.kernels import llvm, sha256
 from workers.kernels.cpu import has_sha_ni
@@ -52,12 +51,15 @@ def _states_store(builder, states, address):
         llvm.store(builder, part, address, 16 * at)
 
 
-def _emit_header(builder, streams, arguments):
+def _header(streams):
     """The states after the first block of `node`, which depends on no other label."""
-    replica_ids, layer, node, begun = arguments
-    schedules = _header_schedules(builder, streams, replica_ids, layer, node)
-    states = sha256.compress(builder, [sha256.initial_state()] * streams, schedules)
-    _states_store(builder, states, begun)
+
+    def emit(builder, replica_ids, layer, node, begun):
+        schedules = _header_schedules(builder, streams, replica_ids, layer, node)
+        states = sha256.compress(builder, [sha256.initial_state()] * streams, schedules)
+        _states_store(builder, states, begun)
+
+    return llvm.step(emit)
 
 
 def _emit_label(builder, parent_count, streams, arguments):
@@ -111,34 +113,18 @@ def _emit_label(builder, parent_count, streams, arguments):
     _states_store(builder, ended[streams:], begun)
 
 
-def _label_intrinsic(parent_count, streams):
-    @intrinsic
-    def label(_typing, _replica_ids, _current, _previous, _layer, _node, _parents, _ahead, _begun):
-        def code(context, builder, _signature, arguments):
-            _emit_label(builder, parent_count, streams, arguments)
-            return context.get_dummy_value()
+def _label(parent_count, streams):
+    def emit(builder, replica_ids, current, previous, layer, node, parents, ahead, begun):  # noqa: PLR0913
+        given = replica_ids, current, previous, layer, node, parents, ahead, begun
+        _emit_label(builder, parent_count, streams, given)
 
-        return types.void(*[types.int64] * 8), code
-
-    return label
+    return llvm.step(emit)
 
 
-def _header_intrinsic(streams):
-    @intrinsic
-    def header(_typing, _replica_ids, _layer, _node, _begun):
-        def code(context, builder, _signature, arguments):
-            _emit_header(builder, streams, arguments)
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 4), code
-
-    return header
-
-
-_FIRST_1, _LATER_1 = _label_intrinsic(DRG_PARENTS, 1), _label_intrinsic(ALL_PARENTS, 1)
-_FIRST_2, _LATER_2 = _label_intrinsic(DRG_PARENTS, 2), _label_intrinsic(ALL_PARENTS, 2)
-_FIRST_4, _LATER_4 = _label_intrinsic(DRG_PARENTS, 4), _label_intrinsic(ALL_PARENTS, 4)
-_HEADER_1, _HEADER_2, _HEADER_4 = _header_intrinsic(1), _header_intrinsic(2), _header_intrinsic(4)
+_FIRST_1, _LATER_1 = _label(DRG_PARENTS, 1), _label(ALL_PARENTS, 1)
+_FIRST_2, _LATER_2 = _label(DRG_PARENTS, 2), _label(ALL_PARENTS, 2)
+_FIRST_4, _LATER_4 = _label(DRG_PARENTS, 4), _label(ALL_PARENTS, 4)
+_HEADER_1, _HEADER_2, _HEADER_4 = _header(1), _header(2), _header(4)
 
 
 @njit(**SERIAL)

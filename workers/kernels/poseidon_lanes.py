@@ -17,6 +17,7 @@ from workers.kernels import llvm
 from workers.kernels.field import MODULUS
 from workers.kernels.flags import SERIAL
 from workers.kernels.llvm import I64, V8
+from workers.kernels.poseidon_rounds import permute, slots_needed
 
 LIMB = (1 << 52) - 1
 SLOT = 320
@@ -211,61 +212,24 @@ def hash_lanes(bases, step, out, constants, partial_rounds):
     Source:  neptune src/poseidon.rs by its vectors; form of `poseidon_recurrence`.
     Twin:    tests/naive/poseidon.py.   Golden: tests/golden/proofs/poseidon.json.
     """
-    tail = bases.shape[0]
-    width = tail + 1
-    slots = 2 * width + 2 * partial_rounds + width
-    scratch = np.empty((slots * SLOT + 64) // 8, np.uint64)
+    width = bases.shape[0] + 1
+    scratch = np.empty((slots_needed(width, partial_rounds) * SLOT + 64) // 8, np.uint64)
     start = (scratch.ctypes.data + 63) & ~63
-    tape = start + 2 * width * SLOT
     offsets = np.empty(8, np.int64)
     rows = np.empty((8, 4), np.uint64)
     total = out.shape[0]
     for group in range(0, total, 8):
         for lane in range(8):  # a short last group repeats its last message
             offsets[lane] = step * min(group + lane, total - 1)
-        here, there, k = start, start + width * SLOT, constants.ctypes.data
-        _SPREAD(here, k)
+        k = constants.ctypes.data
+        _SPREAD(start, k)
         k += CONSTANT
         for i in range(1, width):
-            _GATHER(there, bases[i - 1], offsets.ctypes.data)
-            _SCALE(here + SLOT * i, there, k)
+            _GATHER(start + width * SLOT, bases[i - 1], offsets.ctypes.data)
+            _SCALE(start + SLOT * i, start + width * SLOT, k)
             k += 2 * CONSTANT
-        for turn in range(4):  # the last one begins the recurrence: every other slot is a y
-            target, gap = (there, SLOT) if turn < 3 else (tape, 2 * SLOT)
-            for i in range(1 if turn == 0 else 0, width):
-                _SBOX(here + SLOT * i, here + SLOT * i, k)
-                k += CONSTANT
-            for i in range(width):
-                _DOT_ADD(target + gap * i, here, here + SLOT, SLOT, k, tail)
-                k += CONSTANT * tail
-            here, there = there, here
-        for turn in range(partial_rounds):  # y of this turn, its s, y of the next one
-            y = tape + 2 * SLOT * turn
-            _SBOX(y + SLOT, y, k)
-            k += CONSTANT
-            following = y + 2 * SLOT
-            if turn < tail:
-                _DOT_ADD(following, following, tape + SLOT, 2 * SLOT, k, turn + 1)
-                k += CONSTANT * (turn + 1)
-            else:
-                _DOT_ADD(following, y + SLOT, following - SLOT * (2 * tail + 1), SLOT, k, 2 * tail)
-                k += CONSTANT * 2 * tail
-        here, there = tape + 2 * SLOT * partial_rounds, start
-        for i in range(1, width):  # the tail of the state stands behind the last y
-            _DOT_ADD(here + SLOT * i, here, here - SLOT * (2 * tail - 1), SLOT, k, 2 * tail - 1)
-            k += CONSTANT * (2 * tail - 1)
-        for turn in range(4):
-            for i in range(width):
-                _SBOX(here + SLOT * i, here + SLOT * i, k)
-                k += CONSTANT
-            if turn < 3:
-                for i in range(width):
-                    _DOT_ADD(there + SLOT * i, here, here + SLOT, SLOT, k, tail)
-                    k += CONSTANT * tail
-            else:
-                _DOT(there, here, k, width)
-            here, there = there, here
-        _SCATTER(rows.ctypes.data, here)
+        digest = permute((_SBOX, _DOT, _DOT_ADD), (SLOT, CONSTANT), start, k, width, partial_rounds)
+        _SCATTER(rows.ctypes.data, digest)
         for lane in range(min(8, total - group)):
             for word in range(4):
                 out[group + lane, word] = rows[lane, word]

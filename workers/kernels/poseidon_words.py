@@ -16,6 +16,7 @@ from workers.kernels import llvm
 from workers.kernels.flags import SERIAL
 from workers.kernels.llvm import I64
 from workers.kernels.montgomery import I576, join, limbs_load, limbs_store, multiply, product, reduce, split
+from workers.kernels.poseidon_rounds import permute, slots_needed
 
 SLOT = CONSTANT = 32
 """Bytes of one element or constant: 4 limbs of 64 bits."""
@@ -77,52 +78,17 @@ def hash_words(bases, step, out, constants, partial_rounds):
     Source:  neptune src/poseidon.rs by its vectors; form of `poseidon_recurrence`.
     Twin:    tests/naive/poseidon.py.   Golden: tests/golden/proofs/poseidon.json.
     """
-    tail = bases.shape[0]
-    width = tail + 1
-    scratch = np.empty((2 * width + 2 * partial_rounds + width, SLOT // 8), np.uint64)
-    start, tape = scratch.ctypes.data, scratch.ctypes.data + 2 * width * SLOT
+    width = bases.shape[0] + 1
+    scratch = np.empty((slots_needed(width, partial_rounds), SLOT // 8), np.uint64)
+    start = np.int64(scratch.ctypes.data)
     for message in range(out.shape[0]):
-        here, there, k = start, start + width * SLOT, constants.ctypes.data
+        k = np.int64(constants.ctypes.data)
         for word in range(4):
             scratch[0, word] = constants[0, word]
         k += CONSTANT
         for i in range(1, width):
-            _SCALE(here + SLOT * i, bases[i - 1] + step * message, k)
+            _SCALE(start + SLOT * i, bases[i - 1] + step * message, k)
             k += 2 * CONSTANT
-        for turn in range(4):  # the last one begins the recurrence: every other slot is a y
-            target, gap = (there, SLOT) if turn < 3 else (tape, 2 * SLOT)
-            for i in range(1 if turn == 0 else 0, width):
-                _SBOX(here + SLOT * i, here + SLOT * i, k)
-                k += CONSTANT
-            for i in range(width):
-                _DOT_ADD(target + gap * i, here, here + SLOT, SLOT, k, tail)
-                k += CONSTANT * tail
-            here, there = there, here
-        for turn in range(partial_rounds):  # y of this turn, its s, y of the next one
-            y = tape + 2 * SLOT * turn
-            _SBOX(y + SLOT, y, k)
-            k += CONSTANT
-            following = y + 2 * SLOT
-            if turn < tail:
-                _DOT_ADD(following, following, tape + SLOT, 2 * SLOT, k, turn + 1)
-                k += CONSTANT * (turn + 1)
-            else:
-                _DOT_ADD(following, y + SLOT, following - SLOT * (2 * tail + 1), SLOT, k, 2 * tail)
-                k += CONSTANT * 2 * tail
-        here, there = tape + 2 * SLOT * partial_rounds, start
-        for i in range(1, width):  # the tail of the state stands behind the last y
-            _DOT_ADD(here + SLOT * i, here, here - SLOT * (2 * tail - 1), SLOT, k, 2 * tail - 1)
-            k += CONSTANT * (2 * tail - 1)
-        for turn in range(4):
-            for i in range(width):
-                _SBOX(here + SLOT * i, here + SLOT * i, k)
-                k += CONSTANT
-            if turn < 3:
-                for i in range(width):
-                    _DOT_ADD(there + SLOT * i, here, here + SLOT, SLOT, k, tail)
-                    k += CONSTANT * tail
-            else:
-                _DOT(there, here, k, width)
-            here, there = there, here
-        for word in range(4):  # after four turns the digest lies where the last y was
-            out[message, word] = scratch[2 * (width + partial_rounds), word]
+        digest = permute((_SBOX, _DOT, _DOT_ADD), (SLOT, CONSTANT), start, k, width, partial_rounds)
+        for word in range(4):
+            out[message, word] = scratch[(digest - start) // SLOT, word]

@@ -8,10 +8,9 @@ remove_encoded_data; FIP-0019.
 from __future__ import annotations
 
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
-from workers.kernels import montgomery
+from workers.kernels import llvm, montgomery
 from workers.kernels.field import MODULUS
 from workers.kernels.flags import SERIAL
 
@@ -63,21 +62,9 @@ def _store_sum(builder, target, base, value):
     montgomery.limbs_store(builder, target, montgomery.split(builder, sum_, 4))
 
 
-def _step(emit):
-    @intrinsic
-    def step(_typing, _target, _base, _data, _factor):
-        def code(context, builder, _signature, arguments):
-            emit(builder, *arguments)
-            return context.get_dummy_value()
-
-        return types.void(*[types.intp] * 4), code
-
-    return step
-
-
-_ADD_SCALED = _step(_emit_add_scaled)
-_SUBTRACT_SCALED = _step(_emit_subtract_scaled)
-_SCALED_DIFFERENCE = _step(_emit_scaled_difference)
+_ADD_SCALED = llvm.step(_emit_add_scaled)
+_SUBTRACT_SCALED = llvm.step(_emit_subtract_scaled)
+_SCALED_DIFFERENCE = llvm.step(_emit_scaled_difference)
 
 
 @njit(**SERIAL)

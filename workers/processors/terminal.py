@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
 import time
 from typing import TextIO
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.scalars import NODE_BYTES
+from workers.storage.sizes import size_words
 
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 """Units of sector sizes."""
@@ -84,4 +86,5 @@ class Meter:
         """Stop the clock."""
         took = time.monotonic() - self._begun
         self.seconds[self._stage] = round(took, 3)
-        self._out.write(f"{self._stage} done in {took:.1f} s\n")
+        peak = size_words(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        self._out.write(f"{self._stage} done in {took:.1f} s · at most {peak} resident so far\n")

@@ -1,0 +1,69 @@
+"""The rounds of Poseidon over a state in memory, whatever its elements look like there.
+
+`poseidon_lanes` and `poseidon_words` bring the arithmetic: an S-box, a dot product, and one with a term
+of weight 1.  The constants come in the order of `poseidon_recurrence.constants_in_order`.
+"""
+
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+from numba import njit
+
+from workers.kernels.flags import STEP
+
+
+@njit(**STEP)
+def slots_needed(width, partial_rounds):
+    """Slots of memory for `permute`: two states, y and s of every partial round, the state after them."""
+    return 2 * width + 2 * partial_rounds + width
+
+
+@njit(**STEP)
+def permute(steps, sizes, start, k, width, partial_rounds):
+    """All rounds from the moved-in state at `start` on; returns the address of the digest.
+
+    steps: (sbox, dot, dot_add)  of the element's form; their arguments are addresses and counts
+    sizes: (slot, constant)      bytes of one element and of one constant
+    k:     int                   address of the constants behind those of the inputs
+    """
+    sbox, dot, dot_add = steps
+    slot, constant = sizes
+    tail = width - 1
+    here, there, tape = start, start + width * slot, start + 2 * width * slot
+    for turn in range(4):  # the last one begins the recurrence: every other slot is a y
+        target, gap = (there, slot) if turn < 3 else (tape, 2 * slot)
+        for i in range(1 if turn == 0 else 0, width):
+            sbox(here + slot * i, here + slot * i, k)
+            k += constant
+        for i in range(width):
+            dot_add(target + gap * i, here, here + slot, slot, k, tail)
+            k += constant * tail
+        here, there = there, here
+    for turn in range(partial_rounds):  # y of this turn, its s, y of the next one
+        y = tape + 2 * slot * turn
+        sbox(y + slot, y, k)
+        k += constant
+        following = y + 2 * slot
+        if turn < tail:
+            dot_add(following, following, tape + slot, 2 * slot, k, turn + 1)
+            k += constant * (turn + 1)
+        else:
+            dot_add(following, y + slot, following - slot * (2 * tail + 1), slot, k, 2 * tail)
+            k += constant * 2 * tail
+    here, there = tape + 2 * slot * partial_rounds, start
+    for i in range(1, width):  # the tail of the state stands behind the last y
+        dot_add(here + slot * i, here, here - slot * (2 * tail - 1), slot, k, 2 * tail - 1)
+        k += constant * (2 * tail - 1)
+    for turn in range(4):
+        for i in range(width):
+            sbox(here + slot * i, here + slot * i, k)
+            k += constant
+        if turn < 3:
+            for i in range(width):
+                dot_add(there + slot * i, here, here + slot, slot, k, tail)
+                k += constant * tail
+        else:
+            dot(there, here, k, width)
+        here, there = there, here
+    return here
