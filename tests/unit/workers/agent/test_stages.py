@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -191,3 +195,67 @@ def test_a_job_that_somebody_works_on_is_left_alone(runner: StageRunner) -> None
 
     assert not runner.journal.is_worked_on("job")
     assert runner.run("job") is True
+
+
+def waiting_for_labels(runner: StageRunner, count: int) -> list[SealInputs]:
+    """Sectors whose next stage is PC1, each in a job of its own."""
+    known = []
+    for number in range(count):
+        given = inputs("ADD_PIECE", number=number)
+        for stage in ("ADD_PIECE", "TREE_D"):
+            given = replace(given, stage=stage)
+            runner.journal.work_write(f"job{number}", Work(token=1, inputs=given))
+            runner.run(f"job{number}")
+            done = runner.journal.outputs_read(f"job{number}", Work(token=1, inputs=given).id)
+            assert done is not None
+            given = replace(given, pieces=done.pieces or given.pieces)
+        known.append(replace(given, stage="PC1"))
+    return known
+
+
+def label_all(runner: StageRunner, known: list[SealInputs], *, token: int) -> ThreadPoolExecutor:
+    """Begin PC1 of all sectors at once, as the Celery worker's threads do."""
+    threads = ThreadPoolExecutor(len(known))
+    for number, given in enumerate(known):
+        runner.journal.work_write(f"job{number}", Work(token=token, inputs=given))
+        threads.submit(runner.run, f"job{number}")
+    return threads
+
+
+def test_sectors_labelled_at_once_are_reported_each_by_itself(runner: StageRunner) -> None:
+    known = waiting_for_labels(runner, 4)
+
+    label_all(runner, known, token=7).shutdown()
+
+    layers = set()
+    for number, given in enumerate(known):
+        work = Work(token=7, inputs=given)
+        outputs = runner.journal.outputs_read(f"job{number}", work.id)
+        assert outputs is not None
+        assert outputs.comm_d is not None
+        layers.add(runner.room(f"job{number}", given).files.layer(2).read_bytes())
+    assert len(layers) == 4, "every sector has labels of its own"
+
+
+def test_sectors_whose_child_is_killed_fail_each_under_its_own_lease_and_go_on(tmp_path: Path) -> None:
+    pool = ProcessorPool([ChildSpec(stages=("add_piece", "tree_d", "pc1"))])
+    runner = StageRunner(folder=tmp_path / "sealer", store=Store(tmp_path / "store"), pool=pool)
+    known = waiting_for_labels(runner, 3)
+    (pid,) = pool.pids()
+    os.kill(pid, signal.SIGSTOP)  # all requests are in the child when it dies
+    threads = label_all(runner, known, token=2)
+    (child,) = pool._children.values()
+    while len(child._calls) < len(known):
+        time.sleep(0.01)
+
+    os.kill(pid, signal.SIGKILL)
+    threads.shutdown()
+
+    for number, given in enumerate(known):
+        failure = runner.journal.failure_read(f"job{number}", Work(token=2, inputs=given).id, token=2)
+        assert failure is not None
+        assert failure.level is Level.TEMPORARY
+    label_all(runner, known, token=3).shutdown()
+    for number, given in enumerate(known):
+        assert runner.journal.outputs_read(f"job{number}", Work(token=3, inputs=given).id) is not None
+    pool.close()
