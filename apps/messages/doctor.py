@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.messages.models import Message, Sender
+from apps.messages.selectors.gas import PREMIUM_USUAL
+from apps.messages.services.change import premium_floor
 from apps.messages.services.fees import shared_rules
 from apps.messages.states import MessageState, SenderState, Wait
 from poolsite.filecoin.amounts import fil_format
@@ -60,6 +62,10 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
 """What a person can do, best first."""
 
 
+TRANSFER_LIMIT: Final = 1_600_000
+"""Gas limit of a transfer between key addresses, rounded up: 1.25 times what a trial takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """The doctor's finding about one message."""
@@ -82,6 +88,50 @@ class Diagnosis:
     def actions(self) -> tuple[str, ...]:
         """What a click could do."""
         return ACTIONS.get(self.reason, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """What one of the actions would do to this message."""
+
+    action: str
+    does: str
+    cost: int | None = None
+    """attoFIL of gas that it may cost at most at the present base fee; None where it signs nothing."""
+
+
+DOES: Final[dict[str, str]] = {
+    "fund": "it is chosen on the first head that sees the money",
+    "fee-rules": "rules or guards that allow more let it go on the next head",
+    "quota": "a larger quota lets it be chosen on the next head",
+    "start-sender": "the sender's messages are chosen again from the next head on",
+    "republish": "every node gets it again",
+    "replace-earlier": "what holds it back lands sooner",
+}
+"""Actions whose effect is the same for every message."""
+
+
+def message_clicks(message: Message, diagnosis: Diagnosis, *, head: Head | None) -> tuple[Click, ...]:
+    """Say what each action would do to this message and cost, without asking the node."""
+    base_fee = int(head.base_fee) if head is not None else 0
+    return tuple(_click(action, message, base_fee=base_fee) for action in diagnosis.actions)
+
+
+def _click(action: str, message: Message, *, base_fee: int) -> Click:
+    premium = premium_floor(int(message.gas_premium))
+    if action == "replace":
+        cap = max(int(message.gas_fee_cap), base_fee + premium)
+        does = f"the same nonce with a premium of at least {premium} attoFIL"
+        return Click(action, does, message.gas_limit * cap)
+    if action == "cancel":
+        does = f"an empty message takes nonce {message.nonce}; if a block takes this one first, it has landed"
+        return Click(action, does, TRANSFER_LIMIT * (base_fee + premium))
+    if action == "mark-bad":
+        if message.nonce is None:
+            return Click(action, "it is given up and never signed")
+        does = f"it is given up; if no node has it, an empty message takes nonce {message.nonce}"
+        return Click(action, does, TRANSFER_LIMIT * (base_fee + PREMIUM_USUAL))
+    return Click(action, DOES[action])
 
 
 def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:

@@ -21,7 +21,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.messages.doctor import message_diagnose
+from apps.messages.doctor import message_clicks, message_diagnose
 from apps.messages.models import Message
 from apps.messages.selectors import message_get, messages_page
 from apps.messages.services import (
@@ -148,6 +148,14 @@ class ReplaceInput(InputSerializer):
     gas_premium = AmountField(default=_zero)
 
 
+class ClickOutput(serializers.Serializer[Any]):
+    """What one of the actions would do; the cost is attoFIL of gas at most."""
+
+    action = serializers.CharField()
+    does = serializers.CharField()
+    cost = serializers.CharField(allow_null=True)
+
+
 class DiagnosisOutput(serializers.Serializer[Any]):
     """Why a message waits."""
 
@@ -156,6 +164,7 @@ class DiagnosisOutput(serializers.Serializer[Any]):
     evidence = serializers.DictField()
     by_itself = serializers.CharField()
     actions = serializers.ListField(child=serializers.CharField())
+    clicks = ClickOutput(many=True)
 
 
 def message_body(row: Message, *, head_height: int) -> dict[str, Any]:
@@ -281,7 +290,8 @@ class DiagnosisView(PoolView):
     @extend_schema(responses=DiagnosisOutput)
     def get(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
         """Say why a message has not moved, with evidence, and what can be done."""
-        found = message_diagnose(message_get(self.principal, id), head=head_current())
+        row, head = message_get(self.principal, id), head_current()
+        found = message_diagnose(row, head=head)
         return Response(
             {
                 "reason": str(found.reason),
@@ -289,6 +299,14 @@ class DiagnosisView(PoolView):
                 "evidence": found.evidence,
                 "by_itself": found.by_itself,
                 "actions": list(found.actions),
+                "clicks": [
+                    {
+                        "action": click.action,
+                        "does": click.does,
+                        "cost": None if click.cost is None else str(click.cost),
+                    }
+                    for click in message_clicks(row, found, head=head)
+                ],
             }
         )
 

@@ -10,14 +10,14 @@ from django.urls import reverse
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Check
 from apps.dashboard.lines.messages import URGENT_WAITS, USUAL_WAITS
-from apps.messages.doctor import message_diagnose
+from apps.messages.doctor import message_clicks, message_diagnose
 from apps.messages.states import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.dashboard.regions.scene import Scene
-    from apps.messages.doctor import Diagnosis
+    from apps.messages.doctor import Click, Diagnosis
     from apps.messages.models import Message
     from apps.wallets.models import Wallet
 
@@ -53,7 +53,14 @@ def finding_of(message: Message, scene: Scene) -> tuple[Finding | None, tuple[Ch
     if message.is_final and message.wait != Wait.EXPIRED:
         return None, ()
     diagnosis = message_diagnose(message, head=scene.head)
-    checks = () if message.is_final else (*message_checks(message, scene), *evidence_lines(diagnosis))
+    checks: tuple[Check, ...] = ()
+    if not message.is_final:
+        clicks = message_clicks(message, diagnosis, head=scene.head)
+        checks = (
+            *message_checks(message, scene),
+            *evidence_lines(diagnosis),
+            *(click_line(click) for click in clicks),
+        )
     return finding(diagnosis), tuple(checks)
 
 
@@ -73,6 +80,26 @@ def finding(diagnosis: Diagnosis) -> Finding:
         action="Look at that message" if earlier else "",
         href=reverse("message", args=[earlier]) if earlier else "",
     )
+
+
+CLICKS: Final[dict[str, str]] = {
+    "fund": "If you fund the sender",
+    "fee-rules": "If you change fee rules or guards",
+    "quota": "If you raise the sender's quota",
+    "start-sender": "If you let the sender go on",
+    "republish": "If you publish again",
+    "replace": "If you raise its fees",
+    "replace-earlier": "If you replace the earlier one",
+    "cancel": "If you cancel it",
+    "mark-bad": "If you give it up",
+}
+"""Actions as the first words of a sentence."""
+
+
+def click_line(click: Click) -> Check:
+    """What an action would do, and what it costs at most."""
+    cost = "" if click.cost is None else f", for at most {numbers.fil(click.cost)} FIL"
+    return Check(CLICKS[click.action], f"{click.does}{cost}", "idle", "")
 
 
 def evidence_lines(diagnosis: Diagnosis) -> Iterable[Check]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.messages.doctor import ACTIONS, BY_ITSELF, message_diagnose
+from apps.messages.doctor import ACTIONS, BY_ITSELF, Diagnosis, message_clicks, message_diagnose
 from apps.messages.services import Gas, SendSpec, message_mark_bad, sender_select
 from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState, Wait
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
-    from apps.messages.doctor import Diagnosis
     from tests.messaging import Pool
 
 
@@ -190,3 +189,27 @@ def test_a_landed_message_waits_for_nothing(pool: Pool) -> None:
     pool.step()
 
     assert diagnosed(pool, "one").reason == Wait.NONE
+
+
+def test_every_action_says_what_it_does_and_what_it_costs(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("flying", address, gas=Gas(limit=2_000_000, fee_cap=1_000, premium=100))
+    pool.choose()
+    pool.push("waiting", address)
+
+    flying = pool.row("flying")
+    clicks = message_clicks(flying, message_diagnose(flying, head=pool.head), head=pool.head)
+    assert {click.action: click.cost for click in clicks} == {
+        "replace": 2_000_000 * 1_000,
+        "republish": None,
+        "cancel": 1_600_000 * (100 + 126),
+    }
+    waiting = pool.row("waiting")
+    for reason, actions in ACTIONS.items():
+        found = message_clicks(waiting, Diagnosis(Wait(reason)), head=pool.head)
+        assert [click.action for click in found] == list(actions)
+        assert all(click.does for click in found)
+
+
+def test_every_reason_says_what_happens_by_itself() -> None:
+    assert {str(reason) for reason in Wait} == {str(reason) for reason in BY_ITSELF}

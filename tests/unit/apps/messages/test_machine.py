@@ -6,6 +6,7 @@ over every message has landed or stands in a stated final state.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from apps.core.errors import DomainError
 from apps.messages.models import Message
 from apps.messages.services import NewFees, message_mark_bad, message_replace, messages_recover
+from apps.messages.services.bulk import messages_bulk
+from apps.messages.services.hurry import proofs_hurry
 from apps.messages.states import MessageState
 from tests.messaging import pool_world
 from tests.unit.apps.messages.test_kills import POINTS, Kill
 
 if TYPE_CHECKING:
     from tests.messaging import Pool
+
+LONG_STEPS = int(os.environ.get("MESSAGE_STEPS", "10000"))
+"""Of the long run; MESSAGE_STEPS=1000000 makes it as long as one likes."""
 
 SENDERS = st.integers(min_value=0, max_value=1)
 FINAL = {MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED}
@@ -145,6 +151,16 @@ class Messager(RuleBasedStateMachine):
         except DomainError:
             pass
 
+    @rule(number=st.integers(min_value=0, max_value=50))
+    def cancel(self, number: int) -> None:
+        row = self._some(number, "FILLED")
+        if row is not None:
+            messages_bulk("cancel", [row], client=self.pool.client, head=self.pool.head, now=self.pool.now)
+
+    @rule()
+    def proofs_pay_more(self) -> None:
+        proofs_hurry(client=self.pool.client, head=self.pool.head, now=self.pool.now)
+
     def _on_chain(self) -> Counter[bytes]:
         return Counter(
             signed.message.params
@@ -181,7 +197,7 @@ class Messager(RuleBasedStateMachine):
         for _ in range(3):
             self.pool.step()
         on_chain = self._on_chain()
-        for row in Message.objects.exclude(kind="gap"):
+        for row in Message.objects.exclude(kind__in=["gap", "cancel"]):
             assert row.state in FINAL, f"{row.pk} {row.state} {row.wait} {row.error}"
             assert on_chain[bytes(row.params)] == (row.state == MessageState.LANDED), f"{row.pk} {row.state}"
         self.nonces_are_whole_and_nothing_lands_twice()
@@ -189,7 +205,9 @@ class Messager(RuleBasedStateMachine):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(12, 25), pytest.param(250, 40, marks=pytest.mark.slow)], ids=["300", "10000"]
+    ("examples", "steps"),
+    [(12, 25), pytest.param(LONG_STEPS // 40, 40, marks=pytest.mark.slow)],
+    ids=["short", "long"],
 )
 def test_the_messager_keeps_its_promises(examples: int, steps: int) -> None:
     run_state_machine_as_test(

@@ -1,0 +1,240 @@
+"""The messager's model on the real devnet: random pushes, heads, forks, fee spikes, lost messages, kills.
+
+For each sender the chain holds 0…n; each accepted message is there at most once, and when the trouble is
+over every message has landed or stands in a stated final state.  MESSAGE_STEPS=1000000 makes the long run
+as long as one likes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from apps.core.errors import DomainError
+from apps.messages.models import Message, Sender
+from apps.messages.services import NewFees, message_replace
+from apps.messages.services.bulk import BULK_STATES, messages_bulk
+from apps.messages.services.guards import guard_remove, guard_set
+from apps.messages.services.hurry import proofs_hurry
+from apps.messages.states import MessageState
+from apps.users.principals import SYSTEM
+from poolsite.devnet.clock import ManualClock
+from poolsite.devnet.node import Devnet
+from poolsite.devnet.service import Service
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_sign
+from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import SignedMessage
+from tests.integration.messages.test_devnet import KINDS, DevnetPool
+from tests.messaging import FIL
+from tests.unit.apps.messages.test_kills import POINTS, Kill
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.address import Address
+
+LONG_STEPS = int(os.environ.get("MESSAGE_STEPS", "2000"))
+STEPS_EACH = 40
+FOREIGN_VALUE = 10**9
+"""Values of our own messages are smaller: a value names a message on chain."""
+FINAL = {MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED}
+SENDERS = st.integers(min_value=0, max_value=1)
+NUMBERS = st.integers(min_value=0, max_value=50)
+
+
+class DevnetMessager(RuleBasedStateMachine):
+    """One pool with a secp256k1 and a BLS sender, and a node that mines when a rule says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.atomic = transaction.atomic()
+        self.atomic.__enter__()
+        keys: list[KeyInfo] = [key_generate(kind) for kind in KINDS]
+        funds: dict[Address, Any] = {key_address(key): 10_000 * FIL for key in keys}
+        self.node = Devnet(":memory:", network="test", clock=ManualClock(), funds=funds)
+        self.service = Service(self.node, mining="paused")
+        self.service.start()
+        self.pool = DevnetPool(self.node, self.service.url, keys)
+        self.patch.setattr("apps.wallets.services.wallet_sign_all", self.pool.keyring.sign_all)
+        self.pushed = 0
+        self.foreign = 0
+        self.keys_on_way: list[Any] = [self.node.head.key]
+
+    @rule(
+        sender=SENDERS,
+        count=st.integers(min_value=1, max_value=3),
+        kind=st.sampled_from(["", "window_post", "precommit"]),
+    )
+    def push(self, sender: int, count: int, kind: str) -> None:
+        addresses = self.pool.addresses
+        for _ in range(count):
+            self.pushed += 1
+            self.pool.push(
+                f"m{self.pushed}",
+                addresses[sender],
+                to=addresses[1 - sender],
+                kind=kind,
+                value=self.pushed,
+                urgent_epoch=self.pool.head.height + 8 if kind == "window_post" else None,
+            )
+
+    @rule(nulls=st.integers(min_value=0, max_value=2))
+    def head(self, nulls: int) -> None:
+        self.node.null_rounds(nulls)
+        self.pool.step()
+        self.keys_on_way.append(self.node.head.key)
+
+    @rule()
+    def choose_between_heads(self) -> None:
+        self.pool.choose()
+        proofs_hurry(client=self.pool.client, head=self.pool.head, now=self.pool.now)
+
+    @rule(depth=st.integers(min_value=1, max_value=4), heads=st.integers(min_value=1, max_value=3))
+    def reorganise(self, depth: int, heads: int) -> None:
+        back = self.keys_on_way[max(len(self.keys_on_way) - 1 - depth, 0)]
+        self.node.head_set(back)
+        self.node.null_rounds(1)  # another height, so another tipset
+        self.node.faults.knobs.hide_messages = True
+        self.node.mine_one()
+        self.node.faults.knobs.hide_messages = False
+        self.pool.step(heads)
+        self.keys_on_way = [back, self.node.head.key]
+
+    @rule(sender=SENDERS)
+    def node_loses_messages(self, sender: int) -> None:
+        self.node.faults.knobs.drop_next = 1 + sender
+
+    @rule(epochs=st.integers(min_value=1, max_value=3))
+    def fee_spike(self, epochs: int) -> None:
+        self.node.faults.knobs.spike_left = epochs
+        self.pool.step()
+
+    @rule(sender=SENDERS)
+    def somebody_else_sends(self, sender: int) -> None:
+        address = self.pool.addresses[sender]
+        self.foreign += 1
+        nonce = int(self.pool.client.call("MpoolGetNonce", address))
+        message = ChainMessage(
+            to=address_parse(self.pool.addresses[1 - sender]),
+            from_=address_parse(address),
+            nonce=nonce,
+            value=AttoFil(FOREIGN_VALUE + self.foreign),
+            gas_limit=3_000_000,
+            gas_fee_cap=AttoFil(10**9),
+            gas_premium=AttoFil(200_000),
+        )
+        signed = SignedMessage(message, key_sign(self.pool.keyring.keys[address], bytes(message.cid)))
+        try:
+            self.pool.client.mpool_push(signed)
+        except DomainError:
+            pass
+
+    @rule()
+    def signer_goes_or_comes(self) -> None:
+        self.pool.keyring.is_away = not self.pool.keyring.is_away
+
+    @rule(base_fee=st.sampled_from([50, 10**9]))
+    def a_guard_comes_and_goes(self, base_fee: int) -> None:
+        guard = guard_set(principal=SYSTEM, hold_base_fee=base_fee, hold_epochs=3, daily_budget=10**15)
+        self.pool.choose()
+        guard_remove(principal=SYSTEM, guard=guard)
+
+    @rule(point=st.sampled_from(POINTS))
+    def kill(self, point: Any) -> None:
+        _, module, name, how = point
+        with pytest.MonkeyPatch.context() as patch:
+            where = __import__(module, fromlist=[name])
+            patch.setattr(where, name, how(getattr(where, name)))
+            try:
+                self.pool.step()
+            except Kill:
+                pass
+        self.keys_on_way.append(self.node.head.key)
+
+    @rule(number=NUMBERS, action=st.sampled_from(sorted(BULK_STATES)))
+    def change(self, number: int, action: str) -> None:
+        rows = list(Message.objects.filter(state__in=BULK_STATES[action]).order_by("pk"))
+        if rows:
+            row = rows[number % len(rows)]
+            messages_bulk(action, [row], client=self.pool.client, head=self.pool.head, now=self.pool.now)
+
+    @rule(number=NUMBERS)
+    def replace_without_publishing(self, number: int) -> None:
+        rows = list(Message.objects.filter(state=MessageState.FILLED).order_by("pk"))
+        if not rows:
+            return
+        row = rows[number % len(rows)]
+        client, head = self.pool.client, self.pool.head
+        try:
+            message_replace(message=row, fees=NewFees(), client=client, head=head, now=self.pool.now)
+        except DomainError:
+            pass
+
+    def teardown(self) -> None:
+        try:
+            self._settles()
+        finally:
+            self.pool.link.close()
+            self.service.stop()
+            self.node.close()
+            transaction.set_rollback(True)
+            self.atomic.__exit__(None, None, None)
+            self.patch.undo()
+
+    def _on_chain(self) -> tuple[dict[str, list[int]], Counter[int]]:
+        """Read nonces by sender, and how often each of our messages is there, off the chain itself."""
+        nonces: dict[str, list[int]] = {address: [] for address in self.pool.addresses}
+        values: Counter[int] = Counter()
+        head = self.pool.client.chain_head()
+        while head.height:
+            for _, message in self.pool.client.chain_get_parent_messages(head.cids[0]):
+                if str(message.from_) in nonces:
+                    nonces[str(message.from_)].append(message.nonce)
+                    values[message.value] += 1
+            head = self.pool.client.chain_get_tipset(head.parent_key)
+        return nonces, values
+
+    def _settles(self) -> None:
+        """Let the trouble end; whatever was accepted must come to rest."""
+        self.pool.keyring.is_away = False
+        knobs = self.node.faults.knobs
+        knobs.drop_next, knobs.spike_left, knobs.hide_messages = 0, 0, False
+        Message.objects.filter(state=MessageState.UNFILLED).update(retry_height=0)
+        for _ in range(40):
+            self.pool.step()
+            if not Message.objects.exclude(state__in=FINAL).exists():
+                break
+        self.pool.step(2)
+        nonces, values = self._on_chain()
+        for address in self.pool.addresses:
+            assert sorted(nonces[address]) == list(range(len(nonces[address])))
+        for row in Message.objects.exclude(kind__in=["gap", "cancel"]):
+            assert row.state in FINAL, f"{row.pk} {row.state} {row.wait} {row.error}"
+            landed = values[int(row.value)]
+            assert landed == (row.state == MessageState.LANDED), f"{row.pk} {row.state}: {landed} times"
+        assert Sender.objects.filter(hole_nonce__isnull=False).count() == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "steps", [120, pytest.param(LONG_STEPS, marks=pytest.mark.slow)], ids=["short", "long"]
+)
+def test_the_messager_keeps_its_promises_on_the_devnet(steps: int) -> None:
+    run_state_machine_as_test(
+        DevnetMessager,
+        settings=settings(
+            max_examples=max(steps // STEPS_EACH, 1),
+            stateful_step_count=min(steps, STEPS_EACH),
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
