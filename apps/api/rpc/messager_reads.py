@@ -17,6 +17,7 @@ from apps.api.rpc.messager_callers import (
     signer_check,
 )
 from apps.api.rpc.messager_types import (
+    OFFSET_MAX,
     Query,
     address_or_none,
     message_json,
@@ -125,7 +126,7 @@ def list_message_by_from_state(
     if age_ns:
         rows = rows.filter(created_at__lt=clock.now() - timedelta(microseconds=age_ns // 1000))
     size = min(max(page_size, 0) or ROWS_MAX, ROWS_MAX)
-    start = max(page_index - 1, 0) * size
+    start = min(max(page_index - 1, 0) * size, OFFSET_MAX)
     ordered = rows.order_by("created_at" if is_asc else "-created_at")
     return rows_json(ordered[start : start + size])
 

@@ -113,18 +113,31 @@ class Query:
     offset: int
 
 
+OFFSET_MAX: Final = 2**31
+"""More rows are in no list; PostgreSQL counts them in 64 bits."""
+
+
+def items(value: Any) -> list[Any]:
+    """Read a list; null is an empty one.  Raises BadParam."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise BadParam("must be a list")
+    return value
+
+
 def query(value: Any) -> Query:
     """Read MsgQueryParams."""
     row = fields(value)
-    codes = [number(code) for code in row.get("state") or []]
+    codes = [number(code) for code in items(row.get("state"))]
     return Query(
         states=tuple(STATES_BY_CODE[code] for code in codes if code in STATES_BY_CODE)
         or (("none",) if codes else ()),
-        senders=tuple(address(one) for one in row.get("from") or []),
+        senders=tuple(address(one) for one in items(row.get("from"))),
         since=optional(row.get("byupdateat"), moment, None),
         is_ascending=row.get("asc") is True,
         limit=max(optional(row.get("limit"), number, 0), 0),
-        offset=max(optional(row.get("offset"), number, 0), 0),
+        offset=min(max(optional(row.get("offset"), number, 0), 0), OFFSET_MAX),
     )
 
 

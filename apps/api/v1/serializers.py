@@ -15,10 +15,15 @@ class InputSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         """Check the names of the fields, then their values."""
         if isinstance(data, dict):
-            unknown = [str(name) for name in data if name not in self.fields]
+            unknown = [writable(str(name)) for name in data if name not in self.fields]
             if unknown:
                 raise serializers.ValidationError({unknown[0]: ["there is no such field"]})
         return super().to_internal_value(data)
+
+
+def writable(text: str) -> str:
+    """Give a name as an answer can hold it: half of a surrogate pair has no UTF-8."""
+    return text[:100].encode("utf-8", "replace").decode()
 
 
 class QuerySerializer(InputSerializer):

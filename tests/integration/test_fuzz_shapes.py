@@ -1,0 +1,210 @@
+"""Requests that are nearly right: bodies after the OpenAPI schema, and recorded calls, with a value changed.
+
+Nonsense is refused at the door; these come further.  No 500, no traceback, nothing of another tenant.
+Short and with a printed seed; FUZZ_SECONDS makes it long, and `make soak` runs it for ten minutes.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import re
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from drf_spectacular.generators import SchemaGenerator
+
+from tests import factories, people
+from tests.integration.test_fuzz import KEY, NOBODY, WORDS, value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.django_db
+
+SECONDS: Final = float(os.environ.get("FUZZ_SECONDS", "6"))
+SOAK_SECONDS: Final = 600.0
+SEED: Final = int(os.environ.get("FUZZ_SEED", str(random.SystemRandom().randrange(2**32))))
+GOLDEN: Final = Path(__file__).parents[1] / "golden"
+SECRET: Final = "of-the-other-tenant"
+"""Stands in rows of a tenant that no caller of ours may see."""
+
+Json = Any
+
+
+@cache
+def schema() -> Json:
+    """The REST interface as it describes itself."""
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+@cache
+def operations() -> list[tuple[str, str, Json]]:
+    """Method, path and description of every route."""
+    found = [
+        (method.upper(), path, row)
+        for path, methods in schema()["paths"].items()
+        for method, row in methods.items()
+        if method in ("get", "post", "put", "patch", "delete")
+    ]
+    assert len(found) > 30
+    return found
+
+
+@cache
+def recorded_calls() -> list[tuple[str, Json]]:
+    """Calls that real programs made."""
+    rows = json.loads((GOLDEN / "messager" / "messager_rpc.json").read_text())
+    calls = [(row["method"], row["params"]) for row in rows if isinstance(row.get("params"), list)]
+    for line in (GOLDEN / "gateway" / "wallet_ws_frames.jsonl").read_text().splitlines():
+        frame = json.loads(line).get("frame") or {}
+        if str(frame.get("method", "")).startswith("Gateway."):
+            calls.append((frame["method"], frame.get("params") or []))
+    kept = [(method, params) for method, params in calls if "Wait" not in method]
+    assert len(kept) > 30
+    return kept
+
+
+def resolved(shape: Json) -> Json:
+    """Follow a reference."""
+    while "$ref" in shape:
+        shape = schema()["components"]["schemas"][shape["$ref"].rpartition("/")[2]]
+    return shape
+
+
+FORMATS: Final[dict[str, Json]] = {
+    "uuid": NOBODY,
+    "date-time": "2026-11-20T12:00:00Z",
+    "uri": "http://127.0.0.1:1/rpc/v1",
+}
+
+
+def made(shape: Json, rng: random.Random, depth: int = 0) -> Json:
+    """A value that fits a shape."""
+    shape = resolved(shape)
+    if depth > 6:
+        return None
+    if "enum" in shape:
+        return rng.choice(shape["enum"])
+    for several in ("oneOf", "anyOf", "allOf"):
+        if several in shape:
+            return made(rng.choice(shape[several]), rng, depth + 1)
+    kind = shape.get("type")
+    if kind == "object" or "properties" in shape:
+        needed = set(shape.get("required", ()))
+        fields = shape.get("properties", {}).items()
+        return {
+            name: made(one, rng, depth + 1) for name, one in fields if name in needed or rng.random() < 0.6
+        }
+    if kind == "array":
+        return [made(shape.get("items", {}), rng, depth + 1) for _ in range(rng.randrange(3))]
+    makers: dict[str, Callable[[], Json]] = {
+        "integer": lambda: rng.choice([0, 1, 2, 7, 1000]),
+        "number": lambda: rng.choice([0, 1.5, 3]),
+        "boolean": lambda: rng.random() < 0.5,
+        "string": lambda: FORMATS.get(shape.get("format", ""), rng.choice(["f01000", KEY, "text", "1", ""])),
+    }
+    return makers[kind]() if kind in makers else rng.choice(WORDS)
+
+
+def places(body: Json, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in some JSON."""
+    yield path
+    if isinstance(body, dict):
+        for name, one in body.items():
+            yield from places(one, (*path, name))
+    elif isinstance(body, list):
+        for number, one in enumerate(body):
+            yield from places(one, (*path, number))
+
+
+def changed(body: Json, rng: random.Random) -> Json:
+    """The same with one or two values replaced, dropped or doubled."""
+    body = copy.deepcopy(body)
+    for _ in range(rng.choice([1, 1, 2])):
+        *way, last = rng.choice(list(places([body])))[1:] or (None,)
+        if last is None:
+            return value(rng)
+        inner = body
+        for step in way:
+            inner = inner[step]
+        kind = rng.random()
+        if kind < 0.7:
+            inner[last] = value(rng)
+        elif kind < 0.85 and isinstance(inner, dict):
+            del inner[last]
+        elif isinstance(inner, list):
+            inner.insert(last, copy.deepcopy(inner[last]))
+    return body
+
+
+def rest_request(rng: random.Random) -> tuple[str, str, str]:
+    """A call of a REST route."""
+    method, path, row = rng.choice(operations())
+    parts = {"address": ["f01000", "f02000", KEY], "uuid": [NOBODY], "height": ["1000", "0"]}
+
+    def part(found: re.Match[str]) -> str:
+        name = found[1]
+        return str(rng.choice(parts.get(name, ["f01000", "alice", KEY, NOBODY, "1", "rest"])))
+
+    path = re.sub(r"{([^}]*)}", part, path)
+    content = row.get("requestBody", {}).get("content", {}).get("application/json")
+    body = made(content["schema"], rng) if content else {}
+    if method == "GET":
+        names = [one for one in row.get("parameters", []) if one["in"] == "query"]
+        asked = [f"{one['name']}={made(one['schema'], rng)}" for one in names if rng.random() < 0.5]
+        return method, f"{path}?{'&'.join(asked)}", ""
+    return method, path, json.dumps(changed(body, rng) if rng.random() < 0.8 else body)
+
+
+def rpc_request(rng: random.Random) -> tuple[str, str, str]:
+    """A recorded call with something changed."""
+    method, params = rng.choice(recorded_calls())
+    call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": changed(params, rng)}
+    return "POST", f"/rpc/{rng.choice(['v0', 'v1', 'v2'])}", json.dumps(call)
+
+
+def is_bad(status: int, path: str, text: str) -> bool:
+    """Tell whether an answer must not be."""
+    is_panic = status == 500 and (not path.startswith("/rpc/") or '"code":0' in text)
+    return is_panic or "Traceback" in text or SECRET in text
+
+
+def fuzz(client: Any, seconds: float) -> None:
+    """Send such requests for a while."""
+    rng = random.Random(SEED)
+    factories.network()
+    factories.head()
+    factories.sector(factories.miner(1000, of="alice"))
+    factories.wallet(KEY, of="alice")
+    strange = factories.miner(2000, of="bob", name=SECRET)
+    factories.sector(strange, error=SECRET)
+    factories.message(SECRET, of="bob", error=SECRET)
+    factories.worker(SECRET, of="bob")
+    tokens = [people.token(perm, of="alice") for perm in ("admin", "sign", "read")]
+    client.raise_request_exception = False
+    failures: dict[str, str] = {}
+    until, count = time.monotonic() + seconds, 0
+    while time.monotonic() < until or count < 60:
+        method, path, body = (rest_request if rng.random() < 0.6 else rpc_request)(rng)
+        headers = people.bearer(rng.choice(tokens))
+        answer = client.generic(method, path, body, content_type="application/json", headers=headers)
+        text = b"".join(answer).decode() if answer.streaming else answer.content.decode(errors="replace")
+        if is_bad(answer.status_code, path, text):
+            failures.setdefault(f"{method} {path}", f"{body[:500]} -> {answer.status_code} {text[:300]}")
+        count += 1
+    assert not failures, f"seed {SEED}, {count} requests: {json.dumps(failures, indent=1)[:6000]}"
+
+
+def test_nearly_right_requests_are_answered_without_500_and_without_others_data(client, pool_redis):
+    fuzz(client, SECONDS)
+
+
+@pytest.mark.slow
+def test_so_it_is_for_ten_minutes(client, pool_redis):
+    fuzz(client, SOAK_SECONDS)
