@@ -10,10 +10,10 @@ import json
 import time
 import weakref
 from functools import lru_cache
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
-
+from apps.chain.connections import Connections
 from apps.chain.errors import NodeRefused, NodeUnavailable
 
 if TYPE_CHECKING:
@@ -45,15 +45,7 @@ class NodeLink:
         headers = {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._http = httpx.Client(
-            headers=headers,
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            limits=httpx.Limits(max_connections=32, max_keepalive_connections=8),
-            trust_env=False,
-            verify=url.startswith(
-                "https:"
-            ),  # loading the certificates takes 30 ms that plain HTTP need not pay
-        )
+        self._http = Connections(url, headers)
         self._ids = itertools.count(1)
         # A link that falls out of `link_to` closes its connections with it.
         weakref.finalize(self, self._http.close)
@@ -103,23 +95,23 @@ class NodeLink:
 
     def _post(self, body: Any, *, timeout_s: float | None = None) -> Any:
         longest_s = timeout_s or ANSWER_TIMEOUT_S
-        timeout = httpx.Timeout(longest_s, connect=min(longest_s, CONNECT_TIMEOUT_S))
+        connect_s = min(longest_s, CONNECT_TIMEOUT_S)
         try:
             # Plain ASCII: a lone surrogate in a text has no UTF-8 form, but an escape.
             content = json.dumps(body, separators=(",", ":")).encode()
-            response = self._http.post(self.url, content=content, timeout=timeout)
-        except httpx.ReadTimeout as error:
+            status, answer = self._http.post(content, connect_s=connect_s, answer_s=longest_s)
+        except TimeoutError as error:
             if longest_s > ANSWER_TIMEOUT_S:  # a long search says nothing about the node
                 raise NodeUnavailable(f"{self.url}: no answer within {longest_s:.0f} s") from error
             raise self.failed(f"no answer within {longest_s:g} s") from error
-        except httpx.HTTPError as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise self.failed(str(error) or type(error).__name__) from error
-        if response.status_code in (401, 403):
+        if status in (401, 403):
             raise self.failed("the node refuses our token")
         try:
-            return json.loads(response.content)
+            return json.loads(answer)
         except ValueError:
-            raise self.failed(f"HTTP status {response.status_code} without JSON") from None
+            raise self.failed(f"HTTP status {status} without JSON") from None
 
     def failed(self, reason: str) -> NodeUnavailable:
         """Note that the node did not serve, and give the error that says so."""

@@ -1,0 +1,124 @@
+"""Kept connections: used again, noticed when the other side closed them, never shared by two calls."""
+
+from __future__ import annotations
+
+import threading
+from http.client import HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from apps.chain.connections import Connections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Gives a body back; notes on which connection it came."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    ports: ClassVar[list[int]]
+    ends: ClassVar[bool]
+    gate: ClassVar[threading.Event]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.ports.append(self.client_address[1])
+        if body == b"wait":
+            self.gate.wait(10)
+        if body == b"nonsense":
+            self.wfile.write(b"what?\r\n\r\n")
+            self.close_connection = True
+            return
+        self.send_response(200 if self.path == "/rpc/v1" else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = self.ends  # without a word of it in the head
+
+    def log_message(self, *_args: object) -> None:
+        return
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, type[Echo]]]:
+    handler: type[Echo] = type("Handler", (Echo,), {"ports": [], "ends": False, "gate": threading.Event()})
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_port}/rpc/v1", handler
+    handler.gate.set()
+    httpd.shutdown()
+    httpd.server_close()
+    thread.join()
+
+
+def post(connections: Connections, body: bytes, answer_s: float = 10.0) -> tuple[int, bytes]:
+    return connections.post(body, connect_s=5.0, answer_s=answer_s)
+
+
+def test_a_connection_is_used_again(server: tuple[str, type[Echo]]) -> None:
+    url, handler = server
+    connections = Connections(url, {})
+
+    assert [post(connections, body) for body in (b"one", b"two")] == [(200, b"one"), (200, b"two")]
+    assert len(set(handler.ports)) == 1
+    connections.close()
+    assert post(connections, b"three") == (200, b"three")
+    assert len(set(handler.ports)) == 2
+    connections.close()
+
+
+def test_one_that_the_other_side_closed_is_noticed(server: tuple[str, type[Echo]]) -> None:
+    url, handler = server
+    handler.ends = True
+    connections = Connections(url, {})
+
+    for number in range(5):
+        body = str(number).encode()
+        assert post(connections, body) == (200, body)
+        wait_closed(connections)
+    assert len(set(handler.ports)) == 5
+    connections.close()
+
+
+def wait_closed(connections: Connections) -> None:
+    """Until the end of the connection has arrived here."""
+    for connection in connections._idle:
+        connection.sock.settimeout(10)
+        assert connection.sock.recv(1) == b""
+
+
+def test_two_calls_at_once_have_a_connection_each(server: tuple[str, type[Echo]]) -> None:
+    url, handler = server
+    connections = Connections(url, {})
+    slow = threading.Thread(target=post, args=(connections, b"wait"))
+    slow.start()
+    try:
+        assert post(connections, b"quick") == (200, b"quick")
+    finally:
+        handler.gate.set()
+        slow.join()
+    assert len(set(handler.ports)) == 2
+    connections.close()
+
+
+def test_what_goes_wrong_is_raised_and_the_next_call_begins_anew(server: tuple[str, type[Echo]]) -> None:
+    url, handler = server
+    connections = Connections(url, {})
+    with pytest.raises(TimeoutError):
+        post(connections, b"wait", answer_s=0.05)
+    with pytest.raises(HTTPException):
+        post(connections, b"nonsense")
+
+    assert post(connections, b"fine") == (200, b"fine")
+    assert len(set(handler.ports)) == 3
+    connections.close()
+
+
+def test_nobody_there_is_an_error_of_the_system() -> None:
+    with pytest.raises(OSError, match="refused"):
+        post(Connections("http://127.0.0.1:9/rpc/v1", {}), b"")
