@@ -112,6 +112,8 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         **{name: path for name, path in objects.items() if name != "sector-sealing"},
         "miners": "/miners/",
         "messages": "/messages/",
+        "senders": "/senders/",
+        "gas": "/gas/",
         "wallets": "/wallets/",
         "hosts": "/hosts/",
         "chain": "/chain/",

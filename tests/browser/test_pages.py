@@ -21,6 +21,8 @@ PAGES: Final = (
     "sector-sealing",
     "sector-paused",
     "sector-abort",
+    "sender",
+    "message-cancel",
     "message-landed",
     "message-flying",
     "message-stuck",
