@@ -38,6 +38,7 @@ _BOTH: Final = (
     *mining.METHODS,
     *net.METHODS,
     *verified.METHODS,
+    *eth.FILECOIN,
 )
 
 
