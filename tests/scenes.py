@@ -134,7 +134,8 @@ def _senders_and_gas(of: str, wallet: Wallet, control: str) -> None:
     factories.sender(wallet.address, chain_nonce=3, next_nonce=6, hole_nonce=5)
     factories.sender(control, state=SenderState.FORBIDDEN, balance=3 * 10**16)
     for day in range(3):
-        factories.spend(wallet.address, of=of, days_ago=day, kind="precommit", method=28)
+        to = str(id_address(2001))
+        factories.spend(wallet.address, of=of, days_ago=day, kind="precommit", method=28, to=to)
         factories.spend(wallet.address, of=of, days_ago=day)
     factories.guard(of=of, daily_budget=10**18, hold_base_fee=50, hold_epochs=120)
     factories.hurry(of=of)

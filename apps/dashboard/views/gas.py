@@ -58,6 +58,10 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The page."""
     by = request.GET.get("by", "")
     by, days, here = by if by in dict(GROUPS) else "method", days_of(request), reverse("gas")
+
+    def part(**query: str) -> str:
+        return f"{here}?{urlencode({'by': by, 'days': str(days), **query})}"
+
     scene = Scene(viewer)
     sums = spend_summed(viewer, by=by, days=days, now=scene.at)
     return page_render(
@@ -73,7 +77,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         spend=spend_lines(sums, by=by, scene=scene),
         by=dict(GROUPS)[by],
         groups=[
-            Facet(key=key, label=label, href=f"{here}?{urlencode({'by': key, 'days': days})}", on=key == by)
+            Facet(key=key, label=label, href=part(by=key), on=key == by)
             for key, label in GROUPS
             if viewer.is_operator or key != "tenant"
         ],
@@ -81,7 +85,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
             Facet(
                 key=str(count),
                 label="today" if count == 1 else f"{count} days",
-                href=f"{here}?{urlencode({'by': by, 'days': count})}",
+                href=part(days=str(count)),
                 on=count == days,
             )
             for count in DAYS

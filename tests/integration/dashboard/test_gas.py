@@ -171,7 +171,7 @@ class TestGuards:
         made = client.post(reverse("gas-guard-new"), {"tenant": "alice", "max_fee": "0.02", "method": "5"})
         assert made.status_code == 302
         guard = GasGuard.objects.get()
-        assert (guard.max_fee, guard.method, guard.tenant.name) == (2 * 10**16, 5, "alice")
+        assert (guard.max_fee, guard.method, str(guard.tenant)) == (2 * 10**16, 5, "alice")
         assert "method 5" in text_of(client.get(reverse("gas")))
 
         client.post(reverse("gas-guard-remove", args=[guard.uuid]))

@@ -178,7 +178,7 @@ def test_two_rounds_at_once_do_not_spend_a_day_twice(pool: Pool, monkeypatch: py
     guard(daily_budget=COST)
     pool.push("mine", address, gas=FEES)
     sign = pool.keyring.sign_all
-    asked = []
+    asked: list[bool] = []
 
     def meanwhile(requests: object, *, timeout_s: float = 10) -> object:
         if not asked:
@@ -208,6 +208,8 @@ def test_a_tenant_guards_only_itself_and_every_change_is_audited(db: None) -> No
     ]
     second = AuditEntry.objects.filter(action="gas.guard.set").last()
     assert second is not None
+    assert second.before is not None
+    assert second.after is not None
     assert (second.before["max_fee"], second.after["max_fee"]) == ("5", "6")
     for owner in (None, tenant("bob")):
         with pytest.raises(NotAllowed):
