@@ -16,6 +16,7 @@ from django.db.models import F
 
 from apps.api.rpc.messager import METHODS
 from apps.messages.models import Message
+from apps.messages.states import WIRE_CODES
 from poolsite.filecoin.actors.decode import params_encode
 from poolsite.filecoin.codec import BadField
 from tests.messaging import Pool, pool_world
@@ -158,6 +159,28 @@ def test_a_duplicate_push_is_success_and_one_row(replay: Replay) -> None:
 
     assert (status, json.loads(body)["result"]) == (200, "my-id-1")
     assert Message.objects.count() == 1
+
+
+def test_the_command_line_takes_back_what_it_gave_up(replay: Replay) -> None:
+    """`msg recover-failed-msg ID` asks for UnFillMsg where the nonce is 0, signed or not."""
+
+    def ask(method: str, *params: Any) -> Any:
+        _, body = replay.send({"method": f"Message.{method}", "params": list(params), "note": {}})
+        answer = json.loads(body)
+        assert "error" not in answer, answer
+        return answer.get("result")
+
+    replay.send(RECORDED[5])
+    ask("MarkBadMessage", "my-id-1")
+    ask("UpdateMessageStateByID", "my-id-1", WIRE_CODES["UNFILLED"])
+    unsigned = ask("GetMessageByUid", "my-id-1")
+    replay.pool.choose()
+    ask("MarkBadMessage", "my-id-1")
+    ask("UpdateMessageStateByID", "my-id-1", WIRE_CODES["UNFILLED"])
+    signed = ask("GetMessageByUid", "my-id-1")
+
+    assert (unsigned["State"], unsigned["Signature"]) == (WIRE_CODES["UNFILLED"], None)
+    assert (signed["State"], signed["Nonce"]) == (WIRE_CODES["FILLED"], 0)
 
 
 def test_a_stranger_sees_nothing_of_it(replay: Replay) -> None:

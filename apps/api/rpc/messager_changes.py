@@ -23,6 +23,7 @@ from apps.messages.selectors import messages_visible
 from apps.messages.services import (
     message_mark_bad,
     message_replace,
+    message_retry,
     messages_clear,
     messages_publish,
     messages_recover,
@@ -100,7 +101,10 @@ def update_message_state_by_id(call: Call, id_: str, state: int) -> None:
         return
     if wanted == MessageState.FAILED:
         message_mark_bad(message=row, now=clock.now())
-    elif wanted == MessageState.FILLED and row.state == MessageState.FAILED:
+    elif wanted == MessageState.UNFILLED and row.state == MessageState.FAILED and row.nonce is None:
+        message_retry(message=row, now=clock.now())
+    elif wanted in {MessageState.FILLED, MessageState.UNFILLED} and row.state == MessageState.FAILED:
+        # The command line asks for UnFillMsg where the nonce is 0, too: it takes that for none.
         head = head_known()
         found = messages_recover(
             address=row.from_addr, client=chain_client(), head=head, now=clock.now(), ids=[row.pk]

@@ -6,6 +6,7 @@ from apps.messages.services.change import (
     NewFees,
     message_mark_bad,
     message_replace,
+    message_retry,
     messages_clear,
     messages_recover,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "message_mark_bad",
     "message_push",
     "message_replace",
+    "message_retry",
     "messages_clear",
     "messages_expire",
     "messages_publish",

@@ -210,6 +210,21 @@ def message_mark_bad(*, message: Message, now: datetime) -> Message:
 
 
 @transaction.atomic
+def message_retry(*, message: Message, now: datetime) -> Message:
+    """Let a message that was given up before it was signed be chosen again.
+
+    Raises WrongState if it was not given up, BadMessage if it has a nonce: that one is taken back instead.
+    """
+    row = Message.objects.select_for_update().get(pk=message.pk)
+    if row.nonce is not None:
+        raise BadMessage(f"message {row.pk} was signed with nonce {row.nonce}", field="state")
+    advance(row, "RETRY", updated_at=now, wait=Wait.NEXT_HEAD, error="")
+    event_note(row, "taken back", "", now=now)
+    publish(Change("message", row.pk, row.tenant_id))
+    return row
+
+
+@transaction.atomic
 def messages_clear(*, address: str, now: datetime, tenant_id: int | None = None) -> int:
     """Give up everything of a sender that has no nonce yet; gives the number."""
     rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.UNFILLED)

@@ -13,6 +13,7 @@ from apps.messages.services import (
     NewFees,
     message_mark_bad,
     message_replace,
+    message_retry,
     messages_clear,
     messages_publish,
     messages_recover,
@@ -222,3 +223,32 @@ def test_what_lost_its_nonce_stays_given_up(pool: Pool) -> None:
     pool.step()
 
     assert messages_recover(address=address, client=pool.client, head=pool.head, now=pool.now) == []
+
+
+def test_what_was_given_up_before_it_was_signed_is_chosen_again(pool: Pool) -> None:
+    address = pool.address()
+    row = pool.push("one", address)
+    message_mark_bad(message=row, now=pool.now)
+
+    message_retry(message=pool.row("one"), now=pool.now)
+
+    assert pool.row("one").state == MessageState.UNFILLED
+    pool.choose()
+    assert (pool.row("one").state, pool.row("one").nonce) == (MessageState.FILLED, 0)
+
+
+def test_what_was_signed_is_not_signed_anew_by_a_retry(pool: Pool) -> None:
+    filled(pool, "one")
+    message_mark_bad(message=pool.row("one"), now=pool.now)
+
+    with pytest.raises(BadMessage, match="was signed with nonce 0"):
+        message_retry(message=pool.row("one"), now=pool.now)
+
+    assert pool.row("one").state == MessageState.FAILED
+
+
+def test_what_waits_is_not_retried(pool: Pool) -> None:
+    row = pool.push("one", pool.address())
+
+    with pytest.raises(WrongState):
+        message_retry(message=row, now=pool.now)
