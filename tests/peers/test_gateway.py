@@ -180,7 +180,7 @@ def go_hub(gateway: Path, pool: RunningPool, admin: str) -> Iterator[Peer]:
         yield peer
 
 
-def test_our_signer_registers_at_a_go_hub_and_signs(go_hub, pool, tenant, tmp_path):
+def test_our_signer_registers_at_a_go_hub_and_signs(go_hub, venus, pool, tenant, tmp_path):
     address = go_hub.call("Address")
     token = token_of(pool, tenant, perm="admin")
     with RunningSigner(tmp_path / "signer", hub=f"ws://{address}/rpc/v1", token=token) as signer:
@@ -195,6 +195,14 @@ def test_our_signer_registers_at_a_go_hub_and_signs(go_hub, pool, tenant, tmp_pa
             meta = meta_of(message_of(key))
             with pytest.raises(PeerRefused, match="are not those of the message in extra"):
                 go_hub.call("WalletSign", key, [tenant], text(b"something else"), meta)
+        rights = signer.run("token", "admin")
+        listens = signer.logged(r'(127\.0\.0\.1:\d+)", "event": "listening"')
+        with Peer([venus, "wallet", f"ws://{listens}/rpc/v0"], token=rights) as wallet:
+            wallet.call("AddNewAddress", [signer.keys["control"]])
+            wallet.call("AddSupportAccount", "pool")
+            with pytest.raises(PeerRefused, match="account pool has exit"):
+                wallet.call("AddSupportAccount", "pool")
+        assert go_hub.call("WalletHas", signer.keys["control"], ["pool"]) is True
         added = signer.run("new", "secp256k1")
         wait_until(lambda: go_hub.call("WalletHas", added, [tenant]), within_s=30, what="the new key")
     registered = {row["Signer"] for row in pool.read(f"/user/signer/list?user={tenant}")}

@@ -31,6 +31,7 @@ token = "{token}"
 [jwt]
 authURL = ""
 """
+REALLY: Final = "--really-do-it"
 FILLED, LANDED = 2, 3
 
 
@@ -67,20 +68,30 @@ def hidden(pool: RunningPool) -> Iterator[Node]:
     node.ask("Devnet.ResetFaults")
 
 
-def test_a_message_is_sent_waited_for_and_listed(command, pool, worker):
-    said = command(
-        "send", "--from", worker, "--account", "pool", "--method", "2", "--params-hex", "", "f01000", "0"
-    )
-    assert re.search(r"msg uuid [0-9a-f-]{36}", said) or "exit" in said, said
+def test_a_message_is_waited_for_and_listed(command, pool, worker):
     uid = pool.rpc("Message.PushMessage", transfer(worker), None)["result"]
 
     waited = command("msg", "wait", uid)
 
-    assert "exitcode: Ok(0)" in waited or "exitcode: 0" in waited, waited
-    found = command("msg", "search", "--id", uid)
-    assert f'"{uid}"' in found
-    listed = command("msg", "list", "--from", worker, "--state", "3", "--page-size", "5")
-    assert uid in listed
+    assert "exitcode: Ok(0)" in waited, waited
+    assert f'"{uid}"' in command("msg", "search", "--id", uid)
+    landed = command("msg", "list", "--from", worker, "--state", "3", "--page-size", "50")
+    row = next(line for line in landed.splitlines() if line.startswith(uid))
+    assert "Send" in row, row
+
+
+def test_a_message_is_sent_and_its_method_has_its_name(command, pool, worker):
+    wish = ["send", "--from", worker, "--account", "pool"]
+
+    sent = command(*wish, "--method", "2", "--params-hex", "", pool.wait_miner(), "0")
+
+    found = re.search(r"msg uuid ([0-9a-f-]{36})", sent)
+    assert found, sent
+    waiting = command("msg", "list", "--from", worker, "--state", "1", "--page-size", "50")
+    row = next(line for line in waiting.splitlines() if line.startswith(found[1]))
+    assert "ControlAddresses" in row, row
+    assert "as bad successful" in command("msg", "mark-bad", REALLY, found[1])
+    assert "do not use it to send funds" in command(*wish, "f01000", "1")
 
 
 def test_a_waiting_message_is_replaced_and_given_up(command, pool, worker, hidden):
@@ -93,8 +104,8 @@ def test_a_waiting_message_is_replaced_and_given_up(command, pool, worker, hidde
     assert f"new message cid:  {row['SignedCid']['/']}" in replaced
     assert uid in command("msg", "list-blocked", "--time", "1ms")
     command("msg", "republish", uid)
-    assert f"mark msg {uid} as bad successful" in command("msg", "mark-bad", uid)
-    assert "success" in command("msg", "recover-failed-msg", uid)
+    assert f"mark msg {uid} as bad successful" in command("msg", "mark-bad", REALLY, uid)
+    assert "success" in command("msg", "recover-failed-msg", REALLY, uid)
     hidden.ask("Devnet.ResetFaults")
     wait_until(lambda: state(pool, uid) == LANDED, within_s=60, what="it has landed")
 
@@ -106,13 +117,25 @@ def state(pool: RunningPool, uid: str) -> int:
 
 def test_senders_rules_and_nodes(command, worker, pool):
     assert worker in command("address", "list")
-    assert worker in command("address", "search", worker)
-    assert "forbidden address success!" in command("address", "forbidden", "--really-do-it", worker)
+    command("address", "set-sel-msg-num", "--num", "15", worker)
+    command("address", "set-fee-params", "--gas-overestimation", "1.3", worker)
+    shown = json.loads(command("address", "search", worker))
+    assert (shown["selMsgNum"], shown["gasOverEstimation"]) == (15, 1.3)
+    assert "forbidden address success!" in command("address", "forbidden", worker)
     assert "active address success!" in command("address", "active", worker)
-    shared = json.loads(command("share-params", "get"))
-    assert shared["selMsgNum"] > 0
-    command("node", "add", "--name", "third", "--url", f"http://{pool.listen}/rpc/v1", "--type", "full")
+    before = json.loads(command("share-params", "get"))
+    command("share-params", "set", "--gas-over-estimation", "1.3")
+    assert json.loads(command("share-params", "get"))["gasOverEstimation"] == 1.3
+    pool.rpc("Message.SetSharedParams", before)
+    command("node", "add", "--name", "third", "--url", f"http://{pool.listen}/rpc/v1", "--token", "t")
     assert '"third"' in command("node", "search", "third")
-    assert "third" in command("node", "list")
-    command("node", "del", "--really-do-it", "third")
+    command("node", "del", "third")
     assert "third" not in command("node", "list")
+    assert "confirm to exec this command" in command("msg", "clear-unfill-msg", worker)
+    assert re.search(r"clear \d+ unfill messages", command("msg", "clear-unfill-msg", REALLY, worker))
+    assert "update message count" in command("msg", "update-all-filled-msg")
+
+
+def test_unknown_messages_are_named(command):
+    assert "record not found" in command("msg", "search", "--id", "nobody's")
+    assert "record not found" in command("msg", "wait", "nobody's")

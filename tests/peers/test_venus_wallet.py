@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import subprocess
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pytest
 
+from poolsite.filecoin.keys import key_import
 from tests.integration.pools import port_free, wait_until
 from tests.peers.conftest import tenant_new, token_of
 from tests.peers.programs import NoSource, Peer, go_source
 from tests.peers.questions import transfer
+from tests.peers.signer import RunningSigner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.acceptance.pool import RunningPool
@@ -32,6 +37,13 @@ ScryptN = 1024
 ScryptP = 1
 """
 """A port of its own, and quick keys; the rest it fills in itself."""
+REMOTE: Final = """
+[API]
+ListenAddress = "/ip4/{host}/tcp/{port}/http"
+[JWT]
+Token = "{token}"
+Secret = "00"
+"""
 FUND: Final = 10**18
 
 
@@ -143,3 +155,68 @@ def message_lands(pool: RunningPool, tenant: str, sender: str, worker: str) -> d
     pushed = pool.rpc("Message.PushMessage", transfer(sender), None, token=token)
     landed: dict[str, Any] = pool.rpc("Message.WaitMessage", pushed["result"], 0, token=token)["result"]
     return landed
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSigner]:
+    with RunningSigner(tmp_path_factory.mktemp("ours") / "signer") as running:
+        yield running
+
+
+@pytest.fixture
+def remote(program: Path, signer: RunningSigner, tmp_path: Path) -> Callable[..., str]:
+    """Its command line as the client of our signer."""
+    host, _, port = signer.logged(r'(127\.0\.0\.1:\d+)", "event": "listening"').partition(":")
+    token = signer.run("token", "admin").encode().hex()
+    (tmp_path / "config.toml").write_text(REMOTE.format(host=host, port=port, token=token))
+
+    def give(*words: str, typed: str = "") -> str:
+        command = [program, "--repo", tmp_path, *words]
+        return typed_into(command, typed) if typed else run(command)
+
+    return give
+
+
+def run(command: list[Any]) -> str:
+    """What a command printed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def typed_into(command: list[Any], line: str) -> str:
+    """What a command printed that asks for a password at a terminal."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(command[0], [str(word) for word in command])
+    said = b""
+    with contextlib.suppress(OSError):  # the terminal ends with the child
+        while data := os.read(terminal, 4096):
+            if not said:
+                os.write(terminal, f"{line}\n".encode())
+            said += data
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, said
+    return said.decode()
+
+
+def test_its_command_line_drives_our_signer(remote, signer):
+    password = (signer.folder / "password").read_text().strip()
+
+    listed = remote("list")
+
+    assert set(signer.keys.values()) <= set(listed.split())
+    assert "unlocked" in remote("lock-state")
+    made = remote("new", "bls").split()[-1]
+    assert made in remote("list")
+    exported = remote("export", made, typed=password)
+    assert key_import(exported.split()[-1]).type == "bls"
+    info = remote("auth", "api-info", "--perm", "read")
+    assert "/ip4/127.0.0.1/tcp/" in info
+    assert "signer" in remote("log", "list")
+    remote("log", "set-level", "info")
+    assert "SIGNER" in remote("record", "query", "--limit", "5")
+    assert "wallet lock successfully" in remote("lock", typed=password)
+    assert "wallet state: locked" in remote("lock-state")
+    assert "wallet unlock successfully" in remote("unlock", typed=password)
