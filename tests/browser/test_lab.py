@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from playwright.sync_api import expect
 
-from apps.chain.services import nodes_probe, nodes_sync
+from apps.chain.client import chain_client
+from apps.chain.models import Head
+from apps.chain.services import head_follow, network_bind, nodes_probe, nodes_sync
 from apps.core.clock import now
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
 from poolsite.filecoin.amounts import FIL
-from tests import factories
 from tests.browser.axe import findings
 from tests.unit.devnet.people import person, signed
 
@@ -35,13 +36,17 @@ def devnet(transactional_db: None) -> Iterator[Devnet]:
     funds = {who.address: 100 * FIL for who in (SENDER, OTHER)}
     node = Devnet(":memory:", network="test", clock=ManualClock(), funds=funds)
     node.mine(3)
+    node.mempool.push(signed(node, OTHER, SENDER.address, value=FIL))
+    node.mine(2)
     for nonce in range(3):
         node.mempool.push(signed(node, SENDER, OTHER.address, nonce=nonce, value=FIL))
     with Service(node, mining="paused") as service:
         node.faults.mining = "auto"
         nodes_sync([service.url])
         nodes_probe(now=now())
-        factories.head(1000)
+        client = chain_client()
+        network_bind(client)
+        head_follow(client=client, facts=client.chain_head(), now=now())
         yield node
     node.close()
 
@@ -112,3 +117,18 @@ def test_the_message_pool_and_a_sender_fit_and_have_no_findings(
     page.page.get_by_role("link", name=str(SENDER.address)).click()
     expect(page.see("h1")).to_have_text("Sender")
     looks_well(page, "sender")
+
+
+def test_a_tipset_shows_its_messages_with_their_receipts(
+    visit: Visit, operator: User, devnet: Devnet
+) -> None:
+    included = Head.objects.order_by("-height")[1]
+    page = visit(operator).go("/chain/")
+
+    page.see(f'a[href="/chain/{included.height}/"]').click()
+
+    row = page.see("tbody tr").filter(has_text=str(OTHER.address))
+    expect(row).to_contain_text("Send")
+    expect(row).to_contain_text("1.0000")
+    expect(row).to_contain_text("ok")
+    looks_well(page, "tipset")

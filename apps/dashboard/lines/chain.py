@@ -13,7 +13,7 @@ from apps.dashboard import numbers
 from apps.dashboard.charts import Spark, spark
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.methods import receiver_kind
-from poolsite.filecoin.actors.decode import method_name, params_decode
+from poolsite.filecoin.actors.decode import method_name, params_decode, return_decode
 from poolsite.filecoin.actors.exitcodes import exit_code_words
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cbor import BadCbor
@@ -130,6 +130,10 @@ class ChainMessage:
     params: str
     tone: str
     result: str
+    gas: str
+    """Gas used, of the limit."""
+    returned: str
+    """What the method gave back, as readable fields."""
 
 
 def message_line(
@@ -144,6 +148,7 @@ def message_line(
     if receipt is not None:
         tone = "ok" if receipt.exit_code == 0 else "bad"
         result = "ok" if receipt.exit_code == 0 else exit_code_words(receipt.exit_code, actor=kind)
+    used = None if receipt is None else receipt.gas_used
     return ChainMessage(
         cid=cid,
         from_=str(message.from_),
@@ -153,7 +158,18 @@ def message_line(
         params=params_words(kind, message.method, message.params),
         tone=tone,
         result=result,
+        gas=f"{numbers.whole(used)} of {numbers.whole(message.gas_limit)}" if used is not None else "",
+        returned=return_words(kind, message.method, b"" if receipt is None else receipt.return_),
     )
+
+
+def return_words(kind: str, method: int, data: bytes) -> str:
+    """Write what a method gave back as readable fields, or as hex where nobody knows its form."""
+    try:
+        value: Any = return_decode(kind, method, data)
+    except (BadCbor, KeyError):
+        return data.hex()[:PARAMS_MAX]
+    return "" if value is None else json.dumps(value, ensure_ascii=False)[:PARAMS_MAX]
 
 
 def params_words(kind: str, method: int, params: bytes) -> str:

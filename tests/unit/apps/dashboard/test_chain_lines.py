@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from apps.dashboard.lines.chain import message_line, params_words
+from apps.dashboard.lines.chain import message_line, params_words, return_words
+from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
 from poolsite.filecoin.actors.decode import params_encode
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message, Receipt
@@ -38,3 +39,17 @@ def test_parameters_of_a_known_miner_are_readable() -> None:
 
 def test_parameters_that_nobody_knows_are_hex() -> None:
     assert params_words("", 99, b"\x82\x01") == "8201"
+
+
+def test_what_a_method_gave_back_and_its_gas_are_shown() -> None:
+    returned = BATCH_RETURN.encode(BatchReturn(2, (FailCode(1, 16),)))
+    receipt = Receipt(exit_code=0, return_=returned, gas_used=1234)
+    line = message_line("bafy", message(34), receipt, miners={MINER})
+
+    assert line.gas.startswith("1\u202f234 of")
+    assert '"SuccessCount": 2' in line.returned
+    assert message_line("bafy", message(0), None, miners=()).gas == ""
+
+
+def test_a_return_that_nobody_knows_is_hex() -> None:
+    assert return_words("", 99, b"\x82\x01") == "8201"
