@@ -15,7 +15,6 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from channels.db import database_sync_to_async
 from redis.exceptions import RedisError
 
 from apps.gateway.activity import Meter
@@ -32,6 +31,7 @@ from apps.gateway.services import (
     signer_connection_open,
 )
 from apps.gateway.switch import Switch, Waiting
+from apps.gateway.threads import THREADS
 from apps.users.bootstrap import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.codec import BadField
@@ -66,7 +66,7 @@ Json = Any
 
 def in_database(call: Any) -> Any:
     """Run a service in a thread, as a loop must not wait for the database."""
-    return database_sync_to_async(call, thread_sensitive=False)
+    return THREADS.bridge(call)
 
 
 def pack(value: Json) -> str | None:

@@ -107,9 +107,9 @@ def wallet_has(address: str, accounts: Collection[str]) -> bool:
 def signer_connection_open(
     *, uuid: str, principal: Principal, accounts: Sequence[str], process: str, source: str
 ) -> SignerConnection:
-    """Write down a wallet's channel."""
+    """Write down a wallet's channel; pages hear of it with its keys."""
     now = clock.now()
-    row = SignerConnection.objects.create(
+    return SignerConnection.objects.create(
         uuid=uuid,
         tenant_id=principal.own_id,
         token=principal.token_id or None,
@@ -119,8 +119,6 @@ def signer_connection_open(
         created_at=now,
         seen_at=now,
     )
-    connections_changed(str(row.uuid), principal.own_id)
-    return row
 
 
 @transaction.atomic
@@ -140,7 +138,7 @@ def prover_connection_open(
         created_at=now,
         seen_at=now,
     )
-    publish(Change("connections", str(row.uuid), principal.own_id))
+    publish(Change("signer", str(row.uuid), principal.own_id))
     return row
 
 
@@ -169,7 +167,7 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
         for address in sorted(addresses):
             if address[1] in SIGNED_PROTOCOLS:
                 signer_grant(tenant=tenant, address=address)
-    connections_changed(str(connection.uuid), connection.tenant_id)
+    publish(Change("signer", str(connection.uuid), connection.tenant_id))
 
 
 def accounts_set(*, connection_id: str, accounts: Collection[str]) -> None:
@@ -210,10 +208,4 @@ def connection_close(*, uuid: str, tenant_id: int, activity: Activity | None) ->
     fields = activity_fields(activity) if activity is not None else {}
     for model in (SignerConnection, ProverConnection):
         model.objects.filter(pk=uuid).update(**{**fields, "closed_at": now, "seen_at": now, "in_flight": 0})
-    connections_changed(uuid, tenant_id)
-
-
-def connections_changed(uuid: str, tenant_id: int) -> None:
-    """Tell open pages that somebody came or went."""
     publish(Change("signer", uuid, tenant_id))
-    publish(Change("connections", uuid, tenant_id))

@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SEEN_EVERY_S: Final = 4.0
-"""How often the rows of our connections are confirmed."""
+"""How often it is written down what our connections did."""
+CONFIRM_EVERY_S: Final = 10.0
+"""How often the rows of those that did nothing are confirmed; three times within `ALIVE_S`."""
 PAUSE_S: Final = 0.1
 """Between two looks for a connection that is expected back."""
 
@@ -113,6 +115,7 @@ class Switch:
             url, decode_responses=True, socket_timeout=10.0, socket_connect_timeout=2.0
         )
         self.is_running = False
+        self.confirmed_at = 0.0
 
     def start(self) -> None:
         """With the first socket or request; the loop runs by then."""
@@ -164,6 +167,9 @@ class Switch:
         done = {key: activity for key, activity in taken.items() if activity is not None}
         for name in {connection.life_name for connection in self.connections.values()} - {""}:
             await asyncio.to_thread(life_sign, name, pid=0)
+        if not done and time.monotonic() - self.confirmed_at < CONFIRM_EVERY_S:
+            return
+        self.confirmed_at = time.monotonic()
         seen = database_sync_to_async(connections_seen, thread_sensitive=False)
         await seen(process=self.name, done=done, now=clock.now())
 

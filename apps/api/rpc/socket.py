@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import structlog
-from channels.db import database_sync_to_async
 
 from apps.api.callers import principal_from_token, token_text
 from apps.api.rpc.dispatch import Door
 from apps.api.rpc.revocation import watch_here
 from apps.api.rpc.services import NAMESPACES, SERVICES
+from apps.gateway.providers import in_database
 from apps.users.errors import TokenRefused
 from poolsite.wire.gorpc import Session
 
@@ -45,9 +45,7 @@ async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> Non
     try:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         text = token_text(headers.get("authorization", ""), query.get("token", [""])[0])
-        principal = await database_sync_to_async(principal_from_token, thread_sensitive=False)(
-            text, source=source
-        )
+        principal = await in_database(principal_from_token)(text, source=source)
     except TokenRefused as error:
         log.info("rpc_socket_refused", source=source, reason=error.reason)
         await handshake_refuse(scope, send, error.reason)

@@ -119,6 +119,8 @@ def person_word(person: User) -> Word:
 
 def factor_words(person: User) -> str:
     """`app, 2 passkeys`; the counts were read along."""
+    if not person.has_usable_password():
+        return "chooses a password first"
     parts = ["app"] if getattr(person, "apps_count", 0) else []
     passkeys = getattr(person, "passkeys_count", 0)
     if passkeys:

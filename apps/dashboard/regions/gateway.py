@@ -65,5 +65,5 @@ def rows(place: Place, keys: list[str]) -> Iterable[str]:
         yield fragment("gateway/_row.html", connection=connection_line(row, scene=place.scene))
 
 
-REGIONS: Final[Regions] = {"connections": (table, approvals)}
+REGIONS: Final[Regions] = {"signer": (table, approvals)}
 ROWS: Final[dict[str, RowFragments]] = {"connection": rows}

@@ -126,7 +126,7 @@ def test_what_a_connection_did_is_pushed_as_its_row_to_its_tenant_alone():
 def test_whoever_comes_makes_the_table_new():
     row = signer()
 
-    frame = frame_render({("connections", str(row.pk))}, viewer=people.principal(), page="gateway")
+    frame = frame_render({("signer", str(row.pk))}, viewer=people.principal(), page="gateway")
 
     assert 'id="f-connections"' in frame
     assert "1 signer and 0 provers connected." in frame
