@@ -117,6 +117,8 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "wallets": "/wallets/",
         "hosts": "/hosts/",
         "chain": "/chain/",
+        "mempool": "/chain/mempool/",
+        "lab": "/lab/",
         "pledge": "/sectors/pledge/",
         "send": "/send/",
         "password": "/password/",
