@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from poolsite.embedded.ownership import is_owned
 from poolsite.embedded.postgres import nearest, require_same_major
@@ -73,7 +74,8 @@ def require_chain_file(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:
         return
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as link:
+        # immutable: reading only would still leave the files of a write-ahead log behind
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as link:
             link.execute("select count(*) from sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
         raise BadFolder(f"{path} is not the devnet's file ({error}): restore it, or `make reset`") from error

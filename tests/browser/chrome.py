@@ -59,6 +59,8 @@ def chrome_install() -> str:
     apt = shutil.which("apt-get")
     if os.geteuid() != 0 or apt is None:
         return "this account cannot install packages"
+    sys.stdout.write("Installing Chromium for the browser tests\n")
+    sys.stdout.flush()
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
         done = subprocess.run([apt, *words], check=False, capture_output=True, text=True, env=env)
@@ -71,8 +73,6 @@ def main() -> int:
     """Find or install; 1 only where CI needs the browser tests and they cannot run."""
     if chrome_find() is not None:
         return 0
-    sys.stdout.write("Installing Chromium for the browser tests\n")
-    sys.stdout.flush()
     reason = chrome_install()
     if not reason and chrome_find() is not None:
         return 0

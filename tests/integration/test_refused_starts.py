@@ -1,0 +1,173 @@
+"""`make up` where it must not start, on real runs over the folder of a real pool: one sentence, no change."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.integration.pools import SITE, Pool, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
+
+LEFT_OUT: Final = "follower,tasks,tasks-slow,signer,bootstrap-miner,sealer,prover"
+
+AS_ROOT: Final = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can give folders away and mount disks"
+)
+
+
+def state_of(folder: Path) -> dict[str, tuple[int, ...] | str]:
+    """Owner, mode, time and content of everything below a folder."""
+    state: dict[str, tuple[int, ...] | str] = {}
+    for path in sorted([folder, *folder.rglob("*")]):
+        facts = path.lstat()
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        state[str(path)] = f"{facts.st_uid} {facts.st_mode} {facts.st_mtime_ns} {content}"
+    return state
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Pool]:
+    """A pool with a database and a chain that has run and was stopped."""
+    with Pool(POOLSITE_WITHOUT=LEFT_OUT) as pool:
+        wait_until(pool.all_up, within_s=60, what=pool.words)
+        pool.stop()
+        yield pool
+
+
+@pytest.fixture
+def pool(kept: Pool, tmp_path: Path) -> Iterator[Pool]:
+    """A copy of its folder, to be spoilt."""
+    copy = Pool(POOLSITE_WITHOUT=LEFT_OUT)
+    shutil.copytree(kept.var, copy.var, symlinks=True)
+    for path in [kept.var, *kept.var.rglob("*")]:
+        facts = path.lstat()
+        os.chown(copy.var / path.relative_to(kept.var), facts.st_uid, facts.st_gid, follow_symlinks=False)
+    yield copy
+    shutil.rmtree(copy.base, ignore_errors=True)
+
+
+def refusal(pool: Pool) -> str:
+    """The sentence, with everything in the folder as it was."""
+    before = state_of(pool.var)
+    said = pool.refused()
+    assert state_of(pool.var) == before
+    assert said.startswith("Poolsite does not start: ")
+    assert said.count("\n") == 1
+    print(said, end="")  # noqa: T201  # a person may want to see them all
+    return said
+
+
+def test_a_port_that_is_taken(pool: Pool) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", pool.port))
+        other.listen()
+        assert f"port {pool.port} on 127.0.0.1 is taken by another program" in refusal(pool)
+
+
+def test_the_chains_port_that_is_taken(pool: Pool) -> None:
+    host, _, port = pool.env["DEVNET_LISTEN"].rpartition(":")
+    with socket.socket() as other:
+        other.bind((host, int(port)))
+        other.listen()
+        assert f"port {port} on {host} is taken by another program" in refusal(pool)
+
+
+def test_an_operator_file_that_was_cut(pool: Pool) -> None:
+    path = pool.var / "operator.json"
+    path.write_text(path.read_text()[:40])
+
+    assert "operator.json is damaged: restore it" in refusal(pool)
+
+
+def test_garbage_in_the_devnets_file(pool: Pool) -> None:
+    (pool.var / "devnet" / "chain.sqlite").write_bytes(b"garbage" * 999)
+
+    assert "is not the devnet's file" in refusal(pool)
+
+
+def test_the_data_of_another_postgresql(pool: Pool) -> None:
+    (pool.var / "pg" / "PG_VERSION").write_text("14\n")
+
+    assert "was made by PostgreSQL 14 and this pool brings" in refusal(pool)
+
+
+@AS_ROOT
+def test_the_folder_of_another_user(pool: Pool) -> None:
+    os.chown(pool.var, pwd.getpwnam("nobody").pw_uid, -1)
+
+    assert "belongs to another user: choose another POOLSITE_VAR" in refusal(pool)
+
+
+@AS_ROOT
+def test_a_full_disk(pool: Pool) -> None:
+    with mounted(pool.base / "disk", megabytes=400) as disk:
+        shutil.move(pool.var, disk / "var")
+        pool.env["POOLSITE_VAR"] = str(disk / "var")
+        pool.var = disk / "var"
+        with (disk / "filler").open("wb") as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(bytes(1 << 20))
+                filler.flush()
+        assert "MiB are left on the disk of" in refusal(pool)
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, *, megabytes: int) -> Iterator[Path]:
+    """A small disk; the test is skipped where this account may not mount one."""
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_another_python_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    for name in ("Makefile", ".ci"):
+        source = SITE / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name)
+        else:
+            shutil.copy(source, tmp_path / name)
+    before = state_of(tmp_path)
+
+    done = subprocess.run(
+        ["make", "up"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHON": "/bin/false"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode != 0
+    assert "Poolsite needs CPython 3.11 or 3.12 with venv" in done.stderr
+    assert state_of(tmp_path) == before
+
+
+def test_the_folder_as_it_was_still_starts(pool: Pool) -> None:
+    took_s = pool.start(within_s=30)
+    pool.stop()
+    wait_until(pool.is_gone, within_s=20, what="everything gone")
+
+    print(f"a page after {took_s:.1f} s")  # noqa: T201  # a figure to look at
