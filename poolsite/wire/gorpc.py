@@ -83,6 +83,8 @@ class RpcMethod:
     """A coroutine that checks first and then gives an async iterator; generators are channels anyway."""
     is_raw: bool = False
     """Takes its parameters as they came, whatever their number."""
+    is_long: bool = False
+    """May wait for minutes."""
     operator_only: bool = False
     """A tenant's caller is refused whatever its level."""
 

@@ -30,11 +30,18 @@ if TYPE_CHECKING:
 HEAD = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.ChainHead", "params": []}
 
 
+class WaitingNode(TinyNode):
+    """A node on which a message can be waited for."""
+
+    def do_StateWaitMsg(self) -> Any:
+        return None
+
+
 @pytest.fixture
 def node(transactional_db: None) -> Iterator[TinyNode]:
     chain.OBJECTS.clear()
     chain.POOL.clear()
-    node = TinyNode()
+    node = WaitingNode()
     with served(node) as url:
         nodes_sync([url])
         Node.objects.update(state=NodeState.HEALTHY)
@@ -46,7 +53,12 @@ def node(transactional_db: None) -> Iterator[TinyNode]:
 def caller(node: TinyNode, pool_redis: str) -> Iterator[httpx.Client]:
     process = WebProcess()
     process.start()
-    with httpx.Client(base_url=process.url.rpartition("/rpc/")[0], trust_env=False, timeout=20) as client:
+    with httpx.Client(
+        base_url=process.url.rpartition("/rpc/")[0],
+        trust_env=False,
+        timeout=30,
+        limits=httpx.Limits(max_connections=64),
+    ) as client:
         yield client
     process.stop()
 
@@ -155,28 +167,28 @@ def known_to_any() -> bool:
     return any(memory._known for memory in list(known._loops.values()))
 
 
-def test_a_long_call_holds_up_no_other(caller, node):
-    going, gate = threading.Event(), threading.Event()
+def test_long_calls_hold_up_no_other(caller, node):
+    going, gate = threading.Semaphore(0), threading.Event()
 
     def slow(name: str, _params: list[Any]) -> None:
-        if name == "StateNetworkVersion":
-            going.set()
+        if name == "StateWaitMsg":
+            going.release()
             gate.wait(20)
 
     node.refuses = slow
     token = people.token("read")
-    long = threading.Thread(
-        target=lambda: ask(
-            caller, {**HEAD, "method": "Filecoin.StateNetworkVersion", "params": [[]]}, token=token
-        )
-    )
-    long.start()
+    wait = {**HEAD, "method": "Filecoin.StateWaitMsg", "params": []}
+    waiting = [threading.Thread(target=lambda: ask(caller, wait, token=token)) for _ in range(40)]
     try:
-        assert going.wait(10)
+        for thread in waiting:
+            thread.start()
+            assert going.acquire(timeout=10)
         assert ask(caller, token=token).status_code == 200
     finally:
         gate.set()
-        long.join()
+        for thread in waiting:
+            if thread.ident is not None:
+                thread.join()
 
 
 def test_a_body_over_the_limit_is_refused_while_it_arrives(caller, monkeypatch):

@@ -11,6 +11,7 @@ from apps.api.rpc.chain import PREFIX, Passing, channel_open
 from apps.api.rpc.chain_methods import CHANNELS, LEVELS, TENANT_CALLS
 from apps.api.rpc.chain_wallet import HANDLERS
 from apps.api.rpc.dispatch import Call, Service
+from apps.chain.rules import LONG_METHODS
 from poolsite.wire.gorpc import Json, RpcMethod
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def rows_make() -> dict[str, RpcMethod]:
             channel_of(name) if name in CHANNELS else HANDLERS.get(name, Passing(name)),
             channel=name in CHANNELS,
             is_raw=True,
+            is_long=name in LONG_METHODS,
             operator_only=level != "read" and name not in TENANT_CALLS,
         )
         for name, level in LEVELS.items()

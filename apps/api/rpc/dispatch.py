@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from poolsite.wire.gorpc import Json, RpcMethod
 
 
-THREADS: Final = ThreadPoolExecutor(max_workers=64, thread_name_prefix="rpc")
-"""For calls that share an event loop; a node may hold one of them for two minutes."""
+THREADS: Final = ThreadPoolExecutor(max_workers=32, thread_name_prefix="rpc")
+"""For calls that share an event loop."""
+WAITS: Final = ThreadPoolExecutor(max_workers=64, thread_name_prefix="rpc-wait")
+"""For those of them that a node may hold for minutes: they hold up nobody else."""
 ANY_PART: Final = "*"
 """Scope of a method that every token reaches."""
 
@@ -107,13 +109,15 @@ class Door:
             user, host = self.principal.tenant_name, self.principal.source
             raise RpcError(self.usage.words(user=user, host=host, method=api))
 
-    def bridged(self, work: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-        """Give a coroutine function for plain code: one of THREADS does it.
+    def bridged(self, work: Callable[..., Any], *, is_long: bool = False) -> Callable[..., Awaitable[Any]]:
+        """Give a coroutine function for plain code: one of THREADS does it, of WAITS what takes long.
 
         A POST that Django carries has a thread of its own, in which its database connection lives.
         """
         if self.on_socket or self.in_loop:
-            return database_sync_to_async(work, thread_sensitive=False, executor=THREADS)
+            return database_sync_to_async(
+                work, thread_sensitive=False, executor=WAITS if is_long else THREADS
+            )
         return sync_to_async(work)
 
     @property
@@ -134,7 +138,7 @@ class Door:
                 return row.handler(call, *arguments)
             if inspect.iscoroutinefunction(row.handler):
                 return await row.handler(call, *arguments)
-            return await self.bridged(row.handler)(call, *arguments)
+            return await self.bridged(row.handler, is_long=row.is_long)(call, *arguments)
         except (OperationalError, InterfaceError):
             raise RpcError("the database is restarting, ask again") from None
         except Exception as error:
