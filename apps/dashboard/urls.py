@@ -85,6 +85,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("gas/guards/add/", gas.guard_new, name="gas-guard-new"),
     path("gas/guards/<uuid:key>/remove/", gas.guard_drop, name="gas-guard-remove"),
     path("gas/hurry/", gas.hurry, name="gas-hurry"),
+    path("gas/rules/", gas.rules, name="gas-rules"),
     path("wallets/", wallets.wallets, name="wallets"),
     path("chain/", chain.chain, name="chain"),
     path("chain/mempool/", mempool.mempool, name="chain-mempool"),

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard.amounts import amount_read, whole_read
+from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.gas import GROUPS, form_values, spend_lines
 from apps.dashboard.pages import Facet
@@ -21,7 +22,9 @@ from apps.dashboard.regions.gas import guard_lines, hurry_lines, live_context
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.messages.selectors.gas import guard_get, spend_since, spend_summed
+from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import KINDS, guard_remove, guard_set, hurry_set
+from apps.messages.services.senders import shared_rules_set
 from apps.users.models import Tenant
 
 if TYPE_CHECKING:
@@ -92,6 +95,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         ],
         csv=f"{reverse('gas-csv')}?{urlencode({'days': days})}",
         can_set=viewer.may("sign"),
+        is_operator=viewer.is_operator,
     )
 
 
@@ -208,6 +212,24 @@ def hurry(request: HttpRequest, viewer: Principal) -> HttpResponse:
     else:
         form |= {"within_epochs": "20", "every_epochs": "5"}
     return form_page(request, viewer, "gas/hurry.html", title="Proofs in a hurry", form=form, errors=errors)
+
+
+@for_people
+def rules(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Change the pool's own fee rules, under all others; the operator's alone."""
+    if not (viewer.is_operator and viewer.may("sign")):
+        raise Http404
+    form, errors = form_of(shared_rules()), {}
+    if request.method == "POST":
+        form = form_values(request.POST.dict(), FIELDS)
+        try:
+            fees, quota = rules_read(form)
+            shared_rules_set(principal=viewer, fees=fees, quota=quota)
+        except DomainError as refusal:
+            errors[refusal.field or "form"] = refusal.reason
+        else:
+            return redirect("gas")
+    return form_page(request, viewer, "gas/rules.html", title="Fee rules", form=form, errors=errors)
 
 
 def form_page(

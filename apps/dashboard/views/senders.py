@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.errors import DomainError, NotFound
-from apps.dashboard.amounts import amount_read, amount_shown, factor_read, whole_read
+from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
 from apps.dashboard.frame import page_render
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
@@ -50,7 +50,6 @@ COLUMNS: Final = (
 )
 """Of the list as CSV."""
 OPS: Final = {"pause": SenderState.FORBIDDEN, "resume": SenderState.ALIVE}
-FIELDS: Final = ("quota", "max_fee", "gas_fee_cap", "base_fee", "gas_over_estimation", "gas_over_premium")
 
 
 @require_safe
@@ -144,18 +143,6 @@ def sender_page(
     )
 
 
-def form_of(row: Sender) -> dict[str, str]:
-    """The settings as the form shows them; empty where the rules below decide."""
-    return {
-        "quota": str(row.quota or ""),
-        "max_fee": amount_shown(int(row.max_fee)),
-        "gas_fee_cap": amount_shown(int(row.gas_fee_cap), is_fee=True),
-        "base_fee": amount_shown(int(row.base_fee), is_fee=True),
-        "gas_over_estimation": f"{row.gas_over_estimation:g}" if row.gas_over_estimation else "",
-        "gas_over_premium": f"{row.gas_over_premium:g}" if row.gas_over_premium else "",
-    }
-
-
 @require_POST
 @for_people
 def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
@@ -165,14 +152,7 @@ def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
         raise Http404
     form = {name: request.POST.get(name, "").strip() for name in FIELDS}
     try:
-        fees: dict[str, Any] = {
-            "max_fee": amount_read(form["max_fee"], field="max_fee"),
-            "gas_fee_cap": amount_read(form["gas_fee_cap"], field="gas_fee_cap", is_fee=True),
-            "base_fee": amount_read(form["base_fee"], field="base_fee", is_fee=True),
-            "gas_over_estimation": factor_read(form["gas_over_estimation"], field="gas_over_estimation"),
-            "gas_over_premium": factor_read(form["gas_over_premium"], field="gas_over_premium"),
-        }
-        quota = whole_read(form["quota"], field="quota")
+        fees, quota = rules_read(form)
         sender_set(principal=viewer, address=row.address, fees=fees, quota=quota)
     except DomainError as refusal:
         return sender_page(request, viewer, address, form=form, errors={refusal.field: refusal.reason})

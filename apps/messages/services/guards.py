@@ -212,5 +212,5 @@ def hurry_set(
     return row
 
 
-KINDS: Final = tuple(sorted(KIND_PRIORITIES))
+KINDS: Final = tuple(sorted({*KIND_PRIORITIES, "commit"} - {"gap"}))
 """Purposes that the pool's own apps push for."""

@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.messages.errors import MessageIdTaken, SenderStopped
+from apps.messages.errors import MessageIdTaken, ReceiverNotGranted, SenderStopped
 from apps.messages.models import Message, Sender
 from apps.messages.services.checks import Gas, PushItem, SendSpec, message_checked
 from apps.messages.services.moves import messages_told
@@ -133,7 +133,10 @@ def messages_push(items: Sequence[PushItem], *, principal: Principal) -> list[Me
     results: list[Message | DomainError] = []
     for item in items:
         try:
-            results.append(message_checked(item, principal=principal, height=height))
+            row = message_checked(item, principal=principal, height=height)
+            if not principal.may_address(row.to):
+                raise ReceiverNotGranted(row.to)
+            results.append(row)
         except DomainError as error:
             results.append(error)
     rows = {at: row for at, row in enumerate(results) if isinstance(row, Message)}
@@ -154,7 +157,7 @@ def _senders(principal: Principal, addresses: Collection[str]) -> dict[str, Doma
     refused: dict[str, DomainError] = {
         address: SenderNotGranted(address)
         for address in addresses
-        if not sender_allowed(principal.tenant_id, address)
+        if not (principal.may_sign_with(address) and sender_allowed(principal.tenant_id, address))
     }
     states = dict(Sender.objects.filter(address__in=addresses).values_list("address", "state"))
     for address in addresses:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
-from apps.messages.models import GasGuard, HurryRule, Message, Sender, SignedVersion
+from apps.messages.models import GasGuard, HurryRule, Message, Sender, SharedRules, SignedVersion
 from apps.messages.services import Gas
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
@@ -161,6 +161,23 @@ def test_the_day_is_drawn_and_its_cheap_hours_are_named():
     assert 'class="t-ok faint"' in page
     assert "cheapest from" in page
     assert "Cheapest two hours" in page
+
+
+def test_only_the_operator_changes_the_pools_own_rules():
+    person()
+    operator_person()
+    where = reverse("gas-rules")
+    form = {"quota": "30", "max_fee": "0.1", "gas_over_estimation": "1.3"}
+
+    assert signed_in("ann").post(where, form).status_code == 404
+    client = signed_in("olga")
+    assert 'value="0.07"' in text_of(client.get(where))
+    assert client.post(where, form).status_code == 302
+
+    rules = SharedRules.objects.get()
+    assert (rules.quota, rules.max_fee, rules.gas_over_estimation) == (30, 10**17, 1.3)
+    assert AuditEntry.objects.filter(action="rules.set", target="pool").count() == 1
+    assert 'id="quota-error"' in text_of(client.post(where, {**form, "quota": "many"}))
 
 
 class TestGuards:
