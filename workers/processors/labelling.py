@@ -19,7 +19,7 @@ from workers.processors.errors import NotEnoughRoom
 from workers.processors.parent_cache import Parents, parents_of
 from workers.processors.spread import Progress, ranges, silent
 from workers.storage.checksums import Checksums
-from workers.storage.files import file_read, file_write, is_complete
+from workers.storage.files import file_read, file_write, is_complete, pages_release
 from workers.storage.memory import NotEnoughMemory, memory_check, resident_bytes
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ def _layer_write(
                 part = target[NODE_BYTES * first : NODE_BYTES * end]
                 part.view(np.uint32).reshape(-1, 8)[:] = current[first:end, at]
                 digests[at].update(part.data)
+                pages_release(part)
             yield end
         for sector, digest in zip(sectors, digests, strict=True):
             Checksums(sector.files.cache).record(sector.files.layer(layer), digest.hexdigest())

@@ -8,7 +8,6 @@ Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,16 @@ from workers.processors.spread import Progress, silent, spread
 from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
 from workers.processors.trees import CHUNK_LEVELS, TreeC, TreeRLast, grow_octonary, node_bytes, rows_place
 from workers.storage.checksums import Checksums
-from workers.storage.files import file_write, is_complete, space_check, sync_file, sync_folder, temporary_name
+from workers.storage.files import (
+    file_write,
+    is_complete,
+    mapped_digest,
+    pages_release,
+    space_check,
+    sync_file,
+    sync_folder,
+    temporary_name,
+)
 from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
 
 
@@ -98,7 +106,7 @@ def _replica_write(files: SectorFiles, layers: list[Nodes], *, data: Nodes, prog
                 replica=replica[part],
                 progress=_shifted(progress, first, files.parameters.nodes),
             )
-        Checksums(files.cache).record(files.sealed, sha256(raw.data).hexdigest())
+        Checksums(files.cache).record(files.sealed, mapped_digest(raw))
 
 
 def _shifted(progress: Progress, before: int, total: int) -> Progress:
@@ -135,11 +143,12 @@ def _base_trees_write(
             small[:chunk] = replica[first:end]
             grow_octonary(small, chunk)
             rows_place(small, tree_r, levels=levels, skipped=files.discarded_rows + 1, piece=first // chunk)
+            for rows in (*layers, data, replica):
+                pages_release(rows[first:end])
 
         spread(work, files.base_leaves, size=chunk, progress=progress)
         for tree in (tree_c, tree_r):
             pieces = files.base_leaves // chunk
             grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)
-        stored_digest = sha256(raw_r.data).hexdigest()
-        Checksums(files.cache).record(files.tree_r_last(base_tree), stored_digest)
+        Checksums(files.cache).record(files.tree_r_last(base_tree), mapped_digest(raw_r))
         sync_file(temporary_name(files.encoding))

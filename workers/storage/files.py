@@ -7,6 +7,7 @@ overwritten by the next run.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
 import os
 import shutil
@@ -20,6 +21,8 @@ from workers.storage.sizes import size_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 COPY_BYTES = 1 << 22
 """How much of a file is copied at a time."""
@@ -113,6 +116,28 @@ def space_check(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise NotEnoughSpace(f"{folder}: {size_words(needed_bytes)} of disk needed, {size_words(free)} free")
+
+
+def pages_release(part: np.ndarray[Any, Any]) -> None:
+    """Give back the memory of a part of a mapped file that is done with; its content stays in the file.
+
+    Only for arrays of `file_read` that nobody has written to, and of `file_write`: other memory would
+    be lost.  What is touched again is read again.
+    """
+    start = -(-part.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = (part.ctypes.data + part.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if end > start:
+        LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
+
+
+def mapped_digest(raw: Bytes) -> str:
+    """Return the SHA-256 of a mapped file in hex, and give its memory back on the way."""
+    digest = sha256()
+    for first in range(0, len(raw), COPY_BYTES):
+        part = raw[first : first + COPY_BYTES]
+        digest.update(part.data)
+        pages_release(part)
+    return digest.hexdigest()
 
 
 def file_read(path: Path, *, size_bytes: int) -> Bytes:

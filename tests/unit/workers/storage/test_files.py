@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
+from hashlib import sha256
 
+import numpy as np
 import pytest
 
 from workers.storage import files
@@ -12,6 +15,8 @@ from workers.storage.files import (
     copy_file,
     file_read,
     file_write,
+    mapped_digest,
+    pages_release,
     space_check,
     write_file,
 )
@@ -71,6 +76,21 @@ def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatc
     with pytest.raises(OSError, match="No space left"), file_write(tmp_path / "file", size_bytes=10):
         raise AssertionError("not reached")
     assert not (tmp_path / "file").exists()
+
+
+def test_a_mapped_file_keeps_its_content_when_its_memory_is_given_back(tmp_path):
+    path, content = tmp_path / "file", os.urandom(3 * mmap.PAGESIZE)
+    with file_write(path, size_bytes=len(content)) as raw:
+        raw[:] = np.frombuffer(content, np.uint8)
+        pages_release(raw[10:])
+        assert raw.tobytes() == content
+        assert mapped_digest(raw) == sha256(content).hexdigest()
+
+    read = file_read(path, size_bytes=len(content))
+    assert read[mmap.PAGESIZE] == content[mmap.PAGESIZE]
+    pages_release(read)
+
+    assert read.tobytes() == path.read_bytes() == content
 
 
 def test_room_is_checked_ahead(tmp_path):
