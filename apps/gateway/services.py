@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from apps.gateway.activity import Activity
     from apps.users.principals import Principal
 
+
+@dataclass(frozen=True, slots=True)
+class RuledSignature(Signature):
+    """A signature with the rule of its signer's policy that allowed it."""
+
+    rule: str = ""
+
+
 ASK_S: Final = 10.0
 """Time for a signature, when the caller names none."""
 SIGNED_PROTOCOLS: Final = frozenset("134")
@@ -95,6 +103,9 @@ def signature_read(address: str, answer: Any) -> Signature | DomainError:
         signature: Signature = signature_from_json(answer)
     except BadField as error:
         return SignerRefused(f"the signer's answer is no signature: {error}")
+    rule = answer.get("Rule")
+    if isinstance(rule, str) and rule:
+        return RuledSignature(signature.type, signature.data, rule=rule[:100].replace("\0", ""))
     return signature
 
 

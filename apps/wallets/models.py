@@ -63,6 +63,8 @@ class SignRecord(models.Model):
     """How long the signer took."""
     error = models.CharField(max_length=500, blank=True)
     """Why not; empty if it signed."""
+    rule = models.CharField(max_length=100, blank=True)
+    """Rule of the signer's policy that allowed it, where the signer tells."""
 
     class Meta:
         indexes = [models.Index(fields=["-at"]), models.Index(fields=["tenant", "-at"])]

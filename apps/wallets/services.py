@@ -14,7 +14,7 @@ from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.gateway.errors import SignerRefused
 from apps.gateway.selectors import signer_keys, signers_connected
-from apps.gateway.services import SignRequest, wallet_sign_all
+from apps.gateway.services import RuledSignature, SignRequest, wallet_sign_all
 from apps.users.models import SignerGrant, Tenant
 from apps.users.principals import SYSTEM
 from apps.users.selectors import signer_granted
@@ -28,7 +28,7 @@ from poolsite.filecoin.signing import signing_payload
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_DELEGATED, SIG_SECP256K1, SIG_TYPE_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from apps.chain.client import ChainClient
@@ -65,13 +65,25 @@ def messages_sign(
         except DomainError as error:
             found[at] = error
     answers = wallet_sign_all([request for _, request in asked], timeout_s=SIGN_S) if asked else []
+    rules: dict[int, str] = {}
     for (at, request), answer in zip(asked, answers, strict=True):
         found[at] = signed_checked(messages[at], request.to_sign, answer)
+        rules[at] = rule_of(answer)
     results = [found[at] for at in range(len(messages))]
     records_write(
-        messages, results, tenant_id=tenant_id, asked_by=asked_by, ms=int((time.monotonic() - start) * 1000)
+        messages,
+        results,
+        rules=rules,
+        tenant_id=tenant_id,
+        asked_by=asked_by,
+        ms=int((time.monotonic() - start) * 1000),
     )
     return results
+
+
+def rule_of(answer: Signature | DomainError) -> str:
+    """Name the rule of the signer's policy that allowed a signature, where the signer told."""
+    return answer.rule if isinstance(answer, RuledSignature) else ""
 
 
 def bytes_sign(
@@ -102,6 +114,7 @@ def bytes_sign(
         asked_by=asked_by,
         ms=int((time.monotonic() - start) * 1000),
         error=answer.reason[:500] if isinstance(answer, DomainError) else "",
+        rule=rule_of(answer),
     )
     if isinstance(answer, DomainError):
         raise answer
@@ -167,11 +180,12 @@ def records_write(
     messages: Sequence[Message],
     results: Sequence[SignedMessage | DomainError],
     *,
+    rules: Mapping[int, str],
     tenant_id: int | None,
     asked_by: str,
     ms: int,
 ) -> None:
-    """Keep the console's copy of a round."""
+    """Keep the console's copy of a round; `rules` by place."""
     now = clock.now()
     SignRecord.objects.bulk_create(
         SignRecord(
@@ -183,8 +197,9 @@ def records_write(
             asked_by=asked_by,
             ms=ms,
             error=result.reason[:500] if isinstance(result, DomainError) else "",
+            rule=rules.get(at, ""),
         )
-        for message, result in zip(messages, results, strict=True)
+        for at, (message, result) in enumerate(zip(messages, results, strict=True))
     )
 
 

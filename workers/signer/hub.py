@@ -255,8 +255,8 @@ class HubSession:
             extra = base64.b64decode(meta.get("Extra") or "", validate=True)
         except (TypeError, KeyError, ValueError, AttributeError):
             raise SignerError("the request cannot be read") from None
-        signature = await asyncio.to_thread(
-            self.signer.sign,
+        signature, rule = await asyncio.to_thread(
+            self.signer.sign_by_rule,
             address=address,
             to_sign=to_sign,
             meta_type=meta_type,
@@ -264,7 +264,7 @@ class HubSession:
             caller=f"gateway {self.link.url}",
             rule_set=self.link.rule_set,
         )
-        return signature_to_json(signature)
+        return {**signature_to_json(signature), "Rule": rule}  # the console shows it, Go passes it over
 
 
 def pack(value: Json) -> str:

@@ -50,7 +50,20 @@ class Signer:
     def sign(
         self, *, address: str, to_sign: bytes, meta_type: str, extra: bytes, caller: str, rule_set: str = ""
     ) -> Signature:
-        """Sign something for `caller`, if it is understood and allowed by its rules.
+        """Sign something, as `sign_by_rule` does."""
+        return self.sign_by_rule(
+            address=address,
+            to_sign=to_sign,
+            meta_type=meta_type,
+            extra=extra,
+            caller=caller,
+            rule_set=rule_set,
+        )[0]
+
+    def sign_by_rule(
+        self, *, address: str, to_sign: bytes, meta_type: str, extra: bytes, caller: str, rule_set: str = ""
+    ) -> tuple[Signature, str]:
+        """Sign something for `caller`, if it is understood and allowed; names the rule that allowed it.
 
         Raises KeyMissing, Locked, NotUnderstood, Denied.  Refusals of things that were understood are
         recorded like signatures; a signature leaves only after its record is written.
@@ -76,7 +89,7 @@ class Signer:
                 raise
             return self.sign_thing(thing, caller=caller, rule_set=rule_set)
 
-    def sign_thing(self, thing: Thing, *, caller: str, rule_set: str = "") -> Signature:
+    def sign_thing(self, thing: Thing, *, caller: str, rule_set: str = "") -> tuple[Signature, str]:
         """Ask the policy, sign, record."""
         now = datetime.now(UTC)
         day, address = now.date().isoformat(), str(thing.address)
@@ -92,7 +105,7 @@ class Signer:
             raise Denied(verdict.error)
         signature = key_sign(self.store.key(address), thing.payload)
         self.record(thing, verdict, caller=caller)
-        return signature
+        return signature, verdict.rule
 
     def records_query(self, asked: RecordQuery) -> list[sqlite3.Row]:
         """Read records; the file has one user at a time."""

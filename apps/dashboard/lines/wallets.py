@@ -75,6 +75,8 @@ class RecordLine:
     took: str
     tone: str
     word: str
+    rule: str
+    """Rule of the signer's policy that allowed it."""
 
 
 SIGNED: Final = re.compile(r"message: method (\d+) to (f\w+)")
@@ -101,4 +103,5 @@ def record_line(record: SignRecord, *, scene: Scene) -> RecordLine:
         took=numbers.duration(record.ms / 1000 if record.ms is not None else None),
         tone="bad" if record.error else "ok",
         word=record.error or "signed",
+        rule=record.rule,
     )

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from apps.gateway.checkup import Finding, connection_end, signer_test
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
-from apps.gateway.services import wallet_has, wallet_sign
+from apps.gateway.services import RuledSignature, wallet_has, wallet_sign
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
 from apps.users.services import account_approve, tenant_update, token_revoke
 from poolsite.filecoin.address import address_parse
@@ -307,3 +307,11 @@ async def test_a_disabled_tenants_socket_is_closed_at_once(web, signer, token):
 
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4401
+
+
+async def test_the_rule_that_allowed_a_signature_comes_with_it(web, signer, token):
+    async with connected(signer, web, token):
+        signature = await sign(message())
+
+    assert isinstance(signature, RuledSignature)
+    assert signature.rule == "small transfers"
