@@ -121,6 +121,10 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "lab": "/lab/",
         "pledge": "/sectors/pledge/",
         "send": "/send/",
+        "gateway": "/gateway/",
+        "people": "/people/",
+        "tokens": "/tokens/",
+        "account": "/account/",
         "password": "/password/",
         "missing": "/nowhere/",
     }
