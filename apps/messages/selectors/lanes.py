@@ -12,7 +12,7 @@ from apps.messages.selectors import messages_open
 from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from apps.messages.models import Sender
     from apps.users.principals import Principal
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LANDED_SHOWN: Final = 2
 NONCES_MAX: Final = 16
 """Nonces of one lane above the chain's; what lies behind them is only counted."""
+
+SENDERS_AT_ONCE: Final = 200
+"""Senders of one question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +72,9 @@ def open_by_sender(viewer: Principal) -> dict[str, tuple[int, int]]:
 def lanes_of(
     senders: Sequence[Sender], *, open_counts: dict[str, tuple[int, int]], base_fee: int
 ) -> dict[str, Lane]:
-    """Give the lane of each sender with one question for all of them."""
-    wanted = Q(pk__in=[])
-    for sender in senders:
-        low = (sender.chain_nonce or 0) - LANDED_SHOWN
-        wanted |= Q(from_addr=sender.address, nonce__gte=low, nonce__lt=low + LANDED_SHOWN + NONCES_MAX)
-    rows = Message.objects.filter(wanted).only(
-        "pk", "from_addr", "nonce", "state", "gas_fee_cap", "wait", "kind"
-    )
+    """Give the lane of each sender with one question for two hundred of them."""
     found: dict[tuple[str, int], Message] = {}
-    for row in rows:
+    for row in _around(senders):
         place = (row.from_addr, row.nonce or 0)
         # A nonce may have been given up, taken by a filler and landed: the one that holds it is shown.
         if place not in found or row.state in (MessageState.FILLED, MessageState.LANDED):
@@ -89,6 +85,18 @@ def lanes_of(
         )
         for sender in senders
     }
+
+
+def _around(senders: Sequence[Sender]) -> Iterator[Message]:
+    """Give the messages whose nonces lie around what the chain wants next."""
+    for at in range(0, len(senders), SENDERS_AT_ONCE):
+        wanted = Q()
+        for sender in senders[at : at + SENDERS_AT_ONCE]:
+            low = (sender.chain_nonce or 0) - LANDED_SHOWN
+            wanted |= Q(from_addr=sender.address, nonce__gte=low, nonce__lt=low + LANDED_SHOWN + NONCES_MAX)
+        yield from Message.objects.filter(wanted).only(
+            "pk", "from_addr", "nonce", "state", "gas_fee_cap", "wait"
+        )
 
 
 def _lane(
