@@ -1,0 +1,192 @@
+"""sophon-messager and ours in one run: the same node, signer, hub and limits, the same client, by turns.
+
+From the first push until the node's message pool has every message: what is counted is the nonce that the
+node would give next.  Needs the program (`make peers` builds it, or SOPHON_MESSAGER names it); without it
+only ours is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import websockets
+
+from tests.acceptance.pool import RunningPool
+from tests.integration.pools import port_free, wait_until
+from tests.peers.programs import CACHE
+from tests.peers.questions import Node, transfer
+from tests.peers.signer import RunningSigner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PEER: Final = Path(os.environ.get("SOPHON_MESSAGER") or CACHE / "go" / "sophon-messager")
+SENDERS: Final = 10
+MESSAGES: Final = 1_000
+IN_FLIGHT: Final = 50
+QUOTA: Final = 100
+"""Messages of one sender in flight; the original chooses no more at one head, whatever its setting."""
+FUND: Final = 10**18
+PATIENCE_S: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One measurement."""
+
+    name: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value."""
+
+    name: str
+    value: float
+    unit: str
+    peer: float | None = None
+    limit: float | None = None
+
+
+PUSHED: Final = Case(f"push, {IN_FLIGHT} in flight, while they are chosen and signed", "messages/s")
+PUBLISHED: Final = Case(f"{MESSAGES} of {SENDERS} senders: pushed to in the node's pool", "messages/s")
+
+
+def cases() -> list[Case]:
+    """List the measurements."""
+    return [PUSHED, PUBLISHED]
+
+
+def run(case: Case) -> Figure:
+    """Give one figure of the one run."""
+    ours, theirs = figures()
+    at = 0 if case is PUSHED else 1
+    peer = None if theirs is None else theirs[at]
+    return Figure(case.name, ours[at], case.unit, peer, peer)
+
+
+@cache
+def figures() -> tuple[tuple[float, float], tuple[float, float] | None]:
+    """Measure the original, where it is there, then ours."""
+    with (
+        RunningPool(has_kernels=False, POOLSITE_WITHOUT="sealer,prover,bootstrap-miner") as pool,
+        tempfile.TemporaryDirectory(prefix="pt-") as folder,
+    ):
+        wait_until(pool.is_ready, within_s=PATIENCE_S, what=pool.diagnosis)
+        token = tenant_token(pool)
+        hub = f"ws://127.0.0.1:{pool.port}/rpc/v1"
+        with RunningSigner(Path(folder) / "signer", hub=hub, token=token) as signer:
+            signer.logged("gateway_connected")
+            theirs = None
+            if PEER.exists():
+                keys = senders_make(pool, signer)
+                with messager_beside(pool, Path(folder)) as url:
+                    theirs = measured(pool, url, token, keys)
+            keys = senders_make(pool, signer)
+            ours = measured(pool, f"127.0.0.1:{pool.port}", token, keys)
+    return ours, theirs
+
+
+def tenant_token(pool: RunningPool) -> str:
+    """Make a tenant, give it a token, and set the pool's quota."""
+    shared = pool.rpc("Message.GetSharedParams")["result"]
+    pool.rpc("Message.SetSharedParams", {**shared, "selMsgNum": QUOTA})
+    assert pool.ask("POST", "/api/v1/tenants", json={"name": "bench"}).status_code == 201
+    body = {"tenant": "bench", "name": "program", "perm": "admin"}
+    return str(pool.ask("POST", "/api/v1/tokens", json=body).json()["token"])
+
+
+def senders_make(pool: RunningPool, signer: RunningSigner) -> list[str]:
+    """Make secp256k1 keys at the signer, and give them money."""
+    address = signer.logged(r'(127\.0\.0\.1:\d+)", "event": "listening"')
+    wallet = Node(address, "/rpc/v0", signer.run("token", "admin"))
+    keys = [wallet.ask("WalletNew", "secp256k1") for _ in range(SENDERS)]
+    worker = json.loads((pool.var / "signer.json").read_text())["worker"]
+    wishes = [{**transfer(worker), "To": key, "Value": str(FUND)} for key in keys]
+    pushed = [pool.rpc("Message.PushMessage", wish, None)["result"] for wish in wishes]
+    for uid in pushed:
+        pool.rpc("Message.WaitMessage", uid, 0)
+    return keys
+
+
+@contextmanager
+def messager_beside(pool: RunningPool, folder: Path) -> Iterator[str]:
+    """Run the original on our node, auth and hub; gives where it listens."""
+    admin, console = pool.operator["admin_token"], f"/ip4/127.0.0.1/tcp/{pool.port}"
+    port, node = port_free(), "/ip4/127.0.0.1/tcp/" + pool.listen.rpartition(":")[2]
+    words = ["run", "--listen", f"/ip4/127.0.0.1/tcp/{port}", "--node-url", node]
+    words += ["--auth-url", f"http://127.0.0.1:{pool.port}", "--auth-token", admin]
+    words += ["--gateway-url", console, "--gateway-token", admin, "--node-token", ""]
+    with (folder / "messager.log").open("wb") as log:
+        running = subprocess.Popen([PEER, "--repo", folder / "repo", *words], stdout=log, stderr=log)
+    try:
+        address = f"127.0.0.1:{port}"
+        wait_until(lambda: is_up(address), within_s=60, what=(folder / "messager.log").read_text)
+        local = Node(address, "/rpc/v0", (folder / "repo" / "token").read_text())
+        shared = local.ask("Message.GetSharedParams")
+        local.ask("Message.SetSharedParams", {**shared, "selMsgNum": QUOTA})
+        yield address
+    finally:
+        running.kill()
+        running.wait(10)
+
+
+def is_up(address: str) -> bool:
+    """Whether something answers there."""
+    try:
+        return httpx.get(f"http://{address}/healthcheck", timeout=1).status_code < 500
+    except httpx.TransportError:
+        return False
+
+
+def measured(pool: RunningPool, address: str, token: str, keys: list[str]) -> tuple[float, float]:
+    """Push to a messager; gives the rates of pushing, and until the node has everything."""
+    node = Node(pool.listen, "/rpc/v1", "")
+    began = time.perf_counter()
+    asyncio.run(push_all(f"ws://{address}/rpc/v0", token, keys))
+    pushed = time.perf_counter() - began
+
+    def has_all() -> bool:
+        return all(node.ask("MpoolGetNonce", key) >= MESSAGES // SENDERS for key in keys)
+
+    wait_until(has_all, within_s=PATIENCE_S, what="every message in the node's pool")
+    return MESSAGES / pushed, MESSAGES / (time.perf_counter() - began)
+
+
+async def push_all(url: str, token: str, keys: list[str]) -> None:
+    """Push over one socket with so many calls in flight."""
+    headers = {"Authorization": f"Bearer {token}"}
+    numbers = iter(range(MESSAGES))
+    waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+    async with websockets.connect(url, additional_headers=headers, max_size=None) as socket:
+
+        async def listen() -> None:
+            async for text in socket:
+                answer = json.loads(text)
+                waiting.pop(answer["id"]).set_result(answer)
+
+        async def caller() -> None:
+            for number in numbers:
+                waiting[number] = done = asyncio.get_running_loop().create_future()
+                wish = {**transfer(keys[number % SENDERS]), "Value": "1"}
+                body = {"jsonrpc": "2.0", "id": number, "method": "Message.PushMessageWithId"}
+                await socket.send(json.dumps({**body, "params": [str(uuid.uuid4()), wish, None]}))
+                answer = await done
+                assert "error" not in answer, answer
+
+        listener = asyncio.create_task(listen())
+        await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
+        listener.cancel()
