@@ -225,7 +225,7 @@ class DevnetMessager(RuleBasedStateMachine):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "steps", [120, pytest.param(LONG_STEPS, marks=pytest.mark.slow)], ids=["short", "long"]
+    "steps", [80, pytest.param(LONG_STEPS, marks=pytest.mark.slow)], ids=["short", "long"]
 )
 def test_the_messager_keeps_its_promises_on_the_devnet(steps: int) -> None:
     run_state_machine_as_test(
