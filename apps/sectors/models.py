@@ -198,6 +198,11 @@ class Sector(Named, Timestamped):
             models.Index(fields=["miner", "-id"], name="sectors_of_a_miner"),
             models.Index(fields=["state", "active", "-id"], name="sectors_page"),
             models.Index(fields=["tenant", "-id"], name="sectors_of_a_tenant"),
+            models.Index(
+                fields=["tenant", "-id"],
+                name="sectors_tenant_underway",
+                condition=~models.Q(state__in=["PROVING", "ABORTED"]),
+            ),
             models.Index(fields=["tenant", "state", "active", "-id"], name="sectors_tenant_page"),
             models.Index(fields=["paused_at"], name="sectors_paused", condition=~models.Q(paused_at=None)),
         ]
