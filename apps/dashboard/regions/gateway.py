@@ -9,6 +9,7 @@ from apps.dashboard.lines.gateway import ApprovalLine, ConnectionLine, approval_
 from apps.dashboard.regions.place import Place, Regions, RowFragments, fragment
 from apps.gateway.models import SignerConnection
 from apps.gateway.selectors import connections_open
+from apps.sectors.selectors import is_uuid
 from apps.users.selectors import approvals_visible
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def approvals(place: Place) -> Iterable[str]:
 
 def rows(place: Place, keys: list[str]) -> Iterable[str]:
     """Render the connections that did something; one that ended meanwhile goes with the next table."""
-    for row in connections_open(place.viewer, keys=keys):
+    for row in connections_open(place.viewer, keys=[key for key in keys if is_uuid(key)]):
         yield fragment("gateway/_row.html", connection=connection_line(row, scene=place.scene))
 
 

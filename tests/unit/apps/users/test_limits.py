@@ -50,7 +50,7 @@ def test_what_is_left_is_told():
 
 
 def test_a_bucket_empties_with_time():
-    limited(2, reset_ns=40_000_000)
+    limited(2, reset_ns=2_000_000_000)
     assert take(3) == [False, False, True]
 
     until = [False]
