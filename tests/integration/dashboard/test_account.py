@@ -214,9 +214,7 @@ def test_changes_that_would_let_a_stranger_in_ask_for_the_password_again():
 def test_sessions_are_listed_with_device_and_address_and_end_at_once():
     people.person()
     here = signed_in()
-    there = signed_in(
-        agent="(iPhone; iOS 17_5) Version/17.5 Mobile/15E148 Safari/604.1"
-    )
+    there = signed_in(agent="(iPhone; iOS 17_5) Version/17.5 Mobile/15E148 Safari/604.1")
 
     text = text_of(here.get("/account/"))
     assert "Firefox 128 on Linux" in text
