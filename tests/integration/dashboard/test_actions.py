@@ -311,6 +311,8 @@ def actions(pool: Any) -> list[str]:
         reverse("sector-back", args=[pool.paused.uuid, "ALLOCATED"]),
         reverse("sector-abort", args=[pool.paused.uuid]),
         reverse("message-replace", args=[pool.flying.id]),
+        reverse("message-republish", args=[pool.flying.id]),
+        reverse("message-cancel", args=[pool.flying.id]),
         reverse("message-mark-bad", args=[pool.stuck.id]),
         reverse("host-act", args=[pool.sealer.uuid, "pause"]),
     ]
@@ -320,7 +322,7 @@ def test_a_stranger_can_do_nothing(bill):
     pool = busy_pool()
     client = signed_in("bill")
 
-    assert [client.post(path, {"sure": "yes"}).status_code for path in actions(pool)] == [404] * 6
+    assert [client.post(path, {"sure": "yes"}).status_code for path in actions(pool)] == [404] * 8
     assert not WorkerCommand.objects.exists()
     assert Sector.objects.get(pk=pool.paused.pk).paused_at is not None
 
@@ -344,7 +346,7 @@ def test_actions_by_address_alone_are_not_possible(ann):
     pool = busy_pool()
     client = signed_in()
 
-    for name in ("sector-retry", "message-replace"):
+    for name in ("sector-retry", "message-republish"):
         [path] = [path for path in actions(pool) if path == reverse(name, args=_args(pool, name))]
         assert client.get(path).status_code == 405
 
