@@ -15,6 +15,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.gateway.activity import Meter
@@ -208,7 +209,7 @@ class WalletProvider(Provider):
             await self.addresses_add(addresses if isinstance(addresses, list) else [])
             await self.tell("InitConnect", {"ChannelId": self.id})
             log.info("signer_connected", channel=self.id, account=self.principal.tenant_name)
-        except (NoAnswer, ProviderRefused, RedisError) as error:
+        except (NoAnswer, ProviderRefused, RedisError, DatabaseError) as error:
             log.warning("signer_not_registered", account=self.principal.tenant_name, reason=str(error))
             await self.end()
 
@@ -303,6 +304,6 @@ class MinerProvider(Provider):
             )
             await self.tell("InitConnect", {"ChannelId": self.id})
             await self.switch.add(self)
-        except (NoAnswer, RedisError) as error:
+        except (NoAnswer, RedisError, DatabaseError) as error:
             log.warning("miner_not_registered", miner=self.actor_id, reason=str(error))
             await self.end()

@@ -90,6 +90,10 @@ class Crowd:
         asked = 1
         async for text in ws:
             frame = json.loads(text)
+            if frame.get("method") == "xrpc.ch.close":  # it listens again, as venus-wallet does
+                await asyncio.sleep(1.0)
+                asked += 1
+                await ws.send(call(asked, "Gateway.ListenWalletEvent", policy))
             if frame.get("method") != "xrpc.ch.val":
                 continue
             event = frame["params"][1]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from channels.db import database_sync_to_async
+from django.db import OperationalError
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from apps.gateway.checkup import Finding, connection_end, signer_test
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
-from apps.gateway.services import RuledSignature, wallet_has, wallet_sign
+from apps.gateway.services import RuledSignature, keys_add, wallet_has, wallet_sign
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
 from apps.users.services import account_approve, tenant_update, token_revoke
 from poolsite.filecoin.address import address_parse
@@ -315,3 +316,20 @@ async def test_the_rule_that_allowed_a_signature_comes_with_it(web, signer, toke
 
     assert isinstance(signature, RuledSignature)
     assert signature.rule == "small transfers"
+
+
+async def test_a_signer_that_came_while_the_database_failed_is_taken_at_its_next_try(
+    web, signer, token, monkeypatch
+):
+    tries = []
+
+    def failing_once(**facts: Any) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OperationalError("the database system is shutting down")
+        keys_add(**facts)
+
+    monkeypatch.setattr("apps.gateway.providers.keys_add", failing_once)
+    async with connected(signer, web, token):
+        assert len(tries) == 2
+        assert await in_thread(wallet_has)(BLS, ["alice"])
