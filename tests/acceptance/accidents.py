@@ -84,9 +84,7 @@ def strike(pool: RunningPool, name: str, leg: Leg, *, uuid: str, rng: random.Ran
     pool.kill(name)
     if name in STARTED_WHEN_NEEDED:
         return
-    back_s = wait_until(
-        lambda: pool.has(name) and pool.pid(name) != before, within_s=BACK_S, what=pool.diagnosis
-    )
+    back_s = wait_until(lambda: pool.has_other(name, than=before), within_s=BACK_S, what=pool.diagnosis)
     print(f"{name} back after {back_s:.2f} s")
 
 

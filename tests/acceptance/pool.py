@@ -176,6 +176,14 @@ class RunningPool(Pool):
         except (AssertionError, KeyError, TypeError):
             return False
 
+    def has_other(self, name: str, *, than: int) -> bool:
+        """Whether a process of this name runs that is not that one; while one dies there may be none."""
+        try:
+            pid = self.pid(name)
+        except (AssertionError, KeyError, TypeError):
+            return False
+        return pid != than and Path(f"/proc/{pid}").exists()
+
     def send(self, name: str, number: signal.Signals) -> int:
         """Send a signal to a process; gives its process id."""
         pid = self.pid(name)
