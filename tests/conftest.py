@@ -33,12 +33,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[ADDRESS] = str(server.sockets)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests of whole pools: one worker runs them all, and the others fill the time."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
-
-
 @pytest.fixture(scope="session")
 def postgres_sockets() -> Iterator[str]:
     """The folder with the socket of the run's PostgreSQL."""
