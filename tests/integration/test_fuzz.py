@@ -1,6 +1,6 @@
 """Every HTTP route and JSON-RPC method with values that nobody should send: no 500, no traceback.
 
-Short and with a printed seed; FUZZ_SECONDS makes it long.
+The same everywhere unless FUZZ_SEED changes it; FUZZ_SECONDS makes it long.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tests import factories, people
 
 pytestmark = pytest.mark.django_db
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "8"))
-SEED = int(os.environ.get("FUZZ_SEED", str(random.SystemRandom().randrange(2**32))))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
 NOBODY = "00000000-0000-4000-8000-000000000000"
 KEY = str(key_address(people.key("secp256k1")))
 
@@ -117,7 +117,7 @@ def test_nothing_that_is_sent_is_answered_with_500(client, pool_redis):
     client.raise_request_exception = False
 
     until, count = time.monotonic() + SECONDS, 0
-    while time.monotonic() < until or count < len(table):
+    while time.monotonic() < until or count < 2 * len(table):
         row = table[count % len(table)] if count < len(table) else rng.choice(table)
         answer, sent = one(client, row, rng.choice(tokens), rng)
         text = answer.content.decode(errors="replace")

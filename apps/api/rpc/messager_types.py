@@ -39,7 +39,10 @@ def factor(value: Any) -> float:
     """Read a float64."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadParam("json: cannot unmarshal into Go value of type float64")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise BadParam("json: cannot unmarshal number into Go value of type float64") from None
 
 
 def moment(value: Any) -> datetime:
