@@ -24,3 +24,5 @@ CELERY_BROKER_URL = "memory://"
 NETWORK = "test"
 INSTALLED_APPS += ["poolsite.devnet"]
 WHITENOISE_AUTOREFRESH = True
+# A line a request would hide what a failed test says.
+LOGGING["loggers"]["apps.core.middleware"] = {"level": "WARNING"}
