@@ -35,8 +35,9 @@ lint: test-environment
 	@$(VENV) -m mypy
 	@.venv/bin/lint-imports
 
+# Three workers on two cores: half of the time of the tests of whole pools is waiting for the chain.
 test: test-environment browser
-	@$(VENV) -m pytest -n 2 --dist loadgroup -m "not slow and not peer and not bench"
+	@$(VENV) -m pytest -n 3 --dist loadgroup -m "not slow and not peer and not bench"
 
 peers: test-environment
 	@$(VENV) -m pytest -m "peer" tests/peers
