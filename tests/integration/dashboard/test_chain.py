@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.test import Client
 
 from apps.chain.client import chain_client
 from apps.chain.link import link_to
@@ -16,11 +15,14 @@ from apps.core.clock import now
 from apps.dashboard.fragments import frame_render
 from apps.users.principals import SYSTEM
 from tests import factories
-from tests.people import PASSWORD, operator_person, person, principal
+from tests.people import operator_person, person, principal
 from tests.tinynode import TinyNode, served
+from tests.visits import signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 
@@ -31,12 +33,6 @@ def url() -> Iterator[str]:
         nodes_sync([url])
         nodes_probe(now=now())
         yield url
-
-
-def signed_in(username: str) -> Client:
-    client = Client()
-    assert client.login(username=username, password=PASSWORD)
-    return client
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from apps.messages.services import Gas
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
 from tests import factories
-from tests.integration.dashboard.test_pages import signed_in, text_of
 from tests.messaging import pool_world
 from tests.people import operator_person, person
 from tests.scenes import busy_pool
+from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.test import Client
 
 from apps.core import clock
 from apps.dashboard.fragments import frame_render
@@ -16,7 +15,7 @@ from apps.gateway.services import accounts_claim, connections_seen
 from apps.proving.trial import NothingToProve, trial_request
 from apps.users.models import AccountApproval
 from tests import factories, people, scenes
-from tests.people import PASSWORD
+from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
     from apps.gateway.models import SignerConnection
@@ -24,18 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-def signed_in(name: str) -> Client:
-    client = Client()
-    assert client.login(username=name, password=PASSWORD)
-    return client
-
-
 def signer(of: str = "alice", key: int = 1) -> SignerConnection:
     return factories.signer_connection(factories.bls(key), of=of)
-
-
-def text_of(answer: Any) -> str:
-    return str(answer.content.decode())
 
 
 def test_a_tenant_sees_its_own_connections_and_the_operator_all():

@@ -13,9 +13,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.crowd import messages_crowd, sectors_crowd
-from tests.integration.dashboard.test_pages import signed_in
 from tests.people import operator_person, person
 from tests.scenes import LISTS, addresses, busy_pool, plain_addresses
+from tests.visits import signed_in
 
 if TYPE_CHECKING:
     from django.test import Client

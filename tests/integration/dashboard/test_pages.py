@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -18,8 +17,9 @@ from apps.dashboard.numbers import NARROW
 from apps.proving.models import Partition
 from poolsite.wire.pipeline import SectorState
 from tests import factories
-from tests.people import PASSWORD, operator_person, person
+from tests.people import operator_person, person
 from tests.scenes import FORMS, LISTS, addresses, busy_pool, plain_addresses
+from tests.visits import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -76,16 +76,6 @@ class Shape(HTMLParser):
         if tag == "script" and "src" not in values:
             self.scripts.append(self.get_starttag_text() or tag)
         self.scripts += [name for name in values if name.startswith("on")]
-
-
-def signed_in(name: str) -> Client:
-    client = Client()
-    assert client.login(username=name, password=PASSWORD)
-    return client
-
-
-def text_of(answer: Any) -> str:
-    return b"".join(answer).decode() if answer.streaming else answer.content.decode()
 
 
 @pytest.mark.parametrize("page", [*LISTS, *FORMS])

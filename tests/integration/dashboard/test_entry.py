@@ -1,0 +1,95 @@
+"""Coming in and going out by password, the change of a password, the theme."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from tests.people import PASSWORD
+from tests.visits import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_login_leads_where_one_wanted_to_go(ann):
+    answer = Client().post("/login/", {"username": "ann", "password": PASSWORD, "next": "/hosts/"})
+
+    assert answer.headers["Location"] == "/hosts/"
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
+def test_the_login_leads_nowhere_else(ann, wanted):
+    answer = Client().post("/login/", {"username": "ann", "password": PASSWORD, "next": wanted})
+
+    assert answer.headers["Location"] == "/"
+
+
+@pytest.mark.parametrize(("name", "password"), [("ann", "wrong"), ("nobody", PASSWORD), ("", "")])
+def test_a_wrong_pair_is_refused_with_one_sentence(ann, name, password):
+    answer = Client().post("/login/", {"username": name, "password": password})
+
+    assert answer.status_code == 422
+    assert "Name and password do not match." in text_of(answer)
+    assert password not in text_of(answer) or not password
+
+
+def test_a_disabled_tenants_person_is_signed_out(ann):
+    client = signed_in()
+    ann.tenant.enabled = False
+    ann.tenant.save()
+
+    assert client.get("/").headers["Location"] == "/login/"
+
+
+def test_signing_out_needs_a_post(ann):
+    client = signed_in()
+
+    assert client.get("/logout/").status_code == 405
+    assert client.post("/logout/").headers["Location"] == "/login/"
+    assert client.get("/").status_code == 302
+
+
+def test_a_password_change_keeps_this_session_and_ends_others(ann):
+    here, there = signed_in(), signed_in()
+    fresh = "another long sentence"
+
+    answer = here.post(
+        "/password/", {"old_password": PASSWORD, "new_password1": fresh, "new_password2": fresh}
+    )
+
+    assert answer.status_code == 302
+    assert here.get("/").status_code == 200
+    assert there.get("/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "again", "words"),
+    [
+        (
+            "wrong",
+            "another long sentence",
+            "another long sentence",
+            "old password was entered incorrectly",
+        ),
+        (PASSWORD, "short", "short", "too short"),
+        (PASSWORD, "another long sentence", "yet another sentence", "match"),
+    ],
+)
+def test_a_bad_password_change_says_why(ann, old, new, again, words):
+    answer = signed_in().post(
+        "/password/", {"old_password": old, "new_password1": new, "new_password2": again}
+    )
+
+    assert answer.status_code == 422
+    assert words in text_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "theme"), [("dark", "dark"), ("contrast", "contrast"), ("", ""), ("x", "")]
+)
+def test_a_theme_is_kept_in_a_cookie(ann, chosen, theme):
+    client = signed_in()
+
+    client.post("/theme/", {"theme": chosen, "next": "/hosts/"})
+
+    assert (f'data-theme="{theme}"' in text_of(client.get("/"))) is bool(theme)

@@ -1,0 +1,56 @@
+"""What all lists share: empty filters, forged cursors, the same list as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from tests import factories
+from tests.scenes import busy_pool
+from tests.visits import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_empty_filter_says_how_to_get_out(ann):
+    factories.head()
+
+    assert "No sector fits" in text_of(signed_in().get("/sectors/?state=paused"))
+    assert "Show all" in text_of(signed_in().get("/messages/?q=none"))
+
+
+@pytest.mark.parametrize("after", ["x", "1:2:3", "\u00fc"])
+def test_a_forged_cursor_shows_the_first_page(ann, after):
+    busy_pool()
+
+    for path in ("/sectors/", "/messages/"):
+        assert signed_in().get(path, {"after": after}).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "rows"), [("/sectors.csv", 9), ("/messages.csv", 6)])
+def test_a_list_can_be_taken_along(ann, path, rows):
+    busy_pool()
+    busy_pool("bob", key=50, actor_id=3001)
+
+    answer = signed_in().get(path)
+
+    lines = list(csv.DictReader(io.StringIO(text_of(answer))))
+    assert answer.headers["Content-Type"] == "text/csv"
+    assert len(lines) == rows
+    assert all(line["id"] for line in lines)
+
+
+def test_a_taken_list_is_filtered(ann):
+    busy_pool()
+
+    lines = list(csv.DictReader(io.StringIO(text_of(signed_in().get("/sectors.csv?state=paused")))))
+
+    assert [line["number"] for line in lines] == ["4"]
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_disarmed(ann):
+    factories.message("=1+1")
+
+    assert "'=1+1" in text_of(signed_in().get("/messages.csv"))

@@ -1,0 +1,144 @@
+"""Messages on the pages: sending, giving up, raising fees, and the list with its filters."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from apps.core.clock import now
+from apps.messages.models import Message
+from apps.messages.states import MessageState
+from tests import factories
+from tests.scenes import busy_pool
+from tests.visits import HTMX, signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_sending_leads_to_the_message(ann):
+    wallet = factories.wallet()
+    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1.5"}
+
+    answer = signed_in().post(reverse("message-compose"), form)
+
+    assert answer.headers["Location"] == reverse("message", args=["m-1"])
+    assert Message.objects.get().value == 15 * 10**17
+
+
+def test_a_double_click_is_one_message(ann):
+    wallet, client = factories.wallet(), signed_in()
+    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1"}
+
+    for _ in range(2):
+        client.post(reverse("message-compose"), form)
+
+    assert Message.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("value", "x"), ("value", "-1"), ("value", ""), ("value", "1e999"), ("to", "nobody"), ("to", "")],
+)
+def test_a_bad_field_is_refused_where_it_stands(ann, field, value):
+    wallet = factories.wallet()
+    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1", field: value}
+
+    answer = signed_in().post(reverse("message-compose"), form)
+
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in text_of(answer)
+    assert not Message.objects.exists()
+
+
+def test_a_strangers_wallet_cannot_send(bill):
+    wallet = factories.wallet()
+    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1"}
+
+    answer = signed_in("bill").post(reverse("message-compose"), form)
+
+    assert answer.status_code == 422
+    assert not Message.objects.exists()
+
+
+def test_giving_up_asks_first(ann):
+    pool = busy_pool()
+    address = reverse("message-mark-bad", args=[pool.stuck.id])
+    client = signed_in()
+
+    assert "It has no nonce yet" in text_of(client.get(address))
+    assert Message.objects.get(pk=pool.stuck.pk).state == MessageState.UNFILLED
+    answer = client.post(address)
+
+    assert answer.headers["Location"] == reverse("message", args=[pool.stuck.id])
+    assert Message.objects.get(pk=pool.stuck.pk).state == MessageState.FAILED
+
+
+def test_a_landed_message_cannot_be_given_up(ann):
+    pool = busy_pool()
+
+    answer = signed_in().post(reverse("message-mark-bad", args=[pool.landed.id]))
+
+    assert answer.status_code == 422
+    assert "Not given up." in text_of(answer)
+
+
+@pytest.mark.parametrize("headers", [HTMX, {}])
+def test_fees_of_a_landed_message_cannot_be_raised(ann, node, headers):
+    pool = busy_pool()
+
+    answer = signed_in().post(reverse("message-replace", args=[pool.landed.id]), headers=headers)
+
+    assert answer.status_code == 422
+    assert "message already on chain" in text_of(answer)
+
+
+@pytest.mark.parametrize("key", ["a/b/c", "send", "replace/x", "ü ß", "a?b#c", "%2f", "a" * 256])
+def test_any_id_has_a_page(ann, key):
+    factories.head()
+    factories.message(key)
+
+    answer = signed_in().get(reverse("message", args=[key]))
+
+    assert answer.status_code == 200
+    assert "Send" in text_of(answer)
+
+
+def test_messages_of_one_moment_come_in_pages_without_gaps(ann):
+    for _ in range(120):
+        factories.message()
+    Message.objects.update(created_at=now())
+    client, path, seen = signed_in(), "/messages/", []
+
+    while path:
+        answer = client.get(path)
+        seen += [line.href for line in answer.context["messages"]]
+        older = answer.context["pager"].older
+        path = "/messages/" + older if older else ""
+
+    assert len(seen) == len(set(seen)) == 120
+
+
+@pytest.mark.parametrize(
+    ("state", "count"),
+    [("", 6), ("open", 2), ("landed", 2), ("refused", 1), ("failed", 1), ("replaced", 1)],
+)
+def test_messages_are_filtered_by_state(ann, state, count):
+    busy_pool()
+
+    assert len(signed_in().get("/messages/", {"state": state}).context["messages"]) == count
+
+
+def test_messages_are_found_by_what_names_them(ann):
+    pool = busy_pool()
+    client = signed_in()
+
+    def found(q: str) -> int:
+        return len(client.get("/messages/", {"q": q}).context["messages"])
+
+    assert found(pool.flying.cid) == 1
+    assert found("alice/flying") == 1
+    assert found(str(pool.flying.nonce)) == 1
+    assert found(pool.wallet.address) == 6
+    assert found("t" + pool.wallet.address[1:]) == 6
+    assert found("9" * 40) == 0
+    assert found("nothing") == 0

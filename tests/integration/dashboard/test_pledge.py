@@ -1,0 +1,79 @@
+"""Pledging sectors on the page: what leads where, and what is refused at its field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from apps.sectors.models import Sector
+from tests import factories
+from tests.visits import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def pledge_form(of: Any, **overrides: str) -> dict[str, str]:
+    return {"miner": of.address, "count": "1", "key": "form-1", **overrides}
+
+
+def test_one_sector_leads_to_its_page(ann, node):
+    miner = factories.miner()
+
+    answer = signed_in().post(reverse("pledge"), pledge_form(miner))
+
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == reverse("sector", args=[Sector.objects.get().uuid])
+
+
+def test_several_lead_to_the_list(ann, node):
+    answer = signed_in().post(reverse("pledge"), pledge_form(factories.miner(), count="3"))
+
+    assert answer.headers["Location"] == reverse("sectors")
+    assert Sector.objects.count() == 3
+
+
+def test_a_double_click_is_one_pledge(ann, node):
+    miner, client = factories.miner(), signed_in()
+
+    client.post(reverse("pledge"), pledge_form(miner))
+    client.post(reverse("pledge"), pledge_form(miner))
+
+    assert Sector.objects.count() == 1
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x", "", "1001", "1.5", "9" * 30, "٣"])
+def test_a_bad_count_is_refused_at_its_field(ann, node, count):
+    answer = signed_in().post(reverse("pledge"), pledge_form(factories.miner(), count=count))
+
+    assert answer.status_code == 422
+    assert 'id="count-error"' in text_of(answer)
+    assert not Sector.objects.exists()
+
+
+@pytest.mark.parametrize("address", ["", "f01", "nonsense", "f09999"])
+def test_an_unknown_miner_is_refused(ann, node, address):
+    miner = factories.miner()
+
+    answer = signed_in().post(reverse("pledge"), pledge_form(miner, miner=address))
+
+    assert answer.status_code == 422
+    assert "choose one of your miners" in text_of(answer)
+
+
+def test_a_strangers_miner_is_unknown(bill, node):
+    miner = factories.miner(of="alice")
+    factories.miner(of="bob")
+
+    answer = signed_in("bill").post(reverse("pledge"), pledge_form(miner))
+
+    assert answer.status_code == 422
+    assert not Sector.objects.exists()
+
+
+def test_without_a_node_it_says_so(ann):
+    answer = signed_in().post(reverse("pledge"), pledge_form(factories.miner()))
+
+    assert answer.status_code == 422
+    assert "Not pledged." in text_of(answer)

@@ -1,0 +1,151 @@
+"""Sectors on the pages: retry, back, abort, and the list with its filters."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from apps.sectors.models import Sector
+from poolsite.wire.pipeline import SectorState
+from tests import factories
+from tests.scenes import busy_pool
+from tests.visits import HTMX, signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_retry_answers_with_the_page_head(ann):
+    pool = busy_pool()
+
+    answer = signed_in().post(
+        reverse("sector-retry", args=[pool.paused.uuid]), headers={**HTMX, "HX-Target": "f-sector-head"}
+    )
+
+    assert answer.status_code == 200
+    assert 'id="f-sector-head"' in text_of(answer)
+    assert Sector.objects.get(pk=pool.paused.pk).paused_at is None
+
+
+def test_retry_without_script_leads_back(ann):
+    pool = busy_pool()
+
+    answer = signed_in().post(reverse("sector-retry", args=[pool.paused.uuid]))
+
+    assert answer.headers["Location"] == reverse("sector", args=[pool.paused.uuid])
+
+
+def test_a_refused_retry_says_why_in_the_list(ann):
+    pool = busy_pool()
+
+    answer = signed_in().post(reverse("sector-retry", args=[pool.active.uuid]), headers=HTMX)
+
+    assert answer.status_code == 422
+    assert f'id="f-sector-{pool.active.uuid}-refusal"' in text_of(answer)
+    assert "is not paused" in text_of(answer)
+
+
+def test_a_refused_retry_without_script_says_why_on_the_page(ann):
+    pool = busy_pool()
+
+    answer = signed_in().post(reverse("sector-retry", args=[pool.active.uuid]))
+
+    assert answer.status_code == 422
+    assert "is not paused" in text_of(answer)
+    assert "<h1>" in text_of(answer)
+
+
+def test_back_sets_an_earlier_state(ann):
+    pool = busy_pool()
+
+    signed_in().post(reverse("sector-back", args=[pool.paused.uuid, SectorState.ALLOCATED]))
+
+    assert Sector.objects.get(pk=pool.paused.pk).state == SectorState.ALLOCATED
+
+
+@pytest.mark.parametrize("state", ["PROVING", "nonsense", "COMMIT_SENT"])
+def test_back_goes_only_where_the_table_leads(ann, state):
+    pool = busy_pool()
+
+    answer = signed_in().post(reverse("sector-back", args=[pool.paused.uuid, state]))
+
+    assert answer.status_code == 422
+    assert Sector.objects.get(pk=pool.paused.pk).state == SectorState.PC1_DONE
+
+
+def test_abort_asks_first(ann):
+    pool = busy_pool()
+    address = reverse("sector-abort", args=[pool.paused.uuid])
+    client = signed_in()
+
+    asked, unsure = client.get(address), client.post(address)
+
+    assert "Its number is never used again" in text_of(asked)
+    assert unsure.status_code == 200
+    assert Sector.objects.get(pk=pool.paused.pk).state == SectorState.PC1_DONE
+
+
+def test_abort_gives_the_sector_up(ann):
+    pool = busy_pool()
+
+    answer = signed_in().post(
+        reverse("sector-abort", args=[pool.paused.uuid]), {"sure": "yes", "reason": "disk broken"}
+    )
+
+    assert answer.status_code == 302
+    assert Sector.objects.get(pk=pool.paused.pk).state == SectorState.ABORTED
+    assert "disk broken" in text_of(signed_in().get(reverse("sector", args=[pool.paused.uuid])))
+
+
+def test_a_proving_sector_cannot_be_aborted(ann):
+    pool = busy_pool()
+
+    answer = signed_in().post(reverse("sector-abort", args=[pool.active.uuid]), {"sure": "yes"})
+
+    assert answer.status_code == 422
+    assert "Not aborted." in text_of(answer)
+
+
+def test_sectors_come_in_pages_without_gaps(ann):
+    miner = factories.miner()
+    for number in range(120):
+        factories.sector(miner, number=number)
+    client, path, seen = signed_in(), "/sectors/", []
+
+    while path:
+        answer = client.get(path)
+        seen += [line.number for line in answer.context["sectors"]]
+        older = answer.context["pager"].older
+        path = "/sectors/" + older if older else ""
+
+    assert seen == list(range(119, -1, -1))
+
+
+@pytest.mark.parametrize(
+    ("state", "numbers"),
+    [
+        ("", {0, 1, 2, 3, 4, 5, 6, 7, 8}),
+        ("work", {3, 4, 5, 6, 7}),
+        ("paused", {4}),
+        ("active", {0}),
+        ("sealed", {1, 2}),
+        ("aborted", {8}),
+        ("nonsense", {0, 1, 2, 3, 4, 5, 6, 7, 8}),
+    ],
+)
+def test_sectors_are_filtered_by_state(ann, state, numbers):
+    busy_pool()
+
+    answer = signed_in().get("/sectors/", {"state": state})
+
+    assert {line.number for line in answer.context["sectors"]} == numbers
+
+
+@pytest.mark.parametrize(
+    ("q", "numbers"), [("4", {4}), (" 4 ", {4}), ("99", set()), ("x", set()), ("9" * 30, set())]
+)
+def test_sectors_are_found_by_number(ann, q, numbers):
+    busy_pool()
+
+    answer = signed_in().get("/sectors/", {"q": q})
+
+    assert {line.number for line in answer.context["sectors"]} == numbers

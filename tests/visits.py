@@ -1,0 +1,24 @@
+"""What the tests of pages share: a person who is signed in, what an answer says, the mark of htmx."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.test import Client
+
+from tests.people import PASSWORD
+
+HTMX: Final = {"HX-Request": "true"}
+"""Headers of a request for a fragment."""
+
+
+def signed_in(name: str = "ann") -> Client:
+    """A browser in which this person has a session."""
+    client = Client()
+    assert client.login(username=name, password=PASSWORD)
+    return client
+
+
+def text_of(answer: Any) -> str:
+    """The body of an answer, streamed or not."""
+    return b"".join(answer).decode() if answer.streaming else answer.content.decode()
