@@ -47,6 +47,7 @@ bench: test-environment
 
 bench-rust: test-environment
 	@$(VENV) -m tests.bench.rust_proofs
+	@$(VENV) -m tests.bench.rust_sector 512MiB
 
 soak: test-environment browser
 	@$(VENV) -m pytest -m "slow"

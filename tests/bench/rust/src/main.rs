@@ -1,16 +1,21 @@
 //! Speed of rust-fil-proofs on one core, one JSON object a line: {"name", "value", "unit"}.
 //! Names are those of `python -m workers bench`.
+//!
+//! With arguments `BYTES PIECE FOLDER` it seals one sector of that many bytes in FOLDER, on all cores it
+//! may use: wall seconds and CPU seconds of each stage, and comm_r as a name.
 
 use std::fs::{create_dir_all, File};
 use std::io::{Read, Write};
+use std::path::Path;
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{bail, Result};
 use blstrs::Scalar;
 use cpu_time::ProcessTime;
 use filecoin_hashers::poseidon::PoseidonHasher;
 use filecoin_proofs::{
     add_piece, generate_piece_commitment, seal_commit_phase1, seal_pre_commit_phase1,
-    seal_pre_commit_phase2, PoRepConfig, SectorShape8MiB, UnpaddedBytesAmount, SECTOR_SIZE_8_MIB,
+    seal_pre_commit_phase2, PoRepConfig, SectorShape8MiB, SectorShapeBase, UnpaddedBytesAmount, SECTOR_SIZE_8_MIB,
 };
 use fr32::{write_unpadded, Fr32Reader};
 use neptune::poseidon::{Poseidon, PoseidonConstants};
@@ -89,15 +94,16 @@ fn bytes_rates() -> Result<()> {
     Ok(())
 }
 
-fn porep_id() -> [u8; 32] {
+/// The graph of a registered seal proof: 6 is 8 MiB V1_1, 7 is 512 MiB V1_1.
+fn porep_id(registered: u8) -> [u8; 32] {
     let mut id = [0u8; 32];
-    id[0] = 6;
+    id[0] = registered;
     id
 }
 
 fn labelling() -> Result<()> {
     let graph =
-        StackedBucketGraph::<PoseidonHasher>::new_stacked(NODES, 6, 8, porep_id(), ApiVersion::V1_1_0)?;
+        StackedBucketGraph::<PoseidonHasher>::new_stacked(NODES, 6, 8, porep_id(6), ApiVersion::V1_1_0)?;
     let count = 1 << 14;
     let (mut drg, mut exp) = ([0u32; 6], [0u32; 8]);
     let seconds = best(|| {
@@ -126,7 +132,7 @@ fn sealing() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let cache = folder.path().join("cache");
     create_dir_all(&cache)?;
-    let config = PoRepConfig::new_groth16(SECTOR_SIZE_8_MIB, porep_id(), ApiVersion::V1_1_0);
+    let config = PoRepConfig::new_groth16(SECTOR_SIZE_8_MIB, porep_id(6), ApiVersion::V1_1_0);
     let unpadded = SECTOR_SIZE_8_MIB as usize / 128 * 127;
     let staged = folder.path().join("staged");
     let sealed = folder.path().join("sealed");
@@ -160,7 +166,54 @@ fn sealing() -> Result<()> {
     Ok(())
 }
 
+fn timed<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let (wall, cpu) = (Instant::now(), ProcessTime::now());
+    let out = work()?;
+    say(name, wall.elapsed().as_secs_f64(), "s");
+    say(&format!("{name}, CPU"), cpu.elapsed().as_secs_f64(), "s");
+    Ok(out)
+}
+
+/// Seals a sector of f01000 as `python -m workers seal` does: number 1, ticket 0202…, seed 0303….
+fn whole_sector(size: u64, piece: &Path, folder: &Path) -> Result<()> {
+    let (cache, staged, sealed) = (folder.join("cache"), folder.join("staged"), folder.join("sealed"));
+    create_dir_all(&cache)?;
+    let registered = if size == SECTOR_SIZE_8_MIB { 6 } else { 7 };
+    let config = PoRepConfig::new_groth16(size, porep_id(registered), ApiVersion::V1_1_0);
+    let mut prover = [0u8; 32];
+    prover[..2].copy_from_slice(&[0xe8, 0x07]);
+    let (ticket, seed) = ([2u8; 32], [3u8; 32]);
+    let unpadded = UnpaddedBytesAmount(size / 128 * 127);
+    let (info, _) = timed("add_piece", || {
+        add_piece(File::open(piece)?, File::create(&staged)?, unpadded, &[])
+    })?;
+    let pieces = [info];
+    File::create(&sealed)?.flush()?;
+    let labelled = timed("PC1", || {
+        seal_pre_commit_phase1::<_, _, _, SectorShapeBase>(
+            &config, &cache, &staged, &sealed, prover, 1u64.into(), ticket, &pieces,
+        )
+    })?;
+    let pre_commit = timed("PC2", || {
+        seal_pre_commit_phase2::<_, _, SectorShapeBase>(&config, labelled, &cache, &sealed)
+    })?;
+    let comm_r: String = pre_commit.comm_r.iter().map(|byte| format!("{byte:02x}")).collect();
+    timed("C1", || {
+        seal_commit_phase1::<_, SectorShapeBase>(
+            &config, &cache, &sealed, prover, 1u64.into(), ticket, seed, pre_commit, &pieces,
+        )
+    })?;
+    say(&comm_r, 1.0, "comm_r");
+    Ok(())
+}
+
 fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [] => {}
+        [size, piece, folder] => return whole_sector(size.parse()?, Path::new(piece), Path::new(folder)),
+        _ => bail!("wants no arguments, or BYTES PIECE FOLDER"),
+    }
     bytes_rates()?;
     poseidon!("poseidon arity 2", U2, 2);
     poseidon!("poseidon arity 4", U4, 4);
