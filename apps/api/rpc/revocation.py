@@ -19,7 +19,7 @@ from apps.users.access import AccessChanges
 from apps.users.selectors import tokens_refused
 
 if TYPE_CHECKING:
-    from apps.api.rpc.socket import SocketState
+    from apps.api.rpc.socket_state import SocketState
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,6 @@ A plain ASGI app: Channels' consumers would subscribe each socket to a channel l
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -15,6 +14,7 @@ from apps.api.callers import principal_from_token, token_text
 from apps.api.rpc.dispatch import Door
 from apps.api.rpc.revocation import watch_here
 from apps.api.rpc.services import NAMESPACES, SERVICES
+from apps.api.rpc.socket_state import Closed, SocketState
 from apps.gateway.providers import in_database
 from apps.users.errors import TokenRefused
 from poolsite.wire.gorpc import Session
@@ -31,10 +31,6 @@ log = structlog.get_logger(__name__)
 
 CLOSE_REFUSED: Final = 4401
 """Close code for a token that is not good."""
-
-
-class Closed(Exception):
-    """The other side is gone; what we still wanted to say is dropped."""
 
 
 async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -79,35 +75,6 @@ async def session_run(
         watch.remove(connection)
         connection.is_open = False
         await session.close()
-
-
-class SocketState:
-    """What the methods of one socket share; lives as long as it."""
-
-    def __init__(self, principal: Principal, send: Send) -> None:
-        self.principal = principal
-        self.is_open = True
-        self.attachments: dict[str, Any] = {}
-        """What services keep with this socket, by their own key."""
-        self._send = send
-        self._lock = asyncio.Lock()
-
-    async def send_text(self, text: str) -> None:
-        """Write one frame.  Raises Closed once the other side is gone."""
-        if not self.is_open:
-            raise Closed
-        async with self._lock:
-            try:
-                await self._send({"type": "websocket.send", "text": text})
-            except (OSError, RuntimeError) as error:  # servers say a dead socket in either way
-                self.is_open = False
-                raise Closed from error
-
-    async def close(self, code: int, reason: str) -> None:
-        """End the socket from our side."""
-        if self.is_open:
-            self.is_open = False
-            await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
 
 async def handshake_refuse(scope: dict[str, Any], send: Send, reason: str) -> None:
