@@ -48,7 +48,15 @@ def worker_word(worker: Worker, *, now: datetime) -> Word:
         return Word("idle", "paused", "pause")
     if worker.is_draining:
         return Word("warn", "draining")
-    return Word("run", "working") if held_jobs(worker) else Word("ok", "free")
+    if held_jobs(worker):
+        return Word("run", "working")
+    done, total = kernels_ready(worker)
+    return Word("run", "warming up") if done < total else Word("ok", "free")
+
+
+def kernels_ready(worker: Worker) -> tuple[int, int]:
+    """How many of its kernels a host has compiled, and of how many; equal once it claims all stages."""
+    return worker.hardware.get("kernels_done", 0), worker.hardware.get("kernels_total", 0)
 
 
 def held_jobs(worker: Worker) -> list[Job]:
@@ -84,7 +92,7 @@ def idle_words(worker: Worker, *, now: datetime) -> str:
         return f"not heard of for {numbers.time_left((now - worker.seen_at).total_seconds())}"
     if worker.is_paused:
         return "claims nothing until it is resumed"
-    done, total = (worker.hardware.get(f"kernels_{name}", 0) for name in ("done", "total"))
+    done, total = kernels_ready(worker)
     if done < total:
         return f"compiles its kernels: {done} of {total} are ready"
     return "takes no new sectors" if worker.is_draining else "waits for work"
