@@ -55,7 +55,7 @@ class SignRecord(models.Model):
     tenant = models.ForeignKey(Tenant, null=True, on_delete=models.PROTECT, related_name="+")
     """For whom."""
     address = AddressField()
-    what = models.CharField(max_length=60)
+    what = models.CharField(max_length=200)
     """In words: `message: SubmitWindowedPoSt to f01001`."""
     cid = models.CharField(max_length=128, blank=True)
     asked_by = models.CharField(max_length=200)

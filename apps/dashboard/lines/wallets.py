@@ -6,8 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.urls import reverse
+
 from apps.dashboard import numbers
 from apps.dashboard.lines.methods import method_words
+from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
     from apps.dashboard.regions.scene import Scene
@@ -89,7 +92,10 @@ def what_words(what: str, scene: Scene) -> str:
     if found is None:
         return what
     method, to = int(found[1]), found[2]
-    name = method_words(to, method, kind="", miners=scene.names.miners)
+    try:
+        name = method_words(to, method, kind="", miners=scene.names.miners)
+    except BadAddress:  # older records end after 60 characters
+        return f"{what}…"
     return f"{name} to {scene.names.miners.get(to) or numbers.shortened(to)}"
 
 

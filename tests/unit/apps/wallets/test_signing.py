@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,6 +67,12 @@ def test_each_signature_is_recorded(alice):
         (BLS, "", "test", alice),
     ]
     assert rows[0].cid == str(message(nonce=1).cid)
+
+
+def test_a_record_holds_the_whole_receiver(alice):
+    message_sign(replace(message(), to=address_parse(BLS)), tenant_id=alice)
+
+    assert SignRecord.objects.get().what == f"message: method 0 to {BLS}"
 
 
 def test_a_strangers_address_is_not_asked_for(alice, hub):
