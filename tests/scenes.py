@@ -216,6 +216,7 @@ LISTS = (
     "gateway",
     "people",
     "tokens",
+    "audit",
 )
 FORMS = ("pledge", "message-compose", "gas-guard-new", "gas-hurry", "password", "account", "account-confirm")
 

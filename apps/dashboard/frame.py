@@ -49,6 +49,7 @@ NAV: Final = (
         NavItem("gateway", "Gateway", "gateway"),
         NavItem("people", "People", "tenants"),
         NavItem("tokens", "Tokens", "access"),
+        NavItem("audit", "Audit", "audit"),
     ),
 )
 """Only what exists; groups are parted by a line."""

@@ -27,8 +27,9 @@ from poolsite.filecoin.keys import (
     key_import,
 )
 from workers.signer.accounts import accounts_read
+from workers.signer.changes import history_of, policy_take, versions_now
+from workers.signer.editors import editor_add, editor_remove, editors_read
 from workers.signer.errors import SignerError
-from workers.signer.history import BY_HAND, History
 from workers.signer.hub import HubLink
 from workers.signer.old_wallet import keys_read, keys_write
 from workers.signer.policy import DEFAULT, policy_parse
@@ -103,6 +104,9 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
         parser.add_argument("--take", type=Path, help="make this file the policy")
         parser.add_argument("--by", default="", help="who takes it, for the history")
         parser.add_argument("--history", action="store_true", help="list the versions, and check them")
+        parser.add_argument("--editor", default="", help="let NAME change it through a console: gives a code")
+        parser.add_argument("--no-editor", default="", help="let NAME change it no longer")
+        parser.add_argument("--editors", action="store_true", help="list who may change it through a console")
     elif verb == "records":
         parser.add_argument("--limit", type=int, default=20)
         parser.add_argument("--errors", action="store_true")
@@ -243,19 +247,23 @@ def token(options: argparse.Namespace) -> str:
 
 
 def policy(options: argparse.Namespace) -> str:
-    """Check the policy file, try another one, take it, or list the versions."""
+    """Check the policy file, try another one, take it, list the versions, or say who may change it."""
     folder = existing(options.dir)
-    history = History(folder / "policy-history.jsonl", secret=secret_load(folder))
     if options.candidate is not None:
         return policy_try(options)
+    if options.editor:
+        return editor_add(folder, options.editor)
+    if options.no_editor:
+        editor_remove(folder, options.no_editor)
+        return "success"
+    if options.editors:
+        return "\n".join(editors_read(folder)) or "nobody: the policy cannot be changed through a console"
     if options.take is not None:
-        text = options.take.read_text()
-        rules = policy_parse(text)
-        history.add(text, by=options.by or getpass.getuser(), now=datetime.now(UTC))
-        private_write(folder / "policy.toml", text)
+        by = options.by or getpass.getuser()
+        rules = policy_take(folder, options.take.read_text(), by=by)
         return f"{len(rules.rules)} rules, version {rules.digest}"
     if options.history:
-        versions = history.versions()
+        versions = history_of(folder).versions()
         return "\n".join(f"{one.at[:19]} {one.digest} {one.by}" for one in versions) or "no version yet"
     rules = policy_parse((folder / "policy.toml").read_text())
     return f"{len(rules.rules)} rules, version {rules.digest}"
@@ -309,8 +317,7 @@ def run(options: argparse.Namespace) -> int:
     signer = Signer(existing(options.dir))
     try:
         signer.policy.current()
-        history = History(options.dir / "policy-history.jsonl", secret=secret_load(options.dir))
-        history.add((options.dir / "policy.toml").read_text(), by=BY_HAND, now=datetime.now(UTC))
+        versions_now(options.dir)
         if not options.locked:
             signer.store.unlock(password_read(options))
         asyncio.run(run_until_stopped(signer, options))

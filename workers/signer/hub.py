@@ -18,7 +18,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from poolsite.filecoin.signature import signature_to_json
+from poolsite.wire.policy import POLICY_METHODS
 from workers.signer.errors import SignerError
+from workers.signer.policy_desk import PolicyDesk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,6 +67,7 @@ class HubLink:
         """The open socket, if there is one."""
         self.rule_set = rule_set
         """Rules of the policy that this gateway is limited to; empty: all."""
+        self.desk = PolicyDesk(signer, caller=f"gateway {url}", rule_set=rule_set)
         self.is_connected = asyncio.Event()
         """Set while the gateway has taken our keys."""
 
@@ -245,6 +248,8 @@ class HubSession:
         """Do what an event asks.  Raises SignerError."""
         if method == "WalletList":
             return sorted(self.announced)
+        if method in POLICY_METHODS:
+            return await asyncio.to_thread(self.link.desk.answer, method, unpack(payload))
         if method != "WalletSign":
             raise SignerError(f"unexpect type {method[:40]}")
         request = unpack(payload)

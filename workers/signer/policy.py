@@ -260,7 +260,10 @@ def amount_read(value: Any) -> int:
 def hours_read(value: Any) -> tuple[time, time]:
     """Read a span like `08:00-18:30`."""
     start, _, end = str(value).partition("-")
-    return time.fromisoformat(start.strip()), time.fromisoformat(end.strip())
+    span = time.fromisoformat(start.strip()), time.fromisoformat(end.strip())
+    if any(one.tzinfo is not None for one in span):
+        raise ValueError("hours are UTC, without a time zone")
+    return span
 
 
 READERS: Final[dict[str, Callable[[Any], Any]]] = {

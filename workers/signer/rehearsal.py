@@ -29,6 +29,10 @@ class Change:
     words: str
     before: str
     after: str
+    is_refusal: bool
+    """It was signed and would be refused."""
+    is_permission: bool
+    """It was refused and would be signed."""
 
 
 @dataclass(slots=True)
@@ -53,11 +57,14 @@ def thing_of(row: sqlite3.Row) -> Thing | None:
         return None
 
 
-def rehearse(records: Records, policy: Policy, *, since: datetime) -> Rehearsal:
-    """Ask a policy about what was recorded since then, in its order; days add up as they would have."""
+def rehearse(records: Records, policy: Policy, *, since: datetime, limit: int = 0) -> Rehearsal:
+    """Ask a policy about what was recorded since then, in its order; days add up as they would have.
+
+    With a limit, only the newest of these records are looked at.
+    """
     found = Rehearsal()
     spent: dict[tuple[str, str, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
-    rows = records.query(RecordQuery(after=since.astimezone(UTC).isoformat()))
+    rows = records.query(RecordQuery(after=since.astimezone(UTC).isoformat(), limit=limit))
     for row in sorted(rows, key=lambda row: row["seq"]):
         thing = None if row["type"] == VERIFY_ADDRESS else thing_of(row)
         if thing is None:
@@ -75,7 +82,8 @@ def rehearse(records: Records, policy: Policy, *, since: datetime) -> Rehearsal:
             spent[verdict.rule, address, day] = (value + thing.value, fees + thing.fee_max)
         before, after = words_of(row["rule"], row["error"]), words_of(verdict.rule, verdict.error)
         if before != after and not (row["error"] and verdict.error):
-            found.changes.append(Change(row["at"], row["words"], before, after))
+            is_refusal, is_permission = bool(verdict.error), bool(row["error"])
+            found.changes.append(Change(row["at"], row["words"], before, after, is_refusal, is_permission))
     return found
 
 

@@ -112,6 +112,11 @@ class Signer:
         with self._turn:
             return self.records.query(asked)
 
+    def spent(self, *, rule: str, address: str, day: str) -> tuple[int, int]:
+        """Give what a rule let this key spend on a day, value and fees in attoFIL."""
+        with self._turn:
+            return self.records.spent(rule=rule, address=address, day=day)
+
     def record(self, thing: Thing, verdict: Verdict, *, caller: str) -> None:
         """Write a decision down, in the records and in the log."""
         self.records.write(thing, verdict, caller=caller, now=datetime.now(UTC))

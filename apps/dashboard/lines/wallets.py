@@ -34,6 +34,8 @@ class WalletLine:
     tone: str
     signer_tone: str
     signer_word: str
+    policy_href: str
+    """Page of its signer's policy; empty for a signer of somebody else's."""
 
 
 def uses_of(address: str, scene: Scene) -> str:
@@ -49,6 +51,7 @@ def uses_of(address: str, scene: Scene) -> str:
 
 def wallet_line(wallet: Wallet, *, scene: Scene, waiting: int | None = None) -> WalletLine:
     """Lay out one wallet of `wallets_visible`."""
+    own = scene.viewer.is_operator or wallet.tenant_id == scene.viewer.own_id
     tone, word = ("ok", "signer here") if wallet.is_served(scene.at) else ("bad", "signer away")
     return WalletLine(
         key=str(wallet.pk),
@@ -64,6 +67,7 @@ def wallet_line(wallet: Wallet, *, scene: Scene, waiting: int | None = None) -> 
         tone=tone,
         signer_tone=tone,
         signer_word=word,
+        policy_href=reverse("policy", args=[wallet.address]) if own else "",
     )
 
 

@@ -49,6 +49,7 @@ MOST_QUERIES = {
     "gateway": 14,
     "people": 8,
     "tokens": 8,
+    "audit": 8,
     "account": 14,
     "miner": 16,
     "sector-active": 18,

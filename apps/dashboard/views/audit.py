@@ -1,0 +1,168 @@
+"""The page Audit: who did what, when and from where; found, checked and taken along."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.dashboard import numbers
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.audit import audit_line
+from apps.dashboard.lines.cards import Verdict
+from apps.dashboard.pages import ROWS, cursor_read, page_of
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.scene import Scene
+from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
+from apps.users.audit import AuditQuestion, ChainCheck, audit_find, chain_check, chain_look
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.users.models import AuditEntry
+    from apps.users.principals import Principal
+
+FIELDS: Final = ("who", "what", "object", "since", "until")
+GROUPS: Final = (
+    *("account", "gas", "gateway", "lab", "login", "miner", "node", "person", "policy"),
+    *("ratelimit", "sender", "signer", "tenant", "token", "user"),
+)
+"""Beginnings of actions that the filter offers."""
+COLUMNS: Final = (
+    *("number", "at", "actor", "tenant", "source", "action", "target", "before", "after"),
+    *("previous_hash", "entry_hash"),
+)
+
+
+def day_read(text: str) -> date | None:
+    """Read a day; nothing for what is none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def asked(request: HttpRequest) -> dict[str, str]:
+    """Give what the filter says."""
+    return {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
+
+
+def found(viewer: Principal, query: dict[str, str]) -> Any:
+    """Give the lines that the filter asks for."""
+    question = AuditQuestion(
+        who=query["who"],
+        what=query["what"],
+        target=query["object"],
+        since=day_read(query["since"]),
+        until=day_read(query["until"]),
+    )
+    return audit_find(viewer, question)
+
+
+def verdict_of(check: ChainCheck) -> Verdict:
+    """Say in one sentence whether the chain holds."""
+    if check.broken is not None:
+        return Verdict(f"Entry {check.broken} was changed:", f"the chain holds to entry {check.to}.")
+    if not check.to:
+        return Verdict("", "Nothing was done yet.")
+    rest = "that is all." if check.is_whole else "the newer ones are checked at the next look."
+    return Verdict(f"Verified to entry {check.to}:", rest)
+
+
+@require_safe
+@for_people
+def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list, newest first."""
+    query, after = asked(request), cursor_read(request.GET.get("after", ""))
+    rows = found(viewer, query)
+    if after.isdecimal():
+        rows = rows.filter(pk__lt=int(after))
+    shown, pager = page_of(
+        list(rows[: ROWS + 1]), cursor_of=lambda row: str(row.pk), query=query, is_first=not after
+    )
+    check = chain_look()
+    kept = urlencode({name: value for name, value in query.items() if value})
+    return page_render(
+        request,
+        "audit/list.html",
+        title="Audit",
+        section="audit",
+        page_key="",
+        scene=Scene(viewer),
+        lines=[audit_line(row) for row in shown],
+        pager=pager,
+        query=query,
+        is_filtered=any(query.values()),
+        groups=GROUPS,
+        check=check,
+        checked_at=str(numbers.moment(check.at)) if check.at else "",
+        verdict=verdict_of(check),
+        may_check=viewer.is_operator,
+        csv=f"{reverse('audit-csv')}?{kept}",
+        json=f"{reverse('audit-json')}?{kept}",
+    )
+
+
+@require_POST
+@for_people
+def check(request: HttpRequest, viewer: Principal) -> HttpResponse:  # noqa: ARG001
+    """Check the chain from its start."""
+    if not viewer.is_operator:
+        raise Http404
+    chain_check()
+    return redirect("audit")
+
+
+def cells_of(row: AuditEntry) -> dict[str, Any]:
+    """Give a line as it leaves the pool: whole, so that its hash can be computed again."""
+    return {
+        "number": row.pk,
+        "at": row.at.isoformat(),
+        "actor": row.actor,
+        "tenant": row.tenant.name if row.tenant is not None else None,
+        "source": row.source,
+        "action": row.action,
+        "target": row.target,
+        "before": row.before,
+        "after": row.after,
+        "previous_hash": row.previous_hash,
+        "entry_hash": row.entry_hash,
+    }
+
+
+@require_safe
+@for_people
+def audit_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
+    """The filtered list as CSV."""
+
+    def text(value: Any) -> Any:
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+    rows = found(viewer, asked(request))[:CSV_MAX].iterator(chunk_size=CHUNK)
+    return csv_answer("audit.csv", COLUMNS, ([text(one) for one in cells_of(row).values()] for row in rows))
+
+
+@require_safe
+@for_people
+def audit_json(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
+    """The filtered list as JSON."""
+    rows = found(viewer, asked(request))[:CSV_MAX].iterator(chunk_size=CHUNK)
+
+    def parts() -> Iterator[str]:
+        mark = "["
+        for row in rows:
+            yield f"{mark}\n{json.dumps(cells_of(row), ensure_ascii=False)}"
+            mark = ","
+        yield "[]\n" if mark == "[" else "\n]\n"
+
+    return StreamingHttpResponse(
+        parts(),
+        content_type="application/json",
+        headers={"Content-Disposition": 'attachment; filename="audit.json"', "Cache-Control": "no-store"},
+    )

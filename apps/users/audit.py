@@ -1,0 +1,127 @@
+"""The audit log, looked through and checked: who did what to which object, and whether its chain holds.
+
+A whole check reads every line, so what was checked is remembered in Redis and the next look goes on from
+there; the check from the start is asked for.  The database itself refuses to change or remove a line.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import RedisError
+
+from apps.core import clock
+from apps.core.stores import redis_client
+from apps.users.models import AuditEntry
+from apps.users.selectors import audit_hash, audit_visible
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.users.principals import Principal
+
+CHECKED: Final = "audit:checked"
+"""Where Redis keeps how far the chain was checked."""
+STEP: Final = 2_000
+"""Lines that one look checks: some ten milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuestion:
+    """What to look for; empty fields ask for all."""
+
+    who: str = ""
+    """Part of the name of a person, token or process."""
+    what: str = ""
+    """Beginning of an action's name, as `token` or `token.revoke`."""
+    target: str = ""
+    """Part of the object's name."""
+    since: date | None = None
+    until: date | None = None
+    """The last day (UTC) that is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainCheck:
+    """How far the chain of hashes was checked."""
+
+    to: int = 0
+    """Number of the last line that holds; 0: none was looked at."""
+    to_hash: str = ""
+    at: datetime | None = None
+    """When the chain was last checked from its start."""
+    broken: int | None = None
+    """Number of the first line that was changed."""
+    is_whole: bool = False
+    """The check has reached the newest line."""
+
+
+def audit_find(viewer: Principal, wanted: AuditQuestion) -> QuerySet[AuditEntry]:
+    """Give the lines that the caller may read and asked for, newest first."""
+    rows = audit_visible(viewer)
+    if wanted.who:
+        rows = rows.filter(actor__icontains=wanted.who)
+    if wanted.what:
+        rows = rows.filter(action__startswith=wanted.what)
+    if wanted.target:
+        rows = rows.filter(target__icontains=wanted.target)
+    if wanted.since is not None:
+        rows = rows.filter(at__gte=datetime.combine(wanted.since, time(), UTC))
+    if wanted.until is not None:
+        rows = rows.filter(at__lt=datetime.combine(wanted.until, time(), UTC) + timedelta(days=1))
+    return rows
+
+
+def chain_look() -> ChainCheck:
+    """Check the lines that are new since the last look, some at a time."""
+    before = _remembered()
+    if before.broken is not None:
+        return before
+    anchor = AuditEntry.objects.filter(pk=before.to).first() if before.to else None
+    if before.to and (anchor is None or anchor.entry_hash != before.to_hash):
+        before = ChainCheck()  # another database than the one that was checked
+    found = _walk(before, limit=STEP)
+    _remember(found)
+    return found
+
+
+def chain_check() -> ChainCheck:
+    """Check every line from the first."""
+    found = _walk(ChainCheck(at=clock.now()), limit=None)
+    _remember(found)
+    return found
+
+
+def _walk(before: ChainCheck, *, limit: int | None) -> ChainCheck:
+    rows = AuditEntry.objects.filter(pk__gt=before.to).order_by("pk")
+    to, to_hash, at = before.to, before.to_hash, before.at or clock.now()
+    for count, entry in enumerate(rows.iterator(chunk_size=min(limit or STEP, STEP) + 1)):
+        if count == limit:
+            return ChainCheck(to, to_hash, at)
+        if entry.previous_hash != to_hash or entry.entry_hash != audit_hash(entry):
+            return ChainCheck(to, to_hash, at, broken=entry.pk)
+        to, to_hash = entry.pk, entry.entry_hash
+    return ChainCheck(to, to_hash, at, is_whole=True)
+
+
+def _remembered() -> ChainCheck:
+    try:
+        text: Any = redis_client().get(CHECKED)
+    except RedisError:
+        return ChainCheck()
+    if not text:
+        return ChainCheck()
+    kept = json.loads(text)
+    return ChainCheck(kept["to"], kept["hash"], datetime.fromisoformat(kept["at"]), kept["broken"])
+
+
+def _remember(found: ChainCheck) -> None:
+    at = (found.at or clock.now()).isoformat()
+    kept = {"to": found.to, "hash": found.to_hash, "at": at, "broken": found.broken}
+    try:
+        redis_client().set(CHECKED, json.dumps(kept))
+    except RedisError:
+        return  # the next look begins where this one did

@@ -1,0 +1,187 @@
+"""The page Audit: who reads which lines, what is found, exports, and the chain."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client
+
+from apps.core.stores import redis_client
+from apps.dashboard.lines.audit import ChangeLine, change_lines
+from apps.users import audit
+from apps.users.services import audit_record
+from tests import people
+from tests.people import PASSWORD
+
+if TYPE_CHECKING:
+    from apps.users.models import AuditEntry
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _nothing_checked(pool_redis: str) -> None:
+    redis_client().delete(audit.CHECKED)
+
+
+def signed_in(name: str) -> Client:
+    client = Client()
+    assert client.login(username=name, password=PASSWORD)
+    return client
+
+
+def text_of(answer: Any) -> str:
+    return b"".join(answer).decode() if answer.streaming else answer.content.decode()
+
+
+def did(action: str = "token.create", target: str = "alice/sealer", *, of: str = "alice", **more: Any) -> Any:
+    who = people.principal(of, actor=more.pop("actor", "adam"))
+    return audit_record(principal=who, action=action, target=target, **more)
+
+
+def changed(entry: AuditEntry) -> None:
+    """Change a line behind the back of the database's own guard."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # no trigger fires
+        cursor.execute("UPDATE users_auditentry SET actor = 'nobody' WHERE id = %s", [entry.pk])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+def test_operators_see_all_tenants_and_auditors_their_own():
+    people.operator_person()
+    people.person("aud", role="AUDITOR")
+    did(target="mine")
+    did(target="strange", of="bob")
+
+    own = text_of(signed_in("aud").get("/audit/"))
+    every = text_of(signed_in("olga").get("/audit/"))
+
+    assert "mine" in own
+    assert "strange" not in own
+    assert "mine" in every
+    assert "strange" in every
+    assert "Verify from the start" in every
+    assert "Verify from the start" not in own
+
+
+@pytest.mark.parametrize(
+    ("query", "targets"),
+    [
+        ({}, {"one", "two", "three"}),
+        ({"who": "EVE"}, {"two"}),
+        ({"what": "token"}, {"one"}),
+        ({"what": "ken"}, set()),
+        ({"object": "hre"}, {"three"}),
+        ({"since": "2026-11-02"}, {"two", "three"}),
+        ({"until": "2026-11-02"}, {"one", "two"}),
+        ({"since": "nonsense"}, {"one", "two", "three"}),
+    ],
+)
+def test_the_filter_finds_by_who_what_object_and_day(query, targets, monkeypatch):
+    people.person("aud", role="AUDITOR")
+    done = (
+        ("one", "token.create", "adam", 1),
+        ("two", "node.add", "eve", 2),
+        ("three", "node.set", "adam", 3),
+    )
+    for target, action, actor, day in done:
+        moment = datetime(2026, 11, day, 23, 59, tzinfo=UTC)
+        monkeypatch.setattr("apps.core.clock.now", lambda moment=moment: moment)
+        did(action, target, actor=actor)
+    monkeypatch.undo()
+
+    rows = json.loads(text_of(signed_in("aud").get("/audit.json", query)))
+
+    assert {row["target"] for row in rows} == targets
+    page = text_of(signed_in("aud").get("/audit/", query))
+    assert all((f">{target}<" in page) == (target in targets) for target in ("one", "two", "three"))
+
+
+def test_pages_follow_one_another_without_a_gap():
+    people.person("aud", role="AUDITOR")
+    for number in range(120):
+        did(target=f"object-{number:03}")
+    client, seen, there = signed_in("aud"), [], "/audit/?what=token"
+
+    while there:
+        page = text_of(client.get(there))
+        seen += [word.split("<")[0] for word in page.split('data-label="Object">')[1:]]
+        older = page.split('rel="next" href="')
+        there = f"/audit/{older[1].split(chr(34))[0]}".replace("&amp;", "&") if len(older) > 1 else ""
+
+    assert seen == [f"object-{number:03}" for number in reversed(range(120))]
+
+
+def test_both_exports_hold_whole_lines_whose_hashes_can_be_computed_again():
+    people.person("aud", role="AUDITOR")
+    first, second = did(), did(before={"a": 1}, after={"a": "=cmd()"})
+    client = signed_in("aud")
+
+    rows = json.loads(text_of(client.get("/audit.json")))
+    cells = list(csv.DictReader(io.StringIO(text_of(client.get("/audit.csv")))))
+
+    assert [row["entry_hash"] for row in rows] == [second.entry_hash, first.entry_hash]
+    assert rows[0]["previous_hash"] == first.entry_hash
+    assert rows[0]["after"] == {"a": "=cmd()"}
+    assert cells[0]["after"] == '{"a": "=cmd()"}'
+    assert client.get("/audit.json", {"what": "none"}).status_code == 200
+    assert text_of(client.get("/audit.json", {"what": "none"})) == "[]\n"
+
+
+def test_the_page_says_how_far_the_chain_holds_and_goes_on_from_there(monkeypatch):
+    people.operator_person()
+    monkeypatch.setattr(audit, "STEP", 2)
+    rows = [did(target=str(number)) for number in range(5)]
+    client = signed_in("olga")
+
+    for to, words in ((1, "the newer ones"), (3, "the newer ones"), (4, "that is all")):
+        page = text_of(client.get("/audit/"))
+        assert f"Verified to entry {rows[to].pk}:" in page
+        assert words in page
+
+
+def test_a_changed_line_is_named():
+    people.operator_person()
+    rows = [did(target=str(number)) for number in range(3)]
+    client = signed_in("olga")
+    assert f"Verified to entry {rows[2].pk}:" in text_of(client.get("/audit/"))
+    call_command("audit_verify")
+
+    changed(rows[1])
+
+    assert client.post("/audit/check/").status_code == 302
+    page = text_of(client.get("/audit/"))
+    assert f"Entry {rows[1].pk} was changed:" in page
+    assert f"the chain holds to entry {rows[0].pk}." in page
+    with pytest.raises(CommandError, match=f"entry {rows[1].pk} was changed"):
+        call_command("audit_verify")
+
+
+def test_only_the_operator_has_everything_checked():
+    people.person("adam", role="TENANT_ADMIN")
+
+    assert signed_in("adam").post("/audit/check/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        (None, None, ()),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, (ChangeLine("b", "2", "3", False),)),
+        (None, {"is_on": True}, (ChangeLine("is on", "", "yes", False),)),
+        ({"methods": ["x", "y"]}, None, (ChangeLine("methods", "x, y", "", False),)),
+        ("plain", {"deep": {"k": [1]}}, None),
+        (None, {"diff": "-a\n+b"}, (ChangeLine("diff", "", "-a\n+b", True),)),
+    ],
+)
+def test_before_and_after_are_put_side_by_side(before, after, lines):
+    found = change_lines(before, after)
+
+    assert found == lines if lines is not None else [one.name for one in found] == ["", "deep"]

@@ -1,0 +1,224 @@
+"""A signer's policy through the console: shown, rehearsed, changed by who has a code, refused to others."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from channels.db import database_sync_to_async
+from django.test import Client
+
+from apps.core.errors import NotFound
+from apps.gateway.errors import SignerAway, SignerRefused
+from apps.users.models import AuditEntry, Tenant
+from apps.users.services import account_approve
+from apps.wallets import policies
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.keys import key_address
+from poolsite.filecoin.message import Message, message_to_json
+from poolsite.wire.codec import document_encode
+from poolsite.wire.policy import PUT, REMOVE, PolicyChange, PolicyEdit, RuleForm, change_seal
+from tests import factories, people
+from tests.integration.gateway.conftest import connected
+from tests.people import PASSWORD
+from workers.signer.editors import editor_add
+from workers.signer.hub import HubSession
+from workers.signer.policy import DEFAULT
+
+SECP = str(key_address(people.key("secp256k1")))
+
+
+def in_thread(call):
+    return database_sync_to_async(call, thread_sensitive=False)
+
+
+@pytest.fixture
+def token(transactional_db: None) -> str:
+    """A signer's token of the tenant alice, which has a wallet row for the key."""
+    text = people.token("read", scopes=["signer"])
+    factories.wallet(SECP, of="alice")
+    return text
+
+
+def signed_in(name: str) -> Client:
+    client = Client()
+    assert client.login(username=name, password=PASSWORD)
+    return client
+
+
+def text_of(answer: Any) -> str:
+    return str(answer.content.decode())
+
+
+def value_of(html: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', html)
+    assert found is not None, name
+    return found[1]
+
+
+async def test_pages_show_change_and_undo_a_policy(web, signer, token):
+    code = editor_add(signer.folder, "ann")
+    people_ready = in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))
+    await people_ready()
+
+    def through_the_pages() -> None:
+        client, page = signed_in("adam"), f"/wallets/{SECP}/policy/"
+        shown = text_of(client.get(page))
+        assert "small transfers" in shown
+        assert "ann may change it here." in shown
+        review = text_of(client.post(f"{page}remove/", {"name": "small transfers"}))
+        assert "Make this version 2?" in review
+        change = re.search(r'data-change="([^"]*)"', review)
+        assert change is not None
+        form = {
+            "packed": value_of(review, "packed"),
+            "number": value_of(review, "number"),
+            "editor": "ann",
+        }
+        wrong = client.post(f"{page}save/", {**form, "seal": "00"})
+        assert wrong.status_code == 422
+        assert "The signer did not take it." in text_of(wrong)
+        done = client.post(f"{page}save/", {**form, "seal": change_seal(code, change[1])})
+        assert (done.status_code, done.headers["Location"]) == (302, page)
+        assert "small transfers" not in text_of(client.get(page))
+        old = text_of(client.get(f"{page}versions/1/"))
+        back = text_of(client.post(f"{page}text/", {"packed": value_of(old, "packed")}))
+        assert "Make this version 3?" in back
+        assert "+name = &quot;small transfers&quot;" in back
+
+    async with connected(signer, web, token):
+        await in_thread(through_the_pages)()
+
+    assert "small transfers" not in (signer.folder / "policy.toml").read_text()
+    actions = await in_thread(lambda: list(AuditEntry.objects.values_list("action", "actor", "target")))()
+    assert actions == [("policy.refused", "adam", SECP), ("policy.change", "adam", SECP)]
+    change = await in_thread(lambda: AuditEntry.objects.get(action="policy.change").after)()
+    assert change["editor"] == "ann"
+    assert '-name = "small transfers"' in change["diff"]
+
+
+async def test_the_form_of_a_rule_leads_to_the_review(web, signer, token):
+    await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
+
+    def through_the_form() -> None:
+        client, page = signed_in("adam"), f"/wallets/{SECP}/policy/rule/"
+        assert 'value="small transfers"' in text_of(client.get(page, {"name": "small transfers"}))
+        typed = {
+            "was": "small transfers",
+            "name": "small transfers",
+            "place": "1",
+            "types": ["message"],
+            "methods": "Send\r\nminer.*",
+            "to": "f01234, f01235",
+            "value_max": "0.5 FIL",
+        }
+        review = text_of(client.post(page, typed))
+        assert "+methods = [&quot;Send&quot;, &quot;miner.*&quot;]" in review
+        assert "This signer takes no changes from a console" in review
+        wrong = client.post(page, {**typed, "value_max": "much"})
+        assert wrong.status_code == 422
+        assert "value_max: failed to parse" in text_of(wrong)
+
+    async with connected(signer, web, token):
+        await in_thread(through_the_form)()
+
+
+async def test_rest_reads_rehearses_tries_and_changes(web, signer, token):
+    code = editor_add(signer.folder, "ann")
+    admin, reader, strange = [
+        await in_thread(people.token)(perm, of=of)
+        for perm, of in (("admin", "alice"), ("read", "alice"), ("admin", "bob"))
+    ]
+    base = web.url.replace("/rpc/v1", f"/api/v1/wallets/{SECP}/policy")
+    fields: dict[str, Any] = {"value": 5 * 10**18, "gas_limit": 1, "gas_fee_cap": 1, "gas_premium": 1}
+    message = Message(to=address_parse("f01"), from_=address_parse(SECP), nonce=0, **fields)
+    async with connected(signer, web, token), httpx.AsyncClient(timeout=20) as client:
+
+        async def ask(method: str, path: str, body: Any = None, token: str = admin) -> tuple[int, Any]:
+            answer = await client.request(method, base + path, json=body, headers=people.bearer(token))
+            return answer.status_code, answer.json()
+
+        status, state = await ask("GET", "", token=reader)
+        assert (status, state["number"], state["editors"]) == (200, 1, ["ann"])
+        assert (await ask("GET", "", token=strange))[0] == 404
+        rule = RuleForm(name="large", methods=("Send",), value_max="9 FIL")
+        edit = document_encode(PolicyEdit(op=PUT, rule=rule))
+        status, draft = await ask("POST", "/draft", edit)
+        assert (status, draft["number"]) == (200, 2)
+        trial = {"message": message_to_json(message)}
+        assert "is above 1 FIL" in (await ask("POST", "/try", trial))[1]["error"]
+        assert (await ask("POST", "/try", {**trial, "text": draft["text"]}))[1]["rule"] == "large"
+        body = document_encode(
+            PolicyChange(text=draft["text"], number=2, editor="ann", seal=change_seal(code, draft["change"]))
+        )
+        assert (await ask("PUT", "", body, token=reader))[0] == 403
+        status, taken = await ask("PUT", "", body)
+        assert (status, taken["number"]) == (200, 2)
+        status, again = await ask("PUT", "", body)
+        assert (status, again["code"]) == (422, "signer_refused")
+        status, version = await ask("GET", "/versions/2")
+        assert (status, version["line"]["by"][:4]) == (200, "ann ")
+        assert (await ask("GET", "/versions/9"))[0] == 422
+        assert (await ask("POST", "/draft", {"v": 1, "op": "burn"}))[0] == 400
+
+
+async def test_anothers_signer_that_serves_an_account_shows_it_no_policy(web, signer, token):
+    def approve() -> None:
+        alice, bob = Tenant.objects.get(name="alice"), people.tenant("bob")
+        account_approve(signer_tenant=alice, account=bob)
+
+    await in_thread(approve)()
+    async with connected(signer, web, token, supported=["bob"]):
+        with pytest.raises(NotFound):
+            await policy_read("bob")
+        assert (await policy_read("alice")).number == 1
+        assert (await policy_read("pool", is_operator=True)).number == 1
+
+
+async def policy_read(name: str, **overrides: Any) -> Any:
+    return await in_thread(lambda: policies.policy_read(people.principal(name, "admin", **overrides), SECP))()
+
+
+async def test_a_signer_that_is_away_or_of_another_make_is_told_apart(web, signer, token, monkeypatch):
+    with pytest.raises(SignerAway):
+        await policy_read("alice")
+
+    monkeypatch.setattr("workers.signer.hub.POLICY_METHODS", ())  # as venus-wallet, which knows no policy
+    async with connected(signer, web, token):
+        with pytest.raises(SignerRefused, match="does not speak of its policy"):
+            await policy_read("alice")
+
+
+async def test_an_answer_that_is_no_policy_is_refused(web, signer, token, monkeypatch):
+    async def answer(_session: Any, method: str, payload: Any) -> Any:
+        return {"v": 1, "text": 7} if method.startswith("Policy") else await real(_session, method, payload)
+
+    real = HubSession.answer
+    monkeypatch.setattr(HubSession, "answer", answer)
+    async with connected(signer, web, token):
+        with pytest.raises(SignerRefused, match="the signer's answer cannot be read"):
+            await policy_read("alice")
+
+
+async def test_a_person_below_admin_changes_nothing(web, signer, token):
+    await in_thread(lambda: people.person("ann", role="TENANT"))()
+    await in_thread(lambda: people.person("bill", of="bob", role="TENANT_ADMIN"))()
+
+    def try_to() -> None:
+        ann, bill, page = signed_in("ann"), signed_in("bill"), f"/wallets/{SECP}/policy/"
+        assert ann.get(page).status_code == 200
+        assert "Add a rule" not in text_of(ann.get(page))
+        assert bill.get(page).status_code == 404
+        for path in ("rule/", "text/", "remove/", "save/"):
+            assert ann.post(page + path).status_code == 404
+            assert bill.post(page + path).status_code == 404
+        assert ann.post(f"{page}try/", {"json": "{"}).status_code == 422
+
+    async with connected(signer, web, token):
+        await in_thread(try_to)()
+    edit = PolicyEdit(op=REMOVE, name="blocks")
+    with pytest.raises(SignerAway):
+        await in_thread(lambda: policies.policy_draft(people.principal(), SECP, edit))()
+    assert (signer.folder / "policy.toml").read_text() == DEFAULT

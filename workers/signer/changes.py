@@ -1,0 +1,66 @@
+"""Taking another policy: the history first, then the file, under one lock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from poolsite.wire.policy import change_words
+from workers.signer.editors import NAME_MAX, editors_read, seal_check
+from workers.signer.errors import SignerError
+from workers.signer.history import BY_HAND, History
+from workers.signer.policy import Policy, policy_parse
+from workers.signer.private_files import locked, private_write
+from workers.signer.tokens import secret_load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from poolsite.wire.policy import PolicyChange
+    from workers.signer.history import Version
+
+
+def history_of(folder: Path) -> History:
+    """Give the history of a folder's policy."""
+    return History(folder / "policy-history.jsonl", secret=secret_load(folder))
+
+
+def versions_now(folder: Path) -> list[Version]:
+    """Give every version, the one in force last; a text that appeared by hand is noted as such."""
+    with locked(folder / "policy.lock"):
+        return _versions(folder)
+
+
+def _versions(folder: Path) -> list[Version]:
+    history = history_of(folder)
+    history.add((folder / "policy.toml").read_text(), by=BY_HAND, now=datetime.now(UTC))
+    return history.versions()
+
+
+def policy_take(folder: Path, text: str, *, by: str) -> Policy:
+    """Make a text the policy.  Raises BadPolicy, HistoryBroken."""
+    with locked(folder / "policy.lock"):
+        return _take(folder, text, by=by)
+
+
+def _take(folder: Path, text: str, *, by: str) -> Policy:
+    policy = policy_parse(text)
+    history_of(folder).add(text, by=by, now=datetime.now(UTC))
+    private_write(folder / "policy.toml", text)
+    return policy
+
+
+def change_take(folder: Path, change: PolicyChange) -> Version:
+    """Make a sealed change, if nothing came between.  Raises NotAnEditor, BadPolicy, SignerError."""
+    with locked(folder / "policy.lock"):
+        versions = _versions(folder)
+        number, before = len(versions) + 1, versions[-1].digest
+        words = change_words(number=number, before=before, text=change.text)
+        if editors_read(folder) and change.number != number:
+            raise SignerError(f"another version came between: the next one is {number}")
+        seal_check(folder, editor=change.editor, change=words, seal=change.seal)
+        if versions[-1].text == change.text:
+            raise SignerError("this is the policy already")
+        person = f" ({change.person[:NAME_MAX]} at the console)" if change.person else ""
+        _take(folder, change.text, by=f"{change.editor}{person}")
+        return history_of(folder).versions()[-1]

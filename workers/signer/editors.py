@@ -1,0 +1,72 @@
+"""Who may change the policy through a console: names with a code each, which the console never learns."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from poolsite.wire.policy import change_seal
+from workers.signer.errors import SignerError
+from workers.signer.private_files import locked, private_write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE: Final = "editors.json"
+CODE_BYTES: Final = 20
+NAME_MAX: Final = 60
+
+
+class NotAnEditor(SignerError):
+    """The change has no seal of somebody who may make it."""
+
+
+def editors_read(folder: Path) -> dict[str, str]:
+    """Give the codes by name; nobody where there is no file.  Raises SignerError for a damaged one."""
+    path = folder / FILE
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        raise SignerError(f"{path} is damaged") from None
+    if not isinstance(found, dict) or not all(isinstance(code, str) and code for code in found.values()):
+        raise SignerError(f"{path} is damaged")
+    return found
+
+
+def editor_add(folder: Path, name: str) -> str:
+    """Let somebody change the policy through a console; gives their code.  Raises SignerError."""
+    if not name or len(name) > NAME_MAX or not name.isprintable():
+        raise SignerError(f"an editor's name has 1 to {NAME_MAX} printable characters")
+    with locked(folder / "editors.lock"):
+        editors = editors_read(folder)
+        if name in editors:
+            raise SignerError(f"there is an editor '{name}': remove it first")
+        code = base64.b32encode(secrets.token_bytes(CODE_BYTES)).decode().lower()
+        private_write(folder / FILE, json.dumps({**editors, name: code}, indent=1) + "\n")
+    return code
+
+
+def editor_remove(folder: Path, name: str) -> None:
+    """Take the right away.  Raises SignerError if there is no such editor."""
+    with locked(folder / "editors.lock"):
+        editors = editors_read(folder)
+        if editors.pop(name, None) is None:
+            raise SignerError(f"there is no editor '{name}'")
+        private_write(folder / FILE, json.dumps(editors, indent=1) + "\n")
+
+
+def seal_check(folder: Path, *, editor: str, change: str, seal: str) -> None:
+    """Hold a seal against the editor's code.  Raises NotAnEditor."""
+    editors = editors_read(folder)
+    if not editors:
+        raise NotAnEditor("this signer takes no changes from a console: `policy --editor NAME` allows them")
+    code = editors.get(editor)
+    if code is None:
+        raise NotAnEditor(f"'{editor[:NAME_MAX]}' is no editor of this signer's policy")
+    if not hmac.compare_digest(change_seal(code, change).encode(), seal.strip().encode()):
+        raise NotAnEditor("the seal is not that of this change: wrong code, or another version came between")
