@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.profile import Profile
 from poolsite.devnet.store import BlockRow, TipsetRow, TipsetWrite
-from poolsite.filecoin.block import BLOCK_HEADER
+from poolsite.filecoin.block import BLOCK_HEADER, tipset_key_to_cbor
 from poolsite.filecoin.keys import KEY_BLS, key_export, key_generate, key_import
 from poolsite.filecoin.policy import network_by_name
 
@@ -78,7 +78,13 @@ def genesis_store(store: Store, tipset: Tipset, state: State) -> None:
         next_base_fee=header.parent_base_fee,
     )
     write = TipsetWrite(
-        row=row, changes=[], receipts=[], inclusions=[], senders=[], objects=[], snapshot=state.rows()
+        row=row,
+        changes=[],
+        receipts=[],
+        inclusions=[],
+        senders=[],
+        objects=[(tipset.key.cid.data, tipset_key_to_cbor(tipset.key))],
+        snapshot=state.rows(),
     )
     block = BlockRow(header.cid.data, 0, b"", BLOCK_HEADER.encode(header), b"", b"")
     store.tipset_put(write, head=True, block=(block, []))

@@ -19,15 +19,17 @@ from poolsite.filecoin.block import (
     tipset_new,
 )
 from poolsite.filecoin.cids import Cid, cid_from_bytes
+from poolsite.filecoin.ethereum import transaction_hash
 from poolsite.filecoin.message import (
     Receipt,
     SignedMessage,
     receipt_from_cbor,
     signed_message_from_cbor,
 )
+from poolsite.filecoin.sigtypes import SIG_DELEGATED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from poolsite.devnet.state.tables import Key
     from poolsite.devnet.store import Store
@@ -163,6 +165,16 @@ class Chain:
             while len(self._messages) > KEPT_MESSAGES:
                 self._messages.popitem(last=False)
         return signed
+
+    def transactions_index(self, messages: Iterable[SignedMessage], *, chain_id: int) -> None:
+        """Let the messages that are Ethereum transactions be found by their hashes."""
+        rows = [
+            (transaction_hash(signed.message, signed.signature, chain_id=chain_id), signed.cid.data)
+            for signed in messages
+            if signed.signature.type == SIG_DELEGATED
+        ]
+        if rows:
+            self.store.transactions_put(rows)
 
     def message_of(self, data: bytes) -> SignedMessage | None:
         """A message by the bytes of its CID."""

@@ -15,7 +15,7 @@ from poolsite.devnet.execution import Applied, BlockWork, IncludedMessage, tipse
 from poolsite.devnet.lottery import Lottery
 from poolsite.devnet.state.tables import Draft
 from poolsite.devnet.store import SNAPSHOT_EVERY, TipsetWrite
-from poolsite.filecoin.block import receipts_root
+from poolsite.filecoin.block import receipts_root, tipset_key_to_cbor
 from poolsite.filecoin.election import tipset_weight
 from poolsite.filecoin.gas import GasBid, base_fee_next
 from poolsite.filecoin.message import receipt_to_cbor
@@ -111,7 +111,7 @@ def tipset_execute(chain: Chain, tipset: Tipset, rules: Rules) -> Executed:
     applied = tipset_apply(machine, works, base_fee=tipset.parent_base_fee)
     state, changes = machine.draft.seal()
     flat = [entry for messages in blocks for entry in messages]
-    objects: list[tuple[bytes, bytes]] = []
+    objects: list[tuple[bytes, bytes]] = [(tipset.key.cid.data, tipset_key_to_cbor(tipset.key))]
     receipts = [result.receipt for result in applied]
     root = receipts_root(receipts, store=lambda cid, data: objects.append((cid.data, data)))
     link = Link(

@@ -111,6 +111,15 @@ class Estimator:
             self._apply(machine, earlier)
         return self._apply(machine, message)
 
+    def call(self, message: Message, tipset: Tipset) -> Applied:
+        """Run a message on the state after a tipset, its cron included.  Raises UnknownSender."""
+        state = self.chain.state_after(tipset.key)
+        machine = machine_at(self.chain, tipset, state, epoch=tipset.height, rules=self.rules)
+        sender = resolve(machine.draft, message.from_)
+        if sender is None or actor_get(machine.draft, sender) is None:
+            raise UnknownSender(message.from_)
+        return self._apply(machine, message)
+
     def _pending_before(self, message: Message) -> list[Message]:
         """The sender's pending messages up to the one with the same nonce."""
         found = []

@@ -22,6 +22,8 @@ from poolsite.devnet.actors.exits import (
 from poolsite.devnet.actors.invoke import invoke
 from poolsite.devnet.actors.ledger import (
     BURNT,
+    KIND_ETH,
+    KIND_PLACEHOLDER,
     REWARD,
     SENDER_KINDS,
     actor_get,
@@ -102,7 +104,11 @@ def message_apply(machine: Machine, included: IncludedMessage, *, base_fee: int)
     if sender.balance < cost:
         text = f"Actor balance less than needed: {sender.balance} < {cost}"
         return _refused(SENDER_STATE_INVALID, text, penalty=penalty)
-    draft.put(ACTORS, sender_id, replace(sender, nonce=sender.nonce + 1, balance=sender.balance - cost))
+    # A placeholder's first message makes it an account.
+    kind = KIND_ETH if sender.kind == KIND_PLACEHOLDER else sender.kind
+    draft.put(
+        ACTORS, sender_id, replace(sender, kind=kind, nonce=sender.nonce + 1, balance=sender.balance - cost)
+    )
     receipt, error, receiver = _run(machine, message, sender_id=sender_id, inclusion=inclusion)
     outputs = gas_outputs(
         gas_used=receipt.gas_used,

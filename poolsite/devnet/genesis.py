@@ -14,6 +14,7 @@ from poolsite.devnet.actors.ledger import (
     EAM,
     INIT,
     KIND_ACCOUNT,
+    KIND_ETH,
     KIND_MINER,
     MARKET,
     POWER,
@@ -47,7 +48,14 @@ from poolsite.devnet.state.rows import (
     Smoothed,
 )
 from poolsite.devnet.state.tables import EMPTY_STATE, Draft, State
-from poolsite.filecoin.address import actor_address, address_to_bytes, id_address
+from poolsite.filecoin.address import (
+    EAM_NAMESPACE,
+    ETH_ADDRESS_LEN,
+    actor_address,
+    address_to_bytes,
+    delegated_address,
+    id_address,
+)
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN, AttoFil
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_bytes
 from poolsite.filecoin.block import (
@@ -80,6 +88,9 @@ OWNER_FUNDS: Final = 1_000_000 * FIL
 MINER_FUNDS: Final = 1_000 * FIL
 """Balance of the built-in miner, for fees of the sector that it proves."""
 OWNER_ID: Final = 100
+NULL_ID: Final = 101
+NULL_ACCOUNT: Final = delegated_address(EAM_NAMESPACE, bytes(ETH_ADDRESS_LEN))
+"""0x00...00, who calls where an Ethereum call names nobody.  Source: lotus genesis_eth.go."""
 FIRST_ID: Final = 1001
 """First id of actors that come later."""
 SECTOR_LIFE: Final = 5 * 365 * 2880
@@ -118,6 +129,8 @@ def genesis_state(birth: Birth, presealed: PresealedSector, rules: Rules) -> Sta
     given = OWNER_FUNDS + MINER_FUNDS + REWARD_FUNDS + RESERVE_FUNDS
     for actor_id, (kind, balance) in _SINGLETONS.items():
         draft.put(ACTORS, actor_id, Actor(kind=kind, nonce=0, balance=balance, address=None))
+    draft.put(ACTORS, NULL_ID, Actor(kind=KIND_ETH, nonce=0, balance=0, address=None, delegated=NULL_ACCOUNT))
+    draft.put(ADDRESSES, address_to_bytes(NULL_ACCOUNT), ActorId(NULL_ID))
     _account(draft, OWNER_ID, birth.owner, OWNER_FUNDS)
     next_id = FIRST_ID
     for address, amount in birth.funds.items():

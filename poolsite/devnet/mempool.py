@@ -82,6 +82,7 @@ class Mempool:
                 self._place(signed)
             except MessageRejected as error:
                 raise MessageRejected(f"failed to add locked: {error}") from None
+            self.chain.transactions_index([signed], chain_id=self.rules.network.eth_chain_id)
             self.chain.store.pool_put(signed.cid.data, signed_message_to_cbor(signed))
             self._tell(ADDED, signed)
 

@@ -33,6 +33,7 @@ from poolsite.devnet.clock import Clock, WallClock
 from poolsite.devnet.consensus import Executed, Rules, tipset_execute
 from poolsite.devnet.estimation import Estimator
 from poolsite.devnet.faults import Faults
+from poolsite.devnet.filters import Filters
 from poolsite.devnet.genesis import Birth, genesis_state, genesis_tipset
 from poolsite.devnet.housekeeping import Housekeeper
 from poolsite.devnet.legacy import Legacy
@@ -138,6 +139,8 @@ class Devnet:
         self.estimator = Estimator(self.chain, self.mempool, self.rules)
         self.search = Search(self.chain)
         self.faults = Faults(self)
+        self.filters = Filters(self.clock)
+        self.filters.watch(self.mempool, self.watchers)
         self.miner = BuiltInMiner(
             id_address(presealed_sector().miner),
             self.key,
@@ -241,6 +244,7 @@ class Devnet:
             secpk=b"".join(cid.data for cid in full.block.secpk_messages),
         )
         messages = [(signed.cid.data, signed_message_to_cbor(signed)) for signed in (*full.bls, *full.others)]
+        self.chain.transactions_index(full.others, chain_id=self.network.eth_chain_id)
         self.store.block_put(row, messages)
         tipset = self._tipset_with(header)
         executed = tipset_execute(self.chain, tipset, self.rules)

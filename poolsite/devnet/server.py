@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.rpc.dispatch import (
+    Callbacks,
     Channel,
     Session,
     invalid_request,
@@ -142,6 +143,8 @@ class Connection:
         self.frames: asyncio.Queue[str | None] = asyncio.Queue()
         self.last_channel = 0
         self.anonymous = 0
+        self.closers: list[Callable[[], Any]] = []
+        """What ends the subscriptions of this socket."""
 
     async def serve(self, receive: Receive) -> None:
         """Answer frames until the client goes away; garbage and batches are ignored, as lotus does."""
@@ -169,6 +172,9 @@ class Connection:
             for closer in closers:
                 closer()
         self.channels.clear()
+        for end in self.closers:
+            end()
+        self.closers.clear()
 
     def _take(self, text: str) -> None:
         try:
@@ -201,6 +207,9 @@ class Connection:
 
     async def _answer(self, name: str, request: dict[str, Any]) -> None:
         method = self.session.methods.get(str(request.get("method")))
+        if method is not None and method.callbacks:
+            await self._answer_and_call_back(request)
+            return
         if method is None or not method.channel:
             answer = await request_answer(self.session, request)
             if answer.body is not None:
@@ -232,6 +241,29 @@ class Connection:
         is_open = True
         for value in held:
             deliver(value)
+
+    async def _answer_and_call_back(self, request: dict[str, Any]) -> None:
+        """Answer first, then send what came meanwhile, then what comes."""
+        held: list[dict[str, Any]] = []
+        is_open = False
+
+        def deliver(body: Any) -> None:
+            if is_open:
+                self._frame(body)
+            else:
+                held.append(body)
+
+        def notify(name: str, params: Any) -> None:
+            body = {"jsonrpc": "2.0", "method": name, "params": params}
+            _in_loop(self.loop, deliver, body)
+
+        callbacks = Callbacks(notify=notify, on_close=self.closers.append)
+        answer = await request_answer(self.session, request, callbacks=callbacks)
+        if answer.body is not None:
+            self._frame(answer.body)
+        is_open = True
+        for body in held:
+            self._frame(body)
 
     def _frame(self, body: dict[str, Any]) -> None:
         self.frames.put_nowait(json.dumps(body, separators=(",", ":")))

@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS senders (
 CREATE TABLE IF NOT EXISTS snapshots (
     key BLOB PRIMARY KEY, height INTEGER NOT NULL, rows BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS objects (cid BLOB PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS transactions (hash BLOB PRIMARY KEY, cid BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pool (cid BLOB PRIMARY KEY, signed BLOB NOT NULL);
 """
 
@@ -294,6 +295,16 @@ class Store:
         """CIDs of all executed messages of a sender with a nonce, in any branch."""
         rows = self._all("SELECT cid FROM senders WHERE sender = ? AND nonce = ?", sender, nonce)
         return [row[0] for row in rows]
+
+    def transaction(self, name: bytes) -> bytes | None:
+        """CID of the message that is an Ethereum transaction of this hash."""
+        row = self._one("SELECT cid FROM transactions WHERE hash = ?", name)
+        return None if row is None else row[0]
+
+    def transactions_put(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Keep which message (CID) has which hash as an Ethereum transaction."""
+        with self._lock, self._transaction():
+            self._db.executemany("INSERT OR IGNORE INTO transactions VALUES (?, ?)", rows)
 
     def object(self, cid: bytes) -> bytes | None:
         """A stored object by CID."""

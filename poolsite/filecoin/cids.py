@@ -67,6 +67,11 @@ def cid_of_cbor(data: bytes) -> Cid:
     return Cid(DAG_CBOR_PREFIX + hashlib.blake2b(data, digest_size=32).digest())
 
 
+def cid_of_digest(digest: bytes) -> Cid:
+    """The CID of the dag-cbor object with this blake2b-256 hash."""
+    return Cid(DAG_CBOR_PREFIX + digest)
+
+
 def cid_of_raw(data: bytes) -> Cid:
     """The CID of raw bytes, such as an actor's wasm code."""
     return Cid(RAW_PREFIX + hashlib.blake2b(data, digest_size=32).digest())

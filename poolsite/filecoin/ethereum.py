@@ -1,103 +1,353 @@
-"""Ethereum transactions of delegated (f410) senders: what they sign, and their hash.
+"""Ethereum transactions and the messages they stand for.
 
-A message of such a sender is an EIP-1559 transaction in Filecoin's dress; its signature is over the
-transaction.  Source: lotus chain/types/ethtypes/eth_1559_transactions.go, eth_transactions.go
-(EthTransactionFromSignedFilecoinMessage); EIP-1559; Ethereum yellow paper appendix B (RLP).
+A message of a delegated (f410) sender is an Ethereum transaction in Filecoin's dress; its signature is over
+the transaction.  The signature's first byte and length say of which kind: EIP-1559 (65 bytes), or one of the
+two older kinds behind a mark.  Source: lotus chain/types/ethtypes/eth_transactions.go,
+eth_1559_transactions.go, eth_legacy_155_transactions.go, eth_legacy_homestead_transactions.go, whose refusals
+these are.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
-from poolsite.filecoin.address import DELEGATED, EAM_ACTOR, ID, Address, eth_masked_id
-from poolsite.filecoin.cbor import BadCbor, bytes_read
+from poolsite.filecoin.address import (
+    DELEGATED,
+    EAM_ACTOR,
+    EAM_NAMESPACE,
+    ETH_ADDRESS_LEN,
+    ID,
+    Address,
+    delegated_address,
+    eth_address,
+    eth_masked_id,
+)
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.cbor import BadCbor, bytes_read, bytes_write
 from poolsite.filecoin.keccak import keccak256
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.message import Message
-    from poolsite.filecoin.signature import Signature
+from poolsite.filecoin.message import Message, SignedMessage
+from poolsite.filecoin.rlp import BadRlp, RlpItem, rlp_decode, rlp_encode
+from poolsite.filecoin.signature import BadSignature, Signature, secp256k1_recover
+from poolsite.filecoin.sigtypes import SECP256K1_SIGNATURE_LEN, SIG_DELEGATED
 
 METHOD_INVOKE_EVM: Final = 3_844_450_837
 """Method number of InvokeContract, FRC-42 hash of `InvokeEVM`."""
 METHOD_CREATE_EXTERNAL: Final = 4
 """Method of f010 that deploys a contract."""
-EIP1559_TYPE: Final = b"\x02"
-"""First byte of the transaction's envelope."""
+LEGACY: Final = 0
+EIP1559: Final = 2
+"""Types of transactions, and the first byte of the envelope of the newer one."""
+FIRST_LIST_BYTE: Final = 0x80
+"""Envelopes that begin so or higher are legacy transactions: a list without a type."""
+HOMESTEAD_MARK: Final = b"\x01"
+EIP155_MARK: Final = b"\x02"
+"""First byte of a legacy transaction's signature in its message."""
+HOMESTEAD_V: Final = (27, 28)
+"""V of a legacy transaction that names no network."""
+EIP155_V: Final = 35
+"""V of a legacy transaction for network N is 35 + 2 N, or one more."""
+MAX_INT_BYTES: Final = 8
+FIELDS_1559: Final = 12
+FIELDS_LEGACY: Final = 9
 
 
 class BadTransaction(ValueError):
-    """A message that no Ethereum transaction can stand for."""
+    """Bytes or a message that no Ethereum transaction can stand for."""
 
 
-def rlp_encode(item: object) -> bytes:
-    """RLP of bytes, numbers of at least 0, and lists of these."""
-    if isinstance(item, list | tuple):
-        body = b"".join(map(rlp_encode, item))
-        return _rlp_head(0xC0, len(body)) + body
-    if isinstance(item, int):
-        item = item.to_bytes((item.bit_length() + 7) // 8, "big")
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One Ethereum transaction."""
+
+    type: int
+    """0 legacy, 2 EIP-1559."""
+    chain_id: int
+    """The network it names; 0 for a legacy transaction that names none."""
+    nonce: int
+    premium: int
+    """attoFIL per gas for the miner; the gas price of a legacy transaction."""
+    fee_cap: int
+    """Most attoFIL per gas; the gas price of a legacy transaction."""
+    gas_limit: int
+    to: bytes
+    """20 bytes; none for a deployment."""
+    value: int
+    data: bytes
+    """Call data."""
+    v: int = 0
+    r: int = 0
+    s: int = 0
+
+    @property
+    def unsigned_bytes(self) -> bytes:
+        """What the sender signs the keccak-256 of."""
+        if self.type == EIP1559:
+            return bytes((EIP1559,)) + rlp_encode(self._fields())
+        network = [self.chain_id, 0, 0] if self.chain_id else []
+        return rlp_encode([*self._fields(), *network])
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """The transaction as Ethereum nodes pass it round."""
+        head = bytes((EIP1559,)) if self.type == EIP1559 else b""
+        return head + rlp_encode([*self._fields(), self.v, self.r, self.s])
+
+    @property
+    def hash(self) -> bytes:
+        """The name by which Ethereum tools know it."""
+        return keccak256(self.signed_bytes)
+
+    @property
+    def recoverable(self) -> bytes:
+        """R, S and the bit that tells which of two keys signed."""
+        parity = self.v if self.type == EIP1559 else self.v - self._least_v
+        return _word(self.r) + _word(self.s) + bytes((parity,))
+
+    @property
+    def signature(self) -> Signature:
+        """The signature as the message carries it.  Raises BadTransaction."""
+        body = _word(self.r) + _word(self.s)
+        if self.type == EIP1559:
+            data = body + bytes((self.v,))
+        else:
+            mark = EIP155_MARK if self.chain_id else HOMESTEAD_MARK
+            data = mark + body + _int_bytes(self.v)
+        return Signature(SIG_DELEGATED, data)
+
+    @property
+    def _least_v(self) -> int:
+        return EIP155_V + 2 * self.chain_id if self.chain_id else HOMESTEAD_V[0]
+
+    def _fields(self) -> list[object]:
+        common: list[object] = [self.gas_limit, self.to, self.value, self.data]
+        if self.type == EIP1559:
+            return [self.chain_id, self.nonce, self.premium, self.fee_cap, *common, []]
+        return [self.nonce, self.fee_cap, *common]
+
+
+def transaction_parse(raw: bytes, *, chain_id: int) -> Transaction:
+    """Read a signed transaction for a network.  Raises BadTransaction with lotus' words."""
+    if not raw:
+        raise BadTransaction("empty data")
+    if raw[0] == 1:
+        raise BadTransaction("EIP-2930 transaction is not supported")
+    if raw[0] == EIP1559:
+        try:
+            return _parse_1559(raw)
+        except BadRlp as error:
+            raise BadTransaction(str(error)) from None
+    if raw[0] < FIRST_LIST_BYTE:
+        raise BadTransaction("unsupported transaction type")
+    try:
+        return _parse_legacy(raw, chain_id)
+    except (BadRlp, BadTransaction) as error:
+        raise BadTransaction(f"failed to parse legacy transaction: {error}") from None
+
+
+def _parse_1559(raw: bytes) -> Transaction:
+    items = rlp_decode(raw[1:])
+    if not isinstance(items, list):
+        raise BadTransaction("not an EIP-1559 transaction: decoded data is not a list")
+    if len(items) != FIELDS_1559:
+        raise BadTransaction("not an EIP-1559 transaction: should have 12 elements in the rlp list")
+    network, nonce = _int(items[0]), _int(items[1])
+    premium, cap = _big(items[2]), _big(items[3])
+    limit, to, value = _int(items[4]), _receiver_bytes(items[5]), _big(items[6])
+    data = _bytes(items[7])
+    if items[8] != []:
+        raise BadTransaction("access list should be an empty list")
+    r, s, v = _big(items[10]), _big(items[11]), _big(items[9])
+    if v not in (0, 1):
+        raise BadTransaction("EIP-1559 transactions only support 0 or 1 for v")
+    return Transaction(EIP1559, network, nonce, premium, cap, limit, to, value, data, v, r, s)
+
+
+def _parse_legacy(raw: bytes, chain_id: int) -> Transaction:
+    items = rlp_decode(raw)
+    if not isinstance(items, list):
+        raise BadTransaction("not a Legacy transaction: decoded data is not a list")
+    if len(items) != FIELDS_LEGACY:
+        raise BadTransaction("not a Legacy transaction: should have 9 elements in the rlp list")
+    nonce, price, limit = _int(items[0]), _big(items[1]), _int(items[2])
+    to, value = _receiver_bytes(items[3]), _big(items[4])
+    if not isinstance(items[5], bytes):
+        raise BadTransaction("input is not a byte slice")
+    v, r, s = _big(items[6]), _big(items[7]), _big(items[8])
+    network = 0 if v in HOMESTEAD_V else chain_id
+    if network:
+        _network_check(v, chain_id)
+    return Transaction(LEGACY, network, nonce, price, price, limit, to, value, items[5], v, r, s)
+
+
+def _network_check(v: int, chain_id: int) -> None:
+    """V must name the network.  Raises BadTransaction."""
+    # Go subtracts in 64 bits where V fits them.
+    named = ((v - EIP155_V) % (1 << 64) if v < 1 << 64 else v - EIP155_V) // 2
+    if named != chain_id:
+        raise BadTransaction(
+            f"failed to validate EIP155 chain id: invalid chain id, expected {chain_id}, got {named}"
+        )
+
+
+def _bytes(item: RlpItem) -> bytes:
     if not isinstance(item, bytes):
-        raise BadTransaction(f"no RLP form for {type(item).__name__}")
-    if len(item) == 1 and item[0] < 0x80:
-        return item
-    return _rlp_head(0x80, len(item)) + item
+        raise BadTransaction("cannot parse interface into bytes: input is not a byte array")
+    return item
 
 
-def _rlp_head(base: int, length: int) -> bytes:
-    if length < 56:
-        return bytes((base + length,))
-    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((base + 55 + len(size),)) + size
+def _int(item: RlpItem) -> int:
+    if not isinstance(item, bytes):
+        raise BadTransaction("cannot parse interface to int: input is not a byte array")
+    if len(item) > MAX_INT_BYTES:
+        raise BadTransaction("cannot parse interface to int: length is more than 8 bytes")
+    number = int.from_bytes(item, "big")
+    if number >= 1 << 63:
+        raise BadTransaction(f"cannot parse interface to int: {number} is too large")
+    return number
+
+
+def _big(item: RlpItem) -> int:
+    if not isinstance(item, bytes):
+        raise BadTransaction("cannot parse interface to big.Int: input is not a byte array")
+    return int.from_bytes(item, "big")
+
+
+def _receiver_bytes(item: RlpItem) -> bytes:
+    name = _bytes(item)
+    if name and len(name) != ETH_ADDRESS_LEN:
+        raise BadTransaction("cannot parse bytes into an EthAddress: incorrect input length")
+    return name
+
+
+def _int_bytes(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _word(number: int) -> bytes:
+    """32 bytes.  Raises BadTransaction."""
+    if number >= 1 << 256:
+        raise BadTransaction("failed to get signature: signature is not 65 bytes")
+    return number.to_bytes(32, "big")
+
+
+def sender_recover(transaction: Transaction) -> Address:
+    """The f410 address whose key signed.  Raises BadTransaction."""
+    try:
+        public = secp256k1_recover(transaction.recoverable, keccak256(transaction.unsigned_bytes))
+    except BadSignature as error:
+        raise BadTransaction(f"failed to recover pubkey: {error}") from None
+    return delegated_address(EAM_NAMESPACE, keccak256(public[1:])[12:])
+
+
+def transaction_to_message(transaction: Transaction, *, chain_id: int) -> SignedMessage:
+    """The message that stands for a transaction.  Raises BadTransaction with lotus' words."""
+    try:
+        sender = sender_recover(transaction)
+    except BadTransaction as error:
+        raise BadTransaction(f"failed to calculate sender: {error}") from None
+    if transaction.type == EIP1559 and transaction.chain_id != chain_id:
+        raise BadTransaction(f"failed to convert to unsigned msg: invalid chain id: {transaction.chain_id}")
+    message = Message(
+        to=eth_address(transaction.to) if transaction.to else EAM_ACTOR,
+        from_=sender,
+        nonce=transaction.nonce,
+        value=AttoFil(transaction.value),
+        gas_limit=transaction.gas_limit,
+        gas_fee_cap=AttoFil(transaction.fee_cap),
+        gas_premium=AttoFil(transaction.premium),
+        method=METHOD_INVOKE_EVM if transaction.to else METHOD_CREATE_EXTERNAL,
+        params=bytes_write(transaction.data) if transaction.data else b"",
+    )
+    return SignedMessage(message, transaction.signature)
+
+
+def transaction_unsigned(message: Message, *, chain_id: int) -> Transaction:
+    """The EIP-1559 transaction that a delegated sender signs.  Raises BadTransaction."""
+    return Transaction(
+        type=EIP1559,
+        chain_id=chain_id,
+        nonce=message.nonce,
+        premium=int(message.gas_premium),
+        fee_cap=int(message.gas_fee_cap),
+        gas_limit=message.gas_limit,
+        to=_receiver(message),
+        value=int(message.value),
+        data=_input(message),
+    )
+
+
+def transaction_of(message: Message, signature: Signature, *, chain_id: int) -> Transaction:
+    """The transaction that a signed message stands for.  Raises BadTransaction with lotus' words."""
+    if signature.type != SIG_DELEGATED:
+        raise BadTransaction(f"signature is not delegated type, is type: {signature.type}")
+    plain, data = transaction_unsigned(message, chain_id=chain_id), signature.data
+    if len(data) == SECP256K1_SIGNATURE_LEN:
+        return replace(plain, r=_number(data[:32]), s=_number(data[32:64]), v=data[64])
+    mark, v = data[:1], _number(data[65:])
+    lengths = {SECP256K1_SIGNATURE_LEN + 1}
+    lengths |= {65 + len(_int_bytes(EIP155_V + 2 * chain_id + parity)) for parity in (0, 1)}
+    if len(data) not in lengths:
+        raise BadTransaction("unsupported signature length")
+    if mark == EIP155_MARK:
+        _network_check(v, chain_id)
+    elif mark != HOMESTEAD_MARK:
+        raise BadTransaction(f"unsupported legacy transaction; first byte of signature is {mark[0]}")
+    elif v not in HOMESTEAD_V:
+        raise BadTransaction("legacy homestead transactions only support 27 or 28 for v")
+    if message.gas_premium != message.gas_fee_cap:
+        raise BadTransaction("Ethereum transaction roundtrip mismatch")
+    return replace(
+        plain,
+        type=LEGACY,
+        chain_id=chain_id if mark == EIP155_MARK else 0,
+        r=_number(data[1:33]),
+        s=_number(data[33:65]),
+        v=v,
+    )
 
 
 def signing_bytes(message: Message, *, chain_id: int) -> bytes:
     """The unsigned transaction whose keccak-256 a delegated key signs.  Raises BadTransaction."""
-    return EIP1559_TYPE + rlp_encode(_fields(message, chain_id))
+    return transaction_unsigned(message, chain_id=chain_id).unsigned_bytes
 
 
 def transaction_bytes(message: Message, signature: Signature, *, chain_id: int) -> bytes:
     """The signed transaction as Ethereum nodes pass it round.  Raises BadTransaction."""
-    data = signature.data
-    if len(data) != 65:
-        raise BadTransaction("an Ethereum signature has 65 bytes")
-    r, s, v = int.from_bytes(data[:32], "big"), int.from_bytes(data[32:64], "big"), data[64]
-    return EIP1559_TYPE + rlp_encode([*_fields(message, chain_id), v, r, s])
+    return transaction_of(message, signature, chain_id=chain_id).signed_bytes
 
 
 def transaction_hash(message: Message, signature: Signature, *, chain_id: int) -> bytes:
-    """The hash by which Ethereum tools know the message."""
-    return keccak256(transaction_bytes(message, signature, chain_id=chain_id))
+    """The hash by which Ethereum tools know the message.  Raises BadTransaction."""
+    return transaction_of(message, signature, chain_id=chain_id).hash
 
 
-def _fields(message: Message, chain_id: int) -> list[object]:
-    return [
-        chain_id,
-        message.nonce,
-        int(message.gas_premium),
-        int(message.gas_fee_cap),
-        message.gas_limit,
-        _receiver(message),
-        int(message.value),
-        _input(message),
-        [],
-    ]
+def eth_name(address: Address) -> bytes | None:
+    """The 20 bytes of an f410 or f0 address by themselves; None for the other kinds."""
+    if address.protocol == ID:
+        return eth_masked_id(address.actor_id)
+    name = address.eth_address if address.protocol == DELEGATED else None
+    return None if name is None or eth_address(name).protocol == ID else name
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "big")
 
 
 def _receiver(message: Message) -> bytes:
     """The 20 bytes of `to`; none for a deployment."""
-    if message.to == EAM_ACTOR and message.method == METHOD_CREATE_EXTERNAL:
+    if message.to == EAM_ACTOR:
+        if message.method != METHOD_CREATE_EXTERNAL:
+            raise BadTransaction("failed to parse input params and recipient: unsupported EAM method")
         return b""
     if message.method != METHOD_INVOKE_EVM:
-        raise BadTransaction(f"invalid method number {message.method} for an Ethereum transaction")
-    return _eth_name(message.to)
-
-
-def _eth_name(address: Address) -> bytes:
-    if address.protocol == ID:
-        return eth_masked_id(address.actor_id)
-    name = address.eth_address if address.protocol == DELEGATED else None
+        raise BadTransaction(
+            f"failed to parse input params and recipient: invalid methodnum {message.method}: only allowed "
+            f"method is InvokeContract({METHOD_INVOKE_EVM}) or CreateExternal({METHOD_CREATE_EXTERNAL})"
+        )
+    name = eth_name(message.to)
     if name is None:
-        raise BadTransaction("the receiver has no Ethereum address")
+        raise BadTransaction("failed to parse input params and recipient: invalid Filecoin Eth address")
     return name
 
 
@@ -105,10 +355,13 @@ def _input(message: Message) -> bytes:
     """The call data: params without their outer CBOR head."""
     if not message.params:
         return b""
+    prefix = "failed to parse input params and recipient: "
     try:
         data, end = bytes_read(message.params, 0)
     except BadCbor as error:
-        raise BadTransaction(f"failed to read params byte array: {error}") from None
+        raise BadTransaction(f"{prefix}failed to read params byte array: {error}") from None
     if end != len(message.params):
-        raise BadTransaction("params are not a single byte array")
+        raise BadTransaction(f"{prefix}extra data found in params")
+    if not data:
+        raise BadTransaction(f"{prefix}non-empty params encode empty byte array")
     return data

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.filecoin.ethereum import BadTransaction, signing_bytes
+from poolsite.filecoin.ethereum import BadTransaction, signing_bytes, transaction_of
 from poolsite.filecoin.keys import KEY_DELEGATED, key_sign
 from poolsite.filecoin.message import SignedMessage
-from poolsite.filecoin.signature import BadSignature, signature_verify
+from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
 from poolsite.filecoin.sigtypes import SIG_DELEGATED
 
 if TYPE_CHECKING:
@@ -42,8 +42,12 @@ def message_verify(signed: SignedMessage, *, chain_id: int, key: Address | None 
     Raises BadSignature.
     """
     sender = signed.message.from_ if key is None else key
+    if signed.signature.type != SIG_DELEGATED:
+        signature_verify(signed.signature, sender, signed.message.cid.data)
+        return
     try:
-        payload = signing_payload(signed.message, signed.signature.type, chain_id=chain_id)
+        transaction = transaction_of(signed.message, signed.signature, chain_id=chain_id)
+        recoverable = Signature(SIG_DELEGATED, transaction.recoverable)
     except BadTransaction as error:
-        raise BadSignature(f"failed to authenticate message: {error}") from None
-    signature_verify(signed.signature, sender, payload)
+        raise BadSignature(f"failed to reconstruct Ethereum transaction: {error}") from None
+    signature_verify(recoverable, sender, transaction.unsigned_bytes)

@@ -53,6 +53,10 @@ class Method:
     """How many of the last parameters only one of lotus and venus has."""
     channel: bool = False
     """Whether its answer is a channel of values: the handler then also takes a `Channel`."""
+    raw: bool = False
+    """Whether the handler reads the list of parameters itself."""
+    callbacks: bool = False
+    """Whether it calls back on the same socket: the handler then also takes `Callbacks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,16 @@ class Channel:
     """Give the next value (JSON)."""
     on_close: Callable[[Callable[[], None]], None]
     """Register what ends the subscription."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """How a method goes on talking to its caller; may be used from any thread."""
+
+    notify: Callable[[str, Any], None]
+    """Send a notification: method and params."""
+    on_close: Callable[[Callable[[], Any]], None]
+    """Register what ends it when the socket goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +122,9 @@ def parse_error() -> Answer:
     return failure(RpcError("Parse error", code=PARSE_ERROR), None)
 
 
-async def request_answer(session: Session, request: Any, channel: Channel | None = None) -> Answer:
+async def request_answer(
+    session: Session, request: Any, channel: Channel | None = None, *, callbacks: Callbacks | None = None
+) -> Answer:
     """Answer one request object; never raises."""
     if not isinstance(request, dict):
         return parse_error()
@@ -116,7 +132,7 @@ async def request_answer(session: Session, request: Any, channel: Channel | None
     name = request.get("method")
     name = name if isinstance(name, str) else ""
     try:
-        result = await _call(session, name, request.get("params"), channel)
+        result = await _call(session, name, request.get("params"), back=channel or callbacks)
     except (RpcError, StateGone) as error:
         answer = failure(error if isinstance(error, RpcError) else RpcError(str(error)), request_id)
     except Exception:
@@ -130,7 +146,7 @@ async def request_answer(session: Session, request: Any, channel: Channel | None
     )
 
 
-async def _call(session: Session, name: str, params: Any, channel: Channel | None) -> Any:
+async def _call(session: Session, name: str, params: Any, *, back: Channel | Callbacks | None) -> Any:
     method = session.methods.get(name)
     if method is None:
         raise RpcError(f"method '{name}' not found", code=METHOD_NOT_FOUND)
@@ -138,18 +154,22 @@ async def _call(session: Session, name: str, params: Any, channel: Channel | Non
     if method.perm not in session.perms:
         raise RpcError(f"missing permission to invoke '{method.name}' (need '{method.perm}')")
     await session.node.faults.before_answer(name)
-    result = await _result(session, name, method, values, channel)
+    result = await _result(session, name, method, values=values, back=back)
     return session.node.faults.distorted(name, result)
 
 
 async def _result(
-    session: Session, name: str, method: Method, values: list[Any], channel: Channel | None
+    session: Session, name: str, method: Method, *, values: list[Any], back: Channel | Callbacks | None
 ) -> Any:
     if method.channel:
-        if channel is None:
+        if not isinstance(back, Channel):
             text = f"method '{name}' not supported in this mode (no out channel support)"
             raise RpcError(text, code=METHOD_NOT_FOUND)
-        return method.handler(session.node, channel, *values)
+        return method.handler(session.node, back, *values)
+    if method.callbacks:
+        if not isinstance(back, Callbacks):
+            raise RpcError("connection doesn't support callbacks")
+        return method.handler(session.node, back, *values)
     if inspect.iscoroutinefunction(method.handler):
         return await method.handler(session.node, *values)
     if method.slow:
@@ -167,6 +187,8 @@ def _values(name: str, method: Method, params: Any) -> list[Any]:
             f"unmarshaling param array: json: cannot unmarshal {kind} into Go value of type []jsonrpc.param"
         )
         raise RpcError(text, code=PARSE_ERROR)
+    if method.raw:
+        return [params]
     least = len(method.params) - method.optional
     if not least <= len(params) <= len(method.params):
         text = f"wrong param count (method '{name}'): {len(params)} != {least}"

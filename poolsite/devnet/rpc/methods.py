@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.rpc import (
     actorstate,
     chain,
-    eth,
     gas,
     lab,
     miners,
@@ -20,6 +18,7 @@ from poolsite.devnet.rpc import (
     verified,
     wallet,
 )
+from poolsite.devnet.rpc.eth.table import ALIASED, FILECOIN, ethereum_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,16 +37,15 @@ _BOTH: Final = (
     *mining.METHODS,
     *net.METHODS,
     *verified.METHODS,
-    *eth.FILECOIN,
+    *ALIASED,
+    *FILECOIN,
 )
 
 
 def _table(methods: Iterable[Method]) -> dict[str, Method]:
     table = {f"Filecoin.{method.name}": method for method in methods}
     table |= {f"Devnet.{method.name}": method for method in lab.METHODS}
-    for method in eth.METHODS:
-        table[method.name] = method
-        table[f"Filecoin.{eth.long_name(method.name)}"] = replace(method, name=eth.long_name(method.name))
+    table |= {ethereum_name(method.name): method for method in ALIASED}
     table["rpc.discover"] = table["Filecoin.Discover"]
     return table
 

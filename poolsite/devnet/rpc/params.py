@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,10 +37,19 @@ class Param:
     """JSON to value; raises BadParam or a library error that is a ValueError."""
 
 
-def _wrong(value: Any, go_type: str) -> BadParam:
+def go_kind(value: Any) -> str:
+    """What Go's refusals call a JSON value."""
     kinds = {bool: "bool", str: "string", int: "number", float: "number", list: "array", dict: "object"}
-    name = kinds.get(type(value), "null")
-    return BadParam(f"json: cannot unmarshal {name} into Go value of type {go_type}")
+    return kinds.get(type(value), "null")
+
+
+def go_json(value: Any) -> str:
+    """A JSON value as it was sent, but for its spaces."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _wrong(value: Any, go_type: str) -> BadParam:
+    return BadParam(f"json: cannot unmarshal {go_kind(value)} into Go value of type {go_type}")
 
 
 def _address(value: Any) -> Address:

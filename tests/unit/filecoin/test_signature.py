@@ -133,7 +133,7 @@ def test_a_delegated_sender_must_send_ethereum_transactions() -> None:
     message = Message(to=id_address(1000), from_=key_address(key), method=16, gas_limit=1)
     signed = SignedMessage(message, Signature(SIG_DELEGATED, bytes(65)))
 
-    with pytest.raises(BadSignature, match="invalid method number 16"):
+    with pytest.raises(BadSignature, match="invalid methodnum 16"):
         message_verify(signed, chain_id=314)
 
 

@@ -60,7 +60,8 @@ async def test_addresses_are_translated_both_ways(node):
     missing = await answer(
         node, "Filecoin.FilecoinAddressToEthAddress", "f1a4dqobyha4dqobyha4dqobyha4dqobyhl65pnyi"
     )
-    assert missing["error"]["message"] == "actor not found"
+    assert missing["error"]["message"].startswith("failed to lookup ID address for given Filecoin address f1")
+    assert missing["error"]["message"].endswith("actor not found")
 
 
 async def test_network_and_fees(node):

@@ -1,0 +1,172 @@
+"""Transactions and receipts by hash, by block and place.  Source: lotus node/impl/eth/transaction.go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from poolsite.devnet.rpc.errors import RpcError
+from poolsite.devnet.rpc.eth.blocks import block_hash, by_hash, by_number, named
+from poolsite.devnet.rpc.eth.messages import (
+    ethereum_json,
+    receipt_json,
+    transaction_hash_text,
+    transaction_json,
+)
+from poolsite.devnet.rpc.mpool import mpool_push
+from poolsite.devnet.search import Replaced, UnknownMessage
+from poolsite.filecoin.cids import Cid, cid_of_digest, cid_to_json
+from poolsite.filecoin.ethereum import BadTransaction, transaction_parse, transaction_to_message
+from poolsite.filecoin.keccak import keccak256
+from poolsite.filecoin.sigtypes import SIG_DELEGATED
+
+if TYPE_CHECKING:
+    from poolsite.devnet.node import Devnet
+    from poolsite.devnet.rpc.eth.readers import BlockName
+    from poolsite.devnet.search import Lookup
+    from poolsite.devnet.state.tables import State
+    from poolsite.filecoin.block import Tipset
+    from poolsite.filecoin.message import SignedMessage
+
+NO_LIMIT = -1
+"""Search back to genesis."""
+
+
+def message_cid(node: Devnet, name: bytes) -> Cid:
+    """The CID behind a transaction's hash: as the index has it, else the hash itself is a message's."""
+    found = node.store.transaction(name)
+    return cid_of_digest(name) if found is None else Cid(found)
+
+
+def send_raw(node: Devnet, raw: bytes) -> Any:
+    """Take a signed transaction into the pool; the answer is its hash."""
+    chain_id = node.network.eth_chain_id
+    try:
+        signed = transaction_to_message(transaction_parse(raw, chain_id=chain_id), chain_id=chain_id)
+    except BadTransaction as error:
+        raise RpcError(str(error)) from None
+    mpool_push(node, signed)
+    return "0x" + keccak256(raw).hex()
+
+
+def _placed(
+    node: Devnet, signed: SignedMessage, state: State, *, tipset: Tipset, index: int
+) -> dict[str, Any]:
+    place = {
+        "blockHash": block_hash(tipset),
+        "blockNumber": hex(tipset.height),
+        "transactionIndex": hex(index),
+    }
+    return {**transaction_json(node, signed, state), **place}
+
+
+def _messages(node: Devnet, tipset: Tipset) -> list[tuple[Cid, SignedMessage]]:
+    return [entry for part in node.chain.tipset_messages(tipset) for entry in part]
+
+
+def _of_lookup(node: Devnet, lookup: Lookup) -> dict[str, Any]:
+    messages = _messages(node, lookup.included)
+    index = [cid for cid, _ in messages].index(lookup.cid)
+    state = node.chain.state_after(lookup.included.key)
+    return _placed(node, messages[index][1], state, tipset=lookup.included, index=index)
+
+
+def by_transaction_hash(node: Devnet, name: bytes | None) -> Any:
+    return by_transaction_hash_limited(node, name, NO_LIMIT)
+
+
+def by_transaction_hash_limited(node: Devnet, name: bytes | None, limit: int) -> Any:
+    """The transaction, landed or pending; null for one that nobody knows."""
+    if name is None:
+        return None
+    cid = message_cid(node, name)
+    try:
+        found = node.search.find(cid, node.head.tipset, limit=limit)
+    except (UnknownMessage, Replaced):
+        found = None
+    if found is not None:
+        return _of_lookup(node, found)
+    signed = node.chain.message(cid)
+    if signed is None or not _is_pending(node, signed):
+        return None
+    if signed.signature.type != SIG_DELEGATED:
+        kind = signed.signature.type
+        words = f"signature is not delegated type, is type: {kind}"
+        raise RpcError(f"could not convert Filecoin message into tx: {words}")
+    return ethereum_json(node, signed)
+
+
+def _is_pending(node: Devnet, signed: SignedMessage) -> bool:
+    return any(other.cid == signed.cid for other in node.mempool.pending_of(signed.message.from_))
+
+
+def _at_index(node: Devnet, tipset: Tipset, index: int) -> dict[str, Any]:
+    """As lotus: addresses are looked up in the state that the tipset builds on."""
+    messages = _messages(node, tipset)
+    if index >= len(messages):
+        raise RpcError(f"index {index} out of range: tipset contains {len(messages)} messages")
+    state = node.chain.state_before(tipset)
+    return _placed(node, messages[index][1], state, tipset=tipset, index=index)
+
+
+def by_block_hash_and_index(node: Devnet, name: bytes, index: int) -> Any:
+    return _at_index(node, by_hash(node, name), index)
+
+
+def by_block_number_and_index(node: Devnet, number: str, index: int) -> Any:
+    return _at_index(node, by_number(node, number, is_strict=True), index)
+
+
+def receipt(node: Devnet, name: bytes) -> Any:
+    return receipt_limited(node, name, NO_LIMIT)
+
+
+def receipt_limited(node: Devnet, name: bytes, limit: int) -> Any:
+    """The receipt of a landed transaction, null for every other."""
+    try:
+        found = node.search.find(message_cid(node, name), node.head.tipset, limit=limit)
+    except UnknownMessage:
+        return None
+    except Replaced as error:
+        raise RpcError(f"could not find transaction 0x{name.hex()}: {error}") from None
+    if found is None:
+        return None
+    base_fee = found.included.parent_base_fee
+    return receipt_json(_of_lookup(node, found), found.receipt, base_fee=base_fee)
+
+
+def block_receipts(node: Devnet, name: BlockName) -> Any:
+    return _receipts(node, named(node, name))
+
+
+def block_receipts_limited(node: Devnet, name: BlockName, limit: int) -> Any:
+    tipset = named(node, name)
+    if limit > NO_LIMIT and tipset.height < node.head.height - limit:
+        raise RpcError(f"tipset {tipset.key} is older than the allowed lookback limit")
+    return _receipts(node, tipset)
+
+
+def _receipts(node: Devnet, tipset: Tipset) -> list[dict[str, Any]]:
+    state = node.chain.state_after(tipset.key)
+    receipts = node.chain.receipts(tipset.key)
+    return [
+        receipt_json(
+            _placed(node, signed, state, tipset=tipset, index=index),
+            receipts[index],
+            base_fee=tipset.parent_base_fee,
+        )
+        for index, (_, signed) in enumerate(_messages(node, tipset))
+    ]
+
+
+def cid_by_hash(node: Devnet, name: bytes | None) -> Any:
+    """The message behind a transaction's hash, null if there is none."""
+    if name is None:
+        return None
+    cid = message_cid(node, name)
+    return None if node.chain.message(cid) is None else cid_to_json(cid)
+
+
+def hash_by_cid(node: Devnet, cid: Cid) -> Any:
+    """The transaction hash of a message, null if there is none."""
+    signed = node.chain.message(cid)
+    return None if signed is None else transaction_hash_text(node, signed)
