@@ -119,6 +119,12 @@ def rpc_entrance(versions: str, name: str, row: RpcMethod) -> Entrance:
     )
 
 
+def aliases_text() -> str:
+    """Give the other names of methods, by what they begin with."""
+    names = [alias for service in SERVICES.values() for alias in service.aliases]
+    return ", ".join(f"`{prefix}_*`" for prefix in sorted({name.partition("_")[0] for name in names}))
+
+
 def table_markdown() -> str:
     """Write the table for people."""
     lines = [
@@ -133,7 +139,8 @@ def table_markdown() -> str:
         "",
         "`Filecoin.*` on `/rpc/v0` and `/rpc/v1` is passed on to the pool's nodes, with the levels of lotus; "
         "what changes a node or signs with its wallet is the operator's.  `WalletSign` and its kin ask the "
-        "tenant's own signers, `MinerCreateBlock` is for the tenant's own miners.",
+        "tenant's own signers, `MinerCreateBlock` is for the tenant's own miners.  Ethereum's names of them "
+        f"({aliases_text()}) are let in as the rows they stand for.",
         "",
         "| interface | method | path | level | part | for |",
         "|---|---|---|---|---|---|",

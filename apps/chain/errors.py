@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from apps.core.errors import Conflict, NotReachable
 
@@ -18,9 +18,11 @@ class NodeRefused(Conflict):
 
     code: ClassVar[str] = "node_refused"
 
-    def __init__(self, rpc_code: int, message: str) -> None:
+    def __init__(self, rpc_code: int, message: str, *, data: Any = None) -> None:
         self.rpc_code = rpc_code
         """The JSON-RPC error code: 1 for plain errors of Go nodes, -32601 for an unknown method."""
+        self.data = data
+        """What the node sent with its error, such as the bytes of a reverted call."""
         super().__init__(message)
 
     @property

@@ -123,7 +123,8 @@ class NodeLink:
         if error is None:
             return answer.get("result")
         try:
-            refusal = NodeRefused(int(error.get("code", 0)), str(error.get("message", "")))
+            code, words = int(error.get("code", 0)), str(error.get("message", ""))
+            refusal = NodeRefused(code, words, data=error.get("data"))
         except (AttributeError, TypeError, ValueError):
             raise self.failed("the node's error cannot be read") from None
         if refusal.is_unknown_method:

@@ -43,12 +43,16 @@ BATCH_MAX: Final = 100
 class RpcError(Exception):
     """Answered to the caller as a JSON-RPC error."""
 
-    def __init__(self, message: str, *, code: int = CODE_APPLICATION, status: int = 200) -> None:
+    def __init__(
+        self, message: str, *, code: int = CODE_APPLICATION, status: int = 200, data: Json = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
         """HTTP status over POST; 500 for errors of the protocol, as the Go clients read no other."""
+        self.data = data
+        """What goes with some errors, such as the bytes of a reverted call; None for nothing."""
 
 
 class BadParam(ValueError):
@@ -237,7 +241,10 @@ def perm_missing(name: str, perm: str) -> RpcError:
 
 def reply_error(request_id: Json, error: RpcError) -> dict[str, Json]:
     """Build the answer of a call that failed."""
-    return {"jsonrpc": "2.0", "id": request_id, "error": {"code": error.code, "message": error.message}}
+    body = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        body["data"] = error.data
+    return {"jsonrpc": "2.0", "id": request_id, "error": body}
 
 
 def reply_result(request_id: Json, result: Json, *, void: bool = False) -> dict[str, Json]:

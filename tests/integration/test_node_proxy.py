@@ -17,6 +17,7 @@ from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
 from tests import people
 from tests.hub import WebProcess
+from tests.integration.pools import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,3 +79,35 @@ def test_heads_come_through_a_channel_while_calls_are_answered(caller, devnet):
     while (answer := receive(caller)).get("id") != 3:
         pass
     assert "Version" in answer["result"]
+
+
+def test_new_heads_are_subscribed_to_through_the_console(caller, devnet):
+    caller.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}))
+    name = receive(caller)["result"]
+
+    devnet.mine(2)
+
+    heads = [receive(caller) for _ in range(2)]
+    assert [head["method"] for head in heads] == ["eth_subscription"] * 2
+    assert {head["params"]["subscription"] for head in heads} == {name}
+    assert heads[-1]["params"]["result"]["number"] == hex(devnet.head.height - 1)
+    caller.send(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "eth_unsubscribe", "params": [name]}))
+    assert receive(caller)["result"] is True
+
+
+def test_a_subscription_goes_on_when_the_nodes_socket_breaks(caller, devnet):
+    caller.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}))
+    name = receive(caller)["result"]
+    devnet.faults.drop_connections()
+    wait_until(lambda: bool(devnet.faults.connections), within_s=WAIT_S, what="a new socket")
+
+    def heard() -> Any:
+        devnet.mine_one()
+        try:
+            return json.loads(caller.recv(timeout=0.3))
+        except TimeoutError:
+            return None
+
+    frames: list[Any] = []
+    wait_until(lambda: frames.append(heard()) or frames[-1], within_s=WAIT_S, what="a head")
+    assert frames[-1]["params"]["subscription"] == name

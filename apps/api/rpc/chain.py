@@ -129,7 +129,7 @@ def node_ask(call: Call, method: str, params: list[Json]) -> Json:
     try:
         result = client.call(method, *params)
     except NodeRefused as refusal:
-        raise refusal_error(refusal.rpc_code, refusal.reason) from None
+        raise refusal_of(refusal) from None
     except RecursionError as error:
         raise params_error(method, error) from None
     if key and result is not None:
@@ -151,10 +151,15 @@ def params_error(method: str, error: Exception) -> RpcError:
     return RpcError(message, code=CODE_PARSE, status=500)
 
 
-def refusal_error(code: int, reason: str) -> RpcError:
+def refusal_error(code: int, reason: str, *, data: Json = None) -> RpcError:
     """Say what a node said."""
     is_protocol = code < PROTOCOL_CODES_BELOW or code == CODE_PANIC
-    return RpcError(reason, code=code, status=500 if is_protocol else 200)
+    return RpcError(reason, code=code, status=500 if is_protocol else 200, data=data)
+
+
+def refusal_of(refusal: NodeRefused) -> RpcError:
+    """Say what a node said."""
+    return refusal_error(refusal.rpc_code, refusal.reason, data=refusal.data)
 
 
 async def channel_open(call: Call, method: str, params: list[Json]) -> AsyncIterator[Json]:

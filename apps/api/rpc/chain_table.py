@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from apps.api.rpc import chain_eth, chain_wallet
 from apps.api.rpc.chain import PREFIX, Passing, channel_open
 from apps.api.rpc.chain_methods import CHANNELS, LEVELS, TENANT_CALLS
-from apps.api.rpc.chain_wallet import HANDLERS
 from apps.api.rpc.dispatch import Call, Service
 from apps.chain.rules import LONG_METHODS
 from poolsite.wire.gorpc import Json, RpcMethod
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 VERSIONS: Final = ("v0", "v1")
+HANDLERS: Final = {**chain_wallet.HANDLERS, **chain_eth.HANDLERS}
+"""Methods that are not just passed on."""
 
 
 def channel_of(method: str) -> Callable[..., Any]:
@@ -44,4 +46,4 @@ def rows_make() -> dict[str, RpcMethod]:
     }
 
 
-SERVICE: Final = Service(rows_make(), {}, versions=VERSIONS)
+SERVICE: Final = Service(rows_make(), {}, versions=VERSIONS, aliases=chain_eth.ALIASES)

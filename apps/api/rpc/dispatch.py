@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
@@ -41,6 +41,8 @@ class Service:
     """Methods that differ in one version, e.g. `{"v1": {"Gateway.WalletSign": ...}}`."""
     versions: Collection[str] = ("v0", "v1", "v2")
     """Paths on which it is there."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Other names of methods → their full names; what is said of a method holds for them."""
 
     def find(self, name: str, version: str) -> RpcMethod | None:
         """Give the row of a method."""
@@ -79,6 +81,7 @@ class Door:
 
     async def __call__(self, method: str, params: list[Json], *, on_socket: bool) -> tuple[Json, bool]:
         """Carry out one call.  Raises RpcError."""
+        method = self.full_name(method)
         row = self.find(method)
         if row is None:
             raise method_missing(method)
@@ -124,6 +127,12 @@ class Door:
     def on_socket(self) -> bool:
         """Whether calls come over a socket."""
         return self.connection is not None
+
+    def full_name(self, method: str) -> str:
+        """Give the name that permissions and rates are told by."""
+        if "." in method:
+            return method
+        return next((one.aliases[method] for one in self.services.values() if method in one.aliases), method)
 
     def find(self, method: str) -> RpcMethod | None:
         """Give the row of a method in the service that header or prefix choose."""
