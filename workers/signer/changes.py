@@ -14,6 +14,7 @@ from workers.signer.private_files import locked, private_write
 from workers.signer.tokens import secret_load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from poolsite.wire.policy import PolicyChange
@@ -48,6 +49,15 @@ def _take(folder: Path, text: str, *, by: str) -> Policy:
     history_of(folder).add(text, by=by, now=datetime.now(UTC))
     private_write(folder / "policy.toml", text)
     return policy
+
+
+def policy_change(folder: Path, change: Callable[[str], str], *, by: str) -> None:
+    """Make another text of the policy's present one.  Raises BadPolicy, HistoryBroken."""
+    with locked(folder / "policy.lock"):
+        before = (folder / "policy.toml").read_text()
+        after = change(before)
+        if after != before:
+            _take(folder, after, by=by)
 
 
 def change_take(folder: Path, change: PolicyChange) -> Version:

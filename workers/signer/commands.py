@@ -38,6 +38,8 @@ from workers.signer.records import RecordQuery
 from workers.signer.rehearsal import rehearse
 from workers.signer.server import WalletApp, listen_socket, serve
 from workers.signer.signing import Signer
+from workers.signer.strategy import Strategy
+from workers.signer.strategy_commands import ALL, strategy
 from workers.signer.tokens import secret_load, token_new
 
 log = structlog.get_logger(__name__)
@@ -46,7 +48,7 @@ FIRST_KEYS: Final = (("owner", KEY_BLS), ("worker", KEY_BLS), ("control", KEY_SE
 """Keys of a new pool: a miner's owner and worker, and the address that pays for proofs."""
 VERBS: Final = (
     "init", "run", "new", "list", "export", "import", "delete", "restore", "password", "token", "policy",
-    "records", "import-wallet", "export-wallet",
+    "records", "import-wallet", "export-wallet", "strategy", "st",
 )  # fmt: skip
 
 
@@ -107,6 +109,11 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
         parser.add_argument("--editor", default="", help="let NAME change it through a console: gives a code")
         parser.add_argument("--no-editor", default="", help="let NAME change it no longer")
         parser.add_argument("--editors", action="store_true", help="list who may change it through a console")
+    elif verb in {"strategy", "st"}:
+        parser.add_argument("verb", help="as venus-wallet's before 1.9: types, newKeyBindCustom, …")
+        parser.add_argument("words", nargs="*")
+        parser.add_argument("--from", dest="start", type=int, default=0)
+        parser.add_argument("--to", dest="end", type=int, default=ALL)
     elif verb == "records":
         parser.add_argument("--limit", type=int, default=20)
         parser.add_argument("--errors", action="store_true")
@@ -294,6 +301,12 @@ def records(options: argparse.Namespace) -> str:
     )
 
 
+def strategies(options: argparse.Namespace) -> str:
+    """Carry out a verb of the old wallet's strategies."""
+    book = Strategy(existing(options.dir))
+    return strategy(book, options.verb, options.words, start=options.start, end=options.end)
+
+
 HANDLERS: Final[dict[str, Any]] = {
     "init": init,
     "new": new,
@@ -308,6 +321,8 @@ HANDLERS: Final[dict[str, Any]] = {
     "token": token,
     "policy": policy,
     "records": records,
+    "strategy": strategies,
+    "st": strategies,
 }
 
 

@@ -13,9 +13,11 @@ import uvicorn
 
 from poolsite.filecoin.jwt import BadToken
 from poolsite.wire.gorpc import Session, body_answer
+from workers.signer.callers import Caller
 from workers.signer.errors import SignerError
+from workers.signer.strategy import Strategy, set_name
 from workers.signer.tokens import token_rights
-from workers.signer.wallet_rpc import Caller, WalletDoor
+from workers.signer.wallet_rpc import WalletDoor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -44,6 +46,7 @@ class WalletApp:
         self.signer = signer
         self.secret = secret
         self.hubs = hubs
+        self.strategy = Strategy(signer.folder)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request or socket."""
@@ -62,7 +65,11 @@ class WalletApp:
         client = scope.get("client")
         source = f"{client[0]}:{client[1]}" if client else ""
         rights = token_rights(text, self.secret)
-        return Caller(self.signer, self.secret, rights.perms, source, rights.rule_set, self.hubs)
+        found = Caller(self.signer, self.secret, rights.perms, source, rights.rule_set, self.hubs)
+        group = "" if "admin" in rights.perms or rights.rule_set else self.strategy.group_of(rights.strategy)
+        if group:
+            found.rule_set, found.addresses = set_name(group), self.strategy.addresses_of(group)
+        return found
 
     async def http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer a POST to /rpc/v0, or /healthcheck."""

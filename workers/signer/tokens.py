@@ -19,7 +19,7 @@ SECRET_BYTES: Final = 32
 ANONYMOUS: Final = ("read",)
 """What a caller without a token may do, as in venus-wallet and lotus."""
 STRATEGY_MARK: Final = "___"
-"""Old clients append a strategy token; it is cut off."""
+"""Old clients append a strategy token."""
 
 
 def secret_load(folder: Path) -> bytes:
@@ -37,6 +37,8 @@ class Rights:
     perms: tuple[str, ...]
     rule_set: str = ""
     """Rules of the policy that it is limited to; empty: all."""
+    strategy: str = ""
+    """The strategy token that was appended to it."""
 
 
 def token_new(secret: bytes, perm: str, *, rule_set: str = "") -> str:
@@ -46,13 +48,13 @@ def token_new(secret: bytes, perm: str, *, rule_set: str = "") -> str:
 
 def token_rights(text: str, secret: bytes) -> Rights:
     """Read what a token gives; the empty text is nobody's.  Raises BadToken."""
-    text = text.removeprefix("Bearer ").strip().partition(STRATEGY_MARK)[0]
+    text, _, strategy = text.removeprefix("Bearer ").strip().partition(STRATEGY_MARK)
     if not text:
         return Rights(ANONYMOUS)
     claims = token_verify(text, secret)
     if not claims.allow:
         raise BadToken("jwt: this token is for another service")
-    return Rights(claims.permissions, claims.rule_set)
+    return Rights(claims.permissions, claims.rule_set, strategy)
 
 
 def token_perms(text: str, secret: bytes) -> tuple[str, ...]:

@@ -35,8 +35,10 @@ from poolsite.wire.gorpc import (
     perm_missing,
 )
 from workers.signer.accounts import accounts_add
-from workers.signer.errors import Locked, SignerError, WrongPassword
+from workers.signer.callers import Caller, opened
+from workers.signer.errors import Denied, Locked, SignerError, WrongPassword
 from workers.signer.records import RecordQuery
+from workers.signer.strategy_rpc import STRATEGY_METHODS, strategy_refusal
 from workers.signer.tokens import token_perms
 
 if TYPE_CHECKING:
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
 
     from poolsite.filecoin.address import Address
     from workers.signer.hub import HubLink
-    from workers.signer.signing import Signer
 
 VERSION: Final = {"Version": "1.20.0+poolsite", "APIVersion": 0x010100}
 LOG_SYSTEM: Final = "signer"
@@ -58,20 +59,6 @@ LOG_LEVELS: Final = {
 }
 """Levels as Go names them."""
 EMPTY_ADDRESS: Final = "<empty>"
-
-
-@dataclass(slots=True)
-class Caller:
-    """What a handler gets first."""
-
-    signer: Signer
-    secret: bytes
-    perms: tuple[str, ...]
-    source: str
-    rule_set: str = ""
-    """Rules of the policy that its token is limited to; empty: all."""
-    hubs: Sequence[HubLink] = ()
-    """The gateways that this signer dials."""
 
 
 @dataclass(slots=True)
@@ -96,15 +83,6 @@ class WalletDoor:
             raise RpcError(str(error) or type(error).__name__) from None
 
 
-def opened(caller: Caller) -> Signer:
-    """Give the signer if it is unlocked.  Raises Locked."""
-    if not caller.signer.store.is_set:
-        raise Locked("password not set")
-    if caller.signer.store.is_locked:
-        raise Locked("wallet locked")
-    return caller.signer
-
-
 def wallet_new(caller: Caller, key_type: str) -> str:
     """Make a key."""
     if key_type not in KEY_TYPES:
@@ -114,12 +92,12 @@ def wallet_new(caller: Caller, key_type: str) -> str:
 
 def wallet_has(caller: Caller, address: Address) -> bool:
     """Tell whether there is such a key."""
-    return caller.signer.store.has(str(address))
+    return caller.may_see(str(address)) and caller.signer.store.has(str(address))
 
 
 def wallet_list(caller: Caller) -> list[str]:
     """List the addresses."""
-    return [entry.address for entry in caller.signer.store.entries()]
+    return [entry.address for entry in caller.signer.store.entries() if caller.may_see(entry.address)]
 
 
 def wallet_sign(caller: Caller, address: Address, to_sign: bytes, meta: Mapping[str, Json]) -> Json:
@@ -128,14 +106,21 @@ def wallet_sign(caller: Caller, address: Address, to_sign: bytes, meta: Mapping[
         extra = blob(meta.get("extra"))
     except BadParam as error:
         raise SignerError(f"Extra: {error}") from None
-    signature = opened(caller).sign(
-        address=str(address),
-        to_sign=to_sign,
-        meta_type=str(meta.get("type") or ""),
-        extra=extra,
-        caller=f"rpc {caller.source}",
-        rule_set=caller.rule_set,
-    )
+    meta_type = str(meta.get("type") or "")
+    try:
+        signature = opened(caller).sign(
+            address=str(address),
+            to_sign=to_sign,
+            meta_type=meta_type,
+            extra=extra,
+            caller=caller.words,
+            rule_set=caller.rule_set,
+        )
+    except Denied:
+        refusal = strategy_refusal(caller, str(address), meta_type, extra)
+        if refusal:
+            raise Denied(refusal) from None
+        raise
     return signature_to_json(signature)
 
 
@@ -339,6 +324,7 @@ METHODS: Final[dict[str, RpcMethod]] = {
         "LogList": RpcMethod("read", log_list),
         "LogSetLevel": RpcMethod("write", log_set_level, (TEXT, TEXT), void=True),
         "ListSignedRecord": RpcMethod("read", list_signed_record, (OBJECT,)),
+        **STRATEGY_METHODS,
     }.items()
 }
-"""The methods that venus-wallet serves at /rpc/v0."""
+"""The methods that venus-wallet serves at /rpc/v0, and those of its strategies before 1.9."""

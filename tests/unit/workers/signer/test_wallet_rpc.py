@@ -17,9 +17,10 @@ from tests import people
 from tests.unit.workers.signer.conftest import PASSWORD
 from tests.unit.workers.signer.test_signing import SENDER, message
 from workers.signer.accounts import accounts_read
+from workers.signer.callers import Caller
 from workers.signer.hub import HubRefused
 from workers.signer.tokens import token_new, token_perms
-from workers.signer.wallet_rpc import METHODS, Caller, WalletDoor
+from workers.signer.wallet_rpc import METHODS, WalletDoor
 
 SECRET = b"s" * 32
 

@@ -1,0 +1,375 @@
+"""The strategies of venus-wallet before 1.9, kept as our rules and sets.
+
+Templates, key binds, groups and tokens.  A key bind is a rule `keybind NAME` of the policy, for callers with
+a strategy token only; a group is the set `group NAME` of such rules.  So they stand in the policy's history,
+on its page and in the records like all others.  Templates and tokens have a file of their own.
+Source: filecoin-project/venus-wallet v1.8.0 storage/strategy/, core/types.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.filecoin.actors.decode import ACTOR_METHODS
+from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.wire.policy import PUT, REMOVE, PolicyEdit, RuleForm
+from workers.signer.callers import STRATEGY_CALLERS
+from workers.signer.changes import policy_change
+from workers.signer.errors import SignerError
+from workers.signer.policy import policy_parse
+from workers.signer.policy_text import edit_apply, rule_form, set_write
+from workers.signer.private_files import locked, private_write
+from workers.signer.things import VERIFY_ADDRESS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from workers.signer.policy import Policy
+
+CODES: Final = (
+    *("unknown", "message", "block", "dealproposal", "drawrandomparam", "signedvoucher", "storageask"),
+    *("askresponse", "networkresposne", "providerdealstate", "clientdeal"),
+)
+"""Types of things by their code; a mask has bit `code` for each."""
+CODE_NAMES: Final = (
+    *("unknown", "chainMsg", "block", "dealProposal", "drawRandomParam", "signedVoucher", "storageAsk"),
+    *("askResponse", "netWorkResponse", "providerDealState", "clientDeal"),
+)
+"""What the command line calls them."""
+SEND: Final = "Send"
+METHOD_NAMES: Final = (
+    SEND,
+    *sorted({spec.name for methods in ACTOR_METHODS.values() for spec in methods.values()} - {SEND}),
+)
+"""Methods as strategies name them, without their actor."""
+NO_METHOD: Final = "(none)"
+"""Stands in a rule that allows no method: an empty list would allow all."""
+NAME_MAX: Final = {"msgTypeTemplate": 36, "methodTemplate": 32, "keybind": 32, "group": 32}
+BIND, GROUP = "keybind ", "group "
+"""How the names of rules and sets begin that are strategies'."""
+NOT_PASSED: Final = "this metaType or method is not allowed to pass"
+MISSING: Final = "data not exists"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBind:
+    """What may be signed with one key."""
+
+    number: int
+    name: str
+    address: str
+    types: tuple[str, ...]
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Key binds that a token gives together."""
+
+    number: int
+    name: str
+    binds: tuple[KeyBind, ...]
+
+
+def set_name(group: str) -> str:
+    """Name the set of a group."""
+    return GROUP + group
+
+
+def types_of(codes: Iterable[int]) -> tuple[str, ...]:
+    """Give types by their codes.  Raises SignerError."""
+    found = []
+    for code in codes:
+        if not 0 <= code < len(CODES):
+            raise SignerError("code over flow")
+        found.append(CODES[code])
+    return tuple(dict.fromkeys(found))
+
+
+def mask_of(types: Iterable[str]) -> int:
+    """Give the mask of types."""
+    return sum(1 << CODES.index(kind) for kind in types)
+
+
+def methods_checked(methods: Iterable[str]) -> tuple[str, ...]:
+    """Give methods that there are.  Raises SignerError."""
+    found = tuple(dict.fromkeys(methods))
+    for name in found:
+        if name not in METHOD_NAMES:
+            raise SignerError(f"method name illegal: {name}")
+    return found
+
+
+def name_checked(kind: str, name: str) -> str:
+    """Give a name that fits.  Raises SignerError."""
+    if not name:
+        raise SignerError("nil reference")
+    if len(name) > NAME_MAX[kind] or not name.isprintable():
+        raise SignerError(f"{kind} name too long or not printable: {name[:50]!r}")
+    return name
+
+
+def binds_in(policy: Policy) -> Iterator[KeyBind]:
+    """Read the key binds of a policy."""
+    rules = (rule for rule in policy.rules if rule.name.startswith(BIND))
+    for number, rule in enumerate(rules, 1):
+        yield KeyBind(
+            number,
+            rule.name.removeprefix(BIND),
+            rule.keys[0],
+            tuple(kind for kind in rule.types if kind in CODES),
+            tuple(one.removeprefix("*.") for one in rule.methods if one != NO_METHOD),
+        )
+
+
+def bind_form(bind: KeyBind, sets: tuple[str, ...] = ()) -> RuleForm:
+    """Write a key bind as a rule."""
+    methods = tuple(one if one == SEND else f"*.{one}" for one in bind.methods)
+    return RuleForm(
+        name=BIND + bind.name,
+        types=bind.types or (VERIFY_ADDRESS,),
+        keys=(bind.address,),
+        methods=methods or (NO_METHOD,),
+        callers=(STRATEGY_CALLERS,),
+        sets=sets,
+    )
+
+
+class Strategy:
+    """A folder's strategies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "strategy.json"
+
+    def book(self) -> dict[str, Any]:
+        """Read templates and tokens.  Raises SignerError for a damaged file."""
+        empty: dict[str, Any] = {"types": {}, "methods": {}, "tokens": {}}
+        if not self.path.exists():
+            return empty
+        try:
+            return {**empty, **json.loads(self.path.read_text())}
+        except (ValueError, TypeError):
+            raise SignerError(f"{self.path} is damaged") from None
+
+    def keep(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change templates or tokens."""
+        with locked(self.folder / "strategy.lock"):
+            book = self.book()
+            change(book)
+            private_write(self.path, json.dumps(book, indent=1) + "\n")
+
+    def policy(self) -> Policy:
+        """Read the policy.  Raises BadPolicy."""
+        return policy_parse((self.folder / "policy.toml").read_text())
+
+    # templates
+
+    def template_add(self, kind: str, name: str, values: list[Any]) -> None:
+        """Keep a list of codes (`types`) or methods (`methods`) under a name.  Raises SignerError."""
+        name = name_checked("msgTypeTemplate" if kind == "types" else "methodTemplate", name)
+        if kind == "types":
+            types_of(values)
+        else:
+            methods_checked(values)
+
+        def add(book: dict[str, Any]) -> None:
+            if name in book[kind]:
+                raise SignerError(f"template name already exists: {name}")
+            book[kind][name] = list(dict.fromkeys(values))
+
+        self.keep(add)
+
+    def template(self, kind: str, name: str) -> tuple[int, list[Any]]:
+        """Find a template and its number.  Raises SignerError."""
+        held: dict[str, list[Any]] = self.book()[kind]
+        if name not in held:
+            raise SignerError(MISSING)
+        return list(held).index(name) + 1, held[name]
+
+    def template_remove(self, kind: str, name: str) -> None:
+        """Forget a template.  Raises SignerError."""
+
+        def remove(book: dict[str, Any]) -> None:
+            if book[kind].pop(name, None) is None:
+                raise SignerError(MISSING)
+
+        self.keep(remove)
+
+    # key binds
+
+    def binds(self) -> list[KeyBind]:
+        """Give all key binds."""
+        return list(binds_in(self.policy()))
+
+    def binds_of(self, address: str) -> list[KeyBind]:
+        """Give those of one key; none of what is no address."""
+        try:
+            key = str(address_parse(address))
+        except BadAddress:
+            return []
+        return [one for one in self.binds() if one.address == key]
+
+    def bind(self, name: str) -> KeyBind:
+        """Find one.  Raises SignerError."""
+        found = next((one for one in self.binds() if one.name == name), None)
+        if found is None:
+            raise SignerError(MISSING)
+        return found
+
+    def bind_add(self, name: str, address: str, codes: list[int], methods: list[str]) -> None:
+        """Say what may be signed with a key.  Raises SignerError."""
+        try:
+            key = str(address_parse(address))
+        except BadAddress as error:
+            raise SignerError(str(error)) from None
+        name = name_checked("keybind", name)
+        bind = KeyBind(0, name, key, types_of(codes), methods_checked(methods))
+        edit = PolicyEdit(op=PUT, rule=bind_form(bind))
+        policy_change(self.folder, lambda text: edit_apply(text, edit), by=f"strategy: new {name}")
+
+    def bind_change(self, name: str, change: Callable[[KeyBind], KeyBind]) -> KeyBind:
+        """Change a key bind; it stays in its groups.  Raises SignerError."""
+        rule = BIND + name
+
+        def changed(text: str) -> str:
+            policy = policy_parse(text)
+            bind = next((one for one in binds_in(policy) if one.name == name), None)
+            if bind is None:
+                raise SignerError(MISSING)
+            sets = next(rule_form(one, policy.sets).sets for one in policy.rules if one.name == rule)
+            return edit_apply(text, PolicyEdit(op=PUT, name=rule, rule=bind_form(change(bind), sets)))
+
+        policy_change(self.folder, changed, by=f"strategy: {name}")
+        return self.bind(name)
+
+    def types_change(self, name: str, codes: list[int], *, is_added: bool) -> KeyBind:
+        """Add types to a key bind, or take them out.  Raises SignerError."""
+        wanted = types_of(codes)
+
+        def change(bind: KeyBind) -> KeyBind:
+            kept = tuple(kind for kind in bind.types if kind not in wanted)
+            return replace(bind, types=(*kept, *wanted) if is_added else kept)
+
+        return self.bind_change(name, change)
+
+    def methods_change(self, name: str, methods: list[str], *, is_added: bool) -> KeyBind:
+        """Add methods to a key bind, or take them out.  Raises SignerError."""
+        wanted = methods_checked(methods)
+
+        def change(bind: KeyBind) -> KeyBind:
+            kept = tuple(one for one in bind.methods if one not in wanted)
+            return replace(bind, methods=(*kept, *wanted) if is_added else kept)
+
+        return self.bind_change(name, change)
+
+    def bind_remove(self, name: str) -> None:
+        """Take a key bind away, out of its groups too.  Raises SignerError."""
+        self.bind(name)
+        edit = PolicyEdit(op=REMOVE, name=BIND + name)
+        policy_change(self.folder, lambda text: edit_apply(text, edit), by=f"strategy: without {name}")
+
+    # groups
+
+    def groups(self) -> list[Group]:
+        """Give all groups."""
+        policy = self.policy()
+        binds = {BIND + one.name: one for one in binds_in(policy)}
+        sets = [(name, rules) for name, rules in policy.sets.items() if name.startswith(GROUP)]
+        return [
+            Group(number, name.removeprefix(GROUP), tuple(binds[rule] for rule in rules if rule in binds))
+            for number, (name, rules) in enumerate(sets, 1)
+        ]
+
+    def group(self, name: str) -> Group:
+        """Find one.  Raises SignerError."""
+        found = next((one for one in self.groups() if one.name == name), None)
+        if found is None:
+            raise SignerError(MISSING)
+        return found
+
+    def group_add(self, name: str, binds: list[str]) -> None:
+        """Put key binds together.  Raises SignerError."""
+        name = name_checked("group", name)
+        names = tuple(dict.fromkeys(binds))
+        if not names:
+            raise SignerError("nil reference")
+
+        def added(text: str) -> str:
+            policy = policy_parse(text)
+            known = {one.name for one in binds_in(policy)}
+            missing = [one for one in names if one not in known]
+            if missing:
+                raise SignerError("keybind name not exists:" + "".join(f"{one} " for one in missing))
+            if set_name(name) in policy.sets:
+                raise SignerError(f"group name already exists: {name}")
+            lines = set_write(set_name(name), tuple(BIND + one for one in names))
+            return text.rstrip("\n") + "\n\n" + "".join(lines)
+
+        policy_change(self.folder, added, by=f"strategy: new group {name}")
+
+    def group_remove(self, name: str) -> None:
+        """Take a group away with its tokens; its key binds stay.  Raises SignerError."""
+        group = self.group(name)
+        for bind in group.binds:
+            rule = BIND + bind.name
+
+            def left(text: str, rule: str = rule) -> str:
+                policy = policy_parse(text)
+                form = next(rule_form(one, policy.sets) for one in policy.rules if one.name == rule)
+                kept = tuple(one for one in form.sets if one != set_name(name))
+                return edit_apply(text, PolicyEdit(op=PUT, name=rule, rule=replace(form, sets=kept)))
+
+            policy_change(self.folder, left, by=f"strategy: without group {name}")
+
+        def forget(book: dict[str, Any]) -> None:
+            book["tokens"] = {token: held for token, held in book["tokens"].items() if held != name}
+
+        self.keep(forget)
+
+    # tokens
+
+    def token_add(self, group: str) -> str:
+        """Make a token for a group.  Raises SignerError."""
+        self.group(group)
+        token = str(uuid.uuid4())
+        self.keep(lambda book: book["tokens"].update({token: group}))
+        return token
+
+    def tokens_of(self, group: str) -> list[str]:
+        """Give the tokens of a group."""
+        return [token for token, held in self.book()["tokens"].items() if held == group]
+
+    def token_group(self, token: str) -> Group:
+        """Find what a token is for.  Raises SignerError."""
+        held = self.book()["tokens"].get(token)
+        if held is None:
+            raise SignerError(MISSING)
+        return self.group(held)
+
+    def token_remove(self, token: str) -> None:
+        """Make a token worthless.  Raises SignerError."""
+
+        def remove(book: dict[str, Any]) -> None:
+            if book["tokens"].pop(token, None) is None:
+                raise SignerError(MISSING)
+
+        self.keep(remove)
+
+    def group_of(self, token: str) -> str:
+        """Name the group that a caller's token limits it to; empty if nothing limits it.
+
+        Where no strategy token was ever made, what clients append is cut off, as venus-wallet does since
+        1.9; where there are some, an unknown one is limited to a group that there is not.
+        """
+        tokens: dict[str, str] = self.book()["tokens"] if token else {}
+        return tokens.get(token, "(unknown token)") if tokens else ""
+
+    def addresses_of(self, group: str) -> frozenset[str]:
+        """Give the keys of a group; none of one that there is not."""
+        found = next((one for one in self.groups() if one.name == group), None)
+        return frozenset(bind.address for bind in found.binds) if found is not None else frozenset()
