@@ -11,7 +11,8 @@ from django.http import HttpResponse, JsonResponse
 
 from apps.api.errors import IdempotencyKeyReused, error_body, http_status
 from apps.api.models import IdempotentAnswer
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import BadValue, Conflict, DomainError
+from apps.users.sealed import SealBroken, text_open, text_seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +24,15 @@ KEY: Final = re.compile(r"[\x21-\x7e]{1,100}")
 
 
 def answered_once(
-    answer: Callable[..., Any], request: HttpRequest, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    answer: Callable[[], Any],
+    request: HttpRequest,
+    key: str,
+    *,
+    refusal: Callable[[], HttpResponse | None],
 ) -> Any:
     """Carry a request out unless this caller's key already was; then repeat the answer.
+
+    `refusal` checks a caller whose request is only repeated: their token may have been revoked since.
 
     The answer is kept in the transaction that did the work, so a kill between the two keeps neither.
     A second request that comes meanwhile waits.  Only answers below 500 are kept.
@@ -38,13 +45,13 @@ def answered_once(
                 caller=caller_digest(request), key=key, defaults={"request": request_digest(request)}
             )
             if not made:
-                return repeated(row, request_digest(request))
-            response = answer(request, *args, **kwargs)
+                return refusal() or repeated(row, request_digest(request))
+            response = answer()
             response.render()
             if response.status_code >= 400:
                 transaction.set_rollback(True)  # a refusal changed nothing and may be asked again
             else:
-                row.status, row.body = response.status_code, response.content.decode()
+                row.status, row.body = response.status_code, text_seal(response.content.decode())
                 row.save()
             return response
     except DomainError as error:
@@ -52,10 +59,17 @@ def answered_once(
 
 
 def repeated(row: IdempotentAnswer, request: str) -> HttpResponse:
-    """Give the kept answer.  Raises IdempotencyKeyReused if it belongs to another request."""
+    """Give the kept answer, which may hold a new token and is therefore sealed.
+
+    Raises IdempotencyKeyReused if it belongs to another request, Conflict if the site's key was changed since.
+    """
     if row.request != request:
         raise IdempotencyKeyReused("this key was used for another request", field="Idempotency-Key")
-    response = HttpResponse(row.body, status=row.status, content_type="application/json")
+    try:
+        body = text_open(row.body)
+    except SealBroken:
+        raise Conflict("this was done already, its answer cannot be repeated") from None
+    response = HttpResponse(body, status=row.status, content_type="application/json")
     response["Idempotent-Replay"] = "true"
     return response
 

@@ -92,8 +92,25 @@ class PoolView(APIView):
         """Answer; a POST with an Idempotency-Key is carried out once and then repeated word for word."""
         key = request.headers.get("Idempotency-Key", "")
         if request.method == "POST" and key:
-            return answered_once(self.answer_plain, request, key, args, kwargs)
+            answer = self.answer_plain
+            return answered_once(
+                lambda: answer(request, *args, **kwargs),
+                request,
+                key,
+                refusal=lambda: self.refusal(request, *args, **kwargs),
+            )
         return super().dispatch(request, *args, **kwargs)
+
+    def refusal(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Check a request that is not carried out as if it were; None if its caller may have the answer."""
+        self.args, self.kwargs, self.headers = args, kwargs, self.default_response_headers
+        asked = self.request = self.initialize_request(request, *args, **kwargs)
+        try:
+            self.initial(asked, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # as in DRF's own dispatch: what is no refusal is raised again
+            answer = self.finalize_response(asked, self.handle_exception(error), *args, **kwargs)
+            return answer.render()
+        return None
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Tell the caller what is left of its rate."""
