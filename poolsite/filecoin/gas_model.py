@@ -30,6 +30,8 @@ FAIL_STATE: Final = 3_300_000
 VALUE_TRANSFER: Final = 481_000
 """Moving money to another actor that exists."""
 VALUE_TO_SELF: Final = 6_000
+NOTIFY_MARKET: Final = 8 * M
+"""Telling the market of a sector's pieces."""
 
 _AGGREGATE_32: Final = (
     (4, 103_994_170),

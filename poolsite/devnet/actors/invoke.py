@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors import market, multisig, verified
+from poolsite.devnet.actors import multisig
 from poolsite.devnet.actors.exits import (
     INVALID_RECEIVER,
     SYS_INSUFFICIENT_FUNDS,
@@ -17,6 +17,7 @@ from poolsite.devnet.actors.exits import (
     fil,
 )
 from poolsite.devnet.actors.getters import (
+    authenticate_message,
     current_total_power,
     pubkey_address,
     this_epoch_reward,
@@ -34,6 +35,7 @@ from poolsite.devnet.actors.ledger import (
     resolve,
     transfer,
 )
+from poolsite.devnet.actors.market import methods as market
 from poolsite.devnet.actors.miner import (
     compaction,
     declarations,
@@ -50,6 +52,8 @@ from poolsite.devnet.actors.miner import (
     withdrawal,
 )
 from poolsite.devnet.actors.power import create_miner
+from poolsite.devnet.actors.verified import methods as verified
+from poolsite.filecoin.actors.account import Method as AccountMethod
 from poolsite.filecoin.address import BLS, DELEGATED, EAM_NAMESPACE, ID, SECP256K1, ZERO_ADDRESS
 from poolsite.filecoin.gas_model import (
     FAIL_EARLY,
@@ -73,7 +77,10 @@ GAS_NAMES: Final = {"storageminer": "miner", "storagepower": "power", "storagema
 """Names of kinds in the gas model."""
 
 METHODS: Final[dict[str, dict[int, Handler]]] = {
-    KIND_ACCOUNT: {2: pubkey_address},
+    KIND_ACCOUNT: {
+        AccountMethod.PUBKEY_ADDRESS: pubkey_address,
+        AccountMethod.AUTHENTICATE_MESSAGE: authenticate_message,
+    },
     KIND_ETH: {},
     KIND_PLACEHOLDER: {},
     KIND_MULTISIG: multisig.METHODS,

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.codes import CODES
 from poolsite.devnet.actors.ledger import actor_get, address_of
+from poolsite.devnet.actors.market.book import Market
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.forms import actor_id_get, state_get
+from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DEAL_STATES, DEALS, PENDING_DEALS
 from poolsite.devnet.state.heads import table_cid
 from poolsite.devnet.state.rows import (
     ADDRESSES,
@@ -160,8 +162,23 @@ def _multisig(_node: Devnet, state: State, actor_id: int) -> dict[str, Any]:
     }
 
 
-def _market(_node: Devnet, state: State, _actor_id: int) -> dict[str, Any]:
-    return {"EscrowTable": _link(state, ESCROWS), "LockedTable": _link(state, ESCROWS), "NextID": 0}
+def _market(node: Devnet, state: State, _actor_id: int) -> dict[str, Any]:
+    market = Market(state).own
+    return {
+        "Proposals": _link(state, DEALS),
+        "States": _link(state, DEAL_STATES),
+        "PendingProposals": _link(state, PENDING_DEALS),
+        "EscrowTable": _link(state, ESCROWS),
+        "LockedTable": _link(state, ESCROWS),
+        "NextID": market.next_deal,
+        "DealOpsByEpoch": _link(state, DEAL_EVENTS),
+        "LastCron": node.head.height,
+        "TotalClientLockedCollateral": str(market.client_collateral),
+        "TotalProviderLockedCollateral": str(market.provider_collateral),
+        "TotalClientStorageFee": str(market.storage_fee),
+        "PendingDealAllocationIds": _link(state, DEALS),
+        "ProviderSectors": _link(state, DEAL_STATES),
+    }
 
 
 def _link(state: State, table: str) -> dict[str, str] | None:

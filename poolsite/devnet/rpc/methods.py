@@ -9,6 +9,7 @@ from poolsite.devnet.rpc import (
     chain,
     gas,
     lab,
+    market,
     miners,
     mining,
     mpool,
@@ -30,6 +31,7 @@ _BOTH: Final = (
     *state.METHODS,
     *randomness.METHODS,
     *actorstate.METHODS,
+    *market.METHODS,
     *miners.METHODS,
     *mpool.METHODS,
     *gas.METHODS,
@@ -51,7 +53,14 @@ def _table(methods: Iterable[Method]) -> dict[str, Method]:
 
 
 METHODS_V1: Final = _table(
-    (*_BOTH, *state.METHODS_V1, *randomness.METHODS_V1, *miners.METHODS_V1, *net.METHODS_V1)
+    (
+        *_BOTH,
+        *state.METHODS_V1,
+        *market.METHODS_V1,
+        *randomness.METHODS_V1,
+        *miners.METHODS_V1,
+        *net.METHODS_V1,
+    )
 )
 METHODS_V0: Final = _table(
     (*_BOTH, *state.METHODS_V0, *randomness.METHODS_V0, *miners.METHODS_V0, *net.METHODS_V0)

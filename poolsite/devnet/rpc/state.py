@@ -20,7 +20,7 @@ from poolsite.devnet.actors.ledger import (
     resolve,
     resolve_existing,
 )
-from poolsite.devnet.actors.verified import datacap_of
+from poolsite.devnet.actors.verified.datacap import datacap_of
 from poolsite.devnet.estimation import UnknownSender
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
@@ -34,11 +34,10 @@ from poolsite.devnet.rpc.forms import (
 )
 from poolsite.devnet.rpc.invocation import invocation_json, replay_json
 from poolsite.devnet.search import Lookup, Replaced, UnknownMessage
-from poolsite.devnet.state.rows import ACTORS, ESCROWS, SYSTEM, Escrow, PowerState
+from poolsite.devnet.state.rows import ACTORS, SYSTEM, PowerState
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 from poolsite.filecoin.actors.decode import actor_kind, params_decode, params_encode
 from poolsite.filecoin.address import ID, UNDEF, id_address
-from poolsite.filecoin.amounts import TOTAL_FILECOIN
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import BadField
@@ -208,35 +207,6 @@ def state_call(node: Devnet, message: Message, key: Key) -> Any:
         raise RpcError(f"{error}: sender validation failed") from None
 
 
-def state_market_balance(node: Devnet, address: Address, key: Key) -> Any:
-    state = state_get(node, key)
-    actor_id = resolve(state, address)
-    escrow: Escrow | None = None if actor_id is None else state.get(ESCROWS, actor_id)
-    return {"Escrow": str(escrow.amount if escrow else 0), "Locked": str(escrow.locked if escrow else 0)}
-
-
-def state_market_participants(node: Devnet, key: Key) -> Any:
-    state = state_get(node, key)
-    return {
-        str(id_address(actor_id)): {
-            "Escrow": str(state.get(ESCROWS, actor_id).amount),
-            "Locked": str(state.get(ESCROWS, actor_id).locked),
-        }
-        for actor_id in state.keys(ESCROWS)
-    }
-
-
-def state_market_deal(_node: Devnet, deal: int, _key: Key) -> Any:
-    raise RpcError(
-        f"deal {deal} not found - deal may not have completed sealing before deal proposal start epoch, "
-        "or deal may have been slashed"
-    )
-
-
-def state_market_deals(_node: Devnet, _key: Key) -> Any:
-    return {}
-
-
 def state_decode_params(node: Devnet, to: Address, method: int, params: bytes, key: Key) -> Any:
     state = state_get(node, key)
     actor = actor_get(state, actor_id_get(state, to))
@@ -275,11 +245,6 @@ def state_encode_params(_node: Devnet, code: Cid, method: int, value: Any) -> An
         raise RpcError(f"unknown method {method} for actor {code}") from None
     except BadField as error:
         raise RpcError(f"json unmarshal: {error}") from None
-
-
-def state_collateral_bounds(node: Devnet, _size: int, _verified: bool, key: Key) -> Any:
-    tipset_get(node, key)
-    return {"Min": "0", "Max": str(TOTAL_FILECOIN)}
 
 
 def state_replay(node: Devnet, key: Key, cid: Cid) -> Any:
@@ -327,15 +292,8 @@ METHODS: Final = (
     Method("StateCirculatingSupply", "read", (p.TIPSET_KEY,), state_circulating),
     Method("StateVMCirculatingSupplyInternal", "read", (p.TIPSET_KEY,), state_circulating_detail),
     Method("StateCall", "read", (MESSAGE, p.TIPSET_KEY), state_call, slow=True),
-    Method("StateMarketBalance", "read", (p.ADDRESS, p.TIPSET_KEY), state_market_balance),
-    Method("StateMarketParticipants", "read", (p.TIPSET_KEY,), state_market_participants),
-    Method("StateMarketStorageDeal", "read", (p.UINT, p.TIPSET_KEY), state_market_deal),
-    Method("StateMarketDeals", "read", (p.TIPSET_KEY,), state_market_deals),
     Method("StateDecodeParams", "read", (p.ADDRESS, p.UINT, p.BYTES, p.TIPSET_KEY), state_decode_params),
     Method("StateEncodeParams", "read", (p.CID, p.UINT, p.JSON), state_encode_params),
-    Method(
-        "StateDealProviderCollateralBounds", "read", (p.UINT, p.BOOL, p.TIPSET_KEY), state_collateral_bounds
-    ),
     Method("StateReplay", "read", (p.TIPSET_KEY, p.CID), state_replay, slow=True),
     Method("StateListMessages", "read", (p.JSON, p.TIPSET_KEY, p.EPOCH), state_list_messages, slow=True),
     Method("StateVerifiedClientStatus", "read", (p.ADDRESS, p.TIPSET_KEY), state_verified_status),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DEAL_STATES, DEALS, PENDING_DEALS
 from poolsite.devnet.state.rows import ACTORS, CLAIMS, ESCROWS, MINERS, MULTISIGS, SYSTEM
 from poolsite.filecoin.address import UNDEF, address_to_bytes
 from poolsite.filecoin.cbor import encode
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from poolsite.devnet.state.tables import State
 
 _SYSTEM_KEYS = {"init": "init", "storagepower": "power", "reward": "reward"}
+_MARKET_TABLES = (ESCROWS, DEALS, DEAL_STATES, PENDING_DEALS, DEAL_EVENTS)
 
 
 def actor_head(state: State, actor_id: int) -> Cid:
@@ -35,7 +37,8 @@ def actor_object(state: State, actor_id: int) -> bytes:
         claims = [_table_sum(state, CLAIMS)] if actor.kind == "storagepower" else []
         return encode([own, claims])
     if actor.kind == "storagemarket":
-        return encode([_table_sum(state, ESCROWS)])
+        own = state.row_bytes(SYSTEM, "market") or b""
+        return encode([own, [_table_sum(state, table) for table in _MARKET_TABLES]])
     address = actor.address or UNDEF
     return encode([address_to_bytes(address)])
 

@@ -9,6 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from poolsite.devnet.state.deal_rows import (
+    DEAL_EVENTS,
+    DEAL_STATES,
+    DEALS,
+    PENDING_DEALS,
+    Deal,
+    DealEvents,
+    DealNumber,
+    DealState,
+    MarketState,
+    SectorDeals,
+)
 from poolsite.devnet.state.records import Big  # noqa: TC001  # row codecs read the annotations
 from poolsite.filecoin.address import Address  # noqa: TC001  # row codecs read the annotations
 from poolsite.filecoin.cids import Cid  # noqa: TC001  # row codecs read the annotations
@@ -18,7 +30,7 @@ ACTORS: Final = "actors"
 ADDRESSES: Final = "addresses"
 """Bytes of a robust address to `ActorId`."""
 SYSTEM: Final = "system"
-"""The singletons: "init", "power", "reward"."""
+"""The singletons: "init", "power", "reward", "verifreg", "market"."""
 CLAIMS: Final = "claims"
 """Miner's id to `Claim`."""
 MINERS: Final = "miners"
@@ -369,7 +381,13 @@ class Multisig:
 ROW_CLASSES: Final[dict[str, dict[str, type] | type]] = {
     ACTORS: Actor,
     ADDRESSES: ActorId,
-    SYSTEM: {"init": InitState, "power": PowerState, "reward": RewardState, "verifreg": VerifregState},
+    SYSTEM: {
+        "init": InitState,
+        "power": PowerState,
+        "reward": RewardState,
+        "verifreg": VerifregState,
+        "market": MarketState,
+    },
     CLAIMS: Claim,
     MINERS: Miner,
     CRON: CronEvents,
@@ -383,5 +401,10 @@ ROW_CLASSES: Final[dict[str, dict[str, type] | type]] = {
     "sectors": Sector,
     "deadlines": Deadline,
     "partitions": Partition,
+    DEALS: Deal,
+    DEAL_STATES: DealState,
+    PENDING_DEALS: DealNumber,
+    DEAL_EVENTS: DealEvents,
+    "sectordeals": SectorDeals,
 }
 """Class of the rows of each table (the part before "/"); the singletons differ by key."""

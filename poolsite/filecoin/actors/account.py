@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.codec import ADDRESS, BYTES, Field, Struct
+from poolsite.filecoin.codec import ADDRESS, BOOL, BYTES, Field, Struct
 
 if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
@@ -48,6 +48,21 @@ AUTHENTICATE_MESSAGE_PARAMS: Final = Struct(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class AuthenticateMessageReturn:
+    """Whether the signature is the account's."""
+
+    authenticated: bool
+    """True, or the call fails."""
+
+
+AUTHENTICATE_MESSAGE_RETURN: Final = Struct(
+    AuthenticateMessageReturn,
+    Field("authenticated", "Authenticated", BOOL),
+    bare=True,
+)
+
+
 class Method(enum.IntEnum):
     """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
 
@@ -61,6 +76,11 @@ METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
     MethodSpec(Method.CONSTRUCTOR, "Constructor", PUBKEY_ADDRESS_RETURN),
     MethodSpec(Method.PUBKEY_ADDRESS, "PubkeyAddress", None, PUBKEY_ADDRESS_RETURN),
-    MethodSpec(Method.AUTHENTICATE_MESSAGE, "AuthenticateMessage", AUTHENTICATE_MESSAGE_PARAMS),
+    MethodSpec(
+        Method.AUTHENTICATE_MESSAGE,
+        "AuthenticateMessage",
+        AUTHENTICATE_MESSAGE_PARAMS,
+        AUTHENTICATE_MESSAGE_RETURN,
+    ),
 )
 """What each method takes and returns."""

@@ -65,7 +65,10 @@ _MEANINGS: Final = {
 }
 _ACTOR_CODES: Final = {
     ("miner", 1000): "the balance invariants are broken",
-    ("miner", 1100): "an internal seal notification was refused",
+    ("miner", 1001): "an actor could not be told of a piece",
+    ("miner", 1002): "an actor that was told of a piece failed",
+    ("miner", 1003): "an actor that was told of a piece gave a malformed answer",
+    ("miner", 1004): "an actor that was told of a piece refused it",
     ("power", 32): "too many proofs were submitted",
     ("market", 32): "the deal has expired",
     ("market", 33): "the deal is not activated",

@@ -31,6 +31,9 @@ from poolsite.filecoin.actors.market_deals import SECTOR_CHANGES as SECTOR_CHANG
 from poolsite.filecoin.actors.market_deals import (
     SECTOR_CONTENT_CHANGED_PARAMS as SECTOR_CONTENT_CHANGED_PARAMS,
 )
+from poolsite.filecoin.actors.market_deals import (
+    SECTOR_CONTENT_CHANGED_RETURN as SECTOR_CONTENT_CHANGED_RETURN,
+)
 from poolsite.filecoin.actors.market_deals import SECTOR_DEALS as SECTOR_DEALS
 from poolsite.filecoin.actors.market_deals import SETTLE_DEAL_PAYMENTS_PARAMS as SETTLE_DEAL_PAYMENTS_PARAMS
 from poolsite.filecoin.actors.market_deals import SETTLE_DEAL_PAYMENTS_RETURN as SETTLE_DEAL_PAYMENTS_RETURN
@@ -57,6 +60,7 @@ from poolsite.filecoin.actors.market_deals import (
 from poolsite.filecoin.actors.market_deals import PieceChange as PieceChange
 from poolsite.filecoin.actors.market_deals import SectorChanges as SectorChanges
 from poolsite.filecoin.actors.market_deals import SectorContentChangedParams as SectorContentChangedParams
+from poolsite.filecoin.actors.market_deals import SectorContentChangedReturn as SectorContentChangedReturn
 from poolsite.filecoin.actors.market_deals import SectorDeals as SectorDeals
 from poolsite.filecoin.actors.market_deals import SettleDealPaymentsParams as SettleDealPaymentsParams
 from poolsite.filecoin.actors.market_deals import SettleDealPaymentsReturn as SettleDealPaymentsReturn
@@ -328,7 +332,10 @@ METHODS: Final = method_table(
         SETTLE_DEAL_PAYMENTS_RETURN,
     ),
     MethodSpec(
-        Method.SECTOR_CONTENT_CHANGED_EXPORTED, "SectorContentChangedExported", SECTOR_CONTENT_CHANGED_PARAMS
+        Method.SECTOR_CONTENT_CHANGED_EXPORTED,
+        "SectorContentChangedExported",
+        SECTOR_CONTENT_CHANGED_PARAMS,
+        SECTOR_CONTENT_CHANGED_RETURN,
     ),
     MethodSpec(
         Method.PUBLISH_STORAGE_DEALS_EXPORTED,

@@ -355,3 +355,18 @@ SECTOR_CONTENT_CHANGED_PARAMS: Final = Struct(
     Field("sectors", "Sectors", list_of(SECTOR_CHANGES.kind())),
     bare=True,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SectorContentChangedReturn:
+    """Which pieces the receiver took."""
+
+    accepted: tuple[tuple[bool, ...], ...]
+    """For each sector, whether each of its pieces was taken."""
+
+
+SECTOR_CONTENT_CHANGED_RETURN: Final = Struct(
+    SectorContentChangedReturn,
+    Field("accepted", "Sectors", list_of(list_of(BOOL))),
+    bare=True,
+)

@@ -129,6 +129,7 @@ class SmallMiner:
         proofs: dict[int, bytes],
         *,
         require_all: bool = True,
+        must_notify: bool = False,
         pieces: Mapping[int, tuple[PieceActivationManifest, ...]] | None = None,
         **fields: Any,
     ) -> Receipt:
@@ -140,7 +141,7 @@ class SmallMiner:
             aggregate_proof=b"",
             aggregate_proof_type=None,
             require_activation_success=require_all,
-            require_notification_success=False,
+            require_notification_success=must_notify,
         )
         return self.call(34, PROVE_COMMIT_SECTORS3_PARAMS.encode(params), **fields)
 

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.devnet.actors.ledger import DATACAP, VERIFREG, VERIFREG_ROOT
-from poolsite.devnet.actors.verified import EXPIRATION_MAX, TERM_MAX, TERM_MIN, datacap_of
+from poolsite.devnet.actors.verified.allocations import EXPIRATION_MAX, TERM_MIN
+from poolsite.devnet.actors.verified.claims import TERM_MAX
+from poolsite.devnet.actors.verified.datacap import datacap_of
 from poolsite.devnet.state.rows import CLAIMS, VERIFIERS, allocations_of, data_claims_of
 from poolsite.filecoin.actors.allocations import (
     ALLOCATION_REQUESTS,

@@ -20,8 +20,9 @@ from poolsite.devnet.actors.exits import (
 from poolsite.devnet.actors.miner.assignment import sectors_assign
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
+from poolsite.devnet.actors.miner.notifications import pieces_notify
 from poolsite.devnet.actors.miner.pieces import pieces_commitment
-from poolsite.devnet.actors.verified import pieces_claim
+from poolsite.devnet.actors.verified.claims import pieces_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.devnet.state.rows import PreCommit, Sector, precommits_of
 from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
@@ -78,8 +79,14 @@ def prove_commit_sectors(call: Call) -> bytes:
         raise bad_argument("no valid proofs specified")
     proven = _data_activate(call, params, candidates, codes)
     deadlines = _activate(call, book, proven)
+    notification_gas = pieces_notify(
+        call,
+        [(one.precommit.number, one.precommit.expiration, one.manifest.pieces) for one in proven],
+        must_succeed=params.require_notification_success,
+    )
     call.charge_to(
-        prove_commit_gas(
+        notification_gas
+        + prove_commit_gas(
             len(params.sector_activations),
             pending=pending,
             is_aggregate=bool(params.aggregate_proof),

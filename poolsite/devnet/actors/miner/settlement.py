@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.economy import economy
+from poolsite.devnet.actors.market.activation import sectors_deals_end
 from poolsite.devnet.actors.miner.book import Book, sector_quality
 from poolsite.devnet.actors.miner.enrol import cron_at
 from poolsite.devnet.actors.miner.funds import penalty_apply
@@ -111,6 +112,7 @@ def _ended(book: Book, partition: Partition, *, info: DeadlineInfo, totals: Tota
     totals.raw -= raw
     totals.quality -= quality
     totals.released += sum(sector.pledge for sector in book.sectors((*on_time, *early)))
+    sectors_deals_end(book.state, book.id, early, epoch=book.machine.epoch)
     money = economy(book.machine)
     for sector in book.sectors(early):
         quality = sector_quality(sector, book.miner.sector_size)

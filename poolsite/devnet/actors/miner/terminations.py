@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.economy import economy
 from poolsite.devnet.actors.exits import bad_argument, not_found
+from poolsite.devnet.actors.market.activation import sectors_deals_end
 from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of, sector_quality
 from poolsite.devnet.actors.miner.funds import penalty_apply
 from poolsite.devnet.actors.miner.partitions import sectors_end
@@ -68,7 +69,7 @@ def _partition_end(book: Book, deadline: int, index: int, *, numbers: tuple[int,
 
 
 def _settle(call: Call, book: Book, ended: list[Sector]) -> None:
-    """Give back the pledge and take the fee: vesting funds first, then the balance, the rest is debt."""
+    """Give back the pledge, end deals, take the fee: vesting funds, then the balance, the rest is debt."""
     money = economy(call.machine)
     miner = book.miner
     fee = sum(
@@ -80,3 +81,4 @@ def _settle(call: Call, book: Book, ended: list[Sector]) -> None:
     miner = vesting_unlock(penalty_apply(call.draft, book.id, miner, fee), now=call.epoch)
     book.save(miner)
     book.pledge_change(-released)
+    sectors_deals_end(call.draft, book.id, [sector.number for sector in ended], epoch=call.epoch)

@@ -12,8 +12,9 @@ from poolsite.devnet.actors.economy import economy
 from poolsite.devnet.actors.exits import ILLEGAL_ARGUMENT, bad_argument, fil, insufficient, not_found
 from poolsite.devnet.actors.miner.book import Book, book_open, sector_quality
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
+from poolsite.devnet.actors.miner.notifications import pieces_notify
 from poolsite.devnet.actors.miner.pieces import pieces_commitment
-from poolsite.devnet.actors.verified import pieces_claim
+from poolsite.devnet.actors.verified.claims import pieces_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
 from poolsite.filecoin.actors.miner_sectors import PROVE_REPLICA_UPDATES3_PARAMS
@@ -53,7 +54,13 @@ def prove_replica_updates(call: Call) -> bytes:
             if not code
         ],
     )
-    call.charge_to(replica_update_gas(len(updates)))
+    told = [
+        (sector.number, sector.expiration, update.pieces)
+        for update, sector, code in zip(updates, sectors, codes, strict=True)
+        if not code
+    ]
+    notification_gas = pieces_notify(call, told, must_succeed=params.require_notification_success)
+    call.charge_to(replica_update_gas(len(updates)) + notification_gas)
     failures = tuple(FailCode(index, code) for index, code in enumerate(codes) if code)
     return BATCH_RETURN.encode(BatchReturn(len(codes) - len(failures), failures))
 

@@ -1,0 +1,107 @@
+"""Escrow: what clients and providers have at the market, and how deals lock it.
+
+Source: builtin-actors actors/market/src/lib.rs add_balance, withdraw_balance; state.rs balances.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.exits import bad_argument, fil
+from poolsite.devnet.actors.ledger import KIND_MINER, MARKET, actor_get, resolve_existing, transfer
+from poolsite.devnet.state.rows import ESCROWS, MINERS, Escrow, Miner
+from poolsite.filecoin.actors.market import (
+    ADD_BALANCE_PARAMS,
+    GET_BALANCE_RETURN,
+    WITHDRAW_BALANCE_PARAMS,
+    WITHDRAW_BALANCE_RETURN,
+    GetBalanceReturn,
+    WithdrawBalanceReturn,
+)
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.devnet.state.tables import Draft, State
+    from poolsite.filecoin.address import Address
+
+
+def escrow_of(state: Draft | State, party: int) -> Escrow:
+    """Balance of a party."""
+    escrow: Escrow | None = state.get(ESCROWS, party)
+    return escrow or Escrow(0, 0)
+
+
+def _change(draft: Draft, party: int, *, amount: int = 0, locked: int = 0) -> None:
+    """Add to a balance and to its locked part."""
+    if amount or locked:
+        escrow = escrow_of(draft, party)
+        draft.put(ESCROWS, party, Escrow(escrow.amount + amount, escrow.locked + locked))
+
+
+def escrow_covers(state: Draft | State, party: int, amount: int) -> bool:
+    """Whether a party has so much that is not locked."""
+    escrow = escrow_of(state, party)
+    return escrow.locked + amount <= escrow.amount
+
+
+def escrow_lock(draft: Draft, party: int, amount: int) -> None:
+    """Lock for a deal; the party was seen to have it."""
+    _change(draft, party, locked=amount)
+
+
+def escrow_unlock(draft: Draft, party: int, amount: int) -> None:
+    """Give back what a deal had locked."""
+    _change(draft, party, locked=-amount)
+
+
+def escrow_pay(draft: Draft, client: int, provider: int, amount: int) -> None:
+    """Move locked funds of the client to the provider's free ones."""
+    _change(draft, client, amount=-amount, locked=-amount)
+    _change(draft, provider, amount=amount)
+
+
+def escrow_slash(draft: Draft, party: int, amount: int) -> None:
+    """Take locked funds away; the caller burns them."""
+    _change(draft, party, amount=-amount, locked=-amount)
+
+
+def _party(call: Call, address: Address) -> int:
+    actor_id = resolve_existing(call.draft, address)
+    if actor_id is None:
+        raise bad_argument(f"failed to resolve address {address}")
+    return actor_id
+
+
+def add_balance(call: Call) -> bytes:
+    """Handle AddBalance."""
+    party = _party(call, call.read(ADD_BALANCE_PARAMS).address)
+    if call.value <= 0:
+        raise bad_argument(f"balance to add must be greater than zero was: {fil(call.value)}")
+    _change(call.draft, party, amount=call.value)
+    return b""
+
+
+def withdraw_balance(call: Call) -> bytes:
+    """Handle WithdrawBalance: a miner's goes to its owner."""
+    params = call.read(WITHDRAW_BALANCE_PARAMS)
+    if params.amount < 0:
+        raise bad_argument(f"negative amount {params.amount}")
+    party = _party(call, params.provider_or_client_address)
+    recipient = party
+    allowed: tuple[int, ...] = (party,)
+    actor = actor_get(call.draft, party)
+    if actor is not None and actor.kind == KIND_MINER:
+        miner: Miner = call.draft.get(MINERS, party)
+        recipient, allowed = miner.owner, (miner.owner, miner.worker)
+    call.require_caller(allowed)
+    escrow = escrow_of(call.draft, party)
+    amount = min(params.amount, escrow.amount - escrow.locked)
+    _change(call.draft, party, amount=-amount)
+    transfer(call.draft, MARKET, recipient, amount)
+    return WITHDRAW_BALANCE_RETURN.encode(WithdrawBalanceReturn(amount))
+
+
+def get_balance(call: Call) -> bytes:
+    """Handle GetBalance."""
+    escrow = escrow_of(call.draft, _party(call, call.read(ADD_BALANCE_PARAMS).address))
+    return GET_BALANCE_RETURN.encode(GetBalanceReturn(escrow.amount, escrow.locked))

@@ -1,0 +1,111 @@
+"""What anybody may ask the market of a deal.
+
+Source: builtin-actors actors/market/src/lib.rs get_deal_*.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.exits import ActorError
+from poolsite.devnet.actors.market.book import DEAL_NOT_ACTIVATED, Market
+from poolsite.filecoin.actors.market import (
+    DEAL_QUERY_PARAMS,
+    GET_DEAL_ACTIVATION_RETURN,
+    GET_DEAL_ACTOR_RETURN,
+    GET_DEAL_AMOUNT_RETURN,
+    GET_DEAL_DATA_COMMITMENT_RETURN,
+    GET_DEAL_LABEL_RETURN,
+    GET_DEAL_SECTOR_RETURN,
+    GET_DEAL_TERM_RETURN,
+    GET_DEAL_VERIFIED_RETURN,
+    GetDealActivationReturn,
+    GetDealActorReturn,
+    GetDealAmountReturn,
+    GetDealDataCommitmentReturn,
+    GetDealLabelReturn,
+    GetDealSectorReturn,
+    GetDealTermReturn,
+    GetDealVerifiedReturn,
+)
+from poolsite.filecoin.deals import UNDEFINED_EPOCH, deal_duration, storage_fee
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.actors.market import DealProposal
+
+
+def _number(call: Call) -> int:
+    number: int = call.read(DEAL_QUERY_PARAMS).id
+    return number
+
+
+def _proposal(call: Call) -> DealProposal:
+    return Market(call.draft).proposal_known(_number(call))
+
+
+def deal_data(call: Call) -> bytes:
+    """Handle GetDealDataCommitment."""
+    deal = _proposal(call)
+    return GET_DEAL_DATA_COMMITMENT_RETURN.encode(
+        GetDealDataCommitmentReturn(deal.piece_cid, deal.piece_size)
+    )
+
+
+def deal_client(call: Call) -> bytes:
+    """Handle GetDealClient."""
+    return GET_DEAL_ACTOR_RETURN.encode(GetDealActorReturn(_proposal(call).client.actor_id))
+
+
+def deal_provider(call: Call) -> bytes:
+    """Handle GetDealProvider."""
+    return GET_DEAL_ACTOR_RETURN.encode(GetDealActorReturn(_proposal(call).provider.actor_id))
+
+
+def deal_label(call: Call) -> bytes:
+    """Handle GetDealLabel."""
+    return GET_DEAL_LABEL_RETURN.encode(GetDealLabelReturn(_proposal(call).label))
+
+
+def deal_term(call: Call) -> bytes:
+    """Handle GetDealTerm."""
+    deal = _proposal(call)
+    return GET_DEAL_TERM_RETURN.encode(GetDealTermReturn(deal.start_epoch, deal_duration(deal)))
+
+
+def deal_price(call: Call) -> bytes:
+    """Handle GetDealTotalPrice."""
+    return GET_DEAL_AMOUNT_RETURN.encode(GetDealAmountReturn(storage_fee(_proposal(call))))
+
+
+def deal_client_collateral(call: Call) -> bytes:
+    """Handle GetDealClientCollateral."""
+    return GET_DEAL_AMOUNT_RETURN.encode(GetDealAmountReturn(_proposal(call).client_collateral))
+
+
+def deal_provider_collateral(call: Call) -> bytes:
+    """Handle GetDealProviderCollateral."""
+    return GET_DEAL_AMOUNT_RETURN.encode(GetDealAmountReturn(_proposal(call).provider_collateral))
+
+
+def deal_verified(call: Call) -> bytes:
+    """Handle GetDealVerified."""
+    return GET_DEAL_VERIFIED_RETURN.encode(GetDealVerifiedReturn(_proposal(call).verified_deal))
+
+
+def deal_activation(call: Call) -> bytes:
+    """Handle GetDealActivation."""
+    _proposal(call)
+    progress = Market(call.draft).progress(_number(call))
+    start = UNDEFINED_EPOCH if progress is None else progress.start
+    return GET_DEAL_ACTIVATION_RETURN.encode(GetDealActivationReturn(start, UNDEFINED_EPOCH))
+
+
+def deal_sector(call: Call) -> bytes:
+    """Handle GetDealSector.  Raises ActorError 33 for a deal that is in none."""
+    _proposal(call)
+    number = _number(call)
+    progress = Market(call.draft).progress(number)
+    if progress is None:
+        raise ActorError(DEAL_NOT_ACTIVATED, f"deal {number} not yet activated")
+    return GET_DEAL_SECTOR_RETURN.encode(GetDealSectorReturn(progress.sector))

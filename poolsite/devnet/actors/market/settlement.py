@@ -1,0 +1,66 @@
+"""Paying for deals: when somebody asks for it, and what the market does by itself at the end of epochs.
+
+Source: builtin-actors actors/market/src/lib.rs settle_deal_payments, cron_tick; FIP-0074.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.ledger import BURNT, MARKET, transfer
+from poolsite.devnet.actors.market.book import DEAL_EXPIRED, MarketBook
+from poolsite.devnet.actors.miner.book import numbers_of
+from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DealEvents
+from poolsite.filecoin.actors.batch import BatchReturn, FailCode
+from poolsite.filecoin.actors.market import (
+    SETTLE_DEAL_PAYMENTS_PARAMS,
+    SETTLE_DEAL_PAYMENTS_RETURN,
+    DealSettlement,
+    SettleDealPaymentsReturn,
+)
+from poolsite.filecoin.deals import UNDEFINED_EPOCH, update_epoch
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.devnet.state.tables import Draft
+
+
+def settle_deal_payments(call: Call) -> bytes:
+    """Handle SettleDealPayments: anybody may ask; deals that were never activated in time are removed."""
+    numbers = numbers_of(call.read(SETTLE_DEAL_PAYMENTS_PARAMS).deal_ids)
+    book, lost = MarketBook(call.draft), 0
+    failures: list[FailCode] = []
+    settlements: list[DealSettlement] = []
+    for at, number in enumerate(numbers):
+        proposal = book.proposal(number)
+        if proposal is None:
+            failures.append(FailCode(at, DEAL_EXPIRED))
+        elif book.progress(number) is None and call.epoch >= proposal.start_epoch:
+            lost += book.expire_unused(number, proposal)
+            failures.append(FailCode(at, DEAL_EXPIRED))
+        else:
+            settlements.append(DealSettlement(*book.settle(number, proposal, epoch=call.epoch)))
+    transfer(call.draft, MARKET, BURNT, lost)
+    results = BatchReturn(len(settlements), tuple(failures))
+    return SETTLE_DEAL_PAYMENTS_RETURN.encode(SettleDealPaymentsReturn(results, tuple(settlements)))
+
+
+def market_tick(draft: Draft, now: int) -> None:
+    """Look at the deals that are due: unused ones end, those that were settled once are paid again."""
+    events: DealEvents | None = draft.get(DEAL_EVENTS, now)
+    if events is None:
+        return
+    draft.delete(DEAL_EVENTS, now)
+    book, lost = MarketBook(draft), 0
+    for number in events.deals:
+        proposal = book.proposal(number)
+        if proposal is None:
+            continue
+        progress = book.progress(number)
+        if progress is None:
+            lost += book.expire_unused(number, proposal)
+        elif progress.updated == UNDEFINED_EPOCH:
+            book.pending_drop(proposal)
+        elif not book.settle(number, proposal, epoch=now)[1]:
+            book.schedule(update_epoch(number, now + 1), number)
+    transfer(draft, MARKET, BURNT, lost)

@@ -1,0 +1,135 @@
+"""Allocations: data cap that a client set aside for pieces at a miner.
+
+Source: builtin-actors actors/verifreg/src/lib.rs; FIP-0045.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from poolsite.devnet.actors.exits import FORBIDDEN, NOT_FOUND, bad_argument
+from poolsite.devnet.actors.ledger import KIND_MINER, VERIFREG, actor_get
+from poolsite.devnet.actors.verified.claims import TERM_MAX, claim_prolong
+from poolsite.devnet.actors.verified.datacap import datacap_change, datacap_of
+from poolsite.devnet.state.rows import SYSTEM, Allocation, VerifregState, allocations_of
+from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE, AllocationsResponse
+from poolsite.filecoin.actors.batch import BatchReturn, FailCode
+from poolsite.filecoin.actors.verifreg import (
+    REMOVE_EXPIRED_ALLOCATIONS_PARAMS,
+    REMOVE_EXPIRED_ALLOCATIONS_RETURN,
+    RemoveExpiredAllocationsReturn,
+)
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.actors.allocations import AllocationRequest, AllocationRequests
+    from poolsite.filecoin.policy import Network
+
+TERM_MIN: Final = 180 * EPOCHS_PER_DAY_MAINNET
+"""Least bound of an allocation's term in epochs.  Source: runtime policy.rs."""
+EXPIRATION_MAX: Final = 60 * EPOCHS_PER_DAY_MAINNET
+"""Epochs from now in which an allocation must be claimed at the latest.  Source: runtime policy.rs."""
+SMALL: Final = 256
+USUAL: Final = 1 << 20
+"""Least bytes of an allocation: less where sectors are of 2 KiB.  Source: policy.rs, small-deals."""
+
+
+def size_min(network: Network) -> int:
+    """Give the least size of an allocation."""
+    return SMALL if any(proof.sector_size < USUAL for proof in network.seal_proofs) else USUAL
+
+
+def datacap_spend(
+    call: Call, client: int, requests: AllocationRequests, *, amount: int
+) -> AllocationsResponse:
+    """Give a client's data cap to the registry for new allocations and longer claims.
+
+    `amount`: units of the token, which must be exactly what the requests need.  Raises ActorError 16, 17, 18.
+    """
+    have = datacap_of(call.draft, client)
+    if have < amount:
+        raise bad_argument(f"caller f0{client} has insufficient balance {have} to transfer {amount}")
+    datacap_change(call.draft, client, -amount)
+    datacap_change(call.draft, VERIFREG, amount)
+    for request in requests.allocations:
+        _request_check(call, request)
+    longer = sum(claim_prolong(call, request) for request in requests.extensions)
+    total = longer + sum(request.size for request in requests.allocations)
+    if total * DATACAP_PER_BYTE != amount:
+        raise bad_argument(
+            f"total allocation size {total} must match data cap amount received {amount // DATACAP_PER_BYTE}"
+        )
+    datacap_change(call.draft, VERIFREG, -longer * DATACAP_PER_BYTE)
+    numbers = _enter(call, client, requests.allocations)
+    extended = BatchReturn(len(requests.extensions), ())
+    return AllocationsResponse(BatchReturn(len(numbers), ()), extended, numbers)
+
+
+def _enter(call: Call, client: int, requests: tuple[AllocationRequest, ...]) -> tuple[int, ...]:
+    """Make the allocations; gives their numbers."""
+    state: VerifregState = call.draft.get(SYSTEM, "verifreg") or VerifregState(1)
+    for number, request in enumerate(requests, start=state.next_allocation):
+        row = Allocation(
+            client=client,
+            provider=request.provider,
+            data=request.data,
+            size=request.size,
+            term_min=request.term_min,
+            term_max=request.term_max,
+            expiration=request.expiration,
+        )
+        call.draft.put(allocations_of(client), number, row)
+    last = state.next_allocation + len(requests)
+    call.draft.put(SYSTEM, "verifreg", VerifregState(last))
+    return tuple(range(state.next_allocation, last))
+
+
+def _request_check(call: Call, request: AllocationRequest) -> None:
+    """Raises ActorError 16 for an allocation that nobody may have."""
+    least, now = size_min(call.network), call.epoch
+    if request.size < least:
+        raise bad_argument(f"allocation size {request.size} below minimum {least}")
+    if request.term_min < TERM_MIN:
+        raise bad_argument(f"allocation term min {request.term_min} below limit {TERM_MIN}")
+    if request.term_max > TERM_MAX:
+        raise bad_argument(f"allocation term max {request.term_max} above limit {TERM_MAX}")
+    if request.term_min > request.term_max:
+        raise bad_argument(f"allocation term min {request.term_min} exceeds term max {request.term_max}")
+    if request.expiration < now:
+        raise bad_argument(f"allocation expiration epoch {request.expiration} is past current epoch {now}")
+    if request.expiration > now + EXPIRATION_MAX:
+        raise bad_argument(
+            f"allocation expiration {request.expiration} exceeds maximum {now + EXPIRATION_MAX}"
+        )
+    miner = actor_get(call.draft, request.provider)
+    if miner is None or miner.kind != KIND_MINER:
+        raise bad_argument(f"allocation provider {request.provider} must be a miner actor")
+
+
+def remove_expired_allocations(call: Call) -> bytes:
+    """Handle RemoveExpiredAllocations: the client has its data cap back."""
+    params = call.read(REMOVE_EXPIRED_ALLOCATIONS_PARAMS)
+    table = allocations_of(params.client)
+    numbers = params.allocation_ids or tuple(
+        number for number in sorted(call.draft.keys(table)) if _is_over(call, table, number)
+    )
+    failures, back = [], 0
+    for at, number in enumerate(numbers):
+        row: Allocation | None = call.draft.get(table, number)
+        if row is None or call.epoch <= row.expiration:
+            failures.append(FailCode(at, NOT_FOUND if row is None else FORBIDDEN))
+            continue
+        call.draft.delete(table, number)
+        back += row.size
+    datacap_change(call.draft, VERIFREG, -back * DATACAP_PER_BYTE)
+    datacap_change(call.draft, params.client, back * DATACAP_PER_BYTE)
+    results = BatchReturn(len(numbers) - len(failures), tuple(failures))
+    return REMOVE_EXPIRED_ALLOCATIONS_RETURN.encode(
+        RemoveExpiredAllocationsReturn(tuple(numbers), results, back)
+    )
+
+
+def _is_over(call: Call, table: str, number: int) -> bool:
+    row: Allocation | None = call.draft.get(table, number)
+    return row is not None and call.epoch > row.expiration

@@ -1,0 +1,112 @@
+"""Deals: the terms that the storage market takes, what each side locks, and what is paid when.
+
+Source: builtin-actors actors/market/src/{policy,deal,lib,state}.rs, runtime/src/runtime/policy.rs; FIP-0052
+(longest duration).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from poolsite.filecoin.actors.label import MAX_LABEL_LEN
+from poolsite.filecoin.actors.market import DEAL_PROPOSAL
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from poolsite.filecoin.cids import COMMD_PREFIX, Cid, cid_of_cbor
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.actors.market import DealProposal
+
+MIN_DURATION: Final = 180 * EPOCHS_PER_DAY_MAINNET
+"""Shortest deal in epochs."""
+MAX_DURATION: Final = 1278 * EPOCHS_PER_DAY_MAINNET
+"""Longest deal in epochs."""
+UPDATE_INTERVAL: Final = 30 * EPOCHS_PER_DAY_MAINNET
+"""Epochs between the market's own looks at a deal."""
+TERM_BUFFER: Final = 90 * EPOCHS_PER_DAY_MAINNET
+"""How much longer than the deal an allocation for it may be stored, in epochs."""
+MIN_PIECE_BYTES: Final = 128
+"""Smallest padded piece."""
+SUPPLY_SHARE: Final = (1, 100)
+"""Share of the circulating supply that the collateral of the whole network's data would be."""
+UNDEFINED_EPOCH: Final = -1
+"""An event that has not happened."""
+
+
+class BadDeal(ValueError):
+    """A proposal that the market drops."""
+
+
+def deal_duration(proposal: DealProposal) -> int:
+    """Epochs from start to end."""
+    return proposal.end_epoch - proposal.start_epoch
+
+
+def storage_fee(proposal: DealProposal) -> int:
+    """What the whole deal costs the client, attoFIL."""
+    return proposal.storage_price_per_epoch * deal_duration(proposal)
+
+
+def client_lockup(proposal: DealProposal) -> int:
+    """What the client must have free when the deal is published, attoFIL."""
+    return storage_fee(proposal) + proposal.client_collateral
+
+
+def deal_cid(proposal: DealProposal) -> Cid:
+    """The CID of a proposal."""
+    return cid_of_cbor(DEAL_PROPOSAL.encode(proposal))
+
+
+def collateral_least(size: int, *, raw_power: int, baseline: int, circulating: int) -> int:
+    """The least provider collateral of a piece of `size` padded bytes, attoFIL.
+
+    `raw_power` and `baseline` are the network's raw power and its target in bytes.
+    """
+    numerator, denominator = SUPPLY_SHARE
+    whole = max(raw_power, baseline, size)
+    return size * circulating * numerator // (whole * denominator)
+
+
+def proposal_check(proposal: DealProposal, *, now: int, least_collateral: int) -> None:
+    """Check a proposal's terms, apart from its signature.  Raises BadDeal with the actor's text."""
+    label = proposal.label
+    length = len(label.encode()) if isinstance(label, str) else len(label)
+    if length > MAX_LABEL_LEN:
+        raise BadDeal(f"deal label can be at most {MAX_LABEL_LEN} bytes, is {length}")
+    if proposal.piece_size < MIN_PIECE_BYTES or proposal.piece_size.bit_count() != 1:
+        raise BadDeal(f"proposal piece size is invalid: {proposal.piece_size}")
+    if not proposal.piece_cid.data.startswith(COMMD_PREFIX):
+        raise BadDeal("proposal PieceCID undefined")
+    if proposal.end_epoch <= proposal.start_epoch:
+        raise BadDeal("proposal end before proposal start")
+    if now > proposal.start_epoch:
+        raise BadDeal("Deal start epoch has already elapsed.")
+    if not MIN_DURATION <= deal_duration(proposal) <= MAX_DURATION:
+        raise BadDeal("Deal duration out of bounds.")
+    if not 0 <= proposal.storage_price_per_epoch <= TOTAL_FILECOIN:
+        raise BadDeal("Storage price out of bounds.")
+    if not least_collateral <= proposal.provider_collateral <= TOTAL_FILECOIN:
+        raise BadDeal("Provider collateral out of bounds.")
+    if not 0 <= proposal.client_collateral <= TOTAL_FILECOIN:
+        raise BadDeal("Client collateral out of bounds.")
+
+
+def payment_due(proposal: DealProposal, *, paid_until: int, until: int) -> int:
+    """What is due for the epochs after `paid_until` (or the start) up to `until` (or the end), attoFIL."""
+    first = max(paid_until, proposal.start_epoch)
+    last = min(until, proposal.end_epoch)
+    return proposal.storage_price_per_epoch * max(last - first, 0)
+
+
+def payment_left(proposal: DealProposal, *, ended: int) -> int:
+    """What a client gets back of the fee when a deal ends early at `ended`, attoFIL."""
+    first = max(ended, proposal.start_epoch)
+    return proposal.storage_price_per_epoch * max(proposal.end_epoch - first, 0)
+
+
+def update_epoch(number: int, earliest: int) -> int:
+    """The first epoch from `earliest` on at which the market looks at deal `number`."""
+    offset = number % UPDATE_INTERVAL
+    if earliest <= offset:
+        return offset
+    return offset + -(-(earliest - offset) // UPDATE_INTERVAL) * UPDATE_INTERVAL

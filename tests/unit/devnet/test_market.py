@@ -1,0 +1,347 @@
+"""Deals on the devnet: published, put into sectors, paid, ended; every attoFIL is accounted for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from poolsite.devnet.actors.ledger import BURNT
+from poolsite.devnet.actors.market.book import DEAL_EXPIRED, DEAL_NOT_ACTIVATED
+from poolsite.devnet.state.rows import ACTORS
+from poolsite.filecoin.actors.market import (
+    DEAL_QUERY_PARAMS,
+    GET_DEAL_ACTIVATION_RETURN,
+    GET_DEAL_AMOUNT_RETURN,
+    GET_DEAL_DATA_COMMITMENT_RETURN,
+    GET_DEAL_SECTOR_RETURN,
+    GET_DEAL_TERM_RETURN,
+    PUBLISH_STORAGE_DEALS_RETURN,
+    WITHDRAW_BALANCE_PARAMS,
+    WITHDRAW_BALANCE_RETURN,
+    DealQueryParams,
+    Method,
+    WithdrawBalanceParams,
+)
+from poolsite.filecoin.actors.miner_proving import (
+    TERMINATE_SECTORS_PARAMS,
+    PartitionSectors,
+    TerminateSectorsParams,
+)
+from poolsite.filecoin.actors.miner_sectors import DataActivationNotification
+from poolsite.filecoin.address import MARKET_ACTOR, id_address
+from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.cids import commd_cid, commr_cid
+from poolsite.filecoin.deals import MAX_DURATION, MIN_DURATION, client_lockup, deal_cid, storage_fee
+from poolsite.filecoin.proof_container import update_container
+from poolsite.filecoin.update.proving import update_prove
+from tests.unit.devnet.deals import COLLATERAL, GAS, PIECE, PRICE, SIZE, Fair, signed_by
+from tests.unit.devnet.people import OWNER, STRANGER, WORKER, person, send
+from tests.unit.devnet.recorded import Replay
+from tests.unit.devnet.test_updates import params as update_params
+from tests.unit.devnet.test_updates import updated
+
+
+@pytest.fixture
+def fair():
+    market = Fair()
+    yield market
+    market.node.close()
+
+
+def test_a_published_deal_locks_what_both_sides_promise(fair):
+    proposal = fair.proposal()
+
+    answer = fair.published(proposal)
+
+    assert answer.ids == (0,)
+    assert fair.escrow(fair.client_id) == (5 * FIL, client_lockup(proposal))
+    assert fair.escrow(fair.miner.id) == (5 * FIL, COLLATERAL)
+    own = replace(proposal, client=id_address(fair.client_id))
+    assert fair.market.proposal(0) == own
+    assert fair.market.is_pending(deal_cid(own))
+    assert fair.market.progress(0) is None
+    fair.check()
+
+
+def test_only_what_is_not_locked_can_be_withdrawn(fair):
+    proposal = fair.proposal()
+    fair.published(proposal)
+    params = WITHDRAW_BALANCE_PARAMS.encode(WithdrawBalanceParams(fair.client.address, 10 * FIL))
+
+    receipt = send(fair.node, fair.client, MARKET_ACTOR, method=3, params=params)
+
+    assert WITHDRAW_BALANCE_RETURN.decode(receipt.return_).amount == 5 * FIL - client_lockup(proposal)
+    assert fair.escrow(fair.client_id) == (client_lockup(proposal),) * 2
+    fair.check()
+
+
+def _many_letters(_fair):
+    return {"label": "x" * 257}
+
+
+UNFIT = {
+    "began already": lambda fair: {"start_epoch": fair.node.head.height - 1},
+    "too short": lambda fair: {"end_epoch": fair.node.head.height + 40 + MIN_DURATION - 1},
+    "too long": lambda fair: {"end_epoch": fair.node.head.height + 41 + MAX_DURATION},
+    "odd size": lambda _: {"piece_size": 1000},
+    "tiny piece": lambda _: {"piece_size": 64},
+    "no commitment": lambda _: {"piece_cid": commr_cid(bytes(32))},
+    "long label": _many_letters,
+    "no collateral": lambda _: {"provider_collateral": 0},
+    "more collateral than there is": lambda _: {"provider_collateral": 6 * FIL},
+    "more than the client has": lambda _: {"client_collateral": 6 * FIL},
+    "negative price": lambda _: {"storage_price_per_epoch": -1},
+    "another miner": lambda _: {"provider": id_address(1000)},
+    "an unknown client": lambda _: {"client": person("nobody").address},
+    "no data cap": lambda _: {"verified_deal": True},
+}
+
+
+@pytest.mark.parametrize("why", sorted(UNFIT))
+def test_a_proposal_that_cannot_be_kept_is_dropped(fair, why):
+    good = fair.proposal(label=b"\xff bytes")
+    bad = fair.proposal(**UNFIT[why](fair))
+    pair = [signed_by(fair.client, proposal) for proposal in (good, bad)]
+
+    receipt = fair.publish(*pair)
+
+    answer = PUBLISH_STORAGE_DEALS_RETURN.decode(receipt.return_)
+    assert (answer.ids, answer.valid_deals.numbers(9)) == ((0,), (0,))
+    if why != "another miner":
+        assert fair.publish(pair[1]).exit_code == 16, "nothing is left"
+    fair.check()
+
+
+def test_a_deal_is_published_once_and_only_with_the_clients_signature(fair):
+    proposal = fair.proposal()
+    one, forged = signed_by(fair.client, proposal), signed_by(OWNER, proposal)
+
+    assert fair.publish(forged).exit_code == 16
+    assert PUBLISH_STORAGE_DEALS_RETURN.decode(fair.publish(one, one).return_).ids == (0,)
+    assert fair.publish(one).exit_code == 16, "it is on chain already"
+    assert fair.publish(signed_by(fair.client, replace(proposal, label="another"))).exit_code == 0
+
+
+def test_only_the_miners_own_people_publish(fair):
+    proposal = fair.proposal()
+    deal = signed_by(fair.client, proposal)
+    strange = [
+        signed_by(fair.client, replace(proposal, provider=provider))
+        for provider in (OWNER.address, person("nobody").address, id_address(777_777))
+    ]
+
+    assert fair.publish(deal, who=STRANGER).exit_code == 18
+    assert fair.publish().exit_code == 16
+    assert [fair.publish(other).exit_code for other in strange] == [16, 17, 17]
+    assert fair.publish(deal, who=OWNER).exit_code == 0, "the owner may"
+
+
+def test_a_client_with_a_bls_key_signs_too():
+    fair = Fair(client=WORKER)
+
+    assert fair.published(fair.proposal()).ids == (0,)
+
+    fair.node.close()
+
+
+def test_a_piece_in_a_sector_activates_its_deal(fair):
+    fair.published(fair.proposal())
+
+    fair.activated(0)
+
+    progress = fair.market.progress(0)
+    sector = fair.miner.reader.sector(1)
+    assert (progress.sector, progress.start, progress.updated) == (1, sector.activation, -1)
+    assert sector.deal_weight == SIZE * (sector.expiration - sector.activation)
+    fair.check()
+
+
+@pytest.mark.parametrize("wrong", ["no such deal", "garbage", "another size", "another actor"])
+def test_a_notice_that_fits_no_deal_is_refused(fair, wrong):
+    fair.published(fair.proposal())
+    proofs = fair.seal(1)
+    notice = {
+        "no such deal": fair.piece(7).notify[0],
+        "garbage": DataActivationNotification(MARKET_ACTOR, b"\xff\x00"),
+        "another size": fair.piece(0).notify[0],
+        "another actor": DataActivationNotification(OWNER.address, b"\x00"),
+    }[wrong]
+    pieces = (fair.piece(0, notify=(notice,)),)
+    if wrong == "another size":
+        fair.published(fair.proposal(piece_size=SIZE // 2, label="half"))
+        pieces = (fair.piece(1),)
+    code = 16 if wrong == "another actor" else 1004
+    plan = {1: pieces}
+
+    assert fair.miner.prove(proofs, pieces=plan, must_notify=True, gas_limit=GAS).exit_code == code
+    assert fair.miner.reader.sector(1) is None
+    assert fair.miner.prove(proofs, pieces=plan, gas_limit=GAS).exit_code == 0, "nobody insists"
+    assert fair.miner.reader.sector(1) is not None
+    assert fair.market.progress(0) is None
+    fair.check()
+
+
+def test_a_deal_is_activated_once_and_in_time(fair):
+    soon = fair.node.head.height + 25
+    fair.published(fair.proposal(), fair.proposal(start_epoch=soon, end_epoch=soon + MIN_DURATION))
+    fair.activated(0)
+    proofs = fair.seal(2)
+    fair.skip_to(soon + 1)
+
+    def told(deal):
+        plan = {2: (fair.piece(deal),)}
+        return fair.miner.prove(proofs, pieces=plan, must_notify=True, gas_limit=GAS).exit_code
+
+    assert (told(0), told(1)) == (1004, 1004)
+
+
+def test_data_that_is_snapped_in_activates_its_deal(fair):
+    fair.miner.add_sectors(7)
+    fair.miner.post(fair.miner.reader.sector(7).deadline)
+    update = updated(fair.miner)
+    data = commd_cid(update.tree_d.root)
+    fair.published(fair.proposal(piece_cid=data))
+    proof = update_container(0, [update_prove(update, at) for at in range(update.parameters.partitions)])
+    piece = fair.piece(0, cid=data)
+
+    receipt = fair.miner.call(35, update_params(fair.miner, update, proof=proof, pieces=(piece,)))
+
+    assert receipt.exit_code == 0
+    assert fair.market.progress(0).sector == 7
+    fair.check()
+
+
+def test_payments_flow_when_somebody_asks_for_them(fair):
+    proposal = fair.proposal()
+    fair.published(proposal)
+    fair.activated(0)
+    early = fair.settle(0)
+    fair.skip_to(proposal.start_epoch + 30)
+    before = fair.escrow(fair.miner.id)[0]
+
+    late = fair.settle(0, 9)
+
+    assert [(one.payment, one.completed) for one in early.settlements] == [(0, False)]
+    (paid,) = late.settlements
+    elapsed = fair.node.head.height - 1 - proposal.start_epoch
+    assert (paid.payment, paid.completed) == (PRICE * elapsed, False)
+    assert [(code.idx, code.code) for code in late.results.fail_codes] == [(1, DEAL_EXPIRED)]
+    assert fair.escrow(fair.miner.id) == (before + paid.payment, COLLATERAL)
+    assert fair.escrow(fair.client_id)[1] == client_lockup(proposal) - paid.payment
+    again = fair.settle(0)
+    assert 0 < again.settlements[0].payment < paid.payment, "only what came since"
+    fair.check()
+
+
+def test_a_deal_that_was_never_stored_costs_the_miner_its_collateral(fair):
+    soon = fair.node.head.height + 10
+    fair.published(fair.proposal(start_epoch=soon, end_epoch=soon + MIN_DURATION))
+    burnt = fair.state.get(ACTORS, BURNT).balance
+    assert fair.settle(0).results.success_count == 1, "too early: nothing happens"
+    fair.skip_to(soon)
+
+    answer = fair.settle(0)
+
+    assert [(code.idx, code.code) for code in answer.results.fail_codes] == [(0, DEAL_EXPIRED)]
+    assert fair.escrow(fair.miner.id) == (5 * FIL - COLLATERAL, 0)
+    assert fair.escrow(fair.client_id) == (5 * FIL, 0)
+    assert fair.state.get(ACTORS, BURNT).balance >= burnt + COLLATERAL
+    assert fair.market.proposal(0) is None
+    fair.check()
+
+
+def test_a_terminated_sector_ends_its_deals_at_the_miners_cost(fair):
+    proposal = fair.proposal()
+    fair.published(proposal)
+    fair.activated(0)
+    fair.skip_to(proposal.start_epoch + 20)
+    sector = fair.miner.reader.sector(1)
+    while not _is_mutable(fair, sector.deadline):
+        fair.node.advance(5)
+    entry = PartitionSectors(sector.deadline, sector.partition, bitfield_of([1]))
+    params = TERMINATE_SECTORS_PARAMS.encode(TerminateSectorsParams((entry,)))
+
+    assert fair.miner.call(9, params).exit_code == 0
+
+    earned = PRICE * (fair.node.head.height - 1 - proposal.start_epoch)
+    assert fair.escrow(fair.client_id) == (5 * FIL - earned, 0)
+    assert fair.escrow(fair.miner.id) == (5 * FIL + earned - COLLATERAL, 0)
+    assert fair.market.proposal(0) is None
+    assert fair.publish(signed_by(fair.client, fair.proposal())).exit_code == 0
+    fair.check()
+
+
+def _is_mutable(fair, deadline):
+    info = fair.miner.reader.deadline_at(deadline, fair.node.head.height + 2)
+    return fair.node.head.height + 3 < info.next_not_elapsed().challenge - fair.node.network.proving.window
+
+
+def test_accounts_cannot_speak_for_miners(fair):
+    for method in (Method.SECTOR_CONTENT_CHANGED_EXPORTED, Method.ON_MINER_SECTORS_TERMINATE):
+        receipt = send(fair.node, OWNER, MARKET_ACTOR, method=int(method), params=b"\x80", gas_limit=GAS)
+        assert receipt.exit_code == 18
+
+
+def test_anybody_may_ask_the_market_of_a_deal(fair):
+    proposal = fair.proposal()
+    fair.published(proposal)
+
+    def ask(name, deal=0):
+        params = DEAL_QUERY_PARAMS.encode(DealQueryParams(deal))
+        method = int(Method[f"GET_DEAL_{name}_EXPORTED"])
+        return send(fair.node, OWNER, MARKET_ACTOR, method=method, params=params, gas_limit=GAS)
+
+    assert GET_DEAL_DATA_COMMITMENT_RETURN.decode(ask("DATA_COMMITMENT").return_).data == PIECE
+    term = GET_DEAL_TERM_RETURN.decode(ask("TERM").return_)
+    assert (term.start, term.duration) == (proposal.start_epoch, MIN_DURATION)
+    assert GET_DEAL_AMOUNT_RETURN.decode(ask("TOTAL_PRICE").return_).amount == storage_fee(proposal)
+    assert GET_DEAL_AMOUNT_RETURN.decode(ask("PROVIDER_COLLATERAL").return_).amount == COLLATERAL
+    assert ask("CLIENT").return_ == ask("CLIENT").return_ != ask("PROVIDER").return_
+    assert ask("LABEL").return_ == b"\x67a label"
+    assert ask("VERIFIED").return_ == b"\xf4"
+    assert ask("SECTOR").exit_code == DEAL_NOT_ACTIVATED
+    assert GET_DEAL_ACTIVATION_RETURN.decode(ask("ACTIVATION").return_).activated == -1
+    assert ask("TERM", 5).exit_code == 17
+    fair.activated(0)
+    assert GET_DEAL_SECTOR_RETURN.decode(ask("SECTOR").return_).sector == 1
+    assert GET_DEAL_ACTIVATION_RETURN.decode(ask("ACTIVATION").return_).activated > 0
+
+
+async def test_nodes_tell_of_deals(fair):
+    proposal = fair.proposal()
+    fair.published(proposal)
+    replay = Replay(fair.node, {})
+
+    async def ask(method, *params):
+        body = {"jsonrpc": "2.0", "id": 1, "method": f"Filecoin.{method}", "params": [*params, []]}
+        exchange = {"path": "/rpc/v1", "token": "read", "request": json.dumps(body)}
+        return (await replay.answer(exchange)).json()
+
+    deal = (await ask("StateMarketStorageDeal", 0))["result"]
+    assert deal["State"] == {
+        "SectorNumber": 0,
+        "SectorStartEpoch": -1,
+        "LastUpdatedEpoch": -1,
+        "SlashEpoch": -1,
+    }
+    assert deal["Proposal"]["PieceCID"] == {"/": str(PIECE)}
+    assert deal["Proposal"]["Provider"] == f"f0{fair.miner.id}"
+    assert deal["Proposal"]["Label"] == "a label"
+    assert "deal 1 not found" in (await ask("StateMarketStorageDeal", 1))["error"]["message"]
+    cid = {"/": str(deal_cid(replace(proposal, client=id_address(fair.client_id))))}
+    assert (await ask("StateMarketProposalPending", cid))["result"] is True
+    fair.activated(0)
+    everything = (await ask("StateMarketDeals"))["result"]
+    assert everything["0"]["State"]["SectorNumber"] == 1
+    parties = (await ask("StateMarketParticipants"))["result"]
+    assert parties[f"f0{fair.miner.id}"] == {"Escrow": str(5 * FIL), "Locked": str(COLLATERAL)}
+    assert (await ask("StateMarketBalance", str(fair.client.address)))["result"]["Locked"] == str(
+        client_lockup(proposal)
+    )
+    bounds = (await ask("StateDealProviderCollateralBounds", SIZE, False))["result"]
+    assert 0 < int(bounds["Min"]) < COLLATERAL
+    own = (await ask("StateReadState", "f05"))["result"]["State"]
+    assert (own["NextID"], own["TotalProviderLockedCollateral"]) == (1, str(COLLATERAL))
