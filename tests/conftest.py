@@ -8,6 +8,7 @@ the address is put into the connection's settings by fixture, not by environment
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,6 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(server.stop)
         server.start()
         os.environ[ADDRESS] = str(server.sockets)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Before a worker drops its database, wait for threads that still hold a connection to it."""
+    if nextitem is None:
+        for thread in threading.enumerate():
+            if thread.name == "clerk":
+                thread.join(5)
 
 
 @pytest.fixture(scope="session")

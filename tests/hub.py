@@ -25,6 +25,7 @@ class WebProcess:
             log_config=None,
             lifespan="off",
             ws="websockets-sansio",
+            ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
         )
         self.server = uvicorn.Server(config)

@@ -16,6 +16,8 @@ from redis.exceptions import RedisError
 from apps.core.stores import redis_client
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from channels.layers import BaseChannelLayer
 
 log = structlog.get_logger(__name__)
@@ -52,40 +54,54 @@ def publish(change: Change) -> None:
 
     A page that misses it fetches its regions again when the layer is back, so losing one is no error.
     """
-    transaction.on_commit(lambda: change_send(change))
+    publish_all((change,))
+
+
+def publish_all(changes: Sequence[Change]) -> None:
+    """Send many changes after the commit, in their order and in one round trip."""
+    if changes:
+        transaction.on_commit(lambda: changes_send(changes))
 
 
 def change_send(change: Change) -> None:
-    """Hand the event to the channel layer.  Without Redis the commit stands and only the push is lost."""
+    """Hand one event to the channel layer at once."""
+    changes_send((change,))
+
+
+def changes_send(changes: Sequence[Change]) -> None:
+    """Hand events to the channel layer.  Without Redis the commit stands and only the push is lost."""
     layer = get_channel_layer()
     if layer is None:
         return
-    event = {"type": "live.change", "kind": change.kind, "pk": change.pk}
-    groups = tuple(dict.fromkeys((POOL, group_of(change.tenant))))
+    events = [
+        (group, {"type": "live.change", "kind": change.kind, "pk": change.pk})
+        for change in changes
+        for group in dict.fromkeys((POOL, group_of(change.tenant)))
+    ]
     try:
         if isinstance(layer, RedisPubSubChannelLayer):
-            event_publish(layer, groups, event)
+            events_publish(layer, events)
         else:
-            async_to_sync(event_spread)(layer, groups, event)
+            async_to_sync(events_spread)(layer, events)
     except (RedisError, OSError) as error:
-        log.warning("live_push_lost", kind=change.kind, pk=change.pk, reason=str(error))
+        first = changes[0]
+        log.warning("live_push_lost", kind=first.kind, pk=first.pk, many=len(changes), reason=str(error))
 
 
-def event_publish(layer: RedisPubSubChannelLayer, groups: tuple[str, ...], event: dict[str, Any]) -> None:
+def events_publish(layer: RedisPubSubChannelLayer, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """Do what the layer's `group_send` does, over this process's own connection.
 
     Calling that from a thread costs an event loop and a connection each time: 2.6 ms instead of 0.1.
     """
     layers: dict[str, Any] = settings.CHANNEL_LAYERS
     prefix = layers["default"]["CONFIG"]["prefix"]
-    message = layer.serialize(event)
     with redis_client().pipeline(transaction=False) as pipe:
-        for group in groups:
-            pipe.publish(f"{prefix}__group__{group}", message)
+        for group, event in events:
+            pipe.publish(f"{prefix}__group__{group}", layer.serialize(event))
         pipe.execute()
 
 
-async def event_spread(layer: BaseChannelLayer, groups: tuple[str, ...], event: dict[str, Any]) -> None:
-    """Send one event to each group of any other layer."""
-    for group in groups:
+async def events_spread(layer: BaseChannelLayer, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Send each event to its group of any other layer."""
+    for group, event in events:
         await layer.group_send(group, event)

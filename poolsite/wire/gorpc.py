@@ -255,19 +255,26 @@ def reply_result(request_id: Json, result: Json, *, void: bool = False) -> dict[
 
 def frame_write(frame: Json) -> str:
     """Write one answer as the peers do: no blanks, a line feed at the end."""
-    return json.dumps(frame, separators=(",", ":"), allow_nan=False) + "\n"
+    return _WRITER.encode(frame) + "\n"
 
 
 def frame_read(data: str | bytes) -> Json:
     """Read one frame.  Raises RpcError for what is no JSON, however deep it nests."""
     try:
-        return json.loads(data, parse_constant=_no_constant)
+        if not isinstance(data, str):
+            data = data.decode(json.detect_encoding(data), "surrogatepass")
+        return _READER.decode(data)
     except (ValueError, RecursionError):
         raise RpcError("Parse error", code=CODE_PARSE, status=500) from None
 
 
 def _no_constant(word: str) -> Json:
     raise ValueError(f"{word} is no JSON")
+
+
+# Made once: `json.loads` with a hook and `json.dumps` with separators make one per call.
+_READER: Final = json.JSONDecoder(parse_constant=_no_constant)
+_WRITER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Calls that arrive together are answered together: one statement for all that are in flight.
 
 While one bunch is being worked on the next one gathers, so a single caller waits for nobody and fifty
-share the cost of one round to the database.
+share the cost of one round to the database, whoever they are.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from channels.db import database_sync_to_async
-
+from apps.api.rpc.clerks import Clerk
 from apps.core.errors import DomainError
 
 if TYPE_CHECKING:
@@ -29,11 +28,14 @@ Answer = TypeVar("Answer")
 class Desk(Generic[Asked, Answer]):
     """Gathers the calls of one event loop.
 
-    `work` gets one caller's items and gives an answer or a refusal for each; it runs in a thread.
+    `work` gets callers with their items and gives an answer or a refusal for each; it runs in a thread.
     """
 
-    def __init__(self, work: Callable[[Principal, list[Asked]], Sequence[Answer | DomainError]]) -> None:
+    def __init__(
+        self, work: Callable[[list[tuple[Principal, Asked]]], Sequence[Answer | DomainError]]
+    ) -> None:
         self.work = work
+        self.clerk = Clerk()
         self.waiting: list[tuple[Principal, Asked, asyncio.Future[Answer]]] = []
         self.task: asyncio.Task[None] | None = None
 
@@ -48,21 +50,18 @@ class Desk(Generic[Asked, Answer]):
     async def _work(self) -> None:
         while self.waiting:
             bunch, self.waiting = self.waiting[:BUNCH_MAX], self.waiting[BUNCH_MAX:]
-            for principal in dict.fromkeys(principal for principal, _, _ in bunch):
-                mine = [(item, future) for owner, item, future in bunch if owner == principal]
-                await self._answer(principal, mine)
+            await self._answer(bunch)
 
-    async def _answer(self, principal: Principal, mine: list[tuple[Asked, asyncio.Future[Answer]]]) -> None:
-        """Work on one caller's part and give each its answer."""
-        items = [item for item, _ in mine]
+    async def _answer(self, bunch: list[tuple[Principal, Asked, asyncio.Future[Answer]]]) -> None:
+        """Work on one bunch and give each caller its answer."""
         try:
-            answers = await database_sync_to_async(self.work, thread_sensitive=False)(principal, items)
+            answers = await self.clerk.do(self.work, [(principal, item) for principal, item, _ in bunch])
         except Exception as error:  # noqa: BLE001  # every waiter gets it; the desk goes on
-            for _, future in mine:
+            for _, _, future in bunch:
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future), answer in zip(mine, answers, strict=True):
+        for (_, _, future), answer in zip(bunch, answers, strict=True):
             if future.done():  # its caller is gone
                 continue
             if isinstance(answer, DomainError):
@@ -74,7 +73,9 @@ class Desk(Generic[Asked, Answer]):
 class Desks(Generic[Asked, Answer]):
     """One desk per event loop: futures belong to the loop that made them."""
 
-    def __init__(self, work: Callable[[Principal, list[Asked]], Sequence[Answer | DomainError]]) -> None:
+    def __init__(
+        self, work: Callable[[list[tuple[Principal, Asked]]], Sequence[Answer | DomainError]]
+    ) -> None:
         self.work = work
         self.desks: WeakKeyDictionary[asyncio.AbstractEventLoop, Desk[Asked, Answer]] = WeakKeyDictionary()
 

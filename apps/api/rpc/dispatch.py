@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
@@ -27,8 +28,17 @@ THREADS: Final = ThreadPoolExecutor(max_workers=32, thread_name_prefix="rpc")
 """For calls that share an event loop."""
 WAITS: Final = ThreadPoolExecutor(max_workers=64, thread_name_prefix="rpc-wait")
 """For those of them that a node may hold for minutes: they hold up nobody else."""
+CHANNEL, COROUTINE, PLAIN = "channel", "coroutine", "plain"
 ANY_PART: Final = "*"
 """Scope of a method that every token reaches."""
+
+
+@lru_cache(maxsize=1024)
+def handler_kind(handler: Callable[..., Any]) -> str:
+    """Tell which kind of function carries out a method."""
+    if inspect.isasyncgenfunction(handler):
+        return CHANNEL
+    return COROUTINE if inspect.iscoroutinefunction(handler) else PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +153,10 @@ class Door:
     async def run(self, row: RpcMethod, call: Call, arguments: list[Any]) -> Json:
         """Call the handler; what it refuses becomes an answer of code 1."""
         try:
-            if inspect.isasyncgenfunction(row.handler):
+            kind = handler_kind(row.handler)
+            if kind == CHANNEL:
                 return row.handler(call, *arguments)
-            if inspect.iscoroutinefunction(row.handler):
+            if kind == COROUTINE:
                 return await row.handler(call, *arguments)
             return await self.bridged(row.handler, is_long=row.is_long)(call, *arguments)
         except (OperationalError, InterfaceError):

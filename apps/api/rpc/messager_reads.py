@@ -27,11 +27,13 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.messages.errors import MessageNotFound
 from apps.messages.models import Message
-from apps.messages.selectors import messages_visible
+from apps.messages.selectors import messages_seen, messages_visible
 from apps.messages.states import STATES_BY_CODE, MessageState
 from poolsite.filecoin.address import Address, address_format
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.api.rpc.dispatch import Call
     from apps.users.principals import Principal
     from poolsite.filecoin.cids import Cid
@@ -51,19 +53,21 @@ def _found(row: Message | None, what: str) -> dict[str, Any]:
     return message_json(row, head_height=head_height())
 
 
-def messages_read(principal: Principal, ids: list[str]) -> list[dict[str, Any] | DomainError]:
-    """Give messages by their ids with one query; each that is not the caller's is refused by itself."""
-    rows = messages_visible(principal).filter(pk__in=ids).order_by().in_bulk()
-    height = head_height()
+def reads_answer(asked: Sequence[tuple[Principal, str]]) -> list[dict[str, Any] | DomainError]:
+    """Give messages by their ids with one query; each that is not its caller's is refused by itself."""
+    missing = "get message by id error: record not found"
     return [
-        message_json(rows[id_], head_height=height)
-        if id_ in rows
-        else MessageNotFound("get message by id error: record not found")
-        for id_ in ids
+        MessageNotFound(missing) if found is None else message_json(found[0], head_height=found[1])
+        for found in messages_seen(asked)
     ]
 
 
-_READS: Desks[str, dict[str, Any]] = Desks(messages_read)
+def messages_read(principal: Principal, ids: Sequence[str]) -> list[dict[str, Any] | DomainError]:
+    """Give one caller's messages by their ids."""
+    return reads_answer([(principal, id_) for id_ in ids])
+
+
+_READS: Desks[str, dict[str, Any]] = Desks(reads_answer)
 
 
 async def get_message_by_uid(call: Call, id_: str) -> dict[str, Any]:

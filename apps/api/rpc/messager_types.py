@@ -306,8 +306,10 @@ BYTES_TEXT: Final = Param("*[]uint8", blob)
 
 def time_text(value: datetime) -> str:
     """Write RFC 3339 in UTC as Go does: no zeros at the end of the fraction."""
-    words = value.strftime("%Y-%m-%dT%H:%M:%S")
-    fraction = f"{value.microsecond:06d}".rstrip("0")
+    words, _, fraction = (
+        value.replace(tzinfo=None).isoformat().partition(".")
+    )  # strftime takes ten times as long
+    fraction = fraction.rstrip("0")
     return f"{words}.{fraction}Z" if fraction else f"{words}Z"
 
 

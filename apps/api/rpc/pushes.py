@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.api.rpc.desks import Desks
-from apps.messages.services import PushItem, messages_push
+from apps.messages.services import PushItem, pushes_take
 
 if TYPE_CHECKING:
     from apps.core.errors import DomainError
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def _store(principal: Principal, items: list[PushItem]) -> list[Message | DomainError]:
-    return messages_push(items, principal=principal)
+def _store(asked: list[tuple[Principal, PushItem]]) -> list[Message | DomainError]:
+    return pushes_take(asked)
 
 
 _DESKS: Desks[PushItem, Message] = Desks(_store)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import Subquery
+
+from apps.chain.models import Follower
 from apps.messages.errors import MessageNotFound, SenderNotFound
 from apps.messages.models import Message, MessageEvent, Sender
 from apps.messages.states import MessageState
@@ -11,7 +14,7 @@ from apps.users.selectors import signers_of
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -36,6 +39,22 @@ def message_get(viewer: Principal, id: str) -> Message:  # the messager's word f
 def messages_by_ids(ids: Collection[str]) -> dict[str, Message]:
     """Give messages by id for the apps that pushed them; unknown ids are left out."""
     return Message.objects.in_bulk(list(ids))
+
+
+def messages_seen(asked: Sequence[tuple[Principal, str]]) -> list[tuple[Message, int] | None]:
+    """Give what each of many callers asks for with one query; None where that is not its own to see.
+
+    Beside each message stands the height of the newest head, 0 before the first one.
+    """
+    head = Subquery(Follower.objects.values("head__height")[:1])
+    found = Message.objects.select_related("tenant").annotate(head_height=head)
+    rows = found.in_bulk([id_ for _, id_ in asked])
+    return [
+        (row, row.head_height or 0)
+        if (row := rows.get(id_)) is not None and (viewer.is_operator or row.tenant_id == viewer.own_id)
+        else None
+        for viewer, id_ in asked
+    ]
 
 
 def message_events(message: Message) -> list[MessageEvent]:

@@ -13,7 +13,7 @@ from apps.messages.services.change import (
 from apps.messages.services.checks import Gas, PushItem, SendSpec
 from apps.messages.services.holes import holes_close
 from apps.messages.services.publish import messages_publish, messages_republish
-from apps.messages.services.push import message_push, messages_push
+from apps.messages.services.push import message_push, messages_push, pushes_take
 from apps.messages.services.search import messages_search
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
@@ -36,6 +36,7 @@ __all__ = [
     "messages_republish",
     "messages_search",
     "messages_track",
+    "pushes_take",
     "sender_select",
     "senders_due",
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 
-from apps.core.live import Change, publish
+from apps.core.live import Change, publish_all
 from apps.messages.states import TRANSITIONS
 
 if TYPE_CHECKING:
@@ -82,11 +82,12 @@ def messages_told(tenants: Mapping[str, int | None] | Iterable[tuple[str, int | 
     """Tell the pages of each tenant which of its messages changed; many at once as one change."""
     pairs = list(tenants.items()) if hasattr(tenants, "items") else list(tenants)
     many = {tenant for tenant, count in Counter(t for _, t in pairs).items() if count > PUSHED_ONE_BY_ONE}
-    for pk, tenant in pairs:
-        if tenant not in many:
-            publish(Change("message", pk, tenant))
-    for tenant in many:
-        publish(Change("messages", "all", tenant))
+    publish_all(
+        [
+            *(Change("message", pk, tenant) for pk, tenant in pairs if tenant not in many),
+            *(Change("messages", "all", tenant) for tenant in many),
+        ]
+    )
 
 
 def waits_note(rows: Sequence[tuple[str, str, str]], *, now: datetime) -> None:

@@ -21,7 +21,7 @@ from apps.messages.services.checks import Gas, PushItem, SendSpec, message_check
 from apps.messages.services.moves import messages_told
 from apps.messages.states import SenderState
 from apps.wallets.errors import SenderNotGranted
-from apps.wallets.selectors import sender_allowed
+from apps.wallets.selectors import senders_granted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -124,14 +124,19 @@ def message_push(  # noqa: PLR0913  # a message has that many fields
 
 
 def messages_push(items: Sequence[PushItem], *, principal: Principal) -> list[Message | DomainError]:
-    """Accept many messages with one insert; each gets its row or its own refusal, in their order.
+    """Accept many messages of one caller with one insert; each gets its row or its own refusal, in order."""
+    return pushes_take([(principal, item) for item in items])
+
+
+def pushes_take(asked: Sequence[tuple[Principal, PushItem]]) -> list[Message | DomainError]:
+    """Accept messages of any callers with one insert; each gets its row or its own refusal, in their order.
 
     Those accepted stay in the order given when they are chosen.
     """
     head = head_current()
     height = 0 if head is None else head.height
     results: list[Message | DomainError] = []
-    for item in items:
+    for principal, item in asked:
         try:
             row = message_checked(item, principal=principal, height=height)
             if not principal.may_address(row.to):
@@ -140,37 +145,38 @@ def messages_push(items: Sequence[PushItem], *, principal: Principal) -> list[Me
         except DomainError as error:
             results.append(error)
     rows = {at: row for at, row in enumerate(results) if isinstance(row, Message)}
-    with transaction.atomic():
-        results_by_sender = _senders(principal, {row.from_addr for row in rows.values()})
-        for at, row in list(rows.items()):
-            refusal = results_by_sender.get(row.from_addr)
-            if refusal is not None:
-                results[at] = refusal
-                del rows[at]
-        for at, answer in _store(rows, principal=principal).items():
-            results[at] = answer
+    refusals = _senders({(asked[at][0], row.from_addr) for at, row in rows.items()})
+    for at, row in list(rows.items()):
+        refusal = refusals.get((asked[at][0], row.from_addr))
+        if refusal is not None:
+            results[at] = refusal
+            del rows[at]
+    # One statement stores them all: no transaction of our own, whose begin and end would be asked for too.
+    for at, answer in _store(rows, [principal for principal, _ in asked]).items():
+        results[at] = answer
     return results
 
 
-def _senders(principal: Principal, addresses: Collection[str]) -> dict[str, DomainError]:
-    """Check each sender once and make the rows of new ones; gives those that may not be used."""
-    refused: dict[str, DomainError] = {
-        address: SenderNotGranted(address)
-        for address in addresses
-        if not (principal.may_sign_with(address) and sender_allowed(principal.tenant_id, address))
+def _senders(uses: Collection[tuple[Principal, str]]) -> dict[tuple[Principal, str], DomainError]:
+    """Check each caller's use of a sender and make the rows of new ones; gives those that are refused."""
+    granted = senders_granted({(principal.tenant_id, address) for principal, address in uses})
+    refused: dict[tuple[Principal, str], DomainError] = {
+        (principal, address): SenderNotGranted(address)
+        for principal, address in uses
+        if not (principal.may_sign_with(address) and (principal.tenant_id, address) in granted)
     }
+    addresses = sorted({address for use in uses if use not in refused for address in use[1:]})
     states = dict(Sender.objects.filter(address__in=addresses).values_list("address", "state"))
-    for address in addresses:
-        if address in refused:
-            continue
-        if address not in states:
-            Sender.objects.bulk_create([Sender(address=address)], ignore_conflicts=True)
-        elif states[address] == SenderState.FORBIDDEN:
-            refused[address] = SenderStopped(f"address({address}) is forbidden", field="from")
+    new = [Sender(address=address) for address in addresses if address not in states]
+    if new:
+        Sender.objects.bulk_create(new, ignore_conflicts=True)
+    for use in uses:
+        if use not in refused and states.get(use[1]) == SenderState.FORBIDDEN:
+            refused[use] = SenderStopped(f"address({use[1]}) is forbidden", field="from")
     return refused
 
 
-def _store(rows: dict[int, Message], *, principal: Principal) -> dict[int, Message | DomainError]:
+def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, Message | DomainError]:
     """Insert the rows; where an id is there already, give the stored row or MessageIdTaken."""
     if not rows:
         return {}
@@ -180,16 +186,17 @@ def _store(rows: dict[int, Message], *, principal: Principal) -> dict[int, Messa
         row.created_at = row.updated_at = now + timedelta(microseconds=at)
         first.setdefault(row.pk, row)
     new = _insert(list(first.values()))
-    messages_told([(pk, principal.tenant_id) for pk in new])
+    messages_told([(pk, first[pk].tenant_id) for pk in first if pk in new])
     for address in {first[pk].from_addr for pk in new if first[pk].time_sensitive}:
         transaction.on_commit(partial(selection_ask, address))
-    stored = Message.objects.in_bulk([pk for pk in first if pk not in new])
+    there = [pk for pk in first if pk not in new]
+    stored = Message.objects.in_bulk(there) if there else {}
     answers: dict[int, Message | DomainError] = {}
     for at, row in rows.items():
         if row.pk in new and first[row.pk] is row:
             answers[at] = row
         else:
-            answers[at] = _same_again(row, stored.get(row.pk) or first[row.pk], principal=principal)
+            answers[at] = _same_again(row, stored.get(row.pk) or first[row.pk], principal=callers[at])
     return answers
 
 

@@ -12,7 +12,7 @@ from apps.api.rpc import pushes
 from apps.api.rpc.pushes import message_push_gathered
 from apps.messages.errors import BadMessage, MessageIdTaken
 from apps.messages.models import Message
-from apps.messages.services import PushItem, messages_push
+from apps.messages.services import PushItem, pushes_take
 from apps.users.services import signer_grant
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.keys import key_address
@@ -42,9 +42,9 @@ async def test_calls_in_flight_share_a_few_inserts(monkeypatch: pytest.MonkeyPat
 
     def counted(items: Any, **options: Any) -> Any:
         sizes.append(len(items))
-        return messages_push(items, **options)
+        return pushes_take(items, **options)
 
-    monkeypatch.setattr(pushes, "messages_push", counted)
+    monkeypatch.setattr(pushes, "pushes_take", counted)
     rows = await asyncio.gather(*(message_push_gathered(item(f"m{n}"), principal=alice) for n in range(50)))
 
     assert [row.pk for row in rows] == [f"m{n}" for n in range(50)]
@@ -76,6 +76,31 @@ async def test_each_caller_gets_its_own_refusal() -> None:
     assert await in_thread(Message.objects.count)() == 1
 
 
+async def test_callers_of_any_account_share_an_insert(monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob = await in_thread(granted)()
+    others = str(key_address(key("secp256k1", seed=2)))
+    await in_thread(lambda: signer_grant(tenant=tenant("bob"), address=others))()
+    bunches: list[int] = []
+
+    def counted(asked: Any) -> Any:
+        bunches.append(len(asked))
+        return pushes_take(asked)
+
+    monkeypatch.setattr(pushes, "pushes_take", counted)
+    rows = await asyncio.gather(
+        message_push_gathered(item("first"), principal=alice),
+        message_push_gathered(PushItem(id="his", to="f01000", from_=others, method=0), principal=bob),
+        message_push_gathered(item("hers"), principal=alice),
+    )
+
+    assert [(row.pk, row.tenant_id) for row in rows] == [
+        ("first", alice.tenant_id),
+        ("his", bob.tenant_id),
+        ("hers", alice.tenant_id),
+    ]
+    assert len(bunches) <= 2
+
+
 async def test_a_caller_that_goes_away_takes_nobody_along() -> None:
     alice, _ = await in_thread(granted)()
 
@@ -96,7 +121,7 @@ async def test_a_broken_insert_reaches_its_callers_and_the_desk_goes_on(
         raise OSError("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pushes, "messages_push", broken)
+        patch.setattr(pushes, "pushes_take", broken)
         with pytest.raises(OSError, match="no room"):
             await message_push_gathered(item("one"), principal=alice)
 

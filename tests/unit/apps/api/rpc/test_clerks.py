@@ -1,0 +1,86 @@
+"""A clerk keeps its connection from one piece of work to the next, and gives it back when nothing comes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+
+from apps.api.rpc.clerks import Clerk
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def backend(_asked: Any) -> int:
+    """Which process of the database serves this thread."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+async def ended(clerk: Clerk) -> None:
+    while clerk.is_working:
+        await asyncio.sleep(0.02)
+
+
+async def test_work_that_follows_has_the_same_connection() -> None:
+    clerk = Clerk()
+
+    served = {await clerk.do(backend, number) for number in range(5)}
+
+    assert len(served) == 1
+    await ended(clerk)
+
+
+async def test_an_idle_clerk_gives_its_connection_back_and_begins_again() -> None:
+    clerk = Clerk()
+    first = await clerk.do(backend, None)
+    await ended(clerk)
+
+    second = await clerk.do(backend, None)
+
+    def lives(pid: int) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid])
+            return bool(cursor.fetchone()[0])
+
+    until = asyncio.get_running_loop().time() + 5
+    while await clerk.do(lives, first) and asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(0.02)
+    assert second != first
+    assert not await clerk.do(lives, first)
+    await ended(clerk)
+
+
+async def test_a_refusal_reaches_whoever_asked_and_the_next_work_has_a_new_connection() -> None:
+    clerk = Clerk()
+    first = await clerk.do(backend, None)
+
+    def broken(_asked: Any) -> None:
+        raise OperationalError("the server went away")
+
+    with pytest.raises(OperationalError, match="went away"):
+        await clerk.do(broken, None)
+
+    assert await clerk.do(backend, None) != first
+    await ended(clerk)
+
+
+def test_who_asked_from_a_loop_that_ended_is_forgotten() -> None:
+    clerk = Clerk()
+
+    async def leaves() -> None:
+        asking = asyncio.create_task(clerk.do(backend, None))
+        await asyncio.sleep(0)
+        asking.cancel()
+
+    asyncio.run(leaves())
+
+    async def comes() -> int:
+        found = await clerk.do(backend, None)
+        await ended(clerk)
+        return found
+
+    assert asyncio.run(comes()) > 0
