@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any, Final
 
-from tests.bench.messager import Case, Figure, bench_pool, server_start
+from tests.bench.messager import Case, Figure, bench_pool, redis_layer, server_start
 
 IN_FLIGHT: Final = 50
 CALLS: Final = 4_000
@@ -23,7 +23,7 @@ import websockets
 
 async def main(url, token, method, params, calls, in_flight):
     headers = {"Authorization": f"Bearer {token}"}
-    async with websockets.connect(url, additional_headers=headers, max_size=None) as socket:
+    async with websockets.connect(url, additional_headers=headers, max_size=None, compression=None) as socket:
         waiting, failed = {}, []
 
         async def listen():
@@ -95,16 +95,21 @@ def called(method: str, params: list[Any], *, calls: int = CALLS) -> float:
 
     server_start()
     web = WebProcess()
-    web.start()
-    began = time.process_time()
-    try:
-        url = f"ws://127.0.0.1:{web.port}/rpc/v0"
-        command = [sys.executable, "-c", CLIENT, url, operator_token(), method, json.dumps(params)]
-        ended = subprocess.run(
-            [*command, str(calls), str(IN_FLIGHT)], capture_output=True, text=True, check=True, timeout=300
-        )
-    finally:
-        web.stop()
+    with redis_layer():
+        web.start()
+        began = time.process_time()
+        try:
+            url = f"ws://127.0.0.1:{web.port}/rpc/v0"
+            command = [sys.executable, "-c", CLIENT, url, operator_token(), method, json.dumps(params)]
+            ended = subprocess.run(
+                [*command, str(calls), str(IN_FLIGHT)],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=300,
+            )
+        finally:
+            web.stop()
     COSTS.append(1000 * (time.process_time() - began) / calls)
     answer = json.loads(ended.stdout.splitlines()[-1])
     assert not answer["failed"], answer["failed"]
