@@ -25,6 +25,7 @@ USUAL_WAITS = frozenset({Wait.NONE, Wait.NEXT_HEAD, Wait.IN_POOL, Wait.EARLIER_N
 class MessageLine:
     """One message in a list."""
 
+    id: str
     key: str
     """Its id, safe for an HTML id."""
     href: str
@@ -89,6 +90,7 @@ def message_line(message: Message, names: Names) -> MessageLine:
     why, why_tone = message_why(message)
     to = names.miners.get(message.to) or names.wallets.get(message.to) or numbers.shortened(message.to)
     return MessageLine(
+        id=message.id,
         key=html_key(message.id),
         href=reverse("message", args=[message.id]),
         method=method_words(message.to, message.method, kind=message.kind, miners=names.miners),

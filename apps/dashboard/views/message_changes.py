@@ -20,15 +20,16 @@ from apps.dashboard.amounts import amount_read, amount_shown, whole_read
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.cards import plural
 from apps.dashboard.people import for_people
+from apps.dashboard.picks import Picks, picks_read
 from apps.dashboard.regions.message import message_detail
 from apps.dashboard.regions.scene import Scene
-from apps.dashboard.views.messages import filtered, message_or_404, message_page
+from apps.dashboard.views.messages import message_or_404, message_page
 from apps.messages.models import Message
-from apps.messages.selectors import messages_visible
 from apps.messages.services import NewFees, message_mark_bad, message_replace, messages_publish
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkDone, messages_bulk
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.change import premium_floor_of, replacement_of
+from apps.messages.services.prices import bulk_price
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
@@ -280,30 +281,36 @@ def asking_page(
     )
 
 
-def queue_of(viewer: Principal, action: str, *, state: str, q: str) -> QuerySet[Message]:
-    """The messages of a filter for which an action is, in the order in which they would land."""
-    rows = filtered(messages_visible(viewer), state=state, q=q)
-    return rows.filter(state__in=BULK_STATES[action]).order_by("from_addr", "nonce", "created_at", "pk")
+def queue_of(viewer: Principal, action: str, picks: Picks) -> QuerySet[Message]:
+    """The picked messages for which an action is, in the order in which they would land."""
+    rows = picks.rows(viewer).filter(state__in=BULK_STATES[action])
+    return rows.order_by("from_addr", "nonce", "created_at", "pk")
 
 
+@require_POST
 @for_people
 def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
-    """Say what would happen to a whole queue, then do it and say what came of it."""
+    """Say what would happen to the picked messages and what it costs; when that is confirmed, do it."""
     if action not in BULK_STATES:
         raise Http404
     signer_only(viewer)
-    state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
-    rows = queue_of(viewer, action, state=state, q=q)
-    done, error = None, ""
-    if request.method == "POST":
-        try:
+    picks = Picks((), "", "", None)
+    done, error, price = None, "", ""
+    status = 200
+    try:
+        picks = picks_read(request.POST)
+        rows = queue_of(viewer, action, picks)
+        if "confirmed" in request.POST:
             done = messages_bulk(
                 action, rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now()
             )
-        except DomainError as refusal:
-            error = refusal.reason
+        count = rows.count()
+        price = price_words(action, list(rows[:BULK_MAX]))
+    except BadValue as refusal:
+        error, count, status = refusal.reason, 0, 422
+    except DomainError as refusal:
+        error, count, status = refusal.reason, rows.count(), 422
     title, effect = BULK_WORDS[action]
-    count = rows.count()
     return page_render(
         request,
         "messages/bulk.html",
@@ -311,17 +318,33 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         section="messages",
         page_key="",
         scene=Scene(viewer),
-        status=422 if error else 200,
+        status=status,
         heading=f"{title} {plural(count, 'message')}",
         effect=effect,
         count=count,
         once=min(count, BULK_MAX),
+        price=price,
+        fields=picks.fields(),
         done=done_words(done) if done else "",
         refused=list(done.refused.items())[:REFUSED_SHOWN] if done else [],
         error=error,
         is_danger=action in ("cancel", "mark-bad"),
         verb=title,
-        back=f"{reverse('messages')}?{urlencode({'state': state, 'q': q})}",
+        back=f"{reverse('messages')}?{urlencode({'state': picks.state, 'q': picks.q})}",
+    )
+
+
+def price_words(action: str, rows: list[Message]) -> str:
+    """What the change costs, in one sentence; why that is not known where the node does not tell."""
+    try:
+        price = bulk_price(action, rows, client=chain_client(), head=head_needed())
+    except DomainError as refusal:
+        return f"What it costs is not known: {refusal.reason}."
+    if price is None:
+        return "It costs nothing." if rows else ""
+    return (
+        f"At the present base fee their gas costs {numbers.fil(price.now)} FIL instead of "
+        f"{numbers.fil(price.before)} FIL, at most {numbers.fil(price.most)} FIL."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -10,22 +11,23 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
+from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard import numbers
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.messages import message_line
+from apps.dashboard.message_filter import filtered
 from apps.dashboard.pages import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.people import for_people
+from apps.dashboard.picks import counted, picks_read
 from apps.dashboard.regions.message import message_detail
 from apps.dashboard.regions.messages import list_verdict_of
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.services import message_push
-from apps.messages.states import MessageState
-from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, fil_parse
 
 if TYPE_CHECKING:
@@ -69,31 +71,6 @@ COLUMNS: Final = (
 """Of the list as CSV."""
 
 
-def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message]:
-    """Apply the list's filters."""
-    if state == "open":
-        rows = rows.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
-    elif state == "landed":
-        rows = rows.filter(state=MessageState.LANDED)
-    elif state == "refused":
-        rows = rows.filter(state=MessageState.LANDED).exclude(exit_code=0)
-    elif state in ("failed", "replaced"):
-        rows = rows.filter(state=state.upper())
-    return searched(rows, q) if q else rows
-
-
-def searched(rows: QuerySet[Message], q: str) -> QuerySet[Message]:
-    """Find by nonce, CID, sender's address or id, whichever the words look like."""
-    if q.isdecimal():
-        return rows.filter(nonce=int(q)) if len(q) < 19 else rows.none()
-    if q.startswith("bafy"):
-        return rows.filter(cid=q)
-    try:
-        return rows.filter(from_addr=str(address_parse(q)))
-    except BadAddress:
-        return rows.filter(pk=q)
-
-
 def cursor_of(row: Message) -> str:
     """What names the last row of a page: its time and id."""
     return f"{row.created_at.isoformat()} {row.pk}"
@@ -112,9 +89,8 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, newest first."""
     state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
     cursor = cursor_read(request.GET.get("after", ""))
-    rows = filtered(messages_visible(viewer), state=state, q=q)
-    if cursor:
-        rows = after_cursor(rows, cursor)
+    fitting = filtered(messages_visible(viewer), state=state, q=q)
+    rows = after_cursor(fitting, cursor) if cursor else fitting
     shown, pager = page_of(
         list(rows[: ROWS + 1]), cursor_of=cursor_of, query=request.GET.dict(), is_first=not cursor
     )
@@ -147,25 +123,51 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         here=here,
         csv=reverse("messages-csv") + "?" + urlencode({"state": state, "q": q}),
         can_send=viewer.may("sign"),
-        bulk=bulk_links(state, q) if viewer.may("sign") and state in ("", "open") else [],
+        picks=picks_bar(viewer, fitting, state=state, q=q),
     )
 
 
-def bulk_links(state: str, q: str) -> list[tuple[str, str]]:
-    """What can be done to everything that fits the filter: label and address."""
-    query = urlencode({"state": state, "q": q})
-    return [
-        (f"{label}…", f"{reverse('messages-bulk', args=[action])}?{query}") for action, label in BULK_LABELS
-    ]
+@dataclass(frozen=True, slots=True)
+class PicksBar:
+    """What stands below a list for the rows that were picked."""
+
+    acts: tuple[tuple[str, str], ...]
+    """Label and address of what can be done; empty for who may only read, or where nothing waits."""
+    csv: str
+    count: str
+    """How many messages fit the filter."""
+    until: str
+    """When they were counted."""
+    state: str
+    """The filter that all of them fit."""
 
 
-@require_safe
+def picks_bar(viewer: Principal, rows: QuerySet[Message], *, state: str, q: str) -> PicksBar:
+    """Say what can be done to picked rows, and how many the whole filter has.
+
+    Without a filter, everything means what is on its way: what has its end is never changed.
+    """
+    wanted = state if state or q else "open"
+    everything = filtered(rows, state=wanted, q="")
+    count, is_more = counted(everything, is_open=wanted == "open")
+    acts = BULK_LABELS if viewer.may("sign") and state in ("", "open") else ()
+    return PicksBar(
+        acts=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in acts),
+        csv=reverse("messages-csv"),
+        count=f"more than {numbers.whole(count)}" if is_more else numbers.whole(count),
+        until=now().isoformat(),
+        state=wanted,
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_people
-def messages_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
-    """The filtered list as CSV."""
-    rows = filtered(
-        messages_visible(viewer), state=request.GET.get("state", ""), q=request.GET.get("q", "").strip()
-    )
+def messages_csv(request: HttpRequest, viewer: Principal) -> HttpResponse | StreamingHttpResponse:
+    """The filtered list as CSV, or by POST the messages that were picked."""
+    try:
+        rows = picks_read(request.POST if request.method == "POST" else request.GET).rows(viewer)
+    except BadValue as refusal:
+        return HttpResponse(refusal.reason, status=422, content_type="text/plain")
     cells = (
         (
             row.id,

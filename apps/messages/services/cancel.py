@@ -42,14 +42,14 @@ def message_cancel(*, message: Message, client: ChainClient, head: Head, now: da
     """
     flight_check(message)
     still_open(message, client=client, head=head)
-    transfer = _transfer(message, client=client, head=head)
+    transfer = transfer_of(message, client=client, head=head)
     answer = messages_sign([transfer], tenant_id=message.tenant_id)[0]
     if not isinstance(answer, SignedMessage):
         raise SignerRefuses(f"sign message failed: {answer.reason}")
     return _store(message, answer, head=head, now=now)
 
 
-def _transfer(message: Message, *, client: ChainClient, head: Head) -> ChainMessage:
+def transfer_of(message: Message, *, client: ChainClient, head: Head) -> ChainMessage:
     """Make the transfer with fees that a pool takes in the message's place."""
     old = message.chain_message()
     blank = replace(

@@ -147,10 +147,11 @@ def _manual_fees(message: Message, fees: NewFees) -> ChainMessage:
 
 def premium_floor_of(message: Message, *, client: ChainClient) -> int:
     """Give the least premium that the node's pool takes in the place of the message's."""
-    return premium_floor(int(message.gas_premium), ratio=_ratio(client))
+    return premium_floor(int(message.gas_premium), ratio=replace_ratio(client))
 
 
-def _ratio(client: ChainClient) -> float:
+def replace_ratio(client: ChainClient) -> float:
+    """Give how many times the old premium the node's pool wants for a replacement."""
     return float(client.mpool_get_config().get("ReplaceByFeeRatio") or RBF_RATIO_DEFAULT)
 
 

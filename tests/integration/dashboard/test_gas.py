@@ -11,6 +11,8 @@ from django.urls import reverse
 
 from apps.messages.models import GasGuard, HurryRule, Message, Sender, SharedRules, SignedVersion
 from apps.messages.services import Gas
+from apps.messages.services.bulk import messages_bulk
+from apps.messages.services.prices import bulk_price
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
 from tests import factories
@@ -275,15 +277,15 @@ class TestReplace:
 
 
 class TestQueue:
-    def test_a_whole_filter_is_given_up(self, pool):
+    def test_a_whole_filter_is_given_up_once_that_is_confirmed(self, pool):
         address = flying(pool, "one", "two")
         pool.push("three", pool.address())
-        where = f"{reverse('messages-bulk', args=['mark-bad'])}?q={address}"
-        client = signed_in("ann")
+        where = reverse("messages-bulk", args=["mark-bad"])
+        client, picked = signed_in("ann"), {"all": "1", "q": address}
 
-        assert "Give up 2 messages" in text_of(client.get(where))
+        assert "Give up 2 messages" in text_of(client.post(where, picked))
         assert Message.objects.filter(state=MessageState.FAILED).count() == 0
-        page = text_of(client.post(where))
+        page = text_of(client.post(where, {**picked, "confirmed": "1"}))
 
         assert "2 messages done" in page
         assert set(Message.objects.filter(state=MessageState.FAILED).values_list("pk", flat=True)) == {
@@ -292,26 +294,104 @@ class TestQueue:
         }
 
     @pytest.mark.parametrize("action", ["replace", "cancel", "republish"])
-    def test_a_queue_in_flight_is_changed(self, pool, action):
-        flying(pool, "one", "two")
+    def test_picked_messages_in_flight_are_changed_and_no_others(self, pool, action):
+        flying(pool, "one", "two", "three")
+        where, picked = reverse("messages-bulk", args=[action]), {"id": ["one", "two"], "q": "three"}
 
-        page = text_of(signed_in("ann").post(reverse("messages-bulk", args=[action])))
+        asked = text_of(signed_in("ann").post(where, picked))
+        assert pool.row("one").state == MessageState.FILLED
+        page = text_of(signed_in("ann").post(where, {**picked, "confirmed": "1"}))
 
+        price = "It costs nothing." if action == "republish" else "At the present base fee their gas costs"
+        assert price in asked
+        assert 'name="id" value="two"' in asked
         assert "2 messages done" in page
         expected = {"replace": ("FILLED", 2), "cancel": ("FAILED", 0), "republish": ("FILLED", 0)}[action]
         assert pool.row("one").state == expected[0]
         assert SignedVersion.objects.count() == expected[1]
+        assert pool.row("three").state == MessageState.FILLED
+        assert not SignedVersion.objects.filter(message="three").exists()
+
+    def test_the_price_of_a_replacement_is_the_one_that_is_signed(self, pool):
+        flying(pool, "one", "two")
+        rows, head = [pool.row("one"), pool.row("two")], pool.head
+        price = bulk_price("replace", rows, client=pool.client, head=head)
+
+        messages_bulk("replace", rows, client=pool.client, head=head, now=pool.now)
+
+        new = [pool.row("one"), pool.row("two")]
+        paid = sum(
+            row.gas_limit * min(int(row.gas_fee_cap), int(head.base_fee) + int(row.gas_premium))
+            for row in new
+        )
+        assert price is not None
+        assert (price.now, price.most) == (paid, sum(row.gas_limit * int(row.gas_fee_cap) for row in new))
+        assert price.before < price.now < price.most
+
+    def test_without_a_node_the_price_is_not_known_and_that_is_said(self, pool):
+        flying(pool, "one")
+        pool.node.lacks.add("GasEstimateMessageGas")
+
+        page = text_of(signed_in("ann").post(reverse("messages-bulk", args=["replace"]), {"id": "one"}))
+
+        assert "What it costs is not known" in page
+
+    def test_what_came_after_the_list_was_shown_is_left_alone(self, pool):
+        flying(pool, "one")
+        until = pool.row("one").created_at.isoformat()
+        flying(pool, "late")
+
+        picked = {"all": "1", "state": "open", "until": until, "confirmed": "1"}
+        signed_in("ann").post(reverse("messages-bulk", args=["mark-bad"]), picked)
+
+        assert pool.row("one").state == MessageState.FAILED
+        assert pool.row("late").state == MessageState.FILLED
+
+    @pytest.mark.parametrize(
+        "picked",
+        [
+            {"id": [f"m{number}" for number in range(501)]},
+            {"all": "1", "until": "yesterday"},
+            {"all": "1", "until": "2026-11-20T08:00:00"},
+        ],
+    )
+    def test_a_selection_that_cannot_be_read_is_refused(self, pool, picked):
+        flying(pool, "one")
+        for name, args in (("messages-bulk", ["mark-bad"]), ("messages-csv", [])):
+            answer = signed_in("ann").post(reverse(name, args=args), {**picked, "confirmed": "1"})
+            assert answer.status_code == 422
+        assert pool.row("one").state == MessageState.FILLED
+
+    def test_picked_messages_are_downloaded(self, pool):
+        flying(pool, "one", "two", "three")
+
+        answer = signed_in("ann").post(reverse("messages-csv"), {"id": ["one", "three"]})
+
+        rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+        assert sorted(row["id"] for row in rows) == ["one", "three"]
 
     def test_others_queues_are_left_alone(self, pool):
         flying(pool, "one")
 
-        page = text_of(signed_in("bill").post(reverse("messages-bulk", args=["mark-bad"])))
-
-        assert "Give up 0 messages" in page
+        for picked in ({"all": "1"}, {"id": "one"}):
+            where = reverse("messages-bulk", args=["mark-bad"])
+            page = text_of(signed_in("bill").post(where, {**picked, "confirmed": "1"}))
+            assert "Give up 0 messages" in page
         assert pool.row("one").state == MessageState.FILLED
 
+    def test_nothing_is_changed_by_looking(self, pool):
+        assert signed_in("ann").get(reverse("messages-bulk", args=["mark-bad"])).status_code == 405
+
     def test_an_unknown_action_is_absent(self, pool):
-        assert signed_in("ann").get(reverse("messages-bulk", args=["explode"])).status_code == 404
+        assert signed_in("ann").post(reverse("messages-bulk", args=["explode"])).status_code == 404
+
+    def test_the_list_says_how_many_there_are_to_pick(self, pool):
+        flying(pool, "one", "two")
+
+        page = text_of(signed_in("ann").get(reverse("messages")))
+
+        assert page.count('name="id"') == 2
+        assert "Pick all 2 on their way" in page
 
     def test_cancelling_leads_back_to_the_message(self, pool):
         flying(pool, "one")
