@@ -48,6 +48,8 @@ HOMESTEAD_V: Final = (27, 28)
 EIP155_V: Final = 35
 """V of a legacy transaction for network N is 35 + 2 N, or one more."""
 MAX_INT_BYTES: Final = 8
+CURVE_ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
+"""Order of secp256k1.  Source: SEC 2, section 2.4.1."""
 FIELDS_1559: Final = 12
 FIELDS_LEGACY: Final = 9
 
@@ -236,7 +238,9 @@ def sender_recover(transaction: Transaction) -> Address:
     try:
         public = secp256k1_recover(transaction.recoverable, keccak256(transaction.unsigned_bytes))
     except BadSignature as error:
-        raise BadTransaction(f"failed to recover pubkey: {error}") from None
+        in_range = 0 < transaction.r < CURVE_ORDER and 0 < transaction.s < CURVE_ORDER
+        reason = "secp256k1: point not on curve" if in_range else str(error)
+        raise BadTransaction(f"failed to recover pubkey: {reason}") from None
     return delegated_address(EAM_NAMESPACE, keccak256(public[1:])[12:])
 
 

@@ -23,6 +23,7 @@ CHECKS: dict[str, Callable[[Any], Iterator[object]]] = {
     "messages_secp": messages.messages_secp,
     "messages_bls": messages.messages_bls,
     "messages_delegated": messages.messages_delegated,
+    "eth_transactions": messages.eth_transactions,
     "serialization_vectors": messages.serialization_vectors,
     "blocks": chain.blocks,
     "deadlines": chain.deadlines,
@@ -45,6 +46,7 @@ ENTRIES: dict[str, Callable[[Any], int]] = {
     "addresses": lambda d: len(d["valid"]) + len(d["parse"]),
     "messages_bls": lambda d: len(d["messages"]) + len(d["keys"]) + len(d["vrf"]) + 2,  # and two aggregates
     "messages_delegated": lambda d: len(d["messages"]),
+    "eth_transactions": lambda d: len(d["transactions"]),
     "serialization_vectors": lambda d: sum(len(v) for v in d.values() if isinstance(v, list)),
     "blocks": lambda d: len(d["blocks"]) + len(d["receipts"]) + len(d["amt_v0_bitwidth3"]) + 2,
     "deadlines": lambda d: len(d["dline"]) + len(d["quantize_up"]),

@@ -69,7 +69,7 @@ def transaction_hash_text(node: Devnet, signed: SignedMessage) -> str:
 def transaction_json(node: Devnet, signed: SignedMessage, state: State) -> dict[str, Any]:
     """EthTx without its place on chain."""
     if signed.signature.type == SIG_DELEGATED:
-        return ethereum_json(node, signed)
+        return ethereum_json(signed, chain_id=node.network.eth_chain_id)
     message = signed.message
     sender = name_text(state, message.from_)
     if sender is None:
@@ -100,9 +100,9 @@ def transaction_json(node: Devnet, signed: SignedMessage, state: State) -> dict[
     }
 
 
-def ethereum_json(node: Devnet, signed: SignedMessage) -> dict[str, Any]:
+def ethereum_json(signed: SignedMessage, *, chain_id: int) -> dict[str, Any]:
     """EthTx of a delegated sender's message, which needs no state."""
-    transaction = transaction_of(signed.message, signed.signature, chain_id=node.network.eth_chain_id)
+    transaction = transaction_of(signed.message, signed.signature, chain_id=chain_id)
     sender = eth_name(signed.message.from_)
     assert sender is not None, "only f410 addresses sign so"
     return {

@@ -92,7 +92,7 @@ def by_transaction_hash_limited(node: Devnet, name: bytes | None, limit: int) ->
         kind = signed.signature.type
         words = f"signature is not delegated type, is type: {kind}"
         raise RpcError(f"could not convert Filecoin message into tx: {words}")
-    return ethereum_json(node, signed)
+    return ethereum_json(signed, chain_id=node.network.eth_chain_id)
 
 
 def _is_pending(node: Devnet, signed: SignedMessage) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from poolsite.devnet.rpc.eth.messages import ethereum_json
 from poolsite.devnet.rpc.eth.transactions import message_cid
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.ethereum import EIP1559, LEGACY, transaction_to_message
+from poolsite.filecoin.message import signed_message_from_cbor
 from tests.unit.devnet.eth.conftest import ETH, FRIEND, name_of, transaction
 from tests.unit.devnet.people import OWNER, WORKER, chain, send, signed
+from tests.unit.filecoin.golden.files import load
 
 
 @pytest.mark.parametrize(
@@ -174,3 +177,14 @@ def test_a_restart_finds_transactions_by_their_hash(tmp_path):
     assert message_cid(again, sent.hash) == message.cid
     assert [one.cid for one in again.mempool.pending()] == [message.cid]
     again.close()
+
+
+def test_transactions_are_shown_as_lotus_shows_them():
+    golden = load("eth_transactions")
+    shown = 0
+    for case in golden["transactions"]:
+        if "tx" in case:
+            signed = signed_message_from_cbor(bytes.fromhex(case["signed_message"]))
+            assert ethereum_json(signed, chain_id=golden["chain_id"]) == case["tx"]
+            shown += 1
+    assert shown > 50

@@ -10,7 +10,15 @@ from poolsite.filecoin.address import EAM_NAMESPACE, address_parse, delegated_ad
 from poolsite.filecoin.block import BLOCK_HEADER
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.election import vrf_verify, win_count
-from poolsite.filecoin.ethereum import signing_bytes, transaction_bytes, transaction_hash
+from poolsite.filecoin.ethereum import (
+    BadTransaction,
+    signing_bytes,
+    transaction_bytes,
+    transaction_hash,
+    transaction_of,
+    transaction_parse,
+    transaction_to_message,
+)
 from poolsite.filecoin.keccak import keccak256
 from poolsite.filecoin.keys import KeyInfo, key_address, key_export, key_import, key_sign
 from poolsite.filecoin.message import (
@@ -131,6 +139,29 @@ def messages_delegated(data: Any) -> Iterator[object]:
         assert str(go.cid) == case["signed_cid"]
         assert transaction_bytes(message, go.signature, chain_id=chain_id).hex() == case["rlp_signed"]
         assert "0x" + transaction_hash(message, go.signature, chain_id=chain_id).hex() == case["eth_tx_hash"]
+        yield case
+
+
+def eth_transactions(data: Any) -> Iterator[object]:
+    chain_id = data["chain_id"]
+    for case in data["transactions"]:
+        refusal = ""
+        try:
+            read = transaction_parse(bytes.fromhex(case["raw"]), chain_id=chain_id)
+            signed = transaction_to_message(read, chain_id=chain_id)
+        except BadTransaction as error:
+            refusal = str(error)
+        assert refusal == case.get("error", "")
+        if refusal:
+            yield case
+            continue
+        again = transaction_of(signed.message, signed.signature, chain_id=chain_id)
+        assert again == read
+        assert again.unsigned_bytes.hex() == case["unsigned"]
+        assert "0x" + again.hash.hex() == case["hash"]
+        assert signed_message_to_cbor(signed).hex() == case["signed_message"]
+        assert (str(signed.cid), str(signed.message.from_)) == (case["cid"], case["from"])
+        message_verify(signed, chain_id=chain_id)
         yield case
 
 
