@@ -113,6 +113,11 @@ def proof_check(job: Job) -> None:
         raise BadProof(str(error)) from error
 
 
+def job_is_lapsed(job: Job, *, now: datetime) -> bool:
+    """Tell whether nobody may claim a job any more, and nobody is at work on it."""
+    return job.state == JobState.READY and job.expires_at is not None and job.expires_at <= now
+
+
 def job_drop(job: Job | None, *, now: datetime) -> None:
     """Make a job that nobody needs any more unclaimable; reports about it are refused."""
     if job is None or job.state in (JobState.DONE, JobState.FAILED):

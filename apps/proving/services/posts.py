@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
-from apps.chain.errors import NodeRefused
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.messages.errors import MessageIdTaken
 from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.tracking import tracked_height
 from apps.messages.services import message_push
-from apps.messages.states import MessageState
+from apps.messages.services.drop import message_drop
+from apps.messages.states import MessageState, Wait
 from apps.miners.onchain import partitions_read
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
 from apps.proving.models import WindowPost
-from apps.proving.services.jobs import BadProof, Window, job_drop, job_make, proof_check, sectors_onchain
+from apps.proving.services.jobs import (
+    BadProof,
+    Window,
+    job_drop,
+    job_is_lapsed,
+    job_make,
+    lease_for,
+    proof_check,
+    sectors_onchain,
+)
 from apps.proving.states import OPEN_POSTS, PostState
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors import miner as miner_actor
@@ -89,31 +102,36 @@ def posts_schedule(miner: Miner, look: Look) -> int:
         if not groups:
             continue
         randomness = _randomness(miner, window.challenge, look)
-        for part, group in enumerate(groups):
-            count += _post_begin(miner, window, part=part, partitions=group, randomness=randomness)
+        count += _posts_begin(miner, window, groups=groups, randomness=randomness)
     return count
 
 
-def _post_begin(
-    miner: Miner, window: DeadlineInfo, *, part: int, partitions: list[int], randomness: bytes
-) -> bool:
-    """Write a window's proof; the constraint keeps a second task from writing it too."""
+def _posts_begin(
+    miner: Miner, window: DeadlineInfo, *, groups: Sequence[list[int]], randomness: bytes
+) -> int:
+    """Write all proofs of a window, or none: a kill in between would leave partitions that nobody proves.
+
+    The constraint keeps a second task from writing them too.
+    """
     try:
         with transaction.atomic():
-            post = WindowPost.objects.create(
-                miner=miner,
-                deadline_index=window.index,
-                open_epoch=window.open,
-                close_epoch=window.close,
-                challenge_epoch=window.challenge,
-                part=part,
-                partitions=partitions,
-                randomness=randomness,
-            )
+            posts = [
+                WindowPost.objects.create(
+                    miner=miner,
+                    deadline_index=window.index,
+                    open_epoch=window.open,
+                    close_epoch=window.close,
+                    challenge_epoch=window.challenge,
+                    part=part,
+                    partitions=group,
+                    randomness=randomness,
+                )
+                for part, group in enumerate(groups)
+            ]
     except IntegrityError:
-        return False
-    _tell(post)
-    return True
+        return 0
+    _tell(posts[0])
+    return len(posts)
 
 
 def _randomness(miner: Miner, epoch: int, look: Look) -> bytes:
@@ -169,6 +187,10 @@ def posts_advance(look: Look) -> None:
             post_move(post, messages.get(post.message_id), look)
         except (Conflict, NodeRefused) as error:
             log.warning("post_not_moved", post=str(post.uuid), state=post.state, reason=error.reason)
+        except (NodeUnavailable, OperationalError, InterfaceError):
+            raise  # all of them fail alike; the next head finds everything as it is now
+        except Exception:  # one row that cannot be read must not cost the others their windows
+            log.exception("post_not_moved", post=str(post.uuid), state=post.state)
 
 
 def post_move(post: WindowPost, message: Message | None, look: Look) -> None:
@@ -181,8 +203,10 @@ def post_move(post: WindowPost, message: Message | None, look: Look) -> None:
     if post.state == PostState.SENT and message is not None and _follow(post, message, look):
         return
     if look.head.height >= post.close_epoch:
-        _close(post, look)
+        if not _may_have_landed(post, message):
+            _close(post, look)
         return
+    _rescue(post, message, look)
     if post.state in (PostState.PROVING, PostState.PROVED) and _is_reorganised(post, look):
         return
     if post.state == PostState.PROVING:
@@ -202,6 +226,31 @@ def _close(post: WindowPost, look: Look) -> None:
     advance(post, "CLOSE", updated_at=look.now)
     log.warning("window_missed", miner=post.miner.address, deadline=post.deadline_index, reason=post.error)
     _tell(post)
+
+
+def _may_have_landed(post: WindowPost, message: Message | None) -> bool:
+    """Tell whether the message is in flight and nobody has yet looked at the window's last blocks."""
+    is_out = post.state == PostState.SENT and message is not None and message.state == MessageState.FILLED
+    return is_out and tracked_height() < post.close_epoch
+
+
+def _rescue(post: WindowPost, message: Message | None, look: Look) -> None:
+    """Set back what cannot go on as it is while there is time left in the window."""
+    if post.state == PostState.SENT and message is not None and _is_outdated(post, message, look):
+        message_drop(message, reason="the chain's randomness is another now", now=look.now)
+        advance(post, "RESEND", error="the chain's randomness has changed", updated_at=look.now)
+    if post.state == PostState.NOTHING and post.proofs_made < PROOFS_MAX:
+        # A store that was away may be back in time: the files are looked at again.
+        pause = timedelta(seconds=lease_for(look.network.proving.window * look.network.epoch_s))
+        if look.now - post.updated_at >= pause:
+            advance(post, "AGAIN", skipped={}, job=None, updated_at=look.now)
+
+
+def _is_outdated(post: WindowPost, message: Message, look: Look) -> bool:
+    """Tell whether a message without a nonce can never land: it names randomness of another branch."""
+    if message.state != MessageState.UNFILLED or message.wait != Wait.ESTIMATE:
+        return False
+    return submit_params(post, _commit_randomness(post, look)) != bytes(message.params)
 
 
 def _is_reorganised(post: WindowPost, look: Look) -> bool:
@@ -226,7 +275,10 @@ def _prove(post: WindowPost, look: Look) -> None:
     """Give out a job, or take the result of the one that is finished."""
     job = post.job
     if job is not None and job.state not in (JobState.DONE, JobState.FAILED):
-        return
+        if not job_is_lapsed(job, now=look.now):
+            return
+        # Its time is reckoned by the clock, the window by epochs: the chain stood still, or the clock jumped.
+        job_drop(job, now=look.now)
     if job is not None and job.state == JobState.DONE:
         _take(post, look)
         if post.state != PostState.PROVING:
@@ -305,12 +357,14 @@ def _skipped_add(post: WindowPost, facts: Sequence[PartitionFacts], faults: set[
 
 
 def _submit(post: WindowPost, look: Look) -> None:
-    """Push SubmitWindowedPoSt once the window is open; the id makes a repeated push harmless."""
+    """Push SubmitWindowedPoSt once the window is open; the id makes a repeated push harmless.
+
+    Where a kill came between push and note, sender or chain may be others now: then the message that was
+    pushed is the one that is followed.
+    """
     if look.head.height < post.open_epoch + look.network.confidences.submit:
         return
-    commit = look.client.state_get_randomness_from_tickets(
-        Tag.POST_CHAIN_COMMIT, max(post.challenge_epoch, 0), entropy=b"", key=look.head.key
-    )
+    commit = _commit_randomness(post, look)
     message_id = f"post:{post.uuid}:{post.messages_sent}"
     try:
         message_push(
@@ -325,11 +379,20 @@ def _submit(post: WindowPost, look: Look) -> None:
             expire_epoch=post.close_epoch - 1,
             urgent_epoch=post.close_epoch,
         )
+    except MessageIdTaken:
+        log.warning("proof_was_pushed", post=str(post.uuid), message=message_id)
     except DomainError as error:
         _fresh(post, error=error.reason[:2000])
         return
     advance(post, "SEND", message_id=message_id, messages_sent=post.messages_sent + 1, updated_at=look.now)
     _tell(post)
+
+
+def _commit_randomness(post: WindowPost, look: Look) -> bytes:
+    """Draw what the message names to say which branch of the chain it is for."""
+    return look.client.state_get_randomness_from_tickets(
+        Tag.POST_CHAIN_COMMIT, max(post.challenge_epoch, 0), entropy=b"", key=look.head.key
+    )
 
 
 def submit_params(post: WindowPost, commit: bytes) -> bytes:

@@ -6,18 +6,28 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.db import InterfaceError, OperationalError, transaction
 
-from apps.chain.errors import NodeRefused
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.messages.errors import MessageIdTaken
 from apps.messages.selectors import messages_by_ids
 from apps.messages.services import message_push
 from apps.messages.states import MessageState
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
 from apps.proving.models import Deadline, Recovery
-from apps.proving.services.jobs import BadProof, Window, job_drop, job_make, proof_check, sectors_onchain
+from apps.proving.services.jobs import (
+    BadProof,
+    Window,
+    job_drop,
+    job_is_lapsed,
+    job_make,
+    proof_check,
+    sectors_onchain,
+)
 from apps.proving.states import RecoveryState
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors import miner as miner_actor
@@ -72,15 +82,20 @@ def _begin(miner: Miner, deadline: Deadline, *, partition: int, numbers: list[in
         entropy=miner_entropy(address_parse(miner.address)),
         key=look.head.key,
     )
-    recovery = Recovery.objects.create(
-        miner=miner,
-        deadline_index=deadline.index,
-        partition_index=partition,
-        open_epoch=deadline.open_epoch,
-        cutoff_epoch=deadline.cutoff_epoch,
-        sectors=numbers,
-        randomness=randomness,
-    )
+    with transaction.atomic():
+        # Two tasks may be here at once: the second waits for the first and finds its row.
+        Deadline.objects.select_for_update().get(pk=deadline.pk)
+        if not _is_free(deadline, partition, look):
+            return False
+        recovery = Recovery.objects.create(
+            miner=miner,
+            deadline_index=deadline.index,
+            partition_index=partition,
+            open_epoch=deadline.open_epoch,
+            cutoff_epoch=deadline.cutoff_epoch,
+            sectors=numbers,
+            randomness=randomness,
+        )
     _check(recovery, numbers=numbers, look=look)
     return True
 
@@ -121,6 +136,10 @@ def recoveries_advance(look: Look) -> None:
             recovery_move(row, messages.get(row.message_id), look)
         except (Conflict, NodeRefused) as error:
             log.warning("recovery_not_moved", recovery=str(row.uuid), reason=error.reason)
+        except (NodeUnavailable, OperationalError, InterfaceError):
+            raise  # all of them fail alike
+        except Exception:  # one row that cannot be read must not stop the others
+            log.exception("recovery_not_moved", recovery=str(row.uuid), state=row.state)
 
 
 def recovery_move(row: Recovery, message: Message | None, look: Look) -> None:
@@ -170,6 +189,10 @@ def _take(row: Recovery, look: Look) -> None:
     if job is None or job.state == JobState.FAILED:
         _step(row, "FAIL", look, error="no prover has checked the files" if job is None else job.error)
         return
+    if job_is_lapsed(job, now=look.now):
+        job_drop(job, now=look.now)
+        _step(row, "FAIL", look, error="no prover has checked the files in time")
+        return
     if job.state != JobState.DONE:
         return
     faults = {int(number) for number in job.result.get("faults", ())}
@@ -216,6 +239,8 @@ def _declare(row: Recovery, look: Look) -> None:
             expire_epoch=row.cutoff_epoch - 1,
             urgent_epoch=row.cutoff_epoch,
         )
+    except MessageIdTaken:  # a kill came between push and note, and debt or sender are others now
+        log.warning("recovery_was_pushed", recovery=str(row.uuid), message=message_id)
     except DomainError as error:
         Recovery.objects.filter(pk=row.pk).update(error=error.reason[:2000])
         return

@@ -1,0 +1,59 @@
+"""A chain that has one miner's sectors in one partition, as far as proofs ask for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from poolsite.filecoin.cids import commr_cid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass
+class OneDeadline:
+    """Stands where the client of the nodes is; what it says may be changed between two looks."""
+
+    partitions: list[list[int]] = field(default_factory=lambda: [[1, 2]])
+    beacon: bytes = b"b" * 32
+    tickets: bytes = b"t" * 32
+
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Answer StateMinerPartitions."""
+        assert {method for method, _ in calls} == {"StateMinerPartitions"}
+        return [[self._partition(numbers) for numbers in self.partitions] for _ in calls]
+
+    def _partition(self, numbers: list[int]) -> dict[str, Any]:
+        every, none = bitfield_to_json(bitfield_of(numbers)), bitfield_to_json(bitfield_of(()))
+        return {
+            "AllSectors": every,
+            "LiveSectors": every,
+            "ActiveSectors": every,
+            "FaultySectors": none,
+            "RecoveringSectors": none,
+        }
+
+    def state_miner_sectors(self, _address: str, _numbers: Any, _key: str) -> list[dict[str, Any]]:
+        """Give all sectors."""
+        return [
+            {
+                "SealedCID": {"/": str(commr_cid(bytes(31) + bytes([number])))},
+                "SectorNumber": number,
+                "SealProof": 5,
+            }
+            for numbers in self.partitions
+            for number in numbers
+        ]
+
+    def state_get_randomness_from_beacon(self, _tag: int, _epoch: int, *, entropy: bytes, key: str) -> bytes:
+        """Give the challenge."""
+        assert entropy
+        assert key
+        return self.beacon
+
+    def state_get_randomness_from_tickets(self, _tag: int, _epoch: int, *, entropy: bytes, key: str) -> bytes:
+        """Give what names the branch."""
+        assert (entropy, bool(key)) == (b"", True)
+        return self.tickets

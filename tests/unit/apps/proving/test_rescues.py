@@ -1,0 +1,225 @@
+"""What a kill, a clock, a reorganisation or a store that was away must not cost: a window."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from apps.core import clock
+from apps.messages.models import Message, Tracker
+from apps.messages.states import MessageState, Wait
+from apps.proving.models import Recovery, WindowPost
+from apps.proving.services import posts as posts_module
+from apps.proving.services.posts import Look, posts_advance, posts_schedule
+from apps.proving.services.recoveries import recoveries_advance, recoveries_begin
+from apps.proving.states import PostState, RecoveryState
+from apps.sectors.models import Job
+from apps.sectors.states import JobState
+from poolsite.filecoin.policy import network_by_name
+from tests import factories
+from tests.unit.apps.proving.chain import OneDeadline
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+NETWORK = network_by_name("localnet-poolsite-test")
+OPEN, CLOSE = 960, 970
+
+
+def look(chain: OneDeadline, height: int = 961, *, later_s: float = 0) -> Look:
+    """One pass at a height."""
+    now: datetime = clock.now() + timedelta(seconds=later_s)
+    return Look(client=cast("Any", chain), network=NETWORK, head=factories.head(height), now=now)
+
+
+def miner(**data: Any) -> Miner:
+    """A miner whose first window is open at 961, with a wallet to send from."""
+    row = factories.miner(proving_period_start=OPEN, worker=factories.wallet().address, **data)
+    factories.deadline(row, live=2)
+    return row
+
+
+def post(of: Miner, *, state: str = PostState.PROVED, **data: Any) -> WindowPost:
+    """The proof of its open window."""
+    facts = {
+        "open_epoch": OPEN,
+        "close_epoch": CLOSE,
+        "challenge_epoch": OPEN - 2,
+        "partitions": [0],
+        "randomness": OneDeadline().beacon,
+        "proof": b"proof",
+        "proofs_made": 1,
+        **data,
+    }
+    return WindowPost.objects.create(miner=of, deadline_index=0, state=state, **facts)
+
+
+def test_a_kill_between_two_parts_of_a_window_leaves_none_that_nobody_proves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of, chain = miner(), OneDeadline(partitions=[[number] for number in range(1, 12)])
+    create = WindowPost.objects.create
+
+    def killed(**data: Any) -> WindowPost:
+        if data["part"] == 1:
+            raise KeyboardInterrupt
+        return cast("WindowPost", create(**data))
+
+    monkeypatch.setattr(WindowPost.objects, "create", killed)
+    with pytest.raises(KeyboardInterrupt):
+        posts_schedule(of, look(chain))
+    monkeypatch.undo()
+
+    posts_schedule(of, look(chain))
+
+    parts = WindowPost.objects.filter(miner=of).order_by("part")
+    assert [index for part in parts for index in part.partitions] == list(range(11))
+    assert len(parts) > 1
+
+
+def test_a_job_whose_time_ran_out_while_the_chain_stood_still_is_given_out_again() -> None:
+    row, chain = post(miner(), state=PostState.PROVING, proof=None, proofs_made=0), OneDeadline()
+    posts_advance(look(chain))
+    first = Job.objects.get(window_post=row)
+
+    posts_advance(look(chain, later_s=3600))
+
+    second = Job.objects.get(window_post=row)
+    first.refresh_from_db()
+    assert (first.state, second.state) == (JobState.FAILED, JobState.READY)
+    assert first.expires_at is not None
+    assert second.expires_at is not None
+    assert second.expires_at > first.expires_at + timedelta(seconds=3000)
+
+
+def test_a_job_that_a_prover_works_on_is_left_alone_however_late_it_is() -> None:
+    row, chain = post(miner(), state=PostState.PROVING, proof=None, proofs_made=0), OneDeadline()
+    posts_advance(look(chain))
+    Job.objects.filter(window_post=row).update(state=JobState.LEASED)
+
+    posts_advance(look(chain, later_s=3600))
+
+    assert Job.objects.get(window_post=row).state == JobState.LEASED
+
+
+def test_a_proof_pushed_before_a_kill_is_followed_although_the_sender_is_another_now() -> None:
+    of = miner()
+    row, other = post(of), factories.wallet().address
+    factories.message(f"post:{row.uuid}:0", from_addr=other, to=of.address, method=5, params=b"as it was")
+
+    posts_advance(look(OneDeadline()))
+
+    row.refresh_from_db()
+    assert (row.state, row.message_id, row.messages_sent) == (PostState.SENT, f"post:{row.uuid}:0", 1)
+    assert Message.objects.filter(kind__in=["", "window_post"]).count() == 1
+
+
+def test_one_proof_that_cannot_be_read_costs_no_other_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = post(miner()), post(miner())
+    submit = posts_module.submit_params
+
+    def params(row: WindowPost, commit: bytes) -> bytes:
+        if row.pk == bad.pk:
+            raise TypeError("not a number")
+        return submit(row, commit)
+
+    monkeypatch.setattr(posts_module, "submit_params", params)
+
+    posts_advance(look(OneDeadline()))
+
+    good.refresh_from_db()
+    bad.refresh_from_db()
+    assert (bad.state, good.state) == (PostState.PROVED, PostState.SENT)
+
+
+def test_a_message_that_names_another_branch_is_made_again_before_the_window_closes() -> None:
+    of, chain = miner(), OneDeadline()
+    row = post(of)
+    posts_advance(look(chain))
+    first = Message.objects.get(kind="window_post")
+    Message.objects.filter(pk=first.pk).update(wait=Wait.ESTIMATE)
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    assert row.message_id == first.pk, "an estimate that fails for another reason changes nothing"
+
+    chain.tickets = b"u" * 32
+    posts_advance(look(chain, 962))
+
+    row.refresh_from_db()
+    first.refresh_from_db()
+    assert (first.state, row.state, row.messages_sent) == (MessageState.FAILED, PostState.SENT, 2)
+    assert chain.tickets in bytes(Message.objects.get(pk=row.message_id).params)
+
+
+@pytest.mark.parametrize(("tracked", "state"), [(CLOSE - 1, PostState.SENT), (CLOSE, PostState.MISSED)])
+def test_a_window_is_not_missed_before_its_last_blocks_were_looked_at(tracked: int, state: str) -> None:
+    row = post(miner(), state=PostState.SENT, message_id="m", messages_sent=1)
+    factories.message("m", state=MessageState.FILLED)
+    Tracker.objects.create(pk=1, height=tracked)
+
+    posts_advance(look(OneDeadline(), CLOSE))
+
+    row.refresh_from_db()
+    assert row.state == state
+
+
+def test_files_that_could_not_be_read_are_looked_at_again_in_the_same_window() -> None:
+    row = post(miner(), state=PostState.NOTHING, proof=None, skipped={"0": [1, 2]})
+    chain = OneDeadline()
+
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    assert row.state == PostState.NOTHING, "after a pause, not at every look"
+    posts_advance(look(chain, later_s=20))
+
+    row.refresh_from_db()
+    assert (row.state, row.skipped) == (PostState.PROVING, {})
+    assert Job.objects.filter(window_post=row, state=JobState.READY).exists()
+
+
+def faulty(of: Miner) -> Any:
+    """A deadline whose sectors are faulty and can still be declared good."""
+    row = factories.deadline(of, 5, live=2, faulty=2, open_epoch=1010)
+    factories.partition(row, all_sectors=[1, 2], live=[1, 2], faulty=[1, 2])
+    return row
+
+
+def test_a_recovery_that_was_pushed_before_a_kill_is_followed_although_the_debt_has_grown() -> None:
+    of = miner(fee_debt=5)
+    deadline = faulty(of)
+    row = Recovery.objects.create(
+        miner=of,
+        deadline_index=5,
+        partition_index=0,
+        open_epoch=deadline.open_epoch,
+        cutoff_epoch=deadline.cutoff_epoch,
+        state=RecoveryState.GOOD,
+        sectors=[1, 2],
+        good=[1, 2],
+        randomness=b"r" * 32,
+    )
+    factories.message(f"recover:{row.uuid}:0", from_addr=of.worker, to=of.address, method=11, value=4)
+
+    recoveries_advance(look(OneDeadline()))
+
+    row.refresh_from_db()
+    assert (row.state, row.message_id) == (RecoveryState.SENT, f"recover:{row.uuid}:0")
+
+
+def test_a_check_of_files_whose_time_ran_out_begins_again() -> None:
+    of, chain = miner(), OneDeadline()
+    faulty(of)
+    recoveries_begin(of, look(chain))
+
+    recoveries_advance(look(chain, later_s=3600))
+    recoveries_begin(of, look(chain, later_s=3700))
+
+    states = list(Recovery.objects.order_by("pk").values_list("state", flat=True))
+    assert states == [RecoveryState.FAILED, RecoveryState.CHECKING]
+    assert Job.objects.filter(state=JobState.READY).count() == 1
