@@ -6,6 +6,8 @@ A sector is in the store when its files are there whole; each is copied under a 
 from __future__ import annotations
 
 import json
+import os
+import re
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from poolsite.filecoin.porep.parameters import SealParameters
 
+NAME: Final = re.compile(r"s-t0([0-9]{1,18})-[0-9]+")
+"""A sector's file."""
 MARK: Final = "sectorstore.json"
 """File in a store's root that gives it its name, as lotus writes it."""
 
@@ -45,6 +49,15 @@ class Store:
         """Give where a sector's files lie, whether they are there or not."""
         name = sector_name(miner_id, number)
         return SectorFiles(parameters, self.root / "cache" / name, self.root / "sealed" / name)
+
+    def miners(self) -> set[int]:
+        """Give the ids of the miners whose sectors lie here."""
+        try:
+            names = [entry.name for entry in os.scandir(self.root / "sealed")]
+        except FileNotFoundError:
+            return set()
+        found = (NAME.fullmatch(name) for name in names)
+        return {int(one[1]) for one in found if one is not None}
 
     def persist(self, source: SectorFiles, *, miner_id: int, number: int) -> SectorFiles:
         """Copy what proving needs: the sealed file, p_aux, t_aux and tree-r-last.

@@ -75,9 +75,9 @@ def test_a_failed_test_is_said_in_the_row(monkeypatch):
 def test_a_prover_is_asked_for_a_proof_of_an_active_sector(monkeypatch):
     asked = {}
 
-    def ask(_row: Any, method: str, payload: Any, **_more: Any) -> list[str]:
+    def ask(_row: Any, method: str, payload: Any, **_more: Any) -> list[Any]:
         asked[method] = payload
-        return ["proof"]
+        return [{"PoStProof": 0, "ProofBytes": people.base64_text(b"of the real network's form")}]
 
     monkeypatch.setattr("apps.gateway.checkup.ask", ask)
     people.person()

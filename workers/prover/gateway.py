@@ -1,0 +1,267 @@
+"""The prover's end of a gateway: for each miner whose sectors its store holds, a channel of proof events.
+
+Source: filecoin-project/sophon-gateway proofevent/; filecoin-project/go-jsonrpc websocket.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import random
+import threading
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from workers.processors.errors import ProcessorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE_S, PAUSE_GROWTH, LAST_PAUSE_S = 0.1, 1.5, 5.0
+"""Between two dials."""
+LISTEN_PAUSE_S: Final = 1.0
+"""Before listening again on a socket whose channel was closed."""
+REFUSED_PAUSE_S: Final = 10.0
+"""Before a miner is offered again that the gateway did not take."""
+LOOK_S: Final = 5.0
+"""How often the store is looked at for miners."""
+CALL_S: Final = 30.0
+FRAME_MAX_BYTES: Final = 100 * 1024 * 1024
+
+Json = Any
+
+
+class GatewayRefused(Exception):
+    """The gateway answered a call with an error."""
+
+
+def gateway_url(console: str) -> str:
+    """Give the gateway's address at a console's."""
+    parts = urlsplit(console)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    return urlunsplit((scheme, parts.netloc, "/rpc/v1", "", ""))
+
+
+class ProofLine:
+    """One gateway, dialled for ever from a thread of its own."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        token: str,
+        miners: Callable[[], set[int]],
+        compute: Callable[[int, Json], Json],
+    ) -> None:
+        self.url = url
+        self.token = token
+        self.miners = miners
+        """Ids of the miners to prove for, asked again now and then."""
+        self.compute = compute
+        """Answers a ComputeProofRequest for a miner.  Raises ProcessorError, OSError."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._work, name="proof-line", daemon=True)
+
+    def start(self) -> None:
+        """Begin to dial."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Hang up."""
+        loop, task = self._loop, self._task
+        if loop is not None and task is not None:
+            loop.call_soon_threadsafe(task.cancel)
+        if self._thread.is_alive():
+            self._thread.join(5.0)
+
+    def _work(self) -> None:
+        async def whole() -> None:
+            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+            await self.run()
+
+        try:
+            asyncio.run(whole())
+        except asyncio.CancelledError:
+            log.info("gateway_left", url=self.url)
+
+    async def run(self) -> None:
+        """Keep a socket open until cancelled."""
+        pause_s = FIRST_PAUSE_S
+        headers = {"Authorization": f"Bearer {self.token}", "X-VENUS-API-NAMESPACE": "gateway.IGateway"}
+        while True:
+            try:
+                async with connect(
+                    self.url,
+                    additional_headers=headers,
+                    max_size=FRAME_MAX_BYTES,
+                    compression=None,
+                    ping_interval=5,
+                    ping_timeout=30,
+                    open_timeout=10,
+                    proxy=None,
+                ) as socket:
+                    pause_s = FIRST_PAUSE_S
+                    await ProofSession(self, socket).run()
+            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
+                log.warning("gateway_lost", url=self.url, reason=str(error)[:200])
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads dials, no secret
+            pause_s = min(pause_s * PAUSE_GROWTH, LAST_PAUSE_S)
+
+
+class ProofSession:
+    """One socket to a gateway."""
+
+    def __init__(self, line: ProofLine, socket: ClientConnection) -> None:
+        self.line = line
+        self.socket = socket
+        self.numbers = itertools.count(1)
+        self.pending: dict[int, asyncio.Future[Json]] = {}
+        self.channels: dict[int, int] = {}
+        """Number of a channel → miner."""
+        self.closed: dict[int, asyncio.Event] = {}
+        """By channel: set when the gateway ended it."""
+        self.early: list[tuple[int, Json]] = []
+        """Events that came before we knew their channel's miner."""
+        self.listeners: dict[int, asyncio.Task[None]] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.turn = asyncio.Lock()
+        """One proof at a time, as the Go client has it."""
+
+    async def run(self) -> None:
+        """Read until the socket ends.  Raises ConnectionClosed."""
+        watching = asyncio.create_task(self.watch())
+        try:
+            async for data in self.socket:
+                self.receive(data)
+            raise ConnectionClosed(None, None)
+        finally:
+            tasks = (watching, *self.listeners.values(), *self.tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def watch(self) -> None:
+        """Listen for each miner of the store, for new ones soon."""
+        while True:
+            try:
+                wanted = await asyncio.to_thread(self.line.miners)
+            except OSError as error:
+                log.warning("store_unread", reason=str(error))
+                wanted = set(self.listeners)
+            for miner in sorted(wanted - set(self.listeners)):
+                self.listeners[miner] = asyncio.create_task(self.listen_forever(miner))
+            for miner in set(self.listeners) - wanted:
+                self.listeners.pop(miner).cancel()
+            await asyncio.sleep(LOOK_S)
+
+    async def listen_forever(self, miner: int) -> None:
+        """Open a miner's channel; open it again when the gateway closes it."""
+        while True:
+            pause_s, channel = LISTEN_PAUSE_S, None
+            try:
+                channel = await self.call("Gateway.ListenProofEvent", {"MinerAddress": f"f0{miner}"})
+                self.channels[channel] = miner
+                closed = self.closed[channel] = asyncio.Event()
+                early = [event for number, event in self.early if number == channel]
+                self.early = [one for one in self.early if one[0] != channel]
+                for event in early:
+                    self.handle_soon(channel, event)
+                await closed.wait()
+            except (GatewayRefused, TimeoutError) as error:
+                log.warning("miner_not_taken", url=self.line.url, miner=miner, reason=str(error))
+                pause_s = REFUSED_PAUSE_S
+            finally:
+                if channel is not None:
+                    self.channels.pop(channel, None)
+                    self.closed.pop(channel, None)
+            await asyncio.sleep(pause_s)
+
+    def receive(self, data: str | bytes) -> None:
+        """Take one frame: an answer, or something of one of our channels."""
+        try:
+            frame = json.loads(data)
+            method = frame.get("method")
+        except (ValueError, AttributeError, RecursionError):
+            log.warning("gateway_frame_unread", url=self.line.url)
+            return
+        if not method:
+            future = self.pending.get(frame.get("id"))
+            if future is not None and not future.done():
+                future.set_result(frame)
+            return
+        params = frame.get("params")
+        if not isinstance(params, list) or not params or not isinstance(params[0], int):
+            return
+        if method == "xrpc.ch.close" and params[0] in self.closed:
+            self.closed[params[0]].set()
+        elif method == "xrpc.ch.val" and len(params) == 2 and isinstance(params[1], dict):
+            self.handle_soon(params[0], params[1])
+
+    def handle_soon(self, channel: int, event: dict[str, Json]) -> None:
+        """Handle an event beside the reading."""
+        miner = self.channels.get(channel)
+        if miner is None:
+            self.early = [*self.early[-30:], (channel, event)]
+            return
+        task = asyncio.create_task(self.handle(miner, event))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def call(self, method: str, *params: Json) -> Json:
+        """Call the gateway.  Raises GatewayRefused with its words, TimeoutError."""
+        number = next(self.numbers)
+        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self.pending[number] = future
+        try:
+            frame = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+            await self.socket.send(json.dumps(frame))
+            async with asyncio.timeout(CALL_S):
+                answer = await future
+        finally:
+            del self.pending[number]
+        error = answer.get("error")
+        if isinstance(error, dict):
+            raise GatewayRefused(str(error.get("message", "")))
+        return answer.get("result")
+
+    async def handle(self, miner: int, event: dict[str, Json]) -> None:
+        """Answer one event."""
+        method = event.get("Method")
+        if method == "InitConnect":
+            log.info("gateway_connected", url=self.line.url, miner=miner)
+            return
+        answer: dict[str, Json] = {"Id": event.get("Id"), "Payload": None, "Error": ""}
+        try:
+            answer["Payload"] = pack(await self.answer(miner, str(method), event.get("Payload")))
+        except (ProcessorError, OSError) as error:
+            log.warning("proof_not_made", miner=miner, reason=str(error)[:300])
+            answer["Error"] = str(error)[:300] or type(error).__name__
+        try:
+            await self.call("Gateway.ResponseProofEvent", answer)
+        except (GatewayRefused, TimeoutError, ConnectionClosed) as error:
+            log.warning("answer_not_taken", request=event.get("Id"), reason=str(error))
+
+    async def answer(self, miner: int, method: str, payload: Json) -> Json:
+        """Do what an event asks.  Raises ProcessorError, OSError."""
+        if method != "ComputeProof":
+            raise ProcessorError(f"unexpect proof type {method[:40]}")
+        try:
+            request = json.loads(base64.b64decode(payload, validate=True))
+        except (ValueError, TypeError, RecursionError):
+            raise ProcessorError("the request is not base64 of JSON") from None
+        async with self.turn:
+            return await asyncio.to_thread(self.line.compute, miner, request)
+
+
+def pack(value: Json) -> str:
+    """Write a payload."""
+    return base64.b64encode(json.dumps(value).encode()).decode()

@@ -1,0 +1,67 @@
+"""Answering ComputeProof: a WinningPoSt of the one sector that a block win asks for.
+
+Source: filecoin-project/venus venus-shared/types/gateway/proof.go ComputeProofRequest.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.filecoin.cids import BadCid, cid_from_json, cid_to_commr
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES, UnknownSealProof, seal_parameters
+from workers.processors.errors import BadInput
+from workers.processors.tasks import Replica, WinningPostTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workers.processors.tasks import WinningPostOutput
+    from workers.storage.store import Store
+
+WINNING_V1: Final = 0
+"""First number of the registered WinningPoSt proofs; the sector size is added."""
+
+Json = Any
+
+
+def winning_task(request: Json, *, store: Store, miner_id: int) -> WinningPostTask:
+    """Give the processor's task, with the places of the files.  Raises BadInput."""
+    try:
+        seed = base64.b64decode(request["Rand"], validate=True)
+        replicas, sizes = [], set()
+        for sector in request["SectorInfos"]:
+            parameters = seal_parameters(sector["SealProof"])
+            sealed = cid_from_json(sector["SealedCID"])
+            if sealed is None:
+                raise BadInput("a sector without SealedCID")
+            number = int(sector["SectorNumber"])
+            files = store.files(parameters, miner_id=miner_id, number=number)
+            replicas.append(Replica(number, cid_to_commr(sealed), str(files.cache), str(files.sealed)))
+            sizes.add(parameters.sector_bytes)
+    except (TypeError, KeyError, ValueError, BadCid, UnknownSealProof) as error:
+        raise BadInput(f"the request cannot be read: {error!r}"[:300]) from None
+    if len(sizes) != 1:
+        raise BadInput(f"{len(sizes)} sizes of sectors instead of 1")
+    proof_type = WINNING_V1 + SECTOR_SIZES.index(sizes.pop())
+    return WinningPostTask(miner_id, proof_type, tuple(replicas), seed)
+
+
+def proofs_json(task: WinningPostTask, output: WinningPostOutput) -> Json:
+    """Write `[]PoStProof`."""
+    return [
+        {"PoStProof": task.proof_type, "ProofBytes": base64.b64encode(proof).decode()}
+        for proof in output.proofs
+    ]
+
+
+def compute_proof(
+    request: Json,
+    *,
+    store: Store,
+    miner_id: int,
+    prove: Callable[[WinningPostTask], WinningPostOutput],
+) -> Json:
+    """Answer one request.  Raises ProcessorError if the sector cannot be proven."""
+    task = winning_task(request, store=store, miner_id=miner_id)
+    return proofs_json(task, prove(task))
