@@ -14,4 +14,6 @@ urlpatterns = [
     path("", include("apps.dashboard.urls")),
 ]
 
+handler400 = "apps.core.health.bad_request"
+handler404 = "apps.core.health.missing"
 handler500 = "apps.core.health.failure"

@@ -36,6 +36,24 @@ class Malformed(BadValue):
     code = "malformed"
 
 
+class WrongMethod(DomainError):
+    """The route has no such HTTP method."""
+
+    code = "method_not_allowed"
+
+
+class WrongType(DomainError):
+    """The body is not JSON by its Content-Type."""
+
+    code = "unsupported_media_type"
+
+
+class NotAcceptable(DomainError):
+    """The caller takes no JSON."""
+
+    code = "not_acceptable"
+
+
 class IdempotencyKeyReused(Conflict):
     """The key was used for another request."""
 
@@ -57,7 +75,10 @@ HTTP_STATUSES: Final[tuple[tuple[type[DomainError], int], ...]] = (
     (NotAllowed, 403),
     (NotFound, 404),
     (Conflict, 409),
+    (WrongMethod, 405),
+    (NotAcceptable, 406),
     (BodyTooLarge, 413),
+    (WrongType, 415),
     (RateLimited, 429),
     (NotReachable, 503),
     (BadValue, 400),

@@ -1,8 +1,8 @@
-"""How our ways to authenticate are written in the OpenAPI document."""
+"""What the OpenAPI document says beside the views: ways to authenticate, and the form of every refusal."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
@@ -27,3 +27,19 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:  # noqa: ARG002  # the library's signature
         """Describe the cookie."""
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+REFUSALS: Final = {
+    "4XX": "Refused: `code` is for programs, `message` for people, `field` names the input to blame.",
+    "503": "A node, a signer or the database is away: ask again after `Retry-After` seconds.",
+}
+
+
+def refusals_add(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Give every operation the answers that any of them may have."""
+    body = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            for status, words in REFUSALS.items():
+                operation["responses"].setdefault(status, {"description": words, "content": body})
+    return result

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
+from django.views.defaults import page_not_found
 from prometheus_client import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
 
@@ -21,6 +23,10 @@ from apps.core.metrics import exposition
 
 log = structlog.get_logger(__name__)
 
+MACHINE_PATHS: Final = ("/api/", "/rpc/")
+"""Below these everybody is a program."""
+CODES: Final = {400: "bad_request", 404: "not_found", 500: "failed", 503: "unavailable"}
+"""Words for programs."""
 RETRY_AFTER_S: Final = 2
 """PostgreSQL is back within a second or two after kill -9."""
 
@@ -101,6 +107,20 @@ def may_read_metrics(request: HttpRequest) -> bool:
         return False
 
 
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer for an address that is none: JSON for machines, the page for people."""
+    if request.path.startswith(MACHINE_PATHS):
+        return sorry(request, 404, "there is nothing here")
+    return page_not_found(request, exception)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer for a request that Django does not read, such as one to a name that is not ours."""
+    if isinstance(exception, DisallowedHost):
+        return sorry(request, 400, "This name is not among ALLOWED_HOSTS.")
+    return sorry(request, 400, "This request cannot be read.")
+
+
 def database_away(request: HttpRequest) -> HttpResponse:
     """Ask the caller to come back: the database restarts."""
     log.warning("database_away", path=request.path)
@@ -117,9 +137,8 @@ def failure(request: HttpRequest) -> HttpResponse:
 def sorry(request: HttpRequest, status: int, reason: str) -> HttpResponse:
     """Give a short answer that needs no database: JSON for machines, text for people."""
     response: HttpResponse
-    if request.path.startswith(("/api/", "/rpc/")):
-        code = "unavailable" if status == 503 else "failed"
-        response = JsonResponse({"code": code, "message": reason, "field": ""}, status=status)
+    if request.path.startswith(MACHINE_PATHS):
+        response = JsonResponse({"code": CODES[status], "message": reason, "field": ""}, status=status)
     else:
         response = HttpResponse(f"{reason}\n", status=status, content_type="text/plain; charset=utf-8")
     if status == 503:

@@ -54,7 +54,6 @@ MIDDLEWARE = [
     "apps.core.middleware.ContentSecurityMiddleware",
     "apps.core.static.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -73,7 +72,6 @@ TEMPLATES = [
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
-                "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
             ]
         },
@@ -122,9 +120,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = env_number("REQUEST_MAX_BYTES", 4 * 1024 * 1024)
 
 # Words and times
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English"), ("zh-hans", "中文")]
-LOCALE_PATHS = [BASE_DIR / "locale"]
-USE_I18N = True
+USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 
@@ -165,7 +161,22 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "COERCE_DECIMAL_TO_STRING": True,
 }
-SPECTACULAR_SETTINGS = {"TITLE": "Poolsite", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Poolsite",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "MessageState": "apps.messages.states.MessageState.values",
+        "MinerState": "apps.miners.states.MinerState.values",
+        "NodeState": "apps.chain.states.NodeState.values",
+        "SectorState": "poolsite.wire.pipeline.SectorState",
+        "SenderState": "apps.messages.states.SenderState.values",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.api.schema.refusals_add",
+    ],
+}
 
 # The pool
 DEVNET_LISTEN = env_text("DEVNET_LISTEN", "127.0.0.1:1234")

@@ -182,7 +182,7 @@ BODIES = [
         "a sector that is no id", "/api/v1/sectors/0'--", 404, "sector_unknown", field="sector", method="GET"
     ),
     case("an unknown filter", "/api/v1/miners?color=red", 400, "bad_value", field="color", method="GET"),
-    case("a method that is not there", "/api/v1/miners", 405, "refused", method="DELETE"),
+    case("a method that is not there", "/api/v1/miners", 405, "method_not_allowed", method="DELETE"),
 ]
 
 SENDING = [

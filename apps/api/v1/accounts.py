@@ -184,6 +184,9 @@ def limits_of(data: dict[str, Any]) -> TokenLimits:
 class TenantsView(PoolView):
     """Tenants: the operator's all, a tenant's its own."""
 
+    pagination_class = Pages
+    filters = ("limit", "offset")
+
     perms = {**PoolView.perms, "POST": "admin"}
     operator_methods = ("POST",)
 
@@ -220,6 +223,9 @@ class TenantView(PoolView):
 
 class TokensView(PoolView):
     """Tokens up to the caller's own level; their texts are kept nowhere."""
+
+    pagination_class = Pages
+    filters = ("limit", "offset")
 
     perms = {**PoolView.perms, "POST": "admin"}
 
@@ -290,6 +296,9 @@ class TokenView(PoolView):
 class ApprovalsView(PoolView):
     """Which tenants' signers may serve which accounts."""
 
+    pagination_class = Pages
+    filters = ("limit", "offset")
+
     perms = {**PoolView.perms, "POST": "admin"}
 
     @extend_schema(responses=ApprovalOutput(many=True))
@@ -316,6 +325,8 @@ class ApprovalsView(PoolView):
 
 class AuditView(PoolView):
     """Who did what, newest first."""
+
+    pagination_class = Pages
 
     @extend_schema(parameters=[AuditQuery], responses=AuditOutput(many=True))
     def get(self, request: Request) -> Response:

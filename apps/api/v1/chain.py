@@ -32,6 +32,8 @@ class HeadOutput(serializers.Serializer[Any]):
 class HeadView(PoolView):
     """`/chain/head`."""
 
+    filters = ()
+
     @extend_schema(responses=HeadOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """Give the newest head."""

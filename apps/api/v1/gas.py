@@ -70,6 +70,12 @@ class GuardOutput(serializers.Serializer[Any]):
     spent_today = serializers.CharField(allow_null=True)
 
 
+class GuardPage(serializers.Serializer[Any]):
+    """All guards."""
+
+    results = GuardOutput(many=True)
+
+
 class HurryInput(InputSerializer):
     """When a tenant's proofs pay more."""
 
@@ -78,6 +84,12 @@ class HurryInput(InputSerializer):
     within_epochs = serializers.IntegerField(min_value=1, max_value=(1 << 30) - 1)
     every_epochs = serializers.IntegerField(min_value=1, max_value=(1 << 30) - 1)
     max_fee = AmountField(required=False)
+
+
+class HurryPage(serializers.Serializer[Any]):
+    """All rules."""
+
+    results = HurryInput(many=True)
 
 
 def guard_bodies(viewer: Principal, rows: list[GasGuard]) -> list[dict[str, Any]]:
@@ -116,6 +128,8 @@ def tenant_named(viewer: Principal, name: str | None) -> Tenant | None:
 
 class GasView(PoolView):
     """`/gas`: the base fee of the last day and what the queue will cost."""
+
+    filters = ()
 
     @extend_schema(responses=dict)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
@@ -157,6 +171,8 @@ class GasView(PoolView):
 class SpendView(PoolView):
     """`/gas/spend`: what landed messages cost."""
 
+    filters = ("by", "days")
+
     @extend_schema(parameters=[OpenApiParameter("by", str), OpenApiParameter("days", int)], responses=dict)
     def get(self, request: Request) -> Response:
         """Add spending up by method, tenant, sender or day."""
@@ -181,9 +197,11 @@ class SpendView(PoolView):
 class GuardsView(PoolView):
     """`/gas/guards`: limits on what gas may cost."""
 
+    filters = ()
+
     perms = {**PoolView.perms, "POST": "sign"}
 
-    @extend_schema(responses=GuardOutput(many=True))
+    @extend_schema(responses=GuardPage)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """List the guards that hold for the caller's messages."""
         return Response({"results": guard_bodies(self.principal, list(guards_visible(self.principal)))})
@@ -223,9 +241,11 @@ class GuardView(PoolView):
 class HurryView(PoolView):
     """`/gas/hurry`: when proofs pay more because their deadline is near."""
 
+    filters = ()
+
     perms = {**PoolView.perms, "PUT": "sign"}
 
-    @extend_schema(responses=HurryInput(many=True))
+    @extend_schema(responses=HurryPage)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """List the tenants' rules."""
         return Response({"results": [_hurry_body(row) for row in hurry_rules(self.principal)]})

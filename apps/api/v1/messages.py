@@ -232,6 +232,7 @@ class MessagesView(PoolView):
     """`/messages`: the caller's messages."""
 
     @extend_schema(
+        operation_id="v1_messages_list",
         parameters=[
             OpenApiParameter("state", str, many=True),
             OpenApiParameter("from", str, many=True),

@@ -95,6 +95,8 @@ class OperatorView(PoolView):
 class NodesView(OperatorView):
     """`/chain/nodes`."""
 
+    filters = ()
+
     @extend_schema(responses=NodeOutput(many=True))
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """List the pool's nodes, those that are switched off too, in the order of the settings."""

@@ -107,6 +107,9 @@ def _plain(value: Any) -> Any:
 class SendersView(PoolView):
     """`/senders`: addresses that messages are sent from."""
 
+    pagination_class = Pages
+    filters = ("limit", "offset")
+
     @extend_schema(responses=SenderOutput(many=True))
     def get(self, request: Request) -> Response:
         """List senders with their lanes of nonces."""

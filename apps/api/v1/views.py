@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import structlog
 from django.conf import settings
@@ -12,9 +12,20 @@ from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.api.errors import BodyTooLarge, Malformed, RateLimited, domain_error, error_body, http_status
+from apps.api.errors import (
+    BodyTooLarge,
+    Malformed,
+    NotAcceptable,
+    RateLimited,
+    WrongMethod,
+    WrongType,
+    domain_error,
+    error_body,
+    http_status,
+)
 from apps.api.idempotency import answered_once
 from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthentication
+from apps.api.v1.serializers import writable
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.users.errors import TokenRefused
 from apps.users.limits import limit_take
@@ -65,6 +76,8 @@ class PoolView(APIView):
     operator_only: ClassVar[bool] = False
     operator_methods: ClassVar[tuple[str, ...]] = ()
     """Methods that are the operator's, where not all are."""
+    filters: ClassVar[tuple[str, ...] | None] = None
+    """Parameters that a GET may have besides the token; None where the view itself looks at them."""
     body_max_bytes: ClassVar[int] = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * 1024 * 1024
     """Above it the answer is 413."""
 
@@ -77,7 +90,7 @@ class PoolView(APIView):
         return cast("Principal", self.request.auth)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse a large body before anybody reads it, and paths that no row can have."""
+        """Refuse a large body before anybody reads it, paths that no row can have, misspelt filters."""
         super().initial(request, *args, **kwargs)
         if any("\0" in str(value) for value in kwargs.values()):
             raise NotFound("there is nothing here")
@@ -87,6 +100,10 @@ class PoolView(APIView):
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdigit() or int(length) > self.body_max_bytes:
             raise BodyTooLarge(f"the body may have at most {self.body_max_bytes} bytes")
+        if request.method in ("GET", "HEAD") and self.filters is not None:
+            unknown = sorted(set(request.query_params) - {*self.filters, "token"})
+            if unknown:
+                raise BadValue("there is no such filter", field=writable(unknown[0]))
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer; a POST with an Idempotency-Key is carried out once and then repeated word for word."""
@@ -129,6 +146,15 @@ class PoolView(APIView):
         return exception_answer
 
 
+UNSUITED: Final[tuple[tuple[type[Exception], type[DomainError]], ...]] = (
+    (exceptions.MethodNotAllowed, WrongMethod),
+    (exceptions.UnsupportedMediaType, WrongType),
+    (exceptions.NotAcceptable, NotAcceptable),
+    (exceptions.APIException, DomainError),
+)
+"""Requests that do not suit their route, by DRF's name and ours; the first row that fits decides."""
+
+
 def exception_answer(error: Exception, context: dict[str, Any]) -> Response | None:  # noqa: ARG001  # DRF's signature
     """Turn a refusal into `{"code", "message", "field"}`; None leaves an unforeseen error to Django (500)."""
     refusal = refusal_of(error)
@@ -155,8 +181,9 @@ def refusal_of(error: Exception) -> DomainError | None:
         return BadValue(reason, field=field)
     if isinstance(error, exceptions.ParseError):
         return Malformed(str(error.detail))
-    if isinstance(error, exceptions.APIException):
-        return DomainError(str(error.detail))
+    kind = next((kind for raised, kind in UNSUITED if isinstance(error, raised)), None)
+    if kind is not None:
+        return kind(str(error))
     return domain_error(error)
 
 

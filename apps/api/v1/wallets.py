@@ -69,6 +69,9 @@ def wallet_data(wallet: Wallet) -> dict[str, Any]:
 class WalletsView(PoolView):
     """The addresses that the caller can send from."""
 
+    pagination_class = Pages
+    filters = ("limit", "offset")
+
     @extend_schema(responses=WalletOutput(many=True))
     def get(self, request: Request) -> Response:
         """List wallets."""
@@ -98,6 +101,9 @@ class WalletView(PoolView):
 
 class SignRecordsView(PoolView):
     """What the signers were asked, newest first."""
+
+    pagination_class = Pages
+    filters = ("limit", "offset")
 
     @extend_schema(responses=SignRecordOutput(many=True))
     def get(self, request: Request) -> Response:

@@ -299,6 +299,8 @@ def worker_body(worker: Worker) -> dict[str, Any]:
 class WorkersView(PoolView):
     """`/workers`: the caller's workers."""
 
+    filters = ()
+
     @extend_schema(operation_id="v1_workers_list", responses=WorkerList)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
         """List workers."""

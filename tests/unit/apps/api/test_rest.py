@@ -162,11 +162,40 @@ def test_domain_errors_have_their_status(client, status):
     assert answer.status_code == status
 
 
-def test_a_wrong_method_and_a_wrong_type_are_refused(client):
-    token = people.bearer(people.token())
+def refused(answer) -> tuple[int, str, str]:
+    assert set(answer.json()) == {"code", "message", "field"}
+    assert answer.json()["message"]
+    return answer.status_code, answer.json()["code"], answer.json()["field"]
 
-    assert client.delete("/names", headers=token).status_code == 405
-    assert client.post("/names", "a=1", content_type="text/plain", headers=token).status_code == 415
+
+def test_a_request_that_does_not_suit_its_route_is_refused_by_name(client):
+    token = people.bearer(people.token())
+    plain = {"content_type": "text/plain"}
+
+    assert refused(client.delete("/names", headers=token)) == (405, "method_not_allowed", "")
+    assert refused(client.post("/names", "a=1", **plain, headers=token)) == (
+        415,
+        "unsupported_media_type",
+        "",
+    )
+    answer = client.get("/names", headers={**token, "Accept": "application/xml"})
+    assert refused(answer) == (406, "not_acceptable", "")
+
+
+@override_settings(ROOT_URLCONF="poolsite.urls")
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v1/miners/", "/api/", "/api/v2/miners"])
+def test_an_address_that_is_none_is_refused_in_the_same_form(client, path):
+    assert refused(client.get(path, headers=people.bearer(people.token()))) == (404, "not_found", "")
+
+
+@override_settings(ROOT_URLCONF="poolsite.urls")
+@pytest.mark.parametrize(
+    "name", ["tokens", "wallets", "senders", "workers", "gas", "gas/spend", "chain/head", "audit"]
+)
+def test_a_misspelt_filter_is_refused(client, name):
+    answer = client.get(f"/api/v1/{name}?colour=red", headers=people.bearer(people.token()))
+
+    assert refused(answer) == (400, "bad_value", "colour")
 
 
 @pytest.mark.parametrize(

@@ -105,3 +105,19 @@ def test_a_database_lost_inside_a_middleware_is_503_too(settings: Any) -> None:
 @pytest.mark.django_db
 def test_the_database_of_the_tests_is_a_copy_of_the_migrated_template() -> None:
     assert "users_user" in connection.introspection.table_names()
+
+
+def test_a_name_that_is_not_ours_is_told_which_setting_helps(client: Client) -> None:
+    page = client.get("/login/", headers={"Host": "pool.example"})
+    program = client.get("/api/v1/miners", headers={"Host": "pool.example"})
+
+    assert page.status_code == program.status_code == 400
+    assert "ALLOWED_HOSTS" in page.content.decode()
+    assert program.json()["code"] == "bad_request"
+
+
+def test_an_unknown_page_is_a_page(client: Client) -> None:
+    answer = client.get("/nowhere/")
+
+    assert answer.status_code == 404
+    assert "Nothing here" in answer.content.decode()

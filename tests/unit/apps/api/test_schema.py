@@ -1,0 +1,86 @@
+"""The OpenAPI document against what the routes answer: every GET of a pool in the middle of its work."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from drf_spectacular.validation import validate_schema
+from jsonschema import Draft4Validator
+
+from apps.users.models import Token
+from tests.people import bearer, operator_token
+from tests.scenes import Pool, busy_pool
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    found: dict[str, Any] = Client().get("/api/schema/", {"format": "json"}).json()
+    return found
+
+
+def test_operations_and_states_have_names_that_stay(
+    document: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Client().get("/api/schema/").status_code == 200
+
+    assert capsys.readouterr().err == ""
+    states = {"MessageState", "MinerState", "NodeState", "SectorState", "SenderState"}
+    assert states <= set(document["components"]["schemas"])
+
+
+def plain(schema: Any) -> Any:
+    """A part of the document as JSON schema: `nullable` is OpenAPI's own."""
+    if isinstance(schema, list):
+        return [plain(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: plain(value) for key, value in schema.items() if key != "nullable"}
+    return {"anyOf": [made, {"type": "null"}]} if schema.get("nullable") is True else made
+
+
+def values_of(pool: Pool) -> dict[str, dict[str, str]]:
+    """What stands for the parameters of paths, by the first word of the route."""
+    return {
+        "tokens": {"uuid": str(Token.objects.first().pk)},
+        "messages": {"id": pool.landed.pk},
+        "miners": {"address": pool.miner.address},
+        "sectors": {"uuid": str(pool.active.uuid)},
+        "senders": {"address": pool.wallet.address},
+        "wallets": {"address": pool.wallet.address},
+        "workers": {"uuid": str(pool.sealer.uuid)},
+    }
+
+
+def test_the_document_is_valid(document: dict[str, Any]) -> None:
+    validate_schema(document)
+
+
+def test_every_operation_says_how_it_refuses(document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert "4XX" in operation["responses"], (method, path)
+
+
+@pytest.mark.django_db
+def test_every_get_answers_as_the_document_says(client: Client, document: dict[str, Any]) -> None:
+    pool = busy_pool()
+    by = bearer(operator_token())
+    values = values_of(pool)
+    asked = 0
+    for path, operations in document["paths"].items():
+        if "get" not in operations:
+            continue
+        known = values.get(path.removeprefix("/api/v1/").partition("/")[0], {})
+        named = set(re.findall(r"\{(\w+)\}", path))
+        answer = client.get(path.format(**dict.fromkeys(named, "1") | known), headers=by)
+        is_absent = answer.status_code == 404 and not named <= known.keys()
+        status = "4XX" if is_absent else str(answer.status_code)
+        told = operations["get"]["responses"][status]["content"]["application/json"]["schema"]
+        schema = plain({**told, "components": document["components"]})
+        wrong = [error.message for error in Draft4Validator(schema).iter_errors(answer.json())]
+        assert wrong == [], path
+        asked += status == "200"
+    assert asked > 25
