@@ -93,8 +93,9 @@ def http_status(error: DomainError) -> int:
 
 
 def error_body(error: DomainError) -> dict[str, str]:
-    """Give the JSON of a refusal."""
-    return {"code": error.code, "message": error.reason, "field": error.field}
+    """Give the JSON of a refusal; it may quote half of a surrogate pair, which has no UTF-8."""
+    body = {"code": error.code, "message": error.reason, "field": error.field}
+    return {name: text.encode("utf-8", "replace").decode() for name, text in body.items()}
 
 
 def domain_error(error: Exception) -> DomainError | None:

@@ -27,6 +27,7 @@ class NameInput(InputSerializer):
     name = serializers.CharField(max_length=20)
     to = AddressField(required=False)
     value = AmountField(required=False)
+    kind = serializers.ChoiceField(["one", "two"], required=False)
 
 
 class NamesView(PoolView):
@@ -140,6 +141,8 @@ def test_who_may_not_write_changes_nothing(client, token, status):
         ({"name": "x" * 21}, 400, "bad_value", "name"),
         ({"name": "x", "to": "f099x"}, 400, "bad_value", "to"),
         ({"name": "x", "value": "-1"}, 400, "bad_value", "value"),
+        ({"name": "x", "kind": "three"}, 400, "bad_value", "kind"),
+        ('{"name": "x", "kind": "\\ud800"}', 400, "bad_value", "kind"),
         ({"name": "alice"}, 409, "tenant_name_taken", "name"),
         (b'{"name": "' + b"x" * 10_000_000 + b'"}', 413, "body_too_large", ""),
     ],
