@@ -27,7 +27,7 @@ from apps.messages.services.moves import messages_advance, messages_told, waits_
 from apps.messages.services.nonces import Standing, holes_of, nonces_for, standing_of
 from apps.messages.states import MessageState, Priority, SenderState, Wait
 from apps.wallets.services import messages_sign
-from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND, SignedMessage, signed_message_to_cbor
 from poolsite.filecoin.message import Message as ChainMessage
 
@@ -271,18 +271,25 @@ def _estimated(
         row = wish.row
         if len(ready) >= turn.places:
             turn.leave(row, Wait.QUOTA)
+        elif row.value > balance:  # the trial of such a message fails, in the node's words
+            turn.leave(row, Wait.FUNDS, _lack(int(row.value), balance), is_failure=True)
         elif answer.message is None:
             turn.leave(row, Wait.ESTIMATE, f"gas estimate: {answer.error}", is_failure=True)
         elif (reason := _gas_refusal(answer.message, wish, base_fee=int(turn.head.base_fee))) is not None:
             turn.leave(row, *reason, is_failure=True)
         elif (cost := Ready(row, answer.message).cost) > balance:
-            turn.leave(row, Wait.FUNDS, f"needs {cost}, has {max(balance, 0)} attoFIL", is_failure=True)
+            turn.leave(row, Wait.FUNDS, _lack(cost, balance), is_failure=True)
         elif not _is_in_budget(turn, wish, answer.message):
             turn.leave(row, Wait.DAILY_BUDGET, "it would go beyond it")
         else:
             balance -= cost
             ready.append(Ready(row, answer.message))
     return ready
+
+
+def _lack(need: int, balance: int) -> str:
+    """Say what a sender lacks."""
+    return f"needs {fil_format(need)}, has {fil_format(max(balance, 0))}"
 
 
 def _is_in_budget(turn: Round, wish: Wish, message: ChainMessage) -> bool:
@@ -327,11 +334,13 @@ def _gas_refusal(message: ChainMessage, wish: Wish, *, base_fee: int) -> tuple[W
         return Wait.ESTIMATE, reason
     most = message.gas_limit * message.gas_fee_cap
     if wish.guard.max_fee and most > wish.guard.max_fee:  # it named its own fee cap
-        return Wait.GAS_CAP, f"its gas may cost {most}, the guard allows {wish.guard.max_fee}"
+        allowed = fil_format(wish.guard.max_fee)
+        return Wait.GAS_CAP, f"its gas may cost {fil_format(most)}, the guard allows {allowed}"
     needed = max(base_fee, GAS_FEE_CAP_MIN)
     if message.gas_fee_cap < needed:
-        limit = f"max fee {wish.spec.max_fee}" if wish.spec.max_fee else "its own fee cap"
-        reason = f"{limit} gives a fee cap of {message.gas_fee_cap}, below {needed}"
+        is_own = not wish.spec.max_fee or 0 < wish.row.gas_fee_cap <= message.gas_fee_cap
+        limit = "its own wish" if is_own else f"at most {fil_format(wish.spec.max_fee)} for its gas"
+        reason = f"{limit} gives a fee cap of {message.gas_fee_cap} attoFIL, and {needed} are needed"
         return (Wait.GAS_CAP if wish.is_capped else Wait.FEE_LIMIT), reason
     return None
 

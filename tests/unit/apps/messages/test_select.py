@@ -194,7 +194,7 @@ def test_what_the_balance_does_not_cover_waits_with_figures(pool: Pool) -> None:
 
     dear = pool.row("dear")
     assert (dear.wait, dear.state) == (Wait.FUNDS, MessageState.UNFILLED)
-    assert "attoFIL" in dear.error
+    assert dear.error == "needs 2 FIL, has 1 FIL"
     assert pool.row("cheap").nonce == 0
 
 
