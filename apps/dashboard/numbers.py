@@ -1,7 +1,4 @@
-"""Numbers and times as the pages print them: the same quantity always looks the same.
-
-Source: the console's visual rules, "Numbers and time" in docs/design-language.md.
-"""
+"""Numbers and times as the pages print them: the same quantity always looks the same; all times are UTC."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.html import format_html
 from django.utils.timezone import localtime
+
+from apps.core import clock
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -119,13 +118,14 @@ def shortened(text: str) -> str:
 
 
 def moment(at: datetime | None) -> SafeString | str:
-    """Time of day, with the whole date in machine form and in the title."""
+    """Time of day, on another day with the date; the whole of it in machine form and in the title."""
     if at is None:
         return NOTHING
-    here = localtime(at)
+    here, today = localtime(at), localtime(clock.now())
+    form = "%d %b %H:%M" if here.year == today.year else "%d %b %Y"
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         here.isoformat(timespec="seconds"),
         here.strftime("%Y-%m-%d %H:%M:%S %Z"),
-        here.strftime("%H:%M:%S"),
+        here.strftime("%H:%M:%S" if here.date() == today.date() else form),
     )

@@ -94,7 +94,7 @@
     if (!banner) return;
     banner.hidden = !failed;
     banner.parentElement.classList.toggle("is-stale", failed);
-    document.getElementById("stale-since").textContent = new Date(fresh).toLocaleTimeString("en-GB");
+    document.getElementById("stale-since").textContent = `${new Date(fresh).toISOString().slice(11, 19)} UTC`;
     document.getElementById("stale-id").textContent = reason ?? "";
   };
   const ofPage = ({ detail }) => (detail.requestConfig ?? detail).elt.id === "f-page"; // the swap took it out of the event

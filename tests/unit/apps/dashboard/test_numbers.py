@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from apps.core import clock
 from apps.dashboard import numbers
 
 FIL = 10**18
@@ -140,8 +141,24 @@ def test_short_ids_stay_whole():
     assert numbers.shortened("f01234567890"[:12]) == "f01234567890"
 
 
-def test_a_moment_carries_its_date_for_machines_and_pointers():
+@pytest.mark.parametrize(
+    ("now", "text"),
+    [
+        (datetime(2026, 11, 20, 23, 59, tzinfo=UTC), "14:03:12"),
+        (datetime(2026, 11, 21, 0, 0, tzinfo=UTC), "20 Nov 14:03"),
+        (datetime(2026, 10, 1, 0, 0, tzinfo=UTC), "20 Nov 14:03"),
+        (datetime(2027, 1, 1, 0, 0, tzinfo=UTC), "20 Nov 2026"),
+    ],
+)
+def test_a_moment_of_another_day_has_its_date(monkeypatch, now, text):
+    monkeypatch.setattr(clock, "now", lambda: now)
+
+    assert f">{text}<" in numbers.moment(datetime(2026, 11, 20, 14, 3, 12, tzinfo=UTC))
+
+
+def test_a_moment_carries_its_date_for_machines_and_pointers(monkeypatch):
     at = datetime(2026, 11, 20, 14, 3, 12, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: at)
 
     html = numbers.moment(at)
 
