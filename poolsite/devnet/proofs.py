@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.cbor import encode
@@ -12,6 +13,7 @@ from poolsite.filecoin.porep.verification import BadPoRep
 from poolsite.filecoin.post.verification import BadPoSt
 from poolsite.filecoin.proof_container import (
     BadProofContainer,
+    aggregate_proofs,
     porep_proof_check,
     update_proof_check,
     window_post_check,
@@ -24,6 +26,17 @@ if TYPE_CHECKING:
 
 KEPT_VERDICTS: Final = 4096
 """Proofs whose verdict is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenSeal:
+    """What the proof of one sector's seal must be about."""
+
+    number: int
+    comm_r: bytes
+    comm_d: bytes
+    ticket: bytes
+    seed: bytes
 
 
 class ProofChecks:
@@ -59,6 +72,28 @@ class ProofChecks:
                 ticket=ticket,
                 seed=seed,
             ),
+        )
+
+    def aggregate(
+        self, proof: bytes, *, seal_proof: int, miner_id: int, sectors: Sequence[ProvenSeal]
+    ) -> bool:
+        """Whether the seals of several sectors are proven, one sector's proof after the other."""
+        try:
+            parts = aggregate_proofs(proof, seal_proof=seal_proof)
+        except BadProofContainer:
+            return False
+        return len(parts) == len(sectors) and all(
+            self.porep(
+                part,
+                seal_proof=seal_proof,
+                comm_r=sector.comm_r,
+                comm_d=sector.comm_d,
+                miner_id=miner_id,
+                sector_number=sector.number,
+                ticket=sector.ticket,
+                seed=sector.seed,
+            )
+            for part, sector in zip(parts, sectors, strict=True)
         )
 
     def window_post(

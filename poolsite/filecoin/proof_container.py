@@ -2,7 +2,8 @@
 
 A container is `devnet-proof/1` and one canonical CBOR array [kind, registered proof number, groups]; a
 group is an array of byte strings, each one vanilla proof in bincode.  PoRep: a group per partition, an item
-per challenge.  PoSt: one group, an item per sector.  SnapUp: one group, an item per partition.
+per challenge.  PoSt: one group, an item per sector.  SnapUp: one group, an item per partition.  Aggregate:
+one group, an item per sector, each a whole PoRep container.
 docs/proof-container.md describes the bytes.
 """
 
@@ -50,6 +51,7 @@ class ContainerKind(IntEnum):
     WINDOW_POST = 2
     WINNING_POST = 3
     UPDATE = 4
+    AGGREGATE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,19 @@ def update_container(update_proof: int, partitions: Sequence[VanillaUpdateProof]
     """Write the proofs of one replica update, by partition."""
     group = tuple(map(update_proof_encode, partitions))
     return container_encode(Container(ContainerKind.UPDATE, update_proof, (group,)))
+
+
+def aggregate_container(seal_proof: int, proofs: Sequence[bytes]) -> bytes:
+    """Write the PoRep containers of several sectors as one, in the order of the sectors."""
+    return container_encode(Container(ContainerKind.AGGREGATE, seal_proof, (tuple(proofs),)))
+
+
+def aggregate_proofs(proof: bytes, *, seal_proof: int) -> tuple[bytes, ...]:
+    """The PoRep containers that an aggregate holds, in the order of the sectors; they are not looked at.
+
+    Raises BadProofContainer.
+    """
+    return _only_group(proof, kind=ContainerKind.AGGREGATE, registered_proof=seal_proof)
 
 
 def porep_proof_check(

@@ -83,9 +83,11 @@ class SmallMiner:
     def call(self, method: int, params: bytes, **fields: Any) -> Receipt:
         return send(self.node, WORKER, self.address, method=method, params=params, **fields)
 
-    def seal(self, number: int, ticket_epoch: int, data: bytes = b"") -> SectorPreCommitInfo:
+    def replica(
+        self, number: int, ticket_epoch: int, *, data: bytes = b"", kind: RegisteredSealProof = SEAL_PROOF
+    ) -> SealedSector:
         """Seal a sector of zeros, or of padded data, with the ticket of an epoch."""
-        parameters = seal_parameters(SEAL_PROOF)
+        parameters = seal_parameters(kind)
         sealed = sector_seal(
             data or bytes(parameters.sector_bytes),
             parameters=parameters,
@@ -94,6 +96,11 @@ class SmallMiner:
             ticket=self.lottery().tickets(Tag.SEAL_RANDOMNESS, ticket_epoch, self.entropy),
         )
         self.sealed[number] = sealed
+        return sealed
+
+    def seal(self, number: int, ticket_epoch: int, data: bytes = b"") -> SectorPreCommitInfo:
+        """Seal a sector and say what a pre-commit says of it."""
+        sealed = self.replica(number, ticket_epoch, data=data)
         network = self.node.network
         activation = self.node.head.height + network.max_prove_commit_duration
         return SectorPreCommitInfo(
@@ -116,13 +123,7 @@ class SmallMiner:
         assert row is not None
         seed_epoch = row.epoch + self.node.network.pre_commit_challenge_delay
         seed = self.lottery().beacon(Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, seed_epoch, self.entropy)
-        sealed = self.sealed[number]
-        source = ChallengeSource(sealed.replica_id, sealed.comm_r, seed)
-        partitions = [
-            [porep_prove(sealed, node) for node in porep_challenges(sealed.parameters, source, partition=at)]
-            for at in range(sealed.parameters.partitions)
-        ]
-        return porep_container(int(SEAL_PROOF), partitions)
+        return seal_container(self.sealed[number], seed)
 
     def prove(
         self,
@@ -248,6 +249,16 @@ class SmallMiner:
         claim = self.reader.state.get("claims", self.id)
         raw: int = claim.raw
         return raw
+
+
+def seal_container(sealed: SealedSector, seed: bytes) -> bytes:
+    """The proof of a sealed sector."""
+    source = ChallengeSource(sealed.replica_id, sealed.comm_r, seed)
+    partitions = [
+        [porep_prove(sealed, node) for node in porep_challenges(sealed.parameters, source, partition=at)]
+        for at in range(sealed.parameters.partitions)
+    ]
+    return porep_container(sealed.parameters.number, partitions)
 
 
 def small_miner(node: Devnet, *, value: int = 1 * FIL, extra: int = 100 * FIL) -> SmallMiner:

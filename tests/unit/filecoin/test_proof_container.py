@@ -17,6 +17,8 @@ from poolsite.filecoin.proof_container import (
     BadProofContainer,
     Container,
     ContainerKind,
+    aggregate_container,
+    aggregate_proofs,
     container_decode,
     container_encode,
     porep_container,
@@ -288,3 +290,15 @@ def test_spliced_and_repeated_parts_are_refused(make, check):
         for damaged in (proof[:start] + proof[end + 1 :], proof[:end] + proof[start:]):
             with pytest.raises(REFUSALS):
                 check(damaged, **known)
+
+
+def test_an_aggregate_gives_back_its_parts_in_order():
+    parts = (b"first", b"", b"third")
+    whole = aggregate_container(5, parts)
+
+    assert aggregate_proofs(whole, seal_proof=5) == parts
+    with pytest.raises(BadProofContainer, match="registered proof 5 instead of 15"):
+        aggregate_proofs(whole, seal_proof=15)
+    for end in range(len(whole)):
+        with pytest.raises(BadProofContainer):
+            aggregate_proofs(whole[:end], seal_proof=5)

@@ -37,11 +37,11 @@ def sectors_assign(book: Book, sectors: list[Sector], now: int) -> int:
     except NoDeadline as error:
         raise insufficient(str(error)) from None
     for index in sorted(set(chosen)):
-        _deadline_fill(book, index, [s for s, at in zip(sectors, chosen, strict=True) if at == index], now)
+        deadline_fill(book, index, [s for s, at in zip(sectors, chosen, strict=True) if at == index], now)
     return len(set(chosen))
 
 
-def _deadline_fill(book: Book, index: int, sectors: list[Sector], now: int) -> None:
+def deadline_fill(book: Book, index: int, sectors: list[Sector], now: int) -> None:
     """Fill the last partition, then open new ones."""
     size = book.miner.partition_sectors
     grid = book.deadline_at(index, now).quantization

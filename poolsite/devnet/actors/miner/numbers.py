@@ -1,22 +1,32 @@
-"""CompactSectorNumbers and CheckSectorProven.
+"""Sector numbers: each is used once; CompactSectorNumbers and CheckSectorProven.
 
-Source: builtin-actors actors/miner/src/lib.rs compact_sector_numbers, check_sector_proven.
+Source: builtin-actors actors/miner/src/lib.rs compact_sector_numbers, check_sector_proven;
+state.rs allocate_sector_numbers.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument, not_found
+from poolsite.devnet.actors.exits import bad_argument, not_found, ranges
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.filecoin.actors.miner_proving import COMPACT_SECTOR_NUMBERS_PARAMS
 from poolsite.filecoin.actors.miner_sectors import CHECK_SECTOR_PROVEN_PARAMS
-from poolsite.filecoin.bitfield import bitfield_from_bytes, bitfield_to_bytes
+from poolsite.filecoin.bitfield import bitfield_from_bytes, bitfield_of, bitfield_to_bytes
 from poolsite.filecoin.gas_model import FAIL_STATE
 from poolsite.filecoin.sector import MAX_SECTOR_NUMBER
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
+
+
+def numbers_allocate(allocated: bytes, numbers: list[int]) -> bytes:
+    """Use up sector numbers.  Raises ActorError 16 if one was used before."""
+    used, new = bitfield_from_bytes(allocated), bitfield_of(numbers)
+    both = used & new
+    if both:
+        raise bad_argument(f"sector numbers {ranges(both)} already allocated")
+    return bitfield_to_bytes(used | new)
 
 
 def compact_numbers(call: Call) -> bytes:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import bad_argument, fil, forbidden, insufficient, ranges
+from poolsite.devnet.actors.exits import bad_argument, fil, forbidden, insufficient
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.enrol import cron_enrol
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
+from poolsite.devnet.actors.miner.numbers import numbers_allocate
 from poolsite.devnet.state.rows import PreCommit, precommits_of
 from poolsite.filecoin.actors.miner_sectors import PRE_COMMIT_SECTOR_BATCH2_PARAMS, SectorPreCommitInfo
-from poolsite.filecoin.bitfield import bitfield_from_bytes, bitfield_of, bitfield_to_bytes
 from poolsite.filecoin.cids import COMMD_PREFIX, COMMR_PREFIX
 from poolsite.filecoin.expiration import BadExpiration, expiration_check
 from poolsite.filecoin.gas_model import pre_commit_gas
@@ -53,7 +53,7 @@ def precommit_sectors(call: Call) -> bytes:
         have, need = fil(free), fil(total)
         raise insufficient(f"insufficient funds {have} for pre-commit deposit: {need}")
     book.change(
-        allocated=_allocate(miner.allocated, [info.sector_number for info in infos]),
+        allocated=numbers_allocate(miner.allocated, [info.sector_number for info in infos]),
         deposits=miner.deposits + total,
     )
     for info in infos:
@@ -85,14 +85,6 @@ def _check_unique(infos: tuple[SectorPreCommitInfo, ...]) -> None:
         if info.sector_number in seen:
             raise bad_argument(f"duplicate sector number {info.sector_number}")
         seen.add(info.sector_number)
-
-
-def _allocate(allocated: bytes, numbers: list[int]) -> bytes:
-    used, new = bitfield_from_bytes(allocated), bitfield_of(numbers)
-    both = used & new
-    if both:
-        raise bad_argument(f"sector numbers {ranges(both)} already allocated")
-    return bitfield_to_bytes(used | new)
 
 
 def _check_info(call: Call, info: SectorPreCommitInfo, *, book: Book) -> None:

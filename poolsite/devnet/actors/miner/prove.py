@@ -24,6 +24,7 @@ from poolsite.devnet.actors.miner.notifications import pieces_notify
 from poolsite.devnet.actors.miner.pieces import pieces_commitment
 from poolsite.devnet.actors.verified.claims import pieces_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
+from poolsite.devnet.proofs import ProvenSeal
 from poolsite.devnet.state.rows import PreCommit, Sector, precommits_of
 from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
 from poolsite.filecoin.actors.miner_sectors import (
@@ -69,6 +70,8 @@ def prove_commit_sectors(call: Call) -> bytes:
     codes: list[int] = [_precommit_code(call, row) for row in precommits]
     if any(codes) and params.require_activation_success:
         raise forbidden("invalid pre-commits while requiring activation success")
+    if all(codes):
+        raise bad_argument("no valid precommits specified")
     candidates = [
         _candidate(book, manifest, row)
         for manifest, row in zip(params.sector_activations, precommits, strict=True)
@@ -170,25 +173,29 @@ def _verify(
 ) -> None:
     """Set the code of each sector whose proof is wrong.
 
-    Raises ActorError 16 if all must hold and one does not, and for aggregates, which the devnet cannot carry.
+    Raises ActorError 16 if all must hold and one does not, and for a wrong aggregate, which must prove the
+    sectors that are skipped, too.
     """
     call.charge_to(FAIL_STATE + _verification_gas(params))
+    seals = [_seal(call, candidate) for candidate in candidates]
+    kind = candidates[0].precommit.seal_proof
     if params.aggregate_proof:
-        raise bad_argument("aggregate seal verify failed: invalid aggregate")
-    entropy = miner_entropy(id_address(call.receiver))
+        if not call.machine.proofs.aggregate(
+            params.aggregate_proof, seal_proof=kind, miner_id=call.receiver, sectors=seals
+        ):
+            raise bad_argument("aggregate seal verify failed: invalid aggregate")
+        return
     verdicts = []
-    for candidate, proof, code in zip(candidates, params.sector_proofs, codes, strict=True):
-        row = candidate.precommit
-        seed_epoch = row.epoch + call.network.pre_commit_challenge_delay
+    for candidate, seal, proof, code in zip(candidates, seals, params.sector_proofs, codes, strict=True):
         is_valid = not code and call.machine.proofs.porep(
             proof,
-            seal_proof=row.seal_proof,
-            comm_r=row.sealed_cid.digest,
-            comm_d=candidate.comm_d,
+            seal_proof=candidate.precommit.seal_proof,
+            comm_r=seal.comm_r,
+            comm_d=seal.comm_d,
             miner_id=call.receiver,
-            sector_number=row.number,
-            ticket=call.machine.randomness.tickets(Tag.SEAL_RANDOMNESS, row.seal_rand_epoch, entropy),
-            seed=call.machine.randomness.beacon(Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, seed_epoch, entropy),
+            sector_number=seal.number,
+            ticket=seal.ticket,
+            seed=seal.seed,
         )
         verdicts.append(is_valid)
     for index, is_valid in enumerate(verdicts):
@@ -200,6 +207,20 @@ def _verify(
                 raise bad_argument(
                     f"invalid proof for sector {number} while requiring activation success: [{text}]"
                 )
+
+
+def _seal(call: Call, candidate: Candidate) -> ProvenSeal:
+    """What the proof of a sector must be about."""
+    row, randomness = candidate.precommit, call.machine.randomness
+    entropy = miner_entropy(id_address(call.receiver))
+    seed_epoch = row.epoch + call.network.pre_commit_challenge_delay
+    return ProvenSeal(
+        number=row.number,
+        comm_r=row.sealed_cid.digest,
+        comm_d=candidate.comm_d,
+        ticket=randomness.tickets(Tag.SEAL_RANDOMNESS, row.seal_rand_epoch, entropy),
+        seed=randomness.beacon(Tag.INTERACTIVE_SEAL_CHALLENGE_SEED, seed_epoch, entropy),
+    )
 
 
 def _data_activate(
