@@ -135,11 +135,12 @@ class Records:
     def spent(self, *, rule: str, address: str, day: str) -> tuple[int, int]:
         """Give value and fees in attoFIL that a rule let this key spend on a day (UTC), rounded up."""
         row = self.link.execute(
-            "SELECT COALESCE(SUM(value_nano), 0), COALESCE(SUM(fee_nano), 0) FROM record"
+            "SELECT COALESCE(SUM(value_nano >> 32), 0), COALESCE(SUM(value_nano & 4294967295), 0),"
+            " COALESCE(SUM(fee_nano >> 32), 0), COALESCE(SUM(fee_nano & 4294967295), 0) FROM record"
             " WHERE rule = ? AND address = ? AND day = ? AND error = ''",
             (rule, address, day),
-        ).fetchone()
-        return row[0] * NANO, row[1] * NANO
+        ).fetchone()  # in halves: SQLite refuses a sum above 64 bits
+        return ((row[0] << 32) + row[1]) * NANO, ((row[2] << 32) + row[3]) * NANO
 
     def query(self, asked: RecordQuery) -> list[sqlite3.Row]:
         """Give records, newest first; an id alone decides when it is given."""

@@ -30,6 +30,7 @@ from poolsite.filecoin.storage_market import (
     map_decode,
     old_ask_encode,
 )
+from workers.signer.amounts import amounts_add, fee_of, proposal_of, proposal_words
 from workers.signer.errors import NotUnderstood
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class Thing:
         """One line for people."""
         if self.type != MESSAGE:
             return f"{self.type}: {self.about}" if self.about else self.type
-        return f"{MESSAGE}: {' or '.join(self.readings)} to {self.to}"
+        words = f"{MESSAGE}: {' or '.join(self.readings)} to {self.to}"
+        return f"{words}: {self.about}" if self.about else words
 
 
 def thing_read(*, address: Address, to_sign: bytes, meta_type: str, extra: bytes, sign_bytes: bytes) -> Thing:
@@ -129,13 +131,14 @@ def market_thing(meta_type: str, address: Address, to_sign: bytes) -> Thing:
 
 def _deal(meta_type: str, address: Address, deal: DealProposal, raw: bytes, *, payload: bytes) -> Thing:
     """A deal counts with its whole price and both collaterals: a rule's ceilings hold for each side."""
-    price = deal.storage_price_per_epoch * max(deal.end_epoch - deal.start_epoch, 0)
+    epoch_price = amounts_add(deal.storage_price_per_epoch)
+    price = epoch_price * max(deal.end_epoch - deal.start_epoch, 0)
     return Thing(
         meta_type,
         address,
         payload,
         to=deal.provider,
-        value=price + deal.client_collateral + deal.provider_collateral,
+        value=amounts_add(price, deal.client_collateral, deal.provider_collateral),
         raw=raw,
         about=f"{deal.piece_size} bytes of {deal.client} at {deal.provider}",
     )
@@ -148,7 +151,7 @@ def _voucher(address: Address, to_sign: bytes) -> Thing:
         address,
         SIGNED_VOUCHER.encode(replace(voucher, signature=None)),
         to=voucher.channel,
-        value=voucher.amount,
+        value=amounts_add(voucher.amount),
         raw=to_sign,
         about=f"lane {voucher.lane}, nonce {voucher.nonce}",
     )
@@ -180,17 +183,22 @@ def _message(address: Address, to_sign: bytes, extra: bytes) -> Thing:
 
 
 def message_thing(message: Message, address: Address, *, raw: bytes, payload: bytes = b"") -> Thing:
-    """Say what a message is and costs.  Raises NotUnderstood."""
+    """Say what a message is and costs; a proposal to a multisig costs what it would move, too.
+
+    Raises NotUnderstood.
+    """
+    proposal = proposal_of(message)
     return Thing(
         MESSAGE,
         address,
         payload,
         readings=message_readings(message),
         to=message.to,
-        value=message.value,
-        fee_max=message.gas_limit * message.gas_fee_cap,
+        value=amounts_add(message.value, proposal.value if proposal is not None else 0),
+        fee_max=fee_of(message),
         cid=str(message.cid),
         raw=raw,
+        about=proposal_words(proposal) if proposal is not None else "",
     )
 
 

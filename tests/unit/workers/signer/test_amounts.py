@@ -1,0 +1,112 @@
+"""Amounts that would get round a ceiling: below zero, beyond all FIL, inside a proposal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from poolsite.filecoin.actors.market import DEAL_PROPOSAL
+from poolsite.filecoin.actors.multisig import PROPOSE_PARAMS, Method, ProposeParams
+from poolsite.filecoin.actors.paych import SIGNED_VOUCHER
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN
+from poolsite.filecoin.message import Message, message_to_cbor
+from tests.unit.workers.signer.test_market_things import DEAL, VOUCHER
+from tests.unit.workers.signer.test_signing import message, sign
+from workers.signer.errors import Denied, NotUnderstood
+from workers.signer.things import Thing, message_thing, thing_read
+
+OPEN = 'version = 1\n[[rule]]\nname = "all"\n'
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        {"value": -1000 * FIL},
+        {"gas_limit": -1},
+        {"gas_fee_cap": -FIL},
+        {"gas_limit": -1, "gas_fee_cap": -1},
+        {"value": TOTAL_FILECOIN + 1},
+        {"gas_limit": 2**62, "gas_fee_cap": TOTAL_FILECOIN},
+    ],
+)
+def test_a_message_with_an_amount_that_no_chain_takes_is_not_signed(signer, amounts):
+    with pytest.raises(NotUnderstood, match="amount"):
+        sign(signer, message(**amounts))
+
+
+def test_nothing_that_was_asked_makes_a_days_sum_smaller(signer):
+    """A value below zero, which no block takes, once let twenty more FIL out on the same day."""
+    for nonce in range(20):
+        sign(signer, message(nonce=nonce))
+    with pytest.raises(NotUnderstood):
+        sign(signer, message(nonce=20, value=-20 * FIL))
+
+    with pytest.raises(Denied, match="value of the day"):
+        sign(signer, message(nonce=21))
+
+
+def test_sums_of_a_day_have_no_largest_number(signer):
+    (signer.folder / "policy.toml").write_text(OPEN)
+    for nonce in range(6):
+        sign(signer, message(nonce=nonce, value=TOTAL_FILECOIN))
+
+    spent = signer.records.spent(rule="all", address=str(message().from_), day=signer_day(signer))
+
+    assert spent[0] == 6 * TOTAL_FILECOIN
+
+
+def signer_day(signer: Any) -> str:
+    return str(signer.records.link.execute("SELECT max(day) FROM record").fetchone()[0])
+
+
+def read(meta_type: str, raw: bytes) -> Thing:
+    return thing_read(address=message().from_, to_sign=raw, meta_type=meta_type, extra=b"", sign_bytes=b"")
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        {"provider_collateral": -(10**30)},
+        {"client_collateral": -1},
+        {"storage_price_per_epoch": -7},
+        {"storage_price_per_epoch": TOTAL_FILECOIN},
+    ],
+)
+def test_a_deal_with_such_an_amount_is_not_signed(amounts):
+    with pytest.raises(NotUnderstood, match="amount"):
+        read("dealproposal", DEAL_PROPOSAL.encode(replace(DEAL, **amounts)))
+
+
+def test_a_voucher_with_such_an_amount_is_not_signed():
+    with pytest.raises(NotUnderstood, match="amount"):
+        read("signedvoucher", SIGNED_VOUCHER.encode(replace(VOUCHER, amount=-1)))
+
+
+def proposal(value: int, method: int = Method.PROPOSE) -> Message:
+    inside = ProposeParams(to=address_parse("f01999"), value=value, method=0, params=b"")
+    return message(to=address_parse("f01500"), value=0, method=method, params=PROPOSE_PARAMS.encode(inside))
+
+
+@pytest.mark.parametrize("method", [Method.PROPOSE, Method.PROPOSE_EXPORTED])
+def test_a_proposal_to_a_multisig_counts_with_the_value_inside(method):
+    one = proposal(5 * FIL, method)
+
+    thing = message_thing(one, one.from_, raw=message_to_cbor(one))
+
+    assert "multisig.Propose" in thing.readings[0]
+    assert thing.value == 5 * FIL
+    assert "5 FIL to f01999" in thing.words
+
+
+def test_a_ceiling_holds_for_what_a_proposal_moves(signer):
+    rule = 'version = 1\n[[rule]]\nname = "m"\nmethods = ["multisig.*"]\nvalue_max = "1 FIL"\n'
+    (signer.folder / "policy.toml").write_text(rule)
+    sign(signer, proposal(FIL))
+
+    with pytest.raises(Denied, match="above 1 FIL"):
+        sign(signer, proposal(2 * FIL))
+    with pytest.raises(NotUnderstood, match="amount"):
+        sign(signer, proposal(-FIL))

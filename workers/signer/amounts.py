@@ -1,0 +1,45 @@
+"""What something to be signed moves.  Amounts that no chain takes are refused: sums of a day would shrink."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.actors.multisig import PROPOSE_PARAMS, Method
+from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
+from poolsite.filecoin.cbor import BadCbor
+from workers.signer.errors import NotUnderstood
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.actors.multisig import ProposeParams
+    from poolsite.filecoin.message import Message
+
+
+def amounts_add(*amounts: int) -> int:
+    """Add amounts up, each between nothing and all FIL, and so their sum.  Raises NotUnderstood."""
+    total = sum(amounts)
+    if min(amounts) < 0 or total > TOTAL_FILECOIN:
+        raise NotUnderstood("an amount is below zero, or more than all FIL")
+    return total
+
+
+def fee_of(message: Message) -> int:
+    """Give what the gas can cost.  Raises NotUnderstood."""
+    amounts_add(message.gas_fee_cap)
+    if message.gas_limit < 0:
+        raise NotUnderstood("an amount of gas is below zero")
+    return amounts_add(message.gas_limit * message.gas_fee_cap)
+
+
+def proposal_of(message: Message) -> ProposeParams | None:
+    """Read the transfer that a message proposes to a multisig, if it may be one."""
+    if message.method not in (Method.PROPOSE, Method.PROPOSE_EXPORTED):
+        return None
+    try:
+        return PROPOSE_PARAMS.decode(message.params)
+    except BadCbor:
+        return None
+
+
+def proposal_words(proposal: ProposeParams) -> str:
+    """Say what a proposal would do."""
+    return f"{fil_format(proposal.value)} to {proposal.to} by method {proposal.method}"
