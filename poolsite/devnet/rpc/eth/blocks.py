@@ -170,10 +170,8 @@ def _count(node: Devnet, tipset: Tipset) -> str:
     return hex(sum(len(bls) + len(others) for bls, others in blocks))
 
 
-def count_by_number(node: Devnet, number: Any) -> Any:
-    """lotus takes a tag or number in text, venus a number of either form."""
-    text = str(number) if isinstance(number, int) and not isinstance(number, bool) else p.TEXT.read(number)
-    return _count(node, by_number(node, text, is_strict=True))
+def count_by_number(node: Devnet, number: str) -> Any:
+    return _count(node, by_number(node, number, is_strict=True))
 
 
 def count_by_hash(node: Devnet, name: bytes) -> Any:

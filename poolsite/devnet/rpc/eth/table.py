@@ -20,6 +20,7 @@ from poolsite.devnet.rpc.eth import (
 from poolsite.devnet.rpc.eth.readers import (
     ADDRESS,
     BLOCK,
+    BLOCK_TEXT,
     BYTES,
     CALL,
     FILTER,
@@ -35,7 +36,7 @@ SPEC_OR_NULL: Final = p.optional(FILTER)
 ALIASED: Final = (
     Method("EthAccounts", "read", (), network.accounts),
     Method("EthBlockNumber", "read", (), blocks.block_number),
-    Method("EthGetBlockTransactionCountByNumber", "read", (p.JSON,), blocks.count_by_number),
+    Method("EthGetBlockTransactionCountByNumber", "read", (BLOCK_TEXT,), blocks.count_by_number),
     Method("EthGetBlockTransactionCountByHash", "read", (HASH,), blocks.count_by_hash),
     Method("EthGetBlockByHash", "read", (HASH, p.BOOL), blocks.block_by_hash, slow=True),
     Method("EthGetBlockByNumber", "read", (p.TEXT, p.BOOL), blocks.block_by_number, slow=True),
