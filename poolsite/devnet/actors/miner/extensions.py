@@ -1,51 +1,108 @@
-"""ExtendSectorExpiration2: sectors live longer.
+"""ExtendSectorExpiration2: sectors live longer, with or without the claims on their verified data.
 
-Source: builtin-actors actors/miner/src/lib.rs extend_sector_expiration_inner, extend_simple_qap_sector.
+Source: builtin-actors actors/miner/src/lib.rs validate_extension_declarations, extend_sector_committment,
+extend_simple_qap_sector; FIP-0045, FIP-0100.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.economy import economy
 from poolsite.devnet.actors.exits import bad_argument, forbidden, illegal_state, not_found
 from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of, sector_quality
-from poolsite.devnet.actors.miner.partitions import queue_add, queue_remove
+from poolsite.devnet.actors.miner.partitions import joined, queue_add, queue_remove
+from poolsite.devnet.state.rows import DataClaim, data_claims_of
 from poolsite.filecoin.actors.miner_sectors import EXTEND_SECTOR_EXPIRATION2_PARAMS
 from poolsite.filecoin.expiration import BadExpiration, extension_check
 from poolsite.filecoin.gas_model import extend_gas
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.rows import Partition, Sector
-    from poolsite.filecoin.actors.miner_sectors import ExpirationExtension2
+    from poolsite.filecoin.actors.miner_sectors import ExpirationExtension2, SectorClaim
+
+CLAIM_DROP_PERIOD: Final = 30 * EPOCHS_PER_DAY_MAINNET
+"""Last epochs of a sector's life, in which claims may be given up.  Source: policy.rs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedSpace:
+    """Verified bytes of a sector as its extension declares them."""
+
+    all: int = 0
+    """Of the claims that stay and of those that are given up."""
+    kept: int = 0
+    """Of the claims that stay."""
 
 
 def extend_expiration(call: Call) -> bytes:
     """Handle ExtendSectorExpiration2."""
     extensions: tuple[ExpirationExtension2, ...] = call.read(EXTEND_SECTOR_EXPIRATION2_PARAMS).extensions
+    spaces: dict[int, ClaimedSpace] = {}
     deadlines = call.network.proving.deadlines
     for entry in extensions:
         if entry.deadline >= deadlines:
             raise bad_argument(f"deadline {entry.deadline} not in range 0..{deadlines}")
+        for wish in entry.sectors_with_claims:
+            space = _claims_check(call, wish, entry.new_expiration)
+            before = spaces.get(wish.sector_number, ClaimedSpace())
+            spaces[wish.sector_number] = ClaimedSpace(before.all + space.all, before.kept + space.kept)
     book = book_open(call)
     count = 0
     for entry in extensions:
-        numbers = numbers_of(entry.sectors) + tuple(c.sector_number for c in entry.sectors_with_claims)
+        claimed = (wish.sector_number for wish in entry.sectors_with_claims)
+        numbers = joined(numbers_of(entry.sectors), claimed)
         count += len(numbers)
-        _extend(call, book, entry, numbers=tuple(sorted(numbers)))
+        _extend(call, book, entry, numbers=numbers, spaces=spaces)
     call.charge_to(extend_gas(count))
     return b""
 
 
-def _extend(call: Call, book: Book, entry: ExpirationExtension2, *, numbers: tuple[int, ...]) -> None:
+def _claims_check(call: Call, wish: SectorClaim, expiration: int) -> ClaimedSpace:
+    """The verified bytes that a sector's claims hold.  Raises ActorError 16, 18."""
+    numbers = (*wish.maintain_claims, *wish.drop_claims)
+    claims: list[DataClaim | None] = [call.draft.get(data_claims_of(call.receiver), at) for at in numbers]
+    found = [claim for claim in claims if claim is not None]
+    if len(found) < len(numbers):
+        raise bad_argument(f"failed to get claims for sector {wish.sector_number}: invalid claims")
+    kept = 0
+    for at, (number, claim) in enumerate(zip(numbers, found, strict=True)):
+        words = f"failed to validate declaration sector={wish.sector_number}, claim={number}"
+        if claim.sector != wish.sector_number:
+            raise bad_argument(
+                f"{words} expected claim sector number to be {wish.sector_number} but found {claim.sector} "
+            )
+        if at < len(wish.maintain_claims):
+            last = claim.term_start + claim.term_max
+            if expiration > last:
+                raise forbidden(
+                    f"{words} claim only allows extension to {last} but declared new expiration is "
+                    f"{expiration}"
+                )
+            kept += claim.size
+    return ClaimedSpace(sum(claim.size for claim in found), kept)
+
+
+def _extend(
+    call: Call,
+    book: Book,
+    entry: ExpirationExtension2,
+    *,
+    numbers: tuple[int, ...],
+    spaces: dict[int, ClaimedSpace],
+) -> None:
     key = f"PartitionKey {{ deadline: {entry.deadline}, partition: {entry.partition} }}"
     partition = book.partition(entry.deadline, entry.partition)
     if partition is None:
         raise not_found(f"no such partition {key}")
     old = [_sector(book, number) for number in numbers]
-    new = [_extended(call, sector, entry.new_expiration) for sector in old]
+    new = [
+        _extended(call, sector, entry.new_expiration, size=book.miner.sector_size, spaces=spaces)
+        for sector in old
+    ]
     for sector in old:
         if sector.number not in partition.live or sector.number in partition.faults:
             raise illegal_state(
@@ -69,10 +126,12 @@ def _sector(book: Book, number: int) -> Sector:
     return sector
 
 
-def _extended(call: Call, sector: Sector, expiration: int) -> Sector:
-    """The sector with its new end; the weight of its verified data is spread over what is left."""
+def _extended(
+    call: Call, sector: Sector, expiration: int, *, size: int, spaces: dict[int, ClaimedSpace]
+) -> Sector:
+    """The sector with its new end, its weights as seen from now on, and the daily fee of its new power."""
     now = call.epoch
-    if sector.expiration <= now:
+    if sector.expiration < now:
         raise forbidden(f"cannot extend expiration for expired sector {sector.number} at {sector.expiration}")
     try:
         extension_check(
@@ -85,14 +144,42 @@ def _extended(call: Call, sector: Sector, expiration: int) -> Sector:
         )
     except BadExpiration as error:
         raise bad_argument(str(error)) from None
-    left = sector.expiration - now
-    was = max(sector.expiration - sector.power_base_epoch, 1)
-    weight = sector.verified_weight * left // was
-    longer = replace(sector, expiration=expiration, power_base_epoch=now, verified_weight=weight)
+    life = sector.expiration - sector.power_base_epoch
+    longer = replace(
+        sector,
+        expiration=expiration,
+        power_base_epoch=now,
+        deal_weight=sector.deal_weight * (sector.expiration - now) // life,
+    )
+    if sector.verified_weight:
+        space = _kept_space(sector, spaces.get(sector.number), now=now)
+        longer = replace(longer, verified_weight=space * (expiration - now))
+    was, quality = sector_quality(sector, size), sector_quality(longer, size)
     if not sector.daily_fee:
-        quality = sector_quality(longer, call.machine.draft.get("miners", call.receiver).sector_size)
-        longer = replace(longer, daily_fee=economy(call.machine).daily_fee(quality))
-    return longer
+        return replace(longer, daily_fee=economy(call.machine).daily_fee(quality))
+    return replace(longer, daily_fee=sector.daily_fee * quality // was)
+
+
+def _kept_space(sector: Sector, space: ClaimedSpace | None, *, now: int) -> int:
+    """Verified bytes that stay; all claims of the sector must be declared.  Raises ActorError 16, 18."""
+    if space is None:
+        raise bad_argument(
+            f"claim missing from declaration for sector {sector.number} with non-zero verified deal weight "
+            f"{sector.verified_weight}"
+        )
+    known = sector.verified_weight // (sector.expiration - sector.power_base_epoch)
+    if space.all != known:
+        raise bad_argument(
+            f"declared verified deal space in claims ({space.all}) does not match verified deal space "
+            f"({known}) for sector {sector.number}"
+        )
+    left = sector.expiration - now
+    if space.kept != space.all and left > CLAIM_DROP_PERIOD:
+        raise forbidden(
+            f"attempt to drop claims with {left} epochs > end of life claim drop period {CLAIM_DROP_PERIOD} "
+            "remaining"
+        )
+    return space.kept
 
 
 def _power_update(book: Book, partition: Partition, old: list[Sector], new: list[Sector]) -> None:
