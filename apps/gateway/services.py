@@ -13,6 +13,7 @@ from apps.core import clock
 from apps.core.live import Change, publish
 from apps.gateway.asker import Question, ask_all
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
+from apps.gateway.hedging import is_repeatable
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.routes import holders_alive, wallet_route
 from apps.users.models import AccountApproval, Tenant
@@ -86,7 +87,13 @@ def wallet_sign_all(
 ) -> list[Signature | DomainError]:
     """Have many things signed, all at once; each gets its signature or SignerAway or SignerRefused."""
     questions = [
-        Question(wallet_route(one.address), tuple(one.accounts), "WalletSign", one.payload())
+        Question(
+            wallet_route(one.address),
+            tuple(one.accounts),
+            "WalletSign",
+            one.payload(),
+            is_repeatable=is_repeatable("WalletSign", one.address),
+        )
         for one in requests
     ]
     answers = ask_all(questions, timeout_s=timeout_s)

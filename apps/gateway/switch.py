@@ -11,6 +11,7 @@ import random
 import time
 import uuid
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import redis.asyncio
@@ -23,6 +24,7 @@ from redis.exceptions import RedisError
 from apps.core import clock
 from apps.core.life import life_sign
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
+from apps.gateway.hedging import Pace, first_answer
 from apps.gateway.routes import (
     AWAY,
     BEAT_S,
@@ -116,6 +118,7 @@ class Switch:
         )
         self.is_running = False
         self.confirmed_at = 0.0
+        self.pace = Pace()
 
     def start(self) -> None:
         """With the first socket or request; the loop runs by then."""
@@ -233,9 +236,18 @@ class Switch:
             log.warning("hub_answer_lost", reason=str(error))
 
     async def request(
-        self, *, route: str, accounts: Collection[str] | None, method: str, payload: Json, seconds: float
+        self,
+        *,
+        route: str,
+        accounts: Collection[str] | None,
+        method: str,
+        payload: Json,
+        seconds: float,
+        is_repeatable: bool = False,
     ) -> Json:
         """Ask a connection on `route` for one of `accounts`; if it goes away, another, or itself once back.
+
+        What is repeatable is asked of a second connection too when the first is slow.
 
         Raises ProviderRefused with the provider's own words, NoProvider or NoAnswer when nobody answered.
         """
@@ -246,16 +258,31 @@ class Switch:
         while True:
             here = [one for one in self.connections.values() if self.can(one, route, accounts)]
             there = [] if here else await self.holders(route, accounts)
-            for connection in random.sample(here, len(here)):
-                try:
-                    return await connection.ask(method, payload, deadline)
-                except NoAnswer as error:
-                    failure = NoAnswer(f"all request failed: {method} {error.reason}")
-            for holder in random.sample(there, len(there)):
-                try:
-                    return await self.ask(holder, method, payload, deadline)
-                except NoAnswer as error:
-                    failure = NoAnswer(f"all request failed: {method} {error.reason}")
+            attempts = [
+                *(partial(one.ask, method, payload, deadline) for one in random.sample(here, len(here))),
+                *(
+                    partial(self.ask, one, method, payload, deadline)
+                    for one in random.sample(there, len(there))
+                ),
+            ]
+
+            async def elsewhere() -> list[partial[Coroutine[Any, Any, Json]]]:
+                held = await self.holders(route, accounts)
+                others = [one for one in held if one.process != self.name]
+                return [partial(self.ask, one, method, payload, deadline) for one in others]
+
+            try:
+                if attempts:
+                    asked = time.monotonic()
+                    answer = await first_answer(
+                        attempts,
+                        pause_s=self.pace.pause_s(method) if is_repeatable else None,
+                        more=elsewhere if here else None,
+                    )
+                    self.pace.note(method, time.monotonic() - asked)
+                    return answer
+            except NoAnswer as error:
+                failure = NoAnswer(f"all request failed: {method} {error.reason}")
             if time.time() > patience_until or not (here or await self.is_expected(route)):
                 raise failure
             await asyncio.sleep(PAUSE_S)

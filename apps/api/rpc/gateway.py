@@ -12,6 +12,7 @@ from typing import Any, Final
 from apps.api.rpc.dispatch import ANY_PART, Call
 from apps.core.errors import NotAllowed, NotFound
 from apps.gateway.errors import NoAnswer, NoProvider
+from apps.gateway.hedging import is_repeatable
 from apps.gateway.models import ProviderConnection, Purpose, SignerConnection
 from apps.gateway.providers import MinerProvider, Provider, WalletProvider, in_database
 from apps.gateway.routes import market_route, proof_route, wallet_route
@@ -210,7 +211,12 @@ async def sign(
         },
     }
     return await switch_here().request(
-        route=wallet_route(str(signer)), accounts=names, method="WalletSign", payload=payload, seconds=SIGN_S
+        route=wallet_route(str(signer)),
+        accounts=names,
+        method="WalletSign",
+        payload=payload,
+        seconds=SIGN_S,
+        is_repeatable=is_repeatable("WalletSign", str(signer)),
     )
 
 
@@ -265,7 +271,12 @@ async def ask_miner(route: str, miner: Address, method: str, payload: Json, *, s
     """Ask one of a miner's providers."""
     try:
         return await switch_here().request(
-            route=route, accounts=None, method=method, payload=payload, seconds=seconds
+            route=route,
+            accounts=None,
+            method=method,
+            payload=payload,
+            seconds=seconds,
+            is_repeatable=is_repeatable(method),
         )
     except NoProvider:
         raise NoAnswer(f"no connections for this miner {miner}") from None
