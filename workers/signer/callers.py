@@ -32,6 +32,9 @@ class Caller:
     addresses: frozenset[str] | None = None
     """Of the group that its strategy token is for; None: it has no such token, and sees every key."""
 
+    is_known: bool = True
+    """Whether it brought a token."""
+
     @property
     def words(self) -> str:
         """How rules and records name it."""

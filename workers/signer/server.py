@@ -65,7 +65,15 @@ class WalletApp:
         client = scope.get("client")
         source = f"{client[0]}:{client[1]}" if client else ""
         rights = token_rights(text, self.secret)
-        found = Caller(self.signer, self.secret, rights.perms, source, rights.rule_set, self.hubs)
+        found = Caller(
+            self.signer,
+            self.secret,
+            rights.perms,
+            source,
+            rights.rule_set,
+            self.hubs,
+            is_known=rights.is_known,
+        )
         group = "" if "admin" in rights.perms or rights.rule_set else self.strategy.group_of(rights.strategy)
         if group:
             found.rule_set, found.addresses = set_name(group), self.strategy.addresses_of(group)
@@ -162,6 +170,7 @@ async def serve(app: WalletApp, listener: socket.socket) -> None:
         lifespan="off",
         ws="websockets-sansio",
         ws_max_size=BODY_MAX_BYTES,
+        proxy_headers=False,  # rules name callers by their address: a header must not give another
         timeout_graceful_shutdown=2,
     )
     server = Server(config)

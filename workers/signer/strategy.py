@@ -53,6 +53,8 @@ BIND, GROUP = "keybind ", "group "
 """How the names of rules and sets begin that are strategies'."""
 NOT_PASSED: Final = "this metaType or method is not allowed to pass"
 MISSING: Final = "data not exists"
+NO_GROUP: Final = "(no token)"
+"""Of callers without a good strategy token, where there are strategies; no group is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class Strategy:
 
     def book(self) -> dict[str, Any]:
         """Read templates and tokens.  Raises SignerError for a damaged file."""
-        empty: dict[str, Any] = {"types": {}, "methods": {}, "tokens": {}}
+        empty: dict[str, Any] = {"types": {}, "methods": {}, "tokens": {}, "used": False}
         if not self.path.exists():
             return empty
         try:
@@ -295,6 +297,8 @@ class Strategy:
     def group_add(self, name: str, binds: list[str]) -> None:
         """Put key binds together.  Raises SignerError."""
         name = name_checked("group", name)
+        if name == NO_GROUP:
+            raise SignerError(f"group name illegal: {name}")
         names = tuple(dict.fromkeys(binds))
         if not names:
             raise SignerError("nil reference")
@@ -337,7 +341,12 @@ class Strategy:
         """Make a token for a group.  Raises SignerError."""
         self.group(group)
         token = str(uuid.uuid4())
-        self.keep(lambda book: book["tokens"].update({token: group}))
+
+        def add(book: dict[str, Any]) -> None:
+            book["tokens"][token] = group
+            book["used"] = True
+
+        self.keep(add)
         return token
 
     def tokens_of(self, group: str) -> list[str]:
@@ -364,10 +373,14 @@ class Strategy:
         """Name the group that a caller's token limits it to; empty if nothing limits it.
 
         Where no strategy token was ever made, what clients append is cut off, as venus-wallet does since
-        1.9; where there are some, an unknown one is limited to a group that there is not.
+        1.9.  Once there was one, a token that is unknown, removed or left away is limited to a group that
+        there is not: whoever has `jwt___token` has the first half, too.
         """
-        tokens: dict[str, str] = self.book()["tokens"] if token else {}
-        return tokens.get(token, "(unknown token)") if tokens else ""
+        book = self.book()
+        if not book["used"] and not book["tokens"]:
+            return ""
+        group: str = book["tokens"].get(token, NO_GROUP)
+        return group
 
     def addresses_of(self, group: str) -> frozenset[str]:
         """Give the keys of a group; none of one that there is not."""

@@ -39,6 +39,8 @@ class Rights:
     """Rules of the policy that it is limited to; empty: all."""
     strategy: str = ""
     """The strategy token that was appended to it."""
+    is_known: bool = True
+    """Whether there was a token."""
 
 
 def token_new(secret: bytes, perm: str, *, rule_set: str = "") -> str:
@@ -50,7 +52,7 @@ def token_rights(text: str, secret: bytes) -> Rights:
     """Read what a token gives; the empty text is nobody's.  Raises BadToken."""
     text, _, strategy = text.removeprefix("Bearer ").strip().partition(STRATEGY_MARK)
     if not text:
-        return Rights(ANONYMOUS)
+        return Rights(ANONYMOUS, is_known=False)
     claims = token_verify(text, secret)
     if not claims.allow:
         raise BadToken("jwt: this token is for another service")

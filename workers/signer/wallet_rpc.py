@@ -59,6 +59,8 @@ LOG_LEVELS: Final = {
 }
 """Levels as Go names them."""
 EMPTY_ADDRESS: Final = "<empty>"
+OF_KNOWN: Final = frozenset({"Filecoin.ListSignedRecord"})
+"""Of level read, but a page of any host could ask this machine for it."""
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ class WalletDoor:
         row = METHODS.get(method)
         if row is None:
             raise method_missing(method)
-        if row.perm not in self.caller.perms:
+        if row.perm not in self.caller.perms or not self.may(method, row):
             raise perm_missing(method, row.perm)
         arguments = params_decode(method, row, params)
         try:
@@ -81,6 +83,12 @@ class WalletDoor:
             return await asyncio.to_thread(row.handler, self.caller, *arguments), row.void
         except (SignerError, BadKey, TimeoutError, ConnectionClosed) as error:
             raise RpcError(str(error) or type(error).__name__) from None
+
+    def may(self, method: str, row: RpcMethod) -> bool:
+        """Tell what levels do not: nobody without a token reads records, no token of a set reaches keys."""
+        if not self.caller.is_known and method in OF_KNOWN:
+            return False
+        return row.perm != "admin" or not self.caller.rule_set
 
 
 def wallet_new(caller: Caller, key_type: str) -> str:
@@ -258,7 +266,8 @@ def list_signed_record(caller: Caller, asked: Mapping[str, Json]) -> list[Json]:
         skip=count(asked.get("skip")),
         limit=count(asked.get("limit")),
     )
-    return [record_json(row) for row in caller.signer.records_query(query)]
+    rows = caller.signer.records_query(query)
+    return [record_json(row) for row in rows if caller.may_see(row["address"])]
 
 
 def time_text(value: Json) -> str:

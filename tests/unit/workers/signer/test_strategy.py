@@ -78,7 +78,7 @@ def test_a_token_gives_its_groups_key_binds_and_nothing_else(signer, token):
 
 def test_key_binds_widen_nothing_for_callers_without_their_token(signer, token):
     assert token
-    with pytest.raises(RpcError, match="above 1 FIL"):
+    with pytest.raises(RpcError, match="data not exists"):
         Client(signer, "sign").sign()
     fields: dict[str, Any] = {"value": 10**20, "gas_limit": 1, "gas_fee_cap": 1, "gas_premium": 1}
     one = Message(to=address_parse("f01234"), from_=address_parse(SECP), nonce=0, **fields)
@@ -90,6 +90,19 @@ def test_key_binds_widen_nothing_for_callers_without_their_token(signer, token):
             extra=message_to_cbor(one),
             caller="gateway ws://hub",
         )
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_strategy_that_is_left_away_or_was_removed_gives_nothing(signer, admin, token, kept):
+    """Otherwise whoever was limited would cut the second half of `jwt___token` off, or outlive a removal."""
+    if not kept:
+        admin("RemoveStToken", token)
+
+    for strategy in ("", "removed" if kept else token):
+        caller = Client(signer, "sign", strategy)
+        assert caller("WalletList") == []
+        with pytest.raises(RpcError, match="data not exists"):
+            caller.sign()
 
 
 def test_an_admin_is_not_bound_by_a_strategy_token(signer, token):
