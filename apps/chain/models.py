@@ -46,6 +46,8 @@ class Node(Timestamped):
     network_version = models.IntegerField(null=True)
     is_devnet = models.BooleanField(default=False)
     """True if the node says that it is a devnet: then it has fault knobs."""
+    upgrades = models.JSONField(default=dict)
+    """Epochs of the network upgrades that its release knows, by name; empty if it does not tell."""
     checked_at = models.DateTimeField(null=True)
     detailed_at = models.DateTimeField(null=True)
     """When version, peers and the like were last asked for."""

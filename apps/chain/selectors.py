@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 NULL_EPOCHS_MAX: Final = 10
 """How far the clock runs ahead of the newest head: a chain that stands still has no new epochs."""
 
-UPGRADE_FAR_EPOCHS: Final = 5_256_000
-"""Five years of 30 s: an upgrade further away has no date yet."""
-
 
 def head_current() -> Head | None:
     """Give the newest head of our chain; None before the first one."""
@@ -36,35 +33,10 @@ def heads_recent(count: int = 60) -> list[Head]:
     return list(Head.objects.filter(is_canonical=True).order_by("-height")[:count])
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """A network upgrade that the nodes know the epoch of."""
-
-    name: str
-    height: int
-
-
 def network_version() -> int | None:
     """Give the network version that runs; None until a node has told it."""
     row = Network.objects.first()
     return None if row is None else row.version
-
-
-def upgrades_after(height: int) -> list[Upgrade]:
-    """Give the upgrades that are announced for epochs above `height`, the next one first.
-
-    Nodes write an epoch in the far future for an upgrade without a date; such ones are left out.
-    """
-    row = Network.objects.first()
-    known = row.params.get("ForkUpgradeParams") if row is not None else None
-    if not isinstance(known, dict):
-        return []
-    upgrades = [
-        Upgrade(name.removeprefix("Upgrade").removesuffix("Height"), at)
-        for name, at in known.items()
-        if name.endswith("Height") and isinstance(at, int) and height < at < height + UPGRADE_FAR_EPOCHS
-    ]
-    return sorted(upgrades, key=lambda one: (one.height, one.name))
 
 
 def network_current() -> NetworkRow:

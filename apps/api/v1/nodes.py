@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,10 +17,21 @@ from apps.chain.models import Node
 from apps.chain.selectors import node_get, nodes_pool
 from apps.chain.services import node_add, node_promote, node_remove, node_set, node_test
 from apps.chain.states import NodeRole, NodeState
+from apps.chain.upgrades import Upgrade, readiness, upgrade_next
 from apps.core import clock
 
 WEIGHT_MAX = 1000
 ONCE = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
+
+
+class UpgradeOutput(serializers.Serializer[Any]):
+    """How a node stands to the next network upgrade; null if none is announced."""
+
+    name = serializers.CharField(source="upgrade.name")
+    height = serializers.IntegerField(source="upgrade.height")
+    network_version = serializers.IntegerField(source="upgrade.network_version", allow_null=True)
+    is_ready = serializers.BooleanField(allow_null=True)
+    reason = serializers.CharField()
 
 
 class NodeOutput(serializers.Serializer[Any]):
@@ -46,6 +58,13 @@ class NodeOutput(serializers.Serializer[Any]):
     latency_ms = serializers.FloatField(allow_null=True)
     error_rate = serializers.FloatField()
     checked_at = serializers.DateTimeField(allow_null=True)
+    upgrade = serializers.SerializerMethodField()
+
+    @extend_schema_field(UpgradeOutput(allow_null=True))
+    def get_upgrade(self, node: Node) -> dict[str, Any] | None:
+        """Say how the node stands to the next upgrade, which the view looks up once."""
+        upgrade: Upgrade | None = self.context["upgrade"]
+        return None if upgrade is None else UpgradeOutput(readiness(node, upgrade)).data
 
 
 class NodeAddress(InputSerializer):
@@ -81,8 +100,13 @@ def values_of(form: type[InputSerializer], request: Request) -> dict[str, Any]:
 
 def body_of(node: Node) -> dict[str, Any]:
     """Write a node; its token stays here."""
-    body: dict[str, Any] = NodeOutput(node).data
-    return body
+    return bodies_of([node])[0]
+
+
+def bodies_of(nodes: Iterable[Node]) -> list[dict[str, Any]]:
+    """Write nodes; their tokens stay here."""
+    context = {"upgrade": upgrade_next()}
+    return [NodeOutput(node, context=context).data for node in nodes]
 
 
 class OperatorView(PoolView):
@@ -100,7 +124,7 @@ class NodesView(OperatorView):
     @extend_schema(responses=NodeOutput(many=True))
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """List the pool's nodes, those that are switched off too, in the order of the settings."""
-        return Response([body_of(node) for node in nodes_pool()])
+        return Response(bodies_of(nodes_pool()))
 
     @extend_schema(request=NodeInput, responses={201: NodeOutput}, parameters=[ONCE])
     def post(self, request: Request) -> Response:

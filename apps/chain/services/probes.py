@@ -14,6 +14,7 @@ from apps.chain.link import link_to
 from apps.chain.models import Node
 from apps.chain.services.networks import WrongNetwork, network_bind, network_check
 from apps.chain.states import NodeState
+from apps.chain.upgrades import heights_of
 from apps.core.live import Change, publish
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ HEALTH_FIELDS: Final = (
     "state",
     "sync",
     "updated_at",
+    "upgrades",
     "version",
 )
 """What a probe may write: the operator's columns are never touched by it."""
@@ -97,7 +99,7 @@ def nodes_probe(*, now: datetime) -> list[Node]:
 
 
 def _look(node: Node) -> tuple[Any, ...]:
-    return (node.state, node.head_height, node.error, node.peers, node.version)
+    return (node.state, node.head_height, node.error, node.peers, node.version, node.upgrades)
 
 
 def node_ask(node: Node, *, now: datetime) -> Finding:
@@ -128,6 +130,7 @@ def _details(client: ChainClient) -> dict[str, Any]:
         "peers": len(peers) if isinstance(peers, list) else None,
         "sync": _sync_words(sync),
         "network_version": client.state_network_version(),
+        "upgrades": heights_of(_maybe(client, "StateGetNetworkParams")),
         "is_devnet": isinstance(_maybe(client, "Devnet.Info"), dict),
     }
 

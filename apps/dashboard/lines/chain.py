@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.urls import reverse
 
 from apps.chain.states import NodeRole, NodeState
+from apps.chain.upgrades import readiness
 from apps.dashboard import numbers
 from apps.dashboard.charts import Spark, spark
 from apps.dashboard.lines.acts import Act
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from apps.chain.models import Head, Node
+    from apps.chain.upgrades import Readiness, Upgrade
     from poolsite.filecoin.message import Message, Receipt
 
 TONES: Final = {
@@ -31,6 +33,7 @@ TONES: Final = {
     NodeState.AWAY: "bad",
     NodeState.WRONG_NETWORK: "bad",
 }
+READY_TONES: Final = {True: "ok", False: "bad", None: "idle"}
 PARAMS_MAX: Final = 2000
 """Longest text of a message's parameters on the page."""
 
@@ -52,12 +55,18 @@ class NodeLine:
     latency: str
     errors: str
     version: str
+    upgrade: str
+    """How it stands to the next upgrade; empty if none is announced."""
+    upgrade_tone: str
+    upgrade_reason: str
+    """Why it is not ready; empty if it is."""
     spark: Spark | None
     acts: tuple[Act, ...]
 
 
-def node_line(node: Node, *, may_act: bool) -> NodeLine:
-    """Lay out a node."""
+def node_line(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeLine:
+    """Lay out a node; `upgrade`: the next one of the network."""
+    ready = None if upgrade is None or not node.is_enabled else readiness(node, upgrade)
     state = NodeState(node.state)
     word = str(state.label) if node.is_enabled else "switched off"
     p95 = node.latency_quantile(0.95)
@@ -77,9 +86,19 @@ def node_line(node: Node, *, may_act: bool) -> NodeLine:
         latency=numbers.duration(None if p95 is None else p95 / 1000),
         errors=numbers.percent(node.error_rate, 1),
         version=node.version or numbers.NOTHING,
+        upgrade="" if ready is None else upgrade_words(ready),
+        upgrade_tone="" if ready is None else READY_TONES[ready.is_ready],
+        upgrade_reason="" if ready is None or ready.is_ready else ready.reason,
         spark=spark(times, label=f"answer times of {len(times)} probes"),
         acts=node_acts(node) if may_act else (),
     )
+
+
+def upgrade_words(ready: Readiness) -> str:
+    """Say how a node stands to the next upgrade."""
+    if ready.is_ready is None:
+        return f"{ready.upgrade.title}: unknown"
+    return f"{'ready' if ready.is_ready else 'not ready'} for {ready.upgrade.title}"
 
 
 def node_acts(node: Node) -> tuple[Act, ...]:

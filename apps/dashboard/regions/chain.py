@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.models import Head, Node
-from apps.chain.selectors import heads_recent, network_version, nodes_pool, upgrades_after
+from apps.chain.selectors import heads_recent, network_version, nodes_pool
 from apps.chain.states import NodeState
+from apps.chain.upgrades import nodes_unready, upgrade_next, upgrades_after
 from apps.dashboard import numbers
 from apps.dashboard.charts import spark
 from apps.dashboard.lines.cards import Fact, Verdict, plural
@@ -28,7 +29,8 @@ def node_lines(viewer: Principal) -> list[NodeLine]:
     """Lay out all nodes for the operator; nobody else is told where they are."""
     if not viewer.is_operator:
         return []
-    return [node_line(row, may_act=viewer.may("admin")) for row in nodes_pool()]
+    upgrade = upgrade_next()
+    return [node_line(row, may_act=viewer.may("admin"), upgrade=upgrade) for row in nodes_pool()]
 
 
 def verdict_of(place: Place) -> Verdict:
@@ -68,10 +70,19 @@ def network_facts(place: Place) -> list[Fact]:
     for upgrade in coming[:UPGRADES_SHOWN]:
         left = clock.left_s(upgrade.height) if clock is not None else None
         at = f"epoch {numbers.whole(upgrade.height)}, in {numbers.time_left(left)}"
-        facts.append(Fact(f"Upgrade {upgrade.name}", at))
+        facts.append(Fact(f"Upgrade {upgrade.title}", at))
+    if coming and place.viewer.is_operator:
+        facts.append(Fact("Ready for it", ready_words(head.height)))
     if not coming:
         facts.append(Fact("Next upgrade", "none is announced by the nodes"))
     return facts
+
+
+def ready_words(height: int) -> str:
+    """Say how many nodes are ready for the next upgrade."""
+    count = Node.objects.filter(is_enabled=True).count()
+    unready = len(nodes_unready(height))
+    return f"{count - unready} of {plural(count, 'node')}" if unready else "every node that tells"
 
 
 def network(place: Place) -> Iterable[str]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from apps.chain.selectors import head_current, nodes_devnet
+from apps.chain.upgrades import nodes_unready
 from apps.core.clock import now
 from apps.dashboard.lines.messages import Names
 from apps.dashboard.pulse import clock_of, network_known, pulse_of
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.chain.models import Head
+    from apps.chain.models import Head, Node
+    from apps.chain.upgrades import Readiness
     from apps.dashboard.pulse import EpochClock, Pulse
     from apps.miners.models import Miner
     from apps.sectors.models import Worker
@@ -68,6 +70,11 @@ class Scene:
     def has_lab(self) -> bool:
         """Whether there is a devnet whose knobs the viewer may see."""
         return self.viewer.is_operator and nodes_devnet().exists()
+
+    @cached_property
+    def nodes_unready(self) -> list[tuple[Node, Readiness]]:
+        """The nodes that are not ready for the next upgrade, for the operator."""
+        return nodes_unready(self.head.height) if self.viewer.is_operator and self.head is not None else []
 
     @cached_property
     def miners(self) -> list[Miner]:

@@ -26,7 +26,7 @@ from apps.sectors.selectors import sectors_visible, worker_is_away
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Sector
@@ -52,6 +52,7 @@ def troubles(scene: Scene) -> list[Trouble]:
     pulse = scene.pulse
     if pulse is not None and pulse.tone == "bad":
         found.append(Trouble(f"the chain has not moved for {numbers.time_left(pulse.age_s)}", is_costly=True))
+    found += [Trouble(say, is_costly=True) for say in upgrade_troubles(scene)]
     faulty = sum(miner.faulty_sectors for miner in scene.miners)
     if faulty:
         found.append(Trouble(f"{plural(faulty, 'sector')} faulty", is_costly=True))
@@ -67,6 +68,17 @@ def troubles(scene: Scene) -> list[Trouble]:
         more = f" and {len(away) - NAMED} more" if len(away) > NAMED else ""
         found.append(Trouble(f"{', '.join(away[:NAMED])}{more} away", is_costly=False))
     return found
+
+
+def upgrade_troubles(scene: Scene) -> Iterator[str]:
+    """Say which nodes will leave the chain at the next upgrade; the operator's business."""
+    for node, ready in scene.nodes_unready[:NAMED]:
+        left = scene.clock.left_s(ready.upgrade.height) if scene.clock is not None else None
+        when = f"the upgrade {ready.upgrade.title} in {numbers.time_left(left)}"
+        yield f"the node {node} is not ready for {when}: {ready.reason}"
+    more = len(scene.nodes_unready) - NAMED
+    if more > 0:
+        yield f"{more} more nodes are not ready for the upgrade"
 
 
 def verdict_of(scene: Scene) -> Verdict:

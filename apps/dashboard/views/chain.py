@@ -13,6 +13,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head, Node
 from apps.chain.services import node_add, node_promote, node_remove, node_set, node_test
 from apps.chain.states import NodeRole
+from apps.chain.upgrades import upgrade_next
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.frame import page_render
@@ -112,7 +113,7 @@ def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpR
         error = refusal.reason
     if not getattr(request, "htmx", False):
         return redirect("chain")
-    line = node_line(Node.objects.get(pk=pk), may_act=True)
+    line = node_line(Node.objects.get(pk=pk), may_act=True, upgrade=upgrade_next())
     return render(request, "chain/_node.html", {"node": line, "refusal": error}, status=422 if error else 200)
 
 
@@ -128,7 +129,7 @@ def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         try:
             weight, role = form_read(form)
             if "test" in request.POST:
-                found = node_line(node_test(form["url"], now=now()), may_act=False)
+                found = node_line(node_test(form["url"], now=now()), may_act=False, upgrade=upgrade_next())
             else:
                 values: dict[str, Any] = {"role": role, "weight": weight, "name": form["name"]}
                 node_add(principal=viewer, text=form["url"], now=now(), **values)

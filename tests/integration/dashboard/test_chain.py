@@ -211,3 +211,36 @@ def test_the_page_says_what_happened_to_a_node_while_reads_go_on(operator, troub
     assert word in row
     assert reason in row
     assert "1 of 2 nodes well." in html
+
+
+@pytest.fixture
+def unready(operator):
+    """A head 60 epochs before an upgrade that one of two nodes does not know."""
+    factories.head(1000)
+    return Node.objects.create(
+        url="http://old.example/rpc/v1", name="old", version="lotus 1.30", upgrades={"GoldenWeek": 5}
+    )
+
+
+def test_the_page_says_which_node_is_ready_for_the_upgrade(operator, unready):
+    Node.objects.create(url="http://new.example/rpc/v1", name="new", upgrades={"FireHorse": 1060})
+
+    html = operator.get("/chain/").content.decode()
+
+    row = html.partition(f'id="f-node-{unready.pk}"')[2].partition("</tbody>")[0]
+    assert "not ready for FireHorse (nv28)" in row
+    assert "lotus 1.30 does not know FireHorse (nv28): install a newer one" in row
+    assert ">ready for FireHorse (nv28)" in html
+    facts = html.partition('id="f-network"')[2].partition("</section>")[0]
+    assert "Upgrade FireHorse (nv28)" in facts
+
+
+def test_today_warns_the_operator_of_a_node_that_is_not_ready(operator, unready):
+    Node.objects.create(url="http://new.example/rpc/v1", name="new", upgrades={"FireHorse": 1060})
+
+    words = operator.get("/").content.decode()
+
+    assert "the node old is not ready for the upgrade FireHorse (nv28) in " in words
+    unready.upgrades = {"FireHorse": 1060}
+    unready.save()
+    assert "is not ready" not in operator.get("/").content.decode()

@@ -13,7 +13,7 @@ from apps.chain.services import nodes_probe, nodes_sync
 from apps.chain.states import NodeRole
 from apps.core.clock import now
 from apps.users.models import AuditEntry
-from tests import people
+from tests import factories, people
 from tests.tinynode import TinyNode, served
 
 if TYPE_CHECKING:
@@ -156,3 +156,24 @@ def test_nodes_are_no_tenants_business(send, url, method, path):
     answer = send(method, path, {} if method != "GET" else None, bearer=people.token("admin", of="alice"))
 
     assert answer.status_code == 403
+
+
+def test_a_node_says_how_it_stands_to_the_next_upgrade(send):
+    factories.head(1000)
+    ready = Node.objects.create(url="http://new/rpc/v1", version="1.36", upgrades={"FireHorse": 1060})
+    Node.objects.create(url="http://newer/rpc/v1", version="1.37", upgrades={"FireHorse": 1060})
+    unready = Node.objects.create(url="http://old/rpc/v1", version="1.30", upgrades={"GoldenWeek": 5})
+
+    rows = {row["id"]: row["upgrade"] for row in send("GET", "nodes").json()}
+
+    upgrade = {"name": "FireHorse", "height": 1060, "network_version": 28}
+    assert rows[ready.pk] == {**upgrade, "is_ready": True, "reason": "1.36 knows FireHorse (nv28)"}
+    words = "1.30 does not know FireHorse (nv28): install a newer one"
+    assert rows[unready.pk] == {**upgrade, "is_ready": False, "reason": words}
+
+
+def test_without_an_announced_upgrade_there_is_nothing_to_be_ready_for(send):
+    factories.head(1000)
+    node = Node.objects.create(url="http://new/rpc/v1", upgrades={"GoldenWeek": 5})
+
+    assert send("GET", f"nodes/{node.pk}").json()["upgrade"] is None
