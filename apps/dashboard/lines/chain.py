@@ -14,7 +14,7 @@ from apps.dashboard import numbers
 from apps.dashboard.charts import Spark, spark
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.methods import receiver_kind
-from poolsite.filecoin.actors.decode import method_name, params_decode, return_decode
+from poolsite.filecoin.actors.decode import method_name, params_shown, return_decode
 from poolsite.filecoin.actors.exitcodes import exit_code_words
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cbor import BadCbor
@@ -192,9 +192,7 @@ def return_words(kind: str, method: int, data: bytes) -> str:
 
 
 def params_words(kind: str, method: int, params: bytes) -> str:
-    """Write parameters as readable fields, or as hex where nobody knows their form."""
-    try:
-        value: Any = params_decode(kind, method, params)
-    except (BadCbor, KeyError):
-        return params.hex()[:PARAMS_MAX]
-    return "" if value is None else json.dumps(value, ensure_ascii=False)[:PARAMS_MAX]
+    """Write parameters as readable fields, or as they are where nobody knows their form."""
+    value: Any = params_shown(kind, method, params)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "" if value is None else text[:PARAMS_MAX]

@@ -18,6 +18,7 @@ from poolsite.filecoin.actors import (
     market,
     miner,
     multisig,
+    paych,
     power,
     reward,
     verifreg,
@@ -33,6 +34,8 @@ from poolsite.filecoin.address import (
     VERIFREG_ACTOR,
     Address,
 )
+from poolsite.filecoin.cbor import BadCbor, decode
+from poolsite.filecoin.cids import Cid, cid_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +53,7 @@ ACTOR_METHODS: Final[Mapping[str, Mapping[int, MethodSpec]]] = MappingProxyType(
         "market": market.METHODS,
         "miner": miner.METHODS,
         "multisig": multisig.METHODS,
+        "paych": paych.METHODS,
         "power": power.METHODS,
         "reward": reward.METHODS,
         "verifreg": verifreg.METHODS,
@@ -75,6 +79,7 @@ _BUNDLE_NAMES: Final = MappingProxyType(
         "storagepower": "power",
         "storagemarket": "market",
         "verifiedregistry": "verifreg",
+        "paymentchannel": "paych",
         "ethaccount": "account",
         "placeholder": "account",
     }
@@ -116,6 +121,34 @@ def params_decode(kind: str, method: int, params: bytes) -> Any:
     if spec is None or spec.params is None:
         raise KeyError(f"no parameters are known for {kind} method {method}")
     return spec.params.to_json(spec.params.decode(params))
+
+
+def params_shown(kind: str, method: int, params: bytes) -> Any:
+    """The parameters in whatever form can be read: the method's fields, else plain CBOR, else hexadecimal.
+
+    None without parameters.  Plain CBOR shows bytes as hexadecimal text and links as in JSON.
+    """
+    try:
+        return params_decode(kind, method, params)
+    except (BadCbor, KeyError):
+        if not params:
+            return None
+    try:
+        return _plain(decode(params))
+    except BadCbor:
+        return params.hex()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Cid):
+        return cid_to_json(value)
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return value
 
 
 def params_encode(kind: str, method: int, value: Any) -> bytes:

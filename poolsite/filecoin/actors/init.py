@@ -10,11 +10,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.codec import ADDRESS, BYTES, CID, Field, Struct
+from poolsite.filecoin.codec import ADDRESS, BYTES, CID, TEXT, Field, Struct
 
 if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.cids import Cid
+
+
+@dataclass(frozen=True, slots=True)
+class ConstructorParams:
+    """Make the init actor (only the system)."""
+
+    network_name: str
+    """Name of the network."""
+
+
+CONSTRUCTOR_PARAMS: Final = Struct(ConstructorParams, Field("network_name", "NetworkName", TEXT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,7 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor"),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", CONSTRUCTOR_PARAMS),
     MethodSpec(Method.EXEC, "Exec", EXEC_PARAMS, EXEC_RETURN),
     MethodSpec(Method.EXEC4, "Exec4", EXEC4_PARAMS, EXEC_RETURN),
 )

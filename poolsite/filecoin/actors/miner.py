@@ -98,27 +98,55 @@ from poolsite.filecoin.actors.miner_proving import ReportConsensusFaultParams as
 from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams as SubmitWindowedPoStParams
 from poolsite.filecoin.actors.miner_proving import TerminateSectorsParams as TerminateSectorsParams
 from poolsite.filecoin.actors.miner_proving import TerminateSectorsReturn as TerminateSectorsReturn
+from poolsite.filecoin.actors.miner_retired import EXPIRATION_EXTENSION as EXPIRATION_EXTENSION
+from poolsite.filecoin.actors.miner_retired import (
+    EXTEND_SECTOR_EXPIRATION_PARAMS as EXTEND_SECTOR_EXPIRATION_PARAMS,
+)
+from poolsite.filecoin.actors.miner_retired import (
+    PRE_COMMIT_SECTOR_BATCH_PARAMS as PRE_COMMIT_SECTOR_BATCH_PARAMS,
+)
+from poolsite.filecoin.actors.miner_retired import PRE_COMMIT_SECTOR_PARAMS as PRE_COMMIT_SECTOR_PARAMS
+from poolsite.filecoin.actors.miner_retired import (
+    PROVE_COMMIT_AGGREGATE_PARAMS as PROVE_COMMIT_AGGREGATE_PARAMS,
+)
+from poolsite.filecoin.actors.miner_retired import PROVE_COMMIT_SECTOR_PARAMS as PROVE_COMMIT_SECTOR_PARAMS
+from poolsite.filecoin.actors.miner_retired import (
+    PROVE_REPLICA_UPDATES2_PARAMS as PROVE_REPLICA_UPDATES2_PARAMS,
+)
+from poolsite.filecoin.actors.miner_retired import (
+    PROVE_REPLICA_UPDATES_PARAMS as PROVE_REPLICA_UPDATES_PARAMS,
+)
+from poolsite.filecoin.actors.miner_retired import REPLICA_UPDATE as REPLICA_UPDATE
+from poolsite.filecoin.actors.miner_retired import REPLICA_UPDATE2 as REPLICA_UPDATE2
+from poolsite.filecoin.actors.miner_retired import SECTOR_SET as SECTOR_SET
+from poolsite.filecoin.actors.miner_retired import ExpirationExtension as ExpirationExtension
+from poolsite.filecoin.actors.miner_retired import (
+    ExtendSectorExpirationParams as ExtendSectorExpirationParams,
+)
+from poolsite.filecoin.actors.miner_retired import PreCommitSectorBatchParams as PreCommitSectorBatchParams
+from poolsite.filecoin.actors.miner_retired import PreCommitSectorParams as PreCommitSectorParams
+from poolsite.filecoin.actors.miner_retired import ProveCommitAggregateParams as ProveCommitAggregateParams
+from poolsite.filecoin.actors.miner_retired import ProveCommitSectorParams as ProveCommitSectorParams
+from poolsite.filecoin.actors.miner_retired import ProveReplicaUpdates2Params as ProveReplicaUpdates2Params
+from poolsite.filecoin.actors.miner_retired import ProveReplicaUpdatesParams as ProveReplicaUpdatesParams
+from poolsite.filecoin.actors.miner_retired import ReplicaUpdate as ReplicaUpdate
+from poolsite.filecoin.actors.miner_retired import ReplicaUpdate2 as ReplicaUpdate2
+from poolsite.filecoin.actors.miner_retired import SectorSet as SectorSet
 from poolsite.filecoin.actors.miner_sectors import CHECK_SECTOR_PROVEN_PARAMS as CHECK_SECTOR_PROVEN_PARAMS
 from poolsite.filecoin.actors.miner_sectors import (
     DATA_ACTIVATION_NOTIFICATION as DATA_ACTIVATION_NOTIFICATION,
 )
-from poolsite.filecoin.actors.miner_sectors import EXPIRATION_EXTENSION as EXPIRATION_EXTENSION
 from poolsite.filecoin.actors.miner_sectors import EXPIRATION_EXTENSION2 as EXPIRATION_EXTENSION2
 from poolsite.filecoin.actors.miner_sectors import (
     EXTEND_SECTOR_EXPIRATION2_PARAMS as EXTEND_SECTOR_EXPIRATION2_PARAMS,
 )
 from poolsite.filecoin.actors.miner_sectors import (
-    EXTEND_SECTOR_EXPIRATION_PARAMS as EXTEND_SECTOR_EXPIRATION_PARAMS,
+    INTERNAL_SECTOR_SETUP_FOR_PRESEAL_PARAMS as INTERNAL_SECTOR_SETUP_FOR_PRESEAL_PARAMS,
 )
 from poolsite.filecoin.actors.miner_sectors import PIECE_ACTIVATION_MANIFEST as PIECE_ACTIVATION_MANIFEST
 from poolsite.filecoin.actors.miner_sectors import (
     PRE_COMMIT_SECTOR_BATCH2_PARAMS as PRE_COMMIT_SECTOR_BATCH2_PARAMS,
 )
-from poolsite.filecoin.actors.miner_sectors import PRE_COMMIT_SECTOR_PARAMS as PRE_COMMIT_SECTOR_PARAMS
-from poolsite.filecoin.actors.miner_sectors import (
-    PROVE_COMMIT_AGGREGATE_PARAMS as PROVE_COMMIT_AGGREGATE_PARAMS,
-)
-from poolsite.filecoin.actors.miner_sectors import PROVE_COMMIT_SECTOR_PARAMS as PROVE_COMMIT_SECTOR_PARAMS
 from poolsite.filecoin.actors.miner_sectors import (
     PROVE_COMMIT_SECTORS3_PARAMS as PROVE_COMMIT_SECTORS3_PARAMS,
 )
@@ -128,10 +156,6 @@ from poolsite.filecoin.actors.miner_sectors import (
 from poolsite.filecoin.actors.miner_sectors import (
     PROVE_REPLICA_UPDATES3_PARAMS as PROVE_REPLICA_UPDATES3_PARAMS,
 )
-from poolsite.filecoin.actors.miner_sectors import (
-    PROVE_REPLICA_UPDATES_PARAMS as PROVE_REPLICA_UPDATES_PARAMS,
-)
-from poolsite.filecoin.actors.miner_sectors import REPLICA_UPDATE as REPLICA_UPDATE
 from poolsite.filecoin.actors.miner_sectors import SECTOR_ACTIVATION_MANIFEST as SECTOR_ACTIVATION_MANIFEST
 from poolsite.filecoin.actors.miner_sectors import SECTOR_CLAIM as SECTOR_CLAIM
 from poolsite.filecoin.actors.miner_sectors import SECTOR_NI_ACTIVATION_INFO as SECTOR_NI_ACTIVATION_INFO
@@ -140,24 +164,18 @@ from poolsite.filecoin.actors.miner_sectors import SECTOR_UPDATE_MANIFEST as SEC
 from poolsite.filecoin.actors.miner_sectors import VERIFIED_ALLOCATION_KEY as VERIFIED_ALLOCATION_KEY
 from poolsite.filecoin.actors.miner_sectors import CheckSectorProvenParams as CheckSectorProvenParams
 from poolsite.filecoin.actors.miner_sectors import DataActivationNotification as DataActivationNotification
-from poolsite.filecoin.actors.miner_sectors import ExpirationExtension as ExpirationExtension
 from poolsite.filecoin.actors.miner_sectors import ExpirationExtension2 as ExpirationExtension2
 from poolsite.filecoin.actors.miner_sectors import (
     ExtendSectorExpiration2Params as ExtendSectorExpiration2Params,
 )
 from poolsite.filecoin.actors.miner_sectors import (
-    ExtendSectorExpirationParams as ExtendSectorExpirationParams,
+    InternalSectorSetupForPresealParams as InternalSectorSetupForPresealParams,
 )
 from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest as PieceActivationManifest
 from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params as PreCommitSectorBatch2Params
-from poolsite.filecoin.actors.miner_sectors import PreCommitSectorParams as PreCommitSectorParams
-from poolsite.filecoin.actors.miner_sectors import ProveCommitAggregateParams as ProveCommitAggregateParams
-from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorParams as ProveCommitSectorParams
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectors3Params as ProveCommitSectors3Params
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams as ProveCommitSectorsNIParams
 from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params as ProveReplicaUpdates3Params
-from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdatesParams as ProveReplicaUpdatesParams
-from poolsite.filecoin.actors.miner_sectors import ReplicaUpdate as ReplicaUpdate
 from poolsite.filecoin.actors.miner_sectors import SectorActivationManifest as SectorActivationManifest
 from poolsite.filecoin.actors.miner_sectors import SectorClaim as SectorClaim
 from poolsite.filecoin.actors.miner_sectors import SectorNIActivationInfo as SectorNIActivationInfo
@@ -170,6 +188,14 @@ from poolsite.filecoin.actors.miner_state import (
 )
 from poolsite.filecoin.actors.miner_state import SectorOnChainInfo as SectorOnChainInfo
 from poolsite.filecoin.actors.miner_state import SectorPreCommitOnChainInfo as SectorPreCommitOnChainInfo
+from poolsite.filecoin.actors.miner_status import (
+    GENERATE_SECTOR_LOCATION_PARAMS,
+    GENERATE_SECTOR_LOCATION_RETURN,
+    GET_NOMINAL_SECTOR_EXPIRATION_PARAMS,
+    GET_NOMINAL_SECTOR_EXPIRATION_RETURN,
+    VALIDATE_SECTOR_STATUS_PARAMS,
+    VALIDATE_SECTOR_STATUS_RETURN,
+)
 
 
 class Method(enum.IntEnum):
@@ -216,11 +242,14 @@ class Method(enum.IntEnum):
     CHANGE_MULTIADDRS_EXPORTED = 1_063_480_576
     CHANGE_PEER_ID_EXPORTED = 1_236_548_004
     GET_MULTIADDRS_EXPORTED = 1_332_909_407
+    GENERATE_SECTOR_LOCATION_EXPORTED = 1_321_604_665
     CHANGE_BENEFICIARY_EXPORTED = 1_570_634_796
     GET_VESTING_FUNDS_EXPORTED = 1_726_876_304
     WITHDRAW_BALANCE_EXPORTED = 2_280_458_852
     CONFIRM_CHANGE_WORKER_ADDRESS_EXPORTED = 2_354_970_453
     GET_PEER_ID_EXPORTED = 2_812_875_329
+    GET_NOMINAL_SECTOR_EXPIRATION_EXPORTED = 3_010_055_991
+    VALIDATE_SECTOR_STATUS_EXPORTED = 3_092_458_564
     INITIAL_PLEDGE_EXPORTED = 3_180_523_767
     GET_OWNER_EXPORTED = 3_275_365_574
     CHANGE_WORKER_ADDRESS_EXPORTED = 3_302_309_124
@@ -228,6 +257,7 @@ class Method(enum.IntEnum):
     GET_SECTOR_SIZE_EXPORTED = 3_858_292_296
     GET_AVAILABLE_BALANCE_EXPORTED = 4_026_106_874
     MAX_TERMINATION_FEE_EXPORTED = 4_127_382_196
+    GET_BENEFICIARY_EXPORTED = 4_158_972_569
 
 
 METHODS: Final = method_table(
@@ -250,7 +280,11 @@ METHODS: Final = method_table(
     MethodSpec(Method.APPLY_REWARDS, "ApplyRewards", APPLY_REWARDS_PARAMS),
     MethodSpec(Method.REPORT_CONSENSUS_FAULT, "ReportConsensusFault", REPORT_CONSENSUS_FAULT_PARAMS),
     MethodSpec(Method.WITHDRAW_BALANCE, "WithdrawBalance", WITHDRAW_BALANCE_PARAMS, WITHDRAW_BALANCE_RETURN),
-    MethodSpec(Method.INTERNAL_SECTOR_SETUP_FOR_PRESEAL, "InternalSectorSetupForPreseal"),
+    MethodSpec(
+        Method.INTERNAL_SECTOR_SETUP_FOR_PRESEAL,
+        "InternalSectorSetupForPreseal",
+        INTERNAL_SECTOR_SETUP_FOR_PRESEAL_PARAMS,
+    ),
     MethodSpec(Method.CHANGE_MULTIADDRS, "ChangeMultiaddrs", CHANGE_MULTIADDRS_PARAMS),
     MethodSpec(Method.COMPACT_PARTITIONS, "CompactPartitions", COMPACT_PARTITIONS_PARAMS),
     MethodSpec(Method.COMPACT_SECTOR_NUMBERS, "CompactSectorNumbers", COMPACT_SECTOR_NUMBERS_PARAMS),
@@ -258,11 +292,13 @@ METHODS: Final = method_table(
     MethodSpec(Method.REPAY_DEBT, "RepayDebt"),
     MethodSpec(Method.CHANGE_OWNER_ADDRESS, "ChangeOwnerAddress", CHANGE_OWNER_ADDRESS_PARAMS),
     MethodSpec(Method.DISPUTE_WINDOWED_POST, "DisputeWindowedPoSt", DISPUTE_WINDOWED_POST_PARAMS),
-    MethodSpec(Method.PRE_COMMIT_SECTOR_BATCH, "PreCommitSectorBatch"),
+    MethodSpec(Method.PRE_COMMIT_SECTOR_BATCH, "PreCommitSectorBatch", PRE_COMMIT_SECTOR_BATCH_PARAMS),
     MethodSpec(Method.PROVE_COMMIT_AGGREGATE, "ProveCommitAggregate", PROVE_COMMIT_AGGREGATE_PARAMS),
-    MethodSpec(Method.PROVE_REPLICA_UPDATES, "ProveReplicaUpdates", PROVE_REPLICA_UPDATES_PARAMS),
+    MethodSpec(Method.PROVE_REPLICA_UPDATES, "ProveReplicaUpdates", PROVE_REPLICA_UPDATES_PARAMS, SECTOR_SET),
     MethodSpec(Method.PRE_COMMIT_SECTOR_BATCH2, "PreCommitSectorBatch2", PRE_COMMIT_SECTOR_BATCH2_PARAMS),
-    MethodSpec(Method.PROVE_REPLICA_UPDATES2, "ProveReplicaUpdates2"),
+    MethodSpec(
+        Method.PROVE_REPLICA_UPDATES2, "ProveReplicaUpdates2", PROVE_REPLICA_UPDATES2_PARAMS, SECTOR_SET
+    ),
     MethodSpec(Method.CHANGE_BENEFICIARY, "ChangeBeneficiary", CHANGE_BENEFICIARY_PARAMS),
     MethodSpec(Method.GET_BENEFICIARY, "GetBeneficiary", None, GET_BENEFICIARY_RETURN),
     MethodSpec(Method.EXTEND_SECTOR_EXPIRATION2, "ExtendSectorExpiration2", EXTEND_SECTOR_EXPIRATION2_PARAMS),
@@ -305,6 +341,25 @@ METHODS: Final = method_table(
     MethodSpec(Method.REPAY_DEBT_EXPORTED, "RepayDebtExported"),
     MethodSpec(Method.GET_SECTOR_SIZE_EXPORTED, "GetSectorSizeExported", None, GET_SECTOR_SIZE_RETURN),
     MethodSpec(Method.GET_AVAILABLE_BALANCE_EXPORTED, "GetAvailableBalanceExported", None, AMOUNT_RETURN),
+    MethodSpec(Method.GET_BENEFICIARY_EXPORTED, "GetBeneficiaryExported", None, GET_BENEFICIARY_RETURN),
+    MethodSpec(
+        Method.GENERATE_SECTOR_LOCATION_EXPORTED,
+        "GenerateSectorLocationExported",
+        GENERATE_SECTOR_LOCATION_PARAMS,
+        GENERATE_SECTOR_LOCATION_RETURN,
+    ),
+    MethodSpec(
+        Method.VALIDATE_SECTOR_STATUS_EXPORTED,
+        "ValidateSectorStatusExported",
+        VALIDATE_SECTOR_STATUS_PARAMS,
+        VALIDATE_SECTOR_STATUS_RETURN,
+    ),
+    MethodSpec(
+        Method.GET_NOMINAL_SECTOR_EXPIRATION_EXPORTED,
+        "GetNominalSectorExpirationExported",
+        GET_NOMINAL_SECTOR_EXPIRATION_PARAMS,
+        GET_NOMINAL_SECTOR_EXPIRATION_RETURN,
+    ),
     MethodSpec(
         Method.MAX_TERMINATION_FEE_EXPORTED,
         "MaxTerminationFeeExported",

@@ -8,8 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from poolsite.filecoin.actors.smoothing import FILTER_ESTIMATE, FilterEstimate
 from poolsite.filecoin.bitfield import BITFIELD, BitField
-from poolsite.filecoin.codec import ADDRESS, BOOL, BYTES, CID, INT64, UINT64, Field, Struct, list_of, nullable
+from poolsite.filecoin.codec import (
+    ADDRESS,
+    AMOUNT,
+    BOOL,
+    BYTES,
+    CID,
+    INT64,
+    UINT64,
+    Field,
+    Struct,
+    list_of,
+    nullable,
+)
 
 if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
@@ -59,81 +72,6 @@ class PreCommitSectorBatch2Params:
 PRE_COMMIT_SECTOR_BATCH2_PARAMS: Final = Struct(
     PreCommitSectorBatch2Params,
     Field("sectors", "Sectors", list_of(SECTOR_PRE_COMMIT_INFO.kind())),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class PreCommitSectorParams:
-    """The pre-commit of one sector before actors v13."""
-
-    seal_proof: int
-    """RegisteredSealProof."""
-    sector_number: int
-    """Number of the sector."""
-    sealed_cid: Cid
-    """Commitment to the sealed sector (CommR)."""
-    seal_rand_epoch: int
-    """Epoch of the ticket."""
-    deal_ids: tuple[int, ...]
-    """Deals inside; empty since network version 22."""
-    expiration: int
-    """Epoch at which the sector ends."""
-    replace_capacity: bool
-    """Unused."""
-    replace_sector_deadline: int
-    """Unused."""
-    replace_sector_partition: int
-    """Unused."""
-    replace_sector_number: int
-    """Unused."""
-
-
-PRE_COMMIT_SECTOR_PARAMS: Final = Struct(
-    PreCommitSectorParams,
-    Field("seal_proof", "SealProof", INT64),
-    Field("sector_number", "SectorNumber", UINT64),
-    Field("sealed_cid", "SealedCID", CID),
-    Field("seal_rand_epoch", "SealRandEpoch", INT64),
-    Field("deal_ids", "DealIDs", list_of(UINT64)),
-    Field("expiration", "Expiration", INT64),
-    Field("replace_capacity", "ReplaceCapacity", BOOL),
-    Field("replace_sector_deadline", "ReplaceSectorDeadline", UINT64),
-    Field("replace_sector_partition", "ReplaceSectorPartition", UINT64),
-    Field("replace_sector_number", "ReplaceSectorNumber", UINT64),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ProveCommitSectorParams:
-    """The proof of one sector before actors v14."""
-
-    sector_number: int
-    """Number of the sector."""
-    proof: bytes
-    """The seal proof."""
-
-
-PROVE_COMMIT_SECTOR_PARAMS: Final = Struct(
-    ProveCommitSectorParams,
-    Field("sector_number", "SectorNumber", UINT64),
-    Field("proof", "Proof", BYTES),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ProveCommitAggregateParams:
-    """An aggregate of sectors' proofs, superseded by ProveCommitSectors3."""
-
-    sector_numbers: BitField
-    """Sectors in order."""
-    aggregate_proof: bytes
-    """The folded proof."""
-
-
-PROVE_COMMIT_AGGREGATE_PARAMS: Final = Struct(
-    ProveCommitAggregateParams,
-    Field("sector_numbers", "SectorNumbers", BITFIELD),
-    Field("aggregate_proof", "AggregateProof", BYTES),
 )
 
 
@@ -237,52 +175,6 @@ PROVE_COMMIT_SECTORS3_PARAMS: Final = Struct(
     Field("aggregate_proof_type", "AggregateProofType", nullable(INT64)),
     Field("require_activation_success", "RequireActivationSuccess", BOOL),
     Field("require_notification_success", "RequireNotificationSuccess", BOOL),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaUpdate:
-    """A sector that gets data, old form."""
-
-    sector_id: int
-    """Number of the sector."""
-    deadline: int
-    """Number of the deadline."""
-    partition: int
-    """Number of the partition."""
-    new_sealed_sector_cid: Cid
-    """Commitment to the new replica."""
-    deals: tuple[int, ...]
-    """Deals."""
-    update_proof_type: int
-    """RegisteredUpdateProof."""
-    replica_proof: bytes
-    """The update proof."""
-
-
-REPLICA_UPDATE: Final = Struct(
-    ReplicaUpdate,
-    Field("sector_id", "SectorID", UINT64),
-    Field("deadline", "Deadline", UINT64),
-    Field("partition", "Partition", UINT64),
-    Field("new_sealed_sector_cid", "NewSealedSectorCID", CID),
-    Field("deals", "Deals", list_of(UINT64)),
-    Field("update_proof_type", "UpdateProofType", INT64),
-    Field("replica_proof", "ReplicaProof", BYTES),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ProveReplicaUpdatesParams:
-    """Prove replica updates, old form."""
-
-    updates: tuple[ReplicaUpdate, ...]
-    """One entry for each sector."""
-
-
-PROVE_REPLICA_UPDATES_PARAMS: Final = Struct(
-    ProveReplicaUpdatesParams,
-    Field("updates", "Updates", list_of(REPLICA_UPDATE.kind())),
 )
 
 
@@ -403,43 +295,6 @@ PROVE_COMMIT_SECTORS_NI_PARAMS: Final = Struct(
 
 
 @dataclass(frozen=True, slots=True)
-class ExpirationExtension:
-    """Sectors of a partition that live longer, old form."""
-
-    deadline: int
-    """Number of the deadline."""
-    partition: int
-    """Number of the partition."""
-    sectors: BitField
-    """Sectors concerned."""
-    new_expiration: int
-    """Epoch of the new end."""
-
-
-EXPIRATION_EXTENSION: Final = Struct(
-    ExpirationExtension,
-    Field("deadline", "Deadline", UINT64),
-    Field("partition", "Partition", UINT64),
-    Field("sectors", "Sectors", BITFIELD),
-    Field("new_expiration", "NewExpiration", INT64),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ExtendSectorExpirationParams:
-    """Extend sectors, old form."""
-
-    extensions: tuple[ExpirationExtension, ...]
-    """One entry for each partition."""
-
-
-EXTEND_SECTOR_EXPIRATION_PARAMS: Final = Struct(
-    ExtendSectorExpirationParams,
-    Field("extensions", "Extensions", list_of(EXPIRATION_EXTENSION.kind())),
-)
-
-
-@dataclass(frozen=True, slots=True)
 class SectorClaim:
     """A sector's verified claims when it is extended."""
 
@@ -510,4 +365,27 @@ class CheckSectorProvenParams:
 CHECK_SECTOR_PROVEN_PARAMS: Final = Struct(
     CheckSectorProvenParams,
     Field("sector_number", "SectorNumber", UINT64),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InternalSectorSetupForPresealParams:
+    """Set up the sectors of a miner that genesis makes (only the system)."""
+
+    sectors: tuple[int, ...]
+    """Their numbers."""
+    reward_smoothed: FilterEstimate
+    """Reward per epoch."""
+    reward_baseline_power: int
+    """Bytes."""
+    quality_adj_power_smoothed: FilterEstimate
+    """Network's quality-adjusted power."""
+
+
+INTERNAL_SECTOR_SETUP_FOR_PRESEAL_PARAMS: Final = Struct(
+    InternalSectorSetupForPresealParams,
+    Field("sectors", "Sectors", list_of(UINT64)),
+    Field("reward_smoothed", "RewardSmoothed", FILTER_ESTIMATE.kind()),
+    Field("reward_baseline_power", "RewardBaselinePower", AMOUNT),
+    Field("quality_adj_power_smoothed", "QualityAdjPowerSmoothed", FILTER_ESTIMATE.kind()),
 )

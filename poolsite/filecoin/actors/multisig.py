@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
+from poolsite.filecoin.actors.receiver import UNIVERSAL_RECEIVER_PARAMS
 from poolsite.filecoin.codec import ADDRESS, AMOUNT, BOOL, BYTES, INT64, UINT64, Field, Struct, list_of
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ METHODS: Final = method_table(
         "ChangeNumApprovalsThresholdExported",
         CHANGE_NUM_APPROVALS_THRESHOLD_PARAMS,
     ),
-    MethodSpec(Method.UNIVERSAL_RECEIVER_HOOK, "UniversalReceiverHook"),
+    MethodSpec(Method.UNIVERSAL_RECEIVER_HOOK, "UniversalReceiverHook", UNIVERSAL_RECEIVER_PARAMS),
     MethodSpec(Method.SWAP_SIGNER_EXPORTED, "SwapSignerExported", SWAP_SIGNER_PARAMS),
 )
 """What each method takes and returns."""

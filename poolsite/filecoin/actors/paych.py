@@ -1,13 +1,15 @@
-"""Payment channels: the voucher that its sender signs.
+"""Payment channels: their calls, and the voucher that a sender signs.
 
-Source: filecoin-project/go-state-types builtin/v16/paych/paych_types.go.
+Source: filecoin-project/go-state-types builtin/v18/paych/paych_types.go, methods.go.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from poolsite.filecoin.actors.method import MethodSpec, method_table
 from poolsite.filecoin.codec import ADDRESS, AMOUNT, BYTES, INT64, UINT64, Field, Struct, list_of, nullable
 from poolsite.filecoin.signature import SIGNATURE_OR_NULL, Signature
 
@@ -90,3 +92,53 @@ SIGNED_VOUCHER: Final = Struct(
     Field("merges", "Merges", list_of(MERGE.kind())),
     Field("signature", "Signature", SIGNATURE_OR_NULL),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ConstructorParams:
+    """Open a channel (only the init actor)."""
+
+    from_: Address
+    """Who pays."""
+    to: Address
+    """Who is paid."""
+
+
+CONSTRUCTOR_PARAMS: Final = Struct(
+    ConstructorParams, Field("from_", "From", ADDRESS), Field("to", "To", ADDRESS)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateChannelStateParams:
+    """Redeem a voucher."""
+
+    voucher: SignedVoucher
+    """What the sender signed."""
+    secret: bytes
+    """The origin of the voucher's hash."""
+
+
+UPDATE_CHANNEL_STATE_PARAMS: Final = Struct(
+    UpdateChannelStateParams, Field("voucher", "Sv", SIGNED_VOUCHER.kind()), Field("secret", "Secret", BYTES)
+)
+
+
+class Method(enum.IntEnum):
+    """Numbers of the actor's methods."""
+
+    SEND = 0
+    CONSTRUCTOR = 1
+    UPDATE_CHANNEL_STATE = 2
+    SETTLE = 3
+    COLLECT = 4
+
+
+METHODS: Final = method_table(
+    MethodSpec(Method.SEND, "Send"),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", CONSTRUCTOR_PARAMS),
+    MethodSpec(Method.UPDATE_CHANNEL_STATE, "UpdateChannelState", UPDATE_CHANNEL_STATE_PARAMS),
+    MethodSpec(Method.SETTLE, "Settle"),
+    MethodSpec(Method.COLLECT, "Collect"),
+)
+"""What each method takes and returns."""

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
 from poolsite.filecoin.actors.smoothing import FILTER_ESTIMATE, FilterEstimate
-from poolsite.filecoin.codec import ADDRESS, AMOUNT, BOOL, BYTES, INT64, UINT64, Field, Struct, list_of
+from poolsite.filecoin.codec import ADDRESS, AMOUNT, BOOL, BYTES, CID, INT64, UINT64, Field, Struct, list_of
 
 if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
+    from poolsite.filecoin.cids import Cid
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +218,56 @@ MINER_POWER_RETURN: Final = Struct(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class SealedSectorId:
+    """A sector of the whole network."""
+
+    miner: int
+    """Actor number of the miner."""
+    number: int
+    """Number of the sector."""
+
+
+SEALED_SECTOR_ID: Final = Struct(
+    SealedSectorId, Field("miner", "Miner", UINT64), Field("number", "Number", UINT64)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SealVerifyInfo:
+    """A seal for the power actor to verify at the end of the epoch (only miners, before actors v14)."""
+
+    seal_proof: int
+    """RegisteredSealProof."""
+    sector_id: SealedSectorId
+    """Which sector."""
+    deal_ids: tuple[int, ...]
+    """Deals inside."""
+    randomness: bytes
+    """The ticket."""
+    interactive_randomness: bytes
+    """The seed."""
+    proof: bytes
+    """The seal proof."""
+    sealed_cid: Cid
+    """CommR."""
+    unsealed_cid: Cid
+    """CommD."""
+
+
+SEAL_VERIFY_INFO: Final = Struct(
+    SealVerifyInfo,
+    Field("seal_proof", "SealProof", INT64),
+    Field("sector_id", "SectorID", SEALED_SECTOR_ID.kind()),
+    Field("deal_ids", "DealIDs", list_of(UINT64)),
+    Field("randomness", "Randomness", BYTES),
+    Field("interactive_randomness", "InteractiveRandomness", BYTES),
+    Field("proof", "Proof", BYTES),
+    Field("sealed_cid", "SealedCID", CID),
+    Field("unsealed_cid", "UnsealedCID", CID),
+)
+
+
 class Method(enum.IntEnum):
     """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
 
@@ -247,7 +298,7 @@ METHODS: Final = method_table(
     MethodSpec(Method.CRON_TICK, "CronTick"),
     MethodSpec(Method.UPDATE_PLEDGE_TOTAL, "UpdatePledgeTotal", UPDATE_PLEDGE_TOTAL_PARAMS),
     MethodSpec(Method.DEPRECATED1, "Deprecated1"),
-    MethodSpec(Method.SUBMIT_PO_REP_FOR_BULK_VERIFY, "SubmitPoRepForBulkVerify"),
+    MethodSpec(Method.SUBMIT_PO_REP_FOR_BULK_VERIFY, "SubmitPoRepForBulkVerify", SEAL_VERIFY_INFO),
     MethodSpec(Method.CURRENT_TOTAL_POWER, "CurrentTotalPower", None, CURRENT_TOTAL_POWER_RETURN),
     MethodSpec(Method.MINER_POWER_EXPORTED, "MinerPowerExported", MINER_POWER_PARAMS, MINER_POWER_RETURN),
     MethodSpec(

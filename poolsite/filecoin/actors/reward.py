@@ -84,7 +84,7 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor"),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", UPDATE_NETWORK_KPI_PARAMS),
     MethodSpec(Method.AWARD_BLOCK_REWARD, "AwardBlockReward", AWARD_BLOCK_REWARD_PARAMS),
     MethodSpec(Method.THIS_EPOCH_REWARD, "ThisEpochReward", None, THIS_EPOCH_REWARD_RETURN),
     MethodSpec(Method.UPDATE_NETWORK_KPI, "UpdateNetworkKPI", UPDATE_NETWORK_KPI_PARAMS),

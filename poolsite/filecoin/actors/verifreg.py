@@ -9,9 +9,12 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from poolsite.filecoin.actors.allocations import ALLOCATIONS_RESPONSE
 from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.codec import ADDRESS, AMOUNT, BOOL, BYTES, CID, INT64, UINT64, Field, Struct, list_of
+from poolsite.filecoin.actors.receiver import UNIVERSAL_RECEIVER_PARAMS as UNIVERSAL_RECEIVER_PARAMS
+from poolsite.filecoin.actors.receiver import UniversalReceiverParams as UniversalReceiverParams
+from poolsite.filecoin.codec import ADDRESS, AMOUNT, BOOL, CID, INT64, UINT64, Field, Struct, list_of
 from poolsite.filecoin.signature import SIGNATURE, Signature
 
 if TYPE_CHECKING:
@@ -88,6 +91,23 @@ REMOVE_DATA_CAP_PARAMS: Final = Struct(
     Field("data_cap_amount_to_remove", "DataCapAmountToRemove", AMOUNT),
     Field("verifier_request1", "VerifierRequest1", REMOVE_DATA_CAP_REQUEST.kind()),
     Field("verifier_request2", "VerifierRequest2", REMOVE_DATA_CAP_REQUEST.kind()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDataCapReturn:
+    """The data cap that a client lost."""
+
+    verified_client: Address
+    """The client."""
+    data_cap_removed: int
+    """Bytes."""
+
+
+REMOVE_DATA_CAP_RETURN: Final = Struct(
+    RemoveDataCapReturn,
+    Field("verified_client", "VerifiedClient", ADDRESS),
+    Field("data_cap_removed", "DataCapRemoved", AMOUNT),
 )
 
 
@@ -356,23 +376,6 @@ REMOVE_EXPIRED_CLAIMS_RETURN: Final = Struct(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class UniversalReceiverParams:
-    """Tokens arrive."""
-
-    type: int
-    """Kind of the payload."""
-    payload: bytes
-    """Opaque bytes."""
-
-
-UNIVERSAL_RECEIVER_PARAMS: Final = Struct(
-    UniversalReceiverParams,
-    Field("type", "Type", UINT64),
-    Field("payload", "Payload", BYTES),
-)
-
-
 class Method(enum.IntEnum):
     """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
 
@@ -405,7 +408,12 @@ METHODS: Final = method_table(
     MethodSpec(Method.ADD_VERIFIED_CLIENT, "AddVerifiedClient", VERIFIER_PARAMS),
     MethodSpec(Method.DEPRECATED1, "Deprecated1"),
     MethodSpec(Method.DEPRECATED2, "Deprecated2"),
-    MethodSpec(Method.REMOVE_VERIFIED_CLIENT_DATA_CAP, "RemoveVerifiedClientDataCap", REMOVE_DATA_CAP_PARAMS),
+    MethodSpec(
+        Method.REMOVE_VERIFIED_CLIENT_DATA_CAP,
+        "RemoveVerifiedClientDataCap",
+        REMOVE_DATA_CAP_PARAMS,
+        REMOVE_DATA_CAP_RETURN,
+    ),
     MethodSpec(
         Method.REMOVE_EXPIRED_ALLOCATIONS,
         "RemoveExpiredAllocations",
@@ -442,7 +450,12 @@ METHODS: Final = method_table(
         REMOVE_EXPIRED_CLAIMS_PARAMS,
         REMOVE_EXPIRED_CLAIMS_RETURN,
     ),
-    MethodSpec(Method.UNIVERSAL_RECEIVER_HOOK, "UniversalReceiverHook", UNIVERSAL_RECEIVER_PARAMS),
+    MethodSpec(
+        Method.UNIVERSAL_RECEIVER_HOOK,
+        "UniversalReceiverHook",
+        UNIVERSAL_RECEIVER_PARAMS,
+        ALLOCATIONS_RESPONSE,
+    ),
     MethodSpec(Method.ADD_VERIFIED_CLIENT_EXPORTED, "AddVerifiedClientExported", VERIFIER_PARAMS),
 )
 """What each method takes and returns."""
