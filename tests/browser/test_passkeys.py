@@ -52,7 +52,7 @@ def test_a_passkey_is_added_and_lets_in_by_itself(visit: Visit, alice: User) -> 
     expect(page.see("h1")).to_have_text("Recovery codes")
     assert findings(page) == []
     page.page.get_by_role("link", name="I have them").click()
-    expect(page.page.get_by_role("button", name="Remove laptop")).to_be_visible()
+    expect(page.page.get_by_role("button", name="Remove… laptop")).to_be_visible()
     page.see("button[popovertarget=account]").click()
     page.page.get_by_role("button", name="Sign out", exact=True).click()
     expect(page.see("h1")).to_have_text("Sign in to Poolsite")

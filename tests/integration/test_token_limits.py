@@ -153,7 +153,7 @@ def test_a_revoked_token_stands_as_such_and_a_strangers_is_not_there():
     keys = [principal_by_token(one, now=clock.now()).token_id for one in (mine, strange)]
 
     assert client.post(f"/tokens/{keys[1]}/revoke/").status_code == 404
-    assert client.post(f"/tokens/{keys[0]}/revoke/")["Location"] == "/tokens/"
+    assert client.post(f"/tokens/{keys[0]}/revoke/", {"sure": "yes"})["Location"] == "/tokens/"
 
     page = client.get("/tokens/").content.decode()
     assert ">revoked<" in page.replace("</svg>revoked", ">revoked")

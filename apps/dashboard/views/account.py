@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.frame import THEME_COOKIE, THEMES, page_render
 from apps.dashboard.lines.people import passkey_line, session_line
 from apps.dashboard.people import confirmed_now, for_people, is_confirmed, source_of
@@ -228,10 +229,18 @@ def totp_qr(request: HttpRequest, _viewer: Principal) -> HttpResponse:
 @confirmed
 def totp_remove(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Forget the app."""
+    if not is_sure(request):
+        text = "Nobody is asked for its codes any more. Without another second factor your password lets in."
+        return ask_page(request, viewer, account_ask("Remove the app", text, "Remove it"))
     if totp_drop(person_before(request)):
         changed(viewer, "person.totp.remove")
     codes_drop_unneeded(person_before(request))
     return redirect("account")
+
+
+def account_ask(title: str, text: str, label: str) -> Ask:
+    """Write a question of this page."""
+    return Ask(title, text, label, back=reverse("account"), page="Account", section="")
 
 
 def codes_drop_unneeded(person: User) -> None:
@@ -254,6 +263,9 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         if not has_second_factor(person_before(request)):
             return redirect("account")
+        if recovery_codes_left(person_before(request)) and not is_sure(request):
+            text = "The codes that you have now open nothing any more."
+            return ask_page(request, viewer, account_ask("Make new recovery codes", text, "Make new codes"))
         changed(viewer, "person.recovery.make")
         return codes_new(request, person_before(request))
     try:
@@ -296,6 +308,10 @@ def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @confirmed
 def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     """Forget one passkey."""
+    row = Passkey.objects.filter(user=person_before(request), pk=pk).first()
+    if row is not None and not is_sure(request):
+        text = "It lets you in no longer; a copy on your device opens nothing."
+        return ask_page(request, viewer, account_ask(f"Remove the passkey {row.name}", text, "Remove it"))
     name = passkey_remove(person_before(request), pk=pk)
     if not name:
         raise Http404

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core.errors import DomainError, NotFound
+from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.people import PersonLine, person_line
@@ -32,6 +33,20 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 OPS: Final = ("close", "open", "reset", "role")
+QUESTIONS: Final = {
+    "close": (
+        "Close the account of",
+        "Their sessions end at once and they cannot sign in until the account is opened again.",
+        "Close it",
+    ),
+    "reset": (
+        "Reset",
+        "Password, app, passkeys and recovery codes are forgotten, and their sessions end at once. "
+        "You get a new link to give them.",
+        "Reset",
+    ),
+}
+"""What is asked first: title, what it means, button."""
 
 
 @require_safe
@@ -133,6 +148,13 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     )
 
 
+def question_of(op: str, name: str) -> Ask:
+    """Write the question before an act."""
+    title, text, label = QUESTIONS[op]
+    there = reverse("people")
+    return Ask(f"{title} {name}", text, label, back=there, page="People", section="people")
+
+
 @require_POST
 @for_people
 def act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
@@ -141,6 +163,8 @@ def act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRespon
         raise Http404
     try:
         person = person_managed(viewer, pk)
+        if op in QUESTIONS and not is_sure(request):
+            return ask_page(request, viewer, question_of(op, person.get_username()))
         if op == "role":
             person_role_set(principal=viewer, person=person, role=request.POST.get("role", ""))
         elif op == "reset":

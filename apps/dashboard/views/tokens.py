@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed
+from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.tokens import TokenLine, token_line
@@ -164,11 +166,16 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 @require_POST
 @for_people
-def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:  # noqa: ARG001
+def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Make a token worthless at once."""
     row = tokens_visible(viewer).filter(pk=key, revoked_at=None).first()
     if row is None or not may_manage(viewer):
         raise Http404
+    if not is_sure(request):
+        text = "Whoever uses it is shut out within a second, its sockets are closed. It never comes back."
+        back = reverse("tokens")
+        ask = Ask(f"Revoke {row.name}", text, "Revoke", back=back, page="Tokens", section="tokens")
+        return ask_page(request, viewer, ask)
     token_revoke(row)
     audit_record(principal=viewer, action="token.revoke", target=str(row))
     return redirect("tokens")

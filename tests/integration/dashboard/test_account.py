@@ -188,7 +188,7 @@ def test_the_last_second_factor_takes_the_recovery_codes_with_it():
     client = signed_in()
     passkey_added(client, Authenticator())
 
-    client.post(f"/account/passkeys/{Passkey.objects.get().pk}/remove/")
+    client.post(f"/account/passkeys/{Passkey.objects.get().pk}/remove/", {"sure": "yes"})
 
     assert not RecoveryCode.objects.exists()
     assert "A password alone lets you in" in text_of(client.get("/account/"))
@@ -288,7 +288,7 @@ def test_only_admins_care_for_people_and_only_for_their_own(op):
         assert signed_in(name).post(path, {"role": "AUDITOR"}).status_code == 404
     admin = signed_in("adam")
     assert admin.post(f"/people/{strange.pk}/{op}/", {"role": "AUDITOR"}).status_code == 404
-    assert admin.post(path, {"role": "AUDITOR"}).status_code == 302
+    assert admin.post(path, {"role": "AUDITOR", "sure": "yes"}).status_code == 302
 
 
 def test_a_closed_person_is_out_at_once_and_in_again_when_opened():
@@ -296,7 +296,7 @@ def test_a_closed_person_is_out_at_once_and_in_again_when_opened():
     carl = people.person("carl")
     admin, theirs = signed_in("adam"), signed_in("carl")
 
-    admin.post(f"/people/{carl.pk}/close/")
+    admin.post(f"/people/{carl.pk}/close/", {"sure": "yes"})
     assert not is_in(theirs)
     assert Client().post("/login/", {"username": "carl", "password": PASSWORD}).status_code == 422
     admin.post(f"/people/{carl.pk}/open/")
@@ -308,7 +308,7 @@ def test_the_own_account_cannot_be_closed_and_the_page_says_so():
     adam = people.person("adam", role="TENANT_ADMIN")
     client = signed_in("adam")
 
-    answer = client.post(f"/people/{adam.pk}/close/")
+    answer = client.post(f"/people/{adam.pk}/close/", {"sure": "yes"})
 
     assert answer.status_code == 422
     assert "somebody else has to do this" in text_of(answer)

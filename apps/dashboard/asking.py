@@ -1,0 +1,51 @@
+"""Asking before what cannot be undone: the first click shows what it means, the second does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.dashboard.frame import page_render
+from apps.dashboard.regions.scene import Scene
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.users.principals import Principal
+
+SURE: Final = "sure"
+"""Field of the second click."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question before an act."""
+
+    title: str
+    text: str
+    """What it means."""
+    label: str
+    """Of the button that does it."""
+    back: str
+    """Address of the page that it came from."""
+    page: str
+    """That page's name."""
+    section: str
+
+
+def is_sure(request: HttpRequest) -> bool:
+    """Tell whether the question was answered."""
+    return request.method == "POST" and request.POST.get(SURE) == "yes"
+
+
+def ask_page(request: HttpRequest, viewer: Principal, ask: Ask) -> HttpResponse:
+    """Show the question; its form goes to the same address."""
+    return page_render(
+        request,
+        "core/ask.html",
+        title=ask.title,
+        section=ask.section,
+        page_key="",
+        scene=Scene(viewer),
+        ask=ask,
+    )
