@@ -74,7 +74,8 @@ class Server:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in ("/health/livez", "/health/readyz"):
-            await _respond(send, 200 if self.node.is_ready else 503, "")
+            is_lagging = scope["path"] == "/health/readyz" and self.node.faults.knobs.behind > 0
+            await _respond(send, 200 if self.node.is_ready and not is_lagging else 503, "")
             return
         try:
             session = self._session(scope)

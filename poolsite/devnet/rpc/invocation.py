@@ -6,17 +6,20 @@ import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from poolsite.devnet.actors.exits import UNHANDLED
 from poolsite.devnet.actors.ledger import actor_get, resolve
 from poolsite.devnet.consensus import tipset_execute
 from poolsite.devnet.estimation import UnknownSender
 from poolsite.devnet.execution import message_simulate
 from poolsite.devnet.rpc.forms import actor_json
+from poolsite.devnet.state.heads import actor_object
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_to_json
-from poolsite.filecoin.message import message_to_json, receipt_to_json
+from poolsite.filecoin.message import METHOD_SEND, message_to_json, receipt_to_json
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
+    from poolsite.devnet.state.tables import State
     from poolsite.filecoin.block import Tipset
     from poolsite.filecoin.cids import Cid
     from poolsite.filecoin.message import Message, Receipt
@@ -53,7 +56,7 @@ def invocation_json(node: Devnet, message: Message, tipset: Tipset) -> dict[str,
         "Msg": message_to_json(called),
         "MsgRct": receipt_to_json(receipt),
         "GasCost": NO_COST,
-        "ExecutionTrace": trace_json(called, receipt, sender=sender, invoked=invoked),
+        "ExecutionTrace": trace_json(called, receipt, state=state, sender=sender, invoked=invoked),
         "Error": error,
         "Duration": 0,
     }
@@ -88,14 +91,16 @@ def replay_json(node: Devnet, tipset: Tipset, cid: Cid) -> dict[str, Any] | None
             "Refund": str(outputs.refund),
             "TotalCost": str(total),
         },
-        "ExecutionTrace": trace_json(message, applied.receipt, sender=sender, invoked=invoked),
+        "ExecutionTrace": trace_json(
+            message, applied.receipt, state=executed.state, sender=sender, invoked=invoked
+        ),
         "Error": applied.error,
         "Duration": 0,
     }
 
 
 def trace_json(
-    message: Message, receipt: Receipt, *, sender: int, invoked: dict[str, Any] | None
+    message: Message, receipt: Receipt, *, state: State, sender: int, invoked: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The trace of the outermost call; inner calls and charges are not recorded."""
     returned = receipt.return_
@@ -118,4 +123,14 @@ def trace_json(
         "InvokedActor": invoked,
         "GasCharges": [],
         "Subcalls": None,
-    }
+    } | _reads_json(state, message, receipt, invoked=invoked)
+
+
+def _reads_json(
+    state: State, message: Message, receipt: Receipt, *, invoked: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The actor's own state, which a method of it reads first; lotus leaves the member out without any."""
+    if invoked is None or message.method == METHOD_SEND or receipt.exit_code == UNHANDLED:
+        return {}
+    size = len(actor_object(state, invoked["Id"]))
+    return {"IpldOps": [{"Op": "Get", "Cid": invoked["State"]["Head"], "Size": size}]}
