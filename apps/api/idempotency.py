@@ -61,7 +61,7 @@ def answered_once(
 def repeated(row: IdempotentAnswer, request: str) -> HttpResponse:
     """Give the kept answer, which may hold a new token and is therefore sealed.
 
-    Raises IdempotencyKeyReused if it belongs to another request, Conflict if the site's key was changed since.
+    Raises IdempotencyKeyReused if it belongs to another request, Conflict if the site has another key since.
     """
     if row.request != request:
         raise IdempotencyKeyReused("this key was used for another request", field="Idempotency-Key")

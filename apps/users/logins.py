@@ -1,6 +1,7 @@
 """Logging in, slower after each failure: per name and place, per name, and per place.
 
 An attempt that comes too early is refused without looking at password or code, so guessing gains nothing.
+Each try is written down as a failure before it is looked at: a hundred at one moment are a hundred failures.
 A right password does not forgive the failures of a person who has a second factor; only the second step does.
 """
 
@@ -10,13 +11,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.contrib.auth import authenticate
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.core.errors import DomainError
 from apps.users.errors import TokenRefused
 from apps.users.models import LoginAttempt, User
-from apps.users.passkeys import PasskeyRefused, passkey_accept
-from apps.users.second_factor import WrongCode, code_accept, has_second_factor
+from apps.users.passkeys import passkey_accept
+from apps.users.second_factor import code_accept, has_second_factor
 from apps.users.selectors import principal_of
 from apps.users.services import audit_record
 from apps.users.states import Factor
@@ -64,13 +65,14 @@ def person_login(
     Raises LoginTooEarly without looking at the password, LoginFailed.
     """
     username = username[:150].replace("\0", "")
-    hurry_refuse(username=username, source=source, now=now)
+    attempt = attempt_begin(username=username, source=source, now=now)
     person = authenticate(request, username=username, password=password)
     if not isinstance(person, User) or not is_open(person):
-        attempt_record(username=username, source=source, is_good=False, now=now)
         raise LoginFailed
-    if not has_second_factor(person):
-        login_record(person, source=source, factor=Factor.PASSWORD, now=now)
+    if has_second_factor(person):
+        attempt.delete()
+    else:
+        login_record(person, attempt, factor=Factor.PASSWORD)
     return person
 
 
@@ -79,13 +81,9 @@ def second_step_code(person: User, *, code: str, source: str, now: datetime) -> 
 
     Raises LoginTooEarly without looking at the code, WrongCode.
     """
-    hurry_refuse(username=person.get_username(), source=source, now=now)
-    try:
-        factor = code_accept(person, code=code.replace("\0", ""), now=now)
-    except WrongCode:
-        attempt_record(username=person.get_username(), source=source, is_good=False, now=now)
-        raise
-    login_record(person, source=source, factor=factor, now=now)
+    attempt = attempt_begin(username=person.get_username(), source=source, now=now)
+    factor = code_accept(person, code=code.replace("\0", ""), now=now)
+    login_record(person, attempt, factor=factor)
     return factor
 
 
@@ -97,31 +95,32 @@ def passkey_login(
     Raises LoginTooEarly without looking at the answer, PasskeyRefused, LoginFailed for a closed account.
     """
     username = person.get_username() if person is not None else ""
-    hurry_refuse(username=username, source=source, now=now)
-    try:
-        key = passkey_accept(answer=answer, challenge=challenge, place=place, now=now, user=person)
-    except PasskeyRefused:
-        attempt_record(username=username, source=source, is_good=False, now=now)
-        raise
+    attempt = attempt_begin(username=username, source=source, now=now)
+    key = passkey_accept(answer=answer, challenge=challenge, place=place, now=now, user=person)
     if not key.user.is_active or not is_open(key.user):
         raise LoginFailed
-    login_record(key.user, source=source, factor=Factor.PASSKEY, now=now)
+    login_record(key.user, attempt, factor=Factor.PASSKEY)
     return key.user
 
 
-def hurry_refuse(*, username: str, source: str, now: datetime) -> None:
-    """Refuse a try that comes too early.  Raises LoginTooEarly."""
-    wait_s = wait_needed(username=username, source=source, now=now)
-    if wait_s:
-        raise LoginTooEarly(wait_s)
+def password_confirm(person: User, *, password: str, source: str, now: datetime) -> bool:
+    """Check the password of somebody who is in.  Raises LoginTooEarly without looking at it."""
+    attempt = attempt_begin(username=person.get_username(), source=source, now=now)
+    is_right = person.check_password(password)
+    if is_right:
+        attempt.delete()
+    return is_right
 
 
-def login_record(person: User, *, source: str, factor: str, now: datetime) -> None:
+def login_record(person: User, attempt: LoginAttempt, *, factor: str) -> None:
     """Write down that a person came in."""
-    name = person.get_username()
-    attempt_record(username=name, source=source, is_good=True, now=now)
+    attempt.username, attempt.is_good = person.get_username(), True
+    attempt.save(update_fields=["username", "is_good"])
     audit_record(
-        principal=principal_of(person, source=source), action="login", target=name, after={"factor": factor}
+        principal=principal_of(person, source=attempt.source),
+        action="login",
+        target=attempt.username,
+        after={"factor": factor},
     )
 
 
@@ -135,25 +134,37 @@ def is_open(person: User) -> bool:
 
 
 @transaction.atomic
-def attempt_record(*, username: str, source: str, is_good: bool, now: datetime) -> None:
-    """Write a try down and forget old ones."""
-    LoginAttempt.objects.create(at=now, username=username, source=source[:64], is_good=is_good)
+def attempt_begin(*, username: str, source: str, now: datetime) -> LoginAttempt:
+    """Write a try down as a failure, which its success takes back, and forget old ones.
+
+    Tries of a name and of a place come here one after the other.  Raises LoginTooEarly.
+    """
+    with connection.cursor() as cursor:
+        for word in (f"login of {username}", f"login from {source[:64]}"):  # always in this order
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [word])
+    wait_s = wait_needed(username=username, source=source, now=now)
+    if wait_s:
+        raise LoginTooEarly(wait_s)
     LoginAttempt.objects.filter(at__lt=now - KEPT).delete()
+    return LoginAttempt.objects.create(at=now, username=username, source=source[:64], is_good=False)
 
 
 def wait_needed(*, username: str, source: str, now: datetime) -> int:
-    """Give the seconds that this name at this place has to wait; 0 if it need not."""
-    groups = {
-        "both": {"username": username, "source": source[:64]},
-        "username": {"username": username},
-        "source": {"source": source[:64]},
-    }
+    """Give the seconds that this name at this place has to wait; 0 if it need not.
+
+    A passkey that names its owner is tried without a name: only its place is slowed, or one place would
+    slow everybody.
+    """
+    here = {"source": source[:64]}
+    groups = {"source": here, "both": {"username": username, **here}}
+    if username:
+        groups["username"] = {"username": username}
     return max(wait_of(where, free=FREE_TRIES[name], now=now) for name, where in groups.items())
 
 
 def wait_of(where: dict[str, str], *, free: int, now: datetime) -> int:
     """Give the seconds that one group has to wait: failures since its last good login count."""
-    recent = LoginAttempt.objects.filter(**where, at__gt=now - WINDOW).order_by("-at")
+    recent = LoginAttempt.objects.filter(**where, at__gt=now - WINDOW).order_by("-at", "-pk")
     failures = []
     for at, is_good in recent.values_list("at", "is_good")[: free + 20]:
         if is_good:

@@ -12,6 +12,7 @@ import segno
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -27,7 +28,7 @@ from apps.dashboard.lines.people import passkey_line, session_line
 from apps.dashboard.people import confirmed_now, for_people, is_confirmed, source_of
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.views.entry import CHALLENGE, next_page, place_of, question_json
-from apps.users.logins import attempt_record, hurry_refuse
+from apps.users.logins import password_confirm
 from apps.users.models import Passkey, RecoveryCode, TotpDevice
 from apps.users.passkeys import passkey_add, passkey_remove, registration_ask
 from apps.users.sealed import SealBroken, text_open, text_seal
@@ -127,16 +128,19 @@ def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask for the password once more before something that would let a stranger in."""
     person, error = person_before(request), ""
     if request.method == "POST":
-        name, source, at = person.get_username(), source_of(request), clock.now()
         try:
-            hurry_refuse(username=name, source=source, now=at)
+            is_right = password_confirm(
+                person,
+                password=request.POST.get("password", ""),
+                source=source_of(request),
+                now=clock.now(),
+            )
         except DomainError as refusal:
             error = refusal.reason
         else:
-            if person.check_password(request.POST.get("password", "")):
+            if is_right:
                 confirmed_now(request)
                 return redirect(next_page(request))
-            attempt_record(username=name, source=source, is_good=False, now=at)
             error = "That is not your password."
     return own_page(
         request,
@@ -149,12 +153,31 @@ def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
+class PasswordForm(PasswordChangeForm):
+    """Asks for the old password as the login does: whoever found an open browser cannot guess it here."""
+
+    def __init__(self, user: User, data: Any, *, source: str) -> None:
+        super().__init__(user, data)
+        self.source = source
+
+    def clean_old_password(self) -> str:
+        """Check the old password.  Raises ValidationError."""
+        old = str(self.cleaned_data["old_password"])
+        try:
+            is_right = password_confirm(self.user, password=old, source=self.source, now=clock.now())
+        except DomainError as refusal:
+            raise ValidationError(refusal.reason) from None
+        if not is_right:
+            raise ValidationError(self.error_messages["password_incorrect"])
+        return old
+
+
 @login_required
 @sensitive_post_parameters()
 def password(request: HttpRequest) -> HttpResponse:
     """Change one's own password."""
     user = person_before(request)
-    form = PasswordChangeForm(user, request.POST or None)
+    form = PasswordForm(user, request.POST or None, source=source_of(request))
     if request.method == "POST" and form.is_valid():
         password_change(user=user, new_password=form.cleaned_data["new_password1"])
         old = request.session.session_key or ""
