@@ -65,12 +65,19 @@ class RequestLogMiddleware:
                 log.info(
                     "request",
                     method=request.method,
-                    path=request.path,
+                    path=path_told(request),
                     status=response.status_code,
                     ms=round(elapsed_s * 1000, 1),
                 )
         response.headers["X-Request-ID"] = request_id
         return response
+
+
+def path_told(request: HttpRequest) -> str:
+    """Give the path as logs may hold it: without the secret of an invitation."""
+    match = request.resolver_match
+    token = match.kwargs.get("token", "") if match else ""
+    return request.path.replace(token, "(hidden)") if token else request.path
 
 
 class ServerTimingMiddleware:

@@ -35,6 +35,10 @@ COMPAT_PORTS: Final = (8989, 45132, 39812, 3453, 12308, 1789)
 """Ports of the components that the pool replaces: auth, gateway, messager, node, miner, sector manager."""
 
 
+ROOT_IS_MEANT: Final = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
+"""The pool runs as whoever starts it, root too; Celery's advice would be no event in the log."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choices:
     """What the environment decides."""
@@ -121,8 +125,8 @@ def pool_table(
     table += [
         step("prepare", "-m", "poolsite.embedded.preparation", after=servers, tries=5),
         *(process(name, "-m", "poolsite.web", *web_fds, after=data, pass_fds=web_fds) for name in web),
-        process("tasks", *celery("head,messages"), after=data, stop_s=15.0),
-        process("tasks-slow", *celery("proving,blocks,io"), after=data, stop_s=15.0),
+        process("tasks", *celery("head,messages"), after=data, stop_s=15.0, env=ROOT_IS_MEANT),
+        process("tasks-slow", *celery("proving,blocks,io"), after=data, stop_s=15.0, env=ROOT_IS_MEANT),
         process("follower", manage, "follow", "--skip-checks", after=data | chain, ready=alive_for(1.0)),
         *hosts(places, choices, after={"web-1"}),
     ]
@@ -230,9 +234,9 @@ def names_that_sign(table: Iterable[Child]) -> list[str]:
 
 
 def celery(queues: str) -> tuple[str, ...]:
-    """Give the words of a worker for some queues: threads, nothing prefetched, no gossip."""
+    """Give the words of a worker for some queues: threads, nothing prefetched, no gossip, no banner."""
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
-    return ("-m", "celery", "-A", "poolsite", "worker", "-P", "threads", "-Q", queues, *quiet)
+    return ("-m", "celery", "-q", "-A", "poolsite", "worker", "-P", "threads", "-Q", queues, *quiet)
 
 
 def process(name: str, *words: str | int | Path, after: Collection[str], **how: Any) -> Child:

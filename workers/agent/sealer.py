@@ -24,6 +24,7 @@ from workers.config import KERNEL_STAGES, WARMTH_FILE, BadConfig, sealer_config
 from workers.console.client import Console
 from workers.console.line import Line, NotTaken
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
+from workers.logs import logs_set_up
 from workers.processors.warmth import HostWarmth
 from workers.storage.store import Store
 
@@ -107,6 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = sealer_config(sys.argv[1:] if argv is None else argv)
         with owned(config.folder, name="sealer"):
+            logs_set_up("sealer")
             run(config, stop=stop_on_signal())
     except (BadConfig, AlreadyRunning, ProgramMissing, NotTaken) as error:
         return refuse(str(error))

@@ -12,6 +12,7 @@ from workers.config import WARMTH_FILE, BadConfig, prover_config
 from workers.console.client import Console
 from workers.console.line import Line, NotTaken
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
+from workers.logs import logs_set_up
 from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.processors.warmth import WARMTH_VARIABLE, HostWarmth
 from workers.prover.gateway import ProofLine, gateway_url
@@ -66,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = prover_config(sys.argv[1:] if argv is None else argv)
         with owned(config.folder, name="prover"):
+            logs_set_up("prover")
             run(config, stop=stop_on_signal())
     except (BadConfig, AlreadyRunning, NotTaken) as error:
         return refuse(str(error))

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import getpass
 import json
-import logging
 import secrets
 import signal
 import sys
@@ -26,6 +25,8 @@ from poolsite.filecoin.keys import (
     key_generate,
     key_import,
 )
+from poolsite.private_files import private_folder, private_write
+from workers.logs import logs_set_up
 from workers.signer.accounts import accounts_read
 from workers.signer.changes import history_of, policy_take, versions_now
 from workers.signer.editors import editor_add, editor_remove, editors_read
@@ -33,7 +34,6 @@ from workers.signer.errors import SignerError
 from workers.signer.hub import HubLink
 from workers.signer.old_wallet import keys_read, keys_write
 from workers.signer.policy import DEFAULT, policy_parse
-from workers.signer.private_files import private_folder, private_write
 from workers.signer.records import RecordQuery
 from workers.signer.rehearsal import rehearse
 from workers.signer.server import WalletApp, listen_socket, serve
@@ -328,7 +328,7 @@ HANDLERS: Final[dict[str, Any]] = {
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    logs_set_up()
+    logs_set_up("signer")
     signer = Signer(existing(options.dir))
     try:
         signer.policy.current()
@@ -382,19 +382,3 @@ def links_for(signer: Signer, options: argparse.Namespace) -> list[HubLink]:
         )
         for url in options.console
     ]
-
-
-def logs_set_up() -> None:
-    """Write structured lines to standard error."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("websockets", "uvicorn"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

@@ -10,10 +10,11 @@ import pytest
 from django.db import OperationalError, connection
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
+from django.urls import resolve
 
 from apps.core import health
 from apps.core.life import life_sign
-from apps.core.middleware import CONTENT_POLICY, DatabaseAwayMiddleware
+from apps.core.middleware import CONTENT_POLICY, DatabaseAwayMiddleware, path_told
 
 
 def test_a_process_that_answers_is_healthy_without_asking_anyone(client: Client) -> None:
@@ -114,6 +115,18 @@ def test_a_name_that_is_not_ours_is_told_which_setting_helps(client: Client) -> 
     assert page.status_code == program.status_code == 400
     assert "ALLOWED_HOSTS" in page.content.decode()
     assert program.json()["code"] == "bad_request"
+
+
+def test_a_log_line_does_not_hold_the_secret_of_an_invitation(rf: RequestFactory) -> None:
+    paths = {
+        "/welcome/Mg/d1-2a262d/": "/welcome/Mg/(hidden)/",
+        "/messages/d1-2a262d/": "/messages/d1-2a262d/",
+    }
+
+    for path, told in paths.items():
+        request = rf.get(path)
+        request.resolver_match = resolve(path)
+        assert path_told(request) == told
 
 
 def test_an_unknown_page_is_a_page(client: Client) -> None:

@@ -1,0 +1,44 @@
+"""What a host's programs log: one event a line on standard error, as JSON or, by LOG_FORMAT=text, as text."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+NOISY: Final = ("websockets", "uvicorn", "httpx", "httpcore")
+"""Libraries whose ordinary lines say nothing about our work."""
+
+
+def logs_set_up(program: str) -> None:
+    """Write structured lines that name the program; LOG_LEVEL leaves out what matters less."""
+    level = logging.getLevelNamesMapping().get(os.environ.get("LOG_LEVEL", "").upper(), logging.INFO)
+    as_text = os.environ.get("LOG_FORMAT") == "text"
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(colors=False) if as_text else structlog.processors.JSONRenderer()
+    )
+
+    def program_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("process", program)
+        return event
+
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    for noisy in NOISY:
+        logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            program_name,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
