@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PARTS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
     "Blocks": {
-        "mining": ("Mining", "auto or paused", "paused: the chain moves only by the acts below"),
+        "mining": ("Mining", "auto or paused", "paused: the chain moves only by the acts above"),
         "nullLeft": ("Null rounds", "epochs", "so many coming epochs get no block of the built-in miner"),
         "spikeLeft": ("Base fee spike", "epochs", "full blocks: the base fee rises by an eighth each"),
         "hideMessages": ("Withhold messages", "", "blocks leave pending messages out"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from apps.messages.selectors import messages_open
+from apps.messages.states import MessageState, Wait
 from apps.sectors.selectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES
 
@@ -20,10 +22,39 @@ def sectors_under_way(viewer: Principal) -> dict[int, int]:
     return dict(rows.values_list("miner_id").annotate(Count("pk")))
 
 
-def messages_waiting(viewer: Principal) -> dict[str, int]:
-    """Count what has not landed, by state; the index holds open messages only."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many messages have not landed."""
+
+    signed: int
+    queued: int
+    """Without a nonce yet."""
+    stuck: int
+    """Of both: those that somebody has to look at."""
+
+
+STUCK: Final = (
+    Wait.POLICY,
+    Wait.ESTIMATE,
+    Wait.FUNDS,
+    Wait.NO_ACTOR,
+    Wait.FEE_LIMIT,
+    Wait.GAS_CAP,
+    Wait.NODE_REFUSES,
+)
+"""Waits that rarely end by themselves."""
+STUCK_TRIES: Final = 3
+"""What failed once or twice may still pass."""
+
+
+def messages_waiting(viewer: Principal) -> Waiting:
+    """Count what has not landed; the index holds open messages only."""
     rows = messages_open(viewer).select_related(None).order_by()
-    return dict(rows.values_list("state").annotate(Count("pk")))
+    is_stuck = Q(wait__in=STUCK, attempts__gte=STUCK_TRIES)
+    counted = rows.values_list("state").annotate(count=Count("pk"), stuck=Count("pk", filter=is_stuck))
+    found = {state: (count, stuck) for state, count, stuck in counted}
+    signed, queued = (found.get(state, (0, 0)) for state in (MessageState.FILLED, MessageState.UNFILLED))
+    return Waiting(signed=signed[0], queued=queued[0], stuck=signed[1] + queued[1])
 
 
 def messages_by_sender(viewer: Principal) -> dict[str, int]:

@@ -9,7 +9,6 @@ from apps.dashboard.lines.messages import message_line
 from apps.dashboard.regions.counts import messages_waiting
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.messages.selectors import messages_visible
-from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
 def list_verdict_of(viewer: Principal) -> Verdict:
     """Say in one sentence what is on its way."""
     waiting = messages_waiting(viewer)
-    flight, queued = waiting.get(MessageState.FILLED, 0), waiting.get(MessageState.UNFILLED, 0)
-    if not flight and not queued:
+    if not waiting.signed and not waiting.queued:
         return Verdict("Nothing waits.", "Every message that was pushed has its end.")
+    stuck = f" {waiting.stuck} of them stuck: their lines say why." if waiting.stuck else ""
     return Verdict(
-        f"{plural(flight + queued, 'message')} on the way:",
-        f"{flight} signed, {queued} without a nonce yet.",
+        f"{plural(waiting.signed + waiting.queued, 'message')} on the way:",
+        f"{waiting.signed} signed, {waiting.queued} without a nonce yet.{stuck}",
     )
 
 

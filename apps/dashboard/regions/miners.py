@@ -107,7 +107,7 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
     may_pledge = scene.viewer.may("sign") and miner.state == MinerState.ACTIVE
     return MinerDetail(
         line=line,
-        say=f"Of {miner.tenant.name}. {miner.error}".strip(),
+        say=f"Tenant {miner.tenant.name}. {miner.error}".strip(),
         tags=(f"{size} {unit} sectors",),
         period_say=period,
         strip_word=f"{len(told)} with sectors",

@@ -11,6 +11,7 @@ from apps.chain.upgrades import nodes_unready
 from apps.core.clock import now
 from apps.dashboard.lines.messages import Names
 from apps.dashboard.pulse import clock_of, network_known, pulse_of
+from apps.dashboard.regions.counts import messages_waiting
 from apps.miners.selectors import miners_visible
 from apps.proving.models import Deadline, Partition, WindowPost
 from apps.sectors.models import WorkerCommand
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from apps.chain.models import Head, Node
     from apps.chain.upgrades import Readiness
     from apps.dashboard.pulse import EpochClock, Pulse
+    from apps.dashboard.regions.counts import Waiting
     from apps.miners.models import Miner
     from apps.sectors.models import Worker
     from apps.users.principals import Principal
@@ -142,6 +144,11 @@ class Scene:
     def wallets(self) -> list[Wallet]:
         """The viewer's wallets."""
         return list(wallets_visible(self.viewer))
+
+    @cached_property
+    def messages_waiting(self) -> Waiting:
+        """The viewer's messages that have not landed."""
+        return messages_waiting(self.viewer)
 
     @cached_property
     def names(self) -> Names:

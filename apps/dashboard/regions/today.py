@@ -16,11 +16,10 @@ from apps.dashboard.lines.miners import MinerLine, miner_line
 from apps.dashboard.lines.processes import process_lines
 from apps.dashboard.lines.sectors import sector_line
 from apps.dashboard.lines.wallets import wallet_line
-from apps.dashboard.regions.counts import messages_waiting, sectors_under_way
+from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.words import STAGES
 from apps.messages.selectors import messages_visible
-from apps.messages.states import MessageState
 from apps.proving.states import Outlook
 from apps.sectors.selectors import sectors_visible, worker_is_away
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
@@ -63,6 +62,12 @@ def troubles(scene: Scene) -> list[Trouble]:
     paused = scene.sector_counts["PAUSED"]
     if paused:
         found.append(Trouble(f"{plural(paused, 'sector')} failed and paused", is_costly=False))
+    stuck = scene.messages_waiting.stuck
+    if stuck:
+        found.append(Trouble(f"{plural(stuck, 'message')} stuck", is_costly=False))
+    unserved = sum(not wallet.is_served(scene.at) for wallet in scene.wallets)
+    if unserved:
+        found.append(Trouble(f"{plural(unserved, 'address', 'addresses')} without a signer", is_costly=False))
     away = [worker.name for worker in scene.workers if worker_is_away(worker, now=scene.at)]
     if away:
         more = f" and {len(away) - NAMED} more" if len(away) > NAMED else ""
@@ -90,6 +95,8 @@ def verdict_of(scene: Scene) -> Verdict:
         return Verdict(f"{plural(len(found), 'thing')} to look at:", "; ".join(t.say for t in found) + ".")
     active = sum(miner.active_sectors for miner in scene.miners)
     under_way = sum(scene.sector_counts.values())
+    if not active and not under_way:
+        return Verdict("All is well:", "no sector is active or in work.")
     return Verdict(
         "All is well:",
         f"{plural(active, 'sector')} active, {under_way} in work, every deadline forecast to land.",
@@ -197,14 +204,14 @@ def sealing_stat(scene: Scene) -> Stat:
 
 
 def messages_stat(scene: Scene) -> Stat:
-    waiting = messages_waiting(scene.viewer)
-    flight, queued = waiting.get(MessageState.FILLED, 0), waiting.get(MessageState.UNFILLED, 0)
+    waiting = scene.messages_waiting
     return Stat(
         "messages",
         "Messages",
-        numbers.whole(flight + queued),
-        f"{flight} signed, {queued} waiting",
+        numbers.whole(waiting.signed + waiting.queued),
+        f"{waiting.stuck} stuck" if waiting.stuck else f"{waiting.signed} signed, {waiting.queued} waiting",
         href=reverse("messages") + "?state=open",
+        tone="warn" if waiting.stuck else "",
     )
 
 

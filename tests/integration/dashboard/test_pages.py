@@ -11,9 +11,11 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from apps.core.middleware import CONTENT_POLICY
 from apps.dashboard.numbers import NARROW
+from apps.messages.states import Wait
 from apps.proving.models import Partition
 from poolsite.wire.pipeline import SectorState
 from tests import factories
@@ -196,6 +198,28 @@ def test_the_overview_says_what_is_wrong():
     assert verdict is not None
     for words in ("1 sector faulty", "1 deadline missed", "1 sector failed and paused", "alice-old away"):
         assert words in verdict.group(1)
+
+
+def test_the_overview_counts_messages_that_are_stuck_and_addresses_without_a_signer():
+    person()
+    factories.head(1000)
+    factories.wallet(factories.bls(1), seen_at=None)
+    factories.message("twice", wait=Wait.POLICY, attempts=2)
+    for number in range(2):
+        factories.message(f"often {number}", wait=Wait.POLICY, attempts=3)
+
+    today, messages = (text_of(signed_in().get(reverse(name))) for name in ("today", "messages"))
+
+    assert "2 things to look at:" in today
+    assert "2 messages stuck; 1 address without a signer." in today
+    assert "3 without a nonce yet. 2 of them stuck" in messages
+
+
+def test_an_empty_pool_is_well_without_forecasts():
+    person()
+    factories.head(1000)
+
+    assert "no sector is active or in work." in text_of(signed_in().get(reverse("today")))
 
 
 def test_the_overview_of_a_healthy_pool_says_so():
