@@ -165,7 +165,7 @@ def test_domain_errors_have_their_status(client, status):
     assert answer.status_code == status
 
 
-def refused(answer) -> tuple[int, str, str]:
+def refused(answer: Any) -> tuple[int, str, str]:
     assert set(answer.json()) == {"code", "message", "field"}
     assert answer.json()["message"]
     return answer.status_code, answer.json()["code"], answer.json()["field"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from drf_spectacular.validation import validate_schema
-from jsonschema import Draft4Validator
+from jsonschema import Draft4Validator  # type: ignore[import-untyped]  # it ships no types
 
 from apps.users.models import Token
 from tests.people import bearer, operator_token
@@ -44,7 +44,7 @@ def plain(schema: Any) -> Any:
 def values_of(pool: Pool) -> dict[str, dict[str, str]]:
     """What stands for the parameters of paths, by the first word of the route."""
     return {
-        "tokens": {"uuid": str(Token.objects.first().pk)},
+        "tokens": {"uuid": str(Token.objects.values_list("pk", flat=True)[0])},
         "messages": {"id": pool.landed.pk},
         "miners": {"address": pool.miner.address},
         "sectors": {"uuid": str(pool.active.uuid)},
