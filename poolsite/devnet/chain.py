@@ -160,11 +160,15 @@ class Chain:
         if data is None:
             return None
         signed = signed_message_from_cbor(data)
+        self.message_keep(signed)
+        return signed
+
+    def message_keep(self, signed: SignedMessage) -> None:
+        """Have a message at hand that will soon be asked for."""
         with self.lock:
-            self._messages[cid.data] = signed
+            self._messages[signed.cid.data] = signed
             while len(self._messages) > KEPT_MESSAGES:
                 self._messages.popitem(last=False)
-        return signed
 
     def transactions_index(self, messages: Iterable[SignedMessage], *, chain_id: int) -> None:
         """Let the messages that are Ethereum transactions be found by their hashes."""

@@ -20,7 +20,6 @@ from poolsite.filecoin.message import (
     signed_message_to_cbor,
 )
 from poolsite.filecoin.signature import BadSignature
-from poolsite.filecoin.signing import message_verify
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_DELEGATED, SIG_SECP256K1
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from poolsite.devnet.chain import Chain
     from poolsite.devnet.consensus import Rules
+    from poolsite.devnet.signatures import Signatures
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.message import SignedMessage
@@ -45,8 +45,9 @@ class MessageRejected(ValueError):
 class Mempool:
     """The pool of one node; methods may be called from any thread."""
 
-    def __init__(self, chain: Chain, rules: Rules) -> None:
+    def __init__(self, chain: Chain, rules: Rules, signatures: Signatures) -> None:
         self.chain = chain
+        self.signatures = signatures
         self.rules = rules
         self.lock = threading.RLock()
         self.watchers: set[Callable[[int, SignedMessage], None]] = set()
@@ -82,6 +83,7 @@ class Mempool:
                 self._place(signed)
             except MessageRejected as error:
                 raise MessageRejected(f"failed to add locked: {error}") from None
+            self.chain.message_keep(signed)
             self.chain.transactions_index([signed], chain_id=self.rules.network.eth_chain_id)
             self.chain.store.pool_put(signed.cid.data, signed_message_to_cbor(signed))
             self._tell(ADDED, signed)
@@ -109,13 +111,12 @@ class Mempool:
     def clear(self) -> None:
         """Forget all pending messages."""
         with self.lock:
-            for signed in self.pending():
-                self._remove(signed)
+            self._remove(self.pending())
 
     def drop(self, signed: SignedMessage) -> None:
         """Forget one pending message."""
         with self.lock:
-            self._remove(signed)
+            self._remove([signed])
 
     def head_changed(self, reverted: Iterable[SignedMessage], applied: Iterable[SignedMessage]) -> None:
         """Follow a new head: landed messages go, those of reverted blocks come back."""
@@ -129,10 +130,8 @@ class Mempool:
                 self._slot(signed)[message.nonce] = signed
                 self.chain.store.pool_put(signed.cid.data, signed_message_to_cbor(signed))
                 self._tell(ADDED, signed)
-            for signed in landed:
-                rival = self._slot(signed).get(signed.message.nonce)
-                if rival is not None:
-                    self._remove(rival)
+            rivals = [self._slot(signed).get(signed.message.nonce) for signed in landed]
+            self._remove([rival for rival in rivals if rival is not None])
             self._sweep()
 
     def _sweep(self) -> None:
@@ -142,13 +141,14 @@ class Mempool:
                 del self._pending[sender]
                 continue
             nonce = self.state_nonce(sender)
-            for signed in [m for n, m in self._pending[sender].items() if n < nonce]:
-                self._remove(signed)
+            self._remove([m for n, m in self._pending[sender].items() if n < nonce])
 
-    def _remove(self, signed: SignedMessage) -> None:
-        slot = self._slot(signed)
-        if slot.pop(signed.message.nonce, None) is not None:
-            self.chain.store.pool_remove([signed.cid.data])
+    def _remove(self, messages: Iterable[SignedMessage]) -> None:
+        """Take messages out, those that are in, in one transaction."""
+        gone = [one for one in messages if self._slot(one).pop(one.message.nonce, None) is not None]
+        if gone:
+            self.chain.store.pool_remove([signed.cid.data for signed in gone])
+        for signed in gone:
             self._tell(REMOVED, signed)
 
     def _slot(self, signed: SignedMessage) -> dict[int, SignedMessage]:
@@ -207,7 +207,7 @@ class Mempool:
         if kind == SIG_BLS and len(signed.signature.data) != _BLS_BYTES:
             raise MessageRejected(f"{prefix}bls signature incorrectly sized")
         try:
-            message_verify(signed, chain_id=self.rules.network.eth_chain_id)
+            self.signatures.verify(signed, signed.message.from_)
         except BadSignature as error:
             raise MessageRejected(
                 f"{prefix}failed to validate signature: invalid signature for message {signed.cid} "
@@ -246,7 +246,7 @@ class Mempool:
                     f"increase GasPremium to {least} from {message.gas_premium} to trigger replace by fee: "
                     "replace by fee has too low GasPremium"
                 )
-            self._remove(old)
+            self._remove([old])
         slot[message.nonce] = signed
 
     def _tell(self, kind: int, signed: SignedMessage) -> None:

@@ -45,6 +45,7 @@ from poolsite.devnet.proofs import ProofChecks
 from poolsite.devnet.rpc.dispatch import PERMS
 from poolsite.devnet.search import Search
 from poolsite.devnet.selection import messages_select
+from poolsite.devnet.signatures import Signatures
 from poolsite.devnet.store import PRUNE_DEPTH, BlockRow, Store
 from poolsite.devnet.validation import Validator
 from poolsite.devnet.wallet import Wallet
@@ -130,12 +131,13 @@ class Devnet:
             self._genesis_make(birth, funds or {})
         self.chain.load()
         self.clock.not_before(self.head.tipset.min_timestamp)
-        self.mempool = Mempool(self.chain, self.rules)
+        self.signatures = Signatures(self.network.eth_chain_id)
+        self.mempool = Mempool(self.chain, self.rules, self.signatures)
         self.mempool.load()
         self.wallet = Wallet(self.store, self.key)
         self.access = Access(meta_read(self.store, "secret"), open_perms=open_perms)
         self.base_infos = BaseInfos(self.chain, self.beacon, self.rules)
-        self.validator = Validator(self.chain, self.base_infos, self.rules)
+        self.validator = Validator(self.chain, self.base_infos, self.rules, signatures=self.signatures)
         self.estimator = Estimator(self.chain, self.mempool, self.rules)
         self.search = Search(self.chain)
         self.faults = Faults(self)

@@ -56,6 +56,15 @@ class BincodeReader:
         """Read the 32 bytes of a node."""
         return self.take(NODE_BYTES)
 
+    def nodes(self) -> tuple[bytes, ...]:
+        """Read a vector of nodes."""
+        count = self.u64()
+        start, end = self._at, self._at + count * NODE_BYTES
+        if end > len(self._data):
+            raise BadBincode(f"{count} items at {start} do not fit the {len(self._data) - start} bytes left")
+        self._at = end
+        return tuple([self._data[at : at + NODE_BYTES] for at in range(start, end, NODE_BYTES)])
+
     def u32(self) -> int:
         """Read a u32."""
         return int.from_bytes(self.take(4), "little")

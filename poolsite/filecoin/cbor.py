@@ -7,9 +7,12 @@ head.  Source: IPLD dag-cbor specification; whyrusleeping/cbor-gen utils.go (Cbo
 from __future__ import annotations
 
 import struct
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.cids import BadCid, Cid, cid_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 UNSIGNED: Final = 0
 NEGATIVE: Final = 1
@@ -89,6 +92,29 @@ def bool_write(value: bool) -> bytes:
 
 def encode(value: Any) -> bytes:
     """Encode None, bool, int, bytes, str, Cid, and lists, tuples and dicts of these."""
+    write = _WRITERS.get(type(value))
+    return _encode_derived(value) if write is None else write(value)
+
+
+def _array_write(items: list[Any] | tuple[Any, ...]) -> bytes:
+    return head_write(ARRAY, len(items)) + b"".join(map(encode, items))
+
+
+_WRITERS: Final[dict[type, Callable[[Any], bytes]]] = {
+    type(None): lambda _: NULL,
+    bool: bool_write,
+    int: int_write,
+    bytes: bytes_write,
+    str: text_write,
+    Cid: cid_write,
+    list: _array_write,
+    tuple: _array_write,
+}
+"""By exact type, which nearly all values have."""
+
+
+def _encode_derived(value: Any) -> bytes:
+    """Encode what is of a subtype, or no type that dag-cbor has a form for."""
     if value is None:
         return NULL
     if isinstance(value, bool):
@@ -102,7 +128,7 @@ def encode(value: Any) -> bytes:
     if isinstance(value, str):
         return text_write(value)
     if isinstance(value, list | tuple):
-        return head_write(ARRAY, len(value)) + b"".join(map(encode, value))
+        return _array_write(value)
     if isinstance(value, dict):
         return _map_write(value)
     raise BadCbor(f"no dag-cbor form for {type(value).__name__}")

@@ -113,7 +113,7 @@ def _element_encode(element: PathElement) -> bytes:
 
 def _path_read(reader: BincodeReader) -> tuple[PathElement, ...]:
     def element() -> PathElement:
-        return PathElement(reader.vector(reader.node, item_bytes=NODE_BYTES), reader.u64())
+        return PathElement(reader.nodes(), reader.u64())
 
     return reader.vector(element, item_bytes=ELEMENT_BYTES)
 

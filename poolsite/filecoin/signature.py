@@ -186,7 +186,9 @@ def _g1(public_key: bytes) -> G1Element:
     return element
 
 
+@functools.lru_cache(maxsize=4096)
 def _g2(data: bytes) -> G2Element:
+    """Read a signature; a message's is read again when a block takes it and when the block is checked."""
     try:
         return G2Element.from_bytes(data)
     except (ValueError, RuntimeError) as error:
