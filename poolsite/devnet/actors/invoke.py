@@ -55,7 +55,8 @@ from poolsite.devnet.actors.miner import (
 from poolsite.devnet.actors.power import create_miner
 from poolsite.devnet.actors.verified import methods as verified
 from poolsite.filecoin.actors.account import Method as AccountMethod
-from poolsite.filecoin.address import BLS, DELEGATED, EAM_NAMESPACE, ID, SECP256K1, ZERO_ADDRESS
+from poolsite.filecoin.actors.decode import ACTOR_METHODS, actor_kind
+from poolsite.filecoin.address import BLS, DELEGATED, EAM_NAMESPACE, ID, SECP256K1, UNDEF, ZERO_ADDRESS
 from poolsite.filecoin.gas_model import (
     FAIL_EARLY,
     OTHER_CALLS,
@@ -77,7 +78,7 @@ MIN_EXPORTED_METHOD: Final = 1 << 24
 GAS_NAMES: Final = {"storageminer": "miner", "storagepower": "power", "storagemarket": "market"}
 """Names of kinds in the gas model."""
 
-METHODS: Final[dict[str, dict[int, Handler]]] = {
+_OWN: Final[dict[str, dict[int, Handler]]] = {
     KIND_ACCOUNT: {
         AccountMethod.PUBKEY_ADDRESS: pubkey_address,
         AccountMethod.AUTHENTICATE_MESSAGE: authenticate_message,
@@ -119,6 +120,22 @@ METHODS: Final[dict[str, dict[int, Handler]]] = {
     "datacap": verified.TOKEN,
 }
 """Handlers by kind of actor and method number."""
+
+
+def _with_twins(kind: str, handlers: dict[int, Handler]) -> dict[int, Handler]:
+    """The handlers, also by the numbers under which any actor may call the same methods (FRC-42)."""
+    specs = ACTOR_METHODS.get(actor_kind(UNDEF, code_name=kind), {})
+    numbers = {spec.name: number for number, spec in specs.items()}
+    twins = {
+        numbers[f"{spec.name}Exported"]: handlers[number]
+        for number, spec in specs.items()
+        if number in handlers and f"{spec.name}Exported" in numbers
+    }
+    return twins | handlers
+
+
+METHODS: Final = {kind: _with_twins(kind, handlers) for kind, handlers in _OWN.items()}
+"""All handlers."""
 
 
 def invoke(call: Call, to: Address) -> bytes:

@@ -33,7 +33,7 @@ from poolsite.filecoin.commd import data_commitment
 from poolsite.filecoin.deals import MIN_DURATION
 from poolsite.filecoin.keys import key_sign
 from tests.unit.devnet.people import STRANGER, WORKER, Person, chain, send
-from tests.unit.devnet.sealing import small_miner
+from tests.unit.devnet.sealing import SmallMiner, small_miner
 
 if TYPE_CHECKING:
     from poolsite.devnet.state.tables import State
@@ -57,9 +57,9 @@ def signed_by(who: Person, proposal: DealProposal) -> ClientDealProposal:
 class Fair:
     """A chain with a miner, and a client who has money at the market."""
 
-    def __init__(self, client: Person = STRANGER) -> None:
-        self.node = chain()
-        self.miner = small_miner(self.node)
+    def __init__(self, client: Person = STRANGER, miner: SmallMiner | None = None) -> None:
+        self.miner = miner or small_miner(chain())
+        self.node = self.miner.node
         self.client = client
         assert self.deposit(client, client.address, 5 * FIL).exit_code == 0
         assert self.deposit(WORKER, self.miner.address, 5 * FIL).exit_code == 0

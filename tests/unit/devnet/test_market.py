@@ -9,7 +9,9 @@ import pytest
 
 from poolsite.devnet.actors.ledger import BURNT
 from poolsite.devnet.actors.market.book import DEAL_EXPIRED, DEAL_NOT_ACTIVATED
-from poolsite.devnet.state.rows import ACTORS
+from poolsite.devnet.actors.verified.datacap import datacap_of
+from poolsite.devnet.forks import reorg
+from poolsite.devnet.state.rows import ACTORS, allocations_of
 from poolsite.filecoin.actors.market import (
     DEAL_QUERY_PARAMS,
     GET_DEAL_ACTIVATION_RETURN,
@@ -17,31 +19,44 @@ from poolsite.filecoin.actors.market import (
     GET_DEAL_DATA_COMMITMENT_RETURN,
     GET_DEAL_SECTOR_RETURN,
     GET_DEAL_TERM_RETURN,
+    PUBLISH_STORAGE_DEALS_PARAMS,
     PUBLISH_STORAGE_DEALS_RETURN,
     WITHDRAW_BALANCE_PARAMS,
     WITHDRAW_BALANCE_RETURN,
     DealQueryParams,
     Method,
+    PublishStorageDealsParams,
     WithdrawBalanceParams,
 )
+from poolsite.filecoin.actors.miner import Method as MinerMethod
+from poolsite.filecoin.actors.miner_control import WITHDRAW_BALANCE_PARAMS as WITHDRAW_MINER_PARAMS
+from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams as WithdrawMinerParams
 from poolsite.filecoin.actors.miner_proving import (
     TERMINATE_SECTORS_PARAMS,
     PartitionSectors,
     TerminateSectorsParams,
 )
-from poolsite.filecoin.actors.miner_sectors import DataActivationNotification
+from poolsite.filecoin.actors.miner_sectors import DataActivationNotification, VerifiedAllocationKey
 from poolsite.filecoin.address import MARKET_ACTOR, id_address
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cids import commd_cid, commr_cid
-from poolsite.filecoin.deals import MAX_DURATION, MIN_DURATION, client_lockup, deal_cid, storage_fee
+from poolsite.filecoin.deals import (
+    MAX_DURATION,
+    MIN_DURATION,
+    TERM_BUFFER,
+    client_lockup,
+    deal_cid,
+    storage_fee,
+)
 from poolsite.filecoin.proof_container import update_container
 from poolsite.filecoin.update.proving import update_prove
-from tests.unit.devnet.deals import COLLATERAL, GAS, PIECE, PRICE, SIZE, Fair, signed_by
+from tests.unit.devnet.deals import COLLATERAL, DATA, GAS, PIECE, PRICE, SIZE, Fair, signed_by
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, person, send
 from tests.unit.devnet.recorded import Replay
 from tests.unit.devnet.test_updates import params as update_params
 from tests.unit.devnet.test_updates import updated
+from tests.unit.devnet.test_verified_data import World
 
 
 @pytest.fixture
@@ -280,7 +295,11 @@ def _is_mutable(fair, deadline):
 
 
 def test_accounts_cannot_speak_for_miners(fair):
-    for method in (Method.SECTOR_CONTENT_CHANGED_EXPORTED, Method.ON_MINER_SECTORS_TERMINATE):
+    for method in (
+        Method.SECTOR_CONTENT_CHANGED_EXPORTED,
+        Method.ON_MINER_SECTORS_TERMINATE,
+        Method.VERIFY_DEALS_FOR_ACTIVATION,
+    ):
         receipt = send(fair.node, OWNER, MARKET_ACTOR, method=int(method), params=b"\x80", gas_limit=GAS)
         assert receipt.exit_code == 18
 
@@ -345,3 +364,89 @@ async def test_nodes_tell_of_deals(fair):
     assert 0 < int(bounds["Min"]) < COLLATERAL
     own = (await ask("StateReadState", "f05"))["result"]["State"]
     assert (own["NextID"], own["TotalProviderLockedCollateral"]) == (1, str(COLLATERAL))
+
+
+@pytest.fixture
+def granted():
+    """A fair whose client has data cap for four sectors."""
+    world = World()
+    assert world.verifier() == 0
+    assert world.client().exit_code == 0
+    yield Fair(miner=world.miner)
+    world.node.close()
+
+
+def test_a_verified_deal_spends_data_cap_and_its_sector_counts_ten_times(granted):
+    fair = granted
+    deals = [fair.proposal(verified_deal=True, label=str(number)) for number in range(5)]
+
+    answer = fair.published(*deals)
+
+    assert answer.ids == (0, 1, 2, 3), "the data cap is for four"
+    assert datacap_of(fair.state, fair.client_id) == 0
+    assert [fair.market.deal(number).allocation for number in answer.ids] == [1, 2, 3, 4]
+    row = fair.state.get(allocations_of(fair.client_id), 2)
+    term = deals[1].end_epoch - deals[1].start_epoch
+    assert (row.provider, row.data, row.term_min) == (fair.miner.id, PIECE, term)
+    assert (row.term_max, row.expiration) == (term + TERM_BUFFER, deals[1].start_epoch)
+    piece = fair.piece(1, verified_allocation_key=VerifiedAllocationKey(fair.client_id, 2))
+    assert fair.miner.prove(fair.seal(1), pieces={1: (piece,)}, must_notify=True).exit_code == 0
+    sector = fair.miner.reader.sector(1)
+    assert sector.verified_weight == SIZE * (sector.expiration - sector.activation)
+    assert fair.market.deal(1).allocation is None
+    assert fair.state.keys(allocations_of(fair.client_id)) == [1, 3, 4]
+    fair.check()
+
+
+def test_a_pre_commit_may_name_deals_but_nothing_proves_it(fair):
+    fair.published(fair.proposal(start_epoch=10_000, end_epoch=10_000 + MIN_DURATION))
+    info = fair.miner.seal(1, fair.node.head.height - 1, DATA)
+    wrong = {
+        "other data": (replace(info, deal_ids=(0,), unsealed_cid=None), 16),
+        "twice the same": (replace(info, deal_ids=(0, 0)), 16),
+        "no such deal": (replace(info, deal_ids=(9,)), 17),
+    }
+
+    assert {why: fair.miner.precommit(one, gas_limit=GAS).exit_code for why, (one, _) in wrong.items()} == {
+        why: code for why, (_, code) in wrong.items()
+    }
+    assert fair.miner.precommit(replace(info, deal_ids=(0,))).exit_code == 0
+    fair.miner.wait_seed(1)
+
+    assert (
+        fair.miner.prove({1: fair.miner.porep(1)}, pieces={1: (fair.piece(0),)}, gas_limit=GAS).exit_code
+        == 18
+    )
+    receipt = fair.miner.prove(
+        {1: fair.miner.porep(1)}, pieces={1: (fair.piece(0),)}, require_all=False, gas_limit=GAS
+    )
+    assert receipt.exit_code == 16
+
+
+def test_the_markets_calls_are_there_under_both_numbers(fair):
+    params = PUBLISH_STORAGE_DEALS_PARAMS.encode(
+        PublishStorageDealsParams((signed_by(fair.client, fair.proposal()),))
+    )
+    method = int(Method.PUBLISH_STORAGE_DEALS_EXPORTED)
+
+    receipt = send(fair.node, WORKER, MARKET_ACTOR, method=method, params=params, gas_limit=GAS)
+
+    assert PUBLISH_STORAGE_DEALS_RETURN.decode(receipt.return_).ids == (0,)
+    owned = WITHDRAW_MINER_PARAMS.encode(WithdrawMinerParams(FIL))
+    number = int(MinerMethod.WITHDRAW_BALANCE_EXPORTED)
+    assert send(fair.node, OWNER, fair.miner.address, method=number, params=owned).exit_code == 0
+
+
+def test_deals_land_again_after_a_reorg(fair):
+    fair.published(fair.proposal())
+    fair.activated(0)
+    fair.settle(0)
+    height = fair.node.head.height
+
+    reorg(fair.node, 4, nulls=1, with_messages=False)
+    assert fair.market.progress(0) is None, "the activation was on the branch that is gone"
+    fair.node.mine(4)
+
+    assert fair.node.head.height > height
+    assert fair.market.progress(0) is not None
+    fair.check()

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from poolsite.filecoin.actors.market_deals import PieceChange, SectorChanges
 
 
-def _require_miner(call: Call) -> None:
+def require_miner(call: Call) -> None:
+    """Refuse callers that are no miners.  Raises ActorError 18."""
     actor = actor_get(call.draft, call.caller)
     if actor is None or actor.kind != KIND_MINER:
         raise forbidden(f"caller f0{call.caller} is not one of supported")
@@ -39,7 +40,7 @@ def _require_miner(call: Call) -> None:
 
 def sector_content_changed(call: Call) -> bytes:
     """Handle SectorContentChanged: each piece that names a deal of its own activates it."""
-    _require_miner(call)
+    require_miner(call)
     sectors: tuple[SectorChanges, ...] = call.read(SECTOR_CONTENT_CHANGED_PARAMS).sectors
     book = MarketBook(call.draft)
     answers = tuple(
@@ -81,7 +82,7 @@ def deal_check(proposal: DealProposal, *, provider: int, sector_end: int, now: i
 
 def on_miner_sectors_terminate(call: Call) -> bytes:
     """Handle OnMinerSectorsTerminate."""
-    _require_miner(call)
+    require_miner(call)
     params = call.read(ON_MINER_SECTORS_TERMINATE_PARAMS)
     sectors_deals_end(call.draft, call.caller, numbers_of(params.sectors), epoch=params.epoch)
     return b""

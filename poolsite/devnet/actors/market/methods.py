@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.market import activation, escrow, inquiries, publish, settlement
+from poolsite.devnet.actors.market import (
+    activation,
+    escrow,
+    inquiries,
+    publish,
+    settlement,
+    verification,
+)
 from poolsite.filecoin.actors.market import Method
 
 if TYPE_CHECKING:
@@ -20,6 +27,7 @@ METHODS: Final[dict[int, Callable[[Call], bytes]]] = {
     Method.GET_BALANCE_EXPORTED: escrow.get_balance,
     Method.PUBLISH_STORAGE_DEALS: publish.publish_storage_deals,
     Method.PUBLISH_STORAGE_DEALS_EXPORTED: publish.publish_storage_deals,
+    Method.VERIFY_DEALS_FOR_ACTIVATION: verification.verify_deals,
     Method.ON_MINER_SECTORS_TERMINATE: activation.on_miner_sectors_terminate,
     Method.SECTOR_CONTENT_CHANGED_EXPORTED: activation.sector_content_changed,
     Method.SETTLE_DEAL_PAYMENTS_EXPORTED: settlement.settle_deal_payments,

@@ -13,15 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
+    from poolsite.filecoin.cids import Cid
 
 
 def pieces_commitment(manifest: Sequence[PieceActivationManifest], size: int) -> bytes:
-    """The commitment of the pieces with zeros behind them to the sector's end.
+    """The commitment of a manifest's pieces.  Raises ActorError 16 for pieces that do not fit."""
+    return commitment_of([(piece.cid, piece.size) for piece in manifest], size)
+
+
+def commitment_of(contents: Sequence[tuple[Cid, int]], size: int) -> bytes:
+    """The commitment of pieces (CID, padded bytes) with zeros behind them to the sector's end.
 
     Raises ActorError 16 for pieces that do not fit.
     """
     try:
-        pieces = [Piece(padded_bytes=piece.size, comm_p=cid_to_commd(piece.cid)) for piece in manifest]
+        pieces = [Piece(padded_bytes=padded, comm_p=cid_to_commd(cid)) for cid, padded in contents]
         at = sum(piece.padded_bytes for piece in pieces)
         while 0 < at < size:
             room = min(at & -at, size - at)

@@ -8,13 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import bad_argument, fil, forbidden, insufficient
+from poolsite.devnet.actors.exits import OK, ActorError, bad_argument, fil, forbidden, insufficient
+from poolsite.devnet.actors.ledger import MARKET
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.enrol import cron_enrol
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.actors.miner.numbers import numbers_allocate
+from poolsite.devnet.actors.nested import nested_call
 from poolsite.devnet.state.rows import PreCommit, precommits_of
+from poolsite.filecoin.actors.market import (
+    VERIFY_DEALS_FOR_ACTIVATION_PARAMS,
+    VERIFY_DEALS_FOR_ACTIVATION_RETURN,
+    Method,
+    SectorDeals,
+    VerifyDealsForActivationParams,
+)
 from poolsite.filecoin.actors.miner_sectors import PRE_COMMIT_SECTOR_BATCH2_PARAMS, SectorPreCommitInfo
+from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import COMMD_PREFIX, COMMR_PREFIX
 from poolsite.filecoin.expiration import BadExpiration, expiration_check
 from poolsite.filecoin.gas_model import pre_commit_gas
@@ -24,6 +34,8 @@ if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.sector import RegisteredSealProof
 
+MAX_DEALS: Final = 256
+"""Most deals of a sector of up to 32 GiB.  Source: policy.rs sector_deals_max."""
 QUALITY_MAX: Final = 10
 """Deposits reckon with fully verified data.  Source: policy.rs qa_power_max."""
 
@@ -38,6 +50,7 @@ def precommit_sectors(call: Call) -> bytes:
     for info in infos:
         _check_info(call, info, book=book)
     book_open(call)
+    _deals_verify(call, infos)
     miner = book.miner
     if miner.consensus_fault_elapsed >= call.epoch:
         raise forbidden("pre-commit not allowed during active consensus fault")
@@ -63,6 +76,31 @@ def precommit_sectors(call: Call) -> bytes:
         cron_enrol(book, call.epoch)
     call.charge_to(pre_commit_gas(len(infos), pending=pending, is_first=is_first))
     return b""
+
+
+def _deals_verify(call: Call, infos: tuple[SectorPreCommitInfo, ...]) -> None:
+    """Ask the market whether deals can begin, and compare their data.  Raises ActorError 16, 17, 18, 32.
+
+    Nothing can prove such sectors since actors v18: ProveCommitSectors3 skips them.
+    """
+    for info in infos:
+        if len(info.deal_ids) > MAX_DEALS:
+            raise bad_argument(f"too many deals for sector {len(info.deal_ids)} > {MAX_DEALS}")
+    if not any(info.deal_ids for info in infos):
+        return
+    sectors = tuple(
+        SectorDeals(info.sector_number, info.seal_proof, info.expiration, info.deal_ids) for info in infos
+    )
+    params = VERIFY_DEALS_FOR_ACTIVATION_PARAMS.encode(VerifyDealsForActivationParams(sectors))
+    code, answer = nested_call(
+        call, to=id_address(MARKET), value=0, method=Method.VERIFY_DEALS_FOR_ACTIVATION, params=params
+    )
+    if code != OK:
+        raise ActorError(code, f"send aborted with code {code}")
+    computed = VERIFY_DEALS_FOR_ACTIVATION_RETURN.decode(answer).unsealed_cids
+    for info, cid in zip(infos, computed, strict=True):
+        if cid is not None and info.unsealed_cid != cid:
+            raise bad_argument(f"computed {cid} and passed {info.unsealed_cid} CommDs not equal")
 
 
 def _row(info: SectorPreCommitInfo, *, deposit: int, epoch: int) -> PreCommit:
@@ -100,8 +138,6 @@ def _check_info(call: Call, info: SectorPreCommitInfo, *, book: Book) -> None:
         raise bad_argument(f"seal challenge epoch {info.seal_rand_epoch} too old, must be after {earliest}")
     if info.unsealed_cid is not None and not info.unsealed_cid.data.startswith(COMMD_PREFIX):
         raise bad_argument("unsealed CID had wrong prefix")
-    if info.deal_ids:
-        raise bad_argument("deal ids not supported in pre-commits; use ProveCommitSectors3 pieces")
     activation = now + network.max_prove_commit_duration
     try:
         expiration_check(info.expiration, activation=activation, now=now, network=network)

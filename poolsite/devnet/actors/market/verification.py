@@ -1,0 +1,56 @@
+"""Deals that a pre-commit names: whether they can begin in the sector, and what data they make it hold.
+
+Source: builtin-actors actors/market/src/lib.rs verify_deals_for_activation, validate_deals_for_sector.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.exits import bad_argument
+from poolsite.devnet.actors.market.activation import deal_check, require_miner
+from poolsite.devnet.actors.market.book import Market
+from poolsite.devnet.actors.miner.pieces import commitment_of
+from poolsite.filecoin.actors.market import (
+    VERIFY_DEALS_FOR_ACTIVATION_PARAMS,
+    VERIFY_DEALS_FOR_ACTIVATION_RETURN,
+    SectorDeals,
+    VerifyDealsForActivationReturn,
+)
+from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.sector import BadProofType, seal_proof
+
+if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.cids import Cid
+
+
+def verify_deals(call: Call) -> bytes:
+    """Handle VerifyDealsForActivation."""
+    require_miner(call)
+    sectors: tuple[SectorDeals, ...] = call.read(VERIFY_DEALS_FOR_ACTIVATION_PARAMS).sectors
+    found = tuple(_sector_check(call, sector) for sector in sectors)
+    return VERIFY_DEALS_FOR_ACTIVATION_RETURN.encode(VerifyDealsForActivationReturn(found))
+
+
+def _sector_check(call: Call, sector: SectorDeals) -> Cid | None:
+    """CommD of a sector's deals, None without any.  Raises ActorError 16, 17, 18, 32."""
+    market = Market(call.draft)
+    seen: set[int] = set()
+    deals = []
+    for number in sector.deal_ids:
+        if number in seen:
+            raise bad_argument(f"duplicate deal ID {number} in sector")
+        seen.add(number)
+        deals.append(market.proposal_known(number))
+        deal_check(deals[-1], provider=call.caller, sector_end=sector.sector_expiry, now=call.epoch)
+    try:
+        size = seal_proof(sector.sector_type).sector_size
+    except BadProofType as error:
+        raise bad_argument(f"sector size unknown: {error}") from None
+    space = sum(deal.piece_size for deal in deals)
+    if space > size:
+        raise bad_argument(f"deals too large to fit in sector {space} > {size}")
+    if not deals:
+        return None
+    return commd_cid(commitment_of([(deal.piece_cid, deal.piece_size) for deal in deals], size))
