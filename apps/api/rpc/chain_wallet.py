@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from apps.api.rpc.chain import Passing, node_ask
 from apps.users.selectors import miner_granted, sender_known
 from apps.wallets.errors import SenderNotGranted
+from apps.wallets.limits import bytes_check, receiver_check, signer_check
 from apps.wallets.selectors import sender_allowed
 from apps.wallets.services import bytes_sign, message_sign
 from poolsite.filecoin.address import BadAddress, address_parse
@@ -34,13 +35,14 @@ def wallet_sign(call: Call, *params: Json) -> Json:
     """Have bytes signed.  Raises RpcError, SenderNotGranted, SignerAway, SignerRefused."""
     given = [*params, {"Type": "unknown", "Extra": ""}] if len(params) == 2 else list(params)
     address, to_sign, meta = params_decode("Filecoin.WalletSign", SIGN, given)
+    extra, meta_type = BYTES.decode(meta.get("extra")), str(meta.get("type", ""))
+    bytes_check(call.principal, address=str(address), to_sign=to_sign, meta_type=meta_type, extra=extra)
     if node_holds(call, address):
         return node_ask(call, "WalletSign", list(params))
-    extra = BYTES.decode(meta.get("extra"))
     signature = bytes_sign(
         address=address,
         to_sign=to_sign,
-        meta_type=str(meta.get("type", "")),
+        meta_type=meta_type,
         extra=extra,
         tenant_id=tenant_of(call),
         asked_by=ASKED_BY,
@@ -51,12 +53,14 @@ def wallet_sign(call: Call, *params: Json) -> Json:
 def wallet_sign_message(call: Call, *params: Json) -> Json:
     """Have a message signed, as lotus does.  Raises as `wallet_sign`."""
     [address, _] = params_decode("Filecoin.WalletSignMessage", SIGN_MESSAGE, list(params))
-    if node_holds(call, address):
-        return node_ask(call, "WalletSignMessage", list(params))
+    signer_check(call.principal, str(address))
     try:
         message = message_from_json(params[1])
     except (BadField, BadAddress) as error:
         raise RpcError(f"unmarshaling params for 'Filecoin.WalletSignMessage': {error}") from None
+    receiver_check(call.principal, message)
+    if node_holds(call, address):
+        return node_ask(call, "WalletSignMessage", list(params))
     if message.from_ != address:
         raise RpcError(f"the message is from {message.from_}, not from {address}")
     signed = message_sign(message, tenant_id=tenant_of(call), asked_by=ASKED_BY)
@@ -66,6 +70,8 @@ def wallet_sign_message(call: Call, *params: Json) -> Json:
 def wallet_has(call: Call, *params: Json) -> Json:
     """Tell whether something can be signed for an address."""
     [address] = params_decode("Filecoin.WalletHas", HAS, list(params))
+    if not call.principal.may_sign_with(str(address)):
+        return False
     if node_holds(call, address):
         return node_ask(call, "WalletHas", list(params))
     return call.principal.is_operator or sender_allowed(call.principal.tenant_id, str(address))
@@ -75,10 +81,13 @@ def miner_create_block(call: Call, *params: Json) -> Json:
     """Have the node make a block of the tenant's own miner.  Raises RpcError."""
     [template] = params_decode("Filecoin.MinerCreateBlock", CREATE_BLOCK, list(params))
     principal = call.principal
-    if not principal.is_operator:
-        miner = miner_read(template.get("miner"))
-        if principal.tenant_id is None or not miner_granted(tenant_id=principal.tenant_id, actor_id=miner):
-            raise RpcError(f"the miner f0{miner} is not one of this account")
+    if principal.is_operator and not principal.miners:
+        return node_ask(call, "MinerCreateBlock", list(params))
+    miner = miner_read(template.get("miner"))
+    if not principal.may_mine(miner):
+        raise RpcError(f"the token is not for the miner f0{miner}")
+    if not principal.is_operator and not miner_granted(tenant_id=principal.own_id, actor_id=miner):
+        raise RpcError(f"the miner f0{miner} is not one of this account")
     return node_ask(call, "MinerCreateBlock", list(params))
 
 

@@ -20,6 +20,7 @@ from apps.gateway.selectors import provers_connected, signers_connected
 from apps.gateway.services import wallet_has
 from apps.gateway.switch import switch_here
 from apps.users.selectors import accounts_missing, miner_granted
+from apps.wallets.limits import bytes_check
 from poolsite.filecoin.address import ID, Address, id_address
 from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.wire.gorpc import (
@@ -199,14 +200,13 @@ async def sign(
 ) -> Json:
     """Have a connected wallet sign; the answer is its own JSON."""
     names = accounts_allowed(call, accounts)
-    if not call.principal.may_sign_with(str(signer)):
-        raise NotAllowed(f"the token is not for the signer {signer}")
-    extra = require(meta, "Extra", blob)
+    extra, meta_type = require(meta, "Extra", blob), require(meta, "Type", text)
+    bytes_check(call.principal, address=str(signer), to_sign=to_sign, meta_type=meta_type, extra=extra)
     payload = {
         "Signer": str(signer),
         "ToSign": base64.b64encode(to_sign).decode(),
         "Meta": {
-            "Type": require(meta, "Type", text),
+            "Type": meta_type,
             "Extra": base64.b64encode(extra).decode() if extra else None,
         },
     }

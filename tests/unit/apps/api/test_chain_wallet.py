@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from apps.api.rpc import chain
 from apps.chain.models import Node
 from apps.chain.services import nodes_sync
 from apps.chain.states import NodeState
-from apps.users.services import miner_grant, signer_grant
+from apps.users.services import TokenLimits, miner_grant, signer_grant
 from apps.wallets import services
 from apps.wallets.models import SignRecord
 from poolsite.filecoin.address import address_parse
@@ -75,9 +76,14 @@ def alice() -> str:
 
 
 def call(client: Any, method: str, *params: Any, token: str) -> Any:
-    body = {"jsonrpc": "2.0", "id": 7, "method": f"Filecoin.{method}", "params": list(params)}
+    return ask(client, "node", method, *params, token=token)
+
+
+def ask(client: Any, version: str, method: str, *params: Any, token: str) -> Any:
+    name, path = {"node": ("Filecoin", "/rpc/v1"), "gateway": ("Gateway", "/rpc/v2")}[version]
+    body = {"jsonrpc": "2.0", "id": 7, "method": f"{name}.{method}", "params": list(params)}
     sent = people.bearer(token)
-    return client.post("/rpc/v1", json.dumps(body), content_type="application/json", headers=sent).json()
+    return client.post(path, json.dumps(body), content_type="application/json", headers=sent).json()
 
 
 def message(sender: str = SECP) -> Message:
@@ -181,3 +187,71 @@ def test_a_block_is_made_for_the_tenants_own_miner_only(client, alice, node):
     assert "not one of this account" in other["error"]["message"]
     assert "names no miner" in nobody["error"]["message"]
     assert node.calls.count("MinerCreateBlock") == 1
+
+
+def limited(**limits: Any) -> str:
+    return people.token("admin", of="alice", limits=TokenLimits(**limits))
+
+
+def asks_to_sign(one: Message, **overrides: Any) -> list[Any]:
+    meta = {"Type": "message", "Extra": people.base64_text(message_to_cbor(one)), **overrides.pop("meta", {})}
+    to_sign = overrides.pop("to_sign", one.cid.data)
+    return [str(one.from_), people.base64_text(to_sign), meta]
+
+
+@pytest.mark.parametrize("version", ["node", "gateway"])
+def test_a_token_limited_to_signers_signs_with_no_other(client, alice, hub, version):
+    token = limited(signers=[BLS])
+    accounts = [["alice"]] if version == "gateway" else []
+    [signer, *rest] = asks_to_sign(message())
+
+    answer = ask(client, version, "WalletSign", signer, *accounts, *rest, token=token)
+
+    assert "not for the signer" in answer["error"]["message"]
+    assert call(client, "WalletHas", SECP, token=token)["result"] is False
+    whole = call(client, "WalletSignMessage", SECP, message_to_json(message()), token=token)
+    assert "not for the signer" in whole["error"]["message"]
+    assert hub == []
+
+
+@pytest.mark.parametrize("version", ["node", "gateway"])
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {},
+        {"to_sign": b"x" * 38},
+        {"meta": {"Type": "unknown"}},
+        {"meta": {"Extra": ""}},
+    ],
+    ids=["another receiver", "other bytes", "bytes without meaning", "no message"],
+)
+def test_a_token_limited_to_miners_has_nothing_else_signed(client, alice, hub, version, forged):
+    """Not even by a signer that looks at nothing: bytes and message are compared here."""
+    accounts = [["alice"]] if version == "gateway" else []
+    one = message() if not forged else replace(message(), to=address_parse("f01000"))
+    [signer, *rest] = asks_to_sign(one, **forged)
+
+    answer = ask(client, version, "WalletSign", signer, *accounts, *rest, token=limited(miners=[1000]))
+
+    assert "the token is" in answer["error"]["message"]
+    assert hub == []
+
+
+def test_a_token_limited_to_miners_has_messages_to_them_signed(client, alice, hub):
+    one = replace(message(), to=address_parse("f01000"))
+    token = limited(miners=[1000])
+
+    assert "result" in call(client, "WalletSign", *asks_to_sign(one), token=token)
+    assert "result" in call(client, "WalletSignMessage", SECP, message_to_json(one), token=token)
+    refused = call(client, "WalletSignMessage", SECP, message_to_json(message()), token=token)
+    assert "not for messages to f01234" in refused["error"]["message"]
+
+
+def test_a_token_limited_to_miners_makes_no_block_of_another(client, alice, node):
+    for actor_id in (1000, 1001):
+        miner_grant(tenant=people.tenant("alice"), actor_id=actor_id)
+    token = limited(miners=[1000])
+
+    assert "result" in call(client, "MinerCreateBlock", {"Miner": "f01000"}, token=token)
+    refused = call(client, "MinerCreateBlock", {"Miner": "f01001"}, token=token)
+    assert "not for the miner" in refused["error"]["message"]

@@ -1,0 +1,45 @@
+"""What a limited token may have signed: with its signers; for its miners only what goes to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.core.errors import NotAllowed
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.message import message_from_cbor
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+    from poolsite.filecoin.message import Message
+
+MOVES_NOTHING: Final = ("block", "drawrandomparam")
+"""What a miner signs beside messages."""
+
+
+def bytes_check(principal: Principal, *, address: str, to_sign: bytes, meta_type: str, extra: bytes) -> None:
+    """Hold bytes to be signed against a token's limits.  Raises NotAllowed.
+
+    Not every signer compares the bytes with the message in `extra`, so that is done here.
+    """
+    signer_check(principal, address)
+    if not principal.miners or meta_type in MOVES_NOTHING:
+        return
+    try:
+        message = message_from_cbor(extra) if meta_type == "message" else None
+    except BadCbor:
+        message = None
+    if message is None or message.cid.data != to_sign:
+        raise NotAllowed("the token is limited to miners: it signs messages to them, and blocks")
+    receiver_check(principal, message)
+
+
+def signer_check(principal: Principal, address: str) -> None:
+    """Refuse a key that the token is not for.  Raises NotAllowed."""
+    if not principal.may_sign_with(address):
+        raise NotAllowed(f"the token is not for the signer {address}")
+
+
+def receiver_check(principal: Principal, message: Message) -> None:
+    """Refuse a message to anybody but the token's miners.  Raises NotAllowed."""
+    if not principal.may_address(str(message.to)):
+        raise NotAllowed(f"the token is not for messages to {message.to}")
