@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, logout
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.contrib.sessions.models import Session
 from django.core.exceptions import SuspiciousOperation
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
+from django.utils.http import urlencode
 
 from apps.core.clock import now
 from apps.users.errors import TokenRefused
@@ -97,12 +101,25 @@ def nulls_refuse(request: HttpRequest) -> None:
         raise SuspiciousOperation("a NUL in the address or in a field")
 
 
+def login_asked(request: HttpRequest) -> HttpResponseBase:
+    """Lead to the login, and from there to the page that is open: the address of an action shows nothing."""
+    htmx = getattr(request, "htmx", None)
+    if htmx:  # a redirect would be followed unseen, and the login swapped into a row
+        there = f"{settings.LOGIN_URL}?{urlencode({'next': htmx.current_url_abs_path or '/'})}"
+        return HttpResponse(status=401, headers={"HX-Redirect": there})
+    if request.method in ("GET", "HEAD"):
+        return redirect_to_login(request.get_full_path())
+    before = urlsplit(request.headers.get("Referer", ""))
+    return redirect_to_login(before.path if before.netloc == request.get_host() else "/")
+
+
 def for_people(view: PageView[Args]) -> SiteView[Args]:
     """Let signed-in people in and hand their principal to the view; a closed account is signed out."""
 
-    @login_required
     @wraps(view)
     def guarded(request: HttpRequest, *args: Args.args, **kwargs: Args.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return login_asked(request)
         nulls_refuse(request)
         try:
             viewer = principal_of(cast("User", request.user), source=source_of(request))

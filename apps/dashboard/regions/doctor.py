@@ -11,7 +11,8 @@ from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Check
 from apps.dashboard.lines.messages import URGENT_WAITS, USUAL_WAITS
 from apps.messages.doctor import message_clicks, message_diagnose
-from apps.messages.states import Wait
+from apps.messages.states import MessageState, Wait
+from poolsite.filecoin.actors.exitcodes import exit_code_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,7 @@ class Finding:
 
 EVIDENCE: Final[dict[str, str]] = {
     "attempts": "tries so far",
-    "text": "the node or signer said",
+    "text": "in detail",
     "next_try_height": "next try at epoch",
     "balance": "balance",
     "in_flight": "in flight",
@@ -50,6 +51,8 @@ EVIDENCE: Final[dict[str, str]] = {
 
 def finding_of(message: Message, scene: Scene) -> tuple[Finding | None, tuple[Check, ...]]:
     """Diagnose a message: the sentence and the lines below it; nothing for one that has its end."""
+    if message.state == MessageState.LANDED and message.exit_code:
+        return refusal_of(message), ()
     if message.is_final and message.wait != Wait.EXPIRED:
         return None, ()
     diagnosis = message_diagnose(message, head=scene.head)
@@ -62,6 +65,16 @@ def finding_of(message: Message, scene: Scene) -> tuple[Finding | None, tuple[Ch
             *(click_line(click) for click in clicks),
         )
     return finding(diagnosis), tuple(checks)
+
+
+def refusal_of(message: Message) -> Finding:
+    """Say why the chain refused a message that landed."""
+    words = exit_code_words(message.exit_code)
+    return Finding(
+        tone="bad",
+        title=f"The chain refused it with exit code {message.exit_code}.",
+        text=f"{words[:1].upper()}{words[1:]}. Its nonce and its gas are spent; only a new message helps.",
+    )
 
 
 def finding(diagnosis: Diagnosis) -> Finding:

@@ -19,6 +19,7 @@ from apps.messages.selectors import message_events, message_get
 from apps.messages.states import MessageState
 from poolsite.filecoin.actors.decode import params_decode
 from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cbor import BadCbor
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def chain_facts(message: Message) -> Iterable[Fact]:
     yield Fact("CID", message.cid or numbers.NOTHING, mono=True)
     yield Fact("From", message.from_addr, mono=True)
     yield Fact("To", message.to, mono=True)
-    yield Fact("Value", f"{numbers.fil(message.value)} FIL")
+    yield Fact("Value", fil_format(int(message.value)))
     yield Fact("Nonce", numbers.whole(message.nonce))
     yield Fact("Gas limit", numbers.whole(message.gas_limit or None))
     fees = f"{numbers.fee_words(message.gas_fee_cap)}, {numbers.fee_words(message.gas_premium)}"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib.auth import login, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -59,6 +60,7 @@ def gate(request: HttpRequest, template: str, *, status: int = 200, **context: A
     network = network_known()
     around = {
         "network": network.name if network is not None else "",
+        "is_embedded": settings.EMBEDDED,
         "theme": request.COOKIES.get(THEME_COOKIE, ""),
         "next": next_page(request),
     }

@@ -118,6 +118,8 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """
     row = message_or_404(viewer, key)
     signer_only(viewer)
+    if request.method != "POST" and row.state != MessageState.FILLED:
+        return redirect("message", key)  # its page says where it is
     if request.method == "POST" and "gas_premium" not in request.POST:
         return replace_at_once(request, viewer, row)
     form = {

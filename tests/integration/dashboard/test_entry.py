@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from tests.people import PASSWORD
-from tests.visits import signed_in, text_of
+from tests.visits import HTMX, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -15,6 +16,18 @@ def test_the_login_leads_where_one_wanted_to_go(ann):
     answer = Client().post("/login/", {"username": "ann", "password": PASSWORD, "next": "/hosts/"})
 
     assert answer.headers["Location"] == "/hosts/"
+
+
+def test_after_an_action_the_login_leads_to_the_page_that_was_open(ann):
+    page, action = "http://testserver/senders/?q=1", reverse("sender-act", args=["f01000", "pause"])
+
+    plain = Client().post(action, headers={"Referer": page})
+    stranger = Client().post(action, headers={"Referer": "https://evil.example/x"})
+    htmx = Client().post(action, headers={**HTMX, "HX-Current-URL": page})
+
+    assert plain.headers["Location"] == "/login/?next=/senders/"
+    assert stranger.headers["Location"] == "/login/?next=/"
+    assert (htmx.status_code, htmx.headers["HX-Redirect"]) == (401, "/login/?next=%2Fsenders%2F%3Fq%3D1")
 
 
 @pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])

@@ -82,6 +82,22 @@ def test_a_landed_message_cannot_be_given_up(ann):
     assert "Not given up." in text_of(answer)
 
 
+def test_a_landed_message_that_was_refused_says_why(ann):
+    pool = busy_pool()
+
+    page = text_of(signed_in().get(reverse("message", args=[pool.refused.id])))
+
+    assert "The chain refused it with exit code 16." in page
+
+
+def test_fees_can_be_chosen_only_while_a_message_is_in_flight(ann):
+    pool = busy_pool()
+
+    answer = signed_in().get(reverse("message-replace", args=[pool.stuck.id]))
+
+    assert answer.headers["Location"] == reverse("message", args=[pool.stuck.id])
+
+
 @pytest.mark.parametrize("headers", [HTMX, {}])
 def test_fees_of_a_landed_message_cannot_be_raised(ann, node, headers):
     pool = busy_pool()
