@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
 from celery import shared_task
 
+from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
-from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.miners.selectors import miners_active
@@ -19,8 +18,6 @@ from apps.proving.services.recoveries import recoveries_advance, recoveries_begi
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-
-log = structlog.get_logger(__name__)
 
 
 def look_now() -> Look | None:
@@ -37,23 +34,19 @@ def proving_refresh(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     look = look_now()
     if look is None:
         return
-    for miner in miners_active():
-        _guarded(miner, look)
+    each_apart(miners_active(), lambda miner: _refresh(miner, look), event="deadlines_not_read")
 
 
-def _guarded(miner: Miner, look: Look) -> None:
-    try:
-        deadlines_refresh(
-            miner,
-            client=look.client,
-            height=look.head.height,
-            key=look.head.key,
-            params=look.network.proving,
-        )
-        recoveries_begin(miner, look)
-        outlooks_judge(miner, look)
-    except (NodeUnavailable, NodeRefused) as error:
-        log.warning("deadlines_not_read", miner=miner.address, reason=error.reason)
+def _refresh(miner: Miner, look: Look) -> None:
+    deadlines_refresh(
+        miner,
+        client=look.client,
+        height=look.head.height,
+        key=look.head.key,
+        params=look.network.proving,
+    )
+    recoveries_begin(miner, look)
+    outlooks_judge(miner, look)
 
 
 @shared_task(name="proving.schedule")
@@ -62,13 +55,13 @@ def proving_schedule(*, height: int, key: str) -> None:  # noqa: ARG001  # what 
     look = look_now()
     if look is None:
         return
-    begun = 0
-    for miner in miners_active():
-        try:
-            begun += posts_schedule(miner, look)
-        except (NodeUnavailable, NodeRefused) as error:
-            log.warning("window_not_scheduled", miner=miner.address, reason=error.reason)
-    if begun:
+    begun: list[int] = []
+    each_apart(
+        miners_active(),
+        lambda miner: begun.append(posts_schedule(miner, look)),
+        event="window_not_scheduled",
+    )
+    if any(begun):
         _move(look)
 
 
@@ -81,8 +74,5 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
 
 
 def _move(look: Look) -> None:
-    try:
-        posts_advance(look)
-        recoveries_advance(look)
-    except NodeUnavailable as error:
-        log.warning("proofs_not_moved", height=look.head.height, reason=error.reason)
+    posts_advance(look)
+    recoveries_advance(look)

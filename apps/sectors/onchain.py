@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.errors import NodeRefused
 from poolsite.filecoin.actors.exitcodes import exit_code_words
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.chain.client import ChainClient
+
+
+ABSENT: Final = re.compile(r"pre-?commit info (does|is) not exists?|^(sector \d+|sector) not found")
+"""Words by which older methods say that there is no such sector, where others give null.
+
+Nothing else is taken for "no": a node that lacks the tipset says "block not found" and one without the
+method "method not found", and reading that as "the pre-commit is gone" would send a second one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +103,7 @@ def _rows_read(
     rows: dict[int, dict[str, Any] | None] = {}
     for number, answer in zip(numbers, answers, strict=True):
         if isinstance(answer, NodeRefused):
-            # lotus says "not found" where venus gives null; any other word is not for us to interpret.
-            if "not found" not in answer.reason:
+            if ABSENT.search(answer.reason) is None:
                 raise answer
             rows[number] = None
         else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import structlog
-from celery import shared_task
+from typing import TYPE_CHECKING
 
+from celery import shared_task
+from django.db.models import Exists, OuterRef
+
+from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
-from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.miners.onchain import active_numbers
@@ -24,7 +26,9 @@ from apps.sectors.services.advance import (
 from apps.sectors.services.batches import batches_close, batches_watch, round_make
 from apps.sectors.services.claims import leases_sweep
 
-log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.sectors.services.batches import Round
 
 
 @shared_task(name="sectors.advance")
@@ -33,26 +37,28 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     head = head_current()
     if head is None:
         return
-    client, network, now = chain_client(), network_current(), clock.now()
-    try:
-        batches_watch(round_make(client=client, network=network, head=head, now=now))
-        underway = Underway()
-        tickets_check(underway, network=network, head=head, now=now)
-        tickets_assign(underway, client=client, network=network, head=head, now=now)
-        precommits_check(underway, client=client, head=head, now=now)
-        seeds_assign(underway, client=client, network=network, head=head, now=now)
-        _active_follow(key=head.key)
-    except (NodeUnavailable, NodeRefused) as error:
-        # The next head comes in seconds and finds everything as it is now.
-        log.warning("sectors_not_advanced", height=head.height, reason=str(error))
+    work = round_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    batches_watch(work)
+    each_apart(
+        Underway.read().each_miner(), lambda underway: _advance(underway, work), event="sectors_not_advanced"
+    )
+    with_sectors = miners_active().filter(Exists(Sector.objects.filter(miner=OuterRef("pk"))))
+    each_apart(with_sectors, lambda miner: _active_follow(miner, work), event="active_sectors_not_read")
 
 
-def _active_follow(*, key: str) -> None:
-    client, now = chain_client(), clock.now()
-    for miner in miners_active():
-        if Sector.objects.filter(miner=miner).exists():
-            sectors_active(miner=miner, numbers=active_numbers(client, miner.address, key), now=now)
-            places_fill(miner=miner, client=client, key=key)
+def _advance(underway: Underway, work: Round) -> None:
+    """Take the chain steps of one miner's sectors."""
+    client, network, head, now = work.client, work.network, work.head, work.now
+    tickets_check(underway, network=network, head=head, now=now)
+    tickets_assign(underway, client=client, network=network, head=head, now=now)
+    precommits_check(underway, client=client, head=head, now=now)
+    seeds_assign(underway, client=client, network=network, head=head, now=now)
+
+
+def _active_follow(miner: Miner, work: Round) -> None:
+    client, key = work.client, work.head.key
+    sectors_active(miner=miner, numbers=active_numbers(client, miner.address, key), now=work.now)
+    places_fill(miner=miner, client=client, key=key)
 
 
 @shared_task(name="sectors.batch")
@@ -61,11 +67,7 @@ def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
     head = head_current()
     if head is None:
         return
-    work = round_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
-    try:
-        batches_close(work)
-    except (NodeUnavailable, NodeRefused) as error:
-        log.warning("batches_not_closed", height=head.height, reason=str(error))
+    batches_close(round_make(client=chain_client(), network=network_current(), head=head, now=clock.now()))
 
 
 @shared_task(name="sectors.sweep")

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 
-from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.core.errors import Conflict, DomainError
+from apps.chain.apart import each_apart
+from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import MessageIdTaken
@@ -182,15 +182,9 @@ def posts_advance(look: Look) -> None:
     ).select_related("miner__tenant", "job__miner")
     rows = [*posts.order_by("close_epoch", "pk"), *landed]
     messages = messages_by_ids([post.message_id for post in rows if post.message_id])
-    for post in rows:
-        try:
-            post_move(post, messages.get(post.message_id), look)
-        except (Conflict, NodeRefused) as error:
-            log.warning("post_not_moved", post=str(post.uuid), state=post.state, reason=error.reason)
-        except (NodeUnavailable, OperationalError, InterfaceError):
-            raise  # all of them fail alike; the next head finds everything as it is now
-        except Exception:  # one row that cannot be read must not cost the others their windows
-            log.exception("post_not_moved", post=str(post.uuid), state=post.state)
+    each_apart(
+        rows, lambda post: post_move(post, messages.get(post.message_id), look), event="post_not_moved"
+    )
 
 
 def post_move(post: WindowPost, message: Message | None, look: Look) -> None:

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
-from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.core.errors import Conflict, DomainError
+from apps.chain.apart import each_apart
+from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import MessageIdTaken
@@ -131,15 +131,9 @@ def recoveries_advance(look: Look) -> None:
         Recovery.objects.filter(state__in=OPEN).select_related("miner__tenant", "job__miner").order_by("pk")
     )
     messages = messages_by_ids([row.message_id for row in rows if row.message_id])
-    for row in rows:
-        try:
-            recovery_move(row, messages.get(row.message_id), look)
-        except (Conflict, NodeRefused) as error:
-            log.warning("recovery_not_moved", recovery=str(row.uuid), reason=error.reason)
-        except (NodeUnavailable, OperationalError, InterfaceError):
-            raise  # all of them fail alike
-        except Exception:  # one row that cannot be read must not stop the others
-            log.exception("recovery_not_moved", recovery=str(row.uuid), state=row.state)
+    each_apart(
+        rows, lambda row: recovery_move(row, messages.get(row.message_id), look), event="recovery_not_moved"
+    )
 
 
 def recovery_move(row: Recovery, message: Message | None, look: Look) -> None:

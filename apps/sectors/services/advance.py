@@ -25,7 +25,7 @@ from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from apps.chain.client import ChainClient
@@ -42,12 +42,24 @@ class Underway:
     A step may find its sector moved on meanwhile; it looks again under the lock anyway.
     """
 
-    def __init__(self) -> None:
-        rows = Sector.objects.filter(paused_at=None, miner__state=MinerState.ACTIVE)
-        rows = rows.exclude(state__in=FINAL_STATES).select_related("miner__tenant").order_by("pk")
+    def __init__(self, rows: Iterable[Sector]) -> None:
         self.by_state: dict[str, list[Sector]] = defaultdict(list)
         for sector in rows:
             self.by_state[sector.state].append(sector)
+
+    @classmethod
+    def read(cls) -> Underway:
+        """Read those of all miners."""
+        rows = Sector.objects.filter(paused_at=None, miner__state=MinerState.ACTIVE)
+        return cls(rows.exclude(state__in=FINAL_STATES).select_related("miner__tenant").order_by("pk"))
+
+    def each_miner(self) -> list[Underway]:
+        """Give each miner's own, so that what goes wrong with one of them stops no other."""
+        return [Underway(sectors) for sectors in by_miner(self.sectors_in(*self.by_state)).values()]
+
+    def __str__(self) -> str:
+        sectors = self.sectors_in(*self.by_state)
+        return f"sectors of {sectors[0].miner}" if sectors else "no sectors"
 
     def sectors_in(self, *states: str) -> list[Sector]:
         """Give the sectors in these states, oldest first in each."""
@@ -156,8 +168,12 @@ def precommits_check(underway: Underway, *, client: ChainClient, head: Head, now
     count = 0
     for miner, sectors in by_miner(underway.sectors_in(*states)).items():
         found = precommits_read(client, miner.address, [sector.number for sector in sectors], head.key)
+        gone = [one for one in sectors if one.state == SectorState.C2_DONE and found[one.number] is None]
+        proven = sectors_proven(miner, gone, client=client, key=head.key)
         for sector in sectors:
             there = found[sector.number]
+            if sector.pk in proven:
+                continue  # by a commit that was given up: the next batch finds it
             if there is None:
                 note = "the pre-commit is not on the chain any more"
                 count += step_console(sector, SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
@@ -205,7 +221,7 @@ def commit_landed(
     absent = []
     for sector in sectors:
         there = found[sector.number]
-        if there is None or there.sealed_cid != str(commr_cid(bytes(sector.comm_r or b""))):
+        if there is None or not is_ours(sector, there.sealed_cid):
             absent.append(sector)
             continue
         deadline, partition = places.get(sector.number, (None, None))
@@ -220,6 +236,23 @@ def commit_landed(
             partition=partition,
         )
     return absent
+
+
+def sectors_proven(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
+    """Give the row ids of those that the chain has proven, with this very replica."""
+    if not sectors:
+        return set()
+    found = sectors_read(client, miner.address, [sector.number for sector in sectors], key)
+    return {
+        sector.pk
+        for sector in sectors
+        if (there := found[sector.number]) is not None and is_ours(sector, there.sealed_cid)
+    }
+
+
+def is_ours(sector: Sector, sealed_cid: str) -> bool:
+    """Tell whether the chain speaks of this sector's replica."""
+    return sector.comm_r is not None and sealed_cid == str(commr_cid(bytes(sector.comm_r)))
 
 
 @transaction.atomic

@@ -16,8 +16,9 @@ import structlog
 from django.db import transaction
 from django.db.models import Q
 
+from apps.chain.apart import each_apart
 from apps.chain.errors import NodeRefused
-from apps.core.errors import DomainError
+from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
@@ -46,6 +47,7 @@ from apps.sectors.params import (
 from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
 from apps.sectors.services.advance import Underway, by_miner, commit_landed, precommit_landed, step_console
 from apps.sectors.services.steps import console_failure, job_locked, sector_step
+from apps.sectors.services.strays import expired_pause, strays_found, strays_watch
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.actors import miner as miner_params
 from poolsite.filecoin.actors.exitcodes import exit_code_words
@@ -53,7 +55,7 @@ from poolsite.wire.jobs import Level
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from apps.chain.client import ChainClient
@@ -131,15 +133,25 @@ class Part:
 
 def batches_close(work: Round) -> int:
     """Close every batch that is due, and give how many were."""
-    count, underway = 0, Underway()
+    closed: list[bool] = []
+    each_apart(
+        Underway.read().each_miner(),
+        lambda underway: closed.extend(_close_due(underway, work)),
+        event="batches_not_closed",
+    )
+    return sum(closed)
+
+
+def _close_due(underway: Underway, work: Round) -> Iterator[bool]:
+    """Close one miner's batches that are due."""
     for kind in (PRE_COMMIT, COMMIT):
         for miner, sectors in by_miner(underway.sectors_in(kind.waits_in)).items():
             _waits_note(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
             chosen, reason = batch_choose(due, kind=kind, work=work)
+            chosen = strays_found(miner, chosen, client=work.client, key=work.head.key, now=work.now)
             if chosen:
-                count += _close(miner, chosen, kind=kind, reason=reason, work=work)
-    return count
+                yield _close(miner, chosen, kind=kind, reason=reason, work=work)
 
 
 def _waits_note(sectors: Sequence[Sector], *, height: int) -> None:
@@ -338,12 +350,26 @@ def _write(miner: Miner, parts: Sequence[Part], *, kind: Kind, sender: str, reas
         for (_, sector), job in zip(kept, locked, strict=True):
             sector_step(sector, kind.send, job=job, now=work.now, actor="console", **reference)
         publish(Change("batch", batch.pk, miner.tenant_id))
-    batch_push(batch)
+    batch_push(batch, network=work.network)
     return True
 
 
-def batch_push(batch: Batch) -> bool:
-    """Hand a batch's message over; harmless to repeat.  False if the messager does not take it now."""
+def last_epoch(batch: Batch, *, network: Network) -> int:
+    """Give the last epoch at which the chain takes a batch's message; 0 if it has no sectors any more."""
+    if batch.kind == BatchKind.PRE_COMMIT:
+        life, since = network.max_precommit_randomness_lookback, batch.precommits.all()
+        begins = since.values_list("ticket_epoch", flat=True)
+    else:
+        life, since = network.max_prove_commit_duration, batch.commits.all()
+        begins = since.values_list("precommit_epoch", flat=True)
+    return min((begin + life for begin in begins if begin is not None), default=0)
+
+
+def batch_push(batch: Batch, *, network: Network) -> bool:
+    """Hand a batch's message over; harmless to repeat.  False if the messager does not take it now.
+
+    What got no nonce while the chain would take it is given up by the messager: the sectors go on then.
+    """
     try:
         message_push(
             principal=miner_principal(batch.miner),
@@ -354,32 +380,50 @@ def batch_push(batch: Batch) -> bool:
             method=batch.method,
             params=bytes(batch.params),
             kind=batch.kind,
+            expire_epoch=last_epoch(batch, network=network),
         )
     except DomainError as error:
         log.warning("batch_not_pushed", batch=str(batch.uuid), reason=error.reason)
         Batch.objects.filter(pk=batch.pk).update(error=error.reason)
         return False
-    advance(batch, "SEND", error="")
-    publish(Change("batch", batch.pk, batch.miner.tenant_id))
+    _sent(batch)
     return True
+
+
+def _sent(batch: Batch) -> None:
+    try:
+        advance(batch, "SEND", error="")
+    except Conflict:  # another task handed it over too and was faster
+        batch.refresh_from_db()
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
 
 def batches_watch(work: Round) -> None:
     """Push what was not pushed, and follow the messages of all batches that can still change."""
     young = work.head.height - work.network.chain_finality
     rows = list(Batch.objects.select_related("miner__tenant").filter(state=BatchState.CLOSED).order_by("pk"))
-    for batch in rows:
-        batch_push(batch)
+    each_apart(rows, lambda batch: _hand_over(batch, work), event="batch_not_pushed")
     # A landed batch is looked at again while the chain can take it back, and when the check of
     # pre-commits has sent a sector back to wait for it.
     back = Q(precommits__state=SectorState.PRECOMMIT_SENT) | Q(commits__state=SectorState.COMMIT_SENT)
     watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & (Q(landed_height__gte=young) | back)
     rows = list(Batch.objects.select_related("miner__tenant").filter(watched).distinct().order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
-    for batch in rows:
-        message = messages.get(batch.message_id)
-        if message is not None:
-            _follow(batch, message, work)
+    there = [batch for batch in rows if batch.message_id in messages]
+    each_apart(
+        there, lambda batch: _follow(batch, messages[batch.message_id], work), event="batch_not_followed"
+    )
+    strays_watch(client=work.client, key=work.head.key, now=work.now)
+
+
+def _hand_over(batch: Batch, work: Round) -> None:
+    """Push a closed batch; what has become too old before anybody pushed it fails instead."""
+    if messages_by_ids([batch.message_id]):  # a kill came between push and note
+        _sent(batch)
+    elif last_epoch(batch, network=work.network) < work.head.height:
+        _fail(batch, error="too old before it was sent", exit_code=None, work=work)
+    else:
+        batch_push(batch, network=work.network)
 
 
 def _follow(batch: Batch, message: Message, work: Round) -> None:
@@ -422,7 +466,10 @@ def _look_again(batch: Batch, work: Round) -> None:
     sectors = _sectors_of(batch, state=kind.sent_in)
     if sectors:
         look: Callable[..., list[Sector]] = precommit_landed if kind is PRE_COMMIT else commit_landed
-        look(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
+        absent = look(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
+        if kind is PRE_COMMIT:
+            life = work.network.max_prove_commit_duration
+            expired_pause(absent, height=work.head.height, life=life, now=work.now)
 
 
 def _sectors_of(batch: Batch, *, state: str) -> list[Sector]:

@@ -69,7 +69,7 @@ def test_a_kill_between_two_parts_of_a_window_leaves_none_that_nobody_proves(
     def killed(**data: Any) -> WindowPost:
         if data["part"] == 1:
             raise KeyboardInterrupt
-        return cast("WindowPost", create(**data))
+        return create(**data)
 
     monkeypatch.setattr(WindowPost.objects, "create", killed)
     with pytest.raises(KeyboardInterrupt):

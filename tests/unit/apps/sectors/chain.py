@@ -1,0 +1,73 @@
+"""A chain that knows some sectors, as far as the chain's steps of sectors ask for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from apps.chain.errors import NodeRefused
+from poolsite.filecoin.cids import commr_cid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.sectors.models import Sector
+
+
+@dataclass
+class SomeSectors:
+    """Stands where the client of the nodes is; a test says what the chain has."""
+
+    precommits: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    """Number to epoch and commitment."""
+    proven: dict[int, bytes] = field(default_factory=dict)
+    refuses: dict[str, str] = field(default_factory=dict)
+    """Miner to the words in which the node refuses every question about it."""
+    trials: int = 0
+
+    def precommit(self, sector: Sector, *, epoch: int) -> None:
+        """Let the chain have a sector's pre-commit."""
+        self.precommits[sector.number] = (epoch, bytes(sector.comm_r or b""))
+
+    def prove(self, sector: Sector) -> None:
+        """Let the chain have proven a sector: its pre-commit is gone."""
+        self.precommits.pop(sector.number, None)
+        self.proven[sector.number] = bytes(sector.comm_r or b"")
+
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Answer each question, or refuse it."""
+        return [
+            NodeRefused(1, self.refuses[str(params[0])])
+            if str(params[0]) in self.refuses
+            else getattr(self, f"do_{method}")(*params)
+            for method, params in calls
+        ]
+
+    def do_StateSectorPreCommitInfo(self, _miner: str, number: int, _key: Any) -> Any:
+        if number not in self.precommits:
+            return None
+        epoch, comm_r = self.precommits[number]
+        info = {"SealRandEpoch": 90, "SealedCID": {"/": str(commr_cid(comm_r))}}
+        return {"PreCommitEpoch": epoch, "PreCommitDeposit": "1", "Info": info}
+
+    def do_StateSectorGetInfo(self, _miner: str, number: int, _key: Any) -> Any:
+        if number not in self.proven:
+            return None
+        cid = {"/": str(commr_cid(self.proven[number]))}
+        return {"Activation": 120, "Expiration": 999_999, "InitialPledge": "1", "SealedCID": cid}
+
+    def do_StateSectorPartition(self, _miner: str, _number: int, _key: Any) -> Any:
+        return {"Deadline": 0, "Partition": 0}
+
+    def do_StateMinerPreCommitDepositForPower(self, _miner: str, _info: Any, _key: Any) -> Any:
+        return "1"
+
+    def do_StateCall(self, _message: Any, _key: Any) -> Any:
+        self.trials += 1
+        return {"MsgRct": {"ExitCode": 0}, "Error": ""}
+
+    def state_get_randomness_from_tickets(self, _tag: int, _epoch: int, *, entropy: bytes, key: str) -> bytes:
+        """Give every ticket."""
+        assert entropy
+        assert key
+        return b"t" * 32
