@@ -1,7 +1,7 @@
 """`/verify`, `/genToken`, `/token…`: what tokens say, and their care.
 
 Source: ipfs-force-community/sophon-auth auth/jwt.go.  Ours keeps no token's text, so listings show it masked,
-and no caller sees or removes a token above its own level.
+no caller sees a token above its own level, and only an admin removes others than its own.
 """
 
 from __future__ import annotations
@@ -133,12 +133,16 @@ def named(words: str) -> Token | None:
 
 
 def cared_for(caller: Principal, words: str) -> Token | None:
-    """Find a token that the caller may remove: any for the operator, else its own up to its level."""
+    """Find a token that the caller may remove: any (operator), its tenant's (its admin), else only itself.
+
+    (The original lets every token of a tenant remove its siblings, and bring removed ones back.)
+    """
     row = named(words)
     if caller.is_operator and caller.may("admin"):
         return row
     is_own = row is not None and row.tenant_id == caller.tenant_id and not row.is_operator
-    if row is None or not is_own or not caller.may(row.perm):
+    is_admin = caller.may("admin") and not caller.is_limited
+    if row is None or not is_own or not (is_admin or str(row.pk) == caller.token_id):
         raise AuthFault("need admin prem or token ownership check error: Permission Deny")
     return row
 
