@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.errors import NodeRefused, NodeUnavailable, text_kept
 from apps.chain.link import NodeLink, link_to
 from apps.chain.rules import call_rule
 from apps.chain.selectors import nodes_for_reading
@@ -404,5 +404,5 @@ def _lookup(row: Any) -> Lookup | None:
 
 def _estimate(row: Any) -> Estimate:
     if row.get("Err"):
-        return Estimate(None, str(row["Err"]))
+        return Estimate(None, text_kept(str(row["Err"])))
     return Estimate(message_from_json(row["Msg"]))

@@ -7,6 +7,14 @@ from typing import Any, ClassVar
 from apps.core.errors import Conflict, NotReachable
 
 
+def text_kept(text: str) -> str:
+    """Give a node's words without what PostgreSQL refuses: NUL, and halves of a character.
+
+    A contract chooses the words with which it reverts; one of them must not stop the sender's queue.
+    """
+    return text.replace("\x00", "\u2400").encode(errors="replace").decode()
+
+
 class NodeUnavailable(NotReachable):
     """No node answered: unreachable, too slow, or it does not know our token."""
 
@@ -14,7 +22,7 @@ class NodeUnavailable(NotReachable):
 
 
 class NodeRefused(Conflict):
-    """A node answered with an error; its text is passed on unchanged."""
+    """A node answered with an error; its text is passed on, in characters that a database keeps."""
 
     code: ClassVar[str] = "node_refused"
 
@@ -23,7 +31,7 @@ class NodeRefused(Conflict):
         """The JSON-RPC error code: 1 for plain errors of Go nodes, -32601 for an unknown method."""
         self.data = data
         """What the node sent with its error, such as the bytes of a reverted call."""
-        super().__init__(message)
+        super().__init__(text_kept(message))
 
     @property
     def is_unknown_method(self) -> bool:

@@ -14,6 +14,8 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils.module_loading import import_string
+from kombu.exceptions import OperationalError as BrokerAway
+from redis.exceptions import RedisError
 
 from apps.chain.client import ChainClient, chain_client
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
@@ -103,6 +105,10 @@ class ChainFollower:
         except (OperationalError, InterfaceError) as error:
             log.warning("database_away", reason=str(error).strip()[:200])
             close_old_connections()
+            time.sleep(WAIT_S)
+        except (BrokerAway, RedisError) as error:
+            # Heads are followed all the same; their steps are still noted as due.
+            log.warning("steps_not_sent", reason=str(error)[:200])
             time.sleep(WAIT_S)
         except (NodeUnavailable, NodeRefused, WrongNetwork, NetworkUnknown) as error:
             log.warning("chain_step_failed", reason=str(error)[:300])

@@ -94,6 +94,8 @@ class HeadListener:
                     self._listen(address)
                 except (WebSocketException, NodeUnavailable, NodeRefused, OSError) as error:
                     log.warning("chain_notify_lost", node=address.http_url, reason=str(error)[:200])
+                except Exception:  # a frame that nobody can read must not leave the pool deaf
+                    log.exception("chain_notify_lost", node=address.http_url)
                 finally:
                     self.connected_to = ""
             if not self._moves.is_set():

@@ -70,5 +70,8 @@ class NodeWatch:
                 except (OperationalError, InterfaceError) as error:
                     log.warning("database_away", reason=str(error).strip()[:200])
                     close_old_connections()
+                except Exception:  # one odd answer or row must not end the watch over all nodes
+                    log.exception("nodes_not_probed")
+                    close_old_connections()
         finally:
             connections.close_all()

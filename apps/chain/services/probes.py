@@ -61,7 +61,6 @@ HEALTH_FIELDS: Final = (
     "probes",
     "state",
     "sync",
-    "updated_at",
     "upgrades",
     "version",
 )
@@ -92,7 +91,10 @@ def nodes_probe(*, now: datetime) -> list[Node]:
         node_note(node, finding, now=now)
     _compare(nodes, findings)
     for node in nodes:
-        node.save(update_fields=HEALTH_FIELDS)
+        # No save(): a node that an operator has removed meanwhile is no error.
+        Node.objects.filter(pk=node.pk).update(
+            **{name: getattr(node, name) for name in HEALTH_FIELDS}, updated_at=now
+        )
         if before[node.pk] != _look(node):
             publish(Change("node", node.pk, None))
     return nodes

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeUnavailable
@@ -199,3 +200,23 @@ def test_a_node_that_left_the_settings_is_not_asked(site: Site) -> None:
     assert list(Node.objects.filter(is_enabled=True).values_list("url", flat=True)) == [
         "http://127.0.0.1:9/rpc/v1"
     ]
+
+
+def test_heads_are_followed_while_the_broker_is_away_and_their_steps_sent_when_it_is_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.chain.follow.WAIT_S", 0.01)
+    send = site.send
+
+    def away(*_args: Any, **_options: Any) -> None:
+        raise BrokerAway("no socket")
+
+    object.__setattr__(site.follower.steps, "send", away)
+    site.node.mine()
+    site.hear()
+    assert Head.objects.filter(height=1).exists()
+
+    object.__setattr__(site.follower.steps, "send", send)
+    site.follower.turn()
+
+    assert site.heights() == [1]

@@ -148,6 +148,20 @@ def test_a_closed_channel_is_subscribed_again(node: TinyNode, monkeypatch: pytes
         assert channel.sockets.get(timeout=WAIT_S) is not socket
 
 
+@pytest.mark.parametrize("frame", ["no JSON", "[1]", '{"method": "xrpc.ch.val", "params": [1, []]}', "{}{}"])
+def test_a_frame_that_nobody_can_read_does_not_end_the_listening(
+    node: TinyNode, frame: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.chain.notify.RETRY_S", 0.01)
+    channel = Channel()
+    with heads_of(node, channel) as heard:
+        channel.sockets.get(timeout=WAIT_S).send(frame)
+
+        again = channel.sockets.get(timeout=WAIT_S)
+        channel.send(again, ("current", node.head.as_json()))
+        assert heard.get(timeout=WAIT_S).height == 0
+
+
 def test_a_silent_connection_is_checked(node: TinyNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.chain.notify.SILENCE_S", 0.01)
     channel = Channel()

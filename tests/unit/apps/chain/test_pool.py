@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from apps.chain.link import link_to
 from apps.chain.models import Node
 from apps.chain.selectors import nodes_for_reading
 from apps.chain.services import NodeNotServing, node_add, node_set, node_test, nodes_probe, nodes_sync
+from apps.chain.services.probes import node_ask
 from apps.chain.states import NodeRole, NodeState
 from apps.core.errors import Conflict
 from apps.users.models import AuditEntry
@@ -25,7 +26,7 @@ from apps.users.principals import SYSTEM
 from tests.tinynode import TinyNode, served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -229,3 +230,37 @@ def test_a_node_that_was_switched_off_stays_off(good: str) -> None:
     assert [row.url for row in nodes_for_reading()] == [good]
     with pytest.raises(Conflict, match="last node"):
         node_set(principal=SYSTEM, node=Node.objects.get(url=good), role=NodeRole.PUSH_ONLY)
+
+
+def test_a_node_that_is_removed_while_it_is_probed_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    good, gone = TinyNode(), TinyNode()
+    with served(good) as first, served(gone) as second:
+        nodes_sync([first])
+        removed = Node.objects.create(url=second, is_configured=False)
+
+        def ask(node: Node, *, now: datetime) -> Any:
+            Node.objects.filter(pk=removed.pk).delete()
+            return node_ask(node, now=now)
+
+        monkeypatch.setattr("apps.chain.services.probes.node_ask", ask)
+        monkeypatch.setattr("apps.chain.services.probes.ThreadPoolExecutor", InOneThread)
+        nodes_probe(now=NOW)
+
+    assert [node.state for node in Node.objects.all()] == [NodeState.HEALTHY]
+
+
+class InOneThread:
+    """Stands where the threads of a probe are, so that a test's transaction is theirs too."""
+
+    def __init__(self, **_options: object) -> None:
+        pass
+
+    def __enter__(self) -> InOneThread:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def map(self, do: Callable[[Node], Any], rows: Iterable[Node]) -> Iterator[Any]:
+        """Do it one after the other."""
+        return map(do, rows)
