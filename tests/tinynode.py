@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 NETWORK = "localnet-poolsite-test"
 ACTOR_CODE = str(cid_of_cbor(b"account"))
+CODES = {"account": ACTOR_CODE} | {
+    name: str(cid_of_cbor(name.encode())) for name in ("storageminer", "multisig", "placeholder")
+}
+"""Codes by their names in the bundle."""
 GAS = 1_000_000
 PREMIUM = 100_000
 
@@ -50,6 +54,8 @@ class Tipset:
     base_fee: int
     timestamp: int
     messages: list[SignedMessage] = field(default_factory=list)
+    nonces: dict[str, int] = field(default_factory=dict)
+    """Next nonce of every sender after its messages."""
 
     def as_json(self) -> dict[str, Any]:
         """Give the node's JSON, with the members that the console reads."""
@@ -71,6 +77,8 @@ class TinyNode:
         self.salt = salt
         self.tipsets: dict[str, Tipset] = {}
         self.balances: dict[str, int] = {}
+        self.kinds: dict[str, str] = {}
+        """Names in the bundle of actors that are no accounts."""
         self.pool: dict[tuple[str, int], SignedMessage] = {}
         self.base_fee = 100
         self.clock = 1_700_000_000
@@ -93,6 +101,10 @@ class TinyNode:
         tipset = Tipset(
             height, str(cid_of_cbor(name.encode())), parents, self.base_fee, self.clock, list(messages)
         )
+        tipset.nonces = dict(self.head.nonces) if parents else {}
+        for signed in messages:
+            address = str(signed.message.from_)
+            tipset.nonces[address] = tipset.nonces.get(address, 0) + 1
         self.tipsets[tipset.cid] = tipset
         return tipset
 
@@ -134,13 +146,12 @@ class TinyNode:
 
     def nonce_after(self, cid: str, address: str, *, executed_only: bool = False) -> int:
         """Count the messages of an address; by default those that `cid` includes too."""
-        chain = self.chain(cid)
-        return sum(
-            1
-            for tipset in (chain[:-1] if executed_only else chain)
-            for signed in tipset.messages
-            if str(signed.message.from_) == address
-        )
+        tipset = self.tipsets[cid]
+        if executed_only:
+            if not tipset.parents:
+                return 0
+            tipset = self.tipsets[tipset.parents[0]]
+        return tipset.nonces.get(address, 0)
 
     def landed(self, address: str) -> list[SignedMessage]:
         """Give what landed from an address, in order."""
@@ -183,6 +194,10 @@ class TinyNode:
             raise Refusal("ipld: could not find the tipset")
         return self._tipset(key).as_json()
 
+    def do_ChainGetTipSetByHeight(self, height: int, key: list[dict[str, str]]) -> Any:
+        chain = self.chain(self._tipset(key).cid)
+        return [tipset for tipset in chain if tipset.height <= height][-1].as_json()
+
     def do_ChainGetParentMessages(self, cid: dict[str, str]) -> Any:
         tipset = self.tipsets[cid["/"]]
         below = self.tipsets[tipset.parents[0]] if tipset.parents else None
@@ -212,11 +227,15 @@ class TinyNode:
         return {"NetworkName": self.network, "BlockDelaySecs": 1, "PreCommitChallengeDelay": 2}
 
     def do_StateGetActor(self, address: str, key: list[dict[str, str]]) -> Any:
-        if address not in self.balances:
+        if address not in self.balances and address not in self.kinds:
             raise Refusal(f"resolution lookup failed ({address}): resolve address {address}: actor not found")
         nonce = self.nonce_after(self._tipset(key).cid, address, executed_only=True)
-        code = {"/": ACTOR_CODE}
-        return {"Code": code, "Head": code, "Nonce": nonce, "Balance": str(self.balances[address])}
+        code = {"/": CODES[self.kinds.get(address, "account")]}
+        balance = self.balances.get(address, 0)
+        return {"Code": code, "Head": code, "Nonce": nonce, "Balance": str(balance)}
+
+    def do_StateActorCodeCIDs(self, _version: int) -> Any:
+        return {name: {"/": code} for name, code in CODES.items()}
 
     def do_StateAccountKey(self, address: str, _key: Any) -> Any:
         raise Refusal("mock: unknown id")
@@ -288,8 +307,10 @@ class TinyNode:
             nonce += 1
         return answers
 
-    def do_StateSearchMsg(self, _key: Any, cid: dict[str, str], _limit: int, _replaced: bool) -> Any:
-        chain = self.chain(self.head.cid)
+    def do_StateSearchMsg(
+        self, key: list[dict[str, str]], cid: dict[str, str], _limit: int, _replaced: bool
+    ) -> Any:
+        chain = self.chain(self._tipset(key).cid)
         for below, above in itertools.pairwise(chain):
             for signed in below.messages:
                 if str(signed.cid) == cid["/"]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import structlog
 from celery import current_app, shared_task
 
+from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_current
@@ -15,6 +19,11 @@ from apps.messages.services.publish import messages_publish, messages_republish
 from apps.messages.services.push import selection_ask
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.chain.models import Head
 
 log = structlog.get_logger(__name__)
 
@@ -38,26 +47,35 @@ def track(height: int, key: str) -> None:
 
 
 @shared_task(name="messages.select")
-def select(height: int, key: str) -> None:
+def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Give up what expired, publish again what a node lacks, and have each waiting sender chosen for."""
     head = head_current()
     if head is None:
         return
-    now = clock.now()
+    now, client = clock.now(), chain_client()
     messages_expire(head=head, now=now)
-    try:
-        messages_republish(now=now)
-        holes_close(client=chain_client(), head=head)
-        proofs_hurry(client=chain_client(), head=head, now=now)
-    except (NodeUnavailable, NodeRefused) as error:
-        log.warning("republish_failed", height=height, key=key[:20], reason=error.reason[:300])
-    for address in senders_due(head=head):
+    # First, and whatever happens below: a slow or failing look at what is in flight holds up no choice.
+    asked = _selections_ask(head, besides=set())
+    steps: tuple[Callable[[], object], ...] = (
+        partial(messages_republish, now=now),
+        partial(proofs_hurry, client=client, head=head, now=now),
+        partial(holes_close, client=client, head=head),
+    )
+    each_apart(steps, lambda step: step(), event="flight_not_looked_after")
+    _selections_ask(head, besides=asked)
+
+
+def _selections_ask(head: Head, *, besides: set[str]) -> set[str]:
+    """Have each sender chosen for that has something due; gives all of them."""
+    due = set(senders_due(head=head))
+    for address in sorted(due - besides):
         current_app.send_task(
             "messages.select_sender",
             kwargs={"address": address},
             queue="messages",
             expires=SELECT_EXPIRES_S,
         )
+    return due
 
 
 @shared_task(name="messages.select_sender")

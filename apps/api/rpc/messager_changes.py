@@ -20,6 +20,7 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.errors import BadMessage, MessageNotFound
 from apps.messages.selectors import messages_visible
+from apps.messages.selectors.tracking import tracked_key
 from apps.messages.services import (
     message_mark_bad,
     message_replace,
@@ -80,7 +81,9 @@ def update_filled_message_by_id(call: Call, id_: str) -> str:
     if row.state in (MessageState.LANDED, MessageState.REPLACED):
         text = f"message state({WIRE_NAMES[row.state]}) has been final, can not update"
         raise BadMessage(text, field="id")
-    landed, displaced = messages_search(client=chain_client(), now=clock.now(), ids=[row.pk])
+    landed, displaced = messages_search(
+        client=chain_client(), key=tracked_key(), now=clock.now(), ids=[row.pk]
+    )
     if not landed + displaced:
         raise MessageNotFound(f"search message {row.cid} from node nil")
     return row.pk
@@ -89,7 +92,7 @@ def update_filled_message_by_id(call: Call, id_: str) -> str:
 def update_all_filled_message(call: Call) -> int:
     """Ask the node what became of every message in flight."""
     operator_check(call, "UpdateAllFilledMessage")
-    landed, displaced = messages_search(client=chain_client(), now=clock.now())
+    landed, displaced = messages_search(client=chain_client(), key=tracked_key(), now=clock.now())
     return landed + displaced
 
 

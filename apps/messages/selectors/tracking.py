@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.chain.selectors import head_current
 from apps.messages.models import Tracker
 
 
@@ -9,3 +10,14 @@ def tracked_height() -> int:
     """Give the height of the newest head whose landings are written; -1 before the first."""
     height = Tracker.objects.values_list("height", flat=True).first()
     return -1 if height is None else height
+
+
+def tracked_key() -> str:
+    """Give the tipset up to which landings are written; before the first one the newest head.
+
+    Questions about single messages go there: what only a later tipset has, a reorganisation could take back
+    without the tracker knowing of it.
+    """
+    key = Tracker.objects.exclude(key="").values_list("key", flat=True).first()
+    head = None if key else head_current()
+    return key or ("" if head is None else head.key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from apps.chain.apart import each_apart
 from apps.messages.models import Message, Sender
 from apps.messages.services.nonces import holes_of, standing_of
 from apps.messages.states import MessageState, Priority, Wait
@@ -27,19 +28,27 @@ def holes_close(*, client: ChainClient, head: Head) -> list[str]:
     Gives the ids of new fillers; they are chosen like any message, before the others.
     """
     fillers: list[str] = []
-    for address in senders_with_flight():
-        sender = Sender.objects.filter(address=address).first()
-        if sender is None:
-            continue
-        holes = holes_of(sender, standing_of(address, client=client, key=head.key))
-        first = holes[0] if holes else None
-        if first is None or first != sender.hole_nonce or head.height <= (sender.hole_height or 0):
-            if first != sender.hole_nonce:
-                height = None if first is None else head.height
-                Sender.objects.filter(pk=sender.pk).update(hole_nonce=first, hole_height=height)
-            continue
-        fillers += [_filler(sender, nonce, head=head) for nonce in holes]
+    each_apart(
+        senders_with_flight(),
+        lambda address: fillers.extend(_holes_close(address, client=client, head=head)),
+        event="holes_not_looked_for",
+    )
     return fillers
+
+
+def _holes_close(address: str, *, client: ChainClient, head: Head) -> list[str]:
+    """Do it for one sender."""
+    sender = Sender.objects.filter(address=address).first()
+    if sender is None:
+        return []
+    holes = holes_of(sender, standing_of(address, client=client, key=head.key))
+    first = holes[0] if holes else None
+    if first is None or first != sender.hole_nonce or head.height <= (sender.hole_height or 0):
+        if first != sender.hole_nonce:
+            height = None if first is None else head.height
+            Sender.objects.filter(pk=sender.pk).update(hole_nonce=first, hole_height=height)
+        return []
+    return [_filler(sender, nonce, head=head) for nonce in holes]
 
 
 def _filler(sender: Sender, nonce: int, *, head: Head) -> str:

@@ -86,9 +86,15 @@ def holes_of(sender: Sender, standing: Standing) -> list[int]:
 
 
 def nonces_for(sender: Sender, standing: Standing, *, holes: list[int]) -> Iterator[int]:
-    """Give nonces for new messages: confirmed holes first, then on from what anybody used."""
+    """Give nonces for new messages: confirmed holes first, then on from what anybody used.
+
+    What a message of ours in flight has is passed over, whatever the sender's row says: it may have been
+    set back by hand, or made anew.
+    """
     yield from holes
+    ours = {row.nonce for row in standing.flight}
     nonce = max(sender.next_nonce, standing.pool_nonce, standing.chain_nonce)
     while True:
-        yield nonce
+        if nonce not in ours:
+            yield nonce
         nonce += 1

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
 
 from apps.chain.errors import NodeRefused
-from apps.chain.tipsets import tipset_from_json
+from apps.chain.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.moves import messages_advance, messages_told
 from apps.messages.services.spend import ADDED, gas_cost, spend_note
@@ -25,11 +25,13 @@ SEARCHED_AT_ONCE: Final = 200
 
 
 def messages_search(
-    *, client: ChainClient, now: datetime, ids: Sequence[str] | None = None
+    *, client: ChainClient, now: datetime, key: str, ids: Sequence[str] | None = None
 ) -> tuple[int, int]:
     """Ask the node for every message whose nonce is open (or for `ids`); gives how many landed and were
     displaced.
 
+    All questions are about the chain of one tipset, `key`: what a later one has executed is not known yet,
+    and what another branch has executed would stay landed for ever.
     Raises NodeUnavailable.
     """
     # What was given up while its nonce was open may have landed all the same.
@@ -41,32 +43,51 @@ def messages_search(
     landed = displaced = 0
     pending = list(rows.order_by("from_addr", "nonce"))
     for at in range(0, len(pending), SEARCHED_AT_ONCE):
-        more, lost = _search(pending[at : at + SEARCHED_AT_ONCE], client=client, now=now)
+        more, lost = _search(pending[at : at + SEARCHED_AT_ONCE], client=client, key=key, now=now)
         landed += more
         displaced += lost
     return landed, displaced
 
 
-def _search(rows: Sequence[Message], *, client: ChainClient, now: datetime) -> tuple[int, int]:
-    """Look for all versions of each message, then for the nonces of the senders of what was not found."""
+def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: datetime) -> tuple[int, int]:
+    """Look for all versions of each message, then for the nonces of the senders of what was not found.
+
+    A message of which the node could not say whether it landed is left as it is.
+    """
     signed: list[Message | SignedVersion] = [
         *rows,
         *SignedVersion.objects.filter(message__in=rows).order_by("pk"),
     ]
-    answers = client.call_many([("StateSearchMsg", [[], {"/": one.cid}, -1, False]) for one in signed])
-    found = {
-        one.message_id if isinstance(one, SignedVersion) else one.pk: (one, answer)
-        for one, answer in zip(signed, answers, strict=True)
-        if isinstance(answer, dict)
-    }
+    tipset = key_to_json(key)
+    answers = client.call_many([("StateSearchMsg", [tipset, {"/": one.cid}, -1, False]) for one in signed])
+    found: dict[str, tuple[Message | SignedVersion, dict[str, Any]]] = {}
+    unknown: set[str] = set()
+    for one, answer in zip(signed, answers, strict=True):
+        pk = one.message_id if isinstance(one, SignedVersion) else one.pk
+        if isinstance(answer, dict):
+            found[pk] = (one, answer)
+        elif isinstance(answer, NodeRefused) and not _never_seen(answer):
+            unknown.add(pk)
     land = _landed_columns(found, client=client, now=now)
-    lost = _displaced_columns([row for row in rows if row.pk not in land], client=client, now=now)
+    settled = [row for row in rows if row.pk not in land and row.pk not in unknown | found.keys()]
+    lost = _displaced_columns(settled, client=client, key=key, now=now)
     with transaction.atomic():
         gone = messages_advance("CONFLICT", lost, now=now)  # first: a nonce has one holder
         moved = messages_advance("LAND", land, now=now)
         spend_note(moved, sign=ADDED)
         messages_told([*moved.items(), *gone.items()])
     return len(moved), len(gone)
+
+
+def _never_seen(refusal: NodeRefused) -> bool:
+    """Tell whether the node means that it does not have the message; any other word says nothing of it.
+
+    A node that lacks a tipset on the way back has not looked everywhere.
+    """
+    words = refusal.reason
+    return ("could not find" in words or "not found" in words) and not (
+        "tipset" in words or refusal.is_unknown_method
+    )
 
 
 def _landed_columns(
@@ -102,11 +123,12 @@ def _landed_columns(
 
 
 def _displaced_columns(
-    rows: Sequence[Message], *, client: ChainClient, now: datetime
+    rows: Sequence[Message], *, client: ChainClient, key: str, now: datetime
 ) -> dict[str, dict[str, object]]:
     """Give the messages whose nonce the chain has passed although they did not land."""
     addresses = list(dict.fromkeys(row.from_addr for row in rows))
-    answers = client.call_many([("StateGetActor", [address, []]) for address in addresses])
+    tipset = key_to_json(key)
+    answers = client.call_many([("StateGetActor", [address, tipset]) for address in addresses])
     nonces = {
         address: int(answer["Nonce"])
         for address, answer in zip(addresses, answers, strict=True)

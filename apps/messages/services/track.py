@@ -17,6 +17,7 @@ from django.db.models import F
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Head
 from apps.chain.selectors import path_between
+from apps.chain.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion, Tracker
 from apps.messages.services.locks import TRACK_LOCK, held
 from apps.messages.services.moves import messages_advance, messages_told
@@ -36,6 +37,16 @@ log = structlog.get_logger(__name__)
 
 CAN_LAND: Final = (MessageState.FILLED, MessageState.FAILED, MessageState.REPLACED)
 """States of a signed message that a landing moves."""
+
+PATIENCE_EPOCHS: Final = 60
+"""A tipset so far below the head whose receipts the node refuses to give is not asked for again: a node
+that was built from a snapshot has none of before."""
+
+FINALITY: Final = 900
+"""Epochs that a reorganisation may take back."""
+
+LOOKED_AT: Final = 20_000
+"""Newest changes among which those epochs' landings are looked for after a long absence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +93,21 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
             return Tracked()
         path = path_between(tracker.key, head)
         if not path.is_complete:
-            landed, displaced = messages_search(client=client, now=now)
-            _place(tracker, head)
-            return Tracked(0, landed, 0, displaced, has_searched=True)
+            gone = _left_chain(tracker, head, client=client)
+            return _search_instead(tracker, head, gone=gone, client=client, now=now)
         total = Tracked()
         gone = [row.key for row in path.reverted]
         if not path.applied:  # only reverts: the head moved down
             count = _revert(tracker, gone, to=head, now=now)
             return Tracked(reverted=count)
         for row in path.applied:
-            executed = _executed(row, client=client)
+            try:
+                executed = _executed(row, client=client)
+            except NodeRefused as refusal:
+                if head.height - row.height < PATIENCE_EPOCHS:
+                    raise
+                log.warning("receipts_given_up", height=row.height, reason=refusal.reason[:300])
+                return _search_instead(tracker, head, gone=gone, client=client, now=now)
             landed, displaced, reverted = _apply(tracker, executed, gone=gone, now=now)
             gone = []
             total = Tracked(
@@ -101,6 +117,38 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
                 total.displaced + displaced,
             )
         return total
+
+
+def _search_instead(
+    tracker: Tracker, head: Head, *, gone: Sequence[str], client: ChainClient, now: datetime
+) -> Tracked:
+    """Ask for each message by itself where the tipsets between cannot be read."""
+    with transaction.atomic():
+        reverted = _taken_back(gone, now=now)
+    landed, displaced = messages_search(client=client, key=head.key, now=now)
+    _place(tracker, head)
+    return Tracked(0, landed, reverted, displaced, has_searched=True)
+
+
+def _left_chain(tracker: Tracker, head: Head, *, client: ChainClient) -> list[str]:
+    """Give the executing tipsets of what landed last, before we were away, and is not on the chain now."""
+    # By the newest changes: the index of heights that this would need is of use nowhere else.
+    newest = Message.objects.order_by("-updated_at").values("pk")[:LOOKED_AT]
+    rows = Message.objects.filter(
+        pk__in=newest,
+        state__in=[MessageState.LANDED, MessageState.REPLACED],
+        height__gt=tracker.height - FINALITY,
+    )
+    places = list(
+        rows.exclude(executed_key="").values_list("height", "tipset_key", "executed_key").distinct()
+    )
+    tipset = key_to_json(head.key)
+    answers = client.call_many([("ChainGetTipSetByHeight", [height, tipset]) for height, _, _ in places])
+    return [
+        executed
+        for (_, including, executed), answer in zip(places, answers, strict=True)
+        if not isinstance(answer, NodeRefused) and tipset_from_json(answer).key != including
+    ]
 
 
 def _executed(row: Head, *, client: ChainClient) -> Executed:
@@ -157,19 +205,21 @@ def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
     """Put messages whose executing tipset left the chain back into flight.
 
     Where two rows hold one nonce (a message given up that landed all the same, and the one that filled
-    its hole), the one that was displaced stays so: only one can be in flight.
+    its hole; or one that got it since), the one that was displaced stays so: only one can be in flight.
     """
     if not keys:
         return 0
     rows = list(
         Message.objects.select_for_update()
         .filter(executed_key__in=list(keys), state__in=[MessageState.LANDED, MessageState.REPLACED])
-        .order_by("state")
+        .order_by("state", "pk")
     )
-    taken = {(row.from_addr, row.nonce) for row in rows if row.state == MessageState.LANDED}
-    back = [
-        row for row in rows if row.state == MessageState.LANDED or (row.from_addr, row.nonce) not in taken
-    ]
+    back: list[Message] = []
+    taken = _holders(rows)
+    for row in rows:  # those that landed come first
+        if row.state == MessageState.LANDED or (row.from_addr, row.nonce) not in taken:
+            taken.add((row.from_addr, row.nonce))
+            back.append(row)
     columns = {
         "height": 0,
         "tipset_key": "",
@@ -187,6 +237,17 @@ def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
     moved = messages_advance("REVERT", {row.pk: columns for row in back}, now=now)
     messages_told(moved)
     return len(moved)
+
+
+def _holders(rows: Sequence[Message]) -> set[tuple[str, int | None]]:
+    """Give the places, sender and nonce, of displaced rows that another row holds by now."""
+    places = {(row.from_addr, row.nonce) for row in rows if row.state == MessageState.REPLACED}
+    holders = Message.objects.filter(
+        state__in=[MessageState.FILLED, MessageState.LANDED],
+        from_addr__in={address for address, _ in places},
+        nonce__in={nonce for _, nonce in places},
+    ).exclude(pk__in=[row.pk for row in rows])
+    return places & set(holders.values_list("from_addr", "nonce"))
 
 
 def _ours(executed: Executed) -> list[Execution]:

@@ -85,7 +85,7 @@ def test_what_is_found_after_days_offline_counts_too(pool: Pool) -> None:
     pool.node.mine()
     pool.follow()
 
-    messages_search(client=pool.client, now=pool.now)
+    messages_search(client=pool.client, key=pool.head.key, now=pool.now)
 
     assert spent()[(address, 0)] == (1, GAS, pool.row("one").gas_cost)
     assert pool.row("one").gas_cost >= COST

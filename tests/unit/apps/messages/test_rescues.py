@@ -1,0 +1,227 @@
+"""What must not stop a queue: odd words of a node, one bad sender, forks while the pool was away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.chain.models import Head
+from apps.core import clock
+from apps.messages import tasks
+from apps.messages.models import Message, Sender, Tracker
+from apps.messages.services import messages_search, messages_track
+from apps.messages.services.drop import message_drop
+from apps.messages.states import MessageState
+from tests import factories
+from tests.unit.apps.messages.test_tasks import run_head, sent
+
+if TYPE_CHECKING:
+    from tests.messaging import Pool
+
+__all__ = ["sent"]
+
+
+def landed_then_away(pool: Pool, address: str) -> None:
+    """A message lands, and the follower loses its memory of what lies below the newest head."""
+    pool.push("one", address)
+    pool.choose()
+    pool.step()
+    pool.step()
+    assert pool.row("one").state == MessageState.LANDED
+
+
+def come_back(pool: Pool) -> Any:
+    """Follow and track after a long time: the way from the tracker's place is not known any more."""
+    pool.follow()
+    Head.objects.exclude(key=pool.head.key).delete()
+    Head.objects.update(is_after_gap=True)
+    return messages_track(head=pool.head, client=pool.client, now=pool.now)
+
+
+def test_the_words_of_a_contract_do_not_stop_its_senders_queue(pool: Pool) -> None:
+    address = pool.address()
+    pool.node.fails["f01001"] = "revert reason=[Error(\x00\ud800)]"
+    pool.push("odd", address, to="f01001")
+    pool.push("plain", address)
+
+    pool.choose()
+
+    assert pool.row("plain").state == MessageState.FILLED
+    assert "revert reason=[Error(\u2400?)]" in pool.row("odd").error
+
+
+def test_a_refused_search_does_not_mean_that_another_message_landed(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    pool.node.mine()
+    pool.node.mine()
+    pool.node.refuses = lambda method, _params: (
+        "failed to load tipset during msg wait searchback: ipld: could not find bafy"
+        if method == "StateSearchMsg"
+        else None
+    )
+
+    done = come_back(pool)
+
+    assert done.has_searched
+    assert pool.row("one").state == MessageState.FILLED
+
+
+def test_a_node_without_the_method_does_not_mean_it_either(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    pool.node.mine()
+    pool.node.mine()
+    pool.node.lacks.add("StateSearchMsg")
+
+    come_back(pool)
+
+    assert pool.row("one").state == MessageState.FILLED
+
+
+def test_a_search_speaks_of_one_tipset_whatever_the_node_does_meanwhile(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    key = pool.head.key
+    pool.node.mine()
+    pool.node.mine()
+
+    assert messages_search(client=pool.client, key=key, now=pool.now) == (0, 0)
+    assert pool.row("one").state == MessageState.FILLED
+    assert messages_search(client=pool.client, key=pool.node.head.cid, now=pool.now) == (1, 0)
+
+
+def test_what_a_fork_took_back_while_the_pool_was_away_is_in_flight_again(pool: Pool) -> None:
+    address = pool.address()
+    landed_then_away(pool, address)
+    pool.node.rewind(2)
+    for _ in range(4):
+        pool.node.mine(salt="branch", only=lambda _signed: False)
+
+    done = come_back(pool)
+
+    assert (done.has_searched, done.reverted) == (True, 1)
+    assert pool.row("one").state == MessageState.FILLED
+    pool.step()
+    pool.step()
+    assert pool.row("one").state == MessageState.LANDED
+    assert pool.nonces_on_chain(address) == [0]
+
+
+def test_what_stayed_on_the_chain_while_the_pool_was_away_stays_landed(pool: Pool) -> None:
+    landed_then_away(pool, pool.address())
+    before = pool.row("one").updated_at
+    pool.node.mine()
+    pool.node.mine()
+
+    done = come_back(pool)
+
+    assert (done.has_searched, done.reverted) == (True, 0)
+    assert (pool.row("one").state, pool.row("one").updated_at) == (MessageState.LANDED, before)
+
+
+def test_a_displaced_message_whose_nonce_another_has_by_now_does_not_stop_the_tracker(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("ours", address)
+    pool.choose()
+    pool.node.pool[(address, 0)] = pool.foreign(address, nonce=0)
+    pool.step()
+    pool.step()
+    ours = pool.row("ours")
+    assert ours.state == MessageState.REPLACED
+    other = pool.push("other", address)
+    Message.objects.filter(pk=other.pk).update(
+        state=MessageState.FILLED, nonce=0, signed=bytes(ours.signed), cid=factories.cid("other")
+    )
+
+    pool.node.rewind(2)
+    pool.node.pool.clear()
+    for _ in range(3):
+        pool.node.mine(salt="branch")
+    pool.follow()
+    messages_track(head=pool.head, client=pool.client, now=pool.now)
+
+    assert Tracker.objects.get().key == pool.head.key
+    assert (pool.row("ours").state, pool.row("other").state) == (MessageState.REPLACED, MessageState.FILLED)
+
+
+def test_receipts_that_a_node_does_not_have_stop_the_tracker_only_for_a_while(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    pool.settle()
+    Tracker.objects.update(key=pool.head.key)
+    pool.node.mine()
+    for _ in range(70):
+        pool.node.mine()
+    pool.node.refuses = lambda method, _params: (
+        "block not found" if method == "ChainGetParentReceipts" else None
+    )
+    pool.follow()
+
+    done = messages_track(head=pool.head, client=pool.client, now=pool.now)
+
+    assert done.has_searched
+    assert pool.row("one").state == MessageState.LANDED
+
+
+def test_a_sender_set_back_by_hand_gives_no_nonce_twice(pool: Pool) -> None:
+    address = pool.address()
+    for name in "abc":
+        pool.push(name, address)
+    pool.choose()
+    pool.node.pool.clear()
+    Sender.objects.filter(address=address).update(next_nonce=0)
+    pool.node.refuses = lambda method, _params: "mpool is full" if method == "MpoolPush" else None
+    pool.push("d", address)
+
+    pool.choose()
+
+    assert [pool.row(name).nonce for name in "abcd"] == [0, 1, 2, 3]
+
+
+def test_one_sender_that_the_node_cannot_read_holds_up_no_other(pool: Pool, sent: list[str]) -> None:
+    bad, good = pool.address(), pool.address()
+    pool.push("bad", bad)
+    run_head(pool, sent)
+    pool.node.refuses = lambda method, params: (
+        "address is broken" if method == "StateGetActor" and params[0] == bad else None
+    )
+    pool.push("good", good)
+
+    run_head(pool, sent)
+
+    assert pool.row("good").state == MessageState.FILLED
+
+
+def test_a_failing_look_at_what_is_in_flight_holds_up_no_choice(
+    pool: Pool, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurried: list[int] = []
+
+    def broken(**_how: object) -> None:
+        raise ValueError("a row that cannot be read")
+
+    monkeypatch.setattr(tasks, "messages_republish", broken)
+    monkeypatch.setattr(tasks, "proofs_hurry", lambda **_how: hurried.append(1))
+    address = pool.address()
+    pool.push("one", address)
+
+    tasks.select(height=0, key="")
+
+    assert (sent, hurried) == ([address], [1])
+
+
+def test_only_what_has_no_nonce_can_be_dropped(pool: Pool) -> None:
+    address = pool.address()
+    row = pool.push("one", address)
+    pool.choose()
+
+    with pytest.raises(Exception, match="changed by another process"):
+        message_drop(row, reason="too late", now=clock.now())
+
+    assert pool.row("one").state == MessageState.FILLED
