@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 
 from apps.users.models import Tenant, Token, User
-from apps.users.private_files import operator_read, operator_write, private_write
+from apps.users.operator_file import operator_read, operator_write
 from apps.users.selectors import token_by_text
 from apps.users.services import (
     password_generate,
@@ -21,6 +21,7 @@ from apps.users.services import (
     user_set_password,
 )
 from apps.users.states import Perm, Role
+from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
     from pathlib import Path

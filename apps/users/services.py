@@ -36,7 +36,7 @@ from apps.users.models import (
     Token,
     User,
 )
-from apps.users.private_files import operator_forget_password
+from apps.users.operator_file import operator_forget_password
 from apps.users.selectors import USE_NOTED_EVERY, address_canonical, audit_hash, token_digest
 from apps.users.states import PERMS, Role
 from poolsite.filecoin.address import address_parse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from workers.signer.private_files import private_write
+from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from poolsite.private_files import locked, private_write
 from poolsite.wire.policy import change_words
 from workers.signer.editors import NAME_MAX, editors_read, seal_check
 from workers.signer.errors import SignerError
 from workers.signer.history import BY_HAND, History
 from workers.signer.policy import Policy, policy_parse
-from workers.signer.private_files import locked, private_write
 from workers.signer.tokens import secret_load
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from poolsite.private_files import locked, private_write
 from poolsite.wire.policy import change_seal
 from workers.signer.errors import SignerError
-from workers.signer.private_files import locked, private_write
 
 if TYPE_CHECKING:
     from pathlib import Path

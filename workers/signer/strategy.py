@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.private_files import locked, private_write
 from poolsite.wire.policy import PUT, REMOVE, PolicyEdit, RuleForm
 from workers.signer.callers import STRATEGY_CALLERS
 from workers.signer.changes import policy_change
 from workers.signer.errors import SignerError
 from workers.signer.policy import policy_parse
 from workers.signer.policy_text import edit_apply, rule_form, set_write
-from workers.signer.private_files import locked, private_write
 from workers.signer.things import VERIFY_ADDRESS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.jwt import BadToken, Claims, permissions_up_to, token_sign, token_verify
-from workers.signer.private_files import private_write
+from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from apps.miners.models import Miner
 from apps.miners.services import miner_create
 from apps.miners.states import MinerState
 from apps.users.bootstrap import POOL, pool_prepare
-from apps.users.private_files import DamagedFile
+from apps.users.operator_file import DamagedFile
 from apps.users.selectors import tenant_by_name
 from apps.wallets.models import Wallet
 from apps.wallets.services import wallet_label

@@ -1,12 +1,14 @@
-"""Files that only their owner may read, written whole or not at all: tokens, and operator.json."""
+"""operator.json: how the first operator gets in, until the made-up password has another."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.private_files import private_write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OPERATOR_KEYS: Final = frozenset({"url", "username", "admin_token"})
 """Always in operator.json; `password` goes when the operator changes it."""
@@ -14,26 +16,6 @@ OPERATOR_KEYS: Final = frozenset({"url", "username", "admin_token"})
 
 class DamagedFile(ValueError):
     """The file was cut, or is not ours."""
-
-
-def private_write(path: Path, text: str) -> None:
-    """Write a file of mode 600 in one step: a kill or a full disk leaves the old one.  Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def operator_read(path: Path) -> dict[str, Any] | None:

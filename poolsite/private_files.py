@@ -1,4 +1,4 @@
-"""Files that only their owner may read, written whole or not at all."""
+"""Files that only their owner may read, written whole or not at all: for the console and for workers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def private_folder(path: Path) -> None:
 
 def private_write(path: Path, text: str) -> None:
     """Write a file of mode 600 in one step: a kill or a full disk leaves the old one.  Raises OSError."""
+    private_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w") as file:
