@@ -11,9 +11,24 @@ import pytest
 
 from poolsite.devnet.access import ALL_PERMS
 from poolsite.devnet.actors.invoke import METHODS as ACTOR_METHODS
+from poolsite.devnet.actors.verified.allocations import TERM_MIN
+from poolsite.devnet.actors.verified.claims import TERM_MAX
 from poolsite.devnet.rpc.dispatch import Session, request_answer
 from poolsite.devnet.rpc.methods import METHODS_V0, METHODS_V1
 from poolsite.devnet.rpc.params import PARAM_ERRORS
+from poolsite.filecoin.actors import market as market_actor
+from poolsite.filecoin.actors import verifreg
+from poolsite.filecoin.actors.allocations import ALLOCATION_REQUESTS, AllocationRequest, AllocationRequests
+from poolsite.filecoin.actors.datacap import Method as TokenMethod
+from poolsite.filecoin.actors.datacap import TransferParams
+from poolsite.filecoin.actors.market import (
+    OnMinerSectorsTerminateParams,
+    PieceChange,
+    PublishStorageDealsParams,
+    SectorChanges,
+    SectorContentChangedParams,
+    SettleDealPaymentsParams,
+)
 from poolsite.filecoin.actors.miner_control import WITHDRAW_BALANCE_PARAMS, WithdrawBalanceParams
 from poolsite.filecoin.actors.miner_proving import (
     DECLARE_FAULTS_PARAMS,
@@ -27,15 +42,38 @@ from poolsite.filecoin.actors.miner_proving import (
 from poolsite.filecoin.actors.miner_sectors import (
     EXTEND_SECTOR_EXPIRATION2_PARAMS,
     PRE_COMMIT_SECTOR_BATCH2_PARAMS,
+    PROVE_COMMIT_SECTORS_NI_PARAMS,
     ExpirationExtension2,
     ExtendSectorExpiration2Params,
     PreCommitSectorBatch2Params,
+    ProveCommitSectorsNIParams,
+    SectorNIActivationInfo,
 )
-from poolsite.filecoin.address import INIT_ACTOR, MARKET_ACTOR, POWER_ACTOR, REWARD_ACTOR, id_address
+from poolsite.filecoin.actors.verifreg import (
+    ClaimTerm,
+    ExtendClaimTermsParams,
+    GetClaimsParams,
+    RemoveExpiredClaimsParams,
+)
+from poolsite.filecoin.address import (
+    DATACAP_ACTOR,
+    INIT_ACTOR,
+    MARKET_ACTOR,
+    POWER_ACTOR,
+    REWARD_ACTOR,
+    VERIFREG_ACTOR,
+    id_address,
+)
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cbor import encode
+from poolsite.filecoin.cids import commr_cid
+from poolsite.filecoin.codec import struct_of
 from poolsite.filecoin.message import Message
+from poolsite.filecoin.proof_container import aggregate_container
+from poolsite.filecoin.sector import RegisteredSealProof
+from tests.unit.devnet.deals import PIECE, SIZE, Fair, signed_by
+from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain
 from tests.unit.devnet.sealing import small_miner
 
@@ -164,6 +202,49 @@ def broken(rng, data):
     )
 
 
+def _without_seed(miner):
+    """Params of ProveCommitSectorsNI with a short proof."""
+    now, kind = miner.node.head.height, RegisteredSealProof.STACKED_DRG_2KIB_V1_2_NI
+    sealed = miner.sealed[1]
+    info = SectorNIActivationInfo(9, miner.id, commr_cid(sealed.comm_r), 9, now - 1, now + 600_000)
+    proof = aggregate_container(int(kind), (b"",))
+    params = ProveCommitSectorsNIParams((info,), proof, int(kind), 1, 3, require_activation_success=False)
+    return PROVE_COMMIT_SECTORS_NI_PARAMS.encode(params)
+
+
+def test_no_broken_params_make_the_market_or_the_registry_panic(miner):
+    rng = random.Random(8)
+    fair = Fair(miner=miner)
+    fair.published(fair.proposal())
+    deal = signed_by(fair.client, fair.proposal(label="another"))
+    change = SectorChanges(1, 10**7, (PieceChange(PIECE, SIZE, b"\x00"),))
+    request = AllocationRequest(miner.id, PIECE, SIZE, TERM_MIN, TERM_MAX, fair.node.head.height + 100)
+    transfer = TransferParams(
+        VERIFREG_ACTOR, SIZE, ALLOCATION_REQUESTS.encode(AllocationRequests((request,), ()))
+    )
+    market, registry = market_actor.Method, verifreg.Method
+    valid = (
+        (MARKET_ACTOR, market.PUBLISH_STORAGE_DEALS, PublishStorageDealsParams((deal,))),
+        (MARKET_ACTOR, market.SETTLE_DEAL_PAYMENTS_EXPORTED, SettleDealPaymentsParams(bitfield_of([0, 7]))),
+        (MARKET_ACTOR, market.SECTOR_CONTENT_CHANGED_EXPORTED, SectorContentChangedParams((change,))),
+        (MARKET_ACTOR, market.ON_MINER_SECTORS_TERMINATE, OnMinerSectorsTerminateParams(9, bitfield_of([1]))),
+        (VERIFREG_ACTOR, registry.GET_CLAIMS, GetClaimsParams(miner.id, (1,))),
+        (VERIFREG_ACTOR, registry.EXTEND_CLAIM_TERMS, ExtendClaimTermsParams((ClaimTerm(miner.id, 1, 9),))),
+        (VERIFREG_ACTOR, registry.REMOVE_EXPIRED_CLAIMS, RemoveExpiredClaimsParams(miner.id, ())),
+        (DATACAP_ACTOR, TokenMethod.TRANSFER_EXPORTED, transfer),
+    )
+    callers = (OWNER, WORKER, STRANGER)
+    ids = [fair.state.get("addresses", bytes(who.address)).id for who in callers] + [miner.id]
+    codes = set()
+    for to, method, params in valid:
+        data = struct_of(type(params)).encode(params)
+        for _ in range(3 * ROUNDS_PER_ACTOR_METHOD):
+            later = Later(fair.node, fair.node.head.height + rng.randrange(1, 10**6))
+            codes.add(later.call(rng.choice(ids), to, method=int(method), params=broken(rng, data))[0])
+
+    assert codes >= {0, 16, 18, 21}
+
+
 def test_no_broken_params_make_a_miner_panic(miner, caplog):
     rng = random.Random(6)
     node = miner.node
@@ -180,6 +261,7 @@ def test_no_broken_params_make_a_miner_panic(miner, caplog):
         11: DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams(entry)),
         32: EXTEND_SECTOR_EXPIRATION2_PARAMS.encode(ExtendSectorExpiration2Params((extension,))),
         16: WITHDRAW_BALANCE_PARAMS.encode(WithdrawBalanceParams(10**18)),
+        36: _without_seed(miner),
     }
 
     for method, params in valid.items():
@@ -205,6 +287,8 @@ def test_no_params_make_an_actor_panic(miner, caplog):
         "storagepower": POWER_ACTOR,
         "reward": REWARD_ACTOR,
         "storagemarket": MARKET_ACTOR,
+        "verifiedregistry": VERIFREG_ACTOR,
+        "datacap": DATACAP_ACTOR,
         "multisig": id_address(80),
     }
     caplog.set_level(logging.ERROR)
