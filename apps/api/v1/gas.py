@@ -40,6 +40,7 @@ class GuardInput(InputSerializer):
 
     tenant = serializers.CharField(required=False, allow_null=True, max_length=100)
     kind = serializers.CharField(required=False, allow_blank=True, max_length=32)
+    actor = serializers.CharField(required=False, allow_blank=True, max_length=32)
     method = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=(1 << 63) - 1)
     max_fee = AmountField(required=False)
     daily_budget = AmountField(required=False)
@@ -62,6 +63,7 @@ class GuardOutput(serializers.Serializer[Any]):
     uuid = serializers.UUIDField()
     tenant = serializers.CharField(allow_null=True)
     kind = serializers.CharField()
+    actor = serializers.CharField()
     method = serializers.IntegerField(allow_null=True)
     max_fee = serializers.CharField()
     daily_budget = serializers.CharField()
@@ -103,6 +105,7 @@ def guard_bodies(viewer: Principal, rows: list[GasGuard]) -> list[dict[str, Any]
             "uuid": str(row.uuid),
             "tenant": row.tenant.name if row.tenant else None,
             "kind": row.kind,
+            "actor": row.actor,
             "method": row.method,
             "max_fee": str(row.max_fee),
             "daily_budget": str(row.daily_budget),

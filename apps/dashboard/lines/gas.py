@@ -11,6 +11,7 @@ from django.utils.timezone import localtime
 from apps.dashboard import numbers
 from apps.dashboard.charts import Area, AreaBand, Tick, area
 from apps.dashboard.lines.methods import method_words
+from poolsite.filecoin.actors.decode import method_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -158,7 +159,10 @@ class GuardLine:
 
 def guard_line(guard: GasGuard, *, spent: int | None, is_own: bool) -> GuardLine:
     """Lay out one guard; `spent` is what its day has cost so far."""
-    parts = [guard.kind.replace("_", " "), "" if guard.method is None else f"method {guard.method}"]
+    method = "" if guard.method is None else f"method {guard.method}"
+    if guard.method is not None and guard.actor:
+        method = method_name(guard.actor, guard.method)
+    parts = [guard.kind.replace("_", " "), method, f"to {guard.actor} actors" if guard.actor else ""]
     hold = ""
     if guard.hold_base_fee:
         end = f", at most {numbers.whole(guard.hold_epochs)} epochs" if guard.hold_epochs else ""

@@ -16,6 +16,7 @@ from apps.dashboard.regions.doctor import Finding, finding_of
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.messages.errors import MessageNotFound
 from apps.messages.selectors import message_events, message_get
+from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import MessageState
 from poolsite.filecoin.actors.decode import params_decode
 from poolsite.filecoin.actors.exitcodes import exit_code_words
@@ -114,6 +115,7 @@ def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
         yield Fact("Parameters", "none")
         return
     kind = receiver_kind(message.to, kind=message.kind, miners=miners)
+    kind = kind or receiver_kinds([message.to]).get(message.to, "")
     try:
         fields = params_decode(kind, message.method, data)
     except (BadCbor, KeyError):

@@ -26,6 +26,7 @@ from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import KINDS, guard_remove, guard_set, hurry_set
 from apps.messages.services.senders import shared_rules_set
 from apps.users.models import Tenant
+from poolsite.filecoin.actors.decode import ACTOR_METHODS
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -40,6 +41,7 @@ COLUMNS: Final = ("day", "tenant", "from", "to", "method", "kind", "messages", "
 GUARD_FIELDS: Final = (
     "tenant",
     "kind",
+    "actor",
     "method",
     "max_fee",
     "daily_budget",
@@ -157,6 +159,7 @@ def guard_of_form(viewer: Principal, form: dict[str, str]) -> None:
     """Make the form's guard.  Raises DomainError with the field to blame."""
     values: dict[str, Any] = {
         "kind": form["kind"],
+        "actor": form["actor"],
         "method": whole_read(form["method"], field="method") if form["method"] else None,
         "max_fee": amount_read(form["max_fee"], field="max_fee"),
         "daily_budget": amount_read(form["daily_budget"], field="daily_budget"),
@@ -255,4 +258,5 @@ def form_page(
         tenants=tenants_of(viewer),
         is_operator=viewer.is_operator,
         kinds=KINDS,
+        actors=sorted(ACTOR_METHODS),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apps.messages.models.gas import GasGuard, GasSpend, HurryRule
 from apps.messages.models.messages import MESSAGE_ID_MAX, Message, MessageEvent, SignedVersion, Tracker
+from apps.messages.models.receivers import Receiver
 from apps.messages.models.senders import ActorRules, ExtraNode, FeeRules, Sender, SharedRules
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "HurryRule",
     "Message",
     "MessageEvent",
+    "Receiver",
     "Sender",
     "SharedRules",
     "SignedVersion",

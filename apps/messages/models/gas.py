@@ -52,6 +52,8 @@ class GasGuard(Timestamped):
     """Whose messages; None for everybody's."""
     kind = models.CharField(max_length=32, blank=True, default="")
     """What for, in the words of the app that pushes; empty for any."""
+    actor = models.CharField(max_length=32, blank=True, default="")
+    """Kind of the receiver: method numbers of other actors mean something else; empty for any."""
     method = models.BigIntegerField(null=True)
     """None for any."""
     max_fee = AttoFilField(default=0)

@@ -12,6 +12,7 @@ from django.db.models.functions import Least
 from apps.core.errors import NotFound
 from apps.core.fields import AddressField, AttoFilField
 from apps.messages.models import GasGuard, GasSpend, HurryRule, Message
+from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import MessageState
 from poolsite.filecoin.message import METHOD_SEND
 
@@ -182,19 +183,21 @@ def guards_spent(guards: Collection[GasGuard], *, base_fee: int, now: datetime) 
 
     A message in flight counts with its whole limit, as it may cost that.
     """
-    parts = ("tenant_id", "kind", "method")
+    parts = ("tenant_id", "kind", "method", "to")
     landed = GasSpend.objects.filter(day=today_of(now)).order_by().values_list(*parts)
     paid = ExpressionWrapper(F("gas_premium") + Value(base_fee), output_field=AttoFilField())
     cost = ExpressionWrapper(F("gas_limit") * Least(F("gas_fee_cap"), paid), output_field=AttoFilField())
     flying = Message.objects.filter(state=MessageState.FILLED).order_by().values_list(*parts)
     rows = [*landed.annotate(total=Sum("cost")), *flying.annotate(total=Sum(cost))]
+    kinds = receiver_kinds({row[3] for row in rows}) if any(guard.actor for guard in guards) else {}
     return {
         guard.pk: sum(
             int(total)
-            for tenant_id, kind, method, total in rows
+            for tenant_id, kind, method, to, total in rows
             if guard.tenant_id in (None, tenant_id)
             and guard.kind in ("", kind)
             and guard.method in (None, method)
+            and guard.actor in ("", kinds.get(to, guard.actor if to else ""))
         )
         for guard in guards
     }

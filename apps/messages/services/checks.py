@@ -10,7 +10,7 @@ from apps.chain.errors import NodeRefused
 from apps.messages.errors import BadMessage
 from apps.messages.models import MESSAGE_ID_MAX, Message
 from apps.messages.states import KIND_PRIORITIES, Priority, Wait
-from poolsite.filecoin.actors.decode import actor_kind, method_name, method_spec, params_decode
+from poolsite.filecoin.actors.decode import method_name, method_spec, params_decode
 from poolsite.filecoin.address import ID, ZERO_ADDRESS, Address, BadAddress, address_format, address_parse
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 from poolsite.filecoin.cbor import BadCbor
@@ -103,7 +103,6 @@ def message_checked(item: PushItem, *, principal: Principal, height: int) -> Mes
         wait=Wait.NEXT_HEAD,
     )
     _wishes_check(row, height=height)
-    _params_check(row)
     size = len(row.params) + OVERHEAD_BYTES
     if size > MAX_MESSAGE_LEN:
         raise BadMessage(f"mpool message too large ({size}B): message too big", field="params")
@@ -176,10 +175,13 @@ def _method(method: int) -> int:
     return method
 
 
-def _params_check(row: Message) -> None:
-    """Refuse parameters that the method cannot read, where the address tells which actor it is."""
-    kind = actor_kind(address_parse(row.to))
-    if method_spec(kind, row.method) is None:
+def params_check(row: Message, *, kind: str) -> None:
+    """Refuse parameters that the receiver's method cannot read; `kind` is empty where it is not known.
+
+    Methods that nobody knows, and those without parameters, are left to the node's trial.
+    """
+    spec = method_spec(kind, row.method)
+    if spec is None or spec.params is None:
         return
     try:
         params_decode(kind, row.method, bytes(row.params))

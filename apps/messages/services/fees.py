@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from apps.chain.client import GasSpec
 from apps.chain.errors import NodeRefused
 from apps.messages.models import ActorRules, GasGuard, Sender, SharedRules
+from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.guards import guard_choose
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def fee_limit(message: Message, *, client: ChainClient, key: str) -> int:
 
 def capped(limit: int, message: Message) -> int:
     """Hold a largest fee under the gas guard's cap; 0 stands for no limit."""
-    cap = guard_choose(message, list(GasGuard.objects.filter(max_fee__gt=0))).max_fee
+    guards = list(GasGuard.objects.filter(max_fee__gt=0))
+    kind = receiver_kinds([message.to]).get(message.to, "") if guards else ""
+    cap = guard_choose(message, guards, receiver=kind).max_fee
     return min(limit, cap) if limit and cap else limit or cap
 
 

@@ -14,6 +14,7 @@ from apps.messages.models import GasGuard, HurryRule
 from apps.messages.selectors.gas import guards_spent
 from apps.messages.states import KIND_PRIORITIES, Priority
 from apps.users.services import audit_record
+from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 
 if TYPE_CHECKING:
@@ -47,9 +48,12 @@ class GuardChoice:
         return is_over and not (self.hold_until and height >= self.hold_until)
 
 
-def guard_choose(message: Message, guards: Sequence[GasGuard]) -> GuardChoice:
-    """Give the tightest of what all fitting guards and the message itself say."""
-    fitting = [guard for guard in guards if guard_fits(guard, message)]
+def guard_choose(message: Message, guards: Sequence[GasGuard], *, receiver: str) -> GuardChoice:
+    """Give the tightest of what all fitting guards and the message itself say.
+
+    `receiver` is the kind of actor that it goes to, empty where that is not known.
+    """
+    fitting = [guard for guard in guards if guard_fits(guard, message, receiver=receiver)]
     binding = [guard for guard in fitting if guard.kind or not _is_pressing(message)]
     holds = [
         (guard.hold_base_fee, message.pushed_height + guard.hold_epochs if guard.hold_epochs else 0)
@@ -67,10 +71,11 @@ def guard_choose(message: Message, guards: Sequence[GasGuard]) -> GuardChoice:
     )
 
 
-def guard_fits(guard: GasGuard, message: Message) -> bool:
-    """Tell whether a guard speaks about a message."""
+def guard_fits(guard: GasGuard, message: Message, *, receiver: str) -> bool:
+    """Tell whether a guard speaks about a message; where the receiver's kind is not known, it does."""
     return (
-        guard.tenant_id in (None, message.tenant_id)
+        guard.actor in ("", receiver or guard.actor)
+        and guard.tenant_id in (None, message.tenant_id)
         and guard.kind in ("", message.kind)
         and guard.method in (None, message.method)
     )
@@ -129,6 +134,7 @@ def _shown(guard: GasGuard) -> dict[str, Any]:
     return {
         "tenant": guard.tenant.name if guard.tenant else None,
         "kind": guard.kind,
+        "actor": guard.actor,
         "method": guard.method,
         **{name: str(getattr(guard, name)) for name in AMOUNTS},
         "hold_epochs": guard.hold_epochs,
@@ -139,12 +145,20 @@ def _shown(guard: GasGuard) -> dict[str, Any]:
 def guard_set(
     *, principal: Principal, guard: GasGuard | None = None, tenant: Tenant | None = None, **values: Any
 ) -> GasGuard:
-    """Make a guard, or change the limits of one.  `kind`, `method` and the tenant stay as they were made.
+    """Make a guard, or change the limits of one.  `kind`, `actor`, `method` and the tenant stay as they
+    were made.
 
     Raises BadMessage naming the field, NotAllowed.
     """
-    row = guard or GasGuard(tenant=tenant, kind=values.pop("kind", ""), method=values.pop("method", None))
+    row = guard or GasGuard(
+        tenant=tenant,
+        kind=values.pop("kind", ""),
+        actor=values.pop("actor", ""),
+        method=values.pop("method", None),
+    )
     _may_change(principal, row.tenant_id)
+    if row.actor and row.actor not in ACTOR_METHODS:
+        raise BadMessage(f"is one of {', '.join(sorted(ACTOR_METHODS))}", field="actor")
     if len(row.kind) > 32:
         raise BadMessage("a kind has at most 32 characters", field="kind")
     if row.method is not None and not 0 <= row.method < 1 << 63:

@@ -15,13 +15,15 @@ from kombu.exceptions import OperationalError as BrokerAway
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.messages.errors import MessageIdTaken, ReceiverNotGranted, SenderStopped
+from apps.messages.errors import BadMessage, MessageIdTaken, ReceiverNotGranted, SenderStopped
 from apps.messages.models import Message, Sender
-from apps.messages.services.checks import Gas, PushItem, SendSpec, message_checked
+from apps.messages.services.checks import Gas, PushItem, SendSpec, message_checked, params_check
 from apps.messages.services.moves import messages_told
+from apps.messages.services.receivers import receiver_kinds_learnt
 from apps.messages.states import SenderState
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.selectors import senders_granted
+from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -145,6 +147,9 @@ def pushes_take(asked: Sequence[tuple[Principal, PushItem]]) -> list[Message | D
         except DomainError as error:
             results.append(error)
     rows = {at: row for at, row in enumerate(results) if isinstance(row, Message)}
+    for at, refused in _params_refused(rows).items():
+        results[at] = refused
+        del rows[at]
     refusals = _senders({(asked[at][0], row.from_addr) for at, row in rows.items()})
     for at, row in list(rows.items()):
         refusal = refusals.get((asked[at][0], row.from_addr))
@@ -155,6 +160,18 @@ def pushes_take(asked: Sequence[tuple[Principal, PushItem]]) -> list[Message | D
     for at, answer in _store(rows, [principal for principal, _ in asked]).items():
         results[at] = answer
     return results
+
+
+def _params_refused(rows: dict[int, Message]) -> dict[int, DomainError]:
+    """Read the parameters of calls as their receivers would; gives what those cannot read."""
+    kinds = receiver_kinds_learnt({row.to for row in rows.values() if row.method != METHOD_SEND})
+    refused: dict[int, DomainError] = {}
+    for at, row in rows.items():
+        try:
+            params_check(row, kind=kinds.get(row.to, ""))
+        except BadMessage as error:
+            refused[at] = error
+    return refused
 
 
 def _senders(uses: Collection[tuple[Principal, str]]) -> dict[tuple[Principal, str], DomainError]:

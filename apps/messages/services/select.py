@@ -20,6 +20,7 @@ from django.db.models.functions import RowNumber
 from apps.core.live import Change, publish
 from apps.gateway.errors import SignerAway
 from apps.messages.models import GasGuard, Message, Sender, SharedRules
+from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.fees import FeeChoice, actor_rules_for, fee_choose, shared_rules
 from apps.messages.services.guards import Budgets, GuardChoice, guard_choose
 from apps.messages.services.locks import SENDER_LOCK, held
@@ -155,12 +156,15 @@ def senders_due(*, head: Head) -> list[str]:
 
 def messages_expire(*, head: Head, now: datetime) -> list[str]:
     """Give up the messages whose last epoch has passed before they got a nonce."""
+    late = Message.objects.filter(
+        state=MessageState.UNFILLED, expire_epoch__gt=0, expire_epoch__lt=head.height
+    ).order_by()
+    if not late.exists():  # the usual case, without a transaction
+        return []
     with transaction.atomic():
-        rows = Message.objects.select_for_update(skip_locked=True).filter(
-            state=MessageState.UNFILLED, expire_epoch__gt=0, expire_epoch__lt=head.height
-        )
         data = {
-            row.pk: {"wait": Wait.EXPIRED, "error": f"epoch {row.expire_epoch} has passed"} for row in rows
+            row.pk: {"wait": Wait.EXPIRED, "error": f"epoch {row.expire_epoch} has passed"}
+            for row in late.select_for_update(skip_locked=True)
         }
         moved = messages_advance("EXPIRE", data, now=now)
         messages_told(moved)
@@ -239,11 +243,12 @@ def _wishes(turn: Round, rows: Sequence[Message], *, client: ChainClient, shared
     """Give the messages that pass the gates: base fee, hold, and a budget that is not used up."""
     actors = actor_rules_for(rows, client=client, key=turn.head.key)
     guards = list(GasGuard.objects.order_by("pk"))
+    kinds = receiver_kinds({row.to for row in rows}) if any(guard.actor for guard in guards) else {}
     base_fee, height = int(turn.head.base_fee), turn.head.height
     found: list[Wish] = []
     for row in rows:
         fees = fee_choose(row, sender=turn.sender, actor=actors.get((row.to, row.method)), shared=shared)
-        guard = guard_choose(row, guards)
+        guard = guard_choose(row, guards, receiver=kinds.get(row.to, ""))
         room = turn.budgets.room(guard.budgets)
         if fees.base_fee_gate and base_fee > fees.base_fee_gate:
             turn.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")

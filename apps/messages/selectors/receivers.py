@@ -1,0 +1,26 @@
+"""Kinds of actors behind addresses, as far as they are known without asking a node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.messages.models import Receiver
+from poolsite.filecoin.actors.decode import actor_kind
+from poolsite.filecoin.address import address_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def kind_told(address: str) -> str:
+    """Give the kind that an address tells by itself; empty for most."""
+    return actor_kind(address_parse(address)) if address else ""
+
+
+def receiver_kinds(addresses: Collection[str]) -> dict[str, str]:
+    """Give the kinds of receivers; those that nobody has asked for yet are left out."""
+    told = {address: kind for address in addresses if (kind := kind_told(address))}
+    rest = [address for address in dict.fromkeys(addresses) if address and address not in told]
+    if not rest:
+        return told
+    return told | dict(Receiver.objects.filter(pk__in=rest).values_list("address", "kind"))

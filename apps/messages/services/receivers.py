@@ -1,0 +1,75 @@
+"""Which kind of actor a message goes to, so that its parameters can be read before anybody pays for them.
+
+Some addresses tell it themselves; of the others a node is asked once, and the answer is kept.
+Source: lotus api StateGetActor, StateActorCodeCIDs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from apps.chain.client import chain_client
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.selectors import network_version
+from apps.messages.models import Receiver
+from apps.messages.selectors.receivers import kind_told, receiver_kinds
+from poolsite.filecoin.actors.decode import actor_kind
+from poolsite.filecoin.address import UNDEF
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from apps.chain.client import ChainClient
+
+log = structlog.get_logger(__name__)
+
+ASK_S: Final = 2.0
+"""A push waits no longer than this for a node to say what its receiver is."""
+
+CHANGING: Final = frozenset({"placeholder", "ethaccount"})
+"""Bundle names of actors that may still become something else: they are not remembered."""
+
+
+def receiver_kinds_learnt(addresses: Collection[str]) -> dict[str, str]:
+    """Give the kinds of receivers, asking a node for those that are not known yet.
+
+    What no node tells is left out: the trial of the message will say what is wrong with it.
+    """
+    known = receiver_kinds(addresses)
+    unknown = [
+        address for address in dict.fromkeys(addresses) if address not in known and _may_be_asked(address)
+    ]
+    if not unknown:
+        return known
+    return {**known, **_asked(unknown, client=chain_client())}
+
+
+def _may_be_asked(address: str) -> bool:
+    return address[1:2] in ("0", "2") and not kind_told(address)
+
+
+def _asked(addresses: list[str], *, client: ChainClient) -> dict[str, str]:
+    """Ask a node and remember what it says."""
+    version = network_version()
+    if version is None:
+        return {}
+    found: dict[str, tuple[str, str]] = {}
+    try:
+        table = client.call("StateActorCodeCIDs", version, timeout_s=ASK_S)
+        names = {str(cid["/"]): str(name) for name, cid in table.items()}
+        for address in addresses:
+            try:
+                code = str(client.call("StateGetActor", address, [], timeout_s=ASK_S)["Code"]["/"])
+            except NodeRefused:  # no such actor yet
+                continue
+            if code in names and names[code] not in CHANGING:
+                found[address] = (actor_kind(UNDEF, code_name=names[code]), code)
+    except (NodeUnavailable, NodeRefused, AttributeError, KeyError, TypeError) as error:
+        log.info("receivers_not_known", many=len(addresses), reason=str(error)[:200])
+    Receiver.objects.bulk_create(
+        [Receiver(address=address, kind=kind, code=code) for address, (kind, code) in found.items()],
+        ignore_conflicts=True,
+    )
+    return {address: kind for address, (kind, _) in found.items()}
