@@ -94,12 +94,6 @@ class Follows:
         """Time that passes with each step."""
         return START + timedelta(seconds=self.ticks)
 
-    @property
-    def head(self) -> Head:
-        """The head that the follower wrote."""
-        head = head_current()
-        assert head is not None
-        return head
 
     def push(self, id: str, from_: str, *, by: Principal | None = None, **data: Any) -> Message:
         """Push a message as a program would."""
@@ -107,8 +101,11 @@ class Follows:
         return message_push(principal=by or principal(), id=id, from_=from_, **row)
 
     def follow(self) -> None:
-        """Do the follower's part."""
+        """Do the follower's part, and keep the head that it wrote."""
         head_follow(client=self.client, facts=self.client.chain_head(), now=self.now)
+        head = head_current()
+        assert head is not None
+        self.head: Head = head
 
     def settle(self) -> None:
         """What the tasks do on the head that is there."""

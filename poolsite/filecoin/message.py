@@ -5,6 +5,7 @@ Source: lotus chain/types/message.go, signedmessage.go, message_receipt.go.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,12 +69,18 @@ class Message:
     @property
     def cid(self) -> Cid:
         """The identity of the unsigned message."""
-        return cid_of_cbor(MESSAGE.encode(self))
+        return _message_cid(self)
 
     @property
     def required_funds(self) -> AttoFil:
         """Most that the gas can cost; the value comes on top.  Source: Message.RequiredFunds."""
         return AttoFil(self.gas_fee_cap * self.gas_limit)
+
+
+@functools.lru_cache(maxsize=512)
+def _message_cid(message: Message) -> Cid:
+    # A message on its way is asked for it by whoever signs, records, stores and publishes it.
+    return cid_of_cbor(MESSAGE.encode(message))
 
 
 MESSAGE: Final = Struct(

@@ -171,6 +171,8 @@ def history_make() -> None:
         "from_addr": "'f0' || (n % 50)",
         "nonce": "n / 50",
         "wait": "''",
+        "height": "-1000000",
+        "landed_at": "now() - n * interval '1 second'",
         "tipset_key": "'k'",
         "executed_key": "'k' || (n / 100)",
         "created_at": "now() - n * interval '1 second'",

@@ -23,7 +23,7 @@ from apps.chain.states import NodeState
 from apps.messages.models import ExtraNode, Message
 from apps.messages.services.moves import messages_told, waits_note
 from apps.messages.states import MessageState, Wait
-from poolsite.filecoin.message import signed_message_from_cbor, signed_message_to_json
+from poolsite.filecoin.message import SIGNED_MESSAGE, signed_message_from_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -97,7 +97,7 @@ def _parcel(row: Message) -> Parcel:
         id=row.pk,
         from_addr=row.from_addr,
         nonce=signed.message.nonce,
-        body=signed_message_to_json(signed),
+        body=SIGNED_MESSAGE.to_json(signed),  # without the CIDs, which a node works out itself
         is_fresh=row.published_at is None,
     )
 
@@ -118,7 +118,7 @@ def _deliver(parcels: Sequence[Parcel], *, now: datetime) -> Delivery:
                     delivery.refused[pk] = text
                 else:
                     delivery.taken.add(pk)
-    _note(parcels, delivery, now=now)
+    _note(parcels, delivery, nodes=len(links), now=now)
     return delivery
 
 
@@ -151,7 +151,7 @@ def _missing(link: NodeLink, parcels: Sequence[Parcel]) -> list[Parcel]:
 
 
 @transaction.atomic
-def _note(parcels: Sequence[Parcel], delivery: Delivery, *, now: datetime) -> None:
+def _note(parcels: Sequence[Parcel], delivery: Delivery, *, nodes: int, now: datetime) -> None:
     """Write first publication and refusals; rows that landed meanwhile are left alone."""
     fresh = [parcel.id for parcel in parcels if parcel.is_fresh and parcel.id in delivery.taken]
     if fresh:
@@ -165,7 +165,7 @@ def _note(parcels: Sequence[Parcel], delivery: Delivery, *, now: datetime) -> No
         pk__in=delivery.taken, state=MessageState.FILLED, wait__in=[Wait.NODE_REFUSES, Wait.NODE_AWAY]
     )
     waits_note([(pk, Wait.IN_POOL, "") for pk in healed.values_list("pk", flat=True)], now=now)
-    if len(delivery.away) == len(nodes_for_publishing()):
+    if len(delivery.away) == nodes:
         reason = f"no node answers: {', '.join(delivery.away)}"
         lost = Message.objects.filter(Q(pk__in=[parcel.id for parcel in parcels]), state=MessageState.FILLED)
         waits_note([(pk, Wait.NODE_AWAY, reason) for pk in lost.values_list("pk", flat=True)], now=now)
