@@ -101,13 +101,15 @@ def test_a_subscription_goes_on_when_the_nodes_socket_breaks(caller, devnet):
     devnet.faults.drop_connections()
     wait_until(lambda: bool(devnet.faults.connections), within_s=WAIT_S, what="a new socket")
 
-    def heard() -> Any:
+    frames: list[Any] = []
+
+    def heard() -> bool:
         devnet.mine_one()
         try:
-            return json.loads(caller.recv(timeout=0.3))
+            frames.append(json.loads(caller.recv(timeout=0.3)))
         except TimeoutError:
-            return None
+            return False
+        return True
 
-    frames: list[Any] = []
-    wait_until(lambda: frames.append(heard()) or frames[-1], within_s=WAIT_S, what="a head")
+    wait_until(heard, within_s=WAIT_S, what="a head")
     assert frames[-1]["params"]["subscription"] == name

@@ -90,8 +90,8 @@ def test_versions_are_known_by_the_upgrades_names():
 @pytest.mark.django_db
 def test_probes_find_the_node_that_will_leave_the_chain():
     new, old = Announcing(FireHorse=1060, GoldenWeek=1), Announcing(GoldenWeek=1)
-    for node in (new, old):
-        node.mine()
+    for chain in (new, old):
+        chain.mine()
     with served(new) as first, served(old) as second:
         nodes_sync([first, second])
         nodes_probe(now=NOW)
