@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from poolsite.devnet.rpc.errors import RpcError
+from poolsite.filecoin.message import signed_message_to_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolsite.devnet.node import Devnet
+    from poolsite.devnet.store import Store
     from poolsite.filecoin.message import SignedMessage
 
 
@@ -77,8 +78,10 @@ _NAMES = {_camel(field.name): field.name for field in dataclasses.fields(Knobs)}
 class Faults:
     """The knobs of one node and their effects."""
 
-    def __init__(self, node: Devnet) -> None:
-        self.node = node
+    def __init__(self, store: Store, freeze: Callable[[bool], None]) -> None:
+        """`freeze` holds the head that is shown, or lets it go on."""
+        self.store = store
+        self.freeze = freeze
         self.knobs = Knobs()
         self.mining = "auto"
         """auto, or paused: only `Devnet.Mine` and `Devnet.Advance` move the chain."""
@@ -106,7 +109,7 @@ class Faults:
                 changes[attr] = self._value(name, value)
         self.knobs = dataclasses.replace(self.knobs, **changes)
         self.mining = mining
-        self.node.shown_frozen(self.knobs.freeze_head)
+        self.freeze(self.knobs.freeze_head)
 
     def _attr(self, name: str) -> str:
         if name not in _NAMES:
@@ -131,7 +134,7 @@ class Faults:
         """Turn all knobs off."""
         self.knobs = Knobs()
         self.mining = "auto"
-        self.node.shown_frozen(False)
+        self.freeze(False)
 
     async def before_answer(self, method: str) -> None:
         """Wait and fail as the knobs say.  Raises RpcError."""
@@ -174,7 +177,7 @@ class Faults:
 
     def forgets(self, signed: SignedMessage) -> bool:
         """Whether a pushed message is accepted and forgotten."""
-        self.node.store.messages_put([(signed.cid.data, self.node.cbor_of(signed))])
+        self.store.messages_put([(signed.cid.data, signed_message_to_cbor(signed))])
         if self.knobs.drop_next:
             self.knobs.drop_next -= 1
             return True

@@ -18,6 +18,7 @@ from poolsite.filecoin.actors.miner_proving import (
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.block import PoStProof
+from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.signing import message_sign
@@ -25,8 +26,10 @@ from poolsite.filecoin.signing import message_sign
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolsite.devnet.chain import Link
-    from poolsite.devnet.node import Devnet
+    from poolsite.devnet.chain import Chain, Link
+    from poolsite.devnet.faults import Faults
+    from poolsite.devnet.mempool import Mempool
+    from poolsite.devnet.production import BuiltInMiner
     from poolsite.devnet.state.rows import Sector
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.deadlines import DeadlineInfo
@@ -45,21 +48,26 @@ FEE_FACTOR: Final = 4
 class Housekeeper:
     """Acts before each round of mining."""
 
-    def __init__(self, node: Devnet) -> None:
-        self.node = node
+    def __init__(self, chain: Chain, mempool: Mempool, *, faults: Faults, miner: BuiltInMiner) -> None:
+        self.chain = chain
+        self.mempool = mempool
+        self.faults = faults
+        self.miner = miner
+        self.network = mempool.rules.network
+        self.sender = key_address(miner.key)
         self._done: set[tuple[str, int, int]] = set()
 
     def before_round(self, parent: Link, epoch: int) -> None:
         """Push the WindowPoSt of the deadline that will be open at `epoch`, and what recovery needs."""
-        node = self.node
-        if node.faults.knobs.spike_left:
-            node.faults.knobs.spike_left -= 1
+        knobs = self.faults.knobs
+        if knobs.spike_left:
+            knobs.spike_left -= 1
             self._fill_block(parent)
-        if node.faults.knobs.withhold_post:
+        if knobs.withhold_post:
             return
-        state = node.chain.state_after(parent.key)
-        reader = Reader(state, node.miner.address.actor_id, node.network)
-        sector = reader.sector(node.miner.sector.number)
+        state = self.chain.state_after(parent.key)
+        reader = Reader(state, self.miner.address.actor_id, self.network)
+        sector = reader.sector(self.miner.sector.number)
         partition = None if sector is None else reader.partition(sector.deadline, sector.partition)
         if sector is None or partition is None or not partition.live:
             return
@@ -78,7 +86,7 @@ class Housekeeper:
     def _fill_block(self, parent: Link) -> None:
         """Push a message that takes most of a block at a high premium: the base fee follows it."""
         fee = max(parent.next_base_fee, MIN_FEE_CAP)
-        self._send(self.node.key_address, 0, b"", gas_limit=SPIKE_GAS, premium=fee, cap=FEE_FACTOR * fee)
+        self._send(self.sender, 0, b"", gas_limit=SPIKE_GAS, premium=fee, cap=FEE_FACTOR * fee)
 
     def _once(self, what: str, info: DeadlineInfo, act: Callable[[], bool]) -> None:
         """Do something once for a deadline of a proving period, unless the pool refuses it."""
@@ -92,15 +100,14 @@ class Housekeeper:
         return self._to_miner(parent, RECOVER_METHOD, params)
 
     def _prove(self, parent: Link, info: DeadlineInfo, partition: int) -> bool:
-        node = self.node
-        lottery = Lottery(node.chain, parent.tipset)
-        entropy = miner_entropy(node.miner.address)
+        lottery = Lottery(self.chain, parent.tipset)
+        entropy = miner_entropy(self.miner.address)
         challenge = lottery.beacon(Tag.WINDOWED_POST_CHALLENGE_SEED, info.challenge, entropy)
         commit = max(info.challenge, 0)
         params = SubmitWindowedPoStParams(
             deadline=info.index,
             partitions=(PoStPartition(partition, bitfield_of([])),),
-            proofs=(PoStProof(node.miner.sector.post_proof, node.miner.sector.window_post(challenge)),),
+            proofs=(PoStProof(self.miner.sector.post_proof, self.miner.sector.window_post(challenge)),),
             chain_commit_epoch=commit,
             chain_commit_rand=lottery.tickets(Tag.POST_CHAIN_COMMIT, commit, b""),
         )
@@ -108,7 +115,7 @@ class Housekeeper:
 
     def _to_miner(self, parent: Link, method: int, params: bytes) -> bool:
         cap = max(parent.next_base_fee * FEE_FACTOR, MIN_FEE_CAP)
-        return self._send(self.node.miner.address, method, params, cap=cap)
+        return self._send(self.miner.address, method, params, cap=cap)
 
     def _send(
         self,
@@ -121,20 +128,18 @@ class Housekeeper:
         premium: int = 100_000,
     ) -> bool:
         """Push a message of the built-in miner's worker; False if the pool refuses it."""
-        node = self.node
-        sender = node.key_address
         try:
             message = Message(
                 to=to,
-                from_=sender,
-                nonce=node.mempool.next_nonce(sender),
+                from_=self.sender,
+                nonce=self.mempool.next_nonce(self.sender),
                 gas_limit=gas_limit,
                 gas_fee_cap=AttoFil(cap),
                 gas_premium=AttoFil(premium),
                 method=method,
                 params=params,
             )
-            node.mempool.push(message_sign(node.key, message, chain_id=node.network.eth_chain_id))
+            self.mempool.push(message_sign(self.miner.key, message, chain_id=self.network.eth_chain_id))
         except MessageRejected:
             return False
         return True

@@ -140,7 +140,7 @@ class Devnet:
         self.validator = Validator(self.chain, self.base_infos, self.rules, signatures=self.signatures)
         self.estimator = Estimator(self.chain, self.mempool, self.rules)
         self.search = Search(self.chain)
-        self.faults = Faults(self)
+        self.faults = Faults(self.store, self.shown_frozen)
         self.filters = Filters(self.clock)
         self.filters.watch(self.mempool, self.watchers)
         self.miner = BuiltInMiner(
@@ -150,7 +150,7 @@ class Devnet:
             base_infos=self.base_infos,
             beacon=self.beacon,
         )
-        self.housekeeper = Housekeeper(self)
+        self.housekeeper = Housekeeper(self.chain, self.mempool, faults=self.faults, miner=self.miner)
         self._stopping = threading.Event()
         if not is_new:
             self._replay()
@@ -294,10 +294,6 @@ class Devnet:
     def tipset_of(self, full: FullBlock) -> TipsetKey:
         """The key of the tipset that a block that joined is in."""
         return self._tipset_with(full.block.header).key
-
-    def cbor_of(self, signed: SignedMessage) -> bytes:
-        """A signed message's bytes."""
-        return signed_message_to_cbor(signed)
 
     @property
     def shown_head(self) -> Tipset:

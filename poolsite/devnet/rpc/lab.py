@@ -18,7 +18,7 @@ from poolsite.devnet.wallet import NoKey
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.block import tipset_to_json
 from poolsite.filecoin.cids import cid_to_json
-from poolsite.filecoin.message import Message
+from poolsite.filecoin.message import Message, signed_message_to_cbor
 from poolsite.filecoin.signing import message_sign
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def block_messages(node: Devnet, cid: Cid) -> Any:
         bls, others = node.chain.block_messages(cid)
     except NoTipset:
         raise not_stored(cid) from None
-    return [[node.cbor_of(signed).hex() for signed in part] for part in (bls, others)]
+    return [[signed_message_to_cbor(signed).hex() for signed in part] for part in (bls, others)]
 
 
 METHODS: Final = (

@@ -106,7 +106,7 @@ def test_a_tenant_has_no_lab(tenant, devnet):
 
 
 def test_every_knob_of_the_devnet_is_on_the_page_with_its_quiet_value(operator, devnet):
-    assert Faults(devnet).to_json() == KNOBS
+    assert Faults(devnet.store, devnet.shown_frozen).to_json() == KNOBS
     assert {name for knobs in PARTS.values() for name in knobs} == set(KNOBS)
     assert set(ACT_WORDS) == set(ACTS)
 

@@ -19,6 +19,7 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.block import BLOCK_HEADER, BeaconEntry, ElectionProof, PoStProof, Ticket
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.keys import key_sign
+from poolsite.filecoin.message import signed_message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SIG_BLS
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, send, signed
@@ -64,7 +65,7 @@ def resigned(node: Devnet, full: FullBlock, **changes: Any) -> FullBlock:
 
 def submit(node, full):
     node.clock.not_before(node.head.tipset.min_timestamp + node.network.epoch_s)
-    node.store.messages_put([(m.cid.data, node.cbor_of(m)) for m in (*full.bls, *full.others)])
+    node.store.messages_put([(m.cid.data, signed_message_to_cbor(m)) for m in (*full.bls, *full.others)])
     return sync_submit_block(node, full.block)
 
 
