@@ -7,12 +7,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+from django.db import transaction
+
+from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.gateway.asker import Asking, Question
 from apps.gateway.models import ProverConnection, Purpose, SignerConnection, SignerKey
 from apps.gateway.providers import END, PROVE
 from apps.gateway.routes import Holder
-from apps.users.services import audit_record
+from apps.gateway.selectors import ALIVE_S
+from apps.users.services import account_disapprove, audit_record
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
 from poolsite.filecoin.post.verification import BadPoSt
 from poolsite.filecoin.proof_container import PREFIX, winning_post_check
@@ -20,7 +25,10 @@ from poolsite.filecoin.proof_container import PREFIX, winning_post_check
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from apps.users.models import Tenant
     from apps.users.principals import Principal
+
+log = structlog.get_logger(__name__)
 
 END_S: Final = 5.0
 SIGN_S: Final = 10.0
@@ -49,6 +57,23 @@ def connection_end(*, principal: Principal, row: SignerConnection | ProverConnec
     """Close a connection; its program may dial again, unless its token is revoked.  Raises NoAnswer."""
     audit_record(principal=principal, action="gateway.disconnect", target=f"{row} ({row.pk})")
     ask(row, END, None, timeout_s=END_S)
+
+
+def account_refuse(*, signer_tenant: Tenant, account: Tenant) -> None:
+    """Let the signers of a tenant serve an account no longer: those that do are closed, and dial again."""
+    account_disapprove(signer_tenant=signer_tenant, account=account)
+    serving = SignerConnection.objects.filter(
+        tenant=signer_tenant, closed_at=None, accounts__contains=[account.name]
+    )
+
+    def end() -> None:
+        for row in serving.filter(seen_at__gt=clock.now() - ALIVE_S):
+            try:
+                ask(row, END, None, timeout_s=END_S)
+            except DomainError as error:  # the hub forgets it with its process
+                log.warning("signer_not_closed", connection=str(row.pk), reason=error.reason)
+
+    transaction.on_commit(end)
 
 
 def signer_test(row: SignerConnection) -> Finding:

@@ -181,6 +181,12 @@ def miner_granted(*, tenant_id: int, actor_id: int) -> bool:
     return MinerGrant.objects.filter(tenant_id=tenant_id, actor_id=actor_id, deleted_at=None).exists()
 
 
+def miner_owner(*, actor_id: int) -> str:
+    """Name the tenant that this miner belongs to now; empty if it is nobody's."""
+    grants = MinerGrant.objects.filter(actor_id=actor_id, deleted_at=None)
+    return grants.values_list("tenant__name", flat=True).first() or ""
+
+
 def accounts_missing(names: Collection[str]) -> list[str]:
     """Give those of `names` that are no tenant, or a disabled one, in the order asked."""
     open_names = set(

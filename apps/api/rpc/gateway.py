@@ -19,7 +19,7 @@ from apps.gateway.routes import market_route, proof_route, wallet_route
 from apps.gateway.selectors import provers_connected, signers_connected
 from apps.gateway.services import wallet_has
 from apps.gateway.switch import switch_here
-from apps.users.selectors import accounts_missing, miner_granted
+from apps.users.selectors import accounts_missing, miner_granted, miner_owner
 from apps.wallets.limits import bytes_check
 from poolsite.filecoin.address import ID, Address, id_address
 from poolsite.filecoin.cids import Cid, cid_to_json
@@ -268,11 +268,12 @@ async def miner_check(call: Call, miner: Address) -> None:
 
 
 async def ask_miner(route: str, miner: Address, method: str, payload: Json, *, seconds: float) -> Json:
-    """Ask one of a miner's providers."""
+    """Ask one of a miner's providers: of its tenant's, since the miner may have been another's before."""
+    owner = await in_database(miner_owner)(actor_id=miner.actor_id)
     try:
         return await switch_here().request(
             route=route,
-            accounts=None,
+            accounts=[owner],
             method=method,
             payload=payload,
             seconds=seconds,

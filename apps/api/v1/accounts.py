@@ -15,6 +15,7 @@ from apps.api.v1.serializers import InputSerializer, QuerySerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, NotFound
+from apps.gateway.checkup import account_refuse
 from apps.users.models import AccountApproval, Tenant, Token
 from apps.users.selectors import (
     address_canonical,
@@ -29,7 +30,6 @@ from apps.users.selectors import (
 from apps.users.services import (
     TokenLimits,
     account_approve,
-    account_disapprove,
     audit_record,
     tenant_create,
     tenant_update,
@@ -317,7 +317,7 @@ class ApprovalsView(PoolView):
         if data["approve"]:
             account_approve(**pair)
         else:
-            account_disapprove(**pair)
+            account_refuse(**pair)
         audit_record(principal=self.principal, action="account.approve", target=name, after=data)
         row = AccountApproval.objects.filter(**pair).first() or AccountApproval(**pair)
         return Response(ApprovalOutput(row).data)

@@ -19,12 +19,12 @@ from apps.dashboard.regions.gateway import (
     list_verdict_of,
 )
 from apps.dashboard.regions.scene import Scene
-from apps.gateway.checkup import Finding, connection_end, prover_test, signer_test
+from apps.gateway.checkup import Finding, account_refuse, connection_end, prover_test, signer_test
 from apps.gateway.models import SignerConnection
 from apps.gateway.selectors import connection_get, connections_open
 from apps.proving.trial import trial_request
 from apps.users.selectors import approvals_visible
-from apps.users.services import account_approve, account_disapprove, audit_record
+from apps.users.services import account_approve, audit_record
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -105,7 +105,7 @@ def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRe
     if op == "approve":
         account_approve(**pair)
     else:
-        account_disapprove(**pair)
+        account_refuse(**pair)
     after = {"signer": row.signer_tenant.name, "approve": op == "approve"}
     audit_record(principal=viewer, action="account.approve", target=row.account.name, after=after)
     if not getattr(request, "htmx", False):

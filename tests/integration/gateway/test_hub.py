@@ -11,7 +11,7 @@ from django.db import OperationalError
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from apps.gateway.checkup import Finding, connection_end, signer_test
+from apps.gateway.checkup import Finding, account_refuse, connection_end, signer_test
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.services import RuledSignature, keys_add, wallet_has, wallet_sign
@@ -208,6 +208,22 @@ async def test_an_account_that_agreed_is_served(web, signer, token):
     await in_thread(agree)()
     async with connected(signer, web, token, supported=["bob"]):
         assert await sign(message(), accounts=["bob"])
+
+
+async def test_an_account_that_agrees_no_longer_is_not_served_any_more(web, signer, token):
+    """The signer stays connected: what it may do for others must end at once, not with its next dial."""
+    pair = {
+        "signer_tenant": await in_thread(people.tenant)("alice"),
+        "account": await in_thread(people.tenant)("bob"),
+    }
+    await in_thread(account_approve)(**pair)
+    async with connected(signer, web, token, supported=["bob"]):
+        assert await sign(message(), accounts=["bob"])
+
+        await in_thread(account_refuse)(**pair)
+
+        with pytest.raises(SignerAway):
+            await sign(message(), accounts=["bob"], timeout_s=1.0)
 
 
 async def test_a_revoked_token_ends_the_connection_within_a_second(web, signer, token):

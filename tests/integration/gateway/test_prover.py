@@ -7,6 +7,7 @@ import contextlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from channels.db import database_sync_to_async
 
@@ -126,6 +127,24 @@ async def test_what_cannot_be_proven_is_refused_and_the_next_is_answered(web, to
             finding = await in_thread(lambda request=request: prover_test(row, request))()
             assert not finding.is_good
         assert (await in_thread(lambda: prover_test(row, good))()).is_good
+
+
+async def test_a_miner_that_went_to_another_tenant_is_not_asked_of_its_old_prover(web, token, sector):
+    store, comm_r = sector
+    admin = await in_thread(people.operator_token)()
+    request = request_of(comm_r)
+    params = [f"f0{MINER}", request["SectorInfos"], request["Rand"], 10, 27]
+    body = {"jsonrpc": "2.0", "id": 1, "method": "Gateway.ComputeProof", "params": params}
+    async with (
+        listening(web, token, store),
+        httpx.AsyncClient(headers=people.bearer(admin), timeout=60) as client,
+    ):
+        assert (await client.post(web.url, json=body)).json()["result"]
+
+        await in_thread(lambda: miner_grant(tenant=people.tenant("bob"), actor_id=MINER))()
+
+        refused = (await client.post(web.url, json=body)).json()
+        assert "no connections for this miner" in refused["error"]["message"]
 
 
 async def test_a_closed_channel_is_opened_again(web, token, sector):
