@@ -22,6 +22,7 @@ from poolsite.filecoin.deadlines import is_mutable
 from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.filecoin.sector import MAX_SECTOR_NUMBER, RegisteredSealProof
 from tests.unit.devnet.people import STRANGER, chain, send
+from tests.unit.devnet.replaying import replay_check
 from tests.unit.devnet.sealing import SEAL_PROOF, seal_container, small_miner
 
 NI = RegisteredSealProof.STACKED_DRG_2KIB_V1_2_NI
@@ -33,6 +34,7 @@ SIZE = 2048
 def miner():
     small = small_miner(chain())
     yield small
+    replay_check(small.node)
     small.node.close()
 
 

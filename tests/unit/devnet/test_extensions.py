@@ -7,6 +7,7 @@ import pytest
 from poolsite.devnet.actors.miner.book import Reader, sector_quality
 from poolsite.devnet.actors.miner.extensions import CLAIM_DROP_PERIOD
 from poolsite.devnet.actors.verified.claims import TERM_MAX
+from poolsite.devnet.forks import reorg
 from poolsite.devnet.state.rows import CLAIMS, data_claims_of
 from poolsite.filecoin.actors.batch import BATCH_RETURN
 from poolsite.filecoin.actors.miner_sectors import (
@@ -31,6 +32,7 @@ from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.commd import data_commitment
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER
+from tests.unit.devnet.replaying import replay_check
 from tests.unit.devnet.test_verified_data import DATA, REGISTRY, SIZE, World
 
 HALF = SIZE // 2
@@ -60,7 +62,22 @@ def world():
     (sector,) = made.miner.reader.all_sectors()
     made.miner.post(sector.deadline)
     yield made
+    replay_check(made.node)
     made.node.close()
+
+
+def extension(miner, expiration, *, keep=(), drop=(), plain=(), number=1, deadline=None):
+    """Params for the sector."""
+    sector = miner.reader.sector(1)
+    claimed = (SectorClaim(number, tuple(keep), tuple(drop)),) if keep or drop else ()
+    entry = ExpirationExtension2(
+        deadline=sector.deadline if deadline is None else deadline,
+        partition=sector.partition,
+        sectors=bitfield_of(plain),
+        sectors_with_claims=claimed,
+        new_expiration=expiration,
+    )
+    return EXTEND_SECTOR_EXPIRATION2_PARAMS.encode(ExtendSectorExpiration2Params((entry,)))
 
 
 class Extension:
@@ -71,16 +88,8 @@ class Extension:
         self.sector = world.miner.reader.sector(1)
         self.later = Later(world.node, epoch or world.node.head.height + 1)
 
-    def ask(self, expiration, *, keep=(), drop=(), plain=(), number=1, who=None, deadline=None):
-        claimed = (SectorClaim(number, tuple(keep), tuple(drop)),) if keep or drop else ()
-        entry = ExpirationExtension2(
-            deadline=self.sector.deadline if deadline is None else deadline,
-            partition=self.sector.partition,
-            sectors=bitfield_of(plain),
-            sectors_with_claims=claimed,
-            new_expiration=expiration,
-        )
-        params = EXTEND_SECTOR_EXPIRATION2_PARAMS.encode(ExtendSectorExpiration2Params((entry,)))
+    def ask(self, expiration, *, who=None, **wishes):
+        params = extension(self.miner, expiration, **wishes)
         caller = self.miner.reader.miner.worker if who is None else who
         return self.later.call(caller, self.miner.address, method=32, params=params)
 
@@ -203,3 +212,17 @@ def test_claims_are_removed_once_their_term_is_over(world):
     assert remove(after, 1, 2, 9) == ((1, 2, 9), [(0, 18), (2, 17)])
     assert after.draft.keys(data_claims_of(world.miner.id)) == [1]
     assert remove(Later(world.node, start + SHORT + 1)) == ((2,), [])
+
+
+def test_an_extension_lands_again_after_a_reorg(world):
+    before = world.miner.reader.sector(1)
+    params = extension(world.miner, before.expiration + 1000, keep=(1, 2))
+    assert world.miner.call(32, params).exit_code == 0
+
+    reorg(world.node, 2, nulls=1, with_messages=False)
+    assert world.miner.reader.sector(1) == before
+    world.node.mine(3)
+
+    after = world.miner.reader.sector(1)
+    assert after.expiration == before.expiration + 1000
+    assert sector_quality(after, SIZE) == 10 * SIZE

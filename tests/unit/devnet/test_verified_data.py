@@ -47,6 +47,7 @@ from poolsite.filecoin.commd import data_commitment
 from tests.unit.devnet.people import OWNER, STRANGER, Person, chain
 from tests.unit.devnet.people import send as send_estimated
 from tests.unit.devnet.recorded import Replay
+from tests.unit.devnet.replaying import replay_check
 from tests.unit.devnet.sealing import small_miner
 from tests.unit.devnet.test_updates import params as update_params
 from tests.unit.devnet.test_updates import updated
@@ -130,6 +131,7 @@ class World:
 def world():
     world = World()
     yield world
+    replay_check(world.node)
     world.node.close()
 
 
