@@ -6,26 +6,36 @@ import sys
 from importlib import import_module
 from typing import Final
 
-PROGRAMS: Final[dict[str, str]] = {
-    "signer": "workers.signer.commands:main",
-    "sealer": "workers.agent.sealer:main",
-    "prover": "workers.prover.main:main",
-    "warm": "workers.processors.warm:main",
-    "seal": "workers.processors.seal:main",
-    "bench": "workers.processors.bench:main",
-    "verify": "workers.processors.verify:main",
-    "commp": "workers.processors.commp:main",
-    "post": "workers.processors.post:main",
+PROGRAMS: Final[dict[str, tuple[str, str]]] = {
+    "signer": ("workers.signer.commands:main", "hold keys, sign what the policy allows"),
+    "sealer": ("workers.agent.sealer:main", "seal sectors for a console"),
+    "prover": ("workers.prover.main:main", "prove what the store holds, as often as the chain asks"),
+    "warm": ("workers.processors.warm:main", "compile what the stages need, once per machine"),
+    "seal": ("workers.processors.seal:main", "seal one sector by hand"),
+    "bench": ("workers.processors.bench:main", "measure the kernels"),
+    "verify": ("workers.processors.verify:main", "check a sector that was sealed by hand, every hash again"),
+    "commp": ("workers.processors.commp:main", "compute piece commitments of files"),
+    "post": ("workers.processors.post:main", "prove sectors that were sealed by hand"),
 }
-"""Name → module and function.  By name, so that the signer loads no numba and the sealer no web server."""
+"""Name → module and function, and what it does; by name, so that none loads what it does not need."""
+
+
+def usage() -> str:
+    """List the programs."""
+    lines = "".join(f"  {name:<8}{does}\n" for name, (_, does) in PROGRAMS.items())
+    return f"usage: python -m workers PROGRAM ...\n\n{lines}\nMore: python -m workers PROGRAM --help\n"
 
 
 def main(argv: list[str]) -> int:
-    """Run one program with the rest of the command line."""
+    """Run one program with the rest of the command line; 2 if there is none of this name."""
+    if argv and argv[0] in ("-h", "--help"):
+        sys.stdout.write(usage())
+        return 0
     if not argv or argv[0] not in PROGRAMS:
-        sys.stderr.write(f"usage: python -m workers {{{','.join(PROGRAMS)}}} ...\n")
+        wrong = f"there is no program {argv[0]!r}" if argv else "name a program"
+        sys.stderr.write(f"python -m workers: {wrong}: one of {', '.join(PROGRAMS)}\n")
         return 2
-    module, _, function = PROGRAMS[argv[0]].partition(":")
+    module, _, function = PROGRAMS[argv[0]][0].partition(":")
     code: int = getattr(import_module(module), function)(argv[1:])
     return code
 

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 from workers.kernels.cache import cache_folder, cache_tidy
 from workers.kernels.cpu import path_name
 from workers.kernels.warm import KERNELS, warm
+from workers.processors.errors import BadInput
 from workers.processors.stages import stage_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workers.processors.stages import Stage
+
 
 def main(arguments: Sequence[str]) -> int:
     """Compile or load all kernels, or those of some stages; a JSON line each on stdout."""
     parser = argparse.ArgumentParser(prog="python -m workers warm", description=__doc__)
-    parser.add_argument("stage", nargs="*", type=stage_named, help="only what these stages need")
+    parser.add_argument("stage", nargs="*", type=_stage, help="only what these stages need")
     stages = parser.parse_args(arguments).stage
     names = [name for stage in stages for name in stage.kernels] or list(KERNELS)
     begun = time.monotonic()
@@ -39,6 +42,14 @@ def main(arguments: Sequence[str]) -> int:
         }
     )
     return 0
+
+
+def _stage(name: str) -> Stage:
+    """Read a stage's name as argparse wants it."""
+    try:
+        return stage_named(name)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _say(value: dict[str, object]) -> None:

@@ -53,7 +53,13 @@ VERBS: Final = (
 
 
 def main(argv: list[str]) -> int:
-    """Run one verb; refusals are one sentence and exit code 1."""
+    """Run one verb; refusals are one sentence and exit code 1, a verb that is none 2."""
+    if argv and argv[0] in ("-h", "--help"):
+        say(verbs_told())
+        return 0
+    if argv and argv[0] not in VERBS and not argv[0].startswith("-"):
+        print(f"signer: there is no verb '{argv[0]}': one of {', '.join(VERBS)}", file=sys.stderr)  # noqa: T201  # as below
+        return 2
     verb, rest = (argv[0], argv[1:]) if argv and argv[0] in VERBS else ("run", argv)
     options = parser_for(verb).parse_args(rest)
     try:
@@ -67,6 +73,14 @@ def main(argv: list[str]) -> int:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)  # noqa: T201  # as above
         return 1
     return 0
+
+
+def verbs_told() -> str:
+    """List the verbs with what they do."""
+    doers = {"run": run, **HANDLERS}
+    lines = [f"  {verb:<15}{(doers[verb].__doc__ or '').splitlines()[0]}" for verb in VERBS]
+    more = "More: python -m workers signer VERB --help; without a verb it runs."
+    return "\n".join(["usage: python -m workers signer [VERB] ...", "", *lines, "", more])
 
 
 def say(text: str) -> None:

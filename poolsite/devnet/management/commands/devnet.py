@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 from django.conf import settings
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from poolsite.filecoin.address import Address
+
+
+SCALE_MAX: Final = 5.0
+"""Provers and signers have to keep up."""
 
 
 class Command(BaseCommand):
@@ -49,13 +53,17 @@ class Command(BaseCommand):
             help="give an account FIL at genesis; ignored once the chain exists",
         )
         parser.add_argument("--follow", metavar="URL", help="follow the devnet of another node")
-        parser.add_argument("--time-scale", type=float, default=1.0, help="chain seconds per second, up to 5")
+        parser.add_argument(
+            "--time-scale", type=float, default=1.0, help=f"chain seconds per second, up to {SCALE_MAX:g}"
+        )
         parser.add_argument("--time-offset", type=float, default=0.0, help="seconds ahead of the computer")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         path = Path(options["data"] or Path(_var()) / "devnet" / "chain.sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
         host, port = _listen(options["listen"])
+        if not 0 < options["time_scale"] <= SCALE_MAX:
+            raise CommandError(f"--time-scale must be above 0 and at most {SCALE_MAX:g}")
         clock = WallClock(scale=options["time_scale"], offset=options["time_offset"])
         url = options["follow"]
         try:
