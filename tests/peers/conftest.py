@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.acceptance.pool import RunningPool
-from tests.peers.programs import go_program
+from tests.peers.programs import SOPHON_AUTH, go_program, go_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,19 +38,52 @@ def worker(pool: RunningPool) -> str:
 
 
 @pytest.fixture(scope="session")
-def venus() -> Path:
+def go() -> None:
+    """Without Go there are none of its programs; whatever else is missing is a failure."""
+    if shutil.which("go") is None:
+        pytest.skip("no Go here: its programs cannot be built")
+
+
+@pytest.fixture(scope="session")
+def sophon(go: None) -> Path:
+    """The client library of sophon-auth."""
+    return go_program("sophon")
+
+
+@pytest.fixture(scope="session")
+def sophon_auth(go: None) -> Path:
+    """sophon-auth itself, whose command line we use."""
+    return go_program("sophon", SOPHON_AUTH)
+
+
+@pytest.fixture(scope="session")
+def sophon_messager(go: None) -> Path:
+    """sophon-messager itself, out of its repository."""
+    return go_source("https://github.com/ipfs-force-community/sophon-messager", tag="v1.20.0", package=".")
+
+
+@pytest.fixture(scope="session")
+def venus_wallet(go: None) -> Path:
+    """venus-wallet itself, out of its repository."""
+    return go_source(
+        "https://github.com/filecoin-project/venus-wallet", tag="v1.20.0", package="./cmd/wallet"
+    )
+
+
+@pytest.fixture(scope="session")
+def venus(go: None) -> Path:
     """The generated clients of venus-shared."""
     return go_program("venus")
 
 
 @pytest.fixture(scope="session")
-def lotus() -> Path:
+def lotus(go: None) -> Path:
     """The RPC clients of lotus."""
     return go_program("lotus")
 
 
 @pytest.fixture(scope="session")
-def gateway() -> Path:
+def gateway(go: None) -> Path:
     """The gateway's own code as a program: signer, prover, market, hub."""
     return go_program("gateway")
 

@@ -39,17 +39,12 @@ CLONE_S: Final = 120
 NO_QUESTIONS: Final = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
 
 
-class NoSource(Exception):
-    """A program's repository is not here and cannot be fetched."""
-
-
 class PeerRefused(Exception):
     """What the client library gave as its error."""
 
 
 def go_program(name: str, package: str = ".") -> Path:
     """Build a program of ours, or one of its module's dependencies; gives its path."""
-    assert shutil.which("go"), "make peers needs Go"
     target = CACHE / "go" / (name if package == "." else package.split("/")[2])
     target.parent.mkdir(parents=True, exist_ok=True)
     with (CACHE / "building").open("a") as lock:
@@ -69,7 +64,7 @@ def go_program(name: str, package: str = ".") -> Path:
 def go_source(url: str, *, tag: str, package: str) -> Path:
     """Build a program of which no module proxy has a release: out of its repository at a tag; gives its path.
 
-    Raises NoSource where neither the folder POOLSITE_PEER_SOURCES has a checkout nor the host can be reached.
+    Fails where neither the folder POOLSITE_PEER_SOURCES has a checkout nor the host can be reached.
     """
     name = url.rsplit("/", 1)[-1]
     source, target = CHECKOUTS / name, CACHE / "go" / name
@@ -81,8 +76,7 @@ def go_source(url: str, *, tag: str, package: str) -> Path:
             cloned = subprocess.run(
                 command, capture_output=True, text=True, timeout=CLONE_S, check=False, env=NO_QUESTIONS
             )
-            if cloned.returncode != 0:
-                raise NoSource(f"{url} cannot be cloned: {cloned.stderr.strip()[-200:]}")
+            assert cloned.returncode == 0, f"{url} cannot be cloned: {cloned.stderr.strip()[-200:]}"
         done = subprocess.run(
             ["go", "build", "-mod=mod", "-buildvcs=false", "-o", target, package],
             cwd=source,

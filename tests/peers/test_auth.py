@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.peers.conftest import tenant_new, token_of
-from tests.peers.programs import SITE, SOPHON_AUTH, Peer, PeerRefused, go_program
+from tests.peers.programs import SITE, Peer, PeerRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,10 +77,12 @@ def masked(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def terminal(pool: RunningPool, admin: str, tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+def terminal(
+    sophon_auth: Path, pool: RunningPool, admin: str, tmp_path_factory: pytest.TempPathFactory
+) -> Terminal:
     repo = tmp_path_factory.mktemp("sophon-auth")
     (repo / "token").write_text(admin)
-    return Terminal(go_program("sophon", SOPHON_AUTH), repo, pool.port)
+    return Terminal(sophon_auth, repo, pool.port)
 
 
 def test_every_verb_of_the_command_line_prints_what_it_printed_for_the_original(terminal):
@@ -94,9 +96,9 @@ def test_every_verb_of_the_command_line_prints_what_it_printed_for_the_original(
 
 
 @pytest.fixture
-def library(pool: RunningPool, admin: str) -> Iterator[Peer]:
+def library(sophon: Path, pool: RunningPool, admin: str) -> Iterator[Peer]:
     """The client library, as the operator."""
-    with Peer([go_program("sophon"), f"http://127.0.0.1:{pool.port}"], token=admin) as peer:
+    with Peer([sophon, f"http://127.0.0.1:{pool.port}"], token=admin) as peer:
         yield peer
 
 
@@ -155,9 +157,9 @@ def test_the_library_keeps_rate_limits(library, pool):
     assert not library.call("GetUserRateLimit", user, "")
 
 
-def test_a_tenants_own_token_may_not_manage(pool):
+def test_a_tenants_own_token_may_not_manage(sophon, pool):
     token = token_of(pool, tenant_new(pool, "library"), perm="write")
-    with Peer([go_program("sophon"), f"http://127.0.0.1:{pool.port}"], token=token) as peer:
+    with Peer([sophon, f"http://127.0.0.1:{pool.port}"], token=token) as peer:
         assert peer.call("Verify", token)["perm"] == "write"
         with pytest.raises(PeerRefused, match="need admin prem: Permission Deny"):
             peer.call("GenerateToken", "library", "admin", "")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.integration.pools import wait_until
-from tests.peers.programs import NoSource, go_source
 from tests.peers.questions import Node, transfer
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.peer
 
-REPOSITORY: Final = "https://github.com/ipfs-force-community/sophon-messager"
 CONFIG: Final = """
 [api]
 Address = "/ip4/127.0.0.1/tcp/{port}"
@@ -35,23 +33,19 @@ REALLY: Final = "--really-do-it"
 FILLED, LANDED = 2, 3
 
 
-@pytest.fixture(scope="module")
-def program() -> Path:
-    try:
-        return go_source(REPOSITORY, tag="v1.20.0", package=".")
-    except NoSource as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture
-def command(program: Path, pool: RunningPool, admin: str, tmp_path: Path) -> Callable[..., str]:
+def command(sophon_messager: Path, pool: RunningPool, admin: str, tmp_path: Path) -> Callable[..., str]:
     """Give it a command; gives what it printed."""
     (tmp_path / "config.toml").write_text(CONFIG.format(port=pool.port, token=admin))
     (tmp_path / "token").write_text(admin)
 
     def give(*words: str) -> str:
         done = subprocess.run(
-            [program, "--repo", tmp_path, *words], capture_output=True, text=True, timeout=90, check=False
+            [sophon_messager, "--repo", tmp_path, *words],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

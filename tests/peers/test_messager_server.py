@@ -10,10 +10,9 @@ import pytest
 
 from tests.integration.pools import port_free, wait_until
 from tests.peers.conftest import tenant_new, token_of
-from tests.peers.programs import NoSource, Peer, PeerRefused, go_source
+from tests.peers.programs import Peer, PeerRefused
 from tests.peers.questions import transfer
 from tests.peers.signer import RunningSigner
-from tests.peers.test_messager_command_line import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +26,6 @@ LANDED: Final = 3
 FUND: Final = 10**18
 COUNT: Final = 12
 """Messages in one go: several are chosen, estimated and signed for one head."""
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    try:
-        return go_source(REPOSITORY, tag="v1.20.0", package=".")
-    except NoSource as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -55,7 +46,9 @@ def sender(pool: RunningPool, worker: str, token: str, tmp_path: Path) -> Iterat
 
 
 @pytest.fixture
-def messager(program: Path, venus: Path, pool: RunningPool, token: str, tmp_path: Path) -> Iterator[Peer]:
+def messager(
+    sophon_messager: Path, venus: Path, pool: RunningPool, token: str, tmp_path: Path
+) -> Iterator[Peer]:
     """Its client, as the tenant; the node it follows is the console."""
     port, admin = port_free(), pool.operator["admin_token"]
     console, log_path = f"/ip4/127.0.0.1/tcp/{pool.port}", tmp_path / "messager.log"
@@ -63,7 +56,8 @@ def messager(program: Path, venus: Path, pool: RunningPool, token: str, tmp_path
     words += ["--auth-url", f"http://127.0.0.1:{pool.port}", "--auth-token", admin]
     words += ["--gateway-url", console, "--gateway-token", admin]
     with log_path.open("wb") as log:
-        running = subprocess.Popen([program, "--repo", tmp_path / "repo", *words], stdout=log, stderr=log)
+        command = [sophon_messager, "--repo", tmp_path / "repo", *words]
+        running = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         with Peer([venus, "messager", f"http://127.0.0.1:{port}"], token=token) as peer:
             wait_until(

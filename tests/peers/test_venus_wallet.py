@@ -15,7 +15,7 @@ import pytest
 from poolsite.filecoin.keys import key_import
 from tests.integration.pools import port_free, wait_until
 from tests.peers.conftest import tenant_new, token_of
-from tests.peers.programs import NoSource, Peer, go_source
+from tests.peers.programs import Peer
 from tests.peers.questions import transfer
 from tests.peers.signer import RunningSigner
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.peer
 
-REPOSITORY: Final = "https://github.com/filecoin-project/venus-wallet"
 PASSWORD: Final = "a wallet's password"
 CONFIG: Final = """
 [API]
@@ -45,14 +44,6 @@ Token = "{token}"
 Secret = "00"
 """
 FUND: Final = 10**18
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    try:
-        return go_source(REPOSITORY, tag="v1.20.0", package="./cmd/wallet")
-    except NoSource as error:
-        pytest.skip(str(error))
 
 
 class VenusWallet:
@@ -100,7 +91,7 @@ def tenant(pool: RunningPool) -> str:
 
 
 @pytest.fixture
-def started(program: Path, pool: RunningPool, tenant: str, tmp_path: Path) -> Iterator[Any]:
+def started(venus_wallet: Path, pool: RunningPool, tenant: str, tmp_path: Path) -> Iterator[Any]:
     """Start it for the tenant; a second start uses the same repo."""
     running: list[VenusWallet] = []
     hub = ["--gateway-api", f"/ip4/127.0.0.1/tcp/{pool.port}"]
@@ -110,7 +101,7 @@ def started(program: Path, pool: RunningPool, tenant: str, tmp_path: Path) -> It
     (repo / "config.toml").write_text(CONFIG.format(port=port_free()))
 
     def start() -> VenusWallet:
-        running.append(VenusWallet(program, repo, [*hub, *account]))
+        running.append(VenusWallet(venus_wallet, repo, [*hub, *account]))
         return running[-1]
 
     yield start
@@ -164,14 +155,14 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSigner]:
 
 
 @pytest.fixture
-def remote(program: Path, signer: RunningSigner, tmp_path: Path) -> Callable[..., str]:
+def remote(venus_wallet: Path, signer: RunningSigner, tmp_path: Path) -> Callable[..., str]:
     """Its command line as the client of our signer."""
     host, _, port = signer.logged(r'(127\.0\.0\.1:\d+)", "event": "listening"').partition(":")
     token = signer.run("token", "admin").encode().hex()
     (tmp_path / "config.toml").write_text(REMOTE.format(host=host, port=port, token=token))
 
     def give(*words: str, typed: str = "") -> str:
-        command = [program, "--repo", tmp_path, *words]
+        command = [venus_wallet, "--repo", tmp_path, *words]
         return typed_into(command, typed) if typed else run(command)
 
     return give

@@ -4,7 +4,7 @@ go 1.24.7
 
 require (
 	github.com/filecoin-project/go-address v1.2.0
-	github.com/filecoin-project/go-jsonrpc v0.8.0
+	github.com/filecoin-project/go-jsonrpc v0.8.0 // indirect
 	github.com/filecoin-project/lotus v1.34.1
 	poolsite/peers/caller v0.0.0
 )

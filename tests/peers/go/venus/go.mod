@@ -4,7 +4,7 @@ go 1.25.7
 
 require (
 	github.com/filecoin-project/go-address v1.2.0
-	github.com/filecoin-project/go-jsonrpc v0.1.5
+	github.com/filecoin-project/go-jsonrpc v0.1.5 // indirect
 	github.com/filecoin-project/go-state-types v0.18.0
 	github.com/filecoin-project/venus v1.20.0
 	poolsite/peers/caller v0.0.0
