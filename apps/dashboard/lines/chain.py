@@ -14,7 +14,7 @@ from apps.dashboard import numbers
 from apps.dashboard.charts import Spark, spark
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.methods import receiver_kind
-from poolsite.filecoin.actors.decode import method_name, params_shown, return_decode
+from poolsite.filecoin.actors.decode import kind_fitting, method_name, params_shown, return_decode
 from poolsite.filecoin.actors.exitcodes import exit_code_words
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cbor import BadCbor
@@ -163,6 +163,7 @@ def message_line(
         kind = receiver_kind(str(message.to), kind="", miners=miners)
     except BadAddress:
         kind = ""
+    kind = kind or kind_fitting(message.method, message.params)
     tone, result = "idle", "not executed yet"
     if receipt is not None:
         tone = "ok" if receipt.exit_code == 0 else "bad"

@@ -73,6 +73,8 @@ _SINGLETONS: Final = MappingProxyType(
         EAM_ACTOR: "eam",
     }
 )
+_MANIFOLD: Final = ("miner", "multisig", "paych", "evm")
+"""Kinds of which there are many actors that take parameters."""
 _BUNDLE_NAMES: Final = MappingProxyType(
     {
         "storageminer": "miner",
@@ -95,6 +97,23 @@ def actor_kind(address: Address, *, code_name: str = "") -> str:
         return _SINGLETONS[address]
     name = code_name.rpartition("/")[2]
     return _BUNDLE_NAMES.get(name, name)
+
+
+def kind_fitting(method: int, params: bytes) -> str:
+    """The kind of actor whose method of this number reads these parameters, if only one kind's does.
+
+    For receivers of which nothing but the address is known; kinds with one actor each are known by that.
+    """
+    found = []
+    for kind in _MANIFOLD:
+        spec = method_spec(kind, method)
+        if method and spec is not None and (spec.params is not None) == bool(params):
+            try:
+                params_decode(kind, method, params)
+            except BadCbor:
+                continue
+            found.append(kind)
+    return found[0] if len(found) == 1 else ""
 
 
 def method_spec(kind: str, method: int) -> MethodSpec | None:

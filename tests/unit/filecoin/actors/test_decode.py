@@ -14,6 +14,7 @@ from poolsite.filecoin.actors import miner, multisig, power
 from poolsite.filecoin.actors.decode import (
     ACTOR_METHODS,
     actor_kind,
+    kind_fitting,
     method_name,
     method_spec,
     params_decode,
@@ -199,3 +200,17 @@ def test_what_no_table_knows_is_shown_as_it_is() -> None:
     assert params_shown("contract", 5, b"\xff\xff") == "ffff"
     assert params_shown("contract", 5, b"") is None
     assert params_shown("miner", 5, b"\x80") == []
+
+
+def test_an_unknown_receivers_kind_shows_in_what_it_is_sent() -> None:
+    withdraw = params_encode("miner", miner.Method.WITHDRAW_BALANCE, {"AmountRequested": "5"})
+    propose = multisig.PROPOSE_PARAMS.encode(multisig.ProposeParams(id_address(1), 0, 0, b""))
+
+    assert kind_fitting(16, withdraw) == "miner"
+    assert kind_fitting(2, propose) == "multisig"
+    assert kind_fitting(3_844_450_837, b"\x41\x00") == "evm"
+    assert kind_fitting(0, b"") == ""
+    assert kind_fitting(22, b"") == "miner", "RepayDebt"
+    assert kind_fitting(3, b"") == "", "a channel's Settle, or a contract's GetBytecode"
+    assert kind_fitting(16, b"\xff") == ""
+    assert kind_fitting(1, b"\x80") == ""
