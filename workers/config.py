@@ -86,7 +86,10 @@ def uid_of(folder: Path) -> str:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / f"uid.{secrets.token_hex(4)}"
-        fresh.write_text(f"{socket.gethostname()[:40]}-{secrets.token_hex(8)}\n")
+        with fresh.open("w") as file:
+            file.write(f"{socket.gethostname()[:40]}-{secrets.token_hex(8)}\n")
+            file.flush()
+            os.fsync(file.fileno())  # an empty name after a power cut would lose the sectors on this disk
         try:
             os.link(fresh, path)  # of two starts at once one wins, and both read the winner's
         except FileExistsError:

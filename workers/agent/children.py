@@ -29,6 +29,9 @@ LIBC: Final = ctypes.CDLL(None, use_errno=True)
 STEADY_S: Final = 10.0
 """A child that lived this long has its failures forgotten."""
 PAUSE_MAX_S: Final = 15.0
+LOG_MAX_BYTES: Final = 32 << 20
+"""A longer log is moved to `.1`; the one before is dropped."""
+LOG_LOOK_S: Final = 30.0
 
 
 class ProgramMissing(Exception):
@@ -114,17 +117,31 @@ class Children:
 
     def __init__(self, commands: Sequence[ChildCommand], *, log_folder: Path) -> None:
         self.slots = [ChildSlot(command, log_folder=log_folder) for command in commands]
+        self.logs_looked_at = 0.0
 
     def tick(self) -> None:
         """Look after all of them.  Call it from the main thread."""
         now = time.monotonic()
         for slot in self.slots:
             slot.tick(now)
+        if now - self.logs_looked_at >= LOG_LOOK_S:
+            self.logs_looked_at = now
+            for slot in self.slots:
+                log_trim(slot.log_path)
 
     def stop(self) -> None:
         """End them, the last first."""
         for slot in reversed(self.slots):
             slot.stop()
+
+
+def log_trim(path: Path) -> None:
+    """Keep a log small; children append, so a file cut to nothing grows again from its start."""
+    with suppress(OSError):
+        if path.stat().st_size > LOG_MAX_BYTES:
+            with suppress(OSError):  # no room for the copy: the log is cut all the same
+                shutil.copyfile(path, path.with_suffix(".log.1"))
+            os.truncate(path, 0)
 
 
 def redis_program() -> str:

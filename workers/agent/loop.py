@@ -94,7 +94,12 @@ class Agent:
         """Move every job, claim more if there is room; gives how long to wait until the next tick."""
         now = time.monotonic()
         for job in list(self.held.values()):
-            self._job_tick(job, now)
+            try:
+                self._job_tick(job, now)
+            except OSError as error:  # a full disk: leases, other jobs and reports go on
+                self.line.last_error = f"{job.inputs.stage}: {error}"
+                log.warning("journal_not_written", job=job.id, reason=str(error)[:200])
+                job.hinted_at = now
         if now >= self.claim_after and not self.line.is_paused:
             self._claim(now)
         return BUSY_S if self.held else min(max(self.claim_after - time.monotonic(), BUSY_S), 0.5)

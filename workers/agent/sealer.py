@@ -26,7 +26,7 @@ from workers.console.line import Line, NotTaken
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.logs import logs_set_up
 from workers.processors.warmth import HostWarmth
-from workers.storage.store import Store
+from workers.storage.store import Store, StoreAway, store_known
 
 if TYPE_CHECKING:
     from workers.config import SealerConfig
@@ -69,14 +69,17 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
 
 
 def run(config: SealerConfig, *, stop: threading.Event) -> None:
-    """Work until `stop` is set.  Call it from the main thread.  Raises ProgramMissing, NotTaken."""
+    """Work until `stop` is set.  Call it from the main thread.
+
+    Raises ProgramMissing, NotTaken, StoreAway.
+    """
     socket = socket_path(config.folder)
     broker = f"redis+socket://{socket}"
     commands = [broker_command(config.folder, socket), celery_command(config, broker)]
     children = Children(commands, log_folder=config.folder / "log")
     console = Console(config.console, config.token)
     line = Line(config, console, kinds=(JobKind.SEAL,), slots=dict(config.slots))
-    line.stores = (Store(config.store).name(),)
+    line.stores = (store_known(Store(config.store), config.folder),)
     journal = Journal(config.folder / "jobs")
     ours = [stage for stage in KERNEL_STAGES if stage not in config.processors]
     warmth = HostWarmth(config.folder / WARMTH_FILE, ours)
@@ -110,6 +113,6 @@ def main(argv: list[str] | None = None) -> int:
         with owned(config.folder, name="sealer"):
             logs_set_up("sealer")
             run(config, stop=stop_on_signal())
-    except (BadConfig, AlreadyRunning, ProgramMissing, NotTaken) as error:
+    except (BadConfig, AlreadyRunning, ProgramMissing, NotTaken, StoreAway) as error:
         return refuse(str(error))
     return 0

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from poolsite.filecoin.porep.parameters import SealParameters, UnknownSealProof, seal_parameters
 from poolsite.filecoin.sector import prover_id
 from poolsite.wire.jobs import Level, Piece, Progress, StageOutputs
@@ -28,7 +30,7 @@ from workers.processors.tasks import (
 )
 from workers.storage.files import DamagedFile, NotEnoughSpace, TruncatedFile, write_file
 from workers.storage.sector import SectorFiles, sector_name
-from workers.storage.store import Store, path_remove
+from workers.storage.store import Store, path_remove, store_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
     from poolsite.wire.jobs import SealInputs
     from workers.processors.pool import ProcessorPool
+
+log = structlog.get_logger(__name__)
 
 ERROR_MAX = 2_000
 """Characters of an error that are reported; the log has the rest."""
@@ -97,7 +101,9 @@ class StageRunner:
             begun = time.monotonic()
             try:
                 outputs = self._stage(job_id, work)
-            except (ProcessorError, OSError, UnknownSealProof) as error:
+            except Exception as error:  # whatever it is: unsaid, the stage would be hinted for ever
+                if not isinstance(error, ProcessorError | OSError | UnknownSealProof):
+                    log.exception("stage_broke", job=job_id, stage=work.inputs.stage)
                 failure = Failure(token=work.token, level=level_of(error), error=words_of(error))
                 self.journal.failure_write(job_id, work.id, failure)
                 return True
@@ -197,9 +203,10 @@ class StageRunner:
 
     def _persist(self, work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
         inputs = work.inputs
+        name = store_known(self.store, self.folder)
         self.store.persist(room.files, miner_id=inputs.miner_id, number=inputs.number)
         progress(1, 1)
-        return StageOutputs(store=self.store.name())
+        return StageOutputs(store=name)
 
     def _c1(self, work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
         inputs = work.inputs
@@ -240,6 +247,7 @@ class StageRunner:
     def _finalize(self, work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
         """Clear the sealing folder of a proven sector, once its files are whole in the store."""
         inputs = work.inputs
+        store_known(self.store, self.folder)
         if room.files.p_aux.exists():
             if not self.store.has(room.files, miner_id=inputs.miner_id, number=inputs.number):
                 self.store.persist(room.files, miner_id=inputs.miner_id, number=inputs.number)

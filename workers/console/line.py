@@ -185,6 +185,10 @@ class Line:
                 self.register_until_known()
             except (ConsoleAway, ConsoleRefused) as error:
                 log.warning("heartbeat_failed", reason=str(error))
+            except (
+                Exception
+            ):  # a disk that cannot be asked, an odd answer: without this thread all leases end
+                log.exception("heartbeat_failed")
 
     def _is_due(self) -> bool:
         passed = time.monotonic() - self._beaten_at

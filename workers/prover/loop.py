@@ -78,6 +78,8 @@ class Prover:
         try:
             self._hold(assignment, done=0, total=1)
             self._report(assignment, self._result(assignment))
+        except Exception:  # nobody looks at this thread's result
+            log.exception("proof_broke", job=assignment.id)
         finally:
             self.line.let_go(assignment.id)
             with self.lock:
@@ -92,6 +94,9 @@ class Prover:
         inputs, begun = assignment.window_post, time.monotonic()
         if inputs is None:
             return Fail(token=assignment.token, level=Level.PERMANENT, stage=STAGE, error="no inputs")
+        if not self.store.is_there:  # else every sector of an unmounted disk would be called faulty
+            words = f"{self.store.root} bears no store's mark: is its disk mounted?"
+            return Fail(token=assignment.token, level=Level.TEMPORARY, stage=STAGE, error=words)
         try:
             output = self.pool.call(
                 "window_post",

@@ -18,7 +18,7 @@ from workers.processors.warmth import WARMTH_VARIABLE, HostWarmth
 from workers.prover.gateway import ProofLine, gateway_url
 from workers.prover.loop import Prover
 from workers.prover.winning import compute_proof
-from workers.storage.store import Store
+from workers.storage.store import Store, StoreAway, store_known
 
 if TYPE_CHECKING:
     from workers.config import HostConfig
@@ -27,11 +27,11 @@ STAGES = ("window_post", "winning_post")
 
 
 def run(config: HostConfig, *, stop: threading.Event) -> None:
-    """Work until `stop` is set.  Raises NotTaken."""
+    """Work until `stop` is set.  Raises NotTaken, StoreAway."""
     console = Console(config.console, config.token)
     store = Store(config.store)
     line = Line(config, console, kinds=(JobKind.WINDOW_POST,), slots={"WINDOW_POST": 1})
-    line.stores = (store.name(),)
+    line.stores = (store_known(store, config.folder),)
     warmth = HostWarmth(config.folder / WARMTH_FILE, STAGES)
     pool = ProcessorPool([ChildSpec(stages=STAGES, environment={WARMTH_VARIABLE: str(warmth.path)})])
     prover = Prover(console=console, line=line, pool=pool, store=store)
@@ -69,6 +69,6 @@ def main(argv: list[str] | None = None) -> int:
         with owned(config.folder, name="prover"):
             logs_set_up("prover")
             run(config, stop=stop_on_signal())
-    except (BadConfig, AlreadyRunning, NotTaken) as error:
+    except (BadConfig, AlreadyRunning, NotTaken, StoreAway) as error:
         return refuse(str(error))
     return 0

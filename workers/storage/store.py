@@ -5,6 +5,7 @@ A sector is in the store when its files are there whole; each is copied under a 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -28,11 +29,24 @@ MARK: Final = "sectorstore.json"
 """File in a store's root that gives it its name, as lotus writes it."""
 
 
+KNOWN: Final = "store.json"
+"""File in a worker's folder: which store it works with."""
+
+
+class StoreAway(OSError):
+    """The folder is there, but not the store that was in it: its disk is not mounted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """A folder of finished sectors."""
 
     root: Path
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether the folder bears a store's mark."""
+        return (self.root / MARK).exists()
 
     def name(self) -> str:
         """Give the store's name; an unmarked folder is marked first."""
@@ -41,7 +55,11 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             name = f"store-{secrets.token_hex(4)}"
             facts = {"ID": name, "Name": name, "Strict": False, "ReadOnly": False, "Weight": 1}
-            write_file(path, json.dumps(facts, indent=2).encode())
+            fresh = path.with_name(f"{MARK}.{name}")
+            write_file(fresh, json.dumps(facts, indent=2).encode())
+            with contextlib.suppress(FileExistsError):  # of sealer and prover at once one wins
+                os.link(fresh, path)
+            fresh.unlink()
         facts = json.loads(path.read_text())
         return str(facts.get("Name") or facts.get("ID") or self.root)
 
@@ -87,6 +105,29 @@ class Store:
             for kept in kept_files(source)
             if kept.exists()
         )
+
+
+def store_known(store: Store, folder: Path) -> str:
+    """Give the name of the store that the worker in `folder` works with; at the first time it is noted.
+
+    Sectors written into the bare folder under an absent mount would be gone when the mount is back, and
+    those in it look lost meanwhile.  Raises StoreAway.
+    """
+    path, root = folder / KNOWN, str(store.root)
+    try:
+        known = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        known = {}
+    if not isinstance(known, dict) or known.get("root") != root:
+        name = store.name()
+        write_file(path, json.dumps({"root": root, "name": name}).encode())
+        return name
+    if not store.is_there or store.name() != known.get("name"):
+        raise StoreAway(
+            f"{root} is not the store {known.get('name')} that was there: is its disk mounted? "
+            f"If it was replaced on purpose, remove {path}"
+        )
+    return str(known["name"])
 
 
 def kept_files(files: SectorFiles) -> list[Path]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pytest
+
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 
 
@@ -125,3 +127,17 @@ def test_a_long_folder_gets_a_short_socket(tmp_path: Path) -> None:
     assert len(str(socket_path(deep)).encode()) < 107
     assert socket_path(deep) == socket_path(deep)
     assert socket_path(deep) != socket_path(tmp_path / ("y" * 120))
+
+
+def test_a_childs_log_is_cut_when_it_is_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.agent.children.LOG_MAX_BYTES", 100)
+    command = ChildCommand(name="sleeper", argv=SLEEPER)
+    children = Children([command], log_folder=tmp_path)
+    (tmp_path / "sleeper.log").write_bytes(b"x" * 101)
+    try:
+        children.tick()
+
+        assert (tmp_path / "sleeper.log").stat().st_size == 0
+        assert (tmp_path / "sleeper.log.1").stat().st_size == 101
+    finally:
+        children.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -347,3 +348,23 @@ def test_a_short_lease_is_renewed_in_time(host: Host) -> None:
 
     assert host.line._is_due(), "a third of 4 s is over"
     assert held.token == 4
+
+
+def test_a_full_disk_ends_neither_the_loop_nor_the_other_jobs(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.take("PC1", "j1")
+    write = host.journal.work_write
+
+    def full(job_id: str, work: Any) -> None:
+        if job_id == "j2":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(job_id, work)
+
+    monkeypatch.setattr(host.journal, "work_write", full)
+    host.take("PC2", "j2")
+    host.take("C1", "j3")
+
+    assert host.hints.sent == ["pc1", "c1"]
+    assert set(host.agent.held) == {"j1", "j2", "j3"}, "their leases are kept"
+    assert "No space left" in host.line.last_error

@@ -259,3 +259,39 @@ def test_sectors_whose_child_is_killed_fail_each_under_its_own_lease_and_go_on(t
     for number, given in enumerate(known):
         assert runner.journal.outputs_read(f"job{number}", Work(token=3, inputs=given).id) is not None
     pool.close()
+
+
+def test_whatever_breaks_in_a_stage_is_told_and_not_tried_for_ever(
+    runner: StageRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: object, **_how: object) -> None:
+        raise KeyError("no such name")
+
+    monkeypatch.setattr(runner.pool, "call", broken)
+    work = Work(token=3, inputs=inputs("ADD_PIECE"))
+    runner.journal.work_write("job", work)
+
+    assert runner.run("job")
+
+    failure = runner.journal.failure_read("job", work.id, token=3)
+    assert failure is not None
+    assert (failure.level, failure.error) == (Level.TEMPORARY, "'no such name'")
+
+
+def test_a_sector_is_not_persisted_under_an_absent_mount(runner: StageRunner) -> None:
+    known = sealed(runner)
+    root = runner.store.root
+    root.rename(root.with_name("unmounted"))
+    root.mkdir()
+    work = Work(token=2, inputs=replace(known, stage="FINALIZE"))
+    runner.journal.work_write("job", work)
+
+    runner.run("job")
+
+    failure = runner.journal.failure_read("job", work.id, token=2)
+    assert failure is not None
+    assert failure.level is Level.TEMPORARY
+    assert runner.room("job", known).files.p_aux.exists(), "the sealing folder is still whole"
+    root.rmdir()
+    root.with_name("unmounted").rename(root)
+    run(runner, replace(known, stage="FINALIZE"), token=3)

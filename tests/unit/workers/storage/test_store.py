@@ -1,0 +1,73 @@
+"""The store's mark: one name however many begin at once, and a bare mount point is not the store."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from poolsite.wire.jobs import Assignment, Fail, JobKind, Level, ProvenSector, WindowPostInputs
+from workers.prover.loop import Prover
+from workers.storage.store import Store, StoreAway, store_known
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_all_who_begin_at_once_read_the_same_name(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        names = set(threads.map(lambda _: Store(tmp_path / "store").name(), range(64)))
+
+    assert len(names) == 1
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["sectorstore.json"]
+
+
+def test_a_bare_folder_in_the_stores_place_is_refused(tmp_path: Path) -> None:
+    store, folder = Store(tmp_path / "store"), tmp_path / "sealer"
+    folder.mkdir()
+    name = store_known(store, folder)
+    assert store_known(store, folder) == name
+
+    shutil.rmtree(store.root)
+    store.root.mkdir()
+
+    with pytest.raises(StoreAway, match="is its disk mounted"):
+        store_known(store, folder)
+    assert list(store.root.iterdir()) == [], "nothing is written under an absent mount"
+
+
+def test_another_store_in_the_same_place_is_refused_and_another_place_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "sealer"
+    folder.mkdir()
+    store_known(Store(tmp_path / "store"), folder)
+    shutil.rmtree(tmp_path / "store")
+    Store(tmp_path / "store").name()
+
+    with pytest.raises(StoreAway):
+        store_known(Store(tmp_path / "store"), folder)
+
+    assert store_known(Store(tmp_path / "other"), folder) == Store(tmp_path / "other").name()
+
+
+def test_a_prover_without_its_store_calls_no_sector_faulty(tmp_path: Path) -> None:
+    nobody: Any = None
+    prover = Prover(console=nobody, line=nobody, pool=nobody, store=Store(tmp_path))
+    sector = ProvenSector(number=1, comm_r=bytes(32), seal_proof=5)
+    inputs = WindowPostInputs(
+        miner_id=1000,
+        post_proof=5,
+        randomness=bytes(32),
+        sectors=(sector,),
+        deadline=0,
+        close_epoch=9,
+        seconds_left=9,
+    )
+    job = Assignment(id="j", kind=JobKind.WINDOW_POST, token=1, seq=0, lease_s=9, window_post=inputs)
+
+    result = prover._result(job)
+
+    assert isinstance(result, Fail)
+    assert (result.level, "mounted" in result.error) == (Level.TEMPORARY, True)
+    prover.close()
