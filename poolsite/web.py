@@ -7,6 +7,7 @@ Run: python -m poolsite.web FD [FD ...]
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import sys
 from typing import Final
@@ -23,6 +24,8 @@ MESSAGE_MAX_BYTES: Final = 128 * 1024 * 1024
 """A proof that a remote prover sends over the hub; uvicorn's own limit of 16 MiB is too small."""
 
 
+COLLECT: Final = (5_000, 20, 50)
+"""Thresholds of the three generations: the youngest takes a millisecond, the oldest comes rarely."""
 FIRST: Final = "web-1"
 """The web process that watches the others."""
 
@@ -55,6 +58,17 @@ class WebServer(uvicorn.Server):
             await asyncio.sleep(WATCH_EVERY_S)
 
 
+def memory_settle() -> None:
+    """Leave what was loaded at the start out of garbage collection, and collect less often.
+
+    A full collection walks every object: 57 ms of a loaded site, in which nobody is answered; at 80 % load
+    the queue behind it lasts five times as long.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
+
+
 def main(descriptors: list[int]) -> None:
     """Serve until SIGTERM: sockets are closed with 1012 (service restart), requests get 3 s to end."""
     config = uvicorn.Config(
@@ -69,6 +83,7 @@ def main(descriptors: list[int]) -> None:
         server_header=False,
     )
     get_resolver().url_patterns  # noqa: B018  # loads every view now instead of under the first request
+    memory_settle()
     WebServer(config).run(sockets=[socket.socket(fileno=number) for number in descriptors])
 
 

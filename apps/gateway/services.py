@@ -16,7 +16,7 @@ from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAwa
 from apps.gateway.hedging import is_repeatable
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.routes import holders_alive, wallet_route
-from apps.users.models import AccountApproval, Tenant
+from apps.users.models import AccountApproval, SignerGrant, Tenant
 from apps.users.selectors import accounts_refused
 from apps.users.services import signer_grant
 from poolsite.filecoin.codec import BadField
@@ -174,16 +174,22 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
     """Write down keys that a connection proved, and let its accounts use them."""
     connection = SignerConnection.objects.select_related("tenant").get(pk=connection_id)
     now = clock.now()
-    for address in sorted(addresses):
-        SignerKey.objects.update_or_create(
-            address=address,
-            tenant=connection.tenant,
-            defaults={"connection": connection, "verified_at": now, "removed_at": None},
-        )
-    tenants = Tenant.objects.filter(name__in=accounts, deleted_at=None).order_by("pk")
+    proved = sorted(set(addresses))
+    SignerKey.objects.bulk_create(
+        [
+            SignerKey(address=address, tenant=connection.tenant, connection=connection, verified_at=now)
+            for address in proved
+        ],
+        update_conflicts=True,
+        unique_fields=["address", "tenant"],
+        update_fields=["connection", "verified_at", "removed_at"],
+    )
+    tenants = list(Tenant.objects.filter(name__in=accounts, deleted_at=None).order_by("pk"))
+    granted = SignerGrant.objects.filter(address__in=proved, tenant__in=tenants, deleted_at=None)
+    held = set(granted.values_list("tenant_id", "address"))  # of a signer that comes back: all of them
     for tenant in tenants:
-        for address in sorted(addresses):
-            if address[1] in SIGNED_PROTOCOLS:
+        for address in proved:
+            if address[1] in SIGNED_PROTOCOLS and (tenant.pk, address) not in held:
                 signer_grant(tenant=tenant, address=address)
     publish(Change("signer", str(connection.uuid), connection.tenant_id))
 
@@ -225,5 +231,7 @@ def connection_close(*, uuid: str, tenant_id: int, activity: Activity | None) ->
     now = clock.now()
     fields = activity_fields(activity) if activity is not None else {}
     for model in (SignerConnection, ProverConnection):
-        model.objects.filter(pk=uuid).update(**{**fields, "closed_at": now, "seen_at": now, "in_flight": 0})
+        over = {**fields, "closed_at": now, "seen_at": now, "in_flight": 0}
+        if model.objects.filter(pk=uuid).update(**over):
+            break
     publish(Change("signer", uuid, tenant_id))

