@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [
-    pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js here: npm clients cannot run"),
+    pytest.mark.skipif(
+        shutil.which("node") is None, reason="Node.js is not installed; the recorded traffic is replayed"
+    ),
     pytest.mark.xdist_group("npm"),
 ]
 

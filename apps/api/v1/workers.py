@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import structlog
 from celery import current_app
 from django.db import transaction
-from django.urls import path, re_path
+from django.urls import path
 from drf_spectacular.utils import extend_schema
 from kombu.exceptions import OperationalError as BrokerAway
 from rest_framework import serializers
@@ -352,7 +352,7 @@ urlpatterns = [
     path("workers/<str:uuid>", OneWorkerView.as_view(), name="v1-worker"),
     path("workers/<str:uuid>/heartbeat", HeartbeatView.as_view(), name="v1-worker-heartbeat"),
     path("workers/<str:uuid>/commands", CommandsView.as_view(), name="v1-worker-commands"),
-    re_path(r"^jobs:claim$", ClaimView.as_view(), name="v1-jobs-claim"),
+    path("jobs:claim", ClaimView.as_view(), name="v1-jobs-claim"),
     path("jobs/<str:uuid>/event", EventView.as_view(), name="v1-job-event"),
     path("jobs/<str:uuid>/progress", ProgressView.as_view(), name="v1-job-progress"),
     path("jobs/<str:uuid>/complete", CompleteView.as_view(), name="v1-job-complete"),
