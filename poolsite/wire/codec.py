@@ -143,6 +143,10 @@ def _text_decode(hint: Any, data: object, path: str) -> str:
     if hint is str:
         if "\x00" in data:
             raise BadWire(path, "must not hold a zero byte")
+        try:
+            data.encode()
+        except UnicodeEncodeError:
+            raise BadWire(path, "must not hold half a character") from None
         return data
     if not (isinstance(hint, type) and issubclass(hint, enum.StrEnum)):
         raise TypeError(f"{hint!r} has no wire form")

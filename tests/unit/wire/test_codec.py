@@ -170,6 +170,7 @@ def body(**change: Any) -> dict[str, Any]:
         ({"uid": ""}, "uid", "must have 1 to 100 characters"),
         ({"uid": 7}, "uid", "must be text"),
         ({"uid": "a\x00"}, "uid", "must not hold a zero byte"),
+        ({"uid": "a\ud800"}, "uid", "must not hold half a character"),
         ({"colour": "red"}, "colour", "unknown field"),
         ({"kinds": []}, "kinds", "must not be empty"),
         ({"kinds": "seal"}, "kinds", "must be an array"),
