@@ -56,7 +56,7 @@ def messager(
     words += ["--auth-url", f"http://127.0.0.1:{pool.port}", "--auth-token", admin]
     words += ["--gateway-url", console, "--gateway-token", admin]
     with log_path.open("wb") as log:
-        command = [sophon_messager, "--repo", tmp_path / "repo", *words]
+        command: list[str | Path] = [sophon_messager, "--repo", tmp_path / "repo", *words]
         running = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         with Peer([venus, "messager", f"http://127.0.0.1:{port}"], token=token) as peer:

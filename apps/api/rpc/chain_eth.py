@@ -80,7 +80,10 @@ def filter_asker(method: str, *, is_missing: Callable[[Json], bool] = lambda _: 
         params_text(method, list(params))
         failure: NodeRefused | NodeUnavailable | None = None
         result: Json = None
-        for link in POOL.client(call.version).links:
+        client = POOL.client(call.version)
+        if not client.links:
+            return client.call(method, *params)  # its refusal says that there is no node
+        for link in client.links:
             try:
                 result = ChainClient([link]).call(method, *params)
             except (NodeRefused, NodeUnavailable) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,28 +12,27 @@ from poolsite.devnet.signatures import Signatures
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.message import Message, SignedMessage
 from poolsite.filecoin.signature import BadSignature, Signature, bls_aggregate
-from poolsite.filecoin.signing import message_sign
+from poolsite.filecoin.signing import message_sign, message_verify
 from poolsite.filecoin.sigtypes import SIG_BLS
-from tests.unit.devnet.people import person
+from tests.unit.devnet.people import Person, person
 
 CHAIN_ID = 31415926
 ANN, BOB, EVE = person("ann", "bls"), person("bob", "bls"), person("eve")
 
 
-def message_of(who, nonce=0) -> SignedMessage:
+def message_of(who: Person, nonce: int = 0) -> SignedMessage:
     message = Message(to=id_address(1000), from_=who.address, nonce=nonce, gas_limit=1)
     return message_sign(who.key, message, chain_id=CHAIN_ID)
 
 
 @pytest.fixture
-def verified(monkeypatch) -> list[SignedMessage]:
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[SignedMessage]:
     """The messages that were verified in full."""
     seen: list[SignedMessage] = []
-    verify = module.message_verify
 
-    def counted(signed, **fields):
+    def counted(signed: SignedMessage, **fields: Any) -> None:
         seen.append(signed)
-        verify(signed, **fields)
+        message_verify(signed, **fields)
 
     monkeypatch.setattr(module, "message_verify", counted)
     return seen
