@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 X_TICKS: Final = 5
 
 
-def clock_words(at_s: float) -> str:
-    """Time of day in the reader's zone: `14:30`."""
-    return localtime(datetime.fromtimestamp(at_s, tz=UTC)).strftime("%H:%M")
+SECONDS_BELOW_S: Final = 600
+"""On a chain that is so young the ticks of its chart need seconds."""
+
+
+def clock_words(at_s: float, *, form: str = "%H:%M") -> str:
+    """Time of day: `14:30`."""
+    return localtime(datetime.fromtimestamp(at_s, tz=UTC)).strftime(form)
 
 
 def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) -> Area | None:
@@ -43,10 +47,9 @@ def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) ->
         here = (max(window.start_s - start, 0) / span, min(window.end_s - start, span) / span)
         label += f", cheapest from {clock_words(window.start_s)} to {clock_words(window.end_s)}"
         band = AreaBand(x=round(100 * here[0], 2), w=round(100 * (here[1] - here[0]), 2), label="cheapest")
-    ticks = [
-        Tick(round(100 * index / (X_TICKS - 1), 2), clock_words(start + span * index / (X_TICKS - 1)))
-        for index in range(X_TICKS)
-    ]
+    form = "%H:%M:%S" if span < SECONDS_BELOW_S else "%H:%M"
+    shares = [index / (X_TICKS - 1) for index in range(X_TICKS)]
+    ticks = [Tick(round(100 * share, 2), clock_words(start + span * share, form=form)) for share in shares]
     return area(
         points, label=label, x_ticks=ticks, y_words=lambda value: numbers.fee_words(round(value)), band=band
     )

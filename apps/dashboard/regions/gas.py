@@ -168,7 +168,7 @@ def live_context(scene: Scene) -> dict[str, Any]:
         "area": chart_of(outlook),
         "queue": queue_of(outlook, scene),
         "queue_now": numbers.fil(outlook.cost_now),
-        "queue_cheap": numbers.NOTHING if outlook.cost_cheap is None else numbers.fil(outlook.cost_cheap),
+        "queue_cheap": "" if outlook.cost_cheap is None else numbers.fil(outlook.cost_cheap),
     }
 
 
