@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING
 
 import structlog
 from celery import current_app, shared_task
+from django.db.models import Count, Min, Q
 
 from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_current
 from apps.core import clock
+from apps.messages.models import Message
 from apps.messages.services.holes import holes_close
 from apps.messages.services.hurry import proofs_hurry
 from apps.messages.services.publish import messages_publish, messages_republish
-from apps.messages.services.push import selection_ask
+from apps.messages.services.push import SELECT_EXPIRES_S, selection_ask
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
+from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from apps.chain.models import Head
 
 log = structlog.get_logger(__name__)
-
-SELECT_EXPIRES_S = 30
-"""A selection that waited longer is dropped: the next head asks again."""
 
 
 @shared_task(name="messages.track")
@@ -68,7 +68,7 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
 def _selections_ask(head: Head, *, besides: set[str]) -> set[str]:
     """Have each sender chosen for that has something due; gives all of them."""
     due = set(senders_due(head=head))
-    for address in sorted(due - besides):
+    for address in _in_turn(due - besides):
         current_app.send_task(
             "messages.select_sender",
             kwargs={"address": address},
@@ -76,6 +76,17 @@ def _selections_ask(head: Head, *, besides: set[str]) -> set[str]:
             expires=SELECT_EXPIRES_S,
         )
     return due
+
+
+def _in_turn(addresses: Collection[str]) -> list[str]:
+    """Order senders: those with proofs first, those whose signer is away last, since each is waited for.
+
+    A choice that waits too long is dropped: behind a hundred signers that are away nobody would be chosen.
+    """
+    rows = Message.objects.filter(state=MessageState.UNFILLED, from_addr__in=addresses)
+    away = Count("pk", filter=Q(wait=Wait.SIGNER_AWAY))
+    found = rows.values_list("from_addr").annotate(best=Min("priority"), away=away)
+    return [address for address, _, _ in sorted(found, key=lambda row: (row[2] > 0, row[1], row[0]))]
 
 
 @shared_task(name="messages.select_sender")

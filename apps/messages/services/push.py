@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+SELECT_EXPIRES_S: Final = 30
+"""A selection that waited longer is dropped: the next head asks again."""
+
 INSERTED: Final[dict[str, str]] = {
     "id": "text",
     "tenant_id": "bigint",
@@ -202,7 +205,8 @@ def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, 
     for at, row in enumerate(rows.values()):
         row.created_at = row.updated_at = now + timedelta(microseconds=at)
         first.setdefault(row.pk, row)
-    new = _insert(list(first.values()))
+    # In the order of their ids: two inserts of the same ids would wait for each other's rows for ever.
+    new = _insert(sorted(first.values(), key=lambda row: str(row.pk)))
     messages_told([(pk, first[pk].tenant_id) for pk in first if pk in new])
     for address in {first[pk].from_addr for pk in new if first[pk].time_sensitive}:
         transaction.on_commit(partial(selection_ask, address))
@@ -253,7 +257,11 @@ def selection_ask(address: str) -> None:
     """Have this sender's messages chosen now; without a broker the next head does it."""
     try:
         current_app.send_task(
-            "messages.select_sender", kwargs={"address": address}, queue="messages", retry=False
+            "messages.select_sender",
+            kwargs={"address": address},
+            queue="messages",
+            retry=False,
+            expires=SELECT_EXPIRES_S,
         )
     except (BrokerAway, OSError) as error:
         log.warning("selection_not_asked", sender=address, reason=str(error)[:200])

@@ -367,7 +367,7 @@ class TestQueue:
 
         answer = signed_in("ann").post(reverse("messages-csv"), {"id": ["one", "three"]})
 
-        rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+        rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
         assert sorted(row["id"] for row in rows) == ["one", "three"]
 
     def test_others_queues_are_left_alone(self, pool):

@@ -10,7 +10,7 @@ import pytest
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage, MessageIdTaken, SenderStopped
 from apps.messages.models import Message, Sender
-from apps.messages.services import Gas, SendSpec
+from apps.messages.services import Gas, PushItem, SendSpec, messages_push, push
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Priority, SenderState
 from apps.users.principals import SYSTEM
@@ -188,3 +188,30 @@ def test_a_wrong_field_is_named_and_leaves_no_row(pool: Pool, wrong: dict[str, A
     assert refusal.value.reason
     assert not Message.objects.exists()
     assert not Sender.objects.exists()
+
+
+def test_rows_are_written_in_the_order_of_their_ids(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = pool.address()
+    written: list[list[str]] = []
+    real = push._insert
+
+    def seen(rows: Any) -> Any:
+        written.append([row.pk for row in rows])
+        return real(rows)
+
+    monkeypatch.setattr(push, "_insert", seen)
+    names = ["c", "a", "b", "a"]
+    items = [PushItem(id=name, to="f01000", from_=address, method=0) for name in names]
+    messages_push(items, principal=principal())
+
+    assert written == [["a", "b", "c"]]
+    assert list(Message.objects.order_by("created_at").values_list("pk", flat=True)) == ["c", "a", "b"]
+
+
+def test_a_selection_that_nobody_works_off_is_forgotten(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(push.current_app, "send_task", lambda _name, **how: asked.append(how))
+
+    push.selection_ask("f01")
+
+    assert asked[0]["expires"] == push.SELECT_EXPIRES_S
