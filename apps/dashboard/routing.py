@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from channels.auth import AuthMiddlewareStack
-from channels.security.websocket import AllowedHostsOriginValidator
 from django.urls import URLPattern, path
 
 from apps.dashboard.live import LiveConsumer
+from apps.dashboard.origins import SameOriginOnly
 
 websocket_urlpatterns: list[URLPattern] = [
-    path("ws/live/", AllowedHostsOriginValidator(AuthMiddlewareStack(LiveConsumer.as_asgi()))),
+    path("ws/live/", SameOriginOnly(AuthMiddlewareStack(LiveConsumer.as_asgi()))),  # type: ignore[arg-type]  # no view
 ]
