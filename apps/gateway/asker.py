@@ -78,12 +78,15 @@ class Asking:
         self.start = time.time()
         self.deadline = self.start + timeout_s
         self.patience_until = self.start + min(PATIENCE_S, timeout_s)
+        self.ends = time.monotonic() + timeout_s
+        """As `deadline`, for ourselves: a clock that is set back must not prolong the wait."""
         self.hedged: set[int] = set()
         """Questions that a second connection was asked."""
 
     def may_wait(self, question: Question) -> bool:
         """Tell whether a provider of this key is worth waiting for."""
-        return time.time() < self.patience_until and is_expected(question.route, now=clock.now())
+        is_early = time.time() < self.patience_until and time.monotonic() < self.ends
+        return is_early and is_expected(question.route, now=clock.now())
 
     def round(self, questions: dict[int, Question], failures: dict[int, DomainError]) -> dict[int, Any]:
         """Send each question to one connection and collect; what got no answer is noted in `failures`."""
@@ -130,7 +133,7 @@ class Asking:
         """Read answers until all are there, their processes died, or time is up."""
         answers: dict[int, Any] = {}
         hedge_at = time.time() + HEDGE_S
-        while sent and time.time() < self.deadline:
+        while sent and time.time() < self.deadline and time.monotonic() < self.ends:
             if time.time() >= hedge_at:
                 self.hedge(sent, questions)
             reply = self.next_reply(sent)

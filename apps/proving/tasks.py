@@ -10,6 +10,7 @@ from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
+from apps.core.locks import lone
 from apps.miners.selectors import miners_active
 from apps.proving.services.deadlines import deadlines_refresh
 from apps.proving.services.outlook import outlooks_judge
@@ -29,6 +30,7 @@ def look_now() -> Look | None:
 
 
 @shared_task(name="proving.refresh")
+@lone
 def proving_refresh(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Read windows and partitions of every miner, and judge what will become of them."""
     look = look_now()

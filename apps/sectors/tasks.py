@@ -11,6 +11,7 @@ from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
+from apps.core.locks import lone
 from apps.miners.onchain import active_numbers
 from apps.miners.selectors import miners_active
 from apps.sectors.models import Sector
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 
 @shared_task(name="sectors.advance")
+@lone
 def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Take every chain step that the newest head makes possible."""
     head = head_current()
@@ -62,6 +64,7 @@ def _active_follow(miner: Miner, work: Round) -> None:
 
 
 @shared_task(name="sectors.batch")
+@lone
 def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Close the batches that are due at the newest head."""
     head = head_current()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages import tasks
-from apps.messages.states import MessageState
+from apps.messages.models import Message
+from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
     from tests.messaging import Pool
@@ -93,3 +94,15 @@ def test_without_a_node_the_tasks_end_and_the_rows_wait(pool: Pool, sent: list[s
     pool.node.refuses = lambda _method, _params: None
     run_head(pool, sent)
     assert pool.row("one").state == MessageState.FILLED
+
+
+def test_senders_whose_signer_is_away_are_chosen_last_and_proofs_first(pool: Pool, sent: list[str]) -> None:
+    away, plain, proof = sorted(pool.address() for _ in range(3))
+    for address in (away, plain):
+        pool.push(f"from {address}", address)
+    pool.push("proof", proof, kind="window_post")
+    Message.objects.filter(from_addr=away).update(wait=Wait.SIGNER_AWAY)
+
+    tasks.select(height=0, key="")
+
+    assert sent == [proof, plain, away]
