@@ -29,6 +29,7 @@ from apps.proving.services.jobs import (
     job_drop,
     job_is_lapsed,
     job_make,
+    job_strip,
     lease_for,
     proof_check,
     sectors_onchain,
@@ -218,6 +219,7 @@ def _tell(post: WindowPost) -> None:
 def _close(post: WindowPost, look: Look) -> None:
     job_drop(post.job, now=look.now)
     advance(post, "CLOSE", updated_at=look.now)
+    job_strip(post.job)
     log.warning("window_missed", miner=post.miner.address, deadline=post.deadline_index, reason=post.error)
     _tell(post)
 
@@ -253,6 +255,7 @@ def _is_reorganised(post: WindowPost, look: Look) -> bool:
     if randomness == bytes(post.randomness):
         return False
     job_drop(post.job, now=look.now)
+    job_strip(post.job)
     if post.state == PostState.PROVED:
         advance(post, "AGAIN", updated_at=look.now)
     _fresh(post, randomness=randomness, job=None, proof=None, error="the chain's challenge has changed")
@@ -313,6 +316,7 @@ def _job_give(post: WindowPost, *, order: list[ProvenSector], partitions: list[i
         )
         row.job, row.partitions, row.proofs_made = job, partitions, row.proofs_made + 1
         row.save(update_fields=["job", "partitions", "proofs_made", "updated_at"])
+        job_strip(post.job)
     post.refresh_from_db()
     publish(Change("job", job.pk, post.miner.tenant_id))
     _tell(post)
@@ -328,15 +332,18 @@ def _take(post: WindowPost, look: Look) -> None:
         facts = partitions_read(look.client, post.miner.address, [post.deadline_index], look.head.key)
         skipped = _skipped_add(post, facts[post.deadline_index], faults)
         words = f"files of sectors {sorted(faults)} cannot be read"
+        job_strip(job)
         _fresh(post, job=None, skipped=skipped, error=words[:2000])
         return
     try:
         proof_check(job)
     except BadProof as bad:
         log.warning("bad_proof", post=str(post.uuid), worker=job.result.get("worker"), reason=str(bad))
+        job_strip(job)
         _fresh(post, job=None, error=f"the proof of {job.result.get('worker')} is wrong: {bad}"[:2000])
         return
     advance(post, "PROVE", proof=job.proof, proved_at=look.now, error="", updated_at=look.now)
+    job_strip(job)
     _tell(post)
 
 

@@ -25,6 +25,7 @@ from apps.proving.services.jobs import (
     job_drop,
     job_is_lapsed,
     job_make,
+    job_strip,
     proof_check,
     sectors_onchain,
 )
@@ -152,6 +153,7 @@ def recovery_move(row: Recovery, message: Message | None, look: Look) -> None:
         return
     if look.head.height >= row.cutoff_epoch:
         job_drop(row.job, now=look.now)
+        job_strip(row.job)
         _step(row, "FAIL", look, error=row.error or "the cut-off came first")
         return
     if row.state == RecoveryState.CHECKING:
@@ -191,6 +193,7 @@ def _take(row: Recovery, look: Look) -> None:
         return
     faults = {int(number) for number in job.result.get("faults", ())}
     if faults:
+        job_strip(job)
         rest = sorted(set(row.good) - faults)
         if rest:
             _check(row, numbers=rest, look=look)
@@ -201,8 +204,9 @@ def _take(row: Recovery, look: Look) -> None:
         proof_check(job)
     except BadProof as bad:
         _step(row, "FAIL", look, error=f"the files are damaged: {bad}"[:2000])
-        return
-    _step(row, "PROVE", look, error="")
+    else:
+        _step(row, "PROVE", look, error="")
+    job_strip(job)
 
 
 def _declare(row: Recovery, look: Look) -> None:

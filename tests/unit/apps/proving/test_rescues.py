@@ -223,3 +223,30 @@ def test_a_check_of_files_whose_time_ran_out_begins_again() -> None:
     states = list(Recovery.objects.order_by("pk").values_list("state", flat=True))
     assert states == [RecoveryState.FAILED, RecoveryState.CHECKING]
     assert Job.objects.filter(state=JobState.READY).count() == 1
+
+
+def test_what_an_ended_job_worked_on_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, chain = post(miner(), state=PostState.PROVING, proof=None, proofs_made=0), OneDeadline()
+    posts_advance(look(chain))
+    Job.objects.filter(window_post=row).update(state=JobState.DONE, proof=b"proof", result={"worker": "p"})
+    monkeypatch.setattr(posts_module, "proof_check", lambda _job: None)
+
+    posts_advance(look(chain))
+
+    row.refresh_from_db()
+    job = Job.objects.get(window_post=row)
+    assert (row.state, bytes(row.proof or b"")) == (PostState.SENT, b"proof")
+    assert (job.inputs, job.proof, job.result) == ({}, None, {"worker": "p"})
+
+
+@pytest.mark.parametrize("ends", ["lapses", "is missed"])
+def test_a_job_that_nobody_did_is_not_kept_whole_either(ends: str) -> None:
+    row, chain = post(miner(), state=PostState.PROVING, proof=None, proofs_made=0), OneDeadline()
+    posts_advance(look(chain))
+    first = Job.objects.get(window_post=row)
+    assert first.inputs
+
+    posts_advance(look(chain, later_s=3600) if ends == "lapses" else look(chain, CLOSE))
+
+    first.refresh_from_db()
+    assert (first.state, first.inputs) == (JobState.FAILED, {})
