@@ -52,7 +52,8 @@ def limits_words(token: Token) -> str:
         ("miners", [str(id_address(actor_id)) for actor_id in token.miners]),
         ("signers", [numbers.shortened(address) for address in token.signers]),
     ]
-    return "; ".join(f"{name} {', '.join(values)}" for name, values in parts if values) or "no limit"
+    told = [(name if len(values) > 1 else name[:-1], values) for name, values in parts if values]
+    return "; ".join(f"{name} {', '.join(values)}" for name, values in told) or "no limit"
 
 
 def token_line(token: Token, *, at: datetime, may_revoke: bool) -> TokenLine:
