@@ -1,0 +1,20 @@
+"""What several tests of the chain start from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.devnet.deals import Fair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def fair() -> Iterator[Fair]:
+    """A chain with a miner and a client who has money at the market."""
+    market = Fair()
+    yield market
+    market.node.close()
