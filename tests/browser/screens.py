@@ -95,10 +95,16 @@ def pool_prepare(pool: Pool) -> dict[str, str]:
     fresh = pool.ask(f"miners/{miner}/sectors", {"count": 1})
     newest = rows_of(pool.ask(f"sectors?miner={miner}"))[0]["uuid"] if fresh else sector
     messages = rows_of(pool.ask("messages"))
+    senders = [row["address"] for row in rows_of(pool.ask("senders"))]
     return {
         "miner": f"/miners/{miner}/",
         "sector": f"/sectors/{sector}/",
         "sector-sealing": f"/sectors/{newest}/",
+        **(
+            {"sender": f"/senders/{senders[0]}/", "policy": f"/wallets/{senders[0]}/policy/"}
+            if senders
+            else {}
+        ),
         **({"message": f"/messages/{quote(messages[0]['id'])}/"} if messages else {}),
     }
 
@@ -114,16 +120,23 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "messages": "/messages/",
         "senders": "/senders/",
         "gas": "/gas/",
+        "gas-guard": "/gas/guards/add/",
+        "gas-hurry": "/gas/hurry/",
+        "gas-rules": "/gas/rules/",
         "wallets": "/wallets/",
         "hosts": "/hosts/",
         "chain": "/chain/",
         "mempool": "/chain/mempool/",
+        "node-add": "/chain/nodes/add/",
         "lab": "/lab/",
         "pledge": "/sectors/pledge/",
         "send": "/send/",
         "gateway": "/gateway/",
         "people": "/people/",
+        "invite": "/people/invite/",
         "tokens": "/tokens/",
+        "token-new": "/tokens/new/",
+        "audit": "/audit/",
         "account": "/account/",
         "password": "/password/",
         "missing": "/nowhere/",
