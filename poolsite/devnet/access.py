@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ALL_PERMS: Final = frozenset(PERMS)
+FAR_PERMS: Final = frozenset({"read"})
+"""What a real node gives to whoever brings no token."""
 
 
 class Access:
@@ -24,10 +26,13 @@ class Access:
         self.secret = secret
         self.open_perms = frozenset(open_perms)
 
-    def perms_of(self, token: str | None) -> frozenset[str]:
-        """Permissions of a token.  Raises BadToken."""
+    def perms_of(self, token: str | None, *, is_near: bool = True) -> frozenset[str]:
+        """Permissions of a token; without one, a program of this machine is trusted, all others read.
+
+        Raises BadToken.
+        """
         if token is None:
-            return self.open_perms
+            return self.open_perms if is_near else self.open_perms & FAR_PERMS
         return frozenset(self.allowed(token))
 
     def allowed(self, token: str) -> list[str]:

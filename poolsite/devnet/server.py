@@ -6,6 +6,7 @@ Source: go-jsonrpc server.go, websocket.go; lotus node/rpc.go; recorded frames o
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,8 @@ MAX_BODY_BYTES: Final = 100 << 20
 """Largest request.  Source: lotus node/rpc.go, maxRequestSize of go-jsonrpc."""
 SLOW_THREADS: Final = 4
 """Requests that may compute at the same time."""
+FAR_HEADERS: Final = frozenset({b"origin", b"sec-fetch-site", b"x-forwarded-for", b"forwarded"})
+"""Sent by browsers and by proxies."""
 TABLES: Final = {"/rpc/v0": METHODS_V0, "/rpc/v1": METHODS_V1, "/rpc/v2": METHODS_V1}
 """Method table of each path."""
 
@@ -69,7 +72,7 @@ class Server:
         table = TABLES.get(scope["path"])
         if table is None:
             return None
-        perms = self.node.access.perms_of(_token(scope))
+        perms = self.node.access.perms_of(_token(scope), is_near=_is_near(scope))
         return Session(node=self.node, methods=table, perms=perms, executor=self.executor)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -300,6 +303,20 @@ def _token(scope: Scope) -> str | None:
             return text.removeprefix("Bearer ")
     query = urllib.parse.parse_qs(scope["query_string"].decode("latin-1"))
     return query["token"][0] if "token" in query else None
+
+
+def _is_near(scope: Scope) -> bool:
+    """Whether a program of this machine calls: not one elsewhere, and no page in a browser here.
+
+    Browsers name the page's site with every call that is not a plain link; a page of any host could call.
+    """
+    if any(name in FAR_HEADERS for name, _ in scope["headers"]):
+        return False
+    client = scope.get("client")
+    try:
+        return client is None or ipaddress.ip_address(client[0]).is_loopback
+    except ValueError:
+        return False
 
 
 async def _body(receive: Receive) -> bytes | None:
