@@ -50,6 +50,11 @@ class Upgrade:
         return NETWORK_VERSIONS.get(self.name)
 
     @property
+    def short(self) -> str:
+        """What it is called where room is short: `nv28`."""
+        return self.name if self.network_version is None else f"nv{self.network_version}"
+
+    @property
     def title(self) -> str:
         """Its name with the version, as `FireHorse (nv28)`."""
         return self.name if self.network_version is None else f"{self.name} (nv{self.network_version})"
@@ -118,25 +123,26 @@ def upgrade_next() -> Upgrade | None:
 
 def readiness(node: Node, upgrade: Upgrade) -> Readiness:
     """Tell whether a node is ready for an upgrade."""
-    release = node.version or "its release"
     if not node.upgrades:
-        return Readiness(upgrade, None, "the node does not tell which upgrades it knows")
+        return Readiness(upgrade, None, "it does not tell which upgrades it knows")
     at = node.upgrades.get(upgrade.name)
     if at == upgrade.height:
-        return Readiness(upgrade, True, f"{release} knows {upgrade.title}")
+        return Readiness(upgrade, True, "its release knows it")
     if at is None:
-        return Readiness(upgrade, False, f"{release} does not know {upgrade.title}: install a newer one")
+        return Readiness(upgrade, False, "its release does not know it: install a newer one")
     if at >= upgrade.height + FAR_EPOCHS:
-        return Readiness(upgrade, False, f"{release} has no date for {upgrade.title}: install a newer one")
-    return Readiness(
-        upgrade, False, f"{release} expects {upgrade.title} at epoch {at:,}, not {upgrade.height:,}"
-    )
+        return Readiness(upgrade, False, "its release has no date for it: install a newer one")
+    return Readiness(upgrade, False, f"it expects it at epoch {at:,}, not {upgrade.height:,}")
 
 
-def nodes_unready(height: int) -> list[tuple[Node, Readiness]]:
-    """Give the enabled nodes that are not ready for the next upgrade; none if no upgrade is announced."""
+def nodes_readiness(height: int) -> list[tuple[Node, Readiness]]:
+    """Give the enabled nodes and how they stand to the next upgrade; none if no upgrade is announced."""
     coming = upgrades_after(height)
     if not coming:
         return []
-    found = [(node, readiness(node, coming[0])) for node in Node.objects.filter(is_enabled=True)]
-    return [(node, one) for node, one in found if one.is_ready is False]
+    return [(node, readiness(node, coming[0])) for node in Node.objects.filter(is_enabled=True)]
+
+
+def nodes_unready(height: int) -> list[tuple[Node, Readiness]]:
+    """Give the enabled nodes that are not ready for the next upgrade."""
+    return [(node, one) for node, one in nodes_readiness(height) if one.is_ready is False]

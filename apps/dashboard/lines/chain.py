@@ -58,8 +58,6 @@ class NodeLine:
     upgrade: str
     """How it stands to the next upgrade; empty if none is announced."""
     upgrade_tone: str
-    upgrade_reason: str
-    """Why it is not ready; empty if it is."""
     spark: Spark | None
     acts: tuple[Act, ...]
 
@@ -88,7 +86,6 @@ def node_line(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeLine
         version=node.version or numbers.NOTHING,
         upgrade="" if ready is None else upgrade_words(ready),
         upgrade_tone="" if ready is None else READY_TONES[ready.is_ready],
-        upgrade_reason="" if ready is None or ready.is_ready else ready.reason,
         spark=spark(times, label=f"answer times of {len(times)} probes"),
         acts=node_acts(node) if may_act else (),
     )
@@ -96,9 +93,8 @@ def node_line(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeLine
 
 def upgrade_words(ready: Readiness) -> str:
     """Say how a node stands to the next upgrade."""
-    if ready.is_ready is None:
-        return f"{ready.upgrade.title}: unknown"
-    return f"{'ready' if ready.is_ready else 'not ready'} for {ready.upgrade.title}"
+    words = {True: "ready", False: "not ready", None: "unknown"}
+    return f"{ready.upgrade.short}: {words[ready.is_ready]}"
 
 
 def node_acts(node: Node) -> tuple[Act, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.chain.models import Head, Node
 from apps.chain.selectors import heads_recent, network_version, nodes_pool
 from apps.chain.states import NodeState
-from apps.chain.upgrades import nodes_unready, upgrade_next, upgrades_after
+from apps.chain.upgrades import nodes_readiness, upgrade_next, upgrades_after
 from apps.dashboard import numbers
 from apps.dashboard.charts import spark
 from apps.dashboard.lines.cards import Fact, Verdict, plural
@@ -72,17 +72,20 @@ def network_facts(place: Place) -> list[Fact]:
         at = f"epoch {numbers.whole(upgrade.height)}, in {numbers.time_left(left)}"
         facts.append(Fact(f"Upgrade {upgrade.title}", at))
     if coming and place.viewer.is_operator:
-        facts.append(Fact("Ready for it", ready_words(head.height)))
+        facts += ready_facts(head.height)
     if not coming:
         facts.append(Fact("Next upgrade", "none is announced by the nodes"))
     return facts
 
 
-def ready_words(height: int) -> str:
-    """Say how many nodes are ready for the next upgrade."""
-    count = Node.objects.filter(is_enabled=True).count()
-    unready = len(nodes_unready(height))
-    return f"{count - unready} of {plural(count, 'node')}" if unready else "every node that tells"
+def ready_facts(height: int) -> Iterable[Fact]:
+    """Say how many nodes are ready for the next upgrade, and why the others are not."""
+    nodes = nodes_readiness(height)
+    ready = sum(one.is_ready is True for _, one in nodes)
+    yield Fact("Ready for it", f"{ready} of {plural(len(nodes), 'node')}")
+    for node, one in nodes:
+        if not one.is_ready:
+            yield Fact("Not ready" if one.is_ready is False else "Unknown", f"{node}: {one.reason}")
 
 
 def network(place: Place) -> Iterable[str]:

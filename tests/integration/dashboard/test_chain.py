@@ -228,10 +228,11 @@ def test_the_page_says_which_node_is_ready_for_the_upgrade(operator, unready):
     html = operator.get("/chain/").content.decode()
 
     row = html.partition(f'id="f-node-{unready.pk}"')[2].partition("</tbody>")[0]
-    assert "not ready for FireHorse (nv28)" in row
-    assert "lotus 1.30 does not know FireHorse (nv28): install a newer one" in row
-    assert ">ready for FireHorse (nv28)" in html
+    assert "nv28: not ready" in row
+    assert "nv28: ready" in html
     facts = html.partition('id="f-network"')[2].partition("</section>")[0]
+    assert "old: its release does not know it: install a newer one" in facts
+    assert "1 of 2 nodes" in facts
     assert "Upgrade FireHorse (nv28)" in facts
 
 
