@@ -22,7 +22,7 @@ from apps.api.rpc.messager_types import (
     address_or_none,
     message_json,
 )
-from apps.api.rpc.waits import in_database, message_wait
+from apps.api.rpc.waits import message_wait
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.messages.errors import MessageNotFound
@@ -100,10 +100,7 @@ def get_message_by_from_and_nonce(call: Call, from_: Address, nonce: int) -> dic
 async def wait_message(call: Call, id_: str, confidence: int) -> dict[str, Any]:
     """Answer when the message has more than `confidence` heads above it, or was given up."""
     await message_wait(viewer=call.principal, id=id_, confidence=confidence)
-    [found] = await in_database(messages_read, call.principal, [id_])
-    if isinstance(found, DomainError):
-        raise found
-    return dict(found)
+    return await _READS.ask(id_, principal=call.principal)
 
 
 def list_message(call: Call, query: Query) -> list[dict[str, Any]] | None:

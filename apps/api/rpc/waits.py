@@ -7,6 +7,7 @@ changes, or a head arrives while it waits for confidence.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -14,16 +15,17 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
+from apps.api.rpc.desks import Desks
 from apps.chain.selectors import head_current
 from apps.core.errors import NotReachable
 from apps.messages.errors import MessageNotFound
 from apps.messages.models import Message
-from apps.messages.selectors import messages_visible
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from apps.core.errors import DomainError
     from apps.users.principals import Principal
 
 GROUP: Final = "live.pool"
@@ -34,6 +36,17 @@ GATHER_S: Final = 0.05
 
 LOOK_ANYWAY_S: Final = 5.0
 """Without any word for so long everybody is looked at: a change may have been lost with Redis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a message stands."""
+
+    state: str
+    height: int
+    """Of the tipset that includes it."""
+    head_height: int
+    tenant_id: int | None
 
 
 class WaitingRoom:
@@ -47,15 +60,16 @@ class WaitingRoom:
         """Ids that are on chain and only wait for heads."""
         self.task: asyncio.Task[None] | None = None
 
-    async def wait(self, id_: str, confidence: int) -> None:
-        """Return once the message is final and deep enough."""
+    async def wait(self, id_: str, confidence: int, *, viewer: Principal) -> None:
+        """Return once the message is final and deep enough.  Raises MessageNotFound."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting.setdefault(id_, set()).add(future)
         self.depths[future] = confidence
         if self.task is None or self.task.done():
             self.task = asyncio.create_task(self._listen(), name="message-waits")
         try:
-            await self.look([id_])
+            # Only now that changes are heard: what happens meanwhile is looked at again.
+            self._tell(id_, await _BEGINNINGS.ask(id_, principal=viewer))
             await future
         finally:
             self.depths.pop(future, None)
@@ -73,14 +87,17 @@ class WaitingRoom:
         wanted = [id_ for id_ in ids if id_ in self.waiting]
         if not wanted:
             return
-        found, head_height = await in_database(states_of, wanted)
-        for id_, (state, height) in found.items():
-            is_on_chain = state in (MessageState.LANDED, MessageState.REPLACED)
-            (self.landed.add if is_on_chain else self.landed.discard)(id_)
-            for future in list(self.waiting.get(id_, ())):
-                is_deep = is_on_chain and head_height - height > self.depths[future]
-                if (is_deep or state == MessageState.FAILED) and not future.done():
-                    future.set_result(None)
+        for id_, found in (await in_database(standings_of, wanted)).items():
+            self._tell(id_, found)
+
+    def _tell(self, id_: str, found: Standing) -> None:
+        """Let those go who waited for this."""
+        is_on_chain = found.state in (MessageState.LANDED, MessageState.REPLACED)
+        (self.landed.add if is_on_chain else self.landed.discard)(id_)
+        for future in list(self.waiting.get(id_, ())):
+            is_deep = is_on_chain and found.head_height - found.height > self.depths[future]
+            if (is_deep or found.state == MessageState.FAILED) and not future.done():
+                future.set_result(None)
 
     async def _listen(self) -> None:
         layer = get_channel_layer()
@@ -128,11 +145,27 @@ async def in_database(call: Callable[..., Any], *args: Any) -> Any:
     return await database_sync_to_async(call, thread_sensitive=False)(*args)
 
 
-def states_of(ids: list[str]) -> tuple[dict[str, tuple[str, int]], int]:
-    """Give state and height of messages, and the head's height."""
-    rows = Message.objects.filter(pk__in=ids).values_list("pk", "state", "height")
+def standings_of(ids: list[str]) -> dict[str, Standing]:
+    """Give where messages stand."""
     head = head_current()
-    return {pk: (state, height) for pk, state, height in rows}, 0 if head is None else head.height
+    height = 0 if head is None else head.height
+    rows = Message.objects.filter(pk__in=ids).values_list("pk", "state", "height", "tenant_id")
+    return {pk: Standing(state, at, height, tenant_id) for pk, state, at, tenant_id in rows}
+
+
+def waits_begin(asked: list[tuple[Principal, str]]) -> list[Standing | DomainError]:
+    """Give where each caller's message stands, all with one query; a stranger's is not found."""
+    found = standings_of([id_ for _, id_ in asked])
+    missing = "get message by id error: record not found"
+    return [
+        row
+        if (row := found.get(id_)) is not None and (viewer.is_operator or row.tenant_id == viewer.own_id)
+        else MessageNotFound(missing, field="id")
+        for viewer, id_ in asked
+    ]
+
+
+_BEGINNINGS: Desks[str, Standing] = Desks(waits_begin)
 
 
 # One room per event loop: futures belong to the loop that made them.
@@ -144,8 +177,5 @@ async def message_wait(*, viewer: Principal, id: str, confidence: int) -> None: 
 
     Raises MessageNotFound at once for what the viewer cannot see.
     """
-    rows = messages_visible(viewer).filter(pk=id)
-    if not await in_database(rows.exists):
-        raise MessageNotFound("get message by id error: record not found", field="id")
     room = _ROOMS.setdefault(asyncio.get_running_loop(), WaitingRoom())
-    await room.wait(id, confidence)
+    await room.wait(id, confidence, viewer=viewer)

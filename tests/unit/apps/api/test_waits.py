@@ -116,19 +116,21 @@ async def test_a_stranger_is_told_at_once_that_there_is_nothing() -> None:
 
 async def test_idle_waiters_ask_nothing_when_other_messages_change(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    real = waits.states_of
+    real = waits.standings_of
 
     def counted(ids: list[str]) -> Any:
         looks.append(len(ids))
         return real(ids)
 
-    monkeypatch.setattr(waits, "states_of", counted)
+    monkeypatch.setattr(waits, "standings_of", counted)
     room = WaitingRoom()
-    await in_thread(message)("m0")
-    tasks = [asyncio.create_task(room.wait(f"m{n}", 0)) for n in range(200)]
+    for n in range(4):
+        alice = await in_thread(message)(f"m{n}")
+    tasks = [asyncio.create_task(room.wait(f"m{n % 4}", 0, viewer=alice)) for n in range(200)]
     async with asyncio.timeout(10):
-        while len(looks) < len(tasks):
+        while sum(looks) < len(tasks):
             await asyncio.sleep(0.01)
+    assert len(looks) < 10, "those that come together are looked at together"
     looks.clear()
 
     for n in range(50):

@@ -210,7 +210,8 @@ def test_rows_are_written_in_the_order_of_their_ids(pool: Pool, monkeypatch: pyt
 
 def test_a_selection_that_nobody_works_off_is_forgotten(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(push.current_app, "send_task", lambda _name, **how: asked.append(how))
+    send = "apps.messages.services.push.current_app.send_task"
+    monkeypatch.setattr(send, lambda _name, **how: asked.append(how))
 
     push.selection_ask("f01")
 
