@@ -116,6 +116,6 @@ class BulkView(PoolView):
 
 urlpatterns = [
     path("messages:bulk", BulkView.as_view(), name="api-messages-bulk"),
-    path("messages/<str:id>/cancel", CancelView.as_view(), name="api-message-cancel"),
-    path("messages/<str:id>/republish", RepublishView.as_view(), name="api-message-republish"),
+    path("messages/<path:id>/cancel", CancelView.as_view(), name="api-message-cancel"),
+    path("messages/<path:id>/republish", RepublishView.as_view(), name="api-message-republish"),
 ]

@@ -379,8 +379,9 @@ def _cursor_read(text: str) -> tuple[datetime, str]:
 
 urlpatterns = [
     path("messages", MessagesView.as_view(), name="api-messages"),
-    path("messages/<str:id>", MessageView.as_view(), name="api-message"),
-    path("messages/<str:id>/diagnosis", DiagnosisView.as_view(), name="api-message-diagnosis"),
-    path("messages/<str:id>/replace", ReplaceView.as_view(), name="api-message-replace"),
-    path("messages/<str:id>/mark-bad", MarkBadView.as_view(), name="api-message-mark-bad"),
+    # Callers choose ids, with slashes too; so the route of one message comes last.
+    path("messages/<path:id>/diagnosis", DiagnosisView.as_view(), name="api-message-diagnosis"),
+    path("messages/<path:id>/replace", ReplaceView.as_view(), name="api-message-replace"),
+    path("messages/<path:id>/mark-bad", MarkBadView.as_view(), name="api-message-mark-bad"),
+    path("messages/<path:id>", MessageView.as_view(), name="api-message"),
 ]

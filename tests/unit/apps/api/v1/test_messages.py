@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -47,6 +48,16 @@ def test_a_push_answers_201_and_the_same_again_200(pool: Pool, client: Client) -
     assert first.json()["state"] == "UNFILLED"
     assert again.json()["id"] == "one"
     assert Message.objects.count() == 1
+
+
+@pytest.mark.parametrize("id", ["a/b/c", "ü ß", "a?b#c", "50%", "one/diagnosis/two"])
+def test_any_id_has_a_route(pool: Pool, client: Client, id: str) -> None:
+    alice, route = token(), f"{ROUTE}/{quote(id, safe='')}"
+    post(client, body(pool.address(), id=id), by=alice)
+
+    assert get(client, route, by=alice).json()["id"] == id
+    assert get(client, f"{route}/diagnosis", by=alice).json()["reason"] == "NEXT_HEAD"
+    assert post(client, {}, by=alice, route=f"{route}/mark-bad").json()["state"] == "FAILED"
 
 
 def test_a_landed_message_shows_its_receipt(pool: Pool, client: Client) -> None:
