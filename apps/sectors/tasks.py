@@ -24,12 +24,14 @@ from apps.sectors.services.advance import (
     tickets_assign,
     tickets_check,
 )
-from apps.sectors.services.batches import batches_close, batches_watch, round_make
+from apps.sectors.services.batches import batches_close
 from apps.sectors.services.claims import leases_sweep
+from apps.sectors.services.deliveries import batches_watch
+from apps.sectors.services.rounds import round_make
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.services.batches import Round
+    from apps.sectors.services.rounds import Round
 
 
 @shared_task(name="sectors.advance")

@@ -8,7 +8,8 @@ import pytest
 
 from apps.sectors.params import expiration_choose
 from apps.sectors.policy import SealingPolicy, pause_after
-from apps.sectors.services.batches import COMMIT, PRE_COMMIT, Kind, Part, Round, _fitting, batch_choose
+from apps.sectors.services.batches import Part, _fitting, batch_choose
+from apps.sectors.services.rounds import COMMIT, PRE_COMMIT, Kind, Round
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON

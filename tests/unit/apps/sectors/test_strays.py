@@ -14,7 +14,9 @@ from apps.sectors.models import Batch, Sector
 from apps.sectors.onchain import precommits_read
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.advance import Underway, precommits_check
-from apps.sectors.services.batches import Round, batch_push, batches_close, batches_watch
+from apps.sectors.services.batches import batches_close
+from apps.sectors.services.deliveries import batch_push, batches_watch
+from apps.sectors.services.rounds import Round
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
