@@ -146,7 +146,7 @@ def funds_check(message: Message, wallet: Wallet) -> Check:
     """Whether the sender can pay value and the most that the gas may cost."""
     need = message.value + message.gas_fee_cap * message.gas_limit
     enough = (wallet.balance or 0) >= need
-    say = f"{numbers.fil(wallet.balance)} FIL held, {numbers.fil(need)} needed at most"
+    say = f"{numbers.fil(wallet.balance)} FIL held, {numbers.fil(need)} FIL needed at most"
     what = "Balance covers the most it may cost" if message.gas_fee_cap else "Balance covers its value"
     return Check(what, say, "ok" if enough else "bad", "yes" if enough else "no")
 
