@@ -11,7 +11,6 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
 from django.db import transaction
 
 from apps.chain.apart import each_apart
@@ -50,8 +49,6 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.policy import SealingPolicy
     from poolsite.filecoin.actors import miner as miner_params
-
-log = structlog.get_logger(__name__)
 
 RETRYABLE_EXITS: Final = frozenset({-1, 2, 6, 7, 19})
 """No answer, sender's state, out of funds, out of gas: the sector itself is not to blame.
