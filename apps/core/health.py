@@ -117,6 +117,7 @@ def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for a request that Django does not read, such as one to a name that is not ours."""
     if isinstance(exception, DisallowedHost):
+        log.warning("host_refused", host=request.META.get("HTTP_HOST", "")[:200])
         return sorry(request, 400, "This name is not among ALLOWED_HOSTS.")
     return sorry(request, 400, "This request cannot be read.")
 

@@ -285,10 +285,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.behind = True
 
     async def deliver(self, frame: str) -> None:
-        await self.send(text_data=frame)
-        if self.behind:
+        try:
+            await self.send(text_data=frame)
+            if self.behind:
+                self.behind = False
+                await self.send(text_data=RESYNC)
+        except OSError:  # the page went away while this was written; its disconnect follows
             self.behind = False
-            await self.send(text_data=RESYNC)
 
     async def disconnect(self, _code: int) -> None:
         if hasattr(self, "audience"):

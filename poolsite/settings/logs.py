@@ -91,6 +91,8 @@ def logging_for(*, level: str, process: str) -> dict[str, Any]:
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "django.request": {"level": "ERROR"},
+            # A traceback for a stranger's Host header; apps/core/health.py says it in a line.
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
             "django.server": {"level": "WARNING"},
             "uvicorn.access": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},

@@ -83,7 +83,7 @@ class RecordLine:
     tone: str
     word: str
     rule: str
-    """Rule of the signer's policy that allowed it."""
+    """Rule of the signer's policy that allowed it, or why it was refused."""
 
 
 SIGNED: Final = re.compile(r"message: method (\d+) to (f\w+)")
@@ -112,6 +112,6 @@ def record_line(record: SignRecord, *, scene: Scene) -> RecordLine:
         by=record.asked_by,
         took=numbers.duration(record.ms / 1000 if record.ms is not None else None),
         tone="bad" if record.error else "ok",
-        word=record.error or "signed",
-        rule=record.rule,
+        word="refused" if record.error else "signed",
+        rule=record.error or record.rule,
     )

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from uvicorn.protocols.utils import ClientDisconnected
 
 from apps.dashboard import live
 from apps.dashboard.live import MAX_CHANGES, RESYNC, Audience, Hearing, Hub, LiveConsumer, Room, group_watched
@@ -85,6 +86,22 @@ async def test_a_slow_reader_misses_frames_and_is_told_to_fetch(room: Drawn) -> 
     await asyncio.sleep(0.01)
 
     assert page.sent == ["frame 0", RESYNC, "frame 9"]
+
+
+async def test_a_page_that_goes_away_while_it_is_told_leaves_no_complaint(
+    room: Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Page(room.audience)
+
+    async def gone(*_args: Any, **_rest: Any) -> None:
+        raise ClientDisconnected
+
+    monkeypatch.setattr(page, "send", gone)
+    page.offer("frame")
+    assert page.sending is not None
+    await page.sending
+
+    assert page.sending.exception() is None
 
 
 async def test_an_empty_frame_is_not_sent(room: Drawn) -> None:
