@@ -43,7 +43,7 @@ class HeadStepResult:
 def head_follow(
     *, client: ChainClient, facts: TipsetFacts, now: datetime, finality: int = DEFAULT_FINALITY
 ) -> HeadStepResult | None:
-    """Make `facts` the head of our chain; None if it is that already.
+    """Make `facts` the head of our chain; None if it is that already, or another follower moved it.
 
     The way from our tip is computed from our own table and the node's parents, not from what a
     notification claims.  At most `finality` tipsets are filled in; beyond that the new piece stands
@@ -55,7 +55,14 @@ def head_follow(
         return None
     gap, reverted, joined = _way(client=client, tip=tip, facts=facts, finality=finality)
     has_gap = not joined and bool(gap[-1].parents)
-    return _store(facts.key, gap=gap[::-1], reverted=reverted, now=now, has_gap=has_gap, finality=finality)
+    with transaction.atomic():
+        place = Follower.objects.select_for_update().get(pk=1)
+        if place.head_id != (None if tip is None else tip.pk):
+            # Another follower led meanwhile: our lock was lost on the way, and its place is the newer one.
+            return None
+        return _store(
+            facts.key, gap=gap[::-1], reverted=reverted, now=now, has_gap=has_gap, finality=finality
+        )
 
 
 def follower_row() -> Follower:
@@ -101,7 +108,6 @@ def _tipset(client: ChainClient, key: str) -> TipsetFacts:
     )
 
 
-@transaction.atomic
 def _store(
     key: str,
     *,

@@ -11,7 +11,7 @@ from apps.chain.errors import NodeRefused
 from apps.chain.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.moves import messages_advance, messages_told
-from apps.messages.services.spend import ADDED, gas_cost, spend_note
+from apps.messages.services.spend import ADDED, exit_code_kept, gas_cost, spend_note
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.message import receipt_from_json
 
@@ -111,7 +111,7 @@ def _landed_columns(
             "tipset_key": including.key,
             "executed_key": executing.key,
             "landed_cid": signed.cid,
-            "exit_code": receipt.exit_code,
+            "exit_code": exit_code_kept(receipt),
             "gas_used": receipt.gas_used,
             "gas_cost": gas_cost(signed, receipt, base_fee=including.base_fee),
             "return_data": receipt.return_,

@@ -34,6 +34,15 @@ ON CONFLICT (day, tenant_id, from_addr, "to", method, kind) DO UPDATE
 """One order for all writers: two of them never wait for each other's rows in a circle."""
 
 
+EXIT_CODE_MAX: Final = (1 << 31) - 1
+"""Largest that our column holds; the chain's has 32 bits, and an actor chooses its own."""
+
+
+def exit_code_kept(receipt: Receipt) -> int:
+    """Give a receipt's exit code as it is kept: one that is too large must not stop the tracker."""
+    return min(receipt.exit_code, EXIT_CODE_MAX)
+
+
 def gas_cost(signed: Message | SignedVersion, receipt: Receipt, *, base_fee: int) -> int:
     """Give the attoFIL that a version's gas cost its sender; `base_fee` is that of the including tipset."""
     found = gas_outputs(

@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 
-from apps.chain.errors import NodeRefused
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head
 from apps.chain.selectors import path_between
 from apps.chain.tipsets import key_to_json, tipset_from_json
@@ -22,7 +22,7 @@ from apps.messages.models import Message, Sender, SignedVersion, Tracker
 from apps.messages.services.locks import TRACK_LOCK, held
 from apps.messages.services.moves import messages_advance, messages_told
 from apps.messages.services.search import messages_search
-from apps.messages.services.spend import ADDED, TAKEN_OFF, gas_cost, spend_note
+from apps.messages.services.spend import ADDED, TAKEN_OFF, exit_code_kept, gas_cost, spend_note
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.address import address_format
 
@@ -39,7 +39,7 @@ CAN_LAND: Final = (MessageState.FILLED, MessageState.FAILED, MessageState.REPLAC
 """States of a signed message that a landing moves."""
 
 PATIENCE_EPOCHS: Final = 60
-"""A tipset so far below the head whose receipts the node refuses to give is not asked for again: a node
+"""A tipset so far below the head whose receipts cannot be had or read is not asked for again: a node
 that was built from a snapshot has none of before."""
 
 FINALITY: Final = 900
@@ -103,10 +103,11 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
         for row in path.applied:
             try:
                 executed = _executed(row, client=client)
-            except NodeRefused as refusal:
+            except (NodeRefused, NodeUnavailable) as error:
                 if head.height - row.height < PATIENCE_EPOCHS:
                     raise
-                log.warning("receipts_given_up", height=row.height, reason=refusal.reason[:300])
+                # If the node is away altogether, so it is for the search, and nothing is given up.
+                log.warning("receipts_given_up", height=row.height, reason=error.reason[:300])
                 return _search_instead(tracker, head, gone=gone, client=client, now=now)
             landed, displaced, reverted = _apply(tracker, executed, gone=gone, now=now)
             gone = []
@@ -316,7 +317,7 @@ def _landing_columns(executed: Executed, message: Execution, *, now: datetime) -
         "tipset_key": executed.head.parent_key,
         "executed_key": executed.head.key,
         "landed_cid": message.cid,
-        "exit_code": receipt.exit_code,
+        "exit_code": exit_code_kept(receipt),
         "gas_used": receipt.gas_used,
         "return_data": receipt.return_,
         "landed_at": now,

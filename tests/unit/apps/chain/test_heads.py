@@ -9,7 +9,7 @@ import pytest
 
 from apps.chain.client import ChainClient
 from apps.chain.link import NodeLink
-from apps.chain.models import Head
+from apps.chain.models import Follower, Head
 from apps.chain.selectors import epoch_at, head_current, path_between
 from apps.chain.services import head_follow
 from tests.tinynode import TinyNode, served
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.chain.services import HeadStepResult
+    from apps.chain.tipsets import TipsetFacts
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -194,3 +195,45 @@ def test_a_late_head_starts_its_epoch_with_its_arrival() -> None:
     head = head_at(timestamp=NOW - timedelta(days=1), arrived=NOW)
 
     assert epoch_at(head, now=NOW + timedelta(seconds=1), epoch_s=2) == 100
+
+
+def test_a_follower_that_lost_its_lock_on_the_way_writes_nothing(
+    chain: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain.follow()
+    chain.node.mine()
+    late = chain.client.chain_head()
+
+    def slow(client: ChainClient, key: str) -> TipsetFacts:
+        overtaken(chain)
+        return client.chain_get_tipset(key)
+
+    monkeypatch.setattr("apps.chain.services.heads._tipset", slow)
+    chain.node.mine()
+    chain.node.mine()
+    far = chain.client.chain_head()
+
+    result = head_follow(client=chain.client, facts=far, now=NOW, finality=900)
+
+    assert result is None
+    head = head_current()
+    assert head is not None
+    assert head.key == late.key, "the other one's place stands"
+
+
+def overtaken(chain: Followed) -> None:
+    """Another follower leads meanwhile and moves the place by one head."""
+    row = Head.objects.get(height=0)
+    key = chain.node.chain(chain.node.head.cid)[1].cid
+    other, _ = Head.objects.get_or_create(
+        key=key,
+        defaults={
+            "height": 1,
+            "cids": [key],
+            "parent_key": row.key,
+            "timestamp": 0,
+            "base_fee": 100,
+            "arrived_at": NOW,
+        },
+    )
+    Follower.objects.update(head=other)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.chain.errors import NodeUnavailable
 from apps.chain.models import Head
 from apps.core import clock
 from apps.messages import tasks
@@ -225,3 +226,39 @@ def test_only_what_has_no_nonce_can_be_dropped(pool: Pool) -> None:
         message_drop(row, reason="too late", now=clock.now())
 
     assert pool.row("one").state == MessageState.FILLED
+
+
+def test_an_exit_code_of_32_bits_does_not_stop_the_tracker(pool: Pool) -> None:
+    pool.push("one", pool.address())
+    pool.node.exit_code = (1 << 32) - 1
+
+    for _ in range(3):
+        pool.step()
+
+    assert (pool.row("one").state, pool.row("one").exit_code) == (MessageState.LANDED, (1 << 31) - 1)
+
+
+def test_messages_of_others_that_cannot_be_read_stop_the_tracker_only_for_a_while(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.push("one", pool.address())
+    pool.choose()
+    pool.settle()
+    pool.node.mine()
+    answer = pool.node.do_ChainGetParentMessages
+    monkeypatch.setattr(
+        pool.node, "do_ChainGetParentMessages", lambda cid: [{**row, "Message": None} for row in answer(cid)]
+    )
+    pool.node.mine()
+    pool.follow()
+    with pytest.raises(NodeUnavailable):
+        messages_track(head=pool.head, client=pool.client, now=pool.now)
+
+    for _ in range(61):
+        pool.node.mine()
+    pool.link.tired_until = 0.0
+    pool.follow()
+    done = messages_track(head=pool.head, client=pool.client, now=pool.now)
+
+    assert done.has_searched
+    assert pool.row("one").state == MessageState.LANDED
