@@ -154,6 +154,15 @@ def look_over(page: Visitor, name: str) -> list[str]:
     return wrong
 
 
+def picture_take(page: Visitor, path: Path) -> None:
+    """Take the whole page in a window of its height: what sticks to a window stands at the page's edge."""
+    size = page.page.viewport_size or {"width": MODES[0][0], "height": 900}
+    height = int(page.run("document.documentElement.scrollHeight"))
+    page.page.set_viewport_size({"width": size["width"], "height": max(height, size["height"])})
+    page.page.screenshot(path=path)
+    page.page.set_viewport_size(size)
+
+
 def login(page: Visitor, pool: Pool, folder: Path, mode: str) -> None:
     """Take the login's picture, then go in."""
     page.go("/login/", live=False)
@@ -178,7 +187,7 @@ def pictures_take(browser: Browser, pool: Pool, folder: Path) -> list[str]:
         login(page, pool, folder, mode)
         for name, path in pages.items():
             page.go(path, live=name != "missing")
-            page.page.screenshot(path=folder / f"{name}-{mode}.png", full_page=True)
+            picture_take(page, folder / f"{name}-{mode}.png")
             wrong += look_over(page, f"{name}-{mode}")
         context.close()
         say(f"{len(pages) + 1} pictures at {mode}")
