@@ -6,35 +6,28 @@ Source: filecoin-project/sophon-gateway proofevent/; filecoin-project/go-jsonrpc
 from __future__ import annotations
 
 import asyncio
-import base64
-import itertools
-import json
-import random
 import threading
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed
 
+from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_for_ever, pack, unpack
 from workers.processors.errors import ProcessorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from websockets.asyncio.client import ClientConnection
+
 log = structlog.get_logger(__name__)
 
-FIRST_PAUSE_S, PAUSE_GROWTH, LAST_PAUSE_S = 0.1, 1.5, 5.0
-"""Between two dials."""
-LISTEN_PAUSE_S: Final = 1.0
-"""Before listening again on a socket whose channel was closed."""
 REFUSED_PAUSE_S: Final = 10.0
 """Before a miner is offered again that the gateway did not take."""
 LOOK_S: Final = 5.0
 """How often the store is looked at for miners."""
 CALL_S: Final = 30.0
-FRAME_MAX_BYTES: Final = 100 * 1024 * 1024
 
 Json = Any
 
@@ -95,36 +88,19 @@ class ProofLine:
 
     async def run(self) -> None:
         """Keep a socket open until cancelled."""
-        pause_s = FIRST_PAUSE_S
-        headers = {"Authorization": f"Bearer {self.token}", "X-VENUS-API-NAMESPACE": "gateway.IGateway"}
-        while True:
-            try:
-                async with connect(
-                    self.url,
-                    additional_headers=headers,
-                    max_size=FRAME_MAX_BYTES,
-                    compression=None,
-                    ping_interval=5,
-                    ping_timeout=30,
-                    open_timeout=10,
-                    proxy=None,
-                ) as socket:
-                    pause_s = FIRST_PAUSE_S
-                    await ProofSession(self, socket).run()
-            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
-                log.warning("gateway_lost", url=self.url, reason=str(error)[:200])
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads dials, no secret
-            pause_s = min(pause_s * PAUSE_GROWTH, LAST_PAUSE_S)
+        await dial_for_ever(self.url, token=lambda: self.token, serve=self.serve)
+
+    async def serve(self, socket: ClientConnection) -> None:
+        """Answer on one socket until it ends."""
+        await ProofSession(self, socket).run()
 
 
-class ProofSession:
+class ProofSession(GatewaySocket):
     """One socket to a gateway."""
 
     def __init__(self, line: ProofLine, socket: ClientConnection) -> None:
+        super().__init__(socket, url=line.url, refused=GatewayRefused, call_s=CALL_S)
         self.line = line
-        self.socket = socket
-        self.numbers = itertools.count(1)
-        self.pending: dict[int, asyncio.Future[Json]] = {}
         self.channels: dict[int, int] = {}
         """Number of a channel → miner."""
         self.closed: dict[int, asyncio.Event] = {}
@@ -187,20 +163,10 @@ class ProofSession:
 
     def receive(self, data: str | bytes) -> None:
         """Take one frame: an answer, or something of one of our channels."""
-        try:
-            frame = json.loads(data)
-            method = frame.get("method")
-        except (ValueError, AttributeError, RecursionError):
-            log.warning("gateway_frame_unread", url=self.line.url)
+        found = self.heard(data)
+        if found is None or not isinstance(found[1][0], int):
             return
-        if not method:
-            future = self.pending.get(frame.get("id"))
-            if future is not None and not future.done():
-                future.set_result(frame)
-            return
-        params = frame.get("params")
-        if not isinstance(params, list) or not params or not isinstance(params[0], int):
-            return
+        method, params = found
         if method == "xrpc.ch.close" and params[0] in self.closed:
             self.closed[params[0]].set()
         elif method == "xrpc.ch.val" and len(params) == 2 and isinstance(params[1], dict):
@@ -215,23 +181,6 @@ class ProofSession:
         task = asyncio.create_task(self.handle(miner, event))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
-
-    async def call(self, method: str, *params: Json) -> Json:
-        """Call the gateway.  Raises GatewayRefused with its words, TimeoutError."""
-        number = next(self.numbers)
-        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self.pending[number] = future
-        try:
-            frame = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-            await self.socket.send(json.dumps(frame))
-            async with asyncio.timeout(CALL_S):
-                answer = await future
-        finally:
-            del self.pending[number]
-        error = answer.get("error")
-        if isinstance(error, dict):
-            raise GatewayRefused(str(error.get("message", "")))
-        return answer.get("result")
 
     async def handle(self, miner: int, event: dict[str, Json]) -> None:
         """Answer one event."""
@@ -255,13 +204,8 @@ class ProofSession:
         if method != "ComputeProof":
             raise ProcessorError(f"unexpect proof type {method[:40]}")
         try:
-            request = json.loads(base64.b64decode(payload, validate=True))
-        except (ValueError, TypeError, RecursionError):
-            raise ProcessorError("the request is not base64 of JSON") from None
+            request = unpack(payload)
+        except ValueError as error:
+            raise ProcessorError(str(error)) from None
         async with self.turn:
             return await asyncio.to_thread(self.line.compute, miner, request)
-
-
-def pack(value: Json) -> str:
-    """Write a payload."""
-    return base64.b64encode(json.dumps(value).encode()).decode()

@@ -8,36 +8,30 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import itertools
-import json
-import random
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidURI
 
 from poolsite.filecoin.signature import signature_to_json
 from poolsite.wire.policy import POLICY_METHODS
+from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_for_ever, pack, unpack
 from workers.signer.errors import SignerError
 from workers.signer.policy_desk import PolicyDesk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from websockets.asyncio.client import ClientConnection
+
     from workers.signer.signing import Signer
 
 log = structlog.get_logger(__name__)
 
-FIRST_PAUSE_S, PAUSE_GROWTH, LAST_PAUSE_S = 0.1, 1.5, 5.0
-"""go-jsonrpc's back-off between two dials."""
-LISTEN_PAUSE_S: Final = 1.0
-"""Before listening again on a socket whose channel was closed."""
 CALL_S: Final = 90.0
 """Time for an answer; AddNewAddress includes the proof of each key."""
 WATCH_S: Final = 1.0
 """How often keys that came or went are looked for."""
-FRAME_MAX_BYTES: Final = 16 * 1024 * 1024
 
 Json = Any
 
@@ -72,37 +66,21 @@ class HubLink:
         """Set while the gateway has taken our keys."""
 
     async def run(self) -> None:
-        """Keep a socket open until cancelled."""
-        pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                headers = {
-                    "Authorization": f"Bearer {self.token()}",
-                    "X-VENUS-API-NAMESPACE": "gateway.IGateway",
-                }
-                async with connect(
-                    self.url,
-                    additional_headers=headers,
-                    max_size=FRAME_MAX_BYTES,
-                    compression=None,
-                    ping_interval=5,
-                    ping_timeout=30,
-                    open_timeout=10,
-                    proxy=None,
-                ) as socket:
-                    pause_s = FIRST_PAUSE_S
-                    log.info("gateway_dialled", url=self.url)
-                    self.session = HubSession(self, socket)
-                    await self.session.run()
-            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
-                log.warning("gateway_lost", url=self.url, reason=str(error)[:200], pause_s=round(pause_s, 2))
-            except InvalidURI:
-                raise SignerError(f"{self.url} is not a websocket address") from None
-            finally:
-                self.session = None
-                self.is_connected.clear()
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads dials, no secret
-            pause_s = min(pause_s * PAUSE_GROWTH, LAST_PAUSE_S)
+        """Keep a socket open until cancelled.  Raises SignerError for what is no address."""
+        try:
+            await dial_for_ever(self.url, token=self.token, serve=self.serve, lost=self.lost)
+        except InvalidURI:
+            raise SignerError(f"{self.url} is not a websocket address") from None
+
+    async def serve(self, socket: ClientConnection) -> None:
+        """Answer on one socket until it ends."""
+        self.session = HubSession(self, socket)
+        await self.session.run()
+
+    def lost(self) -> None:
+        """Note that there is no socket."""
+        self.session = None
+        self.is_connected.clear()
 
     async def support(self, account: str) -> None:
         """Offer the keys to one more account, now and at each dial.  Raises HubRefused, TimeoutError."""
@@ -117,15 +95,13 @@ class HubLink:
             self.session.announced |= set(addresses)
 
 
-class HubSession:
+class HubSession(GatewaySocket):
     """One socket to a gateway."""
 
     def __init__(self, link: HubLink, socket: ClientConnection) -> None:
+        super().__init__(socket, url=link.url, refused=HubRefused, call_s=CALL_S)
         self.link = link
         self.signer = link.signer
-        self.socket = socket
-        self.numbers = itertools.count(1)
-        self.pending: dict[int, asyncio.Future[Json]] = {}
         self.channel: int | None = None
         """Number under which events come."""
         self.closed = asyncio.Event()
@@ -186,20 +162,10 @@ class HubSession:
 
     def receive(self, data: str | bytes) -> None:
         """Take one frame: an answer, or something of our channel."""
-        try:
-            frame = json.loads(data)
-            method = frame.get("method")
-        except (ValueError, AttributeError, RecursionError):
-            log.warning("gateway_frame_unread", url=self.link.url)
+        found = self.heard(data)
+        if found is None:
             return
-        if not method:
-            future = self.pending.get(frame.get("id"))
-            if future is not None and not future.done():
-                future.set_result(frame)
-            return
-        params = frame.get("params")
-        if not isinstance(params, list) or not params:
-            return
+        method, params = found
         if method == "xrpc.ch.close":
             self.closed.set()
         elif method == "xrpc.ch.val" and len(params) == 2 and isinstance(params[1], dict):
@@ -207,29 +173,11 @@ class HubSession:
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    async def call(self, method: str, *params: Json) -> Json:
-        """Call the gateway.  Raises HubRefused with its words, TimeoutError."""
-        number = next(self.numbers)
-        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self.pending[number] = future
-        try:
-            await self.socket.send(
-                json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-            )
-            async with asyncio.timeout(CALL_S):
-                frame = await future
-        finally:
-            del self.pending[number]
-        error = frame.get("error")
-        if isinstance(error, dict):
-            raise HubRefused(str(error.get("message", "")))
-        return frame.get("result")
-
     async def handle(self, event: dict[str, Json]) -> None:
         """Answer one event."""
         method, key = event.get("Method"), event.get("Id")
         if method == "InitConnect":
-            payload = unpack(event.get("Payload"))
+            payload = self.read(event.get("Payload"))
             self.channel_id = str(payload["ChannelId"]) if isinstance(payload, dict) else ""
             self.link.is_connected.set()
             log.info("gateway_connected", url=self.link.url, channel=self.channel_id)
@@ -249,10 +197,10 @@ class HubSession:
         if method == "WalletList":
             return sorted(self.announced)
         if method in POLICY_METHODS:
-            return await asyncio.to_thread(self.link.desk.answer, method, unpack(payload))
+            return await asyncio.to_thread(self.link.desk.answer, method, self.read(payload))
         if method != "WalletSign":
             raise SignerError(f"unexpect type {method[:40]}")
-        request = unpack(payload)
+        request = self.read(payload)
         try:
             meta = request["Meta"]
             address, meta_type = str(request["Signer"]), str(meta["Type"])
@@ -271,17 +219,10 @@ class HubSession:
         )
         return {**signature_to_json(signature), "Rule": rule}  # the console shows it, Go passes it over
 
-
-def pack(value: Json) -> str:
-    """Write a payload."""
-    return base64.b64encode(json.dumps(value).encode()).decode()
-
-
-def unpack(text: Json) -> Json:
-    """Read a payload; None for nothing.  Raises SignerError."""
-    if not text:
-        return None
-    try:
-        return json.loads(base64.b64decode(text, validate=True))
-    except (ValueError, TypeError, RecursionError):
-        raise SignerError("the request is not base64 of JSON") from None
+    @staticmethod
+    def read(payload: Json) -> Json:
+        """Read a payload.  Raises SignerError."""
+        try:
+            return unpack(payload)
+        except ValueError as error:
+            raise SignerError(str(error)) from None

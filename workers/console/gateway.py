@@ -1,0 +1,126 @@
+"""A program's end of a gateway: a socket that is dialled for ever, calls on it, and what comes down channels.
+
+Source: filecoin-project/go-jsonrpc websocket.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE_S, PAUSE_GROWTH, LAST_PAUSE_S = 0.1, 1.5, 5.0
+"""go-jsonrpc's back-off between two dials."""
+LISTEN_PAUSE_S: Final = 1.0
+"""Before listening again on a socket whose channel was closed."""
+FRAME_MAX_BYTES: Final = 100 * 1024 * 1024
+
+Json = Any
+
+
+async def dial_for_ever(
+    url: str,
+    *,
+    token: Callable[[], str],
+    serve: Callable[[ClientConnection], Awaitable[None]],
+    lost: Callable[[], None] = lambda: None,
+) -> None:
+    """Keep a socket open until cancelled; the token is read at each dial.  Raises InvalidURI."""
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            headers = {"Authorization": f"Bearer {token()}", "X-VENUS-API-NAMESPACE": "gateway.IGateway"}
+            async with connect(
+                url,
+                additional_headers=headers,
+                max_size=FRAME_MAX_BYTES,
+                compression=None,
+                ping_interval=5,
+                ping_timeout=30,
+                open_timeout=10,
+                proxy=None,
+            ) as socket:
+                pause_s = FIRST_PAUSE_S
+                log.info("gateway_dialled", url=url)
+                await serve(socket)
+        except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
+            log.warning("gateway_lost", url=url, reason=str(error)[:200], pause_s=round(pause_s, 2))
+        finally:
+            lost()
+        await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads dials, no secret
+        pause_s = min(pause_s * PAUSE_GROWTH, LAST_PAUSE_S)
+
+
+class GatewaySocket:
+    """Calls over one socket, and the notifications that come between their answers."""
+
+    def __init__(
+        self, socket: ClientConnection, *, url: str, refused: type[Exception], call_s: float
+    ) -> None:
+        self.socket = socket
+        self.url = url
+        self.refused = refused
+        """Raised with the gateway's words when it answers a call with an error."""
+        self.call_s = call_s
+        self.numbers = itertools.count(1)
+        self.pending: dict[int, asyncio.Future[Json]] = {}
+
+    async def call(self, method: str, *params: Json) -> Json:
+        """Call the gateway.  Raises `refused`, TimeoutError."""
+        number = next(self.numbers)
+        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self.pending[number] = future
+        try:
+            frame = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+            await self.socket.send(json.dumps(frame))
+            async with asyncio.timeout(self.call_s):
+                answer = await future
+        finally:
+            del self.pending[number]
+        error = answer.get("error")
+        if isinstance(error, dict):
+            raise self.refused(str(error.get("message", "")))
+        return answer.get("result")
+
+    def heard(self, data: str | bytes) -> tuple[str, list[Json]] | None:
+        """Take one frame: hand an answer to its call; give a notification's method and parameters."""
+        try:
+            frame = json.loads(data)
+            method = frame.get("method")
+        except (ValueError, AttributeError, RecursionError):
+            log.warning("gateway_frame_unread", url=self.url)
+            return None
+        if not method:
+            future = self.pending.get(frame.get("id"))
+            if future is not None and not future.done():
+                future.set_result(frame)
+            return None
+        params = frame.get("params")
+        return (str(method), params) if isinstance(params, list) and params else None
+
+
+def pack(value: Json) -> str:
+    """Write a payload."""
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+def unpack(text: Json) -> Json:
+    """Read a payload; None for nothing.  Raises ValueError for what is none."""
+    if not text:
+        return None
+    try:
+        return json.loads(base64.b64decode(text, validate=True))
+    except (ValueError, TypeError, RecursionError):
+        raise ValueError("the request is not base64 of JSON") from None
