@@ -8,9 +8,12 @@ from dataclasses import replace
 import pytest
 
 from poolsite.devnet.actors.ledger import BURNT
-from poolsite.devnet.actors.market.book import DEAL_EXPIRED, DEAL_NOT_ACTIVATED
+from poolsite.devnet.actors.market.book import DEAL_EXPIRED, DEAL_NOT_ACTIVATED, Market
 from poolsite.devnet.actors.verified.datacap import datacap_of
+from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.forks import reorg
+from poolsite.devnet.node import Devnet
+from poolsite.devnet.state.deal_rows import DEAL_STATES, DEALS
 from poolsite.devnet.state.rows import ACTORS, allocations_of
 from poolsite.filecoin.actors.market import (
     DEAL_QUERY_PARAMS,
@@ -42,8 +45,9 @@ from poolsite.filecoin.deals import (
 from poolsite.filecoin.proof_container import update_container
 from poolsite.filecoin.update.proving import update_prove
 from tests.unit.devnet.deals import COLLATERAL, DATA, GAS, PIECE, PRICE, SIZE, Fair, signed_by
-from tests.unit.devnet.people import OWNER, send
+from tests.unit.devnet.people import OWNER, chain, send
 from tests.unit.devnet.recorded import Replay
+from tests.unit.devnet.sealing import small_miner
 from tests.unit.devnet.test_updates import params as update_params
 from tests.unit.devnet.test_updates import updated
 from tests.unit.devnet.test_verified_data import World
@@ -323,3 +327,20 @@ def test_deals_land_again_after_a_reorg(fair):
     assert fair.node.head.height > height
     assert fair.market.progress(0) is not None
     fair.check()
+
+
+def test_deals_survive_a_restart(tmp_path):
+    path = tmp_path / "chain.sqlite"
+    fair = Fair(miner=small_miner(chain(path)))
+    fair.published(fair.proposal(), fair.proposal(label="another"))
+    fair.activated(0)
+    root, deals = fair.node.head.root, fair.state.records(DEALS)
+    fair.node.close()
+
+    again = Devnet(path, clock=ManualClock())
+
+    state = again.chain.state_after(again.head.key)
+    assert (again.head.root, state.root(), state.records(DEALS)) == (root, root, deals)
+    assert state.get(DEAL_STATES, 0).sector == 1
+    assert Market(state).is_pending(deal_cid(Market(state).proposal_known(1)))
+    again.close()
