@@ -8,14 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpx
+import structlog
 
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.hosts import HeartbeatAnswer, Registered
 from poolsite.wire.jobs import Claimed, EventAnswer
+from poolsite.wire.transport import is_clear
 
 if TYPE_CHECKING:
     from poolsite.wire.hosts import Heartbeat, Register
     from poolsite.wire.jobs import Claim, Complete, Event, Fail, Release
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT_S: Final = 15.0
 """For one request; a console that needs longer is treated as away and asked again."""
@@ -48,6 +52,8 @@ class Console:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
+        if is_clear(url):
+            log.warning("token_sent_in_clear", url=url, advice="give the console an https:// address")
         self._client = httpx.Client(
             base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S
         )

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import getpass
 import json
+import resource
 import secrets
 import signal
 import sys
@@ -357,6 +358,7 @@ def run(options: argparse.Namespace) -> int:
 
 async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None:
     """Run the links and the server; the first that fails ends all."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold every opened key
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidURI
 
 from poolsite.filecoin.signature import signature_to_json
 from poolsite.wire.policy import POLICY_METHODS
+from poolsite.wire.transport import is_clear
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_for_ever, pack, unpack
 from workers.signer.errors import SignerError
 from workers.signer.policy_desk import PolicyDesk
@@ -54,6 +55,8 @@ class HubLink:
     ) -> None:
         self.signer = signer
         self.url = url
+        if is_clear(url):
+            log.warning("token_sent_in_clear", url=url, advice="give the gateway a wss:// address")
         self.token = token
         """Read at each dial, so that a renewed token needs no restart."""
         self.supported = list(supported)
