@@ -8,6 +8,7 @@ import pytest
 
 from poolsite.filecoin.address import address_format
 from poolsite.filecoin.keys import KEY_DELEGATED, KeyInfo, key_address, key_generate
+from tests.integration.pools import wait_until
 from tests.peers.programs import node_begin, node_end, node_packages
 from tests.peers.questions import transfer
 
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.peer
 
 FUND: Final = 10 * 10**18
 SENT: Final = 5 * 10**17
+LANDED: Final = 3
 MINER: Final = "0xff" + "00" * 11 + (1000).to_bytes(8, "big").hex()
 REVERTED: Final = "CALL_EXCEPTION"
 
@@ -41,8 +43,14 @@ def key(pool: RunningPool, worker: str) -> KeyInfo:
     """An Ethereum key of this test, with money."""
     made = key_generate(KEY_DELEGATED)
     funding = {**transfer(worker), "To": address_format(key_address(made)), "Value": str(FUND)}
-    pool.rpc("Message.WaitMessage", pool.rpc("Message.PushMessage", funding, None)["result"], 1)
+    uid = pool.rpc("Message.PushMessage", funding, None)["result"]
+    wait_until(lambda: has_landed(pool, uid), within_s=90, what="its money")
     return made
+
+
+def has_landed(pool: RunningPool, uid: str) -> bool:
+    """Whether a message is on chain; asked again and again, a busy machine takes its time."""
+    return bool(pool.rpc("Message.GetMessageByUid", uid)["result"]["State"] == LANDED)
 
 
 def receiver_new() -> str:
