@@ -94,7 +94,6 @@ class Follows:
         """Time that passes with each step."""
         return START + timedelta(seconds=self.ticks)
 
-
     def push(self, id: str, from_: str, *, by: Principal | None = None, **data: Any) -> Message:
         """Push a message as a program would."""
         row: dict[str, Any] = {"to": RECEIVER, "method": 0, "value": 1, **data}

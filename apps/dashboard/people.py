@@ -122,7 +122,7 @@ def for_people(view: PageView[Args]) -> SiteView[Args]:
             return login_asked(request)
         nulls_refuse(request)
         try:
-            viewer = principal_of(cast("User", request.user), source=source_of(request))
+            viewer = principal_of(request.user, source=source_of(request))
         except TokenRefused:
             logout(request)
             return redirect("login")
