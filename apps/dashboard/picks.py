@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 PICKS_MAX: Final = 500
 """Single rows of one selection; a page shows fewer."""
-COUNT_MAX: Final = 500
-"""Up to here messages that have their end are counted: the count must not grow with them."""
-OPEN_COUNT_MAX: Final = 10_000
-"""What is on its way has an index of its own."""
+COUNT_MAX: Final = 10_000
+"""Up to here what is on its way is counted; it has an index of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +69,7 @@ def moment_read(text: str) -> datetime | None:
     return moment
 
 
-def counted(rows: QuerySet[Message], *, is_open: bool) -> tuple[int, bool]:
-    """Count up to a limit; gives the number and whether there are more."""
-    most = OPEN_COUNT_MAX if is_open else COUNT_MAX
-    count = rows.order_by()[: most + 1].count()
-    return min(count, most), count > most
+def counted(rows: QuerySet[Message]) -> tuple[int, bool]:
+    """Count messages on their way, up to a limit; gives the number and whether there are more."""
+    count = rows.order_by()[: COUNT_MAX + 1].count()
+    return min(count, COUNT_MAX), count > COUNT_MAX

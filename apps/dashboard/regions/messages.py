@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.messages import message_line
-from apps.dashboard.regions.counts import messages_waiting
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.messages.selectors import messages_visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.users.principals import Principal
+    from apps.dashboard.regions.scene import Scene
 
 
-def list_verdict_of(viewer: Principal) -> Verdict:
+def list_verdict_of(scene: Scene) -> Verdict:
     """Say in one sentence what is on its way."""
-    waiting = messages_waiting(viewer)
+    waiting = scene.messages_waiting
     if not waiting.signed and not waiting.queued:
         return Verdict("Nothing waits.", "Every message that was pushed has its end.")
     stuck = f" {waiting.stuck} of them stuck: their lines say why." if waiting.stuck else ""
@@ -29,7 +28,7 @@ def list_verdict_of(viewer: Principal) -> Verdict:
 
 
 def list_verdict(place: Place) -> Iterable[str]:
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(place.viewer))
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(place.scene))
 
 
 def rows(place: Place, keys: list[str]) -> Iterable[str]:

@@ -19,7 +19,7 @@ from apps.dashboard import numbers
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.messages import message_line
 from apps.dashboard.message_filter import filtered
-from apps.dashboard.pages import ROWS, Facet, cursor_read, page_of
+from apps.dashboard.pages import ROWS, Facet, Pager, cursor_read, page_of
 from apps.dashboard.people import for_people
 from apps.dashboard.picks import counted, picks_read
 from apps.dashboard.regions.message import message_detail
@@ -104,7 +104,7 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         scene=scene,
         messages=[message_line(row, scene.names) for row in shown],
         pager=pager,
-        verdict=list_verdict_of(viewer),
+        verdict=list_verdict_of(scene),
         facets=[
             Facet(
                 key=key,
@@ -123,7 +123,7 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         here=here,
         csv=reverse("messages-csv") + "?" + urlencode({"state": state, "q": q}),
         can_send=viewer.may("sign"),
-        picks=picks_bar(viewer, fitting, state=state, q=q),
+        picks=picks_bar(scene, fitting, state=state, q=q, pager=pager),
     )
 
 
@@ -142,14 +142,19 @@ class PicksBar:
     """The filter that all of them fit."""
 
 
-def picks_bar(viewer: Principal, rows: QuerySet[Message], *, state: str, q: str) -> PicksBar:
+def picks_bar(scene: Scene, rows: QuerySet[Message], *, state: str, q: str, pager: Pager) -> PicksBar:
     """Say what can be done to picked rows, and how many the whole filter has.
 
-    Without a filter, everything means what is on its way: what has its end is never changed.
+    Without a filter, everything means what is on its way: what has its end is never changed, and is not
+    counted beyond its page.
     """
-    wanted = state if state or q else "open"
-    everything = filtered(rows, state=wanted, q="")
-    count, is_more = counted(everything, is_open=wanted == "open")
+    viewer, wanted = scene.viewer, state if state or q else "open"
+    is_whole = not pager.newer and not pager.older
+    count, is_more = pager.shown, not is_whole
+    if wanted == "open" and not q:
+        count, is_more = scene.messages_waiting.signed + scene.messages_waiting.queued, False
+    elif wanted == "open" and not is_whole:
+        count, is_more = counted(rows)
     acts = BULK_LABELS if viewer.may("sign") and state in ("", "open") else ()
     return PicksBar(
         acts=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in acts),
