@@ -1,22 +1,31 @@
 """The messager's model on the real devnet: random pushes, heads, forks, fee spikes, lost messages, kills.
 
 For each sender the chain holds 0…n; each accepted message is there at most once, and when the trouble is
-over every message has landed or stands in a stated final state.  MESSAGE_STEPS=1000000 makes the long run
-as long as one likes.
+over every message has landed or stands in a stated final state.
+
+A seed stands for 2,500 steps.  `make test` lives the first four; `make soak` goes on after them, until
+POOLSITE_SOAK_STEPS (a million) are done or POOLSITE_SOAK_MINUTES have passed, and remembers under
+POOLSITE_VAR where it stopped: the next run takes up there.  POOLSITE_SOAK_SEED begins somewhere else.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from apps.chain.client import ChainClient
+from apps.chain.link import NodeLink
+from apps.chain.models import Node
 from apps.core.errors import DomainError
 from apps.messages.models import Message, Sender
 from apps.messages.services import NewFees, message_replace
@@ -40,8 +49,15 @@ from tests.unit.apps.messages.test_kills import POINTS, Kill
 if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
 
-LONG_STEPS = int(os.environ.get("MESSAGE_STEPS", "2000"))
-STEPS_EACH = 40
+EXAMPLES: Final = 10
+STEPS_EACH: Final = 250
+"""Of one life of a pool; a seed stands for EXAMPLES such lives."""
+SEEDS: Final = (1, 2, 3, 4)
+SOAK_STEPS: Final = int(os.environ.get("POOLSITE_SOAK_STEPS", "1000000"))
+SOAK_S: Final = 60 * float(os.environ.get("POOLSITE_SOAK_MINUTES", "20"))
+PROGRESS: Final = Path(os.environ.get("POOLSITE_VAR", "var")) / "soak-messages.json"
+PATIENCE_HEADS: Final = 200
+"""In which the last trouble must have ended: what others lost are holes, closed one after the other."""
 FOREIGN_VALUE = 10**9
 """Values of our own messages are smaller: a value names a message on chain."""
 FINAL = {MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED}
@@ -60,9 +76,8 @@ class DevnetMessager(RuleBasedStateMachine):
         keys: list[KeyInfo] = [key_generate(kind) for kind in KINDS]
         funds: dict[Address, Any] = {key_address(key): 10_000 * FIL for key in keys}
         self.node = Devnet(":memory:", network="test", clock=ManualClock(), funds=funds)
-        self.service = Service(self.node, mining="paused")
-        self.service.start()
-        self.pool = DevnetPool(self.node, self.service.url, keys)
+        self.services = [Service(self.node, mining="paused").start() for _ in range(2)]
+        self.pool = DevnetPool(self.node, self.services[0].url, keys)
         self.patch.setattr("apps.wallets.services.wallet_sign_all", self.pool.keyring.sign_all)
         self.pushed = 0
         self.foreign = 0
@@ -107,6 +122,16 @@ class DevnetMessager(RuleBasedStateMachine):
         self.node.faults.knobs.hide_messages = False
         self.pool.step(heads)
         self.keys_on_way = [back, self.node.head.key]
+
+    @rule()
+    def another_node_takes_over(self) -> None:
+        """It has the chain, but has heard of no message."""
+        self.services.reverse()
+        Node.objects.update(url=self.services[0].url)
+        self.pool.link.close()
+        self.pool.link = NodeLink(self.services[0].url, "")
+        self.pool.client = ChainClient([self.pool.link])
+        self.node.mempool.clear()
 
     @rule(sender=SENDERS)
     def node_loses_messages(self, sender: int) -> None:
@@ -183,7 +208,8 @@ class DevnetMessager(RuleBasedStateMachine):
             self._settles()
         finally:
             self.pool.link.close()
-            self.service.stop()
+            for service in self.services:
+                service.stop()
             self.node.close()
             transaction.set_rollback(True)
             self.atomic.__exit__(None, None, None)
@@ -208,7 +234,7 @@ class DevnetMessager(RuleBasedStateMachine):
         knobs = self.node.faults.knobs
         knobs.drop_next, knobs.spike_left, knobs.hide_messages = 0, 0, False
         Message.objects.filter(state=MessageState.UNFILLED).update(retry_height=0)
-        for _ in range(40):
+        for _ in range(PATIENCE_HEADS):
             self.pool.step()
             if not Message.objects.exclude(state__in=FINAL).exists():
                 break
@@ -223,18 +249,38 @@ class DevnetMessager(RuleBasedStateMachine):
         assert Sender.objects.filter(hole_nonce__isnull=False).count() == 0
 
 
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    "steps", [80, pytest.param(LONG_STEPS, marks=pytest.mark.slow)], ids=["short", "long"]
-)
-def test_the_messager_keeps_its_promises_on_the_devnet(steps: int) -> None:
+def live(number: int) -> None:
+    """Live the lives of one seed."""
+    machine = seed(number)(type(f"Seed{number}", (DevnetMessager,), {}))
     run_state_machine_as_test(
-        DevnetMessager,
+        machine,
         settings=settings(
-            max_examples=max(steps // STEPS_EACH, 1),
-            stateful_step_count=min(steps, STEPS_EACH),
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS_EACH,
             deadline=None,
-            derandomize=True,
+            database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("number", SEEDS)
+def test_the_messager_keeps_its_promises_on_the_devnet(number: int) -> None:
+    live(number)
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+def test_the_messager_keeps_its_promises_a_million_times() -> None:
+    began = time.monotonic()
+    done = json.loads(PROGRESS.read_text()) if PROGRESS.exists() else {"seed": max(SEEDS) + 1, "steps": 0}
+    number = int(os.environ.get("POOLSITE_SOAK_SEED", done["seed"]))
+    steps = int(done["steps"])
+    while steps < SOAK_STEPS and time.monotonic() - began < SOAK_S:
+        live(number)
+        number, steps = number + 1, steps + EXAMPLES * STEPS_EACH
+        PROGRESS.parent.mkdir(parents=True, exist_ok=True)
+        PROGRESS.write_text(json.dumps({"seed": number, "steps": steps}))
+    if steps >= SOAK_STEPS:
+        PROGRESS.unlink()
