@@ -63,23 +63,25 @@ class Figure:
 
 PUSHED: Final = Case(f"push, {IN_FLIGHT} in flight, while they are chosen and signed", "messages/s")
 PUBLISHED: Final = Case(f"{MESSAGES} of {SENDERS} senders: pushed to in the node's pool", "messages/s")
+SIGNED: Final = Case("the same: CPU time of the signer for one message", "ms")
+SHARE: Final = Case("the same: share of the signer's CPU time in the time of the whole way", "%")
 
 
 def cases() -> list[Case]:
     """List the measurements."""
-    return [PUSHED, PUBLISHED]
+    return [PUSHED, PUBLISHED, SIGNED, SHARE]
 
 
 def run(case: Case) -> Figure:
     """Give one figure of the one run."""
     ours, theirs = figures()
-    at = 0 if case is PUSHED else 1
+    at = cases().index(case)
     peer = None if theirs is None else theirs[at]
-    return Figure(case.name, ours[at], case.unit, peer, peer)
+    return Figure(case.name, ours[at], case.unit, peer, peer if at < cases().index(SIGNED) else None)
 
 
 @cache
-def figures() -> tuple[tuple[float, float], tuple[float, float] | None]:
+def figures() -> tuple[tuple[float, ...], tuple[float, ...] | None]:
     """Measure the original, where it is there, then ours."""
     with (
         RunningPool(has_kernels=False, POOLSITE_WITHOUT="sealer,prover,bootstrap-miner") as pool,
@@ -94,9 +96,9 @@ def figures() -> tuple[tuple[float, float], tuple[float, float] | None]:
             if PEER.exists():
                 keys = senders_make(pool, signer)
                 with messager_beside(pool, Path(folder)) as url:
-                    theirs = measured(pool, url, token, keys)
+                    theirs = measured(pool, url, token, keys=keys, signer=signer)
             keys = senders_make(pool, signer)
-            ours = measured(pool, f"127.0.0.1:{pool.port}", token, keys)
+            ours = measured(pool, f"127.0.0.1:{pool.port}", token, keys=keys, signer=signer)
     return ours, theirs
 
 
@@ -152,10 +154,18 @@ def is_up(address: str) -> bool:
         return False
 
 
-def measured(pool: RunningPool, address: str, token: str, keys: list[str]) -> tuple[float, float]:
-    """Push to a messager; gives the rates of pushing, and until the node has everything."""
+def cpu_of(pid: int) -> float:
+    """Give the seconds of CPU time that a process has used.  Source: proc(5), fields 14 and 15 of stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measured(
+    pool: RunningPool, address: str, token: str, *, keys: list[str], signer: RunningSigner
+) -> tuple[float, ...]:
+    """Push to a messager; gives the rates of pushing and until the node has all, and what the signer took."""
     node = Node(pool.listen, "/rpc/v1", "")
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), cpu_of(signer.process.pid)
     asyncio.run(push_all(f"ws://{address}/rpc/v0", token, keys))
     pushed = time.perf_counter() - began
 
@@ -163,7 +173,9 @@ def measured(pool: RunningPool, address: str, token: str, keys: list[str]) -> tu
         return all(node.ask("MpoolGetNonce", key) >= MESSAGES // SENDERS for key in keys)
 
     wait_until(has_all, within_s=PATIENCE_S, what="every message in the node's pool")
-    return MESSAGES / pushed, MESSAGES / (time.perf_counter() - began)
+    took = time.perf_counter() - began
+    signing = cpu_of(signer.process.pid) - cpu
+    return MESSAGES / pushed, MESSAGES / took, 1000 * signing / MESSAGES, 100 * signing / took
 
 
 async def push_all(url: str, token: str, keys: list[str]) -> None:
