@@ -32,6 +32,7 @@ class RuleLine:
     where: str
     limits: str
     sets: str
+    """Named sets that it belongs to; empty: none."""
 
 
 def words_of(values: tuple[str, ...], *, any_words: str) -> str:
@@ -73,5 +74,5 @@ def rule_line(rule: RuleForm, *, place: int) -> RuleLine:
         allows_all="\n".join(rule.methods),
         where=where_words(rule),
         limits="; ".join(limits) or "no ceiling",
-        sets=", ".join(rule.sets) or numbers.NOTHING,
+        sets=", ".join(rule.sets),
     )
