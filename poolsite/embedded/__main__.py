@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.embedded.ownership import listening_everywhere, owned, require_free
 from poolsite.embedded.places import Places
@@ -22,6 +22,13 @@ from poolsite.embedded.supervisor import Supervisor
 
 if TYPE_CHECKING:
     import socket
+
+
+PRIVATE_FOLDERS: Final = (
+    *("log", "redis", "keys", "metrics", "static", "numba", "tokens"),
+    *("devnet", "signer", "sealer", "prover", "store"),
+)
+"""Below `var`, which the account of PostgreSQL must be able to pass."""
 
 
 def say(sentence: str) -> None:
@@ -87,10 +94,12 @@ def run(places: Places, choices: Choices, *, cluster: Cluster | None, links: lis
 def folders_make(places: Places) -> None:
     """Make the folders and the session key; figures of processes that are gone are dropped."""
     shutil.rmtree(places.var / "metrics", ignore_errors=True)
-    for name in ("log", "redis", "keys", "metrics", "static", "numba", "tokens"):
+    for name in PRIVATE_FOLDERS:
         (places.var / name).mkdir(mode=0o700, exist_ok=True)
+        (places.var / name).chmod(0o700)  # one of an earlier version may be open
     places.sockets.mkdir(mode=0o711, exist_ok=True)
-    if places.sockets.stat().st_uid != os.geteuid():
+    # another user's link could lead to a folder of ours now, and to sockets of theirs later
+    if places.sockets.is_symlink() or places.sockets.stat().st_uid != os.geteuid():
         raise CannotStart(
             f"{places.sockets} belongs to another user: remove it or choose another POOLSITE_VAR"
         )
