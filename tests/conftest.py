@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from django.db import connections
 
 from apps.core.stores import client_for
@@ -41,6 +42,14 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
         for thread in threading.enumerate():
             if thread.name == "clerk":
                 thread.join(5)
+
+
+@pytest.fixture(autouse=True)
+def log_configuration() -> Iterator[None]:
+    """A program that a test runs in this process sets up its logs; the next test has ours again."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import pwd
 import shutil
@@ -31,8 +32,9 @@ QUICK = (
 )
 """Nothing here has to survive a crash; the kill tests start a server of their own without these."""
 
-LEFTOVER_AGE_S = 3600
-"""A folder of a test run killed longer ago than this is removed."""
+LOCK = "lock"
+LOCKS: list[int] = []
+"""Open descriptors that hold our folders' locks until we die."""
 
 LIBC = ctypes.CDLL(None)
 
@@ -46,13 +48,20 @@ def package_folder(name: str) -> Path:
 
 
 def folder_new() -> Path:
-    """Make a folder with a short name (socket paths end at 107 bytes); sweep those that kill -9 left."""
-    base = Path(tempfile.gettempdir())
-    for old in base.glob("pt-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime > LEFTOVER_AGE_S:
-                shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix="pt-"))
+    """Make a folder with a short name (socket paths end at 107 bytes); sweep those that kill -9 left.
+
+    Its owner holds a lock on it, so that a run of hours is not swept by another.
+    """
+    for old in Path(tempfile.gettempdir()).glob("pt-*"):
+        with contextlib.suppress(OSError), (old / LOCK).open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="pt-"))
+    lock = os.open(folder / "new", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    (folder / "new").rename(folder / LOCK)  # seen only once it is held
+    LOCKS.append(lock)
+    return folder
 
 
 def tied_to_us(number: signal.Signals) -> Any:

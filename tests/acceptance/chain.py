@@ -86,10 +86,11 @@ class Chain:
         """The head's."""
         return int(self.call("ChainHead")["Height"])
 
-    def executed(self) -> list[Executed]:
-        """Every message of the canonical chain but the block producer's own, oldest first."""
-        height = self.height()
-        tipsets = self.call_many([("ChainGetTipSetByHeight", [at, None]) for at in range(1, height + 1)])
+    def executed(self, head: dict[str, Any] | None = None) -> list[Executed]:
+        """Every message below a head but the block producer's own, oldest first."""
+        head = head or self.call("ChainHead")
+        heights = range(1, int(head["Height"]) + 1)
+        tipsets = self.call_many([("ChainGetTipSetByHeight", [at, head["Cids"]]) for at in heights])
         heads = {int(tipset["Height"]): tipset["Cids"][0] for tipset in tipsets}
         asks = [("ChainGetParentMessages", [cid]) for cid in heads.values()]
         asks += [("ChainGetParentReceipts", [cid]) for cid in heads.values()]
@@ -124,9 +125,9 @@ class Chain:
     def _identities(self) -> dict[str, str]:
         return {}
 
-    def nonce(self, address: str) -> int:
-        """The next nonce that the chain expects of an account."""
-        return int(self.call("StateGetActor", address, None)["Nonce"])
+    def nonce(self, address: str, head: dict[str, Any]) -> int:
+        """The next nonce that the chain expects of an account at a head."""
+        return int(self.call("StateGetActor", address, head["Cids"])["Nonce"])
 
     def active(self, miner: str) -> set[int]:
         """Numbers of the sectors that count: live, proven, not faulty."""
@@ -155,7 +156,8 @@ def whole_history_require(chain: Chain, *, miner: str, numbers: set[int]) -> lis
 
     One pre-commit and one commit per number, contiguous nonces of each sender, all sectors active.
     """
-    executed = chain.executed()
+    head = chain.call("ChainHead")
+    executed = chain.executed(head)
     precommits: dict[int, list[Executed]] = defaultdict(list)
     commits: dict[int, list[Executed]] = defaultdict(list)
     nonces: dict[str, list[int]] = defaultdict(list)
@@ -173,6 +175,6 @@ def whole_history_require(chain: Chain, *, miner: str, numbers: set[int]) -> lis
         assert [row.exit_code for row in rows] == [0], rows
     for sender, seen in nonces.items():
         assert seen == list(range(len(seen))), f"{sender} used the nonces {seen}"
-        assert chain.nonce(sender) == len(seen)
+        assert chain.nonce(sender, head) == len(seen)
     assert chain.active(miner) == numbers
     return executed

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from poolsite.embedded.places import Places
+from tests.servers import folder_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class Pool:
     """One pool; `with Pool() as pool` starts it and leaves nothing behind."""
 
     def __init__(self, *, web_processes: int = 2, **env: str) -> None:
-        self.base = Path(tempfile.mkdtemp(prefix="pt-"))
+        self.base = folder_new()
         self.base.chmod(0o755)  # PostgreSQL's account passes through
         self.var = self.base / "var"
         self.port = port_free()
