@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, logout
@@ -15,7 +15,6 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
-from django.utils.http import urlencode
 
 from apps.core.clock import now
 from apps.users.errors import TokenRefused
@@ -105,8 +104,8 @@ def login_asked(request: HttpRequest) -> HttpResponseBase:
     """Lead to the login, and from there to the page that is open: the address of an action shows nothing."""
     htmx = getattr(request, "htmx", None)
     if htmx:  # a redirect would be followed unseen, and the login swapped into a row
-        there = f"{settings.LOGIN_URL}?{urlencode({'next': htmx.current_url_abs_path or '/'})}"
-        return HttpResponse(status=401, headers={"HX-Redirect": there})
+        there = f"{settings.LOGIN_URL}?next={quote(htmx.current_url_abs_path or '/')}"
+        return HttpResponse(status=204, headers={"HX-Redirect": there})
     if request.method in ("GET", "HEAD"):
         return redirect_to_login(request.get_full_path())
     before = urlsplit(request.headers.get("Referer", ""))

@@ -27,7 +27,7 @@ def test_after_an_action_the_login_leads_to_the_page_that_was_open(ann):
 
     assert plain.headers["Location"] == "/login/?next=/senders/"
     assert stranger.headers["Location"] == "/login/?next=/"
-    assert (htmx.status_code, htmx.headers["HX-Redirect"]) == (401, "/login/?next=%2Fsenders%2F%3Fq%3D1")
+    assert (htmx.status_code, htmx.headers["HX-Redirect"]) == (204, "/login/?next=/senders/%3Fq%3D1")
 
 
 @pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
