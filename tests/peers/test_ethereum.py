@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.peer
 
-FUND: Final = 10 * 10**18
+FUND: Final = 10**18
+"""1 FIL: most that the signer's policy lets a plain transfer move."""
 SENT: Final = 5 * 10**17
 LANDED: Final = 3
 MINER: Final = "0xff" + "00" * 11 + (1000).to_bytes(8, "big").hex()
