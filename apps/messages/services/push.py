@@ -26,7 +26,7 @@ from apps.wallets.selectors import senders_granted
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from apps.users.principals import Principal
     from poolsite.filecoin.address import Address
@@ -150,14 +150,11 @@ def pushes_take(asked: Sequence[tuple[Principal, PushItem]]) -> list[Message | D
         except DomainError as error:
             results.append(error)
     rows = {at: row for at, row in enumerate(results) if isinstance(row, Message)}
-    for at, refused in _params_refused(rows).items():
-        results[at] = refused
-        del rows[at]
-    refusals = _senders({(asked[at][0], row.from_addr) for at, row in rows.items()})
-    for at, row in list(rows.items()):
-        refusal = refusals.get((asked[at][0], row.from_addr))
-        if refusal is not None:
-            results[at] = refusal
+    uses = {at: (asked[at][0], row.from_addr) for at, row in rows.items()}
+    # Whose sender it is comes first: a stranger's message is not read any further.
+    for refusals_of in (_not_granted, _params_refused, _senders_stopped):
+        for at, refused in refusals_of(rows, uses).items():
+            results[at] = refused
             del rows[at]
     # One statement stores them all: no transaction of our own, whose begin and end would be asked for too.
     for at, answer in _store(rows, [principal for principal, _ in asked]).items():
@@ -165,7 +162,22 @@ def pushes_take(asked: Sequence[tuple[Principal, PushItem]]) -> list[Message | D
     return results
 
 
-def _params_refused(rows: dict[int, Message]) -> dict[int, DomainError]:
+Uses = dict[int, tuple["Principal", str]]
+"""Who wants to use which sender, by place."""
+
+
+def _not_granted(rows: dict[int, Message], uses: Uses) -> dict[int, DomainError]:
+    """Give the messages whose sender is not the caller's to use."""
+    asked = {uses[at] for at in rows}
+    granted = senders_granted({(principal.tenant_id, address) for principal, address in asked})
+    return {
+        at: SenderNotGranted(address)
+        for at, (principal, address) in uses.items()
+        if not (principal.may_sign_with(address) and (principal.tenant_id, address) in granted)
+    }
+
+
+def _params_refused(rows: dict[int, Message], _uses: Uses) -> dict[int, DomainError]:
     """Read the parameters of calls as their receivers would; gives what those cannot read."""
     kinds = receiver_kinds_learnt({row.to for row in rows.values() if row.method != METHOD_SEND})
     refused: dict[int, DomainError] = {}
@@ -177,23 +189,18 @@ def _params_refused(rows: dict[int, Message]) -> dict[int, DomainError]:
     return refused
 
 
-def _senders(uses: Collection[tuple[Principal, str]]) -> dict[tuple[Principal, str], DomainError]:
-    """Check each caller's use of a sender and make the rows of new ones; gives those that are refused."""
-    granted = senders_granted({(principal.tenant_id, address) for principal, address in uses})
-    refused: dict[tuple[Principal, str], DomainError] = {
-        (principal, address): SenderNotGranted(address)
-        for principal, address in uses
-        if not (principal.may_sign_with(address) and (principal.tenant_id, address) in granted)
-    }
-    addresses = sorted({address for use in uses if use not in refused for address in use[1:]})
+def _senders_stopped(rows: dict[int, Message], _uses: Uses) -> dict[int, DomainError]:
+    """Make the rows of new senders; gives the messages of those that are stopped."""
+    addresses = sorted({row.from_addr for row in rows.values()})
     states = dict(Sender.objects.filter(address__in=addresses).values_list("address", "state"))
     new = [Sender(address=address) for address in addresses if address not in states]
     if new:
         Sender.objects.bulk_create(new, ignore_conflicts=True)
-    for use in uses:
-        if use not in refused and states.get(use[1]) == SenderState.FORBIDDEN:
-            refused[use] = SenderStopped(f"address({use[1]}) is forbidden", field="from")
-    return refused
+    return {
+        at: SenderStopped(f"address({row.from_addr}) is forbidden", field="from")
+        for at, row in rows.items()
+        if states.get(row.from_addr) == SenderState.FORBIDDEN
+    }
 
 
 def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, Message | DomainError]:
