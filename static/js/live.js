@@ -75,7 +75,7 @@
   document.addEventListener("htmx:wsClose", (event) => {
     const { code } = event.detail.event;
     mark("bad", "offline");
-    if (code === 4401) location.reload(); // the server sends the page to the login
+    if (code === 4401) { location.reload(); return; } // the server sends the page to the login
     // The extension dials again after 1006, 1011, 1012 and 1013 only; proxies and servers also say 1000, 1001, 1005.
     if (code <= 1005) setTimeout(() => event.detail.socketWrapper.reconnect(), 500 + 4500 * Math.random());
   });
@@ -104,7 +104,8 @@
   for (const name of ["sendError", "timeout", "responseError"]) document.addEventListener(`htmx:${name}`, failure);
   document.addEventListener("htmx:afterRequest", (event) => { if (ofPage(event) && event.detail.successful) told(null); });
   document.addEventListener("htmx:wsAfterMessage", () => { if (!failed) fresh = Date.now(); });
-  document.addEventListener("htmx:wsClose", resync);
+  // Not where the page is being left: a second way to the login beside the first has crashed Chromium.
+  document.addEventListener("htmx:wsClose", ({ detail }) => { if (detail.event.code !== 4401) resync(); });
   document.getElementById("stale-retry")?.addEventListener("click", resync);
   setInterval(() => {
     const live = document.getElementById("f-live");
