@@ -16,6 +16,7 @@ import json
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -346,6 +347,10 @@ async def body_answer(body: bytes, invoke: Invoker) -> tuple[int, str]:
     return 200, frame_write([reply for reply in replies if reply is not None])
 
 
+class Closed(Exception):
+    """The other side is gone; what we still wanted to say is dropped."""
+
+
 @dataclass
 class Session:
     """One WebSocket: calls under way, channels that we feed.  The holder gives it frames and closes it."""
@@ -398,6 +403,11 @@ class Session:
 
     async def answer(self, frame: Json) -> None:
         """Carry out one call; where it opens a channel, feed that until it ends."""
+        with suppress(Closed):
+            await self.answer_open(frame)
+
+    async def answer_open(self, frame: Json) -> None:
+        """The same while somebody listens.  Raises Closed."""
         request_id = id_read(frame.get("id")) if isinstance(frame, dict) else None
         try:
             request = request_read(frame)
@@ -412,6 +422,8 @@ class Session:
             reply = reply_result(request_id, result, void=void)
         except RpcError as error:
             reply = reply_error(request_id, error)
+        except Closed:
+            raise
         except Exception as error:  # noqa: BLE001  # the outermost loop of a call: it is logged, and the others go on
             reply = reply_error(request_id, panic(frame, error))
         if request_id is not None:

@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 
 from poolsite.filecoin.jwt import BadToken
-from poolsite.wire.gorpc import Session, body_answer
+from poolsite.wire.gorpc import Closed, Session, body_answer
 from workers.signer.callers import Caller
 from workers.signer.errors import SignerError
 from workers.signer.strategy import Strategy, set_name
@@ -120,7 +120,10 @@ class WalletApp:
         await send({"type": "websocket.accept"})
 
         async def send_text(text: str) -> None:
-            await send({"type": "websocket.send", "text": text})
+            try:
+                await send({"type": "websocket.send", "text": text})
+            except (OSError, RuntimeError) as error:
+                raise Closed from error
 
         session = Session(WalletDoor(caller), send_text)
         try:

@@ -17,11 +17,10 @@ from websockets.exceptions import WebSocketException
 
 from apps.api.rpc.chain import POOL, PREFIX, params_text, refusal_error, refusal_of
 from apps.api.rpc.chain_methods import LEVELS
-from apps.api.rpc.socket_state import Closed
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.notify import FRAME_BYTES_MAX, OPEN_TIMEOUT_S
-from poolsite.wire.gorpc import Json, RpcError, frame_write
+from poolsite.wire.gorpc import Closed, Json, RpcError, frame_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

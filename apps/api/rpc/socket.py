@@ -14,10 +14,10 @@ from apps.api.callers import principal_from_token, token_text
 from apps.api.rpc.dispatch import Door
 from apps.api.rpc.revocation import watch_here
 from apps.api.rpc.services import NAMESPACES, SERVICES
-from apps.api.rpc.socket_state import Closed, SocketState
+from apps.api.rpc.socket_state import SocketState
 from apps.gateway.providers import in_database
 from apps.users.errors import TokenRefused
-from poolsite.wire.gorpc import Session
+from poolsite.wire.gorpc import Closed, Session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from poolsite.wire.gorpc import Closed
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from apps.users.principals import Principal
 
     Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-class Closed(Exception):
-    """The other side is gone; what we still wanted to say is dropped."""
 
 
 class SocketState:

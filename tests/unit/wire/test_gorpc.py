@@ -15,6 +15,7 @@ from poolsite.wire.gorpc import (
     OBJECT,
     UUID,
     BadParam,
+    Closed,
     RpcError,
     RpcMethod,
     Session,
@@ -33,12 +34,15 @@ class Peer:
     """One side of a socket: what our session sends is kept in order."""
 
     def __init__(self) -> None:
+        self.is_gone = False
         self.frames: list[Any] = []
         self.ended: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
         self.session = Session(self.invoke, self.send)
 
     async def send(self, text: str) -> None:
+        if self.is_gone:
+            raise Closed
         self.frames.append(json.loads(text))
 
     async def invoke(self, method: str, params: list[Any], *, on_socket: bool) -> tuple[Any, bool]:
@@ -103,6 +107,20 @@ async def test_a_channel_tells_its_number_before_its_values_and_its_end():
         {"jsonrpc": "2.0", "method": "xrpc.ch.val", "params": [1, 1]},
         {"jsonrpc": "2.0", "method": "xrpc.ch.close", "params": [1]},
     ]
+
+
+async def test_who_went_away_is_no_failure_of_the_call(caplog):
+    peer = Peer()
+    await peer.ask(id=1, method="T.Ticks", params=[])
+    await peer.ask(id=2, method="T.Wait", params=["a"])
+
+    peer.is_gone = True
+    peer.gate("a").set()
+    await settle()
+    await peer.session.close()
+
+    assert peer.ended == ["ticks"]
+    assert caplog.records == []
 
 
 async def test_channel_numbers_are_never_used_twice():
