@@ -8,12 +8,10 @@ placeholders.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import subprocess
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +30,7 @@ from tests.peers.programs import (
 )
 from tests.peers.questions import Node, asks
 from tests.unit.devnet.people import STRANGER
+from tests.wire.peers.recorder import Exchange, Recorder
 from tests.wire.peers.world import World, world_make
 
 if TYPE_CHECKING:
@@ -55,69 +54,30 @@ def form(value: Any) -> Any:
     return 0 if isinstance(value, int | float) else ""
 
 
-class Recorder:
-    """A proxy before the devnet that keeps what went through."""
+class Rows:
+    """What was said, in order."""
 
-    def __init__(self, world: World, port: int) -> None:
-        self.rows: list[dict[str, Any]] = []
+    def __init__(self, world: World) -> None:
+        self.world = world
         self.client = ""
-        recorder = self
+        self.rows: list[dict[str, Any]] = []
 
-        class Handler(BaseHTTPRequestHandler):
-            """Passes one request on."""
-
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:  # the name that http.server calls
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-                link.request("POST", self.path, body, dict(self.headers))
-                answer = link.getresponse()
-                text = answer.read()
-                link.close()
-                recorder.keep(world, self, body, answer.status, text)
-                self.send_response(answer.status)
-                self.send_header("Content-Type", answer.headers["Content-Type"] or "application/json")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, format: str, *args: Any) -> None:  # the name of http.server
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-
-    def keep(
-        self, world: World, asked: BaseHTTPRequestHandler, body: bytes, status: int, text: bytes
-    ) -> None:
+    def keep(self, exchange: Exchange) -> None:
         """Keep one exchange: of a result its form, of a refusal its words."""
-        answer = json.loads(text)
+        answer = json.loads(exchange.text)
         if "result" in answer:
             answer["result"] = form(answer["result"])
-        headers = {name.lower(): value for name, value in asked.headers.items()}
+        headers = {name.lower(): value for name, value in exchange.headers.items()}
         self.rows.append(
             {
                 "client": self.client,
-                "path": asked.path,
+                "path": exchange.path,
                 "headers": {name: headers[name] for name in KEPT_HEADERS if name in headers},
-                "body": world.hide(body.decode()),
-                "status": status,
-                "answer": json.loads(world.hide(json.dumps(answer))),
+                "body": self.world.hide(exchange.body.decode()),
+                "status": exchange.status,
+                "answer": json.loads(self.world.hide(json.dumps(answer))),
             }
         )
-
-    @contextlib.contextmanager
-    def recording(self) -> Iterator[None]:
-        """Serve."""
-        self.thread.start()
-        try:
-            yield
-        finally:
-            self.server.shutdown()
-            self.thread.join()
-            self.server.server_close()
 
 
 @contextlib.contextmanager
@@ -138,31 +98,32 @@ def mining(mine: Callable[[int], Any]) -> Iterator[None]:
         thread.join()
 
 
-def record_go(recorder: Recorder, world: World, direct: str) -> None:
+def record_go(kept: Rows, address: str, direct: str) -> None:
     """Ask every question with each Go client."""
     for program, kind in (("lotus", "node"), ("venus", "chain")):
         for version in ("v1", "v0"):
-            recorder.client = f"{program} {version}"
-            url = f"http://{recorder.address}/rpc/{version}"
+            kept.client = f"{program} {version}"
+            url = f"http://{address}/rpc/{version}"
             node = Node(direct, f"/rpc/{version}", "")
             with Peer([go_program(program), f"{kind}-{version}", url]) as peer:
-                for method, params in asks(node, world.worker, world.miner, SECTOR):
+                for method, params in asks(node, kept.world.worker, kept.world.miner, SECTOR):
                     with contextlib.suppress(PeerRefused):  # the refusal is recorded
                         peer.call(method, *params)
 
 
-def record_scripts(recorder: Recorder, world: World) -> None:
+def record_scripts(kept: Rows, address: str) -> None:
     """Run the npm clients and the Python one; the last one sends a message."""
-    v0, v1 = (f"http://{recorder.address}/rpc/{version}" for version in ("v0", "v1"))
-    recorder.client = "lotus-client-rpc"
+    world = kept.world
+    v0, v1 = (f"http://{address}/rpc/{version}" for version in ("v0", "v1"))
+    kept.client = "lotus-client-rpc"
     node_end(node_begin(node_packages("node"), "shipyard.mjs", v0))
-    recorder.client = "glif rpc-client"
+    kept.client = "glif rpc-client"
     node_end(node_begin(node_packages("node"), "glif.mjs", v1))
-    recorder.client = "pylotus-rpc"
+    kept.client = "pylotus-rpc"
     script = SOURCES / "python" / "drive.py"
     command: list[str | Path] = [python_environment("python"), script, v0, "", world.miner, world.worker]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
-    recorder.client = "iso-filecoin"
+    kept.client = "iso-filecoin"
     with mining(world.node.mine):
         secret = STRANGER.key.private_key.hex()
         node_end(node_begin(node_packages("wallet"), "iso.mjs", v1, "", secret, "f01000", "5"))
@@ -171,14 +132,14 @@ def record_scripts(recorder: Recorder, world: World) -> None:
 def main() -> None:
     """Record all of them."""
     world = world_make()
+    kept = Rows(world)
     with Service(world.node, mining="paused") as service:
         host, port = service.address
-        recorder = Recorder(world, port)
-        with recorder.recording():
-            record_go(recorder, world, f"{host}:{port}")
-            record_scripts(recorder, world)
+        with Recorder(port, kept.keep) as recorder:
+            record_go(kept, recorder.address, f"{host}:{port}")
+            record_scripts(kept, recorder.address)
     world.node.close()
-    TARGET.write_text("".join(json.dumps(row) + "\n" for row in recorder.rows))
+    TARGET.write_text("".join(json.dumps(row) + "\n" for row in kept.rows))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,7 @@ at which height of the chain its request came; so the same chain can be played a
 
 from __future__ import annotations
 
-import http.client
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +15,7 @@ from poolsite.filecoin.amounts import FIL
 from tests.peers.programs import node_begin, node_end, node_packages
 from tests.unit.devnet.people import OWNER, Person, chain, person, send
 from tests.wire.peers.record import mining
+from tests.wire.peers.recorder import Exchange, Recorder
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
@@ -43,64 +41,37 @@ def words_of(name: str, who: Person, url: str, socket: str) -> list[str]:
     return [*words, MINER] if name == "ethers" else words
 
 
-class Recorder:
-    """A proxy before a devnet that keeps what goes through."""
+class Rows:
+    """What was said, in order."""
 
-    def __init__(self, node: Devnet, port: int) -> None:
-        self.rows: list[dict[str, Any]] = []
+    def __init__(self, node: Devnet) -> None:
+        self.node = node
         self.client = ""
-        recorder = self
+        self.rows: list[dict[str, Any]] = []
 
-        class Handler(BaseHTTPRequestHandler):
-            """Passes one request on, while the chain stands still."""
-
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:  # the name that http.server calls
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with node.lock:
-                    link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-                    link.request("POST", self.path, body, {"Content-Type": "application/json"})
-                    answer = link.getresponse()
-                    text = answer.read()
-                    link.close()
-                    row = {"client": recorder.client, "height": node.head.height, "status": answer.status}
-                    recorder.rows.append({**row, "body": json.loads(body), "answer": json.loads(text)})
-                self.send_response(answer.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, format: str, *args: Any) -> None:  # the name of http.server
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/rpc/v1"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-
-    def __enter__(self) -> Recorder:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+    def keep(self, exchange: Exchange) -> None:
+        """Keep one exchange with the height at which it came; the chain stands still meanwhile."""
+        row = {"client": self.client, "height": self.node.head.height, "status": exchange.status}
+        said = {"body": json.loads(exchange.body), "answer": json.loads(exchange.text)}
+        self.rows.append({**row, **said})
 
 
 def main() -> None:
     """Record both libraries, one after the other."""
     node = world_make()
     folder = node_packages("eth")
-    with Service(node, mining="paused") as service, Recorder(node, service.address[1]) as recorder:
+    kept = Rows(node)
+    with (
+        Service(node, mining="paused") as service,
+        Recorder(service.address[1], kept.keep, still=node.lock) as recorder,
+    ):
+        url, socket = f"http://{recorder.address}/rpc/v1", service.url.replace("http", "ws")
         for name, who in SENDERS.items():
-            recorder.client = name
+            kept.client = name
             with mining(node.mine):
-                socket = service.url.replace("http", "ws")
-                node_end(node_begin(folder, *words_of(name, who, recorder.url, socket)))
+                node_end(node_begin(folder, *words_of(name, who, url, socket)))
     node.close()
-    TARGET.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in recorder.rows))
+    TARGET.write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in kept.rows))
 
 
 if __name__ == "__main__":
