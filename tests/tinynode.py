@@ -79,6 +79,8 @@ class TinyNode:
         self.balances: dict[str, int] = {}
         self.kinds: dict[str, str] = {}
         """Names in the bundle of actors that are no accounts."""
+        self.deadlines: dict[str, tuple[int, int]] = {}
+        """Of miners: number and closing epoch of the open one."""
         self.pool: dict[tuple[str, int], SignedMessage] = {}
         self.base_fee = 100
         self.clock = 1_700_000_000
@@ -236,6 +238,12 @@ class TinyNode:
 
     def do_StateActorCodeCIDs(self, _version: int) -> Any:
         return {name: {"/": code} for name, code in CODES.items()}
+
+    def do_StateMinerProvingDeadline(self, miner: str, _key: Any) -> Any:
+        if miner not in self.deadlines:
+            raise Refusal(f"failed to get miner actor {miner}: actor not found")
+        number, close = self.deadlines[miner]
+        return {"Index": number, "Open": close - 60, "Close": close}
 
     def do_StateAccountKey(self, address: str, _key: Any) -> Any:
         raise Refusal("mock: unknown id")

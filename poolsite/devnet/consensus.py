@@ -21,6 +21,7 @@ from poolsite.filecoin.gas import GasBid, base_fee_next
 from poolsite.filecoin.message import receipt_to_cbor
 
 if TYPE_CHECKING:
+    from poolsite.devnet.actors.frames import Frame
     from poolsite.devnet.profile import Profile
     from poolsite.devnet.proofs import ProofChecks
     from poolsite.devnet.state.rows import Claim
@@ -41,6 +42,8 @@ class Executed:
     applied: list[Applied]
     cids: list[Cid]
     """Message CIDs in the order of `applied`."""
+    implicit: list[Frame]
+    """What the chain itself called: cron of null rounds before, rewards, cron."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ def tipset_execute(chain: Chain, tipset: Tipset, rules: Rules) -> Executed:
         objects=objects,
         snapshot=state.rows() if _is_snapshot_due(chain, tipset) else None,
     )
-    return Executed(link, state, write, applied, [cid for cid, _ in flat])
+    return Executed(link, state, write, applied, [cid for cid, _ in flat], machine.implicit)
 
 
 def _senders(machine: Machine, flat: list[tuple[Cid, SignedMessage]]) -> list[tuple[int, int, bytes]]:

@@ -91,7 +91,7 @@ class Estimator:
         for messages in self.chain.tipset_messages(tipset):
             for _, signed in messages:
                 included = IncludedMessage(signed.message, signed.chain_length)
-                message_apply(machine, included, base_fee=tipset.parent_base_fee)
+                message_apply(machine, included, base_fee=tipset.parent_base_fee, is_landed=True)
         state, _ = machine.draft.seal()
         with self._lock:
             self._worked = (bytes(tipset.key), state)

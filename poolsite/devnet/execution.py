@@ -19,7 +19,9 @@ from poolsite.devnet.actors.exits import (
     SENDER_STATE_INVALID,
     ActorError,
 )
+from poolsite.devnet.actors.frames import Frame
 from poolsite.devnet.actors.invoke import invoke
+from poolsite.devnet.actors.lab import failure_take
 from poolsite.devnet.actors.ledger import (
     BURNT,
     KIND_ETH,
@@ -55,8 +57,8 @@ class Applied:
     outputs: GasOutputs
     error: str
     """The machine's text for a failure, empty on success."""
-    receiver: int | None
-    """Actor that was called, if one was."""
+    frame: Frame | None
+    """The calls that were made, None if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,13 @@ def _refused(code: int, text: str, *, penalty: int) -> Applied:
     return Applied(Receipt(code, b"", 0, None), outputs, text, None)
 
 
-def message_apply(machine: Machine, included: IncludedMessage, *, base_fee: int) -> Applied:
-    """Execute one message of a block; the machine's draft keeps what it did, gas and nonce in any case."""
+def message_apply(
+    machine: Machine, included: IncludedMessage, *, base_fee: int, is_landed: bool = False
+) -> Applied:
+    """Execute one message of a block; the machine's draft keeps what it did, gas and nonce in any case.
+
+    `is_landed`: it stands in a block, and meets the faults of the lab; estimates do not.
+    """
     message, draft = included.message, machine.draft
     inclusion = inclusion_gas(included.chain_length)
     if message.gas_limit < inclusion:
@@ -109,7 +116,8 @@ def message_apply(machine: Machine, included: IncludedMessage, *, base_fee: int)
     draft.put(
         ACTORS, sender_id, replace(sender, kind=kind, nonce=sender.nonce + 1, balance=sender.balance - cost)
     )
-    receipt, error, receiver = _run(machine, message, sender_id=sender_id, inclusion=inclusion)
+    fault = failure_take(draft, message, sender=sender_id) if is_landed else None
+    receipt, error, frame = _run(machine, message, sender_id=sender_id, inclusion=inclusion, fault=fault)
     outputs = gas_outputs(
         gas_used=receipt.gas_used,
         gas_limit=message.gas_limit,
@@ -120,13 +128,18 @@ def message_apply(machine: Machine, included: IncludedMessage, *, base_fee: int)
     credit(draft, BURNT, outputs.base_fee_burn + outputs.over_estimation_burn)
     credit(draft, REWARD, outputs.miner_tip)
     credit(draft, sender_id, outputs.refund)
-    return Applied(receipt, outputs, error, receiver)
+    return Applied(receipt, outputs, error, frame)
 
 
 def _run(
-    machine: Machine, message: Message, *, sender_id: int, inclusion: int
-) -> tuple[Receipt, str, int | None]:
-    """Call the receiver; undo its doings if it refuses or if the gas does not suffice."""
+    machine: Machine,
+    message: Message,
+    *,
+    sender_id: int,
+    inclusion: int,
+    fault: ActorError | None = None,
+) -> tuple[Receipt, str, Frame]:
+    """Call the receiver; undo its doings if it refuses, at a `fault`, or if the gas does not suffice."""
     mark = machine.draft.mark()
     meter = Meter()
     call = Call(
@@ -143,6 +156,8 @@ def _run(
     code, text, returned = OK, "", b""
     try:
         returned = invoke(call, message.to)
+        if fault is not None:
+            raise fault
     except ActorError as error:
         code = error.code
         text = error.backtrace(call.receiver, message.method)
@@ -158,12 +173,14 @@ def _run(
             f"message failed with backtrace:\n00: f0{call.receiver} (method {message.method}) -- "
             "out of gas (7)\n (RetCode=7)"
         )
+    frame = call.frame or Frame(sender_id, message.to, message.value, message.method, message.params)
+    frame.code, frame.returned = code, returned
     if code != OK:
         machine.draft.rollback(mark)
-    return Receipt(code, returned, used, None), text, call.receiver if call.receiver >= 0 else None
+    return Receipt(code, returned, used, None), text, frame
 
 
-def message_simulate(machine: Machine, message: Message, *, from_id: int) -> tuple[Receipt, str, int | None]:
+def message_simulate(machine: Machine, message: Message, *, from_id: int) -> tuple[Receipt, str, Frame]:
     """Execute a message that nobody pays for: no inclusion, no nonce check; gas of the actors only."""
     return _run(machine, message, sender_id=from_id, inclusion=0)
 
@@ -174,7 +191,7 @@ def tipset_apply(machine: Machine, blocks: Iterable[BlockWork], *, base_fee: int
     for block in blocks:
         tips = penalties = 0
         for included in block.messages:
-            result = message_apply(machine, included, base_fee=base_fee)
+            result = message_apply(machine, included, base_fee=base_fee, is_landed=True)
             tips += result.outputs.miner_tip
             penalties += result.outputs.miner_penalty
             applied.append(result)

@@ -11,7 +11,7 @@ import dataclasses
 import random
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.rpc.errors import RpcError
 from poolsite.filecoin.message import signed_message_to_cbor
@@ -31,6 +31,12 @@ class Knobs:
     """Delay of every answer."""
     jitter_ms: int = 0
     """Random part on top of the delay."""
+    lag_methods: str = ""
+    """Pattern of methods that the delay holds up; all if empty."""
+    stall_randomness: bool = False
+    """Questions for randomness wait until it is turned off."""
+    beacon_late_ms: int = 0
+    """How much of the chain's time each epoch's random value comes late."""
     error_methods: str = ""
     """Pattern of methods (full names) that answer with an error."""
     error_share: float = 1.0
@@ -51,8 +57,14 @@ class Knobs:
     """Coming epochs in which the built-in miner keeps still."""
     withhold_post: bool = False
     """The built-in miner leaves its WindowPoSt away."""
+    lose_sector: bool = False
+    """The built-in miner cannot read its sector: it declares it faulty, and recovers it afterwards."""
+    flap_left: int = 0
+    """Coming tipsets that a heavier fork replaces as soon as they are there."""
     spike_left: int = 0
     """Coming epochs in which the built-in miner fills its blocks, so that the base fee rises."""
+    base_fee_floor: int = 0
+    """attoFIL below which the built-in miner does not let the base fee fall: it fills blocks."""
     behind: int = 0
     """Epochs by which the node says it lags."""
     freeze_head: bool = False
@@ -61,6 +73,16 @@ class Knobs:
     """Another name to give for the network."""
     duplicate_notifications: bool = False
     """Every frame of ChainNotify comes twice."""
+
+
+RANDOMNESS: Final = re.compile("Randomness|BeaconEntry|BeaconGetEntry|MinerGetBaseInfo")
+"""Methods that need the chain's random values."""
+BEACON: Final = re.compile("BeaconEntry|BeaconGetEntry|MinerGetBaseInfo")
+"""Methods that need the newest."""
+MINING: Final = ("auto", "on-demand", "paused")
+STALL_S: Final = 60.0
+STALL_STEP_S: Final = 0.05
+"""How long questions for randomness wait at most, and how often they look."""
 
 
 class BadKnob(ValueError):
@@ -78,13 +100,16 @@ _NAMES = {_camel(field.name): field.name for field in dataclasses.fields(Knobs)}
 class Faults:
     """The knobs of one node and their effects."""
 
-    def __init__(self, store: Store, freeze: Callable[[bool], None]) -> None:
-        """`freeze` holds the head that is shown, or lets it go on."""
+    def __init__(
+        self, store: Store, freeze: Callable[[bool], None], *, wall_seconds: Callable[[float], float] = float
+    ) -> None:
+        """`freeze` holds the head that is shown, or lets it go on; `wall_seconds` scales chain time."""
+        self.wall_seconds = wall_seconds
         self.store = store
         self.freeze = freeze
         self.knobs = Knobs()
         self.mining = "auto"
-        """auto, or paused: only `Devnet.Mine` and `Devnet.Advance` move the chain."""
+        """One of MINING: by the clock; as soon as there are messages; only by `Devnet.Mine` and the like."""
         self.connections: set[Any] = set()
         """Open WebSockets."""
         self.rng = random.Random(0)  # noqa: S311  # faults, not secrets
@@ -101,8 +126,8 @@ class Faults:
             raise BadKnob("knobs must be an object")
         changes: dict[str, Any] = {}
         mining = wish.get("mining", self.mining)
-        if mining not in ("auto", "paused"):
-            raise BadKnob("mining must be auto or paused")
+        if mining not in MINING:
+            raise BadKnob("mining must be auto, on-demand or paused")
         for name, value in wish.items():
             if name != "mining":
                 attr = self._attr(name)
@@ -141,11 +166,28 @@ class Faults:
         knobs = self.knobs
         if method.startswith("Devnet."):
             return
-        if knobs.lag_ms or knobs.jitter_ms:
+        if knobs.stall_randomness and RANDOMNESS.search(method):
+            await self._stalled()
+        if knobs.beacon_late_ms and BEACON.search(method):
+            await asyncio.sleep(self.wall_seconds(knobs.beacon_late_ms / 1000))
+        if (knobs.lag_ms or knobs.jitter_ms) and re.search(knobs.lag_methods, method):
             await asyncio.sleep((knobs.lag_ms + self.rng.random() * knobs.jitter_ms) / 1000)
         hits = knobs.error_methods and re.search(knobs.error_methods, method)
         if hits and self.rng.random() < knobs.error_share:
             raise RpcError(knobs.error_text, code=knobs.error_code)
+
+    async def _stalled(self) -> None:
+        """Wait until randomness flows again.  Raises RpcError after a while."""
+        for _ in range(int(STALL_S / STALL_STEP_S)):
+            if not self.knobs.stall_randomness:
+                return
+            await asyncio.sleep(STALL_STEP_S)
+        raise RpcError("context deadline exceeded")
+
+    @property
+    def beacon_late_s(self) -> float:
+        """Chain seconds by which random values come late."""
+        return self.knobs.beacon_late_ms / 1000
 
     def distorted(self, method: str, result: Any) -> Any:
         """The result, or nonsense."""
@@ -158,6 +200,13 @@ class Faults:
         """Whether the coming epoch shall be a null round."""
         if self.knobs.null_left:
             self.knobs.null_left -= 1
+            return True
+        return False
+
+    def flaps(self) -> bool:
+        """Whether the new tipset shall be replaced at once."""
+        if self.knobs.flap_left:
+            self.knobs.flap_left -= 1
             return True
         return False
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.call import Machine
+from poolsite.devnet.actors.creation import miner_blank
 from poolsite.devnet.actors.ledger import (
     BURNT,
     CRON,
@@ -26,7 +27,7 @@ from poolsite.devnet.actors.ledger import (
 from poolsite.devnet.actors.miner.book import Book
 from poolsite.devnet.actors.miner.enrol import cron_enrol
 from poolsite.devnet.actors.miner.partitions import sectors_add
-from poolsite.devnet.actors.power import BUILT_IN_MINER, miner_blank
+from poolsite.devnet.actors.power import BUILT_IN_MINER
 from poolsite.devnet.actors.reward import BASELINE_POWER, EPOCH_REWARD, REWARD_VELOCITY
 from poolsite.devnet.state.rows import (
     ACTORS,

@@ -8,8 +8,10 @@ from poolsite.devnet.actors.miner.book import Reader
 from poolsite.devnet.lottery import Lottery
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.filecoin.actors.miner_proving import (
+    DECLARE_FAULTS_PARAMS,
     DECLARE_FAULTS_RECOVERED_PARAMS,
     SUBMIT_WINDOWED_POST_PARAMS,
+    DeclareFaultsParams,
     DeclareFaultsRecoveredParams,
     PartitionSectors,
     PoStPartition,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 POST_METHOD: Final = 5
+FAULT_METHOD: Final = 10
 RECOVER_METHOD: Final = 11
 GAS_LIMIT: Final = 200_000_000
 """Enough for one partition, with the verification of a recovery."""
@@ -60,8 +63,9 @@ class Housekeeper:
     def before_round(self, parent: Link, epoch: int) -> None:
         """Push the WindowPoSt of the deadline that will be open at `epoch`, and what recovery needs."""
         knobs = self.faults.knobs
-        if knobs.spike_left:
-            knobs.spike_left -= 1
+        is_cheap = parent.next_base_fee < knobs.base_fee_floor
+        if knobs.spike_left or is_cheap:
+            knobs.spike_left = max(knobs.spike_left - 1, 0)
             self._fill_block(parent)
         if knobs.withhold_post:
             return
@@ -73,6 +77,10 @@ class Housekeeper:
             return
         info = reader.deadline_at(sector.deadline, epoch).next_not_elapsed()
         posted = reader.deadline(sector.deadline).posted
+        if knobs.lose_sector:
+            if not partition.faults and not info.fault_cutoff_passed:
+                self._once("declare", info, lambda: self._declare(parent, sector))
+            return
         is_faulty = partition.faults and not partition.recoveries
         if is_faulty and not info.fault_cutoff_passed:
             self._once("recover", info, lambda: self._recover(parent, sector))
@@ -98,6 +106,11 @@ class Housekeeper:
         entry = PartitionSectors(sector.deadline, sector.partition, bitfield_of([sector.number]))
         params = DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams((entry,)))
         return self._to_miner(parent, RECOVER_METHOD, params)
+
+    def _declare(self, parent: Link, sector: Sector) -> bool:
+        entry = PartitionSectors(sector.deadline, sector.partition, bitfield_of([sector.number]))
+        params = DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams((entry,)))
+        return self._to_miner(parent, FAULT_METHOD, params)
 
     def _prove(self, parent: Link, info: DeadlineInfo, partition: int) -> bool:
         lottery = Lottery(self.chain, parent.tipset)

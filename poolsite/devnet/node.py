@@ -34,6 +34,7 @@ from poolsite.devnet.consensus import Executed, Rules, tipset_execute
 from poolsite.devnet.estimation import Estimator
 from poolsite.devnet.faults import Faults
 from poolsite.devnet.filters import Filters
+from poolsite.devnet.forks import reorg
 from poolsite.devnet.genesis import Birth, genesis_state, genesis_tipset
 from poolsite.devnet.housekeeping import Housekeeper
 from poolsite.devnet.legacy import Legacy
@@ -140,7 +141,7 @@ class Devnet:
         self.validator = Validator(self.chain, self.base_infos, self.rules, signatures=self.signatures)
         self.estimator = Estimator(self.chain, self.mempool, self.rules)
         self.search = Search(self.chain)
-        self.faults = Faults(self.store, self.shown_frozen)
+        self.faults = Faults(self.store, self.shown_frozen, wall_seconds=self.clock.wall_seconds)
         self.filters = Filters(self.clock)
         self.filters.watch(self.mempool, self.watchers)
         self.miner = BuiltInMiner(
@@ -328,12 +329,14 @@ class Devnet:
                     parent,
                     epoch,
                     messages=self._chosen(parent, epoch),
-                    timestamp=max(least, int(self.clock.now())),
+                    timestamp=max(least, int(self.clock.now() - self.faults.beacon_late_s)),
                 )
             if full is None:
                 self.nulls += 1
                 return False
             self.block_submit(full)
+            if self.faults.flaps():
+                reorg(self, 1, with_messages=True)
             return True
 
     def _chosen(self, parent: Link, epoch: int) -> list[SignedMessage]:
@@ -380,7 +383,10 @@ class Devnet:
         from there: it never makes up for the time that it stood still.
         """
         while not self._stopping.is_set():
-            rest = self.clock.wall_seconds(self._due() - self.clock.now())
+            if self.faults.mining == "on-demand" and self.is_wanted:
+                self.mine_one()
+                continue
+            rest = self.clock.wall_seconds(self.due() - self.clock.now())
             if rest > 0 or self.faults.mining != "auto":
                 self._stopping.wait(min(max(rest, MIN_WAIT_S), MAX_WAIT_S))
                 continue
@@ -390,6 +396,18 @@ class Devnet:
                 # The outermost place of the miner: whatever one epoch brings, the next is tried.
                 log.exception("devnet height=%d", self.head.height)
                 self._stopping.wait(self.network.epoch_s)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a message waits for its block, or one in the newest block for its execution."""
+        with self.lock:
+            head = self.head
+            waits = any(self.chain.tipset_messages(head.tipset)) or self._chosen(head, head.height + 1)
+        return bool(waits)
+
+    def due(self) -> float:
+        """Chain time at which the next epoch's block is made."""
+        return self._due() + self.faults.beacon_late_s
 
     def _due(self) -> float:
         """Chain time of the next epoch."""

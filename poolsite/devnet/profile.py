@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 
 SECTOR_2K = 2048
+ALWAYS = "always"
+OPTIMISTIC = "optimistic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,9 @@ class Profile:
     """Floor of the built-in miner's power claim in bytes: a pool's sectors shall not drown the chain."""
     null_free: bool = False
     """Whether the built-in miner tries beacon values until it wins, for accelerated tests."""
+    verify_post: str = ALWAYS
+    """When a WindowPoSt is verified: `always` when it comes; `optimistic`, as on real chains, only if it
+    recovers power, else when somebody disputes it."""
     finality_keeps: int = 2
     """States of so many finalities stay in memory."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from poolsite.devnet.node import Devnet
 
+BACKLOG: Final = 512
 START_TIMEOUT_S: Final = 10
 STOP_TIMEOUT_S: Final = 5
 
@@ -36,6 +37,7 @@ class Service:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self.socket.bind((host, port))
+            self.socket.listen(BACKLOG)  # two may bind one address, only one may listen there
         except OSError:
             self.socket.close()
             raise

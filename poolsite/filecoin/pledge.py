@@ -20,6 +20,8 @@ INITIAL_PLEDGE_DAYS: Final = 20
 """Days of expected reward that a sector pledges."""
 FAULT_FEE_EPOCHS: Final = EPOCHS_IN_DAY * 351 // 100
 """Epochs of expected reward (3.51 days) that a faulty sector pays each proving period."""
+INVALID_POST_EPOCHS: Final = FAULT_FEE_EPOCHS + 2 * EPOCHS_IN_DAY
+"""Epochs of reward that a disputed proof costs.  Source: builtin-actors miner monies.rs."""
 LOCK_TARGET_NUM: Final = 3
 LOCK_TARGET_DEN: Final = 10
 """Share of the circulating supply that consensus pledge aims to lock."""
@@ -128,6 +130,13 @@ def with_buffer(amount: int) -> AttoFil:
 def fault_fee(reward: Estimate, power: Estimate, quality_power: int) -> AttoFil:
     """What faulty power pays at each close of its deadline.  Source: PledgePenaltyForContinuedFault."""
     return expected_reward(reward, power, quality_power, epochs=FAULT_FEE_EPOCHS)
+
+
+def dispute_penalty(reward: Estimate, power: Estimate, quality_power: int) -> AttoFil:
+    """What a window proof costs that a dispute showed to be wrong, without the disputer's reward."""
+    return AttoFil(
+        expected_reward(reward, power, quality_power, epochs=INVALID_POST_EPOCHS) + DISPUTE_BASE_PENALTY
+    )
 
 
 def termination_fee(pledge: int, *, age: int, sector_fault_fee: int) -> AttoFil:

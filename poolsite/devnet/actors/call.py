@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from poolsite.devnet.actors.exits import SERIALIZATION, ActorError, forbidden
+from poolsite.devnet.actors.ledger import KIND_MINER, actor_get
 from poolsite.filecoin.cbor import BadCbor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from poolsite.devnet.actors.frames import Frame
     from poolsite.devnet.profile import Profile
     from poolsite.devnet.proofs import ProofChecks
     from poolsite.devnet.state.tables import Draft
@@ -40,6 +42,10 @@ class Machine:
     proofs: ProofChecks
     invoke: Callable[[Call, Address], bytes]
     """How an actor calls another (`invoke.invoke`)."""
+    frame: Frame | None = None
+    """The innermost call that runs; nothing of it is state."""
+    implicit: list[Frame] = field(default_factory=list)
+    """The calls that the chain itself made: rewards and cron."""
 
 
 @dataclass(slots=True)
@@ -57,6 +63,8 @@ class Call:
     nonce: int
     """Nonce of the message, part of the addresses of actors that it creates."""
     meter: Meter
+    frame: Frame | None = None
+    """What traces show of it, from its beginning on."""
 
     @property
     def draft(self) -> Draft:
@@ -72,11 +80,19 @@ class Call:
 
     def child(self, *, value: int, method: int, params: bytes) -> Call:
         """A call that the receiver makes in its turn."""
-        return replace(self, caller=self.receiver, receiver=-1, value=value, method=method, params=params)
+        return replace(
+            self, caller=self.receiver, receiver=-1, value=value, method=method, params=params, frame=None
+        )
 
     def require_caller(self, allowed: tuple[int, ...]) -> None:
         """Refuse other callers.  Raises ActorError 18."""
         if self.caller not in allowed:
+            raise forbidden(f"caller f0{self.caller} is not one of supported")
+
+    def require_miner(self) -> None:
+        """Refuse callers that are no miners.  Raises ActorError 18."""
+        actor = actor_get(self.draft, self.caller)
+        if actor is None or actor.kind != KIND_MINER:
             raise forbidden(f"caller f0{self.caller} is not one of supported")
 
     def charge_to(self, gas: float) -> None:

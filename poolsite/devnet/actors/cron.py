@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poolsite.devnet.actors.frames import implicit, passed_on
 from poolsite.devnet.actors.market.settlement import market_tick
 from poolsite.devnet.actors.miner.settlement import deadline_settle
 from poolsite.devnet.actors.power import power_smooth
 from poolsite.devnet.state.rows import CRON, CronEvents
+from poolsite.filecoin.actors.cron import Method
+from poolsite.filecoin.actors.market import Method as MarketMethod
+from poolsite.filecoin.actors.miner import Method as MinerMethod
+from poolsite.filecoin.actors.power import Method as PowerMethod
+from poolsite.filecoin.address import CRON_ACTOR, MARKET_ACTOR, POWER_ACTOR, id_address
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Machine
@@ -18,10 +24,19 @@ if TYPE_CHECKING:
 
 def cron_tick(machine: Machine) -> None:
     """Settle the deadlines that end in this epoch, update the network's estimates, look at deals."""
+    with implicit(machine, CRON_ACTOR, Method.EPOCH_TICK):
+        with passed_on(machine, POWER_ACTOR, PowerMethod.CRON_TICK):
+            _deadlines_settle(machine)
+            power_smooth(machine)
+        with passed_on(machine, MARKET_ACTOR, MarketMethod.CRON_TICK):
+            market_tick(machine.draft, machine.epoch)
+
+
+def _deadlines_settle(machine: Machine) -> None:
     events: CronEvents | None = machine.draft.get(CRON, machine.epoch)
-    if events is not None:
-        machine.draft.delete(CRON, machine.epoch)
-        for miner_id in events.miners:
+    if events is None:
+        return
+    machine.draft.delete(CRON, machine.epoch)
+    for miner_id in events.miners:
+        with passed_on(machine, id_address(miner_id), MinerMethod.ON_DEFERRED_CRON_EVENT):
             deadline_settle(machine, miner_id)
-    power_smooth(machine)
-    market_tick(machine.draft, machine.epoch)

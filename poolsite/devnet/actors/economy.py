@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from poolsite.devnet.actors.getters import network_asked
 from poolsite.devnet.actors.ledger import BURNT, RESERVE, REWARD, VERIFREG_ROOT, actor_get
 from poolsite.devnet.state.rows import SYSTEM, PowerState, RewardState
 from poolsite.filecoin import pledge
@@ -53,6 +54,10 @@ class Economy:
         """What faulty power pays at each end of its deadline."""
         return pledge.fault_fee(self.reward, self.power, quality)
 
+    def dispute_penalty(self, quality: int) -> int:
+        """What a wrong proof over so much power costs."""
+        return pledge.dispute_penalty(self.reward, self.power, quality)
+
     def day_reward(self, quality: int) -> int:
         """A day's expected reward."""
         return pledge.expected_reward(self.reward, self.power, quality, epochs=pledge.EPOCHS_IN_DAY)
@@ -80,7 +85,8 @@ def economy_of(state: Draft | State) -> Economy:
 
 
 def economy(machine: Machine) -> Economy:
-    """The figures of the machine's state."""
+    """The figures of the machine's state, for which the actor that runs asks."""
+    network_asked(machine)
     return economy_of(machine.draft)
 
 

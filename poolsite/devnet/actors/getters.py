@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.exits import bad_argument, illegal_state
+from poolsite.devnet.actors.exits import bad_argument, illegal_state, not_found
+from poolsite.devnet.actors.frames import call_note
 from poolsite.devnet.actors.ledger import actor_get
-from poolsite.devnet.actors.power import claim_total
-from poolsite.devnet.state.rows import SYSTEM, PowerState, RewardState
+from poolsite.devnet.actors.power import claim_of, claim_total, miners_above
+from poolsite.devnet.state.rows import CLAIMS, SYSTEM, PowerState, RewardState
 from poolsite.filecoin.actors.account import AUTHENTICATE_MESSAGE_PARAMS
-from poolsite.filecoin.actors.power import CURRENT_TOTAL_POWER_RETURN, CurrentTotalPowerReturn
+from poolsite.filecoin.actors.power import (
+    CURRENT_TOTAL_POWER_RETURN,
+    MINER_COUNT_RETURN,
+    MINER_POWER_PARAMS,
+    MINER_POWER_RETURN,
+    MINER_RAW_POWER_RETURN,
+    NETWORK_RAW_POWER_RETURN,
+    CurrentTotalPowerReturn,
+    Method,
+    MinerCountReturn,
+    MinerPowerReturn,
+    MinerRawPowerReturn,
+    NetworkRawPowerReturn,
+)
 from poolsite.filecoin.actors.reward import THIS_EPOCH_REWARD_RETURN, ThisEpochRewardReturn
+from poolsite.filecoin.actors.reward import Method as RewardMethod
 from poolsite.filecoin.actors.smoothing import FilterEstimate
-from poolsite.filecoin.address import BLS, address_to_bytes
+from poolsite.filecoin.address import BLS, POWER_ACTOR, REWARD_ACTOR, address_to_bytes
 from poolsite.filecoin.cbor import bool_write, bytes_write
 from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_SECP256K1
 
 if TYPE_CHECKING:
-    from poolsite.devnet.actors.call import Call
+    from collections.abc import Callable
+
+    from poolsite.devnet.actors.call import Call, Machine
+    from poolsite.devnet.state.rows import Claim
 
 
 def pubkey_address(call: Call) -> bytes:
@@ -43,16 +61,24 @@ def authenticate_message(call: Call) -> bytes:
     return bool_write(True)
 
 
+def _total(machine: Machine) -> Claim:
+    """The network's power."""
+    return claim_total(
+        machine.draft,
+        machine.profile,
+        minimum=machine.network.consensus_miner_min_power,
+        minimum_miners=machine.network.consensus_miner_min_miners,
+    )
+
+
 def current_total_power(call: Call) -> bytes:
     """power.CurrentTotalPower."""
-    network = call.network
-    total = claim_total(
-        call.draft,
-        call.machine.profile,
-        minimum=network.consensus_miner_min_power,
-        minimum_miners=network.consensus_miner_min_miners,
-    )
-    state: PowerState = call.draft.get(SYSTEM, "power")
+    return _power_told(call.machine)
+
+
+def _power_told(machine: Machine) -> bytes:
+    total = _total(machine)
+    state: PowerState = machine.draft.get(SYSTEM, "power")
     return CURRENT_TOTAL_POWER_RETURN.encode(
         CurrentTotalPowerReturn(
             raw_byte_power=total.raw,
@@ -67,6 +93,73 @@ def current_total_power(call: Call) -> bytes:
 
 def this_epoch_reward(call: Call) -> bytes:
     """reward.ThisEpochReward."""
-    state: RewardState = call.draft.get(SYSTEM, "reward")
+    return _reward_told(call.machine)
+
+
+def _reward_told(machine: Machine) -> bytes:
+    state: RewardState = machine.draft.get(SYSTEM, "reward")
     estimate = FilterEstimate(state.smoothed.position, state.smoothed.velocity)
     return THIS_EPOCH_REWARD_RETURN.encode(ThisEpochRewardReturn(estimate, state.baseline))
+
+
+def network_asked(machine: Machine) -> None:
+    """Note that the actor that runs asks for the reward and the network's power, as it does once."""
+    frame = machine.frame
+    if frame is None or any(inner.to == REWARD_ACTOR for inner in frame.inner):
+        return
+    call_note(machine, REWARD_ACTOR, RewardMethod.THIS_EPOCH_REWARD, returned=_reward_told(machine))
+    call_note(machine, POWER_ACTOR, Method.CURRENT_TOTAL_POWER, returned=_power_told(machine))
+
+
+def _miners_above(call: Call) -> int:
+    """How many miners have the consensus minimum."""
+    minimum = call.network.consensus_miner_min_power
+    return miners_above(call.draft, call.machine.profile, minimum=minimum)
+
+
+def network_raw_power(call: Call) -> bytes:
+    """power.NetworkRawPower."""
+    return NETWORK_RAW_POWER_RETURN.encode(NetworkRawPowerReturn(_total(call.machine).raw))
+
+
+def miner_raw_power(call: Call) -> bytes:
+    """power.MinerRawPower, and whether it is enough to mine.  Raises ActorError 16."""
+    miner_id = call.read(MINER_POWER_PARAMS).actor_id
+    if call.draft.get(CLAIMS, miner_id) is None:
+        raise bad_argument(f"no claim for actor: {miner_id}")
+    network, raw = call.network, claim_of(call.draft, miner_id, call.machine.profile).raw
+    is_enough = raw >= network.consensus_miner_min_power
+    if not is_enough and _miners_above(call) < network.consensus_miner_min_miners:
+        is_enough = raw > 0
+    return MINER_RAW_POWER_RETURN.encode(MinerRawPowerReturn(raw, is_enough))
+
+
+def miner_count(call: Call) -> bytes:
+    """power.MinerCount."""
+    state: PowerState = call.draft.get(SYSTEM, "power")
+    return MINER_COUNT_RETURN.encode(MinerCountReturn(state.miner_count))
+
+
+def miner_consensus_count(call: Call) -> bytes:
+    """power.MinerConsensusCount."""
+    return MINER_COUNT_RETURN.encode(MinerCountReturn(_miners_above(call)))
+
+
+def miner_power(call: Call) -> bytes:
+    """power.MinerPower.  Raises ActorError 17."""
+    miner_id = call.read(MINER_POWER_PARAMS).actor_id
+    if call.draft.get(CLAIMS, miner_id) is None:
+        raise not_found("miner not found")
+    claim = claim_of(call.draft, miner_id, call.machine.profile)
+    return MINER_POWER_RETURN.encode(MinerPowerReturn(claim.raw, claim.quality))
+
+
+POWER_METHODS: Final[dict[int, Callable[[Call], bytes]]] = {
+    Method.CURRENT_TOTAL_POWER: current_total_power,
+    Method.CURRENT_TOTAL_POWER_NETWORK_RAW_POWER_EXPORTED: network_raw_power,
+    Method.CURRENT_TOTAL_POWER_MINER_RAW_POWER_EXPORTED: miner_raw_power,
+    Method.CURRENT_TOTAL_POWER_MINER_COUNT_EXPORTED: miner_count,
+    Method.CURRENT_TOTAL_POWER_MINER_CONSENSUS_COUNT_EXPORTED: miner_consensus_count,
+    Method.MINER_POWER_EXPORTED: miner_power,
+}
+"""The power actor's handlers that only read."""

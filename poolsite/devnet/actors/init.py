@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors import multisig
 from poolsite.devnet.actors.codes import KIND_BY_CODE
 from poolsite.devnet.actors.exits import forbidden
+from poolsite.devnet.actors.frames import Frame, framed
 from poolsite.devnet.actors.ledger import (
     INIT,
     KIND_MULTISIG,
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
 
 
+CONSTRUCT_METHOD: Final = 1
+
+
 def exec_actor(call: Call) -> bytes:
     """Handle Exec."""
     params = call.read(EXEC_PARAMS)
@@ -30,6 +34,10 @@ def exec_actor(call: Call) -> bytes:
     robust = created_actor_address(origin, call.nonce, created_before=call.meter.created)
     call.meter.created += 1
     actor_id = actor_create(call.draft, kind=KIND_MULTISIG, address=robust)
-    multisig.construct(call, actor_id, params.constructor_params)
+    machine = call.machine
+    making = Frame(INIT, id_address(actor_id), call.value, CONSTRUCT_METHOD, params.constructor_params)
+    making.received(machine, actor_id)
+    with framed(machine, making):
+        multisig.construct(call, actor_id, params.constructor_params)
     transfer(call.draft, INIT, actor_id, call.value)
     return EXEC_RETURN.encode(ExecReturn(id_address(actor_id), robust))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors import multisig
+from poolsite.devnet.actors import lab, multisig
+from poolsite.devnet.actors.creation import create_miner
 from poolsite.devnet.actors.exits import (
     INVALID_RECEIVER,
     SYS_INSUFFICIENT_FUNDS,
@@ -16,9 +17,10 @@ from poolsite.devnet.actors.exits import (
     ActorError,
     fil,
 )
+from poolsite.devnet.actors.frames import Frame, framed
 from poolsite.devnet.actors.getters import (
+    POWER_METHODS,
     authenticate_message,
-    current_total_power,
     pubkey_address,
     this_epoch_reward,
 )
@@ -53,7 +55,6 @@ from poolsite.devnet.actors.miner import (
     updates,
     withdrawal,
 )
-from poolsite.devnet.actors.power import create_miner
 from poolsite.devnet.actors.verified import methods as verified
 from poolsite.filecoin.actors.account import Method as AccountMethod
 from poolsite.filecoin.actors.decode import ACTOR_METHODS, actor_kind
@@ -114,8 +115,9 @@ _OWN: Final[dict[str, dict[int, Handler]]] = {
         36: noninteractive.prove_commit_sectors_ni,
         **inquiries.METHODS,
     },
+    "system": lab.METHODS,
     "init": {2: exec_actor},
-    "storagepower": {2: create_miner, 9: current_total_power},
+    "storagepower": {2: create_miner, **POWER_METHODS},
     "reward": {3: this_epoch_reward},
     "storagemarket": market.METHODS,
     "verifiedregistry": verified.REGISTRY,
@@ -141,11 +143,22 @@ METHODS: Final = {kind: _with_twins(kind, handlers) for kind, handlers in _OWN.i
 
 
 def invoke(call: Call, to: Address) -> bytes:
-    """Run the call; sets its receiver.  Raises ActorError, after which the caller undoes everything."""
+    """Run the call; sets its receiver and its frame.
+
+    Raises ActorError, after which the caller undoes everything.
+    """
+    call.frame = Frame(call.caller, to, call.value, call.method, call.params)
+    with framed(call.machine, call.frame) as frame:
+        frame.returned = _invoke(call, to, frame)
+    return frame.returned
+
+
+def _invoke(call: Call, to: Address, frame: Frame) -> bytes:
     receiver = resolve(call.draft, to)
     if receiver is None or actor_get(call.draft, receiver) is None:
         receiver = _receiver_create(call, to)
     call.receiver = receiver
+    frame.received(call.machine, receiver)
     if call.value:
         _value_move(call)
     if call.method == METHOD_SEND:

@@ -34,9 +34,11 @@ from poolsite.filecoin.actors.multisig import (
     SWAP_SIGNER_PARAMS,
     TXN_ID_PARAMS,
     ApproveReturn,
+    Method,
     ProposalHashData,
     ProposeReturn,
 )
+from poolsite.filecoin.actors.receiver import UNIVERSAL_RECEIVER_PARAMS
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cbor import BadCbor
 
@@ -285,6 +287,12 @@ def lock_balance(call: Call) -> bytes:
     return b""
 
 
+def tokens_accept(call: Call) -> bytes:
+    """Handle UniversalReceiverHook: any token may come."""
+    call.read(UNIVERSAL_RECEIVER_PARAMS)
+    return b""
+
+
 METHODS: Final[dict[int, Callable[[Call], bytes]]] = {
     2: propose,
     3: approve,
@@ -294,5 +302,6 @@ METHODS: Final[dict[int, Callable[[Call], bytes]]] = {
     7: swap_signer,
     8: change_threshold,
     9: lock_balance,
+    Method.UNIVERSAL_RECEIVER_HOOK: tokens_accept,
 }
 """Handlers by method number."""

@@ -1,4 +1,4 @@
-"""The power actor: claims, the network's total, and the birth of miners.
+"""The power actor: claims and the network's total.
 
 Source: builtin-actors actors/power/src/lib.rs.
 """
@@ -8,50 +8,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import ActorError, bad_argument, forbidden, insufficient
-from poolsite.devnet.actors.ledger import (
-    INIT,
-    KIND_ACCOUNT,
-    KIND_MINER,
-    POWER,
-    actor_create,
-    actor_get,
-    key_address,
-    resolve_existing,
-    transfer,
-)
-from poolsite.devnet.actors.vesting import vesting_add
-from poolsite.devnet.state.rows import (
-    CLAIMS,
-    MINERS,
-    SYSTEM,
-    BeneficiaryTerm,
-    Claim,
-    Miner,
-    PowerState,
-    Smoothed,
-)
+from poolsite.devnet.actors.frames import call_note
+from poolsite.devnet.state.rows import CLAIMS, SYSTEM, Claim, PowerState, Smoothed
 from poolsite.filecoin.actors.power import (
-    CREATE_MINER_PARAMS,
-    CREATE_MINER_RETURN,
-    CreateMinerParams,
-    CreateMinerReturn,
+    UPDATE_CLAIMED_POWER_PARAMS,
+    UPDATE_PLEDGE_TOTAL_PARAMS,
+    Method,
+    UpdateClaimedPowerParams,
+    UpdatePledgeTotalParams,
 )
-from poolsite.filecoin.address import BLS, created_actor_address, id_address
-from poolsite.filecoin.deadlines import current_deadline, proving_period_offset
-from poolsite.filecoin.sector import BadProofType, post_proof
+from poolsite.filecoin.address import POWER_ACTOR
 
 if TYPE_CHECKING:
-    from poolsite.devnet.actors.call import Call, Machine
+    from poolsite.devnet.actors.call import Machine
     from poolsite.devnet.profile import Profile
     from poolsite.devnet.state.tables import Draft, State
-    from poolsite.filecoin.address import Address
 
 BUILT_IN_MINER = 1000
 """Actor id of the devnet's own miner."""
-MAX_PEER_ID_BYTES = 128
-EXEC_METHOD = 2
-CONSTRUCT_METHOD = 1
 Q128 = 1 << 128
 
 
@@ -84,6 +58,8 @@ def claim_change(machine: Machine, miner_id: int, *, raw: int, quality: int) -> 
     if raw or quality:
         claim: Claim = machine.draft.get(CLAIMS, miner_id)
         machine.draft.put(CLAIMS, miner_id, Claim(claim.raw + raw, claim.quality + quality))
+        params = UPDATE_CLAIMED_POWER_PARAMS.encode(UpdateClaimedPowerParams(raw, quality))
+        call_note(machine, POWER_ACTOR, Method.UPDATE_CLAIMED_POWER, params=params)
 
 
 def pledge_change(machine: Machine, amount: int) -> None:
@@ -91,6 +67,8 @@ def pledge_change(machine: Machine, amount: int) -> None:
     if amount:
         state: PowerState = machine.draft.get(SYSTEM, "power")
         machine.draft.put(SYSTEM, "power", replace(state, pledge=state.pledge + amount))
+        params = UPDATE_PLEDGE_TOTAL_PARAMS.encode(UpdatePledgeTotalParams(amount))
+        call_note(machine, POWER_ACTOR, Method.UPDATE_PLEDGE_TOTAL, params=params)
 
 
 def power_smooth(machine: Machine) -> None:
@@ -106,142 +84,3 @@ def power_smooth(machine: Machine) -> None:
     state: PowerState = machine.draft.get(SYSTEM, "power")
     if state.smoothed.position != position:
         machine.draft.put(SYSTEM, "power", replace(state, smoothed=Smoothed(position, 0)))
-
-
-def create_miner(call: Call) -> bytes:
-    """Handle CreateMiner: the deposit is locked in the new miner and vests like a reward."""
-    params: CreateMinerParams = call.read(CREATE_MINER_PARAMS)
-    caller = actor_get(call.draft, call.caller)
-    if caller is None or caller.kind not in (KIND_ACCOUNT, "multisig"):
-        raise forbidden(f"caller f0{call.caller} is not one of supported")
-    origin = key_address(call.draft, call.origin) or id_address(call.origin)
-    robust = created_actor_address(origin, call.nonce, created_before=call.meter.created)
-    call.meter.created += 1
-    new_id = call.draft.get(SYSTEM, "init").next_id
-    try:
-        owner, worker = _construct_check(call, params)
-    except ActorError as error:
-        raise _constructor_failed(error, new_id) from None
-    miner_id = actor_create(call.draft, kind=KIND_MINER, address=robust)
-    miner = miner_new(call, miner_id, owner=owner, worker=worker, params=params)
-    call.draft.put(MINERS, miner_id, miner)
-    call.draft.put(CLAIMS, miner_id, Claim(0, 0))
-    transfer(call.draft, POWER, miner_id, call.value)
-    state: PowerState = call.draft.get(SYSTEM, "power")
-    call.draft.put(SYSTEM, "power", replace(state, miner_count=state.miner_count + 1))
-    return CREATE_MINER_RETURN.encode(CreateMinerReturn(id_address(miner_id), robust))
-
-
-def _construct_check(call: Call, params: CreateMinerParams) -> tuple[int, int]:
-    """The checks of the miner's constructor; gives the ids of owner and worker.  Raises ActorError."""
-    _proof_check(params)
-    deposit = call.network.creation_deposit
-    if call.value < deposit:
-        raise insufficient(
-            "not enough balance to lock for create miner deposit: "
-            f"sent balance {call.value} < deposit {deposit}"
-        )
-    if len(params.peer) > MAX_PEER_ID_BYTES:
-        raise bad_argument(f"peer ID size of {len(params.peer)} exceeds maximum size of {MAX_PEER_ID_BYTES}")
-    return _account(call, params.owner), _worker(call, params)
-
-
-def _constructor_failed(error: ActorError, new_id: int) -> ActorError:
-    """The refusal as the power actor passes it on."""
-    aborted = f"send aborted with code {error.code}"
-    return ActorError(
-        error.code,
-        aborted,
-        frames=(
-            (INIT, EXEC_METHOD, f"constructor failed: {aborted}"),
-            (new_id, CONSTRUCT_METHOD, error.text),
-        ),
-    )
-
-
-def miner_new(call: Call, miner_id: int, *, owner: int, worker: int, params: CreateMinerParams) -> Miner:
-    """The state of a miner that was just constructed, its deposit locked."""
-    from_epoch = call.epoch
-    proof = post_proof(params.window_post_proof_type)
-    miner = miner_blank(
-        owner=owner,
-        worker=worker,
-        post_proof_type=int(proof),
-        sector_size=proof.sector_size,
-        partition_sectors=proof.partition_sectors,
-    )
-    offset = proving_period_offset(id_address(miner_id), from_epoch, call.network.proving)
-    info = current_deadline(offset, from_epoch, call.network.proving)
-    miner = replace(
-        miner,
-        peer=params.peer,
-        multiaddrs=tuple(params.multiaddrs),
-        period_start=info.period_start,
-        deadline=info.index,
-    )
-    return vesting_add(miner, call.network.creation_deposit, now=from_epoch)
-
-
-def miner_blank(
-    *, owner: int, worker: int, post_proof_type: int, sector_size: int, partition_sectors: int
-) -> Miner:
-    """A miner without sectors, funds or times."""
-    return Miner(
-        owner=owner,
-        worker=worker,
-        control=(),
-        new_worker=None,
-        worker_change_epoch=-1,
-        pending_owner=None,
-        beneficiary=owner,
-        term=BeneficiaryTerm(0, 0, 0),
-        pending_beneficiary=None,
-        peer=b"",
-        multiaddrs=(),
-        post_proof=post_proof_type,
-        sector_size=sector_size,
-        partition_sectors=partition_sectors,
-        consensus_fault_elapsed=-1,
-        deposits=0,
-        locked=0,
-        vesting=(),
-        debt=0,
-        pledge=0,
-        period_start=0,
-        deadline=0,
-        cron_active=False,
-        allocated=b"",
-    )
-
-
-def _account(call: Call, address: Address) -> int:
-    actor_id = resolve_existing(call.draft, address)
-    if actor_id is None:
-        raise bad_argument(f"unable to resolve address: {address}")
-    return actor_id
-
-
-def _worker(call: Call, params: CreateMinerParams) -> int:
-    """The worker must be an account with a BLS key, since it signs tickets."""
-    actor_id = _account(call, params.worker)
-    worker_check(call, actor_id)
-    return actor_id
-
-
-def worker_check(call: Call, actor_id: int) -> None:
-    """Refuse a worker that is no BLS account.  Raises ActorError 16."""
-    actor = actor_get(call.draft, actor_id)
-    if actor is None or actor.kind != KIND_ACCOUNT or actor.address is None:
-        raise bad_argument(f"worker actor type must be an account, was {actor and actor.kind}")
-    if actor.address.protocol != BLS:
-        raise bad_argument(f"worker account {actor_id} must have BLS pubkey, was {actor.address.protocol}")
-
-
-def _proof_check(params: CreateMinerParams) -> None:
-    number = params.window_post_proof_type
-    try:
-        proof = post_proof(number)
-    except BadProofType:
-        raise bad_argument(f"proof type {number} not allowed for new miner actors") from None
-    if not proof.is_window or int(proof) < 10:
-        raise bad_argument(f"proof type {number} not allowed for new miner actors")

@@ -8,9 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from poolsite.devnet.actors.frames import implicit, passed_on, pay
 from poolsite.devnet.actors.ledger import BURNT, REWARD, actor_get, transfer
 from poolsite.devnet.actors.miner.funds import reward_add
 from poolsite.devnet.state.rows import MINERS, SYSTEM, Miner, RewardState
+from poolsite.filecoin.actors.miner import Method as MinerMethod
+from poolsite.filecoin.actors.miner_control import APPLY_REWARDS_PARAMS, ApplyRewardsParams
+from poolsite.filecoin.actors.reward import AWARD_BLOCK_REWARD_PARAMS, AwardBlockRewardParams, Method
+from poolsite.filecoin.address import REWARD_ACTOR, id_address
 from poolsite.filecoin.election import BLOCKS_PER_EPOCH
 
 if TYPE_CHECKING:
@@ -30,23 +35,27 @@ def block_reward_award(
     machine: Machine, miner_id: int, *, penalty: int, gas_reward: int, win_count: int
 ) -> None:
     """Pay a block's reward and tips to its miner, who locks three quarters and pays the penalty."""
+    params = AwardBlockRewardParams(id_address(miner_id), penalty, gas_reward, win_count)
+    encoded = AWARD_BLOCK_REWARD_PARAMS.encode(params)
+    with implicit(machine, REWARD_ACTOR, Method.AWARD_BLOCK_REWARD, params=encoded):
+        _award(machine, miner_id, params)
+
+
+def _award(machine: Machine, miner_id: int, params: AwardBlockRewardParams) -> None:
     draft = machine.draft
     state: RewardState = draft.get(SYSTEM, "reward")
     funds = actor_get(draft, REWARD)
-    block_reward = state.epoch_reward * win_count // BLOCKS_PER_EPOCH
+    block_reward = state.epoch_reward * params.win_count // BLOCKS_PER_EPOCH
     balance = 0 if funds is None else funds.balance
-    block_reward = min(block_reward, max(balance - gas_reward, 0))
-    total = block_reward + gas_reward
+    block_reward = min(block_reward, max(balance - params.gas_reward, 0))
+    total = block_reward + params.gas_reward
     draft.put(SYSTEM, "reward", replace(state, paid=state.paid + block_reward))
     miner: Miner | None = draft.get(MINERS, miner_id)
     if miner is None:
-        transfer(draft, REWARD, BURNT, total)
+        pay(machine, REWARD, BURNT, total)
         return
-    transfer(draft, REWARD, miner_id, total)
-    draft.put(
-        MINERS,
-        miner_id,
-        reward_add(
-            draft, miner_id, miner, reward=total, penalty=penalty * PENALTY_MULTIPLIER, now=machine.epoch
-        ),
-    )
+    penalty = params.penalty * PENALTY_MULTIPLIER
+    wish = APPLY_REWARDS_PARAMS.encode(ApplyRewardsParams(total, penalty))
+    with passed_on(machine, params.miner, MinerMethod.APPLY_REWARDS, params=wish, value=total):
+        transfer(draft, REWARD, miner_id, total)
+        draft.put(MINERS, miner_id, reward_add(machine, miner_id, miner, reward=total, penalty=penalty))

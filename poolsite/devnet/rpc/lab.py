@@ -5,6 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.devnet.actors.lab import (
+    DRAIN_METHOD,
+    DRAIN_PARAMS,
+    FAIL_METHOD,
+    FAIL_PARAMS,
+    DrainParams,
+    FailParams,
+)
 from poolsite.devnet.chain import NoTipset
 from poolsite.devnet.estimation import ExecutionFailed, Spec, UnknownSender
 from poolsite.devnet.faults import BadKnob
@@ -15,7 +23,8 @@ from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.errors import RpcError, not_stored
 from poolsite.devnet.wallet import NoKey
-from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.address import SYSTEM_ACTOR
+from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.block import tipset_to_json
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.message import Message, signed_message_to_cbor
@@ -38,6 +47,19 @@ def mine(node: Devnet, count: int) -> Any:
 def advance(node: Devnet, epochs: int) -> Any:
     """Let at least so many epochs pass now."""
     return node.advance(min(epochs, MAX_EPOCHS)).height
+
+
+def set_time(node: Devnet, seconds: int) -> Any:
+    """Set the chain's clock on to a UNIX time, and make the block that is due then; the answer is its height.
+
+    The chain does not make up for the time between: the next height has the later timestamp.
+    """
+    if seconds > node.clock.now() + MAX_EPOCHS * node.network.epoch_s:
+        raise RpcError("the time is too far ahead")
+    if seconds < node.head.tipset.min_timestamp:
+        raise RpcError("the chain's time never goes back")
+    node.clock.not_before(seconds)
+    return node.mine(1).height
 
 
 def null_rounds(node: Devnet, epochs: int) -> Any:
@@ -107,6 +129,33 @@ def foreign_message(node: Devnet, sender: Address, count: int) -> Any:
     return cids
 
 
+def fail_next(node: Devnet, method: int, code: int, count: int) -> Any:
+    """Let the coming messages that call a method land with an exit code; the answer is a message's CID.
+
+    It holds on chain, for every node, from the execution of that message on.
+    """
+    return _owner_send(node, FAIL_METHOD, FAIL_PARAMS.encode(FailParams(method, code, count)))
+
+
+def drain(node: Devnet, address: Address, left: int) -> Any:
+    """Leave an actor with so many FIL at most; the answer is the CID of the message that does it."""
+    return _owner_send(node, DRAIN_METHOD, DRAIN_PARAMS.encode(DrainParams(address, left * FIL)))
+
+
+def _owner_send(node: Devnet, method: int, params: bytes) -> Any:
+    """Send to the system actor as the built-in miner's owner.  Raises RpcError with the actor's refusal."""
+    owner = node.wallet.default
+    wish = Message(to=SYSTEM_ACTOR, from_=owner, method=method, params=params)
+    try:
+        filled = node.estimator.message_gas(wish, Spec(), node.head.tipset)
+        filled = replace(filled, nonce=node.mempool.next_nonce(owner))
+        signed = message_sign(node.wallet.key(owner), filled, chain_id=node.network.eth_chain_id)
+        node.mempool.push(signed)
+    except (NoKey, MessageRejected, UnknownSender, ExecutionFailed) as error:
+        raise RpcError(str(error)) from None
+    return cid_to_json(signed.cid)
+
+
 def info(node: Devnet) -> Any:
     """What shows that this node is a devnet."""
     return {
@@ -138,6 +187,7 @@ METHODS: Final = (
     Method("BlockMessages", "read", (p.CID,), block_messages),
     Method("Mine", "admin", (p.UINT,), mine, slow=True),
     Method("Advance", "admin", (p.UINT,), advance, slow=True),
+    Method("SetTime", "admin", (p.UINT,), set_time, slow=True),
     Method("NullRounds", "admin", (p.UINT,), null_rounds),
     Method("Faults", "admin", (), faults),
     Method("SetFaults", "admin", (p.JSON,), set_faults),
@@ -145,5 +195,7 @@ METHODS: Final = (
     Method("Reorg", "admin", (p.UINT, p.UINT, p.BOOL), make_reorg, slow=True),
     Method("SetHeadBack", "admin", (p.UINT,), set_head_back, slow=True),
     Method("DropSockets", "admin", (), drop_sockets),
+    Method("FailNext", "admin", (p.UINT, p.UINT, p.UINT), fail_next, slow=True),
+    Method("Drain", "admin", (p.ADDRESS, p.UINT), drain, slow=True),
     Method("ForeignMessage", "admin", (p.ADDRESS, p.UINT), foreign_message, slow=True),
 )

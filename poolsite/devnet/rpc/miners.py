@@ -100,7 +100,7 @@ def miner_deadlines(node: Devnet, address: Address, key: Key) -> Any:
         answer.append(
             {
                 "PostSubmissions": bitfield_to_json(bitfield_of(reader.deadline(index).posted)),
-                "DisputableProofCount": 0,
+                "DisputableProofCount": len(reader.proofs_of(index)),
                 "DailyFee": str(fee),
             }
         )

@@ -32,7 +32,7 @@ from poolsite.devnet.rpc.forms import (
     state_get,
     tipset_get,
 )
-from poolsite.devnet.rpc.invocation import invocation_json, replay_json
+from poolsite.devnet.rpc.invocation import compute_json, invocation_json, replay_json
 from poolsite.devnet.search import Lookup, Replaced, UnknownMessage
 from poolsite.devnet.state.rows import ACTORS, SYSTEM, PowerState
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 Key = tuple["Cid", ...]
 MAX_CONFIDENCE: Final = 900
 MESSAGE: Final = p.Param("*types.Message", message_from_json)
+MESSAGES: Final = p.list_param(MESSAGE)
 
 
 def state_network_name(node: Devnet) -> Any:
@@ -265,6 +266,14 @@ def state_replay(node: Devnet, key: Key, cid: Cid) -> Any:
     return answer
 
 
+def state_compute(node: Devnet, epoch: int, messages: list[Message], key: Key) -> Any:
+    """Execute a tipset again, and more messages after it."""
+    try:
+        return compute_json(node, tipset_get(node, key), messages, epoch=epoch)
+    except UnknownSender as error:
+        raise RpcError(str(error)) from None
+
+
 def state_verified_status(node: Devnet, address: Address, key: Key) -> Any:
     """A client's data cap in bytes; null without any."""
     state = state_get(node, key)
@@ -294,6 +303,7 @@ METHODS: Final = (
     Method("StateCall", "read", (MESSAGE, p.TIPSET_KEY), state_call, slow=True),
     Method("StateDecodeParams", "read", (p.ADDRESS, p.UINT, p.BYTES, p.TIPSET_KEY), state_decode_params),
     Method("StateEncodeParams", "read", (p.CID, p.UINT, p.JSON), state_encode_params),
+    Method("StateCompute", "read", (p.EPOCH, MESSAGES, p.TIPSET_KEY), state_compute, slow=True),
     Method("StateReplay", "read", (p.TIPSET_KEY, p.CID), state_replay, slow=True),
     Method("StateListMessages", "read", (p.JSON, p.TIPSET_KEY, p.EPOCH), state_list_messages, slow=True),
     Method("StateVerifiedClientStatus", "read", (p.ADDRESS, p.TIPSET_KEY), state_verified_status),

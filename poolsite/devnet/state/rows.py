@@ -30,7 +30,7 @@ ACTORS: Final = "actors"
 ADDRESSES: Final = "addresses"
 """Bytes of a robust address to `ActorId`."""
 SYSTEM: Final = "system"
-"""The singletons: "init", "power", "reward", "verifreg", "market"."""
+"""The singletons: "init", "power", "reward", "verifreg", "market", "lab"."""
 CLAIMS: Final = "claims"
 """Miner's id to `Claim`."""
 MINERS: Final = "miners"
@@ -45,6 +45,14 @@ VERIFIERS: Final = "verifiers"
 """Actor id to the `DataCap` in bytes that it may hand out."""
 DATACAPS: Final = "datacaps"
 """Actor id to the `DataCap` that it has, in units of the token."""
+
+REMOVALS: Final = "datacapremovals"
+"""(Verifier's id, client's id) to the `Count` of the verifier's requests to take data cap."""
+
+
+def allowances_of(owner: int) -> str:
+    """Table of what others may spend of somebody's data cap: operator's id to `DataCap`."""
+    return f"allowances/{owner}"
 
 
 def allocations_of(client: int) -> str:
@@ -70,6 +78,11 @@ def sectors_of(miner: int) -> str:
 def deadlines_of(miner: int) -> str:
     """Table of a miner's deadlines, by index."""
     return f"deadlines/{miner}"
+
+
+def posted_proofs_of(miner: int) -> str:
+    """Table of a miner's window proofs that may be disputed, by (deadline, index)."""
+    return f"postedproofs/{miner}"
 
 
 def partitions_of(miner: int) -> str:
@@ -158,6 +171,30 @@ class DataCap:
     """An amount of data cap."""
 
     amount: Big
+
+
+@dataclass(frozen=True, slots=True)
+class LabFailure:
+    """Coming messages that shall fail."""
+
+    method: int
+    code: int
+    left: int
+    """How many."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabState:
+    """Faults that travel on chain."""
+
+    failures: tuple[LabFailure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How often something happened."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +351,19 @@ class Deadline:
 
 
 @dataclass(frozen=True, slots=True)
+class PostedProof:
+    """A window proof of a deadline's last window, as long as it may be disputed."""
+
+    partitions: tuple[int, ...]
+    challenge: int
+    """Epoch of its challenge."""
+    proof: bytes
+    """Empty if it was verified when it came."""
+    sectors: tuple[tuple[int, bytes], ...]
+    """(number, CommR) of each sector that it covers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Partition:
     """Sectors that are proven together; all fields hold sorted sector numbers."""
 
@@ -387,6 +437,7 @@ ROW_CLASSES: Final[dict[str, dict[str, type] | type]] = {
         "reward": RewardState,
         "verifreg": VerifregState,
         "market": MarketState,
+        "lab": LabState,
     },
     CLAIMS: Claim,
     MINERS: Miner,
@@ -395,12 +446,15 @@ ROW_CLASSES: Final[dict[str, dict[str, type] | type]] = {
     MULTISIGS: Multisig,
     VERIFIERS: DataCap,
     DATACAPS: DataCap,
+    REMOVALS: Count,
+    "allowances": DataCap,
     "allocations": Allocation,
     "dataclaims": DataClaim,
     "precommits": PreCommit,
     "sectors": Sector,
     "deadlines": Deadline,
     "partitions": Partition,
+    "postedproofs": PostedProof,
     DEALS: Deal,
     DEAL_STATES: DealState,
     PENDING_DEALS: DealNumber,

@@ -97,6 +97,63 @@ BATCH_ACTIVATE_DEALS_PARAMS: Final = Struct(
 
 
 @dataclass(frozen=True, slots=True)
+class ActivatedDeal:
+    """A deal that is in a sector now."""
+
+    client: int
+    """Actor number of the client."""
+    allocation_id: int
+    """Number of the deal's allocation of data cap; 0 without."""
+    data: Cid
+    """Commitment to the piece."""
+    size: int
+    """Padded size in bytes."""
+
+
+ACTIVATED_DEAL: Final = Struct(
+    ActivatedDeal,
+    Field("client", "Client", UINT64),
+    Field("allocation_id", "AllocationId", UINT64),
+    Field("data", "Data", CID),
+    Field("size", "Size", UINT64),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SectorDealActivation:
+    """A sector whose deals are activated."""
+
+    activated: tuple[ActivatedDeal, ...]
+    """Its deals."""
+    unsealed_cid: Cid | None
+    """CommD of the deals; null without any, or where it was not asked."""
+
+
+SECTOR_DEAL_ACTIVATION: Final = Struct(
+    SectorDealActivation,
+    Field("activated", "Activated", list_of(ACTIVATED_DEAL.kind())),
+    Field("unsealed_cid", "UnsealedCID", nullable(CID)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchActivateDealsReturn:
+    """What became of each sector's deals."""
+
+    activation_results: BatchReturn
+    """Which sectors failed, and why."""
+    activations: tuple[SectorDealActivation, ...]
+    """The others, in order."""
+
+
+BATCH_ACTIVATE_DEALS_RETURN: Final = Struct(
+    BatchActivateDealsReturn,
+    Field("activation_results", "ActivationResults", BATCH_RETURN.kind()),
+    Field("activations", "Activations", list_of(SECTOR_DEAL_ACTIVATION.kind())),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class OnMinerSectorsTerminateParams:
     """Sectors ended early."""
 

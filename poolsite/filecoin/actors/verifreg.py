@@ -95,6 +95,34 @@ REMOVE_DATA_CAP_REQUEST: Final = Struct(
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveDataCapProposal:
+    """What two verifiers sign to take data cap from a client."""
+
+    verified_client: Address
+    """ID address of the client."""
+    data_cap_amount: int
+    """Bytes."""
+    removal_proposal_id: tuple[int, ...]
+    """How often this verifier asked before to take from this client: one number."""
+
+
+REMOVE_DATA_CAP_PROPOSAL: Final = Struct(
+    RemoveDataCapProposal,
+    Field("verified_client", "VerifiedClient", ADDRESS),
+    Field("data_cap_amount", "DataCapAmount", AMOUNT),
+    Field("removal_proposal_id", "RemovalProposalID", list_of(UINT64)),
+)
+REMOVE_DATA_CAP_DOMAIN: Final = b"fil_removedatacap:"
+"""Stands before the proposal in what is signed."""
+
+
+def removal_signed(client: Address, amount: int, *, proposal_id: int) -> bytes:
+    """Give the bytes that a verifier signs to take `amount` bytes of data cap from a client (ID address)."""
+    proposal = RemoveDataCapProposal(client, amount, (proposal_id,))
+    return REMOVE_DATA_CAP_DOMAIN + REMOVE_DATA_CAP_PROPOSAL.encode(proposal)
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveDataCapParams:
     """Take data cap from a client."""
 

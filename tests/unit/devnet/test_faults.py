@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from poolsite.devnet.access import ALL_PERMS
+from poolsite.devnet.actors.lab import FAIL_METHOD, FAIL_PARAMS, FailParams
+from poolsite.devnet.actors.ledger import actor_get, resolve
+from poolsite.devnet.actors.miner.book import Reader
+from poolsite.devnet.consensus import tipset_execute
 from poolsite.devnet.faults import BadKnob
 from poolsite.devnet.forks import NoReorg, head_back, reorg
+from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.rpc.dispatch import Session, request_answer
 from poolsite.devnet.rpc.lab import foreign_message
 from poolsite.devnet.rpc.methods import METHODS_V1
 from poolsite.devnet.rpc.mpool import mpool_push
-from poolsite.filecoin.address import UNDEF
+from poolsite.devnet.service import Service
+from poolsite.filecoin.address import SYSTEM_ACTOR, UNDEF
+from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.cids import cid_parse
 from tests.unit.devnet.people import OWNER, STRANGER, chain, land, signed
+from tests.unit.devnet.replaying import replay_check
 
 
 @pytest.fixture
@@ -187,7 +198,7 @@ async def test_another_network_name_can_be_given(node):
         ({"lagMs": "5"}, "lagMs must be a int"),
         ({"lagMs": -5}, "lagMs must not be negative"),
         ({"errorMethods": "("}, "errorMethods: "),
-        ({"mining": "never"}, "mining must be auto or paused"),
+        ({"mining": "never"}, "mining must be auto, on-demand or paused"),
         ([], "knobs must be an object"),
     ],
 )
@@ -198,3 +209,183 @@ def test_a_bad_knob_turns_none(node, wish, reason):
         node.faults.set_json(wish)
 
     assert node.faults.to_json() == before
+
+
+async def test_the_next_messages_that_call_a_method_land_with_the_code(node):
+    cid = (await call(node, "Devnet.FailNext", 0, 19, 2))["result"]
+    node.mine(2)
+    assert node.search.find(cid_parse(cid["/"]), node.head.tipset).receipt.exit_code == 0
+
+    codes = [land(node, signed(node, OWNER, STRANGER.address, value=1)).exit_code for _ in range(3)]
+
+    assert codes == [19, 19, 0]
+    replay_check(node)
+
+
+async def test_a_fault_on_chain_spares_estimates_and_the_built_in_miner(node):
+    await call(node, "Devnet.FailNext", 0, 16, 1)
+    node.mine(2)
+
+    message = signed(node, OWNER, STRANGER.address, value=1)
+    foreign_message(node, UNDEF, 1)
+    node.mine(2)
+    receipt = land(node, message)
+
+    assert message.message.gas_limit > 0, "it was estimated as if nothing were wrong"
+    assert receipt.exit_code == 16
+    executed = tipset_execute(node.chain, node.chain.parent(node.head.tipset).tipset, node.rules)
+    assert "injected by the devnet lab" in executed.applied[-1].error
+
+
+async def test_a_count_of_none_forgets_a_fault_on_chain(node):
+    await call(node, "Devnet.FailNext", 0, 16, 5)
+    await call(node, "Devnet.FailNext", 0, 16, 0)
+    node.mine(2)
+
+    assert land(node, signed(node, OWNER, STRANGER.address, value=1)).exit_code == 0
+
+
+async def test_an_actor_is_left_with_little(node):
+    await call(node, "Devnet.Drain", str(STRANGER.address), 3)
+    node.mine(2)
+
+    state = node.chain.state_after(node.head.key)
+    number = resolve(state, STRANGER.address)
+    assert number is not None
+    left = actor_get(state, number)
+    assert left is not None
+    assert left.balance == 3 * FIL
+    with pytest.raises(MessageRejected, match="not enough funds"):
+        node.mempool.push(signed(node, STRANGER, OWNER.address, gas_limit=10**10, gas_fee_cap=10**10))
+    replay_check(node)
+
+
+async def test_only_the_owner_of_the_built_in_miner_sends_faults(node):
+    params = FAIL_PARAMS.encode(FailParams(0, 16, 1))
+
+    receipt = land(
+        node, signed(node, OWNER, SYSTEM_ACTOR, method=FAIL_METHOD, params=params, gas_limit=10**9)
+    )
+
+    assert receipt.exit_code == 18
+    assert (await call(node, "Devnet.Drain", "f0999999", 3))["error"]["code"] == 1
+    assert (await call(node, "Devnet.FailNext", 0, 0, 3))["error"]["code"] == 1
+
+
+def test_a_flapping_chain_replaces_each_new_tipset(node):
+    node.faults.set_json({"flapLeft": 2})
+    seen = watched(node)
+
+    node.mine(3)
+
+    assert [len(reverted) for reverted, _ in seen] == [0, 1, 0, 1, 0]
+    message = signed(node, OWNER, STRANGER.address, value=1)
+    node.faults.set_json({"flapLeft": 1})
+    assert land(node, message).exit_code == 0, "messages come along"
+
+
+def test_the_base_fee_rises_to_its_floor_and_stays(node):
+    floor = node.head.next_base_fee * 2
+    node.faults.set_json({"baseFeeFloor": floor})
+
+    node.mine(12)
+    risen = node.head.next_base_fee
+    node.mine(6)
+
+    assert risen >= floor * 7 // 8
+    assert node.head.next_base_fee >= floor * 7 // 8
+
+
+def test_a_lost_sector_is_declared_faulty_and_comes_back(node):
+    period = node.network.proving.period
+    node.faults.set_json({"loseSector": True})
+
+    def faults():
+        reader = Reader(node.chain.state_after(node.head.key), 1000, node.network)
+        row = reader.sector(node.miner.sector.number)
+        assert row is not None
+        partition = reader.partition(row.deadline, row.partition)
+        assert partition is not None
+        return list(partition.faults)
+
+    while not faults() and node.head.height < period:
+        node.advance(1)
+    assert faults() == [node.miner.sector.number]
+    node.faults.reset()
+    node.advance(2 * period)
+    assert not faults()
+
+
+async def test_only_methods_that_match_lag(node):
+    node.faults.set_json({"lagMs": 60, "lagMethods": "StateWaitMsg"})
+    loop = asyncio.get_running_loop()
+
+    before = loop.time()
+    await call(node, "Filecoin.StateWaitMsg", {"/": str(node.head.tipset.cids[0])}, 0, 1, True)
+    waited = loop.time() - before
+
+    assert waited >= 0.06
+    node.faults.set_json({"lagMs": 3_600_000})
+    assert "result" in await call(node, "Filecoin.ChainHead"), "others answer at once"
+
+
+async def test_questions_for_randomness_wait_while_it_is_stalled(node):
+    node.faults.set_json({"stallRandomness": True})
+    asked = asyncio.create_task(call(node, "Filecoin.StateGetBeaconEntry", node.head.height))
+    assert "result" in await call(node, "Filecoin.ChainHead")
+    assert not asked.done()
+
+    node.faults.reset()
+
+    assert (await asked)["result"]["Round"] == node.head.height
+
+
+async def test_a_late_beacon_makes_entries_and_blocks_late(node):
+    node.faults.set_json({"beaconLateMs": 50})
+    loop = asyncio.get_running_loop()
+
+    before = loop.time()
+    await call(node, "Filecoin.StateGetBeaconEntry", node.head.height)
+
+    assert loop.time() - before >= 0.05
+    due = node.head.tipset.min_timestamp + node.network.epoch_s
+    node.clock.not_before(due + 0.5)
+    node.faults.set_json({"beaconLateMs": 1000})
+    assert node.due() == due + 1
+    node.mine_round()
+    assert node.head.tipset.min_timestamp == due, "the block has its epoch's time all the same"
+
+
+def test_on_demand_a_message_gets_its_block_and_its_execution_at_once(node):
+    with Service(node, mining="on-demand"):
+        before = node.head.height
+        message = signed(node, OWNER, STRANGER.address, value=1)
+        node.mempool.push(message)
+        for _ in range(400):
+            if node.search.find(message.cid, node.head.tipset) is not None:
+                break
+            time.sleep(0.02)
+
+        assert node.search.find(message.cid, node.head.tipset).receipt.exit_code == 0
+        assert not node.is_wanted or node.head.height < before + 20
+
+
+def test_on_demand_nothing_moves_without_a_message(node):
+    node.faults.set_json({"mining": "on-demand"})
+    node.mine(2)
+
+    assert not node.is_wanted
+    node.mempool.push(signed(node, OWNER, STRANGER.address, nonce=7, value=1))
+    assert not node.is_wanted, "a message behind a gap makes no block"
+
+
+async def test_the_clock_is_set_on(node):
+    later = node.head.tipset.min_timestamp + 1000 * node.network.epoch_s
+    height = node.head.height
+
+    answer = await call(node, "Devnet.SetTime", int(later))
+
+    assert height < answer["result"] < height + 20
+    assert node.head.tipset.min_timestamp >= later
+    assert "never goes back" in (await call(node, "Devnet.SetTime", 5))["error"]["message"]
+    assert "too far" in (await call(node, "Devnet.SetTime", 10**15))["error"]["message"]

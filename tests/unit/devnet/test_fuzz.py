@@ -19,14 +19,16 @@ from poolsite.devnet.rpc.params import PARAM_ERRORS
 from poolsite.filecoin.actors import market as market_actor
 from poolsite.filecoin.actors import verifreg
 from poolsite.filecoin.actors.allocations import ALLOCATION_REQUESTS, AllocationRequest, AllocationRequests
+from poolsite.filecoin.actors.datacap import AllowanceParams, BurnFromParams, TransferParams
 from poolsite.filecoin.actors.datacap import Method as TokenMethod
-from poolsite.filecoin.actors.datacap import TransferParams
 from poolsite.filecoin.actors.market import (
+    BatchActivateDealsParams,
     OnMinerSectorsTerminateParams,
     PieceChange,
     PublishStorageDealsParams,
     SectorChanges,
     SectorContentChangedParams,
+    SectorDeals,
     SettleDealPaymentsParams,
 )
 from poolsite.filecoin.actors.miner_control import WITHDRAW_BALANCE_PARAMS, WithdrawBalanceParams
@@ -69,13 +71,14 @@ from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cbor import encode
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.codec import struct_of
+from poolsite.filecoin.keys import key_sign
 from poolsite.filecoin.message import Message
 from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.filecoin.sector import RegisteredSealProof
 from tests.unit.devnet.deals import PIECE, SIZE, Fair, signed_by
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain
-from tests.unit.devnet.sealing import small_miner
+from tests.unit.devnet.sealing import SEAL_PROOF, small_miner
 
 MISSING = {"/": "bafy2bzacebff43xnc37znyu7ooresgadvmk6vy3jt6qcci4gvhxciz4bqan2u"}
 SEALED = {"/": "bagboea4b5abcaplxzw6svnqgme76lrvngti3klvdfdkhi2pzwqdukd5p7ov35iit"}
@@ -89,6 +92,9 @@ MOVES_TIME = {
     "Devnet.SetHeadBack",
     "Devnet.SetFaults",
     "Devnet.ForeignMessage",
+    "Devnet.FailNext",
+    "Devnet.SetTime",
+    "Devnet.Drain",
     "Filecoin.ChainSetHead",
     "Filecoin.StateWaitMsg",
     "Filecoin.StateWaitMsgLimited",
@@ -222,6 +228,10 @@ def test_no_broken_params_make_the_market_or_the_registry_panic(miner):
     transfer = TransferParams(
         VERIFREG_ACTOR, SIZE, ALLOCATION_REQUESTS.encode(AllocationRequests((request,), ()))
     )
+    signature = key_sign(OWNER.key, b"no consent")
+    consent = verifreg.RemoveDataCapRequest(OWNER.address, signature)
+    removal = verifreg.RemoveDataCapParams(STRANGER.address, SIZE, consent, consent)
+    batch = BatchActivateDealsParams((SectorDeals(1, int(SEAL_PROOF), 10**7, (0,)),), True)
     market, registry = market_actor.Method, verifreg.Method
     valid = (
         (MARKET_ACTOR, market.PUBLISH_STORAGE_DEALS, PublishStorageDealsParams((deal,))),
@@ -232,6 +242,10 @@ def test_no_broken_params_make_the_market_or_the_registry_panic(miner):
         (VERIFREG_ACTOR, registry.EXTEND_CLAIM_TERMS, ExtendClaimTermsParams((ClaimTerm(miner.id, 1, 9),))),
         (VERIFREG_ACTOR, registry.REMOVE_EXPIRED_CLAIMS, RemoveExpiredClaimsParams(miner.id, ())),
         (DATACAP_ACTOR, TokenMethod.TRANSFER_EXPORTED, transfer),
+        (DATACAP_ACTOR, TokenMethod.INCREASE_ALLOWANCE_EXPORTED, AllowanceParams(OWNER.address, SIZE)),
+        (DATACAP_ACTOR, TokenMethod.BURN_FROM_EXPORTED, BurnFromParams(OWNER.address, SIZE)),
+        (VERIFREG_ACTOR, registry.REMOVE_VERIFIED_CLIENT_DATA_CAP, removal),
+        (MARKET_ACTOR, market.ACTIVATE_DEALS, batch),
     )
     callers = (OWNER, WORKER, STRANGER)
     ids = [fair.state.get("addresses", bytes(who.address)).id for who in callers] + [miner.id]

@@ -11,20 +11,25 @@ from poolsite.devnet.actors.ledger import BURNT
 from poolsite.devnet.actors.market.book import DEAL_EXPIRED, DEAL_NOT_ACTIVATED, Market
 from poolsite.devnet.actors.verified.datacap import datacap_of
 from poolsite.devnet.clock import ManualClock
+from poolsite.devnet.execution import message_simulate
 from poolsite.devnet.forks import reorg
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.state.deal_rows import DEAL_STATES, DEALS
 from poolsite.devnet.state.rows import ACTORS, allocations_of
 from poolsite.filecoin.actors.market import (
+    BATCH_ACTIVATE_DEALS_PARAMS,
     DEAL_QUERY_PARAMS,
     GET_DEAL_ACTIVATION_RETURN,
     GET_DEAL_AMOUNT_RETURN,
     GET_DEAL_DATA_COMMITMENT_RETURN,
     GET_DEAL_SECTOR_RETURN,
     GET_DEAL_TERM_RETURN,
+    BatchActivateDealsParams,
     DealQueryParams,
     Method,
+    SectorDeals,
 )
+from poolsite.filecoin.actors.market_deals import BATCH_ACTIVATE_DEALS_RETURN
 from poolsite.filecoin.actors.miner_proving import (
     TERMINATE_SECTORS_PARAMS,
     PartitionSectors,
@@ -35,6 +40,7 @@ from poolsite.filecoin.address import MARKET_ACTOR, id_address
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.commd import data_commitment
 from poolsite.filecoin.deals import (
     MIN_DURATION,
     TERM_BUFFER,
@@ -42,12 +48,13 @@ from poolsite.filecoin.deals import (
     deal_cid,
     storage_fee,
 )
+from poolsite.filecoin.message import Message
 from poolsite.filecoin.proof_container import update_container
 from poolsite.filecoin.update.proving import update_prove
 from tests.unit.devnet.deals import COLLATERAL, DATA, GAS, PIECE, PRICE, SIZE, Fair, signed_by
 from tests.unit.devnet.people import OWNER, chain, send
 from tests.unit.devnet.recorded import Replay
-from tests.unit.devnet.sealing import small_miner
+from tests.unit.devnet.sealing import SEAL_PROOF, small_miner
 from tests.unit.devnet.test_updates import params as update_params
 from tests.unit.devnet.test_updates import updated
 from tests.unit.devnet.test_verified_data import World
@@ -187,12 +194,49 @@ def _is_mutable(fair, deadline):
 
 def test_accounts_cannot_speak_for_miners(fair):
     for method in (
+        Method.ACTIVATE_DEALS,
         Method.SECTOR_CONTENT_CHANGED_EXPORTED,
         Method.ON_MINER_SECTORS_TERMINATE,
         Method.VERIFY_DEALS_FOR_ACTIVATION,
     ):
         receipt = send(fair.node, OWNER, MARKET_ACTOR, method=int(method), params=b"\x80", gas_limit=GAS)
         assert receipt.exit_code == 18
+
+
+def test_a_miner_may_activate_the_deals_of_sectors_in_a_batch(fair):
+    small = {"piece_size": SIZE // 2, "piece_cid": commd_cid(data_commitment(DATA[: SIZE // 2]))}
+    fair.published(fair.proposal(**small), fair.proposal(**small, label="another"), fair.proposal())
+    life = fair.node.head.height + 100 + MIN_DURATION
+
+    def activate(*sectors):
+        """What the market answers to the miner, in the state of the head; nothing stays."""
+        wish = BatchActivateDealsParams(sectors, True)
+        message = Message(
+            to=MARKET_ACTOR,
+            from_=id_address(fair.miner.id),
+            method=int(Method.ACTIVATE_DEALS),
+            params=BATCH_ACTIVATE_DEALS_PARAMS.encode(wish),
+        )
+        machine = fair.node.estimator.machine_on(fair.node.head.tipset)
+        receipt, error, _ = message_simulate(machine, replace(message, gas_limit=GAS), from_id=fair.miner.id)
+        assert (receipt.exit_code, error) == (0, "")
+        return BATCH_ACTIVATE_DEALS_RETURN.decode(receipt.return_), Market(machine.draft)
+
+    answer, market = activate(
+        SectorDeals(1, int(SEAL_PROOF), life, (0, 1)),
+        SectorDeals(2, int(SEAL_PROOF), life, (1,)),
+        SectorDeals(3, int(SEAL_PROOF), life, (2, 2)),
+        SectorDeals(4, int(SEAL_PROOF), life, (9,)),
+        SectorDeals(5, int(SEAL_PROOF), fair.node.head.height, (2,)),
+        SectorDeals(6, int(SEAL_PROOF), life, (2,)),
+    )
+
+    codes = [(fail.idx, fail.code) for fail in answer.activation_results.fail_codes]
+    assert codes == [(1, 16), (2, 16), (3, 17), (4, 16)]
+    assert [len(sector.activated) for sector in answer.activations] == [2, 1]
+    assert answer.activations[1].unsealed_cid == PIECE
+    assert [market.progress(deal).sector for deal in (0, 1, 2)] == [1, 1, 6]
+    assert fair.market.progress(0) is None, "it was asked only"
 
 
 def test_anybody_may_ask_the_market_of_a_deal(fair):
@@ -306,7 +350,7 @@ def test_a_pre_commit_may_name_deals_but_nothing_proves_it(fair):
 
     assert (
         fair.miner.prove({1: fair.miner.porep(1)}, pieces={1: (fair.piece(0),)}, gas_limit=GAS).exit_code
-        == 18
+        == 16
     )
     receipt = fair.miner.prove(
         {1: fair.miner.porep(1)}, pieces={1: (fair.piece(0),)}, require_all=False, gas_limit=GAS

@@ -193,9 +193,9 @@ def test_an_allocation_that_nobody_may_have_is_refused(granted, changes):
 
 def test_the_amount_must_be_that_of_the_allocations(granted):
     assert granted.allocate(granted.request(), amount=SIZE * 2).exit_code == 16
-    assert granted.allocate(granted.request(), who=OWNER).exit_code == 16, "no data cap"
+    assert granted.allocate(granted.request(), who=OWNER).exit_code == 19, "no data cap"
     assert granted.allocate(granted.request(), to=OWNER.address).exit_code == 18
-    assert granted.allocate(*[granted.request()] * 5).exit_code == 16, "more than there is"
+    assert granted.allocate(*[granted.request()] * 5).exit_code == 19, "more than there is"
 
 
 def test_a_sector_with_verified_data_counts_ten_times_and_the_cap_is_spent(granted):
@@ -268,7 +268,7 @@ def test_one_allocation_serves_one_sector(granted):
 
     answer = BATCH_RETURN.decode(receipt.return_)
     assert (receipt.exit_code, answer.success_count) == (0, 1)
-    assert [(code.idx, code.code) for code in answer.fail_codes] == [(1, 16)]
+    assert [(code.idx, code.code) for code in answer.fail_codes] == [(1, 17)]
     assert granted.miner.reader.sector(2) is None
 
 

@@ -6,41 +6,53 @@ validate_deal_can_activate; FIP-0076.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.exits import ActorError, bad_argument, forbidden, illegal_state
-from poolsite.devnet.actors.ledger import BURNT, KIND_MINER, MARKET, actor_get, transfer
+from poolsite.devnet.actors.frames import pay
+from poolsite.devnet.actors.ledger import BURNT, MARKET, transfer
 from poolsite.devnet.actors.market.book import DEAL_EXPIRED, MarketBook
 from poolsite.devnet.actors.miner.book import numbers_of
+from poolsite.devnet.actors.miner.pieces import commitment_of
 from poolsite.devnet.state.deal_rows import SectorDeals, sector_deals_of
+from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.market import (
     ON_MINER_SECTORS_TERMINATE_PARAMS,
     SECTOR_CONTENT_CHANGED_PARAMS,
 )
-from poolsite.filecoin.actors.market_deals import SECTOR_CONTENT_CHANGED_RETURN, SectorContentChangedReturn
+from poolsite.filecoin.actors.market_deals import (
+    BATCH_ACTIVATE_DEALS_PARAMS,
+    BATCH_ACTIVATE_DEALS_RETURN,
+    SECTOR_CONTENT_CHANGED_RETURN,
+    ActivatedDeal,
+    BatchActivateDealsReturn,
+    SectorContentChangedReturn,
+    SectorDealActivation,
+)
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cbor import BadCbor, uint_read
+from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.deals import deal_cid
+from poolsite.filecoin.sector import BadProofType, seal_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.tables import Draft
     from poolsite.filecoin.actors.market import DealProposal
-    from poolsite.filecoin.actors.market_deals import PieceChange, SectorChanges
+    from poolsite.filecoin.actors.market_deals import BatchActivateDealsParams, PieceChange, SectorChanges
+    from poolsite.filecoin.actors.market_deals import SectorDeals as SectorDealsParams
+    from poolsite.filecoin.cids import Cid
 
 
-def require_miner(call: Call) -> None:
-    """Refuse callers that are no miners.  Raises ActorError 18."""
-    actor = actor_get(call.draft, call.caller)
-    if actor is None or actor.kind != KIND_MINER:
-        raise forbidden(f"caller f0{call.caller} is not one of supported")
+NO_ALLOCATION: Final = 0
+"""Stands for the allocation of a deal without data cap."""
 
 
 def sector_content_changed(call: Call) -> bytes:
     """Handle SectorContentChanged: each piece that names a deal of its own activates it."""
-    require_miner(call)
+    call.require_miner()
     sectors: tuple[SectorChanges, ...] = call.read(SECTOR_CONTENT_CHANGED_PARAMS).sectors
     book = MarketBook(call.draft)
     answers = tuple(
@@ -69,6 +81,74 @@ def _accept(call: Call, book: MarketBook, sector: SectorChanges, *, piece: Piece
     return True
 
 
+def batch_activate_deals(call: Call) -> bytes:
+    """Handle BatchActivateDeals: a sector's deals begin all or none.  Raises ActorError 18."""
+    call.require_miner()
+    params: BatchActivateDealsParams = call.read(BATCH_ACTIVATE_DEALS_PARAMS)
+    book, taken = MarketBook(call.draft), set[int]()
+    failures, activations = [], []
+    for at, sector in enumerate(params.sectors):
+        try:
+            deals = _activatable(call, book, sector, taken=taken)
+        except ActorError as error:
+            failures.append(FailCode(at, error.code))
+            continue
+        activations.append(_begin(call, book, sector, deals=deals, is_cid_asked=params.compute_cid))
+        taken.update(sector.deal_ids)
+    results = BatchReturn(len(activations), tuple(failures))
+    return BATCH_ACTIVATE_DEALS_RETURN.encode(BatchActivateDealsReturn(results, tuple(activations)))
+
+
+def _activatable(
+    call: Call, book: MarketBook, sector: SectorDealsParams, *, taken: set[int]
+) -> list[DealProposal]:
+    """The deals of a sector, all of which can begin in it.  Raises ActorError 16, 17, 18, 20, 32."""
+    if len(set(sector.deal_ids)) != len(sector.deal_ids):
+        raise bad_argument("failed to activate sector, duplicate deal")
+    deals = []
+    for number in sector.deal_ids:
+        if number in taken:
+            raise bad_argument(f"failed to activate sector, duplicated deal {number}")
+        proposal = book.proposal_known(number)
+        deal_check(proposal, provider=call.caller, sector_end=sector.sector_expiry, now=call.epoch)
+        if book.progress(number) is not None:
+            raise bad_argument(f"deal {number} already activated")
+        if not book.is_pending(deal_cid(proposal)):
+            raise illegal_state(f"deal {deal_cid(proposal)} is not in pending set")
+        deals.append(proposal)
+    return deals
+
+
+def _begin(
+    call: Call,
+    book: MarketBook,
+    sector: SectorDealsParams,
+    *,
+    deals: list[DealProposal],
+    is_cid_asked: bool,
+) -> SectorDealActivation:
+    """Let a sector's deals begin.  Raises ActorError 16 for a proof that no sector has."""
+    activated = []
+    for number, proposal in zip(sector.deal_ids, deals, strict=True):
+        row = book.deal(number)
+        allocation = (row.allocation if row else None) or NO_ALLOCATION
+        activated.append(
+            ActivatedDeal(proposal.client.actor_id, allocation, proposal.piece_cid, proposal.piece_size)
+        )
+        book.activate(number, provider=call.caller, sector=sector.sector_number, epoch=call.epoch)
+    cid = deals_commitment(deals, sector.sector_type) if is_cid_asked and deals else None
+    return SectorDealActivation(tuple(activated), cid)
+
+
+def deals_commitment(deals: Sequence[DealProposal], seal_proof_type: int) -> Cid:
+    """CommD of a sector that holds these deals.  Raises ActorError 16."""
+    try:
+        size = seal_proof(seal_proof_type).sector_size
+    except BadProofType as error:
+        raise bad_argument(f"sector size unknown: {error}") from None
+    return commd_cid(commitment_of([(deal.piece_cid, deal.piece_size) for deal in deals], size))
+
+
 def deal_check(proposal: DealProposal, *, provider: int, sector_end: int, now: int) -> None:
     """Refuse a deal that cannot begin in a sector.  Raises ActorError 16, 18, 32."""
     if proposal.provider != id_address(provider):
@@ -82,9 +162,10 @@ def deal_check(proposal: DealProposal, *, provider: int, sector_end: int, now: i
 
 def on_miner_sectors_terminate(call: Call) -> bytes:
     """Handle OnMinerSectorsTerminate."""
-    require_miner(call)
+    call.require_miner()
     params = call.read(ON_MINER_SECTORS_TERMINATE_PARAMS)
-    sectors_deals_end(call.draft, call.caller, numbers_of(params.sectors), epoch=params.epoch)
+    lost = _collateral_lost(call.draft, call.caller, numbers_of(params.sectors), epoch=params.epoch)
+    pay(call.machine, MARKET, BURNT, lost)
     return b""
 
 
@@ -93,6 +174,11 @@ def sectors_deals_end(draft: Draft, provider: int, sectors: Iterable[int], *, ep
 
     Deals that are over already stay until somebody settles them.  Raises ActorError 16, 20.
     """
+    transfer(draft, MARKET, BURNT, _collateral_lost(draft, provider, sectors, epoch=epoch))
+
+
+def _collateral_lost(draft: Draft, provider: int, sectors: Iterable[int], *, epoch: int) -> int:
+    """End the deals of sectors; gives what their provider loses."""
     book, lost = MarketBook(draft), 0
     table = sector_deals_of(provider)
     for sector in sectors:
@@ -100,7 +186,7 @@ def sectors_deals_end(draft: Draft, provider: int, sectors: Iterable[int], *, ep
         draft.delete(table, sector)
         for number in row.deals if row else ():
             lost += _deal_end(book, number, provider=provider, epoch=epoch)
-    transfer(draft, MARKET, BURNT, lost)
+    return lost
 
 
 def _deal_end(book: MarketBook, number: int, *, provider: int, epoch: int) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.exits import bad_argument, fil
-from poolsite.devnet.actors.ledger import KIND_MINER, MARKET, actor_get, resolve_existing, transfer
+from poolsite.devnet.actors.frames import pay
+from poolsite.devnet.actors.ledger import KIND_MINER, MARKET, actor_get, resolve_existing
 from poolsite.devnet.state.rows import ESCROWS, MINERS, Escrow, Miner
 from poolsite.filecoin.actors.market import (
     ADD_BALANCE_PARAMS,
@@ -97,7 +98,7 @@ def withdraw_balance(call: Call) -> bytes:
     escrow = escrow_of(call.draft, party)
     amount = min(params.amount, escrow.amount - escrow.locked)
     _change(call.draft, party, amount=-amount)
-    transfer(call.draft, MARKET, recipient, amount)
+    pay(call.machine, MARKET, recipient, amount)
     return WITHDRAW_BALANCE_RETURN.encode(WithdrawBalanceReturn(amount))
 
 

@@ -28,6 +28,7 @@ METHODS: Final[dict[int, Callable[[Call], bytes]]] = {
     Method.PUBLISH_STORAGE_DEALS: publish.publish_storage_deals,
     Method.PUBLISH_STORAGE_DEALS_EXPORTED: publish.publish_storage_deals,
     Method.VERIFY_DEALS_FOR_ACTIVATION: verification.verify_deals,
+    Method.ACTIVATE_DEALS: activation.batch_activate_deals,
     Method.ON_MINER_SECTORS_TERMINATE: activation.on_miner_sectors_terminate,
     Method.SECTOR_CONTENT_CHANGED_EXPORTED: activation.sector_content_changed,
     Method.SETTLE_DEAL_PAYMENTS_EXPORTED: settlement.settle_deal_payments,

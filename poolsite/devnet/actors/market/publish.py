@@ -20,15 +20,23 @@ from poolsite.devnet.actors.exits import (
 from poolsite.devnet.actors.ledger import KIND_MINER, actor_get, resolve, resolve_existing
 from poolsite.devnet.actors.market.book import MarketBook
 from poolsite.devnet.actors.market.escrow import escrow_covers
-from poolsite.devnet.actors.nested import nested_call
+from poolsite.devnet.actors.nested import nested_call, nested_send
 from poolsite.devnet.actors.power import claim_total
-from poolsite.devnet.actors.verified.allocations import EXPIRATION_MAX, datacap_spend
+from poolsite.devnet.actors.verified.allocations import EXPIRATION_MAX
 from poolsite.devnet.actors.verified.claims import TERM_MAX
 from poolsite.devnet.actors.verified.datacap import datacap_of
 from poolsite.devnet.state.rows import MINERS, Miner
 from poolsite.filecoin.actors.account import AUTHENTICATE_MESSAGE_PARAMS, AuthenticateMessageParams
 from poolsite.filecoin.actors.account import Method as AccountMethod
-from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE, AllocationRequest, AllocationRequests
+from poolsite.filecoin.actors.allocations import (
+    ALLOCATION_REQUESTS,
+    ALLOCATIONS_RESPONSE,
+    DATACAP_PER_BYTE,
+    AllocationRequest,
+    AllocationRequests,
+)
+from poolsite.filecoin.actors.datacap import TRANSFER_FROM_PARAMS, TRANSFER_FROM_RETURN, TransferFromParams
+from poolsite.filecoin.actors.datacap import Method as TokenMethod
 from poolsite.filecoin.actors.market import (
     DEAL_PROPOSAL,
     PUBLISH_STORAGE_DEALS_PARAMS,
@@ -37,7 +45,7 @@ from poolsite.filecoin.actors.market import (
     DealProposal,
     PublishStorageDealsReturn,
 )
-from poolsite.filecoin.address import id_address
+from poolsite.filecoin.address import DATACAP_ACTOR, VERIFREG_ACTOR, id_address
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.deals import (
     TERM_BUFFER,
@@ -52,6 +60,7 @@ from poolsite.filecoin.gas_model import FAIL_STATE, publish_gas
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.actors.allocations import AllocationsResponse
     from poolsite.filecoin.address import Address
 
 TRUE: bytes = b"\xf5"
@@ -149,7 +158,7 @@ class Batch:
     def allocate(self) -> dict[int, int]:
         """Spend the clients' data cap on the verified deals; gives allocations by place among the taken.
 
-        Raises ActorError 20 if the registry refuses.
+        Raises ActorError if the registry refuses.
         """
         found: dict[int, int] = {}
         for client, units in sorted(self.datacap.items()):
@@ -159,13 +168,31 @@ class Batch:
                 if proposal.verified_deal and proposal.client.actor_id == client
             ]
             wishes = tuple(_allocation(self.taken[at], self.call.epoch) for at in places)
-            try:
-                answer = datacap_spend(self.call, client, AllocationRequests(wishes, ()), amount=units)
-            except ActorError as error:
-                text = f"failed to transfer datacap from client {client}: {error.text}"
-                raise ActorError(ILLEGAL_STATE, text) from None
+            answer = _datacap_take(self.call, client, AllocationRequests(wishes, ()), units=units)
             found |= dict(zip(places, answer.new_allocations, strict=True))
         return found
+
+
+def _datacap_take(call: Call, client: int, wishes: AllocationRequests, *, units: int) -> AllocationsResponse:
+    """Give a client's data cap to the registry, as the operator that the client got with it.
+
+    Raises ActorError 20 if the token or the registry refuses.
+    """
+    params = TransferFromParams(id_address(client), VERIFREG_ACTOR, units, ALLOCATION_REQUESTS.encode(wishes))
+    try:
+        answer = nested_send(
+            call,
+            to=DATACAP_ACTOR,
+            method=TokenMethod.TRANSFER_FROM_EXPORTED,
+            params=TRANSFER_FROM_PARAMS.encode(params),
+        )
+    except ActorError as error:
+        text = f"failed to transfer datacap from client {client}: {error.text}"
+        raise ActorError(ILLEGAL_STATE, text) from None
+    response: AllocationsResponse = ALLOCATIONS_RESPONSE.decode(
+        TRANSFER_FROM_RETURN.decode(answer).recipient_data
+    )
+    return response
 
 
 def _is_signed(call: Call, deal: ClientDealProposal) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import BURNT, MARKET, transfer
 from poolsite.devnet.actors.market.book import DEAL_EXPIRED, MarketBook
 from poolsite.devnet.actors.miner.book import numbers_of
@@ -40,7 +41,7 @@ def settle_deal_payments(call: Call) -> bytes:
             failures.append(FailCode(at, DEAL_EXPIRED))
         else:
             settlements.append(DealSettlement(*book.settle(number, proposal, epoch=call.epoch)))
-    transfer(call.draft, MARKET, BURNT, lost)
+    pay(call.machine, MARKET, BURNT, lost)
     results = BatchReturn(len(settlements), tuple(failures))
     return SETTLE_DEAL_PAYMENTS_RETURN.encode(SettleDealPaymentsReturn(results, tuple(settlements)))
 

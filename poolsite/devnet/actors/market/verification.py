@@ -8,16 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.exits import bad_argument
-from poolsite.devnet.actors.market.activation import deal_check, require_miner
+from poolsite.devnet.actors.market.activation import deal_check, deals_commitment
 from poolsite.devnet.actors.market.book import Market
-from poolsite.devnet.actors.miner.pieces import commitment_of
 from poolsite.filecoin.actors.market import (
     VERIFY_DEALS_FOR_ACTIVATION_PARAMS,
     VERIFY_DEALS_FOR_ACTIVATION_RETURN,
     SectorDeals,
     VerifyDealsForActivationReturn,
 )
-from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.sector import BadProofType, seal_proof
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 def verify_deals(call: Call) -> bytes:
     """Handle VerifyDealsForActivation."""
-    require_miner(call)
+    call.require_miner()
     sectors: tuple[SectorDeals, ...] = call.read(VERIFY_DEALS_FOR_ACTIVATION_PARAMS).sectors
     found = tuple(_sector_check(call, sector) for sector in sectors)
     return VERIFY_DEALS_FOR_ACTIVATION_RETURN.encode(VerifyDealsForActivationReturn(found))
@@ -51,6 +49,4 @@ def _sector_check(call: Call, sector: SectorDeals) -> Cid | None:
     space = sum(deal.piece_size for deal in deals)
     if space > size:
         raise bad_argument(f"deals too large to fit in sector {space} > {size}")
-    if not deals:
-        return None
-    return commd_cid(commitment_of([(deal.piece_cid, deal.piece_size) for deal in deals], size))
+    return deals_commitment(deals, sector.sector_type) if deals else None

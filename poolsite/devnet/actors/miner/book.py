@@ -18,6 +18,7 @@ from poolsite.devnet.state.rows import (
     Sector,
     deadlines_of,
     partitions_of,
+    posted_proofs_of,
     precommits_of,
     sectors_of,
 )
@@ -95,6 +96,11 @@ class Reader:
         found: PreCommit | None = self.state.get(precommits_of(self.id), number)
         return found
 
+    def proofs_of(self, deadline: int) -> list[tuple[int, int]]:
+        """The keys of a deadline's proofs that may be disputed."""
+        keys = self.state.keys(posted_proofs_of(self.id))
+        return sorted(key for key in keys if isinstance(key, tuple) and key[0] == deadline)
+
     def deadline(self, index: int) -> Deadline:
         found: Deadline | None = self.state.get(deadlines_of(self.id), index)
         return found or Deadline(partitions=0, posted=())
@@ -171,6 +177,11 @@ class Book(Reader):
 
     def save_partition(self, deadline: int, index: int, partition: Partition) -> None:
         self.state.put(partitions_of(self.id), (deadline, index), partition)
+
+    def proofs_forget(self, deadline: int) -> None:
+        """Drop the proofs of a deadline's window before."""
+        for key in self.proofs_of(deadline):
+            self.state.delete(posted_proofs_of(self.id), key)
 
     def power_change(self, raw: int, quality: int) -> None:
         """Add to the miner's claim."""

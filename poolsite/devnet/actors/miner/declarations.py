@@ -45,7 +45,7 @@ def declare_recovered(call: Call) -> bytes:
     miner = book.miner
     if miner.consensus_fault_elapsed >= call.epoch:
         raise forbidden("recovery not allowed during active consensus fault")
-    book.save(debt_repay_wholly(call.draft, book.id, miner))
+    book.save(debt_repay_wholly(call.machine, book.id, miner))
     touched = _each_partition(call, book, params.recoveries, step=_recover, word="recovery")
     call.charge_to(declare_recovered_gas(touched) if touched else NOTHING_DECLARED_GAS)
     return b""

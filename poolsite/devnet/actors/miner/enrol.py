@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from poolsite.devnet.actors.frames import call_note
 from poolsite.devnet.state.rows import CRON, CronEvents
+from poolsite.filecoin.actors.power import ENROLL_CRON_EVENT_PARAMS, EnrollCronEventParams, Method
+from poolsite.filecoin.address import POWER_ACTOR
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.miner.book import Book
+
+PROVING_DEADLINE_EVENT: Final = b"\x81\x01"
+"""What a miner leaves with the power actor: the kind of its event, CBOR."""
 
 
 def cron_at(book: Book, epoch: int) -> None:
@@ -23,3 +29,5 @@ def cron_enrol(book: Book, now: int) -> None:
     info = book.deadline_now(now)
     book.change(period_start=info.period_start, deadline=info.index, cron_active=True)
     cron_at(book, info.last)
+    params = ENROLL_CRON_EVENT_PARAMS.encode(EnrollCronEventParams(info.last, PROVING_DEADLINE_EVENT))
+    call_note(book.machine, POWER_ACTOR, Method.ENROLL_CRON_EVENT, params=params)

@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.exits import fil, insufficient
-from poolsite.devnet.actors.ledger import BURNT, actor_get, transfer
+from poolsite.devnet.actors.frames import pay
+from poolsite.devnet.actors.ledger import BURNT, actor_get
 from poolsite.devnet.actors.vesting import vesting_add, vesting_take, vesting_unlock
 from poolsite.filecoin.pledge import locked_reward
 
 if TYPE_CHECKING:
+    from poolsite.devnet.actors.call import Machine
     from poolsite.devnet.state.rows import Miner
     from poolsite.devnet.state.tables import Draft
 
@@ -34,36 +36,43 @@ def available(miner: Miner, balance: int) -> int:
     return unlocked(miner, balance) - miner.debt
 
 
-def debt_repay_partly(draft: Draft, miner_id: int, miner: Miner) -> Miner:
-    """Pay debt out of vesting funds first, then of the free balance; what was paid is burnt."""
-    if not miner.debt:
-        return miner
+def debt_payable(draft: Draft, miner_id: int, miner: Miner) -> tuple[Miner, int]:
+    """The miner with as much of its debt paid as can be, vesting funds first, and what that takes."""
     balance = balance_of(draft, miner_id)
     miner, from_vesting = vesting_take(miner, miner.debt)
     from_balance = max(0, min(unlocked(miner, balance) - from_vesting, miner.debt - from_vesting))
     paid = from_vesting + from_balance
-    transfer(draft, miner_id, BURNT, paid)
-    return replace(miner, debt=miner.debt - paid)
+    return replace(miner, debt=miner.debt - paid), paid
 
 
-def penalty_apply(draft: Draft, miner_id: int, miner: Miner, penalty: int) -> Miner:
+def debt_repay_partly(machine: Machine, miner_id: int, miner: Miner) -> Miner:
+    """Pay debt out of vesting funds first, then of the free balance; what was paid is burnt."""
+    if not miner.debt:
+        return miner
+    miner, paid = debt_payable(machine.draft, miner_id, miner)
+    pay(machine, miner_id, BURNT, paid)
+    return miner
+
+
+def penalty_apply(machine: Machine, miner_id: int, miner: Miner, penalty: int) -> Miner:
     """Owe a penalty and pay at once what can be paid."""
-    return debt_repay_partly(draft, miner_id, replace(miner, debt=miner.debt + penalty))
+    return debt_repay_partly(machine, miner_id, replace(miner, debt=miner.debt + penalty))
 
 
-def debt_repay_wholly(draft: Draft, miner_id: int, miner: Miner) -> Miner:
+def debt_repay_wholly(machine: Machine, miner_id: int, miner: Miner) -> Miner:
     """Pay all debt out of the free balance.  Raises ActorError 19 if it does not suffice."""
     if not miner.debt:
         return miner
-    free = unlocked(miner, balance_of(draft, miner_id))
+    free = unlocked(miner, balance_of(machine.draft, miner_id))
     if free < miner.debt:
         words = "unlocked balance can not repay fee debt"
         raise insufficient(f"{words}: {words} ({fil(free)} < {fil(miner.debt)})")
-    transfer(draft, miner_id, BURNT, miner.debt)
+    pay(machine, miner_id, BURNT, miner.debt)
     return replace(miner, debt=0)
 
 
-def reward_add(draft: Draft, miner_id: int, miner: Miner, *, reward: int, penalty: int, now: int) -> Miner:
+def reward_add(machine: Machine, miner_id: int, miner: Miner, *, reward: int, penalty: int) -> Miner:
     """Book a block reward that has just arrived in the balance: three quarters of it vest."""
+    now = machine.epoch
     miner = vesting_add(vesting_unlock(miner, now=now), locked_reward(reward), now=now)
-    return penalty_apply(draft, miner_id, miner, penalty)
+    return penalty_apply(machine, miner_id, miner, penalty)

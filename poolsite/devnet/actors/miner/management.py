@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from poolsite.devnet.actors.creation import MAX_PEER_ID_BYTES, worker_check
 from poolsite.devnet.actors.exits import bad_argument, forbidden
 from poolsite.devnet.actors.ledger import KIND_ACCOUNT, KIND_MULTISIG, actor_get, resolve_existing
 from poolsite.devnet.actors.miner.book import Book, book_open
-from poolsite.devnet.actors.power import MAX_PEER_ID_BYTES, worker_check
 from poolsite.devnet.state.rows import BeneficiaryChange, BeneficiaryTerm, Miner
 from poolsite.filecoin.actors.miner_control import (
     CHANGE_BENEFICIARY_PARAMS,

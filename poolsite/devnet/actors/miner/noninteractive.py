@@ -171,7 +171,7 @@ def _activate(
     ]
     deadline_fill(book, params.proving_deadline, sectors, call.epoch)
     book.change(pledge=miner.pledge + total)
-    book.save(debt_repay_wholly(call.draft, book.id, book.miner))
+    book.save(debt_repay_wholly(call.machine, book.id, book.miner))
     book.pledge_change(total)
     if not miner.cron_active:
         cron_enrol(book, call.epoch)

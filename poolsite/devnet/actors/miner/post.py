@@ -1,7 +1,8 @@
 """SubmitWindowedPoSt: partitions are proven, new sectors begin to count, recovering ones return.
 
 Source: builtin-actors actors/miner/src/lib.rs submit_windowed_post, deadline_state.rs record_proven_sectors.
-The real chain verifies a proof at once only if it recovers power; this one verifies every proof.
+Real chains verify a proof at once only if it recovers power; this one verifies every proof unless it was born
+with `verify_post` optimistic.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 from poolsite.devnet.actors.exits import bad_argument, illegal_state, not_found, ranges
 from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
 from poolsite.devnet.actors.miner.partitions import faults_add, faults_recover, without
+from poolsite.devnet.profile import OPTIMISTIC
+from poolsite.devnet.state.rows import PostedProof, posted_proofs_of
 from poolsite.filecoin.actors.miner_proving import SUBMIT_WINDOWED_POST_PARAMS, SubmitWindowedPoStParams
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.bitfield import bitfield_of
@@ -70,7 +73,11 @@ def submit_window_post(call: Call) -> bytes:
         sectors=len(proven.sectors),
     )
     call.charge_to(cost)
-    _verify(call, book, params.proofs[0].proof_bytes, proven=proven, info=info)
+    proof = params.proofs[0].proof_bytes
+    waits = call.machine.profile.verify_post == OPTIMISTIC and not proven.recovered
+    if not waits:
+        _verify(call, book, proof, proven=proven, info=info)
+    _keep(book, info, params, proven=proven, proof=proof if waits else b"")
     book.power_change(proven.raw, proven.quality)
     return b""
 
@@ -178,7 +185,7 @@ def _record_partition(
 def _verify(call: Call, book: Book, proof: bytes, *, proven: Proven, info: DeadlineInfo) -> None:
     """Check the proof over all sectors that it covers.  Raises ActorError 16."""
     entropy = miner_entropy(id_address(call.receiver))
-    sectors = [(sector.number, sector.sealed_cid.digest) for sector in book.sectors(sorted(proven.sectors))]
+    sectors = _covered(book, proven)
     is_valid = call.machine.proofs.window_post(
         proof,
         post_proof=book.miner.post_proof,
@@ -188,3 +195,19 @@ def _verify(call: Call, book: Book, proof: bytes, *, proven: Proven, info: Deadl
     )
     if not is_valid:
         raise bad_argument("invalid post was submitted")
+
+
+def _covered(book: Book, proven: Proven) -> list[tuple[int, bytes]]:
+    """(number, CommR) of the sectors that a proof covers."""
+    return [(sector.number, sector.sealed_cid.digest) for sector in book.sectors(sorted(proven.sectors))]
+
+
+def _keep(
+    book: Book, info: DeadlineInfo, params: SubmitWindowedPoStParams, *, proven: Proven, proof: bytes
+) -> None:
+    """Keep the proof until the next window closes, so that it may be disputed."""
+    indices = tuple(sorted(post.index for post in params.partitions))
+    if set(book.deadline(info.index).posted) == set(indices):
+        book.proofs_forget(info.index)
+    row = PostedProof(indices, info.challenge, proof, tuple(_covered(book, proven)))
+    book.state.put(posted_proofs_of(book.id), (info.index, len(book.proofs_of(info.index))), row)

@@ -57,7 +57,7 @@ def precommit_sectors(call: Call) -> bytes:
     table = precommits_of(book.id)
     pending = len(call.draft.keys(table))
     is_first = not miner.cron_active
-    miner = debt_repay_wholly(call.draft, book.id, miner)
+    miner = debt_repay_wholly(call.machine, book.id, miner)
     book.save(miner)
     deposit = economy(call.machine).precommit_deposit(QUALITY_MAX * miner.sector_size)
     total = deposit * len(infos)

@@ -22,7 +22,7 @@ from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.actors.miner.notifications import pieces_notify
 from poolsite.devnet.actors.miner.pieces import pieces_commitment
-from poolsite.devnet.actors.verified.claims import pieces_claim
+from poolsite.devnet.actors.miner.verified_data import allocations_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.devnet.proofs import ProvenSeal
 from poolsite.devnet.state.rows import PreCommit, Sector, precommits_of
@@ -69,7 +69,9 @@ def prove_commit_sectors(call: Call) -> bytes:
     precommits = _precommits_load(book, params)
     codes: list[int] = [_precommit_code(call, row) for row in precommits]
     if any(codes) and params.require_activation_success:
-        raise forbidden("invalid pre-commits while requiring activation success")
+        at = next(index for index, code in enumerate(codes) if code)
+        number = precommits[at].number
+        raise bad_argument(f"invalid pre-commit {at} while requiring activation success: sector {number}")
     if all(codes):
         raise bad_argument("no valid precommits specified")
     candidates = [
@@ -230,20 +232,16 @@ def _data_activate(
 
     Raises ActorError 16 if none is left, or if all must hold and one does not.
     """
+    places = [index for index in range(len(candidates)) if not codes[index]]
+    proven = [candidates[index] for index in places]
+    sectors = [(one.precommit.number, one.precommit.expiration, one.manifest.pieces) for one in proven]
+    sizes, failed = allocations_claim(call, sectors, must_succeed=params.require_activation_success)
     activated = []
-    for index, candidate in enumerate(candidates):
-        if codes[index]:
-            continue
-        row = candidate.precommit
-        size = pieces_claim(
-            call, sector=row.number, expiration=row.expiration, pieces=candidate.manifest.pieces
-        )
-        if size is None:
-            codes[index] = ILLEGAL_ARGUMENT
-            if params.require_activation_success:
-                raise bad_argument(f"data activation failed for sector {row.number}")
-            continue
-        activated.append(replace(candidate, verified_size=size))
+    for at, index in enumerate(places):
+        if at in failed:
+            codes[index] = failed[at]
+        else:
+            activated.append(replace(proven[at], verified_size=sizes[at]))
     if not activated:
         raise bad_argument("all data activations failed")
     return activated
@@ -252,7 +250,7 @@ def _data_activate(
 def _activate(call: Call, book: Book, proven: list[Candidate]) -> int:
     """Turn pre-commits into sectors; returns how many deadlines were touched.  Raises ActorError 19."""
     now = call.epoch
-    miner = vesting_unlock(debt_repay_wholly(call.draft, book.id, book.miner), now=now)
+    miner = vesting_unlock(debt_repay_wholly(call.machine, book.id, book.miner), now=now)
     money = economy(call.machine)
     sectors = []
     deposits = pledges = 0

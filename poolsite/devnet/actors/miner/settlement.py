@@ -89,6 +89,8 @@ def _partitions_settle(book: Book, info: DeadlineInfo) -> Totals:
             book.save_partition(info.index, index, settled)
     if deadline.posted:
         book.save_deadline(info.index, replace(deadline, posted=()))
+    else:
+        book.proofs_forget(info.index)
     return totals
 
 
@@ -132,7 +134,7 @@ def _fees_take(book: Book, totals: Totals, now: int) -> None:
         penalty += money.fault_fee(totals.faulty_before)
     if totals.live_fee:
         penalty += min(totals.live_fee, money.day_reward(totals.live_quality) // 2)
-    miner = vesting_unlock(penalty_apply(book.state, book.id, miner, penalty), now=now)
+    miner = vesting_unlock(penalty_apply(book.machine, book.id, miner, penalty), now=now)
     book.save(miner)
     book.pledge_change(-totals.released)
     if totals.raw or totals.quality:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.exits import bad_argument, forbidden
-from poolsite.devnet.actors.ledger import KIND_ACCOUNT, actor_get, key_address, transfer
+from poolsite.devnet.actors.frames import pay
+from poolsite.devnet.actors.ledger import KIND_ACCOUNT, actor_get, key_address
 from poolsite.devnet.actors.miner.book import Book
 from poolsite.devnet.actors.miner.funds import available, penalty_apply
 from poolsite.devnet.actors.vesting import vesting_unlock
@@ -101,7 +102,7 @@ def _punish(call: Call, book: Book) -> None:
         penalty,
         max(available(book.miner, book.balance), 0),
     )
-    transfer(call.draft, book.id, call.caller, share)
-    miner = penalty_apply(call.draft, book.id, book.miner, penalty - share)
+    pay(call.machine, book.id, call.caller, share)
+    miner = penalty_apply(call.machine, book.id, book.miner, penalty - share)
     miner = replace(miner, consensus_fault_elapsed=call.epoch + call.network.chain_finality)
     book.save(vesting_unlock(miner, now=call.epoch))

@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.economy import economy
 from poolsite.devnet.actors.exits import bad_argument, not_found
-from poolsite.devnet.actors.market.activation import sectors_deals_end
 from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of, sector_quality
 from poolsite.devnet.actors.miner.funds import penalty_apply
 from poolsite.devnet.actors.miner.partitions import sectors_end
+from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.vesting import vesting_unlock
+from poolsite.filecoin.actors.market import (
+    ON_MINER_SECTORS_TERMINATE_PARAMS,
+    Method,
+    OnMinerSectorsTerminateParams,
+)
 from poolsite.filecoin.actors.miner_proving import (
     TERMINATE_SECTORS_PARAMS,
     TERMINATE_SECTORS_RETURN,
     TerminateSectorsReturn,
 )
+from poolsite.filecoin.address import MARKET_ACTOR
+from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.deadlines import is_mutable
 from poolsite.filecoin.gas_model import terminate_gas
 
@@ -78,7 +85,14 @@ def _settle(call: Call, book: Book, ended: list[Sector]) -> None:
     )
     released = sum(sector.pledge for sector in ended)
     miner = replace(miner, pledge=miner.pledge - released)
-    miner = vesting_unlock(penalty_apply(call.draft, book.id, miner, fee), now=call.epoch)
+    miner = vesting_unlock(penalty_apply(call.machine, book.id, miner, fee), now=call.epoch)
     book.save(miner)
     book.pledge_change(-released)
-    sectors_deals_end(call.draft, book.id, [sector.number for sector in ended], epoch=call.epoch)
+    if ended:
+        gone = OnMinerSectorsTerminateParams(call.epoch, bitfield_of([sector.number for sector in ended]))
+        nested_send(
+            call,
+            to=MARKET_ACTOR,
+            method=Method.ON_MINER_SECTORS_TERMINATE,
+            params=ON_MINER_SECTORS_TERMINATE_PARAMS.encode(gone),
+        )

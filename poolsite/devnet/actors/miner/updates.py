@@ -14,7 +14,7 @@ from poolsite.devnet.actors.miner.book import Book, book_open, sector_quality
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.actors.miner.notifications import pieces_notify
 from poolsite.devnet.actors.miner.pieces import pieces_commitment
-from poolsite.devnet.actors.verified.claims import pieces_claim
+from poolsite.devnet.actors.miner.verified_data import allocations_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
 from poolsite.filecoin.actors.miner_sectors import PROVE_REPLICA_UPDATES3_PARAMS
@@ -42,8 +42,8 @@ def prove_replica_updates(call: Call) -> bytes:
     ]
     if any(codes) and (params.require_activation_success or all(codes)):
         raise bad_argument("no valid updates")
-    sizes = _data_claim(call, updates, sectors, codes)
-    if any(codes) and (params.require_activation_success or all(codes)):
+    sizes = _data_claim(call, updates, sectors, codes=codes, must_succeed=params.require_activation_success)
+    if all(codes):
         raise bad_argument("all data activations failed")
     _pledges_take(
         call,
@@ -106,22 +106,24 @@ def _update_code(
 
 
 def _data_claim(
-    call: Call, updates: Sequence[SectorUpdateManifest], sectors: Sequence[Sector], codes: list[int]
+    call: Call,
+    updates: Sequence[SectorUpdateManifest],
+    sectors: Sequence[Sector],
+    *,
+    codes: list[int],
+    must_succeed: bool,
 ) -> list[int]:
     """Claim the verified data of the proven updates; gives the verified bytes of each.
 
     An update whose claims fail gets its code.
     """
-    sizes = []
-    for index, (update, sector) in enumerate(zip(updates, sectors, strict=True)):
-        size: int | None = 0
-        if not codes[index]:
-            size = pieces_claim(
-                call, sector=sector.number, expiration=sector.expiration, pieces=update.pieces
-            )
-        if size is None:
-            codes[index] = ILLEGAL_ARGUMENT
-        sizes.append(size or 0)
+    places = [index for index, code in enumerate(codes) if not code]
+    wishes = [(sectors[index].number, sectors[index].expiration, updates[index].pieces) for index in places]
+    claimed, failed = allocations_claim(call, wishes, must_succeed=must_succeed)
+    sizes = [0] * len(updates)
+    for at, index in enumerate(places):
+        sizes[index] = claimed[at]
+        codes[index] = failed.get(at, codes[index])
     return sizes
 
 
@@ -147,7 +149,7 @@ def _updated(
 
 def _pledges_take(call: Call, book: Book, sectors: list[Sector]) -> None:
     """Store the sectors; what their pledges grew must be free.  Raises ActorError 19."""
-    miner = vesting_unlock(debt_repay_wholly(call.draft, book.id, book.miner), now=call.epoch)
+    miner = vesting_unlock(debt_repay_wholly(call.machine, book.id, book.miner), now=call.epoch)
     more = sum(sector.pledge for sector in sectors)
     more -= sum(_sector(book, sector.number).pledge for sector in sectors)
     free = available(miner, book.balance)

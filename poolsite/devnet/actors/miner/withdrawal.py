@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.exits import bad_argument, fil, forbidden
-from poolsite.devnet.actors.ledger import transfer
+from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.funds import available, debt_repay_partly, debt_repay_wholly
 from poolsite.devnet.actors.vesting import vesting_unlock
@@ -34,7 +34,7 @@ def withdraw_balance(call: Call) -> bytes:
     call.require_caller((miner.owner, miner.beneficiary))
     call.charge_to(FAIL_STATE)
     miner = vesting_unlock(miner, now=call.epoch)
-    miner = debt_repay_wholly(call.draft, book.id, miner)
+    miner = debt_repay_wholly(call.machine, book.id, miner)
     amount = min(max(available(miner, book.balance), 0), requested)
     if miner.beneficiary != miner.owner:
         term = miner.term
@@ -48,12 +48,12 @@ def withdraw_balance(call: Call) -> bytes:
         amount = min(amount, left)
         miner = replace(miner, term=replace(term, used=term.used + amount))
     book.save(miner)
-    transfer(call.draft, book.id, miner.beneficiary, amount)
+    pay(call.machine, book.id, miner.beneficiary, amount)
     return WITHDRAW_BALANCE_RETURN.encode(WithdrawBalanceReturn(amount))
 
 
 def repay_debt(call: Call) -> bytes:
     """Handle RepayDebt: pays what can be paid; without funds it succeeds without effect."""
     book = book_open(call)
-    book.save(debt_repay_partly(call.draft, book.id, vesting_unlock(book.miner, now=call.epoch)))
+    book.save(debt_repay_partly(call.machine, book.id, vesting_unlock(book.miner, now=call.epoch)))
     return b""

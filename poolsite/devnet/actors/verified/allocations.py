@@ -5,25 +5,42 @@ Source: builtin-actors actors/verifreg/src/lib.rs; FIP-0045.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.devnet.actors.exits import FORBIDDEN, NOT_FOUND, bad_argument
-from poolsite.devnet.actors.ledger import KIND_MINER, VERIFREG, actor_get
-from poolsite.devnet.actors.verified.claims import TERM_MAX, claim_prolong
-from poolsite.devnet.actors.verified.datacap import datacap_change, datacap_of
+from poolsite.devnet.actors.exits import FORBIDDEN, NOT_FOUND, SERIALIZATION, ActorError, bad_argument
+from poolsite.devnet.actors.ledger import DATACAP, KIND_MINER, actor_get
+from poolsite.devnet.actors.nested import nested_send
+from poolsite.devnet.actors.verified.claims import TERM_MAX, claim_prolong, datacap_burn_own
 from poolsite.devnet.state.rows import SYSTEM, Allocation, VerifregState, allocations_of
-from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE, AllocationsResponse
+from poolsite.filecoin.actors.allocations import (
+    ALLOCATION_REQUESTS,
+    ALLOCATIONS_RESPONSE,
+    DATACAP_PER_BYTE,
+    AllocationsResponse,
+)
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
+from poolsite.filecoin.actors.datacap import TRANSFER_PARAMS, TransferParams
+from poolsite.filecoin.actors.datacap import Method as TokenMethod
+from poolsite.filecoin.actors.receiver import (
+    FRC46_TOKEN_TYPE,
+    TOKENS_RECEIVED,
+    UNIVERSAL_RECEIVER_PARAMS,
+    TokensReceived,
+    UniversalReceiverParams,
+)
 from poolsite.filecoin.actors.verifreg import (
     REMOVE_EXPIRED_ALLOCATIONS_PARAMS,
     REMOVE_EXPIRED_ALLOCATIONS_RETURN,
     RemoveExpiredAllocationsReturn,
 )
+from poolsite.filecoin.address import DATACAP_ACTOR, id_address
+from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.actors.allocations import AllocationRequest, AllocationRequests
+    from poolsite.filecoin.codec import Struct
     from poolsite.filecoin.policy import Network
 
 TERM_MIN: Final = 180 * EPOCHS_PER_DAY_MAINNET
@@ -40,30 +57,42 @@ def size_min(network: Network) -> int:
     return SMALL if any(proof.sector_size < USUAL for proof in network.seal_proofs) else USUAL
 
 
-def datacap_spend(
-    call: Call, client: int, requests: AllocationRequests, *, amount: int
-) -> AllocationsResponse:
-    """Give a client's data cap to the registry for new allocations and longer claims.
+def tokens_received(call: Call) -> bytes:
+    """Handle UniversalReceiverHook: data cap that comes is for new allocations and longer claims.
 
-    `amount`: units of the token, which must be exactly what the requests need.  Raises ActorError 16, 17, 18.
+    It must be exactly what they need.  Raises ActorError 16, 17, 18, 21.
     """
-    have = datacap_of(call.draft, client)
-    if have < amount:
-        raise bad_argument(f"caller f0{client} has insufficient balance {have} to transfer {amount}")
-    datacap_change(call.draft, client, -amount)
-    datacap_change(call.draft, VERIFREG, amount)
+    call.require_caller((DATACAP,))
+    params: UniversalReceiverParams = call.read(UNIVERSAL_RECEIVER_PARAMS)
+    received = _payload(params, call.receiver)
+    requests: AllocationRequests = _decoded(ALLOCATION_REQUESTS, received.operator_data)
     for request in requests.allocations:
         _request_check(call, request)
     longer = sum(claim_prolong(call, request) for request in requests.extensions)
     total = longer + sum(request.size for request in requests.allocations)
-    if total * DATACAP_PER_BYTE != amount:
-        raise bad_argument(
-            f"total allocation size {total} must match data cap amount received {amount // DATACAP_PER_BYTE}"
-        )
-    datacap_change(call.draft, VERIFREG, -longer * DATACAP_PER_BYTE)
-    numbers = _enter(call, client, requests.allocations)
+    came = received.amount // DATACAP_PER_BYTE
+    if total != came:
+        raise bad_argument(f"total allocation size {total} must match data cap amount received {came}")
+    datacap_burn_own(call, longer)
+    numbers = _enter(call, received.from_, requests.allocations)
     extended = BatchReturn(len(requests.extensions), ())
-    return AllocationsResponse(BatchReturn(len(numbers), ()), extended, numbers)
+    return ALLOCATIONS_RESPONSE.encode(AllocationsResponse(BatchReturn(len(numbers), ()), extended, numbers))
+
+
+def _payload(params: UniversalReceiverParams, own: int) -> TokensReceived:
+    if params.type != FRC46_TOKEN_TYPE:
+        raise bad_argument(f"invalid token type {params.type}, expected {FRC46_TOKEN_TYPE} (FRC-46)")
+    payload: TokensReceived = _decoded(TOKENS_RECEIVED, params.payload)
+    if payload.to != own:
+        raise bad_argument(f"token receiver expected to {own}, was {payload.to}")
+    return payload
+
+
+def _decoded(struct: Struct[Any], data: bytes) -> Any:
+    try:
+        return struct.decode(data)
+    except (BadCbor, ValueError) as error:
+        raise ActorError(SERIALIZATION, f"Serialization error for Cbor protocol: {error}") from None
 
 
 def _enter(call: Call, client: int, requests: tuple[AllocationRequest, ...]) -> tuple[int, ...]:
@@ -122,8 +151,15 @@ def remove_expired_allocations(call: Call) -> bytes:
             continue
         call.draft.delete(table, number)
         back += row.size
-    datacap_change(call.draft, VERIFREG, -back * DATACAP_PER_BYTE)
-    datacap_change(call.draft, params.client, back * DATACAP_PER_BYTE)
+    if back:
+        wish = TransferParams(id_address(params.client), back * DATACAP_PER_BYTE, b"")
+        nested_send(
+            call,
+            to=DATACAP_ACTOR,
+            method=TokenMethod.TRANSFER_EXPORTED,
+            params=TRANSFER_PARAMS.encode(wish),
+            failing="failed to transfer recovered datacap",
+        )
     results = BatchReturn(len(numbers) - len(failures), tuple(failures))
     return REMOVE_EXPIRED_ALLOCATIONS_RETURN.encode(
         RemoveExpiredAllocationsReturn(tuple(numbers), results, back)

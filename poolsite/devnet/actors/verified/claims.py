@@ -17,11 +17,19 @@ from poolsite.devnet.actors.exits import (
     forbidden,
     not_found,
 )
-from poolsite.devnet.actors.ledger import VERIFREG
-from poolsite.devnet.actors.verified.datacap import datacap_change
+from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.state.rows import Allocation, DataClaim, allocations_of, data_claims_of
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
+from poolsite.filecoin.actors.claims import (
+    CLAIM_ALLOCATIONS_PARAMS,
+    CLAIM_ALLOCATIONS_RETURN,
+    ClaimAllocationsParams,
+    ClaimAllocationsReturn,
+    SectorClaimSummary,
+)
+from poolsite.filecoin.actors.datacap import BURN_PARAMS, BurnParams
+from poolsite.filecoin.actors.datacap import Method as TokenMethod
 from poolsite.filecoin.actors.verifreg import (
     EXTEND_CLAIM_TERMS_PARAMS,
     GET_CLAIMS_PARAMS,
@@ -32,14 +40,13 @@ from poolsite.filecoin.actors.verifreg import (
     GetClaimsReturn,
     RemoveExpiredClaimsReturn,
 )
+from poolsite.filecoin.address import DATACAP_ACTOR
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.actors.allocations import ClaimExtensionRequest
-    from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
+    from poolsite.filecoin.actors.claims import AllocationClaim, SectorAllocationClaims
     from poolsite.filecoin.actors.verifreg import ClaimTerm
 
 TERM_MAX: Final = 5 * 365 * EPOCHS_PER_DAY_MAINNET
@@ -64,53 +71,85 @@ def claim_prolong(call: Call, request: ClaimExtensionRequest) -> int:
     return claim.size
 
 
-def pieces_claim(
-    call: Call, *, sector: int, expiration: int, pieces: Sequence[PieceActivationManifest]
-) -> int | None:
-    """Let a miner claim the allocations that a new sector's pieces name, all or none.
+def claim_allocations(call: Call) -> bytes:
+    """Handle ClaimAllocations: a miner claims what its new sectors hold, each sector's all or none.
 
-    Gives the verified bytes; None if one of them cannot be claimed, and then nothing has changed.
+    Raises ActorError 16 if all sectors must hold and one does not.
     """
-    found: list[tuple[PieceActivationManifest, Allocation]] = []
-    for piece in pieces:
-        key = piece.verified_allocation_key
-        if key is None:
-            continue
-        row: Allocation | None = call.draft.get(allocations_of(key.client), key.id)
-        if row is None or not _may_claim(call, row, piece=piece, expiration=expiration):
-            return None
-        found.append((piece, row))
-    if len({piece.verified_allocation_key for piece, _ in found}) != len(found):
-        return None
-    for piece, row in found:
-        key = piece.verified_allocation_key
-        if key is not None:
-            claim = DataClaim(
-                client=row.client,
-                data=row.data,
-                size=row.size,
-                term_min=row.term_min,
-                term_max=row.term_max,
-                term_start=call.epoch,
-                sector=sector,
-            )
-            call.draft.delete(allocations_of(key.client), key.id)
-            call.draft.put(data_claims_of(call.receiver), key.id, claim)
-    size = sum(row.size for _, row in found)
-    datacap_change(call.draft, VERIFREG, -size * DATACAP_PER_BYTE)
-    return size
+    call.require_miner()
+    params: ClaimAllocationsParams = call.read(CLAIM_ALLOCATIONS_PARAMS)
+    if not params.sectors:
+        raise bad_argument("claim allocations called with no claims")
+    failures, summaries = [], []
+    for at, sector in enumerate(params.sectors):
+        found = _claimable(call, sector)
+        if isinstance(found, int):
+            failures.append(FailCode(at, found))
+        else:
+            summaries.append(SectorClaimSummary(_claims_enter(call, sector, found)))
+    results = BatchReturn(len(summaries), tuple(failures))
+    if params.all_or_nothing and failures:
+        raise bad_argument(f"claim failed with all-or-nothing: {results}")
+    datacap_burn_own(call, sum(summary.claimed_space for summary in summaries))
+    return CLAIM_ALLOCATIONS_RETURN.encode(ClaimAllocationsReturn(results, tuple(summaries)))
 
 
-def _may_claim(call: Call, row: Allocation, *, piece: PieceActivationManifest, expiration: int) -> bool:
+def _claimable(call: Call, sector: SectorAllocationClaims) -> list[Allocation] | int:
+    """The allocations that a sector claims, or the code of the first that it may not have."""
+    found = []
+    for claim in sector.claims:
+        row: Allocation | None = call.draft.get(allocations_of(claim.client), claim.allocation_id)
+        if row is None:
+            return NOT_FOUND
+        if not _may_claim(call, row, claim=claim, expiration=sector.sector_expiry):
+            return FORBIDDEN
+        found.append(row)
+    return found
+
+
+def _claims_enter(call: Call, sector: SectorAllocationClaims, rows: list[Allocation]) -> int:
+    """Turn a sector's allocations into claims; gives their bytes.  Raises ActorError 16."""
+    table = data_claims_of(call.caller)
+    for claim, row in zip(sector.claims, rows, strict=True):
+        if call.draft.get(table, claim.allocation_id) is not None:
+            raise bad_argument(f"state transaction failed: claim {claim.allocation_id} already exists")
+        new = DataClaim(
+            client=row.client,
+            data=row.data,
+            size=row.size,
+            term_min=row.term_min,
+            term_max=row.term_max,
+            term_start=call.epoch,
+            sector=sector.sector,
+        )
+        call.draft.delete(allocations_of(claim.client), claim.allocation_id)
+        call.draft.put(table, claim.allocation_id, new)
+    return sum(row.size for row in rows)
+
+
+def _may_claim(call: Call, row: Allocation, *, claim: AllocationClaim, expiration: int) -> bool:
     """Source: verifreg can_claim_alloc."""
     life = expiration - call.epoch
     return (
-        row.provider == call.receiver
-        and row.data == piece.cid
-        and row.size == piece.size
+        row.provider == call.caller
+        and row.client == claim.client
+        and row.data == claim.data
+        and row.size == claim.size
         and call.epoch <= row.expiration
         and row.term_min <= life <= row.term_max
     )
+
+
+def datacap_burn_own(call: Call, size: int) -> None:
+    """Burn so many bytes of the registry's own data cap."""
+    if size:
+        nested_send(
+            call,
+            to=DATACAP_ACTOR,
+            method=TokenMethod.BURN_EXPORTED,
+            params=BURN_PARAMS.encode(BurnParams(size * DATACAP_PER_BYTE)),
+            failing="failed to burn datacap",
+        )
 
 
 def get_claims(call: Call) -> bytes:

@@ -8,12 +8,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.exits import bad_argument, not_found
-from poolsite.devnet.actors.ledger import VERIFREG_ROOT
+from poolsite.devnet.actors.ledger import VERIFREG, VERIFREG_ROOT
+from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.verified.allocations import size_min
-from poolsite.devnet.actors.verified.datacap import datacap_change, datacap_of, holder_of
-from poolsite.devnet.state.rows import VERIFIERS, DataCap
+from poolsite.devnet.actors.verified.datacap import datacap_of, holder_of
+from poolsite.devnet.state.rows import REMOVALS, VERIFIERS, Count, DataCap
+from poolsite.filecoin.actors.account import AUTHENTICATE_MESSAGE_PARAMS, AuthenticateMessageParams
+from poolsite.filecoin.actors.account import Method as AccountMethod
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
-from poolsite.filecoin.actors.verifreg import REMOVE_VERIFIER_PARAMS, VERIFIER_PARAMS
+from poolsite.filecoin.actors.datacap import DESTROY_PARAMS, MINT_PARAMS, DestroyParams, MintParams
+from poolsite.filecoin.actors.datacap import Method as TokenMethod
+from poolsite.filecoin.actors.verifreg import (
+    REMOVE_DATA_CAP_PARAMS,
+    REMOVE_DATA_CAP_RETURN,
+    REMOVE_VERIFIER_PARAMS,
+    VERIFIER_PARAMS,
+    RemoveDataCapParams,
+    RemoveDataCapRequest,
+    RemoveDataCapReturn,
+    removal_signed,
+)
+from poolsite.filecoin.address import DATACAP_ACTOR, MARKET_ACTOR, id_address
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
@@ -65,5 +80,65 @@ def add_verified_client(call: Call) -> bytes:
     if verifier.amount < params.allowance:
         raise bad_argument(f"Add more DataCap {params.allowance} for client than allocated {verifier.amount}")
     call.draft.put(VERIFIERS, call.caller, DataCap(verifier.amount - params.allowance))
-    datacap_change(call.draft, client, params.allowance * DATACAP_PER_BYTE)
+    wish = MintParams(id_address(client), params.allowance * DATACAP_PER_BYTE, (MARKET_ACTOR,))
+    nested_send(
+        call,
+        to=DATACAP_ACTOR,
+        method=TokenMethod.MINT_EXPORTED,
+        params=MINT_PARAMS.encode(wish),
+        failing=f"failed to mint {params.allowance} data cap to client f0{client}",
+    )
     return b""
+
+
+def remove_data_cap(call: Call) -> bytes:
+    """Handle RemoveVerifiedClientDataCap: the root takes what two verifiers signed for.
+
+    Raises ActorError 16, 17, 18.
+    """
+    params: RemoveDataCapParams = call.read(REMOVE_DATA_CAP_PARAMS)
+    client = holder_of(call, params.verified_client_to_remove)
+    requests = (params.verifier_request1, params.verifier_request2)
+    verifiers = [holder_of(call, request.verifier) for request in requests]
+    if verifiers[0] == verifiers[1]:
+        raise bad_argument("need two different verifiers to send remove datacap request")
+    call.require_caller((VERIFREG_ROOT,))
+    if params.verified_client_to_remove == id_address(VERIFREG):
+        raise bad_argument("cannot remove data cap from verified registry itself")
+    for verifier in verifiers:
+        if call.draft.get(VERIFIERS, verifier) is None:
+            raise not_found(f"f0{verifier} is not a verifier")
+    amount = params.data_cap_amount_to_remove
+    for verifier, request in zip(verifiers, requests, strict=True):
+        proposal_id = _proposal_use(call, verifier, client)
+        signed = removal_signed(id_address(client), amount, proposal_id=proposal_id)
+        _signature_check(call, request, signed)
+    removed = min(datacap_of(call.draft, client) // DATACAP_PER_BYTE, amount)
+    nested_send(
+        call,
+        to=DATACAP_ACTOR,
+        method=TokenMethod.DESTROY_EXPORTED,
+        params=DESTROY_PARAMS.encode(DestroyParams(id_address(client), removed * DATACAP_PER_BYTE)),
+        failing=f"failed to destroy {removed} from allowance for f0{client}",
+    )
+    return REMOVE_DATA_CAP_RETURN.encode(RemoveDataCapReturn(id_address(client), removed))
+
+
+def _proposal_use(call: Call, verifier: int, client: int) -> int:
+    """The number of a verifier's next request to take from a client, which then is used."""
+    row: Count | None = call.draft.get(REMOVALS, (verifier, client))
+    number = 0 if row is None else row.number
+    call.draft.put(REMOVALS, (verifier, client), Count(number + 1))
+    return number
+
+
+def _signature_check(call: Call, request: RemoveDataCapRequest, signed: bytes) -> None:
+    """Ask the verifier's account whether it signed.  Raises ActorError with the account's code."""
+    wish = AuthenticateMessageParams(request.verifier_signature.data, signed)
+    nested_send(
+        call,
+        to=request.verifier,
+        method=AccountMethod.AUTHENTICATE_MESSAGE,
+        params=AUTHENTICATE_MESSAGE_PARAMS.encode(wish),
+        failing="proposal authentication failed",
+    )

@@ -1,48 +1,313 @@
-"""The data cap token's own calls: clients pay the registry with it.
+"""The data cap token's own calls: clients pay the registry with it, and let the market pay for them.
 
-Source: builtin-actors actors/datacap/src/lib.rs.
+Source: builtin-actors actors/datacap/src/lib.rs; frc46_token token/mod.rs (FRC-0046).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.exits import bad_argument, forbidden
+from poolsite.devnet.actors.exits import NOT_FOUND, ActorError, bad_argument, forbidden
 from poolsite.devnet.actors.ledger import VERIFREG, resolve_existing
-from poolsite.devnet.actors.verified.allocations import datacap_spend
-from poolsite.devnet.actors.verified.datacap import datacap_of, holder_of
-from poolsite.filecoin.actors.allocations import ALLOCATION_REQUESTS, ALLOCATIONS_RESPONSE, DATACAP_PER_BYTE
+from poolsite.devnet.actors.nested import nested_call, nested_send
+from poolsite.devnet.actors.verified.datacap import (
+    allowance_of,
+    allowance_set,
+    allowance_use,
+    amount_check,
+    datacap_burn,
+    datacap_change,
+    datacap_of,
+    identified,
+    supply_of,
+    tokens,
+)
+from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 from poolsite.filecoin.actors.datacap import (
+    ALLOWANCE_PARAMS,
+    BURN_FROM_PARAMS,
+    BURN_FROM_RETURN,
+    BURN_PARAMS,
+    BURN_RETURN,
+    DESTROY_PARAMS,
+    GET_ALLOWANCE_PARAMS,
+    GRANULARITY_RETURN,
+    MINT_PARAMS,
+    MINT_RETURN,
     OWNER_PARAMS,
+    REVOKE_ALLOWANCE_PARAMS,
+    TEXT_RETURN,
     TOKEN_AMOUNT_RETURN,
+    TRANSFER_FROM_PARAMS,
+    TRANSFER_FROM_RETURN,
     TRANSFER_PARAMS,
     TRANSFER_RETURN,
+    BurnFromReturn,
+    BurnReturn,
+    GranularityReturn,
+    Method,
+    MintReturn,
+    TextReturn,
     TokenAmountReturn,
+    TransferFromReturn,
     TransferReturn,
 )
-from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.actors.receiver import (
+    FRC46_TOKEN_TYPE,
+    TOKENS_RECEIVED,
+    UNIVERSAL_RECEIVER_PARAMS,
+    TokensReceived,
+    UniversalReceiverParams,
+)
+from poolsite.filecoin.actors.verifreg import Method as RegistryMethod
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.address import Address
+
+INFINITE_ALLOWANCE: Final = 10**21 * DATACAP_PER_BYTE
+"""What the operators that a client gets with its data cap may spend: more than 800 EiB."""
 
 
-def transfer(call: Call) -> bytes:
-    """Handle Transfer: data cap goes to the registry only, with what it is for."""
-    params = call.read(TRANSFER_PARAMS)
-    if resolve_existing(call.draft, params.to) != VERIFREG:
-        raise forbidden("transfer not allowed")
-    if params.amount < 0 or params.amount % DATACAP_PER_BYTE:
-        raise bad_argument(f"amount {params.amount} must be a multiple of {DATACAP_PER_BYTE}")
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Say in refusals where they come from, as the real actor does."""
     try:
-        requests = ALLOCATION_REQUESTS.decode(params.operator_data)
-    except (BadCbor, ValueError) as error:
-        raise bad_argument(f"invalid allocation requests: {error}") from None
-    response = datacap_spend(call, call.caller, requests, amount=params.amount)
-    left, held = datacap_of(call.draft, call.caller), datacap_of(call.draft, VERIFREG)
-    return TRANSFER_RETURN.encode(TransferReturn(left, held, ALLOCATIONS_RESPONSE.encode(response)))
+        yield
+    except ActorError as error:
+        text = f"state transaction failed: {error.text}"
+        raise ActorError(error.code, text, frames=error.frames) from None
+
+
+def name(_: Call) -> bytes:
+    """Handle Name."""
+    return TEXT_RETURN.encode(TextReturn("DataCap"))
+
+
+def symbol(_: Call) -> bytes:
+    """Handle Symbol."""
+    return TEXT_RETURN.encode(TextReturn("DCAP"))
+
+
+def granularity(_: Call) -> bytes:
+    """Handle Granularity: data cap comes in whole bytes."""
+    return GRANULARITY_RETURN.encode(GranularityReturn(DATACAP_PER_BYTE))
+
+
+def total_supply(call: Call) -> bytes:
+    """Handle TotalSupply."""
+    return _amount(supply_of(call.draft))
 
 
 def balance(call: Call) -> bytes:
-    """Handle Balance."""
-    holder = holder_of(call, call.read(OWNER_PARAMS).address)
-    return TOKEN_AMOUNT_RETURN.encode(TokenAmountReturn(datacap_of(call.draft, holder)))
+    """Handle Balance: nothing for an address without an actor."""
+    holder = resolve_existing(call.draft, call.read(OWNER_PARAMS).address)
+    return _amount(0 if holder is None else datacap_of(call.draft, holder))
+
+
+def allowance(call: Call) -> bytes:
+    """Handle Allowance: nothing where one of the two has no actor."""
+    params = call.read(GET_ALLOWANCE_PARAMS)
+    owner = resolve_existing(call.draft, params.owner)
+    operator = resolve_existing(call.draft, params.operator)
+    if owner is None or operator is None:
+        return _amount(0)
+    return _amount(allowance_of(call.draft, owner, operator))
+
+
+def mint(call: Call) -> bytes:
+    """Handle Mint: the registry gives new data cap, and lets operators spend it."""
+    params = call.read(MINT_PARAMS)
+    with transaction():
+        call.require_caller((VERIFREG,))
+        amount_check(params.amount, "mint")
+        holder = _holder_made(call, params.to)
+        datacap_change(call.draft, holder, params.amount)
+        for operator in params.operators:
+            allowance_set(call.draft, holder, _holder_made(call, operator), amount=INFINITE_ALLOWANCE)
+    answer = _hook(call, source=call.caller, target=holder, amount=params.amount, data=b"")
+    return MINT_RETURN.encode(MintReturn(datacap_of(call.draft, holder), supply_of(call.draft), answer))
+
+
+def destroy(call: Call) -> bytes:
+    """Handle Destroy: the registry takes a client's data cap away."""
+    params = call.read(DESTROY_PARAMS)
+    with transaction():
+        call.require_caller((VERIFREG,))
+        amount_check(params.amount, "burn")
+        left = datacap_burn(call.draft, _holder(call, params.owner), params.amount)
+    return BURN_RETURN.encode(BurnReturn(left))
+
+
+def transfer(call: Call) -> bytes:
+    """Handle Transfer: data cap goes to the registry, with what it is for, or comes back from it."""
+    params = call.read(TRANSFER_PARAMS)
+    target = _target(call, params.to)
+    with transaction():
+        if VERIFREG not in (target, call.caller):
+            raise _not_allowed(call.caller, target)
+        _move(call, call.caller, target, amount=params.amount)
+    answer = _hook(call, source=call.caller, target=target, amount=params.amount, data=params.operator_data)
+    draft = call.draft
+    return TRANSFER_RETURN.encode(
+        TransferReturn(datacap_of(draft, call.caller), datacap_of(draft, target), answer)
+    )
+
+
+def transfer_from(call: Call) -> bytes:
+    """Handle TransferFrom: an operator gives its client's data cap to the registry."""
+    params = call.read(TRANSFER_FROM_PARAMS)
+    target = _target(call, params.to)
+    with transaction():
+        if target != VERIFREG:
+            raise _not_allowed(params.from_, target)
+        amount_check(params.amount, "transfer")
+        source = _debited(call, params.from_)
+        left = allowance_use(call.draft, source, call.caller, amount=params.amount)
+        _move(call, source, target, amount=params.amount)
+    answer = _hook(call, source=source, target=target, amount=params.amount, data=params.operator_data)
+    draft = call.draft
+    return TRANSFER_FROM_RETURN.encode(
+        TransferFromReturn(datacap_of(draft, source), datacap_of(draft, target), left, answer)
+    )
+
+
+def increase_allowance(call: Call) -> bytes:
+    """Handle IncreaseAllowance."""
+    return _allowance_change(call, sign=1, name="increase allowance delta")
+
+
+def decrease_allowance(call: Call) -> bytes:
+    """Handle DecreaseAllowance: never below nothing."""
+    return _allowance_change(call, sign=-1, name="decrease allowance delta")
+
+
+def _allowance_change(call: Call, *, sign: int, name: str) -> bytes:
+    params = call.read(ALLOWANCE_PARAMS)
+    with transaction():
+        if params.amount < 0:
+            raise bad_argument(f'value {tokens(params.amount)} for "{name}" must be non-negative')
+        operator = _holder_made(call, params.operator)
+        left = max(allowance_of(call.draft, call.caller, operator) + sign * params.amount, 0)
+        allowance_set(call.draft, call.caller, operator, amount=left)
+    return _amount(left)
+
+
+def revoke_allowance(call: Call) -> bytes:
+    """Handle RevokeAllowance; the answer is what it was."""
+    operator = resolve_existing(call.draft, call.read(REVOKE_ALLOWANCE_PARAMS).operator)
+    if operator is None:
+        return _amount(0)
+    old = allowance_of(call.draft, call.caller, operator)
+    allowance_set(call.draft, call.caller, operator, amount=0)
+    return _amount(old)
+
+
+def burn(call: Call) -> bytes:
+    """Handle Burn."""
+    amount = call.read(BURN_PARAMS).amount
+    with transaction():
+        amount_check(amount, "burn")
+        left = datacap_burn(call.draft, call.caller, amount)
+    return BURN_RETURN.encode(BurnReturn(left))
+
+
+def burn_from(call: Call) -> bytes:
+    """Handle BurnFrom: an operator burns its client's data cap."""
+    params = call.read(BURN_FROM_PARAMS)
+    with transaction():
+        amount_check(params.amount, "burn")
+        owner = _debited(call, params.owner)
+        left = allowance_use(call.draft, owner, call.caller, amount=params.amount)
+        have = datacap_burn(call.draft, owner, params.amount)
+    return BURN_FROM_RETURN.encode(BurnFromReturn(have, left))
+
+
+def _amount(amount: int) -> bytes:
+    return TOKEN_AMOUNT_RETURN.encode(TokenAmountReturn(amount))
+
+
+def _holder(call: Call, address: Address) -> int:
+    """The actor that an address names.  Raises ActorError 17."""
+    found = resolve_existing(call.draft, address)
+    if found is None:
+        text = f"error calling other actor: address could not be resolved: `{address}`"
+        raise ActorError(NOT_FOUND, text)
+    return found
+
+
+def _holder_made(call: Call, address: Address) -> int:
+    """The actor that an address names; a key's account is made by sending nothing to it."""
+    if resolve_existing(call.draft, address) is None:
+        nested_call(call, to=address, value=0, method=METHOD_SEND, params=b"")
+    return _holder(call, address)
+
+
+def _debited(call: Call, address: Address) -> int:
+    """Whose tokens an operator spends: somebody else's.  Raises ActorError 16, 19."""
+    found = resolve_existing(call.draft, address)
+    if found == call.caller:
+        raise bad_argument(f"operator cannot be the same as the debited address {id_address(call.caller)}")
+    return _holder(call, address) if found is None else found
+
+
+def _target(call: Call, address: Address) -> int:
+    found = resolve_existing(call.draft, address)
+    if found is None:
+        raise bad_argument("to must be ID address")
+    return found
+
+
+def _not_allowed(source: int | Address, target: int) -> ActorError:
+    named = f"f0{source}" if isinstance(source, int) else str(source)
+    return forbidden(f"transfer not allowed from {named} to f0{target} (governor is f0{VERIFREG})")
+
+
+def _move(call: Call, source: int, target: int, *, amount: int) -> None:
+    amount_check(amount, "transfer")
+    datacap_change(call.draft, source, -amount)
+    datacap_change(call.draft, target, amount)
+
+
+def _hook(call: Call, *, source: int, target: int, amount: int, data: bytes) -> bytes:
+    """Tell whoever has new tokens; its refusal undoes all.  Raises ActorError with its code."""
+    payload = TokensReceived(source, target, call.caller, amount, data, b"")
+    params = UniversalReceiverParams(FRC46_TOKEN_TYPE, TOKENS_RECEIVED.encode(payload))
+    try:
+        return nested_send(
+            call,
+            to=id_address(target),
+            method=RegistryMethod.UNIVERSAL_RECEIVER_HOOK,
+            params=UNIVERSAL_RECEIVER_PARAMS.encode(params),
+        )
+    except ActorError as error:
+        text = (
+            f"receiver hook error from {identified(target)}: "
+            f"exit_code=ExitCode {{ value: {error.code} }}, return_data=RawBytes {{ }}"
+        )
+        raise ActorError(error.code, text, frames=error.frames) from None
+
+
+METHODS: Final[dict[int, Callable[[Call], bytes]]] = {
+    Method.NAME_EXPORTED: name,
+    Method.SYMBOL_EXPORTED: symbol,
+    Method.GRANULARITY_EXPORTED: granularity,
+    Method.TOTAL_SUPPLY_EXPORTED: total_supply,
+    Method.BALANCE_EXPORTED: balance,
+    Method.ALLOWANCE_EXPORTED: allowance,
+    Method.MINT_EXPORTED: mint,
+    Method.DESTROY_EXPORTED: destroy,
+    Method.TRANSFER_EXPORTED: transfer,
+    Method.TRANSFER_FROM_EXPORTED: transfer_from,
+    Method.INCREASE_ALLOWANCE_EXPORTED: increase_allowance,
+    Method.DECREASE_ALLOWANCE_EXPORTED: decrease_allowance,
+    Method.REVOKE_ALLOWANCE_EXPORTED: revoke_allowance,
+    Method.BURN_EXPORTED: burn,
+    Method.BURN_FROM_EXPORTED: burn_from,
+}
+"""Handlers by method number."""

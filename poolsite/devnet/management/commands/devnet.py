@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from poolsite.devnet.birth import BrokenChain
 from poolsite.devnet.clock import WallClock
 from poolsite.devnet.node import Devnet
+from poolsite.devnet.profile import ALWAYS, OPTIMISTIC, Profile
 from poolsite.devnet.replica import Replica, replica_open
 from poolsite.devnet.service import Service
 from poolsite.devnet.store import BadStore
@@ -52,6 +53,12 @@ class Command(BaseCommand):
             metavar="ADDR=FIL",
             help="give an account FIL at genesis; ignored once the chain exists",
         )
+        parser.add_argument(
+            "--verify-post",
+            choices=(ALWAYS, OPTIMISTIC),
+            default=ALWAYS,
+            help="verify every WindowPoSt, or as real chains do; ignored once the chain exists",
+        )
         parser.add_argument("--follow", metavar="URL", help="follow the devnet of another node")
         parser.add_argument(
             "--time-scale", type=float, default=1.0, help=f"chain seconds per second, up to {SCALE_MAX:g}"
@@ -70,7 +77,13 @@ class Command(BaseCommand):
             if url:
                 node = replica_open(path, url, clock=clock)
             else:
-                node = Devnet(path, network=options["network"], clock=clock, funds=_funds(options["fund"]))
+                node = Devnet(
+                    path,
+                    network=options["network"],
+                    clock=clock,
+                    funds=_funds(options["fund"]),
+                    profile=Profile(verify_post=options["verify_post"]),
+                )
         except (BadStore, BrokenChain, UnknownNetwork, httpx.HTTPError) as error:
             raise CommandError(f"the devnet cannot start: {error}") from None
         try:

@@ -1,0 +1,64 @@
+"""Claiming the verified data of new sectors at the registry: one call for all of a message's sectors.
+
+Source: builtin-actors actors/miner/src/lib.rs batch_claim_allocations, activate_sectors_pieces.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.devnet.actors.nested import nested_send
+from poolsite.filecoin.actors.claims import (
+    CLAIM_ALLOCATIONS_PARAMS,
+    CLAIM_ALLOCATIONS_RETURN,
+    AllocationClaim,
+    ClaimAllocationsParams,
+    ClaimAllocationsReturn,
+    SectorAllocationClaims,
+)
+from poolsite.filecoin.actors.verifreg import Method
+from poolsite.filecoin.address import VERIFREG_ACTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolsite.devnet.actors.call import Call
+    from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
+
+SectorPieces = tuple[int, int, "Sequence[PieceActivationManifest]"]
+"""A sector's number, its expiration and its pieces."""
+
+
+def allocations_claim(
+    call: Call, sectors: Sequence[SectorPieces], *, must_succeed: bool
+) -> tuple[list[int], dict[int, int]]:
+    """Claim what the pieces of proven sectors name; without any claim nobody is asked.
+
+    Gives the verified bytes of each sector (0 where the claims fail), and the exit codes by place of those
+    that fail.  Raises ActorError 16 if all must succeed and one does not.
+    """
+    wishes = tuple(
+        SectorAllocationClaims(number, expiration, _claims(pieces)) for number, expiration, pieces in sectors
+    )
+    if not any(wish.claims for wish in wishes):
+        return [0] * len(wishes), {}
+    answer: ClaimAllocationsReturn = CLAIM_ALLOCATIONS_RETURN.decode(
+        nested_send(
+            call,
+            to=VERIFREG_ACTOR,
+            method=Method.CLAIM_ALLOCATIONS,
+            params=CLAIM_ALLOCATIONS_PARAMS.encode(ClaimAllocationsParams(wishes, must_succeed)),
+            failing="error claiming allocations on batch",
+        )
+    )
+    failed = {fail.idx: fail.code for fail in answer.sector_results.fail_codes}
+    spaces = iter(answer.sector_claims)
+    return [0 if at in failed else next(spaces).claimed_space for at in range(len(wishes))], failed
+
+
+def _claims(pieces: Sequence[PieceActivationManifest]) -> tuple[AllocationClaim, ...]:
+    return tuple(
+        AllocationClaim(key.client, key.id, piece.cid, piece.size)
+        for piece in pieces
+        if (key := piece.verified_allocation_key) is not None
+    )
