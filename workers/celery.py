@@ -75,14 +75,14 @@ class HostStep(bootsteps.StartStopStep):
     """Compiles the kernels before the first stage comes, and ends the children with the worker."""
 
     def start(self, _parent: Any) -> None:
-        """Start the children in the background; a failing one shows with the first stage."""
+        """Start the children in the background, and again whichever ends."""
         threading.Thread(target=self._warm, daemon=True).start()
 
     @staticmethod
     def _warm() -> None:
         host.open()
         if host.pool is not None:
-            host.pool.warm()
+            host.pool.keep_warm()
 
     def stop(self, _parent: Any) -> None:
         """End the children."""

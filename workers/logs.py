@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 import structlog
 
@@ -14,6 +16,19 @@ if TYPE_CHECKING:
 
 NOISY: Final = ("websockets", "uvicorn", "httpx", "httpcore")
 """Libraries whose ordinary lines say nothing about our work."""
+
+
+class StandardError(io.TextIOBase):
+    """Standard error, but a line that cannot be written (a full disk, a closed pipe) stops no work."""
+
+    def write(self, text: str, /) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def logs_set_up(program: str) -> None:
@@ -40,6 +55,6 @@ def logs_set_up(program: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", StandardError())),
         cache_logger_on_first_use=False,
     )

@@ -54,6 +54,12 @@ def cache_use() -> None:
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]  # made at run time from the environment
 
 
+def cache_clear() -> None:
+    """Forget this version's compiled kernels; another process that reads here finds none, or whole ones."""
+    for file in cache_folder().rglob("*.nb[ic]"):
+        file.unlink(missing_ok=True)
+
+
 def cache_tidy() -> None:
     """Delete the compiled kernels of other versions."""
     current = cache_folder()

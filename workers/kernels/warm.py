@@ -6,10 +6,12 @@ Each entry calls a kernel with the very types that the processors use, on the pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pickle import UnpicklingError
 
 import numpy as np
 
 from workers.kernels import binary_tree, field, fr32, graph, labels, poseidon, scaling
+from workers.kernels.cache import cache_clear
 
 Report = Callable[[str, int, int], None]
 """Called with the kernel that is compiled next, how many are done, and how many there are."""
@@ -83,4 +85,8 @@ def warm(names: Iterable[str] | None = None, *, report: Report | None = None) ->
     for done, name in enumerate(wanted):
         if report is not None:
             report(name, done, len(wanted))
-        KERNELS[name]()
+        try:
+            KERNELS[name]()
+        except (EOFError, UnpicklingError):  # numba writes files whole, but a power cut may leave them cut
+            cache_clear()
+            KERNELS[name]()

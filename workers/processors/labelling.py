@@ -16,7 +16,7 @@ import numpy as np
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import labels
 from workers.processors.errors import NotEnoughRoom
-from workers.processors.parent_cache import Parents, parents_of
+from workers.processors.parent_cache import Parents, parents_of, rows_release
 from workers.processors.spread import Progress, ranges, silent
 from workers.storage.checksums import Checksums
 from workers.storage.files import file_read, file_write, is_complete, pages_release
@@ -143,6 +143,7 @@ def _labelled(
         labels.label_rows(
             replica_ids, current, previous, layer=layer, first=rows.start, parents=parents[rows]
         )
+        rows_release(parents, rows)
         yield first, end
 
 

@@ -18,7 +18,7 @@ from workers.kernels import graph
 from workers.processors.errors import BadFile
 from workers.processors.spread import Progress, silent, spread
 from workers.storage.checksums import file_digest
-from workers.storage.files import file_read, file_write, is_complete
+from workers.storage.files import file_read, file_write, is_complete, pages_release
 
 DRG_PARENTS = 6
 """Parents in the same layer; they come first."""
@@ -124,6 +124,12 @@ def parents_of(
             path.unlink()
             raise BadFile(f"{path} came out wrong: this machine's memory or processor is not sound")
     return file_read(path, size_bytes=ROW_BYTES * nodes).view(np.uint32).reshape(-1, PARENTS)
+
+
+def rows_release(parents: Parents, rows: slice) -> None:
+    """Give back the memory of rows that are done with; those of a small graph are no file and stay."""
+    if len(parents) > MEMORY_NODES:
+        pages_release(parents[rows])
 
 
 def _is_good(path: Path, parameters: SealParameters) -> bool:

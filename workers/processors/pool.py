@@ -7,6 +7,7 @@ Source: spec sealing section 2.4; damocles-worker vc-processors/src/core/ext/pro
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -32,12 +33,16 @@ from workers.processors.stages import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+log = logging.getLogger(__name__)
+
 READY_S = 300.0
 """How long a child may take until its first line: a cold machine compiles its kernels before."""
 SILENCE_S = 900.0
 """How long a request may go without an answer or progress."""
 RESTART_PAUSE_S = 3.0
 """Least time between two starts of one child."""
+LOOK_S = 5.0
+"""How often `keep_warm` looks for a child that has ended."""
 STOP_S = 5.0
 """How long a child may take to leave after its stdin was closed."""
 
@@ -228,7 +233,7 @@ class ProcessorPool:
         self._children: dict[tuple[str, ...], ProcessorChild] = {}
         self._started: dict[tuple[str, ...], float] = {}
         self._lock = threading.Lock()
-        self._is_closed = False
+        self._closed = threading.Event()
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -247,6 +252,21 @@ class ProcessorPool:
         for stage in self._specs:
             self._child(stage)
 
+    def keep_warm(self) -> None:
+        """Start all children, and whichever has ended again, until the pool is closed.
+
+        A host whose kernels are not compiled claims nothing, so no stage would start a child that was
+        killed, or met a full disk, while it compiled.
+        """
+        while not self._closed.is_set():
+            for spec in {spec.stages: spec for spec in self._specs.values()}.values():
+                try:
+                    self._child(spec.stages[0])
+                except (ChildNotReady, ChildLost, OSError) as error:
+                    if not self._closed.is_set():
+                        log.warning("%s: %s", "+".join(spec.stages), error)
+            self._closed.wait(LOOK_S)
+
     def pids(self) -> tuple[int, ...]:
         """Return the process ids of the living children."""
         with self._lock:
@@ -264,7 +284,7 @@ class ProcessorPool:
         return child
 
     def _start(self, spec: ChildSpec) -> ProcessorChild:
-        if self._is_closed:
+        if self._closed.is_set():
             raise ChildLost("the pool is closed")
         pause = self._started.get(spec.stages, -RESTART_PAUSE_S) + RESTART_PAUSE_S - time.monotonic()
         if pause > 0:
@@ -277,7 +297,7 @@ class ProcessorPool:
     def close(self) -> None:
         """Stop all children."""
         with self._lock:
-            self._is_closed = True
+            self._closed.set()
             children, self._children = list(self._children.values()), {}
         for child in children:
             child.stop()

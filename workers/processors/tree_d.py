@@ -5,7 +5,6 @@ Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs (tree-d of phase 1); spe
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,9 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from workers.processors.errors import BadFile
 from workers.processors.spread import Progress, silent
 from workers.processors.tasks import TreeDOutput, TreeDTask, parameters_named
-from workers.processors.trees import binary_row, grow_binary, node_bytes
+from workers.processors.trees import binary_row, grow, node_bytes
 from workers.storage.checksums import Checksums
-from workers.storage.files import Bytes, file_write
+from workers.storage.files import Bytes, file_write, mapped_digest, pages_release
 from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
 
 if TYPE_CHECKING:
@@ -49,10 +48,26 @@ def tree_d_build(files: SectorFiles, staged_file: str, *, progress: Progress = s
             return node_bytes(tree[-1])
     with file_write(files.tree_d, size_bytes=NODE_BYTES * tree_nodes(nodes, 2)) as raw:
         tree = as_nodes(raw)
-        tree[:nodes] = as_nodes(staged)
-        grow_binary(tree, nodes, progress=progress)
-        Checksums(files.cache).record(files.tree_d, sha256(raw.data).hexdigest())
+        _leaves_read(staged_file, raw[: parameters.sector_bytes])
+        grow(tree, nodes, arity=2, hash_row=_row_write, progress=progress)
+        Checksums(files.cache).record(files.tree_d, mapped_digest(raw))
         return node_bytes(tree[-1])
+
+
+def _leaves_read(staged_file: str, leaves: Bytes) -> None:
+    """Copy the staged data into a new tree, which is zero behind it."""
+    if staged_file == ZERO_SOURCE:
+        return
+    with Path(staged_file).open("rb", buffering=0) as file:
+        left = leaves.data
+        while size := file.readinto(left):
+            left = left[size:]
+
+
+def _row_write(lower: Nodes, upper: Nodes) -> None:
+    """Hash a row of the tree's file, and give back the memory of the row below."""
+    binary_row(lower, upper)
+    pages_release(lower)
 
 
 def _tree_found(files: SectorFiles) -> Nodes | None:

@@ -45,7 +45,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         url=gateway_url(config.console), token=config.token, miners=store.miners, compute=compute
     )
     try:
-        threading.Thread(target=pool.warm, daemon=True).start()
+        threading.Thread(target=pool.keep_warm, daemon=True).start()
         threading.Thread(target=line.register_until_known, daemon=True).start()
         line.start()
         gateway.start()

@@ -175,7 +175,7 @@ class PolicyDesk:
             thing,
             caller=self.caller,
             now=now,
-            spent=lambda rule: self.signer.spent(rule=rule, address=address, day=day),
+            spent=lambda rule: self.signer.spent(rule=rule, address=address, day=day, but=thing.digest),
         )
         return MessageVerdict(words=thing.words, rule=verdict.rule, error=verdict.error)
 

@@ -41,14 +41,30 @@ CREATE TABLE IF NOT EXISTS record (
     error TEXT NOT NULL,
     raw BLOB NOT NULL,
     previous TEXT NOT NULL,
-    hash TEXT NOT NULL
+    hash TEXT NOT NULL,
+    rule_set TEXT NOT NULL DEFAULT '',
+    digest TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS record_spent ON record (rule, address, day) WHERE error = '';
+CREATE INDEX IF NOT EXISTS record_same ON record (rule, address, day, digest) WHERE error = '';
 CREATE TRIGGER IF NOT EXISTS record_no_update BEFORE UPDATE ON record
     BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
 CREATE TRIGGER IF NOT EXISTS record_no_delete BEFORE DELETE ON record
     BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
 """
+
+ADDED: Final = ("rule_set", "digest")
+"""Columns that files of an older signer lack; their rows are hashed without them."""
+SPENT: Final = """
+SELECT COALESCE(MAX(seq), 0), COALESCE(SUM(value_nano >> 32), 0), COALESCE(SUM(value_nano & 4294967295), 0),
+    COALESCE(SUM(fee_nano >> 32), 0), COALESCE(SUM(fee_nano & 4294967295), 0)
+FROM record AS one
+WHERE rule = :rule AND address = :address AND day = :day AND error = '' AND seq > :seq AND (digest = ''
+    OR NOT EXISTS (SELECT 1 FROM record INDEXED BY record_same WHERE rule = :rule AND address = :address
+        AND day = :day AND error = '' AND digest = one.digest AND seq < one.seq))
+"""
+"""What was spent since a row, each thing once; in halves, as SQLite refuses a sum above 64 bits."""
+SUMS_KEPT: Final = 1000
 
 COLUMNS: Final = (
     "id", "at", "day", "type", "address", "caller", "words", "cid", "target", "value", "value_nano",
@@ -82,6 +98,15 @@ class RecordQuery:
     limit: int = 0
 
 
+@dataclass(slots=True)
+class Spent:
+    """What a rule let a key spend on a day, up to a row: a signature reads only the rows since."""
+
+    seq: int = 0
+    value_nano: int = 0
+    fee_nano: int = 0
+
+
 class Records:
     """The file.  One thread uses it."""
 
@@ -92,13 +117,25 @@ class Records:
         self.link.execute("PRAGMA journal_mode=WAL")
         self.link.execute("PRAGMA synchronous=NORMAL")  # survives kill -9; a power cut may cost the last rows
         self.link.execute("PRAGMA busy_timeout=5000")
+        self.columns_add()
         self.link.executescript(SCHEMA)
+        self.sums: dict[tuple[str, str, str], Spent] = {}
+        """By rule, key and day."""
+
+    def columns_add(self) -> None:
+        """Bring the file of an older signer up to date."""
+        self.link.execute("BEGIN IMMEDIATE")
+        known = {row["name"] for row in self.link.execute("PRAGMA table_info(record)")}
+        for name in ADDED:
+            if known and name not in known:
+                self.link.execute(f"ALTER TABLE record ADD COLUMN {name} TEXT NOT NULL DEFAULT ''")
+        self.link.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file."""
         self.link.close()
 
-    def write(self, thing: Thing, verdict: Verdict, *, caller: str, now: datetime) -> str:
+    def write(self, thing: Thing, verdict: Verdict, *, caller: str, now: datetime, rule_set: str = "") -> str:
         """Add one row and give its id."""
         row: dict[str, Any] = {
             "id": str(uuid.uuid4()),
@@ -117,14 +154,17 @@ class Records:
             "policy": verdict.policy,
             "error": verdict.error[:500],
             "raw": thing.raw,
+            "rule_set": rule_set,
+            "digest": thing.digest,
         }
         self.link.execute("BEGIN IMMEDIATE")
         try:
             last = self.link.execute("SELECT hash FROM record ORDER BY seq DESC LIMIT 1").fetchone()
             row["previous"] = last["hash"] if last is not None else ""
-            names = ", ".join((*COLUMNS, "hash"))
-            marks = ", ".join("?" for _ in range(len(COLUMNS) + 1))
-            values = [*(row[name] for name in COLUMNS), record_hash(row)]
+            columns = (*COLUMNS, *ADDED)
+            names = ", ".join((*columns, "hash"))
+            marks = ", ".join("?" for _ in range(len(columns) + 1))
+            values = [*(row[name] for name in columns), record_hash(row)]
             self.link.execute(f"INSERT INTO record ({names}) VALUES ({marks})", values)  # noqa: S608  # our names
         except BaseException:
             self.link.execute("ROLLBACK")
@@ -132,15 +172,27 @@ class Records:
         self.link.execute("COMMIT")
         return str(row["id"])
 
-    def spent(self, *, rule: str, address: str, day: str) -> tuple[int, int]:
-        """Give value and fees in attoFIL that a rule let this key spend on a day (UTC), rounded up."""
-        row = self.link.execute(
-            "SELECT COALESCE(SUM(value_nano >> 32), 0), COALESCE(SUM(value_nano & 4294967295), 0),"
-            " COALESCE(SUM(fee_nano >> 32), 0), COALESCE(SUM(fee_nano & 4294967295), 0) FROM record"
-            " WHERE rule = ? AND address = ? AND day = ? AND error = ''",
-            (rule, address, day),
-        ).fetchone()  # in halves: SQLite refuses a sum above 64 bits
-        return ((row[0] << 32) + row[1]) * NANO, ((row[2] << 32) + row[3]) * NANO
+    def spent(self, *, rule: str, address: str, day: str, but: str = "") -> tuple[int, int]:
+        """Give value and fees in attoFIL that a rule let this key spend on a day (UTC), rounded up.
+
+        A thing counts once, however often it was signed: a gateway may ask twice for the same.  The thing
+        with the digest `but` is left out: who asks for it again wants no more than was given.
+        """
+        if len(self.sums) >= SUMS_KEPT:
+            self.sums.clear()
+        known = self.sums.setdefault((rule, address, day), Spent())
+        where = {"rule": rule, "address": address, "day": day, "seq": known.seq, "but": but}
+        row = self.link.execute(SPENT, where).fetchone()
+        known.seq = max(known.seq, row[0])
+        known.value_nano += (row[1] << 32) + row[2]
+        known.fee_nano += (row[3] << 32) + row[4]
+        own = self.link.execute(
+            "SELECT value_nano, fee_nano FROM record INDEXED BY record_same WHERE rule = :rule AND address ="
+            " :address AND day = :day AND error = '' AND digest = :but AND :but != '' LIMIT 1",
+            where,
+        ).fetchone()
+        value, fee = (own[0], own[1]) if own is not None else (0, 0)
+        return (known.value_nano - value) * NANO, (known.fee_nano - fee) * NANO
 
     def query(self, asked: RecordQuery) -> list[sqlite3.Row]:
         """Give records, newest first; an id alone decides when it is given."""
@@ -161,7 +213,7 @@ class Records:
         """Give the number of the first row that was changed, or None."""
         previous = ""
         for row in self.link.execute("SELECT * FROM record ORDER BY seq"):
-            fields = {name: row[name] for name in COLUMNS}
+            fields = {name: row[name] for name in (*COLUMNS, *ADDED)}
             if row["previous"] != previous or row["hash"] != record_hash(fields):
                 return int(row["seq"])
             previous = row["hash"]
@@ -169,6 +221,7 @@ class Records:
 
 
 def record_hash(row: dict[str, Any]) -> str:
-    """Compute what a row's hash must be."""
-    fields = [row[name].hex() if isinstance(row[name], bytes) else row[name] for name in COLUMNS]
+    """Compute what a row's hash must be; rows of an older signer have no digest."""
+    columns = (*COLUMNS, *ADDED) if row["digest"] else COLUMNS
+    fields = [row[name].hex() if isinstance(row[name], bytes) else row[name] for name in columns]
     return hashlib.sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest()

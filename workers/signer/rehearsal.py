@@ -16,6 +16,7 @@ from workers.signer.things import MESSAGE, VERIFY_ADDRESS, Thing, message_thing,
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
     from workers.signer.policy import Policy
     from workers.signer.records import Records
@@ -44,6 +45,32 @@ class Rehearsal:
     changes: list[Change] = field(default_factory=list)
 
 
+class Days:
+    """Sums of a day as they would have been: by rule, key and day; a thing counts once, as in the records."""
+
+    def __init__(self) -> None:
+        self.things: dict[tuple[str, str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
+        self.sums: dict[tuple[str, str, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
+
+    def add(self, thing: Thing, *, rule: str, address: str, day: str) -> None:
+        """Count a thing that would have been signed."""
+        key = (rule, address, day)
+        if thing.digest not in self.things[key]:
+            self.things[key][thing.digest] = (thing.value, thing.fee_max)
+            value, fees = self.sums[key]
+            self.sums[key] = (value + thing.value, fees + thing.fee_max)
+
+    def beside(self, thing: Thing, *, address: str, day: str) -> Callable[[str], tuple[int, int]]:
+        """Give what each rule would have let this key spend that day, beside the thing itself."""
+
+        def spent(rule: str) -> tuple[int, int]:
+            key = (rule, address, day)
+            (value, fees), own = self.sums[key], self.things[key].get(thing.digest, (0, 0))
+            return value - own[0], fees - own[1]
+
+        return spent
+
+
 def thing_of(row: sqlite3.Row) -> Thing | None:
     """Read a recorded thing again; None if it never was understood."""
     address = address_parse(row["address"])
@@ -62,24 +89,22 @@ def rehearse(records: Records, policy: Policy, *, since: datetime, limit: int = 
 
     With a limit, only the newest of these records are looked at.
     """
-    found = Rehearsal()
-    spent: dict[tuple[str, str, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    found, days = Rehearsal(), Days()
     rows = records.query(RecordQuery(after=since.astimezone(UTC).isoformat(), limit=limit))
     for row in sorted(rows, key=lambda row: row["seq"]):
         thing = None if row["type"] == VERIFY_ADDRESS else thing_of(row)
         if thing is None:
             continue
         found.asked += 1
-        day, address = row["day"], row["address"]
         verdict = policy.decide(
             thing,
             caller=row["caller"],
             now=datetime.fromisoformat(row["at"]),
-            spent=lambda rule, address=address, day=day: spent[rule, address, day],  # type: ignore[misc]
+            rule_set=row["rule_set"],
+            spent=days.beside(thing, address=row["address"], day=row["day"]),
         )
         if not verdict.error:
-            value, fees = spent[verdict.rule, address, day]
-            spent[verdict.rule, address, day] = (value + thing.value, fees + thing.fee_max)
+            days.add(thing, rule=verdict.rule, address=row["address"], day=row["day"])
         before, after = words_of(row["rule"], row["error"]), words_of(verdict.rule, verdict.error)
         if before != after and not (row["error"] and verdict.error):
             is_refusal, is_permission = bool(verdict.error), bool(row["error"])

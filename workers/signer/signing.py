@@ -85,7 +85,7 @@ class Signer:
                 )
             except SignerError as error:
                 unread = Thing(meta_type[:40], parsed, to_sign, raw=(to_sign + extra)[:4096])
-                self.record(unread, Verdict("", "", str(error)), caller=caller)
+                self.record(unread, Verdict("", "", str(error)), caller=caller, rule_set=rule_set)
                 raise
             return self.sign_thing(thing, caller=caller, rule_set=rule_set)
 
@@ -98,13 +98,13 @@ class Signer:
             caller=caller,
             now=now,
             rule_set=rule_set,
-            spent=lambda rule: self.records.spent(rule=rule, address=address, day=day),
+            spent=lambda rule: self.records.spent(rule=rule, address=address, day=day, but=thing.digest),
         )
         if verdict.error:
-            self.record(thing, verdict, caller=caller)
+            self.record(thing, verdict, caller=caller, rule_set=rule_set)
             raise Denied(verdict.error)
         signature = key_sign(self.store.key(address), thing.payload)
-        self.record(thing, verdict, caller=caller)
+        self.record(thing, verdict, caller=caller, rule_set=rule_set)
         return signature, verdict.rule
 
     def records_query(self, asked: RecordQuery) -> list[sqlite3.Row]:
@@ -112,14 +112,14 @@ class Signer:
         with self._turn:
             return self.records.query(asked)
 
-    def spent(self, *, rule: str, address: str, day: str) -> tuple[int, int]:
-        """Give what a rule let this key spend on a day, value and fees in attoFIL."""
+    def spent(self, *, rule: str, address: str, day: str, but: str) -> tuple[int, int]:
+        """Give what a rule let this key spend on a day beside one thing, value and fees in attoFIL."""
         with self._turn:
-            return self.records.spent(rule=rule, address=address, day=day)
+            return self.records.spent(rule=rule, address=address, day=day, but=but)
 
-    def record(self, thing: Thing, verdict: Verdict, *, caller: str) -> None:
+    def record(self, thing: Thing, verdict: Verdict, *, caller: str, rule_set: str = "") -> None:
         """Write a decision down, in the records and in the log."""
-        self.records.write(thing, verdict, caller=caller, now=datetime.now(UTC))
+        self.records.write(thing, verdict, caller=caller, now=datetime.now(UTC), rule_set=rule_set)
         log.info(
             "refused" if verdict.error else "signed",
             address=str(thing.address),

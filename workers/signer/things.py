@@ -78,6 +78,11 @@ class Thing:
     """What there is to say of it beside its type."""
 
     @property
+    def digest(self) -> str:
+        """What tells it from others: the same thing asked for again, by whatever way, has the same."""
+        return self.cid or hashlib.sha256(self.payload).hexdigest()
+
+    @property
     def words(self) -> str:
         """One line for people."""
         if self.type != MESSAGE:

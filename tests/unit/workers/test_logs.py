@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +48,16 @@ def test_a_level_leaves_out_what_matters_less(level: str, count: int) -> None:
 def test_text_can_be_read_by_a_person() -> None:
     assert "claimed" in lines_of(LOG_FORMAT="text")[0]
     assert not lines_of(LOG_FORMAT="text")[0].startswith("{")
+
+
+def test_a_log_that_cannot_be_written_stops_no_work() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", f"{SAYS}\nprint('went on')"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+
+    assert done.stdout == "went on\n"

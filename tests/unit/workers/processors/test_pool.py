@@ -7,6 +7,7 @@ import signal
 import sys
 import textwrap
 import threading
+import time
 
 import pytest
 
@@ -38,6 +39,11 @@ TASK = TreeDTask("StackedDrg2KiBV1_1", "/staged", "/cache")
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
     monkeypatch.setattr(pool_module, "RESTART_PAUSE_S", 0.0)
+
+
+@pytest.fixture
+def quick_looks(monkeypatch):
+    monkeypatch.setattr(pool_module, "LOOK_S", 0.01)
 
 
 @pytest.fixture
@@ -227,3 +233,56 @@ def test_a_foreign_c2_gets_the_output_of_c1_itself(tmp_path, open_pool):
     assert (
         pool.call("c2", C2Task(None, str(tmp_path / "c1.json"), bytes(32), 1, 1000)).proof == b"\x01\x02\x03"
     )
+
+
+def ready_pids(note, *, count):
+    """The process ids that greeted children wrote down, once there are so many."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        pids = [int(word) for word in note.read_text().split()] if note.exists() else []
+        if len(pids) >= count:
+            return pids
+        time.sleep(0.01)
+    raise AssertionError(f"not {count} children in a minute")
+
+
+def greeting_and_pid(note):
+    """What a child does that gets ready: it greets, writes its number down and waits."""
+    return f"""
+print("tree_d processor ready", flush=True)
+open({str(note)!r}, "a").write(str(os.getpid()) + " ")
+sys.stdin.read()
+"""
+
+
+def test_a_child_that_ends_while_it_gets_ready_is_started_again_before_any_stage(
+    tmp_path, open_pool, quick_looks
+):
+    tried, note = tmp_path / "tried", tmp_path / "pids"
+    full = f"""
+if not os.path.exists({str(tried)!r}):
+    open({str(tried)!r}, "w").close()
+    sys.exit("no space left on device")
+"""
+    missing = ChildSpec(("c2",), command=("/nowhere/prover",))
+    pool = open_pool(missing, foreign(tmp_path, full + greeting_and_pid(note)))
+
+    threading.Thread(target=pool.keep_warm, daemon=True).start()
+
+    (first,) = ready_pids(note, count=1)
+    os.kill(first, signal.SIGKILL)
+    assert len(set(ready_pids(note, count=2))) == 2
+
+
+def test_keeping_warm_ends_with_the_pool(tmp_path, open_pool, quick_looks):
+    note = tmp_path / "pids"
+    pool = open_pool(foreign(tmp_path, greeting_and_pid(note)))
+    keeper = threading.Thread(target=pool.keep_warm, daemon=True)
+    keeper.start()
+    ready_pids(note, count=1)
+
+    pool.close()
+
+    keeper.join(60)
+    assert not keeper.is_alive()
+    assert pool.pids() == ()

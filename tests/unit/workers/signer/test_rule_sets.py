@@ -120,6 +120,31 @@ def test_a_rehearsal_names_what_would_be_decided_otherwise(signer):
     assert rehearse(signer.records, policy_parse(tighter), since=datetime.now(UTC)).asked == 0
 
 
+def test_a_rehearsal_asks_for_each_caller_within_its_set(with_sets):
+    sign(with_sets, rule_set="purse", nonce=1)
+    sign(with_sets, nonce=2)
+    since = datetime.now(UTC) - timedelta(days=30)
+    apart = DEFAULT + SETS.replace('["small transfers"]', '["blocks"]')
+
+    found = rehearse(with_sets.records, policy_parse(apart), since=since)
+    gone = rehearse(with_sets.records, policy_parse(DEFAULT), since=since)
+
+    assert found.asked == 2
+    [change] = found.changes
+    assert (change.is_refusal, "no rule allows" in change.after) == (True, True)
+    assert ["no set 'purse'" in change.after for change in gone.changes] == [True]
+
+
+def test_a_rehearsal_counts_a_thing_once_in_a_day(signer):
+    for _ in range(3):
+        sign(signer, nonce=1)
+    tighter = DEFAULT.replace('value_per_day = "20 FIL"', 'value_per_day = "0.5 FIL"')
+
+    found = rehearse(signer.records, policy_parse(tighter), since=datetime.now(UTC) - timedelta(days=30))
+
+    assert (found.asked, found.changes) == (3, [])
+
+
 def test_every_version_is_kept_with_who_took_it(tmp_path):
     history = History(tmp_path / "h", secret=SECRET)
     history.add("one", by="ann", now=NOW)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +15,11 @@ from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import signature_verify
 from tests import people
 from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood
-from workers.signer.records import RecordQuery
+from workers.signer.records import RecordQuery, Records, Verdict
+from workers.signer.things import Thing, message_thing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SENDER = key_address(people.key("secp256k1"))
 
@@ -132,3 +138,98 @@ def test_records_are_found_by_what_they_are(signer):
     assert query(RecordQuery(type="block")) == []
     assert query(RecordQuery(after=datetime(2100, 1, 1, tzinfo=UTC).isoformat())) == []
     assert len(query(RecordQuery(limit=1, skip=1))) == 1
+
+
+def test_a_thing_that_is_asked_for_twice_counts_once_in_a_day(signer):
+    """A gateway that hears nothing for a while asks over a second connection."""
+    for nonce in range(20):
+        for caller in ("gateway a", "gateway b"):
+            sign(signer, message(nonce=nonce), caller=caller)
+
+    assert signer.records.spent(rule="small transfers", address=str(SENDER), day=today(signer))[0] == 20 * FIL
+    with pytest.raises(Denied, match="value of the day 21 FIL"):
+        sign(signer, message(nonce=20))
+
+
+def today(signer: Any) -> str:
+    return str(signer.records.link.execute("SELECT max(day) FROM record").fetchone()[0])
+
+
+def test_what_was_given_is_given_again_when_the_day_is_full(signer):
+    for nonce in range(20):
+        sign(signer, message(nonce=nonce))
+
+    assert sign(signer, message(nonce=7))
+
+
+def test_sums_hold_over_a_start_and_for_rows_of_another_process(signer):
+    day = datetime.now(UTC)
+    other = Records(signer.folder / "records.sqlite")
+    where = {"rule": "r", "address": str(SENDER), "day": day.date().isoformat()}
+    verdict = Verdict("r", "digest")
+
+    def thing(nonce: int) -> Thing:
+        return message_thing(message(nonce=nonce), SENDER, raw=b"")
+
+    for nonce in (1, 2, 1):
+        signer.records.write(thing(nonce), verdict, caller="test", now=day)
+    assert signer.records.spent(**where)[0] == 2 * FIL
+    for nonce in (2, 3):
+        other.write(thing(nonce), verdict, caller="test", now=day)
+
+    assert signer.records.spent(**where)[0] == 3 * FIL
+    assert other.spent(**where) == Records(signer.folder / "records.sqlite").spent(**where)
+    assert signer.records.spent(**where, but=thing(3).digest)[0] == 2 * FIL
+    assert signer.records.chain_verify() is None
+
+
+OLD_COLUMNS = (
+    "id", "at", "day", "type", "address", "caller", "words", "cid", "target", "value", "value_nano",
+    "fee_nano", "rule", "policy", "error", "raw", "previous", "hash",
+)  # fmt: skip
+
+
+def old_file(path: Path) -> None:
+    """Two chained rows in a file as signers wrote it before rows had a set and a digest."""
+    link, day, previous = sqlite3.connect(path), datetime.now(UTC), ""
+    link.execute(f"CREATE TABLE record (seq INTEGER PRIMARY KEY AUTOINCREMENT, {', '.join(OLD_COLUMNS)})")
+    for number in range(2):
+        row: dict[str, Any] = dict.fromkeys(OLD_COLUMNS, "")
+        row |= {
+            "id": str(number),
+            "at": day.isoformat(),
+            "day": day.date().isoformat(),
+            "address": str(SENDER),
+        }
+        row |= {"rule": "r", "value_nano": 10**9, "fee_nano": 0, "raw": b"x", "previous": previous}
+        fields = [row[name].hex() if isinstance(row[name], bytes) else row[name] for name in OLD_COLUMNS[:-1]]
+        previous = row["hash"] = hashlib.sha256(
+            json.dumps(fields, separators=(",", ":")).encode()
+        ).hexdigest()
+        marks = ", ".join("?" for _ in OLD_COLUMNS)
+        link.execute(f"INSERT INTO record ({', '.join(OLD_COLUMNS)}) VALUES ({marks})", list(row.values()))
+    link.commit()
+    link.close()
+
+
+def test_the_file_of_an_older_signer_goes_on_with_its_chain(tmp_path):
+    old_file(tmp_path / "old.sqlite")
+    records, now = Records(tmp_path / "old.sqlite"), datetime.now(UTC)
+    thing = message_thing(message(), SENDER, raw=b"")
+
+    records.write(thing, Verdict("r", "digest"), caller="test", now=now, rule_set="purse")
+
+    assert records.chain_verify() is None
+    day = now.date().isoformat()
+    assert records.spent(rule="r", address=str(SENDER), day=day)[0] == 3 * FIL
+    assert records.query(RecordQuery(limit=1))[0]["rule_set"] == "purse"
+
+
+@pytest.mark.parametrize("column", ["rule_set", "digest"])
+def test_the_chain_holds_the_set_and_the_digest_too(signer, column):
+    sign(signer, message())
+    signer.records.link.execute("DROP TRIGGER record_no_update")
+
+    signer.records.link.execute(f"UPDATE record SET {column} = 'other'")
+
+    assert signer.records.chain_verify() == 1

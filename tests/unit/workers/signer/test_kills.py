@@ -1,0 +1,132 @@
+"""A signer that dies at any line of a password change or an import: the store opens, and no key is lost.
+
+The program really ends there, in a process of its own: no `finally` runs, nothing is flushed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from poolsite import private_files
+from poolsite.filecoin.keys import key_address
+from tests import people
+from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
+from workers.signer import keystore, sealing
+from workers.signer.errors import WrongPassword
+from workers.signer.keystore import KeyStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OURS = {str(module.__file__) for module in (keystore, sealing, private_files)}
+KEY, MORE = people.key("secp256k1"), people.key("bls")
+DIED, DONE = 9, 0
+
+
+def end_at(number: int, act: Callable[[], Any]) -> None:
+    """Carry something out in this process, which ends before the line of this number."""
+    lines = 0
+
+    def traced(frame: Any, event: str, _arg: Any) -> Any:
+        nonlocal lines
+        if frame.f_code.co_filename not in OURS:
+            return None
+        if event == "line":
+            lines += 1
+            if lines == number:
+                os._exit(DIED)
+        return traced
+
+    sys.settrace(traced)
+    act()
+    os._exit(DONE)
+
+
+def died_at(number: int, act: Callable[[], Any]) -> bool:
+    """Do the same in a child; False if it came to its end before that line."""
+    child = os.fork()
+    if child == 0:
+        try:
+            end_at(number, act)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (DIED, DONE)
+    return code == DIED
+
+
+def opened(folder: Path, *passwords: str) -> tuple[KeyStore, str]:
+    """Open a store by the one of the passwords that fits."""
+    store = KeyStore(folder, cost=CHEAP)
+    for password in passwords:
+        try:
+            store.unlock(password)
+        except WrongPassword:
+            continue
+        return store, password
+    pytest.fail("the store opens with no password")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A store with a key."""
+    store = KeyStore(tmp_path / "store", cost=CHEAP)
+    store.path.parent.mkdir()
+    store.password_set(PASSWORD)
+    store.add(KEY)
+    return store.path.parent
+
+
+def change(folder: Path) -> None:
+    KeyStore(folder, cost=CHEAP).password_change(PASSWORD, "another")
+
+
+def take_in(folder: Path) -> None:
+    store = KeyStore(folder, cost=CHEAP)
+    store.unlock(PASSWORD)
+    store.add(MORE)
+
+
+def deaths(folder: Path, act: Callable[[Path], None]) -> list[Path]:
+    """Give the folders as each death left them, then the one of the run that nothing ended."""
+    left: list[Path] = []
+    while True:
+        copy = folder.with_name(f"{folder.name}-{len(left)}")
+        shutil.copytree(folder, copy)
+        left.append(copy)
+        if not died_at(len(left), lambda copy=copy: act(copy)):  # type: ignore[misc]
+            return left
+
+
+def test_a_death_at_any_line_of_a_password_change_leaves_the_old_or_the_new_password(folder):
+    left = deaths(folder, change)
+
+    found = []
+    for one in left:
+        store, password = opened(one, PASSWORD, "another")
+        assert store.key(str(key_address(KEY))) == KEY
+        found.append(password)
+
+    turn = found.index("another")
+    assert found == [PASSWORD] * turn + ["another"] * (len(found) - turn), "there and back"
+    assert len(left) > 40
+
+
+def test_a_death_at_any_line_of_an_import_loses_no_key(folder):
+    left = deaths(folder, take_in)
+
+    there = []
+    for one in left:
+        store, _ = opened(one, PASSWORD)
+        assert store.key(str(key_address(KEY))) == KEY
+        there.append(store.has(str(key_address(MORE))))
+
+    assert (there[0], there[-1], sorted(there)) == (False, True, there)
+    store, _ = opened(left[-1], PASSWORD)
+    assert store.key(str(key_address(MORE))) == MORE
