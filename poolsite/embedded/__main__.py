@@ -12,13 +12,14 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.embedded.ownership import listening_everywhere, owned, require_free
+from poolsite.embedded.ownership import listening_everywhere, owned, promised, require_free
 from poolsite.embedded.places import Places
 from poolsite.embedded.pool import Choices, names_that_sign, pool_table
 from poolsite.embedded.postgres import Cluster, cluster_make, cluster_of
 from poolsite.embedded.preflight import preflight
 from poolsite.embedded.refusals import CannotStart, PortTaken
 from poolsite.embedded.supervisor import Supervisor
+from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
     import socket
@@ -47,7 +48,8 @@ def main() -> int:
         cluster = cluster_of(places) if choices.is_database_ours else None
         preflight(places, cluster)
         links = ports_open(choices)
-        return run(places, choices, cluster=cluster, links=links)
+        with promised(choices.listened_later):
+            return run(places, choices, cluster=cluster, links=links)
     except CannotStart as refusal:
         say(f"Poolsite does not start: {refusal}.")
         return 1
@@ -81,7 +83,7 @@ def run(places: Places, choices: Choices, *, cluster: Cluster | None, links: lis
         if cluster is not None:
             if cluster.moved_to is not None:
                 say(f"PostgreSQL lies in {cluster.moved_to}: its account cannot reach {places.var}")
-            cluster_make(cluster)
+            cluster_make(cluster, lease=lease)
         environment_set(places, choices)
         table = pool_table(places, choices, cluster=cluster, web_fds=tuple(link.fileno() for link in links))
         os.environ["READY_PROCESSES"] = ",".join(names_that_sign(table))
@@ -103,11 +105,8 @@ def folders_make(places: Places) -> None:
         raise CannotStart(
             f"{places.sockets} belongs to another user: remove it or choose another POOLSITE_VAR"
         )
-    if not places.secret.exists():
-        fresh = places.secret.with_name("django_secret.new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(48))
-        fresh.replace(places.secret)
+    if not places.secret_key():  # none yet, or one that a power cut left empty
+        private_write(places.secret, secrets.token_urlsafe(48))
 
 
 def environment_set(places: Places, choices: Choices) -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -117,7 +117,12 @@ class Slot:
         """Fork and exec; output goes to a file, since a pipe would break when the supervisor dies."""
         child = self.child
         self.started_at = time.monotonic()
-        with (log_folder / f"{child.name}.log").open("ab", buffering=0) as log:
+        with ExitStack() as opened:
+            try:
+                log = opened.enter_context((log_folder / f"{child.name}.log").open("ab", buffering=0))
+            except OSError:  # no room for a new file: a disk that is full now need not be so later
+                self.fail(self.started_at)
+                return
             try:
                 if child.prepare is not None:
                     child.prepare()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from poolsite.embedded.refusals import AlreadyRunning, PortTaken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 TICK_S: Final = 0.1
@@ -102,6 +102,24 @@ def listening_everywhere(host: str, ports: list[int]) -> list[socket.socket]:
             link.close()
         raise
     return links
+
+
+@contextmanager
+def promised(addresses: Iterable[str]) -> Iterator[None]:
+    """Keep other pools from choosing what a child of ours will listen on later.
+
+    Between the look at a port and the child's own `bind` lie the seconds of a first start; a second pool
+    that begins in them would work with the chain of the first.  The names are abstract sockets: they live
+    in the same namespace of the network as the ports, and end with us.  Raises PortTaken.
+    """
+    with ExitStack() as held:
+        for address in addresses:
+            name = held.enter_context(socket.socket(socket.AF_UNIX))
+            try:
+                name.bind(f"\0poolsite {address}")
+            except OSError:
+                raise PortTaken(f"{address} is what another pool will listen on: choose another") from None
+        yield
 
 
 def require_free(host: str, port: int) -> None:

@@ -35,6 +35,9 @@ COMPAT_PORTS: Final = (8989, 45132, 39812, 3453, 12308, 1789)
 """Ports of the components that the pool replaces: auth, gateway, messager, node, miner, sector manager."""
 
 
+TASK_THREADS: Final = 8
+"""Of a task process, whatever the machine: most tasks wait, for a signer, a prover or a node."""
+
 ROOT_IS_MEANT: Final = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
 """The pool runs as whoever starts it, root too; Celery's advice would be no event in the log."""
 
@@ -81,6 +84,13 @@ class Choices:
         """Where the signer answers as a wallet; a port of its own choice if nobody needs to know it."""
         port = SIGNER_PORT if SIGNER_PORT in self.compat_ports else 0
         return os.environ.get("SIGNER_LISTEN") or f"127.0.0.1:{port}"
+
+    @property
+    def listened_later(self) -> list[str]:
+        """Addresses that children bind themselves, some seconds after the start."""
+        chain = [self.devnet_listen] if self.is_chain_ours else []
+        signer = [] if "signer" in self.left_out else [self.signer_listen]
+        return [address for address in (*chain, *signer) if not address.endswith(":0")]
 
     @property
     def url(self) -> str:
@@ -236,7 +246,8 @@ def names_that_sign(table: Iterable[Child]) -> list[str]:
 def celery(queues: str) -> tuple[str, ...]:
     """Give the words of a worker for some queues: threads, nothing prefetched, no gossip, no banner."""
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
-    return ("-m", "celery", "-q", "-A", "poolsite", "worker", "-P", "threads", "-Q", queues, *quiet)
+    threads = ("-P", "threads", "--concurrency", str(TASK_THREADS))
+    return ("-m", "celery", "-q", "-A", "poolsite", "worker", *threads, "-Q", queues, *quiet)
 
 
 def process(name: str, *words: str | int | Path, after: Collection[str], **how: Any) -> Child:

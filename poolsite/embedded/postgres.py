@@ -116,8 +116,11 @@ def require_same_major(cluster: Cluster) -> None:
         )
 
 
-def cluster_make(cluster: Cluster) -> None:
-    """Make folders and, at the first start, the cluster: in a folder beside it, renamed when complete."""
+def cluster_make(cluster: Cluster, *, lease: int) -> None:
+    """Make folders and, at the first start, the cluster: in a folder beside it, renamed when complete.
+
+    `lease`: inherited, so that the start after a kill waits until nobody writes in that folder any more.
+    """
     if cluster.moved_to is not None:
         binaries_copy(cluster)
     folder_give(cluster.sockets, cluster.account)
@@ -133,6 +136,7 @@ def cluster_make(cluster: Cluster) -> None:
         capture_output=True,
         text=True,
         cwd="/",
+        pass_fds=(lease,),
         user=user,
         group=group,
         extra_groups=None if group is None else [],

@@ -26,6 +26,9 @@ ROOM_FIRST_BYTES: Final = 400 * 1024 * 1024
 ROOM_LATER_BYTES: Final = 64 * 1024 * 1024
 """PostgreSQL stops itself when it cannot write a log segment of 16 MiB."""
 
+SQLITE_MAGIC: Final = b"SQLite format 3\x00"
+"""How every SQLite file begins."""
+
 OPERATOR_KEYS: Final = frozenset({"url", "username", "admin_token"})
 """Always in operator.json; `password` goes when the operator changes it."""
 
@@ -78,7 +81,17 @@ def require_chain_file(path: Path) -> None:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as link:
             link.execute("select count(*) from sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
+        if is_mended_when_opened(path):
+            return
         raise BadFolder(f"{path} is not the devnet's file ({error}): restore it, or `make reset`") from error
+
+
+def is_mended_when_opened(path: Path) -> bool:
+    """Tell whether a checkpoint was cut off in a file of SQLite: its log still holds every page of it."""
+    log = path.with_name(f"{path.name}-wal")
+    with path.open("rb") as file:
+        is_sqlite = file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+    return is_sqlite and log.exists() and log.stat().st_size > 0
 
 
 def require_room(var: Path) -> None:

@@ -176,8 +176,10 @@ def test_after_the_claim(pool: RunningPool) -> None:
 
 
 def test_in_the_middle_of_pc1(pool: RunningPool) -> None:
+    pid = 0
     for _ in range(TRIES):
-        wait_until(lambda: pool.has("sealer-kernels"), within_s=60, what=pool.diagnosis)
+        # another than the one that the last try killed: a process that is dying still has its name
+        wait_until(partial(pool.has_other, "sealer-kernels", than=pid), within_s=60, what=pool.diagnosis)
         pid = pool.pid("sealer-kernels")
         [uuid] = pool.pledge(pool.wait_miner())
         folder = pool.var / "sealer" / "jobs" / job_of(pool, uuid)

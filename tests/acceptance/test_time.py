@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from tests.acceptance.chain import Chain, whole_history_require
-from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool
-from tests.acceptance.shifted_clock import clock_ahead
+from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, descendants
+from tests.acceptance.shifted_clock import ShiftedClock
 from tests.integration.pools import wait_until
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 
 DAY_S: Final = 24 * 60 * 60
+HOUR_S: Final = 60 * 60
+SLEEP_S: Final = 60
 
 
 @pytest.fixture
@@ -34,7 +38,9 @@ def test_a_pool_that_stood_still_for_a_day_sees_no_fault(pool: RunningPool) -> N
     miner = pool.wait_miner()
     pool.stop()
     wait_until(pool.is_gone, within_s=20, what="everything gone")
-    pool.env |= clock_ahead(pool.base, seconds=DAY_S)
+    clock = ShiftedClock(pool.base)
+    clock.set(DAY_S)
+    pool.env |= clock.env
 
     again_s = pool.start()
     pool.wait_all_up()
@@ -43,17 +49,65 @@ def test_a_pool_that_stood_still_for_a_day_sees_no_fault(pool: RunningPool) -> N
     behind_s = time.time() + DAY_S - int(head["Blocks"][0]["Timestamp"])
     print(f"page after {again_s:.1f} s, height {head['Height']}, {behind_s:.0f} s behind the moved clock")
     assert -60 < behind_s < 120
-    last = pool.chain.height() + 2 * PERIOD_S
+    still_proven_require(pool, miner, periods=2)
 
-    def are_two_periods_over() -> bool:
+
+def still_proven_require(pool: RunningPool, miner: str, *, periods: int) -> None:
+    """Watch the chain: sector 0 stays proven over this time, and a new one joins it."""
+    last = pool.chain.height() + periods * PERIOD_S
+
+    def are_over() -> bool:
         assert pool.chain.faulty(miner) == set(), pool.diagnosis()
         assert pool.chain.active(miner) == {0}, pool.diagnosis()
         return pool.chain.height() > last
 
-    wait_until(are_two_periods_over, within_s=4 * PERIOD_S, what=pool.diagnosis)
+    wait_until(are_over, within_s=2 * periods * PERIOD_S, what=pool.diagnosis)
     pool.pledge(miner)
     pool.wait_active(miner, {0, 1}, within_s=SEALED_S + 2 * PERIOD_S)
     whole_history_require(pool.chain, miner=miner, numbers={0, 1})
+
+
+def test_a_laptop_that_slept_for_a_minute_goes_on_where_it_was(pool: RunningPool) -> None:
+    """Everything is held still at once, in the middle of a period."""
+    miner = pool.wait_miner()
+    assert pool.supervisor is not None
+    pids = [pool.supervisor.pid, *descendants(pool.supervisor.pid)]
+    began_at = pool.chain.height()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(SLEEP_S)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+    again_s = pool.wait_all_up()
+    passed = pool.chain.height() - began_at
+
+    print(f"all up {again_s:.1f} s after it woke, {passed} epochs on")
+    assert passed < SLEEP_S / 2
+    still_proven_require(pool, miner, periods=2)
+
+
+def test_a_clock_that_jumps_an_hour_on_and_back_again_costs_nothing(pool: RunningPool) -> None:
+    miner = pool.wait_miner()
+    pool.stop()
+    wait_until(pool.is_gone, within_s=20, what="everything gone")
+    clock = ShiftedClock(pool.base)
+    pool.env |= clock.env
+    pool.start()
+    pool.wait_all_up()
+
+    for hour_s in (HOUR_S, 0):
+        clock.set(hour_s)
+        began_at = pool.chain.height()
+        wait_until(
+            lambda began_at=began_at: pool.chain.height() > began_at + PERIOD_S,
+            within_s=2 * PERIOD_S,
+            what=pool.diagnosis,
+        )
+        assert pool.chain.faulty(miner) == set(), pool.diagnosis()
+        assert pool.chain.active(miner) == {0}, pool.diagnosis()
+    pool.wait_all_up()
+    still_proven_require(pool, miner, periods=1)
 
 
 def balance_at(chain: Chain, miner: str, height: int) -> int:

@@ -90,6 +90,11 @@ class Pool:
 
     def start(self, *, within_s: float = 60) -> float:
         """Run `make up`'s program; gives the seconds until a page answers."""
+        self.begin()
+        return wait_until(self.answers, within_s=within_s, what=lambda: f"an answering page\n{self.words()}")
+
+    def begin(self) -> None:
+        """Run `make up`'s program and wait for nothing."""
         with self.said.open("w") as out:
             self.supervisor = subprocess.Popen(
                 [sys.executable, "-m", "poolsite.embedded"],
@@ -99,7 +104,6 @@ class Pool:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-        return wait_until(self.answers, within_s=within_s, what=lambda: f"an answering page\n{self.words()}")
 
     def refused(self) -> str:
         """Run it where it must not start; gives what it said."""

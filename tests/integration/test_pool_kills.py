@@ -146,6 +146,20 @@ def test_a_start_on_a_taken_port_names_it_and_makes_nothing(pool: Pool) -> None:
     assert not other.var.exists()
 
 
+def test_a_start_with_the_chains_address_of_another_pool_is_refused_before_anybody_listens(
+    pool: Pool,
+) -> None:
+    other = Pool(DEVNET_LISTEN=pool.env["DEVNET_LISTEN"])
+
+    said = other.refused()
+
+    address = pool.env["DEVNET_LISTEN"]
+    assert (
+        said == f"Poolsite does not start: {address} is what another pool will listen on: choose another.\n"
+    )
+    assert not other.var.exists()
+
+
 def test_the_death_of_the_supervisor_leaves_nothing_and_the_next_start_is_quick(pool: Pool) -> None:
     assert pool.supervisor is not None
 
@@ -157,7 +171,7 @@ def test_the_death_of_the_supervisor_leaves_nothing_and_the_next_start_is_quick(
     print(f"gone after {gone_s:.2f} s, answering again after {again_s:.2f} s")
 
 
-def test_ctrl_c_stops_everything_and_closes_the_database_properly(pool: Pool) -> None:
+def test_ctrl_c_closes_the_database_properly_and_another_ones_pid_keeps_no_start_away(pool: Pool) -> None:
     took_s = pool.stop(within_s=15)
 
     assert pool.supervisor is not None
@@ -165,10 +179,6 @@ def test_ctrl_c_stops_everything_and_closes_the_database_properly(pool: Pool) ->
     assert pool.is_gone()
     assert "database system is shut down" in (pool.var / "log" / "postgres.log").read_text()
     print(f"stopped after {took_s:.2f} s")
-
-
-def test_a_pid_file_whose_number_is_somebody_elses_harms_nobody(pool: Pool) -> None:
-    pool.stop()
     # our own number: a process of the account that would have to be signalled
     (pool.var / "pg" / "postmaster.pid").write_text(f"{os.getpid()}\n{pool.var / 'pg'}\n")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.integration.disks import mounted
 from tests.integration.pools import SITE, Pool, wait_until
 
 if TYPE_CHECKING:
@@ -124,24 +125,6 @@ def test_a_full_disk(pool: Pool) -> None:
                 filler.write(bytes(1 << 20))
                 filler.flush()
         assert "MiB are left on the disk of" in refusal(pool)
-
-
-@contextlib.contextmanager
-def mounted(folder: Path, *, megabytes: int) -> Iterator[Path]:
-    """A small disk; without root no account may mount one, and the test is skipped with mount's own words."""
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_another_python_is_named_before_anything_is_made(tmp_path: Path) -> None:

@@ -178,6 +178,18 @@ def test_a_program_that_is_missing_is_a_failure_in_its_own_log(small: Callable[.
     assert "cannot start ghost" in (pool.var / "log" / "ghost.log").read_text()
 
 
+def test_a_log_that_cannot_be_opened_now_is_tried_again(small: Callable[..., Small], tmp_path: Path) -> None:
+    blocked = tmp_path / "log" / "one.log"
+    blocked.mkdir(parents=True)
+    pool = small({"name": "one", "words": SLEEP}, {"name": "two", "words": SLEEP})
+    pool.wait_up("two")
+    wait_until(lambda: pool.row("one")["restarts"] >= 2, within_s=5, what="two failures")
+
+    blocked.rmdir()
+
+    pool.wait_up("one")
+
+
 def test_a_child_that_ignores_its_stop_signal_is_killed(small: Callable[..., Small]) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"
     pool = small({"name": "deaf", "words": [sys.executable, "-c", deaf], "stop_s": 0.5})
@@ -188,6 +200,31 @@ def test_a_child_that_ignores_its_stop_signal_is_killed(small: Callable[..., Sma
 
     assert pool.process.returncode == 0
     assert not is_alive(pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_of_whatever_kind_kills_what_would_take_its_time(
+    small: Callable[..., Small], tmp_path: Path, number: signal.Signals
+) -> None:
+    note = tmp_path / "asked"
+    slow = (
+        "import os, signal, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: open({str(note)!r}, 'w').close())\n"
+        "os.write(int(os.environ['POOLSITE_READY_FD']), b'1')\n"
+        "while True: time.sleep(1)\n"
+    )
+    row = {"name": "slow", "words": [sys.executable, "-c", slow], "says_ready": True, "stop_s": 1000}
+    pool = small(row, {"name": "needs it", "words": SLEEP, "after": ["slow"]})
+    pids = [pool.wait_up("slow"), pool.wait_up("needs it")]
+
+    pool.process.send_signal(number)
+    wait_until(note.exists, within_s=5, what="slow asked to stop")
+    pool.process.send_signal(signal.SIGTERM)
+    out, _ = pool.process.communicate(timeout=10)
+
+    assert pool.process.returncode == 0
+    assert f"Stopping ({number.name}); once more kills what still runs" in out
+    assert not any(map(is_alive, pids))
 
 
 TELL = (

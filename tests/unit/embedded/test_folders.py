@@ -30,6 +30,18 @@ def test_nobody_else_enters_a_folder_of_the_pool_even_one_that_was_open(places):
     assert stat.S_IMODE(places.secret.stat().st_mode) == 0o600
 
 
+def test_a_session_key_that_a_power_cut_left_empty_is_made_anew_and_another_is_kept(places):
+    folders_make(places)
+    places.secret.write_text("")
+
+    folders_make(places)
+    key = places.secret_key()
+    folders_make(places)
+
+    assert len(key) > 40
+    assert places.secret_key() == key
+
+
 def test_a_link_in_the_place_of_the_sockets_is_refused(places, tmp_path):
     """Another user of the machine could make it first, and point it elsewhere later."""
     (tmp_path / "ours").mkdir()

@@ -121,6 +121,19 @@ def test_old_ports_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, wo
         Choices.of_environment()
 
 
+def test_addresses_that_children_open_later_are_those_that_are_known_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Choices.of_environment().listened_later == ["127.0.0.1:1234"]
+
+    monkeypatch.setenv("COMPAT_PORTS", "1")
+    assert Choices.of_environment().listened_later == ["127.0.0.1:1234", "127.0.0.1:5678"]
+
+    monkeypatch.setenv("CHAIN_URLS", "http://node.example/rpc/v1")
+    monkeypatch.setenv("POOLSITE_WITHOUT", "signer")
+    assert Choices.of_environment().listened_later == []
+
+
 def test_readiness_waits_for_the_processes_of_the_console(tmp_path: Path) -> None:
     names = names_that_sign(table_in(tmp_path).values())
 

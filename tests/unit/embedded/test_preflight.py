@@ -93,6 +93,26 @@ def test_a_cut_devnet_file_is_refused(places: Places) -> None:
     assert "is not the devnet's file" in refusal(places)
 
 
+def test_a_devnet_file_whose_checkpoint_was_cut_passes_and_loses_nothing(places: Places) -> None:
+    """A kill after the first page was copied: it names more pages than the file has yet; the log has them."""
+    file = places.var / "devnet" / "chain.sqlite"
+    log = file.with_name("chain.sqlite-wal")
+    with closing(sqlite3.connect(file)) as link:
+        link.execute("pragma journal_mode=wal")
+        link.execute("pragma wal_autocheckpoint=0")
+        link.executemany("insert into blocks values (?)", [(number,) for number in range(9999)])
+        link.commit()
+        pages = link.execute("pragma page_count").fetchone()[0]
+        before, kept = file.read_bytes(), log.read_bytes()
+    file.write_bytes(before[:28] + pages.to_bytes(4, "big") + before[32:])
+    log.write_bytes(kept)
+
+    preflight(places, cluster_in(places))
+
+    with closing(sqlite3.connect(file)) as link:
+        assert link.execute("select count(*) from blocks").fetchone() == (9999,)
+
+
 def test_data_of_another_postgresql_is_refused(places: Places) -> None:
     (places.var / "pg" / "PG_VERSION").write_text("14\n")
 

@@ -1,0 +1,43 @@
+"""Ports: what a pool chose for a child that listens later, no other pool chooses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from uuid import uuid4
+
+import pytest
+
+from poolsite.embedded.ownership import promised
+from poolsite.embedded.refusals import PortTaken
+
+
+def test_an_address_is_promised_to_one_pool_at_a_time() -> None:
+    first, second = f"{uuid4()}:1", f"{uuid4()}:2"
+    with promised([first]):
+        with pytest.raises(PortTaken, match=f"{first} is what another pool will listen on"):  # noqa: SIM117
+            with promised([second, first]):
+                pass
+        with promised([second]):
+            """What the refused one had taken by then is free."""
+    with promised([first]):
+        """And the first, once its pool has ended."""
+
+
+def test_a_promise_ends_with_a_process_that_was_killed() -> None:
+    address = f"{uuid4()}:3"
+    program = (
+        "from poolsite.embedded.ownership import promised\n"
+        f"with promised(['{address}']):\n    print('held', flush=True); input()"
+    )
+    words = [sys.executable, "-c", program]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(PortTaken), promised([address]):
+            pass
+        other.kill()
+        other.wait(10)
+
+        with promised([address]):
+            """The kernel has let go of it."""
