@@ -35,9 +35,10 @@ lint: test-environment
 	@$(VENV) -m mypy
 	@.venv/bin/lint-imports
 
-# Three workers on two cores: half of the time of the tests of whole pools is waiting for the chain.
+# Four workers on two cores: the tests of whole pools and browsers wait for half of their time.
+# Sources are compiled once, whatever the shell says: the tests start hundreds of processes.
 test: test-environment browser
-	@$(VENV) -m pytest -n 3 --dist loadgroup -m "not slow and not peer and not bench"
+	@env -u PYTHONDONTWRITEBYTECODE $(VENV) -m pytest -n 4 --dist loadgroup -m "not slow and not peer and not bench"
 
 peers: test-environment
 	@$(VENV) -m pytest -m "peer" tests/peers

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 from django.db import connections
+from django.test import TransactionTestCase
 
 from apps.core.stores import client_for
+from tests.emptying import fixture_teardown
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ ADDRESS = "POOLSITE_TEST_PGHOST"
 
 def pytest_configure(config: pytest.Config) -> None:
     """With xdist, start the server in the controller: several workers must share one."""
+    TransactionTestCase._fixture_teardown = fixture_teardown  # type: ignore[attr-defined]  # Django's own
+    config.args.sort(key=folders_first)
     is_worker = hasattr(config, "workerinput")
     is_parallel = bool(config.getoption("numprocesses", None))
     if is_parallel and not is_worker and not config.option.collectonly and ADDRESS not in os.environ:
@@ -33,6 +38,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(server.stop)
         server.start()
         os.environ[ADDRESS] = str(server.sockets)
+
+
+def folders_first(argument: str) -> tuple[tuple[bool, str], ...]:
+    """Give the place of an argument among others: what lies in a folder comes before the folder's own files.
+
+    pytest 9.1 reads a folder anew for each file that is named, and then no longer knows the fixtures of
+    the conftest of a folder in it that it had read before.
+    """
+    path = Path(argument.partition("::")[0]).absolute()
+    return tuple((folder.is_file(), folder.name) for folder in (*reversed(path.parents), path))
 
 
 @pytest.hookimpl(tryfirst=True)

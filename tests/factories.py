@@ -6,7 +6,7 @@ import itertools
 import uuid
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import NodeState
@@ -28,7 +28,7 @@ from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import STEPS, Owner, SectorState, Stage
 from tests.people import tenant
-from tests.tinynode import TinyNode, served
+from tests.tinynode import Refusal, TinyNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 NETWORK = "localnet-poolsite-test"
 FIL = 10**18
 SECTOR_BYTES = 2048
+DEPOSIT = FIL // 20
+PLEDGE = FIL // 10
+"""What `MinerNode` asks for a sector."""
 counter = itertools.count(10_000)  # above every number that a test names itself
 
 
@@ -349,10 +352,33 @@ def hurry(*, of: str = "alice", **overrides: Any) -> HurryRule:
 
 
 class MinerNode(TinyNode):
-    """A node that also knows which sector numbers a miner has used: none."""
+    """A node that also knows which sector numbers a miner has used, none, and what a sector costs."""
+
+    strange_miners: ClassVar[dict[str, int]] = {
+        "f03003": RegisteredPoStProof.WINDOW_2KIB_V1_1,
+        "f03004": RegisteredPoStProof.WINDOW_32GIB_V1_1,
+    }
+    """Miners that the pool does not have, with how they prove."""
 
     def do_StateMinerAllocated(self, _address: str, _key: Any) -> Any:
         return [0]
+
+    def do_StateMinerPreCommitDepositForPower(self, _address: str, _info: Any, _key: Any) -> Any:
+        return str(DEPOSIT)
+
+    def do_StateMinerInitialPledgeForSector(self, _life: int, _size: int, _verified: int, _key: Any) -> Any:
+        return str(PLEDGE)
+
+    def do_StateMinerCreationDeposit(self, _key: Any) -> Any:
+        return str(FIL)
+
+    def do_StateMinerInfo(self, address: str, _key: Any) -> Any:
+        if address not in self.strange_miners:
+            raise Refusal(f"failed to load miner actor: actor not found: {address}")
+        return {"SectorSize": SECTOR_BYTES, "WindowPoStProofType": self.strange_miners[address]}
+
+    def do_StateVMCirculatingSupplyInternal(self, _key: Any) -> Any:
+        return {"FilCirculating": str(800_000_000 * FIL)}
 
 
 @contextmanager

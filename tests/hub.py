@@ -42,7 +42,8 @@ class WebProcess:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
 
-        asyncio.run(whole())
+        with asyncio.Runner(loop_factory=self.server.config.get_loop_factory()) as runner:
+            runner.run(whole())
 
     def start(self) -> None:
         """Return once it takes connections."""

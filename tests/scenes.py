@@ -214,11 +214,22 @@ LISTS = (
     "hosts",
     "chain",
     "gateway",
+    "tenants",
     "people",
     "tokens",
     "audit",
 )
-FORMS = ("pledge", "message-compose", "gas-guard-new", "gas-hurry", "password", "account", "account-confirm")
+FORMS = (
+    "find",
+    "miner-new",
+    "pledge",
+    "message-compose",
+    "gas-guard-new",
+    "gas-hurry",
+    "password",
+    "account",
+    "account-confirm",
+)
 
 
 def plain_addresses() -> dict[str, str]:

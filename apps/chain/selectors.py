@@ -39,6 +39,16 @@ def heads_recent(count: int = 60) -> list[Head]:
     return list(Head.objects.filter(is_canonical=True).order_by("-height")[:count])
 
 
+def head_at(height: int) -> Head | None:
+    """Give our chain's tipset at a height, or before it where the round was null; None if none is kept."""
+    return Head.objects.filter(is_canonical=True, height__lte=height).order_by("-height").first()
+
+
+def head_after(height: int) -> Head | None:
+    """Give our chain's next tipset above a height; None at the head."""
+    return Head.objects.filter(is_canonical=True, height__gt=height).order_by("height").first()
+
+
 def network_version() -> int | None:
     """Give the network version that runs; None until a node has told it."""
     row = Network.objects.first()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +18,7 @@ from redis.exceptions import RedisError
 from apps.core.stores import redis_client
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from channels.layers import BaseChannelLayer
 
@@ -60,7 +62,29 @@ def publish(change: Change) -> None:
 def publish_all(changes: Sequence[Change]) -> None:
     """Send many changes after the commit, in their order and in one round trip."""
     if changes:
-        transaction.on_commit(lambda: changes_send(changes))
+        transaction.on_commit(lambda: _sent(changes))
+
+
+KEPT: Final[ContextVar[list[Change] | None]] = ContextVar("changes_kept", default=None)
+
+
+@contextmanager
+def changes_kept() -> Iterator[list[Change]]:
+    """Keep what is published here instead of sending it: whoever keeps it sends it later."""
+    kept: list[Change] = []
+    token = KEPT.set(kept)
+    try:
+        yield kept
+    finally:
+        KEPT.reset(token)
+
+
+def _sent(changes: Sequence[Change]) -> None:
+    kept = KEPT.get()
+    if kept is None:
+        changes_send(changes)
+    else:
+        kept.extend(changes)
 
 
 def change_send(change: Change) -> None:

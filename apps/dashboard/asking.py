@@ -31,6 +31,8 @@ class Ask:
     page: str
     """That page's name."""
     section: str
+    kept: tuple[tuple[str, str], ...] = ()
+    """Fields of the first click that the second brings again."""
 
 
 def is_sure(request: HttpRequest) -> bool:

@@ -47,7 +47,8 @@ NAV: Final = (
     ),
     (
         NavItem("gateway", "Gateway", "gateway"),
-        NavItem("people", "People", "tenants"),
+        NavItem("tenants", "Tenants", "tenants"),
+        NavItem("people", "People", "people"),
         NavItem("tokens", "Tokens", "access"),
         NavItem("audit", "Audit", "audit"),
     ),
@@ -87,6 +88,8 @@ def page_render(
         "themes": [{"value": value, "label": label, "on": value == theme} for value, label in THEMES],
         "now_ms": int(scene.at.timestamp() * 1000),
     }
+    if clash := frame.keys() & context.keys():
+        raise ValueError(f"the frame has its own {', '.join(sorted(clash))}")
     response = render(request, template, frame | context, status=status)
     response["Vary"] = "Cookie, HX-Request"
     response["Cache-Control"] = "no-store"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +40,9 @@ MAX_CHANGES: Final = 60
 """More changed rows than that in one window: the pages fetch their regions again instead."""
 SIGNED_OUT: Final = 4401
 """Close code that makes a page reload itself, so that it lands at the login."""
+TOO_MANY: Final = 4429
+PAGES_MAX: Final = 200
+"""Pages that one session may hold open in a process: each other page is rendered for itself."""
 PAGE_KEY_MAX: Final = 400
 """Longest name of a page: a message's id has up to 256 characters."""
 RESYNC: Final = (
@@ -141,8 +145,14 @@ class Hub:
         self.rooms: dict[Audience, Room] = {}
         self.listeners: dict[str, asyncio.Task[None]] = {}
         self.recheck: asyncio.Task[None] | None = None
+        self.sittings: Counter[Sitting] = Counter()
+        """Open pages of each session."""
+
+    def has_place(self, sitting: Sitting) -> bool:
+        return self.sittings[sitting] < PAGES_MAX
 
     def join(self, page: LiveConsumer) -> None:
+        self.sittings[page.sitting] += 1
         self.rooms.setdefault(page.audience, Room(page.audience)).pages.add(page)
         group = group_watched(page.audience.viewer)
         if group not in self.listeners:
@@ -155,6 +165,9 @@ class Hub:
         if room is None or page not in room.pages:
             return
         room.pages.discard(page)
+        self.sittings[page.sitting] -= 1
+        if not self.sittings[page.sitting]:
+            del self.sittings[page.sitting]
         if room.pages:
             return
         del self.rooms[page.audience]
@@ -273,6 +286,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         viewer = await database_sync_to_async(viewer_of, thread_sensitive=False)(self.sitting)
         if viewer is None:
             await self.close(code=SIGNED_OUT)
+            return
+        if not hub_here().has_place(self.sitting):
+            await self.close(code=TOO_MANY)
             return
         page = parse_qs(self.scope["query_string"].decode("latin-1")).get("page", [""])[0]
         self.audience = Audience(viewer=viewer, page=page[:PAGE_KEY_MAX].replace("\0", ""))

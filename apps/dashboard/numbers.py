@@ -52,6 +52,35 @@ def fil_short(atto: int | None) -> str:
     return whole(atto // ATTO_PER_FIL) if atto is not None and atto >= 1000 * ATTO_PER_FIL else fil(atto)
 
 
+def amount(atto: int | None) -> tuple[str, str]:
+    """attoFIL, number and unit apart, in the unit in which it can be read: FIL, nFIL or aFIL."""
+    if atto is None:
+        return NOTHING, ""
+    if 0 < abs(atto) < ATTO_PER_NANO * 1000:  # under a millionth of a FIL
+        return fee(atto)
+    return fil(atto), "FIL"
+
+
+def amount_short(atto: int | None) -> tuple[str, str]:
+    """The same for a tile: no places from 1 000 FIL on."""
+    return (fil_short(atto), "FIL") if atto is not None and atto >= 1000 * ATTO_PER_FIL else amount(atto)
+
+
+def amounts_words(*attos: int) -> list[str]:
+    """Amounts that are compared, all in the unit in which the smallest can be read."""
+    units = [amount(atto)[1] for atto in attos if atto]
+    for unit, scale in (("aFIL", 1), ("nFIL", ATTO_PER_NANO)):
+        if unit in units:
+            places = 0 if scale == 1 else 3
+            return [f"{Decimal(atto) / scale:,.{places}f} {unit}".replace(",", NARROW) for atto in attos]
+    return [amount_words(atto) for atto in attos]
+
+
+def amount_words(atto: int | None) -> str:
+    """attoFIL with its unit: `0.0428 FIL`, `12 aFIL`."""
+    return " ".join(amount(atto)).strip()
+
+
 def fee(atto: int | None) -> tuple[str, str]:
     """A fee per gas, number and unit apart: ("0.104", "nFIL"); below 0.001 nFIL it is ("100", "aFIL")."""
     if atto is None:

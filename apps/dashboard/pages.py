@@ -51,13 +51,20 @@ def cursor_read(text: str) -> str:
 
 
 def page_of(
-    rows: Sequence[Row], *, cursor_of: Callable[[Row], str], query: Mapping[str, str], is_first: bool
+    rows: Sequence[Row],
+    *,
+    cursor_of: Callable[[Row], str],
+    query: Mapping[str, str],
+    is_first: bool,
+    stopped_at: str = "",
 ) -> tuple[list[Row], Pager]:
-    """Cut one page from up to ROWS + 1 rows and say where the neighbours are."""
+    """Cut one page from up to ROWS + 1 rows and say where the neighbours are.
+
+    `stopped_at` is the cursor of a search that stopped before it had the page full.
+    """
     shown, more = list(rows[:ROWS]), len(rows) > ROWS
     kept = {key: value for key, value in query.items() if value and key != "after"}
     first = "?" + urlencode(kept)
-    older = (
-        "?" + urlencode({**kept, "after": signing.dumps(cursor_of(shown[-1]), salt="cursor")}) if more else ""
-    )
+    cursor = cursor_of(shown[-1]) if more else stopped_at
+    older = "?" + urlencode({**kept, "after": signing.dumps(cursor, salt="cursor")}) if cursor else ""
     return shown, Pager(shown=len(shown), newer="" if is_first else first, older=older)

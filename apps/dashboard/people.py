@@ -54,9 +54,6 @@ def person_of(request: HttpRequest) -> Person | None:
     return Person(name=name, initials=name[:2].upper(), role=str(user.get_role_display()).lower())
 
 
-CONFIRMED: Final = "confirmed_at"
-"""Where a session keeps when the person last proved who they are."""
-CONFIRMED_FOR_S: Final = 15 * 60
 SEEN: Final = "seen_at"
 """Where a session keeps when it was last noted; so most requests ask the database nothing."""
 
@@ -69,17 +66,6 @@ def source_of(request: HttpRequest) -> str:
 def device_of(request: HttpRequest) -> str:
     """What the browser calls itself."""
     return request.headers.get("User-Agent", "").replace("\0", "")
-
-
-def confirmed_now(request: HttpRequest) -> None:
-    """Note that the person just proved who they are."""
-    request.session[CONFIRMED] = int(now().timestamp())
-
-
-def is_confirmed(request: HttpRequest) -> bool:
-    """Tell whether that was lately."""
-    since_s = now().timestamp() - float(request.session.get(CONFIRMED, 0))
-    return 0 <= since_s < CONFIRMED_FOR_S
 
 
 def sitting_note(request: HttpRequest) -> None:

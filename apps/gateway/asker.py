@@ -6,6 +6,7 @@ import json
 import random
 import time
 import uuid
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.routes import (
     AWAY,
     BEAT_S,
+    BOX_S,
     PATIENCE_S,
     box_name,
     holders_alive,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 HEDGE_S = 1.0
 """Before a second connection is asked; nineteen of twenty signatures take a hundredth of it."""
+READ_MAX = 100
+"""Answers taken at once."""
 PAUSE_S = 0.1
 """Between two looks for a connection that is expected back."""
 
@@ -80,6 +84,8 @@ class Asking:
         self.patience_until = self.start + min(PATIENCE_S, timeout_s)
         self.ends = time.monotonic() + timeout_s
         """As `deadline`, for ourselves: a clock that is set back must not prolong the wait."""
+        self.read: deque[Any] = deque()
+        """Answers that came together with one before."""
         self.hedged: set[int] = set()
         """Questions that a second connection was asked."""
 
@@ -99,15 +105,22 @@ class Asking:
     def exchange(self, questions: dict[int, Question], failures: dict[int, DomainError]) -> dict[int, Any]:
         """Post each to one connection that holds the key, then collect."""
         sent: dict[str, tuple[int, Holder]] = {}
+        alive: dict[tuple[str, tuple[str, ...] | None], list[Holder]] = {}
+        boxes: dict[str, list[str]] = defaultdict(list)
+        for key, question in questions.items():
+            place = (question.route, question.accounts)  # a round asks one signer a hundred times
+            if place not in alive:
+                alive[place] = holders_alive(*place)
+            if not alive[place]:
+                continue
+            holder = random.choice(alive[place])  # noqa: S311  # spreads load, keeps no secret
+            item_id = uuid.uuid4().hex
+            sent[item_id] = (key, holder)
+            boxes[box_name(holder.process)].append(self.item(item_id, holder, question))
         with self.client.pipeline(transaction=False) as pipe:
-            for key, question in questions.items():
-                holders = holders_alive(question.route, question.accounts)
-                if not holders:
-                    continue
-                holder = random.choice(holders)  # noqa: S311  # spreads load, keeps no secret
-                item_id = uuid.uuid4().hex
-                sent[item_id] = (key, holder)
-                pipe.lpush(box_name(holder.process), self.item(item_id, holder, question))
+            for box, items in boxes.items():
+                pipe.lpush(box, *items)
+                pipe.expire(box, BOX_S)
             pipe.execute()
         return self.collect(sent, questions, failures)
 
@@ -181,10 +194,13 @@ class Asking:
 
     def next_reply(self, sent: dict[str, tuple[int, Holder]]) -> Any | None:
         """Wait up to a beat for one answer to a question of this round."""
-        popped: Any = self.client.brpop([self.box], timeout=BEAT_S)
-        if popped is None:
-            return None
-        reply = json.loads(popped[1])
+        if not self.read:
+            popped: Any = self.client.brpop([self.box], timeout=BEAT_S)
+            if popped is None:
+                return None
+            more: Any = self.client.rpop(self.box, READ_MAX) or ()
+            self.read.extend(json.loads(text) for text in (popped[1], *more))
+        reply = self.read.popleft()
         return reply if reply["id"] in sent else None  # late answers of an earlier round are dropped
 
     def drop_dead(self, sent: dict[str, tuple[int, Holder]], failures: dict[int, DomainError]) -> None:

@@ -37,6 +37,7 @@ from apps.users.bootstrap import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify
+from poolsite.wire.gorpc import json_read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -82,7 +83,7 @@ def unpack(text: Json) -> Json:
     if not isinstance(text, str) or len(text) > ANSWER_MAX_CHARS:
         raise ProviderRefused("the answer is too large or no payload")
     try:
-        return json.loads(base64.b64decode(text, validate=True))
+        return json_read(base64.b64decode(text, validate=True).decode())
     except (ValueError, RecursionError):
         raise ProviderRefused("the answer is not base64 of JSON") from None
 

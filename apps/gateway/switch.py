@@ -11,6 +11,7 @@ import random
 import time
 import uuid
 import weakref
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -25,10 +26,10 @@ from apps.core import clock
 from apps.core.life import life_sign
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.hedging import Pace, first_answer
+from apps.gateway.outbox import Outbox
 from apps.gateway.routes import (
     AWAY,
     BEAT_S,
-    BOX_S,
     LIFE_S,
     PATIENCE_S,
     box_name,
@@ -53,6 +54,11 @@ SEEN_EVERY_S: Final = 4.0
 """How often it is written down what our connections did."""
 CONFIRM_EVERY_S: Final = 10.0
 """How often the rows of those that did nothing are confirmed; three times within `ALIVE_S`."""
+CONNECTIONS_MAX: Final = 20
+"""To Redis, of one process; who needs one more waits.  A round of signatures asks for hundreds at once."""
+CANCEL_EVERY_S: Final = 0.5
+READ_MAX: Final = 100
+"""Items taken out of the box at once."""
 PAUSE_S: Final = 0.1
 """Between two looks for a connection that is expected back."""
 
@@ -111,11 +117,19 @@ class Switch:
     def __init__(self, url: str) -> None:
         self.name = uuid.uuid4().hex
         self.connections: dict[str, Connection] = {}
+        self.channels: Counter[str] = Counter()
+        """Open channels of each tenant here, those that still prove their keys too."""
         self.waiting = Waiting()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.redis: Any = redis.asyncio.Redis.from_url(
-            url, decode_responses=True, socket_timeout=10.0, socket_connect_timeout=2.0
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=10.0,
+            socket_connect_timeout=2.0,
+            max_connections=CONNECTIONS_MAX,
         )
+        self.redis: Any = redis.asyncio.Redis.from_pool(pool)
+        self.outbox = Outbox(self.redis)
         self.is_running = False
         self.confirmed_at = 0.0
         self.pace = Pace()
@@ -130,12 +144,13 @@ class Switch:
 
     async def stop(self) -> None:
         """End the loops and close the connection to Redis."""
-        tasks = tuple(self.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.redis.aclose()
         self.is_running = False
+        while running := {task for task in self.tasks if not task.done()}:
+            for task in running:
+                task.cancel()
+            # Redis' client may lose a cancellation that meets it while it takes a connection: say it again
+            await asyncio.wait(running, timeout=CANCEL_EVERY_S)
+        await self.redis.aclose()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside; the loop itself holds tasks weakly."""
@@ -145,7 +160,7 @@ class Switch:
 
     async def forever(self, step: Callable[[], Awaitable[None]], pause_s: float) -> None:
         """Repeat a step; Redis or the database may be away for a while."""
-        while True:
+        while self.is_running:
             try:
                 await step()
             except (RedisError, OSError, DatabaseError) as error:
@@ -202,17 +217,19 @@ class Switch:
         except RedisError:  # a stale entry leads to us, and we answer that the connection is gone
             log.info("hub_entries_left", connection=connection.id)
 
-    async def post(self, box: str, item: dict[str, Json]) -> None:
-        """Put an item into somebody's box."""
-        async with self.redis.pipeline(transaction=False) as pipe:
-            await pipe.lpush(box, json.dumps(item)).expire(box, BOX_S).execute()
-
     async def read(self) -> None:
-        """Take one item out of our box: an answer, or a question for one of our connections."""
-        popped = await self.redis.brpop([box_name(self.name)], timeout=5)
+        """Take what is in our box, once there is something."""
+        box = box_name(self.name)
+        popped = await self.redis.brpop([box], timeout=5)
         if popped is None:
             return
-        item = json.loads(popped[1])
+        self.take(popped[1])
+        for text in await self.redis.rpop(box, READ_MAX) or ():
+            self.take(text)
+
+    def take(self, text: str) -> None:
+        """Take one item: an answer, or a question for one of our connections."""
+        item = json.loads(text)
         if "method" not in item:
             self.waiting.arrived(item["id"], item)
         elif item["deadline"] > time.time():  # nobody waits for a late one
@@ -231,7 +248,7 @@ class Switch:
         except ProviderRefused as error:
             reply["error"] = error.reason
         try:
-            await self.post(item["to"], reply)
+            await self.outbox.post(item["to"], reply)
         except (RedisError, OSError) as error:  # the asker's own deadline tells it
             log.warning("hub_answer_lost", reason=str(error))
 
@@ -320,7 +337,9 @@ class Switch:
         future = self.waiting.expect(key)
         item = {"id": key, "to": box_name(self.name), "connection": holder.connection, "method": method}
         try:
-            await self.post(box_name(holder.process), {**item, "payload": payload, "deadline": deadline})
+            await self.outbox.post(
+                box_name(holder.process), {**item, "payload": payload, "deadline": deadline}
+            )
             reply = await self.reply_wait(future, holder, deadline)
         except RedisError:
             raise NoAnswer("Redis is away") from None

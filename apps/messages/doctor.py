@@ -5,13 +5,16 @@ It reads rows only: what the node said at the sender's last look is in them, so 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.messages.models import Message, Sender
-from apps.messages.selectors.gas import PREMIUM_USUAL
+from apps.core import clock
+from apps.messages.models import GasGuard, Message, Sender
+from apps.messages.selectors.gas import PREMIUM_USUAL, guards_spent
+from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.change import premium_floor
 from apps.messages.services.fees import shared_rules
+from apps.messages.services.guards import guard_choose
 from apps.messages.states import MessageState, SenderState, Wait
 from poolsite.filecoin.amounts import fil_format
 
@@ -26,7 +29,7 @@ BY_ITSELF: Final[dict[str, str]] = {
     Wait.HELD: "it is chosen when the base fee has fallen, or at its latest epoch",
     Wait.GAS_CAP: "it is tried again with growing pauses and goes on once fees fall below the cap",
     Wait.DAILY_BUDGET: "it is chosen when the day is over (midnight UTC) or the budget is raised",
-    Wait.FUNDS: "it is tried again with growing pauses and goes on once the balance suffices",
+    Wait.FUNDS: "it is tried again with growing pauses, and on the first head that sees more money",
     Wait.NO_ACTOR: "it is chosen on the first head after somebody funded the address",
     Wait.ESTIMATE: "it is tried again with growing pauses, at most 60 epochs apart",
     Wait.FEE_LIMIT: "it is tried again with growing pauses and goes on once fees fall below its limit",
@@ -43,21 +46,24 @@ BY_ITSELF: Final[dict[str, str]] = {
 """What happens without anybody's doing."""
 
 ACTIONS: Final[dict[str, tuple[str, ...]]] = {
-    Wait.FUNDS: ("fund", "mark-bad"),
+    Wait.NEXT_HEAD: ("mark-bad",),
+    Wait.FUNDS: ("fund", "try-now", "mark-bad"),
     Wait.NO_ACTOR: ("fund", "mark-bad"),
-    Wait.ESTIMATE: ("mark-bad",),
-    Wait.FEE_LIMIT: ("fee-rules", "mark-bad"),
+    Wait.ESTIMATE: ("try-now", "mark-bad"),
+    Wait.FEE_LIMIT: ("fee-rules", "try-now", "mark-bad"),
     Wait.BASE_FEE_GATE: ("fee-rules", "mark-bad"),
     Wait.HELD: ("fee-rules", "mark-bad"),
-    Wait.GAS_CAP: ("fee-rules", "mark-bad"),
+    Wait.GAS_CAP: ("fee-rules", "try-now", "mark-bad"),
     Wait.DAILY_BUDGET: ("fee-rules", "mark-bad"),
     Wait.QUOTA: ("quota", "mark-bad"),
-    Wait.POLICY: ("mark-bad",),
+    Wait.SIGNER_AWAY: ("mark-bad",),
+    Wait.POLICY: ("try-now", "mark-bad"),
     Wait.STOPPED: ("start-sender", "mark-bad"),
     Wait.FEE_CAP: ("replace", "cancel", "mark-bad"),
     Wait.NODE_REFUSES: ("replace", "republish", "cancel", "mark-bad"),
+    Wait.NODE_AWAY: ("republish", "cancel", "mark-bad"),
     Wait.IN_POOL: ("replace", "republish", "cancel"),
-    Wait.EARLIER_NONCE: ("replace-earlier",),
+    Wait.EARLIER_NONCE: ("replace-earlier", "cancel", "mark-bad"),
 }
 """What a person can do, best first."""
 
@@ -73,6 +79,8 @@ class Diagnosis:
     reason: Wait
     evidence: dict[str, Any] = field(default_factory=dict)
     """Figures by name; amounts as text in FIL or attoFIL."""
+    next_epoch: int | None = None
+    """When it is looked at again, or may land; None where that depends on somebody."""
 
     @property
     def words(self) -> str:
@@ -106,6 +114,7 @@ DOES: Final[dict[str, str]] = {
     "quota": "a larger quota lets it be chosen on the next head",
     "start-sender": "the sender's messages are chosen again from the next head on",
     "republish": "every node gets it again",
+    "try-now": "it is tried at once; if it fails again it rests anew",
     "replace-earlier": "what holds it back lands sooner",
 }
 """Actions whose effect is the same for every message."""
@@ -135,7 +144,20 @@ def _click(action: str, message: Message, *, base_fee: int) -> Click:
 
 
 def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
-    """Find why `message` has not moved."""
+    """Find why `message` has not moved, and when it may."""
+    found = _found(message, head=head)
+    return replace(found, next_epoch=_next_epoch(found.reason, message, head=head))
+
+
+def _next_epoch(reason: Wait, message: Message, *, head: Head | None) -> int | None:
+    """Give the epoch at which something happens by itself."""
+    if head is None or reason in (Wait.NONE, Wait.STOPPED, Wait.EXPIRED):
+        return None
+    rest = message.retry_height if message.state == MessageState.UNFILLED else 0
+    return max(rest, head.height + 1)
+
+
+def _found(message: Message, *, head: Head | None) -> Diagnosis:
     sender = Sender.objects.filter(address=message.from_addr).first()
     if message.state == MessageState.UNFILLED:
         return _unfilled(message, sender, head=head)
@@ -149,7 +171,7 @@ def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
 def _unfilled(message: Message, sender: Sender | None, *, head: Head | None) -> Diagnosis:
     """Without a nonce: what holds the whole sender up goes before what holds this message up."""
     if sender is not None and sender.state == SenderState.FORBIDDEN:
-        return Diagnosis(Wait.STOPPED)
+        return Diagnosis(Wait.STOPPED, {"address": sender.address})
     if sender is not None and sender.wait == Wait.NO_ACTOR:
         return Diagnosis(Wait.NO_ACTOR, {"address": sender.address})
     is_quota = message.wait == Wait.QUOTA or (
@@ -165,9 +187,29 @@ def _unfilled(message: Message, sender: Sender | None, *, head: Head | None) -> 
         evidence["next_try_height"] = message.retry_height
     if reason == Wait.FUNDS and sender is not None and sender.balance is not None:
         evidence["balance"] = fil_format(sender.balance)
-    if reason in (Wait.BASE_FEE_GATE, Wait.HELD) and head is not None:
+    if reason in (Wait.BASE_FEE_GATE, Wait.HELD, Wait.FEE_LIMIT, Wait.GAS_CAP) and head is not None:
         evidence["base_fee"] = str(head.base_fee)
+    if reason == Wait.NEXT_HEAD:
+        evidence["pushed_height"] = message.pushed_height
+    if reason in (Wait.HELD, Wait.DAILY_BUDGET) and head is not None:
+        evidence |= _guard_evidence(message, reason, head=head)
     return Diagnosis(reason, evidence)
+
+
+def _guard_evidence(message: Message, reason: Wait, *, head: Head) -> dict[str, Any]:
+    """Give the figures of the guard that holds a message."""
+    guards = list(GasGuard.objects.order_by("pk"))
+    kind = receiver_kinds([message.to]).get(message.to, "") if guards else ""
+    choice = guard_choose(message, guards, receiver=kind)
+    base_fee = int(head.base_fee)
+    if reason == Wait.HELD:
+        hold = choice.holding(base_fee=base_fee, height=head.height)
+        return {} if hold is None else {"held_above": str(hold.base_fee), "held_until": hold.until or None}
+    spent = guards_spent(choice.budgets, base_fee=base_fee, now=clock.now())
+    tightest = min(choice.budgets, key=lambda row: int(row.daily_budget) - spent[row.pk], default=None)
+    if tightest is None:
+        return {}
+    return {"budget": fil_format(int(tightest.daily_budget)), "spent_today": fil_format(spent[tightest.pk])}
 
 
 def _quota_evidence(sender: Sender) -> dict[str, Any]:

@@ -15,10 +15,12 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.messages.models import Message
+from apps.messages.services.deadlines import deadlines_learn
 from apps.messages.services.holes import holes_close
 from apps.messages.services.hurry import proofs_hurry
 from apps.messages.services.publish import messages_publish, messages_republish
 from apps.messages.services.push import SELECT_EXPIRES_S, selection_ask
+from apps.messages.services.rests import funded_wake
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState, Wait
@@ -54,10 +56,12 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
         return
     now, client = clock.now(), chain_client()
     messages_expire(head=head, now=now)
+    funded_wake(head=head)
     # First, and whatever happens below: a slow or failing look at what is in flight holds up no choice.
     asked = _selections_ask(head, besides=set())
     steps: tuple[Callable[[], object], ...] = (
         partial(messages_republish, now=now),
+        partial(deadlines_learn, client=client, head=head),
         partial(proofs_hurry, client=client, head=head, now=now),
         partial(holes_close, client=client, head=head),
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
 
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner
@@ -30,20 +33,26 @@ def miners_visible(viewer: Principal) -> QuerySet[Miner]:
 
 
 def miner_get(viewer: Principal, address: str) -> Miner:
-    """Find a miner by its ID or robust address.  Raises MinerUnknown, also for a stranger's miner."""
-    try:
-        parsed = address_parse(address)
-    except BadAddress:
-        raise MinerUnknown(address[:100]) from None
-    miners = miners_visible(viewer)
-    row = (
-        miners.filter(actor_id=parsed.actor_id).first()
-        if parsed.protocol == ID
-        else miners.filter(robust=parsed).first()
-    )
+    """Find a miner by its ID or robust address, or by its id here while it has none.
+
+    Raises MinerUnknown, also for a stranger's miner.
+    """
+    row = miners_visible(viewer).filter(_named(address)).first()
     if row is None:
-        raise MinerUnknown(address)
+        raise MinerUnknown(address[:100])
     return row
+
+
+def _named(text: str) -> Q:
+    try:
+        return Q(uuid=uuid.UUID(text))
+    except ValueError:
+        pass
+    try:
+        parsed = address_parse(text)
+    except BadAddress:
+        raise MinerUnknown(text[:100]) from None
+    return Q(actor_id=parsed.actor_id) if parsed.protocol == ID else Q(robust=parsed)
 
 
 def miners_active() -> QuerySet[Miner]:
@@ -58,7 +67,7 @@ def miner_principal(miner: Miner) -> Principal:
         tenant_name=miner.tenant.name,
         is_operator=False,
         perm=Perm.SIGN,
-        actor=f"miner {miner.address}",
+        actor=f"miner {miner}",
     )
 
 

@@ -204,6 +204,12 @@ class Sector(Named, Timestamped):
                 condition=~models.Q(state__in=["PROVING", "ABORTED"]),
             ),
             models.Index(fields=["tenant", "state", "active", "-id"], name="sectors_tenant_page"),
+            models.Index(fields=["expiration"], name="sectors_expiring", condition=models.Q(state="PROVING")),
+            models.Index(
+                fields=["tenant", "expiration"],
+                name="sectors_tenant_expiring",
+                condition=models.Q(state="PROVING"),
+            ),
             models.Index(fields=["paused_at"], name="sectors_paused", condition=~models.Q(paused_at=None)),
         ]
 

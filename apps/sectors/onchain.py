@@ -138,6 +138,11 @@ def pledge_read(client: ChainClient, *, duration: int, sector_size: int, key: st
     return int(client.call("StateMinerInitialPledgeForSector", duration, sector_size, 0, tipset))
 
 
+def circulating_read(client: ChainClient, *, key: str) -> int:
+    """Give the circulating supply by which the chain reckons fees.  Raises NodeRefused."""
+    return int(client.call("StateVMCirculatingSupplyInternal", _key_json(key))["FilCirculating"])
+
+
 def _amounts(answers: Sequence[Any]) -> list[int]:
     for answer in answers:
         if isinstance(answer, NodeRefused):

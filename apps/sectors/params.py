@@ -73,6 +73,22 @@ def precommit_json(info: miner_params.SectorPreCommitInfo) -> dict[str, Any]:
     }
 
 
+def price_info(*, seal_proof: int, expiration: int) -> miner_params.SectorPreCommitInfo:
+    """Give a pre-commit by which a node is asked for the deposit of a sector that does not exist yet.
+
+    The node looks at the proof type and the deals only.  Source: lotus StateMinerPreCommitDepositForPower.
+    """
+    return miner_params.SectorPreCommitInfo(
+        seal_proof=seal_proof,
+        sector_number=0,
+        sealed_cid=commr_cid(bytes(32)),
+        seal_rand_epoch=0,
+        deal_ids=(),
+        expiration=expiration,
+        unsealed_cid=None,
+    )
+
+
 def commit_params(sectors: Sequence[Proven], *, all_or_none: bool) -> bytes:
     """Give the parameters of ProveCommitSectors3 with one proof for each sector, sorted by number."""
     ordered = sorted(sectors, key=lambda sector: sector.number)

@@ -27,6 +27,10 @@ CHECKED: Final = "audit:checked"
 """Where Redis keeps how far the chain was checked."""
 STEP: Final = 2_000
 """Lines that one look checks: some ten milliseconds."""
+LOOKED: Final = 20_000
+"""Lines that one page of a search looks at: some ten milliseconds, however long the log is."""
+SET_BACK: Final = timedelta(hours=1)
+"""How far a clock may have been set back: lines are numbered in the order in which they were written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,20 @@ class AuditQuestion:
     since: date | None = None
     until: date | None = None
     """The last day (UTC) that is shown."""
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether lines are passed over, of which there may be any number."""
+        return bool(self.who or self.what or self.target or self.since or self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """What one look at the log found."""
+
+    rows: list[AuditEntry]
+    stopped_at: AuditEntry | None
+    """The line at which a search stopped before it had looked at all; None if there is no older one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +78,54 @@ class ChainCheck:
 
 
 def audit_find(viewer: Principal, wanted: AuditQuestion) -> QuerySet[AuditEntry]:
-    """Give the lines that the caller may read and asked for, newest first."""
+    """Give all lines that the caller may read and asked for, newest first."""
+    return _fitting(audit_visible(viewer), wanted)
+
+
+def audit_page(viewer: Principal, wanted: AuditQuestion, *, before: int = 0, limit: int) -> AuditPage:
+    """Give up to `limit` of them, older than the line `before`; a search looks at `LOOKED` lines."""
     rows = audit_visible(viewer)
+    if before:
+        rows = rows.filter(pk__lt=before)
+    rows = _numbered(rows, wanted)
+    stop = rows[LOOKED - 1 : LOOKED].first() if wanted.is_narrow else None
+    if stop is not None:
+        rows = rows.filter(pk__gte=stop.pk)
+    found = list(_fitting(rows, wanted)[:limit])
+    return AuditPage(found, stop if len(found) < limit else None)
+
+
+def _numbered(rows: QuerySet[AuditEntry], wanted: AuditQuestion) -> QuerySet[AuditEntry]:
+    """Bound the lines of some days by their numbers: what lies between is not looked at."""
+    first, last = _moments(wanted)
+    newer = AuditEntry.objects.filter(at__gte=last + SET_BACK).order_by("at").first() if last else None
+    older = AuditEntry.objects.filter(at__lt=first - SET_BACK).order_by("-at").first() if first else None
+    if newer is not None:
+        rows = rows.filter(pk__lt=newer.pk)
+    if older is not None:
+        rows = rows.filter(pk__gt=older.pk)
+    return rows
+
+
+def _moments(wanted: AuditQuestion) -> tuple[datetime | None, datetime | None]:
+    """Give when the first of the days begins and the last one ends."""
+    since, until = wanted.since, wanted.until
+    last = datetime.combine(until, time(), UTC) + timedelta(days=1) if until is not None else None
+    return datetime.combine(since, time(), UTC) if since is not None else None, last
+
+
+def _fitting(rows: QuerySet[AuditEntry], wanted: AuditQuestion) -> QuerySet[AuditEntry]:
+    first, last = _moments(wanted)
     if wanted.who:
         rows = rows.filter(actor__icontains=wanted.who)
     if wanted.what:
         rows = rows.filter(action__startswith=wanted.what)
     if wanted.target:
         rows = rows.filter(target__icontains=wanted.target)
-    if wanted.since is not None:
-        rows = rows.filter(at__gte=datetime.combine(wanted.since, time(), UTC))
-    if wanted.until is not None:
-        rows = rows.filter(at__lt=datetime.combine(wanted.until, time(), UTC) + timedelta(days=1))
+    if first is not None:
+        rows = rows.filter(at__gte=first)
+    if last is not None:
+        rows = rows.filter(at__lt=last)
     return rows
 
 

@@ -69,7 +69,7 @@ class BadLimit(BadValue):
 
 
 class PoolTenantKept(Conflict):
-    """The operator's own tenant cannot be deleted."""
+    """The operator's own tenant cannot be deleted or disabled."""
 
     code = "pool_tenant_kept"
 

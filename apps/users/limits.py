@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from redis.exceptions import RedisError
@@ -18,6 +18,7 @@ from apps.core.stores import redis_client
 from apps.users.models import RateLimit
 
 if TYPE_CHECKING:
+    from apps.users.models import Tenant
     from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,11 @@ class Rule:
     api: str
     capacity: int
     reset_us: int
+
+    @property
+    def each_us(self) -> int:
+        """What one request puts into the bucket."""
+        return max(self.reset_us // max(self.capacity, 1), 1)
 
     def counts(self, service: str, api: str) -> bool:
         """Tell whether a request falls under this rule."""
@@ -87,6 +93,20 @@ class Usage:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RateUsed:
+    """A rule and how full its bucket is."""
+
+    row: RateLimit
+    usage: Usage | None
+    """None if it limits nothing, or is not known now."""
+
+
+def rule_of(row: RateLimit) -> Rule:
+    """Read a row."""
+    return Rule(str(row.uuid), row.service, row.api, row.capacity, row.reset_ns // 1000)
+
+
 class Rules:
     """A process' memory of rules; may be read from any thread."""
 
@@ -100,9 +120,7 @@ class Rules:
         if time.monotonic() < until:
             return rules
         rows = RateLimit.objects.filter(tenant_id=tenant_id, capacity__gt=0)
-        rules = tuple(
-            Rule(str(row.uuid), row.service, row.api, row.capacity, row.reset_ns // 1000) for row in rows
-        )
+        rules = tuple(rule_of(row) for row in rows)
         with self._turn:
             self._known[tenant_id] = (time.monotonic() + RULES_KEPT_S, rules)
         return rules
@@ -139,16 +157,38 @@ def limit_take(principal: Principal, *, service: str, api: str) -> Usage | None:
 
 def bucket_take(rule: Rule) -> Usage:
     """Put one request into a bucket.  Raises RedisError."""
-    each_us = max(rule.reset_us // rule.capacity, 1)
+    each_us = rule.each_us
     answer = redis_client().register_script(TAKE)(
         keys=[f"limit:{rule.key}"], args=[each_us, each_us * rule.capacity]
     )
     has_room, full_us = bool(answer[0]), int(answer[1])
-    used = -(-full_us // each_us)
+    return usage_of(rule, full_us=full_us, is_over=not has_room)
+
+
+def usage_of(rule: Rule, *, full_us: int, is_over: bool) -> Usage:
+    """Say how full a bucket is that will be empty after `full_us`."""
     return Usage(
-        is_over=not has_room,
+        is_over=is_over,
         capacity=rule.capacity,
-        used=min(used, rule.capacity),
+        used=min(-(-full_us // rule.each_us), rule.capacity),
         reset_s=full_us / 1e6,
-        retry_s=0.0 if has_room else max(full_us + each_us - each_us * rule.capacity, 0) / 1e6,
+        retry_s=max(full_us + rule.each_us - rule.each_us * rule.capacity, 0) / 1e6 if is_over else 0.0,
     )
+
+
+def rates_used(tenant: Tenant) -> list[RateUsed]:
+    """Give a tenant's rules with their buckets as they are now; looking counts as no request."""
+    rows = list(RateLimit.objects.filter(tenant=tenant).order_by("service", "api", "created_at"))
+    try:
+        texts: Any = redis_client().mget([f"limit:{row.uuid}" for row in rows]) if rows else []
+        seconds, micros = redis_client().time() if rows else (0, 0)
+    except RedisError:
+        return [RateUsed(row, None) for row in rows]
+    found = []
+    for row, text in zip(rows, texts, strict=True):
+        full_us = max(int(float(text or 0)) - (seconds * 1_000_000 + micros), 0)
+        rule = rule_of(row)
+        is_over = bool(rule.capacity) and full_us + rule.each_us > rule.each_us * rule.capacity + 1
+        usage = usage_of(rule, full_us=full_us, is_over=is_over) if rule.capacity else None
+        found.append(RateUsed(row, usage))
+    return found

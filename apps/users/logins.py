@@ -7,6 +7,7 @@ A right password does not forgive the failures of a person who has a second fact
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ from apps.users.errors import TokenRefused
 from apps.users.models import LoginAttempt, User
 from apps.users.passkeys import passkey_accept
 from apps.users.second_factor import code_accept, has_second_factor
-from apps.users.selectors import principal_of
+from apps.users.selectors import people_visible, principal_of
 from apps.users.services import audit_record
 from apps.users.states import Factor
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.users.passkeys import Place
+    from apps.users.principals import Principal
 
 WINDOW: Final = timedelta(hours=1)
 """Older failures are forgiven."""
@@ -36,6 +38,8 @@ FREE_TRIES: Final[dict[str, int]] = {"both": 4, "username": 20, "source": 60}
 FIRST_WAIT_S, LAST_WAIT_S = 1, 300
 """The first wait; it doubles with each further failure up to the last."""
 KEPT: Final = timedelta(days=30)
+FAILURES_READ: Final = 1000
+"""Of more tries in an hour than these, a page shows the newest."""
 
 
 class LoginFailed(DomainError):
@@ -103,15 +107,6 @@ def passkey_login(
     return key.user
 
 
-def password_confirm(person: User, *, password: str, source: str, now: datetime) -> bool:
-    """Check the password of somebody who is in.  Raises LoginTooEarly without looking at it."""
-    attempt = attempt_begin(username=person.get_username(), source=source, now=now)
-    is_right = person.check_password(password)
-    if is_right:
-        attempt.delete()
-    return is_right
-
-
 def login_record(person: User, attempt: LoginAttempt, *, factor: str) -> None:
     """Write down that a person came in."""
     attempt.username, attempt.is_good = person.get_username(), True
@@ -131,6 +126,33 @@ def is_open(person: User) -> bool:
     except TokenRefused:
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Tries of one name at one place that came to nothing within the last hour."""
+
+    username: str
+    """As it was typed; there need not be such a person."""
+    source: str
+    count: int
+    last_at: datetime
+    is_slowed: bool
+    """Whether the next try has to wait."""
+
+
+def failures_lately(viewer: Principal, *, now: datetime) -> list[Failures]:
+    """Give who was tried for lately, the last first: to a tenant's admin the names of its people only."""
+    rows = LoginAttempt.objects.filter(is_good=False, at__gt=now - WINDOW).order_by("-at")
+    if not viewer.is_operator:
+        rows = rows.filter(username__in=people_visible(viewer).values("username"))
+    groups: dict[tuple[str, str], list[datetime]] = {}
+    for username, source, at in rows.values_list("username", "source", "at")[:FAILURES_READ]:
+        groups.setdefault((username, source), []).append(at)
+    return [
+        Failures(username, source, len(times), times[0], len(times) > FREE_TRIES["both"])
+        for (username, source), times in groups.items()
+    ]
 
 
 @transaction.atomic

@@ -247,7 +247,11 @@ class LoginAttempt(models.Model):
     is_good = models.BooleanField()
 
     class Meta:
-        indexes = [models.Index(fields=["username", "-at"]), models.Index(fields=["source", "-at"])]
+        indexes = [
+            models.Index(fields=["username", "-at"]),
+            models.Index(fields=["source", "-at"]),
+            models.Index(fields=["-at"], condition=models.Q(is_good=False), name="login_failures"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.username} from {self.source}"
@@ -271,6 +275,10 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering = ["pk"]
+        indexes = [
+            models.Index(fields=["tenant", "-id"], name="audit_of_tenant"),
+            models.Index(fields=["at"], name="audit_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action} {self.target}"

@@ -118,9 +118,13 @@ def passkey_add(user: User, *, answer: str, challenge: str, place: Place, name: 
     return row
 
 
-def assertion_ask(user: User | None, *, place: Place) -> Question:
-    """Ask for a passkey of this person; of anybody, verified by the device, where the name is not known."""
-    needed = UserVerificationRequirement.REQUIRED if user is None else UserVerificationRequirement.PREFERRED
+def assertion_ask(user: User | None, *, place: Place, must_verify: bool = False) -> Question:
+    """Ask for a passkey of this person; of anybody, verified by the device, where the name is not known.
+
+    With `must_verify` the device has to verify this person too: nothing else was asked for.
+    """
+    is_alone = user is None or must_verify
+    needed = UserVerificationRequirement.REQUIRED if is_alone else UserVerificationRequirement.PREFERRED
     options = generate_authentication_options(
         rp_id=place.host,
         allow_credentials=descriptors(user) if user is not None else [],
@@ -130,9 +134,17 @@ def assertion_ask(user: User | None, *, place: Place) -> Question:
 
 
 def passkey_accept(
-    *, answer: str, challenge: str, place: Place, now: datetime, user: User | None = None
+    *,
+    answer: str,
+    challenge: str,
+    place: Place,
+    now: datetime,
+    user: User | None = None,
+    must_verify: bool = False,
 ) -> Passkey:
     """Check a passkey's signature; with `user` it must be theirs and follows their password.
+
+    With `must_verify` it stands alone even so: the device has verified its owner.
 
     Raises PasskeyRefused.
     """
@@ -151,7 +163,7 @@ def passkey_accept(
             expected_origin=place.origin,
             credential_public_key=bytes(row.public_key),
             credential_current_sign_count=row.sign_count,
-            require_user_verification=user is None,
+            require_user_verification=user is None or must_verify,
         )
     except WebAuthnException as error:
         raise PasskeyRefused(f"the passkey was refused: {error}") from None

@@ -54,6 +54,11 @@ class Principal:
         """Whether it is a token that does less than its level says; such a one makes no other tokens."""
         return bool(self.scopes or self.methods or self.miners or self.signers)
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether it sees a part of its tenant; what concerns the whole tenant it does not change."""
+        return bool(self.miners or self.signers)
+
     def may_call(self, method: str) -> bool:
         """Tell whether it may call this: a JSON-RPC method by its name, a view as `rest.<name>`."""
         return not self.methods or any(fnmatchcase(method, pattern) for pattern in self.methods)

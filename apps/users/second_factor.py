@@ -138,11 +138,17 @@ def recovery_codes_left(user: User) -> int:
 
 
 @transaction.atomic
-def code_accept(user: User, *, code: str, now: datetime) -> str:
-    """Take a code of the app or a recovery code; says which it was.  Raises WrongCode."""
+def app_code_accept(user: User, *, code: str, now: datetime) -> bool:
+    """Take a code of the app, once."""
     digits = "".join(code.split())
     device = TotpDevice.objects.select_for_update().filter(user=user, confirmed_at__isnull=False).first()
-    if device is not None and digits.isdecimal() and totp_accept(device, code=digits, now=now):
+    return device is not None and digits.isdecimal() and totp_accept(device, code=digits, now=now)
+
+
+@transaction.atomic
+def code_accept(user: User, *, code: str, now: datetime) -> str:
+    """Take a code of the app or a recovery code; says which it was.  Raises WrongCode."""
+    if app_code_accept(user, code=code, now=now):
         return Factor.TOTP
     unused = RecoveryCode.objects.filter(user=user, digest=recovery_digest(code), used_at=None)
     if unused.update(used_at=now):

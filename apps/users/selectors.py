@@ -110,6 +110,17 @@ def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
     return tenants if viewer.is_operator else tenants.filter(pk=viewer.own_id)
 
 
+def tenants_listed(viewer: Principal, *, limit: int) -> list[Tenant]:
+    """Give the same for a page, with how many miners, signers and people each has."""
+    rows = tenants_visible(viewer).annotate(
+        miners_count=Count("miner_grants", filter=Q(miner_grants__deleted_at=None), distinct=True),
+        signers_count=Count("signer_grants", filter=Q(signer_grants__deleted_at=None), distinct=True),
+        people_count=Count("people", distinct=True),
+        rates_count=Count("rate_limits", distinct=True),
+    )
+    return list(rows[:limit])
+
+
 def tokens_visible(viewer: Principal) -> QuerySet[Token]:
     """Give the tokens that this caller may know of, those never above its own level."""
     tokens = Token.objects.select_related("tenant").order_by("created_at")

@@ -81,8 +81,13 @@ def tenant_create(*, name: str, comment: str = "", enabled: bool = True) -> Tena
 
 @transaction.atomic
 def tenant_update(*, tenant: Tenant, comment: str | None = None, enabled: bool | None = None) -> Tenant:
-    """Change what is given; a disabled tenant's tokens are refused from the next request on."""
+    """Change what is given; a disabled tenant's tokens are refused from the next request on.
+
+    Raises PoolTenantKept for disabling the tenant of the operators, which would shut everybody out.
+    """
     row = Tenant.objects.select_for_update().get(pk=tenant.pk)
+    if enabled is False and row.people.filter(role=Role.OPERATOR).exists():
+        raise PoolTenantKept(row.name)
     row.comment = row.comment if comment is None else comment
     row.enabled = row.enabled if enabled is None else enabled
     row.save()

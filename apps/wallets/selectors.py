@@ -11,8 +11,6 @@ from apps.wallets.models import SignRecord, Wallet
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from django.db.models import QuerySet
 
     from apps.users.principals import Principal
@@ -48,20 +46,6 @@ def sender_allowed(tenant_id: int | None, address: str) -> bool:
             SignerGrant.objects.filter(address=address, deleted_at=None).exists()
         )
     return signer_granted(tenant_id=tenant_id, address=address)
-
-
-def senders_granted(uses: Collection[tuple[int | None, str]]) -> set[tuple[int | None, str]]:
-    """Give those pairs of tenant and address that may be used (`sender_allowed`), with one query."""
-    addresses = {address for _, address in uses}
-    grants = SignerGrant.objects.filter(address__in=addresses, deleted_at=None)
-    known = set(grants.values_list("tenant_id", "address")) if addresses else set()
-    found: set[tuple[int | None, str]] = {use for use in uses if use in known}
-    pools = {address for tenant_id, address in uses if tenant_id is None}
-    if pools:
-        here = {address for _, address in known}
-        here.update(Wallet.objects.filter(address__in=pools - here).values_list("address", flat=True))
-        found.update((None, address) for address in pools & here)
-    return found
 
 
 def sign_records(viewer: Principal) -> QuerySet[SignRecord]:

@@ -14,6 +14,7 @@ import inspect
 import itertools
 import json
 import logging
+import math
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -264,17 +265,29 @@ def frame_read(data: str | bytes) -> Json:
     try:
         if not isinstance(data, str):
             data = data.decode(json.detect_encoding(data), "surrogatepass")
-        return _READER.decode(data)
+        return json_read(data)
     except (ValueError, RecursionError):
         raise RpcError("Parse error", code=CODE_PARSE, status=500) from None
+
+
+def json_read(text: str) -> Json:
+    """Read JSON that can be written again: no NaN, no number beyond the largest float.  Raises ValueError."""
+    return _READER.decode(text)
 
 
 def _no_constant(word: str) -> Json:
     raise ValueError(f"{word} is no JSON")
 
 
+def _finite(word: str) -> float:
+    value = float(word)
+    if math.isinf(value):
+        raise ValueError("a number is too large")
+    return value
+
+
 # Made once: `json.loads` with a hook and `json.dumps` with separators make one per call.
-_READER: Final = json.JSONDecoder(parse_constant=_no_constant)
+_READER: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 _WRITER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 

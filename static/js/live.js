@@ -24,6 +24,24 @@
     },
   });
 
+  // "/" goes to the search of the top bar, from wherever nobody is writing.
+  document.addEventListener("keydown", (event) => {
+    const field = document.getElementById("q");
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || !field?.offsetParent) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    event.preventDefault();
+    field.focus();
+  });
+
+  // What is shown once is copied with one click; without a script it is selected by hand.
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = !navigator.clipboard;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).value);
+      button.textContent = "Copied";
+    });
+  }
+
   let held = null;
   document.addEventListener("htmx:wsBeforeMessage", () => { held = document.activeElement; });
   document.addEventListener("htmx:wsAfterMessage", () => {

@@ -1,4 +1,4 @@
-// Passkeys: a form with data-passkey asks the browser and sends its answer in the field "answer".
+// Passkeys: a form with data-passkey asks the browser and sends its answer in the field marked data-answer.
 (() => {
   "use strict";
   // A passkey is bound to a name; at an address like 127.0.0.1 browsers refuse to make one.
@@ -11,7 +11,7 @@
       headers: { Accept: "application/json", "x-csrftoken": form.elements.csrfmiddlewaretoken.value },
     });
     const options = await answer.json();
-    if (options.confirm) { location.assign(options.confirm); return null; }
+    if (options.confirm) { form.submit(); return null; } // sent without an answer: who it is comes first
     return form.dataset.kind === "create"
       ? navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
       : navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
@@ -25,7 +25,7 @@
       try {
         const credential = await ask(form);
         if (!credential) return;
-        form.elements.answer.value = JSON.stringify(credential.toJSON());
+        form.querySelector("[data-answer]").value = JSON.stringify(credential.toJSON());
         form.submit();
       } catch (error) {
         says.hidden = false; // called off, timed out, or no passkey fits

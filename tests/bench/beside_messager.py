@@ -36,6 +36,7 @@ PEER: Final = Path(os.environ.get("SOPHON_MESSAGER") or CACHE / "go" / "sophon-m
 SENDERS: Final = 10
 MESSAGES: Final = 1_000
 IN_FLIGHT: Final = 50
+IN_TURN: Final = 1_000
 QUOTA: Final = 100
 """Messages of one sender in flight; the original chooses no more at one head, whatever its setting."""
 FUND: Final = 10**18
@@ -62,6 +63,8 @@ class Figure:
 
 
 PUSHED: Final = Case(f"push, {IN_FLIGHT} in flight, while they are chosen and signed", "messages/s")
+ALONE: Final = Case("push, one at a time", "messages/s")
+READ: Final = Case("read by id, one at a time", "messages/s")
 PUBLISHED: Final = Case(f"{MESSAGES} of {SENDERS} senders: pushed to in the node's pool", "messages/s")
 SIGNED: Final = Case("the same: CPU time of the signer for one message", "ms")
 SHARE: Final = Case("the same: share of the signer's CPU time in the time of the whole way", "%")
@@ -69,7 +72,7 @@ SHARE: Final = Case("the same: share of the signer's CPU time in the time of the
 
 def cases() -> list[Case]:
     """List the measurements."""
-    return [PUSHED, PUBLISHED, SIGNED, SHARE]
+    return [PUSHED, PUBLISHED, ALONE, READ, SIGNED, SHARE]
 
 
 def run(case: Case) -> Figure:
@@ -175,7 +178,45 @@ def measured(
     wait_until(has_all, within_s=PATIENCE_S, what="every message in the node's pool")
     took = time.perf_counter() - began
     signing = cpu_of(signer.process.pid) - cpu
-    return MESSAGES / pushed, MESSAGES / took, 1000 * signing / MESSAGES, 100 * signing / took
+    ids, alone = asyncio.run(alone_all(f"ws://{address}/rpc/v0", token, keys))
+    read = asyncio.run(read_all(f"ws://{address}/rpc/v0", token, ids))
+    return (
+        MESSAGES / pushed,
+        MESSAGES / took,
+        *(alone, read),
+        1000 * signing / MESSAGES,
+        100 * signing / took,
+    )
+
+
+def text_of(number: int, method: str, *params: Any) -> str:
+    """Write a call."""
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": f"Message.{method}", "params": params})
+
+
+async def asked_in_turn(url: str, token: str, calls: list[str]) -> float:
+    """Make one call after the other over one socket; gives calls per second."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with websockets.connect(url, additional_headers=headers, max_size=None) as socket:
+        began = time.perf_counter()
+        for call in calls:
+            await socket.send(call)
+            answer = json.loads(await socket.recv())
+            assert "error" not in answer, answer
+        return len(calls) / (time.perf_counter() - began)
+
+
+async def alone_all(url: str, token: str, keys: list[str]) -> tuple[list[str], float]:
+    """Push in turn, as damocles and droplet do; gives the ids and the rate."""
+    ids = [str(uuid.uuid4()) for _ in range(IN_TURN)]
+    wishes = [{**transfer(keys[number % SENDERS]), "Value": "1"} for number in range(IN_TURN)]
+    calls = [text_of(n, "PushMessageWithId", ids[n], wish, None) for n, wish in enumerate(wishes)]
+    return ids, await asked_in_turn(url, token, calls)
+
+
+async def read_all(url: str, token: str, ids: list[str]) -> float:
+    """Read in turn; gives the rate."""
+    return await asked_in_turn(url, token, [text_of(n, "GetMessageByUid", id_) for n, id_ in enumerate(ids)])
 
 
 async def push_all(url: str, token: str, keys: list[str]) -> None:

@@ -23,6 +23,7 @@ import pytest
 from channels.layers import get_channel_layer
 from django.db import connection
 
+from poolsite.embedded.postgres import SETTINGS
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ def run(case: Case) -> Figure:
 
 @cache
 def server_start() -> PostgresServer:
-    """Start the one database of this run and point Django at it."""
-    server = PostgresServer()
+    """Start the one database of this run, with a pool's settings, and point Django at it."""
+    server = PostgresServer(SETTINGS)
     atexit.register(server.stop)
     server.start()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.test")
@@ -155,7 +156,7 @@ def history_make() -> None:
     from apps.messages.services.push import FIRST_VALUES, INSERTED
 
     columns = {
-        **dict.fromkeys(("pushed_by", "kind", "params"), "''"),
+        **dict.fromkeys(("pushed_by", "kind", "params", "error"), "''"),
         **{
             name: "0"
             for name, kind in INSERTED.items()

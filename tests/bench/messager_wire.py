@@ -1,4 +1,4 @@
-"""Speed of the messager on its wire: one WebSocket, 50 calls in flight, a client in a process of its own.
+"""Speed of the messager on its wire: 50 calls in flight or one, over one connection, a client of its own.
 
 The web process is the site's own under uvicorn, over PostgreSQL; nothing is chosen or signed meanwhile.
 The peers' figures are those of the Go messager on 2 cores (SQLite, plain HTTP).
@@ -10,12 +10,14 @@ import json
 import subprocess
 import sys
 import time
+import uuid
 from typing import Any, Final
 
 from tests.bench.messager import Case, Figure, bench_pool, redis_layer, server_start
 
 IN_FLIGHT: Final = 50
 CALLS: Final = 4_000
+CALLS_ALONE: Final = 1_500
 
 CLIENT: Final = """
 import asyncio, json, sys, time
@@ -54,6 +56,28 @@ asyncio.run(main(*sys.argv[1:5], int(sys.argv[5]), int(sys.argv[6])))
 """
 """What a Go client does: one connection, as many calls under way as there are callers."""
 
+POSTER: Final = """
+import http.client, json, sys, time
+from urllib.parse import urlsplit
+
+def main(url, token, method, params, calls, in_flight):
+    parts, failed = urlsplit(url), []
+    link = http.client.HTTPConnection(parts.hostname, parts.port)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    began = time.perf_counter()
+    for number in range(calls):
+        sent = json.loads(params.replace("<n>", str(number)))
+        body = {"jsonrpc": "2.0", "id": number, "method": method, "params": sent}
+        link.request("POST", parts.path, json.dumps(body), headers)
+        answer = json.loads(link.getresponse().read())
+        if "error" in answer:
+            failed.append(answer["error"])
+    print(json.dumps({"took": time.perf_counter() - began, "failed": failed[:3]}))
+
+main(*sys.argv[1:5], int(sys.argv[5]), int(sys.argv[6]))
+"""
+"""The same by POST, one call after the other over one connection."""
+
 
 COSTS: Final[list[float]] = []
 """CPU time per call of the measurements before, in ms: it says something on a busy machine too."""
@@ -66,18 +90,19 @@ def last_cost(_pool: Any) -> float:
 
 def cases() -> list[Case]:
     """List the measurements."""
-    return [
-        Case(f"push over one WebSocket, {IN_FLIGHT} in flight", push_over_socket, "pushes/s", 1175.0, 1170.0),
-        Case("the same: CPU time of the web process for one push", last_cost, "ms"),
-        Case(
-            f"read by id over one WebSocket, {IN_FLIGHT} in flight",
-            read_over_socket,
-            "reads/s",
-            2605.0,
-            2605.0,
-        ),
-        Case("the same: CPU time of the web process for one read", last_cost, "ms"),
-    ]
+    found = []
+    many = f"over one WebSocket, {IN_FLIGHT} in flight"
+    for name, measure, unit, peer, limit in (
+        (f"push {many}", push_over_socket, "pushes/s", 1175.0, 1170.0),
+        (f"read by id {many}", read_over_socket, "reads/s", 2605.0, 2605.0),
+        ("push over one WebSocket, one at a time", push_alone, "pushes/s", 1161.0, None),
+        ("read by id over one WebSocket, one at a time", read_alone, "reads/s", 1204.0, None),
+        ("push by POST, one at a time", push_posted, "pushes/s", 1161.0, None),
+        ("read by id by POST, one at a time", read_posted, "reads/s", 1204.0, None),
+    ):
+        found.append(Case(name, measure, unit, peer, limit))
+        found.append(Case("the same: CPU time of the web process for one call", last_cost, "ms"))
+    return found
 
 
 def run(case: Case) -> Figure:
@@ -88,21 +113,22 @@ def run(case: Case) -> Figure:
         return Figure(case.name, case.measure(pool), case.unit, case.peer, case.limit)
 
 
-def called(method: str, params: list[Any], *, calls: int = CALLS) -> float:
+def called(method: str, params: list[Any], *, in_flight: int = IN_FLIGHT, by_post: bool = False) -> float:
     """Serve the site, let the client call, and give the calls per second."""
     from tests.hub import WebProcess
     from tests.people import operator_token
 
     server_start()
     web = WebProcess()
+    calls = CALLS if in_flight > 1 else CALLS_ALONE
     with redis_layer():
         web.start()
         began = time.process_time()
         try:
-            url = f"ws://127.0.0.1:{web.port}/rpc/v0"
-            command = [sys.executable, "-c", CLIENT, url, operator_token(), method, json.dumps(params)]
+            url = f"{'http' if by_post else 'ws'}://127.0.0.1:{web.port}/rpc/v0"
+            command = [sys.executable, "-c", POSTER if by_post else CLIENT, url, operator_token(), method]
             ended = subprocess.run(
-                [*command, str(calls), str(IN_FLIGHT)],
+                [*command, json.dumps(params), str(calls), str(in_flight)],
                 capture_output=True,
                 text=True,
                 check=True,
@@ -116,8 +142,13 @@ def called(method: str, params: list[Any], *, calls: int = CALLS) -> float:
     return calls / float(answer["took"])
 
 
-def push_over_socket(pool: Any) -> float:
-    """Push transfers under ids of the caller's."""
+PUSH: Final = "Message.PushMessageWithId"
+READ: Final = ("Message.GetMessageByUid", ["old-1<n>"])
+"""Of messages that landed."""
+
+
+def transfer_of(pool: Any) -> list[Any]:
+    """Give the parameters of a transfer under ids of the caller's."""
     message = {
         "Version": 0,
         "To": "f01000",
@@ -130,10 +161,34 @@ def push_over_socket(pool: Any) -> float:
         "Method": 0,
         "Params": None,
     }
-    return called("Message.PushMessageWithId", ["bench-<n>", message, None])
+    return [f"{uuid.uuid4().hex}-<n>", message, None]
 
 
-def read_over_socket(pool: Any) -> float:
-    """Read messages that landed."""
-    del pool
-    return called("Message.GetMessageByUid", ["old-1<n>"])
+def push_over_socket(pool: Any) -> float:
+    """Push with many calls in flight."""
+    return called(PUSH, transfer_of(pool))
+
+
+def read_over_socket(_pool: Any) -> float:
+    """Read with many calls in flight."""
+    return called(*READ)
+
+
+def push_alone(pool: Any) -> float:
+    """Push one after the other, as damocles and droplet do."""
+    return called(PUSH, transfer_of(pool), in_flight=1)
+
+
+def read_alone(_pool: Any) -> float:
+    """Read one after the other."""
+    return called(*READ, in_flight=1)
+
+
+def push_posted(pool: Any) -> float:
+    """Push one after the other by POST over one connection."""
+    return called(PUSH, transfer_of(pool), in_flight=1, by_post=True)
+
+
+def read_posted(_pool: Any) -> float:
+    """Read one after the other by POST over one connection."""
+    return called(*READ, in_flight=1, by_post=True)

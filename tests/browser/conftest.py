@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.browser.chrome import FLAGS, chrome_find
 from tests.browser.visitor import Visitor
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tests.servers import RedisServer
 
 CHROME = chrome_find()
+PATIENCE_MS = 15_000
+"""How long a page may take to show something while four workers share two cores."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +45,7 @@ def chromium() -> Iterator[Browser]:
     """A browser for one file: while it runs this thread has an event loop, which others must not see."""
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # that loop runs nothing of ours
+        expect.set_options(timeout=PATIENCE_MS)
         browser = playwright.chromium.launch(executable_path=CHROME, args=list(FLAGS))
         yield browser
         browser.close()

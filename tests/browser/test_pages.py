@@ -52,6 +52,17 @@ def test_an_empty_page_fits_and_has_no_findings(visit: Visit, alice: User, name:
     assert findings(page) == []
 
 
+def test_a_slash_leads_to_the_search_and_one_thing_to_its_page(visit: Visit, operator: User) -> None:
+    pool = scenes.busy_pool()
+    page = visit(operator).go("/gas/")
+
+    page.page.keyboard.press("/")
+    page.page.keyboard.type(pool.miner.address)
+    page.page.keyboard.press("Enter")
+
+    page.page.wait_for_url(f"**/miners/{pool.miner.address}/")
+
+
 @pytest.mark.parametrize("path", ["/login/", "/nowhere/"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_outside_the_frame_have_no_findings(visit: Visit, path: str, scheme: str) -> None:

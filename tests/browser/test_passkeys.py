@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.contrib.sessions.backends.db import SessionStore
 from playwright.sync_api import expect
 
+from apps.users.confirmation import CONFIRMED
+from apps.users.models import PersonSession, Token, User
+from apps.users.states import Role
 from tests.browser.axe import findings
 from tests.people import PASSWORD
 
 if TYPE_CHECKING:
-    from apps.users.models import User
     from tests.browser.conftest import Visit
     from tests.browser.visitor import Visitor
 
@@ -98,3 +101,41 @@ def test_an_app_is_added_with_the_code_that_the_page_draws(visit: Visit, alice: 
     assert drawn > 100
     assert findings(page) == []
     assert page.sideways((360, 1440)) == {}
+
+
+def left_open(user: User) -> None:
+    """Make the last proof of this person's only session an old one."""
+    key = PersonSession.objects.get(user=user).key
+    session = SessionStore(session_key=key)
+    session[CONFIRMED] = 0
+    session.save()
+
+
+def test_an_open_browser_asks_before_a_token_and_keeps_the_form(visit: Visit, alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(role=Role.TENANT_ADMIN)
+    page = visit(None)
+    page.url = page.url.replace("127.0.0.1", "localhost")
+    authenticator_add(page)
+    come_in(page)
+    expect(page.see("h1")).to_have_text("Account")
+    left_open(alice)
+
+    page.see("#passkey-name").fill("laptop")
+    page.page.get_by_role("button", name="Add a passkey").click()
+    expect(page.see("h1")).to_have_text("Confirm that it is you")
+    assert findings(page) == []
+    page.see("#confirm-password").fill(PASSWORD)
+    page.page.get_by_role("button", name="Confirm", exact=True).click()
+    expect(page.see("#passkey-name")).to_have_value("laptop")
+    page.page.get_by_role("button", name="Add a passkey").click()
+    page.page.get_by_role("link", name="I have them").click()
+    left_open(alice)
+    page.go("/tokens/new/")
+    page.see("#name").fill("miner one")
+    page.page.get_by_role("button", name="Make it").click()
+    expect(page.see("h1")).to_have_text("Confirm that it is you")
+    assert findings(page) == []
+    page.page.get_by_role("button", name="Confirm with a passkey").click()
+    expect(page.see("h1")).to_have_text("New token")
+
+    assert Token.objects.get().name == "miner one"

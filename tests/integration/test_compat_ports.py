@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,12 @@ def test_the_messagers_recorded_questions_are_answered_at_its_port(pool: OldPort
     assert called(pool.messager, "Message.Version", token=pool.admin())["Version"]
 
 
+def is_taken(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as link:
+        return link.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_the_gateway_is_answered_at_its_port_and_sees_the_signer(pool: OldPorts) -> None:
     assert called(pool.gateway, "Gateway.Version", token=pool.admin())["Version"]
 
@@ -131,6 +138,7 @@ def test_a_taken_old_port_is_named_and_nothing_is_made(pool: OldPorts) -> None:
 
 def test_a_taken_port_of_the_signer_is_named_and_nothing_is_made(pool: OldPorts) -> None:
     other = Pool(SIGNER_LISTEN=f"127.0.0.1:{pool.wallet}")
+    wait_until(lambda: is_taken(pool.wallet), within_s=30, what="the signer's port")
 
     said = other.refused()
 

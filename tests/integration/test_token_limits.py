@@ -14,10 +14,10 @@ from apps.messages.errors import ReceiverNotGranted
 from apps.messages.services.push import message_push
 from apps.users.models import AuditEntry, Token
 from apps.users.selectors import principal_by_token
-from apps.users.services import TokenLimits
+from apps.users.services import TokenLimits, miner_grant, signer_grant
 from apps.wallets.errors import SenderNotGranted
-from tests import factories, people
-from tests.people import PASSWORD, bearer
+from tests import factories, people, visits
+from tests.people import bearer
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +76,97 @@ def test_a_token_sends_only_to_its_miners_and_from_its_signers():
         pushed(token, "f02001", other.address)
 
 
+def two_senders() -> tuple[str, str]:
+    """Two senders of a tenant, each with a message: to the miner 1000 and to the miner 1001."""
+    mine, other = factories.bls(1), factories.bls(2)
+    for number, address in enumerate((mine, other)):
+        factories.wallet(address)
+        factories.sender(address)
+        to = f"f0{1000 + number}"
+        factories.message(f"m{number}", from_addr=address, to=to, state="FAILED", error="marked bad")
+        factories.spend(address, to=to)
+    return mine, other
+
+
+@pytest.mark.parametrize("limits", [{"signers": [factories.bls(1)]}, {"miners": [1000]}])
+def test_a_token_sees_the_messages_of_its_signers_and_miners_only(limits):
+    two_senders()
+    token = limited(**limits)
+
+    assert [row["id"] for row in get(token, "/api/v1/messages").json()["results"]] == ["m0"]
+    assert get(token, "/api/v1/messages/m1").status_code == 404
+    assert rpc(token, "Message.GetMessageByUid", "m0")["result"]["ID"] == "m0"
+    assert "error" in rpc(token, "Message.GetMessageByUid", "m1")
+    assert "error" in rpc(token, "Message.MarkBadMessage", "m1")
+    assert len(get(token, "/api/v1/gas/spend").json()["results"]) == 1
+
+
+def test_a_token_changes_only_its_own_senders():
+    mine, other = two_senders()
+    token = limited(signers=[mine])
+
+    assert [row["address"] for row in get(token, "/api/v1/senders").json()["results"]] == [mine]
+    assert patch(token, f"/api/v1/senders/{other}", {"quota": 1}).status_code == 404
+    for method, more in (("ForbiddenAddress", ()), ("SetSelectMsgNum", (1,)), ("RecoverFailedMsg", ())):
+        assert "not for the signer" in rpc(token, f"Message.{method}", other, *more)["error"]["message"]
+    assert patch(token, f"/api/v1/senders/{mine}", {"quota": 1}).status_code == 200
+
+
+def test_a_token_for_miners_changes_no_sender():
+    mine, _ = two_senders()
+    token = limited(miners=[1000])
+
+    assert patch(token, f"/api/v1/senders/{mine}", {"quota": 1}).status_code == 403
+    for method, more in (("ForbiddenAddress", ()), ("SetSelectMsgNum", (1,)), ("ClearUnFillMessage", ())):
+        assert "for some miners only" in rpc(token, f"Message.{method}", mine, *more)["error"]["message"]
+
+
+def patch(token: str, path: str, body: dict[str, Any]) -> Any:
+    return Client().patch(path, body, content_type="application/json", headers=bearer(token))
+
+
+@pytest.mark.parametrize("limits", [{"signers": [factories.bls(1)]}, {"miners": [1000]}])
+def test_a_token_for_a_part_of_its_tenant_changes_nothing_of_the_whole(limits):
+    token, sibling = limited(**limits), people.token("read")
+    key = principal_by_token(sibling, now=clock.now()).token_id
+    worker = factories.worker()
+    asked: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("DELETE", f"/api/v1/tokens/{key}", {}),
+        ("POST", "/api/v1/approvals", {"signer": "bob", "approve": True}),
+        ("POST", "/api/v1/gas/guards", {"max_fee": "1"}),
+        ("PUT", "/api/v1/gas/hurry", {"enabled": True}),
+        ("DELETE", f"/api/v1/workers/{worker.uuid}", {}),
+        ("POST", f"/api/v1/workers/{worker.uuid}/commands", {"op": "drain"}),
+    )
+
+    for method, path, body in asked:
+        data = json.dumps(body)
+        answer = Client().generic(method, path, data, content_type="application/json", headers=bearer(token))
+        assert (answer.status_code, "for some miners or signers only" in answer.content.decode()) == (
+            403,
+            True,
+        ), path
+    assert principal_by_token(sibling, now=clock.now()).perm == "read"
+
+
+def test_a_partial_token_gives_up_no_other_miner_or_signer_of_its_tenant():
+    tenant = people.tenant("alice")
+    for actor_id in (1000, 1001):
+        miner_grant(tenant=tenant, actor_id=actor_id)
+    signer_grant(tenant=tenant, address=factories.bls(2))
+    token = limited("write", miners=[1000])
+    operators = people.token("admin", of="pool", is_operator=True, limits=TokenLimits(miners=[1000]))
+
+    def post(text: str, path: str, body: dict[str, Any]) -> int:
+        return Client().post(path, body, content_type="application/json", headers=bearer(text)).status_code
+
+    assert post(token, "/user/miner/del", {"Miner": "f01001"}) == 403
+    assert post(token, "/signer/del", {"Signer": factories.bls(2)}) == 403
+    assert post(operators, "/user/miner/add", {"User": "alice", "Miner": "f01002", "OpenMining": True}) == 403
+    assert post(operators, "/user/del", {"Name": "alice"}) == 403
+    assert post(token, "/user/miner/del", {"Miner": "f01000"}) == 200
+
+
 def test_a_token_signs_only_with_its_signers():
     mine, other = factories.wallet(factories.bls(1)), factories.wallet(factories.bls(2))
     token = limited(signers=[mine.address])
@@ -101,9 +192,7 @@ def test_a_limited_token_makes_no_other_token(limits):
 
 def signed_in(name: str, role: str) -> Client:
     people.person(name, role=role)
-    client = Client()
-    assert client.login(username=name, password=PASSWORD)
-    return client
+    return visits.signed_in(name)
 
 
 def test_a_token_is_made_on_the_page_and_shown_once():

@@ -92,6 +92,8 @@ def miner_del(caller: Principal, data: dict[str, Any]) -> Json:
     grant = MinerGrant.objects.select_related("tenant").filter(actor_id=actor_id_of(data["miner"])).first()
     is_admin = caller.is_operator and caller.may("admin")
     is_owner = grant is not None and grant.deleted_at is None and grant.tenant_id == caller.tenant_id
+    if not caller.may_mine(actor_id_of(data["miner"])) or caller.signers:
+        raise AuthFault("this token is for some miners or signers only", status=403)
     if not is_admin and not (is_owner and caller.may("write")):
         raise AuthFault(f"need admin prem or {data['miner']} ownership check error: Permission Deny")
     if grant is None:
@@ -165,6 +167,8 @@ def signer_unregister(_caller: Principal, data: dict[str, Any]) -> Json:
 
 def signer_del(caller: Principal, data: dict[str, Any]) -> Json:
     """Take an address from all tenants; an owner alone may only give up its own."""
+    if not caller.may_sign_with(data["signer"]) or caller.miners:
+        raise AuthFault("this token is for some miners or signers only", status=403)
     grants = live_signers(data["signer"])
     if caller.is_operator and caller.may("admin"):
         return signer_ungrant(tenant=None, address=data["signer"])

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import threading
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import time
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+import psycopg2
+from django.conf import settings
 from django.db import connection
+
+from apps.core.live import changes_kept, changes_send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KEPT_S: Final = 0.2
-"""So long without work a thread waits with its connection before both end."""
+    from apps.core.live import Change
+
+TELL_S: Final = 0.02
+"""So long open pages may wait for news: to tell them of each push by itself costs as much as the push."""
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
@@ -28,8 +36,8 @@ class Clerk:
     """Works off what one event loop asks, one piece after the other."""
 
     def __init__(self) -> None:
-        self._jobs: deque[Callable[[], None]] = deque()
-        self._news = threading.Condition()
+        self._jobs: SimpleQueue[Callable[[], list[Change]]] = SimpleQueue()
+        self._turn = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @property
@@ -37,43 +45,84 @@ class Clerk:
         """Whether its thread lives."""
         return self._thread is not None
 
+    def give(self, job: Callable[[], list[Change]]) -> None:
+        """Have a job done in the thread; it gives what open pages are to be told, and must not raise."""
+        with self._turn:
+            self._jobs.put(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="clerk", daemon=True)
+                self._thread.start()
+
     async def do(self, work: Callable[[Asked], Answer], asked: Asked) -> Answer:
         """Have `work` done in the thread.  Raises what it raises."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
 
-        def job() -> None:
-            tell: Callable[[Any], None] = future.set_result
-            answer: Any
-            try:
-                answer = work(asked)
-            except Exception as error:  # noqa: BLE001  # whoever asked gets it; the thread goes on
-                connection.close()  # it may be the database that ended it
-                tell, answer = future.set_exception, error
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever asked
-                loop.call_soon_threadsafe(_told, future, tell, answer)
+        def told(answer: Answer | None, error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(cast("Answer", answer))
 
-        with self._news:
-            self._jobs.append(job)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="clerk", daemon=True)
-                self._thread.start()
-            self._news.notify()
+        self.give(lambda: done(loop, told, work, asked))
         return await future
 
     def _work(self) -> None:
+        untold: list[Change] = []
+        due = 0.0
         while True:
-            with self._news:
-                if not self._jobs and not self._news.wait_for(lambda: self._jobs, timeout=KEPT_S):
+            try:
+                job = self._jobs.get(timeout=TELL_S if untold else settings.CLERK_KEPT_S)
+            except Empty:
+                if untold:
+                    changes_send(untold)
+                    untold = []
+                    continue
+                with self._turn:
+                    if not self._jobs.empty():  # it came just now
+                        continue
                     connection.close()
                     self._thread = None
                     return
-                job = self._jobs.popleft()
-            # One that died since the last job is replaced; nothing public says so without closing good ones.
-            connection.health_check_done = False  # type: ignore[attr-defined]
-            job()
+            if has_news():  # the next statement opens a new one
+                connection.close()
+            changes = job()
+            if changes and not untold:
+                due = time.monotonic() + TELL_S
+            untold += changes
+            if untold and time.monotonic() >= due:
+                changes_send(untold)
+                untold = []
 
 
-def _told(future: asyncio.Future[Any], tell: Callable[[Any], None], answer: Any) -> None:
-    if not future.done():
-        tell(answer)
+def done(
+    loop: asyncio.AbstractEventLoop,
+    told: Callable[[Answer | None, Exception | None], None],
+    work: Callable[[Asked], Answer],
+    asked: Asked,
+) -> list[Change]:
+    """Do `work`, tell the loop what came of it, and give what open pages are to be told."""
+    answer, error = None, None
+    with changes_kept() as changes:
+        try:
+            answer = work(asked)
+        except Exception as failure:  # noqa: BLE001  # whoever asked gets it; the thread goes on
+            connection.close()  # it may be the database that ended it
+            error = failure
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever asked
+        loop.call_soon_threadsafe(told, answer, error)
+    return changes
+
+
+def has_news() -> bool:
+    """Tell whether the database said something unasked, as one that ends does; costs no question."""
+    if connection.connection is None:
+        return False
+    poll = select.poll()
+    try:
+        poll.register(connection.connection.fileno(), select.POLLIN)
+    except (psycopg2.InterfaceError, OSError):  # closed already
+        return True
+    return bool(poll.poll(0))

@@ -7,15 +7,16 @@ share the cost of one round to the database, whoever they are.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from apps.api.rpc.clerks import Clerk
-from apps.core.errors import DomainError
+from apps.api.rpc.clerks import Clerk, done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from apps.core.errors import DomainError
     from apps.users.principals import Principal
 
 BUNCH_MAX: Final = 500
@@ -23,6 +24,8 @@ BUNCH_MAX: Final = 500
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
+Waiter = tuple["Principal", Asked, "asyncio.Future[Answer]"]
+"""Who asks, what, and where the answer goes."""
 
 
 class Desk(Generic[Asked, Answer]):
@@ -36,35 +39,44 @@ class Desk(Generic[Asked, Answer]):
     ) -> None:
         self.work = work
         self.clerk = Clerk()
-        self.waiting: list[tuple[Principal, Asked, asyncio.Future[Answer]]] = []
-        self.task: asyncio.Task[None] | None = None
+        self.waiting: list[Waiter[Asked, Answer]] = []
+        self.is_at_work = False
 
     async def ask(self, item: Asked, *, principal: Principal) -> Answer:
         """Answer one call with those that came at the same time.  Raises its own refusal."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
         self.waiting.append((principal, item, future))
-        if self.task is None or self.task.done():
-            self.task = asyncio.create_task(self._work(), name="desk")
+        if not self.is_at_work:
+            self.is_at_work = True
+            loop.call_soon(self._begin, loop)  # those that came in the same turn of the loop come along
         return await future
 
-    async def _work(self) -> None:
-        while self.waiting:
-            bunch, self.waiting = self.waiting[:BUNCH_MAX], self.waiting[BUNCH_MAX:]
-            await self._answer(bunch)
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the clerk work on the next bunch; a task for it would be one more turn that callers wait."""
+        bunch, self.waiting = self.waiting[:BUNCH_MAX], self.waiting[BUNCH_MAX:]
+        told = partial(self._tell, loop, bunch)
+        asked = [(principal, item) for principal, item, _ in bunch]
+        self.clerk.give(partial(done, loop, told, self.work, asked))
 
-    async def _answer(self, bunch: list[tuple[Principal, Asked, asyncio.Future[Answer]]]) -> None:
-        """Work on one bunch and give each caller its answer."""
-        try:
-            answers = await self.clerk.do(self.work, [(principal, item) for principal, item, _ in bunch])
-        except Exception as error:  # noqa: BLE001  # every waiter gets it; the desk goes on
-            for _, _, future in bunch:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for (_, _, future), answer in zip(bunch, answers, strict=True):
+    def _tell(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bunch: list[Waiter[Asked, Answer]],
+        answers: Sequence[Answer | DomainError] | None,
+        error: Exception | None,
+    ) -> None:
+        """Give each caller of a bunch its answer, and go on with those that came meanwhile."""
+        if self.waiting:
+            self._begin(loop)
+        else:
+            self.is_at_work = False
+        found: Sequence[Answer | Exception]
+        found = [error] * len(bunch) if error is not None else answers or ()
+        for (_, _, future), answer in zip(bunch, found, strict=True):
             if future.done():  # its caller is gone
                 continue
-            if isinstance(answer, DomainError):
+            if isinstance(answer, Exception):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)

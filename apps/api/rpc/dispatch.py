@@ -69,6 +69,8 @@ class Call:
     version: str
     """Path: v0, v1 or v2."""
     on_socket: bool = False
+    in_loop: bool = False
+    """Whether it shares an event loop with other calls, over a socket or not."""
     connection: Any = None
     """State that lives as long as the socket, for methods that belong together; None over POST."""
 
@@ -109,7 +111,13 @@ class Door:
             raise RpcError(f"missing permission to invoke '{method}': the token is for other methods")
         await self.count(method)
         arguments = params_decode(method, row, params)
-        call = Call(self.principal, self.version, on_socket=on_socket, connection=self.connection)
+        call = Call(
+            self.principal,
+            self.version,
+            on_socket=on_socket,
+            in_loop=on_socket or self.in_loop,
+            connection=self.connection,
+        )
         return await self.run(row, call, arguments), row.void
 
     async def count(self, method: str) -> None:

@@ -10,16 +10,19 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 from apps.api.rpc.dispatch import ANY_PART, Call
+from apps.chain.addresses import BadNodeAddress, node_address
 from apps.core.errors import NotAllowed, NotFound
 from apps.gateway.errors import NoAnswer, NoProvider
 from apps.gateway.hedging import is_repeatable
 from apps.gateway.models import ProviderConnection, Purpose, SignerConnection
 from apps.gateway.providers import MinerProvider, Provider, WalletProvider, in_database
+from apps.gateway.reverse import reverse_set
 from apps.gateway.routes import market_route, proof_route, wallet_route
 from apps.gateway.selectors import provers_connected, signers_connected
 from apps.gateway.services import wallet_has
 from apps.gateway.switch import switch_here
 from apps.users.selectors import accounts_missing, miner_granted, miner_owner
+from apps.users.services import audit_record
 from apps.wallets.limits import bytes_check
 from poolsite.filecoin.address import ID, Address, id_address
 from poolsite.filecoin.cids import Cid, cid_to_json
@@ -50,6 +53,10 @@ UNSEAL_S: Final = 7 * 3600.0
 """Its timeout for pieces that must be unsealed first."""
 SIGN_BYTES_LEN: Final = 32
 """Bytes of a wallet's half of the challenge."""
+ACCOUNTS_MAX: Final = 200
+"""Accounts that one wallet may ask to serve."""
+CHANNELS_MAX: Final = 4_000
+"""Channels that one tenant may hold open in one web process: a signer with a leak takes no other's place."""
 VERSION: Final = {"Version": "1.20.0+poolsite", "APIVersion": 0}
 
 Providers = dict[str, Provider]
@@ -76,9 +83,20 @@ async def version(_call: Call) -> Json:
     return VERSION
 
 
+def quota_check(call: Call) -> None:
+    """Refuse one channel too many.  Raises RpcError."""
+    name = call.principal.tenant_name
+    if switch_here().channels[name] >= CHANNELS_MAX:
+        raise RpcError(f"user {name} holds {CHANNELS_MAX} channels here: no more")
+
+
 async def listen(call: Call, provider: Provider) -> AsyncIterator[Json]:
     """Feed a provider's events to its channel; it belongs to this socket alone."""
-    providers = providers_of(call)
+    providers, channels = providers_of(call), provider.switch.channels
+    name = call.principal.tenant_name
+    if channels[name] >= CHANNELS_MAX:  # many asked at once
+        return
+    channels[name] += 1
     providers[provider.id] = provider
     provider.switch.start()
     try:
@@ -86,12 +104,16 @@ async def listen(call: Call, provider: Provider) -> AsyncIterator[Json]:
             yield event
     finally:
         providers.pop(provider.id, None)
+        channels[name] -= 1
 
 
 async def listen_wallet(call: Call, policy: dict[str, Json]) -> AsyncIterator[Json]:
     """Open a wallet's channel; every account that it names must exist and be enabled."""
     providers_of(call)
+    quota_check(call)
     supported = require(policy, "SupportAccounts", list_of(TEXT).decode)
+    if len(supported) > ACCOUNTS_MAX:
+        raise RpcError(f"SupportAccounts: at most {ACCOUNTS_MAX}")
     sign_bytes = require(policy, "SignBytes", blob)
     if len(sign_bytes) != SIGN_BYTES_LEN:
         raise RpcError(f"SignBytes: must have {SIGN_BYTES_LEN} bytes")
@@ -116,6 +138,7 @@ async def listen_market(call: Call, policy: dict[str, Json]) -> AsyncIterator[Js
 async def listen_miner(call: Call, miner: Address, purpose: str) -> AsyncIterator[Json]:
     """Open a miner's channel, if the miner is the caller's."""
     providers_of(call)
+    quota_check(call)
     if miner.protocol != ID:
         raise RpcError("the miner must be an ID address")
     name = call.principal.tenant_name
@@ -345,6 +368,16 @@ def list_market_connections_state(call: Call) -> Json:
     ]
 
 
+def register_reverse(call: Call, host_key: str, place: str) -> None:
+    """Say where a market is that is reached through us; an empty place takes it back."""
+    try:
+        url = node_address(place).base if place else ""
+    except BadNodeAddress as error:
+        raise RpcError(error.reason) from None
+    reverse_set(host_key, url)
+    audit_record(principal=call.principal, action="gateway.reverse", target=host_key, after={"url": url})
+
+
 ADDRESSES: Final = list_of(ADDRESS)
 NAMES: Final = list_of(TEXT)
 
@@ -372,6 +405,9 @@ METHODS: Final[dict[str, RpcMethod]] = {
         "admin", sectors_unseal_piece, (ADDRESS, CID, NUMBER, NUMBER, NUMBER, TEXT)
     ),
     "Gateway.ListMarketConnectionsState": RpcMethod("admin", list_market_connections_state),
+    "Gateway.RegisterReverse": RpcMethod(
+        "admin", register_reverse, (TEXT, TEXT), operator_only=True, void=True
+    ),
 }
 """The current API (v2)."""
 

@@ -15,7 +15,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from apps.api.callers import principal_from_token, request_source, token_text
 from apps.api.rpc.dispatch import Door
+from apps.api.rpc.forward import NAMESPACE_HEADER, post_forward, refusal_of
 from apps.api.rpc.services import NAMESPACES, SERVICES, VERSIONS
+from apps.gateway.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
 from poolsite.wire.gorpc import RpcError, body_answer, frame_read, frame_write
 
@@ -35,7 +37,6 @@ CORS: Final = {
 TEXT: Final = "text/plain"
 STRANGERS_BYTES_MAX: Final = 64 << 10
 """Largest body that is read of a caller without a good token."""
-NAMESPACE_HEADER: Final = "X-VENUS-API-NAMESPACE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,24 @@ async def post_answer(asked: Asked, body: Callable[[], Awaitable[bytes]], who: K
         number = request_number(await body()) if 0 < asked.length <= STRANGERS_BYTES_MAX else None
         refusal = {"jsonrpc": "2.0", "id": number, "error": {"code": 401, "message": error.reason}}
         return Answered(401, frame_write(refusal), headers=CORS)
+    if asked.namespace in HOST_KEYS:
+        return await market_answer(asked, principal, token=text, body=await body())
     namespace = NAMESPACES.get(asked.namespace, "")
     door = Door(SERVICES, principal, asked.version, namespace=namespace, in_loop=asked.in_loop)
     status, text = await body_answer(await body(), door)
     left = door.usage.headers() if door.usage is not None else {}
     return Answered(status, text, headers={**CORS, **left})
+
+
+async def market_answer(asked: Asked, principal: Principal, *, token: str, body: bytes) -> Answered:
+    """Have a market answer."""
+    status, words, url = await refusal_of(principal, HOST_KEYS[asked.namespace])
+    if status:
+        return Answered(status, words, TEXT, CORS)
+    status, answer = await post_forward(
+        url, version=asked.version, body=body, token=token, namespace=asked.namespace
+    )
+    return Answered(status, answer, headers=CORS)
 
 
 def length_of(header: str) -> int:

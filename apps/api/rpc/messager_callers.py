@@ -55,7 +55,19 @@ def signer_check(call: Call, address: Address) -> str:
     if not call.principal.is_operator and not sender_allowed(call.principal.tenant_id, words):
         user = call.principal.tenant_name
         raise NotAllowed(f"signer {words} not exist in user {user}: permission deny")
+    if not call.principal.may_sign_with(words):
+        raise NotAllowed(f"the token is not for the signer {words}")
     return words
+
+
+def sender_check(call: Call, address: Address) -> str:
+    """Give it if the caller may change how it sends: messages of all miners wait in its lane.
+
+    Raises NotAllowed.
+    """
+    if call.principal.miners:
+        raise NotAllowed("the token is for some miners only")
+    return signer_check(call, address)
 
 
 def message_called(call: Call, id_: str, text: str = "{}") -> Message:

@@ -11,7 +11,7 @@ from apps.api.rpc.messager_callers import (
     head_known,
     message_called,
     operator_check,
-    signer_check,
+    sender_check,
 )
 from apps.api.rpc.messager_types import (
     Replacement,
@@ -64,13 +64,13 @@ def mark_bad_message(call: Call, id_: str) -> None:
 
 def recover_failed_msg(call: Call, address: Address) -> list[str]:
     """Put what was given up back into flight."""
-    words = signer_check(call, address)
+    words = sender_check(call, address)
     return messages_recover(address=words, client=chain_client(), head=head_known(), now=clock.now())
 
 
 def clear_unfill_message(call: Call, address: Address) -> int:
     """Give up what has no nonce yet; done at once, not at the next head."""
-    words = signer_check(call, address)
+    words = sender_check(call, address)
     tenant = None if call.principal.is_operator else call.principal.tenant_id
     return messages_clear(address=words, now=clock.now(), tenant_id=tenant)
 

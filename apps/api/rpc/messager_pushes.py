@@ -6,11 +6,12 @@ Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon
 from __future__ import annotations
 
 import base64
-import json
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING
 
 from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 
 from apps.api.rpc.messager_types import (
     QuickSend,
@@ -28,6 +29,7 @@ from apps.messages.services import (
     messages_push,
 )
 from poolsite.filecoin.address import ID, address_format
+from poolsite.wire.gorpc import json_read
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatch import Call
@@ -42,7 +44,7 @@ async def push_message(call: Call, message: ChainMessage, spec: SendSpec | None)
 async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec: SendSpec | None) -> str:
     """Take a message in; the same content under the same id is no error.
 
-    Over a socket the calls in flight share one insert; a POST has a thread and a database of its own.
+    Calls in flight on one event loop share one insert; without one a POST has a thread of its own.
     """
     if message.version != 0:
         raise BadMessage("'Version' unsupported", field="version")
@@ -56,12 +58,11 @@ async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec
         spec=spec or SendSpec(),
         gas=Gas(limit=message.gas_limit, fee_cap=message.gas_fee_cap, premium=message.gas_premium),
     )
-    if call.on_socket and message.from_.protocol != ID:
+    if call.in_loop and message.from_.protocol != ID:
         return (await message_push_gathered(item, principal=call.principal)).pk
     # An ID address has to be looked up on chain first: it must not hold up the others.
-    answers = await sync_to_async(messages_push, thread_sensitive=not call.on_socket)(
-        [item], principal=call.principal
-    )
+    bridged = partial(database_sync_to_async, thread_sensitive=False) if call.in_loop else sync_to_async
+    answers = await bridged(messages_push)([item], principal=call.principal)
     if isinstance(answers[0], DomainError):
         raise answers[0]
     return answers[0].pk
@@ -102,7 +103,7 @@ def _encoded(params: QuickSend) -> bytes:
     Raises BadMessage with the messager's words, NodeUnavailable.
     """
     try:
-        value = json.loads(params.params)
+        value = json_read(params.params)
         client = chain_client()
         code = client.state_get_actor(address_format(params.to)).code
         found = client.call("StateEncodeParams", {"/": str(code)}, params.method, value)

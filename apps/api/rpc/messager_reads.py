@@ -71,8 +71,8 @@ _READS: Desks[str, dict[str, Any]] = Desks(reads_answer)
 
 
 async def get_message_by_uid(call: Call, id_: str) -> dict[str, Any]:
-    """Give a message by its id; over a socket the calls in flight share one query."""
-    if call.on_socket:
+    """Give a message by its id; calls in flight on one event loop share one query."""
+    if call.in_loop:
         return await _READS.ask(id_, principal=call.principal)
     [found] = await sync_to_async(messages_read)(call.principal, [id_])
     if isinstance(found, DomainError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.api.rpc.messager_callers import (
-    signer_check,
+    sender_check,
 )
 from apps.api.rpc.messager_types import (
     Fees,
@@ -50,7 +50,7 @@ def wallet_has(call: Call, address: Address) -> bool:
 
 
 def _own_sender(call: Call, address: Address) -> str:
-    words = signer_check(call, address)
+    words = sender_check(call, address)
     if not senders_visible(call.principal).filter(address=words).exists():
         raise SenderNotFound("address not exists", field="address")
     return words
@@ -80,7 +80,7 @@ def set_fee_params(call: Call, spec: Fees) -> None:
     """Set a sender's fee rules."""
     if not senders_visible(call.principal).filter(address=address_format(spec.address)).exists():
         raise SenderNotFound("address not exists", field="address")
-    sender_set(principal=call.principal, address=signer_check(call, spec.address), fees=spec.values)
+    sender_set(principal=call.principal, address=sender_check(call, spec.address), fees=spec.values)
 
 
 def update_nonce(call: Call, address: Address, nonce: int) -> None:

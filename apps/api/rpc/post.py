@@ -14,7 +14,8 @@ from urllib.parse import parse_qs
 import structlog
 from django.db import InterfaceError, OperationalError
 
-from apps.api.rpc.http import NAMESPACE_HEADER, Answered, Asked, length_of, post_answer
+from apps.api.rpc.forward import NAMESPACE_HEADER
+from apps.api.rpc.http import Answered, Asked, length_of, post_answer
 from apps.api.rpc.known import known_here
 from apps.core.health import RETRY_AFTER_S
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -35,17 +36,21 @@ class Watch:
 
     def __init__(self) -> None:
         self.sockets: set[SocketState] = set()
+        self.held: Counter[str] = Counter()
+        """Open sockets of each tenant."""
         self.task: asyncio.Task[None] | None = None
 
     def add(self, socket: SocketState) -> None:
         """Watch a socket from now on."""
         self.sockets.add(socket)
+        self.held[socket.principal.tenant_name] += 1
         if self.task is None:
             self.task = asyncio.create_task(self.run())
 
     def remove(self, socket: SocketState) -> None:
         """Watch it no longer; without sockets there is nothing to do."""
         self.sockets.discard(socket)
+        self.held[socket.principal.tenant_name] -= 1
         if not self.sockets and self.task is not None:
             self.task.cancel()
             self.task = None

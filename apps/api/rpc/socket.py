@@ -12,10 +12,12 @@ import structlog
 
 from apps.api.callers import principal_from_token, token_text
 from apps.api.rpc.dispatch import Door
+from apps.api.rpc.forward import market_open, refusal_of, sockets_join
 from apps.api.rpc.revocation import watch_here
 from apps.api.rpc.services import NAMESPACES, SERVICES
 from apps.api.rpc.socket_state import SocketState
 from apps.gateway.providers import in_database
+from apps.gateway.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
 from poolsite.wire.gorpc import Closed, Session
 
@@ -31,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 CLOSE_REFUSED: Final = 4401
 """Close code for a token that is not good."""
+MORE_HEADERS: Final = {401: (b"www-authenticate", b"Bearer"), 429: (b"retry-after", b"10")}
+SOCKETS_MAX: Final = 5_000
+"""Sockets that one tenant may hold open in a web process."""
 
 
 async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -46,11 +51,43 @@ async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> Non
         log.info("rpc_socket_refused", source=source, reason=error.reason)
         await handshake_refuse(scope, send, error.reason)
         return
+    if watch_here().held[principal.tenant_name] >= SOCKETS_MAX:
+        reason = f"user {principal.tenant_name} holds {SOCKETS_MAX} sockets here: no more"
+        log.warning("rpc_socket_refused", source=source, reason=reason)
+        await handshake_refuse(scope, send, reason, status=429)
+        return
     subprotocol = next(iter(scope.get("subprotocols") or []), None)
-    await send({"type": "websocket.accept", "subprotocol": subprotocol})
     version = scope["url_route"]["kwargs"]["version"]
-    namespace = NAMESPACES.get(headers.get("x-venus-api-namespace", ""), "")
+    named = headers.get("x-venus-api-namespace", "")
+    if named in HOST_KEYS:
+        await market_run(scope, receive, send, principal=principal, version=version, named=named, token=text)
+        return
+    await send({"type": "websocket.accept", "subprotocol": subprotocol})
+    namespace = NAMESPACES.get(named, "")
     await session_run(principal, version, namespace, receive, send)
+
+
+async def market_run(
+    scope: dict[str, Any],
+    receive: Receive,
+    send: Send,
+    *,
+    principal: Principal,
+    version: str,
+    named: str,
+    token: str,
+) -> None:
+    """Join the socket with a market's."""
+    status, words, url = await refusal_of(principal, HOST_KEYS[named])
+    if status:
+        await handshake_refuse(scope, send, words, status=status)
+        return
+    market = await market_open(url, version=version, token=token, namespace=named)
+    if market is None:
+        await handshake_refuse(scope, send, "the market does not answer", status=502)
+        return
+    await send({"type": "websocket.accept"})
+    await sockets_join(market, SocketState(principal, send), receive)
 
 
 async def session_run(
@@ -77,13 +114,14 @@ async def session_run(
         await session.close()
 
 
-async def handshake_refuse(scope: dict[str, Any], send: Send, reason: str) -> None:
-    """Answer the handshake with 401 where the server can, else refuse it (403)."""
+async def handshake_refuse(scope: dict[str, Any], send: Send, reason: str, *, status: int = 401) -> None:
+    """Answer the handshake with a status where the server can, else refuse it (403)."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": CLOSE_REFUSED, "reason": reason})
         return
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"www-authenticate", b"Bearer")]
-    await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    headers += [MORE_HEADERS[status]] if status in MORE_HEADERS else []
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": reason.encode()})
 
 

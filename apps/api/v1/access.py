@@ -8,7 +8,9 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.permissions import BasePermission
 
 from apps.api.callers import principal_from_request, principal_from_session, request_source
+from apps.core import clock
 from apps.core.errors import NotAllowed
+from apps.users.confirmation import is_confirmed
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -61,6 +63,15 @@ def caller_of(request: Request) -> Principal | None:
     return cast("Principal | None", request.auth)
 
 
+class NotConfirmed(NotAllowed):
+    """A person's session that is too long past the last proof of who they are; tokens are not asked."""
+
+    code = "not_confirmed"
+
+    def __init__(self) -> None:
+        super().__init__("confirm first that it is you, on the page Account, or use a token")
+
+
 class MayCall(BasePermission):
     """Level and scope that the view asks for by `perms` and `scope`."""
 
@@ -82,4 +93,14 @@ class MayCall(BasePermission):
         is_operators = view.operator_only or request.method in view.operator_methods
         if is_operators and not principal.is_operator:
             raise NotAllowed("this is for the operator of the pool")
+        if principal.is_partial and request.method in view.whole_methods:
+            raise NotAllowed("this token is for some miners or signers only")
+        if request.method in view.confirmed_methods and not is_proved(request):
+            raise NotConfirmed
         return True
+
+
+def is_proved(request: Request) -> bool:
+    """Tell whether a person proved lately who they are; a token is its own proof."""
+    is_person = isinstance(request.successful_authenticator, PersonAuthentication)
+    return not is_person or is_confirmed(request.session, now=clock.now())

@@ -189,6 +189,8 @@ class TenantsView(PoolView):
 
     perms = {**PoolView.perms, "POST": "admin"}
     operator_methods = ("POST",)
+    confirmed_methods = ("POST",)
+    whole_methods = ("POST",)
 
     @extend_schema(responses=TenantOutput(many=True))
     def get(self, request: Request) -> Response:
@@ -209,6 +211,8 @@ class TenantView(PoolView):
 
     operator_only = True
     perms = {**PoolView.perms, "PATCH": "admin"}
+    confirmed_methods = ("PATCH",)
+    whole_methods = ("PATCH",)
 
     @extend_schema(request=TenantChange, responses=TenantOutput)
     def patch(self, request: Request, name: str) -> Response:
@@ -228,6 +232,8 @@ class TokensView(PoolView):
     filters = ("limit", "offset")
 
     perms = {**PoolView.perms, "POST": "admin"}
+    confirmed_methods = ("POST",)
+    whole_methods = ("POST",)
 
     @extend_schema(responses=TokenOutput(many=True))
     def get(self, request: Request) -> Response:
@@ -271,6 +277,8 @@ class TokenView(PoolView):
     """One token."""
 
     perms = {**PoolView.perms, "DELETE": "admin"}
+    confirmed_methods = ("DELETE",)
+    whole_methods = ("DELETE",)
 
     @extend_schema(responses=TokenOutput)
     def get(self, _request: Request, uuid: str) -> Response:
@@ -300,6 +308,8 @@ class ApprovalsView(PoolView):
     filters = ("limit", "offset")
 
     perms = {**PoolView.perms, "POST": "admin"}
+    confirmed_methods = ("POST",)
+    whole_methods = ("POST",)
 
     @extend_schema(responses=ApprovalOutput(many=True))
     def get(self, request: Request) -> Response:

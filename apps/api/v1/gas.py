@@ -203,6 +203,7 @@ class GuardsView(PoolView):
     filters = ()
 
     perms = {**PoolView.perms, "POST": "sign"}
+    whole_methods = ("POST",)
 
     @extend_schema(responses=GuardPage)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
@@ -224,6 +225,7 @@ class GuardView(PoolView):
     """`/gas/guards/{uuid}`: one guard."""
 
     perms = {**PoolView.perms, "PATCH": "sign", "DELETE": "sign"}
+    whole_methods = ("PATCH", "DELETE")
 
     @extend_schema(request=GuardChange, responses=GuardOutput)
     def patch(self, request: Request, uuid: str) -> Response:
@@ -247,6 +249,7 @@ class HurryView(PoolView):
     filters = ()
 
     perms = {**PoolView.perms, "PUT": "sign"}
+    whole_methods = ("PUT",)
 
     @extend_schema(responses=HurryPage)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form

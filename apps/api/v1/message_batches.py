@@ -35,6 +35,8 @@ class BatchResult(serializers.Serializer[Any]):
 
     id = serializers.CharField()
     state = serializers.CharField(allow_null=True)
+    wait = serializers.CharField()
+    """Why it waits; empty for what was refused."""
     error = ErrorSerializer(allow_null=True)
 
 
@@ -70,9 +72,9 @@ class BatchView(PoolView):
         items = [push_item(data) for data in body.validated_data["messages"]]
         answers = messages_push(items, principal=self.principal)
         results = [
-            {"id": item.id, "state": None, "error": error_body(answer)}
+            {"id": item.id, "state": None, "wait": "", "error": error_body(answer)}
             if isinstance(answer, DomainError)
-            else {"id": item.id, "state": answer.state, "error": None}
+            else {"id": item.id, "state": answer.state, "wait": answer.wait, "error": None}
             for item, answer in zip(items, answers, strict=True)
         ]
         return Response({"results": results})

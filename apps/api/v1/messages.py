@@ -163,6 +163,7 @@ class DiagnosisOutput(serializers.Serializer[Any]):
     words = serializers.CharField()
     evidence = serializers.DictField()
     by_itself = serializers.CharField()
+    next_epoch = serializers.IntegerField(allow_null=True)
     actions = serializers.ListField(child=serializers.CharField())
     clicks = ClickOutput(many=True)
 
@@ -299,6 +300,7 @@ class DiagnosisView(PoolView):
                 "words": found.words,
                 "evidence": found.evidence,
                 "by_itself": found.by_itself,
+                "next_epoch": found.next_epoch,
                 "actions": list(found.actions),
                 "clicks": [
                     {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import uuid
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -15,16 +17,24 @@ from apps.api.v1.sectors import SectorOutput, sectors_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.miners.additions import MinerWish, miner_make, miner_take_in
 from apps.miners.models import Miner
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get, miners_visible, sender_choose
 from apps.miners.states import MinerState, Use
 from apps.proving.models import Deadline
 from apps.proving.selectors import deadlines_of
+from apps.sectors.errors import BadCount
+from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors import sectors_visible
 from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.prices import Payer, PledgePrice, payers_of, pledge_price
+from apps.users.principals import Principal
+from apps.users.selectors import tenant_by_name
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
@@ -70,6 +80,17 @@ class MinerPage(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
+class MinerInput(InputSerializer):
+    """A miner that is made anew, with `owner`, `worker` and `sector_size`, or taken in, with `address`."""
+
+    name = serializers.CharField(max_length=64)
+    tenant = serializers.CharField(required=False, help_text="an operator's to say; anybody else's own")
+    address = serializers.CharField(required=False, help_text="of a miner that the chain has")
+    owner = serializers.CharField(required=False)
+    worker = serializers.CharField(required=False)
+    sector_size = serializers.IntegerField(required=False, min_value=1)
+
+
 class PledgeInput(InputSerializer):
     """How many sectors."""
 
@@ -82,6 +103,29 @@ class PledgeOutput(serializers.Serializer[Any]):
     pledge = serializers.UUIDField()
     count = serializers.IntegerField()
     sectors = SectorOutput(many=True)
+
+
+class PayerOutput(serializers.Serializer[Any]):
+    """An address that would have to pay."""
+
+    address = serializers.CharField()
+    balance = serializers.CharField()
+    promised = serializers.CharField()
+    needs = serializers.CharField()
+    can_pay = serializers.BooleanField()
+
+
+class PledgePriceOutput(serializers.Serializer[Any]):
+    """What one new sector costs as the chain stands, in attoFIL, and who would pay for `count`."""
+
+    count = serializers.IntegerField()
+    deposit = serializers.CharField()
+    topup = serializers.CharField()
+    gas = serializers.CharField()
+    gas_is_guess = serializers.BooleanField()
+    daily_fee = serializers.CharField()
+    life_epochs = serializers.IntegerField()
+    payers = PayerOutput(many=True)
 
 
 class DeadlineOutput(serializers.Serializer[Any]):
@@ -158,8 +202,47 @@ def deadline_body(row: Deadline) -> dict[str, Any]:
     }
 
 
+def price_body(price: PledgePrice, payers: Sequence[Payer], *, count: int) -> dict[str, Any]:
+    """Write a price."""
+    return {
+        "count": count,
+        "deposit": str(price.deposit),
+        "topup": str(price.topup),
+        "gas": str(price.gas),
+        "gas_is_guess": price.is_guess,
+        "daily_fee": str(price.daily_fee),
+        "life_epochs": price.life_epochs,
+        "payers": [
+            {
+                "address": payer.address,
+                "balance": str(payer.balance),
+                "promised": str(payer.promised),
+                "needs": str(payer.needs),
+                "can_pay": payer.left >= 0,
+            }
+            for payer in payers
+        ],
+    }
+
+
 class MinersView(PoolView):
-    """`/miners`: the caller's miners."""
+    """`/miners`: the caller's miners, and one more."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    whole_methods = ("POST",)
+    confirmed_methods = ("POST",)
+
+    @extend_schema(
+        operation_id="v1_miners_add",
+        request=MinerInput,
+        responses={201: MinerOutput},
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+    )
+    def post(self, request: Request) -> Response:
+        """Make a miner, which is there once its message has landed, or take in one that the chain has."""
+        body = MinerInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        return created(miner_body(miner_added(self.principal, **body.validated_data)))
 
     @extend_schema(
         operation_id="v1_miners_list",
@@ -176,6 +259,29 @@ class MinersView(PoolView):
         rows = list(miners_visible(self.principal).filter(pk__gt=after)[: limit + 1])
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
         return Response({"results": [miner_body(row) for row in rows[:limit]], "next": more})
+
+
+def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
+    """Do what a body asks.  Raises DomainError with the field to blame."""
+    wished = body.get("tenant", principal.tenant_name)
+    if wished != principal.tenant_name and not principal.is_operator:
+        raise BadValue("you may add miners of your own only", field="tenant")
+    tenant, client, network = tenant_by_name(wished), chain_client(), network_current()
+    if "address" in body:
+        return miner_take_in(
+            body["address"], name=name, principal=principal, tenant=tenant, client=client, network=network
+        )
+    for field in ("owner", "worker", "sector_size"):
+        if field not in body:
+            raise BadValue("is needed for a new miner", field=field)
+    wish = MinerWish(
+        name=name,
+        owner=body["owner"],
+        worker=body["worker"],
+        sector_size=body["sector_size"],
+        key=uuid.uuid4().hex,
+    )
+    return miner_make(wish, principal=principal, tenant=tenant, client=client, network=network)
 
 
 class MinerView(PoolView):
@@ -213,6 +319,24 @@ class MinerSectorsView(PoolView):
         return created({"pledge": str(pledge.uuid), "count": pledge.count, "sectors": sectors_body(sectors)})
 
 
+class MinerPledgePriceView(PoolView):
+    """`/miners/{address}/pledge-price`: what new sectors would cost."""
+
+    @extend_schema(responses=PledgePriceOutput, parameters=[OpenApiParameter("count", int)])
+    def get(self, request: Request, address: str) -> Response:
+        """Ask a node for deposit, pledge and fee of one sector, and say whether `count` can be paid."""
+        most = sealing_policy().pledge_max
+        count = number(request, "count", least=1, default=1, most=most + 1)
+        if count > most:
+            raise BadCount(f"must be from 1 to {most}", field="count")
+        miner = miner_get(self.principal, address)
+        network, head = network_current(), head_current()
+        if head is None:
+            raise NetworkUnknown("no node has answered yet")
+        price = pledge_price(miner, client=chain_client(), head=head, network=network)
+        return Response(price_body(price, payers_of(miner, price, count=count), count=count))
+
+
 class MinerDeadlinesView(PoolView):
     """`/miners/{address}/deadlines`: windows and what will become of them."""
 
@@ -227,5 +351,6 @@ urlpatterns = [
     path("miners", MinersView.as_view(), name="v1-miners"),
     path("miners/<str:address>", MinerView.as_view(), name="v1-miner"),
     path("miners/<str:address>/sectors", MinerSectorsView.as_view(), name="v1-miner-sectors"),
+    path("miners/<str:address>/pledge-price", MinerPledgePriceView.as_view(), name="v1-miner-pledge-price"),
     path("miners/<str:address>/deadlines", MinerDeadlinesView.as_view(), name="v1-miner-deadlines"),
 ]

@@ -114,6 +114,8 @@ class OperatorView(PoolView):
 
     operator_only = True
     perms = {**PoolView.perms, "POST": "admin", "PATCH": "admin", "DELETE": "admin"}
+    whole_methods = ("POST", "PATCH", "DELETE")
+    confirmed_methods = ("POST", "PATCH", "DELETE")
 
 
 class NodesView(OperatorView):

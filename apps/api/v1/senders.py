@@ -15,7 +15,7 @@ from apps.api.v1.serializers import AddressField, AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.selectors import head_current
 from apps.core import clock
-from apps.core.errors import BadValue
+from apps.core.errors import BadValue, NotAllowed
 from apps.messages.models import Sender
 from apps.messages.selectors import sender_get, senders_visible
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
@@ -135,6 +135,8 @@ class SenderView(PoolView):
         data = body.validated_data
         if not data:
             raise BadValue("nothing to change")
+        if self.principal.miners:  # all miners' messages wait in a sender's lane
+            raise NotAllowed("this token is for some miners only")
         row = sender_set(
             principal=self.principal,
             address=sender_get(self.principal, _address(address)).address,

@@ -29,6 +29,7 @@ from apps.api.v1.serializers import writable
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.users.errors import TokenRefused
 from apps.users.limits import limit_take
+from poolsite.wire.gorpc import json_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,11 +45,11 @@ log = structlog.get_logger(__name__)
 class BodyParser(JSONParser):
     """JSON of a limited size and depth."""
 
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:  # noqa: ARG002
         """Read the body.  Raises Malformed for what is no JSON, however deep it nests."""
         try:
-            return super().parse(stream, media_type, parser_context)
-        except (exceptions.ParseError, RecursionError) as error:
+            return json_read(stream.read().decode())
+        except (ValueError, RecursionError) as error:
             raise Malformed(f"the body is not JSON: {error}") from None
 
 
@@ -76,6 +77,10 @@ class PoolView(APIView):
     operator_only: ClassVar[bool] = False
     operator_methods: ClassVar[tuple[str, ...]] = ()
     """Methods that are the operator's, where not all are."""
+    whole_methods: ClassVar[tuple[str, ...]] = ()
+    """Methods that concern a tenant as a whole: not for a token for some of its miners or signers."""
+    confirmed_methods: ClassVar[tuple[str, ...]] = ()
+    """Methods for which a person must have proved lately who they are."""
     filters: ClassVar[tuple[str, ...] | None] = None
     """Parameters that a GET may have besides the token; None where the view itself looks at them."""
     body_max_bytes: ClassVar[int] = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * 1024 * 1024

@@ -310,6 +310,8 @@ class WorkersView(PoolView):
 class OneWorkerView(PoolView):
     """`/workers/{id}`: one worker."""
 
+    whole_methods = ("DELETE",)
+
     @extend_schema(responses=WorkerOutput)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show one worker."""
@@ -324,6 +326,8 @@ class OneWorkerView(PoolView):
 
 class CommandsView(PoolView):
     """`/workers/{id}/commands`: tell a worker to do something."""
+
+    whole_methods = ("POST",)
 
     @extend_schema(request=CommandInput, responses={201: CommandOutput})
     def post(self, request: Request, uuid: str) -> Response:

@@ -10,6 +10,7 @@ from apps.chain.link import link_to
 from apps.core.errors import BadValue, Conflict
 from apps.core.live import Change, publish
 from apps.users.services import audit_record
+from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,16 +42,29 @@ class LabAct:
     """Something that happens to the chain at once."""
 
     method: str
+    address: bool = False
+    """Whether an address goes before the numbers; empty, it is one that the node knows itself."""
     numbers: tuple[Number, ...] = ()
     switch: str = ""
     """Name of a yes or no that follows the numbers."""
 
 
+MOST_METHOD: Final = (1 << 32) - 1
+"""Highest number of a method by a name's hash."""
+
 ACTS: Final[dict[str, LabAct]] = {
-    "mine": LabAct("Devnet.Mine", (Number("count", 1, 500),)),
-    "advance": LabAct("Devnet.Advance", (Number("epochs", 1, 500),)),
-    "reorg": LabAct("Devnet.Reorg", (Number("depth", 1, 200), Number("nulls", 0, 20)), switch="messages"),
-    "back": LabAct("Devnet.SetHeadBack", (Number("depth", 1, 200),)),
+    "mine": LabAct("Devnet.Mine", numbers=(Number("count", 1, 500),)),
+    "advance": LabAct("Devnet.Advance", numbers=(Number("epochs", 1, 500),)),
+    "reorg": LabAct(
+        "Devnet.Reorg", numbers=(Number("depth", 1, 200), Number("nulls", 0, 20)), switch="messages"
+    ),
+    "back": LabAct("Devnet.SetHeadBack", numbers=(Number("depth", 1, 200),)),
+    "foreign": LabAct("Devnet.ForeignMessage", address=True, numbers=(Number("messages", 1, 100),)),
+    "fail-next": LabAct(
+        "Devnet.FailNext",
+        numbers=(Number("method", 0, MOST_METHOD), Number("code", 1, 999), Number("messages", 0, 1000)),
+    ),
+    "drain": LabAct("Devnet.Drain", address=True, numbers=(Number("fil", 0, 1_000_000),)),
     "drop-sockets": LabAct("Devnet.DropSockets"),
 }
 """By the name that a page or a program uses."""
@@ -79,14 +93,20 @@ def lab_reset(*, principal: Principal, node: Node) -> dict[str, Any]:
 
 
 def lab_act(
-    *, principal: Principal, node: Node, act: str, numbers: Mapping[str, int], switch: bool = False
+    *,
+    principal: Principal,
+    node: Node,
+    act: str,
+    numbers: Mapping[str, int],
+    address: str = "",
+    switch: bool = False,
 ) -> Any:
     """Do one of ACTS; gives the node's answer.  Raises BadValue, NoDevnet, NodeRefused, NodeUnavailable."""
     _devnet_require(node)
     what = ACTS.get(act)
     if what is None:
         raise BadValue(f"a devnet cannot {act}", field="act")
-    params: list[int | bool] = []
+    params: list[int | bool | str] = [address_read(address)] if what.address else []
     for number in what.numbers:
         value = numbers.get(number.name)
         if value is None or not number.least <= value <= number.most:
@@ -99,6 +119,14 @@ def lab_act(
     audit_record(principal=principal, action=f"lab.{act}", target=node.url, before=None, after=params)
     publish(Change("node", node.pk, None))
     return answer
+
+
+def address_read(text: str) -> str:
+    """Give an address as a node takes it, empty if none is meant.  Raises BadValue."""
+    try:
+        return str(address_parse(text)) if text else ""
+    except BadAddress as error:
+        raise BadValue(f"no address: {error}", field="address") from None
 
 
 def _devnet_require(node: Node) -> None:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 
 from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
+from apps.dashboard.lines.cards import plural
 from apps.dashboard.words import JOBS, STAGES, Word
 from apps.sectors.selectors import worker_is_away
 from poolsite.wire.hosts import Operation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Job, Worker
+    from apps.sectors.paces import HostPace
+
+DISK_LOW: Final = 0.1
+"""Below this free part of its disk a host is shown as short of it."""
+DISK_FULL: Final = 0.02
+STAGES_NAMED: Final = 2
+"""Stages of a host's pace that a list has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +45,30 @@ class HostLine:
     """What it was told and has not done yet."""
     restarts: str
     hardware: str
+    disk: str
+    """Free space of the folder in which it seals."""
+    pace: str
+    """Its longest stages."""
+    record: str
+    """How many runs that rests on, and what failed."""
     seen: str
     tenant: str
     acts: tuple[Act, ...]
 
 
-def worker_word(worker: Worker, *, now: datetime) -> Word:
-    """Say in words whether a worker works."""
+def worker_word(worker: Worker, *, now: datetime, pace: HostPace | None = None) -> Word:
+    """Say in words whether a worker works, and how well."""
     if worker_is_away(worker, now=now):
         return Word("bad", "away")
+    if is_short_of_disk(worker.hardware):
+        is_full = (disk_share(worker.hardware) or 0.0) < DISK_FULL
+        return Word("bad", "disk full") if is_full else Word("warn", "little disk")
     if worker.is_paused:
         return Word("idle", "paused", "pause")
     if worker.is_draining:
         return Word("warn", "draining")
+    if pace is not None and pace.slow is not None:
+        return Word("warn", "slow")
     if held_jobs(worker):
         return Word("run", "working")
     done, total = kernels_ready(worker)
@@ -76,13 +97,55 @@ def kind_words(kind: str) -> str:
     return JOBS.get(kind.upper(), kind.replace("_", " ").lower())
 
 
+def disk_share(hardware: dict[str, Any]) -> float | None:
+    """Give the free part of a host's disk, 0 to 1; None if it did not tell."""
+    total = hardware.get("disk_total_bytes") or 0
+    return hardware.get("disk_free_bytes", 0) / total if total else None
+
+
+def is_short_of_disk(hardware: dict[str, Any]) -> bool:
+    """Tell whether a host has too little room for long."""
+    free = disk_share(hardware)
+    return free is not None and free < DISK_LOW
+
+
+def disk_words(hardware: dict[str, Any]) -> str:
+    """`41.20 GiB free, 68 %`."""
+    free = disk_share(hardware)
+    if free is None:
+        return ""
+    return f"{' '.join(numbers.size(int(hardware['disk_free_bytes'])))} free, {numbers.percent(free, 1)}"
+
+
+def pace_words(pace: HostPace | None) -> str:
+    """`PC1 3:39:58, C2 31:10`: the longest stages of a sector, or the proof."""
+    if pace is None or not pace.stages:
+        return numbers.NOTHING
+    return ", ".join(
+        f"{STAGES.get(stage.stage) or kind_words(stage.stage)} {numbers.duration(stage.ms / 1000)}"
+        for stage in pace.stages[:STAGES_NAMED]
+    )
+
+
+def record_words(pace: HostPace | None) -> str:
+    """`median of 12 runs, 1 failed`; of a slow host, how far it lags behind."""
+    if pace is None or not pace.stages:
+        return ""
+    slow = pace.slow
+    if slow is not None and slow.ratio is not None:
+        stage = STAGES.get(slow.stage) or kind_words(slow.stage)
+        return f"{stage} takes {slow.ratio:.1f} times as long as elsewhere"
+    failed = f", {numbers.whole(pace.failures)} failed" if pace.failures else ""
+    return f"median of {plural(pace.stages[0].runs, 'run')}{failed}"
+
+
 def hardware_words(hardware: dict[str, Any]) -> str:
-    """`2 cores, 23.4 GiB`; what a host did not tell is left out."""
+    """`2 cores, 23.4 GiB RAM`; what a host did not tell is left out."""
     parts = []
     if hardware.get("cpus"):
         parts.append(f"{hardware['cpus']} cores")
     if hardware.get("ram_bytes"):
-        parts.append(" ".join(numbers.size(int(hardware["ram_bytes"]))))
+        parts.append(f"{' '.join(numbers.size(int(hardware['ram_bytes'])))} RAM")
     return ", ".join(parts) or numbers.NOTHING
 
 
@@ -114,9 +177,12 @@ def host_acts(worker: Worker, asked: str) -> tuple[Act, ...]:
     return (Act(key=key, label=label, href=reverse("host-act", args=[worker.uuid, key]), icon=icon),)
 
 
-def host_line(worker: Worker, *, scene: Scene, may_act: bool) -> HostLine:
-    """Lay out one worker of `workers_visible`."""
-    word = worker_word(worker, now=scene.at)
+def host_line(
+    worker: Worker, *, scene: Scene, may_act: bool, paces: Mapping[str, HostPace] = MappingProxyType({})
+) -> HostLine:
+    """Lay out one worker of `workers_visible`; without `paces` nothing is said of its speed."""
+    pace = paces.get(worker.name)
+    word = worker_word(worker, now=scene.at, pace=pace)
     jobs = [job_words(job) for job in held_jobs(worker)]
     asked = scene.asked.get(worker.pk, "")
     return HostLine(
@@ -130,6 +196,9 @@ def host_line(worker: Worker, *, scene: Scene, may_act: bool) -> HostLine:
         asked=ASKED.get(asked, ""),
         restarts=numbers.whole(worker.restarts),
         hardware=hardware_words(worker.hardware),
+        disk=disk_words(worker.hardware),
+        pace=pace_words(pace),
+        record=record_words(pace),
         seen=str(numbers.moment(worker.seen_at)),
         tenant=worker.tenant.name,
         acts=host_acts(worker, asked) if may_act else (),

@@ -15,12 +15,24 @@ if TYPE_CHECKING:
 
 PARTS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
     "Blocks": {
-        "mining": ("Mining", "auto or paused", "paused: the chain moves only by the acts above"),
+        "mining": (
+            "Mining",
+            "",
+            "on-demand: a block for each message; paused: only the acts above move the chain",
+        ),
         "nullLeft": ("Null rounds", "epochs", "so many coming epochs get no block of the built-in miner"),
+        "flapLeft": ("Flapping forks", "tipsets", "each coming tipset is replaced by a heavier fork at once"),
         "spikeLeft": ("Base fee spike", "epochs", "full blocks: the base fee rises by an eighth each"),
+        "baseFeeFloor": ("Base fee floor", "attoFIL", "blocks are filled while the base fee is below"),
         "hideMessages": ("Withhold messages", "", "blocks leave pending messages out"),
         "inclusionDelay": ("Slow inclusion", "epochs", "a new message waits so long for its block"),
         "withholdPost": ("Withhold proofs", "", "the built-in miner does not prove its sector"),
+        "loseSector": (
+            "Lose the sector",
+            "",
+            "the built-in miner declares its sector faulty, then recovers it",
+        ),
+        "beaconLateMs": ("Late beacon", "ms", "each epoch's random value, and so its block, comes late"),
     },
     "Messages": {
         "dropNext": ("Lose messages", "messages", "the next ones are accepted and forgotten"),
@@ -29,6 +41,12 @@ PARTS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
     "Answers": {
         "lagMs": ("Lag", "ms", "every answer comes late"),
         "jitterMs": ("Jitter", "ms", "a random part on top of the lag"),
+        "lagMethods": (
+            "Lagging methods",
+            "pattern",
+            "only these come late, such as StateWaitMsg; empty: all",
+        ),
+        "stallRandomness": ("Stall randomness", "", "questions for randomness wait until this is off"),
         "errorMethods": (
             "Refuse methods",
             "pattern",
@@ -53,11 +71,23 @@ ACT_WORDS: Final[dict[str, tuple[str, str]]] = {
     "advance": ("Advance", "at least so many epochs now"),
     "reorg": ("Reorganise", "a heavier branch replaces the newest tipsets"),
     "back": ("Set the head back", "by so many tipsets, as ChainSetHead does"),
+    "foreign": ("Foreign messages", "from an address whose key the node has; without one its own miner's"),
+    "fail-next": ("Let messages fail", "the next ones that call a method land with the code; 0: none more"),
+    "drain": ("Take funds", "an actor keeps so many FIL at most"),
     "drop-sockets": ("Drop sockets", "breaks all WebSockets of this node"),
 }
 """Each act's label and effect."""
 
-NUMBER_WORDS: Final = {"count": "Tipsets", "epochs": "Epochs", "depth": "Depth", "nulls": "Null rounds"}
+NUMBER_WORDS: Final = {
+    "count": "Tipsets",
+    "epochs": "Epochs",
+    "depth": "Depth",
+    "nulls": "Null rounds",
+    "messages": "Messages",
+    "method": "Method",
+    "code": "Exit code",
+    "fil": "FIL",
+}
 SWITCH_WORDS: Final = {"messages": "keep the messages"}
 
 
@@ -114,7 +144,7 @@ def knob_line(name: str, *, state: LabState, refusal: str, typed: Mapping[str, s
         effect=effect,
         value=typed.get(name, knob_text(value)),
         is_switch=is_switch,
-        choices=("auto", "paused") if name == "mining" else (),
+        choices=("auto", "on-demand", "paused") if name == "mining" else (),
         turned=value != quiet,
         quiet=knob_text(quiet),
         other=knob_text(not value) if is_switch else "",
@@ -141,6 +171,9 @@ class ActLine:
     key: str
     label: str
     effect: str
+    address: bool
+    """Whether it asks for an address, and what was typed there."""
+    typed_address: str
     numbers: tuple[NumberLine, ...]
     switch: str
     switch_label: str
@@ -172,6 +205,8 @@ def act_line(name: str, act: LabAct, *, refusal: str, typed: Mapping[str, str]) 
         key=name,
         label=label,
         effect=effect,
+        address=act.address,
+        typed_address=typed.get("address", ""),
         numbers=numbers,
         switch=act.switch,
         switch_label=SWITCH_WORDS.get(act.switch, ""),

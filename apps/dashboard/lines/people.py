@@ -10,6 +10,7 @@ from apps.dashboard import numbers
 from apps.dashboard.words import Word
 
 if TYPE_CHECKING:
+    from apps.users.logins import Failures
     from apps.users.models import Passkey, PersonSession, User
 
 BROWSERS: Final = (
@@ -53,6 +54,31 @@ class PasskeyLine:
     made: str
     used: str
     synced: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryLine:
+    """Logins of one name at one place that failed."""
+
+    name: str
+    source: str
+    count: str
+    last: str
+    tone: str
+    word: str
+
+
+def try_line(found: Failures) -> TryLine:
+    """Lay out such tries."""
+    word = Word("warn", "slowed down") if found.is_slowed else Word("idle", "failed")
+    return TryLine(
+        name=found.username or "with a passkey",
+        source=found.source,
+        count=numbers.whole(found.count),
+        last=str(numbers.moment(found.last_at)),
+        tone=word.tone,
+        word=word.word,
+    )
 
 
 @dataclass(frozen=True, slots=True)

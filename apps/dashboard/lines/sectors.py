@@ -12,6 +12,7 @@ from apps.dashboard.lines.acts import Act
 from apps.dashboard.words import STAGES, WAITING, Word
 from apps.sectors.selectors import sector_wait
 from apps.sectors.states import JobState
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Owner, Stage
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class SectorLine:
     host: str
     attempt: int
     deadline: str
+    expires: str
+    """Time that is left of its life."""
     made: str
     acts: tuple[Act, ...]
 
@@ -103,12 +106,23 @@ def sector_countdown(sector: Sector, scene: Scene) -> Countdown:
     )
     if wait is None:
         return Countdown("")
+    if is_without_host(sector, scene):
+        tenant = sector.miner.tenant.name
+        return Countdown(f"waits for a sealing host of {tenant}: none has registered", tone="warn")
     if wait.until_epoch is None or wait.until_epoch <= clock.epoch:
         return Countdown(f"waits for {wait.what}", tone="bad" if sector.paused_at is not None else "idle")
     until = clock.starts_at(wait.until_epoch)
     return Countdown(
         f"waits for {wait.what}, at most", until, numbers.time_left(clock.left_s(wait.until_epoch))
     )
+
+
+def is_without_host(sector: Sector, scene: Scene) -> bool:
+    """Tell whether a sector waits for a host and its tenant has none: hosts seal for their own tenant."""
+    if sector.step.owner is not Owner.WORKER or sector.paused_at is not None:
+        return False
+    own = (worker for worker in scene.workers if worker.tenant_id == sector.tenant_id)
+    return sector.job.state == JobState.READY and not any(JobKind.SEAL in worker.kinds for worker in own)
 
 
 def deadline_countdown(deadline: Deadline, clock: EpochClock) -> Countdown:
@@ -131,6 +145,14 @@ def deadline_countdown(deadline: Deadline, clock: EpochClock) -> Countdown:
 def place_words(sector: Sector) -> str:
     """Where the miner proves it: `5 / 0`, deadline and partition."""
     return numbers.NOTHING if sector.deadline is None else f"{sector.deadline} / {sector.partition}"
+
+
+def expires_in(sector: Sector, scene: Scene) -> str:
+    """How long a sealed sector still lives."""
+    if sector.expiration is None or scene.clock is None or sector.stage != Stage.PROVING:
+        return numbers.NOTHING
+    left = scene.clock.left_s(sector.expiration)
+    return numbers.time_left(left) if left > 0 else "expired"
 
 
 def sector_acts(sector: Sector) -> tuple[Act, ...]:
@@ -166,6 +188,7 @@ def sector_line(sector: Sector, *, scene: Scene) -> SectorLine:
         host=worker.name if worker is not None else numbers.NOTHING,
         attempt=sector.attempts + 1,
         deadline=place_words(sector),
+        expires=expires_in(sector, scene),
         made=numbers.moment(sector.created_at),
         acts=sector_acts(sector) if scene.viewer.may("sign") else (),
     )

@@ -28,7 +28,7 @@ PLACES: Final[dict[str, tuple[str, str, str]]] = {
     "replaced": ("warn", "replaced", ""),
     "flight": ("run", "in flight", ""),
     "stuck": ("warn", "stuck", "!"),
-    "hole": ("bad", "nobody has it", "\u00d7"),
+    "hole": ("bad", "missing", "\u00d7"),
     "next": ("none", "next", ""),
 }
 """Place of a nonce: tone, word, mark."""
@@ -127,8 +127,10 @@ def sender_word(sender: Sender, lane: Lane) -> Word:
         return Word("warn", "stuck")
     if sender.foreign_at is not None:
         return Word("warn", "used elsewhere")
-    if lane.in_flight or lane.waiting:
+    if lane.in_flight:
         return Word("run", "sending", "messages")
+    if lane.waiting:
+        return Word("warn", "held up") if lane.waiting == lane.held else Word("run", "queued", "messages")
     return Word("ok", "all landed")
 
 
@@ -144,6 +146,8 @@ def sender_why(sender: Sender, lane: Lane) -> str:
         return "a fee cap is below the base fee, or no node takes the message"
     if sender.foreign_at is not None:
         return "somebody else sends from this address too"
+    if lane.held and lane.held == lane.waiting and not lane.in_flight:
+        return "each message that waits says what holds it up"
     return ""
 
 

@@ -49,7 +49,7 @@ def chain_context() -> dict[str, Any]:
     heads = heads_recent(FEES_SHOWN)
     fees = [float(head.base_fee) for head in reversed(heads)]
     lowest, highest = (numbers.fee_words(int(end(fees, default=0))) for end in (min, max))
-    lost = Head.objects.filter(is_canonical=False).order_by("-arrived_at")[:REORGS_SHOWN]
+    lost = Head.objects.filter(is_canonical=False).order_by("-arrived_at", "-height")[:REORGS_SHOWN]
     return {
         "heads": [head_line(head) for head in heads[:HEADS_SHOWN]],
         "fee": spark(fees, label=f"base fee of the newest {plural(len(fees), 'tipset')}"),

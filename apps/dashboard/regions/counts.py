@@ -13,6 +13,9 @@ from apps.sectors.selectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Message
     from apps.users.principals import Principal
 
 
@@ -47,11 +50,18 @@ STUCK_TRIES: Final = 3
 """What failed once or twice may still pass."""
 
 
+IS_STUCK: Final = Q(wait__in=STUCK, attempts__gte=STUCK_TRIES)
+
+
+def messages_stuck(viewer: Principal) -> QuerySet[Message]:
+    """Give the open messages that somebody has to look at."""
+    return messages_open(viewer).filter(IS_STUCK)
+
+
 def messages_waiting(viewer: Principal) -> Waiting:
     """Count what has not landed; the index holds open messages only."""
     rows = messages_open(viewer).select_related(None).order_by()
-    is_stuck = Q(wait__in=STUCK, attempts__gte=STUCK_TRIES)
-    counted = rows.values_list("state").annotate(count=Count("pk"), stuck=Count("pk", filter=is_stuck))
+    counted = rows.values_list("state").annotate(count=Count("pk"), stuck=Count("pk", filter=IS_STUCK))
     found = {state: (count, stuck) for state, count, stuck in counted}
     signed, queued = (found.get(state, (0, 0)) for state in (MessageState.FILLED, MessageState.UNFILLED))
     return Waiting(signed=signed[0], queued=queued[0], stuck=signed[1] + queued[1])

@@ -43,6 +43,10 @@ EVIDENCE: Final[dict[str, str]] = {
     "quota": "quota of the sender",
     "hole": "missing nonce",
     "earlier_nonce": "nonce that comes first",
+    "held_above": "held while the base fee is above (attoFIL)",
+    "held_until": "it goes at the latest at epoch",
+    "budget": "budget of the day",
+    "spent_today": "spent of it, with what is in flight",
     "expire_epoch": "it was to be sent by epoch",
     "address": "address",
 }
@@ -64,7 +68,7 @@ def finding_of(message: Message, scene: Scene) -> tuple[Finding | None, tuple[Ch
             *evidence_lines(diagnosis),
             *(click_line(click) for click in clicks),
         )
-    return finding(diagnosis), tuple(checks)
+    return finding(diagnosis, scene), tuple(checks)
 
 
 def refusal_of(message: Message) -> Finding:
@@ -77,7 +81,18 @@ def refusal_of(message: Message) -> Finding:
     )
 
 
-def finding(diagnosis: Diagnosis) -> Finding:
+def when_words(diagnosis: Diagnosis, scene: Scene) -> str:
+    """Say when something happens by itself; empty where nobody knows."""
+    if diagnosis.next_epoch is None or scene.head is None:
+        return ""
+    epochs = diagnosis.next_epoch - scene.head.height
+    if epochs <= 1 or scene.network is None:
+        return f" Next look: epoch {numbers.whole(diagnosis.next_epoch)}, the next head."
+    in_words = numbers.time_left(epochs * scene.network.epoch_s)
+    return f" Next look: epoch {numbers.whole(diagnosis.next_epoch)}, in about {in_words}."
+
+
+def finding(diagnosis: Diagnosis, scene: Scene) -> Finding:
     """Put a diagnosis into the page's words."""
     tone = "run"
     if diagnosis.reason in URGENT_WAITS:
@@ -89,7 +104,7 @@ def finding(diagnosis: Diagnosis) -> Finding:
     return Finding(
         tone=tone,
         title=f"{diagnosis.words[:1].upper()}{diagnosis.words[1:]}.",
-        text=f"Without a click: {by_itself}.",
+        text=f"Without a click: {by_itself}.{when_words(diagnosis, scene)}",
         action="Look at that message" if earlier else "",
         href=reverse("message", args=[earlier]) if earlier else "",
     )
@@ -104,6 +119,7 @@ CLICKS: Final[dict[str, str]] = {
     "replace": "If you raise its fees",
     "replace-earlier": "If you replace the earlier one",
     "cancel": "If you cancel it",
+    "try-now": "If you have it tried now",
     "mark-bad": "If you give it up",
 }
 """Actions as the first words of a sentence."""
@@ -128,6 +144,9 @@ def message_checks(message: Message, scene: Scene) -> Iterable[Check]:
     wallet = next((w for w in scene.wallets if w.address == message.from_addr), None)
     if wallet is None or not wallet.is_served(scene.at):
         yield Check("Signer is connected", "no connected signer holds the key", "bad", "no")
+    elif message.wait == Wait.SIGNER_AWAY and message.tenant is not None:
+        say = f"that of {wallet.account}; it does not serve {message.tenant.name} (page Gateway)"
+        yield Check("Signer is connected", say, "bad", "no")
     else:
         yield Check("Signer is connected", wallet.account, "ok", "yes")
     if wallet is not None and wallet.balance is not None:

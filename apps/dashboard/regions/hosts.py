@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
 from apps.dashboard.lines.cards import Verdict, plural
-from apps.dashboard.lines.hosts import HostLine, host_line
+from apps.dashboard.lines.hosts import HostLine, host_line, worker_word
 from apps.dashboard.regions.place import Place, fragment
 from apps.sectors.models import Job
 from apps.sectors.selectors import is_uuid, worker_is_away, workers_visible
@@ -18,25 +18,34 @@ if TYPE_CHECKING:
     from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Worker
 
+NAMED: Final = 3
+"""Hosts in a sentence."""
+
 
 def host_lines(workers: Iterable[Worker], scene: Scene) -> list[HostLine]:
     """Lay out workers, those that need somebody first."""
-    lines = [host_line(worker, scene=scene, may_act=scene.viewer.may("sign")) for worker in workers]
+    may_act = scene.viewer.may("sign")
+    lines = [host_line(worker, scene=scene, may_act=may_act, paces=scene.host_paces) for worker in workers]
     return sorted(lines, key=lambda line: ({"bad": 0, "warn": 1}.get(line.tone, 2), line.name))
 
 
 def list_verdict_of(scene: Scene) -> Verdict:
     """Say in one sentence who is there."""
     workers = scene.workers
-    away = [worker for worker in workers if worker_is_away(worker, now=scene.at)]
     if not workers:
         return Verdict("", "No worker has registered yet.")
-    rest = (
-        f"{', '.join(worker.name for worker in away[:3])} not heard of lately."
-        if away
-        else "All were heard of lately."
-    )
-    return Verdict(f"{plural(len(workers) - len(away), 'worker')} here, {len(away)} away.", rest)
+    words = {
+        worker: worker_word(worker, now=scene.at, pace=scene.host_paces.get(worker.name))
+        for worker in workers
+    }
+    troubled = [(worker.name, word) for worker, word in words.items() if word.tone in ("bad", "warn")]
+    away = sum(worker_is_away(worker, now=scene.at) for worker in workers)
+    named = ", ".join(f"{name} {word.word}" for name, word in troubled[:NAMED])
+    more = f" and {len(troubled) - NAMED} more" if len(troubled) > NAMED else ""
+    here = f"{plural(len(workers) - away, 'worker')} here, {away} away"
+    if not troubled:
+        return Verdict(f"{here}.", "None is slow, none is short of disk.")
+    return Verdict(f"{here}:", f"{named}{more}.")
 
 
 def list_verdict(place: Place) -> Iterable[str]:

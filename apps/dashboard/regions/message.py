@@ -183,7 +183,10 @@ def message_acts(message: Message, viewer: Principal) -> tuple[Act, ...]:
             Act("cancel", "Cancel…", reverse("message-cancel", args=here), kind="danger", asks=True),
             give_up,
         )
-    return (give_up,) if message.state == MessageState.UNFILLED else ()
+    if message.state != MessageState.UNFILLED:
+        return ()
+    try_now = Act("try-now", "Try now", reverse("message-try-now", args=[message.id]))
+    return (try_now, give_up) if message.attempts else (give_up,)
 
 
 def detail_fragments(place: Place, row: Message) -> Iterable[str]:

@@ -13,6 +13,7 @@ from apps.dashboard.lines.deadlines import DeadlineLine, deadline_line
 from apps.dashboard.lines.miners import MinerLine, miner_line
 from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.miners.additions import may_let_go
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import miner_get, miners_visible
 from apps.miners.states import MinerState
@@ -46,6 +47,8 @@ class MinerDetail:
     period_say: str
     strip_word: str
     pledge_href: str
+    release_href: str
+    """Where it is taken out of the pool; empty for one that stays."""
     stats: tuple[Stat, ...]
     deadlines: tuple[DeadlineLine, ...]
     addresses: tuple[RoleAddress, ...]
@@ -112,6 +115,9 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
         period_say=period,
         strip_word=f"{len(told)} with sectors",
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
+        release_href=reverse("miner-release", args=[miner.address])
+        if may_let_go(scene.viewer, miner)
+        else "",
         stats=tuple(miner_stats(miner)),
         deadlines=tuple(
             deadline_line(row, clock=scene.clock, before=before(row, scene))
@@ -158,9 +164,8 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
         unit="FIL",
         tone="bad" if miner.available < 0 else "",
     )
-    yield Stat(
-        "m-pledge", "Pledge", numbers.fil_short(miner.pledge), "locked while sectors live", here, unit="FIL"
-    )
+    pledge, unit = numbers.amount_short(int(miner.pledge))
+    yield Stat("m-pledge", "Pledge", pledge, "locked while sectors live", here, unit=unit)
     yield Stat(
         "m-locked",
         "Vesting",

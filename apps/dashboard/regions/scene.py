@@ -15,6 +15,7 @@ from apps.dashboard.regions.counts import messages_waiting
 from apps.miners.selectors import miners_visible
 from apps.proving.models import Deadline, Partition, WindowPost
 from apps.sectors.models import WorkerCommand
+from apps.sectors.paces import host_paces
 from apps.sectors.selectors import sectors_counts, workers_visible
 from apps.wallets.selectors import wallets_visible
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from apps.dashboard.regions.counts import Waiting
     from apps.miners.models import Miner
     from apps.sectors.models import Worker
+    from apps.sectors.paces import HostPace
     from apps.users.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.policy import Network
@@ -133,6 +135,11 @@ class Scene:
     def workers(self) -> list[Worker]:
         """The viewer's workers with the jobs that they hold."""
         return list(workers_visible(self.viewer))
+
+    @cached_property
+    def host_paces(self) -> dict[str, HostPace]:
+        """How fast the viewer's hosts were lately, by their names."""
+        return host_paces(self.viewer)
 
     @cached_property
     def asked(self) -> dict[int, str]:

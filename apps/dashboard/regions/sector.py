@@ -12,7 +12,7 @@ from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import Event, Fact, plural
 from apps.dashboard.lines.gantts import Gantt, sector_gantt
 from apps.dashboard.lines.messages import MessageLine, message_line
-from apps.dashboard.lines.sectors import SectorLine, place_words, sector_line
+from apps.dashboard.lines.sectors import SectorLine, expires_in, place_words, sector_line
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.words import EVENTS, STAGES
 from apps.proving.models import Deadline
@@ -155,16 +155,17 @@ def sector_clocks(sector: Sector, scene: Scene) -> Iterable[Clock]:
     else:
         yield Clock("deadline", "Deadline", numbers.NOTHING, "known once the commit has landed")
     if sector.initial_pledge:
-        locked = numbers.fil(sector.initial_pledge)
-        yield Clock("pledge", "Pledge", locked, "locked while it lives", unit="FIL")
+        locked, unit = numbers.amount_short(int(sector.initial_pledge))
+        yield Clock("pledge", "Pledge", locked, "locked while it lives", unit=unit)
     else:
         yield Clock("pledge", "Pledge", numbers.NOTHING, "locked when the commit lands")
-    yield Clock(
-        "expires",
-        "Expires",
-        numbers.whole(sector.expiration),
-        "epoch" if sector.expiration is not None else "set by the pre-commit",
-    )
+    end = "set by the pre-commit" if sector.expiration is None else expiry_words(sector)
+    yield Clock("expires", "Expires in", expires_in(sector, scene), end)
+
+
+def expiry_words(sector: Sector) -> str:
+    """Say when it ends, on the chain's own clock."""
+    return f"at epoch {numbers.whole(sector.expiration)}"
 
 
 def sector_facts(sector: Sector) -> Iterable[Fact]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Q
+
+from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.sectors import SectorLine, sector_line
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.words import STAGES
 from apps.sectors.selectors import is_uuid, sectors_visible
+from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,13 +20,42 @@ if TYPE_CHECKING:
     from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Sector
 
+SOON_S: Final = 30 * 86_400
+"""A sector whose life ends within 30 days is named: extending it takes a decision and a message."""
+COUNTED: Final = 1_000
+"""So many are counted; more is said as such."""
+
 
 def list_context(rows: Iterable[Sector], scene: Scene) -> list[SectorLine]:
     """Lay out one page of the list."""
     return [sector_line(row, scene=scene) for row in rows]
 
 
+def expires_soon(scene: Scene) -> Q:
+    """The condition for sealed sectors whose life ends within `SOON_S`; nothing without a chain."""
+    if scene.clock is None:
+        return Q(pk=None)
+    before = scene.clock.epoch + SOON_S // scene.clock.delay_s
+    return Q(state=SectorState.PROVING, expiration__lte=before)
+
+
+def expiring_words(scene: Scene) -> str:
+    """`3 sectors expire within 30 d.`; empty if none does."""
+    rows = sectors_visible(scene.viewer).select_related(None).order_by().filter(expires_soon(scene))
+    count = rows[: COUNTED + 1].count()
+    if not count:
+        return ""
+    many = f"over {numbers.whole(COUNTED)} sectors" if count > COUNTED else plural(count, "sector")
+    return f" {many.capitalize()} {'expires' if count == 1 else 'expire'} within 30 d."
+
+
 def list_verdict_of(scene: Scene) -> Verdict:
+    """Say in one sentence how sealing stands, and what ends soon."""
+    verdict = sealing_verdict(scene)
+    return Verdict(verdict.strong, verdict.rest + expiring_words(scene))
+
+
+def sealing_verdict(scene: Scene) -> Verdict:
     """Say in one sentence how sealing stands."""
     counts = dict(scene.sector_counts)
     paused = counts.pop("PAUSED", 0)
@@ -35,7 +68,10 @@ def list_verdict_of(scene: Scene) -> Verdict:
     if under_way:
         stages = ", ".join(f"{count} in {STAGES[stage]}" for stage, count in counts.items() if count)
         return Verdict(f"{plural(under_way, 'sector')} in work:", f"{stages}.")
-    return Verdict("", "Nothing is being sealed.")
+    active = sum(miner.active_sectors for miner in scene.miners)
+    unproven = sum(miner.live_sectors - miner.active_sectors - miner.faulty_sectors for miner in scene.miners)
+    waits = f", {unproven} {'waits' if unproven == 1 else 'wait'} for the first proof" if unproven > 0 else ""
+    return Verdict("Nothing is being sealed:", f"{plural(active, 'sector')} active{waits}.")
 
 
 def list_verdict(place: Place) -> Iterable[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
@@ -18,6 +17,7 @@ from apps.dashboard.lines.sectors import sector_line
 from apps.dashboard.lines.wallets import wallet_line
 from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.todo import Todo, todos
 from apps.dashboard.words import STAGES
 from apps.messages.selectors import messages_visible
 from apps.proving.states import Outlook
@@ -25,7 +25,7 @@ from apps.sectors.selectors import sectors_visible, worker_is_away
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
 
     from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Sector
@@ -33,64 +33,12 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 8
 """Lines of each list on the overview."""
-NAMED: Final = 3
-"""Names in a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that needs a look, with the words for the verdict."""
-
-    say: str
-    is_costly: bool
-
-
-def troubles(scene: Scene) -> list[Trouble]:
-    """Collect what needs somebody."""
-    found = []
-    pulse = scene.pulse
-    if pulse is not None and pulse.tone == "bad":
-        found.append(Trouble(f"the chain has not moved for {numbers.time_left(pulse.age_s)}", is_costly=True))
-    found += [Trouble(say, is_costly=True) for say in upgrade_troubles(scene)]
-    faulty = sum(miner.faulty_sectors for miner in scene.miners)
-    if faulty:
-        found.append(Trouble(f"{plural(faulty, 'sector')} faulty", is_costly=True))
-    for outlook, say in ((Outlook.MISSED, "missed"), (Outlook.AT_RISK, "at risk")):
-        count = sum(row.outlook == outlook and row.live > 0 for row in scene.deadlines.values())
-        if count:
-            found.append(Trouble(f"{plural(count, 'deadline')} {say}", is_costly=True))
-    paused = scene.sector_counts["PAUSED"]
-    if paused:
-        found.append(Trouble(f"{plural(paused, 'sector')} failed and paused", is_costly=False))
-    stuck = scene.messages_waiting.stuck
-    if stuck:
-        found.append(Trouble(f"{plural(stuck, 'message')} stuck", is_costly=False))
-    unserved = sum(not wallet.is_served(scene.at) for wallet in scene.wallets)
-    if unserved:
-        found.append(Trouble(f"{plural(unserved, 'address', 'addresses')} without a signer", is_costly=False))
-    away = [worker.name for worker in scene.workers if worker_is_away(worker, now=scene.at)]
-    if away:
-        more = f" and {len(away) - NAMED} more" if len(away) > NAMED else ""
-        found.append(Trouble(f"{', '.join(away[:NAMED])}{more} away", is_costly=False))
-    return found
-
-
-def upgrade_troubles(scene: Scene) -> Iterator[str]:
-    """Say which nodes will leave the chain at the next upgrade; the operator's business."""
-    for node, ready in scene.nodes_unready[:NAMED]:
-        left = scene.clock.left_s(ready.upgrade.height) if scene.clock is not None else None
-        when = f"the upgrade {ready.upgrade.title} in {numbers.time_left(left)}"
-        yield f"the node {node} is not ready for {when}: {ready.reason}"
-    more = len(scene.nodes_unready) - NAMED
-    if more > 0:
-        yield f"{more} more nodes are not ready for the upgrade"
-
-
-def verdict_of(scene: Scene) -> Verdict:
-    """Say in one sentence how the pool stands."""
+def verdict_of(scene: Scene, found: Sequence[Todo]) -> Verdict:
+    """Say in one sentence how the pool stands; `found` is what needs somebody."""
     if scene.clock is None:
         return Verdict("No chain yet.", "The console waits for its first node to answer.")
-    found = troubles(scene)
     if found:
         return Verdict(f"{plural(len(found), 'thing')} to look at:", "; ".join(t.say for t in found) + ".")
     active = sum(miner.active_sectors for miner in scene.miners)
@@ -241,7 +189,8 @@ def hosts_stat(scene: Scene) -> Stat:
     workers = scene.workers
     here = [worker for worker in workers if not worker_is_away(worker, now=scene.at)]
     tone = "ok" if len(here) == len(workers) else "bad"
-    foot = f"{sum(len(getattr(w, 'held_jobs', [])) for w in here)} jobs run"
+    held = sum(len(getattr(worker, "held_jobs", [])) for worker in here)
+    foot = f"{plural(held, 'job')} in work"
     return Stat(
         "hosts",
         "Workers",
@@ -306,8 +255,14 @@ def processes_context(scene: Scene) -> dict[str, Any]:
 
 def page_context(scene: Scene) -> dict[str, Any]:
     """Everything on the page, for its first showing."""
+    found = todos(scene)
     return (
-        {"verdict": verdict_of(scene), "stats": stats_of(scene), "strips": strips_of(scene)}
+        {
+            "verdict": verdict_of(scene, found),
+            "todos": found,
+            "stats": stats_of(scene),
+            "strips": strips_of(scene),
+        }
         | sectors_context(scene)
         | messages_context(scene)
         | wallets_context(scene)
@@ -318,7 +273,9 @@ def page_context(scene: Scene) -> dict[str, Any]:
 
 def vital_signs(place: Place) -> Iterable[str]:
     scene = place.scene
-    yield fragment("dashboard/_verdict.html", verdict=verdict_of(scene))
+    found = todos(scene)
+    yield fragment("dashboard/_verdict.html", verdict=verdict_of(scene, found))
+    yield fragment("dashboard/_todo.html", todos=found)
     yield fragment("dashboard/_stats.html", stats=stats_of(scene))
 
 

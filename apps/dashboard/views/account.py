@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlencode
 
@@ -13,7 +12,7 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -23,14 +22,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.dashboard.asking import Ask, ask_page, is_sure
+from apps.dashboard.confirming import answer_check, confirm_page, confirmed, is_answered
 from apps.dashboard.frame import THEME_COOKIE, THEMES, page_render
 from apps.dashboard.lines.people import passkey_line, session_line
-from apps.dashboard.people import confirmed_now, for_people, is_confirmed, source_of
+from apps.dashboard.passkeys import challenge_take, place_of, question_json
+from apps.dashboard.people import for_people, source_of
 from apps.dashboard.regions.scene import Scene
-from apps.dashboard.views.entry import CHALLENGE, next_page, place_of, question_json
-from apps.users.logins import password_confirm
+from apps.dashboard.views.entry import next_page
+from apps.users.confirmation import password_confirm
 from apps.users.models import Passkey, RecoveryCode, TotpDevice
-from apps.users.passkeys import passkey_add, passkey_remove, registration_ask
+from apps.users.passkeys import assertion_ask, passkey_add, passkey_remove, registration_ask
 from apps.users.sealed import SealBroken, text_open, text_seal
 from apps.users.second_factor import (
     WrongCode,
@@ -48,8 +49,6 @@ from apps.users.services import access_changed, audit_record, password_change
 from apps.users.sessions import session_end, session_moved, sessions_end, sessions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from apps.users.models import User
     from apps.users.principals import Principal
 
@@ -61,21 +60,6 @@ CODES: Final = "recovery_codes"
 def person_before(request: HttpRequest) -> User:
     """The person whose account it is."""
     return cast("User", request.user)
-
-
-def confirmed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Let through whoever proved lately who they are; others are asked for their password first."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, viewer: Principal, **kwargs: Any) -> HttpResponse:
-        if is_confirmed(request):
-            return view(request, viewer, **kwargs)
-        there = f"{reverse('account-confirm')}?{urlencode({'next': reverse('account')})}"
-        if "application/json" in request.headers.get("Accept", ""):
-            return JsonResponse({"confirm": there}, status=403)
-        return redirect(there)
-
-    return guarded
 
 
 def own_page(
@@ -118,39 +102,29 @@ def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") ->
         sessions=[session_line(row, here=here) for row in sessions_of(person)],
         has_second=has_second_factor(person),
         tenant=viewer.tenant_name,
+        called=request.GET.get("passkey", "")[:60],
     )
 
 
-@sensitive_post_parameters("password")
+@sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_people
 def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask for the password once more before something that would let a stranger in."""
-    person, error = person_before(request), ""
+    """Ask once more who it is, and go on to the page that is only shown then."""
+    error = ""
     if request.method == "POST":
-        try:
-            is_right = password_confirm(
-                person,
-                password=request.POST.get("password", ""),
-                source=source_of(request),
-                now=clock.now(),
-            )
-        except DomainError as refusal:
-            error = refusal.reason
-        else:
-            if is_right:
-                confirmed_now(request)
-                return redirect(next_page(request))
-            error = "That is not your password."
-    return own_page(
-        request,
-        viewer,
-        "users/confirm.html",
-        title="Confirm",
-        status=422 if error else 200,
-        error=error,
-        next=next_page(request),
-    )
+        error = answer_check(request) if is_answered(request) else "Your password is needed."
+        if not error:
+            return redirect(next_page(request))
+    return confirm_page(request, viewer, error=error)
+
+
+@require_POST
+@for_people
+def confirm_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
+    """Ask the browser for one of the person's passkeys."""
+    place = place_of(request)
+    return question_json(request, assertion_ask(person_before(request), place=place, must_verify=True))
 
 
 class PasswordForm(PasswordChangeForm):
@@ -310,13 +284,16 @@ def passkey_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
 @for_people
 @confirmed
 def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Keep the browser's new passkey."""
+    """Keep the browser's new passkey; who had to say first who they are goes on with the name they typed."""
     person = person_before(request)
+    if not request.POST.get("answer"):
+        called = urlencode({"passkey": request.POST.get("name", "").strip()[:60]})
+        return redirect(f"{reverse('account')}?{called}#passkeys")
     try:
         row = passkey_add(
             person,
             answer=request.POST.get("answer", ""),
-            challenge=request.session.pop(CHALLENGE, ""),
+            challenge=challenge_take(request),
             place=place_of(request),
             name=request.POST.get("name", "").strip(),
         )
@@ -345,6 +322,7 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
 
 @require_POST
 @for_people
+@confirmed
 def session_stop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     """Sign one browser out."""
     if not session_end(person_before(request), pk=pk):
@@ -355,6 +333,7 @@ def session_stop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
 
 @require_POST
 @for_people
+@confirmed
 def sessions_stop(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Sign all other browsers out."""
     ended = sessions_end(person_before(request), but=request.session.session_key or "")

@@ -20,7 +20,15 @@ from apps.dashboard.pages import ROWS, cursor_read, page_of
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
-from apps.users.audit import AuditQuestion, ChainCheck, audit_find, chain_check, chain_look
+from apps.users.audit import (
+    LOOKED,
+    AuditQuestion,
+    ChainCheck,
+    audit_find,
+    audit_page,
+    chain_check,
+    chain_look,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
     from apps.users.models import AuditEntry
     from apps.users.principals import Principal
 
+YEARS: Final = (1970, 9998)
 FIELDS: Final = ("who", "what", "object", "since", "until")
 GROUPS: Final = (
     *("account", "gas", "gateway", "lab", "login", "miner", "node", "person", "policy"),
@@ -41,11 +50,12 @@ COLUMNS: Final = (
 
 
 def day_read(text: str) -> date | None:
-    """Read a day; nothing for what is none."""
+    """Read a day; nothing for what is none, or lies before or after all that can have been written."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         return None
+    return day if YEARS[0] <= day.year <= YEARS[1] else None
 
 
 def asked(request: HttpRequest) -> dict[str, str]:
@@ -53,16 +63,20 @@ def asked(request: HttpRequest) -> dict[str, str]:
     return {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
 
 
-def found(viewer: Principal, query: dict[str, str]) -> Any:
-    """Give the lines that the filter asks for."""
-    question = AuditQuestion(
+def question_of(query: dict[str, str]) -> AuditQuestion:
+    """Read the filter."""
+    return AuditQuestion(
         who=query["who"],
         what=query["what"],
         target=query["object"],
         since=day_read(query["since"]),
         until=day_read(query["until"]),
     )
-    return audit_find(viewer, question)
+
+
+def found(request: HttpRequest, viewer: Principal) -> Any:
+    """Give all lines that the filter asks for, to be taken along."""
+    return audit_find(viewer, question_of(asked(request)))[:CSV_MAX].iterator(chunk_size=CHUNK)
 
 
 def verdict_of(check: ChainCheck) -> Verdict:
@@ -80,11 +94,14 @@ def verdict_of(check: ChainCheck) -> Verdict:
 def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, newest first."""
     query, after = asked(request), cursor_read(request.GET.get("after", ""))
-    rows = found(viewer, query)
-    if after.isdecimal():
-        rows = rows.filter(pk__lt=int(after))
+    before = int(after) if after.isdecimal() else 0
+    look = audit_page(viewer, question_of(query), before=before, limit=ROWS + 1)
     shown, pager = page_of(
-        list(rows[: ROWS + 1]), cursor_of=lambda row: str(row.pk), query=query, is_first=not after
+        look.rows,
+        cursor_of=lambda row: str(row.pk),
+        query=query,
+        is_first=not after,
+        stopped_at=str(look.stopped_at.pk) if look.stopped_at is not None else "",
     )
     check = chain_look()
     kept = urlencode({name: value for name, value in query.items() if value})
@@ -96,6 +113,8 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
         page_key="",
         scene=Scene(viewer),
         lines=[audit_line(row) for row in shown],
+        looked=f"{LOOKED:,}",
+        stopped_at=str(numbers.moment(look.stopped_at.at)) if look.stopped_at is not None else "",
         pager=pager,
         query=query,
         is_filtered=any(query.values()),
@@ -144,15 +163,15 @@ def audit_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
     def text(value: Any) -> Any:
         return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
-    rows = found(viewer, asked(request))[:CSV_MAX].iterator(chunk_size=CHUNK)
-    return csv_answer("audit.csv", COLUMNS, ([text(one) for one in cells_of(row).values()] for row in rows))
+    rows = ([text(one) for one in cells_of(row).values()] for row in found(request, viewer))
+    return csv_answer("audit.csv", COLUMNS, rows)
 
 
 @require_safe
 @for_people
 def audit_json(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
     """The filtered list as JSON."""
-    rows = found(viewer, asked(request))[:CSV_MAX].iterator(chunk_size=CHUNK)
+    rows = found(request, viewer)
 
     def parts() -> Iterator[str]:
         mark = "["

@@ -11,11 +11,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head, Node
+from apps.chain.selectors import head_after, head_at
 from apps.chain.services import node_add, node_promote, node_remove, node_set, node_test
 from apps.chain.states import NodeRole
 from apps.chain.upgrades import upgrade_next
 from apps.core.clock import now
 from apps.core.errors import DomainError
+from apps.dashboard.confirming import confirm_first
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.chain import ChainMessage, head_line, message_line, node_line
 from apps.dashboard.people import for_people
@@ -29,12 +31,17 @@ if TYPE_CHECKING:
 OPS: Final = ("enable", "disable", "promote", "remove")
 MESSAGES_SHOWN: Final = 200
 WEIGHT_MAX: Final = 1000
+HEIGHT_DIGITS: Final = 16
 
 
 @require_safe
 @for_people
 def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The nodes and the newest tipsets."""
+    """The nodes and the newest tipsets; with `height` the tipset of that height."""
+    wanted = request.GET.get("height", "").strip()
+    found = head_wanted(wanted)
+    if found is not None:
+        return redirect("chain-tipset", height=found.height)
     place = Place(viewer, "")
     return page_render(
         request,
@@ -48,8 +55,18 @@ def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
         shows_nodes=viewer.is_operator,
         may_add=viewer.is_operator and viewer.may("admin"),
         facts=network_facts(place),
+        wanted=wanted,
+        not_found=f"No tipset is kept at {wanted} or before it." if wanted else "",
+        status=404 if wanted else 200,
         **chain_context(),
     )
+
+
+def head_wanted(text: str) -> Head | None:
+    """Give the tipset at a height that somebody typed, or the one before it; None for what is no height."""
+    if not (text.isascii() and text.isdigit() and len(text) < HEIGHT_DIGITS):
+        return None
+    return head_at(int(text))
 
 
 @require_safe
@@ -71,6 +88,8 @@ def tipset(request: HttpRequest, viewer: Principal, height: int) -> HttpResponse
         head=head_line(head),
         cids=list(zip(head.cids, [*head.miners, *[""] * len(head.cids)], strict=False)),
         parents=head.parent_key.split(),
+        older=head_at(height - 1),
+        newer=head_after(height),
         messages=messages[:MESSAGES_SHOWN],
         messages_more=max(len(messages) - MESSAGES_SHOWN, 0),
         error=error,
@@ -100,6 +119,8 @@ def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpR
     node = Node.objects.filter(pk=pk).first()
     if op not in OPS or node is None or not (viewer.is_operator and viewer.may("admin")):
         raise Http404
+    if (held := confirm_first(request, viewer)) is not None:
+        return held
     error = ""
     try:
         if op == "promote":
@@ -126,6 +147,8 @@ def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     form = {name: request.POST.get(name, "").strip() for name in ("url", "name", "role", "weight")}
     found, errors = None, {}
     if request.method == "POST":
+        if (held := confirm_first(request, viewer)) is not None:
+            return held
         try:
             weight, role = form_read(form)
             if "test" in request.POST:

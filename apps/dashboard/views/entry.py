@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import login, logout
-from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
@@ -20,12 +19,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.dashboard.frame import THEME_COOKIE
-from apps.dashboard.people import confirmed_now, device_of, nulls_refuse, source_of
+from apps.dashboard.passkeys import CHALLENGE, challenge_take, place_of, question_json
+from apps.dashboard.people import device_of, nulls_refuse, source_of
 from apps.dashboard.pulse import network_known
+from apps.users.confirmation import confirmation_note
 from apps.users.errors import WeakPassword
 from apps.users.logins import LoginFailed, passkey_login, person_login, second_step_code
 from apps.users.models import Passkey, TotpDevice, User
-from apps.users.passkeys import Place, assertion_ask
+from apps.users.passkeys import assertion_ask
 from apps.users.people import WelcomeOver, welcome_read, welcome_take
 from apps.users.second_factor import has_second_factor
 from apps.users.selectors import principal_of, users_active
@@ -34,25 +35,18 @@ from apps.users.sessions import session_opened
 from apps.users.states import Factor
 
 if TYPE_CHECKING:
-    from apps.users.passkeys import Question
+    from django.http import HttpRequest, HttpResponse
 
 PENDING: Final = "pending"
 """Where a session keeps who gave a right password and owes the second step."""
 PENDING_FOR: Final = timedelta(minutes=5)
-CHALLENGE: Final = "passkey_challenge"
 
 
 def next_page(request: HttpRequest) -> str:
     """Where to go on: only ever an address of our own."""
     wanted = request.POST.get("next") or request.GET.get("next") or "/"
     allowed = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if allowed else "/"
-
-
-def place_of(request: HttpRequest) -> Place:
-    """Where the page was opened, as passkeys know it."""
-    host = request.get_host()
-    return Place(host=urlsplit(f"//{host}").hostname or host, origin=f"{request.scheme}://{host}")
+    return wanted if allowed and wanted.startswith("/") else "/"
 
 
 def gate(request: HttpRequest, template: str, *, status: int = 200, **context: Any) -> HttpResponse:
@@ -72,7 +66,7 @@ def come_in(request: HttpRequest, person: User, *, factor: str, then: str) -> Ht
     for name in (PENDING, CHALLENGE):
         request.session.pop(name, None)
     login(request, person)
-    confirmed_now(request)
+    confirmation_note(request.session, now=clock.now())
     session_opened(
         person,
         key=request.session.session_key or "",
@@ -174,14 +168,6 @@ def second_page(request: HttpRequest, person: User, *, error: str = "") -> HttpR
     )
 
 
-def question_json(request: HttpRequest, question: Question) -> HttpResponse:
-    """Hand a question to the browser and keep what its answer must hold."""
-    request.session[CHALLENGE] = question.challenge
-    return HttpResponse(
-        question.options, content_type="application/json", headers={"Cache-Control": "no-store"}
-    )
-
-
 @require_POST
 def passkey_options(request: HttpRequest) -> HttpResponse:
     """Ask the browser for a passkey: of whoever owes the second step, else of anybody."""
@@ -199,7 +185,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
     try:
         owner = passkey_login(
             answer=request.POST.get("answer", ""),
-            challenge=request.session.pop(CHALLENGE, ""),
+            challenge=challenge_take(request),
             place=place_of(request),
             source=source_of(request),
             now=clock.now(),
@@ -249,6 +235,6 @@ def welcome(request: HttpRequest, who: str, token: str) -> HttpResponse:
             except WeakPassword as refusal:
                 error = refusal.reason
             else:
-                return redirect("login")
+                return redirect(f"{reverse('login')}?kept=1")
     status = 422 if error else 200
     return gate(request, "users/welcome.html", status=status, title="Welcome", person=person, error=error)

@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.errors import DomainError, NotFound
+from apps.dashboard.confirming import confirm_first
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.gateway import connection_line
 from apps.dashboard.people import for_people
@@ -101,6 +102,8 @@ def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRe
     row = approvals_visible(viewer).filter(pk=pk).first()
     if row is None:
         raise Http404
+    if op == "approve" and (held := confirm_first(request, viewer)) is not None:
+        return held
     pair = {"signer_tenant": row.signer_tenant, "account": row.account}
     if op == "approve":
         account_approve(**pair)

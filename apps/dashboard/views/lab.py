@@ -139,7 +139,8 @@ def act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRespon
     try:
         numbers = {number.name: whole_read(request, number.name) for number in ACTS[op].numbers}
         is_on = bool(ACTS[op].switch) and ACTS[op].switch in request.POST
-        lab_act(principal=viewer, node=node, act=op, numbers=numbers, switch=is_on)
+        address = request.POST.get("address", "").strip()
+        lab_act(principal=viewer, node=node, act=op, numbers=numbers, address=address, switch=is_on)
     except DomainError as error:
         return answered(request, viewer, node, error=error, where=op)
     return answered(request, viewer, node)

@@ -25,7 +25,13 @@ from apps.dashboard.regions.message import message_detail
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.views.messages import message_or_404, message_page
 from apps.messages.models import Message
-from apps.messages.services import NewFees, message_mark_bad, message_replace, messages_publish
+from apps.messages.services import (
+    NewFees,
+    message_mark_bad,
+    message_replace,
+    message_try_now,
+    messages_publish,
+)
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkDone, messages_bulk
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.change import premium_floor_of, replacement_of
@@ -50,6 +56,10 @@ BULK_WORDS: Final = {
         "Each keeps its nonce and gets a premium of at least 1.25 times the old one.",
     ),
     "republish": ("Publish again", "Every node gets them once more; nothing is signed."),
+    "try-now": (
+        "Try now",
+        "What failed is tried on this head instead of resting; what fails again rests from the beginning.",
+    ),
     "cancel": (
         "Cancel",
         "An empty message takes each nonce for a higher premium. What a block takes first still counts.",
@@ -224,6 +234,20 @@ def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
     else:
         told = messages_publish([row.pk], now=now())
         error = "" if row.pk in told.taken else told.refused.get(row.pk, "no node answers")
+    return answer(request, viewer, key, error=error)
+
+
+@require_POST
+@for_people
+def try_now(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Have a message that rests after a failure tried at once."""
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    error = ""
+    try:
+        message_try_now(message=row, now=now())
+    except DomainError as refusal:
+        error = refusal.reason
     return answer(request, viewer, key, error=error)
 
 

@@ -9,13 +9,16 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.dashboard.asking import Ask, ask_page, is_sure
+from apps.dashboard.confirming import confirm_first
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.cards import Verdict, plural
-from apps.dashboard.lines.people import PersonLine, person_line
+from apps.dashboard.lines.people import PersonLine, TryLine, person_line, try_line
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
+from apps.users.logins import failures_lately
 from apps.users.people import (
     may_manage,
     person_invite,
@@ -32,6 +35,7 @@ from apps.users.states import Role
 if TYPE_CHECKING:
     from apps.users.principals import Principal
 
+TRIES_SHOWN: Final = 20
 OPS: Final = ("close", "open", "reset", "role")
 QUESTIONS: Final = {
     "close": (
@@ -75,10 +79,16 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         status=422 if error else 200,
         people=lines,
         verdict=verdict_of(lines),
+        tries=tries_shown(viewer) if may else None,
         may_invite=may,
         roles=[(role.value, role.label) for role in roles_open(viewer)],
         error=error,
     )
+
+
+def tries_shown(viewer: Principal) -> list[TryLine]:
+    """Give the logins that failed lately."""
+    return [try_line(one) for one in failures_lately(viewer, now=clock.now())[:TRIES_SHOWN]]
 
 
 def verdict_of(lines: list[PersonLine]) -> Verdict:
@@ -100,6 +110,8 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
     form = {name: request.POST.get(name, "").strip() for name in ("username", "role", "tenant")}
     errors: dict[str, str] = {}
     if request.method == "POST":
+        if (held := confirm_first(request, viewer)) is not None:
+            return held
         try:
             person = person_invite(principal=viewer, **form)
         except DomainError as refusal:
@@ -135,6 +147,8 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
         raise Http404 from None
     if person.has_usable_password() or not person.is_active:
         raise Http404
+    if (held := confirm_first(request, viewer)) is not None:
+        return held
     there = reverse("welcome", args=welcome_write(person))
     return page_render(
         request,
@@ -163,6 +177,8 @@ def act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRespon
         raise Http404
     try:
         person = person_managed(viewer, pk)
+        if (held := confirm_first(request, viewer)) is not None:
+            return held
         if op in QUESTIONS and not is_sure(request):
             return ask_page(request, viewer, question_of(op, person.get_username()))
         if op == "role":

@@ -111,7 +111,7 @@ def version(request: HttpRequest, viewer: Principal, address: str, number: int) 
         found = policy_version(viewer, address, number)
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
-    return policy_page(request, viewer, wallet, name="policy_version", version=found, packed=pack(found.text))
+    return policy_page(request, viewer, wallet, name="policy_version", shown=found, packed=pack(found.text))
 
 
 def refused(request: HttpRequest, viewer: Principal, wallet: Wallet, refusal: DomainError) -> HttpResponse:

@@ -1,8 +1,7 @@
-"""Sectors: list, detail, pledge, and what can be done about a sector that failed."""
+"""Sectors: list, detail, and what can be done about a sector that failed."""
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,33 +10,26 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.chain.client import chain_client
 from apps.core.clock import now
-from apps.core.errors import BadValue, DomainError, NotFound
+from apps.core.errors import DomainError, NotFound
 from apps.dashboard.frame import page_render
 from apps.dashboard.pages import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.regions.sector import sector_detail
-from apps.dashboard.regions.sectors import list_context, list_verdict_of
+from apps.dashboard.regions.sectors import expires_soon, list_context, list_verdict_of
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
-from apps.miners.errors import MinerUnknown
-from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get
-from apps.miners.states import MinerState
-from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors import sector_get, sectors_visible
-from apps.sectors.services.pledge import pledge_create
 from apps.sectors.services.steps import sector_abort, sector_retry
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Callable
 
     from django.db.models import QuerySet
     from django.http import StreamingHttpResponse
 
-    from apps.miners.models import Miner
     from apps.sectors.models import Sector
     from apps.users.principals import Principal
 
@@ -47,6 +39,7 @@ STATES: Final = (
     ("paused", "Failed", "bad"),
     ("active", "Active", "ok"),
     ("sealed", "Sealed, not active", "warn"),
+    ("expiring", "Expires within 30 d", "warn"),
     ("aborted", "Aborted", ""),
 )
 """Filters of the list: key, label, tone."""
@@ -66,7 +59,7 @@ COLUMNS: Final = (
 """Of the list as CSV."""
 
 
-def filtered(rows: QuerySet[Sector], *, state: str, q: str) -> QuerySet[Sector]:
+def filtered(rows: QuerySet[Sector], *, state: str, q: str, scene: Scene) -> QuerySet[Sector]:
     """Apply the list's filters; each has an index."""
     if state == "work":
         rows = rows.exclude(state__in=FINAL_STATES)
@@ -76,6 +69,8 @@ def filtered(rows: QuerySet[Sector], *, state: str, q: str) -> QuerySet[Sector]:
         rows = rows.filter(state=SectorState.PROVING, active=True)
     elif state == "sealed":
         rows = rows.filter(state=SectorState.PROVING, active=False)
+    elif state == "expiring":
+        rows = rows.filter(expires_soon(scene))
     elif state == "aborted":
         rows = rows.filter(state=SectorState.ABORTED)
     if q:
@@ -89,7 +84,8 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, newest first."""
     state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
     cursor = cursor_read(request.GET.get("after", ""))
-    rows = filtered(sectors_visible(viewer), state=state, q=q)
+    scene = Scene(viewer)
+    rows = filtered(sectors_visible(viewer), state=state, q=q, scene=scene)
     if cursor:
         rows = rows.filter(pk__lt=int(cursor))
     shown, pager = page_of(
@@ -98,7 +94,7 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         query=request.GET.dict(),
         is_first=not cursor,
     )
-    scene, here = Scene(viewer), reverse("sectors")
+    here = reverse("sectors")
     return page_render(
         request,
         "sectors/list.html",
@@ -142,7 +138,10 @@ def facets(here: str, *, state: str, q: str) -> list[Facet]:
 def sectors_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
     """The filtered list as CSV."""
     rows = filtered(
-        sectors_visible(viewer), state=request.GET.get("state", ""), q=request.GET.get("q", "").strip()
+        sectors_visible(viewer),
+        state=request.GET.get("state", ""),
+        q=request.GET.get("q", "").strip(),
+        scene=Scene(viewer),
     )
     cells = (
         (
@@ -193,60 +192,6 @@ def sector_page(request: HttpRequest, viewer: Principal, key: uuid.UUID, *, erro
         sector=detail,
         error=error,
     )
-
-
-def miner_choices(miners: list[Miner]) -> list[dict[str, str]]:
-    """Miners that can take sectors, for the form."""
-    return [
-        {"address": miner.address, "label": f"{miner.name} {miner.address} ({miner.tenant.name})".strip()}
-        for miner in miners
-        if miner.state == MinerState.ACTIVE
-    ]
-
-
-@for_people
-def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask for new sectors; the form's key makes a double click one pledge."""
-    if not viewer.may("sign"):
-        raise Http404
-    form = {"miner": request.GET.get("miner", ""), "count": "1", "key": uuid.uuid4().hex}
-    errors: dict[str, str] = {}
-    if request.method == "POST":
-        form = {name: request.POST.get(name, "").strip() for name in form}
-        try:
-            return pledged(viewer, form)
-        except DomainError as refusal:
-            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
-    scene = Scene(viewer)
-    return page_render(
-        request,
-        "sectors/pledge.html",
-        title="Pledge",
-        section="sectors",
-        page_key="pledge",
-        scene=scene,
-        status=422 if errors else 200,
-        miners=miner_choices(scene.miners),
-        form=form,
-        errors=errors,
-        most=sealing_policy().pledge_max,
-    )
-
-
-def pledged(viewer: Principal, form: dict[str, str]) -> HttpResponse:
-    """Make the sectors and go to them.  Raises DomainError with the field to blame."""
-    digits = form["count"]
-    count = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else 0
-    try:
-        miner = miner_get(viewer, form["miner"])
-    except MinerUnknown:
-        raise BadValue("choose one of your miners", field="miner") from None
-    taken = numbers_allocated(chain_client(), miner.address)
-    made = pledge_create(
-        miner, count=count, actor=viewer.actor, now=now(), taken=taken, key=form["key"] or None
-    )
-    first = made.sectors.order_by("number").first()
-    return redirect("sector", first.uuid) if count == 1 and first is not None else redirect("sectors")
 
 
 def _acted(

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed
 from apps.dashboard.asking import Ask, ask_page, is_sure
+from apps.dashboard.confirming import confirm_first
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.tokens import TokenLine, token_line
@@ -120,6 +121,8 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     form = {name: request.POST.get(name, "").strip() for name in FIELDS}
     errors: dict[str, str] = {}
     if request.method == "POST":
+        if (held := confirm_first(request, viewer)) is not None:
+            return held
         try:
             request.session[MADE] = text_seal(token_make(viewer, form))
         except DomainError as refusal:
@@ -171,6 +174,8 @@ def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     row = tokens_visible(viewer).filter(pk=key, revoked_at=None).first()
     if row is None or not may_manage(viewer):
         raise Http404
+    if (held := confirm_first(request, viewer)) is not None:
+        return held
     if not is_sure(request):
         text = "Whoever uses it is shut out within a second, its sockets are closed. It never comes back."
         back = reverse("tokens")

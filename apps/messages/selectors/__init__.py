@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Subquery
+from django.db import connection
 
-from apps.chain.models import Follower
+from apps.chain.models import Follower, Head
+from apps.core.prepared import Prepared
 from apps.messages.errors import MessageNotFound, SenderNotFound
 from apps.messages.models import Message, MessageEvent, Sender
 from apps.messages.states import MessageState
+from apps.users.models import Tenant
 from apps.users.selectors import signers_of
-from poolsite.filecoin.address import BadAddress, address_format, address_parse
+from poolsite.filecoin.address import BadAddress, address_format, address_parse, id_address
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,8 +25,15 @@ if TYPE_CHECKING:
 
 
 def messages_visible(viewer: Principal) -> QuerySet[Message]:
-    """Give the messages that the viewer may see, newest first: an operator all, a tenant its own."""
+    """Give the messages that the viewer may see, newest first: an operator all, a tenant its own.
+
+    A token for some signers or miners sees what is sent from those and to these.
+    """
     rows = Message.objects.select_related("tenant").order_by("-created_at", "-pk")
+    if viewer.signers:
+        rows = rows.filter(from_addr__in=viewer.signers)
+    if viewer.miners:
+        rows = rows.filter(to__in=[str(id_address(actor_id)) for actor_id in viewer.miners])
     return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
 
 
@@ -41,20 +50,59 @@ def messages_by_ids(ids: Collection[str]) -> dict[str, Message]:
     return Message.objects.in_bulk(list(ids))
 
 
+COLUMNS: Final = tuple(Message._meta.concrete_fields)
+CONVERTED: Final = tuple(
+    (place, column.from_db_value) for place, column in enumerate(COLUMNS) if hasattr(column, "from_db_value")
+)
+"""Places of the columns that do not come out of the database as they are in a row."""
+
+
+def _seen_text(condition: str) -> str:
+    """Write the question for messages with their tenants' names and the newest head's height."""
+    names = ", ".join(f'm."{column.column}"' for column in COLUMNS)
+    # Only names of tables and columns are pasted into the statement.
+    return (
+        f"SELECT {names}, t.name, (SELECT h.height"  # noqa: S608
+        f" FROM {Head._meta.db_table} h JOIN {Follower._meta.db_table} f ON f.head_id = h.id"
+        " ORDER BY f.id LIMIT 1)"
+        f" FROM {Message._meta.db_table} m LEFT JOIN {Tenant._meta.db_table} t ON t.id = m.tenant_id"
+        f" WHERE m.id {condition}"
+    )
+
+
+SEEN_ONE: Final = Prepared("message_seen", _seen_text("= $1"), ["text"])
+SEEN: Final = Prepared("messages_seen", _seen_text("= ANY($1)"), ["text[]"])
+"""For several; of a list the planner thinks that it is long, and plans anew each time."""
+
+
 def messages_seen(asked: Sequence[tuple[Principal, str]]) -> list[tuple[Message, int] | None]:
     """Give what each of many callers asks for with one query; None where that is not its own to see.
 
     Beside each message stands the height of the newest head, 0 before the first one.
     """
-    head = Subquery(Follower.objects.values("head__height")[:1])
-    found = Message.objects.select_related("tenant").annotate(head_height=head)
-    rows = found.in_bulk([id_ for _, id_ in asked])
+    ids = [id_ for _, id_ in asked]
+    found = dict(_seen(line) for line in (SEEN_ONE.rows(ids) if len(ids) == 1 else SEEN.rows([ids])))
     return [
-        (row, row.head_height or 0)
-        if (row := rows.get(id_)) is not None and (viewer.is_operator or row.tenant_id == viewer.own_id)
-        else None
+        seen if (seen := found.get(id_)) is not None and _is_visible(viewer, seen[0]) else None
         for viewer, id_ in asked
     ]
+
+
+def _is_visible(viewer: Principal, row: Message) -> bool:
+    """Tell of one message what `messages_visible` tells of all."""
+    is_own = viewer.is_operator or row.tenant_id == viewer.own_id
+    return is_own and viewer.may_sign_with(row.from_addr) and viewer.may_address(row.to)
+
+
+def _seen(line: tuple[Any, ...]) -> tuple[str, tuple[Message, int]]:
+    """Make one line of the answer the row that Django would; its tenant has only a name."""
+    *values, tenant_name, height = line
+    for place, convert in CONVERTED:
+        values[place] = convert(values[place], None, connection)
+    row = Message.from_db(connection.alias, [column.attname for column in COLUMNS], values)
+    if row.tenant_id is not None:
+        row.tenant = Tenant(pk=row.tenant_id, name=tenant_name)
+    return row.pk, (row, height or 0)
 
 
 def message_events(message: Message) -> list[MessageEvent]:
@@ -94,6 +142,8 @@ def messages_open(viewer: Principal) -> QuerySet[Message]:
 def senders_visible(viewer: Principal) -> QuerySet[Sender]:
     """Give the senders that the viewer may use; an operator sees all."""
     rows = Sender.objects.order_by("pk")
+    if viewer.signers:
+        rows = rows.filter(address__in=viewer.signers)
     if viewer.is_operator:
         return rows
     # By grants, not by messages: those grow for ever.

@@ -14,6 +14,7 @@ from apps.core.fields import AddressField, AttoFilField
 from apps.messages.models import GasGuard, GasSpend, HurryRule, Message
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import MessageState
+from poolsite.filecoin.address import id_address
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ LIMIT_PERCENT: Final = 125
 def spend_visible(viewer: Principal) -> QuerySet[GasSpend]:
     """Give what landed messages cost: an operator sees all tenants', a tenant its own."""
     rows = GasSpend.objects.filter(messages__gt=0)
+    if viewer.signers:
+        rows = rows.filter(from_addr__in=viewer.signers)
+    if viewer.miners:
+        rows = rows.filter(to__in=[str(id_address(actor_id)) for actor_id in viewer.miners])
     return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
 
 

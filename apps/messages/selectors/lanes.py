@@ -47,6 +47,8 @@ class Lane:
     """Nonces in flight beyond those shown."""
     waiting: int
     in_flight: int
+    held: int
+    """Of those that wait, how many wait for something else than their turn."""
 
     @property
     def holes(self) -> int:
@@ -59,18 +61,33 @@ class Lane:
         return sum(one.place == "stuck" for one in self.nonces)
 
 
-def open_by_sender(viewer: Principal) -> dict[str, tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class OpenCount:
+    """What a sender has on its way."""
+
+    waiting: int = 0
+    in_flight: int = 0
+    held: int = 0
+    """Of those that wait, how many wait for something else than their turn."""
+
+
+TURN_WAITS: Final = (Wait.NONE, Wait.NEXT_HEAD, Wait.QUOTA)
+"""Waits that end by themselves as soon as it is a message's turn."""
+
+
+def open_by_sender(viewer: Principal) -> dict[str, OpenCount]:
     """Count what waits and what is in flight, by sender."""
     rows = messages_open(viewer).select_related(None).order_by().values("from_addr")
     found = rows.annotate(
         waiting=Count("pk", filter=Q(state=MessageState.UNFILLED)),
         flying=Count("pk", filter=Q(state=MessageState.FILLED)),
+        held=Count("pk", filter=Q(state=MessageState.UNFILLED) & ~Q(wait__in=TURN_WAITS)),
     )
-    return {row["from_addr"]: (row["waiting"], row["flying"]) for row in found}
+    return {row["from_addr"]: OpenCount(row["waiting"], row["flying"], row["held"]) for row in found}
 
 
 def lanes_of(
-    senders: Sequence[Sender], *, open_counts: dict[str, tuple[int, int]], base_fee: int
+    senders: Sequence[Sender], *, open_counts: dict[str, OpenCount], base_fee: int
 ) -> dict[str, Lane]:
     """Give the lane of each sender with one question for two hundred of them."""
     found: dict[tuple[str, int], Message] = {}
@@ -81,7 +98,7 @@ def lanes_of(
             found[place] = row
     return {
         sender.address: _lane(
-            sender, found, open_counts=open_counts.get(sender.address, (0, 0)), base_fee=base_fee
+            sender, found, open_count=open_counts.get(sender.address, OpenCount()), base_fee=base_fee
         )
         for sender in senders
     }
@@ -100,7 +117,7 @@ def _around(senders: Sequence[Sender]) -> Iterator[Message]:
 
 
 def _lane(
-    sender: Sender, found: dict[tuple[str, int], Message], *, open_counts: tuple[int, int], base_fee: int
+    sender: Sender, found: dict[tuple[str, int], Message], *, open_count: OpenCount, base_fee: int
 ) -> Lane:
     chain = sender.chain_nonce or 0
     end = max(sender.next_nonce, chain)
@@ -118,8 +135,7 @@ def _lane(
     more = max(end - chain - NONCES_MAX, 0)
     if not more:
         nonces.append(LaneNonce(end, "next"))
-    waiting, flying = open_counts
-    return Lane(chain, end, tuple(nonces), more, waiting, flying)
+    return Lane(chain, end, tuple(nonces), more, open_count.waiting, open_count.in_flight, open_count.held)
 
 
 def _place(row: Message, *, base_fee: int) -> str:

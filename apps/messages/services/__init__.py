@@ -14,6 +14,7 @@ from apps.messages.services.checks import Gas, PushItem, SendSpec
 from apps.messages.services.holes import holes_close
 from apps.messages.services.publish import messages_publish, messages_republish
 from apps.messages.services.push import message_push, messages_push, pushes_take
+from apps.messages.services.rests import funded_wake, message_try_now
 from apps.messages.services.search import messages_search
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
@@ -23,11 +24,13 @@ __all__ = [
     "NewFees",
     "PushItem",
     "SendSpec",
+    "funded_wake",
     "holes_close",
     "message_mark_bad",
     "message_push",
     "message_replace",
     "message_retry",
+    "message_try_now",
     "messages_clear",
     "messages_expire",
     "messages_publish",

@@ -9,6 +9,7 @@ from apps.core.errors import BadValue, DomainError
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.change import NewFees, message_mark_bad, message_replace
 from apps.messages.services.publish import messages_publish
+from apps.messages.services.rests import message_try_now
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ BULK_STATES: Final[dict[str, tuple[MessageState, ...]]] = {
     "replace": (MessageState.FILLED,),
     "cancel": (MessageState.FILLED,),
     "republish": (MessageState.FILLED,),
+    "try-now": (MessageState.UNFILLED,),
     "mark-bad": (MessageState.UNFILLED, MessageState.FILLED),
 }
 """Which messages an action is for; others of a filter are passed over."""
@@ -76,5 +78,8 @@ def _one(action: str, row: Message, *, client: ChainClient, head: Head, now: dat
         return message_cancel(message=row, client=client, head=head, now=now).pk
     if action == "mark-bad":
         message_mark_bad(message=row, now=now)
+        return ""
+    if action == "try-now":
+        message_try_now(message=row, now=now)
         return ""
     return row.pk

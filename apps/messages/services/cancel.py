@@ -17,9 +17,10 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
-from apps.messages.services.change import event_note, flight_check, premium_floor_of, still_open
+from apps.messages.services.change import flight_check, premium_floor_of, still_open
 from apps.messages.services.fees import fee_limit
 from apps.messages.services.moves import messages_advance
+from apps.messages.services.timeline import event_note
 from apps.messages.states import Priority, Wait
 from apps.wallets.services import messages_sign
 from poolsite.filecoin.amounts import AttoFil

@@ -12,10 +12,11 @@ from apps.chain.client import GasSpec
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
-from apps.messages.models import Message, MessageEvent, Sender, SignedVersion
+from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.fees import capped, fee_choice_of
 from apps.messages.services.moves import messages_advance, messages_told
 from apps.messages.services.nonces import standing_of
+from apps.messages.services.timeline import event_note
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from apps.wallets.services import messages_sign
 from poolsite.filecoin.amounts import AttoFil
@@ -260,8 +261,3 @@ def messages_recover(
         Sender.objects.filter(address=address).update(version=F("version") + 1)
         messages_told(moved)
     return list(moved)
-
-
-def event_note(message: Message, event: str, text: str, *, now: datetime) -> None:
-    """Add a line to a message's timeline."""
-    MessageEvent.objects.create(message=message, at=now, event=event, text=text[:1000])

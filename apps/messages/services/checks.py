@@ -11,8 +11,9 @@ from apps.messages.errors import BadMessage
 from apps.messages.models import MESSAGE_ID_MAX, Message
 from apps.messages.states import KIND_PRIORITIES, Priority, Wait
 from poolsite.filecoin.actors.decode import method_name, method_spec, params_decode
+from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.address import ID, ZERO_ADDRESS, Address, BadAddress, address_format, address_parse
-from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, MAX_MESSAGE_LEN
 
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 OVERHEAD_BYTES: Final = 700
 """Most that a signed message has beside its parameters: two addresses, numbers, the signature."""
+
+MINER_PRIORITIES: Final[dict[int, Priority]] = {
+    Method.SUBMIT_WINDOWED_POST: Priority.PROOF,
+    Method.DECLARE_FAULTS: Priority.PROOF,
+    Method.DECLARE_FAULTS_RECOVERED: Priority.PROOF,
+    Method.PRE_COMMIT_SECTOR: Priority.PRE_COMMIT,
+    Method.PRE_COMMIT_SECTOR_BATCH: Priority.PRE_COMMIT,
+    Method.PRE_COMMIT_SECTOR_BATCH2: Priority.PRE_COMMIT,
+}
+"""What a miner's methods are for, where their caller does not say it: damocles and droplet never do."""
 
 METHOD_MAX: Final = (1 << 63) - 1
 """Largest method number that our column holds; FRC-42 numbers have 32 bits."""
@@ -72,8 +83,8 @@ class PushItem:
     urgent_epoch: int | None = None
 
 
-def message_checked(item: PushItem, *, principal: Principal, height: int) -> Message:
-    """Give the row that stores `item`; whether the sender is granted is not asked here.
+def message_checked(item: PushItem, *, principal: Principal) -> Message:
+    """Give the row that stores `item`; what takes a look at rows is not asked here.
 
     Raises BadMessage naming the field; NodeUnavailable only where an ID address has to be resolved.
     """
@@ -99,10 +110,9 @@ def message_checked(item: PushItem, *, principal: Principal, height: int) -> Mes
         expire_epoch=item.spec.expire_epoch,
         hold_base_fee=item.spec.hold_base_fee,
         hold_until=item.spec.hold_until,
-        pushed_height=height,
         wait=Wait.NEXT_HEAD,
     )
-    _wishes_check(row, height=height)
+    _wishes_check(row)
     size = len(row.params) + OVERHEAD_BYTES
     if size > MAX_MESSAGE_LEN:
         raise BadMessage(f"mpool message too large ({size}B): message too big", field="params")
@@ -175,6 +185,13 @@ def _method(method: int) -> int:
     return method
 
 
+def outside_priority(row: Message, *, kind: str) -> int:
+    """Give the class of a message that says nothing of its purpose, once its receiver's kind is known."""
+    if row.kind or row.time_sensitive or kind != "miner":
+        return row.priority
+    return MINER_PRIORITIES.get(row.method, Priority.REST)
+
+
 def params_check(row: Message, *, kind: str) -> None:
     """Refuse parameters that the receiver's method cannot read; `kind` is empty where it is not known.
 
@@ -190,7 +207,7 @@ def params_check(row: Message, *, kind: str) -> None:
         raise BadMessage(f"not the parameters of {name}: {error}", field="params") from None
 
 
-def _wishes_check(row: Message, *, height: int) -> None:
+def _wishes_check(row: Message) -> None:
     """Check gas values and wishes against what any block could carry."""
     if not 0 <= row.gas_limit <= BLOCK_GAS_LIMIT:
         raise BadMessage(f"the gas limit must be between 0 and {BLOCK_GAS_LIMIT}", field="gas_limit")
@@ -205,6 +222,15 @@ def _wishes_check(row: Message, *, height: int) -> None:
     for name in ("expire_epoch", "hold_until"):
         if not 0 <= getattr(row, name) < 1 << 62:
             raise BadMessage("not an epoch", field=name)
+
+
+def lack_words(need: int, balance: int) -> str:
+    """Say what a sender lacks."""
+    return f"needs {fil_format(need)}, has {fil_format(max(balance, 0))}"
+
+
+def expiry_check(row: Message, *, height: int) -> None:
+    """Refuse what would have to be chosen before the newest head.  Raises BadMessage."""
     if row.expire_epoch and row.expire_epoch < height:
         reason = f"epoch {row.expire_epoch} has passed: the chain is at {height}"
         raise BadMessage(reason, field="expire_epoch")

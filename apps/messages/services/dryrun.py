@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.models import Sender
-from apps.messages.services.checks import message_checked
+from apps.messages.services.checks import expiry_check, message_checked
 from apps.messages.services.fees import actor_rules_for, fee_choose, shared_rules
 from apps.messages.services.nonces import standing_of
 from apps.wallets.errors import SenderNotGranted
@@ -55,7 +55,8 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
 
     Raises what a push would: BadMessage, SenderNotGranted; NodeUnavailable if no node answers.
     """
-    row = message_checked(item, principal=principal, height=head.height)
+    row = message_checked(item, principal=principal)
+    expiry_check(row, height=head.height)
     if not sender_allowed(principal.tenant_id, row.from_addr):
         raise SenderNotGranted(row.from_addr)
     standing = standing_of(row.from_addr, client=client, key=head.key)

@@ -12,6 +12,7 @@ from apps.core.live import Change, publish
 from apps.messages.errors import BadMessage
 from apps.messages.models import GasGuard, HurryRule
 from apps.messages.selectors.gas import guards_spent
+from apps.messages.services.rests import rules_wake
 from apps.messages.states import KIND_PRIORITIES, Priority
 from apps.users.services import audit_record
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
@@ -30,22 +31,34 @@ EPOCHS_MAX: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A reason to wait for a lower base fee."""
+
+    base_fee: int
+    """Above this one it holds."""
+    until: int
+    """Epoch at which it ends; 0: never."""
+
+    def is_on(self, *, base_fee: int, height: int) -> bool:
+        """Tell whether it holds at this base fee and epoch."""
+        return base_fee > self.base_fee and not (self.until and height >= self.until)
+
+
+@dataclass(frozen=True, slots=True)
 class GuardChoice:
     """What the guards say about one message, together with its own wish to wait."""
 
     max_fee: int
     """0: no cap."""
-    hold_base_fee: int
-    """0: it is not held."""
-    hold_until: int
-    """0: held without end."""
+    holds: tuple[Hold, ...]
+    """Each of them holds by itself, until its own end."""
     budgets: tuple[GasGuard, ...]
     """Those whose day it counts in."""
 
-    def holds(self, *, base_fee: int, height: int) -> bool:
-        """Tell whether the message has to wait for the base fee."""
-        is_over = bool(self.hold_base_fee) and base_fee > self.hold_base_fee
-        return is_over and not (self.hold_until and height >= self.hold_until)
+    def holding(self, *, base_fee: int, height: int) -> Hold | None:
+        """Give what keeps the message waiting for the base fee, the lowest mark first; None lets it go."""
+        found = [hold for hold in self.holds if hold.is_on(base_fee=base_fee, height=height)]
+        return min(found, key=lambda hold: hold.base_fee, default=None)
 
 
 def guard_choose(message: Message, guards: Sequence[GasGuard], *, receiver: str) -> GuardChoice:
@@ -56,17 +69,15 @@ def guard_choose(message: Message, guards: Sequence[GasGuard], *, receiver: str)
     fitting = [guard for guard in guards if guard_fits(guard, message, receiver=receiver)]
     binding = [guard for guard in fitting if guard.kind or not _is_pressing(message)]
     holds = [
-        (guard.hold_base_fee, message.pushed_height + guard.hold_epochs if guard.hold_epochs else 0)
+        Hold(int(guard.hold_base_fee), message.pushed_height + guard.hold_epochs if guard.hold_epochs else 0)
         for guard in binding
         if guard.hold_base_fee
     ]
     if message.hold_base_fee:
-        holds.append((message.hold_base_fee, message.hold_until))
-    fee, until = min(holds, key=lambda hold: hold[0], default=(0, 0))
+        holds.append(Hold(int(message.hold_base_fee), message.hold_until))
     return GuardChoice(
         max_fee=min((guard.max_fee for guard in fitting if guard.max_fee), default=0),
-        hold_base_fee=fee,
-        hold_until=until,
+        holds=tuple(holds),
         budgets=tuple(guard for guard in binding if guard.daily_budget),
     )
 
@@ -178,6 +189,7 @@ def guard_set(
     if row.hold_epochs and not row.hold_base_fee:
         raise BadMessage("what is not held has no last epoch", field="hold_epochs")
     row.save()
+    rules_wake()
     audit_record(
         principal=principal, action="gas.guard.set", target=str(row.uuid), before=before, after=_shown(row)
     )
@@ -192,6 +204,7 @@ def guard_remove(*, principal: Principal, guard: GasGuard) -> None:
     audit_record(principal=principal, action="gas.guard.remove", target=str(guard.uuid), before=_shown(guard))
     publish(Change("guard", guard.pk, guard.tenant_id))
     guard.delete()
+    rules_wake()
 
 
 @transaction.atomic

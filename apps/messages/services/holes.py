@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
 
 from apps.chain.apart import each_apart
 from apps.messages.models import Message, Sender
@@ -15,10 +17,22 @@ if TYPE_CHECKING:
     from apps.users.models import Tenant
 
 
-def senders_with_flight() -> list[str]:
-    """Give the senders that have messages in flight and none waiting: only they are looked at for holes."""
-    waiting = Message.objects.filter(state=MessageState.UNFILLED).values("from_addr")
-    rows = Message.objects.filter(state=MessageState.FILLED).exclude(from_addr__in=waiting)
+PATIENCE_EPOCHS: Final = 5
+"""A hole that was open for so long gets a filler although messages wait: they may wait for something else."""
+
+
+def senders_with_flight(*, head: Head) -> list[str]:
+    """Give the senders whose holes are looked for: with messages in flight, and none that could take a hole.
+
+    What rests after a failure takes none, nor what is held up for some epochs.  Where a filler waits already
+    another one would be too many.
+    """
+    waiting = Message.objects.filter(state=MessageState.UNFILLED)
+    due = waiting.filter(retry_height__lte=head.height).values("from_addr")
+    old = Sender.objects.filter(hole_height__lte=head.height - PATIENCE_EPOCHS).values("address")
+    rows = Message.objects.filter(state=MessageState.FILLED)
+    rows = rows.exclude(from_addr__in=waiting.filter(kind="gap").values("from_addr"))
+    rows = rows.filter(~Q(from_addr__in=due) | Q(from_addr__in=old))
     return list(rows.order_by("from_addr").values_list("from_addr", flat=True).distinct())
 
 
@@ -29,7 +43,7 @@ def holes_close(*, client: ChainClient, head: Head) -> list[str]:
     """
     fillers: list[str] = []
     each_apart(
-        senders_with_flight(),
+        senders_with_flight(head=head),
         lambda address: fillers.extend(_holes_close(address, client=client, head=head)),
         event="holes_not_looked_for",
     )

@@ -12,17 +12,26 @@ from celery import current_app
 from django.db import connection, transaction
 from kombu.exceptions import OperationalError as BrokerAway
 
-from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.core.prepared import Prepared
 from apps.messages.errors import BadMessage, MessageIdTaken, ReceiverNotGranted, SenderStopped
 from apps.messages.models import Message, Sender
-from apps.messages.services.checks import Gas, PushItem, SendSpec, message_checked, params_check
+from apps.messages.selectors.facts import PushFacts, push_facts
+from apps.messages.services.checks import (
+    Gas,
+    PushItem,
+    SendSpec,
+    expiry_check,
+    lack_words,
+    message_checked,
+    outside_priority,
+    params_check,
+)
 from apps.messages.services.moves import messages_told
 from apps.messages.services.receivers import receiver_kinds_learnt
-from apps.messages.states import SenderState
+from apps.messages.states import SenderState, Wait
 from apps.wallets.errors import SenderNotGranted
-from apps.wallets.selectors import senders_granted
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
@@ -61,6 +70,7 @@ INSERTED: Final[dict[str, str]] = {
     "hold_until": "bigint",
     "pushed_height": "bigint",
     "wait": "text",
+    "error": "text",
     "created_at": "timestamptz",
     "updated_at": "timestamptz",
 }
@@ -78,12 +88,26 @@ FIRST_VALUES: Final[dict[str, str]] = {
     "gas_used": "0",
     "gas_cost": "0",
     "return_data": "''",
-    "error": "''",
     "attempts": "0",
     "retry_height": "0",
     "hurried_height": "0",
 }
 """What every new message has in the other columns."""
+
+
+def _insert_text() -> str:
+    """Write the statement that stores new messages; only names and constants of this module are pasted."""
+    names = ", ".join(f'"{name}"' for name in (*INSERTED, *FIRST_VALUES))
+    values = ", ".join((*(f'v."{name}"' for name in INSERTED), *FIRST_VALUES.values()))
+    arrays = ", ".join(f"${place}" for place in range(1, len(INSERTED) + 1))
+    columns = ", ".join(f'"{name}"' for name in INSERTED)
+    return (
+        f"INSERT INTO messages_message ({names}) SELECT {values}"  # noqa: S608
+        f" FROM unnest({arrays}) AS v({columns}) ON CONFLICT (id) DO NOTHING RETURNING id"
+    )
+
+
+INSERT: Final = Prepared("messages_push", _insert_text(), [f"{kind}[]" for kind in INSERTED.values()])
 
 
 def message_push(  # noqa: PLR0913  # a message has that many fields
@@ -138,69 +162,73 @@ def pushes_take(asked: Sequence[tuple[Principal, PushItem]]) -> list[Message | D
 
     Those accepted stay in the order given when they are chosen.
     """
-    head = head_current()
-    height = 0 if head is None else head.height
     results: list[Message | DomainError] = []
     for principal, item in asked:
         try:
-            row = message_checked(item, principal=principal, height=height)
+            row = message_checked(item, principal=principal)
             if not principal.may_address(row.to):
                 raise ReceiverNotGranted(row.to)
             results.append(row)
         except DomainError as error:
             results.append(error)
     rows = {at: row for at, row in enumerate(results) if isinstance(row, Message)}
-    uses = {at: (asked[at][0], row.from_addr) for at, row in rows.items()}
-    # Whose sender it is comes first: a stranger's message is not read any further.
-    for refusals_of in (_not_granted, _params_refused, _senders_stopped):
-        for at, refused in refusals_of(rows, uses).items():
-            results[at] = refused
-            del rows[at]
-    # One statement stores them all: no transaction of our own, whose begin and end would be asked for too.
-    for at, answer in _store(rows, [principal for principal, _ in asked]).items():
-        results[at] = answer
+    if rows:
+        callers = [principal for principal, _ in asked]
+        for at, answer in _taken(rows, callers=callers).items():
+            results[at] = answer
     return results
 
 
-Uses = dict[int, tuple["Principal", str]]
-"""Who wants to use which sender, by place."""
+def _taken(rows: dict[int, Message], *, callers: Sequence[Principal]) -> dict[int, Message | DomainError]:
+    """Store those of `rows` (by place) that nothing speaks against; gives an answer for each."""
+    facts = push_facts(
+        senders={row.from_addr for row in rows.values()},
+        receivers={row.to for row in rows.values() if row.method != METHOD_SEND},
+    )
+    answers: dict[int, Message | DomainError] = {}
+    for at, row in rows.items():
+        row.pushed_height = facts.height
+        value = int(row.value)
+        balance = facts.balances.get(row.from_addr, value)
+        if value > balance:  # it may come yet: many push first and fund the address then
+            row.wait, row.error = Wait.FUNDS, lack_words(value, balance)
+        try:
+            _use_check(row, facts, principal=callers[at])
+        except DomainError as error:
+            answers[at] = error
+    good = {at: row for at, row in rows.items() if at not in answers}
+    # Whose sender it is comes first: a stranger's message is not read any further.
+    answers.update(_params_refused(good, facts))
+    good = {at: row for at, row in good.items() if at not in answers}
+    new = sorted({row.from_addr for row in good.values()} - facts.senders.keys())
+    if new:
+        Sender.objects.bulk_create([Sender(address=address) for address in new], ignore_conflicts=True)
+    # One statement stores them all: no transaction of our own, whose begin and end would be asked for too.
+    return answers | _store(good, callers)
 
 
-def _not_granted(rows: dict[int, Message], uses: Uses) -> dict[int, DomainError]:
-    """Give the messages whose sender is not the caller's to use."""
-    asked = {uses[at] for at in rows}
-    granted = senders_granted({(principal.tenant_id, address) for principal, address in asked})
-    return {
-        at: SenderNotGranted(address)
-        for at, (principal, address) in uses.items()
-        if not (principal.may_sign_with(address) and (principal.tenant_id, address) in granted)
-    }
+def _use_check(row: Message, facts: PushFacts, *, principal: Principal) -> None:
+    """Refuse a message that is too late, or whose sender is not the caller's to use or stopped."""
+    expiry_check(row, height=facts.height)
+    if not (principal.may_sign_with(row.from_addr) and facts.is_granted(principal.tenant_id, row.from_addr)):
+        raise SenderNotGranted(row.from_addr)
+    if facts.senders.get(row.from_addr) == SenderState.FORBIDDEN:
+        raise SenderStopped(f"address({row.from_addr}) is forbidden", field="from")
 
 
-def _params_refused(rows: dict[int, Message], _uses: Uses) -> dict[int, DomainError]:
-    """Read the parameters of calls as their receivers would; gives what those cannot read."""
-    kinds = receiver_kinds_learnt({row.to for row in rows.values() if row.method != METHOD_SEND})
+def _params_refused(rows: dict[int, Message], facts: PushFacts) -> dict[int, DomainError]:
+    """Read calls as their receivers would: what they are for, and which of them those cannot read."""
+    asked = {row.to for row in rows.values() if row.method != METHOD_SEND}
+    kinds = receiver_kinds_learnt(asked, known=facts.receivers)
     refused: dict[int, DomainError] = {}
     for at, row in rows.items():
+        kind = kinds.get(row.to, "")
+        row.priority = outside_priority(row, kind=kind)
         try:
-            params_check(row, kind=kinds.get(row.to, ""))
+            params_check(row, kind=kind)
         except BadMessage as error:
             refused[at] = error
     return refused
-
-
-def _senders_stopped(rows: dict[int, Message], _uses: Uses) -> dict[int, DomainError]:
-    """Make the rows of new senders; gives the messages of those that are stopped."""
-    addresses = sorted({row.from_addr for row in rows.values()})
-    states = dict(Sender.objects.filter(address__in=addresses).values_list("address", "state"))
-    new = [Sender(address=address) for address in addresses if address not in states]
-    if new:
-        Sender.objects.bulk_create(new, ignore_conflicts=True)
-    return {
-        at: SenderStopped(f"address({row.from_addr}) is forbidden", field="from")
-        for at, row in rows.items()
-        if states.get(row.from_addr) == SenderState.FORBIDDEN
-    }
 
 
 def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, Message | DomainError]:
@@ -230,19 +258,8 @@ def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, 
 
 def _insert(rows: Sequence[Message]) -> set[str]:
     """Write new rows in one statement; gives the ids that were not there yet."""
-    names = ", ".join(f'"{name}"' for name in (*INSERTED, *FIRST_VALUES))
-    values = ", ".join((*(f'v."{name}"' for name in INSERTED), *FIRST_VALUES.values()))
-    arrays = ", ".join(f"%s::{kind}[]" for kind in INSERTED.values())
-    columns = ", ".join(f'"{name}"' for name in INSERTED)
-    # Only names and constants of this module are pasted into the statement.
-    statement = (
-        f"INSERT INTO messages_message ({names}) SELECT {values}"  # noqa: S608
-        f" FROM unnest({arrays}) AS v({columns}) ON CONFLICT (id) DO NOTHING RETURNING id"
-    )
     data: list[list[Any]] = [[getattr(row, name) for row in rows] for name in INSERTED]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, data)
-        new = {pk for (pk,) in cursor.fetchall()}
+    new = {pk for (pk,) in INSERT.rows(data)}
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias
     return new

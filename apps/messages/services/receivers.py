@@ -14,12 +14,12 @@ from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import network_version
 from apps.messages.models import Receiver
-from apps.messages.selectors.receivers import kind_told, receiver_kinds
+from apps.messages.selectors.receivers import kind_told
 from poolsite.filecoin.actors.decode import actor_kind
 from poolsite.filecoin.address import UNDEF
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from apps.chain.client import ChainClient
 
@@ -32,22 +32,19 @@ CHANGING: Final = frozenset({"placeholder", "ethaccount"})
 """Bundle names of actors that may still become something else: they are not remembered."""
 
 
-def receiver_kinds_learnt(addresses: Collection[str]) -> dict[str, str]:
+def receiver_kinds_learnt(addresses: Collection[str], *, known: Mapping[str, str]) -> dict[str, str]:
     """Give the kinds of receivers, asking a node for those that are not known yet.
 
-    What no node tells is left out: the trial of the message will say what is wrong with it.
+    `known` is what rows say.  What no node tells stays empty: the trial of the message will say what is
+    wrong with it.
     """
-    known = receiver_kinds(addresses)
+    kinds = {address: known.get(address) or kind_told(address) for address in addresses}
     unknown = [
-        address for address in dict.fromkeys(addresses) if address not in known and _may_be_asked(address)
+        address
+        for address, kind in kinds.items()
+        if not kind and address not in known and address[1:2] in ("0", "2")
     ]
-    if not unknown:
-        return known
-    return {**known, **_asked(unknown, client=chain_client())}
-
-
-def _may_be_asked(address: str) -> bool:
-    return address[1:2] in ("0", "2") and not kind_told(address)
+    return {**kinds, **_asked(unknown, client=chain_client())} if unknown else kinds
 
 
 def _asked(addresses: list[str], *, client: ChainClient) -> dict[str, str]:

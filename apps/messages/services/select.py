@@ -21,6 +21,7 @@ from apps.core.live import Change, publish
 from apps.gateway.errors import SignerAway
 from apps.messages.models import GasGuard, Message, Sender, SharedRules
 from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.services.checks import lack_words
 from apps.messages.services.fees import FeeChoice, actor_rules_for, fee_choose, shared_rules
 from apps.messages.services.guards import Budgets, GuardChoice, guard_choose
 from apps.messages.services.locks import SENDER_LOCK, held
@@ -252,9 +253,9 @@ def _wishes(turn: Round, rows: Sequence[Message], *, client: ChainClient, shared
         room = turn.budgets.room(guard.budgets)
         if fees.base_fee_gate and base_fee > fees.base_fee_gate:
             turn.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")
-        elif guard.holds(base_fee=base_fee, height=height):
-            end = f"; it goes at epoch {guard.hold_until} in any case" if guard.hold_until else ""
-            turn.leave(row, Wait.HELD, f"base fee {base_fee} > {guard.hold_base_fee}{end}")
+        elif hold := guard.holding(base_fee=base_fee, height=height):
+            end = f"; it goes at epoch {hold.until} in any case" if hold.until else ""
+            turn.leave(row, Wait.HELD, f"base fee {base_fee} > {hold.base_fee}{end}")
         elif room is not None and room <= 0:
             turn.leave(row, Wait.DAILY_BUDGET, "nothing is left of it")
         else:
@@ -277,24 +278,19 @@ def _estimated(
         if len(ready) >= turn.places:
             turn.leave(row, Wait.QUOTA)
         elif row.value > balance:  # the trial of such a message fails, in the node's words
-            turn.leave(row, Wait.FUNDS, _lack(int(row.value), balance), is_failure=True)
+            turn.leave(row, Wait.FUNDS, lack_words(int(row.value), balance), is_failure=True)
         elif answer.message is None:
             turn.leave(row, Wait.ESTIMATE, f"gas estimate: {answer.error}", is_failure=True)
         elif (reason := _gas_refusal(answer.message, wish, base_fee=int(turn.head.base_fee))) is not None:
             turn.leave(row, *reason, is_failure=True)
         elif (cost := Ready(row, answer.message).cost) > balance:
-            turn.leave(row, Wait.FUNDS, _lack(cost, balance), is_failure=True)
+            turn.leave(row, Wait.FUNDS, lack_words(cost, balance), is_failure=True)
         elif not _is_in_budget(turn, wish, answer.message):
             turn.leave(row, Wait.DAILY_BUDGET, "it would go beyond it")
         else:
             balance -= cost
             ready.append(Ready(row, answer.message))
     return ready
-
-
-def _lack(need: int, balance: int) -> str:
-    """Say what a sender lacks."""
-    return f"needs {fil_format(need)}, has {fil_format(max(balance, 0))}"
 
 
 def _is_in_budget(turn: Round, wish: Wish, message: ChainMessage) -> bool:

@@ -11,6 +11,7 @@ from apps.core.live import Change, publish
 from apps.messages.errors import BadMessage, SenderNotFound
 from apps.messages.models import ActorRules, ExtraNode, Sender, SharedRules
 from apps.messages.services.fees import shared_rules
+from apps.messages.services.rests import rules_wake
 from apps.messages.states import SenderState
 from apps.users.services import audit_record
 
@@ -43,6 +44,7 @@ def sender_set(
     if state is not None:
         row.state = SenderState(state)
     row.save()
+    rules_wake(address=row.address)
     _audited(principal, "sender.set", address, before=before, after=_shown(row))
     publish(Change("sender", row.pk, None))
     return row
@@ -79,6 +81,7 @@ def shared_rules_set(*, principal: Principal, fees: dict[str, Any], quota: int |
     if quota is not None:
         row.quota = _count(quota, field="quota")
     row.save()
+    rules_wake()
     _audited(principal, "rules.set", "pool", before=before, after=_shown(row))
     return row
 
@@ -104,6 +107,7 @@ def actor_rules_set(
         row.code, row.method, row.actor_version = code, method, actor_version
     _fees_set(row, fees)
     row.save()
+    rules_wake()
     _audited(principal, "rules.set", str(row), before=before, after=_shown(row))
     return row
 

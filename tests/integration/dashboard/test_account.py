@@ -199,14 +199,15 @@ def test_changes_that_would_let_a_stranger_in_ask_for_the_password_again():
     client = Client()
     client.force_login(ann)
 
-    refused = client.post("/account/passkeys/options/", headers={"Accept": "application/json"})
-    assert refused.status_code == 403
-    assert json.loads(refused.content)["confirm"].startswith("/account/confirm/")
+    asked = client.post("/account/passkeys/options/", headers={"Accept": "application/json"})
+    assert json.loads(asked.content) == {"confirm": "/account/confirm/?next=%2Faccount%2F"}
     for path in ("totp/", "totp.svg", "recovery/"):
         assert client.get(f"/account/{path}")["Location"].startswith("/account/confirm/")
-    assert client.post("/account/confirm/", {"password": "wrong"}).status_code == 422
+    assert client.post("/account/confirm/", {"confirm-password": "wrong"}).status_code == 422
+    assert client.post("/account/confirm/", {}).status_code == 422
     assert client.get("/account/totp/").status_code == 302
-    client.post("/account/confirm/", {"password": PASSWORD, "next": "/account/"})
+    done = client.post("/account/confirm/?next=/account/totp/", {"confirm-password": PASSWORD})
+    assert done["Location"] == "/account/totp/"
 
     assert client.get("/account/totp/").status_code == 200
 
@@ -270,7 +271,8 @@ def test_an_invited_person_chooses_a_password_by_the_link():
 
     assert "Welcome, eve" in text_of(client.get(link))
     assert client.post(link, {"password": "x", "again": "y"}).status_code == 422
-    assert client.post(link, {"password": PASSWORD, "again": PASSWORD})["Location"] == "/login/"
+    done = client.post(link, {"password": PASSWORD, "again": PASSWORD})["Location"]
+    assert done == "/login/?kept=1"
     assert client.get(link).status_code == 404
     assert is_in(signed_in("eve"))
 
@@ -327,6 +329,25 @@ def test_the_list_shows_the_tenants_people_and_whose_password_alone_lets_in():
     assert "bill" not in text
     assert "olga" not in text
     assert "bill" in text_of(signed_in("olga").get("/people/"))
+
+
+def test_failed_logins_are_shown_to_whoever_cares_for_these_people():
+    people.person("adam", role="TENANT_ADMIN")
+    people.person("carl")
+    people.person("bill", of="bob")
+    people.person("anna", role="AUDITOR")
+    people.operator_person()
+    for name, times in (("carl", 5), ("bill", 1), ("nobody <b>", 1)):
+        for _ in range(times):
+            Client().post("/login/", {"username": name, "password": "wrong"})
+
+    own, every, others = (text_of(signed_in(name).get("/people/")) for name in ("adam", "olga", "anna"))
+
+    assert ("slowed down" in own, "127.0.0.1" in own) == (True, True)
+    assert "bill" not in own
+    assert "nobody" not in own
+    assert ("nobody &lt;b&gt;" in every, "bill" in every) == (True, True)
+    assert "Failed logins" not in others
 
 
 def posts_of_pages(pool: scenes.Pool) -> list[str]:

@@ -24,6 +24,7 @@ def actions(pool: Any) -> list[str]:
         reverse("message-replace", args=[pool.flying.id]),
         reverse("message-republish", args=[pool.flying.id]),
         reverse("message-cancel", args=[pool.flying.id]),
+        reverse("message-try-now", args=[pool.stuck.id]),
         reverse("message-mark-bad", args=[pool.stuck.id]),
         reverse("host-act", args=[pool.sealer.uuid, "pause"]),
     ]
@@ -33,7 +34,7 @@ def test_a_stranger_can_do_nothing(bill):
     pool = busy_pool()
     client = signed_in("bill")
 
-    assert [client.post(path, {"sure": "yes"}).status_code for path in actions(pool)] == [404] * 8
+    assert [client.post(path, {"sure": "yes"}).status_code for path in actions(pool)] == [404] * 9
     assert not WorkerCommand.objects.exists()
     assert Sector.objects.get(pk=pool.paused.pk).paused_at is not None
 

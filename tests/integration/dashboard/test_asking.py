@@ -69,19 +69,12 @@ def test_revoking_a_token(adam):
     assert not Token.objects.filter(revoked_at=None, pk=token.pk).exists()
 
 
-def confirmed_in(name: str) -> Client:
-    """Somebody who proved lately who they are."""
-    client = signed_in(name)
-    client.post("/account/confirm/", {"password": people.PASSWORD, "next": "/account/"})
-    return client
-
-
 def test_removing_the_app_and_making_new_codes(adam):
     totp_begin(adam)
     TotpDevice.objects.filter(user=adam).update(confirmed_at=clock.now())
     recovery_codes_make(adam)
     before = set(RecoveryCode.objects.values_list("digest", flat=True))
-    client = confirmed_in("adam")
+    client = signed_in("adam")
 
     asked(client, "/account/recovery/", "Make new recovery codes")
     assert set(RecoveryCode.objects.values_list("digest", flat=True)) == before
@@ -96,7 +89,7 @@ def test_removing_the_app_and_making_new_codes(adam):
 
 def test_removing_a_passkey(adam):
     row = Passkey.objects.create(user=adam, name="laptop", credential_id="1", public_key=b"2", sign_count=0)
-    client = confirmed_in("adam")
+    client = signed_in("adam")
 
     asked(client, f"/account/passkeys/{row.pk}/remove/", "Remove the passkey laptop")
     assert Passkey.objects.exists()

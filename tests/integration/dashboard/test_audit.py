@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.core.stores import redis_client
 from apps.dashboard.lines.audit import ChangeLine, change_lines
@@ -82,6 +83,8 @@ def test_operators_see_all_tenants_and_auditors_their_own():
         ({"since": "2026-11-02"}, {"two", "three"}),
         ({"until": "2026-11-02"}, {"one", "two"}),
         ({"since": "nonsense"}, {"one", "two", "three"}),
+        ({"since": "0001-01-01", "until": "9999-12-31"}, {"one", "two", "three"}),
+        ({"since": "2026-11-02", "until": "2026-11-02", "who": "e"}, {"two"}),
     ],
 )
 def test_the_filter_finds_by_who_what_object_and_day(query, targets, monkeypatch):
@@ -117,6 +120,67 @@ def test_pages_follow_one_another_without_a_gap():
         there = f"/audit/{older[1].split(chr(34))[0]}".replace("&amp;", "&") if len(older) > 1 else ""
 
     assert seen == [f"object-{number:03}" for number in reversed(range(120))]
+
+
+def test_a_search_stops_after_so_many_lines_and_goes_on_when_asked(monkeypatch):
+    monkeypatch.setattr(audit, "LOOKED", 20)
+    people.person("aud", role="AUDITOR")
+    did(target="the needle")
+    for number in range(50):
+        did(target=f"object-{number:03}")
+        did(target="strange needle", of="bob")
+    client, there, looks = signed_in("aud"), "/audit/?object=needle", 0
+
+    while there:
+        page, looks = text_of(client.get(there)), looks + 1
+        assert ("the needle" in page) == ("Looked at" not in page)
+        older = page.split('rel="next" href="')
+        there = f"/audit/{older[1].split(chr(34))[0]}".replace("&amp;", "&") if len(older) > 1 else ""
+
+    assert looks == 3
+    assert "the needle" in page
+    assert "the needle" in text_of(client.get("/audit.json?object=needle"))
+
+
+CROWD = """
+INSERT INTO users_auditentry (at, actor, tenant_id, source, action, target, previous_hash, entry_hash)
+SELECT timestamptz '2026-01-01' + n * interval '1 minute', 'adam', %s, '', 'token.create', 'object', '',
+    n::text
+FROM generate_series(%s, %s) AS n
+"""
+
+
+def blocks(client: Client, address: str) -> int:
+    """How many blocks of the database the page's queries touch."""
+    client.get(address)
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(address).status_code == 200
+    total = 0
+    with connection.cursor() as cursor:
+        for sql in (row["sql"] for row in asked.captured_queries if "users_auditentry" in row["sql"]):
+            cursor.execute(f"explain (analyze, buffers, format json) {sql}")
+            told = cursor.fetchone()[0]
+            plan = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
+            total += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    return total
+
+
+@pytest.mark.parametrize("query", ["", "who=nobody", "since=2026-01-02&until=2026-01-02&what=node"])
+@pytest.mark.parametrize("name", ["olga", "aud", "bill"])
+def test_no_search_reads_more_of_a_longer_log(query, name, monkeypatch):
+    monkeypatch.setattr(audit, "LOOKED", 1_000)
+    people.operator_person()
+    people.person("aud", role="AUDITOR")
+    people.person("bill", of="bob")
+    client, tenant, seen = signed_in(name), people.tenant("alice").pk, []
+
+    for first, last in ((1, 3_000), (3_001, 20_000)):
+        with connection.cursor() as cursor:
+            cursor.execute(CROWD, [tenant, first, last])
+            cursor.execute("analyze users_auditentry")
+        seen.append(blocks(client, f"/audit/?{query}"))
+
+    assert seen[1] <= seen[0] + 60
 
 
 def test_both_exports_hold_whole_lines_whose_hashes_can_be_computed_again():

@@ -73,6 +73,31 @@ def test_a_tipset_that_nobody_has_is_not_found(operator):
     assert operator.get("/chain/7/").status_code == 404
 
 
+def test_a_tipset_is_found_by_its_height_and_those_beside_it_are_one_click_away(operator):
+    for height in (1000, 1001, 1004):
+        factories.head(height)
+
+    assert operator.get("/chain/", {"height": "1001"}).url == "/chain/1001/"
+    assert operator.get("/chain/", {"height": " 1003 "}).url == "/chain/1001/", "1003 was a null round"
+    assert operator.get("/chain/", {"height": "9999"}).url == "/chain/1004/"
+    html = operator.get("/chain/1001/").content.decode()
+    assert 'rel="prev" href="/chain/1000/"' in html
+    assert 'rel="next" href="/chain/1004/"' in html
+    html = operator.get("/chain/1000/").content.decode()
+    assert 'rel="prev"' not in html
+
+
+@pytest.mark.parametrize("text", ["999", "-1", "head", "9" * 40, "²"])
+def test_a_height_without_a_tipset_is_said_so_where_it_was_typed(operator, text):
+    factories.head(1000)
+
+    answer = operator.get("/chain/", {"height": text})
+
+    assert answer.status_code == 404
+    assert "No tipset is kept at" in answer.content.decode()
+    assert 'href="/chain/1000/"' in answer.content.decode()
+
+
 def test_a_tipset_shows_its_blocks_even_without_a_node(operator):
     head = factories.head(1000, miners=["f01000"])
     factories.head(1001, parent_key=head.key)

@@ -52,7 +52,7 @@ def test_the_lane_shows_what_landed_what_is_missing_and_what_comes_next():
 
     page = text_of(signed_in("ann").get(reverse("sender", args=[scene.wallet.address])))
 
-    for nonce, word in ((1, "landed"), (2, "landed"), (4, "in flight"), (5, "nobody has it"), (6, "next")):
+    for nonce, word in ((1, "landed"), (2, "landed"), (4, "in flight"), (5, "missing"), (6, "next")):
         assert f"nonce {nonce}, {word}" in page
     assert "nonce missing" in page
 

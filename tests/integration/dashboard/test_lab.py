@@ -154,7 +154,7 @@ def undo_value(answer: HttpResponse, knob: str) -> str:
         ("lagMs", "-1", "must not be negative"),
         ("dropShare", "much", "a number is needed"),
         ("hideMessages", "maybe", "on or off is needed"),
-        ("mining", "sometimes", "mining must be auto or paused"),
+        ("mining", "sometimes", "mining must be auto, on-demand or paused"),
         ("errorMethods", "(", "errorMethods"),
     ],
 )
@@ -202,9 +202,31 @@ def test_the_chain_is_moved_from_the_page(operator, devnet):
     ]
 
 
+def test_faults_that_travel_on_chain_are_sent_from_the_page(operator, devnet):
+    who = str(devnet.wallet.default)
+
+    operator.post(f"/lab/{pk()}/act/foreign/", {"address": who, "messages": "2"})
+    operator.post(f"/lab/{pk()}/act/foreign/", {"address": "", "messages": "1"})
+    operator.post(f"/lab/{pk()}/act/fail-next/", {"method": "16", "code": "19", "messages": "3"})
+    operator.post(f"/lab/{pk()}/act/drain/", {"address": "f090", "fil": "5"})
+
+    assert len(devnet.mempool.pending_of(devnet.wallet.default)) == 5
+    actions = list(AuditEntry.objects.order_by("pk").values_list("action", "after"))
+    assert actions == [
+        ("lab.foreign", [who, 2]),
+        ("lab.foreign", ["", 1]),
+        ("lab.fail-next", [16, 19, 3]),
+        ("lab.drain", ["f090", 5]),
+    ]
+    devnet.mine(2)
+
+
 @pytest.mark.parametrize(
     ("act", "form", "words"),
     [
+        ("drain", {"address": "nobody", "fil": "5"}, "no address"),
+        ("drain", {"address": "f0999999", "fil": "5"}, "no actor"),
+        ("fail-next", {"method": "16", "code": "0", "messages": "3"}, "from 1 to 999"),
         ("mine", {"count": "0"}, "from 1 to 500"),
         ("mine", {"count": "x"}, "a whole number is needed"),
         ("reorg", {"depth": "199", "nulls": "0"}, ""),

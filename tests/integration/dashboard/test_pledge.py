@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from apps.sectors.models import Sector
 from tests import factories
-from tests.visits import signed_in, text_of
+from tests.visits import HTMX, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -70,6 +70,65 @@ def test_a_strangers_miner_is_unknown(bill, node):
 
     assert answer.status_code == 422
     assert not Sector.objects.exists()
+
+
+def test_the_page_says_what_a_sector_costs_and_who_can_pay(ann, node):
+    factories.head()
+    miner = factories.miner()
+    factories.wallet(miner.worker, label="the worker", balance=factories.FIL)
+
+    text = text_of(signed_in().get(reverse("pledge")))
+
+    assert "0.0500 FIL" in text  # the deposit, as the node says
+    assert "0.0600 FIL" in text  # what the pledge, 10 % more than the node says, asks on top
+    assert "the worker" in text
+    assert "can pay" in text
+
+
+def test_another_number_is_priced_without_a_new_page(ann, node):
+    factories.head()
+    miner = factories.miner()
+    factories.wallet(miner.worker, label="the worker", balance=factories.FIL)
+
+    answer = signed_in().get(reverse("pledge-price"), {"miner": miner.address, "count": "12"}, headers=HTMX)
+
+    text = text_of(answer)
+    assert "<html" not in text
+    assert "All 12" in text
+    assert "0.6000 FIL" in text
+    assert "cannot pay" in text
+    assert "too little" in text
+
+
+@pytest.mark.parametrize("count", ["", "0", "x", "9" * 30])
+def test_a_bad_count_is_priced_as_far_as_it_goes(ann, node, count):
+    factories.head()
+    miner = factories.miner()
+
+    answer = signed_in().get(reverse("pledge-price"), {"miner": miner.address, "count": count})
+
+    assert answer.status_code == 200
+    assert "0.0500 FIL" in text_of(answer)
+
+
+def test_a_strangers_miner_has_no_price(bill, node):
+    factories.head()
+    miner = factories.miner(of="alice")
+
+    answer = signed_in("bill").get(reverse("pledge-price"), {"miner": miner.address, "count": "1"})
+
+    assert "The price is not known" in text_of(answer)
+    assert "0.0500" not in text_of(answer)
+
+
+def test_without_a_node_the_form_is_there_and_the_price_is_not(ann):
+    factories.head()
+    factories.miner()
+
+    text = text_of(signed_in().get(reverse("pledge")))
+
+    assert "The price is not known" in text
+    assert 'id="count"' in text
 
 
 def test_without_a_node_it_says_so(ann):

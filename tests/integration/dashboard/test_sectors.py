@@ -54,6 +54,32 @@ def test_a_refused_retry_without_script_says_why_on_the_page(ann):
     assert "<h1>" in text_of(answer)
 
 
+def test_a_tenant_without_a_host_is_told_so(ann):
+    factories.head(1000)
+    factories.worker("theirs", of="bob")
+    factories.sector(factories.miner(), state=SectorState.ALLOCATED)
+
+    before = text_of(signed_in().get(reverse("sectors")))
+    factories.worker("ours", of="alice")
+    after = text_of(signed_in().get(reverse("sectors")))
+
+    assert "waits for a sealing host of alice: none has registered" in before
+    assert "waits for a worker with a free slot" in after
+
+
+def test_what_expires_soon_is_found(ann):
+    epoch = factories.head(1000).height
+    miner = factories.miner()
+    soon = factories.sector(miner, state=SectorState.PROVING, expiration=epoch + 86_400)
+    late = factories.sector(miner, state=SectorState.PROVING, expiration=epoch + 40 * 86_400)
+
+    text = text_of(signed_in().get(reverse("sectors"), {"state": "expiring"}))
+
+    assert f"/sectors/{soon.uuid}/" in text
+    assert f"/sectors/{late.uuid}/" not in text
+    assert "1 sector expires within 30 d" in text
+
+
 def test_back_sets_an_earlier_state(ann):
     pool = busy_pool()
 

@@ -6,12 +6,16 @@ import time
 
 import pytest
 
+from poolsite.devnet.actors.ledger import resolve
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.forks import reorg
 from poolsite.devnet.replica import Replica, replica_open
+from poolsite.devnet.rpc.lab import drain, fail_next
 from poolsite.devnet.rpc.mpool import mpool_push
 from poolsite.devnet.service import Service
+from poolsite.devnet.state.rows import ACTORS
 from poolsite.devnet.validation import BadBlock
+from poolsite.filecoin.amounts import FIL
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, signed
 
 TIMEOUT_S = 30
@@ -72,6 +76,36 @@ def test_it_follows_a_reorg(service, first, second):
         wait_for(same_head(first, second))
 
     assert max(reverted for reverted, _ in seen) == 3
+
+
+def test_both_nodes_meet_the_faults_that_travel_on_chain(service, first, second):
+    with Replica(second, service.url):
+        fail_next(first, 0, 19, 1)
+        drain(first, STRANGER.address, 5)
+        first.mine(2)
+        message = signed(first, OWNER, WORKER.address, value=1)
+        first.mempool.push(message)
+        first.mine(2)
+        wait_for(same_head(first, second))
+
+    found = second.search.find(message.cid, second.head.tipset)
+    assert found is not None
+    assert found.receipt.exit_code == 19
+    assert second.head.root == first.head.root
+    state = second.chain.state_after(second.head.key)
+    number = resolve(state, STRANGER.address)
+    assert number is not None
+    assert state.get(ACTORS, number).balance == 5 * FIL
+
+
+def test_it_follows_a_flapping_chain(service, first, second):
+    with Replica(second, service.url):
+        wait_for(same_head(first, second))
+        first.faults.set_json({"flapLeft": 3})
+        first.mine(4)
+        wait_for(same_head(first, second))
+
+    assert second.head.root == first.head.root
 
 
 def test_messages_travel_both_ways(service, first, second):

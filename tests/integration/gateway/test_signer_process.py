@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,11 +63,19 @@ class SignerProcess:
         raise AssertionError(self.log_path.read_text())
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = workers("init", "--dir", tmp_path / "signer")
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A signer's folder as `init` makes it."""
+    folder = tmp_path_factory.mktemp("signer") / "signer"
+    made = workers("init", "--dir", folder)
     assert made.returncode == 0, made.stderr
-    return tmp_path / "signer"
+    return folder
+
+
+@pytest.fixture
+def folder(made_once: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return shutil.copytree(made_once, tmp_path / "signer")
 
 
 @pytest.fixture

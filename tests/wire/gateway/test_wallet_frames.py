@@ -212,6 +212,41 @@ async def test_a_policy_that_is_wrong_is_refused(web, token, policy, reason):
     assert answer["error"] == {"code": 1, "message": reason}
 
 
+async def test_a_wallet_names_so_many_accounts_and_no_more(web, token):
+    async with dial(web, token) as socket:
+        answer = await call(socket, "Gateway.ListenWalletEvent", {**POLICY, "SupportAccounts": ["bob"] * 201})
+
+    assert answer["error"]["message"] == "SupportAccounts: at most 200"
+
+
+async def test_a_tenant_holds_so_many_channels_and_gets_its_place_back(web, token, monkeypatch):
+    monkeypatch.setattr("apps.api.rpc.gateway.CHANNELS_MAX", 2)
+    refused = "user wallet holds 2 channels here: no more"
+
+    async with dial(web, token) as first, dial(web, token) as second:
+        opened = [(await call(one, "Gateway.ListenWalletEvent", POLICY)) for one in (first, second)]
+        third = await call_over(second, POLICY)
+        assert [answer["result"] for answer in opened] == [1, 1]
+        assert third["error"]["message"] == refused
+        await first.close()
+        for _ in range(100):
+            again = await call_over(second, POLICY)
+            if "result" in again:
+                break
+            await asyncio.sleep(0.05)
+
+    assert again["result"] == 2
+
+
+async def call_over(socket: ClientConnection, policy: dict[str, Any]) -> Any:
+    """Listen once more on a socket that has a channel, passing over what comes on that."""
+    await socket.send(json.dumps({"id": 2, "method": "Gateway.ListenWalletEvent", "params": [policy]}))
+    while True:
+        frame = json.loads(await asyncio.wait_for(socket.recv(), 10))
+        if frame.get("id") == 2 and "method" not in frame:
+            return frame
+
+
 async def test_a_disabled_account_is_not_served(web, token):
     await in_thread(lambda: tenant_update(tenant=Tenant.objects.get(name="bob"), enabled=False))()
 
@@ -287,3 +322,22 @@ async def test_a_token_of_another_part_cannot_listen(web, transactional_db):
         answer = await call(socket, "Gateway.ListenWalletEvent", POLICY)
 
     assert "the token is not for the part 'signer'" in answer["error"]["message"]
+
+
+async def test_a_tenant_holds_so_many_sockets_and_gets_its_place_back(web, token, monkeypatch):
+    monkeypatch.setattr("apps.api.rpc.socket.SOCKETS_MAX", 2)
+
+    async with dial(web, token) as first, dial(web, token):
+        with pytest.raises(InvalidStatus) as refusal:
+            await dial(web, token).__aenter__()
+        await first.close()
+        for _ in range(100):
+            try:
+                async with dial(web, token) as third:
+                    answer = await call(third, "Gateway.Version")
+                break
+            except InvalidStatus:
+                await asyncio.sleep(0.05)
+
+    assert (refusal.value.response.status_code, refusal.value.response.headers["Retry-After"]) == (429, "10")
+    assert answer["result"]["APIVersion"] == 0

@@ -118,6 +118,59 @@ def test_a_stranger_and_a_reader_pledge_nothing(client: Client) -> None:
     assert not Sector.objects.exists()
 
 
+def test_a_miner_is_made_or_taken_in_over_rest(client: Client) -> None:
+    factories.head()
+    wallet = factories.wallet(label="cold")
+    new = {"name": "fra-1", "owner": wallet.address, "worker": wallet.address, "sector_size": 2048}
+    with factories.node_served():
+        made = told(client, "miners", token("sign"), new)
+        short = told(client, "miners", token("sign"), {"name": "fra-1", "owner": wallet.address})
+        foreign = told(client, "miners", token("sign", of="bob"), new)
+        others = told(client, "miners", token("sign", of="bob"), new | {"tenant": "alice"})
+        taken = told(
+            client, "miners", operator_token(), {"name": "x", "tenant": "alice", "address": "f03003"}
+        )
+        theirs = told(client, "miners", token("sign"), {"name": "x", "address": "f03003"})
+
+    assert (made.status_code, made.json()["state"], made.json()["address"]) == (201, "CREATING", None)
+    assert (short.status_code, short.json()["field"]) == (400, "worker")
+    assert (foreign.status_code, foreign.json()["field"]) == (400, "owner")
+    assert (others.status_code, others.json()["field"]) == (400, "tenant")
+    assert (taken.status_code, taken.json()["address"], taken.json()["tenant"]) == (201, "f03003", "alice")
+    assert theirs.status_code == 403
+
+
+def test_new_sectors_are_priced_before_they_are_pledged(client: Client) -> None:
+    factories.head()
+    miner = factories.miner(actor_id=4242)
+    factories.wallet(miner.worker, balance=factories.FIL)
+    with factories.node_served():
+        one = asked(client, "miners/f04242/pledge-price", token("read")).json()
+        many = asked(client, "miners/f04242/pledge-price", operator_token(), count=50).json()
+        strange = asked(client, "miners/f04242/pledge-price", token("read", of="bob"))
+
+    assert one["deposit"] == str(factories.DEPOSIT)
+    assert [payer["can_pay"] for payer in one["payers"]] == [True]
+    assert [payer["can_pay"] for payer in many["payers"]] == [False]
+    assert int(many["payers"][0]["needs"]) == 50 * int(one["payers"][0]["needs"])
+    assert strange.status_code == 404
+
+
+@pytest.mark.parametrize("count", ["0", "x", "1001"])
+def test_a_bad_number_of_sectors_has_no_price(client: Client, count: str) -> None:
+    factories.miner(actor_id=4242)
+
+    answer = asked(client, "miners/f04242/pledge-price", token("read"), count=count)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, "count")
+
+
+def test_before_the_first_head_there_is_no_price(client: Client) -> None:
+    factories.miner(actor_id=4242)
+
+    assert asked(client, "miners/f04242/pledge-price", token("read")).status_code == 503
+
+
 def test_a_paused_sector_is_sent_on_over_rest(client: Client) -> None:
     sector = factories.sector(factories.miner(), state="PC1_DONE")
     text = token("write")

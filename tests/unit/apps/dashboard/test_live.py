@@ -10,6 +10,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from apps.dashboard import live
 from apps.dashboard.live import MAX_CHANGES, RESYNC, Audience, Hearing, Hub, LiveConsumer, Room, group_watched
+from apps.dashboard.people import Sitting
 from apps.users.principals import Principal
 
 TENANTS = {"alice": 1, "bob": 2, "pool": 3}
@@ -31,6 +32,7 @@ class Page(LiveConsumer):
     def __init__(self, of: Audience) -> None:
         super().__init__()
         self.audience = of
+        self.sitting = Sitting(user_id=1, session_key="one")
         self.sent: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -187,6 +189,21 @@ async def test_the_last_page_to_leave_takes_the_subscription_with_it() -> None:
     await asyncio.sleep(0.01)
     assert (hub.rooms, hub.listeners, hub.recheck) == ({}, {}, None)
     assert listener.cancelled() or listener.done()
+
+
+async def test_a_session_holds_so_many_pages_and_gets_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.dashboard.live.PAGES_MAX", 2)
+    hub, pages = Hub(), [Page(audience()), Page(audience())]
+    for page in pages:
+        hub.join(page)
+
+    assert not hub.has_place(pages[0].sitting)
+    assert hub.has_place(Sitting(user_id=2, session_key="other"))
+    hub.leave(pages[0])
+    assert hub.has_place(pages[1].sitting)
+    hub.leave(pages[1])
+
+    assert not hub.sittings
 
 
 async def test_colleagues_share_a_room_and_others_do_not() -> None:

@@ -52,6 +52,35 @@ def test_fil_has_four_places_and_is_never_rounded_to_nothing(atto, text):
     ("atto", "text"),
     [
         (None, "–"),
+        (0, "0 FIL"),
+        (1, "1 aFIL"),
+        (999_999, "999\u202f999 aFIL"),
+        (27 * NANO, "27.000 nFIL"),
+        (-27 * NANO, "-27.000 nFIL"),
+        (10**12, "0.000001 FIL"),
+        (43 * FIL // 1000, "0.0430 FIL"),
+    ],
+)
+def test_an_amount_stands_in_the_unit_in_which_it_can_be_read(atto, text):
+    assert numbers.amount_words(atto) == text
+
+
+def test_amounts_that_are_compared_stand_in_one_unit():
+    assert numbers.amounts_words(265_120, 3_181_440) == ["265\u202f120 aFIL", "3\u202f181\u202f440 aFIL"]
+    assert numbers.amounts_words(5 * NANO, 5_000 * NANO) == ["5.000 nFIL", "5\u202f000.000 nFIL"]
+    assert numbers.amounts_words(FIL, 0) == ["1.0000 FIL", "0 FIL"]
+    assert numbers.amounts_words(0, 0) == ["0 FIL", "0 FIL"]
+
+
+def test_a_tile_gives_large_amounts_without_places():
+    assert numbers.amount_short(12_345 * FIL + 1) == ("12\u202f345", "FIL")
+    assert numbers.amount_short(5) == ("5", "aFIL")
+
+
+@pytest.mark.parametrize(
+    ("atto", "text"),
+    [
+        (None, "–"),
         (999 * FIL, "999.0000"),
         (9999 * FIL - 1, "9\u202f998"),
         (-5000 * FIL, "-5\u202f000.0000"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,7 @@ from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRe
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services import (
     NewFees,
+    SendSpec,
     message_mark_bad,
     message_replace,
     message_retry,
@@ -171,6 +172,40 @@ def test_a_hole_that_nobody_fills_is_closed_by_a_transfer_to_oneself(pool: Pool)
     assert pool.nonces_on_chain(address) == [0, 1, 2]
     filler = Message.objects.get(kind="gap")
     assert (filler.to, filler.value, filler.nonce) == (address, 0, 1)
+    assert Message.objects.filter(kind="gap").count() == 1
+
+
+def hole_with_one_waiting(pool: Pool, **data: Any) -> str:
+    """A hole below a message in flight, and one that waits and does not take it."""
+    address = filled(pool, "a", "b", "c")
+    message_mark_bad(message=pool.row("b"), now=pool.now)
+    del pool.node.pool[(address, 1)]
+    pool.push("waiting", address, **data)
+    return address
+
+
+def test_one_that_fails_again_and_again_does_not_keep_a_hole_open(pool: Pool) -> None:
+    pool.node.fails["7"] = "exit 18"
+    address = hole_with_one_waiting(pool, method=7)
+
+    for _ in range(12):
+        pool.step()
+
+    assert pool.nonces_on_chain(address) == [0, 1, 2]
+    assert Message.objects.filter(kind="gap").count() == 1
+    assert pool.row("waiting").state == MessageState.UNFILLED
+
+
+def test_one_that_is_held_does_not_keep_a_hole_open(pool: Pool) -> None:
+    address = hole_with_one_waiting(pool, spec=SendSpec(hold_base_fee=1))
+
+    for _ in range(5):
+        pool.step()
+    assert pool.nonces_on_chain(address) == [0], "it might have been let go"
+
+    for _ in range(8):
+        pool.step()
+    assert pool.nonces_on_chain(address) == [0, 1, 2]
     assert Message.objects.filter(kind="gap").count() == 1
 
 

@@ -23,6 +23,7 @@ def test_every_reason_has_words_and_a_future() -> None:
         assert BY_ITSELF[wait]
         assert wait.label
     assert set(ACTIONS) <= set(Wait)
+    assert set(Wait) - set(ACTIONS) == {Wait.NONE, Wait.EXPIRED}, "a click helps, or gives it up"
 
 
 def test_a_new_message_waits_for_the_next_head(pool: Pool) -> None:
@@ -209,6 +210,16 @@ def test_every_action_says_what_it_does_and_what_it_costs(pool: Pool) -> None:
         found = message_clicks(waiting, Diagnosis(Wait(reason)), head=pool.head)
         assert [click.action for click in found] == list(actions)
         assert all(click.does for click in found)
+
+
+def test_each_finding_says_when_something_happens(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("new", address)
+    assert diagnosed(pool, "new").next_epoch == pool.head.height + 1
+
+    sender_set(principal=SYSTEM, address=address, state=SenderState.FORBIDDEN)
+    stopped = diagnosed(pool, "new")
+    assert (stopped.next_epoch, stopped.evidence) == (None, {"address": address})
 
 
 def test_every_reason_says_what_happens_by_itself() -> None:

@@ -15,6 +15,7 @@ from apps.messages.services.guards import guard_remove, guard_set, hurry_set
 from apps.messages.states import MessageState, Wait
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
+from poolsite.filecoin.amounts import fil_format
 from tests.people import principal, tenant
 
 if TYPE_CHECKING:
@@ -118,6 +119,36 @@ def test_a_held_message_goes_at_its_latest_epoch(pool: Pool) -> None:
     assert waits(pool, "wished") == (MessageState.UNFILLED, Wait.HELD)
     pool.step()
     assert pool.row("wished").state == MessageState.FILLED
+
+
+def test_each_hold_lasts_until_its_own_end(pool: Pool) -> None:
+    address = pool.address()
+    guard(hold_base_fee=50, hold_epochs=1)
+    guard(hold_base_fee=90)
+    pool.push("one", address)
+    pool.choose()
+    found = message_diagnose(pool.row("one"), head=pool.head).evidence
+    assert (found["held_above"], found["held_until"]) == ("50", pool.head.height + 1)
+
+    pool.step()
+    pool.step()
+
+    assert waits(pool, "one") == (MessageState.UNFILLED, Wait.HELD), "the guard without an end still holds"
+    found = message_diagnose(pool.row("one"), head=pool.head).evidence
+    assert (found["held_above"], found["held_until"]) == ("90", None)
+
+
+def test_a_used_up_day_is_named_with_its_figures(pool: Pool) -> None:
+    address = pool.address()
+    guard(daily_budget=COST)
+    pool.push("one", address, gas=FEES)
+    pool.push("two", address, gas=FEES)
+    pool.choose()
+
+    found = message_diagnose(pool.row("two"), head=pool.head)
+
+    assert found.reason == Wait.DAILY_BUDGET
+    assert found.evidence["budget"] == found.evidence["spent_today"] == fil_format(COST)
 
 
 def test_proofs_are_spared_unless_the_guard_names_them(pool: Pool) -> None:

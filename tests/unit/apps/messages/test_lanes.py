@@ -8,6 +8,7 @@ from apps.messages.models import Sender
 from apps.messages.selectors import lanes
 from apps.messages.selectors.lanes import lanes_of, open_by_sender
 from apps.messages.services import Gas, message_mark_bad
+from tests.messaging import FIL
 from tests.people import principal
 
 if TYPE_CHECKING:
@@ -24,6 +25,22 @@ def lane(pool: Pool, address: str) -> Lane:
     found = lanes_of(senders, open_counts=open_by_sender(principal()), base_fee=int(pool.head.base_fee))
     assert set(found) == {sender.address for sender in senders}
     return found[address]
+
+
+def test_those_that_wait_for_more_than_their_turn_are_counted(pool: Pool) -> None:
+    held, queued = pool.address(fil=1), pool.address()
+    pool.push("dear", held, value=5 * FIL)
+    pool.push("queued", queued)
+    found = {address: lane(pool, address) for address in (held, queued)}
+    assert {address: (one.waiting, one.held) for address, one in found.items()} == {
+        held: (1, 0),
+        queued: (1, 0),
+    }, "nobody has looked yet"
+
+    pool.choose()
+
+    one = lane(pool, held)
+    assert (one.waiting, one.held, one.in_flight) == (1, 1, 0)
 
 
 def test_each_nonce_says_where_it_is(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

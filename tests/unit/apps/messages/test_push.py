@@ -12,11 +12,13 @@ from apps.messages.errors import BadMessage, MessageIdTaken, SenderStopped
 from apps.messages.models import Message, Sender
 from apps.messages.services import Gas, PushItem, SendSpec, messages_push, push
 from apps.messages.services.senders import sender_set
-from apps.messages.states import MessageState, Priority, SenderState
+from apps.messages.states import MessageState, Priority, SenderState, Wait
 from apps.users.principals import SYSTEM
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.address import ZERO_ADDRESS, actor_address
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from tests import factories
+from tests.messaging import FIL
 from tests.people import principal
 
 if TYPE_CHECKING:
@@ -71,6 +73,20 @@ def test_t_and_f_spell_one_sender(pool: Pool) -> None:
     row = pool.push("one", "t" + address[1:])
 
     assert row.from_addr == address
+
+
+def test_what_the_balance_cannot_pay_is_taken_and_said_at_once(pool: Pool) -> None:
+    address, unknown = pool.address(), pool.address()
+    factories.wallet(address, balance=3 * FIL)
+
+    rows = [pool.push("dear", address, value=4 * FIL), pool.push("cheap", address, value=3 * FIL)]
+    rows.append(pool.push("unknown", unknown, value=10**6 * FIL))
+
+    assert [(row.wait, row.error) for row in rows] == [
+        (Wait.FUNDS, "needs 4 FIL, has 3 FIL"),
+        (Wait.NEXT_HEAD, ""),
+        (Wait.NEXT_HEAD, ""),
+    ]
 
 
 def test_a_stranger_cannot_send_from_a_wallet(pool: Pool) -> None:

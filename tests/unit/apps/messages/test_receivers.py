@@ -11,7 +11,7 @@ from apps.messages.models import GasGuard, Message, Receiver
 from apps.messages.services import messages_push
 from apps.messages.services.checks import PushItem
 from apps.messages.services.guards import guard_choose, guard_set
-from apps.messages.states import MessageState, Wait
+from apps.messages.states import MessageState, Priority, Wait
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode
 from tests.people import principal
@@ -137,6 +137,24 @@ def test_a_day_counts_only_what_goes_to_that_kind(pool: Pool, sender: str) -> No
     pool.choose()
 
     assert pool.row("to a miner").wait == Wait.DAILY_BUDGET
+
+
+def test_what_miners_send_without_a_word_goes_before_the_rest(pool: Pool, sender: str) -> None:
+    pool.node.kinds["f02000"] = "multisig"
+    recoveries = params_encode("miner", 11, {"Recoveries": []})
+    pool.push("recovery", sender, to=MINER, method=11, params=recoveries)
+    pool.push("pre-commit", sender, to=MINER, method=28, params=params_encode("miner", 28, {"Sectors": []}))
+    pool.push("other", sender, to=MINER, method=WITHDRAW, params=GOOD)
+    pool.push("told", sender, to=MINER, method=WITHDRAW, params=GOOD, kind="precommit")
+    pool.push("transfer", sender, to="f02000")
+
+    assert {row.pk: row.priority for row in Message.objects.all()} == {
+        "recovery": Priority.PROOF,
+        "pre-commit": Priority.PRE_COMMIT,
+        "other": Priority.REST,
+        "told": Priority.PRE_COMMIT,
+        "transfer": Priority.REST,
+    }
 
 
 def test_a_guard_of_no_known_kind_is_refused(pool: Pool) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def added(user: User, held: Authenticator) -> Passkey:
 
 def accept(held: Authenticator, user: User | None = None, **overrides: str) -> Passkey:
     challenge = assertion_ask(user, place=HERE).challenge
-    asked = {"answer": held.sign(challenge), "challenge": challenge, **overrides}
+    asked: dict[str, Any] = {"answer": held.sign(challenge), "challenge": challenge, **overrides}
     return passkey_accept(**asked, place=HERE, now=NOW, user=user)
 
 

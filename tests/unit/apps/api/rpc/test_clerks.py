@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
+from apps.api.rpc import clerks
 from apps.api.rpc.clerks import Clerk
+from apps.core.live import Change, publish
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,6 +67,53 @@ async def test_a_refusal_reaches_whoever_asked_and_the_next_work_has_a_new_conne
         await clerk.do(broken, None)
 
     assert await clerk.do(backend, None) != first
+    await ended(clerk)
+
+
+async def test_a_connection_that_died_meanwhile_is_replaced_before_it_is_asked(settings: Any) -> None:
+    settings.CLERK_KEPT_S = 2.0
+    clerk, other = Clerk(), Clerk()
+    first = await clerk.do(backend, None)
+
+    def ends(pid: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+    await other.do(ends, first)
+
+    assert await clerk.do(backend, None) != first
+    for one in (clerk, other):
+        await ended(one)
+
+
+async def test_what_is_published_is_told_after_the_answers_and_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clerk, told = Clerk(), []
+    monkeypatch.setattr(clerks, "changes_send", lambda changes: told.append([one.pk for one in changes]))
+    monkeypatch.setattr(clerks, "TELL_S", 0.5)
+
+    def work(name: str) -> list[Any]:
+        publish(Change("message", name, None))
+        return list(told)
+
+    assert await clerk.do(work, "m1") == []
+    assert await clerk.do(work, "m2") == []
+    await ended(clerk)
+
+    assert [name for names in told for name in names] == ["m1", "m2"]
+
+
+async def test_who_never_rests_tells_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    clerk = Clerk()
+    told: list[Any] = []
+    monkeypatch.setattr(clerks, "changes_send", told.extend)
+    until = asyncio.get_running_loop().time() + 5
+
+    while not told and asyncio.get_running_loop().time() < until:
+        await clerk.do(lambda name: publish(Change("message", name, None)), "m")
+
+    assert told
     await ended(clerk)
 
 

@@ -1,0 +1,123 @@
+"""Calls and sockets for a market, passed on with the caller's own token: the market asks us whose it is.
+
+Who may not call here does not come through: the token must be good, and without limits that we could not hold
+somebody else's methods against.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from apps.api.rpc.revocation import watch_here
+from apps.api.rpc.socket_state import SocketState
+from apps.chain.connections import Connections
+from apps.chain.notify import FRAME_BYTES_MAX, OPEN_TIMEOUT_S
+from apps.gateway.providers import in_database
+from apps.gateway.reverse import reverse_of
+from apps.users.limits import limit_take
+from poolsite.wire.gorpc import Closed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from websockets.asyncio.client import ClientConnection
+
+    from apps.users.principals import Principal
+
+    Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+log = structlog.get_logger(__name__)
+
+NAMESPACE_HEADER: Final = "X-VENUS-API-NAMESPACE"
+SERVICE: Final = "VENUS_MARKET"
+"""As rates name it."""
+CONNECT_S: Final = 2.0
+ANSWER_S: Final = 300.0
+"""A market's own requests to storages take long."""
+THREADS: Final = ThreadPoolExecutor(16, "market")
+"""Of its own: a market that answers nobody holds up nothing else."""
+
+
+async def refusal_of(principal: Principal, host_key: str) -> tuple[int, str, str]:
+    """Give status, words and the market's address; status 0 lets the caller through."""
+    if principal.is_limited:
+        return 403, "this token is limited to other parts\n", ""
+    usage = await in_database(limit_take)(principal, service=SERVICE, api="")
+    if usage is not None and usage.is_over:
+        words = usage.words(user=principal.tenant_name, host=principal.source, method=SERVICE)
+        return 429, f"{words}\n", ""
+    url = await in_database(reverse_of)(host_key)
+    if not url:
+        return 400, f"host key({host_key}) : no reverse proxy registered", ""
+    return 0, "", url
+
+
+def headers_of(token: str, namespace: str) -> dict[str, str]:
+    """Give what the market is told."""
+    return {"Authorization": f"Bearer {token}", NAMESPACE_HEADER: namespace}
+
+
+async def post_forward(url: str, *, version: str, body: bytes, token: str, namespace: str) -> tuple[int, str]:
+    """Pass a POST on; gives status and body of the answer, 502 where there is none."""
+    headers = {"Content-Type": "application/json", **headers_of(token, namespace)}
+    market = Connections(f"{url}/rpc/{version}", headers)
+    try:
+        asked = partial(market.post, body, connect_s=CONNECT_S, answer_s=ANSWER_S)
+        status, answer = await asyncio.get_running_loop().run_in_executor(THREADS, asked)
+    except (OSError, HTTPException) as error:
+        log.warning("market_away", url=url, reason=str(error) or type(error).__name__)
+        return 502, "the market does not answer\n"
+    finally:
+        market.close()
+    return status, answer.decode(errors="replace")
+
+
+async def market_open(url: str, *, version: str, token: str, namespace: str) -> ClientConnection | None:
+    """Dial the market's socket; None if it is away or refuses."""
+    try:
+        return await connect(
+            f"ws{url.removeprefix('http')}/rpc/{version}",
+            additional_headers=headers_of(token, namespace),
+            open_timeout=OPEN_TIMEOUT_S,
+            max_size=FRAME_BYTES_MAX,
+            proxy=None,
+        )
+    except (WebSocketException, OSError) as error:
+        log.warning("market_away", url=url, reason=str(error) or type(error).__name__)
+        return None
+
+
+async def sockets_join(market: ClientConnection, state: SocketState, receive: Receive) -> None:
+    """Pass frames both ways until either side ends; a revoked token ends both."""
+
+    async def out() -> None:
+        async for data in market:
+            await state.send_text(data if isinstance(data, str) else data.decode(errors="replace"))
+
+    async def back() -> None:
+        while (event := await receive())["type"] != "websocket.disconnect":
+            text = event.get("text")
+            await market.send(text if text is not None else event.get("bytes") or b"")
+
+    watch = watch_here()
+    watch.add(state)
+    tasks = [asyncio.create_task(out()), asyncio.create_task(back())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        watch.remove(state)
+        for task in tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception) and not isinstance(ended, Closed | WebSocketException | OSError):
+                log.warning("market_socket_failed", reason=repr(ended))
+        await market.close()
+        await state.close(1001, "the market is gone")

@@ -1,0 +1,206 @@
+"""What needs somebody, costly things first: the sentence of the overview, and the list below it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+
+from apps.dashboard import numbers
+from apps.dashboard.lines.cards import plural
+from apps.dashboard.lines.hosts import disk_share, disk_words, is_short_of_disk
+from apps.dashboard.lines.messages import message_line
+from apps.dashboard.regions.counts import messages_stuck
+from apps.proving.states import Outlook
+from apps.sectors.selectors import sectors_visible, worker_is_away
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from apps.dashboard.regions.scene import Scene
+    from apps.proving.models import Deadline
+
+NAMED: Final = 3
+"""Names in a sentence."""
+WHY_MAX: Final = 200
+"""Longest reason that stands in the list; its page has the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """Something that needs a look: what it is, why, until when, and where it is mended."""
+
+    key: str
+    say: str
+    why: str
+    href: str
+    label: str
+    """Where the link leads, on its button."""
+    is_costly: bool = False
+    until: int | None = None
+    """Seconds since 1970 at which it is too late."""
+    left: str = ""
+
+    @property
+    def title(self) -> str:
+        """As the head of a line; a name stays as it is written."""
+        return f"The {self.say[4:]}" if self.say.startswith("the ") else self.say
+
+    @property
+    def tone(self) -> str:
+        return "bad" if self.is_costly else "warn"
+
+
+def todos(scene: Scene) -> list[Todo]:
+    """Collect what needs somebody; what costs stands first."""
+    found = [
+        *chain_todos(scene),
+        *upgrade_todos(scene),
+        *fault_todos(scene),
+        *deadline_todos(scene),
+        *sector_todos(scene),
+        *message_todos(scene),
+        *signer_todos(scene),
+        *host_todos(scene),
+    ]
+    return sorted(found, key=lambda todo: not todo.is_costly)
+
+
+def named(names: Sequence[str]) -> str:
+    """`a, b, c and 4 more`."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def chain_todos(scene: Scene) -> Iterator[Todo]:
+    """The chain stands still."""
+    pulse = scene.pulse
+    if pulse is not None and pulse.tone == "bad":
+        yield Todo(
+            "chain",
+            f"the chain has not moved for {numbers.time_left(pulse.age_s)}",
+            "no message lands and no proof is due until a node tells of a new head",
+            reverse("chain"),
+            "Nodes",
+            is_costly=True,
+        )
+
+
+def upgrade_todos(scene: Scene) -> Iterator[Todo]:
+    """Nodes that will leave the chain at the next upgrade; the operator's business."""
+    for number, (node, ready) in enumerate(scene.nodes_unready[:NAMED]):
+        left = scene.clock.left_s(ready.upgrade.height) if scene.clock is not None else None
+        when = f"the upgrade {ready.upgrade.title} in {numbers.time_left(left)}"
+        yield Todo(
+            f"upgrade-{number}",
+            f"the node {node} is not ready for {when}: {ready.reason}",
+            "it would leave the chain there: install a newer release",
+            reverse("chain"),
+            "Nodes",
+            is_costly=True,
+        )
+    more = len(scene.nodes_unready) - NAMED
+    if more > 0:
+        say = f"{more} more nodes are not ready for the upgrade"
+        yield Todo("upgrade-more", say, "", reverse("chain"), "Nodes", is_costly=True)
+
+
+def fault_todos(scene: Scene) -> Iterator[Todo]:
+    """Sectors that count as faulty."""
+    miners = [miner for miner in scene.miners if miner.faulty_sectors]
+    if not miners:
+        return
+    count = sum(miner.faulty_sectors for miner in miners)
+    declared = sum(row.recovering for row in scene.deadlines.values())
+    back = f"{declared} of them declared recovered" if declared else "files are checked before they come back"
+    lone = reverse("miner", args=[miners[0].address]) if len(miners) == 1 and miners[0].address else ""
+    yield Todo(
+        "faults",
+        f"{plural(count, 'sector')} faulty",
+        f"of {named([str(miner.name or miner) for miner in miners])}; {back}",
+        lone or reverse("miners"),
+        "Deadlines",
+        is_costly=True,
+    )
+
+
+def deadline_todos(scene: Scene) -> Iterator[Todo]:
+    """Windows that were missed or may be."""
+    for outlook, say in ((Outlook.MISSED, "missed"), (Outlook.AT_RISK, "at risk")):
+        rows = [row for row in scene.deadlines.values() if row.outlook == outlook and row.live > 0]
+        if rows:
+            yield _deadline_todo(rows, scene, say=say)
+
+
+def _deadline_todo(rows: Sequence[Deadline], scene: Scene, *, say: str) -> Todo:
+    miners = {miner.pk: miner for miner in scene.miners}
+    first = min(rows, key=lambda row: row.close_epoch)
+    names = [f"{miners[row.miner_id].name or miners[row.miner_id]} {row.index}" for row in rows]
+    why = f"{named(names)}: {first.reason}" if first.reason else named(names)
+    ends = scene.clock if scene.clock is not None and first.close_epoch > scene.clock.epoch else None
+    is_one = len({row.miner_id for row in rows}) == 1
+    return Todo(
+        f"deadlines-{first.outlook}",
+        f"{plural(len(rows), 'deadline')} {say}",
+        why[:WHY_MAX],
+        reverse("miner", args=[miners[first.miner_id].address]) if is_one else reverse("miners"),
+        "Deadlines",
+        is_costly=True,
+        until=ends.starts_at(first.close_epoch) if ends is not None else None,
+        left=numbers.time_left(ends.left_s(first.close_epoch)) if ends is not None else "",
+    )
+
+
+def sector_todos(scene: Scene) -> Iterator[Todo]:
+    """Sectors that wait for a decision."""
+    count = scene.sector_counts["PAUSED"]
+    if not count:
+        return
+    first = sectors_visible(scene.viewer).exclude(paused_at=None).first()
+    why = "" if first is None else f"{first.miner.address} / {first.number}: {first.error}"[:WHY_MAX]
+    lone = reverse("sector", args=[first.uuid]) if first is not None and count == 1 else ""
+    yield Todo(
+        "paused",
+        f"{plural(count, 'sector')} failed and paused",
+        why,
+        lone or reverse("sectors") + "?state=paused",
+        "Decide",
+    )
+
+
+def message_todos(scene: Scene) -> Iterator[Todo]:
+    """Messages that will not land by themselves."""
+    count = scene.messages_waiting.stuck
+    if not count:
+        return
+    first = messages_stuck(scene.viewer).order_by("created_at").first()
+    line = None if first is None else message_line(first, scene.names)
+    why = "" if line is None else f"{line.method} of {line.sender or line.sender_short}: {line.why}"[:WHY_MAX]
+    href = line.href if line is not None else reverse("messages") + "?state=open"
+    yield Todo("stuck", f"{plural(count, 'message')} stuck", why, href, "Doctor")
+
+
+def signer_todos(scene: Scene) -> Iterator[Todo]:
+    """Addresses for which nobody signs."""
+    away = [wallet for wallet in scene.wallets if not wallet.is_served(scene.at)]
+    if away:
+        names = [wallet.label or numbers.shortened(wallet.address) for wallet in away]
+        say = f"{plural(len(away), 'address', 'addresses')} without a signer"
+        yield Todo("signer", say, f"messages of {named(names)} wait", reverse("wallets"), "Wallets")
+
+
+def host_todos(scene: Scene) -> Iterator[Todo]:
+    """Hosts that are silent or short of disk."""
+    away = [worker for worker in scene.workers if worker_is_away(worker, now=scene.at)]
+    if away:
+        silent = (scene.at - max(worker.seen_at for worker in away)).total_seconds()
+        why = f"not heard of for {numbers.time_left(silent)}; its jobs go on elsewhere or wait for it"
+        say = f"{named([worker.name for worker in away])} away"
+        yield Todo("away", say, why, reverse("hosts"), "Hosts")
+    full = [worker for worker in scene.workers if worker not in away and is_short_of_disk(worker.hardware)]
+    if full:
+        worst = min(full, key=lambda worker: disk_share(worker.hardware) or 0.0)
+        say = f"{named([worker.name for worker in full])} short of disk"
+        why = f"{worst.name}: {disk_words(worst.hardware)}; no new sector starts there without room"
+        yield Todo("disk", say, why, reverse("hosts"), "Hosts")

@@ -1,0 +1,152 @@
+"""Adding a miner: one that is made anew, or one that the chain has already."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from apps.chain.client import chain_client
+from apps.chain.selectors import network_current
+from apps.core.errors import BadValue, DomainError, NotFound
+from apps.dashboard import numbers
+from apps.dashboard.asking import Ask, ask_page, is_sure
+from apps.dashboard.confirming import confirm_first
+from apps.dashboard.frame import page_render
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.scene import Scene
+from apps.miners.additions import (
+    MinerWish,
+    creation_deposit,
+    may_let_go,
+    miner_let_go,
+    miner_make,
+    miner_take_in,
+)
+from apps.miners.selectors import miner_get
+from apps.users.models import Tenant
+from apps.users.selectors import tenants_listed
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+FIELDS: Final = ("how", "name", "tenant", "owner", "worker", "sector_size", "address", "key")
+TENANTS_MAX: Final = 500
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask how, and add the miner; it costs the chain's deposit, so who asks is asked who it is."""
+    if not viewer.may("sign"):
+        raise Http404
+    form = {name: request.POST.get(name, "").strip() for name in FIELDS}
+    form["key"] = form["key"] if form["key"].isalnum() else uuid.uuid4().hex
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        if (held := confirm_first(request, viewer)) is not None:
+            return held
+        try:
+            added = miner_added(viewer, form)
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+        else:
+            return redirect("miner", added.address or str(added.uuid))
+    return page_render(
+        request,
+        "miners/new.html",
+        title="Add a miner",
+        section="miners",
+        page_key="",
+        scene=Scene(viewer),
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+        **choices_of(viewer),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def miner_release(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Ask first, then take a miner that was taken in by mistake out again."""
+    try:
+        row = miner_get(viewer, address)
+    except NotFound:
+        raise Http404 from None
+    if not may_let_go(viewer, row):
+        raise Http404
+    if is_sure(request):
+        if (held := confirm_first(request, viewer)) is not None:
+            return held
+        miner_let_go(row, principal=viewer)
+        return redirect("miners")
+    ask = Ask(
+        title=f"Let go {row.name} {row.address}",
+        text="The pool no longer shows or proves it. On the chain nothing changes; it can be taken in again.",
+        label="Let it go",
+        back=reverse("miner", args=[row.address]),
+        page=row.name or row.address,
+        section="miners",
+    )
+    return ask_page(request, viewer, ask)
+
+
+def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
+    """Do what the form says.  Raises DomainError with the field to blame."""
+    tenant = tenant_of(viewer, form["tenant"])
+    client, network = chain_client(), network_current()
+    if form["how"] == "adopt":
+        return miner_take_in(
+            form["address"],
+            name=form["name"],
+            principal=viewer,
+            tenant=tenant,
+            client=client,
+            network=network,
+        )
+    size = int(form["sector_size"]) if form["sector_size"].isascii() and form["sector_size"].isdigit() else 0
+    wish = MinerWish(
+        name=form["name"], owner=form["owner"], worker=form["worker"], sector_size=size, key=form["key"]
+    )
+    return miner_make(wish, principal=viewer, tenant=tenant, client=client, network=network)
+
+
+def tenant_of(viewer: Principal, name: str) -> Tenant:
+    """Whose the miner will be: an operator says it, anybody else has no choice.  Raises BadValue."""
+    if not viewer.is_operator:
+        return Tenant.objects.get(pk=viewer.own_id)
+    found = [row for row in tenants_listed(viewer, limit=TENANTS_MAX) if row.name == name]
+    if not found:
+        raise BadValue("choose one of the tenants", field="tenant")
+    return found[0]
+
+
+def choices_of(viewer: Principal) -> dict[str, object]:
+    """What the form offers, with the deposit as the chain has it now."""
+    scene = Scene(viewer)
+    try:
+        deposit = numbers.amount_words(creation_deposit(chain_client()))
+    except DomainError:
+        deposit = ""
+    sizes = {int(proof.sector_size) for proof in scene.network.seal_proofs} if scene.network else set()
+    return {
+        "tenants": [row.name for row in tenants_listed(viewer, limit=TENANTS_MAX)]
+        if viewer.is_operator
+        else [],
+        "wallets": [
+            {
+                "address": wallet.address,
+                "label": f"{wallet} {numbers.shortened(wallet.address)}, {numbers.fil(wallet.balance)} FIL",
+            }
+            for wallet in scene.wallets
+        ],
+        "sizes": [{"bytes": size, "label": " ".join(numbers.size(size))} for size in sorted(sizes)],
+        "deposit": deposit,
+        "may_adopt": viewer.is_operator and viewer.may("admin"),
+    }

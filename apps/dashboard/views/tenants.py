@@ -1,0 +1,239 @@
+"""The pages of tenants: who is let in, what each has, how much it may ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.core.errors import Conflict, DomainError, NotFound
+from apps.dashboard.asking import Ask, ask_page, is_sure
+from apps.dashboard.confirming import confirm_first
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.cards import Verdict, plural
+from apps.dashboard.lines.tenants import (
+    TenantLine,
+    miner_line,
+    rate_line,
+    signer_line,
+    tenant_line,
+    tenant_word,
+)
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.scene import Scene
+from apps.miners.selectors import miners_visible
+from apps.users.limits import rates_used
+from apps.users.selectors import miner_owner, tenants_listed
+from apps.users.tenants import (
+    may_care,
+    miner_give,
+    miner_read,
+    miner_take,
+    rate_give,
+    rate_take,
+    signer_give,
+    signer_take,
+    tenant_change,
+    tenant_make,
+    tenant_seen,
+)
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+
+SHOWN: Final = 200
+"""Tenants of the list; miners and addresses of one tenant."""
+SERVICES: Final = ("Filecoin", "Gateway", "Message", "rest")
+"""Beginnings of names that a rate can count."""
+FIELDS: Final = ("comment", "miner", "address", "service", "api", "capacity", "seconds")
+OPS: Final = ("open", "close", "comment", "miner", "miner-take", "signer", "signer-take", "rate", "rate-take")
+TEXTS: Final = {
+    "close": ("Disable {name}", "Its people and tokens are refused within a second, everywhere.", "Disable"),
+    "miner": ("Give {miner} to {name}", "It is {owner}'s now, who loses it.", "Give it"),
+    "miner-take": (
+        "Take {miner} from {name}",
+        "This tenant's provers are no longer asked, and refused.",
+        "Take it",
+    ),
+    "signer-take": (
+        "Take this address from {name}",
+        "Nothing of this tenant is signed with {address} any more.",
+        "Take it",
+    ),
+}
+"""What is asked first: title, what it means, button."""
+
+
+@require_safe
+@for_people
+def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list."""
+    lines = [tenant_line(row) for row in tenants_listed(viewer, limit=SHOWN)]
+    return page_render(
+        request,
+        "tenants/list.html",
+        title="Tenants",
+        section="tenants",
+        page_key="",
+        scene=Scene(viewer),
+        tenants=lines,
+        verdict=verdict_of(lines),
+        may_make=may_care(viewer),
+    )
+
+
+def verdict_of(lines: list[TenantLine]) -> Verdict:
+    """Say in one sentence who is there and who is shut out."""
+    shut = sum(line.word == "disabled" for line in lines)
+    rest = f"{shut} of them disabled." if shut else "All are let in." if lines else ""
+    return Verdict(f"{plural(len(lines), 'tenant')}.", rest)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask for name and comment, and make the tenant."""
+    if not may_care(viewer):
+        raise Http404
+    form = {name: request.POST.get(name, "").strip() for name in ("name", "comment")}
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        if (held := confirm_first(request, viewer)) is not None:
+            return held
+        try:
+            made = tenant_make(principal=viewer, **form)
+        except DomainError as refusal:
+            errors[refusal.field or "name"] = refusal.reason
+        else:
+            return redirect("tenant", made.uuid)
+    return page_render(
+        request,
+        "tenants/new.html",
+        title="New tenant",
+        section="tenants",
+        page_key="",
+        scene=Scene(viewer),
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+    )
+
+
+def tenant_or_404(viewer: Principal, key: UUID) -> Tenant:
+    """Find a tenant; a stranger's is not there."""
+    try:
+        return tenant_seen(viewer, str(key))
+    except NotFound:
+        raise Http404 from None
+
+
+@require_safe
+@for_people
+def tenant(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """One tenant and what it has."""
+    return tenant_page(request, viewer, tenant_or_404(viewer, key))
+
+
+def tenant_page(
+    request: HttpRequest, viewer: Principal, row: Tenant, errors: dict[str, str] | None = None
+) -> HttpResponse:
+    """Show it, with what was typed where something could not be taken."""
+    miners = row.miner_grants.filter(deleted_at=None).order_by("actor_id")[: SHOWN + 1]
+    signers = row.signer_grants.filter(deleted_at=None).order_by("created_at", "pk")[: SHOWN + 1]
+    form: dict[str, Any] = {name: request.POST.get(name, "").strip() for name in FIELDS}
+    form["comment"] = form["comment"] if errors and "comment" in errors else row.comment
+    return page_render(
+        request,
+        "tenants/detail.html",
+        title=row.name,
+        section="tenants",
+        page_key="",
+        scene=Scene(viewer),
+        status=422 if errors else 200,
+        tenant=row,
+        state=tenant_word(row),
+        miners=[miner_line(one) for one in miners[:SHOWN]],
+        signers=[signer_line(one) for one in signers[:SHOWN]],
+        shown=SHOWN,
+        has_more=len(miners) > SHOWN or len(signers) > SHOWN,
+        rates=[rate_line(used) for used in rates_used(row)],
+        services=SERVICES,
+        may_care=may_care(viewer),
+        form=form,
+        errors=errors or {},
+    )
+
+
+def question_of(row: Tenant, op: str, form: dict[str, str]) -> Ask | None:
+    """Write the question before an act; None for what can be taken back as easily as it is done."""
+    if op not in TEXTS:
+        return None
+    owner = miner_owner(actor_id=miner_read(form["miner"])) if op == "miner" else ""
+    if op == "miner" and owner in ("", row.name):
+        return None
+    title, text, label = (words.format(name=row.name, owner=owner, **form) for words in TEXTS[op])
+    kept = tuple((name, value) for name, value in form.items() if value)
+    back = reverse("tenant", args=[row.uuid])
+    return Ask(title, text, label, back=back, page=row.name, section="tenants", kept=kept)
+
+
+def hands_check(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> None:
+    """Refuse to move a miner that the pool works for: its sectors, messages and keys would stay.
+
+    Raises BadValue, Conflict.
+    """
+    if op not in ("miner", "miner-take"):
+        return
+    worked = miners_visible(viewer).filter(actor_id=miner_read(form["miner"])).first()
+    if worked is not None and (op == "miner-take" or worked.tenant_id != row.pk):
+        raise Conflict(f"the pool works for it as {worked.tenant.name}'s", field="miner")
+
+
+def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> None:
+    """Do one act.  Raises DomainError."""
+    who: dict[str, Any] = {"principal": viewer, "tenant": row}
+    if op in ("open", "close"):
+        tenant_change(**who, enabled=op == "open")
+    elif op == "comment":
+        tenant_change(**who, comment=form["comment"])
+    elif op == "miner":
+        miner_give(**who, miner=form["miner"], open_mining=form["open_mining"] == "on")
+    elif op == "miner-take":
+        miner_take(**who, miner=form["miner"])
+    elif op == "signer":
+        signer_give(**who, address=form["address"])
+    elif op == "signer-take":
+        signer_take(**who, address=form["address"])
+    elif op == "rate":
+        rate: dict[str, Any] = {name: form[name] for name in ("service", "api", "capacity", "seconds")}
+        rate_give(**who, **rate)
+    else:
+        rate_take(**who, key=form["key"])
+
+
+@require_POST
+@for_people
+def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Change a tenant, or what it has."""
+    row = tenant_or_404(viewer, key)
+    if op not in OPS or not may_care(viewer):
+        raise Http404
+    if (held := confirm_first(request, viewer)) is not None:
+        return held
+    form = {name: request.POST.get(name, "").strip() for name in (*FIELDS, "open_mining", "key")}
+    try:
+        hands_check(viewer, row, op, form)
+        asked = question_of(row, op, form)
+        if asked is not None and not is_sure(request):
+            return ask_page(request, viewer, asked)
+        act_do(viewer, row, op, form)
+    except DomainError as refusal:
+        field = refusal.field if refusal.field in FIELDS else "state"
+        return tenant_page(request, viewer, row, {field: refusal.reason})
+    return redirect("tenant", row.uuid)

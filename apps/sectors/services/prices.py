@@ -1,0 +1,157 @@
+"""What new sectors will cost, told before they are pledged: the chain's own figures at one head.
+
+Deposit and pledge are what the node answers, margins included, exactly as the messages will carry them.
+Gas is what the last batches of the pool used per sector.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Count
+
+from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.gas import LIMIT_PERCENT, PREMIUM_USUAL
+from apps.miners.selectors import sender_choose
+from apps.miners.states import Use
+from apps.sectors.models import Sector
+from apps.sectors.onchain import circulating_read, deposits_read, pledge_read
+from apps.sectors.params import expiration_choose, precommit_json, price_info
+from apps.sectors.policy import sealing_policy
+from apps.sectors.services.rounds import KINDS
+from apps.sectors.states import BatchKind, BatchState
+from apps.wallets.models import Wallet
+from poolsite.filecoin.pledge import daily_fee
+from poolsite.filecoin.power import quality_power
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+
+if TYPE_CHECKING:
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.miners.models import Miner
+    from poolsite.filecoin.policy import Network
+
+GAS_FIRST: Final[dict[str, int]] = {BatchKind.PRE_COMMIT: 17_000_000, BatchKind.COMMIT: 128_000_000}
+"""Gas of a message with one sector, until the pool's own batches tell.  Source: mainnet's price list, as
+`poolsite.filecoin.gas` has it, at a miner without sectors."""
+LEARN_BATCHES: Final = 20
+"""Newest landed batches of a miner from which gas is learnt."""
+ORDER: Final = tuple(SectorState)
+BEFORE_PRECOMMIT: Final = ORDER[: ORDER.index(SectorState.PERSISTED) + 1]
+"""States in which both messages are still to be paid."""
+BEFORE_COMMIT: Final = ORDER[len(BEFORE_PRECOMMIT) : ORDER.index(SectorState.C2_DONE) + 1]
+"""States in which only the commit is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PledgePrice:
+    """attoFIL for one sector at one head."""
+
+    deposit: int
+    """Goes with the pre-commit."""
+    pledge: int
+    """Locked as long as the sector lives; the deposit counts towards it."""
+    precommit_gas: int
+    """attoFIL of the pre-commit's gas."""
+    commit_gas: int
+    is_guess: bool
+    """True if no batch of this miner has landed yet, so that its gas is not known."""
+    daily_fee: int
+    """What the chain takes of the miner for each day of the sector's life, at most."""
+    life_epochs: int
+    is_sent: bool
+    """Whether the messages carry deposit and pledge; otherwise the miner's own balance pays them."""
+
+    @property
+    def topup(self) -> int:
+        """What of the pledge the commit brings."""
+        return max(self.pledge - self.deposit, 0)
+
+    @property
+    def locked(self) -> int:
+        """What the messages bring, to be locked."""
+        return self.deposit + self.topup
+
+    @property
+    def gas(self) -> int:
+        """Of both messages; burnt."""
+        return self.precommit_gas + self.commit_gas
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """An address that has to pay for new sectors."""
+
+    address: str
+    balance: int
+    promised: int
+    """What sectors that are on their way will still take from it."""
+    needs: int
+
+    @property
+    def left(self) -> int:
+        """What remains after all of it; negative if it cannot pay."""
+        return self.balance - self.promised - self.needs
+
+
+def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Network) -> PledgePrice:
+    """Ask a node for the price of one sector.  Raises NodeRefused, NodeUnavailable."""
+    policy = sealing_policy()
+    expiration = expiration_choose(height=head.height, wished=policy.sector_life_epochs, network=network)
+    life = expiration - head.height
+    size = miner.sector_size
+    pledge = pledge_read(client, duration=life, sector_size=size, key=head.key)
+    info = precommit_json(price_info(seal_proof=miner.seal_proof, expiration=expiration))
+    gas = {kind: gas_learnt(miner, kind) for kind in KINDS}
+    base_fee = int(head.base_fee)
+    costs = {
+        kind: _gas_cost(GAS_FIRST[kind] if found is None else found, base_fee=base_fee)
+        for kind, found in gas.items()
+    }
+    return PledgePrice(
+        deposit=deposits_read(client, miner.address, [info], head.key)[0],
+        pledge=pledge * (100 + policy.funds_margin_percent) // 100,
+        precommit_gas=costs[BatchKind.PRE_COMMIT],
+        commit_gas=costs[BatchKind.COMMIT],
+        is_guess=None in gas.values(),
+        daily_fee=daily_fee(quality_power(size, duration=life), circulating_read(client, key=head.key)),
+        life_epochs=life,
+        is_sent=policy.send_funds,
+    )
+
+
+def gas_learnt(miner: Miner, kind: str) -> int | None:
+    """Give the gas per sector of the newest landed batches; None before the first."""
+    landed = miner.batches.filter(kind=kind, state=BatchState.LANDED, exit_code=0).order_by("-pk")
+    ids = dict(landed.values_list("pk", "message_id")[:LEARN_BATCHES])
+    column = KINDS[BatchKind(kind)].column
+    held = Sector.objects.filter(**{f"{column}__in": list(ids)}).order_by().values_list(column)
+    counts = {ids[pk]: many for pk, many in held.annotate(Count("pk"))}
+    messages = [row for row in messages_by_ids(counts).values() if row.gas_used]
+    sectors = sum(counts[row.pk] for row in messages)
+    return sum(row.gas_used for row in messages) // sectors if sectors else None
+
+
+def _gas_cost(gas: int, *, base_fee: int) -> int:
+    return gas * base_fee + gas * LIMIT_PERCENT // 100 * PREMIUM_USUAL
+
+
+def payers_of(miner: Miner, price: PledgePrice, *, count: int) -> list[Payer]:
+    """Give who pays for `count` more sectors, beside what those under way will still take."""
+    under_way = miner.sectors.exclude(state__in=FINAL_STATES).order_by().values_list("state")
+    states = dict(under_way.annotate(Count("pk")))
+    both = sum(states.get(state, 0) for state in BEFORE_PRECOMMIT)
+    commits = both + sum(states.get(state, 0) for state in BEFORE_COMMIT)
+    precommit = price.precommit_gas + (price.deposit if price.is_sent else 0)
+    commit = price.commit_gas + (price.topup if price.is_sent else 0)
+    needs: dict[str, list[int]] = {}
+    for use, each, waiting in ((Use.PRE_COMMIT, precommit, both), (Use.COMMIT, commit, commits)):
+        sums = needs.setdefault(sender_choose(miner, use).address, [0, 0])
+        sums[0] += each * waiting
+        sums[1] += each * count
+    balances = dict(Wallet.objects.filter(address__in=needs).values_list("address", "balance"))
+    return [
+        Payer(address, balance=int(balances.get(address) or 0), promised=promised, needs=more)
+        for address, (promised, more) in needs.items()
+    ]

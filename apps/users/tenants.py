@@ -1,0 +1,198 @@
+"""Tenants cared for by the operator: made, shut out and let in, given miners, signers and rates.
+
+Every change leaves a line in the audit log, with the words that the interface of sophon-auth uses for it.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.core.errors import BadValue, NotAllowed, NotFound
+from apps.users.errors import BadGrant
+from apps.users.models import SignerGrant, Tenant
+from apps.users.selectors import address_canonical, tenants_visible
+from apps.users.services import (
+    audit_record,
+    miner_grant,
+    miner_ungrant,
+    rate_limit_drop,
+    rate_limit_set,
+    signer_grant,
+    signer_ungrant,
+    tenant_create,
+    tenant_update,
+)
+from poolsite.filecoin.address import ID, BadAddress, address_parse, id_address
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
+COMMENT_MAX: Final = 255
+ACTOR_MAX: Final = 2**63 - 1
+"""Actors are numbered in a signed 64-bit integer on chain."""
+SERVICE_MAX: Final = 50
+CAPACITY_MAX: Final = 10**9
+SECONDS_MAX: Final = 366 * 86_400
+"""A limit over more than a year is none."""
+
+
+def may_care(viewer: Principal) -> bool:
+    """Tell whether this caller cares for tenants at all."""
+    return viewer.is_operator and viewer.may("admin")
+
+
+def care_check(principal: Principal) -> None:
+    """Refuse everybody else.  Raises NotAllowed."""
+    if not may_care(principal):
+        raise NotAllowed("this is for the operator of the pool")
+
+
+def tenant_seen(viewer: Principal, key: str) -> Tenant:
+    """Find a tenant that this caller may know of.  Raises NotFound."""
+    tenant = tenants_visible(viewer).filter(uuid=key).first()
+    if tenant is None:
+        raise NotFound("there is no such tenant")
+    return tenant
+
+
+@transaction.atomic
+def tenant_make(*, principal: Principal, name: str, comment: str = "") -> Tenant:
+    """Make a tenant.  Raises NotAllowed, BadValue, TenantNameTaken."""
+    care_check(principal)
+    if NAME.fullmatch(name) is None:
+        raise BadValue("1 to 50 letters, digits, points, dashes; a letter or digit first", field="name")
+    tenant = tenant_create(name=name, comment=comment_read(comment))
+    audit_record(principal=principal, action="tenant.create", target=name, after={"comment": comment})
+    return tenant
+
+
+def comment_read(text: str) -> str:
+    """Read a comment.  Raises BadValue."""
+    if len(text) > COMMENT_MAX:
+        raise BadValue(f"at most {COMMENT_MAX} characters", field="comment")
+    return text
+
+
+@transaction.atomic
+def tenant_change(
+    *, principal: Principal, tenant: Tenant, comment: str | None = None, enabled: bool | None = None
+) -> None:
+    """Change its comment, or shut it out and let it in again.
+
+    Raises NotAllowed, BadValue, PoolTenantKept.
+    """
+    care_check(principal)
+    asked = {"comment": comment_read(comment) if comment is not None else None, "enabled": enabled}
+    after = {key: value for key, value in asked.items() if value not in (None, getattr(tenant, key))}
+    if not after:
+        return
+    before = {key: getattr(tenant, key) for key in after}
+    tenant_update(tenant=tenant, comment=comment, enabled=enabled)
+    audit_record(principal=principal, action="tenant.update", target=tenant.name, before=before, after=after)
+
+
+def miner_read(text: str) -> int:
+    """Read the number of a miner.  Raises BadValue."""
+    try:
+        address = address_parse(text)
+    except BadAddress as error:
+        raise BadValue(str(error), field="miner") from None
+    if address.protocol != ID or address.actor_id > ACTOR_MAX:
+        raise BadValue("miners are named by their ID addresses, as f01000", field="miner")
+    return address.actor_id
+
+
+@transaction.atomic
+def miner_give(*, principal: Principal, tenant: Tenant, miner: str, open_mining: bool) -> None:
+    """Give a miner to a tenant, taking it from any other.  Raises NotAllowed, BadValue."""
+    care_check(principal)
+    actor_id = miner_read(miner)
+    miner_grant(tenant=tenant, actor_id=actor_id, open_mining=open_mining)
+    after = {"tenant": tenant.name, "open_mining": open_mining}
+    audit_record(principal=principal, action="miner.grant", target=str(id_address(actor_id)), after=after)
+
+
+@transaction.atomic
+def miner_take(*, principal: Principal, tenant: Tenant, miner: str) -> None:
+    """Take a miner from its tenant.  Raises NotAllowed, BadValue, NotFound."""
+    care_check(principal)
+    actor_id = miner_read(miner)
+    if not tenant.miner_grants.filter(actor_id=actor_id, deleted_at=None).exists():
+        raise NotFound("that miner is not this tenant's", field="miner")
+    miner_ungrant(actor_id=actor_id)
+    before = {"tenant": tenant.name}
+    audit_record(principal=principal, action="miner.ungrant", target=str(id_address(actor_id)), before=before)
+
+
+@transaction.atomic
+def signer_give(*, principal: Principal, tenant: Tenant, address: str) -> None:
+    """Let a tenant have messages signed for an address.  Raises NotAllowed, BadValue."""
+    care_check(principal)
+    try:
+        grant = signer_grant(tenant=tenant, address=address)
+    except (BadAddress, BadGrant) as error:
+        raise BadValue(getattr(error, "reason", str(error)), field="address") from None
+    after = {"tenant": tenant.name}
+    audit_record(principal=principal, action="signer.grant", target=grant.address, after=after)
+
+
+@transaction.atomic
+def signer_take(*, principal: Principal, tenant: Tenant, address: str) -> None:
+    """Take an address from a tenant.  Raises NotAllowed, NotFound."""
+    care_check(principal)
+    try:
+        key = address_canonical(address)
+    except BadAddress:
+        key = ""
+    if not SignerGrant.objects.filter(tenant=tenant, address=key, deleted_at=None).exists():
+        raise NotFound("that address is not this tenant's", field="address")
+    signer_ungrant(tenant=tenant, address=key)
+    audit_record(principal=principal, action="signer.ungrant", target=key, before={"tenant": tenant.name})
+
+
+@transaction.atomic
+def rate_give(
+    *, principal: Principal, tenant: Tenant, service: str, api: str, capacity: str, seconds: str
+) -> None:
+    """Set how much a tenant may ask for.  Raises NotAllowed, BadValue."""
+    care_check(principal)
+    for name, text in (("service", service), ("api", api)):
+        if len(text) > SERVICE_MAX:
+            raise BadValue(f"at most {SERVICE_MAX} characters", field=name)
+    count = int(number_read(capacity, field="capacity", most=CAPACITY_MAX))
+    reset_ns = int(number_read(seconds, field="seconds", most=SECONDS_MAX) * 10**9)
+    if count < 1 or reset_ns < 1:
+        raise BadValue("must be above 0", field="capacity" if count < 1 else "seconds")
+    row = rate_limit_set(tenant=tenant, capacity=count, reset_ns=reset_ns, service=service, api=api)
+    after = {"service": service, "api": api, "capacity": count, "reset_ns": reset_ns, "id": str(row.pk)}
+    audit_record(principal=principal, action="ratelimit.set", target=tenant.name, after=after)
+
+
+def number_read(text: str, *, field: str, most: int) -> Decimal:
+    """Read a number.  Raises BadValue."""
+    try:
+        value = Decimal(text.strip() or "x")
+    except InvalidOperation:
+        raise BadValue("a number, as 600", field=field) from None
+    if not value.is_finite() or not 0 <= value <= most:
+        raise BadValue(f"0 to {most}", field=field)
+    return value
+
+
+@transaction.atomic
+def rate_take(*, principal: Principal, tenant: Tenant, key: str) -> None:
+    """Remove a rate.  Raises NotAllowed, NotFound."""
+    care_check(principal)
+    try:
+        known = rate_limit_drop(tenant=tenant, limit_id=str(uuid.UUID(key)))
+    except ValueError:
+        known = False
+    if not known:
+        raise NotFound("there is no such rate", field="key")
+    audit_record(principal=principal, action="ratelimit.drop", target=tenant.name, before={"id": key})

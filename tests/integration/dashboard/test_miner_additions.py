@@ -1,0 +1,219 @@
+"""Adding a miner on the page: made anew, or taken in; refused at its field, and nobody else's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.urls import reverse
+
+from apps.core.errors import Conflict, NotAllowed
+from apps.messages.models import Message
+from apps.miners.additions import miner_let_go
+from apps.miners.models import Miner
+from apps.miners.states import MinerState
+from apps.proving.states import Outlook
+from apps.users.models import AuditEntry
+from apps.users.principals import SYSTEM
+from tests import factories
+from tests.people import operator_person, principal, tenant
+from tests.visits import signed_in, text_of
+
+if TYPE_CHECKING:
+    from apps.wallets.models import Wallet
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "miner-new"
+
+
+@pytest.fixture
+def wallet(node: Any) -> Wallet:
+    factories.head()
+    return factories.wallet(label="cold")
+
+
+def make_form(wallet: Wallet, **overrides: str) -> dict[str, str]:
+    return {
+        "how": "make",
+        "key": "k1",
+        "name": "fra-1",
+        "owner": wallet.address,
+        "worker": wallet.address,
+        "sector_size": "2048",
+        **overrides,
+    }
+
+
+def adopt_form(**overrides: str) -> dict[str, str]:
+    return {"how": "adopt", "name": "old-1", "address": "f03003", "tenant": "alice", **overrides}
+
+
+def test_the_form_says_what_the_chain_asks(ann, wallet):
+    text = text_of(signed_in().get(reverse(PAGE)))
+
+    assert "1.0000 FIL" in text
+    assert "2 KiB" in text
+    assert 'id="f-adopt"' not in text
+
+
+def test_a_miner_is_made_with_the_deposit_and_shown_while_it_is_on_its_way(ann, wallet):
+    answer = signed_in().post(reverse(PAGE), make_form(wallet))
+
+    miner, message = Miner.objects.get(), Message.objects.get()
+    assert answer.headers["Location"] == reverse("miner", args=[miner.uuid])
+    assert (miner.state, miner.name, miner.tenant.name) == (MinerState.CREATING, "fra-1", "alice")
+    assert (message.to, message.method, message.value) == ("f04", 2, factories.FIL)
+    assert AuditEntry.objects.get(action="miner.make").target == "fra-1"
+    assert "fra-1" in text_of(signed_in().get(answer.headers["Location"]))
+
+
+def test_a_double_click_is_one_miner(ann, wallet):
+    client = signed_in()
+
+    for _ in range(2):
+        client.post(reverse(PAGE), make_form(wallet))
+
+    assert (Miner.objects.count(), Message.objects.count()) == (1, 1)
+    assert AuditEntry.objects.filter(action="miner.make").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("name", "x" * 65),
+        ("owner", ""),
+        ("owner", "f1nonsense"),
+        ("worker", str(factories.bls(987))),
+        ("sector_size", "7"),
+        ("sector_size", "x"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field(ann, wallet, field, value):
+    answer = signed_in().post(reverse(PAGE), make_form(wallet, **{field: value}))
+
+    assert answer.status_code == 422
+    assert 'class="error"' in text_of(answer)
+    assert not Miner.objects.exists()
+
+
+def test_a_strangers_wallet_makes_no_miner(bill, wallet):
+    answer = signed_in("bill").post(reverse(PAGE), make_form(wallet))
+
+    assert answer.status_code == 422
+    assert not Message.objects.exists()
+
+
+def test_an_operator_makes_one_for_a_tenant(wallet):
+    operator_person()
+
+    signed_in("olga").post(reverse(PAGE), make_form(wallet, tenant="alice"))
+
+    assert Miner.objects.get().tenant.name == "alice"
+
+
+def test_the_operator_takes_in_what_the_chain_has(node):
+    factories.head()
+    operator_person()
+    tenant("alice")
+
+    answer = signed_in("olga").post(reverse(PAGE), adopt_form())
+
+    miner = Miner.objects.get()
+    assert answer.headers["Location"] == reverse("miner", args=["f03003"])
+    assert (miner.state, miner.sector_size, miner.tenant.name) == (MinerState.ACTIVE, 2048, "alice")
+    assert AuditEntry.objects.get(action="miner.adopt").target == "f03003"
+    assert signed_in("olga").get(answer.headers["Location"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"address": "nonsense"}, "write the address of a miner"),
+        ({"address": "f09999"}, "actor not found"),
+        ({"address": "f03004"}, "which the pool does not seal for"),
+        ({"tenant": "nobody"}, "choose one of the tenants"),
+        ({"name": ""}, "1 to 64 letters"),
+    ],
+)
+def test_what_cannot_be_taken_in_is_said(node, overrides, words):
+    factories.head()
+    operator_person()
+    tenant("alice")
+
+    answer = signed_in("olga").post(reverse(PAGE), adopt_form(**overrides))
+
+    assert answer.status_code == 422
+    assert words in text_of(answer)
+    assert not Miner.objects.exists()
+
+
+def test_a_miner_of_another_tenant_stays_its_own(node):
+    factories.head()
+    operator_person()
+    tenant("alice")
+    factories.miner(3003, of="bob")
+
+    answer = signed_in("olga").post(reverse(PAGE), adopt_form())
+
+    assert "belongs to another account" in text_of(answer)
+    assert Miner.objects.get().tenant.name == "bob"
+
+
+def test_a_tenant_takes_in_nothing(ann, node):
+    factories.head()
+
+    answer = signed_in().post(reverse(PAGE), adopt_form())
+
+    assert answer.status_code == 422
+    assert not Miner.objects.exists()
+
+
+def test_what_was_taken_in_by_mistake_is_let_go(node):
+    factories.head()
+    operator_person()
+    tenant("alice")
+    client = signed_in("olga")
+    client.post(reverse(PAGE), adopt_form())
+    factories.deadlines(Miner.objects.get(), live={0: Outlook.LATER})
+    page = reverse("miner", args=["f03003"])
+    release = reverse("miner-release", args=["f03003"])
+
+    shown = text_of(client.get(page))
+    asked = client.post(release)
+    done = client.post(release, {"sure": "yes"})
+
+    assert release in shown
+    assert "Let go old-1 f03003" in text_of(asked)
+    assert done.headers["Location"] == reverse("miners")
+    assert not Miner.objects.exists()
+    assert client.get(page).status_code == 404
+    assert AuditEntry.objects.get(action="miner.let-go").target == "f03003"
+
+
+def test_a_miner_with_sectors_or_made_here_stays(ann, node):
+    factories.head()
+    operator_person()
+    sealing, made = factories.miner(3003), factories.miner(3004, create_message_id="mine")
+    factories.sector(sealing)
+    client = signed_in("olga")
+
+    for row in (sealing, made):
+        release = reverse("miner-release", args=[row.address])
+        assert release not in text_of(client.get(reverse("miner", args=[row.address])))
+        assert client.post(release, {"sure": "yes"}).status_code == 404
+        with pytest.raises(Conflict):
+            miner_let_go(row, principal=SYSTEM)
+    assert Miner.objects.count() == 2
+
+
+def test_a_tenant_lets_nothing_go(ann, node):
+    factories.head()
+    miner = factories.miner(3003)
+
+    answer = signed_in().post(reverse("miner-release", args=["f03003"]), {"sure": "yes"})
+
+    assert answer.status_code == 404
+    with pytest.raises(NotAllowed):
+        miner_let_go(miner, principal=principal())

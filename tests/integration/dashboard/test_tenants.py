@@ -1,0 +1,216 @@
+"""The pages of tenants: the operator makes them, gives miners, signers, rates; each sees its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.users.limits import RULES, limit_take
+from apps.users.models import AuditEntry, MinerGrant, RateLimit, SignerGrant, Tenant
+from apps.users.services import miner_grant, rate_limit_set, signer_grant
+from tests import factories, people
+from tests.visits import left_open, signed_in, text_of
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def olga() -> Client:
+    people.operator_person()
+    return signed_in("olga")
+
+
+def path_of(name: str, op: str = "") -> str:
+    return f"/tenants/{Tenant.objects.get(name=name).uuid}/{op + '/' if op else ''}"
+
+
+def post(client: Client, name: str, op: str, **form: str) -> Any:
+    return client.post(path_of(name, op), form)
+
+
+def last_line() -> tuple[str, str, Any, Any]:
+    row = AuditEntry.objects.last()
+    assert row is not None
+    return row.action, row.target, row.before, row.after
+
+
+def test_a_tenant_is_made_and_shown_with_nothing(olga):
+    made = olga.post("/tenants/new/", {"name": "carol", "comment": "two miners soon"})
+    page = text_of(olga.get(made["Location"]))
+
+    assert made["Location"] == path_of("carol")
+    assert "two miners soon" in page
+    assert "No miner." in page
+    assert last_line() == ("tenant.create", "carol", None, {"comment": "two miners soon"})
+    assert "carol" in text_of(olga.get("/tenants/"))
+
+
+@pytest.mark.parametrize("name", ["", "two words", "-x", "a/b", "x" * 51, "alice"])
+def test_a_name_that_cannot_be_is_refused_and_kept_in_the_form(olga, name):
+    people.tenant("alice")
+
+    answer = olga.post("/tenants/new/", {"name": name})
+
+    assert answer.status_code == 422
+    assert 'id="name-error"' in text_of(answer)
+    assert f'value="{name}"' in text_of(answer)
+
+
+def test_disabling_is_asked_first_shuts_its_people_out_and_is_taken_back(olga):
+    people.person("ann")
+    ann = signed_in("ann")
+
+    assert "Its people and tokens are refused" in text_of(post(olga, "alice", "close"))
+    assert Tenant.objects.get(name="alice").enabled
+    post(olga, "alice", "close", sure="yes")
+    assert ann.get("/sectors/")["Location"] == "/login/"
+    assert last_line() == ("tenant.update", "alice", {"enabled": True}, {"enabled": False})
+    post(olga, "alice", "open")
+
+    assert signed_in("ann").get("/sectors/").status_code == 200
+
+
+def test_the_pools_own_tenant_cannot_be_shut_out(olga):
+    answer = post(olga, "pool", "close", sure="yes")
+
+    assert answer.status_code == 422
+    assert "the pool&#x27;s own account and stays" in text_of(answer)
+    assert Tenant.objects.get(name="pool").enabled
+
+
+def test_a_miner_is_given_moved_after_a_question_and_taken(olga):
+    for name in ("alice", "bob"):
+        people.tenant(name)
+
+    post(olga, "alice", "miner", miner="t01000", open_mining="on")
+    asked = text_of(post(olga, "bob", "miner", miner="f01000"))
+    assert "It is alice&#x27;s now" in asked
+    assert '<input type="hidden" name="miner" value="f01000">' in asked
+    assert MinerGrant.objects.get().tenant.name == "alice"
+    post(olga, "bob", "miner", miner="f01000", sure="yes")
+    row = MinerGrant.objects.get()
+    assert (row.tenant.name, row.open_mining) == ("bob", False)
+    assert "makes no blocks" in text_of(olga.get(path_of("bob")))
+    post(olga, "bob", "miner-take", miner="f01000", sure="yes")
+
+    assert last_line() == ("miner.ungrant", "f01000", {"tenant": "bob"}, None)
+    assert not MinerGrant.objects.filter(deleted_at=None).exists()
+
+
+@pytest.mark.parametrize(("name", "op"), [("bob", "miner"), ("alice", "miner-take")])
+def test_a_miner_that_the_pool_works_for_keeps_its_tenant(olga, name, op):
+    miner_grant(tenant=factories.miner(1000, of="alice").tenant, actor_id=1000)
+    people.tenant("bob")
+
+    answer = post(olga, name, op, miner="f01000", sure="yes")
+
+    assert answer.status_code == 422
+    assert "the pool works for it as alice&#x27;s" in text_of(answer)
+    assert MinerGrant.objects.get(actor_id=1000, deleted_at=None).tenant.name == "alice"
+
+
+def test_an_address_is_given_and_taken(olga):
+    people.tenant("alice")
+    address = factories.bls(1)
+
+    post(olga, "alice", "signer", address=address)
+    assert address in text_of(olga.get(path_of("alice")))
+    assert "Nothing of this tenant is signed" in text_of(post(olga, "alice", "signer-take", address=address))
+    assert SignerGrant.objects.filter(deleted_at=None).exists()
+    post(olga, "alice", "signer-take", address=address, sure="yes")
+
+    assert not SignerGrant.objects.filter(deleted_at=None).exists()
+    assert last_line()[:2] == ("signer.ungrant", address)
+
+
+def test_a_rate_is_set_counts_is_shown_and_removed(olga, pool_redis):
+    people.tenant("alice")
+
+    post(olga, "alice", "rate", service="rest", api="", capacity="10", seconds="3600")
+    RULES.clear()
+    for _ in range(4):
+        limit_take(people.principal("alice"), service="rest", api="MinersView")
+    page = text_of(olga.get(path_of("alice")))
+    again = text_of(olga.get(path_of("alice")))
+
+    assert ("10 in 1 h" in page, "6 left" in page) == (True, True)
+    assert "6 left" in again, "looking costs nothing"
+    row = RateLimit.objects.get()
+    assert (row.service, row.capacity, row.reset_ns) == ("rest", 10, 3600 * 10**9)
+    post(olga, "alice", "rate-take", key=str(row.pk))
+    assert not RateLimit.objects.exists()
+    RULES.clear()
+
+
+@pytest.mark.parametrize(
+    ("op", "form", "field"),
+    [
+        ("miner", {"miner": "f1x"}, "miner"),
+        ("miner", {"miner": f"f0{2**64 - 1}"}, "miner"),
+        ("miner", {}, "miner"),
+        ("signer", {"address": "f01000"}, "address"),
+        ("signer", {"address": "x" * 300}, "address"),
+        ("rate", {"capacity": "ten", "seconds": "60"}, "capacity"),
+        ("rate", {"capacity": "0", "seconds": "60"}, "capacity"),
+        ("rate", {"capacity": "1e400", "seconds": "60"}, "capacity"),
+        ("rate", {"capacity": "10", "seconds": "NaN"}, "seconds"),
+        ("rate", {"capacity": "10", "seconds": "0.0000000001"}, "seconds"),
+        ("rate", {"capacity": "10", "seconds": "60", "service": "x" * 51}, "service"),
+        ("comment", {"comment": "x" * 256}, "comment"),
+    ],
+)
+def test_what_cannot_be_taken_is_named_beside_its_field_and_kept(olga, op, form, field):
+    people.tenant("alice")
+
+    answer = post(olga, "alice", op, **form)
+
+    page = text_of(answer)
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in page
+    assert all(f'value="{text}"' in page for text in form.values())
+
+
+@pytest.mark.parametrize("op", ["rate-take", "miner-take", "signer-take"])
+@pytest.mark.parametrize("what", ["nonsense", "f01000", "00000000-0000-4000-8000-000000000000"])
+def test_what_the_tenant_does_not_have_cannot_be_taken(olga, op, what):
+    people.tenant("alice")
+    miner_grant(tenant=people.tenant("bob"), actor_id=1000)
+
+    answer = post(olga, "alice", op, key=what, miner=what, address=what, sure="yes")
+
+    assert answer.status_code == 422
+    assert MinerGrant.objects.filter(deleted_at=None).exists()
+
+
+@pytest.mark.parametrize("role", ["TENANT_ADMIN", "TENANT", "AUDITOR"])
+def test_a_tenants_people_see_their_own_and_change_nothing(role):
+    people.person("adam", role=role)
+    miner_grant(tenant=people.tenant("alice"), actor_id=1000)
+    signer_grant(tenant=people.tenant("bob"), address=factories.bls(1))
+    rate_limit_set(tenant=people.tenant("alice"), capacity=5, reset_ns=10**9)
+    client = signed_in("adam")
+
+    page, listed = text_of(client.get(path_of("alice"))), text_of(client.get("/tenants/"))
+
+    assert ("f01000" in page, "5 in 1 s" in page) == (True, True)
+    assert f"{path_of('alice')}close/" not in page
+    assert "bob" not in listed
+    assert client.get(path_of("bob")).status_code == 404
+    for name in ("alice", "bob"):
+        for op in ("open", "close", "comment", "miner", "miner-take", "signer", "rate", "rate-take"):
+            assert post(client, name, op, sure="yes", miner="f01000").status_code == 404
+    assert client.post("/tenants/new/", {"name": "x"}).status_code == 404
+    assert Tenant.objects.get(name="alice").enabled
+
+
+def test_an_unknown_act_is_not_there_and_an_open_browser_is_asked_who_it_is(olga):
+    people.tenant("alice")
+
+    assert post(olga, "alice", "explode").status_code == 404
+    answer = left_open("olga").post(path_of("alice", "miner"), {"miner": "f01000"})
+    assert "Confirm that it is you" in text_of(answer)
+    assert not MinerGrant.objects.exists()

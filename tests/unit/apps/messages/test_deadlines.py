@@ -1,0 +1,104 @@
+"""Proofs that come from outside get their deadline from the chain, so that hurry rules hold for them too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.chain.client import ChainClient
+from apps.chain.errors import NodeUnavailable
+from apps.chain.link import NodeLink
+from apps.messages.models import Message
+from apps.messages.services import Gas
+from apps.messages.services.deadlines import deadlines_learn
+from apps.messages.services.guards import hurry_set
+from apps.messages.services.hurry import proofs_hurry
+from apps.messages.states import Priority
+from apps.users.principals import SYSTEM
+from poolsite.filecoin.actors.decode import params_encode
+from tests.people import tenant
+
+if TYPE_CHECKING:
+    from tests.messaging import Pool
+
+MINER, WINDOW_POST = "f01000", 5
+ROOMY = Gas(limit=1_000_000, fee_cap=10_000_000, premium=200_000)
+
+
+def proof(deadline: int) -> bytes:
+    """Parameters of a proof, as damocles sends them."""
+    return params_encode(
+        "miner",
+        WINDOW_POST,
+        {
+            "Deadline": deadline,
+            "Partitions": [{"Index": 0, "Skipped": []}],
+            "Proofs": [{"PoStProof": 5, "ProofBytes": ""}],
+            "ChainCommitEpoch": 3,
+            "ChainCommitRand": "",
+        },
+    )
+
+
+@pytest.fixture
+def sender(pool: Pool) -> str:
+    pool.node.kinds[MINER] = "storageminer"
+    pool.node.deadlines[MINER] = (4, pool.head.height + 6)
+    return pool.address()
+
+
+def learn(pool: Pool) -> list[str]:
+    return deadlines_learn(client=pool.client, head=pool.head)
+
+
+def test_a_proof_for_the_open_deadline_learns_when_that_closes(pool: Pool, sender: str) -> None:
+    close = pool.node.deadlines[MINER][1]
+    for name, deadline in (("open", 4), ("later", 5)):
+        pool.push(name, sender, to=MINER, method=WINDOW_POST, params=proof(deadline))
+
+    assert learn(pool) == ["open"]
+
+    assert pool.row("open").urgent_epoch == close
+    assert pool.row("open").priority == Priority.PROOF
+    assert pool.row("later").urgent_epoch is None
+    assert pool.node.calls.count("StateMinerProvingDeadline") == 1
+    assert learn(pool) == []
+
+
+def test_a_hurry_rule_then_speaks_about_it(pool: Pool, sender: str) -> None:
+    hurry_set(principal=SYSTEM, tenant=tenant("alice"), is_on=True, within_epochs=10, every_epochs=1)
+    pool.push("one", sender, to=MINER, method=WINDOW_POST, params=proof(4), gas=ROOMY)
+    pool.choose()
+    pool.node.mine(only=lambda _signed: False)
+    pool.follow()
+    assert proofs_hurry(client=pool.client, head=pool.head, now=pool.now) == []
+
+    learn(pool)
+
+    assert proofs_hurry(client=pool.client, head=pool.head, now=pool.now) == ["one"]
+
+
+def test_without_a_proof_on_its_way_nobody_is_asked(pool: Pool, sender: str) -> None:
+    pool.push("transfer", sender)
+    pool.push("ours", sender, to=MINER, method=WINDOW_POST, params=proof(4), urgent_epoch=9)
+
+    assert learn(pool) == []
+    assert "StateMinerProvingDeadline" not in pool.node.calls
+
+
+def test_a_miner_that_the_node_does_not_know_is_passed_over(pool: Pool, sender: str) -> None:
+    pool.push("one", sender, to="f01999", method=WINDOW_POST, params=proof(4))
+    pool.push("two", sender, to=MINER, method=WINDOW_POST, params=proof(4))
+
+    assert learn(pool) == ["two"]
+
+
+def test_without_a_node_it_is_asked_again_on_the_next_head(pool: Pool, sender: str) -> None:
+    pool.push("one", sender, to=MINER, method=WINDOW_POST, params=proof(4))
+    nobody = ChainClient([NodeLink("http://127.0.0.1:9/rpc/v1", "")])
+
+    with pytest.raises(NodeUnavailable):
+        deadlines_learn(client=nobody, head=pool.head)
+
+    assert Message.objects.get().urgent_epoch is None

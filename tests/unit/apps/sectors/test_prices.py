@@ -1,0 +1,133 @@
+"""What new sectors cost: the node's figures, the gas of what has landed, and who has to pay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.chain.client import chain_client
+from apps.chain.errors import NodeUnavailable
+from apps.messages.states import MessageState
+from apps.miners.models import MinerAddress
+from apps.miners.states import Use
+from apps.sectors.services.prices import GAS_FIRST, PledgePrice, gas_learnt, payers_of, pledge_price
+from apps.sectors.states import BatchKind, BatchState
+from poolsite.filecoin.policy import network_by_name
+from poolsite.wire.pipeline import SectorState
+from tests import factories
+from tests.factories import DEPOSIT, FIL, PLEDGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def node() -> Iterator[Any]:
+    with factories.node_served() as answering:
+        yield answering
+
+
+def price_of(miner: Miner, **head: Any) -> PledgePrice:
+    network = network_by_name(factories.NETWORK)
+    return pledge_price(miner, client=chain_client(), head=factories.head(**head), network=network)
+
+
+def landed(miner: Miner, kind: str, *, sectors: int, gas_used: int) -> None:
+    """A batch that landed with so many sectors."""
+    batch = factories.batch(miner, kind, state=BatchState.LANDED, exit_code=0)
+    factories.message(batch.message_id, state=MessageState.LANDED, gas_used=gas_used)
+    held: dict[str, Any] = {"precommit_batch" if kind == BatchKind.PRE_COMMIT else "commit_batch": batch}
+    for _ in range(sectors):
+        factories.sector(miner, state=SectorState.PROVING, **held)
+
+
+PRICE = PledgePrice(
+    deposit=5,
+    pledge=12,
+    precommit_gas=1,
+    commit_gas=2,
+    is_guess=False,
+    daily_fee=1,
+    life_epochs=1,
+    is_sent=True,
+)
+
+
+def test_deposit_and_pledge_are_what_the_messages_will_carry(node):
+    price = price_of(factories.miner())
+
+    assert price.deposit == DEPOSIT
+    assert price.topup == PLEDGE * 11 // 10 - DEPOSIT
+    assert price.daily_fee > 0
+
+
+def test_without_a_landed_batch_gas_is_a_guess(node):
+    price = price_of(factories.miner(), base_fee=0)
+
+    assert price.is_guess
+    assert price.gas == sum(GAS_FIRST.values()) * 125 // 100 * 100_000
+
+
+def test_gas_is_learnt_from_landed_batches_by_sector():
+    miner = factories.miner()
+    landed(miner, BatchKind.PRE_COMMIT, sectors=3, gas_used=30_000)
+    landed(miner, BatchKind.PRE_COMMIT, sectors=1, gas_used=14_000)
+    landed(factories.miner(), BatchKind.PRE_COMMIT, sectors=1, gas_used=99_000)
+
+    assert gas_learnt(miner, BatchKind.PRE_COMMIT) == 11_000
+    assert gas_learnt(miner, BatchKind.COMMIT) is None
+
+
+def test_a_node_that_is_away_gives_no_price():
+    with pytest.raises(NodeUnavailable):
+        price_of(factories.miner())
+
+
+def test_one_address_pays_both_messages():
+    miner = factories.miner()
+    factories.wallet(miner.worker, balance=100)
+
+    [payer] = payers_of(miner, PRICE, count=2)
+
+    assert payer.address == miner.worker
+    assert (payer.needs, payer.promised, payer.left) == (2 * 15, 0, 70)
+
+
+def test_sectors_under_way_take_their_part_first():
+    miner = factories.miner()
+    factories.wallet(miner.worker, balance=100)
+    factories.sector(miner, state=SectorState.PC1_DONE)  # both messages to come
+    factories.sector(miner, state=SectorState.SEED_ASSIGNED)  # the commit to come
+    factories.sector(miner, state=SectorState.COMMIT_LANDED)
+    factories.sector(miner, state=SectorState.PROVING)
+
+    [payer] = payers_of(miner, PRICE, count=1)
+
+    assert payer.promised == (5 + 1) + 2 * (7 + 2)
+    assert payer.left == 100 - payer.promised - 15
+
+
+def test_each_address_pays_for_its_use():
+    control = factories.secp(71)
+    miner = factories.miner(control=[control])
+    factories.wallet(miner.worker, balance=FIL)
+    factories.wallet(control, balance=FIL)
+    MinerAddress.objects.create(miner=miner, use=Use.COMMIT, address=control)
+
+    needs = {payer.address: payer.needs for payer in payers_of(miner, PRICE, count=1)}
+
+    assert needs == {miner.worker: 5 + 1, control: 7 + 2}
+
+
+def test_who_has_too_little_is_seen():
+    miner = factories.miner()
+    factories.wallet(miner.worker, balance=14)
+
+    [payer] = payers_of(miner, PRICE, count=1)
+
+    assert payer.left == -1
