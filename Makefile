@@ -35,10 +35,9 @@ lint: test-environment
 	@$(VENV) -m mypy
 	@.venv/bin/lint-imports
 
-# Four workers on two cores: the tests of whole pools and browsers wait for half of their time.
-# Sources are compiled once, whatever the shell says: the tests start hundreds of processes.
+# WORKERS side by side; four by default, as the tests of whole pools and browsers wait for half of their time.
 test: test-environment browser
-	@env -u PYTHONDONTWRITEBYTECODE $(VENV) -m pytest -n 4 --dist loadgroup -m "not slow and not peer and not bench"
+	@sh .ci/tests
 
 peers: test-environment
 	@$(VENV) -m pytest -m "peer" tests/peers

@@ -16,7 +16,7 @@ from apps.gateway.outbox import Outbox
 from apps.gateway.routes import wallet_route
 from apps.gateway.switch import Switch
 from poolsite.filecoin.keys import key_address
-from tests import people
+from tests import factories, people
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from apps.gateway.activity import Activity
 
 ROUND = 300
-ROUTE = wallet_route(str(key_address(people.key("secp256k1"))))
+SIGNER = str(key_address(people.key("secp256k1")))
+ROUTE = wallet_route(SIGNER)
 
 
 asked = database_sync_to_async(ask_all, thread_sensitive=False)
@@ -49,6 +50,12 @@ class Crowd:
 
 
 @pytest.fixture
+async def known(transactional_db: None) -> None:
+    """The wallet has been here: should this process stand still for seconds, its callers wait for it."""
+    await database_sync_to_async(factories.signer_connection)(SIGNER)
+
+
+@pytest.fixture
 async def switch(pool_redis: str, transactional_db: None) -> AsyncIterator[Switch]:
     made = Switch(pool_redis)
     await made.add(Crowd())
@@ -61,12 +68,14 @@ def questions(accounts: tuple[str, ...] = ("alice",)) -> list[Question]:
     return [Question(ROUTE, accounts, "WalletSign", number) for number in range(ROUND)]
 
 
+@pytest.mark.usefixtures("known")
 async def test_no_answer_of_a_large_round_is_lost(switch: Switch) -> None:
     answers = await asked(questions(), timeout_s=30.0)
 
     assert answers == list(range(ROUND))
 
 
+@pytest.mark.usefixtures("known")
 async def test_a_round_through_another_web_process_is_whole_too(switch: Switch, pool_redis: str) -> None:
     other = Switch(pool_redis)
     try:
