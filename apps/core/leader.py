@@ -73,7 +73,7 @@ class Leadership:
         self.link = link
         # autocommit: a lock taken inside a transaction that stays open would hold back vacuum
         link.autocommit = True
-        if not self._asks("select pg_try_advisory_lock(%s)"):
+        if not self._asks("select pg_try_advisory_lock(%(key)s)"):
             self.resign()
             return False
         return True
@@ -82,12 +82,16 @@ class Leadership:
         """Ask the server over the lock's own connection.  False means: stop at once, elect again."""
         return self._asks(
             "select exists (select from pg_locks where locktype = 'advisory' and granted"
-            " and pid = pg_backend_pid() and classid = 0 and objid = %s and objsubid = 1)"
+            " and pid = pg_backend_pid() and classid = 0 and objid = %(key)s and objsubid = 1)"
         )
 
     def resign(self) -> None:
-        """Close the session; the server frees the lock."""
+        """Free the lock and close the session.
+
+        The server would free it by itself, but only once it has noticed that the session is closed.
+        """
         if self.link is not None:
+            self._asks("select pg_advisory_unlock_all() is not null")
             self.link.close()
             self.link = None
 
@@ -96,7 +100,7 @@ class Leadership:
             return False
         try:
             with self.link.cursor() as cursor:
-                cursor.execute(question, [self.key])
+                cursor.execute(question, {"key": self.key})
                 row = cursor.fetchone()
         except psycopg2.Error:  # OperationalError or InterfaceError: the server went away
             return False
