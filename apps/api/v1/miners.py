@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from django.db.models import Q
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -41,8 +42,9 @@ PAGE_MAX = 1_000
 
 
 class MinerOutput(serializers.Serializer[Any]):
-    """One miner, as the chain last said."""
+    """One miner, as the chain last said; found by each of its addresses, and by `uuid` while it has none."""
 
+    uuid = serializers.UUIDField()
     address = serializers.CharField(allow_null=True)
     robust = serializers.CharField(allow_null=True)
     name = serializers.CharField()
@@ -173,6 +175,7 @@ PLAIN = (
 def miner_body(miner: Miner) -> dict[str, Any]:
     """Write one miner."""
     return {
+        "uuid": str(miner.uuid),
         "address": miner.address or None,
         "robust": miner.robust or None,
         "tenant": miner.tenant.name,
@@ -246,17 +249,29 @@ class MinersView(PoolView):
 
     @extend_schema(
         operation_id="v1_miners_list",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", int)],
+        parameters=[
+            OpenApiParameter("state", str, many=True, enum=MinerState.values),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("limit", int),
+        ],
         responses=MinerPage,
     )
     def get(self, request: Request) -> Response:
-        """List miners; `cursor` is the `next` of the page before."""
-        unknown = set(request.query_params) - {"cursor", "limit", "token"}
+        """List the miners that the chain has, or those of a `state`; `cursor` is the last page's `next`.
+
+        A miner that is being made has no address to ask for yet: it is listed with its state only.
+        """
+        query = request.query_params
+        unknown = set(query) - {"state", "cursor", "limit", "token"}
         if unknown:
             raise BadValue("there is no such filter", field=sorted(unknown)[0])
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         after = number(request, "cursor", least=0, default=0, most=10**12)
-        rows = list(miners_visible(self.principal).filter(pk__gt=after)[: limit + 1])
+        states = query.getlist("state")
+        if not set(states) <= set(MinerState.values):
+            raise BadValue("there is no such state", field="state")
+        wanted = Q(state__in=states) if states else Q(actor_id__isnull=False)
+        rows = list(miners_visible(self.principal).filter(wanted, pk__gt=after)[: limit + 1])
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
         return Response({"results": [miner_body(row) for row in rows[:limit]], "next": more})
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector, Worker
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Heartbeat, Register
@@ -138,6 +139,22 @@ def test_a_miner_is_made_or_taken_in_over_rest(client: Client) -> None:
     assert (others.status_code, others.json()["field"]) == (400, "tenant")
     assert (taken.status_code, taken.json()["address"], taken.json()["tenant"]) == (201, "f03003", "alice")
     assert theirs.status_code == 403
+
+
+def test_a_miner_that_is_being_made_is_listed_with_its_state_only(client: Client) -> None:
+    there = factories.miner(actor_id=4242)
+    coming = factories.miner(actor_id=4243, state="CREATING")
+    Miner.objects.filter(pk=coming.pk).update(actor_id=None)
+
+    def uuids(**query: Any) -> list[str]:
+        return [row["uuid"] for row in asked(client, "miners", token("read"), **query).json()["results"]]
+
+    assert uuids() == uuids(state="ACTIVE") == [str(there.uuid)]
+    assert uuids(state="CREATING") == [str(coming.uuid)]
+    assert uuids(state=["ACTIVE", "CREATING"]) == [str(there.uuid), str(coming.uuid)]
+    assert asked(client, f"miners/{coming.uuid}", token("read")).json()["address"] is None
+    refused = asked(client, "miners", token("read"), state="GONE")
+    assert (refused.status_code, refused.json()["field"]) == (400, "state")
 
 
 def test_new_sectors_are_priced_before_they_are_pledged(client: Client) -> None:
