@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import RedisError
@@ -29,6 +29,8 @@ STEP: Final = 2_000
 """Lines that one look checks: some ten milliseconds."""
 LOOKED: Final = 20_000
 """Lines that one page of a search looks at: some ten milliseconds, however long the log is."""
+YEARS: Final = (1970, 9998)
+"""First and last year that a search may name: a day more must still be a date."""
 SET_BACK: Final = timedelta(hours=1)
 """How far a clock may have been set back: lines are numbered in the order in which they were written."""
 
@@ -43,9 +45,11 @@ class AuditQuestion:
     """Beginning of an action's name, as `token` or `token.revoke`."""
     target: str = ""
     """Part of the object's name."""
-    since: date | None = None
-    until: date | None = None
-    """The last day (UTC) that is shown."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """The first moment that is no longer shown."""
+    is_exact: bool = False
+    """`what` and `target` are whole names, not parts of them."""
 
     @property
     def is_narrow(self) -> bool:
@@ -97,7 +101,7 @@ def audit_page(viewer: Principal, wanted: AuditQuestion, *, before: int = 0, lim
 
 def _numbered(rows: QuerySet[AuditEntry], wanted: AuditQuestion) -> QuerySet[AuditEntry]:
     """Bound the lines of some days by their numbers: what lies between is not looked at."""
-    first, last = _moments(wanted)
+    first, last = wanted.since, wanted.until
     newer = AuditEntry.objects.filter(at__gte=last + SET_BACK).order_by("at").first() if last else None
     older = AuditEntry.objects.filter(at__lt=first - SET_BACK).order_by("-at").first() if first else None
     if newer is not None:
@@ -107,25 +111,17 @@ def _numbered(rows: QuerySet[AuditEntry], wanted: AuditQuestion) -> QuerySet[Aud
     return rows
 
 
-def _moments(wanted: AuditQuestion) -> tuple[datetime | None, datetime | None]:
-    """Give when the first of the days begins and the last one ends."""
-    since, until = wanted.since, wanted.until
-    last = datetime.combine(until, time(), UTC) + timedelta(days=1) if until is not None else None
-    return datetime.combine(since, time(), UTC) if since is not None else None, last
-
-
 def _fitting(rows: QuerySet[AuditEntry], wanted: AuditQuestion) -> QuerySet[AuditEntry]:
-    first, last = _moments(wanted)
     if wanted.who:
         rows = rows.filter(actor__icontains=wanted.who)
     if wanted.what:
-        rows = rows.filter(action__startswith=wanted.what)
+        rows = rows.filter(**{"action" if wanted.is_exact else "action__startswith": wanted.what})
     if wanted.target:
-        rows = rows.filter(target__icontains=wanted.target)
-    if first is not None:
-        rows = rows.filter(at__gte=first)
-    if last is not None:
-        rows = rows.filter(at__lt=last)
+        rows = rows.filter(**{"target" if wanted.is_exact else "target__icontains": wanted.target})
+    if wanted.since is not None:
+        rows = rows.filter(at__gte=wanted.since)
+    if wanted.until is not None:
+        rows = rows.filter(at__lt=wanted.until)
     return rows
 
 

@@ -234,16 +234,6 @@ def audit_visible(viewer: Principal) -> QuerySet[AuditEntry]:
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
 
 
-def audit_broken() -> int | None:
-    """Walk the chain of the audit log; give the first line that was changed, or None."""
-    previous = ""
-    for entry in AuditEntry.objects.order_by("pk").iterator(chunk_size=2000):
-        if entry.previous_hash != previous or entry.entry_hash != audit_hash(entry):
-            return entry.pk
-        previous = entry.entry_hash
-    return None
-
-
 def audit_hash(entry: AuditEntry) -> str:
     """Compute what an entry's hash must be."""
     fields = [

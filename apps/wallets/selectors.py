@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 from apps.core.errors import NotFound
 from apps.users.models import SignerGrant
 from apps.users.selectors import signer_granted
@@ -11,6 +13,8 @@ from apps.wallets.models import SignRecord, Wallet
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.db.models import QuerySet
 
     from apps.users.principals import Principal
@@ -52,3 +56,8 @@ def sign_records(viewer: Principal) -> QuerySet[SignRecord]:
     """Give what was signed or refused, newest first."""
     rows = SignRecord.objects.select_related("tenant").order_by("-at", "-pk")
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
+
+
+def sign_records_before(rows: QuerySet[SignRecord], at: datetime, pk: int) -> QuerySet[SignRecord]:
+    """Give those of `sign_records` that stand below one of them."""
+    return rows.filter(Q(at__lt=at) | Q(at=at, pk__lt=pk), at__lte=at)  # the last one bounds the index

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
 from typing import Any
 
 from django.urls import path
@@ -13,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import cursor_read, cursor_write, number
 from apps.api.v1.serializers import AddressField, AmountField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
@@ -255,12 +254,12 @@ class MessagesView(PoolView):
             states=_states(query.getlist("state")),
             senders=[AddressField().run_validation(one) for one in query.getlist("from")],
             kind=query.get("kind", ""),
-            before=_cursor_read(query["cursor"]) if "cursor" in query else None,
+            before=cursor_read(query["cursor"]) if "cursor" in query else None,
             limit=limit + 1,
         )
         height = _height()
         results = [message_body(row, head_height=height) for row in rows[:limit]]
-        more = _cursor_write(rows[limit - 1]) if len(rows) > limit else None
+        more = cursor_write(rows[limit - 1].created_at, rows[limit - 1].pk) if len(rows) > limit else None
         return Response({"results": results, "next": more})
 
     @extend_schema(request=MessageInput, responses={201: MessageOutput, 200: MessageOutput})
@@ -361,22 +360,6 @@ def _states(words: list[str]) -> list[str]:
         if word not in MessageState.values:
             raise BadValue(f"is one of {', '.join(MessageState.values)}", field="state")
     return words
-
-
-def _cursor_write(row: Message) -> str:
-    text = f"{row.created_at.isoformat()} {row.pk}"
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _cursor_read(text: str) -> tuple[datetime, str]:
-    try:
-        moment, _, pk = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
-        found = datetime.fromisoformat(moment)
-    except (binascii.Error, ValueError):
-        raise BadValue("is not a cursor of this list", field="cursor") from None
-    if found.tzinfo is None or "\0" in pk:
-        raise BadValue("is not a cursor of this list", field="cursor")
-    return found, pk
 
 
 urlpatterns = [

@@ -1,7 +1,10 @@
-"""Pages of a listing: `?limit=` and `?offset=`, refused when they are no numbers."""
+"""Pages of a listing: `?limit=` and `?offset=` where rows are few, a cursor where there is no end of them."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.pagination import LimitOffsetPagination
@@ -35,3 +38,20 @@ def number(request: Request, name: str, *, least: int, default: int, most: int) 
     if not text.isascii() or not text.isdigit() or len(text) > 12 or int(text) < least:
         raise BadValue(f"must be a whole number of at least {least}", field=name)
     return min(int(text), most)
+
+
+def cursor_write(moment: datetime, pk: object) -> str:
+    """Name the last row of a page, of a list in the order of `moment`."""
+    return base64.urlsafe_b64encode(f"{moment.isoformat()} {pk}".encode()).decode()
+
+
+def cursor_read(text: str) -> tuple[datetime, str]:
+    """Give what an earlier page wrote.  Raises BadValue."""
+    try:
+        moment, _, pk = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
+        found = datetime.fromisoformat(moment)
+    except (binascii.Error, ValueError):
+        raise BadValue("is not a cursor of this list", field="cursor") from None
+    if found.tzinfo is None or "\0" in pk:
+        raise BadValue("is not a cursor of this list", field="cursor")
+    return found, pk

@@ -27,11 +27,11 @@ def writable(text: str) -> str:
 
 
 class QuerySerializer(InputSerializer):
-    """Parameters of a GET; the page's own two and the token are known everywhere."""
+    """Parameters of a GET with pages; those of the pages and the token are known everywhere."""
 
     def to_internal_value(self, data: Any) -> Any:
         """Check the names, those of the pages aside."""
-        own = {name: data[name] for name in data if name not in {"limit", "offset", "token"}}
+        own = {name: data[name] for name in data if name not in {"limit", "cursor", "token"}}
         return super().to_internal_value(own)
 
 

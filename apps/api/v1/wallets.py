@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import Pages
+from apps.api.v1.pagination import Pages, cursor_read, cursor_write, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.wallets.models import Wallet
-from apps.wallets.selectors import sign_records, wallet_get, wallets_visible
+from apps.wallets.selectors import sign_records, sign_records_before, wallet_get, wallets_visible
 from apps.wallets.services import wallet_label
 
 
@@ -49,6 +49,13 @@ class SignRecordOutput(serializers.Serializer[Any]):
     asked_by = serializers.CharField()
     ms = serializers.IntegerField(allow_null=True)
     error = serializers.CharField()
+
+
+class SignRecordPage(serializers.Serializer[Any]):
+    """One page, newest first."""
+
+    results = SignRecordOutput(many=True)
+    next = serializers.CharField(allow_null=True)
 
 
 def wallet_data(wallet: Wallet) -> dict[str, Any]:
@@ -102,15 +109,28 @@ class WalletView(PoolView):
 class SignRecordsView(PoolView):
     """What the signers were asked, newest first."""
 
-    pagination_class = Pages
-    filters = ("limit", "offset")
+    filters = ("limit", "cursor")
 
-    @extend_schema(responses=SignRecordOutput(many=True))
+    @extend_schema(
+        operation_id="v1_wallets_records_list",
+        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", int)],
+        responses=SignRecordPage,
+    )
     def get(self, request: Request) -> Response:
-        """List records."""
-        pages = Pages()
-        rows = pages.paginate_queryset(sign_records(self.principal), request, view=self)
-        return pages.get_paginated_response(SignRecordOutput(rows, many=True).data)
+        """List records; `cursor` is the `next` of the page before."""
+        limit = number(request, "limit", least=1, default=Pages.default_limit, most=Pages.max_limit)
+        rows = sign_records(self.principal)
+        if "cursor" in request.query_params:
+            moment, pk = cursor_read(request.query_params["cursor"])
+            rows = sign_records_before(rows, moment, int(pk) if pk.isdecimal() else 0)
+        found = list(rows[: limit + 1])
+        last = found[limit - 1] if len(found) > limit else None
+        return Response(
+            {
+                "results": SignRecordOutput(found[:limit], many=True).data,
+                "next": None if last is None else cursor_write(last.at, last.pk),
+            }
+        )
 
 
 urlpatterns = [

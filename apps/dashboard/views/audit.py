@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -22,6 +22,7 @@ from apps.dashboard.regions.scene import Scene
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.users.audit import (
     LOOKED,
+    YEARS,
     AuditQuestion,
     ChainCheck,
     audit_find,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from apps.users.models import AuditEntry
     from apps.users.principals import Principal
 
-YEARS: Final = (1970, 9998)
 FIELDS: Final = ("who", "what", "object", "since", "until")
 GROUPS: Final = (
     *("account", "gas", "gateway", "lab", "login", "miner", "node", "person", "policy"),
@@ -58,6 +58,11 @@ def day_read(text: str) -> date | None:
     return day if YEARS[0] <= day.year <= YEARS[1] else None
 
 
+def moment(day: date | None, *, later: int = 0) -> datetime | None:
+    """Give when a day (UTC) begins, or one so many days later."""
+    return None if day is None else datetime.combine(day, time(), UTC) + timedelta(days=later)
+
+
 def asked(request: HttpRequest) -> dict[str, str]:
     """Give what the filter says."""
     return {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
@@ -69,8 +74,8 @@ def question_of(query: dict[str, str]) -> AuditQuestion:
         who=query["who"],
         what=query["what"],
         target=query["object"],
-        since=day_read(query["since"]),
-        until=day_read(query["until"]),
+        since=moment(day_read(query["since"])),
+        until=moment(day_read(query["until"]), later=1),
     )
 
 

@@ -20,6 +20,7 @@ from apps.users import audit
 from apps.users.services import audit_record
 from tests import people
 from tests.people import PASSWORD
+from tests.plans import blocks_of
 
 if TYPE_CHECKING:
     from apps.users.models import AuditEntry
@@ -155,14 +156,7 @@ def blocks(client: Client, address: str) -> int:
     client.get(address)
     with CaptureQueriesContext(connection) as asked:
         assert client.get(address).status_code == 200
-    total = 0
-    with connection.cursor() as cursor:
-        for sql in (row["sql"] for row in asked.captured_queries if "users_auditentry" in row["sql"]):
-            cursor.execute(f"explain (analyze, buffers, format json) {sql}")
-            told = cursor.fetchone()[0]
-            plan = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
-            total += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-    return total
+    return sum(blocks_of(asked.captured_queries, about="users_auditentry").values())
 
 
 @pytest.mark.parametrize("query", ["", "who=nobody", "since=2026-01-02&until=2026-01-02&what=node"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html import unescape
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.crowd import messages_crowd, sectors_crowd
 from tests.people import operator_person, person
+from tests.plans import blocks_of
 from tests.scenes import LISTS, addresses, busy_pool, plain_addresses
 from tests.visits import signed_in
 
@@ -35,14 +35,7 @@ def blocks_read(client: Client, address: str) -> dict[str, int]:
     client.get(address)
     with CaptureQueriesContext(connection) as asked:
         assert client.get(address).status_code == 200
-    blocks: dict[str, int] = {}
-    with connection.cursor() as cursor:
-        for sql in (row["sql"] for row in asked.captured_queries if row["sql"].startswith("SELECT")):
-            cursor.execute(f"explain (analyze, buffers, format json) {sql}")
-            told = cursor.fetchone()[0]
-            plan = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
-            blocks[sql] = blocks.get(sql, 0) + plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-    return blocks
+    return blocks_of(asked.captured_queries)
 
 
 def filters(client: Client, address: str) -> list[str]:

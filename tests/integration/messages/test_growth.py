@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,6 +16,7 @@ from poolsite.filecoin.address import UNDEF
 from tests.crowd import messages_crowd
 from tests.messaging import Pool, pool_world
 from tests.people import principal
+from tests.plans import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,12 +86,6 @@ def blocks_read(pool: Pool, address: str, name: str) -> dict[str, int]:
                 continue
             assert not scans(plan), f"reads the whole table: {sql[:300]}"
     return blocks
-
-
-def plan_of(cursor: Any) -> dict[str, Any]:
-    told = cursor.fetchone()[0]
-    found: dict[str, Any] = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
-    return found
 
 
 def scans(plan: dict[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,12 +9,20 @@ from django.db import connection
 from django.db.utils import InternalError
 
 from apps.core import clock
+from apps.core.stores import redis_client
+from apps.users import audit
+from apps.users.audit import chain_check
 from apps.users.models import AuditEntry, Tenant, Token
-from apps.users.selectors import audit_broken, principal_by_token
+from apps.users.selectors import principal_by_token
 from apps.users.services import audit_record
 from tests import people
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _nothing_checked(pool_redis: str) -> None:
+    redis_client().delete(audit.CHECKED)
 
 
 def send(client: Any, method: str, path: str, token: str, body: Any = None) -> Any:
@@ -156,10 +164,98 @@ def test_what_is_done_is_in_the_audit_log(client, admin, operator):
     assert rows[0]["actor"] == "token alice/alice-admin"
     own = send(client, "GET", "audit", admin).json()["results"]
     assert [row["action"] for row in own] == ["token.create"]
-    assert send(client, "GET", "audit?action=tenant.create", operator).json()["count"] == 1
+    found = send(client, "GET", "audit?action=tenant.create", operator).json()
+    assert [row["target"] for row in found["results"]] == ["new"]
+    assert found["next"] is None
     assert send(client, "GET", "audit?colour=red", operator).status_code == 400
-    assert send(client, "GET", "audit/state", operator).json() == {"intact": True, "first_broken": None}
+    assert send(client, "GET", "audit/state", operator).json() == {
+        "intact": True,
+        "first_broken": None,
+        "checked_to": rows[0]["number"],
+        "whole": True,
+    }
     assert send(client, "GET", "audit/state", admin).status_code == 403
+
+
+def did(target: str, *, of: str = "alice", actor: str = "adam", action: str = "token.create") -> None:
+    audit_record(principal=people.principal(of, actor=actor), action=action, target=target)
+
+
+def targets(client: Any, token: str, query: str) -> list[str]:
+    """Give what all pages of a search hold together."""
+    found, there = [], f"audit?{query}"
+    while there:
+        answer = send(client, "GET", there, token).json()
+        found += [row["target"] for row in answer["results"]]
+        there = f"audit?{query}&cursor={answer['next']}" if answer["next"] else ""
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("actor=EVE", ["two"]),
+        ("action=token", []),
+        ("action=token.create", ["one", "four"]),
+        ("target=tw", []),
+        ("target=two", ["two"]),
+        ("after=2026-11-02T12:00:00Z", ["four", "three"]),
+        ("before=2026-11-02T12:00:00Z", ["one"]),
+        ("after=2026-11-01T12:00:00Z&before=2026-11-03T12:00:00Z", ["two"]),
+        ("target=two&actor=adam", []),
+    ],
+)
+def test_the_audit_log_is_searched_by_actor_action_target_and_time(client, admin, query, found, monkeypatch):
+    done = (("one", "token.create", "adam"), ("two", "node.add", "eve"), ("three", "node.set", "adam"))
+    for day, (target, action, actor) in enumerate((*done, ("four", "token.create", "adam")), 1):
+        moment = datetime(2026, 11, day, 12, tzinfo=UTC)
+        with monkeypatch.context() as then:
+            then.setattr("apps.core.clock.now", lambda moment=moment: moment)
+            did(target, action=action, actor=actor)
+
+    assert sorted(targets(client, admin, query)) == sorted(found)
+
+
+@pytest.mark.parametrize("query", ["limit=1", "limit=7", "limit=40", "limit=41", "actor=adam&limit=7"])
+def test_pages_of_the_audit_log_follow_one_another_without_a_gap(client, admin, query, monkeypatch):
+    monkeypatch.setattr(audit, "LOOKED", 10)
+    for number in range(40):
+        did(f"object-{number:02}")
+        did("a stranger's", of="bob")
+
+    assert targets(client, admin, query) == [f"object-{number:02}" for number in reversed(range(40))]
+
+
+def test_a_search_of_the_audit_log_stops_after_so_many_lines_and_goes_on(client, admin, monkeypatch):
+    monkeypatch.setattr(audit, "LOOKED", 10)
+    did("needle")
+    for number in range(25):
+        did(f"object-{number:02}")
+
+    first = send(client, "GET", "audit?target=needle", admin).json()
+
+    assert first["results"] == []
+    assert first["next"] is not None
+    assert targets(client, admin, "target=needle") == ["needle"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("offset=3", "offset"),
+        ("cursor=x", "cursor"),
+        ("cursor=0", "cursor"),
+        ("limit=0", "limit"),
+        ("after=yesterday", "after"),
+        ("after=0001-01-01T00:00:00Z", "after"),
+        ("before=9999-12-31T23:59:59.999999Z", "before"),
+        ("actor=%00", "actor"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_by_its_field(client, admin, query, field):
+    answer = send(client, "GET", f"audit?{query}", admin)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
 
 
 def test_the_database_refuses_to_change_the_audit_log():
@@ -173,13 +269,13 @@ def test_the_database_refuses_to_change_the_audit_log():
 def test_a_changed_line_is_found():
     for number in range(3):
         audit_record(principal=people.principal(), action=f"a{number}", target="t", after={"n": number})
-    assert audit_broken() is None
+    assert chain_check().broken is None
     with connection.cursor() as cursor:
         cursor.execute("alter table users_auditentry disable trigger users_audit_append_only")
         cursor.execute("update users_auditentry set target = 'forged' where action = 'a1'")
         cursor.execute("alter table users_auditentry enable trigger users_audit_append_only")
 
-    assert audit_broken() == AuditEntry.objects.get(action="a1").pk
+    assert chain_check().broken == AuditEntry.objects.get(action="a1").pk
 
 
 def test_the_last_use_is_noted(client, admin):
