@@ -349,7 +349,7 @@ def test_transfers_alike_are_estimated_once_and_other_calls_each(pool: Pool) -> 
 def test_a_round_that_ends_early_says_so_and_the_next_goes_on(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.messages.services.select.ESTIMATES_MAX", 3)
+    monkeypatch.setattr("apps.messages.services.estimate.ESTIMATES_MAX", 3)
     address = pool.address()
     for number in range(7):
         pool.push(f"m{number}", address, method=7)

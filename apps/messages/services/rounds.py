@@ -1,0 +1,52 @@
+"""One sender's selection on one head, while it is being worked out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apps.chain.models import Head
+    from apps.messages.models import Message, Sender
+    from apps.messages.services.guards import Budgets
+    from apps.messages.services.nonces import Standing
+    from apps.messages.states import Wait
+    from poolsite.filecoin.message import Message as ChainMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A message that can be signed, with its gas values."""
+
+    row: Message
+    message: ChainMessage
+
+    @property
+    def cost(self) -> int:
+        """Most that it can take from the balance."""
+        return self.message.gas_limit * self.message.gas_fee_cap + self.message.value
+
+
+@dataclass(slots=True)
+class Round:
+    """One sender's selection while it is being worked out."""
+
+    sender: Sender
+    head: Head
+    standing: Standing
+    holes: list[int]
+    places: int
+    """How many messages may be chosen."""
+    budgets: Budgets
+    has_more: bool = False
+    """True if the round had to end although there were places left."""
+    waits: list[tuple[str, str, str]] = field(default_factory=list)
+    """Why messages are left: id, reason, text."""
+    failed: list[Message] = field(default_factory=list)
+    """Those of them that are not tried again at once."""
+
+    def leave(self, row: Message, wait: Wait, text: str = "", *, is_failure: bool = False) -> None:
+        """Leave a message for later and say why."""
+        self.waits.append((row.pk, wait, text))
+        if is_failure:
+            self.failed.append(row)
