@@ -38,6 +38,8 @@ RECHECK_S: Final = 20.0
 """How often the people behind the open pages are looked up again without such a hint."""
 MAX_CHANGES: Final = 60
 """More changed rows than that in one window: the pages fetch their regions again instead."""
+HEARD_WITHIN_S: Final = 2.0
+"""Longest that a socket waits for its subscription: without Redis it opens all the same."""
 SIGNED_OUT: Final = 4401
 """Close code that makes a page reload itself, so that it lands at the login."""
 TOO_MANY: Final = 4429
@@ -144,6 +146,8 @@ class Hub:
     def __init__(self) -> None:
         self.rooms: dict[Audience, Room] = {}
         self.listeners: dict[str, asyncio.Task[None]] = {}
+        self.heard: dict[str, asyncio.Event] = {}
+        """Set while a group is subscribed to."""
         self.recheck: asyncio.Task[None] | None = None
         self.sittings: Counter[Sitting] = Counter()
         """Open pages of each session."""
@@ -156,9 +160,16 @@ class Hub:
         self.rooms.setdefault(page.audience, Room(page.audience)).pages.add(page)
         group = group_watched(page.audience.viewer)
         if group not in self.listeners:
+            self.heard[group] = asyncio.Event()
             self.listeners[group] = asyncio.create_task(self.listen(group))
         if self.recheck is None:
             self.recheck = asyncio.create_task(self.recheck_people())
+
+    async def hears(self, page: LiveConsumer) -> None:
+        """Return when changes reach this page, or when that takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_WITHIN_S):
+                await self.heard[group_watched(page.audience.viewer)].wait()
 
     def leave(self, page: LiveConsumer) -> None:
         room = self.rooms.get(page.audience)
@@ -174,6 +185,7 @@ class Hub:
         group = group_watched(page.audience.viewer)
         if not self.rooms_of(group):
             self.listeners.pop(group).cancel()
+            del self.heard[group]
         if not self.rooms and self.recheck is not None:
             self.recheck.cancel()
             self.recheck = None
@@ -192,17 +204,21 @@ class Hub:
                 await asyncio.sleep(1)
 
     async def relay(self, group: str) -> None:
-        layer = channel_layer()
+        layer, heard = channel_layer(), self.heard[group]
         name = await layer.new_channel()
         groups = [group] if group == POOL else [group, EVERYONE]
         for watched in groups:
             await layer.group_add(watched, name)
         probe, hearing = asyncio.create_task(self.probe(name)), Hearing()
+        heard.set()
         try:
+            for room in self.rooms_of(group):
+                await room.spread(RESYNC)  # pages that opened unheard have missed what came until now
             while True:
                 event = await layer.receive(name)
                 await self.hand_on(group, event, deaf=hearing.missed(event))
         finally:
+            heard.clear()
             probe.cancel()
             with suppress(RedisError, OSError):
                 for watched in groups:
@@ -242,7 +258,7 @@ class Hub:
 
     async def recheck_once(self) -> None:
         """Close the pages of people who may no longer see what they see."""
-        pages = [page for room in self.rooms.values() for page in room.pages]
+        pages = [page for room in self.rooms.values() for page in room.pages if page.is_open]
         sittings = {page.sitting for page in pages}
         viewers = await database_sync_to_async(sittings_open, thread_sensitive=False)(sittings)
         for page in pages:
@@ -278,23 +294,32 @@ class LiveConsumer(AsyncWebsocketConsumer):
     sitting: Sitting
     sending: asyncio.Task[None] | None = None
     behind = False
+    is_open = False
+    """Before it is accepted it can be sent nothing, not even its close code."""
 
     async def connect(self) -> None:
-        await self.accept()  # a refusal before accept reaches the page as 1006: it would dial for ever
         user, session = self.scope["user"], self.scope["session"]
         self.sitting = Sitting(user_id=user.pk if user else None, session_key=session.session_key)
         viewer = await database_sync_to_async(viewer_of, thread_sensitive=False)(self.sitting)
-        if viewer is None:
-            await self.close(code=SIGNED_OUT)
-            return
-        if not hub_here().has_place(self.sitting):
-            await self.close(code=TOO_MANY)
+        if viewer is None or not hub_here().has_place(self.sitting):
+            await self.accept()  # a refusal before accept reaches the page as 1006: it would dial for ever
+            await self.close(code=SIGNED_OUT if viewer is None else TOO_MANY)
             return
         page = parse_qs(self.scope["query_string"].decode("latin-1")).get("page", [""])[0]
         self.audience = Audience(viewer=viewer, page=page[:PAGE_KEY_MAX].replace("\0", ""))
         hub_here().join(self)
+        # A page fetches itself once its socket is open: whatever is committed after that must find it here.
+        await hub_here().hears(self)
+        self.is_open = True
+        try:
+            await self.accept()
+        except OSError:  # the page went away while it waited: nobody is told of its disconnect
+            hub_here().leave(self)
+            raise
 
     def offer(self, frame: str) -> None:
+        if not self.is_open:
+            return
         if self.sending is None or self.sending.done():
             self.sending = asyncio.create_task(self.deliver(frame))
         else:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from channels.layers import InMemoryChannelLayer
 from uvicorn.protocols.utils import ClientDisconnected
 
 from apps.dashboard import live
@@ -33,6 +34,7 @@ class Page(LiveConsumer):
         super().__init__()
         self.audience = of
         self.sitting = Sitting(user_id=1, session_key="one")
+        self.is_open = True
         self.sent: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -189,6 +191,77 @@ async def test_the_last_page_to_leave_takes_the_subscription_with_it() -> None:
     await asyncio.sleep(0.01)
     assert (hub.rooms, hub.listeners, hub.recheck) == ({}, {}, None)
     assert listener.cancelled() or listener.done()
+
+
+class Stalled(InMemoryChannelLayer):
+    """A layer that subscribes nobody until its gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        await self.gate.wait()
+        return str(await super().new_channel(prefix))
+
+
+@pytest.fixture
+def stalled(monkeypatch: pytest.MonkeyPatch) -> Stalled:
+    layer = Stalled()
+    monkeypatch.setattr(live, "channel_layer", lambda: layer)
+    monkeypatch.setattr(live, "server_run", lambda: "run-1")
+    monkeypatch.setattr(live, "frame_render", lambda rows, **_rest: ",".join(pk for _, pk in rows))
+    return layer
+
+
+async def sent(page: Page, many: int) -> list[str]:
+    async with asyncio.timeout(5):
+        while len(page.sent) < many:
+            await asyncio.sleep(0.005)
+    return page.sent
+
+
+async def test_a_page_opens_when_changes_reach_it(stalled: Stalled) -> None:
+    hub, page = Hub(), Page(audience())
+    page.is_open = False
+    hub.join(page)
+    opening = asyncio.create_task(hub.hears(page))
+    await asyncio.sleep(0.01)
+    assert not opening.done()
+
+    stalled.gate.set()
+    await opening
+    page.is_open = True
+    await stalled.group_send("live.1", {"type": "live.change", "kind": "sector", "pk": "7"})
+
+    assert await sent(page, 1) == ["7"]
+    hub.leave(page)
+    await asyncio.sleep(0.01)
+
+
+async def test_a_page_that_opened_unheard_fetches_itself_when_it_is_heard(
+    stalled: Stalled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARD_WITHIN_S", 0.01)
+    hub, page = Hub(), Page(audience())
+    hub.join(page)
+    await hub.hears(page)
+    assert page.sent == []
+
+    stalled.gate.set()
+
+    assert await sent(page, 1) == [RESYNC]
+    hub.leave(page)
+    await asyncio.sleep(0.01)
+
+
+async def test_a_page_that_is_not_open_is_sent_nothing(room: Drawn) -> None:
+    page = Page(room.audience)
+    page.is_open = False
+
+    page.offer("frame")
+
+    assert page.sending is None
 
 
 async def test_a_session_holds_so_many_pages_and_gets_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
