@@ -8,19 +8,25 @@
 
   // A frame goes to every page of its kind: keep what stands here; rows of a list that are not shown only count as new.
   const unseen = new Set();
+  const shown = (text) => {
+    const frame = document.createElement("template");
+    frame.innerHTML = text;
+    for (const part of [...frame.content.children]) {
+      if (document.getElementById(part.id)) continue;
+      if (part.dataset.list && document.getElementById(part.dataset.list)) unseen.add(part.id);
+      part.remove();
+    }
+    for (const id of unseen) if (document.getElementById(id)) unseen.delete(id); // the page was fetched since
+    const pill = document.getElementById("new-rows");
+    if (pill && unseen.size) { pill.hidden = false; pill.querySelector("b").textContent = unseen.size; }
+    return frame.innerHTML;
+  };
+  const came = [];
   htmx.defineExtension("shown-only", {
     transformResponse(text, request) {
       if (request) return text; // an answer over HTTP is for whoever asked
-      const frame = document.createElement("template");
-      frame.innerHTML = text;
-      for (const part of [...frame.content.children]) {
-        if (document.getElementById(part.id)) continue;
-        if (part.dataset.list && document.getElementById(part.dataset.list)) unseen.add(part.id);
-        part.remove();
-      }
-      const pill = document.getElementById("new-rows");
-      if (pill && unseen.size) { pill.hidden = false; pill.querySelector("b").textContent = unseen.size; }
-      return frame.innerHTML;
+      if (fetching) came.push(text);
+      return shown(text);
     },
   });
 
@@ -115,12 +121,29 @@
     document.getElementById("stale-since").textContent = `${new Date(fresh).toISOString().slice(11, 19)} UTC`;
     document.getElementById("stale-id").textContent = reason ?? "";
   };
+  let fetching = false, again = false;
   const ofPage = ({ detail }) => (detail.requestConfig ?? detail).elt.id === "f-page"; // the swap took it out of the event
   // A listening socket outlives its process, so a dead server answers with silence.
   document.addEventListener("htmx:configRequest", (event) => { if (ofPage(event)) event.detail.timeout = 8000; });
   const failure = (event) => { if (ofPage(event)) told(event.detail.xhr?.getResponseHeader("x-request-id") ?? ""); };
   for (const name of ["sendError", "timeout", "responseError"]) document.addEventListener(`htmx:${name}`, failure);
   document.addEventListener("htmx:afterRequest", (event) => { if (ofPage(event) && event.detail.successful) told(null); });
+  // A fetched page may be older than what was pushed while it was under way: that goes on top of it, before it is painted.
+  document.addEventListener("htmx:beforeRequest", (event) => { if (ofPage(event)) { fetching = true; came.length = 0; } });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (!ofPage(event)) return;
+    if (!event.detail.successful) { fetching = again = false; return; } // htmx has kept whatever asked meanwhile
+    for (const text of came.splice(0)) {
+      if (!text.includes('id="f-resync"')) htmx.swap("#main", shown(text), { swapStyle: "none", swapDelay: 0, settleDelay: 0 });
+    }
+  });
+  // Asked for while it was under way, it is fetched once more: htmx drops that wish with the element that made it.
+  for (const name of ["htmx:wsOpen", "resync"]) document.body.addEventListener(name, () => { again ||= fetching; });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (!fetching || event.target.id !== "f-page") return;
+    fetching = false;
+    if (again) { again = false; resync(); }
+  });
   document.addEventListener("htmx:wsAfterMessage", () => { if (!failed) fresh = Date.now(); });
   // Not where the page is being left: a second way to the login beside the first has crashed Chromium.
   document.addEventListener("htmx:wsClose", ({ detail }) => { if (detail.event.code !== 4401) resync(); });

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
 
 RULES: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
-SETTLED: Final = (
-    "Promise.allSettled(document.getAnimations().map(moving => moving.finished)).then(() => null)"
-)
-
 
 @cache
 def axe_script() -> str:
@@ -28,7 +24,7 @@ def axe_script() -> str:
 
 def findings(page: Visitor) -> list[str]:
     """What axe-core holds for serious or critical on this page."""
-    page.run(SETTLED)  # a colour on its way from light to dark has a contrast of its own
+    page.wait_still()
     if not page.run("'axe' in window"):
         page.run(axe_script())  # by the debugger's door: the page's own policy refuses foreign scripts
     report = page.run("rules => axe.run(document, rules)", RULES)

@@ -68,6 +68,7 @@ def looks_well(page: Visitor, name: str) -> None:
 def test_an_operator_turns_a_knob_and_undoes_it(visit: Visit, operator: User, devnet: Devnet) -> None:
     page = visit(operator).go("/chain/")
     page.page.get_by_role("link", name="Devnet lab").first.click()
+    expect(page.see("h1")).to_have_text("Devnet lab")
     page.wait_live()
 
     page.see("#value-lagMs").fill("1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from playwright.sync_api import expect
 
 from tests import scenes
 from tests.browser.axe import findings
@@ -79,7 +80,7 @@ def test_a_chosen_theme_stays_and_has_no_findings(visit: Visit, operator: User, 
 
     page.see("button[popovertarget=theme]").click()
     page.page.get_by_role("button", name=theme).click()
-    page.wait_live()
 
-    assert page.run("document.documentElement.dataset.theme") == theme.split()[-1].lower()
+    expect(page.see("html")).to_have_attribute("data-theme", theme.split()[-1].lower())
+    page.wait_live()
     assert findings(page) == []

@@ -49,6 +49,7 @@ def test_the_keyboard_alone_leads_from_the_login_to_a_sector(visit: Visit, alice
     keys = page.page.keyboard
 
     with factories.node_served():
+        expect(page.see("#name")).to_be_focused()
         keys.type("ann")
         keys.press("Tab")
         keys.type(PASSWORD)
@@ -57,6 +58,7 @@ def test_the_keyboard_alone_leads_from_the_login_to_a_sector(visit: Visit, alice
         page.wait_live()
         page.tab_to("Skip to content")
         keys.press("Enter")
+        expect(page.see("#main")).to_be_focused()
         page.tab_to("Pledge…")
         keys.press("Enter")
         expect(page.see("h1")).to_have_text("Pledge sectors")

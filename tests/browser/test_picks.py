@@ -53,7 +53,7 @@ def test_the_keyboard_picks_a_range_and_escape_picks_none(
 
     page.page.keyboard.press("Escape")
     expect(bar).to_be_hidden()
-    assert page.page.locator("[data-pick]:checked").count() == 0
+    expect(page.page.locator("[data-pick]:checked")).to_have_count(0)
 
 
 def test_a_pushed_row_stays_picked(visit: Visit, alice: User, queue: list[Message]) -> None:

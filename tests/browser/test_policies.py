@@ -67,6 +67,7 @@ def test_a_rule_is_changed_with_a_code_that_never_leaves_the_browser(
 
     page.page.get_by_role("link", name="Signing policy").click()
     page.page.get_by_role("link", name="Change… small transfers").click()
+    expect(page.see("h1")).to_have_text("Change “small transfers”")
     assert findings(page) == []
     page.see("#value_max").fill("0.25 FIL")
     page.page.get_by_role("button", name="See what it changes").click()

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from playwright.sync_api import ConsoleMessage, Locator, Page, Route
 
 EXPECTED: Final = ("status of 422", "status of 404")
 """Chromium notes every refusal as an error of loading; the pages show them in words."""
+BUSY: Final = ".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added"
+"""What htmx is asking for or has half put in its place."""
+SETTLED: Final = """async () => {
+    await Promise.all([...document.images].map(image => image.decode().catch(() => null)));
+    await document.fonts.ready;
+    await Promise.allSettled(document.getAnimations().map(moving => moving.finished));
+}"""
+"""A colour on its way from light to dark has a contrast of its own."""
+NOTE: Final = """([selector, words]) => {
+    window.noted = 0;
+    new MutationObserver((_, watch) => {
+        if (!document.querySelector(selector)?.textContent.includes(words)) return;
+        noted = Date.now();
+        watch.disconnect();
+    }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+HELD_WITHIN_S: Final = 15.0
 
 
 class Visitor:
@@ -21,7 +41,8 @@ class Visitor:
         self.url = url
         self.complaints: list[str] = []
         self.forgiven: list[str] = []
-        self.held: list[Route] = []
+        self.held: list[Callable[[], None]] = []
+        self.is_holding = False
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
 
@@ -44,7 +65,18 @@ class Visitor:
     def wait_live(self) -> None:
         """Return when the page says that it is live and has fetched itself."""
         expect(self.page.locator("#f-live")).to_have_attribute("data-tone", "ok", timeout=20_000)
-        self.page.wait_for_load_state("networkidle")
+        self.wait_swapped()
+
+    def wait_swapped(self) -> None:
+        """Return when nothing is fetched or swapped; a page that turns live fetches itself at once."""
+        expect(self.page.locator(BUSY)).to_have_count(0)
+
+    def wait_still(self) -> None:
+        """Return when the page stands as it will be read: loaded, swapped, drawn, nothing moving."""
+        self.page.wait_for_load_state("load")
+        expect(self.page.locator("#f-live[data-tone=idle]")).to_have_count(0)  # it fetches itself after that
+        self.wait_swapped()
+        self.run(SETTLED)
 
     def another(self) -> Visitor:
         """Another window of the same person."""
@@ -60,9 +92,13 @@ class Visitor:
 
     def resync(self) -> None:
         """Let the page fetch its regions again, and wait for it."""
-        with self.page.expect_response(self.page.url):
-            self.run("document.body.dispatchEvent(new Event('resync'))")
-        self.page.wait_for_load_state("networkidle")
+        self.mark("#f-page")
+        self.ask_resync()
+        self.wait_unmarked("#f-page")
+        self.wait_swapped()
+
+    def ask_resync(self) -> None:
+        self.run("document.body.dispatchEvent(new Event('resync'))")
 
     def tab_to(self, label: str, *, steps: int = 60) -> None:
         """Press Tab until what is called `label` has the focus."""
@@ -81,6 +117,7 @@ class Visitor:
         found = {}
         for width in widths:
             self.page.set_viewport_size({"width": width, "height": 900})
+            self.wait_still()
             over = int(
                 self.run("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             )
@@ -88,13 +125,49 @@ class Visitor:
                 found[width] = over
         return found
 
+    def note_when(self, selector: str, words: str) -> None:
+        """Let the page note when this element says these words: asking now and then is too coarse."""
+        self.run(NOTE, [selector, words])
+
+    def noted_s(self) -> float:
+        """When it did, by the clock that this process has too."""
+        return float(self.run("noted")) / 1000
+
     def hold(self, pattern: str) -> None:
         """Keep requests to these addresses until `release`."""
-        self.page.route(pattern, lambda route: self.held.append(route))
+        self._hold(pattern, lambda route: route.continue_)
+
+    def hold_answers(self, pattern: str) -> None:
+        """Let these requests be answered, and keep the answers until `release`."""
+
+        def answered(route: Route) -> Callable[[], None]:
+            answer = route.fetch()
+            return lambda: route.fulfill(response=answer)
+
+        self._hold(pattern, answered)
+
+    def _hold(self, pattern: str, let_go_of: Callable[[Route], Callable[[], None]]) -> None:
+        def keep(route: Route) -> None:
+            if self.is_holding:
+                self.held.append(let_go_of(route))
+            else:
+                route.continue_()
+
+        self.is_holding = True
+        self.page.route(pattern, keep)
+
+    def wait_held(self) -> None:
+        """Return when something is held."""
+        until = time.monotonic() + HELD_WITHIN_S
+        while not self.held:
+            assert time.monotonic() < until, "nothing came to be held"
+            self.page.wait_for_timeout(20)
 
     def release(self) -> None:
-        for route in self.held:
-            route.continue_()
+        """Let go of what is held, and hold nothing more."""
+        self.is_holding = False
+        for let_go in self.held:
+            let_go()
         self.held.clear()
 
     def mark(self, selector: str) -> None:
@@ -102,7 +175,7 @@ class Visitor:
         self.run("selector => { document.querySelector(selector).dataset.marked = '1'; }", selector)
 
     def wait_unmarked(self, selector: str) -> None:
-        expect(self.see(f"{selector}:not([data-marked])")).to_be_attached(timeout=3000)
+        expect(self.see(f"{selector}:not([data-marked])")).to_be_attached()
 
     def see(self, selector: str) -> Locator:
         return self.page.locator(selector)

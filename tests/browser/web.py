@@ -9,11 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tests.servers import SITE, tied_to_us
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 PATIENCE_S = 40.0
@@ -74,6 +76,16 @@ class Web:
             finally:
                 link.close()
         raise RuntimeError(f"the web process did not start: {self.log.read_text()[-2000:]}")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let it do nothing for a while; what is sent to it waits."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def end(self, how: signal.Signals) -> None:
         """End it by a signal and wait for its end."""
