@@ -20,10 +20,6 @@ from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
 from apps.core.processes import ProcessWatch
 from poolsite.asgi import application
 
-MESSAGE_MAX_BYTES: Final = 128 * 1024 * 1024
-"""A proof that a remote prover sends over the hub; uvicorn's own limit of 16 MiB is too small."""
-
-
 COLLECT: Final = (5_000, 20, 50)
 """Thresholds of the three generations: the youngest takes a millisecond, the oldest comes rarely."""
 FIRST: Final = "web-1"
@@ -75,7 +71,7 @@ def main(descriptors: list[int]) -> None:
         application,
         lifespan="off",  # Channels' router refuses that scope
         ws="websockets-sansio",
-        ws_max_size=MESSAGE_MAX_BYTES,
+        ws_max_size=settings.RPC_REQUEST_MAX_BYTES,
         ws_per_message_deflate=False,  # compressing per socket triples the cost of a pushed frame
         timeout_graceful_shutdown=3,
         log_config=None,  # structlog owns the root logger

@@ -15,19 +15,18 @@ if TYPE_CHECKING:
 
 MIB: Final = 1024 * 1024
 
-RPC_MAX_BYTES: Final = 100 * MIB
-"""go-jsonrpc's own limit."""
-
+RPC: Final = "/rpc/"
 LIMITS: Final[tuple[tuple[str, int], ...]] = (
-    ("/rpc/", RPC_MAX_BYTES),
     ("/api/v1/jobs", 64 * MIB),
     ("/api/v1/workers", 64 * MIB),
 )
-"""Path prefix → bytes; reports of sealing hosts carry proofs.  Other paths have the setting's limit."""
+"""Path prefix → bytes; reports of sealing hosts carry proofs.  Other paths have the settings' limits."""
 
 
 def body_limit(path: str) -> int:
     """Give the limit of a path."""
+    if path.startswith(RPC):
+        return int(settings.RPC_REQUEST_MAX_BYTES)
     default: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * MIB
     return next((limit for prefix, limit in LIMITS if path.startswith(prefix)), default)
 
@@ -76,7 +75,7 @@ def declared_length(scope: dict[str, Any]) -> int:
 
 async def refuse(path: str, limit: int, send: Send) -> None:
     """Answer 413; JSON-RPC clients read no other status than 500 for errors of the protocol."""
-    if path.startswith("/rpc/"):
+    if path.startswith(RPC):
         error = {"code": -32700, "message": f"request bigger than maximum {limit} allowed"}
         status, body = 500, {"jsonrpc": "2.0", "id": None, "error": error}
     else:

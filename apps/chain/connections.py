@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
+
+class AnswerTooLarge(OSError):
+    """An answer passed its limit; its connection is closed with the rest unread."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"the answer is larger than {limit} bytes")
+
+
 IDLE_MAX: Final = 8
 """Connections that are kept open while nobody uses them."""
 
@@ -23,7 +32,8 @@ IDLE_MAX: Final = 8
 class Connections:
     """Posts to one address.  Threads may share it."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str], *, answer_max: int) -> None:
+        self._answer_max = answer_max
         parts = urlsplit(url)
         self._is_secure = parts.scheme == "https"
         self._host = parts.hostname or ""
@@ -35,7 +45,7 @@ class Connections:
     def post(self, body: bytes, *, connect_s: float, answer_s: float) -> tuple[int, bytes]:
         """Send a body; gives status and body of the answer.
 
-        Raises OSError (TimeoutError among them) and http.client.HTTPException.
+        Raises OSError (TimeoutError and AnswerTooLarge among them) and http.client.HTTPException.
         """
         connection = self._take() or self._open(connect_s)
         try:
@@ -43,7 +53,9 @@ class Connections:
             sock.settimeout(answer_s)
             connection.request("POST", self._target, body=body, headers=self._headers)
             response = connection.getresponse()
-            content = response.read()
+            content = response.read(self._answer_max + 1)
+            if len(content) > self._answer_max:
+                raise AnswerTooLarge(self._answer_max)
         except BaseException:
             connection.close()
             raise

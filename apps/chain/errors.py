@@ -21,6 +21,12 @@ class NodeUnavailable(NotReachable):
     code: ClassVar[str] = "node_unavailable"
 
 
+class NodeAnswerTooLarge(NodeUnavailable):
+    """A node's answer passed the limit and was not read on; another node may have a smaller one."""
+
+    code: ClassVar[str] = "node_answer_too_large"
+
+
 class NodeRefused(Conflict):
     """A node answered with an error; its text is passed on, in characters that a database keeps."""
 

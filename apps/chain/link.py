@@ -13,8 +13,10 @@ from functools import lru_cache
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.chain.connections import Connections
-from apps.chain.errors import NodeRefused, NodeUnavailable
+from django.conf import settings
+
+from apps.chain.connections import AnswerTooLarge, Connections
+from apps.chain.errors import NodeAnswerTooLarge, NodeRefused, NodeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +47,7 @@ class NodeLink:
         headers = {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._http = Connections(url, headers)
+        self._http = Connections(url, headers, answer_max=settings.ANSWER_MAX_BYTES)
         self._ids = itertools.count(1)
         # A link that falls out of `link_to` closes its connections with it.
         weakref.finalize(self, self._http.close)
@@ -100,6 +102,8 @@ class NodeLink:
             # Plain ASCII: a lone surrogate in a text has no UTF-8 form, but an escape.
             content = json.dumps(body, separators=(",", ":")).encode()
             status, answer = self._http.post(content, connect_s=connect_s, answer_s=longest_s)
+        except AnswerTooLarge as error:  # it says nothing about the node: the next call is welcome
+            raise NodeAnswerTooLarge(f"{self.url}: {error}") from error
         except TimeoutError as error:
             if longest_s > ANSWER_TIMEOUT_S:  # a long search says nothing about the node
                 raise NodeUnavailable(f"{self.url}: no answer within {longest_s:.0f} s") from error

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.conf import settings
 from websockets.exceptions import InvalidHandshake, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
@@ -37,8 +38,6 @@ SILENCE_S: Final = 5.0
 
 POLL_S: Final = 1.0
 """How often a node without WebSocket is asked."""
-
-FRAME_BYTES_MAX: Final = 64 << 20
 
 
 class HeadListener:
@@ -110,7 +109,7 @@ class HeadListener:
                 additional_headers=headers,
                 open_timeout=OPEN_TIMEOUT_S,
                 close_timeout=CLOSE_TIMEOUT_S,
-                max_size=FRAME_BYTES_MAX,
+                max_size=settings.ANSWER_MAX_BYTES,
                 proxy=None,
             )
         except InvalidHandshake:  # it answers, but not as a WebSocket: a plain HTTP node or proxy

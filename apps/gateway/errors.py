@@ -29,6 +29,12 @@ class NoAnswer(NotReachable):
     code = "no_answer"
 
 
+class AnswerTooLarge(NoAnswer):
+    """The answer passed the limit: it was not read, and another connection may have a smaller one."""
+
+    code = "answer_too_large"
+
+
 class SignerAway(NotReachable):
     """No signer with this key is connected, or none answered in time."""
 

@@ -15,11 +15,12 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.conf import settings
 from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.gateway.activity import Meter
-from apps.gateway.errors import NoAnswer, ProviderRefused
+from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
 from apps.gateway.models import Purpose
 from apps.gateway.routes import market_route, proof_route, wallet_route
 from apps.gateway.services import (
@@ -53,8 +54,6 @@ REGISTER_S: Final = 60.0
 """Time to prove a key: a wallet's first use of each costs it a scrypt."""
 KEYS_MAX: Final = 1000
 """Keys that one connection may bring."""
-ANSWER_MAX_CHARS: Final = 4 * 1024 * 1024
-"""Largest answer; proofs of one request are below 200 kB."""
 CHALLENGE: Final = os.urandom(32)
 """Our half of what a signer signs to prove a key, fixed per process; the other half is the signer's own."""
 
@@ -77,11 +76,13 @@ def pack(value: Json) -> str | None:
 
 
 def unpack(text: Json) -> Json:
-    """Read a payload.  Raises ProviderRefused for what is none."""
+    """Read a payload.  Raises ProviderRefused for what is none, AnswerTooLarge."""
     if text is None or text == "":
         return None
-    if not isinstance(text, str) or len(text) > ANSWER_MAX_CHARS:
-        raise ProviderRefused("the answer is too large or no payload")
+    if not isinstance(text, str):
+        raise ProviderRefused("the answer is no payload")
+    if len(text) > settings.PROVIDER_ANSWER_MAX_BYTES:
+        raise AnswerTooLarge(f"the answer is larger than {settings.PROVIDER_ANSWER_MAX_BYTES} bytes")
     try:
         return json_read(base64.b64decode(text, validate=True).decode())
     except (ValueError, RecursionError):
@@ -157,7 +158,13 @@ class Provider:
         if response.get("error"):
             self.meter.failed(str(response["error"]))
             raise ProviderRefused(str(response["error"]))
-        return unpack(response.get("payload"))
+        try:
+            return unpack(response.get("payload"))
+        except AnswerTooLarge as error:
+            self.meter.failed(error.reason)
+            words = f"connection {self.id} of {self.principal.tenant_name}: {error.reason}"
+            log.warning("provider_answer_too_large", account=self.principal.tenant_name, channel=self.id)
+            raise AnswerTooLarge(words) from None
 
     async def serve(self, method: str, payload: Json, until: float) -> Json:
         """Do what somebody of the pool wants of this connection: mostly to ask the other side."""

@@ -121,6 +121,15 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = env_number("REQUEST_MAX_BYTES", 4 * 1024 * 1024)
 
+RPC_REQUEST_MAX_BYTES = env_number("RPC_REQUEST_MAX_BYTES", 16 * 1024 * 1024)
+"""Largest request of JSON-RPC, by POST or as a frame: a batch of 170 messages as large as the chain takes."""
+RPC_HELD_MAX_BYTES = env_number("RPC_HELD_MAX_BYTES", 64 * 1024 * 1024)
+"""What a web process holds of large requests at once; one tenant has the half of it."""
+ANSWER_MAX_BYTES = env_number("ANSWER_MAX_BYTES", 128 * 1024 * 1024)
+"""Largest answer of a node or a market: the sectors of a miner with a hundred thousand are 90 MB."""
+PROVIDER_ANSWER_MAX_BYTES = env_number("PROVIDER_ANSWER_MAX_BYTES", 4 * 1024 * 1024)
+"""Largest answer of a signer, prover or storage; proofs of one request are below 200 kB."""
+
 # Words and times
 LANGUAGE_CODE = "en"
 USE_I18N = False

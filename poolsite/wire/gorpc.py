@@ -36,6 +36,8 @@ CODE_PARSE: Final = -32700
 CODE_INVALID: Final = -32600
 CODE_NO_METHOD: Final = -32601
 CODE_PARAMS: Final = -32602
+CODE_BUSY: Final = -32000
+"""Not now: the server's own code, above those of the protocol."""
 CALLS_MAX: Final = 1024
 """Calls under way on one socket; above that the next frame waits."""
 BATCH_MAX: Final = 100
@@ -376,21 +378,24 @@ class Session:
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CALLS_MAX))
 
-    async def receive(self, data: str | bytes) -> None:
-        """Take one frame.  Calls run on their own: one may need the answer of a later one."""
+    async def receive(self, data: str | bytes) -> asyncio.Task[None] | None:
+        """Take one frame; gives the call that it began.
+
+        Calls run on their own: one may need the answer of a later one.
+        """
         try:
             frame = frame_read(data)
         except RpcError as error:
             await self.send(frame_write(reply_error(None, error)))
-            return
+            return None
         method = frame.get("method") if isinstance(frame, dict) else None
         if method == "xrpc.cancel":
             self.cancel(frame.get("params"))
-            return
+            return None
         if method in {"xrpc.ch.val", "xrpc.ch.close"} or (
             not method and isinstance(frame, dict) and "id" in frame
         ):
-            return  # an answer or a value for a call that we never made
+            return None  # an answer or a value for a call that we never made
         await self.room.acquire()
         task = asyncio.create_task(self.answer(frame))
         self.tasks.add(task)
@@ -398,6 +403,7 @@ class Session:
         if request_id is not None:
             self.calls[request_id] = task
         task.add_done_callback(lambda done: self.ended(request_id, done))
+        return task
 
     def ended(self, request_id: Json, task: asyncio.Task[None]) -> None:
         """Forget a call."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from apps.api import limits
 from apps.api.callers import principal_from_token
-from apps.api.rpc import chain, known
+from apps.api.rpc import bodies, chain, known
+from apps.chain.link import link_to
 from apps.chain.models import Node
 from apps.chain.services import nodes_sync
 from apps.chain.states import NodeState
@@ -191,14 +191,80 @@ def test_long_calls_hold_up_no_other(caller, node):
                 thread.join()
 
 
-def test_a_body_over_the_limit_is_refused_while_it_arrives(caller, monkeypatch):
-    monkeypatch.setattr(limits, "LIMITS", (("/rpc/", 100),))
+def test_a_body_over_the_limit_is_refused_while_it_arrives(caller, settings):
+    settings.RPC_REQUEST_MAX_BYTES = 100
     headers = people.bearer(people.token("read"))
 
     answer = caller.post("/rpc/v1", content=iter([b" " * 80, b" " * 80]), headers=headers)
 
     assert answer.status_code == 500
     assert "bigger than maximum" in answer.text
+
+
+def slow_body(size: int, go: threading.Event) -> Iterator[bytes]:
+    """A large request of which the last byte is missing for a while."""
+    yield json.dumps(HEAD).encode() + b" " * size
+    go.wait(20)
+    yield b" "
+
+
+def test_large_bodies_under_way_have_a_room_and_small_ones_pass(caller, settings):
+    settings.RPC_HELD_MAX_BYTES = 4 << 20  # two for each tenant
+    alice, bob, go = people.token("read", of="alice"), people.token("read", of="bob"), threading.Event()
+    answers: list[httpx.Response] = []
+
+    def large(token: str, size: int) -> threading.Thread:
+        send = lambda: answers.append(  # noqa: E731
+            caller.post("/rpc/v1", content=slow_body(size, go), headers=people.bearer(token))
+        )
+        thread = threading.Thread(target=send)
+        thread.start()
+        return thread
+
+    running = [large(alice, 1_500_000)]
+    try:
+        until = time.monotonic() + 10
+        while bodies.ROOM.held["alice"] < 1_400_000 and time.monotonic() < until:
+            time.sleep(0.01)
+        refused = ask(caller, json.dumps(HEAD).encode() + b" " * 1_500_000, token=alice)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["error"]["code"] == -32000
+        assert "large requests fill the 4194304 bytes" in refused.json()["error"]["message"]
+        assert ask(caller, token=alice).status_code == 200
+        other = ask(caller, json.dumps(HEAD).encode() + b" " * 1_500_000, token=bob)
+        assert other.status_code == 200
+    finally:
+        go.set()
+        for thread in running:
+            thread.join()
+    assert [one.status_code for one in answers] == [200]
+    assert not bodies.ROOM.held
+
+
+def test_a_body_that_never_comes_is_not_waited_for(caller, monkeypatch):
+    monkeypatch.setattr("apps.api.rpc.post.ARRIVAL_S", 0.2)
+    never = threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield b"{"
+        never.wait(5)
+        yield b"}"
+
+    threading.Timer(1.0, never.set).start()
+    answer = caller.post("/rpc/v1", content=body(), headers=people.bearer(people.token("read")))
+
+    assert answer.status_code == 408
+    assert "did not arrive within" in answer.json()["error"]["message"]
+
+
+def test_a_nodes_answer_that_is_too_large_is_named(caller, node, settings):
+    settings.ANSWER_MAX_BYTES = 50
+    link_to.cache_clear()
+
+    answer = ask(caller, token=people.token("read")).json()
+
+    link_to.cache_clear()
+    assert "/rpc/v1: the answer is larger than 50 bytes" in answer["error"]["message"]
 
 
 def test_other_addresses_are_djangos(caller):

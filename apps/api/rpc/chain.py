@@ -13,7 +13,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from channels.db import database_sync_to_async
+from django.conf import settings
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
@@ -22,7 +24,7 @@ from apps.chain.addresses import NodeAddress
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused
 from apps.chain.link import link_to
-from apps.chain.notify import FRAME_BYTES_MAX, OPEN_TIMEOUT_S
+from apps.chain.notify import OPEN_TIMEOUT_S
 from apps.chain.selectors import nodes_for_reading
 from poolsite.wire.gorpc import CODE_PANIC, CODE_PARSE, Json, RpcError
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
     from apps.api.rpc.dispatch import Call
+
+log = structlog.get_logger(__name__)
 
 PREFIX: Final = "Filecoin."
 ORDER_KEPT_S: Final = 0.25
@@ -177,7 +181,7 @@ async def channel_open(call: Call, method: str, params: list[Json]) -> AsyncIter
                 address.ws_url,
                 additional_headers=headers,
                 open_timeout=OPEN_TIMEOUT_S,
-                max_size=FRAME_BYTES_MAX,
+                max_size=settings.ANSWER_MAX_BYTES,
                 proxy=None,
             )
         except (WebSocketException, OSError) as error:
@@ -194,11 +198,11 @@ async def channel_open(call: Call, method: str, params: list[Json]) -> AsyncIter
         if isinstance(answer, dict) and answer.get("error"):
             await socket.close()
             raise refusal_error(int(answer["error"].get("code", 1)), str(answer["error"].get("message", "")))
-        return channel_values(socket)
+        return channel_values(socket, address.http_url)
     raise RpcError(reason)
 
 
-async def channel_values(socket: ClientConnection) -> AsyncIterator[Json]:
+async def channel_values(socket: ClientConnection, url: str) -> AsyncIterator[Json]:
     """Give a channel's values until it or its socket ends."""
     async with socket:
         try:
@@ -208,8 +212,10 @@ async def channel_values(socket: ClientConnection) -> AsyncIterator[Json]:
                     return
                 if frame.get("method") == "xrpc.ch.val":
                     yield frame["params"][1]
-        except (WebSocketException, OSError):
-            return  # the node is gone: the caller hears the end of the channel and asks again
+        except (WebSocketException, OSError) as error:
+            # the node is gone, or said too much: the caller hears the end of the channel and asks again
+            log.warning("node_channel_ended", node=url, reason=str(error)[:200])
+            return
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from channels.db import database_sync_to_async
+from django.conf import settings
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
@@ -19,7 +20,7 @@ from apps.api.rpc.chain import POOL, PREFIX, params_text, refusal_error, refusal
 from apps.api.rpc.chain_methods import LEVELS
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.notify import FRAME_BYTES_MAX, OPEN_TIMEOUT_S
+from apps.chain.notify import OPEN_TIMEOUT_S
 from poolsite.wire.gorpc import Closed, Json, RpcError, frame_write
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ async def node_subscribe(version: str, params: list[Json]) -> tuple[ClientConnec
                 address.ws_url,
                 additional_headers=headers,
                 open_timeout=OPEN_TIMEOUT_S,
-                max_size=FRAME_BYTES_MAX,
+                max_size=settings.ANSWER_MAX_BYTES,
                 proxy=None,
             )
             request = {"jsonrpc": "2.0", "id": 1, "method": f"{PREFIX}EthSubscribe", "params": params}

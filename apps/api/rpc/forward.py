@@ -13,13 +13,14 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.conf import settings
 from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from apps.api.rpc.revocation import watch_here
 from apps.api.rpc.socket_state import SocketState
-from apps.chain.connections import Connections
-from apps.chain.notify import FRAME_BYTES_MAX, OPEN_TIMEOUT_S
+from apps.chain.connections import AnswerTooLarge, Connections
+from apps.chain.notify import OPEN_TIMEOUT_S
 from apps.gateway.providers import in_database
 from apps.gateway.reverse import reverse_of
 from apps.users.limits import limit_take
@@ -40,6 +41,8 @@ NAMESPACE_HEADER: Final = "X-VENUS-API-NAMESPACE"
 SERVICE: Final = "VENUS_MARKET"
 """As rates name it."""
 CONNECT_S: Final = 2.0
+MESSAGE_TOO_BIG: Final = 1009
+"""Close code of RFC 6455."""
 ANSWER_S: Final = 300.0
 """A market's own requests to storages take long."""
 THREADS: Final = ThreadPoolExecutor(16, "market")
@@ -68,10 +71,13 @@ def headers_of(token: str, namespace: str) -> dict[str, str]:
 async def post_forward(url: str, *, version: str, body: bytes, token: str, namespace: str) -> tuple[int, str]:
     """Pass a POST on; gives status and body of the answer, 502 where there is none."""
     headers = {"Content-Type": "application/json", **headers_of(token, namespace)}
-    market = Connections(f"{url}/rpc/{version}", headers)
+    market = Connections(f"{url}/rpc/{version}", headers, answer_max=settings.ANSWER_MAX_BYTES)
     try:
         asked = partial(market.post, body, connect_s=CONNECT_S, answer_s=ANSWER_S)
         status, answer = await asyncio.get_running_loop().run_in_executor(THREADS, asked)
+    except AnswerTooLarge as error:
+        log.warning("market_answer_too_large", url=url, limit=error.limit)
+        return 502, f"the market's answer is larger than {error.limit} bytes\n"
     except (OSError, HTTPException) as error:
         log.warning("market_away", url=url, reason=str(error) or type(error).__name__)
         return 502, "the market does not answer\n"
@@ -87,7 +93,7 @@ async def market_open(url: str, *, version: str, token: str, namespace: str) -> 
             f"ws{url.removeprefix('http')}/rpc/{version}",
             additional_headers=headers_of(token, namespace),
             open_timeout=OPEN_TIMEOUT_S,
-            max_size=FRAME_BYTES_MAX,
+            max_size=settings.ANSWER_MAX_BYTES,
             proxy=None,
         )
     except (WebSocketException, OSError) as error:
@@ -116,8 +122,12 @@ async def sockets_join(market: ClientConnection, state: SocketState, receive: Re
         watch.remove(state)
         for task in tasks:
             task.cancel()
+        words = "the market is gone"
         for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, ConnectionClosed) and ended.sent and ended.sent.code == MESSAGE_TOO_BIG:
+                words = f"the market's answer is larger than {settings.ANSWER_MAX_BYTES} bytes"
+                log.warning("market_answer_too_large", limit=settings.ANSWER_MAX_BYTES)
             if isinstance(ended, Exception) and not isinstance(ended, Closed | WebSocketException | OSError):
                 log.warning("market_socket_failed", reason=repr(ended))
         await market.close()
-        await state.close(1001, "the market is gone")
+        await state.close(1001, words)

@@ -69,9 +69,11 @@ class Answered:
 
 KnowCaller = Callable[[str, str], Awaitable["Principal"]]
 """Tells who holds a token that comes from an address.  Raises TokenRefused."""
+ReadBody = Callable[[str], Awaitable[bytes]]
+"""Reads the body, which counts as the named tenant's; empty for a stranger's."""
 
 
-async def post_answer(asked: Asked, body: Callable[[], Awaitable[bytes]], who: KnowCaller) -> Answered:
+async def post_answer(asked: Asked, body: ReadBody, who: KnowCaller) -> Answered:
     """Answer one request or a batch; statuses are go-jsonrpc's (200, and 500 for errors of the protocol)."""
     if asked.version not in VERSIONS:
         return Answered(404, "404 page not found\n", TEXT)
@@ -85,14 +87,14 @@ async def post_answer(asked: Asked, body: Callable[[], Awaitable[bytes]], who: K
             raise TokenRefused("this needs a token: send 'Authorization: Bearer <token>'")
         principal = await who(text, asked.source)
     except TokenRefused as error:
-        number = request_number(await body()) if 0 < asked.length <= STRANGERS_BYTES_MAX else None
+        number = request_number(await body("")) if 0 < asked.length <= STRANGERS_BYTES_MAX else None
         refusal = {"jsonrpc": "2.0", "id": number, "error": {"code": 401, "message": error.reason}}
         return Answered(401, frame_write(refusal), headers=CORS)
     if asked.namespace in HOST_KEYS:
-        return await market_answer(asked, principal, token=text, body=await body())
+        return await market_answer(asked, principal, token=text, body=await body(principal.tenant_name))
     namespace = NAMESPACES.get(asked.namespace, "")
     door = Door(SERVICES, principal, asked.version, namespace=namespace, in_loop=asked.in_loop)
-    status, text = await body_answer(await body(), door)
+    status, text = await body_answer(await body(principal.tenant_name), door)
     left = door.usage.headers() if door.usage is not None else {}
     return Answered(status, text, headers={**CORS, **left})
 
@@ -127,7 +129,7 @@ def request_number(body: bytes) -> Json:
 def rpc(request: HttpRequest, version: str) -> HttpResponse:
     """Answer over Django alone."""
 
-    async def body() -> bytes:
+    async def body(_owner: str) -> bytes:
         return request.read()
 
     async def who(text: str, source: str) -> Principal:

@@ -5,6 +5,7 @@ A lotus-miner asks thousands of small questions; Django's way to a view costs mo
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -14,13 +15,14 @@ from urllib.parse import parse_qs
 import structlog
 from django.db import InterfaceError, OperationalError
 
+from apps.api.rpc.bodies import ARRIVAL_S, ROOM, NoRoom
 from apps.api.rpc.forward import NAMESPACE_HEADER
 from apps.api.rpc.http import Answered, Asked, length_of, post_answer
 from apps.api.rpc.known import known_here
 from apps.core.health import RETRY_AFTER_S
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
 from apps.core.middleware import REQUEST_ID
-from poolsite.wire.gorpc import frame_write
+from poolsite.wire.gorpc import CODE_BUSY, RpcError, frame_write, reply_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -92,23 +94,39 @@ def asked_of(scope: dict[str, Any], headers: dict[str, str], version: str) -> As
 async def answer_to(asked: Asked, receive: Receive) -> Answered:
     """Carry a request out.  Raises Gone."""
 
-    async def body() -> bytes:
-        parts = []
-        while True:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                raise Gone
-            parts.append(event.get("body", b""))
-            if not event.get("more_body"):
-                return b"".join(parts)
+    with ROOM.part() as part:
 
-    try:
-        return await post_answer(asked, body, known_here().principal)
-    except (OperationalError, InterfaceError):
-        log.warning("database_away", path=f"/rpc/{asked.version}")
-        words = "The database is restarting; please try again in a moment."
-        refusal = {"code": "unavailable", "message": words, "field": ""}
-        return Answered(503, frame_write(refusal), headers={"Retry-After": str(RETRY_AFTER_S)})
+        async def body(owner: str) -> bytes:
+            parts = []
+            async with asyncio.timeout(ARRIVAL_S):
+                while True:
+                    event = await receive()
+                    if event["type"] == "http.disconnect":
+                        raise Gone
+                    part.grow(owner, len(event.get("body", b"")))
+                    parts.append(event.get("body", b""))
+                    if not event.get("more_body"):
+                        return b"".join(parts)
+
+        try:
+            return await post_answer(asked, body, known_here().principal)
+        except NoRoom as error:
+            log.warning("rpc_no_room", path=f"/rpc/{asked.version}", source=asked.source)
+            return protocol_refused(503, error.reason, {"Retry-After": "1"})
+        except TimeoutError:
+            words = f"the body did not arrive within {ARRIVAL_S:.0f} s"
+            return protocol_refused(408, words, {"Connection": "close"})
+        except (OperationalError, InterfaceError):
+            log.warning("database_away", path=f"/rpc/{asked.version}")
+            words = "The database is restarting; please try again in a moment."
+            refusal = {"code": "unavailable", "message": words, "field": ""}
+            return Answered(503, frame_write(refusal), headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def protocol_refused(status: int, words: str, headers: dict[str, str]) -> Answered:
+    """Refuse a request that was not read whole: nobody knows its number."""
+    refusal = RpcError(words, code=CODE_BUSY)
+    return Answered(status, frame_write(reply_error(None, refusal)), headers=headers)
 
 
 async def answer_send(answer: Answered, request_id: str, send: Send) -> None:

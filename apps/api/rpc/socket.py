@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 import structlog
 
 from apps.api.callers import principal_from_token, token_text
+from apps.api.rpc.bodies import FREE_BYTES, ROOM, NoRoom, Part
 from apps.api.rpc.dispatch import Door
 from apps.api.rpc.forward import market_open, refusal_of, sockets_join
 from apps.api.rpc.revocation import watch_here
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 CLOSE_REFUSED: Final = 4401
 """Close code for a token that is not good."""
+CLOSE_BUSY: Final = 1013
+"""Try again later."""
 MORE_HEADERS: Final = {401: (b"www-authenticate", b"Bearer"), 429: (b"retry-after", b"10")}
 SOCKETS_MAX: Final = 5_000
 """Sockets that one tenant may hold open in a web process."""
@@ -105,13 +108,34 @@ async def session_run(
             if event["type"] == "websocket.disconnect":
                 break
             data = event.get("text")
-            await session.receive(data if data is not None else event.get("bytes") or b"")
+            await frame_take(session, data if data is not None else event.get("bytes") or b"", principal)
+    except NoRoom as error:
+        log.warning("rpc_no_room", tenant=principal.tenant_name, source=principal.source)
+        await connection.close(CLOSE_BUSY, error.reason)
     except Closed:
         pass
     finally:
         watch.remove(connection)
         connection.is_open = False
         await session.close()
+
+
+async def frame_take(session: Session, data: str | bytes, principal: Principal) -> None:
+    """Give a frame to its session; a large one is counted until its call is answered.  Raises NoRoom."""
+    if len(data) <= FREE_BYTES:
+        await session.receive(data)
+        return
+    part = Part(ROOM)
+    await part.grow_patiently(principal.tenant_name, len(data))
+    try:
+        task = await session.receive(data)
+    except BaseException:
+        part.end()
+        raise
+    if task is None:
+        part.end()
+    else:
+        task.add_done_callback(lambda _done: part.end())
 
 
 async def handshake_refuse(scope: dict[str, Any], send: Send, reason: str, *, status: int = 401) -> None:

@@ -133,6 +133,16 @@ async def test_a_market_that_is_away_is_said(web, transactional_db):
     assert (await ask(web, token, CALL, **NAMESPACE)).status_code == 400
 
 
+async def test_a_markets_answer_that_is_too_large_is_not_passed_on(web, market, settings):
+    settings.ANSWER_MAX_BYTES = 20
+    token, operator = await in_thread(people.token)("read"), await in_thread(people.operator_token)()
+    await register(web, operator, "DROPLET", f"http://127.0.0.1:{market.server_address[1]}")
+
+    answer = await ask(web, token, CALL, **NAMESPACE)
+
+    assert (answer.status_code, answer.text) == (502, "the market's answer is larger than 20 bytes\n")
+
+
 @contextlib.asynccontextmanager
 async def joined(web: Any, token: str) -> Any:
     """A caller's socket that ends at a market which echoes in capitals."""
@@ -161,6 +171,21 @@ async def test_a_socket_is_joined_with_the_markets(web, transactional_db):
 
     assert answer == "HELLO"
     assert (seen["path"], seen["Authorization"]) == ("/rpc/v1", f"Bearer {token}")
+
+
+async def test_a_frame_of_the_market_that_is_too_large_ends_the_socket_with_a_reason(
+    web, transactional_db, settings
+):
+    settings.ANSWER_MAX_BYTES = 20
+    token = await in_thread(people.token)("read")
+
+    async with joined(web, token) as (socket, _, _):
+        await socket.send("x" * 21)
+        with pytest.raises(ConnectionClosed) as ended:
+            await asyncio.wait_for(socket.recv(), 10)
+
+    assert (rcvd := ended.value.rcvd) is not None
+    assert (rcvd.code, rcvd.reason) == (1001, "the market's answer is larger than 20 bytes")
 
 
 async def test_a_revoked_token_ends_a_joined_socket(web, transactional_db):

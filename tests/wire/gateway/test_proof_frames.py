@@ -13,6 +13,8 @@ import pytest
 from channels.db import database_sync_to_async
 from websockets.asyncio.client import connect
 
+from apps.core.stores import redis_client
+from apps.gateway.routes import proof_route, route_name
 from apps.users.services import miner_grant
 from tests import people
 
@@ -78,6 +80,50 @@ async def test_a_prover_gets_the_recorded_request_and_its_answer_comes_back(web,
     assert (asked["params"][1]["Method"], decoded(asked)) == ("ComputeProof", REQUEST)
     assert reply == FRAMES[-1]
     assert result["result"] == PROOFS
+
+
+async def answers(socket: Any, proofs: Any) -> None:
+    """Answer every request on this socket with these proofs."""
+    await listen(socket)
+    async for text in socket:
+        frame = json.loads(text)
+        told = frame["params"][1] if frame.get("method") == "xrpc.ch.val" else {}
+        if told.get("Method") == "ComputeProof":
+            payload = base64.b64encode(json.dumps(proofs).encode()).decode()
+            response = {"Id": told["Id"], "Payload": payload, "Error": ""}
+            reply = {"jsonrpc": "2.0", "id": 2, "method": "Gateway.ResponseProofEvent", "params": [response]}
+            await socket.send(json.dumps(reply))
+
+
+@pytest.mark.parametrize("has_other", [True, False])
+async def test_an_answer_that_is_too_large_is_followed_by_another_provers(
+    web, token, has_other, settings, monkeypatch
+):
+    settings.PROVIDER_ANSWER_MAX_BYTES = 1_000
+    monkeypatch.setattr("apps.gateway.switch.PATIENCE_S", 0.5)
+    admin, sockets = await in_thread(people.operator_token)(), []
+    for proofs in ([*PROOFS, "x" * 1_000], PROOFS)[: 1 + has_other]:
+        socket = await connect(web.ws, additional_headers=people.bearer(token), proxy=None)
+        sockets.append((socket, asyncio.create_task(answers(socket, proofs))))
+    while len(provers_known()) < len(sockets):
+        await asyncio.sleep(0.02)
+
+    replies = [await compute(web, admin) for _ in range(6 if has_other else 1)]
+
+    for socket, task in sockets:
+        await socket.close()
+        await task
+    if has_other:
+        assert [reply["result"] for reply in replies] == [PROOFS] * 6
+    else:
+        words = replies[0]["error"]["message"]
+        assert words.startswith("all request failed: ComputeProof connection ")
+        assert words.endswith(" of alice: the answer is larger than 1000 bytes")
+
+
+def provers_known() -> list[Any]:
+    """The provers that the web process knows by now."""
+    return list(redis_client().hgetall(route_name(proof_route(1000))))
 
 
 async def test_a_miner_of_somebody_else_is_refused_in_the_peers_words(web, token):

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from channels.db import database_sync_to_async
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from apps.api.rpc.bodies import ROOM
 from apps.gateway import providers
 from apps.gateway.models import SignerKey
 from apps.gateway.services import wallet_has, wallet_sign
@@ -341,3 +342,22 @@ async def test_a_tenant_holds_so_many_sockets_and_gets_its_place_back(web, token
 
     assert (refusal.value.response.status_code, refusal.value.response.headers["Retry-After"]) == (429, "10")
     assert answer["result"]["APIVersion"] == 0
+
+
+async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, token, settings, monkeypatch):
+    settings.RPC_HELD_MAX_BYTES = 1 << 20
+    monkeypatch.setattr("apps.api.rpc.bodies.SOCKET_WAIT_S", 0.2)
+    large = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "Gateway.Version", "params": []})
+    large += " " * 300_000
+
+    async with dial(web, token) as socket:
+        for _ in range(4):  # each has gone when the next one comes
+            await socket.send(large)
+            assert "result" in json.loads(await asyncio.wait_for(socket.recv(), 10))
+        await socket.send(large + " " * 400_000)
+        with pytest.raises(ConnectionClosed) as ended:
+            await asyncio.wait_for(socket.recv(), 10)
+
+    assert (rcvd := ended.value.rcvd) is not None
+    assert (rcvd.code, bool(ROOM.held)) == (1013, False)
+    assert "large requests fill" in rcvd.reason

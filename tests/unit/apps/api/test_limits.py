@@ -73,12 +73,18 @@ async def test_json_rpc_gets_gos_words():
     status, body = await server.run()
 
     assert status == 500
-    assert body["error"] == {"code": -32700, "message": "request bigger than maximum 104857600 allowed"}
+    assert body["error"] == {"code": -32700, "message": "request bigger than maximum 16777216 allowed"}
 
 
-@pytest.mark.parametrize(("path", "limit"), [("/rpc/v1", 100 * MIB), ("/api/v1/jobs:claim", 64 * MIB)])
+@pytest.mark.parametrize(("path", "limit"), [("/rpc/v1", 16 * MIB), ("/api/v1/jobs:claim", 64 * MIB)])
 def test_reports_and_proofs_have_more_room(path, limit):
     assert body_limit(path) == limit
+
+
+def test_the_limit_is_a_setting(settings):
+    settings.RPC_REQUEST_MAX_BYTES = 7
+
+    assert body_limit("/rpc/v1") == 7
 
 
 async def test_sockets_pass_untouched():

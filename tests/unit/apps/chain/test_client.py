@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from apps.chain.client import ChainClient, GasSpec
-from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.errors import NodeAnswerTooLarge, NodeRefused, NodeUnavailable
 from apps.chain.link import NodeLink
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message
@@ -147,3 +147,32 @@ def test_lotus_without_the_batch_method_gives_the_same_gas(node: TinyNode, link:
         assert answers[0].message is not None
         assert answers[0].message.gas_limit == 1_250_000
     assert node.calls.count("GasBatchEstimateMessageGas") == 1, "the second time it is not even tried"
+
+
+class Talker(TinyNode):
+    """A node that says more than anybody wants to hear."""
+
+    def do_StateListMiners(self, *_params: object) -> list[str]:
+        return ["f01000"] * 1_000
+
+
+def test_an_answer_that_is_too_large_is_followed_by_the_next_node(settings: Any) -> None:
+    settings.ANSWER_MAX_BYTES = 4_000
+    with served(Talker()) as url, served(Quiet()) as other:
+        talker, quiet = NodeLink(url, ""), NodeLink(other, "")
+        try:
+            assert ChainClient([talker, quiet]).call("StateListMiners") == ["f01000"]
+            assert not talker.tired_until  # nothing is wrong with it
+            with pytest.raises(NodeAnswerTooLarge) as refusal:
+                ChainClient([talker]).call("StateListMiners")
+            assert refusal.value.reason == f"{url}: the answer is larger than 4000 bytes"
+            with pytest.raises(NodeAnswerTooLarge):
+                ChainClient([talker]).call_many([("StateListMiners", ())])
+        finally:
+            talker.close()
+            quiet.close()
+
+
+class Quiet(TinyNode):
+    def do_StateListMiners(self, *_params: object) -> list[str]:
+        return ["f01000"]

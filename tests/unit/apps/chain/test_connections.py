@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from apps.chain.connections import Connections
+from apps.chain.connections import AnswerTooLarge, Connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,14 @@ class Echo(BaseHTTPRequestHandler):
         if body == b"nonsense":
             self.wfile.write(b"what?\r\n\r\n")
             self.close_connection = True
+            return
+        if body.startswith(b"chunks"):
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for _ in range(int(body[6:])):
+                self.wfile.write(b"a\r\n0123456789\r\n")
+            self.wfile.write(b"0\r\n\r\n")
             return
         self.send_response(200 if self.path == "/rpc/v1" else 404)
         self.send_header("Content-Length", str(len(body)))
@@ -62,7 +70,7 @@ def post(connections: Connections, body: bytes, answer_s: float = 10.0) -> tuple
 
 def test_a_connection_is_used_again(server: tuple[str, type[Echo]]) -> None:
     url, handler = server
-    connections = Connections(url, {})
+    connections = Connections(url, {}, answer_max=100)
 
     assert [post(connections, body) for body in (b"one", b"two")] == [(200, b"one"), (200, b"two")]
     assert len(set(handler.ports)) == 1
@@ -75,7 +83,7 @@ def test_a_connection_is_used_again(server: tuple[str, type[Echo]]) -> None:
 def test_one_that_the_other_side_closed_is_noticed(server: tuple[str, type[Echo]]) -> None:
     url, handler = server
     handler.ends = True
-    connections = Connections(url, {})
+    connections = Connections(url, {}, answer_max=100)
 
     for number in range(5):
         body = str(number).encode()
@@ -94,7 +102,7 @@ def wait_closed(connections: Connections) -> None:
 
 def test_two_calls_at_once_have_a_connection_each(server: tuple[str, type[Echo]]) -> None:
     url, handler = server
-    connections = Connections(url, {})
+    connections = Connections(url, {}, answer_max=100)
     slow = threading.Thread(target=post, args=(connections, b"wait"))
     slow.start()
     try:
@@ -108,7 +116,7 @@ def test_two_calls_at_once_have_a_connection_each(server: tuple[str, type[Echo]]
 
 def test_what_goes_wrong_is_raised_and_the_next_call_begins_anew(server: tuple[str, type[Echo]]) -> None:
     url, handler = server
-    connections = Connections(url, {})
+    connections = Connections(url, {}, answer_max=100)
     with pytest.raises(TimeoutError):
         post(connections, b"wait", answer_s=0.05)
     with pytest.raises(HTTPException):
@@ -121,4 +129,29 @@ def test_what_goes_wrong_is_raised_and_the_next_call_begins_anew(server: tuple[s
 
 def test_nobody_there_is_an_error_of_the_system() -> None:
     with pytest.raises(OSError, match="refused"):
-        post(Connections("http://127.0.0.1:9/rpc/v1", {}), b"")
+        post(Connections("http://127.0.0.1:9/rpc/v1", {}, answer_max=100), b"")
+
+
+@pytest.mark.parametrize("body", [b"x" * 101, b"chunks11", b"chunks1000"])
+def test_an_answer_over_the_limit_is_not_read_on(server: tuple[str, type[Echo]], body: bytes) -> None:
+    url, handler = server
+    connections = Connections(url, {}, answer_max=100)
+
+    with pytest.raises(AnswerTooLarge, match="larger than 100 bytes"):
+        post(connections, body)
+
+    assert post(connections, b"fine") == (200, b"fine")
+    assert len(set(handler.ports)) == 2
+    connections.close()
+
+
+@pytest.mark.parametrize("body", [b"x" * 100, b"chunks10"])
+def test_an_answer_of_just_the_limit_is_read_and_its_connection_kept(
+    server: tuple[str, type[Echo]], body: bytes
+) -> None:
+    url, handler = server
+    connections = Connections(url, {}, answer_max=100)
+
+    assert [len(post(connections, body)[1]) for _ in range(2)] == [100, 100]
+    assert len(set(handler.ports)) == 1
+    connections.close()
