@@ -96,6 +96,9 @@ class RpcMethod:
     operator_only: bool = False
     """A tenant's caller is refused whatever its level."""
 
+    is_answer: bool = False
+    """Brings the answer to a request of ours: no call, which rates do not count."""
+
     @property
     def is_channel(self) -> bool:
         """Whether its result is a channel, which needs a socket."""

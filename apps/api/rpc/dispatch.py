@@ -109,7 +109,8 @@ class Door:
             raise RpcError(text, code=-32601, status=500)
         if not self.principal.may_call(method):
             raise RpcError(f"missing permission to invoke '{method}': the token is for other methods")
-        await self.count(method)
+        if not row.is_answer:
+            await self.count(method)
         arguments = params_decode(method, row, params)
         call = Call(
             self.principal,

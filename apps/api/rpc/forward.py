@@ -23,15 +23,17 @@ from apps.chain.connections import AnswerTooLarge, Connections
 from apps.chain.notify import OPEN_TIMEOUT_S
 from apps.gateway.providers import in_database
 from apps.gateway.reverse import reverse_of
-from apps.users.limits import limit_take
-from poolsite.wire.gorpc import Closed
+from apps.users.limits import RULES, limit_take
+from poolsite.wire.gorpc import Closed, RpcError, frame_read, frame_write, reply_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from websockets.asyncio.client import ClientConnection
 
+    from apps.users.limits import Usage
     from apps.users.principals import Principal
+    from poolsite.wire.gorpc import Json
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -53,14 +55,39 @@ async def refusal_of(principal: Principal, host_key: str) -> tuple[int, str, str
     """Give status, words and the market's address; status 0 lets the caller through."""
     if principal.is_limited:
         return 403, "this token is limited to other parts\n", ""
-    usage = await in_database(limit_take)(principal, service=SERVICE, api="")
-    if usage is not None and usage.is_over:
-        words = usage.words(user=principal.tenant_name, host=principal.source, method=SERVICE)
-        return 429, f"{words}\n", ""
     url = await in_database(reverse_of)(host_key)
     if not url:
         return 400, f"host key({host_key}) : no reverse proxy registered", ""
     return 0, "", url
+
+
+async def call_refusal(principal: Principal, data: str | bytes) -> tuple[Json, str]:
+    """Count the calls of a body or frame; gives the number of the first that is too much, and Go's words.
+
+    No words let it through: the market's answers to what it was asked, and what is no call, are not counted.
+    """
+    try:
+        frame = frame_read(data)
+    except RpcError:
+        return None, ""  # the market has words of its own for what is no JSON
+    for one in frame if isinstance(frame, list) else [frame]:
+        method = one.get("method") if isinstance(one, dict) else None
+        if not isinstance(method, str) or method.startswith("xrpc."):
+            continue
+        words = await rate_words(principal, method.rpartition(".")[2])
+        if words:
+            return one.get("id"), words
+    return None, ""
+
+
+async def rate_words(principal: Principal, api: str) -> str:
+    """Count one call; gives the refusal's words, empty if there is room."""
+    if principal.tenant_id is None or RULES.is_free(principal.tenant_id, SERVICE, api):
+        return ""
+    usage: Usage | None = await in_database(limit_take)(principal, service=SERVICE, api=api)
+    if usage is None or not usage.is_over:
+        return ""
+    return usage.words(user=principal.tenant_name, host=principal.source, method=api)
 
 
 def headers_of(token: str, namespace: str) -> dict[str, str]:
@@ -111,7 +138,12 @@ async def sockets_join(market: ClientConnection, state: SocketState, receive: Re
     async def back() -> None:
         while (event := await receive())["type"] != "websocket.disconnect":
             text = event.get("text")
-            await market.send(text if text is not None else event.get("bytes") or b"")
+            data = text if text is not None else event.get("bytes") or b""
+            number, words = await call_refusal(state.principal, data)
+            if words:
+                await state.send_text(frame_write(reply_error(number, RpcError(words))))
+            else:
+                await market.send(data)
 
     watch = watch_here()
     watch.add(state)

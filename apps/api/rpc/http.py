@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from apps.api.callers import principal_from_token, request_source, token_text
 from apps.api.rpc.dispatch import Door
-from apps.api.rpc.forward import NAMESPACE_HEADER, post_forward, refusal_of
+from apps.api.rpc.forward import NAMESPACE_HEADER, call_refusal, post_forward, refusal_of
 from apps.api.rpc.services import NAMESPACES, SERVICES, VERSIONS
 from apps.gateway.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
@@ -104,6 +104,9 @@ async def market_answer(asked: Asked, principal: Principal, *, token: str, body:
     status, words, url = await refusal_of(principal, HOST_KEYS[asked.namespace])
     if status:
         return Answered(status, words, TEXT, CORS)
+    _, words = await call_refusal(principal, body)
+    if words:
+        return Answered(429, f"{words}\n", TEXT, CORS)
     status, answer = await post_forward(
         url, version=asked.version, body=body, token=token, namespace=asked.namespace
     )

@@ -15,6 +15,7 @@ import structlog
 from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
+from apps.api.rpc.pace import PACES
 from apps.core import clock
 from apps.users.access import AccessChanges
 from apps.users.selectors import tokens_refused
@@ -50,7 +51,11 @@ class Watch:
     def remove(self, socket: SocketState) -> None:
         """Watch it no longer; without sockets there is nothing to do."""
         self.sockets.discard(socket)
-        self.held[socket.principal.tenant_name] -= 1
+        name = socket.principal.tenant_name
+        self.held[name] -= 1
+        if not self.held[name]:
+            del self.held[name]
+            PACES.forget(name)
         if not self.sockets and self.task is not None:
             self.task.cancel()
             self.task = None

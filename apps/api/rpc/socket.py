@@ -13,7 +13,8 @@ import structlog
 from apps.api.callers import principal_from_token, token_text
 from apps.api.rpc.bodies import FREE_BYTES, ROOM, NoRoom, Part
 from apps.api.rpc.dispatch import Door
-from apps.api.rpc.forward import market_open, refusal_of, sockets_join
+from apps.api.rpc.forward import market_open, rate_words, refusal_of, sockets_join
+from apps.api.rpc.pace import PACES
 from apps.api.rpc.revocation import watch_here
 from apps.api.rpc.services import NAMESPACES, SERVICES
 from apps.api.rpc.socket_state import SocketState
@@ -59,6 +60,7 @@ async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> Non
         log.warning("rpc_socket_refused", source=source, reason=reason)
         await handshake_refuse(scope, send, reason, status=429)
         return
+    receive = PACES.held_back(receive, tenant=principal.tenant_name)
     subprotocol = next(iter(scope.get("subprotocols") or []), None)
     version = scope["url_route"]["kwargs"]["version"]
     named = headers.get("x-venus-api-namespace", "")
@@ -82,6 +84,8 @@ async def market_run(
 ) -> None:
     """Join the socket with a market's."""
     status, words, url = await refusal_of(principal, HOST_KEYS[named])
+    if not status and (said := await rate_words(principal, "")):
+        status, words = 429, said
     if status:
         await handshake_refuse(scope, send, words, status=status)
         return

@@ -18,8 +18,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.core.stores import redis_client
 from apps.gateway.reverse import REGISTER
+from apps.users.limits import RULES
 from apps.users.models import AuditEntry, Token
-from apps.users.services import TokenLimits, token_revoke
+from apps.users.services import TokenLimits, rate_limit_set, token_revoke
 from tests import people
 
 if TYPE_CHECKING:
@@ -186,6 +187,44 @@ async def test_a_frame_of_the_market_that_is_too_large_ends_the_socket_with_a_re
 
     assert (rcvd := ended.value.rcvd) is not None
     assert (rcvd.code, rcvd.reason) == (1001, "the market's answer is larger than 20 bytes")
+
+
+def limited(**limit: Any) -> str:
+    """A tenant's token, and the rate of its calls to a market."""
+    RULES.clear()
+    rate_limit_set(tenant=people.tenant("alice"), reset_ns=3600 * 10**9, service="VENUS_MARKET", **limit)
+    return people.token("read")
+
+
+async def test_calls_on_a_joined_socket_are_counted_and_other_frames_are_not(web, transactional_db):
+    token = await in_thread(limited)(capacity=3)
+    told = {"jsonrpc": "2.0", "method": "xrpc.cancel", "params": [1]}
+
+    async with joined(web, token) as (socket, _, _):  # one call: the socket itself
+        answers = []
+        for frame in (CALL, told, told, told, {"jsonrpc": "2.0", "id": 3, "result": 1}, CALL, CALL, told):
+            await socket.send(json.dumps(frame))
+            answers.append(json.loads(await asyncio.wait_for(socket.recv(), 10)))
+
+    refused = answers[6]
+    assert refused["id"] == 7
+    assert refused["error"]["message"].startswith("rate-limit,user:alice")
+    assert "method:MarketListDeals is limited, cap=3" in refused["error"]["message"]
+    assert [answer for answer in answers if "error" in answer] == [refused]
+
+
+async def test_posted_calls_are_counted_by_their_method(web, market):
+    token, operator = (
+        await in_thread(limited)(capacity=2, api="MarketListDeals"),
+        await in_thread(people.operator_token)(),
+    )
+    await register(web, operator, "DROPLET", f"http://127.0.0.1:{market.server_address[1]}")
+    other = {**CALL, "method": "VENUS_MARKET.PiecesListPieces"}
+
+    statuses = [(await ask(web, token, one, **NAMESPACE)).status_code for one in ([CALL, CALL], other, CALL)]
+
+    assert statuses == [200, 200, 429]
+    assert len(market.seen) == 2
 
 
 async def test_a_revoked_token_ends_a_joined_socket(web, transactional_db):

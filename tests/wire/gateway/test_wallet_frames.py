@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from apps.api.rpc.bodies import ROOM
 from apps.gateway import providers
 from apps.gateway.models import SignerKey
 from apps.gateway.services import wallet_has, wallet_sign
+from apps.users.limits import RULES
 from apps.users.models import Tenant
-from apps.users.services import account_approve, tenant_update
+from apps.users.services import account_approve, rate_limit_set, tenant_update
 from tests import people
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gateway" / "wallet_ws_frames.jsonl"
@@ -361,3 +363,43 @@ async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, t
     assert (rcvd := ended.value.rcvd) is not None
     assert (rcvd.code, bool(ROOM.held)) == (1013, False)
     assert "large requests fill" in rcvd.reason
+
+
+async def test_a_flood_of_frames_is_read_at_a_pace_and_others_are_answered(web, token, monkeypatch):
+    monkeypatch.setattr("apps.api.rpc.pace.FRAMES_PER_S", 100)
+    monkeypatch.setattr("apps.api.rpc.pace.FRAMES_AT_ONCE", 20)
+    other = await in_thread(people.token)("read", of="other")
+    nonsense = json.dumps({"jsonrpc": "2.0", "method": "xrpc.cancel", "params": [1]})
+
+    async with dial(web, token) as socket, dial(web, other) as quiet:
+        began = time.monotonic()
+        for _ in range(119):
+            await socket.send(nonsense)
+        flood = asyncio.create_task(call(socket, "Gateway.Version"))
+        answer = await call(quiet, "Gateway.Version")
+        took_s = time.monotonic() - began
+        await flood
+        flood_s = time.monotonic() - began
+
+    assert "result" in answer
+    assert "result" in flood.result()
+    assert took_s < flood_s
+    assert flood_s > 0.95
+
+
+async def test_a_providers_answers_are_no_calls_and_what_it_asks_is(web, token):
+    RULES.clear()
+    wallet = await in_thread(people.tenant)("wallet")
+    await in_thread(rate_limit_set)(tenant=wallet, capacity=3, reset_ns=3600 * 10**9, service="Gateway")
+
+    async with dial(web, token) as socket:
+        player = Wallet(socket)
+        await player.register()  # one call, and four answers
+        answers = []
+        for number in range(100, 104):
+            await socket.send(json.dumps({"id": number, "method": "Gateway.Version", "params": []}))
+            answers.append(await player.reply(number))
+
+    refused = [answer.get("error", {}).get("message", "") for answer in answers]
+    assert refused[:2] == ["", ""]
+    assert all(words.startswith("rate-limit,user:wallet") for words in refused[2:])
