@@ -24,3 +24,9 @@ class MinerTaken(Conflict):
     """The miner, or the message id, belongs to somebody else."""
 
     code = "miner_taken"
+
+
+class MinerWorked(Conflict):
+    """The pool works for the miner: its right does not move away from its sectors, messages and keys."""
+
+    code = "miner_worked"

@@ -18,7 +18,8 @@ from apps.miners.models import Miner, MinerAddress
 from apps.miners.onchain import MinerFacts, miner_facts
 from apps.miners.selectors import miner_principal
 from apps.miners.states import MinerState, Use
-from apps.users.services import miner_grant
+from apps.users.selectors import miner_owner
+from apps.users.services import miner_grant, miner_ungrant
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.address import POWER_ACTOR, Address, address_format, address_parse
 from poolsite.filecoin.sector import post_proof
@@ -127,12 +128,15 @@ def _miner_follow(miner: Miner, message: Message) -> None:
     elif message.state in (MessageState.FAILED, MessageState.REPLACED) and miner.state == MinerState.CREATING:
         advance(miner, "FAIL", error=message.error or f"CreateMiner was {message.state.lower()}")
     elif message.state == MessageState.FILLED and miner.state == MinerState.ACTIVE:
+        if miner.actor_id is not None:  # the chain may give the number to somebody else's actor now
+            miner_ungrant(actor_id=miner.actor_id)
         advance(miner, "REVERT", actor_id=None, robust="", created_height=None)
     else:
         return
     publish(Change("miner", miner.pk, miner.tenant_id))
 
 
+@transaction.atomic
 def miner_adopt(
     *, tenant: Tenant, name: str, address: Address | str, seal_proof: RegisteredSealProof
 ) -> Miner:
@@ -154,7 +158,7 @@ def miner_adopt(
             "sector_size": int(seal_proof.sector_size),
         },
     )
-    if miner.tenant_id != tenant.pk:
+    if miner.tenant_id != tenant.pk or miner_owner(actor_id=actor_id) not in ("", tenant.name):
         raise MinerTaken(f"f0{actor_id} belongs to another account", field="address")
     miner_grant(tenant=tenant, actor_id=actor_id)
     return miner

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.auth.fields import AuthFault, Field, optional_text, text, texts, whole
 from apps.api.auth.routes import ADMIN, OWN, VOID, Route
+from apps.miners.ownership import tenant_drop
 from apps.users.errors import TenantNameTaken
 from apps.users.models import Tenant
-from apps.users.services import tenant_create, tenant_delete, tenant_recover, tenant_update
+from apps.users.services import tenant_create, tenant_recover, tenant_update
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -109,7 +110,7 @@ def has(_caller: Principal, data: dict[str, Any]) -> Json:
 
 def delete(_caller: Principal, data: dict[str, Any]) -> Json:
     """Take a tenant out of use."""
-    tenant_delete(tenant=found(data["name"]))
+    tenant_drop(tenant=found(data["name"]))
     return VOID
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.core.errors import Conflict, DomainError, NotFound
+from apps.core.errors import DomainError, NotFound
 from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.confirming import confirm_first
 from apps.dashboard.frame import page_render
@@ -24,7 +25,7 @@ from apps.dashboard.lines.tenants import (
 )
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
-from apps.miners.selectors import miners_visible
+from apps.miners.ownership import hands_check
 from apps.users.limits import rates_used
 from apps.users.selectors import miner_owner, tenants_listed
 from apps.users.tenants import (
@@ -183,16 +184,10 @@ def question_of(row: Tenant, op: str, form: dict[str, str]) -> Ask | None:
     return Ask(title, text, label, back=back, page=row.name, section="tenants", kept=kept)
 
 
-def hands_check(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> None:
-    """Refuse to move a miner that the pool works for: its sectors, messages and keys would stay.
-
-    Raises BadValue, Conflict.
-    """
-    if op not in ("miner", "miner-take"):
-        return
-    worked = miners_visible(viewer).filter(actor_id=miner_read(form["miner"])).first()
-    if worked is not None and (op == "miner-take" or worked.tenant_id != row.pk):
-        raise Conflict(f"the pool works for it as {worked.tenant.name}'s", field="miner")
+def miner_check(row: Tenant, op: str, form: dict[str, str]) -> None:
+    """Refuse to move a miner that the pool works for.  Raises BadValue, MinerWorked."""
+    if op in ("miner", "miner-take"):
+        hands_check(actor_id=miner_read(form["miner"]), tenant=row if op == "miner" else None)
 
 
 def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> None:
@@ -228,7 +223,8 @@ def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResp
         return held
     form = {name: request.POST.get(name, "").strip() for name in (*FIELDS, "open_mining", "key")}
     try:
-        hands_check(viewer, row, op, form)
+        with transaction.atomic():
+            miner_check(row, op, form)
         asked = question_of(row, op, form)
         if asked is not None and not is_sure(request):
             return ask_page(request, viewer, asked)
