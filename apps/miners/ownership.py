@@ -1,8 +1,8 @@
 """Whose a miner is, where the pool works for it: then its right and its row say the same, or nothing moves.
 
 `users` keeps the right (`MinerGrant`) and knows no miner's row, by which tenants see sectors and deadlines
-and hosts get jobs.  A right that went alone would leave all of that with the tenant that lost it; and a tenant
-that is given the right has neither the sectors nor the keys.
+and hosts get jobs.  A right that went alone would leave all of that with the tenant that lost it; and a
+tenant that is given the right has neither the sectors nor the keys.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def test_a_tenant_whose_miner_the_pool_works_for_is_disabled_and_not_deleted():
     ],
     ids=["taken", "given on", "its tenant deleted"],
 )
-def test_a_miner_that_the_pool_does_not_work_for_goes_whole(act: Callable[[str], Any], owner):
+def test_a_miner_that_the_pool_does_not_work_for_goes_whole(act: Callable[[str], Any], owner: str) -> None:
     people.tenant("bob")
     miner_grant(tenant=people.tenant("alice"), actor_id=1000)
     assert seen_by("alice")["its prover is asked"]
