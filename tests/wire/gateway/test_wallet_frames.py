@@ -223,7 +223,7 @@ async def test_a_wallet_names_so_many_accounts_and_no_more(web, token):
 
 
 async def test_a_tenant_holds_so_many_channels_and_gets_its_place_back(web, token, monkeypatch):
-    monkeypatch.setattr("apps.api.rpc.gateway.CHANNELS_MAX", 2)
+    monkeypatch.setattr("apps.api.rpc.gateway_channels.CHANNELS_MAX", 2)
     refused = "user wallet holds 2 channels here: no more"
 
     async with dial(web, token) as first, dial(web, token) as second:
