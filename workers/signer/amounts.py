@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.actors.multisig import PROPOSE_PARAMS, Method
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.cbor import BadCbor
 from workers.signer.errors import NotUnderstood
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from poolsite.filecoin.actors.multisig import ProposeParams
     from poolsite.filecoin.message import Message
+
+MINER: Final = "miner"
+WITHDRAW: Final = "WithdrawBalance"
+"""So begin the methods' names that pay out, of miners and of the market."""
 
 
 def amounts_add(*amounts: int) -> int:
@@ -38,6 +45,22 @@ def proposal_of(message: Message) -> ProposeParams | None:
         return PROPOSE_PARAMS.decode(message.params)
     except BadCbor:
         return None
+
+
+def withdrawal_of(message: Message, kinds: Iterable[str]) -> int:
+    """Give what a message pays out of a miner's or an escrow's balance, if it may be such a one; else 0.
+
+    The value of such a message is nothing: what it moves stands in its parameters.
+    """
+    largest = 0
+    for kind in kinds:
+        spec = ACTOR_METHODS[kind].get(message.method)
+        if spec is None or spec.params is None or not spec.name.startswith(WITHDRAW):
+            continue
+        params = spec.params.decode(message.params)
+        amount = params.amount_requested if kind == MINER else params.amount
+        largest = max(largest, amounts_add(amount))
+    return largest
 
 
 def proposal_words(proposal: ProposeParams) -> str:

@@ -42,8 +42,11 @@ methods = [
     "miner.CompactPartitions", "miner.CompactSectorNumbers",
     "miner.ExtendSectorExpiration", "miner.ExtendSectorExpiration2",
 ]
-value_max = "1000 FIL"  # deposits and pledges stay with the miner
+# to = ["f04", "f01234"]  # f04 and your miners: deposits and pledges belong to the miner that is named
+value_max = "1000 FIL"
+value_per_day = "2000 FIL"
 fee_max = "5 FIL"
+fee_per_day = "200 FIL"
 
 [[rule]]
 name = "blocks"
@@ -53,7 +56,9 @@ types = ["block", "drawrandomparam"]
 name = "address book and housekeeping"
 methods = ["miner.ChangePeerID", "miner.ChangeMultiaddrs", "market.AddBalance"]
 value_max = "1 FIL"
+value_per_day = "5 FIL"
 fee_max = "1 FIL"
+fee_per_day = "5 FIL"
 
 # Transfers leave the pool: keep the ceilings low, or name the receivers in `to`.
 [[rule]]
@@ -62,6 +67,7 @@ methods = ["Send"]
 value_max = "1 FIL"
 value_per_day = "20 FIL"
 fee_max = "0.1 FIL"
+fee_per_day = "2 FIL"
 
 # Not allowed unless you add a rule: WithdrawBalance, ChangeOwnerAddress, ChangeWorkerAddress,
 # ChangeBeneficiary, TerminateSectors, everything of multisig, and `unknown` bytes.

@@ -22,6 +22,7 @@ from workers.signer.wallet_rpc import WalletDoor
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from poolsite.wire.gorpc import Json
     from workers.signer.hub import HubLink
     from workers.signer.signing import Signer
 
@@ -113,7 +114,7 @@ class WalletApp:
         """Serve a WebSocket."""
         await receive()
         try:
-            caller = self.caller(scope)
+            self.caller(scope)
         except BadToken:
             await send({"type": "websocket.close", "code": 4401})
             return
@@ -125,7 +126,11 @@ class WalletApp:
             except (OSError, RuntimeError) as error:
                 raise Closed from error
 
-        session = Session(WalletDoor(caller), send_text)
+        async def invoke(method: str, params: list[Json], *, on_socket: bool) -> tuple[Json, bool]:
+            # looked up for each call: a strategy token that was removed ends on open sockets, too
+            return await WalletDoor(self.caller(scope))(method, params, on_socket=on_socket)
+
+        session = Session(invoke, send_text)
         try:
             while (event := await receive())["type"] != "websocket.disconnect":
                 data = event.get("text")

@@ -30,7 +30,7 @@ from poolsite.filecoin.storage_market import (
     map_decode,
     old_ask_encode,
 )
-from workers.signer.amounts import amounts_add, fee_of, proposal_of, proposal_words
+from workers.signer.amounts import amounts_add, fee_of, proposal_of, proposal_words, withdrawal_of
 from workers.signer.errors import NotUnderstood
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ BLOCK: Final = "block"
 DRAW_RANDOM: Final = "drawrandomparam"
 BLIND: Final = ("unknown", "f3")
 """Types whose bytes mean nothing to anybody; signed only where a rule names them."""
+LINK: Final = bytes.fromhex("0171a0e40220")
+"""How the CID of a message or a deal begins; it has 38 bytes."""
+LINK_LEN: Final = 38
+LEGACY_FROM: Final = 0xC0
+"""First byte of an Ethereum transaction that is a list; typed ones begin with their type."""
 MARKET: Final = (DEAL_PROPOSED, CLIENT_DEAL, VOUCHER, ASK, ASK_ANSWER, DEAL_ANSWER, DEAL_STATE)
 """Types of the storage and retrieval markets."""
 TYPES: Final = (MESSAGE, BLOCK, DRAW_RANDOM, VERIFY_ADDRESS, *MARKET, *BLIND)
@@ -188,18 +193,19 @@ def _message(address: Address, to_sign: bytes, extra: bytes) -> Thing:
 
 
 def message_thing(message: Message, address: Address, *, raw: bytes, payload: bytes = b"") -> Thing:
-    """Say what a message is and costs; a proposal to a multisig costs what it would move, too.
+    """Say what a message is and costs; with a proposal to a multisig or a withdrawal goes what they move.
 
     Raises NotUnderstood.
     """
-    proposal = proposal_of(message)
+    proposal, readings = proposal_of(message), message_readings(message)
+    withdrawn = withdrawal_of(message, [reading.partition(".")[0] for reading in readings if "." in reading])
     return Thing(
         MESSAGE,
         address,
         payload,
-        readings=message_readings(message),
+        readings=readings,
         to=message.to,
-        value=amounts_add(message.value, proposal.value if proposal is not None else 0),
+        value=amounts_add(message.value, proposal.value if proposal is not None else 0, withdrawn),
         fee_max=fee_of(message),
         cid=str(message.cid),
         raw=raw,
@@ -239,7 +245,7 @@ def message_readings(message: Message) -> tuple[str, ...]:
 
 def _kinds(to: Address) -> tuple[str, ...]:
     if to.protocol in (ID, ACTOR):
-        return ("miner", "multisig", "evm", "account")
+        return ("miner", "multisig", "paych", "evm", "account")
     return ("account", "evm")
 
 
@@ -254,6 +260,27 @@ def _fits(kind: str, message: Message) -> bool:
     except BadCbor:
         return False
     return True
+
+
+def disguised(thing: Thing) -> str:
+    """Say what bytes without meaning would be to a chain or a market; empty if nothing.
+
+    A rule for such bytes must not undo those for messages: whoever has it would ask for the bytes alone.
+    """
+    if thing.type not in BLIND:
+        return ""
+    data = thing.payload
+    if len(data) == LINK_LEN and data.startswith(LINK):
+        return "a message or a deal"
+    if thing.address.protocol == DELEGATED and data and (data[0] <= 4 or data[0] >= LEGACY_FROM):
+        return "an Ethereum transaction"
+    for table, words in ((DEAL_PROPOSAL, "a deal"), (SIGNED_VOUCHER, "a voucher"), (BLOCK_HEADER, "a block")):
+        try:
+            table.decode(data)
+        except BadCbor:
+            continue
+        return words
+    return ""
 
 
 def _block(address: Address, to_sign: bytes) -> Thing:

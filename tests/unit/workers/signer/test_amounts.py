@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from poolsite.filecoin.actors import market, miner
 from poolsite.filecoin.actors.market import DEAL_PROPOSAL
 from poolsite.filecoin.actors.multisig import PROPOSE_PARAMS, Method, ProposeParams
 from poolsite.filecoin.actors.paych import SIGNED_VOUCHER
-from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.address import MARKET_ACTOR, address_parse
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN
 from poolsite.filecoin.message import Message, message_to_cbor
 from tests.unit.workers.signer.test_market_things import DEAL, VOUCHER
 from tests.unit.workers.signer.test_signing import message, sign
 from workers.signer.errors import Denied, NotUnderstood
+from workers.signer.policy import DEFAULT, policy_parse
 from workers.signer.things import Thing, message_thing, thing_read
 
+EXPORTED = 2_280_458_852
 OPEN = 'version = 1\n[[rule]]\nname = "all"\n'
 
 
@@ -110,3 +115,67 @@ def test_a_ceiling_holds_for_what_a_proposal_moves(signer):
         sign(signer, proposal(2 * FIL))
     with pytest.raises(NotUnderstood, match="amount"):
         sign(signer, proposal(-FIL))
+
+
+def withdrawal(amount: int, *, of: str = "miner", exported: bool = False) -> Message:
+    """A message that pays out of a miner, or of an escrow with the market."""
+    if of == "miner":
+        params = miner.WITHDRAW_BALANCE_PARAMS.encode(miner.WithdrawBalanceParams(amount_requested=amount))
+        return message(
+            to=address_parse("f01001"), value=0, method=EXPORTED if exported else 16, params=params
+        )
+    asked = market.WithdrawBalanceParams(provider_or_client_address=message().from_, amount=amount)
+    encoded = market.WITHDRAW_BALANCE_PARAMS.encode(asked)
+    return message(to=MARKET_ACTOR, value=0, method=EXPORTED if exported else 3, params=encoded)
+
+
+@pytest.mark.parametrize("exported", [False, True])
+@pytest.mark.parametrize("of", ["miner", "market"])
+def test_a_ceiling_holds_for_what_a_withdrawal_pays_out(signer, of, exported):
+    """Its value is nothing: what it moves stands in its parameters."""
+    text = 'version = 1\n[[rule]]\nname = "w"\nmethods = ["*.WithdrawBalance*"]\n'
+    (signer.folder / "policy.toml").write_text(f'{text}value_max = "1 FIL"\nvalue_per_day = "2 FIL"\n')
+
+    sign(signer, withdrawal(FIL, of=of, exported=exported))
+
+    with pytest.raises(Denied, match="value 2 FIL is above 1 FIL"):
+        sign(signer, withdrawal(2 * FIL, of=of, exported=exported))
+    with pytest.raises(NotUnderstood, match="amount"):
+        sign(signer, withdrawal(-FIL, of=of, exported=exported))
+    sign(signer, replace(withdrawal(FIL, of=of, exported=exported), nonce=1))
+    with pytest.raises(Denied, match="value of the day 3 FIL is above 2 FIL"):
+        sign(signer, replace(withdrawal(FIL, of=of, exported=exported), nonce=2))
+
+
+DRAINS = {
+    "a deposit into somebody's new miner": ("power.CreateMiner", 1000, 5),
+    "a pledge for somebody's sector": ("miner.ProveCommitSectors3", 1000, 5),
+    "an escrow of somebody": ("market.AddBalance", 1, 1),
+    "small transfers": ("Send", 1, 0.1),
+}
+
+
+@pytest.mark.parametrize("drain", DRAINS)
+def test_the_default_lets_nobody_empty_a_key_by_many_messages(drain):
+    """A console that was taken over may choose receivers: what it gets in a day has an end."""
+    reading, value, fee = DRAINS[drain]
+    sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    policy, noon, gone = policy_parse(DEFAULT), datetime(2026, 11, 20, 12, tzinfo=UTC), 0
+    thing = Thing(
+        "message",
+        message().from_,
+        b"",
+        readings=(reading,),
+        to=address_parse("f0666"),
+        value=value * FIL,
+        fee_max=int(fee * FIL),
+    )
+    for _ in range(1_000):
+        verdict = policy.decide(thing, caller="gateway ws://hub", now=noon, spent=lambda rule: sums[rule])
+        if verdict.error:
+            break
+        before = sums[verdict.rule]
+        sums[verdict.rule] = before[0] + thing.value, before[1] + thing.fee_max
+        gone += 1
+
+    assert 1 <= gone <= 20

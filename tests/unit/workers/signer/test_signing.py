@@ -3,17 +3,23 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from poolsite.filecoin.actors.evm import Method as EvmMethod
+from poolsite.filecoin.actors.market import DEAL_PROPOSAL
+from poolsite.filecoin.actors.paych import SIGNED_VOUCHER
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.ethereum import signing_bytes
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import signature_verify
 from tests import people
+from tests.unit.workers.signer.test_market_things import DEAL, VOUCHER
 from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood
 from workers.signer.records import RecordQuery, Records, Verdict
 from workers.signer.things import Thing, message_thing
@@ -233,3 +239,53 @@ def test_the_chain_holds_the_set_and_the_digest_too(signer, column):
     signer.records.link.execute(f"UPDATE record SET {column} = 'other'")
 
     assert signer.records.chain_verify() == 1
+
+
+DELEGATED = key_address(people.key("delegated"))
+
+
+def ethereum(**overrides: Any) -> bytes:
+    """The bytes that a delegated key signs for a transfer."""
+    one = message(to=DELEGATED, from_=DELEGATED, method=EvmMethod.INVOKE_CONTRACT, **overrides)
+    return signing_bytes(one, chain_id=314)
+
+
+@pytest.mark.parametrize("kind", ["unknown", "f3"])
+@pytest.mark.parametrize(
+    ("address", "data", "words"),
+    [
+        (SENDER, lambda: message(value=10**24).cid.data, "a message or a deal"),
+        (DELEGATED, ethereum, "an Ethereum transaction"),
+        (SENDER, lambda: DEAL_PROPOSAL.encode(DEAL), "a deal"),
+        (SENDER, lambda: SIGNED_VOUCHER.encode(replace(VOUCHER, signature=None)), "a voucher"),
+    ],
+    ids=["message", "transaction", "deal", "voucher"],
+)
+def test_a_rule_for_bytes_without_meaning_signs_none_that_have_one(signer, kind, address, data, words):
+    """Else whoever may have `unknown` bytes signed would ask for those of a message, past every ceiling."""
+    (signer.folder / "policy.toml").write_text(f'version = 1\n[[rule]]\nname = "blind"\ntypes = ["{kind}"]\n')
+    asked: dict[str, Any] = {"address": str(address), "meta_type": kind, "extra": b"", "caller": "test"}
+    signer.sign(**asked, to_sign=b"hello")
+
+    with pytest.raises(Denied, match=f"these are the bytes of {words}: ask for it by its type"):
+        signer.sign(**asked, to_sign=data())
+
+    assert [bool(error) for _, _, error in rows(signer)] == [True, False]
+
+
+def test_a_message_to_what_may_be_a_payment_channel_is_read_as_one_too():
+    settle = message(to=address_parse("f01500"), value=0, method=3, params=b"")
+
+    assert "paych.Settle" in message_thing(settle, SENDER, raw=b"").readings
+
+
+def test_records_are_listed_while_something_is_signed_and_never_without_end(signer, monkeypatch):
+    monkeypatch.setattr("workers.signer.signing.LISTED_MAX", 2)
+    for nonce in range(3):
+        sign(signer, message(nonce=nonce))
+
+    with signer._turn:
+        found = signer.records_query(RecordQuery())
+
+    assert len(found) == 2
+    assert found[0]["seq"] == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,6 +104,30 @@ def test_a_strategy_that_is_left_away_or_was_removed_gives_nothing(signer, admin
         assert caller("WalletList") == []
         with pytest.raises(RpcError, match="data not exists"):
             caller.sign()
+
+
+async def test_a_strategy_token_that_is_removed_ends_on_an_open_socket(signer, token):
+    app = WalletApp(signer, secret=SECRET)
+    header = f"Bearer {token_new(SECRET, 'sign')}___{token}".encode()
+    scope = {"type": "websocket", "headers": [(b"authorization", header)], "client": ("127.0.0.1", 7)}
+    said: asyncio.Queue[Any] = asyncio.Queue()
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    heard.put_nowait({"type": "websocket.connect"})
+    serving = asyncio.create_task(app(scope, heard.get, said.put))
+    assert (await said.get())["type"] == "websocket.accept"
+
+    async def keys() -> list[str]:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "Filecoin.WalletList", "params": []})
+        await heard.put({"type": "websocket.receive", "text": body})
+        return list(json.loads((await said.get())["text"])["result"])
+
+    before = await keys()
+    app.strategy.token_remove(token)
+    after = await keys()
+    await heard.put({"type": "websocket.disconnect"})
+    await serving
+
+    assert (before, after) == ([SECP], [])
 
 
 def test_an_admin_is_not_bound_by_a_strategy_token(signer, token):
