@@ -13,11 +13,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from apps.chain.errors import NodeRefused, NodeUnavailable, text_kept
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.link import NodeLink, link_to
 from apps.chain.rules import call_rule
 from apps.chain.selectors import nodes_for_reading
 from apps.chain.tipsets import TipsetFacts, key_to_json, tipset_from_json
+from apps.core.texts import text_kept
 from poolsite.filecoin.cids import Cid, cid_from_json, cid_to_json
 from poolsite.filecoin.message import (
     Message,

@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from apps.core.errors import Conflict, NotReachable
-
-
-def text_kept(text: str) -> str:
-    """Give a node's words without what PostgreSQL refuses: NUL, and halves of a character.
-
-    A contract chooses the words with which it reverts; one of them must not stop the sender's queue.
-    """
-    return text.replace("\x00", "\u2400").encode(errors="replace").decode()
+from apps.core.texts import text_kept
 
 
 class NodeUnavailable(NotReachable):

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
+from apps.core.texts import text_kept
 from apps.gateway.activity import Meter
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
 from apps.gateway.models import Purpose
@@ -50,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 QUEUE_SIZE: Final = 30
 """Events that wait in one channel; the next asker waits with them."""
+WORDS_MAX: Final = 2_000
+"""Characters of a refusal that are passed on."""
 REGISTER_S: Final = 60.0
 """Time to prove a key: a wallet's first use of each costs it a scrypt."""
 KEYS_MAX: Final = 1000
@@ -156,8 +159,9 @@ class Provider:
             del self.waiting.futures[key]
         self.meter.answered(time.monotonic() - start)
         if response.get("error"):
-            self.meter.failed(str(response["error"]))
-            raise ProviderRefused(str(response["error"]))
+            words = text_kept(str(response["error"])[:WORDS_MAX])
+            self.meter.failed(words)
+            raise ProviderRefused(words)
         try:
             return unpack(response.get("payload"))
         except AnswerTooLarge as error:

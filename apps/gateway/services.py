@@ -11,6 +11,7 @@ from django.db.models import F
 
 from apps.core import clock
 from apps.core.live import Change, publish
+from apps.core.texts import text_kept
 from apps.gateway.asker import Question, ask_all
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.hedging import is_repeatable
@@ -112,7 +113,7 @@ def signature_read(address: str, answer: Any) -> Signature | DomainError:
         return SignerRefused(f"the signer's answer is no signature: {error}")
     rule = answer.get("Rule")
     if isinstance(rule, str) and rule:
-        return RuledSignature(signature.type, signature.data, rule=rule[:100].replace("\0", ""))
+        return RuledSignature(signature.type, signature.data, rule=text_kept(rule[:100]))
     return signature
 
 

@@ -166,6 +166,9 @@ class Switch:
             except (RedisError, OSError, DatabaseError) as error:
                 log.warning("hub_step_failed", step=step.__name__, reason=str(error))
                 await asyncio.sleep(0.5)
+            except Exception:  # the outermost loop: without it this process would be deaf, or taken for dead
+                log.exception("hub_step_failed", step=step.__name__)
+                await asyncio.sleep(0.5)
             await asyncio.sleep(pause_s)
 
     async def beat(self) -> None:

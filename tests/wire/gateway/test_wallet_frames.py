@@ -16,7 +16,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.api.rpc.bodies import ROOM
 from apps.gateway import providers
-from apps.gateway.models import SignerKey
+from apps.gateway.errors import SignerRefused
+from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.services import wallet_has, wallet_sign
 from apps.users.limits import RULES
 from apps.users.models import Tenant
@@ -403,3 +404,28 @@ async def test_a_providers_answers_are_no_calls_and_what_it_asks_is(web, token):
     refused = [answer.get("error", {}).get("message", "") for answer in answers]
     assert refused[:2] == ["", ""]
     assert all(words.startswith("rate-limit,user:wallet") for words in refused[2:])
+
+
+async def test_a_wallets_words_that_no_database_keeps_stop_nobody(web, token, monkeypatch):
+    monkeypatch.setattr("apps.gateway.switch.SEEN_EVERY_S", 0.1)
+    async with dial(web, token) as socket:
+        player = Wallet(socket)
+        await player.register()
+        address = payload(FROM_WALLET[1]["params"][0]["Payload"])[1]
+        asking = asyncio.create_task(
+            in_thread(wallet_sign)(address=address, accounts=["wallet"], to_sign=b"x", meta_type="unknown")
+        )
+        told = await player.event("WalletSign")
+        response = {"Id": told["Id"], "Payload": None, "Error": "no\0way \ud800" + "x" * 5_000}
+        frame = {"jsonrpc": "2.0", "id": 90, "method": "Gateway.ResponseWalletEvent", "params": [response]}
+        await socket.send(json.dumps(frame))
+        with pytest.raises(SignerRefused, match=r"^no.way \?xx") as refusal:
+            await asking
+        for _ in range(100):
+            row = await in_thread(SignerConnection.objects.get)()
+            if row.failures:
+                break
+            await asyncio.sleep(0.05)
+
+    assert len(refusal.value.reason) == 2_000
+    assert row.last_failure.startswith("no\u2400way ?xx")
