@@ -172,7 +172,10 @@ def accounts_claim(*, principal: Principal, names: Sequence[str]) -> list[str]:
 
 @transaction.atomic
 def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collection[str]) -> None:
-    """Write down keys that a connection proved, and let its accounts use them."""
+    """Write down keys that a connection proved, and let its accounts use them.
+
+    An address that somebody took from an account stays taken: a signer comes back after every restart.
+    """
     connection = SignerConnection.objects.select_related("tenant").get(pk=connection_id)
     now = clock.now()
     proved = sorted(set(addresses))
@@ -186,11 +189,11 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
         update_fields=["connection", "verified_at", "removed_at"],
     )
     tenants = list(Tenant.objects.filter(name__in=accounts, deleted_at=None).order_by("pk"))
-    granted = SignerGrant.objects.filter(address__in=proved, tenant__in=tenants, deleted_at=None)
-    held = set(granted.values_list("tenant_id", "address"))  # of a signer that comes back: all of them
+    grants = SignerGrant.objects.filter(address__in=proved, tenant__in=tenants)
+    known = set(grants.values_list("tenant_id", "address"))  # of a signer that comes back: all of them
     for tenant in tenants:
         for address in proved:
-            if address[1] in SIGNED_PROTOCOLS and (tenant.pk, address) not in held:
+            if address[1] in SIGNED_PROTOCOLS and (tenant.pk, address) not in known:
                 signer_grant(tenant=tenant, address=address)
     publish(Change("signer", str(connection.uuid), connection.tenant_id))
 

@@ -16,7 +16,7 @@ from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.services import RuledSignature, keys_add, wallet_has, wallet_sign
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
-from apps.users.services import account_approve, tenant_update, token_revoke
+from apps.users.services import account_approve, signer_ungrant, tenant_update, token_revoke
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
@@ -189,6 +189,19 @@ async def test_a_deleted_key_is_forgotten(web, signer, token):
 
         with pytest.raises(SignerAway):
             await sign(message(), timeout_s=1)
+
+
+async def test_an_address_that_was_taken_stays_taken_when_its_signer_comes_back(web, signer, token):
+    async with connected(signer, web, token):
+        pass
+    taken = await in_thread(lambda: signer_ungrant(tenant=Tenant.objects.get(name="alice"), address=BLS))()
+
+    async with connected(signer, web, token):
+        live = await in_thread(
+            lambda: set(SignerGrant.objects.filter(deleted_at=None).values_list("address", flat=True))
+        )()
+
+    assert (taken, live) == (True, {SECP})
 
 
 async def test_an_account_that_did_not_agree_is_left_out(web, signer, token):
