@@ -122,7 +122,8 @@ class PostgresServer:
 
     def migrate_template(self) -> None:
         """Migrate in a process of its own: a template with an open connection cannot be copied."""
-        with contextlib.closing(psycopg2.connect(host=str(self.sockets), user="postgres")) as link:
+        place = f"host={self.sockets} user=postgres dbname=postgres"  # PGDATABASE may name another
+        with contextlib.closing(psycopg2.connect(place)) as link:
             link.autocommit = True
             link.cursor().execute(f"create database {TEMPLATE}")
         env = {

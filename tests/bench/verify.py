@@ -115,6 +115,7 @@ class Run:
         self.times.append(now - asker.due)
         if self.rate:
             self.idle.append(asker)
+            self.ask_due(now)
         elif now - self.begin < self.seconds:
             asker.ask(now)
 
@@ -135,14 +136,16 @@ class Run:
 
     async def pace(self) -> None:
         """Ask when it is due, or as soon as a connection is free."""
-        asked = 0
         while (now := time.perf_counter()) - self.begin < self.seconds:
-            due = int((now - self.begin) * self.rate)
-            while asked < due and self.idle:
-                self.idle.pop().ask(self.begin + asked / self.rate)
-                asked += 1
+            self.ask_due(now)
             await asyncio.sleep(0.0005)
         await asyncio.sleep(0.5)
+
+    def ask_due(self, now: float) -> None:
+        """Ask what is due by now, as far as connections are free."""
+        due = int((min(now - self.begin, self.seconds)) * self.rate)
+        while self.sent < due and self.idle:
+            self.idle.pop().ask(self.begin + self.sent / self.rate)
 
 
 def question(caller: str, text: str) -> bytes:
