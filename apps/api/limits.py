@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 MIB: Final = 1024 * 1024
 
+DRAINED_MAX: Final = 128 * MIB
+DRAIN_S: Final = 10.0
 RPC: Final = "/rpc/"
 LIMITS: Final[tuple[tuple[str, int], ...]] = (
     ("/api/v1/jobs", 64 * MIB),
@@ -48,7 +52,7 @@ class BodyLimit:
             return
         limit, seen = body_limit(scope["path"]), 0
         if declared_length(scope) > limit:
-            await refuse(scope["path"], limit, send)
+            await refuse(scope["path"], limit, receive, send)
             return
 
         async def counted() -> dict[str, Any]:
@@ -62,7 +66,7 @@ class BodyLimit:
         try:
             await self.app(scope, counted, send)
         except TooLarge:
-            await refuse(scope["path"], limit, send)
+            await refuse(scope["path"], limit, receive, send)
 
 
 def declared_length(scope: dict[str, Any]) -> int:
@@ -73,14 +77,37 @@ def declared_length(scope: dict[str, Any]) -> int:
     return 0
 
 
-async def refuse(path: str, limit: int, send: Send) -> None:
-    """Answer 413; JSON-RPC clients read no other status than 500 for errors of the protocol."""
+async def refuse(path: str, limit: int, receive: Receive, send: Send) -> None:
+    """Answer 413; JSON-RPC clients read no other status than 500 for errors of the protocol.
+
+    The answer goes at once, and the rest of the body to nowhere: many clients read only once they have sent
+    all, and a connection that is closed before takes the answer with it.
+    """
     if path.startswith(RPC):
         error = {"code": -32700, "message": f"request bigger than maximum {limit} allowed"}
         status, body = 500, {"jsonrpc": "2.0", "id": None, "error": error}
     else:
         text = f"the body may have at most {limit} bytes"
         status, body = 413, {"code": "body_too_large", "message": text, "field": ""}
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    text_bytes = json.dumps(body).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(text_bytes)).encode()),
+        (b"connection", b"close"),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+    await send({"type": "http.response.body", "body": text_bytes, "more_body": True})
+    await drain(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def drain(receive: Receive) -> None:
+    """Take the rest of a body and drop it, up to `DRAINED_MAX` bytes and for `DRAIN_S` seconds."""
+    taken = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            while taken < DRAINED_MAX:
+                event = await receive()
+                taken += len(event.get("body", b""))
+                if event["type"] != "http.request" or not event.get("more_body"):
+                    return

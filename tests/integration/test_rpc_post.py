@@ -6,6 +6,8 @@ import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import httpx
 import pytest
@@ -199,6 +201,19 @@ def test_a_body_over_the_limit_is_refused_while_it_arrives(caller, settings):
 
     assert answer.status_code == 500
     assert "bigger than maximum" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/rpc/v1", "/api/v1/messages"])
+def test_who_sends_too_much_reads_why(caller, settings, path):
+    """A client that reads only once it has sent all: as Python's own, curl's and many more."""
+    settings.RPC_REQUEST_MAX_BYTES = 1 << 20
+    request = Request(str(caller.base_url.join(path)), b" " * (20 << 20), people.bearer(people.token("read")))
+
+    with pytest.raises(HTTPError) as refusal:
+        urlopen(request, timeout=20)
+
+    assert refusal.value.code == (500 if path.startswith("/rpc/") else 413)
+    assert b"at most 4194304 bytes" in (words := refusal.value.read()) or b"maximum 1048576 allowed" in words
 
 
 def slow_body(size: int, go: threading.Event) -> Iterator[bytes]:
