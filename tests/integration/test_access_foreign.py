@@ -1,0 +1,174 @@
+"""The column *foreign tenant* of the access table: the objects of others answer as if they did not exist."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+
+from apps.api.access_table import Entrance, entrances
+from apps.api.rpc.services import SERVICES
+from apps.sectors.models import Job
+from apps.users.models import Token
+from poolsite.wire import gorpc
+from tests import factories, people
+from tests.scenes import Pool, busy_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+pytestmark = pytest.mark.django_db
+
+TABLE = entrances()
+NO_UUID = "00000000-0000-4000-8000-000000000000"
+ABSENT = {"uuid": NO_UUID, "id": "nobodys", "name": "nobodys", "number": "1"}
+"""What stands in a path for an object that is nobody's; addresses by the route's first word."""
+ABSENT_ADDRESS = {"miners": "f0999999", "wallets": factories.bls(999), "senders": factories.bls(999)}
+NEEDS_HUB = frozenset({"ComputeProof", "SectorsUnsealPiece", "WalletSign", "WalletHas"})
+"""Methods that ask connected providers: `tests/wire/gateway` has their foreign tenants."""
+
+
+@pytest.fixture
+def pool() -> Pool:
+    """What alice has."""
+    people.tenant("bob")
+    people.token("admin", of="alice")
+    return busy_pool()
+
+
+def real(pool: Pool, noun: str) -> dict[str, str]:
+    """Alice's objects by the parameters of a route."""
+    uuids = {
+        "tokens": str(Token.objects.filter(tenant__name="alice").values_list("pk", flat=True)[0]),
+        "sectors": str(pool.active.uuid),
+        "workers": str(pool.sealer.uuid),
+        "jobs": str(Job.objects.values_list("uuid", flat=True)[0]),
+        "gas": str(factories.guard(of="alice").uuid),
+    }
+    address = pool.miner.address if noun == "miners" else str(pool.wallet.address)
+    return {**ABSENT, "uuid": uuids.get(noun, NO_UUID), "id": pool.landed.pk, "address": address}
+
+
+def filled(path: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"<(?:\w+:)?(\w+)>", lambda found: values.get(found[1], "nothing"), path)
+
+
+def said(answer: Any, values: Mapping[str, str]) -> tuple[int, str]:
+    """An answer without the names that were asked for."""
+    text = answer.content.decode()
+    for value in sorted(values.values(), key=len, reverse=True):
+        text = text.replace(json.dumps(value)[1:-1], "<it>") if len(value) > 3 else text
+    return answer.status_code, text
+
+
+def state() -> list[Any]:
+    """Everything that a stranger might have changed."""
+    found = []
+    with connection.cursor() as cursor:
+        tables = ("messages_message", "messages_sender", "messages_gasguard", "wallets_wallet")
+        for name in (
+            *tables,
+            "sectors_sector",
+            "sectors_job",
+            "sectors_worker",
+            "miners_miner",
+            "users_token",
+        ):
+            cursor.execute(f"select md5(string_agg(t::text, '|' order by t::text)) from {name} t")
+            found.append((name, cursor.fetchone()))
+    return found
+
+
+def rest_rows() -> list[Entrance]:
+    return [row for row in TABLE if row.interface == "rest" and "<" in row.path and not row.operator_only]
+
+
+@pytest.mark.parametrize("row", rest_rows(), ids=lambda row: f"{row.method}-{row.path}")
+def test_over_rest_a_foreign_object_is_no_object(client, pool, row):
+    part = next((one for one in row.parts if one), "")
+    other = people.token("admin", of="bob", scopes=[part] if part else [])
+    noun = row.path.removeprefix("/api/v1/").partition("/")[0].partition(":")[0]
+    theirs = real(pool, noun)
+    nobodys = {**ABSENT, "address": ABSENT_ADDRESS.get(noun, "f0999999")}
+    Token.objects.filter(tenant__name="bob").update(last_used_at="2999-01-01T00:00:00Z")
+    before, answers = state(), []
+
+    for values in (theirs, nobodys):
+        answer = client.generic(
+            row.method,
+            filled(row.path, values),
+            "" if row.method == "GET" else "{}",
+            content_type="application/json",
+            headers=people.bearer(other),
+        )
+        answers.append(said(answer, values))
+
+    assert answers[0] == answers[1]
+    assert answers[0][0] in (400, 404, 409)
+    assert state() == before
+
+
+def candidates(param: gorpc.Param, pool: Pool | None) -> list[Any]:
+    """Values for a parameter: alice's, or nobody's where there is no pool; None where there is no choice."""
+    text = [pool.landed.pk, str(pool.wallet.address), "alice"] if pool else ["nobodys"] * 3
+    address = [str(pool.wallet.address), pool.miner.address] if pool else [factories.bls(999), "f0999999"]
+    cid = [{"/": pool.landed.cid}] if pool else [{"/": factories.cid("nobodys")}]
+    known: dict[str, list[Any]] = {
+        gorpc.TEXT.go: text,
+        gorpc.ADDRESS.go: address,
+        gorpc.CID.go: cid,
+        gorpc.NUMBER.go: [1],
+        gorpc.BOOL.go: [False],
+        gorpc.UUID.go: [NO_UUID],
+        gorpc.BYTES.go: [""],
+        gorpc.OBJECT.go: [{}],
+        gorpc.list_of(gorpc.TEXT).go: [[one] for one in text],
+        gorpc.list_of(gorpc.ADDRESS).go: [[one] for one in address],
+    }
+    return known.get(param.go, [None])
+
+
+def rpc_rows() -> list[Entrance]:
+    own = [row for row in TABLE if row.interface == "rpc" and not row.path.startswith("Filecoin.")]
+    return [
+        row
+        for row in own
+        if not row.operator_only and not row.is_channel and row.path.partition(".")[2] not in NEEDS_HUB
+    ]
+
+
+def call(client: Any, token: str, row: Entrance, params: list[Any]) -> str:
+    version = row.method.split()[0]
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": row.path, "params": params})
+    answer = client.post(
+        f"/rpc/{version}", body, content_type="application/json", headers=people.bearer(token)
+    )
+    found: str = answer.content.decode()
+    for value in ("alice-landed", "alice", "nobodys"):
+        found = found.replace(value, "<it>")
+    return found
+
+
+@pytest.mark.parametrize("row", rpc_rows(), ids=lambda row: row.path)
+def test_over_json_rpc_a_foreign_object_is_no_object(client, pool, row):
+    other = people.token("admin", of="bob")
+    method = SERVICES[row.path.partition(".")[0]].find(row.path, row.method.split()[0])
+    assert method is not None
+    theirs = list(product(*(candidates(param, pool) for param in method.params)))
+    nobodys = list(product(*(candidates(param, None) for param in method.params)))
+    Token.objects.filter(tenant__name="bob").update(last_used_at="2999-01-01T00:00:00Z")
+    call(client, other, row, list(nobodys[0]))  # what is made at the first look is made
+    before = state()
+
+    for mine, none in zip(theirs, nobodys, strict=True):
+        asked, absent = call(client, other, row, list(mine)), call(client, other, row, list(none))
+        for real_one, no_one in zip(json.dumps(mine).split('"'), json.dumps(none).split('"'), strict=True):
+            if real_one != no_one and len(real_one) > 4:
+                asked, absent = asked.replace(real_one, "<it>"), absent.replace(no_one, "<it>")
+        assert asked == absent, mine
+
+    assert state() == before
