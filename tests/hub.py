@@ -11,6 +11,7 @@ import uvicorn
 
 from apps.gateway.switch import switch_here
 from poolsite.asgi import application
+from poolsite.frames import FrameSocket
 
 
 class WebProcess:
@@ -24,7 +25,7 @@ class WebProcess:
             application,
             log_config=None,
             lifespan="off",
-            ws="websockets-sansio",
+            ws=FrameSocket,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
         )

@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from channels.db import database_sync_to_async
@@ -22,7 +22,11 @@ from apps.gateway.services import wallet_has, wallet_sign
 from apps.users.limits import RULES
 from apps.users.models import Tenant
 from apps.users.services import account_approve, rate_limit_set, tenant_update
+from poolsite.frames import HELD
 from tests import people
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gateway" / "wallet_ws_frames.jsonl"
 ROWS = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
@@ -429,3 +433,47 @@ async def test_a_wallets_words_that_no_database_keeps_stop_nobody(web, token, mo
 
     assert len(refusal.value.reason) == 2_000
     assert row.last_failure.startswith("no\u2400way ?xx")
+
+
+def frame_part(size: int, of: int) -> bytes:
+    """The beginning of one masked text frame."""
+    return b"\x81\xff" + of.to_bytes(8, "big") + b"\0\0\0\0" + b" " * size
+
+
+@pytest.mark.parametrize("in_fragments", [True, False])
+async def test_messages_that_are_never_whole_have_a_room_and_the_oldest_goes(
+    web, token, settings, in_fragments
+):
+    settings.RPC_HELD_MAX_BYTES = 2 << 20
+    go, slow = asyncio.Event(), []
+
+    async def fragments() -> AsyncIterator[str]:
+        yield " " * 700_000
+        await go.wait()
+
+    async with dial(web, token) as first, dial(web, token) as second, dial(web, token) as third:
+        for socket in (first, second, third):
+            if in_fragments:
+                slow.append(asyncio.create_task(socket.send(fragments())))
+            else:
+                socket.transport.write(frame_part(700_000, of=1_000_000))
+            for _ in range(500):
+                if HELD.total > 650_000 * (len(slow) or 1) or socket is third:
+                    break
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(first.recv(), 10)
+        assert len(HELD.sockets) == 2
+        async with dial(web, token) as small:
+            assert "result" in await call(small, "Gateway.Version")
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        for socket in (second, third):
+            socket.transport.abort()
+    for _ in range(500):
+        if not HELD.sockets:
+            break
+        await asyncio.sleep(0.01)
+    assert (HELD.total, HELD.sockets) == (0, {})
