@@ -123,9 +123,17 @@ def cid_bytes(cid: str) -> bytes:
     return base64.b32decode(body + "=" * (-len(body) % 8))
 
 
-def test_a_go_prover_proves_and_refuses(part, hub, pool, admin):
-    miner = pool.wait_miner()
-    prover = part("proof", admin, miner)
+@pytest.fixture
+def miner(pool: RunningPool, tenant: str) -> str:
+    """A miner of this test's tenant: for the pool's own a prover of the pool answers too."""
+    address = f"f0{uuid.uuid4().int % 10**9 + 10**9}"
+    body = {"user": tenant, "miner": address, "openMining": True}
+    assert pool.ask("POST", "/user/miner/add", json=body).json() is True
+    return address
+
+
+def test_a_go_prover_proves_and_refuses(part, hub, pool, tenant, miner):
+    prover = part("proof", token_of(pool, tenant), miner)
     prover.call("Ready")
 
     assert miner in hub.call("ListConnectedMiners")
