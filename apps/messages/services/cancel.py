@@ -19,9 +19,9 @@ from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
 from apps.messages.services.change import flight_check, premium_floor_of, still_open
 from apps.messages.services.fees import fee_limit
-from apps.messages.services.moves import messages_advance
+from apps.messages.services.moves import NOT_LANDED, messages_advance
 from apps.messages.services.timeline import event_note
-from apps.messages.states import Priority, Wait
+from apps.messages.states import MessageState, Priority, Wait
 from apps.wallets.services import messages_sign
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.message import METHOD_SEND, SignedMessage, signed_message_to_cbor
@@ -83,31 +83,7 @@ def _store(message: Message, signed: SignedMessage, *, head: Head, now: datetime
     if row.cid != message.cid:
         raise BadMessage("the message was replaced by somebody else just now", field="id")
     advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE, error="cancelled")
-    transfer = Message.objects.create(
-        pk=f"cancel:{row.from_addr}:{row.nonce}:{signed.cid}",
-        kind="cancel",
-        pushed_by=row.pushed_by,
-        tenant_id=row.tenant_id,
-        priority=Priority.GAP,
-        to=row.from_addr,
-        from_addr=row.from_addr,
-        method=METHOD_SEND,
-        pushed_height=head.height,
-    )
-    body = signed.message
-    columns: dict[str, object] = {
-        "nonce": body.nonce,
-        "gas_limit": body.gas_limit,
-        "gas_fee_cap": body.gas_fee_cap,
-        "gas_premium": body.gas_premium,
-        "signed": signed_message_to_cbor(signed),
-        "cid": str(signed.cid),
-        "unsigned_cid": str(body.cid),
-        "filled_at": now,
-        "wait": str(Wait.IN_POOL),
-        "error": "",
-    }
-    messages_advance("FILL", {transfer.pk: columns}, now=now)
+    transfer = _in_flight(f"cancel:{row.from_addr}:{row.nonce}:{signed.cid}", row, signed, head=head, now=now)
     Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
     event_note(row, "cancelled", f"nonce {row.nonce} was given to {transfer.pk}", now=now)
     event_note(transfer, "cancels", row.pk, now=now)
@@ -115,3 +91,42 @@ def _store(message: Message, signed: SignedMessage, *, head: Head, now: datetime
     publish(Change("message", transfer.pk, row.tenant_id))
     transfer.refresh_from_db()
     return transfer
+
+
+def _in_flight(id: str, row: Message, signed: SignedMessage, *, head: Head, now: datetime) -> Message:
+    """Give the transfer's row, in flight.
+
+    The very same transfer may be there, displaced or given up: the message was cancelled before, and came
+    back by a reorganisation or by hand.
+    """
+    known = Message.objects.select_for_update().filter(pk=id).first()
+    if known is None:
+        body = signed.message
+        known = Message.objects.create(
+            pk=id,
+            kind="cancel",
+            pushed_by=row.pushed_by,
+            tenant_id=row.tenant_id,
+            priority=Priority.GAP,
+            to=row.from_addr,
+            from_addr=row.from_addr,
+            method=METHOD_SEND,
+            pushed_height=head.height,
+        )
+        columns: dict[str, object] = {
+            "nonce": body.nonce,
+            "gas_limit": body.gas_limit,
+            "gas_fee_cap": body.gas_fee_cap,
+            "gas_premium": body.gas_premium,
+            "signed": signed_message_to_cbor(signed),
+            "cid": str(signed.cid),
+            "unsigned_cid": str(body.cid),
+            "filled_at": now,
+            "wait": str(Wait.IN_POOL),
+            "error": "",
+        }
+        messages_advance("FILL", {id: columns}, now=now)
+    else:
+        event = "REVERT" if known.state == MessageState.REPLACED else "RECOVER"
+        messages_advance(event, {id: NOT_LANDED}, now=now)
+    return known

@@ -11,11 +11,26 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import connection
 
 from apps.core.live import Change, publish_all
-from apps.messages.states import TRANSITIONS
+from apps.messages.states import TRANSITIONS, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+
+NOT_LANDED: Final[dict[str, object]] = {
+    "height": 0,
+    "tipset_key": "",
+    "executed_key": "",
+    "landed_cid": "",
+    "exit_code": -1,
+    "gas_used": 0,
+    "gas_cost": 0,
+    "return_data": b"",
+    "landed_at": None,
+    "wait": str(Wait.IN_POOL),
+    "error": "",
+}
+"""Columns of a message that is in flight again, as if it had never landed or lost its nonce."""
 
 COLUMN_TYPES: Final[dict[str, str]] = {
     "nonce": "bigint",

@@ -20,7 +20,7 @@ from apps.chain.selectors import path_between
 from apps.chain.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion, Tracker
 from apps.messages.services.locks import TRACK_LOCK, held
-from apps.messages.services.moves import messages_advance, messages_told
+from apps.messages.services.moves import NOT_LANDED, messages_advance, messages_told
 from apps.messages.services.search import messages_search
 from apps.messages.services.spend import ADDED, TAKEN_OFF, exit_code_kept, gas_cost, spend_note
 from apps.messages.states import MessageState, Wait
@@ -221,21 +221,8 @@ def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
         if row.state == MessageState.LANDED or (row.from_addr, row.nonce) not in taken:
             taken.add((row.from_addr, row.nonce))
             back.append(row)
-    columns = {
-        "height": 0,
-        "tipset_key": "",
-        "executed_key": "",
-        "landed_cid": "",
-        "exit_code": -1,
-        "gas_used": 0,
-        "gas_cost": 0,
-        "return_data": b"",
-        "landed_at": None,
-        "wait": str(Wait.IN_POOL),
-        "error": "",
-    }
     spend_note([row.pk for row in back], sign=TAKEN_OFF)
-    moved = messages_advance("REVERT", {row.pk: columns for row in back}, now=now)
+    moved = messages_advance("REVERT", dict.fromkeys((row.pk for row in back), NOT_LANDED), now=now)
     messages_told(moved)
     return len(moved)
 

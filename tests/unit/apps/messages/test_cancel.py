@@ -63,6 +63,44 @@ def test_what_was_in_a_block_already_has_landed_all_the_same(pool: Pool) -> None
     assert pool.nonces_on_chain(address) == [0]
 
 
+def test_a_message_that_a_reorganisation_brings_back_is_cancelled_by_the_same_transfer(pool: Pool) -> None:
+    address = flying(pool, "one")
+    pool.node.mine()
+    made = message_cancel(message=pool.row("one"), client=pool.client, head=pool.head, now=pool.now)
+    pool.step()
+    pool.step()
+    assert (pool.row("one").state, pool.row(made.pk).state) == (MessageState.LANDED, MessageState.REPLACED)
+    pool.node.rewind(3)
+    for _ in range(4):
+        pool.node.mine(salt="branch", only=lambda _signed: False)
+    pool.settle()
+    assert (pool.row("one").state, pool.row(made.pk).state) == (MessageState.FILLED, MessageState.REPLACED)
+
+    again = cancel(pool, "one")
+
+    assert (again.pk, again.state, again.height) == (made.pk, MessageState.FILLED, 0)
+    assert pool.row("one").state == MessageState.FAILED
+    pool.step()
+    pool.step()
+    assert (pool.row("one").state, pool.row(made.pk).state) == (MessageState.FAILED, MessageState.LANDED)
+    assert pool.nonces_on_chain(address) == [0]
+
+
+def test_a_message_taken_back_by_hand_is_cancelled_by_the_same_transfer(pool: Pool) -> None:
+    address = flying(pool, "one")
+    made = cancel(pool, "one")
+    Message.objects.filter(pk=made.pk).update(state=MessageState.FAILED)
+    Message.objects.filter(pk="one").update(state=MessageState.FILLED)
+
+    again = cancel(pool, "one")
+
+    assert (again.pk, again.state) == (made.pk, MessageState.FILLED)
+    pool.step()
+    pool.step()
+    assert (pool.row("one").state, pool.row(made.pk).state) == (MessageState.FAILED, MessageState.LANDED)
+    assert pool.nonces_on_chain(address) == [0]
+
+
 def test_what_cannot_be_cancelled_is_refused_before_anything_is_signed(pool: Pool) -> None:
     address = flying(pool, "one")
     pool.push("waiting", address)
