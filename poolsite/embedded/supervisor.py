@@ -27,6 +27,8 @@ TICK_S: Final = 0.05
 SLOW_S: Final = 6.0
 """A child that is not ready after this long is named on the terminal."""
 SAY_AGAIN_S: Final = 15.0
+WRITE_AGAIN_S: Final = 1.0
+"""After this time the list of processes that found no room is written again."""
 LOG_MAX_BYTES: Final = 32 * 1024 * 1024
 """A longer log is moved to `.1`; the one before is dropped."""
 LOG_LOOK_S: Final = 30.0
@@ -47,6 +49,8 @@ class Supervisor:
         self.asked_by = ""
         self.said_at: dict[str, float] = {}
         self.logs_looked_at = 0.0
+        self.write_at: float | None = None
+        """When the list of processes must be written again; None while what is written holds."""
 
     def run(self, *, when_ready: str = "", announce: Callable[[], None] = lambda: None) -> int:
         """Run until SIGINT or SIGTERM, which give 0, or until a step can never succeed, which gives 1.
@@ -91,7 +95,7 @@ class Supervisor:
     def tick(self) -> None:
         """Notice exits, end orphans, start what is due."""
         now = time.monotonic()
-        changed = False
+        changed = self.write_at is not None and now >= self.write_at
         for slot in self.slots:
             was_up = slot.has_been_ready
             if slot.look(now):
@@ -192,8 +196,11 @@ class Supervisor:
         try:
             fresh.write_text(json.dumps({"at": time.time(), "processes": rows}))
             fresh.replace(self.var / "processes.json")
-        except OSError as error:  # a full disk must not end the pool: the page shows older figures
-            self.say(f"{fresh.name} cannot be written: {error}")
+            self.write_at = None
+        except OSError as error:  # a full disk must not end the pool: the page shows older figures meanwhile
+            if self.write_at is None:
+                self.say(f"{fresh.name} cannot be written: {error}")
+            self.write_at = time.monotonic() + WRITE_AGAIN_S
 
 
 def last_line(path: Path) -> str:

@@ -77,6 +77,22 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def test_a_list_of_processes_that_found_no_room_is_written_later(
+    small: Callable[..., Small], tmp_path: Path
+) -> None:
+    obstacle = tmp_path / "processes.new"  # as a full disk does, a folder refuses to be written
+    obstacle.mkdir()
+    pool = small({"name": "one", "words": SLEEP})
+    wait_until((tmp_path / "log" / "one.log").exists, within_s=10, what="one is started")
+    time.sleep(0.5)
+    assert not pool.row("one")["up"]
+
+    obstacle.rmdir()  # nothing changes any more
+
+    pool.wait_up("one")
+    assert pool.end().count("processes.new cannot be written") == 1
+
+
 def test_a_child_starts_only_when_what_it_needs_is_ready(small: Callable[..., Small]) -> None:
     say = "os.write(int(os.environ['POOLSITE_READY_FD']), b'1')"
     late = f"import os, time; time.sleep(0.5); {say}; time.sleep(1000)"
