@@ -29,7 +29,7 @@ ABSENT = {"uuid": NO_UUID, "id": "nobodys", "name": "nobodys", "number": "1"}
 """What stands in a path for an object that is nobody's; addresses by the route's first word."""
 ABSENT_ADDRESS = {"miners": "f0999999", "wallets": factories.bls(999), "senders": factories.bls(999)}
 NEEDS_HUB = frozenset({"ComputeProof", "SectorsUnsealPiece", "WalletSign", "WalletHas"})
-"""Methods that ask connected providers: `tests/wire/gateway` has their foreign tenants."""
+"""Methods that ask connected providers: `tests/wire/gateway` has their foreign tenants, each by name."""
 
 
 @pytest.fixture

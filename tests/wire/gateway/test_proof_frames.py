@@ -150,6 +150,24 @@ async def test_a_tenants_admin_cannot_ask_for_anothers_proof(web, token):
     assert answer["error"]["message"] == "miner f01000 not exist in user mallory: permission deny"
 
 
+async def test_a_tenants_admin_cannot_have_anothers_piece_unsealed(web, token):
+    stranger = await in_thread(people.token)("admin", of="mallory")
+    piece = {"/": "baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq"}
+    async with connect(web.ws, additional_headers=people.bearer(token), proxy=None) as socket:
+        policy = {"id": 1, "method": "Gateway.ListenMarketEvent", "params": [{"Miner": "f01000"}]}
+        await socket.send(json.dumps(policy))
+        assert (await receive(socket))["result"] == 1
+        await receive(socket)
+        body = {"id": 1, "method": "Gateway.SectorsUnsealPiece"}
+        values = ["f01000", piece, 9, 0, 1016, "http://x"]
+        async with httpx.AsyncClient(headers=people.bearer(stranger)) as client:
+            answer = (await client.post(web.url, json={**body, "params": values})).json()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.recv(), 0.3)
+
+    assert answer["error"]["message"] == "miner f01000 not exist in user mallory: permission deny"
+
+
 async def test_a_storage_is_asked_to_unseal_a_piece(web, token):
     admin = await in_thread(people.operator_token)()
     piece = {"/": "baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq"}

@@ -191,6 +191,40 @@ async def test_a_real_wallets_later_calls_are_answered_without_result(web, token
     assert replies == [{"jsonrpc": "2.0", "id": number} for number in (8, 9, 10)]
 
 
+async def test_a_stranger_neither_sees_nor_uses_a_key_of_others(web, token, monkeypatch):
+    monkeypatch.setattr("apps.gateway.switch.PATIENCE_S", 0.1)
+    stranger = await in_thread(people.token)("admin", of="mallory")
+    denied = "user alice in the request doesn't match mallory in the system: permission deny"
+    meta = {"Type": "unknown", "Extra": None}
+    headers = people.bearer(stranger)
+    v0, v2 = (
+        connect(web.ws.replace("/v1", version), additional_headers=headers, proxy=None)
+        for version in ("/v0", "/v2")
+    )
+    async with dial(web, token) as socket, dial(web, stranger) as asking_v1, v0 as messages, v2 as asking:
+        wallet = Wallet(socket)
+        await wallet.register()
+        key = payload(FROM_WALLET[1]["params"][0]["Payload"])[1]
+        seen = len(wallet.seen)
+
+        for accounts in (["alice"], ["mallory", "alice"]):
+            has = await call(asking, "Gateway.WalletHas", key, accounts)
+            signs = await call(asking, "Gateway.WalletSign", key, accounts, "aGk=", meta)
+            assert (has["error"]["message"], signs["error"]["message"]) == (denied, denied)
+        assert (await call(asking_v1, "Gateway.WalletHas", "alice", key))["error"]["message"] == denied
+        signs = await call(asking_v1, "Gateway.WalletSign", "alice", key, "aGk=", meta)
+        assert signs["error"]["message"] == denied
+        assert (await call(asking, "Gateway.WalletHas", key, ["mallory"]))["result"] is False
+        own = await call(asking, "Gateway.WalletSign", key, ["mallory"], "aGk=", meta)
+        assert own["error"]["message"] == "send request must have channel"
+        assert (await call(messages, "Message.WalletHas", key))["result"] is False
+        assert (await call(asking, "Gateway.ListWalletInfo"))["result"] is None
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.recv(), 0.3)
+
+    assert len(wallet.seen) == seen
+
+
 async def call(socket: ClientConnection, method: str, *params: Any) -> Any:
     await socket.send(json.dumps({"id": 1, "method": method, "params": params}))
     return json.loads(await asyncio.wait_for(socket.recv(), 10))
