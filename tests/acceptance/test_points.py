@@ -175,6 +175,30 @@ def test_after_the_claim(pool: RunningPool) -> None:
     all_active_require(pool)
 
 
+def has_files(pool: RunningPool, uuid: str) -> bool:
+    """Whether tree-d or a layer of a sector lies in its host's sealing folder, whole or half written."""
+    number = pool.sector(uuid)["number"]
+    return any((pool.var / "sealer" / "sealing").glob(f"**/s-t0*-{number}/sc-02-data-*"))
+
+
+def pc1_is_on_its_way(pool: RunningPool, uuid: str, *, kernels: int) -> bool:
+    """Bring the kernel child to where PC1 has files but no result, and leave it still; False if past that.
+
+    2 KiB are labelled in less time than passes between two looks at a file: so the child is held as soon as
+    its host names the stage, and let go for a thousandth of a second at a time.
+    """
+    folder = pool.var / "sealer" / "jobs" / job_of(pool, uuid)
+    until = time.monotonic() + SEALED_S
+    while stage_written(folder) != "PC1" and time.monotonic() < until:
+        time.sleep(0.0005)
+    os.kill(kernels, signal.SIGSTOP)
+    while not has_files(pool, uuid) and not has_result(folder, "pc1") and time.monotonic() < until:
+        os.kill(kernels, signal.SIGCONT)
+        time.sleep(0.001)
+        os.kill(kernels, signal.SIGSTOP)
+    return has_files(pool, uuid) and not has_result(folder, "pc1") and stage_written(folder) == "PC1"
+
+
 def test_in_the_middle_of_pc1(pool: RunningPool) -> None:
     pid = 0
     for _ in range(TRIES):
@@ -182,13 +206,9 @@ def test_in_the_middle_of_pc1(pool: RunningPool) -> None:
         wait_until(partial(pool.has_other, "sealer-kernels", than=pid), within_s=60, what=pool.diagnosis)
         pid = pool.pid("sealer-kernels")
         [uuid] = pool.pledge(pool.wait_miner())
-        folder = pool.var / "sealer" / "jobs" / job_of(pool, uuid)
-        until = time.monotonic() + SEALED_S
-        while stage_written(folder) != "PC1" and time.monotonic() < until:
-            time.sleep(0.001)
-        time.sleep(0.03)  # not to synchronise: PC1 takes about 0.1 s, and this is somewhere in it
+        is_there = pc1_is_on_its_way(pool, uuid, kernels=pid)
         os.kill(pid, signal.SIGKILL)
-        if not has_result(folder, "pc1") and stage_written(folder) == "PC1":
+        if is_there:
             print("the kernel child killed in the middle of PC1")
             break
     else:
