@@ -13,9 +13,11 @@ from apps.core import clock
 from apps.core.locks import lone
 from apps.miners.selectors import miners_active
 from apps.proving.services.deadlines import deadlines_refresh
+from apps.proving.services.look import Look
 from apps.proving.services.outlook import outlooks_judge
-from apps.proving.services.posts import Look, posts_advance, posts_schedule
+from apps.proving.services.posts import posts_advance
 from apps.proving.services.recoveries import recoveries_advance, recoveries_begin
+from apps.proving.services.windows import posts_schedule
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

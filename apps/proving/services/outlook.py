@@ -17,7 +17,7 @@ from apps.sectors.policy import sealing_policy
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.proving.services.posts import Look
+    from apps.proving.services.look import Look
 
 
 def outlooks_judge(miner: Miner, look: Look) -> int:

@@ -40,7 +40,7 @@ from poolsite.filecoin.randomness import Tag, miner_entropy
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
-    from apps.proving.services.posts import Look
+    from apps.proving.services.look import Look
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,11 @@ import pytest
 from apps.core import clock
 from apps.miners.onchain import PartitionFacts
 from apps.proving.models import WindowPost
+from apps.proving.services.cover import proof_order
 from apps.proving.services.jobs import lease_for
-from apps.proving.services.posts import Look, proof_order, submit_params, windows_open
+from apps.proving.services.look import Look
+from apps.proving.services.submissions import submit_params
+from apps.proving.services.windows import windows_open
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.policy import network_by_name

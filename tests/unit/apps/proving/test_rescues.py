@@ -11,9 +11,11 @@ from apps.core import clock
 from apps.messages.models import Message, Tracker
 from apps.messages.states import MessageState, Wait
 from apps.proving.models import Recovery, WindowPost
-from apps.proving.services import posts as posts_module
-from apps.proving.services.posts import Look, posts_advance, posts_schedule
+from apps.proving.services import proofs, submissions
+from apps.proving.services.look import Look
+from apps.proving.services.posts import posts_advance
 from apps.proving.services.recoveries import recoveries_advance, recoveries_begin
+from apps.proving.services.windows import posts_schedule
 from apps.proving.states import PostState, RecoveryState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
@@ -122,14 +124,14 @@ def test_a_proof_pushed_before_a_kill_is_followed_although_the_sender_is_another
 
 def test_one_proof_that_cannot_be_read_costs_no_other_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
     bad, good = post(miner()), post(miner())
-    submit = posts_module.submit_params
+    submit = submissions.submit_params
 
     def params(row: WindowPost, commit: bytes) -> bytes:
         if row.pk == bad.pk:
             raise TypeError("not a number")
         return submit(row, commit)
 
-    monkeypatch.setattr(posts_module, "submit_params", params)
+    monkeypatch.setattr(submissions, "submit_params", params)
 
     posts_advance(look(OneDeadline()))
 
@@ -229,7 +231,7 @@ def test_what_an_ended_job_worked_on_is_not_kept(monkeypatch: pytest.MonkeyPatch
     row, chain = post(miner(), state=PostState.PROVING, proof=None, proofs_made=0), OneDeadline()
     posts_advance(look(chain))
     Job.objects.filter(window_post=row).update(state=JobState.DONE, proof=b"proof", result={"worker": "p"})
-    monkeypatch.setattr(posts_module, "proof_check", lambda _job: None)
+    monkeypatch.setattr(proofs, "proof_check", lambda _job: None)
 
     posts_advance(look(chain))
 

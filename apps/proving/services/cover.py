@@ -1,0 +1,53 @@
+"""Which sectors a proof covers, in what order, and which it leaves out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.bitfield import bitfield_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.onchain import PartitionFacts
+    from apps.proving.models import WindowPost
+
+
+def sectors_to_prove(part: PartitionFacts, skipped: Sequence[int]) -> list[int]:
+    """Give the sectors of a partition that its proof must cover.
+
+    Source: damocles poster: live - faulty + recovering, without the skipped.
+    """
+    wanted = (part.live - part.faulty) | (part.live & part.recovering)
+    return list(wanted - bitfield_of(skipped))
+
+
+def proof_order(facts: Sequence[PartitionFacts], *, post: WindowPost) -> tuple[list[int], list[int]]:
+    """Give the sector numbers in the proof's order, and the partitions that have any.
+
+    Every sector of a partition has its place; one that is not proved is stood in for by the partition's
+    first good one.  Source: specs-actors miner LoadSectorInfosForProof.
+    """
+    order: list[int] = []
+    kept: list[int] = []
+    for index in post.partitions:
+        if index >= len(facts):
+            continue
+        good = sectors_to_prove(facts[index], post.skipped.get(str(index), ()))
+        if not good:
+            continue
+        kept.append(index)
+        chosen = set(good)
+        order += [number if number in chosen else good[0] for number in facts[index].all_sectors]
+    return order, kept
+
+
+def skipped_add(post: WindowPost, facts: Sequence[PartitionFacts], faults: set[int]) -> dict[str, list[int]]:
+    """Give what a proof leaves out once these sectors turned out unreadable too."""
+    skipped = {index: set(numbers) for index, numbers in post.skipped.items()}
+    for index in post.partitions:
+        if index < len(facts):
+            here = faults & set(facts[index].live)
+            if here:
+                skipped.setdefault(str(index), set()).update(here)
+    return {index: sorted(numbers) for index, numbers in skipped.items()}

@@ -1,0 +1,90 @@
+"""Which windows are challenged, and the proofs that are begun for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+
+from apps.miners.onchain import partitions_read
+from apps.proving.models import WindowPost
+from apps.proving.services.changes import post_tell
+from apps.proving.services.cover import sectors_to_prove
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.deadlines import current_deadline
+from poolsite.filecoin.randomness import Tag, miner_entropy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+    from apps.proving.services.look import Look
+    from poolsite.filecoin.deadlines import DeadlineInfo
+
+
+def windows_open(miner: Miner, look: Look) -> list[DeadlineInfo]:
+    """Give the miner's windows that are challenged and not closed: the open one, and the next one early."""
+    if miner.proving_period_start is None:
+        return []
+    height, params = look.head.height, look.network.proving
+    here = current_deadline(miner.proving_period_start, height, params)
+    following = current_deadline(miner.proving_period_start, here.close, params).at(height)
+    since = height - look.network.confidences.challenge
+    return [window for window in (here, following) if window.challenge <= since]
+
+
+def posts_schedule(miner: Miner, look: Look) -> int:
+    """Make the proofs and jobs of the miner's windows that are challenged; gives how many are new."""
+    count = 0
+    for window in windows_open(miner, look):
+        if WindowPost.objects.filter(
+            miner=miner, deadline_index=window.index, open_epoch=window.open
+        ).exists():
+            continue
+        facts = partitions_read(look.client, miner.address, [window.index], look.head.key)[window.index]
+        provable = [index for index, part in enumerate(facts) if sectors_to_prove(part, ())]
+        most = look.network.posted_partitions_max
+        groups = [provable[at : at + most] for at in range(0, len(provable), most)]
+        if not groups:
+            continue
+        randomness = challenge_draw(miner, window.challenge, look)
+        count += _posts_begin(miner, window, groups=groups, randomness=randomness)
+    return count
+
+
+def _posts_begin(
+    miner: Miner, window: DeadlineInfo, *, groups: Sequence[list[int]], randomness: bytes
+) -> int:
+    """Write all proofs of a window, or none: a kill in between would leave partitions that nobody proves.
+
+    The constraint keeps a second task from writing them too.
+    """
+    try:
+        with transaction.atomic():
+            posts = [
+                WindowPost.objects.create(
+                    miner=miner,
+                    deadline_index=window.index,
+                    open_epoch=window.open,
+                    close_epoch=window.close,
+                    challenge_epoch=window.challenge,
+                    part=part,
+                    partitions=group,
+                    randomness=randomness,
+                )
+                for part, group in enumerate(groups)
+            ]
+    except IntegrityError:
+        return 0
+    post_tell(posts[0])
+    return len(posts)
+
+
+def challenge_draw(miner: Miner, epoch: int, look: Look) -> bytes:
+    """Draw a window's challenge from the beacon."""
+    return look.client.state_get_randomness_from_beacon(
+        Tag.WINDOWED_POST_CHALLENGE_SEED,
+        max(epoch, 0),
+        entropy=miner_entropy(address_parse(miner.address)),
+        key=look.head.key,
+    )
