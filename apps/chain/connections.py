@@ -1,15 +1,20 @@
 """Connections to one node that are kept between calls: plain HTTP/1.1, one POST at a time on each.
 
 Written for small calls: a general client spends more on each than a node does.
+The time of a call is that of the whole call: `settimeout` alone begins anew with each byte that comes, and a
+node that sends one a second would hold a thread for days.
 """
 
 from __future__ import annotations
 
+import io
 import select
 import ssl
+import time
 from collections import deque
-from http.client import HTTPConnection, HTTPSConnection
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -29,6 +34,53 @@ IDLE_MAX: Final = 8
 """Connections that are kept open while nobody uses them."""
 
 
+class TimedReader(io.RawIOBase):
+    """Reads a socket until a moment; every read may take what is left until then."""
+
+    def __init__(self, sock: socket.socket, until: float) -> None:
+        self._sock = sock
+        self._until = until
+        """Monotonic time."""
+        self._raw = sock.makefile("rb", buffering=0)  # keeps the socket open as long as this is
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read once.  Raises TimeoutError when the moment has come."""
+        self._sock.settimeout(seconds_left(self._until))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class TimedSocket:
+    """Stands where `HTTPResponse` expects a socket, of which it takes the file and nothing else."""
+
+    def __init__(self, sock: socket.socket, until: float) -> None:
+        self._sock = sock
+        self._until = until
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Give the answer as a file."""
+        return io.BufferedReader(TimedReader(self._sock, self._until))
+
+
+def timed_response(until: float, sock: socket.socket, method: str | None = None) -> HTTPResponse:
+    """Give the response that is read from a socket until a moment of the monotonic clock."""
+    return HTTPResponse(TimedSocket(sock, until), method=method)  # type: ignore[arg-type]  # see TimedSocket
+
+
+def seconds_left(until: float) -> float:
+    """Give the seconds until a moment of the monotonic clock.  Raises TimeoutError if there are none."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
 class Connections:
     """Posts to one address.  Threads may share it."""
 
@@ -43,14 +95,16 @@ class Connections:
         self._idle: deque[HTTPConnection] = deque()
 
     def post(self, body: bytes, *, connect_s: float, answer_s: float) -> tuple[int, bytes]:
-        """Send a body; gives status and body of the answer.
+        """Send a body; gives status and body of the answer, all within `answer_s`.
 
         Raises OSError (TimeoutError and AnswerTooLarge among them) and http.client.HTTPException.
         """
+        until = time.monotonic() + answer_s
         connection = self._take() or self._open(connect_s)
         try:
             sock: socket.socket = connection.sock
-            sock.settimeout(answer_s)
+            sock.settimeout(seconds_left(until))  # for all that is sent, see socket.sendall
+            connection.response_class = partial(timed_response, until)  # type: ignore[assignment]  # only called
             connection.request("POST", self._target, body=body, headers=self._headers)
             response = connection.getresponse()
             content = response.read(self._answer_max + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar
@@ -33,6 +34,9 @@ class Echo(BaseHTTPRequestHandler):
             self.wfile.write(b"what?\r\n\r\n")
             self.close_connection = True
             return
+        if body.startswith(b"drip"):
+            self.drip(body)
+            return
         if body.startswith(b"chunks"):
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
@@ -46,6 +50,20 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.close_connection = self.ends  # without a word of it in the head
+
+    def drip(self, body: bytes) -> None:
+        """Send head or body at one byte a second, for five seconds at most."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+        if body == b"drip chunks":
+            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"
+        quick, slow = (b"", head) if body == b"drip head" else (head, b"drops")
+        self.wfile.write(quick)
+        for byte in slow[:5]:
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            if self.gate.wait(1):
+                break
+        self.close_connection = True
 
     def log_message(self, *_args: object) -> None:
         return
@@ -130,6 +148,35 @@ def test_what_goes_wrong_is_raised_and_the_next_call_begins_anew(server: tuple[s
 def test_nobody_there_is_an_error_of_the_system() -> None:
     with pytest.raises(OSError, match="refused"):
         post(Connections("http://127.0.0.1:9/rpc/v1", {}, answer_max=100), b"")
+
+
+@pytest.mark.parametrize("body", [b"drip head", b"drip body", b"drip chunks"])
+def test_one_that_sends_a_byte_a_second_is_not_waited_for_beyond_the_time_of_the_whole_call(
+    server: tuple[str, type[Echo]], body: bytes
+) -> None:
+    url, handler = server
+    connections = Connections(url, {}, answer_max=100)
+    begun = time.monotonic()
+
+    with pytest.raises(TimeoutError):
+        post(connections, body, answer_s=1.3)
+
+    assert 1.3 <= time.monotonic() - begun < 1.9
+    handler.gate.set()
+    assert post(connections, b"fine") == (200, b"fine")
+    assert len(set(handler.ports)) == 2
+    connections.close()
+
+
+def test_each_call_on_a_kept_connection_has_its_own_time(server: tuple[str, type[Echo]]) -> None:
+    url, handler = server
+    connections = Connections(url, {}, answer_max=100)
+    post(connections, b"one", answer_s=0.2)
+    threading.Timer(0.3, handler.gate.set).start()
+
+    assert post(connections, b"wait", answer_s=5) == (200, b"wait")
+    assert len(set(handler.ports)) == 1
+    connections.close()
 
 
 @pytest.mark.parametrize("body", [b"x" * 101, b"chunks11", b"chunks1000"])
