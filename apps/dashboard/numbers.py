@@ -82,13 +82,19 @@ def amount_words(atto: int | None) -> str:
 
 
 def fee(atto: int | None) -> tuple[str, str]:
-    """A fee per gas, number and unit apart: ("0.104", "nFIL"); below 0.001 nFIL it is ("100", "aFIL")."""
+    """A fee per gas, number and unit apart: ("0.104", "nFIL"); below 0.001 nFIL it is ("100", "aFIL").
+
+    Three places, or as many as show three digits: caps that differ by a quarter must look different.
+    """
     if atto is None:
         return NOTHING, ""
     if 0 < abs(atto) < ATTO_PER_NANO // 1000:
         return whole(atto), "aFIL"
-    amount = (Decimal(atto) / ATTO_PER_NANO).quantize(Decimal("0.001"), ROUND_HALF_EVEN)
-    return "0" if atto == 0 else f"{amount:f}", "nFIL"
+    if atto == 0:
+        return "0", "nFIL"
+    amount = Decimal(atto) / ATTO_PER_NANO
+    places = max(3, 2 - amount.adjusted())
+    return f"{amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN):f}", "nFIL"
 
 
 def fee_words(atto: int | None) -> str:

@@ -18,6 +18,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.messages.models import Sender
 from apps.messages.selectors import sender_get, senders_visible
+from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.lanes import lanes_of, open_by_sender
 from apps.messages.services.senders import FEE_FIELDS, sender_set
@@ -75,6 +76,7 @@ def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]
     base_fee = 0 if head is None else int(head.base_fee)
     lanes = lanes_of(rows, open_counts=open_by_sender(viewer), base_fee=base_fee)
     spent = spend_by_sender(viewer, days=LEARN_DAYS, now=clock.now())
+    balances = balances_of(rows)
     return [
         {
             "address": row.address,
@@ -89,7 +91,7 @@ def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]
                 {"nonce": one.nonce, "place": one.place, "message": one.message_id or None}
                 for one in lanes[row.address].nonces
             ],
-            "balance": None if row.balance is None else str(row.balance),
+            "balance": None if (held := balances[row.address]) is None else str(held),
             "gas_7_days": str(spent.get(row.address, (0, 0))[0]),
             "quota": row.quota,
             **{name: _plain(getattr(row, name)) for name in FEE_FIELDS},

@@ -22,6 +22,7 @@ from apps.dashboard.regions.senders import (
 )
 from apps.dashboard.sheets import csv_answer
 from apps.messages.selectors import sender_get, senders_visible
+from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.lanes import lanes_of, open_by_sender
 from apps.messages.services.senders import sender_set
@@ -79,6 +80,7 @@ def senders_csv(_request: HttpRequest, viewer: Principal) -> StreamingHttpRespon
     rows = list(senders_visible(viewer))
     lanes = lanes_of(rows, open_counts=open_by_sender(viewer), base_fee=0)
     spent = spend_by_sender(viewer, days=LEARN_DAYS, now=scene.at)
+    balances = balances_of(rows)
     cells = (
         (
             row.address,
@@ -88,7 +90,7 @@ def senders_csv(_request: HttpRequest, viewer: Principal) -> StreamingHttpRespon
             lanes[row.address].in_flight,
             lanes[row.address].waiting,
             lanes[row.address].holes,
-            row.balance,
+            balances[row.address],
             spent.get(row.address, (0, 0))[0],
             row.quota,
             row.max_fee,

@@ -68,8 +68,9 @@ class Sender(FeeRules, Timestamped):
     version = models.BigIntegerField(default=0)
     """Grows with every change of nonces: what was computed from an older one is thrown away."""
     chain_nonce = models.BigIntegerField(null=True)
-    """Nonce of the actor at the last look."""
+    """Nonce of the actor at the last look, moved on by each landing since and back by what was reverted."""
     balance = AttoFilField(null=True)
+    """At the last look; `selectors.balances` knows better where the address is a wallet of ours."""
     looked_at_height = models.BigIntegerField(null=True)
     hole_nonce = models.BigIntegerField(null=True)
     """Lowest nonce in flight that no message of ours and none in the node's pool has."""

@@ -40,7 +40,7 @@ class Lane:
     """Where a sender stands."""
 
     chain_nonce: int
-    """What the chain wants next, at the last look."""
+    """What the chain wants next: as the last choice saw it, or the last landing left it."""
     next_nonce: int
     nonces: tuple[LaneNonce, ...]
     more: int

@@ -10,12 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Case, F, Value, When
+from django.db.models.functions import Greatest, Least
+
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Message, Sender
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from apps.chain.client import ChainClient
 
@@ -72,6 +75,33 @@ def standing_of(address: str, *, client: ChainClient, key: str) -> Standing:
         )
     )
     return Standing(True, chain_nonce, int(pool), int(actor["Balance"]), flight)
+
+
+def nonces_used(places: Iterable[tuple[str, int]]) -> None:
+    """Note that the chain has executed these, sender and nonce: it wants the ones after them.
+
+    A sender with nothing to choose is not looked at, so its row would say for ever what was so at its last
+    choice.
+    """
+    after: dict[str, int] = {}
+    for address, nonce in places:
+        after[address] = max(after.get(address, 0), nonce + 1)
+    _chain_nonces_move(after, Greatest)
+
+
+def nonces_freed(places: Iterable[tuple[str, int]]) -> None:
+    """Note that the chain wants these again: the tipsets that executed them have left it."""
+    wanted: dict[str, int] = {}
+    for address, nonce in places:
+        wanted[address] = min(wanted.get(address, nonce), nonce)
+    _chain_nonces_move(wanted, Least)
+
+
+def _chain_nonces_move(nonces: dict[str, int], bound: type[Greatest | Least]) -> None:
+    if not nonces:
+        return
+    theirs = Case(*(When(address=address, then=Value(nonce)) for address, nonce in nonces.items()))
+    Sender.objects.filter(address__in=nonces).update(chain_nonce=bound(F("chain_nonce"), theirs))
 
 
 def holes_of(sender: Sender, standing: Standing) -> list[int]:

@@ -21,6 +21,7 @@ from apps.chain.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion, Tracker
 from apps.messages.services.locks import TRACK_LOCK, held
 from apps.messages.services.moves import NOT_LANDED, messages_advance, messages_told
+from apps.messages.services.nonces import nonces_freed, nonces_used
 from apps.messages.services.search import messages_search
 from apps.messages.services.spend import ADDED, TAKEN_OFF, exit_code_kept, gas_cost, spend_note
 from apps.messages.states import MessageState, Wait
@@ -222,6 +223,7 @@ def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
             taken.add((row.from_addr, row.nonce))
             back.append(row)
     spend_note([row.pk for row in back], sign=TAKEN_OFF)
+    nonces_freed((row.from_addr, row.nonce or 0) for row in rows)
     moved = messages_advance("REVERT", dict.fromkeys((row.pk for row in back), NOT_LANDED), now=now)
     messages_told(moved)
     return len(moved)
@@ -278,6 +280,7 @@ def _landings(executed: Executed, ours: Sequence[Execution], *, now: datetime) -
     spend_note(moved, sign=ADDED)
     messages_told([*lost.items(), *moved.items()])
     _foreign_note(foreign, now=now)
+    nonces_used((message.from_addr, message.nonce) for message in ours)
     return len(moved), len(lost)
 
 

@@ -57,7 +57,6 @@ def test_each_nonce_says_where_it_is(pool: Pool, monkeypatch: pytest.MonkeyPatch
     pool.choose()
     message_mark_bad(message=pool.row("given up"), now=pool.now)
     pool.push("waiting", address)
-    Sender.objects.filter(address=address).update(chain_nonce=3)
     pool.node.base_fee = 300
     pool.node.mine(only=lambda _signed: False)
     pool.follow()

@@ -82,6 +82,31 @@ def test_a_reorganisation_to_a_lower_head_reverts_too(pool: Pool) -> None:
     assert pool.row("one").state == MessageState.FILLED
 
 
+def test_what_the_chain_wants_next_follows_landings_reverts_and_strangers(pool: Pool) -> None:
+    address = pool.address()
+    quiet = pool.address()
+    pool.push("one", address)
+    pool.push("two", address)
+    pool.choose()
+    assert Sender.objects.get(address=address).chain_nonce == 0
+
+    pool.step()
+    pool.step()
+    assert pool.row("two").state == MessageState.LANDED
+    assert Sender.objects.get(address=address).chain_nonce == 2, "nothing was chosen since"
+    assert not Sender.objects.filter(address=quiet).exists()
+
+    pool.node.rewind(2)
+    pool.settle()
+    assert pool.row("one").state == MessageState.FILLED
+    assert Sender.objects.get(address=address).chain_nonce == 0
+
+    pool.node.pool[(address, 2)] = pool.foreign(address, nonce=2)
+    for _ in range(3):
+        pool.step()
+    assert Sender.objects.get(address=address).chain_nonce == 3
+
+
 def test_a_foreign_message_with_our_nonce_displaces_ours(pool: Pool) -> None:
     address = pool.address()
     pool.push("ours", address)

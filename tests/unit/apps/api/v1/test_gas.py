@@ -10,7 +10,8 @@ from apps.messages.models import GasGuard, Message, Sender
 from apps.messages.services import Gas
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
-from tests.messaging import Pool, pool_world
+from tests.factories import wallet
+from tests.messaging import FIL, Pool, pool_world
 from tests.people import bearer, operator_token, token
 
 if TYPE_CHECKING:
@@ -60,6 +61,16 @@ def test_a_sender_shows_its_lane_to_its_tenant_alone(pool: Pool, client: Client)
     assert get(client, "senders", by=token(of="bob")).json()["results"] == []
     assert len(get(client, "senders", by=operator_token()).json()["results"]) == 1
     assert get(client, "senders/nonsense", by=token()).status_code == 400
+
+
+def test_a_sender_that_has_nothing_to_choose_shows_what_its_wallet_holds(pool: Pool, client: Client) -> None:
+    address = flying(pool, "one")
+    seen = get(client, f"senders/{address}", by=token()).json()["balance"]
+    assert seen == str(Sender.objects.get(address=address).balance)
+
+    wallet(address, of="alice", balance=7 * FIL)  # each head asks what wallets hold
+
+    assert get(client, f"senders/{address}", by=token()).json()["balance"] == str(7 * FIL)
 
 
 def test_a_sender_is_paused_and_its_fees_are_set(pool: Pool, client: Client) -> None:
