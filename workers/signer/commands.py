@@ -32,6 +32,7 @@ from workers.signer.accounts import accounts_read
 from workers.signer.changes import history_of, policy_take, versions_now
 from workers.signer.editors import editor_add, editor_remove, editors_read
 from workers.signer.errors import SignerError
+from workers.signer.height_commands import heights, heights_options
 from workers.signer.hub import HubLink
 from workers.signer.old_wallet import keys_read, keys_write
 from workers.signer.policy import DEFAULT, policy_parse
@@ -40,7 +41,7 @@ from workers.signer.rehearsal import rehearse
 from workers.signer.server import WalletApp, listen_socket, serve
 from workers.signer.signing import Signer
 from workers.signer.strategy import Strategy
-from workers.signer.strategy_commands import ALL, strategy
+from workers.signer.strategy_commands import strategy, strategy_options
 from workers.signer.tokens import secret_load, token_new
 
 log = structlog.get_logger(__name__)
@@ -49,8 +50,11 @@ FIRST_KEYS: Final = (("owner", KEY_BLS), ("worker", KEY_BLS), ("control", KEY_SE
 """Keys of a new pool: a miner's owner and worker, and the address that pays for proofs."""
 VERBS: Final = (
     "init", "run", "new", "list", "export", "import", "delete", "restore", "password", "token", "policy",
-    "records", "import-wallet", "export-wallet", "strategy", "st",
+    "records", "heights", "import-wallet", "export-wallet", "strategy", "st",
 )  # fmt: skip
+
+OPTIONS: Final = {"heights": heights_options, "strategy": strategy_options, "st": strategy_options}
+"""Of the verbs that have a module of their own."""
 
 
 def main(argv: list[str]) -> int:
@@ -124,11 +128,8 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
         parser.add_argument("--editor", default="", help="let NAME change it through a console: gives a code")
         parser.add_argument("--no-editor", default="", help="let NAME change it no longer")
         parser.add_argument("--editors", action="store_true", help="list who may change it through a console")
-    elif verb in {"strategy", "st"}:
-        parser.add_argument("verb", help="as venus-wallet's before 1.9: types, newKeyBindCustom, …")
-        parser.add_argument("words", nargs="*")
-        parser.add_argument("--from", dest="start", type=int, default=0)
-        parser.add_argument("--to", dest="end", type=int, default=ALL)
+    elif verb in OPTIONS:
+        OPTIONS[verb](parser)
     elif verb == "records":
         parser.add_argument("--limit", type=int, default=20)
         parser.add_argument("--errors", action="store_true")
@@ -316,6 +317,11 @@ def records(options: argparse.Namespace) -> str:
     )
 
 
+def block_heights(options: argparse.Namespace) -> str:
+    """List the blocks that were signed, close heights of a miner, or forget them for a new chain."""
+    return heights(existing(options.dir), options)
+
+
 def strategies(options: argparse.Namespace) -> str:
     """Carry out a verb of the old wallet's strategies."""
     book = Strategy(existing(options.dir))
@@ -336,6 +342,7 @@ HANDLERS: Final[dict[str, Any]] = {
     "token": token,
     "policy": policy,
     "records": records,
+    "heights": block_heights,
     "strategy": strategies,
     "st": strategies,
 }

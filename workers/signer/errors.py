@@ -30,6 +30,14 @@ class Denied(SignerError):
     """The policy does not allow it."""
 
 
+class AlreadySigned(Denied):
+    """The miner has another block there: both together are a consensus fault, whatever the policy allows."""
+
+
+class Unrecorded(SignerError):
+    """The records cannot be kept, so nothing is signed."""
+
+
 class BadPolicy(SignerError):
     """The policy file cannot be read."""
 

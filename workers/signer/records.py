@@ -1,10 +1,13 @@
 """What was signed and what was refused: a SQLite file that only grows, each row chained to the one before.
 
+A signed block takes its height in the same transaction (`heights.py`), which is on disk before it is over.
+
 The signer's own log is the truth; the console keeps a copy of its own requests.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -13,10 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from workers.signer.heights import height_mark, height_take, heights_prepare
+from workers.signer.things import BLOCK, Thing
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from workers.signer.things import Thing
+    from poolsite.filecoin.address import Address
 
 NANO: Final = 10**9
 """attoFIL in a nanoFIL; sums of a day are kept in these, rounded up, as SQLite's integers have 64 bits."""
@@ -119,6 +126,7 @@ class Records:
         self.link.execute("PRAGMA busy_timeout=5000")
         self.columns_add()
         self.link.executescript(SCHEMA)
+        heights_prepare(self.link)
         self.sums: dict[tuple[str, str, str], Spent] = {}
         """By rule, key and day."""
 
@@ -135,8 +143,41 @@ class Records:
         """Close the file."""
         self.link.close()
 
+    @contextlib.contextmanager
+    def transaction(self, *, is_durable: bool) -> Iterator[None]:
+        """Write as a whole or not at all; what is durable outlives a power cut, which takes the disk 2 ms."""
+        self.link.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'NORMAL'}")
+        self.link.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.link.execute("COMMIT")
+        except BaseException:
+            if self.link.in_transaction:
+                self.link.execute("ROLLBACK")
+            raise
+
     def write(self, thing: Thing, verdict: Verdict, *, caller: str, now: datetime, rule_set: str = "") -> str:
-        """Add one row and give its id."""
+        """Add one row and give its id; a block that is signed takes its height with it.
+
+        Raises AlreadySigned if the miner has another block there: then nothing was written.
+        """
+        header = None if verdict.error else thing.header
+        with self.transaction(is_durable=header is not None):
+            if header is not None:
+                height_take(self.link, header, at=now.astimezone(UTC).isoformat())
+            return self._row_add(thing, verdict, caller=caller, now=now, rule_set=rule_set)
+
+    def mark(self, miner: Address, *, closed: int | None, by: str, now: datetime) -> None:
+        """Close a miner's heights up to one, or (None) forget what it signed; a record says by whom."""
+        deed = "signed blocks forgotten" if closed is None else f"closed up to height {closed}"
+        thing = Thing(BLOCK, miner, b"", about=f"{miner} {deed} by {by}")
+        with self.transaction(is_durable=True):
+            self._row_add(thing, Verdict("(by hand)", ""), caller=f"command line {by}", now=now)
+            height_mark(self.link, str(miner), closed=closed, by=by, at=now.astimezone(UTC).isoformat())
+
+    def _row_add(
+        self, thing: Thing, verdict: Verdict, *, caller: str, now: datetime, rule_set: str = ""
+    ) -> str:
         row: dict[str, Any] = {
             "id": str(uuid.uuid4()),
             "at": now.astimezone(UTC).isoformat(),
@@ -157,19 +198,13 @@ class Records:
             "rule_set": rule_set,
             "digest": thing.digest,
         }
-        self.link.execute("BEGIN IMMEDIATE")
-        try:
-            last = self.link.execute("SELECT hash FROM record ORDER BY seq DESC LIMIT 1").fetchone()
-            row["previous"] = last["hash"] if last is not None else ""
-            columns = (*COLUMNS, *ADDED)
-            names = ", ".join((*columns, "hash"))
-            marks = ", ".join("?" for _ in range(len(columns) + 1))
-            values = [*(row[name] for name in columns), record_hash(row)]
-            self.link.execute(f"INSERT INTO record ({names}) VALUES ({marks})", values)  # noqa: S608  # our names
-        except BaseException:
-            self.link.execute("ROLLBACK")
-            raise
-        self.link.execute("COMMIT")
+        last = self.link.execute("SELECT hash FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+        row["previous"] = last["hash"] if last is not None else ""
+        columns = (*COLUMNS, *ADDED)
+        names = ", ".join((*columns, "hash"))
+        marks = ", ".join("?" for _ in range(len(columns) + 1))
+        values = [*(row[name] for name in columns), record_hash(row)]
+        self.link.execute(f"INSERT INTO record ({names}) VALUES ({marks})", values)  # noqa: S608  # our names
         return str(row["id"])
 
     def spent(self, *, rule: str, address: str, day: str, but: str = "") -> tuple[int, int]:

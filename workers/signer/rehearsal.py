@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import message_from_cbor
-from workers.signer.errors import NotUnderstood
+from workers.signer.errors import Denied, NotUnderstood
 from workers.signer.records import RecordQuery
+from workers.signer.signing import barrier_check
 from workers.signer.things import MESSAGE, VERIFY_ADDRESS, Thing, message_thing, thing_read
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def thing_of(row: sqlite3.Row) -> Thing | None:
 def rehearse(records: Records, policy: Policy, *, since: datetime, limit: int = 0) -> Rehearsal:
     """Ask a policy about what was recorded since then, in its order; days add up as they would have.
 
-    With a limit, only the newest of these records are looked at.
+    With a limit, only the newest of these records are looked at.  What no policy can allow stays refused, as
+    a block where the miner has signed another one is, even if this policy would have refused that other one.
     """
     found, days = Rehearsal(), Days()
     rows = records.query(RecordQuery(after=since.astimezone(UTC).isoformat(), limit=limit))
@@ -103,6 +105,10 @@ def rehearse(records: Records, policy: Policy, *, since: datetime, limit: int = 
             rule_set=row["rule_set"],
             spent=days.beside(thing, address=row["address"], day=row["day"]),
         )
+        try:
+            barrier_check(thing, records)
+        except Denied as error:
+            verdict = replace(verdict, rule="", error=verdict.error or str(error))
         if not verdict.error:
             days.add(thing, rule=verdict.rule, address=row["address"], day=row["day"])
         before, after = words_of(row["rule"], row["error"]), words_of(verdict.rule, verdict.error)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import sqlite3
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,14 +14,15 @@ import structlog
 
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.keys import key_sign
-from workers.signer.errors import Denied, KeyMissing, SignerError
+from workers.signer.errors import AlreadySigned, Denied, KeyMissing, SignerError, Unrecorded
+from workers.signer.heights import height_refusal
 from workers.signer.keystore import KeyStore
 from workers.signer.policy import PolicyFile
 from workers.signer.records import RecordQuery, Records, Verdict
 from workers.signer.things import Thing, disguised, thing_read
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Iterator
     from pathlib import Path
 
     from poolsite.filecoin.signature import Signature
@@ -68,14 +71,14 @@ class Signer:
     ) -> tuple[Signature, str]:
         """Sign something for `caller`, if it is understood and allowed; names the rule that allowed it.
 
-        Raises KeyMissing, Locked, NotUnderstood, Denied.  Refusals of things that were understood are
-        recorded like signatures; a signature leaves only after its record is written.
+        Raises KeyMissing, Locked, NotUnderstood, Denied, Unrecorded.  Refusals of things that were
+        understood are recorded like signatures; a signature leaves only after its record is written.
         """
         try:
             parsed = address_parse(address)
         except BadAddress:
             raise KeyMissing from None
-        with self._turn:
+        with self._turn, recordable():
             if not self.store.has(address):
                 raise KeyMissing
             try:
@@ -93,7 +96,10 @@ class Signer:
             return self.sign_thing(thing, caller=caller, rule_set=rule_set)
 
     def sign_thing(self, thing: Thing, *, caller: str, rule_set: str = "") -> tuple[Signature, str]:
-        """Ask the policy, sign, record."""
+        """Ask the policy, sign, record.
+
+        A block's height is taken with the record; until then the signature is nowhere but here.
+        """
         now = datetime.now(UTC)
         day, address = now.date().isoformat(), str(thing.address)
         verdict = self.policy.current().decide(
@@ -103,13 +109,16 @@ class Signer:
             rule_set=rule_set,
             spent=lambda rule: self.records.spent(rule=rule, address=address, day=day, but=thing.digest),
         )
-        if not verdict.error and (words := disguised(thing)):
-            verdict = Verdict("", verdict.policy, f"these are the bytes of {words}: ask for it by its type")
         if verdict.error:
             self.record(thing, verdict, caller=caller, rule_set=rule_set)
             raise Denied(verdict.error)
-        signature = key_sign(self.store.key(address), thing.payload)
-        self.record(thing, verdict, caller=caller, rule_set=rule_set)
+        try:
+            barrier_check(thing, self.records)
+            signature = key_sign(self.store.key(address), thing.payload)
+            self.record(thing, verdict, caller=caller, rule_set=rule_set)
+        except Denied as error:
+            self.record(thing, replace(verdict, rule="", error=str(error)), caller=caller, rule_set=rule_set)
+            raise
         return signature, verdict.rule
 
     def records_query(self, asked: RecordQuery) -> list[sqlite3.Row]:
@@ -138,3 +147,20 @@ class Signer:
             rule=verdict.rule,
             reason=verdict.error,
         )
+
+
+@contextlib.contextmanager
+def recordable() -> Iterator[None]:
+    """Make a refusal of records that cannot be read or written: nothing is signed without its record."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Unrecorded(f"the records cannot be read or written: {error}") from error
+
+
+def barrier_check(thing: Thing, records: Records) -> None:
+    """Refuse what no policy can allow.  Raises Denied, AlreadySigned."""
+    if words := disguised(thing):
+        raise Denied(f"these are the bytes of {words}: ask for it by its type")
+    if thing.header is not None and (refusal := height_refusal(records.link, thing.header)):
+        raise AlreadySigned(refusal)

@@ -13,10 +13,19 @@ from workers.signer.strategy import CODE_NAMES, CODES, METHOD_NAMES, Group, KeyB
 from workers.signer.strategy_rpc import bind_from_template, binds_remove, part
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Callable, Iterable
 
 DONE: Final = "success"
 ALL: Final = 2**31
+
+
+def strategy_options(parser: ArgumentParser) -> None:
+    """Add the options of the verb."""
+    parser.add_argument("verb", help="as venus-wallet's before 1.9: types, newKeyBindCustom, …")
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--from", dest="start", type=int, default=0)
+    parser.add_argument("--to", dest="end", type=int, default=ALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,11 @@ from poolsite.filecoin.storage_market import (
 )
 from workers.signer.amounts import amounts_add, fee_of, proposal_of, proposal_words, withdrawal_of
 from workers.signer.errors import NotUnderstood
+from workers.signer.heights import header_cid
 
 if TYPE_CHECKING:
     from poolsite.filecoin.actors.market import DealProposal
+    from poolsite.filecoin.block import BlockHeader
 
 VERIFY_ADDRESS: Final = "verifyaddress"
 MESSAGE: Final = "message"
@@ -81,6 +83,8 @@ class Thing:
     """The decoded object's own bytes, for the record."""
     about: str = ""
     """What there is to say of it beside its type."""
+    header: BlockHeader | None = None
+    """Of a block."""
 
     @property
     def digest(self) -> str:
@@ -288,7 +292,9 @@ def _block(address: Address, to_sign: bytes) -> Thing:
         header = BLOCK_HEADER.decode(to_sign)
     except BadCbor as error:
         raise NotUnderstood(f"get sign bytes: parseObj failed:cbor unmarshal:{error}") from None
-    return Thing(BLOCK, address, header.signing_bytes, cid=str(header.cid), raw=to_sign)
+    about = f"of {header.miner} at height {header.height}"
+    payload, cid = header.signing_bytes, header_cid(header)
+    return Thing(BLOCK, address, payload, cid=cid, raw=to_sign, about=about, header=header)
 
 
 def _draw_random(address: Address, to_sign: bytes) -> Thing:

@@ -11,17 +11,21 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from apps.core.errors import DomainError
 from apps.gateway.services import wallet_has, wallet_sign
 from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.block import BLOCK_HEADER, BlockHeader
 from poolsite.filecoin.message import Message, message_to_cbor
-from poolsite.filecoin.signature import signature_verify
+from poolsite.filecoin.signature import Signature, signature_verify
 from tests import people
 from tests.servers import SITE, tied_to_us
+from tests.unit.workers.signer.test_heights import block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,6 +127,46 @@ def test_a_killed_signer_is_answered_for_by_its_successor(start, folder):
     start()
 
     sign(addresses["control"])
+
+
+def sign_block(worker: str, header: BlockHeader) -> Signature:
+    raw = BLOCK_HEADER.encode(header)
+    return wallet_sign(address=worker, accounts=["alice"], to_sign=raw, meta_type="block", extra=b"")
+
+
+def test_a_signer_that_was_killed_signs_no_second_block_and_the_same_one_again(start, folder):
+    worker = json.loads((folder / "addresses.json").read_text())["worker"]
+    first = start()
+    first.logged("gateway_connected")
+    signature = sign_block(worker, block(100, b"one"))
+    signature_verify(signature, address_parse(worker), block(100, b"one").signing_bytes)
+
+    os.kill(first.process.pid, signal.SIGKILL)
+    start()
+
+    with pytest.raises(DomainError, match="double-fork fault: f01000 has a block at height 100: bafy"):
+        sign_block(worker, block(100, b"two"))
+    assert sign_block(worker, block(100, b"one")) == signature
+    signature_verify(sign_block(worker, block(101)), address_parse(worker), block(101).signing_bytes)
+
+
+def test_two_blocks_asked_of_one_signer_at_once_get_one_signature(start, folder):
+    worker = json.loads((folder / "addresses.json").read_text())["worker"]
+    start().logged("gateway_connected")
+    headers = [block(100, b"%d" % number) for number in range(6)]
+
+    def asked(header: BlockHeader) -> Signature | str:
+        try:
+            return sign_block(worker, header)
+        except DomainError as refusal:
+            return str(refusal)
+
+    with ThreadPoolExecutor(len(headers)) as pool:
+        found = list(pool.map(asked, headers))
+
+    [won] = [number for number, one in enumerate(found) if isinstance(one, Signature)]
+    assert all("double-fork fault" in one for one in found if isinstance(one, str))
+    assert sign_block(worker, headers[won]) == found[won]
 
 
 def test_a_signer_stops_cleanly_on_sigterm(start):

@@ -1,4 +1,4 @@
-"""A signer that dies at any line of a password change or an import: the store opens, and no key is lost.
+"""A signer that dies at any line: a change of the store loses no key, a miner gets no second block.
 
 The program really ends there, in a process of its own: no `finally` runs, nothing is flushed.
 """
@@ -16,26 +16,29 @@ from poolsite import private_files
 from poolsite.filecoin.keys import key_address
 from tests import people
 from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
-from workers.signer import keystore, sealing
-from workers.signer.errors import WrongPassword
+from tests.unit.workers.signer.test_heights import again, block, sign
+from workers.signer import heights, keystore, records, sealing, signing
+from workers.signer.errors import AlreadySigned, WrongPassword
 from workers.signer.keystore import KeyStore
+from workers.signer.policy import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 OURS = {str(module.__file__) for module in (keystore, sealing, private_files)}
+SIGNING = {str(module.__file__) for module in (heights, records, signing)}
 KEY, MORE = people.key("secp256k1"), people.key("bls")
 DIED, DONE = 9, 0
 
 
-def end_at(number: int, act: Callable[[], Any]) -> None:
+def end_at(number: int, act: Callable[[], Any], files: set[str]) -> None:
     """Carry something out in this process, which ends before the line of this number."""
     lines = 0
 
     def traced(frame: Any, event: str, _arg: Any) -> Any:
         nonlocal lines
-        if frame.f_code.co_filename not in OURS:
+        if frame.f_code.co_filename not in files:
             return None
         if event == "line":
             lines += 1
@@ -48,12 +51,12 @@ def end_at(number: int, act: Callable[[], Any]) -> None:
     os._exit(DONE)
 
 
-def died_at(number: int, act: Callable[[], Any]) -> bool:
+def died_at(number: int, act: Callable[[], Any], files: set[str] = OURS) -> bool:
     """Do the same in a child; False if it came to its end before that line."""
     child = os.fork()
     if child == 0:
         try:
-            end_at(number, act)
+            end_at(number, act, files)
         finally:
             os._exit(1)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -130,3 +133,34 @@ def test_a_death_at_any_line_of_an_import_loses_no_key(folder):
     assert (there[0], there[-1], sorted(there)) == (False, True, there)
     store, _ = opened(left[-1], PASSWORD)
     assert store.key(str(key_address(MORE))) == MORE
+
+
+def test_a_death_at_any_line_of_a_blocks_signature_leaves_room_for_one_block(tmp_path):
+    """Before its height is taken, the block may be replaced; from then on, it alone is signed, again."""
+    folder = tmp_path / "signer"
+    folder.mkdir()
+    (folder / "policy.toml").write_text(DEFAULT)
+    store = KeyStore(folder, cost=CHEAP)
+    store.password_set(PASSWORD)
+    store.add(people.key("bls"))
+
+    taken, number = [], 0
+    while True:
+        number += 1
+        died = died_at(number, lambda: sign(again(folder), block(number, b"one")), SIGNING)  # noqa: B023  # at once
+        started = again(folder)
+        try:
+            sign(started, block(number, b"two"))
+            taken.append(False)
+        except AlreadySigned:
+            assert sign(started, block(number, b"one"))
+            taken.append(True)
+        assert started.records.chain_verify() is None
+        started.close()
+        if not died:
+            break
+
+    assert taken == sorted(taken), "once it is taken, it stays so"
+    assert taken[-1], "whose signature left"
+    assert taken.count(True) > 5, "the height is taken some lines before the signature leaves"
+    assert taken.count(False) > 40
