@@ -114,8 +114,15 @@ def signer_connection(address: str = "", *, of: str = "alice", **overrides: Any)
     }
     row = SignerConnection.objects.create(tenant=tenant(of), **data)
     if address:
-        SignerKey.objects.create(address=address, tenant=tenant(of), connection=row, verified_at=now())
+        signer_key(address, row)
     return row
+
+
+def signer_key(address: str, connection: SignerConnection) -> SignerKey:
+    """A key that a connected wallet has proved."""
+    return SignerKey.objects.create(
+        address=address, tenant=connection.tenant, connection=connection, verified_at=now()
+    )
 
 
 def prover_connection(actor_id: int, *, of: str = "alice", **overrides: Any) -> ProverConnection:

@@ -63,6 +63,18 @@ def signer_keys(viewer: Principal) -> QuerySet[SignerKey]:
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
 
 
+def keys_served(account: str, addresses: Collection[str]) -> set[str]:
+    """Give those of these keys that a signer holds which is connected and serves this tenant."""
+    keys = SignerKey.objects.filter(
+        address__in=addresses,
+        removed_at=None,
+        connection__closed_at=None,
+        connection__seen_at__gt=clock.now() - ALIVE_S,
+        connection__accounts__contains=[account],
+    )
+    return set(keys.values_list("address", flat=True))
+
+
 def connections_open(
     viewer: Principal, *, keys: Collection[UUID | str] | None = None
 ) -> list[SignerConnection | ProverConnection]:

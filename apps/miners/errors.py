@@ -30,3 +30,24 @@ class MinerWorked(Conflict):
     """The pool works for the miner: its right does not move away from its sectors, messages and keys."""
 
     code = "miner_worked"
+
+
+class MinerMoved(Conflict):
+    """Another tenant has the miner by now than the caller thought."""
+
+    code = "miner_moved"
+
+
+class HandOverRefused(Conflict):
+    """The miner cannot go to that tenant, or not now: the field says what stands in the way."""
+
+    code = "hand_over_refused"
+
+
+class HandOverKeyReused(Conflict):
+    """The key was used for another hand-over."""
+
+    code = "key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("this key was used for another hand-over", field="key")

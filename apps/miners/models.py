@@ -95,3 +95,30 @@ class MinerAddress(models.Model):
 
     def __str__(self) -> str:
         return f"{self.miner} {self.use}: {self.address}"
+
+
+class HandOver(Named):
+    """A miner went from one tenant to another; the row repeats the answer to whoever asks again."""
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="hand_overs")
+    giver = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    receiver = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    key = models.CharField(max_length=100, null=True)  # noqa: DJ001  # unique needs NULL
+    """The caller's idempotency key."""
+    actor = models.CharField(max_length=200)
+    at = models.DateTimeField()
+    sectors = models.BigIntegerField(default=0)
+    """How many went with it."""
+    messages = models.BigIntegerField(default=0)
+    """How many to it were on their way; they stay the giver's."""
+    tokens_kept = models.JSONField(default=list)
+    """Names of the giver's tokens that lost it and are for other miners still."""
+    tokens_revoked = models.JSONField(default=list)
+    """Names of the giver's tokens that were for it alone."""
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["miner", "key"], name="one_hand_over_per_key")]
+
+    def __str__(self) -> str:
+        return f"{self.miner} from {self.giver.name} to {self.receiver.name}"

@@ -2,21 +2,18 @@
 
 `users` keeps the right (`MinerGrant`) and knows no miner's row, by which tenants see sectors and deadlines
 and hosts get jobs.  A right that went alone would leave all of that with the tenant that lost it; and a
-tenant that is given the right has neither the sectors nor the keys.
+tenant that is given the right has neither the sectors nor the keys.  Row, right and all that hangs on them go
+together by `apps.proving.services.handover.miner_hand_over`.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 
 from apps.miners.errors import MinerWorked
 from apps.miners.models import Miner
+from apps.users.models import Tenant
 from apps.users.services import miner_grant, miner_ungrant, tenant_delete
-
-if TYPE_CHECKING:
-    from apps.users.models import Tenant
 
 
 def hands_check(*, actor_id: int, tenant: Tenant | None) -> None:
@@ -24,7 +21,8 @@ def hands_check(*, actor_id: int, tenant: Tenant | None) -> None:
     worked = Miner.objects.select_related("tenant").select_for_update(of=("self",)).filter(actor_id=actor_id)
     row = worked.first()
     if row is not None and (tenant is None or row.tenant_id != tenant.pk):
-        raise MinerWorked(f"the pool works for it as {row.tenant.name}'s", field="miner")
+        way = "" if tenant is None else ": it has to be handed over"
+        raise MinerWorked(f"the pool works for it as {row.tenant.name}'s{way}", field="miner")
 
 
 @transaction.atomic
@@ -44,6 +42,9 @@ def miner_drop(*, actor_id: int) -> bool:
 @transaction.atomic
 def tenant_drop(*, tenant: Tenant) -> None:
     """Take a tenant out of use with its rights.  Raises MinerWorked, PoolTenantKept."""
+    Tenant.objects.select_for_update().get(
+        pk=tenant.pk
+    )  # a miner that is handed to it now comes first or not
     worked = Miner.objects.select_for_update().filter(tenant=tenant).exclude(actor_id=None).order_by("pk")
     first = worked.first()
     if first is not None:

@@ -43,8 +43,18 @@ def posts_of(miner: Miner, *, since_epoch: int) -> QuerySet[WindowPost]:
 
 def provers_there(*, tenant_id: int, since: datetime) -> int:
     """Count the provers of a tenant that were heard of since then."""
+    return len(_provers(tenant_id=tenant_id, since=since))
+
+
+def prover_stores(*, tenant_id: int, since: datetime) -> set[str] | None:
+    """Give the stores of the same provers; None if there is none."""
+    provers = _provers(tenant_id=tenant_id, since=since)
+    return {store for prover in provers for store in prover.stores} if provers else None
+
+
+def _provers(*, tenant_id: int, since: datetime) -> list[Worker]:
     workers = Worker.objects.filter(tenant_id=tenant_id, retired_at=None, is_paused=False, seen_at__gte=since)
-    return sum(JobKind.WINDOW_POST in worker.kinds for worker in workers)
+    return [worker for worker in workers if JobKind.WINDOW_POST in worker.kinds]
 
 
 @dataclass(frozen=True, slots=True)

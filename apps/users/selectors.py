@@ -99,6 +99,15 @@ def tokens_refused(ids: Collection[str], *, now: datetime) -> set[str]:
     return set(ids) - {str(pk) for pk in good.values_list("pk", flat=True)}
 
 
+def tokens_outdated(
+    held: Collection[tuple[str, tuple[int, ...]]], *, now: datetime
+) -> set[tuple[str, tuple[int, ...]]]:
+    """Give those of these tokens, each with the miners it was limited to, that are other now or not good."""
+    refused = tokens_refused({key for key, _ in held}, now=now)
+    miners = {str(row.pk): tuple(row.miners) for row in Token.objects.filter(pk__in={key for key, _ in held})}
+    return {(key, limit) for key, limit in held if key in refused or miners.get(key) != limit}
+
+
 def tokens_with_digests(digests: Collection[str]) -> list[str]:
     """Give the ids of the tokens with these digests, good or not."""
     return [str(pk) for pk in Token.objects.filter(digest__in=digests).values_list("pk", flat=True)]

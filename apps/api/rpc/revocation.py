@@ -18,7 +18,7 @@ from django.db import Error as DatabaseError
 from apps.api.rpc.pace import PACES
 from apps.core import clock
 from apps.users.access import AccessChanges
-from apps.users.selectors import tokens_refused
+from apps.users.selectors import tokens_outdated
 
 if TYPE_CHECKING:
     from apps.api.rpc.socket_state import SocketState
@@ -81,12 +81,17 @@ class Watch:
         return REGULAR_S
 
     async def check(self) -> None:
-        """Close the sockets whose token is no longer good."""
-        ids = {socket.principal.token_id for socket in self.sockets if socket.principal.token_id}
-        bad = await database_sync_to_async(tokens_refused, thread_sensitive=False)(ids, now=clock.now())
-        for socket in [socket for socket in self.sockets if socket.principal.token_id in bad]:
+        """Close the sockets whose token is no longer good, or lost a miner that it was for."""
+        held = {held_of(socket) for socket in self.sockets if socket.principal.token_id}
+        bad = await database_sync_to_async(tokens_outdated, thread_sensitive=False)(held, now=clock.now())
+        for socket in [socket for socket in self.sockets if held_of(socket) in bad]:
             log.info("rpc_socket_revoked", actor=socket.principal.actor)
             await socket.close(CLOSE_REVOKED, "this token is no longer good")
+
+
+def held_of(socket: SocketState) -> tuple[str, tuple[int, ...]]:
+    """Give the token of a socket and the miners that it was limited to when the socket opened."""
+    return socket.principal.token_id, socket.principal.miners
 
 
 _watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = weakref.WeakKeyDictionary()

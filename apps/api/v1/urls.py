@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.message_batches")),
     path("", include("apps.api.v1.message_changes")),
     path("", include("apps.api.v1.messages")),
+    path("", include("apps.api.v1.miner_changes")),
     path("", include("apps.api.v1.miners")),
     path("", include("apps.api.v1.nodes")),
     path("", include("apps.api.v1.policies")),

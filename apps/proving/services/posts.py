@@ -81,6 +81,9 @@ def _may_have_landed(post: WindowPost, message: Message | None) -> bool:
 
 def _rescue(post: WindowPost, message: Message | None, look: Look) -> None:
     """Set back what cannot go on as it is while there is time left in the window."""
+    if post.state == PostState.SENT and message is not None and _is_givers(post, message):
+        message_drop(message, reason="the miner was handed over", now=look.now)
+        advance(post, "RESEND", error="the miner was handed over", updated_at=look.now)
     if post.state == PostState.SENT and message is not None and is_outdated(post, message, look):
         message_drop(message, reason="the chain's randomness is another now", now=look.now)
         advance(post, "RESEND", error="the chain's randomness has changed", updated_at=look.now)
@@ -89,6 +92,14 @@ def _rescue(post: WindowPost, message: Message | None, look: Look) -> None:
         pause = timedelta(seconds=lease_for(look.network.proving.window * look.network.epoch_s))
         if look.now - post.updated_at >= pause:
             advance(post, "AGAIN", skipped={}, job=None, updated_at=look.now)
+
+
+def _is_givers(post: WindowPost, message: Message) -> bool:
+    """Tell whether a message without a nonce waits for a tenant that no longer has the miner.
+
+    It was to be chosen on the head that was there: what holds it up, signer or funds, is that tenant's.
+    """
+    return message.state == MessageState.UNFILLED and message.tenant_id != post.miner.tenant_id
 
 
 def _is_reorganised(post: WindowPost, look: Look) -> bool:

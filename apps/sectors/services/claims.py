@@ -10,6 +10,7 @@ from django.db.models import F, Q
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors import job_assignment
 from apps.sectors.services.hosts import boot_check
@@ -59,13 +60,17 @@ def _next_job(
     stages = [stage for stage, count in free.items() if count > 0]
     if JobKind.SEAL in kinds and stages:
         wanted |= Q(kind=JobKind.SEAL, stage__in=stages) & here
-    return (
+    job = (
         Job.objects.filter(idle & due & wanted, miner__tenant_id=worker.tenant_id)
         .select_related("miner")
         .select_for_update(skip_locked=True, of=("self",))
         .order_by("-time_sensitive", "-priority", "-rank", "created_at", "pk")
         .first()
     )
+    # A hand-over holds the job while it runs; the one that ended after our look is seen by this second one.
+    if job is None or not Miner.objects.filter(pk=job.miner_id, tenant_id=worker.tenant_id).exists():
+        return None
+    return job
 
 
 def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, transaction
 
 from apps.core.live import Change, publish
-from apps.miners.errors import MinerNotReady
+from apps.miners.errors import MinerNotReady, MinerUnknown
+from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.errors import BadCount, KeyReused
 from apps.sectors.models import Job, Pledge, Sector
@@ -20,8 +21,6 @@ from poolsite.wire.pipeline import STEPS, SectorState
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-
-    from apps.miners.models import Miner
 
 
 def pledge_create(
@@ -36,7 +35,7 @@ def pledge_create(
     """Make `count` new sectors for `miner`; the same `key` again gives the same pledge.
 
     `taken` are the numbers that the chain has allocated (`miners.onchain.numbers_allocated`).
-    Raises MinerNotReady, BadCount, KeyReused.
+    Raises MinerNotReady, BadCount, KeyReused, MinerUnknown if it went to another tenant this moment.
     """
     policy = sealing_policy()
     if miner.state != MinerState.ACTIVE:
@@ -66,6 +65,10 @@ def _pledge_by_key(miner: Miner, *, count: int, key: str | None) -> Pledge | Non
 def _pledge_write(
     miner: Miner, *, count: int, actor: str, now: datetime, taken: Sequence[range], key: str | None
 ) -> Pledge:
+    # A hand-over changes the tenant under this lock: the sectors are the tenant's that has the miner then.
+    kept = Miner.objects.select_for_update(no_key=True).filter(pk=miner.pk, tenant_id=miner.tenant_id)
+    if not kept.exists():
+        raise MinerUnknown(miner.address)
     pledge = Pledge.objects.create(
         tenant_id=miner.tenant_id, miner=miner, count=count, key=key or None, actor=actor
     )

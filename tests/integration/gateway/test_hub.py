@@ -16,7 +16,8 @@ from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.services import RuledSignature, keys_add, wallet_has, wallet_sign
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
-from apps.users.services import account_approve, signer_ungrant, tenant_update, token_revoke
+from apps.users.narrowing import tokens_narrow
+from apps.users.services import TokenLimits, account_approve, signer_ungrant, tenant_update, token_revoke
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
@@ -334,6 +335,30 @@ async def test_a_disabled_tenants_socket_is_closed_at_once(web, signer, token):
 
         with pytest.raises(ConnectionClosed) as closed:
             await asyncio.wait_for(socket.recv(), 10)
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4401
+
+
+async def test_a_socket_whose_token_lost_a_miner_is_closed_at_once_and_its_siblings_stay(web):
+    other, both = [
+        await in_thread(people.token)("sign", limits=TokenLimits(miners=miners))
+        for miners in ([7], [2001, 7])
+    ]
+    async with (
+        connect(web.ws, additional_headers=people.bearer(both)) as loser,
+        connect(web.ws, additional_headers=people.bearer(other)) as keeper,
+    ):
+        alice = await in_thread(people.tenant)("alice")
+        await in_thread(tokens_narrow)(tenant=alice, actor_id=2001)
+
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(loser.recv(), 10)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(keeper.recv(), 0.3)
+        async with connect(web.ws, additional_headers=people.bearer(both)) as again:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(again.recv(), 0.3)
 
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4401

@@ -114,6 +114,9 @@ def wallets_name(addresses: dict[str, str]) -> None:
 
 def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Miner:
     """Make the pool's miner, or find it.  Raises what stands in the way: no node, no signer, no funds."""
+    made = Miner.objects.filter(create_message_id=MINER_MESSAGE, state=MinerState.ACTIVE).first()
+    if made is not None:  # whose it is now does not matter: it may have been handed over
+        return made
     deposit = amount_parse(client.call("StateMinerCreationDeposit", []))
     return miner_create(
         tenant=tenant_by_name(POOL),

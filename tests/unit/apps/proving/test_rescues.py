@@ -10,6 +10,7 @@ import pytest
 from apps.core import clock
 from apps.messages.models import Message, Tracker
 from apps.messages.states import MessageState, Wait
+from apps.miners.models import Miner
 from apps.proving.models import Recovery, WindowPost
 from apps.proving.services import proofs, submissions
 from apps.proving.services.look import Look
@@ -19,14 +20,14 @@ from apps.proving.services.windows import posts_schedule
 from apps.proving.states import PostState, RecoveryState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
+from apps.users.services import signer_grant
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
+from tests.people import tenant
 from tests.unit.apps.proving.chain import OneDeadline
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 
@@ -120,6 +121,42 @@ def test_a_proof_pushed_before_a_kill_is_followed_although_the_sender_is_another
     row.refresh_from_db()
     assert (row.state, row.message_id, row.messages_sent) == (PostState.SENT, f"post:{row.uuid}:0", 1)
     assert Message.objects.filter(kind__in=["", "window_post"]).count() == 1
+
+
+def handed_over(of: Miner) -> str:
+    """Make it bob's, who may sign with its key too; gives the key."""
+    signer_grant(tenant=tenant("bob"), address=of.worker)
+    Miner.objects.update(tenant=tenant("bob"))
+    return str(of.worker)
+
+
+def test_a_proof_that_waits_for_a_tenant_that_gave_the_miner_away_is_the_receivers_at_once() -> None:
+    of, chain = miner(), OneDeadline()
+    row = post(of)
+    posts_advance(look(chain))
+    handed_over(of)
+
+    posts_advance(look(chain, 962))
+
+    row.refresh_from_db()
+    sent = dict(Message.objects.filter(kind="window_post").values_list("tenant__name", "state"))
+    assert sent == {"alice": MessageState.FAILED, "bob": MessageState.UNFILLED}
+    assert (row.state, Message.objects.get(pk=row.message_id).tenant) == (PostState.SENT, tenant("bob"))
+
+
+@pytest.mark.parametrize("state", [MessageState.FILLED, MessageState.LANDED])
+def test_a_proof_on_its_way_lands_as_the_givers_and_is_not_sent_twice(state: str) -> None:
+    of, chain = miner(), OneDeadline()
+    row = post(of)
+    posts_advance(look(chain))
+    handed_over(of)
+    Message.objects.filter(kind="window_post").update(state=state, nonce=4, exit_code=0, height=961)
+
+    posts_advance(look(chain, 962))
+
+    row.refresh_from_db()
+    assert Message.objects.get(kind="window_post").tenant == tenant("alice")
+    assert row.state == {"FILLED": PostState.SENT, "LANDED": PostState.LANDED}[state]
 
 
 def test_one_proof_that_cannot_be_read_costs_no_other_its_window(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,3 +107,12 @@ def test_a_miner_that_failed_is_said_to_have_failed(node):
 
     with pytest.raises(CommandError, match="was not made: exit code 16"):
         run()
+
+
+def test_a_pool_whose_first_miner_was_handed_over_starts_as_before(node: Node) -> None:
+    with pytest.raises(CommandError):
+        run()
+    Miner.objects.update(state=MinerState.ACTIVE, actor_id=1004, tenant=people.tenant("bob"))
+
+    assert "The pool's miner is f01004" in run()
+    assert Miner.objects.get().tenant.name == "bob"
