@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from threading import Lock, Thread
 from typing import Any
 
 THREADS_VARIABLE = "POOLSITE_KERNEL_THREADS"
@@ -29,26 +30,61 @@ def ranges(total: int, size: int) -> Iterable[tuple[int, int]]:
     return ((first, min(first + size, total)) for first in range(0, total, size))
 
 
+class _Share:
+    """Pieces that several threads take from one end until there are none, or one has failed."""
+
+    def __init__(self, work: Callable[[int, int], Any], pieces: Iterable[tuple[int, int]]) -> None:
+        self.work = work
+        self.left = deque(pieces)
+        self.done = 0
+        self.errors: list[BaseException] = []
+        self.lock = Lock()
+
+    def take(self) -> Iterator[int]:
+        """Do one piece after the other; gives what all threads have done after each."""
+        while True:
+            try:
+                first, end = self.left.popleft()
+            except IndexError:
+                return
+            self.work(first, end)
+            with self.lock:
+                self.done += end - first
+            yield self.done
+
+    def help(self) -> None:
+        """Do pieces beside the caller; an error ends the work of all."""
+        try:
+            for _ in self.take():
+                pass
+        except BaseException as error:  # noqa: BLE001  # raised by the caller
+            self.errors.append(error)
+            self.left.clear()
+
+
 def spread(work: Callable[[int, int], Any], total: int, *, size: int, progress: Progress = silent) -> None:
     """Call work(first, end) for all pieces of 0 … total, on all cores; in order on a single one.
 
-    The first error stops the rest and is raised.
+    The caller's thread takes its share and alone calls `progress`: of rows that take milliseconds, starting
+    a thread for it and waking it would be several hundredths.  The first error stops the rest and is raised.
     """
     pieces = list(ranges(total, size))
-    threads = min(thread_count(), len(pieces))
-    if threads < 2:
-        for first, end in pieces:
-            work(first, end)
-            progress(end, total)
-        return
-    done = 0
-    with ThreadPoolExecutor(threads) as pool:
-        futures = [(end - first, pool.submit(work, first, end)) for first, end in pieces]
-        try:
-            for rows, future in futures:
-                future.result()
-                done += rows
-                progress(done, total)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    share = _Share(work, pieces)
+    helpers = [Thread(target=share.help) for _ in range(min(thread_count(), len(pieces)) - 1)]
+    told = 0
+    try:
+        for helper in helpers:
+            helper.start()
+        for told in share.take():
+            progress(told, total)
+    except BaseException:
+        share.left.clear()
+        raise
+    finally:
+        for helper in helpers:
+            if helper.ident is not None:
+                helper.join()
+    if share.errors:
+        raise share.errors[0]
+    if told < total:
+        progress(total, total)
