@@ -21,6 +21,7 @@ from apps.core.live import EVERYONE, POOL, group_of
 from apps.core.stores import redis_client
 from apps.dashboard.fragments import frame_render
 from apps.dashboard.people import Sitting, sittings_open, viewer_of
+from apps.miners.handover import MOVED
 from apps.users.access import AccessChanges
 
 if TYPE_CHECKING:
@@ -94,9 +95,11 @@ class Room:
         if len(rows) > MAX_CHANGES:
             return RESYNC
         try:
-            return await database_sync_to_async(frame_render, thread_sensitive=False)(
+            frame = await database_sync_to_async(frame_render, thread_sensitive=False)(
                 rows, viewer=self.audience.viewer, page=self.audience.page
             )
+            # Rows that are another tenant's now cannot be rendered away one by one.
+            return frame + RESYNC if any(kind == MOVED for kind, _ in rows) else frame
         except Exception:
             log.exception("live_frame_failed", page=self.audience.page)
             return RESYNC

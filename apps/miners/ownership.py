@@ -21,7 +21,7 @@ def hands_check(*, actor_id: int, tenant: Tenant | None) -> None:
     worked = Miner.objects.select_related("tenant").select_for_update(of=("self",)).filter(actor_id=actor_id)
     row = worked.first()
     if row is not None and (tenant is None or row.tenant_id != tenant.pk):
-        way = "" if tenant is None else ": it has to be handed over"
+        way = "" if tenant is None else ": hand it over on its page"
         raise MinerWorked(f"the pool works for it as {row.tenant.name}'s{way}", field="miner")
 
 

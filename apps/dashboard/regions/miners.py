@@ -10,14 +10,17 @@ from django.urls import reverse
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Stat, Verdict, plural
 from apps.dashboard.lines.deadlines import DeadlineLine, deadline_line
+from apps.dashboard.lines.hand_overs import came_words
 from apps.dashboard.lines.miners import MinerLine, miner_line
 from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.miners.additions import may_let_go
 from apps.miners.errors import MinerUnknown
+from apps.miners.handover import MOVED
 from apps.miners.selectors import miner_get, miners_visible
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline
+from apps.proving.services.handover import may_hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,6 +52,8 @@ class MinerDetail:
     pledge_href: str
     release_href: str
     """Where it is taken out of the pool; empty for one that stays."""
+    hand_over_href: str
+    """Where it is handed to another tenant; empty for whoever may not."""
     stats: tuple[Stat, ...]
     deadlines: tuple[DeadlineLine, ...]
     addresses: tuple[RoleAddress, ...]
@@ -107,16 +112,20 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
         if miner.proving_period_start is None
         else f"started at epoch {numbers.whole(miner.proving_period_start)}"
     )
+    came = came_words(miner.hand_overs.select_related("giver").first()) if scene.viewer.is_operator else ""
     may_pledge = scene.viewer.may("sign") and miner.state == MinerState.ACTIVE
     return MinerDetail(
         line=line,
-        say=f"Tenant {miner.tenant.name}. {miner.error}".strip(),
+        say=" ".join(filter(None, (f"Tenant {miner.tenant.name}.", came, miner.error))),
         tags=(f"{size} {unit} sectors",),
         period_say=period,
         strip_word=f"{len(told)} with sectors",
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
         release_href=reverse("miner-release", args=[miner.address])
         if may_let_go(scene.viewer, miner)
+        else "",
+        hand_over_href=reverse("miner-hand-over", args=[miner.address])
+        if may_hand_over(scene.viewer) and miner.state == MinerState.ACTIVE
         else "",
         stats=tuple(miner_stats(miner)),
         deadlines=tuple(
@@ -190,6 +199,27 @@ def role_addresses(miner: Miner, scene: Scene) -> Iterable[RoleAddress]:
         yield RoleAddress(role, address, numbers.shortened(address), numbers.fil(balances.get(address)))
 
 
+def gone_region(place: Place) -> Iterable[str]:
+    """The page of a miner that went to another tenant: nothing of it stays to be read."""
+    try:
+        miner_get(place.viewer, place.key)
+    except MinerUnknown:
+        yield gone_fragment("miners", "Miner")
+
+
+def gone_fragment(noun: str, word: str) -> str:
+    """What stands where an object of these pages was that went to another tenant."""
+    return fragment(
+        "core/_gone.html",
+        icon=noun,
+        title=f"{word} of another tenant",
+        what="It was handed over",
+        text="Messages that you pushed for it stay with you, and the audit log.",
+        action=f"All {noun}",
+        href=reverse(noun),
+    )
+
+
 def detail_region(place: Place) -> Iterable[str]:
     """All that changes on a miner's page."""
     try:
@@ -202,4 +232,9 @@ def detail_region(place: Place) -> Iterable[str]:
     yield fragment("miners/_deadlines.html", deadlines=miner.deadlines)
 
 
-REGIONS: Final[Regions] = {"miner": (detail_region,), "deadline": (detail_region,), "head": (detail_region,)}
+REGIONS: Final[Regions] = {
+    "miner": (detail_region,),
+    "deadline": (detail_region,),
+    "head": (detail_region,),
+    MOVED: (gone_region,),
+}

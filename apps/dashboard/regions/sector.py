@@ -13,8 +13,10 @@ from apps.dashboard.lines.cards import Event, Fact, plural
 from apps.dashboard.lines.gantts import Gantt, sector_gantt
 from apps.dashboard.lines.messages import MessageLine, message_line
 from apps.dashboard.lines.sectors import SectorLine, expires_in, place_words, sector_line
+from apps.dashboard.regions.miners import gone_fragment
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.words import EVENTS, STAGES
+from apps.miners.handover import MOVED
 from apps.proving.models import Deadline
 from apps.sectors.errors import SectorUnknown
 from apps.sectors.models import Sector
@@ -253,6 +255,14 @@ def concerns(place: Place, row: Sector) -> bool:
     return place.heard("deadline", *mine.values_list("pk", flat=True))
 
 
+def gone_region(place: Place) -> Iterable[str]:
+    """The page of a sector whose miner went to another tenant."""
+    try:
+        sector_get(place.viewer, place.key)
+    except SectorUnknown:
+        yield gone_fragment("sectors", "Sector")
+
+
 def detail_region(place: Place) -> Iterable[str]:
     """All that changes on a sector's page; its parts are small and change together."""
     try:
@@ -277,4 +287,5 @@ REGIONS: Final[Regions] = {
     "messages": (detail_region,),
     "batch": (detail_region,),
     "job": (detail_region,),
+    MOVED: (gone_region,),
 }

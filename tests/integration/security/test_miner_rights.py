@@ -88,7 +88,7 @@ def test_no_way_parts_a_miners_right_from_the_row_that_the_pool_works_with(way, 
 
     answer = post(path, body, token)
 
-    words = WORDS if "del" in way else f"{WORDS}: it has to be handed over"
+    words = WORDS if "del" in way else f"{WORDS}: hand it over on its page"
     assert (answer.status_code, answer.json()) == (400, {"error": words})
     assert [what for what, is_so in seen_by("alice").items() if not is_so] == []
     assert [what for what, is_so in seen_by("bob").items() if is_so] == []

@@ -1,0 +1,112 @@
+"""Handing a miner over: to whom, then what that changes, then it is done."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from apps.core import clock
+from apps.core.errors import BadValue, DomainError, NotFound
+from apps.dashboard.asking import is_sure
+from apps.dashboard.confirming import confirm_first
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.hand_overs import Stop, plan_facts, stop_of
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.scene import Scene
+from apps.miners.handover import HandOverWish
+from apps.miners.selectors import miner_get
+from apps.proving.services.handover import hand_over_plan, may_hand_over, miner_hand_over
+from apps.users.selectors import tenants_visible
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.proving.services.handover import HandOverPlan
+    from apps.users.principals import Principal
+
+TENANTS_MAX: Final = 500
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def hand_over(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Ask to whom, then show what goes, what stays and who loses what, then do it."""
+    miner = miner_or_404(viewer, address)
+    form = {name: request.POST.get(name, "").strip() for name in ("tenant", "giver", "key")}
+    form["key"] = form["key"][:64] if form["key"].isalnum() else uuid.uuid4().hex
+    form["giver"] = form["giver"] or miner.tenant.name
+    if request.method != "POST":
+        return form_page(request, viewer, miner, form)
+    if is_sure(request) and (held := confirm_first(request, viewer)) is not None:
+        return held
+    try:
+        wish = wish_of(viewer, miner, form)
+        if is_sure(request):
+            miner_hand_over(wish, principal=viewer, now=clock.now())
+            return redirect("miner", address)
+        plan = hand_over_plan(wish, principal=viewer, now=clock.now())
+    except DomainError as refusal:
+        return form_page(request, viewer, miner, form, stop_of(refusal, miner, form["tenant"]))
+    return plan_page(request, viewer, wish, plan, form)
+
+
+def miner_or_404(viewer: Principal, address: str) -> Miner:
+    """Find a miner that this viewer may hand over; to anybody else there is no such page."""
+    if not may_hand_over(viewer):
+        raise Http404
+    try:
+        return miner_get(viewer, address)
+    except NotFound:
+        raise Http404 from None
+
+
+def wish_of(viewer: Principal, miner: Miner, form: dict[str, str]) -> HandOverWish:
+    """Read the form.  Raises BadValue."""
+    receiver = tenants_visible(viewer).filter(name=form["tenant"]).first()
+    if receiver is None:
+        raise BadValue("choose one of the tenants", field="tenant")
+    return HandOverWish(miner=miner, receiver=receiver, giver=form["giver"], key=form["key"])
+
+
+def form_page(
+    request: HttpRequest, viewer: Principal, miner: Miner, form: dict[str, str], stop: Stop | None = None
+) -> HttpResponse:
+    """Ask to whom, with what stood in the way."""
+    others = tenants_visible(viewer).exclude(pk=miner.tenant_id).filter(enabled=True)
+    return page_render(
+        request,
+        "miners/hand_over.html",
+        title="Hand over",
+        section="miners",
+        page_key="",
+        scene=Scene(viewer),
+        status=422 if stop else 200,
+        miner=miner,
+        form=form,
+        stop=stop,
+        tenants=list(others.values_list("name", flat=True)[:TENANTS_MAX]),
+        back=reverse("miner", args=[miner.address or miner.uuid]),
+    )
+
+
+def plan_page(
+    request: HttpRequest, viewer: Principal, wish: HandOverWish, plan: HandOverPlan, form: dict[str, str]
+) -> HttpResponse:
+    """Show what it changes; the second click does it."""
+    return page_render(
+        request,
+        "miners/hand_over_plan.html",
+        title="Hand over",
+        section="miners",
+        page_key="",
+        scene=Scene(viewer),
+        miner=wish.miner,
+        receiver=wish.receiver,
+        form=form,
+        facts=plan_facts(wish, plan),
+        back=reverse("miner", args=[wish.miner.address]),
+    )
