@@ -25,6 +25,8 @@ FIRST_PAUSE_S, PAUSE_GROWTH, LAST_PAUSE_S = 0.1, 1.5, 5.0
 """go-jsonrpc's back-off between two dials."""
 LISTEN_PAUSE_S: Final = 1.0
 """Before listening again on a socket whose channel was closed."""
+CLOSE_S: Final = 2.0
+"""For a gateway's farewell: what floods us is not read any more, and its farewell comes after the flood."""
 FRAME_MAX_BYTES: Final = 100 * 1024 * 1024
 
 Json = Any
@@ -50,6 +52,7 @@ async def dial_for_ever(
                 ping_interval=5,
                 ping_timeout=30,
                 open_timeout=10,
+                close_timeout=CLOSE_S,
                 proxy=None,
             ) as socket:
                 pause_s = FIRST_PAUSE_S
@@ -93,6 +96,11 @@ class GatewaySocket:
         if isinstance(error, dict):
             raise self.refused(str(error.get("message", "")))
         return answer.get("result")
+
+    async def tell(self, method: str, *params: Json) -> None:
+        """Call the gateway without waiting for what it says to it."""
+        frame = {"jsonrpc": "2.0", "id": next(self.numbers), "method": method, "params": params}
+        await self.socket.send(json.dumps(frame))
 
     def heard(self, data: str | bytes) -> tuple[str, list[Json]] | None:
         """Take one frame: hand an answer to its call; give a notification's method and parameters."""

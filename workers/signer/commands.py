@@ -33,12 +33,13 @@ from workers.signer.changes import history_of, policy_take, versions_now
 from workers.signer.editors import editor_add, editor_remove, editors_read
 from workers.signer.errors import SignerError
 from workers.signer.height_commands import heights, heights_options
-from workers.signer.hub import HubLink
+from workers.signer.hub import LIMITS, HubLink
 from workers.signer.old_wallet import keys_read, keys_write
 from workers.signer.policy import DEFAULT, policy_parse
 from workers.signer.records import RecordQuery
 from workers.signer.rehearsal import rehearse
 from workers.signer.server import WalletApp, listen_socket, serve
+from workers.signer.share import Limits
 from workers.signer.signing import Signer
 from workers.signer.strategy import Strategy
 from workers.signer.strategy_commands import strategy, strategy_options
@@ -104,6 +105,8 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
         parser.add_argument("--token-file", type=Path, help="file with the gateway's token")
         parser.add_argument("--support-account", action="append", default=[], help="serve this account too")
         parser.add_argument("--set", default="", help="gateways may use only this set of the policy's rules")
+        parser.add_argument("--gateway-requests", type=int, default=LIMITS.requests, help="of each at a time")
+        parser.add_argument("--gateway-per-s", type=float, default=LIMITS.per_s, help="requests of each")
         parser.add_argument("--listen", default="", help="host:port of the wallet JSON-RPC")
         parser.add_argument("--locked", action="store_true", help="stay locked until somebody unlocks")
     elif verb == "new":
@@ -395,6 +398,9 @@ def links_for(signer: Signer, options: argparse.Namespace) -> list[HubLink]:
     """Give one link per gateway."""
     if options.console and options.token_file is None:
         raise SignerError("gateway token not set: give --token-file")
+    if options.gateway_requests < 1 or options.gateway_per_s <= 0:
+        raise SignerError("--gateway-requests and --gateway-per-s are above zero")
+    limits = Limits(options.gateway_requests, options.gateway_per_s)
     return [
         HubLink(
             signer,
@@ -402,6 +408,7 @@ def links_for(signer: Signer, options: argparse.Namespace) -> list[HubLink]:
             token=lambda: options.token_file.read_text().strip(),
             supported=sorted({*options.support_account, *accounts_read(options.dir)}),
             rule_set=options.set,
+            limits=limits,
         )
         for url in options.console
     ]

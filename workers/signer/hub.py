@@ -19,6 +19,7 @@ from poolsite.wire.transport import is_clear
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_for_ever, pack, unpack
 from workers.signer.errors import SignerError
 from workers.signer.policy_desk import PolicyDesk
+from workers.signer.share import REFUSALS, Limits, Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ CALL_S: Final = 90.0
 """Time for an answer; AddNewAddress includes the proof of each key."""
 WATCH_S: Final = 1.0
 """How often keys that came or went are looked for."""
+LIMITS: Final = Limits()
+TOO_MANY: Final = "this signer has too many of your requests: wait for answers"
 
 Json = Any
 
@@ -52,6 +55,7 @@ class HubLink:
         token: Callable[[], str],
         supported: Sequence[str] = (),
         rule_set: str = "",
+        limits: Limits = LIMITS,
     ) -> None:
         self.signer = signer
         self.url = url
@@ -65,6 +69,7 @@ class HubLink:
         self.rule_set = rule_set
         """Rules of the policy that this gateway is limited to; empty: all."""
         self.desk = PolicyDesk(signer, caller=f"gateway {url}", rule_set=rule_set)
+        self.share = Share(url, limits)
         self.is_connected = asyncio.Event()
         """Set while the gateway has taken our keys."""
 
@@ -113,13 +118,16 @@ class HubSession(GatewaySocket):
         """What the gateway calls us, told by InitConnect."""
         self.announced: set[str] = set()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.refusals: asyncio.Queue[Json] = asyncio.Queue(REFUSALS)
 
     async def run(self) -> None:
         """Read until the socket ends.  Raises ConnectionClosed."""
-        beside = [asyncio.create_task(self.listen_forever()), asyncio.create_task(self.watch_keys())]
+        works = (self.listen_forever(), self.watch_keys(), self.refuse_forever())
+        beside = [asyncio.create_task(work) for work in works]
         try:
             async for data in self.socket:
                 self.receive(data)
+                await self.link.share.read_pause()
             raise ConnectionClosed(None, None)
         finally:
             for task in (*beside, *self.tasks):
@@ -159,6 +167,11 @@ class HubSession(GatewaySocket):
                     await self.call("Gateway.RemoveAddress", self.channel_id, sorted(before - now))
                     self.announced = now
 
+    async def refuse_forever(self) -> None:
+        """Send what was refused, without asking whether it was taken."""
+        while True:
+            await self.tell("Gateway.ResponseWalletEvent", await self.refusals.get())
+
     def keys_now(self) -> set[str]:
         """Give the addresses of the store."""
         return {entry.address for entry in self.signer.store.entries()}
@@ -172,9 +185,18 @@ class HubSession(GatewaySocket):
         if method == "xrpc.ch.close":
             self.closed.set()
         elif method == "xrpc.ch.val" and len(params) == 2 and isinstance(params[1], dict):
+            if not self.link.share.enter(len(data)):
+                with contextlib.suppress(asyncio.QueueFull):  # it does not read them
+                    self.refusals.put_nowait(refusal(params[1].get("Id"), TOO_MANY))
+                return
             task = asyncio.create_task(self.handle(params[1]))
             self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            task.add_done_callback(lambda task: self.left(task, len(data)))
+
+    def left(self, task: asyncio.Task[None], size_bytes: int) -> None:
+        """Note that a request is over."""
+        self.tasks.discard(task)
+        self.link.share.leave(size_bytes)
 
     async def handle(self, event: dict[str, Json]) -> None:
         """Answer one event."""
@@ -185,11 +207,11 @@ class HubSession(GatewaySocket):
             self.link.is_connected.set()
             log.info("gateway_connected", url=self.link.url, channel=self.channel_id)
             return
-        answer: dict[str, Json] = {"Id": key, "Payload": None, "Error": ""}
         try:
-            answer["Payload"] = pack(await self.answer(str(method), event.get("Payload")))
+            payload = pack(await self.answer(str(method), event.get("Payload")))
+            answer: dict[str, Json] = {"Id": key, "Payload": payload, "Error": ""}
         except SignerError as error:
-            answer["Error"] = str(error) or type(error).__name__
+            answer = refusal(key, str(error) or type(error).__name__)
         try:
             await self.call("Gateway.ResponseWalletEvent", answer)
         except (HubRefused, TimeoutError, ConnectionClosed) as error:
@@ -200,7 +222,8 @@ class HubSession(GatewaySocket):
         if method == "WalletList":
             return sorted(self.announced)
         if method in POLICY_METHODS:
-            return await asyncio.to_thread(self.link.desk.answer, method, self.read(payload))
+            async with self.link.share.policy:
+                return await asyncio.to_thread(self.link.desk.answer, method, self.read(payload))
         if method != "WalletSign":
             raise SignerError(f"unexpect type {method[:40]}")
         request = self.read(payload)
@@ -211,15 +234,16 @@ class HubSession(GatewaySocket):
             extra = base64.b64decode(meta.get("Extra") or "", validate=True)
         except (TypeError, KeyError, ValueError, AttributeError):
             raise SignerError("the request cannot be read") from None
-        signature, rule = await asyncio.to_thread(
-            self.signer.sign_by_rule,
-            address=address,
-            to_sign=to_sign,
-            meta_type=meta_type,
-            extra=extra,
-            caller=f"gateway {self.link.url}",
-            rule_set=self.link.rule_set,
-        )
+        async with self.link.share.signing:
+            signature, rule = await asyncio.to_thread(
+                self.signer.sign_by_rule,
+                address=address,
+                to_sign=to_sign,
+                meta_type=meta_type,
+                extra=extra,
+                caller=f"gateway {self.link.url}",
+                rule_set=self.link.rule_set,
+            )
         return {**signature_to_json(signature), "Rule": rule}  # the console shows it, Go passes it over
 
     @staticmethod
@@ -229,3 +253,8 @@ class HubSession(GatewaySocket):
             return unpack(payload)
         except ValueError as error:
             raise SignerError(str(error)) from None
+
+
+def refusal(key: Json, words: str) -> dict[str, Json]:
+    """Write the answer to a request that is not done."""
+    return {"Id": key, "Payload": None, "Error": words}

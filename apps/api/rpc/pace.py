@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
+
+from poolsite.wire.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,21 +28,6 @@ TENANT_TIMES: Final = 5
 """All sockets of a tenant together may send so many times as much as one."""
 SAID_EVERY_S: Final = 60.0
 """How often the log says that a socket is held back."""
-
-
-@dataclass(slots=True)
-class Pace:
-    """A leaky bucket of frames."""
-
-    per_s: float
-    at_once: float
-    due: float = 0.0
-    """When the bucket would be empty, in the monotonic clock's seconds."""
-
-    def wait_s(self, now: float) -> float:
-        """Count a frame; give how long to wait before the next one is read."""
-        self.due = max(self.due, now) + 1 / self.per_s
-        return max(self.due - now - self.at_once / self.per_s, 0.0)
 
 
 class Paces:

@@ -222,6 +222,10 @@ def test_init_is_repeated_without_change(folder):
             ("--dir", "DIR", "--listen", "127.0.0.1:0", "--password-file", "DIR/x"),
             "there is no password file",
         ),
+        (
+            ("--dir", "DIR", "--console", "ws://a/", "--token-file", "DIR/token", "--gateway-requests", "0"),
+            "are above zero",
+        ),
         (("export", "f01", "--dir", "DIR"), "record not found"),
     ],
 )

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from apps.api.rpc.pace import FRAMES_AT_ONCE, FRAMES_PER_S, Pace
+from apps.api.rpc.pace import FRAMES_AT_ONCE, FRAMES_PER_S
+from poolsite.wire.pace import Pace
 
 
 def waited(times: list[float], pace: Pace) -> float:
