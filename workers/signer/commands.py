@@ -27,6 +27,7 @@ from poolsite.filecoin.keys import (
     key_import,
 )
 from poolsite.private_files import private_folder, private_write
+from poolsite.wire.policy import OLD_DEFAULTS
 from workers.logs import logs_set_up
 from workers.signer.accounts import accounts_read
 from workers.signer.changes import history_of, policy_take, versions_now
@@ -127,6 +128,7 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
         parser.add_argument("--days", type=int, default=30, help="how far back --try looks")
         parser.add_argument("--take", type=Path, help="make this file the policy")
         parser.add_argument("--by", default="", help="who takes it, for the history")
+        parser.add_argument("--default", action="store_true", help="show what `init` writes today")
         parser.add_argument("--history", action="store_true", help="list the versions, and check them")
         parser.add_argument("--editor", default="", help="let NAME change it through a console: gives a code")
         parser.add_argument("--no-editor", default="", help="let NAME change it no longer")
@@ -275,6 +277,8 @@ def token(options: argparse.Namespace) -> str:
 def policy(options: argparse.Namespace) -> str:
     """Check the policy file, try another one, take it, list the versions, or say who may change it."""
     folder = existing(options.dir)
+    if options.default:
+        return DEFAULT.rstrip("\n")
     if options.candidate is not None:
         return policy_try(options)
     if options.editor:
@@ -356,7 +360,8 @@ def run(options: argparse.Namespace) -> int:
     logs_set_up("signer")
     signer = Signer(existing(options.dir))
     try:
-        signer.policy.current()
+        if signer.policy.current().digest in OLD_DEFAULTS:
+            log.warning("policy_is_an_old_default", advice="its ceilings are weak: see `policy --default`")
         versions_now(options.dir)
         if not options.locked:
             signer.store.unlock(password_read(options))

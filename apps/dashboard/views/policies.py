@@ -23,7 +23,7 @@ from apps.wallets.selectors import wallet_get
 from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.message import message_from_json
 from poolsite.wire.codec import BadWire
-from poolsite.wire.policy import PUT, REMOVE, REPLACE, PolicyChange, PolicyEdit, RuleForm
+from poolsite.wire.policy import OLD_DEFAULTS, PUT, REMOVE, REPLACE, PolicyChange, PolicyEdit, RuleForm
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -99,6 +99,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         state=state,
         rules=[rule_line(rule, place=place) for place, rule in enumerate(state.rules, 1)],
         verdict=verdict_of(state),
+        is_old_default=state.digest in OLD_DEFAULTS,
     )
 
 

@@ -23,6 +23,7 @@ from poolsite.wire.policy import PUT, REMOVE, PolicyChange, PolicyEdit, RuleForm
 from tests import factories, people
 from tests.integration.gateway.conftest import connected
 from tests.people import PASSWORD
+from tests.unit.workers.signer.test_policy import old_default
 from workers.signer.editors import editor_add
 from workers.signer.hub import HubSession
 from workers.signer.policy import DEFAULT
@@ -98,6 +99,21 @@ async def test_pages_show_change_and_undo_a_policy(web, signer, token):
     change = await in_thread(lambda: AuditEntry.objects.get(action="policy.change").after)()
     assert change["editor"] == "ann"
     assert '-name = "small transfers"' in change["diff"]
+
+
+async def test_the_page_says_when_the_policy_is_an_older_default(web, signer, token):
+    await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
+
+    def page() -> str:
+        return text_of(signed_in("adam").get(f"/wallets/{SECP}/policy/"))
+
+    async with connected(signer, web, token):
+        today = await in_thread(page)()
+        (signer.folder / "policy.toml").write_text(old_default())
+        before = await in_thread(page)()
+
+    assert "What an older signer wrote by default." in before
+    assert "What an older signer wrote by default." not in today
 
 
 async def test_the_form_of_a_rule_leads_to_the_review(web, signer, token):

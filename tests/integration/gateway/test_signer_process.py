@@ -26,6 +26,8 @@ from poolsite.filecoin.signature import Signature, signature_verify
 from tests import people
 from tests.servers import SITE, tied_to_us
 from tests.unit.workers.signer.test_heights import block
+from tests.unit.workers.signer.test_policy import old_default
+from workers.signer.policy import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -243,6 +245,14 @@ def test_a_wrong_password_file_is_refused(folder):
     refused = workers("--dir", folder, "--listen", "127.0.0.1:0")
 
     assert (refused.returncode, refused.stderr.strip()) == (1, "password mismatch")
+
+
+def test_an_older_default_policy_is_warned_of_and_todays_is_shown(start, folder):
+    shown = workers("policy", "--default", "--dir", folder).stdout
+    assert shown == (folder / "policy.toml").read_text() == DEFAULT
+    (folder / "policy.toml").write_text(old_default())
+
+    start().logged("policy_is_an_old_default")
 
 
 def test_keys_go_out_and_in_as_files_of_lotus(folder, tmp_path):

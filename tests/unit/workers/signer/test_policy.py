@@ -6,6 +6,7 @@ import pytest
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
+from poolsite.wire.policy import OLD_DEFAULTS
 from workers.signer.errors import BadPolicy
 from workers.signer.policy import DEFAULT, PolicyFile, policy_parse
 from workers.signer.things import Thing
@@ -162,3 +163,22 @@ def test_the_file_is_read_again_when_it_changes(tmp_path):
 def test_without_a_readable_file_nothing_is_decided(tmp_path):
     with pytest.raises(BadPolicy, match="cannot be read"):
         PolicyFile(tmp_path / "missing.toml").current()
+
+
+def old_default() -> str:
+    """What `init` wrote before days had ceilings."""
+    lines = [
+        line for line in DEFAULT.splitlines(keepends=True) if not line.startswith(("# to =", "fee_per_day"))
+    ]
+    text = "".join(
+        line for line in lines if line not in ('value_per_day = "2000 FIL"\n', 'value_per_day = "5 FIL"\n')
+    )
+    return text.replace(
+        'value_max = "1000 FIL"', 'value_max = "1000 FIL"  # deposits and pledges stay with the miner'
+    )
+
+
+def test_an_older_default_is_known_and_todays_is_none():
+    """Whoever changes DEFAULT adds the digest below to OLD_DEFAULTS if the new one is stricter."""
+    assert {policy_parse(old_default()).digest} == OLD_DEFAULTS
+    assert policy_parse(DEFAULT).digest == "9dcea30b1f217a27f9296ba22d7b47a3"
