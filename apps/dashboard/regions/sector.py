@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.dashboard.regions.scene import Scene
+    from apps.messages.models import Message
     from apps.sectors.models import JobEvent
 
 
@@ -71,7 +72,11 @@ def sector_detail(sector: Sector, scene: Scene) -> SectorDetail:
     events = list(sector_events(sector))
     line = sector_line(sector, scene=scene)
     size, unit = numbers.size(sector.sector_size)
-    messages = [sent.message for sent in sectors_messages([sector])[sector.pk] if sent.message is not None]
+    messages = [
+        sent.message
+        for sent in sectors_messages([sector])[sector.pk]
+        if sent.message is not None and is_shown(sent.message, sector, scene)
+    ]
     verdict, rest = sector_verdict(sector, line, scene)
     return SectorDetail(
         line=line,
@@ -89,6 +94,11 @@ def sector_detail(sector: Sector, scene: Scene) -> SectorDetail:
         facts=tuple(sector_facts(sector)),
         acts=detail_acts(sector) if scene.viewer.may("sign") else (),
     )
+
+
+def is_shown(message: Message, sector: Sector, scene: Scene) -> bool:
+    """Tell whether a sector shows its tenant a message: what another pushed before stays that one's."""
+    return scene.viewer.is_operator or message.tenant_id == sector.tenant_id
 
 
 def sector_verdict(sector: Sector, line: SectorLine, scene: Scene) -> tuple[str, str]:

@@ -10,8 +10,10 @@ from django.urls import reverse
 
 from apps.dashboard.fragments import frame_render
 from apps.dashboard.live import RESYNC, Audience, Room
+from apps.messages.states import MessageState
 from apps.miners.handover import MOVED
 from apps.miners.models import HandOver, Miner
+from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM
 from apps.users.services import TokenLimits, signer_ungrant, tenant_update
 from poolsite.wire.pipeline import SectorState
@@ -101,6 +103,21 @@ def test_the_second_click_does_it_once_and_the_pages_say_so(pool: Moving) -> Non
     assert signed_in("ann").get(reverse("miner", args=[ADDRESS])).status_code == 404
     assert signed_in("ann").get(reverse("sector", args=[pool.sector.uuid])).status_code == 404
     assert ADDRESS not in text_of(signed_in("ann").get(reverse("miners")))
+
+
+def test_the_receivers_sector_does_not_show_what_the_giver_pushed(pool: Moving) -> None:
+    batch = factories.batch(pool.miner)
+    Sector.objects.update(precommit_batch=batch)
+    factories.message(batch.message_id, to=ADDRESS, from_addr=pool.worker_key, state=MessageState.LANDED)
+    page, shown = reverse("sector", args=[pool.sector.uuid]), reverse("message", args=[batch.message_id])
+    assert shown in text_of(signed_in("ann").get(page))
+
+    pool.go()
+
+    assert shown not in text_of(signed_in("bill").get(page))
+    assert shown in text_of(signed_in("olga").get(page))
+    assert signed_in("bill").get(shown).status_code == 404
+    assert signed_in("ann").get(shown).status_code == 200
 
 
 def test_who_has_proved_nothing_lately_is_asked_first_and_goes_on(pool: Moving) -> None:
