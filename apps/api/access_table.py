@@ -19,7 +19,7 @@ from apps.api.v1.urls import urlpatterns as rest_patterns
 from apps.users.states import PERMS
 
 if TYPE_CHECKING:
-    from poolsite.wire.gorpc import RpcMethod
+    from poolsite.wire.rpc_params import RpcMethod
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

@@ -39,7 +39,7 @@ from apps.users.bootstrap import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify
-from poolsite.wire.gorpc import json_read
+from poolsite.wire.rpc_frames import json_read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

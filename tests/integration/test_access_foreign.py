@@ -14,7 +14,7 @@ from apps.api.access_table import Entrance, entrances
 from apps.api.rpc.services import SERVICES
 from apps.sectors.models import Job
 from apps.users.models import Token
-from poolsite.wire import gorpc
+from poolsite.wire import rpc_params
 from tests import factories, people
 from tests.scenes import Pool, busy_pool
 
@@ -112,22 +112,22 @@ def test_over_rest_a_foreign_object_is_no_object(client, pool, row):
     assert state() == before
 
 
-def candidates(param: gorpc.Param, pool: Pool | None) -> list[Any]:
+def candidates(param: rpc_params.Param, pool: Pool | None) -> list[Any]:
     """Values for a parameter: alice's, or nobody's where there is no pool; None where there is no choice."""
     text = [pool.landed.pk, str(pool.wallet.address), "alice"] if pool else ["nobodys"] * 3
     address = [str(pool.wallet.address), pool.miner.address] if pool else [factories.bls(999), "f0999999"]
     cid = [{"/": pool.landed.cid}] if pool else [{"/": factories.cid("nobodys")}]
     known: dict[str, list[Any]] = {
-        gorpc.TEXT.go: text,
-        gorpc.ADDRESS.go: address,
-        gorpc.CID.go: cid,
-        gorpc.NUMBER.go: [1],
-        gorpc.BOOL.go: [False],
-        gorpc.UUID.go: [NO_UUID],
-        gorpc.BYTES.go: [""],
-        gorpc.OBJECT.go: [{}],
-        gorpc.list_of(gorpc.TEXT).go: [[one] for one in text],
-        gorpc.list_of(gorpc.ADDRESS).go: [[one] for one in address],
+        rpc_params.TEXT.go: text,
+        rpc_params.ADDRESS.go: address,
+        rpc_params.CID.go: cid,
+        rpc_params.NUMBER.go: [1],
+        rpc_params.BOOL.go: [False],
+        rpc_params.UUID.go: [NO_UUID],
+        rpc_params.BYTES.go: [""],
+        rpc_params.OBJECT.go: [{}],
+        rpc_params.list_of(rpc_params.TEXT).go: [[one] for one in text],
+        rpc_params.list_of(rpc_params.ADDRESS).go: [[one] for one in address],
     }
     return known.get(param.go, [None])
 

@@ -22,7 +22,7 @@ from workers.signer.wallet_rpc import WalletDoor
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from poolsite.wire.gorpc import Json
+    from poolsite.wire.rpc_frames import Json
     from workers.signer.hub import HubLink
     from workers.signer.signing import Signer
 

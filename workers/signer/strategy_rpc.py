@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import message_from_cbor
-from poolsite.wire.gorpc import NUMBER, TEXT, Json, RpcMethod, list_of
+from poolsite.wire.rpc_params import NUMBER, TEXT, RpcMethod, list_of
 from workers.signer.errors import NotUnderstood
 from workers.signer.strategy import (
     BIND,
@@ -27,6 +27,7 @@ from workers.signer.things import MESSAGE, message_readings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from poolsite.wire.rpc_frames import Json
     from workers.signer.callers import Caller
 
 CODES: Final = list_of(NUMBER)

@@ -18,21 +18,18 @@ from websockets.exceptions import ConnectionClosed
 from poolsite.filecoin.jwt import BadToken, Claims, token_sign
 from poolsite.filecoin.keys import KEY_TYPES, BadKey, KeyInfo, key_from_json, key_generate, key_to_json
 from poolsite.filecoin.signature import signature_to_json
-from poolsite.wire.gorpc import (
+from poolsite.wire.rpc_frames import Json, RpcError, method_missing, perm_missing
+from poolsite.wire.rpc_params import (
     ADDRESS,
     BYTES,
     OBJECT,
     TEXT,
     BadParam,
-    Json,
     Param,
-    RpcError,
     RpcMethod,
     blob,
     list_of,
-    method_missing,
     params_decode,
-    perm_missing,
 )
 from workers.signer.accounts import accounts_add
 from workers.signer.callers import Caller, opened

@@ -26,7 +26,7 @@ from apps.chain.errors import NodeRefused
 from apps.chain.link import link_to
 from apps.chain.notify import OPEN_TIMEOUT_S
 from apps.chain.selectors import nodes_for_reading
-from poolsite.wire.gorpc import CODE_PANIC, CODE_PARSE, Json, RpcError
+from poolsite.wire.rpc_frames import CODE_PANIC, CODE_PARSE, Json, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -21,7 +21,8 @@ from apps.api.rpc.chain_methods import LEVELS
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.notify import OPEN_TIMEOUT_S
-from poolsite.wire.gorpc import Closed, Json, RpcError, frame_write
+from poolsite.wire.gorpc import Closed
+from poolsite.wire.rpc_frames import Json, RpcError, frame_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

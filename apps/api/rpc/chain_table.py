@@ -12,7 +12,8 @@ from apps.api.rpc.chain import PREFIX, Passing, channel_open
 from apps.api.rpc.chain_methods import CHANNELS, LEVELS, TENANT_CALLS
 from apps.api.rpc.dispatch import Call, Service
 from apps.chain.rules import LONG_METHODS
-from poolsite.wire.gorpc import Json, RpcMethod
+from poolsite.wire.rpc_frames import Json
+from poolsite.wire.rpc_params import RpcMethod
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -19,12 +19,13 @@ from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.message import message_from_json, signed_message_to_json
 from poolsite.filecoin.signature import signature_to_json
-from poolsite.wire.gorpc import ADDRESS, BYTES, OBJECT, Param, RpcError, RpcMethod, params_decode
+from poolsite.wire.rpc_frames import RpcError
+from poolsite.wire.rpc_params import ADDRESS, BYTES, OBJECT, Param, RpcMethod, params_decode
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatch import Call
     from poolsite.filecoin.address import Address
-    from poolsite.wire.gorpc import Json
+    from poolsite.wire.rpc_frames import Json
 
 ASKED_BY: Final = "node interface"
 SIGN: Final = RpcMethod("sign", Passing("WalletSign"), (ADDRESS, BYTES, OBJECT))

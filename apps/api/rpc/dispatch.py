@@ -14,14 +14,16 @@ from django.db import InterfaceError, OperationalError
 
 from apps.api.errors import domain_error, rpc_code
 from apps.users.limits import RULES, limit_take
-from poolsite.wire.gorpc import RpcError, method_missing, params_decode, perm_missing
+from poolsite.wire.rpc_frames import RpcError, method_missing, perm_missing
+from poolsite.wire.rpc_params import params_decode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from apps.users.limits import Usage
     from apps.users.principals import Principal
-    from poolsite.wire.gorpc import Json, RpcMethod
+    from poolsite.wire.rpc_frames import Json
+    from poolsite.wire.rpc_params import RpcMethod
 
 
 THREADS: Final = ThreadPoolExecutor(max_workers=32, thread_name_prefix="rpc")

@@ -24,7 +24,8 @@ from apps.chain.notify import OPEN_TIMEOUT_S
 from apps.gateway.providers import in_database
 from apps.gateway.reverse import reverse_of
 from apps.users.limits import RULES, limit_take
-from poolsite.wire.gorpc import Closed, RpcError, frame_read, frame_write, reply_error
+from poolsite.wire.gorpc import Closed
+from poolsite.wire.rpc_frames import RpcError, frame_read, frame_write, reply_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from apps.users.limits import Usage
     from apps.users.principals import Principal
-    from poolsite.wire.gorpc import Json
+    from poolsite.wire.rpc_frames import Json
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
 

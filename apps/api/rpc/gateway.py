@@ -36,20 +36,8 @@ from apps.api.rpc.gateway_wallets import (
 from apps.chain.addresses import BadNodeAddress, node_address
 from apps.gateway.reverse import reverse_set
 from apps.users.services import audit_record
-from poolsite.wire.gorpc import (
-    ADDRESS,
-    ANY,
-    BYTES,
-    CID,
-    NUMBER,
-    OBJECT,
-    TEXT,
-    UUID,
-    Json,
-    RpcError,
-    RpcMethod,
-    list_of,
-)
+from poolsite.wire.rpc_frames import Json, RpcError
+from poolsite.wire.rpc_params import ADDRESS, ANY, BYTES, CID, NUMBER, OBJECT, TEXT, UUID, RpcMethod, list_of
 
 VERSION: Final = {"Version": "1.20.0+poolsite", "APIVersion": 0}
 

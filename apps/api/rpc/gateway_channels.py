@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.gateway.switch import switch_here
-from poolsite.wire.gorpc import BadParam, Json, RpcError
+from poolsite.wire.rpc_frames import Json, RpcError
+from poolsite.wire.rpc_params import BadParam
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

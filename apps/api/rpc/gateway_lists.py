@@ -11,7 +11,7 @@ from apps.core.errors import NotFound
 from apps.gateway.models import ProviderConnection, Purpose, SignerConnection
 from apps.gateway.selectors import provers_connected, signers_connected
 from poolsite.filecoin.address import Address, id_address
-from poolsite.wire.gorpc import Json
+from poolsite.wire.rpc_frames import Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,7 +19,8 @@ from apps.gateway.switch import switch_here
 from apps.users.selectors import miner_granted, miner_owner
 from poolsite.filecoin.address import ID, Address
 from poolsite.filecoin.cids import Cid, cid_to_json
-from poolsite.wire.gorpc import Json, RpcError, address
+from poolsite.wire.rpc_frames import Json, RpcError
+from poolsite.wire.rpc_params import address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

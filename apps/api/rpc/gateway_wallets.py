@@ -17,7 +17,8 @@ from apps.gateway.services import wallet_has
 from apps.gateway.switch import switch_here
 from apps.users.selectors import accounts_missing
 from apps.wallets.limits import bytes_check
-from poolsite.wire.gorpc import TEXT, Json, RpcError, blob, list_of, text
+from poolsite.wire.rpc_frames import Json, RpcError
+from poolsite.wire.rpc_params import TEXT, blob, list_of, text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

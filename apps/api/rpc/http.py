@@ -19,13 +19,14 @@ from apps.api.rpc.forward import NAMESPACE_HEADER, call_refusal, post_forward, r
 from apps.api.rpc.services import NAMESPACES, SERVICES, VERSIONS
 from apps.gateway.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
-from poolsite.wire.gorpc import RpcError, body_answer, frame_read, frame_write
+from poolsite.wire.gorpc import body_answer
+from poolsite.wire.rpc_frames import RpcError, frame_read, frame_write
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.users.principals import Principal
-    from poolsite.wire.gorpc import Json
+    from poolsite.wire.rpc_frames import Json
 
 CORS: Final = {
     "Access-Control-Allow-Origin": "*",

@@ -79,7 +79,7 @@ from apps.api.rpc.messager_types import (
     SHARED,
     SPEC,
 )
-from poolsite.wire.gorpc import ADDRESS, ANY, BOOL, CID, NUMBER, TEXT, UUID, RpcMethod
+from poolsite.wire.rpc_params import ADDRESS, ANY, BOOL, CID, NUMBER, TEXT, UUID, RpcMethod
 
 READ, WRITE, SIGN, ADMIN = "read", "write", "sign", "admin"
 

@@ -29,7 +29,7 @@ from apps.messages.services import (
     messages_push,
 )
 from poolsite.filecoin.address import ID, address_format
-from poolsite.wire.gorpc import json_read
+from poolsite.wire.rpc_frames import json_read
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatch import Call

@@ -17,7 +17,7 @@ from poolsite.filecoin.address import UNDEF, UNDEF_TEXT, Address
 from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import message_from_json, signed_message_from_cbor
-from poolsite.wire.gorpc import BadParam, Param, address, blob, cid, fields, identifier, number, text
+from poolsite.wire.rpc_params import BadParam, Param, address, blob, cid, fields, identifier, number, text
 
 if TYPE_CHECKING:
     from apps.messages.models import ActorRules, ExtraNode, FeeRules, Message, Sender, SharedRules

@@ -22,7 +22,7 @@ from apps.api.rpc.known import known_here
 from apps.core.health import RETRY_AFTER_S
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
 from apps.core.middleware import REQUEST_ID
-from poolsite.wire.gorpc import CODE_BUSY, RpcError, frame_write, reply_error
+from poolsite.wire.rpc_frames import CODE_BUSY, RpcError, frame_write, reply_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -6,22 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poolsite.wire.gorpc import (
+from poolsite.wire.gorpc import CALLS_MAX, Closed, Session
+from poolsite.wire.rpc_frames import RpcError, method_missing
+from poolsite.wire.rpc_params import (
     BOOL,
     BYTES,
-    CALLS_MAX,
     CID,
     NUMBER,
     OBJECT,
     UUID,
     BadParam,
-    Closed,
-    RpcError,
     RpcMethod,
-    Session,
     blob,
     list_of,
-    method_missing,
     nullable,
     params_decode,
 )

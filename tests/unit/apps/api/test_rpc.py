@@ -10,7 +10,7 @@ from apps.api.rpc.dispatch import Call, Service
 from apps.core.errors import NotFound
 from apps.users.models import Tenant, Token
 from apps.users.services import tenant_update, token_revoke
-from poolsite.wire.gorpc import ADDRESS, NUMBER, TEXT, RpcMethod
+from poolsite.wire.rpc_params import ADDRESS, NUMBER, TEXT, RpcMethod
 from tests import people
 
 if TYPE_CHECKING:

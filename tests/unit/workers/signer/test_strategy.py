@@ -12,7 +12,7 @@ import pytest
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
-from poolsite.wire.gorpc import RpcError
+from poolsite.wire.rpc_frames import RpcError
 from tests import people
 from workers.signer.changes import history_of
 from workers.signer.commands import main

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from apps.api.rpc.messager_types import factor
-from poolsite.wire.gorpc import BadParam
+from poolsite.wire.rpc_params import BadParam
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), "1.5", True, None, []])
