@@ -86,8 +86,17 @@ class WindowPost(Named, Timestamped):
     randomness = models.BinaryField()
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="window_post")
     proof = models.BinaryField(null=True)
+    recheck = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="recheck_of")
+    """Reads the sectors again that are left out."""
+    spare = models.JSONField(default=dict)
+    """`partitions` and `skipped` of a proof in hand, while one is made that leaves out fewer sectors."""
+    spare_proof = models.BinaryField(null=True)
     proofs_made = models.IntegerField(default=0)
     """How many jobs this window has taken."""
+    tries = models.IntegerField(default=0)
+    """Failures in a row."""
+    try_at = models.DateTimeField(null=True)
+    """Not tried again before."""
     message_id = models.CharField(max_length=200, blank=True)
     messages_sent = models.IntegerField(default=0)
     landed_height = models.BigIntegerField(null=True)
@@ -112,6 +121,24 @@ class WindowPost(Named, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.miner} deadline {self.deadline_index} at {self.open_epoch}"
+
+
+class PostNote(models.Model):
+    """What was tried for a window's proof and came out otherwise than it should, in words."""
+
+    post = models.ForeignKey(WindowPost, on_delete=models.CASCADE, related_name="notes")
+    at = models.DateTimeField()
+    epoch = models.BigIntegerField()
+    """The head's height."""
+    words = models.CharField(max_length=300)
+    is_error = models.BooleanField(default=True)
+    """False for what mends something."""
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.post} at epoch {self.epoch}: {self.words}"
 
 
 class Recovery(Named, Timestamped):

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from django.db.models import Prefetch
+from django.db.models import Exists, OuterRef, Prefetch, Q
 
-from apps.proving.models import Deadline, Partition, WindowPost
+from apps.proving.models import Deadline, Partition, PostNote, WindowPost
 from apps.proving.states import Outlook, PostState
 from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
     from apps.users.principals import Principal
+
+
+NOTES_TOLD: Final = 20
+"""Notes that are read at once."""
 
 
 def deadlines_visible(viewer: Principal) -> QuerySet[Deadline]:
@@ -39,6 +44,23 @@ def deadlines_of(miner: Miner) -> QuerySet[Deadline]:
 def posts_of(miner: Miner, *, since_epoch: int) -> QuerySet[WindowPost]:
     """Give the proofs of a miner's windows that closed after `since_epoch`, newest first."""
     return WindowPost.objects.filter(miner=miner, close_epoch__gt=since_epoch).select_related("job")
+
+
+def posts_tried(miner: Miner, *, open_after: int, since_epoch: int) -> QuerySet[WindowPost]:
+    """Give the proofs of windows that close after an epoch, and of those since another one that had trouble.
+
+    The proofs themselves, which are long, are left in the database.
+    """
+    is_open = Q(close_epoch__gt=open_after)
+    had_trouble = Q(close_epoch__gt=since_epoch) & Exists(PostNote.objects.filter(post=OuterRef("pk")))
+    posts = WindowPost.objects.filter(is_open | had_trouble, miner=miner)
+    return posts.defer("proof", "spare_proof").order_by("-open_epoch", "part")
+
+
+def notes_of(posts: Iterable[WindowPost]) -> list[PostNote]:
+    """Give what was noted about these proofs lately, the newest first."""
+    rows = PostNote.objects.filter(post__in=[post.pk for post in posts]).select_related("post")
+    return list(rows.defer("post__proof", "post__spare_proof").order_by("-pk")[:NOTES_TOLD])
 
 
 def provers_there(*, tenant_id: int, since: datetime) -> int:
@@ -81,7 +103,8 @@ def outlook_of(deadline: Deadline, posts: list[WindowPost], look: Look) -> tuple
         return Outlook.WILL_LAND, "about to be proved"
     states = {post.state for post in posts}
     if states <= {PostState.LANDED}:
-        return Outlook.LANDED, "proved"
+        left_out = _left_out(posts)
+        return Outlook.LANDED, f"proved, {left_out}" if left_out else "proved"
     if PostState.MISSED in states:
         return Outlook.MISSED, "the window closed without a proof"
     if states <= {PostState.LANDED, PostState.NOTHING}:
@@ -99,12 +122,24 @@ def _risk_of(post: WindowPost, deadline: Deadline, look: Look) -> str:
         return "no prover is connected"
     if post.state == PostState.PROVING and post.job is not None and post.job.error:
         return f"proving failed: {post.job.error}"[:200]
+    if post.state == PostState.PROVING and post.tries:
+        return f"{post.tries} {'try' if post.tries == 1 else 'tries'} failed: {post.error}"[:200]
+    if post.state == PostState.NOTHING:
+        return f"partition {', '.join(map(str, post.partitions))}: {post.error}"[:200]
+    if post.state == PostState.PROVED and post.skipped:
+        return _left_out([post])
     if post.state in (PostState.PROVING, PostState.PROVED) and left <= look.window // 3:
         return f"not sent yet, {left} epochs left"
     if post.state == PostState.SENT and left <= look.window // 2:
         why = look.message_waits.get(post.message_id, "")
         return f"not landed yet, {left} epochs left{': ' + why if why else ''}"[:200]
     return ""
+
+
+def _left_out(posts: list[WindowPost]) -> str:
+    count = sum(len(numbers) for post in posts for numbers in post.skipped.values())
+    sectors = "1 sector is" if count == 1 else f"{count} sectors are"
+    return f"{sectors} left out: their files cannot be read" if count else ""
 
 
 def _progress_of(posts: list[WindowPost], deadline: Deadline, look: Look) -> str:

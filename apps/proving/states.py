@@ -23,19 +23,36 @@ class PostState(models.TextChoices):
 
 
 POST_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
-    PostState.PROVING: {"PROVE": PostState.PROVED, "CLOSE": PostState.MISSED, "EMPTY": PostState.NOTHING},
-    PostState.PROVED: {"SEND": PostState.SENT, "AGAIN": PostState.PROVING, "CLOSE": PostState.MISSED},
+    PostState.PROVING: {
+        "PROVE": PostState.PROVED,
+        "SPARE": PostState.PROVED,
+        "EMPTY": PostState.NOTHING,
+        "CLOSE": PostState.MISSED,
+    },
+    PostState.PROVED: {
+        "SEND": PostState.SENT,
+        "AGAIN": PostState.PROVING,
+        "BETTER": PostState.PROVING,
+        "LAND": PostState.LANDED,
+        "CLOSE": PostState.MISSED,
+    },
     PostState.SENT: {
         "LAND": PostState.LANDED,
         "RESEND": PostState.PROVED,
         "AGAIN": PostState.PROVING,
         "CLOSE": PostState.MISSED,
     },
-    PostState.LANDED: {"REVERT": PostState.SENT},
+    PostState.LANDED: {"REVERT": PostState.SENT, "AGAIN": PostState.PROVING},
     PostState.MISSED: {"LAND": PostState.LANDED},
-    PostState.NOTHING: {"AGAIN": PostState.PROVING, "CLOSE": PostState.MISSED},
+    PostState.NOTHING: {
+        "AGAIN": PostState.PROVING,
+        "LAND": PostState.LANDED,
+        "CLOSE": PostState.MISSED,
+    },
 }
-"""From a state and an event to the next."""
+"""From a state and an event to the next.  BETTER makes a proof anew with sectors that are readable again;
+without it in time SPARE takes the one that was there.  LAND without a message of ours: the chain has the
+proof already, sent by whomever."""
 
 OPEN_POSTS: Final = (PostState.PROVING, PostState.PROVED, PostState.SENT)
 """States in which something is still to be done before the window closes."""

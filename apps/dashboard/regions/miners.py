@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from django.urls import reverse
 
 from apps.dashboard import numbers
-from apps.dashboard.lines.cards import Stat, Verdict, plural
+from apps.dashboard.lines.cards import Event, Stat, Verdict, plural
 from apps.dashboard.lines.deadlines import DeadlineLine, deadline_line
 from apps.dashboard.lines.hand_overs import came_words
 from apps.dashboard.lines.miners import MinerLine, miner_line
+from apps.dashboard.lines.proofs import ProofLine, note_lines, proof_line
 from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.miners.additions import may_let_go
@@ -20,6 +21,7 @@ from apps.miners.handover import MOVED
 from apps.miners.selectors import miner_get, miners_visible
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline
+from apps.proving.selectors import notes_of, posts_tried
 from apps.proving.services.handover import may_hand_over
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from apps.dashboard.regions.scene import Scene
     from apps.miners.models import Miner
     from apps.proving.models import WindowPost
+
+
+PROOFS_TOLD: Final = 12
+"""Proofs on a miner's page; more are never open at once but where every partition fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,9 @@ class MinerDetail:
     """Where it is handed to another tenant; empty for whoever may not."""
     stats: tuple[Stat, ...]
     deadlines: tuple[DeadlineLine, ...]
+    proofs: tuple[ProofLine, ...]
+    tried: tuple[Event, ...]
+    """What went wrong with these proofs, the newest first."""
     addresses: tuple[RoleAddress, ...]
 
 
@@ -106,6 +115,7 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
     deadlines = scene.deadlines_of(miner)
     line = miner_lines([miner], scene)[0]
     told = [row for row in deadlines if row.live]
+    posts = posts_told(miner, scene)
     size, unit = numbers.size(miner.sector_size)
     period = (
         ""
@@ -132,8 +142,20 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
             deadline_line(row, clock=scene.clock, before=before(row, scene))
             for row in sorted(told, key=lambda row: row.open_epoch)
         ),
+        proofs=tuple(
+            proof_line(post, clock=scene.clock, network=scene.network, now=scene.at) for post in posts
+        ),
+        tried=tuple(note_lines(notes_of(posts))),
         addresses=tuple(role_addresses(miner, scene)),
     )
+
+
+def posts_told(miner: Miner, scene: Scene) -> list[WindowPost]:
+    """The proofs of open windows, and those of the last period that were not made at the first try."""
+    if scene.clock is None or scene.network is None:
+        return []
+    now, period = scene.clock.epoch, scene.network.proving_period
+    return list(posts_tried(miner, open_after=now, since_epoch=now - period)[:PROOFS_TOLD])
 
 
 def before(deadline: Deadline, scene: Scene) -> Sequence[WindowPost]:
@@ -230,6 +252,7 @@ def detail_region(place: Place) -> Iterable[str]:
     yield fragment("dashboard/_stats.html", stats=miner.stats)
     yield fragment("miners/_period.html", miner=miner)
     yield fragment("miners/_deadlines.html", deadlines=miner.deadlines)
+    yield fragment("miners/_proofs.html", proofs=miner.proofs, tried=miner.tried)
 
 
 REGIONS: Final[Regions] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,13 +10,21 @@ from apps.chain.apart import each_apart
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.selectors.tracking import tracked_height
-from apps.messages.services.drop import message_drop
 from apps.messages.states import MessageState
 from apps.proving.models import WindowPost
 from apps.proving.services.changes import post_set, post_tell
-from apps.proving.services.jobs import job_drop, job_strip, lease_for
-from apps.proving.services.proofs import PROOFS_MAX, post_prove
-from apps.proving.services.submissions import is_outdated, message_follow, post_submit
+from apps.proving.services.jobs import job_drop, job_strip
+from apps.proving.services.proofs import post_prove
+from apps.proving.services.retries import is_due, note
+from apps.proving.services.second_looks import look_again
+from apps.proving.services.submissions import (
+    NO_PROOF,
+    chain_has,
+    message_follow,
+    message_stuck,
+    post_submit,
+    proven_onchain,
+)
 from apps.proving.services.windows import challenge_draw
 from apps.proving.states import OPEN_POSTS, PostState
 
@@ -31,11 +38,11 @@ log = structlog.get_logger(__name__)
 def posts_advance(look: Look) -> None:
     """Move every proof whose window has not closed, one after the other; a failing one stops no other."""
     posts = WindowPost.objects.filter(state__in=[*OPEN_POSTS, PostState.NOTHING]).select_related(
-        "miner__tenant", "job__miner"
+        "miner__tenant", "job__miner", "recheck__miner"
     )
     landed = WindowPost.objects.filter(
         state=PostState.LANDED, landed_height__gte=look.head.height - look.network.chain_finality
-    ).select_related("miner__tenant", "job__miner")
+    ).select_related("miner__tenant", "job__miner", "recheck__miner")
     rows = [*posts.order_by("close_epoch", "pk"), *landed]
     messages = messages_by_ids([post.message_id for post in rows if post.message_id])
     each_apart(
@@ -44,33 +51,71 @@ def posts_advance(look: Look) -> None:
 
 
 def post_move(post: WindowPost, message: Message | None, look: Look) -> None:
-    """Take the next step of one proof.  Raises NodeUnavailable, NodeRefused, LostRace."""
+    """Take the next steps of one proof: what fails is tried again in the same pass where it may be.
+
+    Raises NodeUnavailable, NodeRefused, LostRace.
+    """
     if post.state == PostState.LANDED:
-        if message is not None and message.state == MessageState.FILLED:
-            advance(post, "REVERT", landed_height=None, exit_code=None, updated_at=look.now)
-            post_tell(post)
-        return
-    if post.state == PostState.SENT and message is not None and message_follow(post, message, look):
+        _landed_check(post, message, look)
+    elif post.state == PostState.SENT and message is not None:
+        message_follow(post, message, look)
+    if post.state == PostState.LANDED:
         return
     if look.head.height >= post.close_epoch:
         if not _may_have_landed(post, message):
             _close(post, look)
         return
-    _rescue(post, message, look)
+    if post.state == PostState.SENT and message is not None:
+        message_stuck(post, message, look)
+    _go_on(post, look)
+
+
+def _go_on(post: WindowPost, look: Look) -> None:
+    """Prove and send while there is time left in the window."""
+    if post.state == PostState.NOTHING and is_due(post, look) and not chain_has(post, look):
+        # A store that was away may be back in time: the files are looked at again.
+        advance(post, "AGAIN", skipped={}, job=None, updated_at=look.now)
     if post.state in (PostState.PROVING, PostState.PROVED) and _is_reorganised(post, look):
         return
     if post.state == PostState.PROVING:
         post_prove(post, look)
     if post.state == PostState.PROVED:
-        post_submit(post, look)
+        look_again(post, look)
+        if post.state == PostState.PROVED:
+            post_submit(post, look)
+        if post.state == PostState.PROVING:  # sectors are back, or the chain has a part of it
+            post_prove(post, look)
+
+
+def _landed_check(post: WindowPost, message: Message | None, look: Look) -> None:
+    """Look after a proof that has landed: a reorganisation may have thrown it out, or landed it elsewhere."""
+    if message is not None and message.state == MessageState.FILLED:
+        advance(post, "REVERT", landed_height=None, exit_code=None, updated_at=look.now)
+        post_tell(post)
+    elif message is not None and message.state == MessageState.LANDED and message.exit_code == 0:
+        if post.landed_height != message.height:
+            post_set(post, landed_height=message.height)
+    elif look.head.height < post.close_epoch and not proven_onchain(post, look) >= set(post.partitions):
+        words = "the chain has no proof any more"
+        note(post, look, words)
+        data = {"landed_height": None, "exit_code": None, "error": words, "updated_at": look.now}
+        advance(post, "AGAIN", **data, **NO_PROOF)
+        post_tell(post)
 
 
 def _close(post: WindowPost, look: Look) -> None:
-    job_drop(post.job, now=look.now)
-    advance(post, "CLOSE", updated_at=look.now)
-    job_strip(post.job)
+    jobs_end(post, look)
+    note(post, look, "the window closed without a proof")
+    advance(post, "CLOSE", spare={}, spare_proof=None, updated_at=look.now)
     log.warning("window_missed", miner=post.miner.address, deadline=post.deadline_index, reason=post.error)
     post_tell(post)
+
+
+def jobs_end(post: WindowPost, look: Look) -> None:
+    """Make what provers still do for a proof unclaimable; reports about it are refused."""
+    for job in (post.job, post.recheck):
+        job_drop(job, now=look.now)
+        job_strip(job)
 
 
 def _may_have_landed(post: WindowPost, message: Message | None) -> bool:
@@ -79,37 +124,15 @@ def _may_have_landed(post: WindowPost, message: Message | None) -> bool:
     return is_out and tracked_height() < post.close_epoch
 
 
-def _rescue(post: WindowPost, message: Message | None, look: Look) -> None:
-    """Set back what cannot go on as it is while there is time left in the window."""
-    if post.state == PostState.SENT and message is not None and _is_givers(post, message):
-        message_drop(message, reason="the miner was handed over", now=look.now)
-        advance(post, "RESEND", error="the miner was handed over", updated_at=look.now)
-    if post.state == PostState.SENT and message is not None and is_outdated(post, message, look):
-        message_drop(message, reason="the chain's randomness is another now", now=look.now)
-        advance(post, "RESEND", error="the chain's randomness has changed", updated_at=look.now)
-    if post.state == PostState.NOTHING and post.proofs_made < PROOFS_MAX:
-        # A store that was away may be back in time: the files are looked at again.
-        pause = timedelta(seconds=lease_for(look.network.proving.window * look.network.epoch_s))
-        if look.now - post.updated_at >= pause:
-            advance(post, "AGAIN", skipped={}, job=None, updated_at=look.now)
-
-
-def _is_givers(post: WindowPost, message: Message) -> bool:
-    """Tell whether a message without a nonce waits for a tenant that no longer has the miner.
-
-    It was to be chosen on the head that was there: what holds it up, signer or funds, is that tenant's.
-    """
-    return message.state == MessageState.UNFILLED and message.tenant_id != post.miner.tenant_id
-
-
 def _is_reorganised(post: WindowPost, look: Look) -> bool:
     """Start again if the chain's challenge is another one than the proof answers."""
     randomness = challenge_draw(post.miner, post.challenge_epoch, look)
     if randomness == bytes(post.randomness):
         return False
-    job_drop(post.job, now=look.now)
-    job_strip(post.job)
+    jobs_end(post, look)
+    words = "the chain's challenge has changed"
+    note(post, look, words)
     if post.state == PostState.PROVED:
         advance(post, "AGAIN", updated_at=look.now)
-    post_set(post, randomness=randomness, job=None, proof=None, error="the chain's challenge has changed")
+    post_set(post, randomness=randomness, error=words, tries=0, try_at=None, **NO_PROOF)
     return True

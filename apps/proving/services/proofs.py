@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
@@ -12,7 +12,7 @@ from apps.core.transitions import advance
 from apps.miners.onchain import partitions_read
 from apps.proving.models import WindowPost
 from apps.proving.services.changes import post_set, post_tell
-from apps.proving.services.cover import proof_order, skipped_add
+from apps.proving.services.cover import proof_order, sectors_to_prove, skipped_add
 from apps.proving.services.jobs import (
     BadProof,
     Window,
@@ -23,44 +23,95 @@ from apps.proving.services.jobs import (
     proof_check,
     sectors_onchain,
 )
+from apps.proving.services.retries import better_until, is_due, note, paused, try_failed
+from apps.proving.services.second_looks import is_spare_as_good, spare_take
+from apps.proving.services.windows import post_split
 from apps.proving.states import PostState
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.onchain import PartitionFacts
     from apps.proving.services.look import Look
     from poolsite.wire.jobs import ProvenSector
 
 log = structlog.get_logger(__name__)
 
-PROOFS_MAX: Final = 50
-"""Jobs that one window may take; each is cheap against a fault, but a loop must end."""
-
 
 def post_prove(post: WindowPost, look: Look) -> None:
-    """Give out a job, or take the result of the one that is finished."""
-    job = post.job
-    if job is not None and job.state not in (JobState.DONE, JobState.FAILED):
-        if not job_is_lapsed(job, now=look.now):
-            return
-        # Its time is reckoned by the clock, the window by epochs: the chain stood still, or the clock jumped.
-        job_drop(job, now=look.now)
-    if job is not None and job.state == JobState.DONE:
-        _take(post, look)
-        if post.state != PostState.PROVING:
-            return
-        # Nothing came of it: the next one goes out at once, the window does not wait for a head.
-    if post.proofs_made >= PROOFS_MAX:
+    """Give out a job, or take the result of the one that is finished, while it can still land."""
+    _job_end(post, look)
+    if post.state != PostState.PROVING:
         return
-    facts = partitions_read(look.client, post.miner.address, [post.deadline_index], look.head.key)
-    order, kept = proof_order(facts[post.deadline_index], post=post)
+    if post.spare and look.head.height >= better_until(post, look.network):
+        spare_take(post, look, why="no better proof came in time")
+        return
+    if post.job is not None or not is_due(post, look):
+        return
+    read = partitions_read(look.client, post.miner.address, [post.deadline_index], look.head.key)
+    facts = read[post.deadline_index]
+    order, kept = proof_order(facts, post=post)
     if not order:
-        advance(post, "EMPTY", error="no sector of these partitions can be proved", updated_at=look.now)
-        post_tell(post)
+        _empty(post, look)
         return
+    _unreadable_part(post, facts, kept=kept, look=look)
     known = sectors_onchain(look.client, post.miner, sorted(set(order)), look.head.key)
     if not set(order) <= set(known):
         return  # terminated this moment: the next head shows the partition without it
     _job_give(post, order=[known[number] for number in order], partitions=kept, look=look)
+
+
+def _job_end(post: WindowPost, look: Look) -> None:
+    """See to a job that has ended or that nobody may claim any more; its failure counts as a try."""
+    job = post.job
+    if job is None:
+        return
+    if job.state == JobState.DONE:
+        _take(post, look)
+    elif job.state == JobState.FAILED:
+        job_strip(job)
+        try_failed(post, look, words=f"no proof was made: {job.error}", job=None)
+        if not post.spare:
+            _part_each(post, look)
+    elif job_is_lapsed(job, now=look.now):
+        # Its time is reckoned by the clock, the window by epochs: the chain stood still, or the clock jumped.
+        job_drop(job, now=look.now)
+        job_strip(job)
+        post_set(post, job=None)
+
+
+def _part_each(post: WindowPost, look: Look) -> None:
+    """Prove partitions one by one after one proof for all of them failed: it may be for the sake of one."""
+    rest = [[index] for index in post.partitions[1:]]
+    for part in post_split(post, rest, error=post.error, tries=post.tries, try_at=post.try_at):
+        note(part, look, f"proved apart from partition {post.partitions[0]}: {post.error}")
+
+
+def _empty(post: WindowPost, look: Look) -> None:
+    """Leave partitions of which no sector can be read, until the files are looked at again."""
+    if post.spare:
+        spare_take(post, look, why="no sector can be read now")
+        return
+    words = "no sector of these partitions can be proved"
+    note(post, look, words)
+    # Two failures at least: a store that is away is not back within the same head.
+    advance(post, "EMPTY", error=words, updated_at=look.now, job=None, **paused(post, look, least=2))
+    post_tell(post)
+
+
+def _unreadable_part(
+    post: WindowPost, facts: Sequence[PartitionFacts], *, kept: Sequence[int], look: Look
+) -> None:
+    """Set apart the partitions of which no sector could be read: they are tried again by themselves."""
+    away = [index for index in post.partitions if index not in kept and post.skipped.get(str(index))]
+    groups = [[index] for index in away if index < len(facts) and sectors_to_prove(facts[index], ())]
+    if post.spare or not groups:
+        return
+    words = "no sector of this partition can be read"
+    data = {"state": PostState.NOTHING, "error": words, **paused(post, look, least=2)}
+    for part in post_split(post, groups, **data):
+        note(part, look, words)
 
 
 def _job_give(post: WindowPost, *, order: list[ProvenSector], partitions: list[int], look: Look) -> None:
@@ -101,15 +152,35 @@ def _take(post: WindowPost, look: Look) -> None:
         skipped = skipped_add(post, facts[post.deadline_index], faults)
         words = f"files of sectors {sorted(faults)} cannot be read"
         job_strip(job)
+        if skipped == post.skipped:
+            try_failed(
+                post, look, words=f"{job.result.get('worker')} names sectors that are not asked for", job=None
+            )
+            return
+        # That is a step forward: the next proof, without them, goes out at once.
+        note(post, look, words)
         post_set(post, job=None, skipped=skipped, error=words[:2000])
+        if is_spare_as_good(post):
+            spare_take(post, look, why="they cannot be read after all")
         return
     try:
         proof_check(job)
     except BadProof as bad:
         log.warning("bad_proof", post=str(post.uuid), worker=job.result.get("worker"), reason=str(bad))
         job_strip(job)
-        post_set(post, job=None, error=f"the proof of {job.result.get('worker')} is wrong: {bad}"[:2000])
+        try_failed(post, look, words=f"the proof of {job.result.get('worker')} is wrong: {bad}", job=None)
         return
-    advance(post, "PROVE", proof=job.proof, proved_at=look.now, error="", updated_at=look.now)
+    advance(
+        post,
+        "PROVE",
+        proof=job.proof,
+        proved_at=look.now,
+        error="",
+        tries=0,
+        try_at=None,
+        spare={},
+        spare_proof=None,
+        updated_at=look.now,
+    )
     job_strip(job)
     post_tell(post)

@@ -1,8 +1,13 @@
-"""SubmitWindowedPoSt: pushed while the window is open, and what became of the message."""
+"""SubmitWindowedPoSt: pushed while the window is open, watched until it lands, made anew where it fails.
+
+What the chain has already is asked before each message: a partition is never sent twice, and a message is
+only pushed when the one before has come to its end.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -10,10 +15,14 @@ from apps.core.errors import DomainError
 from apps.core.transitions import advance
 from apps.messages.errors import MessageIdTaken
 from apps.messages.services import message_push
+from apps.messages.services.drop import message_drop
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
 from apps.proving.services.changes import post_set, post_tell
+from apps.proving.services.jobs import job_drop
+from apps.proving.services.retries import note, paused
+from apps.proving.services.second_looks import may_wait
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.exitcodes import exit_code_words
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
@@ -27,14 +36,30 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+ESTIMATES_MAX: Final = 3
+"""Heads on which the node may refuse a message in advance before its proof is made again."""
+OTHER_SENDER: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.STOPPED, Wait.POLICY, Wait.DAILY_BUDGET)
+"""What another sender may not lack."""
+NO_PROOF: Final[dict[str, Any]] = {
+    "job": None,
+    "recheck": None,
+    "proof": None,
+    "skipped": {},
+    "spare": {},
+    "spare_proof": None,
+}
+"""Columns of a proof that is made from the beginning: every sector is looked at again."""
+
 
 def post_submit(post: WindowPost, look: Look) -> None:
     """Push SubmitWindowedPoSt once the window is open; the id makes a repeated push harmless.
 
     Where a kill came between push and note, sender or chain may be others now: then the message that was
-    pushed is the one that is followed.
+    pushed is the one that is followed.  A proof that leaves out sectors waits for them for a while.
     """
-    if look.head.height < post.open_epoch + look.network.confidences.submit:
+    if look.head.height < post.open_epoch + look.network.confidences.submit or may_wait(post, look):
+        return
+    if chain_has(post, look):
         return
     commit = commit_draw(post, look)
     message_id = f"post:{post.uuid}:{post.messages_sent}"
@@ -54,10 +79,41 @@ def post_submit(post: WindowPost, look: Look) -> None:
     except MessageIdTaken:
         log.warning("proof_was_pushed", post=str(post.uuid), message=message_id)
     except DomainError as error:
-        post_set(post, error=error.reason[:2000])
+        if post.error != error.reason[:2000]:
+            note(post, look, f"not sent: {error.reason}")
+            post_set(post, error=error.reason[:2000])
         return
-    advance(post, "SEND", message_id=message_id, messages_sent=post.messages_sent + 1, updated_at=look.now)
+    job_drop(post.recheck, now=look.now)
+    advance(
+        post,
+        "SEND",
+        message_id=message_id,
+        messages_sent=post.messages_sent + 1,
+        recheck=None,
+        updated_at=look.now,
+    )
     post_tell(post)
+
+
+def chain_has(post: WindowPost, look: Look) -> bool:
+    """Ask what the chain has of these partitions, and take a step if it has any: it would refuse them.
+
+    With all of them the proof counts as landed, with some the others are proved by themselves.
+    """
+    done = proven_onchain(post, look)
+    if not done:
+        return False
+    if done >= set(post.partitions):
+        note(post, look, "the chain has the proof already", is_error=False)
+        advance(post, "LAND", landed_height=look.head.height, exit_code=0, error="", updated_at=look.now)
+    else:
+        words = f"the chain has a proof of partitions {sorted(done)} already"
+        rest = [index for index in post.partitions if index not in done]
+        note(post, look, words)
+        data = {"partitions": rest, "error": words, "updated_at": look.now, **NO_PROOF}
+        advance(post, "AGAIN", **data)
+    post_tell(post)
+    return True
 
 
 def commit_draw(post: WindowPost, look: Look) -> bytes:
@@ -84,52 +140,88 @@ def submit_params(post: WindowPost, commit: bytes) -> bytes:
 
 
 def is_outdated(post: WindowPost, message: Message, look: Look) -> bool:
-    """Tell whether a message without a nonce can never land: it names randomness of another branch."""
-    if message.state != MessageState.UNFILLED or message.wait != Wait.ESTIMATE:
-        return False
+    """Tell whether a message can never land: it names randomness of another branch."""
     return submit_params(post, commit_draw(post, look)) != bytes(message.params)
 
 
-def message_follow(post: WindowPost, message: Message, look: Look) -> bool:
-    """Act on what became of the message; False if nothing has yet."""
+def message_stuck(post: WindowPost, message: Message, look: Look) -> None:
+    """Take back a message without a nonce that cannot land as it is, and go on with a fresh look.
+
+    Raises WrongState or LostRace if it was signed this moment.
+    """
+    if message.state != MessageState.UNFILLED:
+        return
+    words, event, data = "", "RESEND", {}
+    if message.tenant_id != post.miner.tenant_id:
+        # It was to be chosen on the head that was there: what holds it up, signer or funds, is the giver's.
+        words = "the miner was handed over"
+    elif message.wait == Wait.ESTIMATE:
+        if proven_onchain(post, look) >= set(post.partitions):
+            words, event = "the chain has the proof already", "LAND"
+            data = {"landed_height": look.head.height, "exit_code": 0}
+        elif is_outdated(post, message, look):
+            words = "the chain's randomness has changed"
+        elif message.attempts >= ESTIMATES_MAX:
+            words, event = f"the node expects the message to fail: {message.error}", "AGAIN"
+            data = {**NO_PROOF, **paused(post, look)}
+    elif message.wait in OTHER_SENDER and sender_choose(post.miner, Use.POST).address != message.from_addr:
+        words = f"another address sends: {message.error or message.get_wait_display()}"
+    if not words:
+        return
+    message_drop(message, reason=words, now=look.now)
+    note(post, look, words, is_error=event != "LAND")
+    error = "" if event == "LAND" else words[:2000]
+    advance(post, event, error=error, updated_at=look.now, **data)
+    post_tell(post)
+
+
+def message_follow(post: WindowPost, message: Message, look: Look) -> None:
+    """Act on what became of the message, if anything has yet."""
     if message.state == MessageState.LANDED and message.exit_code == 0:
         advance(post, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=look.now)
         post_tell(post)
-        return True
+        return
+    if look.head.height >= post.close_epoch:
+        return
     if message.state == MessageState.LANDED:
-        if is_proven_onchain(post, look):
-            advance(post, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=look.now)
-            post_tell(post)
-            return True
-        words = f"the message ended with {exit_code_words(message.exit_code, actor='miner')}"
-        if look.head.height >= post.close_epoch:
-            return False
-        # What the proof was made for may have changed: everything is read and proved again.
-        advance(
-            post,
-            "AGAIN",
-            job=None,
-            proof=None,
-            exit_code=message.exit_code,
-            error=words,
-            updated_at=look.now,
-        )
-        post_tell(post)
-        return True
-    if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        if look.head.height >= post.close_epoch:
-            return False
+        _failed_onchain(post, message, look)
+    elif message.state in (MessageState.FAILED, MessageState.REPLACED) and not _may_still_land(message, look):
         words = message.error or f"the message was {message.state.lower()}"
+        note(post, look, f"sent again: {words}")
         advance(post, "RESEND", error=words[:2000], updated_at=look.now)
         post_tell(post)
-        return True
-    return False
 
 
-def is_proven_onchain(post: WindowPost, look: Look) -> bool:
-    """Tell whether the chain has a proof of all these partitions, sent by whomever."""
+def _failed_onchain(post: WindowPost, message: Message, look: Look) -> None:
+    """See what the chain has now; unless it explains the failure, all is read and proved again."""
+    words = f"the message ended with {exit_code_words(message.exit_code, actor='miner')}"
+    data: dict[str, Any] = {"exit_code": message.exit_code, "error": words, "updated_at": look.now}
+    if proven_onchain(post, look) >= set(post.partitions):
+        data |= {"landed_height": message.height, "exit_code": 0, "error": ""}
+        event = "LAND"
+    elif is_outdated(post, message, look):
+        event = "RESEND"  # the branch is another one: the proof itself was not at fault
+    else:
+        event, data = "AGAIN", data | NO_PROOF | paused(post, look)
+    note(post, look, words)
+    advance(post, event, **data)
+    post_tell(post)
+
+
+def _may_still_land(message: Message, look: Look) -> bool:
+    """Tell whether a message that was given up by hand might still land beside the next one.
+
+    Its nonce is free then, and after two heads the messager gives it to the next message: only one of the two
+    can land.
+    """
+    is_out = message.state == MessageState.FAILED and message.nonce is not None
+    return is_out and look.now - message.updated_at < timedelta(seconds=2 * look.network.epoch_s)
+
+
+def proven_onchain(post: WindowPost, look: Look) -> set[int]:
+    """Give those of the partitions of which the chain has a proof for this window, sent by whomever."""
     deadlines = look.client.state_miner_deadlines(post.miner.address, look.head.key)
-    if post.deadline_index >= len(deadlines):
-        return False
+    if look.head.height < post.open_epoch or post.deadline_index >= len(deadlines):
+        return set()
     done = bitfield_from_json(deadlines[post.deadline_index]["PostSubmissions"])
-    return all(index in done for index in post.partitions)
+    return {index for index in post.partitions if index in done}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Max
 
 from apps.miners.onchain import partitions_read
 from apps.proving.models import WindowPost
@@ -78,6 +79,46 @@ def _posts_begin(
         return 0
     post_tell(posts[0])
     return len(posts)
+
+
+def post_split(post: WindowPost, groups: Sequence[list[int]], **data: Any) -> list[WindowPost]:
+    """Give partitions a proof of their own, each group one, so that they do not hold up what stays.
+
+    Nothing happens unless something stays.  `data` are columns of the new proofs.
+    """
+    going = {index for group in groups for index in group}
+    with transaction.atomic():
+        row = WindowPost.objects.select_for_update().get(pk=post.pk)
+        if row.state != post.state or not going or not going < set(row.partitions):
+            return []
+        window = WindowPost.objects.filter(
+            miner=row.miner_id, deadline_index=row.deadline_index, open_epoch=row.open_epoch
+        )
+        last = window.aggregate(last=Max("part"))["last"]
+        made = [
+            WindowPost.objects.create(
+                miner=post.miner,
+                deadline_index=row.deadline_index,
+                open_epoch=row.open_epoch,
+                close_epoch=row.close_epoch,
+                challenge_epoch=row.challenge_epoch,
+                part=last + place,
+                partitions=group,
+                skipped=_of(group, row.skipped),
+                randomness=bytes(row.randomness),
+                **data,
+            )
+            for place, group in enumerate(groups, start=1)
+        ]
+        row.partitions = [index for index in row.partitions if index not in going]
+        row.skipped = _of(row.partitions, row.skipped)
+        row.save(update_fields=["partitions", "skipped", "updated_at"])
+    post.refresh_from_db()
+    return made
+
+
+def _of(partitions: Sequence[int], skipped: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {str(index): skipped[str(index)] for index in partitions if str(index) in skipped}
 
 
 def challenge_draw(miner: Miner, epoch: int, look: Look) -> bytes:

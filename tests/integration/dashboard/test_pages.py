@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps.core import clock
 from apps.core.middleware import CONTENT_POLICY
 from apps.dashboard.numbers import NARROW
 from apps.messages.states import Wait
-from apps.proving.models import Partition
+from apps.proving.models import Partition, PostNote, WindowPost
 from apps.proving.states import Outlook
 from poolsite.wire.pipeline import SectorState
 from tests import factories
@@ -241,6 +243,37 @@ def test_a_deadline_at_risk_counts_down_to_its_close():
     assert "1 deadline at risk" in todo
     assert "no prover" in todo
     assert re.search(r'data-until="\d+"', todo[: todo.index("</section>")])
+
+
+def test_a_miner_s_page_says_what_was_tried_for_its_windows_and_what_comes_next():
+    factories.head(1000)
+    person()
+    row = factories.miner()
+    factories.deadline(row, 2, live=1, open_epoch=999)
+    facts = {"miner": row, "deadline_index": 2, "randomness": b"r"}
+    now = {"open_epoch": 999, "close_epoch": 1009, "challenge_epoch": 997}
+    again = clock.now() + timedelta(seconds=90)
+    away = WindowPost.objects.create(
+        **facts, **now, state="NOTHING", partitions=[1], tries=2, try_at=again, error="no sector can be read"
+    )
+    WindowPost.objects.create(
+        **facts, **now, part=1, state="PROVED", partitions=[0], skipped={"0": [4, 5]}, proof=b"proof"
+    )
+    quiet = {"open_epoch": 979, "close_epoch": 989, "challenge_epoch": 977}
+    WindowPost.objects.create(**facts, **quiet, state="LANDED", partitions=[77])
+    PostNote.objects.create(
+        post=away, at=clock.now(), epoch=1000, words="files of sectors [6] cannot be read"
+    )
+
+    text = text_of(signed_in().get(reverse("miner", args=[row.address])))
+
+    card = text[text.index('id="f-miner-proofs"') :]
+    card = card[: card.index("</section>")]
+    assert "files of sectors [6] cannot be read" in card
+    assert re.search(r"tried again until epoch 1.007, next in <span data-until=\"\d+\">", card)
+    assert "2 sectors" in card
+    assert "sent with what is readable by then, next in" in card
+    assert ">77<" not in card, "a window that landed at the first try needs no word"
 
 
 def test_where_nothing_is_to_do_there_is_no_list():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import commr_cid
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ class OneDeadline:
     partitions: list[list[int]] = field(default_factory=lambda: [[1, 2]])
     beacon: bytes = b"b" * 32
     tickets: bytes = b"t" * 32
+    proven: tuple[int, ...] = ()
+    """Partitions that the chain has a proof of."""
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Answer StateMinerPartitions."""
@@ -35,8 +37,8 @@ class OneDeadline:
             "RecoveringSectors": none,
         }
 
-    def state_miner_sectors(self, _address: str, _numbers: Any, _key: str) -> list[dict[str, Any]]:
-        """Give all sectors."""
+    def state_miner_sectors(self, _address: str, wanted: Any, _key: str) -> list[dict[str, Any]]:
+        """Give those sectors."""
         return [
             {
                 "SealedCID": {"/": str(commr_cid(bytes(31) + bytes([number])))},
@@ -45,7 +47,12 @@ class OneDeadline:
             }
             for numbers in self.partitions
             for number in numbers
+            if number in bitfield_from_json(wanted)
         ]
+
+    def state_miner_deadlines(self, _address: str, _key: str) -> list[dict[str, Any]]:
+        """Give one deadline with what was posted in it."""
+        return [{"PostSubmissions": bitfield_to_json(bitfield_of(self.proven))}]
 
     def state_get_randomness_from_beacon(self, _tag: int, _epoch: int, *, entropy: bytes, key: str) -> bytes:
         """Give the challenge."""

@@ -76,6 +76,29 @@ def test_the_outlook_and_its_reason(
     assert judged(*states, **facts) == (outlook, words)
 
 
+@pytest.mark.parametrize(
+    ("state", "facts", "words"),
+    [
+        (PostState.PROVING, {"tries": 2, "error": "no proof was made: killed"}, "2 tries failed: no proof"),
+        (PostState.PROVED, {"skipped": {"0": [7]}}, "1 sector is left out: their files cannot be read"),
+        (PostState.NOTHING, {"partitions": [1], "error": "no sector"}, "partition 1: no sector"),
+    ],
+)
+def test_what_is_tried_again_is_a_risk(state: str, facts: dict[str, Any], words: str) -> None:
+    outlook, reason = judged(PostState.SENT, state, height=979, **facts)
+
+    assert (outlook, reason[: len(words)]) == (Outlook.AT_RISK, words)
+
+
+def test_what_landed_without_some_sectors_says_so() -> None:
+    outlook, reason = judged(PostState.LANDED, skipped={"0": [7, 8]})
+
+    assert (outlook, reason) == (
+        Outlook.LANDED,
+        "proved, 2 sectors are left out: their files cannot be read",
+    )
+
+
 def test_a_failing_prover_is_named() -> None:
     job = Job(kind=JobKind.WINDOW_POST, error="disk is gone", lease_s=4)
 

@@ -209,7 +209,8 @@ def test_a_window_is_not_missed_before_its_last_blocks_were_looked_at(tracked: i
 
 
 def test_files_that_could_not_be_read_are_looked_at_again_in_the_same_window() -> None:
-    row = post(miner(), state=PostState.NOTHING, proof=None, skipped={"0": [1, 2]})
+    soon = clock.now() + timedelta(seconds=15)
+    row = post(miner(), state=PostState.NOTHING, proof=None, skipped={"0": [1, 2]}, try_at=soon)
     chain = OneDeadline()
 
     posts_advance(look(chain))

@@ -1,0 +1,78 @@
+"""When something of a window is tried again, and until when.
+
+A missed window costs money on each day that follows, a useless try a few seconds of a prover: so nothing is
+given up before the window is, and the pauses are short beside it.  All times are shares of the window, so
+that they fit every network.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.proving.models import PostNote, WindowPost
+from apps.proving.services.changes import post_set
+
+if TYPE_CHECKING:
+    from apps.proving.services.look import Look
+    from poolsite.filecoin.policy import Network
+
+FIRST_SHARE: Final = 64
+"""The pause before the third try is this part of a window (28 s on mainnet); the second goes at once."""
+LONGEST_SHARE: Final = 10
+"""No pause is longer than this part of a window (3 minutes on mainnet)."""
+WAITING_SHARE: Final = 4
+"""A proof that leaves out sectors is not sent in the first of so many parts of a window."""
+LAST_SHARE: Final = 20
+"""In the last of so many parts of a window, and in its last 2 epochs, nothing is begun any more."""
+NOTES_MAX: Final = 200
+"""Lines kept of one proof; a window has fewer epochs on every network."""
+
+
+def pause_after(tries: int, window_s: float) -> float:
+    """Give the seconds to wait after so many failures in a row: none after the first, then doubling."""
+    if tries <= 1:
+        return 0.0
+    doubled: int = 1 << min(tries - 2, 10)
+    return min(window_s / FIRST_SHARE * doubled, window_s / LONGEST_SHARE)
+
+
+def last_try_epoch(post: WindowPost, network: Network) -> int:
+    """Give the last epoch in which a proof may be begun: its message takes an epoch to land at least."""
+    return post.close_epoch - max(2, network.proving.window // LAST_SHARE)
+
+
+def better_until(post: WindowPost, network: Network) -> int:
+    """Give the epoch from which on a proof is sent although it leaves out sectors.
+
+    A quarter of the window, and the time before it opens, is for sectors to come back.  Not more: a head that
+    comes late, a message that waits or fails would cost the whole partition for the sake of a few.
+    """
+    return post.open_epoch + network.proving.window // WAITING_SHARE
+
+
+def is_due(post: WindowPost, look: Look) -> bool:
+    """Tell whether the next try may be made now."""
+    is_rested = post.try_at is None or look.now >= post.try_at
+    return is_rested and look.head.height <= last_try_epoch(post, look.network)
+
+
+def paused(post: WindowPost, look: Look, *, least: int = 1) -> dict[str, Any]:
+    """Give the columns that count one more failure and say when the next try may be made."""
+    tries = max(post.tries + 1, least)
+    window_s = look.network.proving.window * look.network.epoch_s
+    return {"tries": tries, "try_at": look.now + timedelta(seconds=pause_after(tries, window_s))}
+
+
+def try_failed(post: WindowPost, look: Look, *, words: str, **data: Any) -> None:
+    """Note that a try came to nothing, and when the next one follows."""
+    note(post, look, words)
+    post_set(post, error=words[:2000], **paused(post, look), **data)
+
+
+def note(post: WindowPost, look: Look, words: str, *, is_error: bool = True) -> None:
+    """Write down what was tried, for the pages."""
+    if post.notes.count() < NOTES_MAX:
+        PostNote.objects.create(
+            post=post, at=look.now, epoch=look.head.height, words=words[:300], is_error=is_error
+        )

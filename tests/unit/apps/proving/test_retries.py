@@ -1,0 +1,497 @@
+"""What can still be proved before a window closes is tried again, and nothing is sent twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.core import clock
+from apps.messages.models import Message
+from apps.messages.states import MessageState, Wait
+from apps.proving.models import PostNote, WindowPost
+from apps.proving.services import proofs, second_looks
+from apps.proving.services.posts import posts_advance
+from apps.proving.services.retries import better_until, last_try_epoch, pause_after
+from apps.proving.states import PostState
+from apps.sectors.models import Job
+from apps.sectors.states import JobState
+from apps.wallets.models import Wallet
+from poolsite.filecoin.actors import miner as miner_actor
+from poolsite.filecoin.policy import MAINNET
+from tests import factories
+from tests.unit.apps.proving.chain import OneDeadline
+from tests.unit.apps.proving.test_rescues import CLOSE, NETWORK, OPEN, look, miner, post
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+pytestmark = pytest.mark.django_db
+
+QUARTER = OPEN + 2
+
+
+@pytest.fixture(autouse=True)
+def _every_proof_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (proofs, second_looks):
+        monkeypatch.setattr(module, "proof_check", lambda _job: None)
+
+
+def proving(partitions: list[int], **data: Any) -> WindowPost:
+    """A proof of these partitions for which no job is out yet."""
+    facts = {"state": PostState.PROVING, "proof": None, "proofs_made": 0, **data}
+    return post(miner(), partitions=partitions, **facts)
+
+
+def done(job: Job | None, *, faults: Iterable[int] = ()) -> None:
+    """A prover ends a job: with a proof, or with the sectors that it could not read."""
+    assert job is not None
+    result = {"worker": "p", "faults": list(faults)}
+    Job.objects.filter(pk=job.pk).update(
+        state=JobState.DONE, proof=None if result["faults"] else b"proof of %d" % job.pk, result=result
+    )
+
+
+def failed(job: Job | None, *, error: str = "the disk is gone") -> None:
+    """A prover gives a job up."""
+    assert job is not None
+    Job.objects.filter(pk=job.pk).update(state=JobState.FAILED, error=error)
+
+
+def asked(job: Job | None) -> set[int]:
+    """The sectors that a job is about."""
+    assert job is not None
+    return {row["number"] for row in job.inputs["sectors"]}
+
+
+def sent(row: WindowPost) -> dict[int, list[int]]:
+    """What a proof's last message says: partitions, and what is left out of each."""
+    row.refresh_from_db()
+    params = miner_actor.SUBMIT_WINDOWED_POST_PARAMS.decode(
+        bytes(Message.objects.get(pk=row.message_id).params)
+    )
+    return {part.index: list(part.skipped) for part in params.partitions}
+
+
+def words(row: WindowPost) -> list[str]:
+    """What was written down."""
+    return list(PostNote.objects.filter(post=row).values_list("words", flat=True))
+
+
+# Pauses and the last epoch
+
+
+def test_pauses_double_from_none_to_a_tenth_of_the_window() -> None:
+    assert [pause_after(tries, 1800) for tries in (0, 1, 2, 3, 4, 5, 6, 99)] == [
+        0,
+        0,
+        28.125,
+        56.25,
+        112.5,
+        180,
+        180,
+        180,
+    ]
+
+
+@pytest.mark.parametrize(("network", "last", "better"), [(NETWORK, 968, 962), (MAINNET, 1017, 975)])
+def test_the_last_epochs_are_shares_of_the_window(network: Any, last: int, better: int) -> None:
+    row = WindowPost(open_epoch=OPEN, close_epoch=OPEN + network.proving.window)
+
+    assert (last_try_epoch(row, network), better_until(row, network)) == (last, better)
+
+
+def test_a_prover_that_fails_on_and_on_is_asked_again_until_the_window_ends() -> None:
+    row, chain = proving([0], proofs_made=60), OneDeadline()
+    pauses = []
+    for turn in range(6):
+        posts_advance(look(chain, later_s=10 * turn))
+        row.refresh_from_db()
+        failed(row.job)
+        before = look(chain, later_s=10 * turn + 1)
+        posts_advance(before)
+        row.refresh_from_db()
+        if row.try_at is not None:
+            pauses.append((row.try_at - before.now).total_seconds())
+
+    assert pauses == sorted(pauses)
+    assert (row.tries, pauses[-1]) == (6, 1.0), "the window has 10 s"
+    assert "no proof was made: the disk is gone" in words(row)
+
+    posts_advance(look(chain, last_try_epoch(row, NETWORK) + 1, later_s=900))
+    row.refresh_from_db()
+    assert (row.state, row.job) == (PostState.PROVING, None), "it could not land any more"
+
+
+def test_after_one_failure_the_next_job_goes_out_at_once() -> None:
+    row, chain = proving([0]), OneDeadline()
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    failed(row.job)
+
+    posts_advance(look(chain))
+
+    row.refresh_from_db()
+    assert row.job is not None
+    assert (row.tries, row.job.state) == (1, JobState.READY)
+
+
+# Partitions
+
+
+def test_a_partition_that_cannot_be_read_is_tried_by_itself_and_holds_up_no_other() -> None:
+    row, chain = proving([0, 1]), OneDeadline(partitions=[[1, 2], [3, 4]])
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    done(row.job, faults=[3, 4])
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    assert asked(row.job) == {1, 2}
+    done(row.job)
+
+    posts_advance(look(chain))
+
+    away = WindowPost.objects.exclude(pk=row.pk).get()
+    assert sent(row) == {0: []}
+    assert (away.partitions, away.part, away.state) == ([1], 1, PostState.NOTHING)
+    posts_advance(look(chain, later_s=20))
+    away.refresh_from_db()
+    assert asked(away.job) == {3, 4}
+    done(away.job)
+    posts_advance(look(chain, later_s=21))
+    assert sent(away) == {1: []}
+    assert Message.objects.filter(kind="window_post").count() == 2
+
+
+def test_a_partition_that_cannot_be_read_is_tried_again_and_again_after_a_pause() -> None:
+    row, chain = proving([0]), OneDeadline()
+    for turn in range(4):
+        posts_advance(look(chain, later_s=20 * turn))
+        row.refresh_from_db()
+        done(row.job, faults=[1, 2])
+        posts_advance(look(chain, later_s=20 * turn))
+        row.refresh_from_db()
+        assert (row.state, row.job) == (PostState.NOTHING, None)
+
+    assert row.try_at is not None
+    assert row.tries == 5
+    done(_next_job(row, chain))
+    posts_advance(look(chain, later_s=101))
+    assert sent(row) == {0: []}
+
+
+def _next_job(row: WindowPost, chain: OneDeadline) -> Job | None:
+    posts_advance(look(chain, later_s=100))
+    row.refresh_from_db()
+    return row.job
+
+
+def test_partitions_whose_common_proof_failed_are_proved_one_by_one() -> None:
+    row, chain = proving([0, 1, 2]), OneDeadline(partitions=[[1], [2], [3]])
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    failed(row.job, error="the child was killed")
+
+    posts_advance(look(chain))
+    posts_advance(look(chain))
+
+    rows = list(WindowPost.objects.order_by("part"))
+    assert [one.partitions for one in rows] == [[0], [1], [2]]
+    assert [asked(one.job) for one in rows] == [{1}, {2}, {3}]
+    assert "the child was killed" in words(rows[2])[0]
+
+
+# Sectors that are left out
+
+
+def test_a_sector_that_was_left_out_is_looked_at_again_before_the_proof_is_sent() -> None:
+    row, chain = proving([0]), OneDeadline()
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    done(row.job, faults=[2])
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    done(row.job)
+    posts_advance(look(chain))
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    assert (row.state, row.skipped, row.message_id) == (PostState.PROVED, {"0": [2]}, "")
+    assert asked(row.recheck) == {2}
+
+    done(row.recheck)
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    assert (row.state, asked(row.job)) == (PostState.PROVING, {1, 2})
+    done(row.job)
+    posts_advance(look(chain))
+
+    assert sent(row) == {0: []}
+    assert "sector 2 can be read again: proved anew with them" in words(row)
+
+
+def proved_without(number: int, **data: Any) -> WindowPost:
+    """A proof in hand that leaves a sector out."""
+    return post(miner(), skipped={"0": [number]}, proof=b"without", **data)
+
+
+def test_a_proof_that_leaves_out_a_sector_is_sent_after_a_quarter_of_the_window() -> None:
+    row, chain = proved_without(2), OneDeadline()
+    posts_advance(look(chain, QUARTER - 1))
+    row.refresh_from_db()
+    job = row.recheck
+    assert (row.state, job is not None) == (PostState.PROVED, True)
+
+    posts_advance(look(chain, QUARTER))
+
+    assert sent(row) == {0: [2]}
+    assert job is not None
+    job.refresh_from_db()
+    assert (row.state, job.state) == (PostState.SENT, JobState.FAILED), "nobody reads for what is sent"
+
+
+def test_each_look_that_finds_nothing_is_followed_by_a_longer_pause() -> None:
+    row, chain = proved_without(2), OneDeadline()
+    for turn in range(3):
+        posts_advance(look(chain, later_s=5 * turn))
+        row.refresh_from_db()
+        done(row.recheck, faults=[2])
+        posts_advance(look(chain, later_s=5 * turn))
+        row.refresh_from_db()
+        assert (row.recheck, row.tries) == (None, turn + 1)
+
+    assert words(row) == ["looked again at sector 2: they cannot be read"] * 3
+    assert row.try_at is not None
+
+
+@pytest.mark.parametrize("ends", ["too late", "unreadable after all"])
+def test_the_proof_in_hand_is_sent_where_no_better_one_came(ends: str) -> None:
+    row, chain = proved_without(2), OneDeadline()
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    done(row.recheck)
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    better = row.job
+    assert (row.state, row.proof) == (PostState.PROVING, None)
+
+    if ends == "unreadable after all":
+        done(better, faults=[2])
+        posts_advance(look(chain))
+        row.refresh_from_db()
+        assert (row.state, row.spare) == (PostState.PROVED, {})
+    posts_advance(look(chain, QUARTER))
+
+    row.refresh_from_db()
+    assert (sent(row), bytes(row.proof or b"")) == ({0: [2]}, b"without")
+    assert better is not None
+    better.refresh_from_db()
+    assert better.state != JobState.READY
+
+
+def test_a_challenge_that_changed_takes_the_spare_with_it() -> None:
+    row, chain = proved_without(2), OneDeadline()
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    done(row.recheck)
+    posts_advance(look(chain))
+
+    chain.beacon = b"c" * 32
+    posts_advance(look(chain))
+
+    row.refresh_from_db()
+    assert (row.state, row.spare, row.spare_proof, row.skipped) == (PostState.PROVING, {}, None, {})
+    assert bytes(row.randomness) == chain.beacon
+
+
+# Nothing twice
+
+
+def test_what_the_chain_has_is_not_sent() -> None:
+    row, chain = post(miner()), OneDeadline(proven=(0,))
+
+    posts_advance(look(chain))
+
+    row.refresh_from_db()
+    assert (row.state, row.message_id, row.landed_height) == (PostState.LANDED, "", 961)
+    assert not Message.objects.filter(kind="window_post").exists()
+
+
+def test_of_partitions_the_chain_has_in_part_the_others_are_proved_alone() -> None:
+    row = post(miner(), partitions=[0, 1])
+    chain = OneDeadline(partitions=[[1], [2]], proven=(0,))
+    posts_advance(look(chain))
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    assert (row.state, row.partitions, asked(row.job)) == (PostState.PROVING, [1], {2})
+
+    done(row.job)
+    posts_advance(look(chain))
+
+    assert sent(row) == {1: []}
+
+
+def test_files_that_are_away_do_not_matter_once_somebody_has_proved_them() -> None:
+    row = post(miner(), state=PostState.NOTHING, proof=None, skipped={"0": [1, 2]})
+
+    posts_advance(look(OneDeadline(proven=(0,))))
+
+    row.refresh_from_db()
+    assert row.state == PostState.LANDED
+
+
+def test_a_proof_is_not_sent_while_one_that_was_given_up_may_still_land() -> None:
+    row, chain = post(miner()), OneDeadline()
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    first = row.message_id
+    Message.objects.filter(pk=first).update(
+        state=MessageState.FAILED, nonce=7, updated_at=clock.now(), error="marked bad"
+    )
+
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    assert (row.state, row.message_id) == (PostState.SENT, first)
+    posts_advance(look(chain, later_s=5))
+
+    row.refresh_from_db()
+    assert (row.messages_sent, row.state, row.message_id != first) == (2, PostState.SENT, True)
+
+
+# Messages that come to nothing
+
+
+def sent_out(chain: OneDeadline, **data: Any) -> tuple[WindowPost, Message]:
+    """A proof whose message was pushed."""
+    row = post(miner(), **data)
+    posts_advance(look(chain, QUARTER))
+    row.refresh_from_db()
+    return row, Message.objects.get(pk=row.message_id)
+
+
+def test_a_message_that_the_node_refuses_in_advance_leads_to_a_fresh_proof() -> None:
+    chain = OneDeadline()
+    row, first = sent_out(chain)
+    Message.objects.filter(pk=first.pk).update(wait=Wait.ESTIMATE, attempts=2, error="invalid post")
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    assert (row.state, row.message_id) == (PostState.SENT, first.pk)
+
+    Message.objects.filter(pk=first.pk).update(attempts=3)
+    posts_advance(look(chain))
+
+    row.refresh_from_db()
+    first.refresh_from_db()
+    assert (first.state, row.state, row.proof) == (MessageState.FAILED, PostState.PROVING, None)
+    assert asked(row.job) == {1, 2}
+    assert "the node expects the message to fail: invalid post" in words(row)
+
+
+def test_a_message_that_the_node_refuses_since_the_chain_has_the_proof_is_no_miss() -> None:
+    chain = OneDeadline()
+    row, first = sent_out(chain)
+    Message.objects.filter(pk=first.pk).update(wait=Wait.ESTIMATE, error="partition already proven: 0")
+    chain.proven = (0,)
+
+    posts_advance(look(chain))
+
+    row.refresh_from_db()
+    first.refresh_from_db()
+    assert (row.state, first.state) == (PostState.LANDED, MessageState.FAILED)
+
+
+def test_a_sender_that_ran_dry_is_followed_by_another() -> None:
+    chain = OneDeadline()
+    row, first = sent_out(chain)
+    other = factories.wallet()
+    row.miner.control = [other.address]
+    row.miner.save()
+    Wallet.objects.filter(address=first.from_addr).update(balance=0)
+    Message.objects.filter(pk=first.pk).update(wait=Wait.FUNDS, error="balance 0")
+
+    posts_advance(look(chain))
+
+    row.refresh_from_db()
+    assert Message.objects.get(pk=row.message_id).from_addr == other.address
+    assert Message.objects.get(pk=first.pk).state == MessageState.FAILED
+
+
+def landed_with(message: Message, code: int, height: int = QUARTER + 1) -> None:
+    """The chain executes a message."""
+    Message.objects.filter(pk=message.pk).update(state=MessageState.LANDED, exit_code=code, height=height)
+
+
+def test_a_message_that_failed_leads_to_a_look_at_every_sector() -> None:
+    chain = OneDeadline()
+    row, message = sent_out(chain, skipped={"0": [2]})
+    landed_with(message, 16)
+
+    posts_advance(look(chain, QUARTER + 1))
+
+    row.refresh_from_db()
+    assert (row.state, row.skipped, row.proof, row.exit_code) == (PostState.PROVING, {}, None, 16)
+    assert asked(row.job) == {1, 2}
+
+
+def test_a_message_that_failed_for_the_sake_of_another_branch_takes_its_proof_along() -> None:
+    chain = OneDeadline()
+    row, message = sent_out(chain)
+    landed_with(message, 16)
+    chain.tickets = b"u" * 32
+
+    posts_advance(look(chain, QUARTER + 1))
+    posts_advance(look(chain, QUARTER + 1))
+
+    row.refresh_from_db()
+    assert (row.state, row.messages_sent, bytes(row.proof or b"")) == (PostState.SENT, 2, b"proof")
+
+
+def test_a_proof_that_landed_and_fails_on_the_new_branch_is_made_again() -> None:
+    chain = OneDeadline()
+    row, message = sent_out(chain)
+    landed_with(message, 0)
+    posts_advance(look(chain, QUARTER + 1))
+    row.refresh_from_db()
+    assert row.state == PostState.LANDED
+
+    landed_with(message, 16)
+    posts_advance(look(chain, QUARTER + 2))
+    row.refresh_from_db()
+    assert row.state == PostState.PROVING
+    posts_advance(look(chain, QUARTER + 2))
+
+    row.refresh_from_db()
+    assert asked(row.job) == {1, 2}
+
+
+def test_a_proof_that_lands_anew_elsewhere_stays_landed() -> None:
+    chain = OneDeadline()
+    row, message = sent_out(chain)
+    for height in (QUARTER + 1, QUARTER + 2):
+        landed_with(message, 0, height)
+        posts_advance(look(chain, height))
+
+    row.refresh_from_db()
+    assert (row.state, row.landed_height) == (PostState.LANDED, QUARTER + 2)
+
+
+def test_what_somebody_else_proved_is_proved_by_us_once_the_chain_has_lost_it() -> None:
+    row, chain = post(miner()), OneDeadline(proven=(0,))
+    posts_advance(look(chain))
+    chain.proven = ()
+
+    posts_advance(look(chain))
+    posts_advance(look(chain))
+
+    row.refresh_from_db()
+    assert (row.state, asked(row.job)) == (PostState.PROVING, {1, 2})
+
+
+def test_nothing_is_tried_after_the_close() -> None:
+    row, chain = proving([0], try_at=clock.now() - timedelta(seconds=1)), OneDeadline()
+
+    posts_advance(look(chain, CLOSE))
+
+    row.refresh_from_db()
+    assert (row.state, row.job) == (PostState.MISSED, None)
+    assert words(row) == ["the window closed without a proof"]
