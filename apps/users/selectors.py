@@ -207,6 +207,12 @@ def miner_owner(*, actor_id: int) -> str:
     return grants.values_list("tenant__name", flat=True).first() or ""
 
 
+def miners_owners(actor_ids: Collection[int]) -> dict[int, int]:
+    """Give the tenant of each of these miners that has one, by its number."""
+    grants = MinerGrant.objects.filter(actor_id__in=actor_ids, deleted_at=None)
+    return dict(grants.values_list("actor_id", "tenant_id"))
+
+
 def accounts_missing(names: Collection[str]) -> list[str]:
     """Give those of `names` that are no tenant, or a disabled one, in the order asked."""
     open_names = set(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     Providers = dict[str, Provider]
 
+PROVIDERS: Final = "providers"
+"""Under this name a socket keeps its channels."""
 CHANNELS_MAX: Final = 4_000
 """Channels that one tenant may hold open in one web process: a signer with a leak takes no other's place."""
 
@@ -27,7 +29,7 @@ def providers_of(call: Call) -> Providers:
     """Give the channels of this socket.  Raises RpcError over POST."""
     if call.connection is None:
         raise RpcError("this method needs a websocket")
-    providers: Providers = call.connection.attachments.setdefault("providers", {})
+    providers: Providers = call.connection.attachments.setdefault(PROVIDERS, {})
     return providers
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Final
 
-from apps.api.rpc.gateway_channels import listen, providers_of, quota_check, require
+import structlog
+
+from apps.api.rpc.gateway_channels import PROVIDERS, listen, providers_of, quota_check, require
 from apps.core.errors import NotAllowed
 from apps.gateway.errors import NoAnswer, NoProvider
 from apps.gateway.hedging import is_repeatable
@@ -16,16 +18,19 @@ from apps.gateway.models import Purpose
 from apps.gateway.providers import MinerProvider, in_database
 from apps.gateway.routes import market_route, proof_route
 from apps.gateway.switch import switch_here
-from apps.users.selectors import miner_granted, miner_owner
+from apps.users.selectors import miner_granted, miner_owner, miners_owners
 from poolsite.filecoin.address import ID, Address
 from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.wire.rpc_frames import Json, RpcError
 from poolsite.wire.rpc_params import address
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from apps.api.rpc.dispatch import Call
+    from apps.api.rpc.socket_state import SocketState
+
+log = structlog.get_logger(__name__)
 
 PROOF_S: Final = 300.0
 """sophon-gateway's RequestTimeout."""
@@ -57,6 +62,23 @@ async def listen_miner(call: Call, miner: Address, purpose: str) -> AsyncIterato
         raise RpcError(f"{fault}, please bind it on 'sophon-auth'")
     provider = MinerProvider(switch_here(), call.principal, actor_id=miner.actor_id, purpose=purpose)
     return listen(call, provider)
+
+
+async def channels_end(sockets: Collection[SocketState]) -> None:
+    """End the channels of miners that went to another tenant; who listens again is refused."""
+    held = [
+        provider
+        for socket in sockets
+        for provider in tuple(socket.attachments.get(PROVIDERS, {}).values())
+        if isinstance(provider, MinerProvider) and provider.is_open
+    ]
+    if not held:
+        return
+    owners = await in_database(miners_owners)({provider.actor_id for provider in held})
+    for provider in held:
+        if owners.get(provider.actor_id) != provider.principal.own_id:
+            log.info("miner_channel_ended", miner=provider.actor_id, account=provider.principal.tenant_name)
+            provider.switch.spawn(provider.end())  # one that reads slowly holds up no other
 
 
 async def compute_proof(

@@ -15,6 +15,7 @@ import structlog
 from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
+from apps.api.rpc.gateway_miners import channels_end
 from apps.api.rpc.pace import PACES
 from apps.core import clock
 from apps.users.access import AccessChanges
@@ -81,12 +82,13 @@ class Watch:
         return REGULAR_S
 
     async def check(self) -> None:
-        """Close the sockets whose token is no longer good, or lost a miner that it was for."""
+        """Close the sockets whose token is not good or lost a miner, and end channels of others' miners."""
         held = {held_of(socket) for socket in self.sockets if socket.principal.token_id}
         bad = await database_sync_to_async(tokens_outdated, thread_sensitive=False)(held, now=clock.now())
         for socket in [socket for socket in self.sockets if held_of(socket) in bad]:
             log.info("rpc_socket_revoked", actor=socket.principal.actor)
             await socket.close(CLOSE_REVOKED, "this token is no longer good")
+        await channels_end([socket for socket in self.sockets if socket.is_open])
 
 
 def held_of(socket: SocketState) -> tuple[str, tuple[int, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,7 +15,7 @@ from channels.db import database_sync_to_async
 from apps.gateway.checkup import connection_end, prover_test
 from apps.gateway.selectors import provers_connected
 from apps.users.principals import SYSTEM
-from apps.users.services import miner_grant
+from apps.users.services import access_changed, miner_grant
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests import people
@@ -145,6 +146,27 @@ async def test_a_miner_that_went_to_another_tenant_is_not_asked_of_its_old_prove
 
         refused = (await client.post(web.url, json=body)).json()
         assert "no connections for this miner" in refused["error"]["message"]
+
+
+async def test_the_channel_of_a_miner_that_went_ends_and_is_not_opened_again(web, token, sector):
+    store, _ = sector
+    bob = await in_thread(people.tenant)("bob")
+
+    async with listening(web, token, store) as row:
+        await in_thread(access_changed)()
+        await asyncio.sleep(0.5)
+        assert [one.pk for one in await in_thread(lambda: list(provers_connected(SYSTEM)))()] == [row.pk]
+
+        await in_thread(lambda: miner_grant(tenant=bob, actor_id=MINER))()
+        start = time.monotonic()
+        await in_thread(access_changed)()
+
+        async with asyncio.timeout(20):
+            while await in_thread(lambda: provers_connected(SYSTEM).exists())():
+                await asyncio.sleep(0.02)
+        assert time.monotonic() - start < 5
+        await asyncio.sleep(2)
+        assert not await in_thread(lambda: provers_connected(SYSTEM).exists())()
 
 
 async def test_a_closed_channel_is_opened_again(web, token, sector):
