@@ -169,6 +169,15 @@ def receiver_lacks_a_named_sender(pool: Moving) -> None:
     signer_ungrant(tenant=people.tenant("bob"), address=pool.control_key)
 
 
+def nobody_may_sign(pool: Moving) -> None:
+    for key in (pool.worker_key, pool.control_key):
+        signer_ungrant(tenant=None, address=key)
+
+
+def keys_are_not_known(pool: Moving) -> None:
+    Miner.objects.filter(pk=pool.miner.pk).update(worker="", owner="")
+
+
 def signer_serves_others(_pool: Moving) -> None:
     SignerConnection.objects.update(accounts=["carol"])
 
@@ -217,6 +226,8 @@ REFUSED: list[tuple[Callable[[Moving], None], str, str]] = [
     (receiver_is_disabled, "tenant", "bob is disabled: enable it first"),
     (receiver_may_not_sign, "signer", "bob may not sign with f3"),
     (receiver_lacks_a_named_sender, "signer", "bob may not sign with f1"),
+    (nobody_may_sign, "signer", "bob may not sign with f3"),
+    (keys_are_not_known, "miner", "its keys are not known yet"),
     (signer_serves_others, "signer", "no signer that holds f3"),
     (signer_is_gone, "signer", "no signer that holds f3"),
     (prover_is_gone, "prover", "bob has no prover connected"),

@@ -85,14 +85,16 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Any]]
     """Run `first` up to a point, start `second`, let `first` end: both outcomes, and if the second waited."""
     running: list[Held] = []
 
-    def run(first: Callable[[], Any], where: str, second: Callable[[], Any]) -> list[Any]:
+    def run(
+        first: Callable[[], Any], where: str, second: Callable[[], Any], *, watched_s: float = HELD_S
+    ) -> list[Any]:
         one, two = Held(first), Held(second)
         running.extend((one, two))
         one.stop_after(monkeypatch, where)
         one.start()
         assert one.there.wait(PATIENCE_S), one.outcome
         two.start()
-        two.thread.join(HELD_S)
+        two.thread.join(watched_s)
         has_waited = two.thread.is_alive()
         return [one.end(), two.end(), has_waited]
 
@@ -176,7 +178,9 @@ def test_a_push_during_a_hand_over_is_wholly_the_givers(
             principal=miner_principal(row), id="m", to=ADDRESS, from_=pool.worker_key, method=0
         )
 
-    done, pushed, has_waited = beside(pool.go, f"apps.proving.services.handover.{point}", push)
+    done, pushed, has_waited = beside(
+        pool.go, f"apps.proving.services.handover.{point}", push, watched_s=PATIENCE_S
+    )
 
     assert isinstance(done, HandOver)
     assert (pushed.tenant.name, pushed.pushed_by, has_waited) == ("alice", f"miner {ADDRESS}", False)
