@@ -95,7 +95,7 @@ class WindowPost(Named, Timestamped):
     """How many jobs this window has taken."""
     tries = models.IntegerField(default=0)
     """Failures in a row."""
-    try_at = models.DateTimeField(null=True)
+    try_epoch = models.BigIntegerField(null=True)
     """Not tried again before."""
     message_id = models.CharField(max_length=200, blank=True)
     messages_sent = models.IntegerField(default=0)

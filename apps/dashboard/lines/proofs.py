@@ -55,7 +55,7 @@ def proof_line(
 ) -> ProofLine:
     """Lay out one proof."""
     word = POST_STATES[post.state]
-    say, until = _next_try(post, clock=clock, network=network, now=now)
+    say, until = _next_try(post, clock=clock, network=network)
     count = sum(len(sectors) for sectors in post.skipped.values())
     return ProofLine(
         deadline=post.deadline_index,
@@ -73,7 +73,7 @@ def proof_line(
 
 
 def _next_try(
-    post: WindowPost, *, clock: EpochClock | None, network: Network | None, now: datetime
+    post: WindowPost, *, clock: EpochClock | None, network: Network | None
 ) -> tuple[str, int | None]:
     """Say what happens next to a proof, and when; None is as soon as it can be."""
     if clock is None or network is None or clock.epoch >= post.close_epoch:
@@ -84,7 +84,8 @@ def _next_try(
         last = last_try_epoch(post, network)
         if clock.epoch > last:
             return "too late to try again", None
-        until = None if post.try_at is None or post.try_at <= now else round(post.try_at.timestamp())
+        then = post.try_epoch or 0
+        until = clock.starts_at(then) if then > clock.epoch else None
         return f"tried again until epoch {numbers.whole(last)}", until
     if post.state == PostState.PROVED:
         sends = better_until(post, network) if post.skipped else post.open_epoch

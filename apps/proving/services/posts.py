@@ -134,5 +134,5 @@ def _is_reorganised(post: WindowPost, look: Look) -> bool:
     note(post, look, words)
     if post.state == PostState.PROVED:
         advance(post, "AGAIN", updated_at=look.now)
-    post_set(post, randomness=randomness, error=words, tries=0, try_at=None, **NO_PROOF)
+    post_set(post, randomness=randomness, error=words, tries=0, try_epoch=None, **NO_PROOF)
     return True

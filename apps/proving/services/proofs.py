@@ -84,7 +84,7 @@ def _job_end(post: WindowPost, look: Look) -> None:
 def _part_each(post: WindowPost, look: Look) -> None:
     """Prove partitions one by one after one proof for all of them failed: it may be for the sake of one."""
     rest = [[index] for index in post.partitions[1:]]
-    for part in post_split(post, rest, error=post.error, tries=post.tries, try_at=post.try_at):
+    for part in post_split(post, rest, error=post.error, tries=post.tries, try_epoch=post.try_epoch):
         note(part, look, f"proved apart from partition {post.partitions[0]}: {post.error}")
 
 
@@ -177,7 +177,7 @@ def _take(post: WindowPost, look: Look) -> None:
         proved_at=look.now,
         error="",
         tries=0,
-        try_at=None,
+        try_epoch=None,
         spare={},
         spare_proof=None,
         updated_at=look.now,

@@ -1,13 +1,13 @@
 """When something of a window is tried again, and until when.
 
 A missed window costs money on each day that follows, a useless try a few seconds of a prover: so nothing is
-given up before the window is, and the pauses are short beside it.  All times are shares of the window, so
-that they fit every network.
+given up before the window is, and the pauses are short beside it.  All times are epochs and shares of the
+window, so that they fit every network and stand still with the chain.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.proving.models import PostNote, WindowPost
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
 
 FIRST_SHARE: Final = 64
-"""The pause before the third try is this part of a window (28 s on mainnet); the second goes at once."""
+"""The pause before the third try is this part of a window (1 epoch on mainnet); the second goes at once."""
 LONGEST_SHARE: Final = 10
-"""No pause is longer than this part of a window (3 minutes on mainnet)."""
+"""No pause is longer than this part of a window (6 epochs on mainnet)."""
 WAITING_SHARE: Final = 4
 """A proof that leaves out sectors is not sent in the first of so many parts of a window."""
 LAST_SHARE: Final = 20
@@ -29,12 +29,12 @@ NOTES_MAX: Final = 200
 """Lines kept of one proof; a window has fewer epochs on every network."""
 
 
-def pause_after(tries: int, window_s: float) -> float:
-    """Give the seconds to wait after so many failures in a row: none after the first, then doubling."""
+def pause_after(tries: int, window: int) -> int:
+    """Give the epochs to wait after so many failures in a row: none after the first, then doubling."""
     if tries <= 1:
-        return 0.0
+        return 0
     doubled: int = 1 << min(tries - 2, 10)
-    return min(window_s / FIRST_SHARE * doubled, window_s / LONGEST_SHARE)
+    return min(ceil(window * doubled / FIRST_SHARE), ceil(window / LONGEST_SHARE))
 
 
 def last_try_epoch(post: WindowPost, network: Network) -> int:
@@ -53,15 +53,14 @@ def better_until(post: WindowPost, network: Network) -> int:
 
 def is_due(post: WindowPost, look: Look) -> bool:
     """Tell whether the next try may be made now."""
-    is_rested = post.try_at is None or look.now >= post.try_at
+    is_rested = post.try_epoch is None or post.try_epoch <= look.head.height
     return is_rested and look.head.height <= last_try_epoch(post, look.network)
 
 
 def paused(post: WindowPost, look: Look, *, least: int = 1) -> dict[str, Any]:
     """Give the columns that count one more failure and say when the next try may be made."""
     tries = max(post.tries + 1, least)
-    window_s = look.network.proving.window * look.network.epoch_s
-    return {"tries": tries, "try_at": look.now + timedelta(seconds=pause_after(tries, window_s))}
+    return {"tries": tries, "try_epoch": look.head.height + pause_after(tries, look.network.proving.window)}
 
 
 def try_failed(post: WindowPost, look: Look, *, words: str, **data: Any) -> None:

@@ -40,13 +40,16 @@ def may_wait(post: WindowPost, look: Look) -> bool:
 
 def look_again(post: WindowPost, look: Look) -> None:
     """Have the sectors read that a proof in hand leaves out; with some of them back it is made anew."""
-    job = post.recheck
     if not may_wait(post, look):
         return
-    if job is None:
-        if is_due(post, look):
-            _recheck_give(post, look)
-        return
+    if post.recheck is not None:
+        _recheck_end(post, post.recheck, look)
+    if post.state == PostState.PROVED and post.recheck is None and is_due(post, look):
+        _recheck_give(post, look)
+
+
+def _recheck_end(post: WindowPost, job: Job, look: Look) -> None:
+    """See what the look has found, if it has ended."""
     if job.state not in (JobState.DONE, JobState.FAILED):
         if not job_is_lapsed(job, now=look.now):
             return
@@ -54,7 +57,8 @@ def look_again(post: WindowPost, look: Look) -> None:
     back = _readable(post, job)
     job_strip(job)
     if not back:
-        words = f"looked again at {_numbers(_left_out(post))}: they cannot be read"
+        away = _left_out(post)
+        words = f"looked again at {_numbers(away)}: {'it' if len(away) == 1 else 'they'} cannot be read"
         try_failed(post, look, words=job.error or words, recheck=None)
         return
     note(post, look, f"{_numbers(back)} can be read again: proved anew with them", is_error=False)
@@ -68,7 +72,7 @@ def look_again(post: WindowPost, look: Look) -> None:
         spare={"partitions": post.partitions, "skipped": post.skipped},
         skipped=_without(post.skipped, back),
         tries=0,
-        try_at=None,
+        try_epoch=None,
         updated_at=look.now,
     )
     post_tell(post)

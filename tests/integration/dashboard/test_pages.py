@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -252,9 +251,14 @@ def test_a_miner_s_page_says_what_was_tried_for_its_windows_and_what_comes_next(
     factories.deadline(row, 2, live=1, open_epoch=999)
     facts = {"miner": row, "deadline_index": 2, "randomness": b"r"}
     now = {"open_epoch": 999, "close_epoch": 1009, "challenge_epoch": 997}
-    again = clock.now() + timedelta(seconds=90)
     away = WindowPost.objects.create(
-        **facts, **now, state="NOTHING", partitions=[1], tries=2, try_at=again, error="no sector can be read"
+        **facts,
+        **now,
+        state="NOTHING",
+        partitions=[1],
+        tries=2,
+        try_epoch=1003,
+        error="unreadable",
     )
     WindowPost.objects.create(
         **facts, **now, part=1, state="PROVED", partitions=[0], skipped={"0": [4, 5]}, proof=b"proof"

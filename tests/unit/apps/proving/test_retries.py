@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,16 +82,8 @@ def words(row: WindowPost) -> list[str]:
 
 
 def test_pauses_double_from_none_to_a_tenth_of_the_window() -> None:
-    assert [pause_after(tries, 1800) for tries in (0, 1, 2, 3, 4, 5, 6, 99)] == [
-        0,
-        0,
-        28.125,
-        56.25,
-        112.5,
-        180,
-        180,
-        180,
-    ]
+    assert [pause_after(tries, 60) for tries in (0, 1, 2, 3, 4, 5, 6, 99)] == [0, 0, 1, 2, 4, 6, 6, 6]
+    assert [pause_after(tries, 10) for tries in (0, 1, 2, 3, 99)] == [0, 0, 1, 1, 1]
 
 
 @pytest.mark.parametrize(("network", "last", "better"), [(NETWORK, 968, 962), (MAINNET, 1017, 975)])
@@ -104,24 +95,17 @@ def test_the_last_epochs_are_shares_of_the_window(network: Any, last: int, bette
 
 def test_a_prover_that_fails_on_and_on_is_asked_again_until_the_window_ends() -> None:
     row, chain = proving([0], proofs_made=60), OneDeadline()
-    pauses = []
-    for turn in range(6):
-        posts_advance(look(chain, later_s=10 * turn))
+    asked_at = []
+    for height in range(OPEN, CLOSE):
+        posts_advance(look(chain, height))
         row.refresh_from_db()
-        failed(row.job)
-        before = look(chain, later_s=10 * turn + 1)
-        posts_advance(before)
-        row.refresh_from_db()
-        if row.try_at is not None:
-            pauses.append((row.try_at - before.now).total_seconds())
+        if row.job is not None:
+            asked_at.append(height)
+            failed(row.job)
 
-    assert pauses == sorted(pauses)
-    assert (row.tries, pauses[-1]) == (6, 1.0), "the window has 10 s"
-    assert "no proof was made: the disk is gone" in words(row)
-
-    posts_advance(look(chain, last_try_epoch(row, NETWORK) + 1, later_s=900))
-    row.refresh_from_db()
-    assert (row.state, row.job) == (PostState.PROVING, None), "it could not land any more"
+    assert asked_at == [960, 961, 963, 965, 967], "after the second failure every other epoch, up to the last"
+    assert row.tries == 5
+    assert words(row) == ["no proof was made: the disk is gone"] * 5
 
 
 def test_after_one_failure_the_next_job_goes_out_at_once() -> None:
@@ -155,36 +139,31 @@ def test_a_partition_that_cannot_be_read_is_tried_by_itself_and_holds_up_no_othe
     away = WindowPost.objects.exclude(pk=row.pk).get()
     assert sent(row) == {0: []}
     assert (away.partitions, away.part, away.state) == ([1], 1, PostState.NOTHING)
-    posts_advance(look(chain, later_s=20))
+    posts_advance(look(chain, 962))
     away.refresh_from_db()
     assert asked(away.job) == {3, 4}
     done(away.job)
-    posts_advance(look(chain, later_s=21))
+    posts_advance(look(chain, 963))
     assert sent(away) == {1: []}
     assert Message.objects.filter(kind="window_post").count() == 2
 
 
 def test_a_partition_that_cannot_be_read_is_tried_again_and_again_after_a_pause() -> None:
     row, chain = proving([0]), OneDeadline()
-    for turn in range(4):
-        posts_advance(look(chain, later_s=20 * turn))
+    for height in range(961, 965):
+        posts_advance(look(chain, height))
         row.refresh_from_db()
         done(row.job, faults=[1, 2])
-        posts_advance(look(chain, later_s=20 * turn))
+        posts_advance(look(chain, height))
         row.refresh_from_db()
-        assert (row.state, row.job) == (PostState.NOTHING, None)
+        assert (row.state, row.job, row.try_epoch) == (PostState.NOTHING, None, height + 1)
 
-    assert row.try_at is not None
     assert row.tries == 5
-    done(_next_job(row, chain))
-    posts_advance(look(chain, later_s=101))
-    assert sent(row) == {0: []}
-
-
-def _next_job(row: WindowPost, chain: OneDeadline) -> Job | None:
-    posts_advance(look(chain, later_s=100))
+    posts_advance(look(chain, 965))
     row.refresh_from_db()
-    return row.job
+    done(row.job)
+    posts_advance(look(chain, 966))
+    assert sent(row) == {0: []}
 
 
 def test_partitions_whose_common_proof_failed_are_proved_one_by_one() -> None:
@@ -252,16 +231,16 @@ def test_a_proof_that_leaves_out_a_sector_is_sent_after_a_quarter_of_the_window(
 
 def test_each_look_that_finds_nothing_is_followed_by_a_longer_pause() -> None:
     row, chain = proved_without(2), OneDeadline()
-    for turn in range(3):
-        posts_advance(look(chain, later_s=5 * turn))
+    for height, again in ((958, True), (959, False), (960, False), (961, False)):
+        posts_advance(look(chain, height))
         row.refresh_from_db()
         done(row.recheck, faults=[2])
-        posts_advance(look(chain, later_s=5 * turn))
+        posts_advance(look(chain, height))
         row.refresh_from_db()
-        assert (row.recheck, row.tries) == (None, turn + 1)
+        assert (row.recheck is not None, row.message_id) == (again, "")
 
-    assert words(row) == ["looked again at sector 2: they cannot be read"] * 3
-    assert row.try_at is not None
+    assert words(row) == ["looked again at sector 2: it cannot be read"] * 4
+    assert (row.tries, row.try_epoch) == (4, 962)
 
 
 @pytest.mark.parametrize("ends", ["too late", "unreadable after all"])
@@ -488,7 +467,7 @@ def test_what_somebody_else_proved_is_proved_by_us_once_the_chain_has_lost_it() 
 
 
 def test_nothing_is_tried_after_the_close() -> None:
-    row, chain = proving([0], try_at=clock.now() - timedelta(seconds=1)), OneDeadline()
+    row, chain = proving([0]), OneDeadline()
 
     posts_advance(look(chain, CLOSE))
 
