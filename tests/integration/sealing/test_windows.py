@@ -1,0 +1,163 @@
+"""What happens inside one window on a real chain: files come back, provers fail, kills, other branches."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.messages.models import Message
+from apps.messages.services import message_push
+from apps.proving.models import PostNote, WindowPost
+from apps.proving.services import submissions
+from apps.sectors.models import Job
+from apps.sectors.states import JobState
+from poolsite.devnet.forks import reorg
+from poolsite.filecoin.porep.parameters import seal_parameters
+from tests.integration.sealing.test_life import PERIOD, SKIP, active_on_chain, fresh, pledged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from apps.miners.models import Miner
+    from apps.sectors.models import Sector
+    from tests.integration.sealing.world import World
+
+
+@pytest.fixture
+def pair(world: World) -> tuple[Miner, list[Sector]]:
+    """A miner with two active sectors; the window that comes next has not been challenged yet."""
+    miner = world.miner_make()
+    sectors = pledged(world, miner, count=2)
+    world.until(lambda: all(fresh(sector).active for sector in sectors), epochs=2 * PERIOD, stride=SKIP)
+    ends = WindowPost.objects.filter(miner=miner).latest("pk").close_epoch
+    world.epoch(ends - world.height)
+    return miner, sectors
+
+
+def hidden(world: World, miner: Miner, sectors: Sequence[Sector]) -> list[tuple[Path, Path]]:
+    """Put sealed files away; gives where they lie and where they belong."""
+    moved = []
+    for sector in sectors:
+        parameters = seal_parameters(sector.seal_proof)
+        files = world.store.files(parameters, miner_id=miner.actor_id or 0, number=sector.number)
+        away = files.sealed.with_name(f"{files.sealed.name}.away")
+        files.sealed.rename(away)
+        moved.append((away, files.sealed))
+    return moved
+
+
+def brought_back(moved: Sequence[tuple[Path, Path]]) -> None:
+    """Put them back."""
+    for away, place in moved:
+        away.rename(place)
+
+
+def landed(post: WindowPost) -> WindowPost:
+    """A proof that is on chain, sent once."""
+    post.refresh_from_db()
+    message = Message.objects.get(pk=post.message_id)
+    assert (post.state, post.messages_sent, message.state, message.exit_code) == ("LANDED", 1, "LANDED", 0)
+    return post
+
+
+def next_post(world: World, miner: Miner, *, states: Sequence[str] = ("PROVING",)) -> WindowPost:
+    """Wait for the next window's proof to be in one of these states."""
+    known = set(WindowPost.objects.values_list("pk", flat=True))
+    rows = WindowPost.objects.filter(miner=miner, state__in=states).exclude(pk__in=known)
+    world.until(rows.exists, epochs=PERIOD + 10)
+    return rows.get()
+
+
+def require_all_active(world: World, miner: Miner, sectors: Sequence[Sector]) -> None:
+    """No sector became faulty, seen after the next window's end."""
+    world.epoch(12, stride=2)
+    assert active_on_chain(world, miner) == [sector.number for sector in sectors]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_files_that_come_back_within_the_window_cost_nothing(
+    world: World, pair: tuple[Miner, list[Sector]], count: int
+) -> None:
+    miner, sectors = pair
+    moved = hidden(world, miner, sectors[:count])
+    world.until(PostNote.objects.exists, epochs=PERIOD + 10)
+    post = PostNote.objects.latest("pk").post
+
+    brought_back(moved)
+    world.until(lambda: fresh_post(post).state in ("LANDED", "MISSED"), epochs=12)
+
+    assert landed(post).skipped == {}
+    require_all_active(world, miner, sectors)
+
+
+def fresh_post(post: WindowPost) -> WindowPost:
+    """The proof as its row is now."""
+    post.refresh_from_db()
+    return post
+
+
+def test_a_prover_that_gives_up_again_and_again_costs_no_window(
+    world: World, pair: tuple[Miner, list[Sector]]
+) -> None:
+    miner, sectors = pair
+    world.proves = False
+    post = next_post(world, miner)
+    while world.height < post.open_epoch + 4:
+        Job.objects.filter(window_post=post, state="READY").update(
+            state=JobState.FAILED, error="the kernel child was killed"
+        )
+        world.epoch()
+
+    world.proves = True
+    world.until(lambda: fresh_post(post).state in ("LANDED", "MISSED"), epochs=12)
+
+    landed(post)
+    assert post.notes.filter(words__contains="the kernel child was killed").count() >= 3
+    require_all_active(world, miner, sectors)
+
+
+def test_a_kill_between_proof_and_push_and_one_after_the_push_send_one_message(
+    world: World, pair: tuple[Miner, list[Sector]], monkeypatch: Any
+) -> None:
+    miner, sectors = pair
+    deaths = ["before", "after"]
+
+    def killed(**data: Any) -> Any:
+        death = deaths.pop(0) if deaths else ""
+        if death == "before":
+            raise KeyboardInterrupt
+        pushed = message_push(**data)
+        if death == "after":
+            raise KeyboardInterrupt
+        return pushed
+
+    monkeypatch.setattr(submissions, "message_push", killed)
+    post = next_post(world, miner)
+    for _ in range(post.close_epoch - world.height):
+        with contextlib.suppress(KeyboardInterrupt):
+            world.epoch()
+
+    assert deaths == []
+    landed(post)
+    assert Message.objects.filter(pk__startswith=f"post:{post.uuid}").count() == 1
+    require_all_active(world, miner, sectors)
+
+
+@pytest.mark.parametrize("depth", [2, 6])
+def test_a_branch_that_leaves_before_the_challenge_costs_no_window(
+    world: World, pair: tuple[Miner, list[Sector]], depth: int
+) -> None:
+    miner, sectors = pair
+    post = next_post(world, miner, states=("SENT", "LANDED"))
+
+    reorg(world.node.devnet, depth)
+    world.head_take()
+    world.epoch(post.close_epoch - world.height)
+
+    assert fresh_post(post).state == "LANDED"
+    codes = Message.objects.filter(pk__startswith=f"post:{post.uuid}", state="LANDED")
+    assert list(codes.values_list("exit_code", flat=True)).count(0) == 1
+    require_all_active(world, miner, sectors)
