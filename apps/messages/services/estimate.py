@@ -12,7 +12,7 @@ from apps.messages.services.fees import FeeChoice, actor_rules_for, fee_choose
 from apps.messages.services.guards import GuardChoice, guard_choose
 from apps.messages.services.nonces import nonces_for
 from apps.messages.services.rounds import Ready
-from apps.messages.states import Wait
+from apps.messages.states import Priority, Wait
 from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
 
@@ -92,7 +92,7 @@ def _wishes(turn: Round, rows: Sequence[Message], *, client: ChainClient, shared
         fees = fee_choose(row, sender=turn.sender, actor=actors.get((row.to, row.method)), shared=shared)
         guard = guard_choose(row, guards, receiver=kinds.get(row.to, ""))
         room = turn.budgets.room(guard.budgets)
-        if fees.base_fee_gate and base_fee > fees.base_fee_gate:
+        if fees.base_fee_gate and base_fee > fees.base_fee_gate and row.priority != Priority.PROOF:
             turn.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")
         elif hold := guard.holding(base_fee=base_fee, height=height):
             end = f"; it goes at epoch {hold.until} in any case" if hold.until else ""

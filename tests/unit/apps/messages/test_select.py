@@ -144,6 +144,17 @@ def test_the_base_fee_gate_holds_without_an_error(pool: Pool) -> None:
     assert pool.row("one").state == MessageState.FILLED
 
 
+def test_no_gate_holds_a_proof_whose_window_would_close_meanwhile(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("rest", address)
+    pool.push("proof", address, kind="window_post", urgent_epoch=90)
+    sender_set(principal=SYSTEM, address=address, fees={"base_fee": 50})
+
+    pool.choose()
+
+    assert (pool.row("proof").state, pool.row("rest").state) == (MessageState.FILLED, MessageState.UNFILLED)
+
+
 def test_a_fee_limit_below_the_base_fee_gets_no_nonce(pool: Pool) -> None:
     address = pool.address()
     pool.push("cheap", address, spec=SendSpec(max_fee=1))
