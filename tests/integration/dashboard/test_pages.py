@@ -55,7 +55,7 @@ MOST_QUERIES = {
     "tokens": 8,
     "audit": 8,
     "account": 14,
-    "miner": 16,
+    "miner": 17,
     "sector-active": 18,
     "message-flying": 15,
 }
