@@ -26,14 +26,16 @@ SLEEP = ["sleep", "1000"]
 class Small:
     """A small pool in a temporary folder."""
 
-    def __init__(self, var: Path, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, var: Path, rows: list[dict[str, Any]], *, hangup: Any = signal.SIG_DFL) -> None:
         self.var = var
+        # As whoever starts it has it: these tests may run under nohup, which it inherits.
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.small_pool", str(var), json.dumps(rows)],
             cwd=SITE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup),
         )
 
     def row(self, name: str) -> dict[str, Any]:
@@ -56,8 +58,8 @@ def small(tmp_path: Path) -> Iterator[Callable[..., Small]]:
     """Starts small pools; ends them."""
     begun: list[Small] = []
 
-    def start(*rows: dict[str, Any]) -> Small:
-        begun.append(Small(tmp_path, list(rows)))
+    def start(*rows: dict[str, Any], hangup: Any = signal.SIG_DFL) -> Small:
+        begun.append(Small(tmp_path, list(rows), hangup=hangup))
         return begun[-1]
 
     yield start
@@ -241,6 +243,17 @@ def test_a_second_signal_of_whatever_kind_kills_what_would_take_its_time(
     assert pool.process.returncode == 0
     assert f"Stopping ({number.name}); once more kills what still runs" in out
     assert not any(map(is_alive, pids))
+
+
+def test_under_nohup_a_terminal_that_closes_stops_nothing(small: Callable[..., Small]) -> None:
+    pool = small({"name": "one", "words": SLEEP}, hangup=signal.SIG_IGN)
+    pid = pool.wait_up("one")
+
+    pool.process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+
+    assert is_alive(pid)
+    assert "Stopping (SIGINT)" in pool.end()
 
 
 TELL = (
