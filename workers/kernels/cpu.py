@@ -36,6 +36,11 @@ def has_ifma() -> bool:
     return not _forced_portable() and _host_has("avx512f") and _host_has("avx512ifma")
 
 
+def has_avx512() -> bool:
+    """True if 16 words may lie in one register, with rotations and byte shuffles."""
+    return not _forced_portable() and _host_has("avx512f") and _host_has("avx512bw")
+
+
 def path_name() -> str:
     """The paths in use, for reports: `sha-ni+ifma`, `sha-ni`, `ifma` or `portable`."""
     names = [name for name, has in (("sha-ni", has_sha_ni()), ("ifma", has_ifma())) if has]

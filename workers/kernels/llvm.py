@@ -85,6 +85,21 @@ def byte_swap(builder: Any, value: Any) -> Any:
     return builder.call(function(builder, f"llvm.bswap.{lanes}", type_, [type_]), [value])
 
 
+def riffled(builder: Any, vectors: list[Any]) -> list[Any]:
+    """The lanes of the first and of the second half of the vectors, in turns.
+
+    As often as the number of vectors can be halved, it turns rows into columns: lane c of vector r, of n,
+    comes to place c·n + r.
+    """
+    half, lanes = len(vectors) // 2, vectors[0].type.count
+    turns = [lane for pair in zip(range(lanes), range(lanes, 2 * lanes), strict=True) for lane in pair]
+    return [
+        builder.shuffle_vector(first, second, mask(part))
+        for first, second in zip(vectors[:half], vectors[half:], strict=True)
+        for part in (turns[:lanes], turns[lanes:])
+    ]
+
+
 def rotate_right(builder: Any, value: Any, count: int) -> Any:
     """Rotate each integer of a scalar or vector; LLVM turns it into a rotate instruction."""
     type_ = value.type

@@ -7,13 +7,16 @@ Twin: hashlib.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
 
 from workers.kernels.flags import STEP
 from workers.kernels.llvm import V4, byte_swap, function, load, mask, rotate_right, splat, store, vector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _PRIMES = [n for n in range(2, 312) if all(n % d for d in range(2, math.isqrt(n) + 1))]
 
@@ -186,24 +189,27 @@ def store_trimmed(builder: Any, state: State, address: Any, offset: int = 0) -> 
 # the machine has (AVX2, NEON, pairs of SSE2 registers).
 
 
-def lanes_schedule(builder: Any, words: list[Any]) -> list[Any]:
-    """W + K of one block of 8 messages: 16 vectors in, 64 out."""
+def lanes_schedule(builder: Any, words: list[Any]) -> Iterator[Any]:
+    """W + K of one block of 8 or 16 messages: 16 vectors in, 64 out, each computed when it is asked for.
+
+    So the schedule's instructions lie between those of the rounds, which wait for each other.
+    """
     words = list(words)
-    for i in range(16, 64):
-        a, b = words[i - 15], words[i - 2]
-        s0 = _xor3(builder, rotate_right(builder, a, 7), rotate_right(builder, a, 18), _shift(builder, a, 3))
-        s1 = _xor3(
-            builder, rotate_right(builder, b, 17), rotate_right(builder, b, 19), _shift(builder, b, 10)
-        )
-        part = builder.add(builder.add(words[i - 16], s0), builder.add(words[i - 7], s1))
-        words.append(part)
-    return [
-        builder.add(word, splat(word.type, key)) for word, key in zip(words, ROUND_CONSTANTS, strict=True)
-    ]
+    for i, key in enumerate(ROUND_CONSTANTS):
+        if i >= 16:
+            a, b = words[i - 15], words[i - 2]
+            s0 = _xor3(
+                builder, rotate_right(builder, a, 7), rotate_right(builder, a, 18), _shift(builder, a, 3)
+            )
+            s1 = _xor3(
+                builder, rotate_right(builder, b, 17), rotate_right(builder, b, 19), _shift(builder, b, 10)
+            )
+            words.append(builder.add(builder.add(words[i - 16], s0), builder.add(words[i - 7], s1)))
+        yield builder.add(words[i], splat(words[i].type, key))
 
 
-def lanes_compress(builder: Any, state: list[Any], schedule: list[Any]) -> list[Any]:
-    """The 64 rounds over a schedule; vectors of 8 messages or constants."""
+def lanes_compress(builder: Any, state: list[Any], schedule: Iterable[Any]) -> list[Any]:
+    """The 64 rounds over a schedule; vectors of 8 or 16 messages, or constants."""
     a, b, c, d, e, f, g, h = state
     for words in schedule:
         s1 = _xor3(builder, *(rotate_right(builder, e, turn) for turn in (6, 11, 25)))

@@ -24,7 +24,8 @@ def _fr32() -> None:
 
 
 def _binary_tree() -> None:
-    binary_tree.hash_row(np.zeros((2, 8), np.uint32), np.zeros((1, 8), np.uint32))
+    for count in (1, binary_tree.WIDE):
+        binary_tree.hash_row(np.zeros((2 * count, 8), np.uint32), np.zeros((count, 8), np.uint32))
 
 
 def _graph() -> None:
