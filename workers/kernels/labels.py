@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from workers.kernels import llvm, sha256
-from workers.kernels.cpu import has_sha_ni
+from workers.kernels.cpu import has_avx512, has_sha_ni
 from workers.kernels.flags import SERIAL
 from workers.kernels.labels_portable import (
     ALL_PARENTS,
@@ -25,6 +25,7 @@ from workers.kernels.labels_portable import (
     rows_lanes,
     rows_scalar,
 )
+from workers.kernels.labels_wide import WIDE, rows_wide
 from workers.kernels.llvm import I8, I32, I64, V4
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]
@@ -184,13 +185,14 @@ _ROWS = {1: _rows_1, 2: _rows_2, 4: _rows_4}
 
 def batches() -> tuple[int, ...]:
     """How many sectors of one graph can be labelled side by side: as many as streams, or as lanes."""
-    return tuple(_ROWS) if has_sha_ni() else (*_ROWS, LANES)
+    narrow = tuple(_ROWS) if has_sha_ni() else (*_ROWS, LANES)
+    return (*narrow, WIDE) if has_avx512() else narrow
 
 
 def label_rows(
     replica_ids: Words, current: Words, previous: Words, *, layer: int, first: int, parents: Words
 ) -> None:
-    """Label the nodes `first` … `first + len(parents) - 1` of one layer of 1, 2, 4 (or 8) sectors.
+    """Label the nodes `first` … `first + len(parents) - 1` of one layer of `batches()` sectors.
 
     replica_ids: u32[s, 8]      one row a sector
     current:     u32[n, s, 8]   this layer, the sectors' nodes side by side; nodes below `first` are there
@@ -199,7 +201,7 @@ def label_rows(
     Cost:    20 compressions a label and sector; SHA-NI, each distinct message schedule once, the
              parents of 3 nodes ahead prefetched; sectors are interleaved in one instruction stream and
              share the cache lines of their parents.  Wants huge pages: 4 KiB pages halve it.
-             Without SHA-NI several sectors lie in 8 lanes.
+             16 sectors lie in the lanes of AVX-512; without SHA-NI several lie in 8 lanes.
     Threads: none inside; the GIL is free.
     Errors:  none; `processors.pc1` has checked shapes, and that parents lie below n.
     Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.
@@ -207,5 +209,6 @@ def label_rows(
     """
     sectors = len(replica_ids)
     portable = rows_scalar if sectors == 1 else rows_lanes
-    rows = _ROWS[sectors] if has_sha_ni() else portable
+    narrow = _ROWS.get(sectors, portable) if has_sha_ni() else portable
+    rows = rows_wide if sectors == WIDE else narrow
     rows(replica_ids, current, previous, layer, first, parents)

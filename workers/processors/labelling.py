@@ -51,7 +51,7 @@ def memory_needed(parameters: SealParameters, sectors: int) -> int:
 def label_sectors(
     sectors: Sequence[LabelledSector], *, progress: Progress = silent, folder: Path | None = None
 ) -> None:
-    """Label sectors of one graph, as many at once as stand at the same layer, 4 at most (8 without SHA-NI).
+    """Label sectors of one graph, as many at once as stand at the same layer and one kernel takes.
 
     Raises NotEnoughRoom if memory is short.
     """

@@ -1,0 +1,138 @@
+"""Labels of 16 sectors of one graph at once, a sector in each lane of AVX-512 registers.
+
+The SHA unit begins two rounds every other cycle at best, however many messages there are; 16 lanes make
+several times as many labels of it.  A row of a node's 16 labels becomes words of 16 sectors on its way in.
+"""
+
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from workers.kernels import llvm, sha256
+from workers.kernels.flags import SERIAL
+from workers.kernels.labels_portable import ALL_PARENTS, DRG_PARENTS, MESSAGE_PARENTS
+from workers.kernels.llvm import I8, I32, I64, V16
+
+WIDE = 16
+"""Sectors, one a lane."""
+_LINE = 64
+"""Bytes of a register and of a cache line."""
+_NODES = WIDE * 32
+"""Bytes of the 16 sectors' labels of one node."""
+_SCHEDULE_BYTES = 64 * _LINE
+_BITS = 512 + 256 * MESSAGE_PARENTS
+
+
+def _emit_nodes_load(builder, words, nodes):
+    """The labels of one node become eight words of the lanes' messages."""
+    rows = [llvm.load(builder, nodes, _LINE * i, V16) for i in range(8)]
+    for _ in range(4):
+        rows = llvm.riffled(builder, rows)
+    for i, row in enumerate(rows):
+        llvm.store(builder, llvm.byte_swap(builder, row), words, _LINE * i)
+
+
+def _emit_copy(builder, target, source):
+    """Eight words of the lanes' messages."""
+    for i in range(8):
+        llvm.store(builder, llvm.load(builder, source, _LINE * i, V16), target, _LINE * i)
+
+
+def _emit_half_fill(builder, words, first, second, last):
+    """Half of a message that is the same in all lanes: two words in front (32 and 64 bits), one behind."""
+    high = builder.lshr(second, llvm.splat(I64, 32))
+    for i, value in enumerate((first, high, second, None, None, None, None, last)):
+        lanes = llvm.splat(V16, 0)
+        if value is not None:
+            one = builder.insert_element(lanes, builder.trunc(value, I32), llvm.splat(I32, 0))
+            lanes = builder.shuffle_vector(one, one, llvm.mask([0] * WIDE))
+        llvm.store(builder, lanes, words, _LINE * i)
+
+
+def _emit_schedule(builder, words):
+    """Expand 16 registers to the 64 of W + K, in place."""
+    given = [llvm.load(builder, words, _LINE * i, V16) for i in range(16)]
+    for i, word in enumerate(sha256.lanes_schedule(builder, given)):
+        llvm.store(builder, word, words, _LINE * i)
+
+
+def _emit_begin(builder, state):
+    for i, value in enumerate(sha256.INITIAL):
+        llvm.store(builder, llvm.splat(V16, value), state, _LINE * i)
+
+
+def _emit_compress(builder, state, words):
+    """One block of the 16 messages, whose schedule is expanded."""
+    before = [llvm.load(builder, state, _LINE * i, V16) for i in range(8)]
+    schedule = (llvm.load(builder, words, _LINE * i, V16) for i in range(64))
+    for i, word in enumerate(sha256.lanes_compress(builder, before, schedule)):
+        llvm.store(builder, word, state, _LINE * i)
+
+
+def _emit_labels_store(builder, state, nodes):
+    """The 16 digests, trimmed, become the labels of a node."""
+    words = [llvm.byte_swap(builder, llvm.load(builder, state, _LINE * i, V16)) for i in range(8)]
+    words[7] = builder.and_(words[7], llvm.splat(V16, 0x3FFFFFFF))
+    for _ in range(3):
+        words = llvm.riffled(builder, words)
+    for i, word in enumerate(words):
+        llvm.store(builder, word, nodes, _LINE * i)
+
+
+def _emit_prefetch(builder, nodes):
+    prefetch = llvm.function(builder, "llvm.prefetch.p0", llvm.VOID, [I8.as_pointer(), I32, I32, I32])
+    for line in range(0, _NODES, _LINE):
+        hint = [llvm.pointer(builder, nodes, line, I8)]
+        builder.call(prefetch, hint + [llvm.splat(I32, value) for value in (0, 3, 1)])
+
+
+_NODES_LOAD, _HALF_FILL = llvm.step(_emit_nodes_load), llvm.step(_emit_half_fill)
+_SCHEDULE, _COMPRESS, _BEGIN = llvm.step(_emit_schedule), llvm.step(_emit_compress), llvm.step(_emit_begin)
+_LABELS_STORE, _PREFETCH = llvm.step(_emit_labels_store), llvm.step(_emit_prefetch)
+_COPY = llvm.step(_emit_copy)
+
+
+@njit(**SERIAL)
+def rows_wide(replica_ids, current, previous, layer, first, parents):
+    """As `labels.label_rows`, for 16 sectors.
+
+    Cost:    20 compressions a label, once for all sectors; each distinct schedule is expanded once, the
+             parents of the next node are prefetched; 32 KiB of schedules stay in the first cache.
+    Threads: none inside; the GIL is free.   Errors: none; callers as those of `labels.label_rows`.
+    Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.
+    """
+    taken = DRG_PARENTS if layer == 1 else ALL_PARENTS
+    pairs, last = taken // 2, (MESSAGE_PARENTS - 1) % taken
+    room = np.zeros(_LINE + 8 * _LINE + (ALL_PARENTS // 2 + 2) * _SCHEDULE_BYTES, np.uint8)
+    state = (room.ctypes.data + _LINE - 1) & ~(_LINE - 1)
+    start = state + 8 * _LINE
+    header = start + _SCHEDULE_BYTES * (ALL_PARENTS // 2)
+    ids = header + _SCHEDULE_BYTES
+    here, below, rows = current.ctypes.data, previous.ctypes.data, parents.shape[0]
+    _NODES_LOAD(ids, replica_ids.ctypes.data)
+    for row in range(rows):
+        ahead = min(row + 1, rows - 1)
+        for i in range(1, taken):
+            _PREFETCH((here if i < DRG_PARENTS else below) + _NODES * np.int64(parents[ahead, i]))
+        for i in range(taken):
+            nodes = (here if i < DRG_PARENTS else below) + _NODES * np.int64(parents[row, i])
+            _NODES_LOAD(start + _SCHEDULE_BYTES * (i >> 1) + 8 * _LINE * (i & 1), nodes)
+        node = first + row
+        _BEGIN(state)
+        _COPY(header, ids)
+        _HALF_FILL(header + 8 * _LINE, layer, node, 0)
+        _SCHEDULE(header)
+        _COMPRESS(state, header)
+        _COPY(header, start + _SCHEDULE_BYTES * (last >> 1) + 8 * _LINE * (last & 1))
+        for pair in range(pairs):
+            _SCHEDULE(start + _SCHEDULE_BYTES * pair)
+        for block in range(MESSAGE_PARENTS // 2):
+            _COMPRESS(state, start + _SCHEDULE_BYTES * (block % pairs))
+        _HALF_FILL(header + 8 * _LINE, 0x80000000, 0, _BITS)
+        _SCHEDULE(header)
+        _COMPRESS(state, header)
+        _LABELS_STORE(state, here + _NODES * node)
+    room[0] = 0  # numba frees an array after its last use by name; its address is used until here
