@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from channels.db import database_sync_to_async
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -22,16 +21,13 @@ from apps.users.limits import RULES
 from apps.users.models import AuditEntry, Token
 from apps.users.services import TokenLimits, rate_limit_set, token_revoke
 from tests import people
+from tests.wire.gateway.dialling import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMESPACE = {"X-VENUS-API-NAMESPACE": "v1.IMarket"}
 CALL = {"jsonrpc": "2.0", "id": 7, "method": "VENUS_MARKET.MarketListDeals", "params": []}
-
-
-def in_thread(call: Any) -> Any:
-    return database_sync_to_async(call, thread_sensitive=False)
 
 
 @pytest.fixture(autouse=True)

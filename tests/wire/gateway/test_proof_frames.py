@@ -10,23 +10,19 @@ from typing import Any
 
 import httpx
 import pytest
-from channels.db import database_sync_to_async
 from websockets.asyncio.client import connect
 
 from apps.core.stores import redis_client
 from apps.gateway.routes import proof_route, route_name
 from apps.users.services import miner_grant
 from tests import people
+from tests.wire.gateway.dialling import in_thread
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gateway" / "proof_ws_frames.jsonl"
 ROWS = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
 FRAMES = [row["frame"] for row in ROWS if "frame" in row]
 REQUEST = next(row["decoded_payload"] for row in ROWS if "SectorInfos" in row.get("decoded_payload", {}))
 PROOFS = [{"PoStProof": 3, "ProofBytes": base64.b64encode(b"proof").decode()}]
-
-
-def in_thread(call: Any) -> Any:
-    return database_sync_to_async(call, thread_sensitive=False)
 
 
 def decoded(frame: dict[str, Any]) -> Any:

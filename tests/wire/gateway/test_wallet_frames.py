@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from channels.db import database_sync_to_async
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
-from apps.api.rpc.bodies import ROOM
 from apps.gateway import providers
 from apps.gateway.errors import SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
@@ -22,11 +19,8 @@ from apps.gateway.services import wallet_has, wallet_sign
 from apps.users.limits import RULES
 from apps.users.models import Tenant
 from apps.users.services import account_approve, rate_limit_set, tenant_update
-from poolsite.frames import HELD
 from tests import people
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from tests.wire.gateway.dialling import call, dial, in_thread
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gateway" / "wallet_ws_frames.jsonl"
 ROWS = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
@@ -51,10 +45,6 @@ def masked(frame: dict[str, Any]) -> dict[str, Any]:
     if isinstance(content, dict) and "ChannelId" in content:
         content = {"ChannelId": "<uuid>"}
     return {**frame, "params": [frame["params"][0], {**told, "Id": "<uuid>", "Payload": content}]}
-
-
-def in_thread(call: Any) -> Any:
-    return database_sync_to_async(call, thread_sensitive=False)
 
 
 @pytest.fixture(autouse=True)
@@ -123,11 +113,6 @@ class Wallet:
             frame = await self.receive()
             if frame.get("id") == number:
                 return frame
-
-
-def dial(web: Any, token: str) -> Any:
-    headers = {**people.bearer(token), "X-Venus-Api-Namespace": "gateway.IGateway"}
-    return connect(web.ws, additional_headers=headers, proxy=None)
 
 
 async def test_a_real_wallets_registration_gets_the_recorded_frames(web, token):
@@ -223,11 +208,6 @@ async def test_a_stranger_neither_sees_nor_uses_a_key_of_others(web, token, monk
             await asyncio.wait_for(socket.recv(), 0.3)
 
     assert len(wallet.seen) == seen
-
-
-async def call(socket: ClientConnection, method: str, *params: Any) -> Any:
-    await socket.send(json.dumps({"id": 1, "method": method, "params": params}))
-    return json.loads(await asyncio.wait_for(socket.recv(), 10))
 
 
 POLICY = {"SupportAccounts": None, "SignBytes": base64.b64encode(b"s" * 32).decode()}
@@ -366,66 +346,6 @@ async def test_a_token_of_another_part_cannot_listen(web, transactional_db):
     assert "the token is not for the part 'signer'" in answer["error"]["message"]
 
 
-async def test_a_tenant_holds_so_many_sockets_and_gets_its_place_back(web, token, monkeypatch):
-    monkeypatch.setattr("apps.api.rpc.socket.SOCKETS_MAX", 2)
-
-    async with dial(web, token) as first, dial(web, token):
-        with pytest.raises(InvalidStatus) as refusal:
-            await dial(web, token).__aenter__()
-        await first.close()
-        for _ in range(100):
-            try:
-                async with dial(web, token) as third:
-                    answer = await call(third, "Gateway.Version")
-                break
-            except InvalidStatus:
-                await asyncio.sleep(0.05)
-
-    assert (refusal.value.response.status_code, refusal.value.response.headers["Retry-After"]) == (429, "10")
-    assert answer["result"]["APIVersion"] == 0
-
-
-async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, token, settings, monkeypatch):
-    settings.RPC_HELD_MAX_BYTES = 1 << 20
-    monkeypatch.setattr("apps.api.rpc.bodies.SOCKET_WAIT_S", 0.2)
-    large = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "Gateway.Version", "params": []})
-    large += " " * 300_000
-
-    async with dial(web, token) as socket:
-        for _ in range(4):  # each has gone when the next one comes
-            await socket.send(large)
-            assert "result" in json.loads(await asyncio.wait_for(socket.recv(), 10))
-        await socket.send(large + " " * 400_000)
-        with pytest.raises(ConnectionClosed) as ended:
-            await asyncio.wait_for(socket.recv(), 10)
-
-    assert (rcvd := ended.value.rcvd) is not None
-    assert (rcvd.code, bool(ROOM.held)) == (1013, False)
-    assert "large requests fill" in rcvd.reason
-
-
-async def test_a_flood_of_frames_is_read_at_a_pace_and_others_are_answered(web, token, monkeypatch):
-    monkeypatch.setattr("apps.api.rpc.pace.FRAMES_PER_S", 100)
-    monkeypatch.setattr("apps.api.rpc.pace.FRAMES_AT_ONCE", 20)
-    other = await in_thread(people.token)("read", of="other")
-    nonsense = json.dumps({"jsonrpc": "2.0", "method": "xrpc.cancel", "params": [1]})
-
-    async with dial(web, token) as socket, dial(web, other) as quiet:
-        began = time.monotonic()
-        for _ in range(119):
-            await socket.send(nonsense)
-        flood = asyncio.create_task(call(socket, "Gateway.Version"))
-        answer = await call(quiet, "Gateway.Version")
-        took_s = time.monotonic() - began
-        await flood
-        flood_s = time.monotonic() - began
-
-    assert "result" in answer
-    assert "result" in flood.result()
-    assert took_s < flood_s
-    assert flood_s > 0.95
-
-
 async def test_a_providers_answers_are_no_calls_and_what_it_asks_is(web, token):
     RULES.clear()
     wallet = await in_thread(people.tenant)("wallet")
@@ -467,47 +387,3 @@ async def test_a_wallets_words_that_no_database_keeps_stop_nobody(web, token, mo
 
     assert len(refusal.value.reason) == 2_000
     assert row.last_failure.startswith("no\u2400way ?xx")
-
-
-def frame_part(size: int, of: int) -> bytes:
-    """The beginning of one masked text frame."""
-    return b"\x81\xff" + of.to_bytes(8, "big") + b"\0\0\0\0" + b" " * size
-
-
-@pytest.mark.parametrize("in_fragments", [True, False])
-async def test_messages_that_are_never_whole_have_a_room_and_the_oldest_goes(
-    web, token, settings, in_fragments
-):
-    settings.RPC_HELD_MAX_BYTES = 2 << 20
-    go, slow = asyncio.Event(), []
-
-    async def fragments() -> AsyncIterator[str]:
-        yield " " * 700_000
-        await go.wait()
-
-    async with dial(web, token) as first, dial(web, token) as second, dial(web, token) as third:
-        for socket in (first, second, third):
-            if in_fragments:
-                slow.append(asyncio.create_task(socket.send(fragments())))
-            else:
-                socket.transport.write(frame_part(700_000, of=1_000_000))
-            for _ in range(500):
-                if HELD.total > 650_000 * (len(slow) or 1) or socket is third:
-                    break
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.1)
-        with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(first.recv(), 10)
-        assert len(HELD.sockets) == 2
-        async with dial(web, token) as small:
-            assert "result" in await call(small, "Gateway.Version")
-        for task in slow:
-            task.cancel()
-        await asyncio.gather(*slow, return_exceptions=True)
-        for socket in (second, third):
-            socket.transport.abort()
-    for _ in range(500):
-        if not HELD.sockets:
-            break
-        await asyncio.sleep(0.01)
-    assert (HELD.total, HELD.sockets) == (0, {})
