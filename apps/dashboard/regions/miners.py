@@ -110,6 +110,14 @@ def rows_of_deadlines(place: Place, keys: list[str]) -> Iterable[str]:
     )
 
 
+def period_words(start: int | None, *, height: int | None) -> str:
+    """Say when a proving period started; a new miner's first one is yet to come."""
+    if start is None:
+        return ""
+    is_to_come = height is not None and start > height
+    return f"{'starts' if is_to_come else 'started'} at epoch {numbers.whole(start)}"
+
+
 def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
     """Lay out the whole of one miner."""
     deadlines = scene.deadlines_of(miner)
@@ -117,18 +125,13 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
     told = [row for row in deadlines if row.live]
     posts = posts_told(miner, scene)
     size, unit = numbers.size(miner.sector_size)
-    period = (
-        ""
-        if miner.proving_period_start is None
-        else f"started at epoch {numbers.whole(miner.proving_period_start)}"
-    )
     came = came_words(miner.hand_overs.select_related("giver").first()) if scene.viewer.is_operator else ""
     may_pledge = scene.viewer.may("sign") and miner.state == MinerState.ACTIVE
     return MinerDetail(
         line=line,
         say=" ".join(filter(None, (f"Tenant {miner.tenant.name}.", came, miner.error))),
         tags=(f"{size} {unit} sectors",),
-        period_say=period,
+        period_say=period_words(miner.proving_period_start, height=scene.head.height if scene.head else None),
         strip_word=f"{len(told)} with sectors",
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
         release_href=reverse("miner-release", args=[miner.address])
