@@ -32,13 +32,15 @@ PASSES = 12
 """Parents, and how often, by which the two ways of this machine are compared: a millisecond in all."""
 
 
-def _emit_parents(count):
+def emit_parents(count):
+    """Write the step that makes `count` parents by SHA-NI, interleaved."""
+
     def emit(builder, target, source):
-        blocks = []
-        for node in range(count):
-            words = sha256.load_node(builder, source, 64 * node)
-            words += sha256.load_node(builder, source, 64 * node + 32)
-            blocks.append(sha256.expand(builder, words))
+        def children(node):
+            first = sha256.load_node(builder, source, 64 * node)
+            return first + sha256.load_node(builder, source, 64 * node + 32)
+
+        blocks = [sha256.expanded(builder, functools.partial(children, node)) for node in range(count)]
         states = sha256.compress(builder, [sha256.initial_state()] * count, blocks)
         states = sha256.compress(builder, states, [sha256.padding_schedule()] * count)
         for node, state in enumerate(states):
@@ -47,7 +49,7 @@ def _emit_parents(count):
     return emit
 
 
-_PARENT_1, _PARENT_4 = llvm.step(_emit_parents(1)), llvm.step(_emit_parents(4))
+_PARENT_1, _PARENT_4 = llvm.step(emit_parents(1)), llvm.step(emit_parents(4))
 
 
 @njit(**SERIAL)
@@ -62,7 +64,7 @@ def _row_sha_ni(children, parents):
         done += 1
 
 
-def _emit_parents_lanes(builder, target, source):
+def emit_parents_lanes(builder, target, source):
     """Eight parents from 16 neighbouring children, a message in each lane."""
     words = []
     for word in range(16):
@@ -83,7 +85,7 @@ def _emit_parents_lanes(builder, target, source):
             llvm.store(builder, value, target, 32 * lane + 4 * word)
 
 
-_PARENTS_LANES = llvm.step(_emit_parents_lanes)
+_PARENTS_LANES = llvm.step(emit_parents_lanes)
 
 
 @njit(**SERIAL)
@@ -104,22 +106,36 @@ def _row_portable(children, parents):
     few[0, 0] = 0  # numba frees an array after its last use by name; its address is used until here
 
 
-def _emit_parents_wide(builder, target, source):
-    """16 parents from 32 neighbouring children, a message in each lane; rows become columns and back."""
+def emit_wide_load(builder, source):
+    """32 neighbouring nodes as the 16 words of the lanes' messages: rows become columns."""
     words = [llvm.load(builder, source, 64 * node, V16) for node in range(WIDE)]
     for _ in range(4):
         words = llvm.riffled(builder, words)
-    words = [llvm.byte_swap(builder, word) for word in words]
+    return [llvm.byte_swap(builder, word) for word in words]
+
+
+def emit_wide_hash(builder, words):
+    """The trimmed digests of 16 messages, eight words in lanes."""
     state = [llvm.splat(V16, value) for value in sha256.INITIAL]
     state = sha256.lanes_compress(builder, state, sha256.lanes_schedule(builder, words))
     padding = [llvm.splat(V16, value) for value in sha256.PADDING_64]
     state = sha256.lanes_compress(builder, state, padding)
-    digest = [llvm.byte_swap(builder, word) for word in state]
-    digest[7] = builder.and_(digest[7], llvm.splat(V16, 0x3FFFFFFF))
+    state[7] = builder.and_(state[7], llvm.splat(V16, 0xFFFFFF3F))
+    return state
+
+
+def emit_wide_store(builder, digests, target):
+    """16 digests as nodes: columns become rows."""
+    digests = [llvm.byte_swap(builder, word) for word in digests]
     for _ in range(3):
-        digest = llvm.riffled(builder, digest)
-    for at, lanes in enumerate(digest):
+        digests = llvm.riffled(builder, digests)
+    for at, lanes in enumerate(digests):
         llvm.store(builder, lanes, target, 64 * at)
+
+
+def _emit_parents_wide(builder, target, source):
+    """16 parents from 32 neighbouring children, a message in each lane."""
+    emit_wide_store(builder, emit_wide_hash(builder, emit_wide_load(builder, source)), target)
 
 
 _PARENTS_WIDE = llvm.step(_emit_parents_wide)
@@ -147,6 +163,11 @@ def _is_wide_faster() -> bool:
     return min(wide for wide, _ in passes) < min(narrow for _, narrow in passes)
 
 
+def is_wide() -> bool:
+    """Tell whether 16 lanes are the way of this machine."""
+    return has_avx512() and not (has_sha_ni() and not _is_wide_faster())
+
+
 def hash_row(children: Words, parents: Words) -> None:
     """Hash neighbours pairwise: one row of a binary tree from the row below.
 
@@ -162,7 +183,7 @@ def hash_row(children: Words, parents: Words) -> None:
     """
     narrow = _row_sha_ni if has_sha_ni() else _row_portable
     wide = len(parents) - len(parents) % WIDE
-    if not wide or not has_avx512() or (has_sha_ni() and not _is_wide_faster()):
+    if not wide or not is_wide():
         narrow(children, parents)
         return
     _row_wide(children[: 2 * wide], parents[:wide])

@@ -41,6 +41,11 @@ def has_avx512() -> bool:
     return not _forced_portable() and _host_has("avx512f") and _host_has("avx512bw")
 
 
+def has_ternary_logic() -> bool:
+    """True if code for 16 lanes may use AVX-512's logic of three operands, whatever path is forced."""
+    return _host_has("avx512f")
+
+
 def path_name() -> str:
     """The paths in use, for reports: `sha-ni+ifma`, `sha-ni`, `ifma` or `portable`."""
     names = [name for name, has in (("sha-ni", has_sha_ni()), ("ifma", has_ifma())) if has]

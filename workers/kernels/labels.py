@@ -8,6 +8,7 @@ sha2raw; spec proofs section 6.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any
 
@@ -43,8 +44,11 @@ def _header_schedules(builder, streams, replica_ids, layer, node):
     words = [layer, builder.lshr(node, llvm.splat(I64, 32)), node]
     for lane, word in enumerate(words):
         header = builder.insert_element(header, builder.trunc(word, I32), llvm.splat(I32, lane))
-    ids = [sha256.load_node(builder, replica_ids, 32 * stream) for stream in range(streams)]
-    return [sha256.expand(builder, [*replica_id, header, llvm.splat(V4, 0)]) for replica_id in ids]
+
+    def words_of(stream):
+        return [*sha256.load_node(builder, replica_ids, 32 * stream), header, llvm.splat(V4, 0)]
+
+    return [sha256.expanded(builder, functools.partial(words_of, stream)) for stream in range(streams)]
 
 
 def _states_store(builder, states, address):
@@ -87,21 +91,27 @@ def _emit_label(builder, parent_count, streams, arguments):
 
     parts = [llvm.load(builder, begun, 16 * at, V4) for at in range(2 * streams)]
     states = [(parts[2 * stream], parts[2 * stream + 1]) for stream in range(streams)]
-    loaded = [
-        [sha256.load_node(builder, address, 32 * stream) for address in addresses]
+
+    def pair_of(stream, pair):
+        first, second = addresses[2 * pair : 2 * pair + 2]
+        return sha256.load_node(builder, first, 32 * stream) + sha256.load_node(builder, second, 32 * stream)
+
+    def last_of(stream):
+        address = addresses[(MESSAGE_PARENTS - 1) % parent_count]
+        bits = 512 + 256 * MESSAGE_PARENTS
+        padding = [llvm.vector(V4, [0x80000000, 0, 0, 0]), llvm.vector(V4, [0, 0, 0, bits])]
+        return sha256.load_node(builder, address, 32 * stream) + padding
+
+    pairs = [
+        [
+            sha256.Kept(sha256.expanded(builder, functools.partial(pair_of, stream, pair)))
+            for pair in range(parent_count // 2)
+        ]
         for stream in range(streams)
     ]
-    pairs = parent_count // 2
-    schedules = [  # the message repeats its parents: each pair's schedule is expanded once
-        [sha256.expand(builder, nodes[2 * pair] + nodes[2 * pair + 1]) for pair in range(pairs)]
-        for nodes in loaded
-    ]
     for block in range(MESSAGE_PARENTS // 2):
-        states = sha256.compress(builder, states, [pair[block % pairs] for pair in schedules])
-    bits = 512 + 256 * MESSAGE_PARENTS
-    padding = [llvm.vector(V4, [0x80000000, 0, 0, 0]), llvm.vector(V4, [0, 0, 0, bits])]
-    last = (MESSAGE_PARENTS - 1) % parent_count
-    lasts = [sha256.expand(builder, nodes[last] + padding) for nodes in loaded]
+        states = sha256.compress(builder, states, [own[block % len(own)] for own in pairs])
+    lasts = [sha256.expanded(builder, functools.partial(last_of, stream)) for stream in range(streams)]
     nexts = _header_schedules(builder, streams, replica_ids, layer, builder.add(node, constant(1)))
     initial = [sha256.initial_state()] * streams
     if streams < SATURATING_STREAMS:

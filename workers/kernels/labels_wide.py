@@ -52,24 +52,32 @@ def _emit_half_fill(builder, words, first, second, last):
         llvm.store(builder, lanes, words, _LINE * i)
 
 
-def _emit_schedule(builder, words):
-    """Expand 16 registers to the 64 of W + K, in place."""
-    given = [llvm.load(builder, words, _LINE * i, V16) for i in range(16)]
-    for i, word in enumerate(sha256.lanes_schedule(builder, given)):
-        llvm.store(builder, word, words, _LINE * i)
-
-
 def _emit_begin(builder, state):
     for i, value in enumerate(sha256.INITIAL):
         llvm.store(builder, llvm.splat(V16, value), state, _LINE * i)
 
 
-def _emit_compress(builder, state, words):
-    """One block of the 16 messages, whose schedule is expanded."""
+def _emit_rounds(builder, state, schedule):
     before = [llvm.load(builder, state, _LINE * i, V16) for i in range(8)]
-    schedule = (llvm.load(builder, words, _LINE * i, V16) for i in range(64))
     for i, word in enumerate(sha256.lanes_compress(builder, before, schedule)):
         llvm.store(builder, word, state, _LINE * i)
+
+
+def _emit_compress(builder, state, words):
+    """One block of the 16 messages, whose 16 registers become the 64 of W + K on the way."""
+
+    def expanded():
+        given = [llvm.load(builder, words, _LINE * i, V16) for i in range(16)]
+        for i, word in enumerate(sha256.lanes_schedule(builder, given)):
+            llvm.store(builder, word, words, _LINE * i)
+            yield word
+
+    _emit_rounds(builder, state, expanded())
+
+
+def _emit_compress_again(builder, state, words):
+    """One block of the 16 messages, whose schedule is expanded."""
+    _emit_rounds(builder, state, (llvm.load(builder, words, _LINE * i, V16) for i in range(64)))
 
 
 def _emit_labels_store(builder, state, nodes):
@@ -90,7 +98,8 @@ def _emit_prefetch(builder, nodes):
 
 
 _NODES_LOAD, _HALF_FILL = llvm.step(_emit_nodes_load), llvm.step(_emit_half_fill)
-_SCHEDULE, _COMPRESS, _BEGIN = llvm.step(_emit_schedule), llvm.step(_emit_compress), llvm.step(_emit_begin)
+_COMPRESS, _COMPRESS_AGAIN = llvm.step(_emit_compress), llvm.step(_emit_compress_again)
+_BEGIN = llvm.step(_emit_begin)
 _LABELS_STORE, _PREFETCH = llvm.step(_emit_labels_store), llvm.step(_emit_prefetch)
 _COPY = llvm.step(_emit_copy)
 
@@ -115,8 +124,6 @@ def rows_wide(replica_ids, current, previous, layer, first, parents):
     _NODES_LOAD(ids, replica_ids.ctypes.data)
     for row in range(rows):
         ahead = min(row + 1, rows - 1)
-        for i in range(1, taken):
-            _PREFETCH((here if i < DRG_PARENTS else below) + _NODES * np.int64(parents[ahead, i]))
         for i in range(taken):
             nodes = (here if i < DRG_PARENTS else below) + _NODES * np.int64(parents[row, i])
             _NODES_LOAD(start + _SCHEDULE_BYTES * (i >> 1) + 8 * _LINE * (i & 1), nodes)
@@ -124,15 +131,16 @@ def rows_wide(replica_ids, current, previous, layer, first, parents):
         _BEGIN(state)
         _COPY(header, ids)
         _HALF_FILL(header + 8 * _LINE, layer, node, 0)
-        _SCHEDULE(header)
         _COMPRESS(state, header)
         _COPY(header, start + _SCHEDULE_BYTES * (last >> 1) + 8 * _LINE * (last & 1))
-        for pair in range(pairs):
-            _SCHEDULE(start + _SCHEDULE_BYTES * pair)
         for block in range(MESSAGE_PARENTS // 2):
-            _COMPRESS(state, start + _SCHEDULE_BYTES * (block % pairs))
+            if 0 < block < taken:
+                _PREFETCH((here if block < DRG_PARENTS else below) + _NODES * np.int64(parents[ahead, block]))
+            if block < pairs:
+                _COMPRESS(state, start + _SCHEDULE_BYTES * block)
+            else:
+                _COMPRESS_AGAIN(state, start + _SCHEDULE_BYTES * (block % pairs))
         _HALF_FILL(header + 8 * _LINE, 0x80000000, 0, _BITS)
-        _SCHEDULE(header)
         _COMPRESS(state, header)
         _LABELS_STORE(state, here + _NODES * node)
     room[0] = 0  # numba frees an array after its last use by name; its address is used until here

@@ -108,6 +108,14 @@ def rotate_right(builder: Any, value: Any, count: int) -> Any:
     return builder.or_(builder.lshr(value, splat(type_, count)), high)
 
 
+def ternary(builder: Any, table: int, values: list[Any]) -> Any:
+    """Any logic of three vectors of 16 lanes by AVX-512: bit 4a + 2b + c of `table` is its value."""
+    type_ = values[0].type
+    name = f"llvm.x86.avx512.pternlog.d.{type_.count * type_.element.width}"
+    logic = function(builder, name, type_, [type_, type_, type_, I32])
+    return builder.call(logic, [*values, splat(I32, table)])
+
+
 def loop(builder: Any, count: Any, carried: list[Any], body: Any) -> list[Any]:
     """`for i in range(count)` with loop-carried values; `body(i, values)` returns the next ones.
 

@@ -12,11 +12,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from workers.kernels.cpu import has_ternary_logic
 from workers.kernels.flags import STEP
-from workers.kernels.llvm import V4, byte_swap, function, load, mask, rotate_right, splat, store, vector
+from workers.kernels.llvm import (
+    V4,
+    V16,
+    byte_swap,
+    function,
+    load,
+    mask,
+    rotate_right,
+    splat,
+    store,
+    ternary,
+    vector,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _PRIMES = [n for n in range(2, 312) if all(n % d for d in range(2, math.isqrt(n) + 1))]
 
@@ -137,22 +150,34 @@ def load_node(builder: Any, address: Any, offset: int = 0) -> list[Any]:
     return [byte_swap(builder, load(builder, address, offset + half, V4)) for half in (0, 16)]
 
 
-def expand(builder: Any, words: list[Any]) -> list[Any]:
-    """The message schedule of one block (4 registers in, 16 out), round constants added."""
+def expanded(builder: Any, load_words: Callable[[], list[Any]]) -> Iterator[Any]:
+    """W + K of one block: 4 registers in, 16 out, each computed when it is asked for.
+
+    So the schedule's instructions lie between those of the rounds, which wait for each other.
+    """
     first = function(builder, "llvm.x86.sha256msg1", V4, [V4, V4])
     second = function(builder, "llvm.x86.sha256msg2", V4, [V4, V4])
-    words = list(words)
-    for i in range(4, 16):
-        part = builder.call(first, [words[i - 4], words[i - 3]])
-        part = builder.add(part, builder.shuffle_vector(words[i - 2], words[i - 1], mask([1, 2, 3, 4])))
-        words.append(builder.call(second, [part, words[i - 1]]))
-    return add_constants(builder, words)
+    words = load_words()
+    for i in range(16):
+        if i >= 4:
+            part = builder.call(first, [words[i - 4], words[i - 3]])
+            part = builder.add(part, builder.shuffle_vector(words[i - 2], words[i - 1], mask([1, 2, 3, 4])))
+            words.append(builder.call(second, [part, words[i - 1]]))
+        yield builder.add(words[i], vector(V4, ROUND_CONSTANTS[4 * i : 4 * i + 4]))
 
 
-def add_constants(builder: Any, words: list[Any]) -> list[Any]:
-    """Add K to the 16 registers of a schedule."""
-    keys = [vector(V4, ROUND_CONSTANTS[4 * i : 4 * i + 4]) for i in range(16)]
-    return [builder.add(word, key) for word, key in zip(words, keys, strict=True)]
+class Kept:
+    """The schedule of a block that a message repeats: computed for the first, kept for the others."""
+
+    def __init__(self, schedule: Iterator[Any]) -> None:
+        self._schedule = schedule
+        self._made: list[Any] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        for i in range(16):
+            if i == len(self._made):
+                self._made.append(next(self._schedule))
+            yield self._made[i]
 
 
 def padding_schedule() -> list[Any]:
@@ -160,13 +185,13 @@ def padding_schedule() -> list[Any]:
     return [vector(V4, PADDING_64[4 * i : 4 * i + 4]) for i in range(16)]
 
 
-def compress(builder: Any, states: list[State], schedules: list[list[Any]]) -> list[State]:
+def compress(builder: Any, states: list[State], schedules: Sequence[Iterable[Any]]) -> list[State]:
     """One block of every stream, round by round across the streams."""
     two_rounds = function(builder, "llvm.x86.sha256rnds2", V4, [V4, V4, V4])
     current = list(states)
-    for i in range(16):
-        for stream, (abef, cdgh) in enumerate(current):
-            words = schedules[stream][i]
+    for registers in zip(*schedules, strict=True):
+        for stream, words in enumerate(registers):
+            abef, cdgh = current[stream]
             cdgh = builder.call(two_rounds, [cdgh, abef, words])
             words = builder.shuffle_vector(words, words, mask([2, 3, 0, 0]))
             current[stream] = (builder.call(two_rounds, [abef, cdgh, words]), cdgh)
@@ -185,8 +210,8 @@ def store_trimmed(builder: Any, state: State, address: Any, offset: int = 0) -> 
         store(builder, byte_swap(builder, words), address, offset + half)
 
 
-# The portable path for batches: 8 messages in the lanes of plain vectors, which LLVM maps to whatever
-# the machine has (AVX2, NEON, pairs of SSE2 registers).
+# Batches without the SHA instructions: 16 messages in the lanes of AVX-512, or 8 in those of plain vectors,
+# which LLVM maps to whatever the machine has (AVX2, NEON, pairs of SSE2 registers).
 
 
 def lanes_schedule(builder: Any, words: list[Any]) -> Iterator[Any]:
@@ -213,17 +238,38 @@ def lanes_compress(builder: Any, state: list[Any], schedule: Iterable[Any]) -> l
     a, b, c, d, e, f, g, h = state
     for words in schedule:
         s1 = _xor3(builder, *(rotate_right(builder, e, turn) for turn in (6, 11, 25)))
-        chosen = builder.xor(g, builder.and_(e, builder.xor(f, g)))
-        t = builder.add(builder.add(h, words), builder.add(s1, chosen))
+        t = builder.add(builder.add(h, words), _choose(builder, e, f, g))
+        t = builder.add(t, s1)  # last, since it is ready last: e waits for four instructions
         s0 = _xor3(builder, *(rotate_right(builder, a, turn) for turn in (2, 13, 22)))
-        majority = builder.or_(builder.and_(a, b), builder.and_(c, builder.or_(a, b)))
+        u = builder.add(s0, _majority(builder, a, b, c))
         h, g, f, e = g, f, e, builder.add(d, t)
-        d, c, b, a = c, b, a, builder.add(t, builder.add(s0, majority))
+        d, c, b, a = c, b, a, builder.add(t, u)
     return [builder.add(old, new) for old, new in zip(state, (a, b, c, d, e, f, g, h), strict=True)]
 
 
-def _xor3(builder: Any, first: Any, second: Any, third: Any) -> Any:
-    return builder.xor(builder.xor(first, second), third)
+# LLVM makes two or three instructions of a choice or a majority, where AVX-512 has one.
+
+
+def _is_ternary(value: Any) -> bool:
+    return value.type == V16 and has_ternary_logic()
+
+
+def _xor3(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    if _is_ternary(a):
+        return ternary(builder, 0b10010110, [a, b, c])
+    return builder.xor(builder.xor(a, b), c)
+
+
+def _choose(builder: Any, e: Any, f: Any, g: Any) -> Any:
+    if _is_ternary(e):
+        return ternary(builder, 0b11001010, [e, f, g])
+    return builder.xor(g, builder.and_(e, builder.xor(f, g)))
+
+
+def _majority(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    if _is_ternary(a):
+        return ternary(builder, 0b11101000, [a, b, c])
+    return builder.or_(builder.and_(a, b), builder.and_(c, builder.or_(a, b)))
 
 
 def _shift(builder: Any, value: Any, count: int) -> Any:

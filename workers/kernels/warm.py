@@ -10,7 +10,7 @@ from pickle import UnpicklingError
 
 import numpy as np
 
-from workers.kernels import binary_tree, field, fr32, graph, labels, poseidon, scaling
+from workers.kernels import ancestors, binary_tree, field, fr32, graph, labels, poseidon, scaling
 from workers.kernels.cache import cache_clear
 
 Report = Callable[[str, int, int], None]
@@ -26,6 +26,8 @@ def _fr32() -> None:
 def _binary_tree() -> None:
     for count in (1, binary_tree.WIDE):
         binary_tree.hash_row(np.zeros((2 * count, 8), np.uint32), np.zeros((count, 8), np.uint32))
+    nodes, above = np.zeros((ancestors.ANCESTRY, 8), np.uint32), np.zeros((ancestors.FOUR_ROWS, 8), np.uint32)
+    ancestors.ancestor_row(nodes, above)
 
 
 def _graph() -> None:

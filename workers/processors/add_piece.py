@@ -6,9 +6,7 @@ Source: rust-fil-proofs filecoin-proofs/src/api/mod.rs add_piece; damocles-worke
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from poolsite.filecoin.commd import piece_alignment
 from workers.processors import pieces
@@ -17,6 +15,9 @@ from workers.processors.spread import Progress, silent
 from workers.processors.tasks import AddPieceOutput, AddPieceTask, PieceInfo, PieceSource, parameters_named
 from workers.storage.files import file_write
 from workers.storage.sector import Nodes, as_nodes
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 
 def run(task: AddPieceTask, *, progress: Progress = silent) -> AddPieceOutput:
@@ -73,28 +74,20 @@ def _put(source: PieceSource, room: Nodes) -> PieceInfo:
         if size < source.payload_size:
             raise BadPiece(f"{path} has {size} bytes, {source.payload_size} were announced")
         with path.open("rb") as file:
-            _pad_into(_Bounded(file, source.payload_size), source.piece_size, room=room)
+            pieces.pad_into(room, _Bounded(file, source.payload_size))
     except FileNotFoundError:
         raise BadPiece(f"{path} is not there") from None
     return PieceInfo(pieces.nodes_commitment(room), source.piece_size)
 
 
-def _pad_into(source: pieces.Readable, unpadded: int, *, room: Nodes) -> None:
-    at = 0
-    for chunk in pieces.padded_chunks(source, unpadded):
-        rows = as_nodes(chunk.view(np.uint8).reshape(-1))
-        room[at : at + len(rows)] = rows
-        at += len(rows)
-
-
 class _Bounded:
     """The first `left` bytes of a file."""
 
-    def __init__(self, file: BinaryIO, left: int) -> None:
+    def __init__(self, file: BufferedReader, left: int) -> None:
         self._file, self._left = file, left
 
-    def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes; none at the end."""
-        part = self._file.read(min(size, self._left))
-        self._left -= len(part)
-        return part
+    def readinto(self, room: memoryview, /) -> int:
+        """Fill `room` or its beginning; return the bytes read, none at the end."""
+        size = self._file.readinto(room[: self._left])
+        self._left -= size
+        return size

@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -26,7 +27,7 @@ from blspy import G1Element, G2Element
 
 from poolsite.filecoin.groth16.curve import g1_combination
 from poolsite.filecoin.porep.challenges import ChallengeSource
-from workers.kernels import binary_tree, field, fr32, graph, labels, poseidon
+from workers.kernels import field, fr32, graph, labels, poseidon
 from workers.kernels.cache import cache_base
 from workers.kernels.cpu import FORCE_VARIABLE, path_name
 from workers.kernels.labels_wide import WIDE
@@ -37,6 +38,7 @@ from workers.processors.errors import BadInput
 from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.parent_cache import drg_seed, feistel_tables, parents_of
 from workers.processors.pc2 import seal_trees
+from workers.processors.pieces import raw_commitment
 from workers.processors.sector_record import parameters_of, sector_files
 from workers.processors.spread import THREADS_VARIABLE
 from workers.processors.terminal import size_argument
@@ -169,16 +171,8 @@ def _unpad_rate() -> float:
 
 
 def _commitment_rate() -> float:
-    raw, tree = _raw(127 << 16), np.empty((2 << 18, 8), np.uint32)
-
-    def work() -> None:
-        fr32.fr32_pad(raw, tree[: 1 << 18].view(np.uint64).reshape(-1, 16))
-        start, width = 0, 1 << 18
-        while width > 1:
-            binary_tree.hash_row(tree[start : start + width], tree[start + width : start + width * 3 // 2])
-            start, width = start + width, width // 2
-
-    return 8 / best(work)
+    raw = _raw(127 << 16).tobytes()
+    return 8 / best(lambda: raw_commitment(io.BytesIO(raw), len(raw)))
 
 
 def _poseidon_rate(arity: int) -> float:

@@ -5,6 +5,7 @@ Source: rust-fil-proofs filecoin-proofs/src/pieces.rs, api/mod.rs add_piece; spe
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,31 +15,32 @@ from poolsite.filecoin.fr32 import PADDED_BLOCK_BYTES, RAW_BLOCK_BYTES
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.filecoin.sha254 import sha254_zero
 from workers.kernels import fr32
+from workers.kernels.ancestors import ANCESTRY, FOUR_ROWS
 from workers.processors.errors import BadPiece
 from workers.processors.spread import spread
 from workers.processors.tasks import PieceInfo
-from workers.processors.trees import grow_binary, node_bytes
-from workers.storage.sector import Nodes, as_nodes
+from workers.processors.trees import binary_ancestors, binary_root, node_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from poolsite.filecoin.porep.parameters import SealParameters
+    from workers.storage.sector import Nodes
 
-CHUNK_BLOCKS = 1 << 15
-"""Blocks of 127 bytes that are read and padded at a time: 4 MiB."""
-SUBTREE_NODES = 1 << 16
-"""Leaves of the subtrees that a commitment is put together from: 2 MiB, stays in the cache."""
+SUBTREE_NODES = 1 << 19
+"""Nodes of the subtrees that a commitment is put together from: 16 MiB."""
+SHARE_NODES = 1 << 14
+"""Nodes that a thread reads, pads and hashes at a time: 512 KiB, which stay in its cache meanwhile."""
 
 
 class Readable(Protocol):
     """Something to read raw bytes from."""
 
-    def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes; none at the end."""
+    def readinto(self, room: memoryview, /) -> int:
+        """Fill `room` or its beginning; return the bytes read, none at the end."""
 
 
-Padded = np.ndarray[Any, np.dtype[np.uint64]]
+Raw = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def padded_size(unpadded: int) -> int:
@@ -57,54 +59,76 @@ def piece_size_check(unpadded: int) -> None:
         raise BadPiece(f"Piece size ({unpadded}) must be 127 times a power of 2.")
 
 
-def padded_chunks(source: Readable, unpadded: int) -> Iterator[Padded]:
-    """Pad `unpadded` bytes of `source`, zeros where it ends early, in chunks of u64[blocks, 16]."""
-    blocks = unpadded // RAW_BLOCK_BYTES
-    for first in range(0, blocks, CHUNK_BLOCKS):
-        count = min(CHUNK_BLOCKS, blocks - first)
-        raw = source.read(RAW_BLOCK_BYTES * count)
-        while len(raw) < RAW_BLOCK_BYTES * count and (
-            more := source.read(RAW_BLOCK_BYTES * count - len(raw))
-        ):
-            raw += more
-        unpadded_rows = np.zeros(RAW_BLOCK_BYTES * count, np.uint8)
-        unpadded_rows[: len(raw)] = np.frombuffer(raw, np.uint8)
-        padded = np.empty((count, 16), np.uint64)
-        fr32.fr32_pad(unpadded_rows, padded)
-        yield padded
+class _Shares:
+    """Raw bytes of a source for several threads: whoever comes first gets what comes first."""
+
+    def __init__(self, source: Readable) -> None:
+        self._source = source
+        self._lock = Lock()
+        self._at = 0
+
+    def take(self, count: int) -> tuple[int, Raw]:
+        """Read what fills `count` nodes, zeros where the source ends; return the first one's place too."""
+        raw = np.empty(RAW_BLOCK_BYTES * count // 4, np.uint8)
+        left = raw.data
+        with self._lock:
+            first, self._at = self._at, self._at + count
+            while left and (size := self._source.readinto(left)):
+                left = left[size:]
+        raw[len(raw) - len(left) :] = 0
+        return first, raw
+
+
+def pad_into(nodes: Nodes, source: Readable) -> None:
+    """Fill `nodes` with raw bytes of `source`, zeros where it ends early."""
+    shares = _Shares(source)
+
+    def work(first: int, end: int) -> None:
+        count = end - first
+        first, raw = shares.take(count)
+        fr32.fr32_pad(raw, nodes[first : first + count].reshape(-1, 16))
+
+    spread(work, len(nodes), size=SHARE_NODES)
 
 
 def nodes_commitment(nodes: Nodes) -> bytes:
     """Return the root of the binary SHA-254 tree over a power of two of nodes, with bounded memory."""
-    leaves = min(SUBTREE_NODES, len(nodes))
-    roots = np.empty((len(nodes) // leaves, 4), np.uint64)
-
-    def work(first: int, end: int) -> None:
-        tree = np.empty((2 * leaves - 1, 4), np.uint64)
-        for at in range(first, end):
-            tree[:leaves] = nodes[at * leaves : (at + 1) * leaves]
-            grow_binary(tree, leaves)
-            roots[at] = tree[-1]
-
-    spread(work, len(roots), size=1)
-    if len(roots) == 1:
-        return node_bytes(roots[0])
-    tree = np.empty((2 * len(roots) - 1, 4), np.uint64)
-    tree[: len(roots)] = roots
-    grow_binary(tree, len(roots))
-    return node_bytes(tree[-1])
+    return _commitment(len(nodes), lambda first, end: (first, nodes[first:end]))
 
 
 def raw_commitment(source: Readable, unpadded: int) -> bytes:
     """Return comm_p of `unpadded` bytes (127 · 2^k) of `source`, zeros where it ends early."""
-    roots = [
-        nodes_commitment(as_nodes(chunk.view(np.uint8).reshape(-1)))
-        for chunk in padded_chunks(source, unpadded)
-    ]
-    tree = np.empty((2 * len(roots) - 1, 4), np.uint64)
-    tree[: len(roots)] = np.frombuffer(b"".join(roots), np.uint64).reshape(-1, 4)
-    grow_binary(tree, len(roots))
-    return node_bytes(tree[-1])
+    shares = _Shares(source)
+
+    def padded(first: int, end: int) -> tuple[int, Nodes]:
+        nodes = np.empty((end - first, 4), np.uint64)
+        first, raw = shares.take(end - first)
+        fr32.fr32_pad(raw, nodes.reshape(-1, 16))
+        return first, nodes
+
+    return _commitment(node_count(padded_size(unpadded)), padded)
+
+
+def _commitment(leaves: int, share: Callable[[int, int], tuple[int, Nodes]]) -> bytes:
+    """Return the root over a power of two of leaves.
+
+    `share(first, end)` gives so many of them and the place of their first, which is in the same subtree.
+    """
+    if leaves < ANCESTRY:
+        return node_bytes(binary_root(share(0, leaves)[1]))
+    roots = []
+    for start in range(0, leaves, SUBTREE_NODES):
+        count = min(leaves - start, SUBTREE_NODES)
+        above = np.empty((count // FOUR_ROWS, 4), np.uint64)
+
+        def work(first: int, end: int, start: int = start, above: Nodes = above) -> None:
+            at, nodes = share(start + first, start + end)
+            row = (at - start) // FOUR_ROWS
+            binary_ancestors(nodes, above[row : row + len(nodes) // FOUR_ROWS])
+
+        spread(work, count, size=SHARE_NODES)
+        roots.append(binary_root(above))
+    return node_bytes(binary_root(np.stack(roots)))
 
 
 def comm_d_of(parameters: SealParameters, pieces: Sequence[PieceInfo]) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from poolsite.filecoin.merkle import BASE_ARITY, MerkleProof, PathElement
 from poolsite.filecoin.scalars import NODE_BYTES
-from workers.kernels import binary_tree, poseidon
+from workers.kernels import ancestors, binary_tree, poseidon
 from workers.processors.spread import Progress, silent, spread
 from workers.storage.files import file_write
 from workers.storage.sector import as_nodes, tree_nodes
@@ -46,6 +46,25 @@ def binary_row(children: Nodes, parents: Nodes, *, progress: Progress = silent) 
         binary_tree.hash_row(below[2 * first : 2 * end], above[first:end])
 
     spread(work, len(parents), size=BINARY_CHUNK, progress=progress)
+
+
+def binary_ancestors(nodes: Nodes, above: Nodes) -> None:
+    """Hash the row four above `nodes`, on this thread."""
+    ancestors.ancestor_row(_words(nodes), _words(above))
+
+
+def binary_root(nodes: Nodes) -> Nodes:
+    """Return the root over a power of two of nodes, on this thread."""
+    while len(nodes) >= ancestors.ANCESTRY:
+        above = np.empty((len(nodes) // ancestors.FOUR_ROWS, 4), np.uint64)
+        binary_ancestors(nodes, above)
+        nodes = above
+    while len(nodes) > 1:
+        above = np.empty((len(nodes) // 2, 4), np.uint64)
+        binary_tree.hash_row(_words(nodes), _words(above))
+        nodes = above
+    root: Nodes = nodes[0]
+    return root
 
 
 def octonary_row(children: Nodes, parents: Nodes) -> None:

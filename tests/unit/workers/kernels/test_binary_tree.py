@@ -5,7 +5,7 @@ import pytest
 
 from tests.naive import binary_tree as naive
 from tests.unit.workers.kernels.arrays import random_bytes
-from workers.kernels import binary_tree
+from workers.kernels import ancestors, binary_tree
 
 
 def hash_row(children: list[bytes]) -> list[bytes]:
@@ -31,6 +31,35 @@ def test_both_ways_of_a_machine_with_avx512_equal_the_twin(count, is_faster, mon
     children = [*edges, *(random_bytes(32, seed=7 * count + i) for i in range(2 * count - len(edges)))]
 
     assert hash_row(children) == naive.hash_row(children)
+
+
+def four_rows(nodes: list[bytes]) -> list[bytes]:
+    for _ in range(4):
+        nodes = naive.hash_row(nodes)
+    return nodes
+
+
+def ancestor_row(nodes: list[bytes]) -> list[bytes]:
+    above = np.empty((len(nodes) // ancestors.FOUR_ROWS, 8), np.uint32)
+    ancestors.ancestor_row(np.frombuffer(b"".join(nodes), np.uint32).reshape(-1, 8).copy(), above)
+    return [row.tobytes() for row in above]
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_ancestors_four_rows_above_equal_the_twin(count):
+    edges = [bytes(32), b"\xff" * 32, bytes(31) + b"\x80", b"\x01" + bytes(31)]
+    nodes = [*edges, *(random_bytes(32, seed=900 * count + i) for i in range(256 * count - len(edges)))]
+
+    assert ancestor_row(nodes) == four_rows(nodes)
+
+
+@pytest.mark.parametrize("is_wide", [True, False])
+def test_both_ways_to_ancestors_equal_the_twin(is_wide, monkeypatch):
+    monkeypatch.setattr(binary_tree, "is_wide", lambda: is_wide)
+    nodes = [random_bytes(32, seed=i) for i in range(512)]
+
+    assert ancestor_row(nodes) == four_rows(nodes)
 
 
 @pytest.mark.usefixtures("path")
