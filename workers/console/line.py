@@ -146,12 +146,17 @@ class Line:
             self.kernels = done, total
 
     def hold(self, job_id: str, progress: Progress, *, lease_s: int) -> None:
-        """Keep this job's lease alive from now on; again with news of its progress."""
+        """Keep this job's lease alive from now on; again with news of its progress.
+
+        A lease that was lost stays so, whatever its work still tells: only another claim is another lease.
+        """
         with self._lock:
-            self._has_news |= self._held.get(job_id) != progress
+            before = self._held.get(job_id)
+            self._has_news |= before != progress
             self._held[job_id] = progress
             self._lease_s[job_id] = lease_s
-            self._lost.discard(job_id)
+            if before is None or before.token != progress.token:
+                self._lost.discard(job_id)
 
     def let_go(self, job_id: str) -> None:
         """Keep the lease alive no longer."""

@@ -58,6 +58,10 @@ class ChildNotReady(TemporaryError):
     """The child process did not greet in time, or greeted with something else."""
 
 
+class CallGivenUp(TemporaryError):
+    """Nobody wants the answer any more, or another child is to give it."""
+
+
 class ChildTimeout(TemporaryError):
     """The child process gave no sign of life for longer than allowed."""
 

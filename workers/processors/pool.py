@@ -19,7 +19,14 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from workers.processors.errors import BadInput, ChildLost, ChildNotReady, ChildTimeout, error_of
+from workers.processors.errors import (
+    BadInput,
+    CallGivenUp,
+    ChildLost,
+    ChildNotReady,
+    ChildTimeout,
+    error_of,
+)
 from workers.processors.spread import Progress, silent
 from workers.processors.stages import (
     FIELD_NAMES,
@@ -45,6 +52,11 @@ LOOK_S = 5.0
 """How often `keep_warm` looks for a child that has ended."""
 STOP_S = 5.0
 """How long a child may take to leave after its stdin was closed."""
+
+
+def always() -> bool:
+    """Say that an answer is wanted."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,7 @@ class ProcessorChild:
         self._calls: dict[int, _Call] = {}
         self._lock = threading.Lock()
         self._next_id = 1
+        self._is_left = False
         self._ready: Future[None] = Future()
         self._process = subprocess.Popen(  # noqa: S603  # the host's own configuration names the program
             spec.argv(),
@@ -103,9 +116,14 @@ class ProcessorChild:
         return self._process.pid
 
     @property
-    def is_alive(self) -> bool:
-        """Tell whether the child can still answer."""
+    def is_there(self) -> bool:
+        """Tell whether the process has not ended."""
         return self._process.poll() is None
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether the child may still be asked; one that was told to end may be stuck in its disk."""
+        return not self._is_left and self.is_there
 
     def wait_ready(self) -> None:
         """Wait for the first line.  Raises ChildNotReady."""
@@ -115,16 +133,20 @@ class ProcessorChild:
             self.kill()
             raise ChildNotReady("timeout exceeded before child get ready") from None
 
-    def call(self, stage: Stage, task: Any, *, progress: Progress = silent) -> Any:
-        """Run one stage.  Raises the child's error, ChildLost or ChildTimeout."""
+    def call(
+        self, stage: Stage, task: Any, *, progress: Progress = silent, is_wanted: Callable[[], bool] = always
+    ) -> Any:
+        """Run one stage.  Raises the child's error, ChildLost, ChildTimeout, CallGivenUp once not wanted."""
         call = _Call(Future(), progress, time.monotonic())
         value = foreign_task_encode(task) if self._spec.command else task_encode(task)
         with self._lock:
+            if self._is_left:
+                raise ChildLost(f"{stage.name}: the child is about to end")
             number, self._next_id = self._next_id, self._next_id + 1
             self._calls[number] = call
         request = {"id": number, "stage": stage.name, "task": value}
         self._send(json.dumps(request, separators=(",", ":")) + "\n")
-        return output_decode(stage, task, self._wait(call, stage))
+        return output_decode(stage, task, self._wait(number, call, stage=stage, is_wanted=is_wanted))
 
     def _send(self, line: str) -> None:
         stdin = self._process.stdin
@@ -137,8 +159,11 @@ class ProcessorChild:
         except (OSError, ValueError):
             self._lose()
 
-    def _wait(self, call: _Call, stage: Stage) -> Any:
+    def _wait(self, number: int, call: _Call, *, stage: Stage, is_wanted: Callable[[], bool]) -> Any:
         while True:
+            if not is_wanted():
+                self._leave(number)
+                raise CallGivenUp(f"{stage.name}: given up")
             left = call.seen + self._spec.silence_s - time.monotonic()
             if left <= 0:
                 self.kill()
@@ -147,6 +172,15 @@ class ProcessorChild:
                 return call.answer.result(min(left, 1.0))
             except FutureTimeout:
                 continue
+
+    def _leave(self, number: int) -> None:
+        """Forget a call that may hang; the child gets no new ones, and ends with the last of its others."""
+        with self._lock:
+            self._is_left = True
+            self._calls.pop(number, None)
+            is_idle = not self._calls
+        if is_idle:
+            self.kill()
 
     def _read(self) -> None:
         stdout = self._process.stdout
@@ -184,6 +218,7 @@ class ProcessorChild:
             call.seen = time.monotonic()
             if "progress" not in answer:
                 del self._calls[number]
+            is_over = self._is_left and not self._calls
         if "progress" in answer:
             call.progress(int(answer["progress"]["done"]), int(answer["progress"]["total"]))
         elif answer.get("err_msg") is not None:
@@ -191,6 +226,8 @@ class ProcessorChild:
             call.answer.set_exception(error_of(kind, level, message=str(answer["err_msg"])))
         else:
             call.answer.set_result(answer.get("output"))
+        if is_over:
+            self.kill()
 
     def _lose(self) -> None:
         with self._lock:
@@ -199,11 +236,14 @@ class ProcessorChild:
             call.answer.set_exception(ChildLost(f"child process exited: {'+'.join(self._spec.stages)}"))
 
     def kill(self) -> None:
-        """End the child and everything it started, at once."""
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        """End the child and everything it started, at once; its calls do not wait until it is gone."""
+        self._is_left = True
+        if self.is_there:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self._lose()
 
     def stop(self) -> None:
         """Let the child leave; kill it if it stays."""
@@ -212,7 +252,7 @@ class ProcessorChild:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self.kill()
-        self._reader.join()
+        self._reader.join(STOP_S)
 
     def _close_stdin(self) -> None:
         if self._process.stdin is not None:
@@ -231,6 +271,7 @@ class ProcessorPool:
         self._specs = {name: spec for spec in specs for name in spec.stages}
         self._open_log = open_log
         self._children: dict[tuple[str, ...], ProcessorChild] = {}
+        self._leaving: list[ProcessorChild] = []
         self._started: dict[tuple[str, ...], float] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -240,12 +281,20 @@ class ProcessorPool:
         """Return the stages that can be called."""
         return tuple(self._specs)
 
-    def call(self, stage: str, task: Any, *, progress: Progress = silent) -> Any:
+    def call(
+        self, stage: str, task: Any, *, progress: Progress = silent, is_wanted: Callable[[], bool] = always
+    ) -> Any:
         """Run a stage in its child; a dead child is started again first.
 
-        Raises the stage's own ProcessorError, or ChildNotReady, ChildLost, ChildTimeout (all temporary).
+        A call that is not wanted any more ends at once, and the child with it: it may hang.  What else runs
+        there goes on to its end, new calls have a new child.
+        Raises the stage's own ProcessorError, or ChildNotReady, ChildLost, ChildTimeout, CallGivenUp (all
+        temporary).
         """
-        return self._child(stage).call(stage_named(stage), task, progress=progress)
+        if not is_wanted():
+            raise CallGivenUp(f"{stage}: given up")
+        child = self._child(stage)
+        return child.call(stage_named(stage), task, progress=progress, is_wanted=is_wanted)
 
     def warm(self) -> None:
         """Start all children and wait until their kernels are compiled.  Raises ChildNotReady."""
@@ -279,6 +328,7 @@ class ProcessorPool:
         with self._lock:
             child = self._children.get(spec.stages)
             if child is None or not child.is_alive:
+                self._leaving = [one for one in (*self._leaving, child) if one is not None and one.is_there]
                 child = self._start(spec)
         child.wait_ready()
         return child
@@ -299,5 +349,8 @@ class ProcessorPool:
         with self._lock:
             self._closed.set()
             children, self._children = list(self._children.values()), {}
+            leaving, self._leaving = self._leaving, []
+        for child in leaving:
+            child.kill()
         for child in children:
             child.stop()

@@ -12,7 +12,7 @@ import structlog
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from poolsite.wire.jobs import Claim, Complete, Fail, JobKind, Level, Progress
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
-from workers.processors.errors import ProcessorError, TemporaryError
+from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
 from workers.processors.tasks import Replica, WindowPostTask
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 AT_ONCE: Final = 2
 """Proofs at a time: one computes while the other waits for its disk."""
 STAGE: Final = "WINDOW_POST"
+UNIT: Final = "sectors"
+"""What progress counts: by it the console knows that a prover that stands still does not merely compute."""
 REPORT_AGAIN_S: Final = 0.3
 
 
@@ -76,7 +78,8 @@ class Prover:
 
     def _prove(self, assignment: Assignment) -> None:
         try:
-            self._hold(assignment, done=0, total=1)
+            sectors = () if assignment.window_post is None else assignment.window_post.sectors
+            self._hold(assignment, done=0, total=len({sector.number for sector in sectors}))
             self._report(assignment, self._result(assignment))
         except Exception:  # nobody looks at this thread's result
             log.exception("proof_broke", job=assignment.id)
@@ -86,7 +89,7 @@ class Prover:
                 self.running.discard(assignment.id)
 
     def _hold(self, assignment: Assignment, *, done: int, total: int) -> None:
-        progress = Progress(token=assignment.token, stage=STAGE, done=done, total=max(total, 1))
+        progress = Progress(token=assignment.token, stage=STAGE, done=done, total=max(total, 1), unit=UNIT)
         self.line.hold(assignment.id, progress, lease_s=assignment.lease_s)
 
     def _result(self, assignment: Assignment) -> Complete | Fail:
@@ -102,10 +105,13 @@ class Prover:
                 "window_post",
                 self.task_of(inputs),
                 progress=lambda done, total: self._hold(assignment, done=done, total=total),
+                is_wanted=lambda: not self.line.is_lost(assignment.id),
             )
         except (ProcessorError, UnknownSealProof, OSError) as error:
             is_temporary = isinstance(error, TemporaryError | OSError)
             self.line.last_error = str(error)[:500]
+            if isinstance(error, CallGivenUp):
+                self.line.last_error = f"the console took the proof of deadline {inputs.deadline} back"
             return Fail(
                 token=assignment.token,
                 level=Level.TEMPORARY if is_temporary else Level.PERMANENT,

@@ -286,6 +286,16 @@ def test_a_lease_that_was_claimed_anew_meanwhile_is_not_lost(host: Host, monkeyp
     assert not host.line.is_lost("j1")
 
 
+def test_news_of_work_that_was_lost_do_not_bring_the_lease_back(host: Host) -> None:
+    job = host.take(token=4)
+    host.console.beats = [HeartbeatAnswer(lost=(Lost(id="j1", reason="over"),))]
+    host.line.beat()
+
+    host.line.hold(job.id, host.line._held[job.id], lease_s=4)
+
+    assert host.line.is_lost("j1")
+
+
 def test_commands_are_obeyed_and_confirmed_with_the_next_heartbeat(host: Host) -> None:
     drain = Command(id="c1", op=Operation.DRAIN)
     plan = Command(id="c2", op=Operation.SET_PLAN, args={"pc1": "5", "nonsense": "1", "pc2": "-1"})

@@ -16,6 +16,7 @@ from workers.processors import pool as pool_module
 from workers.processors.errors import (
     BadFile,
     BadInput,
+    CallGivenUp,
     ChildLost,
     ChildNotReady,
     ChildTimeout,
@@ -137,6 +138,85 @@ def test_a_child_that_says_nothing_for_too_long_is_killed(tmp_path, open_pool):
 
     with pytest.raises(ChildTimeout, match="no sign of life"):
         pool.call("tree_d", TASK)
+
+
+HANGS_ON = """
+def answer(request):
+    print(json.dumps({"id": request["id"], "err_msg": None, "output": {"comm_d": [7] * 32}}), flush=True)
+
+def name(request):
+    return request["task"]["staged_file"]
+
+requests = [json.loads(sys.stdin.readline())]
+if name(requests[0]) == "hang":
+    requests.append(json.loads(sys.stdin.readline()))
+    while not os.path.exists(name(requests[1])):
+        time.sleep(0.01)
+answer(requests[-1])
+time.sleep(600)
+"""
+
+
+def task_named(name):
+    return TreeDTask("StackedDrg2KiBV1_1", str(name), "/cache")
+
+
+def test_a_call_that_nobody_wants_any_more_ends_with_its_child(tmp_path, open_pool):
+    pool = open_pool(foreign(tmp_path, GREET + HANGS_ON))
+    pool.warm()
+    (hung,) = pool.pids()
+    ends = iter([True, True, True, False])
+
+    with pytest.raises(CallGivenUp):
+        pool.call("tree_d", task_named("hang"), is_wanted=lambda: next(ends))
+
+    assert pool.call("tree_d", task_named("any")).comm_d == bytes([7]) * 32
+    assert hung not in pool.pids()
+
+
+def test_what_runs_beside_a_call_that_is_given_up_goes_on_to_its_end(tmp_path, open_pool):
+    pool = open_pool(foreign(tmp_path, GREET + HANGS_ON))
+    pool.warm()
+    (hung,) = pool.pids()
+    given_up, go = threading.Event(), tmp_path / "go"
+    answers, refusals = [], []
+
+    def hangs():
+        try:
+            pool.call("tree_d", task_named("hang"), is_wanted=lambda: not given_up.is_set())
+        except CallGivenUp as error:
+            refusals.append(error)
+
+    first = threading.Thread(target=hangs)
+    second = threading.Thread(target=lambda: answers.append(pool.call("tree_d", task_named(go))))
+    first.start()
+    while not pool._children[("tree_d",)]._calls:
+        time.sleep(0.01)
+    second.start()
+    while len(pool._children[("tree_d",)]._calls) < 2:
+        time.sleep(0.01)
+    given_up.set()
+    first.join()
+    fresh = pool.call("tree_d", task_named("any"))
+    go.touch()
+    second.join()
+
+    assert (len(refusals), answers, fresh.comm_d) == (1, [fresh], bytes([7]) * 32)
+    assert hung not in pool.pids()
+    until = time.monotonic() + 10
+    while os.path.exists(f"/proc/{hung}") and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not os.path.exists(f"/proc/{hung}"), "the last answer was its end"
+
+
+def test_a_call_that_nobody_wants_from_the_start_costs_no_child(tmp_path, open_pool):
+    pool = open_pool(foreign(tmp_path, GREET + HANGS_ON))
+    pool.warm()
+
+    with pytest.raises(CallGivenUp):
+        pool.call("tree_d", TASK, is_wanted=lambda: False)
+
+    assert len(pool.pids()) == 1
 
 
 def test_another_first_line_is_refused(tmp_path, open_pool):
