@@ -275,6 +275,17 @@ class Job(Named, Timestamped):
     lease_token = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     lease_s = models.IntegerField()
+    offered_to = models.JSONField(null=True)
+    """Keys of the workers that may claim it; None: all of the tenant's."""
+    claimed_height = models.BigIntegerField(null=True)
+    """The head's height at the last claim."""
+    moved_height = models.BigIntegerField(null=True)
+    """Of a proof: the head's height when its host last told of more done under this lease, or claimed it."""
+    progress_done = models.BigIntegerField(default=0)
+    """Of a proof; how far a sealing stage is stands in the sector."""
+    progress_total = models.BigIntegerField(default=0)
+    progress_unit = models.CharField(max_length=100, blank=True)
+    """What the host counts; empty: nothing was told."""
     seq = models.BigIntegerField(default=0)
     """Number of the last event that was accepted."""
     not_before = models.DateTimeField(null=True)

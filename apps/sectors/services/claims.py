@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import F, Q
 
+from apps.chain.selectors import head_current
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
@@ -56,7 +57,8 @@ def _next_job(
     if has_room:
         here |= Q(sticky_worker=None)
     proofs = Q(kind__in=[kind for kind in kinds if kind != JobKind.SEAL])
-    wanted = proofs & (Q(expires_at=None) | Q(expires_at__gt=now))
+    offered = Q(offered_to__isnull=True) | Q(offered_to__contains=[worker.pk])
+    wanted = proofs & offered & (Q(expires_at=None) | Q(expires_at__gt=now))
     stages = [stage for stage, count in free.items() if count > 0]
     if JobKind.SEAL in kinds and stages:
         wanted |= Q(kind=JobKind.SEAL, stage__in=stages) & here
@@ -74,7 +76,7 @@ def _next_job(
 
 
 def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
-    data = {"sticky_worker": worker} if job.kind == JobKind.SEAL else {}
+    data: dict[str, Any] = {"sticky_worker": worker} if job.kind == JobKind.SEAL else proof_begun()
     advance(
         job,
         "CLAIM",
@@ -95,6 +97,14 @@ def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
         )
     publish(Change("job", job.pk, worker.tenant_id))
     return job_assignment(job)
+
+
+def proof_begun() -> dict[str, Any]:
+    """Give the columns of a proof that is claimed: the console counts its host's progress from here."""
+    head = head_current()
+    height = None if head is None else head.height
+    counted = {"progress_done": 0, "progress_total": 0, "progress_unit": ""}
+    return {"claimed_height": height, "moved_height": height, **counted}
 
 
 @transaction.atomic

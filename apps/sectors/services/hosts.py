@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
+from apps.chain.selectors import head_current
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors import WorkerReplaced, WorkerRetired
@@ -24,6 +25,7 @@ from poolsite.wire.hosts import (
     Registered,
     Renewed,
 )
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -134,16 +136,21 @@ def boot_check(worker: Worker, boot_id: str) -> None:
 
 
 def lease_renew(worker: Worker, held: Held, *, now: datetime) -> Job | None:
-    """Prolong one lease and store its progress; None if the worker does not hold it any more."""
+    """Prolong one lease and store its progress; None if the worker does not hold it any more.
+
+    A proof's lease that merely ran out goes on as long as nobody else has claimed the job: the console
+    may have been away for longer than the few seconds of such a lease, and the work would be lost.
+    """
     if not is_uuid(held.id):
         return None
-    job = (
-        Job.objects.select_for_update()
-        .filter(uuid=held.id, worker=worker, lease_token=held.progress.token, state=JobState.LEASED)
-        .first()
-    )
+    same = Job.objects.filter(uuid=held.id, lease_token=held.progress.token)
+    ran_out = Q(state=JobState.READY, kind=JobKind.WINDOW_POST, not_before=None, lease_token__gt=0)
+    here = Q(state=JobState.LEASED, worker=worker) | ran_out & Q(miner__tenant_id=worker.tenant_id)
+    job = same.select_for_update(of=("self",)).filter(here).first()
     if job is None:
         return None
+    if job.state == JobState.READY:
+        advance(job, "GO_ON", worker=worker, updated_at=now)
     job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
     job.save(update_fields=["lease_until", "heard_at"])
     if held.progress.stage == job.stage:
@@ -152,14 +159,28 @@ def lease_renew(worker: Worker, held: Held, *, now: datetime) -> Job | None:
 
 
 def progress_store(job: Job, *, done: int, total: int, unit: str) -> None:
-    """Show how far a sector's stage is."""
+    """Show how far a sector's stage is, or a proof."""
     if job.sector_id is None:
+        proof_progress_store(job, done=done, total=total, unit=unit)
         return
     fresh = {"progress_done": done, "progress_total": total, "progress_unit": unit}
     sector = Sector.objects.filter(pk=job.sector_id)
     if sector.exclude(**fresh).update(**fresh):
         uuid, tenant_id = sector.values_list("uuid", "miner__tenant_id").get()
         publish(Change("sector", str(uuid), tenant_id))
+
+
+def proof_progress_store(job: Job, *, done: int, total: int, unit: str) -> None:
+    """Note how far a proof is, and at which height it was last heard to have come further.
+
+    By the console's own head: a host that says the same, or less, does not move.
+    """
+    facts: dict[str, Any] = {"progress_total": total, "progress_unit": unit}
+    if done > job.progress_done:
+        head = head_current()
+        facts |= {"progress_done": done, "moved_height": None if head is None else head.height}
+    if any(getattr(job, name) != value for name, value in facts.items()):
+        Job.objects.filter(pk=job.pk).update(**facts)
 
 
 @transaction.atomic

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.sectors.errors import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
-from apps.sectors.models import Job, JobEvent, Sector, SectorProof
+from apps.sectors.models import Job, JobEvent, Sector, SectorProof, Worker
 from apps.sectors.services.claims import leases_sweep
+from apps.sectors.services.hosts import lease_renew
 from apps.sectors.services.reports import job_complete, job_fail, job_progress, job_release
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
+from poolsite.wire.hosts import Held
 from poolsite.wire.jobs import (
     Assignment,
     Complete,
@@ -305,6 +307,71 @@ def test_a_sealing_job_does_not_end_with_a_proof() -> None:
 
     with pytest.raises(BadReport):
         complete(job)
+
+
+def beats(job: Assignment, *, worker: str = "p1", token: int = 1, done: int = 0) -> bool:
+    """A heartbeat that names a proof; False if its lease is lost."""
+    progress = Progress(token=token, stage="WINDOW_POST", done=done, total=9, unit="sectors")
+    held = Held(id=job.id, progress=progress)
+    return lease_renew(Worker.objects.get(uid=worker), held, now=NOON + timedelta(minutes=5)) is not None
+
+
+def test_a_proof_whose_lease_ran_out_while_the_console_was_away_goes_on() -> None:
+    job = proof_job()
+    leases_sweep(now=NOON + timedelta(minutes=1))
+    assert Job.objects.get().state == JobState.READY
+
+    assert beats(job)
+
+    row = Job.objects.get()
+    assert (row.state, row.worker, row.lease_token) == (JobState.LEASED, Worker.objects.get(uid="p1"), 1)
+    complete(job)
+
+
+@pytest.mark.parametrize("why", ["claimed", "failed", "dropped", "stranger"])
+def test_a_proof_that_is_not_its_own_any_more_does_not_come_back(why: str) -> None:
+    job = proof_job()
+    worker = "p1"
+    if why == "failed":
+        told = Fail(token=job.token, level=Level.TEMPORARY, stage="WINDOW_POST", error="child died")
+        job_fail(job.id, told, tenant_id=tenant("alice").pk, now=NOON)
+    else:
+        leases_sweep(now=NOON + timedelta(minutes=1))
+    if why == "claimed":
+        claim(host("p2", kinds=(JobKind.WINDOW_POST,)), kinds=(JobKind.WINDOW_POST,), stages={})
+    elif why == "dropped":
+        Job.objects.update(state=JobState.FAILED)
+    elif why == "stranger":
+        worker = host("p3", of="bob").uid
+
+    assert not beats(job, worker=worker)
+
+
+def test_a_proof_moves_when_more_of_it_is_done_than_before() -> None:
+    factories.head(700)
+    job = proof_job()
+    factories.head(705)
+    beats(job, done=3)
+    factories.head(709)
+
+    for done in (3, 2):
+        beats(job, done=done)
+
+    row = Job.objects.get()
+    assert (row.claimed_height, row.moved_height) == (700, 705)
+    assert (row.progress_done, row.progress_total, row.progress_unit) == (3, 9, "sectors")
+
+
+def test_a_claim_counts_anew() -> None:
+    job = proof_job()
+    beats(job, done=3)
+    leases_sweep(now=NOON + timedelta(minutes=9))
+    factories.head(800)
+
+    claim(host("p2", kinds=(JobKind.WINDOW_POST,)), kinds=(JobKind.WINDOW_POST,), stages={})
+
+    row = Job.objects.get()
+    assert (row.claimed_height, row.moved_height, row.progress_done, row.progress_unit) == (800, 800, 0, "")
 
 
 def test_a_failed_proof_is_tried_again_within_seconds() -> None:
