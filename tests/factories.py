@@ -223,6 +223,20 @@ def worker(name: str = "", *, of: str = "alice", **overrides: Any) -> Worker:
     return Worker.objects.create(tenant=tenant(of), name=name or f"sealer-{number}", **data)
 
 
+def proof_job(of: Miner, *, worker: Worker, **overrides: Any) -> Job:
+    """A WindowPoSt that a prover is at."""
+    data = {
+        "kind": JobKind.WINDOW_POST,
+        "state": JobState.LEASED,
+        "stage": "WINDOW_POST",
+        "worker": worker,
+        "lease_s": 15,
+        "lease_until": now() + timedelta(seconds=15),
+        **overrides,
+    }
+    return Job.objects.create(miner=of, **data)
+
+
 def batch(of: Miner, kind: str = BatchKind.PRE_COMMIT, **overrides: Any) -> Batch:
     """Sectors that go to the chain together."""
     key = uuid.uuid4()

@@ -85,6 +85,10 @@ class WindowPost(Named, Timestamped):
     """Partition index (text) to the numbers of sectors that are left out."""
     randomness = models.BinaryField()
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="window_post")
+    relief = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="relief_of")
+    """The same proof asked of another host, while the first one makes no progress."""
+    doubt = models.CharField(max_length=300, blank=True)
+    """Why the first host is no longer waited for alone, and who was asked; empty while it does well."""
     proof = models.BinaryField(null=True)
     recheck = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="recheck_of")
     """Reads the sectors again that are left out."""

@@ -49,12 +49,14 @@ def posts_of(miner: Miner, *, since_epoch: int) -> QuerySet[WindowPost]:
 def posts_tried(miner: Miner, *, open_after: int, since_epoch: int) -> QuerySet[WindowPost]:
     """Give the proofs of windows that close after an epoch, and of those since another one that had trouble.
 
-    The proofs themselves, which are long, are left in the database.
+    The proofs themselves and what their jobs work on, which are long, are left in the database.
     """
     is_open = Q(close_epoch__gt=open_after)
     had_trouble = Q(close_epoch__gt=since_epoch) & Exists(PostNote.objects.filter(post=OuterRef("pk")))
     posts = WindowPost.objects.filter(is_open | had_trouble, miner=miner)
-    return posts.defer("proof", "spare_proof").order_by("-open_epoch", "part")
+    long = [f"{job}__{name}" for job in ("job", "relief") for name in ("inputs", "proof")]
+    posts = posts.select_related("job__worker", "relief__worker").defer("proof", "spare_proof", *long)
+    return posts.order_by("-open_epoch", "part")
 
 
 def notes_of(posts: Iterable[WindowPost]) -> list[PostNote]:
@@ -72,6 +74,13 @@ def prover_stores(*, tenant_id: int, since: datetime) -> set[str] | None:
     """Give the stores of the same provers; None if there is none."""
     provers = _provers(tenant_id=tenant_id, since=since)
     return {store for prover in provers for store in prover.stores} if provers else None
+
+
+def provers_beside(holder: Worker | None, *, tenant_id: int, since: datetime) -> list[Worker]:
+    """Give the other provers of a tenant that read the same stores, so that they can make the same proof."""
+    provers = _provers(tenant_id=tenant_id, since=since)
+    stores = set(holder.stores) if holder is not None else set()
+    return [prover for prover in provers if prover != holder and stores <= set(prover.stores)]
 
 
 def _provers(*, tenant_id: int, since: datetime) -> list[Worker]:
@@ -122,6 +131,8 @@ def _risk_of(post: WindowPost, deadline: Deadline, look: Look) -> str:
         return "no prover is connected"
     if post.state == PostState.PROVING and post.job is not None and post.job.error:
         return f"proving failed: {post.job.error}"[:200]
+    if post.state == PostState.PROVING and post.doubt:
+        return f"partition {', '.join(map(str, post.partitions))}: {post.doubt}"[:200]
     if post.state == PostState.PROVING and post.tries:
         return f"{post.tries} {'try' if post.tries == 1 else 'tries'} failed: {post.error}"[:200]
     if post.state == PostState.NOTHING:

@@ -89,7 +89,16 @@ def job_words(job: Job) -> str:
     """`f01001 / 3: PC1`, or which deadline is proved."""
     if job.sector is not None:
         return f"{job.miner.address} / {job.sector.number}: {STAGES.get(job.stage, job.stage)}"
-    return f"{job.miner.address}: {kind_words(job.kind)}"
+    far = progress_words(job)
+    return f"{job.miner.address}: {kind_words(job.kind)}{', ' if far else ''}{far}"
+
+
+def progress_words(job: Job) -> str:
+    """How far a proof is, `5 of 20 sectors`; empty while its host has not told."""
+    if not job.progress_total:
+        return ""
+    unit = job.progress_unit or "steps"
+    return f"{numbers.whole(job.progress_done)} of {numbers.whole(job.progress_total)} {unit}"
 
 
 def kind_words(kind: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Event, plural
+from apps.dashboard.lines.hosts import progress_words
 from apps.dashboard.words import Word
 from apps.proving.services.retries import better_until, last_try_epoch
 from apps.proving.states import PostState
@@ -68,8 +69,18 @@ def proof_line(
         again=say,
         again_until=until,
         again_left="" if until is None else numbers.time_left(until - now.timestamp()),
-        why=post.error,
+        why=post.doubt or post.error,
     )
+
+
+def _attempts_words(post: WindowPost) -> str:
+    """Say who is at a proof and how far, `prover-1: 5 of 20 sectors`, or that it is offered."""
+    words = []
+    for job, asked in ((post.job, "a prover is asked"), (post.relief, "another prover is asked")):
+        if job is not None:
+            far = progress_words(job)
+            words.append(f"{job.worker.name}{': ' if far else ' is at it'}{far}" if job.worker else asked)
+    return "; ".join(words)
 
 
 def _next_try(
@@ -80,7 +91,7 @@ def _next_try(
         return "", None
     if post.state in (PostState.PROVING, PostState.NOTHING):
         if post.job_id is not None and post.state == PostState.PROVING:
-            return "a prover is asked", None
+            return _attempts_words(post), None
         last = last_try_epoch(post, network)
         if clock.epoch > last:
             return "too late to try again", None

@@ -70,8 +70,9 @@ def job_make(
     window: Window,
     time_sensitive: bool,
     now: datetime,
+    offered_to: Sequence[int] | None = None,
 ) -> Job:
-    """Write a proof job; of no use any more when the window closes."""
+    """Write a proof job; of no use any more when the window closes.  `offered_to` are the keys of workers."""
     inputs = WindowPostInputs(
         miner_id=miner.actor_id or 0,
         post_proof=miner.post_proof,
@@ -90,6 +91,7 @@ def job_make(
         inputs=document_encode(inputs),
         expires_at=now + timedelta(seconds=max(window.seconds_left, 1)),
         lease_s=lease_for(window.window_s),
+        offered_to=offered_to,
     )
 
 

@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 def posts_advance(look: Look) -> None:
     """Move every proof whose window has not closed, one after the other; a failing one stops no other."""
     posts = WindowPost.objects.filter(state__in=[*OPEN_POSTS, PostState.NOTHING]).select_related(
-        "miner__tenant", "job__miner", "recheck__miner"
+        "miner__tenant", "job__miner", "job__worker", "relief__miner", "relief__worker", "recheck__miner"
     )
     landed = WindowPost.objects.filter(
         state=PostState.LANDED, landed_height__gte=look.head.height - look.network.chain_finality
@@ -113,7 +113,7 @@ def _close(post: WindowPost, look: Look) -> None:
 
 def jobs_end(post: WindowPost, look: Look) -> None:
     """Make what provers still do for a proof unclaimable; reports about it are refused."""
-    for job in (post.job, post.recheck):
+    for job in (post.job, post.relief, post.recheck):
         job_drop(job, now=look.now)
         job_strip(job)
 

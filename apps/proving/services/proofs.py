@@ -23,17 +23,21 @@ from apps.proving.services.jobs import (
     proof_check,
     sectors_onchain,
 )
+from apps.proving.services.reliefs import other_attempt, relief_come, relief_drop, relief_tend
 from apps.proving.services.retries import better_until, is_due, note, paused, try_failed
 from apps.proving.services.second_looks import is_spare_as_good, spare_take
 from apps.proving.services.windows import post_split
 from apps.proving.states import PostState
 from apps.sectors.states import JobState
+from poolsite.wire.codec import document_decode
+from poolsite.wire.jobs import WindowPostInputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.onchain import PartitionFacts
     from apps.proving.services.look import Look
+    from apps.sectors.models import Job
     from poolsite.wire.jobs import ProvenSector
 
 log = structlog.get_logger(__name__)
@@ -41,7 +45,10 @@ log = structlog.get_logger(__name__)
 
 def post_prove(post: WindowPost, look: Look) -> None:
     """Give out a job, or take the result of the one that is finished, while it can still land."""
+    relief_come(post)
     _job_end(post, look)
+    if post.state == PostState.PROVING:
+        relief_tend(post, look)
     if post.state != PostState.PROVING:
         return
     if post.spare and look.head.height >= better_until(post, look.network):
@@ -71,14 +78,14 @@ def _job_end(post: WindowPost, look: Look) -> None:
         _take(post, look)
     elif job.state == JobState.FAILED:
         job_strip(job)
-        try_failed(post, look, words=f"no proof was made: {job.error}", job=None)
-        if not post.spare:
+        try_failed(post, look, words=f"no proof was made: {job.error}", **other_attempt(post))
+        if not post.spare and post.job is None:
             _part_each(post, look)
     elif job_is_lapsed(job, now=look.now):
         # Its time is reckoned by the clock, the window by epochs: the chain stood still, or the clock jumped.
         job_drop(job, now=look.now)
         job_strip(job)
-        post_set(post, job=None)
+        post_set(post, **other_attempt(post))
 
 
 def _part_each(post: WindowPost, look: Look) -> None:
@@ -148,18 +155,24 @@ def _take(post: WindowPost, look: Look) -> None:
         return
     faults = {int(number) for number in job.result.get("faults", ())}
     if faults:
+        if post.relief is not None and faults >= _asked(job):
+            # The other host has not given up: perhaps it is this one that cannot read the store.
+            job_strip(job)
+            words = f"{job.result.get('worker')} can read none of the sectors"
+            try_failed(post, look, words=words, **other_attempt(post))
+            return
         facts = partitions_read(look.client, post.miner.address, [post.deadline_index], look.head.key)
         skipped = skipped_add(post, facts[post.deadline_index], faults)
         words = f"files of sectors {sorted(faults)} cannot be read"
         job_strip(job)
         if skipped == post.skipped:
-            try_failed(
-                post, look, words=f"{job.result.get('worker')} names sectors that are not asked for", job=None
-            )
+            words = f"{job.result.get('worker')} names sectors that are not asked for"
+            try_failed(post, look, words=words, **other_attempt(post))
             return
+        relief_drop(post, look)  # it proves sectors that are left out now
         # That is a step forward: the next proof, without them, goes out at once.
         note(post, look, words)
-        post_set(post, job=None, skipped=skipped, error=words[:2000])
+        post_set(post, job=None, relief=None, doubt="", skipped=skipped, error=words[:2000])
         if is_spare_as_good(post):
             spare_take(post, look, why="they cannot be read after all")
         return
@@ -168,8 +181,17 @@ def _take(post: WindowPost, look: Look) -> None:
     except BadProof as bad:
         log.warning("bad_proof", post=str(post.uuid), worker=job.result.get("worker"), reason=str(bad))
         job_strip(job)
-        try_failed(post, look, words=f"the proof of {job.result.get('worker')} is wrong: {bad}", job=None)
+        words = f"the proof of {job.result.get('worker')} is wrong: {bad}"
+        try_failed(post, look, words=words, **other_attempt(post))
         return
+    _keep(post, job, look)
+
+
+def _keep(post: WindowPost, job: Job, look: Look) -> None:
+    """Keep a good proof; nobody needs to make it any more."""
+    if post.relief is not None:
+        note(post, look, f"the proof of {job.result.get('worker')} is taken", is_error=False)
+    relief_drop(post, look)
     advance(
         post,
         "PROVE",
@@ -180,7 +202,13 @@ def _take(post: WindowPost, look: Look) -> None:
         try_epoch=None,
         spare={},
         spare_proof=None,
+        relief=None,
+        doubt="",
         updated_at=look.now,
     )
     job_strip(job)
     post_tell(post)
+
+
+def _asked(job: Job) -> set[int]:
+    return {sector.number for sector in document_decode(WindowPostInputs, job.inputs).sectors}

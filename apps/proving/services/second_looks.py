@@ -24,6 +24,7 @@ from apps.proving.services.jobs import (
     proof_check,
     sectors_onchain,
 )
+from apps.proving.services.reliefs import attempts_drop
 from apps.proving.services.retries import better_until, is_due, note, try_failed
 from apps.proving.states import PostState
 from apps.sectors.states import JobState
@@ -80,13 +81,14 @@ def _recheck_end(post: WindowPost, job: Job, look: Look) -> None:
 
 def spare_take(post: WindowPost, look: Look, *, why: str) -> None:
     """Take the spare for the proof, since no better one came."""
-    job_drop(post.job, now=look.now)
-    job_strip(post.job)
+    attempts_drop(post, look)
     note(post, look, f"{why}: the proof without these sectors is taken")
     advance(
         post,
         "SPARE",
         job=None,
+        relief=None,
+        doubt="",
         proof=post.spare_proof,
         partitions=post.spare["partitions"],
         skipped=post.spare["skipped"],

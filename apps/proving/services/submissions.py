@@ -42,6 +42,8 @@ OTHER_SENDER: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.STOPPED, Wait.POLICY, Wai
 """What another sender may not lack."""
 NO_PROOF: Final[dict[str, Any]] = {
     "job": None,
+    "relief": None,
+    "doubt": "",
     "recheck": None,
     "proof": None,
     "skipped": {},

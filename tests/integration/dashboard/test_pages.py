@@ -248,16 +248,16 @@ def test_a_miner_s_page_says_what_was_tried_for_its_windows_and_what_comes_next(
     factories.head(1000)
     person()
     row = factories.miner()
-    factories.deadline(row, 2, live=1, open_epoch=999)
+    factories.deadline(row, 2, live=1, open_epoch=1005)
     facts = {"miner": row, "deadline_index": 2, "randomness": b"r"}
-    now = {"open_epoch": 999, "close_epoch": 1009, "challenge_epoch": 997}
+    now = {"open_epoch": 1005, "close_epoch": 1015, "challenge_epoch": 1000}  # epochs are seconds here
     away = WindowPost.objects.create(
         **facts,
         **now,
         state="NOTHING",
         partitions=[1],
         tries=2,
-        try_epoch=1003,
+        try_epoch=1009,
         error="unreadable",
     )
     WindowPost.objects.create(
@@ -274,10 +274,43 @@ def test_a_miner_s_page_says_what_was_tried_for_its_windows_and_what_comes_next(
     card = text[text.index('id="f-miner-proofs"') :]
     card = card[: card.index("</section>")]
     assert "files of sectors [6] cannot be read" in card
-    assert re.search(r"tried again until epoch 1.007, next in <span data-until=\"\d+\">", card)
+    assert re.search(r"tried again until epoch 1.013, next in <span data-until=\"\d+\">", card)
     assert "2 sectors" in card
     assert "sent with what is readable by then, next in" in card
     assert ">77<" not in card, "a window that landed at the first try needs no word"
+
+
+def test_a_proof_that_stands_still_is_named_with_its_host_and_the_one_that_was_asked():
+    person()
+    factories.head(1000)
+    row = factories.miner(actor_id=1234)
+    why = "partition 0: no progress on ill since epoch 997 (3 of 20 sectors), given to well"
+    factories.deadline(row, 2, live=1, open_epoch=999, outlook=Outlook.AT_RISK, reason=why)
+    progress = {"progress_total": 20, "progress_unit": "sectors"}
+    job, relief = (
+        factories.proof_job(row, worker=factories.worker(name), progress_done=done, **progress)
+        for name, done in (("ill", 3), ("well", 11))
+    )
+    WindowPost.objects.create(
+        miner=row,
+        deadline_index=2,
+        randomness=b"r",
+        open_epoch=999,
+        close_epoch=1009,
+        challenge_epoch=997,
+        partitions=[0],
+        job=job,
+        relief=relief,
+        doubt=why.partition(": ")[2],
+    )
+
+    client = signed_in()
+    card = text_of(client.get(reverse("miner", args=[row.address]))).partition('id="f-miner-proofs"')[2]
+    assert "ill: 3 of 20 sectors; well: 11 of 20 sectors" in card
+    assert "no progress on ill since epoch 997 (3 of 20 sectors), given to well" in card
+    assert f"{row.name} 2: {why}" in text_of(client.get("/"))
+    hosts = text_of(client.get(reverse("hosts")))
+    assert f"{row.address}: WindowPoSt, 3 of 20 sectors" in hosts
 
 
 def test_where_nothing_is_to_do_there_is_no_list():

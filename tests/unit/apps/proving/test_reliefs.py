@@ -1,0 +1,533 @@
+"""A host that makes no progress and renews its lease costs no window: another proves, one message goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import models, transaction
+
+from apps.core import clock
+from apps.messages.models import Message
+from apps.proving.models import WindowPost
+from apps.proving.selectors import Look as Judged
+from apps.proving.selectors import outlook_of
+from apps.proving.services import jobs, proofs, second_looks
+from apps.proving.services.jobs import BadProof
+from apps.proving.services.posts import posts_advance
+from apps.proving.states import Outlook, PostState
+from apps.sectors.errors import LeaseLost
+from apps.sectors.models import Job, Worker
+from apps.sectors.services.claims import leases_sweep
+from apps.sectors.services.hosts import lease_renew
+from apps.sectors.services.reports import job_complete, job_fail
+from apps.sectors.states import JobState
+from poolsite.wire.hosts import Held
+from poolsite.wire.jobs import Assignment, Complete, Fail, JobKind, Level, Progress
+from tests import factories
+from tests.people import tenant
+from tests.unit.apps.proving.chain import OneDeadline
+from tests.unit.apps.proving.test_rescues import CLOSE, look
+from tests.unit.apps.proving.test_retries import done, proving, sent, words
+from tests.unit.apps.sectors.sealing import claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.django_db
+
+CHALLENGED, LAST = 958, 968
+"""When the proof can be begun, and when the last time."""
+DOUBTED = CHALLENGED + 3
+"""A quarter of the ten epochs between is over."""
+
+
+@pytest.fixture(autouse=True)
+def _every_proof_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (proofs, second_looks):
+        monkeypatch.setattr(module, "proof_check", lambda _job: None)
+
+
+def prover(name: str, **data: Any) -> Worker:
+    """A prover that was heard of just now and reads the store."""
+    return factories.worker(name, kinds=[JobKind.WINDOW_POST], **{"stores": ["store-1"], **data})
+
+
+def taken(host: Worker) -> Assignment | None:
+    """What a prover gets that asks for work."""
+    given = claim(host, at=clock.now(), kinds=(JobKind.WINDOW_POST,), stages={}, max=1)
+    return given[0] if given else None
+
+
+def takes(host: Worker) -> Assignment:
+    """The job that a prover gets."""
+    job = taken(host)
+    assert job is not None
+    return job
+
+
+def beats(host: Worker, job: Assignment, *, read: int = 0, total: int = 2, unit: str = "sectors") -> bool:
+    """A heartbeat that renews the lease and tells of so many sectors; False if the lease is lost."""
+    progress = Progress(token=job.token, stage="WINDOW_POST", done=read, total=total, unit=unit)
+    return lease_renew(host, Held(id=job.id, progress=progress), now=clock.now()) is not None
+
+
+def hands_in(job: Assignment, proof: bytes = b"proof", faults: tuple[int, ...] = ()) -> None:
+    """A prover reports its result."""
+    told = Complete(token=job.token, proof=b"" if faults else proof, faults=faults)
+    job_complete(job.id, told, tenant_id=tenant("alice").pk, now=clock.now())
+
+
+def gives_up(job: Assignment, level: Level = Level.PERMANENT) -> None:
+    """A prover reports a failure."""
+    told = Fail(token=job.token, level=level, stage="WINDOW_POST", error="the child died")
+    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=clock.now())
+
+
+def state_of(job: Assignment) -> str:
+    """The state of a job's row."""
+    return str(Job.objects.get(uuid=job.id).state)
+
+
+def fresh(row: WindowPost) -> WindowPost:
+    """The proof as its row is now."""
+    return WindowPost.objects.get(pk=row.pk)
+
+
+class Scene:
+    """A proof that the host `ill` has claimed at its challenge."""
+
+    def __init__(self, *others: str, partitions: list[int] | None = None, **facts: Any) -> None:
+        self.chain = OneDeadline()
+        self.row = proving(partitions or [0])
+        self.ill = prover("ill")
+        self.others = [prover(name, **facts) for name in others]
+        self.passes(CHALLENGED)
+        self.first = takes(self.ill)
+        assert beats(self.ill, self.first)
+
+    def passes(self, height: int) -> WindowPost:
+        """One pass of the coordinator."""
+        posts_advance(look(self.chain, height))
+        return fresh(self.row)
+
+    def relieved(self) -> Assignment:
+        """The job that the other host gets once the first one is doubted."""
+        self.passes(DOUBTED)
+        assert taken(self.ill) is None, "it is not asked beside itself"
+        return takes(self.others[0])
+
+    def lands(self, height: int = 962) -> WindowPost:
+        """A pass after which exactly one message has been pushed and nothing is left to be made."""
+        row = self.passes(height)
+        assert (row.state, row.relief, sent(row)) == (PostState.SENT, None, {0: []})
+        assert Message.objects.filter(kind="window_post").count() == 1
+        assert not Job.objects.filter(state__in=[JobState.READY, JobState.LEASED]).exists()
+        return row
+
+
+# Another host
+
+
+def test_what_hangs_on_one_host_is_proved_by_another() -> None:
+    scene = Scene("well")
+    scene.passes(DOUBTED - 1)
+    assert taken(scene.others[0]) is None, "no proof is begun twice too early"
+
+    second = scene.relieved()
+    hands_in(second, b"of the other")
+
+    row = scene.lands()
+    assert bytes(row.proof or b"") == b"of the other"
+    assert state_of(scene.first) == JobState.FAILED
+    assert words(row) == [
+        "no progress on ill since epoch 958 (0 of 2 sectors): offered to well",
+        "the proof of well is taken",
+    ]
+
+
+def test_the_late_result_of_the_first_host_is_refused_once_there_is_a_proof() -> None:
+    scene = Scene("well")
+    hands_in(scene.relieved())
+    row = scene.lands()
+
+    with pytest.raises(LeaseLost):
+        hands_in(scene.first, b"late")
+
+    assert not beats(scene.ill, scene.first), "it hears that it may stop"
+    scene.passes(963)
+    assert (fresh(row).messages_sent, bytes(fresh(row).proof or b"")) == (1, b"proof")
+
+
+def test_the_late_result_of_the_first_host_is_taken_while_it_is_wanted() -> None:
+    scene = Scene("well")
+    second = scene.relieved()
+
+    hands_in(scene.first, b"late")
+
+    assert bytes(scene.lands().proof or b"") == b"late"
+    with pytest.raises(LeaseLost):
+        hands_in(second)
+
+
+def test_of_two_proofs_within_one_pass_one_is_sent() -> None:
+    scene = Scene("well")
+    second = scene.relieved()
+
+    hands_in(scene.first, b"first")
+    hands_in(second, b"second")
+
+    scene.lands()
+    scene.passes(963)
+    assert Message.objects.filter(kind="window_post").count() == 1
+
+
+def test_a_host_that_is_slow_and_tells_of_progress_is_waited_for() -> None:
+    scene = Scene("well")
+    for passed, height in enumerate(range(CHALLENGED + 1, 965), start=1):
+        assert beats(scene.ill, scene.first, read=passed, total=7)
+        assert scene.passes(height).relief is None
+        assert taken(scene.others[0]) is None
+
+    hands_in(scene.first)
+
+    assert scene.lands(965).proofs_made == 1
+
+
+def test_a_host_that_tells_the_same_again_and_again_does_not_move() -> None:
+    scene = Scene("well")
+    assert beats(scene.ill, scene.first, read=1)
+    for height in (959, 960, 961):
+        assert beats(scene.ill, scene.first, read=height % 2)
+        scene.passes(height)
+
+    assert Job.objects.get(uuid=scene.first.id).progress_done == 1
+    assert taken(scene.others[0]) is not None
+
+
+def test_the_other_host_is_asked_once_however_often_it_is_looked() -> None:
+    scene = Scene("well", "spare")
+
+    for _ in range(3):
+        scene.passes(DOUBTED)
+
+    assert Job.objects.count() == 2
+    takes(scene.others[1])
+    assert [taken(host) for host in (scene.ill, *scene.others)] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"stores": ["another"]},
+        {"is_paused": True},
+        {"kinds": [JobKind.SEAL]},
+        {"of": "bob"},
+    ],
+)
+def test_who_cannot_prove_it_is_not_asked(facts: dict[str, Any]) -> None:
+    scene = Scene()
+    other = factories.worker("other", **{"kinds": [JobKind.WINDOW_POST], "stores": ["store-1"], **facts})
+
+    row = scene.passes(DOUBTED)
+
+    assert (row.relief, taken(other)) == (None, None)
+
+
+def test_the_pages_say_who_stands_still_and_who_was_asked() -> None:
+    scene = Scene("well")
+    scene.relieved()
+
+    row = scene.passes(DOUBTED)
+
+    why = "no progress on ill since epoch 958 (0 of 2 sectors), given to well"
+    assert row.doubt == why
+    deadline = row.miner.deadlines.get()
+    judged = Judged(height=DOUBTED, window=10, provers=2, message_waits={})
+    assert outlook_of(deadline, [row], judged) == (Outlook.AT_RISK, f"partition 0: {why}")
+
+
+# What becomes of the two attempts
+
+
+def test_an_offer_that_nobody_took_is_withdrawn_when_the_first_host_goes_on() -> None:
+    scene = Scene("well")
+    offer = scene.passes(DOUBTED).relief
+    assert offer is not None
+
+    assert beats(scene.ill, scene.first, read=1)
+    row = scene.passes(DOUBTED)
+
+    offer.refresh_from_db()
+    assert (row.relief, row.doubt, offer.state) == (None, "", JobState.FAILED)
+    assert taken(scene.others[0]) is None
+    hands_in(scene.first)
+    scene.lands()
+
+
+def test_an_offer_follows_who_is_there() -> None:
+    scene = Scene("well")
+    scene.passes(DOUBTED)
+    Worker.objects.filter(name="well").update(is_paused=True)
+    late = prover("late")
+
+    scene.passes(DOUBTED)
+    hands_in(takes(late))
+
+    scene.lands()
+
+
+@pytest.mark.parametrize("ends", ["gives up", "wrong proof", "reads nothing"])
+def test_when_the_other_host_fails_the_first_is_waited_for(
+    ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene("well")
+    second = scene.relieved()
+    if ends == "gives up":
+        gives_up(second)
+    elif ends == "reads nothing":
+        hands_in(second, faults=(1, 2))
+    else:
+        hands_in(second, b"bad")
+
+        def check(job: Job) -> None:
+            if bytes(job.proof or b"") == b"bad":
+                raise BadProof("wrong")
+
+        monkeypatch.setattr(proofs, "proof_check", check)
+
+    row = scene.passes(DOUBTED)
+    assert row.state == PostState.PROVING
+    assert row.job is not None
+    assert (str(row.job.uuid), row.tries) == (scene.first.id, 1)
+
+    hands_in(scene.first)
+    scene.lands()
+
+
+def test_the_other_host_is_asked_again_after_a_failure() -> None:
+    scene = Scene("well")
+    gives_up(scene.relieved())
+    scene.passes(DOUBTED)
+
+    hands_in(takes(scene.others[0]))
+
+    scene.lands()
+
+
+def test_sectors_that_the_other_host_cannot_read_are_left_out_by_both() -> None:
+    scene = Scene("well")
+    hands_in(scene.relieved(), faults=(2,))
+
+    row = scene.passes(DOUBTED)
+
+    assert (row.skipped, row.relief) == ({"0": [2]}, None)
+    with pytest.raises(LeaseLost):
+        hands_in(scene.first)
+    assert row.job is not None
+    assert {sector["number"] for sector in row.job.inputs["sectors"]} == {1}
+
+
+def lease_ends(*jobs: Assignment) -> None:
+    """Nothing is heard of these jobs' hosts any more."""
+    Job.objects.filter(uuid__in=[job.id for job in jobs]).update(lease_until=clock.now())
+    leases_sweep(now=clock.now())
+
+
+def test_when_the_first_host_dies_the_other_goes_on_alone() -> None:
+    scene = Scene("well")
+    second = scene.relieved()
+    lease_ends(scene.first)
+
+    row = scene.passes(DOUBTED)
+
+    assert row.job is not None
+    assert (str(row.job.uuid), row.relief, taken(scene.ill)) == (second.id, None, None)
+    hands_in(second)
+    scene.lands()
+
+
+def test_when_both_hosts_die_anybody_may_prove() -> None:
+    scene = Scene("well")
+    lease_ends(scene.first, scene.relieved())
+    scene.passes(DOUBTED)
+
+    hands_in(takes(scene.ill))
+
+    scene.lands()
+
+
+def test_of_three_hosts_the_third_proves_when_two_hang() -> None:
+    scene = Scene("well", "third")
+    second = scene.relieved()
+    for height in range(962, 967):
+        scene.passes(height)
+        for host, job in ((scene.ill, scene.first), (scene.others[0], second)):
+            beats(host, job)
+    third = takes(scene.others[1])
+
+    hands_in(third)
+
+    scene.lands(966)
+
+
+@pytest.mark.parametrize("event", ["reorganised", "closed"])
+def test_what_ends_a_proof_ends_both_attempts(event: str) -> None:
+    scene = Scene("well")
+    second = scene.relieved()
+    scene.chain.beacon = b"c" * 32 if event == "reorganised" else scene.chain.beacon
+
+    row = scene.passes(CLOSE if event == "closed" else 962)
+
+    assert row.state == (PostState.MISSED if event == "closed" else PostState.PROVING)
+    assert {state_of(scene.first), state_of(second)} == {JobState.FAILED}
+
+
+# One host
+
+
+def test_a_host_that_stands_still_alone_is_asked_anew_by_a_job_of_its_own() -> None:
+    scene = Scene()
+    for height in range(CHALLENGED, 963):
+        scene.passes(height)
+    assert beats(scene.ill, scene.first), "up to half of its time it may come back"
+
+    row = scene.passes(963)
+
+    assert not beats(scene.ill, scene.first), "it hears that this attempt is over"
+    with pytest.raises(LeaseLost):
+        hands_in(scene.first)
+    assert "no progress on ill since epoch 958 (0 of 2 sectors): asked anew" in words(row)
+    hands_in(takes(scene.ill))
+    scene.lands(964)
+
+
+def test_a_host_that_counts_nothing_is_not_told_to_begin_anew() -> None:
+    scene = Scene()
+    Job.objects.filter(uuid=scene.first.id).update(progress_unit="")
+    for height in range(CHALLENGED, 966):
+        beats(scene.ill, scene.first, unit="")
+        row = scene.passes(height)
+
+    assert (
+        row.doubt == "nothing heard of ill's proof since epoch 958: no other prover with its store is there"
+    )
+    hands_in(scene.first)
+    scene.lands(966)
+
+
+def test_a_host_that_ended_while_it_was_given_up_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    drop = jobs.job_drop
+
+    def drops_late(job: Job | None, **data: Any) -> None:
+        if job is not None and state_of(scene.first) == JobState.LEASED:
+            hands_in(scene.first)
+        drop(job, **data)
+
+    monkeypatch.setattr("apps.proving.services.reliefs.job_drop", drops_late)
+    scene.passes(963)
+
+    scene.lands(963)
+
+
+def test_nothing_is_begun_beside_in_the_last_epochs() -> None:
+    scene = Scene()
+    beats(scene.ill, scene.first, unit="")
+    scene.others = [prover("well")]
+
+    row = scene.passes(LAST + 1)
+
+    assert row.relief is None
+
+
+# Kills
+
+
+class Killed(KeyboardInterrupt):
+    """As `kill -9`: nothing catches it."""
+
+
+def run(scene: Scene, height: int, *, after: int) -> bool:
+    """A pass that is killed after so many writes; False if it ended before."""
+    writes = after
+    update, save = models.QuerySet.update, models.Model.save_base
+
+    def counted(write: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **data: Any) -> Any:
+            nonlocal writes
+            if writes == 0:
+                raise Killed
+            writes -= 1
+            return write(*args, **data)
+
+        return wrapped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models.QuerySet, "update", counted(update))
+        patch.setattr(models.Model, "save_base", counted(save))
+        try:
+            posts_advance(look(scene.chain, height))
+        except Killed:
+            return True
+    return False
+
+
+class Undone(Exception):
+    """Takes back what one run wrote."""
+
+
+def killed_everywhere(play: Callable[[int], bool]) -> int:
+    """Play a scene again and again, with a kill one write later each time; gives how many there were."""
+    for kills in range(100):
+        was_killed = False
+        try:
+            with transaction.atomic():
+                was_killed = play(kills)
+                raise Undone
+        except Undone:
+            pass
+        if not was_killed:
+            return kills
+    raise AssertionError("it writes without end")
+
+
+def test_a_kill_anywhere_while_another_host_is_asked_costs_nothing() -> None:
+    def play(kills: int) -> bool:
+        scene = Scene("well")
+        was_killed = run(scene, DOUBTED, after=kills)
+        hands_in(scene.relieved())
+        scene.lands()
+        return was_killed
+
+    assert killed_everywhere(play) >= 4
+
+
+@pytest.mark.parametrize("who", ["first", "second", "both"])
+def test_a_kill_anywhere_while_a_proof_is_taken_sends_one_message(who: str) -> None:
+    def play(kills: int) -> bool:
+        scene = Scene("well")
+        second = scene.relieved()
+        if who != "second":
+            hands_in(scene.first, b"first")
+        if who != "first":
+            hands_in(second, b"second")
+        was_killed = run(scene, 962, after=kills)
+        row = scene.lands()
+        message = Message.objects.get(kind="window_post")
+        assert bytes(row.proof or b"") in bytes(message.params)
+        return was_killed
+
+    assert killed_everywhere(play) >= 6
+
+
+def test_a_kill_anywhere_while_a_lone_host_is_asked_anew_costs_nothing() -> None:
+    def play(kills: int) -> bool:
+        scene = Scene()
+        was_killed = run(scene, 963, after=kills)
+        scene.passes(963)
+        done(fresh(scene.row).job)
+        scene.lands(964)
+        return was_killed
+
+    assert killed_everywhere(play) >= 5
