@@ -27,9 +27,9 @@ from blspy import G1Element, G2Element
 
 from poolsite.filecoin.groth16.curve import g1_combination
 from poolsite.filecoin.porep.challenges import ChallengeSource
-from workers.kernels import field, fr32, graph, labels, poseidon
+from workers.kernels import field, fr32, graph, labels, poseidon, sha_unit
 from workers.kernels.cache import cache_base
-from workers.kernels.cpu import FORCE_VARIABLE, path_name
+from workers.kernels.cpu import FORCE_VARIABLE, has_sha_ni, path_name
 from workers.kernels.labels_wide import WIDE
 from workers.kernels.warm import warm
 from workers.processors import two_cores
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
 
 PASSES = 3
+CHAIN_BLOCKS = 1 << 18
+"""Blocks of a message by which the SHA unit is measured: some ten milliseconds."""
 
 REFERENCE: dict[str, float] = {
     "sha256 of long data": 1.959,
@@ -67,6 +69,8 @@ REFERENCE: dict[str, float] = {
     "labels, two sectors": 1.134,
     "labels, four sectors": 1.134,
     "labels, sixteen sectors": 1.134,
+    "labels, one sector: the SHA unit": 1.134,
+    "labels, several: the SHA unit": 1.134,
     "PC1 8 MiB": 496.6,
     "PC2 8 MiB": 6_273.0,
     "C1 8 MiB with self-check": 21.1,
@@ -206,6 +210,17 @@ def _labels_rate(sectors: int, size: int = 8 << 20) -> float:
     return nodes * sectors / best(work) / 1e6
 
 
+def _chain_rate() -> float:
+    """Return the million labels a second of a machine that does nothing but the 19 blocks in a row."""
+    return CHAIN_BLOCKS / best(lambda: sha_unit.chain_run(CHAIN_BLOCKS)) / 19 / 1e6
+
+
+def _unit_rate() -> float:
+    """Return the million labels a second of a machine that does nothing but the rounds of 20 blocks."""
+    blocks = CHAIN_BLOCKS * sha_unit.STREAMS
+    return blocks / best(lambda: sha_unit.chains_run(CHAIN_BLOCKS)) / 20 / 1e6
+
+
 def _encode_rate() -> float:
     left, right = _scalars(1 << 18), _scalars(1 << 18)
     return left.nbytes / best(lambda: field.add_rows(left, right, right)) / 1e9
@@ -250,6 +265,8 @@ CASES: dict[str, tuple[str, Callable[[], float]]] = {
     "labels, two sectors": ("M labels/s", lambda: _labels_rate(2)),
     "labels, four sectors": ("M labels/s", lambda: _labels_rate(4)),
     "labels, sixteen sectors": ("M labels/s", lambda: _labels_rate(WIDE)),
+    "labels, one sector: the SHA unit": ("M labels/s", _chain_rate),
+    "labels, several: the SHA unit": ("M labels/s", _unit_rate),
     "encoding": ("GB/s", _encode_rate),
     "PC1 8 MiB": ("ms", lambda: _sealing_seconds("pc1", 8 << 20)),
     "PC2 8 MiB": ("ms", lambda: _sealing_seconds("pc2", 8 << 20)),
@@ -258,6 +275,8 @@ CASES: dict[str, tuple[str, Callable[[], float]]] = {
 """What is measured, by name: its unit and how."""
 if WIDE not in labels.batches():  # it needs AVX-512
     del CASES["labels, sixteen sectors"]
+if not has_sha_ni():
+    del CASES["labels, one sector: the SHA unit"], CASES["labels, several: the SHA unit"]
 
 PORTABLE = (
     "comm_p 8 MiB",
