@@ -1,9 +1,9 @@
 """Sectors that wait for their labels in one process: those of one graph are labelled side by side.
 
 Every sector keeps its own request, lease, files and error; only the instruction stream is shared
-(`labels.label_rows`: two sectors on a core run 1.6 to 1.9 times, sixteen 2.5 times as fast as one).
-Nobody waits for a sector that may come some day, only for those whose stage has begun and stands before
-its labels.
+(`labels.label_rows`: two sectors on a core run 1.3 to 1.9 times, sixteen 2.5 times as fast as one).
+So a core that is free takes one, and those that are too many for the cores lie side by side.  Nobody waits
+for a sector that may come some day, only for those whose stage has begun and stands before its labels.
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from poolsite.filecoin.porep.parameters import SealParameters
-
-PAIR = 2
-"""Sectors that one core takes even while others are free: a pair costs a core hardly more than one."""
 
 
 @dataclass(slots=True)
@@ -106,10 +103,10 @@ class LabelQueue:
         return one.parameters not in self._coming or len(alike) >= max(n for n in batches() if n <= room)
 
     def _take(self, one: _Waiting) -> list[_Waiting]:
-        """Take `one` and its neighbours out of the line: a pair, more if there are fewer cores than pairs."""
+        """Take `one` out of the line, and its neighbours if there are more of them than cores."""
         alike = [other for other in self._waiting if other.fits(one)]
         cores = max(thread_count() - self._running, 1)
-        wanted = max(-(-len(alike) // cores), PAIR)
+        wanted = -(-len(alike) // cores)
         room = available_bytes() // memory_needed(one.parameters, 1)
         size = max((n for n in batches() if n <= min(len(alike), room) and n < 2 * wanted), default=1)
         batch = alike[:size]

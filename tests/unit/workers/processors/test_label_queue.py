@@ -89,13 +89,19 @@ def test_sectors_that_wait_together_are_labelled_together(tmp_path, pool, count,
     assert labelled == {bytes([n]) * 32 for n in range(count)}
 
 
-def test_with_two_cores_four_sectors_are_two_pairs(tmp_path, pool, monkeypatch):
+@pytest.mark.parametrize(("count", "sizes"), [(2, [1, 1]), (4, [2, 2])])
+def test_two_cores_share_the_sectors(tmp_path, pool, monkeypatch, count, sizes):
     monkeypatch.setenv(THREADS_VARIABLE, "2")
-    labelling = Labelling()
+    labelling = Labelling(is_held=True)
+    sectors = [sector(n, tmp_path) for n in range(count)]
+    done = pool.submit(together, LabelQueue(labelling), sectors, pool)
 
-    together(LabelQueue(labelling), [sector(n, tmp_path) for n in range(4)], pool)
+    both = [labelling.begun.acquire(timeout=60) for _ in range(2)]
+    labelling.may_end.set()
 
-    assert [len(batch) for batch in labelling.batches] == [2, 2]
+    assert both == [True, True]
+    assert done.result(60) == [None] * count
+    assert [len(batch) for batch in labelling.batches] == sizes
 
 
 @pytest.mark.usefixtures("one_core")
