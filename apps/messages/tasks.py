@@ -18,7 +18,7 @@ from apps.messages.models import Message
 from apps.messages.services.deadlines import deadlines_learn
 from apps.messages.services.holes import holes_close
 from apps.messages.services.hurry import proofs_hurry
-from apps.messages.services.publish import messages_publish, messages_republish
+from apps.messages.services.publish import fee_caps_note, messages_publish, messages_republish
 from apps.messages.services.push import SELECT_EXPIRES_S, selection_ask
 from apps.messages.services.rests import funded_wake
 from apps.messages.services.select import messages_expire, sender_select, senders_due
@@ -63,6 +63,7 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
         partial(messages_republish, now=now),
         partial(deadlines_learn, client=client, head=head),
         partial(proofs_hurry, client=client, head=head, now=now),
+        partial(fee_caps_note, head=head, now=now),
         partial(holes_close, client=client, head=head),
     )
     each_apart(steps, lambda step: step(), event="flight_not_looked_after")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count, Q
 
+from apps.messages.models import Sender
 from apps.messages.selectors import messages_open
 from apps.messages.states import MessageState, Wait
 from apps.sectors.selectors import sectors_visible
@@ -15,8 +17,10 @@ from poolsite.wire.pipeline import FINAL_STATES
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+    from apps.chain.models import Head
     from apps.messages.models import Message
     from apps.users.principals import Principal
+    from poolsite.filecoin.policy import Network
 
 
 def sectors_under_way(viewer: Principal) -> dict[int, int]:
@@ -43,25 +47,44 @@ STUCK: Final = (
     Wait.NO_ACTOR,
     Wait.FEE_LIMIT,
     Wait.GAS_CAP,
-    Wait.NODE_REFUSES,
 )
-"""Waits that rarely end by themselves."""
+"""Waits without a nonce that rarely end by themselves."""
 STUCK_TRIES: Final = 3
 """What failed once or twice may still pass."""
+STUCK_IN_FLIGHT: Final = (Wait.FEE_CAP, Wait.NODE_REFUSES)
+"""What holds up a signed message, and all that the sender signed after it."""
+SOON_EPOCHS: Final = 3
+"""Shorter than this no message counts as stuck: fees swing, and money may be under way."""
+LATE_EPOCHS: Final = 20
+"""A block takes what pays within one or two; after so many something else holds it up."""
 
 
-IS_STUCK: Final = Q(wait__in=STUCK, attempts__gte=STUCK_TRIES)
+def is_stuck(head: Head | None, network: Network | None) -> Q:
+    """Say which open messages somebody has to look at; ages are counted to the newest head."""
+    found = Q(state=MessageState.UNFILLED, wait__in=STUCK, attempts__gte=STUCK_TRIES)
+    if head is None or network is None:
+        return found
+    soon, late = (
+        head.arrived_at - timedelta(seconds=epochs * network.epoch_s) for epochs in (SOON_EPOCHS, LATE_EPOCHS)
+    )
+    unfunded = Sender.objects.filter(wait=Wait.NO_ACTOR).values("address")
+    found |= Q(state=MessageState.UNFILLED, from_addr__in=unfunded, created_at__lt=soon)
+    flight = Q(state=MessageState.FILLED)
+    found |= flight & Q(wait__in=STUCK_IN_FLIGHT, filled_at__lt=soon)
+    return found | flight & (Q(published_at__lt=late) | Q(published_at=None, filled_at__lt=late))
 
 
-def messages_stuck(viewer: Principal) -> QuerySet[Message]:
-    """Give the open messages that somebody has to look at."""
-    return messages_open(viewer).filter(IS_STUCK)
+def messages_stuck(viewer: Principal, *, head: Head | None, network: Network | None) -> QuerySet[Message]:
+    """Give the open messages that somebody has to look at, those with a deadline on chain first."""
+    return messages_open(viewer).filter(is_stuck(head, network)).order_by("priority", "created_at")
 
 
-def messages_waiting(viewer: Principal) -> Waiting:
+def messages_waiting(viewer: Principal, *, head: Head | None, network: Network | None) -> Waiting:
     """Count what has not landed; the index holds open messages only."""
     rows = messages_open(viewer).select_related(None).order_by()
-    counted = rows.values_list("state").annotate(count=Count("pk"), stuck=Count("pk", filter=IS_STUCK))
+    counted = rows.values_list("state").annotate(
+        count=Count("pk"), stuck=Count("pk", filter=is_stuck(head, network))
+    )
     found = {state: (count, stuck) for state, count, stuck in counted}
     signed, queued = (found.get(state, (0, 0)) for state in (MessageState.FILLED, MessageState.UNFILLED))
     return Waiting(signed=signed[0], queued=queued[0], stuck=signed[1] + queued[1])

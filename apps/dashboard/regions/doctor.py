@@ -10,6 +10,7 @@ from django.urls import reverse
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Check
 from apps.dashboard.lines.messages import URGENT_WAITS, USUAL_WAITS
+from apps.dashboard.regions.counts import LATE_EPOCHS
 from apps.messages.doctor import message_clicks, message_diagnose
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_words
@@ -68,7 +69,24 @@ def finding_of(message: Message, scene: Scene) -> tuple[Finding | None, tuple[Ch
             *evidence_lines(diagnosis),
             *(click_line(click) for click in clicks),
         )
-    return finding(diagnosis, scene), tuple(checks)
+    return finding_late(message, diagnosis, scene) or finding(diagnosis, message, scene), tuple(checks)
+
+
+def finding_late(message: Message, diagnosis: Diagnosis, scene: Scene) -> Finding | None:
+    """Say of a message that pays enough and is in flight for long that blocks pass it over."""
+    since = message.published_at
+    if diagnosis.reason != Wait.IN_POOL or since is None or scene.head is None or scene.network is None:
+        return None
+    age_s = (scene.head.arrived_at - since).total_seconds()
+    if age_s < LATE_EPOCHS * scene.network.epoch_s:
+        return None
+    held = f"No block has taken it for {numbers.time_left(age_s)}, although its fee cap is over the base fee."
+    return Finding(
+        tone="warn",
+        title=held,
+        text="Blocks may be full of what pays a higher premium, or our nodes do not spread it:"
+        " raise its fees, publish it again, and look at the nodes (page Chain).",
+    )
 
 
 def refusal_of(message: Message) -> Finding:
@@ -92,7 +110,7 @@ def when_words(diagnosis: Diagnosis, scene: Scene) -> str:
     return f" Next look: epoch {numbers.whole(diagnosis.next_epoch)}, in about {in_words}."
 
 
-def finding(diagnosis: Diagnosis, scene: Scene) -> Finding:
+def finding(diagnosis: Diagnosis, message: Message, scene: Scene) -> Finding:
     """Put a diagnosis into the page's words."""
     tone = "run"
     if diagnosis.reason in URGENT_WAITS:
@@ -100,13 +118,15 @@ def finding(diagnosis: Diagnosis, scene: Scene) -> Finding:
     elif diagnosis.reason not in USUAL_WAITS:
         tone = "warn"
     earlier = str(diagnosis.evidence.get("earlier_id", ""))
-    by_itself = diagnosis.by_itself
+    action, href = ("Look at that message", reverse("message", args=[earlier])) if earlier else ("", "")
+    if diagnosis.reason == Wait.POLICY and any(row.address == message.from_addr for row in scene.wallets):
+        action, href = "Look at the signing policy", reverse("policy", args=[message.from_addr])
     return Finding(
         tone=tone,
         title=f"{diagnosis.words[:1].upper()}{diagnosis.words[1:]}.",
-        text=f"Without a click: {by_itself}.{when_words(diagnosis, scene)}",
-        action="Look at that message" if earlier else "",
-        href=reverse("message", args=[earlier]) if earlier else "",
+        text=f"Without a click: {diagnosis.by_itself}.{when_words(diagnosis, scene)}",
+        action=action,
+        href=href,
     )
 
 

@@ -155,7 +155,7 @@ class Scene:
     @cached_property
     def messages_waiting(self) -> Waiting:
         """The viewer's messages that have not landed."""
-        return messages_waiting(self.viewer)
+        return messages_waiting(self.viewer, head=self.head, network=self.network)
 
     @cached_property
     def names(self) -> Names:

@@ -12,6 +12,7 @@ from apps.dashboard.lines.cards import plural
 from apps.dashboard.lines.hosts import disk_share, disk_words, is_short_of_disk
 from apps.dashboard.lines.messages import message_line
 from apps.dashboard.regions.counts import messages_stuck
+from apps.messages.states import Wait
 from apps.proving.states import Outlook
 from apps.sectors.selectors import sectors_visible, worker_is_away
 
@@ -174,9 +175,12 @@ def message_todos(scene: Scene) -> Iterator[Todo]:
     count = scene.messages_waiting.stuck
     if not count:
         return
-    first = messages_stuck(scene.viewer).order_by("created_at").first()
+    first = messages_stuck(scene.viewer, head=scene.head, network=scene.network).first()
     line = None if first is None else message_line(first, scene.names)
     why = "" if line is None else f"{line.method} of {line.sender or line.sender_short}: {line.why}"[:WHY_MAX]
+    if first is not None and first.wait == Wait.IN_POOL:
+        since = first.published_at or first.filled_at or first.created_at
+        why += f", for {numbers.time_left((scene.at - since).total_seconds())}"
     href = line.href if line is not None else reverse("messages") + "?state=open"
     yield Todo("stuck", f"{plural(count, 'message')} stuck", why, href, "Doctor")
 

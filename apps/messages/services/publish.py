@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from apps.chain.models import Head
+
 log = structlog.get_logger(__name__)
 
 KNOWN_TEXTS: Final = ("message with nonce already exists", "minimum expected nonce", "nonce too low")
@@ -79,6 +81,14 @@ def messages_republish(*, now: datetime) -> Delivery:
     """
     rows = Message.objects.filter(state=MessageState.FILLED).order_by("from_addr", "nonce")
     return _deliver([_parcel(row) for row in rows.only(*PARCEL_COLUMNS).iterator(chunk_size=500)], now=now)
+
+
+def fee_caps_note(*, head: Head, now: datetime) -> None:
+    """Write on messages in flight that the base fee overtook their cap, and that it is below it again."""
+    flight, fee = Message.objects.filter(state=MessageState.FILLED).order_by(), int(head.base_fee)
+    over = flight.filter(wait=Wait.IN_POOL, gas_fee_cap__lt=fee).values_list("pk", flat=True)
+    under = flight.filter(wait=Wait.FEE_CAP, gas_fee_cap__gte=fee).values_list("pk", flat=True)
+    waits_note([*((pk, Wait.FEE_CAP, "") for pk in over), *((pk, Wait.IN_POOL, "") for pk in under)], now=now)
 
 
 def nodes_for_publishing() -> list[NodeLink]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps.chain.selectors import network_current
 from apps.core import clock
 from apps.core.middleware import CONTENT_POLICY
 from apps.dashboard.numbers import NARROW
-from apps.messages.states import Wait
+from apps.messages.models import Message
+from apps.messages.states import MessageState, Wait
 from apps.proving.models import Partition, PostNote, WindowPost
 from apps.proving.states import Outlook
 from poolsite.wire.pipeline import SectorState
@@ -341,6 +344,59 @@ def test_the_overview_counts_messages_that_are_stuck_and_addresses_without_a_sig
     assert "2 things to look at:" in today
     assert "2 messages stuck; 1 address without a signer." in today
     assert "3 without a nonce yet. 2 of them stuck" in messages
+
+
+@pytest.mark.parametrize(
+    ("wait", "epochs", "is_stuck"),
+    [
+        (Wait.FEE_CAP, 2, False),
+        (Wait.FEE_CAP, 4, True),
+        (Wait.NODE_REFUSES, 4, True),
+        (Wait.IN_POOL, 19, False),
+        (Wait.IN_POOL, 21, True),
+    ],
+)
+def test_a_message_in_flight_that_cannot_land_is_stuck(wait, epochs, is_stuck):
+    person()
+    head = factories.head(1000)
+    at = head.arrived_at - timedelta(seconds=epochs * network_current().epoch_s)
+    factories.message("held", state=MessageState.FILLED, wait=wait, filled_at=at, published_at=at)
+
+    text = text_of(signed_in().get(reverse("today")))
+
+    assert ("1 message stuck" in text) is is_stuck
+
+
+def test_a_message_of_an_address_that_was_never_funded_is_stuck():
+    person()
+    head = factories.head(1000)
+    row = factories.message("poor", wait=Wait.NEXT_HEAD)
+    factories.sender(row.from_addr, wait=Wait.NO_ACTOR)
+    Message.objects.update(created_at=head.arrived_at - timedelta(hours=1))
+
+    assert "1 message stuck" in text_of(signed_in().get(reverse("today")))
+
+
+def test_the_doctor_says_that_blocks_pass_a_message_over():
+    person()
+    head = factories.head(1000)
+    at = head.arrived_at - timedelta(hours=1)
+    factories.message("late", state=MessageState.FILLED, filled_at=at, published_at=at)
+
+    text = text_of(signed_in().get(reverse("message", args=["late"])))
+
+    assert "No block has taken it for 1 h 00, although its fee cap is over the base fee." in text
+
+
+def test_a_refusal_of_the_signer_leads_to_its_policy():
+    person()
+    factories.head(1000)
+    wallet = factories.wallet()
+    factories.message("no", from_addr=wallet.address, wait=Wait.POLICY, attempts=1)
+
+    text = text_of(signed_in().get(reverse("message", args=["no"])))
+
+    assert f'href="{reverse("policy", args=[wallet.address])}"' in text
 
 
 def test_an_empty_pool_is_well_without_forecasts():

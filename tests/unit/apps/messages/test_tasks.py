@@ -8,6 +8,7 @@ import pytest
 
 from apps.messages import tasks
 from apps.messages.models import Message
+from apps.messages.services import Gas
 from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
@@ -106,3 +107,18 @@ def test_senders_whose_signer_is_away_are_chosen_last_and_proofs_first(pool: Poo
     tasks.select(height=0, key="")
 
     assert sent == [proof, plain, away]
+
+
+def test_a_cap_that_the_base_fee_overtook_is_noted_until_it_has_fallen(pool: Pool, sent: list[str]) -> None:
+    pool.push("one", pool.address(), gas=Gas(limit=1_000_000, fee_cap=200, premium=100))
+    pool.choose()
+    waits = []
+
+    for fee in (300, 150):
+        pool.node.base_fee = fee
+        pool.node.mine(only=lambda _signed: False)
+        pool.follow()
+        run_head(pool, sent)
+        waits.append(pool.row("one").wait)
+
+    assert waits == [Wait.FEE_CAP, Wait.IN_POOL]
