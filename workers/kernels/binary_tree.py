@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
-from workers.kernels import llvm, sha256
+from workers.kernels import lanes, llvm, sha256
 from workers.kernels.cpu import has_avx512, has_sha_ni
 from workers.kernels.flags import SERIAL
+from workers.kernels.lanes import WIDE
 from workers.kernels.llvm import I32, V16, W8
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 """u32[n, 8]: nodes as little-endian words."""
 
-WIDE = 16
-"""Parents that lie in the lanes of AVX-512 registers."""
 TRIED = 1024
 PASSES = 12
 """Parents, and how often, by which the two ways of this machine are compared: a millisecond in all."""
@@ -68,20 +67,20 @@ def emit_parents_lanes(builder, target, source):
     """Eight parents from 16 neighbouring children, a message in each lane."""
     words = []
     for word in range(16):
-        lanes = llvm.undefined(W8)
+        values = llvm.undefined(W8)
         for lane in range(8):
             value = llvm.load(builder, source, 64 * lane + 4 * word, I32)
-            lanes = builder.insert_element(lanes, value, llvm.splat(I32, lane))
-        words.append(llvm.byte_swap(builder, lanes))
+            values = builder.insert_element(values, value, llvm.splat(I32, lane))
+        words.append(llvm.byte_swap(builder, values))
     state = [llvm.splat(W8, value) for value in sha256.INITIAL]
     state = sha256.lanes_compress(builder, state, sha256.lanes_schedule(builder, words))
     padding = [llvm.splat(W8, value) for value in sha256.PADDING_64]
     state = sha256.lanes_compress(builder, state, padding)
     digest = [llvm.byte_swap(builder, word) for word in state]
     digest[7] = builder.and_(digest[7], llvm.splat(W8, 0x3FFFFFFF))
-    for word, lanes in enumerate(digest):
+    for word, values in enumerate(digest):
         for lane in range(8):
-            value = builder.extract_element(lanes, llvm.splat(I32, lane))
+            value = builder.extract_element(values, llvm.splat(I32, lane))
             llvm.store(builder, value, target, 32 * lane + 4 * word)
 
 
@@ -99,43 +98,26 @@ def _row_portable(children, parents):
         return
     few, made = np.zeros((16, 8), np.uint32), np.empty((8, 8), np.uint32)
     for child in range(2 * (count - done)):
-        few[child] = children[2 * done + child]
+        for word in range(8):  # numba takes seconds to compile what copies a row
+            few[child, word] = children[2 * done + child, word]
     _PARENTS_LANES(made.ctypes.data, few.ctypes.data)
     for node in range(count - done):
-        parents[done + node] = made[node]
+        for word in range(8):
+            parents[done + node, word] = made[node, word]
     few[0, 0] = 0  # numba frees an array after its last use by name; its address is used until here
 
 
-def emit_wide_load(builder, source):
-    """32 neighbouring nodes as the 16 words of the lanes' messages: rows become columns."""
-    words = [llvm.load(builder, source, 64 * node, V16) for node in range(WIDE)]
-    for _ in range(4):
-        words = llvm.riffled(builder, words)
-    return [llvm.byte_swap(builder, word) for word in words]
-
-
-def emit_wide_hash(builder, words):
-    """The trimmed digests of 16 messages, eight words in lanes."""
+def wide_hash(builder, words):
+    """The trimmed digests of 16 messages of two nodes, in lanes."""
     state = [llvm.splat(V16, value) for value in sha256.INITIAL]
     state = sha256.lanes_compress(builder, state, sha256.lanes_schedule(builder, words))
     padding = [llvm.splat(V16, value) for value in sha256.PADDING_64]
-    state = sha256.lanes_compress(builder, state, padding)
-    state[7] = builder.and_(state[7], llvm.splat(V16, 0xFFFFFF3F))
-    return state
-
-
-def emit_wide_store(builder, digests, target):
-    """16 digests as nodes: columns become rows."""
-    digests = [llvm.byte_swap(builder, word) for word in digests]
-    for _ in range(3):
-        digests = llvm.riffled(builder, digests)
-    for at, lanes in enumerate(digests):
-        llvm.store(builder, lanes, target, 64 * at)
+    return lanes.trimmed(builder, sha256.lanes_compress(builder, state, padding))
 
 
 def _emit_parents_wide(builder, target, source):
     """16 parents from 32 neighbouring children, a message in each lane."""
-    emit_wide_store(builder, emit_wide_hash(builder, emit_wide_load(builder, source)), target)
+    lanes.rows_store(builder, wide_hash(builder, lanes.columns(builder, source, 16)), target)
 
 
 _PARENTS_WIDE = llvm.step(_emit_parents_wide)

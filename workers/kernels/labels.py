@@ -26,7 +26,8 @@ from workers.kernels.labels_portable import (
     rows_lanes,
     rows_scalar,
 )
-from workers.kernels.labels_wide import WIDE, rows_wide
+from workers.kernels.labels_wide import rows_wide
+from workers.kernels.lanes import WIDE
 from workers.kernels.llvm import I8, I32, I64, V4
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]

@@ -11,65 +11,53 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from workers.kernels import llvm, sha256
+from workers.kernels import lanes, llvm, sha256
 from workers.kernels.flags import SERIAL
 from workers.kernels.labels_portable import ALL_PARENTS, DRG_PARENTS, MESSAGE_PARENTS
+from workers.kernels.lanes import LINE, NODES, WIDE
 from workers.kernels.llvm import I8, I32, I64, V16
 
-WIDE = 16
-"""Sectors, one a lane."""
-_LINE = 64
-"""Bytes of a register and of a cache line."""
-_NODES = WIDE * 32
-"""Bytes of the 16 sectors' labels of one node."""
-_SCHEDULE_BYTES = 64 * _LINE
+_SCHEDULE_BYTES = 64 * LINE
 _BITS = 512 + 256 * MESSAGE_PARENTS
 
 
 def _emit_nodes_load(builder, words, nodes):
     """The labels of one node become eight words of the lanes' messages."""
-    rows = [llvm.load(builder, nodes, _LINE * i, V16) for i in range(8)]
-    for _ in range(4):
-        rows = llvm.riffled(builder, rows)
-    for i, row in enumerate(rows):
-        llvm.store(builder, llvm.byte_swap(builder, row), words, _LINE * i)
+    lanes.registers_store(builder, lanes.columns(builder, nodes, 8), words)
 
 
 def _emit_copy(builder, target, source):
     """Eight words of the lanes' messages."""
-    for i in range(8):
-        llvm.store(builder, llvm.load(builder, source, _LINE * i, V16), target, _LINE * i)
+    lanes.registers_store(builder, lanes.registers_load(builder, source, 8), target)
 
 
 def _emit_half_fill(builder, words, first, second, last):
     """Half of a message that is the same in all lanes: two words in front (32 and 64 bits), one behind."""
     high = builder.lshr(second, llvm.splat(I64, 32))
     for i, value in enumerate((first, high, second, None, None, None, None, last)):
-        lanes = llvm.splat(V16, 0)
+        word = llvm.splat(V16, 0)
         if value is not None:
-            one = builder.insert_element(lanes, builder.trunc(value, I32), llvm.splat(I32, 0))
-            lanes = builder.shuffle_vector(one, one, llvm.mask([0] * WIDE))
-        llvm.store(builder, lanes, words, _LINE * i)
+            one = builder.insert_element(word, builder.trunc(value, I32), llvm.splat(I32, 0))
+            word = builder.shuffle_vector(one, one, llvm.mask([0] * WIDE))
+        llvm.store(builder, word, words, LINE * i)
 
 
 def _emit_begin(builder, state):
-    for i, value in enumerate(sha256.INITIAL):
-        llvm.store(builder, llvm.splat(V16, value), state, _LINE * i)
+    lanes.registers_store(builder, [llvm.splat(V16, value) for value in sha256.INITIAL], state)
 
 
 def _emit_rounds(builder, state, schedule):
-    before = [llvm.load(builder, state, _LINE * i, V16) for i in range(8)]
-    for i, word in enumerate(sha256.lanes_compress(builder, before, schedule)):
-        llvm.store(builder, word, state, _LINE * i)
+    before = lanes.registers_load(builder, state, 8)
+    lanes.registers_store(builder, sha256.lanes_compress(builder, before, schedule), state)
 
 
 def _emit_compress(builder, state, words):
     """One block of the 16 messages, whose 16 registers become the 64 of W + K on the way."""
 
     def expanded():
-        given = [llvm.load(builder, words, _LINE * i, V16) for i in range(16)]
+        given = lanes.registers_load(builder, words, 16)
         for i, word in enumerate(sha256.lanes_schedule(builder, given)):
-            llvm.store(builder, word, words, _LINE * i)
+            llvm.store(builder, word, words, LINE * i)
             yield word
 
     _emit_rounds(builder, state, expanded())
@@ -77,22 +65,18 @@ def _emit_compress(builder, state, words):
 
 def _emit_compress_again(builder, state, words):
     """One block of the 16 messages, whose schedule is expanded."""
-    _emit_rounds(builder, state, (llvm.load(builder, words, _LINE * i, V16) for i in range(64)))
+    _emit_rounds(builder, state, (llvm.load(builder, words, LINE * i, V16) for i in range(64)))
 
 
 def _emit_labels_store(builder, state, nodes):
     """The 16 digests, trimmed, become the labels of a node."""
-    words = [llvm.byte_swap(builder, llvm.load(builder, state, _LINE * i, V16)) for i in range(8)]
-    words[7] = builder.and_(words[7], llvm.splat(V16, 0x3FFFFFFF))
-    for _ in range(3):
-        words = llvm.riffled(builder, words)
-    for i, word in enumerate(words):
-        llvm.store(builder, word, nodes, _LINE * i)
+    digests = lanes.trimmed(builder, lanes.registers_load(builder, state, 8))
+    lanes.rows_store(builder, digests, nodes)
 
 
 def _emit_prefetch(builder, nodes):
     prefetch = llvm.function(builder, "llvm.prefetch.p0", llvm.VOID, [I8.as_pointer(), I32, I32, I32])
-    for line in range(0, _NODES, _LINE):
+    for line in range(0, NODES, LINE):
         hint = [llvm.pointer(builder, nodes, line, I8)]
         builder.call(prefetch, hint + [llvm.splat(I32, value) for value in (0, 3, 1)])
 
@@ -115,9 +99,9 @@ def rows_wide(replica_ids, current, previous, layer, first, parents):
     """
     taken = DRG_PARENTS if layer == 1 else ALL_PARENTS
     pairs, last = taken // 2, (MESSAGE_PARENTS - 1) % taken
-    room = np.zeros(_LINE + 8 * _LINE + (ALL_PARENTS // 2 + 2) * _SCHEDULE_BYTES, np.uint8)
-    state = (room.ctypes.data + _LINE - 1) & ~(_LINE - 1)
-    start = state + 8 * _LINE
+    room = np.zeros(LINE + 8 * LINE + (ALL_PARENTS // 2 + 2) * _SCHEDULE_BYTES, np.uint8)
+    state = (room.ctypes.data + LINE - 1) & ~(LINE - 1)
+    start = state + 8 * LINE
     header = start + _SCHEDULE_BYTES * (ALL_PARENTS // 2)
     ids = header + _SCHEDULE_BYTES
     here, below, rows = current.ctypes.data, previous.ctypes.data, parents.shape[0]
@@ -125,22 +109,22 @@ def rows_wide(replica_ids, current, previous, layer, first, parents):
     for row in range(rows):
         ahead = min(row + 1, rows - 1)
         for i in range(taken):
-            nodes = (here if i < DRG_PARENTS else below) + _NODES * np.int64(parents[row, i])
-            _NODES_LOAD(start + _SCHEDULE_BYTES * (i >> 1) + 8 * _LINE * (i & 1), nodes)
+            nodes = (here if i < DRG_PARENTS else below) + NODES * np.int64(parents[row, i])
+            _NODES_LOAD(start + _SCHEDULE_BYTES * (i >> 1) + 8 * LINE * (i & 1), nodes)
         node = first + row
         _BEGIN(state)
         _COPY(header, ids)
-        _HALF_FILL(header + 8 * _LINE, layer, node, 0)
+        _HALF_FILL(header + 8 * LINE, layer, node, 0)
         _COMPRESS(state, header)
-        _COPY(header, start + _SCHEDULE_BYTES * (last >> 1) + 8 * _LINE * (last & 1))
+        _COPY(header, start + _SCHEDULE_BYTES * (last >> 1) + 8 * LINE * (last & 1))
         for block in range(MESSAGE_PARENTS // 2):
             if 0 < block < taken:
-                _PREFETCH((here if block < DRG_PARENTS else below) + _NODES * np.int64(parents[ahead, block]))
+                _PREFETCH((here if block < DRG_PARENTS else below) + NODES * np.int64(parents[ahead, block]))
             if block < pairs:
                 _COMPRESS(state, start + _SCHEDULE_BYTES * block)
             else:
                 _COMPRESS_AGAIN(state, start + _SCHEDULE_BYTES * (block % pairs))
-        _HALF_FILL(header + 8 * _LINE, 0x80000000, 0, _BITS)
+        _HALF_FILL(header + 8 * LINE, 0x80000000, 0, _BITS)
         _COMPRESS(state, header)
-        _LABELS_STORE(state, here + _NODES * node)
+        _LABELS_STORE(state, here + NODES * node)
     room[0] = 0  # numba frees an array after its last use by name; its address is used until here

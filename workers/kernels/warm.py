@@ -12,6 +12,7 @@ import numpy as np
 
 from workers.kernels import ancestors, binary_tree, field, fr32, graph, labels, poseidon, scaling
 from workers.kernels.cache import cache_clear
+from workers.kernels.lanes import WIDE
 
 Report = Callable[[str, int, int], None]
 """Called with the kernel that is compiled next, how many are done, and how many there are."""
@@ -24,7 +25,7 @@ def _fr32() -> None:
 
 
 def _binary_tree() -> None:
-    for count in (1, binary_tree.WIDE):
+    for count in (1, WIDE):
         binary_tree.hash_row(np.zeros((2 * count, 8), np.uint32), np.zeros((count, 8), np.uint32))
     nodes, above = np.zeros((ancestors.ANCESTRY, 8), np.uint32), np.zeros((ancestors.FOUR_ROWS, 8), np.uint32)
     ancestors.ancestor_row(nodes, above)

@@ -30,7 +30,7 @@ from poolsite.filecoin.porep.challenges import ChallengeSource
 from workers.kernels import field, fr32, graph, labels, poseidon, sha_unit
 from workers.kernels.cache import cache_base
 from workers.kernels.cpu import FORCE_VARIABLE, has_sha_ni, path_name
-from workers.kernels.labels_wide import WIDE
+from workers.kernels.lanes import WIDE
 from workers.kernels.warm import warm
 from workers.processors import two_cores
 from workers.processors.c1 import porep_prove

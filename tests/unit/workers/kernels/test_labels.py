@@ -9,7 +9,7 @@ from tests.naive import labels as naive
 from tests.unit.workers.kernels.arrays import random_bytes
 from tests.unit.workers.kernels.test_graph import parent_rows
 from workers.kernels import labels
-from workers.kernels.labels_wide import WIDE
+from workers.kernels.lanes import WIDE
 
 
 def layers_of(replica_ids: list[bytes], parents: np.ndarray, *, count: int) -> list[list[bytes]]:
