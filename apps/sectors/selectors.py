@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid as uuids
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count, Prefetch, Q
 
@@ -225,8 +225,12 @@ class Wait:
 
     what: str
     until_epoch: int | None = None
+    is_odd: bool = False
+    """True for what does not belong to a sector's usual way: a host that is away, a stage that failed."""
 
 
+ERROR_MAX: Final = 200
+"""Of an error in a wait's words; the sector has the whole."""
 WAIT_WORDS: dict[str, str] = {
     SectorState.TREE_D_BUILT: "a ticket with the next head",
     SectorState.PRECOMMIT_SENT: "the pre-commit to land",
@@ -235,10 +239,17 @@ WAIT_WORDS: dict[str, str] = {
 """Waits that end with an event of which the epoch is not known before."""
 
 
-def sector_wait(sector: Sector, *, height: int, challenge_delay: int, seed_confidence: int) -> Wait | None:
+def sector_wait(
+    sector: Sector, *, height: int, challenge_delay: int, seed_confidence: int, now: datetime
+) -> Wait | None:
     """Say what a sector waits for at `height`; None if a host is at work or nothing is left to do."""
     if sector.paused_at is not None:
         return Wait("a decision: retry, go back or give up")
+    if sector.not_before is not None and sector.not_before > now:
+        failed = sector.error[:ERROR_MAX]
+        return Wait(
+            f"its next try at {sector.not_before:%H:%M:%S}; the last one failed: {failed}", is_odd=True
+        )
     if sector.state in WAIT_WORDS:
         return Wait(WAIT_WORDS[sector.state])
     policy = sealing_policy()
@@ -252,8 +263,24 @@ def sector_wait(sector: Sector, *, height: int, challenge_delay: int, seed_confi
     if sector.state == SectorState.PRECOMMIT_LANDED and sector.precommit_epoch is not None:
         return Wait("the seed", sector.precommit_epoch + challenge_delay + seed_confidence)
     if STEPS[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
-        return Wait("a worker with a free slot")
+        return _host_wait(sector.job.sticky_worker, now=now)
     return None
+
+
+def _host_wait(holder: Worker | None, *, now: datetime) -> Wait:
+    """Say which host a sector waits for: once one has its files, it is that one and no other."""
+    if holder is not None and worker_is_away(holder, now=now):
+        silent = f"silent since {holder.seen_at:%H:%M:%S}"
+        return Wait(f"its host {holder.name}, {silent}: no other has its files", is_odd=True)
+    if holder is not None and holder.is_paused:
+        return Wait(f"its host {holder.name}, which is paused: no other has its files", is_odd=True)
+    return Wait("a worker with a free slot")
+
+
+def sectors_bound(viewer: Principal, workers: Iterable[Worker]) -> QuerySet[Sector]:
+    """Give the sectors under way whose files lie on these hosts alone."""
+    rows = sectors_visible(viewer).exclude(state__in=FINAL_STATES)
+    return rows.filter(job__sticky_worker__in=list(workers))
 
 
 def resume_choices(sector: Sector) -> tuple[str, ...]:

@@ -168,7 +168,9 @@ def sectors_body(sectors: Sequence[Sector]) -> list[dict[str, Any]]:
 
 
 def _wait(sector: Sector, *, height: int, delay: int, confidence: int) -> dict[str, Any] | None:
-    wait = sector_wait(sector, height=height, challenge_delay=delay, seed_confidence=confidence)
+    wait = sector_wait(
+        sector, height=height, challenge_delay=delay, seed_confidence=confidence, now=clock.now()
+    )
     return None if wait is None else {"what": wait.what, "until_epoch": wait.until_epoch}
 
 

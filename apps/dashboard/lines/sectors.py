@@ -103,6 +103,7 @@ def sector_countdown(sector: Sector, scene: Scene) -> Countdown:
         height=clock.epoch,
         challenge_delay=network.pre_commit_challenge_delay,
         seed_confidence=network.confidences.seed,
+        now=scene.at,
     )
     if wait is None:
         return Countdown("")
@@ -110,7 +111,8 @@ def sector_countdown(sector: Sector, scene: Scene) -> Countdown:
         tenant = sector.miner.tenant.name
         return Countdown(f"waits for a sealing host of {tenant}: none has registered", tone="warn")
     if wait.until_epoch is None or wait.until_epoch <= clock.epoch:
-        return Countdown(f"waits for {wait.what}", tone="bad" if sector.paused_at is not None else "idle")
+        usual = "warn" if wait.is_odd else "idle"
+        return Countdown(f"waits for {wait.what}", tone="bad" if sector.paused_at is not None else usual)
     until = clock.starts_at(wait.until_epoch)
     return Countdown(
         f"waits for {wait.what}, at most", until, numbers.time_left(clock.left_s(wait.until_epoch))

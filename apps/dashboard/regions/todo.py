@@ -14,13 +14,14 @@ from apps.dashboard.lines.messages import message_line
 from apps.dashboard.regions.counts import messages_stuck
 from apps.messages.states import Wait
 from apps.proving.states import Outlook
-from apps.sectors.selectors import sectors_visible, worker_is_away
+from apps.sectors.selectors import sectors_bound, sectors_visible, worker_is_away
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.dashboard.regions.scene import Scene
     from apps.proving.models import Deadline
+    from apps.sectors.models import Worker
 
 NAMED: Final = 3
 """Names in a sentence."""
@@ -194,12 +195,24 @@ def signer_todos(scene: Scene) -> Iterator[Todo]:
         yield Todo("signer", say, f"messages of {named(names)} wait", reverse("wallets"), "Wallets")
 
 
+def bound_words(scene: Scene, away: Sequence[Worker]) -> str:
+    """Say what waits for hosts that are silent: only they have the files of what they were sealing."""
+    bound = sectors_bound(scene.viewer, away).values_list("precommit_epoch", flat=True)
+    if not bound:
+        return "no sector waits for it, its other jobs go elsewhere"
+    paid = sum(epoch is not None for epoch in bound)
+    at_stake = f", {paid} with a deposit on the chain" if paid else ""
+    return (
+        f"{plural(len(bound), 'sector')} under way{at_stake}: no other host has the files, so start it again"
+    )
+
+
 def host_todos(scene: Scene) -> Iterator[Todo]:
     """Hosts that are silent or short of disk."""
     away = [worker for worker in scene.workers if worker_is_away(worker, now=scene.at)]
     if away:
         silent = (scene.at - max(worker.seen_at for worker in away)).total_seconds()
-        why = f"not heard of for {numbers.time_left(silent)}; its jobs go on elsewhere or wait for it"
+        why = f"not heard of for {numbers.time_left(silent)}; {bound_words(scene, away)}"
         say = f"{named([worker.name for worker in away])} away"
         yield Todo("away", say, why, reverse("hosts"), "Hosts")
     full = [worker for worker in scene.workers if worker not in away and is_short_of_disk(worker.hardware)]

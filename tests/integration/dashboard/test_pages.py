@@ -331,6 +331,20 @@ def test_a_host_short_of_disk_is_to_do():
     assert "full short of disk" in text_of(signed_in().get("/"))
 
 
+def test_a_host_that_is_away_says_what_waits_for_it():
+    person()
+    factories.head(1000)
+    silent = factories.worker("gone", seen_at=clock.now() - timedelta(hours=1))
+    miner = factories.miner(2001)
+    factories.sector(miner, state=SectorState.PC1_DONE)
+    for state, data in ((SectorState.PC1_DONE, {}), (SectorState.SEED_ASSIGNED, {"precommit_epoch": 900})):
+        factories.sector(miner, state=state, held_by=silent, **data)
+
+    text = text_of(signed_in().get("/"))
+
+    assert "2 sectors under way, 1 with a deposit on the chain: no other host has the files" in text
+
+
 def test_the_overview_counts_messages_that_are_stuck_and_addresses_without_a_signer():
     person()
     factories.head(1000)

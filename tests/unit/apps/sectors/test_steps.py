@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -102,18 +103,49 @@ def test_active_follows_the_chain_both_ways() -> None:
         ("PRECOMMIT_LANDED", {"precommit_epoch": 50}, "the seed", 53),
         ("COMMIT_SENT", {}, "the commit to land", None),
         ("PC1_DONE", {"paused_at": NOON}, "a decision: retry, go back or give up", None),
+        (
+            "PC1_DONE",
+            {"not_before": NOON + timedelta(seconds=20), "error": "the disk is full"},
+            "its next try at 12:00:20; the last one failed: the disk is full",
+            None,
+        ),
     ],
 )
 def test_the_page_says_what_a_sector_waits_for(
     state: str, data: dict[str, Any], what: str, epoch: int | None
 ) -> None:
-    wait = sector_wait(made(state, **data), height=51, challenge_delay=2, seed_confidence=1)
+    wait = sector_wait(made(state, **data), height=51, challenge_delay=2, seed_confidence=1, now=NOON)
 
     assert wait is not None
     assert (wait.what, wait.until_epoch) == (what, epoch)
 
 
+@pytest.mark.parametrize(
+    ("box", "what"),
+    [
+        ({"seen_at": NOON}, "a worker with a free slot"),
+        (
+            {"seen_at": NOON - timedelta(minutes=5)},
+            "its host box, silent since 11:55:00: no other has its files",
+        ),
+        (
+            {"seen_at": NOON, "is_paused": True},
+            "its host box, which is paused: no other has its files",
+        ),
+    ],
+)
+def test_a_sector_whose_files_lie_on_one_host_waits_for_that_one(box: dict[str, Any], what: str) -> None:
+    sector = made(SectorState.PC1_DONE)
+    Job.objects.update(sticky_worker=factories.worker("box", **box))
+    sector.refresh_from_db()
+
+    wait = sector_wait(sector, height=51, challenge_delay=2, seed_confidence=1, now=NOON)
+
+    assert wait is not None
+    assert wait.what == what
+
+
 def test_a_finished_sector_waits_for_nothing() -> None:
     sector = made(SectorState.PROVING)
 
-    assert sector_wait(sector, height=51, challenge_delay=2, seed_confidence=1) is None
+    assert sector_wait(sector, height=51, challenge_delay=2, seed_confidence=1, now=NOON) is None
