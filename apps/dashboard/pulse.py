@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LATE_EPOCHS: Final = 4
 """So many epochs without a head and the pulse asks for a look: as many nulls in a row are rare."""
 GONE_EPOCHS: Final = 10
+LATE_WORD: Final = "no new head"
+GONE_WORD: Final = "chain stands still"
+"""`live.js` says both, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,10 @@ class Pulse:
     word: str
     age_s: float
     """Seconds since the head came."""
+    late_at: int
+    """Seconds since 1970 at which a head is overdue: nothing is pushed then, the page counts itself."""
+    gone_at: int
+    """And at which the chain stands still."""
 
 
 def pulse_of(head: Head | None, *, network: Network | None, at: datetime) -> Pulse | None:
@@ -40,10 +47,19 @@ def pulse_of(head: Head | None, *, network: Network | None, at: datetime) -> Pul
     age_s = (at - head.arrived_at).total_seconds()
     # The clock stops with the chain, so the age in epochs is taken from the head's arrival.
     late = age_s / network.epoch_s
-    tone, word = ("ok", "in sync") if late < LATE_EPOCHS else ("warn", "no new head")
+    tone, word = ("ok", "in sync") if late < LATE_EPOCHS else ("warn", LATE_WORD)
     if late >= GONE_EPOCHS:
-        tone, word = "bad", "chain stands still"
-    return Pulse(epoch=head.height, base_fee=int(head.base_fee), tone=tone, word=word, age_s=age_s)
+        tone, word = "bad", GONE_WORD
+    came = round(head.arrived_at.timestamp())
+    return Pulse(
+        epoch=head.height,
+        base_fee=int(head.base_fee),
+        tone=tone,
+        word=word,
+        age_s=age_s,
+        late_at=came + LATE_EPOCHS * network.epoch_s,
+        gone_at=came + GONE_EPOCHS * network.epoch_s,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,12 @@ class Wallet(models.Model):
         return self.label or str(self.address)
 
     def is_served(self, at: datetime) -> bool:
-        """Tell whether a signer with this key is connected."""
-        return self.seen_at is not None and at - self.seen_at < SERVED_S
+        """Tell whether a signer with this key is connected.
+
+        What `wallets_visible` read of its connection counts too: it needs no head to be fresh.
+        """
+        sights = (self.seen_at, getattr(self, "signer_seen_at", None))
+        return any(seen is not None and at - seen < SERVED_S for seen in sights)
 
 
 class SignRecord(models.Model):

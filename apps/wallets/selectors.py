@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 
 from apps.core.errors import NotFound
+from apps.gateway.models import SignerKey
 from apps.users.models import SignerGrant
 from apps.users.selectors import signer_granted
 from apps.wallets.models import SignRecord, Wallet
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
     """Give the wallets that this caller may know of: its own and those granted to it."""
-    rows = Wallet.objects.select_related("tenant").order_by("created_at", "pk")
+    keys = SignerKey.objects.filter(
+        address=OuterRef("address"), removed_at=None, connection__closed_at=None, connection__isnull=False
+    )
+    seen = Subquery(keys.order_by("-connection__seen_at").values("connection__seen_at")[:1])
+    rows = Wallet.objects.select_related("tenant").annotate(signer_seen_at=seen).order_by("created_at", "pk")
     if viewer.signers:
         rows = rows.filter(address__in=viewer.signers)
     if viewer.is_operator:

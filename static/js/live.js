@@ -85,6 +85,17 @@
     if (over && Date.now() - asked > 10000) { asked = Date.now(); document.body.dispatchEvent(new Event("resync")); }
   }, 1000);
 
+  // Nothing is pushed when no head comes: the bar finds out by itself, in the words of pulse.py.
+  setInterval(() => {
+    const say = document.querySelector("#f-head .say[data-late]"), time = (Date.now() - skew) / 1000;
+    if (!say || time < say.dataset.late) return;
+    const [tone, word] = time < say.dataset.gone ? ["warn", "no new head"] : ["bad", "chain stands still"];
+    if (say.dataset.tone === tone) return;
+    say.dataset.tone = tone;
+    say.querySelector("use").setAttribute("href", `#i-${tone}`);
+    say.lastChild.textContent = word;
+  }, 1000);
+
   // One polite line for who cannot see the page: its verdict, when that has changed, at most every 10 s.
   let said = "", spoken = 0;
   setInterval(() => {

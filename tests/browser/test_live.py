@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +14,10 @@ from django.db import connection
 from django.urls import reverse
 from playwright.sync_api import expect
 
+from apps.chain.selectors import network_current
 from apps.core.clock import now
 from apps.core.live import Change, publish
+from apps.dashboard.pulse import GONE_EPOCHS
 from apps.sectors.services.hosts import worker_command
 from apps.sectors.services.steps import sector_retry, sector_stop
 from apps.users.services import tenant_update
@@ -110,6 +113,18 @@ def test_what_belongs_to_all_reaches_every_tenant(visit: Visit, bob: User) -> No
     head_publish(1001)
 
     expect(page.see("#f-head")).to_contain_text("1\u202f001")
+
+
+def test_the_bar_finds_out_by_itself_that_no_head_comes(visit: Visit, bob: User) -> None:
+    factories.head(1000)
+    late = timedelta(seconds=GONE_EPOCHS * network_current().epoch_s - 3)
+    factories.head(1001, arrived_at=now() - late)
+    page = visit(bob).go("/")
+    expect(page.see("#f-head .say")).to_have_text("no new head")
+
+    expect(page.see("#f-head .say")).to_have_text("chain stands still")
+    head_publish(1002)
+    expect(page.see("#f-head .say")).to_have_text("in sync")
 
 
 def test_a_new_row_waits_behind_the_pill(visit: Visit, alice: User, sector: Sector) -> None:

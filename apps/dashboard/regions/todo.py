@@ -82,7 +82,7 @@ def chain_todos(scene: Scene) -> Iterator[Todo]:
         yield Todo(
             "chain",
             f"the chain has not moved for {numbers.time_left(pulse.age_s)}",
-            "no message lands and no proof is due until a node tells of a new head",
+            "if only our nodes stand still, windows close without our proofs: look at them, or add one",
             reverse("chain"),
             "Nodes",
             is_costly=True,

@@ -10,6 +10,7 @@ from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.core.errors import NotFound
 from apps.gateway.models import SignerConnection, SignerKey
+from apps.users.principals import SYSTEM
 from apps.users.services import signer_grant
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import sender_allowed, wallet_get, wallets_visible
@@ -60,6 +61,17 @@ def test_a_proved_key_becomes_a_wallet_with_what_the_chain_says():
     assert (wallet.address, wallet.account, wallet.key_type) == (ADDRESS, "alice", "secp256k1")
     assert (wallet.balance, wallet.nonce, wallet.actor_id) == (7, 3, 105)
     assert wallet.is_served(clock.now())
+
+
+def test_a_connected_signer_needs_no_head_to_be_seen():
+    connected()
+    refresh()
+    Wallet.objects.update(seen_at=clock.now() - timedelta(minutes=2))
+
+    assert wallet_get(SYSTEM, ADDRESS).is_served(clock.now())
+
+    SignerConnection.objects.update(closed_at=clock.now())
+    assert not wallet_get(SYSTEM, ADDRESS).is_served(clock.now())
 
 
 def test_nothing_changes_without_news():
