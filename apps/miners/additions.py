@@ -14,7 +14,7 @@ from apps.miners.services import miner_adopt, miner_create
 from apps.miners.states import MinerState
 from apps.users.services import audit_record, miner_ungrant
 from apps.wallets.selectors import sender_allowed
-from poolsite.filecoin.address import ID, BadAddress, address_parse
+from poolsite.filecoin.address import DELEGATED, ID, SECP256K1, BadAddress, address_parse
 from poolsite.filecoin.amounts import amount_parse
 from poolsite.filecoin.sector import post_proof
 
@@ -62,6 +62,8 @@ def miner_make(
     owner, worker = (
         key_read(getattr(wish, field), tenant=tenant, field=field) for field in ("owner", "worker")
     )
+    if address_parse(worker).protocol in (SECP256K1, DELEGATED):  # the message would never land
+        raise BadValue("the chain takes a BLS key as worker, an address that begins with f3", field="worker")
     message_id = f"create-miner:{wish.key}"
     is_again = Miner.objects.filter(create_message_id=message_id).exists()
     miner = miner_create(

@@ -14,6 +14,7 @@ from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
     from apps.dashboard.regions.scene import Scene
+    from apps.users.principals import Principal
     from apps.wallets.models import SignRecord, Wallet
 
 
@@ -36,6 +37,13 @@ class WalletLine:
     signer_word: str
     policy_href: str
     """Page of its signer's policy; empty for a signer of somebody else's."""
+
+
+def wallet_choice(wallet: Wallet, *, viewer: Principal) -> str:
+    """A wallet in a list to choose from: `worker f3wd…mlia, 50.0000 FIL`; an operator sees whose it is."""
+    named = f"{wallet.label} {numbers.shortened(wallet.address)}".strip()
+    whose = f", {wallet.tenant.name}" if viewer.is_operator else ""
+    return f"{named}, {numbers.fil(wallet.balance)} FIL{whose}"
 
 
 def uses_of(address: str, scene: Scene) -> str:

@@ -11,10 +11,12 @@ from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Event, Stat, Verdict, plural
 from apps.dashboard.lines.deadlines import DeadlineLine, deadline_line
 from apps.dashboard.lines.hand_overs import came_words
+from apps.dashboard.lines.messages import message_why
 from apps.dashboard.lines.miners import MinerLine, miner_line
 from apps.dashboard.lines.proofs import ProofLine, note_lines, proof_line
 from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.messages.selectors import messages_by_ids
 from apps.miners.additions import may_let_go
 from apps.miners.errors import MinerUnknown
 from apps.miners.handover import MOVED
@@ -52,6 +54,8 @@ class MinerDetail:
 
     line: MinerLine
     say: str
+    create_href: str
+    """Its CreateMiner message, while that has not made it."""
     tags: tuple[str, ...]
     period_say: str
     strip_word: str
@@ -66,6 +70,20 @@ class MinerDetail:
     tried: tuple[Event, ...]
     """What went wrong with these proofs, the newest first."""
     addresses: tuple[RoleAddress, ...]
+
+
+def is_unmade(miner: Miner) -> bool:
+    """Tell whether a miner is still to come out of its CreateMiner message."""
+    return miner.create_message_id is not None and miner.state != MinerState.ACTIVE
+
+
+def creation_words(miner: Miner) -> str:
+    """Say what holds a miner's creation up."""
+    if not is_unmade(miner) or miner.state != MinerState.CREATING:
+        return ""
+    message = messages_by_ids([miner.create_message_id or ""]).get(miner.create_message_id or "")
+    why = message_why(message)[0] if message is not None else "it is not pushed yet"
+    return f"It is there once its CreateMiner message has landed: {why}."
 
 
 def miner_lines(miners: Sequence[Miner], scene: Scene) -> list[MinerLine]:
@@ -129,7 +147,10 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
     may_pledge = scene.viewer.may("sign") and miner.state == MinerState.ACTIVE
     return MinerDetail(
         line=line,
-        say=" ".join(filter(None, (f"Tenant {miner.tenant.name}.", came, miner.error))),
+        say=" ".join(
+            filter(None, (f"Tenant {miner.tenant.name}.", came, creation_words(miner), miner.error))
+        ),
+        create_href=reverse("message", args=[miner.create_message_id]) if is_unmade(miner) else "",
         tags=(f"{size} {unit} sectors",),
         period_say=period_words(miner.proving_period_start, height=scene.head.height if scene.head else None),
         strip_word=f"{len(told)} with sectors",

@@ -18,6 +18,7 @@ from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard import numbers
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.messages import message_line
+from apps.dashboard.lines.wallets import wallet_choice
 from apps.dashboard.message_filter import filtered
 from apps.dashboard.pages import ROWS, Facet, Pager, cursor_read, page_of
 from apps.dashboard.people import for_people
@@ -247,7 +248,7 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
     senders = [
         {
             "address": wallet.address,
-            "label": f"{wallet} {numbers.shortened(wallet.address)}, {numbers.fil(wallet.balance)} FIL",
+            "label": wallet_choice(wallet, viewer=viewer),
         }
         for wallet in scene.wallets
     ]

@@ -17,6 +17,7 @@ from apps.dashboard import numbers
 from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.confirming import confirm_first
 from apps.dashboard.frame import page_render
+from apps.dashboard.lines.wallets import wallet_choice
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
 from apps.miners.additions import (
@@ -135,17 +136,16 @@ def choices_of(viewer: Principal) -> dict[str, object]:
     except DomainError:
         deposit = ""
     sizes = {int(proof.sector_size) for proof in scene.network.seal_proofs} if scene.network else set()
+    wallets = [
+        {"address": row.address, "label": wallet_choice(row, viewer=viewer), "is_bls": row.key_type == "bls"}
+        for row in scene.wallets
+    ]
     return {
         "tenants": [row.name for row in tenants_listed(viewer, limit=TENANTS_MAX)]
         if viewer.is_operator
         else [],
-        "wallets": [
-            {
-                "address": wallet.address,
-                "label": f"{wallet} {numbers.shortened(wallet.address)}, {numbers.fil(wallet.balance)} FIL",
-            }
-            for wallet in scene.wallets
-        ],
+        "wallets": wallets,
+        "workers": [row for row in wallets if row["is_bls"]],
         "sizes": [{"bytes": size, "label": " ".join(numbers.size(size))} for size in sorted(sizes)],
         "deposit": deposit,
         "may_adopt": viewer.is_operator and viewer.may("admin"),

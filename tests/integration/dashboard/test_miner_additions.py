@@ -9,13 +9,15 @@ from django.urls import reverse
 
 from apps.core.errors import Conflict, NotAllowed
 from apps.messages.models import Message
+from apps.messages.states import Wait
 from apps.miners.additions import miner_let_go
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.proving.states import Outlook
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
-from tests import factories
+from poolsite.filecoin.keys import key_address
+from tests import factories, people
 from tests.people import operator_person, principal, tenant
 from tests.visits import signed_in, text_of
 
@@ -66,6 +68,29 @@ def test_a_miner_is_made_with_the_deposit_and_shown_while_it_is_on_its_way(ann, 
     assert (message.to, message.method, message.value) == ("f04", 2, factories.FIL)
     assert AuditEntry.objects.get(action="miner.make").target == "fra-1"
     assert "fra-1" in text_of(signed_in().get(answer.headers["Location"]))
+
+
+def test_while_it_is_on_its_way_its_page_says_what_holds_it_up(ann, wallet):
+    answer = signed_in().post(reverse(PAGE), make_form(wallet))
+    message = Message.objects.get()
+    Message.objects.update(wait=Wait.FUNDS, error="needs 1 FIL, has 0 FIL")
+
+    text = text_of(signed_in().get(answer.headers["Location"]))
+
+    assert "needs 1 FIL, has 0 FIL" in text
+    assert f'href="{reverse("message", args=[message.id])}"' in text
+
+
+def test_a_worker_is_a_bls_key_as_the_chain_wants_it(ann, wallet):
+    secp = factories.wallet(str(key_address(people.key("secp256k1"))), label="plain")
+    text = text_of(signed_in().get(reverse(PAGE)))
+
+    answer = signed_in().post(reverse(PAGE), make_form(wallet, worker=secp.address))
+
+    assert text.count(f'value="{secp.address}"') == 1, "as owner only"
+    assert answer.status_code == 422
+    assert "an address that begins with f3" in text_of(answer)
+    assert not Message.objects.exists()
 
 
 def test_a_double_click_is_one_miner(ann, wallet):
