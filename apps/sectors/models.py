@@ -280,7 +280,7 @@ class Job(Named, Timestamped):
     claimed_height = models.BigIntegerField(null=True)
     """The head's height at the last claim."""
     moved_height = models.BigIntegerField(null=True)
-    """Of a proof: the head's height when its host last told of more done under this lease, or claimed it."""
+    """Of a proof: the head's height when its host last told of more done, claimed it, or it was offered."""
     progress_done = models.BigIntegerField(default=0)
     """Of a proof; how far a sealing stage is stands in the sector."""
     progress_total = models.BigIntegerField(default=0)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from apps.proving.services.look import Look
     from apps.sectors.models import Job
 
@@ -41,8 +43,8 @@ def doubt_of(job: Job, look: Look, *, last: int) -> Doubt | None:
     """Judge a leased job of which the result must be begun anew by epoch `last`; None while it does well."""
     if job.state != JobState.LEASED or job.claimed_height is None or job.moved_height is None:
         return None
-    if job.lease_until is not None and job.lease_until <= look.now:
-        return None  # not heard of at all: anybody gets it with the next sweep
+    if is_unheard(job, now=look.now):
+        return None
     left = max(last - look.head.height, 0)
     quiet, held = look.head.height - job.moved_height, look.head.height - job.claimed_height
     host = job.worker.name if job.worker is not None else "a host"
@@ -58,6 +60,11 @@ def doubt_of(job: Job, look: Look, *, last: int) -> Doubt | None:
     if _is_counting(job) and _is_used_up(held, left, share=COUNTED_SHARE) and _is_too_slow(job, held, left):
         return Doubt(f"{host} is too slow to end in time, at it since epoch {job.claimed_height}")
     return None
+
+
+def is_unheard(job: Job, *, now: datetime) -> bool:
+    """Tell whether a job's lease has run out, so that anybody gets it with the next sweep."""
+    return job.state == JobState.LEASED and job.lease_until is not None and job.lease_until <= now
 
 
 def _is_counting(job: Job) -> bool:

@@ -16,7 +16,7 @@ from apps.core.live import Change, publish
 from apps.proving.models import WindowPost
 from apps.proving.selectors import provers_beside
 from apps.proving.services.changes import post_set, post_tell
-from apps.proving.services.doubts import doubt_of
+from apps.proving.services.doubts import QUIET_MIN, doubt_of, is_unheard
 from apps.proving.services.jobs import Window, job_drop, job_make, job_strip
 from apps.proving.services.retries import is_due, last_try_epoch, note, try_failed
 from apps.proving.states import PostState
@@ -72,6 +72,8 @@ def relief_tend(post: WindowPost, look: Look) -> None:
     job = post.job
     if job is None or look.head.height > last_try_epoch(post, look.network):
         return
+    if any(is_unheard(one, now=look.now) for one in (job, post.relief) if one is not None):
+        return  # its lease is over: the next sweep frees it
     if job.state == JobState.READY or (post.relief is not None and post.relief.state == JobState.READY):
         _unclaimed_tend(post, look)
         return
@@ -133,6 +135,11 @@ def _unclaimed_tend(post: WindowPost, look: Look) -> None:
         if _attempts_set(post, look, staying=job, going=relief) and doubt is None:
             _goes_on(post, look)
         return
+    if doubt.is_stalled and look.head.height - (relief.moved_height or 0) >= QUIET_MIN:
+        # Whoever was asked is busy, or ended a moment ago: the offer is anybody's, the first host's too.
+        if _attempts_set(post, look, staying=relief, going=job):
+            note(post, look, f"{doubt.words}: nobody has taken it over, asked anew")
+        return
     keys = sorted(host.pk for host in others)
     if relief.offered_to != keys:
         Job.objects.filter(pk=relief.pk, state=JobState.READY).update(offered_to=keys)
@@ -182,6 +189,7 @@ def _relief_give(post: WindowPost, doubt: Doubt, others: list[Worker], look: Loo
             now=look.now,
             offered_to=sorted(host.pk for host in others),
         )
+        Job.objects.filter(pk=relief.pk).update(moved_height=look.head.height)
         row.relief, row.proofs_made = relief, row.proofs_made + 1
         row.save(update_fields=["relief", "proofs_made", "updated_at"])
         _tell(post, words, look)
@@ -204,7 +212,7 @@ def _stalled_give_up(post: WindowPost, doubts: list[Doubt | None], look: Look) -
         if staying is None:
             try_failed(post, look, words=f"{doubt.words}: asked anew")
         else:
-            _tell(post, f"{doubt.words}: given up", look)
+            note(post, look, f"{doubt.words}: given up")
 
 
 def _host(job: Job | None) -> str:

@@ -277,6 +277,22 @@ def test_an_offer_follows_who_is_there() -> None:
     scene.lands()
 
 
+def test_an_offer_that_nobody_takes_is_the_first_host_s_too() -> None:
+    scene = Scene("busy")
+    scene.passes(DOUBTED)
+    scene.passes(962)
+    assert beats(scene.ill, scene.first), "up to half of its time it may come back"
+
+    scene.passes(963)
+
+    assert not beats(scene.ill, scene.first)
+    hands_in(takes(scene.ill))
+    scene.lands(964)
+    assert words(scene.row)[-1] == (
+        "no progress on ill since epoch 958 (0 of 2 sectors): nobody has taken it over, asked anew"
+    )
+
+
 @pytest.mark.parametrize("ends", ["gives up", "wrong proof", "reads nothing"])
 def test_when_the_other_host_fails_the_first_is_waited_for(
     ends: str, monkeypatch: pytest.MonkeyPatch
@@ -344,6 +360,19 @@ def test_when_the_first_host_dies_the_other_goes_on_alone() -> None:
     assert row.job is not None
     assert (str(row.job.uuid), row.relief, taken(scene.ill)) == (second.id, None, None)
     hands_in(second)
+    scene.lands()
+
+
+def test_an_offer_stands_while_the_first_host_s_lease_is_over_and_not_swept() -> None:
+    scene = Scene("well")
+    scene.passes(DOUBTED)
+    Job.objects.filter(uuid=scene.first.id).update(lease_until=clock.now())
+
+    row = scene.passes(DOUBTED)
+
+    assert row.relief is not None
+    assert "ill goes on" not in words(row)
+    hands_in(takes(scene.others[0]))
     scene.lands()
 
 
