@@ -1,9 +1,10 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up test peers lint bench bench-rust reset worker soak screens environment test-environment browser
+.PHONY: help up test peers lint bench bench-rust reset worker worker-environment prover signer soak screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
+KEYS ?= var/own-signer
 
 help:
 	@echo "make up      start the pool; Ctrl-C stops it"
@@ -13,6 +14,8 @@ help:
 	@echo "make bench   measure, and compare with the last figures"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
 	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN_FILE=path [STORE=folder])"
+	@echo "make prover  run a prover for a console elsewhere (the same words)"
+	@echo "make signer  make keys and sign for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
 	@echo "make soak    run the long tests: kills at every point, bare environments"
 	@echo "make screens take pictures of the running pool's pages into docs/screens/"
 	@echo "make reset   remove the pool's state, after asking"
@@ -55,11 +58,21 @@ soak: test-environment browser
 screens: test-environment browser
 	@$(VENV) -m tests.browser.screens
 
-worker:
+# A part of the pool for a console elsewhere needs nothing but these packages and the console's port.
+worker-environment:
 	@if [ -z "$(CONSOLE)" ] || [ -z "$(TOKEN_FILE)" ]; then \
-		echo "make worker needs CONSOLE=https://... and TOKEN_FILE=path; STORE=folder if not var/store" >&2; exit 2; fi
+		echo "make $(MAKECMDGOALS) needs CONSOLE=https://... and TOKEN_FILE=path; STORE=folder if not var/store" >&2; exit 2; fi
 	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt
+
+worker: worker-environment
 	@.venv-worker/bin/python -m workers sealer --dir var/sealer --store "$(STORE)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
+
+prover: worker-environment
+	@.venv-worker/bin/python -m workers prover --dir var/prover --store "$(STORE)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
+
+signer: worker-environment
+	@.venv-worker/bin/python -m workers signer init --dir "$(KEYS)"
+	@.venv-worker/bin/python -m workers signer run --dir "$(KEYS)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
 
 reset: environment
 	@$(VENV) -m poolsite.embedded.reset

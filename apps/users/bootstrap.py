@@ -20,7 +20,7 @@ from apps.users.services import (
     user_create,
     user_set_password,
 )
-from apps.users.states import Perm, Role
+from apps.users.states import PART_PERMS, Perm, Role
 from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ OPERATOR: Final = "operator"
 
 PROGRAMS: Final[tuple[tuple[str, str, tuple[str, ...], bool], ...]] = (
     ("admin", Perm.ADMIN, (), True),
-    ("signer", Perm.READ, ("signer",), False),
-    ("sealer", Perm.WRITE, ("sealer",), False),
-    ("prover", Perm.WRITE, ("prover",), False),
+    *((part, perm, (part,), False) for part, perm in PART_PERMS.items()),
 )
 """Name, level, scopes and whether it sees every tenant: each no more than its program needs."""
 

@@ -18,6 +18,8 @@ class Perm(models.TextChoices):
 
 PERMS: Final[tuple[str, ...]] = tuple(Perm.values)
 """In order: a level allows itself and everything before it."""
+PART_PERMS: Final[dict[str, str]] = {"signer": Perm.READ, "sealer": Perm.WRITE, "prover": Perm.WRITE}
+"""What the programs of a part of the interface need to do their work: less shuts them out."""
 
 
 class Role(models.TextChoices):

@@ -34,7 +34,7 @@ from workers.signer.changes import history_of, policy_take, versions_now
 from workers.signer.editors import editor_add, editor_remove, editors_read
 from workers.signer.errors import SignerError
 from workers.signer.height_commands import heights, heights_options
-from workers.signer.hub import LIMITS, HubLink
+from workers.signer.hub import LIMITS, HubLink, gateway_url
 from workers.signer.old_wallet import keys_read, keys_write
 from workers.signer.policy import DEFAULT, policy_parse
 from workers.signer.records import RecordQuery
@@ -102,7 +102,9 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
     parser.add_argument("--dir", type=Path, default=Path("var/signer"), help="the signer's folder")
     parser.add_argument("--password-file", type=Path, help="the password; else DIR/password, else asked")
     if verb == "run":
-        parser.add_argument("--console", action="append", default=[], help="gateway, ws://host:port/rpc/v1")
+        parser.add_argument(
+            "--console", action="append", default=[], help="https://pool.example, or ws://…/rpc/v1"
+        )
         parser.add_argument("--token-file", type=Path, help="file with the gateway's token")
         parser.add_argument("--support-account", action="append", default=[], help="serve this account too")
         parser.add_argument("--set", default="", help="gateways may use only this set of the policy's rules")
@@ -409,7 +411,7 @@ def links_for(signer: Signer, options: argparse.Namespace) -> list[HubLink]:
     return [
         HubLink(
             signer,
-            url=url,
+            url=gateway_url(url),
             token=lambda: options.token_file.read_text().strip(),
             supported=sorted({*options.support_account, *accounts_read(options.dir)}),
             rule_set=options.set,

@@ -44,6 +44,15 @@ class HubRefused(SignerError):
     """The gateway answered a call with an error."""
 
 
+def gateway_url(console: str) -> str:
+    """Give the socket of a console that is named by its page's address; a socket's address stays as it is."""
+    for page, socket in (("http://", "ws://"), ("https://", "wss://")):
+        if console.startswith(page):
+            place, _, path = console.removeprefix(page).partition("/")
+            return f"{socket}{place}/{path or 'rpc/v1'}"
+    return console
+
+
 class HubLink:
     """One gateway, dialled for ever."""
 
@@ -78,7 +87,9 @@ class HubLink:
         try:
             await dial_for_ever(self.url, token=self.token, serve=self.serve, lost=self.lost)
         except InvalidURI:
-            raise SignerError(f"{self.url} is not a websocket address") from None
+            raise SignerError(
+                f"{self.url} is no address of a gateway: https://pool.example or wss://pool.example/rpc/v1"
+            ) from None
 
     async def serve(self, socket: ClientConnection) -> None:
         """Answer on one socket until it ends."""

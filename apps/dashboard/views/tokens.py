@@ -23,7 +23,7 @@ from apps.users.people import may_manage, tenant_for
 from apps.users.sealed import SealBroken, text_open, text_seal
 from apps.users.selectors import address_canonical, tenants_visible, tokens_listed, tokens_visible
 from apps.users.services import TokenLimits, audit_record, token_issue, token_revoke
-from apps.users.states import Perm
+from apps.users.states import PART_PERMS, PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
@@ -32,11 +32,25 @@ if TYPE_CHECKING:
 SHOWN: Final = 200
 """Tokens on the page, the good ones first."""
 PARTS: Final = (("", "Everything"), ("signer", "Signer"), ("sealer", "Sealing host"), ("prover", "Prover"))
+LEVELS: Final = (
+    ("", "what the part needs; read where there is none"),
+    (Perm.READ, "read: look at everything of the tenant"),
+    (Perm.WRITE, "write: push messages, pledge, seal and prove"),
+    (Perm.SIGN, "sign: have the tenant's keys sign, make miners, raise fees"),
+    (Perm.ADMIN, "admin: people, tokens and rules of the tenant"),
+)
 LIVES: Final = ((0, "never"), (1, "in a day"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year"))
 """Days until a token expires."""
 FIELDS: Final = ("name", "perm", "part", "life", "tenant", "methods", "miners", "signers")
 MADE: Final = "token_made"
 """Where a session keeps a new token, sealed, until it was shown."""
+MADE_FOR: Final = "token_made_for"
+STARTS: Final[dict[str, str]] = {
+    "signer": "make signer CONSOLE={console} TOKEN_FILE=token",
+    "sealer": "make worker CONSOLE={console} TOKEN_FILE=token STORE=/mnt/store",
+    "prover": "make prover CONSOLE={console} TOKEN_FILE=token STORE=/mnt/store",
+}
+"""What starts a part's program, in a clone on its machine."""
 
 
 @require_safe
@@ -94,6 +108,12 @@ def token_make(viewer: Principal, form: dict[str, str]) -> str:
         raise BadValue("a name is needed", field="name")
     if form["life"] not in lives or form["part"] not in dict(PARTS):
         raise BadValue("one of those offered", field="life")
+    if form["perm"] not in dict(LEVELS):
+        raise BadValue("one of those offered", field="perm")
+    least = PART_PERMS.get(form["part"], Perm.READ)
+    form["perm"] = form["perm"] or least
+    if PERMS.index(form["perm"]) < PERMS.index(least):
+        raise BadValue(f"programs of this part need {least} to do their work", field="perm")
     if not viewer.may(form["perm"]):
         raise NotAllowed("not above your own level", field="perm")
     days = int(form["life"])
@@ -125,6 +145,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return held
         try:
             request.session[MADE] = text_seal(token_make(viewer, form))
+            request.session[MADE_FOR] = form["part"]
         except DomainError as refusal:
             errors[refusal.field if refusal.field in FIELDS else "name"] = refusal.reason
         else:
@@ -141,7 +162,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         status=422 if errors else 200,
         form=form,
         errors=errors,
-        perms=Perm.values,
+        perms=LEVELS,
         parts=PARTS,
         lives=[(str(days), words) for days, words in LIVES],
         tenants=list(tenants_visible(viewer).values_list("name", flat=True)) if viewer.is_operator else [],
@@ -156,6 +177,7 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
         text = text_open(request.session.pop(MADE, ""))
     except SealBroken:
         return redirect("tokens")
+    console = request.build_absolute_uri("/").rstrip("/")
     return page_render(
         request,
         "tokens/made.html",
@@ -164,6 +186,7 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
         page_key="",
         scene=Scene(viewer),
         text=text,
+        start=STARTS.get(request.session.pop(MADE_FOR, ""), "").format(console=console),
     )
 
 

@@ -64,6 +64,18 @@ def test_a_token_is_made_with_all_that_was_typed_once_the_password_was_given(ada
     assert client.post("/tokens/new/", {**TOKEN, "name": "two"})["Location"] == "/tokens/made/"
 
 
+def test_a_token_of_a_part_has_what_its_program_needs_and_the_page_starts_it(adam):
+    client = signed_in("adam")
+    form = {"name": "host", "part": "sealer", "life": "90", "tenant": "alice"}
+
+    low = client.post("/tokens/new/", {**form, "perm": "read"})
+    made = client.post("/tokens/new/", {**form, "perm": ""}, follow=True)
+
+    assert (low.status_code, Token.objects.get().perm) == (422, "write")
+    assert "programs of this part need write" in text_of(low)
+    assert "make worker CONSOLE=http://testserver TOKEN_FILE=token" in text_of(made)
+
+
 def test_a_form_that_cannot_be_taken_comes_back_as_it_was(adam):
     client = left_open("adam")
 
