@@ -17,7 +17,8 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.api.v1.wire_schema import document_schema
 from apps.core.errors import BadValue, NotFound
-from apps.wallets.policies import policy_draft, policy_read, policy_take, policy_try, policy_version
+from apps.messages.services.policies import policy_change
+from apps.wallets.policies import policy_draft, policy_read, policy_try, policy_version
 from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.message import message_from_json
 from poolsite.wire.codec import BadWire, document_decode, document_encode
@@ -76,7 +77,7 @@ class PolicyView(PolicyDocumentView):
     )
     def put(self, _request: Request, address: str) -> Response:
         """Have the signer take a change that one of its editors sealed."""
-        return answer_of(policy_take(self.principal, address, self.read(PolicyChange)))
+        return answer_of(policy_change(self.principal, address, self.read(PolicyChange)))
 
 
 class PolicyVersionView(PolicyDocumentView):

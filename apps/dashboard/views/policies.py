@@ -18,7 +18,8 @@ from apps.dashboard.lines.policies import rule_line
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
 from apps.messages.selectors import message_get, messages_visible
-from apps.wallets.policies import policy_draft, policy_read, policy_take, policy_try, policy_version
+from apps.messages.services.policies import policy_change
+from apps.wallets.policies import policy_draft, policy_read, policy_try, policy_version
 from apps.wallets.selectors import wallet_get
 from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.message import message_from_json
@@ -257,7 +258,7 @@ def save(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
             seal=request.POST.get("seal", "")[:200],
         )
         try:
-            policy_take(viewer, address, change)
+            policy_change(viewer, address, change)
         except DomainError as refusal:
             edit = PolicyEdit(op=REPLACE, text=change.text)
             return review(request, viewer, wallet, edit, error=refusal.reason)

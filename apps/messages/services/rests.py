@@ -68,6 +68,12 @@ def rules_wake(*, address: str = "") -> int:
     return _wake(rows)
 
 
+def policy_wake(*, account: str) -> int:
+    """Let those be tried on the next head that this signer's policy refused; gives how many."""
+    keys = Wallet.objects.filter(account=account).values("address")
+    return _wake(resting().filter(wait=Wait.POLICY, from_addr__in=keys))
+
+
 @transaction.atomic
 def message_try_now(*, message: Message, now: datetime) -> Message:
     """Have a waiting message tried at once, whatever its rest.  Raises BadMessage if it does not wait."""

@@ -12,6 +12,8 @@ from django.test import Client
 
 from apps.core.errors import NotFound
 from apps.gateway.errors import SignerAway, SignerRefused
+from apps.messages.models import Message as Pushed
+from apps.messages.states import Wait
 from apps.users.models import AuditEntry, Tenant
 from apps.users.services import account_approve
 from apps.wallets import policies
@@ -81,7 +83,9 @@ async def test_pages_show_change_and_undo_a_policy(web, signer, token):
         wrong = client.post(f"{page}save/", {**form, "seal": "00"})
         assert wrong.status_code == 422
         assert "The signer did not take it." in text_of(wrong)
+        factories.message("held", from_addr=SECP, wait=Wait.POLICY, attempts=6, retry_height=9999)
         done = client.post(f"{page}save/", {**form, "seal": change_seal(code, change[1])})
+        assert Pushed.objects.get(pk="held").retry_height == 0, "what the old policy refused is tried again"
         assert (done.status_code, done.headers["Location"]) == (302, page)
         assert "small transfers" not in text_of(client.get(page))
         old = text_of(client.get(f"{page}versions/1/"))

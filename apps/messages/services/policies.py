@@ -1,0 +1,23 @@
+"""Changing a signer's policy, and trying again what the old one refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.messages.services.rests import policy_wake
+from apps.wallets.policies import policy_take
+from apps.wallets.selectors import wallet_get
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+    from poolsite.wire.policy import PolicyChange, PolicyTaken
+
+
+def policy_change(viewer: Principal, address: str, change: PolicyChange) -> PolicyTaken:
+    """Have the signer make a sealed change; what its policy refused is tried on the next head.
+
+    Raises NotAllowed, NotFound, SignerAway, SignerRefused.
+    """
+    taken = policy_take(viewer, address, change)
+    policy_wake(account=wallet_get(viewer, address).account)
+    return taken
