@@ -146,7 +146,8 @@ def history_of(message: Message) -> Iterable[Event]:
         _line(message.created_at, "idle", "plus", "Pushed", f"by {message.pushed_by or 'the pool'}"),
     ]
     if message.filled_at is not None:
-        sub = f"nonce {numbers.whole(message.nonce)}, fee cap {numbers.fee_words(message.gas_fee_cap)}"
+        first = message.versions.order_by("pk").first() or message
+        sub = f"nonce {numbers.whole(message.nonce)}, fee cap {numbers.fee_words(first.gas_fee_cap)}"
         lines.append(_line(message.filled_at, "run", "access", "Nonce given and signed", sub))
     if message.published_at is not None:
         lines.append(_line(message.published_at, "run", "messages", "Taken by a node"))

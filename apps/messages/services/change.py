@@ -137,12 +137,13 @@ def _manual_fees(message: Message, fees: NewFees) -> ChainMessage:
         raise FeeTooLow(reason, field="gas_fee_cap")
     floor = premium_floor(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
     if fees.premium < floor:
-        reason = f"gas premium({fees.premium}) is below {floor}, which takes the old message's place"
+        reason = f"gas premium({fees.premium}) is below {floor} attoFIL, which takes the old message's place"
         raise FeeTooLow(reason, field="gas_premium")
     limit = fees.gas_limit or old.gas_limit
     most = capped(fees.max_fee, message)
     if most and fees.fee_cap * limit > most:
-        raise FeeTooLow(f"{fees.fee_cap * limit} is more than the max fee of {most}", field="max_fee")
+        reason = f"{fees.fee_cap * limit} attoFIL is more than the max fee of {most} attoFIL"
+        raise FeeTooLow(reason, field="max_fee")
     return replace(old, gas_limit=limit, gas_premium=AttoFil(fees.premium), gas_fee_cap=AttoFil(fees.fee_cap))
 
 
@@ -190,7 +191,8 @@ def _store_version(message: Message, signed: SignedMessage, *, now: datetime) ->
         error="",
         updated_at=now,
     )
-    event_note(row, "replaced", f"premium {message.gas_premium} to {new.gas_premium}", now=now)
+    caps = f"fee cap {message.gas_fee_cap} to {new.gas_fee_cap} attoFIL"
+    event_note(row, "replaced", f"premium {message.gas_premium} to {new.gas_premium}, {caps}", now=now)
     publish(Change("message", row.pk, row.tenant_id))
     return row
 

@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
-from apps.messages.models import Message
+from apps.dashboard import numbers
+from apps.messages.models import Message, SignedVersion
 from apps.messages.states import MessageState
 from tests import factories
 from tests.scenes import busy_pool
@@ -58,6 +59,19 @@ def test_a_strangers_wallet_cannot_send(bill):
 
     assert answer.status_code == 422
     assert not Message.objects.exists()
+
+
+def test_the_history_keeps_the_fee_cap_of_the_first_version(ann):
+    factories.head(1000)
+    row = factories.message("raised", state=MessageState.FILLED, gas_fee_cap=300_000)
+    SignedVersion.objects.create(
+        message=row, cid=factories.cid("old"), unsigned_cid=factories.cid("older"), signed=b"",
+        gas_limit=1, gas_fee_cap=1_000, gas_premium=200, made_at=now(),
+    )  # fmt: skip
+
+    text = text_of(signed_in().get(reverse("message", args=["raised"])))
+
+    assert f"fee cap {numbers.fee_words(1_000)}" in text
 
 
 def test_giving_up_asks_first(ann):
