@@ -38,6 +38,15 @@ def operator_write(path: Path, entry: dict[str, str]) -> None:
     private_write(path, json.dumps(entry, indent=2) + "\n")
 
 
+def operator_has_password(path: Path) -> bool:
+    """Tell whether the made-up password is still the operator's."""
+    try:
+        entry = operator_read(path)
+    except DamagedFile:
+        return False
+    return entry is not None and "password" in entry
+
+
 def operator_forget_password(path: Path, *, username: str) -> None:
     """Take the made-up password out once its owner has another; other people's changes leave the file."""
     try:

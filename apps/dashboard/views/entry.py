@@ -26,6 +26,7 @@ from apps.users.confirmation import confirmation_note
 from apps.users.errors import WeakPassword
 from apps.users.logins import LoginFailed, passkey_login, person_login, second_step_code
 from apps.users.models import Passkey, TotpDevice, User
+from apps.users.operator_file import operator_has_password
 from apps.users.passkeys import assertion_ask
 from apps.users.people import WelcomeOver, welcome_read, welcome_take
 from apps.users.second_factor import has_second_factor
@@ -54,7 +55,7 @@ def gate(request: HttpRequest, template: str, *, status: int = 200, **context: A
     network = network_known()
     around = {
         "network": network.name if network is not None else "",
-        "is_embedded": settings.EMBEDDED,
+        "has_first_password": settings.EMBEDDED and operator_has_password(settings.VAR / "operator.json"),
         "theme": request.COOKIES.get(THEME_COOKIE, ""),
         "next": next_page(request),
     }

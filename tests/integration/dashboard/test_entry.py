@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.users.operator_file import operator_forget_password, operator_write
 from tests.people import PASSWORD
 from tests.visits import HTMX, signed_in, text_of
 
@@ -39,6 +40,19 @@ def test_the_login_leads_nowhere_else(ann, wanted):
     again = client.get("/login/", {"next": wanted})
 
     assert (answer.headers["Location"], again.headers["Location"]) == ("/", "/")
+
+
+def test_the_login_speaks_of_the_made_up_password_until_there_is_another(ann, settings, tmp_path):
+    settings.EMBEDDED, settings.VAR = True, tmp_path
+    entry = {"url": "http://testserver", "username": "ann", "admin_token": "t", "password": PASSWORD}
+    operator_write(tmp_path / "operator.json", entry)
+    hint, client = "The operator's first password", Client()
+    before = text_of(client.get("/login/"))
+
+    operator_forget_password(tmp_path / "operator.json", username="ann")
+
+    assert hint in before
+    assert hint not in text_of(client.get("/login/"))
 
 
 @pytest.mark.parametrize(("name", "password"), [("ann", "wrong"), ("nobody", PASSWORD), ("", "")])
