@@ -247,6 +247,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "sector-paused": reverse("sector", args=[pool.paused.uuid]),
         "sector-abort": reverse("sector-abort", args=[pool.paused.uuid]),
         "sender": reverse("sender", args=[pool.wallet.address]),
+        "wallet-name": reverse("wallet-name", args=[pool.wallet.address]),
         "message-landed": reverse("message", args=[pool.landed.id]),
         "message-flying": reverse("message", args=[pool.flying.id]),
         "message-stuck": reverse("message", args=[pool.stuck.id]),

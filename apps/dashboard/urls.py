@@ -109,6 +109,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("gas/hurry/", gas.hurry, name="gas-hurry"),
     path("gas/rules/", gas.rules, name="gas-rules"),
     path("wallets/", wallets.wallets, name="wallets"),
+    path("wallets/<str:address>/name/", wallets.rename, name="wallet-name"),
     path("wallets/<str:address>/policy/", policies.policy, name="policy"),
     path("wallets/<str:address>/policy/rule/", policies.rule, name="policy-rule"),
     path("wallets/<str:address>/policy/remove/", policies.remove, name="policy-remove"),

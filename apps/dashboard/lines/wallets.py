@@ -37,6 +37,8 @@ class WalletLine:
     signer_word: str
     policy_href: str
     """Page of its signer's policy; empty for a signer of somebody else's."""
+    name_href: str
+    """Where it is named; empty for whoever may not."""
 
 
 def wallet_choice(wallet: Wallet, *, viewer: Principal) -> str:
@@ -76,6 +78,7 @@ def wallet_line(wallet: Wallet, *, scene: Scene, waiting: int | None = None) -> 
         signer_tone=tone,
         signer_word=word,
         policy_href=reverse("policy", args=[wallet.address]) if own else "",
+        name_href=reverse("wallet-name", args=[wallet.address]) if own and scene.viewer.may("write") else "",
     )
 
 

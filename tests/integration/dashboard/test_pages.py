@@ -31,6 +31,7 @@ from tests.visits import signed_in, text_of
 pytestmark = pytest.mark.django_db
 
 OBJECTS = (
+    "wallet-name",
     "miner",
     "sector-active",
     "sector-sealing",
@@ -44,7 +45,7 @@ OBJECTS = (
     "message-cancel",
 )
 MOST_QUERIES = {
-    "today": 24,
+    "today": 25,
     "miners": 14,
     "sectors": 15,
     "messages": 11,

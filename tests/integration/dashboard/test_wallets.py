@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from apps.users.services import signer_grant
+from apps.wallets.models import Wallet
 from tests import factories
+from tests.people import person, tenant
 from tests.visits import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
@@ -27,3 +30,29 @@ def test_a_record_names_the_receiver_however_long_its_address_is(ann, to, words)
 
     assert answer.status_code == 200
     assert words in text_of(answer)
+
+
+def test_a_wallet_gets_a_name_that_pages_show(ann):
+    wallet = factories.wallet(factories.bls(3), label="")
+    page, client = reverse("wallet-name", args=[wallet.address]), signed_in()
+    assert f'href="{page}"' in text_of(client.get(reverse("wallets")))
+
+    long = client.post(page, {"label": "x" * 61})
+    kept = client.post(page, {"label": " fra owner "})
+
+    assert long.status_code == 422
+    assert f'value="{"x" * 61}"' in text_of(long)
+    assert (kept.headers["Location"], Wallet.objects.get().label) == (reverse("wallets"), "fra owner")
+
+
+def test_who_only_reads_and_who_was_given_a_wallet_do_not_name_it(bill):
+    person("audrey", role="AUDITOR")
+    wallet = factories.wallet(factories.bls(3), label="")
+    page = reverse("wallet-name", args=[wallet.address])
+
+    before = signed_in("bill").post(page, {"label": "mine"}).status_code
+    signer_grant(tenant=tenant("bob"), address=wallet.address)
+    codes = [signed_in(name).post(page, {"label": "mine"}).status_code for name in ("bill", "audrey")]
+
+    assert [before, *codes] == [404, 404, 404]
+    assert Wallet.objects.get().label == ""
