@@ -17,7 +17,7 @@ from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard import numbers
 from apps.dashboard.frame import page_render
-from apps.dashboard.lines.messages import message_line
+from apps.dashboard.lines.messages import message_line, message_why
 from apps.dashboard.lines.wallets import wallet_choice
 from apps.dashboard.message_filter import filtered
 from apps.dashboard.pages import ROWS, Facet, Pager, cursor_read, page_of
@@ -57,6 +57,7 @@ BULK_LABELS: Final = (
 """What can be done to a whole queue."""
 COLUMNS: Final = (
     "id",
+    "tenant",
     "state",
     "kind",
     "from",
@@ -67,8 +68,14 @@ COLUMNS: Final = (
     "cid",
     "epoch",
     "exit_code",
+    "gas_limit",
+    "gas_fee_cap_atto",
+    "gas_premium_atto",
     "gas_used",
+    "gas_cost_atto",
+    "why",
     "made",
+    "landed",
 )
 """Of the list as CSV."""
 
@@ -178,6 +185,7 @@ def messages_csv(request: HttpRequest, viewer: Principal) -> HttpResponse | Stre
     cells = (
         (
             row.id,
+            row.tenant.name if row.tenant else "",
             row.state,
             row.kind,
             row.from_addr,
@@ -188,8 +196,14 @@ def messages_csv(request: HttpRequest, viewer: Principal) -> HttpResponse | Stre
             row.cid,
             row.height,
             row.exit_code,
+            row.gas_limit,
+            row.gas_fee_cap,
+            row.gas_premium,
             row.gas_used,
+            row.gas_cost,
+            message_why(row)[0],
             row.created_at.isoformat(),
+            row.landed_at.isoformat() if row.landed_at else "",
         )
         for row in rows[:CSV_MAX].iterator(chunk_size=CHUNK)
     )

@@ -7,6 +7,8 @@ import io
 
 import pytest
 
+from apps.messages.models import Message
+from apps.messages.states import Wait
 from tests import factories
 from tests.scenes import busy_pool
 from tests.visits import signed_in, text_of
@@ -48,6 +50,21 @@ def test_a_taken_list_is_filtered(ann):
     lines = list(csv.DictReader(io.StringIO(text_of(signed_in().get("/sectors.csv?state=paused")))))
 
     assert [line["number"] for line in lines] == ["4"]
+
+
+def test_messages_are_taken_along_with_what_they_cost_and_whose_they_are(ann):
+    row = factories.message("paid", state="LANDED", height=77, gas_fee_cap=9, gas_premium=3, gas_cost=123_456)
+    Message.objects.filter(pk=row.pk).update(landed_at=row.created_at)
+    factories.message("open", wait=Wait.FEE_CAP)
+
+    taken = csv.DictReader(io.StringIO(text_of(signed_in().get("/messages.csv"))))
+    lines = {line["id"]: line for line in taken}
+
+    paid, fees = lines["paid"], ("gas_fee_cap_atto", "gas_premium_atto", "gas_cost_atto")
+    assert [paid[name] for name in fees] == ["9", "3", "123456"]
+    assert (paid["tenant"], paid["why"]) == ("alice", "in epoch 77")
+    assert paid["landed"] == row.created_at.isoformat()
+    assert (lines["open"]["why"], lines["open"]["landed"]) == (str(Wait.FEE_CAP.label), "")
 
 
 def test_a_cell_that_a_spreadsheet_would_run_is_disarmed(ann):
