@@ -110,14 +110,23 @@ def miner_take_in(
 
 
 def may_let_go(principal: Principal, miner: Miner) -> bool:
-    """Tell whether somebody may take a miner out of the pool: it was taken in, and has no sector here."""
+    """Tell whether somebody may take a miner out of the pool.
+
+    One that could not be made: whoever may make another.  One that was taken in and has no sector here: the
+    operator.
+    """
+    if miner.state == MinerState.FAILED:
+        return may_add(principal, miner.tenant)
     return (
-        principal.is_operator
-        and principal.may("admin")
+        _is_in_charge(principal)
         and miner.state == MinerState.ACTIVE
         and miner.create_message_id is None
         and not miner.sectors.exists()
     )
+
+
+def _is_in_charge(principal: Principal) -> bool:
+    return principal.is_operator and principal.may("admin")
 
 
 @transaction.atomic
@@ -126,19 +135,23 @@ def miner_let_go(miner: Miner, *, principal: Principal) -> None:
 
     Raises NotAllowed, Conflict.
     """
-    if not (principal.is_operator and principal.may("admin")):
+    miner = Miner.objects.select_for_update(of=("self",)).select_related("tenant").get(pk=miner.pk)
+    is_allowed = (
+        may_add(principal, miner.tenant) if miner.state == MinerState.FAILED else _is_in_charge(principal)
+    )
+    if not is_allowed:
         raise NotAllowed("this is for the operator of the pool")
     if not may_let_go(principal, miner):
         raise Conflict("it was made here or has sectors here: it stays", field="miner")
-    address, tenant_id = miner.address, miner.tenant_id
+    target, tenant_id = miner.address or str(miner.uuid), miner.tenant_id
     if miner.actor_id is not None:
         miner_ungrant(actor_id=miner.actor_id)
     miner.jobs.all().delete()
     miner.delete()
     audit_record(
-        principal=principal, action="miner.let-go", target=address, before={"tenant": miner.tenant.name}
+        principal=principal, action="miner.let-go", target=target, before={"tenant": miner.tenant.name}
     )
-    publish(Change("miner", address, tenant_id))
+    publish(Change("miner", target, tenant_id))
 
 
 def name_read(text: str) -> str:

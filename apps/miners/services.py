@@ -100,40 +100,60 @@ def miners_made() -> None:
     messages = messages_by_ids([miner.create_message_id for miner in rows if miner.create_message_id])
     for miner in rows:
         message = messages.get(miner.create_message_id or "")
-        if message is not None:
-            _miner_follow(miner, message)
+        if message is not None and not _agrees(miner, message):
+            _miner_follow(miner.pk, message)
 
 
 def _is_young(miner: Miner) -> bool:
     return miner.created_height is not None and miner.refreshed_height - miner.created_height < 1_000
 
 
+def _state_by(message: Message) -> MinerState:
+    """Say what a miner is as far as its CreateMiner message goes."""
+    if message.state in (MessageState.UNFILLED, MessageState.FILLED):
+        return MinerState.CREATING
+    return MinerState.ACTIVE if message.has_succeeded else MinerState.FAILED
+
+
+def _agrees(miner: Miner, message: Message) -> bool:
+    is_same = miner.state != MinerState.ACTIVE or miner.created_height == message.height
+    return miner.state == _state_by(message) and is_same
+
+
 @transaction.atomic
-def _miner_follow(miner: Miner, message: Message) -> None:
-    if message.state == MessageState.LANDED and miner.state == MinerState.CREATING:
-        if message.exit_code != 0:
-            advance(miner, "FAIL", error=f"CreateMiner ended with exit code {message.exit_code}")
-        else:
-            made = power.CREATE_MINER_RETURN.decode(message.return_)
-            actor_id = made.id_address.actor_id
-            advance(
-                miner,
-                "LAND",
-                actor_id=actor_id,
-                robust=address_format(made.robust_address),
-                created_height=message.height,
-                error="",
-            )
-            miner_grant(tenant=miner.tenant, actor_id=actor_id)
-    elif message.state in (MessageState.FAILED, MessageState.REPLACED) and miner.state == MinerState.CREATING:
-        advance(miner, "FAIL", error=message.error or f"CreateMiner was {message.state.lower()}")
-    elif message.state == MessageState.FILLED and miner.state == MinerState.ACTIVE:
+def _miner_follow(pk: int, message: Message) -> None:
+    """Bring a miner to where its message is, also if that was given up and landed, or left the chain."""
+    miner = Miner.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=pk).first()
+    if miner is None or _agrees(miner, message):
+        return  # let go, or brought there a moment ago
+    if miner.state == MinerState.ACTIVE:
         if miner.actor_id is not None:  # the chain may give the number to somebody else's actor now
             miner_ungrant(actor_id=miner.actor_id)
         advance(miner, "REVERT", actor_id=None, robust="", created_height=None)
-    else:
-        return
+    elif miner.state == MinerState.FAILED:
+        advance(miner, "RETRY", error="")
+    wanted = _state_by(message)
+    if wanted == MinerState.ACTIVE:
+        made = power.CREATE_MINER_RETURN.decode(message.return_)
+        actor_id = made.id_address.actor_id
+        advance(
+            miner,
+            "LAND",
+            actor_id=actor_id,
+            robust=address_format(made.robust_address),
+            created_height=message.height,
+            error="",
+        )
+        miner_grant(tenant=miner.tenant, actor_id=actor_id)
+    elif wanted == MinerState.FAILED:
+        advance(miner, "FAIL", error=_refusal(message))
     publish(Change("miner", miner.pk, miner.tenant_id))
+
+
+def _refusal(message: Message) -> str:
+    if message.state == MessageState.LANDED:
+        return f"CreateMiner ended with exit code {message.exit_code}"
+    return message.error or f"CreateMiner was {message.state.lower()}"
 
 
 @transaction.atomic

@@ -155,7 +155,7 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
         period_say=period_words(miner.proving_period_start, height=scene.head.height if scene.head else None),
         strip_word=f"{len(told)} with sectors",
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
-        release_href=reverse("miner-release", args=[miner.address])
+        release_href=reverse("miner-release", args=[miner.address or miner.uuid])
         if may_let_go(scene.viewer, miner)
         else "",
         hand_over_href=reverse("miner-hand-over", args=[miner.address])

@@ -29,6 +29,7 @@ from apps.miners.additions import (
     miner_take_in,
 )
 from apps.miners.selectors import miner_get
+from apps.miners.states import MinerState
 from apps.users.models import Tenant
 from apps.users.selectors import tenants_listed
 
@@ -72,10 +73,19 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
+TAKEN_IN: Final = (
+    "The pool no longer shows or proves it. On the chain nothing changes; it can be taken in again."
+)
+NEVER_MADE: Final = (
+    "It was never made. Its message and what that cost stay where they are; should the chain have the "
+    "miner after all, it is taken in by its address."
+)
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_people
 def miner_release(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Ask first, then take a miner that was taken in by mistake out again."""
+    """Ask first, then take out again what was taken in by mistake, or what could not be made."""
     try:
         row = miner_get(viewer, address)
     except NotFound:
@@ -88,11 +98,11 @@ def miner_release(request: HttpRequest, viewer: Principal, address: str) -> Http
         miner_let_go(row, principal=viewer)
         return redirect("miners")
     ask = Ask(
-        title=f"Let go {row.name} {row.address}",
-        text="The pool no longer shows or proves it. On the chain nothing changes; it can be taken in again.",
+        title=f"Let go {row.name} {row.address}".strip(),
+        text=(NEVER_MADE if row.state == MinerState.FAILED else TAKEN_IN),
         label="Let it go",
-        back=reverse("miner", args=[row.address]),
-        page=row.name or row.address,
+        back=reverse("miner", args=[row.address or row.uuid]),
+        page=row.name or row.address or "new miner",
         section="miners",
     )
     return ask_page(request, viewer, ask)

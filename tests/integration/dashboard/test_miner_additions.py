@@ -233,6 +233,50 @@ def test_a_miner_with_sectors_or_made_here_stays(ann, node):
     assert Miner.objects.count() == 2
 
 
+def never_made() -> Miner:
+    row = factories.miner(state=MinerState.FAILED, create_message_id="make", error="exit code 16")
+    Miner.objects.filter(pk=row.pk).update(actor_id=None)
+    return Miner.objects.get(pk=row.pk)
+
+
+def test_what_could_not_be_made_is_let_go_by_its_tenant(ann, node):
+    factories.head()
+    row = never_made()
+    page, release = (reverse(name, args=[row.uuid]) for name in ("miner", "miner-release"))
+    client = signed_in()
+
+    shown, asked = text_of(client.get(page)), text_of(client.get(release))
+    done = client.post(release, {"sure": "yes"})
+
+    assert release in shown
+    assert "It was never made" in asked
+    assert done.headers["Location"] == reverse("miners")
+    assert not Miner.objects.exists()
+    assert AuditEntry.objects.get(action="miner.let-go").target == str(row.uuid)
+
+
+def test_a_stranger_or_a_reader_does_not_let_go_what_could_not_be_made(ann, node):
+    factories.head()
+    row = never_made()
+    people.person("bill", of="bob")
+    release = reverse("miner-release", args=[row.uuid])
+
+    assert signed_in("bill").post(release, {"sure": "yes"}).status_code == 404
+    with pytest.raises(NotAllowed):
+        miner_let_go(row, principal=principal(perm="read"))
+    assert Miner.objects.exists()
+
+
+def test_one_that_is_on_its_way_again_stays(node):
+    row = never_made()
+    Miner.objects.filter(pk=row.pk).update(state=MinerState.CREATING)
+
+    with pytest.raises(Conflict):
+        miner_let_go(row, principal=SYSTEM)
+
+    assert Miner.objects.exists()
+
+
 def test_a_tenant_lets_nothing_go(ann, node):
     factories.head()
     miner = factories.miner(3003)

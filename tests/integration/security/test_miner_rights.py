@@ -12,10 +12,13 @@ from apps.messages.states import MessageState
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.services import miner_adopt, miners_made
+from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.users.models import AuditEntry, MinerGrant, Tenant
 from apps.users.selectors import miner_owner
 from apps.users.services import miner_grant
+from poolsite.filecoin.actors import power
+from poolsite.filecoin.address import actor_address, id_address
 from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories, people
 from tests.people import bearer
@@ -172,4 +175,58 @@ def test_a_miner_whose_making_left_the_chain_leaves_no_right_to_its_number():
     miners_made()
 
     assert Miner.objects.get().actor_id is None
+    assert miner_owner(actor_id=1000) == ""
+
+
+def never_made() -> Miner:
+    row = factories.miner(state=MinerState.FAILED, create_message_id="make", error="given up")
+    Miner.objects.filter(pk=row.pk).update(actor_id=None)
+    return row
+
+
+def test_a_miner_whose_message_landed_after_all_is_made():
+    made = power.CreateMinerReturn(id_address(1777), actor_address(b"robust"))
+    factories.message("make", state=MessageState.LANDED, return_data=power.CREATE_MINER_RETURN.encode(made))
+    never_made()
+
+    miners_made()
+
+    row = Miner.objects.get()
+    assert (row.state, row.actor_id, row.error) == (MinerState.ACTIVE, 1777, "")
+    assert miner_owner(actor_id=1777) == "alice"
+
+
+@pytest.mark.parametrize("state", [MessageState.UNFILLED, MessageState.FILLED])
+def test_a_miner_whose_message_is_tried_again_is_on_its_way(state):
+    factories.message("make", state=state)
+    never_made()
+
+    miners_made()
+
+    assert [(row.state, row.error) for row in Miner.objects.all()] == [(MinerState.CREATING, "")]
+
+
+def test_a_miner_that_another_block_made_anew_has_the_number_of_that_block():
+    made = power.CreateMinerReturn(id_address(1777), actor_address(b"robust"))
+    data = power.CREATE_MINER_RETURN.encode(made)
+    factories.message("make", state=MessageState.LANDED, height=992, return_data=data)
+    row = factories.miner(1776, create_message_id="make", created_height=990)
+    miner_grant(tenant=row.tenant, actor_id=1776)
+
+    miners_made()
+
+    assert [(one.actor_id, one.created_height) for one in Miner.objects.all()] == [(1777, 992)]
+    assert (miner_owner(actor_id=1776), miner_owner(actor_id=1777)) == ("", "alice")
+
+
+def test_a_miner_whose_message_was_replaced_after_it_left_the_chain_was_not_made():
+    factories.message("make", state=MessageState.REPLACED)
+    row = factories.miner(1000, create_message_id="make", created_height=990)
+    miner_grant(tenant=row.tenant, actor_id=1000)
+
+    miners_made()
+
+    assert [(one.state, one.error) for one in Miner.objects.all()] == [
+        (MinerState.FAILED, "CreateMiner was replaced")
+    ]
     assert miner_owner(actor_id=1000) == ""
