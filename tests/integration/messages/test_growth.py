@@ -116,6 +116,6 @@ def test_no_step_of_a_messages_life_reads_what_has_landed(pool: Pool) -> None:
         dearest = max(blocks, key=lambda sql: blocks[sql])
         assert blocks[dearest] <= BLOCKS_MAX, dearest
     few, many = (sum(blocks.values()) for blocks in seen)
-    # Twenty times as many rows; what is read more are dead ones, which nothing vacuums inside one transaction,
-    # and those that other tests have rolled back.
+    # Of twenty times as many rows.  What is read more are dead ones, which nothing vacuums inside one
+    # transaction, and those that other tests have rolled back.
     assert many <= 3 * few
