@@ -2,128 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from django.db import models, transaction
 
 from apps.core import clock
 from apps.messages.models import Message
-from apps.proving.models import WindowPost
 from apps.proving.selectors import Look as Judged
 from apps.proving.selectors import outlook_of
-from apps.proving.services import jobs, proofs, second_looks
+from apps.proving.services import jobs, proofs
 from apps.proving.services.jobs import BadProof
-from apps.proving.services.posts import posts_advance
 from apps.proving.states import Outlook, PostState
 from apps.sectors.errors import LeaseLost
 from apps.sectors.models import Job, Worker
 from apps.sectors.services.claims import leases_sweep
-from apps.sectors.services.hosts import lease_renew
-from apps.sectors.services.reports import job_complete, job_fail
 from apps.sectors.states import JobState
-from poolsite.wire.hosts import Held
-from poolsite.wire.jobs import Assignment, Complete, Fail, JobKind, Level, Progress
+from poolsite.wire.jobs import Assignment, JobKind
 from tests import factories
-from tests.people import tenant
-from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.proving.test_rescues import CLOSE, look
-from tests.unit.apps.proving.test_retries import done, proving, sent, words
-from tests.unit.apps.sectors.sealing import claim
+from tests.unit.apps.proving.hanging import (
+    CHALLENGED,
+    DOUBTED,
+    LAST,
+    Scene,
+    beats,
+    fresh,
+    gives_up,
+    hands_in,
+    prover,
+    state_of,
+    taken,
+    takes,
+)
+from tests.unit.apps.proving.test_rescues import CLOSE
+from tests.unit.apps.proving.test_retries import words
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-pytestmark = pytest.mark.django_db
-
-CHALLENGED, LAST = 958, 968
-"""When the proof can be begun, and when the last time."""
-DOUBTED = CHALLENGED + 3
-"""A quarter of the ten epochs between is over."""
-
-
-@pytest.fixture(autouse=True)
-def _every_proof_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (proofs, second_looks):
-        monkeypatch.setattr(module, "proof_check", lambda _job: None)
-
-
-def prover(name: str, **data: Any) -> Worker:
-    """A prover that was heard of just now and reads the store."""
-    return factories.worker(name, kinds=[JobKind.WINDOW_POST], **{"stores": ["store-1"], **data})
-
-
-def taken(host: Worker) -> Assignment | None:
-    """What a prover gets that asks for work."""
-    given = claim(host, at=clock.now(), kinds=(JobKind.WINDOW_POST,), stages={}, max=1)
-    return given[0] if given else None
-
-
-def takes(host: Worker) -> Assignment:
-    """The job that a prover gets."""
-    job = taken(host)
-    assert job is not None
-    return job
-
-
-def beats(host: Worker, job: Assignment, *, read: int = 0, total: int = 2, unit: str = "sectors") -> bool:
-    """A heartbeat that renews the lease and tells of so many sectors; False if the lease is lost."""
-    progress = Progress(token=job.token, stage="WINDOW_POST", done=read, total=total, unit=unit)
-    return lease_renew(host, Held(id=job.id, progress=progress), now=clock.now()) is not None
-
-
-def hands_in(job: Assignment, proof: bytes = b"proof", faults: tuple[int, ...] = ()) -> None:
-    """A prover reports its result."""
-    told = Complete(token=job.token, proof=b"" if faults else proof, faults=faults)
-    job_complete(job.id, told, tenant_id=tenant("alice").pk, now=clock.now())
-
-
-def gives_up(job: Assignment, level: Level = Level.PERMANENT) -> None:
-    """A prover reports a failure."""
-    told = Fail(token=job.token, level=level, stage="WINDOW_POST", error="the child died")
-    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=clock.now())
-
-
-def state_of(job: Assignment) -> str:
-    """The state of a job's row."""
-    return str(Job.objects.get(uuid=job.id).state)
-
-
-def fresh(row: WindowPost) -> WindowPost:
-    """The proof as its row is now."""
-    return WindowPost.objects.get(pk=row.pk)
-
-
-class Scene:
-    """A proof that the host `ill` has claimed at its challenge."""
-
-    def __init__(self, *others: str, partitions: list[int] | None = None, **facts: Any) -> None:
-        self.chain = OneDeadline()
-        self.row = proving(partitions or [0])
-        self.ill = prover("ill")
-        self.others = [prover(name, **facts) for name in others]
-        self.passes(CHALLENGED)
-        self.first = takes(self.ill)
-        assert beats(self.ill, self.first)
-
-    def passes(self, height: int) -> WindowPost:
-        """One pass of the coordinator."""
-        posts_advance(look(self.chain, height))
-        return fresh(self.row)
-
-    def relieved(self) -> Assignment:
-        """The job that the other host gets once the first one is doubted."""
-        self.passes(DOUBTED)
-        assert taken(self.ill) is None, "it is not asked beside itself"
-        return takes(self.others[0])
-
-    def lands(self, height: int = 962) -> WindowPost:
-        """A pass after which exactly one message has been pushed and nothing is left to be made."""
-        row = self.passes(height)
-        assert (row.state, row.relief, sent(row)) == (PostState.SENT, None, {0: []})
-        assert Message.objects.filter(kind="window_post").count() == 1
-        assert not Job.objects.filter(state__in=[JobState.READY, JobState.LEASED]).exists()
-        return row
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right")]
 
 
 # Another host
@@ -468,95 +381,3 @@ def test_nothing_is_begun_beside_in_the_last_epochs() -> None:
     row = scene.passes(LAST + 1)
 
     assert row.relief is None
-
-
-# Kills
-
-
-class Killed(KeyboardInterrupt):
-    """As `kill -9`: nothing catches it."""
-
-
-def run(scene: Scene, height: int, *, after: int) -> bool:
-    """A pass that is killed after so many writes; False if it ended before."""
-    writes = after
-    update, save = models.QuerySet.update, models.Model.save_base
-
-    def counted(write: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*args: Any, **data: Any) -> Any:
-            nonlocal writes
-            if writes == 0:
-                raise Killed
-            writes -= 1
-            return write(*args, **data)
-
-        return wrapped
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models.QuerySet, "update", counted(update))
-        patch.setattr(models.Model, "save_base", counted(save))
-        try:
-            posts_advance(look(scene.chain, height))
-        except Killed:
-            return True
-    return False
-
-
-class Undone(Exception):
-    """Takes back what one run wrote."""
-
-
-def killed_everywhere(play: Callable[[int], bool]) -> int:
-    """Play a scene again and again, with a kill one write later each time; gives how many there were."""
-    for kills in range(100):
-        was_killed = False
-        try:
-            with transaction.atomic():
-                was_killed = play(kills)
-                raise Undone
-        except Undone:
-            pass
-        if not was_killed:
-            return kills
-    raise AssertionError("it writes without end")
-
-
-def test_a_kill_anywhere_while_another_host_is_asked_costs_nothing() -> None:
-    def play(kills: int) -> bool:
-        scene = Scene("well")
-        was_killed = run(scene, DOUBTED, after=kills)
-        hands_in(scene.relieved())
-        scene.lands()
-        return was_killed
-
-    assert killed_everywhere(play) >= 4
-
-
-@pytest.mark.parametrize("who", ["first", "second", "both"])
-def test_a_kill_anywhere_while_a_proof_is_taken_sends_one_message(who: str) -> None:
-    def play(kills: int) -> bool:
-        scene = Scene("well")
-        second = scene.relieved()
-        if who != "second":
-            hands_in(scene.first, b"first")
-        if who != "first":
-            hands_in(second, b"second")
-        was_killed = run(scene, 962, after=kills)
-        row = scene.lands()
-        message = Message.objects.get(kind="window_post")
-        assert bytes(row.proof or b"") in bytes(message.params)
-        return was_killed
-
-    assert killed_everywhere(play) >= 6
-
-
-def test_a_kill_anywhere_while_a_lone_host_is_asked_anew_costs_nothing() -> None:
-    def play(kills: int) -> bool:
-        scene = Scene()
-        was_killed = run(scene, 963, after=kills)
-        scene.passes(963)
-        done(fresh(scene.row).job)
-        scene.lands(964)
-        return was_killed
-
-    assert killed_everywhere(play) >= 5

@@ -1,0 +1,272 @@
+"""*Today*: what it counts, what is to do and where that is mended; the same of miners and stuck messages."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from apps.chain.selectors import network_current
+from apps.core import clock
+from apps.messages.models import Message
+from apps.messages.states import MessageState, Wait
+from apps.proving.models import PostNote, WindowPost
+from apps.proving.states import Outlook
+from poolsite.wire.pipeline import SectorState
+from tests import factories
+from tests.people import operator_person, person
+from tests.scenes import busy_pool
+from tests.visits import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_overview_says_what_is_wrong():
+    busy_pool()
+    operator_person()
+
+    text = text_of(signed_in("olga").get("/"))
+
+    verdict = re.search(r'class="verdict"[^>]*>(.*?)</p>', text, re.DOTALL)
+    assert verdict is not None
+    for words in ("1 sector faulty", "1 deadline missed", "1 sector failed and paused", "alice-old away"):
+        assert words in verdict.group(1)
+
+
+def test_the_to_do_list_leads_to_where_each_thing_is_mended():
+    pool = busy_pool()
+    factories.message("alice-held", wait=Wait.POLICY, attempts=3, from_addr=pool.wallet.address)
+    operator_person()
+
+    text = text_of(signed_in("olga").get("/"))
+
+    links = re.findall(r'id="todo-([\w-]+)" href="([^"]+)"', text)
+    assert links == [
+        ("faults", reverse("miner", args=[pool.miner.address])),
+        ("deadlines-missed", reverse("miner", args=[pool.miner.address])),
+        ("paused", reverse("sector", args=[pool.paused.uuid])),
+        ("stuck", reverse("message", args=["alice-held"])),
+        ("signer", reverse("wallets")),
+        ("away", reverse("hosts")),
+    ]
+    assert "no space left on the sealing disk" in text
+
+
+def test_a_deadline_at_risk_counts_down_to_its_close():
+    factories.head(1000)
+    miner = factories.miner()
+    factories.deadline(
+        miner, 2, live=1, open_epoch=999, close_epoch=1009, outlook=Outlook.AT_RISK, reason="no prover"
+    )
+    operator_person()
+
+    text = text_of(signed_in("olga").get("/"))
+
+    todo = text[text.index('id="f-todo"') :]
+    assert "1 deadline at risk" in todo
+    assert "no prover" in todo
+    assert re.search(r'data-until="\d+"', todo[: todo.index("</section>")])
+
+
+def test_a_miner_s_page_says_what_was_tried_for_its_windows_and_what_comes_next():
+    factories.head(1000)
+    person()
+    row = factories.miner()
+    factories.deadline(row, 2, live=1, open_epoch=1005)
+    facts = {"miner": row, "deadline_index": 2, "randomness": b"r"}
+    now = {"open_epoch": 1005, "close_epoch": 1015, "challenge_epoch": 1000}  # epochs are seconds here
+    away = WindowPost.objects.create(
+        **facts,
+        **now,
+        state="NOTHING",
+        partitions=[1],
+        tries=2,
+        try_epoch=1009,
+        error="unreadable",
+    )
+    WindowPost.objects.create(
+        **facts, **now, part=1, state="PROVED", partitions=[0], skipped={"0": [4, 5]}, proof=b"proof"
+    )
+    quiet = {"open_epoch": 979, "close_epoch": 989, "challenge_epoch": 977}
+    WindowPost.objects.create(**facts, **quiet, state="LANDED", partitions=[77])
+    PostNote.objects.create(
+        post=away, at=clock.now(), epoch=1000, words="files of sectors [6] cannot be read"
+    )
+
+    text = text_of(signed_in().get(reverse("miner", args=[row.address])))
+
+    card = text[text.index('id="f-miner-proofs"') :]
+    card = card[: card.index("</section>")]
+    assert "files of sectors [6] cannot be read" in card
+    assert re.search(r"tried again until epoch 1.013, next in <span data-until=\"\d+\">", card)
+    assert "2 sectors" in card
+    assert "sent with what is readable by then, next in" in card
+    assert ">77<" not in card, "a window that landed at the first try needs no word"
+
+
+def test_a_proof_that_stands_still_is_named_with_its_host_and_the_one_that_was_asked():
+    person()
+    factories.head(1000)
+    row = factories.miner(actor_id=1234)
+    why = "partition 0: no progress on ill since epoch 997 (3 of 20 sectors), given to well"
+    factories.deadline(row, 2, live=1, open_epoch=999, outlook=Outlook.AT_RISK, reason=why)
+    progress = {"progress_total": 20, "progress_unit": "sectors"}
+    job, relief = (
+        factories.proof_job(row, worker=factories.worker(name), progress_done=done, **progress)
+        for name, done in (("ill", 3), ("well", 11))
+    )
+    WindowPost.objects.create(
+        miner=row,
+        deadline_index=2,
+        randomness=b"r",
+        open_epoch=999,
+        close_epoch=1009,
+        challenge_epoch=997,
+        partitions=[0],
+        job=job,
+        relief=relief,
+        doubt=why.partition(": ")[2],
+    )
+
+    client = signed_in()
+    card = text_of(client.get(reverse("miner", args=[row.address]))).partition('id="f-miner-proofs"')[2]
+    assert "ill: 3 of 20 sectors; well: 11 of 20 sectors" in card
+    assert "no progress on ill since epoch 997 (3 of 20 sectors), given to well" in card
+    assert f"{row.name} 2: {why}" in text_of(client.get("/"))
+    hosts = text_of(client.get(reverse("hosts")))
+    assert f"{row.address}: WindowPoSt, 3 of 20 sectors" in hosts
+
+
+def test_where_nothing_is_to_do_there_is_no_list():
+    person()
+    factories.head(1000)
+
+    assert re.search(r'id="f-todo" hidden', text_of(signed_in().get("/")))
+
+
+def test_a_host_short_of_disk_is_to_do():
+    person()
+    factories.head(1000)
+    factories.worker("full", hardware={"cpus": 1, "disk_free_bytes": 1 << 30, "disk_total_bytes": 1 << 40})
+
+    assert "full short of disk" in text_of(signed_in().get("/"))
+
+
+def test_a_host_that_is_away_says_what_waits_for_it():
+    person()
+    factories.head(1000)
+    silent = factories.worker("gone", seen_at=clock.now() - timedelta(hours=1))
+    miner = factories.miner(2001)
+    factories.sector(miner, state=SectorState.PC1_DONE)
+    for state, data in ((SectorState.PC1_DONE, {}), (SectorState.SEED_ASSIGNED, {"precommit_epoch": 900})):
+        factories.sector(miner, state=state, held_by=silent, **data)
+
+    text = text_of(signed_in().get("/"))
+
+    assert "2 sectors under way, 1 with a deposit on the chain: no other host has the files" in text
+
+
+def test_the_overview_counts_messages_that_are_stuck_and_addresses_without_a_signer():
+    person()
+    factories.head(1000)
+    factories.wallet(factories.bls(1), seen_at=None)
+    factories.message("twice", wait=Wait.POLICY, attempts=2)
+    for number in range(2):
+        factories.message(f"often {number}", wait=Wait.POLICY, attempts=3)
+
+    today, messages = (text_of(signed_in().get(reverse(name))) for name in ("today", "messages"))
+
+    assert "2 things to look at:" in today
+    assert "2 messages stuck; 1 address without a signer." in today
+    assert "3 without a nonce yet. 2 of them stuck" in messages
+
+
+@pytest.mark.parametrize(
+    ("wait", "epochs", "is_stuck"),
+    [
+        (Wait.FEE_CAP, 2, False),
+        (Wait.FEE_CAP, 4, True),
+        (Wait.NODE_REFUSES, 4, True),
+        (Wait.IN_POOL, 19, False),
+        (Wait.IN_POOL, 21, True),
+    ],
+)
+def test_a_message_in_flight_that_cannot_land_is_stuck(wait, epochs, is_stuck):
+    person()
+    head = factories.head(1000)
+    at = head.arrived_at - timedelta(seconds=epochs * network_current().epoch_s)
+    factories.message("held", state=MessageState.FILLED, wait=wait, filled_at=at, published_at=at)
+
+    text = text_of(signed_in().get(reverse("today")))
+
+    assert ("1 message stuck" in text) is is_stuck
+
+
+def test_a_message_of_an_address_that_was_never_funded_is_stuck():
+    person()
+    head = factories.head(1000)
+    row = factories.message("poor", wait=Wait.NEXT_HEAD)
+    factories.sender(row.from_addr, wait=Wait.NO_ACTOR)
+    Message.objects.update(created_at=head.arrived_at - timedelta(hours=1))
+
+    assert "1 message stuck" in text_of(signed_in().get(reverse("today")))
+
+
+def test_the_doctor_says_that_blocks_pass_a_message_over():
+    person()
+    head = factories.head(1000)
+    at = head.arrived_at - timedelta(hours=1)
+    factories.message("late", state=MessageState.FILLED, filled_at=at, published_at=at)
+
+    text = text_of(signed_in().get(reverse("message", args=["late"])))
+
+    assert "No block has taken it for 1 h 00, although its fee cap is over the base fee." in text
+
+
+def test_a_refusal_of_the_signer_leads_to_its_policy():
+    person()
+    factories.head(1000)
+    wallet = factories.wallet()
+    factories.message("no", from_addr=wallet.address, wait=Wait.POLICY, attempts=1)
+
+    text = text_of(signed_in().get(reverse("message", args=["no"])))
+
+    assert f'href="{reverse("policy", args=[wallet.address])}"' in text
+
+
+def test_an_empty_pool_is_well_without_forecasts():
+    person()
+    factories.head(1000)
+
+    assert "no sector is active or in work." in text_of(signed_in().get(reverse("today")))
+
+
+def test_the_overview_of_a_healthy_pool_says_so():
+    factories.head(1000)
+    factories.miner(2001, active_sectors=2)
+    operator_person()
+
+    assert "All is well:" in text_of(signed_in("olga").get("/"))
+
+
+def test_before_the_first_head_the_overview_waits_for_a_node():
+    operator_person()
+
+    text = text_of(signed_in("olga").get("/"))
+
+    assert "No chain yet." in text
+    assert "no chain yet" in text
+
+
+def test_the_overview_counts_down_to_the_next_deadline():
+    busy_pool()
+    operator_person()
+
+    text = text_of(signed_in("olga").get("/"))
+
+    stat = re.search(r'id="f-stat-post".*?</a>', text, re.DOTALL)
+    assert stat is not None
+    assert "data-until=" in stat.group(0)
+    assert "until deadline 4 closes, will land" in stat.group(0)
