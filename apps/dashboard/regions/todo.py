@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Count
 from django.urls import reverse
 
 from apps.dashboard import numbers
@@ -197,14 +198,12 @@ def signer_todos(scene: Scene) -> Iterator[Todo]:
 
 def bound_words(scene: Scene, away: Sequence[Worker]) -> str:
     """Say what waits for hosts that are silent: only they have the files of what they were sealing."""
-    bound = sectors_bound(scene.viewer, away).values_list("precommit_epoch", flat=True)
-    if not bound:
+    bound = sectors_bound(scene.viewer, away).aggregate(count=Count("pk"), paid=Count("precommit_epoch"))
+    if not bound["count"]:
         return "no sector waits for it, its other jobs go elsewhere"
-    paid = sum(epoch is not None for epoch in bound)
-    at_stake = f", {paid} with a deposit on the chain" if paid else ""
-    return (
-        f"{plural(len(bound), 'sector')} under way{at_stake}: no other host has the files, so start it again"
-    )
+    at_stake = f", {bound['paid']} with a deposit on the chain" if bound["paid"] else ""
+    under_way = plural(bound["count"], "sector")
+    return f"{under_way} under way{at_stake}: no other host has the files, so start it again"
 
 
 def host_todos(scene: Scene) -> Iterator[Todo]:
