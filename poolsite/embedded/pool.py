@@ -34,9 +34,11 @@ SIGNER_PORT: Final = 5678
 COMPAT_PORTS: Final = (8989, 45132, 39812, 3453, 12308, 1789)
 """Ports of the components that the pool replaces: auth, gateway, messager, node, miner, sector manager."""
 
-
 TASK_THREADS: Final = 8
-"""Of a task process, whatever the machine: most tasks wait, for a signer, a prover or a node."""
+"""Of a task process unless chosen otherwise: most tasks wait, for a signer, a prover or a node."""
+
+TASK_QUEUES: Final = {"tasks": "head,messages", "tasks-slow": "proving,blocks,io"}
+"""Task process and its queues."""
 
 ROOT_IS_MEANT: Final = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
 """The pool runs as whoever starts it, root too; Celery's advice would be no event in the log."""
@@ -50,6 +52,7 @@ class Choices:
     host: str
     devnet_listen: str
     web_processes: int
+    task_threads: int
     network: str
     left_out: frozenset[str]
     compat_ports: tuple[int, ...]
@@ -66,6 +69,7 @@ class Choices:
             host=env.get("POOLSITE_HOST") or "localhost",
             devnet_listen=env.get("DEVNET_LISTEN") or "127.0.0.1:1234",
             web_processes=number("POOLSITE_WEB_PROCESSES", 2),
+            task_threads=number("POOLSITE_TASK_THREADS", TASK_THREADS),
             network=env.get("POOLSITE_NETWORK") or "demo",
             left_out=frozenset(filter(None, env.get("POOLSITE_WITHOUT", "").split(","))),
             compat_ports=compat_ports(env.get("COMPAT_PORTS", "")),
@@ -135,8 +139,10 @@ def pool_table(
     table += [
         step("prepare", "-m", "poolsite.embedded.preparation", after=servers, tries=5),
         *(process(name, "-m", "poolsite.web", *web_fds, after=data, pass_fds=web_fds) for name in web),
-        process("tasks", *celery("head,messages"), after=data, stop_s=15.0, env=ROOT_IS_MEANT),
-        process("tasks-slow", *celery("proving,blocks,io"), after=data, stop_s=15.0, env=ROOT_IS_MEANT),
+        *(
+            process(name, *celery(queues, choices), after=data, stop_s=15.0, env=ROOT_IS_MEANT)
+            for name, queues in TASK_QUEUES.items()
+        ),
         process("follower", manage, "follow", "--skip-checks", after=data | chain, ready=alive_for(1.0)),
         *hosts(places, choices, after={"web-1"}),
     ]
@@ -243,10 +249,10 @@ def names_that_sign(table: Iterable[Child]) -> list[str]:
     return [child.name for child in table if child.gives_signs and not child.once]
 
 
-def celery(queues: str) -> tuple[str, ...]:
+def celery(queues: str, choices: Choices) -> tuple[str, ...]:
     """Give the words of a worker for some queues: threads, nothing prefetched, no gossip, no banner."""
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
-    threads = ("-P", "threads", "--concurrency", str(TASK_THREADS))
+    threads = ("-P", "threads", "--concurrency", str(choices.task_threads))
     return ("-m", "celery", "-q", "-A", "poolsite", "worker", *threads, "-Q", queues, *quiet)
 
 

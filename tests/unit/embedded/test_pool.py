@@ -25,6 +25,7 @@ VARIABLES = (
     "COMPAT_PORTS",
     "DEVNET_LISTEN",
     "POOLSITE_NETWORK",
+    "POOLSITE_TASK_THREADS",
 )
 
 
@@ -146,3 +147,25 @@ def test_the_devnet_funds_the_signers_addresses_once_each(tmp_path: Path) -> Non
     words = table_in(tmp_path)["devnet"].command()
 
     assert [word for word in words if "=" in word] == ["f3a=10000", "f1b=10000"]
+
+
+@pytest.mark.parametrize(("word", "threads"), [("", "8"), ("3", "3")])
+def test_task_processes_get_the_configured_number_of_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, threads: str
+) -> None:
+    monkeypatch.setenv("POOLSITE_TASK_THREADS", word)
+
+    table = table_in(tmp_path)
+
+    for name in ("tasks", "tasks-slow"):
+        words = table[name].command()
+        assert words[words.index("--concurrency") + 1] == threads
+
+
+def test_a_task_thread_count_that_is_no_number_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POOLSITE_TASK_THREADS", "many")
+
+    with pytest.raises(CannotStart, match="POOLSITE_TASK_THREADS"):
+        table_in(tmp_path)
