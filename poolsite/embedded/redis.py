@@ -1,4 +1,4 @@
-"""Redis as a child of our own: broker, channel layer, signs of life; kept on disk, never evicting."""
+"""Valkey as a child of our own, under the name of its protocol: broker, channel layer, heartbeats."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from poolsite.embedded.programs import redis_program
+from poolsite.valkey import server_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,20 +16,9 @@ if TYPE_CHECKING:
     from poolsite.embedded.places import Places
 
 
-def command(places: Places) -> list[str | Path]:
-    """Give the words that run the server on its socket alone."""
-    options = {
-        "port": "0",
-        "unixsocket": str(places.redis_socket),
-        "unixsocketperm": "700",
-        "dir": str(places.var / "redis"),
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "maxmemory-policy": "noeviction",
-        "save": "",
-        "daemonize": "no",
-    }
-    return [redis_program(), *(word for name, value in options.items() for word in (f"--{name}", value))]
+def command(places: Places) -> list[str]:
+    """Return the words that run the server on its socket alone."""
+    return server_command(redis_program(), socket=places.redis_socket, data=places.var / "redis")
 
 
 def answers(path: Path) -> Callable[[Slot], bool]:

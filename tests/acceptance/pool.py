@@ -33,7 +33,7 @@ SEALED_S: Final = 180
 
 GRANDCHILDREN: Final = {
     "sealer-celery": ("sealer", "workers.celery"),
-    "sealer-broker": ("sealer", "redis-server"),
+    "sealer-broker": ("sealer", "valkey-server"),
     "sealer-kernels": ("sealer", "workers.processors"),
     "prover-kernels": ("prover", "workers.processors"),
 }

