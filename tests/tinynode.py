@@ -24,7 +24,9 @@ from poolsite.filecoin.message import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from poolsite.filecoin.message import Message as ChainMessage
 
 NETWORK = "localnet-poolsite-test"
 ACTOR_CODE = str(cid_of_cbor(b"account"))
@@ -89,6 +91,8 @@ class TinyNode:
         """Method number as text or receiver to an estimation error."""
         self.refuses: Callable[[str, list[Any]], str | None] = lambda _method, _params: None
         self.calls: list[str] = []
+        self.simulate: Callable[[ChainMessage, list[ChainMessage]], int] = lambda _message, _prior: GAS
+        """Gas that a message takes on top of those before it in a batch; may raise Refusal."""
         self.exit_code = 0
         self.gas_used = GAS
         self.return_: str | None = "gA=="
@@ -278,12 +282,15 @@ class TinyNode:
         self.pool[(address, message.nonce)] = signed
         return {"/": str(signed.cid)}
 
-    def do_GasEstimateMessageGas(self, body: Any, spec: Any, _key: Any) -> Any:
+    def do_GasEstimateMessageGas(
+        self, body: Any, spec: Any, _key: Any, prior: Sequence[ChainMessage] = ()
+    ) -> Any:
         message = message_from_json(body)
         for name in (str(message.method), str(message.to)):
             if name in self.fails:
                 raise Refusal(self.fails[name], 3)
-        limit = message.gas_limit or int(GAS * (spec["GasOverEstimation"] or 1.25))
+        gas = self.simulate(message, list(prior))
+        limit = message.gas_limit or int(gas * (spec["GasOverEstimation"] or 1.25))
         premium = message.gas_premium or int(PREMIUM * (spec["GasOverPremium"] or 1))
         cap = message.gas_fee_cap or self.base_fee * 10 + premium
         most = int(spec["MaxFee"])
@@ -305,12 +312,14 @@ class TinyNode:
 
     def do_GasBatchEstimateMessageGas(self, rows: list[Any], nonce: int, key: Any) -> Any:
         answers = []
+        prior: list[ChainMessage] = []
         for row in rows:
             try:
-                body = self.do_GasEstimateMessageGas(row["Msg"], row["Spec"], key)
+                body = self.do_GasEstimateMessageGas(row["Msg"], row["Spec"], key, prior)
             except Refusal as refusal:
                 answers.append({"Msg": row["Msg"], "Err": f"estimating gas limit: {refusal}"})
                 continue
+            prior.append(message_from_json(body))
             answers.append({"Msg": {**body, "Nonce": nonce}, "Err": ""})
             nonce += 1
         return answers

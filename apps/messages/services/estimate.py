@@ -17,7 +17,7 @@ from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from apps.chain.client import ChainClient, Estimate, GasSpec
     from apps.messages.models import Message, SharedRules
@@ -51,38 +51,92 @@ class Wish:
         return bool(self.guard.max_fee) and self.spec.max_fee != self.fees.spec.max_fee
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an estimate means for one message: gas values to sign, or why it is left."""
+
+    wish: Wish
+    ready: Ready | None = None
+    wait: Wait = Wait.NONE
+    text: str = ""
+    is_counted: bool = False
+    """True if the node ran the messages behind it on top of this one."""
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+        return self.wish.row.pk
+
+    @property
+    def has_left(self) -> bool:
+        """Return whether the estimates behind it rest on a message that is not sent."""
+        return self.is_counted and self.ready is None and self.wait != Wait.QUOTA
+
+
 def messages_estimated(
+    turn: Round, wishes: Sequence[Wish], signed: Mapping[str, Ready], *, client: ChainClient
+) -> list[Verdict]:
+    """Return what the node's estimate means for each message, in order.
+
+    `signed` are the first of them by id: they stay as they are, and the others are estimated on top of them.
+    """
+    answers = _answers(turn, wishes, signed, client=client)
+    turn.budgets.planned.clear()
+    verdicts: list[Verdict] = []
+    places, balance = turn.places, turn.standing.free_balance
+    for wish, answer in zip(wishes, answers, strict=False):  # those beyond the answers wait
+        done = signed.get(wish.row.pk)
+        verdict = (
+            Verdict(wish, done, is_counted=True)
+            if done is not None
+            else _verdict(turn, wish, answer, places=places, balance=balance)
+        )
+        if verdict.ready is not None:
+            places, balance = places - 1, balance - verdict.ready.cost
+            verdict_plan(turn, verdict)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def verdict_plan(turn: Round, verdict: Verdict) -> None:
+    """Count a message's gas in the budgets that it falls under."""
+    if verdict.ready is not None:
+        turn.budgets.plan(verdict.wish.guard.budgets, _gas_now(turn, verdict.ready.message))
+
+
+def _verdict(turn: Round, wish: Wish, answer: Estimate, *, places: int, balance: int) -> Verdict:
+    """Return whether a message fits into the places and the money that are left."""
+    row, message = wish.row, answer.message
+    if places <= 0:
+        return Verdict(wish, None, Wait.QUOTA, is_counted=message is not None)
+    if row.value > balance:  # the trial of such a message fails, in the node's words
+        lack = lack_words(int(row.value), balance)
+        return Verdict(wish, None, Wait.FUNDS, lack, is_counted=message is not None)
+    if message is None:
+        return Verdict(wish, None, Wait.ESTIMATE, f"gas estimate: {answer.error}")
+    ready = Ready(row, message)
+    room = turn.budgets.room(wish.guard.budgets)
+    if (reason := _gas_refusal(message, wish, base_fee=int(turn.head.base_fee))) is not None:
+        wait, text = reason
+    elif ready.cost > balance:
+        wait, text = Wait.FUNDS, lack_words(ready.cost, balance)
+    elif room is not None and _gas_now(turn, message) > room:
+        wait, text = Wait.DAILY_BUDGET, "it would go beyond it"
+    else:
+        return Verdict(wish, ready, is_counted=True)
+    return Verdict(wish, None, wait, text, is_counted=True)
+
+
+def _gas_now(turn: Round, message: ChainMessage) -> int:
+    """Return what a message's whole gas costs at the present base fee: what budgets count."""
+    price = min(message.gas_fee_cap, int(turn.head.base_fee) + message.gas_premium)
+    return int(message.gas_limit * price)
+
+
+def messages_gated(
     turn: Round, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
-) -> list[Ready]:
-    """Give gas values to the messages that pass the gates, in order, at most as many as there are places."""
-    chosen = _wishes(turn, rows, client=client, shared=shared)
-    if not chosen:
-        return []
-    answers = _answers(turn, chosen, client=client)
-    ready: list[Ready] = []
-    balance = turn.standing.free_balance
-    for wish, answer in zip(chosen, answers, strict=False):  # those beyond the answers wait
-        row = wish.row
-        if len(ready) >= turn.places:
-            turn.leave(row, Wait.QUOTA)
-        elif row.value > balance:  # the trial of such a message fails, in the node's words
-            turn.leave(row, Wait.FUNDS, lack_words(int(row.value), balance), is_failure=True)
-        elif answer.message is None:
-            turn.leave(row, Wait.ESTIMATE, f"gas estimate: {answer.error}", is_failure=True)
-        elif (reason := _gas_refusal(answer.message, wish, base_fee=int(turn.head.base_fee))) is not None:
-            turn.leave(row, *reason, is_failure=True)
-        elif (cost := Ready(row, answer.message).cost) > balance:
-            turn.leave(row, Wait.FUNDS, lack_words(cost, balance), is_failure=True)
-        elif not _is_in_budget(turn, wish, answer.message):
-            turn.leave(row, Wait.DAILY_BUDGET, "it would go beyond it")
-        else:
-            balance -= cost
-            ready.append(Ready(row, answer.message))
-    return ready
-
-
-def _wishes(turn: Round, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules) -> list[Wish]:
-    """Give the messages that pass the gates: base fee, hold, and a budget that is not used up."""
+) -> list[Wish]:
+    """Return the messages that pass the gates: base fee, hold, and a budget that is not used up."""
     actors = actor_rules_for(rows, client=client, key=turn.head.key)
     guards = list(GasGuard.objects.order_by("pk"))
     kinds = receiver_kinds({row.to for row in rows}) if any(guard.actor for guard in guards) else {}
@@ -104,18 +158,9 @@ def _wishes(turn: Round, rows: Sequence[Message], *, client: ChainClient, shared
     return found
 
 
-def _is_in_budget(turn: Round, wish: Wish, message: ChainMessage) -> bool:
-    """Count a message's gas at the present base fee in its budgets if they all have room for it."""
-    price = min(message.gas_fee_cap, int(turn.head.base_fee) + message.gas_premium)
-    cost = message.gas_limit * price
-    room = turn.budgets.room(wish.guard.budgets)
-    if room is not None and cost > room:
-        return False
-    turn.budgets.plan(wish.guard.budgets, cost)
-    return True
-
-
-def _answers(turn: Round, chosen: Sequence[Wish], *, client: ChainClient) -> list[Estimate]:
+def _answers(
+    turn: Round, chosen: Sequence[Wish], signed: Mapping[str, Ready], *, client: ChainClient
+) -> list[Estimate]:
     """Ask for the gas of the first messages, as many as one question may hold; transfers alike share one.
 
     A node runs each message on top of all before it, so the time of a question grows with its square.
@@ -125,7 +170,10 @@ def _answers(turn: Round, chosen: Sequence[Wish], *, client: ChainClient) -> lis
     keys: list[object] = []
     for wish in chosen:
         row, spec = wish.row, wish.spec
+        done = signed.get(row.pk)
         message = replace(row.chain_message(), gas_fee_cap=AttoFil(wish.fees.gas_fee_cap))
+        if done is not None:
+            message = replace(done.message, nonce=message.nonce)
         # Only transfers are alike: another method's second call may do something else than its first.
         key = (message, spec) if row.method == METHOD_SEND else row.pk
         if key not in asked:

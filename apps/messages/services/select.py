@@ -19,14 +19,13 @@ from django.db.models.functions import RowNumber
 
 from apps.core.live import Change, publish
 from apps.messages.models import Message, Sender, SharedRules
-from apps.messages.services.estimate import messages_estimated
+from apps.messages.services.choose import messages_chosen
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import Budgets
 from apps.messages.services.locks import SENDER_LOCK, held
 from apps.messages.services.moves import messages_advance, messages_told, waits_note
 from apps.messages.services.nonces import Standing, holes_of, standing_of
 from apps.messages.services.rounds import Ready, Round
-from apps.messages.services.sign import messages_signed
 from apps.messages.states import MessageState, Priority, SenderState, Wait
 from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 
@@ -89,8 +88,7 @@ def sender_select(*, address: str, head: Head, client: ChainClient, now: datetim
         budgets = Budgets(base_fee=int(head.base_fee), now=now)
         turn = Round(sender, head, standing, holes, places, budgets)
         try:
-            ready = messages_estimated(turn, rows, client=client, shared=shared)
-            signed = messages_signed(turn, ready)
+            signed = messages_chosen(turn, rows, client=client, shared=shared)
             filled = _store(turn, signed, now=now)
         finally:
             _waits_store(turn, now=now)

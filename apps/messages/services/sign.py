@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from apps.gateway.errors import SignerAway
 from apps.messages.services.nonces import nonces_for
@@ -18,39 +18,30 @@ if TYPE_CHECKING:
     from apps.messages.services.rounds import Ready, Round
     from poolsite.filecoin.message import Message as ChainMessage
 
-SIGN_ROUNDS: Final = 3
-"""A refused signature shifts the nonces behind it; those are signed again at most this often."""
 
+def messages_signed(
+    turn: Round, ready: Sequence[Ready], signed: dict[str, tuple[Ready, SignedMessage]]
+) -> set[str]:
+    """Give nonces in order and have them signed, after those in `signed`, which are the first of them.
 
-def messages_signed(turn: Round, ready: Sequence[Ready]) -> list[tuple[Ready, SignedMessage]]:
-    """Give nonces in order and have them signed; a refused message is left out and the rest moves up."""
+    Adds to `signed` what comes before the first refusal: those behind it get other nonces.  Notes why a
+    message is refused, and returns the ids of those.
+    """
     numbers = nonces_for(turn.sender, turn.standing, holes=turn.holes)
     nonces = [next(numbers) for _ in ready]
-    done: list[tuple[Ready, SignedMessage]] = []
-    rest = list(ready)
-    for _ in range(SIGN_ROUNDS):
-        if not rest:
-            break
-        here = nonces[len(done) : len(done) + len(rest)]
-        messages = [replace(item.message, nonce=nonce) for item, nonce in zip(rest, here, strict=True)]
-        answers = _sign(messages, [item.row.tenant_id for item in rest])
-        again: list[Ready] = []
-        is_straight = True
-        for item, answer in zip(rest, answers, strict=True):
-            if not isinstance(answer, SignedMessage):
-                wait = Wait.SIGNER_AWAY if isinstance(answer, SignerAway) else Wait.POLICY
-                turn.leave(
-                    item.row, wait, f"sign message failed: {answer.reason}", is_failure=wait == Wait.POLICY
-                )
-                is_straight = False
-            elif is_straight:
-                done.append((item, answer))
-            else:
-                again.append(item)
-        rest = again
-    for item in rest:
-        turn.leave(item.row, Wait.NEXT_HEAD)
-    return done
+    rest = list(zip(ready, nonces, strict=True))[len(signed) :]
+    messages = [replace(item.message, nonce=nonce) for item, nonce in rest]
+    answers = _sign(messages, [item.row.tenant_id for item, _ in rest])
+    refused: set[str] = set()
+    for (item, _), answer in zip(rest, answers, strict=True):
+        if not isinstance(answer, SignedMessage):
+            wait = Wait.SIGNER_AWAY if isinstance(answer, SignerAway) else Wait.POLICY
+            reason = f"sign message failed: {answer.reason}"
+            turn.leave(item.row, wait, reason, is_failure=wait == Wait.POLICY)
+            refused.add(item.row.pk)
+        elif not refused:
+            signed[item.row.pk] = (item, answer)
+    return refused
 
 
 def _sign(

@@ -46,8 +46,8 @@ def killed_after(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 POINTS: list[tuple[str, str, str, Any]] = [
-    ("before the estimate", "apps.messages.services.select", "messages_estimated", killed),
-    ("after the estimate", "apps.messages.services.select", "messages_estimated", killed_after),
+    ("before the estimate", "apps.messages.services.choose", "messages_estimated", killed),
+    ("after the estimate", "apps.messages.services.choose", "messages_estimated", killed_after),
     ("before signing", "apps.messages.services.sign", "messages_sign", killed),
     ("after signing, before the commit", "apps.messages.services.sign", "messages_sign", killed_after),
     ("inside the transaction", "apps.messages.services.select", "messages_advance", killed_after),
