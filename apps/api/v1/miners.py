@@ -31,7 +31,7 @@ from apps.proving.models import Deadline
 from apps.proving.selectors import deadlines_of
 from apps.sectors.errors import BadCount
 from apps.sectors.policy import sealing_policy
-from apps.sectors.selectors import sectors_visible
+from apps.sectors.selectors import sectors_visible, with_batches
 from apps.sectors.services.pledge import pledge_create
 from apps.sectors.services.prices import Payer, PledgePrice, payers_of, pledge_price
 from apps.users.principals import Principal
@@ -330,7 +330,7 @@ class MinerSectorsView(PoolView):
             taken=taken,
             key=request.headers.get("Idempotency-Key"),
         )
-        sectors = list(sectors_visible(self.principal).filter(pledge=pledge).order_by("number"))
+        sectors = list(with_batches(sectors_visible(self.principal)).filter(pledge=pledge).order_by("number"))
         return created({"pledge": str(pledge.uuid), "count": pledge.count, "sectors": sectors_body(sectors)})
 
 

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -19,7 +19,7 @@ from apps.dashboard.lines.cards import Verdict
 from apps.dashboard.pages import ROWS, cursor_read, page_of
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
-from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
+from apps.dashboard.sheets import CHUNK, CSV_MAX, Download, csv_answer
 from apps.users.audit import (
     LOOKED,
     YEARS,
@@ -162,7 +162,7 @@ def cells_of(row: AuditEntry) -> dict[str, Any]:
 
 @require_safe
 @for_people
-def audit_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
+def audit_csv(request: HttpRequest, viewer: Principal) -> Download:
     """The filtered list as CSV."""
 
     def text(value: Any) -> Any:
@@ -174,7 +174,7 @@ def audit_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
 
 @require_safe
 @for_people
-def audit_json(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
+def audit_json(request: HttpRequest, viewer: Principal) -> Download:
     """The filtered list as JSON."""
     rows = found(request, viewer)
 
@@ -185,8 +185,4 @@ def audit_json(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse
             mark = ","
         yield "[]\n" if mark == "[" else "\n]\n"
 
-    return StreamingHttpResponse(
-        parts(),
-        content_type="application/json",
-        headers={"Content-Disposition": 'attachment; filename="audit.json"', "Cache-Control": "no-store"},
-    )
+    return Download("audit.json", parts(), content_type="application/json")

@@ -31,8 +31,7 @@ from poolsite.filecoin.actors.decode import ACTOR_METHODS
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from django.http import StreamingHttpResponse
-
+    from apps.dashboard.sheets import Download
     from apps.users.principals import Principal
 
 DAYS: Final = (1, 7, 30, 365)
@@ -103,7 +102,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 @require_safe
 @for_people
-def gas_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
+def gas_csv(request: HttpRequest, viewer: Principal) -> Download:
     """The spending as CSV, one line per day, sender and method."""
     rows = spend_since(viewer, days=days_of(request), now=Scene(viewer).at).select_related("tenant")
     cells = (

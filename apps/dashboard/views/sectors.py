@@ -21,15 +21,15 @@ from apps.dashboard.regions.sectors import expires_soon, list_context, list_verd
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.sectors.selectors import sector_get, sectors_visible
 from apps.sectors.services.steps import sector_abort, sector_retry
-from poolsite.wire.pipeline import FINAL_STATES, SectorState
+from poolsite.wire.pipeline import FINAL_STATES, STEPS, SectorState
 
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable
 
     from django.db.models import QuerySet
-    from django.http import StreamingHttpResponse
 
+    from apps.dashboard.sheets import Download
     from apps.sectors.models import Sector
     from apps.users.principals import Principal
 
@@ -57,6 +57,19 @@ COLUMNS: Final = (
     "pledged",
 )
 """Of the list as CSV."""
+CSV_FIELDS: Final = (
+    "uuid",
+    "miner__actor_id",
+    "number",
+    "state",
+    "active",
+    "deadline",
+    "partition",
+    "activation",
+    "expiration",
+    "created_at",
+)
+"""What the columns are made of: a row's other fields are not read, least of all its batches' params."""
 
 
 def filtered(rows: QuerySet[Sector], *, state: str, q: str, scene: Scene) -> QuerySet[Sector]:
@@ -135,29 +148,26 @@ def facets(here: str, *, state: str, q: str) -> list[Facet]:
 
 @require_safe
 @for_people
-def sectors_csv(request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
+def sectors_csv(request: HttpRequest, viewer: Principal) -> Download:
     """The filtered list as CSV."""
     rows = filtered(
-        sectors_visible(viewer),
+        sectors_visible(viewer).select_related(None),
         state=request.GET.get("state", ""),
         q=request.GET.get("q", "").strip(),
         scene=Scene(viewer),
     )
+    fields = rows.values_list(*CSV_FIELDS)[:CSV_MAX].iterator(chunk_size=CHUNK)
     cells = (
         (
-            row.uuid,
-            row.miner.address,
-            row.number,
-            row.state,
-            row.stage,
-            row.active,
-            row.deadline,
-            row.partition,
-            row.activation,
-            row.expiration,
-            row.created_at.isoformat(),
+            uuid,
+            "" if actor_id is None else f"f0{actor_id}",
+            number,
+            state,
+            STEPS[state].stage,
+            *plain,
+            made.isoformat(),
         )
-        for row in rows[:CSV_MAX].iterator(chunk_size=CHUNK)
+        for uuid, actor_id, number, state, *plain, made in fields
     )
     return csv_answer("sectors.csv", COLUMNS, cells)
 

@@ -29,8 +29,7 @@ from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState
 
 if TYPE_CHECKING:
-    from django.http import StreamingHttpResponse
-
+    from apps.dashboard.sheets import Download
     from apps.messages.models import Sender
     from apps.users.principals import Principal
 
@@ -74,7 +73,7 @@ def senders(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 @require_safe
 @for_people
-def senders_csv(_request: HttpRequest, viewer: Principal) -> StreamingHttpResponse:
+def senders_csv(_request: HttpRequest, viewer: Principal) -> Download:
     """The list as CSV."""
     scene = Scene(viewer)
     rows = list(senders_visible(viewer))

@@ -46,8 +46,11 @@ def message_get(viewer: Principal, id: str) -> Message:  # the messager's word f
 
 
 def messages_by_ids(ids: Collection[str]) -> dict[str, Message]:
-    """Give messages by id for the apps that pushed them; unknown ids are left out."""
-    return Message.objects.in_bulk(list(ids))
+    """Return messages by id for the apps that pushed them; unknown ids are left out.
+
+    Parameters and signature, tens of kilobytes in a batch of sectors, are read when they are asked for.
+    """
+    return Message.objects.defer("params", "signed").in_bulk(list(ids))
 
 
 COLUMNS: Final = tuple(Message._meta.concrete_fields)
@@ -119,8 +122,8 @@ def messages_page(
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> list[Message]:
-    """Give one page, newest first; `before` is creation time and id of the last row of the page above."""
-    rows = messages_visible(viewer)
+    """Return one page, newest first; `before` is creation time and id of the last row of the page above."""
+    rows = messages_visible(viewer).select_related(None).defer("signed")
     if states:
         rows = rows.filter(state__in=list(states))
     if senders:

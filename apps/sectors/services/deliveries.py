@@ -91,7 +91,8 @@ def batches_watch(work: Round) -> None:
     # pre-commits has sent a sector back to wait for it.
     back = Q(precommits__state=SectorState.PRECOMMIT_SENT) | Q(commits__state=SectorState.COMMIT_SENT)
     watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & (Q(landed_height__gte=young) | back)
-    rows = list(Batch.objects.select_related("miner__tenant").filter(watched).distinct().order_by("pk"))
+    found = Batch.objects.select_related("miner__tenant").defer("params").filter(watched)
+    rows = list(found.distinct().order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
     there = [batch for batch in rows if batch.message_id in messages]
     each_apart(

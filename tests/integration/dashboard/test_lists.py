@@ -6,6 +6,8 @@ import csv
 import io
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.messages.models import Message
 from apps.messages.states import Wait
@@ -42,6 +44,30 @@ def test_a_list_can_be_taken_along(ann, path, rows):
     assert answer.headers["Content-Type"] == "text/csv"
     assert len(lines) == rows
     assert all(line["id"] for line in lines)
+
+
+@pytest.mark.parametrize("path", ["/sectors.csv", "/messages.csv", "/gas.csv", "/senders.csv"])
+def test_download_reads_no_message_parameters(ann, path):
+    busy_pool()
+
+    with CaptureQueriesContext(connection) as seen:
+        text_of(signed_in().get(path))
+
+    found = [query["sql"] for query in seen.captured_queries]
+    assert not [sql for sql in found if '"params"' in sql or '"signed"' in sql]
+
+
+def test_download_of_sectors_takes_one_query_for_all_rows(ann):
+    miner = factories.miner()
+    browser, counts = signed_in(), []
+    for _ in range(3):
+        factories.sector(miner)
+        factories.sector(miner, precommit_batch=factories.batch(miner))
+        with CaptureQueriesContext(connection) as seen:
+            text_of(browser.get("/sectors.csv"))
+        counts.append(len(seen))
+
+    assert counts[1] == counts[2]  # the first request of a session reads more
 
 
 def test_a_taken_list_is_filtered(ann):

@@ -1,0 +1,298 @@
+"""What a large pool costs: lists, exports, and what runs at each head, at 100,000 sectors and 40 miners.
+
+Everything runs in this process on a PostgreSQL of its own; the node stands in this process too and hands
+out its answers as JSON text, so that reading them is measured and making them is not.  CPU time is this
+process's (`process_time`): the machine's other work does not change it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import importlib
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import django
+
+from tests.crowd import copies
+from tests.servers import TEMPLATE, PostgresServer, RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECTORS: Final = 100_000
+MINERS: Final = 40
+MESSAGES: Final = 10_000
+WALLETS: Final = 10_000
+PER_BATCH: Final = 250
+PARAMS_BYTES: Final = 47 * 1024
+"""Of one pre-commit batch on a network with proofs of 192 bytes and 250 sectors."""
+BATCH_EVERY: Final = 25
+"""One message in so many is a batch's."""
+PAGE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value."""
+
+    name: str
+    value: float
+    unit: str
+    peer: float | None = None
+    limit: float | None = None
+
+
+class Pool:
+    """A database with many rows, and the operator's browser."""
+
+    def __init__(self) -> None:
+        postgres, redis = PostgresServer(), RedisServer()
+        postgres.start()
+        redis.start()
+        atexit.register(postgres.stop)
+        atexit.register(redis.stop)
+        os.environ.update(
+            DJANGO_SETTINGS_MODULE="poolsite.settings.test",
+            PGHOST=str(postgres.sockets),
+            PGDATABASE=TEMPLATE,
+            LOG_LEVEL="ERROR",
+        )
+        django.setup()
+        settings = importlib.import_module("django.conf").settings
+        settings.REDIS_URL = redis.url
+        settings.ALLOWED_HOSTS = ["*"]
+        self.factories = importlib.import_module("tests.factories")
+        self.people = importlib.import_module("tests.people")
+        self.people.operator_person("boss")
+        self.token = self.people.bearer(self.people.operator_token())
+        self.client = importlib.import_module("tests.visits").signed_in("boss")
+        self.fill()
+
+    def fill(self) -> None:
+        """Make the rows: real ones by the tests' factories, then copies of them."""
+        connection = importlib.import_module("django.db").connection
+        states = importlib.import_module("poolsite.wire.pipeline").SectorState
+        make = self.factories
+        make.head(1000)
+        make.network()
+        self.miners = [make.miner(1000 + number) for number in range(MINERS)]
+        first = self.miners[0]
+        batch = make.batch(first, params=os.urandom(PARAMS_BYTES), message_id="batch-0", state="LANDED")
+        make.message("batch-0", state="LANDED", params=os.urandom(PARAMS_BYTES), from_addr=make.bls(1))
+        proven = {"state": states.PROVING, "active": True, "comm_r": b"r" * 32, "comm_d": b"d" * 32}
+        make.sector(
+            first, number=0, precommit_batch=batch, commit_batch=batch, deadline=0, partition=0, **proven
+        )
+        make.wallet()
+        rows = SECTORS // PER_BATCH
+        with connection.cursor() as cursor:
+            of = "message_id = 'batch-0'"
+            change = {"uuid": "gen_random_uuid()", "message_id": "'batch-' || n"}
+            copies(cursor, "sectors_batch", of=of, changed=change, rows=f"generate_series(1, {rows}) n")
+            change = {"id": "'batch-' || n", "nonce": "n", "cid": "''", "unsigned_cid": "''"}
+            for name in ("params", "signed"):  # most messages are proofs of windows
+                change[name] = (
+                    f"case n % {BATCH_EVERY} when 0 then one.params else substr(one.params, 1, 400) end"
+                )
+            copies(
+                cursor,
+                "messages_message",
+                of="id = 'batch-0'",
+                changed=change,
+                rows=f"generate_series(1, {MESSAGES}) n",
+            )
+            batch_of = f"(select id from sectors_batch where message_id = 'batch-' || (n / {PER_BATCH} + 1))"
+            ids = ", ".join(str(miner.pk) for miner in self.miners)
+            change = {
+                "uuid": "gen_random_uuid()",
+                "number": "n",
+                "miner_id": f"(array[{ids}])[n % {MINERS} + 1]",
+                "precommit_batch_id": batch_of,
+                "commit_batch_id": batch_of,
+                "partition": f"n / {MINERS} % 48 / 48",
+                "deadline": f"n / {MINERS} % 48",
+            }
+            copies(
+                cursor,
+                "sectors_sector",
+                of="number = 0",
+                changed=change,
+                rows=f"generate_series(1, {SECTORS - 1}) n",
+            )
+            change = {"uuid": "gen_random_uuid()", "sector_id": "n", "miner_id": "m"}
+            rest = "(select id as n, miner_id as m from sectors_sector where number > 0) s"
+            copies(
+                cursor,
+                "sectors_job",
+                of="sector_id = (select min(id) from sectors_sector)",
+                changed=change,
+                rows=rest,
+            )
+            change = {"address": "'f0' || (500000 + n)", "label": "''", "actor_id": "500000 + n"}
+            copies(
+                cursor,
+                "wallets_wallet",
+                of="id = (select min(id) from wallets_wallet)",
+                changed=change,
+                rows=f"generate_series(1, {WALLETS - 1}) n",
+            )
+            cursor.execute("vacuum analyze")
+
+
+@cache
+def pool() -> Pool:
+    """Start everything once."""
+    return Pool()
+
+
+def cpu_ms(do: Callable[[], Any], *, times: int = 3) -> float:
+    """Milliseconds of this process's CPU that something takes; the best of some."""
+    do()
+    found = []
+    for _ in range(times):
+        begin = time.process_time()
+        do()
+        found.append((time.process_time() - begin) * 1000)
+    return min(found)
+
+
+def page(path: str) -> Any:
+    """Ask for a page of the REST interface, and check that it came."""
+    answer = pool().client.get(path, headers=pool().token)
+    assert answer.status_code == 200, answer.content[:300]
+    assert len(answer.json()["results"]) >= PAGE // 2
+    return answer
+
+
+def sectors_rest() -> Figure:
+    """CPU of a row of `GET /api/v1/sectors`."""
+    cost = cpu_ms(lambda: page(f"/api/v1/sectors?limit={PAGE}"))
+    return Figure("GET /api/v1/sectors, CPU of a row", cost / PAGE * 1000, "µs", limit=200)
+
+
+def messages_rest() -> Figure:
+    """CPU of a row of `GET /api/v1/messages`."""
+    cost = cpu_ms(lambda: page(f"/api/v1/messages?limit={PAGE // 2}"))
+    return Figure("GET /api/v1/messages, CPU of a row", cost / (PAGE // 2) * 1000, "µs", limit=200)
+
+
+def resident_mib() -> float:
+    """This process's resident memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@dataclass
+class Download:
+    """What was seen of one download."""
+
+    first_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_mib: float = 0.0
+    lines: int = 0
+
+
+async def download(path: str) -> Download:
+    """Fetch a file through the ASGI app, forgetting its bytes, as a browser does that writes them to disk."""
+    app = importlib.import_module("django.core.asgi").get_asgi_application()
+    cookies = "; ".join(f"{name}={cookie.value}" for name, cookie in pool().client.cookies.items())
+    where, _, query = path.partition("?")
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": where,
+        "query_string": query.encode(),
+        "headers": [(b"host", b"testserver"), (b"cookie", cookies.encode())],
+    }
+    begin, cpu, idle = time.perf_counter(), time.process_time(), resident_mib()
+    seen, left = Download(), asyncio.Event()
+    asked = False
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        if asked:
+            await left.wait()
+        asked = True
+        return {"type": "http.request"}
+
+    async def send(event: dict[str, Any]) -> None:
+        body = event.get("body", b"")
+        if body and not seen.first_s and seen.lines + body.count(b"\n") > 1:
+            seen.first_s = time.perf_counter() - begin
+        seen.lines += body.count(b"\n")
+        seen.peak_mib = max(seen.peak_mib, resident_mib() - idle)
+
+    await app(scope, receive, send)
+    seen.cpu_s = time.process_time() - cpu
+    return seen
+
+
+@cache
+def export(path: str) -> Download:
+    """Download once, after a short one that loads what any download needs."""
+    asyncio.run(download(path + ("&" if "?" in path else "?") + "q=5"))
+    return asyncio.run(download(path))
+
+
+def sectors_first() -> Figure:
+    """Time to the first byte of 100,000 sectors."""
+    return Figure(
+        "sectors.csv of 100,000, first byte", export("/sectors.csv").first_s * 1000, "ms", limit=1000
+    )
+
+
+def sectors_memory() -> Figure:
+    """Memory above idle while 100,000 sectors are sent."""
+    return Figure(
+        "sectors.csv of 100,000, memory above idle", export("/sectors.csv").peak_mib, "MiB", limit=50
+    )
+
+
+def sectors_cpu() -> Figure:
+    """CPU of a row of the export."""
+    seen = export("/sectors.csv")
+    return Figure("sectors.csv, CPU of a row", seen.cpu_s / seen.lines * 1e6, "µs", limit=200)
+
+
+def messages_first() -> Figure:
+    """Time to the first byte of the messages."""
+    return Figure(
+        f"messages.csv of {MESSAGES:,}, first byte", export("/messages.csv").first_s * 1000, "ms", limit=1000
+    )
+
+
+def messages_memory() -> Figure:
+    """Memory above idle while the messages are sent."""
+    return Figure(
+        f"messages.csv of {MESSAGES:,}, memory above idle", export("/messages.csv").peak_mib, "MiB", limit=50
+    )
+
+
+def messages_cpu() -> Figure:
+    """CPU of a row of the export."""
+    seen = export("/messages.csv")
+    return Figure("messages.csv, CPU of a row", seen.cpu_s / seen.lines * 1e6, "µs", limit=200)
+
+
+def cases() -> list[Callable[[], Figure]]:
+    """Give what is measured."""
+    return [
+        sectors_rest,
+        messages_rest,
+        sectors_first,
+        sectors_memory,
+        sectors_cpu,
+        messages_first,
+        messages_memory,
+        messages_cpu,
+    ]
+
+
+def run(case: Callable[[], Figure]) -> Figure:
+    """Measure one."""
+    return case()
