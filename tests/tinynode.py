@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ CODES = {"account": ACTOR_CODE} | {
     name: str(cid_of_cbor(name.encode())) for name in ("storageminer", "multisig", "placeholder")
 }
 """Codes by their names in the bundle."""
+BELOW_GENESIS = "bafyreiaqpwbbyjo4a42saasj36kkrpv4tsherf2e7bvezkert2a7dhonoi"
+"""Every real genesis block names this parent, which is no tipset (tests/golden/lotus)."""
 GAS = 1_000_000
 PREMIUM = 100_000
 
@@ -62,8 +65,8 @@ class Tipset:
     def as_json(self) -> dict[str, Any]:
         """Give the node's JSON, with the members that the console reads."""
         block = {
-            "Miner": "f01000",
-            "Parents": [{"/": one} for one in self.parents],
+            "Miner": "f01000" if self.parents else "f00",
+            "Parents": [{"/": one} for one in self.parents or [BELOW_GENESIS]],
             "Height": self.height,
             "Timestamp": self.timestamp,
             "ParentBaseFee": str(self.base_fee),
@@ -384,15 +387,36 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, *args: Any) -> None:
+        self.open: set[Any] = set()
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, and remember it."""
+        self.open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self.open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Stop listening and close what clients keep open: a node that ends answers nobody."""
+        super().server_close()
+        for request in list(self.open):
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, *_args: Any) -> None:
         """A client that hangs up is no news."""
 
 
 @contextmanager
-def served(node: TinyNode, *, token: str = "") -> Iterator[str]:
-    """Serve a node on a free port; gives its URL."""
+def served(node: TinyNode, *, token: str = "", port: int = 0) -> Iterator[str]:
+    """Serve a node on a free port, or on this one; gives its URL."""
     handler = type("Handler", (_Handler,), {"node": node, "token": token})
-    server = _Server(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

@@ -26,7 +26,7 @@ from apps.chain.selectors import epoch_at, network_current, nodes_for_reading
 from apps.chain.services.heads import follower_row, head_follow
 from apps.chain.services.networks import WrongNetwork, network_bind
 from apps.chain.services.nodes import nodes_sync
-from apps.chain.services.probes import nodes_probe
+from apps.chain.services.probes import node_require_ours, nodes_probe
 from apps.chain.watch import NodeWatch
 from apps.core import clock
 from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
@@ -83,6 +83,7 @@ class ChainFollower:
         self.is_bound = False
         """True once the network of the node that answers was checked."""
         self._signed_at = 0.0
+        self._said = ""
         self._listener: HeadListener | None = None
         self._watch: NodeWatch | None = None
 
@@ -111,7 +112,7 @@ class ChainFollower:
             log.warning("steps_not_sent", reason=str(error)[:200])
             time.sleep(WAIT_S)
         except (NodeUnavailable, NodeRefused, WrongNetwork, NetworkUnknown) as error:
-            log.warning("chain_step_failed", reason=str(error)[:300])
+            self._say(error.reason)
             self.is_bound = False
             time.sleep(WAIT_S)
 
@@ -127,14 +128,18 @@ class ChainFollower:
     def _turn(self) -> None:
         if self._listener is None:
             self._begin()
-        facts = self.box.take(WAIT_S)
+        heard = self.box.take(WAIT_S)
         client = chain_client()
         if not self.is_bound:
             network_bind(client)
             self.is_bound = True
         network = network_current()
-        if facts is not None:
+        if heard is not None:
+            facts, address = heard
+            node_require_ours(address.http_url, client=client_of(address))
+            self.box.heard_at = time.monotonic()
             result = head_follow(client=client, facts=facts, now=clock.now(), finality=network.chain_finality)
+            self._said = ""
             if result is not None:
                 log.info(
                     "head",
@@ -144,12 +149,18 @@ class ChainFollower:
                 )
         self.steps_due(epoch_s=network.epoch_s)
 
+    def _say(self, reason: str) -> None:
+        """Log why the chain is not followed, each reason once until a head was taken again."""
+        if reason != self._said:
+            self._said = reason
+            log.warning("chain_step_failed", reason=reason[:500])
+
     def _begin(self) -> None:
         """Ask every node once, then keep probing and listening beside the turns."""
         nodes_sync(settings.CHAIN_URLS)
         nodes_probe(now=clock.now())
         listener = HeadListener(addresses=lambda: watch.addresses(), client=client_of, heard=self.box.put)
-        watch = NodeWatch(order=nodes_for_reading, healthy=listener.keep_to)
+        watch = NodeWatch(order=nodes_for_reading, follow=listener.keep_to)
         watch.start()
         listener.start()
         self._watch, self._listener = watch, listener

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -41,14 +40,14 @@ POLL_S: Final = 1.0
 
 
 class HeadListener:
-    """Listens in a thread of its own and calls `heard` with each new head, on that thread."""
+    """Listens in a thread of its own and calls `heard` with each new head and its node, on that thread."""
 
     def __init__(
         self,
         *,
         addresses: Callable[[], list[NodeAddress]],
         client: Callable[[NodeAddress], ChainClient],
-        heard: Callable[[TipsetFacts], None],
+        heard: Callable[[TipsetFacts, NodeAddress], None],
     ) -> None:
         self._addresses = addresses
         self._client = client
@@ -74,7 +73,7 @@ class HeadListener:
         self._thread.join(timeout=10)
 
     def keep_to(self, urls: set[str]) -> None:
-        """Change over to the first node of the list if the one that is listened to is none of these."""
+        """Leave the node that is listened to for the first of the list if it is none of these."""
         if self.connected_to and self.connected_to not in urls:
             log.warning("chain_notify_changes_over", node=self.connected_to)
             self._moves.set()
@@ -132,7 +131,7 @@ class HeadListener:
             try:
                 text = socket.recv(timeout=SILENCE_S)
             except TimeoutError:
-                self._heard(self._client(address).chain_head())
+                self._heard(self._client(address).chain_head(), address)
                 continue
             frame = json.loads(text)
             if frame.get("error") is not None:
@@ -141,7 +140,7 @@ class HeadListener:
             if method == "xrpc.ch.close":
                 return
             if method == "xrpc.ch.val":
-                self._heard(self._newest(frame["params"][1], address))
+                self._heard(self._newest(frame["params"][1], address), address)
 
     def _newest(self, changes: list[dict[str, Any]], address: NodeAddress) -> TipsetFacts:
         """Give the head after a list of changes; one of reverts alone does not name it."""
@@ -158,30 +157,29 @@ class HeadListener:
             self.connected_to = address.http_url
             if head.key != key:
                 key = head.key
-                self._heard(head)
+                self._heard(head, address)
             self._stop.wait(POLL_S)
 
 
 class HeadBox:
-    """Holds the newest head that was heard; the follower waits at it."""
+    """Holds the newest head that was heard, and of which node; the follower waits at it."""
 
     def __init__(self) -> None:
         self._filled = threading.Condition()
-        self._facts: TipsetFacts | None = None
+        self._heard: tuple[TipsetFacts, NodeAddress] | None = None
         self.heard_at = 0.0
-        """Monotonic time of the last word from any node."""
+        """Monotonic time of the last head that the follower took from a node of our chain."""
 
-    def put(self, facts: TipsetFacts) -> None:
+    def put(self, facts: TipsetFacts, address: NodeAddress) -> None:
         """Replace what is in the box: only the newest head matters."""
         with self._filled:
-            self._facts = facts
-            self.heard_at = time.monotonic()
+            self._heard = facts, address
             self._filled.notify_all()
 
-    def take(self, timeout_s: float) -> TipsetFacts | None:
+    def take(self, timeout_s: float) -> tuple[TipsetFacts, NodeAddress] | None:
         """Empty the box, waiting for something in it; None when the time is over."""
         with self._filled:
-            if self._facts is None:
+            if self._heard is None:
                 self._filled.wait(timeout_s)
-            facts, self._facts = self._facts, None
-            return facts
+            heard, self._heard = self._heard, None
+            return heard

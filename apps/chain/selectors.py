@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Follower, Head, Network, Node
-from apps.chain.states import READ_RANKS, STATE_RANKS, NodeRole, NodeState
+from apps.chain.states import READ_RANKS, STATE_RANKS, STATES_SERVING, NodeRole, NodeState
 from apps.core.errors import NotFound
 from poolsite.filecoin.policy import network_by_name, network_from_params
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -111,6 +112,11 @@ def nodes_for_reading() -> list[Node]:
     """
     rows = nodes_all().filter(state__in=STATE_RANKS, role__in=READ_RANKS)
     return sorted(rows, key=_read_order)
+
+
+def nodes_serve(nodes: Iterable[Node]) -> bool:
+    """Tell whether one of these nodes can be read now, or was not asked yet."""
+    return any(node.role in READ_RANKS and node.state in STATES_SERVING for node in nodes)
 
 
 def nodes_devnet() -> QuerySet[Node]:

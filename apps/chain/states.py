@@ -29,3 +29,6 @@ READ_RANKS = {NodeRole.MAIN: 0, NodeRole.BACKUP: 1, NodeRole.WINNING: 2}
 
 STATE_RANKS = {NodeState.HEALTHY: 0, NodeState.UNKNOWN: 1, NodeState.LAGGING: 2, NodeState.AWAY: 3}
 """Order in which states are read from; a node of another network never is."""
+
+STATES_SERVING = frozenset(STATE_RANKS) - {NodeState.AWAY}
+"""States of a node whose answers the pool goes by."""

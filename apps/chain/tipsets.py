@@ -37,10 +37,13 @@ def tipset_from_json(value: Any) -> TipsetFacts:
     """Read `{"Cids", "Blocks", "Height"}`.  Raises NodeRefused if the node sent something else."""
     try:
         first = value["Blocks"][0]
+        height = int(value["Height"])
+        # A genesis block names a parent as every other does, but there is no tipset of that name.
+        parents = (first["Parents"] or ()) if height > 0 else ()
         return TipsetFacts(
-            height=int(value["Height"]),
+            height=height,
             cids=tuple(link["/"] for link in value["Cids"]),
-            parents=tuple(link["/"] for link in first["Parents"] or ()),
+            parents=tuple(link["/"] for link in parents),
             timestamp=int(first["Timestamp"]),
             base_fee=int(first["ParentBaseFee"]),
             miners=tuple(block["Miner"] for block in value["Blocks"]),

@@ -27,10 +27,10 @@ PROBE_EVERY_S: Final = 1.0
 class NodeWatch:
     """Probes until it is stopped."""
 
-    def __init__(self, *, order: Callable[[], Iterable[Node]], healthy: Callable[[set[str]], None]) -> None:
+    def __init__(self, *, order: Callable[[], Iterable[Node]], follow: Callable[[set[str]], None]) -> None:
         self._order = order
-        self._healthy = healthy
-        """Called with the URLs of the healthy nodes, if any: whoever follows another one changes over."""
+        self._follow = follow
+        """Called with the URLs of the nodes to follow: whoever follows another one leaves it."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nodes", daemon=True)
         self._lock = threading.Lock()
@@ -52,14 +52,13 @@ class NodeWatch:
             return list(self._addresses)
 
     def look(self) -> None:
-        """Read the nodes' order and tell which of them are healthy."""
+        """Read the nodes' order and tell which of them to follow: the healthy ones, or any of our chain."""
         nodes = list(self._order())
         addresses = [NodeAddress.of(url=node.url, token=node.token) for node in nodes]
         with self._lock:
             self._addresses = addresses
         healthy = {node.url for node in nodes if node.state == NodeState.HEALTHY}
-        if healthy:
-            self._healthy(healthy)
+        self._follow(healthy or {node.url for node in nodes})
 
     def _run(self) -> None:
         try:

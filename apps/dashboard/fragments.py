@@ -36,7 +36,7 @@ def pulse(place: Place) -> Iterable[str]:
     yield fragment("_pulse.html", pulse=place.scene.pulse)
 
 
-EVERYWHERE: Final[Regions] = {"head": (pulse,)}
+EVERYWHERE: Final[Regions] = {"head": (pulse,), "node_state": (pulse,)}
 REGIONS: Final[dict[str, Regions]] = {
     "today": today.REGIONS,
     "miner": miners.REGIONS,

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import epoch_at, network_current
+from apps.chain.selectors import epoch_at, network_current, nodes_serve
+from apps.chain.states import NodeState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.chain.models import Head
+    from apps.chain.models import Head, Node
     from poolsite.filecoin.policy import Network
 
 LATE_EPOCHS: Final = 4
@@ -20,6 +22,8 @@ GONE_EPOCHS: Final = 10
 LATE_WORD: Final = "no new head"
 GONE_WORD: Final = "chain stands still"
 """`live.js` says both, too."""
+AWAY_WORD: Final = "no node answers"
+FOREIGN_WORD: Final = "node of another chain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,16 @@ class Pulse:
     """And at which the chain stands still."""
 
 
-def pulse_of(head: Head | None, *, network: Network | None, at: datetime) -> Pulse | None:
+def nodes_word(nodes: Sequence[Node]) -> str:
+    """Say why none of the pool's nodes can be read; empty if one can."""
+    if not nodes or nodes_serve(nodes):
+        return ""
+    return AWAY_WORD if all(node.state == NodeState.AWAY for node in nodes) else FOREIGN_WORD
+
+
+def pulse_of(
+    head: Head | None, *, network: Network | None, at: datetime, nodes: Sequence[Node] = ()
+) -> Pulse | None:
     """Lay out the chain's pulse; None before the first head."""
     if head is None or network is None:
         return None
@@ -50,6 +63,8 @@ def pulse_of(head: Head | None, *, network: Network | None, at: datetime) -> Pul
     tone, word = ("ok", "in sync") if late < LATE_EPOCHS else ("warn", LATE_WORD)
     if late >= GONE_EPOCHS:
         tone, word = "bad", GONE_WORD
+    if unread := nodes_word(nodes):
+        tone, word = "bad", unread
     came = round(head.arrived_at.timestamp())
     return Pulse(
         epoch=head.height,

@@ -90,7 +90,7 @@
     const say = document.querySelector("#f-head .say[data-late]"), time = (Date.now() - skew) / 1000;
     if (!say || time < say.dataset.late) return;
     const [tone, word] = time < say.dataset.gone ? ["warn", "no new head"] : ["bad", "chain stands still"];
-    if (say.dataset.tone === tone) return;
+    if (say.dataset.tone === tone || say.dataset.tone === "bad") return;
     say.dataset.tone = tone;
     say.querySelector("use").setAttribute("href", `#i-${tone}`);
     say.lastChild.textContent = word;

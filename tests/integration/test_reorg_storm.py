@@ -52,7 +52,7 @@ class View:
         until = time.monotonic() + CATCHES_UP_S
         while not self.keys or self.keys[-1] != key:
             assert time.monotonic() < until, "the follower does not reach the head"
-            facts = self.box.take(0.5)
+            facts, _ = self.box.take(0.5) or (None, None)
             if facts is None:
                 continue
             result = head_follow(client=self.client, facts=facts, now=now(), finality=finality)

@@ -97,6 +97,8 @@ def nodes_probe(*, now: datetime) -> list[Node]:
         )
         if before[node.pk] != _look(node):
             publish(Change("node", node.pk, None))
+        if before[node.pk][0] != node.state:
+            publish(Change("node_state", node.pk, None))
     return nodes
 
 
@@ -176,6 +178,19 @@ def node_note(node: Node, finding: Finding, *, now: datetime) -> None:
         node.detailed_at = now
         for name, value in finding.details.items():
             setattr(node, name, value)
+
+
+def node_require_ours(url: str, *, client: ChainClient) -> None:
+    """Compare a node's network and genesis with the pool's before a head of it is taken.
+
+    Another chain may come back at an address.  Raises WrongNetwork, and nobody reads the node from then on.
+    """
+    try:
+        network_check(client.state_network_name(), client.chain_get_genesis().key)
+    except WrongNetwork as error:
+        Node.objects.filter(url=url).update(state=NodeState.WRONG_NETWORK, error=error.reason[:500])
+        publish(Change("node_state", url, None))
+        raise
 
 
 def _compare(nodes: list[Node], findings: list[Finding]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from apps.chain.selectors import head_current, nodes_devnet
+from apps.chain.selectors import head_current, nodes_all
 from apps.chain.upgrades import nodes_unready
 from apps.core.clock import now
 from apps.dashboard.lines.messages import Names
@@ -63,7 +63,12 @@ class Scene:
     @cached_property
     def pulse(self) -> Pulse | None:
         """The chain in one line."""
-        return pulse_of(self.head, network=self.network, at=self.at)
+        return pulse_of(self.head, network=self.network, at=self.at, nodes=self.nodes)
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """The enabled nodes; only the operator is told where they are."""
+        return list(nodes_all())
 
     @cached_property
     def network(self) -> Network | None:
@@ -73,7 +78,7 @@ class Scene:
     @cached_property
     def has_lab(self) -> bool:
         """Whether there is a devnet whose knobs the viewer may see."""
-        return self.viewer.is_operator and nodes_devnet().exists()
+        return self.viewer.is_operator and any(node.is_devnet for node in self.nodes)
 
     @cached_property
     def nodes_unready(self) -> list[tuple[Node, Readiness]]:

@@ -37,10 +37,10 @@ SHOWN: Final = 8
 
 def verdict_of(scene: Scene, found: Sequence[Todo]) -> Verdict:
     """Say in one sentence how the pool stands; `found` is what needs somebody."""
-    if scene.clock is None:
-        return Verdict("No chain yet.", "The console waits for its first node to answer.")
     if found:
         return Verdict(f"{plural(len(found), 'thing')} to look at:", "; ".join(t.say for t in found) + ".")
+    if scene.clock is None:
+        return Verdict("No chain yet.", "The console waits for its first node to answer.")
     active = sum(miner.active_sectors for miner in scene.miners)
     under_way = sum(scene.sector_counts.values())
     if not active and not under_way:
@@ -307,6 +307,7 @@ def processes_region(place: Place) -> Iterable[str]:
 
 REGIONS: Final[Regions] = {
     "head": (vital_signs, miners_region, processes_region),
+    "node_state": (vital_signs,),
     "miner": (vital_signs, miners_region),
     "deadline": (vital_signs, miners_region, sectors_region),
     "sector": (vital_signs, sectors_region),

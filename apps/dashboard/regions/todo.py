@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count
 from django.urls import reverse
 
+from apps.chain.states import NodeState
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import plural
 from apps.dashboard.lines.hosts import disk_share, disk_words, is_short_of_disk
 from apps.dashboard.lines.messages import message_line
+from apps.dashboard.pulse import GONE_WORD, nodes_word
 from apps.dashboard.regions.counts import messages_stuck
 from apps.messages.states import Wait
 from apps.proving.states import Outlook
@@ -77,13 +79,39 @@ def named(names: Sequence[str]) -> str:
 
 
 def chain_todos(scene: Scene) -> Iterator[Todo]:
-    """The chain stands still."""
+    """No node can be read, one is of another chain, or the chain stands still."""
     pulse = scene.pulse
-    if pulse is not None and pulse.tone == "bad":
+    yield from node_todos(scene)
+    if pulse is not None and pulse.word == GONE_WORD:
         yield Todo(
             "chain",
             f"the chain has not moved for {numbers.time_left(pulse.age_s)}",
             "if only our nodes stand still, windows close without our proofs: look at them, or add one",
+            reverse("chain"),
+            "Nodes",
+            is_costly=True,
+        )
+
+
+def node_todos(scene: Scene) -> Iterator[Todo]:
+    """Nodes of another chain, and that no node answers; only the operator is told where they are."""
+    foreign = [node for node in scene.nodes if node.state == NodeState.WRONG_NETWORK]
+    for number, node in enumerate(foreign[:NAMED] if scene.viewer.is_operator else ()):
+        yield Todo(
+            f"foreign-{number}",
+            f"the node {node} is of another chain",
+            f"{node.error}: start it on the pool's chain, or disable it"[:WHY_MAX],
+            reverse("chain"),
+            "Nodes",
+            is_costly=True,
+        )
+    if nodes_word(scene.nodes) and not (foreign and scene.viewer.is_operator):
+        away = scene.nodes[0]
+        why = f"; {away}: {away.error}" if scene.viewer.is_operator else ", which the operator has to mend"
+        yield Todo(
+            "nodes",
+            "no node of the pool can be read",
+            f"nothing is sent or proven until one answers{why}"[:WHY_MAX],
             reverse("chain"),
             "Nodes",
             is_costly=True,

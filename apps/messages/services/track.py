@@ -16,7 +16,7 @@ from django.db.models import F
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head
-from apps.chain.selectors import path_between
+from apps.chain.selectors import network_current, path_between
 from apps.chain.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion, Tracker
 from apps.messages.services.locks import TRACK_LOCK, held
@@ -42,9 +42,6 @@ CAN_LAND: Final = (MessageState.FILLED, MessageState.FAILED, MessageState.REPLAC
 PATIENCE_EPOCHS: Final = 60
 """A tipset so far below the head whose receipts cannot be had or read is not asked for again: a node
 that was built from a snapshot has none of before."""
-
-FINALITY: Final = 900
-"""Epochs that a reorganisation may take back."""
 
 LOOKED_AT: Final = 20_000
 """Newest changes among which those epochs' landings are looked for after a long absence."""
@@ -133,13 +130,17 @@ def _search_instead(
 
 
 def _left_chain(tracker: Tracker, head: Head, *, client: ChainClient) -> list[str]:
-    """Give the executing tipsets of what landed last, before we were away, and is not on the chain now."""
+    """Give the executing tipsets of what landed last, before we were away, and is not on the chain now.
+
+    A reorganisation may take back what is younger than the network's finality.
+    """
+    finality = network_current().chain_finality
     # By the newest changes: the index of heights that this would need is of use nowhere else.
     newest = Message.objects.order_by("-updated_at").values("pk")[:LOOKED_AT]
     rows = Message.objects.filter(
         pk__in=newest,
         state__in=[MessageState.LANDED, MessageState.REPLACED],
-        height__gt=tracker.height - FINALITY,
+        height__gt=tracker.height - finality,
     )
     places = list(
         rows.exclude(executed_key="").values_list("height", "tipset_key", "executed_key").distinct()

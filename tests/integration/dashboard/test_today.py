@@ -8,15 +8,18 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
+from apps.chain.models import Node
 from apps.chain.selectors import network_current
+from apps.chain.states import NodeState
 from apps.core import clock
+from apps.dashboard.fragments import frame_render
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.proving.models import PostNote, WindowPost
 from apps.proving.states import Outlook
 from poolsite.wire.pipeline import SectorState
 from tests import factories
-from tests.people import operator_person, person
+from tests.people import operator_person, person, principal
 from tests.scenes import busy_pool
 from tests.visits import signed_in, text_of
 
@@ -270,3 +273,36 @@ def test_the_overview_counts_down_to_the_next_deadline():
     assert stat is not None
     assert "data-until=" in stat.group(0)
     assert "until deadline 4 closes, will land" in stat.group(0)
+
+
+def test_a_dead_node_is_said_at_once_not_after_ten_epochs():
+    factories.head(1000)
+    node = Node.objects.create(url="http://10.9.8.7/rpc/v1", state=NodeState.AWAY, error="connection refused")
+    operator_person()
+    person()
+
+    text = text_of(signed_in("olga").get("/"))
+    tenants = text_of(signed_in("ann").get("/"))
+
+    assert "in sync" not in text
+    assert "no node answers" in text
+    assert "no node of the pool can be read" in text
+    assert "connection refused" in text
+    assert "no node of the pool can be read" in tenants
+    assert node.url not in tenants
+
+
+def test_a_node_of_another_chain_is_said_with_what_to_do():
+    factories.head(1000)
+    Node.objects.create(
+        url="http://10.9.8.7/rpc/v1", state=NodeState.WRONG_NETWORK, error="another genesis block of x"
+    )
+    operator_person()
+
+    text = text_of(signed_in("olga").get("/"))
+
+    assert "node of another chain" in text
+    assert "another genesis block of x: start it on the pool&#x27;s chain, or disable it" in text
+    frame = frame_render({("node_state", "1")}, viewer=principal("alice"), page="today")
+    assert "f-verdict" in frame
+    assert "f-head" in frame

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kombu.exceptions import OperationalError as BrokerAway
 
+from apps.chain.addresses import node_address
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeUnavailable
 from apps.chain.follow import ChainFollower, Steps, head_steps
@@ -56,7 +57,7 @@ class Site:
     def hear(self) -> None:
         """Let the node's head be heard, and take one turn."""
         self.node.clock = int(self.now.timestamp())
-        self.follower.box.put(network_client(self.url).chain_head())
+        self.follower.box.put(network_client(self.url).chain_head(), node_address(self.url))
         self.follower.turn()
 
     def heights(self) -> list[int]:
@@ -119,7 +120,7 @@ def test_a_head_of_an_epoch_that_already_passed_has_steps_all_the_same(site: Sit
     site.node.clock = int(site.now.timestamp())
     site.node.mine(nulls=1)
     site.node.head.timestamp = int(site.now.timestamp())
-    site.follower.box.put(network_client(site.url).chain_head())
+    site.follower.box.put(network_client(site.url).chain_head(), node_address(site.url))
     site.follower.turn()
 
     assert site.heights() == [0, 2, 2]

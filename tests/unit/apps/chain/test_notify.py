@@ -63,7 +63,7 @@ def listening(address: NodeAddress) -> Iterator[tuple[HeadListener, queue.Queue[
     listener = HeadListener(
         addresses=lambda: [address],
         client=lambda one: ChainClient([link_to(one.http_url, one.token)]),
-        heard=heard.put,
+        heard=lambda facts, _address: heard.put(facts),
     )
     listener.start()
     try:
@@ -186,15 +186,15 @@ def test_a_node_without_websocket_is_asked_again_and_again(
 
 
 def test_only_the_newest_head_waits_in_the_box(node: TinyNode) -> None:
-    box = HeadBox()
+    box, address = HeadBox(), NodeAddress("", "", "")
     with served(node) as url:
         client = ChainClient([link_to(url, "")])
-        box.put(client.chain_head())
+        box.put(client.chain_head(), address)
         node.mine()
-        box.put(client.chain_head())
+        box.put(client.chain_head(), address)
 
     taken = box.take(0)
 
     assert taken is not None
-    assert taken.height == 1
+    assert taken[0].height == 1
     assert box.take(0) is None

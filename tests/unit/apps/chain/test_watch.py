@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -47,3 +48,53 @@ def test_heads_go_on_from_another_node_when_the_followed_one_lies_behind(
 
     assert Node.objects.get(url=first).state == NodeState.LAGGING
     assert sent
+
+
+def test_another_chain_at_the_same_address_is_not_followed(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.chain.watch.PROBE_EVERY_S", 0.05)
+    monkeypatch.setattr("apps.chain.notify.POLL_S", 0.02)
+    ours, other = TinyNode(), TinyNode(salt="another genesis")
+    for _ in range(3):
+        ours.mine()
+    for _ in range(9):
+        other.mine()
+    follower = ChainFollower(steps=Steps(send=lambda *_args, **_kwargs: None))
+    with served(ours) as url:
+        settings.CHAIN_URLS = [url]
+        turn_until(follower, lambda: Head.objects.filter(height=3).exists())
+    try:
+        with served(other, port=urlsplit(url).port or 0):
+            turn_until(follower, lambda: Node.objects.get().state == NodeState.WRONG_NETWORK)
+            for _ in range(5):
+                follower.turn()
+            assert follower._listener is not None
+            assert not follower._listener.connected_to
+        assert "another genesis block" in Node.objects.get().error
+        assert Head.objects.filter(is_canonical=True).count() == 4
+        assert not Head.objects.filter(key=other.head.cid).exists()
+        with served(ours, port=urlsplit(url).port or 0):
+            ours.mine()
+            turn_until(follower, lambda: Head.objects.filter(height=4, is_canonical=True).exists())
+    finally:
+        follower.rest()
+
+
+def test_a_head_of_another_chain_is_refused_before_any_probe_saw_it(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.chain.watch.PROBE_EVERY_S", 3600.0)
+    monkeypatch.setattr("apps.chain.notify.POLL_S", 0.02)
+    ours, other = TinyNode(), TinyNode(salt="another genesis")
+    other.mine()
+    follower = ChainFollower(steps=Steps(send=lambda *_args, **_kwargs: None))
+    try:
+        with served(ours) as url:
+            settings.CHAIN_URLS = [url]
+            turn_until(follower, lambda: Head.objects.filter(height=0).exists())
+        with served(other, port=urlsplit(url).port or 0):
+            turn_until(follower, lambda: Node.objects.get().state == NodeState.WRONG_NETWORK)
+        assert Head.objects.get().key == ours.head.cid
+    finally:
+        follower.rest()
