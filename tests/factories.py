@@ -338,9 +338,9 @@ def message(
         }
     if state == MessageState.LANDED:
         data |= {"height": 990, "exit_code": 0, "gas_used": 1_201_344, "landed_at": now()}
-    return Message.objects.create(
-        id=id or f"message-{number}", tenant=tenant(of), state=state, **(data | overrides)
-    )
+    name = id or f"message-{number}"
+    named = {"id": name, "push_id": name, "tenant": tenant(of), "state": state}
+    return Message.objects.create(**(named | data | overrides))
 
 
 def sender(address: str, **overrides: Any) -> Sender:

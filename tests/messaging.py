@@ -123,7 +123,7 @@ class Follows:
 
     def row(self, id: str) -> Message:
         """Read a message again."""
-        return Message.objects.get(pk=id)
+        return Message.objects.get(push_id=id)
 
     def foreign(self, address: str, *, nonce: int, value: int = 77) -> SignedMessage:
         """Make a message of this address that the messager knows nothing of."""

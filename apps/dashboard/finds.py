@@ -135,7 +135,7 @@ def sectors(scene: Scene, words: str) -> Iterator[Find]:
 def messages(scene: Scene, words: str) -> Iterator[Find]:
     """The message of an id or of a CID: of any version of it, signed or not."""
     cid = cid_read(words)
-    fits = Q(pk=words)
+    fits = Q(push_id=words) | Q(pk=words)
     if cid:
         versions = SignedVersion.objects.filter(cid=cid).values_list("message_id", flat=True)
         fits = Q(cid=cid) | Q(unsigned_cid=cid) | Q(pk__in=list(versions))

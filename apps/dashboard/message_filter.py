@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import BadAddress, address_parse
 
@@ -35,4 +37,4 @@ def searched(rows: QuerySet[Message], q: str) -> QuerySet[Message]:
     try:
         return rows.filter(from_addr=str(address_parse(q)))
     except BadAddress:
-        return rows.filter(pk=q)
+        return rows.filter(Q(push_id=q) | Q(pk=q))

@@ -235,9 +235,10 @@ def _filled(message: Message, sender: Sender | None, *, head: Head | None) -> Di
     if earlier is not None:
         stuck = earlier.wait == Wait.NODE_REFUSES or earlier.gas_fee_cap < base_fee
         if stuck:
-            return Diagnosis(
-                Wait.EARLIER_NONCE, {**evidence, "earlier_nonce": earlier.nonce, "earlier_id": earlier.pk}
-            )
+            evidence["earlier_nonce"] = earlier.nonce
+            if earlier.tenant_id == message.tenant_id:  # a stranger's id is nobody else's to know
+                evidence["earlier_id"] = earlier.push_id
+            return Diagnosis(Wait.EARLIER_NONCE, evidence)
     if message.gas_fee_cap < base_fee:
         return Diagnosis(
             Wait.FEE_CAP, {**evidence, "fee_cap": str(message.gas_fee_cap), "base_fee": str(base_fee)}

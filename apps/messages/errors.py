@@ -13,6 +13,16 @@ class MessageNotFound(NotFound):
     code: ClassVar[str] = "message_not_found"
 
 
+class MessageIdAmbiguous(Conflict):
+    """Several tenants have a message of this id, and the caller sees more than one of them."""
+
+    code: ClassVar[str] = "message_id_ambiguous"
+
+    def __init__(self, uids: dict[str, str]) -> None:
+        named = ", ".join(f"{uid} of {tenant}" for tenant, uid in sorted(uids.items()))
+        super().__init__(f"several tenants have a message of this id; take its uid: {named}", field="id")
+
+
 class MessageIdTaken(Conflict):
     """The id stands for another message already."""
 
@@ -32,6 +42,18 @@ class ReceiverNotGranted(NotAllowed):
 
     def __init__(self, address: str) -> None:
         super().__init__(f"this token sends nothing to {address}", field="to")
+
+
+class SenderShared(NotAllowed):
+    """Other tenants send from this address too: its settings would change what becomes of their messages."""
+
+    code: ClassVar[str] = "sender_shared"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "other tenants send from this address too: ask the operator of the pool to change its settings",
+            field="address",
+        )
 
 
 class SenderStopped(Conflict):

@@ -64,7 +64,7 @@ def miner_make(
     )
     if address_parse(worker).protocol in (SECP256K1, DELEGATED):  # the message would never land
         raise BadValue("the chain takes a BLS key as worker, an address that begins with f3", field="worker")
-    message_id = f"create-miner:{wish.key}"
+    message_id = f"create-miner:{tenant.uuid}:{wish.key}"
     is_again = Miner.objects.filter(create_message_id=message_id).exists()
     miner = miner_create(
         tenant=tenant,

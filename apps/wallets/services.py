@@ -10,7 +10,7 @@ from django.db import transaction
 from apps.chain.errors import NodeRefused
 from apps.chain.selectors import network_current
 from apps.core import clock
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, NotAllowed
 from apps.core.live import Change, publish
 from apps.gateway.errors import SignerRefused
 from apps.gateway.selectors import signer_keys, signers_connected
@@ -18,6 +18,7 @@ from apps.gateway.services import RuledSignature, SignRequest, wallet_sign_all
 from apps.users.models import SignerGrant, Tenant
 from apps.users.principals import SYSTEM
 from apps.users.selectors import signer_granted
+from apps.users.services import audit_record
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.models import SERVED_S, SignRecord, Wallet
 from poolsite.filecoin.address import BLS, DELEGATED, Address, BadAddress, address_parse
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.chain.client import ChainClient
+    from apps.users.principals import Principal
     from poolsite.filecoin.message import Message
 
 SIGN_S: Final = 10.0
@@ -275,7 +277,20 @@ def actor_id_read(answer: Any) -> int | None:
 
 
 @transaction.atomic
-def wallet_label(*, wallet: Wallet, label: str) -> None:
-    """Name a wallet."""
+def wallet_label(*, principal: Principal, wallet: Wallet, label: str) -> None:
+    """Name a wallet: all tenants that hold it see the name.  Raises NotAllowed."""
+    if not principal.is_operator and wallet.tenant_id != principal.own_id:
+        raise NotAllowed(
+            "another tenant's signer holds this key: ask the operator of the pool to name it", field="label"
+        )
+    if label == wallet.label:
+        return
     Wallet.objects.filter(pk=wallet.pk).update(label=label)
+    audit_record(
+        principal=principal,
+        action="wallet.label",
+        target=str(wallet.address),
+        before={"label": wallet.label},
+        after={"label": label},
+    )
     publish(Change("wallet", wallet.pk, wallet.tenant_id))

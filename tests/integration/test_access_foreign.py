@@ -11,9 +11,12 @@ import pytest
 from django.db import connection
 
 from apps.api.access_table import Entrance, entrances
+from apps.api.rpc.messager_types import ADDRESS_SPEC
 from apps.api.rpc.services import SERVICES
+from apps.messages.services.nonces import Standing
 from apps.sectors.models import Job
 from apps.users.models import Token
+from apps.users.services import signer_grant
 from poolsite.wire import rpc_params
 from tests import factories, people
 from tests.scenes import Pool, busy_pool
@@ -51,6 +54,16 @@ def real(pool: Pool, noun: str) -> dict[str, str]:
     }
     address = pool.miner.address if noun == "miners" else str(pool.wallet.address)
     return {**ABSENT, "uuid": uuids.get(noun, NO_UUID), "id": pool.landed.pk, "address": address}
+
+
+def shared(pool: Pool) -> None:
+    """Bob holds what alice sends from, and has given up a message of his own from there."""
+    signer_grant(tenant=people.tenant("bob"), address=str(pool.wallet.address))
+    signer_grant(tenant=people.tenant("bob"), address=pool.miner.control[0])
+    mine = {"from_addr": pool.wallet.address}
+    factories.message("alice-given-up", state="FAILED", nonce=7, **mine)
+    factories.message("alice-waits", **mine)
+    factories.message("bob-shared", of="bob", state="UNFILLED", from_addr=pool.wallet.address)
 
 
 def filled(path: str, values: Mapping[str, str]) -> str:
@@ -112,6 +125,49 @@ def test_over_rest_a_foreign_object_is_no_object(client, pool, row):
     assert state() == before
 
 
+def alices() -> list[Any]:
+    """What alice has: her messages, and what all holders of her address share."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select md5(string_agg(m::text, '|' order by m::text)) from messages_message m"
+            " join users_tenant t on t.id = m.tenant_id where t.name = 'alice'"
+        )
+        messages = cursor.fetchall()
+    return [messages, *(row for row in state() if row[0] not in ("messages_message", "users_token"))]
+
+
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("PATCH", "senders"): {"quota": 3, "state": "FORBIDDEN"},
+    ("PATCH", "wallets"): {"label": "mine"},
+}
+"""What changes an object that an address names."""
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in rest_rows() if "address>" in row.path],
+    ids=lambda row: f"{row.method}-{row.path}",
+)
+def test_over_rest_a_shared_address_changes_nothing_of_the_others(client, pool, row):
+    shared(pool)
+    part = next((one for one in row.parts if one), "")
+    other = people.token("admin", of="bob", scopes=[part] if part else [])
+    noun = row.path.removeprefix("/api/v1/").partition("/")[0]
+    path = filled(row.path, real(pool, noun))
+    before = alices()
+    body = "" if row.method == "GET" else json.dumps(BODIES.get((row.method, noun), {}))
+
+    client.generic(
+        row.method,
+        path,
+        body,
+        content_type="application/json",
+        headers=people.bearer(other),
+    )
+
+    assert alices() == before
+
+
 def candidates(param: rpc_params.Param, pool: Pool | None) -> list[Any]:
     """Values for a parameter: alice's, or nobody's where there is no pool; None where there is no choice."""
     text = [pool.landed.pk, str(pool.wallet.address), "alice"] if pool else ["nobodys"] * 3
@@ -151,6 +207,66 @@ def call(client: Any, token: str, row: Entrance, params: list[Any]) -> str:
     for value in ("alice-landed", "alice", "nobodys"):
         found = found.replace(value, "<it>")
     return found
+
+
+AT_SEVEN = Standing(exists=True, chain_nonce=7, pool_nonce=7, balance=0, flight=())
+"""Where the chain says that the shared address is."""
+FEES = {"gasOverEstimation": 2, "maxFee": "7", "gasFeeCap": "7", "gasOverPremium": 2, "baseFee": "7"}
+
+
+def addressed(param: rpc_params.Param, pool: Pool) -> Any:
+    """A value for a parameter of a call about the address that alice and bob hold."""
+    address = str(pool.wallet.address)
+    known: dict[str, Any] = {
+        rpc_params.ADDRESS.go: address,
+        rpc_params.NUMBER.go: 9,
+        rpc_params.TEXT.go: "alice-given-up",
+        rpc_params.list_of(rpc_params.ADDRESS).go: [address],
+        rpc_params.BOOL.go: True,
+        ADDRESS_SPEC.go: {"address": address, **FEES},
+    }
+    return known.get(param.go)
+
+
+def address_rows() -> list[Entrance]:
+    """Methods that are told an address."""
+    found = []
+    for row in rpc_rows():
+        method = SERVICES[row.path.partition(".")[0]].find(row.path, row.method.split()[0])
+        gos = {param.go for param in method.params} if method else set()
+        if gos & {rpc_params.ADDRESS.go, rpc_params.list_of(rpc_params.ADDRESS).go, ADDRESS_SPEC.go}:
+            found.append(row)
+    return found
+
+
+@pytest.mark.parametrize("row", address_rows(), ids=lambda row: row.path)
+def test_over_json_rpc_a_shared_address_changes_nothing_of_the_others(client, pool, row, monkeypatch):
+    shared(pool)
+    # The chain would take the given-up message of alice back: only that it is hers speaks against it.
+    monkeypatch.setattr("apps.messages.services.change.standing_of", lambda *_args, **_how: AT_SEVEN)
+    other = people.token("admin", of="bob")
+    method = SERVICES[row.path.partition(".")[0]].find(row.path, row.method.split()[0])
+    assert method is not None
+    before = alices()
+
+    call(client, other, row, [addressed(param, pool) for param in method.params])
+
+    assert alices() == before
+
+
+def test_the_calls_about_a_shared_address_reach_what_is_the_callers_own(client, pool, monkeypatch):
+    shared(pool)
+    factories.message("bob-up", of="bob", state="FAILED", nonce=8, from_addr=pool.wallet.address)
+    monkeypatch.setattr("apps.messages.services.change.standing_of", lambda *_args, **_how: AT_SEVEN)
+    other = people.token("admin", of="bob")
+    rows = {row.path: row for row in address_rows()}
+
+    assert '"result":["bob-up"]' in call(
+        client, other, rows["Message.RecoverFailedMsg"], [str(pool.wallet.address)]
+    )
+    assert '"result":1' in call(client, other, rows["Message.ClearUnFillMessage"], [str(pool.wallet.address)])
+    refusal = call(client, other, rows["Message.ForbiddenAddress"], [str(pool.wallet.address)])
+    assert "other tenants send from this address too" in refusal
 
 
 @pytest.mark.parametrize("row", rpc_rows(), ids=lambda row: row.path)

@@ -266,7 +266,7 @@ def test_json_parameters_are_encoded_for_the_receivers_method(
     quick = {"To": "f01000", "From": sender, "Method": 16, "ParamsType": "json"}
 
     found = sent(replay, "Send", {**quick, "Params": '{"AmountRequested": "12"}'})
-    row = Message.objects.get(pk=found["result"])
+    row = Message.objects.get(push_id=found["result"])
     assert bytes(row.params) == params_encode("miner", 16, {"AmountRequested": "12"})
 
     count = Message.objects.count()

@@ -9,7 +9,7 @@ from apps.api.rpc.messager_types import (
 )
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
-from apps.core.errors import NotAllowed
+from apps.core.errors import DomainError, NotAllowed
 from apps.messages.errors import MessageNotFound
 from apps.messages.models import Message
 from apps.messages.selectors import message_get
@@ -68,6 +68,13 @@ def sender_check(call: Call, address: Address) -> str:
     if call.principal.miners:
         raise NotAllowed("the token is for some miners only")
     return signer_check(call, address)
+
+
+def message_missing(error: DomainError) -> DomainError:
+    """Return the refusal of a read by id in the messager's words."""
+    if isinstance(error, MessageNotFound):
+        return MessageNotFound(f"get message by id error: {error.reason}", field="id")
+    return error
 
 
 def message_called(call: Call, id_: str, text: str = "{}") -> Message:

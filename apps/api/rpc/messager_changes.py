@@ -19,7 +19,7 @@ from apps.api.rpc.messager_types import (
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.errors import BadMessage, MessageNotFound
-from apps.messages.selectors import messages_visible
+from apps.messages.selectors import message_get
 from apps.messages.selectors.tracking import tracked_key
 from apps.messages.services import (
     message_mark_bad,
@@ -49,8 +49,9 @@ def replace_message(call: Call, params: Replacement) -> dict[str, str]:
 
 def republish_message(call: Call, id_: str) -> None:
     """Give a message to the nodes again; of an unknown id nothing is said, as in the messager."""
-    row = messages_visible(call.principal).filter(pk=id_).first()
-    if row is None:
+    try:
+        row = message_get(call.principal, id_)
+    except MessageNotFound:
         return
     if row.state != MessageState.FILLED:
         raise BadMessage(f"need FillMsg got {WIRE_NAMES[row.state]}", field="id")
@@ -65,14 +66,24 @@ def mark_bad_message(call: Call, id_: str) -> None:
 def recover_failed_msg(call: Call, address: Address) -> list[str]:
     """Put what was given up back into flight."""
     words = sender_check(call, address)
-    return messages_recover(address=words, client=chain_client(), head=head_known(), now=clock.now())
+    return messages_recover(
+        address=words,
+        client=chain_client(),
+        head=head_known(),
+        now=clock.now(),
+        tenant_id=_tenant_only(call),
+    )
 
 
 def clear_unfill_message(call: Call, address: Address) -> int:
     """Give up what has no nonce yet; done at once, not at the next head."""
     words = sender_check(call, address)
-    tenant = None if call.principal.is_operator else call.principal.tenant_id
-    return messages_clear(address=words, now=clock.now(), tenant_id=tenant)
+    return messages_clear(address=words, now=clock.now(), tenant_id=_tenant_only(call))
+
+
+def _tenant_only(call: Call) -> int | None:
+    """Return whose messages an act on an address is for; None for an operator, who acts on everybody's."""
+    return None if call.principal.is_operator else call.principal.own_id
 
 
 def update_filled_message_by_id(call: Call, id_: str) -> str:
@@ -86,7 +97,7 @@ def update_filled_message_by_id(call: Call, id_: str) -> str:
     )
     if not landed + displaced:
         raise MessageNotFound(f"search message {row.cid} from node nil")
-    return row.pk
+    return str(row.push_id)
 
 
 def update_all_filled_message(call: Call) -> int:
@@ -113,7 +124,7 @@ def update_message_state_by_id(call: Call, id_: str, state: int) -> None:
             address=row.from_addr, client=chain_client(), head=head, now=clock.now(), ids=[row.pk]
         )
         if not found:
-            raise BadMessage(f"message {row.pk} has no open nonce to go back to", field="state")
+            raise BadMessage(f"message {row.push_id} has no open nonce to go back to", field="state")
     else:
         name = WIRE_NAMES.get(wanted or "", str(state))
         raise BadMessage(f"a message in {WIRE_NAMES[row.state]} cannot be set to {name}", field="state")

@@ -59,13 +59,13 @@ async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec
         gas=Gas(limit=message.gas_limit, fee_cap=message.gas_fee_cap, premium=message.gas_premium),
     )
     if call.in_loop and message.from_.protocol != ID:
-        return (await message_push_gathered(item, principal=call.principal)).pk
+        return (await message_push_gathered(item, principal=call.principal)).push_id
     # An ID address has to be looked up on chain first: it must not hold up the others.
     bridged = partial(database_sync_to_async, thread_sensitive=False) if call.in_loop else sync_to_async
     answers = await bridged(messages_push)([item], principal=call.principal)
     if isinstance(answers[0], DomainError):
         raise answers[0]
-    return answers[0].pk
+    return str(answers[0].push_id)
 
 
 def send(call: Call, params: QuickSend) -> str:
@@ -82,7 +82,7 @@ def send(call: Call, params: QuickSend) -> str:
         params=_quick_params(params),
         gas=params.gas,
     )
-    return row.pk
+    return str(row.push_id)
 
 
 def _quick_params(params: QuickSend) -> bytes:

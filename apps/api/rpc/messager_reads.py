@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from apps.api.rpc.desks import Desks
 from apps.api.rpc.messager_callers import (
     head_height,
+    message_missing,
     rows_json,
     signer_check,
 )
@@ -27,7 +28,7 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.messages.errors import MessageNotFound
 from apps.messages.models import Message
-from apps.messages.selectors import messages_seen, messages_visible
+from apps.messages.selectors import message_get, messages_seen, messages_visible
 from apps.messages.states import STATES_BY_CODE, MessageState
 from poolsite.filecoin.address import Address, address_format
 
@@ -44,7 +45,10 @@ ROWS_MAX: Final = 10_000
 
 def has_message_by_uid(call: Call, id_: str) -> bool:
     """Tell whether the caller has a message of this id."""
-    return messages_visible(call.principal).filter(pk=id_).exists()
+    try:
+        return bool(message_get(call.principal, id_))
+    except MessageNotFound:
+        return False
 
 
 def _found(row: Message | None, what: str) -> dict[str, Any]:
@@ -55,9 +59,10 @@ def _found(row: Message | None, what: str) -> dict[str, Any]:
 
 def reads_answer(asked: Sequence[tuple[Principal, str]]) -> list[dict[str, Any] | DomainError]:
     """Give messages by their ids with one query; each that is not its caller's is refused by itself."""
-    missing = "get message by id error: record not found"
     return [
-        MessageNotFound(missing) if found is None else message_json(found[0], head_height=found[1])
+        message_missing(found)
+        if isinstance(found, DomainError)
+        else message_json(found[0], head_height=found[1])
         for found in messages_seen(asked)
     ]
 
@@ -99,8 +104,8 @@ def get_message_by_from_and_nonce(call: Call, from_: Address, nonce: int) -> dic
 
 async def wait_message(call: Call, id_: str, confidence: int) -> dict[str, Any]:
     """Answer when the message has more than `confidence` heads above it, or was given up."""
-    await message_wait(viewer=call.principal, id=id_, confidence=confidence)
-    return await _READS.ask(id_, principal=call.principal)
+    key = await message_wait(viewer=call.principal, id=id_, confidence=confidence)
+    return await _READS.ask(key, principal=call.principal)
 
 
 def list_message(call: Call, query: Query) -> list[dict[str, Any]] | None:

@@ -332,7 +332,7 @@ def message_json(row: Message, *, head_height: int) -> dict[str, Any]:
         signature = {"Type": found.type, "Data": _base64(found.data)}
     is_on_chain = row.state in (MessageState.LANDED, MessageState.REPLACED) and bool(row.tipset_key)
     return {
-        "ID": row.pk,
+        "ID": row.push_id,
         "UnsignedCid": _link(row.unsigned_cid),
         "SignedCid": _link(row.cid),
         "Version": 0,

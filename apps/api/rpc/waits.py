@@ -16,16 +16,16 @@ from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
 from apps.api.rpc.desks import Desks
+from apps.api.rpc.messager_callers import message_missing
 from apps.chain.selectors import head_current
-from apps.core.errors import NotReachable
-from apps.messages.errors import MessageNotFound
+from apps.core.errors import DomainError, NotReachable
 from apps.messages.models import Message
+from apps.messages.selectors import messages_seen
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from apps.core.errors import DomainError
     from apps.users.principals import Principal
 
 GROUP: Final = "live.pool"
@@ -42,11 +42,12 @@ LOOK_ANYWAY_S: Final = 5.0
 class Standing:
     """Where a message stands."""
 
+    key: str
+    """Of its row: its id is unique within its tenant only."""
     state: str
     height: int
     """Of the tipset that includes it."""
     head_height: int
-    tenant_id: int | None
 
 
 class WaitingRoom:
@@ -54,47 +55,59 @@ class WaitingRoom:
 
     def __init__(self) -> None:
         self.waiting: dict[str, set[asyncio.Future[None]]] = {}
+        """By the messages' keys."""
         self.depths: dict[asyncio.Future[None], int] = {}
         """How many heads each waiter wants above its message."""
         self.landed: set[str] = set()
-        """Ids that are on chain and only wait for heads."""
+        """Keys of those that are on chain and only wait for heads."""
         self.task: asyncio.Task[None] | None = None
 
-    async def wait(self, id_: str, confidence: int, *, viewer: Principal) -> None:
-        """Return once the message is final and deep enough.  Raises MessageNotFound."""
+    async def wait(self, id_: str, confidence: int, *, viewer: Principal) -> str:
+        """Return the message's key once it is final and deep enough.
+
+        Raises MessageNotFound, MessageIdAmbiguous.
+        """
+        begun = await _BEGINNINGS.ask(id_, principal=viewer)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.setdefault(id_, set()).add(future)
+        self.waiting.setdefault(begun.key, set()).add(future)
         self.depths[future] = confidence
         if self.task is None or self.task.done():
             self.task = asyncio.create_task(self._listen(), name="message-waits")
         try:
-            # Only now that changes are heard: what happens meanwhile is looked at again.
-            self._tell(id_, await _BEGINNINGS.ask(id_, principal=viewer))
+            self._tell(begun)
+            if not future.done():
+                # Only now that changes are heard: what happened meanwhile is looked at again.
+                self._tell(await _BEGINNINGS.ask(begun.key, principal=viewer))
             await future
         finally:
-            self.depths.pop(future, None)
-            here = self.waiting.get(id_, set())
-            here.discard(future)
-            if not here:
-                self.waiting.pop(id_, None)
-                self.landed.discard(id_)
-            if not self.waiting and self.task is not None:
-                self.task.cancel()
-                self.task = None
+            self._forget(begun.key, future)
+        return begun.key
 
-    async def look(self, ids: Iterable[str]) -> None:
+    def _forget(self, key: str, future: asyncio.Future[None]) -> None:
+        """Drop a waiter; with the last one the listener ends."""
+        self.depths.pop(future, None)
+        here = self.waiting.get(key, set())
+        here.discard(future)
+        if not here:
+            self.waiting.pop(key, None)
+            self.landed.discard(key)
+        if not self.waiting and self.task is not None:
+            self.task.cancel()
+            self.task = None
+
+    async def look(self, keys: Iterable[str]) -> None:
         """Look at these messages and let those go whose time has come."""
-        wanted = [id_ for id_ in ids if id_ in self.waiting]
+        wanted = [key for key in keys if key in self.waiting]
         if not wanted:
             return
-        for id_, found in (await in_database(standings_of, wanted)).items():
-            self._tell(id_, found)
+        for found in await in_database(standings_of, wanted):
+            self._tell(found)
 
-    def _tell(self, id_: str, found: Standing) -> None:
+    def _tell(self, found: Standing) -> None:
         """Let those go who waited for this."""
         is_on_chain = found.state in (MessageState.LANDED, MessageState.REPLACED)
-        (self.landed.add if is_on_chain else self.landed.discard)(id_)
-        for future in list(self.waiting.get(id_, ())):
+        (self.landed.add if is_on_chain else self.landed.discard)(found.key)
+        for future in list(self.waiting.get(found.key, ())):
             is_deep = is_on_chain and found.head_height - found.height > self.depths[future]
             if (is_deep or found.state == MessageState.FAILED) and not future.done():
                 future.set_result(None)
@@ -145,23 +158,21 @@ async def in_database(call: Callable[..., Any], *args: Any) -> Any:
     return await database_sync_to_async(call, thread_sensitive=False)(*args)
 
 
-def standings_of(ids: list[str]) -> dict[str, Standing]:
-    """Give where messages stand."""
+def standings_of(keys: list[str]) -> list[Standing]:
+    """Return where messages stand."""
     head = head_current()
     height = 0 if head is None else head.height
-    rows = Message.objects.filter(pk__in=ids).values_list("pk", "state", "height", "tenant_id")
-    return {pk: Standing(state, at, height, tenant_id) for pk, state, at, tenant_id in rows}
+    rows = Message.objects.filter(pk__in=keys).values_list("pk", "state", "height")
+    return [Standing(key, state, at, height) for key, state, at in rows]
 
 
 def waits_begin(asked: list[tuple[Principal, str]]) -> list[Standing | DomainError]:
-    """Give where each caller's message stands, all with one query; a stranger's is not found."""
-    found = standings_of([id_ for _, id_ in asked])
-    missing = "get message by id error: record not found"
+    """Return where each caller's message stands, all with one query; a stranger's is not found."""
     return [
-        row
-        if (row := found.get(id_)) is not None and (viewer.is_operator or row.tenant_id == viewer.own_id)
-        else MessageNotFound(missing, field="id")
-        for viewer, id_ in asked
+        message_missing(found)
+        if isinstance(found, DomainError)
+        else Standing(found[0].pk, found[0].state, found[0].height, found[1])
+        for found in messages_seen(asked)
     ]
 
 
@@ -172,10 +183,10 @@ _BEGINNINGS: Desks[str, Standing] = Desks(waits_begin)
 _ROOMS: WeakKeyDictionary[asyncio.AbstractEventLoop, WaitingRoom] = WeakKeyDictionary()
 
 
-async def message_wait(*, viewer: Principal, id: str, confidence: int) -> None:  # its name
+async def message_wait(*, viewer: Principal, id: str, confidence: int) -> str:  # its name
     """Wait until a message is final with more than `confidence` heads above it, or was given up.
 
-    Raises MessageNotFound at once for what the viewer cannot see.
+    Returns its key.  Raises MessageNotFound at once for what the viewer cannot see, MessageIdAmbiguous.
     """
     room = _ROOMS.setdefault(asyncio.get_running_loop(), WaitingRoom())
-    await room.wait(id, confidence, viewer=viewer)
+    return await room.wait(id, confidence, viewer=viewer)

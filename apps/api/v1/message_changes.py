@@ -20,7 +20,7 @@ from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.messages.errors import BadMessage
-from apps.messages.selectors import message_get, messages_visible
+from apps.messages.selectors import message_get, message_keys, messages_visible
 from apps.messages.services import messages_publish
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, messages_bulk
 from apps.messages.services.cancel import message_cancel
@@ -75,7 +75,8 @@ class CancelView(PoolView):
             message=message_get(self.principal, id), client=chain_client(), head=head, now=clock.now()
         )
         messages_publish([made.pk], now=clock.now())
-        return Response(message_body(message_get(self.principal, made.pk), head_height=head.height))
+        made.refresh_from_db()
+        return Response(message_body(made, head_height=head.height))
 
 
 class RepublishView(PoolView):
@@ -88,7 +89,8 @@ class RepublishView(PoolView):
         if row.state != MessageState.FILLED:
             raise BadMessage(f"need FillMsg got {WIRE_NAMES[row.state]}", field="id")
         messages_publish([row.pk], now=clock.now())
-        return Response(message_body(message_get(self.principal, id), head_height=head_needed().height))
+        row.refresh_from_db()
+        return Response(message_body(row, head_height=head_needed().height))
 
 
 class BulkView(PoolView):
@@ -103,15 +105,18 @@ class BulkView(PoolView):
         if not {"ids", "kind", "from"} & set(data):
             raise BadValue("name messages by ids, from or kind", field="ids")
         rows = messages_visible(self.principal).filter(state__in=BULK_STATES[data["action"]])
-        filters = {"pk__in": data.get("ids"), "kind": data.get("kind"), "from_addr": data.get("from")}
+        filters = {"kind": data.get("kind"), "from_addr": data.get("from")}
         rows = rows.filter(**{name: value for name, value in filters.items() if value is not None})
+        if "ids" in data:
+            rows = rows.filter(pk__in=message_keys(self.principal, data["ids"]))
         count = rows.count()
         ordered = rows.order_by("from_addr", "nonce", "created_at", "pk")[:BULK_MAX]
         done = messages_bulk(
             data["action"], ordered, client=chain_client(), head=head_needed(), now=clock.now()
         )
-        refused = [{"id": pk, "reason": reason} for pk, reason in done.refused.items()]
-        return Response({"done": done.done, "refused": refused, "left": max(count - BULK_MAX, 0)})
+        refused = [{"id": row.push_id, "reason": reason} for row, reason in done.refused]
+        ids = [row.push_id for row in done.done]
+        return Response({"done": ids, "refused": refused, "left": max(count - BULK_MAX, 0)})
 
 
 urlpatterns = [

@@ -103,6 +103,9 @@ class MessageOutput(serializers.Serializer[Any]):
     """One message."""
 
     id = serializers.CharField()
+    """Its caller's; unique within the tenant."""
+    uid = serializers.CharField()
+    """Unique in the whole pool; taken wherever an id is."""
     kind = serializers.CharField()
     state = serializers.ChoiceField(choices=MessageState.values)
     to = serializers.CharField()
@@ -176,7 +179,8 @@ def message_body(row: Message, *, head_height: int) -> dict[str, Any]:
         "return": base64.b64encode(row.return_).decode() if row.return_ else None,
     }
     return {
-        "id": row.pk,
+        "id": row.push_id,
+        "uid": row.pk,
         "kind": row.kind,
         "state": row.state,
         "from": row.from_addr,
@@ -268,7 +272,7 @@ class MessagesView(PoolView):
         body = MessageInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
-        is_known = Message.objects.filter(pk=data["id"]).exists()
+        is_known = Message.objects.filter(push_id=data["id"], tenant=self.principal.own_id).exists()
         row = messages_push([push_item(data)], principal=self.principal)[0]
         if isinstance(row, DomainError):
             raise row
@@ -342,7 +346,8 @@ class ReplaceView(PoolView):
             now=clock.now(),
         )
         messages_publish([row.pk], now=clock.now())
-        return Response(message_body(message_get(self.principal, id), head_height=head.height))
+        row.refresh_from_db()
+        return Response(message_body(row, head_height=head.height))
 
 
 class MarkBadView(PoolView):

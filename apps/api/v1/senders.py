@@ -74,7 +74,7 @@ def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]
     """Lay senders out with their lanes; the questions do not grow with their number."""
     head = head_current()
     base_fee = 0 if head is None else int(head.base_fee)
-    lanes = lanes_of(rows, open_counts=open_by_sender(viewer), base_fee=base_fee)
+    lanes = lanes_of(rows, viewer=viewer, open_counts=open_by_sender(viewer), base_fee=base_fee)
     spent = spend_by_sender(viewer, days=LEARN_DAYS, now=clock.now())
     balances = balances_of(rows)
     return [
@@ -88,7 +88,7 @@ def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]
             "waiting": lanes[row.address].waiting,
             "in_flight": lanes[row.address].in_flight,
             "lane": [
-                {"nonce": one.nonce, "place": one.place, "message": one.message_id or None}
+                {"nonce": one.nonce, "place": one.place, "message": one.push_id or None}
                 for one in lanes[row.address].nonces
             ],
             "balance": None if (held := balances[row.address]) is None else str(held),

@@ -102,7 +102,8 @@ class WalletView(PoolView):
         """Name it."""
         data = LabelInput(data=request.data)
         data.is_valid(raise_exception=True)
-        wallet_label(wallet=wallet_get(self.principal, address), label=data.validated_data["label"])
+        wallet = wallet_get(self.principal, address)
+        wallet_label(principal=self.principal, wallet=wallet, label=data.validated_data["label"])
         return Response(WalletOutput(wallet_data(wallet_get(self.principal, address))).data)
 
 

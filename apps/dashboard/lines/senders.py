@@ -110,7 +110,7 @@ def _cell(one: LaneNonce, *, at: float, place: float) -> LaneCell:
         mark=mark,
         nonce=numbers.whole(one.nonce),
         word=word,
-        href=reverse("message", args=[one.message_id]) if one.message_id else "",
+        href=reverse("message", args=[one.message]) if one.message else "",
         quiet=one.place == "landed",
     )
 

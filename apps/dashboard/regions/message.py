@@ -14,7 +14,7 @@ from apps.dashboard.lines.messages import html_key, message_why, message_word
 from apps.dashboard.lines.methods import method_words, receiver_kind
 from apps.dashboard.regions.doctor import Finding, finding_of
 from apps.dashboard.regions.place import Place, Regions, fragment
-from apps.messages.errors import MessageNotFound
+from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
 from apps.messages.selectors import message_events, message_get
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import MessageState
@@ -40,6 +40,8 @@ class MessageDetail:
     """The whole of one message."""
 
     key: str
+    """Unique in the whole pool."""
+    push_id: str
     """The caller's id."""
     html_key: str
     href: str
@@ -73,6 +75,7 @@ def message_detail(message: Message, scene: Scene) -> MessageDetail:
     )
     return MessageDetail(
         key=message.id,
+        push_id=message.push_id,
         html_key=html_key(message.id),
         href=reverse("message", args=[message.id]),
         method=method_words(message.to, message.method, kind=message.kind, miners=names.miners),
@@ -202,7 +205,7 @@ def detail_region(place: Place) -> Iterable[str]:
     """All that changes on a message's page; on a head that is the diagnosis of one that waits."""
     try:
         row = message_get(place.viewer, place.key)
-    except MessageNotFound:
+    except (MessageNotFound, MessageIdAmbiguous):
         return
     is_told = place.heard("message", row.pk) or place.heard("messages", "all")
     if is_told or (not row.is_final and {"head", "signer"} & set(place.changed)):

@@ -14,7 +14,7 @@ from apps.dashboard.lines.senders import SenderLine, sender_line, worst_first
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.messages.errors import SenderNotFound
 from apps.messages.models import Message, Sender
-from apps.messages.selectors import sender_get, senders_visible
+from apps.messages.selectors import sender_get, sender_may_set, senders_visible
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.lanes import lanes_of, open_by_sender
 from apps.messages.services.fees import shared_rules
@@ -32,7 +32,9 @@ SENDERS_MAX: Final = 200
 def sender_lines(senders: Sequence[Sender], scene: Scene) -> list[SenderLine]:
     """Lay out senders, those that need somebody first."""
     base_fee = 0 if scene.head is None else int(scene.head.base_fee)
-    lanes = lanes_of(senders, open_counts=open_by_sender(scene.viewer), base_fee=base_fee)
+    lanes = lanes_of(
+        senders, viewer=scene.viewer, open_counts=open_by_sender(scene.viewer), base_fee=base_fee
+    )
     spent = spend_by_sender(scene.viewer, days=LEARN_DAYS, now=scene.at)
     quota = shared_rules().quota
     return worst_first(
@@ -117,7 +119,7 @@ def sender_detail(sender: Sender, scene: Scene) -> SenderDetail:
 
 def sender_acts(sender: Sender, scene: Scene) -> tuple[Act, ...]:
     """What a person can do about a sender."""
-    if not scene.viewer.may("sign"):
+    if not (scene.viewer.may("sign") and sender_may_set(scene.viewer, sender.address)):
         return ()
     if sender.state == SenderState.FORBIDDEN:
         address = reverse("sender-act", args=[sender.address, "resume"])

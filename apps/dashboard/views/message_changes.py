@@ -352,7 +352,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         price=price,
         fields=picks.fields(),
         done=done_words(done) if done else "",
-        refused=list(done.refused.items())[:REFUSED_SHOWN] if done else [],
+        refused=[(row.push_id, why) for row, why in done.refused[:REFUSED_SHOWN]] if done else [],
         error=error,
         is_danger=action in ("cancel", "mark-bad"),
         verb=title,

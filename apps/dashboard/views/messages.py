@@ -27,6 +27,7 @@ from apps.dashboard.regions.message import message_detail
 from apps.dashboard.regions.messages import list_verdict_of
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
+from apps.messages.errors import MessageIdAmbiguous
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.services import message_push
 from poolsite.filecoin.amounts import BadAmount, fil_parse
@@ -186,7 +187,7 @@ def messages_csv(request: HttpRequest, viewer: Principal) -> HttpResponse | Down
         return HttpResponse(refusal.reason, status=422, content_type="text/plain")
     cells = (
         (
-            row.id,
+            row.push_id,
             row.tenant.name if row.tenant else "",
             row.state,
             row.kind,
@@ -216,14 +217,20 @@ def message_or_404(viewer: Principal, key: str) -> Message:
     """One message; a stranger's is as absent as one that never was."""
     try:
         return message_get(viewer, key)
-    except NotFound:
+    except (NotFound, MessageIdAmbiguous):
         raise Http404 from None
 
 
 @require_safe
 @for_people
 def message(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """One message with its diagnosis and history."""
+    """One message with its diagnosis and history; the list where several tenants have one of this id."""
+    try:
+        message_get(viewer, key)
+    except MessageIdAmbiguous:
+        return redirect(f"{reverse('messages')}?{urlencode({'q': key})}")
+    except NotFound:
+        raise Http404 from None
     return message_page(request, viewer, key)
 
 

@@ -48,7 +48,7 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if not viewer.may("sign"):
         raise Http404
     form = {name: request.POST.get(name, "").strip() for name in FIELDS}
-    form["key"] = form["key"] if form["key"].isalnum() else uuid.uuid4().hex
+    form["key"] = form["key"] if form["key"].isalnum() and len(form["key"]) <= 64 else uuid.uuid4().hex
     errors: dict[str, str] = {}
     if request.method == "POST":
         if (held := confirm_first(request, viewer)) is not None:

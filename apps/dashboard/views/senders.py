@@ -21,7 +21,8 @@ from apps.dashboard.regions.senders import (
     sender_lines,
 )
 from apps.dashboard.sheets import csv_answer
-from apps.messages.selectors import sender_get, senders_visible
+from apps.messages.errors import SenderShared
+from apps.messages.selectors import sender_get, sender_may_set, senders_visible
 from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.lanes import lanes_of, open_by_sender
@@ -77,7 +78,7 @@ def senders_csv(_request: HttpRequest, viewer: Principal) -> Download:
     """The list as CSV."""
     scene = Scene(viewer)
     rows = list(senders_visible(viewer))
-    lanes = lanes_of(rows, open_counts=open_by_sender(viewer), base_fee=0)
+    lanes = lanes_of(rows, viewer=viewer, open_counts=open_by_sender(viewer), base_fee=0)
     spent = spend_by_sender(viewer, days=LEARN_DAYS, now=scene.at)
     balances = balances_of(rows)
     cells = (
@@ -140,7 +141,8 @@ def sender_page(
         facts=detail.facts,
         form=form or form_of(row),
         errors=errors or {},
-        can_set=viewer.may("sign"),
+        can_set=viewer.may("sign") and sender_may_set(viewer, row.address),
+        is_shared=not sender_may_set(viewer, row.address),
     )
 
 
@@ -167,7 +169,10 @@ def act(request: HttpRequest, viewer: Principal, address: str, op: str) -> HttpR
     row = sender_or_404(viewer, address)
     if op not in OPS or not viewer.may("sign"):
         raise Http404
-    sender_set(principal=viewer, address=row.address, state=OPS[op])
+    try:
+        sender_set(principal=viewer, address=row.address, state=OPS[op])
+    except SenderShared:
+        raise Http404 from None
     if not getattr(request, "htmx", False):
         return redirect("sender", row.address)
     detail = sender_detail(sender_or_404(viewer, address), Scene(viewer))

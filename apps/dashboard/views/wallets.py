@@ -58,7 +58,7 @@ def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     if request.method == "POST":
         label = request.POST.get("label", "").strip()
         if len(label) <= LABEL_MAX and label.isprintable():
-            wallet_label(wallet=wallet, label=label)
+            wallet_label(principal=viewer, wallet=wallet, label=label)
             return redirect("wallets")
         error = f"{LABEL_MAX} letters at most, all of them visible"
     return page_render(

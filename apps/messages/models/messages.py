@@ -20,12 +20,18 @@ MESSAGE_ID_MAX = 256
 
 
 class Message(Timestamped):
-    """One message; `id` is the caller's and makes pushing idempotent."""
+    """One message.
+
+    `id` names it in the whole pool, over all tenants: logs, events and other tables use it.  `push_id` is
+    what its caller calls it and makes pushing idempotent; two tenants may use the same one.
+    """
 
     States = MessageState
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
 
     id = models.CharField(primary_key=True, max_length=MESSAGE_ID_MAX)
+    """A UUID; where the pool itself pushes, the id it chose, which holds the UUID of a row."""
+    push_id = models.CharField(max_length=MESSAGE_ID_MAX)
     tenant = models.ForeignKey(Tenant, null=True, on_delete=models.PROTECT, related_name="messages")
     """Whose message it is; None for the pool's own, such as hole fillers of a shared sender."""
     pushed_by = models.CharField(max_length=200, blank=True, default="")
@@ -156,6 +162,10 @@ class Message(Timestamped):
             models.Index(F("updated_at").desc(), name="message_updated"),
         ]
         constraints = [
+            # The id comes first: operators look for it in all tenants.
+            models.UniqueConstraint(
+                fields=["push_id", "tenant"], nulls_distinct=False, name="message_push_id_once"
+            ),
             models.UniqueConstraint(
                 fields=["from_addr", "nonce"],
                 condition=Q(state__in=["FILLED", "LANDED"]),
@@ -167,7 +177,7 @@ class Message(Timestamped):
         ]
 
     def __str__(self) -> str:
-        return self.id
+        return self.push_id
 
     @property
     def from_(self) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
+from django.db.models import Q
 
 from apps.chain.models import Follower, Head
 from apps.core.prepared import Prepared
-from apps.messages.errors import MessageNotFound, SenderNotFound
+from apps.messages.errors import MessageIdAmbiguous, MessageNotFound, SenderNotFound
 from apps.messages.models import Message, MessageEvent, Sender
 from apps.messages.states import MessageState
-from apps.users.models import Tenant
+from apps.users.models import SignerGrant, Tenant
 from apps.users.selectors import signers_of
 from poolsite.filecoin.address import BadAddress, address_format, address_parse, id_address
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from apps.core.errors import DomainError
     from apps.users.principals import Principal
+
+AMBIGUOUS_MAX: Final = 20
+"""Messages of one id, of as many tenants, that a refusal names at most."""
 
 
 def messages_visible(viewer: Principal) -> QuerySet[Message]:
@@ -38,15 +43,47 @@ def messages_visible(viewer: Principal) -> QuerySet[Message]:
 
 
 def message_get(viewer: Principal, id: str) -> Message:  # the messager's word for it
-    """Give one message.  Raises MessageNotFound for a stranger's too."""
-    row = messages_visible(viewer).filter(pk=id).first()
+    """Return the message that the viewer means by `id`, see `_meant`.
+
+    Raises MessageNotFound, for a stranger's too, and MessageIdAmbiguous.
+    """
+    row = _meant(viewer, id, list(messages_visible(viewer).filter(Q(push_id=id) | Q(pk=id))[:AMBIGUOUS_MAX]))
     if row is None:
         raise MessageNotFound("record not found", field="id")
     return row
 
 
+def message_keys(viewer: Principal, ids: Collection[str]) -> list[str]:
+    """Return the keys of the messages that the viewer means by `ids`, without those that it does not see.
+
+    Raises MessageIdAmbiguous.
+    """
+    rows = messages_visible(viewer).filter(Q(push_id__in=ids) | Q(pk__in=ids))
+    by_id: dict[str, list[Message]] = {}
+    for row in rows:
+        for name in {row.push_id, row.pk}:
+            by_id.setdefault(name, []).append(row)
+    meant = (_meant(viewer, id_, by_id.get(id_, ())) for id_ in dict.fromkeys(ids))
+    return [row.pk for row in meant if row is not None]
+
+
+def _meant(viewer: Principal, id: str, rows: Sequence[Message]) -> Message | None:
+    """Return which of the messages with this id, all of them the viewer's to see, the viewer means.
+
+    Ids are chosen by callers and unique per tenant.  The viewer's own tenant goes first; then the id that is
+    unique in the whole pool; then the only tenant that has such a message.  Raises MessageIdAmbiguous.
+    """
+    own = [row for row in rows if row.push_id == id and row.tenant_id == viewer.tenant_id]
+    found = own or [row for row in rows if row.pk == id] or list(rows)
+    if len(found) > 1:
+        raise MessageIdAmbiguous(
+            {row.tenant.name if row.tenant else "the pool": str(row.pk) for row in found}
+        )
+    return found[0] if found else None
+
+
 def messages_by_ids(ids: Collection[str]) -> dict[str, Message]:
-    """Return messages by id for the apps that pushed them; unknown ids are left out.
+    """Return messages by their keys for the apps that pushed them; unknown ones are left out.
 
     Parameters and signature, tens of kilobytes in a batch of sectors, are read when they are asked for.
     """
@@ -69,7 +106,7 @@ def _seen_text(condition: str) -> str:
         f" FROM {Head._meta.db_table} h JOIN {Follower._meta.db_table} f ON f.head_id = h.id"
         " ORDER BY f.id LIMIT 1)"
         f" FROM {Message._meta.db_table} m LEFT JOIN {Tenant._meta.db_table} t ON t.id = m.tenant_id"
-        f" WHERE m.id {condition}"
+        f" WHERE m.push_id {condition} OR m.id {condition}"
     )
 
 
@@ -78,26 +115,37 @@ SEEN: Final = Prepared("messages_seen", _seen_text("= ANY($1)"), ["text[]"])
 """For several; of a list the planner thinks that it is long, and plans anew each time."""
 
 
-def messages_seen(asked: Sequence[tuple[Principal, str]]) -> list[tuple[Message, int] | None]:
-    """Give what each of many callers asks for with one query; None where that is not its own to see.
+def messages_seen(asked: Sequence[tuple[Principal, str]]) -> list[tuple[Message, int] | DomainError]:
+    """Return what `message_get` would give each of many callers, or raise, with one query for all of them.
 
     Beside each message stands the height of the newest head, 0 before the first one.
     """
     ids = [id_ for _, id_ in asked]
-    found = dict(_seen(line) for line in (SEEN_ONE.rows(ids) if len(ids) == 1 else SEEN.rows([ids])))
-    return [
-        seen if (seen := found.get(id_)) is not None and _is_visible(viewer, seen[0]) else None
-        for viewer, id_ in asked
-    ]
+    lines = [_seen(line) for line in (SEEN_ONE.rows(ids) if len(ids) == 1 else SEEN.rows([ids]))]
+    by_id: dict[str, dict[str, tuple[Message, int]]] = {}
+    for line in lines:
+        for name in {line[0].push_id, line[0].pk}:
+            by_id.setdefault(name, {})[line[0].pk] = line
+    return [_seen_by(viewer, id_, by_id.get(id_, {})) for viewer, id_ in asked]
 
 
-def _is_visible(viewer: Principal, row: Message) -> bool:
+def _seen_by(
+    viewer: Principal, id_: str, lines: dict[str, tuple[Message, int]]
+) -> tuple[Message, int] | DomainError:
+    try:
+        row = _meant(viewer, id_, [row for row, _ in lines.values() if message_is_visible(viewer, row)])
+    except MessageIdAmbiguous as error:
+        return error
+    return MessageNotFound("record not found", field="id") if row is None else lines[row.pk]
+
+
+def message_is_visible(viewer: Principal, row: Message) -> bool:
     """Tell of one message what `messages_visible` tells of all."""
     is_own = viewer.is_operator or row.tenant_id == viewer.own_id
     return is_own and viewer.may_sign_with(row.from_addr) and viewer.may_address(row.to)
 
 
-def _seen(line: tuple[Any, ...]) -> tuple[str, tuple[Message, int]]:
+def _seen(line: tuple[Any, ...]) -> tuple[Message, int]:
     """Make one line of the answer the row that Django would; its tenant has only a name."""
     *values, tenant_name, height = line
     for place, convert in CONVERTED:
@@ -105,7 +153,7 @@ def _seen(line: tuple[Any, ...]) -> tuple[str, tuple[Message, int]]:
     row = Message.from_db(connection.alias, [column.attname for column in COLUMNS], values)
     if row.tenant_id is not None:
         row.tenant = Tenant(pk=row.tenant_id, name=tenant_name)
-    return row.pk, (row, height or 0)
+    return row, height or 0
 
 
 def message_events(message: Message) -> list[MessageEvent]:
@@ -151,6 +199,12 @@ def senders_visible(viewer: Principal) -> QuerySet[Sender]:
         return rows
     # By grants, not by messages: those grow for ever.
     return rows.filter(address__in=signers_of(viewer).values("address"))
+
+
+def sender_may_set(viewer: Principal, address: str) -> bool:
+    """Return whether the viewer may change a sender's settings; if tenants share it, the operator may."""
+    others = SignerGrant.objects.filter(address=address, deleted_at=None).exclude(tenant=viewer.own_id)
+    return viewer.is_operator or not others.exists()
 
 
 def sender_get(viewer: Principal, address: str) -> Sender:

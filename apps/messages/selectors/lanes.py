@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count, Q
 
 from apps.messages.models import Message
-from apps.messages.selectors import messages_open
+from apps.messages.selectors import message_is_visible, messages_open
 from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ class LaneNonce:
     nonce: int
     place: str
     """landed, replaced, flight, stuck (cannot land as it is), hole or next."""
-    message_id: str = ""
+    message: str = ""
+    """Key of the message that holds it; empty for a stranger's."""
+    push_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,12 @@ def open_by_sender(viewer: Principal) -> dict[str, OpenCount]:
 
 
 def lanes_of(
-    senders: Sequence[Sender], *, open_counts: dict[str, OpenCount], base_fee: int
+    senders: Sequence[Sender], *, viewer: Principal, open_counts: dict[str, OpenCount], base_fee: int
 ) -> dict[str, Lane]:
-    """Give the lane of each sender with one question for two hundred of them."""
+    """Return the lane of each sender with one query for two hundred of them.
+
+    Tenants may share a sender: of a stranger's message the viewer sees the nonce, not the message.
+    """
     found: dict[tuple[str, int], Message] = {}
     for row in _around(senders):
         place = (row.from_addr, row.nonce or 0)
@@ -98,7 +103,11 @@ def lanes_of(
             found[place] = row
     return {
         sender.address: _lane(
-            sender, found, open_count=open_counts.get(sender.address, OpenCount()), base_fee=base_fee
+            sender,
+            found,
+            viewer=viewer,
+            open_count=open_counts.get(sender.address, OpenCount()),
+            base_fee=base_fee,
         )
         for sender in senders
     }
@@ -112,30 +121,41 @@ def _around(senders: Sequence[Sender]) -> Iterator[Message]:
             low = (sender.chain_nonce or 0) - LANDED_SHOWN
             wanted |= Q(from_addr=sender.address, nonce__gte=low, nonce__lt=low + LANDED_SHOWN + NONCES_MAX)
         yield from Message.objects.filter(wanted).only(
-            "pk", "from_addr", "nonce", "state", "gas_fee_cap", "wait"
+            "pk", "push_id", "tenant_id", "from_addr", "to", "nonce", "state", "gas_fee_cap", "wait"
         )
 
 
 def _lane(
-    sender: Sender, found: dict[tuple[str, int], Message], *, open_count: OpenCount, base_fee: int
+    sender: Sender,
+    found: dict[tuple[str, int], Message],
+    *,
+    viewer: Principal,
+    open_count: OpenCount,
+    base_fee: int,
 ) -> Lane:
     chain = sender.chain_nonce or 0
     end = max(sender.next_nonce, chain)
     nonces = [
-        LaneNonce(nonce, _place(row, base_fee=base_fee), row.pk)
+        _nonce(nonce, _place(row, base_fee=base_fee), row, viewer=viewer)
         for nonce in range(max(chain - LANDED_SHOWN, 0), chain)
         if (row := found.get((sender.address, nonce)))
     ]
     for nonce in range(chain, min(end, chain + NONCES_MAX)):
         row = found.get((sender.address, nonce))
         if row is not None and row.state != MessageState.FAILED:
-            nonces.append(LaneNonce(nonce, _place(row, base_fee=base_fee), row.pk))
+            nonces.append(_nonce(nonce, _place(row, base_fee=base_fee), row, viewer=viewer))
         else:
-            nonces.append(LaneNonce(nonce, "hole", row.pk if row else ""))
+            nonces.append(_nonce(nonce, "hole", row, viewer=viewer))
     more = max(end - chain - NONCES_MAX, 0)
     if not more:
         nonces.append(LaneNonce(end, "next"))
     return Lane(chain, end, tuple(nonces), more, open_count.waiting, open_count.in_flight, open_count.held)
+
+
+def _nonce(nonce: int, place: str, row: Message | None, *, viewer: Principal) -> LaneNonce:
+    if row is None or not message_is_visible(viewer, row):
+        return LaneNonce(nonce, place)
+    return LaneNonce(nonce, place, row.pk, row.push_id)
 
 
 def _place(row: Message, *, base_fee: int) -> str:

@@ -37,9 +37,9 @@ BULK_MAX: Final = 500
 class BulkDone:
     """What became of each message."""
 
-    done: list[str] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
-    """Id to the reason."""
+    done: list[Message] = field(default_factory=list)
+    refused: list[tuple[Message, str]] = field(default_factory=list)
+    """Each with the reason."""
 
 
 def messages_bulk(
@@ -52,21 +52,21 @@ def messages_bulk(
     if action not in BULK_STATES:
         raise BadValue(f"is one of {', '.join(BULK_STATES)}", field="action")
     found = BulkDone()
-    fresh: dict[str, str] = {}
-    """What is to be published, with the message for which."""
+    fresh: dict[str, Message] = {}
+    """Keys of what is to be published, with the message for which."""
     for row in rows:
         try:
             if new := _one(action, row, client=client, head=head, now=now):
-                fresh[new] = row.pk
+                fresh[new] = row
         except DomainError as error:
-            found.refused[row.pk] = error.reason
+            found.refused.append((row, error.reason))
         else:
-            found.done.append(row.pk)
+            found.done.append(row)
     told = messages_publish(fresh, now=now)
-    for new, pk in fresh.items():
+    for new, row in fresh.items():
         if new in told.refused and new not in told.taken:
-            found.done.remove(pk)
-            found.refused[pk] = told.refused[new]
+            found.done.remove(row)
+            found.refused.append((row, told.refused[new]))
     return found
 
 

@@ -104,6 +104,7 @@ def _in_flight(id: str, row: Message, signed: SignedMessage, *, head: Head, now:
         body = signed.message
         known = Message.objects.create(
             pk=id,
+            push_id=id,
             kind="cancel",
             pushed_by=row.pushed_by,
             tenant_id=row.tenant_id,

@@ -221,7 +221,7 @@ def message_retry(*, message: Message, now: datetime) -> Message:
     """
     row = Message.objects.select_for_update().get(pk=message.pk)
     if row.nonce is not None:
-        raise BadMessage(f"message {row.pk} was signed with nonce {row.nonce}", field="state")
+        raise BadMessage(f"message {row.push_id} was signed with nonce {row.nonce}", field="state")
     advance(row, "RETRY", updated_at=now, wait=Wait.NEXT_HEAD, error="")
     event_note(row, "taken back", "", now=now)
     publish(Change("message", row.pk, row.tenant_id))
@@ -241,25 +241,35 @@ def messages_clear(*, address: str, now: datetime, tenant_id: int | None = None)
 
 
 def messages_recover(
-    *, address: str, client: ChainClient, head: Head, now: datetime, ids: Collection[str] | None = None
+    *,
+    address: str,
+    client: ChainClient,
+    head: Head,
+    now: datetime,
+    tenant_id: int | None = None,
+    ids: Collection[str] | None = None,
 ) -> list[str]:
     """Put messages that were given up back into flight where their nonce is still open and free.
 
-    Gives their ids.  Raises NodeUnavailable, NodeRefused.
+    Of one tenant only if that is named: others may hold the same address.  Returns the ids under which they
+    were pushed.  Raises NodeUnavailable, NodeRefused.
     """
     standing = standing_of(address, client=client, key=head.key)
     with transaction.atomic():
         rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.FAILED)
+        if tenant_id is not None:
+            rows = rows.filter(tenant_id=tenant_id)
         if ids is not None:
             rows = rows.filter(pk__in=list(ids))
         taken = {row.nonce for row in standing.flight}
         signed = {
-            row.nonce: row.pk
+            row.nonce: row
             for row in rows.filter(nonce__gte=standing.chain_nonce).order_by("created_at")
             if row.nonce not in taken
         }
-        data = {pk: {"wait": str(Wait.IN_POOL), "error": ""} for pk in signed.values()}
+        data = {row.pk: {"wait": str(Wait.IN_POOL), "error": ""} for row in signed.values()}
         moved = messages_advance("RECOVER", data, now=now)
-        Sender.objects.filter(address=address).update(version=F("version") + 1)
+        if moved:
+            Sender.objects.filter(address=address).update(version=F("version") + 1)
         messages_told(moved)
-    return list(moved)
+    return [row.push_id for row in signed.values() if row.pk in moved]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -88,8 +89,11 @@ def message_checked(item: PushItem, *, principal: Principal) -> Message:
 
     Raises BadMessage naming the field; NodeUnavailable only where an ID address has to be resolved.
     """
+    push_id = id_checked(item.id)
     row = Message(
-        id=id_checked(item.id),
+        # The apps of the pool, which name a purpose, choose ids that no other row has.
+        id=push_id if item.kind else str(uuid.uuid4()),
+        push_id=push_id,
         tenant_id=principal.tenant_id,
         pushed_by=principal.actor[:200],
         kind=item.kind,

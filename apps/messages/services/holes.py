@@ -67,9 +67,11 @@ def _holes_close(address: str, *, client: ChainClient, head: Head) -> list[str]:
 
 def _filler(sender: Sender, nonce: int, *, head: Head) -> str:
     """Push the transfer that will take one hole."""
+    name = f"gap:{sender.address}:{nonce}:{head.height}"
     row, _ = Message.objects.get_or_create(
-        pk=f"gap:{sender.address}:{nonce}:{head.height}",
+        pk=name,
         defaults={
+            "push_id": name,
             "kind": "gap",
             "pushed_by": "system",
             "priority": Priority.GAP,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from celery import current_app
 from django.db import connection, transaction
+from django.db.models import Q
 from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.core import clock
@@ -47,6 +48,7 @@ SELECT_EXPIRES_S: Final = 30
 
 INSERTED: Final[dict[str, str]] = {
     "id": "text",
+    "push_id": "text",
     "tenant_id": "bigint",
     "pushed_by": "text",
     "kind": "text",
@@ -103,7 +105,7 @@ def _insert_text() -> str:
     columns = ", ".join(f'"{name}"' for name in INSERTED)
     return (
         f"INSERT INTO messages_message ({names}) SELECT {values}"  # noqa: S608
-        f" FROM unnest({arrays}) AS v({columns}) ON CONFLICT (id) DO NOTHING RETURNING id"
+        f" FROM unnest({arrays}) AS v({columns}) ON CONFLICT DO NOTHING RETURNING id"
     )
 
 
@@ -236,28 +238,47 @@ def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, 
     if not rows:
         return {}
     now = clock.now()
-    first: dict[str, Message] = {}
+    first: dict[tuple[str, int], Message] = {}
     for at, row in enumerate(rows.values()):
         row.created_at = row.updated_at = now + timedelta(microseconds=at)
-        first.setdefault(row.pk, row)
+        first.setdefault(_name(row), row)
     # In the order of their ids: two inserts of the same ids would wait for each other's rows for ever.
-    new = _insert(sorted(first.values(), key=lambda row: str(row.pk)))
-    messages_told([(pk, first[pk].tenant_id) for pk in first if pk in new])
-    for address in {first[pk].from_addr for pk in new if first[pk].time_sensitive}:
+    new = _insert([first[name] for name in sorted(first)])
+    fresh = [row for row in first.values() if row.pk in new]
+    messages_told([(row.pk, row.tenant_id) for row in fresh])
+    for address in {row.from_addr for row in fresh if row.time_sensitive}:
         transaction.on_commit(partial(selection_ask, address))
-    there = [pk for pk in first if pk not in new]
-    stored = Message.objects.in_bulk(there) if there else {}
+    stored = _stored([row for row in first.values() if row.pk not in new])
     answers: dict[int, Message | DomainError] = {}
     for at, row in rows.items():
-        if row.pk in new and first[row.pk] is row:
+        holder = first[_name(row)]
+        if row is holder and row.pk in new:
             answers[at] = row
         else:
-            answers[at] = _same_again(row, stored.get(row.pk) or first[row.pk], principal=callers[at])
+            answers[at] = _same_again(row, stored.get(holder.pk, holder), principal=callers[at])
     return answers
 
 
+def _name(row: Message) -> tuple[str, int]:
+    """Return what is unique of a message that is pushed: its caller's id and the tenant."""
+    return str(row.push_id), row.tenant_id or 0
+
+
+def _stored(rows: Sequence[Message]) -> dict[str, Message]:
+    """Return by the key of each of `rows` the stored message that kept it from being inserted."""
+    if not rows:
+        return {}
+    # A message of the pool itself keeps its key when its miner goes to another tenant.
+    wanted = Q(push_id__in=[row.push_id for row in rows]) | Q(pk__in=[row.pk for row in rows])
+    there = list(Message.objects.filter(wanted))
+    by_name = {_name(row): row for row in there}
+    by_key = {row.pk: row for row in there}
+    found = {row.pk: by_key.get(row.pk) or by_name.get(_name(row)) for row in rows}
+    return {key: row for key, row in found.items() if row is not None}
+
+
 def _insert(rows: Sequence[Message]) -> set[str]:
-    """Write new rows in one statement; gives the ids that were not there yet."""
+    """Write new rows in one statement; gives the keys of those that were not there yet."""
     data: list[list[Any]] = [[getattr(row, name) for row in rows] for name in INSERTED]
     new = {pk for (pk,) in INSERT.rows(data)}
     for row in rows:
@@ -274,7 +295,7 @@ def _same_again(row: Message, stored: Message, *, principal: Principal) -> Messa
         and bytes(stored.params) == bytes(row.params)
     ):
         return stored
-    return MessageIdTaken(f"message id {row.pk} already exists with other content", field="id")
+    return MessageIdTaken(f"message id {row.push_id} already exists with other content", field="id")
 
 
 def selection_ask(address: str) -> None:

@@ -8,8 +8,9 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.core.live import Change, publish
-from apps.messages.errors import BadMessage, SenderNotFound
+from apps.messages.errors import BadMessage, SenderNotFound, SenderShared
 from apps.messages.models import ActorRules, ExtraNode, Sender, SharedRules
+from apps.messages.selectors import sender_may_set
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.rests import rules_wake
 from apps.messages.states import SenderState
@@ -33,7 +34,8 @@ def sender_set(
     quota: int | None = None,
     state: str | None = None,
 ) -> Sender:
-    """Change what is given of a sender's settings.  Raises SenderNotFound, BadMessage."""
+    """Change what is given of a sender's settings.  Raises SenderNotFound, SenderShared, BadMessage."""
+    _unshared_check(principal, address)
     row = Sender.objects.select_for_update().filter(address=address).first()
     if row is None:
         raise SenderNotFound("address not exists", field="address")
@@ -52,7 +54,11 @@ def sender_set(
 
 @transaction.atomic
 def sender_set_nonce(*, principal: Principal, address: str, nonce: int) -> Sender:
-    """Set the next nonce by hand, e.g. to close a gap; what was computed from the old one is void."""
+    """Set the next nonce by hand, e.g. to close a gap; what was computed from the old one is void.
+
+    Raises SenderNotFound, SenderShared, BadMessage.
+    """
+    _unshared_check(principal, address)
     row = Sender.objects.select_for_update().filter(address=address).first()
     if row is None:
         raise SenderNotFound("address not exists", field="address")
@@ -65,7 +71,11 @@ def sender_set_nonce(*, principal: Principal, address: str, nonce: int) -> Sende
 
 @transaction.atomic
 def sender_delete(*, principal: Principal, address: str) -> None:
-    """Forget a sender's settings and nonce; messages stay, and the next push makes it anew."""
+    """Forget a sender's settings and nonce; messages stay, and the next push makes it anew.
+
+    Raises SenderShared.
+    """
+    _unshared_check(principal, address)
     for row in Sender.objects.select_for_update().filter(address=address):
         before = {**_shown(row), "nonce": row.next_nonce}
         _audited(principal, "sender.delete", address, before=before, after=None)
@@ -124,6 +134,12 @@ def extra_node_delete(*, name: str) -> None:
     deleted, _ = ExtraNode.objects.filter(name=name).delete()
     if not deleted:
         raise SenderNotFound("record not found", field="name")
+
+
+def _unshared_check(principal: Principal, address: str) -> None:
+    """Refuse to a tenant what would change how others send.  Raises SenderShared."""
+    if not sender_may_set(principal, address):
+        raise SenderShared
 
 
 def _shown(row: FeeRules) -> dict[str, str]:

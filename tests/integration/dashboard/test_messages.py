@@ -22,7 +22,8 @@ def test_sending_leads_to_the_message(ann):
 
     answer = signed_in().post(reverse("message-compose"), form)
 
-    assert answer.headers["Location"] == reverse("message", args=["m-1"])
+    made = Message.objects.get(push_id="m-1")
+    assert answer.headers["Location"] == reverse("message", args=[made.pk])
     assert Message.objects.get().value == 15 * 10**17
 
 

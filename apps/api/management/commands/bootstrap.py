@@ -19,6 +19,7 @@ from apps.miners.services import miner_create
 from apps.miners.states import MinerState
 from apps.users.bootstrap import POOL, pool_prepare
 from apps.users.operator_file import DamagedFile
+from apps.users.principals import SYSTEM
 from apps.users.selectors import tenant_by_name
 from apps.wallets.models import Wallet
 from apps.wallets.services import wallet_label
@@ -109,7 +110,7 @@ def wallets_name(addresses: dict[str, str]) -> None:
     """Call the signer's first keys on the pages what they are called there; names that people gave stay."""
     for name, address in addresses.items():
         for wallet in Wallet.objects.filter(address=str(address), label=""):
-            wallet_label(wallet=wallet, label=name)
+            wallet_label(principal=SYSTEM, wallet=wallet, label=name)
 
 
 def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Miner:

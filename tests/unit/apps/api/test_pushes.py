@@ -47,10 +47,10 @@ async def test_calls_in_flight_share_a_few_inserts(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pushes, "pushes_take", counted)
     rows = await asyncio.gather(*(message_push_gathered(item(f"m{n}"), principal=alice) for n in range(50)))
 
-    assert [row.pk for row in rows] == [f"m{n}" for n in range(50)]
+    assert [row.push_id for row in rows] == [f"m{n}" for n in range(50)]
     assert sum(sizes) == 50
     assert len(sizes) <= 2
-    stored = await in_thread(lambda: [row.pk for row in Message.objects.order_by("created_at")])()
+    stored = await in_thread(lambda: [row.push_id for row in Message.objects.order_by("created_at")])()
     assert stored == [f"m{n}" for n in range(50)], "the order of arrival is the order of choice"
 
 
@@ -93,7 +93,7 @@ async def test_callers_of_any_account_share_an_insert(monkeypatch: pytest.Monkey
         message_push_gathered(item("hers"), principal=alice),
     )
 
-    assert [(row.pk, row.tenant_id) for row in rows] == [
+    assert [(row.push_id, row.tenant_id) for row in rows] == [
         ("first", alice.tenant_id),
         ("his", bob.tenant_id),
         ("hers", alice.tenant_id),
@@ -109,7 +109,7 @@ async def test_a_caller_that_goes_away_takes_nobody_along() -> None:
     await asyncio.sleep(0)
     gone.cancel()
 
-    assert (await stays).pk == "stays"
+    assert (await stays).push_id == "stays"
 
 
 async def test_a_broken_insert_reaches_its_callers_and_the_desk_goes_on(
@@ -125,4 +125,4 @@ async def test_a_broken_insert_reaches_its_callers_and_the_desk_goes_on(
         with pytest.raises(OSError, match="no room"):
             await message_push_gathered(item("one"), principal=alice)
 
-    assert (await message_push_gathered(item("one"), principal=alice)).pk == "one"
+    assert (await message_push_gathered(item("one"), principal=alice)).push_id == "one"

@@ -90,7 +90,7 @@ def test_a_message_taken_back_by_hand_is_cancelled_by_the_same_transfer(pool: Po
     address = flying(pool, "one")
     made = cancel(pool, "one")
     Message.objects.filter(pk=made.pk).update(state=MessageState.FAILED)
-    Message.objects.filter(pk="one").update(state=MessageState.FILLED)
+    Message.objects.filter(push_id="one").update(state=MessageState.FILLED)
 
     again = cancel(pool, "one")
 
@@ -145,12 +145,12 @@ def test_a_whole_queue_is_changed_and_refusals_are_named(pool: Pool, action: str
     pool.keyring.refused.add(bytes(pool.row("two").to.encode()))
 
     rows = list(Message.objects.order_by("nonce"))
-    Message.objects.filter(pk="two").update(state=MessageState.FAILED)
+    Message.objects.filter(push_id="two").update(state=MessageState.FAILED)
     done = messages_bulk(action, rows, client=pool.client, head=pool.head, now=pool.now)
 
     expected = {"replace": {"two"}, "cancel": {"two"}, "republish": set(), "mark-bad": {"two"}}
-    assert set(done.refused) <= expected[action]
-    assert "one" in done.done
+    assert {row.push_id for row, _ in done.refused} <= expected[action]
+    assert "one" in [row.push_id for row in done.done]
     state = {"replace": "FILLED", "cancel": "FAILED", "republish": "FILLED", "mark-bad": "FAILED"}
     assert pool.row("one").state == state[action]
 

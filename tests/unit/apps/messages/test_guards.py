@@ -88,7 +88,7 @@ def test_a_guard_speaks_only_about_what_it_names(pool: Pool) -> None:
 
     pool.choose()
 
-    chosen = set(Message.objects.filter(state=MessageState.FILLED).values_list("pk", flat=True))
+    chosen = set(Message.objects.filter(state=MessageState.FILLED).values_list("push_id", flat=True))
     assert chosen == {"transfer", "of-bob"}
 
 
@@ -215,7 +215,7 @@ def test_two_rounds_at_once_do_not_spend_a_day_twice(pool: Pool, monkeypatch: py
         if not asked:
             asked.append(True)
             pool.push("theirs", other, gas=FEES)
-            Message.objects.filter(pk="theirs").update(
+            Message.objects.filter(push_id="theirs").update(
                 state="FILLED", nonce=0, gas_limit=LIMIT, gas_fee_cap=10_000, gas_premium=1_000
             )
         return sign(requests, timeout_s=timeout_s)  # type: ignore[arg-type]

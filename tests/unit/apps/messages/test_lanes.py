@@ -22,7 +22,9 @@ CHEAP = Gas(limit=2_000_000, fee_cap=200, premium=100)
 
 def lane(pool: Pool, address: str) -> Lane:
     senders = list(Sender.objects.order_by("pk"))
-    found = lanes_of(senders, open_counts=open_by_sender(principal()), base_fee=int(pool.head.base_fee))
+    found = lanes_of(
+        senders, viewer=principal(), open_counts=open_by_sender(principal()), base_fee=int(pool.head.base_fee)
+    )
     assert set(found) == {sender.address for sender in senders}
     return found[address]
 
@@ -72,7 +74,7 @@ def test_each_nonce_says_where_it_is(pool: Pool, monkeypatch: pytest.MonkeyPatch
         (6, "next"),
     ]
     assert (found.waiting, found.in_flight, found.holes, found.stuck, found.more) == (1, 2, 1, 1, 0)
-    assert found.nonces[2].message_id == "cheap"
+    assert found.nonces[2].push_id == "cheap"
 
 
 def test_what_lies_behind_the_edge_is_counted(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

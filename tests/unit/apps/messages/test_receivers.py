@@ -148,7 +148,7 @@ def test_what_miners_send_without_a_word_goes_before_the_rest(pool: Pool, sender
     pool.push("told", sender, to=MINER, method=WITHDRAW, params=GOOD, kind="precommit")
     pool.push("transfer", sender, to="f02000")
 
-    assert {row.pk: row.priority for row in Message.objects.all()} == {
+    assert {row.push_id: row.priority for row in Message.objects.all()} == {
         "recovery": Priority.PROOF,
         "pre-commit": Priority.PRE_COMMIT,
         "other": Priority.REST,

@@ -65,7 +65,7 @@ def test_a_proof_overtakes_and_deadlines_order_proofs(pool: Pool) -> None:
 
     pool.choose()
 
-    order = Message.objects.order_by("nonce").values_list("pk", flat=True)
+    order = Message.objects.order_by("nonce").values_list("push_id", flat=True)
     assert list(order) == ["early proof", "late proof", "pre-commit", "rest"]
 
 
@@ -81,7 +81,7 @@ def test_tenants_of_one_sender_take_turns(pool: Pool) -> None:
     pool.choose()
 
     filled = Message.objects.filter(state=MessageState.FILLED).order_by("nonce")
-    assert list(filled.values_list("pk", flat=True)) == ["alice 0", "bob 0"]
+    assert list(filled.values_list("push_id", flat=True)) == ["alice 0", "bob 0"]
 
 
 def test_the_quota_bounds_what_is_in_flight(pool: Pool) -> None:

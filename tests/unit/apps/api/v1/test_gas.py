@@ -178,7 +178,7 @@ def test_a_queue_is_changed_by_filter_or_by_ids(pool: Pool, client: Client) -> N
     assert by_ids.json() == {"done": ["one"], "refused": [], "left": 0}
     by_sender = ask(client, "post", "messages:bulk", by=alice, body={"action": "mark-bad", "from": address})
     assert by_sender.json()["done"] == ["one", "two"]
-    assert Message.objects.get(pk="three").state == MessageState.FILLED
+    assert Message.objects.get(push_id="three").state == MessageState.FILLED
 
     stranger = {"action": "mark-bad", "from": other}
     found = ask(client, "post", "messages:bulk", by=token(of="bob"), body=stranger).json()
