@@ -31,8 +31,11 @@ MINER_PATIENCE_S: Final = 60
 SIGNER_PORT: Final = 5678
 """The port of the wallet that the signer replaces."""
 
-COMPAT_PORTS: Final = (8989, 45132, 39812, 3453, 12308, 1789)
-"""Ports of the components that the pool replaces: auth, gateway, messager, node, miner, sector manager."""
+COMPAT_PORTS: Final = {8989: "sophon-auth", 45132: "sophon-gateway", 39812: "sophon-messager", 3453: "venus"}
+"""Ports of the programs whose methods the web processes answer."""
+
+UNANSWERED_PORTS: Final = {12308: "sophon-miner", 1789: "damocles-manager"}
+"""Ports of programs whose work the pool does, and whose methods nothing here answers."""
 
 TASK_THREADS: Final = 8
 """Of a task process unless chosen otherwise: most tasks wait, for a signer, a prover or a node."""
@@ -111,7 +114,14 @@ def compat_ports(word: str) -> tuple[int, ...]:
     parts = [part.strip() for part in word.split(",")]
     if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
         raise CannotStart(f"COMPAT_PORTS is {word!r}: write 1, or ports with commas between")
-    return tuple(dict.fromkeys(map(int, parts)))
+    ports = tuple(dict.fromkeys(map(int, parts)))
+    for port in ports:
+        if port in UNANSWERED_PORTS:
+            name = UNANSWERED_PORTS[port]
+            raise CannotStart(
+                f"COMPAT_PORTS names {port}, the port of {name}: nothing here answers its methods"
+            )
+    return ports
 
 
 def number(name: str, default: int) -> int:

@@ -65,7 +65,12 @@ def panic(frame: Json, error: Exception) -> RpcError:
 
 
 async def body_answer(body: bytes, invoke: Invoker) -> tuple[int, str]:
-    """Carry out a POST, one request or a batch.  Gives HTTP status and body (empty for notifications)."""
+    """Carry out a POST, one request or a batch.  Gives HTTP status and body (empty for notifications).
+
+    Source: filecoin-project/go-jsonrpc handler.go handleReader, server.go rpcError.
+    """
+    if not body.strip():
+        return _invalid_request()
     try:
         frame = frame_read(body)
     except RpcError as error:
@@ -73,11 +78,20 @@ async def body_answer(body: bytes, invoke: Invoker) -> tuple[int, str]:
     if not isinstance(frame, list):
         reply, status = await request_answer(frame, invoke)
         return status, "" if reply is None else frame_write(reply)
-    if not frame or len(frame) > BATCH_MAX:
-        refusal = RpcError(f"a batch holds 1 to {BATCH_MAX} requests", code=CODE_INVALID, status=500)
+    if not frame:
+        return _invalid_request()
+    if len(frame) > BATCH_MAX:
+        refusal = RpcError(f"a batch holds at most {BATCH_MAX} requests", code=CODE_INVALID, status=500)
         return refusal.status, frame_write(reply_error(None, refusal))
     replies = [(await request_answer(one, invoke))[0] for one in frame]
-    return 200, frame_write([reply for reply in replies if reply is not None])
+    answered = [reply for reply in replies if reply is not None]
+    return 200, frame_write(answered) if answered else ""
+
+
+def _invalid_request() -> tuple[int, str]:
+    """Return the answer to a body without a request."""
+    refusal = RpcError("Invalid request", code=CODE_INVALID, status=400)
+    return refusal.status, frame_write(reply_error(None, refusal))
 
 
 class Closed(Exception):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import pytest
 
+from poolsite.embedded.pool import COMPAT_PORTS
 from tests.integration.pools import SITE, Pool, port_free, wait_until
 from tests.wire.auth.test_recordings import CLI, JWT, LOCAL, Replay, masked
 
@@ -20,19 +21,27 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("pool")
 
-LEFT_OUT: Final = "devnet,follower,tasks,tasks-slow,bootstrap-miner,sealer,prover"
+LEFT_OUT: Final = "tasks,tasks-slow,bootstrap-miner,sealer,prover"
+TYPICAL: Final[dict[str, tuple[str, list[Any]]]] = {
+    "sophon-gateway": ("Gateway.ListWalletInfo", []),
+    "sophon-messager": ("Message.HasMessageByUid", ["nothing"]),
+    "venus": ("Filecoin.ChainHead", []),
+    "venus-wallet": ("Filecoin.WalletList", []),
+}
+"""A method that clients of each program call; sophon-auth's are REST and have a test of their own."""
 MESSAGER: Final = json.loads(
     (Path(__file__).parents[1] / "golden" / "messager" / "messager_rpc.json").read_text()
 )
 
 
 class OldPorts(Pool):
-    """A pool that answers at three old ports, moved so that they meet nobody's."""
+    """A pool that answers at every old port, moved so that they meet nobody's."""
 
     def __init__(self) -> None:
-        self.auth, self.gateway, self.messager, self.wallet = (port_free() for _ in range(4))
+        self.moved = {name: port_free() for name in (*COMPAT_PORTS.values(), "venus-wallet")}
+        self.auth, self.gateway, self.messager, _, self.wallet = self.moved.values()
         super().__init__(
-            COMPAT_PORTS=f"{self.auth},{self.gateway},{self.messager}",
+            COMPAT_PORTS=",".join(str(self.moved[name]) for name in COMPAT_PORTS.values()),
             SIGNER_LISTEN=f"127.0.0.1:{self.wallet}",
             POOLSITE_WITHOUT=LEFT_OUT,
         )
@@ -106,6 +115,28 @@ def is_taken(port: int) -> bool:
         return link.connect_ex(("127.0.0.1", port)) == 0
 
 
+def signer_token(pool: OldPorts) -> str:
+    """A token of the signer's own."""
+    words = [sys.executable, "-m", "workers", "signer", "token", "--dir", str(pool.var / "signer"), "admin"]
+    made = subprocess.run(words, cwd=SITE, env=pool.env, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", [*list(COMPAT_PORTS.values())[1:], "venus-wallet"])
+def test_each_opened_port_answers_a_method_of_its_program(pool: OldPorts, name: str) -> None:
+    method, params = TYPICAL[name]
+    token = signer_token(pool) if name == "venus-wallet" else pool.admin()
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+    def answered() -> bool:
+        url = f"http://127.0.0.1:{pool.moved[name]}/rpc/v0"
+        answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+        return answer.status_code == 200 and "result" in answer.json()
+
+    wait_until(answered, within_s=60, what=f"{method} at {name}'s port")
+
+
 def test_the_gateway_is_answered_at_its_port_and_sees_the_signer(pool: OldPorts) -> None:
     assert called(pool.gateway, "Gateway.Version", token=pool.admin())["Version"]
 
@@ -116,12 +147,7 @@ def test_the_gateway_is_answered_at_its_port_and_sees_the_signer(pool: OldPorts)
 
 
 def test_the_signer_answers_as_a_wallet_at_its_port(pool: OldPorts) -> None:
-    words = [sys.executable, "-m", "workers", "signer", "token", "--dir", str(pool.var / "signer"), "admin"]
-    made = subprocess.run(words, cwd=SITE, env=pool.env, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
-    token = made.stdout.strip().splitlines()[-1]
-
-    listed = called(pool.wallet, "Filecoin.WalletList", token=token)
+    listed = called(pool.wallet, "Filecoin.WalletList", token=signer_token(pool))
 
     known = json.loads((pool.var / "signer.json").read_text())
     assert set(known.values()) <= set(listed)

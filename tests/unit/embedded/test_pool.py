@@ -102,7 +102,7 @@ def test_old_ports_are_served_beside_the_new_one(monkeypatch: pytest.MonkeyPatch
 
     choices = Choices.of_environment()
 
-    assert choices.ports == [8000, 8989, 45132, 39812, 3453, 12308, 1789]
+    assert choices.ports == [8000, 8989, 45132, 39812, 3453]
     assert choices.signer_listen == "127.0.0.1:5678"
 
 
@@ -112,6 +112,16 @@ def test_some_old_ports_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     choices = Choices.of_environment()
 
     assert (choices.ports, choices.signer_listen) == ([8000, 8989], "127.0.0.1:5678")
+
+
+@pytest.mark.parametrize(("word", "name"), [("12308", "sophon-miner"), ("8989,1789", "damocles-manager")])
+def test_ports_of_programs_that_nothing_answers_are_refused(
+    monkeypatch: pytest.MonkeyPatch, word: str, name: str
+) -> None:
+    monkeypatch.setenv("COMPAT_PORTS", word)
+
+    with pytest.raises(CannotStart, match=f"the port of {name}: nothing here answers its methods"):
+        Choices.of_environment()
 
 
 @pytest.mark.parametrize("word", ["all", "8989,", "0,8989", "70000", "-1"])

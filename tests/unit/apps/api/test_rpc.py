@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -186,6 +187,31 @@ def test_a_batch_answers_each_request_but_notifications(client):
     answer = post(client, batch, people.token()).json()
 
     assert [(one["id"], "error" in one) for one in answer] == [(1, False), ("two", True)]
+
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "chain" / "lotus" / "golden_rpc.json"
+WITHOUT_A_REQUEST = [
+    entry for entry in json.loads(GOLDEN.read_text()) if entry.get("note") in ("empty batch", "empty body")
+]
+
+
+@pytest.mark.parametrize("entry", WITHOUT_A_REQUEST, ids=lambda entry: entry["note"])
+def test_empty_batch_and_body_get_the_recorded_answer_of_go_jsonrpc(client, entry):
+    answer = client.post(
+        "/rpc/v0",
+        entry["request"],
+        content_type="application/json",
+        headers=people.bearer(people.token()),
+    )
+
+    assert len(WITHOUT_A_REQUEST) == 2
+    assert (answer.status_code, answer.json()) == (entry["status"], json.loads(entry["response"]))
+
+
+def test_a_batch_of_notifications_has_an_empty_answer(client):
+    batch = [{"method": "Test.Echo", "params": ["silent"]}]
+
+    assert post(client, batch, people.token()).content == b""
 
 
 def test_a_notification_has_an_empty_answer(client):
