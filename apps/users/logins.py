@@ -37,6 +37,8 @@ FREE_TRIES: Final[dict[str, int]] = {"both": 4, "username": 20, "source": 60}
 """Failures that cost nothing: of a name at one place, of a name from anywhere, of a place with any name."""
 FIRST_WAIT_S, LAST_WAIT_S = 1, 300
 """The first wait; it doubles with each further failure up to the last."""
+NAME_WAIT_S: Final = 30
+"""The last wait of a name that is tried from anywhere: strangers cause it, its person has to live with it."""
 KEPT: Final = timedelta(days=30)
 FAILURES_READ: Final = 1000
 """Of more tries in an hour than these, a page shows the newest."""
@@ -175,16 +177,22 @@ def wait_needed(*, username: str, source: str, now: datetime) -> int:
     """Give the seconds that this name at this place has to wait; 0 if it need not.
 
     A passkey that names its owner is tried without a name: only its place is slowed, or one place would
-    slow everybody.
+    slow everybody.  Failures elsewhere do not slow a place from which the person came in lately: strangers
+    who know a name could keep its person out.
     """
     here = {"source": source[:64]}
-    groups = {"source": here, "both": {"username": username, **here}}
-    if username:
-        groups["username"] = {"username": username}
-    return max(wait_of(where, free=FREE_TRIES[name], now=now) for name, where in groups.items())
+    both = {"username": username, **here}
+    waits = [
+        wait_of(here, free=FREE_TRIES["source"], now=now),
+        wait_of(both, free=FREE_TRIES["both"], now=now),
+    ]
+    if username and not LoginAttempt.objects.filter(**both, is_good=True, at__gt=now - KEPT).exists():
+        name = {"username": username}
+        waits.append(wait_of(name, free=FREE_TRIES["username"], now=now, most_s=NAME_WAIT_S))
+    return max(waits)
 
 
-def wait_of(where: dict[str, str], *, free: int, now: datetime) -> int:
+def wait_of(where: dict[str, str], *, free: int, now: datetime, most_s: int = LAST_WAIT_S) -> int:
     """Give the seconds that one group has to wait: failures since its last good login count."""
     recent = LoginAttempt.objects.filter(**where, at__gt=now - WINDOW).order_by("-at", "-pk")
     failures = []
@@ -194,6 +202,6 @@ def wait_of(where: dict[str, str], *, free: int, now: datetime) -> int:
         failures.append(at)
     if len(failures) <= free:
         return 0
-    pause = min(FIRST_WAIT_S * 2 ** (len(failures) - free - 1), LAST_WAIT_S)
+    pause = min(FIRST_WAIT_S * 2 ** (len(failures) - free - 1), most_s)
     left = (failures[0] + timedelta(seconds=pause) - now).total_seconds()
     return max(int(left) + 1, 0) if left > 0 else 0

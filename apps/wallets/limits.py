@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import NotAllowed
+from poolsite.filecoin.block import BLOCK_HEADER
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import message_from_cbor
 
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message
 
-MOVES_NOTHING: Final = ("block", "drawrandomparam")
-"""What a miner signs beside messages."""
+BLOCK: Final = "block"
+DRAW_RANDOM: Final = "drawrandomparam"
+"""What a miner signs beside messages: headers of its blocks, and whether it may make one."""
 
 
 def bytes_check(principal: Principal, *, address: str, to_sign: bytes, meta_type: str, extra: bytes) -> None:
@@ -22,7 +24,10 @@ def bytes_check(principal: Principal, *, address: str, to_sign: bytes, meta_type
     Not every signer compares the bytes with the message in `extra`, so that is done here.
     """
     signer_check(principal, address)
-    if not principal.miners or meta_type in MOVES_NOTHING:
+    if not principal.miners or meta_type == DRAW_RANDOM:
+        return
+    if meta_type == BLOCK:
+        block_check(principal, to_sign)
         return
     try:
         message = message_from_cbor(extra) if meta_type == "message" else None
@@ -31,6 +36,16 @@ def bytes_check(principal: Principal, *, address: str, to_sign: bytes, meta_type
     if message is None or message.cid.data != to_sign:
         raise NotAllowed("the token is limited to miners: it signs messages to them, and blocks")
     receiver_check(principal, message)
+
+
+def block_check(principal: Principal, to_sign: bytes) -> None:
+    """Refuse a header of any miner but the token's: several may have one worker key.  Raises NotAllowed."""
+    try:
+        miner = BLOCK_HEADER.decode(to_sign).miner
+    except BadCbor as error:
+        raise NotAllowed(f"the token is limited to miners, and this is no block header: {error}") from None
+    if not principal.may_mine(miner.actor_id):
+        raise NotAllowed(f"the token is not for blocks of {miner}")
 
 
 def signer_check(principal: Principal, address: str) -> None:

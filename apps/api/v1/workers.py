@@ -31,6 +31,8 @@ from apps.sectors.selectors import worker_get, worker_is_away, worker_of, worker
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.hosts import worker_command, worker_heartbeat, worker_register, worker_retire
 from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
+from apps.users.bootstrap import POOL
+from apps.users.principals import Principal
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Operation, Register, Registered
 from poolsite.wire.jobs import (
@@ -108,8 +110,10 @@ def answer_of(document: Any) -> Response:
     return Response(document_encode(document))
 
 
-def heard_of(worker: Worker) -> None:
-    """Note that a worker's process lives, under the name that the supervisor uses."""
+def heard_of(worker: Worker, *, principal: Principal) -> None:
+    """Note that the pool's own sealer or prover lives, under the name that the supervisor uses."""
+    if principal.tenant_name != POOL:
+        return
     for kind, name in SCOPE_OF_KIND.items():
         if kind in worker.kinds:
             life_sign(name, detail=worker.name, pid=0)
@@ -137,7 +141,7 @@ class RegisterView(WorkerView):
         register = self.read(Register)
         self.kinds_check(register.kinds)
         worker, registered = worker_register(register, tenant_id=self.tenant_id, now=clock.now())
-        heard_of(worker)
+        heard_of(worker, principal=self.principal)
         return answer_of(registered)
 
 
@@ -152,7 +156,7 @@ class HeartbeatView(WorkerView):
         """Renew leases; the answer names those that are lost, and what the worker is to do."""
         heartbeat = self.read(Heartbeat)
         worker = self.worker(uuid)
-        heard_of(worker)
+        heard_of(worker, principal=self.principal)
         return answer_of(worker_heartbeat(worker, heartbeat, now=clock.now()))
 
 
@@ -168,7 +172,7 @@ class ClaimView(WorkerView):
         claim = self.read(Claim)
         self.kinds_check(claim.kinds)
         worker = self.worker(claim.worker_id)
-        heard_of(worker)
+        heard_of(worker, principal=self.principal)
         return answer_of(jobs_claim(worker, claim, now=clock.now()))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.core.life import life_signs
 from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector, Worker
 from poolsite.wire.codec import document_encode
@@ -235,6 +236,14 @@ def test_a_worker_goes_from_registration_to_a_reported_stage(client: Client) -> 
 def vars_of(document: Any) -> dict[str, Any]:
     """The fields of a slotted dataclass."""
     return {name: getattr(document, name) for name in document.__dataclass_fields__}
+
+
+def test_only_a_host_of_the_pool_counts_as_the_pools_own_sealer(client: Client) -> None:
+    registered(client, token("write", scopes=["sealer"]))
+    assert "sealer" not in life_signs()
+
+    registered(client, token("write", of="pool", scopes=["sealer"]))
+    assert life_signs()["sealer"].detail == "s"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from apps.core import clock
-from apps.users.logins import FREE_TRIES, LAST_WAIT_S, LoginFailed, LoginTooEarly, person_login
+from apps.users.logins import (
+    FREE_TRIES,
+    LAST_WAIT_S,
+    NAME_WAIT_S,
+    LoginFailed,
+    LoginTooEarly,
+    person_login,
+)
 from apps.users.models import AuditEntry, LoginAttempt
 from apps.users.services import tenant_update
 from tests import people
@@ -93,6 +100,24 @@ def test_a_name_tried_from_everywhere_is_slowed():
 
     with pytest.raises(LoginTooEarly):
         login()
+
+
+def test_strangers_elsewhere_do_not_slow_a_place_the_person_came_from():
+    login(now=NOW - timedelta(days=2))
+    for number in range(FREE_TRIES["username"] + 9):
+        LoginAttempt.objects.create(at=NOW, username="ann", source=f"10.0.1.{number}", is_good=False)
+
+    assert login() == "ann"
+
+
+def test_strangers_slow_a_name_for_half_a_minute_at_most():
+    for number in range(FREE_TRIES["username"] + 19):
+        LoginAttempt.objects.create(at=NOW, username="ann", source=f"10.0.1.{number}", is_good=False)
+
+    with pytest.raises(LoginTooEarly) as caught:
+        login()
+    assert caught.value.wait_s <= NAME_WAIT_S + 1
+    assert login(now=NOW + timedelta(seconds=NAME_WAIT_S + 1)) == "ann"
 
 
 def test_a_place_that_tries_many_names_is_slowed():
