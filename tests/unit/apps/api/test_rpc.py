@@ -151,7 +151,7 @@ def test_errors_have_the_codes_and_texts_of_go_jsonrpc(client, method, params, s
     assert (answer.status_code, answer.json()) == (status, {"jsonrpc": "2.0", "id": 1, "error": error})
 
 
-@pytest.mark.parametrize("body", ["", "{", "nonsense", "[" * 100_000, '{"id": NaN}', b"\xff\xfe"])
+@pytest.mark.parametrize("body", ["{", "nonsense", "[" * 100_000, '{"id": NaN}', b"\xff\xfe"])
 def test_what_is_no_json_is_a_parse_error(client, body):
     answer = post(client, body, people.token())
 
