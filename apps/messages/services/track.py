@@ -215,7 +215,7 @@ def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
     rows = list(
         Message.objects.select_for_update()
         .filter(executed_key__in=list(keys), state__in=[MessageState.LANDED, MessageState.REPLACED])
-        .order_by("state", "pk")
+        .order_by("state", "created_at", "pk")
     )
     back: list[Message] = []
     taken = _holders(rows)
@@ -251,10 +251,10 @@ def _ours(executed: Executed) -> list[Execution]:
 def _landings(executed: Executed, ours: Sequence[Execution], *, now: datetime) -> tuple[int, int]:
     """Land what is ours, displace what lost its nonce to another message, notice foreign ones."""
     by_cid = {message.cid: message for message in ours}
-    signed = {
-        row.cid: row
-        for row in Message.objects.select_for_update().filter(cid__in=list(by_cid)).order_by("pk")
-    }
+    rows = Message.objects.select_for_update().filter(cid__in=list(by_cid)).order_by("pk")
+    # What was given up and what took its nonce may be one message on chain: the one in flight landed.
+    rows_by_claim = sorted(rows, key=lambda row: (row.state == MessageState.FILLED, row.created_at))
+    signed = {row.cid: row for row in rows_by_claim}
     older = {
         version.cid: version
         for version in SignedVersion.objects.filter(
