@@ -50,7 +50,8 @@ def is_within(value: float, limit: float, unit: str) -> bool:
 
 def line_of(figure: Any) -> tuple[str, bool]:
     """Give a figure's line, and whether it keeps its limit."""
-    parts = [f"  {figure.name:<64} {figure.value:>12,.1f} {figure.unit}"]
+    digits = getattr(figure, "digits", 1)
+    parts = [f"  {figure.name:<64} {figure.value:>12,.{digits}f} {figure.unit}"]
     peer, limit = getattr(figure, "peer", None), getattr(figure, "limit", None)
     if peer is not None:
         parts.append(f"peer {peer:,.1f}")

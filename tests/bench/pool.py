@@ -45,6 +45,8 @@ class Figure:
     unit: str
     limit: float | None = None
     peer: float | None = None
+    digits: int = 1
+    """After the point, when it is printed."""
 
 
 def cases() -> Iterator[Figure]:

@@ -1,0 +1,129 @@
+"""What the machinery of a whole pool costs: CPU time and memory while it is idle, CPU time of a sector.
+
+CPU time is that of all processes, ended ones included, so it holds on a busy machine too.  The chain is that
+of `make up`: epochs of two seconds, a proving period of 6.4 minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.acceptance.pool import SEALED_S, RunningPool, command_of, descendants
+from tests.bench.pool import Figure, pss_mib
+from tests.integration.pools import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IDLE_CPU_LIMIT: Final = 12.0
+"""Percent of one core."""
+IDLE_MEMORY_LIMIT_MIB: Final = 1.2 * 1024
+SECTOR_LIMIT_S: Final = 1.0
+
+QUIET_S: Final = 30.0
+"""Between the last sector and the idle measurement."""
+IDLE_S: Final = float(os.environ.get("BENCH_IDLE_S") or 120)
+
+SECTORS: Final = int(os.environ.get("BENCH_SECTORS") or 40)
+"""Pledged in one go by a pool that has sealed one before."""
+
+KERNELS: Final = "workers.processors"
+"""Word in the commands of the processes that compute."""
+
+TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
+
+
+def cases() -> Iterator[Figure]:
+    """Measure, one after the other, on one pool that nobody is logged in to."""
+    with RunningPool(POOLSITE_NETWORK="demo") as pool:
+        miner = pool.wait_miner()
+        pool.wait_all_up()
+        sectors_made(pool, miner, 1)
+        before = costs(pool)
+        began = time.monotonic()
+        sectors_made(pool, miner, SECTORS)
+        took_s = time.monotonic() - began
+        after = costs(pool)
+        whole = 0.0
+        for name in sorted(after):
+            share = (after[name] - before.get(name, 0.0)) / SECTORS
+            whole += share if name != KERNELS else 0.0
+            yield Figure(f"CPU time of {name} for one of {SECTORS} sectors of 2 KiB", share, "s", digits=3)
+        yield Figure(f"{SECTORS} sectors, from pledge to proving", took_s, "s")
+        yield Figure(
+            "CPU time of a sector, without kernels and what compiles them",
+            whole,
+            "s",
+            SECTOR_LIMIT_S,
+            digits=3,
+        )
+        time.sleep(QUIET_S)
+        yield from idle(pool)
+
+
+def run(case: Figure) -> Figure:
+    """Give a figure; it was measured when it was listed."""
+    return case
+
+
+def idle(pool: RunningPool) -> Iterator[Figure]:
+    """CPU time and proportional memory of each process while nobody asks for anything."""
+    before, began = costs(pool), time.monotonic()
+    time.sleep(IDLE_S)
+    after, took_s = costs(pool), time.monotonic() - began
+    for name in sorted(after):
+        share = 100 * (after[name] - before.get(name, 0.0)) / took_s
+        yield Figure(f"share of a core of {name} while idle", share, "%", digits=2)
+    memory = {name: sum(map(pss_mib, pids)) for name, pids in groups(pool).items()}
+    for name in sorted(memory):
+        yield Figure(f"memory of {name} while idle", memory[name], "MiB")
+    whole = 100 * (sum(after.values()) - sum(before.values())) / took_s
+    yield Figure("share of a core of the idle pool", whole, "%", IDLE_CPU_LIMIT, digits=2)
+    yield Figure("memory of the idle pool", sum(memory.values()), "MiB", IDLE_MEMORY_LIMIT_MIB)
+
+
+def sectors_made(pool: RunningPool, miner: str, count: int) -> None:
+    """Pledge sectors, wait until all are proving; the database is asked, which charges no web process."""
+    made = pool.pledge(miner, count)
+    names = tuple(made)
+
+    def are_proving() -> bool:
+        time.sleep(1)
+        [(done,)] = pool.rows_of(
+            "select count(*) from sectors_sector where uuid::text in %s and state = 'PROVING'", names
+        )
+        return bool(done == count)
+
+    wait_until(are_proving, within_s=SEALED_S + 20 * count, what=pool.diagnosis)
+
+
+def groups(pool: RunningPool) -> dict[str, list[int]]:
+    """Process ids by the supervisor's names; kernels apart, as one."""
+    assert pool.supervisor is not None
+    found: dict[str, list[int]] = {"supervisor": [pool.supervisor.pid], KERNELS: []}
+    for name, row in pool.rows().items():
+        if row["pid"] is None:
+            continue
+        for pid in (row["pid"], *descendants(row["pid"])):
+            found.setdefault(KERNELS if KERNELS in command_of(pid) else name, []).append(pid)
+    return found
+
+
+def costs(pool: RunningPool) -> dict[str, float]:
+    """Seconds of CPU time of each group so far; a process that ended is counted with its parent."""
+    return {
+        name: sum(cpu_s(pid, has_ended=name != "supervisor") for pid in pids)
+        for name, pids in groups(pool).items()
+    }
+
+
+def cpu_s(pid: int, *, has_ended: bool) -> float:
+    """Seconds of CPU time of a process, and of its children that ended; 0 if it is gone."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return TICK_S * sum(map(int, words[11 : 15 if has_ended else 13]))
