@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import Any
 
 from celery import Celery, bootsteps
+from celery.fixups.django import (  # type: ignore[attr-defined]  # the stubs lack the second
+    DjangoFixup,
+    DjangoWorkerFixup,
+)
+from django.db import close_old_connections
 from kombu import Queue
 
 from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
@@ -15,7 +21,32 @@ QUEUES = ("head", "messages", "proving", "blocks", "io")
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
 
-app = Celery("poolsite")
+
+class WorkerFixup(DjangoWorkerFixup):  # type: ignore[misc]  # the stubs do not know the class
+    """Leaves database connections to their age and health; Celery's own closes them around every task."""
+
+    def close_database(self, **_kwargs: Any) -> None:
+        """Close what is broken or too old."""
+        close_old_connections()
+
+
+class SiteFixup(DjangoFixup):
+    """Celery's fixup for Django, with connections that are kept."""
+
+    @cached_property
+    def worker_fixup(self) -> Any:
+        """Return the worker's part; made when a worker starts."""
+        return WorkerFixup(self.app)
+
+
+def site_fixup(app: Celery) -> SiteFixup:
+    """Install the fixup in an app."""
+    fixup = SiteFixup(app)
+    fixup.install()
+    return fixup
+
+
+app = Celery("poolsite", fixups=["poolsite.celery:site_fixup"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.task_queues = [Queue(name) for name in QUEUES]
 app.autodiscover_tasks()

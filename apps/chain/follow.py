@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -44,6 +45,10 @@ WAIT_S: Final = 0.25
 
 STEP_EXPIRES_EPOCHS: Final = 4
 """A step that waited longer in its queue is dropped: a newer head has its own."""
+
+EPOCH_GRACE_S: Final = 0.5
+"""So long, but no longer than a quarter of an epoch, the clock waits for a head before it counts an epoch
+without one: otherwise every epoch's steps run twice, at its first moment and when its head comes."""
 
 CLOCK_TRUST_S: Final = 15.0
 """Epochs without a head are only counted while a node was heard within this time."""
@@ -184,7 +189,8 @@ class ChainFollower:
         """Give the running epoch; without word from a node the clock stands at the newest head."""
         if time.monotonic() - self.box.heard_at > max(CLOCK_TRUST_S, 3 * epoch_s):
             return head.height
-        return epoch_at(head, now=clock.now(), epoch_s=epoch_s)
+        grace = timedelta(seconds=min(EPOCH_GRACE_S, epoch_s / 4))
+        return epoch_at(head, now=clock.now() - grace, epoch_s=epoch_s)
 
     def _alive(self) -> bool:
         """Give a sign of life every few seconds, as leader and as stand-by; never ends the loop."""

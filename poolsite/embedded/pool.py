@@ -47,6 +47,10 @@ ROOT_IS_MEANT: Final = {"PYTHONWARNINGS": "ignore:You're running the worker with
 """The pool runs as whoever starts it, root too; Celery's advice would be no event in the log."""
 
 
+WORKER_ENV: Final = {**ROOT_IS_MEANT, "DATABASE_KEPT_S": "600"}
+"""Of a task process: its threads keep their database connections for ten minutes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choices:
     """What the environment decides."""
@@ -150,7 +154,7 @@ def pool_table(
         step("prepare", "-m", "poolsite.embedded.preparation", after=servers, tries=5),
         *(process(name, "-m", "poolsite.web", *web_fds, after=data, pass_fds=web_fds) for name in web),
         *(
-            process(name, *celery(queues, choices), after=data, stop_s=15.0, env=ROOT_IS_MEANT)
+            process(name, *celery(queues, choices), after=data, stop_s=15.0, env=WORKER_ENV)
             for name, queues in TASK_QUEUES.items()
         ),
         process("follower", manage, "follow", "--skip-checks", after=data | chain, ready=alive_for(1.0)),

@@ -80,9 +80,14 @@ TEMPLATES = [
 
 # Data.  No connection is kept between requests: under ASGI every thread would hold one of its own
 # and the server runs out of them; with 0, forty parallel clients lost nothing and were quicker.
+# A task worker has few threads and keeps theirs: to open one costs more CPU time than most tasks.
 DATABASES = {
     "default": database_from_url(env_text("DATABASE_URL", "postgresql:///poolsite"))
-    | {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "ATOMIC_REQUESTS": False}
+    | {
+        "CONN_MAX_AGE": env_number("DATABASE_KEPT_S", 0),
+        "CONN_HEALTH_CHECKS": True,
+        "ATOMIC_REQUESTS": False,
+    }
 }
 # So long without a push or read a web process keeps the two connections that these share: to open one for
 # each costs a program that calls once in a second more than the call.

@@ -179,3 +179,10 @@ def test_a_task_thread_count_that_is_no_number_is_refused(
 
     with pytest.raises(CannotStart, match="POOLSITE_TASK_THREADS"):
         table_in(tmp_path)
+
+
+def test_task_workers_keep_their_database_connections_and_web_processes_do_not(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+
+    kept = {name for name, child in table.items() if child.env.get("DATABASE_KEPT_S", "0") != "0"}
+    assert kept == {"tasks", "tasks-slow"}

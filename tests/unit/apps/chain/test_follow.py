@@ -65,6 +65,10 @@ class Site:
         return [height for task, height, _ in self.sent if task == STEPS[0]]
 
 
+GRACE = timedelta(seconds=0.25)
+"""A quarter of the network's epoch of one second."""
+
+
 class Silent:
     """A listener that hears nothing."""
 
@@ -105,6 +109,7 @@ def test_the_same_head_again_sends_nothing(site: Site) -> None:
 
 def test_an_epoch_without_a_head_has_its_steps_too(site: Site) -> None:
     site.hear()
+    site.now += GRACE
     for _ in range(3):
         site.now += timedelta(seconds=1)
         site.follower.turn()
@@ -113,9 +118,21 @@ def test_an_epoch_without_a_head_has_its_steps_too(site: Site) -> None:
     assert Head.objects.count() == 1
 
 
+def test_an_epoch_whose_head_comes_a_little_after_its_first_moment_has_its_steps_once(site: Site) -> None:
+    site.hear()
+    site.now += timedelta(seconds=1.2)
+    site.follower.turn()
+    site.node.mine()
+    site.node.head.timestamp = int(NOW.timestamp()) + 1
+    site.follower.box.put(network_client(site.url).chain_head())
+    site.follower.turn()
+
+    assert site.heights() == [0, 1]
+
+
 def test_a_head_of_an_epoch_that_already_passed_has_steps_all_the_same(site: Site) -> None:
     site.hear()
-    site.now += timedelta(seconds=2)
+    site.now += timedelta(seconds=2) + GRACE
     site.follower.turn()
     site.node.clock = int(site.now.timestamp())
     site.node.mine(nulls=1)

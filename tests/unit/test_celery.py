@@ -1,0 +1,64 @@
+"""The pool's Celery app."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connection, connections
+
+from poolsite.celery import app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def between_tasks() -> Callable[[], None]:
+    """What a worker does before and after each task."""
+    fixups = [fixup for fixup in vars(app)["_fixups"] if hasattr(fixup, "worker_fixup")]
+    assert len(fixups) == 1
+    close: Callable[[], None] = fixups[0].worker_fixup.close_database
+    return close
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_keeps_its_database_connection_while_it_is_young(
+    between_tasks: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections["default"].settings_dict, "CONN_MAX_AGE", 600)
+    connection.close()
+    connection.ensure_connection()
+    before = connection.connection
+
+    between_tasks()
+
+    assert connection.connection is before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_database_ended_is_replaced_before_the_next_task(
+    between_tasks: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections["default"].settings_dict, "CONN_MAX_AGE", 600)
+    monkeypatch.setitem(connections["default"].settings_dict, "CONN_HEALTH_CHECKS", True)
+    connection.close()
+    connection.ensure_connection()
+    before = connection.connection
+    before.close()  # as after a kill of PostgreSQL: Django still holds it
+
+    between_tasks()
+
+    with connection.cursor() as cursor:
+        cursor.execute("select 1")
+        assert cursor.fetchone() == (1,)
+    assert connection.connection is not before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_an_age_nothing_is_kept(between_tasks: Callable[[], None]) -> None:
+    connection.ensure_connection()
+
+    between_tasks()
+
+    assert connection.connection is None
