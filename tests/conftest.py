@@ -8,6 +8,7 @@ the address is put into the connection's settings by fixture, not by environment
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,8 +55,11 @@ def folders_first(argument: str) -> tuple[tuple[bool, str], ...]:
 def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     """Before a worker drops its database, wait for threads that still hold a connection to it."""
     if nextitem is None:
+        site = sys.modules.get("poolsite.asgi")
+        if site is not None:
+            site.http.close()
         for thread in threading.enumerate():
-            if thread.name == "clerk":
+            if thread.name == "clerk" or thread.name.startswith("request_"):
                 thread.join(5)
 
 

@@ -81,6 +81,7 @@ TEMPLATES = [
 # Data.  No connection is kept between requests: under ASGI every thread would hold one of its own
 # and the server runs out of them; with 0, forty parallel clients lost nothing and were quicker.
 # A task worker has few threads and keeps theirs: to open one costs more CPU time than most tasks.
+# The few threads that answer requests one after the other keep theirs too: apps/core/handler.py.
 DATABASES = {
     "default": database_from_url(env_text("DATABASE_URL", "postgresql:///poolsite"))
     | {

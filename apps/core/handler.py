@@ -1,0 +1,91 @@
+"""Answering a request in a thread that stays, with the database connection that it has.
+
+Django's own handler starts a thread for each request and opens a connection in it: both cost more than most
+answers.  Its middleware also changes threads at every step; here the whole chain runs in one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.core.handlers.asgi import ASGIHandler
+from django.db import connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+THREADS_KEPT: Final = 4
+"""Threads that stay while nobody asks, each with its connection; more requests at once have passing ones."""
+
+CONNECTION_KEPT_S: Final = 600
+"""After this time the next request opens a new connection."""
+
+
+class RequestThread(ThreadPoolExecutor):
+    """One thread, for one request after the other."""
+
+    def __init__(self) -> None:
+        super().__init__(max_workers=1, thread_name_prefix="request", initializer=connection_keep)
+        self.last: Future[Any] | None = None
+        """What it was given last: done as soon as the thread is free."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have something done in the thread, after all that was given before."""
+        self.last = super().submit(work, *args, **kwargs)
+        return self.last
+
+    def end(self) -> None:
+        """Close its connection and let the thread end, without waiting for either."""
+        self.submit(connections.close_all)
+        self.shutdown(wait=False)
+
+
+def connection_keep() -> None:
+    """Have this thread's connection outlive the request; `connections` has one object per thread."""
+    link = connections["default"]
+    link.settings_dict = {**link.settings_dict, "CONN_MAX_AGE": CONNECTION_KEPT_S}
+
+
+class RequestHandler(ASGIHandler):
+    """Django's handler, with threads that are kept; each serves one request at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware(is_async=False)
+        self._free: list[RequestThread] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise ValueError(f"only HTTP is answered here, not {scope['type']}")
+        thread = self._free.pop() if self._free else RequestThread()
+        try:
+            async with ThreadSensitiveContext(executor=thread):
+                await self.handle(scope, receive, send)
+        finally:
+            self._give_back(thread)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer in the request's thread."""
+        return await sync_to_async(self.get_response)(request)
+
+    def close(self) -> None:
+        """End all threads that are free."""
+        while self._free:
+            self._free.pop().end()
+
+    def _give_back(self, thread: RequestThread) -> None:
+        """Keep a thread for the next request once it is free: that of a caller who left may still work."""
+        if thread.last is not None and not thread.last.done():
+            loop = asyncio.get_running_loop()
+            thread.last.add_done_callback(lambda _: loop.call_soon_threadsafe(self._give_back, thread))
+        elif len(self._free) < THREADS_KEPT:
+            self._free.append(thread)
+        else:
+            thread.end()
