@@ -87,6 +87,8 @@ class ChainFollower:
         self.box = HeadBox()
         self.is_bound = False
         """True once the network of the node that answers was checked."""
+        self._handed: tuple[Head, int, int] | None = None
+        """The head and the epoch whose steps were handed over last, and an epoch's seconds."""
         self._signed_at = 0.0
         self._said = ""
         self._listener: HeadListener | None = None
@@ -134,6 +136,8 @@ class ChainFollower:
         if self._listener is None:
             self._begin()
         heard = self.box.take(WAIT_S)
+        if heard is None and self._is_quiet():
+            return
         client = chain_client()
         if not self.is_bound:
             network_bind(client)
@@ -160,6 +164,13 @@ class ChainFollower:
             self._said = reason
             log.warning("chain_step_failed", reason=reason[:500])
 
+    def _is_quiet(self) -> bool:
+        """Tell whether the epoch still runs whose steps were handed over; asks nobody."""
+        if self._handed is None or not self.is_bound:
+            return False
+        head, epoch, epoch_s = self._handed
+        return self._epoch(head, epoch_s) <= epoch
+
     def _begin(self) -> None:
         """Ask every node once, then keep probing and listening beside the turns."""
         nodes_sync(settings.CHAIN_URLS)
@@ -172,17 +183,20 @@ class ChainFollower:
 
     def steps_due(self, *, epoch_s: int) -> bool:
         """Hand over the steps of the newest head, or of an epoch that passed without one, once each."""
+        self._handed = None
         row = follower_row()
         head = row.head
         if head is None:
             return False
         epoch = self._epoch(head, epoch_s)
         if row.steps_key == head.key and epoch <= row.steps_epoch:
+            self._handed = head, row.steps_epoch, epoch_s
             return False
         expires_s = max(STEP_EXPIRES_EPOCHS * epoch_s, 30)
         self.steps.enqueue(height=epoch, key=head.key, expires_s=expires_s)
         # Noted after sending: a kill between the two sends them twice, which every step bears.
         Follower.objects.filter(pk=row.pk).update(steps_key=head.key, steps_epoch=epoch)
+        self._handed = head, epoch, epoch_s
         return True
 
     def _epoch(self, head: Head, epoch_s: int) -> int:

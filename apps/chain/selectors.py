@@ -30,6 +30,15 @@ HEAD_CURRENT: Final = (
 """Written out: everything asks for the head, and to compile the query takes longer than to run it."""
 
 
+NETWORK_CURRENT: Final = f"SELECT * FROM {Network._meta.db_table} ORDER BY id LIMIT 1"  # noqa: S608
+
+NODES_ENABLED: Final = (
+    "SELECT id, url, token, name, position, role, weight, is_enabled, state"  # noqa: S608
+    f" FROM {Node._meta.db_table} WHERE is_enabled"
+)
+"""Without what probes write down, which is most of a row; other columns are read when they are asked for."""
+
+
 def head_current() -> Head | None:
     """Give the newest head of our chain; None before the first one."""
     return next(iter(Head.objects.raw(HEAD_CURRENT)), None)
@@ -61,7 +70,7 @@ def network_current() -> NetworkRow:
 
     Raises NetworkUnknown until a node has answered once.
     """
-    row = Network.objects.first()
+    row = next(iter(Network.objects.raw(NETWORK_CURRENT)), None)
     if row is None:
         raise NetworkUnknown("no node has answered yet")
     return network_from_params(row.params) if row.params else network_by_name(row.name)
@@ -110,8 +119,10 @@ def nodes_for_reading() -> list[Node]:
 
     Nodes of another network and push-only ones are left out.
     """
-    rows = nodes_all().filter(state__in=STATE_RANKS, role__in=READ_RANKS)
-    return sorted(rows, key=_read_order)
+    rows = Node.objects.raw(NODES_ENABLED)
+    return sorted(
+        (node for node in rows if node.state in STATE_RANKS and node.role in READ_RANKS), key=_read_order
+    )
 
 
 def nodes_serve(nodes: Iterable[Node]) -> bool:

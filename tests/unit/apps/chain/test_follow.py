@@ -22,6 +22,8 @@ from tests.tinynode import NETWORK, TinyNode, served
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_django import DjangoAssertNumQueries
+
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 STEPS = [step.task for step in head_steps()]
@@ -107,6 +109,15 @@ def test_the_same_head_again_sends_nothing(site: Site) -> None:
     assert site.heights() == [0]
 
 
+def test_a_turn_without_news_asks_the_database_nothing(
+    site: Site, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    site.hear()
+
+    with django_assert_num_queries(0):
+        site.follower.turn()
+
+
 def test_an_epoch_without_a_head_has_its_steps_too(site: Site) -> None:
     site.hear()
     site.now += GRACE
@@ -124,7 +135,7 @@ def test_an_epoch_whose_head_comes_a_little_after_its_first_moment_has_its_steps
     site.follower.turn()
     site.node.mine()
     site.node.head.timestamp = int(NOW.timestamp()) + 1
-    site.follower.box.put(network_client(site.url).chain_head())
+    site.follower.box.put(network_client(site.url).chain_head(), node_address(site.url))
     site.follower.turn()
 
     assert site.heights() == [0, 1]
