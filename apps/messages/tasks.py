@@ -54,6 +54,8 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
     head = head_current()
     if head is None:
         return
+    if not Message.objects.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED]).exists():
+        return  # all that follows is about messages that wait or are on their way
     now, client = clock.now(), chain_client()
     messages_expire(head=head, now=now)
     funded_wake(head=head)

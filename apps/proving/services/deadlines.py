@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -13,6 +14,8 @@ from apps.sectors.models import Sector
 from poolsite.filecoin.deadlines import current_deadline, deadline_info
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.chain.client import ChainClient
     from apps.miners.models import Miner
     from poolsite.filecoin.deadlines import DeadlineInfo, ProvingParams
@@ -34,11 +37,14 @@ def deadlines_refresh(
     missing = set(range(params.deadlines)) - set(rows)
     wanted = missing or _changing(miner, now=now, height=height, params=params)
     facts = partitions_read(client, miner.address, sorted(wanted), key)
+    known: dict[int | None, list[Partition]] = defaultdict(list)
+    for part in Partition.objects.filter(deadline__miner=miner, deadline__index__in=facts):
+        known[part.deadline_id].append(part)
     with transaction.atomic():
         for index in range(params.deadlines):
             window = deadline_info(now.period_start, index, height, params).next_not_elapsed()
             row = rows.get(index) or Deadline(miner=miner, index=index)
-            _deadline_store(row, window, facts.get(index), height=height)
+            _deadline_store(row, window, facts.get(index), known=known[row.pk], height=height)
 
 
 def _changing(miner: Miner, *, now: DeadlineInfo, height: int, params: ProvingParams) -> set[int]:
@@ -51,7 +57,12 @@ def _changing(miner: Miner, *, now: DeadlineInfo, height: int, params: ProvingPa
 
 
 def _deadline_store(
-    row: Deadline, window: DeadlineInfo, facts: list[PartitionFacts] | None, *, height: int
+    row: Deadline,
+    window: DeadlineInfo,
+    facts: list[PartitionFacts] | None,
+    *,
+    known: Sequence[Partition],
+    height: int,
 ) -> None:
     values: dict[str, Any] = {
         "period_start": window.period_start,
@@ -81,13 +92,13 @@ def _deadline_store(
     elif changed:
         row.save(update_fields=[*values, "refreshed_height"])
     if facts is not None:
-        _partitions_store(row, facts)
+        _partitions_store(row, facts, known=known)
     if changed:
         publish(Change("deadline", row.pk, row.miner.tenant_id))
 
 
-def _partitions_store(deadline: Deadline, facts: list[PartitionFacts]) -> None:
-    rows = {row.index: row for row in deadline.partitions.all()}
+def _partitions_store(deadline: Deadline, facts: list[PartitionFacts], *, known: Sequence[Partition]) -> None:
+    rows = {row.index: row for row in known}
     for index, part in enumerate(facts):
         values = {
             "all_sectors": list(part.all_sectors),

@@ -12,6 +12,8 @@ from apps.messages.services import Gas
 from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
+    from pytest_django import DjangoAssertNumQueries
+
     from tests.messaging import Pool
 
 
@@ -122,3 +124,17 @@ def test_a_cap_that_the_base_fee_overtook_is_noted_until_it_has_fallen(pool: Poo
         waits.append(pool.row("one").wait)
 
     assert waits == [Wait.FEE_CAP, Wait.IN_POOL]
+
+
+def test_a_head_without_messages_that_wait_or_fly_asks_for_nothing_more(
+    pool: Pool, sent: list[str], django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    pool.push("one", pool.address())
+    for _ in range(4):
+        run_head(pool, sent)
+        pool.node.mine()
+        pool.follow()
+    assert pool.row("one").state == MessageState.LANDED
+
+    with django_assert_num_queries(2):  # the head, and whether there are any
+        tasks.select(height=0, key="")
