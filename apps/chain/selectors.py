@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import READ_RANKS, STATE_RANKS, STATES_SERVING, NodeRole, NodeState
 from apps.core.errors import NotFound
-from poolsite.filecoin.policy import network_by_name, network_from_params
+from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.policy import UnknownNetwork, network_by_name, network_from_params
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,12 +69,16 @@ def network_version() -> int | None:
 def network_current() -> NetworkRow:
     """Give the network's rules: our table's row with what the node says laid over it.
 
-    Raises NetworkUnknown until a node has answered once.
+    Raises NetworkUnknown until a node has told them once.
     """
     row = next(iter(Network.objects.raw(NETWORK_CURRENT)), None)
     if row is None:
         raise NetworkUnknown("no node has answered yet")
-    return network_from_params(row.params) if row.params else network_by_name(row.name)
+    try:
+        rules = network_from_params(row.params) if row.params else network_by_name(row.name)
+    except (UnknownNetwork, BadField) as error:
+        raise NetworkUnknown(f"{error}") from None
+    return replace(rules, network_version=row.version) if row.version else rules
 
 
 def epoch_now(now: datetime) -> int:

@@ -117,3 +117,16 @@ class NumbersExhausted(Conflict):
     """The miner has no free sector number left."""
 
     code = "numbers_exhausted"
+
+
+class ProofFormMissing(Conflict):
+    """The network takes proofs that this pool does not make."""
+
+    code = "proof_form_missing"
+
+    def __init__(self, network: str, form: str) -> None:
+        super().__init__(
+            f"the network {network} takes {form} proofs, which this pool does not make yet: "
+            "nothing is pledged, so that no deposit is locked",
+            field="miner",
+        )

@@ -46,6 +46,10 @@ def main() -> int:
     try:
         with Path(os.devnull).open("w") as nowhere:  # its words hold the password, which no log may have
             call_command("bootstrap", skip_checks=True, stdout=nowhere)
+            if (
+                "CHAIN_URLS" in os.environ
+            ):  # a network without rules is refused before anything is bound to it
+                call_command("network", skip_checks=True, stdout=nowhere)
     except CommandError as refusal:
         sys.stderr.write(f"{refusal}\n")
         return 1

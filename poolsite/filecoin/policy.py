@@ -7,6 +7,7 @@ builtin/v18/miner/policy.go; the rows `localnet-poolsite-*` are this project's o
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -14,10 +15,20 @@ from poolsite.filecoin.amounts import FIL, ZERO, AttoFil
 from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.deadlines import ProvingParams
 from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.filecoin.upgrades import FORK_UPGRADES
 
 EPOCHS_PER_DAY_MAINNET: Final = 2880
 """Epochs of 30 s in a day; times that the protocol gives in days are counted with it on every network."""
 _DAY: Final = EPOCHS_PER_DAY_MAINNET
+
+
+class ProofForm(enum.StrEnum):
+    """What bytes a chain takes for a proof."""
+
+    VANILLA = "vanilla"
+    """Vanilla proofs in our container, which this project's own chain verifies."""
+    GROTH16 = "groth16"
+    """SNARKs of 192 bytes a partition, as every other chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,8 @@ class Network:
     """Most partitions of one SubmitWindowedPoSt."""
     max_partitions_per_deadline: int = 3000
     """Most partitions of one deadline."""
+    proof_form: ProofForm = ProofForm.GROTH16
+    """What sealing and proving must bring."""
     pre_commit_batch_max: int = 256
     """Most sectors that the pool puts in one pre-commit message."""
 
@@ -187,6 +200,7 @@ LOTUS_2K: Final = replace(
     creation_deposit=AttoFil(FIL),
     propagation_delay_s=1,
     max_message_len=8 << 20,
+    proof_form=ProofForm.VANILLA,
 )
 """This project's chain with the times of lotus' 2k build, which Go clients have compiled in."""
 
@@ -244,51 +258,25 @@ _PROVING_NUMBERS: Final = (
     ("WPoStChallengeLookback", "lookback"),
     ("FaultDeclarationCutoff", "fault_cutoff"),
 )
-FORK_UPGRADES: Final = [
-    "Smoke",
-    "Breeze",
-    "Ignition",
-    "Liftoff",
-    "Assembly",
-    "Refuel",
-    "Tape",
-    "Kumquat",
-    "Calico",
-    "Persian",
-    "Orange",
-    "Claus",
-    "Trust",
-    "Norwegian",
-    "Turbo",
-    "Hyperdrive",
-    "Chocolate",
-    "OhSnap",
-    "Skyr",
-    "Shark",
-    "Hygge",
-    "Lightning",
-    "Thunder",
-    "Watermelon",
-    "Dragon",
-    "Phoenix",
-    "Waffle",
-    "Tuktuk",
-    "Teep",
-    "Tock",
-    "GoldenWeek",
-    "FireHorse",
-]
-"""Names of the upgrades in ForkUpgradeParams, in order."""
 
 NETWORKS: Final = {row.name: row for row in (MAINNET, CALIBNET, LOTUS_2K, DEMO, TEST)}
 """All rows by name."""
-_ALIASES: Final = {"calibnet": CALIBNET, "testnetnet": MAINNET, "2k": LOTUS_2K, "lotus-2k": LOTUS_2K}
+_ALIASES: Final = {"calibnet": CALIBNET, "testnetnet": MAINNET}
+_REQUIRED: Final = (
+    "BlockDelaySecs",
+    "ConsensusMinerMinPower",
+    "PreCommitChallengeDelay",
+    "Eip155ChainID",
+    "SupportedProofTypes",
+)
+"""What has to be told of a network without a row; all else is compiled into the actors of every chain."""
+_NEVER: Final = 1 << 62
 
 
 def network_by_name(name: str) -> Network:
     """The row of a network.  Raises UnknownNetwork.
 
-    `testnetnet` is mainnet's name on the wire since its launch; `calibnet` and `lotus-2k` are in common use.
+    `testnetnet` is mainnet's name on the wire since its launch; `calibnet` is in common use.
     """
     row = NETWORKS.get(name) or _ALIASES.get(name)
     if row is None:
@@ -300,12 +288,14 @@ def network_from_params(value: Any) -> Network:
     """The row of the network that StateGetNetworkParams names, overridden by what the answer carries.
 
     Lotus and venus carry the first group of members; the devnet adds the second, so that a changed figure
-    reaches everyone.  Raises BadField, UnknownNetwork.
+    reaches everyone.  A network without a row has the times of mainnet's actors and needs `_REQUIRED`.
+    Raises BadField, UnknownNetwork.
     """
     if not isinstance(value, dict) or not isinstance(value.get("NetworkName"), str):
         raise BadField("NetworkName", "network parameters must name their network")
-    row = network_by_name(value["NetworkName"])
-    changes: dict[str, Any] = {}
+    name = value["NetworkName"]
+    row = network_by_name(name) if network_is_listed(name) else _unlisted(value)
+    changes: dict[str, Any] = {"name": name}
     for member, attr in _PARAM_NUMBERS:
         if value.get(member) is not None:
             changes[attr] = _positive(value[member], member, zero_ok=attr != "epoch_s")
@@ -322,6 +312,28 @@ def network_from_params(value: Any) -> Network:
         },
     )
     return replace(row, **changes)
+
+
+def network_is_listed(name: str) -> bool:
+    """Whether a network has a row, under this name or its alias."""
+    return name in NETWORKS or name in _ALIASES
+
+
+def _unlisted(value: dict[str, Any]) -> Network:
+    """The row of a network that the table does not have.  Raises UnknownNetwork if too little is told."""
+    missing = [member for member in _REQUIRED if value.get(member) in (None, "", [])]
+    if missing:
+        lacking = ", ".join(missing)
+        raise UnknownNetwork(
+            f"the network {value['NetworkName']!r} has no row, and nobody tells its {lacking}"
+        )
+    upgrades = value.get("ForkUpgradeParams")
+    by_premium = upgrades.get("UpgradeFireHorseHeight") if isinstance(upgrades, dict) else None
+    return replace(
+        MAINNET,
+        max_prove_commit_duration=30 * _DAY,
+        premium_base_fee_epoch=max(by_premium, 0) if isinstance(by_premium, int) else _NEVER,
+    )
 
 
 def network_to_params(row: Network, *, genesis_s: int) -> dict[str, Any]:
@@ -366,4 +378,4 @@ def _seal_proofs(value: Any) -> tuple[RegisteredSealProof, ...]:
     if not isinstance(value, list):
         raise BadField("SupportedProofTypes", "must be a list")
     known = {int(proof): proof for proof in RegisteredSealProof}
-    return tuple(known[number] for number in value if number in known)
+    return tuple(known[number] for number in value if isinstance(number, int) and number in known)

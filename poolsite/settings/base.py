@@ -10,6 +10,7 @@ from poolsite.settings.environment import (
     env_flag,
     env_list,
     env_number,
+    env_object,
     env_text,
 )
 from poolsite.settings.logs import logging_for
@@ -201,6 +202,8 @@ DEVNET_LISTEN = env_text("DEVNET_LISTEN", "127.0.0.1:1234")
 """Where the embedded chain answers."""
 CHAIN_URLS = env_list("CHAIN_URLS", f"http://{DEVNET_LISTEN}/rpc/v1")
 """Nodes as lotus API strings: `token:url`, `url`, or a multiaddress; the first healthy one is used."""
+NETWORK_PARAMS = env_object("NETWORK_PARAMS")
+"""What the node of a network without a row does not tell, with the members of StateGetNetworkParams."""
 HEAD_STEPS = "poolsite.heartbeat.HEAD_STEPS"
 """Where the follower finds what it enqueues on each head; the apps may not import it themselves."""
 ADDRESS_PREFIX = env_text("ADDRESS_PREFIX", "f")

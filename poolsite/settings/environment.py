@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -42,6 +43,17 @@ def env_number(name: str, default: int) -> int:
 def env_list(name: str, default: str = "") -> list[str]:
     """Give the parts of a comma-separated variable, without empty ones."""
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def env_object(name: str) -> dict[str, Any]:
+    """Give a JSON object; none is an empty one."""
+    try:
+        value = json.loads(os.environ.get(name, "") or "{}")
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ImproperlyConfigured(f"{name} cannot be read: write a JSON object")
+    return value
 
 
 def database_from_url(url: str) -> dict[str, Any]:

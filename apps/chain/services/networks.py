@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from apps.chain.models import Network
+from django.conf import settings
+
+from apps.chain.errors import NetworkUnknown, NodeRefused
+from apps.chain.models import Follower, Head, Network, Node
+from apps.chain.states import NodeState
 from apps.core.errors import Conflict
+from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.policy import UnknownNetwork, network_from_params, network_is_listed
+from poolsite.filecoin.sector import RegisteredSealProof
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from apps.chain.client import ChainClient
+
+MINERS_TELL: Final = (
+    "SupportedProofTypes",
+    "WPoStPeriodDeadlines",
+    "WPoStChallengeWindow",
+    "WPoStChallengeLookback",
+    "FaultDeclarationCutoff",
+)
+"""Parameters that lotus leaves out and every miner of the chain shows."""
+MINERS_ASKED: Final = 3
+FIRST_V1_1: Final = RegisteredSealProof.STACKED_DRG_2KIB_V1_1
+"""Older proof types no chain takes any more."""
 
 
 class WrongNetwork(Conflict):
@@ -18,20 +39,59 @@ class WrongNetwork(Conflict):
 
 
 def network_bind(client: ChainClient) -> Network:
-    """Note what the node says about its network; the first answer binds the pool to it for good.
+    """Note what the node says about its network; the first answer binds the pool to it.
 
-    Raises WrongNetwork if the node's network or its genesis is another; nothing is written then.
+    Raises WrongNetwork if the node's network or its genesis is another, NetworkUnknown if its rules are
+    not known; nothing is written then.
     """
-    name, genesis = client.state_network_name(), client.chain_get_genesis().key
-    row = network_check(name, genesis)
-    params = client.state_get_network_params()
-    version = client.state_network_version()
-    if row is None:
-        row = Network(pk=1, name=name, genesis=genesis)
-    if (row.version, row.params) != (version, params) or row._state.adding:
-        row.version, row.params = version, params
-        row.save()
+    row = network_ask(client)
+    bound = Network.objects.first()
+    if bound is None or (bound.version, bound.params) != (row.version, row.params):
+        told = {"name": row.name, "genesis": row.genesis, "version": row.version, "params": row.params}
+        row, _ = Network.objects.update_or_create(pk=1, defaults=told)
     return row
+
+
+def network_ask(client: ChainClient) -> Network:
+    """Give the row that this node would bind the pool to, unsaved.  Raises WrongNetwork, NetworkUnknown."""
+    name, genesis = client.state_network_name(), client.chain_get_genesis().key
+    bound = network_check(name, genesis)
+    params = params_read(client, name, kept={} if bound is None else bound.params)
+    try:
+        network_from_params(params)
+    except (UnknownNetwork, BadField) as error:
+        raise NetworkUnknown(f"{error}: set NETWORK_PARAMS") from None
+    return Network(pk=1, name=name, genesis=genesis, version=client.state_network_version(), params=params)
+
+
+def params_read(client: ChainClient, name: str, *, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a network's parameters: the node's own first, then NETWORK_PARAMS, then those of its miners."""
+    told = client.state_get_network_params()
+    if network_is_listed(name):
+        return told
+    told = {member: value for member, value in told.items() if value not in (None, "", [])}
+    stated = settings.NETWORK_PARAMS | told | {"NetworkName": name}
+    seen = {member: kept[member] for member in MINERS_TELL if member in kept}
+    if any(member not in stated and member not in seen for member in MINERS_TELL):
+        seen |= miners_told(client)
+    return seen | stated
+
+
+def miners_told(client: ChainClient) -> dict[str, Any]:
+    """Give the proving times and proof types that a miner of the chain has; empty if it has no miner."""
+    head = client.chain_head()
+    # The genesis block names no miner; where there are blocks, their miners need no list of all.
+    miners = head.miners if head.height > 0 else client.call("StateListMiners", []) or ()
+    for miner in miners[:MINERS_ASKED]:
+        try:
+            info, deadline = client.state_miner_info(miner), client.state_miner_proving_deadline(miner)
+        except NodeRefused:
+            continue
+        size = info.get("SectorSize")
+        proofs = [int(proof) for proof in RegisteredSealProof if proof.sector_size == size]
+        times = {member: deadline[member] for member in MINERS_TELL if deadline.get(member)}
+        return times | {"SupportedProofTypes": [proof for proof in proofs if proof >= FIRST_V1_1]}
+    return {}
 
 
 def network_check(name: str, genesis: str) -> Network | None:
@@ -41,3 +101,11 @@ def network_check(name: str, genesis: str) -> Network | None:
         what = f"is on {name}" if row.name != name else f"has another genesis block of {name}"
         raise WrongNetwork(f"the node {what}; this pool belongs to {row.name}")
     return row
+
+
+def network_forget() -> None:
+    """Unbind the pool from its network, with the heads that were followed; the next node binds it anew."""
+    Follower.objects.update(head=None, steps_key="", steps_epoch=-1)
+    Head.objects.all().delete()
+    Network.objects.all().delete()
+    Node.objects.update(state=NodeState.UNKNOWN, error="")

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.client import ChainClient
-from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
 from apps.chain.models import Node
 from apps.chain.services.networks import WrongNetwork, network_bind, network_check
@@ -166,7 +166,7 @@ def node_note(node: Node, finding: Finding, *, now: datetime) -> None:
         network = network_check(*finding.network)
         if network is None or finding.details.get("network_version", network.version) != network.version:
             network_bind(ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S))
-    except WrongNetwork as error:
+    except (WrongNetwork, NetworkUnknown) as error:
         node.state, node.error = NodeState.WRONG_NETWORK, error.reason[:500]
         return
     except (NodeUnavailable, NodeRefused) as error:

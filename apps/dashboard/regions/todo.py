@@ -97,10 +97,12 @@ def node_todos(scene: Scene) -> Iterator[Todo]:
     """Nodes of another chain, and that no node answers; only the operator is told where they are."""
     foreign = [node for node in scene.nodes if node.state == NodeState.WRONG_NETWORK]
     for number, node in enumerate(foreign[:NAMED] if scene.viewer.is_operator else ()):
+        is_other = scene.network is not None
+        what = ": start it on the pool's chain, or disable it" if is_other else ""
         yield Todo(
             f"foreign-{number}",
-            f"the node {node} is of another chain",
-            f"{node.error}: start it on the pool's chain, or disable it"[:WHY_MAX],
+            f"the node {node} is of another chain" if is_other else f"the node {node} cannot be used",
+            node.error[: WHY_MAX - len(what)] + what,
             reverse("chain"),
             "Nodes",
             is_costly=True,

@@ -35,6 +35,7 @@ from apps.sectors.params import (
     precommit_json,
     precommit_params,
 )
+from apps.sectors.proof_forms import can_prove
 from apps.sectors.services.advance import Underway, by_miner, step_console
 from apps.sectors.services.deliveries import batch_push
 from apps.sectors.services.rounds import COMMIT, PRE_COMMIT, Kind, Round, all_again
@@ -67,7 +68,9 @@ class Part:
 
 
 def batches_close(work: Round) -> int:
-    """Close every batch that is due, and give how many were."""
+    """Close every batch that is due, and give how many were; none where the chain refuses our proofs."""
+    if not can_prove(work.network):
+        return 0
     closed: list[bool] = []
     each_apart(
         Underway.read().each_miner(),

@@ -13,6 +13,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector
+from apps.sectors.proof_forms import can_prove_here
 from apps.sectors.selectors import job_assignment
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
@@ -31,9 +32,12 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
     """Lease up to `claim.max` jobs to `worker`, the most urgent first.
 
     A sector whose files lie on a host is offered to that host alone.  Two workers never get the same
-    job: rows that another claim has locked are passed over.  Raises WorkerReplaced, WorkerRetired.
+    job: rows that another claim has locked are passed over.  Where the network takes proofs that the pool
+    does not make there is no work.  Raises WorkerReplaced, WorkerRetired.
     """
     boot_check(worker, claim.boot_id)
+    if not can_prove_here():
+        return Claimed(jobs=())
     free = dict(claim.stages)
     rooms = claim.new_sectors
     taken: list[Assignment] = []

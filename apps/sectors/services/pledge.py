@@ -13,6 +13,7 @@ from apps.miners.states import MinerState
 from apps.sectors.errors import BadCount, KeyReused
 from apps.sectors.models import Job, Pledge, Sector
 from apps.sectors.policy import sealing_policy
+from apps.sectors.proof_forms import proof_form_here_require
 from apps.sectors.services.numbers import numbers_take
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
@@ -35,11 +36,13 @@ def pledge_create(
     """Make `count` new sectors for `miner`; the same `key` again gives the same pledge.
 
     `taken` are the numbers that the chain has allocated (`miners.onchain.numbers_allocated`).
-    Raises MinerNotReady, BadCount, KeyReused, MinerUnknown if it went to another tenant this moment.
+    Raises MinerNotReady, BadCount, KeyReused, ProofFormMissing, MinerUnknown if it went to another tenant
+    this moment.
     """
     policy = sealing_policy()
     if miner.state != MinerState.ACTIVE:
         raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+    proof_form_here_require()
     if not 1 <= count <= policy.pledge_max:
         raise BadCount(f"must be from 1 to {policy.pledge_max}", field="count")
     earlier = _pledge_by_key(miner, count=count, key=key)

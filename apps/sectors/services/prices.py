@@ -19,6 +19,7 @@ from apps.sectors.models import Sector
 from apps.sectors.onchain import circulating_read, deposits_read, pledge_read
 from apps.sectors.params import expiration_choose, precommit_json, price_info
 from apps.sectors.policy import sealing_policy
+from apps.sectors.proof_forms import proof_form_for
 from apps.sectors.services.rounds import KINDS
 from apps.sectors.states import BatchKind, BatchState
 from apps.wallets.models import Wallet
@@ -96,7 +97,8 @@ class Payer:
 
 
 def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Network) -> PledgePrice:
-    """Ask a node for the price of one sector.  Raises NodeRefused, NodeUnavailable."""
+    """Ask a node for the price of one sector.  Raises NodeRefused, NodeUnavailable, ProofFormMissing."""
+    proof_form_for(network)
     policy = sealing_policy()
     expiration = expiration_choose(height=head.height, wished=policy.sector_life_epochs, network=network)
     life = expiration - head.height

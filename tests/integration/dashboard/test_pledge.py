@@ -136,3 +136,18 @@ def test_without_a_node_it_says_so(ann):
 
     assert answer.status_code == 422
     assert "Not pledged." in text_of(answer)
+
+
+def test_a_network_that_refuses_our_proofs_is_said_before_and_after_asking(ann, node):
+    factories.network("mainnet")
+    factories.head()
+    miner = factories.miner()
+    client = signed_in()
+
+    before = client.get(reverse("pledge"), {"miner": miner.address})
+    after = client.post(reverse("pledge"), pledge_form(miner))
+
+    for answer in (before, after):
+        assert "mainnet takes groth16 proofs, which this pool does not make yet" in text_of(answer)
+    assert after.status_code == 422
+    assert not Sector.objects.exists()

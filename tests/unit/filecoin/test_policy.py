@@ -17,6 +17,7 @@ from poolsite.filecoin.policy import (
     NETWORKS,
     TEST,
     Network,
+    ProofForm,
     UnknownNetwork,
     network_by_name,
     network_from_params,
@@ -78,9 +79,52 @@ def test_the_go_profile_has_lotus_times() -> None:
 def test_names_in_common_use() -> None:
     assert network_by_name("calibnet") is CALIBNET
     assert network_by_name("testnetnet") is MAINNET
-    assert network_by_name("lotus-2k") is LOTUS_2K
-    with pytest.raises(UnknownNetwork):
-        network_by_name("butterflynet")
+    for name in ("butterflynet", "2k", "lotus-2k"):
+        with pytest.raises(UnknownNetwork):
+            network_by_name(name)
+
+
+def recorded_params() -> dict[str, Any]:
+    """What a real lotus devnet answered to StateGetNetworkParams."""
+    answers = (
+        json.loads(entry["response"])["result"]
+        for entry in load("lotus/golden_rpc")
+        if '"Filecoin.StateGetNetworkParams"' in entry["request"] and entry["response"].startswith("{")
+    )
+    found: dict[str, Any] = next(answers)
+    return found
+
+
+def test_a_network_without_a_row_has_what_its_node_tells() -> None:
+    name = "localnet-6b0f8a1e-55c5-4f0e-9e0a-0a4f5a1b2c3d"
+
+    row = network_from_params(recorded_params() | {"NetworkName": name, "SupportedProofTypes": [5]})
+
+    assert (row.name, row.epoch_s, row.eth_chain_id) == (name, 4, 31415926)
+    assert (row.pre_commit_challenge_delay, row.consensus_miner_min_power) == (10, 2048)
+    assert (row.proving, row.chain_finality) == (MAINNET.proving, 900)
+    assert row.base_fee_by_premium(0)
+    assert row.proof_form == ProofForm.GROTH16
+    assert not row.is_devnet
+
+
+@pytest.mark.parametrize("member", ["BlockDelaySecs", "Eip155ChainID", "SupportedProofTypes"])
+def test_a_network_without_a_row_is_refused_with_what_is_missing(member: str) -> None:
+    value = recorded_params() | {"SupportedProofTypes": [5], member: None}
+
+    with pytest.raises(UnknownNetwork, match=f"'testing' .* tells its {member}"):
+        network_from_params(value)
+
+
+def test_a_network_is_shown_by_its_own_name() -> None:
+    assert network_from_params({"NetworkName": "calibnet"}).name == "calibnet"
+    assert network_from_params({"NetworkName": "testnetnet"}).name == "testnetnet"
+
+
+def test_our_own_chains_take_the_container_and_all_others_snarks() -> None:
+    assert {row.name for row in NETWORKS.values() if row.proof_form == ProofForm.VANILLA} == {
+        row.name for row in NETWORKS.values() if row.is_devnet
+    }
 
 
 def test_the_answer_of_a_real_node_overrides_the_row() -> None:

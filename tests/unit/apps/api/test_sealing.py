@@ -182,6 +182,17 @@ def test_a_bad_number_of_sectors_has_no_price(client: Client, count: str) -> Non
     assert (answer.status_code, answer.json()["field"]) == (400, "count")
 
 
+def test_where_our_proofs_are_refused_there_is_a_reason_instead_of_a_price(client: Client) -> None:
+    factories.network("mainnet")
+    factories.head()
+    factories.miner(actor_id=4242)
+
+    with factories.node_served():
+        price = asked(client, "miners/f04242/pledge-price", token("read"))
+
+    assert (price.status_code, price.json()["code"]) == (409, "proof_form_missing")
+
+
 def test_before_the_first_head_there_is_no_price(client: Client) -> None:
     factories.miner(actor_id=4242)
 

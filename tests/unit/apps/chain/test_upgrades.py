@@ -18,7 +18,7 @@ from apps.chain.upgrades import (
     upgrades_after,
     upgrades_among,
 )
-from poolsite.filecoin.policy import FORK_UPGRADES
+from poolsite.filecoin.upgrades import FORK_UPGRADES
 from tests.tinynode import TinyNode, served
 
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)

@@ -1,0 +1,61 @@
+"""`manage.py network`: say which network the pool is bound to or would be, or unbind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.chain.addresses import node_address
+from apps.chain.client import ChainClient
+from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
+from apps.chain.link import link_to
+from apps.chain.models import Network
+from apps.chain.services.networks import network_ask
+from apps.chain.services.probes import PROBE_TIMEOUT_S
+from apps.core.errors import DomainError
+from apps.miners.unbinding import network_unbind
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Shows, checks and undoes the pool's binding to a network."""
+
+    help = (
+        "Say which network the pool is bound to, or would be; --unbind while it has no miner and no message."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--unbind", action="store_true", help="unbind the pool from its network")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            if options["unbind"]:
+                self.stdout.write(f"the pool is bound to {network_unbind(principal=SYSTEM)} no more")
+                return
+            bound = Network.objects.first() or _wanted()
+        except DomainError as refusal:
+            raise CommandError(refusal.reason) from None
+        self.stdout.write("no node answers" if bound is None else f"{bound.name}, genesis {bound.genesis}")
+
+
+def _wanted() -> Network | None:
+    """Give what the first node would bind the pool to, None if none answers.  Raises NetworkUnknown."""
+    refusal: NetworkUnknown | None = None
+    for text in settings.CHAIN_URLS:
+        address = node_address(text)
+        try:
+            return network_ask(
+                ChainClient([link_to(address.http_url, address.token)], limit_s=PROBE_TIMEOUT_S)
+            )
+        except NetworkUnknown as error:
+            refusal = error
+        except (NodeUnavailable, NodeRefused):
+            continue
+    if refusal is not None:
+        raise refusal
+    return None

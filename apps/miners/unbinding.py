@@ -1,0 +1,43 @@
+"""Unbinding the pool from a network that it was bound to by mistake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.chain.models import Network
+from apps.chain.services.networks import network_forget
+from apps.core.errors import Conflict
+from apps.core.live import Change, publish
+from apps.messages.models import Message, Tracker
+from apps.miners.models import Miner
+from apps.users.services import audit_record
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+
+@transaction.atomic
+def network_unbind(*, principal: Principal) -> str:
+    """Unbind the pool from its network and give its name.
+
+    Raises Conflict if it is bound to none, or holds a miner or a message, which belong to that chain.
+    """
+    row = Network.objects.select_for_update().first()
+    if row is None:
+        raise Conflict("the pool is bound to no network")
+    if Miner.objects.exists():
+        raise Conflict(f"the pool holds a miner of {row.name}: it stays bound to it")
+    if Message.objects.exists():
+        raise Conflict(f"the pool holds messages of {row.name}: it stays bound to it")
+    network_forget()
+    Tracker.objects.update(height=-1, key="")
+    audit_record(
+        principal=principal,
+        action="chain.unbind",
+        target=row.name,
+        before={"network": row.name, "genesis": row.genesis},
+    )
+    publish(Change("node_state", row.name, None))
+    return row.name

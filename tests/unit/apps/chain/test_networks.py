@@ -1,0 +1,170 @@
+"""Networks that no table has: their rules come from the node, from one setting, or they are refused."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+
+from apps.chain.client import ChainClient
+from apps.chain.errors import NetworkUnknown
+from apps.chain.follow import ChainFollower, Steps
+from apps.chain.link import link_to
+from apps.chain.models import Head, Network, Node
+from apps.chain.selectors import network_current
+from apps.chain.services import network_bind, nodes_probe, nodes_sync
+from apps.chain.states import NodeState
+from apps.core import clock
+from apps.core.errors import Conflict
+from apps.miners.unbinding import network_unbind
+from apps.users.principals import SYSTEM
+from tests import factories
+from tests.people import operator_person
+from tests.tinynode import Refusal, TinyNode, served
+from tests.unit.filecoin.golden.files import load
+from tests.visits import signed_in, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db
+LOCAL = "localnet-6b0f8a1e-55c5-4f0e-9e0a-0a4f5a1b2c3d"
+
+
+def recorded(method: str, note: str) -> dict[str, Any]:
+    """What a real lotus devnet answered."""
+    for entry in load("lotus/golden_rpc"):
+        if f'"Filecoin.{method}"' in entry["request"] and entry["note"] == note:
+            answer: dict[str, Any] = json.loads(entry["response"])["result"]
+            return answer
+    raise LookupError(method)
+
+
+class LotusNode(TinyNode):
+    """A node that tells what a real lotus devnet tells, under the name that each such one makes up."""
+
+    has_miner = True
+
+    def do_StateGetNetworkParams(self) -> Any:
+        return recorded("StateGetNetworkParams", "StateGetNetworkParams") | {"NetworkName": self.network}
+
+    def do_StateListMiners(self, _key: Any) -> Any:
+        return ["t01000"] if self.has_miner else None
+
+    def do_StateMinerInfo(self, _miner: str, _key: Any) -> Any:
+        if not self.has_miner:
+            raise Refusal("failed to load miner actor: actor not found")
+        return recorded("StateMinerInfo", "2k miner")
+
+    def do_StateMinerProvingDeadline(self, _miner: str, _key: Any) -> Any:
+        return recorded("StateMinerProvingDeadline", "2k miner")
+
+
+def client_of(url: str) -> ChainClient:
+    return ChainClient([link_to(url, "")])
+
+
+@pytest.fixture
+def lotus() -> Iterator[tuple[LotusNode, str]]:
+    node = LotusNode(network=LOCAL)
+    with served(node) as url:
+        yield node, url
+
+
+@pytest.mark.parametrize("mined", [0, 2])
+def test_a_lotus_devnet_tells_its_own_rules(lotus: tuple[LotusNode, str], mined: int) -> None:
+    node, url = lotus
+    for _ in range(mined):
+        node.mine()
+
+    network_bind(client_of(url))
+
+    rules = network_current()
+    assert (rules.name, rules.epoch_s, rules.network_version) == (LOCAL, 4, 28)
+    assert {int(proof.sector_size) for proof in rules.seal_proofs} == {2048}
+    assert (rules.proving.deadlines, rules.proving.window, rules.proving.fault_cutoff) == (48, 60, 70)
+
+
+def test_what_nobody_tells_is_refused_before_anything_is_bound(
+    lotus: tuple[LotusNode, str], settings: Any
+) -> None:
+    node, url = lotus
+    node.has_miner = False
+    settings.CHAIN_URLS = [url]
+    operator_person()
+
+    with pytest.raises(NetworkUnknown, match="SupportedProofTypes: set NETWORK_PARAMS"):
+        network_bind(client_of(url))
+    nodes_sync([url])
+    nodes_probe(now=clock.now())
+    with pytest.raises(CommandError, match="SupportedProofTypes: set NETWORK_PARAMS"):
+        call_command("network")
+
+    assert not Network.objects.exists()
+    assert Node.objects.get().state == NodeState.WRONG_NETWORK
+    assert "SupportedProofTypes: set NETWORK_PARAMS" in text_of(signed_in("olga").get("/"))
+
+
+def test_the_setting_says_what_the_node_does_not(lotus: tuple[LotusNode, str], settings: Any) -> None:
+    node, url = lotus
+    node.has_miner = False
+    settings.NETWORK_PARAMS = {"SupportedProofTypes": [5], "ChainFinality": 30, "BlockDelaySecs": 99}
+
+    network_bind(client_of(url))
+
+    rules = network_current()
+    assert (rules.chain_finality, rules.epoch_s) == (30, 4)  # what the node does tell wins
+
+
+def test_a_follower_survives_a_network_without_rules(
+    lotus: tuple[LotusNode, str], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, url = lotus
+    node.has_miner = False
+    monkeypatch.setattr("apps.chain.follow.HeadListener.start", lambda _self: None)
+    monkeypatch.setattr("apps.chain.follow.HeadListener.stop", lambda _self: None)
+    monkeypatch.setattr("apps.chain.follow.NodeWatch.start", lambda _self: None)
+    monkeypatch.setattr("apps.chain.follow.NodeWatch.stop", lambda _self: None)
+    settings.CHAIN_URLS = [url]
+    follower = ChainFollower(steps=Steps(send=lambda *_args, **_kwargs: None))
+
+    follower.turn()
+
+    assert not follower.is_bound
+    assert not Network.objects.exists()
+
+
+def test_pages_answer_where_the_rules_of_the_bound_network_are_not_known() -> None:
+    Network.objects.create(pk=1, name=LOCAL, genesis="genesis", params={"NetworkName": LOCAL})
+    operator_person()
+
+    assert Client().get(reverse("login")).status_code == 200
+    assert signed_in("olga").get("/").status_code == 200
+
+
+def test_a_mistaken_binding_is_undone_while_nothing_hangs_on_it(lotus: tuple[LotusNode, str]) -> None:
+    factories.head(1000)
+
+    assert network_unbind(principal=SYSTEM) == factories.NETWORK
+
+    assert not Network.objects.exists()
+    assert not Head.objects.exists()
+    assert network_bind(client_of(lotus[1])).name == LOCAL
+
+
+def test_a_binding_stays_while_a_miner_or_a_message_hangs_on_it() -> None:
+    factories.head(1000)
+    message = factories.message("held")
+    with pytest.raises(Conflict, match="messages of localnet-poolsite-test"):
+        network_unbind(principal=SYSTEM)
+    message.delete()
+    factories.miner()
+    with pytest.raises(Conflict, match="a miner of localnet-poolsite-test"):
+        network_unbind(principal=SYSTEM)
+
+    assert Network.objects.exists()
+    assert Head.objects.exists()
