@@ -141,6 +141,25 @@ def loop(builder: Any, count: Any, carried: list[Any], body: Any) -> list[Any]:
     return list(following)
 
 
+def called(name: str, emit: Callable[..., None]) -> Callable[..., None]:
+    """Code that calls `emit`'s as a function of its own: long code that many places need compiles once."""
+
+    def emit_call(builder: Any, *arguments: Any) -> None:
+        module = builder.module
+        known = module.globals.get(name)
+        if known is None:
+            known = ir.Function(module, ir.FunctionType(VOID, [I64] * len(arguments)), name)
+            known.linkage = "internal"
+            known.attributes.add("noinline")
+            inner = ir.IRBuilder(known.append_basic_block("entry"))
+            emit(inner, *known.args)
+            inner.ret_void()
+        builder.call(known, arguments)
+
+    emit_call.__signature__ = inspect.signature(emit)  # type: ignore[attr-defined]  # `step` counts by it
+    return emit_call
+
+
 def step(emit: Callable[..., None]) -> Any:
     """A function for kernels whose code `emit(builder, *arguments)` writes; all arguments are i64."""
 

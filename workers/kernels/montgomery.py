@@ -1,7 +1,7 @@
 # mypy: allow-untyped-calls
-"""64-bit Montgomery arithmetic of the scalar field as LLVM code, for the kernels' intrinsics.
+"""64-bit Montgomery arithmetic of a prime field as LLVM code, for the kernels' intrinsics.
 
-64 x 64 -> 128 bit products come from LLVM's i128; values are four limbs, below r at rest.
+64 x 64 -> 128 bit products come from LLVM's i128; values are limbs of 64 bits, below the modulus at rest.
 """
 
 from __future__ import annotations
@@ -12,24 +12,110 @@ from workers.kernels import llvm
 from workers.kernels.field import MODULUS
 from workers.kernels.llvm import I64, I128
 
-SLOT = 32
-"""Bytes of one element or constant: 4 limbs of 64 bits."""
 _WORD = (1 << 64) - 1
-_MODULUS_LIMBS = [MODULUS >> 64 * i & _WORD for i in range(4)]
-_INVERSE = -pow(MODULUS, -1, 1 << 64) & _WORD
-I320 = ir.IntType(320)
-I576 = ir.IntType(576)
+BASE_MODULUS = int(
+    "1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab", 16
+)
+"""p, the modulus of the coordinates of G1 and G2: 381 bits."""
 
 
-def limbs_load(builder, address, offset=0):
-    """Four limbs from memory."""
-    return [llvm.load(builder, address, offset + 8 * k, I64) for k in range(4)]
+class MontgomeryField:
+    """A prime field whose elements are `limbs` words, times 2^(64 · limbs)."""
+
+    def __init__(self, modulus: int, limbs: int) -> None:
+        self.modulus, self.limbs = modulus, limbs
+        self.slot = 8 * limbs
+        """Bytes of one element."""
+        self.radix = 1 << 64 * limbs
+        self.words = [modulus >> 64 * i & _WORD for i in range(limbs)]
+        self.inverse = -pow(modulus, -1, 1 << 64) & _WORD
+        self.sum_type = ir.IntType(64 * (limbs + 1))
+        """Holds sums of a few elements."""
+        self.dot_type = ir.IntType(64 * (2 * limbs + 1))
+        """Holds sums of a few products."""
+
+    def load(self, builder, address, offset=0):
+        """Limbs from memory."""
+        return [llvm.load(builder, address, offset + 8 * k, I64) for k in range(self.limbs)]
+
+    def store(self, builder, address, value, offset=0):
+        """Limbs to memory."""
+        for k in range(self.limbs):
+            llvm.store(builder, value[k], address, offset + 8 * k)
+
+    def product(self, builder, left, right):
+        """Twice as many limbs: the full product."""
+        out = [None] * (2 * self.limbs)
+        for i in range(self.limbs):
+            carry = None
+            for j in range(self.limbs):
+                adds = [value for value in (out[i + j], carry) if value is not None]
+                out[i + j], carry = _wide(builder, left[i], right[j], *adds)
+            out[i + self.limbs] = carry
+        return out
+
+    def join(self, builder, words):
+        """Limbs as one wide integer."""
+        return join(builder, words, self.sum_type)
+
+    def below_modulus(self, builder, value, bound):
+        """`value` < bound · modulus brought below the modulus by compare and subtract."""
+        factor = 1
+        while 2 * factor < bound:
+            factor *= 2
+        while factor:
+            less = builder.sub(value, ir.Constant(self.sum_type, factor * self.modulus))
+            negative = builder.icmp_signed("<", less, ir.Constant(self.sum_type, 0))
+            value = builder.select(negative, value, less)
+            factor //= 2
+        return value
+
+    def reduce(self, builder, words, bound, add=None):
+        """Montgomery reduction of a product's words, plus `add`, below the modulus.
+
+        `bound` is the size of the reduced product, in moduli; one word more than a product's is allowed.
+        """
+        count = self.limbs
+        t = [*words, *[llvm.splat(I64, 0)] * (2 * count + 1 - len(words))]
+        carried = None
+        for i in range(count):
+            m = builder.mul(t[i], llvm.splat(I64, self.inverse))
+            carry = None
+            for j in range(count):
+                adds = [t[i + j]] if carry is None else [t[i + j], carry]
+                t[i + j], carry = _wide(builder, m, llvm.splat(I64, self.words[j]), *adds)
+            total = builder.add(builder.zext(t[i + count], I128), builder.zext(carry, I128))
+            if carried is not None:
+                total = builder.add(total, builder.zext(carried, I128))
+            t[i + count] = builder.trunc(total, I64)
+            carried = builder.trunc(builder.lshr(total, llvm.splat(I128, 64)), I64)
+        t[2 * count] = builder.add(t[2 * count], carried)
+        value = self.join(builder, t[count : 2 * count + 1])
+        if add is not None:
+            value, bound = builder.add(value, self.join(builder, add)), bound + 1
+        return split(builder, self.below_modulus(builder, value, bound), count)
+
+    def multiply(self, builder, left, right, add=None):
+        """left · right / radix + add, below the modulus."""
+        return self.reduce(builder, self.product(builder, left, right), 2, add)
+
+    def add(self, builder, left, right):
+        """left + right, below the modulus."""
+        total = builder.add(self.join(builder, left), self.join(builder, right))
+        return split(builder, self.below_modulus(builder, total, 2), self.limbs)
+
+    def subtract(self, builder, left, right):
+        """left - right, below the modulus."""
+        difference = builder.sub(self.join(builder, left), self.join(builder, right))
+        negative = builder.icmp_signed("<", difference, ir.Constant(self.sum_type, 0))
+        plus = builder.add(difference, ir.Constant(self.sum_type, self.modulus))
+        return split(builder, builder.select(negative, plus, difference), self.limbs)
 
 
-def limbs_store(builder, address, value):
-    """Four limbs to memory."""
-    for k in range(4):
-        llvm.store(builder, value[k], address, 8 * k)
+SCALARS = MontgomeryField(MODULUS, 4)
+"""The scalar field: 4 limbs, radix 2^256."""
+COORDINATES = MontgomeryField(BASE_MODULUS, 6)
+"""The base field: 6 limbs, radix 2^384."""
 
 
 def _wide(builder, left, right, *adds):
@@ -38,18 +124,6 @@ def _wide(builder, left, right, *adds):
     for add in adds:
         product = builder.add(product, builder.zext(add, I128))
     return builder.trunc(product, I64), builder.trunc(builder.lshr(product, llvm.splat(I128, 64)), I64)
-
-
-def product(builder, left, right):
-    """Eight limbs of the full product."""
-    out = [None] * 8
-    for i in range(4):
-        carry = None
-        for j in range(4):
-            adds = [value for value in (out[i + j], carry) if value is not None]
-            out[i + j], carry = _wide(builder, left[i], right[j], *adds)
-        out[i + 4] = carry
-    return out
 
 
 def join(builder, words, type_):
@@ -64,43 +138,3 @@ def split(builder, value, count):
     """A wide integer as limbs."""
     shifted = [builder.lshr(value, llvm.splat(value.type, 64 * k)) for k in range(count)]
     return [builder.trunc(part, I64) for part in shifted]
-
-
-def below_modulus(builder, value, bound):
-    """`value` < bound · r brought below r by compare and subtract."""
-    factor = 1
-    while 2 * factor < bound:
-        factor *= 2
-    while factor:
-        less = builder.sub(value, ir.Constant(I320, factor * MODULUS))
-        negative = builder.icmp_signed("<", less, ir.Constant(I320, 0))
-        value = builder.select(negative, value, less)
-        factor //= 2
-    return value
-
-
-def reduce(builder, words, bound, add=None):
-    """Montgomery reduction of 8 or 9 words, plus `add`, below r; `bound` is its size in r before."""
-    t = [*words, *[llvm.splat(I64, 0)] * (9 - len(words))]
-    carried = None
-    for i in range(4):
-        m = builder.mul(t[i], llvm.splat(I64, _INVERSE))
-        carry = None
-        for j in range(4):
-            adds = [t[i + j]] if carry is None else [t[i + j], carry]
-            t[i + j], carry = _wide(builder, m, llvm.splat(I64, _MODULUS_LIMBS[j]), *adds)
-        total = builder.add(builder.zext(t[i + 4], I128), builder.zext(carry, I128))
-        if carried is not None:
-            total = builder.add(total, builder.zext(carried, I128))
-        t[i + 4] = builder.trunc(total, I64)
-        carried = builder.trunc(builder.lshr(total, llvm.splat(I128, 64)), I64)
-    t[8] = builder.add(t[8], carried)
-    value = join(builder, t[4:9], I320)
-    if add is not None:
-        value, bound = builder.add(value, join(builder, add, I320)), bound + 1
-    return split(builder, below_modulus(builder, value, bound), 4)
-
-
-def multiply(builder, left, right, add=None):
-    """left * right / 2^256 + add, below r."""
-    return reduce(builder, product(builder, left, right), 2, add)

@@ -15,7 +15,7 @@ from numba import njit
 from workers.kernels import llvm
 from workers.kernels.flags import SERIAL
 from workers.kernels.llvm import I64
-from workers.kernels.montgomery import I576, join, limbs_load, limbs_store, multiply, product, reduce, split
+from workers.kernels.montgomery import SCALARS, join, split
 from workers.kernels.poseidon_rounds import permute, slots_needed
 
 SLOT = CONSTANT = 32
@@ -25,39 +25,39 @@ _DOT_BOUND = 11
 
 
 def _emit_sbox(builder, target, source, constant):
-    x = limbs_load(builder, source)
-    x2 = multiply(builder, x, x)
-    x4 = multiply(builder, x2, x2)
-    limbs_store(builder, target, multiply(builder, x4, x, limbs_load(builder, constant)))
+    x = SCALARS.load(builder, source)
+    x2 = SCALARS.multiply(builder, x, x)
+    x4 = SCALARS.multiply(builder, x2, x2)
+    SCALARS.store(builder, target, SCALARS.multiply(builder, x4, x, SCALARS.load(builder, constant)))
 
 
 def _emit_scale(builder, target, source, constants):
-    value = multiply(
+    value = SCALARS.multiply(
         builder,
-        limbs_load(builder, source),
-        limbs_load(builder, constants),
-        limbs_load(builder, constants, SLOT),
+        SCALARS.load(builder, source),
+        SCALARS.load(builder, constants),
+        SCALARS.load(builder, constants, SLOT),
     )
-    limbs_store(builder, target, value)
+    SCALARS.store(builder, target, value)
 
 
 def _dot_words(builder, slots, stride, constants, count):
     def turn(index, sums):
-        left = limbs_load(builder, builder.add(slots, builder.mul(index, stride)))
-        right = limbs_load(builder, builder.add(constants, builder.mul(index, llvm.splat(I64, CONSTANT))))
-        return [builder.add(sums[0], join(builder, product(builder, left, right), I576))]
+        left = SCALARS.load(builder, builder.add(slots, builder.mul(index, stride)))
+        right = SCALARS.load(builder, builder.add(constants, builder.mul(index, llvm.splat(I64, CONSTANT))))
+        return [builder.add(sums[0], join(builder, SCALARS.product(builder, left, right), SCALARS.dot_type))]
 
-    return split(builder, llvm.loop(builder, count, [ir.Constant(I576, 0)], turn)[0], 9)
+    return split(builder, llvm.loop(builder, count, [ir.Constant(SCALARS.dot_type, 0)], turn)[0], 9)
 
 
 def _emit_dot(builder, target, slots, constants, count):
     words = _dot_words(builder, slots, llvm.splat(I64, SLOT), constants, count)
-    limbs_store(builder, target, reduce(builder, words, _DOT_BOUND))
+    SCALARS.store(builder, target, SCALARS.reduce(builder, words, _DOT_BOUND))
 
 
 def _emit_dot_add(builder, target, plain, slots, stride, constants, count):
     words = _dot_words(builder, slots, stride, constants, count)
-    limbs_store(builder, target, reduce(builder, words, _DOT_BOUND, limbs_load(builder, plain)))
+    SCALARS.store(builder, target, SCALARS.reduce(builder, words, _DOT_BOUND, SCALARS.load(builder, plain)))
 
 
 _SBOX, _SCALE = llvm.step(_emit_sbox), llvm.step(_emit_scale)

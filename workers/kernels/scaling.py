@@ -10,13 +10,14 @@ from __future__ import annotations
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
 from numba import njit
 
-from workers.kernels import llvm, montgomery
+from workers.kernels import llvm
 from workers.kernels.field import MODULUS
 from workers.kernels.flags import SERIAL
+from workers.kernels.montgomery import SCALARS, split
 
 
 def _below(builder, value):
-    return montgomery.below_modulus(builder, value, 4)
+    return SCALARS.below_modulus(builder, value, 4)
 
 
 def _emit_add_scaled(builder, target, base, data, factor):
@@ -34,32 +35,30 @@ def _emit_scaled_difference(builder, target, base, data, factor):
     """target = (base - data) * factor."""
     key = _negated(builder, _wide(builder, data))
     sum_ = _below(builder, builder.add(_wide(builder, base), key))
-    words = montgomery.split(builder, sum_, 4)
-    montgomery.limbs_store(
-        builder, target, montgomery.multiply(builder, words, montgomery.limbs_load(builder, factor))
-    )
+    words = split(builder, sum_, 4)
+    SCALARS.store(builder, target, SCALARS.multiply(builder, words, SCALARS.load(builder, factor)))
 
 
 def _wide(builder, address):
-    words = montgomery.limbs_load(builder, address)
-    return montgomery.join(builder, words, montgomery.I320)
+    words = SCALARS.load(builder, address)
+    return SCALARS.join(builder, words)
 
 
 def _scaled(builder, data, factor):
     words = _below(builder, _wide(builder, data))
-    left = montgomery.split(builder, words, 4)
-    scaled = montgomery.multiply(builder, left, montgomery.limbs_load(builder, factor))
-    return montgomery.join(builder, scaled, montgomery.I320)
+    left = split(builder, words, 4)
+    scaled = SCALARS.multiply(builder, left, SCALARS.load(builder, factor))
+    return SCALARS.join(builder, scaled)
 
 
 def _negated(builder, value):
     """2 r - value: stays positive, since a value read from a file is below 2^255 < 2 r."""
-    return builder.sub(ir.Constant(montgomery.I320, 2 * MODULUS), value)
+    return builder.sub(ir.Constant(SCALARS.sum_type, 2 * MODULUS), value)
 
 
 def _store_sum(builder, target, base, value):
     sum_ = _below(builder, builder.add(_wide(builder, base), value))
-    montgomery.limbs_store(builder, target, montgomery.split(builder, sum_, 4))
+    SCALARS.store(builder, target, split(builder, sum_, 4))
 
 
 _ADD_SCALED = llvm.step(_emit_add_scaled)

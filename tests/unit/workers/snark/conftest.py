@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.workers.snark.golden_circuits import golden_circuit, golden_secrets
+from workers.snark.setup import parameters_make
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def window_parameters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden WindowPoSt parameters, made from their secrets."""
+    path = tmp_path_factory.mktemp("parameters") / "window.params"
+    parameters_make(golden_circuit("window").circuit, golden_secrets("window"), path)
+    return path

@@ -1,0 +1,109 @@
+"""The points' kernels beside their twin over Python's integers."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from poolsite.filecoin.groth16.curve import g1_from_uncompressed, g2_from_uncompressed
+from tests.naive import curve
+from tests.unit.workers.snark.golden_circuits import golden_secrets
+from workers.kernels.field import MODULUS, WORD_BITS, limbs
+from workers.snark.multiexp import multiexp, multiples
+from workers.snark.points import G1, G2, BadPoints, point_compress, points_decode, points_encode
+
+pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
+
+GROUPS = (G1, G2)
+EDGES = (0, 1, 2, MODULUS - 1, MODULUS - 2, 1 << 64, (1 << 128) - 1, (1 << 254) + 1)
+
+
+def scalar_rows(values):
+    return limbs(list(values), bits=WORD_BITS, montgomery=False)
+
+
+def base_row(group):
+    secrets = golden_secrets("window")
+    return secrets.g1 if group is G1 else secrets.g2
+
+
+def plain(group, row):
+    """Return a row as a point of the twin."""
+    if not row.any():
+        return None
+    data = points_encode(group, row.reshape(1, -1))
+    parts = [int.from_bytes(data[at : at + 48], "big") for at in range(0, len(data), 48)]
+    half = len(parts) // 2
+    return tuple(parts[:half][::-1]), tuple(parts[half:][::-1])
+
+
+@pytest.fixture(params=GROUPS, ids=lambda group: group.name)
+def group(request):
+    return request.param
+
+
+@pytest.fixture
+def some_points(group):
+    """Twelve points, as rows."""
+    rng = random.Random(3)
+    return multiples(group, base_row(group), scalar_rows(rng.randrange(1, MODULUS) for _ in range(12)))
+
+
+def test_multiples_of_a_point_equal_the_twin(group):
+    base = base_row(group)
+    made = multiples(group, base, scalar_rows(EDGES))
+    for scalar, row in zip(EDGES, made, strict=True):
+        assert plain(group, row) == curve.point_multiply(plain(group, base), scalar)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 40])
+def test_a_sum_of_multiples_equals_the_twin(group, some_points, count):
+    rng = random.Random(count)
+    chosen = [rng.randrange(len(some_points)) for _ in range(count)]
+    scalars = [rng.choice((*EDGES, rng.randrange(MODULUS))) for _ in range(count)]
+    points = some_points[chosen].reshape(count, group.words)
+    made = multiexp(group, points, scalar_rows(scalars), threads=2)
+    assert plain(group, made) == curve.multiexp([plain(group, row) for row in points], scalars)
+
+
+def test_equal_and_opposite_points_and_infinity_in_one_bucket(group, some_points):
+    """Doublings, sums that are infinity, and bases that are: all in the same buckets."""
+    rng = random.Random(5)
+    minus = multiples(group, some_points[0], scalar_rows([MODULUS - 1]))[0]
+    nothing = np.zeros(group.words, np.uint64)
+    points = np.array([rng.choice((some_points[0], some_points[1], minus, nothing)) for _ in range(60)])
+    scalars = [rng.choice((1, 2, 3, 5, MODULUS - 1, MODULUS - 2)) for _ in range(60)]
+    made = multiexp(group, points, scalar_rows(scalars))
+    assert plain(group, made) == curve.multiexp([plain(group, row) for row in points], scalars)
+
+
+def test_points_that_cancel_leave_infinity(group, some_points):
+    points = np.array([some_points[0], some_points[0], some_points[1]])
+    for scalars in ((7, MODULUS - 7, 0), (1, MODULUS - 1, 0), (0, 0, 0)):
+        assert not multiexp(group, points, scalar_rows(scalars)).any()
+
+
+def test_bytes_of_points_are_those_that_blst_reads(group, some_points):
+    data = points_encode(group, some_points)
+    assert (points_decode(group, data) == some_points).all()
+    read = g1_from_uncompressed if group is G1 else g2_from_uncompressed
+    for number, row in enumerate(some_points):
+        own = data[number * group.point_bytes : (number + 1) * group.point_bytes]
+        assert bytes(read(own)) == point_compress(group, row)
+
+
+def test_bytes_that_are_no_points_are_refused(group, some_points):
+    data = bytearray(points_encode(group, some_points[:2]))
+    with pytest.raises(BadPoints, match="not whole points"):
+        points_decode(group, bytes(data[:-1]))
+    flipped = bytearray(data)
+    flipped[-1] ^= 1
+    with pytest.raises(BadPoints, match=f"point 1 of {group.name} is not on the curve"):
+        points_decode(group, bytes(flipped))
+    data[:48] = b"\xff" * 48
+    with pytest.raises(BadPoints, match=f"point 0 of {group.name}: a coordinate is not below the modulus"):
+        points_decode(group, bytes(data))
+    with pytest.raises(BadPoints, match="infinity"):
+        point_compress(group, np.zeros(group.words, np.uint64))

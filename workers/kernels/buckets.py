@@ -1,0 +1,96 @@
+"""Pippenger's schedule: scalars become signed digits, points lie in buckets, buckets are halved by pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from workers.kernels.flags import SERIAL
+
+_NEGATIVE = np.uint32(1 << 31)
+
+
+@njit(**SERIAL)
+def signed_digits(scalars, chosen, bits, digits):
+    """Cut scalars into digits from -2^(bits-1) + 1 to 2^(bits-1), the lowest window first.
+
+    scalars: u64[n, 4]        canonical scalars
+    chosen:  u32[p]           which of them
+    bits:    i64              size of a window, 2 to 16
+    digits:  i32[windows, p]  output: twice the digit's size, plus 1 if it is negative
+    Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
+    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    """
+    half, low = 1 << (bits - 1), np.uint64((1 << bits) - 1)
+    for k in range(chosen.shape[0]):
+        row, carry = np.int64(chosen[k]), 0
+        for window in range(digits.shape[0]):
+            start = window * bits
+            word, shift = start >> 6, np.uint64(start & 63)
+            value = np.uint64(0)
+            if word < 4:
+                value = scalars[row, word] >> shift
+                if np.int64(shift) + bits > 64 and word < 3:
+                    value |= scalars[row, word + 1] << (np.uint64(64) - shift)
+            digit = np.int64(value & low) + carry
+            carry = 0
+            if digit > half:
+                digit, carry = (1 << bits) - digit, 1
+            digits[window, k] = digit << 1 | carry
+
+
+@njit(**SERIAL)
+def sort_into_buckets(digits, chosen, starts, lengths, order):
+    """Sort points by the size of their digit; returns how many have one.
+
+    digits:  i32[p]        one window of `signed_digits`
+    chosen:  u32[p]        the points' indices
+    starts:  i64[buckets]  output: where each bucket begins in `order`; bucket k has digit k + 1
+    lengths: i64[buckets]  output: how many points it has
+    order:   u32[p]        output: indices, the highest bit set where the digit is negative
+    Cost:    two passes.   Threads: none inside; the GIL is free.   Errors: none.
+    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    """
+    lengths[:] = 0
+    for digit in digits:
+        if digit >> 1:
+            lengths[(digit >> 1) - 1] += 1
+    total = 0
+    for bucket in range(starts.shape[0]):
+        starts[bucket] = total
+        total += lengths[bucket]
+    for k in range(digits.shape[0]):
+        bucket = (digits[k] >> 1) - 1
+        if bucket >= 0:
+            order[starts[bucket]] = chosen[k] | (_NEGATIVE if digits[k] & 1 else np.uint32(0))
+            starts[bucket] += 1
+    for bucket in range(starts.shape[0]):
+        starts[bucket] -= lengths[bucket]
+    return total
+
+
+@njit(**SERIAL)
+def pair_up(starts, lengths, order, pairs, singles):
+    """Halve every bucket: neighbours become pairs, an odd one stays; the sums lie side by side afterwards.
+
+    starts, lengths: i64[buckets]  changed to where the sums of each bucket will lie
+    order:           u32[m]        indices, bucket by bucket
+    pairs:           u32[3, m/2 + 1]        output: first, second, place of the sum
+    singles:         u32[2, buckets + 1]    output: index and place of what has no partner
+    Returns the numbers of pairs, of singles, and of rows afterwards.
+    Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
+    Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
+    """
+    paired, single, place = 0, 0, 0
+    for bucket in range(starts.shape[0]):
+        begin, count = starts[bucket], lengths[bucket]
+        starts[bucket] = place
+        for k in range(count >> 1):
+            pairs[0, paired], pairs[1, paired] = order[begin + 2 * k], order[begin + 2 * k + 1]
+            pairs[2, paired] = place
+            paired, place = paired + 1, place + 1
+        if count & 1:
+            singles[0, single], singles[1, single] = order[begin + count - 1], place
+            single, place = single + 1, place + 1
+        lengths[bucket] = (count + 1) >> 1
+    return paired, single, place

@@ -1,0 +1,148 @@
+# mypy: allow-untyped-calls
+"""Number-theoretic transforms over the scalar field with 64-bit limbs: the path of every CPU.
+
+Decimation in frequency takes natural order to bit-reversed order, decimation in time takes it back, so a pair
+of transforms needs no permutation.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from workers.kernels import llvm
+from workers.kernels.flags import SERIAL, STEP
+from workers.kernels.montgomery import SCALARS
+from workers.kernels.r1cs import MULTIPLY, SUBTRACT
+
+SLOT = SCALARS.slot
+
+
+def _emit_split(builder, left, right, factor):
+    """left, right = left + right, (left - right) · factor."""
+    first, second = SCALARS.load(builder, left), SCALARS.load(builder, right)
+    difference = SCALARS.subtract(builder, first, second)
+    SCALARS.store(builder, left, SCALARS.add(builder, first, second))
+    SCALARS.store(builder, right, SCALARS.multiply(builder, difference, SCALARS.load(builder, factor)))
+
+
+def _emit_join(builder, left, right, factor):
+    """left, right = left + right · factor, left - right · factor."""
+    scaled = SCALARS.multiply(builder, SCALARS.load(builder, right), SCALARS.load(builder, factor))
+    first = SCALARS.load(builder, left)
+    SCALARS.store(builder, left, SCALARS.add(builder, first, scaled))
+    SCALARS.store(builder, right, SCALARS.subtract(builder, first, scaled))
+
+
+_SPLIT, _JOIN = llvm.step(_emit_split), llvm.step(_emit_join)
+
+
+@njit(**STEP)
+def _reversed_bits(number, bits):
+    out = 0
+    for _ in range(bits):
+        out = out << 1 | number & 1
+        number >>= 1
+    return out
+
+
+@njit(**SERIAL)
+def transform_split(rows, roots):
+    """rows = their transform, natural order in, bit-reversed order out.
+
+    rows:  u64[n, 4]    Montgomery values; n a power of two
+    roots: u64[n/2, 4]  powers of a primitive n-th root of unity
+    Cost:    n/2 · log2 n products.   Threads: none inside; the GIL is free.   Errors: none.
+    Source:  spec snark section 2.3.   Twin: tests/naive/ntt.py.
+    """
+    count, base, root = rows.shape[0], rows.ctypes.data, roots.ctypes.data
+    half, stride = count // 2, 1
+    while half:
+        for block in range(0, count, 2 * half):
+            for i in range(half):
+                left = base + SLOT * (block + i)
+                _SPLIT(left, left + SLOT * half, root + SLOT * stride * i)
+        half //= 2
+        stride *= 2
+
+
+@njit(**SERIAL)
+def transform_join(rows, roots):
+    """rows = their transform, bit-reversed order in, natural order out; arrays as there.
+
+    Cost:    n/2 · log2 n products.   Threads: none inside; the GIL is free.   Errors: none.
+    Source:  spec snark section 2.3.   Twin: tests/naive/ntt.py.
+    """
+    count, base, root = rows.shape[0], rows.ctypes.data, roots.ctypes.data
+    half, stride = 1, count // 2
+    while half < count:
+        for block in range(0, count, 2 * half):
+            for i in range(half):
+                left = base + SLOT * (block + i)
+                _JOIN(left, left + SLOT * half, root + SLOT * stride * i)
+        half *= 2
+        stride //= 2
+
+
+@njit(**SERIAL)
+def powers(first, factor, out):
+    """out[i] = first · factor^i.
+
+    first, factor: u64[4]     Montgomery values
+    out:           u64[n, 4]  output, every word written
+    Cost:    one product a row.   Threads: none inside; the GIL is free.   Errors: none.
+    Source:  spec snark section 2.1.   Twin: tests/naive/ntt.py.
+    """
+    for word in range(4):
+        out[0, word] = first[word]
+    for row in range(1, out.shape[0]):
+        at = out.ctypes.data + SLOT * row
+        MULTIPLY(at, at - SLOT, factor.ctypes.data)
+
+
+@njit(**SERIAL)
+def multiply_reversed(rows, factors):
+    """rows[i] = rows[i] · factors[i with its bits reversed].
+
+    rows, factors: u64[n, 4]  Montgomery values; n a power of two
+    Cost:    one product a row.   Threads: none inside; the GIL is free.   Errors: none.
+    Source:  spec snark section 2.3.   Twin: tests/naive/ntt.py.
+    """
+    bits = 0
+    while 1 << bits < rows.shape[0]:
+        bits += 1
+    for row in range(rows.shape[0]):
+        at = rows.ctypes.data + SLOT * row
+        MULTIPLY(at, at, factors.ctypes.data + SLOT * _reversed_bits(row, bits))
+
+
+@njit(**SERIAL)
+def quotient_rows(a, b, c, factor):
+    """a = (a · b - c) · factor, row by row.
+
+    a, b, c: u64[n, 4]  Montgomery values
+    factor:  u64[4]     Montgomery value
+    Cost:    two products a row.   Threads: none inside; the GIL is free.   Errors: none.
+    Source:  spec snark section 2.3 step 3.   Twin: tests/naive/ntt.py.
+    """
+    for row in range(a.shape[0]):
+        at = a.ctypes.data + SLOT * row
+        MULTIPLY(at, at, b.ctypes.data + SLOT * row)
+        SUBTRACT(at, at, c.ctypes.data + SLOT * row)
+        MULTIPLY(at, at, factor.ctypes.data)
+
+
+@njit(**SERIAL)
+def reorder_reversed(rows, out):
+    """out[i with its bits reversed] = rows[i].
+
+    rows, out: u64[n, 4]  n a power of two; two arrays
+    Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
+    Source:  spec snark section 2.3.   Twin: tests/naive/ntt.py.
+    """
+    bits = 0
+    while 1 << bits < rows.shape[0]:
+        bits += 1
+    for row in range(rows.shape[0]):
+        target = _reversed_bits(row, bits)
+        for word in range(4):
+            out[target, word] = rows[row, word]

@@ -1,0 +1,136 @@
+"""Points of G1 and G2 as arrays: to and from their bytes, and sums of many multiples of them.
+
+A point is a row of words in Montgomery form; the point at infinity is all zeros.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolsite.filecoin.groth16.curve import COMPRESSED_FLAG, COORDINATE_BYTES, FIELD_MODULUS, LARGER_Y_FLAG
+from workers.kernels import points_words as kernels
+from workers.kernels.curve_fields import G1_WORDS, G2_WORDS, coordinate_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workers.snark.arrays import Flags, Words
+
+TO_MONTGOMERY = coordinate_rows([1 << 384])[0]
+FROM_MONTGOMERY = coordinate_rows([1], montgomery=False)[0]
+"""Factors of `scale_coordinates`."""
+INFINITY_FLAG = 0x40
+"""In the first byte of an uncompressed point: the point at infinity."""
+
+
+class BadPoints(ValueError):
+    """Bytes that are no points of the group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """G1 or G2: how its points lie in arrays, and its kernels."""
+
+    name: str
+    """For sentences."""
+    words: int
+    """Words of a point."""
+    point_bytes: int
+    """Bytes of an uncompressed point."""
+    add_pairs: Callable[..., None]
+    """See `points_words.add_pairs_g1`."""
+    copy_points: Callable[..., None]
+    """See `points_words.copy_points_g1`."""
+    sum_buckets: Callable[..., None]
+    """See `points_words.sum_buckets_g1`."""
+    join_windows: Callable[..., None]
+    """See `points_words.join_windows_g1`."""
+    first_off_curve: Callable[..., int]
+    """See `points_words.first_off_curve_g1`."""
+
+
+G1 = Group(
+    "G1",
+    2 * G1_WORDS,
+    2 * COORDINATE_BYTES,
+    kernels.add_pairs_g1,
+    kernels.copy_points_g1,
+    kernels.sum_buckets_g1,
+    kernels.join_windows_g1,
+    kernels.first_off_curve_g1,
+)
+G2 = Group(
+    "G2",
+    2 * G2_WORDS,
+    4 * COORDINATE_BYTES,
+    kernels.add_pairs_g2,
+    kernels.copy_points_g2,
+    kernels.sum_buckets_g2,
+    kernels.join_windows_g2,
+    kernels.first_off_curve_g2,
+)
+
+_MODULUS_WORDS = [FIELD_MODULUS >> 64 * place & 0xFFFF_FFFF_FFFF_FFFF for place in range(G1_WORDS)]
+
+
+def points_decode(group: Group, data: bytes | memoryview) -> Words:
+    """Return uncompressed points as rows.
+
+    Raises BadPoints with the number of the first that is not on the curve, or the point at infinity, which no
+    parameters hold.  That a point is in the subgroup is not checked.
+    """
+    count = len(data) // group.point_bytes
+    if count * group.point_bytes != len(data):
+        raise BadPoints(f"{len(data)} bytes are not whole points of {group.name}")
+    coordinates = np.frombuffer(data, np.uint8).reshape(count, -1, COORDINATE_BYTES)
+    if group is G2:  # the coefficient of u comes first
+        coordinates = coordinates[:, [1, 0, 3, 2]]
+    little = np.ascontiguousarray(coordinates[:, :, ::-1])
+    rows: Words = little.view("<u8").reshape(-1, G1_WORDS).astype(np.uint64)
+    large = np.nonzero(~_below_modulus(rows))[0]
+    if len(large):
+        number = int(large[0]) * COORDINATE_BYTES // group.point_bytes
+        raise BadPoints(f"point {number} of {group.name}: a coordinate is not below the modulus")
+    kernels.scale_coordinates(rows, TO_MONTGOMERY)
+    points = rows.reshape(count, group.words)
+    off = group.first_off_curve(points)
+    if off >= 0:
+        raise BadPoints(f"point {off} of {group.name} is not on the curve")
+    return points
+
+
+def points_encode(group: Group, points: Words) -> bytes:
+    """Return rows as uncompressed points."""
+    rows = points.reshape(-1, G1_WORDS).copy()
+    kernels.scale_coordinates(rows, FROM_MONTGOMERY)
+    big = rows.astype("<u8").view(np.uint8).reshape(len(points), -1, COORDINATE_BYTES)[:, :, ::-1]
+    if group is G2:
+        big = big[:, [1, 0, 3, 2]]
+    return np.ascontiguousarray(big).tobytes()
+
+
+def point_compress(group: Group, point: Words) -> bytes:
+    """Return a point's compressed bytes: x, with a flag if y is the larger of y and -y.  Raises BadPoints."""
+    data = points_encode(group, point.reshape(1, -1))
+    x, y = data[: len(data) // 2], data[len(data) // 2 :]
+    parts = [
+        int.from_bytes(y[at : at + COORDINATE_BYTES], "big") for at in range(0, len(y), COORDINATE_BYTES)
+    ]
+    if not any(x) and not any(y):
+        raise BadPoints("the point at infinity is in no proof")
+    deciding = parts[0] or parts[-1]
+    flags = COMPRESSED_FLAG | (LARGER_Y_FLAG if deciding > (FIELD_MODULUS - 1) // 2 else 0)
+    return bytes((x[0] | flags,)) + x[1:]
+
+
+def _below_modulus(rows: Words) -> Flags:
+    below = np.zeros(len(rows), np.bool_)
+    undecided = np.ones(len(rows), np.bool_)
+    for place in range(G1_WORDS - 1, -1, -1):
+        limit = np.uint64(_MODULUS_WORDS[place])
+        below |= undecided & (rows[:, place] < limit)
+        undecided &= rows[:, place] == limit
+    return below
