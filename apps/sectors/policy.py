@@ -31,10 +31,14 @@ class SealingPolicy:
 
     precommit_wait_epochs: int = 1
     """How long the first sector of a batch waits for others."""
+    precommit_backlog_epochs: int = 20
+    """How long it waits while more sectors of its miner are on their way through PC1, PC2 and PERSIST."""
     precommit_batch_max: int = 256
     precommit_slack_epochs: int = 60
     """A batch goes when this many epochs are left of the oldest ticket's life."""
     commit_wait_epochs: int = 1
+    commit_backlog_epochs: int = 20
+    """How long it waits while more sectors of its miner have their seed, or get it in this time."""
     commit_batch_max: int = 16
     """Without aggregation each proof stands in the message."""
     commit_batch_bytes: int = 60_000

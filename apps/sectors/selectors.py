@@ -266,8 +266,8 @@ def sector_wait(
     policy = sealing_policy()
     if sector.state in (SectorState.PERSISTED, SectorState.C2_DONE):
         waits = {
-            SectorState.PERSISTED: policy.precommit_wait_epochs,
-            SectorState.C2_DONE: policy.commit_wait_epochs,
+            SectorState.PERSISTED: max(policy.precommit_wait_epochs, policy.precommit_backlog_epochs),
+            SectorState.C2_DONE: max(policy.commit_wait_epochs, policy.commit_backlog_epochs),
         }
         since = height if sector.ready_height is None else sector.ready_height
         return Wait("others to share a message", since + waits[SectorState(sector.state)])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.chain.apart import each_apart
 from apps.chain.errors import NodeRefused
@@ -54,6 +55,13 @@ if TYPE_CHECKING:
 RETRYABLE_EXITS: Final = frozenset({-1, 2, 6, 7, 19})
 """No answer, sender's state, out of funds, out of gas: the sector itself is not to blame.
 Source: damocles commitmgr pollPreCommitState."""
+
+
+STAGES_BEFORE: Final = {
+    SectorState.PERSISTED: (SectorState.TICKET_ASSIGNED, SectorState.PC1_DONE, SectorState.PC2_DONE),
+    SectorState.C2_DONE: (SectorState.SEED_ASSIGNED, SectorState.C1_DONE),
+}
+"""Where the sectors are that come to a batch next, by the state in which it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ def batch_choose(sectors: Sequence[Sector], *, kind: Kind, work: Round) -> tuple
         return [], ""
     if len(first) == most:
         return first, "full"
-    if height - oldest >= wait:
+    if height - oldest >= wait and not _backlog_fills(first[0], oldest=oldest, kind=kind, work=work):
         return first, "waited"
     if len(first) == 1 and not _others_come(first[0], kind=kind):
         return first, "lone"
@@ -133,6 +141,19 @@ def _is_due(sectors: Sequence[Sector], *, kind: Kind, work: Round) -> bool:
         life = work.network.max_prove_commit_duration
         ends = [(sector.precommit_epoch or 0) + life for sector in sectors]
     return min(ends) - work.head.height <= slack
+
+
+def _backlog_fills(sector: Sector, *, oldest: int, kind: Kind, work: Round) -> bool:
+    """Return whether a batch goes on waiting since sectors of its miner are in the stages just before."""
+    policy = work.policy
+    most = policy.precommit_backlog_epochs if kind is PRE_COMMIT else policy.commit_backlog_epochs
+    if work.head.height - oldest >= most:
+        return False
+    coming = Q(state__in=STAGES_BEFORE[kind.waits_in])
+    if kind is COMMIT:
+        seed_wait = work.network.pre_commit_challenge_delay + work.network.confidences.seed
+        coming |= Q(state=SectorState.PRECOMMIT_LANDED, precommit_epoch__lt=oldest + most - seed_wait)
+    return Sector.objects.filter(coming, miner=sector.miner, paused_at=None).exists()
 
 
 def _others_come(sector: Sector, *, kind: Kind) -> bool:

@@ -48,8 +48,73 @@ def test_a_sector_waits_for_another_that_is_on_its_way() -> None:
     sectors = waiting(1, since=100)
     factories.sector(sectors[0].miner, state="PC1_DONE")
 
-    assert reason(sectors, work(precommit_wait_epochs=9)) == (0, "")
-    assert reason(sectors, work(109, precommit_wait_epochs=9)) == (1, "waited")
+    given = {"precommit_wait_epochs": 9, "precommit_backlog_epochs": 9}
+    assert reason(sectors, work(**given)) == (0, "")
+    assert reason(sectors, work(109, **given)) == (1, "waited")
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "before"),
+    [
+        (PRE_COMMIT, "PERSISTED", "TICKET_ASSIGNED"),
+        (PRE_COMMIT, "PERSISTED", "PC2_DONE"),
+        (COMMIT, "C2_DONE", "SEED_ASSIGNED"),
+        (COMMIT, "C2_DONE", "C1_DONE"),
+        (COMMIT, "C2_DONE", "PRECOMMIT_LANDED"),
+    ],
+)
+def test_backlog_fills_a_batch_up_to_its_cutoff(kind: Kind, state: str, before: str) -> None:
+    sectors = waiting(3, since=100, state=state)
+    coming = factories.sector(sectors[0].miner, state=before, precommit_epoch=90)
+    factories.sector(factories.miner(), state=before, precommit_epoch=90)
+
+    assert reason(sectors, work(119), kind) == (0, "")
+    assert reason(sectors, work(120), kind) == (3, "waited")
+
+    coming.delete()
+    assert reason(sectors, work(101), kind) == (3, "waited")
+
+
+def test_backlog_holds_no_batch_that_is_full_or_due() -> None:
+    sectors = waiting(2, since=100)
+    factories.sector(sectors[0].miner, state="PC1_DONE")
+    life = NETWORK.max_precommit_randomness_lookback
+
+    assert reason(sectors, work(101, precommit_batch_max=2)) == (2, "full")
+    assert reason(sectors, work(90 + life - 60)) == (2, "due")
+
+
+def test_commit_waits_for_no_seed_that_comes_after_its_cutoff() -> None:
+    sectors = waiting(1, since=100, state="C2_DONE")
+    delay = NETWORK.pre_commit_challenge_delay + NETWORK.confidences.seed
+    factories.sector(sectors[0].miner, state="PRECOMMIT_LANDED", precommit_epoch=121 - delay)
+
+    assert reason(sectors, work(101), COMMIT) == (1, "waited")
+
+
+def test_hundred_sectors_sealed_one_by_one_make_few_messages() -> None:
+    miner, closed, height = factories.miner(), [], 100
+    rows = [
+        factories.sector(miner, state="TICKET_ASSIGNED", ticket_epoch=90, ready_height=None)
+        for _ in range(100)
+    ]
+    ready: list[Any] = []
+    while rows or ready:
+        for row in rows[:2]:  # two an epoch come out of the seal
+            row.state, row.ready_height = "PERSISTED", height
+            row.save()
+        ready, rows = [*ready, *rows[:2]], rows[2:]
+        count, why = reason(ready, work(height))
+        if count:
+            closed.append((count, why))
+            for row in ready[:count]:
+                row.state = "PRECOMMIT_SENT"
+                row.save()
+            ready = ready[count:]
+        height += 1
+
+    assert sum(count for count, _ in closed) == 100
+    assert len(closed) <= 4
 
 
 def test_a_paused_sector_is_not_waited_for() -> None:

@@ -11,7 +11,6 @@ from apps.core.errors import WrongState
 from apps.sectors.errors import NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.selectors import resume_choices, sector_wait
-from apps.sectors.services.advance import sectors_active
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import STEPS, Owner, SectorState
@@ -79,26 +78,12 @@ def test_a_sector_that_the_chain_has_proven_is_not_given_up(state: str) -> None:
         sector_abort(made(state), actor="ann", reason="x", now=NOON)
 
 
-def test_active_follows_the_chain_both_ways() -> None:
-    miner = factories.miner()
-    up = factories.sector(miner, state="PROVING", number=1)
-    down = factories.sector(miner, state="PROVING", number=2, active=True)
-    same = factories.sector(miner, state="PROVING", number=3, active=True)
-    strange = factories.sector(factories.miner(), state="PROVING", number=2, active=True)
-
-    assert sectors_active(miner=miner, numbers={1, 3}, now=NOON) == 2
-
-    rows = dict(Sector.objects.values_list("pk", "active"))
-    assert rows == {up.pk: True, down.pk: False, same.pk: True, strange.pk: True}
-    assert sectors_active(miner=miner, numbers={1, 3}, now=NOON) == 0
-
-
 @pytest.mark.parametrize(
     ("state", "data", "what", "epoch"),
     [
         ("ALLOCATED", {}, "a worker with a free slot", None),
         ("TREE_D_BUILT", {}, "a ticket with the next head", None),
-        ("PERSISTED", {"ready_height": 50}, "others to share a message", 51),
+        ("PERSISTED", {"ready_height": 50}, "others to share a message", 70),
         ("PRECOMMIT_SENT", {}, "the pre-commit to land", None),
         ("PRECOMMIT_LANDED", {"precommit_epoch": 50}, "the seed", 53),
         ("COMMIT_SENT", {}, "the commit to land", None),
