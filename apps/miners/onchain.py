@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
-from poolsite.filecoin.bitfield import BitField, bitfield_from_json
+from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_union
+from poolsite.filecoin.cids import cid_from_json
 from poolsite.filecoin.deadlines import DeadlineInfo, deadline_from_json
 from poolsite.filecoin.sector import post_proof
 
@@ -134,9 +135,29 @@ def numbers_allocated(client: ChainClient, address: str, key: str | None = None)
     return [range(start, end) for start, end in field.ranges]
 
 
-def active_numbers(client: ChainClient, address: str, key: str) -> set[int]:
-    """Give the numbers that StateMinerActiveSectors lists: live, proven, not faulty."""
-    return {int(row["SectorNumber"]) for row in client.state_miner_active_sectors(address, key)}
+def active_field(client: ChainClient, address: str, deadlines: int, key: str) -> BitField:
+    """Return the sectors that StateMinerActiveSectors would list, as bitfields: live, proven, not faulty.
+
+    Source: lotus node/impl/full/state.go StateMinerActiveSectors (`AllPartSectors` of `ActiveSectors`).
+    """
+    tipset = _key_json(key)
+    answers = client.call_many([("StateMinerPartitions", [address, at, tipset]) for at in range(deadlines)])
+    fields = []
+    for answer in answers:
+        if isinstance(answer, NodeRefused):
+            raise answer
+        fields += [bitfield_from_json(row["ActiveSectors"]) for row in answer or []]
+    return bitfield_union(fields)
+
+
+def state_roots(client: ChainClient, addresses: Sequence[str], key: str) -> list[str | NodeRefused]:
+    """Return the state root of each miner actor; what the node refuses stands as its refusal."""
+    tipset = _key_json(key)
+    answers = client.call_many([("StateGetActor", [address, tipset]) for address in addresses])
+    return [
+        answer if isinstance(answer, NodeRefused) else str(cid_from_json(answer["Head"]))
+        for answer in answers
+    ]
 
 
 def _key_json(key: str | None) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from apps.core.fields import AttoFilField
+from apps.core.fields import AttoFilField, CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
 from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, BatchKind, BatchState, JobState
@@ -211,6 +211,11 @@ class Sector(Named, Timestamped):
                 condition=models.Q(state="PROVING"),
             ),
             models.Index(fields=["paused_at"], name="sectors_paused", condition=~models.Q(paused_at=None)),
+            models.Index(
+                fields=["miner"],
+                name="sectors_without_deadline",
+                condition=models.Q(deadline=None, state__in=["COMMIT_LANDED", "PROVING"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -230,6 +235,21 @@ class Sector(Named, Timestamped):
     def progress(self) -> float | None:
         """How far the stage is, 0 to 1; None when nobody knows."""
         return self.progress_done / self.progress_total if self.progress_total else None
+
+
+class ActiveSectors(models.Model):
+    """Which sectors of a miner the chain had as active when its state was last read."""
+
+    miner = models.OneToOneField(Miner, on_delete=models.CASCADE, related_name="+")
+    state_root = CidField(blank=True, default="")
+    """Of the miner actor; while it stays, so does all below."""
+    numbers = models.JSONField(default=list)
+    """Sector numbers as run lengths, the first of them without."""
+    compared_height = models.BigIntegerField(null=True)
+    """The head at which every row of the miner was last compared with them."""
+
+    def __str__(self) -> str:
+        return f"active sectors of {self.miner}"
 
 
 class SectorProof(models.Model):

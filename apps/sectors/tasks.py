@@ -12,14 +12,12 @@ from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.locks import lone
-from apps.miners.onchain import active_numbers
 from apps.miners.selectors import miners_active
 from apps.sectors.models import Sector
+from apps.sectors.services.active import active_follow, deadlines_fill
 from apps.sectors.services.advance import (
     Underway,
-    places_fill,
     precommits_check,
-    sectors_active,
     seeds_assign,
     tickets_assign,
     tickets_check,
@@ -30,7 +28,6 @@ from apps.sectors.services.deliveries import batches_watch
 from apps.sectors.services.rounds import round_make
 
 if TYPE_CHECKING:
-    from apps.miners.models import Miner
     from apps.sectors.services.rounds import Round
 
 
@@ -46,8 +43,9 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     each_apart(
         Underway.read().each_miner(), lambda underway: _advance(underway, work), event="sectors_not_advanced"
     )
-    with_sectors = miners_active().filter(Exists(Sector.objects.filter(miner=OuterRef("pk"))))
-    each_apart(with_sectors, lambda miner: _active_follow(miner, work), event="active_sectors_not_read")
+    with_sectors = list(miners_active().filter(Exists(Sector.objects.filter(miner=OuterRef("pk")))))
+    active_follow(with_sectors, work)
+    deadlines_fill(work)
 
 
 def _advance(underway: Underway, work: Round) -> None:
@@ -57,12 +55,6 @@ def _advance(underway: Underway, work: Round) -> None:
     tickets_assign(underway, client=client, network=network, head=head, now=now)
     precommits_check(underway, client=client, head=head, now=now)
     seeds_assign(underway, client=client, network=network, head=head, now=now)
-
-
-def _active_follow(miner: Miner, work: Round) -> None:
-    client, key = work.client, work.head.key
-    sectors_active(miner=miner, numbers=active_numbers(client, miner.address, key), now=work.now)
-    places_fill(miner=miner, client=client, key=key)
 
 
 @shared_task(name="sectors.batch")

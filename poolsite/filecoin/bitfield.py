@@ -111,6 +111,17 @@ EMPTY: Final = BitField()
 """The empty set."""
 
 
+def bitfield_union(fields: Iterable[BitField]) -> BitField:
+    """Return what is in any of them, in one pass over all ranges."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(one for field in fields for one in field.ranges):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return BitField(tuple(merged))
+
+
 def runs_of(field: BitField) -> list[int]:
     """Alternating run lengths, the first one of numbers that are not in the set (perhaps 0)."""
     runs, at = [], 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import importlib
+import json
 import os
 import time
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ PARAMS_BYTES: Final = 47 * 1024
 """Of one pre-commit batch on a network with proofs of 192 bytes and 250 sectors."""
 BATCH_EVERY: Final = 25
 """One message in so many is a batch's."""
+DEADLINES: Final = 48
+HEIGHT: Final = 10_000
 PAGE: Final = 1_000
 
 
@@ -279,6 +282,115 @@ def messages_cpu() -> Figure:
     return Figure("messages.csv, CPU of a row", seen.cpu_s / seen.lines * 1e6, "µs", limit=200)
 
 
+class Node:
+    """The miners' actors, partitions and accounts, as JSON text; counts what is asked and read of it."""
+
+    def __init__(self) -> None:
+        self.calls = self.read = self.requests = 0
+        self.texts: dict[tuple[str, str, int], str] = {}
+        self.moves = 0
+        self.bitfields = importlib.import_module("poolsite.filecoin.bitfield")
+        for at, miner in enumerate(pool().miners):
+            self.state_set(miner.address)
+            for index in range(DEADLINES):
+                numbers = [n for n in range(at, SECTORS, MINERS) if n // MINERS % DEADLINES == index]
+                self.partition_set(miner.address, index, numbers)
+
+    def state_set(self, address: str) -> None:
+        """Give a miner's actor another state root."""
+        self.moves += 1
+        root = pool().factories.cid(f"state {self.moves}")
+        body = {"Code": {"/": root}, "Head": {"/": root}, "Nonce": 0, "Balance": "1"}
+        self.texts["StateGetActor", address, 0] = json.dumps(body)
+
+    def partition_set(self, address: str, index: int, numbers: list[int]) -> None:
+        """Set the sectors of a deadline's only partition, all of them active."""
+        runs = self.bitfields.bitfield_to_json(self.bitfields.bitfield_of(numbers))
+        names = ("AllSectors", "LiveSectors", "ActiveSectors", "FaultySectors", "RecoveringSectors")
+        fields = {name: runs if name in names[:3] else [0] for name in names}
+        self.texts["StateMinerPartitions", address, index] = json.dumps([fields])
+
+    def call_many(self, calls: Any) -> list[Any]:
+        """Answer, reading JSON as the client does."""
+        self.requests += 1
+        self.calls += len(calls)
+        answers = []
+        for method, params in calls:
+            text = self.texts[method, params[0], params[1] if method == "StateMinerPartitions" else 0]
+            self.read += len(text)
+            answers.append(json.loads(text))
+        return answers
+
+
+@cache
+def node() -> Node:
+    """The one node."""
+    return Node()
+
+
+@cache
+def followed() -> int:
+    """Follow the active sectors once, so that what is measured is what changes."""
+    follow()
+    return 1
+
+
+def follow() -> None:
+    """Follow the active sectors of all miners to the next head, which is no miner's turn for a comparison."""
+    miners = pool().miners
+    services = importlib.import_module("apps.sectors.services.active")
+    rounds = importlib.import_module("apps.sectors.services.rounds")
+    policy = importlib.import_module("poolsite.filecoin.policy")
+    head = importlib.import_module("apps.chain.models").Head(height=HEIGHT, key="", base_fee=100)
+    work = rounds.round_make(
+        client=node(), network=policy.network_by_name("mainnet"), head=head, now=pool().factories.now()
+    )
+    services.active_follow(miners, work)
+    services.deadlines_fill(work)
+
+
+def head_unchanged() -> Figure:
+    """CPU of a head at which no miner's state moved."""
+    followed()
+    return Figure(f"{MINERS} miners unchanged, CPU of a head", cpu_ms(follow), "ms", limit=200)
+
+
+def head_fault() -> Figure:
+    """CPU of a head at which one miner lost a partition, or has it back."""
+    followed()
+    address, lost = pool().miners[3].address, [False]
+    numbers = [n for n in range(3, SECTORS, MINERS) if n // MINERS % DEADLINES == 5]
+
+    def change() -> None:
+        lost[0] = not lost[0]
+        node().partition_set(address, 5, [] if lost[0] else numbers)
+        node().state_set(address)
+        follow()
+
+    return Figure("a partition of one miner lost or back, CPU of a head", cpu_ms(change), "ms", limit=200)
+
+
+def head_all() -> Figure:
+    """CPU of a head at which every miner's state moved, by a message to each."""
+    followed()
+
+    def change() -> None:
+        for miner in pool().miners:
+            node().state_set(miner.address)
+        follow()
+
+    return Figure(f"all {MINERS} miners moved, CPU of a head", cpu_ms(change), "ms")
+
+
+def head_read() -> Figure:
+    """Read of the node at a head at which one miner's state moved."""
+    followed()
+    before = node().read
+    node().state_set(pool().miners[3].address)
+    follow()
+    return Figure("one miner moved, read of the node at a head", (node().read - before) / 1024, "KiB")
+
+
 def cases() -> list[Callable[[], Figure]]:
     """Give what is measured."""
     return [
@@ -290,6 +402,10 @@ def cases() -> list[Callable[[], Figure]]:
         messages_first,
         messages_memory,
         messages_cpu,
+        head_unchanged,
+        head_fault,
+        head_all,
+        head_read,
     ]
 
 

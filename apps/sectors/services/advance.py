@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from django.db import transaction
 
-from apps.chain.errors import NodeRefused
 from apps.core.errors import Conflict
-from apps.core.live import Change, publish
 from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.sectors.onchain import partitions_of, precommits_read, sectors_read
@@ -253,43 +251,3 @@ def sectors_proven(miner: Miner, sectors: Sequence[Sector], *, client: ChainClie
 def is_ours(sector: Sector, sealed_cid: str) -> bool:
     """Tell whether the chain speaks of this sector's replica."""
     return sector.comm_r is not None and sealed_cid == str(commr_cid(bytes(sector.comm_r)))
-
-
-@transaction.atomic
-def sectors_active(*, miner: Miner, numbers: set[int], now: datetime) -> int:
-    """Make `active` say what StateMinerActiveSectors says, both ways; gives how many changed."""
-    mine = Sector.objects.filter(miner=miner)
-    risen = mine.filter(active=False, number__in=numbers)
-    fallen = mine.filter(active=True).exclude(number__in=numbers)
-    changed = 0
-    for rows, is_active in ((risen, True), (fallen, False)):
-        found = dict(rows.values_list("pk", "uuid"))
-        if not found:
-            continue
-        Sector.objects.filter(pk__in=found).update(
-            active=is_active, active_since=now if is_active else None, updated_at=now
-        )
-        changed += len(found)
-        for uuid in found.values():
-            publish(Change("sector", str(uuid), miner.tenant_id))
-    return changed
-
-
-def places_fill(*, miner: Miner, client: ChainClient, key: str) -> None:
-    """Ask for deadline and partition of proven sectors that had none when their commit landed."""
-    homeless = list(
-        Sector.objects.filter(
-            miner=miner, deadline=None, state__in=[SectorState.COMMIT_LANDED, SectorState.PROVING]
-        )[:100]
-    )
-    if not homeless:
-        return
-    try:
-        places = partitions_of(client, miner.address, [sector.number for sector in homeless], key)
-    except NodeRefused as refusal:
-        log.warning("sector_places_not_read", miner=miner.address, reason=refusal.reason)
-        return
-    for sector in homeless:
-        if sector.number in places:
-            deadline, partition = places[sector.number]
-            Sector.objects.filter(pk=sector.pk).update(deadline=deadline, partition=partition)

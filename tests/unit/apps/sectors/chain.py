@@ -59,6 +59,12 @@ class SomeSectors:
     def do_StateSectorPartition(self, _miner: str, _number: int, _key: Any) -> Any:
         return {"Deadline": 0, "Partition": 0}
 
+    def do_StateGetActor(self, _miner: str, _key: Any) -> Any:
+        return {"Head": {"/": str(commr_cid(bytes(32)))}, "Balance": "0", "Nonce": 0}
+
+    def do_StateMinerPartitions(self, _miner: str, _deadline: int, _key: Any) -> Any:
+        return None
+
     def do_StateMinerPreCommitDepositForPower(self, _miner: str, _info: Any, _key: Any) -> Any:
         return "1"
 

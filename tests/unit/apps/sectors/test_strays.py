@@ -201,7 +201,6 @@ def test_a_miner_of_whom_the_node_says_nothing_stops_no_other(monkeypatch: pytes
     chain.refuses[bad.address] = "actor not found"
     factories.head(200)
     monkeypatch.setattr(tasks, "chain_client", lambda: chain)
-    monkeypatch.setattr(tasks, "active_numbers", lambda *_: set())
 
     tasks.sectors_advance(height=200, key="")
 

@@ -1,0 +1,187 @@
+"""Active sectors follow the chain, and what is read at a head is bounded by what changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.chain.errors import NodeRefused
+from apps.sectors.models import ActiveSectors, Sector
+from apps.sectors.policy import SealingPolicy
+from apps.sectors.services.active import active_follow, deadlines_fill
+from apps.sectors.services.rounds import Round
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from poolsite.filecoin.policy import network_by_name
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+NETWORK = network_by_name("localnet-poolsite-test")
+PERIOD = NETWORK.proving.period
+
+
+@dataclass
+class Partitions:
+    """Stands where the client of the nodes is: one partition in deadline 0 of each miner."""
+
+    active: dict[str, set[int]] = field(default_factory=dict)
+    salt: str = ""
+    refused: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        self.calls += [method for method, _ in calls]
+        return [
+            NodeRefused(1, "actor not found")
+            if params[0] in self.refused
+            else getattr(self, f"do_{method}")(*params)
+            for method, params in calls
+        ]
+
+    def do_StateGetActor(self, miner: str, _key: Any) -> Any:
+        state = f"{self.salt} {sorted(self.active.get(miner, ()))}"
+        return {"Head": {"/": factories.cid(state)}, "Balance": "0", "Nonce": 0}
+
+    def do_StateMinerPartitions(self, miner: str, index: int, _key: Any) -> Any:
+        if index:
+            return None
+        row = bitfield_to_json(bitfield_of(self.active.get(miner, ())))
+        names = ("AllSectors", "LiveSectors", "ActiveSectors", "FaultySectors", "RecoveringSectors")
+        return [dict.fromkeys(names, row)]
+
+    def do_StateSectorPartition(self, _miner: str, number: int, _key: Any) -> Any:
+        return {"Deadline": number, "Partition": 1}
+
+
+def follow(miners: Sequence[Miner], chain: Partitions, *, height: int = 1000) -> None:
+    work = Round(
+        client=chain,  # type: ignore[arg-type]  # stands where the client is
+        network=NETWORK,
+        head=factories.head(height, key=factories.cid(f"head {height} {chain.salt} {chain.active}")),
+        now=NOON,
+        policy=SealingPolicy(),
+    )
+    active_follow(miners, work)
+
+
+def active_of(miner: Miner) -> set[int]:
+    return set(Sector.objects.filter(miner=miner, active=True).values_list("number", flat=True))
+
+
+def pool_of(*numbers: int) -> tuple[Miner, Partitions]:
+    miner = factories.miner()
+    for number in numbers:
+        factories.sector(miner, state="PROVING", number=number)
+    return miner, Partitions({miner.address: set(numbers)})
+
+
+def test_activation_fault_and_reorganisation_are_followed() -> None:
+    miner, chain = pool_of(1, 2, 3)
+    factories.sector(factories.miner(), state="PROVING", number=2)
+
+    chain.active[miner.address] = {1, 3}
+    follow([miner], chain)
+    assert active_of(miner) == {1, 3}
+    assert Sector.objects.get(miner=miner, number=1).active_since == NOON
+
+    chain.active[miner.address] = {2, 3}
+    follow([miner], chain, height=1001)
+    assert active_of(miner) == {2, 3}
+
+    chain.active[miner.address] = {1, 3}
+    follow([miner], chain, height=1001)
+    assert active_of(miner) == {1, 3}
+    assert Sector.objects.filter(active=True).count() == 2
+
+
+def test_unchanged_state_roots_cost_one_call_a_miner_and_two_queries() -> None:
+    miners, chain = [], Partitions()
+    for _ in range(3):
+        miner, its = pool_of(1, 2)
+        miners.append(miner)
+        chain.active |= its.active
+    follow(miners, chain)
+    chain.calls.clear()
+
+    with CaptureQueriesContext(connection) as seen:
+        follow(miners, chain, height=1001)
+
+    assert chain.calls == ["StateGetActor"] * 3
+    assert not [query for query in seen.captured_queries if '"sectors_sector"' in query["sql"]]
+
+
+def test_change_names_only_changed_sectors_to_the_database() -> None:
+    miner, chain = pool_of(*range(1000, 1050))
+    follow([miner], chain)
+    chain.active[miner.address].remove(1007)
+
+    with CaptureQueriesContext(connection) as seen:
+        follow([miner], chain, height=1001)
+
+    said = " ".join(query["sql"] for query in seen.captured_queries if "sectors_sector" in query["sql"])
+    assert active_of(miner) == set(range(1000, 1050)) - {1007}
+    assert "(1007)" in said
+    assert "1008" not in said
+
+
+def test_all_rows_are_compared_once_a_period_each_miner_at_another_head() -> None:
+    miners, chain = [], Partitions()
+    for _ in range(3):
+        miner, its = pool_of(1)
+        miners.append(miner)
+        chain.active |= its.active
+    follow(miners, chain)
+    Sector.objects.update(active=False)  # by a hand in the database
+
+    mended = []
+    for step in range(1, PERIOD + 1):
+        before = [active_of(miner) for miner in miners]
+        follow(miners, chain, height=1000 + step)
+        mended += [step for was, miner in zip(before, miners, strict=True) if was != active_of(miner)]
+
+    assert [active_of(miner) for miner in miners] == [{1}] * 3
+    assert len(set(mended)) == 3
+
+
+def test_refused_miner_stops_no_other_and_is_read_again() -> None:
+    good, chain = pool_of(1)
+    bad, its = pool_of(2)
+    chain.active |= its.active
+    chain.refused.add(bad.address)
+
+    follow([bad, good], chain)
+    assert (active_of(bad), active_of(good)) == (set(), {1})
+    assert ActiveSectors.objects.count() == 1
+
+    chain.refused.clear()
+    follow([bad, good], chain, height=1001)
+    assert active_of(bad) == {2}
+
+
+def test_missing_deadlines_are_read_for_proven_sectors_only() -> None:
+    miner, chain = pool_of(4)
+    factories.sector(miner, state="PROVING", number=5, deadline=9, partition=9)
+    factories.sector(miner, state="COMMIT_SENT", number=6)
+    work = Round(
+        client=chain,  # type: ignore[arg-type]  # stands where the client is
+        network=NETWORK,
+        head=factories.head(),
+        now=NOON,
+        policy=SealingPolicy(),
+    )
+
+    deadlines_fill(work)
+
+    rows = dict(Sector.objects.values_list("number", "deadline"))
+    assert rows == {4: 4, 5: 9, 6: None}
+    assert chain.calls == ["StateSectorPartition"]
