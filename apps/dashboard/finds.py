@@ -19,6 +19,7 @@ from apps.dashboard import numbers
 from apps.dashboard.frame import NAV
 from apps.dashboard.lines.messages import message_line
 from apps.dashboard.lines.sectors import sector_word
+from apps.dashboard.regions.counts import stuck_marked
 from apps.messages.models import SignedVersion
 from apps.messages.selectors import messages_visible, senders_visible
 from apps.miners.selectors import miners_visible
@@ -139,7 +140,8 @@ def messages(scene: Scene, words: str) -> Iterator[Find]:
     if cid:
         versions = SignedVersion.objects.filter(cid=cid).values_list("message_id", flat=True)
         fits = Q(cid=cid) | Q(unsigned_cid=cid) | Q(pk__in=list(versions))
-    for row in messages_visible(scene.viewer).filter(fits)[:MOST]:
+    rows = stuck_marked(messages_visible(scene.viewer), head=scene.head, network=scene.network)
+    for row in rows.filter(fits)[:MOST]:
         line = message_line(row, scene.names)
         yield Find("Message", "messages", line.method, f"{line.about}, {line.word}", line.href)
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
+from apps.chain.selectors import head_current
+from apps.dashboard.pulse import network_known
+from apps.dashboard.regions.counts import is_stuck
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import BadAddress, address_parse
 
@@ -19,6 +22,9 @@ def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message
     """Apply the list's filters."""
     if state == "open":
         rows = rows.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    elif state == "stuck":
+        found = is_stuck(head_current(), network_known())
+        rows = rows.filter(found, state__in=[MessageState.UNFILLED, MessageState.FILLED])
     elif state == "landed":
         rows = rows.filter(state=MessageState.LANDED)
     elif state == "refused":

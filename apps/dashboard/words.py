@@ -61,6 +61,8 @@ MESSAGES: Final[dict[str, Word]] = {
     "FAILED": Word("bad", "given up"),
     "REPLACED": Word("warn", "replaced"),
 }
+STUCK: Final = Word("bad", "stuck")
+"""Open, and somebody has to look at it."""
 LANDED_BAD: Final = Word("bad", "landed, refused")
 """On the chain with an exit code other than 0."""
 

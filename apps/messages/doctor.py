@@ -50,7 +50,7 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     Wait.FUNDS: ("fund", "try-now", "mark-bad"),
     Wait.NO_ACTOR: ("fund", "mark-bad"),
     Wait.ESTIMATE: ("try-now", "mark-bad"),
-    Wait.FEE_LIMIT: ("fee-rules", "try-now", "mark-bad"),
+    Wait.FEE_LIMIT: ("raise-fee", "fee-rules", "try-now", "mark-bad"),
     Wait.BASE_FEE_GATE: ("fee-rules", "mark-bad"),
     Wait.HELD: ("fee-rules", "mark-bad"),
     Wait.GAS_CAP: ("fee-rules", "try-now", "mark-bad"),
@@ -110,6 +110,7 @@ class Click:
 
 DOES: Final[dict[str, str]] = {
     "fund": "it is chosen on the first head that sees the money",
+    "raise-fee": "its own fee limits go before those of its sender and the pool; it is tried at once",
     "fee-rules": "rules or guards that allow more let it go on the next head",
     "quota": "a larger quota lets it be chosen on the next head",
     "start-sender": "the sender's messages are chosen again from the next head on",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import asdict
 from typing import Any
 
 from django.urls import path
@@ -21,6 +22,7 @@ from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.messages.doctor import message_clicks, message_diagnose
+from apps.messages.limits import message_limits
 from apps.messages.models import Message
 from apps.messages.selectors import message_get, messages_page
 from apps.messages.services import (
@@ -28,11 +30,13 @@ from apps.messages.services import (
     NewFees,
     PushItem,
     SendSpec,
+    fee_limits_set,
     message_mark_bad,
     message_replace,
     messages_publish,
     messages_push,
 )
+from apps.messages.services.fees import LEVELS, WHERE
 from apps.messages.states import MessageState
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 
@@ -158,6 +162,20 @@ class ClickOutput(serializers.Serializer[Any]):
     cost = serializers.CharField(allow_null=True)
 
 
+class LimitOutput(serializers.Serializer[Any]):
+    """One limit that is set for a message."""
+
+    level = serializers.ChoiceField(choices=list(LEVELS))
+    setting = serializers.ChoiceField(
+        choices=["max_fee", "gas_fee_cap", "base_fee", "daily_budget", "hold_base_fee"]
+    )
+    value = serializers.CharField(help_text="attoFIL")
+    target = serializers.CharField(help_text="sender, code and method, or guard that it is set on")
+    binds = serializers.BooleanField(help_text="no other level's limit goes before it")
+    blocks = serializers.BooleanField(help_text="the message waits because of it")
+    change = serializers.CharField(help_text="where it is changed")
+
+
 class DiagnosisOutput(serializers.Serializer[Any]):
     """Why a message waits."""
 
@@ -168,6 +186,7 @@ class DiagnosisOutput(serializers.Serializer[Any]):
     next_epoch = serializers.IntegerField(allow_null=True)
     actions = serializers.ListField(child=serializers.CharField())
     clicks = ClickOutput(many=True)
+    limits = LimitOutput(many=True)
 
 
 def message_body(row: Message, *, head_height: int) -> dict[str, Any]:
@@ -313,21 +332,37 @@ class DiagnosisView(PoolView):
                     }
                     for click in message_clicks(row, found, head=head)
                 ],
+                "limits": [
+                    {
+                        **asdict(limit),
+                        "value": str(limit.value),
+                        "change": WHERE[limit.level],
+                    }
+                    for limit in message_limits(row, reason=found.reason, head=head)
+                    if not row.is_final
+                ],
             }
         )
 
 
 class ReplaceView(PoolView):
-    """`/messages/{id}/replace`: higher fees for a message in flight."""
+    """`/messages/{id}/replace`: higher fees for a message in flight, or other limits before it is signed."""
 
     @extend_schema(request=ReplaceInput, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # the route's word
-        """Sign again with the same nonce and other fees, and publish."""
+        """Sign again with the same nonce and other fees, and publish; of a message that has no nonce yet, set
+        its own `max_fee` and `gas_fee_cap` and have it tried at once.
+        """
         body = ReplaceInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
         if max(data["gas_fee_cap"], data["gas_premium"], data["max_fee"]) > TOTAL_FILECOIN:
             raise BadValue("more than all FIL there is", field="gas_fee_cap")
+        found = message_get(self.principal, id)
+        if found.state == MessageState.UNFILLED:
+            limits = {name: data[name] for name in ("max_fee", "gas_fee_cap")}
+            row = fee_limits_set(message=found, **limits, now=clock.now())
+            return Response(message_body(row, head_height=_height()))
         head = head_current()
         if head is None:
             raise NetworkUnknown("no head of the chain is known yet")
@@ -339,7 +374,7 @@ class ReplaceView(PoolView):
             fee_cap=data["gas_fee_cap"],
         )
         row = message_replace(
-            message=message_get(self.principal, id),
+            message=found,
             fees=fees,
             client=chain_client(),
             head=head,

@@ -70,6 +70,8 @@ class Check:
     value: str
     tone: str
     word: str
+    href: str = ""
+    """Where what it names is changed."""
 
     @property
     def icon(self) -> str:

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from apps.dashboard import numbers
 from apps.dashboard.lines.methods import method_words
-from apps.dashboard.words import LANDED_BAD, MESSAGES, Word
+from apps.dashboard.words import LANDED_BAD, MESSAGES, STUCK, Word
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_words
 
@@ -59,6 +59,8 @@ def message_word(message: Message) -> Word:
     """Say in words where a message is."""
     if message.state == MessageState.LANDED and message.exit_code != 0:
         return LANDED_BAD
+    if getattr(message, "is_stuck", False):  # noted by `counts.stuck_marked`
+        return STUCK
     return MESSAGES[message.state]
 
 

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, Q
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q
 
-from apps.messages.models import Sender
+from apps.messages.models import Message, Sender
 from apps.messages.selectors import messages_open
 from apps.messages.states import MessageState, Wait
 from apps.sectors.selectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.db.models import QuerySet
 
     from apps.chain.models import Head
-    from apps.messages.models import Message
     from apps.users.principals import Principal
     from poolsite.filecoin.policy import Network
 
@@ -72,6 +73,24 @@ def is_stuck(head: Head | None, network: Network | None) -> Q:
     flight = Q(state=MessageState.FILLED)
     found |= flight & Q(wait__in=STUCK_IN_FLIGHT, filled_at__lt=soon)
     return found | flight & (Q(published_at__lt=late) | Q(published_at=None, filled_at__lt=late))
+
+
+def stuck_marked(rows: QuerySet[Message], *, head: Head | None, network: Network | None) -> QuerySet[Message]:
+    """Have each row say in `is_stuck` whether somebody has to look at it."""
+    is_open = Q(state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    found = ExpressionWrapper(is_open & is_stuck(head, network), output_field=BooleanField())
+    return rows.annotate(is_stuck=found)
+
+
+def stuck_mark(messages: Iterable[Message], *, head: Head | None, network: Network | None) -> None:
+    """Do the same for rows that are read already; costs nothing where none is open."""
+    open_ones = [row for row in messages if row.state in (MessageState.UNFILLED, MessageState.FILLED)]
+    if not open_ones:
+        return
+    rows = Message.objects.filter(is_stuck(head, network), pk__in=[row.pk for row in open_ones])
+    stuck = set(rows.values_list("pk", flat=True))
+    for row in open_ones:
+        row.is_stuck = row.pk in stuck  # type: ignore[attr-defined]  # as the annotation would
 
 
 def messages_stuck(viewer: Principal, *, head: Head | None, network: Network | None) -> QuerySet[Message]:

@@ -12,14 +12,18 @@ from apps.dashboard.lines.cards import Check
 from apps.dashboard.lines.messages import URGENT_WAITS, USUAL_WAITS
 from apps.dashboard.regions.counts import LATE_EPOCHS
 from apps.messages.doctor import message_clicks, message_diagnose
+from apps.messages.limits import message_limits
+from apps.messages.services.fees import LEVELS, MESSAGE, METHOD, SENDER, WHERE
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.dashboard.regions.scene import Scene
     from apps.messages.doctor import Click, Diagnosis
+    from apps.messages.limits import Limit
     from apps.messages.models import Message
     from apps.wallets.models import Wallet
 
@@ -66,6 +70,7 @@ def finding_of(message: Message, scene: Scene) -> tuple[Finding | None, tuple[Ch
         clicks = message_clicks(message, diagnosis, head=scene.head)
         checks = (
             *message_checks(message, scene),
+            *limit_lines(message, diagnosis, scene),
             *evidence_lines(diagnosis),
             *(click_line(click) for click in clicks),
         )
@@ -121,6 +126,8 @@ def finding(diagnosis: Diagnosis, message: Message, scene: Scene) -> Finding:
     action, href = ("Look at that message", reverse("message", args=[earlier])) if earlier else ("", "")
     if diagnosis.reason == Wait.POLICY and any(row.address == message.from_addr for row in scene.wallets):
         action, href = "Look at the signing policy", reverse("policy", args=[message.from_addr])
+    if diagnosis.reason == Wait.FEE_LIMIT and scene.viewer.may("sign"):
+        action, href = "Raise fee…", reverse("message-replace", args=[message.id])
     return Finding(
         tone=tone,
         title=f"{diagnosis.words[:1].upper()}{diagnosis.words[1:]}.",
@@ -130,8 +137,42 @@ def finding(diagnosis: Diagnosis, message: Message, scene: Scene) -> Finding:
     )
 
 
+LIMITS: Final[dict[str, str]] = {
+    "max_fee": "max fee",
+    "gas_fee_cap": "fee cap",
+    "base_fee": "base fee gate",
+    "daily_budget": "daily budget",
+    "hold_base_fee": "hold above base fee",
+}
+IN_FIL: Final = ("max_fee", "daily_budget")
+"""Limits that are amounts of money; the others are prices of one unit of gas."""
+
+
+def limit_lines(message: Message, diagnosis: Diagnosis, scene: Scene) -> Iterable[Check]:
+    """Lay out every limit that is set for a message, which one holds, and where it is changed."""
+    for limit in message_limits(message, reason=diagnosis.reason, head=scene.head):
+        value = fil_format(limit.value) if limit.setting in IN_FIL else numbers.fee_words(limit.value)
+        tone, word = ("ok", "in force") if limit.binds else ("idle", "not used")
+        if limit.blocks:
+            tone, word, value = "bad", "blocks", f"{value}. {WHERE[limit.level]}"
+        what = f"{LEVELS[limit.level]} {LIMITS[limit.setting]}"
+        yield Check(what, value, tone, word, limit_href(limit, message, scene))
+
+
+def limit_href(limit: Limit, message: Message, scene: Scene) -> str:
+    """Return the page on which a limit is changed; empty where the viewer cannot change it."""
+    if not scene.viewer.may("sign"):
+        return ""
+    if limit.level == MESSAGE:
+        return reverse("message-replace", args=[message.id])
+    if limit.level == SENDER:
+        return reverse("sender", args=[limit.target])
+    return "" if limit.level == METHOD else reverse("gas")
+
+
 CLICKS: Final[dict[str, str]] = {
     "fund": "If you fund the sender",
+    "raise-fee": "If you raise its fee",
     "fee-rules": "If you change fee rules or guards",
     "quota": "If you raise the sender's quota",
     "start-sender": "If you let the sender go on",

@@ -12,6 +12,7 @@ from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import Check, Event, Fact
 from apps.dashboard.lines.messages import html_key, message_why, message_word
 from apps.dashboard.lines.methods import method_words, receiver_kind
+from apps.dashboard.regions.counts import stuck_mark
 from apps.dashboard.regions.doctor import Finding, finding_of
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
@@ -62,6 +63,7 @@ class MessageDetail:
 
 def message_detail(message: Message, scene: Scene) -> MessageDetail:
     """Lay out the whole of one message."""
+    stuck_mark([message], head=scene.head, network=scene.network)
     word = message_word(message)
     why, _ = message_why(message)
     names = scene.names
@@ -190,7 +192,8 @@ def message_acts(message: Message, viewer: Principal) -> tuple[Act, ...]:
     if message.state != MessageState.UNFILLED:
         return ()
     try_now = Act("try-now", "Try now", reverse("message-try-now", args=[message.id]))
-    return (try_now, give_up) if message.attempts else (give_up,)
+    fee = Act("fees", "Raise fee…", reverse("message-replace", args=[message.id]), asks=True)
+    return (try_now, fee, give_up) if message.attempts else (fee, give_up)
 
 
 def detail_fragments(place: Place, row: Message) -> Iterable[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.messages import message_line
+from apps.dashboard.regions.counts import stuck_marked
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.messages.selectors import messages_visible
 
@@ -33,7 +34,9 @@ def list_verdict(place: Place) -> Iterable[str]:
 
 def rows(place: Place, keys: list[str]) -> Iterable[str]:
     """Render the changed rows; a page shows those that it has."""
-    for message in messages_visible(place.viewer).filter(pk__in=keys):
+    scene = place.scene
+    changed = messages_visible(place.viewer).filter(pk__in=keys)
+    for message in stuck_marked(changed, head=scene.head, network=scene.network):
         yield fragment("messages/_row.html", message=message_line(message, place.scene.names))
 
 

@@ -13,6 +13,7 @@ from apps.dashboard.lines.cards import Event, Fact, plural
 from apps.dashboard.lines.gantts import Gantt, sector_gantt
 from apps.dashboard.lines.messages import MessageLine, message_line
 from apps.dashboard.lines.sectors import SectorLine, expires_in, place_words, sector_line
+from apps.dashboard.regions.counts import stuck_mark
 from apps.dashboard.regions.miners import gone_fragment
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.words import EVENTS, STAGES
@@ -78,6 +79,7 @@ def sector_detail(sector: Sector, scene: Scene) -> SectorDetail:
         if sent.message is not None and is_shown(sent.message, sector, scene)
     ]
     verdict, rest = sector_verdict(sector, line, scene)
+    stuck_mark(messages, head=scene.head, network=scene.network)
     return SectorDetail(
         line=line,
         number=sector.number,

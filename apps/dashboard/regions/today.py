@@ -15,7 +15,7 @@ from apps.dashboard.lines.miners import MinerLine, miner_line
 from apps.dashboard.lines.processes import process_lines
 from apps.dashboard.lines.sectors import sector_line
 from apps.dashboard.lines.wallets import wallet_line
-from apps.dashboard.regions.counts import sectors_under_way
+from apps.dashboard.regions.counts import sectors_under_way, stuck_marked
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.regions.todo import Todo, todos
 from apps.dashboard.words import STAGES
@@ -229,7 +229,7 @@ def sectors_context(scene: Scene) -> dict[str, Any]:
 
 
 def messages_context(scene: Scene) -> dict[str, Any]:
-    rows = messages_visible(scene.viewer)[:SHOWN]
+    rows = stuck_marked(messages_visible(scene.viewer), head=scene.head, network=scene.network)[:SHOWN]
     return {
         "today_messages": [message_line(row, scene.names) for row in rows],
         "message_counts": "newest first",

@@ -27,6 +27,7 @@ from apps.dashboard.views.messages import message_or_404, message_page
 from apps.messages.models import Message
 from apps.messages.services import (
     NewFees,
+    fee_limits_set,
     message_mark_bad,
     message_replace,
     message_try_now,
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 USED_PERCENT: Final = 80
 """Of the gas limit that a message usually uses: the limit is 1.25 times what the trial needed."""
 REFUSED_SHOWN: Final = 20
+CAP_OVER_BASE_FEE: Final = 10
+"""Fee cap that the form proposes, in base fees: they double within six full blocks."""
 FEE_FIELDS: Final = ("gas_premium", "gas_fee_cap", "gas_limit", "max_fee")
 
 BULK_WORDS: Final = {
@@ -128,6 +131,8 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """
     row = message_or_404(viewer, key)
     signer_only(viewer)
+    if row.state == MessageState.UNFILLED:
+        return fee_limits(request, viewer, row)
     if request.method != "POST" and row.state != MessageState.FILLED:
         return redirect("message", key)  # its page says where it is
     if request.method == "POST" and "gas_premium" not in request.POST:
@@ -156,6 +161,43 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     except DomainError as refusal:
         errors[refusal.field if refusal.field in form else "form"] = refusal.reason
     return replace_page(request, viewer, row, form=form, errors=errors, offer=offer)
+
+
+def fee_limits(request: HttpRequest, viewer: Principal, row: Message) -> HttpResponse:
+    """Set the largest fee and the fee cap of a message that is not signed yet."""
+    scene = Scene(viewer)
+    base_fee = 0 if scene.head is None else int(scene.head.base_fee)
+    form = {
+        "max_fee": amount_shown(int(row.max_fee)),
+        "gas_fee_cap": amount_shown(int(row.gas_fee_cap) or CAP_OVER_BASE_FEE * base_fee, is_fee=True),
+    }
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        form = {name: request.POST.get(name, "").strip() for name in form}
+        try:
+            fee_limits_set(
+                message=row,
+                max_fee=amount_read(form["max_fee"], field="max_fee"),
+                gas_fee_cap=amount_read(form["gas_fee_cap"], field="gas_fee_cap", is_fee=True),
+                now=now(),
+            )
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+        else:
+            return redirect("message", row.id)
+    return page_render(
+        request,
+        "messages/fee_limits.html",
+        title="Raise a message's fee",
+        section="messages",
+        page_key="",
+        scene=scene,
+        status=422 if errors else 200,
+        message=message_detail(row, scene),
+        form=form,
+        errors=errors,
+        base_fee=numbers.fee_words(base_fee),
+    )
 
 
 def replace_at_once(request: HttpRequest, viewer: Principal, row: Message) -> HttpResponse:

@@ -23,6 +23,7 @@ from apps.dashboard.message_filter import filtered
 from apps.dashboard.pages import ROWS, Facet, Pager, cursor_read, page_of
 from apps.dashboard.people import for_people
 from apps.dashboard.picks import counted, picks_read
+from apps.dashboard.regions.counts import stuck_marked
 from apps.dashboard.regions.message import message_detail
 from apps.dashboard.regions.messages import list_verdict_of
 from apps.dashboard.regions.scene import Scene
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 STATES: Final = (
     ("", "All", "", ""),
     ("open", "On the way", "run", "messages"),
+    ("stuck", "Stuck", "bad", "bad"),
     ("landed", "Landed", "ok", "ok"),
     ("refused", "Landed, refused", "bad", "bad"),
     ("failed", "Given up", "bad", "bad"),
@@ -102,11 +104,13 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
     state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
     cursor = cursor_read(request.GET.get("after", ""))
     fitting = filtered(messages_visible(viewer), state=state, q=q)
-    rows = after_cursor(fitting, cursor) if cursor else fitting
+    scene = Scene(viewer)
+    marked = stuck_marked(fitting, head=scene.head, network=scene.network)
+    rows = after_cursor(marked, cursor) if cursor else marked
     shown, pager = page_of(
         list(rows[: ROWS + 1]), cursor_of=cursor_of, query=request.GET.dict(), is_first=not cursor
     )
-    scene, here = Scene(viewer), reverse("messages")
+    here = reverse("messages")
     return page_render(
         request,
         "messages/list.html",
@@ -165,9 +169,9 @@ def picks_bar(scene: Scene, rows: QuerySet[Message], *, state: str, q: str, page
     count, is_more = pager.shown, not is_whole
     if wanted == "open" and not q:
         count, is_more = scene.messages_waiting.signed + scene.messages_waiting.queued, False
-    elif wanted == "open" and not is_whole:
+    elif wanted in ("open", "stuck") and not is_whole:
         count, is_more = counted(rows)
-    acts = BULK_LABELS if viewer.may("sign") and state in ("", "open") else ()
+    acts = BULK_LABELS if viewer.may("sign") and state in ("", "open", "stuck") else ()
     return PicksBar(
         acts=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in acts),
         csv=reverse("messages-csv"),

@@ -11,6 +11,7 @@ from apps.messages.services.change import (
     messages_recover,
 )
 from apps.messages.services.checks import Gas, PushItem, SendSpec
+from apps.messages.services.fee_limits import fee_limits_set
 from apps.messages.services.holes import holes_close
 from apps.messages.services.publish import messages_publish, messages_republish
 from apps.messages.services.push import message_push, messages_push, pushes_take
@@ -24,6 +25,7 @@ __all__ = [
     "NewFees",
     "PushItem",
     "SendSpec",
+    "fee_limits_set",
     "funded_wake",
     "holes_close",
     "message_mark_bad",

@@ -13,6 +13,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.services.checks import fee_cap_check
 from apps.messages.services.fees import capped, fee_choice_of
 from apps.messages.services.moves import messages_advance, messages_told
 from apps.messages.services.nonces import standing_of
@@ -139,6 +140,7 @@ def _manual_fees(message: Message, fees: NewFees) -> ChainMessage:
     if fees.premium < floor:
         reason = f"gas premium({fees.premium}) is below {floor} attoFIL, which takes the old message's place"
         raise FeeTooLow(reason, field="gas_premium")
+    fee_cap_check(fees.fee_cap)
     limit = fees.gas_limit or old.gas_limit
     most = capped(fees.max_fee, message)
     if most and fees.fee_cap * limit > most:

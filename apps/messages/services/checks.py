@@ -44,6 +44,10 @@ FACTOR_MAX: Final = 1000
 """Largest factor on gas or premium that makes any sense."""
 
 
+GAS_FEE_CAP_MIN: Final = 100
+"""attoFIL: below it no pool takes a message.  Source: lotus chain/messagepool minimumBaseFee."""
+
+
 @dataclass(frozen=True, slots=True)
 class SendSpec:
     """Wishes that come with a message; zero leaves the choice to the rules below."""
@@ -220,12 +224,20 @@ def _wishes_check(row: Message) -> None:
             raise BadMessage("not an amount that a message can pay", field=name)
     if row.gas_fee_cap and row.gas_premium > row.gas_fee_cap:
         raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_premium")
+    fee_cap_check(row.gas_fee_cap)
     for name in ("gas_over_estimation", "gas_over_premium"):
         if not 0 <= getattr(row, name) <= FACTOR_MAX:
             raise BadMessage(f"a factor is between 0 and {FACTOR_MAX}", field=name)
     for name in ("expire_epoch", "hold_until"):
         if not 0 <= getattr(row, name) < 1 << 62:
             raise BadMessage("not an epoch", field=name)
+
+
+def fee_cap_check(cap: int) -> None:
+    """Refuse a fee cap with which no node takes a message; 0 stands for none.  Raises BadMessage."""
+    if 0 < cap < GAS_FEE_CAP_MIN:
+        reason = f"a fee cap is at least {GAS_FEE_CAP_MIN} attoFIL: the base fee is never below that"
+        raise BadMessage(reason, field="gas_fee_cap")
 
 
 def lack_words(need: int, balance: int) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from apps.messages.models import GasGuard
 from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.checks import lack_words
-from apps.messages.services.fees import FeeChoice, actor_rules_for, fee_choose
+from apps.messages.services.checks import GAS_FEE_CAP_MIN, lack_words
+from apps.messages.services.fees import GUARD, LEVELS, WHERE, FeeChoice, actor_rules_for, fee_choose
 from apps.messages.services.guards import GuardChoice, guard_choose
 from apps.messages.services.nonces import nonces_for
 from apps.messages.services.rounds import Ready
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 ESTIMATES_MAX: Final = 100
 """Different messages in one question about gas."""
-
-GAS_FEE_CAP_MIN: Final = 100
-"""attoFIL: below it no pool takes a message.  Source: lotus chain/messagepool minimumBaseFee."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +194,13 @@ def _gas_refusal(message: ChainMessage, wish: Wish, *, base_fee: int) -> tuple[W
         allowed = fil_format(wish.guard.max_fee)
         return Wait.GAS_CAP, f"its gas may cost {fil_format(most)}, the guard allows {allowed}"
     needed = max(base_fee, GAS_FEE_CAP_MIN)
-    if message.gas_fee_cap < needed:
-        is_own = not wish.spec.max_fee or 0 < wish.row.gas_fee_cap <= message.gas_fee_cap
-        limit = "its own wish" if is_own else f"at most {fil_format(wish.spec.max_fee)} for its gas"
-        reason = f"{limit} gives a fee cap of {message.gas_fee_cap} attoFIL, and {needed} are needed"
-        return (Wait.GAS_CAP if wish.is_capped else Wait.FEE_LIMIT), reason
-    return None
+    if message.gas_fee_cap >= needed:
+        return None
+    if 0 < wish.fees.gas_fee_cap <= message.gas_fee_cap:
+        level, setting = wish.fees.gas_fee_cap_level, f"fee cap {message.gas_fee_cap} aFIL"
+        return Wait.FEE_LIMIT, f"{LEVELS[level]} {setting} < base fee {needed} aFIL. {WHERE[level]}"
+    level = GUARD if wish.is_capped else wish.fees.max_fee_level
+    buys = f"{fil_format(wish.spec.max_fee)} buys a fee cap of {message.gas_fee_cap} aFIL"
+    reason = f"{LEVELS[level]} max fee {buys} for {message.gas_limit} gas"
+    wait = Wait.GAS_CAP if wish.is_capped else Wait.FEE_LIMIT
+    return wait, f"{reason} < base fee {needed} aFIL. {WHERE[level]}"

@@ -6,7 +6,7 @@ Source: ipfs-force-community/sophon-messager service/message_selector.go mergeMs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.client import GasSpec
 from apps.chain.errors import NodeRefused
@@ -15,13 +15,34 @@ from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.guards import guard_choose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from apps.chain.client import ChainClient
     from apps.messages.models import FeeRules, Message
 
 MAX_FEE_DEFAULT = 70_000_000_000_000_000
 """0.07 FIL: the messager's first shared rule."""
+
+
+MESSAGE, SENDER, METHOD, POOL, TENANT, GUARD = "message", "sender", "method", "pool", "tenant", "guard"
+LEVELS: Final[dict[str, str]] = {
+    MESSAGE: "The message's own",
+    SENDER: "Sender's",
+    METHOD: "The method's",
+    POOL: "The pool's",
+    TENANT: "The tenant's gas guard's",
+    GUARD: "The gas guard's",
+}
+"""Levels of fee limits, as the first words of a sentence."""
+WHERE: Final[dict[str, str]] = {
+    MESSAGE: "Raise its fee.",
+    SENDER: "Change it in Sender → Fees.",
+    METHOD: "Change it by Message.SetActorCfg.",
+    POOL: "Change it in Gas → Fees of the pool.",
+    TENANT: "Change it in Gas → Guards.",
+    GUARD: "Change it in Gas → Guards.",
+}
+"""Where a limit of each level is changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +54,9 @@ class FeeChoice:
     """0: the estimate's own."""
     base_fee_gate: int
     """0: none."""
+    max_fee_level: str = ""
+    """Whose largest fee it is, of LEVELS; empty without one."""
+    gas_fee_cap_level: str = ""
 
 
 def shared_rules() -> SharedRules:
@@ -47,6 +71,7 @@ def fee_choose(
 ) -> FeeChoice:
     """Merge the levels for one message.  The gate and the fee cap have no wish of the message itself."""
     rules: list[FeeRules] = [sender, *([actor] if actor else []), shared]
+    levels = {MESSAGE: message, SENDER: sender, METHOD: actor, POOL: shared}
     return FeeChoice(
         spec=GasSpec(
             max_fee=_first([message, *rules], "max_fee"),
@@ -55,6 +80,8 @@ def fee_choose(
         ),
         gas_fee_cap=message.gas_fee_cap or _first(rules, "gas_fee_cap"),
         base_fee_gate=_first(rules, "base_fee"),
+        max_fee_level=level_of(levels, "max_fee"),
+        gas_fee_cap_level=level_of(levels, "gas_fee_cap"),
     )
 
 
@@ -76,6 +103,11 @@ def capped(limit: int, message: Message) -> int:
     kind = receiver_kinds([message.to]).get(message.to, "") if guards else ""
     cap = guard_choose(message, guards, receiver=kind).max_fee
     return min(limit, cap) if limit and cap else limit or cap
+
+
+def level_of(levels: Mapping[str, Any], name: str) -> str:
+    """Return the first level that says something about a setting; empty if none does."""
+    return next((level for level, row in levels.items() if getattr(row, name, 0)), "")
 
 
 def _first(levels: Sequence[Any], name: str) -> Any:

@@ -229,6 +229,7 @@ def _waits_store(turn: Round, *, now: datetime) -> None:
         Message.objects.filter(pk=row.pk, state=MessageState.UNFILLED).update(
             attempts=attempts, retry_height=height + rest
         )
+    messages_told([(row.pk, row.tenant_id) for row in turn.failed])  # lists say whether it is stuck
 
 
 def _all_wait(sender: Sender, wait: Wait, text: str) -> None:

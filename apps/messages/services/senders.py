@@ -11,6 +11,7 @@ from apps.core.live import Change, publish
 from apps.messages.errors import BadMessage, SenderNotFound, SenderShared
 from apps.messages.models import ActorRules, ExtraNode, Sender, SharedRules
 from apps.messages.selectors import sender_may_set
+from apps.messages.services.checks import fee_cap_check
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.rests import rules_wake
 from apps.messages.states import SenderState
@@ -164,6 +165,8 @@ def _fees_set(row: Any, fees: dict[str, Any]) -> None:
             continue
         if value < 0:
             raise BadMessage("a fee setting is not negative", field=name)
+        if name == "gas_fee_cap":
+            fee_cap_check(value)
         setattr(row, name, value)
 
 

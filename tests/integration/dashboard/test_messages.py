@@ -8,7 +8,7 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.dashboard import numbers
 from apps.messages.models import Message, SignedVersion
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, Wait
 from tests import factories
 from tests.scenes import busy_pool
 from tests.visits import HTMX, signed_in, text_of
@@ -105,12 +105,45 @@ def test_a_landed_message_that_was_refused_says_why(ann):
     assert "The chain refused it with exit code 16." in page
 
 
-def test_fees_can_be_chosen_only_while_a_message_is_in_flight(ann):
+def test_fee_of_an_unsigned_message_is_raised_on_its_page(ann):
     pool = busy_pool()
+    client, address = signed_in(), reverse("message-replace", args=[pool.stuck.id])
 
-    answer = signed_in().get(reverse("message-replace", args=[pool.stuck.id]))
+    page = text_of(client.get(address))
+    low = client.post(address, {"gas_fee_cap": "0.00000001", "max_fee": ""})
+    answer = client.post(address, {"gas_fee_cap": "5", "max_fee": "1"})
 
+    assert "It is not signed yet." in page
+    assert (low.status_code, "at least 100 attoFIL" in text_of(low)) == (422, True)
     assert answer.headers["Location"] == reverse("message", args=[pool.stuck.id])
+    row = Message.objects.get(pk=pool.stuck.pk)
+    assert (int(row.gas_fee_cap), int(row.max_fee)) == (5 * 10**9, 10**18)
+
+
+def test_doctor_shows_every_limit_and_where_to_change_it(ann):
+    factories.head(1000)
+    row = factories.message("capped", wait=Wait.FEE_LIMIT, attempts=1)
+    factories.sender(row.from_addr, gas_fee_cap=10)
+
+    page = text_of(signed_in().get(reverse("message", args=["capped"])))
+
+    assert "Sender&#x27;s fee cap" in page
+    assert f'href="{reverse("sender", args=[row.from_addr])}"' in page
+    assert "blocks" in page
+    assert "Raise fee…" in page
+
+
+def test_stuck_messages_look_stuck_and_have_a_filter(ann):
+    factories.head(1000)
+    factories.message("lost", wait=Wait.POLICY, attempts=3)
+    factories.message("fresh", wait=Wait.NEXT_HEAD)
+
+    every = text_of(signed_in().get(reverse("messages")))
+    stuck = text_of(signed_in().get(reverse("messages") + "?state=stuck"))
+
+    assert every.count(">stuck<") == 1
+    assert 'id="f-message-lost"' in stuck
+    assert 'id="f-message-fresh"' not in stuck
 
 
 @pytest.mark.parametrize("headers", [HTMX, {}])

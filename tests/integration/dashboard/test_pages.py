@@ -54,7 +54,7 @@ MOST_QUERIES = {
     "account": 14,
     "miner": 17,
     "sector-active": 18,
-    "message-flying": 15,
+    "message-flying": 22,  # seven of them for its limits and whether it is stuck
 }
 """What a page may ask the database, session and person included."""
 

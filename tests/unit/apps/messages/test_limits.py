@@ -1,0 +1,174 @@
+"""The limits that decide on a message: each with its level and value, and the one that binds or blocks."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.messages.doctor import message_diagnose
+from apps.messages.errors import BadMessage
+from apps.messages.limits import Limit, message_limits
+from apps.messages.models import Receiver, Sender
+from apps.messages.services import Gas, SendSpec, fee_limits_set
+from apps.messages.services.guards import guard_set
+from apps.messages.services.senders import actor_rules_set, sender_set, shared_rules_set
+from apps.messages.states import MessageState, Wait
+from apps.users.principals import SYSTEM
+from tests.messaging import FIL, RECEIVER
+from tests.people import tenant
+from tests.tinynode import CODES
+
+if TYPE_CHECKING:
+    from tests.messaging import Pool
+
+
+def limits(pool: Pool, id: str) -> dict[tuple[str, str], Limit]:
+    row = pool.row(id)
+    reason = message_diagnose(row, head=pool.head).reason
+    return {(one.level, one.setting): one for one in message_limits(row, reason=reason, head=pool.head)}
+
+
+def old_sender_cap(address: str, cap: int) -> None:
+    """A cap from before the minimum was checked."""
+    Sender.objects.filter(address=address).update(gas_fee_cap=cap)
+
+
+def test_sender_cap_below_base_fee_is_named_as_the_cause(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    old_sender_cap(address, 10)
+    pool.choose()
+
+    row, found = pool.row("one"), limits(pool, "one")
+
+    assert row.wait == Wait.FEE_LIMIT
+    assert row.error == "Sender's fee cap 10 aFIL < base fee 100 aFIL. Change it in Sender → Fees."
+    assert found["sender", "gas_fee_cap"].blocks
+    assert not found["pool", "max_fee"].blocks
+    assert found["pool", "max_fee"].value == FIL * 7 // 100
+
+
+def test_max_fee_that_buys_too_little_names_its_level(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    sender_set(principal=SYSTEM, address=address, fees={"max_fee": 12_500_000})
+    pool.choose()
+
+    found = limits(pool, "one")
+
+    assert pool.row("one").error.startswith("Sender's max fee 0.0000000000125 FIL buys a fee cap of 10 aFIL")
+    assert found["sender", "max_fee"].blocks
+    assert found["sender", "max_fee"].binds
+    assert not found["pool", "max_fee"].binds
+
+
+def test_guard_cap_is_told_from_the_rules(pool: Pool) -> None:
+    pool.push("one", pool.address())
+    guard = guard_set(principal=SYSTEM, tenant=tenant("alice"), max_fee=12_500_000)
+    pool.choose()
+
+    found = limits(pool, "one")
+
+    assert pool.row("one").wait == Wait.GAS_CAP
+    assert found["tenant", "max_fee"].blocks
+    assert found["tenant", "max_fee"].target == str(guard.uuid)
+    assert not found["pool", "max_fee"].binds
+
+
+def test_every_level_has_its_row(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address, method=7, spec=SendSpec(max_fee=5 * 10**15))
+    sender_set(principal=SYSTEM, address=address, fees={"max_fee": 6 * 10**15, "gas_fee_cap": 10**9})
+    Receiver.objects.create(address=RECEIVER, kind="miner", code=CODES["storageminer"])
+    fees = {"max_fee": 4 * 10**15}
+    actor_rules_set(principal=SYSTEM, id=uuid.uuid4(), code=CODES["storageminer"], method=7, fees=fees)
+    guard_set(principal=SYSTEM, daily_budget=FIL, max_fee=FIL)
+    shared_rules_set(principal=SYSTEM, fees={"base_fee": 500})
+
+    found = limits(pool, "one")
+
+    assert {place: one.value for place, one in found.items()} == {
+        ("message", "max_fee"): 5 * 10**15,
+        ("sender", "max_fee"): 6 * 10**15,
+        ("method", "max_fee"): 4 * 10**15,
+        ("pool", "max_fee"): FIL * 7 // 100,
+        ("guard", "max_fee"): FIL,
+        ("sender", "gas_fee_cap"): 10**9,
+        ("pool", "base_fee"): 500,
+        ("guard", "daily_budget"): FIL,
+    }
+    assert {place for place, one in found.items() if one.binds} == {
+        ("message", "max_fee"),
+        ("sender", "gas_fee_cap"),
+        ("pool", "base_fee"),
+        ("guard", "daily_budget"),
+    }
+
+
+def test_closed_gate_blocks(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    sender_set(principal=SYSTEM, address=address, fees={"base_fee": 50})
+    pool.choose()
+
+    assert limits(pool, "one")["sender", "base_fee"].blocks
+
+
+def test_used_up_budget_blocks(pool: Pool) -> None:
+    pool.push("one", pool.address())
+    guard_set(principal=SYSTEM, daily_budget=1)
+    pool.choose()
+
+    assert limits(pool, "one")["guard", "daily_budget"].blocks
+
+
+@pytest.mark.parametrize("set_it", [sender_set, shared_rules_set])
+def test_fee_cap_under_the_minimum_is_refused_where_it_is_set(pool: Pool, set_it: Any) -> None:
+    pool.push("one", pool.address())
+    where = {"address": pool.row("one").from_addr} if set_it is sender_set else {}
+
+    with pytest.raises(BadMessage, match="at least 100 attoFIL") as refusal:
+        set_it(principal=SYSTEM, fees={"gas_fee_cap": 99}, **where)
+
+    assert refusal.value.field == "gas_fee_cap"
+    set_it(principal=SYSTEM, fees={"gas_fee_cap": 0}, **where)
+    set_it(principal=SYSTEM, fees={"gas_fee_cap": 100}, **where)
+
+
+def test_pushed_fee_cap_under_the_minimum_is_refused(pool: Pool) -> None:
+    with pytest.raises(BadMessage, match="at least 100 attoFIL"):
+        pool.push("one", pool.address(), gas=Gas(fee_cap=99))
+
+
+def test_raised_fee_lets_an_unsigned_message_go(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    old_sender_cap(address, 10)
+    pool.choose()
+
+    fee_limits_set(message=pool.row("one"), max_fee=FIL, gas_fee_cap=5_000_000, now=pool.now)
+    pool.choose()
+
+    row = pool.row("one")
+    assert (row.state, row.gas_fee_cap) == (MessageState.FILLED, 5_000_000)
+    assert row.events.filter(event="fee raised").exists()
+
+
+def test_fee_of_a_signed_message_is_not_set(pool: Pool) -> None:
+    pool.push("one", pool.address())
+    pool.choose()
+    before = pool.row("one").gas_fee_cap
+
+    with pytest.raises(BadMessage):
+        fee_limits_set(message=pool.row("one"), max_fee=FIL, gas_fee_cap=5_000_000, now=pool.now)
+
+    assert pool.row("one").gas_fee_cap == before
+
+
+def test_unsigned_message_under_a_fee_limit_offers_to_raise_it(pool: Pool) -> None:
+    pool.push("one", pool.address(), spec=SendSpec(max_fee=1))
+    pool.choose()
+
+    assert message_diagnose(pool.row("one"), head=pool.head).actions[0] == "raise-fee"
