@@ -33,6 +33,8 @@ class Ask:
     section: str
     kept: tuple[tuple[str, str], ...] = ()
     """Fields of the first click that the second brings again."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """What is reviewed before it is done: name and value."""
 
 
 def is_sure(request: HttpRequest) -> bool:

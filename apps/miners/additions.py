@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 
+from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import Change, publish
+from apps.messages.services import message_push
 from apps.miners.models import Miner
 from apps.miners.services import miner_adopt, miner_create
 from apps.miners.states import MinerState
 from apps.users.services import audit_record, miner_ungrant
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import DELEGATED, ID, SECP256K1, BadAddress, address_parse
-from poolsite.filecoin.amounts import amount_parse
+from poolsite.filecoin.amounts import amount_parse, fil_format
+from poolsite.filecoin.message import METHOD_SEND
 from poolsite.filecoin.sector import post_proof
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from poolsite.filecoin.sector import RegisteredSealProof
 
 NAME_MAX: Final = 64
+WORKER_FUND: Final = 10**17
+"""0.1 FIL: creates the worker's address on chain and pays its first messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,26 @@ class MinerWish:
     sector_size: int
     key: str
     """Names the wish, so that a double click makes one miner."""
+    fund_worker: bool = False
+    """Send the worker some FIL from the owner first, where the chain does not know its address yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreationPlan:
+    """What making a miner costs the owner, besides gas, before anything is pushed."""
+
+    owner: str
+    worker: str
+    proof: RegisteredSealProof
+    deposit: int
+    """attoFIL; vests back to the miner."""
+    worker_fund: int
+    """attoFIL that are sent to the worker first; 0 if the chain knows its address."""
+
+    @property
+    def total(self) -> int:
+        """What the owner's balance has to cover, attoFIL."""
+        return self.deposit + self.worker_fund
 
 
 def creation_deposit(client: ChainClient) -> int:
@@ -50,33 +75,84 @@ def may_add(principal: Principal, tenant: Tenant) -> bool:
     return principal.may("sign") and (principal.is_operator or principal.own_id == tenant.pk)
 
 
-def miner_make(
+def creation_plan(
     wish: MinerWish, *, principal: Principal, tenant: Tenant, client: ChainClient, network: Network
-) -> Miner:
-    """Push CreateMiner with the deposit that the chain asks; the miner is there once it has landed.
+) -> CreationPlan:
+    """Return what making this miner takes; nothing is changed.
 
-    Raises NotAllowed, BadValue, NodeRefused, NodeUnavailable, and what `message_push` raises.
+    Raises NotAllowed, BadValue naming the field, NodeRefused, NodeUnavailable.
     """
     if not may_add(principal, tenant):
         raise NotAllowed("this is for those who sign for the tenant")
+    name_read(wish.name)
     owner, worker = (
         key_read(getattr(wish, field), tenant=tenant, field=field) for field in ("owner", "worker")
     )
     if address_parse(worker).protocol in (SECP256K1, DELEGATED):  # the message would never land
         raise BadValue("the chain takes a BLS key as worker, an address that begins with f3", field="worker")
+    proof = proof_of_size(network, wish.sector_size)
+    if not actor_exists(owner, client=client):
+        raise BadValue("it does not exist on chain: send it the deposit and gas first", field="owner")
+    is_known = actor_exists(worker, client=client)
+    return CreationPlan(owner, worker, proof, creation_deposit(client), 0 if is_known else WORKER_FUND)
+
+
+def actor_exists(address: str, *, client: ChainClient) -> bool:
+    """Return whether the chain has an actor at an address: it does once somebody has sent FIL there.
+
+    Raises NodeRefused, NodeUnavailable.
+    """
+    try:
+        client.state_get_actor(address)
+    except NodeRefused as refusal:
+        if "not found" in refusal.reason:
+            return False
+        raise
+    return True
+
+
+def miner_make(
+    wish: MinerWish, *, principal: Principal, tenant: Tenant, client: ChainClient, network: Network
+) -> Miner:
+    """Push CreateMiner with the deposit that the chain asks; the miner is there once it has landed.
+
+    The chain refuses a worker whose address it does not know (exit code 16): such a one is sent some FIL by
+    a message before, if the wish says so.
+    Raises NotAllowed, BadValue, NodeRefused, NodeUnavailable, and what `message_push` raises.
+    """
     message_id = f"create-miner:{tenant.uuid}:{wish.key}"
     is_again = Miner.objects.filter(create_message_id=message_id).exists()
+    plan = creation_plan(wish, principal=principal, tenant=tenant, client=client, network=network)
+    if plan.worker_fund and not wish.fund_worker:
+        fund = fil_format(plan.worker_fund)
+        reason = f"its address does not exist on chain yet: send it FIL first ({fund} creates it)"
+        raise BadValue(reason, field="worker")
+    if plan.worker_fund:
+        message_push(
+            principal=replace(principal, tenant_id=tenant.pk, tenant_name=tenant.name),
+            id=f"fund-worker:{tenant.uuid}:{wish.key}",
+            to=plan.worker,
+            from_=plan.owner,
+            value=WORKER_FUND,
+            method=METHOD_SEND,
+        )
     miner = miner_create(
         tenant=tenant,
         name=name_read(wish.name),
-        owner=owner,
-        worker=worker,
-        seal_proof=proof_of_size(network, wish.sector_size),
-        deposit=creation_deposit(client),
+        owner=plan.owner,
+        worker=plan.worker,
+        seal_proof=plan.proof,
+        deposit=plan.deposit,
         message_id=message_id,
     )
     if not is_again:
-        after = {"tenant": tenant.name, "owner": owner, "worker": worker, "size": miner.sector_size}
+        after = {
+            "tenant": tenant.name,
+            "owner": plan.owner,
+            "worker": plan.worker,
+            "size": miner.sector_size,
+            "worker_fund": str(plan.worker_fund),
+        }
         audit_record(principal=principal, action="miner.make", target=miner.name, after=after)
     return miner
 

@@ -91,6 +91,9 @@ class MinerInput(InputSerializer):
     owner = serializers.CharField(required=False)
     worker = serializers.CharField(required=False)
     sector_size = serializers.IntegerField(required=False, min_value=1)
+    fund_worker = serializers.BooleanField(
+        default=False, help_text="send the worker 0.1 FIL first if its address does not exist on chain"
+    )
 
 
 class PledgeInput(InputSerializer):
@@ -295,6 +298,7 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
         worker=body["worker"],
         sector_size=body["sector_size"],
         key=uuid.uuid4().hex,
+        fund_worker=body["fund_worker"],
     )
     return miner_make(wish, principal=principal, tenant=tenant, client=client, network=network)
 

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard import numbers
+from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.messages import message_line, message_why
 from apps.dashboard.lines.wallets import wallet_choice
@@ -265,6 +266,8 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         form = {name: request.POST.get(name, "").strip() for name in form}
         try:
+            if not is_sure(request) and (ask := others_key(viewer, form)) is not None:
+                return ask_page(request, viewer, ask)
             made = sent(viewer, form)
         except DomainError as refusal:
             field = refusal.field.rstrip("_")
@@ -293,12 +296,43 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-def sent(viewer: Principal, form: dict[str, str]) -> Message:
-    """Push the form's message.  Raises DomainError with the field to blame."""
+def others_key(viewer: Principal, form: dict[str, str]) -> Ask | None:
+    """Return the question before an operator spends from a key of another tenant; None for an own key."""
+    wallet = next((row for row in Scene(viewer).wallets if row.address == form["from"]), None)
+    if wallet is None or wallet.tenant_id == viewer.tenant_id:
+        return None
+    amount_of(form)
+    return Ask(
+        title=f"Send from a key of {wallet.tenant.name}",
+        text=f"The key belongs to tenant {wallet.tenant.name}: the transfer spends that tenant's FIL.",
+        label=f"Send {form['value']} FIL of {wallet.tenant.name}",
+        back=reverse("message-compose"),
+        page="Send",
+        section="messages",
+        kept=tuple(form.items()),
+        facts=(
+            ("From", f"{wallet.label} {wallet.address}, {numbers.fil(wallet.balance)} FIL".strip()),
+            ("To", form["to"]),
+            ("Value", f"{form['value']} FIL"),
+        ),
+    )
+
+
+def amount_of(form: dict[str, str]) -> int:
+    """Read the form's value in attoFIL.  Raises BadValue."""
     try:
-        value = fil_parse(form["value"])
+        return int(fil_parse(form["value"]))
     except BadAmount:
         raise BadValue("write an amount in FIL, such as 1.5", field="value") from None
+
+
+def sent(viewer: Principal, form: dict[str, str]) -> Message:
+    """Push the form's message.  Raises DomainError with the field to blame."""
     return message_push(
-        principal=viewer, id=form["id"], to=form["to"], from_=form["from"], value=value, method=0
+        principal=viewer,
+        id=form["id"],
+        to=form["to"],
+        from_=form["from"],
+        value=amount_of(form),
+        method=0,
     )

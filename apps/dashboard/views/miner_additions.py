@@ -23,6 +23,7 @@ from apps.dashboard.regions.scene import Scene
 from apps.miners.additions import (
     MinerWish,
     creation_deposit,
+    creation_plan,
     may_let_go,
     miner_let_go,
     miner_make,
@@ -32,12 +33,14 @@ from apps.miners.selectors import miner_get
 from apps.miners.states import MinerState
 from apps.users.models import Tenant
 from apps.users.selectors import tenants_listed
+from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.users.principals import Principal
+    from apps.wallets.models import Wallet
 
-FIELDS: Final = ("how", "name", "tenant", "owner", "worker", "sector_size", "address", "key")
+FIELDS: Final = ("how", "name", "tenant", "owner", "worker", "sector_size", "address", "key", "fund_worker")
 TENANTS_MAX: Final = 500
 
 
@@ -51,9 +54,11 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     form["key"] = form["key"] if form["key"].isalnum() and len(form["key"]) <= 64 else uuid.uuid4().hex
     errors: dict[str, str] = {}
     if request.method == "POST":
-        if (held := confirm_first(request, viewer)) is not None:
-            return held
         try:
+            if form["how"] != "adopt" and not is_sure(request):
+                return review_page(request, viewer, form)
+            if (held := confirm_first(request, viewer)) is not None:
+                return held
             added = miner_added(viewer, form)
         except DomainError as refusal:
             errors[refusal.field if refusal.field in form else "form"] = refusal.reason
@@ -70,6 +75,61 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         form=form,
         errors=errors,
         **choices_of(viewer),
+    )
+
+
+def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -> HttpResponse:
+    """Show what a new miner is and costs before it is created.  Raises DomainError naming the field."""
+    tenant = tenant_of(viewer, form["tenant"])
+    wish = wish_of(form)
+    network = network_current()
+    plan = creation_plan(wish, principal=viewer, tenant=tenant, client=chain_client(), network=network)
+    held = {row.address: row for row in Scene(viewer).wallets}
+    facts = [
+        ("Name", wish.name),
+        ("Tenant", tenant.name),
+        ("Owner", held_words(plan.owner, held)),
+        ("Worker", held_words(plan.worker, held)),
+        ("Sector size", " ".join(numbers.size(wish.sector_size))),
+        ("Deposit from the owner", f"{fil_format(plan.deposit)}, vests to the miner over 180 days"),
+    ]
+    if plan.worker_fund:
+        fund = f"{fil_format(plan.worker_fund)}: its address does not exist on chain yet, and CreateMiner"
+        facts.append(("Transfer to the worker first", f"{fund} would fail with exit code 16"))
+    facts.append(
+        ("Owner pays", f"{fil_format(plan.total)} and the gas of {2 if plan.worker_fund else 1} message(s)")
+    )
+    ask = Ask(
+        title=f"Create miner {wish.name}",
+        text="Check the owner and the sector size: neither can be chosen again.",
+        label="Send transfer and create miner" if plan.worker_fund else "Create miner",
+        back=reverse("miner-new"),
+        page="Add a miner",
+        section="miners",
+        kept=(*form.items(), ("fund_worker", "yes" if plan.worker_fund else "")),
+        facts=tuple(facts),
+    )
+    return ask_page(request, viewer, ask)
+
+
+def held_words(address: str, held: dict[str, Wallet]) -> str:
+    """Describe a wallet of the form with the balance that it had last."""
+    row = held.get(address)
+    if row is None:
+        return address
+    return f"{row.label} {address}, {numbers.fil(row.balance)} FIL".strip()
+
+
+def wish_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerWish:
+    """Read the form of a new miner."""
+    size = int(form["sector_size"]) if form["sector_size"].isascii() and form["sector_size"].isdigit() else 0
+    return MinerWish(
+        name=form["name"],
+        owner=form["owner"],
+        worker=form["worker"],
+        sector_size=size,
+        key=form["key"],
+        fund_worker=fund_worker,
     )
 
 
@@ -121,10 +181,7 @@ def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
             client=client,
             network=network,
         )
-    size = int(form["sector_size"]) if form["sector_size"].isascii() and form["sector_size"].isdigit() else 0
-    wish = MinerWish(
-        name=form["name"], owner=form["owner"], worker=form["worker"], sector_size=size, key=form["key"]
-    )
+    wish = wish_of(form, fund_worker=form["fund_worker"] == "yes")
     return miner_make(wish, principal=viewer, tenant=tenant, client=client, network=network)
 
 

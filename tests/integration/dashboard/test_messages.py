@@ -9,7 +9,9 @@ from apps.core.clock import now
 from apps.dashboard import numbers
 from apps.messages.models import Message, SignedVersion
 from apps.messages.states import MessageState, Wait
+from apps.users.services import signer_grant
 from tests import factories
+from tests.people import operator_person
 from tests.scenes import busy_pool
 from tests.visits import HTMX, signed_in, text_of
 
@@ -60,6 +62,29 @@ def test_a_strangers_wallet_cannot_send(bill):
 
     assert answer.status_code == 422
     assert not Message.objects.exists()
+
+
+def test_operator_confirms_before_a_key_of_another_tenant_pays():
+    person = operator_person()
+    wallet, client = factories.wallet(), signed_in("olga")
+    signer_grant(tenant=person.tenant, address=wallet.address)
+    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1"}
+
+    asked = text_of(client.post(reverse("message-compose"), form))
+
+    assert "The key belongs to tenant alice" in asked
+    assert not Message.objects.exists()
+    client.post(reverse("message-compose"), form | {"sure": "yes"})
+    assert Message.objects.get().from_addr == wallet.address
+
+
+def test_sender_of_a_transfer_is_not_preselected(ann):
+    factories.wallet()
+
+    page = text_of(signed_in().get(reverse("message-compose")))
+
+    assert '<option value="">Choose a wallet</option>' in page
+    assert " selected" not in page
 
 
 def test_the_history_keeps_the_fee_cap_of_the_first_version(ann):

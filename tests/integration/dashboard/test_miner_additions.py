@@ -32,7 +32,9 @@ PAGE = "miner-new"
 @pytest.fixture
 def wallet(node: Any) -> Wallet:
     factories.head()
-    return factories.wallet(label="cold")
+    row = factories.wallet(label="cold")
+    node.balances[row.address] = 50 * factories.FIL
+    return row
 
 
 def make_form(wallet: Wallet, **overrides: str) -> dict[str, str]:
@@ -43,6 +45,7 @@ def make_form(wallet: Wallet, **overrides: str) -> dict[str, str]:
         "owner": wallet.address,
         "worker": wallet.address,
         "sector_size": "2048",
+        "sure": "yes",
         **overrides,
     }
 
@@ -91,6 +94,54 @@ def test_a_worker_is_a_bls_key_as_the_chain_wants_it(ann, wallet):
     assert answer.status_code == 422
     assert "an address that begins with f3" in text_of(answer)
     assert not Message.objects.exists()
+
+
+def test_form_preselects_neither_tenant_nor_wallets(wallet):
+    operator_person()
+
+    page = text_of(signed_in("olga").get(reverse(PAGE)))
+
+    assert "selected" not in page
+    for empty in ("Choose a tenant", "Choose a wallet"):
+        assert f'<option value="">{empty}</option>' in page
+
+
+def test_review_shows_the_price_and_changes_nothing(ann, wallet):
+    page = text_of(signed_in().post(reverse(PAGE), make_form(wallet, sure="")))
+
+    assert "Create miner fra-1" in page
+    assert "Deposit from the owner" in page
+    assert "1 FIL" in page
+    assert "Transfer to the worker first" not in page
+    assert (Miner.objects.count(), Message.objects.count()) == (0, 0)
+
+
+def test_worker_that_the_chain_lacks_is_funded_first(ann, wallet):
+    worker = factories.wallet(factories.bls(4242), label="hot")
+    client = signed_in()
+
+    review = text_of(client.post(reverse(PAGE), make_form(wallet, worker=worker.address, sure="")))
+    unfunded = client.post(reverse(PAGE), make_form(wallet, worker=worker.address))
+    client.post(reverse(PAGE), make_form(wallet, worker=worker.address, fund_worker="yes"))
+
+    assert "Transfer to the worker first" in review
+    assert "would fail with exit code 16" in review
+    assert unfunded.status_code == 422
+    assert "does not exist on chain yet" in text_of(unfunded)
+    fund, create = Message.objects.order_by("created_at")
+    assert (fund.to, fund.method, fund.value) == (worker.address, 0, factories.FIL // 10)
+    assert (create.to, create.method) == ("f04", 2)
+    assert fund.tenant_id == create.tenant_id == wallet.tenant_id
+
+
+def test_owner_that_the_chain_lacks_is_refused(ann, wallet, node):
+    node.balances.clear()
+
+    answer = signed_in().post(reverse(PAGE), make_form(wallet))
+
+    assert answer.status_code == 422
+    assert "send it the deposit" in text_of(answer)
+    assert not Miner.objects.exists()
 
 
 def test_a_double_click_is_one_miner(ann, wallet):

@@ -123,8 +123,12 @@ def test_a_miner_is_made_or_taken_in_over_rest(client: Client) -> None:
     factories.head()
     wallet = factories.wallet(label="cold")
     new = {"name": "fra-1", "owner": wallet.address, "worker": wallet.address, "sector_size": 2048}
-    with factories.node_served():
+    cold = factories.wallet(factories.bls(4242)).address
+    with factories.node_served() as node:
+        node.balances[wallet.address] = 50 * factories.FIL
         made = told(client, "miners", token("sign"), new)
+        poor = told(client, "miners", token("sign"), new | {"worker": cold})
+        funded = told(client, "miners", token("sign"), new | {"worker": cold, "fund_worker": True})
         short = told(client, "miners", token("sign"), {"name": "fra-1", "owner": wallet.address})
         foreign = told(client, "miners", token("sign", of="bob"), new)
         others = told(client, "miners", token("sign", of="bob"), new | {"tenant": "alice"})
@@ -134,6 +138,8 @@ def test_a_miner_is_made_or_taken_in_over_rest(client: Client) -> None:
         theirs = told(client, "miners", token("sign"), {"name": "x", "address": "f03003"})
 
     assert (made.status_code, made.json()["state"], made.json()["address"]) == (201, "CREATING", None)
+    assert (poor.status_code, poor.json()["field"]) == (400, "worker")
+    assert (funded.status_code, funded.json()["state"]) == (201, "CREATING")
     assert (short.status_code, short.json()["field"]) == (400, "worker")
     assert (foreign.status_code, foreign.json()["field"]) == (400, "owner")
     assert (others.status_code, others.json()["field"]) == (400, "tenant")
