@@ -31,7 +31,8 @@ BY_ITSELF: Final[dict[str, str]] = {
     Wait.DAILY_BUDGET: "it is chosen when the day is over (midnight UTC) or the budget is raised",
     Wait.FUNDS: "it is tried again with growing pauses, and on the first head that sees more money",
     Wait.NO_ACTOR: "it is chosen on the first head after somebody funded the address",
-    Wait.ESTIMATE: "it is tried again with growing pauses, at most 60 epochs apart",
+    Wait.ESTIMATE: "it is tried again with growing pauses, at most 60 epochs apart; what an actor refuses"
+    " eight times fails and is never signed",
     Wait.FEE_LIMIT: "it is tried again with growing pauses and goes on once fees fall below its limit",
     Wait.SIGNER_AWAY: "it is signed on the first head after the signer is back",
     Wait.POLICY: "it is tried again with growing pauses; only a changed policy helps",

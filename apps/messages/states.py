@@ -20,13 +20,13 @@ class MessageState(models.TextChoices):
     LANDED = "LANDED", "landed"
     """On chain, with a receipt; its exit code may be an error all the same."""
     FAILED = "FAILED", "given up"
-    """Marked bad by a person, or expired before it got a nonce."""
+    """Marked bad by a person, or expired or refused by an actor too often before it got a nonce."""
     REPLACED = "REPLACED", "replaced"
     """Another message of the sender landed with its nonce."""
 
 
 TRANSITIONS: Final[dict[str, dict[str, str]]] = {
-    "UNFILLED": {"FILL": "FILLED", "EXPIRE": "FAILED", "MARK_BAD": "FAILED"},
+    "UNFILLED": {"FILL": "FILLED", "EXPIRE": "FAILED", "MARK_BAD": "FAILED", "REFUSE": "FAILED"},
     "FILLED": {
         "REPLACE": "FILLED",
         "LAND": "LANDED",

@@ -80,9 +80,10 @@ def _settled(turn: Round, verdicts: Sequence[Verdict], left: set[str], firm: int
         if verdict.id not in left and (verdict.ready is not None or at >= firm):
             again.append(verdict.wish)
         else:
-            turn.leave(
-                verdict.wish.row, verdict.wait, verdict.text, is_failure=verdict.wait not in NO_FAILURE
-            )
+            row = verdict.wish.row
+            turn.leave(row, verdict.wait, verdict.text, is_failure=verdict.wait not in NO_FAILURE)
+            if verdict.is_refused:
+                turn.refused[row.pk] = verdict.text
     return again
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from apps.messages.models import GasGuard
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.checks import GAS_FEE_CAP_MIN, lack_words
+from apps.messages.services.failures import failure_read
 from apps.messages.services.fees import GUARD, LEVELS, WHERE, FeeChoice, actor_rules_for, fee_choose
 from apps.messages.services.guards import GuardChoice, guard_choose
 from apps.messages.services.nonces import nonces_for
@@ -58,6 +59,8 @@ class Verdict:
     text: str = ""
     is_counted: bool = False
     """True if the node ran the messages behind it on top of this one."""
+    is_refused: bool = False
+    """True if an actor refuses it: trying again has an end."""
 
     @property
     def id(self) -> str:
@@ -110,7 +113,9 @@ def _verdict(turn: Round, wish: Wish, answer: Estimate, *, places: int, balance:
         lack = lack_words(int(row.value), balance)
         return Verdict(wish, None, Wait.FUNDS, lack, is_counted=message is not None)
     if message is None:
-        return Verdict(wish, None, Wait.ESTIMATE, f"gas estimate: {answer.error}")
+        failure = failure_read(answer.error)
+        text = f"gas estimate: {failure.text}"
+        return Verdict(wish, None, Wait.ESTIMATE, text, is_refused=failure.is_final)
     ready = Ready(row, message)
     room = turn.budgets.room(wish.guard.budgets)
     if (reason := _gas_refusal(message, wish, base_fee=int(turn.head.base_fee))) is not None:

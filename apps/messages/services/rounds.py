@@ -45,6 +45,9 @@ class Round:
     failed: list[Message] = field(default_factory=list)
     """Those of them that are not tried again at once."""
 
+    refused: dict[str, str] = field(default_factory=dict)
+    """Those of them that an actor refuses, with its words."""
+
     def leave(self, row: Message, wait: Wait, text: str = "", *, is_failure: bool = False) -> None:
         """Leave a message for later and say why."""
         self.waits.append((row.pk, wait, text))

@@ -20,6 +20,7 @@ from django.db.models.functions import RowNumber
 from apps.core.live import Change, publish
 from apps.messages.models import Message, Sender, SharedRules
 from apps.messages.services.choose import messages_chosen
+from apps.messages.services.failures import refused_end
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import Budgets
 from apps.messages.services.locks import SENDER_LOCK, held
@@ -229,6 +230,7 @@ def _waits_store(turn: Round, *, now: datetime) -> None:
         Message.objects.filter(pk=row.pk, state=MessageState.UNFILLED).update(
             attempts=attempts, retry_height=height + rest
         )
+    refused_end([row for row in turn.failed if row.pk in turn.refused], turn.refused, now=now)
     messages_told([(row.pk, row.tenant_id) for row in turn.failed])  # lists say whether it is stuck
 
 
