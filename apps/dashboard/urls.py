@@ -112,6 +112,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("wallets/<str:address>/name/", wallets.rename, name="wallet-name"),
     path("wallets/<str:address>/policy/", policies.policy, name="policy"),
     path("wallets/<str:address>/policy/rule/", policies.rule, name="policy-rule"),
+    path("wallets/<str:address>/policy/miners/", policies.name_miners, name="policy-miners"),
     path("wallets/<str:address>/policy/remove/", policies.remove, name="policy-remove"),
     path("wallets/<str:address>/policy/text/", policies.text, name="policy-text"),
     path("wallets/<str:address>/policy/save/", policies.save, name="policy-save"),

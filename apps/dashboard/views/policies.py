@@ -20,6 +20,7 @@ from apps.dashboard.regions.scene import Scene
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.services.policies import policy_change
 from apps.wallets.policies import policy_draft, policy_read, policy_try, policy_version
+from apps.wallets.proposals import own_miners_edit
 from apps.wallets.selectors import wallet_get
 from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.message import message_from_json
@@ -101,7 +102,35 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         rules=[rule_line(rule, place=place) for place, rule in enumerate(state.rules, 1)],
         verdict=verdict_of(state),
         is_old_default=state.digest in OLD_DEFAULTS,
+        unnamed=unnamed_miners(viewer, wallet, state),
     )
+
+
+def miners_of(viewer: Principal, wallet: Wallet) -> list[str]:
+    """Return the addresses of the miners of a wallet's tenant."""
+    return [one.address for one in Scene(viewer).miners if one.address and one.tenant_id == wallet.tenant_id]
+
+
+def unnamed_miners(viewer: Principal, wallet: Wallet, state: PolicyState) -> str:
+    """Return which miners the rule for sealing and proving does not name; empty if nothing is proposed."""
+    edit = own_miners_edit(state, miners_of(viewer, wallet))
+    if edit is None or edit.rule is None:
+        return ""
+    was = next(rule for rule in state.rules if rule.name == edit.name)
+    return ", ".join(address for address in edit.rule.to if address not in was.to)
+
+
+@require_POST
+@for_people
+def name_miners(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Show the change that lets the signer seal and prove for the tenant's own miners only."""
+    wallet = wallet_or_404(viewer, address)
+    editor_only(viewer)
+    try:
+        edit = own_miners_edit(policy_read(viewer, address), miners_of(viewer, wallet))
+        return redirect("policy", address) if edit is None else review(request, viewer, wallet, edit)
+    except DomainError as refusal:
+        return refused(request, viewer, wallet, refusal)
 
 
 @require_safe

@@ -105,6 +105,27 @@ async def test_pages_show_change_and_undo_a_policy(web, signer, token):
     assert '-name = "small transfers"' in change["diff"]
 
 
+async def test_added_miner_is_proposed_and_named_once_approved(web, signer, token):
+    code = editor_add(signer.folder, "ann")
+    await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
+
+    def through_the_pages() -> None:
+        miner = factories.miner(of="alice")
+        client, page = signed_in("adam"), f"/wallets/{SECP}/policy/"
+        assert "Proposed change" in text_of(client.get(page))
+        review = text_of(client.post(f"{page}miners/"))
+        change = re.search(r'data-change="([^"]*)"', review)
+        assert change is not None
+        form = {"packed": value_of(review, "packed"), "number": value_of(review, "number"), "editor": "ann"}
+        client.post(f"{page}save/", {**form, "seal": change_seal(code, change[1])})
+        assert "Proposed change" not in text_of(client.get(page))
+        named = signer.folder / "policy.toml"
+        assert f'to = ["f04", "{miner.address}"]' in named.read_text()
+
+    async with connected(signer, web, token):
+        await in_thread(through_the_pages)()
+
+
 async def test_the_page_says_when_the_policy_is_an_older_default(web, signer, token):
     await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
 
