@@ -140,7 +140,7 @@ def test_many_refusals_cost_one_more_estimate(pool: Pool) -> None:
     pool.choose()
 
     filled = Message.objects.filter(state=MessageState.FILLED).order_by("nonce")
-    assert [row.pk for row in filled] == [f"good {number:02}" for number in range(20)]
+    assert [row.push_id for row in filled] == [f"good {number:02}" for number in range(20)]
     assert [row.nonce for row in filled] == list(range(20))
     assert estimates(pool) == 2
 
