@@ -1,31 +1,58 @@
 """The step before all others: make the database, migrate, make operator and tokens.  Safe to run twice.
 
-One process for the three: each start of Django costs a second that a person waits.
+One process for the three: each start of Django costs a second that a person waits.  A database that recovers
+or restarts, or a full disk, is waited for; what waiting cannot mend ends `make up` with one sentence.
 Run: python -m poolsite.embedded.preparation
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import django
 import psycopg2
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
+from django.db import InterfaceError, OperationalError, connections
 from psycopg2 import errors, sql
 
+from poolsite.embedded.children import HOPELESS
 from poolsite.embedded.places import Places
 from poolsite.settings.environment import database_from_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WAIT_S: Final = 1.0
+"""Between two attempts at a database that is away."""
+CONNECT_S: Final = 10
+
+UNAVAILABLE: Final = (OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
+DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+PERMANENT: Final = (
+    "authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "permission denied for database",
+    "invalid connection option",
+    "invalid dsn",
+)
+"""What an OperationalError says that a person must mend; libpq gives no code for a refused connection."""
 
 
 def database_make(row: dict[str, Any]) -> None:
     """Create the database that the settings name, if the server has none of that name."""
     login = {"host": row["HOST"], "user": row["USER"], "password": row["PASSWORD"], "port": row["PORT"]}
     present = {name: value for name, value in login.items() if value}
-    with closing(psycopg2.connect(**present, dbname="postgres")) as link:
+    with closing(psycopg2.connect(**present, dbname="postgres", connect_timeout=CONNECT_S)) as link:
         link.autocommit = True
         with link.cursor() as cursor:
             cursor.execute("select from pg_database where datname = %s", [row["NAME"]])
@@ -36,23 +63,61 @@ def database_make(row: dict[str, Any]) -> None:
                     return  # another start was faster
 
 
-def main() -> int:
-    """Bring the database to this version and the pool's people to life; 1 with one sentence if refused."""
+def is_temporary(error: Exception) -> bool:
+    """Return whether waiting may mend a fault: the server is away or recovers, the disk is full."""
+    if isinstance(error, UNAVAILABLE):
+        return not any(words in str(error) for words in PERMANENT)
+    return isinstance(error, OSError) and error.errno in DISK_ERRORS
+
+
+def attempt_until_available(act: Callable[[], object]) -> None:
+    """Repeat `act` for as long as it fails with what waiting may mend; each new reason is logged once."""
+    said = ""
+    while True:
+        try:
+            act()
+        except (*UNAVAILABLE, OSError) as error:
+            if not is_temporary(error):
+                raise
+            reason = " ".join(str(error).split())
+            if reason != said:
+                said = reason
+                sys.stderr.write(f"waiting for the database: {reason}\n")
+            connections.close_all()
+            time.sleep(WAIT_S)
+        else:
+            return
+
+
+def bootstrap() -> None:
+    """Make the operator, the first tenant and its tokens; look at the network of nodes that are not ours."""
+    with Path(os.devnull).open("w") as nowhere:  # its words hold the password, which no log may have
+        call_command("bootstrap", skip_checks=True, stdout=nowhere)
+        if "CHAIN_URLS" in os.environ:  # a network without rules is refused before anything is bound to it
+            call_command("network", skip_checks=True, stdout=nowhere)
+
+
+def prepare() -> None:
+    """Bring the database to this version and the pool's people to life."""
     if "DATABASE_URL" not in os.environ:
-        database_make(database_from_url(Places.of_environment().database_url))
+        row = database_from_url(Places.of_environment().database_url)
+        attempt_until_available(lambda: database_make(row))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
     django.setup()
-    call_command("migrate", interactive=False, skip_checks=True)
+    attempt_until_available(lambda: call_command("migrate", interactive=False, skip_checks=True))
+    attempt_until_available(bootstrap)
+
+
+def main() -> int:
+    """Prepare the pool; with one sentence 1 if it was refused, HOPELESS if only a person can mend it."""
     try:
-        with Path(os.devnull).open("w") as nowhere:  # its words hold the password, which no log may have
-            call_command("bootstrap", skip_checks=True, stdout=nowhere)
-            if (
-                "CHAIN_URLS" in os.environ
-            ):  # a network without rules is refused before anything is bound to it
-                call_command("network", skip_checks=True, stdout=nowhere)
+        prepare()
     except CommandError as refusal:
         sys.stderr.write(f"{refusal}\n")
         return 1
+    except (ImproperlyConfigured, *UNAVAILABLE) as refusal:
+        sys.stderr.write(f"{' '.join(str(refusal).split())}\n")
+        return HOPELESS
     return 0
 
 

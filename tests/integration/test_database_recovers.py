@@ -1,0 +1,109 @@
+"""`make up` beside a PostgreSQL that recovers: it waits, and ends only for what waiting cannot mend."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Final
+
+import psycopg2
+import pytest
+
+from tests.integration.pools import Pool, wait_until
+from tests.servers import QUICK, PostgresServer, tied_to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.xdist_group("pool")]
+
+LEFT_OUT: Final = "follower,tasks,tasks-slow,signer,signer-init,bootstrap-miner,sealer,prover,devnet"
+RECOVERS_S: Final = 10
+"""Twice the time in which five attempts ended the start before."""
+
+
+class RecoveringServer(PostgresServer):
+    """PostgreSQL as a standby that refuses sessions, which is how recovery looks from outside."""
+
+    def migrate_template(self) -> None:
+        """Nothing: the pool under test migrates a database of its own."""
+
+    def recover(self) -> None:
+        """Restart in a recovery that lasts until `finish_recovery`."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(30)
+        self.signal_file("standby.signal")
+        options = [word for option in (*self.settings, "hot_standby=off") for word in ("-c", option)]
+        with (self.base / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.programs / "postgres", "-D", self.data, "-h", "", "-k", self.sockets, *options],
+                stderr=log,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=tied_to_us(signal.SIGINT),
+                cwd="/",
+                **self.account,
+            )
+        wait_until(lambda: "not accepting connections" in self.refusal(), within_s=20, what=self.refusal)
+
+    def signal_file(self, name: str) -> None:
+        """Write a file that tells the server what to be, as its own account."""
+        subprocess.run(["touch", self.data / name], check=True, **self.account)
+
+    def finish_recovery(self) -> None:
+        """Let sessions in."""
+        assert self.process is not None
+        self.signal_file("promote")
+        self.process.send_signal(signal.SIGUSR1)
+
+    def refusal(self) -> str:
+        """Return what a client is told now."""
+        try:
+            psycopg2.connect(host=str(self.sockets), user="postgres", dbname="postgres").close()
+        except psycopg2.OperationalError as error:
+            return str(error)
+        return ""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RecoveringServer]:
+    made = RecoveringServer((*QUICK, "max_connections=60"))
+    made.start()
+    yield made
+    made.stop()
+
+
+def pool_on(server: RecoveringServer, user: str = "postgres") -> Pool:
+    url = f"postgresql:///postgres?host={server.sockets}&user={user}"
+    return Pool(DATABASE_URL=url, POOLSITE_WITHOUT=LEFT_OUT, web_processes=1)
+
+
+def test_a_start_waits_until_the_database_has_recovered(server: RecoveringServer) -> None:
+    server.recover()
+    pool = pool_on(server)
+    try:
+        pool.begin()
+        until = time.monotonic() + RECOVERS_S
+        while time.monotonic() < until:
+            assert pool.is_running(), pool.words()
+            time.sleep(0.2)
+        assert "not accepting connections" in pool.words()  # the person at the terminal reads why
+
+        server.finish_recovery()
+
+        wait_until(pool.answers, within_s=60, what=pool.words)
+        assert pool.rows()["prepare"]["restarts"] == 0
+    finally:
+        pool.__exit__()
+
+
+def test_a_user_that_the_database_does_not_know_ends_the_start_at_once(server: RecoveringServer) -> None:
+    pool = pool_on(server, user="stranger")
+
+    begin = time.monotonic()
+    words = pool.refused()
+
+    assert 'role "stranger" does not exist' in words
+    assert time.monotonic() - begin < 20
