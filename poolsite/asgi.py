@@ -33,7 +33,7 @@ http = RequestHandler()
 nowhere = re_path(r"", no_such_socket)  # type: ignore[arg-type]  # an ASGI app stands where Django types a view
 application = ProtocolTypeRouter(
     {
-        "http": VerifyPost(BodyLimit(RpcPost(http))),
+        "http": BodyLimit(VerifyPost(RpcPost(http))),
         # Pages' sockets check origin and session themselves; programs send no Origin and carry a token.
         "websocket": URLRouter([*program_sockets, *page_sockets, nowhere]),  # type: ignore[list-item]  # as above
     }

@@ -20,6 +20,7 @@ from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
 from apps.core.processes import ProcessWatch
 from poolsite.asgi import application
 from poolsite.frames import FrameSocket
+from poolsite.http_limits import LimitedHttp
 
 COLLECT: Final = (5_000, 20, 50)
 """Thresholds of the three generations: the youngest takes a millisecond, the oldest comes rarely."""
@@ -71,6 +72,7 @@ def main(descriptors: list[int]) -> None:
     config = uvicorn.Config(
         application,
         lifespan="off",  # Channels' router refuses that scope
+        http=LimitedHttp,
         ws=FrameSocket,
         ws_max_size=settings.RPC_REQUEST_MAX_BYTES,
         ws_per_message_deflate=False,  # compressing per socket triples the cost of a pushed frame

@@ -12,6 +12,7 @@ import uvicorn
 from apps.gateway.switch import switch_here
 from poolsite.asgi import application
 from poolsite.frames import FrameSocket
+from poolsite.http_limits import LimitedHttp
 
 
 class WebProcess:
@@ -25,6 +26,7 @@ class WebProcess:
             application,
             log_config=None,
             lifespan="off",
+            http=LimitedHttp,
             ws=FrameSocket,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,

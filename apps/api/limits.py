@@ -1,24 +1,45 @@
-"""How large a request body may be, enforced while it arrives: Django would first write all of it to disk."""
+"""How large a request body may be and how long it may take, enforced while it arrives.
+
+Django would first write all of it to disk.  A body over `FREE_BYTES` is taken only of a caller with a token
+or session that is known here, and counts as its tenant's.  (JSON-RPC does all this itself, in `rpc.post`.)
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+from channels.db import database_sync_to_async
 from django.conf import settings
+from django.contrib.auth import get_user
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, parse_cookie
+
+from apps.api.callers import token_text
+from apps.api.rpc import bodies
+from apps.api.rpc.bodies import FREE_BYTES, NoRoom, Room
+from apps.api.rpc.known import known_here
+from apps.users.errors import TokenRefused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
     Send = Callable[[dict[str, Any]], Awaitable[None]]
+    OwnerOf = Callable[[dict[str, Any]], Awaitable[str]]
+
+log = structlog.get_logger(__name__)
 
 MIB: Final = 1024 * 1024
 
 DRAINED_MAX: Final = 128 * MIB
 DRAIN_S: Final = 10.0
+SLOW: Final = 408
+"""The rest of such a body is not waited for."""
 RPC: Final = "/rpc/"
 LIMITS: Final[tuple[tuple[str, int], ...]] = (
     ("/api/v1/jobs", 64 * MIB),
@@ -35,38 +56,126 @@ def body_limit(path: str) -> int:
     return next((limit for prefix, limit in LIMITS if path.startswith(prefix)), default)
 
 
-class TooLarge(Exception):
-    """The body passed its limit while it arrived."""
+ROOM: Final = Room("REST_HELD_MAX_BYTES")
+"""This process' room for large bodies.  (Module state: every request of it shares the machine's memory.)"""
+
+
+class Refused(Exception):
+    """The body is not taken: an answer in place of the application's."""
+
+    def __init__(self, status: int, code: str, reason: str, **headers: str) -> None:
+        super().__init__(reason)
+        self.status, self.code, self.reason, self.headers = status, code, reason, headers
+
+
+def too_large(limit: int) -> Refused:
+    """Return the refusal of a body above the limit of its path."""
+    return Refused(413, "body_too_large", f"the body may have at most {limit} bytes")
+
+
+async def owner_of(scope: dict[str, Any]) -> str:
+    """Return the tenant or person behind a request's token or session; empty for a stranger."""
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    if authorization := headers.get(b"authorization", ""):
+        source = scope["client"][0] if scope.get("client") else ""
+        try:
+            return (await known_here().principal(token_text(authorization), source)).tenant_name
+        except TokenRefused:
+            return ""
+    key = parse_cookie(headers.get(b"cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    return await database_sync_to_async(person_of)(key) if key else ""
+
+
+def person_of(session_key: str) -> str:
+    """Return who is logged in under a session's key; empty if nobody is."""
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = get_user(request)
+    return f"person {user.pk}" if user.is_authenticated and user.is_active else ""
+
+
+class Body:
+    """The body of one request while it arrives."""
+
+    def __init__(self, scope: dict[str, Any], receive: Receive, owner_of: OwnerOf, part: bodies.Part) -> None:
+        self.scope, self.receive, self.owner_of, self.part = scope, receive, owner_of, part
+        self.limit = body_limit(scope["path"])
+        self.is_whole = False
+        self.refusal: Refused | None = None
+        self.owner = ""
+        self.seen = 0
+        self.until = asyncio.get_running_loop().time() + bodies.ARRIVAL_S
+
+    async def require(self, size: int) -> None:
+        """Raise Refused if a body of that size is not taken of this caller."""
+        if size > self.limit:
+            raise too_large(self.limit)
+        if size > FREE_BYTES and not self.owner and not self.scope["path"].startswith(RPC):
+            try:
+                self.owner = await self.owner_of(self.scope)
+            except (OperationalError, InterfaceError) as error:
+                reason = "The database is restarting; please try again in a moment."
+                raise Refused(503, "unavailable", reason, **{"retry-after": "2"}) from error
+            if not self.owner:
+                reason = f"without a valid token or session the body may have at most {FREE_BYTES} bytes"
+                raise Refused(413, "body_too_large", reason)
+
+    async def event(self) -> dict[str, Any]:
+        """Return the next piece; once refused, what an app is told of a caller who left, so that it ends."""
+        if self.refusal is None:
+            try:
+                return await self.piece()
+            except Refused as refusal:
+                self.refusal = refusal
+        return {"type": "http.disconnect"}
+
+    async def piece(self) -> dict[str, Any]:
+        """Return the next piece.  Raise Refused."""
+        if self.is_whole or self.scope["path"].startswith(RPC):
+            event = await self.receive()
+        else:
+            try:
+                async with asyncio.timeout_at(self.until):
+                    event = await self.receive()
+            except TimeoutError as error:
+                reason = f"the body did not arrive within {bodies.ARRIVAL_S:.0f} s"
+                raise Refused(408, "body_too_slow", reason) from error
+        size = len(event.get("body", b""))
+        self.seen += size
+        self.is_whole = self.is_whole or not event.get("more_body")
+        await self.require(self.seen)
+        if self.owner:
+            try:
+                self.part.grow(self.owner, size)
+            except NoRoom as error:
+                raise Refused(503, error.code, error.reason, **{"retry-after": "1"}) from error
+        return event
 
 
 class BodyLimit:
-    """Wraps an ASGI app: a body above the limit of its path is answered with 413 and not read on."""
+    """Wraps an ASGI app: a body that is not taken is answered at once and not read on."""
 
-    def __init__(self, app: Callable[[Any, Any, Any], Awaitable[None]]) -> None:
+    def __init__(
+        self, app: Callable[[Any, Any, Any], Awaitable[None]], *, owner_of: OwnerOf = owner_of
+    ) -> None:
         self.app = app
+        self.owner_of = owner_of
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Pass a request on, counting its body."""
+        """Pass a request on, watching its body."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit, seen = body_limit(scope["path"]), 0
-        if declared_length(scope) > limit:
-            await refuse(scope["path"], limit, receive, send)
-            return
-
-        async def counted() -> dict[str, Any]:
-            nonlocal seen
-            event = await receive()
-            seen += len(event.get("body", b""))
-            if seen > limit:
-                raise TooLarge
-            return event
-
-        try:
-            await self.app(scope, counted, send)
-        except TooLarge:
-            await refuse(scope["path"], limit, receive, send)
+        with ROOM.part() as part:
+            body = Body(scope, receive, self.owner_of, part)
+            try:
+                await body.require(declared_length(scope))
+                await self.app(scope, body.event, send)
+            except Refused as refusal:
+                body.refusal = refusal
+            if (refused := body.refusal) is not None:
+                log.warning("body_refused", path=scope["path"], status=refused.status, bytes=body.seen)
+                await refuse(scope["path"], refused, None if body.is_whole else receive, send)
 
 
 def declared_length(scope: dict[str, Any]) -> int:
@@ -77,27 +186,28 @@ def declared_length(scope: dict[str, Any]) -> int:
     return 0
 
 
-async def refuse(path: str, limit: int, receive: Receive, send: Send) -> None:
-    """Answer 413; JSON-RPC clients read no other status than 500 for errors of the protocol.
+async def refuse(path: str, refusal: Refused, receive: Receive | None, send: Send) -> None:
+    """Answer a body that is not taken; JSON-RPC clients read no other status than 500 for protocol errors.
 
     The answer goes at once, and the rest of the body to nowhere: many clients read only once they have sent
-    all, and a connection that is closed before takes the answer with it.
+    all, and a connection that is closed before takes the answer with it.  `receive` is None for a whole body.
     """
     if path.startswith(RPC):
-        error = {"code": -32700, "message": f"request bigger than maximum {limit} allowed"}
+        error = {"code": -32700, "message": f"request bigger than maximum {body_limit(path)} allowed"}
         status, body = 500, {"jsonrpc": "2.0", "id": None, "error": error}
     else:
-        text = f"the body may have at most {limit} bytes"
-        status, body = 413, {"code": "body_too_large", "message": text, "field": ""}
+        status, body = refusal.status, {"code": refusal.code, "message": refusal.reason, "field": ""}
     text_bytes = json.dumps(body).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(text_bytes)).encode()),
         (b"connection", b"close"),
+        *((name.encode(), value.encode()) for name, value in refusal.headers.items()),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text_bytes, "more_body": True})
-    await drain(receive)
+    if receive is not None and refusal.status != SLOW:
+        await drain(receive)
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -132,6 +132,10 @@ RPC_REQUEST_MAX_BYTES = env_number("RPC_REQUEST_MAX_BYTES", 16 * 1024 * 1024)
 """Largest request of JSON-RPC, by POST or as a frame: a batch of 170 messages as large as the chain takes."""
 RPC_HELD_MAX_BYTES = env_number("RPC_HELD_MAX_BYTES", 64 * 1024 * 1024)
 """What a web process holds of large requests at once; one tenant has the half of it."""
+REST_HELD_MAX_BYTES = env_number("REST_HELD_MAX_BYTES", 128 * 1024 * 1024)
+"""The same of other requests: a sealing host's report has 64 MiB at most."""
+FILE_UPLOAD_MAX_MEMORY_SIZE = REST_HELD_MAX_BYTES
+"""Django writes a body above this to disk: never, as what is held is limited."""
 ANSWER_MAX_BYTES = env_number("ANSWER_MAX_BYTES", 128 * 1024 * 1024)
 """Largest answer of a node or a market: the sectors of a miner with a hundred thousand are 90 MB."""
 PROVIDER_ANSWER_MAX_BYTES = env_number("PROVIDER_ANSWER_MAX_BYTES", 4 * 1024 * 1024)

@@ -1,4 +1,4 @@
-"""Memory for large requests of JSON-RPC: what a web process holds of them at once, and for one tenant.
+"""Memory for large requests: what a web process holds of them at once, and for one tenant.
 
 A single request has a limit of its own; many at once would still fill the machine.  What is small is never
 refused, so that a caller with large requests holds up nobody's signatures.
@@ -38,12 +38,14 @@ class NoRoom(NotReachable):
 class Room:
     """Bytes that are held, in all and by tenant; belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, setting: str) -> None:
+        self.setting = setting
+        """Name of the setting with the most that is held."""
         self.held: Counter[str] = Counter()
 
     def take(self, owner: str, size: int) -> None:
         """Hold so many bytes more.  Raises NoRoom."""
-        most = settings.RPC_HELD_MAX_BYTES
+        most: int = getattr(settings, self.setting)
         if self.held.total() + size > most or self.held[owner] + size > most // SHARE:
             raise NoRoom(f"large requests fill the {most} bytes that there are for them: ask again")
         self.held[owner] += size
@@ -99,5 +101,5 @@ class Part:
             self.counted = 0
 
 
-ROOM: Final = Room()
+ROOM: Final = Room("RPC_HELD_MAX_BYTES")
 """This process' room.  (Module state: every request of a web process shares the machine's memory.)"""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.api.limits import MIB, BodyLimit, body_limit
+from apps.api.limits import MIB, ROOM, BodyLimit, body_limit
 
 
 class Server:
@@ -29,14 +29,24 @@ class Server:
         self.sent.append(event)
 
     async def run(self) -> tuple[int, Any]:
-        await BodyLimit(echo)(self.scope, self.receive, self.send)
+        await BodyLimit(echo, owner_of=tenant)(self.scope, self.receive, self.send)
         return self.sent[0]["status"], json.loads(self.sent[1]["body"])
+
+
+async def tenant(_scope: Any) -> str:
+    return "alice"
+
+
+async def stranger(_scope: Any) -> str:
+    return ""
 
 
 async def echo(_scope: Any, receive: Any, send: Any) -> None:
     size = 0
     while True:
         event = await receive()
+        if event["type"] == "http.disconnect":
+            return
         size += len(event["body"])
         if not event["more_body"]:
             break
@@ -101,3 +111,23 @@ async def test_sockets_pass_untouched():
     await BodyLimit(app)(scope, 1, 2)  # type: ignore[arg-type]
 
     assert seen == [(scope, 1, 2)]
+
+
+@pytest.mark.parametrize("length", [None, 100_000])
+async def test_a_strangers_large_body_is_refused(length):
+    server = Server(b"x" * 60_000, b"x" * 40_000, path="/login/", length=length)
+
+    await BodyLimit(echo, owner_of=stranger)(server.scope, server.receive, server.send)
+
+    assert server.sent[0]["status"] == 413
+    assert "without a valid token or session" in json.loads(server.sent[1]["body"])["message"]
+
+
+async def test_large_bodies_share_a_limit_and_half_of_it_is_one_tenants(settings):
+    settings.REST_HELD_MAX_BYTES = 4 * MIB
+
+    status, body = await Server(*[b"x" * MIB] * 3).run()
+
+    assert (status, body["code"]) == (503, "no_room")
+    assert not ROOM.held
+    assert (await Server(*[b"x" * MIB] * 2).run())[0] == 200
