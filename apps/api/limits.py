@@ -23,6 +23,7 @@ from apps.api.callers import token_text
 from apps.api.rpc import bodies
 from apps.api.rpc.bodies import FREE_BYTES, NoRoom, Room
 from apps.api.rpc.known import known_here
+from apps.core.health import database_away_text
 from apps.users.errors import TokenRefused
 
 if TYPE_CHECKING:
@@ -114,8 +115,7 @@ class Body:
             try:
                 self.owner = await self.owner_of(self.scope)
             except (OperationalError, InterfaceError) as error:
-                reason = "The database is restarting; please try again in a moment."
-                raise Refused(503, "unavailable", reason, **{"retry-after": "2"}) from error
+                raise Refused(503, "unavailable", database_away_text(), **{"retry-after": "2"}) from error
             if not self.owner:
                 reason = f"without a valid token or session the body may have at most {FREE_BYTES} bytes"
                 raise Refused(413, "body_too_large", reason)

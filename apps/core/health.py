@@ -18,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
 
 from apps.core.clock import now
+from apps.core.disk import disk_space
 from apps.core.life import life_signs
 from apps.core.metrics import exposition
 
@@ -27,6 +28,8 @@ MACHINE_PATHS: Final = ("/api/", "/rpc/")
 """Below these everybody is a program."""
 CODES: Final = {400: "bad_request", 404: "not_found", 500: "failed", 503: "unavailable"}
 """Words for programs."""
+FULL_BYTES: Final = 64 * 1024 * 1024
+"""PostgreSQL stops itself when it finds no room for a log segment of 16 MiB."""
 RETRY_AFTER_S: Final = 2
 """PostgreSQL is back within a second or two after kill -9."""
 
@@ -125,7 +128,18 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def database_away(request: HttpRequest) -> HttpResponse:
     """Ask the caller to come back: the database restarts."""
     log.warning("database_away", path=request.path)
-    return sorry(request, 503, "The database is restarting; please try again in a moment.")
+    return sorry(request, 503, database_away_text())
+
+
+def database_away_text() -> str:
+    """Return why the database does not answer, as far as this process can see, and what to do."""
+    space = disk_space()
+    if space.free < FULL_BYTES:
+        return (
+            f"The disk of {settings.VAR} is full ({space.free // 2**20} MiB left) and the database cannot "
+            "write. Make room there; the pool goes on by itself and loses nothing."
+        )
+    return "The database is restarting; please try again in a moment."
 
 
 def failure(request: HttpRequest) -> HttpResponse:

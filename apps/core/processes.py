@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from django.conf import settings
 from redis.exceptions import RedisError
 
 from apps.core.clock import now
+from apps.core.disk import SAMPLE_EVERY_S, disk_sample
 from apps.core.life import life_signs
 from apps.core.live import OPERATOR, Change, change_send
 
@@ -27,15 +29,23 @@ class ProcessWatch:
 
     def __init__(self) -> None:
         self.known: dict[str, tuple[object, ...]] = {}
+        self.sampled_at = -SAMPLE_EVERY_S
 
     def look(self) -> list[str]:
         """Tell the operator's pages of every process that changed since the last look; all at the first."""
+        self.sample()
         states = self.states()
         changed = [name for name in {**self.known, **states} if self.known.get(name) != states.get(name)]
         self.known = states
         for name in changed:
             change_send(Change("process", name, OPERATOR))
         return changed
+
+    def sample(self) -> None:
+        """Note the free room of the disk once a minute."""
+        if time.monotonic() - self.sampled_at >= SAMPLE_EVERY_S:
+            self.sampled_at = time.monotonic()
+            disk_sample()
 
     def states(self) -> dict[str, tuple[object, ...]]:
         """Give what a page shows of each process: alive, started again, heard of."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 PRIVATE_FOLDERS: Final = (
-    *("log", "redis", "keys", "metrics", "static", "numba", "tokens"),
+    *("log", "redis", "keys", "static", "numba", "tokens"),
     *("devnet", "signer", "sealer", "prover", "store"),
 )
 """Below `var`, which the account of PostgreSQL must be able to pass."""
@@ -89,13 +89,18 @@ def run(places: Places, choices: Choices, *, cluster: Cluster | None, links: lis
         os.environ["READY_PROCESSES"] = ",".join(names_that_sign(table))
         supervisor = Supervisor(table, var=places.var, lease=lease, say=say)
         code = supervisor.run(when_ready="web-1", announce=lambda: announce(places, choices))
+        shutil.rmtree(places.metrics, ignore_errors=True)
         say("Poolsite has stopped" if code == 0 else "Poolsite has stopped: see above")
         return code
 
 
 def folders_make(places: Places) -> None:
     """Make the folders and the session key; figures of processes that are gone are dropped."""
-    shutil.rmtree(places.var / "metrics", ignore_errors=True)
+    shutil.rmtree(places.metrics, ignore_errors=True)
+    try:
+        places.metrics.mkdir(mode=0o700)
+    except FileExistsError:
+        raise CannotStart(f"{places.metrics} belongs to another user: choose another POOLSITE_VAR") from None
     for name in PRIVATE_FOLDERS:
         (places.var / name).mkdir(mode=0o700, exist_ok=True)
         (places.var / name).chmod(0o700)  # one of an earlier version may be open
@@ -117,7 +122,7 @@ def environment_set(places: Places, choices: Choices) -> None:
         POOLSITE_URL=choices.url,
         PORT=str(choices.port),
         DEVNET_LISTEN=choices.devnet_listen,
-        PROMETHEUS_MULTIPROC_DIR=str(places.var / "metrics"),
+        PROMETHEUS_MULTIPROC_DIR=str(places.metrics),
         NUMBA_CACHE_DIR=str(places.var / "numba"),
         PYTHONUNBUFFERED="1",
     )

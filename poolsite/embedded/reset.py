@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def folders_of(places: Places) -> list[Path]:
     """List what belongs to this pool: its folder, its sockets, PostgreSQL's folder where it lies outside."""
     moved_to = cluster_of(places).moved_to
-    folders = [places.var, places.sockets, *([moved_to] if moved_to else [])]
+    folders = [places.metrics, places.var, places.sockets, *([moved_to] if moved_to else [])]
     return [folder for folder in folders if folder.exists()]
 
 

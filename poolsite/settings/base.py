@@ -141,6 +141,11 @@ ANSWER_MAX_BYTES = env_number("ANSWER_MAX_BYTES", 128 * 1024 * 1024)
 PROVIDER_ANSWER_MAX_BYTES = env_number("PROVIDER_ANSWER_MAX_BYTES", 4 * 1024 * 1024)
 """Largest answer of a signer, prover or storage; proofs of one request are below 200 kB."""
 
+DISK_LOW_SHARE = 0.1
+"""Free part of that disk below which *Today* warns."""
+DISK_RESERVE_BYTES = env_number("DISK_RESERVE_BYTES", 2 * 1024**3)
+"""Room on the disk of VAR below which nothing new is pledged or claimed."""
+
 # Words and times
 LANGUAGE_CODE = "en"
 USE_I18N = False

@@ -23,6 +23,8 @@ CLERK_KEPT_S = 0.2
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 CELERY_BROKER_URL = "memory://"
 NETWORK = "test"
+DISK_LOW_SHARE = 0.0  # whatever the machine has
+DISK_RESERVE_BYTES = 0
 INSTALLED_APPS += ["poolsite.devnet"]
 WHITENOISE_AUTOREFRESH = True
 # A line a request would hide what a failed test says.

@@ -44,10 +44,18 @@ def test_a_disk_that_was_full_for_a_while_costs_time_only(pool: RunningPool) -> 
     assert pool.supervisor is not None
 
     until = time.monotonic() + FULL_S
+    said: set[tuple[int, str]] = set()
     while time.monotonic() < until:
         assert pool.supervisor.poll() is None, pool.words()
+        assert pool.get("/healthz").status_code == 200
+        page = pool.get("/login/")
+        said.add((page.status_code, page.text if page.status_code == 503 else ""))
         time.sleep(0.5)
+    restarts = {name: row["restarts"] for name, row in pool.rows().items() if name.startswith("web-")}
     filler.unlink()
+    print(said)
+    assert not any(restarts.values()), restarts
+    assert all(status == 200 or "Make room" in text or "restarting" in text for status, text in said), said
 
     again_s = pool.wait_all_up()
     print(f"all up {again_s:.1f} s after there was room again")

@@ -64,6 +64,7 @@ class Pool:
             "PORT": str(self.port),
             "DEVNET_LISTEN": f"127.0.0.1:{port_free()}",
             "POOLSITE_NETWORK": "test",
+            "DISK_RESERVE_BYTES": "0",
             "POOLSITE_WEB_PROCESSES": str(web_processes),
             "DJANGO_SETTINGS_MODULE": "",
             **env,
@@ -87,6 +88,7 @@ class Pool:
         wait_until(self.is_gone, within_s=20, what=f"everything of {self.var} gone")
         shutil.rmtree(self.base, ignore_errors=True)
         shutil.rmtree(Places(self.var).sockets, ignore_errors=True)
+        shutil.rmtree(Places(self.var).metrics, ignore_errors=True)
 
     def start(self, *, within_s: float = 60) -> float:
         """Run `make up`'s program; gives the seconds until a page answers."""

@@ -19,7 +19,7 @@ from apps.api.rpc.bodies import ARRIVAL_S, ROOM, NoRoom
 from apps.api.rpc.forward import NAMESPACE_HEADER
 from apps.api.rpc.http import Answered, Asked, length_of, post_answer
 from apps.api.rpc.known import known_here
-from apps.core.health import RETRY_AFTER_S
+from apps.core.health import RETRY_AFTER_S, database_away_text
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
 from apps.core.middleware import REQUEST_ID
 from poolsite.wire.rpc_frames import CODE_BUSY, RpcError, frame_write, reply_error
@@ -118,7 +118,7 @@ async def answer_to(asked: Asked, receive: Receive) -> Answered:
             return protocol_refused(408, words, {"Connection": "close"})
         except (OperationalError, InterfaceError):
             log.warning("database_away", path=f"/rpc/{asked.version}")
-            words = "The database is restarting; please try again in a moment."
+            words = database_away_text()
             refusal = {"code": "unavailable", "message": words, "field": ""}
             return Answered(503, frame_write(refusal), headers={"Retry-After": str(RETRY_AFTER_S)})
 

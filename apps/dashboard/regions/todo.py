@@ -9,6 +9,7 @@ from django.db.models import Count
 from django.urls import reverse
 
 from apps.chain.states import NodeState
+from apps.core.disk import DiskLevel, disk_space
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import plural
 from apps.dashboard.lines.hosts import disk_share, disk_words, is_short_of_disk
@@ -67,6 +68,7 @@ def todos(scene: Scene) -> list[Todo]:
         *sector_todos(scene),
         *message_todos(scene),
         *signer_todos(scene),
+        *disk_todos(scene),
         *host_todos(scene),
     ]
     return sorted(found, key=lambda todo: not todo.is_costly)
@@ -234,6 +236,17 @@ def bound_words(scene: Scene, away: Sequence[Worker]) -> str:
     at_stake = f", {bound['paid']} with a deposit on the chain" if bound["paid"] else ""
     under_way = plural(bound["count"], "sector")
     return f"{under_way} under way{at_stake}: no other host has the files, so start it again"
+
+
+def disk_todos(scene: Scene) -> Iterator[Todo]:
+    """The disk of the console is nearly full."""
+    space = disk_space()
+    if not scene.viewer.is_operator or space.level is DiskLevel.OK:
+        return
+    left = f"; at the present rate it lasts {space.hours_left:.1f} h" if space.hours_left is not None else ""
+    is_costly = space.level is DiskLevel.FULL
+    say = "the console's disk is full" if is_costly else "the console's disk is nearly full"
+    yield Todo("console-disk", say, f"{space.advice}{left}", reverse("hosts"), "Hosts", is_costly=is_costly)
 
 
 def host_todos(scene: Scene) -> Iterator[Todo]:

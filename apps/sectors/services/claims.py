@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from apps.chain.selectors import head_current
+from apps.core.disk import DiskLevel, disk_space
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
@@ -31,15 +32,16 @@ if TYPE_CHECKING:
 def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
     """Lease up to `claim.max` jobs to `worker`, the most urgent first.
 
-    A sector whose files lie on a host is offered to that host alone.  Two workers never get the same
-    job: rows that another claim has locked are passed over.  Where the network takes proofs that the pool
-    does not make there is no work.  Raises WorkerReplaced, WorkerRetired.
+    A sector whose files lie on a host is offered to that host alone.  While the console's disk is full no
+    new sector begins; those in progress and proofs go on.  Two workers never get the same job: rows that
+    another claim has locked are passed over.  Where the network takes proofs that the pool does not make
+    there is no work.  Raises WorkerReplaced, WorkerRetired.
     """
     boot_check(worker, claim.boot_id)
     if not can_prove_here():
         return Claimed(jobs=())
     free = dict(claim.stages)
-    rooms = claim.new_sectors
+    rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors
     taken: list[Assignment] = []
     while len(taken) < claim.max:
         job = _next_job(worker, kinds=claim.kinds, free=free, has_room=rooms > 0, now=now)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 
+from apps.core.disk import disk_require
 from apps.core.live import Change, publish
 from apps.miners.errors import MinerNotReady, MinerUnknown
 from apps.miners.models import Miner
@@ -36,8 +37,8 @@ def pledge_create(
     """Make `count` new sectors for `miner`; the same `key` again gives the same pledge.
 
     `taken` are the numbers that the chain has allocated (`miners.onchain.numbers_allocated`).
-    Raises MinerNotReady, BadCount, KeyReused, ProofFormMissing, MinerUnknown if it went to another tenant
-    this moment.
+    Raises MinerNotReady, BadCount, KeyReused, ProofFormMissing, DiskFull, and MinerUnknown if it went to
+    another tenant this moment.
     """
     policy = sealing_policy()
     if miner.state != MinerState.ACTIVE:
@@ -48,6 +49,7 @@ def pledge_create(
     earlier = _pledge_by_key(miner, count=count, key=key)
     if earlier is not None:
         return earlier
+    disk_require()
     try:
         return _pledge_write(miner, count=count, actor=actor, now=now, taken=taken, key=key)
     except IntegrityError:  # the same key came twice at once: the other one has won

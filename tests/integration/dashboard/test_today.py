@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -306,3 +307,13 @@ def test_a_node_of_another_chain_is_said_with_what_to_do():
     frame = frame_render({("node_state", "1")}, viewer=principal("alice"), page="today")
     assert "f-verdict" in frame
     assert "f-head" in frame
+
+
+def test_a_console_disk_that_is_full_is_said_to_the_operator(settings: Any) -> None:
+    settings.DISK_RESERVE_BYTES = 1 << 62
+    operator_person()
+
+    page = text_of(signed_in("olga").get("/"))
+
+    assert "The console&#x27;s disk is full" in page
+    assert "make room there" in page

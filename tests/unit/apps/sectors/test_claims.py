@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -195,3 +196,17 @@ def test_two_workers_at_once_never_get_the_same_job() -> None:
         thread.join()
 
     assert len(got) == len(set(got)) == 12
+
+
+def test_no_new_sector_begins_on_a_full_disk_but_those_in_progress_go_on(settings: Any) -> None:
+    factories.sector(factories.miner())
+    worker = host()
+    settings.DISK_RESERVE_BYTES = 1 << 62
+    assert claim(worker) == ()
+
+    settings.DISK_RESERVE_BYTES = 0
+    claim(worker)
+    settings.DISK_RESERVE_BYTES = 1 << 62
+
+    (again,) = claim(worker, at=NOON + timedelta(seconds=91))
+    assert again.token == 2

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
 from apps.miners.errors import MinerNotReady
 from apps.miners.states import MinerState
@@ -83,3 +86,13 @@ def numbers_next(miner: object) -> int:
     """The number that the next sector would get."""
     pledge_create(miner, count=1, actor="ann", now=NOON)  # type: ignore[arg-type]  # a Miner
     return Sector.objects.get().number
+
+
+def test_nothing_is_pledged_on_a_full_disk(settings: Any) -> None:
+    miner = factories.miner()
+    settings.DISK_RESERVE_BYTES = 1 << 62
+
+    with pytest.raises(DiskFull, match="make room"):
+        pledge_create(miner, count=1, actor="ann", now=NOON)
+
+    assert not Sector.objects.exists()

@@ -1,0 +1,90 @@
+"""Room on the console's disk: levels, the time left, and what does not begin without it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any, NamedTuple
+
+import pytest
+from django.core.cache import cache
+from django.http import HttpRequest
+
+from apps.core import disk
+from apps.core.disk import DiskFull, DiskLevel, disk_require, disk_sample, disk_space, hours_left
+from apps.core.health import database_away
+
+GIB = 2**30
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Any:
+    """Sets the free room of a disk of 100 GiB, with the product's reserve."""
+    settings.DISK_RESERVE_BYTES = 2 * GIB
+    settings.DISK_LOW_SHARE = 0.1
+    cache.clear()
+
+    def room(size: float) -> None:
+        usage = Usage(100 * GIB, 0, int(size))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+
+    return room
+
+
+@pytest.mark.parametrize(
+    ("size", "level"),
+    [
+        (11 * GIB, DiskLevel.OK),
+        (9.9 * GIB, DiskLevel.LOW),
+        (2 * GIB, DiskLevel.LOW),
+        (1.9 * GIB, DiskLevel.FULL),
+    ],
+)
+def test_levels_are_a_tenth_of_the_disk_and_the_reserve(free: Any, size: float, level: DiskLevel) -> None:
+    free(size)
+
+    assert disk_space().level is level
+
+
+def test_new_work_is_refused_below_the_reserve_with_what_to_do(free: Any) -> None:
+    free(3 * GIB)
+    disk_require()
+
+    free(1 * GIB)
+    with pytest.raises(DiskFull, match=r"1024 MiB are left .* make room"):
+        disk_require()
+
+
+def test_time_left_follows_the_samples_and_ignores_what_was_freed() -> None:
+    hour = 3600.0
+    samples = [(0.0, 10 * GIB), (hour, 8 * GIB), (hour + 60, 10 * GIB), (2 * hour, 8 * GIB)]
+
+    assert hours_left(samples, free=8 * GIB) == pytest.approx(4.0)
+    assert hours_left(samples[:1], free=8 * GIB) is None
+    assert hours_left([(0.0, GIB), (hour, GIB)], free=GIB) is None
+
+
+def test_samples_are_taken_once_a_minute_and_kept_for_hours(free: Any) -> None:
+    for minute in range(31):
+        free(20 * GIB - minute * GIB / 10)
+        disk_sample(at=minute * 60.0)
+        disk_sample(at=minute * 60.0 + 1)
+
+    assert disk_space().hours_left == pytest.approx(17 / 6, rel=0.01)
+    disk_sample(at=40_000.0)
+    assert len(cache.get(disk.SAMPLES_KEY)) == 1
+
+
+def test_a_database_on_a_full_disk_is_answered_with_what_to_do(free: Any) -> None:
+    free(1 << 20)
+
+    answer = database_away(HttpRequest())
+
+    assert answer.status_code == 503
+    assert "is full" in answer.content.decode()
+    assert "Make room" in answer.content.decode()
