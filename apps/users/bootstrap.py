@@ -11,8 +11,10 @@ from django.db import transaction
 
 from apps.users.models import Tenant, Token, User
 from apps.users.operator_file import operator_read, operator_write
+from apps.users.principals import SYSTEM
 from apps.users.selectors import token_by_text
 from apps.users.services import (
+    audit_record,
     password_generate,
     tenant_create,
     token_issue,
@@ -72,7 +74,10 @@ def program_token(
     with transaction.atomic():
         for stray in Token.objects.filter(tenant=tenant, name=label, revoked_at=None):
             token_revoke(stray)  # its text was lost between the row and the file
+            audit_record(principal=SYSTEM, action="token.revoke", target=str(stray))
         text = token_issue(tenant=tenant, name=label, perm=perm, scopes=scopes, is_operator=is_operator)
+        after = {"perm": perm, "scopes": list(scopes), "operator": is_operator}
+        audit_record(principal=SYSTEM, action="token.create", target=f"{tenant.name}/{label}", after=after)
     private_write(path, text + "\n")
     return text
 
@@ -82,7 +87,12 @@ def operator_password(tenant: Tenant, *, known: str) -> str:
     person = User.objects.filter(username=OPERATOR).first()
     if person is None:
         password = password_generate()
-        user_create(username=OPERATOR, password=password, tenant=tenant, role=Role.OPERATOR, must_change=True)
+        with transaction.atomic():
+            user_create(
+                username=OPERATOR, password=password, tenant=tenant, role=Role.OPERATOR, must_change=True
+            )
+            after = {"tenant": tenant.name, "role": str(Role.OPERATOR)}
+            audit_record(principal=SYSTEM, action="person.create", target=OPERATOR, after=after)
         return password
     if not person.must_change_password:
         return ""

@@ -269,27 +269,49 @@ def account_disapprove(*, signer_tenant: Tenant, account: Tenant) -> None:
 
 
 @transaction.atomic
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What somebody did to which object; `before` and `after` name what changed."""
+
+    principal: Principal
+    action: str
+    target: str
+    before: Any = None
+    after: Any = None
+
+
 def audit_record(
     *, principal: Principal, action: str, target: str, before: Any = None, after: Any = None
 ) -> AuditEntry:
     """Add one line to the audit log, chained to the line before it."""
+    act = Act(principal=principal, action=action, target=target, before=before, after=after)
+    return acts_record([act])[0]
+
+
+@transaction.atomic
+def acts_record(acts: Sequence[Act]) -> list[AuditEntry]:
+    """Add a line for each act with one insert; each is chained to the line before it."""
+    if not acts:
+        return []
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AUDIT_LOCK])
-    last = AuditEntry.objects.order_by("-pk").first()
-    entry = AuditEntry(
-        at=clock.now(),
-        actor=principal.actor[:200],
-        tenant_id=principal.tenant_id,
-        source=principal.source[:64],
-        action=action,
-        target=target[:200],
-        before=before,
-        after=after,
-        previous_hash=last.entry_hash if last is not None else "",
-    )
-    entry.entry_hash = audit_hash(entry)
-    entry.save(force_insert=True)
-    return entry
+    hashes = AuditEntry.objects.order_by("-pk").values_list("entry_hash", flat=True)
+    previous, entries, at = hashes.first() or "", [], clock.now()
+    for act in acts:
+        entry = AuditEntry(
+            at=at,
+            actor=act.principal.actor[:200],
+            tenant_id=act.principal.tenant_id,
+            source=act.principal.source[:64],
+            action=act.action,
+            target=act.target[:200],
+            before=act.before,
+            after=act.after,
+            previous_hash=previous,
+        )
+        previous = entry.entry_hash = audit_hash(entry)
+        entries.append(entry)
+    return AuditEntry.objects.bulk_create(entries)
 
 
 def password_generate() -> str:

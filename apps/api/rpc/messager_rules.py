@@ -29,6 +29,7 @@ from apps.messages.services.senders import (
     extra_node_save,
     shared_rules_set,
 )
+from apps.users.services import audit_record
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -116,7 +117,9 @@ def get_actor_cfg_by_id(call: Call, id_: str) -> dict[str, Any]:  # noqa: ARG001
 def save_node(call: Call, node: NodeParam) -> None:
     """Publish to one more node."""
     operator_check(call, "SaveNode")
-    extra_node_save(name=node.name, url=node.url, token=node.token, node_type=node.node_type)
+    extra_node_save(
+        principal=call.principal, name=node.name, url=node.url, token=node.token, node_type=node.node_type
+    )
 
 
 def _node(call: Call, name: str, method: str) -> ExtraNode | None:
@@ -146,7 +149,7 @@ def list_node(call: Call) -> list[dict[str, Any]]:
 def delete_node(call: Call, name: str) -> None:
     """Stop publishing to an extra node."""
     operator_check(call, "DeleteNode")
-    extra_node_delete(name=name)
+    extra_node_delete(principal=call.principal, name=name)
 
 
 def net_peers(call: Call) -> list[Any]:
@@ -186,6 +189,7 @@ def set_log_level(call: Call, subsystem: str, level: str) -> None:
         raise BadLog(f'unrecognized level: "{level}"', field="level")
     if subsystem not in ("*", *LOG_SUBSYSTEMS):
         raise BadLog("error: No such logger", field="subsystem")
+    audit_record(principal=call.principal, action="log.level", target=subsystem, after={"level": level})
     for name in LOG_SUBSYSTEMS if subsystem == "*" else (subsystem,):
         logging.getLogger(name).setLevel(LOG_LEVELS[level.lower()])
 

@@ -19,12 +19,10 @@ from apps.chain.models import Head
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.messages.errors import BadMessage
 from apps.messages.selectors import message_get, message_keys, messages_visible
-from apps.messages.services import messages_publish
+from apps.messages.services import message_republish, messages_publish
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, messages_bulk
 from apps.messages.services.cancel import message_cancel
-from apps.messages.states import WIRE_NAMES, MessageState
 
 
 class BulkInput(InputSerializer):
@@ -72,7 +70,11 @@ class CancelView(PoolView):
         """Give a message in flight up and send nothing to oneself under its nonce; answers with that one."""
         head = head_needed()
         made = message_cancel(
-            message=message_get(self.principal, id), client=chain_client(), head=head, now=clock.now()
+            message=message_get(self.principal, id),
+            client=chain_client(),
+            head=head,
+            now=clock.now(),
+            by=self.principal,
         )
         messages_publish([made.pk], now=clock.now())
         made.refresh_from_db()
@@ -86,9 +88,7 @@ class RepublishView(PoolView):
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
         """Give a message in flight to every node again."""
         row = message_get(self.principal, id)
-        if row.state != MessageState.FILLED:
-            raise BadMessage(f"need FillMsg got {WIRE_NAMES[row.state]}", field="id")
-        messages_publish([row.pk], now=clock.now())
+        message_republish(message=row, now=clock.now(), by=self.principal)
         row.refresh_from_db()
         return Response(message_body(row, head_height=head_needed().height))
 
@@ -112,7 +112,12 @@ class BulkView(PoolView):
         count = rows.count()
         ordered = rows.order_by("from_addr", "nonce", "created_at", "pk")[:BULK_MAX]
         done = messages_bulk(
-            data["action"], ordered, client=chain_client(), head=head_needed(), now=clock.now()
+            data["action"],
+            ordered,
+            client=chain_client(),
+            head=head_needed(),
+            now=clock.now(),
+            by=self.principal,
         )
         refused = [{"id": row.push_id, "reason": reason} for row, reason in done.refused]
         ids = [row.push_id for row in done.done]

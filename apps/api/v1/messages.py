@@ -379,6 +379,7 @@ class ReplaceView(PoolView):
             client=chain_client(),
             head=head,
             now=clock.now(),
+            by=self.principal,
         )
         messages_publish([row.pk], now=clock.now())
         row.refresh_from_db()
@@ -391,7 +392,7 @@ class MarkBadView(PoolView):
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
         """Give up a message; a nonce that it leaves open is closed by the next selections."""
-        row = message_mark_bad(message=message_get(self.principal, id), now=clock.now())
+        row = message_mark_bad(message=message_get(self.principal, id), now=clock.now(), by=self.principal)
         return Response(message_body(row, head_height=_height()))
 
 

@@ -333,6 +333,7 @@ class MinerSectorsView(PoolView):
             now=clock.now(),
             taken=taken,
             key=request.headers.get("Idempotency-Key"),
+            by=self.principal,
         )
         sectors = list(with_batches(sectors_visible(self.principal)).filter(pledge=pledge).order_by("number"))
         return created({"pledge": str(pledge.uuid), "count": pledge.count, "sectors": sectors_body(sectors)})

@@ -298,6 +298,7 @@ class SectorRetryView(PoolView):
             actor=self.principal.actor,
             now=clock.now(),
             state=body.validated_data.get("state"),
+            by=self.principal,
         )
         return Response(detail_body(sector_get(self.principal, uuid)))
 
@@ -308,7 +309,8 @@ class SectorPauseView(PoolView):
     @extend_schema(request=None, responses=SectorDetail)
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Pause a sector; its files and its state stay."""
-        sector_stop(sector_get(self.principal, uuid), actor=self.principal.actor, now=clock.now())
+        sector = sector_get(self.principal, uuid)
+        sector_stop(sector, actor=self.principal.actor, now=clock.now(), by=self.principal)
         return Response(detail_body(sector_get(self.principal, uuid)))
 
 
@@ -322,7 +324,7 @@ class SectorAbortView(PoolView):
         body.is_valid(raise_exception=True)
         sector = sector_get(self.principal, uuid)
         reason = body.validated_data["reason"]
-        sector_abort(sector, actor=self.principal.actor, reason=reason, now=clock.now())
+        sector_abort(sector, actor=self.principal.actor, reason=reason, now=clock.now(), by=self.principal)
         return Response(detail_body(sector_get(self.principal, uuid)))
 
 

@@ -140,7 +140,9 @@ class RegisterView(WorkerView):
         """Register a start of a worker; leases of its earlier starts are over."""
         register = self.read(Register)
         self.kinds_check(register.kinds)
-        worker, registered = worker_register(register, tenant_id=self.tenant_id, now=clock.now())
+        worker, registered = worker_register(
+            register, tenant_id=self.tenant_id, now=clock.now(), by=self.principal
+        )
         heard_of(worker, principal=self.principal)
         return answer_of(registered)
 
@@ -324,7 +326,7 @@ class OneWorkerView(PoolView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Take a worker out of service: its leases end, its uid is refused from now on."""
-        worker_retire(worker_get(self.principal, uuid), now=clock.now())
+        worker_retire(worker_get(self.principal, uuid), now=clock.now(), by=self.principal)
         return Response(status=204)
 
 
@@ -343,6 +345,7 @@ class CommandsView(PoolView):
             op=Operation(body.validated_data["op"]),
             args=body.validated_data["args"],
             actor=self.principal.actor,
+            by=self.principal,
         )
         return created(
             {

@@ -50,7 +50,7 @@ def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResp
         worker = worker_get(viewer, str(key))
     except NotFound:
         raise Http404 from None
-    worker_command(worker, op=Operation(op), args={}, actor=viewer.actor)
+    worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
     if not getattr(request, "htmx", False):
         return redirect("hosts")
     [line] = host_lines([worker_get(viewer, str(key))], Scene(viewer))

@@ -30,6 +30,7 @@ from apps.messages.services import (
     fee_limits_set,
     message_mark_bad,
     message_replace,
+    message_republish,
     message_try_now,
     messages_publish,
 )
@@ -149,7 +150,7 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         new = replacement_of(row, fees, client=chain_client(), head=head)
         offer = offer_of(new, base_fee=int(head.base_fee))
         if request.method == "POST" and "preview" not in request.POST:
-            message_replace(message=row, fees=fees, client=chain_client(), head=head, now=now())
+            message_replace(message=row, fees=fees, client=chain_client(), head=head, now=now(), by=viewer)
             messages_publish([row.pk], now=now())
             return redirect("message", key)
         if request.method != "POST":
@@ -204,7 +205,9 @@ def replace_at_once(request: HttpRequest, viewer: Principal, row: Message) -> Ht
     """Raise the fees as far as the present base fee asks, and show the message's page or its head."""
     error = ""
     try:
-        message_replace(message=row, fees=NewFees(), client=chain_client(), head=head_needed(), now=now())
+        message_replace(
+            message=row, fees=NewFees(), client=chain_client(), head=head_needed(), now=now(), by=viewer
+        )
         messages_publish([row.id], now=now())
     except DomainError as refusal:
         error = refusal.reason
@@ -274,7 +277,7 @@ def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
     if row.state != MessageState.FILLED:
         error = "only a message in flight can be published again"
     else:
-        told = messages_publish([row.pk], now=now())
+        told = message_republish(message=row, now=now(), by=viewer)
         error = "" if row.pk in told.taken else told.refused.get(row.pk, "no node answers")
     return answer(request, viewer, key, error=error)
 
@@ -287,7 +290,7 @@ def try_now(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     signer_only(viewer)
     error = ""
     try:
-        message_try_now(message=row, now=now())
+        message_try_now(message=row, now=now(), by=viewer)
     except DomainError as refusal:
         error = refusal.reason
     return answer(request, viewer, key, error=error)
@@ -301,7 +304,9 @@ def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     error = ""
     if request.method == "POST":
         try:
-            made = message_cancel(message=row, client=chain_client(), head=head_needed(), now=now())
+            made = message_cancel(
+                message=row, client=chain_client(), head=head_needed(), now=now(), by=viewer
+            )
             messages_publish([made.pk], now=now())
         except DomainError as refusal:
             error = refusal.reason
@@ -320,7 +325,7 @@ def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     error = ""
     if request.method == "POST":
         try:
-            message_mark_bad(message=row, now=now())
+            message_mark_bad(message=row, now=now(), by=viewer)
         except DomainError as refusal:
             error = refusal.reason
         else:
@@ -370,7 +375,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         rows = queue_of(viewer, action, picks)
         if "confirmed" in request.POST:
             done = messages_bulk(
-                action, rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now()
+                action, rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now(), by=viewer
             )
         count = rows.count()
         price = price_words(action, list(rows[:BULK_MAX]))

@@ -115,7 +115,7 @@ def pledged(viewer: Principal, form: dict[str, str]) -> HttpResponse:
         raise BadValue("choose one of your miners", field="miner") from None
     taken = numbers_allocated(chain_client(), miner.address)
     made = pledge_create(
-        miner, count=count, actor=viewer.actor, now=now(), taken=taken, key=form["key"] or None
+        miner, count=count, actor=viewer.actor, now=now(), taken=taken, key=form["key"] or None, by=viewer
     )
     first = made.sectors.order_by("number").first()
     return redirect("sector", first.uuid) if count == 1 and first is not None else redirect("sectors")

@@ -232,7 +232,9 @@ def _acted(
 @for_people
 def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Try the failed stage again."""
-    return _acted(request, viewer, key, lambda row: sector_retry(row, actor=viewer.actor, now=now()))
+    return _acted(
+        request, viewer, key, lambda row: sector_retry(row, actor=viewer.actor, now=now(), by=viewer)
+    )
 
 
 @require_POST
@@ -240,7 +242,10 @@ def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
 def back(request: HttpRequest, viewer: Principal, key: uuid.UUID, state: str) -> HttpResponse:
     """Set a paused sector back to an earlier state."""
     return _acted(
-        request, viewer, key, lambda row: sector_retry(row, actor=viewer.actor, now=now(), state=state)
+        request,
+        viewer,
+        key,
+        lambda row: sector_retry(row, actor=viewer.actor, now=now(), state=state, by=viewer),
     )
 
 
@@ -253,7 +258,8 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
     error = ""
     if request.method == "POST" and request.POST.get("sure") == "yes":
         try:
-            sector_abort(row, actor=viewer.actor, reason=request.POST.get("reason", "")[:200], now=now())
+            reason = request.POST.get("reason", "")[:200]
+            sector_abort(row, actor=viewer.actor, reason=reason, now=now(), by=viewer)
         except DomainError as refusal:
             error = refusal.reason
         else:

@@ -13,7 +13,7 @@ from apps.messages.services.change import (
 from apps.messages.services.checks import Gas, PushItem, SendSpec
 from apps.messages.services.fee_limits import fee_limits_set
 from apps.messages.services.holes import holes_close
-from apps.messages.services.publish import messages_publish, messages_republish
+from apps.messages.services.publish import message_republish, messages_publish, messages_republish
 from apps.messages.services.push import message_push, messages_push, pushes_take
 from apps.messages.services.rests import funded_wake, message_try_now
 from apps.messages.services.search import messages_search
@@ -31,6 +31,7 @@ __all__ = [
     "message_mark_bad",
     "message_push",
     "message_replace",
+    "message_republish",
     "message_retry",
     "message_try_now",
     "messages_clear",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import BadValue, DomainError
+from apps.messages.services.audit import message_act
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.change import NewFees, message_mark_bad, message_replace
 from apps.messages.services.publish import messages_publish
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
     from apps.messages.models import Message
+    from apps.users.principals import Principal
 
 BULK_STATES: Final[dict[str, tuple[MessageState, ...]]] = {
     "replace": (MessageState.FILLED,),
@@ -43,7 +45,13 @@ class BulkDone:
 
 
 def messages_bulk(
-    action: str, rows: Iterable[Message], *, client: ChainClient, head: Head, now: datetime
+    action: str,
+    rows: Iterable[Message],
+    *,
+    client: ChainClient,
+    head: Head,
+    now: datetime,
+    by: Principal | None = None,
 ) -> BulkDone:
     """Do one thing to each message, in the order given; one refusal does not stop the others.
 
@@ -56,7 +64,7 @@ def messages_bulk(
     """Keys of what is to be published, with the message for which."""
     for row in rows:
         try:
-            if new := _one(action, row, client=client, head=head, now=now):
+            if new := _one(action, row, client=client, head=head, now=now, by=by):
                 fresh[new] = row
         except DomainError as error:
             found.refused.append((row, error.reason))
@@ -70,16 +78,19 @@ def messages_bulk(
     return found
 
 
-def _one(action: str, row: Message, *, client: ChainClient, head: Head, now: datetime) -> str:
+def _one(
+    action: str, row: Message, *, client: ChainClient, head: Head, now: datetime, by: Principal | None
+) -> str:
     """Do it to one message; gives the id of what has to be published then."""
     if action == "replace":
-        return message_replace(message=row, fees=NewFees(), client=client, head=head, now=now).pk
+        return message_replace(message=row, fees=NewFees(), client=client, head=head, now=now, by=by).pk
     if action == "cancel":
-        return message_cancel(message=row, client=client, head=head, now=now).pk
+        return message_cancel(message=row, client=client, head=head, now=now, by=by).pk
     if action == "mark-bad":
-        message_mark_bad(message=row, now=now)
+        message_mark_bad(message=row, now=now, by=by)
         return ""
     if action == "try-now":
-        message_try_now(message=row, now=now)
+        message_try_now(message=row, now=now, by=by)
         return ""
+    message_act(by, "message.republish", row, after={"nodes": "all"})
     return row.pk

@@ -17,6 +17,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
+from apps.messages.services.audit import message_act
 from apps.messages.services.change import flight_check, premium_floor_of, still_open
 from apps.messages.services.fees import fee_limit
 from apps.messages.services.moves import NOT_LANDED, messages_advance
@@ -31,13 +32,17 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.users.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
 
 
-def message_cancel(*, message: Message, client: ChainClient, head: Head, now: datetime) -> Message:
+def message_cancel(
+    *, message: Message, client: ChainClient, head: Head, now: datetime, by: Principal | None = None
+) -> Message:
     """Give up a message in flight and give its nonce to a transfer of nothing; gives the transfer's row.
 
-    The caller publishes it.  Refused before anything is signed: what is not in flight, what is on chain,
+    The caller publishes it; `by` goes into the audit log.
+    Refused before anything is signed: what is not in flight, what is on chain,
     a premium that the largest allowed fee does not buy.
     Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
     """
@@ -47,7 +52,7 @@ def message_cancel(*, message: Message, client: ChainClient, head: Head, now: da
     answer = messages_sign([transfer], tenant_id=message.tenant_id)[0]
     if not isinstance(answer, SignedMessage):
         raise SignerRefuses(f"sign message failed: {answer.reason}")
-    return _store(message, answer, head=head, now=now)
+    return _store(message, answer, head=head, now=now, by=by)
 
 
 def transfer_of(message: Message, *, client: ChainClient, head: Head) -> ChainMessage:
@@ -76,7 +81,9 @@ def transfer_of(message: Message, *, client: ChainClient, head: Head) -> ChainMe
 
 
 @transaction.atomic
-def _store(message: Message, signed: SignedMessage, *, head: Head, now: datetime) -> Message:
+def _store(
+    message: Message, signed: SignedMessage, *, head: Head, now: datetime, by: Principal | None
+) -> Message:
     """Give the message up and make the transfer the holder of its nonce, both or neither."""
     row = Message.objects.select_for_update().get(pk=message.pk)
     flight_check(row)
@@ -87,6 +94,8 @@ def _store(message: Message, signed: SignedMessage, *, head: Head, now: datetime
     Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
     event_note(row, "cancelled", f"nonce {row.nonce} was given to {transfer.pk}", now=now)
     event_note(transfer, "cancels", row.pk, now=now)
+    after = {"state": row.state, "nonce": row.nonce, "nonce_given_to": transfer.pk}
+    message_act(by, "message.cancel", row, before={"state": str(MessageState.FILLED)}, after=after)
     publish(Change("message", row.pk, row.tenant_id))
     publish(Change("message", transfer.pk, row.tenant_id))
     transfer.refresh_from_db()

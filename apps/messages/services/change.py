@@ -13,6 +13,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.services.audit import fees_words, message_act, messages_act
 from apps.messages.services.checks import fee_cap_check
 from apps.messages.services.fees import capped, fee_choice_of
 from apps.messages.services.moves import messages_advance, messages_told
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.users.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
 
 RBF_PERCENT_MIN: Final = 110
@@ -58,11 +60,18 @@ def premium_floor(premium: int, *, ratio: float = RBF_RATIO_DEFAULT) -> int:
 
 
 def message_replace(
-    *, message: Message, fees: NewFees, client: ChainClient, head: Head, now: datetime
+    *,
+    message: Message,
+    fees: NewFees,
+    client: ChainClient,
+    head: Head,
+    now: datetime,
+    by: Principal | None = None,
 ) -> Message:
     """Sign the message again with the same nonce and other fees; the old version is kept, it may still land.
 
-    The caller publishes.  Refused before anything is signed: what is not in flight or already on chain,
+    The caller publishes.  `by` goes into the audit log; None where the pool does it by itself.
+    Refused before anything is signed: what is not in flight or already on chain,
     fees that no pool would take in the old ones' place, more than the largest allowed fee.
     Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
     """
@@ -70,7 +79,7 @@ def message_replace(
     answer = messages_sign([new], tenant_id=message.tenant_id)[0]
     if not isinstance(answer, SignedMessage):
         raise SignerRefuses(f"sign message failed: {answer.reason}")
-    return _store_version(message, answer, now=now)
+    return _store_version(message, answer, now=now, by=by)
 
 
 def replacement_of(message: Message, fees: NewFees, *, client: ChainClient, head: Head) -> ChainMessage:
@@ -160,7 +169,9 @@ def replace_ratio(client: ChainClient) -> float:
 
 
 @transaction.atomic
-def _store_version(message: Message, signed: SignedMessage, *, now: datetime) -> Message:
+def _store_version(
+    message: Message, signed: SignedMessage, *, now: datetime, by: Principal | None
+) -> Message:
     """Keep the old version and make the new one the row's; refused if the row moved since it was read."""
     row = Message.objects.select_for_update().get(pk=message.pk)
     flight_check(row)
@@ -178,7 +189,7 @@ def _store_version(message: Message, signed: SignedMessage, *, now: datetime) ->
             "made_at": row.filled_at or now,
         },
     )
-    new = signed.message
+    new, before = signed.message, fees_words(row)
     advance(
         row,
         "REPLACE",
@@ -195,28 +206,31 @@ def _store_version(message: Message, signed: SignedMessage, *, now: datetime) ->
     )
     caps = f"fee cap {message.gas_fee_cap} to {new.gas_fee_cap} attoFIL"
     event_note(row, "replaced", f"premium {message.gas_premium} to {new.gas_premium}, {caps}", now=now)
+    message_act(by, "message.replace", row, before=before, after=fees_words(row))
     publish(Change("message", row.pk, row.tenant_id))
     return row
 
 
 @transaction.atomic
-def message_mark_bad(*, message: Message, now: datetime) -> Message:
+def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
     """Give a message up.  If it was already signed it may still land; if no pool has it, its nonce is
     a hole, which the next selections close.
 
     Raises WrongState if it is final.
     """
     row = Message.objects.select_for_update().get(pk=message.pk)
+    before = {"state": row.state}
     advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE)
     if row.nonce is not None:
         Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
     event_note(row, "marked bad", "" if row.nonce is None else f"nonce {row.nonce} is free", now=now)
+    message_act(by, "message.mark-bad", row, before=before, after={"state": row.state})
     publish(Change("message", row.pk, row.tenant_id))
     return row
 
 
 @transaction.atomic
-def message_retry(*, message: Message, now: datetime) -> Message:
+def message_retry(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
     """Let a message that was given up before it was signed be chosen again.
 
     Raises WrongState if it was not given up, BadMessage if it has a nonce: that one is taken back instead.
@@ -224,21 +238,28 @@ def message_retry(*, message: Message, now: datetime) -> Message:
     row = Message.objects.select_for_update().get(pk=message.pk)
     if row.nonce is not None:
         raise BadMessage(f"message {row.push_id} was signed with nonce {row.nonce}", field="state")
+    before = {"state": row.state}
     advance(row, "RETRY", updated_at=now, wait=Wait.NEXT_HEAD, error="")
     event_note(row, "taken back", "", now=now)
+    message_act(by, "message.retry", row, before=before, after={"state": row.state})
     publish(Change("message", row.pk, row.tenant_id))
     return row
 
 
 @transaction.atomic
-def messages_clear(*, address: str, now: datetime, tenant_id: int | None = None) -> int:
+def messages_clear(
+    *, address: str, now: datetime, tenant_id: int | None = None, by: Principal | None = None
+) -> int:
     """Give up everything of a sender that has no nonce yet; gives the number."""
     rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.UNFILLED)
     if tenant_id is not None:
         rows = rows.filter(tenant_id=tenant_id)
-    data = {pk: {"wait": str(Wait.NONE)} for pk in rows.values_list("pk", flat=True)}
+    waiting = {row.pk: row for row in rows.defer("params", "signed")}
+    data = {pk: {"wait": str(Wait.NONE)} for pk in waiting}
     moved = messages_advance("MARK_BAD", data, now=now)
     messages_told(moved)
+    states = ({"state": str(MessageState.UNFILLED)}, {"state": str(MessageState.FAILED)})
+    messages_act(by, "message.clear", [(waiting[pk], *states) for pk in moved])
     return len(moved)
 
 
@@ -250,6 +271,7 @@ def messages_recover(
     now: datetime,
     tenant_id: int | None = None,
     ids: Collection[str] | None = None,
+    by: Principal | None = None,
 ) -> list[str]:
     """Put messages that were given up back into flight where their nonce is still open and free.
 
@@ -274,4 +296,6 @@ def messages_recover(
         if moved:
             Sender.objects.filter(address=address).update(version=F("version") + 1)
         messages_told(moved)
+        states = ({"state": str(MessageState.FAILED)}, {"state": str(MessageState.FILLED)})
+        messages_act(by, "message.recover", [(row, *states) for row in signed.values() if row.pk in moved])
     return [row.push_id for row in signed.values() if row.pk in moved]

@@ -20,9 +20,11 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.link import NodeLink, link_to
 from apps.chain.selectors import nodes_all
 from apps.chain.states import NodeState
+from apps.messages.errors import BadMessage
 from apps.messages.models import ExtraNode, Message
+from apps.messages.services.audit import message_act
 from apps.messages.services.moves import messages_told, waits_note
-from apps.messages.states import MessageState, Wait
+from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from poolsite.filecoin.message import SIGNED_MESSAGE, signed_message_from_cbor
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.chain.models import Head
+    from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +68,14 @@ class Delivery:
     """Ids that some node refuses, with its words."""
     away: list[str] = field(default_factory=list)
     """Nodes that did not answer."""
+
+
+def message_republish(*, message: Message, now: datetime, by: Principal | None) -> Delivery:
+    """Give a message in flight to every node again, because somebody asks for it.  Raises BadMessage."""
+    if message.state != MessageState.FILLED:
+        raise BadMessage(f"need FillMsg got {WIRE_NAMES[message.state]}", field="id")
+    message_act(by, "message.republish", message, after={"nodes": "all"})
+    return messages_publish([message.pk], now=now)
 
 
 def messages_publish(ids: Iterable[str], *, now: datetime) -> Delivery:

@@ -19,6 +19,7 @@ from apps.core.prepared import Prepared
 from apps.messages.errors import BadMessage, MessageIdTaken, ReceiverNotGranted, SenderStopped
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.facts import PushFacts, push_facts
+from apps.messages.services.audit import pushes_act
 from apps.messages.services.checks import (
     Gas,
     PushItem,
@@ -205,7 +206,6 @@ def _taken(rows: dict[int, Message], *, callers: Sequence[Principal]) -> dict[in
     new = sorted({row.from_addr for row in good.values()} - facts.senders.keys())
     if new:
         Sender.objects.bulk_create([Sender(address=address) for address in new], ignore_conflicts=True)
-    # One statement stores them all: no transaction of our own, whose begin and end would be asked for too.
     return answers | _store(good, callers)
 
 
@@ -243,8 +243,11 @@ def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, 
         row.created_at = row.updated_at = now + timedelta(microseconds=at)
         first.setdefault(_name(row), row)
     # In the order of their ids: two inserts of the same ids would wait for each other's rows for ever.
-    new = _insert([first[name] for name in sorted(first)])
-    fresh = [row for row in first.values() if row.pk in new]
+    by = {row.pk: callers[at] for at, row in rows.items()}
+    with transaction.atomic():
+        new = _insert([first[name] for name in sorted(first)])
+        fresh = [row for row in first.values() if row.pk in new]
+        pushes_act([(by[row.pk], row) for row in fresh if not row.kind])
     messages_told([(row.pk, row.tenant_id) for row in fresh])
     for address in {row.from_addr for row in fresh if row.time_sensitive}:
         transaction.on_commit(partial(selection_ask, address))

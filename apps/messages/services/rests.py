@@ -14,6 +14,7 @@ from django.db.models import F, OuterRef, Subquery
 
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
+from apps.messages.services.audit import message_act
 from apps.messages.services.moves import messages_told
 from apps.messages.services.push import selection_ask
 from apps.messages.services.timeline import event_note
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.chain.models import Head
+    from apps.users.principals import Principal
 
 RULED: Final = (Wait.FEE_LIMIT, Wait.GAS_CAP)
 """What a change of fee rules or guards may end."""
@@ -75,12 +77,14 @@ def policy_wake(*, account: str) -> int:
 
 
 @transaction.atomic
-def message_try_now(*, message: Message, now: datetime) -> Message:
+def message_try_now(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
     """Have a waiting message tried at once, whatever its rest.  Raises BadMessage if it does not wait."""
     if not _wake(Message.objects.filter(pk=message.pk, state=MessageState.UNFILLED)):
         message.refresh_from_db()
         raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[message.state]}", field="id")
     event_note(message, "tried by hand", "", now=now)
+    before = {"retry": f"at epoch {message.retry_height}"}
+    message_act(by, "message.try-now", message, before=before, after={"retry": "now"})
     transaction.on_commit(partial(selection_ask, message.from_addr))
     message.refresh_from_db()
     return message

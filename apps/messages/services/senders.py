@@ -123,18 +123,27 @@ def actor_rules_set(
     return row
 
 
-def extra_node_save(*, name: str, url: str, token: str, node_type: int = 0) -> ExtraNode:
+@transaction.atomic
+def extra_node_save(
+    *, principal: Principal, name: str, url: str, token: str, node_type: int = 0
+) -> ExtraNode:
     """Add a node to publish to, or change the one of this name."""
+    old = ExtraNode.objects.filter(name=name).first()
+    before = None if old is None else {"url": old.url, "type": old.node_type}
+    after = {"url": url, "type": node_type}
+    audit_record(principal=principal, action="node.extra", target=name, before=before, after=after)
     defaults = {"url": url, "token": token, "node_type": node_type}
     row, _ = ExtraNode.objects.update_or_create(name=name, defaults=defaults)
     return row
 
 
-def extra_node_delete(*, name: str) -> None:
+@transaction.atomic
+def extra_node_delete(*, principal: Principal, name: str) -> None:
     """Stop publishing to a node.  Raises SenderNotFound if there is none of this name."""
     deleted, _ = ExtraNode.objects.filter(name=name).delete()
     if not deleted:
         raise SenderNotFound("record not found", field="name")
+    audit_record(principal=principal, action="node.extra.remove", target=name)
 
 
 def _unshared_check(principal: Principal, address: str) -> None:

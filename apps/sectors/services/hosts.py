@@ -16,6 +16,7 @@ from apps.sectors.errors import WorkerReplaced, WorkerRetired
 from apps.sectors.models import Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors import is_uuid
+from apps.sectors.services.audit import worker_act
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import (
     Command,
@@ -30,11 +31,14 @@ from poolsite.wire.jobs import JobKind
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from apps.users.principals import Principal
     from poolsite.wire.hosts import Heartbeat, Held, Register
 
 
 @transaction.atomic
-def worker_register(register: Register, *, tenant_id: int, now: datetime) -> tuple[Worker, Registered]:
+def worker_register(
+    register: Register, *, tenant_id: int, now: datetime, by: Principal | None = None
+) -> tuple[Worker, Registered]:
     """Take a worker in; a new boot id ends the leases of its earlier start at once.
 
     The jobs keep their files' host: only this uid may claim them again.  Raises WorkerRetired.
@@ -55,6 +59,10 @@ def worker_register(register: Register, *, tenant_id: int, now: datetime) -> tup
     )
     if worker.retired_at is not None:
         raise WorkerRetired(worker.name)
+    if is_new or worker.boot_id != register.boot_id:
+        before = None if is_new else {"boot": worker.boot_id, "version": worker.version}
+        after = {"boot": register.boot_id, "version": register.version, "host": register.host}
+        worker_act(by, "worker.register", worker, before=before, after=after)
     if not is_new and worker.boot_id != register.boot_id:
         leases_end(worker, now=now, reason="the worker was started again")
         worker.restarts += 1
@@ -184,18 +192,23 @@ def proof_progress_store(job: Job, *, done: int, total: int, unit: str) -> None:
 
 
 @transaction.atomic
-def worker_command(worker: Worker, *, op: Operation, args: dict[str, str], actor: str) -> WorkerCommand:
+def worker_command(
+    worker: Worker, *, op: Operation, args: dict[str, str], actor: str, by: Principal | None = None
+) -> WorkerCommand:
     """Tell a host to do something; it hears of it with its next heartbeat."""
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=actor)
+    before = {"paused": worker.is_paused, "draining": worker.is_draining}
+    worker_act(by, f"worker.{op}", worker, before=before, after={"command": str(op), **args})
     publish(Change("worker", worker.pk, worker.tenant_id))
     return command
 
 
 @transaction.atomic
-def worker_retire(worker: Worker, *, now: datetime) -> None:
+def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None) -> None:
     """Take a worker out of service: its leases end and its uid is refused from now on."""
     row = Worker.objects.select_for_update().get(pk=worker.pk)
-    leases_end(row, now=now, reason="the worker was taken out of service")
+    ended = leases_end(row, now=now, reason="the worker was taken out of service")
+    worker_act(by, "worker.retire", row, before={"leases": f"{ended} jobs"}, after={"retired": True})
     row.retired_at = now
     row.save(update_fields=["retired_at", "updated_at"])
     publish(Change("worker", row.pk, row.tenant_id))

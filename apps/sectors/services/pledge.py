@@ -17,12 +17,15 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import proof_form_here_require
 from apps.sectors.services.numbers import numbers_take
 from apps.sectors.states import JobState
+from apps.users.services import audit_record
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import STEPS, SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from apps.users.principals import Principal
 
 
 def pledge_create(
@@ -33,6 +36,7 @@ def pledge_create(
     now: datetime,
     taken: Sequence[range] = (),
     key: str | None = None,
+    by: Principal | None = None,
 ) -> Pledge:
     """Make `count` new sectors for `miner`; the same `key` again gives the same pledge.
 
@@ -51,7 +55,12 @@ def pledge_create(
         return earlier
     disk_require()
     try:
-        return _pledge_write(miner, count=count, actor=actor, now=now, taken=taken, key=key)
+        with transaction.atomic():
+            made = _pledge_write(miner, count=count, actor=actor, now=now, taken=taken, key=key)
+            if by is not None:
+                after = {"count": f"{count} sectors", "pledge": str(made.uuid)}
+                audit_record(principal=by, action="sector.pledge", target=str(miner), after=after)
+            return made
     except IntegrityError:  # the same key came twice at once: the other one has won
         other = _pledge_by_key(miner, count=count, key=key)
         if other is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,15 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors import NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.services.audit import sector_act
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Level
 from poolsite.wire.pipeline import BACK_TO, STEPS, Owner, SectorState, Stage
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from apps.users.principals import Principal
 
 
 def sector_step(
@@ -139,18 +143,23 @@ def console_failure(
 
 
 @transaction.atomic
-def sector_retry(sector: Sector, *, actor: str, now: datetime, state: str | None = None) -> Sector:
+def sector_retry(
+    sector: Sector, *, actor: str, now: datetime, state: str | None = None, by: Principal | None = None
+) -> Sector:
     """Go on with a paused sector: the same stage again, or from an earlier `state` of its table.
 
-    Raises NotPaused, WrongState.
+    `by` goes into the audit log.  Raises NotPaused, WrongState.
     """
     job, fresh = job_locked(sector.pk)
     if fresh.paused_at is None:
         raise NotPaused(f"sector {fresh.number} is not paused")
     if state is not None and state != fresh.state:
         data: dict[str, Any] = {"pieces": []} if state == SectorState.ALLOCATED else {}
+        before = copy(fresh)
         sector_step(fresh, f"{BACK_TO}{state}", job=job, now=now, actor=actor, paused_at=None, **data)
+        sector_act(by, "sector.back", before, fresh)
         return fresh
+    before = copy(fresh)
     Sector.objects.filter(pk=fresh.pk).update(
         error="", error_level="", attempts=0, not_before=None, paused_at=None, updated_at=now
     )
@@ -166,26 +175,33 @@ def sector_retry(sector: Sector, *, actor: str, now: datetime, state: str | None
         actor=actor,
     )
     fresh.refresh_from_db()
+    sector_act(by, "sector.retry", before, fresh)
     publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
     return fresh
 
 
 @transaction.atomic
-def sector_stop(sector: Sector, *, actor: str, now: datetime) -> Sector:
+def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | None = None) -> Sector:
     """Pause a sector on a person's wish."""
     job, fresh = job_locked(sector.pk)
     if fresh.paused_at is None:
+        before = copy(fresh)
         sector_pause(fresh, job=job, error=f"paused by {actor}", level=Level.PERMANENT, now=now)
         fresh.refresh_from_db()
+        sector_act(by, "sector.pause", before, fresh)
     return fresh
 
 
 @transaction.atomic
-def sector_abort(sector: Sector, *, actor: str, reason: str, now: datetime) -> Sector:
+def sector_abort(
+    sector: Sector, *, actor: str, reason: str, now: datetime, by: Principal | None = None
+) -> Sector:
     """Give a sector up for ever; its number stays used and its files stay where they are.
 
     Raises WrongState once the chain knows the sector as proven.
     """
     job, fresh = job_locked(sector.pk)
+    before = copy(fresh)
     sector_step(fresh, "ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
+    sector_act(by, "sector.abort", before, fresh, note=reason)
     return fresh

@@ -21,6 +21,7 @@ from apps.users.bootstrap import POOL, pool_prepare
 from apps.users.operator_file import DamagedFile
 from apps.users.principals import SYSTEM
 from apps.users.selectors import tenant_by_name
+from apps.users.services import audit_record
 from apps.wallets.models import Wallet
 from apps.wallets.services import wallet_label
 from poolsite.filecoin.amounts import amount_parse
@@ -119,7 +120,8 @@ def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Min
     if made is not None:  # whose it is now does not matter: it may have been handed over
         return made
     deposit = amount_parse(client.call("StateMinerCreationDeposit", []))
-    return miner_create(
+    is_again = Miner.objects.filter(create_message_id=MINER_MESSAGE).exists()
+    miner = miner_create(
         tenant=tenant_by_name(POOL),
         name="pool",
         owner=addresses["owner"],
@@ -128,6 +130,15 @@ def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Min
         deposit=deposit,
         message_id=MINER_MESSAGE,
     )
+    if not is_again:
+        after = {
+            "tenant": POOL,
+            "owner": miner.owner,
+            "worker": miner.worker,
+            "deposit": f"{deposit} attoFIL",
+        }
+        audit_record(principal=SYSTEM, action="miner.make", target=miner.name, after=after)
+    return miner
 
 
 def pool_seal_proof() -> RegisteredSealProof:

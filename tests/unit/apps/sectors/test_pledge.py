@@ -14,7 +14,9 @@ from apps.sectors.errors import BadCount, KeyReused
 from apps.sectors.models import Job, Sector
 from apps.sectors.services.pledge import pledge_create
 from apps.sectors.states import JobState
+from apps.users.models import AuditEntry
 from tests import factories
+from tests.people import principal
 from tests.unit.apps.sectors.sealing import NOON
 
 pytestmark = pytest.mark.django_db
@@ -96,3 +98,12 @@ def test_nothing_is_pledged_on_a_full_disk(settings: Any) -> None:
         pledge_create(miner, count=1, actor="ann", now=NOON)
 
     assert not Sector.objects.exists()
+
+
+def test_a_pledge_by_somebody_leaves_one_line_in_the_log():
+    miner = factories.miner()
+    for _ in range(2):  # the same key again is the same pledge
+        pledge_create(miner, count=2, actor="ann", now=NOON, key="k", by=principal())
+
+    line = AuditEntry.objects.get(action="sector.pledge")
+    assert (line.target, (line.after or {})["count"]) == (str(miner), "2 sectors")

@@ -9,7 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core import clock
-from apps.users.models import Tenant, Token, User
+from apps.users.bootstrap import pool_prepare
+from apps.users.models import AuditEntry, Tenant, Token, User
 from apps.users.selectors import principal_by_token
 from apps.users.services import password_change, token_revoke
 
@@ -138,3 +139,13 @@ def test_a_disk_that_takes_no_more_is_named(var, monkeypatch):
         bootstrap()
 
     assert [path for path in var.rglob("*") if path.is_file()] == []
+
+
+def test_what_the_first_start_makes_stands_in_the_audit_log(tmp_path):
+    pool_prepare(var=tmp_path, url="http://localhost:8000")
+    first = sorted(AuditEntry.objects.values_list("action", "target"))
+    pool_prepare(var=tmp_path, url="http://localhost:8000")
+
+    assert ("token.create", "pool/bootstrap admin") in first
+    assert ("person.create", "operator") in first
+    assert sorted(AuditEntry.objects.values_list("action", "target")) == first

@@ -1,0 +1,67 @@
+"""Lines of the audit log about messages: what a person or a program did to which of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from apps.users.services import Act, acts_record
+from poolsite.filecoin.amounts import fil_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from apps.messages.models import Message
+    from apps.users.principals import Principal
+
+
+def message_target(message: Message) -> str:
+    """Return how the log names a message: by its caller's id, and by the one that no other has."""
+    return str(message.push_id if message.push_id == message.pk else f"{message.push_id} ({message.pk})")
+
+
+def message_act(
+    by: Principal | None, action: str, message: Message, *, before: Any = None, after: Any = None
+) -> None:
+    """Write down what somebody did to a message; nothing where the pool did it by itself."""
+    messages_act(by, action, [(message, before, after)])
+
+
+def messages_act(by: Principal | None, action: str, rows: Iterable[tuple[Message, Any, Any]]) -> None:
+    """Write a line for each message: before and after stand beside it."""
+    if by is not None:
+        acts_record(
+            [
+                Act(principal=by, action=action, target=message_target(row), before=before, after=after)
+                for row, before, after in rows
+            ]
+        )
+
+
+def pushes_act(pushed: Sequence[tuple[Principal, Message]]) -> None:
+    """Write a line for each message that was pushed from outside."""
+    acts_record(
+        [
+            Act(principal=by, action="message.push", target=message_target(row), after=pushed_words(row))
+            for by, row in pushed
+        ]
+    )
+
+
+def pushed_words(row: Message) -> dict[str, Any]:
+    """Return what a message asks for, with units."""
+    return {
+        "from": row.from_addr,
+        "to": row.to,
+        "value": fil_format(int(row.value)),
+        "method": row.method,
+        "params": f"{len(bytes(row.params))} bytes",
+    }
+
+
+def fees_words(row: Message) -> dict[str, str]:
+    """Return the fees of a message, with units."""
+    return {
+        "gas_limit": f"{row.gas_limit} gas",
+        "fee_cap": f"{row.gas_fee_cap} attoFIL per gas",
+        "premium": f"{row.gas_premium} attoFIL per gas",
+    }

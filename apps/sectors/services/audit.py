@@ -1,0 +1,39 @@
+"""Lines of the audit log about sectors and hosts; nothing is written where the pool acts by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from apps.users.services import audit_record
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Sector, Worker
+    from apps.users.principals import Principal
+
+
+def sector_act(by: Principal | None, action: str, before: Sector, after: Sector, *, note: str = "") -> None:
+    """Write down what somebody did to a sector."""
+    if by is not None:
+        words = sector_words(after)
+        audit_record(
+            principal=by,
+            action=action,
+            target=f"{after.miner} / {after.number}",
+            before=sector_words(before),
+            after={**words, "reason": note} if note else words,
+        )
+
+
+def sector_words(sector: Sector) -> dict[str, Any]:
+    """Return where a sector is."""
+    return {"state": sector.state, "paused": sector.paused_at is not None}
+
+
+def worker_act(
+    by: Principal | None, action: str, worker: Worker, *, before: Any = None, after: Any = None
+) -> None:
+    """Write down what somebody did to a host."""
+    if by is not None:
+        audit_record(
+            principal=by, action=action, target=f"{worker.name} ({worker.uuid})", before=before, after=after
+        )

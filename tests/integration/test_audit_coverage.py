@@ -1,0 +1,365 @@
+"""Every route and method that changes something leaves a line in the audit log; the lists name the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from django.urls import reverse
+
+from apps.api.access_table import entrances
+from apps.core import clock
+from apps.dashboard.urls import urlpatterns as pages
+from apps.messages.models import ExtraNode, Message
+from apps.messages.services.change import message_mark_bad
+from apps.sectors.services.steps import sector_stop
+from apps.users.models import AuditEntry
+from apps.wallets.models import Wallet
+from poolsite.wire.codec import document_encode
+from poolsite.wire.hosts import Register
+from poolsite.wire.jobs import JobKind
+from tests import factories, people
+from tests.messaging import Pool, pool_world
+from tests.visits import signed_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+Body = dict[str, Any]
+SITE: Final = Path(__file__).parents[2]
+
+
+class World:
+    """A node, a sender with messages, a miner with a sector, a host; two callers."""
+
+    def __init__(self, pool: Pool, client: Client) -> None:
+        self.pool, self.client = pool, client
+        self.address = pool.address()
+        people.person("ann")
+        people.operator_person()
+        self.operator = people.operator_token()
+        self.alice = people.token("admin", of="alice")
+        for name in ("flying", "other"):
+            pool.push(name, self.address)
+        pool.choose()
+        pool.push("waiting", self.address)
+        self.miner = factories.miner(2001, of="alice")
+        self.sector = factories.sector(self.miner)
+        self.worker = factories.worker("box", of="alice")
+        self.wallet = Wallet.objects.filter(address=self.address).first() or factories.wallet(self.address)
+
+    def uid(self, name: str) -> str:
+        """The key of one of alice's messages."""
+        return str(Message.objects.get(push_id=name).pk)
+
+    def failed(self, *, is_signed: bool) -> None:
+        """Give one up."""
+        name = "flying" if is_signed else "waiting"
+        message_mark_bad(message=Message.objects.get(push_id=name), now=clock.now())
+
+    def rest(self, method: str, path: str, body: Any = None, *, by: str = "") -> None:
+        """Ask over REST, or sophon-auth's routes."""
+        answer = self.client.generic(
+            method,
+            path if path.startswith("/") else f"/api/v1/{path}",
+            "" if body is None else json.dumps(body),
+            content_type="application/json",
+            headers=people.bearer(by or self.alice),
+        )
+        assert answer.status_code < 300, (path, answer.status_code, answer.content)
+
+    def rpc(self, method: str, *params: Any, by: str = "") -> None:
+        """Call a method."""
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        answer = self.client.post(
+            "/rpc/v0", body, content_type="application/json", headers=people.bearer(by or self.alice)
+        )
+        assert "error" not in answer.json(), answer.content
+
+
+@pytest.fixture
+def world(client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with pool_world(monkeypatch) as pool:
+        yield World(pool, client)
+
+
+def wire(world: World, *, id: str = "new") -> Body:
+    """A message as REST takes it."""
+    return {"id": id, "from": world.address, "to": "f01000", "method": 0, "value": "5"}
+
+
+def chain_message(world: World) -> Body:
+    """A message as the messager takes it."""
+    return {"Version": 0, "From": world.address, "To": "f01000", "Method": 0, "Value": "5", "Nonce": 0}
+
+
+def paused(world: World) -> str:
+    sector_stop(world.sector, actor="a test", now=clock.now())
+    return f"sectors/{world.sector.uuid}"
+
+
+FEES: Final = {"gasOverEstimation": 1.5, "maxFee": "7", "gasFeeCap": "7", "gasOverPremium": 2, "baseFee": "0"}
+
+REGISTER: Final = Register(
+    uid="u1", boot_id="b1", name="s", host="h", version="1", kinds=(JobKind.SEAL,), slots={"ADD_PIECE": 1}
+)
+NODE: Final = {"ID": "00000000-0000-4000-8000-000000000001", "Name": "n", "URL": "http://n", "Type": 1}
+
+REST: Final[dict[str, Callable[[World], None]]] = {
+    "POST messages": lambda w: w.rest("POST", "messages", wire(w)),
+    "POST messages:batch": lambda w: w.rest("POST", "messages:batch", {"messages": [wire(w)]}),
+    "POST messages:bulk": lambda w: w.rest(
+        "POST", "messages:bulk", {"action": "mark-bad", "ids": ["waiting"]}
+    ),
+    "POST messages/<path:id>/cancel": lambda w: w.rest("POST", "messages/flying/cancel"),
+    "POST messages/<path:id>/republish": lambda w: w.rest("POST", "messages/flying/republish"),
+    "POST messages/<path:id>/replace": lambda w: w.rest("POST", "messages/flying/replace", {}),
+    "POST messages/<path:id>/mark-bad": lambda w: w.rest("POST", "messages/waiting/mark-bad"),
+    "POST sectors/<str:uuid>/pause": lambda w: w.rest("POST", f"sectors/{w.sector.uuid}/pause"),
+    "POST sectors/<str:uuid>/retry": lambda w: w.rest("POST", f"{paused(w)}/retry", {}),
+    "POST sectors/<str:uuid>/abort": lambda w: w.rest("POST", f"{paused(w)}/abort", {"reason": "lost"}),
+    "PATCH senders/<str:address>": lambda w: w.rest("PATCH", f"senders/{w.address}", {"quota": 3}),
+    "PATCH wallets/<str:address>": lambda w: w.rest("PATCH", f"wallets/{w.address}", {"label": "mine"}),
+    "POST workers/register": lambda w: w.rest("POST", "workers/register", document_encode(REGISTER)),
+    "DELETE workers/<str:uuid>": lambda w: w.rest("DELETE", f"workers/{w.worker.uuid}"),
+    "POST workers/<str:uuid>/commands": lambda w: w.rest(
+        "POST", f"workers/{w.worker.uuid}/commands", {"op": "pause"}
+    ),
+    "POST tenants": lambda w: w.rest("POST", "tenants", {"name": "carol"}, by=w.operator),
+    "PATCH tenants/<str:name>": lambda w: w.rest("PATCH", "tenants/alice", {"comment": "x"}, by=w.operator),
+    "POST gas/guards": lambda w: w.rest("POST", "gas/guards", {"max_fee": "7"}),
+    "PATCH gas/guards/<uuid:uuid>": lambda w: w.rest(
+        "PATCH", f"gas/guards/{factories.guard(of='alice').uuid}", {"max_fee": "7"}
+    ),
+    "DELETE gas/guards/<uuid:uuid>": lambda w: w.rest(
+        "DELETE", f"gas/guards/{factories.guard(of='alice').uuid}"
+    ),
+    "PUT gas/hurry": lambda w: w.rest("PUT", "gas/hurry", {"within_epochs": 9, "every_epochs": 3}),
+}
+"""What each REST route does when it is asked for."""
+
+
+def recover(world: World) -> None:
+    world.failed(is_signed=True)
+    world.rpc("Message.RecoverFailedMsg", world.address)
+
+
+def take_back(world: World) -> None:
+    world.failed(is_signed=False)
+    world.rpc("Message.UpdateMessageStateByID", "waiting", 1)
+
+
+def node_delete(world: World) -> None:
+    ExtraNode.objects.create(name="n", url="http://n")
+    world.rpc("Message.DeleteNode", "n", by=world.operator)
+
+
+RPC: Final[dict[str, Callable[[World], None]]] = {
+    "PushMessage": lambda w: w.rpc("Message.PushMessage", chain_message(w), None),
+    "PushMessageWithId": lambda w: w.rpc("Message.PushMessageWithId", "new", chain_message(w), None),
+    "ReplaceMessage": lambda w: w.rpc("Message.ReplaceMessage", {"ID": "flying", "Auto": True}),
+    "RepublishMessage": lambda w: w.rpc("Message.RepublishMessage", "flying"),
+    "MarkBadMessage": lambda w: w.rpc("Message.MarkBadMessage", "waiting"),
+    "RecoverFailedMsg": recover,
+    "ClearUnFillMessage": lambda w: w.rpc("Message.ClearUnFillMessage", w.address),
+    "UpdateMessageStateByID": take_back,
+    "UpdateAllFilledMessage": lambda w: w.rpc("Message.UpdateAllFilledMessage", by=w.operator),
+    "ForbiddenAddress": lambda w: w.rpc("Message.ForbiddenAddress", w.address),
+    "ActiveAddress": lambda w: w.rpc("Message.ActiveAddress", w.address),
+    "DeleteAddress": lambda w: w.rpc("Message.DeleteAddress", w.address),
+    "SetSelectMsgNum": lambda w: w.rpc("Message.SetSelectMsgNum", w.address, 9),
+    "SetFeeParams": lambda w: w.rpc("Message.SetFeeParams", {"address": w.address, **FEES}),
+    "UpdateNonce": lambda w: w.rpc("Message.UpdateNonce", w.address, 9),
+    "SetSharedParams": lambda w: w.rpc(
+        "Message.SetSharedParams", {"id": 1, "selMsgNum": 9, **FEES}, by=w.operator
+    ),
+    "SaveNode": lambda w: w.rpc("Message.SaveNode", NODE, by=w.operator),
+    "DeleteNode": node_delete,
+    "SetLogLevel": lambda w: w.rpc("Message.SetLogLevel", "apps.messages", "info", by=w.operator),
+}
+"""What each of the messager's methods does."""
+
+ELSEWHERE: Final = {
+    "POST tokens": "tests/unit/apps/api/test_accounts.py",
+    "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
+    "POST approvals": "tests/unit/apps/api/test_accounts.py",
+    "POST miners": "tests/integration/dashboard/test_miner_additions.py",
+    "POST miners/<str:address>/hand-over": "tests/unit/apps/proving/test_handover.py",
+    "POST miners/<str:address>/sectors": "tests/unit/apps/sectors/test_pledge.py",
+    "POST chain/nodes": "tests/unit/apps/api/v1/test_nodes.py",
+    "PATCH chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
+    "DELETE chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
+    "POST chain/nodes/<str:key>/promote": "tests/unit/apps/api/v1/test_nodes.py",
+    "PUT wallets/<str:address>/policy": "tests/integration/gateway/test_policies.py",
+}
+"""Routes that need more than this world: the test that drives each and looks at the log."""
+
+HOSTS: Final = "a host's own report; each step stands in its sector's or proof's timeline"
+CHANGES_NOTHING: Final = {
+    "POST messages:dry-run": "a trial",
+    "POST chain/nodes:test": "a trial",
+    "POST wallets/<str:address>/policy/draft": "a trial",
+    "POST wallets/<str:address>/policy/try": "a trial",
+    "POST workers/<str:uuid>/heartbeat": HOSTS,
+    "POST jobs:claim": HOSTS,
+    "POST jobs/<str:uuid>/event": HOSTS,
+    "POST jobs/<str:uuid>/progress": HOSTS,
+    "POST jobs/<str:uuid>/complete": HOSTS,
+    "POST jobs/<str:uuid>/fail": HOSTS,
+    "POST jobs/<str:uuid>/release": HOSTS,
+    "POST /verify": "says who holds a token",
+    "POST /user/verify": "says which accounts there are",
+}
+"""REST routes that leave no line, with the reason."""
+
+READS: Final = re.compile(r"^(Get|Has|List|Wait|Version|WalletHas|Net|LogList)")
+RPC_WITHOUT: Final = {
+    "Send": "pushes as PushMessage does, by the same service",
+    "SaveActorCfg": "a rule of the pool, by the service of SetSharedParams",
+    "UpdateActorCfg": "a rule of the pool, by the service of SetSharedParams",
+    "UpdateFilledMessageByID": "as UpdateAllFilledMessage, of one message",
+}
+"""Methods of the messager that share the service of one that is driven."""
+GATEWAY: Final = {
+    "Listen": "a provider's channel: the page Gateway shows who is connected",
+    "Response": "a provider's answer",
+    "AddNewAddress": "a signer shows its keys",
+    "RemoveAddress": "a signer shows its keys",
+    "SupportNewAccount": "a signer names an account; the approval leaves the line",
+    "WalletSign": "a signature is in the sign records",
+    "ComputeProof": "a question to a prover",
+    "SectorsUnsealPiece": "a question to a market",
+    "RegisterReverse": "leaves `gateway.reverse`",
+}
+
+
+def page(name: str, *args: Any, by: str = "ann", **form: str) -> Callable[[World], None]:
+    """Post a page's form; an argument may be a function of the world."""
+
+    def posted(world: World) -> None:
+        given = [arg(world) if callable(arg) else arg for arg in args]
+        answer = signed_in(by).post(
+            reverse(name, args=given),
+            {key: value.replace("<address>", world.address) for key, value in form.items()},
+        )
+        assert answer.status_code in (200, 302), (name, answer.status_code)
+
+    return posted
+
+
+def paused_key(world: World) -> Any:
+    paused(world)
+    return world.sector.uuid
+
+
+SENT: Final = {"id": "new", "from": "<address>", "to": "f01000", "value": "1"}
+PAGES: Final[dict[str, Callable[[World], None]]] = {
+    "message-replace": page("message-replace", lambda w: w.uid("flying")),
+    "message-republish": page("message-republish", lambda w: w.uid("flying")),
+    "message-cancel": page("message-cancel", lambda w: w.uid("flying")),
+    "message-mark-bad": page("message-mark-bad", lambda w: w.uid("waiting")),
+    "message-try-now": page("message-try-now", lambda w: w.uid("waiting")),
+    "messages-bulk": page("messages-bulk", "mark-bad", all="1", state="open", q="<address>", confirmed="1"),
+    "message-compose": page("message-compose", **SENT),
+    "sector-retry": page("sector-retry", paused_key),
+    "sector-abort": page("sector-abort", paused_key, sure="yes", reason="lost"),
+    "host-act": page("host-act", lambda w: w.worker.uuid, "pause"),
+    "wallet-name": page("wallet-name", lambda w: w.address, label="mine"),
+    "sender-act": page("sender-act", lambda w: w.address, "pause"),
+    "sender-settings": page("sender-settings", lambda w: w.address, quota="7"),
+}
+"""What forms do to messages, sectors, hosts, wallets and senders."""
+PAGES_ELSEWHERE: Final = {
+    "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
+    "tests/integration/dashboard/test_account.py": r"account|password|login|logout|welcome",
+    "tests/integration/dashboard/test_miner_additions.py": r"miner",
+    "tests/integration/dashboard/test_gas.py": r"gas",
+    "tests/integration/dashboard/test_lab.py": r"lab",
+    "tests/unit/apps/chain/test_pool.py": r"chain",
+    "tests/integration/gateway/test_policies.py": r"policy",
+    "tests/unit/apps/sectors/test_pledge.py": r"pledge",
+}
+"""Pages whose forms go to services that these tests drive and look for in the log, by their names."""
+PAGES_WITHOUT: Final = {
+    "sector-back": "the service of sector-retry, with a state",
+    "theme": "colours of one's own pages",
+    "audit-check": "reads the log",
+    "messages-csv": "reads",
+}
+
+
+def driven() -> list[Any]:
+    cases = {
+        **REST,
+        **{f"Message.{name}": case for name, case in RPC.items()},
+        **{f"page {name}": case for name, case in PAGES.items()},
+    }
+    return [pytest.param(case, id=name) for name, case in cases.items()]
+
+
+@pytest.mark.parametrize("case", driven())
+def test_an_act_leaves_a_line_that_names_who_and_what(world: World, case: Callable[[World], None]) -> None:
+    before = AuditEntry.objects.count()
+
+    case(world)
+
+    lines = AuditEntry.objects.order_by("pk")[before:]
+    expected = 3 if case is PAGES["messages-bulk"] else 1  # one for each of its messages
+    assert len(lines) == expected, [(line.action, line.target) for line in lines]
+    assert lines[0].actor
+    assert lines[0].target
+
+
+def test_every_route_over_rest_is_driven_or_has_a_reason() -> None:
+    known = {*REST, *ELSEWHERE, *CHANGES_NOTHING}
+    rows = [row for row in entrances() if row.interface == "rest" and row.method != "GET"]
+    asked = {f"{row.method} {row.path.removeprefix('/api/v1/')}" for row in rows}
+
+    assert asked - known == set()
+    assert {name for name in known if not name.partition(" ")[2].startswith("/")} - asked == set()
+
+
+def test_every_route_of_sophon_auth_that_changes_names_its_action() -> None:
+    from apps.api.auth.urls import ALL_ROUTES
+
+    silent = {f"{route.method} /{route.path}" for route in ALL_ROUTES if not route.action}
+
+    assert {one for one in silent if not one.startswith("GET")} <= CHANGES_NOTHING.keys()
+
+
+def test_every_method_is_driven_or_has_a_reason() -> None:
+    names = {row.path for row in entrances() if row.interface == "rpc"}
+    ours = {name.removeprefix("Message.") for name in names if name.startswith("Message.")}
+    hub = {name.removeprefix("Gateway.") for name in names if name.startswith("Gateway.")}
+
+    assert {name for name in ours - RPC.keys() - RPC_WITHOUT.keys() if not READS.match(name)} == set()
+    unknown = {name for name in hub if not READS.match(name) and not name.startswith(tuple(GATEWAY))}
+    assert unknown == set()
+
+
+def test_every_page_that_takes_a_form_is_driven_or_has_a_reason(world: World) -> None:
+    browser, unknown = signed_in("olga"), []
+    values = {"uuid": str(world.worker.uuid), "int": "1", "str": "nothing", "path": "nothing"}
+    for pattern in pages:
+        name = str(getattr(pattern, "name", ""))
+        route = re.sub(r"<(?:(\w+):)?\w+>", lambda found: values[found[1] or "str"], str(pattern.pattern))
+        if name in PAGES or name in PAGES_WITHOUT:
+            continue
+        if any(re.match(f"({words})", name) for words in PAGES_ELSEWHERE.values()):
+            continue
+        if browser.post(f"/{route}").status_code != 405:
+            unknown.append(name)
+
+    assert unknown == []
+
+
+def test_the_tests_elsewhere_look_at_the_log() -> None:
+    for place in {*ELSEWHERE.values(), *PAGES_ELSEWHERE}:
+        assert "AuditEntry" in (SITE / place).read_text(), place
