@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from django.db import IntegrityError, transaction
 
+from apps.chain.apart import each_apart
 from apps.chain.errors import NodeRefused
+from apps.chain.side_by_side import side_by_side
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
@@ -184,13 +186,26 @@ def miner_adopt(
     return miner
 
 
-def miner_refresh(miner: Miner, *, client: ChainClient, height: int, key: str) -> bool:
+def miners_refresh(miners: Sequence[Miner], *, client: ChainClient, height: int, key: str) -> None:
+    """Read miners at a head, several at a time, and store each; one that cannot be read stops no other."""
+    facts = side_by_side(lambda miner: miner_facts(client, miner.address, key), miners)
+    found = dict(zip((miner.pk for miner in miners), facts, strict=True))
+    each_apart(
+        miners,
+        lambda miner: miner_refresh(miner, found[miner.pk], client=client, height=height, key=key),
+        event="miner_not_refreshed",
+    )
+
+
+def miner_refresh(
+    miner: Miner, facts: MinerFacts | Exception, *, client: ChainClient, height: int, key: str
+) -> bool:
     """Store what the chain says about a miner at a head; True if anything but the height changed."""
-    try:
-        facts = miner_facts(client, miner.address, key)
-    except NodeRefused as refusal:
-        log.warning("miner_not_read", miner=miner.address, height=height, reason=refusal.reason)
+    if isinstance(facts, NodeRefused):
+        log.warning("miner_not_read", miner=miner.address, height=height, reason=facts.reason)
         return False
+    if isinstance(facts, Exception):
+        raise facts
     values = _columns(facts, period=facts.deadline.period_start)
     if miner.owner_id != address_parse(facts.owner_id).actor_id or _has_other_keys(miner, facts):
         values |= _keys(client, facts, key)

@@ -37,7 +37,9 @@ class Wallet(models.Model):
     seen_at = models.DateTimeField(null=True)
     """Last time a signer with this key was connected."""
     checked_at = models.DateTimeField(null=True)
-    """Last time the chain was asked."""
+    """Last time the chain was asked: balance and nonce are as of then."""
+    moved_at = models.DateTimeField(null=True)
+    """When a message from or to it was last seen on the chain, or left it."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

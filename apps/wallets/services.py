@@ -6,9 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.db.models import F, Q
 
 from apps.chain.errors import NodeRefused
 from apps.chain.selectors import network_current
+from apps.chain.side_by_side import side_by_side
 from apps.core import clock
 from apps.core.errors import DomainError, NotAllowed
 from apps.core.live import Change, publish
@@ -29,7 +31,7 @@ from poolsite.filecoin.signing import signing_payload
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_DELEGATED, SIG_SECP256K1, SIG_TYPE_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from apps.chain.client import ChainClient
@@ -38,6 +40,14 @@ if TYPE_CHECKING:
 
 SIGN_S: Final = 10.0
 """Time for one round of signatures; a signer that is away is expected back within it."""
+TURN_MIN: Final = 100
+"""Wallets that are asked for in turn at each head; a pool of no more has all balances of the newest head."""
+TURN_HEADS: Final = 60
+"""A larger pool's wallets are all asked for within so many heads, moved or not."""
+MOVED_MAX: Final = 1_000
+"""Most of those that moved at one head; the others come with the next ones."""
+CALLS_MAX: Final = 50
+"""Calls in one request."""
 META_MESSAGE: Final = "message"
 
 
@@ -227,25 +237,56 @@ def wallets_from_keys(*, now: datetime) -> None:
         publish(Change("wallet", wallet.pk, wallet.tenant_id))
 
 
+def wallets_moved(addresses: Collection[str], *, at: datetime) -> None:
+    """Note that messages from or to these addresses moved: the next refresh asks for them first."""
+    numbers = [int(one[2:]) for one in addresses if one.startswith("f0")]
+    Wallet.objects.filter(Q(address__in=addresses) | Q(actor_id__in=numbers)).update(moved_at=at)
+
+
+def wallets_due() -> list[Wallet]:
+    """Return the wallets to ask for now: those that moved or are new, and some of the rest in turn."""
+    has_moved = Q(checked_at=None) | Q(moved_at__isnull=False, moved_at__gte=F("checked_at"))
+    oldest_first = F("checked_at").asc(nulls_first=True)
+    moved = list(Wallet.objects.filter(has_moved).order_by(oldest_first, "pk")[:MOVED_MAX])
+    turn = max(TURN_MIN, -(-Wallet.objects.count() // TURN_HEADS))
+    rest = Wallet.objects.exclude(pk__in=[wallet.pk for wallet in moved])
+    return moved + list(rest.order_by(oldest_first, "pk")[:turn])
+
+
 def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
-    """Ask the chain for balance, nonce and number of every wallet.  Gives how many changed.
+    """Ask the chain for balance, nonce and number of the wallets that are due; returns how many changed.
 
     Raises NodeUnavailable if no node answers.
     """
     wallets_from_keys(now=now)
-    wallets = list(Wallet.objects.all())
-    actors = client.call_many([("StateGetActor", (wallet.address, [])) for wallet in wallets])
+    wallets = wallets_due()
     unnumbered = [wallet for wallet in wallets if wallet.actor_id is None]
-    numbers = client.call_many([("StateLookupID", (wallet.address, [])) for wallet in unnumbered])
+    calls: list[tuple[str, Sequence[Any]]] = [("StateGetActor", (one.address, [])) for one in wallets]
+    calls += [("StateLookupID", (wallet.address, [])) for wallet in unnumbered]
+    answers = _answers(client, calls)
+    actors, numbers = answers[: len(wallets)], answers[len(wallets) :]
     ids = {wallet.pk: actor_id_read(number) for wallet, number in zip(unnumbered, numbers, strict=True)}
-    changed = 0
+    changed: set[int] = set()
     for wallet, actor in zip(wallets, actors, strict=True):
         balance, nonce = actor_read(actor)
         actor_id = wallet.actor_id if wallet.actor_id is not None else ids.get(wallet.pk)
         if (balance, nonce, actor_id) != (wallet.balance, wallet.nonce, wallet.actor_id):
             wallet_update(wallet, balance=balance, nonce=nonce, actor_id=actor_id, now=now)
-            changed += 1
-    return changed
+            changed.add(wallet.pk)
+    same = [wallet.pk for wallet in wallets if wallet.pk not in changed]
+    Wallet.objects.filter(pk__in=same).update(checked_at=now)
+    return len(changed)
+
+
+def _answers(client: ChainClient, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+    """Ask in several requests at a time.  Raises NodeUnavailable."""
+    parts = [calls[at : at + CALLS_MAX] for at in range(0, len(calls), CALLS_MAX)]
+    found: list[Any] = []
+    for answers in side_by_side(client.call_many, parts):
+        if isinstance(answers, Exception):
+            raise answers
+        found += answers
+    return found
 
 
 @transaction.atomic

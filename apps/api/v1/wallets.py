@@ -31,6 +31,8 @@ class WalletOutput(serializers.Serializer[Any]):
     actor = serializers.CharField(allow_null=True)
     served = serializers.BooleanField()
     seen_at = serializers.DateTimeField(allow_null=True)
+    checked_at = serializers.DateTimeField(allow_null=True)
+    """When the chain said balance and nonce."""
 
 
 class LabelInput(InputSerializer):
@@ -70,6 +72,7 @@ def wallet_data(wallet: Wallet) -> dict[str, Any]:
         "actor": None if wallet.actor_id is None else f"f0{wallet.actor_id}",
         "served": wallet.is_served(clock.now()),
         "seen_at": wallet.seen_at,
+        "checked_at": wallet.checked_at,
     }
 
 

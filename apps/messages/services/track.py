@@ -25,6 +25,7 @@ from apps.messages.services.nonces import nonces_freed, nonces_used
 from apps.messages.services.search import messages_search
 from apps.messages.services.spend import ADDED, TAKEN_OFF, exit_code_kept, gas_cost, spend_note
 from apps.messages.states import MessageState, Wait
+from apps.wallets.services import wallets_moved
 from poolsite.filecoin.address import address_format
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Execution:
 
     cid: str
     from_addr: str
+    to: str
     nonce: int
     receipt: Receipt
 
@@ -170,7 +172,9 @@ def _executed(row: Head, *, client: ChainClient) -> Executed:
         height=including.height,
         base_fee=int(including.base_fee),
         messages=tuple(
-            Execution(str(cid), address_format(message.from_), message.nonce, receipt)
+            Execution(
+                str(cid), address_format(message.from_), address_format(message.to), message.nonce, receipt
+            )
             for (cid, message), receipt in zip(messages, receipts, strict=True)
         ),
     )
@@ -200,6 +204,7 @@ def _apply(
     landed = displaced = 0
     if ours:
         landed, displaced = _landings(executed, ours, now=now)
+    wallets_moved({one for sent in executed.messages for one in (sent.from_addr, sent.to)}, at=now)
     _place(tracker, executed.head)
     return landed, displaced, reverted
 
@@ -225,6 +230,7 @@ def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
             back.append(row)
     spend_note([row.pk for row in back], sign=TAKEN_OFF)
     nonces_freed((row.from_addr, row.nonce or 0) for row in rows)
+    wallets_moved({one for row in rows for one in (row.from_addr, row.to)}, at=now)
     moved = messages_advance("REVERT", dict.fromkeys((row.pk for row in back), NOT_LANDED), now=now)
     messages_told(moved)
     return len(moved)

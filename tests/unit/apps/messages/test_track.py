@@ -12,6 +12,8 @@ from apps.chain.models import Head
 from apps.messages.models import Message, Sender, Tracker
 from apps.messages.services import messages_track
 from apps.messages.states import MessageState
+from apps.wallets.models import Wallet
+from tests import factories
 from tests.tinynode import GAS
 
 if TYPE_CHECKING:
@@ -45,6 +47,25 @@ def test_an_exit_code_is_kept_and_the_state_is_landed_all_the_same(pool: Pool) -
 
     row = pool.row("one")
     assert (row.state, row.exit_code, row.has_succeeded) == (MessageState.LANDED, 16, False)
+
+
+def test_landing_and_reorganisation_mark_the_wallets_that_moved(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    pool.step()
+    factories.wallet(address)
+
+    pool.step()
+    landed = Wallet.objects.get(address=address).moved_at
+    Wallet.objects.update(moved_at=None)
+    pool.node.rewind(2)
+    for _ in range(3):
+        pool.node.mine(salt="branch", only=lambda _signed: False)
+    pool.settle()
+
+    assert landed is not None
+    assert Wallet.objects.get(address=address).moved_at is not None
 
 
 def test_a_reverted_landing_is_back_in_flight_and_lands_again(pool: Pool) -> None:

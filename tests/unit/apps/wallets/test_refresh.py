@@ -12,9 +12,10 @@ from apps.core.errors import NotFound
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.users.principals import SYSTEM
 from apps.users.services import signer_grant
+from apps.wallets import services
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import sender_allowed, wallet_get, wallets_visible
-from apps.wallets.services import wallets_refresh
+from apps.wallets.services import wallets_moved, wallets_refresh
 from poolsite.filecoin.keys import key_address
 from tests import people
 
@@ -31,8 +32,10 @@ class Chain:
 
     def __init__(self, balance: int = 7, nonce: int = 3) -> None:
         self.actor = {"Balance": str(balance), "Nonce": nonce}
+        self.asked: list[str] = []
 
     def call_many(self, calls: Any) -> list[Any]:
+        self.asked += [address for method, (address, _) in calls if method == "StateGetActor"]
         answers = {"StateGetActor": self.actor, "StateLookupID": "f0105"}
         missing = NodeRefused(1, "actor not found")
         return [answers[method] if address == ADDRESS else missing for method, (address, _) in calls]
@@ -90,6 +93,54 @@ def test_an_address_that_the_chain_does_not_know_has_nothing():
 
     wallet = Wallet.objects.get()
     assert (wallet.balance, wallet.nonce, wallet.actor_id) == (0, 0, None)
+
+
+def wallets(count: int) -> list[Wallet]:
+    """Wallets that were asked for one after the other, a while ago."""
+    tenant, ago = people.tenant("alice"), clock.now() - timedelta(hours=1)
+    rows = [
+        Wallet(address=f"f0{at}", actor_id=at, balance=0, nonce=0, tenant=tenant, account="alice")
+        for at in range(5000, 5000 + count)
+    ]
+    for at, row in enumerate(rows):
+        row.checked_at = ago + timedelta(seconds=at)
+    return Wallet.objects.bulk_create(rows)
+
+
+def test_large_pool_asks_for_moved_wallets_first_and_the_rest_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(services, "TURN_MIN", 5)
+    rows, chain = wallets(40), Chain()
+    wallets_moved({"f05030", "f099"}, at=clock.now())
+
+    refresh(chain)
+
+    assert chain.asked == ["f05030", *(str(row.address) for row in rows[:5])]
+    chain.asked.clear()
+    refresh(chain)
+    assert chain.asked == [str(row.address) for row in rows[5:10]]
+
+
+def test_every_wallet_has_its_turn_within_sixty_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "TURN_MIN", 1)
+    rows, chain = wallets(130), Chain()
+
+    for _ in range(services.TURN_HEADS):
+        refresh(chain)
+
+    assert set(chain.asked) == {str(row.address) for row in rows}
+    assert len(chain.asked) <= 3 * services.TURN_HEADS
+
+
+def test_moved_wallet_is_found_by_key_and_by_number():
+    tenant, ago = people.tenant("alice"), clock.now() - timedelta(hours=1)
+    row = Wallet.objects.create(address=ADDRESS, actor_id=105, tenant=tenant, account="alice", checked_at=ago)
+
+    for name in (ADDRESS, "f0105"):
+        Wallet.objects.update(moved_at=None)
+        wallets_moved({name}, at=clock.now())
+        assert Wallet.objects.get(pk=row.pk).moved_at is not None
 
 
 def test_a_wallet_whose_signer_is_away_says_so():
