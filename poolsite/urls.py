@@ -15,5 +15,5 @@ urlpatterns = [
 ]
 
 handler400 = "apps.core.health.bad_request"
-handler404 = "apps.core.health.missing"
+handler404 = "apps.dashboard.views.missing.missing"
 handler500 = "apps.core.health.failure"

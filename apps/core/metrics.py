@@ -19,10 +19,14 @@ REQUEST_SECONDS: Final = Histogram(
 )
 
 
+POOL: Final = CollectorRegistry(auto_describe=False)
+"""Figures of the pool itself; the app that knows them registers its collector when Django is ready."""
+
+
 def exposition() -> bytes:
-    """Render the figures of all processes; of this one alone where they do not share."""
+    """Render the figures of all processes and of the pool; without shared files, of this process alone."""
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        return generate_latest(REGISTRY)
+        return generate_latest(REGISTRY) + generate_latest(POOL)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types there
-    return generate_latest(registry)
+    return generate_latest(registry) + generate_latest(POOL)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -14,6 +15,11 @@ from apps.core.disk import SAMPLE_EVERY_S, disk_sample
 from apps.core.life import life_signs
 from apps.core.live import OPERATOR, Change, change_send
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.core.life import Sign
+
 
 def supervised() -> dict[str, dict[str, Any]]:
     """Give what the supervisor last wrote, by name; nothing where there is none, as in production."""
@@ -22,6 +28,45 @@ def supervised() -> dict[str, dict[str, Any]]:
     except (OSError, ValueError):
         return {}
     return {row["name"]: row for row in written["processes"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of the console as the supervisor and its heartbeats show it."""
+
+    name: str
+    state: str
+    """`running`, `silent` (alive without heartbeats) or `down`."""
+    pid: int | None
+    sign: Sign | None
+    """Its last heartbeat; a database sends none."""
+    restarts: int | None
+    last_exit: int | None
+
+
+def processes_all(*, at: datetime) -> list[Process]:
+    """Return the processes that have to run: the supervisor's, or without one those that sent heartbeats."""
+    rows = {name: row for name, row in supervised().items() if not row["once"]}
+    signs: dict[str, Sign] = {}
+    try:
+        signs = life_signs()
+    except (RedisError, OSError):
+        signs = {}
+    return [_process(name, rows.get(name), signs.get(name), at=at) for name in rows or signs]
+
+
+def _process(name: str, row: dict[str, Any] | None, sign: Sign | None, *, at: datetime) -> Process:
+    is_fresh = sign is not None and sign.is_fresh(at)
+    is_up = row["up"] if row is not None else is_fresh
+    state = "running" if sign is None or is_fresh else "silent"
+    return Process(
+        name=name,
+        state=state if is_up else "down",
+        pid=(row["pid"] if row is not None else None) or (sign.pid if sign is not None else None),
+        sign=sign,
+        restarts=row["restarts"] if row is not None else None,
+        last_exit=row["last_exit"] if row is not None else None,
+    )
 
 
 class ProcessWatch:

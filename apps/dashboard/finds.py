@@ -19,9 +19,9 @@ from apps.dashboard import numbers
 from apps.dashboard.frame import NAV
 from apps.dashboard.lines.messages import message_line
 from apps.dashboard.lines.sectors import sector_word
-from apps.dashboard.regions.counts import stuck_marked
 from apps.messages.models import SignedVersion
 from apps.messages.selectors import messages_visible, senders_visible
+from apps.messages.selectors.stuck import stuck_marked
 from apps.miners.selectors import miners_visible
 from apps.sectors.selectors import is_uuid, sectors_visible, workers_visible
 from apps.wallets.selectors import wallets_visible

@@ -20,6 +20,7 @@ from apps.dashboard.regions import (
     sector,
     sectors,
     senders,
+    status,
     today,
     wallets,
 )
@@ -39,8 +40,9 @@ def pulse(place: Place) -> Iterable[str]:
 EVERYWHERE: Final[Regions] = {"head": (pulse,), "node_state": (pulse,)}
 REGIONS: Final[dict[str, Regions]] = {
     "today": today.REGIONS,
+    "status": status.REGIONS,
     "miner": miners.REGIONS,
-    "miners": {"head": (miners.list_verdict,), "miner": (miners.list_verdict,)},
+    "miners": dict.fromkeys(("head", "miner", "deadline"), (miners.list_verdict,)),
     "sectors": sectors.REGIONS,
     "sector": sector.REGIONS,
     "messages": messages.REGIONS,
@@ -49,7 +51,7 @@ REGIONS: Final[dict[str, Regions]] = {
     "sender": senders.REGIONS,
     "gas": gas.REGIONS,
     "wallets": wallets.REGIONS,
-    "hosts": {"worker": (hosts.list_verdict,)},
+    "hosts": {"worker": (hosts.list_verdict,), "head": (hosts.list_verdict,)},
     "chain": chain.REGIONS,
     "lab": lab.REGIONS,
     "gateway": gateway.REGIONS,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
+from apps.chain.chain_status import network_known
 from apps.chain.selectors import head_current
-from apps.dashboard.pulse import network_known
-from apps.dashboard.regions.counts import is_stuck
+from apps.messages.selectors.stuck import is_stuck
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import BadAddress, address_parse
 

@@ -33,6 +33,7 @@ from apps.dashboard.views import (
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", today.today, name="today"),
+    path("status/", today.status, name="status"),
     path("resync/", today.resync, name="resync"),
     path("find/", finds.find, name="find"),
     path("login/", entry.sign_in, name="login"),

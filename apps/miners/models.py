@@ -10,6 +10,8 @@ from apps.core.fields import AddressField, AttoFilField
 from apps.core.models import Named, Timestamped
 from apps.miners.states import TRANSITIONS, MinerState, Use
 from apps.users.models import Tenant
+from poolsite.filecoin.pledge import fault_fee, pre_commit_deposit
+from poolsite.filecoin.power import Estimate, quality_power_max
 
 
 class Miner(Named, Timestamped):
@@ -122,3 +124,38 @@ class HandOver(Named):
 
     def __str__(self) -> str:
         return f"{self.miner} from {self.giver.name} to {self.receiver.name}"
+
+
+class RewardEstimate(models.Model):
+    """The chain's smoothed estimates of reward and power, by which it computes fees; a single row.
+
+    Source: go-state-types builtin/v18 reward (ThisEpochRewardSmoothed), power (ThisEpochQAPowerSmoothed).
+    """
+
+    reward_position = models.DecimalField(max_digits=100, decimal_places=0)
+    reward_velocity = models.DecimalField(max_digits=100, decimal_places=0)
+    power_position = models.DecimalField(max_digits=100, decimal_places=0)
+    power_velocity = models.DecimalField(max_digits=100, decimal_places=0)
+    height = models.BigIntegerField()
+    """The head at which the chain said so."""
+
+    def __str__(self) -> str:
+        return f"reward and power at {self.height}"
+
+    @property
+    def reward(self) -> Estimate:
+        """The reward per epoch."""
+        return Estimate(int(self.reward_position), int(self.reward_velocity))
+
+    @property
+    def power(self) -> Estimate:
+        """The network's quality-adjusted power."""
+        return Estimate(int(self.power_position), int(self.power_velocity))
+
+    def fault_fee(self, quality_power: int) -> int:
+        """Return what faulty power pays at each end of a proving period, in attoFIL."""
+        return int(fault_fee(self.reward, self.power, quality_power))
+
+    def deposit(self, sector_size: int) -> int:
+        """Return what a pre-commit of a sector deposits now, in attoFIL."""
+        return int(pre_commit_deposit(self.reward, self.power, quality_power_max(sector_size)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
+from poolsite.filecoin.address import POWER_ACTOR, REWARD_ACTOR
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_union
 from poolsite.filecoin.cids import cid_from_json
 from poolsite.filecoin.deadlines import DeadlineInfo, deadline_from_json
@@ -102,6 +103,27 @@ def miner_facts(client: ChainClient, address: str, key: str) -> MinerFacts:
         faulty=int(count["Faulty"]),
         deadline=deadline_from_json(deadline),
     )
+
+
+def estimates_read(client: ChainClient, key: str) -> dict[str, int]:
+    """Return the estimates of reward and power as `RewardEstimate` has them; empty if the node tells none.
+
+    Raises NodeUnavailable.
+    """
+    tipset = _key_json(key)
+    asked = (
+        ("reward", REWARD_ACTOR, "ThisEpochRewardSmoothed"),
+        ("power", POWER_ACTOR, "ThisEpochQAPowerSmoothed"),
+    )
+    answers = client.call_many([("StateReadState", [str(actor), tipset]) for _, actor, _ in asked])
+    found: dict[str, int] = {}
+    for (name, _, field), answer in zip(asked, answers, strict=True):
+        if isinstance(answer, NodeRefused):
+            return {}
+        smoothed = answer["State"][field]
+        found[f"{name}_position"] = int(smoothed["PositionEstimate"])
+        found[f"{name}_velocity"] = int(smoothed["VelocityEstimate"])
+    return found
 
 
 def partitions_read(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.miners.errors import MinerUnknown
-from apps.miners.models import Miner
+from apps.miners.models import Miner, RewardEstimate
 from apps.miners.states import MinerState, Use
 from apps.users.principals import Principal
 from apps.users.states import Perm
@@ -53,6 +53,11 @@ def _named(text: str) -> Q:
     except BadAddress:
         raise MinerUnknown(text[:100]) from None
     return Q(actor_id=parsed.actor_id) if parsed.protocol == ID else Q(robust=parsed)
+
+
+def reward_estimate() -> RewardEstimate | None:
+    """Return the chain's estimates of reward and power; None until a node has told them."""
+    return RewardEstimate.objects.first()
 
 
 def miners_active() -> QuerySet[Miner]:

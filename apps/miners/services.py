@@ -16,8 +16,8 @@ from apps.messages.selectors import messages_by_ids
 from apps.messages.services import message_push
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerTaken
-from apps.miners.models import Miner, MinerAddress
-from apps.miners.onchain import MinerFacts, miner_facts
+from apps.miners.models import Miner, MinerAddress, RewardEstimate
+from apps.miners.onchain import MinerFacts, estimates_read, miner_facts
 from apps.miners.selectors import miner_principal
 from apps.miners.states import MinerState, Use
 from apps.users.selectors import miner_owner
@@ -218,6 +218,16 @@ def miner_refresh(
     if changed:
         publish(Change("miner", miner.pk, miner.tenant_id))
     return bool(changed)
+
+
+def reward_estimate_refresh(*, client: ChainClient, height: int, key: str) -> None:
+    """Store the chain's estimates of reward and power, by which costs per day are computed.
+
+    A node that does not tell them leaves the row as it is.  Raises NodeUnavailable.
+    """
+    found = estimates_read(client, key)
+    if found:
+        RewardEstimate.objects.update_or_create(pk=1, defaults={**found, "height": height})
 
 
 def _columns(facts: MinerFacts, *, period: int) -> dict[str, Any]:

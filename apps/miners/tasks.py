@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current
 from apps.core.locks import lone
@@ -19,4 +20,11 @@ def miners_refresh(*, height: int, key: str) -> None:
     head = head_current()
     at_height, at_key = (height, key) if head is None else (head.height, head.key)
     stale = [miner for miner in miners_active() if miner.refreshed_height < at_height]
-    services.miners_refresh(stale, client=chain_client(), height=at_height, key=at_key)
+    client = chain_client()
+    services.miners_refresh(stale, client=client, height=at_height, key=at_key)
+    if stale:
+        each_apart(
+            [at_height],
+            lambda at: services.reward_estimate_refresh(client=client, height=at, key=at_key),
+            event="reward_not_refreshed",
+        )

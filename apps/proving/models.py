@@ -34,6 +34,8 @@ class Deadline(models.Model):
     active = models.BigIntegerField(default=0)
     faulty = models.BigIntegerField(default=0)
     recovering = models.BigIntegerField(default=0)
+    faulty_since = models.BigIntegerField(null=True)
+    """Epoch of the head at which faults were first seen, while there are any."""
     outlook = models.CharField(max_length=16, choices=Outlook.choices, default=Outlook.NOTHING)
     reason = models.CharField(max_length=200, blank=True)
     """Why the outlook is what it is, in words."""
@@ -120,7 +122,8 @@ class WindowPost(Named, Timestamped):
                 fields=["close_epoch"],
                 name="posts_open",
                 condition=models.Q(state__in=["PROVING", "PROVED", "SENT", "NOTHING"]),
-            )
+            ),
+            models.Index(fields=["close_epoch"], name="posts_missed", condition=models.Q(state="MISSED")),
         ]
 
     def __str__(self) -> str:

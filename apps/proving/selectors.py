@@ -13,7 +13,7 @@ from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -44,6 +44,12 @@ def deadlines_of(miner: Miner) -> QuerySet[Deadline]:
 def posts_of(miner: Miner, *, since_epoch: int) -> QuerySet[WindowPost]:
     """Give the proofs of a miner's windows that closed after `since_epoch`, newest first."""
     return WindowPost.objects.filter(miner=miner, close_epoch__gt=since_epoch).select_related("job")
+
+
+def windows_missed(miners: Collection[int], *, since_epoch: int) -> set[tuple[int, int]]:
+    """Return miner pk and deadline index of the windows that closed without a proof after `since_epoch`."""
+    rows = WindowPost.objects.filter(state=PostState.MISSED, close_epoch__gt=since_epoch, miner__in=miners)
+    return set(rows.order_by().values_list("miner_id", "deadline_index"))
 
 
 def posts_tried(miner: Miner, *, open_after: int, since_epoch: int) -> QuerySet[WindowPost]:

@@ -130,3 +130,12 @@ class ProofFormMissing(Conflict):
             "nothing is pledged, so that no deposit is locked",
             field="miner",
         )
+
+
+class BadPlan(BadValue):
+    """The host cannot obey such a plan."""
+
+    code = "bad_plan"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, field="args")

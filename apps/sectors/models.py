@@ -56,6 +56,9 @@ class Worker(Named, Timestamped):
     version = models.CharField(max_length=100, blank=True)
     kinds = models.JSONField(default=list)
     slots = models.JSONField(default=dict)
+    """Jobs of each stage at a time: what the host reported, with `plan` laid over it."""
+    plan = models.JSONField(default=dict)
+    """Slots that were set here; sent again when the host registers with others."""
     stores = models.JSONField(default=list)
     hardware = models.JSONField(default=dict)
     registered_at = models.DateTimeField()

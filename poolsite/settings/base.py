@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "apps.miners",
     "apps.sectors",
     "apps.proving",
+    "apps.checks",
     "apps.api",
     "apps.dashboard",
 ]

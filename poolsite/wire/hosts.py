@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from poolsite.wire.codec import BadWire
 from poolsite.wire.jobs import NAME_MAX, JobKind, Progress
+
+SLOTS_MAX: Final = 10_000
+"""Most slots of one stage."""
 
 
 class Operation(StrEnum):
@@ -65,8 +69,8 @@ class Register:
                 raise BadWire(name, f"must have at most {NAME_MAX} characters")
         if not self.kinds:
             raise BadWire("kinds", "must not be empty")
-        if any(not 0 <= count <= 10_000 for count in self.slots.values()):
-            raise BadWire("slots", "must be from 0 to 10000")
+        if any(not 0 <= count <= SLOTS_MAX for count in self.slots.values()):
+            raise BadWire("slots", f"must be from 0 to {SLOTS_MAX}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

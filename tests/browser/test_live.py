@@ -14,10 +14,10 @@ from django.db import connection
 from django.urls import reverse
 from playwright.sync_api import expect
 
+from apps.chain.chain_status import GONE_EPOCHS
 from apps.chain.selectors import network_current
 from apps.core.clock import now
 from apps.core.live import Change, publish
-from apps.dashboard.pulse import GONE_EPOCHS
 from apps.sectors.services.hosts import worker_command
 from apps.sectors.services.steps import sector_retry, sector_stop
 from apps.users.services import tenant_update

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poolsite.wire.hosts import Hardware, Heartbeat, Held, Operation, Register, Registered
+from poolsite.wire.hosts import SLOTS_MAX, Hardware, Heartbeat, Held, Operation, Register, Registered
 from workers.config import VERSION
 from workers.console.client import ConsoleAway, ConsoleRefused, Replaced
 
@@ -265,7 +265,7 @@ class Line:
     def _set_plan(self, command: Command) -> None:
         for stage, count in command.args.items():
             if stage.upper() in self.slots and count.isascii() and count.isdigit():
-                self.slots[stage.upper()] = min(int(count), 10_000)
+                self.slots[stage.upper()] = min(int(count), SLOTS_MAX)
 
 
 def is_final(error: Exception) -> bool:

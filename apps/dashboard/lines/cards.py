@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apps.dashboard import numbers
+from apps.core.formatting import plural
 
 if TYPE_CHECKING:
     from apps.dashboard.charts import Spark
+
+__all__ = ["Check", "Event", "Fact", "Stat", "Verdict", "plural"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,8 @@ class Verdict:
 
     strong: str
     rest: str
+    checked: str = ""
+    """How many checks it rests on, and when they ran; empty on pages without checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,3 @@ class Check:
     @property
     def icon(self) -> str:
         return "wait" if self.tone == "idle" else self.tone
-
-
-def plural(count: int, noun: str, many: str = "") -> str:
-    """`1 sector`, `3 sectors`, `2 addresses`."""
-    return f"{numbers.whole(count)} {noun if count == 1 else many or noun + 's'}"

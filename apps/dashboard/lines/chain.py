@@ -13,7 +13,7 @@ from apps.chain.upgrades import readiness
 from apps.dashboard import numbers
 from apps.dashboard.charts import Spark, spark
 from apps.dashboard.lines.acts import Act
-from apps.dashboard.lines.methods import receiver_kind
+from apps.messages.methods import receiver_kind
 from poolsite.filecoin.actors.decode import kind_fitting, method_name, params_shown, return_decode
 from poolsite.filecoin.actors.exitcodes import exit_code_words
 from poolsite.filecoin.address import BadAddress

@@ -14,7 +14,7 @@ from apps.proving.states import Outlook, PostState
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from apps.dashboard.pulse import EpochClock
+    from apps.chain.chain_status import EpochClock
     from apps.proving.models import Deadline, WindowPost
 
     Posts = Mapping[tuple[int, int], Sequence[WindowPost]]

@@ -10,7 +10,7 @@ from django.utils.timezone import localtime
 
 from apps.dashboard import numbers
 from apps.dashboard.charts import Area, AreaBand, Tick, area
-from apps.dashboard.lines.methods import method_words
+from apps.messages.methods import method_words
 from poolsite.filecoin.actors.decode import method_name
 
 if TYPE_CHECKING:

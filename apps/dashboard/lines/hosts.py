@@ -12,6 +12,7 @@ from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import plural
 from apps.dashboard.words import JOBS, STAGES, Word
+from apps.sectors.hardware import disk_share, is_short_of_disk
 from apps.sectors.selectors import worker_is_away
 from poolsite.wire.hosts import Operation
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from apps.sectors.models import Job, Worker
     from apps.sectors.paces import HostPace
 
-DISK_LOW: Final = 0.1
-"""Below this free part of its disk a host is shown as short of it."""
 DISK_FULL: Final = 0.02
 STAGES_NAMED: Final = 2
 """Stages of a host's pace that a list has room for."""
@@ -37,6 +36,8 @@ class HostLine:
     key: str
     name: str
     kind: str
+    slots: str
+    """Jobs of each stage at a time."""
     tone: str
     word: str
     icon: str
@@ -101,21 +102,15 @@ def progress_words(job: Job) -> str:
     return f"{numbers.whole(job.progress_done)} of {numbers.whole(job.progress_total)} {unit}"
 
 
+def slots_text(slots: dict[str, int]) -> str:
+    """`PC1 4, PC2 1`; stages without a slot are left out."""
+    named = ((STAGES.get(stage.upper(), stage), count) for stage, count in slots.items())
+    return ", ".join(f"{stage} {count}" for stage, count in named if count)
+
+
 def kind_words(kind: str) -> str:
     """A kind of work in words."""
     return JOBS.get(kind.upper(), kind.replace("_", " ").lower())
-
-
-def disk_share(hardware: dict[str, Any]) -> float | None:
-    """Give the free part of a host's disk, 0 to 1; None if it did not tell."""
-    total = hardware.get("disk_total_bytes") or 0
-    return hardware.get("disk_free_bytes", 0) / total if total else None
-
-
-def is_short_of_disk(hardware: dict[str, Any]) -> bool:
-    """Tell whether a host has too little room for long."""
-    free = disk_share(hardware)
-    return free is not None and free < DISK_LOW
 
 
 def disk_words(hardware: dict[str, Any]) -> str:
@@ -198,6 +193,7 @@ def host_line(
         key=str(worker.pk),
         name=worker.name,
         kind=", ".join(kind_words(kind) for kind in worker.kinds),
+        slots=slots_text(worker.slots),
         tone=word.tone,
         word=word.word,
         icon=word.sign,

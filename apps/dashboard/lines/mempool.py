@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from apps.dashboard import numbers
 from apps.dashboard.lines.chain import params_words
-from apps.dashboard.lines.methods import receiver_kind
+from apps.messages.methods import receiver_kind
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.address import BadAddress
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from django.urls import reverse
 
 from apps.dashboard import numbers
-from apps.dashboard.lines.methods import method_words
 from apps.dashboard.words import LANDED_BAD, MESSAGES, STUCK, Word
+from apps.messages.methods import method_words
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_words
 

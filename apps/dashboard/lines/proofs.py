@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.dashboard.pulse import EpochClock
+    from apps.chain.chain_status import EpochClock
     from apps.proving.models import PostNote, WindowPost
     from poolsite.filecoin.policy import Network
 

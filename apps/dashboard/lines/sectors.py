@@ -16,7 +16,7 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Owner, Stage
 
 if TYPE_CHECKING:
-    from apps.dashboard.pulse import EpochClock
+    from apps.chain.chain_status import EpochClock
     from apps.dashboard.regions.scene import Scene
     from apps.proving.models import Deadline
     from apps.sectors.models import Sector

@@ -10,10 +10,12 @@ from django.urls import reverse
 from apps.dashboard import numbers
 from apps.dashboard.lines.messages import html_key
 from apps.dashboard.words import Word
+from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.states import SenderState, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from apps.dashboard.regions.scene import Scene
     from apps.messages.models import Sender
@@ -115,36 +117,39 @@ def _cell(one: LaneNonce, *, at: float, place: float) -> LaneCell:
     )
 
 
-def sender_word(sender: Sender, lane: Lane) -> Word:
+def sender_word(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> Word:
     """Say in words how a sender does; the worst comes first."""
     if sender.state == SenderState.FORBIDDEN:
         return Word("idle", "paused", "pause")
     if sender.wait == Wait.NO_ACTOR:
         return Word("bad", "never funded")
-    if lane.holes and lane.in_flight:
-        return Word("bad", "nonce missing")
-    if lane.stuck:
-        return Word("warn", "stuck")
-    if sender.foreign_at is not None:
+    if sender.hole_nonce is not None:
+        return Word("bad", "nonce gap")
+    if stuck:
+        return Word("warn", f"{stuck} stuck")
+    if is_used_elsewhere(sender, now=at):
         return Word("warn", "used elsewhere")
     if lane.in_flight:
         return Word("run", "sending", "messages")
     if lane.waiting:
-        return Word("warn", "held up") if lane.waiting == lane.held else Word("run", "queued", "messages")
+        held = lane.waiting == lane.held
+        return Word("idle", "held up") if held else Word("run", "queued", "messages")
     return Word("ok", "all landed")
 
 
-def sender_why(sender: Sender, lane: Lane) -> str:
+def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
     """What holds the sender up, in one sentence; empty if nothing does."""
     if sender.state == SenderState.FORBIDDEN:
         return "nothing is pushed or signed until it is let go on"
     if sender.wait:
         return sender.error or str(Wait(sender.wait).label)
-    if lane.holes and lane.in_flight:
+    if sender.hole_nonce is not None:
         return "an empty message closes the gap at the next heads"
     if lane.stuck:
         return "a fee cap is below the base fee, or no node takes the message"
-    if sender.foreign_at is not None:
+    if stuck:
+        return "the messages' lines say what holds them up"
+    if is_used_elsewhere(sender, now=at):
         return "somebody else sends from this address too"
     if lane.held and lane.held == lane.waiting and not lane.in_flight:
         return "each message that waits says what holds it up"
@@ -162,10 +167,10 @@ def runway(balance: int | None, spent: tuple[int, int] | None) -> tuple[str, str
 
 
 def sender_line(
-    sender: Sender, *, lane: Lane, scene: Scene, spent: tuple[int, int] | None, quota: int
+    sender: Sender, *, lane: Lane, scene: Scene, spent: tuple[int, int] | None, quota: int, stuck: int
 ) -> SenderLine:
     """Lay out one sender of `senders_visible`."""
-    word = sender_word(sender, lane)
+    word = sender_word(sender, lane, stuck=stuck, at=scene.at)
     balance = balance_of(sender, scene)
     lasts, lasts_tone = runway(balance, spent)
     return SenderLine(
@@ -177,7 +182,7 @@ def sender_line(
         tone=word.tone,
         word=word.word,
         icon=word.sign,
-        why=sender_why(sender, lane),
+        why=sender_why(sender, lane, stuck=stuck, at=scene.at),
         lane=lane_view(lane),
         flying=numbers.whole(lane.in_flight),
         quota=numbers.whole(sender.quota or quota),

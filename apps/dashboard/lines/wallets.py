@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.urls import reverse
 
 from apps.dashboard import numbers
-from apps.dashboard.lines.methods import method_words
+from apps.messages.methods import method_words
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:

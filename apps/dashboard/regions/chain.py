@@ -8,11 +8,13 @@ from apps.chain.models import Head, Node
 from apps.chain.selectors import heads_recent, network_version, nodes_pool
 from apps.chain.states import NodeState
 from apps.chain.upgrades import nodes_readiness, upgrade_next, upgrades_after
+from apps.checks.results import Topic
 from apps.dashboard import numbers
 from apps.dashboard.charts import spark
 from apps.dashboard.lines.cards import Fact, Verdict, plural
 from apps.dashboard.lines.chain import NodeLine, head_line, node_line
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.todo import verdict_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,13 +37,14 @@ def node_lines(viewer: Principal) -> list[NodeLine]:
 
 def verdict_of(place: Place) -> Verdict:
     """Say in one sentence how the nodes do."""
+    report = place.scene.report_of(Topic.CHAIN)
     nodes = list(Node.objects.filter(is_enabled=True))
     well = [node for node in nodes if node.state == NodeState.HEALTHY]
     if not nodes:
-        return Verdict("The pool has no node.", "Set CHAIN_URLS or add one.")
+        return verdict_by(report, Verdict("The pool has no node.", "Set CHAIN_URLS or add one."))
     head = place.scene.head
     at = f"The newest tipset is {numbers.whole(head.height)}." if head is not None else "No tipset yet."
-    return Verdict(f"{len(well)} of {plural(len(nodes), 'node')} well.", at)
+    return verdict_by(report, Verdict(f"{len(well)} of {plural(len(nodes), 'node')} healthy.", at))
 
 
 def chain_context() -> dict[str, Any]:

@@ -10,9 +10,9 @@ from django.urls import reverse
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Check
 from apps.dashboard.lines.messages import URGENT_WAITS, USUAL_WAITS
-from apps.dashboard.regions.counts import LATE_EPOCHS
 from apps.messages.doctor import message_clicks, message_diagnose
 from apps.messages.limits import message_limits
+from apps.messages.selectors.stuck import LATE_EPOCHS
 from apps.messages.services.fees import LEVELS, MESSAGE, METHOD, SENDER, WHERE
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_words

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
+from apps.checks.results import Topic
 from apps.dashboard.lines.cards import Verdict, plural
-from apps.dashboard.lines.hosts import HostLine, host_line, worker_word
+from apps.dashboard.lines.hosts import HostLine, host_line
 from apps.dashboard.regions.place import Place, fragment
+from apps.dashboard.regions.todo import verdict_by
 from apps.sectors.models import Job
 from apps.sectors.selectors import is_uuid, worker_is_away, workers_visible
 
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
 
     from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Worker
-
-NAMED: Final = 3
-"""Hosts in a sentence."""
 
 
 def host_lines(workers: Iterable[Worker], scene: Scene) -> list[HostLine]:
@@ -31,21 +30,12 @@ def host_lines(workers: Iterable[Worker], scene: Scene) -> list[HostLine]:
 
 def list_verdict_of(scene: Scene) -> Verdict:
     """Say in one sentence who is there."""
-    workers = scene.workers
+    workers, report = scene.workers, scene.report_of(Topic.HOSTS)
     if not workers:
-        return Verdict("", "No worker has registered yet.")
-    words = {
-        worker: worker_word(worker, now=scene.at, pace=scene.host_paces.get(worker.name))
-        for worker in workers
-    }
-    troubled = [(worker.name, word) for worker, word in words.items() if word.tone in ("bad", "warn")]
+        return verdict_by(report, Verdict("", "No worker has registered yet."))
     away = sum(worker_is_away(worker, now=scene.at) for worker in workers)
-    named = ", ".join(f"{name} {word.word}" for name, word in troubled[:NAMED])
-    more = f" and {len(troubled) - NAMED} more" if len(troubled) > NAMED else ""
-    here = f"{plural(len(workers) - away, 'worker')} here, {away} away"
-    if not troubled:
-        return Verdict(f"{here}.", "None is slow, none is short of disk.")
-    return Verdict(f"{here}:", f"{named}{more}.")
+    here = f"{plural(len(workers) - away, 'worker')} online, {away} offline."
+    return verdict_by(report, Verdict(here, "" if report.found else "None is slow, none is short of disk."))
 
 
 def list_verdict(place: Place) -> Iterable[str]:

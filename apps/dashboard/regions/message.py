@@ -11,13 +11,13 @@ from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import Check, Event, Fact
 from apps.dashboard.lines.messages import html_key, message_why, message_word
-from apps.dashboard.lines.methods import method_words, receiver_kind
-from apps.dashboard.regions.counts import stuck_mark
 from apps.dashboard.regions.doctor import Finding, finding_of
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
+from apps.messages.methods import method_words, receiver_kind
 from apps.messages.selectors import message_events, message_get
 from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.selectors.stuck import stuck_mark
 from apps.messages.states import MessageState
 from poolsite.filecoin.actors.decode import params_decode
 from poolsite.filecoin.actors.exitcodes import exit_code_words

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.checks.results import Topic
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.messages import message_line
-from apps.dashboard.regions.counts import stuck_marked
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.todo import verdict_by
 from apps.messages.selectors import messages_visible
+from apps.messages.selectors.stuck import stuck_marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,14 +20,15 @@ if TYPE_CHECKING:
 
 def list_verdict_of(scene: Scene) -> Verdict:
     """Say in one sentence what is on its way."""
-    waiting = scene.messages_waiting
+    waiting, report = scene.messages_waiting, scene.report_of(Topic.MESSAGES)
     if not waiting.signed and not waiting.queued:
-        return Verdict("Nothing waits.", "Every message that was pushed has its end.")
-    stuck = f" {waiting.stuck} of them stuck: their lines say why." if waiting.stuck else ""
-    return Verdict(
+        landed = "" if report.found else "All pushed messages have landed or failed."
+        return verdict_by(report, Verdict("No messages pending.", landed))
+    facts = Verdict(
         f"{plural(waiting.signed + waiting.queued, 'message')} on the way:",
-        f"{waiting.signed} signed, {waiting.queued} without a nonce yet.{stuck}",
+        f"{waiting.signed} signed, {waiting.queued} without a nonce yet.",
     )
+    return verdict_by(report, facts)
 
 
 def list_verdict(place: Place) -> Iterable[str]:
@@ -40,4 +43,8 @@ def rows(place: Place, keys: list[str]) -> Iterable[str]:
         yield fragment("messages/_row.html", message=message_line(message, place.scene.names))
 
 
-REGIONS: Final[Regions] = {"message": (list_verdict,), "messages": (list_verdict,)}
+REGIONS: Final[Regions] = {
+    "message": (list_verdict,),
+    "messages": (list_verdict,),
+    "head": (list_verdict,),
+}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 
+from apps.checks.results import Topic
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Event, Stat, Verdict, plural
 from apps.dashboard.lines.deadlines import DeadlineLine, deadline_line
@@ -16,6 +17,7 @@ from apps.dashboard.lines.miners import MinerLine, miner_line
 from apps.dashboard.lines.proofs import ProofLine, note_lines, proof_line
 from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.todo import verdict_by
 from apps.messages.selectors import messages_by_ids
 from apps.miners.additions import may_let_go
 from apps.miners.errors import MinerUnknown
@@ -94,12 +96,13 @@ def miner_lines(miners: Sequence[Miner], scene: Scene) -> list[MinerLine]:
 
 def list_verdict_of(scene: Scene) -> Verdict:
     """Say in one sentence what the miners have."""
+    report = scene.report_of(Topic.MINERS)
     if not scene.miners:
-        return Verdict("", "No miner yet.")
+        return verdict_by(report, Verdict("", "No miner yet."))
     power = " ".join(numbers.size(sum(miner.qa_power for miner in scene.miners)))
     faulty = sum(miner.faulty_sectors for miner in scene.miners)
-    rest = f"{plural(faulty, 'sector')} faulty." if faulty else "No faults."
-    return Verdict(f"{plural(len(scene.miners), 'miner')}, {power}.", rest)
+    rest = "" if report.found or faulty else "No faults."
+    return verdict_by(report, Verdict(f"{plural(len(scene.miners), 'miner')}, {power}.", rest))
 
 
 def list_verdict(place: Place) -> Iterable[str]:

@@ -6,33 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from apps.chain.selectors import head_current, nodes_all
-from apps.chain.upgrades import nodes_unready
-from apps.core.clock import now
+from apps.checks.data import CheckData
+from apps.checks.evaluate import evaluate
 from apps.dashboard.lines.messages import Names
-from apps.dashboard.pulse import clock_of, network_known, pulse_of
-from apps.dashboard.regions.counts import messages_waiting
-from apps.miners.selectors import miners_visible
-from apps.proving.models import Deadline, Partition, WindowPost
+from apps.proving.models import Partition, WindowPost
 from apps.sectors.models import WorkerCommand
-from apps.sectors.paces import host_paces
-from apps.sectors.selectors import sectors_counts, workers_visible
-from apps.wallets.selectors import wallets_visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
-    from apps.chain.models import Head, Node
-    from apps.chain.upgrades import Readiness
-    from apps.dashboard.pulse import EpochClock, Pulse
-    from apps.dashboard.regions.counts import Waiting
+    from apps.checks.results import Report, Topic
     from apps.miners.models import Miner
-    from apps.sectors.models import Worker
-    from apps.sectors.paces import HostPace
-    from apps.users.principals import Principal
-    from apps.wallets.models import Wallet
-    from poolsite.filecoin.policy import Network
+    from apps.proving.models import Deadline
 
 
 POST_FIELDS: Final = ("miner_id", "deadline_index", "open_epoch", "close_epoch", "state", "landed_height")
@@ -40,63 +25,13 @@ POST_FIELDS: Final = ("miner_id", "deadline_index", "open_epoch", "close_epoch",
 
 
 @dataclass(frozen=True)
-class Scene:
-    """One look at the pool by one viewer; each part is read when it is first asked for."""
-
-    viewer: Principal
-
-    @cached_property
-    def at(self) -> datetime:
-        """The moment of the look."""
-        return now()
-
-    @cached_property
-    def head(self) -> Head | None:
-        """The newest head."""
-        return head_current()
-
-    @cached_property
-    def clock(self) -> EpochClock | None:
-        """Epochs and wall time."""
-        return clock_of(self.head, network=self.network, at=self.at)
-
-    @cached_property
-    def pulse(self) -> Pulse | None:
-        """The chain in one line."""
-        return pulse_of(self.head, network=self.network, at=self.at, nodes=self.nodes)
-
-    @cached_property
-    def nodes(self) -> list[Node]:
-        """The enabled nodes; only the operator is told where they are."""
-        return list(nodes_all())
-
-    @cached_property
-    def network(self) -> Network | None:
-        """The network's rules."""
-        return network_known()
+class Scene(CheckData):
+    """What one viewer's page reads: what the checks read too, and what only pages show."""
 
     @cached_property
     def has_lab(self) -> bool:
         """Whether there is a devnet whose knobs the viewer may see."""
         return self.viewer.is_operator and any(node.is_devnet for node in self.nodes)
-
-    @cached_property
-    def nodes_unready(self) -> list[tuple[Node, Readiness]]:
-        """The nodes that are not ready for the next upgrade, for the operator."""
-        return nodes_unready(self.head.height) if self.viewer.is_operator and self.head is not None else []
-
-    @cached_property
-    def miners(self) -> list[Miner]:
-        """The viewer's miners, those with most power first."""
-        return sorted(miners_visible(self.viewer), key=lambda miner: (-miner.qa_power, miner.pk))
-
-    @cached_property
-    def deadlines(self) -> dict[tuple[int, int], Deadline]:
-        """All deadlines of these miners, by the miner's pk and the deadline's index."""
-        rows = Deadline.objects.filter(miner__in=[miner.pk for miner in self.miners]).order_by(
-            "miner_id", "index"
-        )
-        return {(row.miner_id, row.index): row for row in rows}
 
     def deadlines_of(self, miner: Miner) -> Sequence[Deadline]:
         """One miner's deadlines in their order."""
@@ -132,35 +67,21 @@ class Scene:
         }
 
     @cached_property
-    def sector_counts(self) -> dict[str, int]:
-        """Sectors under way by stage, and `PAUSED`."""
-        return sectors_counts(self.viewer)
-
-    @cached_property
-    def workers(self) -> list[Worker]:
-        """The viewer's workers with the jobs that they hold."""
-        return list(workers_visible(self.viewer))
-
-    @cached_property
-    def host_paces(self) -> dict[str, HostPace]:
-        """How fast the viewer's hosts were lately, by their names."""
-        return host_paces(self.viewer)
-
-    @cached_property
     def asked(self) -> dict[int, str]:
         """What workers were told last and have not done yet, by the worker's pk."""
         rows = WorkerCommand.objects.filter(worker__in=self.workers, done_at=None).order_by("pk")
         return dict(rows.values_list("worker_id", "op"))
 
     @cached_property
-    def wallets(self) -> list[Wallet]:
-        """The viewer's wallets."""
-        return list(wallets_visible(self.viewer))
+    def report(self) -> Report:
+        """All checks that the viewer may see."""
+        return evaluate(self)
 
-    @cached_property
-    def messages_waiting(self) -> Waiting:
-        """The viewer's messages that have not landed."""
-        return messages_waiting(self.viewer, head=self.head, network=self.network)
+    def report_of(self, *topics: Topic) -> Report:
+        """Return the checks of these topics; only those are run."""
+        if "report" in self.__dict__:
+            return self.report.of(*topics)
+        return evaluate(self, topics=topics)
 
     @cached_property
     def names(self) -> Names:

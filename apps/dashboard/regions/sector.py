@@ -13,10 +13,10 @@ from apps.dashboard.lines.cards import Event, Fact, plural
 from apps.dashboard.lines.gantts import Gantt, sector_gantt
 from apps.dashboard.lines.messages import MessageLine, message_line
 from apps.dashboard.lines.sectors import SectorLine, expires_in, place_words, sector_line
-from apps.dashboard.regions.counts import stuck_mark
 from apps.dashboard.regions.miners import gone_fragment
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.words import EVENTS, STAGES
+from apps.messages.selectors.stuck import stuck_mark
 from apps.miners.handover import MOVED
 from apps.proving.models import Deadline
 from apps.sectors.errors import SectorUnknown

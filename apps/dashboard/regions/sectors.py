@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Q
-
-from apps.dashboard import numbers
+from apps.checks.results import Topic
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.sectors import SectorLine, sector_line
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.todo import verdict_by
 from apps.dashboard.words import STAGES
 from apps.sectors.selectors import is_uuid, sectors_visible
-from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,39 +18,15 @@ if TYPE_CHECKING:
     from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Sector
 
-SOON_S: Final = 30 * 86_400
-"""A sector whose life ends within 30 days is named: extending it takes a decision and a message."""
-COUNTED: Final = 1_000
-"""So many are counted; more is said as such."""
-
 
 def list_context(rows: Iterable[Sector], scene: Scene) -> list[SectorLine]:
     """Lay out one page of the list."""
     return [sector_line(row, scene=scene) for row in rows]
 
 
-def expires_soon(scene: Scene) -> Q:
-    """The condition for sealed sectors whose life ends within `SOON_S`; nothing without a chain."""
-    if scene.clock is None:
-        return Q(pk=None)
-    before = scene.clock.epoch + SOON_S // scene.clock.delay_s
-    return Q(state=SectorState.PROVING, expiration__lte=before)
-
-
-def expiring_words(scene: Scene) -> str:
-    """`3 sectors expire within 30 d.`; empty if none does."""
-    rows = sectors_visible(scene.viewer).select_related(None).order_by().filter(expires_soon(scene))
-    count = rows[: COUNTED + 1].count()
-    if not count:
-        return ""
-    many = f"over {numbers.whole(COUNTED)} sectors" if count > COUNTED else plural(count, "sector")
-    return f" {many.capitalize()} {'expires' if count == 1 else 'expire'} within 30 d."
-
-
 def list_verdict_of(scene: Scene) -> Verdict:
     """Say in one sentence how sealing stands, and what ends soon."""
-    verdict = sealing_verdict(scene)
-    return Verdict(verdict.strong, verdict.rest + expiring_words(scene))
+    return verdict_by(scene.report_of(Topic.SECTORS), sealing_verdict(scene))
 
 
 def sealing_verdict(scene: Scene) -> Verdict:
@@ -61,10 +35,7 @@ def sealing_verdict(scene: Scene) -> Verdict:
     paused = counts.pop("PAUSED", 0)
     under_way = sum(counts.values())
     if paused:
-        verb = "waits" if paused == 1 else "wait"
-        return Verdict(
-            f"{plural(paused, 'failed sector')} {verb} for a decision.", f"{under_way} more in work."
-        )
+        return Verdict("", f"{under_way} more in work.")
     if under_way:
         stages = ", ".join(f"{count} in {STAGES[stage]}" for stage, count in counts.items() if count)
         return Verdict(f"{plural(under_way, 'sector')} in work:", f"{stages}.")
@@ -85,4 +56,9 @@ def rows(place: Place, keys: list[str]) -> Iterable[str]:
         yield fragment("sectors/_row.html", sector=line)
 
 
-REGIONS: Final[Regions] = {"sector": (list_verdict,)}
+REGIONS: Final[Regions] = {
+    "sector": (list_verdict,),
+    "miner": (list_verdict,),
+    "deadline": (list_verdict,),
+    "head": (list_verdict,),
+}

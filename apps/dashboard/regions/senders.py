@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 
+from apps.checks.results import Topic
 from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import Fact, Verdict, plural
 from apps.dashboard.lines.senders import SenderLine, sender_line, worst_first
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.todo import verdict_by
 from apps.messages.errors import SenderNotFound
 from apps.messages.models import Message, Sender
 from apps.messages.selectors import sender_get, sender_may_set, senders_visible
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.lanes import lanes_of, open_by_sender
+from apps.messages.selectors.stuck import stuck_by_sender
 from apps.messages.services.fees import shared_rules
 from apps.messages.states import SenderState
 
@@ -37,27 +40,29 @@ def sender_lines(senders: Sequence[Sender], scene: Scene) -> list[SenderLine]:
     )
     spent = spend_by_sender(scene.viewer, days=LEARN_DAYS, now=scene.at)
     quota = shared_rules().quota
+    stuck = stuck_by_sender(scene.viewer, head=scene.head, network=scene.network)
     return worst_first(
         [
-            sender_line(row, lane=lanes[row.address], scene=scene, spent=spent.get(row.address), quota=quota)
+            sender_line(
+                row,
+                lane=lanes[row.address],
+                scene=scene,
+                spent=spent.get(row.address),
+                quota=quota,
+                stuck=stuck.get(row.address, 0),
+            )
             for row in senders
         ]
     )
 
 
-def list_verdict_of(lines: Sequence[SenderLine]) -> Verdict:
+def list_verdict_of(lines: Sequence[SenderLine], scene: Scene) -> Verdict:
     """Say in one sentence whether every address sends."""
+    report = scene.report_of(Topic.SENDERS)
     if not lines:
-        return Verdict("", "No message was pushed yet.")
-    wrong = [line for line in lines if line.tone in ("bad", "warn")]
-    if wrong:
-        first = wrong[0]
-        verb = "needs" if len(wrong) == 1 else "need"
-        return Verdict(f"{plural(len(wrong), 'sender')} {verb} a look:", f"{first.name}, {first.word}.")
-    paused = [line for line in lines if line.tone == "idle"]
-    if paused:
-        return Verdict(f"{plural(len(paused), 'sender')} paused,", "all others send.")
-    return Verdict(f"{plural(len(lines), 'sender')},", "no nonce is missing and nothing is stuck.")
+        return verdict_by(report, Verdict("", "No message was pushed yet."))
+    rest = "" if report.found else "no nonce gaps and nothing is stuck."
+    return verdict_by(report, Verdict(f"{plural(len(lines), 'sender')}{',' if rest else '.'}", rest))
 
 
 def list_senders(place: Place) -> list[Sender]:
@@ -67,7 +72,7 @@ def list_senders(place: Place) -> list[Sender]:
 
 def list_verdict(place: Place) -> Iterable[str]:
     lines = sender_lines(list_senders(place), place.scene)
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(lines))
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(lines, place.scene))
 
 
 def rows(place: Place, keys: list[str]) -> Iterable[str]:

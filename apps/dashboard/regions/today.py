@@ -15,40 +15,62 @@ from apps.dashboard.lines.miners import MinerLine, miner_line
 from apps.dashboard.lines.processes import process_lines
 from apps.dashboard.lines.sectors import sector_line
 from apps.dashboard.lines.wallets import wallet_line
-from apps.dashboard.regions.counts import sectors_under_way, stuck_marked
+from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
-from apps.dashboard.regions.todo import Todo, todos
+from apps.dashboard.regions.todo import checked_text, todo_sum, todos, verdict_by
 from apps.dashboard.words import STAGES
 from apps.messages.selectors import messages_visible
-from apps.proving.states import Outlook
+from apps.messages.selectors.stuck import stuck_marked
 from apps.sectors.selectors import sectors_visible, worker_is_away
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from apps.dashboard.regions.scene import Scene
     from apps.sectors.models import Sector
     from apps.users.principals import Principal
 
+CHAIN_CHECKS: Final = (
+    "chain_stalled",
+    "head_late",
+    "nodes_unreadable",
+    "nodes_foreign",
+    "nodes_unhealthy",
+    "upgrade_unready",
+)
 SHOWN: Final = 8
 """Lines of each list on the overview."""
 
 
-def verdict_of(scene: Scene, found: Sequence[Todo]) -> Verdict:
-    """Say in one sentence how the pool stands; `found` is what needs somebody."""
-    if found:
-        return Verdict(f"{plural(len(found), 'thing')} to look at:", "; ".join(t.say for t in found) + ".")
+def verdict_of(scene: Scene) -> Verdict:
+    """Say in one sentence how the pool stands."""
+    if scene.report.found:
+        return verdict_by(scene.report, Verdict("", ""))
     if scene.clock is None:
-        return Verdict("No chain yet.", "The console waits for its first node to answer.")
+        return Verdict(
+            "No chain yet.", "The console waits for its first node to answer.", checked_text(scene.report)
+        )
     active = sum(miner.active_sectors for miner in scene.miners)
     under_way = sum(scene.sector_counts.values())
     if not active and not under_way:
-        return Verdict("All is well:", "no sector is active or in work.")
-    return Verdict(
-        "All is well:",
-        f"{plural(active, 'sector')} active, {under_way} in work, every deadline forecast to land.",
-    )
+        return verdict_by(scene.report, Verdict("All is well:", "no sector is active or in work."))
+    counts = f"{plural(active, 'sector')} active, {under_way} in work, every deadline forecast to land."
+    return verdict_by(scene.report, Verdict("All is well:", counts))
+
+
+def tone_by(scene: Scene, *checks: str) -> str:
+    """Return a tile's tone: bad or warn as the worst of its checks says, else ok."""
+    failed = [found for found in scene.report.found if found.check.name in checks]
+    if not failed:
+        return "ok"
+    return "bad" if any(found.is_critical for found in failed) else "warn"
+
+
+def tone_or_none(scene: Scene, *checks: str) -> str:
+    """Return the tone of a tile that shows none while all is well."""
+    tone = tone_by(scene, *checks)
+    return "" if tone == "ok" else tone
 
 
 def stats_of(scene: Scene) -> list[Stat]:
@@ -67,7 +89,7 @@ def stats_of(scene: Scene) -> list[Stat]:
 
 def head_stat(scene: Scene) -> Stat:
     pulse = scene.pulse
-    here = "#f-today-processes" if scene.viewer.is_operator else "#f-today-miners"
+    here = reverse("chain")
     if pulse is None:
         return Stat(
             "head",
@@ -83,14 +105,14 @@ def head_stat(scene: Scene) -> Stat:
         numbers.whole(pulse.epoch),
         f"base fee {numbers.fee_words(pulse.base_fee)}",
         href=here,
-        tone=pulse.tone,
+        tone=tone_by(scene, *CHAIN_CHECKS),
     )
 
 
 def deadline_stat(scene: Scene) -> Stat:
     told = [row for row in scene.deadlines.values() if row.live]
     soon = deadline_next(told, scene.clock)
-    bad = [row for row in told if row.outlook in (Outlook.AT_RISK, Outlook.MISSED)]
+    tone = tone_by(scene, "windows_missed", "windows_at_risk")
     if soon is None:
         return Stat(
             "post",
@@ -98,16 +120,17 @@ def deadline_stat(scene: Scene) -> Stat:
             numbers.NOTHING,
             "no sector to prove yet",
             href=reverse("miners"),
-            tone="idle",
+            tone="idle" if tone == "ok" else tone,
         )
+    missed = scene.report.result("windows_missed")
     return Stat(
         "post",
         "Next deadline",
         soon.left,
-        soon.foot,
+        f"{missed.count} missed, {soon.foot}" if missed is not None and missed.count else soon.foot,
         href=reverse("miners"),
         until=soon.until,
-        tone="bad" if bad else "ok",
+        tone=tone,
     )
 
 
@@ -128,7 +151,7 @@ def faults_stat(scene: Scene) -> Stat:
         numbers.whole(faulty),
         foot,
         href=reverse("miners"),
-        tone="bad" if faulty else "ok",
+        tone=tone_by(scene, "sectors_faulty", "fee_debt"),
     )
 
 
@@ -147,7 +170,7 @@ def sealing_stat(scene: Scene) -> Stat:
         numbers.whole(under_way + paused),
         foot,
         href=href,
-        tone="warn" if paused else "",
+        tone=tone_or_none(scene, "sectors_paused", "deposits_expiring"),
     )
 
 
@@ -157,10 +180,18 @@ def messages_stat(scene: Scene) -> Stat:
         "messages",
         "Messages",
         numbers.whole(waiting.signed + waiting.queued),
-        f"{waiting.stuck} stuck" if waiting.stuck else f"{waiting.signed} signed, {waiting.queued} waiting",
+        messages_foot(scene),
         href=reverse("messages") + "?state=open",
-        tone="warn" if waiting.stuck else "",
+        tone=tone_or_none(scene, "messages_stuck", "messages_failed"),
     )
+
+
+def messages_foot(scene: Scene) -> str:
+    """What is wrong with messages, else where those in flight are."""
+    waiting, failed = scene.messages_waiting, scene.report.result("messages_failed")
+    words = [f"{waiting.stuck} stuck"] if waiting.stuck else []
+    words += [f"{failed.count} failed"] if failed is not None and failed.count else []
+    return ", ".join(words) or f"{waiting.signed} signed, {waiting.queued} waiting"
 
 
 def wallet_stat(scene: Scene) -> Stat:
@@ -182,13 +213,14 @@ def wallet_stat(scene: Scene) -> Stat:
         foot,
         href=reverse("wallets"),
         unit="FIL",
+        tone=tone_or_none(scene, "balances_short", "signers_away"),
     )
 
 
 def hosts_stat(scene: Scene) -> Stat:
     workers = scene.workers
     here = [worker for worker in workers if not worker_is_away(worker, now=scene.at)]
-    tone = "ok" if len(here) == len(workers) else "bad"
+    tone = tone_by(scene, "hosts_away", "hosts_disk", "hosts_paused", "hosts_slow")
     held = sum(len(getattr(worker, "held_jobs", [])) for worker in here)
     foot = f"{plural(held, 'job')} in work"
     return Stat(
@@ -246,20 +278,23 @@ def hosts_context(scene: Scene) -> dict[str, Any]:
 
 
 def processes_context(scene: Scene) -> dict[str, Any]:
+    """The console's processes, for the operator; hidden while all of them run."""
     if not scene.viewer.is_operator:
         return {"processes": None}
-    lines = process_lines(now=scene.at)
+    lines = process_lines(scene.processes)
     working = sum(line.tone == "ok" for line in lines)
+    if working == len(lines):
+        return {"processes": []}
     return {"processes": lines, "process_say": f"{working} of {len(lines)} running"}
 
 
 def page_context(scene: Scene) -> dict[str, Any]:
     """Everything on the page, for its first showing."""
-    found = todos(scene)
     return (
         {
-            "verdict": verdict_of(scene, found),
-            "todos": found,
+            "verdict": verdict_of(scene),
+            "todos": todos(scene),
+            "todo_sum": todo_sum(scene.report),
             "stats": stats_of(scene),
             "strips": strips_of(scene),
         }
@@ -273,9 +308,8 @@ def page_context(scene: Scene) -> dict[str, Any]:
 
 def vital_signs(place: Place) -> Iterable[str]:
     scene = place.scene
-    found = todos(scene)
-    yield fragment("dashboard/_verdict.html", verdict=verdict_of(scene, found))
-    yield fragment("dashboard/_todo.html", todos=found)
+    yield fragment("dashboard/_verdict.html", verdict=verdict_of(scene))
+    yield fragment("dashboard/_todo.html", todos=todos(scene), todo_sum=todo_sum(scene.report))
     yield fragment("dashboard/_stats.html", stats=stats_of(scene))
 
 
@@ -300,9 +334,8 @@ def hosts_region(place: Place) -> Iterable[str]:
 
 
 def processes_region(place: Place) -> Iterable[str]:
-    context = processes_context(place.scene)
-    if context["processes"] is not None:
-        yield fragment("dashboard/_processes.html", **context)
+    if place.viewer.is_operator:
+        yield fragment("dashboard/_processes.html", **processes_context(place.scene))
 
 
 REGIONS: Final[Regions] = {
@@ -316,6 +349,6 @@ REGIONS: Final[Regions] = {
     "message": (vital_signs, messages_region),
     "messages": (vital_signs, messages_region),
     "wallet": (vital_signs, wallets_region),
-    "signer": (wallets_region,),
-    "process": (processes_region,),
+    "signer": (vital_signs, wallets_region),
+    "process": (vital_signs, processes_region),
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.checks.results import Topic
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.wallets import RecordLine, WalletLine, record_line, wallet_line
 from apps.dashboard.regions.counts import messages_by_sender
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.todo import verdict_by
 from apps.wallets.selectors import sign_records
 
 if TYPE_CHECKING:
@@ -34,15 +36,13 @@ def record_lines(scene: Scene) -> list[RecordLine]:
 
 def list_verdict_of(scene: Scene) -> Verdict:
     """Say in one sentence whether everything can be signed."""
+    report = scene.report_of(Topic.WALLETS)
     if not scene.wallets:
-        return Verdict("", "No signer has connected yet.")
-    away = [wallet for wallet in scene.wallets if not wallet.is_served(scene.at)]
-    if away:
-        return Verdict(
-            f"{plural(len(away), 'address', 'addresses')} without a signer:",
-            "their messages wait until it is back.",
-        )
-    return Verdict(f"{plural(len(scene.wallets), 'address', 'addresses')},", "all with a connected signer.")
+        return verdict_by(report, Verdict("", "No signer has connected yet."))
+    many = plural(len(scene.wallets), "address", "addresses")
+    if report.fails("signers_away"):
+        return verdict_by(report, Verdict(f"{many}.", "Messages of those without a signer wait for it."))
+    return verdict_by(report, Verdict(f"{many},", "all with a connected signer."))
 
 
 def list_verdict(place: Place) -> Iterable[str]:
@@ -70,6 +70,7 @@ def all_rows(place: Place) -> Iterable[str]:
 
 REGIONS: Final[Regions] = {
     "wallet": (list_verdict,),
+    "head": (list_verdict,),
     "signer": (all_rows, list_verdict),
     "message": (records_region,),
     "messages": (all_rows, records_region),

@@ -16,12 +16,12 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+from apps.chain.chain_status import network_known
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.dashboard.frame import THEME_COOKIE
 from apps.dashboard.passkeys import CHALLENGE, challenge_take, place_of, question_json
 from apps.dashboard.people import device_of, nulls_refuse, source_of
-from apps.dashboard.pulse import network_known
 from apps.users.confirmation import confirmation_note
 from apps.users.errors import WeakPassword
 from apps.users.logins import LoginFailed, passkey_login, person_login, second_step_code

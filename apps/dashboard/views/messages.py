@@ -24,13 +24,13 @@ from apps.dashboard.message_filter import filtered
 from apps.dashboard.pages import ROWS, Facet, Pager, cursor_read, page_of
 from apps.dashboard.people import for_people
 from apps.dashboard.picks import counted, picks_read
-from apps.dashboard.regions.counts import stuck_marked
 from apps.dashboard.regions.message import message_detail
 from apps.dashboard.regions.messages import list_verdict_of
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.messages.errors import MessageIdAmbiguous
 from apps.messages.selectors import message_get, messages_visible
+from apps.messages.selectors.stuck import stuck_marked
 from apps.messages.services import message_push
 from poolsite.filecoin.amounts import BadAmount, fil_parse
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.checks.sealing import expires_soon
 from apps.core.clock import now
 from apps.core.errors import DomainError, NotFound
 from apps.dashboard.frame import page_render
@@ -17,7 +18,7 @@ from apps.dashboard.pages import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.regions.sector import sector_detail
-from apps.dashboard.regions.sectors import expires_soon, list_context, list_verdict_of
+from apps.dashboard.regions.sectors import list_context, list_verdict_of
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.sectors.selectors import sector_get, sectors_visible
 from apps.sectors.services.steps import sector_abort, sector_retry

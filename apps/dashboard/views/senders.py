@@ -67,7 +67,7 @@ def senders(request: HttpRequest, viewer: Principal) -> HttpResponse:
         page_key="senders",
         scene=scene,
         senders=lines,
-        verdict=list_verdict_of(lines),
+        verdict=list_verdict_of(lines, scene),
         csv=reverse("senders-csv"),
     )
 

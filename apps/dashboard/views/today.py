@@ -1,4 +1,4 @@
-"""The overview, and what makes live regions fetch themselves again."""
+"""The overview, the status page, and what makes live regions fetch themselves again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from apps.dashboard.frame import page_render
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
+from apps.dashboard.regions.status import status_context
 from apps.dashboard.regions.today import page_context
 
 if TYPE_CHECKING:
@@ -30,6 +31,22 @@ def today(request: HttpRequest, viewer: Principal) -> HttpResponse:
         scene=scene,
         can_pledge=viewer.may("sign"),
         **page_context(scene),
+    )
+
+
+@require_safe
+@for_people
+def status(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Every check with its result."""
+    scene = Scene(viewer)
+    return page_render(
+        request,
+        "dashboard/status.html",
+        title="Status",
+        section="today",
+        page_key="status",
+        scene=scene,
+        **status_context(scene),
     )
 
 

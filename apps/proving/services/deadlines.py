@@ -79,6 +79,8 @@ def _deadline_store(
             "faulty": sum(len(part.faulty) for part in facts),
             "recovering": sum(len(part.recovering) for part in facts),
         }
+        first_seen = height if row.faulty_since is None else row.faulty_since
+        values["faulty_since"] = first_seen if values["faulty"] else None
     is_new = row.pk is None
     changed = [name for name, value in values.items() if getattr(row, name, None) != value]
     if not is_new and not changed and facts is None:

@@ -12,13 +12,14 @@ from django.db.models import F, Q
 from apps.chain.selectors import head_current
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors import WorkerReplaced, WorkerRetired
+from apps.sectors.errors import BadPlan, WorkerReplaced, WorkerRetired
 from apps.sectors.models import Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors import is_uuid
 from apps.sectors.services.audit import worker_act
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import (
+    SLOTS_MAX,
     Command,
     HeartbeatAnswer,
     Lost,
@@ -69,6 +70,7 @@ def worker_register(
         worker.registered_at = now
     for name, value in facts.items():
         setattr(worker, name, value)
+    plan_resend(worker)
     worker.boot_id, worker.seen_at = register.boot_id, now
     worker.save()
     publish(Change("worker", worker.pk, tenant_id))
@@ -195,12 +197,45 @@ def proof_progress_store(job: Job, *, done: int, total: int, unit: str) -> None:
 def worker_command(
     worker: Worker, *, op: Operation, args: dict[str, str], actor: str, by: Principal | None = None
 ) -> WorkerCommand:
-    """Tell a host to do something; it hears of it with its next heartbeat."""
+    """Tell a host to do something; it hears of it with its next heartbeat.  Raises BadPlan."""
+    if op is Operation.SET_PLAN:
+        row = Worker.objects.select_for_update().get(pk=worker.pk)
+        slots = plan_read(row, args)
+        args = {stage: str(count) for stage, count in slots.items()}
+        row.plan, row.slots = {**row.plan, **slots}, {**row.slots, **slots}
+        row.save(update_fields=["plan", "slots", "updated_at"])
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=actor)
     before = {"paused": worker.is_paused, "draining": worker.is_draining}
     worker_act(by, f"worker.{op}", worker, before=before, after={"command": str(op), **args})
     publish(Change("worker", worker.pk, worker.tenant_id))
     return command
+
+
+def plan_read(worker: Worker, args: dict[str, str]) -> dict[str, int]:
+    """Return the slots of a plan by the names that the host uses.  Raises BadPlan."""
+    names = {stage.upper(): stage for stage in worker.slots}
+    slots: dict[str, int] = {}
+    for stage, count in args.items():
+        if stage.upper() not in names:
+            raise BadPlan(f"{worker.name} has no slots for {stage}, only for {', '.join(sorted(names))}")
+        if not (count.isascii() and count.isdigit() and int(count) <= SLOTS_MAX):
+            raise BadPlan(f"{stage} takes a number from 0 to {SLOTS_MAX}, not {count}")
+        slots[names[stage.upper()]] = int(count)
+    if not slots:
+        raise BadPlan("a plan names at least one stage with its number of slots")
+    return slots
+
+
+def plan_resend(worker: Worker) -> None:
+    """Lay the plan over the slots that a host reports, and tell the host where it has others."""
+    wanted = {stage: count for stage, count in worker.plan.items() if stage in worker.slots}
+    if all(worker.slots[stage] == count for stage, count in wanted.items()):
+        return
+    worker.slots = {**worker.slots, **wanted}
+    args = {stage: str(count) for stage, count in wanted.items()}
+    asked = worker.commands.filter(op=Operation.SET_PLAN, done_at=None).order_by("pk").last()
+    if asked is None or asked.args != args:
+        WorkerCommand.objects.create(worker=worker, op=Operation.SET_PLAN, args=args, actor="console")
 
 
 @transaction.atomic

@@ -34,7 +34,7 @@ def test_the_list_says_which_host_is_slow(ann):
 def test_the_list_says_which_host_is_full(ann):
     factories.worker("full", hardware={"cpus": 2, "disk_free_bytes": 1 << 20, "disk_total_bytes": 1 << 40})
 
-    assert "full disk full" in text_of(signed_in().get(reverse("hosts")))
+    assert "full short of disk" in text_of(signed_in().get(reverse("hosts")))
 
 
 def test_pause_is_asked_for_and_shown(ann):

@@ -47,13 +47,18 @@ def test_the_to_do_list_leads_to_where_each_thing_is_mended():
     text = text_of(signed_in("olga").get("/"))
 
     links = re.findall(r'id="todo-([\w-]+)" href="([^"]+)"', text)
+    control = factories.secp(201)
     assert links == [
-        ("faults", reverse("miner", args=[pool.miner.address])),
-        ("deadlines-missed", reverse("miner", args=[pool.miner.address])),
+        (f"faults-{pool.miner.address}", reverse("miner", args=[pool.miner.address])),
+        (f"deadlines-missed-{pool.miner.address}", reverse("miner", args=[pool.miner.address])),
         ("paused", reverse("sector", args=[pool.paused.uuid])),
         ("stuck", reverse("message", args=["alice-held"])),
+        ("failed", reverse("messages")),
+        ("nonce-gaps", reverse("sender", args=[pool.wallet.address])),
+        ("senders-paused", reverse("sender", args=[control])),
         ("signer", reverse("wallets")),
         ("away", reverse("hosts")),
+        ("expiring", reverse("sectors") + "?state=expiring"),
     ]
     assert "no space left on the sealing disk" in text
 
@@ -184,7 +189,8 @@ def test_the_overview_counts_messages_that_are_stuck_and_addresses_without_a_sig
 
     assert "2 things to look at:" in today
     assert "2 messages stuck; 1 address without a signer." in today
-    assert "3 without a nonce yet. 2 of them stuck" in messages
+    assert "2 messages stuck." in messages
+    assert "3 without a nonce yet." in messages
 
 
 @pytest.mark.parametrize(

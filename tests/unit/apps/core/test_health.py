@@ -47,6 +47,7 @@ def test_the_pool_is_not_ready_without_redis(client: Client, settings: Any) -> N
     assert (answer.status_code, answer.json()["redis"]) == (503, "away")
 
 
+@pytest.mark.django_db
 def test_figures_are_for_this_machine_or_the_bearer_of_the_token(client: Client, settings: Any) -> None:
     settings.METRICS_TOKEN = "figures"
 

@@ -1,0 +1,117 @@
+"""Checks of the chain, the nodes and the console's own processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.chain.chain_status import GONE_WORD, nodes_word
+from apps.chain.states import NodeState
+from apps.checks.results import REASON_MAX, Finding
+from apps.checks.words import grouped, named
+from apps.core.disk import DiskLevel, disk_space
+from apps.core.formatting import plural, time_left
+
+LATE_LEAST_S: Final = 60
+"""On a devnet with epochs of seconds a head is late for a moment again and again."""
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.checks.data import CheckData
+
+
+def chain_stalled(data: CheckData) -> Iterator[Finding]:
+    """No head for so long that it is no matter of null rounds."""
+    pulse = data.pulse
+    if pulse is not None and pulse.word == GONE_WORD:
+        yield Finding(
+            "chain",
+            f"the chain has not moved for {time_left(pulse.age_s)}",
+            "if only our nodes stand still, windows close without our proofs: look at them, or add one",
+            per_day=sum(data.fault_fee_per_day(miner, miner.active_sectors) for miner in data.miners),
+        )
+
+
+def head_late(data: CheckData) -> Iterator[Finding]:
+    """The next head is overdue."""
+    pulse = data.pulse
+    if pulse is not None and pulse.tone == "warn" and pulse.age_s >= LATE_LEAST_S:
+        say = f"no new head for {time_left(pulse.age_s)}"
+        yield Finding("head-late", say, "four epochs in a row without a block are rare")
+
+
+def nodes_foreign(data: CheckData) -> Iterator[Finding]:
+    """Nodes of another chain."""
+    foreign = [node for node in data.nodes if node.state == NodeState.WRONG_NETWORK]
+    for number, group in enumerate(grouped(foreign)):
+        say = f"the node {group[0]} is of another chain"
+        yield Finding(
+            f"foreign-{number}",
+            say if len(group) == 1 else f"{len(group)} more nodes are of another chain",
+            f"{group[0].error}: start it on the pool's chain, or disable it"[:REASON_MAX],
+            count=len(group),
+        )
+
+
+def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
+    """No node of the pool can be read; the operator is told which chain they are of by `nodes_foreign`."""
+    is_told = data.viewer.is_operator and any(node.state == NodeState.WRONG_NETWORK for node in data.nodes)
+    if nodes_word(data.nodes) and not is_told:
+        away = data.nodes[0]
+        why = f"; {away}: {away.error}" if data.viewer.is_operator else ", which the operator has to mend"
+        yield Finding(
+            "nodes",
+            "no node of the pool can be read",
+            f"nothing is sent or proven until one answers{why}"[:REASON_MAX],
+            per_day=sum(data.fault_fee_per_day(miner, miner.active_sectors) for miner in data.miners),
+        )
+
+
+def nodes_away(data: CheckData) -> Iterator[Finding]:
+    """Some nodes do not answer or are behind."""
+    away = [node for node in data.nodes if node.state in (NodeState.AWAY, NodeState.LAGGING)]
+    if not away or nodes_word(data.nodes):
+        return
+    words = [f"{node} {NodeState(node.state).label}" for node in away]
+    well = sum(node.state == NodeState.HEALTHY for node in data.nodes)
+    reason = f"{named(words)}; {well} of {plural(len(data.nodes), 'node')} healthy"
+    yield Finding("nodes-away", f"{plural(len(away), 'node')} not healthy", reason, count=len(away))
+
+
+def upgrade_unready(data: CheckData) -> Iterator[Finding]:
+    """Nodes that will leave the chain at the next upgrade."""
+    for number, group in enumerate(grouped(data.nodes_unready)):
+        node, ready = group[0]
+        left = data.clock.left_s(ready.upgrade.height) if data.clock is not None else None
+        when = f"the upgrade {ready.upgrade.title} in {time_left(left)}"
+        say = f"the node {node} is not ready for {when}: {ready.reason}"
+        if len(group) > 1:
+            say = f"{len(group)} more nodes are not ready for {when}"
+        yield Finding(
+            f"upgrade-{number}",
+            say,
+            "it would leave the chain there: install a newer release",
+            count=len(group),
+            due_s=data.clock.starts_at(ready.upgrade.height) if data.clock is not None else None,
+            due_label="until the upgrade",
+        )
+
+
+def processes_down(data: CheckData) -> Iterator[Finding]:
+    """Processes of the console that are down or send no heartbeats."""
+    ill = [process for process in data.processes if process.state != "running"]
+    if ill:
+        words = [f"{process.name} {process.state}" for process in ill]
+        say = f"{len(ill)} of {plural(len(data.processes), 'process', 'processes')} not running"
+        yield Finding("processes", say, named(words), count=len(ill))
+
+
+def console_disk(_data: CheckData) -> Iterator[Finding]:
+    """The disk of the console is nearly full."""
+    space = disk_space()
+    if space.level is DiskLevel.OK:
+        return
+    left = f"; at the present rate it lasts {space.hours_left:.1f} h" if space.hours_left is not None else ""
+    is_full = space.level is DiskLevel.FULL
+    say = "the console's disk is full" if is_full else "the console's disk is nearly full"
+    yield Finding("console-disk", say, f"{space.advice}{left}")

@@ -1,0 +1,153 @@
+"""What checks and pages read of the pool: each part once per request, limited to what the viewer may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+
+from apps.chain.chain_status import clock_of, network_known, pulse_of
+from apps.chain.selectors import head_current, nodes_all
+from apps.chain.upgrades import nodes_unready
+from apps.core.clock import now
+from apps.core.processes import processes_all
+from apps.messages.selectors import senders_visible
+from apps.messages.selectors.foreign import FOREIGN_SHOWN
+from apps.messages.selectors.stuck import messages_waiting
+from apps.messages.states import SenderState
+from apps.miners.selectors import miners_visible, reward_estimate
+from apps.proving.models import Deadline
+from apps.sectors.paces import host_paces
+from apps.sectors.selectors import sectors_counts, workers_visible
+from apps.wallets.selectors import wallets_visible
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.chain.chain_status import EpochClock, Pulse
+    from apps.chain.models import Head, Node
+    from apps.chain.upgrades import Readiness
+    from apps.core.processes import Process
+    from apps.messages.models import Sender
+    from apps.messages.selectors.stuck import Waiting
+    from apps.miners.models import Miner, RewardEstimate
+    from apps.sectors.models import Worker
+    from apps.sectors.paces import HostPace
+    from apps.users.principals import Principal
+    from apps.wallets.models import Wallet
+    from poolsite.filecoin.policy import Network
+
+
+SENDERS_MAX: Final = 1_000
+"""Senders that are counted one by one."""
+
+
+@dataclass(frozen=True)
+class CheckData:
+    """The pool as one viewer sees it; each part is read when it is first needed."""
+
+    viewer: Principal
+
+    @cached_property
+    def at(self) -> datetime:
+        """The moment of the evaluation."""
+        return now()
+
+    @cached_property
+    def head(self) -> Head | None:
+        """The newest head."""
+        return head_current()
+
+    @cached_property
+    def network(self) -> Network | None:
+        """The network's rules; None until a node has told them."""
+        return network_known()
+
+    @cached_property
+    def clock(self) -> EpochClock | None:
+        """Epochs and wall time; None before the first head."""
+        return clock_of(self.head, network=self.network, at=self.at)
+
+    @cached_property
+    def pulse(self) -> Pulse | None:
+        """How old the newest head is; None before the first one."""
+        return pulse_of(self.head, network=self.network, at=self.at, nodes=self.nodes)
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """The enabled nodes; only the operator is told where they are."""
+        return list(nodes_all())
+
+    @cached_property
+    def nodes_unready(self) -> list[tuple[Node, Readiness]]:
+        """The nodes that are not ready for the next upgrade, for the operator."""
+        return nodes_unready(self.head.height) if self.viewer.is_operator and self.head is not None else []
+
+    @cached_property
+    def processes(self) -> list[Process]:
+        """The console's processes, for the operator."""
+        return processes_all(at=self.at) if self.viewer.is_operator else []
+
+    @cached_property
+    def miners(self) -> list[Miner]:
+        """The viewer's miners, those with most power first."""
+        return sorted(miners_visible(self.viewer), key=lambda miner: (-miner.qa_power, miner.pk))
+
+    @cached_property
+    def deadlines(self) -> dict[tuple[int, int], Deadline]:
+        """All deadlines of these miners, by the miner's pk and the deadline's index."""
+        rows = Deadline.objects.filter(miner__in=[miner.pk for miner in self.miners]).order_by(
+            "miner_id", "index"
+        )
+        return {(row.miner_id, row.index): row for row in rows}
+
+    @cached_property
+    def reward(self) -> RewardEstimate | None:
+        """The chain's estimates of reward and power; None until a node has told them."""
+        return reward_estimate()
+
+    @cached_property
+    def sector_counts(self) -> dict[str, int]:
+        """Sectors in progress by stage, and `PAUSED`."""
+        return sectors_counts(self.viewer)
+
+    @cached_property
+    def workers(self) -> list[Worker]:
+        """The viewer's workers with the jobs that they hold."""
+        return list(workers_visible(self.viewer))
+
+    @cached_property
+    def host_paces(self) -> dict[str, HostPace]:
+        """How fast the viewer's hosts were lately, by their names."""
+        return host_paces(self.viewer)
+
+    @cached_property
+    def wallets(self) -> list[Wallet]:
+        """The viewer's wallets."""
+        return list(wallets_visible(self.viewer))
+
+    @cached_property
+    def odd_senders(self) -> list[Sender]:
+        """The viewer's senders with a nonce gap, paused ones, and those that another program uses."""
+        odd = ~Q(hole_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=self.at - FOREIGN_SHOWN)
+        return list(senders_visible(self.viewer).filter(odd)[:SENDERS_MAX])
+
+    @cached_property
+    def messages_waiting(self) -> Waiting:
+        """The viewer's messages that have not landed."""
+        return messages_waiting(self.viewer, head=self.head, network=self.network)
+
+    def fault_fee_per_day(self, miner: Miner, sectors: int) -> int:
+        """Return what so many faulty sectors of a miner cost each day, in attoFIL; 0 if it is not known.
+
+        The chain takes the fee at the end of each proving period.  Power is the miner's average per sector.
+        """
+        if self.reward is None or self.network is None or not sectors:
+            return 0
+        quality = sectors * miner.sector_size
+        if miner.raw_power:
+            quality = quality * miner.qa_power // miner.raw_power
+        period_s = self.network.proving_period * self.network.epoch_s
+        return self.reward.fault_fee(quality) * 86_400 // period_s

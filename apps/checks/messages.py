@@ -1,0 +1,151 @@
+"""Checks of messages, senders and the money that they need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.words import named
+from apps.core.formatting import plural, shortened, time_left, whole
+from apps.messages.methods import method_words
+from apps.messages.selectors.failed import FAILED_HOURS, messages_failed
+from apps.messages.selectors.foreign import is_used_elsewhere
+from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
+from apps.messages.selectors.stuck import messages_stuck
+from apps.messages.states import SenderState, Wait
+from poolsite.filecoin.actors.exitcodes import exit_code_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.checks.data import CheckData
+    from apps.messages.models import Message, Sender
+
+RUNWAY_DAYS: Final = 3
+"""A balance that lasts shorter than this is short."""
+COUNTED_MAX: Final = 1_000
+
+
+def _what(data: CheckData, message: Message) -> str:
+    """`SubmitWindowedPoSt of alice worker`."""
+    miners = {miner.address for miner in data.miners if miner.address}
+    method = method_words(message.to, message.method, kind=message.kind, miners=miners)
+    labels = {wallet.address: wallet.label for wallet in data.wallets}
+    return f"{method} of {labels.get(message.from_addr) or shortened(message.from_addr)}"
+
+
+def stuck(data: CheckData) -> Iterator[Finding]:
+    """Messages that will not land by themselves."""
+    count = data.messages_waiting.stuck
+    first = messages_stuck(data.viewer, head=data.head, network=data.network).first() if count else None
+    if first is None:
+        return
+    wait = Wait(first.wait)
+    why = f"{_what(data, first)}: {wait.label}" + (f": {first.error}" if first.error else "")
+    why = why[:REASON_MAX]
+    if wait == Wait.IN_POOL:
+        since = first.published_at or first.filled_at or first.created_at
+        why += f", for {time_left((data.at - since).total_seconds())}"
+    yield Finding(
+        "stuck",
+        f"{plural(count, 'message')} stuck",
+        why,
+        link=Link("message", (first.pk,)),
+        count=count,
+    )
+
+
+def failed(data: CheckData) -> Iterator[Finding]:
+    """Messages of the last day that were given up, or landed with an exit code."""
+    rows = list(messages_failed(data.viewer, now=data.at, limit=COUNTED_MAX + 1))
+    if not rows:
+        return
+    first = rows[0]
+    code = f"exit {first.exit_code}: {exit_code_words(first.exit_code)}"
+    why = first.error or (code if first.exit_code > 0 else "marked as failed")
+    many = f"over {whole(COUNTED_MAX)} messages" if len(rows) > COUNTED_MAX else plural(len(rows), "message")
+    yield Finding(
+        "failed",
+        f"{many} failed within {FAILED_HOURS} h",
+        f"{_what(data, first)}: {why}"[:REASON_MAX],
+        link=Link("message", (first.pk,)) if len(rows) == 1 else None,
+        count=len(rows),
+    )
+
+
+def nonce_gaps(data: CheckData) -> Iterator[Finding]:
+    """Senders with a nonce in flight that nobody has: nothing behind it can land."""
+    rows = [row for row in data.odd_senders if row.hole_nonce is not None]
+    if rows:
+        words = [f"{shortened(row.address)} lacks nonce {row.hole_nonce}" for row in rows]
+        yield Finding(
+            "nonce-gaps",
+            f"{plural(len(rows), 'sender')} with a nonce gap",
+            f"{named(words)}; an empty message fills it on the next heads",
+            link=_sender_link(rows),
+            count=len(rows),
+        )
+
+
+def _sender_link(rows: list[Sender]) -> Link | None:
+    return Link("sender", (str(rows[0].address),)) if len(rows) == 1 else None
+
+
+def senders_paused(data: CheckData) -> Iterator[Finding]:
+    """Senders that somebody paused: nothing of theirs is pushed or signed."""
+    rows = [row for row in data.odd_senders if row.state == SenderState.FORBIDDEN]
+    if rows:
+        names = [shortened(row.address) for row in rows]
+        yield Finding(
+            "senders-paused",
+            f"{plural(len(rows), 'sender')} paused",
+            f"{named(names)}: nothing is pushed or signed until resumed",
+            link=_sender_link(rows),
+            count=len(rows),
+        )
+
+
+def foreign_senders(data: CheckData) -> Iterator[Finding]:
+    """Addresses of ours from which another program sends, too."""
+    rows = [row for row in data.odd_senders if is_used_elsewhere(row, now=data.at)]
+    if rows:
+        names = [shortened(row.address) for row in rows]
+        yield Finding(
+            "foreign",
+            f"{plural(len(rows), 'sender')} used elsewhere",
+            f"{named(names)}: another program sends from it, so nonces collide",
+            link=_sender_link(rows),
+            count=len(rows),
+        )
+
+
+def runway_short(data: CheckData) -> Iterator[Finding]:
+    """Addresses whose balance ends within days at what gas has cost lately."""
+    spent = spend_by_sender(data.viewer, days=LEARN_DAYS, now=data.at)
+    short = []
+    for wallet in data.wallets:
+        cost, days = spent.get(wallet.address, (0, 1))
+        if wallet.balance is not None and cost > 0:
+            left = int(wallet.balance) * days * 86_400 // cost
+            if left < RUNWAY_DAYS * 86_400:
+                short.append((left, wallet))
+    if short:
+        left, first = min(short, key=lambda one: one[0])
+        names = [wallet.label or shortened(wallet.address) for _, wallet in short]
+        yield Finding(
+            "runway",
+            f"{plural(len(short), 'balance')} short",
+            f"{named(names)}: enough for less than {RUNWAY_DAYS} days of gas; send it funds",
+            count=len(short),
+            due_s=int(data.at.timestamp()) + left,
+            due_label=f"until {first.label or shortened(first.address)} is empty",
+        )
+
+
+def signers_away(data: CheckData) -> Iterator[Finding]:
+    """Addresses for which no signer is connected."""
+    away = [wallet for wallet in data.wallets if not wallet.is_served(data.at)]
+    if away:
+        names = [wallet.label or shortened(wallet.address) for wallet in away]
+        say = f"{plural(len(away), 'address', 'addresses')} without a signer"
+        yield Finding("signer", say, f"messages of {named(names)} wait", count=len(away))

@@ -1,0 +1,134 @@
+"""Checks of what the chain demands of sectors: proofs in time, no faults, no debts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.words import grouped, miner_name, named
+from apps.core.formatting import fil, plural
+from apps.proving.selectors import windows_missed
+from apps.proving.states import Outlook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from apps.checks.data import CheckData
+    from apps.miners.models import Miner
+    from apps.proving.models import Deadline
+
+
+def miner_link(miners: Sequence[Miner]) -> Link:
+    """Return the page of one miner, or of all if there are several."""
+    lone = len(miners) == 1 and miners[0].address
+    return Link("miner", (miners[0].address,)) if lone else Link("miners")
+
+
+def faults(data: CheckData) -> Iterator[Finding]:
+    """Sectors that count as faulty: each proving period they cost a fee, and after 42 days they end."""
+    ill = sorted(
+        (miner for miner in data.miners if miner.faulty_sectors),
+        key=lambda miner: -data.fault_fee_per_day(miner, miner.faulty_sectors),
+    )
+    for group in grouped(ill):
+        count = sum(miner.faulty_sectors for miner in group)
+        keys = {miner.pk for miner in group}
+        rows = [row for (pk, _), row in data.deadlines.items() if pk in keys and row.faulty]
+        cutoff = _recovery_cutoff(rows, data)
+        yield Finding(
+            f"faults-{group[0].address or group[0].pk}",
+            f"{plural(count, 'sector')} faulty",
+            f"of {named([miner_name(miner) for miner in group])}; {_faults_reason(rows, data)}",
+            link=miner_link(group),
+            count=count,
+            per_day=sum(data.fault_fee_per_day(miner, miner.faulty_sectors) for miner in group),
+            due_s=cutoff,
+            due_label="to declare recovery" if cutoff is not None else "",
+        )
+
+
+def _recovery_cutoff(rows: Sequence[Deadline], data: CheckData) -> int | None:
+    """Return when the first of these deadlines stops taking declarations, of those not declared yet."""
+    if data.clock is None:
+        return None
+    open_rows = [row for row in rows if row.faulty > row.recovering and row.cutoff_epoch > data.clock.epoch]
+    first = min((row.cutoff_epoch for row in open_rows), default=None)
+    return None if first is None else data.clock.starts_at(first)
+
+
+def _faults_reason(rows: Sequence[Deadline], data: CheckData) -> str:
+    """Return since when, how many are declared recovered, and when the chain ends the sectors."""
+    declared = sum(row.recovering for row in rows)
+    words = [f"{declared} declared recovered" if declared else "files are checked before they come back"]
+    seen = [row.faulty_since for row in rows if row.faulty_since is not None]
+    if seen and data.clock is not None and data.network is not None:
+        first = min(seen)
+        ended = data.clock.left_s(first + data.network.fault_max_age) / 86_400
+        words.insert(0, f"since epoch {first}")
+        words.append(f"the chain terminates them in {ended:.0f} d")
+    return ", ".join(words)
+
+
+def windows_missed_check(data: CheckData) -> Iterator[Finding]:
+    """Windows of the last proving period that closed without a proof."""
+    if data.clock is None or data.network is None:
+        return
+    since = data.clock.epoch - data.network.proving_period
+    miners = {miner.pk: miner for miner in data.miners}
+    missed = dict.fromkeys(windows_missed(list(miners), since_epoch=since), "")
+    missed |= {
+        key: row.reason for key, row in data.deadlines.items() if row.outlook == Outlook.MISSED and row.live
+    }
+    yield from _deadlines_findings(missed, miners, data, key="missed", say="missed")
+
+
+def windows_at_risk(data: CheckData) -> Iterator[Finding]:
+    """Windows whose proof will probably not land."""
+    miners = {miner.pk: miner for miner in data.miners}
+    risky = {
+        key: row.reason for key, row in data.deadlines.items() if row.outlook == Outlook.AT_RISK and row.live
+    }
+    yield from _deadlines_findings(risky, miners, data, key="at_risk", say="at risk")
+
+
+def _deadlines_findings(
+    reasons: dict[tuple[int, int], str], miners: dict[int, Miner], data: CheckData, *, key: str, say: str
+) -> Iterator[Finding]:
+    by_miner: dict[int, list[int]] = defaultdict(list)
+    for miner_pk, index in sorted(reasons):
+        by_miner[miner_pk].append(index)
+    for group in grouped(list(by_miner)):
+        keys = [(pk, index) for pk in group for index in by_miner[pk]]
+        rows = [data.deadlines[one] for one in keys if one in data.deadlines]
+        names = [f"{miner_name(miners[pk])} {index}" for pk, index in keys]
+        told = next((reasons[one] for one in keys if reasons[one]), "")
+        closes = [
+            row.close_epoch for row in rows if data.clock is not None and row.close_epoch > data.clock.epoch
+        ]
+        is_ahead = key == "at_risk" and closes and data.clock is not None
+        yield Finding(
+            f"deadlines-{key}-{miners[group[0]].address or group[0]}",
+            f"{plural(len(keys), 'deadline')} {say}",
+            f"{named(names)}: {told}"[:REASON_MAX] if told else named(names),
+            link=miner_link([miners[pk] for pk in group]),
+            count=len(keys),
+            per_day=sum(data.fault_fee_per_day(miners[row.miner_id], row.active) for row in rows),
+            due_s=data.clock.starts_at(min(closes)) if is_ahead and data.clock is not None else None,
+            due_label="until it closes" if is_ahead else "",
+        )
+
+
+def fee_debts(data: CheckData) -> Iterator[Finding]:
+    """Miners that owe the chain fees: they can neither pre-commit nor withdraw."""
+    owing = sorted((miner for miner in data.miners if miner.fee_debt), key=lambda miner: -miner.fee_debt)
+    for group in grouped(owing):
+        debt = sum(int(miner.fee_debt) for miner in group)
+        yield Finding(
+            f"debt-{group[0].address or group[0].pk}",
+            f"{named([miner_name(miner) for miner in group])} owes {fil(debt)} FIL",
+            "a miner in debt cannot pre-commit, recover faults or withdraw: send it funds",
+            link=miner_link(group),
+            count=len(group),
+            at_risk=debt,
+        )

@@ -1,0 +1,184 @@
+"""What a check is and what it finds: plain data, without links' addresses or HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from apps.checks.data import CheckData
+
+FINDINGS_MAX: Final = 5
+"""Findings that one check lists by themselves; the last of them counts the others."""
+REASON_MAX: Final = 200
+"""Longest reason in a finding; the page it links to has the whole."""
+
+
+class Severity(StrEnum):
+    """How bad it is when a check fails."""
+
+    CRITICAL = "critical"
+    """It costs power or FIL now, or at a known time."""
+    WARNING = "warning"
+
+
+class Topic(StrEnum):
+    """The page whose verdict a check belongs to."""
+
+    CHAIN = "chain"
+    MINERS = "miners"
+    SECTORS = "sectors"
+    MESSAGES = "messages"
+    SENDERS = "senders"
+    WALLETS = "wallets"
+    HOSTS = "hosts"
+    PROCESSES = "processes"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page by its name in the URL table."""
+
+    page: str
+    args: tuple[str, ...] = ()
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that needs somebody."""
+
+    key: str
+    """Unique among all findings of one evaluation."""
+    say: str
+    """What is wrong, as part of a sentence."""
+    reason: str = ""
+    link: Link | None = None
+    """Where it is mended; None: the check's own link."""
+    button: str = ""
+    """Name of that link; empty: the check's own."""
+    count: int = 1
+    """How many objects it stands for."""
+    per_day: int = 0
+    """attoFIL that it costs each day, by the chain's formulas; 0 if nothing or not known."""
+    at_risk: int = 0
+    """attoFIL that are lost once if nobody acts."""
+    due_s: int | None = None
+    """Seconds since 1970 at which it is too late."""
+    due_label: str = ""
+    """What happens then: `until the window closes`."""
+
+    @property
+    def money(self) -> int:
+        """What findings are ranked by: the loss of the next day and what is lost once."""
+        return self.per_day + self.at_risk
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition that must not hold."""
+
+    name: str
+    """Stable: metrics, API and links use it."""
+    title: str
+    """What is true while the check passes."""
+    topics: tuple[Topic, ...]
+    severity: Severity
+    find: Callable[[CheckData], Iterable[Finding]]
+    link: Link
+    button: str
+    operator_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one check found."""
+
+    check: Check
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Return whether nothing was found."""
+        return not self.findings
+
+    @property
+    def count(self) -> int:
+        """How many objects are affected."""
+        return sum(finding.count for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A finding beside its check, as to-do lists show it."""
+
+    check: Check
+    finding: Finding
+
+    @property
+    def is_critical(self) -> bool:
+        """Return whether it costs power or FIL."""
+        return self.check.severity is Severity.CRITICAL
+
+    @property
+    def link(self) -> Link:
+        """Where it is mended."""
+        return self.finding.link or self.check.link
+
+    @property
+    def button(self) -> str:
+        """Name of that link."""
+        return self.finding.button or self.check.button
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One evaluation: every check that the viewer may see, in the order of the table."""
+
+    at: datetime
+    results: tuple[Result, ...]
+
+    @property
+    def found(self) -> list[Found]:
+        """Return what needs somebody: critical first, then by FIL at risk, then by deadline."""
+        found = [Found(result.check, finding) for result in self.results for finding in result.findings]
+        return sorted(
+            found,
+            key=lambda one: (
+                not one.is_critical,
+                -one.finding.money,
+                one.finding.due_s if one.finding.due_s is not None else float("inf"),
+            ),
+        )
+
+    def of(self, *topics: Topic) -> Report:
+        """Return the part of the report that concerns these topics."""
+        kept = tuple(result for result in self.results if set(result.check.topics) & set(topics))
+        return Report(self.at, kept)
+
+    def result(self, name: str) -> Result | None:
+        """Return the result of one check; None if the viewer does not see it."""
+        return next((result for result in self.results if result.check.name == name), None)
+
+    def fails(self, *names: str) -> bool:
+        """Return whether one of these checks found something."""
+        return any(not result.passed for result in self.results if result.check.name in names)
+
+    @property
+    def passed(self) -> int:
+        """How many checks found nothing."""
+        return sum(result.passed for result in self.results)
+
+    @property
+    def per_day(self) -> int:
+        """attoFIL that all findings together cost each day."""
+        return sum(one.finding.per_day for one in self.found)
+
+    @property
+    def at_risk(self) -> int:
+        """attoFIL that would be lost once."""
+        return sum(one.finding.at_risk for one in self.found)

@@ -1,0 +1,150 @@
+"""Checks of sectors in progress, sectors whose life ends, and the hosts that work on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Count, Q
+
+from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.words import named
+from apps.core.formatting import percent, plural, size, time_left, whole
+from apps.sectors.hardware import disk_share, is_short_of_disk
+from apps.sectors.selectors import sectors_bound, sectors_visible, worker_is_away
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from apps.checks.data import CheckData
+    from apps.sectors.models import Worker
+
+EXPIRING_S: Final = 30 * 86_400
+"""A sector whose life ends within 30 days is named: extending it takes a decision and a message."""
+DEPOSIT_S: Final = 48 * 3600
+"""A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
+COUNTED_MAX: Final = 1_000
+"""More is said as "over 1 000": a count reads every row that it counts."""
+
+
+def sectors_paused(data: CheckData) -> Iterator[Finding]:
+    """Sectors that failed and wait for a decision."""
+    count = data.sector_counts["PAUSED"]
+    if not count:
+        return
+    paused = sectors_visible(data.viewer).exclude(paused_at=None)
+    first = paused.first()
+    why = "" if first is None else f"{first.miner.address} / {first.number}: {first.error}"[:REASON_MAX]
+    lone = first is not None and count == 1
+    deposits = 0
+    if data.reward is not None and first is not None:
+        paid = paused.exclude(precommit_epoch=None).exclude(state__in=FINAL_STATES).order_by()
+        deposits = paid[:COUNTED_MAX].count() * data.reward.deposit(first.sector_size)
+    yield Finding(
+        "paused",
+        f"{plural(count, 'sector')} failed and paused",
+        why,
+        link=Link("sector", (str(first.uuid),)) if first is not None and lone else None,
+        count=count,
+        at_risk=deposits,
+    )
+
+
+def deposits_expiring(data: CheckData) -> Iterator[Finding]:
+    """Pre-commits whose deposit the chain burns soon because the sector is not proved."""
+    if data.clock is None or data.network is None:
+        return
+    life = data.network.max_prove_commit_duration
+    # A small network leaves less time than 48 h from the start.
+    latest = data.clock.epoch + min(DEPOSIT_S // data.network.epoch_s, life // 10) - life
+    rows = sectors_visible(data.viewer).exclude(state__in=FINAL_STATES)
+    rows = rows.filter(precommit_epoch__lt=latest).order_by("precommit_epoch")
+    late = list(rows[:COUNTED_MAX])
+    if not late:
+        return
+    first = late[0]
+    yield Finding(
+        "deposits",
+        f"{plural(len(late), 'deposit')} lost within 48 h",
+        f"{first.miner.address} / {first.number} was pre-committed at epoch {first.precommit_epoch} "
+        "and is not proved yet",
+        link=Link("sector", (str(first.uuid),)),
+        count=len(late),
+        at_risk=sum(data.reward.deposit(row.sector_size) for row in late) if data.reward else 0,
+        due_s=data.clock.starts_at((first.precommit_epoch or 0) + life),
+        due_label="until the deposit is lost",
+    )
+
+
+def expires_soon(data: CheckData) -> Q:
+    """The condition for sealed sectors whose life ends within `EXPIRING_S`; nothing without a chain."""
+    if data.clock is None:
+        return Q(pk=None)
+    before = data.clock.epoch + EXPIRING_S // data.clock.delay_s
+    return Q(state=SectorState.PROVING, expiration__lte=before)
+
+
+def sectors_expiring(data: CheckData) -> Iterator[Finding]:
+    """Sealed sectors whose life ends soon."""
+    rows = sectors_visible(data.viewer).select_related(None).order_by().filter(expires_soon(data))
+    count = rows[: COUNTED_MAX + 1].count()
+    if count:
+        many = f"over {whole(COUNTED_MAX)} sectors" if count > COUNTED_MAX else plural(count, "sector")
+        say = f"{many} {'expires' if count == 1 else 'expire'} within 30 d"
+        yield Finding("expiring", say, "extend them, or let them end and free their pledge", count=count)
+
+
+def hosts_away(data: CheckData) -> Iterator[Finding]:
+    """Hosts that have sent no heartbeat for a while."""
+    away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
+    if away:
+        silent = (data.at - max(worker.seen_at for worker in away)).total_seconds()
+        why = f"last seen {time_left(silent)} ago; {_bound_text(data, away)}"
+        yield Finding("away", f"{named([worker.name for worker in away])} away", why, count=len(away))
+
+
+def _bound_text(data: CheckData, away: Sequence[Worker]) -> str:
+    """Return what waits for hosts that are silent: only they have the files of what they were sealing."""
+    bound = sectors_bound(data.viewer, away).aggregate(count=Count("pk"), paid=Count("precommit_epoch"))
+    if not bound["count"]:
+        return "no sector waits for it, its other jobs go elsewhere"
+    at_stake = f", {bound['paid']} with a deposit on the chain" if bound["paid"] else ""
+    in_progress = plural(bound["count"], "sector")
+    return f"{in_progress} under way{at_stake}: no other host has the files, so start it again"
+
+
+def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
+    """Hosts without room for more sectors."""
+    short = [
+        worker
+        for worker in data.workers
+        if not worker_is_away(worker, now=data.at) and is_short_of_disk(worker.hardware)
+    ]
+    if short:
+        worst = min(short, key=lambda worker: disk_share(worker.hardware) or 0.0)
+        free = " ".join(size(int(worst.hardware.get("disk_free_bytes", 0))))
+        share = percent(disk_share(worst.hardware) or 0.0, 1)
+        why = f"{worst.name}: {free} free, {share}; no new sector starts there without room"
+        say = f"{named([worker.name for worker in short])} short of disk"
+        yield Finding("disk", say, why, count=len(short))
+
+
+def hosts_paused(data: CheckData) -> Iterator[Finding]:
+    """Hosts that claim no new work because somebody told them so."""
+    idle = [
+        worker
+        for worker in data.workers
+        if (worker.is_paused or worker.is_draining) and not worker_is_away(worker, now=data.at)
+    ]
+    if idle:
+        words = [f"{worker.name} {'paused' if worker.is_paused else 'draining'}" for worker in idle]
+        yield Finding("hosts-paused", named(words), "claims no new work until it is resumed", count=len(idle))
+
+
+def hosts_slow(data: CheckData) -> Iterator[Finding]:
+    """Hosts that take much longer than the others for the same stage."""
+    here = [worker.name for worker in data.workers if not worker_is_away(worker, now=data.at)]
+    slow = [name for name in here if name in data.host_paces and data.host_paces[name].slow is not None]
+    if slow:
+        why = "a stage takes at least 1.5 times as long as on the other hosts"
+        yield Finding("hosts-slow", f"{named(slow)} slow", why, count=len(slow))

@@ -1,0 +1,147 @@
+"""Numbers, amounts and durations as people read them: the same quantity always looks the same."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
+
+NARROW: Final = "\u202f"
+"""Narrow no-break space: between thousands, before a percent sign."""
+NOTHING: Final = "\u2013"
+"""Nothing known; zero is `0`."""
+ATTO_PER_FIL: Final = 10**18
+ATTO_PER_NANO: Final = 10**9
+SIZE_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+MINUTE_S: Final = 60
+HOUR_S: Final = 3600
+DAY_S: Final = 86_400
+ID_KEPT: Final = 4
+"""Characters kept at each end of a shortened id."""
+
+
+def whole(value: int | None) -> str:
+    """`6 562 566`."""
+    return NOTHING if value is None else f"{value:,}".replace(",", NARROW)
+
+
+def fil(atto: int | None) -> str:
+    """attoFIL as FIL with 4 places: `0.0390`; an amount too small for them keeps its first digits."""
+    if atto is None:
+        return NOTHING
+    if atto == 0:
+        return "0"
+    amount = Decimal(atto) / ATTO_PER_FIL
+    if abs(amount) < Decimal("0.0001"):
+        return f"{amount:.2g}" if abs(amount) >= Decimal("1e-6") else "< 0.000001"
+    units, _, places = f"{amount.quantize(Decimal('0.0001'), ROUND_HALF_EVEN):f}".partition(".")
+    return f"{whole(int(units)) if units != '-0' else units}.{places}"
+
+
+def fil_short(atto: int | None) -> str:
+    """attoFIL for a tile: places only below 1 000 FIL, `9 998`."""
+    return whole(atto // ATTO_PER_FIL) if atto is not None and atto >= 1000 * ATTO_PER_FIL else fil(atto)
+
+
+def amount(atto: int | None) -> tuple[str, str]:
+    """attoFIL, number and unit apart, in the unit in which it can be read: FIL, nFIL or aFIL."""
+    if atto is None:
+        return NOTHING, ""
+    if 0 < abs(atto) < ATTO_PER_NANO * 1000:  # under a millionth of a FIL
+        return fee(atto)
+    return fil(atto), "FIL"
+
+
+def amount_short(atto: int | None) -> tuple[str, str]:
+    """The same for a tile: no places from 1 000 FIL on."""
+    return (fil_short(atto), "FIL") if atto is not None and atto >= 1000 * ATTO_PER_FIL else amount(atto)
+
+
+def amounts_words(*attos: int) -> list[str]:
+    """Amounts that are compared, all in the unit in which the smallest can be read."""
+    units = [amount(atto)[1] for atto in attos if atto]
+    for unit, scale in (("aFIL", 1), ("nFIL", ATTO_PER_NANO)):
+        if unit in units:
+            places = 0 if scale == 1 else 3
+            return [f"{Decimal(atto) / scale:,.{places}f} {unit}".replace(",", NARROW) for atto in attos]
+    return [amount_words(atto) for atto in attos]
+
+
+def amount_words(atto: int | None) -> str:
+    """attoFIL with its unit: `0.0428 FIL`, `12 aFIL`."""
+    return " ".join(amount(atto)).strip()
+
+
+def fee(atto: int | None) -> tuple[str, str]:
+    """A fee per gas, number and unit apart: ("0.104", "nFIL"); below 0.001 nFIL it is ("100", "aFIL").
+
+    Three places, or as many as show three digits: caps that differ by a quarter must look different.
+    """
+    if atto is None:
+        return NOTHING, ""
+    if 0 < abs(atto) < ATTO_PER_NANO // 1000:
+        return whole(atto), "aFIL"
+    if atto == 0:
+        return "0", "nFIL"
+    amount = Decimal(atto) / ATTO_PER_NANO
+    places = max(3, 2 - amount.adjusted())
+    return f"{amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN):f}", "nFIL"
+
+
+def fee_words(atto: int | None) -> str:
+    """A fee per gas with its unit: `0.104 nFIL`, `100 aFIL`."""
+    return " ".join(fee(atto)).strip()
+
+
+def size(count: int | None) -> tuple[str, str]:
+    """Bytes in binary units, number and unit apart: ("32", "GiB"), ("9.54", "PiB")."""
+    if count is None:
+        return NOTHING, ""
+    value, unit = Decimal(count), 0
+    while abs(value) >= 1024 and unit < len(SIZE_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    text = f"{value:f}" if value == int(value) else f"{value:.2f}"
+    return text, SIZE_UNITS[unit]
+
+
+def time_left(seconds: float | None) -> str:
+    """`8 s`, `12 min`, `2 h 05`, `23 d 02 h`."""
+    if seconds is None:
+        return NOTHING
+    left = max(int(seconds), 0)
+    if left < MINUTE_S:
+        return f"{left} s"
+    if left < HOUR_S:
+        return f"{left // MINUTE_S} min" + (f" {left % MINUTE_S:02d} s" if left < 10 * MINUTE_S else "")
+    if left < DAY_S:
+        return f"{left // HOUR_S} h {left % HOUR_S // MINUTE_S:02d}"
+    return f"{left // DAY_S} d {left % DAY_S // HOUR_S:02d} h"
+
+
+def duration(seconds: float | None) -> str:
+    """How long something took: `31 ms`, `4.2 s`, `21:40`, `3:39:58`."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), MINUTE_S)
+    hours, minutes = divmod(minutes, MINUTE_S)
+    if hours:
+        return f"{hours}:{minutes:02d}:{rest:02d}"
+    return f"{minutes}:{rest:02d}" if minutes else f"{rest} s"
+
+
+def percent(part: float, of: float) -> str:
+    """`96 %`; without anything to divide by it is `NOTHING`."""
+    return f"{100 * part / of:.0f}{NARROW}%" if of else NOTHING
+
+
+def shortened(text: str) -> str:
+    """An id with its middle cut: `f3vx…91ka`; ids of up to 12 characters stay whole."""
+    return text if len(text) <= 12 else f"{text[:ID_KEPT]}…{text[-ID_KEPT:]}"
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """`1 sector`, `3 sectors`, `2 addresses`."""
+    return f"{whole(count)} {noun if count == 1 else many or noun + 's'}"

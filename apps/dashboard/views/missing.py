@@ -1,0 +1,35 @@
+"""The page for an address that is none: inside the frame for people, as ever for everybody else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.core import health
+from apps.dashboard.frame import page_render
+from apps.dashboard.people import source_of
+from apps.dashboard.regions.scene import Scene
+from apps.users.errors import TokenRefused
+from apps.users.selectors import principal_of
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404: with the frame for a signed-in person, with JSON for a program, else with a plain page."""
+    user = getattr(request, "user", None)
+    if request.path.startswith(health.MACHINE_PATHS) or user is None or not user.is_authenticated:
+        return health.missing(request, exception)
+    try:
+        viewer = principal_of(user, source=source_of(request))
+    except TokenRefused:
+        return health.missing(request, exception)
+    return page_render(
+        request,
+        "dashboard/missing.html",
+        title="Not found",
+        section="",
+        page_key="",
+        scene=Scene(viewer),
+        status=404,
+    )

@@ -1,0 +1,61 @@
+"""`/metrics` tells of the pool, not of HTTP alone."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.core.clock import now
+from apps.messages.states import Wait
+from apps.proving.models import WindowPost
+from tests import factories
+from tests.scenes import busy_pool
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+
+def figures(client: Client) -> dict[str, float]:
+    text = client.get("/metrics").content.decode()
+    return {name: float(value) for name, value in re.findall(r"^(poolsite_\S+) (\S+)$", text, re.M)}
+
+
+def test_metrics_tell_of_messages_deadlines_hosts_and_checks(client):
+    pool = busy_pool()
+    WindowPost.objects.create(
+        miner=pool.miner,
+        deadline_index=0,
+        open_epoch=990,
+        close_epoch=1000,
+        challenge_epoch=988,
+        landed_height=993,
+        randomness=b"r",
+        state="LANDED",
+    )
+    factories.message("late", wait=Wait.POLICY, attempts=3, created_at=None)
+    type(pool.stuck).objects.filter(pk="late").update(created_at=now() - timedelta(hours=2))
+
+    found = figures(client)
+
+    assert found['poolsite_messages{state="waiting"}'] == 2
+    assert found['poolsite_messages{state="in_flight"}'] == 1
+    assert found['poolsite_messages_oldest_seconds{state="waiting"}'] >= 7200
+    assert found["poolsite_messages_stuck"] == 1
+    assert found["poolsite_nonce_gaps"] == 1
+    assert found['poolsite_deadlines{forecast="missed"}'] == 1
+    assert found["poolsite_deadline_margin_seconds"] == 7
+    assert found["poolsite_sectors_faulty"] == 1
+    assert found["poolsite_head_height"] == 1000
+    assert found['poolsite_hosts{state="offline"}'] == 1
+    assert found['poolsite_hub_connections{kind="signer"}'] == 1
+    assert found['poolsite_check_findings{check="sectors_faulty",severity="critical"}'] == 1
+    assert found['poolsite_check_findings{check="fee_debt",severity="critical"}'] == 0
+
+
+def test_metrics_of_an_empty_pool_can_be_read(client):
+    assert figures(client)["poolsite_messages_stuck"] == 0
