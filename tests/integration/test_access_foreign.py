@@ -211,7 +211,7 @@ def call(client: Any, token: str, row: Entrance, params: list[Any]) -> str:
 
 AT_SEVEN = Standing(exists=True, chain_nonce=7, pool_nonce=7, balance=0, flight=())
 """Where the chain says that the shared address is."""
-FEES = {"gasOverEstimation": 2, "maxFee": "7", "gasFeeCap": "7", "gasOverPremium": 2, "baseFee": "7"}
+FEES = {"gasOverEstimation": 2, "maxFee": "7", "gasFeeCap": "700", "gasOverPremium": 2, "baseFee": "7"}
 
 
 def addressed(param: rpc_params.Param, pool: Pool) -> Any:

@@ -105,7 +105,7 @@ def paused(world: World) -> str:
     return f"sectors/{world.sector.uuid}"
 
 
-FEES: Final = {"gasOverEstimation": 1.5, "maxFee": "7", "gasFeeCap": "7", "gasOverPremium": 2, "baseFee": "0"}
+FEES: Final = {"gasOverEstimation": 1.5, "maxFee": "7", "gasFeeCap": "700", "gasOverPremium": 2, "baseFee": "0"}
 
 REGISTER: Final = Register(
     uid="u1", boot_id="b1", name="s", host="h", version="1", kinds=(JobKind.SEAL,), slots={"ADD_PIECE": 1}
