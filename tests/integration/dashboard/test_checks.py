@@ -156,7 +156,8 @@ def hosts_slow(_: Any) -> None:
 
 
 def console_disk(monkeypatch: Any) -> None:
-    full = DiskSpace(free=1 << 20, total=1 << 40, hours_left=None)
+    monkeypatch.setattr("django.conf.settings.DISK_RESERVE_BYTES", 1 << 30)
+    full = DiskSpace(free=0, total=1 << 40, hours_left=None)
     monkeypatch.setattr("apps.checks.chain.disk_space", lambda: full)
 
 
