@@ -6,8 +6,11 @@ where the hub would carry the question to a signer.
 
 from __future__ import annotations
 
+import base64
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from apps.chain.client import ChainClient
@@ -17,6 +20,7 @@ from apps.chain.selectors import head_current
 from apps.chain.services import head_follow, network_bind
 from apps.chain.states import NodeState
 from apps.gateway.errors import SignerAway, SignerRefused
+from apps.gateway.services import signature_read
 from apps.messages.models import Message
 from apps.messages.services import (
     holes_close,
@@ -28,23 +32,31 @@ from apps.messages.services import (
     sender_select,
     senders_due,
 )
+from apps.messages.services.recover import recovery_step
+from apps.messages.services.restored import restore_check
 from apps.users.services import signer_grant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_sign
 from poolsite.filecoin.message import Message as ChainMessage
-from poolsite.filecoin.message import SignedMessage
+from poolsite.filecoin.message import SignedMessage, message_from_cbor
+from poolsite.wire.origins import SIGNED_FIELD
 from tests.people import principal, tenant
 from tests.tinynode import TinyNode, served
+from workers.signer.origins import SignedBefore, ids_find, origin_check
+from workers.signer.records import Records, Verdict
+from workers.signer.things import MESSAGE, Thing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from uuid import UUID
 
     from apps.chain.models import Head
     from apps.core.errors import DomainError
     from apps.gateway.services import SignRequest
     from apps.users.principals import Principal
     from poolsite.filecoin.signature import Signature
+    from poolsite.wire.origins import IdFound
 
 FIL = 10**18
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -60,6 +72,9 @@ class Keyring:
         self.refused: set[bytes] = set()
         """CID bytes that the policy refuses, or parts of the message (`extra`)."""
         self.asked = 0
+        with TemporaryDirectory() as folder:  # the open file outlives its name
+            self.records = Records(Path(folder) / "records.sqlite")
+        """Of a signer of ours: it keeps the ids of what it signed, and refuses a second nonce for one."""
 
     def sign_all(
         self, requests: Sequence[SignRequest], *, timeout_s: float = 10
@@ -74,7 +89,21 @@ class Keyring:
             return SignerAway(request.address)
         if any(part in request.extra for part in self.refused):
             return SignerRefused("policy: not this one")
+        message = message_from_cbor(request.extra)
+        cid = str(message.cid)
+        thing = Thing(MESSAGE, message.from_, request.to_sign, cid=cid, raw=request.extra)
+        try:
+            origin_check(self.records.link, thing, request.origin)
+        except SignedBefore as refused:
+            return signature_read(
+                request.address, {SIGNED_FIELD: [base64.b64encode(one).decode() for one in refused.signed]}
+            )
+        self.records.write(thing, Verdict("all", ""), caller="test", now=START, origin=request.origin)
         return key_sign(self.keys[request.address], request.to_sign)
+
+    def ids_signed(self, _address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, IdFound]:
+        """Stand where the hub asks the signer for ids."""
+        return {one.cid: one for one in ids_find(self.records.link, pool=str(pool), cids=cids).found}
 
 
 class Follows:
@@ -109,6 +138,8 @@ class Follows:
     def settle(self) -> None:
         """What the tasks do on the head that is there."""
         self.follow()
+        if restore_check(now=self.now).since is not None:
+            recovery_step(client=self.client, now=self.now)
         messages_track(head=self.head, client=self.client, now=self.now)
         self.choose()
 
@@ -174,6 +205,7 @@ def pool_world(monkeypatch: Any) -> Iterator[Pool]:
     with served(node) as url:
         pool = Pool(node, url)
         monkeypatch.setattr("apps.wallets.services.wallet_sign_all", pool.keyring.sign_all)
+        monkeypatch.setattr("apps.messages.services.recover.ids_signed", pool.keyring.ids_signed)
         try:
             yield pool
         finally:

@@ -22,6 +22,7 @@ from poolsite.filecoin.message import (
     message_from_json,
     message_to_json,
     signed_message_from_json,
+    signed_message_to_json,
 )
 
 if TYPE_CHECKING:
@@ -262,6 +263,9 @@ class TinyNode:
         while (address, nonce) in self.pool:
             nonce += 1
         return nonce
+
+    def do_MpoolPending(self, _key: Any) -> Any:
+        return [signed_message_to_json(signed) for signed in self.pool.values()]
 
     def do_MpoolGetConfig(self) -> Any:
         return {"ReplaceByFeeRatio": 1.25}

@@ -15,6 +15,7 @@ from apps.core.clock import now
 from apps.core.processes import processes_all
 from apps.messages.selectors import senders_visible
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
+from apps.messages.selectors.recovery import recovery_now
 from apps.messages.selectors.stuck import messages_waiting
 from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from apps.chain.models import Head, Node
     from apps.chain.upgrades import Readiness
     from apps.core.processes import Process
-    from apps.messages.models import Sender
+    from apps.messages.models import Recovery, Sender
     from apps.messages.selectors.stuck import Waiting
     from apps.miners.models import Miner, RewardEstimate
     from apps.sectors.models import Worker
@@ -138,6 +139,11 @@ class CheckData:
     def messages_waiting(self) -> Waiting:
         """The viewer's messages that have not landed."""
         return messages_waiting(self.viewer, head=self.head, network=self.network)
+
+    @cached_property
+    def recovery(self) -> Recovery | None:
+        """The recovery that is under way after a restore."""
+        return recovery_now()
 
     def fault_fee_per_day(self, miner: Miner, sectors: int) -> int:
         """Return what so many faulty sectors of a miner cost each day, in attoFIL; 0 if it is not known.

@@ -11,6 +11,7 @@ from apps.messages.methods import method_words
 from apps.messages.selectors.failed import FAILED_HOURS, messages_failed
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
+from apps.messages.selectors.recovery import unmatched_open
 from apps.messages.selectors.stuck import messages_stuck
 from apps.messages.states import SenderState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_words
@@ -32,6 +33,24 @@ def _what(data: CheckData, message: Message) -> str:
     method = method_words(message.to, message.method, kind=message.kind, miners=miners)
     labels = {wallet.address: wallet.label for wallet in data.wallets}
     return f"{method} of {labels.get(message.from_addr) or shortened(message.from_addr)}"
+
+
+def recovery(data: CheckData) -> Iterator[Finding]:
+    """Nothing is signed: the database was restored, and what was sent since is not read back yet."""
+    row = data.recovery
+    if row is None:
+        return
+    count = unmatched_open().count() if data.viewer.is_operator else 0
+    left = "the chain is read from the backup's height on; signing goes on by itself"
+    if count:
+        left = f"{plural(count, 'message')} on chain without a row: say which messages they are"
+    yield Finding(
+        "recovery",
+        "no message is signed: the pool recovers from a restored backup",
+        f"{left}; {row.reason}"[:REASON_MAX] if data.viewer.is_operator else left,
+        link=Link("recovery") if data.viewer.is_operator else None,
+        button="Recovery" if data.viewer.is_operator else "",
+    )
 
 
 def stuck(data: CheckData) -> Iterator[Finding]:

@@ -116,6 +116,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Decide",
     ),
     Check(
+        "recovery",
+        "The pool is not in recovery after a restore",
+        (Topic.MESSAGES, Topic.SENDERS),
+        CRITICAL,
+        messages.recovery,
+        Link("messages"),
+        "Messages",
+    ),
+    Check(
         "messages_stuck",
         "No message is stuck",
         (Topic.MESSAGES, Topic.SENDERS),

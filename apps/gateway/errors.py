@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from apps.core.errors import DomainError, NotReachable
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.message import Message
 
 
 class ProviderRefused(DomainError):
@@ -15,6 +20,17 @@ class SignerRefused(ProviderRefused):
     """A signer said no."""
 
     code = "signer_refused"
+
+
+class SignedBefore(SignerRefused):
+    """The signer signed this message before, with another nonce: a second one would pay twice."""
+
+    code = "signed_before"
+
+    def __init__(self, messages: tuple[Message, ...]) -> None:
+        self.messages = messages
+        """What it signed with the last nonce, newest first."""
+        super().__init__(f"the signer signed this message before, with nonce {messages[0].nonce}")
 
 
 class NoProvider(NotReachable):

@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.texts import text_kept
 from apps.gateway.asker import Question, ask_all
-from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
+from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignedBefore, SignerAway, SignerRefused
 from apps.gateway.hedging import is_repeatable
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.routes import holders_alive, wallet_route
@@ -21,7 +21,10 @@ from apps.users.models import AccountApproval, SignerGrant, Tenant
 from apps.users.selectors import accounts_refused
 from apps.users.services import signer_grant
 from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.message import message_from_cbor
 from poolsite.filecoin.signature import Signature, signature_from_json
+from poolsite.wire.codec import document_encode
+from poolsite.wire.origins import ORIGIN_FIELD, SIGNED_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from apps.core.errors import DomainError
     from apps.gateway.activity import Activity
     from apps.users.principals import Principal
+    from poolsite.wire.origins import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class SignRequest:
     meta_type: str
     """What it is, in the words of venus-wallet: `message`, `block`, …"""
     extra: bytes = b""
+    origin: Origin | None = None
+    """Which message it is for; a signer of ours refuses a second nonce for it, others pass over it."""
 
     def payload(self) -> dict[str, Any]:
         """Give the event's JSON."""
@@ -63,6 +69,7 @@ class SignRequest:
             "Signer": self.address,
             "ToSign": base64.b64encode(self.to_sign).decode(),
             "Meta": {"Type": self.meta_type, "Extra": extra},
+            **({} if self.origin is None else {ORIGIN_FIELD: document_encode(self.origin)}),
         }
 
 
@@ -107,6 +114,8 @@ def signature_read(address: str, answer: Any) -> Signature | DomainError:
         return SignerRefused(answer.reason)
     if isinstance(answer, NoProvider | NoAnswer):
         return SignerAway(address, answer.reason)
+    if isinstance(answer, dict) and SIGNED_FIELD in answer:
+        return signed_before_read(answer[SIGNED_FIELD])
     try:
         signature: Signature = signature_from_json(answer)
     except BadField as error:
@@ -115,6 +124,17 @@ def signature_read(address: str, answer: Any) -> Signature | DomainError:
     if isinstance(rule, str) and rule:
         return RuledSignature(signature.type, signature.data, rule=text_kept(rule[:100]))
     return signature
+
+
+def signed_before_read(versions: Any) -> DomainError:
+    """Turn a refusal of a second nonce into the messages that the signer signed."""
+    try:
+        messages = tuple(message_from_cbor(base64.b64decode(one, validate=True)) for one in versions)
+    except (TypeError, ValueError) as error:
+        return SignerRefused(f"the signer's answer cannot be read: {error}")
+    if not messages:
+        return SignerRefused("the signer signed this message before and does not say how")
+    return SignedBefore(messages)
 
 
 def wallet_has(address: str, accounts: Collection[str]) -> bool:

@@ -110,6 +110,8 @@ class Wait(models.TextChoices):
     ESTIMATE = "ESTIMATE", "the node expects the message to fail"
     FEE_LIMIT = "FEE_LIMIT", "the largest allowed fee does not buy inclusion"
     SIGNER_AWAY = "SIGNER_AWAY", "no signer holds this key at the moment"
+    SIGNED_BEFORE = "SIGNED_BEFORE", "the signer signed it before with a nonce that another message has"
+    RECOVERY = "RECOVERY", "the pool was restored from a backup and reads what was sent since"
     POLICY = "POLICY", "the signer or a grant refuses the message"
     STOPPED = "STOPPED", "the sender was stopped"
     EARLIER_NONCE = "EARLIER_NONCE", "an earlier message of the sender has to land first"

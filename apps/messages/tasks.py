@@ -20,6 +20,8 @@ from apps.messages.services.holes import holes_close
 from apps.messages.services.hurry import proofs_hurry
 from apps.messages.services.publish import fee_caps_note, messages_publish, messages_republish
 from apps.messages.services.push import SELECT_EXPIRES_S, selection_ask
+from apps.messages.services.recover import recovery_step
+from apps.messages.services.restored import restore_check
 from apps.messages.services.rests import funded_wake
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
@@ -57,6 +59,10 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
     if not Message.objects.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED]).exists():
         return  # all that follows is about messages that wait or are on their way
     now, client = clock.now(), chain_client()
+    if restore_check(now=now).since is not None:
+        each_apart(
+            ("recovery",), lambda _: recovery_step(client=client, now=now), event="recovery_step_failed"
+        )
     messages_expire(head=head, now=now)
     funded_wake(head=head)
     # First, and whatever happens below: a slow or failing look at what is in flight holds up no choice.

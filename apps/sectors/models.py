@@ -22,6 +22,8 @@ class SectorNumbers(models.Model):
 
     miner = models.OneToOneField(Miner, on_delete=models.PROTECT, related_name="numbers")
     next_number = models.BigIntegerField(default=0)
+    skipped_at = models.DateTimeField(null=True)
+    """The restore after which numbers were passed over last."""
 
     def __str__(self) -> str:
         return f"{self.miner}: next {self.next_number}"

@@ -14,6 +14,7 @@ from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAwa
 from apps.gateway.selectors import signers_connected
 from apps.users.services import audit_record
 from apps.wallets.selectors import wallet_get
+from apps.wallets.services import UNKNOWN_EVENT
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.policy import (
@@ -43,8 +44,6 @@ T = TypeVar("T")
 READ_S: Final = 10.0
 REHEARSE_S: Final = 60.0
 """Thirty days of a busy signer's records."""
-UNKNOWN: Final = "unexpect type"
-"""How venus-wallet, and a signer of ours from before, refuses an event that it does not know."""
 
 
 def signer_of(viewer: Principal, address: str) -> SignerConnection:
@@ -68,7 +67,7 @@ def asked(viewer: Principal, address: str, method: str, question: Any, kind: typ
     try:
         return document_decode(kind, ask(row, method, payload, timeout_s=seconds))
     except ProviderRefused as refusal:
-        if refusal.reason.startswith(UNKNOWN):
+        if refusal.reason.startswith(UNKNOWN_EVENT):
             raise SignerRefused("this signer does not speak of its policy: it is no signer of ours") from None
         raise SignerRefused(refusal.reason) from None
     except (NoAnswer, NoProvider) as refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -14,7 +15,8 @@ from apps.chain.side_by_side import side_by_side
 from apps.core import clock
 from apps.core.errors import DomainError, NotAllowed
 from apps.core.live import Change, publish
-from apps.gateway.errors import SignerRefused
+from apps.gateway.checkup import ask
+from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors import signer_keys, signers_connected
 from apps.gateway.services import RuledSignature, SignRequest, wallet_sign_all
 from apps.users.models import SignerGrant, Tenant
@@ -29,14 +31,18 @@ from poolsite.filecoin.message import SignedMessage, message_to_cbor
 from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
 from poolsite.filecoin.signing import signing_payload
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_DELEGATED, SIG_SECP256K1, SIG_TYPE_NAMES
+from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.origins import CIDS_MAX, IDS_METHOD, IdsAsked, IdsFound
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from apps.chain.client import ChainClient
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message
+    from poolsite.wire.origins import IdFound, Origin
 
 SIGN_S: Final = 10.0
 """Time for one round of signatures; a signer that is away is expected back within it."""
@@ -49,6 +55,8 @@ MOVED_MAX: Final = 1_000
 CALLS_MAX: Final = 50
 """Calls in one request."""
 META_MESSAGE: Final = "message"
+UNKNOWN_EVENT: Final = "unexpect type"
+"""How venus-wallet, and a signer of ours from before, refuses an event that it does not know."""
 
 
 def message_sign(message: Message, *, tenant_id: int | None, asked_by: str = "messager") -> SignedMessage:
@@ -60,12 +68,17 @@ def message_sign(message: Message, *, tenant_id: int | None, asked_by: str = "me
 
 
 def messages_sign(
-    messages: Sequence[Message], *, tenant_id: int | None, asked_by: str = "messager"
+    messages: Sequence[Message],
+    *,
+    tenant_id: int | None,
+    asked_by: str = "messager",
+    origins: Sequence[Origin] = (),
 ) -> list[SignedMessage | DomainError]:
-    """Have messages signed, all at once, and record each.
+    """Have messages signed, all at once, and record each; `origins`, one for each, say which ones they are.
 
-    Each gets its signed form, or SenderNotGranted, SignerAway or SignerRefused.  Nothing unsigned by the
-    sender's own key comes back: every signature is verified.  Network work: not for use in a transaction.
+    Each gets its signed form, or SenderNotGranted, SignerAway, SignedBefore or SignerRefused.
+    Nothing unsigned by the sender's own key comes back: every signature is verified.  Network work: not for
+    use in a transaction.
     """
     start = time.monotonic()
     found: dict[int, SignedMessage | DomainError] = {}
@@ -73,7 +86,8 @@ def messages_sign(
     accounts = Accounts(tenant_id)
     for at, message in enumerate(messages):
         try:
-            asked.append((at, sign_request(message, accounts)))
+            request = sign_request(message, accounts)
+            asked.append((at, replace(request, origin=origins[at]) if origins else request))
         except DomainError as error:
             found[at] = error
     answers = wallet_sign_all([request for _, request in asked], timeout_s=SIGN_S) if asked else []
@@ -91,6 +105,37 @@ def messages_sign(
         ms=int((time.monotonic() - start) * 1000),
     )
     return results
+
+
+def ids_signed(address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, IdFound]:
+    """Ask a key's signer under which ids it signed messages, by the CIDs of the unsigned ones.
+
+    A signer that keeps no ids, as venus-wallet, knows none.  Raises SignerAway where messages are asked
+    about and no signer of the key answers.
+    """
+    found: dict[str, IdFound] = {}
+    for at in range(0, len(cids), CIDS_MAX):
+        asked = IdsAsked(pool=str(pool), cids=tuple(cids[at : at + CIDS_MAX]))
+        found.update((one.cid, one) for one in _ids_found(address, asked).found)
+    return found
+
+
+def _ids_found(address: str, asked: IdsAsked) -> IdsFound:
+    held = signers_connected(SYSTEM).filter(signer_keys__address=address, signer_keys__removed_at=None)
+    row = held.order_by("-created_at").first()
+    if row is None:
+        raise SignerAway(address)
+    try:
+        answer = ask(row, IDS_METHOD, document_encode(asked), timeout_s=SIGN_S)
+        return document_decode(IdsFound, answer)
+    except ProviderRefused as refusal:
+        if refusal.reason.startswith(UNKNOWN_EVENT):
+            return IdsFound()
+        raise SignerAway(address, refusal.reason) from None
+    except (NoAnswer, NoProvider) as refusal:
+        raise SignerAway(address, refusal.reason) from None
+    except BadWire as error:
+        raise SignerAway(address, f"the signer's answer cannot be read: {error}") from None
 
 
 def rule_of(answer: Signature | DomainError) -> str:

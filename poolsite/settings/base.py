@@ -18,6 +18,8 @@ from poolsite.settings.logs import logging_for
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR = Path(env_text("POOLSITE_VAR", str(BASE_DIR / "var"))).resolve()
 """Everything that this installation keeps on disk."""
+DATABASE_MARKER: Path | None = VAR.with_name(f"{VAR.name}.database")
+"""What was last seen of the database; beside `var`, so that no copy of `var` brings an old one back."""
 
 DEBUG = False
 SECRET_KEY = env_text("SECRET_KEY", "")

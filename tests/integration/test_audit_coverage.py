@@ -105,7 +105,13 @@ def paused(world: World) -> str:
     return f"sectors/{world.sector.uuid}"
 
 
-FEES: Final = {"gasOverEstimation": 1.5, "maxFee": "7", "gasFeeCap": "700", "gasOverPremium": 2, "baseFee": "0"}
+FEES: Final = {
+    "gasOverEstimation": 1.5,
+    "maxFee": "7",
+    "gasFeeCap": "700",
+    "gasOverPremium": 2,
+    "baseFee": "0",
+}
 
 REGISTER: Final = Register(
     uid="u1", boot_id="b1", name="s", host="h", version="1", kinds=(JobKind.SEAL,), slots={"ADD_PIECE": 1}
@@ -198,6 +204,8 @@ ELSEWHERE: Final = {
     "DELETE chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
     "POST chain/nodes/<str:key>/promote": "tests/unit/apps/api/v1/test_nodes.py",
     "PUT wallets/<str:address>/policy": "tests/integration/gateway/test_policies.py",
+    "POST recovery": "tests/unit/apps/api/v1/test_recovery.py",
+    "DELETE recovery": "tests/unit/apps/api/v1/test_recovery.py",
 }
 """Routes that need more than this world: the test that drives each and looks at the log."""
 
@@ -285,6 +293,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/unit/apps/chain/test_pool.py": r"chain",
     "tests/integration/gateway/test_policies.py": r"policy",
     "tests/unit/apps/sectors/test_pledge.py": r"pledge",
+    "tests/unit/apps/api/v1/test_recovery.py": r"recovery",
 }
 """Pages whose forms go to services that these tests drive and look for in the log, by their names."""
 PAGES_WITHOUT: Final = {

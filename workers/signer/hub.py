@@ -14,10 +14,13 @@ import structlog
 from websockets.exceptions import ConnectionClosed, InvalidURI
 
 from poolsite.filecoin.signature import signature_to_json
+from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.origins import IDS_METHOD, ORIGIN_FIELD, SIGNED_FIELD, IdsAsked, Origin
 from poolsite.wire.policy import POLICY_METHODS
 from poolsite.wire.transport import is_clear
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_for_ever, pack, unpack
 from workers.signer.errors import SignerError
+from workers.signer.origins import SignedBefore
 from workers.signer.policy_desk import PolicyDesk
 from workers.signer.share import REFUSALS, Limits, Share
 
@@ -235,6 +238,8 @@ class HubSession(GatewaySocket):
         if method in POLICY_METHODS:
             async with self.link.share.policy:
                 return await asyncio.to_thread(self.link.desk.answer, method, self.read(payload))
+        if method == IDS_METHOD:
+            return await self.ids_answer(self.read(payload))
         if method != "WalletSign":
             raise SignerError(f"unexpect type {method[:40]}")
         request = self.read(payload)
@@ -243,19 +248,34 @@ class HubSession(GatewaySocket):
             address, meta_type = str(request["Signer"]), str(meta["Type"])
             to_sign = base64.b64decode(request["ToSign"] or "", validate=True)
             extra = base64.b64decode(meta.get("Extra") or "", validate=True)
+            told = request.get(ORIGIN_FIELD)
+            origin = None if told is None else document_decode(Origin, told)
         except (TypeError, KeyError, ValueError, AttributeError):
             raise SignerError("the request cannot be read") from None
-        async with self.link.share.signing:
-            signature, rule = await asyncio.to_thread(
-                self.signer.sign_by_rule,
-                address=address,
-                to_sign=to_sign,
-                meta_type=meta_type,
-                extra=extra,
-                caller=f"gateway {self.link.url}",
-                rule_set=self.link.rule_set,
-            )
+        try:
+            async with self.link.share.signing:
+                signature, rule = await asyncio.to_thread(
+                    self.signer.sign_by_rule,
+                    address=address,
+                    to_sign=to_sign,
+                    meta_type=meta_type,
+                    extra=extra,
+                    caller=f"gateway {self.link.url}",
+                    rule_set=self.link.rule_set,
+                    origin=origin,
+                )
+        except SignedBefore as refused:
+            return {SIGNED_FIELD: [base64.b64encode(message).decode() for message in refused.signed]}
         return {**signature_to_json(signature), "Rule": rule}  # the console shows it, Go passes it over
+
+    async def ids_answer(self, payload: Json) -> Json:
+        """Say under which ids messages were signed.  Raises SignerError."""
+        try:
+            asked = document_decode(IdsAsked, payload)
+        except BadWire as error:
+            raise SignerError(f"the request cannot be read: {error}") from None
+        async with self.link.share.policy:
+            return document_encode(await asyncio.to_thread(self.signer.ids_find, asked))
 
     @staticmethod
     def read(payload: Json) -> Json:

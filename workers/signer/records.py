@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.signer.heights import height_mark, height_take, heights_prepare
+from workers.signer.origins import ORIGIN_COLUMNS, origin_columns
 from workers.signer.things import BLOCK, Thing
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.filecoin.address import Address
+    from poolsite.wire.origins import Origin
 
 NANO: Final = 10**9
 """attoFIL in a nanoFIL; sums of a day are kept in these, rounded up, as SQLite's integers have 64 bits."""
@@ -50,10 +52,20 @@ CREATE TABLE IF NOT EXISTS record (
     previous TEXT NOT NULL,
     hash TEXT NOT NULL,
     rule_set TEXT NOT NULL DEFAULT '',
-    digest TEXT NOT NULL DEFAULT ''
+    digest TEXT NOT NULL DEFAULT '',
+    pool TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    account TEXT NOT NULL DEFAULT '',
+    kind TEXT NOT NULL DEFAULT '',
+    selection TEXT NOT NULL DEFAULT '',
+    step TEXT NOT NULL DEFAULT '',
+    dead TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS record_spent ON record (rule, address, day) WHERE error = '';
 CREATE INDEX IF NOT EXISTS record_same ON record (rule, address, day, digest) WHERE error = '';
+CREATE INDEX IF NOT EXISTS record_message ON record (message, pool, account, address, seq)
+    WHERE error = '' AND message != '';
+CREATE INDEX IF NOT EXISTS record_cid ON record (cid, pool, seq) WHERE error = '' AND message != '';
 CREATE TRIGGER IF NOT EXISTS record_no_update BEFORE UPDATE ON record
     BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
 CREATE TRIGGER IF NOT EXISTS record_no_delete BEFORE DELETE ON record
@@ -134,7 +146,7 @@ class Records:
         """Bring the file of an older signer up to date."""
         self.link.execute("BEGIN IMMEDIATE")
         known = {row["name"] for row in self.link.execute("PRAGMA table_info(record)")}
-        for name in ADDED:
+        for name in (*ADDED, *ORIGIN_COLUMNS):
             if known and name not in known:
                 self.link.execute(f"ALTER TABLE record ADD COLUMN {name} TEXT NOT NULL DEFAULT ''")
         self.link.execute("COMMIT")
@@ -156,7 +168,16 @@ class Records:
                 self.link.execute("ROLLBACK")
             raise
 
-    def write(self, thing: Thing, verdict: Verdict, *, caller: str, now: datetime, rule_set: str = "") -> str:
+    def write(
+        self,
+        thing: Thing,
+        verdict: Verdict,
+        *,
+        caller: str,
+        now: datetime,
+        rule_set: str = "",
+        origin: Origin | None = None,
+    ) -> str:
         """Add one row and give its id; a block that is signed takes its height with it.
 
         Raises AlreadySigned if the miner has another block there: then nothing was written.
@@ -165,7 +186,7 @@ class Records:
         with self.transaction(is_durable=header is not None):
             if header is not None:
                 height_take(self.link, header, at=now.astimezone(UTC).isoformat())
-            return self._row_add(thing, verdict, caller=caller, now=now, rule_set=rule_set)
+            return self._row_add(thing, verdict, caller=caller, now=now, rule_set=rule_set, origin=origin)
 
     def mark(self, miner: Address, *, closed: int | None, by: str, now: datetime) -> None:
         """Close a miner's heights up to one, or (None) forget what it signed; a record says by whom."""
@@ -176,7 +197,14 @@ class Records:
             height_mark(self.link, str(miner), closed=closed, by=by, at=now.astimezone(UTC).isoformat())
 
     def _row_add(
-        self, thing: Thing, verdict: Verdict, *, caller: str, now: datetime, rule_set: str = ""
+        self,
+        thing: Thing,
+        verdict: Verdict,
+        *,
+        caller: str,
+        now: datetime,
+        rule_set: str = "",
+        origin: Origin | None = None,
     ) -> str:
         row: dict[str, Any] = {
             "id": str(uuid.uuid4()),
@@ -197,10 +225,11 @@ class Records:
             "raw": thing.raw,
             "rule_set": rule_set,
             "digest": thing.digest,
+            **origin_columns(origin),
         }
         last = self.link.execute("SELECT hash FROM record ORDER BY seq DESC LIMIT 1").fetchone()
         row["previous"] = last["hash"] if last is not None else ""
-        columns = (*COLUMNS, *ADDED)
+        columns = (*COLUMNS, *ADDED, *ORIGIN_COLUMNS)
         names = ", ".join((*columns, "hash"))
         marks = ", ".join("?" for _ in range(len(columns) + 1))
         values = [*(row[name] for name in columns), record_hash(row)]
@@ -248,7 +277,7 @@ class Records:
         """Give the number of the first row that was changed, or None."""
         previous = ""
         for row in self.link.execute("SELECT * FROM record ORDER BY seq"):
-            fields = {name: row[name] for name in (*COLUMNS, *ADDED)}
+            fields = {name: row[name] for name in (*COLUMNS, *ADDED, *ORIGIN_COLUMNS)}
             if row["previous"] != previous or row["hash"] != record_hash(fields):
                 return int(row["seq"])
             previous = row["hash"]
@@ -256,7 +285,9 @@ class Records:
 
 
 def record_hash(row: dict[str, Any]) -> str:
-    """Compute what a row's hash must be; rows of an older signer have no digest."""
+    """Compute what a row's hash must be; rows of an older signer have no digest, or no origin."""
     columns = (*COLUMNS, *ADDED) if row["digest"] else COLUMNS
+    if any(row[name] for name in ORIGIN_COLUMNS):
+        columns = (*columns, *ORIGIN_COLUMNS)
     fields = [row[name].hex() if isinstance(row[name], bytes) else row[name] for name in columns]
     return hashlib.sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest()

@@ -17,15 +17,17 @@ from poolsite.filecoin.keys import key_sign
 from workers.signer.errors import AlreadySigned, Denied, KeyMissing, SignerError, Unrecorded
 from workers.signer.heights import height_refusal
 from workers.signer.keystore import KeyStore
+from workers.signer.origins import ids_find, origin_check
 from workers.signer.policy import PolicyFile
 from workers.signer.records import RecordQuery, Records, Verdict
-from workers.signer.things import Thing, disguised, thing_read
+from workers.signer.things import MESSAGE, Thing, disguised, thing_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from poolsite.filecoin.signature import Signature
+    from poolsite.wire.origins import IdsAsked, IdsFound, Origin
     from workers.signer.sealing import Cost
 
 log = structlog.get_logger(__name__)
@@ -67,12 +69,20 @@ class Signer:
         )[0]
 
     def sign_by_rule(
-        self, *, address: str, to_sign: bytes, meta_type: str, extra: bytes, caller: str, rule_set: str = ""
+        self,
+        *,
+        address: str,
+        to_sign: bytes,
+        meta_type: str,
+        extra: bytes,
+        caller: str,
+        rule_set: str = "",
+        origin: Origin | None = None,
     ) -> tuple[Signature, str]:
         """Sign something for `caller`, if it is understood and allowed; names the rule that allowed it.
 
-        Raises KeyMissing, Locked, NotUnderstood, Denied, Unrecorded.  Refusals of things that were
-        understood are recorded like signatures; a signature leaves only after its record is written.
+        Raises KeyMissing, Locked, NotUnderstood, Denied, SignedBefore, Unrecorded.  Refusals of things
+        that were understood are recorded like signatures; no signature leaves before its record is written.
         """
         try:
             parsed = address_parse(address)
@@ -93,9 +103,12 @@ class Signer:
                 unread = Thing(meta_type[:40], parsed, to_sign, raw=(to_sign + extra)[:4096])
                 self.record(unread, Verdict("", "", str(error)), caller=caller, rule_set=rule_set)
                 raise
-            return self.sign_thing(thing, caller=caller, rule_set=rule_set)
+            of_message = origin if thing.type == MESSAGE else None
+            return self.sign_thing(thing, caller=caller, rule_set=rule_set, origin=of_message)
 
-    def sign_thing(self, thing: Thing, *, caller: str, rule_set: str = "") -> tuple[Signature, str]:
+    def sign_thing(
+        self, thing: Thing, *, caller: str, rule_set: str = "", origin: Origin | None = None
+    ) -> tuple[Signature, str]:
         """Ask the policy, sign, record.
 
         A block's height is taken with the record; until then the signature is nowhere but here.
@@ -110,14 +123,16 @@ class Signer:
             spent=lambda rule: self.records.spent(rule=rule, address=address, day=day, but=thing.digest),
         )
         if verdict.error:
-            self.record(thing, verdict, caller=caller, rule_set=rule_set)
+            self.record(thing, verdict, caller=caller, rule_set=rule_set, origin=origin)
             raise Denied(verdict.error)
         try:
             barrier_check(thing, self.records)
+            origin_check(self.records.link, thing, origin)
             signature = key_sign(self.store.key(address), thing.payload)
-            self.record(thing, verdict, caller=caller, rule_set=rule_set)
+            self.record(thing, verdict, caller=caller, rule_set=rule_set, origin=origin)
         except Denied as error:
-            self.record(thing, replace(verdict, rule="", error=str(error)), caller=caller, rule_set=rule_set)
+            refused = replace(verdict, rule="", error=str(error))
+            self.record(thing, refused, caller=caller, rule_set=rule_set, origin=origin)
             raise
         return signature, verdict.rule
 
@@ -135,9 +150,23 @@ class Signer:
         with self._turn:
             return self.records.spent(rule=rule, address=address, day=day, but=but)
 
-    def record(self, thing: Thing, verdict: Verdict, *, caller: str, rule_set: str = "") -> None:
+    def ids_find(self, asked: IdsAsked) -> IdsFound:
+        """Return the ids under which messages were signed.  Raises Unrecorded."""
+        with self._turn, recordable():
+            return ids_find(self.records.link, pool=asked.pool, cids=asked.cids)
+
+    def record(
+        self,
+        thing: Thing,
+        verdict: Verdict,
+        *,
+        caller: str,
+        rule_set: str = "",
+        origin: Origin | None = None,
+    ) -> None:
         """Write a decision down, in the records and in the log."""
-        self.records.write(thing, verdict, caller=caller, now=datetime.now(UTC), rule_set=rule_set)
+        now = datetime.now(UTC)
+        self.records.write(thing, verdict, caller=caller, now=now, rule_set=rule_set, origin=origin)
         log.info(
             "refused" if verdict.error else "signed",
             address=str(thing.address),

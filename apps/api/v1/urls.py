@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.miners")),
     path("", include("apps.api.v1.nodes")),
     path("", include("apps.api.v1.policies")),
+    path("", include("apps.api.v1.recovery")),
     path("", include("apps.api.v1.sectors")),
     path("", include("apps.api.v1.senders")),
     path("", include("apps.api.v1.wallets")),

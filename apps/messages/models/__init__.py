@@ -5,6 +5,7 @@ from __future__ import annotations
 from apps.messages.models.gas import GasGuard, GasSpend, HurryRule
 from apps.messages.models.messages import MESSAGE_ID_MAX, Message, MessageEvent, SignedVersion, Tracker
 from apps.messages.models.receivers import Receiver
+from apps.messages.models.recovery import Recovery, UnmatchedMessage
 from apps.messages.models.senders import ActorRules, ExtraNode, FeeRules, Sender, SharedRules
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "Message",
     "MessageEvent",
     "Receiver",
+    "Recovery",
     "Sender",
     "SharedRules",
     "SignedVersion",
     "Tracker",
+    "UnmatchedMessage",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 from django.db.models import F, Q
@@ -17,6 +17,10 @@ from poolsite.filecoin.message import SignedMessage, signed_message_from_cbor
 
 MESSAGE_ID_MAX = 256
 """Longest id that a caller may choose; the messager's column had the same."""
+
+
+CONTENT: Final = ("from_", "to", "value", "method", "params")
+"""What makes a message of the chain the same payment: all but nonce and fees."""
 
 
 class Message(Timestamped):
@@ -212,6 +216,11 @@ class Message(Timestamped):
             method=self.method,
             params=bytes(self.params),
         )
+
+    def has_content(self, message: ChainMessage) -> bool:
+        """Return whether this is the message, whatever its nonce and fees are."""
+        own = self.chain_message()
+        return all(getattr(own, name) == getattr(message, name) for name in CONTENT)
 
     def signed_message(self) -> SignedMessage:
         """Give the newest signed version.  Only for rows that have one."""

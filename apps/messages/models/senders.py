@@ -79,6 +79,8 @@ class Sender(FeeRules, Timestamped):
     foreign_at = models.DateTimeField(null=True)
     """When a message that we did not make was last seen from this address."""
     foreign_cid = CidField(blank=True, default="")
+    read_back_at = models.DateTimeField(null=True)
+    """When what it sent was last read back from the chain, after a restore."""
     wait = models.CharField(max_length=16, choices=Wait.choices, blank=True, default="")
     """What held up the whole sender at the last selection."""
     error = models.CharField(max_length=1000, blank=True, default="")

@@ -21,6 +21,8 @@ from apps.messages.services.audit import message_act
 from apps.messages.services.change import flight_check, premium_floor_of, still_open
 from apps.messages.services.fees import fee_limit
 from apps.messages.services.moves import NOT_LANDED, messages_advance
+from apps.messages.services.restored import recovery_refuse
+from apps.messages.services.sign import origin_of
 from apps.messages.services.timeline import event_note
 from apps.messages.states import MessageState, Priority, Wait
 from apps.wallets.services import messages_sign
@@ -46,10 +48,13 @@ def message_cancel(
     a premium that the largest allowed fee does not buy.
     Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
     """
+    recovery_refuse(message.from_addr, now=now)
     flight_check(message)
     still_open(message, client=client, head=head)
     transfer = transfer_of(message, client=client, head=head)
-    answer = messages_sign([transfer], tenant_id=message.tenant_id)[0]
+    cancels = f"cancel:{message.from_addr}:{message.nonce}"
+    origins = [replace(origin_of(message), id=cancels, kind="cancel")]
+    answer = messages_sign([transfer], tenant_id=message.tenant_id, origins=origins)[0]
     if not isinstance(answer, SignedMessage):
         raise SignerRefuses(f"sign message failed: {answer.reason}")
     return _store(message, answer, head=head, now=now, by=by)

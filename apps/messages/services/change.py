@@ -18,6 +18,8 @@ from apps.messages.services.checks import fee_cap_check
 from apps.messages.services.fees import capped, fee_choice_of
 from apps.messages.services.moves import messages_advance, messages_told
 from apps.messages.services.nonces import standing_of
+from apps.messages.services.restored import recovery_refuse
+from apps.messages.services.sign import origin_of
 from apps.messages.services.timeline import event_note
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from apps.wallets.services import messages_sign
@@ -75,8 +77,10 @@ def message_replace(
     fees that no pool would take in the old ones' place, more than the largest allowed fee.
     Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
     """
+    recovery_refuse(message.from_addr, now=now)
     new = replacement_of(message, fees, client=client, head=head)
-    answer = messages_sign([new], tenant_id=message.tenant_id)[0]
+    origins = [origin_of(message)]
+    answer = messages_sign([new], tenant_id=message.tenant_id, origins=origins)[0]
     if not isinstance(answer, SignedMessage):
         raise SignerRefuses(f"sign message failed: {answer.reason}")
     return _store_version(message, answer, now=now, by=by)

@@ -49,7 +49,7 @@ def messages_chosen(
         firm = _firm(verdicts, left)
         if firm == len(verdicts) or count == ESTIMATES_AT_MOST - 1:
             ready = [one.ready for one in verdicts[:firm] if one.ready is not None]
-            refused = messages_signed(turn, ready, signed)
+            refused = messages_signed(turn, ready, signed, client=client)
             left |= refused
             firm = min(firm, _first(verdicts, refused))
         wishes = _settled(turn, verdicts, left, firm)

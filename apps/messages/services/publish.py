@@ -80,7 +80,8 @@ def message_republish(*, message: Message, now: datetime, by: Principal | None) 
 
 def messages_publish(ids: Iterable[str], *, now: datetime) -> Delivery:
     """Give these messages to every node.  What no node took is tried again on the next head."""
-    rows = Message.objects.filter(pk__in=list(ids), state=MessageState.FILLED).order_by("from_addr", "nonce")
+    rows = Message.objects.filter(pk__in=list(ids), state=MessageState.FILLED).exclude(signed=b"")
+    rows = rows.order_by("from_addr", "nonce")
     return _deliver([_parcel(row) for row in rows.only(*PARCEL_COLUMNS)], now=now)
 
 
@@ -90,7 +91,9 @@ def messages_republish(*, now: datetime) -> Delivery:
     One request per node asks for the end of each sender's contiguous run; only what lies behind it is
     sent.  A version that no node has taken yet is sent in any case: it may replace an older one.
     """
-    rows = Message.objects.filter(state=MessageState.FILLED).order_by("from_addr", "nonce")
+    # What was read back from the chain and left it again has no signature here; nodes have it.
+    rows = Message.objects.filter(state=MessageState.FILLED).exclude(signed=b"")
+    rows = rows.order_by("from_addr", "nonce")
     return _deliver([_parcel(row) for row in rows.only(*PARCEL_COLUMNS).iterator(chunk_size=500)], now=now)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.messages.models import Message, Sender
     from apps.messages.services.guards import Budgets
     from apps.messages.services.nonces import Standing
+    from apps.messages.services.readback import Landed
     from apps.messages.states import Wait
     from poolsite.filecoin.message import Message as ChainMessage
 
@@ -28,6 +30,14 @@ class Ready:
 
 
 @dataclass(slots=True)
+class Selection:
+    """One selection as a signer knows it: until it has stored them, its messages may get other nonces."""
+
+    id: str = field(default_factory=lambda: str(uuid4()))
+    step: int = 0
+
+
+@dataclass(slots=True)
 class Round:
     """One sender's selection while it is being worked out."""
 
@@ -38,10 +48,17 @@ class Round:
     places: int
     """How many messages may be chosen."""
     budgets: Budgets
+    selection: Selection
     has_more: bool = False
     """True if the round had to end although there were places left."""
     waits: list[tuple[str, str, str]] = field(default_factory=list)
     """Why messages are left: id, reason, text."""
+    known: dict[str, ChainMessage] = field(default_factory=dict)
+    """What the signer signed before, by id: such a message keeps that nonce and those fees."""
+    landed: dict[str, Landed] = field(default_factory=dict)
+    """Where the chain has those already."""
+    dead: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Nonces that were signed for an id, and that other messages have used for good."""
     failed: list[Message] = field(default_factory=list)
     """Those of them that are not tried again at once."""
 

@@ -19,6 +19,7 @@ from django.db.models.functions import RowNumber
 
 from apps.core.live import Change, publish
 from apps.messages.models import Message, Sender, SharedRules
+from apps.messages.selectors.recovery import recovery_hold
 from apps.messages.services.choose import messages_chosen
 from apps.messages.services.failures import refused_end
 from apps.messages.services.fees import shared_rules
@@ -26,16 +27,21 @@ from apps.messages.services.guards import Budgets
 from apps.messages.services.locks import SENDER_LOCK, held
 from apps.messages.services.moves import messages_advance, messages_told, waits_note
 from apps.messages.services.nonces import Standing, holes_of, standing_of
-from apps.messages.services.rounds import Ready, Round
+from apps.messages.services.readback import sent_since
+from apps.messages.services.restored import recovery_begin, restore_check
+from apps.messages.services.rounds import Round, Selection
+from apps.messages.services.spend import ADDED, spend_note
 from apps.messages.states import MessageState, Priority, SenderState, Wait
-from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
+from poolsite.filecoin.message import signed_message_to_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
+    from apps.messages.services.rounds import Ready
+    from poolsite.filecoin.message import SignedMessage
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +50,9 @@ SPARE_CANDIDATES: Final = 20
 
 ROUND_MAX: Final = 500
 """Messages of one sender in one round, however large its quota is; the next round follows at once."""
+
+STORE_TRIES: Final = 2
+"""What changed while it was signed is chosen once more at once."""
 
 BACKOFF_MAX_EPOCHS: Final = 60
 URGENT_BACKOFF_EPOCHS: Final = 1
@@ -70,31 +79,49 @@ def sender_select(*, address: str, head: Head, client: ChainClient, now: datetim
     with held(SENDER_LOCK, address) as is_mine:
         if not is_mine:
             return Selected(is_busy=True)
-        sender = Sender.objects.get(address=address)
-        if sender.state == SenderState.FORBIDDEN:
-            return Selected()
-        standing = standing_of(address, client=client, key=head.key)
-        _look_note(sender, standing, head=head, now=now)
-        if not standing.exists:
-            _all_wait(sender, Wait.NO_ACTOR, "the address was never funded")
-            return Selected()
-        holes = _holes_confirmed(sender, standing, head=head)
-        shared = shared_rules()
-        places = _places(sender, standing, shared=shared, holes=len(holes))
-        rows = _candidates(sender, head=head, places=places)
-        if not rows:
-            return Selected()
-        if sender.wait:
-            _all_wait(sender, Wait.NONE, "")
-        budgets = Budgets(base_fee=int(head.base_fee), now=now)
-        turn = Round(sender, head, standing, holes, places, budgets)
-        try:
-            signed = messages_chosen(turn, rows, client=client, shared=shared)
-            filled = _store(turn, signed, now=now)
-        finally:
-            _waits_store(turn, now=now)
-        is_full = places == ROUND_MAX and len(filled) == places
-        return Selected(filled=filled, has_more=bool(filled) and (turn.has_more or is_full))
+        selection, done = Selection(), None
+        for _ in range(STORE_TRIES):
+            # Within one selection: a signer of ours lets it give its messages other nonces.
+            done = done or _select(address, selection, head=head, client=client, now=now)
+        return done or Selected()
+
+
+def _select(
+    address: str, selection: Selection, *, head: Head, client: ChainClient, now: datetime
+) -> Selected | None:
+    """Choose, sign and store once; None if the sender or a message changed meanwhile."""
+    sender = Sender.objects.get(address=address)
+    if sender.state == SenderState.FORBIDDEN:
+        return Selected()
+    if hold := recovery_hold(sender, restore_check(now=now)):
+        _all_wait(sender, Wait.RECOVERY, hold)
+        return Selected()
+    standing = standing_of(address, client=client, key=head.key)
+    if _is_sent_already(sender, standing, head=head, client=client, now=now):
+        return Selected()
+    _look_note(sender, standing, head=head, now=now)
+    if not standing.exists:
+        _all_wait(sender, Wait.NO_ACTOR, "the address was never funded")
+        return Selected()
+    holes = _holes_confirmed(sender, standing, head=head)
+    shared = shared_rules()
+    places = _places(sender, standing, shared=shared, holes=len(holes))
+    rows = _candidates(sender, head=head, places=places)
+    if not rows:
+        return Selected()
+    if sender.wait:
+        _all_wait(sender, Wait.NONE, "")
+    budgets = Budgets(base_fee=int(head.base_fee), now=now)
+    turn = Round(sender, head, standing, holes, places, budgets, selection)
+    try:
+        signed = messages_chosen(turn, rows, client=client, shared=shared)
+        filled = _store(turn, signed, now=now)
+    finally:
+        _waits_store(turn, now=now)
+    if filled is None:
+        return None
+    is_full = places == ROUND_MAX and len(filled) == places
+    return Selected(filled=filled, has_more=bool(filled) and (turn.has_more or is_full))
 
 
 def senders_due(*, head: Head) -> list[str]:
@@ -118,6 +145,29 @@ def messages_expire(*, head: Head, now: datetime) -> list[str]:
         moved = messages_advance("EXPIRE", data, now=now)
         messages_told(moved)
         return list(moved)
+
+
+def _is_sent_already(
+    sender: Sender, standing: Standing, *, head: Head, client: ChainClient, now: datetime
+) -> bool:
+    """Begin recovery where the chain or the node's pool has a waiting message under a nonce without a row.
+
+    Others may use the address too, and for their messages nothing is held up.
+    """
+    start = max(sender.next_nonce, *(row.nonce + 1 for row in standing.flight), 0)
+    if not sender.version or max(standing.pool_nonce, standing.chain_nonce) <= start:
+        return False
+    sent = sent_since(sender.address, start, head=head, client=client)
+    waiting = Message.objects.filter(from_addr=sender.address, state=MessageState.UNFILLED)
+    for message in sent:
+        alike = waiting.filter(to=str(message.to), value=message.value, method=message.method)
+        if row := next((row for row in alike if row.has_content(message)), None):
+            text = (
+                f"{sender.address} sent message {row.push_id} with nonce {message.nonce}, which no row knows"
+            )
+            recovery_begin(text, now=now)
+            return True
+    return False
 
 
 def _look_note(sender: Sender, standing: Standing, *, head: Head, now: datetime) -> None:
@@ -162,16 +212,21 @@ def _candidates(sender: Sender, *, head: Head, places: int) -> list[Message]:
         _all_wait(sender, Wait.QUOTA, "")
         return []
     turn = Window(RowNumber(), partition_by=[F("tenant_id"), F("priority")], order_by=[F("created_at").asc()])
-    ordered = waiting.annotate(turn=turn).order_by(
-        "priority", F("urgent_epoch").asc(nulls_last=True), "turn", "created_at", "pk"
+    ordered = (
+        waiting.select_related("tenant")
+        .annotate(turn=turn)
+        .order_by("priority", F("urgent_epoch").asc(nulls_last=True), "turn", "created_at", "pk")
     )
     return list(ordered[: places + SPARE_CANDIDATES])
 
 
-def _store(turn: Round, signed: Sequence[tuple[Ready, SignedMessage]], *, now: datetime) -> tuple[str, ...]:
+def _store(
+    turn: Round, signed: Sequence[tuple[Ready, SignedMessage]], *, now: datetime
+) -> tuple[str, ...] | None:
     """Write nonces and signatures, all or none.
 
-    None if the sender's nonces were changed since they were read, or one of the messages was.
+    None, and nothing written, if the sender's nonces were changed since they were read, or one of the
+    messages was.
     """
     if not signed:
         return ()
@@ -179,7 +234,7 @@ def _store(turn: Round, signed: Sequence[tuple[Ready, SignedMessage]], *, now: d
         sender = Sender.objects.select_for_update().get(pk=turn.sender.pk)
         if sender.version != turn.sender.version or sender.state == SenderState.FORBIDDEN:
             log.info("selection_outdated", sender=sender.address)
-            return ()
+            return None
         if not turn.budgets.still_hold():
             log.info("selection_over_budget", sender=sender.address)
             return ()
@@ -188,7 +243,8 @@ def _store(turn: Round, signed: Sequence[tuple[Ready, SignedMessage]], *, now: d
         if len(moved) != len(rows):
             transaction.set_rollback(True)
             log.info("selection_outdated", sender=sender.address, moved=len(moved), chosen=len(rows))
-            return ()
+            return None
+        _landings_store(turn, rows, now=now)
         top = max(message.message.nonce for _, message in signed)
         Sender.objects.filter(pk=sender.pk).update(
             next_nonce=max(sender.next_nonce, top + 1),
@@ -200,6 +256,12 @@ def _store(turn: Round, signed: Sequence[tuple[Ready, SignedMessage]], *, now: d
         )
         messages_told(moved)
     return tuple(rows)
+
+
+def _landings_store(turn: Round, ids: Collection[str], *, now: datetime) -> None:
+    """Write those that the chain has already: they were signed before, and forgotten."""
+    landed = {pk: one.columns(now=now) for pk, one in turn.landed.items() if pk in ids}
+    spend_note(messages_advance("LAND", landed, now=now), sign=ADDED)
 
 
 def _filled_columns(signed: SignedMessage, *, now: datetime) -> dict[str, object]:

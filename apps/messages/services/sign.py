@@ -1,56 +1,189 @@
-"""Nonces and signatures for what a sender's selection chose."""
+"""Nonces and signatures for what a sender's selection chose.
+
+A signer of ours refuses a second nonce for a message that it signed before: a selection of a process that
+died, or one that this database has forgotten.  Such a message keeps the nonce that it was signed with, or
+lands where the chain has it, or waits until that nonce is used by another message for good.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
-from apps.gateway.errors import SignerAway
+from apps.gateway.errors import SignedBefore, SignerAway
+from apps.messages.models import Message, Recovery
 from apps.messages.services.nonces import nonces_for
-from apps.messages.states import Wait
+from apps.messages.services.readback import History
+from apps.messages.services.rounds import Ready
+from apps.messages.states import MessageState, Wait
 from apps.wallets.services import messages_sign
 from poolsite.filecoin.message import SignedMessage
+from poolsite.wire.origins import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apps.chain.client import ChainClient
     from apps.core.errors import DomainError
-    from apps.messages.services.rounds import Ready, Round
+    from apps.messages.services.rounds import Round, Selection
     from poolsite.filecoin.message import Message as ChainMessage
+
+SIGN_STEPS: Final = 4
+"""A refused signature shifts the nonces behind it; those are signed again at most this often."""
+
+DEAD_EPOCHS: Final = 20
+"""A nonce that another message used so far below the head is not used by this one any more: five minutes
+and more than what nodes call final by F3, and a proof still makes its deadline."""
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A message on its way to a signature."""
+
+    ready: Ready
+    signed: SignedMessage | None = None
+    is_left: bool = False
+    is_asked_again: bool = False
+    """Its nonce was found out to be another one; so those around it may be others."""
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+        return str(self.ready.row.pk)
+
+
+def origin_of(row: Message, *, selection: Selection | None = None, dead: tuple[int, ...] = ()) -> Origin:
+    """Return what tells a signer which message this is."""
+    return Origin(
+        pool=Recovery.pool_name(),
+        id=row.push_id,
+        account="" if row.tenant is None else row.tenant.name,
+        kind=row.kind,
+        selection="" if selection is None else selection.id,
+        step=0 if selection is None else selection.step,
+        dead=dead,
+    )
 
 
 def messages_signed(
-    turn: Round, ready: Sequence[Ready], signed: dict[str, tuple[Ready, SignedMessage]]
+    turn: Round,
+    ready: Sequence[Ready],
+    signed: dict[str, tuple[Ready, SignedMessage]],
+    *,
+    client: ChainClient,
 ) -> set[str]:
     """Give nonces in order and have them signed, after those in `signed`, which are the first of them.
 
     Adds to `signed` what comes before the first refusal: those behind it get other nonces.  Notes why a
     message is refused, and returns the ids of those.
     """
+    used = {message.message.nonce for _, message in signed.values()}
+    asked = [Candidate(item) for item in ready[len(signed) :]]
+    plan: dict[str, ChainMessage] = {}
+    for _ in range(SIGN_STEPS):
+        rest = [one for one in asked if not one.is_left]
+        plan = dict(zip((one.id for one in rest), _planned(turn, rest, used), strict=True))
+        wrong = [one for one in rest if one.signed is None or one.signed.message != plan[one.id]]
+        answers = _sign(turn, [(one, plan[one.id]) for one in wrong])
+        for one, answer in zip(wrong, answers, strict=True):
+            _note(turn, one, answer, client=client)
+        if not any(one.is_asked_again for one in wrong):
+            break
+    for one in asked:
+        if one.signed is None or one.signed.message != plan.get(one.id):
+            break
+        signed[one.id] = (Ready(one.ready.row, one.signed.message), one.signed)
+    return {one.id for one in asked if one.is_left}
+
+
+def _planned(turn: Round, rest: Sequence[Candidate], used: set[int]) -> list[ChainMessage]:
+    """Return each message with its nonce: what was signed before keeps its own, the others go around it."""
+    known = [turn.known.get(one.id) for one in rest]
+    taken = used | {message.nonce for message in known if message is not None}
     numbers = nonces_for(turn.sender, turn.standing, holes=turn.holes)
-    nonces = [next(numbers) for _ in ready]
-    rest = list(zip(ready, nonces, strict=True))[len(signed) :]
-    messages = [replace(item.message, nonce=nonce) for item, nonce in rest]
-    answers = _sign(messages, [item.row.tenant_id for item, _ in rest])
-    refused: set[str] = set()
-    for (item, _), answer in zip(rest, answers, strict=True):
-        if not isinstance(answer, SignedMessage):
-            wait = Wait.SIGNER_AWAY if isinstance(answer, SignerAway) else Wait.POLICY
-            reason = f"sign message failed: {answer.reason}"
-            turn.leave(item.row, wait, reason, is_failure=wait == Wait.POLICY)
-            refused.add(item.row.pk)
-        elif not refused:
-            signed[item.row.pk] = (item, answer)
-    return refused
+    free = (nonce for nonce in numbers if nonce not in taken)
+    return [
+        message or replace(one.ready.message, nonce=next(free))
+        for one, message in zip(rest, known, strict=True)
+    ]
 
 
-def _sign(
-    messages: Sequence[ChainMessage], tenants: Sequence[int | None]
-) -> list[SignedMessage | DomainError]:
+def _note(turn: Round, one: Candidate, answer: SignedMessage | DomainError, *, client: ChainClient) -> None:
+    """Take a signature, or find out what a refusal means."""
+    one.signed, one.is_asked_again = None, False
+    if isinstance(answer, SignedMessage):
+        one.signed = answer
+        return
+    if isinstance(answer, SignedBefore):
+        wait, text = _signed_before(turn, one.ready.row, answer.messages, client=client)
+        one.is_asked_again = not text
+    else:
+        wait = Wait.SIGNER_AWAY if isinstance(answer, SignerAway) else Wait.POLICY
+        text = f"sign message failed: {answer.reason}"
+    if text:
+        one.is_left = True
+        turn.leave(one.ready.row, wait, text, is_failure=wait == Wait.POLICY)
+
+
+def _signed_before(
+    turn: Round, row: Message, versions: Sequence[ChainMessage], *, client: ChainClient
+) -> tuple[Wait, str]:
+    """Note the nonce that the signer knows, or that it is dead; else return why the message is left."""
+    newest = versions[0]
+    if not row.has_content(newest):
+        text = f"under this id the signer signed another message, {newest.value} attoFIL to {newest.to}"
+        return Wait.POLICY, f"{text}: push it under another id"
+    nonce, words = newest.nonce, f"the signer signed it with nonce {newest.nonce}"
+    holder = Message.objects.filter(
+        from_addr=row.from_addr, nonce=nonce, state__in=[MessageState.FILLED, MessageState.LANDED]
+    ).first()
+    if nonce >= turn.standing.chain_nonce:
+        rival = _rival(turn, holder, versions, client=client)
+        if rival:
+            return Wait.SIGNED_BEFORE, f"{words}, which {rival} has: it goes on when that landed"
+        turn.known[row.pk] = newest
+        return Wait.NONE, ""
+    landed = History(row.from_addr, client, turn.head).landed([nonce]).get(nonce)
+    by_cid = {version.cid: version for version in versions}
+    if holder is None and landed is not None and landed.message.cid in by_cid:
+        turn.known[row.pk], turn.landed[row.pk] = by_cid[landed.message.cid], landed
+    elif landed is not None and turn.head.height - landed.height >= DEAD_EPOCHS:
+        turn.known.pop(row.pk, None)
+        turn.dead[row.pk] = (*turn.dead.get(row.pk, ()), nonce)
+    else:
+        after = (turn.head.height if landed is None else landed.height) + DEAD_EPOCHS
+        text = f"{words}, which another message has used: it is signed anew at epoch {after}"
+        return Wait.SIGNED_BEFORE, text
+    return Wait.NONE, ""
+
+
+def _rival(
+    turn: Round, holder: Message | None, versions: Sequence[ChainMessage], *, client: ChainClient
+) -> str:
+    """Return what else has the nonce of these versions: a row of ours, or a message in the node's pool."""
+    if holder is not None:
+        return f"message {holder.push_id}"
+    newest = versions[0]
+    if newest.nonce >= turn.standing.pool_nonce:
+        return ""
+    for signed in client.mpool_pending():
+        other = signed.message
+        if (other.from_, other.nonce) == (newest.from_, newest.nonce):
+            return "" if other in versions else f"another message ({signed.cid})"
+    return "a message that the newest head includes"
+
+
+def _sign(turn: Round, asked: Sequence[tuple[Candidate, ChainMessage]]) -> list[SignedMessage | DomainError]:
     """Have each message signed for its tenant: one round through the hub per tenant."""
     found: dict[int, SignedMessage | DomainError] = {}
-    for tenant in dict.fromkeys(tenants):
-        places = [at for at, owner in enumerate(tenants) if owner == tenant]
-        answers = messages_sign([messages[at] for at in places], tenant_id=tenant)
+    turn.selection.step += 1
+    rows = [one.ready.row for one, _ in asked]
+    for tenant in dict.fromkeys(row.tenant_id for row in rows):
+        places = [at for at, row in enumerate(rows) if row.tenant_id == tenant]
+        origins = [
+            origin_of(rows[at], selection=turn.selection, dead=turn.dead.get(rows[at].pk, ()))
+            for at in places
+        ]
+        answers = messages_sign([asked[at][1] for at in places], tenant_id=tenant, origins=origins)
         found.update(zip(places, answers, strict=True))
-    return [found[at] for at in range(len(messages))]
+    return [found[at] for at in range(len(asked))]

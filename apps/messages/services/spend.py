@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from apps.messages.models import Message, SignedVersion
+    from poolsite.filecoin.message import Message as ChainMessage
     from poolsite.filecoin.message import Receipt
 
 ADDED: Final = 1
@@ -43,7 +44,7 @@ def exit_code_kept(receipt: Receipt) -> int:
     return min(receipt.exit_code, EXIT_CODE_MAX)
 
 
-def gas_cost(signed: Message | SignedVersion, receipt: Receipt, *, base_fee: int) -> int:
+def gas_cost(signed: Message | SignedVersion | ChainMessage, receipt: Receipt, *, base_fee: int) -> int:
     """Give the attoFIL that a version's gas cost its sender; `base_fee` is that of the including tipset."""
     found = gas_outputs(
         gas_used=receipt.gas_used,

@@ -22,6 +22,7 @@ from apps.messages.models import Message, Sender, SignedVersion, Tracker
 from apps.messages.services.locks import TRACK_LOCK, held
 from apps.messages.services.moves import NOT_LANDED, messages_advance, messages_told
 from apps.messages.services.nonces import nonces_freed, nonces_used
+from apps.messages.services.restored import recovery_begin
 from apps.messages.services.search import messages_search
 from apps.messages.services.spend import ADDED, TAKEN_OFF, exit_code_kept, gas_cost, spend_note
 from apps.messages.states import MessageState, Wait
@@ -29,10 +30,11 @@ from apps.wallets.services import wallets_moved
 from poolsite.filecoin.address import address_format
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from apps.chain.client import ChainClient
+    from poolsite.filecoin.message import Message as ChainMessage
     from poolsite.filecoin.message import Receipt
 
 log = structlog.get_logger(__name__)
@@ -57,6 +59,7 @@ class Execution:
     to: str
     nonce: int
     receipt: Receipt
+    message: ChainMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,12 @@ def _executed(row: Head, *, client: ChainClient) -> Executed:
         base_fee=int(including.base_fee),
         messages=tuple(
             Execution(
-                str(cid), address_format(message.from_), address_format(message.to), message.nonce, receipt
+                cid=str(cid),
+                from_addr=address_format(message.from_),
+                to=address_format(message.to),
+                nonce=message.nonce,
+                receipt=receipt,
+                message=message,
             )
             for (cid, message), receipt in zip(messages, receipts, strict=True)
         ),
@@ -272,9 +280,12 @@ def _landings(executed: Executed, ours: Sequence[Execution], *, now: datetime) -
     foreign: list[Execution] = []
     rivals = _rivals(ours)
     for cid, message in by_cid.items():
-        version = signed.get(cid) or older.get(cid)
-        winner = version.message if isinstance(version, SignedVersion) else version
-        for rival in rivals.get((message.from_addr, message.nonce), ()):
+        version: Message | SignedVersion | ChainMessage | None = signed.get(cid) or older.get(cid)
+        winner = version.message if isinstance(version, SignedVersion) else signed.get(cid)
+        here = rivals.get((message.from_addr, message.nonce), ())
+        if version is None and (winner := _same_content(here, message)) is not None:
+            version = message.message  # a version that this database has forgotten
+        for rival in here:
             if winner is None or rival.pk != winner.pk:
                 displace[rival.pk] = _landing_columns(executed, message, now=now)
         if version is None or winner is None:
@@ -307,6 +318,11 @@ def _rivals(ours: Sequence[Execution]) -> dict[tuple[str, int], list[Message]]:
     return found
 
 
+def _same_content(rows: Iterable[Message], message: Execution) -> Message | None:
+    """Return the row that this message is but for its fees."""
+    return next((row for row in rows if row.has_content(message.message)), None)
+
+
 def _landing_columns(executed: Executed, message: Execution, *, now: datetime) -> dict[str, object]:
     receipt = message.receipt
     return {
@@ -333,4 +349,9 @@ def _foreign_note(foreign: Sequence[Execution], *, now: datetime) -> None:
             next_nonce=max(sender.next_nonce, message.nonce + 1),
             version=F("version") + 1,
         )
+        waiting = Message.objects.filter(from_addr=message.from_addr, state=MessageState.UNFILLED)
+        alike = waiting.filter(value=message.message.value, method=message.message.method)
+        if row := _same_content(alike, message):
+            text = f"message {row.push_id} landed with nonce {message.nonce}, of which no row knows"
+            recovery_begin(text, now=now)
         log.warning("foreign_message", sender=message.from_addr, nonce=message.nonce, cid=message.cid)

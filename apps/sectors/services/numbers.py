@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 
+from apps.messages.selectors.recovery import recovery_row
 from apps.sectors.errors import NumbersExhausted
 from apps.sectors.models import SectorNumbers
 
@@ -18,6 +19,10 @@ NUMBER_MAX: Final = 2**63 - 2
 """Largest sector number that is given out; the chain takes one more (go-state-types abi MaxSectorNumber),
 which would leave no room for the counter behind it."""
 
+RESTORE_SKIP: Final = 10_000
+"""Numbers that are passed over after a restore: hosts may have files of sectors that the backup lacks, and
+the chain does not know those numbers yet."""
+
 
 @transaction.atomic
 def numbers_take(miner: Miner, *, count: int, taken: Sequence[range]) -> list[int]:
@@ -29,6 +34,9 @@ def numbers_take(miner: Miner, *, count: int, taken: Sequence[range]) -> list[in
     SectorNumbers.objects.get_or_create(miner=miner)
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     numbers: list[int] = []
+    restored_at = recovery_row().restored_at
+    if restored_at is not None and (row.skipped_at is None or row.skipped_at < restored_at):
+        row.next_number, row.skipped_at = row.next_number + RESTORE_SKIP, restored_at
     number = row.next_number
     spans = sorted(taken, key=lambda span: span.start)
     at = 0
@@ -43,5 +51,5 @@ def numbers_take(miner: Miner, *, count: int, taken: Sequence[range]) -> list[in
         numbers.append(number)
         number += 1
     row.next_number = number
-    row.save(update_fields=["next_number"])
+    row.save(update_fields=["next_number", "skipped_at"])
     return numbers

@@ -18,6 +18,7 @@ from apps.checks.results import Topic
 from apps.checks.table import CHECKS
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
+from apps.messages.services.restored import recovery_begin
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import RewardEstimate
 from apps.proving.models import WindowPost
@@ -105,6 +106,10 @@ def sectors_paused(_: Any) -> None:
     factories.sector(factories.miner(), state=SectorState.PC1_DONE, paused_at=now(), error="no space")
 
 
+def recovery(_: Any) -> None:
+    recovery_begin("the database was restored", now=now())
+
+
 def messages_stuck(_: Any) -> None:
     factories.message("held", wait=Wait.POLICY, attempts=3)
     factories.sender(factories.bls(1))
@@ -185,6 +190,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         fee_debt,
         deposits_expiring,
         sectors_paused,
+        recovery,
         messages_stuck,
         messages_failed,
         nonce_gaps,

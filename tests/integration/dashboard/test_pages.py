@@ -39,11 +39,11 @@ OBJECTS = (
     "message-cancel",
 )
 MOST_QUERIES = {
-    "today": 36,
+    "today": 37,
     "miners": 14,
     "sectors": 19,
-    "messages": 13,
-    "senders": 18,
+    "messages": 14,
+    "senders": 19,
     "gas": 20,
     "sender": 15,
     "wallets": 12,

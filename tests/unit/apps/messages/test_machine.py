@@ -1,4 +1,4 @@
-"""A model: random pushes, heads, reorganisations, kills, lost pools, foreign messages, changes by hand.
+"""A model: random pushes, heads, reorganisations, kills, lost pools, foreign messages, restored backups.
 
 For each sender the chain holds 0…n; each accepted message is there at most once, and when the trouble is
 over every message has landed or stands in a stated final state.
@@ -16,13 +16,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from apps.core.errors import DomainError
-from apps.messages.models import Message
+from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services import NewFees, message_mark_bad, message_replace, messages_recover
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.hurry import proofs_hurry
+from apps.messages.services.recover import unmatched_decide
+from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState
 from tests.messaging import pool_world
+from tests.people import principal
 from tests.unit.apps.messages.test_kills import POINTS, Kill
+from tests.unit.apps.messages.test_recovery import Dump
 
 if TYPE_CHECKING:
     from tests.messaging import Pool
@@ -48,6 +52,7 @@ class Messager(RuleBasedStateMachine):
         self.pushed = 0
         self.foreign = 0
         self.salt = 0
+        self.backup: Dump | None = None
 
     @initialize()
     def begin(self) -> None:
@@ -64,9 +69,9 @@ class Messager(RuleBasedStateMachine):
 
     @rule()
     def push_again(self) -> None:
-        if self.pushed:
-            row = self.pool.row(f"m{self.pushed - 1}")
-            self.pool.push(row.pk, row.from_addr, params=bytes(row.params))
+        row = Message.objects.filter(push_id=f"m{self.pushed - 1}").first()
+        if row is not None:
+            self.pool.push(row.push_id, row.from_addr, params=bytes(row.params))
 
     @rule(nulls=st.integers(min_value=0, max_value=2))
     def head(self, nulls: int) -> None:
@@ -115,6 +120,28 @@ class Messager(RuleBasedStateMachine):
                 self.pool.step()
             except Kill:
                 pass
+
+    @rule()
+    def dump(self) -> None:
+        self.backup = Dump()
+
+    @rule(is_noticed=st.booleans())
+    def restore(self, is_noticed: bool) -> None:
+        """Read the last backup in; clients push again what they get no answer about."""
+        if self.backup is None:
+            return
+        lost = [row for row in Message.objects.filter(kind="") if row.pushed_by != "recovered"]
+        self.backup.restore(is_noticed=is_noticed)
+        if is_noticed:
+            for row in lost:
+                self.pool.push(row.push_id, row.from_addr, params=bytes(row.params))
+
+    def _decide(self) -> None:
+        """Say of what no row explains that somebody else sent it."""
+        for row in UnmatchedMessage.objects.filter(decided_at=None):
+            unmatched_decide(
+                principal=principal(), row=row, message_id="", client=self.pool.client, now=self.pool.now
+            )
 
     def _some(self, number: int, state: str) -> Message | None:
         rows = list(Message.objects.filter(state=state).order_by("pk"))
@@ -189,8 +216,9 @@ class Messager(RuleBasedStateMachine):
         self.pool.keyring.is_away = False
         self.pool.node.base_fee = 100
         Message.objects.filter(state=MessageState.UNFILLED).update(retry_height=0)
-        for _ in range(12):
+        for _ in range(14 + DEAD_EPOCHS):
             self.pool.step()
+            self._decide()
             if not Message.objects.exclude(state__in=FINAL).exists():
                 break
         for _ in range(3):

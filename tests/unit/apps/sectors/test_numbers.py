@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from apps.core import clock
+from apps.messages.services.restored import recovery_begin
 from apps.sectors.errors import NumbersExhausted
 from apps.sectors.models import SectorNumbers
-from apps.sectors.services.numbers import NUMBER_MAX, numbers_take
+from apps.sectors.services.numbers import NUMBER_MAX, RESTORE_SKIP, numbers_take
 from tests import factories
 
 
@@ -87,3 +89,14 @@ def test_two_askers_at_once_get_different_numbers() -> None:
         thread.join()
 
     assert sorted(got) == list(range(20))
+
+
+@pytest.mark.django_db
+def test_restored_pool_skips_numbers_that_hosts_may_have_files_of() -> None:
+    miner = factories.miner()
+    assert numbers_take(miner, count=2, taken=[]) == [0, 1]
+
+    recovery_begin("restored", now=clock.now())
+
+    assert numbers_take(miner, count=2, taken=[]) == [2 + RESTORE_SKIP, 3 + RESTORE_SKIP]
+    assert numbers_take(miner, count=1, taken=[]) == [4 + RESTORE_SKIP]

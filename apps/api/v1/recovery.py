@@ -1,0 +1,124 @@
+"""Recovery after a restore over REST: why nothing is signed, and deciding about messages without a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.messages.models import UnmatchedMessage
+from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
+from apps.messages.services.recover import recovery_end, unmatched_decide
+
+
+class UnmatchedOutput(serializers.Serializer[Any]):
+    """A message on chain that no row explains."""
+
+    cid = serializers.CharField()
+    from_ = serializers.CharField()
+    nonce = serializers.IntegerField()
+    to = serializers.CharField()
+    value = serializers.CharField()
+    method = serializers.IntegerField()
+    height = serializers.IntegerField(allow_null=True)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Name `from`, which is no name in Python."""
+        fields = super().get_fields()
+        return {name.rstrip("_"): field for name, field in fields.items()}
+
+
+class RecoveryOutput(serializers.Serializer[Any]):
+    """Whether the pool is in recovery, why, and what is left to do."""
+
+    is_on = serializers.BooleanField()
+    since = serializers.DateTimeField(allow_null=True)
+    reason = serializers.CharField()
+    from_height = serializers.IntegerField()
+    read_height = serializers.IntegerField(allow_null=True)
+    matched = serializers.IntegerField()
+    senders_unread = serializers.ListField(child=serializers.CharField())
+    unmatched = UnmatchedOutput(many=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class DecisionInput(InputSerializer):
+    """Which message it is; empty: somebody else's, made outside the pool."""
+
+    cid = serializers.CharField(max_length=128)
+    message = serializers.CharField(max_length=256, allow_blank=True)
+
+
+def recovery_body() -> dict[str, Any]:
+    """Write the state of recovery."""
+    row = recovery_row()
+    unread = senders_unread(row).values_list("address", flat=True) if row.since is not None else ()
+    return {
+        "is_on": row.since is not None,
+        "since": row.since,
+        "reason": row.reason,
+        "from_height": row.from_height,
+        "read_height": row.read_height,
+        "matched": row.matched,
+        "senders_unread": list(unread),
+        "unmatched": [unmatched_body(one) for one in unmatched_open()],
+        "ended_at": row.ended_at,
+    }
+
+
+def unmatched_body(row: UnmatchedMessage) -> dict[str, Any]:
+    """Write one message without a row."""
+    return {
+        "cid": row.cid,
+        "from": row.from_addr,
+        "nonce": row.nonce,
+        "to": row.to,
+        "value": str(row.value),
+        "method": row.method,
+        "height": row.height,
+    }
+
+
+class RecoveryView(PoolView):
+    """`/recovery`: why nothing is signed after a restore, and what is left to do."""
+
+    filters = ()
+    perms = {**PoolView.perms, "POST": "admin", "DELETE": "admin"}
+    operator_only = True
+
+    @extend_schema(responses=RecoveryOutput)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """Show it."""
+        return Response(recovery_body())
+
+    @extend_schema(request=DecisionInput, responses=RecoveryOutput)
+    def post(self, request: Request) -> Response:
+        """Decide about one message on chain."""
+        body = DecisionInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        row = unmatched_get(body.validated_data["cid"])
+        unmatched_decide(
+            principal=self.principal,
+            row=row,
+            message_id=body.validated_data["message"],
+            client=chain_client(),
+            now=clock.now(),
+        )
+        return Response(recovery_body())
+
+    @extend_schema(responses=RecoveryOutput)
+    def delete(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """End recovery as it is; what was not read back may be paid twice."""
+        recovery_end(principal=self.principal, now=clock.now())
+        return Response(recovery_body())
+
+
+urlpatterns = [path("recovery", RecoveryView.as_view(), name="api-recovery")]

@@ -1,0 +1,56 @@
+"""What recovery after a restore has still to do, and whom it holds up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+
+from apps.core.errors import NotFound
+from apps.messages.models import Recovery, Sender, UnmatchedMessage
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+
+def recovery_now() -> Recovery | None:
+    """Return the recovery that is under way, or None."""
+    return Recovery.objects.filter(since__isnull=False).first()
+
+
+def recovery_row() -> Recovery:
+    """Return the row, whether recovery is under way or not."""
+    return Recovery.objects.first() or Recovery()
+
+
+def unmatched_open() -> QuerySet[UnmatchedMessage]:
+    """Return the messages on chain that a person has to decide about."""
+    return UnmatchedMessage.objects.filter(decided_at=None)
+
+
+def unmatched_get(cid: str) -> UnmatchedMessage:
+    """Return one of them, decided or not.  Raises NotFound."""
+    try:
+        row = UnmatchedMessage.objects.filter(cid=cid).first()
+    except ValidationError:  # no CID at all
+        row = None
+    if row is None:
+        raise NotFound("there is no such message to decide about", field="cid")
+    return row
+
+
+def senders_unread(recovery: Recovery) -> QuerySet[Sender]:
+    """Return the senders whose messages were not read back yet."""
+    unread = Q(read_back_at=None) | Q(read_back_at__lt=recovery.since)
+    return Sender.objects.filter(unread).order_by("address")
+
+
+def recovery_hold(sender: Sender, recovery: Recovery) -> str:
+    """Say why nothing of this sender is signed; empty if recovery does not hold it up."""
+    if recovery.since is None:
+        return ""
+    if sender.read_back_at is None or sender.read_back_at < recovery.since:
+        return f"{recovery.reason[:500]}; what {sender.address} sent since is being read from the chain"
+    count = unmatched_open().filter(from_addr=sender.address).count()
+    return f"{count} messages of this sender on chain have no row: decide about them" if count else ""

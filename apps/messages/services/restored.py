@@ -1,0 +1,150 @@
+"""Noticing that the database was restored from a backup, before anything is signed from what it says.
+
+PostgreSQL names itself: a dump that is read in makes other tables, often in another cluster, and a server
+that was promoted or set back in time has another timeline.  An old copy of the same files is all of that
+again; it is noticed by the marker, a file beside `var` with the newest position in the write-ahead log that
+was ever seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+
+from apps.core.live import Change, publish
+from apps.messages.errors import BadMessage
+from apps.messages.models import Message, Recovery, Sender, Tracker
+from apps.messages.selectors.recovery import recovery_hold
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+log = structlog.get_logger(__name__)
+
+IDENTITY: Final = """
+SELECT (SELECT system_identifier::text FROM pg_control_system()),
+       (SELECT timeline_id FROM pg_control_checkpoint()),
+       (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
+       'messages_message'::regclass::oid::bigint,
+       (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What PostgreSQL says of a database."""
+
+    cluster: str
+    timeline: int
+    database: int
+    table: int
+    """Of the messages: another one after a dump was read in."""
+    position: int
+    """Bytes of write-ahead log that are on the disk; it only grows."""
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What stays the same as long as nobody restores or moves it."""
+        return {
+            "cluster": self.cluster,
+            "timeline": self.timeline,
+            "database": self.database,
+            "table": self.table,
+        }
+
+
+def database_identity() -> Identity:
+    """Ask the database who it is."""
+    with connection.cursor() as cursor:
+        cursor.execute(IDENTITY)
+        return Identity(*cursor.fetchone())
+
+
+def restore_check(*, now: datetime) -> Recovery:
+    """Begin recovery if the database is another one than it was, or an older copy; gives the row."""
+    row, _ = Recovery.objects.get_or_create(pk=1)
+    seen, marker = database_identity(), _marker_read()
+    reason = _difference(row, seen, marker)
+    if reason:
+        row = recovery_begin(reason, now=now, fingerprint=seen.fingerprint)
+    elif row.fingerprint != seen.fingerprint:
+        row.fingerprint = seen.fingerprint
+        Recovery.objects.filter(pk=1).update(fingerprint=seen.fingerprint)
+    _marker_write(row, seen, marker)
+    return row
+
+
+def recovery_refuse(address: str, *, now: datetime) -> None:
+    """Raise BadMessage if nothing of this sender may be signed until recovery is over."""
+    sender = Sender.objects.filter(address=address).first()
+    hold = "" if sender is None else recovery_hold(sender, restore_check(now=now))
+    if hold:
+        raise BadMessage(hold, field="from")
+
+
+@transaction.atomic
+def recovery_begin(reason: str, *, now: datetime, fingerprint: dict[str, Any] | None = None) -> Recovery:
+    """Stop all signing until what the chain knows is read back."""
+    Recovery.objects.get_or_create(pk=1)
+    row = Recovery.objects.select_for_update().get(pk=1)
+    if row.since is None:
+        row.from_height = Tracker.objects.values_list("height", flat=True).first() or -1
+        row.matched = 0
+    row.since, row.ended_at, row.reason, row.read_height = now, None, reason[:1000], None
+    row.restored_at, row.fingerprint = now, fingerprint or row.fingerprint
+    row.save()
+    publish(Change("messages", "all", None))
+    log.error("recovery_begins", reason=reason, from_height=row.from_height)
+    return row
+
+
+def _difference(row: Recovery, seen: Identity, marker: dict[str, Any]) -> str:
+    """Say how this database differs from the one that was used last; empty if it does not."""
+    if row.fingerprint and row.fingerprint != seen.fingerprint:
+        names = [name for name, value in seen.fingerprint.items() if row.fingerprint.get(name) != value]
+        return f"the database was restored or moved: another {' and '.join(names)} than it was written in"
+    if not marker:
+        return ""
+    if marker.get("pool") != str(row.pool):
+        has_rows = not row.fingerprint and Message.objects.exists()
+        return "the database is not the one that was used here last" if has_rows else ""
+    is_same = all(marker.get(name) == value for name, value in seen.fingerprint.items())
+    if is_same and int(marker.get("position", 0)) > seen.position:
+        return "the database is an older copy of the one that was used here last"
+    return ""
+
+
+def _marker_path() -> Path | None:
+    return settings.DATABASE_MARKER
+
+
+def _marker_read() -> dict[str, Any]:
+    path = _marker_path()
+    if path is None:
+        return {}
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text())
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _marker_write(row: Recovery, seen: Identity, before: dict[str, Any]) -> None:
+    """Keep the newest position; a folder that cannot be written leaves the other signs."""
+    path = _marker_path()
+    text = {"pool": str(row.pool), **seen.fingerprint, "position": seen.position}
+    if path is None or text == before:
+        return
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        new.write_text(json.dumps(text))
+        new.replace(path)
+    except OSError as error:
+        log.warning("marker_not_written", path=str(path), reason=error.strerror)

@@ -1,0 +1,76 @@
+"""A real dump is read in after its messages have landed: pg_dump, pg_restore, and nothing is paid twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+
+from apps.messages.models import Message, Sender
+from apps.messages.selectors.recovery import recovery_now
+from apps.messages.services.restored import restore_check
+from apps.messages.states import MessageState
+from poolsite.embedded.programs import postgres_programs
+from tests.messaging import Pool, pool_world
+from tests.unit.apps.messages.test_recovery import heads, paid, without_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def pool(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    with pool_world(monkeypatch) as pool:
+        yield pool
+
+
+def program(name: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL on the test's database."""
+    place = connection.settings_dict
+    asked = ["--host", str(place["HOST"]), "--port", str(place["PORT"] or os.environ.get("PGPORT", "5432"))]
+    who = ["--username", str(place["USER"]), "--dbname", str(place["NAME"])]
+    connection.close()
+    subprocess.run([postgres_programs() / name, *asked, *who, *arguments], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("has_ids", [True, False], ids=["our signer", "venus-wallet"])
+@pytest.mark.parametrize("count", [0, 1, 100, 1000])
+def test_restored_dump_pays_nothing_twice(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int, has_ids: bool
+) -> None:
+    if not has_ids:
+        without_ids(pool, monkeypatch)
+    address = pool.address(fil=10**6)
+    pool.push("before", address, value=1000)
+    restore_check(now=pool.now)
+    heads(pool, 3)
+    for at in range(count):
+        pool.push(f"m{at}", address, value=at % 40 + 1)
+    Sender.objects.update(quota=600)
+    file = str(tmp_path / "pool.dump")
+    program("pg_dump", "--format=custom", "--file", file)
+    pool.choose()
+    heads(pool, 4)
+    assert len(paid(pool, address)) == count + 1
+
+    program("pg_restore", "--clean", "--if-exists", "--single-transaction", file)
+    assert Message.objects.filter(state=MessageState.UNFILLED).count() == count
+    row = restore_check(now=pool.now)
+    assert row.since is not None
+    assert "restored or moved" in row.reason
+    heads(pool, 4)
+
+    assert len(paid(pool, address)) == count + 1
+    assert Message.objects.filter(state=MessageState.LANDED).count() == count + 1
+    assert recovery_now() is None
+    after: dict[str, Any] = {"value": 7777}
+    pool.push("after", address, **after)
+    pool.choose()
+    heads(pool, 2)
+    assert pool.nonces_on_chain(address) == list(range(count + 2))

@@ -1,0 +1,105 @@
+"""Recovery over REST and on the pages: what is left to do after a restore, for the operator alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.urls import reverse
+
+from apps.core import clock
+from apps.messages.models import Sender, UnmatchedMessage
+from apps.messages.selectors.recovery import recovery_now
+from apps.messages.services.restored import recovery_begin
+from apps.users.models import AuditEntry
+from poolsite.filecoin.cids import cid_of_cbor
+from tests.people import bearer, operator_person, operator_token, person, token
+from tests.visits import signed_in, text_of
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+
+def unmatched(**data: Any) -> UnmatchedMessage:
+    now = clock.now()
+    recovery_begin("the database was restored", now=now)
+    Sender.objects.create(address="f01001", read_back_at=clock.now())
+    return UnmatchedMessage.objects.create(
+        **{
+            "cid": str(cid_of_cbor(b"sent")),
+            "unsigned_cid": str(cid_of_cbor(b"sent")),
+            "from_addr": "f01001",
+            "nonce": 7,
+            "to": "f01002",
+            "value": 5,
+            "method": 0,
+            "gas_limit": 1,
+            "gas_fee_cap": 1,
+            "gas_premium": 1,
+            "height": 12,
+            "found_at": now,
+            **data,
+        }
+    )
+
+
+def ask(client: Client, method: str, by: str, body: Any = None) -> Any:
+    call = getattr(client, method)
+    return call("/api/v1/recovery", body, content_type="application/json", headers=bearer(by))
+
+
+def test_rest_shows_recovery_and_takes_decisions_of_the_operator(client: Client) -> None:
+    row = unmatched()
+
+    found = ask(client, "get", operator_token()).json()
+    assert (found["is_on"], found["reason"]) == (True, "the database was restored")
+    assert [(one["cid"], one["nonce"], one["value"]) for one in found["unmatched"]] == [(row.cid, 7, "5")]
+    assert ask(client, "get", token("admin")).status_code == 403
+
+    bad = ask(client, "post", operator_token(), {"cid": row.cid, "message": "none"})
+    assert bad.status_code in (400, 409, 422, 503)
+    for unknown in ("bafy", str(cid_of_cbor(b"other"))):
+        assert ask(client, "post", operator_token(), {"cid": unknown, "message": ""}).status_code == 404
+    done = ask(client, "post", operator_token(), {"cid": row.cid, "message": ""})
+    assert (done.status_code, done.json()["unmatched"]) == (200, [])
+    line = AuditEntry.objects.get(action="recovery.decide")
+    assert (line.target, bool(line.actor)) == (row.cid, True)
+    again = ask(client, "post", operator_token(), {"cid": row.cid, "message": ""})
+    assert again.status_code == 400
+
+
+def test_rest_ends_recovery_and_says_so_when_there_is_none(client: Client) -> None:
+    unmatched()
+
+    assert ask(client, "delete", operator_token()).json()["is_on"] is False
+    assert recovery_now() is None
+    assert AuditEntry.objects.filter(action="recovery.end").count() == 1
+    assert ask(client, "delete", operator_token()).status_code == 400
+
+
+def test_today_and_the_page_say_why_nothing_is_signed() -> None:
+    row = unmatched()
+    operator_person()
+    page = signed_in("olga")
+
+    today = text_of(page.get("/"))
+    assert "no message is signed: the pool recovers from a restored backup" in today.lower()
+    assert reverse("recovery") in today
+    assert "no message is signed" in text_of(page.get(reverse("messages"))).lower()
+    text = text_of(page.get(reverse("recovery")))
+    assert row.cid in text
+    assert "the database was restored" in text
+    page.post(reverse("recovery"), {"cid": row.cid, "message": ""})
+    row.refresh_from_db()
+    assert row.decided_by
+
+
+def test_a_tenant_sees_that_nothing_is_signed_and_decides_nothing() -> None:
+    unmatched()
+    person("ada", of="alice")
+    page = signed_in("ada")
+
+    assert "no message is signed" in text_of(page.get("/")).lower()
+    assert page.get(reverse("recovery")).status_code == 404

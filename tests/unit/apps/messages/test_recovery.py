@@ -1,0 +1,271 @@
+"""A database that was restored from a backup reads back what it sent since, and pays nothing twice."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.gateway.errors import SignerAway
+from apps.messages.models import (
+    Message,
+    MessageEvent,
+    Recovery,
+    Sender,
+    SignedVersion,
+    Tracker,
+    UnmatchedMessage,
+)
+from apps.messages.selectors.recovery import recovery_now
+from apps.messages.services import NewFees, message_replace
+from apps.messages.services.recover import recovery_end, recovery_step, unmatched_decide
+from apps.messages.services.restored import recovery_begin, restore_check
+from apps.messages.states import MessageState, Wait
+from tests.people import principal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.messaging import Pool
+
+TABLES = (Message, Sender, Recovery, SignedVersion, MessageEvent, UnmatchedMessage, Tracker)
+
+
+class Dump:
+    """The rows of the messager at a moment, and the tracker's place."""
+
+    def __init__(self) -> None:
+        self.rows = {model: list(model._default_manager.all()) for model in TABLES}
+
+    def restore(self, *, is_noticed: bool = True) -> None:
+        """Put the rows back; PostgreSQL's tables would be others then."""
+        for model in reversed(TABLES):
+            model._default_manager.all().delete()
+        for model in TABLES:
+            model._default_manager.bulk_create(self.rows[model])  # type: ignore[arg-type]
+        if is_noticed:
+            Recovery.objects.update(fingerprint={"table": -1})
+
+
+@pytest.fixture(autouse=True)
+def first_look(pool: Pool) -> None:
+    restore_check(now=pool.now)
+
+
+def without_ids(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a signer as venus-wallet: it keeps no ids and signs whatever it is asked for."""
+    monkeypatch.setattr("apps.messages.services.recover.ids_signed", lambda *_args, **_kwargs: {})
+    monkeypatch.setattr("tests.messaging.origin_check", lambda *_args: None)
+
+
+def heads(pool: Pool, count: int) -> None:
+    """Let heads come."""
+    for _ in range(count):
+        pool.step()
+
+
+def paid(pool: Pool, address: str) -> list[int]:
+    return sorted(int(one.message.value) for one in pool.node.landed(address))
+
+
+@pytest.mark.parametrize("has_ids", [True, False], ids=["our signer", "venus-wallet"])
+@pytest.mark.parametrize("count", [0, 1, 100, 1000])
+def test_what_waited_at_the_dump_and_landed_is_paid_once(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, count: int, has_ids: bool
+) -> None:
+    if not has_ids:
+        without_ids(pool, monkeypatch)
+    address = pool.address(fil=10**6)
+    pool.push("before", address, value=10**6)
+    heads(pool, 3)
+    for at in range(count):
+        pool.push(f"m{at}", address, value=at % 40 + 1)
+    Sender.objects.update(quota=600)
+    dump = Dump()
+    pool.choose()
+    heads(pool, 4)
+    assert len(paid(pool, address)) == count + 1
+
+    dump.restore()
+    heads(pool, 4)
+
+    assert len(paid(pool, address)) == count + 1
+    assert Message.objects.filter(state=MessageState.LANDED).count() == count + 1
+    assert recovery_now() is None
+    pool.push("after", address, value=77)
+    pool.choose()
+    heads(pool, 2)
+    assert paid(pool, address).count(77) == 1
+    assert pool.nonces_on_chain(address) == list(range(count + 2))
+
+
+def test_a_row_that_the_dump_lacks_comes_back_with_its_id(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("before", address, value=9)
+    heads(pool, 2)
+    dump = Dump()
+    pool.push("lost", address, value=5, kind="")
+    pool.choose()
+    heads(pool, 3)
+
+    dump.restore()
+    heads(pool, 3)
+
+    row = pool.row("lost")
+    assert (row.state, row.nonce, row.pushed_by) == (MessageState.LANDED, 1, "recovered")
+    assert row.tenant is not None
+    assert row.tenant.name == "alice"
+    assert pool.push("lost", address, value=5).pk == row.pk
+    heads(pool, 3)
+    assert paid(pool, address) == [5, 9]
+
+
+def test_nothing_is_signed_until_a_person_decided_about_what_no_row_explains(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_ids(pool, monkeypatch)
+    address = pool.address()
+    pool.push("before", address, value=9)
+    heads(pool, 2)
+    dump = Dump()
+    pool.push("lost", address, value=5)
+    pool.choose()
+    heads(pool, 3)
+
+    dump.restore()
+    pool.push("new", address, value=6)
+    heads(pool, 3)
+    assert paid(pool, address) == [5, 9]
+    sender = Sender.objects.get(address=address)
+    assert (sender.wait, pool.row("new").state) == (Wait.RECOVERY, MessageState.UNFILLED)
+    assert "decide about them" in sender.error
+
+    [left] = UnmatchedMessage.objects.all()
+    unmatched_decide(principal=principal(), row=left, message_id="", client=pool.client, now=pool.now)
+    heads(pool, 3)
+    assert paid(pool, address) == [5, 6, 9]
+    assert recovery_now() is None
+
+
+def test_a_person_may_say_which_message_it_is(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_ids(pool, monkeypatch)
+    address = pool.address()
+    pool.push("one", address, value=5)
+    heads(pool, 2)
+    dump = Dump()
+    pool.push("lost", address, value=6)
+    pool.choose()
+    heads(pool, 3)
+    dump.restore()
+    pool.push("lost", address, value=7)
+    heads(pool, 2)
+    [left] = UnmatchedMessage.objects.all()
+
+    unmatched_decide(principal=principal(), row=left, message_id="lost", client=pool.client, now=pool.now)
+    heads(pool, 3)
+
+    assert paid(pool, address) == [5, 6]
+    assert pool.row("lost").state == MessageState.LANDED
+
+
+def test_what_is_in_the_nodes_pool_is_in_flight_again(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_ids(pool, monkeypatch)
+    address = pool.address()
+    pool.push("one", address, value=5)
+    dump = Dump()
+    pool.choose()
+    cid = pool.row("one").cid
+
+    dump.restore()
+    restore_check(now=pool.now)
+    recovery_step(client=pool.client, now=pool.now)
+
+    assert (pool.row("one").state, pool.row("one").cid) == (MessageState.FILLED, cid)
+    heads(pool, 2)
+    assert (paid(pool, address), pool.row("one").state) == ([5], MessageState.LANDED)
+
+
+def test_a_replacement_that_the_dump_lacks_lands_its_message(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address, value=5)
+    pool.choose()
+    dump = Dump()
+    row = message_replace(
+        message=pool.row("one"), fees=NewFees(), client=pool.client, head=pool.head, now=pool.now
+    )
+    pool.choose()
+
+    dump.restore()
+    heads(pool, 3)
+
+    assert (pool.row("one").state, pool.row("one").landed_cid) == (MessageState.LANDED, row.cid)
+    assert paid(pool, address) == [5]
+
+
+def test_a_restore_that_nobody_noticed_shows_by_the_chain(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_ids(pool, monkeypatch)
+    address = pool.address()
+    pool.push("before", address, value=9)
+    heads(pool, 2)
+    pool.push("one", address, value=5)
+    dump = Dump()
+    pool.choose()
+    heads(pool, 2)
+
+    dump.restore(is_noticed=False)
+    pool.choose()
+    recovery = recovery_now()
+    assert recovery is not None
+    assert "which no row knows" in recovery.reason
+    heads(pool, 3)
+
+    assert paid(pool, address) == [5, 9]
+    assert pool.row("one").state == MessageState.LANDED
+    assert recovery_now() is None
+
+
+def test_an_absent_signer_is_waited_for_where_it_may_know_the_ids(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = pool.address()
+    pool.push("one", address, value=5)
+    dump = Dump()
+    pool.choose()
+    heads(pool, 2)
+    dump.restore()
+
+    def away(*_args: Any, **_kwargs: Any) -> Any:
+        raise SignerAway(address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("apps.messages.services.recover.ids_signed", away)
+        heads(pool, 2)
+    assert Sender.objects.get(address=address).wait == Wait.RECOVERY
+    assert paid(pool, address) == [5]
+    heads(pool, 2)
+    assert (recovery_now(), pool.row("one").state) == (None, MessageState.LANDED)
+
+
+def test_a_person_may_end_recovery_and_answers_for_it(pool: Pool) -> None:
+    recovery_begin("by hand", now=pool.now)
+
+    recovery_end(principal=principal(), now=pool.now)
+
+    assert recovery_now() is None
+
+
+def test_the_marker_shows_an_older_copy_of_the_same_files(pool: Pool, settings: Any, tmp_path: Path) -> None:
+    settings.DATABASE_MARKER = tmp_path / "var.database"
+    assert restore_check(now=pool.now).since is None
+    told = json.loads(settings.DATABASE_MARKER.read_text())
+    assert told["position"] > 0
+
+    settings.DATABASE_MARKER.write_text(json.dumps({**told, "position": told["position"] + 10**9}))
+    row = restore_check(now=pool.now)
+
+    assert row.since is not None
+    assert "older copy" in row.reason
+    assert json.loads(settings.DATABASE_MARKER.read_text())["position"] < told["position"] + 10**9
