@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -213,7 +214,7 @@ WELL = ("All is well", "No faults", "nothing is stuck", "None is slow", "have la
 
 def plain(text: str) -> str:
     """Without ages, which grow while a test runs, and in small letters."""
-    return re.sub(r"\d+ (s|min)\b", "", text).lower()
+    return re.sub(r"\d+ (s|min)\b", "", unescape(text)).lower()
 
 
 @pytest.fixture
