@@ -65,9 +65,10 @@ def test_a_strangers_wallet_cannot_send(bill):
 
 
 def test_operator_confirms_before_a_key_of_another_tenant_pays():
-    person = operator_person()
+    tenant = operator_person().tenant
+    assert tenant is not None
     wallet, client = factories.wallet(), signed_in("olga")
-    signer_grant(tenant=person.tenant, address=wallet.address)
+    signer_grant(tenant=tenant, address=wallet.address)
     form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1"}
 
     asked = text_of(client.post(reverse("message-compose"), form))
