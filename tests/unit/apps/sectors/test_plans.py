@@ -16,11 +16,16 @@ pytestmark = pytest.mark.django_db
 
 
 def registered(boot: str, **slots: int) -> tuple[Worker, Registered]:
-    facts = {"uid": "uid", "name": "sealer", "host": "h", "version": "1", "kinds": (JobKind.SEAL,)}
-    slots = slots or {"PC1": 1, "PC2": 1}
-    return worker_register(
-        Register(boot_id=boot, slots=slots, **facts), tenant_id=tenant("alice").pk, now=now()
+    register = Register(
+        boot_id=boot,
+        slots=slots or {"PC1": 1, "PC2": 1},
+        uid="uid",
+        name="sealer",
+        host="h",
+        version="1",
+        kinds=(JobKind.SEAL,),
     )
+    return worker_register(register, tenant_id=tenant("alice").pk, now=now())
 
 
 def plan(worker: Worker, **slots: str) -> WorkerCommand:
