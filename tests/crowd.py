@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 LANDED: Final = {
     "id": "'seed-' || n",
+    "push_id": "'seed-' || n",
     "nonce": "1000000 + n",
     "from_addr": "'f0' || 9000 + n % 50",
     "state": "case when n % 50 = 0 then 'FAILED' else 'LANDED' end",

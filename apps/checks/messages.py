@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 RUNWAY_DAYS: Final = 3
 """A balance that lasts shorter than this is short."""
-COUNTED_MAX: Final = 1_000
+COUNTED_MAX: Final = 20
+"""Failed messages that are counted; of more the check says "over"."""
 
 
 def _what(data: CheckData, message: Message) -> str:

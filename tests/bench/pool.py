@@ -156,7 +156,7 @@ def messages_seed(pool: RunningPool, count: int) -> None:
     """Bring the messages to a number: landed ones of fifty senders, and one in fifty failed."""
     have = count_of(pool, "messages_message where id like 'seed-%%'")
     with pool.database() as link, link.cursor() as cursor:
-        messages_crowd(cursor, of="id = 'bootstrap-miner'", first=have + 1, last=count)
+        messages_crowd(cursor, of="push_id = 'bootstrap-miner'", first=have + 1, last=count)
         link.commit()
 
 

@@ -28,7 +28,7 @@ def asked(client: Client, path: str, *words: str) -> None:
     answer = client.post(path)
     text = text_of(answer)
     assert answer.status_code == 200
-    for word in (*words, 'name="sure" value="yes"', "Keep"):
+    for word in (*words, 'name="sure" value="yes"', "Cancel"):
         assert word in text
 
 

@@ -51,7 +51,7 @@ def test_the_operator_sees_the_nodes(operator, url):
     html = operator.get("/chain/").content.decode()
 
     assert url in html
-    assert "1 of 1 node well." in html
+    assert "1 of 1 node healthy." in html
     assert "healthy" in html
 
 
@@ -235,7 +235,7 @@ def test_the_page_says_what_happened_to_a_node_while_reads_go_on(operator, troub
     row = html.partition(bad)[2].partition("</tbody>")[0]
     assert word in row
     assert reason in row
-    assert "1 of 2 nodes well." in html
+    assert "1 of 2 nodes healthy" in html
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_no_step_of_a_messages_life_reads_what_has_landed(pool: Pool) -> None:
     seen = []
     for first, last in ((1, FEW), (FEW + 1, MANY)):
         with connection.cursor() as cursor:
-            messages_crowd(cursor, of="id = 'first'", first=first, last=last)
+            messages_crowd(cursor, of="push_id = 'first'", first=first, last=last)
             # A third of them are of the very sender that goes on sending.
             cursor.execute(
                 "update messages_message set from_addr = %s where id like 'seed-%%' and nonce %% 3 = 0"

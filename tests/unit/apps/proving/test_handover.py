@@ -417,5 +417,5 @@ def test_a_push_after_it_is_the_receivers_and_one_before_it_the_givers(pool: Mov
     pool.go()
     push("after")
 
-    owners = dict(Message.objects.values_list("id", "tenant__name"))
+    owners = dict(Message.objects.values_list("push_id", "tenant__name"))
     assert owners == {"before": "alice", "after": "bob"}

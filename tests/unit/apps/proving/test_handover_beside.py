@@ -168,10 +168,12 @@ def test_a_claim_that_came_first_holds_the_hand_over_up_and_refuses_it(
     assert (refused.field, whose_sectors()) == ("sectors", {"alice"})
 
 
-@pytest.mark.parametrize("point", ["sectors_hand_over", "ownership_move"])
+@pytest.mark.parametrize(("point", "waits"), [("sectors_hand_over", False), ("ownership_move", True)])
 def test_a_push_during_a_hand_over_is_wholly_the_givers(
-    pool: Moving, beside: Callable[..., list[Any]], point: str
+    pool: Moving, beside: Callable[..., list[Any]], point: str, waits: bool
 ) -> None:
+    """Once the hand-over has its line in the audit log, the push waits for that before it adds its own."""
+
     def push() -> Message:
         row = Miner.objects.select_related("tenant").get(pk=pool.miner.pk)
         return message_push(
@@ -179,11 +181,11 @@ def test_a_push_during_a_hand_over_is_wholly_the_givers(
         )
 
     done, pushed, has_waited = beside(
-        pool.go, f"apps.proving.services.handover.{point}", push, watched_s=PATIENCE_S
+        pool.go, f"apps.proving.services.handover.{point}", push, watched_s=HELD_S if waits else PATIENCE_S
     )
 
     assert isinstance(done, HandOver)
-    assert (pushed.tenant.name, pushed.pushed_by, has_waited) == ("alice", f"miner {ADDRESS}", False)
+    assert (pushed.tenant.name, pushed.pushed_by, has_waited) == ("alice", f"miner {ADDRESS}", waits)
     assert list(Message.objects.values_list("tenant__name", flat=True)) == ["alice"]
 
 
