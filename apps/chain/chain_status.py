@@ -45,7 +45,7 @@ class Pulse:
 
 
 def nodes_word(nodes: Sequence[Node]) -> str:
-    """Say why none of the pool's nodes can be read; empty if one can."""
+    """Return why none of the pool's nodes can be read; empty if one can."""
     if not nodes or nodes_serve(nodes):
         return ""
     return AWAY_WORD if all(node.state == NodeState.AWAY for node in nodes) else FOREIGN_WORD

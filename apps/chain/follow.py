@@ -165,7 +165,7 @@ class ChainFollower:
             log.warning("chain_step_failed", reason=reason[:500])
 
     def _is_quiet(self) -> bool:
-        """Tell whether the epoch still runs whose steps were handed over; asks nobody."""
+        """Return whether the epoch still runs whose steps were handed over; asks nobody."""
         if self._handed is None or not self.is_bound:
             return False
         head, epoch, epoch_s = self._handed

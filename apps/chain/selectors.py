@@ -131,7 +131,7 @@ def nodes_for_reading() -> list[Node]:
 
 
 def nodes_serve(nodes: Iterable[Node]) -> bool:
-    """Tell whether one of these nodes can be read now, or was not asked yet."""
+    """Return whether one of these nodes can be read now, or was not asked yet."""
     return any(node.role in READ_RANKS and node.state in STATES_SERVING for node in nodes)
 
 

@@ -30,7 +30,7 @@ def miner_name(miner: Miner) -> str:
 
 
 def grouped(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Give rows one by one; those beyond `FINDINGS_MAX - 1` together, so that no list gets long."""
+    """Yield rows one by one; those beyond `FINDINGS_MAX - 1` together, so that no list gets long."""
     alone = len(rows) if len(rows) <= FINDINGS_MAX else FINDINGS_MAX - 1
     yield from ([row] for row in rows[:alone])
     if rows[alone:]:

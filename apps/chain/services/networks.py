@@ -53,7 +53,7 @@ def network_bind(client: ChainClient) -> Network:
 
 
 def network_ask(client: ChainClient) -> Network:
-    """Give the row that this node would bind the pool to, unsaved.  Raises WrongNetwork, NetworkUnknown."""
+    """Return the unsaved row that this node would bind the pool to.  Raises WrongNetwork, NetworkUnknown."""
     name, genesis = client.state_network_name(), client.chain_get_genesis().key
     bound = network_check(name, genesis)
     params = params_read(client, name, kept={} if bound is None else bound.params)
@@ -65,7 +65,7 @@ def network_ask(client: ChainClient) -> Network:
 
 
 def params_read(client: ChainClient, name: str, *, kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a network's parameters: the node's own first, then NETWORK_PARAMS, then those of its miners."""
+    """Return a network's parameters: the node's own first, then NETWORK_PARAMS, then those of its miners."""
     told = client.state_get_network_params()
     if network_is_listed(name):
         return told
@@ -78,7 +78,7 @@ def params_read(client: ChainClient, name: str, *, kept: Mapping[str, Any]) -> d
 
 
 def miners_told(client: ChainClient) -> dict[str, Any]:
-    """Give the proving times and proof types that a miner of the chain has; empty if it has no miner."""
+    """Return the proving times and proof types that a miner of the chain has; empty if it has no miner."""
     head = client.chain_head()
     # The genesis block names no miner; where there are blocks, their miners need no list of all.
     miners = head.miners if head.height > 0 else client.call("StateListMiners", []) or ()

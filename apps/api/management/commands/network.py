@@ -44,7 +44,7 @@ class Command(BaseCommand):
 
 
 def _wanted() -> Network | None:
-    """Give what the first node would bind the pool to, None if none answers.  Raises NetworkUnknown."""
+    """Return what the first node would bind the pool to, None if none answers.  Raises NetworkUnknown."""
     refusal: NetworkUnknown | None = None
     for text in settings.CHAIN_URLS:
         address = node_address(text)
