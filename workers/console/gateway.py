@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import random
@@ -17,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +28,11 @@ LISTEN_PAUSE_S: Final = 1.0
 """Before listening again on a socket whose channel was closed."""
 CLOSE_S: Final = 2.0
 """For a gateway's farewell: what floods us is not read any more, and its farewell comes after the flood."""
+PING_EVERY_S: Final = 5.0
+PONG_S: Final = 30.0
+WRITE_S: Final = 30.0
+"""A gateway that has read nothing for so long is left: a ping waits behind what it does not read, and tells
+nothing then."""
 FRAME_MAX_BYTES: Final = 100 * 1024 * 1024
 
 Json = Any
@@ -44,17 +50,7 @@ async def dial_for_ever(
     while True:
         try:
             headers = {"Authorization": f"Bearer {token()}", "X-VENUS-API-NAMESPACE": "gateway.IGateway"}
-            async with connect(
-                url,
-                additional_headers=headers,
-                max_size=FRAME_MAX_BYTES,
-                compression=None,
-                ping_interval=5,
-                ping_timeout=30,
-                open_timeout=10,
-                close_timeout=CLOSE_S,
-                proxy=None,
-            ) as socket:
+            async with dialled(url, headers) as socket:
                 pause_s = FIRST_PAUSE_S
                 log.info("gateway_dialled", url=url)
                 await serve(socket)
@@ -64,6 +60,35 @@ async def dial_for_ever(
             lost()
         await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads dials, no secret
         pause_s = min(pause_s * PAUSE_GROWTH, LAST_PAUSE_S)
+
+
+@contextlib.asynccontextmanager
+async def dialled(url: str, headers: dict[str, str]) -> AsyncIterator[ClientConnection]:
+    """Open a socket; it ends within CLOSE_S, whether the gateway reads or not.
+
+    The library's own closing first waits until all that was written has been read: for ever, where the
+    gateway waits in turn until we read what it wrote.
+    """
+    socket = await connect(
+        url,
+        additional_headers=headers,
+        max_size=FRAME_MAX_BYTES,
+        compression=None,
+        ping_interval=PING_EVERY_S,
+        ping_timeout=PONG_S,
+        open_timeout=10,
+        close_timeout=CLOSE_S,
+        proxy=None,
+    )
+    try:
+        yield socket
+    finally:
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await socket.close()
+        finally:
+            socket.transport.abort()
 
 
 class GatewaySocket:
@@ -86,8 +111,7 @@ class GatewaySocket:
         future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self.pending[number] = future
         try:
-            frame = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-            await self.socket.send(json.dumps(frame))
+            await self.write({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
             async with asyncio.timeout(self.call_s):
                 answer = await future
         finally:
@@ -98,9 +122,17 @@ class GatewaySocket:
         return answer.get("result")
 
     async def tell(self, method: str, *params: Json) -> None:
-        """Call the gateway without waiting for what it says to it."""
-        frame = {"jsonrpc": "2.0", "id": next(self.numbers), "method": method, "params": params}
-        await self.socket.send(json.dumps(frame))
+        """Call the gateway without waiting for what it says to it.  Raises TimeoutError."""
+        await self.write({"jsonrpc": "2.0", "id": next(self.numbers), "method": method, "params": params})
+
+    async def write(self, frame: dict[str, Json]) -> None:
+        """Write one frame.  Raises TimeoutError and ends the socket if the gateway reads nothing."""
+        try:
+            async with asyncio.timeout(WRITE_S):
+                await self.socket.send(json.dumps(frame))
+        except TimeoutError:
+            self.socket.transport.abort()
+            raise
 
     def heard(self, data: str | bytes) -> tuple[str, list[Json]] | None:
         """Take one frame: hand an answer to its call; give a notification's method and parameters."""

@@ -1,0 +1,80 @@
+"""A gateway that reads nothing: whoever writes to it is not held for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from workers.console import gateway
+from workers.console.gateway import GatewaySocket, dial_for_ever
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from websockets.asyncio.client import ClientConnection
+
+PING_S, PATIENCE_S = 0.1, 0.5
+ENOUGH = "x" * 16 * 1024 * 1024
+"""More than the kernel's buffers of both ends take."""
+
+
+class Deaf:
+    """A gateway that takes a socket and never reads from it."""
+
+    def __init__(self) -> None:
+        self.dialled = 0
+        self.ends = asyncio.Event()
+
+    async def serve(self, socket: ServerConnection) -> None:
+        self.dialled += 1
+        socket.transport.pause_reading()
+        await self.ends.wait()
+        socket.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def deaf() -> AsyncIterator[tuple[Deaf, str]]:
+    found = Deaf()
+    async with serve(found.serve, "127.0.0.1", 0, ping_interval=None) as server:
+        yield found, f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        found.ends.set()
+
+
+async def write(socket: ClientConnection) -> None:
+    await GatewaySocket(socket, url="", refused=OSError, call_s=60.0).tell("Gateway.Answer", ENOUGH)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "PING_EVERY_S", PING_S)
+    monkeypatch.setattr(gateway, "CLOSE_S", PATIENCE_S)
+
+
+async def test_a_program_ends_while_its_writing_waits():
+    async with deaf() as (found, url):
+        line = asyncio.create_task(dial_for_ever(url, token=lambda: "x", serve=write))
+        while not found.dialled:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(5 * PING_S)  # until a ping waits behind what was written
+        line.cancel()
+        done, _ = await asyncio.wait({line}, timeout=5)
+
+    assert done, "to hang up waits for a gateway that reads nothing"
+
+
+async def test_a_gateway_that_reads_nothing_is_dialled_again(monkeypatch):
+    monkeypatch.setattr(gateway, "WRITE_S", PATIENCE_S)
+    async with deaf() as (found, url):
+        line = asyncio.create_task(dial_for_ever(url, token=lambda: "x", serve=write))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                while found.dialled < 2:
+                    await asyncio.sleep(0.02)
+        line.cancel()
+        await asyncio.wait({line}, timeout=5)
+
+        assert found.dialled >= 2
