@@ -71,6 +71,11 @@ def domain_for(rows: int) -> Domain:
     return Domain((rows - 1).bit_length())
 
 
+def domain_size(rows: int) -> int:
+    """Return the size of the smallest domain that holds so many rows, without making its tables."""
+    return 1 << (rows - 1).bit_length()
+
+
 def _powers(first: int, factor: int, count: int) -> Words:
     out = np.empty((count, 4), np.uint64)
     start, step = limbs([first, factor], bits=WORD_BITS)

@@ -11,21 +11,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workers.kernels.buckets import pair_up, signed_digits, sort_into_buckets
+from workers.snark.arrays import silent
 
 if TYPE_CHECKING:
-    from workers.snark.arrays import Codes, Integers, Words
+    from collections.abc import Callable, Iterable, Iterator
+
+    from workers.snark.arrays import Codes, Integers, Progress, Words
     from workers.snark.points import Group
 
 SCALAR_BITS = 255
 SMALLEST_WINDOW, LARGEST_WINDOW = 4, 16
 TABLE_BITS = 8
 """Window of the multiples of one point."""
+MULTIPLES_CHUNK = 1 << 15
+"""Multiples of one point that are made at a time."""
 
 
-def multiexp(group: Group, points: Words, scalars: Words, *, threads: int = 1) -> Words:
+def multiexp(
+    group: Group,
+    points: Words,
+    scalars: Words,
+    *,
+    threads: int = 1,
+    progress: Progress = silent,
+) -> Words:
     """Return Σ scalar · point as one affine row.
 
     points: u64[n, words]; scalars: u64[n, 4], canonical; zeros and ones cost nothing and an addition.
+    `progress` is called with the windows done and their number; what it raises stops the work.
     """
     rest = scalars[:, 1] | scalars[:, 2] | scalars[:, 3]
     is_small = rest == 0
@@ -33,10 +46,10 @@ def multiexp(group: Group, points: Words, scalars: Words, *, threads: int = 1) -
     others = np.nonzero(~(is_small & (scalars[:, 0] <= 1)))[0].astype(np.uint32)
     both = np.zeros((2, group.words), np.uint64)
     if len(others):
-        both[0] = _pippenger(group, points, scalars, others, threads=threads)
+        both[0] = _pippenger(group, points, scalars, others, threads=threads, progress=progress)
     if len(ones):
         starts, lengths = np.zeros(1, np.int64), np.array([len(ones)], np.int64)
-        summed = _halve(group, points, starts, lengths, ones)
+        summed = bucket_sums(group, points, starts, lengths, ones)
         both[1] = summed[0]
     out = np.zeros((1, group.words), np.uint64)
     zero, one = (np.array([place], np.uint32) for place in (0, 1))
@@ -45,7 +58,15 @@ def multiexp(group: Group, points: Words, scalars: Words, *, threads: int = 1) -
     return total
 
 
-def _pippenger(group: Group, points: Words, scalars: Words, chosen: Codes, *, threads: int) -> Words:
+def _pippenger(
+    group: Group,
+    points: Words,
+    scalars: Words,
+    chosen: Codes,
+    *,
+    threads: int,
+    progress: Progress,
+) -> Words:
     bits = max(SMALLEST_WINDOW, min(LARGEST_WINDOW, len(chosen).bit_length() - 4))
     windows = (SCALAR_BITS + bits) // bits
     digits = np.zeros((windows, len(chosen)), np.int32)
@@ -55,8 +76,8 @@ def _pippenger(group: Group, points: Words, scalars: Words, chosen: Codes, *, th
     def window_sum(window: int) -> None:
         _window(group, points, digits[window], chosen, totals[window], 1 << bits - 1)
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(window_sum, range(windows)))
+    for done, _ in enumerate(each_of(window_sum, range(windows), threads=threads), 1):
+        progress(done, windows)
     out = np.zeros(group.words, np.uint64)
     group.join_windows(totals, bits, out)
     return out
@@ -74,19 +95,23 @@ def _window(
     starts, lengths = np.zeros(buckets, np.int64), np.zeros(buckets, np.int64)
     order = np.zeros(len(digits), np.uint32)
     used = sort_into_buckets(digits, chosen, starts, lengths, order)
-    summed = _halve(group, points, starts, lengths, order[:used])
+    summed = bucket_sums(group, points, starts, lengths, order[:used])
     rows = np.where(lengths > 0, starts, -1)
     group.sum_buckets(summed, rows, total)
 
 
-def _halve(
+def bucket_sums(
     group: Group,
     points: Words,
     starts: Integers,
     lengths: Integers,
     order: Codes,
 ) -> Words:
-    """Add pairs until each bucket has one point; `starts` says where it lies in what is returned."""
+    """Return the sum of each bucket's points: pairs are added until each bucket has one.
+
+    starts, lengths: overwritten; then `starts` is the row of each sum, `lengths` 1, or 0 without points.
+    order:           the points' rows, bucket after bucket; the highest bit negates.
+    """
     pairs = np.zeros((3, len(order) // 2 + 1), np.uint32)
     singles = np.zeros((2, len(starts) + 1), np.uint32)
     source = points
@@ -100,9 +125,42 @@ def _halve(
             return source
 
 
-def multiples(group: Group, base: Words, scalars: Words) -> Words:
-    """Return scalar · base for each scalar: u64[n, words] from canonical u64[n, 4]."""
+def multiples(
+    group: Group,
+    base: Words,
+    scalars: Words,
+    *,
+    threads: int = 1,
+    progress: Progress = silent,
+) -> Words:
+    """Return scalar · base for each scalar: u64[n, words] from canonical u64[n, 4].
+
+    `progress` is called with the points done and their number; what it raises stops the work.
+    """
     table = _table(group, base)
+    out = np.empty((len(scalars), group.words), np.uint64)
+
+    def work(first: int) -> None:
+        out[first : first + MULTIPLES_CHUNK] = _multiples(
+            group, table, scalars[first : first + MULTIPLES_CHUNK]
+        )
+
+    starts = range(0, len(scalars), MULTIPLES_CHUNK)
+    for done, _ in enumerate(each_of(work, starts, threads=threads), 1):
+        progress(min(done * MULTIPLES_CHUNK, len(scalars)), len(scalars))
+    return out
+
+
+def each_of(work: Callable[[int], None], items: Iterable[int], *, threads: int) -> Iterator[None]:
+    """Yield after each item that is done, in order; what is left is dropped once the caller stops."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield from pool.map(work, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _multiples(group: Group, table: Words, scalars: Words) -> Words:
     digits = scalars.astype("<u8").view(np.uint8).reshape(len(scalars), 4 * 64 // TABLE_BITS)
     size = 1 << TABLE_BITS
     rows = np.zeros((len(table) + len(scalars), group.words), np.uint64)

@@ -9,10 +9,11 @@ import mmap
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from poolsite.filecoin.groth16.verification import KEY_HEAD_BYTES
+from poolsite.filecoin.groth16.verification import KEY_HEAD_BYTES, BadVerifyingKey, verifying_key_decode
 from workers.snark.points import G1, G2, BadPoints, points_decode, points_encode
+from workers.snark.subgroups import first_outside_subgroup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +24,32 @@ if TYPE_CHECKING:
 SECTIONS = (("h", G1), ("l", G1), ("a", G1), ("b_g1", G1), ("b_g2", G2))
 """Lists of points behind the verifying key, in the order of the file."""
 
+WRITE_POINTS = 1 << 16
+"""Points that are encoded at a time."""
+
 
 class BadParameters(ValueError):
     """A file that holds no parameters, or not those of this circuit."""
+
+
+class ParameterSource(Protocol):
+    """Where a prover's parameters come from: a file, or its conversion."""
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many points each section has."""
+
+    def key_points(self) -> KeyPoints:
+        """Return the prover's points of the verifying key.  Raises BadParameters."""
+
+    def points(self, name: str) -> Words:
+        """Return the points of a section as rows.  Raises BadParameters."""
+
+    def verifying_key(self) -> bytes:
+        """Return the bytes of the verifying key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +97,11 @@ class ParameterFile:
             )
         return count, end
 
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.path.name
+
     def counts(self) -> dict[str, int]:
         """Return how many points each section has."""
         return {"ic": self.ic_count, **{name: count for name, (_, _, count) in self.sections.items()}}
@@ -83,8 +112,13 @@ class ParameterFile:
 
     def points(self, name: str) -> Words:
         """Return the points of a section as rows.  Raises BadParameters."""
-        group, start, count = self.sections[name]
-        return self._decoded(group, start, count, name)
+        return self.points_between(name, 0, self.sections[name][2])
+
+    def points_between(self, name: str, first: int, end: int) -> Words:
+        """Return some points of a section as rows.  Raises BadParameters."""
+        group, start, _ = self.sections[name]
+        at = start + first * group.point_bytes
+        return self._decoded(group, at, end - first, f"section {name}", first=first)
 
     def key_points(self) -> KeyPoints:
         """Return the prover's points of the verifying key.  Raises BadParameters."""
@@ -93,18 +127,33 @@ class ParameterFile:
         for group in groups:
             ends.append(ends[-1] + group.point_bytes)
         alpha, beta_g1, beta_g2, _gamma, delta_g1, delta_g2 = (
-            self._decoded(group, start, 1, "key")[0]
+            self._decoded(group, start, 1, "verifying key")[0]
             for group, (start, _) in zip(groups, pairwise(ends), strict=True)
         )
         return KeyPoints(alpha, beta_g1, beta_g2, delta_g1, delta_g2)
 
-    def _decoded(self, group: Group, start: int, count: int, name: str) -> Words:
+    def key_check(self) -> None:
+        """Check the verifying key's points, also those that only a verifier uses.  Raises BadParameters."""
         try:
-            return points_decode(group, self.data[start : start + count * group.point_bytes])
+            verifying_key_decode(self.verifying_key())
+        except BadVerifyingKey as error:
+            raise BadParameters(f"{self.path.name}, verifying key: {error}") from None
+
+    def _decoded(self, group: Group, start: int, count: int, where: str, *, first: int = 0) -> Words:
+        try:
+            points = points_decode(group, self.data[start : start + count * group.point_bytes], first=first)
         except BadPoints as error:
-            raise BadParameters(f"{self.path.name}, section {name}: {error}") from None
+            raise BadParameters(f"{self.path.name}, {where}: {error}") from None
+        row = first_outside_subgroup(group, points)
+        if row >= 0:
+            raise BadParameters(
+                f"{self.path.name}, {where}: point {first + row} of {group.name} is not in the subgroup"
+            )
+        return points
 
 
-def section_encode(group: Group, points: Words) -> bytes:
-    """Return a section: its count and its points."""
-    return struct.pack(">I", len(points)) + points_encode(group, points)
+def section_write(file: BinaryIO, group: Group, points: Words) -> None:
+    """Write a section: its count and its points."""
+    file.write(struct.pack(">I", len(points)))
+    for first in range(0, len(points), WRITE_POINTS):
+        file.write(points_encode(group, points[first : first + WRITE_POINTS]))

@@ -76,11 +76,11 @@ G2 = Group(
 _MODULUS_WORDS = [FIELD_MODULUS >> 64 * place & 0xFFFF_FFFF_FFFF_FFFF for place in range(G1_WORDS)]
 
 
-def points_decode(group: Group, data: bytes | memoryview) -> Words:
+def points_decode(group: Group, data: bytes | memoryview, *, first: int = 0) -> Words:
     """Return uncompressed points as rows.
 
     Raises BadPoints with the number of the first that is not on the curve, or the point at infinity, which no
-    parameters hold.  That a point is in the subgroup is not checked.
+    parameters hold; numbers count from `first`.  `subgroups` says whether points are in the subgroup.
     """
     count = len(data) // group.point_bytes
     if count * group.point_bytes != len(data):
@@ -92,13 +92,13 @@ def points_decode(group: Group, data: bytes | memoryview) -> Words:
     rows: Words = little.view("<u8").reshape(-1, G1_WORDS).astype(np.uint64)
     large = np.nonzero(~_below_modulus(rows))[0]
     if len(large):
-        number = int(large[0]) * COORDINATE_BYTES // group.point_bytes
+        number = first + int(large[0]) * COORDINATE_BYTES // group.point_bytes
         raise BadPoints(f"point {number} of {group.name}: a coordinate is not below the modulus")
     kernels.scale_coordinates(rows, TO_MONTGOMERY)
     points = rows.reshape(count, group.words)
     off = group.first_off_curve(points)
     if off >= 0:
-        raise BadPoints(f"point {off} of {group.name} is not on the curve")
+        raise BadPoints(f"point {first + off} of {group.name} is not on the curve")
     return points
 
 

@@ -14,21 +14,26 @@ import numpy as np
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from workers.kernels.field import WORD_BITS, limbs
 from workers.kernels.r1cs import scale_rows
+from workers.snark.arrays import silent
 from workers.snark.densities import densities_of
-from workers.snark.domain import domain_for
+from workers.snark.domain import domain_for, domain_size
 from workers.snark.multiexp import multiexp
-from workers.snark.parameters import BadParameters
+from workers.snark.parameters import SECTIONS, BadParameters
 from workers.snark.points import G1, G2, point_compress
 from workers.snark.witness import FROM_MONTGOMERY, witness_solve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from workers.snark.arrays import Flags, Words
+    from workers.snark.arrays import Flags, Progress, Words
     from workers.snark.constraints import Circuit
-    from workers.snark.parameters import KeyPoints, ParameterFile
+    from workers.snark.densities import Densities
+    from workers.snark.parameters import KeyPoints, ParameterSource
     from workers.snark.points import Group
     from workers.snark.witness import Witness
+
+WEIGHTS = {"G1": 1, "G2": 3}
+"""Time that a point of each group takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,53 +52,88 @@ class ProvingKey:
     """bool[variables]: has a point in b_g1 and b_g2."""
 
 
-def proving_key(circuit: Circuit, file: ParameterFile) -> ProvingKey:
-    """Return the key of a circuit.  Raises BadParameters if the file is another circuit's, or damaged."""
+def proving_key(circuit: Circuit, source: ParameterSource) -> ProvingKey:
+    """Return the key of a circuit.  Raises BadParameters if the source is another circuit's, or damaged."""
+    densities = counts_check(circuit, source)
+    sections = {name: source.points(name) for name, _ in SECTIONS}
+    return ProvingKey(circuit, source.key_points(), sections, densities.a, densities.b)
+
+
+def counts_check(circuit: Circuit, source: ParameterSource) -> Densities:
+    """Return the densities of a circuit.  Raises BadParameters if the source is another circuit's."""
     densities = densities_of(circuit)
-    wanted = {
+    wanted = sizes_of(circuit, densities)
+    for name, count in source.counts().items():
+        if count != wanted[name]:
+            raise BadParameters(
+                f"{source.name}: section {name} has {count} points, this circuit needs {wanted[name]}"
+            )
+    return densities
+
+
+def sizes_of(circuit: Circuit, densities: Densities) -> dict[str, int]:
+    """Return how many points each section of a circuit's parameters has."""
+    return {
         "ic": circuit.inputs,
-        "h": domain_for(circuit.rows + circuit.inputs).size - 1,
+        "h": domain_size(circuit.rows + circuit.inputs) - 1,
         "l": circuit.aux,
         "a": int(densities.a.sum()),
         "b_g1": int(densities.b.sum()),
         "b_g2": int(densities.b.sum()),
     }
-    for name, count in file.counts().items():
-        if count != wanted[name]:
-            raise BadParameters(
-                f"{file.path.name}: section {name} has {count} points, this circuit needs {wanted[name]}"
-            )
-    sections = {name: file.points(name) for name in file.sections}
-    return ProvingKey(circuit, file.key_points(), sections, densities.a, densities.b)
 
 
 def groth16_prove(
-    key: ProvingKey, given: Iterable[int], *, threads: int = 1
+    key: ProvingKey, given: Iterable[int], *, threads: int = 1, progress: Progress = silent
 ) -> tuple[bytes, tuple[int, ...]]:
     """Return a proof of 192 bytes and its public inputs; `given` as the circuit's module yields it.
 
+    `progress` is called with the steps done and their number; what it raises stops the work.
     Raises BadWitness if the circuit does not hold for the values.
     """
     witness = witness_solve(key.circuit, given)
     r, s = (secrets.randbelow(SCALAR_MODULUS - 1) + 1 for _ in range(2))
-    return proof_of(key, witness, r=r, s=s, threads=threads), witness.public_inputs(key.circuit)
+    proof = proof_of(key, witness, r=r, s=s, threads=threads, progress=progress)
+    return proof, witness.public_inputs(key.circuit)
 
 
-def proof_of(key: ProvingKey, witness: Witness, *, r: int, s: int, threads: int = 1) -> bytes:
+def proof_of(
+    key: ProvingKey, witness: Witness, *, r: int, s: int, threads: int = 1, progress: Progress = silent
+) -> bytes:
     """Return the proof of a witness blinded by the scalars r and s."""
-    values, inputs = witness.values, key.circuit.inputs
-    sections, points = key.sections, key.key
-    a_sum = multiexp(G1, sections["a"], values[key.is_in_a], threads=threads)
-    b_values = values[key.is_in_b]
-    b_sum = multiexp(G1, sections["b_g1"], b_values, threads=threads)
-    b_sum_2 = multiexp(G2, sections["b_g2"], b_values, threads=threads)
-    l_sum = multiexp(G1, sections["l"], values[inputs:], threads=threads)
-    h_sum = multiexp(G1, sections["h"], quotient_scalars(witness)[:-1], threads=threads)
-    a = _combination(G1, [(1, points.alpha), (1, a_sum), (r, points.delta_g1)])
-    b = _combination(G2, [(1, points.beta_g2), (1, b_sum_2), (s, points.delta_g2)])
-    terms = [(1, h_sum), (1, l_sum), (s, a_sum), (r, b_sum), (r * s, points.delta_g1), (s, points.alpha)]
-    c = _combination(G1, [*terms, (r, points.beta_g1)])
+    points, sums = key.key, _sums(key, witness, threads=threads, progress=progress)
+    a = _combination(G1, [(1, points.alpha), (1, sums["a"]), (r, points.delta_g1)])
+    b = _combination(G2, [(1, points.beta_g2), (1, sums["b_g2"]), (s, points.delta_g2)])
+    terms = [(1, sums["h"]), (1, sums["l"]), (s, sums["a"]), (r, sums["b_g1"])]
+    ends = [(r * s, points.delta_g1), (s, points.alpha), (r, points.beta_g1)]
+    c = _combination(G1, terms + ends)
     return point_compress(G1, a) + point_compress(G2, b) + point_compress(G1, c)
+
+
+def _sums(key: ProvingKey, witness: Witness, *, threads: int, progress: Progress) -> dict[str, Words]:
+    """Return the sum of each section's points times their scalars."""
+    values, inputs = witness.values, key.circuit.inputs
+    b_values = values[key.is_in_b]
+    scalars: dict[str, Callable[[], Words]] = {
+        "a": lambda: values[key.is_in_a],
+        "b_g1": lambda: b_values,
+        "b_g2": lambda: b_values,
+        "l": lambda: values[inputs:],
+        "h": lambda: quotient_scalars(witness)[:-1],
+    }
+    weights = {name: WEIGHTS[group.name] * len(key.sections[name]) for name, group in SECTIONS}
+    total, before, sums = sum(weights.values()), 0, {}
+    for name, group in SECTIONS:
+        weight, done_before = weights[name], before
+
+        def tell(done: int, windows: int, weight: int = weight, done_before: int = done_before) -> None:
+            progress(done_before + weight * done // windows, total)
+
+        tell(0, 1)
+        sums[name] = multiexp(group, key.sections[name], scalars[name](), threads=threads, progress=tell)
+        before += weight
+    progress(total, total)
+    return sums
 
 
 def quotient_scalars(witness: Witness) -> Words:

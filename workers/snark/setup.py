@@ -7,7 +7,9 @@ Source: spec snark section 2.1; filecoin-project/bellperson src/groth16/generato
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from hashlib import sha512
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,19 +19,34 @@ from workers.kernels.columns import add_columns, combine_columns
 from workers.kernels.field import WORD_BITS, limbs
 from workers.kernels.ntt_words import powers
 from workers.kernels.r1cs import scale_rows
+from workers.snark.arrays import silent
 from workers.snark.densities import instances_of
 from workers.snark.domain import domain_for
 from workers.snark.multiexp import multiples
-from workers.snark.parameters import section_encode
-from workers.snark.points import G1, G2, points_encode
+from workers.snark.parameters import section_write
+from workers.snark.points import G1, G2, points_decode, points_encode
 from workers.snark.witness import FROM_MONTGOMERY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workers.snark.arrays import Words
+    from workers.snark.arrays import Progress, Words
     from workers.snark.constraints import Circuit
     from workers.snark.domain import Domain
+
+SEED_DOMAIN = b"poolsite/groth16-parameters/1"
+"""Before the seed, so that its digests are those of nothing else."""
+G1_GENERATOR = bytes.fromhex(
+    "17f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
+    "08b3f481e3aaa0f1a09e30ed741d8ae4fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1"
+)
+G2_GENERATOR = bytes.fromhex(
+    "13e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e"
+    "024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8"
+    "0606c4a02ea734cc32acd2b02bc28b99cb3e287e85a763af267492ab572e99ab3f370d275cec1da1aaa9075ff05f79be"
+    "0ce5d527727d6e118cc9cdc6da2e351aadfd9baa8cbdd3a76d429a695160d12c923ac9cc3baca289e193548608b82801"
+)
+"""Uncompressed generators.  Source: IETF draft-irtf-cfrg-pairing-friendly-curves section 4.2.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +65,27 @@ class Secrets:
     tau: int
 
 
-def parameters_make(circuit: Circuit, secrets: Secrets, path: Path) -> None:
-    """Write the parameters of a circuit; an unfinished file never has the name."""
+def secrets_from_seed(seed: bytes) -> Secrets:
+    """Return secrets that everybody who knows the seed can compute: parameters of them prove nothing."""
+    numbers = [
+        int.from_bytes(sha512(SEED_DOMAIN + seed + bytes([place])).digest(), "big") % (SCALAR_MODULUS - 1) + 1
+        for place in range(7)
+    ]
+    scalars = limbs(numbers[:2], bits=WORD_BITS, montgomery=False)
+    g1, g2 = (
+        multiples(group, points_decode(group, generator), scalars[place : place + 1])[0]
+        for place, (group, generator) in enumerate(((G1, G1_GENERATOR), (G2, G2_GENERATOR)))
+    )
+    return Secrets(g1, g2, *numbers[2:])
+
+
+def parameters_make(
+    circuit: Circuit, secrets: Secrets, path: Path, *, threads: int = 1, progress: Progress = silent
+) -> None:
+    """Write the parameters of a circuit; an unfinished file never has the name.
+
+    `progress` is called with the points done and their total; what it raises stops the work.
+    """
     inputs = circuit.inputs
     domain = domain_for(circuit.rows + inputs)
     columns = _columns(circuit, domain, secrets.tau)
@@ -63,20 +99,32 @@ def parameters_make(circuit: Circuit, secrets: Secrets, path: Path) -> None:
     key = limbs([secrets.alpha, secrets.beta, secrets.delta], bits=WORD_BITS)
     scalars = np.concatenate([key, public, h, private, u, v])
     scale_rows(scalars, FROM_MONTGOMERY, scalars)
-    points = multiples(G1, secrets.g1, scalars)
     key_2 = limbs([secrets.beta, secrets.gamma, secrets.delta], bits=WORD_BITS)
     scalars_2 = np.concatenate([key_2, v])
     scale_rows(scalars_2, FROM_MONTGOMERY, scalars_2)
-    points_2 = multiples(G2, secrets.g2, scalars_2)
+    total = len(scalars) + len(scalars_2)
+
+    points = multiples(
+        G1, secrets.g1, scalars, threads=threads, progress=lambda done, _: progress(done, total)
+    )
+    points_2 = multiples(
+        G2,
+        secrets.g2,
+        scalars_2,
+        threads=threads,
+        progress=lambda done, _: progress(len(scalars) + done, total),
+    )
     cuts = np.cumsum([3, len(public), len(h), len(private), len(u)])
-    head, ic, h_points, l_points, a_points, b_points = np.split(points, cuts)
-    partial = path.with_name(path.name + ".partial")
+    head, ic, *sections = np.split(points, cuts)
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     with partial.open("wb") as file:
         file.write(points_encode(G1, head[:2]) + points_encode(G2, points_2[:2]))
         file.write(points_encode(G1, head[2:]) + points_encode(G2, points_2[2:3]))
-        for section in (ic, h_points, l_points, a_points, b_points):
-            file.write(section_encode(G1, section))
-        file.write(section_encode(G2, points_2[3:]))
+        for section in (ic, *sections):
+            section_write(file, G1, section)
+        section_write(file, G2, points_2[3:])
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
 
 

@@ -27,6 +27,11 @@ def verifying_key_name(circuit_id: str) -> str:
     return f"v{PARAMETER_VERSION}-{circuit_id}.vk"
 
 
+def parameters_name(circuit_id: str) -> str:
+    """Return the file name of a circuit's parameters."""
+    return f"v{PARAMETER_VERSION}-{circuit_id}.params"
+
+
 def tree_name(shape: TreeShape) -> str:
     """Return the name of a tree type in circuit ids."""
     return f"merkletree-poseidon_hasher-{BASE_ARITY}-{shape.sub}-{shape.top}"

@@ -1,0 +1,55 @@
+"""The verifying keys that lie in a folder of parameters, by the circuits' names.
+
+Names and folder are those of rust-fil-proofs; a mark beside a key says that its parameters were made from a
+known seed.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from poolsite.filecoin.groth16.circuits import verifying_key_name
+from poolsite.filecoin.groth16.verification import BadVerifyingKey, VerifyingKey, verifying_key_decode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER_VARIABLE: Final = "FIL_PROOFS_PARAMETER_CACHE"
+"""Environment variable: folder of parameters and verifying keys, as rust-fil-proofs has it."""
+TOXIC_SUFFIX: Final = ".TOXIC-do-not-use-on-a-real-chain.json"
+"""Ends the name of the mark beside parameters whose secrets are known."""
+
+
+class VerifyingKeys:
+    """The keys of one folder; may be used from any thread.  A key that comes later is found then."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._keys: dict[str, tuple[tuple[int, int], VerifyingKey]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, circuit_id: str) -> VerifyingKey | None:
+        """Return the key of a circuit, or None if there is none.  Raises BadVerifyingKey, OSError."""
+        path = self.folder / verifying_key_name(circuit_id)
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return None
+        state = (stat.st_mtime_ns, stat.st_size)
+        with self._lock:
+            known = self._keys.get(circuit_id)
+        if known is not None and known[0] == state:
+            return known[1]
+        try:
+            key = verifying_key_decode(path.read_bytes())
+        except BadVerifyingKey as error:
+            raise BadVerifyingKey(f"{path}: {error}") from None
+        with self._lock:
+            self._keys[circuit_id] = (state, key)
+        return key
+
+    def is_toxic(self, circuit_id: str) -> bool:
+        """Return whether the circuit's parameters were made from a known seed."""
+        name = verifying_key_name(circuit_id).removesuffix(".vk")
+        return (self.folder / (name + TOXIC_SUFFIX)).exists()
