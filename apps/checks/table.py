@@ -248,3 +248,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
 )
 """In the order in which the status page shows them."""
+
+CHECKS_BY_NAME: Final = {check.name: check for check in CHECKS}

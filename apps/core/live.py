@@ -42,6 +42,23 @@ EVERYONE: Final = "live.everyone"
 """All tenants' pages, for what belongs to nobody."""
 
 
+CHANGES_KEY: Final = "poolsite:changes"
+"""Redis counts under this key how often changes were sent."""
+CHECKS: Final = "checks"
+"""Kind of a change of what the checks found; it is read from the rows and is no change of them."""
+
+
+def changes_number() -> str | None:
+    """Return a word that differs after each change that was sent; None while Redis is away.
+
+    What was read after this call is current as long as the word stays the same.
+    """
+    try:
+        return str(redis_client().get(CHANGES_KEY) or 0)
+    except (RedisError, OSError):
+        return None
+
+
 OPERATOR: Final = "pool"
 """In a tenant's place: the change is for the operator's pages alone."""
 
@@ -120,6 +137,8 @@ def events_publish(layer: RedisPubSubChannelLayer, events: Sequence[tuple[str, d
     layers: dict[str, Any] = settings.CHANNEL_LAYERS
     prefix = layers["default"]["CONFIG"]["prefix"]
     with redis_client().pipeline(transaction=False) as pipe:
+        if any(event["kind"] != CHECKS for _, event in events):
+            pipe.incr(CHANGES_KEY)  # first: who hears of the change must not find what was read before it
         for group, event in events:
             pipe.publish(f"{prefix}__group__{group}", layer.serialize(event))
         pipe.execute()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.core.live import CHECKS
 from apps.dashboard.regions import (
     chain,
     gas,
@@ -24,6 +25,7 @@ from apps.dashboard.regions import (
     today,
     wallets,
 )
+from apps.dashboard.regions.bell import bell
 from apps.dashboard.regions.place import Place, RegionFragments, Regions, RowFragments, fragment
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ def pulse(place: Place) -> Iterable[str]:
     yield fragment("_pulse.html", pulse=place.scene.pulse)
 
 
-EVERYWHERE: Final[Regions] = {"head": (pulse,), "node_state": (pulse,)}
+EVERYWHERE: Final[Regions] = {"head": (pulse, bell), "node_state": (pulse, bell), CHECKS: (bell,)}
+"""In the frame of every page."""
 REGIONS: Final[dict[str, Regions]] = {
     "today": today.REGIONS,
     "status": status.REGIONS,

@@ -1,4 +1,4 @@
-"""What stands around every page: navigation, the chain's pulse, the person, the theme."""
+"""What stands around every page: navigation, the chain's pulse, the bell, the person, the theme."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from apps.dashboard.people import person_of
+from apps.dashboard.regions.bell import bell_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -81,6 +82,7 @@ def page_render(
         "nav": (*NAV, (LAB,)) if scene.has_lab else NAV,
         "tabs": [item for group in NAV for item in group if item.key in TABS],
         "pulse": scene.pulse,
+        "bell": bell_of(scene),
         "person": person_of(request),
         "network": scene.network.name if scene.network is not None else "",
         "version": VERSION,

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate
+from apps.checks.shared import report_now
 from apps.dashboard.lines.messages import Names
 from apps.proving.models import Partition, WindowPost
 from apps.sectors.models import WorkerCommand
@@ -74,14 +74,12 @@ class Scene(CheckData):
 
     @cached_property
     def report(self) -> Report:
-        """All checks that the viewer may see."""
-        return evaluate(self)
+        """All checks that the viewer may see: one evaluation for verdicts, the bell and all other pages."""
+        return report_now(self)
 
     def report_of(self, *topics: Topic) -> Report:
-        """Return the checks of these topics; only those are run."""
-        if "report" in self.__dict__:
-            return self.report.of(*topics)
-        return evaluate(self, topics=topics)
+        """Return the checks of these topics."""
+        return self.report.of(*topics)
 
     @cached_property
     def names(self) -> Names:

@@ -1,0 +1,125 @@
+"""The bell in the frame: the same findings on every page, from one evaluation, live."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from apps.checks.data import CheckData
+from apps.checks.shared import report_now, report_read, report_write
+from apps.core.live import CHECKS, Change, changes_number, publish
+from apps.dashboard.fragments import frame_render
+from apps.dashboard.frame import NAV
+from apps.users.principals import SYSTEM
+from tests import factories
+from tests.people import operator_person, person, principal
+from tests.visits import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """A pool in which nothing is wrong."""
+    monkeypatch.setattr("apps.core.processes.supervised", dict)
+    monkeypatch.setattr("apps.core.processes.life_signs", dict)
+    operator_person()
+    factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
+    factories.head(1000)
+
+
+def bell_on(text: str) -> str:
+    """The list behind the bell of a page."""
+    return text[text.index('id="f-bell-list"') :].partition("</div>")[0]
+
+
+def test_bell_lists_the_same_findings_on_every_page(quiet):
+    factories.miner(3001, fee_debt=5 * 10**18)
+    factories.worker("idle", is_paused=True)
+    client = signed_in("olga")
+
+    for page in [item.key for group in NAV for item in group] + ["status", "account", "find"]:
+        text = text_of(client.get(reverse(page)))
+        assert 'aria-label="2 things to look at"' in text, page
+        found = bell_on(text)
+        assert found.index("owes 5") < found.index("idle paused"), page
+        assert f'href="{reverse("miner", args=["f03001"])}"' in found, page
+
+
+def test_bell_says_that_nothing_was_found(quiet):
+    text = text_of(signed_in("olga").get(reverse("people")))
+
+    assert 'aria-label="Nothing to look at"' in text
+    assert "No check found anything" in bell_on(text)
+
+
+def test_tenants_bell_holds_its_own_findings_alone(quiet):
+    person()
+    factories.worker("idle", of="bob", is_paused=True)
+
+    assert 'aria-label="Nothing to look at"' in text_of(signed_in("ann").get("/"))
+    assert 'aria-label="1 thing to look at"' in text_of(signed_in("olga").get("/"))
+
+
+def test_bell_counts_live_on_pages_without_a_verdict(quiet):
+    factories.worker("idle", is_paused=True)
+
+    frame = frame_render({(CHECKS, "pool")}, viewer=SYSTEM, page="tokens")
+
+    assert re.search(r'id="f-bell"\s+aria-label="1 thing to look at"', frame)
+    assert "idle paused" in bell_on(frame)
+
+
+def test_report_survives_as_text(quiet):
+    miner = factories.miner(faulty_sectors=2)
+    factories.deadline(miner, 1, live=2, faulty=2, open_epoch=1020)
+    report = report_now(CheckData(SYSTEM))
+
+    assert report.found
+    assert report_read(report_write(report)) == report
+
+
+@pytest.mark.django_db(transaction=True)
+def test_evaluation_is_shared_until_something_changes(pool_redis, monkeypatch):
+    factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
+    factories.head(1000)
+    first = report_now(CheckData(SYSTEM))
+    with CaptureQueriesContext(connection) as queries:
+        again = report_now(CheckData(SYSTEM))
+    assert (again, len(queries)) == (first, 0)
+
+    worker = factories.worker("idle", of="bob", is_paused=True)
+    assert not report_now(CheckData(SYSTEM)).fails("hosts_paused"), "the shared one, nothing was published"
+    before = changes_number()
+    publish(Change("worker", worker.pk, None))
+
+    assert changes_number() != before
+    assert report_now(CheckData(SYSTEM)).fails("hosts_paused")
+    assert not report_now(CheckData(principal())).fails("hosts_paused"), "of bob, not of alice"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bells_hear_once_of_findings_that_differ(pool_redis, monkeypatch):
+    told = []
+    monkeypatch.setattr("apps.checks.shared.publish", told.append)
+    factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
+    factories.head(1000)
+    report_now(CheckData(SYSTEM))
+    worker = factories.worker("idle", is_paused=True)
+
+    for _ in range(2):
+        publish(Change("worker", worker.pk, None))
+        report_now(CheckData(SYSTEM))
+
+    assert told == [Change(CHECKS, "pool", "pool")] * 2, "the first evaluation, and the one that differs"
+
+
+def test_pages_evaluate_for_themselves_without_redis(quiet, monkeypatch):
+    monkeypatch.setattr("apps.checks.shared.changes_number", lambda: None)
+    factories.worker("idle", is_paused=True)
+
+    assert report_now(CheckData(SYSTEM)).fails("hosts_paused")
