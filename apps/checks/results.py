@@ -1,10 +1,12 @@
-"""What a check is and what it finds: plain data, without links' addresses or HTML."""
+"""What a check is and what it finds: plain data, without HTML."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,6 +48,11 @@ class Link:
     page: str
     args: tuple[str, ...] = ()
     query: str = ""
+
+    @property
+    def address(self) -> str:
+        """Its path on the console."""
+        return reverse(self.page, args=list(self.args)) + (f"?{self.query}" if self.query else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.checks.results import Severity
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.regions.place import Place, Regions, fragment
-from apps.dashboard.regions.todo import checked_text, link_href, todo_of
+from apps.dashboard.regions.todo import checked_text, todo_of
 from apps.dashboard.words import Word
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def check_row(result: Result, scene: Scene) -> CheckRow:
         title=check.title,
         word=Word("ok", "passed") if result.passed else failed,
         severity=str(check.severity),
-        href=link_href(check.link),
+        href=check.link.address,
         label=check.button,
         todos=found,
     )

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.urls import reverse
-
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Verdict, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.checks.results import Found, Link, Report
+    from apps.checks.results import Found, Report
     from apps.dashboard.regions.scene import Scene
 
 
@@ -45,11 +43,6 @@ class Todo:
         return "bad" if self.is_costly else "warn"
 
 
-def link_href(link: Link) -> str:
-    """Return the address of a check's link."""
-    return reverse(link.page, args=list(link.args)) + (f"?{link.query}" if link.query else "")
-
-
 def cost_text(per_day: int, at_risk: int) -> str:
     """`0.0123 FIL a day`, `0.05 FIL at risk`; empty if nothing is known to be lost."""
     parts = [f"{numbers.amount_words(per_day)} a day"] if per_day else []
@@ -65,7 +58,7 @@ def todo_of(found: Found, scene: Scene) -> Todo:
         key=finding.key,
         say=finding.say,
         why=finding.reason,
-        href=link_href(found.link),
+        href=found.link.address,
         label=found.button,
         is_costly=found.is_critical,
         cost=cost_text(finding.per_day, finding.at_risk),

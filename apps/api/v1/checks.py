@@ -1,0 +1,108 @@
+"""Checks over REST: what each found in the caller's part of the pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.views import PoolView
+from apps.checks.data import CheckData
+from apps.checks.shared import report_now
+
+if TYPE_CHECKING:
+    from apps.checks.results import Finding, Result
+
+
+class FindingOutput(serializers.Serializer[Any]):
+    """One thing that needs somebody."""
+
+    key = serializers.CharField()
+    say = serializers.CharField()
+    reason = serializers.CharField()
+    count = serializers.IntegerField(help_text="How many objects it stands for.")
+    per_day = serializers.CharField(help_text="attoFIL that it costs each day; 0 if nothing or not known.")
+    at_risk = serializers.CharField(help_text="attoFIL that are lost once if nobody acts.")
+    due = serializers.IntegerField(allow_null=True, help_text="Seconds since 1970 at which it is too late.")
+    due_label = serializers.CharField(help_text="What happens then.")
+    page = serializers.CharField(help_text="Page of the console on which it is mended.")
+
+
+class CheckOutput(serializers.Serializer[Any]):
+    """One check with its result."""
+
+    name = serializers.CharField()
+    title = serializers.CharField(help_text="What is true while the check passes.")
+    severity = serializers.ChoiceField(choices=["critical", "warning"])
+    topics = serializers.ListField(child=serializers.CharField())
+    passed = serializers.BooleanField()
+    count = serializers.IntegerField(help_text="How many objects are affected.")
+    findings = FindingOutput(many=True)
+
+
+class ChecksOutput(serializers.Serializer[Any]):
+    """One evaluation of all checks that the caller may see."""
+
+    at = serializers.DateTimeField(help_text="When the checks ran.")
+    passed = serializers.IntegerField(help_text="How many of them found nothing.")
+    per_day = serializers.CharField(help_text="attoFIL that all findings cost each day.")
+    at_risk = serializers.CharField(help_text="attoFIL that would be lost once.")
+    checks = CheckOutput(many=True)
+
+
+def finding_body(finding: Finding, result: Result) -> dict[str, Any]:
+    """Write one finding."""
+    return {
+        "key": finding.key,
+        "say": finding.say,
+        "reason": finding.reason,
+        "count": finding.count,
+        "per_day": str(finding.per_day),
+        "at_risk": str(finding.at_risk),
+        "due": finding.due_s,
+        "due_label": finding.due_label,
+        "page": (finding.link or result.check.link).address,
+    }
+
+
+def check_body(result: Result) -> dict[str, Any]:
+    """Write one check."""
+    check = result.check
+    return {
+        "name": check.name,
+        "title": check.title,
+        "severity": str(check.severity),
+        "topics": [str(topic) for topic in check.topics],
+        "passed": result.passed,
+        "count": result.count,
+        "findings": [finding_body(one, result) for one in result.findings],
+    }
+
+
+class ChecksView(PoolView):
+    """`/checks`."""
+
+    filters = ()
+
+    @extend_schema(responses=ChecksOutput)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """Return every check with what it found among the caller's own objects."""
+        report = report_now(CheckData(self.principal))
+        return Response(
+            {
+                "at": report.at,
+                "passed": report.passed,
+                "per_day": str(report.per_day),
+                "at_risk": str(report.at_risk),
+                "checks": [check_body(result) for result in report.results],
+            }
+        )
+
+
+urlpatterns = [
+    path("checks", ChecksView.as_view(), name="api-checks"),
+]
