@@ -19,8 +19,8 @@ from apps.gateway.routes import Holder
 from apps.gateway.selectors import ALIVE_S
 from apps.users.services import account_disapprove, audit_record
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
-from poolsite.filecoin.post.verification import BadPoSt
-from poolsite.filecoin.proof_container import PREFIX, winning_post_check
+from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
+from poolsite.filecoin.proof_verifier import BAD_PROOFS, ProofVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +108,7 @@ def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> Finding:
 
 
 def proof_finding(miner_id: int, request: Mapping[str, Any], answer: Any, took: str) -> Finding:
-    """Check a proof of the devnet's form; one of the real network's is taken at its word."""
+    """Check a proof; one of Groth16 without the circuit's verifying key by its form."""
     try:
         number, proof = answer["PoStProof"], base64.b64decode(answer["ProofBytes"], validate=True)
         sectors = []
@@ -116,15 +116,13 @@ def proof_finding(miner_id: int, request: Mapping[str, Any], answer: Any, took: 
             sealed = cid_from_json(info["SealedCID"])
             if sealed is not None:
                 sectors.append((info["SectorNumber"], cid_to_commr(sealed)))
-        if not proof.startswith(PREFIX):
-            return Finding(True, took)
-        winning_post_check(
+        ProofVerifier(VerifyingKeys(parameter_folder()), needs_keys=False).winning_post(
             proof,
             post_proof=number,
             randomness=base64.b64decode(request["Rand"]),
             miner_id=miner_id,
             sectors=sectors,
         )
-    except (TypeError, KeyError, ValueError, BadPoSt) as error:
+    except (TypeError, KeyError, ValueError, *BAD_PROOFS) as error:
         return Finding(False, f"its proof does not hold: {error}"[:200])
     return Finding(True, f"{took}, and the proof holds")

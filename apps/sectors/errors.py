@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from apps.core.errors import BadValue, Conflict, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class SectorUnknown(NotFound):
@@ -124,10 +129,11 @@ class ProofFormMissing(Conflict):
 
     code = "proof_form_missing"
 
-    def __init__(self, network: str, form: str) -> None:
+    def __init__(self, network: str, form: str, *, missing: Sequence[str] = ()) -> None:
+        lacking = f", and no {' and no '.join(missing)} here makes them" if missing else ""
         super().__init__(
-            f"the network {network} takes {form} proofs, which this pool does not make yet: "
-            "nothing is pledged, so that no deposit is locked",
+            f"the network {network} takes {form} proofs{lacking}: nothing is pledged, so that no deposit is "
+            "locked. Start them with --snark groth16 and the circuits' parameters (docs/snark.md)",
             field="miner",
         )
 

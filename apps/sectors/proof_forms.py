@@ -1,37 +1,44 @@
-"""Which form of proof this pool makes for a network: nothing is pledged or sent where it makes none."""
+"""Which form of proof a network takes, who here makes it, and the check of finished proofs.
+
+A network's row says its form.  Ours takes containers of vanilla proofs and Groth16 alike; every other takes
+Groth16 alone, so there nothing is pledged or claimed unless hosts have said that they make it, and no
+container is ever sent.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import network_current
 from apps.sectors.errors import ProofFormMissing
+from apps.sectors.models import Worker
+from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.policy import ProofForm
+from poolsite.filecoin.proof_verifier import ProofVerifier, is_container
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from poolsite.filecoin.policy import Network
 
-FORMS_MADE: Final = frozenset({ProofForm.VANILLA})
-"""What the pool's provers make today."""
+PROGRAMS = {JobKind.SEAL: "sealer", JobKind.WINDOW_POST: "prover"}
+"""The programs that make proofs, by the jobs they take."""
 
 
 def proof_form_for(network: Network) -> ProofForm:
-    """Give the form of proof that the pool makes for a network.  Raises ProofFormMissing."""
-    if network.proof_form not in FORMS_MADE:
-        raise ProofFormMissing(network.name, network.proof_form)
+    """Return the form of proof that the pool makes for a network.  Raises ProofFormMissing."""
+    missing = _programs_missing(network)
+    if missing:
+        raise ProofFormMissing(network.name, network.proof_form, missing=missing)
     return network.proof_form
 
 
 def can_prove(network: Network) -> bool:
-    """Tell whether the pool makes the proofs that a network takes."""
-    return network.proof_form in FORMS_MADE
-
-
-def can_prove_here() -> bool:
-    """Tell whether the pool makes the proofs of its own network, as far as that is known."""
-    network = _network_here()
-    return network is None or can_prove(network)
+    """Return whether the pool's hosts make the proofs that a network takes."""
+    return not _programs_missing(network)
 
 
 def proof_form_here_require() -> None:
@@ -39,6 +46,44 @@ def proof_form_here_require() -> None:
     network = _network_here()
     if network is not None:
         proof_form_for(network)
+
+
+def makes_proofs_here(hardware: dict[str, Any]) -> bool:
+    """Return whether a host makes the proofs of the pool's own network, as far as that is known."""
+    network = _network_here()
+    return network is None or network.proof_form in hardware.get("proofs", [ProofForm.VANILLA])
+
+
+def proof_form_check(network: Network, proof: bytes) -> None:
+    """Refuse to send a container to a network that does not take it.  Raises ProofFormMissing."""
+    if network.proof_form != ProofForm.VANILLA and is_container(proof):
+        raise ProofFormMissing(network.name, network.proof_form)
+
+
+def takes_containers_here() -> bool:
+    """Return whether the pool's own network takes containers of vanilla proofs, as far as that is known."""
+    network = _network_here()
+    return network is None or network.proof_form == ProofForm.VANILLA
+
+
+def proof_verifier() -> ProofVerifier:
+    """Return the checks of the pool's own network: by verifying keys that are here, by form without."""
+    keys = _keys(parameter_folder())
+    return ProofVerifier(keys, takes_containers=takes_containers_here(), needs_keys=False)
+
+
+@lru_cache(maxsize=2)
+def _keys(folder: Path) -> VerifyingKeys:
+    return VerifyingKeys(folder)
+
+
+def _programs_missing(network: Network) -> list[str]:
+    """Return the programs of which no host has said that it makes the network's proofs."""
+    if network.proof_form == ProofForm.VANILLA:
+        return []
+    makers = Worker.objects.filter(retired_at=None, hardware__proofs__contains=[str(network.proof_form)])
+    kinds = {kind for kinds in makers.values_list("kinds", flat=True) for kind in kinds}
+    return [program for kind, program in PROGRAMS.items() if kind not in kinds]
 
 
 def _network_here() -> Network | None:

@@ -9,17 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.cbor import encode
-from poolsite.filecoin.porep.verification import BadPoRep
-from poolsite.filecoin.post.verification import BadPoSt
-from poolsite.filecoin.proof_container import (
-    BadProofContainer,
-    aggregate_proofs,
-    porep_proof_check,
-    update_proof_check,
-    window_post_check,
-    winning_post_check,
-)
-from poolsite.filecoin.update.verification import BadUpdate
+from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
+from poolsite.filecoin.proof_container import BadProofContainer, aggregate_proofs
+from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,9 +32,10 @@ class ProvenSeal:
 
 
 class ProofChecks:
-    """Verdicts on proofs; may be used from any thread."""
+    """Verdicts on proofs, containers and Groth16; may be used from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: VerifyingKeys | None = None) -> None:
+        self._verifier = ProofVerifier(keys or VerifyingKeys(parameter_folder()))
         self._verdicts: OrderedDict[bytes, bool] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -62,7 +55,7 @@ class ProofChecks:
         name = _name(proof, "porep", seal_proof, comm_r, comm_d, miner_id, sector_number, ticket, seed)
         return self._verdict(
             name,
-            lambda: porep_proof_check(
+            lambda: self._verifier.porep(
                 proof,
                 seal_proof=seal_proof,
                 comm_r=comm_r,
@@ -109,7 +102,7 @@ class ProofChecks:
         name = _name(proof, "window", post_proof, randomness, miner_id, [list(pair) for pair in sectors])
         return self._verdict(
             name,
-            lambda: window_post_check(
+            lambda: self._verifier.window_post(
                 proof, post_proof=post_proof, randomness=randomness, miner_id=miner_id, sectors=sectors
             ),
         )
@@ -127,7 +120,7 @@ class ProofChecks:
         name = _name(proof, "winning", post_proof, randomness, miner_id, [list(pair) for pair in sectors])
         return self._verdict(
             name,
-            lambda: winning_post_check(
+            lambda: self._verifier.winning_post(
                 proof, post_proof=post_proof, randomness=randomness, miner_id=miner_id, sectors=sectors
             ),
         )
@@ -139,7 +132,7 @@ class ProofChecks:
         name = _name(proof, "update", update_proof, comm_r_old, comm_r_new, comm_d_new)
         return self._verdict(
             name,
-            lambda: update_proof_check(
+            lambda: self._verifier.update(
                 proof,
                 update_proof=update_proof,
                 comm_r_old=comm_r_old,
@@ -156,7 +149,9 @@ class ProofChecks:
         try:
             check()
             is_valid = True
-        except (BadProofContainer, BadPoRep, BadPoSt, BadUpdate):
+        except KeyMissing:
+            return False  # not remembered: the key may come
+        except BAD_PROOFS:
             is_valid = False
         with self._lock:
             self._verdicts[name] = is_valid

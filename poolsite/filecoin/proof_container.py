@@ -31,6 +31,8 @@ from poolsite.filecoin.update.verification import BadUpdate, UpdatePublicInputs,
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from poolsite.filecoin.update.parameters import UpdateParameters
+
 PREFIX = b"devnet-proof/1"
 """First bytes of every container."""
 
@@ -147,16 +149,17 @@ def porep_proof_check(
 
     Raises BadProofContainer if the bytes are malformed, BadPoRep if the proof or an input is wrong.
     """
-    parameters = _seal_parameters(seal_proof)
-    for name, value in (("comm_r", comm_r), ("comm_d", comm_d), ("ticket", ticket), ("seed", seed)):
-        if len(value) != NODE_BYTES:
-            raise BadPoRep(f"{name} has {len(value)} bytes")
-    groups = _groups(proof, kind=ContainerKind.POREP, registered_proof=seal_proof)
-    replica = replica_id(
-        prover_id_bytes(miner_id), sector_number, ticket=ticket, comm_d=comm_d, porep_id=parameters.porep_id
+    parameters, inputs = porep_inputs_of(
+        seal_proof,
+        comm_r=comm_r,
+        comm_d=comm_d,
+        miner_id=miner_id,
+        sector_number=sector_number,
+        ticket=ticket,
+        seed=seed,
     )
+    groups = _groups(proof, kind=ContainerKind.POREP, registered_proof=seal_proof)
     partitions = tuple(_items(group, porep_proof_decode) for group in groups)
-    inputs = PoRepPublicInputs(replica_id=replica, comm_d=comm_d, comm_r=comm_r, seed=seed)
     porep_verify(partitions, parameters=parameters, inputs=inputs)
 
 
@@ -174,7 +177,7 @@ def window_post_check(
     in for a faulty one) count once, as filecoin-ffi's map of replicas has it.
     Raises BadProofContainer if the bytes are malformed, BadPoSt if the proof or an input is wrong.
     """
-    parameters, proven = _post_inputs(post_proof, randomness, miner_id=miner_id, sectors=sectors)
+    parameters, proven = post_inputs_of(post_proof, randomness, miner_id=miner_id, sectors=sectors)
     group = _only_group(proof, kind=ContainerKind.WINDOW_POST, registered_proof=post_proof)
     proofs = _items(group, post_proof_decode)
     window_post_verify(proofs, parameters=parameters, randomness=post_randomness(randomness), sectors=proven)
@@ -192,7 +195,7 @@ def winning_post_check(
 
     Raises BadProofContainer if the bytes are malformed, BadPoSt if the proof or an input is wrong.
     """
-    parameters, proven = _post_inputs(post_proof, randomness, miner_id=miner_id, sectors=sectors)
+    parameters, proven = post_inputs_of(post_proof, randomness, miner_id=miner_id, sectors=sectors)
     group = _only_group(proof, kind=ContainerKind.WINNING_POST, registered_proof=post_proof)
     proofs = _items(group, post_proof_decode)
     winning_post_verify(proofs, parameters=parameters, randomness=post_randomness(randomness), sectors=proven)
@@ -205,14 +208,44 @@ def update_proof_check(
 
     Raises BadProofContainer if the bytes are malformed, BadUpdate if the proof or an input is wrong.
     """
+    parameters, inputs = update_inputs_of(
+        update_proof, comm_r_old=comm_r_old, comm_r_new=comm_r_new, comm_d_new=comm_d_new
+    )
+    group = _only_group(proof, kind=ContainerKind.UPDATE, registered_proof=update_proof)
+    partitions = _items(group, update_proof_decode)
+    update_verify(partitions, parameters=parameters, inputs=inputs)
+
+
+def porep_inputs_of(
+    seal_proof: int,
+    *,
+    comm_r: bytes,
+    comm_d: bytes,
+    miner_id: int,
+    sector_number: int,
+    ticket: bytes,
+    seed: bytes,
+) -> tuple[SealParameters, PoRepPublicInputs]:
+    """Return what a PoRep is checked against.  Raises BadPoRep."""
+    parameters = _seal_parameters(seal_proof)
+    for name, value in (("comm_r", comm_r), ("comm_d", comm_d), ("ticket", ticket), ("seed", seed)):
+        if len(value) != NODE_BYTES:
+            raise BadPoRep(f"{name} has {len(value)} bytes")
+    replica = replica_id(
+        prover_id_bytes(miner_id), sector_number, ticket=ticket, comm_d=comm_d, porep_id=parameters.porep_id
+    )
+    return parameters, PoRepPublicInputs(replica_id=replica, comm_d=comm_d, comm_r=comm_r, seed=seed)
+
+
+def update_inputs_of(
+    update_proof: int, *, comm_r_old: bytes, comm_r_new: bytes, comm_d_new: bytes
+) -> tuple[UpdateParameters, UpdatePublicInputs]:
+    """Return what a replica update is checked against.  Raises BadUpdate."""
     try:
         parameters = update_parameters(update_proof)
     except UnknownUpdateProof as error:
         raise BadUpdate(str(error)) from None
-    group = _only_group(proof, kind=ContainerKind.UPDATE, registered_proof=update_proof)
-    partitions = _items(group, update_proof_decode)
-    inputs = UpdatePublicInputs(comm_r_old=comm_r_old, comm_d_new=comm_d_new, comm_r_new=comm_r_new)
-    update_verify(partitions, parameters=parameters, inputs=inputs)
+    return parameters, UpdatePublicInputs(comm_r_old=comm_r_old, comm_d_new=comm_d_new, comm_r_new=comm_r_new)
 
 
 def _seal_parameters(seal_proof: int) -> SealParameters:
@@ -222,7 +255,7 @@ def _seal_parameters(seal_proof: int) -> SealParameters:
         raise BadPoRep(str(error)) from None
 
 
-def _post_inputs(
+def post_inputs_of(
     post_proof: int, randomness: bytes, *, miner_id: int, sectors: Sequence[tuple[int, bytes]]
 ) -> tuple[PoStParameters, tuple[ProvenSector, ...]]:
     """Return the proof's parameters and the distinct sectors, ascending.  Raises BadPoSt."""

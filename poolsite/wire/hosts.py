@@ -41,6 +41,13 @@ class Hardware:
     kernels_done: int = 0
     kernels_total: int = 0
     """Kernels that are compiled, of those its stages need; 0 of 0: the worker has none."""
+    proofs: tuple[str, ...] = ("vanilla",)
+    """Forms of proof that it makes now."""
+    parameters_done: int = 0
+    parameters_total: int = 0
+    """Points of the Groth16 parameters that are being made or converted; 0 of 0: none are."""
+    parameters_error: str = ""
+    """What is missing for the form of proof that it was told to make."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

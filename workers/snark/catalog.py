@@ -10,7 +10,6 @@ import os
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.groth16.circuits import (
@@ -20,7 +19,7 @@ from poolsite.filecoin.groth16.circuits import (
     update_circuit_id,
     verifying_key_name,
 )
-from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, TOXIC_SUFFIX
+from poolsite.filecoin.groth16.keys import TOXIC_SUFFIX, parameter_folder, state_folder
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES, seal_parameters
 from poolsite.filecoin.post.parameters import PoStKind, post_parameters
 from poolsite.filecoin.update.parameters import update_parameters
@@ -35,6 +34,7 @@ from workers.snark.setup import parameters_make, secrets_from_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from poolsite.filecoin.porep.parameters import SealParameters
     from poolsite.filecoin.post.parameters import PoStParameters
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from workers.snark.arrays import Progress
     from workers.snark.constraints import Circuit
     from workers.snark.prover import ProvingKey
-
-VAR_VARIABLE: Final = "POOLSITE_VAR"
-"""Environment variable: the state folder; parameters are kept in its `parameters`."""
 
 
 class CircuitKind(StrEnum):
@@ -143,20 +140,9 @@ def circuit_of(spec: CircuitSpec) -> Circuit:
     return _circuit_built(spec.kind, spec.size_index)
 
 
-def parameter_folder() -> Path:
-    """Return the folder of parameter files: FIL_PROOFS_PARAMETER_CACHE, else `parameters` in the state."""
-    chosen = os.environ.get(FOLDER_VARIABLE)
-    return Path(chosen) if chosen else _state_folder() / "parameters"
-
-
 def converted_folder() -> Path:
     """Return the folder of conversions, which is ours even where the parameters are an operator's."""
-    return _state_folder() / "parameters-converted"
-
-
-def _state_folder() -> Path:
-    var = os.environ.get(VAR_VARIABLE)
-    return Path(var) if var else Path(__file__).parents[2] / "var"
+    return state_folder() / "parameters-converted"
 
 
 def parameters_path(spec: CircuitSpec) -> Path:

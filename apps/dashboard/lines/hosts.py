@@ -73,12 +73,25 @@ def worker_word(worker: Worker, *, now: datetime, pace: HostPace | None = None) 
     if held_jobs(worker):
         return Word("run", "working")
     done, total = kernels_ready(worker)
+    if worker.hardware.get("parameters_error"):
+        return Word("bad", "no parameters")
     return Word("run", "warming up") if done < total else Word("ok", "free")
 
 
 def kernels_ready(worker: Worker) -> tuple[int, int]:
     """How many of its kernels a host has compiled, and of how many; equal once it claims all stages."""
     return worker.hardware.get("kernels_done", 0), worker.hardware.get("kernels_total", 0)
+
+
+def parameters_text(worker: Worker) -> str:
+    """Return how far a host's Groth16 parameters are, or what is missing; empty once they are there."""
+    hardware = worker.hardware
+    if hardware.get("parameters_error"):
+        return str(hardware["parameters_error"])
+    done, total = hardware.get("parameters_done", 0), hardware.get("parameters_total", 0)
+    if done >= total:
+        return ""
+    return f"prepares Groth16 parameters: {numbers.percent(done, total)}; until then its proofs are vanilla"
 
 
 def held_jobs(worker: Worker) -> list[Job]:
@@ -162,7 +175,9 @@ def idle_words(worker: Worker, *, now: datetime) -> str:
     done, total = kernels_ready(worker)
     if done < total:
         return f"compiles its kernels: {done} of {total} are ready"
-    return "takes no new sectors" if worker.is_draining else "waits for work"
+    if worker.is_draining and not worker.hardware.get("parameters_error"):
+        return "takes no new sectors"
+    return parameters_text(worker) or "waits for work"
 
 
 ASKED: Final[dict[str, str]] = {

@@ -12,11 +12,11 @@ from apps.core.errors import LostRace
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.models import Job
+from apps.sectors.proof_forms import proof_verifier
 from apps.sectors.states import JobState
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
-from poolsite.filecoin.post.verification import BadPoSt
-from poolsite.filecoin.proof_container import BadProofContainer, window_post_check
+from poolsite.filecoin.proof_verifier import BAD_PROOFS
 from poolsite.wire.codec import document_decode, document_encode
 from poolsite.wire.jobs import JobKind, ProvenSector, WindowPostInputs
 
@@ -101,17 +101,20 @@ def lease_for(window_s: int) -> int:
 
 
 def proof_check(job: Job) -> None:
-    """Check a finished job's proof as the chain would.  Raises BadProof with the reason."""
+    """Check a finished job's proof as the chain would, without its verifying key by form alone.
+
+    Raises BadProof with the reason.
+    """
     inputs = document_decode(WindowPostInputs, job.inputs)
     try:
-        window_post_check(
+        proof_verifier().window_post(
             bytes(job.proof or b""),
             post_proof=inputs.post_proof,
             randomness=inputs.randomness,
             miner_id=inputs.miner_id,
             sectors=[(sector.number, sector.comm_r) for sector in inputs.sectors],
         )
-    except (BadProofContainer, BadPoSt) as error:
+    except BAD_PROOFS as error:
         raise BadProof(str(error)) from error
 
 

@@ -23,7 +23,7 @@ from apps.proving.services.changes import post_set, post_tell
 from apps.proving.services.jobs import job_drop
 from apps.proving.services.retries import note, paused
 from apps.proving.services.second_looks import may_wait
-from apps.sectors.proof_forms import proof_form_for
+from apps.sectors.proof_forms import proof_form_check
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.exitcodes import exit_code_words
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
@@ -67,7 +67,7 @@ def post_submit(post: WindowPost, look: Look) -> None:
     commit = commit_draw(post, look)
     message_id = f"post:{post.uuid}:{post.messages_sent}"
     try:
-        proof_form_for(look.network)
+        proof_form_check(look.network, bytes(post.proof or b""))
         message_push(
             principal=miner_principal(post.miner),
             id=message_id,

@@ -14,7 +14,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector
-from apps.sectors.proof_forms import can_prove_here
+from apps.sectors.proof_forms import makes_proofs_here
 from apps.sectors.selectors import job_assignment
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
@@ -34,11 +34,11 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
 
     A sector whose files lie on a host is offered to that host alone.  While the console's disk is full no
     new sector begins; those in progress and proofs go on.  Two workers never get the same job: rows that
-    another claim has locked are passed over.  Where the network takes proofs that the pool does not make
-    there is no work.  Raises WorkerReplaced, WorkerRetired.
+    another claim has locked are passed over.  Where the network takes proofs that the worker does not
+    make there is no work.  Raises WorkerReplaced, WorkerRetired.
     """
     boot_check(worker, claim.boot_id)
-    if not can_prove_here():
+    if not makes_proofs_here(worker.hardware):
         return Claimed(jobs=())
     free = dict(claim.stages)
     rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors

@@ -25,10 +25,12 @@ from apps.sectors.errors import (
 )
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof
 from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
+from apps.sectors.proof_forms import proof_verifier, takes_containers_here
 from apps.sectors.selectors import is_uuid, seal_inputs
 from apps.sectors.services.hosts import progress_store
 from apps.sectors.services.steps import sector_pause, sector_step
 from apps.sectors.states import JobState
+from poolsite.filecoin.proof_verifier import BAD_PROOFS
 from poolsite.wire.codec import document_encode
 from poolsite.wire.jobs import EventAnswer, JobKind, Level
 from poolsite.wire.pipeline import STEPS, Owner, SectorEvent, SectorState
@@ -98,6 +100,7 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
         raise BadReport(f"{event.event} is no report from {sector.state}", field="event")
     data = outputs_check(event, sealing_policy())
     if event.event == SectorEvent.C2 and event.outputs.proof is not None:
+        _proof_check(sector, event.outputs.proof)
         proof = {"proof": event.outputs.proof, "seed_epoch": sector.seed_epoch or 0}
         SectorProof.objects.update_or_create(sector=sector, defaults=proof)
     job.seq = event.seq
@@ -106,6 +109,29 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
     report = {"seq": event.seq, "token": event.token, "ms": event.outputs.ms, "digest": digest}
     sector_step(sector, event.event, job=job, now=now, actor=actor, report=report, **data)
     return _answer(job, sector)
+
+
+def _proof_check(sector: Sector, proof: bytes) -> None:
+    """Check a PoRep where the chain takes Groth16 alone.  Raises BadReport.
+
+    Our own chain checks the container itself, within seconds and at no cost.
+    """
+    if takes_containers_here():
+        return
+    inputs = seal_inputs(sector)
+    try:
+        proof_verifier().porep(
+            proof,
+            seal_proof=inputs.seal_proof,
+            comm_r=inputs.comm_r or b"",
+            comm_d=inputs.comm_d or b"",
+            miner_id=inputs.miner_id,
+            sector_number=inputs.number,
+            ticket=inputs.ticket or b"",
+            seed=inputs.seed or b"",
+        )
+    except BAD_PROOFS as bad:
+        raise BadReport(f"the chain would refuse this proof: {bad}", field="outputs.proof") from None
 
 
 def _repeat_check(job: Job, *, seq: int, digest: str) -> None:

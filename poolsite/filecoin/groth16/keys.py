@@ -6,19 +6,32 @@ known seed.
 
 from __future__ import annotations
 
+import os
 import threading
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from poolsite.filecoin.groth16.circuits import verifying_key_name
 from poolsite.filecoin.groth16.verification import BadVerifyingKey, VerifyingKey, verifying_key_decode
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FOLDER_VARIABLE: Final = "FIL_PROOFS_PARAMETER_CACHE"
 """Environment variable: folder of parameters and verifying keys, as rust-fil-proofs has it."""
 TOXIC_SUFFIX: Final = ".TOXIC-do-not-use-on-a-real-chain.json"
 """Ends the name of the mark beside parameters whose secrets are known."""
+VAR_VARIABLE: Final = "POOLSITE_VAR"
+"""Environment variable: the state folder."""
+
+
+def state_folder() -> Path:
+    """Return the state folder: POOLSITE_VAR, or `var` in the checkout."""
+    var = os.environ.get(VAR_VARIABLE)
+    return Path(var) if var else Path(__file__).parents[3] / "var"
+
+
+def parameter_folder() -> Path:
+    """Return the folder of parameters: FIL_PROOFS_PARAMETER_CACHE, else `parameters` in the state folder."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    return Path(chosen) if chosen else state_folder() / "parameters"
 
 
 class VerifyingKeys:

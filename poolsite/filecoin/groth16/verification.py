@@ -5,9 +5,14 @@ Source: filecoin-project/bellperson src/groth16/{verifying_key,proof,verifier}.r
 
 from __future__ import annotations
 
+import secrets
 import struct
 from dataclasses import dataclass
+from functools import reduce
+from operator import mul
 from typing import TYPE_CHECKING
+
+from blspy import G1Element
 
 from poolsite.filecoin.groth16.curve import (
     G1_BYTES,
@@ -24,7 +29,7 @@ from poolsite.filecoin.scalars import SCALAR_MODULUS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from blspy import G1Element, G2Element, GTElement
+    from blspy import G2Element, GTElement
 
 PROOF_BYTES = 2 * G1_BYTES + G2_BYTES
 """A proof: A in G1, B in G2, C in G1, all compressed (192 bytes)."""
@@ -34,6 +39,9 @@ KEY_HEAD_BYTES = 2 * (3 * G1_BYTES + 3 * G2_BYTES)
 
 IC_BYTES = 2 * G1_BYTES
 """One uncompressed point of the key's list."""
+
+COMBINATION_BITS = 128
+"""Bits of the random factors by which proofs are checked together."""
 
 
 class BadVerifyingKey(ValueError):
@@ -82,31 +90,105 @@ def verifying_key_decode(data: bytes) -> VerifyingKey:
     return VerifyingKey(alpha.pair(beta), gamma, delta, constant, tuple(inputs))
 
 
-def groth16_verify(key: VerifyingKey, proof: bytes, *, inputs: Sequence[int]) -> None:
-    """Check e(A, B) = e(alpha, beta) · e(inputs, gamma) · e(C, delta).  Raises BadGroth16Proof."""
+def proof_points(proof: bytes) -> tuple[G1Element, G2Element, G1Element]:
+    """Return A, B and C.  Raises BadGroth16Proof unless they are points of the groups."""
     if len(proof) != PROOF_BYTES:
         raise BadGroth16Proof(f"{len(proof)} bytes instead of {PROOF_BYTES}")
+    try:
+        return (
+            g1_from_compressed(proof[:G1_BYTES]),
+            g2_from_compressed(proof[G1_BYTES : G1_BYTES + G2_BYTES]),
+            g1_from_compressed(proof[G1_BYTES + G2_BYTES :]),
+        )
+    except BadPoint as error:
+        raise BadGroth16Proof(f"bad point: {error}") from None
+
+
+def inputs_check(key: VerifyingKey, inputs: Sequence[int]) -> None:
+    """Raise BadGroth16Proof unless these can be the circuit's public inputs."""
     if len(inputs) != len(key.inputs):
         raise BadGroth16Proof(f"{len(inputs)} public inputs instead of {len(key.inputs)}")
     if not all(0 <= value < SCALAR_MODULUS for value in inputs):
         raise BadGroth16Proof("a public input is not a scalar")
-    try:
-        a = g1_from_compressed(proof[:G1_BYTES])
-        b = g2_from_compressed(proof[G1_BYTES : G1_BYTES + G2_BYTES])
-        c = g1_from_compressed(proof[G1_BYTES + G2_BYTES :])
-    except BadPoint as error:
-        raise BadGroth16Proof(f"bad point: {error}") from None
+
+
+def groth16_verify(key: VerifyingKey, proof: bytes, *, inputs: Sequence[int]) -> None:
+    """Check e(A, B) = e(alpha, beta) · e(inputs, gamma) · e(C, delta).  Raises BadGroth16Proof."""
+    inputs_check(key, inputs)
+    a, b, c = proof_points(proof)
     public = g1_combination(key.constant, key.inputs, factors=inputs)
     if a.pair(b) != key.alpha_beta * public.pair(key.gamma) * c.pair(key.delta):
         raise BadGroth16Proof("the pairing equation does not hold")
 
 
+def groth16_verify_batch(
+    key: VerifyingKey, proofs: Sequence[bytes], *, inputs: Sequence[Sequence[int]]
+) -> None:
+    """Check many proofs of one circuit at once, by a random combination of their equations.
+
+    Wrong proofs pass with a chance of 2^-128.  Raises BadGroth16Proof, which does not say of which proof.
+    """
+    for own in inputs:
+        inputs_check(key, own)
+    points = [proof_points(proof) for proof in proofs]
+    factors = [secrets.randbits(COMBINATION_BITS) | 1 << COMBINATION_BITS for _ in points]
+    totals = [
+        sum(factor * own[place] for factor, own in zip(factors, inputs, strict=True)) % SCALAR_MODULUS
+        for place in range(len(key.inputs))
+    ]
+    whole = sum(factors) % SCALAR_MODULUS
+    public = g1_combination(G1Element(), (key.constant, *key.inputs), factors=(whole, *totals))
+    last = g1_combination(G1Element(), [c for _, _, c in points], factors=factors)
+    expected = _power(key.alpha_beta, whole) * public.pair(key.gamma) * last.pair(key.delta)
+    pairs = [
+        g1_combination(G1Element(), [a], factors=[factor]).pair(b)
+        for factor, (a, b, _) in zip(factors, points, strict=True)
+    ]
+    if reduce(mul, pairs) != expected:
+        raise BadGroth16Proof("the pairing equation does not hold for all of the proofs")
+
+
+def _power(value: GTElement, exponent: int) -> GTElement:
+    """Return value^exponent for an exponent of at least 1."""
+    result = value
+    for bit in f"{exponent:b}"[1:]:
+        result = result * result
+        if bit == "1":
+            result = result * value
+    return result
+
+
+def partitions_of(proofs: bytes, partitions: int) -> list[bytes]:
+    """Return the concatenated proofs of so many partitions.  Raises BadGroth16Proof."""
+    if len(proofs) != PROOF_BYTES * partitions:
+        raise BadGroth16Proof(f"{len(proofs)} bytes for {partitions} partitions")
+    return [proofs[at : at + PROOF_BYTES] for at in range(0, len(proofs), PROOF_BYTES)]
+
+
+def partitions_form_check(proofs: bytes, *, partitions: int) -> None:
+    """Check that bytes have the form of so many proofs.  Raises BadGroth16Proof."""
+    for number, proof in enumerate(partitions_of(proofs, partitions)):
+        try:
+            proof_points(proof)
+        except BadGroth16Proof as error:
+            raise BadGroth16Proof(f"partition {number}: {error}") from None
+
+
 def partitions_verify(key: VerifyingKey, proofs: bytes, *, inputs: Sequence[Sequence[int]]) -> None:
-    """Check the concatenated proofs of all partitions, each with its inputs.  Raises BadGroth16Proof."""
-    if len(proofs) != PROOF_BYTES * len(inputs):
-        raise BadGroth16Proof(f"{len(proofs)} bytes for {len(inputs)} partitions")
-    for number, partition_inputs in enumerate(inputs):
-        proof = proofs[number * PROOF_BYTES : (number + 1) * PROOF_BYTES]
+    """Check the concatenated proofs of all partitions, each with its inputs.
+
+    Several are checked at once; only where that fails each by itself, so that the error names the partition.
+    Raises BadGroth16Proof.
+    """
+    each = partitions_of(proofs, len(inputs))
+    if len(each) > 1:
+        try:
+            groth16_verify_batch(key, each, inputs=inputs)
+        except BadGroth16Proof:
+            pass  # named below
+        else:
+            return
+    for number, (proof, partition_inputs) in enumerate(zip(each, inputs, strict=True)):
         try:
             groth16_verify(key, proof, inputs=partition_inputs)
         except BadGroth16Proof as error:

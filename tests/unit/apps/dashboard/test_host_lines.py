@@ -23,6 +23,16 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         ),
         ({"hardware": {"kernels_done": 8, "kernels_total": 8}}, "free", "waits for work"),
         ({"hardware": {"cpus": 2}}, "free", "waits for work"),
+        (
+            {"hardware": {"parameters_done": 250, "parameters_total": 1000}},
+            "free",
+            "prepares Groth16 parameters: 25\u202f%; until then its proofs are vanilla",
+        ),
+        (
+            {"hardware": {"parameters_error": "the parameters of window_post are missing"}},
+            "no parameters",
+            "the parameters of window_post are missing",
+        ),
     ],
 )
 def test_a_host_without_work_says_why(facts, state, words):

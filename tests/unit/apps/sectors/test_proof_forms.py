@@ -8,7 +8,7 @@ import pytest
 
 from apps.sectors.errors import ProofFormMissing
 from apps.sectors.models import Batch, Sector
-from apps.sectors.proof_forms import proof_form_for
+from apps.sectors.proof_forms import proof_form_check, proof_form_for
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.pledge import pledge_create
 from poolsite.filecoin.policy import DEMO, MAINNET, ProofForm
@@ -19,10 +19,22 @@ from tests.unit.apps.sectors.test_batches import waiting, work
 pytestmark = pytest.mark.django_db
 
 
-def test_the_pool_makes_the_container_alone() -> None:
+def test_groth16_is_made_once_a_sealer_and_a_prover_say_so() -> None:
     assert proof_form_for(DEMO) == ProofForm.VANILLA
-    with pytest.raises(ProofFormMissing, match="mainnet takes groth16 proofs"):
+    with pytest.raises(ProofFormMissing, match="takes groth16 proofs, and no sealer and no prover here"):
         proof_form_for(MAINNET)
+    factories.worker(hardware={"proofs": ["vanilla", "groth16"]})
+    with pytest.raises(ProofFormMissing, match="and no prover here makes them: nothing is pledged"):
+        proof_form_for(MAINNET)
+    factories.worker(kinds=["window_post"], hardware={"proofs": ["groth16"]})
+    assert proof_form_for(MAINNET) == ProofForm.GROTH16
+
+
+def test_a_container_is_not_sent_to_a_network_that_takes_groth16() -> None:
+    proof_form_check(DEMO, b"devnet-proof/1...")
+    proof_form_check(MAINNET, bytes(192))
+    with pytest.raises(ProofFormMissing):
+        proof_form_check(MAINNET, b"devnet-proof/1...")
 
 
 def test_nothing_is_pledged_where_our_proofs_are_refused() -> None:
@@ -45,8 +57,8 @@ def test_a_worker_gets_no_job_where_our_proofs_are_refused() -> None:
 
     assert claim(worker) == ()
 
-    network.name = factories.NETWORK
-    network.save()
+    worker.hardware["proofs"] = ["groth16"]
+    worker.save()
     assert len(claim(worker)) == 1
 
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from poolsite.filecoin.groth16.keys import VerifyingKeys
+from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.groth16.verification import BadVerifyingKey
 from poolsite.filecoin.porep.parameters import GIB, KIB, SECTOR_SIZES
 from tests.unit.workers.snark.golden_circuits import golden_circuit, golden_witness
@@ -20,7 +20,6 @@ from workers.snark.catalog import (
     circuit_of,
     converted_folder,
     key_open,
-    parameter_folder,
     parameters_open,
     parameters_path,
     spec_for,

@@ -24,21 +24,20 @@ COFACTOR_PRIME = 3
 def root(value, group):
     """A square root in the field of the group, or None."""
     if group is G1:
-        found = pow(value[0], (curve.P + 1) // 4, curve.P)
-        return (found,) if found * found % curve.P == value[0] else None
-    a = square = value
-    a1 = power(a, (curve.P - 3) // 4)
-    alpha = curve.multiply(a1, curve.multiply(a1, a))
-    found = curve.multiply(a1, a)
+        single = pow(value[0], (curve.P + 1) // 4, curve.P)
+        return (single,) if single * single % curve.P == value[0] else None
+    a1 = power(value, (curve.P - 3) // 4)
+    alpha = curve.multiply(a1, curve.multiply(a1, value))
+    found = curve.multiply(a1, value)
     if alpha == (curve.P - 1, 0):
         found = (-found[1] % curve.P, found[0])
     else:
         found = curve.multiply(power(curve.add((1, 0), alpha), (curve.P - 1) // 2), found)
-    return found if curve.multiply(found, found) == square else None
+    return found if curve.multiply(found, found) == value else None
 
 
 def power(value, exponent):
-    result = (1, 0)
+    result: curve.Element = (1, 0)
     for bit in f"{exponent:b}":
         result = curve.multiply(result, result)
         if bit == "1":

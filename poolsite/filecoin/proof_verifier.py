@@ -1,0 +1,201 @@
+"""Checks of the proofs that a chain carries: our container by its tag, anything else as Groth16.
+
+A Groth16 proof is checked by the circuit's verifying key.  Who has none, and need not decide, checks its
+form: 192 bytes for each partition, all of them points of the groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.groth16.circuits import porep_circuit_id, post_circuit_id, update_circuit_id
+from poolsite.filecoin.groth16.public_inputs import (
+    porep_public_inputs,
+    post_public_inputs,
+    update_public_inputs,
+)
+from poolsite.filecoin.groth16.verification import (
+    BadGroth16Proof,
+    BadVerifyingKey,
+    partitions_form_check,
+    partitions_verify,
+)
+from poolsite.filecoin.porep.verification import BadPoRep
+from poolsite.filecoin.post.challenges import post_randomness
+from poolsite.filecoin.post.parameters import PoStKind
+from poolsite.filecoin.post.verification import BadPoSt
+from poolsite.filecoin.proof_container import (
+    PREFIX,
+    BadProofContainer,
+    porep_inputs_of,
+    porep_proof_check,
+    post_inputs_of,
+    update_inputs_of,
+    update_proof_check,
+    window_post_check,
+    winning_post_check,
+)
+from poolsite.filecoin.scalars import BadScalar
+from poolsite.filecoin.update.verification import BadUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from poolsite.filecoin.groth16.keys import VerifyingKeys
+
+BAD_PROOFS = (BadProofContainer, BadPoRep, BadPoSt, BadUpdate, BadGroth16Proof)
+"""What a proof that is refused raises, with the reason."""
+
+
+class KeyMissing(BadGroth16Proof):
+    """There is no verifying key of the circuit, or it is damaged; with one the same proof may be good."""
+
+
+def is_container(proof: bytes) -> bool:
+    """Return whether bytes are our container of vanilla proofs, by their tag."""
+    return proof.startswith(PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class ProofVerifier:
+    """Checks proofs as one chain does; each check raises one of BAD_PROOFS."""
+
+    keys: VerifyingKeys
+    """Of the circuits whose Groth16 proofs can be checked in full."""
+    takes_containers: bool = True
+    """Whether the chain takes our container of vanilla proofs."""
+    needs_keys: bool = True
+    """Whether Groth16 proofs of circuits without a key are refused; otherwise their form is checked."""
+
+    def porep(
+        self,
+        proof: bytes,
+        *,
+        seal_proof: int,
+        comm_r: bytes,
+        comm_d: bytes,
+        miner_id: int,
+        sector_number: int,
+        ticket: bytes,
+        seed: bytes,
+    ) -> None:
+        """Check the proof that a sector was sealed."""
+        if self._is_container(proof):
+            porep_proof_check(
+                proof,
+                seal_proof=seal_proof,
+                comm_r=comm_r,
+                comm_d=comm_d,
+                miner_id=miner_id,
+                sector_number=sector_number,
+                ticket=ticket,
+                seed=seed,
+            )
+            return
+        parameters, inputs = porep_inputs_of(
+            seal_proof,
+            comm_r=comm_r,
+            comm_d=comm_d,
+            miner_id=miner_id,
+            sector_number=sector_number,
+            ticket=ticket,
+            seed=seed,
+        )
+        self._groth16(porep_circuit_id(parameters), proof, lambda: porep_public_inputs(parameters, inputs))
+
+    def window_post(
+        self,
+        proof: bytes,
+        *,
+        post_proof: int,
+        randomness: bytes,
+        miner_id: int,
+        sectors: Sequence[tuple[int, bytes]],
+    ) -> None:
+        """Check the proof that sectors (number, comm_r) are stored."""
+        if self._is_container(proof):
+            window_post_check(
+                proof, post_proof=post_proof, randomness=randomness, miner_id=miner_id, sectors=sectors
+            )
+            return
+        self._post(PoStKind.WINDOW, proof, post_proof, randomness, miner_id, sectors)
+
+    def winning_post(
+        self,
+        proof: bytes,
+        *,
+        post_proof: int,
+        randomness: bytes,
+        miner_id: int,
+        sectors: Sequence[tuple[int, bytes]],
+    ) -> None:
+        """Check the proof of the one sector that a block win asks for."""
+        if self._is_container(proof):
+            winning_post_check(
+                proof, post_proof=post_proof, randomness=randomness, miner_id=miner_id, sectors=sectors
+            )
+            return
+        self._post(PoStKind.WINNING, proof, post_proof, randomness, miner_id, sectors)
+
+    def update(
+        self, proof: bytes, *, update_proof: int, comm_r_old: bytes, comm_r_new: bytes, comm_d_new: bytes
+    ) -> None:
+        """Check the proof that data was encoded into a sector."""
+        if self._is_container(proof):
+            update_proof_check(
+                proof,
+                update_proof=update_proof,
+                comm_r_old=comm_r_old,
+                comm_r_new=comm_r_new,
+                comm_d_new=comm_d_new,
+            )
+            return
+        parameters, inputs = update_inputs_of(
+            update_proof, comm_r_old=comm_r_old, comm_r_new=comm_r_new, comm_d_new=comm_d_new
+        )
+        self._groth16(update_circuit_id(parameters), proof, lambda: update_public_inputs(parameters, inputs))
+
+    def _is_container(self, proof: bytes) -> bool:
+        if is_container(proof) and not self.takes_containers:
+            raise BadProofContainer("a container of vanilla proofs, where the chain takes Groth16 proofs")
+        return is_container(proof)
+
+    def _post(
+        self,
+        kind: PoStKind,
+        proof: bytes,
+        post_proof: int,
+        randomness: bytes,
+        miner_id: int,
+        sectors: Sequence[tuple[int, bytes]],
+    ) -> None:
+        parameters, proven = post_inputs_of(post_proof, randomness, miner_id=miner_id, sectors=sectors)
+        if parameters.kind is not kind:
+            raise BadPoSt(f"registered proof {post_proof} is no {kind} PoSt")
+        if not proven or (kind is PoStKind.WINNING and len(proven) != 1):
+            raise BadPoSt(f"{len(proven)} sectors")
+        scalar = post_randomness(randomness)
+        self._groth16(
+            post_circuit_id(parameters),
+            proof,
+            lambda: post_public_inputs(parameters, scalar, sectors=proven),
+        )
+
+    def _groth16(
+        self, circuit_id: str, proof: bytes, public_inputs: Callable[[], Sequence[Sequence[int]]]
+    ) -> None:
+        try:
+            inputs = public_inputs()
+        except BadScalar as error:
+            raise BadGroth16Proof(f"a commitment is not a scalar: {error}") from None
+        try:
+            key = self.keys.get(circuit_id)
+        except (BadVerifyingKey, OSError) as error:
+            raise KeyMissing(f"the verifying key cannot be used: {error}") from None
+        if key is not None:
+            partitions_verify(key, proof, inputs=inputs)
+        elif self.needs_keys:
+            raise KeyMissing(f"there is no verifying key of {circuit_id} in {self.keys.folder}")
+        else:
+            partitions_form_check(proof, partitions=len(inputs))
