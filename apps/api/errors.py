@@ -8,7 +8,7 @@ from apps.core.errors import BadValue, Conflict, DomainError, NotAllowed, NotFou
 from apps.users.errors import TokenRefused
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cids import BadCid
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from poolsite.wire.codec import BadWire
 
 if TYPE_CHECKING:

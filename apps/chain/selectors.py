@@ -9,7 +9,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import READ_RANKS, STATE_RANKS, STATES_SERVING, NodeRole, NodeState
 from apps.core.errors import NotFound
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.policy import UnknownNetwork, network_by_name, network_from_params
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from apps.gateway.switch import Switch, Waiting
 from apps.gateway.threads import THREADS
 from apps.users.bootstrap import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify
 from poolsite.wire.rpc_frames import json_read
 

@@ -20,7 +20,7 @@ from apps.gateway.routes import holders_alive, wallet_route
 from apps.users.models import AccountApproval, SignerGrant, Tenant
 from apps.users.selectors import accounts_refused
 from apps.users.services import signer_grant
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_cbor
 from poolsite.filecoin.signature import Signature, signature_from_json
 from poolsite.wire.codec import document_encode

@@ -24,6 +24,7 @@ from apps.users.selectors import miner_owner
 from apps.users.services import miner_grant, miner_ungrant
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.address import POWER_ACTOR, Address, address_format, address_parse
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.sector import post_proof
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def miner_create(
         from_=miner.owner,
         value=deposit,
         method=power.Method.CREATE_MINER,
-        params=power.CREATE_MINER_PARAMS.encode(params),
+        params=to_cbor(params),
         kind="create_miner",
     )
     publish(Change("miner", miner.pk, miner.tenant_id))
@@ -136,7 +137,7 @@ def _miner_follow(pk: int, message: Message) -> None:
         advance(miner, "RETRY", error="")
     wanted = _state_by(message)
     if wanted == MinerState.ACTIVE:
-        made = power.CREATE_MINER_RETURN.decode(message.return_)
+        made = from_cbor(power.CreateMinerReturn, message.return_)
         actor_id = made.id_address.actor_id
         advance(
             miner,

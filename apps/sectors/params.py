@@ -8,8 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from poolsite.filecoin.actors import miner as miner_params
+from poolsite.filecoin.actors.miner_sectors import (
+    PreCommitSectorBatch2Params,
+    ProveCommitSectors3Params,
+    SectorActivationManifest,
+    SectorPreCommitInfo,
+)
 from poolsite.filecoin.cids import commr_cid
+from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +44,11 @@ def expiration_choose(*, height: int, wished: int, network: Network) -> int:
     return max(least, min(height + wished, most))
 
 
-def precommit_info(sector: Sector, *, expiration: int) -> miner_params.SectorPreCommitInfo:
+def precommit_info(sector: Sector, *, expiration: int) -> SectorPreCommitInfo:
     """Give one sector's part of a pre-commit; a sector without pieces of value names no data."""
     if sector.comm_r is None or sector.ticket_epoch is None:
         raise ValueError(f"sector {sector.number} has no replica yet")
-    return miner_params.SectorPreCommitInfo(
+    return SectorPreCommitInfo(
         seal_proof=sector.seal_proof,
         sector_number=sector.number,
         sealed_cid=commr_cid(bytes(sector.comm_r)),
@@ -53,14 +59,12 @@ def precommit_info(sector: Sector, *, expiration: int) -> miner_params.SectorPre
     )
 
 
-def precommit_params(infos: Sequence[miner_params.SectorPreCommitInfo]) -> bytes:
+def precommit_params(infos: Sequence[SectorPreCommitInfo]) -> bytes:
     """Give the parameters of PreCommitSectorBatch2."""
-    return miner_params.PRE_COMMIT_SECTOR_BATCH2_PARAMS.encode(
-        miner_params.PreCommitSectorBatch2Params(sectors=tuple(infos))
-    )
+    return to_cbor(PreCommitSectorBatch2Params(sectors=tuple(infos)))
 
 
-def precommit_json(info: miner_params.SectorPreCommitInfo) -> dict[str, Any]:
+def precommit_json(info: SectorPreCommitInfo) -> dict[str, Any]:
     """Give the form in which a node is asked for the deposit."""
     return {
         "SealProof": info.seal_proof,
@@ -73,12 +77,12 @@ def precommit_json(info: miner_params.SectorPreCommitInfo) -> dict[str, Any]:
     }
 
 
-def price_info(*, seal_proof: int, expiration: int) -> miner_params.SectorPreCommitInfo:
+def price_info(*, seal_proof: int, expiration: int) -> SectorPreCommitInfo:
     """Give a pre-commit by which a node is asked for the deposit of a sector that does not exist yet.
 
     The node looks at the proof type and the deals only.  Source: lotus StateMinerPreCommitDepositForPower.
     """
-    return miner_params.SectorPreCommitInfo(
+    return SectorPreCommitInfo(
         seal_proof=seal_proof,
         sector_number=0,
         sealed_cid=commr_cid(bytes(32)),
@@ -92,11 +96,10 @@ def price_info(*, seal_proof: int, expiration: int) -> miner_params.SectorPreCom
 def commit_params(sectors: Sequence[Proven], *, all_or_none: bool) -> bytes:
     """Give the parameters of ProveCommitSectors3 with one proof for each sector, sorted by number."""
     ordered = sorted(sectors, key=lambda sector: sector.number)
-    return miner_params.PROVE_COMMIT_SECTORS3_PARAMS.encode(
-        miner_params.ProveCommitSectors3Params(
+    return to_cbor(
+        ProveCommitSectors3Params(
             sector_activations=tuple(
-                miner_params.SectorActivationManifest(sector_number=sector.number, pieces=())
-                for sector in ordered
+                SectorActivationManifest(sector_number=sector.number, pieces=()) for sector in ordered
             ),
             sector_proofs=tuple(sector.proof for sector in ordered),
             aggregate_proof=b"",

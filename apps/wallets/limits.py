@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import NotAllowed
-from poolsite.filecoin.block import BLOCK_HEADER
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.message import message_from_cbor
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def bytes_check(principal: Principal, *, address: str, to_sign: bytes, meta_type
 def block_check(principal: Principal, to_sign: bytes) -> None:
     """Refuse a header of any miner but the token's: several may have one worker key.  Raises NotAllowed."""
     try:
-        miner = BLOCK_HEADER.decode(to_sign).miner
+        miner = from_cbor(BlockHeader, to_sign).miner
     except BadCbor as error:
         raise NotAllowed(f"the token is limited to miners, and this is no block header: {error}") from None
     if not principal.may_mine(miner.actor_id):

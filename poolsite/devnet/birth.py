@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.profile import Profile
 from poolsite.devnet.store import BlockRow, TipsetRow, TipsetWrite
-from poolsite.filecoin.block import BLOCK_HEADER, tipset_key_to_cbor
+from poolsite.filecoin.block import tipset_key_to_cbor
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import KEY_BLS, key_export, key_generate, key_import
 from poolsite.filecoin.policy import network_by_name
 
@@ -86,5 +87,5 @@ def genesis_store(store: Store, tipset: Tipset, state: State) -> None:
         objects=[(tipset.key.cid.data, tipset_key_to_cbor(tipset.key))],
         snapshot=state.rows(),
     )
-    block = BlockRow(header.cid.data, 0, b"", BLOCK_HEADER.encode(header), b"", b"")
+    block = BlockRow(header.cid.data, 0, b"", to_cbor(header), b"", b"")
     store.tipset_put(write, head=True, block=(block, []))

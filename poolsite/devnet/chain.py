@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING, Final
 from poolsite.devnet.actors.ledger import resolve
 from poolsite.devnet.state.tables import EMPTY_STATE, State, state_changed
 from poolsite.devnet.store import BadStore, BlockRow, TipsetRow, TipsetWrite, row_decode
-from poolsite.filecoin.block import (
-    BLOCK_HEADER,
-    BlockHeader,
-    Tipset,
-    TipsetKey,
-    tipset_key_from_bytes,
-    tipset_new,
-)
+from poolsite.filecoin.block import BlockHeader, Tipset, TipsetKey, tipset_key_from_bytes, tipset_new
 from poolsite.filecoin.cids import Cid, cid_from_bytes
+from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.ethereum import transaction_hash
 from poolsite.filecoin.message import (
     Receipt,
@@ -148,7 +142,7 @@ class Chain:
         row = self.store.block(cid.data)
         if row is None:
             raise NoTipset(cid)
-        return BLOCK_HEADER.decode(row.header)
+        return from_cbor(BlockHeader, row.header)
 
     def message(self, cid: Cid) -> SignedMessage | None:
         """A message that was ever in a block or in the pool, by its CID on chain."""

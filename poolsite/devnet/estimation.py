@@ -14,12 +14,13 @@ from poolsite.devnet.consensus import machine_at, machine_for
 from poolsite.devnet.execution import IncludedMessage, message_apply
 from poolsite.filecoin.address import BLS, ID
 from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.gas import (
     fee_cap_estimate,
     fee_cap_limit,
     premium_estimate,
 )
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SIGNED_MESSAGE, SignedMessage, message_to_cbor
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SignedMessage, message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SECP256K1_SIGNATURE_LEN, SIG_SECP256K1
 
@@ -152,7 +153,7 @@ class Estimator:
         if sender.protocol == BLS:
             return len(message_to_cbor(message))
         signature = Signature(SIG_SECP256K1, bytes(SECP256K1_SIGNATURE_LEN))
-        return len(SIGNED_MESSAGE.encode(SignedMessage(message, signature)))
+        return len(to_cbor(SignedMessage(message, signature)))
 
     def gas_limit(self, message: Message, tipset: Tipset, *, prior: Sequence[Message] = ()) -> int:
         """Gas that the message would use.  Raises UnknownSender, ExecutionFailed."""

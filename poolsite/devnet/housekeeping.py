@@ -8,9 +8,6 @@ from poolsite.devnet.actors.miner.book import Reader
 from poolsite.devnet.lottery import Lottery
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.filecoin.actors.miner_proving import (
-    DECLARE_FAULTS_PARAMS,
-    DECLARE_FAULTS_RECOVERED_PARAMS,
-    SUBMIT_WINDOWED_POST_PARAMS,
     DeclareFaultsParams,
     DeclareFaultsRecoveredParams,
     PartitionSectors,
@@ -20,6 +17,7 @@ from poolsite.filecoin.actors.miner_proving import (
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.block import PoStProof
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message
 from poolsite.filecoin.randomness import Tag, miner_entropy
@@ -104,12 +102,12 @@ class Housekeeper:
 
     def _recover(self, parent: Link, sector: Sector) -> bool:
         entry = PartitionSectors(sector.deadline, sector.partition, bitfield_of([sector.number]))
-        params = DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams((entry,)))
+        params = to_cbor(DeclareFaultsRecoveredParams((entry,)))
         return self._to_miner(parent, RECOVER_METHOD, params)
 
     def _declare(self, parent: Link, sector: Sector) -> bool:
         entry = PartitionSectors(sector.deadline, sector.partition, bitfield_of([sector.number]))
-        params = DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams((entry,)))
+        params = to_cbor(DeclareFaultsParams((entry,)))
         return self._to_miner(parent, FAULT_METHOD, params)
 
     def _prove(self, parent: Link, info: DeadlineInfo, partition: int) -> bool:
@@ -124,7 +122,7 @@ class Housekeeper:
             chain_commit_epoch=commit,
             chain_commit_rand=lottery.tickets(Tag.POST_CHAIN_COMMIT, commit, b""),
         )
-        return self._to_miner(parent, POST_METHOD, SUBMIT_WINDOWED_POST_PARAMS.encode(params))
+        return self._to_miner(parent, POST_METHOD, to_cbor(params))
 
     def _to_miner(self, parent: Link, method: int, params: bytes) -> bool:
         cap = max(parent.next_base_fee * FEE_FACTOR, MIN_FEE_CAP)

@@ -51,12 +51,8 @@ from poolsite.devnet.store import PRUNE_DEPTH, BlockRow, Store
 from poolsite.devnet.validation import Validator
 from poolsite.devnet.wallet import Wallet
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.block import (
-    BLOCK_HEADER,
-    Tipset,
-    TipsetKey,
-    tipset_new,
-)
+from poolsite.filecoin.block import BlockHeader, Tipset, TipsetKey, tipset_new
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.keys import key_address, key_export
 from poolsite.filecoin.message import signed_message_to_cbor
 
@@ -67,7 +63,6 @@ if TYPE_CHECKING:
     from poolsite.devnet.chain import Link
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.address import Address
-    from poolsite.filecoin.block import BlockHeader
     from poolsite.filecoin.cids import Cid
     from poolsite.filecoin.message import SignedMessage
 
@@ -230,7 +225,7 @@ class Devnet:
         """Another block of the miner for the same epoch or the same parents, that would make this a fault."""
         parents = b"".join(cid.data for cid in header.parents)
         for row in self.store.blocks_of_miner(header.height, parents):
-            other = BLOCK_HEADER.decode(row.header)
+            other = from_cbor(BlockHeader, row.header)
             if other.miner == header.miner and other.cid != header.cid:
                 return other.cid
         return None
@@ -242,7 +237,7 @@ class Devnet:
             cid=header.cid.data,
             height=header.height,
             parents=b"".join(cid.data for cid in header.parents),
-            header=BLOCK_HEADER.encode(header),
+            header=to_cbor(header),
             bls=b"".join(cid.data for cid in full.block.bls_messages),
             secpk=b"".join(cid.data for cid in full.block.secpk_messages),
         )
@@ -264,7 +259,7 @@ class Devnet:
         parents = b"".join(cid.data for cid in header.parents)
         by_miner = {header.miner: header}
         for row in self.store.blocks_beside(header.height, parents):
-            sibling = BLOCK_HEADER.decode(row.header)
+            sibling = from_cbor(BlockHeader, row.header)
             by_miner.setdefault(sibling.miner, sibling)
         return tipset_new(by_miner.values())
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin import cbor
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import BadField, Kind
+from poolsite.filecoin.codec import kind_register
+from poolsite.filecoin.kinds import BadField, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -260,3 +261,4 @@ def _decode(data: bytes, at: int) -> tuple[BitField, int]:
 
 BITFIELD: Final = Kind("bitfield", _encode, _decode, bitfield_to_json, bitfield_from_json, EMPTY)
 """The kind of a bitfield inside structs."""
+kind_register(BitField, BITFIELD)

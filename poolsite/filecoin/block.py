@@ -9,32 +9,30 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from poolsite.filecoin import cbor
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.amt import amt_root, amt_root_of_cids
 from poolsite.filecoin.cids import Cid, cid_from_bytes, cid_from_json, cid_of_cbor, cid_to_json
 from poolsite.filecoin.codec import (
-    ADDRESS,
-    AMOUNT,
-    BYTES,
-    CID,
-    INT64,
-    UINT64,
-    BadField,
-    Field,
-    Struct,
-    list_of,
-    nullable,
+    Int64,
+    JsonName,
+    TokenAmount,
+    Uint64,
+    cbor_tuple,
+    from_json,
+    to_cbor,
+    to_json,
 )
+from poolsite.filecoin.kinds import CID, BadField, list_of
 from poolsite.filecoin.message import Receipt, receipt_to_cbor
-from poolsite.filecoin.signature import SIGNATURE_OR_NULL, Signature
+from poolsite.filecoin.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.amounts import AttoFil
 
 CID_LEN: Final = 38
 """Bytes of a block's CID."""
@@ -46,6 +44,7 @@ class BadTipset(ValueError):
     """Blocks that make no tipset together."""
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """A block's link in the chain of randomness."""
@@ -59,46 +58,40 @@ class Ticket:
         return hashlib.blake2b(self.vrf_proof, digest_size=32).digest()
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ElectionProof:
     """The proof that a miner won an epoch."""
 
-    win_count: int
+    win_count: Int64
     """How many times it won."""
     vrf_proof: bytes
     """BLS signature of the election randomness."""
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BeaconEntry:
     """One value of the random beacon (drand)."""
 
-    round: int
+    round: Uint64
     """The beacon's round."""
     data: bytes
     """The beacon's signature, base of randomness."""
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PoStProof:
     """A proof of spacetime with its type."""
 
-    post_proof: int
+    post_proof: Int64
     """RegisteredPoStProof."""
     proof_bytes: bytes
     """The proof itself."""
 
 
-TICKET: Final = Struct(Ticket, Field("vrf_proof", "VRFProof", BYTES))
-ELECTION_PROOF: Final = Struct(
-    ElectionProof, Field("win_count", "WinCount", INT64), Field("vrf_proof", "VRFProof", BYTES)
-)
-BEACON_ENTRY: Final = Struct(BeaconEntry, Field("round", "Round", UINT64), Field("data", "Data", BYTES))
-POST_PROOF: Final = Struct(
-    PoStProof, Field("post_proof", "PoStProof", INT64), Field("proof_bytes", "ProofBytes", BYTES)
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BlockHeader:
     """A block without its messages."""
@@ -115,9 +108,9 @@ class BlockHeader:
     """WinningPoSt."""
     parents: tuple[Cid, ...]
     """The tipset it builds on, in ticket order."""
-    parent_weight: int
+    parent_weight: TokenAmount
     """Weight of the chain up to the parents."""
-    height: int
+    height: Int64
     """Its epoch."""
     parent_state_root: Cid
     """State after executing the parents."""
@@ -127,11 +120,11 @@ class BlockHeader:
     """CID of the message lists' roots (MsgMeta)."""
     bls_aggregate: Signature | None
     """Sum of its BLS messages' signatures."""
-    timestamp: int
+    timestamp: Uint64
     """UNIX seconds; fixed by height."""
     block_sig: Signature | None
     """The worker's signature over the header without this field."""
-    fork_signaling: int
+    fork_signaling: Uint64
     """Unused, 0."""
     parent_base_fee: AttoFil
     """Base fee for executing this block's messages."""
@@ -142,42 +135,22 @@ class BlockHeader:
     def cid(self) -> Cid:
         """The block's identity, computed once."""
         if self._cid is None:
-            object.__setattr__(self, "_cid", cid_of_cbor(BLOCK_HEADER.encode(self)))
+            object.__setattr__(self, "_cid", cid_of_cbor(to_cbor(self)))
         assert self._cid is not None
         return self._cid
 
     @property
     def signing_bytes(self) -> bytes:
         """What the worker signs: the header with a null BlockSig."""
-        return BLOCK_HEADER.encode(dataclasses.replace(self, block_sig=None))
+        return to_cbor(dataclasses.replace(self, block_sig=None))
 
 
-BLOCK_HEADER: Final = Struct(
-    BlockHeader,
-    Field("miner", "Miner", ADDRESS),
-    Field("ticket", "Ticket", nullable(TICKET.kind())),
-    Field("election_proof", "ElectionProof", nullable(ELECTION_PROOF.kind())),
-    Field("beacon_entries", "BeaconEntries", list_of(BEACON_ENTRY.kind())),
-    Field("win_post_proof", "WinPoStProof", list_of(POST_PROOF.kind())),
-    Field("parents", "Parents", list_of(CID)),
-    Field("parent_weight", "ParentWeight", AMOUNT),
-    Field("height", "Height", INT64),
-    Field("parent_state_root", "ParentStateRoot", CID),
-    Field("parent_message_receipts", "ParentMessageReceipts", CID),
-    Field("messages", "Messages", CID),
-    Field("bls_aggregate", "BLSAggregate", SIGNATURE_OR_NULL),
-    Field("timestamp", "Timestamp", UINT64),
-    Field("block_sig", "BlockSig", SIGNATURE_OR_NULL),
-    Field("fork_signaling", "ForkSignaling", UINT64),
-    Field("parent_base_fee", "ParentBaseFee", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MsgMeta:
     """The roots of a block's two message lists; its CID is BlockHeader.Messages."""
 
-    bls_messages: Cid
+    bls_messages: Annotated[Cid, JsonName("BlsMessages")]
     """Root of the list of BLS messages' CIDs."""
     secpk_messages: Cid
     """Root of the list of the other signed messages' CIDs."""
@@ -185,37 +158,25 @@ class MsgMeta:
     @property
     def cid(self) -> Cid:
         """What the header names."""
-        return cid_of_cbor(MSG_META.encode(self))
+        return cid_of_cbor(to_cbor(self))
 
 
-MSG_META: Final = Struct(
-    MsgMeta, Field("bls_messages", "BlsMessages", CID), Field("secpk_messages", "SecpkMessages", CID)
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BlockMsg:
     """A block as miners pass it round: header and the CIDs of its messages."""
 
     header: BlockHeader
     """The block's header."""
-    bls_messages: tuple[Cid, ...]
+    bls_messages: Annotated[tuple[Cid, ...], list_of(CID, limit=BLOCK_MESSAGE_LIMIT), JsonName("BlsMessages")]
     """CIDs of the unsigned BLS messages."""
-    secpk_messages: tuple[Cid, ...]
+    secpk_messages: Annotated[tuple[Cid, ...], list_of(CID, limit=BLOCK_MESSAGE_LIMIT)]
     """CIDs of the other signed messages."""
 
     @property
     def cid(self) -> Cid:
         """The block's identity."""
         return self.header.cid
-
-
-BLOCK_MSG: Final = Struct(
-    BlockMsg,
-    Field("header", "Header", BLOCK_HEADER.kind()),
-    Field("bls_messages", "BlsMessages", list_of(CID, limit=BLOCK_MESSAGE_LIMIT)),
-    Field("secpk_messages", "SecpkMessages", list_of(CID, limit=BLOCK_MESSAGE_LIMIT)),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +320,7 @@ def tipset_to_json(tipset: Tipset) -> dict[str, Any]:
     """The lotus object: Cids, Blocks, Height."""
     return {
         "Cids": tipset_key_to_json(tipset.key),
-        "Blocks": [BLOCK_HEADER.to_json(block) for block in tipset.blocks],
+        "Blocks": [to_json(block) for block in tipset.blocks],
         "Height": tipset.height,
     }
 
@@ -371,7 +332,7 @@ def tipset_from_json(value: Any) -> Tipset:
     """
     if not isinstance(value, dict) or not isinstance(value.get("Blocks"), list):
         raise BadField("Blocks", "a tipset must have a list of blocks")
-    tipset = tipset_new(BLOCK_HEADER.from_json(block) for block in value["Blocks"])
+    tipset = tipset_new(from_json(BlockHeader, block) for block in value["Blocks"])
     claimed = value.get("Cids")
     if claimed is not None and set(tipset_key_from_json(claimed).cids) != set(tipset.cids):
         raise BadField("Cids", "do not match the blocks")
@@ -380,12 +341,13 @@ def tipset_from_json(value: Any) -> Tipset:
 
 def header_to_json(header: BlockHeader) -> dict[str, Any]:
     """The lotus object of a header."""
-    return BLOCK_HEADER.to_json(header)
+    value: dict[str, Any] = to_json(header)
+    return value
 
 
 def header_from_json(value: Any) -> BlockHeader:
     """Read the lotus object of a header.  Raises BadField."""
-    return BLOCK_HEADER.from_json(value)
+    return from_json(BlockHeader, value)
 
 
 def messages_root(
@@ -397,7 +359,7 @@ def messages_root(
     """BlockHeader.Messages of two lists of message CIDs; `store` gets every object made."""
     keep = store if store is not None else _forget
     meta = MsgMeta(amt_root_of_cids(bls_messages, store=keep), amt_root_of_cids(secpk_messages, store=keep))
-    data = MSG_META.encode(meta)
+    data = to_cbor(meta)
     cid = cid_of_cbor(data)
     keep(cid, data)
     return cid

@@ -1,89 +1,56 @@
-"""Tables that turn a dataclass into its CBOR array and its lotus/venus JSON object, and back.
+"""How a dataclass becomes its CBOR array and its lotus/venus JSON object, and back.
 
-A `Kind` knows one type of value, a `Struct` is the ordered table of a dataclass's fields with their JSON
-names.  Every chain object is a CBOR array in field order (no maps).  JSON follows Go: a missing member or
-null is the zero value, empty slices print as null, bytes are base64, big numbers are decimal strings.
+`@cbor_tuple` above a dataclass derives both from the annotations of its fields: a `Kind` knows one type of
+value, a `Struct` is the ordered table of the fields with their JSON names.  Every chain object is a CBOR
+array in field order (no maps).  JSON follows Go: a missing member or null is the zero value, empty slices
+print as null, bytes are base64, big numbers are decimal strings.
 Source: whyrusleeping/cbor-gen gen.go; encoding/json; go-state-types big/int.go, abi, bitfield.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+import dataclasses
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from types import NoneType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from poolsite.filecoin import cbor
-from poolsite.filecoin.address import UNDEF, Address, BadAddress, address_from_bytes, address_parse
-from poolsite.filecoin.amounts import AttoFil, BadAmount, amount_from_bytes, amount_parse, amount_to_bytes
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.cids import BadCid, Cid, cid_from_json, cid_to_json
+from poolsite.filecoin.cids import Cid
+from poolsite.filecoin.kinds import (
+    ADDRESS,
+    AMOUNT,
+    BOOL,
+    BYTES,
+    CID,
+    INT64,
+    TEXT,
+    UINT64,
+    BadField,
+    Json,
+    Kind,
+    list_of,
+    nullable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
-Json = Any
-"""A value as the json module gives and takes it."""
-
-
-NIL_TEXT: Final = "<nil>"
-"""How venus prints an amount that was never set."""
-
-
-class _Required:
-    """Marks kinds without a zero value."""
-
-
-REQUIRED: Final = _Required()
-
-
-class BadField(ValueError):
-    """A member of a JSON object has the wrong form."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}" if field else reason)
-        self.field = field
-        self.reason = reason
-
-    def inside(self, outer: str) -> BadField:
-        """The same complaint, seen from the enclosing object."""
-        joint = "" if self.field.startswith("[") or not self.field else "."
-        return BadField(f"{outer}{joint}{self.field}", self.reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How one type of value is written and read in both forms."""
-
-    name: str
-    """Shown in errors and schemas."""
-    encode: Callable[[Any], bytes]
-    """Value to CBOR."""
-    decode: Callable[[bytes, int], tuple[Any, int]]
-    """CBOR at a position to value and the position behind it."""
-    to_json: Callable[[Any], Json]
-    """Value to JSON."""
-    from_json: Callable[[Json], Any]
-    """JSON (never null) to value; raises BadField."""
-    zero: Any = REQUIRED
-    """What a missing member or null stands for; REQUIRED if there is nothing."""
-    of: Kind | Struct[Any] | None = None
-    """What a list, a nullable value or a struct is of."""
-
-    def read_json(self, value: Json, field: str = "") -> Any:
-        """JSON to value, null to the zero value.  Raises BadField naming `field`."""
-        if value is None:
-            if self.zero is REQUIRED:
-                raise BadField(field, f"{self.name} is required")
-            return self.zero
-        try:
-            return self.from_json(value)
-        except BadField as error:
-            raise error.inside(field) from None
-        except (BadAddress, BadAmount, BadCid) as error:
-            raise BadField(field, str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,148 +187,88 @@ def from_json(cls: type[T], value: Json) -> T:
     return struct_of(cls).from_json(value)
 
 
-def _int_from_json(value: Json, *, low: int, high: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise BadField("", f"must be a whole number, got {type(value).__name__}")
-    if not low <= value <= high:
-        raise BadField("", f"{value} does not fit {name}")
-    return value
+Uint64: TypeAlias = Annotated[int, UINT64]
+Int64: TypeAlias = Annotated[int, INT64]
+TokenAmount: TypeAlias = Annotated[int, AMOUNT]
+"""A big integer: attoFIL, or units of a token or of data cap with 18 decimals."""
 
 
-def _uint64_from_json(value: Json) -> int:
-    return _int_from_json(value, low=0, high=(1 << 64) - 1, name="uint64")
+@dataclass(frozen=True, slots=True)
+class JsonName:
+    """The name of a JSON member that does not follow from the name of its field."""
+
+    name: str
 
 
-def _int64_from_json(value: Json) -> int:
-    return _int_from_json(value, low=-(1 << 63), high=(1 << 63) - 1, name="int64")
+@dataclass(frozen=True, slots=True)
+class _NotInJson:
+    """Marks a field that Go leaves out of the JSON object."""
 
 
-def _bool_from_json(value: Json) -> bool:
-    if not isinstance(value, bool):
-        raise BadField("", "must be true or false")
-    return value
+NOT_IN_JSON: Final = _NotInJson()
+
+_INITIALS: Final = {
+    "bls": "BLS",
+    "cid": "CID",
+    "cids": "CIDs",
+    "id": "ID",
+    "ids": "IDs",
+    "post": "PoSt",
+    "vrf": "VRF",
+}
+"""Words that Go does not write with one capital."""
+_KINDS: Final[dict[Any, Kind]] = {
+    bool: BOOL,
+    bytes: BYTES,
+    str: TEXT,
+    Address: ADDRESS,
+    AttoFil: AMOUNT,
+    Cid: CID,
+}
+"""How values of a class are written; filled while modules are imported, never changed afterwards."""
 
 
-def _text_from_json(value: Json) -> str:
-    if not isinstance(value, str):
-        raise BadField("", "must be a string")
-    return value
+def kind_register(cls: Any, kind: Kind) -> None:
+    """Let fields that are annotated with a class or a union be written as `kind`."""
+    _KINDS[cls] = kind
 
 
-def bytes_from_json(value: Json) -> bytes:
-    """Base64 text to bytes; null is empty.  Raises BadField."""
-    if value is None:
-        return b""
-    text = _text_from_json(value)
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise BadField("", "must be base64") from None
+def cbor_tuple(cls: type[T]) -> type[T]:
+    """Let a dataclass be written as the array of its fields, as cbor-gen's tuple encoding does."""
+    Struct(cls, *_fields_of(cls))
+    return cls
 
 
-def bytes_to_json(data: bytes) -> str | None:
-    """Bytes to base64 text; empty is null, as Go prints a slice that was read from CBOR."""
-    return base64.b64encode(data).decode() if data else None
+def cbor_transparent(cls: type[T]) -> type[T]:
+    """Let a dataclass of one field be written as that field's value alone, as some actors' parameters are."""
+    Struct(cls, *_fields_of(cls), bare=True)
+    return cls
 
 
-def bytes_to_json_text(data: bytes) -> str:
-    """Bytes to base64 text, empty bytes to empty text, as Go prints a made but empty slice."""
-    return base64.b64encode(data).decode()
+def _fields_of(cls: type[Any]) -> tuple[Field, ...]:
+    hints = get_type_hints(cls, include_extras=True)
+    return tuple(_field_of(field.name, hints[field.name]) for field in dataclasses.fields(cls) if field.init)
 
 
-def _address_encode(address: Address) -> bytes:
-    payload = address.payload
-    if address.protocol < 0:
-        return b"\x40"
-    length = len(payload) + 1
-    head = (
-        bytes((0x40 | length, address.protocol)) if length < 24 else bytes((0x58, length, address.protocol))
-    )
-    return head + payload
+def _field_of(name: str, annotation: Any) -> Field:
+    marks = annotation.__metadata__ if get_origin(annotation) is Annotated else ()
+    names = [mark.name for mark in marks if isinstance(mark, JsonName)]
+    json = names[0] if names else "".join(_INITIALS.get(word, word.capitalize()) for word in name.split("_"))
+    return Field(name, json, _kind_of(annotation), in_json=NOT_IN_JSON not in marks)
 
 
-def _address_decode(data: bytes, at: int) -> tuple[Address, int]:
-    body, end = cbor.bytes_read(data, at)
-    try:
-        return address_from_bytes(body), end
-    except BadAddress as error:
-        raise BadCbor(str(error)) from None
-
-
-def _amount_encode(amount: int) -> bytes:
-    return cbor.bytes_write(amount_to_bytes(amount))
-
-
-def _amount_decode(data: bytes, at: int) -> tuple[AttoFil, int]:
-    body, end = cbor.bytes_read(data, at)
-    try:
-        amount = amount_from_bytes(body)
-    except BadAmount as error:
-        raise BadCbor(str(error)) from None
-    if (len(body) > 1 and body[1] == 0) or len(body) == 1:
-        raise BadCbor("big int is not in its shortest form")
-    return amount, end
-
-
-def _amount_from_json(value: Json) -> AttoFil:
-    if not isinstance(value, str):
-        raise BadField("", "must be a string of decimal digits")
-    return AttoFil(0) if value == NIL_TEXT else amount_parse(value)
-
-
-def _cid_from_json(value: Json) -> Cid | None:
-    return cid_from_json(value)
-
-
-UINT64: Final = Kind("uint64", cbor.int_write, cbor.uint_read, int, _uint64_from_json, 0)
-INT64: Final = Kind("int64", cbor.int_write, cbor.int_read, int, _int64_from_json, 0)
-BOOL: Final = Kind("bool", cbor.bool_write, cbor.bool_read, bool, _bool_from_json, False)
-TEXT: Final = Kind("text", cbor.text_write, cbor.text_read, str, _text_from_json, "")
-BYTES: Final = Kind("bytes", cbor.bytes_write, cbor.bytes_read, bytes_to_json, bytes_from_json, b"")
-ADDRESS: Final = Kind(
-    "address", _address_encode, _address_decode, str, lambda v: address_parse(_text_from_json(v)), UNDEF
-)
-AMOUNT: Final = Kind("amount", _amount_encode, _amount_decode, str, _amount_from_json, AttoFil(0))
-CID: Final = Kind("cid", cbor.cid_write, cbor.cid_read, cid_to_json, _cid_from_json)
-
-
-def nullable(kind: Kind) -> Kind:
-    """The same kind, or None written as null."""
-
-    def encode(value: Any) -> bytes:
-        return cbor.NULL if value is None else kind.encode(value)
-
-    def decode(data: bytes, at: int) -> tuple[Any, int]:
-        return (None, at + 1) if cbor.is_null(data, at) else kind.decode(data, at)
-
-    def to_json(value: Any) -> Json:
-        return None if value is None else kind.to_json(value)
-
-    return Kind(f"{kind.name} or null", encode, decode, to_json, kind.from_json, None, kind)
-
-
-def list_of(kind: Kind, *, limit: int = cbor.MAX_ARRAY_LEN) -> Kind:
-    """A list, kept as a tuple; JSON null and [] are both empty, and an empty one prints as null."""
-
-    def encode(values: Sequence[Any]) -> bytes:
-        return cbor.head_write(cbor.ARRAY, len(values)) + b"".join(map(kind.encode, values))
-
-    def decode(data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
-        length, at = cbor.array_read(data, at)
-        if length > limit:
-            raise BadCbor(f"array too large ({length})")
-        values = []
-        for _ in range(length):
-            value, at = kind.decode(data, at)
-            values.append(value)
-        return tuple(values), at
-
-    def to_json(values: Sequence[Any]) -> Json:
-        return [kind.to_json(value) for value in values] or None
-
-    def from_json(value: Json) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise BadField("", "must be a list")
-        return tuple(kind.read_json(item, f"[{place}]") for place, item in enumerate(value))
-
-    return Kind(f"list of {kind.name}", encode, decode, to_json, from_json, (), kind)
+def _kind_of(annotation: Any) -> Kind:
+    arguments = get_args(annotation)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        kinds = [mark for mark in annotation.__metadata__ if isinstance(mark, Kind)]
+        return kinds[0] if kinds else _kind_of(arguments[0])
+    if origin is tuple:
+        return list_of(_kind_of(arguments[0]))
+    if NoneType in arguments:
+        return nullable(_kind_of(next(one for one in arguments if one is not NoneType)))
+    if annotation in _KINDS:
+        return _KINDS[annotation]
+    if annotation in _STRUCTS:
+        return _STRUCTS[annotation].kind()
+    raise TypeError(f"no CBOR form is known for {annotation!r}")

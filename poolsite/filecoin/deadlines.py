@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.cbor import bytes_write
-from poolsite.filecoin.codec import INT64, UINT64, BadField
 from poolsite.filecoin.epochs import Quantization
+from poolsite.filecoin.kinds import INT64, UINT64, BadField
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

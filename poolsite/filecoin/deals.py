@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.actors.label import MAX_LABEL_LEN
-from poolsite.filecoin.actors.market import DEAL_PROPOSAL
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 from poolsite.filecoin.cids import COMMD_PREFIX, Cid, cid_of_cbor
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def client_lockup(proposal: DealProposal) -> int:
 
 def deal_cid(proposal: DealProposal) -> Cid:
     """The CID of a proposal."""
-    return cid_of_cbor(DEAL_PROPOSAL.encode(proposal))
+    return cid_of_cbor(to_cbor(proposal))
 
 
 def collateral_least(size: int, *, raw_power: int, baseline: int, circulating: int) -> int:

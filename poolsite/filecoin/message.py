@@ -14,16 +14,17 @@ from poolsite.filecoin.amounts import TOTAL_FILECOIN, ZERO, AttoFil
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import Cid, cid_of_cbor, cid_to_json
 from poolsite.filecoin.codec import (
-    ADDRESS,
-    AMOUNT,
-    BYTES,
-    CID,
-    INT64,
-    UINT64,
     Field,
+    Int64,
     Struct,
-    nullable,
+    Uint64,
+    cbor_tuple,
+    from_cbor,
+    from_json,
+    to_cbor,
+    to_json,
 )
+from poolsite.filecoin.kinds import BYTES, CID, INT64, nullable
 from poolsite.filecoin.signature import SIGNATURE, Signature
 from poolsite.filecoin.sigtypes import SIG_BLS
 
@@ -41,27 +42,28 @@ class MessageRefused(ValueError):
     """A message that no block may carry; the text is lotus'."""
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Message:
     """A call from one actor to another, with what it may cost."""
 
-    version: int = MESSAGE_VERSION
+    version: Uint64 = MESSAGE_VERSION
     """Always 0."""
     to: Address = UNDEF
     """The receiver."""
     from_: Address = UNDEF
     """The sender, who signs and pays."""
-    nonce: int = 0
+    nonce: Uint64 = 0
     """Number of the message among the sender's, from 0 without gaps."""
     value: AttoFil = ZERO
     """Amount that goes to the receiver."""
-    gas_limit: int = 0
+    gas_limit: Int64 = 0
     """Most gas that execution may use."""
     gas_fee_cap: AttoFil = ZERO
     """Most attoFIL per unit of gas, base fee and premium together."""
     gas_premium: AttoFil = ZERO
     """attoFIL per unit of gas limit for the miner."""
-    method: int = METHOD_SEND
+    method: Uint64 = METHOD_SEND
     """Number of the receiver's method."""
     params: bytes = b""
     """The method's parameters in CBOR."""
@@ -80,24 +82,10 @@ class Message:
 @functools.lru_cache(maxsize=512)
 def _message_cid(message: Message) -> Cid:
     # A message on its way is asked for it by whoever signs, records, stores and publishes it.
-    return cid_of_cbor(MESSAGE.encode(message))
+    return cid_of_cbor(to_cbor(message))
 
 
-MESSAGE: Final = Struct(
-    Message,
-    Field("version", "Version", UINT64),
-    Field("to", "To", ADDRESS),
-    Field("from_", "From", ADDRESS),
-    Field("nonce", "Nonce", UINT64),
-    Field("value", "Value", AMOUNT),
-    Field("gas_limit", "GasLimit", INT64),
-    Field("gas_fee_cap", "GasFeeCap", AMOUNT),
-    Field("gas_premium", "GasPremium", AMOUNT),
-    Field("method", "Method", UINT64),
-    Field("params", "Params", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SignedMessage:
     """A message with its sender's signature."""
@@ -112,21 +100,14 @@ class SignedMessage:
         """The identity on chain: of the unsigned message for BLS, of the whole for the other types."""
         if self.signature.type == SIG_BLS:
             return self.message.cid
-        return cid_of_cbor(SIGNED_MESSAGE.encode(self))
+        return cid_of_cbor(to_cbor(self))
 
     @property
     def chain_length(self) -> int:
         """Bytes that the message takes on chain and pays for: BLS signatures are aggregated away."""
         if self.signature.type == SIG_BLS:
-            return len(MESSAGE.encode(self.message))
-        return len(SIGNED_MESSAGE.encode(self))
-
-
-SIGNED_MESSAGE: Final = Struct(
-    SignedMessage,
-    Field("message", "Message", MESSAGE.kind()),
-    Field("signature", "Signature", SIGNATURE),
-)
+            return len(to_cbor(self.message))
+        return len(to_cbor(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +145,12 @@ _RECEIPT_V1: Final = Struct(
 
 def message_to_cbor(message: Message) -> bytes:
     """The bytes whose CID identifies the message."""
-    return MESSAGE.encode(message)
+    return to_cbor(message)
 
 
 def message_from_cbor(data: bytes) -> Message:
     """Read a message.  Raises BadCbor."""
-    message = MESSAGE.decode(data)
+    message = from_cbor(Message, data)
     if message.version != MESSAGE_VERSION:
         raise BadCbor(f"expected message version to be {MESSAGE_VERSION}, got {message.version}")
     return message
@@ -177,24 +158,24 @@ def message_from_cbor(data: bytes) -> Message:
 
 def message_to_json(message: Message) -> dict[str, Any]:
     """The lotus object, with the output-only member CID."""
-    result = MESSAGE.to_json(message)
+    result: dict[str, Any] = to_json(message)
     result["CID"] = cid_to_json(message.cid)
     return result
 
 
 def message_from_json(value: Any) -> Message:
     """Read the lotus or venus object; its member CID is ignored.  Raises BadField."""
-    return MESSAGE.from_json(value)
+    return from_json(Message, value)
 
 
 def signed_message_to_cbor(signed: SignedMessage) -> bytes:
     """Message and signature as one array."""
-    return SIGNED_MESSAGE.encode(signed)
+    return to_cbor(signed)
 
 
 def signed_message_from_cbor(data: bytes) -> SignedMessage:
     """Read a signed message.  Raises BadCbor."""
-    return SIGNED_MESSAGE.decode(data)
+    return from_cbor(SignedMessage, data)
 
 
 def signed_message_to_json(signed: SignedMessage) -> dict[str, Any]:
@@ -208,7 +189,7 @@ def signed_message_to_json(signed: SignedMessage) -> dict[str, Any]:
 
 def signed_message_from_json(value: Any) -> SignedMessage:
     """Read the lotus or venus object.  Raises BadField."""
-    return SIGNED_MESSAGE.from_json(value)
+    return from_json(SignedMessage, value)
 
 
 def receipt_to_cbor(receipt: Receipt) -> bytes:

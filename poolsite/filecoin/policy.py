@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from poolsite.filecoin.amounts import FIL, ZERO, AttoFil
-from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.deadlines import ProvingParams
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.filecoin.upgrades import FORK_UPGRADES
 

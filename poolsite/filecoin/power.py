@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from poolsite.filecoin.codec import AMOUNT, BadField
 from poolsite.filecoin.fixed_point import PRECISION, VELOCITY_EPSILON, natural_log
+from poolsite.filecoin.kinds import AMOUNT, BadField
 
 QUALITY_BASE_MULTIPLIER: Final = 10
 """Weight of space without verified data."""

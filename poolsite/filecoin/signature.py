@@ -23,8 +23,9 @@ from poolsite.filecoin.address import (
     secp256k1_address,
 )
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import BYTES, UINT64, Field, Kind, Struct, nullable
+from poolsite.filecoin.codec import Field, Struct, kind_register
 from poolsite.filecoin.keccak import keccak256
+from poolsite.filecoin.kinds import BYTES, UINT64, Kind, nullable
 from poolsite.filecoin.sigtypes import (
     BLS_SIGNATURE_LEN,
     MAX_SIGNATURE_LEN,
@@ -85,6 +86,7 @@ SIGNATURE: Final = Kind(
     "signature", signature_encode, signature_decode, signature_to_json, signature_from_json
 )
 """The kind of a signature that must be there."""
+kind_register(Signature, SIGNATURE)
 SIGNATURE_OR_NULL: Final = nullable(SIGNATURE)
 """The kind of a signature that may be null (genesis block, signing bytes)."""
 

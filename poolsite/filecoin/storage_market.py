@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin import cbor
-from poolsite.filecoin.actors.market import DEAL_PROPOSAL
+from poolsite.filecoin.actors.market import DealProposal
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import ADDRESS, AMOUNT, BOOL, CID, INT64, TEXT, UINT64, Kind, nullable
+from poolsite.filecoin.codec import struct_of
+from poolsite.filecoin.kinds import ADDRESS, AMOUNT, BOOL, CID, INT64, TEXT, UINT64, Kind, nullable
 from poolsite.filecoin.signature import SIGNATURE_OR_NULL
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ RESPONSE: Final[Mapping[str, Kind]] = {
 PROVIDER_DEAL_STATE: Final[Mapping[str, Kind]] = {
     "State": UINT64,
     "Message": TEXT,
-    "Proposal": nullable(DEAL_PROPOSAL.kind()),
+    "Proposal": nullable(struct_of(DealProposal).kind()),
     "ProposalCid": nullable(CID),
     "AddFundsCid": nullable(CID),
     "PublishCid": nullable(CID),

@@ -18,7 +18,7 @@ from apps.api.rpc.messager import METHODS
 from apps.messages.models import Message
 from apps.messages.states import WIRE_CODES
 from poolsite.filecoin.actors.decode import params_encode
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, tenant, token
 from tests.tinynode import Refusal

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
-from poolsite.filecoin.actors.multisig import PROPOSE_PARAMS, Method
+from poolsite.filecoin.actors.multisig import Method, ProposeParams
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import from_cbor
 from workers.signer.errors import NotUnderstood
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from poolsite.filecoin.actors.multisig import ProposeParams
     from poolsite.filecoin.message import Message
 
 MINER: Final = "miner"
@@ -42,7 +42,7 @@ def proposal_of(message: Message) -> ProposeParams | None:
     if message.method not in (Method.PROPOSE, Method.PROPOSE_EXPORTED):
         return None
     try:
-        return PROPOSE_PARAMS.decode(message.params)
+        return from_cbor(ProposeParams, message.params)
     except BadCbor:
         return None
 
@@ -57,7 +57,7 @@ def withdrawal_of(message: Message, kinds: Iterable[str]) -> int:
         spec = ACTOR_METHODS[kind].get(message.method)
         if spec is None or spec.params is None or not spec.name.startswith(WITHDRAW):
             continue
-        params = spec.params.decode(message.params)
+        params = from_cbor(spec.params, message.params)
         amount = params.amount_requested if kind == MINER else params.amount
         largest = max(largest, amounts_add(amount))
     return largest

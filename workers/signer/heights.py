@@ -17,15 +17,15 @@ import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from poolsite.filecoin.block import BLOCK_HEADER
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.codec import from_cbor
 from workers.signer.errors import AlreadySigned
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from poolsite.filecoin.block import BlockHeader
 
 SCHEMA: Final = (
     """
@@ -82,7 +82,7 @@ def _is_prepared(link: sqlite3.Connection) -> bool:
 
 def _adopt(link: sqlite3.Connection, raw: bytes, at: str) -> None:
     with contextlib.suppress(BadCbor, AlreadySigned):  # a signer that read headers otherwise, or did not look
-        height_take(link, BLOCK_HEADER.decode(raw), at=at)
+        height_take(link, from_cbor(BlockHeader, raw), at=at)
 
 
 def header_cid(header: BlockHeader) -> str:

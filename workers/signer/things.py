@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.filecoin import cbor
 from poolsite.filecoin.actors.decode import ACTOR_METHODS, actor_kind, method_name
-from poolsite.filecoin.actors.market import CLIENT_DEAL_PROPOSAL, DEAL_PROPOSAL
-from poolsite.filecoin.actors.paych import SIGNED_VOUCHER
+from poolsite.filecoin.actors.market import ClientDealProposal, DealProposal
+from poolsite.filecoin.actors.paych import SignedVoucher
 from poolsite.filecoin.address import ACTOR, DELEGATED, ID, Address
-from poolsite.filecoin.block import BLOCK_HEADER
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.ethereum import BadTransaction, signing_bytes
 from poolsite.filecoin.message import Message, message_from_cbor
 from poolsite.filecoin.policy import NETWORKS
@@ -33,10 +34,6 @@ from poolsite.filecoin.storage_market import (
 from workers.signer.amounts import amounts_add, fee_of, proposal_of, proposal_words, withdrawal_of
 from workers.signer.errors import NotUnderstood
 from workers.signer.heights import header_cid
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.actors.market import DealProposal
-    from poolsite.filecoin.block import BlockHeader
 
 VERIFY_ADDRESS: Final = "verifyaddress"
 MESSAGE: Final = "message"
@@ -123,9 +120,9 @@ def thing_read(*, address: Address, to_sign: bytes, meta_type: str, extra: bytes
 def market_thing(meta_type: str, address: Address, to_sign: bytes) -> Thing:
     """Decode what markets sign, and make the bytes that the signature covers.  Raises BadCbor."""
     if meta_type == DEAL_PROPOSED:
-        return _deal(meta_type, address, DEAL_PROPOSAL.decode(to_sign), to_sign, payload=to_sign)
+        return _deal(meta_type, address, from_cbor(DealProposal, to_sign), to_sign, payload=to_sign)
     if meta_type == CLIENT_DEAL:
-        proposal = CLIENT_DEAL_PROPOSAL.decode(to_sign).proposal
+        proposal = from_cbor(ClientDealProposal, to_sign).proposal
         return _deal(meta_type, address, proposal, to_sign, payload=cid_of_cbor(to_sign).data)
     if meta_type == VOUCHER:
         return _voucher(address, to_sign)
@@ -159,11 +156,11 @@ def _deal(meta_type: str, address: Address, deal: DealProposal, raw: bytes, *, p
 
 
 def _voucher(address: Address, to_sign: bytes) -> Thing:
-    voucher = SIGNED_VOUCHER.decode(to_sign)
+    voucher = from_cbor(SignedVoucher, to_sign)
     return Thing(
         VOUCHER,
         address,
-        SIGNED_VOUCHER.encode(replace(voucher, signature=None)),
+        to_cbor(replace(voucher, signature=None)),
         to=voucher.channel,
         value=amounts_add(voucher.amount),
         raw=to_sign,
@@ -260,7 +257,7 @@ def _fits(kind: str, message: Message) -> bool:
     if spec.params is None:
         return not message.params
     try:
-        spec.params.decode(message.params)
+        from_cbor(spec.params, message.params)
     except BadCbor:
         return False
     return True
@@ -278,9 +275,9 @@ def disguised(thing: Thing) -> str:
         return "a message or a deal"
     if thing.address.protocol == DELEGATED and data and (data[0] <= 4 or data[0] >= LEGACY_FROM):
         return "an Ethereum transaction"
-    for table, words in ((DEAL_PROPOSAL, "a deal"), (SIGNED_VOUCHER, "a voucher"), (BLOCK_HEADER, "a block")):
+    for cls, words in ((DealProposal, "a deal"), (SignedVoucher, "a voucher"), (BlockHeader, "a block")):
         try:
-            table.decode(data)
+            from_cbor(cls, data)
         except BadCbor:
             continue
         return words
@@ -289,7 +286,7 @@ def disguised(thing: Thing) -> str:
 
 def _block(address: Address, to_sign: bytes) -> Thing:
     try:
-        header = BLOCK_HEADER.decode(to_sign)
+        header = from_cbor(BlockHeader, to_sign)
     except BadCbor as error:
         raise NotUnderstood(f"get sign bytes: parseObj failed:cbor unmarshal:{error}") from None
     about = f"of {header.miner} at height {header.height}"

@@ -16,7 +16,7 @@ from apps.wallets.limits import bytes_check, receiver_check, signer_check
 from apps.wallets.selectors import sender_allowed
 from apps.wallets.services import bytes_sign, message_sign
 from poolsite.filecoin.address import BadAddress, address_parse
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json, signed_message_to_json
 from poolsite.filecoin.signature import signature_to_json
 from poolsite.wire.rpc_frames import RpcError

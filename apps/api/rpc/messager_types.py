@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.messages.services import Gas, NewFees, SendSpec
 from apps.messages.states import SENDER_WIRE_CODES, STATES_BY_CODE, WIRE_CODES, MessageState
 from poolsite.filecoin.address import UNDEF, UNDEF_TEXT, Address
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import message_from_json, signed_message_from_cbor
 from poolsite.wire.rpc_params import BadParam, Param, address, blob, cid, fields, identifier, number, text

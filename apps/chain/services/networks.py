@@ -10,7 +10,7 @@ from apps.chain.errors import NetworkUnknown, NodeRefused
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import NodeState
 from apps.core.errors import Conflict
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.policy import UnknownNetwork, network_from_params, network_is_listed
 from poolsite.filecoin.sector import RegisteredSealProof
 

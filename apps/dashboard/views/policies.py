@@ -22,7 +22,7 @@ from apps.messages.services.policies import policy_change
 from apps.wallets.policies import policy_draft, policy_read, policy_try, policy_version
 from apps.wallets.proposals import own_miners_edit
 from apps.wallets.selectors import wallet_get
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json
 from poolsite.wire.codec import BadWire
 from poolsite.wire.policy import OLD_DEFAULTS, PUT, REMOVE, REPLACE, PolicyChange, PolicyEdit, RuleForm

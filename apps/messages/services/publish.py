@@ -25,7 +25,8 @@ from apps.messages.models import ExtraNode, Message
 from apps.messages.services.audit import message_act
 from apps.messages.services.moves import messages_told, waits_note
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
-from poolsite.filecoin.message import SIGNED_MESSAGE, signed_message_from_cbor
+from poolsite.filecoin.codec import to_json
+from poolsite.filecoin.message import signed_message_from_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -121,7 +122,7 @@ def _parcel(row: Message) -> Parcel:
         id=row.pk,
         from_addr=row.from_addr,
         nonce=signed.message.nonce,
-        body=SIGNED_MESSAGE.to_json(signed),  # without the CIDs, which a node works out itself
+        body=to_json(signed),  # without the CIDs, which a node works out itself
         is_fresh=row.published_at is None,
     )
 

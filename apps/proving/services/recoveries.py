@@ -33,8 +33,10 @@ from apps.proving.states import RecoveryState
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, PartitionSectors
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.randomness import Tag, miner_entropy
 
 if TYPE_CHECKING:
@@ -214,10 +216,10 @@ def _take(row: Recovery, look: Look) -> None:
 def _declare(row: Recovery, look: Look) -> None:
     """Push DeclareFaultsRecovered; a miner in debt has to bring the debt with it."""
     message_id = f"recover:{row.uuid}:{row.messages_sent}"
-    params = miner_actor.DECLARE_FAULTS_RECOVERED_PARAMS.encode(
-        miner_actor.DeclareFaultsRecoveredParams(
+    params = to_cbor(
+        DeclareFaultsRecoveredParams(
             recoveries=(
-                miner_actor.PartitionSectors(
+                PartitionSectors(
                     deadline=row.deadline_index,
                     partition=row.partition_index,
                     sectors=bitfield_of(row.good),

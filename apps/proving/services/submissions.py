@@ -26,8 +26,10 @@ from apps.proving.services.second_looks import may_wait
 from apps.sectors.proof_forms import proof_form_check
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.miner_proving import PoStPartition, SubmitWindowedPoStParams
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
 from poolsite.filecoin.block import PoStProof
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.randomness import Tag
 
 if TYPE_CHECKING:
@@ -129,11 +131,11 @@ def commit_draw(post: WindowPost, look: Look) -> bytes:
 
 def submit_params(post: WindowPost, commit: bytes) -> bytes:
     """Give the parameters of SubmitWindowedPoSt."""
-    return miner_actor.SUBMIT_WINDOWED_POST_PARAMS.encode(
-        miner_actor.SubmitWindowedPoStParams(
+    return to_cbor(
+        SubmitWindowedPoStParams(
             deadline=post.deadline_index,
             partitions=tuple(
-                miner_actor.PoStPartition(index=index, skipped=bitfield_of(post.skipped.get(str(index), ())))
+                PoStPartition(index=index, skipped=bitfield_of(post.skipped.get(str(index), ())))
                 for index in post.partitions
             ),
             proofs=(PoStProof(post.miner.post_proof, bytes(post.proof or b"")),),

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.policy import SealingPolicy
-    from poolsite.filecoin.actors import miner as miner_params
+    from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
 
 RETRYABLE_EXITS: Final = frozenset({-1, 2, 6, 7, 19})
 """No answer, sender's state, out of funds, out of gas: the sector itself is not to blame.
@@ -71,7 +71,7 @@ class Part:
     sector: Sector
     value: int
     """attoFIL for its deposit or pledge."""
-    info: miner_params.SectorPreCommitInfo | None = None
+    info: SectorPreCommitInfo | None = None
     proof: bytes = b""
 
 

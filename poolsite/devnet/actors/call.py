@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from poolsite.devnet.actors.exits import SERIALIZATION, ActorError, forbidden
 from poolsite.devnet.actors.ledger import KIND_MINER, actor_get
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from poolsite.devnet.proofs import ProofChecks
     from poolsite.devnet.state.tables import Draft
     from poolsite.filecoin.address import Address
-    from poolsite.filecoin.codec import Struct
     from poolsite.filecoin.policy import Network
     from poolsite.filecoin.randomness import Tag
+
+
+T = TypeVar("T")
 
 
 class Randomness(Protocol):
@@ -99,10 +102,10 @@ class Call:
         """Let the message have used at least `gas` beyond its inclusion."""
         self.meter.used = max(self.meter.used, round(gas))
 
-    def read(self, struct: Struct[Any]) -> Any:
+    def read(self, cls: type[T]) -> T:
         """Decode the params.  Raises ActorError 21."""
         try:
-            return struct.decode(self.params)
+            return from_cbor(cls, self.params)
         except (BadCbor, ValueError) as error:
             reason = "Eof" if str(error) == "unexpected EOF" else str(error)
             text = f"Serialization error for Cbor protocol: {reason}"

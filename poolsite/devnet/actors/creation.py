@@ -26,14 +26,9 @@ from poolsite.devnet.actors.ledger import (
 from poolsite.devnet.actors.vesting import vesting_add
 from poolsite.devnet.state.rows import CLAIMS, MINERS, SYSTEM, BeneficiaryTerm, Claim, Miner, PowerState
 from poolsite.filecoin.actors.account import Method as AccountMethod
-from poolsite.filecoin.actors.init import EXEC_PARAMS, EXEC_RETURN, ExecParams, ExecReturn
-from poolsite.filecoin.actors.miner_control import CONSTRUCTOR_PARAMS, ConstructorParams
-from poolsite.filecoin.actors.power import (
-    CREATE_MINER_PARAMS,
-    CREATE_MINER_RETURN,
-    CreateMinerParams,
-    CreateMinerReturn,
-)
+from poolsite.filecoin.actors.init import ExecParams, ExecReturn
+from poolsite.filecoin.actors.miner_control import ConstructorParams
+from poolsite.filecoin.actors.power import CreateMinerParams, CreateMinerReturn
 from poolsite.filecoin.address import (
     BLS,
     INIT_ACTOR,
@@ -42,6 +37,7 @@ from poolsite.filecoin.address import (
     id_address,
 )
 from poolsite.filecoin.cbor import bytes_write
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deadlines import current_deadline, proving_period_offset
 from poolsite.filecoin.sector import BadProofType, post_proof
 
@@ -58,7 +54,7 @@ CONSTRUCT_METHOD: Final = 1
 
 def create_miner(call: Call) -> bytes:
     """Handle CreateMiner: the deposit is locked in the new miner and vests like a reward."""
-    params: CreateMinerParams = call.read(CREATE_MINER_PARAMS)
+    params: CreateMinerParams = call.read(CreateMinerParams)
     caller = actor_get(call.draft, call.caller)
     if caller is None or caller.kind not in (KIND_ACCOUNT, "multisig"):
         raise forbidden(f"caller f0{call.caller} is not one of supported")
@@ -67,7 +63,7 @@ def create_miner(call: Call) -> bytes:
     call.meter.created += 1
     new_id = call.draft.get(SYSTEM, "init").next_id
     wish = ExecParams(CODES[KIND_MINER], _constructor_params(params))
-    with _asked(call, INIT_ACTOR, EXEC_METHOD, params=EXEC_PARAMS.encode(wish)) as asked:
+    with _asked(call, INIT_ACTOR, EXEC_METHOD, params=to_cbor(wish)) as asked:
         asked.received(call.machine, INIT)
         try:
             with _asked(call, id_address(new_id), CONSTRUCT_METHOD, params=wish.constructor_params) as made:
@@ -75,7 +71,7 @@ def create_miner(call: Call) -> bytes:
                 owner, worker = _construct_check(call, params)
         except ActorError as error:
             raise _constructor_failed(error, new_id) from None
-        asked.returned = EXEC_RETURN.encode(ExecReturn(id_address(new_id), robust))
+        asked.returned = to_cbor(ExecReturn(id_address(new_id), robust))
     miner_id = actor_create(call.draft, kind=KIND_MINER, address=robust)
     made.received(call.machine, miner_id)
     miner = miner_new(call, miner_id, owner=owner, worker=worker, params=params)
@@ -84,7 +80,7 @@ def create_miner(call: Call) -> bytes:
     transfer(call.draft, POWER, miner_id, call.value)
     state: PowerState = call.draft.get(SYSTEM, "power")
     call.draft.put(SYSTEM, "power", replace(state, miner_count=state.miner_count + 1))
-    return CREATE_MINER_RETURN.encode(CreateMinerReturn(id_address(miner_id), robust))
+    return to_cbor(CreateMinerReturn(id_address(miner_id), robust))
 
 
 def _asked(call: Call, to: Address, method: int, *, params: bytes) -> AbstractContextManager[Frame]:
@@ -97,7 +93,7 @@ def _constructor_params(params: CreateMinerParams) -> bytes:
     wish = ConstructorParams(
         params.owner, params.worker, (), params.window_post_proof_type, params.peer, params.multiaddrs
     )
-    return CONSTRUCTOR_PARAMS.encode(wish)
+    return to_cbor(wish)
 
 
 def _construct_check(call: Call, params: CreateMinerParams) -> tuple[int, int]:

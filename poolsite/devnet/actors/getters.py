@@ -9,26 +9,22 @@ from poolsite.devnet.actors.frames import call_note
 from poolsite.devnet.actors.ledger import actor_get
 from poolsite.devnet.actors.power import claim_of, claim_total, miners_above
 from poolsite.devnet.state.rows import CLAIMS, SYSTEM, PowerState, RewardState
-from poolsite.filecoin.actors.account import AUTHENTICATE_MESSAGE_PARAMS
+from poolsite.filecoin.actors.account import AuthenticateMessageParams
 from poolsite.filecoin.actors.power import (
-    CURRENT_TOTAL_POWER_RETURN,
-    MINER_COUNT_RETURN,
-    MINER_POWER_PARAMS,
-    MINER_POWER_RETURN,
-    MINER_RAW_POWER_RETURN,
-    NETWORK_RAW_POWER_RETURN,
     CurrentTotalPowerReturn,
     Method,
     MinerCountReturn,
+    MinerPowerParams,
     MinerPowerReturn,
     MinerRawPowerReturn,
     NetworkRawPowerReturn,
 )
-from poolsite.filecoin.actors.reward import THIS_EPOCH_REWARD_RETURN, ThisEpochRewardReturn
 from poolsite.filecoin.actors.reward import Method as RewardMethod
+from poolsite.filecoin.actors.reward import ThisEpochRewardReturn
 from poolsite.filecoin.actors.smoothing import FilterEstimate
 from poolsite.filecoin.address import BLS, POWER_ACTOR, REWARD_ACTOR, address_to_bytes
 from poolsite.filecoin.cbor import bool_write, bytes_write
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_SECP256K1
 
@@ -49,7 +45,7 @@ def pubkey_address(call: Call) -> bytes:
 
 def authenticate_message(call: Call) -> bytes:
     """account.AuthenticateMessage: whether the account's key made a signature.  Raises ActorError 16, 20."""
-    params = call.read(AUTHENTICATE_MESSAGE_PARAMS)
+    params = call.read(AuthenticateMessageParams)
     actor = actor_get(call.draft, call.receiver)
     if actor is None or actor.address is None:
         raise illegal_state("account has no key")
@@ -79,7 +75,7 @@ def current_total_power(call: Call) -> bytes:
 def _power_told(machine: Machine) -> bytes:
     total = _total(machine)
     state: PowerState = machine.draft.get(SYSTEM, "power")
-    return CURRENT_TOTAL_POWER_RETURN.encode(
+    return to_cbor(
         CurrentTotalPowerReturn(
             raw_byte_power=total.raw,
             quality_adj_power=total.quality,
@@ -99,7 +95,7 @@ def this_epoch_reward(call: Call) -> bytes:
 def _reward_told(machine: Machine) -> bytes:
     state: RewardState = machine.draft.get(SYSTEM, "reward")
     estimate = FilterEstimate(state.smoothed.position, state.smoothed.velocity)
-    return THIS_EPOCH_REWARD_RETURN.encode(ThisEpochRewardReturn(estimate, state.baseline))
+    return to_cbor(ThisEpochRewardReturn(estimate, state.baseline))
 
 
 def network_asked(machine: Machine) -> None:
@@ -119,39 +115,39 @@ def _miners_above(call: Call) -> int:
 
 def network_raw_power(call: Call) -> bytes:
     """power.NetworkRawPower."""
-    return NETWORK_RAW_POWER_RETURN.encode(NetworkRawPowerReturn(_total(call.machine).raw))
+    return to_cbor(NetworkRawPowerReturn(_total(call.machine).raw))
 
 
 def miner_raw_power(call: Call) -> bytes:
     """power.MinerRawPower, and whether it is enough to mine.  Raises ActorError 16."""
-    miner_id = call.read(MINER_POWER_PARAMS).actor_id
+    miner_id = call.read(MinerPowerParams).actor_id
     if call.draft.get(CLAIMS, miner_id) is None:
         raise bad_argument(f"no claim for actor: {miner_id}")
     network, raw = call.network, claim_of(call.draft, miner_id, call.machine.profile).raw
     is_enough = raw >= network.consensus_miner_min_power
     if not is_enough and _miners_above(call) < network.consensus_miner_min_miners:
         is_enough = raw > 0
-    return MINER_RAW_POWER_RETURN.encode(MinerRawPowerReturn(raw, is_enough))
+    return to_cbor(MinerRawPowerReturn(raw, is_enough))
 
 
 def miner_count(call: Call) -> bytes:
     """power.MinerCount."""
     state: PowerState = call.draft.get(SYSTEM, "power")
-    return MINER_COUNT_RETURN.encode(MinerCountReturn(state.miner_count))
+    return to_cbor(MinerCountReturn(state.miner_count))
 
 
 def miner_consensus_count(call: Call) -> bytes:
     """power.MinerConsensusCount."""
-    return MINER_COUNT_RETURN.encode(MinerCountReturn(_miners_above(call)))
+    return to_cbor(MinerCountReturn(_miners_above(call)))
 
 
 def miner_power(call: Call) -> bytes:
     """power.MinerPower.  Raises ActorError 17."""
-    miner_id = call.read(MINER_POWER_PARAMS).actor_id
+    miner_id = call.read(MinerPowerParams).actor_id
     if call.draft.get(CLAIMS, miner_id) is None:
         raise not_found("miner not found")
     claim = claim_of(call.draft, miner_id, call.machine.profile)
-    return MINER_POWER_RETURN.encode(MinerPowerReturn(claim.raw, claim.quality))
+    return to_cbor(MinerPowerReturn(claim.raw, claim.quality))
 
 
 POWER_METHODS: Final[dict[int, Callable[[Call], bytes]]] = {

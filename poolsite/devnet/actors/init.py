@@ -15,8 +15,9 @@ from poolsite.devnet.actors.ledger import (
     key_address,
     transfer,
 )
-from poolsite.filecoin.actors.init import EXEC_PARAMS, EXEC_RETURN, ExecReturn
+from poolsite.filecoin.actors.init import ExecParams, ExecReturn
 from poolsite.filecoin.address import created_actor_address, id_address
+from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
@@ -27,7 +28,7 @@ CONSTRUCT_METHOD: Final = 1
 
 def exec_actor(call: Call) -> bytes:
     """Handle Exec."""
-    params = call.read(EXEC_PARAMS)
+    params = call.read(ExecParams)
     if KIND_BY_CODE.get(params.code_cid) != KIND_MULTISIG:
         raise forbidden("called type storage cannot be instantiated by this caller")
     origin = key_address(call.draft, call.origin) or id_address(call.origin)
@@ -40,4 +41,4 @@ def exec_actor(call: Call) -> bytes:
     with framed(machine, making):
         multisig.construct(call, actor_id, params.constructor_params)
     transfer(call.draft, INIT, actor_id, call.value)
-    return EXEC_RETURN.encode(ExecReturn(id_address(actor_id), robust))
+    return to_cbor(ExecReturn(id_address(actor_id), robust))

@@ -13,14 +13,14 @@ from poolsite.devnet.actors.exits import ActorError, bad_argument
 from poolsite.devnet.actors.ledger import RESERVE, actor_get, resolve_existing, transfer
 from poolsite.devnet.actors.power import BUILT_IN_MINER
 from poolsite.devnet.state.rows import MINERS, SYSTEM, LabFailure, LabState, Miner
-from poolsite.filecoin.codec import ADDRESS, AMOUNT, UINT64, Field, Struct
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.codec import TokenAmount, Uint64, cbor_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.tables import Draft
-    from poolsite.filecoin.address import Address
     from poolsite.filecoin.message import Message
 
 FAIL_METHOD: Final = 1 << 40
@@ -30,37 +30,28 @@ MOST_FAILURES: Final = 1000
 WORDS: Final = "injected by the devnet lab"
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class FailParams:
     """Let the coming messages that call a method fail."""
 
-    method: int
+    method: Uint64
     """Number of the method; 0 are sends."""
-    code: int
+    code: Uint64
     """Exit code."""
-    count: int
+    count: Uint64
     """How many messages."""
 
 
-FAIL_PARAMS: Final = Struct(
-    FailParams,
-    Field("method", "Method", UINT64),
-    Field("code", "Code", UINT64),
-    Field("count", "Count", UINT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DrainParams:
     """Take an actor's funds."""
 
     address: Address
     """Whose."""
-    left: int
+    left: TokenAmount
     """attoFIL that stay."""
-
-
-DRAIN_PARAMS: Final = Struct(DrainParams, Field("address", "Address", ADDRESS), Field("left", "Left", AMOUNT))
 
 
 def _require_owner(call: Call) -> None:
@@ -71,7 +62,7 @@ def _require_owner(call: Call) -> None:
 def fail_next(call: Call) -> bytes:
     """Note which coming messages fail; a count of 0 forgets the method.  Raises ActorError 16, 18, 21."""
     _require_owner(call)
-    params: FailParams = call.read(FAIL_PARAMS)
+    params: FailParams = call.read(FailParams)
     if not params.code or params.count > MOST_FAILURES:
         raise bad_argument(f"a code other than 0 and at most {MOST_FAILURES} messages")
     state: LabState | None = call.draft.get(SYSTEM, "lab")
@@ -84,7 +75,7 @@ def fail_next(call: Call) -> bytes:
 def drain(call: Call) -> bytes:
     """Move an actor's funds to the reserve, all but what shall stay.  Raises ActorError 16, 18, 21."""
     _require_owner(call)
-    params: DrainParams = call.read(DRAIN_PARAMS)
+    params: DrainParams = call.read(DrainParams)
     actor_id = resolve_existing(call.draft, params.address)
     actor = None if actor_id is None else actor_get(call.draft, actor_id)
     if actor_id is None or actor is None:

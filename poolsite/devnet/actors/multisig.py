@@ -22,31 +22,28 @@ from poolsite.devnet.actors.ledger import actor_get, resolve, resolve_existing
 from poolsite.devnet.actors.nested import nested_call
 from poolsite.devnet.state.rows import MULTISIGS, Multisig, MultisigProposal
 from poolsite.filecoin.actors.multisig import (
-    ADD_SIGNER_PARAMS,
-    APPROVE_RETURN,
-    CHANGE_NUM_APPROVALS_THRESHOLD_PARAMS,
-    CONSTRUCTOR_PARAMS,
-    LOCK_BALANCE_PARAMS,
-    PROPOSAL_HASH_DATA,
-    PROPOSE_PARAMS,
-    PROPOSE_RETURN,
-    REMOVE_SIGNER_PARAMS,
-    SWAP_SIGNER_PARAMS,
-    TXN_ID_PARAMS,
+    AddSignerParams,
     ApproveReturn,
+    ChangeNumApprovalsThresholdParams,
+    ConstructorParams,
+    LockBalanceParams,
     Method,
     ProposalHashData,
+    ProposeParams,
     ProposeReturn,
+    RemoveSignerParams,
+    SwapSignerParams,
+    TxnIDParams,
 )
-from poolsite.filecoin.actors.receiver import UNIVERSAL_RECEIVER_PARAMS
+from poolsite.filecoin.actors.receiver import UniversalReceiverParams
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import from_cbor, to_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poolsite.devnet.actors.call import Call
-    from poolsite.filecoin.actors.multisig import TxnIDParams
     from poolsite.filecoin.address import Address
 
 MAX_SIGNERS: Final = 256
@@ -55,7 +52,7 @@ MAX_SIGNERS: Final = 256
 def construct(call: Call, actor_id: int, params: bytes) -> None:
     """Make the wallet's state out of the constructor's params."""
     try:
-        wish = CONSTRUCTOR_PARAMS.decode(params)
+        wish = from_cbor(ConstructorParams, params)
     except BadCbor as error:
         raise bad_argument(f"failed to deserialize constructor params: {error}") from None
     if not wish.signers:
@@ -112,7 +109,7 @@ def _wallet_for_signer(call: Call) -> Multisig:
 
 def propose(call: Call) -> bytes:
     """Handle Propose: the proposer approves at once."""
-    params = call.read(PROPOSE_PARAMS)
+    params = call.read(ProposeParams)
     if params.value < 0:
         raise bad_argument(f"proposed value must be non-negative, was {params.value}")
     wallet = _wallet_for_signer(call)
@@ -122,12 +119,12 @@ def propose(call: Call) -> bytes:
     wallet = replace(wallet, next_id=wallet.next_id + 1, pending=(*wallet.pending, proposal))
     call.draft.put(MULTISIGS, call.receiver, wallet)
     applied, code, returned = _execute_if_approved(call, proposal)
-    return PROPOSE_RETURN.encode(ProposeReturn(proposal.id, applied, code, returned))
+    return to_cbor(ProposeReturn(proposal.id, applied, code, returned))
 
 
 def approve(call: Call) -> bytes:
     """Handle Approve: an approval that is enough by itself executes before a new one is counted."""
-    params = call.read(TXN_ID_PARAMS)
+    params = call.read(TxnIDParams)
     wallet = _wallet_for_signer(call)
     proposal = _proposal(wallet, params)
     applied, code, returned = _execute_if_approved(call, proposal)
@@ -138,12 +135,12 @@ def approve(call: Call) -> bytes:
         pending = tuple(proposal if entry.id == proposal.id else entry for entry in wallet.pending)
         call.draft.put(MULTISIGS, call.receiver, replace(wallet, pending=pending))
         applied, code, returned = _execute_if_approved(call, proposal)
-    return APPROVE_RETURN.encode(ApproveReturn(applied, code, returned))
+    return to_cbor(ApproveReturn(applied, code, returned))
 
 
 def cancel(call: Call) -> bytes:
     """Handle Cancel: only by the proposer."""
-    params = call.read(TXN_ID_PARAMS)
+    params = call.read(TxnIDParams)
     wallet = _wallet_for_signer(call)
     proposal = _proposal(wallet, params)
     if not proposal.approved or proposal.approved[0] != call.caller:
@@ -164,7 +161,7 @@ def _proposal(wallet: Multisig, params: TxnIDParams) -> MultisigProposal:
         data = ProposalHashData(
             id_address(proposal.approved[0]), proposal.to, proposal.value, proposal.method, proposal.params
         )
-        digest = hashlib.blake2b(PROPOSAL_HASH_DATA.encode(data), digest_size=32).digest()
+        digest = hashlib.blake2b(to_cbor(data), digest_size=32).digest()
         if digest != params.proposal_hash:
             raise bad_argument("hash does not match proposal params (ensure requester is an ID address)")
     return proposal
@@ -207,7 +204,7 @@ def _own_wallet(call: Call) -> Multisig:
 
 def add_signer(call: Call) -> bytes:
     """Handle AddSigner."""
-    params = call.read(ADD_SIGNER_PARAMS)
+    params = call.read(AddSignerParams)
     wallet = _own_wallet(call)
     signer = _signer(call, params.signer)
     if signer in wallet.signers:
@@ -222,7 +219,7 @@ def add_signer(call: Call) -> bytes:
 
 def remove_signer(call: Call) -> bytes:
     """Handle RemoveSigner: its approvals of pending transactions go with it."""
-    params = call.read(REMOVE_SIGNER_PARAMS)
+    params = call.read(RemoveSignerParams)
     wallet = _own_wallet(call)
     signer = resolve(call.draft, params.signer)
     if signer not in wallet.signers:
@@ -238,7 +235,7 @@ def remove_signer(call: Call) -> bytes:
 
 def swap_signer(call: Call) -> bytes:
     """Handle SwapSigner."""
-    params = call.read(SWAP_SIGNER_PARAMS)
+    params = call.read(SwapSignerParams)
     wallet = _own_wallet(call)
     old, new = resolve(call.draft, params.from_), _signer(call, params.to)
     if old not in wallet.signers:
@@ -266,7 +263,7 @@ def _approvals_dropped(
 def change_threshold(call: Call) -> bytes:
     """Handle ChangeNumApprovalsThreshold."""
     wallet = _own_wallet(call)
-    threshold = call.read(CHANGE_NUM_APPROVALS_THRESHOLD_PARAMS).new_threshold
+    threshold = call.read(ChangeNumApprovalsThresholdParams).new_threshold
     _check_threshold(threshold, len(wallet.signers))
     call.draft.put(MULTISIGS, call.receiver, replace(wallet, threshold=threshold))
     return b""
@@ -274,7 +271,7 @@ def change_threshold(call: Call) -> bytes:
 
 def lock_balance(call: Call) -> bytes:
     """Handle LockBalance."""
-    params = call.read(LOCK_BALANCE_PARAMS)
+    params = call.read(LockBalanceParams)
     wallet = _own_wallet(call)
     if params.unlock_duration <= 0:
         raise bad_argument("unlock duration must be positive")
@@ -289,7 +286,7 @@ def lock_balance(call: Call) -> bytes:
 
 def tokens_accept(call: Call) -> bytes:
     """Handle UniversalReceiverHook: any token may come."""
-    call.read(UNIVERSAL_RECEIVER_PARAMS)
+    call.read(UniversalReceiverParams)
     return b""
 
 

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.frames import call_note
 from poolsite.devnet.state.rows import CLAIMS, SYSTEM, Claim, PowerState, Smoothed
-from poolsite.filecoin.actors.power import (
-    UPDATE_CLAIMED_POWER_PARAMS,
-    UPDATE_PLEDGE_TOTAL_PARAMS,
-    Method,
-    UpdateClaimedPowerParams,
-    UpdatePledgeTotalParams,
-)
+from poolsite.filecoin.actors.power import Method, UpdateClaimedPowerParams, UpdatePledgeTotalParams
 from poolsite.filecoin.address import POWER_ACTOR
+from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Machine
@@ -58,7 +53,7 @@ def claim_change(machine: Machine, miner_id: int, *, raw: int, quality: int) -> 
     if raw or quality:
         claim: Claim = machine.draft.get(CLAIMS, miner_id)
         machine.draft.put(CLAIMS, miner_id, Claim(claim.raw + raw, claim.quality + quality))
-        params = UPDATE_CLAIMED_POWER_PARAMS.encode(UpdateClaimedPowerParams(raw, quality))
+        params = to_cbor(UpdateClaimedPowerParams(raw, quality))
         call_note(machine, POWER_ACTOR, Method.UPDATE_CLAIMED_POWER, params=params)
 
 
@@ -67,7 +62,7 @@ def pledge_change(machine: Machine, amount: int) -> None:
     if amount:
         state: PowerState = machine.draft.get(SYSTEM, "power")
         machine.draft.put(SYSTEM, "power", replace(state, pledge=state.pledge + amount))
-        params = UPDATE_PLEDGE_TOTAL_PARAMS.encode(UpdatePledgeTotalParams(amount))
+        params = to_cbor(UpdatePledgeTotalParams(amount))
         call_note(machine, POWER_ACTOR, Method.UPDATE_PLEDGE_TOTAL, params=params)
 
 

@@ -13,9 +13,10 @@ from poolsite.devnet.actors.ledger import BURNT, REWARD, actor_get, transfer
 from poolsite.devnet.actors.miner.funds import reward_add
 from poolsite.devnet.state.rows import MINERS, SYSTEM, Miner, RewardState
 from poolsite.filecoin.actors.miner import Method as MinerMethod
-from poolsite.filecoin.actors.miner_control import APPLY_REWARDS_PARAMS, ApplyRewardsParams
-from poolsite.filecoin.actors.reward import AWARD_BLOCK_REWARD_PARAMS, AwardBlockRewardParams, Method
+from poolsite.filecoin.actors.miner_control import ApplyRewardsParams
+from poolsite.filecoin.actors.reward import AwardBlockRewardParams, Method
 from poolsite.filecoin.address import REWARD_ACTOR, id_address
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.election import BLOCKS_PER_EPOCH
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def block_reward_award(
 ) -> None:
     """Pay a block's reward and tips to its miner, who locks three quarters and pays the penalty."""
     params = AwardBlockRewardParams(id_address(miner_id), penalty, gas_reward, win_count)
-    encoded = AWARD_BLOCK_REWARD_PARAMS.encode(params)
+    encoded = to_cbor(params)
     with implicit(machine, REWARD_ACTOR, Method.AWARD_BLOCK_REWARD, params=encoded):
         _award(machine, miner_id, params)
 
@@ -55,7 +56,7 @@ def _award(machine: Machine, miner_id: int, params: AwardBlockRewardParams) -> N
         pay(machine, REWARD, BURNT, total)
         return
     penalty = params.penalty * PENALTY_MULTIPLIER
-    wish = APPLY_REWARDS_PARAMS.encode(ApplyRewardsParams(total, penalty))
+    wish = to_cbor(ApplyRewardsParams(total, penalty))
     with passed_on(machine, params.miner, MinerMethod.APPLY_REWARDS, params=wish, value=total):
         transfer(draft, REWARD, miner_id, total)
         draft.put(MINERS, miner_id, reward_add(machine, miner_id, miner, reward=total, penalty=penalty))

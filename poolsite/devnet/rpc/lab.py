@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.devnet.actors.lab import (
-    DRAIN_METHOD,
-    DRAIN_PARAMS,
-    FAIL_METHOD,
-    FAIL_PARAMS,
-    DrainParams,
-    FailParams,
-)
+from poolsite.devnet.actors.lab import DRAIN_METHOD, FAIL_METHOD, DrainParams, FailParams
 from poolsite.devnet.chain import NoTipset
 from poolsite.devnet.estimation import ExecutionFailed, Spec, UnknownSender
 from poolsite.devnet.faults import BadKnob
@@ -27,6 +20,7 @@ from poolsite.filecoin.address import SYSTEM_ACTOR
 from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.block import tipset_to_json
 from poolsite.filecoin.cids import cid_to_json
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message, signed_message_to_cbor
 from poolsite.filecoin.signing import message_sign
 
@@ -134,12 +128,12 @@ def fail_next(node: Devnet, method: int, code: int, count: int) -> Any:
 
     It holds on chain, for every node, from the execution of that message on.
     """
-    return _owner_send(node, FAIL_METHOD, FAIL_PARAMS.encode(FailParams(method, code, count)))
+    return _owner_send(node, FAIL_METHOD, to_cbor(FailParams(method, code, count)))
 
 
 def drain(node: Devnet, address: Address, left: int) -> Any:
     """Leave an actor with so many FIL at most; the answer is the CID of the message that does it."""
-    return _owner_send(node, DRAIN_METHOD, DRAIN_PARAMS.encode(DrainParams(address, left * FIL)))
+    return _owner_send(node, DRAIN_METHOD, to_cbor(DrainParams(address, left * FIL)))
 
 
 def _owner_send(node: Devnet, method: int, params: bytes) -> Any:

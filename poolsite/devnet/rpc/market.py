@@ -18,9 +18,9 @@ from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.forms import state_get
 from poolsite.devnet.state.deal_rows import DEALS
 from poolsite.devnet.state.rows import ESCROWS
-from poolsite.filecoin.actors.market import DEAL_PROPOSAL
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from poolsite.filecoin.codec import to_json
 from poolsite.filecoin.deals import UNDEFINED_EPOCH, collateral_least
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _deal_json(market: Market, number: int, proposal: DealProposal) -> dict[str,
     """MarketDeal."""
     progress = market.progress(number)
     return {
-        "Proposal": DEAL_PROPOSAL.to_json(proposal),
+        "Proposal": to_json(proposal),
         "State": {
             "SectorNumber": 0 if progress is None else progress.sector,
             "SectorStartEpoch": UNDEFINED_EPOCH if progress is None else progress.start,

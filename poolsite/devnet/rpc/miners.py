@@ -21,7 +21,7 @@ from poolsite.devnet.rpc.minerjson import (
     sector_json,
 )
 from poolsite.devnet.state.rows import CLAIMS, Claim
-from poolsite.filecoin.actors.miner_sectors import SECTOR_PRE_COMMIT_INFO
+from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
 from poolsite.filecoin.address import UNDEF, id_address
 from poolsite.filecoin.bitfield import (
     bitfield_from_bytes,
@@ -30,6 +30,7 @@ from poolsite.filecoin.bitfield import (
     bitfield_to_json,
 )
 from poolsite.filecoin.cids import cid_to_json, commd_cid
+from poolsite.filecoin.codec import struct_of
 from poolsite.filecoin.deadlines import deadline_to_json
 from poolsite.filecoin.pledge import with_buffer
 from poolsite.filecoin.power import quality_power, quality_power_max
@@ -38,14 +39,13 @@ from poolsite.filecoin.sha254 import sha254_zero
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
-    from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.bitfield import BitField
     from poolsite.filecoin.cids import Cid
 
 Key = tuple["Cid", ...]
 BITFIELD: Final = p.Param("bitfield.BitField", bitfield_from_json)
-PRECOMMIT: Final = p.Param("miner.SectorPreCommitInfo", SECTOR_PRE_COMMIT_INFO.from_json)
+PRECOMMIT: Final = p.Param("miner.SectorPreCommitInfo", struct_of(SectorPreCommitInfo).from_json)
 
 
 def reader_get(

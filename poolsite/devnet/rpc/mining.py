@@ -17,18 +17,18 @@ from poolsite.devnet.validation import BadBlock
 from poolsite.devnet.wallet import NoKey
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import (
-    BEACON_ENTRY,
-    BLOCK_MSG,
-    ELECTION_PROOF,
-    POST_PROOF,
-    TICKET,
     BadTipset,
+    BeaconEntry,
     BlockMsg,
+    ElectionProof,
+    PoStProof,
+    Ticket,
     messages_root,
     tipset_new,
 )
 from poolsite.filecoin.cids import cid_to_json
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.codec import from_json, struct_of, to_json
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import signed_message_to_cbor
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def miner_get_base_info(node: Devnet, address: Address, epoch: int, key: Key) ->
         ],
         "WorkerKey": str(info.worker),
         "SectorSize": info.sector_size,
-        "PrevBeaconEntry": BEACON_ENTRY.to_json(info.previous),
-        "BeaconEntries": [BEACON_ENTRY.to_json(entry) for entry in info.entries] or None,
+        "PrevBeaconEntry": to_json(info.previous),
+        "BeaconEntries": [to_json(entry) for entry in info.entries] or None,
         "EligibleForMining": info.is_eligible,
     }
 
@@ -88,10 +88,10 @@ def _template_read(value: Any) -> tuple[Template, Key]:
     ticket, proof = value.get("Ticket"), value.get("Eproof")
     template = Template(
         miner=p.ADDRESS.read(value.get("Miner")),
-        ticket=None if ticket is None else TICKET.from_json(ticket),
-        election_proof=None if proof is None else ELECTION_PROOF.from_json(proof),
-        beacon_entries=tuple(BEACON_ENTRY.from_json(entry) for entry in value.get("BeaconValues") or ()),
-        win_post_proof=tuple(POST_PROOF.from_json(entry) for entry in value.get("WinningPoStProof") or ()),
+        ticket=None if ticket is None else from_json(Ticket, ticket),
+        election_proof=None if proof is None else from_json(ElectionProof, proof),
+        beacon_entries=tuple(from_json(BeaconEntry, entry) for entry in value.get("BeaconValues") or ()),
+        win_post_proof=tuple(from_json(PoStProof, entry) for entry in value.get("WinningPoStProof") or ()),
         messages=[SIGNED.read(entry) for entry in value.get("Messages") or ()],
         epoch=p.EPOCH.read(value.get("Epoch")),
         timestamp=p.UINT.read(value.get("Timestamp")),
@@ -100,7 +100,7 @@ def _template_read(value: Any) -> tuple[Template, Key]:
 
 
 TEMPLATE: Final = p.Param("*types.BlockTemplate", _template_read)
-BLOCK: Final = p.Param("*types.BlockMsg", BLOCK_MSG.from_json)
+BLOCK: Final = p.Param("*types.BlockMsg", struct_of(BlockMsg).from_json)
 
 
 def miner_create_block(node: Devnet, wish: tuple[Template, Key] | None) -> Any:
@@ -123,7 +123,7 @@ def miner_create_block(node: Devnet, wish: tuple[Template, Key] | None) -> Any:
     full = block_create(template, node.chain.link(base.key), signing)
     messages = [(signed.cid.data, signed_message_to_cbor(signed)) for signed in (*full.bls, *full.others)]
     node.store.messages_put(messages)
-    return BLOCK_MSG.to_json(full.block)
+    return to_json(full.block)
 
 
 def sync_submit_block(node: Devnet, block: BlockMsg | None) -> Any:

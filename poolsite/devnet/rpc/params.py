@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.filecoin.address import UNDEF, BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, amount_parse
 from poolsite.filecoin.cids import BadCid, cid_from_json
-from poolsite.filecoin.codec import BadField, bytes_from_json
+from poolsite.filecoin.kinds import BadField, bytes_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -40,7 +40,7 @@ from poolsite.filecoin.actors.decode import actor_kind, params_decode, params_en
 from poolsite.filecoin.address import ID, UNDEF, id_address
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import cid_to_json
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json, receipt_to_json
 from poolsite.filecoin.policy import network_to_params
 

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.codec import ADDRESS, BOOL, BYTES, Field, Struct
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.codec import cbor_transparent, cbor_tuple
 
 
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class PubkeyAddressReturn:
     """The account's key address."""
@@ -24,13 +23,7 @@ class PubkeyAddressReturn:
     """Who is notified."""
 
 
-PUBKEY_ADDRESS_RETURN: Final = Struct(
-    PubkeyAddressReturn,
-    Field("address", "Address", ADDRESS),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class AuthenticateMessageParams:
     """Check a signature by the account's key."""
@@ -41,26 +34,13 @@ class AuthenticateMessageParams:
     """The signed bytes."""
 
 
-AUTHENTICATE_MESSAGE_PARAMS: Final = Struct(
-    AuthenticateMessageParams,
-    Field("signature", "Signature", BYTES),
-    Field("message", "Message", BYTES),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class AuthenticateMessageReturn:
     """Whether the signature is the account's."""
 
     authenticated: bool
     """True, or the call fails."""
-
-
-AUTHENTICATE_MESSAGE_RETURN: Final = Struct(
-    AuthenticateMessageReturn,
-    Field("authenticated", "Authenticated", BOOL),
-    bare=True,
-)
 
 
 class Method(enum.IntEnum):
@@ -74,13 +54,13 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor", PUBKEY_ADDRESS_RETURN),
-    MethodSpec(Method.PUBKEY_ADDRESS, "PubkeyAddress", None, PUBKEY_ADDRESS_RETURN),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", PubkeyAddressReturn),
+    MethodSpec(Method.PUBKEY_ADDRESS, "PubkeyAddress", None, PubkeyAddressReturn),
     MethodSpec(
         Method.AUTHENTICATE_MESSAGE,
         "AuthenticateMessage",
-        AUTHENTICATE_MESSAGE_PARAMS,
-        AUTHENTICATE_MESSAGE_RETURN,
+        AuthenticateMessageParams,
+        AuthenticateMessageReturn,
     ),
 )
 """What each method takes and returns."""

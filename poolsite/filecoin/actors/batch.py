@@ -6,40 +6,27 @@ Source: go-state-types batch/batch_return.go; builtin-actors runtime/src/util/ba
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
-from poolsite.filecoin.codec import INT64, UINT64, Field, Struct, list_of
+from poolsite.filecoin.codec import Int64, Uint64, cbor_tuple
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class FailCode:
     """One item that failed."""
 
-    idx: int
+    idx: Uint64
     """Place in the batch."""
-    code: int
+    code: Int64
     """Exit code of its execution."""
 
 
-FAIL_CODE: Final = Struct(
-    FailCode,
-    Field("idx", "Idx", UINT64),
-    Field("code", "Code", INT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BatchReturn:
     """How the items of a batch fared."""
 
-    success_count: int
+    success_count: Uint64
     """Items that succeeded."""
     fail_codes: tuple[FailCode, ...]
     """The items that failed."""
-
-
-BATCH_RETURN: Final = Struct(
-    BatchReturn,
-    Field("success_count", "SuccessCount", UINT64),
-    Field("fail_codes", "FailCodes", list_of(FAIL_CODE.kind())),
-)

@@ -6,58 +6,48 @@ Source: go-state-types builtin/v18/verifreg/verifreg_types.go; FIP-0045.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Annotated
 
-from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn
-from poolsite.filecoin.codec import AMOUNT, BOOL, CID, INT64, UINT64, Field, Struct, list_of
+from poolsite.filecoin.actors.batch import BatchReturn
+from poolsite.filecoin.cids import Cid
+from poolsite.filecoin.codec import (
+    Int64,
+    JsonName,
+    TokenAmount,
+    Uint64,
+    cbor_tuple,
+)
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.cids import Cid
 
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class AllocationClaim:
     """One allocation that a sector claims."""
 
-    client: int
+    client: Uint64
     """Actor number of the client."""
-    allocation_id: int
+    allocation_id: Annotated[Uint64, JsonName("AllocationId")]
     """Number of the allocation."""
     data: Cid
     """Commitment to the piece."""
-    size: int
+    size: Uint64
     """Padded size in bytes."""
 
 
-ALLOCATION_CLAIM: Final = Struct(
-    AllocationClaim,
-    Field("client", "Client", UINT64),
-    Field("allocation_id", "AllocationId", UINT64),
-    Field("data", "Data", CID),
-    Field("size", "Size", UINT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorAllocationClaims:
     """The allocations that a sector claims."""
 
-    sector: int
+    sector: Uint64
     """Number of the sector."""
-    sector_expiry: int
+    sector_expiry: Int64
     """Epoch at which the sector ends."""
     claims: tuple[AllocationClaim, ...]
     """Claims."""
 
 
-SECTOR_ALLOCATION_CLAIMS: Final = Struct(
-    SectorAllocationClaims,
-    Field("sector", "Sector", UINT64),
-    Field("sector_expiry", "SectorExpiry", INT64),
-    Field("claims", "Claims", list_of(ALLOCATION_CLAIM.kind())),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ClaimAllocationsParams:
     """Claim allocations for sectors."""
@@ -68,27 +58,16 @@ class ClaimAllocationsParams:
     """Fail all if one fails."""
 
 
-CLAIM_ALLOCATIONS_PARAMS: Final = Struct(
-    ClaimAllocationsParams,
-    Field("sectors", "Sectors", list_of(SECTOR_ALLOCATION_CLAIMS.kind())),
-    Field("all_or_nothing", "AllOrNothing", BOOL),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorClaimSummary:
     """What a sector claimed."""
 
-    claimed_space: int
+    claimed_space: TokenAmount
     """Bytes."""
 
 
-SECTOR_CLAIM_SUMMARY: Final = Struct(
-    SectorClaimSummary,
-    Field("claimed_space", "ClaimedSpace", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ClaimAllocationsReturn:
     """What the sectors claimed."""
@@ -99,65 +78,41 @@ class ClaimAllocationsReturn:
     """Space claimed, sector by sector."""
 
 
-CLAIM_ALLOCATIONS_RETURN: Final = Struct(
-    ClaimAllocationsReturn,
-    Field("sector_results", "SectorResults", BATCH_RETURN.kind()),
-    Field("sector_claims", "SectorClaims", list_of(SECTOR_CLAIM_SUMMARY.kind())),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetClaimsParams:
     """Ask for claims."""
 
-    provider: int
+    provider: Uint64
     """The miner."""
-    claim_ids: tuple[int, ...]
+    claim_ids: tuple[Uint64, ...]
     """Numbers of the claims."""
 
 
-GET_CLAIMS_PARAMS: Final = Struct(
-    GetClaimsParams,
-    Field("provider", "Provider", UINT64),
-    Field("claim_ids", "ClaimIDs", list_of(UINT64)),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Verified data that a miner stores."""
 
-    provider: int
+    provider: Uint64
     """The miner."""
-    client: int
+    client: Uint64
     """Actor number of the client."""
     data: Cid
     """Commitment to the piece."""
-    size: int
+    size: Uint64
     """Padded size in bytes."""
-    term_min: int
+    term_min: Int64
     """Shortest term in epochs."""
-    term_max: int
+    term_max: Int64
     """Longest term in epochs."""
-    term_start: int
+    term_start: Int64
     """Epoch at which the term began."""
-    sector: int
+    sector: Uint64
     """Number of the sector."""
 
 
-CLAIM: Final = Struct(
-    Claim,
-    Field("provider", "Provider", UINT64),
-    Field("client", "Client", UINT64),
-    Field("data", "Data", CID),
-    Field("size", "Size", UINT64),
-    Field("term_min", "TermMin", INT64),
-    Field("term_max", "TermMax", INT64),
-    Field("term_start", "TermStart", INT64),
-    Field("sector", "Sector", UINT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetClaimsReturn:
     """The claims found."""
@@ -168,33 +123,20 @@ class GetClaimsReturn:
     """Claims."""
 
 
-GET_CLAIMS_RETURN: Final = Struct(
-    GetClaimsReturn,
-    Field("batch_info", "BatchInfo", BATCH_RETURN.kind()),
-    Field("claims", "Claims", list_of(CLAIM.kind())),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ClaimTerm:
     """A claim's new longest term."""
 
-    provider: int
+    provider: Uint64
     """The miner."""
-    claim_id: int
+    claim_id: Annotated[Uint64, JsonName("ClaimId")]
     """Number of the claim."""
-    term_max: int
+    term_max: Int64
     """Longest term in epochs."""
 
 
-CLAIM_TERM: Final = Struct(
-    ClaimTerm,
-    Field("provider", "Provider", UINT64),
-    Field("claim_id", "ClaimId", UINT64),
-    Field("term_max", "TermMax", INT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ExtendClaimTermsParams:
     """Lengthen claims."""
@@ -203,41 +145,23 @@ class ExtendClaimTermsParams:
     """One entry for each claim."""
 
 
-EXTEND_CLAIM_TERMS_PARAMS: Final = Struct(
-    ExtendClaimTermsParams,
-    Field("terms", "Terms", list_of(CLAIM_TERM.kind())),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredClaimsParams:
     """Remove expired claims."""
 
-    provider: int
+    provider: Uint64
     """The miner."""
-    claim_ids: tuple[int, ...]
+    claim_ids: tuple[Uint64, ...]
     """Numbers of the claims."""
 
 
-REMOVE_EXPIRED_CLAIMS_PARAMS: Final = Struct(
-    RemoveExpiredClaimsParams,
-    Field("provider", "Provider", UINT64),
-    Field("claim_ids", "ClaimIDs", list_of(UINT64)),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredClaimsReturn:
     """The claims removed."""
 
-    considered: tuple[int, ...]
+    considered: tuple[Uint64, ...]
     """The items looked at."""
     results: BatchReturn
     """How they fared."""
-
-
-REMOVE_EXPIRED_CLAIMS_RETURN: Final = Struct(
-    RemoveExpiredClaimsReturn,
-    Field("considered", "Considered", list_of(UINT64)),
-    Field("results", "Results", BATCH_RETURN.kind()),
-)

@@ -7,44 +7,31 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.codec import ADDRESS, UINT64, Field, Struct, list_of
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.codec import Uint64, cbor_tuple
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CronEntry:
     """An actor that is called each epoch."""
 
     receiver: Address
     """The actor called."""
-    method_num: int
+    method_num: Uint64
     """Its method."""
 
 
-CRON_ENTRY: Final = Struct(
-    CronEntry,
-    Field("receiver", "Receiver", ADDRESS),
-    Field("method_num", "MethodNum", UINT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
     """What is called each epoch."""
 
     entries: tuple[CronEntry, ...]
     """Actors called each epoch, in order."""
-
-
-CONSTRUCTOR_PARAMS: Final = Struct(
-    ConstructorParams,
-    Field("entries", "Entries", list_of(CRON_ENTRY.kind())),
-)
 
 
 class Method(enum.IntEnum):
@@ -57,7 +44,7 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor", CONSTRUCTOR_PARAMS),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", ConstructorParams),
     MethodSpec(Method.EPOCH_TICK, "EpochTick"),
 )
 """What each method takes and returns."""

@@ -7,112 +7,82 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.codec import ADDRESS, AMOUNT, BYTES, TEXT, UINT64, Field, Struct, list_of
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.codec import (
+    TokenAmount,
+    Uint64,
+    cbor_transparent,
+    cbor_tuple,
+)
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
 
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MintParams:
     """Make tokens."""
 
     to: Address
     """Receiver."""
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
     operators: tuple[Address, ...]
     """Who may spend."""
 
 
-MINT_PARAMS: Final = Struct(
-    MintParams,
-    Field("to", "To", ADDRESS),
-    Field("amount", "Amount", AMOUNT),
-    Field("operators", "Operators", list_of(ADDRESS)),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MintReturn:
     """Balances after minting."""
 
-    balance: int
+    balance: TokenAmount
     """attoFIL."""
-    supply: int
+    supply: TokenAmount
     """Total supply afterwards."""
     recipient_data: bytes
     """The receiver's answer."""
 
 
-MINT_RETURN: Final = Struct(
-    MintReturn,
-    Field("balance", "Balance", AMOUNT),
-    Field("supply", "Supply", AMOUNT),
-    Field("recipient_data", "RecipientData", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DestroyParams:
     """Take tokens away."""
 
     owner: Address
     """The owner, who controls everything."""
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
 
 
-DESTROY_PARAMS: Final = Struct(
-    DestroyParams,
-    Field("owner", "Owner", ADDRESS),
-    Field("amount", "Amount", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TransferParams:
     """Pass tokens on."""
 
     to: Address
     """Receiver."""
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
     operator_data: bytes
     """Opaque bytes for the receiver."""
 
 
-TRANSFER_PARAMS: Final = Struct(
-    TransferParams,
-    Field("to", "To", ADDRESS),
-    Field("amount", "Amount", AMOUNT),
-    Field("operator_data", "OperatorData", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TransferReturn:
     """Balances after a transfer."""
 
-    from_balance: int
+    from_balance: TokenAmount
     """Balance of the sender afterwards."""
-    to_balance: int
+    to_balance: TokenAmount
     """Balance of the receiver afterwards."""
     recipient_data: bytes
     """The receiver's answer."""
 
 
-TRANSFER_RETURN: Final = Struct(
-    TransferReturn,
-    Field("from_balance", "FromBalance", AMOUNT),
-    Field("to_balance", "ToBalance", AMOUNT),
-    Field("recipient_data", "RecipientData", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TransferFromParams:
     """Pass another's tokens on."""
@@ -121,61 +91,39 @@ class TransferFromParams:
     """Old address."""
     to: Address
     """Receiver."""
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
     operator_data: bytes
     """Opaque bytes for the receiver."""
 
 
-TRANSFER_FROM_PARAMS: Final = Struct(
-    TransferFromParams,
-    Field("from_", "From", ADDRESS),
-    Field("to", "To", ADDRESS),
-    Field("amount", "Amount", AMOUNT),
-    Field("operator_data", "OperatorData", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TransferFromReturn:
     """Balances after a transfer."""
 
-    from_balance: int
+    from_balance: TokenAmount
     """Balance of the sender afterwards."""
-    to_balance: int
+    to_balance: TokenAmount
     """Balance of the receiver afterwards."""
-    allowance: int
+    allowance: TokenAmount
     """Data cap, bytes."""
     recipient_data: bytes
     """The receiver's answer."""
 
 
-TRANSFER_FROM_RETURN: Final = Struct(
-    TransferFromReturn,
-    Field("from_balance", "FromBalance", AMOUNT),
-    Field("to_balance", "ToBalance", AMOUNT),
-    Field("allowance", "Allowance", AMOUNT),
-    Field("recipient_data", "RecipientData", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class AllowanceParams:
     """Change what an operator may spend."""
 
     operator: Address
     """Who may spend."""
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
 
 
-ALLOWANCE_PARAMS: Final = Struct(
-    AllowanceParams,
-    Field("operator", "Operator", ADDRESS),
-    Field("amount", "Amount", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RevokeAllowanceParams:
     """Let an operator spend nothing."""
@@ -184,12 +132,7 @@ class RevokeAllowanceParams:
     """Who may spend."""
 
 
-REVOKE_ALLOWANCE_PARAMS: Final = Struct(
-    RevokeAllowanceParams,
-    Field("operator", "Operator", ADDRESS),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetAllowanceParams:
     """Ask what an operator may spend."""
@@ -200,76 +143,47 @@ class GetAllowanceParams:
     """Who may spend."""
 
 
-GET_ALLOWANCE_PARAMS: Final = Struct(
-    GetAllowanceParams,
-    Field("owner", "Owner", ADDRESS),
-    Field("operator", "Operator", ADDRESS),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BurnParams:
     """Destroy own tokens."""
 
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
 
 
-BURN_PARAMS: Final = Struct(
-    BurnParams,
-    Field("amount", "Amount", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BurnFromParams:
     """Destroy another's tokens."""
 
     owner: Address
     """The owner, who controls everything."""
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
 
 
-BURN_FROM_PARAMS: Final = Struct(
-    BurnFromParams,
-    Field("owner", "Owner", ADDRESS),
-    Field("amount", "Amount", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BurnFromReturn:
     """What is left."""
 
-    balance: int
+    balance: TokenAmount
     """attoFIL."""
-    allowance: int
+    allowance: TokenAmount
     """Data cap, bytes."""
 
 
-BURN_FROM_RETURN: Final = Struct(
-    BurnFromReturn,
-    Field("balance", "Balance", AMOUNT),
-    Field("allowance", "Allowance", AMOUNT),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class TokenAmountReturn:
     """An amount of tokens."""
 
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
 
 
-TOKEN_AMOUNT_RETURN: Final = Struct(
-    TokenAmountReturn,
-    Field("amount", "Amount", AMOUNT),
-    bare=True,
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class OwnerParams:
     """Whose balance."""
@@ -278,13 +192,7 @@ class OwnerParams:
     """Who is notified."""
 
 
-OWNER_PARAMS: Final = Struct(
-    OwnerParams,
-    Field("address", "Address", ADDRESS),
-    bare=True,
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class TextReturn:
     """A name."""
@@ -293,40 +201,22 @@ class TextReturn:
     """Name."""
 
 
-TEXT_RETURN: Final = Struct(
-    TextReturn,
-    Field("name", "Name", TEXT),
-    bare=True,
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GranularityReturn:
     """The smallest unit."""
 
-    size: int
+    size: Uint64
     """Padded size in bytes."""
 
 
-GRANULARITY_RETURN: Final = Struct(
-    GranularityReturn,
-    Field("size", "Size", UINT64),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BurnReturn:
     """What is left."""
 
-    balance: int
+    balance: TokenAmount
     """attoFIL."""
-
-
-BURN_RETURN: Final = Struct(
-    BurnReturn,
-    Field("balance", "Balance", AMOUNT),
-)
 
 
 class Method(enum.IntEnum):
@@ -353,32 +243,30 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor", OWNER_PARAMS),
-    MethodSpec(Method.NAME_EXPORTED, "NameExported", None, TEXT_RETURN),
-    MethodSpec(Method.TRANSFER_EXPORTED, "TransferExported", TRANSFER_PARAMS, TRANSFER_RETURN),
-    MethodSpec(Method.TOTAL_SUPPLY_EXPORTED, "TotalSupplyExported", None, TOKEN_AMOUNT_RETURN),
-    MethodSpec(Method.MINT_EXPORTED, "MintExported", MINT_PARAMS, MINT_RETURN),
-    MethodSpec(Method.BURN_EXPORTED, "BurnExported", BURN_PARAMS, BURN_RETURN),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", OwnerParams),
+    MethodSpec(Method.NAME_EXPORTED, "NameExported", None, TextReturn),
+    MethodSpec(Method.TRANSFER_EXPORTED, "TransferExported", TransferParams, TransferReturn),
+    MethodSpec(Method.TOTAL_SUPPLY_EXPORTED, "TotalSupplyExported", None, TokenAmountReturn),
+    MethodSpec(Method.MINT_EXPORTED, "MintExported", MintParams, MintReturn),
+    MethodSpec(Method.BURN_EXPORTED, "BurnExported", BurnParams, BurnReturn),
     MethodSpec(
-        Method.DECREASE_ALLOWANCE_EXPORTED, "DecreaseAllowanceExported", ALLOWANCE_PARAMS, TOKEN_AMOUNT_RETURN
+        Method.DECREASE_ALLOWANCE_EXPORTED, "DecreaseAllowanceExported", AllowanceParams, TokenAmountReturn
     ),
     MethodSpec(
-        Method.INCREASE_ALLOWANCE_EXPORTED, "IncreaseAllowanceExported", ALLOWANCE_PARAMS, TOKEN_AMOUNT_RETURN
+        Method.INCREASE_ALLOWANCE_EXPORTED, "IncreaseAllowanceExported", AllowanceParams, TokenAmountReturn
     ),
-    MethodSpec(Method.SYMBOL_EXPORTED, "SymbolExported", None, TEXT_RETURN),
-    MethodSpec(Method.DESTROY_EXPORTED, "DestroyExported", DESTROY_PARAMS, BURN_RETURN),
+    MethodSpec(Method.SYMBOL_EXPORTED, "SymbolExported", None, TextReturn),
+    MethodSpec(Method.DESTROY_EXPORTED, "DestroyExported", DestroyParams, BurnReturn),
     MethodSpec(
         Method.REVOKE_ALLOWANCE_EXPORTED,
         "RevokeAllowanceExported",
-        REVOKE_ALLOWANCE_PARAMS,
-        TOKEN_AMOUNT_RETURN,
+        RevokeAllowanceParams,
+        TokenAmountReturn,
     ),
-    MethodSpec(Method.BURN_FROM_EXPORTED, "BurnFromExported", BURN_FROM_PARAMS, BURN_FROM_RETURN),
-    MethodSpec(Method.BALANCE_EXPORTED, "BalanceExported", OWNER_PARAMS, TOKEN_AMOUNT_RETURN),
-    MethodSpec(
-        Method.TRANSFER_FROM_EXPORTED, "TransferFromExported", TRANSFER_FROM_PARAMS, TRANSFER_FROM_RETURN
-    ),
-    MethodSpec(Method.GRANULARITY_EXPORTED, "GranularityExported", None, GRANULARITY_RETURN),
-    MethodSpec(Method.ALLOWANCE_EXPORTED, "AllowanceExported", GET_ALLOWANCE_PARAMS, TOKEN_AMOUNT_RETURN),
+    MethodSpec(Method.BURN_FROM_EXPORTED, "BurnFromExported", BurnFromParams, BurnFromReturn),
+    MethodSpec(Method.BALANCE_EXPORTED, "BalanceExported", OwnerParams, TokenAmountReturn),
+    MethodSpec(Method.TRANSFER_FROM_EXPORTED, "TransferFromExported", TransferFromParams, TransferFromReturn),
+    MethodSpec(Method.GRANULARITY_EXPORTED, "GranularityExported", None, GranularityReturn),
+    MethodSpec(Method.ALLOWANCE_EXPORTED, "AllowanceExported", GetAllowanceParams, TokenAmountReturn),
 )
 """What each method takes and returns."""

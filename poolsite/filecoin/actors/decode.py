@@ -36,6 +36,7 @@ from poolsite.filecoin.address import (
 )
 from poolsite.filecoin.cbor import BadCbor, decode
 from poolsite.filecoin.cids import Cid, cid_to_json
+from poolsite.filecoin.codec import from_cbor, from_json, to_cbor, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,7 +140,7 @@ def params_decode(kind: str, method: int, params: bytes) -> Any:
         return None
     if spec is None or spec.params is None:
         raise KeyError(f"no parameters are known for {kind} method {method}")
-    return spec.params.to_json(spec.params.decode(params))
+    return to_json(from_cbor(spec.params, params))
 
 
 def params_shown(kind: str, method: int, params: bytes) -> Any:
@@ -177,7 +178,7 @@ def params_encode(kind: str, method: int, value: Any) -> bytes:
         raise KeyError(f"no method {method} is known for {kind}")
     if spec.params is None:
         return b""
-    return spec.params.encode(spec.params.from_json(value))
+    return to_cbor(from_json(spec.params, value))
 
 
 def return_decode(kind: str, method: int, data: bytes) -> Any:
@@ -187,4 +188,4 @@ def return_decode(kind: str, method: int, data: bytes) -> Any:
         return None
     if spec is None or spec.returns is None:
         raise KeyError(f"no return value is known for {kind} method {method}")
-    return spec.returns.to_json(spec.returns.decode(data))
+    return to_json(from_cbor(spec.returns, data))

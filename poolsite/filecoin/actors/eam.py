@@ -7,32 +7,29 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.codec import ADDRESS, BYTES, UINT64, Field, Struct, nullable
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.codec import (
+    Uint64,
+    cbor_transparent,
+    cbor_tuple,
+)
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
 
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CreateParams:
     """Deploy at an address from a nonce."""
 
     initcode: bytes
     """EVM code that makes the contract."""
-    nonce: int
+    nonce: Uint64
     """Number of the creation."""
 
 
-CREATE_PARAMS: Final = Struct(
-    CreateParams,
-    Field("initcode", "Initcode", BYTES),
-    Field("nonce", "Nonce", UINT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Create2Params:
     """Deploy at an address from a salt."""
@@ -43,13 +40,7 @@ class Create2Params:
     """32 bytes."""
 
 
-CREATE2_PARAMS: Final = Struct(
-    Create2Params,
-    Field("initcode", "Initcode", BYTES),
-    Field("salt", "Salt", BYTES),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class CreateExternalParams:
     """Deploy for a sender outside the EVM."""
@@ -58,31 +49,17 @@ class CreateExternalParams:
     """EVM code that makes the contract."""
 
 
-CREATE_EXTERNAL_PARAMS: Final = Struct(
-    CreateExternalParams,
-    Field("initcode", "Initcode", BYTES),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CreateReturn:
     """The new contract's addresses."""
 
-    actor_id: int
+    actor_id: Uint64
     """Number of the actor."""
     robust_address: Address | None
     """The new actor's f2 address."""
     eth_address: bytes
     """20 bytes."""
-
-
-CREATE_RETURN: Final = Struct(
-    CreateReturn,
-    Field("actor_id", "ActorID", UINT64),
-    Field("robust_address", "RobustAddress", nullable(ADDRESS)),
-    Field("eth_address", "EthAddress", BYTES),
-)
 
 
 class Method(enum.IntEnum):
@@ -98,8 +75,8 @@ class Method(enum.IntEnum):
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
     MethodSpec(Method.CONSTRUCTOR, "Constructor"),
-    MethodSpec(Method.CREATE, "Create", CREATE_PARAMS, CREATE_RETURN),
-    MethodSpec(Method.CREATE2, "Create2", CREATE2_PARAMS, CREATE_RETURN),
-    MethodSpec(Method.CREATE_EXTERNAL, "CreateExternal", CREATE_EXTERNAL_PARAMS, CREATE_RETURN),
+    MethodSpec(Method.CREATE, "Create", CreateParams, CreateReturn),
+    MethodSpec(Method.CREATE2, "Create2", Create2Params, CreateReturn),
+    MethodSpec(Method.CREATE_EXTERNAL, "CreateExternal", CreateExternalParams, CreateReturn),
 )
 """What each method takes and returns."""

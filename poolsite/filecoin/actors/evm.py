@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Annotated, Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.codec import AMOUNT, BYTES, CID, Field, Struct, nullable
+from poolsite.filecoin.cids import Cid
+from poolsite.filecoin.codec import (
+    JsonName,
+    TokenAmount,
+    cbor_transparent,
+    cbor_tuple,
+)
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.cids import Cid
 
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
     """Make a contract (only the init actor)."""
@@ -26,13 +30,7 @@ class ConstructorParams:
     """EVM code that makes the contract."""
 
 
-CONSTRUCTOR_PARAMS: Final = Struct(
-    ConstructorParams,
-    Field("creator", "Creator", BYTES),
-    Field("initcode", "Initcode", BYTES),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class CallData:
     """The input or output of a contract call."""
@@ -41,13 +39,7 @@ class CallData:
     """Opaque bytes."""
 
 
-CALL_DATA: Final = Struct(
-    CallData,
-    Field("payload", "Payload", BYTES),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetStorageAtParams:
     """Ask for a storage slot."""
@@ -56,12 +48,7 @@ class GetStorageAtParams:
     """32 bytes."""
 
 
-GET_STORAGE_AT_PARAMS: Final = Struct(
-    GetStorageAtParams,
-    Field("storage_key", "StorageKey", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DelegateCallParams:
     """Run another contract's code as one's own (only the contract itself)."""
@@ -72,28 +59,17 @@ class DelegateCallParams:
     """Call data."""
     caller: bytes
     """20 bytes of the caller."""
-    value: int
+    value: TokenAmount
     """attoFIL."""
 
 
-DELEGATE_CALL_PARAMS: Final = Struct(
-    DelegateCallParams,
-    Field("code", "Code", CID),
-    Field("input", "Input", BYTES),
-    Field("caller", "Caller", BYTES),
-    Field("value", "Value", AMOUNT),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetBytecodeReturn:
     """A contract's code."""
 
-    cid: Cid | None
+    cid: Annotated[Cid | None, JsonName("Cid")]
     """Its CID; null for none."""
-
-
-GET_BYTECODE_RETURN: Final = Struct(GetBytecodeReturn, Field("cid", "Cid", nullable(CID)), bare=True)
 
 
 class Method(enum.IntEnum):
@@ -111,12 +87,12 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor", CONSTRUCTOR_PARAMS),
-    MethodSpec(Method.RESURRECT, "Resurrect", CONSTRUCTOR_PARAMS),
-    MethodSpec(Method.GET_BYTECODE, "GetBytecode", None, GET_BYTECODE_RETURN),
-    MethodSpec(Method.GET_BYTECODE_HASH, "GetBytecodeHash", None, CALL_DATA),
-    MethodSpec(Method.GET_STORAGE_AT, "GetStorageAt", GET_STORAGE_AT_PARAMS, CALL_DATA),
-    MethodSpec(Method.INVOKE_CONTRACT_DELEGATE, "InvokeContractDelegate", DELEGATE_CALL_PARAMS, CALL_DATA),
-    MethodSpec(Method.INVOKE_CONTRACT, "InvokeContract", CALL_DATA, CALL_DATA),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", ConstructorParams),
+    MethodSpec(Method.RESURRECT, "Resurrect", ConstructorParams),
+    MethodSpec(Method.GET_BYTECODE, "GetBytecode", None, GetBytecodeReturn),
+    MethodSpec(Method.GET_BYTECODE_HASH, "GetBytecodeHash", None, CallData),
+    MethodSpec(Method.GET_STORAGE_AT, "GetStorageAt", GetStorageAtParams, CallData),
+    MethodSpec(Method.INVOKE_CONTRACT_DELEGATE, "InvokeContractDelegate", DelegateCallParams, CallData),
+    MethodSpec(Method.INVOKE_CONTRACT, "InvokeContract", CallData, CallData),
 )
 """What each method takes and returns."""

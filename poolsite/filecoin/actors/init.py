@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.codec import ADDRESS, BYTES, CID, TEXT, Field, Struct
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.cids import Cid
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.cids import Cid
+from poolsite.filecoin.codec import cbor_tuple
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
     """Make the init actor (only the system)."""
@@ -25,9 +24,7 @@ class ConstructorParams:
     """Name of the network."""
 
 
-CONSTRUCTOR_PARAMS: Final = Struct(ConstructorParams, Field("network_name", "NetworkName", TEXT))
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ExecParams:
     """Create an actor."""
@@ -38,13 +35,7 @@ class ExecParams:
     """Parameters of its constructor, CBOR."""
 
 
-EXEC_PARAMS: Final = Struct(
-    ExecParams,
-    Field("code_cid", "CodeCID", CID),
-    Field("constructor_params", "ConstructorParams", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ExecReturn:
     """The addresses of the created actor."""
@@ -55,13 +46,7 @@ class ExecReturn:
     """The new actor's f2 address."""
 
 
-EXEC_RETURN: Final = Struct(
-    ExecReturn,
-    Field("id_address", "IDAddress", ADDRESS),
-    Field("robust_address", "RobustAddress", ADDRESS),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Exec4Params:
     """Create an actor with an address in the caller's namespace."""
@@ -72,14 +57,6 @@ class Exec4Params:
     """Parameters of its constructor, CBOR."""
     sub_address: bytes
     """Name in the caller's namespace."""
-
-
-EXEC4_PARAMS: Final = Struct(
-    Exec4Params,
-    Field("code_cid", "CodeCID", CID),
-    Field("constructor_params", "ConstructorParams", BYTES),
-    Field("sub_address", "SubAddress", BYTES),
-)
 
 
 class Method(enum.IntEnum):
@@ -93,8 +70,8 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor", CONSTRUCTOR_PARAMS),
-    MethodSpec(Method.EXEC, "Exec", EXEC_PARAMS, EXEC_RETURN),
-    MethodSpec(Method.EXEC4, "Exec4", EXEC4_PARAMS, EXEC_RETURN),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", ConstructorParams),
+    MethodSpec(Method.EXEC, "Exec", ExecParams, ExecReturn),
+    MethodSpec(Method.EXEC4, "Exec4", Exec4Params, ExecReturn),
 )
 """What each method takes and returns."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from poolsite.filecoin import cbor
-from poolsite.filecoin.codec import BadField, Kind
+from poolsite.filecoin.codec import kind_register
+from poolsite.filecoin.kinds import BadField, Kind
 
 DealLabel = str | bytes
 """Free text, or bytes that need not be text."""
@@ -44,3 +45,4 @@ def _from_json(value: Any) -> DealLabel:
 
 LABEL: Final = Kind("label", _encode, _decode, _to_json, _from_json, "")
 """The kind of a deal's label inside structs."""
+kind_register(DealLabel, LABEL)

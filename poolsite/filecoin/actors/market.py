@@ -7,96 +7,44 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from poolsite.filecoin.actors.label import LABEL, DealLabel
-from poolsite.filecoin.actors.market_deals import BATCH_ACTIVATE_DEALS_PARAMS as BATCH_ACTIVATE_DEALS_PARAMS
-from poolsite.filecoin.actors.market_deals import DEAL_QUERY_PARAMS as DEAL_QUERY_PARAMS
-from poolsite.filecoin.actors.market_deals import DEAL_SETTLEMENT as DEAL_SETTLEMENT
-from poolsite.filecoin.actors.market_deals import GET_DEAL_ACTIVATION_RETURN as GET_DEAL_ACTIVATION_RETURN
-from poolsite.filecoin.actors.market_deals import GET_DEAL_ACTOR_RETURN as GET_DEAL_ACTOR_RETURN
-from poolsite.filecoin.actors.market_deals import GET_DEAL_AMOUNT_RETURN as GET_DEAL_AMOUNT_RETURN
+from poolsite.filecoin.actors.label import DealLabel
 from poolsite.filecoin.actors.market_deals import (
-    GET_DEAL_DATA_COMMITMENT_RETURN as GET_DEAL_DATA_COMMITMENT_RETURN,
-)
-from poolsite.filecoin.actors.market_deals import GET_DEAL_LABEL_RETURN as GET_DEAL_LABEL_RETURN
-from poolsite.filecoin.actors.market_deals import GET_DEAL_SECTOR_RETURN as GET_DEAL_SECTOR_RETURN
-from poolsite.filecoin.actors.market_deals import GET_DEAL_TERM_RETURN as GET_DEAL_TERM_RETURN
-from poolsite.filecoin.actors.market_deals import GET_DEAL_VERIFIED_RETURN as GET_DEAL_VERIFIED_RETURN
-from poolsite.filecoin.actors.market_deals import (
-    ON_MINER_SECTORS_TERMINATE_PARAMS as ON_MINER_SECTORS_TERMINATE_PARAMS,
-)
-from poolsite.filecoin.actors.market_deals import PIECE_CHANGE as PIECE_CHANGE
-from poolsite.filecoin.actors.market_deals import SECTOR_CHANGES as SECTOR_CHANGES
-from poolsite.filecoin.actors.market_deals import (
-    SECTOR_CONTENT_CHANGED_PARAMS as SECTOR_CONTENT_CHANGED_PARAMS,
-)
-from poolsite.filecoin.actors.market_deals import (
-    SECTOR_CONTENT_CHANGED_RETURN as SECTOR_CONTENT_CHANGED_RETURN,
-)
-from poolsite.filecoin.actors.market_deals import SECTOR_DEALS as SECTOR_DEALS
-from poolsite.filecoin.actors.market_deals import SETTLE_DEAL_PAYMENTS_PARAMS as SETTLE_DEAL_PAYMENTS_PARAMS
-from poolsite.filecoin.actors.market_deals import SETTLE_DEAL_PAYMENTS_RETURN as SETTLE_DEAL_PAYMENTS_RETURN
-from poolsite.filecoin.actors.market_deals import (
-    VERIFY_DEALS_FOR_ACTIVATION_PARAMS as VERIFY_DEALS_FOR_ACTIVATION_PARAMS,
-)
-from poolsite.filecoin.actors.market_deals import (
-    VERIFY_DEALS_FOR_ACTIVATION_RETURN as VERIFY_DEALS_FOR_ACTIVATION_RETURN,
-)
-from poolsite.filecoin.actors.market_deals import BatchActivateDealsParams as BatchActivateDealsParams
-from poolsite.filecoin.actors.market_deals import DealQueryParams as DealQueryParams
-from poolsite.filecoin.actors.market_deals import DealSettlement as DealSettlement
-from poolsite.filecoin.actors.market_deals import GetDealActivationReturn as GetDealActivationReturn
-from poolsite.filecoin.actors.market_deals import GetDealActorReturn as GetDealActorReturn
-from poolsite.filecoin.actors.market_deals import GetDealAmountReturn as GetDealAmountReturn
-from poolsite.filecoin.actors.market_deals import GetDealDataCommitmentReturn as GetDealDataCommitmentReturn
-from poolsite.filecoin.actors.market_deals import GetDealLabelReturn as GetDealLabelReturn
-from poolsite.filecoin.actors.market_deals import GetDealSectorReturn as GetDealSectorReturn
-from poolsite.filecoin.actors.market_deals import GetDealTermReturn as GetDealTermReturn
-from poolsite.filecoin.actors.market_deals import GetDealVerifiedReturn as GetDealVerifiedReturn
-from poolsite.filecoin.actors.market_deals import (
-    OnMinerSectorsTerminateParams as OnMinerSectorsTerminateParams,
-)
-from poolsite.filecoin.actors.market_deals import PieceChange as PieceChange
-from poolsite.filecoin.actors.market_deals import SectorChanges as SectorChanges
-from poolsite.filecoin.actors.market_deals import SectorContentChangedParams as SectorContentChangedParams
-from poolsite.filecoin.actors.market_deals import SectorContentChangedReturn as SectorContentChangedReturn
-from poolsite.filecoin.actors.market_deals import SectorDeals as SectorDeals
-from poolsite.filecoin.actors.market_deals import SettleDealPaymentsParams as SettleDealPaymentsParams
-from poolsite.filecoin.actors.market_deals import SettleDealPaymentsReturn as SettleDealPaymentsReturn
-from poolsite.filecoin.actors.market_deals import (
-    VerifyDealsForActivationParams as VerifyDealsForActivationParams,
-)
-from poolsite.filecoin.actors.market_deals import (
-    VerifyDealsForActivationReturn as VerifyDealsForActivationReturn,
+    BatchActivateDealsParams,
+    DealQueryParams,
+    GetDealActivationReturn,
+    GetDealActorReturn,
+    GetDealAmountReturn,
+    GetDealDataCommitmentReturn,
+    GetDealLabelReturn,
+    GetDealSectorReturn,
+    GetDealTermReturn,
+    GetDealVerifiedReturn,
+    OnMinerSectorsTerminateParams,
+    SectorContentChangedParams,
+    SectorContentChangedReturn,
+    SettleDealPaymentsParams,
+    SettleDealPaymentsReturn,
+    VerifyDealsForActivationParams,
+    VerifyDealsForActivationReturn,
 )
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.bitfield import BITFIELD, BitField
-from poolsite.filecoin.codec import (
-    ADDRESS,
-    AMOUNT,
-    BOOL,
-    CID,
-    INT64,
-    UINT64,
-    Field,
-    Struct,
-    list_of,
-)
-from poolsite.filecoin.signature import SIGNATURE, Signature
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.cids import Cid
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.bitfield import BitField
+from poolsite.filecoin.cids import Cid
+from poolsite.filecoin.codec import Int64, TokenAmount, Uint64, cbor_transparent, cbor_tuple
+from poolsite.filecoin.signature import Signature
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DealProposal:
     """What a client offers."""
 
     piece_cid: Cid
     """Commitment to the piece."""
-    piece_size: int
+    piece_size: Uint64
     """Padded size in bytes."""
     verified_deal: bool
     """Whether data cap pays."""
@@ -106,34 +54,19 @@ class DealProposal:
     """The miner."""
     label: DealLabel
     """Free text or bytes."""
-    start_epoch: int
+    start_epoch: Int64
     """First epoch."""
-    end_epoch: int
+    end_epoch: Int64
     """Last epoch."""
-    storage_price_per_epoch: int
+    storage_price_per_epoch: TokenAmount
     """attoFIL."""
-    provider_collateral: int
+    provider_collateral: TokenAmount
     """attoFIL."""
-    client_collateral: int
+    client_collateral: TokenAmount
     """attoFIL."""
 
 
-DEAL_PROPOSAL: Final = Struct(
-    DealProposal,
-    Field("piece_cid", "PieceCID", CID),
-    Field("piece_size", "PieceSize", UINT64),
-    Field("verified_deal", "VerifiedDeal", BOOL),
-    Field("client", "Client", ADDRESS),
-    Field("provider", "Provider", ADDRESS),
-    Field("label", "Label", LABEL),
-    Field("start_epoch", "StartEpoch", INT64),
-    Field("end_epoch", "EndEpoch", INT64),
-    Field("storage_price_per_epoch", "StoragePricePerEpoch", AMOUNT),
-    Field("provider_collateral", "ProviderCollateral", AMOUNT),
-    Field("client_collateral", "ClientCollateral", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ClientDealProposal:
     """A proposal signed by the client."""
@@ -144,13 +77,7 @@ class ClientDealProposal:
     """The client's signature of the proposal."""
 
 
-CLIENT_DEAL_PROPOSAL: Final = Struct(
-    ClientDealProposal,
-    Field("proposal", "Proposal", DEAL_PROPOSAL.kind()),
-    Field("client_signature", "ClientSignature", SIGNATURE),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PublishStorageDealsParams:
     """Put deals on chain."""
@@ -159,29 +86,18 @@ class PublishStorageDealsParams:
     """Deals."""
 
 
-PUBLISH_STORAGE_DEALS_PARAMS: Final = Struct(
-    PublishStorageDealsParams,
-    Field("deals", "Deals", list_of(CLIENT_DEAL_PROPOSAL.kind())),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PublishStorageDealsReturn:
     """Which deals are on chain."""
 
-    ids: tuple[int, ...]
+    ids: tuple[Uint64, ...]
     """Numbers of the valid deals."""
     valid_deals: BitField
     """Which of the proposals were valid."""
 
 
-PUBLISH_STORAGE_DEALS_RETURN: Final = Struct(
-    PublishStorageDealsReturn,
-    Field("ids", "IDs", list_of(UINT64)),
-    Field("valid_deals", "ValidDeals", BITFIELD),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class AddBalanceParams:
     """Pay into somebody's escrow."""
@@ -190,60 +106,35 @@ class AddBalanceParams:
     """Who is notified."""
 
 
-ADD_BALANCE_PARAMS: Final = Struct(
-    AddBalanceParams,
-    Field("address", "Address", ADDRESS),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class WithdrawBalanceParams:
     """Pay out of an escrow."""
 
     provider_or_client_address: Address
     """Whose escrow."""
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
 
 
-WITHDRAW_BALANCE_PARAMS: Final = Struct(
-    WithdrawBalanceParams,
-    Field("provider_or_client_address", "ProviderOrClientAddress", ADDRESS),
-    Field("amount", "Amount", AMOUNT),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class WithdrawBalanceReturn:
     """What was paid out."""
 
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
 
 
-WITHDRAW_BALANCE_RETURN: Final = Struct(
-    WithdrawBalanceReturn,
-    Field("amount", "Amount", AMOUNT),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetBalanceReturn:
     """An escrow."""
 
-    balance: int
+    balance: TokenAmount
     """attoFIL."""
-    locked: int
+    locked: TokenAmount
     """attoFIL that cannot be withdrawn."""
-
-
-GET_BALANCE_RETURN: Final = Struct(
-    GetBalanceReturn,
-    Field("balance", "Balance", AMOUNT),
-    Field("locked", "Locked", AMOUNT),
-)
 
 
 class Method(enum.IntEnum):
@@ -281,100 +172,94 @@ class Method(enum.IntEnum):
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
     MethodSpec(Method.CONSTRUCTOR, "Constructor"),
-    MethodSpec(Method.ADD_BALANCE, "AddBalance", ADD_BALANCE_PARAMS),
-    MethodSpec(Method.WITHDRAW_BALANCE, "WithdrawBalance", WITHDRAW_BALANCE_PARAMS, WITHDRAW_BALANCE_RETURN),
+    MethodSpec(Method.ADD_BALANCE, "AddBalance", AddBalanceParams),
+    MethodSpec(Method.WITHDRAW_BALANCE, "WithdrawBalance", WithdrawBalanceParams, WithdrawBalanceReturn),
     MethodSpec(
         Method.PUBLISH_STORAGE_DEALS,
         "PublishStorageDeals",
-        PUBLISH_STORAGE_DEALS_PARAMS,
-        PUBLISH_STORAGE_DEALS_RETURN,
+        PublishStorageDealsParams,
+        PublishStorageDealsReturn,
     ),
     MethodSpec(
         Method.VERIFY_DEALS_FOR_ACTIVATION,
         "VerifyDealsForActivation",
-        VERIFY_DEALS_FOR_ACTIVATION_PARAMS,
-        VERIFY_DEALS_FOR_ACTIVATION_RETURN,
+        VerifyDealsForActivationParams,
+        VerifyDealsForActivationReturn,
     ),
-    MethodSpec(Method.ACTIVATE_DEALS, "ActivateDeals", BATCH_ACTIVATE_DEALS_PARAMS),
-    MethodSpec(
-        Method.ON_MINER_SECTORS_TERMINATE, "OnMinerSectorsTerminate", ON_MINER_SECTORS_TERMINATE_PARAMS
-    ),
+    MethodSpec(Method.ACTIVATE_DEALS, "ActivateDeals", BatchActivateDealsParams),
+    MethodSpec(Method.ON_MINER_SECTORS_TERMINATE, "OnMinerSectorsTerminate", OnMinerSectorsTerminateParams),
     MethodSpec(Method.DEPRECATED1, "Deprecated1"),
     MethodSpec(Method.CRON_TICK, "CronTick"),
-    MethodSpec(
-        Method.GET_DEAL_LABEL_EXPORTED, "GetDealLabelExported", DEAL_QUERY_PARAMS, GET_DEAL_LABEL_RETURN
-    ),
-    MethodSpec(
-        Method.GET_DEAL_CLIENT_EXPORTED, "GetDealClientExported", DEAL_QUERY_PARAMS, GET_DEAL_ACTOR_RETURN
-    ),
-    MethodSpec(Method.GET_DEAL_TERM_EXPORTED, "GetDealTermExported", DEAL_QUERY_PARAMS, GET_DEAL_TERM_RETURN),
+    MethodSpec(Method.GET_DEAL_LABEL_EXPORTED, "GetDealLabelExported", DealQueryParams, GetDealLabelReturn),
+    MethodSpec(Method.GET_DEAL_CLIENT_EXPORTED, "GetDealClientExported", DealQueryParams, GetDealActorReturn),
+    MethodSpec(Method.GET_DEAL_TERM_EXPORTED, "GetDealTermExported", DealQueryParams, GetDealTermReturn),
     MethodSpec(
         Method.GET_DEAL_CLIENT_COLLATERAL_EXPORTED,
         "GetDealClientCollateralExported",
-        DEAL_QUERY_PARAMS,
-        GET_DEAL_AMOUNT_RETURN,
+        DealQueryParams,
+        GetDealAmountReturn,
     ),
-    MethodSpec(Method.GET_BALANCE_EXPORTED, "GetBalanceExported", ADD_BALANCE_PARAMS, GET_BALANCE_RETURN),
-    MethodSpec(Method.ADD_BALANCE_EXPORTED, "AddBalanceExported", ADD_BALANCE_PARAMS),
+    MethodSpec(Method.GET_BALANCE_EXPORTED, "GetBalanceExported", AddBalanceParams, GetBalanceReturn),
+    MethodSpec(Method.ADD_BALANCE_EXPORTED, "AddBalanceExported", AddBalanceParams),
     MethodSpec(
-        Method.GET_DEAL_PROVIDER_EXPORTED, "GetDealProviderExported", DEAL_QUERY_PARAMS, GET_DEAL_ACTOR_RETURN
+        Method.GET_DEAL_PROVIDER_EXPORTED, "GetDealProviderExported", DealQueryParams, GetDealActorReturn
     ),
     MethodSpec(
         Method.GET_DEAL_DATA_COMMITMENT_EXPORTED,
         "GetDealDataCommitmentExported",
-        DEAL_QUERY_PARAMS,
-        GET_DEAL_DATA_COMMITMENT_RETURN,
+        DealQueryParams,
+        GetDealDataCommitmentReturn,
     ),
     MethodSpec(
         Method.SETTLE_DEAL_PAYMENTS_EXPORTED,
         "SettleDealPaymentsExported",
-        SETTLE_DEAL_PAYMENTS_PARAMS,
-        SETTLE_DEAL_PAYMENTS_RETURN,
+        SettleDealPaymentsParams,
+        SettleDealPaymentsReturn,
     ),
     MethodSpec(
         Method.SECTOR_CONTENT_CHANGED_EXPORTED,
         "SectorContentChangedExported",
-        SECTOR_CONTENT_CHANGED_PARAMS,
-        SECTOR_CONTENT_CHANGED_RETURN,
+        SectorContentChangedParams,
+        SectorContentChangedReturn,
     ),
     MethodSpec(
         Method.PUBLISH_STORAGE_DEALS_EXPORTED,
         "PublishStorageDealsExported",
-        PUBLISH_STORAGE_DEALS_PARAMS,
-        PUBLISH_STORAGE_DEALS_RETURN,
+        PublishStorageDealsParams,
+        PublishStorageDealsReturn,
     ),
     MethodSpec(
         Method.WITHDRAW_BALANCE_EXPORTED,
         "WithdrawBalanceExported",
-        WITHDRAW_BALANCE_PARAMS,
-        WITHDRAW_BALANCE_RETURN,
+        WithdrawBalanceParams,
+        WithdrawBalanceReturn,
     ),
     MethodSpec(
         Method.GET_DEAL_ACTIVATION_EXPORTED,
         "GetDealActivationExported",
-        DEAL_QUERY_PARAMS,
-        GET_DEAL_ACTIVATION_RETURN,
+        DealQueryParams,
+        GetDealActivationReturn,
     ),
     MethodSpec(
-        Method.GET_DEAL_SECTOR_EXPORTED, "GetDealSectorExported", DEAL_QUERY_PARAMS, GET_DEAL_SECTOR_RETURN
+        Method.GET_DEAL_SECTOR_EXPORTED, "GetDealSectorExported", DealQueryParams, GetDealSectorReturn
     ),
     MethodSpec(
         Method.GET_DEAL_VERIFIED_EXPORTED,
         "GetDealVerifiedExported",
-        DEAL_QUERY_PARAMS,
-        GET_DEAL_VERIFIED_RETURN,
+        DealQueryParams,
+        GetDealVerifiedReturn,
     ),
     MethodSpec(
         Method.GET_DEAL_PROVIDER_COLLATERAL_EXPORTED,
         "GetDealProviderCollateralExported",
-        DEAL_QUERY_PARAMS,
-        GET_DEAL_AMOUNT_RETURN,
+        DealQueryParams,
+        GetDealAmountReturn,
     ),
     MethodSpec(
         Method.GET_DEAL_TOTAL_PRICE_EXPORTED,
         "GetDealTotalPriceExported",
-        DEAL_QUERY_PARAMS,
-        GET_DEAL_AMOUNT_RETURN,
+        DealQueryParams,
+        GetDealAmountReturn,
     ),
 )
 """What each method takes and returns."""

@@ -6,51 +6,38 @@ Source: go-state-types builtin/v18/market/market_types.go.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Annotated
 
-from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn
-from poolsite.filecoin.actors.label import LABEL, DealLabel
-from poolsite.filecoin.bitfield import BITFIELD, BitField
+from poolsite.filecoin.actors.batch import BatchReturn
+from poolsite.filecoin.actors.label import DealLabel
+from poolsite.filecoin.bitfield import BitField
+from poolsite.filecoin.cids import Cid
 from poolsite.filecoin.codec import (
-    AMOUNT,
-    BOOL,
-    BYTES,
-    CID,
-    INT64,
-    UINT64,
-    Field,
-    Struct,
-    list_of,
-    nullable,
+    Int64,
+    JsonName,
+    TokenAmount,
+    Uint64,
+    cbor_transparent,
+    cbor_tuple,
 )
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.cids import Cid
 
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorDeals:
     """The deals of one sector."""
 
-    sector_number: int
+    sector_number: Uint64
     """Number of the sector."""
-    sector_type: int
+    sector_type: Int64
     """RegisteredSealProof."""
-    sector_expiry: int
+    sector_expiry: Int64
     """Epoch at which the sector ends."""
-    deal_ids: tuple[int, ...]
+    deal_ids: tuple[Uint64, ...]
     """Deals inside; empty since network version 22."""
 
 
-SECTOR_DEALS: Final = Struct(
-    SectorDeals,
-    Field("sector_number", "SectorNumber", UINT64),
-    Field("sector_type", "SectorType", INT64),
-    Field("sector_expiry", "SectorExpiry", INT64),
-    Field("deal_ids", "DealIDs", list_of(UINT64)),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class VerifyDealsForActivationParams:
     """Check deals before they are activated."""
@@ -59,12 +46,7 @@ class VerifyDealsForActivationParams:
     """Sectors concerned."""
 
 
-VERIFY_DEALS_FOR_ACTIVATION_PARAMS: Final = Struct(
-    VerifyDealsForActivationParams,
-    Field("sectors", "Sectors", list_of(SECTOR_DEALS.kind())),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class VerifyDealsForActivationReturn:
     """The data commitments of the sectors."""
@@ -73,52 +55,33 @@ class VerifyDealsForActivationReturn:
     """CommD of each sector; null without data."""
 
 
-VERIFY_DEALS_FOR_ACTIVATION_RETURN: Final = Struct(
-    VerifyDealsForActivationReturn,
-    Field("unsealed_cids", "UnsealedCIDs", list_of(nullable(CID))),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BatchActivateDealsParams:
     """Activate the deals of sectors."""
 
     sectors: tuple[SectorDeals, ...]
     """Sectors concerned."""
-    compute_cid: bool
+    compute_cid: Annotated[bool, JsonName("ComputeCid")]
     """Whether CommD is wanted."""
 
 
-BATCH_ACTIVATE_DEALS_PARAMS: Final = Struct(
-    BatchActivateDealsParams,
-    Field("sectors", "Sectors", list_of(SECTOR_DEALS.kind())),
-    Field("compute_cid", "ComputeCid", BOOL),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ActivatedDeal:
     """A deal that is in a sector now."""
 
-    client: int
+    client: Uint64
     """Actor number of the client."""
-    allocation_id: int
+    allocation_id: Annotated[Uint64, JsonName("AllocationId")]
     """Number of the deal's allocation of data cap; 0 without."""
     data: Cid
     """Commitment to the piece."""
-    size: int
+    size: Uint64
     """Padded size in bytes."""
 
 
-ACTIVATED_DEAL: Final = Struct(
-    ActivatedDeal,
-    Field("client", "Client", UINT64),
-    Field("allocation_id", "AllocationId", UINT64),
-    Field("data", "Data", CID),
-    Field("size", "Size", UINT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorDealActivation:
     """A sector whose deals are activated."""
@@ -129,13 +92,7 @@ class SectorDealActivation:
     """CommD of the deals; null without any, or where it was not asked."""
 
 
-SECTOR_DEAL_ACTIVATION: Final = Struct(
-    SectorDealActivation,
-    Field("activated", "Activated", list_of(ACTIVATED_DEAL.kind())),
-    Field("unsealed_cid", "UnsealedCID", nullable(CID)),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BatchActivateDealsReturn:
     """What became of each sector's deals."""
@@ -146,77 +103,47 @@ class BatchActivateDealsReturn:
     """The others, in order."""
 
 
-BATCH_ACTIVATE_DEALS_RETURN: Final = Struct(
-    BatchActivateDealsReturn,
-    Field("activation_results", "ActivationResults", BATCH_RETURN.kind()),
-    Field("activations", "Activations", list_of(SECTOR_DEAL_ACTIVATION.kind())),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class OnMinerSectorsTerminateParams:
     """Sectors ended early."""
 
-    epoch: int
+    epoch: Int64
     """The epoch."""
     sectors: BitField
     """Sectors concerned."""
 
 
-ON_MINER_SECTORS_TERMINATE_PARAMS: Final = Struct(
-    OnMinerSectorsTerminateParams,
-    Field("epoch", "Epoch", INT64),
-    Field("sectors", "Sectors", BITFIELD),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class DealQueryParams:
     """Ask about one deal."""
 
-    id: int
+    id: Uint64
     """Number."""
 
 
-DEAL_QUERY_PARAMS: Final = Struct(
-    DealQueryParams,
-    Field("id", "ID", UINT64),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetDealDataCommitmentReturn:
     """A deal's piece."""
 
     data: Cid
     """Commitment to the piece."""
-    size: int
+    size: Uint64
     """Padded size in bytes."""
 
 
-GET_DEAL_DATA_COMMITMENT_RETURN: Final = Struct(
-    GetDealDataCommitmentReturn,
-    Field("data", "Data", CID),
-    Field("size", "Size", UINT64),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetDealActorReturn:
     """A deal's client or provider."""
 
-    actor_id: int
+    actor_id: Uint64
     """Number of the actor."""
 
 
-GET_DEAL_ACTOR_RETURN: Final = Struct(
-    GetDealActorReturn,
-    Field("actor_id", "ActorID", UINT64),
-    bare=True,
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetDealLabelReturn:
     """A deal's label."""
@@ -225,45 +152,27 @@ class GetDealLabelReturn:
     """Free text or bytes."""
 
 
-GET_DEAL_LABEL_RETURN: Final = Struct(
-    GetDealLabelReturn,
-    Field("label", "Label", LABEL),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetDealTermReturn:
     """A deal's time."""
 
-    start: int
+    start: Int64
     """First epoch."""
-    duration: int
+    duration: Int64
     """Number of epochs."""
 
 
-GET_DEAL_TERM_RETURN: Final = Struct(
-    GetDealTermReturn,
-    Field("start", "Start", INT64),
-    Field("duration", "Duration", INT64),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetDealAmountReturn:
     """A deal's price or collateral."""
 
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
 
 
-GET_DEAL_AMOUNT_RETURN: Final = Struct(
-    GetDealAmountReturn,
-    Field("amount", "Amount", AMOUNT),
-    bare=True,
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetDealVerifiedReturn:
     """Whether data cap pays."""
@@ -272,45 +181,27 @@ class GetDealVerifiedReturn:
     """Whether data cap pays."""
 
 
-GET_DEAL_VERIFIED_RETURN: Final = Struct(
-    GetDealVerifiedReturn,
-    Field("verified_deal", "VerifiedDeal", BOOL),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetDealActivationReturn:
     """When a deal was activated and terminated."""
 
-    activated: int
+    activated: Int64
     """Epoch of activation, -1 for none."""
-    terminated: int
+    terminated: Int64
     """Epoch of termination, -1 for none."""
 
 
-GET_DEAL_ACTIVATION_RETURN: Final = Struct(
-    GetDealActivationReturn,
-    Field("activated", "Activated", INT64),
-    Field("terminated", "Terminated", INT64),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetDealSectorReturn:
     """The sector that holds a deal."""
 
-    sector: int
+    sector: Uint64
     """Number of the sector."""
 
 
-GET_DEAL_SECTOR_RETURN: Final = Struct(
-    GetDealSectorReturn,
-    Field("sector", "Sector", UINT64),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SettleDealPaymentsParams:
     """Pay what deals have earned."""
@@ -319,29 +210,18 @@ class SettleDealPaymentsParams:
     """Deals inside; empty since network version 22."""
 
 
-SETTLE_DEAL_PAYMENTS_PARAMS: Final = Struct(
-    SettleDealPaymentsParams,
-    Field("deal_ids", "DealIDs", BITFIELD),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DealSettlement:
     """What one deal paid."""
 
-    payment: int
+    payment: TokenAmount
     """attoFIL."""
     completed: bool
     """Whether the deal is over."""
 
 
-DEAL_SETTLEMENT: Final = Struct(
-    DealSettlement,
-    Field("payment", "Payment", AMOUNT),
-    Field("completed", "Completed", BOOL),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SettleDealPaymentsReturn:
     """What the deals paid."""
@@ -352,53 +232,33 @@ class SettleDealPaymentsReturn:
     """What was paid, deal by deal."""
 
 
-SETTLE_DEAL_PAYMENTS_RETURN: Final = Struct(
-    SettleDealPaymentsReturn,
-    Field("results", "Results", BATCH_RETURN.kind()),
-    Field("settlements", "Settlements", list_of(DEAL_SETTLEMENT.kind())),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PieceChange:
     """A piece that was added to a sector."""
 
     data: Cid
     """Commitment to the piece."""
-    size: int
+    size: Uint64
     """Padded size in bytes."""
     payload: bytes
     """Opaque bytes."""
 
 
-PIECE_CHANGE: Final = Struct(
-    PieceChange,
-    Field("data", "Data", CID),
-    Field("size", "Size", UINT64),
-    Field("payload", "Payload", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorChanges:
     """Pieces that were added to a sector."""
 
-    sector: int
+    sector: Uint64
     """Number of the sector."""
-    minimum_commitment_epoch: int
+    minimum_commitment_epoch: Int64
     """Earliest end of the commitment."""
     added: tuple[PieceChange, ...]
     """Pieces added."""
 
 
-SECTOR_CHANGES: Final = Struct(
-    SectorChanges,
-    Field("sector", "Sector", UINT64),
-    Field("minimum_commitment_epoch", "MinimumCommitmentEpoch", INT64),
-    Field("added", "Added", list_of(PIECE_CHANGE.kind())),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class SectorContentChangedParams:
     """A miner tells of added pieces."""
@@ -407,23 +267,10 @@ class SectorContentChangedParams:
     """Sectors concerned."""
 
 
-SECTOR_CONTENT_CHANGED_PARAMS: Final = Struct(
-    SectorContentChangedParams,
-    Field("sectors", "Sectors", list_of(SECTOR_CHANGES.kind())),
-    bare=True,
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class SectorContentChangedReturn:
     """Which pieces the receiver took."""
 
-    accepted: tuple[tuple[bool, ...], ...]
+    accepted: Annotated[tuple[tuple[bool, ...], ...], JsonName("Sectors")]
     """For each sector, whether each of its pieces was taken."""
-
-
-SECTOR_CONTENT_CHANGED_RETURN: Final = Struct(
-    SectorContentChangedReturn,
-    Field("accepted", "Sectors", list_of(list_of(BOOL))),
-    bare=True,
-)

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.codec import Struct
+from typing import Any, Final
 
 FIRST_EXPORTED_METHOD: Final = 1 << 24
 """Method numbers from here on are FRC-42 hashes that any actor may call."""
@@ -24,10 +21,10 @@ class MethodSpec:
     """The method number of messages."""
     name: str
     """Go's name; `...Exported` for the FRC-42 twin of a numbered method."""
-    params: Struct[Any] | None = None
-    """Table of the parameters; None for none."""
-    returns: Struct[Any] | None = None
-    """Table of the return value; None for none."""
+    params: type[Any] | None = None
+    """Class of the parameters; None for none."""
+    returns: type[Any] | None = None
+    """Class of the return value; None for none."""
 
 
 def method_table(*specs: MethodSpec) -> dict[int, MethodSpec]:

@@ -6,89 +6,66 @@ Source: go-state-types builtin/v18/miner/miner_state.go.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Annotated
 
-from poolsite.filecoin.actors.miner_sectors import SECTOR_PRE_COMMIT_INFO, SectorPreCommitInfo
-from poolsite.filecoin.codec import AMOUNT, CID, INT64, UINT64, Field, Struct, list_of, nullable
+from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
+from poolsite.filecoin.cids import Cid
+from poolsite.filecoin.codec import (
+    NOT_IN_JSON,
+    Int64,
+    TokenAmount,
+    Uint64,
+    cbor_tuple,
+)
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.cids import Cid
 
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorOnChainInfo:
     """A proven sector."""
 
-    sector_number: int
+    sector_number: Uint64
     """Number of the sector."""
-    seal_proof: int
+    seal_proof: Int64
     """RegisteredSealProof."""
     sealed_cid: Cid
     """Commitment to the sealed sector (CommR)."""
-    deprecated_deal_ids: tuple[int, ...]
+    deprecated_deal_ids: Annotated[tuple[Uint64, ...], NOT_IN_JSON]
     """Empty."""
-    activation: int
+    activation: Int64
     """Epoch of the proof of its commitment."""
-    expiration: int
+    expiration: Int64
     """Epoch at which the sector ends."""
-    deal_weight: int
+    deal_weight: TokenAmount
     """Deal space-time, bytes x epochs."""
-    verified_deal_weight: int
+    verified_deal_weight: TokenAmount
     """Verified deal space-time, bytes x epochs."""
-    initial_pledge: int
+    initial_pledge: TokenAmount
     """Pledge, attoFIL."""
-    expected_day_reward: int | None
+    expected_day_reward: TokenAmount | None
     """Reward expected at activation; null since FIP-0098."""
-    expected_storage_pledge: int | None
+    expected_storage_pledge: TokenAmount | None
     """Unused; null."""
-    power_base_epoch: int
+    power_base_epoch: Int64
     """Epoch from which its power was last reckoned."""
-    replaced_day_reward: int | None
+    replaced_day_reward: TokenAmount | None
     """Unused; null."""
     sector_key_cid: Cid | None
     """CommR before the first update; null for none."""
-    flags: int
+    flags: Uint64
     """Bit 0: simple quality-adjusted power."""
-    daily_fee: int
+    daily_fee: TokenAmount
     """Fee per day, attoFIL."""
 
 
-SECTOR_ON_CHAIN_INFO: Final = Struct(
-    SectorOnChainInfo,
-    Field("sector_number", "SectorNumber", UINT64),
-    Field("seal_proof", "SealProof", INT64),
-    Field("sealed_cid", "SealedCID", CID),
-    Field("deprecated_deal_ids", "DeprecatedDealIDs", list_of(UINT64), in_json=False),
-    Field("activation", "Activation", INT64),
-    Field("expiration", "Expiration", INT64),
-    Field("deal_weight", "DealWeight", AMOUNT),
-    Field("verified_deal_weight", "VerifiedDealWeight", AMOUNT),
-    Field("initial_pledge", "InitialPledge", AMOUNT),
-    Field("expected_day_reward", "ExpectedDayReward", nullable(AMOUNT)),
-    Field("expected_storage_pledge", "ExpectedStoragePledge", nullable(AMOUNT)),
-    Field("power_base_epoch", "PowerBaseEpoch", INT64),
-    Field("replaced_day_reward", "ReplacedDayReward", nullable(AMOUNT)),
-    Field("sector_key_cid", "SectorKeyCID", nullable(CID)),
-    Field("flags", "Flags", UINT64),
-    Field("daily_fee", "DailyFee", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorPreCommitOnChainInfo:
     """A pre-committed sector."""
 
     info: SectorPreCommitInfo
     """What was pre-committed."""
-    pre_commit_deposit: int
+    pre_commit_deposit: TokenAmount
     """Deposit, attoFIL."""
-    pre_commit_epoch: int
+    pre_commit_epoch: Int64
     """Epoch of the pre-commit."""
-
-
-SECTOR_PRE_COMMIT_ON_CHAIN_INFO: Final = Struct(
-    SectorPreCommitOnChainInfo,
-    Field("info", "Info", SECTOR_PRE_COMMIT_INFO.kind()),
-    Field("pre_commit_deposit", "PreCommitDeposit", AMOUNT),
-    Field("pre_commit_epoch", "PreCommitEpoch", INT64),
-)

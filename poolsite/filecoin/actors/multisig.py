@@ -7,85 +7,65 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.actors.receiver import UNIVERSAL_RECEIVER_PARAMS
-from poolsite.filecoin.codec import ADDRESS, AMOUNT, BOOL, BYTES, INT64, UINT64, Field, Struct, list_of
+from poolsite.filecoin.actors.receiver import UniversalReceiverParams
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.codec import (
+    Int64,
+    TokenAmount,
+    Uint64,
+    cbor_tuple,
+)
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
 
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
     """Make a wallet (the ConstructorParams of init.Exec)."""
 
     signers: tuple[Address, ...]
     """Who may approve."""
-    num_approvals_threshold: int
+    num_approvals_threshold: Uint64
     """Approvals needed."""
-    unlock_duration: int
+    unlock_duration: Int64
     """Epochs over which locked funds become free."""
-    start_epoch: int
+    start_epoch: Int64
     """First epoch."""
 
 
-CONSTRUCTOR_PARAMS: Final = Struct(
-    ConstructorParams,
-    Field("signers", "Signers", list_of(ADDRESS)),
-    Field("num_approvals_threshold", "NumApprovalsThreshold", UINT64),
-    Field("unlock_duration", "UnlockDuration", INT64),
-    Field("start_epoch", "StartEpoch", INT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProposeParams:
     """Propose a transaction."""
 
     to: Address
     """Receiver."""
-    value: int
+    value: TokenAmount
     """attoFIL."""
-    method: int
+    method: Uint64
     """Method number."""
     params: bytes
     """Parameters, CBOR."""
 
 
-PROPOSE_PARAMS: Final = Struct(
-    ProposeParams,
-    Field("to", "To", ADDRESS),
-    Field("value", "Value", AMOUNT),
-    Field("method", "Method", UINT64),
-    Field("params", "Params", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProposeReturn:
     """What became of a proposal."""
 
-    txn_id: int
+    txn_id: Uint64
     """Number of the proposal."""
     applied: bool
     """Whether it was executed."""
-    code: int
+    code: Int64
     """Exit code of its execution."""
     ret: bytes
     """Return value of its execution."""
 
 
-PROPOSE_RETURN: Final = Struct(
-    ProposeReturn,
-    Field("txn_id", "TxnID", UINT64),
-    Field("applied", "Applied", BOOL),
-    Field("code", "Code", INT64),
-    Field("ret", "Ret", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProposalHashData:
     """What the hash in TxnIDParams is of."""
@@ -94,61 +74,39 @@ class ProposalHashData:
     """Who proposed."""
     to: Address
     """Receiver."""
-    value: int
+    value: TokenAmount
     """attoFIL."""
-    method: int
+    method: Uint64
     """Method number."""
     params: bytes
     """Parameters, CBOR."""
 
 
-PROPOSAL_HASH_DATA: Final = Struct(
-    ProposalHashData,
-    Field("requester", "Requester", ADDRESS),
-    Field("to", "To", ADDRESS),
-    Field("value", "Value", AMOUNT),
-    Field("method", "Method", UINT64),
-    Field("params", "Params", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TxnIDParams:
     """Approve or cancel a transaction."""
 
-    id: int
+    id: Uint64
     """Number."""
     proposal_hash: bytes
     """blake2b-256 of ProposalHashData, or nothing."""
 
 
-TXN_ID_PARAMS: Final = Struct(
-    TxnIDParams,
-    Field("id", "ID", UINT64),
-    Field("proposal_hash", "ProposalHash", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ApproveReturn:
     """What became of an approval."""
 
     applied: bool
     """Whether it was executed."""
-    code: int
+    code: Int64
     """Exit code of its execution."""
     ret: bytes
     """Return value of its execution."""
 
 
-APPROVE_RETURN: Final = Struct(
-    ApproveReturn,
-    Field("applied", "Applied", BOOL),
-    Field("code", "Code", INT64),
-    Field("ret", "Ret", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class AddSignerParams:
     """Add a signer."""
@@ -159,13 +117,7 @@ class AddSignerParams:
     """Raise the threshold too."""
 
 
-ADD_SIGNER_PARAMS: Final = Struct(
-    AddSignerParams,
-    Field("signer", "Signer", ADDRESS),
-    Field("increase", "Increase", BOOL),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveSignerParams:
     """Remove a signer."""
@@ -176,13 +128,7 @@ class RemoveSignerParams:
     """Lower the threshold too."""
 
 
-REMOVE_SIGNER_PARAMS: Final = Struct(
-    RemoveSignerParams,
-    Field("signer", "Signer", ADDRESS),
-    Field("decrease", "Decrease", BOOL),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SwapSignerParams:
     """Exchange a signer."""
@@ -193,45 +139,26 @@ class SwapSignerParams:
     """Receiver."""
 
 
-SWAP_SIGNER_PARAMS: Final = Struct(
-    SwapSignerParams,
-    Field("from_", "From", ADDRESS),
-    Field("to", "To", ADDRESS),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ChangeNumApprovalsThresholdParams:
     """Change how many must approve."""
 
-    new_threshold: int
+    new_threshold: Uint64
     """Approvals needed from now on."""
 
 
-CHANGE_NUM_APPROVALS_THRESHOLD_PARAMS: Final = Struct(
-    ChangeNumApprovalsThresholdParams,
-    Field("new_threshold", "NewThreshold", UINT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class LockBalanceParams:
     """Lock funds that become free over time."""
 
-    start_epoch: int
+    start_epoch: Int64
     """First epoch."""
-    unlock_duration: int
+    unlock_duration: Int64
     """Epochs over which locked funds become free."""
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
-
-
-LOCK_BALANCE_PARAMS: Final = Struct(
-    LockBalanceParams,
-    Field("start_epoch", "StartEpoch", INT64),
-    Field("unlock_duration", "UnlockDuration", INT64),
-    Field("amount", "Amount", AMOUNT),
-)
 
 
 class Method(enum.IntEnum):
@@ -260,31 +187,31 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor", CONSTRUCTOR_PARAMS),
-    MethodSpec(Method.PROPOSE, "Propose", PROPOSE_PARAMS, PROPOSE_RETURN),
-    MethodSpec(Method.APPROVE, "Approve", TXN_ID_PARAMS, APPROVE_RETURN),
-    MethodSpec(Method.CANCEL, "Cancel", TXN_ID_PARAMS),
-    MethodSpec(Method.ADD_SIGNER, "AddSigner", ADD_SIGNER_PARAMS),
-    MethodSpec(Method.REMOVE_SIGNER, "RemoveSigner", REMOVE_SIGNER_PARAMS),
-    MethodSpec(Method.SWAP_SIGNER, "SwapSigner", SWAP_SIGNER_PARAMS),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", ConstructorParams),
+    MethodSpec(Method.PROPOSE, "Propose", ProposeParams, ProposeReturn),
+    MethodSpec(Method.APPROVE, "Approve", TxnIDParams, ApproveReturn),
+    MethodSpec(Method.CANCEL, "Cancel", TxnIDParams),
+    MethodSpec(Method.ADD_SIGNER, "AddSigner", AddSignerParams),
+    MethodSpec(Method.REMOVE_SIGNER, "RemoveSigner", RemoveSignerParams),
+    MethodSpec(Method.SWAP_SIGNER, "SwapSigner", SwapSignerParams),
     MethodSpec(
         Method.CHANGE_NUM_APPROVALS_THRESHOLD,
         "ChangeNumApprovalsThreshold",
-        CHANGE_NUM_APPROVALS_THRESHOLD_PARAMS,
+        ChangeNumApprovalsThresholdParams,
     ),
-    MethodSpec(Method.LOCK_BALANCE, "LockBalance", LOCK_BALANCE_PARAMS),
-    MethodSpec(Method.REMOVE_SIGNER_EXPORTED, "RemoveSignerExported", REMOVE_SIGNER_PARAMS),
-    MethodSpec(Method.APPROVE_EXPORTED, "ApproveExported", TXN_ID_PARAMS, APPROVE_RETURN),
-    MethodSpec(Method.PROPOSE_EXPORTED, "ProposeExported", PROPOSE_PARAMS, PROPOSE_RETURN),
-    MethodSpec(Method.LOCK_BALANCE_EXPORTED, "LockBalanceExported", LOCK_BALANCE_PARAMS),
-    MethodSpec(Method.ADD_SIGNER_EXPORTED, "AddSignerExported", ADD_SIGNER_PARAMS),
-    MethodSpec(Method.CANCEL_EXPORTED, "CancelExported", TXN_ID_PARAMS),
+    MethodSpec(Method.LOCK_BALANCE, "LockBalance", LockBalanceParams),
+    MethodSpec(Method.REMOVE_SIGNER_EXPORTED, "RemoveSignerExported", RemoveSignerParams),
+    MethodSpec(Method.APPROVE_EXPORTED, "ApproveExported", TxnIDParams, ApproveReturn),
+    MethodSpec(Method.PROPOSE_EXPORTED, "ProposeExported", ProposeParams, ProposeReturn),
+    MethodSpec(Method.LOCK_BALANCE_EXPORTED, "LockBalanceExported", LockBalanceParams),
+    MethodSpec(Method.ADD_SIGNER_EXPORTED, "AddSignerExported", AddSignerParams),
+    MethodSpec(Method.CANCEL_EXPORTED, "CancelExported", TxnIDParams),
     MethodSpec(
         Method.CHANGE_NUM_APPROVALS_THRESHOLD_EXPORTED,
         "ChangeNumApprovalsThresholdExported",
-        CHANGE_NUM_APPROVALS_THRESHOLD_PARAMS,
+        ChangeNumApprovalsThresholdParams,
     ),
-    MethodSpec(Method.UNIVERSAL_RECEIVER_HOOK, "UniversalReceiverHook", UNIVERSAL_RECEIVER_PARAMS),
-    MethodSpec(Method.SWAP_SIGNER_EXPORTED, "SwapSignerExported", SWAP_SIGNER_PARAMS),
+    MethodSpec(Method.UNIVERSAL_RECEIVER_HOOK, "UniversalReceiverHook", UniversalReceiverParams),
+    MethodSpec(Method.SWAP_SIGNER_EXPORTED, "SwapSignerExported", SwapSignerParams),
 )
 """What each method takes and returns."""

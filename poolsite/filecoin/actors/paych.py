@@ -7,70 +7,66 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Annotated, Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.codec import ADDRESS, AMOUNT, BYTES, INT64, UINT64, Field, Struct, list_of, nullable
-from poolsite.filecoin.signature import SIGNATURE_OR_NULL, Signature
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.codec import (
+    Int64,
+    JsonName,
+    TokenAmount,
+    Uint64,
+    cbor_tuple,
+)
+from poolsite.filecoin.signature import Signature
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
 
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ModVerifyParams:
     """A method that is asked before a voucher counts."""
 
     actor: Address
     """Whom to ask."""
-    method: int
+    method: Uint64
     """Which method."""
     data: bytes
     """Its parameters."""
 
 
-MOD_VERIFY_PARAMS: Final = Struct(
-    ModVerifyParams,
-    Field("actor", "Actor", ADDRESS),
-    Field("method", "Method", UINT64),
-    Field("data", "Data", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Merge:
     """A lane that a voucher takes up."""
 
-    lane: int
+    lane: Uint64
     """Which lane."""
-    nonce: int
+    nonce: Uint64
     """Of the lane, from then on."""
 
 
-MERGE: Final = Struct(Merge, Field("lane", "Lane", UINT64), Field("nonce", "Nonce", UINT64))
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SignedVoucher:
     """What the receiver of a channel can redeem."""
 
-    channel: Address
+    channel: Annotated[Address, JsonName("ChannelAddr")]
     """The payment channel's actor."""
-    time_lock_min: int
+    time_lock_min: Int64
     """First epoch in which it counts."""
-    time_lock_max: int
+    time_lock_max: Int64
     """Last epoch in which it counts; 0 is none."""
     secret_hash: bytes
     """What the receiver must know the origin of; empty: nothing."""
     extra: ModVerifyParams | None
     """Asked before it counts."""
-    lane: int
+    lane: Uint64
     """Lane that it is merged into."""
-    nonce: int
+    nonce: Uint64
     """Grows within a lane, so that old vouchers are worth nothing."""
-    amount: int
+    amount: TokenAmount
     """attoFIL of the lane in all."""
-    min_settle_height: int
+    min_settle_height: Int64
     """Epoch before which the channel cannot be settled."""
     merges: tuple[Merge, ...]
     """Lanes that it takes up."""
@@ -78,22 +74,7 @@ class SignedVoucher:
     """The sender's, over the same with null in this place."""
 
 
-SIGNED_VOUCHER: Final = Struct(
-    SignedVoucher,
-    Field("channel", "ChannelAddr", ADDRESS),
-    Field("time_lock_min", "TimeLockMin", INT64),
-    Field("time_lock_max", "TimeLockMax", INT64),
-    Field("secret_hash", "SecretHash", BYTES),
-    Field("extra", "Extra", nullable(MOD_VERIFY_PARAMS.kind())),
-    Field("lane", "Lane", UINT64),
-    Field("nonce", "Nonce", UINT64),
-    Field("amount", "Amount", AMOUNT),
-    Field("min_settle_height", "MinSettleHeight", INT64),
-    Field("merges", "Merges", list_of(MERGE.kind())),
-    Field("signature", "Signature", SIGNATURE_OR_NULL),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
     """Open a channel (only the init actor)."""
@@ -104,24 +85,15 @@ class ConstructorParams:
     """Who is paid."""
 
 
-CONSTRUCTOR_PARAMS: Final = Struct(
-    ConstructorParams, Field("from_", "From", ADDRESS), Field("to", "To", ADDRESS)
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class UpdateChannelStateParams:
     """Redeem a voucher."""
 
-    voucher: SignedVoucher
+    voucher: Annotated[SignedVoucher, JsonName("Sv")]
     """What the sender signed."""
     secret: bytes
     """The origin of the voucher's hash."""
-
-
-UPDATE_CHANNEL_STATE_PARAMS: Final = Struct(
-    UpdateChannelStateParams, Field("voucher", "Sv", SIGNED_VOUCHER.kind()), Field("secret", "Secret", BYTES)
-)
 
 
 class Method(enum.IntEnum):
@@ -136,8 +108,8 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor", CONSTRUCTOR_PARAMS),
-    MethodSpec(Method.UPDATE_CHANNEL_STATE, "UpdateChannelState", UPDATE_CHANNEL_STATE_PARAMS),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", ConstructorParams),
+    MethodSpec(Method.UPDATE_CHANNEL_STATE, "UpdateChannelState", UpdateChannelStateParams),
     MethodSpec(Method.SETTLE, "Settle"),
     MethodSpec(Method.COLLECT, "Collect"),
 )

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.actors.smoothing import FILTER_ESTIMATE, FilterEstimate
-from poolsite.filecoin.codec import ADDRESS, AMOUNT, BOOL, BYTES, CID, INT64, UINT64, Field, Struct, list_of
+from poolsite.filecoin.actors.smoothing import FilterEstimate
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.cids import Cid
+from poolsite.filecoin.codec import (
+    Int64,
+    TokenAmount,
+    Uint64,
+    cbor_transparent,
+    cbor_tuple,
+)
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.cids import Cid
 
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CreateMinerParams:
     """Create a miner; the value must cover the creation deposit."""
@@ -26,7 +31,7 @@ class CreateMinerParams:
     """The owner, who controls everything."""
     worker: Address
     """The worker, who signs blocks and proofs; a BLS key."""
-    window_post_proof_type: int
+    window_post_proof_type: Int64
     """RegisteredPoStProof of its WindowPoSt."""
     peer: bytes
     """libp2p peer id."""
@@ -34,16 +39,7 @@ class CreateMinerParams:
     """Network addresses, binary."""
 
 
-CREATE_MINER_PARAMS: Final = Struct(
-    CreateMinerParams,
-    Field("owner", "Owner", ADDRESS),
-    Field("worker", "Worker", ADDRESS),
-    Field("window_post_proof_type", "WindowPoStProofType", INT64),
-    Field("peer", "Peer", BYTES),
-    Field("multiaddrs", "Multiaddrs", list_of(BYTES)),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CreateMinerReturn:
     """The addresses of the created miner."""
@@ -54,194 +50,126 @@ class CreateMinerReturn:
     """The new actor's f2 address."""
 
 
-CREATE_MINER_RETURN: Final = Struct(
-    CreateMinerReturn,
-    Field("id_address", "IDAddress", ADDRESS),
-    Field("robust_address", "RobustAddress", ADDRESS),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class UpdateClaimedPowerParams:
     """A miner's power changed."""
 
-    raw_byte_delta: int
+    raw_byte_delta: TokenAmount
     """Change in bytes."""
-    quality_adjusted_delta: int
+    quality_adjusted_delta: TokenAmount
     """Change in quality-adjusted bytes."""
 
 
-UPDATE_CLAIMED_POWER_PARAMS: Final = Struct(
-    UpdateClaimedPowerParams,
-    Field("raw_byte_delta", "RawByteDelta", AMOUNT),
-    Field("quality_adjusted_delta", "QualityAdjustedDelta", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class EnrollCronEventParams:
     """A miner wants to be called back."""
 
-    event_epoch: int
+    event_epoch: Int64
     """When to call back."""
     payload: bytes
     """Opaque bytes."""
 
 
-ENROLL_CRON_EVENT_PARAMS: Final = Struct(
-    EnrollCronEventParams,
-    Field("event_epoch", "EventEpoch", INT64),
-    Field("payload", "Payload", BYTES),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class UpdatePledgeTotalParams:
     """A miner's pledge changed."""
 
-    amount: int
+    amount: TokenAmount
     """attoFIL, or units of the token."""
 
 
-UPDATE_PLEDGE_TOTAL_PARAMS: Final = Struct(
-    UpdatePledgeTotalParams,
-    Field("amount", "Amount", AMOUNT),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CurrentTotalPowerReturn:
     """The network's power and pledge."""
 
-    raw_byte_power: int
+    raw_byte_power: TokenAmount
     """Bytes."""
-    quality_adj_power: int
+    quality_adj_power: TokenAmount
     """Quality-adjusted bytes."""
-    pledge_collateral: int
+    pledge_collateral: TokenAmount
     """attoFIL."""
     quality_adj_power_smoothed: FilterEstimate
     """Smoothed network power."""
-    ramp_start_epoch: int
+    ramp_start_epoch: Int64
     """First epoch of the pledge ramp."""
-    ramp_duration_epochs: int
+    ramp_duration_epochs: Uint64
     """Length of the pledge ramp."""
 
 
-CURRENT_TOTAL_POWER_RETURN: Final = Struct(
-    CurrentTotalPowerReturn,
-    Field("raw_byte_power", "RawBytePower", AMOUNT),
-    Field("quality_adj_power", "QualityAdjPower", AMOUNT),
-    Field("pledge_collateral", "PledgeCollateral", AMOUNT),
-    Field("quality_adj_power_smoothed", "QualityAdjPowerSmoothed", FILTER_ESTIMATE.kind()),
-    Field("ramp_start_epoch", "RampStartEpoch", INT64),
-    Field("ramp_duration_epochs", "RampDurationEpochs", UINT64),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class NetworkRawPowerReturn:
     """The network's raw power."""
 
-    raw_byte_power: int
+    raw_byte_power: TokenAmount
     """Bytes."""
 
 
-NETWORK_RAW_POWER_RETURN: Final = Struct(
-    NetworkRawPowerReturn,
-    Field("raw_byte_power", "RawBytePower", AMOUNT),
-    bare=True,
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class MinerPowerParams:
     """Ask for one miner's power."""
 
-    actor_id: int
+    actor_id: Uint64
     """Number of the actor."""
 
 
-MINER_POWER_PARAMS: Final = Struct(
-    MinerPowerParams,
-    Field("actor_id", "ActorID", UINT64),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MinerRawPowerReturn:
     """One miner's raw power."""
 
-    raw_byte_power: int
+    raw_byte_power: TokenAmount
     """Bytes."""
     meets_consensus_minimum: bool
     """Whether it may mine."""
 
 
-MINER_RAW_POWER_RETURN: Final = Struct(
-    MinerRawPowerReturn,
-    Field("raw_byte_power", "RawBytePower", AMOUNT),
-    Field("meets_consensus_minimum", "MeetsConsensusMinimum", BOOL),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class MinerCountReturn:
     """A number of miners."""
 
-    miner_count: int
+    miner_count: Int64
     """Number of miners."""
 
 
-MINER_COUNT_RETURN: Final = Struct(
-    MinerCountReturn,
-    Field("miner_count", "MinerCount", INT64),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MinerPowerReturn:
     """One miner's power."""
 
-    raw_byte_power: int
+    raw_byte_power: TokenAmount
     """Bytes."""
-    quality_adj_power: int
+    quality_adj_power: TokenAmount
     """Quality-adjusted bytes."""
 
 
-MINER_POWER_RETURN: Final = Struct(
-    MinerPowerReturn,
-    Field("raw_byte_power", "RawBytePower", AMOUNT),
-    Field("quality_adj_power", "QualityAdjPower", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SealedSectorId:
     """A sector of the whole network."""
 
-    miner: int
+    miner: Uint64
     """Actor number of the miner."""
-    number: int
+    number: Uint64
     """Number of the sector."""
 
 
-SEALED_SECTOR_ID: Final = Struct(
-    SealedSectorId, Field("miner", "Miner", UINT64), Field("number", "Number", UINT64)
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SealVerifyInfo:
     """A seal for the power actor to verify at the end of the epoch (only miners, before actors v14)."""
 
-    seal_proof: int
+    seal_proof: Int64
     """RegisteredSealProof."""
     sector_id: SealedSectorId
     """Which sector."""
-    deal_ids: tuple[int, ...]
+    deal_ids: tuple[Uint64, ...]
     """Deals inside."""
     randomness: bytes
     """The ticket."""
@@ -253,19 +181,6 @@ class SealVerifyInfo:
     """CommR."""
     unsealed_cid: Cid
     """CommD."""
-
-
-SEAL_VERIFY_INFO: Final = Struct(
-    SealVerifyInfo,
-    Field("seal_proof", "SealProof", INT64),
-    Field("sector_id", "SectorID", SEALED_SECTOR_ID.kind()),
-    Field("deal_ids", "DealIDs", list_of(UINT64)),
-    Field("randomness", "Randomness", BYTES),
-    Field("interactive_randomness", "InteractiveRandomness", BYTES),
-    Field("proof", "Proof", BYTES),
-    Field("sealed_cid", "SealedCID", CID),
-    Field("unsealed_cid", "UnsealedCID", CID),
-)
 
 
 class Method(enum.IntEnum):
@@ -292,39 +207,39 @@ class Method(enum.IntEnum):
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
     MethodSpec(Method.CONSTRUCTOR, "Constructor"),
-    MethodSpec(Method.CREATE_MINER, "CreateMiner", CREATE_MINER_PARAMS, CREATE_MINER_RETURN),
-    MethodSpec(Method.UPDATE_CLAIMED_POWER, "UpdateClaimedPower", UPDATE_CLAIMED_POWER_PARAMS),
-    MethodSpec(Method.ENROLL_CRON_EVENT, "EnrollCronEvent", ENROLL_CRON_EVENT_PARAMS),
+    MethodSpec(Method.CREATE_MINER, "CreateMiner", CreateMinerParams, CreateMinerReturn),
+    MethodSpec(Method.UPDATE_CLAIMED_POWER, "UpdateClaimedPower", UpdateClaimedPowerParams),
+    MethodSpec(Method.ENROLL_CRON_EVENT, "EnrollCronEvent", EnrollCronEventParams),
     MethodSpec(Method.CRON_TICK, "CronTick"),
-    MethodSpec(Method.UPDATE_PLEDGE_TOTAL, "UpdatePledgeTotal", UPDATE_PLEDGE_TOTAL_PARAMS),
+    MethodSpec(Method.UPDATE_PLEDGE_TOTAL, "UpdatePledgeTotal", UpdatePledgeTotalParams),
     MethodSpec(Method.DEPRECATED1, "Deprecated1"),
-    MethodSpec(Method.SUBMIT_PO_REP_FOR_BULK_VERIFY, "SubmitPoRepForBulkVerify", SEAL_VERIFY_INFO),
-    MethodSpec(Method.CURRENT_TOTAL_POWER, "CurrentTotalPower", None, CURRENT_TOTAL_POWER_RETURN),
-    MethodSpec(Method.MINER_POWER_EXPORTED, "MinerPowerExported", MINER_POWER_PARAMS, MINER_POWER_RETURN),
+    MethodSpec(Method.SUBMIT_PO_REP_FOR_BULK_VERIFY, "SubmitPoRepForBulkVerify", SealVerifyInfo),
+    MethodSpec(Method.CURRENT_TOTAL_POWER, "CurrentTotalPower", None, CurrentTotalPowerReturn),
+    MethodSpec(Method.MINER_POWER_EXPORTED, "MinerPowerExported", MinerPowerParams, MinerPowerReturn),
     MethodSpec(
         Method.CURRENT_TOTAL_POWER_MINER_CONSENSUS_COUNT_EXPORTED,
         "CurrentTotalPowerMinerConsensusCountExported",
         None,
-        MINER_COUNT_RETURN,
+        MinerCountReturn,
     ),
     MethodSpec(
         Method.CURRENT_TOTAL_POWER_NETWORK_RAW_POWER_EXPORTED,
         "CurrentTotalPowerNetworkRawPowerExported",
         None,
-        NETWORK_RAW_POWER_RETURN,
+        NetworkRawPowerReturn,
     ),
-    MethodSpec(Method.CREATE_MINER_EXPORTED, "CreateMinerExported", CREATE_MINER_PARAMS, CREATE_MINER_RETURN),
+    MethodSpec(Method.CREATE_MINER_EXPORTED, "CreateMinerExported", CreateMinerParams, CreateMinerReturn),
     MethodSpec(
         Method.CURRENT_TOTAL_POWER_MINER_COUNT_EXPORTED,
         "CurrentTotalPowerMinerCountExported",
         None,
-        MINER_COUNT_RETURN,
+        MinerCountReturn,
     ),
     MethodSpec(
         Method.CURRENT_TOTAL_POWER_MINER_RAW_POWER_EXPORTED,
         "CurrentTotalPowerMinerRawPowerExported",
-        MINER_POWER_PARAMS,
-        MINER_RAW_POWER_RETURN,
+        MinerPowerParams,
+        MinerRawPowerReturn,
     ),
 )
 """What each method takes and returns."""

@@ -5,53 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from poolsite.filecoin.codec import AMOUNT, BYTES, UINT64, Field, Struct
+from poolsite.filecoin.codec import TokenAmount, Uint64, cbor_tuple
 
 FRC46_TOKEN_TYPE: Final = 0x8522_3BDF
 """Kind of the payload that tells of tokens: the FRC-42 hash of "FRC46"."""
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class UniversalReceiverParams:
     """Tokens arrive."""
 
-    type: int
+    type: Uint64
     """Kind of the payload."""
     payload: bytes
     """Opaque bytes."""
 
 
-UNIVERSAL_RECEIVER_PARAMS: Final = Struct(
-    UniversalReceiverParams,
-    Field("type", "Type", UINT64),
-    Field("payload", "Payload", BYTES),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TokensReceived:
     """The payload that tells of tokens."""
 
-    from_: int
+    from_: Uint64
     """Actor number of who had them."""
-    to: int
+    to: Uint64
     """Actor number of who has them now."""
-    operator: int
+    operator: Uint64
     """Actor number of who moved them."""
-    amount: int
+    amount: TokenAmount
     """Units of the token."""
     operator_data: bytes
     """Opaque bytes of who moved them."""
     token_data: bytes
     """Opaque bytes of the token's actor."""
-
-
-TOKENS_RECEIVED: Final = Struct(
-    TokensReceived,
-    Field("from_", "From", UINT64),
-    Field("to", "To", UINT64),
-    Field("operator", "Operator", UINT64),
-    Field("amount", "Amount", AMOUNT),
-    Field("operator_data", "OperatorData", BYTES),
-    Field("token_data", "TokenData", BYTES),
-)

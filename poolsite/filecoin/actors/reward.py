@@ -7,69 +7,52 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.actors.smoothing import FILTER_ESTIMATE, FilterEstimate
-from poolsite.filecoin.codec import ADDRESS, AMOUNT, INT64, Field, Struct
+from poolsite.filecoin.actors.smoothing import FilterEstimate
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.codec import (
+    Int64,
+    TokenAmount,
+    cbor_transparent,
+    cbor_tuple,
+)
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
 
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class AwardBlockRewardParams:
     """Pay for one block."""
 
     miner: Address
     """ID address of the miner."""
-    penalty: int
+    penalty: TokenAmount
     """attoFIL."""
-    gas_reward: int
+    gas_reward: TokenAmount
     """Tips, attoFIL."""
-    win_count: int
+    win_count: Int64
     """How often it won."""
 
 
-AWARD_BLOCK_REWARD_PARAMS: Final = Struct(
-    AwardBlockRewardParams,
-    Field("miner", "Miner", ADDRESS),
-    Field("penalty", "Penalty", AMOUNT),
-    Field("gas_reward", "GasReward", AMOUNT),
-    Field("win_count", "WinCount", INT64),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ThisEpochRewardReturn:
     """What a block is worth now."""
 
     this_epoch_reward_smoothed: FilterEstimate
     """Smoothed reward per epoch."""
-    this_epoch_baseline_power: int
+    this_epoch_baseline_power: TokenAmount
     """Baseline power, bytes."""
 
 
-THIS_EPOCH_REWARD_RETURN: Final = Struct(
-    ThisEpochRewardReturn,
-    Field("this_epoch_reward_smoothed", "ThisEpochRewardSmoothed", FILTER_ESTIMATE.kind()),
-    Field("this_epoch_baseline_power", "ThisEpochBaselinePower", AMOUNT),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class UpdateNetworkKPIParams:
     """The network's realised raw power."""
 
-    raw_byte_power: int
+    raw_byte_power: TokenAmount
     """Bytes."""
-
-
-UPDATE_NETWORK_KPI_PARAMS: Final = Struct(
-    UpdateNetworkKPIParams,
-    Field("raw_byte_power", "RawBytePower", AMOUNT),
-    bare=True,
-)
 
 
 class Method(enum.IntEnum):
@@ -84,9 +67,9 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor", UPDATE_NETWORK_KPI_PARAMS),
-    MethodSpec(Method.AWARD_BLOCK_REWARD, "AwardBlockReward", AWARD_BLOCK_REWARD_PARAMS),
-    MethodSpec(Method.THIS_EPOCH_REWARD, "ThisEpochReward", None, THIS_EPOCH_REWARD_RETURN),
-    MethodSpec(Method.UPDATE_NETWORK_KPI, "UpdateNetworkKPI", UPDATE_NETWORK_KPI_PARAMS),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", UpdateNetworkKPIParams),
+    MethodSpec(Method.AWARD_BLOCK_REWARD, "AwardBlockReward", AwardBlockRewardParams),
+    MethodSpec(Method.THIS_EPOCH_REWARD, "ThisEpochReward", None, ThisEpochRewardReturn),
+    MethodSpec(Method.UPDATE_NETWORK_KPI, "UpdateNetworkKPI", UpdateNetworkKPIParams),
 )
 """What each method takes and returns."""

@@ -7,61 +7,38 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from poolsite.filecoin.actors.allocations import ALLOCATIONS_RESPONSE
-from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn
-from poolsite.filecoin.actors.claims import ALLOCATION_CLAIM as ALLOCATION_CLAIM
-from poolsite.filecoin.actors.claims import CLAIM as CLAIM
-from poolsite.filecoin.actors.claims import CLAIM_ALLOCATIONS_PARAMS as CLAIM_ALLOCATIONS_PARAMS
-from poolsite.filecoin.actors.claims import CLAIM_ALLOCATIONS_RETURN as CLAIM_ALLOCATIONS_RETURN
-from poolsite.filecoin.actors.claims import CLAIM_TERM as CLAIM_TERM
-from poolsite.filecoin.actors.claims import EXTEND_CLAIM_TERMS_PARAMS as EXTEND_CLAIM_TERMS_PARAMS
-from poolsite.filecoin.actors.claims import GET_CLAIMS_PARAMS as GET_CLAIMS_PARAMS
-from poolsite.filecoin.actors.claims import GET_CLAIMS_RETURN as GET_CLAIMS_RETURN
-from poolsite.filecoin.actors.claims import REMOVE_EXPIRED_CLAIMS_PARAMS as REMOVE_EXPIRED_CLAIMS_PARAMS
-from poolsite.filecoin.actors.claims import REMOVE_EXPIRED_CLAIMS_RETURN as REMOVE_EXPIRED_CLAIMS_RETURN
-from poolsite.filecoin.actors.claims import SECTOR_ALLOCATION_CLAIMS as SECTOR_ALLOCATION_CLAIMS
-from poolsite.filecoin.actors.claims import SECTOR_CLAIM_SUMMARY as SECTOR_CLAIM_SUMMARY
-from poolsite.filecoin.actors.claims import AllocationClaim as AllocationClaim
-from poolsite.filecoin.actors.claims import Claim as Claim
-from poolsite.filecoin.actors.claims import ClaimAllocationsParams as ClaimAllocationsParams
-from poolsite.filecoin.actors.claims import ClaimAllocationsReturn as ClaimAllocationsReturn
-from poolsite.filecoin.actors.claims import ClaimTerm as ClaimTerm
-from poolsite.filecoin.actors.claims import ExtendClaimTermsParams as ExtendClaimTermsParams
-from poolsite.filecoin.actors.claims import GetClaimsParams as GetClaimsParams
-from poolsite.filecoin.actors.claims import GetClaimsReturn as GetClaimsReturn
-from poolsite.filecoin.actors.claims import RemoveExpiredClaimsParams as RemoveExpiredClaimsParams
-from poolsite.filecoin.actors.claims import RemoveExpiredClaimsReturn as RemoveExpiredClaimsReturn
-from poolsite.filecoin.actors.claims import SectorAllocationClaims as SectorAllocationClaims
-from poolsite.filecoin.actors.claims import SectorClaimSummary as SectorClaimSummary
+from poolsite.filecoin.actors.allocations import AllocationsResponse
+from poolsite.filecoin.actors.batch import BatchReturn
+from poolsite.filecoin.actors.claims import (
+    ClaimAllocationsParams,
+    ClaimAllocationsReturn,
+    ExtendClaimTermsParams,
+    GetClaimsParams,
+    GetClaimsReturn,
+    RemoveExpiredClaimsParams,
+    RemoveExpiredClaimsReturn,
+)
 from poolsite.filecoin.actors.method import MethodSpec, method_table
-from poolsite.filecoin.actors.receiver import UNIVERSAL_RECEIVER_PARAMS as UNIVERSAL_RECEIVER_PARAMS
-from poolsite.filecoin.actors.receiver import UniversalReceiverParams as UniversalReceiverParams
-from poolsite.filecoin.codec import ADDRESS, AMOUNT, UINT64, Field, Struct, list_of
-from poolsite.filecoin.signature import SIGNATURE, Signature
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
+from poolsite.filecoin.actors.receiver import UniversalReceiverParams
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.codec import TokenAmount, Uint64, cbor_transparent, cbor_tuple, to_cbor
+from poolsite.filecoin.signature import Signature
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class VerifierParams:
     """Give data cap to a verifier or a client."""
 
     address: Address
     """Who is notified."""
-    allowance: int
+    allowance: TokenAmount
     """Data cap, bytes."""
 
 
-VERIFIER_PARAMS: Final = Struct(
-    VerifierParams,
-    Field("address", "Address", ADDRESS),
-    Field("allowance", "Allowance", AMOUNT),
-)
-
-
+@cbor_transparent
 @dataclass(frozen=True, slots=True)
 class RemoveVerifierParams:
     """Take a verifier's right away."""
@@ -70,13 +47,7 @@ class RemoveVerifierParams:
     """Who is notified."""
 
 
-REMOVE_VERIFIER_PARAMS: Final = Struct(
-    RemoveVerifierParams,
-    Field("address", "Address", ADDRESS),
-    bare=True,
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveDataCapRequest:
     """A verifier's consent to taking data cap away."""
@@ -87,31 +58,19 @@ class RemoveDataCapRequest:
     """Its signature."""
 
 
-REMOVE_DATA_CAP_REQUEST: Final = Struct(
-    RemoveDataCapRequest,
-    Field("verifier", "Verifier", ADDRESS),
-    Field("verifier_signature", "VerifierSignature", SIGNATURE),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveDataCapProposal:
     """What two verifiers sign to take data cap from a client."""
 
     verified_client: Address
     """ID address of the client."""
-    data_cap_amount: int
+    data_cap_amount: TokenAmount
     """Bytes."""
-    removal_proposal_id: tuple[int, ...]
+    removal_proposal_id: tuple[Uint64, ...]
     """How often this verifier asked before to take from this client: one number."""
 
 
-REMOVE_DATA_CAP_PROPOSAL: Final = Struct(
-    RemoveDataCapProposal,
-    Field("verified_client", "VerifiedClient", ADDRESS),
-    Field("data_cap_amount", "DataCapAmount", AMOUNT),
-    Field("removal_proposal_id", "RemovalProposalID", list_of(UINT64)),
-)
 REMOVE_DATA_CAP_DOMAIN: Final = b"fil_removedatacap:"
 """Stands before the proposal in what is signed."""
 
@@ -119,16 +78,17 @@ REMOVE_DATA_CAP_DOMAIN: Final = b"fil_removedatacap:"
 def removal_signed(client: Address, amount: int, *, proposal_id: int) -> bytes:
     """Give the bytes that a verifier signs to take `amount` bytes of data cap from a client (ID address)."""
     proposal = RemoveDataCapProposal(client, amount, (proposal_id,))
-    return REMOVE_DATA_CAP_DOMAIN + REMOVE_DATA_CAP_PROPOSAL.encode(proposal)
+    return REMOVE_DATA_CAP_DOMAIN + to_cbor(proposal)
 
 
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveDataCapParams:
     """Take data cap from a client."""
 
     verified_client_to_remove: Address
     """The client."""
-    data_cap_amount_to_remove: int
+    data_cap_amount_to_remove: TokenAmount
     """Bytes."""
     verifier_request1: RemoveDataCapRequest
     """One verifier's request."""
@@ -136,67 +96,39 @@ class RemoveDataCapParams:
     """Another verifier's request."""
 
 
-REMOVE_DATA_CAP_PARAMS: Final = Struct(
-    RemoveDataCapParams,
-    Field("verified_client_to_remove", "VerifiedClientToRemove", ADDRESS),
-    Field("data_cap_amount_to_remove", "DataCapAmountToRemove", AMOUNT),
-    Field("verifier_request1", "VerifierRequest1", REMOVE_DATA_CAP_REQUEST.kind()),
-    Field("verifier_request2", "VerifierRequest2", REMOVE_DATA_CAP_REQUEST.kind()),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveDataCapReturn:
     """The data cap that a client lost."""
 
     verified_client: Address
     """The client."""
-    data_cap_removed: int
+    data_cap_removed: TokenAmount
     """Bytes."""
 
 
-REMOVE_DATA_CAP_RETURN: Final = Struct(
-    RemoveDataCapReturn,
-    Field("verified_client", "VerifiedClient", ADDRESS),
-    Field("data_cap_removed", "DataCapRemoved", AMOUNT),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredAllocationsParams:
     """Give back expired allocations."""
 
-    client: int
+    client: Uint64
     """Actor number of the client."""
-    allocation_ids: tuple[int, ...]
+    allocation_ids: tuple[Uint64, ...]
     """Allocations; empty for all that expired."""
 
 
-REMOVE_EXPIRED_ALLOCATIONS_PARAMS: Final = Struct(
-    RemoveExpiredAllocationsParams,
-    Field("client", "Client", UINT64),
-    Field("allocation_ids", "AllocationIDs", list_of(UINT64)),
-)
-
-
+@cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredAllocationsReturn:
     """What was given back."""
 
-    considered: tuple[int, ...]
+    considered: tuple[Uint64, ...]
     """The items looked at."""
     results: BatchReturn
     """How they fared."""
-    data_cap_recovered: int
+    data_cap_recovered: TokenAmount
     """Bytes given back."""
-
-
-REMOVE_EXPIRED_ALLOCATIONS_RETURN: Final = Struct(
-    RemoveExpiredAllocationsReturn,
-    Field("considered", "Considered", list_of(UINT64)),
-    Field("results", "Results", BATCH_RETURN.kind()),
-    Field("data_cap_recovered", "DataCapRecovered", AMOUNT),
-)
 
 
 class Method(enum.IntEnum):
@@ -225,60 +157,58 @@ class Method(enum.IntEnum):
 
 METHODS: Final = method_table(
     MethodSpec(Method.SEND, "Send"),
-    MethodSpec(Method.CONSTRUCTOR, "Constructor", REMOVE_VERIFIER_PARAMS),
-    MethodSpec(Method.ADD_VERIFIER, "AddVerifier", VERIFIER_PARAMS),
-    MethodSpec(Method.REMOVE_VERIFIER, "RemoveVerifier", REMOVE_VERIFIER_PARAMS),
-    MethodSpec(Method.ADD_VERIFIED_CLIENT, "AddVerifiedClient", VERIFIER_PARAMS),
+    MethodSpec(Method.CONSTRUCTOR, "Constructor", RemoveVerifierParams),
+    MethodSpec(Method.ADD_VERIFIER, "AddVerifier", VerifierParams),
+    MethodSpec(Method.REMOVE_VERIFIER, "RemoveVerifier", RemoveVerifierParams),
+    MethodSpec(Method.ADD_VERIFIED_CLIENT, "AddVerifiedClient", VerifierParams),
     MethodSpec(Method.DEPRECATED1, "Deprecated1"),
     MethodSpec(Method.DEPRECATED2, "Deprecated2"),
     MethodSpec(
         Method.REMOVE_VERIFIED_CLIENT_DATA_CAP,
         "RemoveVerifiedClientDataCap",
-        REMOVE_DATA_CAP_PARAMS,
-        REMOVE_DATA_CAP_RETURN,
+        RemoveDataCapParams,
+        RemoveDataCapReturn,
     ),
     MethodSpec(
         Method.REMOVE_EXPIRED_ALLOCATIONS,
         "RemoveExpiredAllocations",
-        REMOVE_EXPIRED_ALLOCATIONS_PARAMS,
-        REMOVE_EXPIRED_ALLOCATIONS_RETURN,
+        RemoveExpiredAllocationsParams,
+        RemoveExpiredAllocationsReturn,
     ),
-    MethodSpec(
-        Method.CLAIM_ALLOCATIONS, "ClaimAllocations", CLAIM_ALLOCATIONS_PARAMS, CLAIM_ALLOCATIONS_RETURN
-    ),
-    MethodSpec(Method.GET_CLAIMS, "GetClaims", GET_CLAIMS_PARAMS, GET_CLAIMS_RETURN),
-    MethodSpec(Method.EXTEND_CLAIM_TERMS, "ExtendClaimTerms", EXTEND_CLAIM_TERMS_PARAMS, BATCH_RETURN),
+    MethodSpec(Method.CLAIM_ALLOCATIONS, "ClaimAllocations", ClaimAllocationsParams, ClaimAllocationsReturn),
+    MethodSpec(Method.GET_CLAIMS, "GetClaims", GetClaimsParams, GetClaimsReturn),
+    MethodSpec(Method.EXTEND_CLAIM_TERMS, "ExtendClaimTerms", ExtendClaimTermsParams, BatchReturn),
     MethodSpec(
         Method.REMOVE_EXPIRED_CLAIMS,
         "RemoveExpiredClaims",
-        REMOVE_EXPIRED_CLAIMS_PARAMS,
-        REMOVE_EXPIRED_CLAIMS_RETURN,
+        RemoveExpiredClaimsParams,
+        RemoveExpiredClaimsReturn,
     ),
     MethodSpec(
         Method.EXTEND_CLAIM_TERMS_EXPORTED,
         "ExtendClaimTermsExported",
-        EXTEND_CLAIM_TERMS_PARAMS,
-        BATCH_RETURN,
+        ExtendClaimTermsParams,
+        BatchReturn,
     ),
-    MethodSpec(Method.GET_CLAIMS_EXPORTED, "GetClaimsExported", GET_CLAIMS_PARAMS, GET_CLAIMS_RETURN),
+    MethodSpec(Method.GET_CLAIMS_EXPORTED, "GetClaimsExported", GetClaimsParams, GetClaimsReturn),
     MethodSpec(
         Method.REMOVE_EXPIRED_ALLOCATIONS_EXPORTED,
         "RemoveExpiredAllocationsExported",
-        REMOVE_EXPIRED_ALLOCATIONS_PARAMS,
-        REMOVE_EXPIRED_ALLOCATIONS_RETURN,
+        RemoveExpiredAllocationsParams,
+        RemoveExpiredAllocationsReturn,
     ),
     MethodSpec(
         Method.REMOVE_EXPIRED_CLAIMS_EXPORTED,
         "RemoveExpiredClaimsExported",
-        REMOVE_EXPIRED_CLAIMS_PARAMS,
-        REMOVE_EXPIRED_CLAIMS_RETURN,
+        RemoveExpiredClaimsParams,
+        RemoveExpiredClaimsReturn,
     ),
     MethodSpec(
         Method.UNIVERSAL_RECEIVER_HOOK,
         "UniversalReceiverHook",
-        UNIVERSAL_RECEIVER_PARAMS,
-        ALLOCATIONS_RESPONSE,
+        UniversalReceiverParams,
+        AllocationsResponse,
     ),
-    MethodSpec(Method.ADD_VERIFIED_CLIENT_EXPORTED, "AddVerifiedClientExported", VERIFIER_PARAMS),
+    MethodSpec(Method.ADD_VERIFIED_CLIENT_EXPORTED, "AddVerifiedClientExported", VerifierParams),
 )
 """What each method takes and returns."""

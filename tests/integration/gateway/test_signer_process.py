@@ -20,7 +20,7 @@ import pytest
 from apps.core.errors import DomainError
 from apps.gateway.services import wallet_has, wallet_sign
 from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.block import BLOCK_HEADER, BlockHeader
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import Signature, signature_verify
 from tests import people
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from poolsite.filecoin.block import BlockHeader
     from tests.hub import WebProcess
 
 
@@ -132,7 +133,7 @@ def test_a_killed_signer_is_answered_for_by_its_successor(start, folder):
 
 
 def sign_block(worker: str, header: BlockHeader) -> Signature:
-    raw = BLOCK_HEADER.encode(header)
+    raw = to_cbor(header)
     return wallet_sign(address=worker, accounts=["alice"], to_sign=raw, meta_type="block", extra=b"")
 
 

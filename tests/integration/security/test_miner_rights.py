@@ -19,6 +19,7 @@ from apps.users.selectors import miner_owner
 from apps.users.services import miner_grant
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.address import actor_address, id_address
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories, people
 from tests.people import bearer
@@ -186,7 +187,7 @@ def never_made() -> Miner:
 
 def test_a_miner_whose_message_landed_after_all_is_made():
     made = power.CreateMinerReturn(id_address(1777), actor_address(b"robust"))
-    factories.message("make", state=MessageState.LANDED, return_data=power.CREATE_MINER_RETURN.encode(made))
+    factories.message("make", state=MessageState.LANDED, return_data=to_cbor(made))
     never_made()
 
     miners_made()
@@ -208,7 +209,7 @@ def test_a_miner_whose_message_is_tried_again_is_on_its_way(state):
 
 def test_a_miner_that_another_block_made_anew_has_the_number_of_that_block():
     made = power.CreateMinerReturn(id_address(1777), actor_address(b"robust"))
-    data = power.CREATE_MINER_RETURN.encode(made)
+    data = to_cbor(made)
     factories.message("make", state=MessageState.LANDED, height=992, return_data=data)
     row = factories.miner(1776, create_message_id="make", created_height=990)
     miner_grant(tenant=row.tenant, actor_id=1776)

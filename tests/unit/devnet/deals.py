@@ -9,25 +9,21 @@ from poolsite.devnet.actors.market.book import Market
 from poolsite.devnet.actors.market.escrow import escrow_of
 from poolsite.devnet.state.rows import ACTORS, ESCROWS
 from poolsite.filecoin.actors.market import (
-    ADD_BALANCE_PARAMS,
-    DEAL_PROPOSAL,
-    PUBLISH_STORAGE_DEALS_PARAMS,
-    PUBLISH_STORAGE_DEALS_RETURN,
-    SETTLE_DEAL_PAYMENTS_PARAMS,
-    SETTLE_DEAL_PAYMENTS_RETURN,
     AddBalanceParams,
     ClientDealProposal,
     DealProposal,
     Method,
     PublishStorageDealsParams,
-    SettleDealPaymentsParams,
+    PublishStorageDealsReturn,
 )
+from poolsite.filecoin.actors.market_deals import SettleDealPaymentsParams, SettleDealPaymentsReturn
 from poolsite.filecoin.actors.miner_sectors import DataActivationNotification, PieceActivationManifest
 from poolsite.filecoin.address import MARKET_ACTOR
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cbor import int_write
 from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.commd import data_commitment
 from poolsite.filecoin.deals import MIN_DURATION
 from poolsite.filecoin.keys import key_sign
@@ -37,7 +33,6 @@ from tests.unit.devnet.sealing import SmallMiner, small_miner
 
 if TYPE_CHECKING:
     from poolsite.devnet.state.tables import State
-    from poolsite.filecoin.actors.market import PublishStorageDealsReturn, SettleDealPaymentsReturn
     from poolsite.filecoin.message import Receipt
 
 SIZE = 2048
@@ -51,7 +46,7 @@ GAS = 500_000_000
 
 def signed_by(who: Person, proposal: DealProposal) -> ClientDealProposal:
     """The proposal with a client's signature."""
-    return ClientDealProposal(proposal, key_sign(who.key, DEAL_PROPOSAL.encode(proposal)))
+    return ClientDealProposal(proposal, key_sign(who.key, to_cbor(proposal)))
 
 
 class Fair:
@@ -88,7 +83,7 @@ class Fair:
         self.node.mine(1)
 
     def deposit(self, who: Person, party: Any, amount: int) -> Receipt:
-        params = ADD_BALANCE_PARAMS.encode(AddBalanceParams(party))
+        params = to_cbor(AddBalanceParams(party))
         return send(self.node, who, MARKET_ACTOR, method=2, params=params, value=amount)
 
     def proposal(self, **changes: Any) -> DealProposal:
@@ -110,14 +105,14 @@ class Fair:
         return DealProposal(**{**fields, **changes})
 
     def publish(self, *deals: ClientDealProposal, who: Person = WORKER) -> Receipt:
-        params = PUBLISH_STORAGE_DEALS_PARAMS.encode(PublishStorageDealsParams(deals))
+        params = to_cbor(PublishStorageDealsParams(deals))
         return send(self.node, who, MARKET_ACTOR, method=4, params=params, gas_limit=GAS)
 
     def published(self, *proposals: DealProposal) -> PublishStorageDealsReturn:
         """Publish proposals of the client."""
         receipt = self.publish(*(signed_by(self.client, proposal) for proposal in proposals))
         assert receipt.exit_code == 0
-        return PUBLISH_STORAGE_DEALS_RETURN.decode(receipt.return_)
+        return from_cbor(PublishStorageDealsReturn, receipt.return_)
 
     def piece(self, deal: int, **changes: Any) -> PieceActivationManifest:
         """The piece of a sector with its notice to the market."""
@@ -137,11 +132,11 @@ class Fair:
         assert receipt.exit_code == 0
 
     def settle(self, *deals: int, who: Person = STRANGER) -> SettleDealPaymentsReturn:
-        params = SETTLE_DEAL_PAYMENTS_PARAMS.encode(SettleDealPaymentsParams(bitfield_of(deals)))
+        params = to_cbor(SettleDealPaymentsParams(bitfield_of(deals)))
         method = int(Method.SETTLE_DEAL_PAYMENTS_EXPORTED)
         receipt = send(self.node, who, MARKET_ACTOR, method=method, params=params, gas_limit=GAS)
         assert receipt.exit_code == 0
-        return SETTLE_DEAL_PAYMENTS_RETURN.decode(receipt.return_)
+        return from_cbor(SettleDealPaymentsReturn, receipt.return_)
 
     def check(self) -> None:
         """No money came or went, and every tipset gives the same state when it is executed again."""

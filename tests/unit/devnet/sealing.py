@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 from poolsite.devnet.actors.miner.book import Reader
 from poolsite.devnet.lottery import Lottery
 from poolsite.filecoin.actors.miner_proving import (
-    DECLARE_FAULTS_PARAMS,
-    DECLARE_FAULTS_RECOVERED_PARAMS,
-    SUBMIT_WINDOWED_POST_PARAMS,
     DeclareFaultsParams,
     DeclareFaultsRecoveredParams,
     PartitionSectors,
@@ -18,20 +15,19 @@ from poolsite.filecoin.actors.miner_proving import (
     SubmitWindowedPoStParams,
 )
 from poolsite.filecoin.actors.miner_sectors import (
-    PRE_COMMIT_SECTOR_BATCH2_PARAMS,
-    PROVE_COMMIT_SECTORS3_PARAMS,
     PieceActivationManifest,
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
     SectorActivationManifest,
     SectorPreCommitInfo,
 )
-from poolsite.filecoin.actors.power import CREATE_MINER_PARAMS, CREATE_MINER_RETURN, CreateMinerParams
+from poolsite.filecoin.actors.power import CreateMinerParams, CreateMinerReturn
 from poolsite.filecoin.address import POWER_ACTOR, id_address
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.cids import commd_cid, commr_cid
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.porep.replica import prover_id_bytes
@@ -114,7 +110,7 @@ class SmallMiner:
         )
 
     def precommit(self, *infos: SectorPreCommitInfo, **fields: Any) -> Receipt:
-        params = PRE_COMMIT_SECTOR_BATCH2_PARAMS.encode(PreCommitSectorBatch2Params(infos))
+        params = to_cbor(PreCommitSectorBatch2Params(infos))
         return self.call(28, params, **fields)
 
     def porep(self, number: int) -> bytes:
@@ -144,7 +140,7 @@ class SmallMiner:
             require_activation_success=require_all,
             require_notification_success=must_notify,
         )
-        return self.call(34, PROVE_COMMIT_SECTORS3_PARAMS.encode(params), **fields)
+        return self.call(34, to_cbor(params), **fields)
 
     def wait_seed(self, number: int) -> None:
         """Let epochs pass until the sector can be proven."""
@@ -207,7 +203,7 @@ class SmallMiner:
             for number in numbers
         ]
         commit = max(info.challenge, 0)
-        return SUBMIT_WINDOWED_POST_PARAMS.encode(
+        return to_cbor(
             SubmitWindowedPoStParams(
                 deadline=index,
                 partitions=tuple(
@@ -236,11 +232,11 @@ class SmallMiner:
 
     def declare_faults(self, index: int, *numbers: int, partition: int = 0, **fields: Any) -> Receipt:
         entry = PartitionSectors(index, partition, bitfield_of(numbers))
-        return self.call(10, DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams((entry,))), **fields)
+        return self.call(10, to_cbor(DeclareFaultsParams((entry,))), **fields)
 
     def declare_recovered(self, index: int, *numbers: int, partition: int = 0, **fields: Any) -> Receipt:
         entry = PartitionSectors(index, partition, bitfield_of(numbers))
-        params = DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams((entry,)))
+        params = to_cbor(DeclareFaultsRecoveredParams((entry,)))
         return self.call(11, params, **fields)
 
     @property
@@ -264,8 +260,8 @@ def seal_container(sealed: SealedSector, seed: bytes) -> bytes:
 def small_miner(node: Devnet, *, value: int = 1 * FIL, extra: int = 100 * FIL) -> SmallMiner:
     """Create a miner owned by OWNER with WORKER as worker, and give it funds."""
     params = CreateMinerParams(OWNER.address, WORKER.address, POST_PROOF, b"", ())
-    receipt = send(node, OWNER, POWER_ACTOR, method=2, params=CREATE_MINER_PARAMS.encode(params), value=value)
+    receipt = send(node, OWNER, POWER_ACTOR, method=2, params=to_cbor(params), value=value)
     assert receipt.exit_code == 0
-    miner = SmallMiner(node, CREATE_MINER_RETURN.decode(receipt.return_).id_address.actor_id)
+    miner = SmallMiner(node, from_cbor(CreateMinerReturn, receipt.return_).id_address.actor_id)
     send(node, OWNER, miner.address, value=extra)
     return miner

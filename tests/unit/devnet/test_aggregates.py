@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 
 from poolsite.devnet.actors.miner.noninteractive import SEED
-from poolsite.filecoin.actors.batch import BATCH_RETURN
+from poolsite.filecoin.actors.batch import BatchReturn
 from poolsite.filecoin.actors.miner_sectors import (
-    PROVE_COMMIT_SECTORS3_PARAMS,
-    PROVE_COMMIT_SECTORS_NI_PARAMS,
     ProveCommitSectors3Params,
     ProveCommitSectorsNIParams,
     SectorActivationManifest,
     SectorNIActivationInfo,
 )
 from poolsite.filecoin.cids import commd_cid, commr_cid
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deadlines import is_mutable
 from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.filecoin.sector import MAX_SECTOR_NUMBER, RegisteredSealProof
@@ -48,7 +47,7 @@ def aggregate(miner, proofs, *, numbers=None, require_all=True):
         require_activation_success=require_all,
         require_notification_success=False,
     )
-    return miner.call(34, PROVE_COMMIT_SECTORS3_PARAMS.encode(params), gas_limit=GAS)
+    return miner.call(34, to_cbor(params), gas_limit=GAS)
 
 
 def test_four_sectors_are_proven_by_one_aggregate(miner):
@@ -65,7 +64,7 @@ def test_four_sectors_are_proven_by_one_aggregate(miner):
     assert miner.reader.all_sectors() == []
     receipt = aggregate(miner, proofs)
 
-    assert BATCH_RETURN.decode(receipt.return_).success_count == 4
+    assert from_cbor(BatchReturn, receipt.return_).success_count == 4
     assert [sector.number for sector in miner.reader.all_sectors()] == [1, 2, 3, 4]
     for deadline in {sector.deadline for sector in miner.reader.all_sectors()}:
         assert miner.post(deadline).exit_code == 0
@@ -110,7 +109,7 @@ class Commitment:
             proving_deadline=changes.pop("deadline", self.deadline()),
             require_activation_success=changes.pop("require_all", True),
         )
-        data = PROVE_COMMIT_SECTORS_NI_PARAMS.encode(params)
+        data = to_cbor(params)
         return self.miner.call(36, data, gas_limit=GAS, **changes)
 
 
@@ -120,7 +119,7 @@ def test_a_sector_without_a_seed_takes_its_deadline_and_counts_after_its_post(mi
 
     receipt = commitment.prove(deadline=deadline)
 
-    assert BATCH_RETURN.decode(receipt.return_).success_count == 1
+    assert from_cbor(BatchReturn, receipt.return_).success_count == 1
     sector = miner.reader.sector(5)
     assert (sector.deadline, sector.seal_proof, sector.deal_weight) == (deadline, int(NI), 0)
     assert miner.reader.miner.pledge == sector.pledge > 0
@@ -176,6 +175,6 @@ def test_a_bad_sector_is_left_out_but_must_be_proven_all_the_same(miner):
     assert commitment.prove(*pair, require_all=False, proof=half).exit_code == 16
     receipt = commitment.prove(*pair, require_all=False)
 
-    answer = BATCH_RETURN.decode(receipt.return_)
+    answer = from_cbor(BatchReturn, receipt.return_)
     assert (answer.success_count, [(code.idx, code.code) for code in answer.fail_codes]) == (1, [(1, 16)])
     assert [sector.number for sector in miner.reader.all_sectors()] == [5]

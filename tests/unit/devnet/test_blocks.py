@@ -11,13 +11,11 @@ from poolsite.devnet.production import FullBlock, Template, block_create
 from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.mining import miner_create_block, miner_get_base_info, sync_submit_block
 from poolsite.devnet.validation import BadBlock
-from poolsite.filecoin.actors.miner_proving import (
-    REPORT_CONSENSUS_FAULT_PARAMS,
-    ReportConsensusFaultParams,
-)
+from poolsite.filecoin.actors.miner_proving import ReportConsensusFaultParams
 from poolsite.filecoin.amounts import FIL
-from poolsite.filecoin.block import BLOCK_HEADER, BeaconEntry, ElectionProof, PoStProof, Ticket
+from poolsite.filecoin.block import BeaconEntry, ElectionProof, PoStProof, Ticket
 from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_sign
 from poolsite.filecoin.message import signed_message_to_cbor
 from poolsite.filecoin.signature import Signature
@@ -305,8 +303,8 @@ def test_unknown_parents(node):
 
 
 def report(node, first, second):
-    left, right = (BLOCK_HEADER.encode(full.block.header) for full in (first, second))
-    params = REPORT_CONSENSUS_FAULT_PARAMS.encode(ReportConsensusFaultParams(left, right, b""))
+    left, right = (to_cbor(full.block.header) for full in (first, second))
+    params = to_cbor(ReportConsensusFaultParams(left, right, b""))
     return send(node, STRANGER, node.miner.address, method=15, params=params, gas_limit=200_000_000)
 
 

@@ -6,13 +6,12 @@ import pytest
 
 from poolsite.devnet.state.rows import CLAIMS
 from poolsite.filecoin.actors.miner_proving import (
-    COMPACT_PARTITIONS_PARAMS,
-    TERMINATE_SECTORS_PARAMS,
     CompactPartitionsParams,
     PartitionSectors,
     TerminateSectorsParams,
 )
 from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import to_cbor
 from tests.unit.devnet.people import STRANGER, chain, send
 from tests.unit.devnet.sealing import small_miner
 
@@ -34,12 +33,12 @@ def home(miner, number):
 def end(miner, number):
     deadline, partition = home(miner, number)
     wish = PartitionSectors(deadline, partition, bitfield_of([number]))
-    params = TERMINATE_SECTORS_PARAMS.encode(TerminateSectorsParams((wish,)))
+    params = to_cbor(TerminateSectorsParams((wish,)))
     assert miner.call(9, params, **GAS).exit_code == 0
 
 
 def compact(miner, deadline, *partitions, who=None):
-    params = COMPACT_PARTITIONS_PARAMS.encode(CompactPartitionsParams(deadline, bitfield_of(partitions)))
+    params = to_cbor(CompactPartitionsParams(deadline, bitfield_of(partitions)))
     if who is not None:
         return send(miner.node, who, miner.address, method=19, params=params, **GAS).exit_code
     return miner.call(19, params, **GAS).exit_code

@@ -10,19 +10,9 @@ from poolsite.devnet.actors.verified.token import INFINITE_ALLOWANCE
 from poolsite.devnet.consensus import tipset_execute
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 from poolsite.filecoin.actors.datacap import (
-    ALLOWANCE_PARAMS,
-    BURN_FROM_PARAMS,
-    BURN_FROM_RETURN,
-    BURN_PARAMS,
-    DESTROY_PARAMS,
-    GET_ALLOWANCE_PARAMS,
-    MINT_PARAMS,
-    OWNER_PARAMS,
-    REVOKE_ALLOWANCE_PARAMS,
-    TRANSFER_FROM_PARAMS,
-    TRANSFER_PARAMS,
     AllowanceParams,
     BurnFromParams,
+    BurnFromReturn,
     BurnParams,
     DestroyParams,
     GetAllowanceParams,
@@ -34,18 +24,17 @@ from poolsite.filecoin.actors.datacap import (
     TransferParams,
 )
 from poolsite.filecoin.actors.decode import return_decode
-from poolsite.filecoin.actors.power import MINER_POWER_PARAMS, MinerPowerParams
 from poolsite.filecoin.actors.power import Method as PowerMethod
+from poolsite.filecoin.actors.power import MinerPowerParams
+from poolsite.filecoin.actors.verifreg import Method as RegistryMethod
 from poolsite.filecoin.actors.verifreg import (
-    REMOVE_DATA_CAP_PARAMS,
-    VERIFIER_PARAMS,
     RemoveDataCapParams,
     RemoveDataCapRequest,
     VerifierParams,
     removal_signed,
 )
-from poolsite.filecoin.actors.verifreg import Method as RegistryMethod
 from poolsite.filecoin.address import id_address
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.keys import key_sign
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, person, send
 from tests.unit.devnet.replaying import replay_check
@@ -96,26 +85,24 @@ def test_the_token_names_itself(world):
 
 def test_supply_and_balances_are_told(world):
     assert asked(world, Method.TOTAL_SUPPLY_EXPORTED) == str(8192 * BYTE)
-    assert asked(world, Method.BALANCE_EXPORTED, OWNER_PARAMS.encode(OwnerParams(STRANGER.address))) == str(
-        8192 * BYTE
-    )
-    unknown = OWNER_PARAMS.encode(OwnerParams(NOBODY.address))
+    assert asked(world, Method.BALANCE_EXPORTED, to_cbor(OwnerParams(STRANGER.address))) == str(8192 * BYTE)
+    unknown = to_cbor(OwnerParams(NOBODY.address))
     assert asked(world, Method.BALANCE_EXPORTED, unknown) == "0"
 
 
 def test_a_client_lets_the_market_spend_what_it_gets(world):
-    params = GET_ALLOWANCE_PARAMS.encode(GetAllowanceParams(STRANGER.address, id_address(MARKET)))
+    params = to_cbor(GetAllowanceParams(STRANGER.address, id_address(MARKET)))
 
     assert asked(world, Method.ALLOWANCE_EXPORTED, params) == str(INFINITE_ALLOWANCE)
 
 
 def test_allowances_grow_shrink_and_go(world):
-    more = ALLOWANCE_PARAMS.encode(AllowanceParams(WORKER.address, 100 * BYTE))
-    less = ALLOWANCE_PARAMS.encode(AllowanceParams(WORKER.address, 30 * BYTE))
+    more = to_cbor(AllowanceParams(WORKER.address, 100 * BYTE))
+    less = to_cbor(AllowanceParams(WORKER.address, 30 * BYTE))
 
     assert asked(world, Method.INCREASE_ALLOWANCE_EXPORTED, more) == str(100 * BYTE)
     assert asked(world, Method.DECREASE_ALLOWANCE_EXPORTED, less) == str(70 * BYTE)
-    gone = REVOKE_ALLOWANCE_PARAMS.encode(RevokeAllowanceParams(WORKER.address))
+    gone = to_cbor(RevokeAllowanceParams(WORKER.address))
     assert asked(world, Method.REVOKE_ALLOWANCE_EXPORTED, gone) == str(70 * BYTE)
     assert allowance_of(world.state, world.id_of(STRANGER), world.id_of(WORKER)) == 0
     assert asked(world, Method.DECREASE_ALLOWANCE_EXPORTED, less) == "0", "never below nothing"
@@ -125,22 +112,22 @@ def test_an_operator_burns_what_it_may_spend(world):
     asked(
         world,
         Method.INCREASE_ALLOWANCE_EXPORTED,
-        ALLOWANCE_PARAMS.encode(AllowanceParams(WORKER.address, 100 * BYTE)),
+        to_cbor(AllowanceParams(WORKER.address, 100 * BYTE)),
     )
 
     receipt = call(
         world,
         WORKER,
         Method.BURN_FROM_EXPORTED,
-        BURN_FROM_PARAMS.encode(BurnFromParams(STRANGER.address, 60 * BYTE)),
+        to_cbor(BurnFromParams(STRANGER.address, 60 * BYTE)),
     )
 
-    left = BURN_FROM_RETURN.decode(receipt.return_)
+    left = from_cbor(BurnFromReturn, receipt.return_)
     assert (left.balance, left.allowance) == (8132 * BYTE, 40 * BYTE)
 
 
 def test_burnt_data_cap_is_gone(world):
-    assert asked(world, Method.BURN_EXPORTED, BURN_PARAMS.encode(BurnParams(192 * BYTE))) == {
+    assert asked(world, Method.BURN_EXPORTED, to_cbor(BurnParams(192 * BYTE))) == {
         "Balance": str(8000 * BYTE)
     }
     assert asked(world, Method.TOTAL_SUPPLY_EXPORTED) == str(8000 * BYTE)
@@ -155,91 +142,91 @@ STATE = "state transaction failed: "
         (
             WORKER,
             Method.MINT_EXPORTED,
-            MINT_PARAMS.encode(MintParams(WORKER.address, BYTE, ())),
+            to_cbor(MintParams(WORKER.address, BYTE, ())),
             18,
             "is not one of supported",
         ),
         (
             WORKER,
             Method.DESTROY_EXPORTED,
-            DESTROY_PARAMS.encode(DestroyParams(STRANGER.address, BYTE)),
+            to_cbor(DestroyParams(STRANGER.address, BYTE)),
             18,
             "is not one of supported",
         ),
         (
             STRANGER,
             Method.TRANSFER_EXPORTED,
-            TRANSFER_PARAMS.encode(TransferParams(WORKER.address, BYTE, b"")),
+            to_cbor(TransferParams(WORKER.address, BYTE, b"")),
             18,
             "(governor is f06)",
         ),
         (
             STRANGER,
             Method.TRANSFER_EXPORTED,
-            TRANSFER_PARAMS.encode(TransferParams(NOBODY.address, BYTE, b"")),
+            to_cbor(TransferParams(NOBODY.address, BYTE, b"")),
             16,
             "to must be ID address",
         ),
         (
             STRANGER,
             Method.TRANSFER_EXPORTED,
-            TRANSFER_PARAMS.encode(TransferParams(REGISTRY, BYTE // 2, b"")),
+            to_cbor(TransferParams(REGISTRY, BYTE // 2, b"")),
             16,
             f'{STATE}amount TokenAmount(0.5) for "transfer" must be a multiple of {BYTE}',
         ),
         (
             STRANGER,
             Method.TRANSFER_EXPORTED,
-            TRANSFER_PARAMS.encode(TransferParams(REGISTRY, -BYTE, b"")),
+            to_cbor(TransferParams(REGISTRY, -BYTE, b"")),
             16,
             f'{STATE}value TokenAmount(-1.0) for "transfer" must be non-negative',
         ),
         (
             STRANGER,
             Method.TRANSFER_EXPORTED,
-            TRANSFER_PARAMS.encode(TransferParams(REGISTRY, BYTE, b"\xff")),
+            to_cbor(TransferParams(REGISTRY, BYTE, b"\xff")),
             21,
             "receiver hook error from Address { payload: ID(6) }: exit_code=ExitCode { value: 21 }",
         ),
         (
             WORKER,
             Method.TRANSFER_FROM_EXPORTED,
-            TRANSFER_FROM_PARAMS.encode(TransferFromParams(STRANGER.address, REGISTRY, BYTE, b"")),
+            to_cbor(TransferFromParams(STRANGER.address, REGISTRY, BYTE, b"")),
             19,
             "attempted to utilise TokenAmount(1.0) of allowance TokenAmount(0.0) set by Address",
         ),
         (
             STRANGER,
             Method.TRANSFER_FROM_EXPORTED,
-            TRANSFER_FROM_PARAMS.encode(TransferFromParams(STRANGER.address, REGISTRY, BYTE, b"")),
+            to_cbor(TransferFromParams(STRANGER.address, REGISTRY, BYTE, b"")),
             16,
             f"{STATE}operator cannot be the same as the debited address f0",
         ),
         (
             STRANGER,
             Method.TRANSFER_FROM_EXPORTED,
-            TRANSFER_FROM_PARAMS.encode(TransferFromParams(STRANGER.address, WORKER.address, BYTE, b"")),
+            to_cbor(TransferFromParams(STRANGER.address, WORKER.address, BYTE, b"")),
             18,
             "(governor is f06)",
         ),
         (
             STRANGER,
             Method.BURN_EXPORTED,
-            BURN_PARAMS.encode(BurnParams(9000 * BYTE)),
+            to_cbor(BurnParams(9000 * BYTE)),
             20,
             "cannot be negative, cannot apply delta of TokenAmount(-9000.0) to TokenAmount(8192.0)",
         ),
         (
             WORKER,
             Method.BURN_EXPORTED,
-            BURN_PARAMS.encode(BurnParams(BYTE)),
+            to_cbor(BurnParams(BYTE)),
             19,
             "balance of TokenAmount(0.0) by TokenAmount(-1.0)",
         ),
         (
             STRANGER,
             Method.INCREASE_ALLOWANCE_EXPORTED,
-            ALLOWANCE_PARAMS.encode(AllowanceParams(WORKER.address, -BYTE)),
+            to_cbor(AllowanceParams(WORKER.address, -BYTE)),
             16,
             f'{STATE}value TokenAmount(-1.0) for "increase allowance delta" must be non-negative',
         ),
@@ -258,7 +245,7 @@ def consents(world, amount, signers=(OWNER, WORKER), proposal=0):
     """The parameters with which the root takes data cap away, signed by two verifiers."""
     signed = removal_signed(id_address(world.id_of(STRANGER)), amount, proposal_id=proposal)
     requests = [RemoveDataCapRequest(who.address, key_sign(who.key, signed)) for who in signers]
-    return REMOVE_DATA_CAP_PARAMS.encode(RemoveDataCapParams(STRANGER.address, amount, *requests))
+    return to_cbor(RemoveDataCapParams(STRANGER.address, amount, *requests))
 
 
 def removed(world, params):
@@ -288,7 +275,7 @@ def test_data_cap_stays_without_consent_of_two_verifiers(world):
 
 
 def test_only_the_token_tells_the_registry_of_data_cap(world):
-    params = VERIFIER_PARAMS.encode(VerifierParams(STRANGER.address, 1))
+    params = to_cbor(VerifierParams(STRANGER.address, 1))
 
     assert call(world, OWNER, RegistryMethod.UNIVERSAL_RECEIVER_HOOK, params, to=REGISTRY).exit_code == 18
     assert call(world, OWNER, RegistryMethod.CLAIM_ALLOCATIONS, params, to=REGISTRY).exit_code == 18
@@ -296,7 +283,7 @@ def test_only_the_token_tells_the_registry_of_data_cap(world):
 
 def test_the_power_actor_tells_contracts_of_power():
     node = chain()
-    power, built_in = id_address(POWER), MINER_POWER_PARAMS.encode(MinerPowerParams(1000))
+    power, built_in = id_address(POWER), to_cbor(MinerPowerParams(1000))
 
     def ask(method, params=b""):
         receipt = send(node, OWNER, power, method=int(method), params=params, gas_limit=LIMIT)
@@ -314,7 +301,7 @@ def test_the_power_actor_tells_contracts_of_power():
     assert ask(PowerMethod.CURRENT_TOTAL_POWER_NETWORK_RAW_POWER_EXPORTED) == (0, str(raw))
     assert ask(PowerMethod.CURRENT_TOTAL_POWER_MINER_COUNT_EXPORTED) == (0, 1)
     assert ask(PowerMethod.CURRENT_TOTAL_POWER_MINER_CONSENSUS_COUNT_EXPORTED) == (0, 1)
-    unknown = MINER_POWER_PARAMS.encode(MinerPowerParams(999))
+    unknown = to_cbor(MinerPowerParams(999))
     assert ask(PowerMethod.MINER_POWER_EXPORTED, unknown) == (17, None)
     assert ask(PowerMethod.CURRENT_TOTAL_POWER_MINER_RAW_POWER_EXPORTED, unknown) == (16, None)
     replay_check(node)

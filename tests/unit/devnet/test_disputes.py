@@ -8,8 +8,9 @@ from poolsite.devnet.actors.ledger import resolve
 from poolsite.devnet.consensus import tipset_execute
 from poolsite.devnet.profile import Profile
 from poolsite.devnet.state.rows import ACTORS, CLAIMS
-from poolsite.filecoin.actors.miner_proving import DISPUTE_WINDOWED_POST_PARAMS, DisputeWindowedPoStParams
+from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
 from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.codec import to_cbor
 from tests.unit.devnet.people import STRANGER, chain, send
 from tests.unit.devnet.replaying import replay_check
 from tests.unit.devnet.sealing import small_miner
@@ -31,7 +32,7 @@ def why(miner):
 
 
 def dispute(miner, deadline, proof=0):
-    params = DISPUTE_WINDOWED_POST_PARAMS.encode(DisputeWindowedPoStParams(deadline, proof))
+    params = to_cbor(DisputeWindowedPoStParams(deadline, proof))
     fields = {"method": 24, "params": params, "gas_limit": 1_000_000_000}
     return send(miner.node, STRANGER, miner.address, **fields)
 

@@ -9,26 +9,24 @@ from poolsite.devnet.actors.miner.extensions import CLAIM_DROP_PERIOD
 from poolsite.devnet.actors.verified.claims import TERM_MAX
 from poolsite.devnet.forks import reorg
 from poolsite.devnet.state.rows import CLAIMS, data_claims_of
-from poolsite.filecoin.actors.batch import BATCH_RETURN
+from poolsite.filecoin.actors.batch import BatchReturn
+from poolsite.filecoin.actors.claims import (
+    ClaimTerm,
+    ExtendClaimTermsParams,
+    RemoveExpiredClaimsParams,
+    RemoveExpiredClaimsReturn,
+)
 from poolsite.filecoin.actors.miner_sectors import (
-    EXTEND_SECTOR_EXPIRATION2_PARAMS,
     ExpirationExtension2,
     ExtendSectorExpiration2Params,
     PieceActivationManifest,
     SectorClaim,
     VerifiedAllocationKey,
 )
-from poolsite.filecoin.actors.verifreg import (
-    EXTEND_CLAIM_TERMS_PARAMS,
-    REMOVE_EXPIRED_CLAIMS_PARAMS,
-    REMOVE_EXPIRED_CLAIMS_RETURN,
-    ClaimTerm,
-    ExtendClaimTermsParams,
-    Method,
-    RemoveExpiredClaimsParams,
-)
+from poolsite.filecoin.actors.verifreg import Method
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.commd import data_commitment
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER
@@ -77,7 +75,7 @@ def extension(miner, expiration, *, keep=(), drop=(), plain=(), number=1, deadli
         sectors_with_claims=claimed,
         new_expiration=expiration,
     )
-    return EXTEND_SECTOR_EXPIRATION2_PARAMS.encode(ExtendSectorExpiration2Params((entry,)))
+    return to_cbor(ExtendSectorExpiration2Params((entry,)))
 
 
 class Extension:
@@ -184,8 +182,8 @@ def test_a_client_lengthens_its_claims_term_and_then_the_sector_may_live_on(worl
 
     def lengthen(who, term, claim=2):
         terms = ExtendClaimTermsParams((ClaimTerm(world.miner.id, claim, term),))
-        params = EXTEND_CLAIM_TERMS_PARAMS.encode(terms)
-        answer = BATCH_RETURN.decode(registry(wish.later, who, Method.EXTEND_CLAIM_TERMS, params)[1])
+        params = to_cbor(terms)
+        answer = from_cbor(BatchReturn, registry(wish.later, who, Method.EXTEND_CLAIM_TERMS, params)[1])
         return answer.success_count or answer.fail_codes[0].code
 
     client = world.id_of(STRANGER)
@@ -202,9 +200,9 @@ def test_claims_are_removed_once_their_term_is_over(world):
     start = world.miner.reader.sector(1).activation
 
     def remove(later, *numbers):
-        params = REMOVE_EXPIRED_CLAIMS_PARAMS.encode(RemoveExpiredClaimsParams(world.miner.id, numbers))
+        params = to_cbor(RemoveExpiredClaimsParams(world.miner.id, numbers))
         data = registry(later, world.id_of(OWNER), Method.REMOVE_EXPIRED_CLAIMS, params)[1]
-        answer = REMOVE_EXPIRED_CLAIMS_RETURN.decode(data)
+        answer = from_cbor(RemoveExpiredClaimsReturn, data)
         return answer.considered, [(code.idx, code.code) for code in answer.results.fail_codes]
 
     at_term, after = Later(world.node, start + SHORT), Later(world.node, start + SHORT + 1)

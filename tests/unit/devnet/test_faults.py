@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from poolsite.devnet.access import ALL_PERMS
-from poolsite.devnet.actors.lab import FAIL_METHOD, FAIL_PARAMS, FailParams
+from poolsite.devnet.actors.lab import FAIL_METHOD, FailParams
 from poolsite.devnet.actors.ledger import actor_get, resolve
 from poolsite.devnet.actors.miner.book import Reader
 from poolsite.devnet.consensus import tipset_execute
@@ -24,6 +24,7 @@ from poolsite.devnet.service import Service
 from poolsite.filecoin.address import SYSTEM_ACTOR, UNDEF
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import cid_parse
+from poolsite.filecoin.codec import to_cbor
 from tests.unit.devnet.people import OWNER, STRANGER, chain, land, signed
 from tests.unit.devnet.replaying import replay_check
 
@@ -261,7 +262,7 @@ async def test_an_actor_is_left_with_little(node):
 
 
 async def test_only_the_owner_of_the_built_in_miner_sends_faults(node):
-    params = FAIL_PARAMS.encode(FailParams(0, 16, 1))
+    params = to_cbor(FailParams(0, 16, 1))
 
     receipt = land(
         node, signed(node, OWNER, SYSTEM_ACTOR, method=FAIL_METHOD, params=params, gas_limit=10**9)

@@ -18,44 +18,38 @@ from poolsite.devnet.rpc.methods import METHODS_V0, METHODS_V1
 from poolsite.devnet.rpc.params import PARAM_ERRORS
 from poolsite.filecoin.actors import market as market_actor
 from poolsite.filecoin.actors import verifreg
-from poolsite.filecoin.actors.allocations import ALLOCATION_REQUESTS, AllocationRequest, AllocationRequests
+from poolsite.filecoin.actors.allocations import AllocationRequest, AllocationRequests
+from poolsite.filecoin.actors.claims import (
+    ClaimTerm,
+    ExtendClaimTermsParams,
+    GetClaimsParams,
+    RemoveExpiredClaimsParams,
+)
 from poolsite.filecoin.actors.datacap import AllowanceParams, BurnFromParams, TransferParams
 from poolsite.filecoin.actors.datacap import Method as TokenMethod
-from poolsite.filecoin.actors.market import (
+from poolsite.filecoin.actors.market import PublishStorageDealsParams
+from poolsite.filecoin.actors.market_deals import (
     BatchActivateDealsParams,
     OnMinerSectorsTerminateParams,
     PieceChange,
-    PublishStorageDealsParams,
     SectorChanges,
     SectorContentChangedParams,
     SectorDeals,
     SettleDealPaymentsParams,
 )
-from poolsite.filecoin.actors.miner_control import WITHDRAW_BALANCE_PARAMS, WithdrawBalanceParams
+from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
 from poolsite.filecoin.actors.miner_proving import (
-    DECLARE_FAULTS_PARAMS,
-    DECLARE_FAULTS_RECOVERED_PARAMS,
-    TERMINATE_SECTORS_PARAMS,
     DeclareFaultsParams,
     DeclareFaultsRecoveredParams,
     PartitionSectors,
     TerminateSectorsParams,
 )
 from poolsite.filecoin.actors.miner_sectors import (
-    EXTEND_SECTOR_EXPIRATION2_PARAMS,
-    PRE_COMMIT_SECTOR_BATCH2_PARAMS,
-    PROVE_COMMIT_SECTORS_NI_PARAMS,
     ExpirationExtension2,
     ExtendSectorExpiration2Params,
     PreCommitSectorBatch2Params,
     ProveCommitSectorsNIParams,
     SectorNIActivationInfo,
-)
-from poolsite.filecoin.actors.verifreg import (
-    ClaimTerm,
-    ExtendClaimTermsParams,
-    GetClaimsParams,
-    RemoveExpiredClaimsParams,
 )
 from poolsite.filecoin.address import (
     DATACAP_ACTOR,
@@ -70,7 +64,7 @@ from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cbor import encode
 from poolsite.filecoin.cids import commr_cid
-from poolsite.filecoin.codec import struct_of
+from poolsite.filecoin.codec import struct_of, to_cbor
 from poolsite.filecoin.keys import key_sign
 from poolsite.filecoin.message import Message
 from poolsite.filecoin.proof_container import aggregate_container
@@ -215,7 +209,7 @@ def _without_seed(miner):
     info = SectorNIActivationInfo(9, miner.id, commr_cid(sealed.comm_r), 9, now - 1, now + 600_000)
     proof = aggregate_container(int(kind), (b"",))
     params = ProveCommitSectorsNIParams((info,), proof, int(kind), 1, 3, require_activation_success=False)
-    return PROVE_COMMIT_SECTORS_NI_PARAMS.encode(params)
+    return to_cbor(params)
 
 
 def test_no_broken_params_make_the_market_or_the_registry_panic(miner):
@@ -225,9 +219,7 @@ def test_no_broken_params_make_the_market_or_the_registry_panic(miner):
     deal = signed_by(fair.client, fair.proposal(label="another"))
     change = SectorChanges(1, 10**7, (PieceChange(PIECE, SIZE, b"\x00"),))
     request = AllocationRequest(miner.id, PIECE, SIZE, TERM_MIN, TERM_MAX, fair.node.head.height + 100)
-    transfer = TransferParams(
-        VERIFREG_ACTOR, SIZE, ALLOCATION_REQUESTS.encode(AllocationRequests((request,), ()))
-    )
+    transfer = TransferParams(VERIFREG_ACTOR, SIZE, to_cbor(AllocationRequests((request,), ())))
     signature = key_sign(OWNER.key, b"no consent")
     consent = verifreg.RemoveDataCapRequest(OWNER.address, signature)
     removal = verifreg.RemoveDataCapParams(STRANGER.address, SIZE, consent, consent)
@@ -268,13 +260,13 @@ def test_no_broken_params_make_a_miner_panic(miner, caplog):
     entry = (PartitionSectors(deadline, 0, bitfield_of([1])),)
     extension = ExpirationExtension2(deadline, 0, bitfield_of([1]), (), 2_000_000)
     valid = {
-        28: PRE_COMMIT_SECTOR_BATCH2_PARAMS.encode(precommit),
+        28: to_cbor(precommit),
         5: miner.post_params(deadline)[:120],
-        9: TERMINATE_SECTORS_PARAMS.encode(TerminateSectorsParams(entry)),
-        10: DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams(entry)),
-        11: DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams(entry)),
-        32: EXTEND_SECTOR_EXPIRATION2_PARAMS.encode(ExtendSectorExpiration2Params((extension,))),
-        16: WITHDRAW_BALANCE_PARAMS.encode(WithdrawBalanceParams(10**18)),
+        9: to_cbor(TerminateSectorsParams(entry)),
+        10: to_cbor(DeclareFaultsParams(entry)),
+        11: to_cbor(DeclareFaultsRecoveredParams(entry)),
+        32: to_cbor(ExtendSectorExpiration2Params((extension,))),
+        16: to_cbor(WithdrawBalanceParams(10**18)),
         36: _without_seed(miner),
     }
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from poolsite.filecoin.actors.miner_control import (
-    CHANGE_PEER_ID_PARAMS,
-    WITHDRAW_BALANCE_PARAMS,
-    ChangePeerIDParams,
-    WithdrawBalanceParams,
-)
-from poolsite.filecoin.actors.power import CREATE_MINER_PARAMS, CreateMinerParams
+from poolsite.filecoin.actors.miner_control import ChangePeerIDParams, WithdrawBalanceParams
+from poolsite.filecoin.actors.power import CreateMinerParams
 from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.codec import to_cbor
 from tests.unit.devnet.people import OWNER, WORKER, chain, send
 from tests.unit.devnet.sealing import POST_PROOF, small_miner
 
@@ -25,7 +21,7 @@ def near(used, measured):
 
 def test_the_way_of_two_sectors_costs_what_it_costs_on_lotus():
     node = chain()
-    create = CREATE_MINER_PARAMS.encode(CreateMinerParams(OWNER.address, WORKER.address, POST_PROOF, b"", ()))
+    create = to_cbor(CreateMinerParams(OWNER.address, WORKER.address, POST_PROOF, b"", ()))
     created = send(node, OWNER, POWER_ACTOR, method=2, params=create, value=FIL)
     miner = small_miner(node)
     first = miner.precommit(miner.seal(1, node.head.height - 1))
@@ -38,8 +34,8 @@ def test_the_way_of_two_sectors_costs_what_it_costs_on_lotus():
     faulty = miner.declare_faults(deadline, 1)
     recovered = miner.declare_recovered(deadline, 1)
     again = miner.post(deadline)
-    peer = miner.call(4, CHANGE_PEER_ID_PARAMS.encode(ChangePeerIDParams(b"peer")))
-    withdraw = WITHDRAW_BALANCE_PARAMS.encode(WithdrawBalanceParams(FIL))
+    peer = miner.call(4, to_cbor(ChangePeerIDParams(b"peer")))
+    withdraw = to_cbor(WithdrawBalanceParams(FIL))
     withdrawn = send(node, OWNER, miner.address, method=16, params=withdraw)
     node.close()
 

@@ -7,11 +7,9 @@ import pytest
 from poolsite.devnet.actors.miner.inquiries import Status
 from poolsite.filecoin.actors.decode import params_encode, return_decode
 from poolsite.filecoin.actors.miner import Method
-from poolsite.filecoin.actors.miner_status import (
-    VALIDATE_SECTOR_STATUS_PARAMS,
-    ValidateSectorStatusParams,
-)
+from poolsite.filecoin.actors.miner_status import ValidateSectorStatusParams
 from poolsite.filecoin.cbor import encode
+from poolsite.filecoin.codec import to_cbor
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain
 from tests.unit.devnet.sealing import small_miner
@@ -83,6 +81,6 @@ def test_its_sectors(miner):
 def test_a_place_that_is_none_is_refused(miner, place):
     later = Later(miner.node, miner.node.head.height + 1)
     number = int(Method.VALIDATE_SECTOR_STATUS_EXPORTED)
-    params = VALIDATE_SECTOR_STATUS_PARAMS.encode(ValidateSectorStatusParams(1, 1, place))
+    params = to_cbor(ValidateSectorStatusParams(1, 1, place))
 
     assert later.call(99, miner.address, method=number, params=params)[0] == 16

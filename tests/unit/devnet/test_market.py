@@ -16,30 +16,25 @@ from poolsite.devnet.forks import reorg
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.state.deal_rows import DEAL_STATES, DEALS
 from poolsite.devnet.state.rows import ACTORS, allocations_of
-from poolsite.filecoin.actors.market import (
-    BATCH_ACTIVATE_DEALS_PARAMS,
-    DEAL_QUERY_PARAMS,
-    GET_DEAL_ACTIVATION_RETURN,
-    GET_DEAL_AMOUNT_RETURN,
-    GET_DEAL_DATA_COMMITMENT_RETURN,
-    GET_DEAL_SECTOR_RETURN,
-    GET_DEAL_TERM_RETURN,
+from poolsite.filecoin.actors.market import Method
+from poolsite.filecoin.actors.market_deals import (
     BatchActivateDealsParams,
+    BatchActivateDealsReturn,
     DealQueryParams,
-    Method,
+    GetDealActivationReturn,
+    GetDealAmountReturn,
+    GetDealDataCommitmentReturn,
+    GetDealSectorReturn,
+    GetDealTermReturn,
     SectorDeals,
 )
-from poolsite.filecoin.actors.market_deals import BATCH_ACTIVATE_DEALS_RETURN
-from poolsite.filecoin.actors.miner_proving import (
-    TERMINATE_SECTORS_PARAMS,
-    PartitionSectors,
-    TerminateSectorsParams,
-)
+from poolsite.filecoin.actors.miner_proving import PartitionSectors, TerminateSectorsParams
 from poolsite.filecoin.actors.miner_sectors import DataActivationNotification, VerifiedAllocationKey
 from poolsite.filecoin.address import MARKET_ACTOR, id_address
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.commd import data_commitment
 from poolsite.filecoin.deals import (
     MIN_DURATION,
@@ -175,7 +170,7 @@ def test_a_terminated_sector_ends_its_deals_at_the_miners_cost(fair):
     while not _is_mutable(fair, sector.deadline):
         fair.node.advance(5)
     entry = PartitionSectors(sector.deadline, sector.partition, bitfield_of([1]))
-    params = TERMINATE_SECTORS_PARAMS.encode(TerminateSectorsParams((entry,)))
+    params = to_cbor(TerminateSectorsParams((entry,)))
 
     assert fair.miner.call(9, params).exit_code == 0
 
@@ -215,12 +210,12 @@ def test_a_miner_may_activate_the_deals_of_sectors_in_a_batch(fair):
             to=MARKET_ACTOR,
             from_=id_address(fair.miner.id),
             method=int(Method.ACTIVATE_DEALS),
-            params=BATCH_ACTIVATE_DEALS_PARAMS.encode(wish),
+            params=to_cbor(wish),
         )
         machine = fair.node.estimator.machine_on(fair.node.head.tipset)
         receipt, error, _ = message_simulate(machine, replace(message, gas_limit=GAS), from_id=fair.miner.id)
         assert (receipt.exit_code, error) == (0, "")
-        return BATCH_ACTIVATE_DEALS_RETURN.decode(receipt.return_), Market(machine.draft)
+        return from_cbor(BatchActivateDealsReturn, receipt.return_), Market(machine.draft)
 
     answer, market = activate(
         SectorDeals(1, int(SEAL_PROOF), life, (0, 1)),
@@ -244,24 +239,24 @@ def test_anybody_may_ask_the_market_of_a_deal(fair):
     fair.published(proposal)
 
     def ask(name, deal=0):
-        params = DEAL_QUERY_PARAMS.encode(DealQueryParams(deal))
+        params = to_cbor(DealQueryParams(deal))
         method = int(Method[f"GET_DEAL_{name}_EXPORTED"])
         return send(fair.node, OWNER, MARKET_ACTOR, method=method, params=params, gas_limit=GAS)
 
-    assert GET_DEAL_DATA_COMMITMENT_RETURN.decode(ask("DATA_COMMITMENT").return_).data == PIECE
-    term = GET_DEAL_TERM_RETURN.decode(ask("TERM").return_)
+    assert from_cbor(GetDealDataCommitmentReturn, ask("DATA_COMMITMENT").return_).data == PIECE
+    term = from_cbor(GetDealTermReturn, ask("TERM").return_)
     assert (term.start, term.duration) == (proposal.start_epoch, MIN_DURATION)
-    assert GET_DEAL_AMOUNT_RETURN.decode(ask("TOTAL_PRICE").return_).amount == storage_fee(proposal)
-    assert GET_DEAL_AMOUNT_RETURN.decode(ask("PROVIDER_COLLATERAL").return_).amount == COLLATERAL
+    assert from_cbor(GetDealAmountReturn, ask("TOTAL_PRICE").return_).amount == storage_fee(proposal)
+    assert from_cbor(GetDealAmountReturn, ask("PROVIDER_COLLATERAL").return_).amount == COLLATERAL
     assert ask("CLIENT").return_ == ask("CLIENT").return_ != ask("PROVIDER").return_
     assert ask("LABEL").return_ == b"\x67a label"
     assert ask("VERIFIED").return_ == b"\xf4"
     assert ask("SECTOR").exit_code == DEAL_NOT_ACTIVATED
-    assert GET_DEAL_ACTIVATION_RETURN.decode(ask("ACTIVATION").return_).activated == -1
+    assert from_cbor(GetDealActivationReturn, ask("ACTIVATION").return_).activated == -1
     assert ask("TERM", 5).exit_code == 17
     fair.activated(0)
-    assert GET_DEAL_SECTOR_RETURN.decode(ask("SECTOR").return_).sector == 1
-    assert GET_DEAL_ACTIVATION_RETURN.decode(ask("ACTIVATION").return_).activated > 0
+    assert from_cbor(GetDealSectorReturn, ask("SECTOR").return_).sector == 1
+    assert from_cbor(GetDealActivationReturn, ask("ACTIVATION").return_).activated > 0
 
 
 async def test_nodes_tell_of_deals(fair):

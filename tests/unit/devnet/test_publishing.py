@@ -7,20 +7,18 @@ from dataclasses import replace
 import pytest
 
 from poolsite.filecoin.actors.market import (
-    PUBLISH_STORAGE_DEALS_PARAMS,
-    PUBLISH_STORAGE_DEALS_RETURN,
-    WITHDRAW_BALANCE_PARAMS,
-    WITHDRAW_BALANCE_RETURN,
     Method,
     PublishStorageDealsParams,
+    PublishStorageDealsReturn,
     WithdrawBalanceParams,
+    WithdrawBalanceReturn,
 )
 from poolsite.filecoin.actors.miner import Method as MinerMethod
-from poolsite.filecoin.actors.miner_control import WITHDRAW_BALANCE_PARAMS as WITHDRAW_MINER_PARAMS
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams as WithdrawMinerParams
 from poolsite.filecoin.address import MARKET_ACTOR, id_address
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import commr_cid
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deals import (
     MAX_DURATION,
     MIN_DURATION,
@@ -49,11 +47,11 @@ def test_a_published_deal_locks_what_both_sides_promise(fair):
 def test_only_what_is_not_locked_can_be_withdrawn(fair):
     proposal = fair.proposal()
     fair.published(proposal)
-    params = WITHDRAW_BALANCE_PARAMS.encode(WithdrawBalanceParams(fair.client.address, 10 * FIL))
+    params = to_cbor(WithdrawBalanceParams(fair.client.address, 10 * FIL))
 
     receipt = send(fair.node, fair.client, MARKET_ACTOR, method=3, params=params)
 
-    assert WITHDRAW_BALANCE_RETURN.decode(receipt.return_).amount == 5 * FIL - client_lockup(proposal)
+    assert from_cbor(WithdrawBalanceReturn, receipt.return_).amount == 5 * FIL - client_lockup(proposal)
     assert fair.escrow(fair.client_id) == (client_lockup(proposal),) * 2
     fair.check()
 
@@ -88,7 +86,7 @@ def test_a_proposal_that_cannot_be_kept_is_dropped(fair, why):
 
     receipt = fair.publish(*pair)
 
-    answer = PUBLISH_STORAGE_DEALS_RETURN.decode(receipt.return_)
+    answer = from_cbor(PublishStorageDealsReturn, receipt.return_)
     assert (answer.ids, answer.valid_deals.numbers(9)) == ((0,), (0,))
     if why != "another miner":
         assert fair.publish(pair[1]).exit_code == 16, "nothing is left"
@@ -100,7 +98,7 @@ def test_a_deal_is_published_once_and_only_with_the_clients_signature(fair):
     one, forged = signed_by(fair.client, proposal), signed_by(OWNER, proposal)
 
     assert fair.publish(forged).exit_code == 16
-    assert PUBLISH_STORAGE_DEALS_RETURN.decode(fair.publish(one, one).return_).ids == (0,)
+    assert from_cbor(PublishStorageDealsReturn, fair.publish(one, one).return_).ids == (0,)
     assert fair.publish(one).exit_code == 16, "it is on chain already"
     assert fair.publish(signed_by(fair.client, replace(proposal, label="another"))).exit_code == 0
 
@@ -128,14 +126,12 @@ def test_a_client_with_a_bls_key_signs_too():
 
 
 def test_the_markets_calls_are_there_under_both_numbers(fair):
-    params = PUBLISH_STORAGE_DEALS_PARAMS.encode(
-        PublishStorageDealsParams((signed_by(fair.client, fair.proposal()),))
-    )
+    params = to_cbor(PublishStorageDealsParams((signed_by(fair.client, fair.proposal()),)))
     method = int(Method.PUBLISH_STORAGE_DEALS_EXPORTED)
 
     receipt = send(fair.node, WORKER, MARKET_ACTOR, method=method, params=params, gas_limit=GAS)
 
-    assert PUBLISH_STORAGE_DEALS_RETURN.decode(receipt.return_).ids == (0,)
-    owned = WITHDRAW_MINER_PARAMS.encode(WithdrawMinerParams(FIL))
+    assert from_cbor(PublishStorageDealsReturn, receipt.return_).ids == (0,)
+    owned = to_cbor(WithdrawMinerParams(FIL))
     number = int(MinerMethod.WITHDRAW_BALANCE_EXPORTED)
     assert send(fair.node, OWNER, fair.miner.address, method=number, params=owned).exit_code == 0

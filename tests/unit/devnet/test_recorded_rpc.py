@@ -9,10 +9,11 @@ import pytest
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.profile import Profile
-from poolsite.filecoin.actors.market import ADD_BALANCE_PARAMS, AddBalanceParams
+from poolsite.filecoin.actors.market import AddBalanceParams
 from poolsite.filecoin.address import MARKET_ACTOR
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.block import TipsetKey
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.policy import network_to_params
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, send, signed
 from tests.unit.devnet.recorded import Replay, answer_differences, exchanges
@@ -60,7 +61,7 @@ def replay():
     node.wallet.add(OWNER.key)
     miner = small_miner(node)
     miner.add_sectors(1, 2)
-    deposit = ADD_BALANCE_PARAMS.encode(AddBalanceParams(STRANGER.address))
+    deposit = to_cbor(AddBalanceParams(STRANGER.address))
     send(node, STRANGER, MARKET_ACTOR, method=2, params=deposit, value=19 * FIL)
     node.null_rounds(860 - node.head.height)
     node.advance_to(882)

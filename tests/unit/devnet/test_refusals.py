@@ -10,40 +10,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poolsite.filecoin.actors.miner_control import (
-    CHANGE_OWNER_ADDRESS_PARAMS,
-    CHANGE_WORKER_ADDRESS_PARAMS,
-    WITHDRAW_BALANCE_PARAMS,
     ChangeOwnerAddressParams,
     ChangeWorkerAddressParams,
     WithdrawBalanceParams,
 )
 from poolsite.filecoin.actors.miner_proving import (
-    DECLARE_FAULTS_PARAMS,
-    DECLARE_FAULTS_RECOVERED_PARAMS,
-    SUBMIT_WINDOWED_POST_PARAMS,
-    TERMINATE_SECTORS_PARAMS,
     DeclareFaultsParams,
     DeclareFaultsRecoveredParams,
     PartitionSectors,
     PoStPartition,
+    SubmitWindowedPoStParams,
     TerminateSectorsParams,
 )
 from poolsite.filecoin.actors.miner_sectors import (
-    EXTEND_SECTOR_EXPIRATION2_PARAMS,
-    PRE_COMMIT_SECTOR_BATCH2_PARAMS,
-    PROVE_COMMIT_SECTORS3_PARAMS,
     ExpirationExtension2,
     ExtendSectorExpiration2Params,
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
     SectorActivationManifest,
 )
-from poolsite.filecoin.actors.power import CREATE_MINER_PARAMS, CreateMinerParams
+from poolsite.filecoin.actors.power import CreateMinerParams
 from poolsite.filecoin.address import POWER_ACTOR, actor_address, id_address
 from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.message import Message
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain
 from tests.unit.devnet.recorded import FOLDER
@@ -98,7 +90,7 @@ def run(small: SmallMiner, to: Any, *, who: Any = WORKER, **fields: Any) -> Appl
 def precommit(small: SmallMiner, *changes: dict[str, Any], who: Any = WORKER) -> Applied:
     info = small.seal(50, small.node.head.height - 1)
     infos = tuple(replace(info, **change) for change in changes)
-    params = PRE_COMMIT_SECTOR_BATCH2_PARAMS.encode(PreCommitSectorBatch2Params(infos))
+    params = to_cbor(PreCommitSectorBatch2Params(infos))
     return run(small, small.address, method=28, params=params, who=who)
 
 
@@ -111,14 +103,14 @@ def prove(small: SmallMiner, *numbers: int, who: Any = WORKER, **changes: Any) -
         require_activation_success=False,
         require_notification_success=False,
     )
-    encoded = PROVE_COMMIT_SECTORS3_PARAMS.encode(replace(params, **changes))
+    encoded = to_cbor(replace(params, **changes))
     return run(small, small.address, method=34, params=encoded, who=who)
 
 
 def post(small: SmallMiner, who: Any = WORKER, **changes: Any) -> Applied:
     (deadline, _), _ = small.reader.all_partitions()[0]
-    params = SUBMIT_WINDOWED_POST_PARAMS.decode(small.post_params(deadline))
-    encoded = SUBMIT_WINDOWED_POST_PARAMS.encode(replace(params, **changes))
+    params = from_cbor(SubmitWindowedPoStParams, small.post_params(deadline))
+    encoded = to_cbor(replace(params, **changes))
     return run(small, small.address, method=5, params=encoded, who=who)
 
 
@@ -133,29 +125,29 @@ def declare(
     index = (deadline + ahead) % small.node.network.proving.deadlines
     entries = (PartitionSectors(index, partition, bitfield_of([sector])),)
     if method == 10:
-        params = DECLARE_FAULTS_PARAMS.encode(DeclareFaultsParams(entries))
+        params = to_cbor(DeclareFaultsParams(entries))
     else:
-        params = DECLARE_FAULTS_RECOVERED_PARAMS.encode(DeclareFaultsRecoveredParams(entries))
+        params = to_cbor(DeclareFaultsRecoveredParams(entries))
     return run(small, small.address, method=method, params=params, who=who)
 
 
 def withdraw(small: SmallMiner, amount: int, who: Any) -> Applied:
-    params = WITHDRAW_BALANCE_PARAMS.encode(WithdrawBalanceParams(amount))
+    params = to_cbor(WithdrawBalanceParams(amount))
     return run(small, small.address, method=16, params=params, who=who)
 
 
 def create(small: SmallMiner, *, worker: Any = WORKER, proof: int = POST_PROOF, value: int = FIL) -> Applied:
-    params = CREATE_MINER_PARAMS.encode(CreateMinerParams(OWNER.address, worker.address, proof, b"", ()))
+    params = to_cbor(CreateMinerParams(OWNER.address, worker.address, proof, b"", ()))
     return run(small, POWER_ACTOR, who=OWNER, method=2, params=params, value=value)
 
 
 def owner(small: SmallMiner, address: Any, who: Any) -> Applied:
-    params = CHANGE_OWNER_ADDRESS_PARAMS.encode(ChangeOwnerAddressParams(address))
+    params = to_cbor(ChangeOwnerAddressParams(address))
     return run(small, small.address, method=23, params=params, who=who)
 
 
 def worker(small: SmallMiner, new: Any, who: Any) -> Applied:
-    params = CHANGE_WORKER_ADDRESS_PARAMS.encode(ChangeWorkerAddressParams(new.address, ()))
+    params = to_cbor(ChangeWorkerAddressParams(new.address, ()))
     return run(small, small.address, method=3, params=params, who=who)
 
 
@@ -174,16 +166,14 @@ def extend(
     entry = ExpirationExtension2(
         home if deadline is None else deadline, partition, bitfield_of([sector]), (), old + expiration
     )
-    params = EXTEND_SECTOR_EXPIRATION2_PARAMS.encode(ExtendSectorExpiration2Params((entry,)))
+    params = to_cbor(ExtendSectorExpiration2Params((entry,)))
     return run(small, small.address, method=32, params=params, who=who)
 
 
 def terminate(small: SmallMiner, *, ahead: int = 0, sector: int = 1, who: Any = WORKER) -> Applied:
     (home, _), _ = small.reader.all_partitions()[0]
     index = (home + ahead) % small.node.network.proving.deadlines
-    params = TERMINATE_SECTORS_PARAMS.encode(
-        TerminateSectorsParams((PartitionSectors(index, 0, bitfield_of([sector])),))
-    )
+    params = to_cbor(TerminateSectorsParams((PartitionSectors(index, 0, bitfield_of([sector])),)))
     return run(small, small.address, method=9, params=params, who=who)
 
 

@@ -9,14 +9,8 @@ from typing import Any
 import pytest
 
 from poolsite.devnet.state.rows import ACTORS, MINERS, precommits_of
-from poolsite.filecoin.actors.miner_proving import (
-    DECLARE_FAULTS_RECOVERED_PARAMS,
-    DeclareFaultsRecoveredParams,
-    PartitionSectors,
-)
+from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, PartitionSectors
 from poolsite.filecoin.actors.miner_sectors import (
-    PRE_COMMIT_SECTOR_BATCH2_PARAMS,
-    PROVE_COMMIT_SECTORS3_PARAMS,
     PieceActivationManifest,
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
@@ -25,6 +19,7 @@ from poolsite.filecoin.actors.miner_sectors import (
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cids import cid_of_cbor, commd_cid
+from poolsite.filecoin.codec import to_cbor
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import chain
 from tests.unit.devnet.sealing import SmallMiner, small_miner
@@ -61,7 +56,7 @@ class Asked:
     def precommit(self, **changes: Any) -> tuple[int, str]:
         info = self.small.seal(50, self.small.node.head.height - 1)
         wish = PreCommitSectorBatch2Params((replace(info, **changes),))
-        return self.call(28, PRE_COMMIT_SECTOR_BATCH2_PARAMS.encode(wish))
+        return self.call(28, to_cbor(wish))
 
     def prove(
         self, *, pieces: tuple[PieceActivationManifest, ...] = (), must_succeed: bool = True
@@ -74,7 +69,7 @@ class Asked:
             require_activation_success=must_succeed,
             require_notification_success=False,
         )
-        return self.call(34, PROVE_COMMIT_SECTORS3_PARAMS.encode(wish))
+        return self.call(34, to_cbor(wish))
 
 
 def test_a_seal_ticket_expires(miner):
@@ -104,7 +99,7 @@ def test_a_miner_that_committed_a_consensus_fault_is_barred_for_a_while(miner):
 
     assert asked.precommit() == (18, "pre-commit not allowed during active consensus fault")
     wish = DeclareFaultsRecoveredParams((PartitionSectors(0, 0, bitfield_of([1])),))
-    code, words = asked.call(11, DECLARE_FAULTS_RECOVERED_PARAMS.encode(wish))
+    code, words = asked.call(11, to_cbor(wish))
     assert (code, words) == (18, "recovery not allowed during active consensus fault")
 
     asked.change(consensus_fault_elapsed=asked.later.machine.epoch - 1)

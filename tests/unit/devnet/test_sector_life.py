@@ -7,17 +7,13 @@ import pytest
 from poolsite.devnet.actors.miner.funds import balance_of as balance_in
 from poolsite.devnet.state.tables import Draft
 from poolsite.filecoin.actors.miner_proving import (
-    TERMINATE_SECTORS_PARAMS,
-    TERMINATE_SECTORS_RETURN,
     PartitionSectors,
     TerminateSectorsParams,
+    TerminateSectorsReturn,
 )
-from poolsite.filecoin.actors.miner_sectors import (
-    EXTEND_SECTOR_EXPIRATION2_PARAMS,
-    ExpirationExtension2,
-    ExtendSectorExpiration2Params,
-)
+from poolsite.filecoin.actors.miner_sectors import ExpirationExtension2, ExtendSectorExpiration2Params
 from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from tests.unit.devnet.people import chain
 from tests.unit.devnet.sealing import small_miner
 
@@ -160,13 +156,11 @@ def test_a_terminated_sector_pays_and_gives_back_its_pledge(miner):
     miner.node.advance_to(miner.deadline(deadline).close)
     before = miner.reader.miner
     burnt = balance_of(miner, 99)
-    params = TERMINATE_SECTORS_PARAMS.encode(
-        TerminateSectorsParams((PartitionSectors(deadline, partition, bitfield_of([7])),))
-    )
+    params = to_cbor(TerminateSectorsParams((PartitionSectors(deadline, partition, bitfield_of([7])),)))
 
     receipt = miner.call(9, params)
 
-    assert TERMINATE_SECTORS_RETURN.decode(receipt.return_).done
+    assert from_cbor(TerminateSectorsReturn, receipt.return_).done
     assert miner.power == 0
     assert miner.reader.partition(deadline, partition).live == ()
     assert miner.reader.miner.pledge == before.pledge - miner.reader.sector(7).pledge == 0
@@ -180,7 +174,7 @@ def test_an_extended_sector_ends_later(miner):
     old = miner.reader.sector(7)
     entry = ExpirationExtension2(deadline, partition, bitfield_of([7]), (), old.expiration + 5000)
 
-    miner.call(32, EXTEND_SECTOR_EXPIRATION2_PARAMS.encode(ExtendSectorExpiration2Params((entry,))))
+    miner.call(32, to_cbor(ExtendSectorExpiration2Params((entry,))))
 
     assert miner.reader.sector(7).expiration == old.expiration + 5000
     ((epoch, numbers),) = miner.reader.partition(deadline, partition).expirations

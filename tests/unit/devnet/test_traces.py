@@ -9,17 +9,13 @@ import pytest
 
 from poolsite.devnet.actors.codes import CODES
 from poolsite.filecoin.actors.decode import actor_kind, method_name, params_decode, return_decode
-from poolsite.filecoin.actors.init import EXEC_PARAMS, ExecParams
-from poolsite.filecoin.actors.miner_control import WITHDRAW_BALANCE_PARAMS, WithdrawBalanceParams
-from poolsite.filecoin.actors.multisig import (
-    CONSTRUCTOR_PARAMS,
-    PROPOSE_PARAMS,
-    ConstructorParams,
-    ProposeParams,
-)
-from poolsite.filecoin.actors.power import CREATE_MINER_PARAMS, CreateMinerParams
+from poolsite.filecoin.actors.init import ExecParams
+from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
+from poolsite.filecoin.actors.multisig import ConstructorParams, ProposeParams
+from poolsite.filecoin.actors.power import CreateMinerParams
 from poolsite.filecoin.address import INIT_ACTOR, POWER_ACTOR, id_address
 from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.codec import to_cbor
 from tests.unit.devnet.deals import Fair, signed_by
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, signed
 from tests.unit.devnet.recorded import Replay
@@ -102,19 +98,15 @@ async def test_a_send_calls_nothing_else(traced):
 
 
 async def test_a_wallets_approval_shows_what_it_sends(traced):
-    exec_ = ExecParams(
-        CODES["multisig"], CONSTRUCTOR_PARAMS.encode(ConstructorParams((OWNER.address,), 1, 0, 0))
-    )
-    made = (await traced.sent(OWNER, INIT_ACTOR, method=2, params=EXEC_PARAMS.encode(exec_), value=10 * FIL))[
+    exec_ = ExecParams(CODES["multisig"], to_cbor(ConstructorParams((OWNER.address,), 1, 0, 0)))
+    made = (await traced.sent(OWNER, INIT_ACTOR, method=2, params=to_cbor(exec_), value=10 * FIL))[
         "ExecutionTrace"
     ]
     owner, wallet = made["Msg"]["From"], made["Subcalls"][0]["Msg"]["To"]
     assert traced.calls(made) == (owner, "init.Exec", 0, [("f01", "multisig.Constructor", 0)])
 
     send = ProposeParams(to=STRANGER.address, value=FIL, method=0, params=b"")
-    trace = (await traced.sent(OWNER, _address(wallet), method=2, params=PROPOSE_PARAMS.encode(send)))[
-        "ExecutionTrace"
-    ]
+    trace = (await traced.sent(OWNER, _address(wallet), method=2, params=to_cbor(send)))["ExecutionTrace"]
 
     same_form(trace)
     assert traced.calls(trace) == (owner, "multisig.Propose", 0, [(wallet, "Send", 0)])
@@ -123,9 +115,7 @@ async def test_a_wallets_approval_shows_what_it_sends(traced):
     assert inner["InvokedActor"]["State"]["Balance"] == str(10_000 * FIL), "as it was when it was called"
 
     lost = ProposeParams(to=POWER_ACTOR, value=0, method=999, params=b"")
-    trace = (await traced.sent(OWNER, _address(wallet), method=2, params=PROPOSE_PARAMS.encode(lost)))[
-        "ExecutionTrace"
-    ]
+    trace = (await traced.sent(OWNER, _address(wallet), method=2, params=to_cbor(lost)))["ExecutionTrace"]
     assert traced.calls(trace)[3] == [(wallet, "power.Method 999", 22)], "the inner failure is shown"
     assert trace["MsgRct"]["ExitCode"] == 0
 
@@ -135,7 +125,7 @@ def _address(text):
 
 
 def create(owner, worker):
-    return CREATE_MINER_PARAMS.encode(CreateMinerParams(owner, worker, POST_PROOF, b"peer", ()))
+    return to_cbor(CreateMinerParams(owner, worker, POST_PROOF, b"peer", ()))
 
 
 async def test_a_miner_is_made_by_way_of_the_init_actor(traced):
@@ -204,7 +194,7 @@ async def test_a_miners_calls_are_shown():
     assert sector is not None
     posted = await calls(lambda: miner.post(sector.deadline))
     assert (me, "power.UpdateClaimedPower", 0) in posted
-    wish = WITHDRAW_BALANCE_PARAMS.encode(WithdrawBalanceParams(FIL))
+    wish = to_cbor(WithdrawBalanceParams(FIL))
     trace = (await traced.sent(OWNER, miner.address, method=16, params=wish))["ExecutionTrace"]
     assert traced.calls(trace)[3] == [(me, "Send", 0)]
     assert trace["Subcalls"][0]["Msg"]["Value"] == str(FIL)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from poolsite.filecoin.actors.batch import BATCH_RETURN
+from poolsite.filecoin.actors.batch import BatchReturn
 from poolsite.filecoin.actors.miner_sectors import (
-    PROVE_REPLICA_UPDATES3_PARAMS,
     PieceActivationManifest,
     ProveReplicaUpdates3Params,
     SectorUpdateManifest,
 )
 from poolsite.filecoin.cids import commd_cid, commr_cid
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.fr32 import fr32_pad
 from poolsite.filecoin.merkle import TreeShape
 from poolsite.filecoin.proof_container import update_container
@@ -56,7 +56,7 @@ def params(miner, update, *, proof=None, **changes):
     if proof is None:
         count = update.parameters.partitions
         proof = update_container(UPDATE_PROOF, [update_prove(update, at) for at in range(count)])
-    return PROVE_REPLICA_UPDATES3_PARAMS.encode(
+    return to_cbor(
         ProveReplicaUpdates3Params(
             (SectorUpdateManifest(**fields),), (proof,), b"", UPDATE_PROOF, None, False, False
         )
@@ -69,7 +69,7 @@ def test_a_sector_gets_data_and_goes_on_proving(miner):
 
     receipt = miner.call(35, params(miner, sector))
 
-    assert BATCH_RETURN.decode(receipt.return_).success_count == 1
+    assert from_cbor(BatchReturn, receipt.return_).success_count == 1
     new = miner.reader.sector(7)
     assert new.sealed_cid == commr_cid(sector.inputs.comm_r_new)
     assert new.sector_key == old.sealed_cid

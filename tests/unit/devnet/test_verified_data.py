@@ -15,34 +15,32 @@ from poolsite.devnet.actors.verified.claims import TERM_MAX
 from poolsite.devnet.actors.verified.datacap import datacap_of
 from poolsite.devnet.state.rows import CLAIMS, VERIFIERS, allocations_of, data_claims_of
 from poolsite.filecoin.actors.allocations import (
-    ALLOCATION_REQUESTS,
-    ALLOCATIONS_RESPONSE,
     DATACAP_PER_BYTE,
     AllocationRequest,
     AllocationRequests,
+    AllocationsResponse,
     ClaimExtensionRequest,
 )
-from poolsite.filecoin.actors.batch import BATCH_RETURN
-from poolsite.filecoin.actors.datacap import TRANSFER_PARAMS, TRANSFER_RETURN, TransferParams
-from poolsite.filecoin.actors.datacap import Method as TokenMethod
-from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, VerifiedAllocationKey
-from poolsite.filecoin.actors.multisig import PROPOSE_PARAMS, PROPOSE_RETURN, ProposeParams
-from poolsite.filecoin.actors.verifreg import (
-    EXTEND_CLAIM_TERMS_PARAMS,
-    GET_CLAIMS_PARAMS,
-    GET_CLAIMS_RETURN,
-    REMOVE_EXPIRED_ALLOCATIONS_PARAMS,
-    REMOVE_EXPIRED_ALLOCATIONS_RETURN,
-    VERIFIER_PARAMS,
+from poolsite.filecoin.actors.batch import BatchReturn
+from poolsite.filecoin.actors.claims import (
     ClaimTerm,
     ExtendClaimTermsParams,
     GetClaimsParams,
+    GetClaimsReturn,
+)
+from poolsite.filecoin.actors.datacap import Method as TokenMethod
+from poolsite.filecoin.actors.datacap import TransferParams, TransferReturn
+from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, VerifiedAllocationKey
+from poolsite.filecoin.actors.multisig import ProposeParams, ProposeReturn
+from poolsite.filecoin.actors.verifreg import (
     Method,
     RemoveExpiredAllocationsParams,
+    RemoveExpiredAllocationsReturn,
     VerifierParams,
 )
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.commd import data_commitment
 from tests.unit.devnet.people import OWNER, STRANGER, Person, chain
 from tests.unit.devnet.people import send as send_estimated
@@ -83,16 +81,16 @@ class World:
 
     def by_root(self, method, params):
         wish = ProposeParams(to=REGISTRY, value=0, method=method, params=params)
-        receipt = send(self.node, self.root, ROOT, method=2, params=PROPOSE_PARAMS.encode(wish))
+        receipt = send(self.node, self.root, ROOT, method=2, params=to_cbor(wish))
         assert receipt.exit_code == 0
-        return PROPOSE_RETURN.decode(receipt.return_).code
+        return from_cbor(ProposeReturn, receipt.return_).code
 
     def verifier(self, who=OWNER, allowance=GRANT):
-        params = VERIFIER_PARAMS.encode(VerifierParams(who.address, allowance))
+        params = to_cbor(VerifierParams(who.address, allowance))
         return self.by_root(Method.ADD_VERIFIER, params)
 
     def client(self, who=STRANGER, allowance=SIZE * 4, by=OWNER):
-        params = VERIFIER_PARAMS.encode(VerifierParams(who.address, allowance))
+        params = to_cbor(VerifierParams(who.address, allowance))
         return send(self.node, by, REGISTRY, method=Method.ADD_VERIFIED_CLIENT, params=params)
 
     def request(self, **changes):
@@ -111,10 +109,10 @@ class World:
         wish = TransferParams(
             to=to,
             amount=(size if amount is None else amount) * DATACAP_PER_BYTE,
-            operator_data=ALLOCATION_REQUESTS.encode(AllocationRequests(requests, tuple(extensions))),
+            operator_data=to_cbor(AllocationRequests(requests, tuple(extensions))),
         )
         method = int(TokenMethod.TRANSFER_EXPORTED)
-        return send(self.node, who, TOKEN, method=method, params=TRANSFER_PARAMS.encode(wish))
+        return send(self.node, who, TOKEN, method=method, params=to_cbor(wish))
 
     def seal(self, number, allocation=None, data=DATA):
         """A pre-committed sector with its proof and its pieces."""
@@ -148,7 +146,7 @@ def test_data_cap_goes_from_the_root_over_a_verifier_to_a_client(granted):
 
 
 def test_only_the_root_makes_verifiers(world):
-    params = VERIFIER_PARAMS.encode(VerifierParams(OWNER.address, GRANT))
+    params = to_cbor(VerifierParams(OWNER.address, GRANT))
 
     assert send(world.node, OWNER, REGISTRY, method=2, params=params).exit_code == 18
     assert world.verifier(allowance=255) == 16
@@ -166,9 +164,9 @@ def test_an_allocation_is_paid_with_data_cap(granted):
     receipt = granted.allocate(granted.request(), granted.request())
 
     assert receipt.exit_code == 0
-    answer = TRANSFER_RETURN.decode(receipt.return_)
+    answer = from_cbor(TransferReturn, receipt.return_)
     assert answer.from_balance == 2 * SIZE * DATACAP_PER_BYTE
-    assert ALLOCATIONS_RESPONSE.decode(answer.recipient_data).new_allocations == (1, 2)
+    assert from_cbor(AllocationsResponse, answer.recipient_data).new_allocations == (1, 2)
     row = granted.state.get(allocations_of(granted.id_of(STRANGER)), 2)
     assert (row.provider, row.data, row.size) == (granted.miner.id, PIECE, SIZE)
 
@@ -266,7 +264,7 @@ def test_one_allocation_serves_one_sector(granted):
 
     receipt = granted.miner.prove(first | second, pieces=pieces | more, require_all=False)
 
-    answer = BATCH_RETURN.decode(receipt.return_)
+    answer = from_cbor(BatchReturn, receipt.return_)
     assert (receipt.exit_code, answer.success_count) == (0, 1)
     assert [(code.idx, code.code) for code in answer.fail_codes] == [(1, 17)]
     assert granted.miner.reader.sector(2) is None
@@ -276,18 +274,18 @@ def test_claims_are_told_and_lengthened_by_their_client(granted):
     granted.allocate(granted.request(term_max=TERM_MAX - 1000))
     proofs, pieces = granted.seal(1, allocation=1)
     granted.miner.prove(proofs, pieces=pieces)
-    asked = GET_CLAIMS_PARAMS.encode(GetClaimsParams(granted.miner.id, (1, 9)))
-    told = GET_CLAIMS_RETURN.decode(
-        send(granted.node, OWNER, REGISTRY, method=Method.GET_CLAIMS, params=asked).return_
+    asked = to_cbor(GetClaimsParams(granted.miner.id, (1, 9)))
+    told = from_cbor(
+        GetClaimsReturn, send(granted.node, OWNER, REGISTRY, method=Method.GET_CLAIMS, params=asked).return_
     )
     assert [claim.data for claim in told.claims] == [PIECE]
     assert [(code.idx, code.code) for code in told.batch_info.fail_codes] == [(1, 17)]
 
     def lengthen(who, term):
         terms = ExtendClaimTermsParams((ClaimTerm(granted.miner.id, 1, term),))
-        params = EXTEND_CLAIM_TERMS_PARAMS.encode(terms)
+        params = to_cbor(terms)
         receipt = send(granted.node, who, REGISTRY, method=Method.EXTEND_CLAIM_TERMS, params=params)
-        return BATCH_RETURN.decode(receipt.return_).success_count
+        return from_cbor(BatchReturn, receipt.return_).success_count
 
     assert (lengthen(OWNER, TERM_MAX), lengthen(STRANGER, TERM_MAX + 1)) == (0, 0)
     assert lengthen(STRANGER, TERM_MAX) == 1
@@ -299,14 +297,12 @@ def test_claims_are_told_and_lengthened_by_their_client(granted):
 def test_data_cap_of_an_expired_allocation_comes_back(granted):
     soon = granted.node.head.height + 10
     granted.allocate(granted.request(expiration=soon), granted.request())
-    params = REMOVE_EXPIRED_ALLOCATIONS_PARAMS.encode(
-        RemoveExpiredAllocationsParams(granted.id_of(STRANGER), ())
-    )
+    params = to_cbor(RemoveExpiredAllocationsParams(granted.id_of(STRANGER), ()))
     granted.node.advance_to(soon + 1)
 
     receipt = send(granted.node, OWNER, REGISTRY, method=Method.REMOVE_EXPIRED_ALLOCATIONS, params=params)
 
-    answer = REMOVE_EXPIRED_ALLOCATIONS_RETURN.decode(receipt.return_)
+    answer = from_cbor(RemoveExpiredAllocationsReturn, receipt.return_)
     assert (answer.considered, answer.data_cap_recovered) == ((1,), SIZE)
     assert datacap_of(granted.state, granted.id_of(STRANGER)) == 3 * SIZE * DATACAP_PER_BYTE
     assert granted.state.keys(allocations_of(granted.id_of(STRANGER))) == [2]
@@ -343,9 +339,9 @@ NUMBERS = st.integers(0, 2**40)
 def test_requests_come_back_as_they_went(provider, size, term_min, term_max, expiration):
     one = AllocationRequest(provider, PIECE, size, term_min, term_max, expiration)
     whole = AllocationRequests((one, replace(one, size=0)), (ClaimExtensionRequest(provider, 1, term_max),))
-    data = ALLOCATION_REQUESTS.encode(whole)
+    data = to_cbor(whole)
 
-    assert ALLOCATION_REQUESTS.decode(data) == whole
+    assert from_cbor(AllocationRequests, data) == whole
     for end in range(0, len(data), 7):
         with pytest.raises(ValueError):  # noqa: PT011  # whichever part is cut
-            ALLOCATION_REQUESTS.decode(data[:end])
+            from_cbor(AllocationRequests, data[:end])

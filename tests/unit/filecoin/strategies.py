@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from poolsite.filecoin import codec
+from poolsite.filecoin import kinds
 from poolsite.filecoin.actors.label import LABEL
 from poolsite.filecoin.address import (
     MAX_ID,
@@ -19,8 +19,11 @@ from poolsite.filecoin.address import (
 )
 from poolsite.filecoin.bitfield import BITFIELD, bitfield_of_runs
 from poolsite.filecoin.cids import cid_of_cbor, cid_of_raw, commd_cid, commr_cid
-from poolsite.filecoin.codec import Kind, Struct
+from poolsite.filecoin.codec import Struct
 from poolsite.filecoin.signature import SIGNATURE, Signature
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.kinds import Kind
 
 UINT64 = st.integers(0, (1 << 64) - 1)
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -42,14 +45,14 @@ SIGNATURES = st.builds(Signature, st.sampled_from((1, 2, 3)), st.binary(max_size
 BITFIELDS = st.lists(st.integers(1, 1 << 40), max_size=12).map(bitfield_of_runs)
 
 LEAVES: dict[str, st.SearchStrategy[Any]] = {
-    codec.UINT64.name: UINT64,
-    codec.INT64.name: INT64,
-    codec.BOOL.name: st.booleans(),
-    codec.TEXT.name: st.text(max_size=20),
-    codec.BYTES.name: BYTES,
-    codec.ADDRESS.name: st.one_of(ADDRESS, st.just(UNDEF)),
-    codec.AMOUNT.name: AMOUNT,
-    codec.CID.name: CID,
+    kinds.UINT64.name: UINT64,
+    kinds.INT64.name: INT64,
+    kinds.BOOL.name: st.booleans(),
+    kinds.TEXT.name: st.text(max_size=20),
+    kinds.BYTES.name: BYTES,
+    kinds.ADDRESS.name: st.one_of(ADDRESS, st.just(UNDEF)),
+    kinds.AMOUNT.name: AMOUNT,
+    kinds.CID.name: CID,
     BITFIELD.name: BITFIELDS,
     SIGNATURE.name: SIGNATURES,
     LABEL.name: st.one_of(st.text(max_size=20), BYTES),

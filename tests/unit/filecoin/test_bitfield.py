@@ -17,7 +17,7 @@ from poolsite.filecoin.bitfield import (
     bitfield_to_json,
     runs_of,
 )
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 
 SETS = st.frozensets(st.integers(0, 200), max_size=60)
 

@@ -12,7 +12,6 @@ from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.amt import amt_root_of_cids
 from poolsite.filecoin.block import (
-    BLOCK_HEADER,
     BadTipset,
     BlockHeader,
     ElectionProof,
@@ -30,7 +29,8 @@ from poolsite.filecoin.block import (
     tipset_to_json,
 )
 from poolsite.filecoin.cids import BadCid, Cid, cid_of_cbor
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import Receipt
 from poolsite.filecoin.signature import Signature
 
@@ -145,7 +145,7 @@ def test_the_signature_covers_everything_but_itself() -> None:
     block = header()
     other = dataclasses.replace(block, block_sig=None)
 
-    assert block.signing_bytes == BLOCK_HEADER.encode(other) == other.signing_bytes
+    assert block.signing_bytes == to_cbor(other) == other.signing_bytes
     assert block.cid != other.cid
     assert dataclasses.replace(block, timestamp=5).signing_bytes != block.signing_bytes
 

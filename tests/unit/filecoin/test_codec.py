@@ -3,49 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from poolsite.filecoin.actors.miner import (
-    PRE_COMMIT_SECTOR_BATCH2_PARAMS,
-    SUBMIT_WINDOWED_POST_PARAMS,
-    PoStPartition,
-)
+from poolsite.filecoin.actors.miner_proving import PoStPartition, SubmitWindowedPoStParams
+from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.cids import Cid
 from poolsite.filecoin.codec import (
-    AMOUNT,
-    BYTES,
-    CID,
-    INT64,
-    UINT64,
-    BadField,
+    NOT_IN_JSON,
     Field,
+    Int64,
+    JsonName,
     Struct,
+    TokenAmount,
+    Uint64,
+    cbor_transparent,
+    cbor_tuple,
     from_cbor,
     from_json,
-    list_of,
     struct_of,
     to_cbor,
     to_json,
 )
-from poolsite.filecoin.message import MESSAGE, Message
+from poolsite.filecoin.kinds import AMOUNT, BYTES, CID, INT64, UINT64, BadField, list_of
+from poolsite.filecoin.message import Message
 
 
 def test_missing_members_and_nulls_are_zero_values() -> None:
-    assert MESSAGE.from_json({}) == Message()
-    assert MESSAGE.from_json(dict.fromkeys(("To", "Nonce", "Value", "Params"))) == Message()
+    assert from_json(Message, {}) == Message()
+    assert from_json(Message, dict.fromkeys(("To", "Nonce", "Value", "Params"))) == Message()
 
 
 def test_empty_bytes_and_lists_print_as_null_as_after_reading_cbor_in_go() -> None:
-    assert MESSAGE.to_json(Message())["Params"] is None
+    assert to_json(Message())["Params"] is None
     assert list_of(INT64).to_json(()) is None
     assert list_of(INT64).read_json(None) == list_of(INT64).read_json([]) == ()
 
 
 def test_amounts_that_go_never_set_are_zero() -> None:
-    assert MESSAGE.from_json({"Value": "<nil>", "To": "<empty>"}) == Message()
+    assert from_json(Message, {"Value": "<nil>", "To": "<empty>"}) == Message()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,7 @@ def test_amounts_that_go_never_set_are_zero() -> None:
 )
 def test_the_wrong_field_is_named_with_the_reason(change: dict[str, Any], field: str, reason: str) -> None:
     with pytest.raises(BadField) as refusal:
-        MESSAGE.from_json(change)
+        from_json(Message, change)
 
     assert refusal.value.field == field
     assert reason in refusal.value.reason
@@ -74,7 +73,7 @@ def test_nested_fields_are_named_by_their_path() -> None:
     value = {"Sectors": [{"SealedCID": None}]}
 
     with pytest.raises(BadField) as refusal:
-        PRE_COMMIT_SECTOR_BATCH2_PARAMS.from_json(value)
+        from_json(PreCommitSectorBatch2Params, value)
 
     assert refusal.value.field == "Sectors[0].SealedCID"
     assert refusal.value.reason == "cid is required"
@@ -82,14 +81,14 @@ def test_nested_fields_are_named_by_their_path() -> None:
 
 def test_a_list_must_be_a_list_and_an_object_an_object() -> None:
     with pytest.raises(BadField, match="must be a list"):
-        SUBMIT_WINDOWED_POST_PARAMS.from_json({"Partitions": {}})
+        from_json(SubmitWindowedPoStParams, {"Partitions": {}})
     with pytest.raises(BadField, match="must be an object"):
-        SUBMIT_WINDOWED_POST_PARAMS.from_json([])
+        from_json(SubmitWindowedPoStParams, [])
 
 
 def test_a_wrong_number_of_fields_is_refused() -> None:
     with pytest.raises(BadCbor, match="wrong number of fields"):
-        MESSAGE.decode(b"\x81\x00")
+        from_cbor(Message, b"\x81\x00")
 
 
 def test_amounts_have_one_form_in_cbor() -> None:
@@ -136,3 +135,51 @@ def test_fields_may_be_in_one_form_only() -> None:
 def test_required_kinds_have_no_zero_value() -> None:
     with pytest.raises(BadField):
         CID.read_json(None, "Root")
+
+
+@cbor_tuple
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """Each form that an annotation may have."""
+
+    piece_cid: Cid | None
+    deal_ids: tuple[Uint64, ...]
+    end_epoch: Int64
+    price: TokenAmount
+    peer_id: Annotated[bytes, JsonName("PeerId")]
+    deprecated: Annotated[tuple[Uint64, ...], NOT_IN_JSON]
+    short: Annotated[tuple[bytes, ...], list_of(BYTES, limit=1)]
+
+
+def test_a_table_is_derived_from_the_annotations() -> None:
+    value = Annotations(None, (7,), -1, 10, b"p", (1,), (b"s",))
+
+    assert to_cbor(value).hex() == "87f68107204200" + "0a" + "4170" + "8101" + "814173"
+    assert from_cbor(Annotations, to_cbor(value)) == value
+    assert to_json(value) == {
+        "PieceCID": None,
+        "DealIDs": [7],
+        "EndEpoch": -1,
+        "Price": "10",
+        "PeerId": "cA==",
+        "Short": ["cw=="],
+    }
+
+
+def test_a_transparent_class_is_its_only_value() -> None:
+    @cbor_transparent
+    @dataclass(frozen=True, slots=True)
+    class Wrapped:
+        text: str
+
+    assert to_cbor(Wrapped("a")) == b"\x61a"
+    assert from_json(Wrapped, "a") == Wrapped("a")
+
+
+def test_an_annotation_without_a_cbor_form_is_refused() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Ambiguous:
+        count: int
+
+    with pytest.raises(TypeError, match="int"):
+        cbor_tuple(Ambiguous)

@@ -12,7 +12,8 @@ from poolsite.filecoin import block, message, signing
 from poolsite.filecoin.actors import decode
 from poolsite.filecoin.bitfield import BITFIELD
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import BadField, Kind, Struct, structs
+from poolsite.filecoin.codec import Struct, structs
+from poolsite.filecoin.kinds import BadField, Kind
 from tests.unit.filecoin.strategies import values_of
 
 LOADED = (block, message, signing, decode)

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.codec import BadField
 from poolsite.filecoin.deadlines import (
     DeadlineLoad,
     NoDeadline,
@@ -26,6 +25,7 @@ from poolsite.filecoin.deadlines import (
     is_mutable,
     proving_period_offset,
 )
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.policy import NETWORKS
 
 TIMES = [row.proving for row in NETWORKS.values()]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.policy import (
     CALIBNET,
     DEMO,

@@ -7,30 +7,34 @@ from typing import Any
 import pytest
 
 from poolsite.filecoin import block, message, signature
-from poolsite.filecoin.actors import market, miner, verifreg
+from poolsite.filecoin.actors import market
+from poolsite.filecoin.actors.claims import Claim
+from poolsite.filecoin.actors.miner_control import BeneficiaryTerm, PendingBeneficiaryChange
+from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
+from poolsite.filecoin.actors.miner_state import SectorOnChainInfo, SectorPreCommitOnChainInfo
 from poolsite.filecoin.codec import Struct, struct_of
 from poolsite.filecoin.deadlines import ProvingParams, deadline_info, deadline_to_json
 from tests.unit.filecoin.golden.files import load
 
 TYPES: dict[str, Struct[Any]] = {
     "crypto.Signature": struct_of(signature.Signature),
-    "types.Message": message.MESSAGE,
-    "types.SignedMessage": message.SIGNED_MESSAGE,
+    "types.Message": struct_of(message.Message),
+    "types.SignedMessage": struct_of(message.SignedMessage),
     "types.MessageReceipt": struct_of(message.Receipt),
-    "types.Ticket": block.TICKET,
-    "types.ElectionProof": block.ELECTION_PROOF,
-    "types.BeaconEntry": block.BEACON_ENTRY,
-    "proof.PoStProof": block.POST_PROOF,
-    "types.BlockHeader": block.BLOCK_HEADER,
-    "types.BlockMsg": block.BLOCK_MSG,
-    "market.DealProposal": market.DEAL_PROPOSAL,
-    "market.ClientDealProposal": market.CLIENT_DEAL_PROPOSAL,
-    "miner.BeneficiaryTerm": miner.BENEFICIARY_TERM,
-    "miner.PendingBeneficiaryChange": miner.PENDING_BENEFICIARY_CHANGE,
-    "miner.SectorPreCommitInfo": miner.SECTOR_PRE_COMMIT_INFO,
-    "miner.SectorOnChainInfo": miner.SECTOR_ON_CHAIN_INFO,
-    "miner.SectorPreCommitOnChainInfo": miner.SECTOR_PRE_COMMIT_ON_CHAIN_INFO,
-    "verifreg.Claim": verifreg.CLAIM,
+    "types.Ticket": struct_of(block.Ticket),
+    "types.ElectionProof": struct_of(block.ElectionProof),
+    "types.BeaconEntry": struct_of(block.BeaconEntry),
+    "proof.PoStProof": struct_of(block.PoStProof),
+    "types.BlockHeader": struct_of(block.BlockHeader),
+    "types.BlockMsg": struct_of(block.BlockMsg),
+    "market.DealProposal": struct_of(market.DealProposal),
+    "market.ClientDealProposal": struct_of(market.ClientDealProposal),
+    "miner.BeneficiaryTerm": struct_of(BeneficiaryTerm),
+    "miner.PendingBeneficiaryChange": struct_of(PendingBeneficiaryChange),
+    "miner.SectorPreCommitInfo": struct_of(SectorPreCommitInfo),
+    "miner.SectorOnChainInfo": struct_of(SectorOnChainInfo),
+    "miner.SectorPreCommitOnChainInfo": struct_of(SectorPreCommitOnChainInfo),
+    "verifreg.Claim": struct_of(Claim),
 }
 
 

@@ -16,22 +16,19 @@ from poolsite.devnet.actors.miner.book import numbers_of
 from poolsite.devnet.actors.miner.pieces import commitment_of
 from poolsite.devnet.state.deal_rows import SectorDeals, sector_deals_of
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
-from poolsite.filecoin.actors.market import (
-    ON_MINER_SECTORS_TERMINATE_PARAMS,
-    SECTOR_CONTENT_CHANGED_PARAMS,
-)
 from poolsite.filecoin.actors.market_deals import (
-    BATCH_ACTIVATE_DEALS_PARAMS,
-    BATCH_ACTIVATE_DEALS_RETURN,
-    SECTOR_CONTENT_CHANGED_RETURN,
     ActivatedDeal,
+    BatchActivateDealsParams,
     BatchActivateDealsReturn,
+    OnMinerSectorsTerminateParams,
+    SectorContentChangedParams,
     SectorContentChangedReturn,
     SectorDealActivation,
 )
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cbor import BadCbor, uint_read
 from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deals import deal_cid
 from poolsite.filecoin.sector import BadProofType, seal_proof
 
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.tables import Draft
     from poolsite.filecoin.actors.market import DealProposal
-    from poolsite.filecoin.actors.market_deals import BatchActivateDealsParams, PieceChange, SectorChanges
+    from poolsite.filecoin.actors.market_deals import PieceChange, SectorChanges
     from poolsite.filecoin.actors.market_deals import SectorDeals as SectorDealsParams
     from poolsite.filecoin.cids import Cid
 
@@ -53,12 +50,12 @@ NO_ALLOCATION: Final = 0
 def sector_content_changed(call: Call) -> bytes:
     """Handle SectorContentChanged: each piece that names a deal of its own activates it."""
     call.require_miner()
-    sectors: tuple[SectorChanges, ...] = call.read(SECTOR_CONTENT_CHANGED_PARAMS).sectors
+    sectors: tuple[SectorChanges, ...] = call.read(SectorContentChangedParams).sectors
     book = MarketBook(call.draft)
     answers = tuple(
         tuple(_accept(call, book, sector, piece=piece) for piece in sector.added) for sector in sectors
     )
-    return SECTOR_CONTENT_CHANGED_RETURN.encode(SectorContentChangedReturn(answers))
+    return to_cbor(SectorContentChangedReturn(answers))
 
 
 def _accept(call: Call, book: MarketBook, sector: SectorChanges, *, piece: PieceChange) -> bool:
@@ -84,7 +81,7 @@ def _accept(call: Call, book: MarketBook, sector: SectorChanges, *, piece: Piece
 def batch_activate_deals(call: Call) -> bytes:
     """Handle BatchActivateDeals: a sector's deals begin all or none.  Raises ActorError 18."""
     call.require_miner()
-    params: BatchActivateDealsParams = call.read(BATCH_ACTIVATE_DEALS_PARAMS)
+    params: BatchActivateDealsParams = call.read(BatchActivateDealsParams)
     book, taken = MarketBook(call.draft), set[int]()
     failures, activations = [], []
     for at, sector in enumerate(params.sectors):
@@ -96,7 +93,7 @@ def batch_activate_deals(call: Call) -> bytes:
         activations.append(_begin(call, book, sector, deals=deals, is_cid_asked=params.compute_cid))
         taken.update(sector.deal_ids)
     results = BatchReturn(len(activations), tuple(failures))
-    return BATCH_ACTIVATE_DEALS_RETURN.encode(BatchActivateDealsReturn(results, tuple(activations)))
+    return to_cbor(BatchActivateDealsReturn(results, tuple(activations)))
 
 
 def _activatable(
@@ -163,7 +160,7 @@ def deal_check(proposal: DealProposal, *, provider: int, sector_end: int, now: i
 def on_miner_sectors_terminate(call: Call) -> bytes:
     """Handle OnMinerSectorsTerminate."""
     call.require_miner()
-    params = call.read(ON_MINER_SECTORS_TERMINATE_PARAMS)
+    params = call.read(OnMinerSectorsTerminateParams)
     lost = _collateral_lost(call.draft, call.caller, numbers_of(params.sectors), epoch=params.epoch)
     pay(call.machine, MARKET, BURNT, lost)
     return b""

@@ -25,7 +25,8 @@ from poolsite.devnet.state.deal_rows import (
     sector_deals_of,
 )
 from poolsite.devnet.state.rows import SYSTEM
-from poolsite.filecoin.actors.market import DEAL_PROPOSAL
+from poolsite.filecoin.actors.market import DealProposal
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deals import (
     UNDEFINED_EPOCH,
     client_lockup,
@@ -38,7 +39,6 @@ from poolsite.filecoin.deals import (
 
 if TYPE_CHECKING:
     from poolsite.devnet.state.tables import Draft, State
-    from poolsite.filecoin.actors.market import DealProposal
     from poolsite.filecoin.cids import Cid
 
 DEAL_EXPIRED: Final = 32
@@ -65,7 +65,7 @@ class Market:
 
     def proposal(self, number: int) -> DealProposal | None:
         row = self.deal(number)
-        return None if row is None else DEAL_PROPOSAL.decode(row.proposal)
+        return None if row is None else from_cbor(DealProposal, row.proposal)
 
     def proposal_known(self, number: int) -> DealProposal:
         """The proposal of a deal.  Raises ActorError 32 if it is over, 17 if it never was."""
@@ -110,7 +110,7 @@ class MarketBook(Market):
         self._own_change(
             client=proposal.client_collateral, provider=proposal.provider_collateral, fee=fee, deals=1
         )
-        self.state.put(DEALS, number, Deal(DEAL_PROPOSAL.encode(proposal), allocation))
+        self.state.put(DEALS, number, Deal(to_cbor(proposal), allocation))
         self.state.put(PENDING_DEALS, deal_cid(proposal).data, DealNumber(number))
         self.schedule(update_epoch(number, proposal.start_epoch), number)
         return number

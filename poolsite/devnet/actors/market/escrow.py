@@ -12,13 +12,12 @@ from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import KIND_MINER, MARKET, actor_get, resolve_existing
 from poolsite.devnet.state.rows import ESCROWS, MINERS, Escrow, Miner
 from poolsite.filecoin.actors.market import (
-    ADD_BALANCE_PARAMS,
-    GET_BALANCE_RETURN,
-    WITHDRAW_BALANCE_PARAMS,
-    WITHDRAW_BALANCE_RETURN,
+    AddBalanceParams,
     GetBalanceReturn,
+    WithdrawBalanceParams,
     WithdrawBalanceReturn,
 )
+from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
@@ -75,7 +74,7 @@ def _party(call: Call, address: Address) -> int:
 
 def add_balance(call: Call) -> bytes:
     """Handle AddBalance."""
-    party = _party(call, call.read(ADD_BALANCE_PARAMS).address)
+    party = _party(call, call.read(AddBalanceParams).address)
     if call.value <= 0:
         raise bad_argument(f"balance to add must be greater than zero was: {fil(call.value)}")
     _change(call.draft, party, amount=call.value)
@@ -84,7 +83,7 @@ def add_balance(call: Call) -> bytes:
 
 def withdraw_balance(call: Call) -> bytes:
     """Handle WithdrawBalance: a miner's goes to its owner."""
-    params = call.read(WITHDRAW_BALANCE_PARAMS)
+    params = call.read(WithdrawBalanceParams)
     if params.amount < 0:
         raise bad_argument(f"negative amount {params.amount}")
     party = _party(call, params.provider_or_client_address)
@@ -99,10 +98,10 @@ def withdraw_balance(call: Call) -> bytes:
     amount = min(params.amount, escrow.amount - escrow.locked)
     _change(call.draft, party, amount=-amount)
     pay(call.machine, MARKET, recipient, amount)
-    return WITHDRAW_BALANCE_RETURN.encode(WithdrawBalanceReturn(amount))
+    return to_cbor(WithdrawBalanceReturn(amount))
 
 
 def get_balance(call: Call) -> bytes:
     """Handle GetBalance."""
-    escrow = escrow_of(call.draft, _party(call, call.read(ADD_BALANCE_PARAMS).address))
-    return GET_BALANCE_RETURN.encode(GetBalanceReturn(escrow.amount, escrow.locked))
+    escrow = escrow_of(call.draft, _party(call, call.read(AddBalanceParams).address))
+    return to_cbor(GetBalanceReturn(escrow.amount, escrow.locked))

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.exits import ActorError
 from poolsite.devnet.actors.market.book import DEAL_NOT_ACTIVATED, Market
-from poolsite.filecoin.actors.market import (
-    DEAL_QUERY_PARAMS,
-    GET_DEAL_ACTIVATION_RETURN,
-    GET_DEAL_ACTOR_RETURN,
-    GET_DEAL_AMOUNT_RETURN,
-    GET_DEAL_DATA_COMMITMENT_RETURN,
-    GET_DEAL_LABEL_RETURN,
-    GET_DEAL_SECTOR_RETURN,
-    GET_DEAL_TERM_RETURN,
-    GET_DEAL_VERIFIED_RETURN,
+from poolsite.filecoin.actors.market_deals import (
+    DealQueryParams,
     GetDealActivationReturn,
     GetDealActorReturn,
     GetDealAmountReturn,
@@ -28,6 +20,7 @@ from poolsite.filecoin.actors.market import (
     GetDealTermReturn,
     GetDealVerifiedReturn,
 )
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deals import UNDEFINED_EPOCH, deal_duration, storage_fee
 
 if TYPE_CHECKING:
@@ -36,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def _number(call: Call) -> int:
-    number: int = call.read(DEAL_QUERY_PARAMS).id
+    number: int = call.read(DealQueryParams).id
     return number
 
 
@@ -47,50 +40,48 @@ def _proposal(call: Call) -> DealProposal:
 def deal_data(call: Call) -> bytes:
     """Handle GetDealDataCommitment."""
     deal = _proposal(call)
-    return GET_DEAL_DATA_COMMITMENT_RETURN.encode(
-        GetDealDataCommitmentReturn(deal.piece_cid, deal.piece_size)
-    )
+    return to_cbor(GetDealDataCommitmentReturn(deal.piece_cid, deal.piece_size))
 
 
 def deal_client(call: Call) -> bytes:
     """Handle GetDealClient."""
-    return GET_DEAL_ACTOR_RETURN.encode(GetDealActorReturn(_proposal(call).client.actor_id))
+    return to_cbor(GetDealActorReturn(_proposal(call).client.actor_id))
 
 
 def deal_provider(call: Call) -> bytes:
     """Handle GetDealProvider."""
-    return GET_DEAL_ACTOR_RETURN.encode(GetDealActorReturn(_proposal(call).provider.actor_id))
+    return to_cbor(GetDealActorReturn(_proposal(call).provider.actor_id))
 
 
 def deal_label(call: Call) -> bytes:
     """Handle GetDealLabel."""
-    return GET_DEAL_LABEL_RETURN.encode(GetDealLabelReturn(_proposal(call).label))
+    return to_cbor(GetDealLabelReturn(_proposal(call).label))
 
 
 def deal_term(call: Call) -> bytes:
     """Handle GetDealTerm."""
     deal = _proposal(call)
-    return GET_DEAL_TERM_RETURN.encode(GetDealTermReturn(deal.start_epoch, deal_duration(deal)))
+    return to_cbor(GetDealTermReturn(deal.start_epoch, deal_duration(deal)))
 
 
 def deal_price(call: Call) -> bytes:
     """Handle GetDealTotalPrice."""
-    return GET_DEAL_AMOUNT_RETURN.encode(GetDealAmountReturn(storage_fee(_proposal(call))))
+    return to_cbor(GetDealAmountReturn(storage_fee(_proposal(call))))
 
 
 def deal_client_collateral(call: Call) -> bytes:
     """Handle GetDealClientCollateral."""
-    return GET_DEAL_AMOUNT_RETURN.encode(GetDealAmountReturn(_proposal(call).client_collateral))
+    return to_cbor(GetDealAmountReturn(_proposal(call).client_collateral))
 
 
 def deal_provider_collateral(call: Call) -> bytes:
     """Handle GetDealProviderCollateral."""
-    return GET_DEAL_AMOUNT_RETURN.encode(GetDealAmountReturn(_proposal(call).provider_collateral))
+    return to_cbor(GetDealAmountReturn(_proposal(call).provider_collateral))
 
 
 def deal_verified(call: Call) -> bytes:
     """Handle GetDealVerified."""
-    return GET_DEAL_VERIFIED_RETURN.encode(GetDealVerifiedReturn(_proposal(call).verified_deal))
+    return to_cbor(GetDealVerifiedReturn(_proposal(call).verified_deal))
 
 
 def deal_activation(call: Call) -> bytes:
@@ -98,7 +89,7 @@ def deal_activation(call: Call) -> bytes:
     _proposal(call)
     progress = Market(call.draft).progress(_number(call))
     start = UNDEFINED_EPOCH if progress is None else progress.start
-    return GET_DEAL_ACTIVATION_RETURN.encode(GetDealActivationReturn(start, UNDEFINED_EPOCH))
+    return to_cbor(GetDealActivationReturn(start, UNDEFINED_EPOCH))
 
 
 def deal_sector(call: Call) -> bytes:
@@ -108,4 +99,4 @@ def deal_sector(call: Call) -> bytes:
     progress = Market(call.draft).progress(number)
     if progress is None:
         raise ActorError(DEAL_NOT_ACTIVATED, f"deal {number} not yet activated")
-    return GET_DEAL_SECTOR_RETURN.encode(GetDealSectorReturn(progress.sector))
+    return to_cbor(GetDealSectorReturn(progress.sector))

@@ -26,27 +26,25 @@ from poolsite.devnet.actors.verified.allocations import EXPIRATION_MAX
 from poolsite.devnet.actors.verified.claims import TERM_MAX
 from poolsite.devnet.actors.verified.datacap import datacap_of
 from poolsite.devnet.state.rows import MINERS, Miner
-from poolsite.filecoin.actors.account import AUTHENTICATE_MESSAGE_PARAMS, AuthenticateMessageParams
+from poolsite.filecoin.actors.account import AuthenticateMessageParams
 from poolsite.filecoin.actors.account import Method as AccountMethod
 from poolsite.filecoin.actors.allocations import (
-    ALLOCATION_REQUESTS,
-    ALLOCATIONS_RESPONSE,
     DATACAP_PER_BYTE,
     AllocationRequest,
     AllocationRequests,
+    AllocationsResponse,
 )
-from poolsite.filecoin.actors.datacap import TRANSFER_FROM_PARAMS, TRANSFER_FROM_RETURN, TransferFromParams
 from poolsite.filecoin.actors.datacap import Method as TokenMethod
+from poolsite.filecoin.actors.datacap import TransferFromParams, TransferFromReturn
 from poolsite.filecoin.actors.market import (
-    DEAL_PROPOSAL,
-    PUBLISH_STORAGE_DEALS_PARAMS,
-    PUBLISH_STORAGE_DEALS_RETURN,
     ClientDealProposal,
     DealProposal,
+    PublishStorageDealsParams,
     PublishStorageDealsReturn,
 )
 from poolsite.filecoin.address import DATACAP_ACTOR, VERIFREG_ACTOR, id_address
 from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deals import (
     TERM_BUFFER,
     BadDeal,
@@ -60,7 +58,6 @@ from poolsite.filecoin.gas_model import FAIL_STATE, publish_gas
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
-    from poolsite.filecoin.actors.allocations import AllocationsResponse
     from poolsite.filecoin.address import Address
 
 TRUE: bytes = b"\xf5"
@@ -69,7 +66,7 @@ TRUE: bytes = b"\xf5"
 
 def publish_storage_deals(call: Call) -> bytes:
     """Handle PublishStorageDeals."""
-    deals: tuple[ClientDealProposal, ...] = call.read(PUBLISH_STORAGE_DEALS_PARAMS).deals
+    deals: tuple[ClientDealProposal, ...] = call.read(PublishStorageDealsParams).deals
     if not deals:
         raise bad_argument("Empty deals parameter")
     provider = _provider(call, deals[0].proposal.provider)
@@ -84,7 +81,7 @@ def publish_storage_deals(call: Call) -> bytes:
         book.enter(proposal, allocation=allocations.get(at)) for at, proposal in enumerate(batch.taken)
     )
     call.charge_to(publish_gas(len(deals)))
-    return PUBLISH_STORAGE_DEALS_RETURN.encode(PublishStorageDealsReturn(numbers, bitfield_of(places)))
+    return to_cbor(PublishStorageDealsReturn(numbers, bitfield_of(places)))
 
 
 def _provider(call: Call, address: Address) -> int:
@@ -178,19 +175,19 @@ def _datacap_take(call: Call, client: int, wishes: AllocationRequests, *, units:
 
     Raises ActorError 20 if the token or the registry refuses.
     """
-    params = TransferFromParams(id_address(client), VERIFREG_ACTOR, units, ALLOCATION_REQUESTS.encode(wishes))
+    params = TransferFromParams(id_address(client), VERIFREG_ACTOR, units, to_cbor(wishes))
     try:
         answer = nested_send(
             call,
             to=DATACAP_ACTOR,
             method=TokenMethod.TRANSFER_FROM_EXPORTED,
-            params=TRANSFER_FROM_PARAMS.encode(params),
+            params=to_cbor(params),
         )
     except ActorError as error:
         text = f"failed to transfer datacap from client {client}: {error.text}"
         raise ActorError(ILLEGAL_STATE, text) from None
-    response: AllocationsResponse = ALLOCATIONS_RESPONSE.decode(
-        TRANSFER_FROM_RETURN.decode(answer).recipient_data
+    response: AllocationsResponse = from_cbor(
+        AllocationsResponse, from_cbor(TransferFromReturn, answer).recipient_data
     )
     return response
 
@@ -200,13 +197,13 @@ def _is_signed(call: Call, deal: ClientDealProposal) -> bool:
     client = resolve_existing(call.draft, deal.proposal.client)
     if client is None:
         return False
-    params = AuthenticateMessageParams(deal.client_signature.data, DEAL_PROPOSAL.encode(deal.proposal))
+    params = AuthenticateMessageParams(deal.client_signature.data, to_cbor(deal.proposal))
     code, answer = nested_call(
         call,
         to=id_address(client),
         value=0,
         method=AccountMethod.AUTHENTICATE_MESSAGE,
-        params=AUTHENTICATE_MESSAGE_PARAMS.encode(params),
+        params=to_cbor(params),
     )
     return code == OK and answer == TRUE
 

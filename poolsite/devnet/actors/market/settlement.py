@@ -13,12 +13,12 @@ from poolsite.devnet.actors.market.book import DEAL_EXPIRED, MarketBook
 from poolsite.devnet.actors.miner.book import numbers_of
 from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DealEvents
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
-from poolsite.filecoin.actors.market import (
-    SETTLE_DEAL_PAYMENTS_PARAMS,
-    SETTLE_DEAL_PAYMENTS_RETURN,
+from poolsite.filecoin.actors.market_deals import (
     DealSettlement,
+    SettleDealPaymentsParams,
     SettleDealPaymentsReturn,
 )
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deals import UNDEFINED_EPOCH, update_epoch
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def settle_deal_payments(call: Call) -> bytes:
     """Handle SettleDealPayments: anybody may ask; deals that were never activated in time are removed."""
-    numbers = numbers_of(call.read(SETTLE_DEAL_PAYMENTS_PARAMS).deal_ids)
+    numbers = numbers_of(call.read(SettleDealPaymentsParams).deal_ids)
     book, lost = MarketBook(call.draft), 0
     failures: list[FailCode] = []
     settlements: list[DealSettlement] = []
@@ -43,7 +43,7 @@ def settle_deal_payments(call: Call) -> bytes:
             settlements.append(DealSettlement(*book.settle(number, proposal, epoch=call.epoch)))
     pay(call.machine, MARKET, BURNT, lost)
     results = BatchReturn(len(settlements), tuple(failures))
-    return SETTLE_DEAL_PAYMENTS_RETURN.encode(SettleDealPaymentsReturn(results, tuple(settlements)))
+    return to_cbor(SettleDealPaymentsReturn(results, tuple(settlements)))
 
 
 def market_tick(draft: Draft, now: int) -> None:

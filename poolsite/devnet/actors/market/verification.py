@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from poolsite.devnet.actors.exits import bad_argument
 from poolsite.devnet.actors.market.activation import deal_check, deals_commitment
 from poolsite.devnet.actors.market.book import Market
-from poolsite.filecoin.actors.market import (
-    VERIFY_DEALS_FOR_ACTIVATION_PARAMS,
-    VERIFY_DEALS_FOR_ACTIVATION_RETURN,
+from poolsite.filecoin.actors.market_deals import (
     SectorDeals,
+    VerifyDealsForActivationParams,
     VerifyDealsForActivationReturn,
 )
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.sector import BadProofType, seal_proof
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def verify_deals(call: Call) -> bytes:
     """Handle VerifyDealsForActivation."""
     call.require_miner()
-    sectors: tuple[SectorDeals, ...] = call.read(VERIFY_DEALS_FOR_ACTIVATION_PARAMS).sectors
+    sectors: tuple[SectorDeals, ...] = call.read(VerifyDealsForActivationParams).sectors
     found = tuple(_sector_check(call, sector) for sector in sectors)
-    return VERIFY_DEALS_FOR_ACTIVATION_RETURN.encode(VerifyDealsForActivationReturn(found))
+    return to_cbor(VerifyDealsForActivationReturn(found))
 
 
 def _sector_check(call: Call, sector: SectorDeals) -> Cid | None:

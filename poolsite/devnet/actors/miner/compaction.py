@@ -12,7 +12,7 @@ from poolsite.devnet.actors.exits import bad_argument, forbidden
 from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
 from poolsite.devnet.actors.miner.partitions import sectors_add
 from poolsite.devnet.state.rows import EMPTY_PARTITION, partitions_of, sectors_of
-from poolsite.filecoin.actors.miner_proving import COMPACT_PARTITIONS_PARAMS
+from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
 from poolsite.filecoin.deadlines import is_available_for_compaction
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def compact_partitions(call: Call) -> bytes:
     """Handle CompactPartitions."""
-    params = call.read(COMPACT_PARTITIONS_PARAMS)
+    params = call.read(CompactPartitionsParams)
     index = params.deadline
     if index >= call.network.proving.deadlines:
         raise bad_argument(f"invalid deadline {index}")

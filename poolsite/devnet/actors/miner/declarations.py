@@ -14,7 +14,7 @@ from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
 from poolsite.devnet.actors.miner.funds import debt_repay_wholly
 from poolsite.devnet.actors.miner.partitions import faults_add, joined
 from poolsite.devnet.state.rows import Partition
-from poolsite.filecoin.actors.miner_proving import DECLARE_FAULTS_PARAMS, DECLARE_FAULTS_RECOVERED_PARAMS
+from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams, DeclareFaultsRecoveredParams
 from poolsite.filecoin.gas_model import declare_faults_gas, declare_recovered_gas
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Step = Callable[[Book, Partition, tuple[int, ...], "DeadlineInfo"], Partition]
 
 def declare_faults(call: Call) -> bytes:
     """Handle DeclareFaults: power goes at once."""
-    params = call.read(DECLARE_FAULTS_PARAMS)
+    params = call.read(DeclareFaultsParams)
     book = book_open(call)
     touched = _each_partition(call, book, params.faults, step=_fault, word="fault")
     call.charge_to(declare_faults_gas(touched) if touched else NOTHING_DECLARED_GAS)
@@ -40,7 +40,7 @@ def declare_faults(call: Call) -> bytes:
 
 def declare_recovered(call: Call) -> bytes:
     """Handle DeclareFaultsRecovered: power returns with the next proof of the deadline."""
-    params = call.read(DECLARE_FAULTS_RECOVERED_PARAMS)
+    params = call.read(DeclareFaultsRecoveredParams)
     book = book_open(call)
     miner = book.miner
     if miner.consensus_fault_elapsed >= call.epoch:

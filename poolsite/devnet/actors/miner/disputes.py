@@ -16,7 +16,7 @@ from poolsite.devnet.actors.miner.book import Book, Reader, sector_quality
 from poolsite.devnet.actors.miner.funds import debt_payable
 from poolsite.devnet.actors.miner.partitions import faults_add
 from poolsite.devnet.state.rows import PostedProof, posted_proofs_of
-from poolsite.filecoin.actors.miner_proving import DISPUTE_WINDOWED_POST_PARAMS
+from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.deadlines import is_available_for_dispute
 from poolsite.filecoin.pledge import DISPUTE_REWARD
@@ -34,7 +34,7 @@ WRONG_POST_GAS: Final = 158_000_000
 
 def dispute_window_post(call: Call) -> bytes:
     """Handle DisputeWindowedPoSt: who shows that a proof is wrong gets a part of what it costs the miner."""
-    params = call.read(DISPUTE_WINDOWED_POST_PARAMS)
+    params = call.read(DisputeWindowedPoStParams)
     caller = actor_get(call.draft, call.caller)
     if caller is None or caller.kind not in SENDER_KINDS:
         raise forbidden(f"caller f0{call.caller} is not one of supported")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.frames import call_note
 from poolsite.devnet.state.rows import CRON, CronEvents
-from poolsite.filecoin.actors.power import ENROLL_CRON_EVENT_PARAMS, EnrollCronEventParams, Method
+from poolsite.filecoin.actors.power import EnrollCronEventParams, Method
 from poolsite.filecoin.address import POWER_ACTOR
+from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.miner.book import Book
@@ -29,5 +30,5 @@ def cron_enrol(book: Book, now: int) -> None:
     info = book.deadline_now(now)
     book.change(period_start=info.period_start, deadline=info.index, cron_active=True)
     cron_at(book, info.last)
-    params = ENROLL_CRON_EVENT_PARAMS.encode(EnrollCronEventParams(info.last, PROVING_DEADLINE_EVENT))
+    params = to_cbor(EnrollCronEventParams(info.last, PROVING_DEADLINE_EVENT))
     call_note(book.machine, POWER_ACTOR, Method.ENROLL_CRON_EVENT, params=params)

@@ -14,7 +14,7 @@ from poolsite.devnet.actors.exits import bad_argument, forbidden, illegal_state,
 from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of, sector_quality
 from poolsite.devnet.actors.miner.partitions import joined, queue_add, queue_remove
 from poolsite.devnet.state.rows import DataClaim, data_claims_of
-from poolsite.filecoin.actors.miner_sectors import EXTEND_SECTOR_EXPIRATION2_PARAMS
+from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
 from poolsite.filecoin.expiration import BadExpiration, extension_check
 from poolsite.filecoin.gas_model import extend_gas
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
@@ -40,7 +40,7 @@ class ClaimedSpace:
 
 def extend_expiration(call: Call) -> bytes:
     """Handle ExtendSectorExpiration2."""
-    extensions: tuple[ExpirationExtension2, ...] = call.read(EXTEND_SECTOR_EXPIRATION2_PARAMS).extensions
+    extensions: tuple[ExpirationExtension2, ...] = call.read(ExtendSectorExpiration2Params).extensions
     spaces: dict[int, ClaimedSpace] = {}
     deadlines = call.network.proving.deadlines
     for entry in extensions:

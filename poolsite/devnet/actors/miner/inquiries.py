@@ -15,39 +15,30 @@ from poolsite.devnet.actors.ledger import resolve
 from poolsite.devnet.actors.miner.book import Reader
 from poolsite.devnet.actors.miner.funds import available
 from poolsite.filecoin import pledge
-from poolsite.filecoin.actors.miner import (
-    AMOUNT_RETURN,
-    GET_MULTIADDRS_RETURN,
-    GET_OWNER_RETURN,
-    GET_PEER_ID_RETURN,
-    GET_SECTOR_SIZE_RETURN,
-    GET_VESTING_FUNDS_RETURN,
-    IS_CONTROLLING_ADDRESS_PARAMS,
-    IS_CONTROLLING_ADDRESS_RETURN,
-    MAX_TERMINATION_FEE_PARAMS,
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_control import (
     AmountReturn,
     GetMultiaddrsReturn,
     GetOwnerReturn,
     GetPeerIDReturn,
     GetSectorSizeReturn,
     GetVestingFundsReturn,
+    IsControllingAddressParams,
     IsControllingAddressReturn,
-    Method,
+    MaxTerminationFeeParams,
     VestingFund,
 )
 from poolsite.filecoin.actors.miner_status import (
-    GENERATE_SECTOR_LOCATION_PARAMS,
-    GENERATE_SECTOR_LOCATION_RETURN,
-    GET_NOMINAL_SECTOR_EXPIRATION_PARAMS,
-    GET_NOMINAL_SECTOR_EXPIRATION_RETURN,
-    VALIDATE_SECTOR_STATUS_PARAMS,
-    VALIDATE_SECTOR_STATUS_RETURN,
+    GenerateSectorLocationParams,
     GenerateSectorLocationReturn,
+    GetNominalSectorExpirationParams,
     GetNominalSectorExpirationReturn,
+    ValidateSectorStatusParams,
     ValidateSectorStatusReturn,
 )
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cbor import BadCbor, decode, encode
+from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,56 +66,56 @@ def owner(call: Call) -> bytes:
     """Handle GetOwner."""
     miner = _reader(call).miner
     proposed = None if miner.pending_owner is None else id_address(miner.pending_owner)
-    return GET_OWNER_RETURN.encode(GetOwnerReturn(id_address(miner.owner), proposed))
+    return to_cbor(GetOwnerReturn(id_address(miner.owner), proposed))
 
 
 def is_controlling(call: Call) -> bytes:
     """Handle IsControllingAddress."""
-    asked = resolve(call.draft, call.read(IS_CONTROLLING_ADDRESS_PARAMS).address)
+    asked = resolve(call.draft, call.read(IsControllingAddressParams).address)
     miner = _reader(call).miner
     answer = asked in (miner.owner, miner.worker, *miner.control)
-    return IS_CONTROLLING_ADDRESS_RETURN.encode(IsControllingAddressReturn(answer))
+    return to_cbor(IsControllingAddressReturn(answer))
 
 
 def sector_size(call: Call) -> bytes:
     """Handle GetSectorSize."""
-    return GET_SECTOR_SIZE_RETURN.encode(GetSectorSizeReturn(_reader(call).miner.sector_size))
+    return to_cbor(GetSectorSizeReturn(_reader(call).miner.sector_size))
 
 
 def available_balance(call: Call) -> bytes:
     """Handle GetAvailableBalance: negative in debt."""
     reader = _reader(call)
-    return AMOUNT_RETURN.encode(AmountReturn(available(reader.miner, reader.balance)))
+    return to_cbor(AmountReturn(available(reader.miner, reader.balance)))
 
 
 def initial_pledge(call: Call) -> bytes:
     """Handle InitialPledge."""
-    return AMOUNT_RETURN.encode(AmountReturn(_reader(call).miner.pledge))
+    return to_cbor(AmountReturn(_reader(call).miner.pledge))
 
 
 def vesting_funds(call: Call) -> bytes:
     """Handle GetVestingFunds."""
     funds = tuple(VestingFund(epoch, amount) for epoch, amount in _reader(call).miner.vesting)
-    return GET_VESTING_FUNDS_RETURN.encode(GetVestingFundsReturn(funds))
+    return to_cbor(GetVestingFundsReturn(funds))
 
 
 def peer(call: Call) -> bytes:
     """Handle GetPeerID."""
-    return GET_PEER_ID_RETURN.encode(GetPeerIDReturn(_reader(call).miner.peer))
+    return to_cbor(GetPeerIDReturn(_reader(call).miner.peer))
 
 
 def multiaddrs(call: Call) -> bytes:
     """Handle GetMultiaddrs."""
-    return GET_MULTIADDRS_RETURN.encode(GetMultiaddrsReturn(_reader(call).miner.multiaddrs))
+    return to_cbor(GetMultiaddrsReturn(_reader(call).miner.multiaddrs))
 
 
 def max_termination_fee(call: Call) -> bytes:
     """Handle MaxTerminationFee."""
-    params = call.read(MAX_TERMINATION_FEE_PARAMS)
+    params = call.read(MaxTerminationFeeParams)
     fault_fee = economy(call.machine).fault_fee(params.power)
     age = pledge.TERMINATION_FULL_AGE
     fee = pledge.termination_fee(params.initial_pledge, age=age, sector_fault_fee=fault_fee)
-    return AMOUNT_RETURN.encode(AmountReturn(fee))
+    return to_cbor(AmountReturn(fee))
 
 
 def _status(partition: Partition, number: int) -> Status:
@@ -135,18 +126,18 @@ def _status(partition: Partition, number: int) -> Status:
 
 def sector_location(call: Call) -> bytes:
     """Handle GenerateSectorLocation."""
-    number = call.read(GENERATE_SECTOR_LOCATION_PARAMS).sector_number
+    number = call.read(GenerateSectorLocationParams).sector_number
     status, place = Status.DEAD, [NOWHERE, NOWHERE]
     for (deadline, index), partition in _reader(call).all_partitions():
         if number in partition.sectors:
             status, place = _status(partition, number), [deadline, index]
     answer = GenerateSectorLocationReturn(int(status), encode(place))
-    return GENERATE_SECTOR_LOCATION_RETURN.encode(answer)
+    return to_cbor(answer)
 
 
 def sector_status(call: Call) -> bytes:
     """Handle ValidateSectorStatus: looks only where the caller says.  Raises ActorError 16, 17."""
-    params = call.read(VALIDATE_SECTOR_STATUS_PARAMS)
+    params = call.read(ValidateSectorStatusParams)
     number, reader = params.sector_number, _reader(call)
     deadline, index = _place(params.aux_data)
     if (deadline == NOWHERE) != (index == NOWHERE):
@@ -160,7 +151,7 @@ def sector_status(call: Call) -> bytes:
         if partition is None or number not in partition.sectors:
             raise not_found(f"sector {number} not found at deadline {deadline} partition {index}")
         is_valid = params.status == _status(partition, number)
-    return VALIDATE_SECTOR_STATUS_RETURN.encode(ValidateSectorStatusReturn(is_valid))
+    return to_cbor(ValidateSectorStatusReturn(is_valid))
 
 
 def _place(data: bytes) -> tuple[int, int]:
@@ -176,11 +167,11 @@ def _place(data: bytes) -> tuple[int, int]:
 
 def nominal_expiration(call: Call) -> bytes:
     """Handle GetNominalSectorExpiration.  Raises ActorError 17."""
-    number = call.read(GET_NOMINAL_SECTOR_EXPIRATION_PARAMS).sector_number
+    number = call.read(GetNominalSectorExpirationParams).sector_number
     sector = _reader(call).sector(number)
     if sector is None:
         raise not_found(f"sector {number} not found")
-    return GET_NOMINAL_SECTOR_EXPIRATION_RETURN.encode(GetNominalSectorExpirationReturn(sector.expiration))
+    return to_cbor(GetNominalSectorExpirationReturn(sector.expiration))
 
 
 METHODS: Final[dict[int, Callable[[Call], bytes]]] = {

@@ -15,21 +15,19 @@ from poolsite.devnet.actors.ledger import KIND_ACCOUNT, KIND_MULTISIG, actor_get
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.state.rows import BeneficiaryChange, BeneficiaryTerm, Miner
 from poolsite.filecoin.actors.miner_control import (
-    CHANGE_BENEFICIARY_PARAMS,
-    CHANGE_MULTIADDRS_PARAMS,
-    CHANGE_OWNER_ADDRESS_PARAMS,
-    CHANGE_PEER_ID_PARAMS,
-    CHANGE_WORKER_ADDRESS_PARAMS,
-    CONTROL_ADDRESSES_RETURN,
-    GET_BENEFICIARY_RETURN,
     ActiveBeneficiary,
     ChangeBeneficiaryParams,
+    ChangeMultiaddrsParams,
+    ChangeOwnerAddressParams,
+    ChangePeerIDParams,
+    ChangeWorkerAddressParams,
     ControlAddressesReturn,
     GetBeneficiaryReturn,
     PendingBeneficiaryChange,
 )
 from poolsite.filecoin.actors.miner_control import BeneficiaryTerm as TermValue
 from poolsite.filecoin.address import ID, id_address
+from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
@@ -53,7 +51,7 @@ def _principal(call: Call, address: Address) -> int:
 def control_addresses(call: Call) -> bytes:
     """Handle ControlAddresses."""
     miner = Book(call.machine, call.receiver).miner
-    return CONTROL_ADDRESSES_RETURN.encode(
+    return to_cbor(
         ControlAddressesReturn(
             id_address(miner.owner), id_address(miner.worker), tuple(id_address(n) for n in miner.control)
         )
@@ -62,7 +60,7 @@ def control_addresses(call: Call) -> bytes:
 
 def change_worker(call: Call) -> bytes:
     """Handle ChangeWorkerAddress: control addresses at once, the worker's key after a delay."""
-    params = call.read(CHANGE_WORKER_ADDRESS_PARAMS)
+    params = call.read(ChangeWorkerAddressParams)
     if len(params.new_control_addrs) > MAX_CONTROL_ADDRESSES:
         raise bad_argument(
             f"control addresses length {len(params.new_control_addrs)} exceeds max control addresses "
@@ -92,7 +90,7 @@ def confirm_worker(call: Call) -> bytes:
 
 def change_peer(call: Call) -> bytes:
     """Handle ChangePeerID."""
-    peer = call.read(CHANGE_PEER_ID_PARAMS).new_id
+    peer = call.read(ChangePeerIDParams).new_id
     if len(peer) > MAX_PEER_ID_BYTES:
         raise bad_argument(f"peer ID size of {len(peer)} exceeds maximum size of {MAX_PEER_ID_BYTES}")
     book_open(call).change(peer=peer)
@@ -101,7 +99,7 @@ def change_peer(call: Call) -> bytes:
 
 def change_multiaddrs(call: Call) -> bytes:
     """Handle ChangeMultiaddrs."""
-    addresses = tuple(call.read(CHANGE_MULTIADDRS_PARAMS).new_multiaddrs)
+    addresses = tuple(call.read(ChangeMultiaddrsParams).new_multiaddrs)
     size = sum(map(len, addresses))
     if any(not address for address in addresses):
         raise bad_argument("invalid empty multiaddr")
@@ -113,7 +111,7 @@ def change_multiaddrs(call: Call) -> bytes:
 
 def change_owner(call: Call) -> bytes:
     """Handle ChangeOwnerAddress: the owner proposes, the new owner confirms with its own address."""
-    address = call.read(CHANGE_OWNER_ADDRESS_PARAMS).new_address
+    address = call.read(ChangeOwnerAddressParams).new_address
     if address.protocol != ID:
         raise bad_argument("owner address must be an ID address")
     book = Book(call.machine, call.receiver)
@@ -134,7 +132,7 @@ def change_owner(call: Call) -> bytes:
 
 def change_beneficiary(call: Call) -> bytes:
     """Handle ChangeBeneficiary: proposed by the owner, approved by the old and the new one."""
-    params: ChangeBeneficiaryParams = call.read(CHANGE_BENEFICIARY_PARAMS)
+    params: ChangeBeneficiaryParams = call.read(ChangeBeneficiaryParams)
     nominee = resolve_existing(call.draft, params.new_beneficiary)
     if nominee is None:
         raise bad_argument(f"unable to resolve address: {params.new_beneficiary}")
@@ -218,4 +216,4 @@ def get_beneficiary(call: Call) -> bytes:
             change.by_nominee,
         )
     active = ActiveBeneficiary(id_address(miner.beneficiary), term)
-    return GET_BENEFICIARY_RETURN.encode(GetBeneficiaryReturn(active, proposed))
+    return to_cbor(GetBeneficiaryReturn(active, proposed))

@@ -17,10 +17,11 @@ from poolsite.devnet.actors.miner.numbers import numbers_allocate
 from poolsite.devnet.actors.miner.prove import SIMPLE_QA_POWER
 from poolsite.devnet.proofs import ProvenSeal
 from poolsite.devnet.state.rows import Sector
-from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
-from poolsite.filecoin.actors.miner_sectors import PROVE_COMMIT_SECTORS_NI_PARAMS, ProveCommitSectorsNIParams
+from poolsite.filecoin.actors.batch import BatchReturn, FailCode
+from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import COMMR_PREFIX
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deadlines import is_mutable
 from poolsite.filecoin.expiration import BadExpiration, expiration_check
 from poolsite.filecoin.gas_model import FAIL_STATE, prove_commit_ni_gas, verify_ni_gas
@@ -43,7 +44,7 @@ SEED: Final = bytes([1]) * 32
 
 def prove_commit_sectors_ni(call: Call) -> bytes:
     """Handle ProveCommitSectorsNI."""
-    params: ProveCommitSectorsNIParams = call.read(PROVE_COMMIT_SECTORS_NI_PARAMS)
+    params: ProveCommitSectorsNIParams = call.read(ProveCommitSectorsNIParams)
     _check_count(len(params.sectors))
     book = book_open(call)
     _check_call(call, book, params)
@@ -54,7 +55,7 @@ def prove_commit_sectors_ni(call: Call) -> bytes:
     _activate(call, book, params, valid=valid)
     call.charge_to(prove_commit_ni_gas(len(params.sectors)))
     failures = tuple(FailCode(at, code) for at, code in enumerate(codes) if code)
-    return BATCH_RETURN.encode(BatchReturn(len(valid), failures))
+    return to_cbor(BatchReturn(len(valid), failures))
 
 
 def _check_count(count: int) -> None:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 from poolsite.devnet.actors.exits import OK, ActorError, bad_argument
 from poolsite.devnet.actors.ledger import MARKET
 from poolsite.devnet.actors.nested import nested_call
-from poolsite.filecoin.actors.market import (
-    SECTOR_CONTENT_CHANGED_PARAMS,
-    SECTOR_CONTENT_CHANGED_RETURN,
-    Method,
+from poolsite.filecoin.actors.market import Method
+from poolsite.filecoin.actors.market_deals import (
     PieceChange,
     SectorChanges,
     SectorContentChangedParams,
+    SectorContentChangedReturn,
 )
 from poolsite.filecoin.address import address_to_bytes, id_address
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.gas_model import NOTIFY_MARKET
 
 if TYPE_CHECKING:
@@ -69,14 +69,14 @@ def _by_receiver(pieces: Sequence[PieceActivationManifest]) -> dict[Address, lis
 
 def _market_tell(call: Call, changes: list[SectorChanges], *, must_succeed: bool) -> None:
     receiver = id_address(MARKET)
-    params = SECTOR_CONTENT_CHANGED_PARAMS.encode(SectorContentChangedParams(tuple(changes)))
+    params = to_cbor(SectorContentChangedParams(tuple(changes)))
     method = Method.SECTOR_CONTENT_CHANGED_EXPORTED
     code, answer = nested_call(call, to=receiver, value=0, method=method, params=params)
     if not must_succeed:
         return
     if code != OK:
         raise ActorError(RECEIVER_ABORTED, f"receiver aborted with {code}")
-    accepted = SECTOR_CONTENT_CHANGED_RETURN.decode(answer).accepted
+    accepted = from_cbor(SectorContentChangedReturn, answer).accepted
     for entry, verdicts in zip(changes, accepted, strict=True):
         for piece, is_accepted in zip(entry.added, verdicts, strict=True):
             if not is_accepted:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.exits import bad_argument, not_found, ranges
 from poolsite.devnet.actors.miner.book import Book, book_open
-from poolsite.filecoin.actors.miner_proving import COMPACT_SECTOR_NUMBERS_PARAMS
-from poolsite.filecoin.actors.miner_sectors import CHECK_SECTOR_PROVEN_PARAMS
+from poolsite.filecoin.actors.miner_proving import CompactSectorNumbersParams
+from poolsite.filecoin.actors.miner_sectors import CheckSectorProvenParams
 from poolsite.filecoin.bitfield import bitfield_from_bytes, bitfield_of, bitfield_to_bytes
 from poolsite.filecoin.gas_model import FAIL_STATE
 from poolsite.filecoin.sector import MAX_SECTOR_NUMBER
@@ -31,7 +31,7 @@ def numbers_allocate(allocated: bytes, numbers: list[int]) -> bytes:
 
 def compact_numbers(call: Call) -> bytes:
     """Handle CompactSectorNumbers: numbers are used up without sectors."""
-    mask = call.read(COMPACT_SECTOR_NUMBERS_PARAMS).mask_sector_numbers
+    mask = call.read(CompactSectorNumbersParams).mask_sector_numbers
     if mask and mask.ranges[-1][1] > MAX_SECTOR_NUMBER + 1:
         raise bad_argument(f"masked sector number {mask.ranges[-1][1] - 1} exceeded max sector number")
     book = book_open(call)
@@ -42,7 +42,7 @@ def compact_numbers(call: Call) -> bytes:
 
 def check_proven(call: Call) -> bytes:
     """Handle CheckSectorProven: anybody may ask."""
-    number = call.read(CHECK_SECTOR_PROVEN_PARAMS).sector_number
+    number = call.read(CheckSectorProvenParams).sector_number
     call.charge_to(FAIL_STATE)
     if Book(call.machine, call.receiver).sector(number) is None:
         raise not_found(f"sector {number} not proven")

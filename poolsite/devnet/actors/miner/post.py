@@ -15,7 +15,7 @@ from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
 from poolsite.devnet.actors.miner.partitions import faults_add, faults_recover, without
 from poolsite.devnet.profile import OPTIMISTIC
 from poolsite.devnet.state.rows import PostedProof, posted_proofs_of
-from poolsite.filecoin.actors.miner_proving import SUBMIT_WINDOWED_POST_PARAMS, SubmitWindowedPoStParams
+from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.gas_model import window_post_gas
@@ -48,7 +48,7 @@ class Proven:
 
 def submit_window_post(call: Call) -> bytes:
     """Handle SubmitWindowedPoSt."""
-    params: SubmitWindowedPoStParams = call.read(SUBMIT_WINDOWED_POST_PARAMS)
+    params: SubmitWindowedPoStParams = call.read(SubmitWindowedPoStParams)
     network = call.network
     if len(params.proofs) != 1:
         raise bad_argument(f"expected exactly one proof, got {len(params.proofs)}")

@@ -16,16 +16,16 @@ from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.actors.miner.numbers import numbers_allocate
 from poolsite.devnet.actors.nested import nested_call
 from poolsite.devnet.state.rows import PreCommit, precommits_of
-from poolsite.filecoin.actors.market import (
-    VERIFY_DEALS_FOR_ACTIVATION_PARAMS,
-    VERIFY_DEALS_FOR_ACTIVATION_RETURN,
-    Method,
+from poolsite.filecoin.actors.market import Method
+from poolsite.filecoin.actors.market_deals import (
     SectorDeals,
     VerifyDealsForActivationParams,
+    VerifyDealsForActivationReturn,
 )
-from poolsite.filecoin.actors.miner_sectors import PRE_COMMIT_SECTOR_BATCH2_PARAMS, SectorPreCommitInfo
+from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, SectorPreCommitInfo
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import COMMD_PREFIX, COMMR_PREFIX
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.expiration import BadExpiration, expiration_check
 from poolsite.filecoin.gas_model import pre_commit_gas
 from poolsite.filecoin.sector import MAX_SECTOR_NUMBER, BadProofType, RegisteredPoStProof, seal_proof
@@ -42,7 +42,7 @@ QUALITY_MAX: Final = 10
 
 def precommit_sectors(call: Call) -> bytes:
     """Handle PreCommitSectorBatch2."""
-    infos: tuple[SectorPreCommitInfo, ...] = call.read(PRE_COMMIT_SECTOR_BATCH2_PARAMS).sectors
+    infos: tuple[SectorPreCommitInfo, ...] = call.read(PreCommitSectorBatch2Params).sectors
     if not infos:
         raise bad_argument("batch empty")
     book = Book(call.machine, call.receiver)
@@ -91,13 +91,13 @@ def _deals_verify(call: Call, infos: tuple[SectorPreCommitInfo, ...]) -> None:
     sectors = tuple(
         SectorDeals(info.sector_number, info.seal_proof, info.expiration, info.deal_ids) for info in infos
     )
-    params = VERIFY_DEALS_FOR_ACTIVATION_PARAMS.encode(VerifyDealsForActivationParams(sectors))
+    params = to_cbor(VerifyDealsForActivationParams(sectors))
     code, answer = nested_call(
         call, to=id_address(MARKET), value=0, method=Method.VERIFY_DEALS_FOR_ACTIVATION, params=params
     )
     if code != OK:
         raise ActorError(code, f"send aborted with code {code}")
-    computed = VERIFY_DEALS_FOR_ACTIVATION_RETURN.decode(answer).unsealed_cids
+    computed = from_cbor(VerifyDealsForActivationReturn, answer).unsealed_cids
     for info, cid in zip(infos, computed, strict=True):
         if cid is not None and info.unsealed_cid != cid:
             raise bad_argument(f"computed {cid} and passed {info.unsealed_cid} CommDs not equal")

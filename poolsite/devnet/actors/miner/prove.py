@@ -26,14 +26,11 @@ from poolsite.devnet.actors.miner.verified_data import allocations_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.devnet.proofs import ProvenSeal
 from poolsite.devnet.state.rows import PreCommit, Sector, precommits_of
-from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
-from poolsite.filecoin.actors.miner_sectors import (
-    PROVE_COMMIT_SECTORS3_PARAMS,
-    ProveCommitSectors3Params,
-    SectorActivationManifest,
-)
+from poolsite.filecoin.actors.batch import BatchReturn, FailCode
+from poolsite.filecoin.actors.miner_sectors import ProveCommitSectors3Params, SectorActivationManifest
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_SEAL, prove_commit_gas, verify_aggregate_gas
 from poolsite.filecoin.power import quality_power
 from poolsite.filecoin.randomness import Tag, miner_entropy
@@ -62,7 +59,7 @@ class Candidate:
 
 def prove_commit_sectors(call: Call) -> bytes:
     """Handle ProveCommitSectors3."""
-    params: ProveCommitSectors3Params = call.read(PROVE_COMMIT_SECTORS3_PARAMS)
+    params: ProveCommitSectors3Params = call.read(ProveCommitSectors3Params)
     _check_shape(params)
     book = book_open(call)
     pending = len(call.draft.keys(precommits_of(book.id)))
@@ -100,7 +97,7 @@ def prove_commit_sectors(call: Call) -> bytes:
         )
     )
     failures = tuple(FailCode(index, code) for index, code in enumerate(codes) if code)
-    return BATCH_RETURN.encode(BatchReturn(len(proven), failures))
+    return to_cbor(BatchReturn(len(proven), failures))
 
 
 def _verification_gas(params: ProveCommitSectors3Params) -> int:

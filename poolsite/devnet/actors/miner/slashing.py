@@ -15,16 +15,16 @@ from poolsite.devnet.actors.miner.book import Book
 from poolsite.devnet.actors.miner.funds import available, penalty_apply
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.devnet.state.rows import SYSTEM, RewardState
-from poolsite.filecoin.actors.miner_proving import REPORT_CONSENSUS_FAULT_PARAMS
-from poolsite.filecoin.block import BLOCK_HEADER
+from poolsite.filecoin.actors.miner_proving import ReportConsensusFaultParams
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_CONSENSUS_FAULT
 from poolsite.filecoin.pledge import EXPECTED_LEADERS, consensus_fault_penalty
 from poolsite.filecoin.signature import BadSignature, signature_verify
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
-    from poolsite.filecoin.block import BlockHeader
 
 REPORTER_SHARE: Final = 4
 """The reporter gets a quarter of one win's reward."""
@@ -32,7 +32,7 @@ REPORTER_SHARE: Final = 4
 
 def report_consensus_fault(call: Call) -> bytes:
     """Handle ReportConsensusFault."""
-    params = call.read(REPORT_CONSENSUS_FAULT_PARAMS)
+    params = call.read(ReportConsensusFaultParams)
     reporter = actor_get(call.draft, call.caller)
     if reporter is None or reporter.kind != KIND_ACCOUNT:
         raise forbidden(f"caller f0{call.caller} is not one of supported")
@@ -53,7 +53,7 @@ def report_consensus_fault(call: Call) -> bytes:
 
 def _header(data: bytes) -> BlockHeader:
     try:
-        return BLOCK_HEADER.decode(data)
+        return from_cbor(BlockHeader, data)
     except BadCbor as error:
         raise bad_argument(f"fault not verified: cannot decode a block header: {error}") from None
 

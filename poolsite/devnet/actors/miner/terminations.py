@@ -15,18 +15,12 @@ from poolsite.devnet.actors.miner.funds import penalty_apply
 from poolsite.devnet.actors.miner.partitions import sectors_end
 from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.vesting import vesting_unlock
-from poolsite.filecoin.actors.market import (
-    ON_MINER_SECTORS_TERMINATE_PARAMS,
-    Method,
-    OnMinerSectorsTerminateParams,
-)
-from poolsite.filecoin.actors.miner_proving import (
-    TERMINATE_SECTORS_PARAMS,
-    TERMINATE_SECTORS_RETURN,
-    TerminateSectorsReturn,
-)
+from poolsite.filecoin.actors.market import Method
+from poolsite.filecoin.actors.market_deals import OnMinerSectorsTerminateParams
+from poolsite.filecoin.actors.miner_proving import TerminateSectorsParams, TerminateSectorsReturn
 from poolsite.filecoin.address import MARKET_ACTOR
 from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deadlines import is_mutable
 from poolsite.filecoin.gas_model import terminate_gas
 
@@ -37,7 +31,7 @@ if TYPE_CHECKING:
 
 def terminate_sectors(call: Call) -> bytes:
     """Handle TerminateSectors; the fee is taken at once, so the answer is always "done"."""
-    entries = call.read(TERMINATE_SECTORS_PARAMS).terminations
+    entries = call.read(TerminateSectorsParams).terminations
     for entry in entries:
         _check_index(call, entry.deadline)
     book = book_open(call)
@@ -49,7 +43,7 @@ def terminate_sectors(call: Call) -> bytes:
         ended += _partition_end(book, entry.deadline, entry.partition, numbers=numbers)
     _settle(call, book, ended)
     call.charge_to(terminate_gas(len(ended)))
-    return TERMINATE_SECTORS_RETURN.encode(TerminateSectorsReturn(True))
+    return to_cbor(TerminateSectorsReturn(True))
 
 
 def _check_index(call: Call, index: int) -> None:
@@ -94,5 +88,5 @@ def _settle(call: Call, book: Book, ended: list[Sector]) -> None:
             call,
             to=MARKET_ACTOR,
             method=Method.ON_MINER_SECTORS_TERMINATE,
-            params=ON_MINER_SECTORS_TERMINATE_PARAMS.encode(gone),
+            params=to_cbor(gone),
         )

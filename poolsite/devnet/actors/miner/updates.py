@@ -16,9 +16,10 @@ from poolsite.devnet.actors.miner.notifications import pieces_notify
 from poolsite.devnet.actors.miner.pieces import pieces_commitment
 from poolsite.devnet.actors.miner.verified_data import allocations_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
-from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
-from poolsite.filecoin.actors.miner_sectors import PROVE_REPLICA_UPDATES3_PARAMS
+from poolsite.filecoin.actors.batch import BatchReturn, FailCode
+from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params
 from poolsite.filecoin.cids import COMMR_PREFIX
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_UPDATE, replica_update_gas
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.rows import Sector
-    from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params, SectorUpdateManifest
+    from poolsite.filecoin.actors.miner_sectors import SectorUpdateManifest
 
 
 def prove_replica_updates(call: Call) -> bytes:
     """Handle ProveReplicaUpdates3; a sector whose update is not valid is left out."""
-    params: ProveReplicaUpdates3Params = call.read(PROVE_REPLICA_UPDATES3_PARAMS)
+    params: ProveReplicaUpdates3Params = call.read(ProveReplicaUpdates3Params)
     _check_shape(params)
     book = book_open(call)
     updates = params.sector_updates
@@ -62,7 +63,7 @@ def prove_replica_updates(call: Call) -> bytes:
     notification_gas = pieces_notify(call, told, must_succeed=params.require_notification_success)
     call.charge_to(replica_update_gas(len(updates)) + notification_gas)
     failures = tuple(FailCode(index, code) for index, code in enumerate(codes) if code)
-    return BATCH_RETURN.encode(BatchReturn(len(codes) - len(failures), failures))
+    return to_cbor(BatchReturn(len(codes) - len(failures), failures))
 
 
 def _check_shape(params: ProveReplicaUpdates3Params) -> None:

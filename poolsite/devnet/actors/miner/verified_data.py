@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.nested import nested_send
 from poolsite.filecoin.actors.claims import (
-    CLAIM_ALLOCATIONS_PARAMS,
-    CLAIM_ALLOCATIONS_RETURN,
     AllocationClaim,
     ClaimAllocationsParams,
     ClaimAllocationsReturn,
@@ -18,6 +16,7 @@ from poolsite.filecoin.actors.claims import (
 )
 from poolsite.filecoin.actors.verifreg import Method
 from poolsite.filecoin.address import VERIFREG_ACTOR
+from poolsite.filecoin.codec import from_cbor, to_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,14 +41,15 @@ def allocations_claim(
     )
     if not any(wish.claims for wish in wishes):
         return [0] * len(wishes), {}
-    answer: ClaimAllocationsReturn = CLAIM_ALLOCATIONS_RETURN.decode(
+    answer: ClaimAllocationsReturn = from_cbor(
+        ClaimAllocationsReturn,
         nested_send(
             call,
             to=VERIFREG_ACTOR,
             method=Method.CLAIM_ALLOCATIONS,
-            params=CLAIM_ALLOCATIONS_PARAMS.encode(ClaimAllocationsParams(wishes, must_succeed)),
+            params=to_cbor(ClaimAllocationsParams(wishes, must_succeed)),
             failing="error claiming allocations on batch",
-        )
+        ),
     )
     failed = {fail.idx: fail.code for fail in answer.sector_results.fail_codes}
     spaces = iter(answer.sector_claims)

@@ -13,11 +13,8 @@ from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.funds import available, debt_repay_partly, debt_repay_wholly
 from poolsite.devnet.actors.vesting import vesting_unlock
-from poolsite.filecoin.actors.miner_control import (
-    WITHDRAW_BALANCE_PARAMS,
-    WITHDRAW_BALANCE_RETURN,
-    WithdrawBalanceReturn,
-)
+from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams, WithdrawBalanceReturn
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.gas_model import FAIL_STATE
 
 if TYPE_CHECKING:
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
 def withdraw_balance(call: Call) -> bytes:
     """Handle WithdrawBalance: pays the beneficiary what is free, at most what was asked."""
-    requested = call.read(WITHDRAW_BALANCE_PARAMS).amount_requested
+    requested = call.read(WithdrawBalanceParams).amount_requested
     if requested < 0:
         raise bad_argument(f"negative fund requested for withdrawal: {fil(requested)}")
     book = Book(call.machine, call.receiver)
@@ -49,7 +46,7 @@ def withdraw_balance(call: Call) -> bytes:
         miner = replace(miner, term=replace(term, used=term.used + amount))
     book.save(miner)
     pay(call.machine, book.id, miner.beneficiary, amount)
-    return WITHDRAW_BALANCE_RETURN.encode(WithdrawBalanceReturn(amount))
+    return to_cbor(WithdrawBalanceReturn(amount))
 
 
 def repay_debt(call: Call) -> bytes:

@@ -5,42 +5,27 @@ Source: builtin-actors actors/verifreg/src/lib.rs; FIP-0045.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from poolsite.devnet.actors.exits import FORBIDDEN, NOT_FOUND, SERIALIZATION, ActorError, bad_argument
 from poolsite.devnet.actors.ledger import DATACAP, KIND_MINER, actor_get
 from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.verified.claims import TERM_MAX, claim_prolong, datacap_burn_own
 from poolsite.devnet.state.rows import SYSTEM, Allocation, VerifregState, allocations_of
-from poolsite.filecoin.actors.allocations import (
-    ALLOCATION_REQUESTS,
-    ALLOCATIONS_RESPONSE,
-    DATACAP_PER_BYTE,
-    AllocationsResponse,
-)
+from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE, AllocationRequests, AllocationsResponse
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
-from poolsite.filecoin.actors.datacap import TRANSFER_PARAMS, TransferParams
 from poolsite.filecoin.actors.datacap import Method as TokenMethod
-from poolsite.filecoin.actors.receiver import (
-    FRC46_TOKEN_TYPE,
-    TOKENS_RECEIVED,
-    UNIVERSAL_RECEIVER_PARAMS,
-    TokensReceived,
-    UniversalReceiverParams,
-)
-from poolsite.filecoin.actors.verifreg import (
-    REMOVE_EXPIRED_ALLOCATIONS_PARAMS,
-    REMOVE_EXPIRED_ALLOCATIONS_RETURN,
-    RemoveExpiredAllocationsReturn,
-)
+from poolsite.filecoin.actors.datacap import TransferParams
+from poolsite.filecoin.actors.receiver import FRC46_TOKEN_TYPE, TokensReceived, UniversalReceiverParams
+from poolsite.filecoin.actors.verifreg import RemoveExpiredAllocationsParams, RemoveExpiredAllocationsReturn
 from poolsite.filecoin.address import DATACAP_ACTOR, id_address
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
-    from poolsite.filecoin.actors.allocations import AllocationRequest, AllocationRequests
-    from poolsite.filecoin.codec import Struct
+    from poolsite.filecoin.actors.allocations import AllocationRequest
     from poolsite.filecoin.policy import Network
 
 TERM_MIN: Final = 180 * EPOCHS_PER_DAY_MAINNET
@@ -50,6 +35,8 @@ EXPIRATION_MAX: Final = 60 * EPOCHS_PER_DAY_MAINNET
 SMALL: Final = 256
 USUAL: Final = 1 << 20
 """Least bytes of an allocation: less where sectors are of 2 KiB.  Source: policy.rs, small-deals."""
+
+T = TypeVar("T")
 
 
 def size_min(network: Network) -> int:
@@ -63,9 +50,9 @@ def tokens_received(call: Call) -> bytes:
     It must be exactly what they need.  Raises ActorError 16, 17, 18, 21.
     """
     call.require_caller((DATACAP,))
-    params: UniversalReceiverParams = call.read(UNIVERSAL_RECEIVER_PARAMS)
+    params: UniversalReceiverParams = call.read(UniversalReceiverParams)
     received = _payload(params, call.receiver)
-    requests: AllocationRequests = _decoded(ALLOCATION_REQUESTS, received.operator_data)
+    requests: AllocationRequests = _decoded(AllocationRequests, received.operator_data)
     for request in requests.allocations:
         _request_check(call, request)
     longer = sum(claim_prolong(call, request) for request in requests.extensions)
@@ -76,21 +63,21 @@ def tokens_received(call: Call) -> bytes:
     datacap_burn_own(call, longer)
     numbers = _enter(call, received.from_, requests.allocations)
     extended = BatchReturn(len(requests.extensions), ())
-    return ALLOCATIONS_RESPONSE.encode(AllocationsResponse(BatchReturn(len(numbers), ()), extended, numbers))
+    return to_cbor(AllocationsResponse(BatchReturn(len(numbers), ()), extended, numbers))
 
 
 def _payload(params: UniversalReceiverParams, own: int) -> TokensReceived:
     if params.type != FRC46_TOKEN_TYPE:
         raise bad_argument(f"invalid token type {params.type}, expected {FRC46_TOKEN_TYPE} (FRC-46)")
-    payload: TokensReceived = _decoded(TOKENS_RECEIVED, params.payload)
+    payload = _decoded(TokensReceived, params.payload)
     if payload.to != own:
         raise bad_argument(f"token receiver expected to {own}, was {payload.to}")
     return payload
 
 
-def _decoded(struct: Struct[Any], data: bytes) -> Any:
+def _decoded(cls: type[T], data: bytes) -> T:
     try:
-        return struct.decode(data)
+        return from_cbor(cls, data)
     except (BadCbor, ValueError) as error:
         raise ActorError(SERIALIZATION, f"Serialization error for Cbor protocol: {error}") from None
 
@@ -138,7 +125,7 @@ def _request_check(call: Call, request: AllocationRequest) -> None:
 
 def remove_expired_allocations(call: Call) -> bytes:
     """Handle RemoveExpiredAllocations: the client has its data cap back."""
-    params = call.read(REMOVE_EXPIRED_ALLOCATIONS_PARAMS)
+    params = call.read(RemoveExpiredAllocationsParams)
     table = allocations_of(params.client)
     numbers = params.allocation_ids or tuple(
         number for number in sorted(call.draft.keys(table)) if _is_over(call, table, number)
@@ -157,13 +144,11 @@ def remove_expired_allocations(call: Call) -> bytes:
             call,
             to=DATACAP_ACTOR,
             method=TokenMethod.TRANSFER_EXPORTED,
-            params=TRANSFER_PARAMS.encode(wish),
+            params=to_cbor(wish),
             failing="failed to transfer recovered datacap",
         )
     results = BatchReturn(len(numbers) - len(failures), tuple(failures))
-    return REMOVE_EXPIRED_ALLOCATIONS_RETURN.encode(
-        RemoveExpiredAllocationsReturn(tuple(numbers), results, back)
-    )
+    return to_cbor(RemoveExpiredAllocationsReturn(tuple(numbers), results, back))
 
 
 def _is_over(call: Call, table: str, number: int) -> bool:

@@ -20,34 +20,28 @@ from poolsite.devnet.actors.exits import (
 from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.state.rows import Allocation, DataClaim, allocations_of, data_claims_of
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
-from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
+from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.claims import (
-    CLAIM_ALLOCATIONS_PARAMS,
-    CLAIM_ALLOCATIONS_RETURN,
+    Claim,
     ClaimAllocationsParams,
     ClaimAllocationsReturn,
+    ExtendClaimTermsParams,
+    GetClaimsParams,
+    GetClaimsReturn,
+    RemoveExpiredClaimsParams,
+    RemoveExpiredClaimsReturn,
     SectorClaimSummary,
 )
-from poolsite.filecoin.actors.datacap import BURN_PARAMS, BurnParams
+from poolsite.filecoin.actors.datacap import BurnParams
 from poolsite.filecoin.actors.datacap import Method as TokenMethod
-from poolsite.filecoin.actors.verifreg import (
-    EXTEND_CLAIM_TERMS_PARAMS,
-    GET_CLAIMS_PARAMS,
-    GET_CLAIMS_RETURN,
-    REMOVE_EXPIRED_CLAIMS_PARAMS,
-    REMOVE_EXPIRED_CLAIMS_RETURN,
-    Claim,
-    GetClaimsReturn,
-    RemoveExpiredClaimsReturn,
-)
 from poolsite.filecoin.address import DATACAP_ACTOR
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.actors.allocations import ClaimExtensionRequest
-    from poolsite.filecoin.actors.claims import AllocationClaim, SectorAllocationClaims
-    from poolsite.filecoin.actors.verifreg import ClaimTerm
+    from poolsite.filecoin.actors.claims import AllocationClaim, ClaimTerm, SectorAllocationClaims
 
 TERM_MAX: Final = 5 * 365 * EPOCHS_PER_DAY_MAINNET
 """Longest term of a claim in epochs.  Source: runtime policy.rs."""
@@ -77,7 +71,7 @@ def claim_allocations(call: Call) -> bytes:
     Raises ActorError 16 if all sectors must hold and one does not.
     """
     call.require_miner()
-    params: ClaimAllocationsParams = call.read(CLAIM_ALLOCATIONS_PARAMS)
+    params: ClaimAllocationsParams = call.read(ClaimAllocationsParams)
     if not params.sectors:
         raise bad_argument("claim allocations called with no claims")
     failures, summaries = [], []
@@ -91,7 +85,7 @@ def claim_allocations(call: Call) -> bytes:
     if params.all_or_nothing and failures:
         raise bad_argument(f"claim failed with all-or-nothing: {results}")
     datacap_burn_own(call, sum(summary.claimed_space for summary in summaries))
-    return CLAIM_ALLOCATIONS_RETURN.encode(ClaimAllocationsReturn(results, tuple(summaries)))
+    return to_cbor(ClaimAllocationsReturn(results, tuple(summaries)))
 
 
 def _claimable(call: Call, sector: SectorAllocationClaims) -> list[Allocation] | int:
@@ -147,14 +141,14 @@ def datacap_burn_own(call: Call, size: int) -> None:
             call,
             to=DATACAP_ACTOR,
             method=TokenMethod.BURN_EXPORTED,
-            params=BURN_PARAMS.encode(BurnParams(size * DATACAP_PER_BYTE)),
+            params=to_cbor(BurnParams(size * DATACAP_PER_BYTE)),
             failing="failed to burn datacap",
         )
 
 
 def get_claims(call: Call) -> bytes:
     """Handle GetClaims."""
-    params = call.read(GET_CLAIMS_PARAMS)
+    params = call.read(GetClaimsParams)
     failures, claims = [], []
     for at, number in enumerate(params.claim_ids):
         row: DataClaim | None = call.draft.get(data_claims_of(params.provider), number)
@@ -163,7 +157,7 @@ def get_claims(call: Call) -> bytes:
         else:
             claims.append(claim_form(params.provider, row))
     info = BatchReturn(len(claims), tuple(failures))
-    return GET_CLAIMS_RETURN.encode(GetClaimsReturn(info, tuple(claims)))
+    return to_cbor(GetClaimsReturn(info, tuple(claims)))
 
 
 def claim_form(provider: int, row: DataClaim) -> Claim:
@@ -182,7 +176,7 @@ def claim_form(provider: int, row: DataClaim) -> Claim:
 
 def extend_claim_terms(call: Call) -> bytes:
     """Handle ExtendClaimTerms: a claim's own client lengthens it within the usual bound."""
-    terms: tuple[ClaimTerm, ...] = call.read(EXTEND_CLAIM_TERMS_PARAMS).terms
+    terms: tuple[ClaimTerm, ...] = call.read(ExtendClaimTermsParams).terms
     failures = []
     for at, term in enumerate(terms):
         table = data_claims_of(term.provider)
@@ -192,7 +186,7 @@ def extend_claim_terms(call: Call) -> bytes:
             failures.append(FailCode(at, code))
         elif row is not None:
             call.draft.put(table, term.claim_id, replace(row, term_max=term.term_max))
-    return BATCH_RETURN.encode(BatchReturn(len(terms) - len(failures), tuple(failures)))
+    return to_cbor(BatchReturn(len(terms) - len(failures), tuple(failures)))
 
 
 def _term_code(call: Call, row: DataClaim | None, term: int) -> int:
@@ -208,7 +202,7 @@ def _term_code(call: Call, row: DataClaim | None, term: int) -> int:
 
 def remove_expired_claims(call: Call) -> bytes:
     """Handle RemoveExpiredClaims: anybody may, once the longest term is over."""
-    params = call.read(REMOVE_EXPIRED_CLAIMS_PARAMS)
+    params = call.read(RemoveExpiredClaimsParams)
     table = data_claims_of(params.provider)
     numbers = params.claim_ids or tuple(
         number for number in call.draft.keys(table) if _expiry_code(call, table, number) == OK
@@ -221,7 +215,7 @@ def remove_expired_claims(call: Call) -> bytes:
         else:
             failures.append(FailCode(at, code))
     results = BatchReturn(len(numbers) - len(failures), tuple(failures))
-    return REMOVE_EXPIRED_CLAIMS_RETURN.encode(RemoveExpiredClaimsReturn(tuple(numbers), results))
+    return to_cbor(RemoveExpiredClaimsReturn(tuple(numbers), results))
 
 
 def _expiry_code(call: Call, table: str, number: int) -> int:

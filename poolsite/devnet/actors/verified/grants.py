@@ -13,22 +13,21 @@ from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.verified.allocations import size_min
 from poolsite.devnet.actors.verified.datacap import datacap_of, holder_of
 from poolsite.devnet.state.rows import REMOVALS, VERIFIERS, Count, DataCap
-from poolsite.filecoin.actors.account import AUTHENTICATE_MESSAGE_PARAMS, AuthenticateMessageParams
+from poolsite.filecoin.actors.account import AuthenticateMessageParams
 from poolsite.filecoin.actors.account import Method as AccountMethod
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
-from poolsite.filecoin.actors.datacap import DESTROY_PARAMS, MINT_PARAMS, DestroyParams, MintParams
+from poolsite.filecoin.actors.datacap import DestroyParams, MintParams
 from poolsite.filecoin.actors.datacap import Method as TokenMethod
 from poolsite.filecoin.actors.verifreg import (
-    REMOVE_DATA_CAP_PARAMS,
-    REMOVE_DATA_CAP_RETURN,
-    REMOVE_VERIFIER_PARAMS,
-    VERIFIER_PARAMS,
     RemoveDataCapParams,
     RemoveDataCapRequest,
     RemoveDataCapReturn,
+    RemoveVerifierParams,
+    VerifierParams,
     removal_signed,
 )
 from poolsite.filecoin.address import DATACAP_ACTOR, MARKET_ACTOR, id_address
+from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 def add_verifier(call: Call) -> bytes:
     """Handle AddVerifier: the root gives data cap to hand out."""
-    params = call.read(VERIFIER_PARAMS)
+    params = call.read(VerifierParams)
     least = size_min(call.network)
     if params.allowance < least:
         raise bad_argument(
@@ -54,7 +53,7 @@ def add_verifier(call: Call) -> bytes:
 
 def remove_verifier(call: Call) -> bytes:
     """Handle RemoveVerifier."""
-    verifier = holder_of(call, call.read(REMOVE_VERIFIER_PARAMS).address)
+    verifier = holder_of(call, call.read(RemoveVerifierParams).address)
     call.require_caller((VERIFREG_ROOT,))
     if call.draft.get(VERIFIERS, verifier) is None:
         raise bad_argument(f"failed to remove verifier: address not found f0{verifier}")
@@ -64,7 +63,7 @@ def remove_verifier(call: Call) -> bytes:
 
 def add_verified_client(call: Call) -> bytes:
     """Handle AddVerifiedClient: a verifier hands data cap on."""
-    params = call.read(VERIFIER_PARAMS)
+    params = call.read(VerifierParams)
     if params.allowance < size_min(call.network):
         raise bad_argument(
             f"allowance {params.allowance} below MinVerifiedDealSize for add verified client {params.address}"
@@ -85,7 +84,7 @@ def add_verified_client(call: Call) -> bytes:
         call,
         to=DATACAP_ACTOR,
         method=TokenMethod.MINT_EXPORTED,
-        params=MINT_PARAMS.encode(wish),
+        params=to_cbor(wish),
         failing=f"failed to mint {params.allowance} data cap to client f0{client}",
     )
     return b""
@@ -96,7 +95,7 @@ def remove_data_cap(call: Call) -> bytes:
 
     Raises ActorError 16, 17, 18.
     """
-    params: RemoveDataCapParams = call.read(REMOVE_DATA_CAP_PARAMS)
+    params: RemoveDataCapParams = call.read(RemoveDataCapParams)
     client = holder_of(call, params.verified_client_to_remove)
     requests = (params.verifier_request1, params.verifier_request2)
     verifiers = [holder_of(call, request.verifier) for request in requests]
@@ -118,10 +117,10 @@ def remove_data_cap(call: Call) -> bytes:
         call,
         to=DATACAP_ACTOR,
         method=TokenMethod.DESTROY_EXPORTED,
-        params=DESTROY_PARAMS.encode(DestroyParams(id_address(client), removed * DATACAP_PER_BYTE)),
+        params=to_cbor(DestroyParams(id_address(client), removed * DATACAP_PER_BYTE)),
         failing=f"failed to destroy {removed} from allowance for f0{client}",
     )
-    return REMOVE_DATA_CAP_RETURN.encode(RemoveDataCapReturn(id_address(client), removed))
+    return to_cbor(RemoveDataCapReturn(id_address(client), removed))
 
 
 def _proposal_use(call: Call, verifier: int, client: int) -> int:
@@ -139,6 +138,6 @@ def _signature_check(call: Call, request: RemoveDataCapRequest, signed: bytes) -
         call,
         to=request.verifier,
         method=AccountMethod.AUTHENTICATE_MESSAGE,
-        params=AUTHENTICATE_MESSAGE_PARAMS.encode(wish),
+        params=to_cbor(wish),
         failing="proposal authentication failed",
     )

@@ -25,43 +25,30 @@ from poolsite.devnet.actors.verified.datacap import (
 )
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 from poolsite.filecoin.actors.datacap import (
-    ALLOWANCE_PARAMS,
-    BURN_FROM_PARAMS,
-    BURN_FROM_RETURN,
-    BURN_PARAMS,
-    BURN_RETURN,
-    DESTROY_PARAMS,
-    GET_ALLOWANCE_PARAMS,
-    GRANULARITY_RETURN,
-    MINT_PARAMS,
-    MINT_RETURN,
-    OWNER_PARAMS,
-    REVOKE_ALLOWANCE_PARAMS,
-    TEXT_RETURN,
-    TOKEN_AMOUNT_RETURN,
-    TRANSFER_FROM_PARAMS,
-    TRANSFER_FROM_RETURN,
-    TRANSFER_PARAMS,
-    TRANSFER_RETURN,
+    AllowanceParams,
+    BurnFromParams,
     BurnFromReturn,
+    BurnParams,
     BurnReturn,
+    DestroyParams,
+    GetAllowanceParams,
     GranularityReturn,
     Method,
+    MintParams,
     MintReturn,
+    OwnerParams,
+    RevokeAllowanceParams,
     TextReturn,
     TokenAmountReturn,
+    TransferFromParams,
     TransferFromReturn,
+    TransferParams,
     TransferReturn,
 )
-from poolsite.filecoin.actors.receiver import (
-    FRC46_TOKEN_TYPE,
-    TOKENS_RECEIVED,
-    UNIVERSAL_RECEIVER_PARAMS,
-    TokensReceived,
-    UniversalReceiverParams,
-)
+from poolsite.filecoin.actors.receiver import FRC46_TOKEN_TYPE, TokensReceived, UniversalReceiverParams
 from poolsite.filecoin.actors.verifreg import Method as RegistryMethod
 from poolsite.filecoin.address import id_address
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
@@ -86,17 +73,17 @@ def transaction() -> Iterator[None]:
 
 def name(_: Call) -> bytes:
     """Handle Name."""
-    return TEXT_RETURN.encode(TextReturn("DataCap"))
+    return to_cbor(TextReturn("DataCap"))
 
 
 def symbol(_: Call) -> bytes:
     """Handle Symbol."""
-    return TEXT_RETURN.encode(TextReturn("DCAP"))
+    return to_cbor(TextReturn("DCAP"))
 
 
 def granularity(_: Call) -> bytes:
     """Handle Granularity: data cap comes in whole bytes."""
-    return GRANULARITY_RETURN.encode(GranularityReturn(DATACAP_PER_BYTE))
+    return to_cbor(GranularityReturn(DATACAP_PER_BYTE))
 
 
 def total_supply(call: Call) -> bytes:
@@ -106,13 +93,13 @@ def total_supply(call: Call) -> bytes:
 
 def balance(call: Call) -> bytes:
     """Handle Balance: nothing for an address without an actor."""
-    holder = resolve_existing(call.draft, call.read(OWNER_PARAMS).address)
+    holder = resolve_existing(call.draft, call.read(OwnerParams).address)
     return _amount(0 if holder is None else datacap_of(call.draft, holder))
 
 
 def allowance(call: Call) -> bytes:
     """Handle Allowance: nothing where one of the two has no actor."""
-    params = call.read(GET_ALLOWANCE_PARAMS)
+    params = call.read(GetAllowanceParams)
     owner = resolve_existing(call.draft, params.owner)
     operator = resolve_existing(call.draft, params.operator)
     if owner is None or operator is None:
@@ -122,7 +109,7 @@ def allowance(call: Call) -> bytes:
 
 def mint(call: Call) -> bytes:
     """Handle Mint: the registry gives new data cap, and lets operators spend it."""
-    params = call.read(MINT_PARAMS)
+    params = call.read(MintParams)
     with transaction():
         call.require_caller((VERIFREG,))
         amount_check(params.amount, "mint")
@@ -131,22 +118,22 @@ def mint(call: Call) -> bytes:
         for operator in params.operators:
             allowance_set(call.draft, holder, _holder_made(call, operator), amount=INFINITE_ALLOWANCE)
     answer = _hook(call, source=call.caller, target=holder, amount=params.amount, data=b"")
-    return MINT_RETURN.encode(MintReturn(datacap_of(call.draft, holder), supply_of(call.draft), answer))
+    return to_cbor(MintReturn(datacap_of(call.draft, holder), supply_of(call.draft), answer))
 
 
 def destroy(call: Call) -> bytes:
     """Handle Destroy: the registry takes a client's data cap away."""
-    params = call.read(DESTROY_PARAMS)
+    params = call.read(DestroyParams)
     with transaction():
         call.require_caller((VERIFREG,))
         amount_check(params.amount, "burn")
         left = datacap_burn(call.draft, _holder(call, params.owner), params.amount)
-    return BURN_RETURN.encode(BurnReturn(left))
+    return to_cbor(BurnReturn(left))
 
 
 def transfer(call: Call) -> bytes:
     """Handle Transfer: data cap goes to the registry, with what it is for, or comes back from it."""
-    params = call.read(TRANSFER_PARAMS)
+    params = call.read(TransferParams)
     target = _target(call, params.to)
     with transaction():
         if VERIFREG not in (target, call.caller):
@@ -154,14 +141,12 @@ def transfer(call: Call) -> bytes:
         _move(call, call.caller, target, amount=params.amount)
     answer = _hook(call, source=call.caller, target=target, amount=params.amount, data=params.operator_data)
     draft = call.draft
-    return TRANSFER_RETURN.encode(
-        TransferReturn(datacap_of(draft, call.caller), datacap_of(draft, target), answer)
-    )
+    return to_cbor(TransferReturn(datacap_of(draft, call.caller), datacap_of(draft, target), answer))
 
 
 def transfer_from(call: Call) -> bytes:
     """Handle TransferFrom: an operator gives its client's data cap to the registry."""
-    params = call.read(TRANSFER_FROM_PARAMS)
+    params = call.read(TransferFromParams)
     target = _target(call, params.to)
     with transaction():
         if target != VERIFREG:
@@ -172,9 +157,7 @@ def transfer_from(call: Call) -> bytes:
         _move(call, source, target, amount=params.amount)
     answer = _hook(call, source=source, target=target, amount=params.amount, data=params.operator_data)
     draft = call.draft
-    return TRANSFER_FROM_RETURN.encode(
-        TransferFromReturn(datacap_of(draft, source), datacap_of(draft, target), left, answer)
-    )
+    return to_cbor(TransferFromReturn(datacap_of(draft, source), datacap_of(draft, target), left, answer))
 
 
 def increase_allowance(call: Call) -> bytes:
@@ -188,7 +171,7 @@ def decrease_allowance(call: Call) -> bytes:
 
 
 def _allowance_change(call: Call, *, sign: int, name: str) -> bytes:
-    params = call.read(ALLOWANCE_PARAMS)
+    params = call.read(AllowanceParams)
     with transaction():
         if params.amount < 0:
             raise bad_argument(f'value {tokens(params.amount)} for "{name}" must be non-negative')
@@ -200,7 +183,7 @@ def _allowance_change(call: Call, *, sign: int, name: str) -> bytes:
 
 def revoke_allowance(call: Call) -> bytes:
     """Handle RevokeAllowance; the answer is what it was."""
-    operator = resolve_existing(call.draft, call.read(REVOKE_ALLOWANCE_PARAMS).operator)
+    operator = resolve_existing(call.draft, call.read(RevokeAllowanceParams).operator)
     if operator is None:
         return _amount(0)
     old = allowance_of(call.draft, call.caller, operator)
@@ -210,26 +193,26 @@ def revoke_allowance(call: Call) -> bytes:
 
 def burn(call: Call) -> bytes:
     """Handle Burn."""
-    amount = call.read(BURN_PARAMS).amount
+    amount = call.read(BurnParams).amount
     with transaction():
         amount_check(amount, "burn")
         left = datacap_burn(call.draft, call.caller, amount)
-    return BURN_RETURN.encode(BurnReturn(left))
+    return to_cbor(BurnReturn(left))
 
 
 def burn_from(call: Call) -> bytes:
     """Handle BurnFrom: an operator burns its client's data cap."""
-    params = call.read(BURN_FROM_PARAMS)
+    params = call.read(BurnFromParams)
     with transaction():
         amount_check(params.amount, "burn")
         owner = _debited(call, params.owner)
         left = allowance_use(call.draft, owner, call.caller, amount=params.amount)
         have = datacap_burn(call.draft, owner, params.amount)
-    return BURN_FROM_RETURN.encode(BurnFromReturn(have, left))
+    return to_cbor(BurnFromReturn(have, left))
 
 
 def _amount(amount: int) -> bytes:
-    return TOKEN_AMOUNT_RETURN.encode(TokenAmountReturn(amount))
+    return to_cbor(TokenAmountReturn(amount))
 
 
 def _holder(call: Call, address: Address) -> int:
@@ -277,13 +260,13 @@ def _move(call: Call, source: int, target: int, *, amount: int) -> None:
 def _hook(call: Call, *, source: int, target: int, amount: int, data: bytes) -> bytes:
     """Tell whoever has new tokens; its refusal undoes all.  Raises ActorError with its code."""
     payload = TokensReceived(source, target, call.caller, amount, data, b"")
-    params = UniversalReceiverParams(FRC46_TOKEN_TYPE, TOKENS_RECEIVED.encode(payload))
+    params = UniversalReceiverParams(FRC46_TOKEN_TYPE, to_cbor(payload))
     try:
         return nested_send(
             call,
             to=id_address(target),
             method=RegistryMethod.UNIVERSAL_RECEIVER_HOOK,
-            params=UNIVERSAL_RECEIVER_PARAMS.encode(params),
+            params=to_cbor(params),
         )
     except ActorError as error:
         text = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from apps.dashboard.lines.chain import message_line, params_words, return_words
-from poolsite.filecoin.actors.batch import BATCH_RETURN, BatchReturn, FailCode
+from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.decode import params_encode
 from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message, Receipt
 
 MINER = "f01000"
@@ -42,7 +43,7 @@ def test_parameters_that_nobody_knows_are_hex() -> None:
 
 
 def test_what_a_method_gave_back_and_its_gas_are_shown() -> None:
-    returned = BATCH_RETURN.encode(BatchReturn(2, (FailCode(1, 16),)))
+    returned = to_cbor(BatchReturn(2, (FailCode(1, 16),)))
     receipt = Receipt(exit_code=0, return_=returned, gas_used=1234)
     line = message_line("bafy", message(34), receipt, miners={MINER})
 

@@ -14,8 +14,9 @@ from apps.proving.services.jobs import lease_for
 from apps.proving.services.look import Look
 from apps.proving.services.submissions import submit_params
 from apps.proving.services.windows import windows_open
-from poolsite.filecoin.actors import miner as miner_actor
+from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
 from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 
@@ -112,7 +113,7 @@ def test_a_proofs_lease_is_a_quarter_of_the_window_at_most_15_seconds(window_s: 
 def test_the_message_names_skipped_sectors_and_the_chain_it_is_for() -> None:
     row = post([0, 2], skipped={"2": [7, 9]}, proof=b"proof")
 
-    params = miner_actor.SUBMIT_WINDOWED_POST_PARAMS.decode(submit_params(row, b"c" * 32))
+    params = from_cbor(SubmitWindowedPoStParams, submit_params(row, b"c" * 32))
 
     assert [(part.index, list(part.skipped)) for part in params.partitions] == [(0, []), (2, [7, 9])]
     assert (params.deadline, params.chain_commit_epoch, params.chain_commit_rand) == (0, 958, b"c" * 32)

@@ -17,7 +17,8 @@ from apps.proving.states import PostState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
 from apps.wallets.models import Wallet
-from poolsite.filecoin.actors import miner as miner_actor
+from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
+from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.policy import MAINNET
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
@@ -67,9 +68,7 @@ def asked(job: Job | None) -> set[int]:
 def sent(row: WindowPost) -> dict[int, list[int]]:
     """What a proof's last message says: partitions, and what is left out of each."""
     row.refresh_from_db()
-    params = miner_actor.SUBMIT_WINDOWED_POST_PARAMS.decode(
-        bytes(Message.objects.get(pk=row.message_id).params)
-    )
+    params = from_cbor(SubmitWindowedPoStParams, bytes(Message.objects.get(pk=row.message_id).params))
     return {part.index: list(part.skipped) for part in params.partitions}
 
 

@@ -11,8 +11,9 @@ from apps.users.principals import SYSTEM
 from apps.wallets.limits import bytes_check
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import AttoFil
-from poolsite.filecoin.block import BLOCK_HEADER, BlockHeader
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.codec import to_cbor
 
 ROOT = cid_of_cbor(b"\x80")
 
@@ -37,7 +38,7 @@ def header(actor_id: int) -> bytes:
         fork_signaling=0,
         parent_base_fee=AttoFil(100),
     )
-    return BLOCK_HEADER.encode(block)
+    return to_cbor(block)
 
 
 def check(to_sign: bytes, *, meta_type: str = "block") -> None:

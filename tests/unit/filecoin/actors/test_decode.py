@@ -28,7 +28,8 @@ from poolsite.filecoin.actors.method import FIRST_EXPORTED_METHOD
 from poolsite.filecoin.address import DATACAP_ACTOR, MARKET_ACTOR, POWER_ACTOR, id_address
 from poolsite.filecoin.cbor import BadCbor, encode
 from poolsite.filecoin.cids import cid_of_cbor
-from poolsite.filecoin.codec import BadField
+from poolsite.filecoin.codec import struct_of, to_cbor
+from poolsite.filecoin.kinds import BadField
 from tests.unit.filecoin.strategies import values_of
 
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -81,7 +82,7 @@ def test_parameters_as_fields_and_back() -> None:
     data = params_encode("power", power.Method.CREATE_MINER, value)
 
     assert params_decode("power", power.Method.CREATE_MINER, data) == value
-    made = power.CREATE_MINER_RETURN.encode(power.CreateMinerReturn(id_address(1001), id_address(1001)))
+    made = to_cbor(power.CreateMinerReturn(id_address(1001), id_address(1001)))
     assert return_decode("power", 2, made) == {"IDAddress": "f01001", "RobustAddress": "f01001"}
 
 
@@ -117,7 +118,7 @@ def test_the_proposal_of_a_multisig_holds_another_call() -> None:
     inner = params_encode("miner", miner.Method.WITHDRAW_BALANCE, {"AmountRequested": "5"})
     proposal = multisig.ProposeParams(to=id_address(1000), value=0, method=16, params=inner)
 
-    shown = params_decode("multisig", multisig.Method.PROPOSE, multisig.PROPOSE_PARAMS.encode(proposal))
+    shown = params_decode("multisig", multisig.Method.PROPOSE, to_cbor(proposal))
 
     assert (shown["To"], shown["Method"]) == ("f01000", 16)
     assert params_decode("miner", shown["Method"], proposal.params) == {"AmountRequested": "5"}
@@ -181,7 +182,7 @@ def test_every_methods_parameters_become_fields_and_come_back(
     spec = method_spec(kind, number)
     assert spec is not None
     assert spec.params is not None
-    params = spec.params.encode(data.draw(values_of(spec.params)))
+    params = to_cbor(data.draw(values_of(struct_of(spec.params))))
 
     fields = params_decode(kind, number, params)
 
@@ -204,7 +205,7 @@ def test_what_no_table_knows_is_shown_as_it_is() -> None:
 
 def test_an_unknown_receivers_kind_shows_in_what_it_is_sent() -> None:
     withdraw = params_encode("miner", miner.Method.WITHDRAW_BALANCE, {"AmountRequested": "5"})
-    propose = multisig.PROPOSE_PARAMS.encode(multisig.ProposeParams(id_address(1), 0, 0, b""))
+    propose = to_cbor(multisig.ProposeParams(id_address(1), 0, 0, b""))
 
     assert kind_fitting(16, withdraw) == "miner"
     assert kind_fitting(2, propose) == "multisig"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.amt import amt_root_of_cids
 from poolsite.filecoin.block import (
-    BLOCK_HEADER,
-    BLOCK_MSG,
-    MSG_META,
+    BlockHeader,
+    BlockMsg,
+    MsgMeta,
     messages_root,
     receipts_root,
     tipset_key_from_bytes,
@@ -18,6 +18,7 @@ from poolsite.filecoin.block import (
     tipset_key_to_json,
 )
 from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.codec import from_cbor, from_json, to_cbor, to_json
 from poolsite.filecoin.deadlines import (
     ProvingParams,
     deadline_from_json,
@@ -52,17 +53,17 @@ DAY = 2880
 
 def blocks(data: Any) -> Iterator[object]:
     for case in data["blocks"]:
-        header = BLOCK_HEADER.from_json(case["header"])
+        header = from_json(BlockHeader, case["header"])
         raw = bytes.fromhex(case["cbor"])
-        assert BLOCK_HEADER.encode(header) == raw
-        assert BLOCK_HEADER.decode(raw) == header
+        assert to_cbor(header) == raw
+        assert from_cbor(BlockHeader, raw) == header
         assert str(header.cid) == case["cid"]
         assert header.signing_bytes.hex() == case["signing_bytes"]
-        assert alike(BLOCK_HEADER.to_json(header), case["header"])
-        meta = MSG_META.decode(bytes.fromhex(case["msgmeta_cbor"]))
+        assert alike(to_json(header), case["header"])
+        meta = from_cbor(MsgMeta, bytes.fromhex(case["msgmeta_cbor"]))
         assert str(meta.cid) == case["msgmeta_cid"]
-        block = BLOCK_MSG.decode(bytes.fromhex(case["blockmsg_cbor"]))
-        assert BLOCK_MSG.encode(block).hex() == case["blockmsg_cbor"]
+        block = from_cbor(BlockMsg, bytes.fromhex(case["blockmsg_cbor"]))
+        assert to_cbor(block).hex() == case["blockmsg_cbor"]
         assert str(messages_root(block.bls_messages, block.secpk_messages)) == case["msgmeta_cid"]
         yield case
     for case in data["receipts"]:

@@ -29,8 +29,8 @@ from poolsite.filecoin.cids import (
     commd_cid,
     commr_cid,
 )
-from poolsite.filecoin.codec import ADDRESS, AMOUNT
 from poolsite.filecoin.election import win_count
+from poolsite.filecoin.kinds import ADDRESS, AMOUNT
 from poolsite.filecoin.randomness import draw_randomness, draw_randomness_from_digest, randomness_digest
 
 if TYPE_CHECKING:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from poolsite.filecoin import gas_model
 from poolsite.filecoin.actors.decode import method_spec, params_decode, params_encode
 from poolsite.filecoin.block import (
-    BLOCK_HEADER,
-    MSG_META,
+    BlockHeader,
+    MsgMeta,
     messages_root,
     receipts_root,
     tipset_from_json,
     tipset_to_json,
 )
 from poolsite.filecoin.cids import cid_parse
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.gas import gas_outputs, inclusion_gas
 from poolsite.filecoin.message import message_from_cbor, message_from_json, receipt_from_json
 from poolsite.filecoin.sigtypes import SIG_BLS
@@ -45,8 +46,8 @@ def _tipset(entry: Any) -> None:
     tipset = tipset_from_json(entry["tipset"])
     assert alike(tipset_to_json(tipset), entry["tipset"])
     for cid, block, raw in zip(tipset.cids, tipset.blocks, entry["cbor"], strict=True):
-        assert BLOCK_HEADER.encode(block).hex() == raw
-        assert BLOCK_HEADER.decode(bytes.fromhex(raw)) == block
+        assert to_cbor(block).hex() == raw
+        assert from_cbor(BlockHeader, bytes.fromhex(raw)) == block
         assert block.cid == cid
     if not entry["height"]:
         return  # the messages of genesis were not recorded
@@ -57,7 +58,7 @@ def _tipset(entry: Any) -> None:
         for cid, message in zip(cids[:count], messages["BlsMessages"] or [], strict=True):
             assert message_from_json(message).cid == cid
     if "mmeta_cbor" in entry:  # recorded for all but the last tipset
-        meta = MSG_META.decode(bytes.fromhex(entry["mmeta_cbor"]))
+        meta = from_cbor(MsgMeta, bytes.fromhex(entry["mmeta_cbor"]))
         assert meta.cid == tipset.blocks[0].messages
 
 
@@ -84,7 +85,7 @@ def _params(row: Any, message: Any) -> None:
     assert params_encode(kind, message.method, shown) == message.params
     returned = base64.b64decode(row["receipt"]["Return"] or "")
     if returned and spec.returns is not None:
-        assert spec.returns.encode(spec.returns.decode(returned)) == returned
+        assert to_cbor(from_cbor(spec.returns, returned)) == returned
 
 
 def _kind(to: str) -> str:

@@ -7,8 +7,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.address import EAM_NAMESPACE, address_parse, delegated_address
-from poolsite.filecoin.block import BLOCK_HEADER
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cids import cid_parse
+from poolsite.filecoin.codec import from_cbor, from_json, to_cbor
 from poolsite.filecoin.election import vrf_verify, win_count
 from poolsite.filecoin.ethereum import (
     BadTransaction,
@@ -167,9 +168,9 @@ def eth_transactions(data: Any) -> Iterator[object]:
 
 def serialization_vectors(data: Any) -> Iterator[object]:
     for case in data["block_headers"]:
-        header = BLOCK_HEADER.from_json(case["block"])
-        assert BLOCK_HEADER.encode(header).hex() == case["cbor_hex"]
-        assert BLOCK_HEADER.decode(bytes.fromhex(case["cbor_hex"])) == header
+        header = from_json(BlockHeader, case["block"])
+        assert to_cbor(header).hex() == case["cbor_hex"]
+        assert from_cbor(BlockHeader, bytes.fromhex(case["cbor_hex"])) == header
         assert str(header.cid) == case["cid"]
         yield case
     for case in data["message_signing"]:

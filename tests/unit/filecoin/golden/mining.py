@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.block import (
-    BEACON_ENTRY,
-    BLOCK_HEADER,
-    BLOCK_MSG,
+    BeaconEntry,
+    BlockHeader,
+    BlockMsg,
     Tipset,
     messages_root,
     tipset_from_json,
 )
+from poolsite.filecoin.codec import from_cbor, from_json, to_cbor
 from poolsite.filecoin.deadlines import (
     current_deadline,
     current_period_start,
@@ -64,9 +65,9 @@ def golden_mining(data: Any) -> Iterator[object]:
 
 
 def _block(value: Any, *, head: Tipset, base: Any) -> None:
-    block = BLOCK_MSG.from_json(value)
+    block = from_json(BlockMsg, value)
     header = block.header
-    assert BLOCK_HEADER.decode(BLOCK_HEADER.encode(header)) == header
+    assert from_cbor(BlockHeader, to_cbor(header)) == header
     assert header.parents == head.cids
     assert header.ticket is not None
     assert header.election_proof is not None
@@ -74,7 +75,7 @@ def _block(value: Any, *, head: Tipset, base: Any) -> None:
     assert header.bls_aggregate is not None
     assert head.min_ticket is not None
     worker = address_parse(base["WorkerKey"])
-    beacon = BEACON_ENTRY.from_json((base["BeaconEntries"] or [base["PrevBeaconEntry"]])[-1]).data
+    beacon = from_json(BeaconEntry, (base["BeaconEntries"] or [base["PrevBeaconEntry"]])[-1]).data
     draw = ticket_randomness(
         beacon, header.height, miner=header.miner, parent_ticket=head.min_ticket.vrf_proof
     )

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from poolsite.filecoin.actors import market, miner
-from poolsite.filecoin.actors.market import DEAL_PROPOSAL
-from poolsite.filecoin.actors.multisig import PROPOSE_PARAMS, Method, ProposeParams
-from poolsite.filecoin.actors.paych import SIGNED_VOUCHER
+from poolsite.filecoin.actors import market
+from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
+from poolsite.filecoin.actors.multisig import Method, ProposeParams
 from poolsite.filecoin.address import MARKET_ACTOR, address_parse
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message, message_to_cbor
 from tests.unit.workers.signer.test_market_things import DEAL, VOUCHER
 from tests.unit.workers.signer.test_signing import message, sign
@@ -82,17 +82,17 @@ def read(meta_type: str, raw: bytes) -> Thing:
 )
 def test_a_deal_with_such_an_amount_is_not_signed(amounts):
     with pytest.raises(NotUnderstood, match="amount"):
-        read("dealproposal", DEAL_PROPOSAL.encode(replace(DEAL, **amounts)))
+        read("dealproposal", to_cbor(replace(DEAL, **amounts)))
 
 
 def test_a_voucher_with_such_an_amount_is_not_signed():
     with pytest.raises(NotUnderstood, match="amount"):
-        read("signedvoucher", SIGNED_VOUCHER.encode(replace(VOUCHER, amount=-1)))
+        read("signedvoucher", to_cbor(replace(VOUCHER, amount=-1)))
 
 
 def proposal(value: int, method: int = Method.PROPOSE) -> Message:
     inside = ProposeParams(to=address_parse("f01999"), value=value, method=0, params=b"")
-    return message(to=address_parse("f01500"), value=0, method=method, params=PROPOSE_PARAMS.encode(inside))
+    return message(to=address_parse("f01500"), value=0, method=method, params=to_cbor(inside))
 
 
 @pytest.mark.parametrize("method", [Method.PROPOSE, Method.PROPOSE_EXPORTED])
@@ -120,12 +120,12 @@ def test_a_ceiling_holds_for_what_a_proposal_moves(signer):
 def withdrawal(amount: int, *, of: str = "miner", exported: bool = False) -> Message:
     """A message that pays out of a miner, or of an escrow with the market."""
     if of == "miner":
-        params = miner.WITHDRAW_BALANCE_PARAMS.encode(miner.WithdrawBalanceParams(amount_requested=amount))
+        params = to_cbor(WithdrawBalanceParams(amount_requested=amount))
         return message(
             to=address_parse("f01001"), value=0, method=EXPORTED if exported else 16, params=params
         )
     asked = market.WithdrawBalanceParams(provider_or_client_address=message().from_, amount=amount)
-    encoded = market.WITHDRAW_BALANCE_PARAMS.encode(asked)
+    encoded = to_cbor(asked)
     return message(to=MARKET_ACTOR, value=0, method=EXPORTED if exported else 3, params=encoded)
 
 

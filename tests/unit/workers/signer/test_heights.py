@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.block import BLOCK_HEADER, BlockHeader, ElectionProof, PoStProof, Ticket
+from poolsite.filecoin.block import BlockHeader, ElectionProof, PoStProof, Ticket
 from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.signature import signature_verify
 from tests import people
@@ -62,7 +63,7 @@ def block(height: int, what: bytes = b"", **overrides: Any) -> BlockHeader:
 
 
 def sign(signer: Signer, header: BlockHeader, *, address: Any = WORKER, caller: str = "gateway a") -> Any:
-    raw = BLOCK_HEADER.encode(header)
+    raw = to_cbor(header)
     return signer.sign(address=str(address), to_sign=raw, meta_type="block", extra=b"", caller=caller)
 
 
@@ -343,7 +344,7 @@ def test_blocks_that_an_older_signer_signed_count(signer):
         "at, day, type, address, caller, words, cid, target, value, value_nano, fee_nano, rule, policy, error"
     )
     copied = f"SELECT 'x', {kept}, ?, previous, hash FROM record"  # an older signer did not look
-    second = BLOCK_HEADER.encode(block(100, b"two"))
+    second = to_cbor(block(100, b"two"))
     signer.records.link.execute(f"INSERT INTO record (id, {kept}, raw, previous, hash) {copied}", (second,))
     signer.close()
 

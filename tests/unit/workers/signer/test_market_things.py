@@ -8,17 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.filecoin import cbor
-from poolsite.filecoin.actors.market import (
-    CLIENT_DEAL_PROPOSAL,
-    DEAL_PROPOSAL,
-    ClientDealProposal,
-    DealProposal,
-)
-from poolsite.filecoin.actors.paych import SIGNED_VOUCHER, Merge, ModVerifyParams, SignedVoucher
+from poolsite.filecoin.actors.market import ClientDealProposal, DealProposal
+from poolsite.filecoin.actors.paych import Merge, ModVerifyParams, SignedVoucher
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_of_cbor
-from poolsite.filecoin.codec import AMOUNT, CID, UINT64
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address
+from poolsite.filecoin.kinds import AMOUNT, CID, UINT64
 from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.storage_market import STORAGE_ASK
 from tests import people
@@ -88,13 +84,13 @@ def response_write() -> bytes:
 def state_write() -> bytes:
     nothing = dict.fromkeys(("ProposalCid", "AddFundsCid", "PublishCid"), b"\xf6")
     told = {"State": UINT64.encode(7), "Message": cbor.text_write(""), "DealID": UINT64.encode(12)}
-    return map_write({**nothing, **told, "Proposal": DEAL_PROPOSAL.encode(DEAL), "FastRetrieval": b"\xf5"})
+    return map_write({**nothing, **told, "Proposal": to_cbor(DEAL), "FastRetrieval": b"\xf5"})
 
 
 GOOD = {
-    "dealproposal": DEAL_PROPOSAL.encode(DEAL),
-    "clientdeal": CLIENT_DEAL_PROPOSAL.encode(ClientDealProposal(DEAL, SIGNATURE)),
-    "signedvoucher": SIGNED_VOUCHER.encode(VOUCHER),
+    "dealproposal": to_cbor(DEAL),
+    "clientdeal": to_cbor(ClientDealProposal(DEAL, SIGNATURE)),
+    "signedvoucher": to_cbor(VOUCHER),
     "storageask": ask_write(),
     "askresponse": answer_write(ask_write()),
     "networkresposne": response_write(),
@@ -122,7 +118,7 @@ def test_a_clients_deal_is_signed_by_its_cid():
 def test_a_voucher_is_signed_without_its_signature():
     thing = read("signedvoucher", GOOD["signedvoucher"])
 
-    assert thing.payload == SIGNED_VOUCHER.encode(replace(VOUCHER, signature=None))
+    assert thing.payload == to_cbor(replace(VOUCHER, signature=None))
     assert (thing.value, str(thing.to)) == (10**18, "f01500")
 
 

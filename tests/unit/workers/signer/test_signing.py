@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poolsite.filecoin.actors.evm import Method as EvmMethod
-from poolsite.filecoin.actors.market import DEAL_PROPOSAL
-from poolsite.filecoin.actors.paych import SIGNED_VOUCHER
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.ethereum import signing_bytes
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
@@ -256,8 +255,8 @@ def ethereum(**overrides: Any) -> bytes:
     [
         (SENDER, lambda: message(value=10**24).cid.data, "a message or a deal"),
         (DELEGATED, ethereum, "an Ethereum transaction"),
-        (SENDER, lambda: DEAL_PROPOSAL.encode(DEAL), "a deal"),
-        (SENDER, lambda: SIGNED_VOUCHER.encode(replace(VOUCHER, signature=None)), "a voucher"),
+        (SENDER, lambda: to_cbor(DEAL), "a deal"),
+        (SENDER, lambda: to_cbor(replace(VOUCHER, signature=None)), "a voucher"),
     ],
     ids=["message", "transaction", "deal", "voucher"],
 )
