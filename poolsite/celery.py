@@ -6,6 +6,7 @@ import os
 from functools import cached_property
 from typing import Any
 
+import structlog
 from celery import Celery, bootsteps
 from celery.fixups.django import (  # type: ignore[attr-defined]  # the stubs lack the second
     DjangoFixup,
@@ -13,8 +14,16 @@ from celery.fixups.django import (  # type: ignore[attr-defined]  # the stubs la
 )
 from django.db import close_old_connections
 from kombu import Queue
+from kombu.exceptions import OperationalError as BrokerAway
+from redis.exceptions import RedisError
 
 from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
+from apps.core.stores import redis_client
+
+log = structlog.get_logger(__name__)
+
+ALERTS_EVERY_S = 15.0
+"""How often the checks are evaluated for alerts."""
 
 QUEUES = ("head", "messages", "proving", "blocks", "io")
 """What a new head moves, the messager, proofs, block rounds, and everything that waits for others."""
@@ -74,4 +83,34 @@ class LifeStep(bootsteps.StartStopStep):
             self.timer = None
 
 
+class AlertsStep(bootsteps.StartStopStep):
+    """Has the checks evaluated every few seconds, whether heads come or not; of all workers one sends it."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self.timer: Any = None
+
+    def start(self, parent: Any) -> None:
+        """Begin to send it."""
+        self.timer = parent.timer.call_repeatedly(ALERTS_EVERY_S, alerts_send)
+
+    def stop(self, parent: Any) -> None:  # noqa: ARG002  # Celery's signature
+        """Stop sending it."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+def alerts_send() -> None:
+    """Send `alerts.run` unless a worker did so a moment ago."""
+    try:
+        if redis_client().set("poolsite:alerts", 1, nx=True, px=int(ALERTS_EVERY_S * 900)):
+            app.send_task("alerts.run", queue="io", retry=False, expires=ALERTS_EVERY_S)
+    except (BrokerAway, RedisError, OSError) as error:
+        log.warning("alerts_not_sent", reason=str(error)[:200])
+
+
 app.steps["worker"].add(LifeStep)
+app.steps["worker"].add(AlertsStep)

@@ -1,4 +1,4 @@
-"""What needs somebody: the checks behind every verdict.  No models."""
+"""What needs somebody: the checks behind every verdict, and the alerts that they raise."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from apps.chain.chain_status import GONE_WORD, nodes_word
 from apps.chain.states import NodeState
 from apps.checks.results import REASON_MAX, Finding
+from apps.checks.selectors import channels_undelivered
 from apps.checks.words import grouped, named
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.formatting import plural, time_left
@@ -104,6 +105,15 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
         words = [f"{process.name} {process.state}" for process in ill]
         say = f"{len(ill)} of {plural(len(data.processes), 'process', 'processes')} not running"
         yield Finding("processes", say, named(words), count=len(ill))
+
+
+def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
+    """Alert channels that take no notifications."""
+    rows = channels_undelivered(data.at)
+    if rows:
+        say = f"{plural(len(rows), 'alert channel')} cannot be reached"
+        names = named([row.name for row in rows])
+        yield Finding("channels", say, f"{names}: nobody is notified through it", count=len(rows))
 
 
 def console_disk(_data: CheckData) -> Iterator[Finding]:

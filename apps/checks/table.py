@@ -238,6 +238,16 @@ CHECKS: Final[tuple[Check, ...]] = (
         operator_only=True,
     ),
     Check(
+        "notifications_undelivered",
+        "Every channel takes its notifications",
+        (Topic.PROCESSES,),
+        WARNING,
+        chain.notifications_undelivered,
+        Link("alerts"),
+        "Alerts",
+        operator_only=True,
+    ),
+    Check(
         "sectors_expiring",
         "No sector expires within 30 d",
         (Topic.SECTORS,),

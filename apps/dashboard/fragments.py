@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.core.live import CHECKS
 from apps.dashboard.regions import (
+    alerts,
     chain,
     gas,
     gateway,
@@ -44,6 +45,7 @@ EVERYWHERE: Final[Regions] = {"head": (pulse, bell), "node_state": (pulse, bell)
 REGIONS: Final[dict[str, Regions]] = {
     "today": today.REGIONS,
     "status": status.REGIONS,
+    "alerts": alerts.REGIONS,
     "miner": miners.REGIONS,
     "miners": dict.fromkeys(("head", "miner", "deadline"), (miners.list_verdict,)),
     "sectors": sectors.REGIONS,

@@ -55,10 +55,18 @@ NAV: Final = (
     ),
 )
 """Only what exists; groups are parted by a line."""
+ALERTS: Final = NavItem("alerts", "Alerts", "alerts")
+"""Only for the operator."""
 LAB: Final = NavItem("lab", "Devnet lab", "devnet")
 """Only where a node says that it is a devnet's."""
 TABS: Final = ("today", "sectors", "messages", "miners")
 """The four of them that a phone shows without asking."""
+
+
+def nav_of(scene: Scene) -> list[tuple[NavItem, ...]]:
+    """Return the pages that the viewer has, in groups."""
+    groups: list[tuple[NavItem, ...]] = [NAV[0], (ALERTS, *NAV[1]) if scene.viewer.is_operator else NAV[1]]
+    return groups + ([(LAB,)] if scene.has_lab else [])
 
 
 def page_render(
@@ -79,7 +87,7 @@ def page_render(
         "title": title,
         "section": section,
         "page_key": page_key,
-        "nav": (*NAV, (LAB,)) if scene.has_lab else NAV,
+        "nav": nav_of(scene),
         "tabs": [item for group in NAV for item in group if item.key in TABS],
         "pulse": scene.pulse,
         "bell": bell_of(scene),

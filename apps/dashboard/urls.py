@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from apps.dashboard.views import (
     account,
+    alerts,
     audit,
     chain,
     entry,
@@ -34,6 +35,9 @@ from apps.dashboard.views import (
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", today.today, name="today"),
+    path("alerts/", alerts.alerts, name="alerts"),
+    path("alerts/channels/add/", alerts.channel_new, name="alert-channel-new"),
+    path("alerts/channels/<uuid:key>/<str:op>/", alerts.channel_act, name="alert-channel-act"),
     path("status/", today.status, name="status"),
     path("resync/", today.resync, name="resync"),
     path("find/", finds.find, name="find"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from poolsite.settings.environment import (
     broker_from_redis_url,
     database_from_url,
+    email_from_url,
     env_flag,
     env_list,
     env_number,
@@ -224,6 +225,7 @@ NETWORK = env_text("POOLSITE_NETWORK", "demo")
 """Row of the network table that the embedded chain is started with: demo, test or lotus-2k."""
 SERVER_TIMING = env_flag("SERVER_TIMING")
 """Whether answers say how long they took here and with how many queries; `make bench` asks for it."""
+globals().update(email_from_url(env_text("EMAIL_URL", "")))
 METRICS_TOKEN = env_text("METRICS_TOKEN", "")
 """Bearer token for /metrics; without one only this machine may read them."""
 READY_PROCESSES = env_list("READY_PROCESSES")

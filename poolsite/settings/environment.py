@@ -76,6 +76,28 @@ def database_from_url(url: str) -> dict[str, Any]:
     }
 
 
+def email_from_url(url: str) -> dict[str, Any]:
+    """Return Django's settings of a mail server; without a URL there is none, and no host."""
+    parts = urlsplit(url)
+    if url and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
+        raise ImproperlyConfigured("EMAIL_URL cannot be read: write smtp://user:password@host:587/?tls=1")
+    options = dict(parse_qsl(parts.query))
+    try:
+        port = parts.port or (465 if parts.scheme == "smtps" else 587 if options.get("tls") else 25)
+    except ValueError:
+        raise ImproperlyConfigured("EMAIL_URL has no such port") from None
+    return {
+        "EMAIL_HOST": parts.hostname or "",
+        "EMAIL_PORT": port,
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+        "EMAIL_USE_TLS": options.get("tls") == "1",
+        "EMAIL_TIMEOUT": 15,
+        "DEFAULT_FROM_EMAIL": options.get("from", f"poolsite@{parts.hostname or 'localhost'}"),
+    }
+
+
 def broker_from_redis_url(url: str) -> str:
     """Give Celery's spelling of a Redis URL: redis-py and channels say `unix://`, kombu `redis+socket://`."""
     return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url

@@ -294,6 +294,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/gateway/test_policies.py": r"policy",
     "tests/unit/apps/sectors/test_pledge.py": r"pledge",
     "tests/unit/apps/api/v1/test_recovery.py": r"recovery",
+    "tests/unit/apps/checks/test_alerts.py": r"alert",
 }
 """Pages whose forms go to services that these tests drive and look for in the log, by their names."""
 PAGES_WITHOUT: Final = {

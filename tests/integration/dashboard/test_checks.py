@@ -15,6 +15,7 @@ from apps.chain.models import Node
 from apps.chain.states import NodeState
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
+from apps.checks.models import AlertChannel, Notification
 from apps.checks.results import Topic
 from apps.checks.table import CHECKS
 from apps.core.clock import now
@@ -172,6 +173,12 @@ def processes_down(monkeypatch: Any) -> None:
     monkeypatch.setattr("apps.core.processes.supervised", lambda: {"tasks": row})
 
 
+def notifications_undelivered(_: Any) -> None:
+    channel = AlertChannel.objects.create(name="ops", kind="WEBHOOK", target="x")
+    failed = {"event": "TEST", "body": {}, "created_at": now(), "next_try_at": now(), "attempts": 3}
+    Notification.objects.create(channel=channel, **failed)
+
+
 def sectors_expiring(_: Any) -> None:
     factories.sector(factories.miner(), state=SectorState.PROVING, active=True, expiration=1500)
 
@@ -205,6 +212,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         hosts_slow,
         console_disk,
         processes_down,
+        notifications_undelivered,
         sectors_expiring,
     )
 }

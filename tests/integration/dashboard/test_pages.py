@@ -61,7 +61,7 @@ MOST_QUERIES = {
     "message-flying": 22,  # seven of them for its limits and whether it is stuck
 }
 """What a page may ask the database, session and person included, while what the checks found is shared."""
-MOST_OF_CHECKS = 26
+MOST_OF_CHECKS = 27
 """What one evaluation of all checks may ask."""
 
 

@@ -1,0 +1,91 @@
+"""Alerts: where notifications go, which checks fail since when, and what was sent."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import uuid4
+
+from django.db import models
+from django.db.models import Q
+
+from apps.checks.states import AlertEvent, ChannelKind
+
+
+class AlertChannel(models.Model):
+    """A webhook or an e-mail address that is told when a check starts failing and when it passes again."""
+
+    uuid = models.UUIDField(default=uuid4, unique=True)
+    name = models.CharField(max_length=100, unique=True)
+    kind = models.CharField(max_length=16, choices=ChannelKind.choices)
+    target = models.TextField()
+    """URL or address, encrypted: chat services put a password into the URL."""
+    secret = models.TextField(blank=True)
+    """Key of the signature of a webhook's bodies, encrypted; empty: they are not signed."""
+    repeat_s = models.PositiveIntegerField(default=3600)
+    """Least seconds between two notifications that the same check fails."""
+    critical_only = models.BooleanField(default=False)
+    is_enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return self.name
+
+
+class Alert(models.Model):
+    """A check that failed from one evaluation to another."""
+
+    check_name = models.CharField(max_length=64)
+    title = models.CharField(max_length=200)
+    """What is true while the check passes."""
+    severity = models.CharField(max_length=16)
+    say = models.TextField()
+    """What was found last."""
+    count = models.PositiveIntegerField()
+    since = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        """One open alert for each check."""
+
+        constraints: ClassVar = [
+            models.UniqueConstraint("check_name", condition=Q(ended_at=None), name="alert_open_once")
+        ]
+        indexes: ClassVar = [models.Index("ended_at", name="alert_ended")]
+
+    def __str__(self) -> str:
+        """Return the check's name."""
+        return self.check_name
+
+
+class Notification(models.Model):
+    """One message to one channel; it stays until it was delivered or given up."""
+
+    uuid = models.UUIDField(default=uuid4, unique=True)
+    """Goes with it: whoever gets it twice knows it by this."""
+    channel = models.ForeignKey(AlertChannel, on_delete=models.CASCADE, related_name="notifications")
+    alert = models.ForeignKey(Alert, null=True, on_delete=models.CASCADE, related_name="notifications")
+    """None: a test."""
+    event = models.CharField(max_length=16, choices=AlertEvent.choices)
+    text = models.TextField()
+    body = models.JSONField()
+    """As a webhook gets it."""
+    created_at = models.DateTimeField()
+    next_try_at = models.DateTimeField(null=True)
+    """None once it was delivered or given up."""
+    attempts = models.PositiveIntegerField(default=0)
+    delivered_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=300, blank=True)
+    """Why the last attempt failed."""
+
+    class Meta:
+        """Found by what is due."""
+
+        indexes: ClassVar = [
+            models.Index("next_try_at", condition=~Q(next_try_at=None), name="notification_due"),
+            models.Index("channel", "created_at", name="notification_of_channel"),
+        ]
+
+    def __str__(self) -> str:
+        """Return what it says."""
+        return self.text

@@ -1,0 +1,78 @@
+"""Sending one notification: a POST to a webhook, or an e-mail."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import smtplib
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Final
+
+from django.core.mail import EmailMessage
+
+from apps.chain.connections import Connections
+from apps.checks.states import ChannelKind
+from apps.users.sealed import SealBroken, text_open
+
+if TYPE_CHECKING:
+    from apps.checks.models import Notification
+
+CONNECT_S: Final = 5.0
+ANSWER_S: Final = 15.0
+ANSWER_MAX: Final = 64 * 1024
+SUBJECT_MAX: Final = 150
+
+
+class NotDelivered(Exception):
+    """A notification that its channel did not take; the reason names no address."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def notification_send(row: Notification) -> None:
+    """Send a notification to its channel.  Raises NotDelivered."""
+    try:
+        target = text_open(row.channel.target)
+        secret = text_open(row.channel.secret) if row.channel.secret else ""
+    except SealBroken:
+        raise NotDelivered("SECRET_KEY has changed: remove the channel and add it again") from None
+    if row.channel.kind == ChannelKind.EMAIL:
+        mail_send(row, target)
+    else:
+        webhook_post(row, target, secret)
+
+
+def webhook_post(row: Notification, url: str, secret: str) -> None:
+    """Post the body as JSON; any answer from 200 to 299 is good.  Raises NotDelivered."""
+    body = json.dumps(row.body).encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "Poolsite", "Connection": "close"}
+    if secret:
+        headers["X-Poolsite-Signature"] = "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()
+    connections = Connections(url, headers, answer_max=ANSWER_MAX)
+    try:
+        status, _ = connections.post(body, connect_s=CONNECT_S, answer_s=ANSWER_S)
+    except (OSError, HTTPException, ValueError) as error:
+        raise NotDelivered(f"no answer: {type(error).__name__}") from None
+    finally:
+        connections.close()
+    if not 200 <= status < 300:
+        raise NotDelivered(f"it answered {status}")
+
+
+def mail_send(row: Notification, address: str) -> None:
+    """Send an e-mail through the server of `EMAIL_URL`.  Raises NotDelivered."""
+    lines = [row.text, *(f"- {one}" for one in row.body.get("findings", ()))]
+    if row.body.get("page"):
+        lines.append(f"Page of the console: {row.body['page']}")
+    message = EmailMessage(
+        subject=" ".join(row.text.split())[:SUBJECT_MAX],
+        body="\n".join(lines),
+        to=[address],
+        headers={"Message-ID": f"<{row.uuid}@poolsite>"},
+    )
+    try:
+        message.send()
+    except (OSError, smtplib.SMTPException) as error:
+        raise NotDelivered(f"the mail server: {type(error).__name__}") from None

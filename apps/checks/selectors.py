@@ -1,0 +1,58 @@
+"""Alert channels, open alerts and notifications as pages and checks read them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+
+from apps.checks.models import Alert, AlertChannel, Notification
+from apps.core.errors import NotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from django.db.models import QuerySet
+
+UNDELIVERED_TRIES: Final = 3
+"""A notification that failed so often is named by a check."""
+UNDELIVERED_SHOWN: Final = timedelta(hours=24)
+"""One that was given up is named for so long."""
+
+
+def channels_all() -> QuerySet[AlertChannel]:
+    """Return all channels by name."""
+    return AlertChannel.objects.order_by("name")
+
+
+def channel_get(uuid: UUID) -> AlertChannel:
+    """Return one channel.  Raises NotFound."""
+    row = AlertChannel.objects.filter(uuid=uuid).first()
+    if row is None:
+        raise NotFound("there is no such channel")
+    return row
+
+
+def alerts_recent(limit: int) -> list[Alert]:
+    """Return the newest alerts, open ones first."""
+    open_ones = list(Alert.objects.filter(ended_at=None).order_by("-since")[:limit])
+    ended = Alert.objects.exclude(ended_at=None).order_by("-ended_at")
+    return open_ones + list(ended[: limit - len(open_ones)])
+
+
+def notifications_recent(limit: int) -> list[Notification]:
+    """Return the newest notifications."""
+    return list(Notification.objects.select_related("channel").order_by("-pk")[:limit])
+
+
+def channels_undelivered(now: datetime) -> list[AlertChannel]:
+    """Return the enabled channels to which notifications are not delivered."""
+    waiting = Q(notifications__attempts__gte=UNDELIVERED_TRIES) & ~Q(notifications__next_try_at=None)
+    given_up = Q(
+        notifications__next_try_at=None,
+        notifications__delivered_at=None,
+        notifications__created_at__gt=now - UNDELIVERED_SHOWN,
+    )
+    return list(channels_all().filter(waiting | given_up, is_enabled=True).distinct())

@@ -1,0 +1,123 @@
+"""What an evaluation means for alerts: which checks began to fail or pass again, and who is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.results import Severity
+from apps.checks.states import AlertEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from apps.checks.results import Report, Result
+
+KEPT: Final = timedelta(days=30)
+"""Alerts that ended and notifications that were sent are kept so long."""
+SAY_MAX: Final = 1000
+
+
+@transaction.atomic
+def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notification]:
+    """Open and end alerts by an evaluation of all checks, and write what each channel is told.
+
+    Run twice with the same report it writes nothing more.  `pool` names the network in notifications.
+    """
+    open_ones = {row.check_name: row for row in Alert.objects.select_for_update().filter(ended_at=None)}
+    failing = [
+        _alert_kept(result, open_ones.pop(result.check.name, None), now=now)
+        for result in report.results
+        if not result.passed
+    ]
+    ended = list(open_ones.values())
+    Alert.objects.filter(pk__in=[row.pk for row in ended]).update(ended_at=now)
+    results = {result.check.name: result for result in report.results}
+    rows: list[Notification] = []
+    for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True):
+        for alert, event in _events(channel, failing=failing, ended=ended, now=now):
+            rows.append(notification_of(channel, alert, event, results.get(alert.check_name), pool, now=now))
+    Notification.objects.bulk_create(rows)
+    Notification.objects.filter(next_try_at=None, created_at__lt=now - KEPT).delete()
+    Alert.objects.filter(ended_at__lt=now - KEPT).delete()
+    return rows
+
+
+def _alert_kept(result: Result, row: Alert | None, *, now: datetime) -> Alert:
+    """Return the open alert of a check that fails, with what was found now."""
+    say = "; ".join(finding.say for finding in result.findings)[:SAY_MAX]
+    if row is None:
+        return Alert.objects.create(
+            check_name=result.check.name,
+            title=result.check.title,
+            severity=str(result.check.severity),
+            say=say,
+            count=result.count,
+            since=now,
+        )
+    if (row.say, row.count) != (say, result.count):
+        row.say, row.count = say, result.count
+        row.save(update_fields=["say", "count"])
+    return row
+
+
+def _events(
+    channel: AlertChannel, *, failing: list[Alert], ended: list[Alert], now: datetime
+) -> Iterator[tuple[Alert, AlertEvent]]:
+    """Yield what a channel is told: a check that fails at most once in `repeat_s`, even one that flaps."""
+    names = {row.check_name for row in (*failing, *ended)}
+    said = Notification.objects.filter(
+        channel=channel,
+        alert__check_name__in=names,
+        event__in=[AlertEvent.STARTED, AlertEvent.REPEATED],
+    )
+    said = said.order_by("alert__check_name", "-pk").distinct("alert__check_name")
+    last = {row.alert.check_name: row for row in said.select_related("alert").defer("body") if row.alert}
+    for alert in failing:
+        if channel.critical_only and alert.severity != Severity.CRITICAL:
+            continue
+        before = last.get(alert.check_name)
+        if before is None or now - before.created_at >= timedelta(seconds=channel.repeat_s):
+            is_new = before is None or before.alert_id != alert.pk
+            yield alert, AlertEvent.STARTED if is_new else AlertEvent.REPEATED
+    for alert in ended:
+        before = last.get(alert.check_name)
+        if before is not None and before.alert_id == alert.pk:
+            yield alert, AlertEvent.ENDED
+
+
+def notification_of(
+    channel: AlertChannel, alert: Alert, event: AlertEvent, result: Result | None, pool: str, *, now: datetime
+) -> Notification:
+    """Return an unsaved notification: what lists on pages say, without reasons and addresses."""
+    head = "Passes again" if event == AlertEvent.ENDED else alert.severity.capitalize()
+    about = alert.title if event == AlertEvent.ENDED else alert.say
+    row = Notification(channel=channel, alert=alert, event=event, created_at=now, next_try_at=now)
+    row.text = f"[{pool}] {head}: {about}"
+    row.body = {
+        "id": str(row.uuid),
+        "event": event.lower(),
+        "text": row.text,
+        "pool": pool,
+        "check": alert.check_name,
+        "title": alert.title,
+        "severity": alert.severity,
+        "since": alert.since.isoformat(),
+        "at": now.isoformat(),
+        **(_found(result) if result is not None and event != AlertEvent.ENDED else {}),
+    }
+    return row
+
+
+def _found(result: Result) -> dict[str, Any]:
+    return {
+        "count": result.count,
+        "per_day": str(sum(one.per_day for one in result.findings)),
+        "at_risk": str(sum(one.at_risk for one in result.findings)),
+        "findings": [one.say for one in result.findings],
+        "page": result.check.link.address,
+    }

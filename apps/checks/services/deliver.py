@@ -1,0 +1,75 @@
+"""Delivering notifications: claimed in the database, sent outside a transaction, retried with backoff."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from apps.checks.models import Notification
+from apps.checks.outgoing import NotDelivered, notification_send
+from apps.core.live import OPERATOR, Change, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+log = structlog.get_logger(__name__)
+
+CLAIM: Final = timedelta(seconds=60)
+"""Longer than one attempt takes: a process that dies in one leaves it to the next after that."""
+BACKOFF: Final = timedelta(seconds=30)
+"""Before the second attempt; doubled with each up to `BACKOFF_MAX`."""
+BACKOFF_MAX: Final = timedelta(hours=1)
+GIVEN_UP: Final = timedelta(hours=24)
+"""After that nobody wants to know any more; the page and a check name what was not delivered."""
+
+
+def notifications_deliver(*, now: Callable[[], datetime]) -> int:
+    """Send what is due, each channel's in its order, and return how many were delivered.
+
+    A channel that fails once is left until the next turn, so that one that is down does not delay the others.
+    A process that dies between sending and noting sends it again, with the same id.
+    """
+    delivered, tried = 0, set[int]()
+    rows = Notification.objects.filter(channel__is_enabled=True).exclude(next_try_at=None)
+    for pk, channel in list(rows.order_by("pk").values_list("pk", "channel_id")):
+        if channel in tried:
+            continue
+        row = _claimed(pk, now=now())
+        if row is None or not _sent(row, now=now):
+            tried.add(channel)
+        else:
+            delivered += 1
+    return delivered
+
+
+def _claimed(pk: int, *, now: datetime) -> Notification | None:
+    """Return a notification that is due and nobody else is sending; None for any other."""
+    due = Notification.objects.filter(pk=pk, next_try_at__lte=now)
+    if not due.update(next_try_at=now + CLAIM):
+        return None
+    return Notification.objects.select_related("channel").get(pk=pk)
+
+
+def _sent(row: Notification, *, now: Callable[[], datetime]) -> bool:
+    row.attempts += 1
+    try:
+        notification_send(row)
+    except NotDelivered as error:
+        at = now()
+        row.error = error.reason[:300]
+        pause = min(BACKOFF * 2 ** min(row.attempts - 1, 10), BACKOFF_MAX)
+        row.next_try_at = at + pause if at + pause < row.created_at + GIVEN_UP else None
+        log.warning("notification_not_delivered", channel=row.channel.name, reason=row.error)
+    else:
+        row.error, row.delivered_at, row.next_try_at = "", now(), None
+    Notification.objects.filter(pk=row.pk).update(
+        attempts=row.attempts,
+        error=row.error,
+        delivered_at=row.delivered_at,
+        next_try_at=row.next_try_at,
+    )
+    publish(Change("notification", row.pk, OPERATOR))
+    return row.delivered_at is not None

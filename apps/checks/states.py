@@ -1,0 +1,21 @@
+"""Words of alerts: kinds of channels, events that notifications tell of."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class ChannelKind(models.TextChoices):
+    """How notifications are delivered."""
+
+    WEBHOOK = "WEBHOOK", "Webhook"
+    EMAIL = "EMAIL", "E-mail"
+
+
+class AlertEvent(models.TextChoices):
+    """What a notification tells of."""
+
+    STARTED = "STARTED", "started failing"
+    REPEATED = "REPEATED", "still fails"
+    ENDED = "ENDED", "passes again"
+    TEST = "TEST", "test"

@@ -1,0 +1,23 @@
+"""Alerts, every few seconds whether heads come or not."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.checks.data import CheckData
+from apps.checks.services.alerts import alerts_update
+from apps.checks.services.deliver import notifications_deliver
+from apps.checks.shared import report_now
+from apps.core import clock
+from apps.core.locks import lone
+from apps.users.principals import SYSTEM
+
+
+@shared_task(name="alerts.run")
+@lone
+def alerts_run() -> None:
+    """Evaluate the checks, open and end alerts, and send the notifications that are due."""
+    data = CheckData(SYSTEM)
+    network = data.network.name if data.network is not None else "no chain"
+    alerts_update(report=report_now(data), pool=network, now=clock.now())
+    notifications_deliver(now=clock.now)

@@ -1,0 +1,347 @@
+"""Alerts: one notification when a check starts failing, one when it ends, delivered though processes die."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core import mail
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse
+
+from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.outgoing import notification_send
+from apps.checks.results import Finding, Report, Result
+from apps.checks.selectors import channels_undelivered
+from apps.checks.services import deliver
+from apps.checks.services.alerts import alerts_update
+from apps.checks.services.channels import channel_add, channel_set
+from apps.checks.services.deliver import notifications_deliver
+from apps.checks.states import ChannelKind
+from apps.checks.table import CHECKS
+from apps.checks.tasks import alerts_run
+from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.users.models import AuditEntry
+from apps.users.principals import SYSTEM
+from poolsite import celery
+from poolsite.settings.environment import email_from_url
+from tests import factories
+from tests.people import operator_person, person, principal
+from tests.visits import signed_in, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db
+
+T0 = datetime(2026, 11, 21, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SECRET_URL = "https://chat.example.com/hooks/T0PS3CRET"
+
+
+class Hook:
+    """A webhook that keeps what it got, and answers with `status`."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.status = 200
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:  # the library's name
+                size = int(self.headers["Content-Length"])
+                hook.got.append((dict(self.headers), self.rfile.read(size)))
+                self.send_response(hook.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_args: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def bodies(self) -> list[Any]:
+        return [json.loads(body) for _, body in self.got]
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    found = Hook()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+def channel(name: str = "ops", target: str = SECRET_URL, **values: Any) -> AlertChannel:
+    """A webhook of the operator."""
+    return channel_add(principal=SYSTEM, name=name, kind=ChannelKind.WEBHOOK, target=target, **values)
+
+
+def report_of(*failing: str) -> Report:
+    """An evaluation in which these checks fail."""
+    found = {
+        name: (Finding(name, f"{name} is wrong", "at http://10.0.0.7:1234 with token x"),) for name in failing
+    }
+    return Report(T0, tuple(Result(check, found.get(check.name, ())) for check in CHECKS))
+
+
+def told(at: datetime, *failing: str) -> list[tuple[str, str, str]]:
+    """Evaluate at a moment; what the channels are told."""
+    rows = alerts_update(report=report_of(*failing), pool="testnet", now=at)
+    return [(row.channel.name, str(row.event), row.body["check"]) for row in rows]
+
+
+def test_one_notification_when_a_check_starts_and_one_when_it_ends() -> None:
+    channel()
+
+    assert told(T0, "fee_debt") == [("ops", "STARTED", "fee_debt")]
+    assert told(T0 + timedelta(seconds=15), "fee_debt") == []
+    assert told(T0 + timedelta(seconds=30)) == [("ops", "ENDED", "fee_debt")]
+    assert told(T0 + timedelta(seconds=45)) == []
+    alert = Alert.objects.get()
+    assert (alert.since, alert.ended_at) == (T0, T0 + timedelta(seconds=30))
+
+
+def test_failing_check_is_repeated_not_more_often_than_the_setting() -> None:
+    channel(repeat_s=3600)
+    events = [
+        event for minute in range(0, 190, 10) for event in told(T0 + timedelta(minutes=minute), "fee_debt")
+    ]
+
+    assert [event for _, event, _ in events] == ["STARTED", "REPEATED", "REPEATED", "REPEATED"]
+
+
+def test_flapping_check_is_told_once_an_hour() -> None:
+    channel(repeat_s=3600)
+    events = []
+    for minute in range(60):
+        events += told(T0 + timedelta(minutes=minute), *(["fee_debt"] if minute % 2 == 0 else []))
+
+    assert [event for _, event, _ in events] == ["STARTED", "ENDED"]
+    assert told(T0 + HOUR, "fee_debt") == [("ops", "STARTED", "fee_debt")]
+
+
+def test_channel_for_critical_checks_hears_of_no_warnings() -> None:
+    channel("urgent", critical_only=True)
+    channel("all")
+
+    assert sorted(told(T0, "fee_debt", "hosts_paused")) == [
+        ("all", "STARTED", "fee_debt"),
+        ("all", "STARTED", "hosts_paused"),
+        ("urgent", "STARTED", "fee_debt"),
+    ]
+    assert sorted(told(T0 + HOUR / 2, "fee_debt")) == [("all", "ENDED", "hosts_paused")]
+
+
+def test_channel_added_later_hears_of_what_still_fails() -> None:
+    assert told(T0, "fee_debt") == []
+    channel("late")
+
+    assert told(T0 + timedelta(seconds=15), "fee_debt") == [("late", "STARTED", "fee_debt")]
+
+
+def test_webhook_gets_a_signed_body_without_secrets(hook: Hook) -> None:
+    channel(target=hook.url, secret="k3y")
+    alerts_update(report=report_of("fee_debt"), pool="testnet", now=T0)
+
+    assert notifications_deliver(now=lambda: T0) == 1
+
+    [(headers, raw)] = hook.got
+    body = json.loads(raw)
+    assert headers["X-Poolsite-Signature"] == "sha256=" + hmac.new(b"k3y", raw, "sha256").hexdigest()
+    assert (body["event"], body["check"], body["severity"]) == ("started", "fee_debt", "critical")
+    assert body["text"] == "[testnet] Critical: fee_debt is wrong"
+    assert body["page"] == "/miners/"
+    assert not [word for word in ("10.0.0.7", "token", "k3y", hook.url) if word in raw.decode()]
+    row = Notification.objects.get()
+    assert (row.delivered_at, row.next_try_at, body["id"]) == (T0, None, str(row.uuid))
+
+
+def test_delivery_is_retried_with_backoff_in_order_until_it_works(hook: Hook) -> None:
+    hook.status = 503
+    channel(target=hook.url)
+    alerts_update(report=report_of("fee_debt"), pool="testnet", now=T0)
+    alerts_update(report=report_of(), pool="testnet", now=T0 + timedelta(seconds=1))
+    at = T0 + timedelta(seconds=2)
+
+    assert notifications_deliver(now=lambda: at) == 0
+    assert notifications_deliver(now=lambda: at) == 0
+    assert len(hook.got) == 1, "the second waits for the first, and that for its backoff"
+    row = Notification.objects.order_by("pk")[0]
+    assert (row.attempts, row.error, row.next_try_at) == (1, "it answered 503", at + deliver.BACKOFF)
+
+    hook.status = 204
+    assert notifications_deliver(now=lambda: at + deliver.BACKOFF) == 2
+    assert [body["event"] for body in hook.bodies] == ["started", "started", "ended"]
+    assert hook.bodies[0]["id"] == hook.bodies[1]["id"]
+
+
+def test_channel_that_is_down_delays_no_other(hook: Hook) -> None:
+    channel("down", target="http://127.0.0.1:9/")
+    channel("up", target=hook.url)
+    alerts_update(report=report_of("fee_debt", "hosts_paused"), pool="testnet", now=T0)
+
+    assert notifications_deliver(now=lambda: T0) == 2
+    assert [row.name for row in channels_undelivered(T0)] == []
+    for hours in range(1, 30):
+        notifications_deliver(now=lambda hours=hours: T0 + hours * HOUR)  # type: ignore[misc]  # a default
+
+    left = Notification.objects.filter(channel__name="down")
+    assert {(row.delivered_at, row.next_try_at) for row in left} == {(None, None)}, "given up after a day"
+    assert [row.name for row in channels_undelivered(T0 + 2 * HOUR)] == ["down"]
+
+
+def test_process_that_dies_while_sending_leaves_it_to_the_next(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel(target=hook.url)
+    alerts_update(report=report_of("fee_debt"), pool="testnet", now=T0)
+    send = notification_send
+
+    def dies(row: Notification) -> None:
+        send(row)
+        raise SystemExit
+
+    monkeypatch.setattr(deliver, "notification_send", dies)
+    with pytest.raises(SystemExit):
+        notifications_deliver(now=lambda: T0)
+    monkeypatch.setattr(deliver, "notification_send", send)
+
+    assert notifications_deliver(now=lambda: T0) == 0, "claimed by the process that died"
+    assert notifications_deliver(now=lambda: T0 + deliver.CLAIM) == 1
+    assert [body["id"] for body in hook.bodies] == [str(Notification.objects.get().uuid)] * 2
+
+
+def test_email_names_check_and_page(settings: Any) -> None:
+    settings.EMAIL_HOST = "localhost"
+    channel_add(principal=SYSTEM, name="mail", kind=ChannelKind.EMAIL, target="ops@example.com")
+    alerts_update(report=report_of("fee_debt"), pool="testnet", now=T0)
+
+    assert notifications_deliver(now=lambda: T0) == 1
+
+    [message] = mail.outbox
+    assert message.to == ["ops@example.com"]
+    assert message.subject == "[testnet] Critical: fee_debt is wrong"
+    assert "/miners/" in message.body
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"target": "ftp://x"}, "target"),
+        ({"target": "https://"}, "target"),
+        ({"target": "http://h:99999/"}, "target"),
+        ({"kind": ChannelKind.EMAIL, "target": "ops@example.com"}, "target"),
+        ({"kind": "FAX"}, "kind"),
+        ({"name": " "}, "name"),
+        ({"repeat_s": 1}, "repeat_s"),
+    ],
+)
+def test_bad_channel_is_refused_with_its_field(values: dict[str, Any], field: str) -> None:
+    given = {"name": "ops", "kind": ChannelKind.WEBHOOK, "target": SECRET_URL, **values}
+
+    with pytest.raises(BadValue) as refused:
+        channel_add(principal=SYSTEM, **given)
+
+    assert refused.value.field == field
+    assert not AlertChannel.objects.exists()
+
+
+def test_channels_are_the_operators_and_names_are_unique() -> None:
+    with pytest.raises(NotAllowed):
+        channel_add(principal=principal(), name="x", kind=ChannelKind.WEBHOOK, target=SECRET_URL)
+    channel()
+    with pytest.raises(Conflict):
+        channel()
+
+
+def test_channel_that_is_off_is_told_nothing() -> None:
+    channel_set(principal=SYSTEM, channel=channel(), is_enabled=False)
+
+    assert told(T0, "fee_debt") == []
+
+
+def test_task_evaluates_writes_and_delivers(hook: Hook) -> None:
+    factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
+    factories.head(1000)
+    factories.miner(3001, fee_debt=10**18)
+    channel(target=hook.url)
+
+    alerts_run()
+    alerts_run()
+
+    [debt] = [body for body in hook.bodies if body["check"] == "fee_debt"]
+    assert debt["at_risk"] == str(10**18)
+    assert "owes 1" in debt["text"]
+
+
+def test_one_worker_of_several_has_the_checks_evaluated(
+    pool_redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(celery.app, "send_task", lambda name, **_options: sent.append(name))
+
+    celery.alerts_send()
+    celery.alerts_send()
+
+    assert sent == ["alerts.run"]
+
+
+def test_mail_server_is_read_from_a_url() -> None:
+    found = email_from_url("smtp://user:p%40ss@mail.example.com/?tls=1&from=pool@example.com")
+
+    assert (found["EMAIL_HOST"], found["EMAIL_PORT"], found["EMAIL_USE_TLS"]) == (
+        "mail.example.com",
+        587,
+        True,
+    )
+    assert (found["EMAIL_HOST_PASSWORD"], found["DEFAULT_FROM_EMAIL"]) == ("p@ss", "pool@example.com")
+    assert email_from_url("")["EMAIL_HOST"] == ""
+    for wrong in ("http://mail.example.com", "smtp://", "smtp://h:99999"):
+        with pytest.raises(ImproperlyConfigured):
+            email_from_url(wrong)
+
+
+def test_page_adds_tests_switches_and_removes_a_channel(hook: Hook) -> None:
+    operator_person()
+    page = signed_in("olga")
+    form = {"name": "ops", "kind": "WEBHOOK", "target": hook.url, "repeat_s": "900"}
+
+    assert page.post(reverse("alert-channel-new"), {**form, "target": "x"}).status_code == 422
+    assert page.post(reverse("alert-channel-new"), form).status_code == 302
+    row = AlertChannel.objects.get()
+    assert hook.url not in row.target
+    text = text_of(page.get(reverse("alerts")))
+    assert "ops" in text
+    assert hook.url not in text
+
+    for op in ("test", "disable", "enable"):
+        assert page.post(reverse("alert-channel-act", args=[row.uuid, op])).status_code == 302
+    notifications_deliver(now=lambda: datetime.now(UTC))
+    assert [body["event"] for body in hook.bodies] == ["test"]
+    assert "delivered" in text_of(page.get(reverse("alerts")))
+
+    address = reverse("alert-channel-act", args=[row.uuid, "remove"])
+    assert "Remove ops?" in text_of(page.post(address))
+    assert page.post(address, {"sure": "yes"}).status_code == 302
+    assert not AlertChannel.objects.exists()
+    actions = AuditEntry.objects.filter(action__startswith="alerts.").order_by("pk")
+    assert [line.action.rpartition(".")[2] for line in actions] == ["add", "test", "set", "set", "remove"]
+    assert not [line for line in actions if hook.url in str(line.after) + str(line.before)]
+
+
+def test_alerts_are_hidden_from_tenants() -> None:
+    person()
+    page = signed_in()
+
+    assert page.get(reverse("alerts")).status_code == 404
+    assert page.get(reverse("alert-channel-new")).status_code == 404
+    assert reverse("alerts") not in text_of(page.get("/"))
