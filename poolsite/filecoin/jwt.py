@@ -6,19 +6,30 @@ auth/token.go (JWTPayload), go-jwt.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+
+if TYPE_CHECKING:
+    from jwt.types import Options
 
 PERMISSIONS: Final = ("read", "write", "sign", "admin")
 """Permissions, each including those before it in sophon-auth; lotus lists them."""
 MAX_TOKEN_LEN: Final = 4096
 """Longest token that is looked at."""
-_HEADER: Final = {"alg": "HS256", "typ": "JWT"}
+_ALGORITHM: Final = "HS256"
+_SIGNATURE_ONLY: Final[Options] = {
+    "verify_signature": True,
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+"""Neither dialect has claims of time or audience; a token holds until it is revoked."""
 
 
 class BadToken(ValueError):
@@ -56,7 +67,7 @@ def permissions_up_to(perm: str) -> tuple[str, ...]:
 
 
 def token_sign(claims: Claims, secret: bytes) -> str:
-    """Make the token: sophon-auth's claims, or lotus' where `allow` is set."""
+    """Return the token with sophon-auth's claims, or with lotus' where `allow` is set."""
     payload: dict[str, Any]
     if claims.allow:
         payload = {"Allow": list(claims.allow)}
@@ -64,29 +75,30 @@ def token_sign(claims: Claims, secret: bytes) -> str:
             payload["RuleSet"] = claims.rule_set
     else:
         payload = {"name": claims.name, "perm": claims.perm, "ext": claims.ext}
-    signed = f"{_part(_HEADER)}.{_part(payload)}"
-    return f"{signed}.{_base64url(_mac(signed, secret))}"
+    return jwt.encode(payload, secret, algorithm=_ALGORITHM)
 
 
 def token_verify(token: str, secret: bytes) -> Claims:
-    """Check the signature and read the claims.  Raises BadToken."""
-    signed, _, signature = token.rpartition(".")
-    head, _, body = signed.partition(".")
-    if not head or not body or not token.isascii() or len(token) > MAX_TOKEN_LEN:
-        raise BadToken("jwt: malformed token")
-    if _object(head).get("alg") != "HS256":
-        raise BadToken("jwt: algorithm is not HS256")
-    if not hmac.compare_digest(_decode(signature), _mac(signed, secret)):
-        raise BadToken("jwt: HMAC verification failed")
-    return _claims(_object(body))
+    """Return the claims of a token with a good signature.  Raises BadToken."""
+    return _claims(_payload(token, secret, _SIGNATURE_ONLY))
 
 
 def token_claims(token: str) -> Claims:
-    """Read the claims without checking the signature, to show whose token it is.  Raises BadToken."""
-    parts = token.split(".")
-    if len(parts) != 3 or not token.isascii() or len(token) > MAX_TOKEN_LEN:
+    """Return the claims without checking the signature, to show whose token it is.  Raises BadToken."""
+    return _claims(_payload(token, b"", {**_SIGNATURE_ONLY, "verify_signature": False}))
+
+
+def _payload(token: str, secret: bytes, options: Options) -> dict[str, Any]:
+    if len(token) > MAX_TOKEN_LEN:
         raise BadToken("jwt: malformed token")
-    return _claims(_object(parts[1]))
+    try:
+        return jwt.decode(token, secret, algorithms=[_ALGORITHM], options=options)
+    except jwt.InvalidSignatureError:
+        raise BadToken("jwt: HMAC verification failed") from None
+    except jwt.InvalidAlgorithmError:
+        raise BadToken("jwt: algorithm is not HS256") from None
+    except (jwt.PyJWTError, UnicodeError, RecursionError):
+        raise BadToken("jwt: malformed token") from None
 
 
 def _claims(payload: dict[str, Any]) -> Claims:
@@ -100,32 +112,3 @@ def _claims(payload: dict[str, Any]) -> Claims:
     if not all(isinstance(text, str) for text in texts):
         raise BadToken("jwt: claims have the wrong type")
     return Claims(name=texts[0], perm=texts[1], ext=texts[2])
-
-
-def _mac(signed: str, secret: bytes) -> bytes:
-    return hmac.new(secret, signed.encode(), hashlib.sha256).digest()
-
-
-def _part(value: dict[str, Any]) -> str:
-    return _base64url(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _decode(text: str) -> bytes:
-    try:
-        return base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise BadToken("jwt: malformed token") from None
-
-
-def _object(part: str) -> dict[str, Any]:
-    try:
-        value = json.loads(_decode(part))
-    except (ValueError, RecursionError):
-        raise BadToken("jwt: malformed token") from None
-    if not isinstance(value, dict):
-        raise BadToken("jwt: malformed token")
-    return value

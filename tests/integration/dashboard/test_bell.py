@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -104,7 +105,7 @@ def test_evaluation_is_shared_until_something_changes(pool_redis, monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_bells_hear_once_of_findings_that_differ(pool_redis, monkeypatch):
-    told = []
+    told: list[Any] = []
     monkeypatch.setattr("apps.checks.shared.publish", told.append)
     factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
     factories.head(1000)

@@ -15,7 +15,6 @@ from poolsite.filecoin import (
     block,
     cids,
     deadlines,
-    jsonrpc,
     jwt,
     keys,
     kinds,
@@ -64,9 +63,6 @@ TEXTS: dict[str, tuple[Callable[[str], Any], tuple[type[Exception], ...]]] = {
     "amount": (amounts.amount_parse, (amounts.BadAmount,)),
     "FIL": (amounts.fil_parse, (amounts.BadAmount,)),
     "CID": (cids.cid_parse, (cids.BadCid,)),
-    "endpoint": (jsonrpc.api_info_parse, (jsonrpc.BadApiInfo,)),
-    "body": (jsonrpc.body_parse, (jsonrpc.RpcError,)),
-    "frame": (jsonrpc.frame_parse, ()),
     "key": (keys.key_import, (keys.BadKey,)),
     "token": (lambda text: jwt.token_verify(text, b"secret"), (jwt.BadToken,)),
     "claims": (jwt.token_claims, (jwt.BadToken,)),
@@ -83,8 +79,6 @@ VALUES: dict[str, tuple[Callable[[Any], Any], tuple[type[Exception], ...]]] = {
     "estimate": (power.estimate_from_json, (kinds.BadField,)),
     "bitfield": (bitfield.bitfield_from_json, (kinds.BadField,)),
     "key": (keys.key_from_json, (keys.BadKey,)),
-    "request": (jsonrpc.request_from_json, (jsonrpc.RpcError,)),
-    "response": (jsonrpc.response_from_json, (jsonrpc.RpcError,)),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
-import jwt as pyjwt
+import jwt
 import pytest
 
 from poolsite.filecoin.jwt import (
@@ -27,14 +27,14 @@ def test_tokens_read_back_and_other_libraries_read_them(claims: Claims) -> None:
     token = token_sign(claims, SECRET)
 
     assert token_verify(token, SECRET) == claims == token_claims(token)
-    payload = pyjwt.decode(token, SECRET, algorithms=["HS256"])
+    payload = jwt.decode(token, SECRET, algorithms=["HS256"])
     assert payload == (
         {"Allow": list(claims.allow)} if claims.allow else {"name": "miner", "perm": "sign", "ext": "x"}
     )
 
 
 def test_tokens_of_other_libraries_are_read() -> None:
-    token = pyjwt.encode({"name": "n", "perm": "admin", "ext": ""}, SECRET, algorithm="HS256")
+    token = jwt.encode({"name": "n", "perm": "admin", "ext": ""}, SECRET, algorithm="HS256")
 
     assert token_verify(token, SECRET) == Claims(name="n", perm="admin")
 
@@ -63,7 +63,7 @@ def _forge(header: object, payload: object, signature: str = "") -> str:
         _forge({"alg": "HS256"}, {"perm": "admin"}, "AAAA"),
         _forge([], {}, "AAAA"),
         _forge({"alg": "HS256"}, [], "AAAA"),
-        token_sign(Claims(perm="admin"), b"another secret"),
+        token_sign(Claims(perm="admin"), b"another secret, just as long as ours"),
         token_sign(Claims(perm="admin"), SECRET) + "A",
         token_sign(Claims(name="x" * 5000), SECRET),
     ],
@@ -82,7 +82,7 @@ def test_a_changed_claim_breaks_the_signature() -> None:
 
 
 def test_claims_of_the_wrong_type_are_refused() -> None:
-    token = pyjwt.encode({"name": 5}, SECRET, algorithm="HS256")
+    token = jwt.encode({"name": 5}, SECRET, algorithm="HS256")
 
     with pytest.raises(BadToken):
         token_verify(token, SECRET)
