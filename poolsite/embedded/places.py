@@ -80,6 +80,11 @@ class Places:
         """Addresses of the pool's first keys, as `signer init` printed them: no secret in it."""
         return self.var / "signer.json"
 
+    @property
+    def miner(self) -> Path:
+        """Address of the miner that the first start made on the small chain."""
+        return self.var / "miner"
+
     def secret_key(self) -> str:
         """Read the session key; empty before the first start, which Django refuses when it needs one."""
         return self.secret.read_text().strip() if self.secret.exists() else ""

@@ -162,6 +162,8 @@ def pool_table(
     ]
     if choices.is_chain_ours:
         table += [devnet_child(places, choices), miner_step(places, manage)]
+        if not choices.left_out & {"signer", "bootstrap-miner"}:
+            table.append(policy_step(places))
     return without(table, choices.left_out)
 
 
@@ -186,8 +188,29 @@ def miner_step(places: Places, manage: Path) -> Child:
         "--miner",
         "--within",
         MINER_PATIENCE_S,
+        "--address-file",
+        places.miner,
         after={"tasks", "follower", "signer", "devnet"},
         env={"POOLSITE_SIGNER_FILE": str(places.signer)},
+    )
+
+
+def policy_step(places: Places) -> Child:
+    """Describe the step that names the pool's first miner in the signer's policy, as its owner: once.
+
+    What somebody decided since stays: `--first` changes a policy that never named a miner only.
+    """
+
+    def command() -> list[str | Path]:
+        verb = ("policy", "--dir", places.var / "signer", "--first", "--by", "make up")
+        return [sys.executable, "-m", "workers", "signer", *verb, "--miner", places.miner.read_text().strip()]
+
+    return Child(
+        name="signer-policy",
+        argv=command,
+        after=frozenset({"bootstrap-miner", "signer-init"}),
+        cwd=SITE,
+        once=True,
     )
 
 
@@ -226,7 +249,7 @@ def hosts(places: Places, choices: Choices, *, after: set[str]) -> list[Child]:
     sealer = ("sealer", "--dir", var / "sealer", *console, *token(places, "sealer"), "--snark", "vanilla")
     prover = ("prover", "--dir", var / "prover", *console, *token(places, "prover"))
     return [
-        host("signer-init", "signer", "init", *keys[1:], once=True, tries=3, output=places.signer),
+        host("signer-init", "signer", "init", *keys[1:], once=True, output=places.signer),
         host(
             "signer",
             *keys,

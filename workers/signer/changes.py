@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.private_files import locked, private_write
 from poolsite.wire.policy import change_words
+from poolsite.wire.proposals import own_miners_edit
 from workers.signer.editors import NAME_MAX, editors_read, seal_check
 from workers.signer.errors import SignerError
 from workers.signer.history import BY_HAND, History
 from workers.signer.policy import Policy, policy_parse
+from workers.signer.policy_text import edit_apply, rule_form
 from workers.signer.tokens import secret_load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from poolsite.wire.policy import PolicyChange
@@ -58,6 +61,29 @@ def policy_change(folder: Path, change: Callable[[str], str], *, by: str) -> Non
         after = change(before)
         if after != before:
             _take(folder, after, by=by)
+
+
+def miners_name(folder: Path, miners: Sequence[str], *, by: str, is_first: bool = False) -> bool:
+    """Name miners in `to` of the rule for sealing and proving; False if nothing had to change.
+
+    With `is_first` only while that rule names no miner and no version ever named one of these: what the
+    owner has decided since `init` stays.  Raises BadPolicy, HistoryBroken.
+    """
+    with locked(folder / "policy.lock"):
+        versions = _versions(folder)
+        text = versions[-1].text
+        policy = policy_parse(text)
+        rules = [rule_form(rule, policy.sets) for rule in policy.rules]
+        edit = own_miners_edit(rules, miners)
+        if edit is None:
+            return False
+        if is_first:
+            was = next(rule for rule in rules if rule.name == edit.name)
+            named = any(f'"{miner}"' in one.text for one in versions for miner in miners)
+            if named or was.to != (str(POWER_ACTOR),):
+                return False
+        _take(folder, edit_apply(text, edit), by=by)
+        return True
 
 
 def change_take(folder: Path, change: PolicyChange) -> Version:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import getpass
 import json
 import resource
 import secrets
 import signal
+import sqlite3
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,15 +31,14 @@ from poolsite.private_files import private_folder, private_write
 from poolsite.wire.policy import OLD_DEFAULTS
 from workers.logs import logs_set_up
 from workers.signer.accounts import accounts_read
-from workers.signer.changes import history_of, policy_take, versions_now
-from workers.signer.editors import editor_add, editor_remove, editors_read
-from workers.signer.errors import SignerError
+from workers.signer.changes import policy_take, versions_now
+from workers.signer.errors import SignerError, Unrecorded
 from workers.signer.height_commands import heights, heights_options
 from workers.signer.hub import LIMITS, HubLink, gateway_url
 from workers.signer.old_wallet import keys_read, keys_write
 from workers.signer.policy import DEFAULT, policy_parse
+from workers.signer.policy_commands import policy, policy_options
 from workers.signer.records import RecordQuery
-from workers.signer.rehearsal import rehearse
 from workers.signer.server import WalletApp, listen_socket, serve
 from workers.signer.share import Limits
 from workers.signer.signing import Signer
@@ -55,12 +55,24 @@ VERBS: Final = (
     "records", "heights", "import-wallet", "export-wallet", "strategy", "st",
 )  # fmt: skip
 
-OPTIONS: Final = {"heights": heights_options, "strategy": strategy_options, "st": strategy_options}
+REFUSED: Final = 1
+PERMANENT: Final = 78
+"""Exit code (EX_CONFIG) of `init` for what only a person can mend: a supervisor does not try again."""
+TEMPORARY_ERRORS: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+
+OPTIONS: Final = {
+    "policy": policy_options,
+    "heights": heights_options,
+    "strategy": strategy_options,
+    "st": strategy_options,
+}
 """Of the verbs that have a module of their own."""
 
 
 def main(argv: list[str]) -> int:
-    """Run one verb; refusals are one sentence and exit code 1, a verb that is none 2."""
+    """Run one verb; refusals are one sentence and exit code 1 (`init`: 78 if permanent), a wrong verb 2."""
     if argv and argv[0] in ("-h", "--help"):
         say(verbs_told())
         return 0
@@ -73,13 +85,24 @@ def main(argv: list[str]) -> int:
         if verb == "run":
             return run(options)
         say(HANDLERS[verb](options))
-    except (SignerError, BadKey) as error:
-        print(str(error) or type(error).__name__, file=sys.stderr)  # noqa: T201  # a command line's answer
-        return 1
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)  # noqa: T201  # as above
-        return 1
+    except (SignerError, BadKey, OSError, sqlite3.DatabaseError) as error:
+        print(refusal_text(error), file=sys.stderr)  # noqa: T201  # a command line's answer
+        return PERMANENT if verb == "init" and not is_temporary(error) else REFUSED
     return 0
+
+
+def refusal_text(error: Exception) -> str:
+    """Return the sentence of a refusal."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return str(error) or type(error).__name__
+
+
+def is_temporary(error: Exception) -> bool:
+    """Return whether waiting may mend a fault: a full or failing disk, no memory, a locked database."""
+    if isinstance(error, OSError):
+        return error.errno in TEMPORARY_ERRORS
+    return isinstance(error, sqlite3.OperationalError | Unrecorded)
 
 
 def verbs_told() -> str:
@@ -125,16 +148,6 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
     elif verb == "token":
         parser.add_argument("perm", choices=("read", "write", "sign", "admin"))
         parser.add_argument("--set", default="", help="limit it to this set of the policy's rules")
-    elif verb == "policy":
-        parser.add_argument("--try", dest="candidate", type=Path, help="what would this file have decided?")
-        parser.add_argument("--days", type=int, default=30, help="how far back --try looks")
-        parser.add_argument("--take", type=Path, help="make this file the policy")
-        parser.add_argument("--by", default="", help="who takes it, for the history")
-        parser.add_argument("--default", action="store_true", help="show what `init` writes today")
-        parser.add_argument("--history", action="store_true", help="list the versions, and check them")
-        parser.add_argument("--editor", default="", help="let NAME change it through a console: gives a code")
-        parser.add_argument("--no-editor", default="", help="let NAME change it no longer")
-        parser.add_argument("--editors", action="store_true", help="list who may change it through a console")
     elif verb in OPTIONS:
         OPTIONS[verb](parser)
     elif verb == "records":
@@ -151,7 +164,10 @@ def password_read(options: argparse.Namespace) -> str:
         return path.read_text().strip()
     if options.password_file is not None:
         raise SignerError(f"there is no password file {path}")
-    return getpass.getpass("Password: ")
+    try:
+        return getpass.getpass("Password: ")
+    except EOFError:
+        raise SignerError(f"no password: write it to {path}, or give --password-file") from None
 
 
 def opened(options: argparse.Namespace) -> Signer:
@@ -178,7 +194,7 @@ def init(options: argparse.Namespace) -> str:
     if not password_path.exists() and not (folder / "keystore.json").exists():
         private_write(password_path, secrets.token_urlsafe(32) + "\n")
     if not (folder / "policy.toml").exists():
-        private_write(folder / "policy.toml", DEFAULT)
+        policy_take(folder, DEFAULT, by="init")
     signer = Signer(folder)
     try:
         password = password_read(options)
@@ -276,40 +292,9 @@ def token(options: argparse.Namespace) -> str:
     return token_new(secret_load(folder), options.perm, rule_set=options.set)
 
 
-def policy(options: argparse.Namespace) -> str:
-    """Check the policy file, try another one, take it, list the versions, or say who may change it."""
-    folder = existing(options.dir)
-    if options.default:
-        return DEFAULT.rstrip("\n")
-    if options.candidate is not None:
-        return policy_try(options)
-    if options.editor:
-        return editor_add(folder, options.editor)
-    if options.no_editor:
-        editor_remove(folder, options.no_editor)
-        return "success"
-    if options.editors:
-        return "\n".join(editors_read(folder)) or "nobody: the policy cannot be changed through a console"
-    if options.take is not None:
-        by = options.by or getpass.getuser()
-        rules = policy_take(folder, options.take.read_text(), by=by)
-        return f"{len(rules.rules)} rules, version {rules.digest}"
-    if options.history:
-        versions = history_of(folder).versions()
-        return "\n".join(f"{one.at[:19]} {one.digest} {one.by}" for one in versions) or "no version yet"
-    rules = policy_parse((folder / "policy.toml").read_text())
-    return f"{len(rules.rules)} rules, version {rules.digest}"
-
-
-def policy_try(options: argparse.Namespace) -> str:
-    """Ask another policy what it would have decided of what was asked lately."""
-    candidate = policy_parse(options.candidate.read_text())
-    signer = Signer(existing(options.dir))
-    since = datetime.now(UTC) - timedelta(days=options.days)
-    rehearsal = rehearse(signer.records, candidate, since=since)
-    changes = [f"{one.at[:19]} {one.words}: {one.before} -> {one.after}" for one in rehearsal.changes]
-    head = f"{rehearsal.asked} asked in {options.days} days, {len(changes)} would be decided otherwise"
-    return "\n".join([head, *changes])
+def policies(options: argparse.Namespace) -> str:
+    """Check the policy file, try another one, take it, name miners, list versions, say who may change it."""
+    return policy(existing(options.dir), options)
 
 
 def records(options: argparse.Namespace) -> str:
@@ -349,7 +334,7 @@ HANDLERS: Final[dict[str, Any]] = {
     "restore": restore,
     "password": password,
     "token": token,
-    "policy": policy,
+    "policy": policies,
     "records": records,
     "heights": block_heights,
     "strategy": strategies,
@@ -363,7 +348,7 @@ def run(options: argparse.Namespace) -> int:
     signer = Signer(existing(options.dir))
     try:
         if signer.policy.current().digest in OLD_DEFAULTS:
-            log.warning("policy_is_an_old_default", advice="its ceilings are weak: see `policy --default`")
+            log.warning("policy_is_an_old_default", advice="it allows too much: see `policy --default`")
         versions_now(options.dir)
         if not options.locked:
             signer.store.unlock(password_read(options))

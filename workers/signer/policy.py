@@ -32,6 +32,8 @@ DEFAULT: Final = """\
 # `*` stands for any text.  Amounts are like "1.5 FIL"; days and hours are UTC.
 version = 1
 
+# Deposits and pledges belong to the miner that a message names, so it must be one of yours.  f04 makes
+# miners; `python -m workers signer policy --miner f01234` names one, or the change that the console proposes.
 [[rule]]
 name = "sealing and proving"
 methods = [
@@ -42,7 +44,7 @@ methods = [
     "miner.CompactPartitions", "miner.CompactSectorNumbers",
     "miner.ExtendSectorExpiration", "miner.ExtendSectorExpiration2",
 ]
-# to = ["f04", "f01234"]  # f04 and your miners: deposits and pledges belong to the miner that is named
+to = ["f04"]
 value_max = "1000 FIL"
 value_per_day = "2000 FIL"
 fee_max = "5 FIL"

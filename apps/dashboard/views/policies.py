@@ -20,12 +20,12 @@ from apps.dashboard.regions.scene import Scene
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.services.policies import policy_change
 from apps.wallets.policies import policy_draft, policy_read, policy_try, policy_version
-from apps.wallets.proposals import own_miners_edit
 from apps.wallets.selectors import wallet_get
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json
 from poolsite.wire.codec import BadWire
 from poolsite.wire.policy import OLD_DEFAULTS, PUT, REMOVE, REPLACE, PolicyChange, PolicyEdit, RuleForm
+from poolsite.wire.proposals import own_miners_edit
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -113,7 +113,7 @@ def miners_of(viewer: Principal, wallet: Wallet) -> list[str]:
 
 def unnamed_miners(viewer: Principal, wallet: Wallet, state: PolicyState) -> str:
     """Return which miners the rule for sealing and proving does not name; empty if nothing is proposed."""
-    edit = own_miners_edit(state, miners_of(viewer, wallet))
+    edit = own_miners_edit(state.rules, miners_of(viewer, wallet))
     if edit is None or edit.rule is None:
         return ""
     was = next(rule for rule in state.rules if rule.name == edit.name)
@@ -127,7 +127,7 @@ def name_miners(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
     wallet = wallet_or_404(viewer, address)
     editor_only(viewer)
     try:
-        edit = own_miners_edit(policy_read(viewer, address), miners_of(viewer, wallet))
+        edit = own_miners_edit(policy_read(viewer, address).rules, miners_of(viewer, wallet))
         return redirect("policy", address) if edit is None else review(request, viewer, wallet, edit)
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)

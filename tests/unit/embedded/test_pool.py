@@ -65,7 +65,7 @@ def test_nothing_waits_for_itself(tmp_path: Path) -> None:
     [
         ("DATABASE_URL", "postgresql://db.example/pool", {"postgres"}),
         ("REDIS_URL", "redis://cache.example", {"redis"}),
-        ("CHAIN_URLS", "http://node.example/rpc/v1", {"devnet", "bootstrap-miner"}),
+        ("CHAIN_URLS", "http://node.example/rpc/v1", {"devnet", "bootstrap-miner", "signer-policy"}),
         ("POOLSITE_WITHOUT", "sealer,prover", {"sealer", "prover"}),
     ],
 )
@@ -157,6 +157,22 @@ def test_the_devnet_funds_the_signers_addresses_once_each(tmp_path: Path) -> Non
     words = table_in(tmp_path)["devnet"].command()
 
     assert [word for word in words if "=" in word] == ["f3a=10000", "f1b=10000"]
+
+
+def test_the_first_miner_is_named_in_the_signers_policy_once_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "miner").write_text("f01003\n")
+    step = table_in(tmp_path)["signer-policy"]
+
+    words = step.command()
+
+    assert step.once
+    assert "bootstrap-miner" in step.after
+    assert words[words.index("--miner") + 1] == "f01003"
+    assert "--first" in words
+
+
+def test_making_keys_is_tried_again_until_only_a_person_can_mend_it(tmp_path: Path) -> None:
+    assert table_in(tmp_path)["signer-init"].tries is None
 
 
 @pytest.mark.parametrize(("word", "threads"), [("", "8"), ("3", "3")])

@@ -26,6 +26,7 @@ from apps.wallets.models import Wallet
 from apps.wallets.services import wallet_label
 from poolsite.filecoin.amounts import amount_parse
 from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
+from poolsite.private_files import private_write
 
 MINER_MESSAGE: Final = "bootstrap-miner"
 """Id of the message that makes the pool's miner: a kill makes no second one."""
@@ -46,14 +47,16 @@ class Command(BaseCommand):
             "--within", type=float, default=0.0, metavar="S", help="ask again for so many seconds"
         )
 
+        parser.add_argument("--address-file", type=Path, help="write the miner's address there")
+
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run one step."""
         if options["miner"]:
-            self.miner(within_s=options["within"])
+            self.miner(within_s=options["within"], address_file=options["address_file"])
         else:
             self.prepare()
 
-    def miner(self, *, within_s: float) -> None:
+    def miner(self, *, within_s: float, address_file: Path | None) -> None:
         """Push CreateMiner under a fixed message id.  Exits with 1 if the miner does not exist in time.
 
         The supervisor starts this step again until it holds; waiting here spares it starts of Django.
@@ -76,7 +79,9 @@ class Command(BaseCommand):
                 raise CommandError(reason)
             time.sleep(ASK_EVERY_S)
         wallets_name(addresses)
-        self.stdout.write(f"The pool's miner is f0{miner.actor_id}")
+        if address_file is not None:
+            private_write(address_file, f"{miner.address}\n")
+        self.stdout.write(f"The pool's miner is {miner.address}")
 
     def prepare(self) -> None:
         """Tenant, operator, tokens, files."""

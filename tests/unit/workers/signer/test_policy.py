@@ -43,17 +43,23 @@ def rule(body: str) -> str:
     return f'version = 1\n[[rule]]\nname = "r"\n{body}\n'
 
 
+NAMED = DEFAULT.replace('to = ["f04"]', 'to = ["f04", "f01001"]')
+
+
 @pytest.mark.parametrize(
     "method",
-    [
-        "power.CreateMiner",
-        "miner.PreCommitSectorBatch2",
-        "miner.ProveCommitSectors3",
-        "miner.SubmitWindowedPoSt",
-    ],
+    ["miner.PreCommitSectorBatch2", "miner.ProveCommitSectors3", "miner.SubmitWindowedPoSt"],
 )
-def test_the_default_lets_a_pool_seal_and_prove(method):
-    assert decide(DEFAULT, message(method, value=10 * FIL)) == "by sealing and proving"
+def test_the_default_lets_a_pool_seal_and_prove_for_miners_it_names(method):
+    deposit = message(method, value=10 * FIL)
+
+    assert decide(NAMED, deposit) == "by sealing and proving"
+    assert decide(DEFAULT, deposit).startswith("no rule allows")
+    assert decide(NAMED, message(method, to="f01002", value=10 * FIL)).startswith("no rule allows")
+
+
+def test_the_default_lets_a_pool_make_a_miner():
+    assert decide(DEFAULT, message("power.CreateMiner", to="f04", value=FIL)) == "by sealing and proving"
 
 
 @pytest.mark.parametrize(
@@ -165,11 +171,26 @@ def test_without_a_readable_file_nothing_is_decided(tmp_path):
         PolicyFile(tmp_path / "missing.toml").current()
 
 
+FREE = """version = 1
+
+[[rule]]
+name = "sealing and proving"
+"""
+
+
+def any_miner_default() -> str:
+    """What `init` wrote before it named the pool's miners."""
+    start = DEFAULT.index("version = 1")
+    text = DEFAULT[:start] + FREE + DEFAULT[DEFAULT.index("methods = [") :]
+    comment = '# to = ["f04", "f01234"]  # f04 and your miners: '
+    comment += "deposits and pledges belong to the miner that is named"
+    return text.replace('to = ["f04"]', comment)
+
+
 def old_default() -> str:
     """What `init` wrote before days had ceilings."""
-    lines = [
-        line for line in DEFAULT.splitlines(keepends=True) if not line.startswith(("# to =", "fee_per_day"))
-    ]
+    lines = any_miner_default().splitlines(keepends=True)
+    lines = [line for line in lines if not line.startswith(("# to =", "fee_per_day"))]
     text = "".join(
         line for line in lines if line not in ('value_per_day = "2000 FIL"\n', 'value_per_day = "5 FIL"\n')
     )
@@ -180,5 +201,5 @@ def old_default() -> str:
 
 def test_an_older_default_is_known_and_todays_is_none():
     """Whoever changes DEFAULT adds the digest below to OLD_DEFAULTS if the new one is stricter."""
-    assert {policy_parse(old_default()).digest} == OLD_DEFAULTS
-    assert policy_parse(DEFAULT).digest == "9dcea30b1f217a27f9296ba22d7b47a3"
+    assert {policy_parse(old_default()).digest, policy_parse(any_miner_default()).digest} == OLD_DEFAULTS
+    assert policy_parse(DEFAULT).digest == "6fcbe84fa942046b4c3c984b398845d7"

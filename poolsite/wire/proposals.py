@@ -1,4 +1,7 @@
-"""Changes of a signer's policy that the console proposes; its owner approves them with a code."""
+"""Changes of a signer's policy that follow from what a tenant has: its own miners, its own wallets.
+
+The console proposes them and the signer's owner approves; the signer's command line makes the same ones.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.address import POWER_ACTOR
-from poolsite.wire.policy import PUT, PolicyEdit
+from poolsite.wire.policy import PUT, PolicyEdit, RuleForm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from poolsite.wire.policy import PolicyState, RuleForm
-
 CREATE_MINER: Final = "power.CreateMiner"
 MINER_METHODS: Final = "miner."
+SEND: Final = "Send"
+OWN_TRANSFERS: Final = "transfers between own wallets"
+"""Name of the rule that `own_transfers_edit` adds."""
 
 
 def is_for_own_miners(rule: RuleForm) -> bool:
@@ -24,13 +28,13 @@ def is_for_own_miners(rule: RuleForm) -> bool:
     )
 
 
-def own_miners_edit(state: PolicyState, miners: Sequence[str]) -> PolicyEdit | None:
+def own_miners_edit(rules: Sequence[RuleForm], miners: Sequence[str]) -> PolicyEdit | None:
     """Return the edit that names the tenant's own miners as the only receivers of sealing and proving.
 
     The first rule that allows messages to miners only is changed; None if it names all of them already, or
     there is no such rule, or no miner.  Receivers that it names already are kept.
     """
-    for place, rule in enumerate(state.rules, 1):
+    for place, rule in enumerate(rules, 1):
         if not is_for_own_miners(rule):
             continue
         power = (str(POWER_ACTOR),) if CREATE_MINER in rule.methods else ()
@@ -39,3 +43,17 @@ def own_miners_edit(state: PolicyState, miners: Sequence[str]) -> PolicyEdit | N
             return None
         return PolicyEdit(op=PUT, name=rule.name, rule=replace(rule, to=wanted), place=place)
     return None
+
+
+def own_transfers_edit(
+    rules: Sequence[RuleForm], wallets: Sequence[str], *, value_max: str, value_per_day: str
+) -> PolicyEdit:
+    """Return the edit that allows plain transfers between the tenant's own wallets up to these amounts.
+
+    The rule of that name is changed, wallets that it names already are kept; else one is added at the end.
+    """
+    was = next((rule for rule in rules if rule.name == OWN_TRANSFERS), None)
+    rule = was or RuleForm(name=OWN_TRANSFERS, methods=(SEND,), fee_max="1 FIL", fee_per_day="5 FIL")
+    to = tuple(dict.fromkeys((*rule.to, *wallets)))
+    rule = replace(rule, to=to, value_max=value_max, value_per_day=value_per_day)
+    return PolicyEdit(op=PUT, name=OWN_TRANSFERS if was else "", rule=rule)

@@ -1,0 +1,64 @@
+"""The proposed change that limits sealing and proving to the tenant's own miners."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poolsite.wire.proposals import OWN_TRANSFERS, own_miners_edit, own_transfers_edit
+from workers.signer.policy import DEFAULT, policy_parse
+from workers.signer.policy_text import edit_apply, rule_form
+
+if TYPE_CHECKING:
+    from poolsite.wire.policy import RuleForm
+
+SEALING = "sealing and proving"
+
+
+def rules_of(text: str = DEFAULT) -> tuple[RuleForm, ...]:
+    policy = policy_parse(text)
+    return tuple(rule_form(rule, policy.sets) for rule in policy.rules)
+
+
+def test_default_policy_gets_the_power_actor_and_own_miners() -> None:
+    edit = own_miners_edit(rules_of(), ["f01234", "f05678"])
+
+    assert edit is not None
+    text = edit_apply(DEFAULT, edit)
+    rule = next(one for one in policy_parse(text).rules if one.name == SEALING)
+    assert rule.to == ("f04", "f01234", "f05678")
+    assert [one.name for one in policy_parse(text).rules] == [one.name for one in policy_parse(DEFAULT).rules]
+
+
+def test_miner_added_later_is_appended_to_what_is_named() -> None:
+    first = own_miners_edit(rules_of(), ["f01234"])
+    assert first is not None
+    text = edit_apply(DEFAULT, first)
+
+    again = own_miners_edit(rules_of(text), ["f01234", "f05678"])
+
+    assert again is not None
+    assert again.rule is not None
+    assert again.rule.to == ("f04", "f01234", "f05678")
+    assert own_miners_edit(rules_of(text), ["f01234"]) is None
+
+
+def test_nothing_is_proposed_without_a_miner_or_such_a_rule() -> None:
+    transfers = 'version = 1\n[[rule]]\nname = "all"\nmethods = ["Send", "miner.PreCommitSectorBatch2"]\n'
+
+    assert own_miners_edit(rules_of(), []) is None
+    assert own_miners_edit(rules_of(transfers), ["f01234"]) is None
+
+
+def test_own_transfers_are_a_rule_of_their_own_with_the_amounts_that_were_typed() -> None:
+    amounts = {"value_max": "50 FIL", "value_per_day": "100 FIL"}
+    text = edit_apply(DEFAULT, own_transfers_edit(rules_of(), ["f01001"], **amounts))
+    added = policy_parse(text).rules[-1]
+    assert (added.name, added.methods, added.to) == (OWN_TRANSFERS, ("Send",), ("f01001",))
+    assert (added.value_max, added.value_per_day) == (50 * 10**18, 100 * 10**18)
+
+    amounts["value_max"] = "60 FIL"
+    again = edit_apply(text, own_transfers_edit(rules_of(text), ["f01002"], **amounts))
+
+    changed = policy_parse(again).rules[-1]
+    assert len(policy_parse(again).rules) == len(policy_parse(text).rules)
+    assert (changed.to, changed.value_max) == (("f01001", "f01002"), 60 * 10**18)

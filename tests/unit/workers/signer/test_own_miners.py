@@ -1,0 +1,82 @@
+"""Naming miners in the policy on the signer's own command line, by hand and by the first `make up`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from workers.signer.changes import history_of, miners_name, policy_take
+from workers.signer.commands import PERMANENT, main
+from workers.signer.policy import DEFAULT, policy_parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def named(folder: Path) -> tuple[str, ...]:
+    policy = policy_parse((folder / "policy.toml").read_text())
+    return next(rule.to for rule in policy.rules if rule.name == "sealing and proving")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A signer's policy as `init` writes it; the verb asks for a key store, too."""
+    (tmp_path / "policy.toml").write_text(DEFAULT)
+    (tmp_path / "keystore.json").write_text("{}")
+    return tmp_path
+
+
+def test_default_policy_makes_miners_and_sends_nothing_to_one(folder):
+    assert named(folder) == ("f04",)
+
+
+def test_policy_verb_names_miners_as_a_version_of_its_own(folder, capsys):
+    code = main(["policy", "--dir", str(folder), "--miner", "f01234", "--miner", "t05678", "--by", "ann"])
+
+    assert (code, named(folder)) == (0, ("f04", "f01234", "f05678"))
+    assert capsys.readouterr().out == "sealing and proving is allowed for f01234, f05678\n"
+    assert [one.by for one in history_of(folder).versions()] == ["(edited by hand)", "ann"]
+
+
+def test_policy_verb_refuses_what_is_no_address(folder, capsys):
+    assert main(["policy", "--dir", str(folder), "--miner", "pool"]) == 1
+    assert capsys.readouterr().err.strip()
+    assert (folder / "policy.toml").read_text() == DEFAULT
+
+
+def test_first_miner_is_named_once_and_later_decisions_stay(folder):
+    assert miners_name(folder, ["f01000"], by="make up", is_first=True)
+    assert not miners_name(folder, ["f01000"], by="make up", is_first=True)
+    assert not miners_name(folder, ["f01001"], by="make up", is_first=True)
+    assert named(folder) == ("f04", "f01000")
+
+    policy_take(folder, DEFAULT, by="ann")  # she took it out again
+
+    assert not miners_name(folder, ["f01000"], by="make up", is_first=True)
+    assert named(folder) == ("f04",)
+
+
+def test_first_miner_does_not_limit_a_policy_that_names_none(folder):
+    text = DEFAULT.replace('to = ["f04"]\n', "")
+    policy_take(folder, text, by="ann")
+
+    assert not miners_name(folder, ["f01000"], by="make up", is_first=True)
+    assert (folder / "policy.toml").read_text() == text
+
+
+def test_init_says_by_its_exit_code_that_waiting_mends_nothing(tmp_path, capsys, monkeypatch):
+    (tmp_path / "keystore.json").write_text("no store")
+    (tmp_path / "password").write_text("x\n")
+
+    assert main(["init", "--dir", str(tmp_path)]) == PERMANENT
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_init_on_a_full_disk_may_be_tried_again(tmp_path, monkeypatch):
+    def full(path: Path, _text: str) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("workers.signer.commands.private_write", full)
+
+    assert main(["init", "--dir", str(tmp_path)]) == 1

@@ -1,0 +1,83 @@
+"""The verb `policy`: the file checked, tried, taken, its versions, its miners, and who may change it."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.address import BadAddress, address_parse
+from workers.signer.changes import history_of, miners_name, policy_take
+from workers.signer.editors import editor_add, editor_remove, editors_read
+from workers.signer.errors import SignerError
+from workers.signer.policy import DEFAULT, policy_parse
+from workers.signer.rehearsal import rehearse
+from workers.signer.signing import Signer
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def policy_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument("--try", dest="candidate", type=Path, help="what would this file have decided?")
+    parser.add_argument("--days", type=int, default=30, help="how far back --try looks")
+    parser.add_argument("--take", type=Path, help="make this file the policy")
+    parser.add_argument("--miner", action="append", default=[], help="let it seal and prove for this miner")
+    parser.add_argument("--first", action="store_true", help="--miner only if none was ever named")
+    parser.add_argument("--by", default="", help="who takes it, for the history")
+    parser.add_argument("--default", action="store_true", help="show what `init` writes today")
+    parser.add_argument("--history", action="store_true", help="list the versions, and check them")
+    parser.add_argument("--editor", default="", help="let NAME change it through a console: gives a code")
+    parser.add_argument("--no-editor", default="", help="let NAME change it no longer")
+    parser.add_argument("--editors", action="store_true", help="list who may change it through a console")
+
+
+def policy(folder: Path, options: argparse.Namespace) -> str:
+    """Carry out what the options say; without any, check the policy file.  Raises SignerError, OSError."""
+    if options.default:
+        return DEFAULT.rstrip("\n")
+    if options.candidate is not None:
+        return policy_try(folder, options)
+    if options.editor:
+        return editor_add(folder, options.editor)
+    if options.no_editor:
+        editor_remove(folder, options.no_editor)
+        return "success"
+    if options.editors:
+        return "\n".join(editors_read(folder)) or "nobody: the policy cannot be changed through a console"
+    if options.take is not None:
+        by = options.by or getpass.getuser()
+        rules = policy_take(folder, options.take.read_text(), by=by)
+        return f"{len(rules.rules)} rules, version {rules.digest}"
+    if options.miner:
+        return policy_miners(folder, options)
+    if options.history:
+        versions = history_of(folder).versions()
+        return "\n".join(f"{one.at[:19]} {one.digest} {one.by}" for one in versions) or "no version yet"
+    rules = policy_parse((folder / "policy.toml").read_text())
+    return f"{len(rules.rules)} rules, version {rules.digest}"
+
+
+def policy_miners(folder: Path, options: argparse.Namespace) -> str:
+    """Name miners in the rule for sealing and proving.  Raises SignerError for what is no address."""
+    try:
+        miners = [str(address_parse(text)) for text in options.miner]
+    except BadAddress as error:
+        raise SignerError(str(error)) from None
+    by = options.by or getpass.getuser()
+    if miners_name(folder, miners, by=by, is_first=options.first):
+        return f"sealing and proving is allowed for {', '.join(miners)}"
+    return "nothing changed: they are named already, or no rule allows sealing and proving alone"
+
+
+def policy_try(folder: Path, options: argparse.Namespace) -> str:
+    """Ask another policy what it would have decided of what was asked lately."""
+    candidate = policy_parse(options.candidate.read_text())
+    signer = Signer(folder)
+    since = datetime.now(UTC) - timedelta(days=options.days)
+    rehearsal = rehearse(signer.records, candidate, since=since)
+    changes = [f"{one.at[:19]} {one.words}: {one.before} -> {one.after}" for one in rehearsal.changes]
+    head = f"{rehearsal.asked} asked in {options.days} days, {len(changes)} would be decided otherwise"
+    return "\n".join([head, *changes])
