@@ -66,6 +66,8 @@ class MinerDetail:
     """Where it is taken out of the pool; empty for one that stays."""
     hand_over_href: str
     """Where it is handed to another tenant; empty for whoever may not."""
+    signing_href: str
+    """The fragment that says whether its worker's signer signs for it; asking takes a call to the signer."""
     stats: tuple[Stat, ...]
     deadlines: tuple[DeadlineLine, ...]
     proofs: tuple[ProofLine, ...]
@@ -164,6 +166,7 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
         hand_over_href=reverse("miner-hand-over", args=[miner.address])
         if may_hand_over(scene.viewer) and miner.state == MinerState.ACTIVE
         else "",
+        signing_href=reverse("miner-signing", args=[miner.address or miner.uuid]),
         stats=tuple(miner_stats(miner)),
         deadlines=tuple(
             deadline_line(row, clock=scene.clock, before=before(row, scene))

@@ -99,6 +99,9 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
     facts.append(
         ("Owner pays", f"{fil_format(plan.total)} and the gas of {2 if plan.worker_fund else 1} message(s)")
     )
+    facts.append(
+        ("Signer's policy", "its owner names the new miner in it once it exists; its page proposes that")
+    )
     ask = Ask(
         title=f"Create miner {wish.name}",
         text="Check the owner and the sector size: neither can be chosen again.",

@@ -15,17 +15,17 @@ from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.policies import rule_line
+from apps.dashboard.lines.proposals import miners_proposal, transfers_proposal
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.services.policies import policy_change
-from apps.wallets.policies import policy_draft, policy_read, policy_try, policy_version
+from apps.wallets.policies import policy_draft, policy_read, policy_try, policy_version, signer_of
 from apps.wallets.selectors import wallet_get
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json
 from poolsite.wire.codec import BadWire
 from poolsite.wire.policy import OLD_DEFAULTS, PUT, REMOVE, REPLACE, PolicyChange, PolicyEdit, RuleForm
-from poolsite.wire.proposals import own_miners_edit
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -102,35 +102,16 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         rules=[rule_line(rule, place=place) for place, rule in enumerate(state.rules, 1)],
         verdict=verdict_of(state),
         is_old_default=state.digest in OLD_DEFAULTS,
-        unnamed=unnamed_miners(viewer, wallet, state),
+        proposal=miners_proposal(wallet, state, miners_of(viewer, wallet)),
+        transfers=transfers_proposal(wallet, state, signer_of(viewer, address)),
     )
 
 
-def miners_of(viewer: Principal, wallet: Wallet) -> list[str]:
-    """Return the addresses of the miners of a wallet's tenant."""
-    return [one.address for one in Scene(viewer).miners if one.address and one.tenant_id == wallet.tenant_id]
-
-
-def unnamed_miners(viewer: Principal, wallet: Wallet, state: PolicyState) -> str:
-    """Return which miners the rule for sealing and proving does not name; empty if nothing is proposed."""
-    edit = own_miners_edit(state.rules, miners_of(viewer, wallet))
-    if edit is None or edit.rule is None:
-        return ""
-    was = next(rule for rule in state.rules if rule.name == edit.name)
-    return ", ".join(address for address in edit.rule.to if address not in was.to)
-
-
-@require_POST
-@for_people
-def name_miners(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Show the change that lets the signer seal and prove for the tenant's own miners only."""
-    wallet = wallet_or_404(viewer, address)
-    editor_only(viewer)
-    try:
-        edit = own_miners_edit(policy_read(viewer, address).rules, miners_of(viewer, wallet))
-        return redirect("policy", address) if edit is None else review(request, viewer, wallet, edit)
-    except DomainError as refusal:
-        return refused(request, viewer, wallet, refusal)
+def miners_of(viewer: Principal, wallet: Wallet, *, also: str = "") -> list[str]:
+    """Return the addresses of the miners of a wallet's tenant, and of one that the viewer names and sees."""
+    rows = [one for one in Scene(viewer).miners if one.address]
+    own = wallet.tenant_id
+    return [one.address for one in rows if one.tenant_id == own or one.address == also]
 
 
 @require_safe

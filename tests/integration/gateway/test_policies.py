@@ -110,10 +110,14 @@ async def test_added_miner_is_proposed_and_named_once_approved(web, signer, toke
     await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
 
     def through_the_pages() -> None:
-        miner = factories.miner(of="alice")
+        miner = factories.miner(of="alice", worker=SECP)
         client, page = signed_in("adam"), f"/wallets/{SECP}/policy/"
         assert "Proposed change" in text_of(client.get(page))
-        review = text_of(client.post(f"{page}miners/"))
+        there = text_of(client.get(f"/miners/{miner.address}/signing/"))
+        assert f"policy --miner {miner.address}" in there
+        assert "ann can approve it here" in there
+        assert f'action="{page}miners/"' in there
+        review = text_of(client.post(f"{page}miners/", {"miner": miner.address}))
         change = re.search(r'data-change="([^"]*)"', review)
         assert change is not None
         form = {"packed": value_of(review, "packed"), "number": value_of(review, "number"), "editor": "ann"}
@@ -121,6 +125,32 @@ async def test_added_miner_is_proposed_and_named_once_approved(web, signer, toke
         assert "Proposed change" not in text_of(client.get(page))
         named = signer.folder / "policy.toml"
         assert f'to = ["f04", "{miner.address}"]' in named.read_text()
+        assert "signs nothing for" not in text_of(client.get(f"/miners/{miner.address}/signing/"))
+
+    async with connected(signer, web, token):
+        await in_thread(through_the_pages)()
+
+
+async def test_transfers_between_own_wallets_are_allowed_by_a_change_that_is_approved(web, signer, token):
+    code = editor_add(signer.folder, "ann")
+    await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
+
+    def through_the_pages() -> None:
+        client, page = signed_in("adam"), f"/wallets/{SECP}/policy/"
+        shown = text_of(client.get(page))
+        assert "No rule allows these yet" in shown
+        assert re.search(r'name="value_max"[^>]*value=', shown) is None
+        refused = client.post(f"{page}transfers/", {"value_max": "many", "value_per_day": "9"})
+        assert refused.status_code == 422
+        review = text_of(client.post(f"{page}transfers/", {"value_max": "50", "value_per_day": "90 FIL"}))
+        change = re.search(r'data-change="([^"]*)"', review)
+        assert change is not None
+        form = {"packed": value_of(review, "packed"), "number": value_of(review, "number"), "editor": "ann"}
+        client.post(f"{page}save/", {**form, "seal": change_seal(code, change[1])})
+        text = (signer.folder / "policy.toml").read_text()
+        assert 'value_max = "50 FIL"' in text
+        assert SECP in text
+        assert "Allowed up to 50 FIL each and 90 FIL a day." in text_of(client.get(page))
 
     async with connected(signer, web, token):
         await in_thread(through_the_pages)()
