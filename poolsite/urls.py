@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from apps.api.readiness import readyz
 from apps.core import health
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
-    path("readyz", health.readyz, name="readyz"),
+    path("readyz", readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
     path("", include("apps.api.urls")),
     path("", include("apps.dashboard.urls")),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Follower, Head, Network, Node
-from apps.chain.states import READ_RANKS, STATE_RANKS, STATES_SERVING, NodeRole, NodeState
+from apps.chain.states import READ_RANKS, STATE_RANKS, STATES_FOREIGN, STATES_SERVING, NodeRole, NodeState
 from apps.core.errors import NotFound
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.policy import UnknownNetwork, network_by_name, network_from_params
@@ -79,6 +79,27 @@ def network_current() -> NetworkRow:
     except (UnknownNetwork, BadField) as error:
         raise NetworkUnknown(f"{error}") from None
     return replace(rules, network_version=row.version) if row.version else rules
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkState:
+    """Which network the pool is bound to, or why to none: no address of a node is in it."""
+
+    name: str
+    """Empty while it is bound to none."""
+    reason: str
+
+
+def network_state() -> NetworkState:
+    """Return the network that the pool is bound to, or what stands in the way of the first contact."""
+    row = Network.objects.first()
+    if row is not None:
+        return NetworkState(row.name, "")
+    nodes = list(nodes_all())
+    if not nodes:
+        return NetworkState("", "the pool has no node: set CHAIN_URLS or add one on the page Chain")
+    told = next((node for node in nodes if node.state in STATES_FOREIGN), None)
+    return NetworkState("", "no node of the pool has answered yet" if told is None else told.error)
 
 
 def epoch_now(now: datetime) -> int:

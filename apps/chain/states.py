@@ -12,6 +12,7 @@ class NodeState(models.TextChoices):
     HEALTHY = "HEALTHY", "healthy"
     LAGGING = "LAGGING", "behind"
     WRONG_NETWORK = "WRONG_NETWORK", "another network"
+    RULES_MISSING = "RULES_MISSING", "its network's rules are not known"
     AWAY = "AWAY", "does not answer"
 
 
@@ -32,3 +33,6 @@ STATE_RANKS = {NodeState.HEALTHY: 0, NodeState.UNKNOWN: 1, NodeState.LAGGING: 2,
 
 STATES_SERVING = frozenset(STATE_RANKS) - {NodeState.AWAY}
 """States of a node whose answers the pool goes by."""
+
+STATES_FOREIGN = frozenset({NodeState.WRONG_NETWORK, NodeState.RULES_MISSING})
+"""States of a node that answers, and that the pool neither reads nor sends to."""

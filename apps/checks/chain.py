@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.chain.chain_status import GONE_WORD, nodes_word
-from apps.chain.states import NodeState
+from apps.chain.states import STATES_FOREIGN, NodeState
 from apps.checks.results import REASON_MAX, Finding
 from apps.checks.selectors import channels_undelivered
 from apps.checks.words import grouped, named
@@ -42,7 +42,11 @@ def head_late(data: CheckData) -> Iterator[Finding]:
 
 
 def nodes_foreign(data: CheckData) -> Iterator[Finding]:
-    """Nodes of another chain."""
+    """Nodes of another chain, or of a network whose rules nobody has told."""
+    for node in data.nodes:
+        if node.state == NodeState.RULES_MISSING:
+            say = f"the rules of the network of the node {node} are not known"
+            yield Finding(f"rules-{node.pk}", say, f"the pool is not bound to it: {node.error}"[:REASON_MAX])
     foreign = [node for node in data.nodes if node.state == NodeState.WRONG_NETWORK]
     for number, group in enumerate(grouped(foreign)):
         say = f"the node {group[0]} is of another chain"
@@ -56,7 +60,7 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
 
 def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
     """No node of the pool can be read; the operator is told which chain they are of by `nodes_foreign`."""
-    is_told = data.viewer.is_operator and any(node.state == NodeState.WRONG_NETWORK for node in data.nodes)
+    is_told = data.viewer.is_operator and any(node.state in STATES_FOREIGN for node in data.nodes)
     if nodes_word(data.nodes) and not is_told:
         away = data.nodes[0]
         why = f"; {away}: {away.error}" if data.viewer.is_operator else ", which the operator has to mend"

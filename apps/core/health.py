@@ -40,12 +40,10 @@ def healthz(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
-@require_safe
-def readyz(_request: HttpRequest) -> JsonResponse:
-    """Say whether the pool works: database, Redis, and each process's last sign of life.
+def readiness() -> dict[str, Any]:
+    """Return the state of database, Redis and each process, and whether all that must work does.
 
-    200 if all of it does; 503 with the same body if not.  Processes that have to work are
-    `READY_PROCESSES`; others are listed without being waited for.
+    Processes that have to work are `READY_PROCESSES`; others are listed without being waited for.
     """
     database, redis_state, processes = database_state(), "ok", {}
     try:
@@ -55,15 +53,13 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     waiting = [
         name for name in settings.READY_PROCESSES if not processes.get(name, {"working": False})["working"]
     ]
-    is_ready = database == "ok" and redis_state == "ok" and not waiting
-    body = {
-        "ready": is_ready,
+    return {
+        "ready": database == "ok" and redis_state == "ok" and not waiting,
         "database": database,
         "redis": redis_state,
         "processes": processes,
         "waiting_for": waiting,
     }
-    return JsonResponse(body, status=200 if is_ready else 503)
 
 
 def database_state() -> str:

@@ -42,7 +42,7 @@ def is_sure(request: HttpRequest) -> bool:
     return request.method == "POST" and request.POST.get(SURE) == "yes"
 
 
-def ask_page(request: HttpRequest, viewer: Principal, ask: Ask) -> HttpResponse:
+def ask_page(request: HttpRequest, viewer: Principal, ask: Ask, *, status: int = 200) -> HttpResponse:
     """Show the question; its form goes to the same address."""
     return page_render(
         request,
@@ -51,5 +51,6 @@ def ask_page(request: HttpRequest, viewer: Principal, ask: Ask) -> HttpResponse:
         section=ask.section,
         page_key="",
         scene=Scene(viewer),
+        status=status,
         ask=ask,
     )

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
+def network_may_unbind() -> bool:
+    """Return whether the pool is bound to a network and holds nothing of it."""
+    return Network.objects.exists() and not Miner.objects.exists() and not Message.objects.exists()
+
+
 @transaction.atomic
 def network_unbind(*, principal: Principal) -> str:
     """Unbind the pool from its network and give its name.

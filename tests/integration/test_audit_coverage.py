@@ -199,6 +199,7 @@ ELSEWHERE: Final = {
     "POST miners": "tests/integration/dashboard/test_miner_additions.py",
     "POST miners/<str:address>/hand-over": "tests/unit/apps/proving/test_handover.py",
     "POST miners/<str:address>/sectors": "tests/unit/apps/sectors/test_pledge.py",
+    "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",
     "POST chain/nodes": "tests/unit/apps/api/v1/test_nodes.py",
     "PATCH chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
     "DELETE chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",

@@ -1,4 +1,4 @@
-"""The chain over REST: the newest head."""
+"""The chain over REST: the newest head, and the network that the pool is bound to."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import epoch_now, head_current, network_current
 from apps.core import clock
+from apps.miners.unbinding import network_unbind
 
 
 class HeadOutput(serializers.Serializer[Any]):
@@ -53,6 +54,31 @@ class HeadView(PoolView):
         )
 
 
+class NetworkOutput(serializers.Serializer[Any]):
+    """The network that the pool was bound to."""
+
+    network = serializers.CharField()
+
+
+class NetworkView(PoolView):
+    """`/chain/network`."""
+
+    filters = ()
+    operator_only = True
+    perms = {**PoolView.perms, "DELETE": "admin"}
+    whole_methods = ("DELETE",)
+    confirmed_methods = ("DELETE",)
+
+    @extend_schema(responses=NetworkOutput)
+    def delete(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """Unbind the pool from its network while it holds no miner and no message; 409 with the reason.
+
+        The next node that answers binds it again: take nodes of a wrong network out first.
+        """
+        return Response({"network": network_unbind(principal=self.principal)})
+
+
 urlpatterns = [
+    path("chain/network", NetworkView.as_view(), name="api-chain-network"),
     path("chain/head", HeadView.as_view(), name="api-chain-head"),
 ]

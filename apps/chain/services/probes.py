@@ -166,8 +166,11 @@ def node_note(node: Node, finding: Finding, *, now: datetime) -> None:
         network = network_check(*finding.network)
         if network is None or finding.details.get("network_version", network.version) != network.version:
             network_bind(ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S))
-    except (WrongNetwork, NetworkUnknown) as error:
+    except WrongNetwork as error:
         node.state, node.error = NodeState.WRONG_NETWORK, error.reason[:500]
+        return
+    except NetworkUnknown as error:
+        node.state, node.error = NodeState.RULES_MISSING, error.reason[:500]
         return
     except (NodeUnavailable, NodeRefused) as error:
         node.state, node.error = NodeState.AWAY, error.reason[:500]

@@ -32,6 +32,7 @@ TONES: Final = {
     NodeState.LAGGING: "warn",
     NodeState.AWAY: "bad",
     NodeState.WRONG_NETWORK: "bad",
+    NodeState.RULES_MISSING: "bad",
 }
 READY_TONES: Final = {True: "ok", False: "bad", None: "idle"}
 PARAMS_MAX: Final = 2000

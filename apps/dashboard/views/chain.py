@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head, Node
-from apps.chain.selectors import head_after, head_at
+from apps.chain.selectors import head_after, head_at, network_state
 from apps.chain.services import node_add, node_promote, node_remove, node_set, node_test
 from apps.chain.states import NodeRole
 from apps.chain.upgrades import upgrade_next
 from apps.core.clock import now
 from apps.core.errors import DomainError
+from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.confirming import confirm_first
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.chain import ChainMessage, head_line, message_line, node_line
@@ -24,6 +26,7 @@ from apps.dashboard.people import for_people
 from apps.dashboard.regions.chain import chain_context, network_facts, node_lines, verdict_of
 from apps.dashboard.regions.place import Place
 from apps.dashboard.regions.scene import Scene
+from apps.miners.unbinding import network_may_unbind, network_unbind
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -32,6 +35,10 @@ OPS: Final = ("enable", "disable", "promote", "remove")
 MESSAGES_SHOWN: Final = 200
 WEIGHT_MAX: Final = 1000
 HEIGHT_DIGITS: Final = 16
+UNBIND_TEXT: Final = (
+    "The heads that were followed are forgotten, and the next node that answers binds the pool again. "
+    "Remove or disable the nodes of this network first."
+)
 
 
 @require_safe
@@ -55,11 +62,46 @@ def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
         shows_nodes=viewer.is_operator,
         may_add=viewer.is_operator and viewer.may("admin"),
         facts=network_facts(place),
+        may_unbind=may_unbind(viewer),
         wanted=wanted,
         not_found=f"No tipset is kept at {wanted} or before it." if wanted else "",
         status=404 if wanted else 200,
         **chain_context(),
     )
+
+
+def may_unbind(viewer: Principal) -> bool:
+    """Return whether the viewer may undo the pool's binding to its network, and nothing hangs on it."""
+    return viewer.is_operator and viewer.may("admin") and network_may_unbind()
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def unbind(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask first, then unbind the pool from a network that it was bound to by mistake."""
+    if not (viewer.is_operator and viewer.may("admin")):
+        raise Http404
+    refusal = ""
+    if is_sure(request):
+        if (held := confirm_first(request, viewer)) is not None:
+            return held
+        try:
+            network_unbind(principal=viewer)
+        except DomainError as error:
+            refusal = error.reason
+        else:
+            return redirect("chain")
+    state = network_state()
+    ask = Ask(
+        title="Unbind the pool from its network",
+        text=refusal or UNBIND_TEXT,
+        label="Unbind",
+        back=reverse("chain"),
+        page="Chain",
+        section="chain",
+        facts=(("Network", state.name or "none"),),
+    )
+    return ask_page(request, viewer, ask, status=422 if refusal else 200)
 
 
 def head_wanted(text: str) -> Head | None:

@@ -19,7 +19,7 @@ from apps.chain.addresses import node_address
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.link import NodeLink, link_to
 from apps.chain.selectors import nodes_all
-from apps.chain.states import NodeState
+from apps.chain.states import STATES_FOREIGN
 from apps.messages.errors import BadMessage
 from apps.messages.models import ExtraNode, Message
 from apps.messages.services.audit import message_act
@@ -108,7 +108,7 @@ def fee_caps_note(*, head: Head, now: datetime) -> None:
 
 def nodes_for_publishing() -> list[NodeLink]:
     """Give a link to every node that messages go to: the pool's own and the messager's extra ones."""
-    own = nodes_all().exclude(state=NodeState.WRONG_NETWORK)
+    own = nodes_all().exclude(state__in=STATES_FOREIGN)
     places = {node.url: node.token for node in own}
     for extra in ExtraNode.objects.all():
         address = node_address(f"{extra.token}:{extra.url}" if extra.token else extra.url)

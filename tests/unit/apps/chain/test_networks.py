@@ -15,14 +15,17 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.follow import ChainFollower, Steps
 from apps.chain.link import link_to
 from apps.chain.models import Head, Network, Node
-from apps.chain.selectors import network_current
+from apps.chain.selectors import network_current, nodes_for_reading
 from apps.chain.services import network_bind, nodes_probe, nodes_sync
 from apps.chain.states import NodeState
 from apps.core import clock
 from apps.core.errors import Conflict
+from apps.core.life import life_sign
+from apps.messages.services.publish import nodes_for_publishing
 from apps.miners.unbinding import network_unbind
+from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
-from tests import factories
+from tests import factories, people
 from tests.people import operator_person
 from tests.tinynode import Refusal, TinyNode, served
 from tests.unit.filecoin.golden.files import load
@@ -105,8 +108,13 @@ def test_what_nobody_tells_is_refused_before_anything_is_bound(
         call_command("network")
 
     assert not Network.objects.exists()
-    assert Node.objects.get().state == NodeState.WRONG_NETWORK
-    assert "SupportedProofTypes: set NETWORK_PARAMS" in text_of(signed_in("olga").get("/"))
+    assert Node.objects.get().state == NodeState.RULES_MISSING
+    assert nodes_for_reading() == []
+    assert nodes_for_publishing() == []
+    today = text_of(signed_in("olga").get("/"))
+    assert "SupportedProofTypes: set NETWORK_PARAMS" in today
+    assert "are not known" in today
+    assert "another chain" not in today
 
 
 def test_the_setting_says_what_the_node_does_not(lotus: tuple[LotusNode, str], settings: Any) -> None:
@@ -168,3 +176,76 @@ def test_a_binding_stays_while_a_miner_or_a_message_hangs_on_it() -> None:
 
     assert Network.objects.exists()
     assert Head.objects.exists()
+
+
+def test_an_operator_unbinds_on_the_page_after_a_question() -> None:
+    factories.head(1000)
+    people.person("ann", role="TENANT_ADMIN")
+    operator_person()
+    olga, page = signed_in("olga"), reverse("chain-unbind")
+
+    assert signed_in("ann").post(page, {"sure": "yes"}).status_code == 404
+    assert page in text_of(olga.get(reverse("chain")))
+    assert factories.NETWORK in text_of(olga.get(page))
+    assert Network.objects.exists()
+    assert olga.post(page, {"sure": "yes"}).status_code == 302
+
+    assert not Network.objects.exists()
+    entry = AuditEntry.objects.get(action="chain.unbind")
+    assert (entry.actor, entry.target) == ("olga", factories.NETWORK)
+    assert page not in text_of(olga.get(reverse("chain")))
+
+
+def test_the_page_offers_no_unbinding_while_a_miner_hangs_on_the_network() -> None:
+    factories.head(1000)
+    factories.miner()
+    operator_person()
+    olga, page = signed_in("olga"), reverse("chain-unbind")
+
+    assert page not in text_of(olga.get(reverse("chain")))
+    refused = olga.post(page, {"sure": "yes"})
+
+    assert refused.status_code == 422
+    assert "the pool holds a miner" in text_of(refused)
+    assert Network.objects.exists()
+
+
+def test_an_operator_unbinds_over_rest_and_leaves_a_line() -> None:
+    factories.head(1000)
+    token = people.operator_token()
+
+    gone = Client().delete("/api/v1/chain/network", headers=people.bearer(token))
+    again = Client().delete("/api/v1/chain/network", headers=people.bearer(token))
+
+    assert (gone.status_code, gone.json()) == (200, {"network": factories.NETWORK})
+    assert (again.status_code, again.json()["message"]) == (409, "the pool is bound to no network")
+    assert AuditEntry.objects.filter(action="chain.unbind").count() == 1
+
+
+def test_readiness_says_why_no_network_is_bound(
+    lotus: tuple[LotusNode, str], settings: Any, pool_redis: str
+) -> None:
+    node, url = lotus
+    node.has_miner = False
+    bare = Client().get("/readyz").json()["network"]
+    nodes_sync([url])
+    nodes_probe(now=clock.now())
+    told = Client().get("/readyz").json()["network"]
+    node.has_miner = True
+    nodes_probe(now=clock.now())
+
+    assert "the pool has no node" in bare["reason"]
+    assert "SupportedProofTypes: set NETWORK_PARAMS" in told["reason"]
+    assert url not in told["reason"]
+    assert Client().get("/readyz").json()["network"] == {"name": LOCAL, "reason": ""}
+
+
+def test_a_pool_that_follows_a_chain_is_ready_once_it_is_bound(settings: Any, pool_redis: str) -> None:
+    settings.READY_PROCESSES = ["follower"]
+    life_sign("follower", pid=7)
+
+    before = Client().get("/readyz")
+    factories.head(1000)
+
+    assert (before.status_code, before.json()["waiting_for"]) == (503, [])
+    assert Client().get("/readyz").status_code == 200
