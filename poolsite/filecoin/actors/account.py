@@ -1,6 +1,7 @@
-"""Account actors: a key that owns funds and sends messages.
+"""Account actors: a key that holds funds and sends messages.
 
-Source: go-state-types builtin/v18/account, builtin/methods.go.
+Source: go-state-types builtin/v18/account/{account_types,methods}.go; builtin-actors
+actors/account/src/lib.rs.
 """
 
 from __future__ import annotations
@@ -17,30 +18,30 @@ from poolsite.filecoin.codec import cbor_transparent, cbor_tuple
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class PubkeyAddressReturn:
-    """The account's key address."""
+    """The key address that PubkeyAddress returns, and that the constructor takes."""
 
     address: Address
-    """Who is notified."""
+    """An f1 (secp256k1) or f3 (BLS) address."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class AuthenticateMessageParams:
-    """Check a signature by the account's key."""
+    """Check a signature by the account's key; anyone may call it."""
 
     signature: bytes
-    """The signature."""
+    """Without the leading type byte of a Signature: the type follows from the key address."""
     message: bytes
-    """The signed bytes."""
+    """The signed bytes, not their hash."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class AuthenticateMessageReturn:
-    """Whether the signature is the account's."""
+    """The signature is valid; an invalid one fails the call with ErrIllegalArgument."""
 
     authenticated: bool
-    """True, or the call fails."""
+    """Always true."""
 
 
 class Method(enum.IntEnum):

@@ -1,4 +1,4 @@
-"""Results of calls that treat many items: how many succeeded, which failed and why.
+"""Results of calls that treat several items: how many succeeded, which failed and with what exit code.
 
 Source: go-state-types batch/batch_return.go; builtin-actors runtime/src/util/batch_return.rs.
 """
@@ -16,17 +16,16 @@ class FailCode:
     """One item that failed."""
 
     idx: Uint64
-    """Place in the batch."""
+    """Index of the item in the request, from 0."""
     code: Int64
-    """Exit code of its execution."""
+    """Exit code."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BatchReturn:
-    """How the items of a batch fared."""
+    """Which items of a request succeeded; their number is the successes plus the failures."""
 
     success_count: Uint64
-    """Items that succeeded."""
     fail_codes: tuple[FailCode, ...]
-    """The items that failed."""
+    """By ascending index; an item that is not listed succeeded."""

@@ -1,6 +1,8 @@
-"""Claims of miners on verified data: how they come to be, are asked for, lengthened and removed.
+"""Claims in the verified registry: the term for which a miner's sector stores an allocation.
 
-Source: go-state-types builtin/v18/verifreg/verifreg_types.go; FIP-0045.
+Source: go-state-types builtin/v18/verifreg/verifreg_types.go; builtin-actors
+actors/verifreg/src/{types,lib}.rs, whose ClaimAllocationsReturn this is (Go's still has an older form);
+FIP-0045.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class AllocationClaim:
-    """One allocation that a sector claims."""
+    """One allocation that a sector claims; size and data must be those of the allocation."""
 
     client: Uint64
-    """Actor number of the client."""
+    """Actor ID of the allocation's client."""
     allocation_id: Annotated[Uint64, JsonName("AllocationId")]
-    """Number of the allocation."""
+    """The claim gets the same ID."""
     data: Cid
-    """Commitment to the piece."""
+    """CommP of the piece."""
     size: Uint64
     """Padded size in bytes."""
 
@@ -37,31 +39,29 @@ class AllocationClaim:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorAllocationClaims:
-    """The allocations that a sector claims."""
+    """The allocations that one sector claims; all of them or none."""
 
     sector: Uint64
-    """Number of the sector."""
+    """Sector number."""
     sector_expiry: Int64
-    """Epoch at which the sector ends."""
+    """Epoch at which the sector expires; its distance must lie in each allocation's term."""
     claims: tuple[AllocationClaim, ...]
-    """Claims."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ClaimAllocationsParams:
-    """Claim allocations for sectors."""
+    """Turn allocations into claims; only miner actors call it, in activating sectors."""
 
     sectors: tuple[SectorAllocationClaims, ...]
-    """Sectors concerned."""
     all_or_nothing: bool
-    """Fail all if one fails."""
+    """Abort if one sector's claims fail; otherwise only that sector's fail."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorClaimSummary:
-    """What a sector claimed."""
+    """What one sector claimed."""
 
     claimed_space: TokenAmount
     """Bytes."""
@@ -70,98 +70,96 @@ class SectorClaimSummary:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ClaimAllocationsReturn:
-    """What the sectors claimed."""
+    """Which sectors could claim, and how much."""
 
     sector_results: BatchReturn
-    """How the sectors fared."""
+    """By index of the sector in the request."""
     sector_claims: tuple[SectorClaimSummary, ...]
-    """Space claimed, sector by sector."""
+    """One entry per successful sector, in order."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetClaimsParams:
-    """Ask for claims."""
+    """Look up claims of one miner."""
 
     provider: Uint64
-    """The miner."""
+    """Actor ID of the miner."""
     claim_ids: tuple[Uint64, ...]
-    """Numbers of the claims."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Verified data that a miner stores."""
+    """Verified data that a miner stores, from an allocation that it claimed."""
 
     provider: Uint64
-    """The miner."""
+    """Actor ID of the miner."""
     client: Uint64
-    """Actor number of the client."""
+    """Actor ID of the client that made the allocation."""
     data: Cid
-    """Commitment to the piece."""
+    """CommP of the piece."""
     size: Uint64
     """Padded size in bytes."""
     term_min: Int64
-    """Shortest term in epochs."""
+    """Epochs since `term_start` for which the miner committed to store it."""
     term_max: Int64
-    """Longest term in epochs."""
+    """Epochs since `term_start` for which it can count as verified; after them anyone may remove the
+    claim."""
     term_start: Int64
-    """Epoch at which the term began."""
+    """Epoch of the claim."""
     sector: Uint64
-    """Number of the sector."""
+    """Number of the sector that holds it."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetClaimsReturn:
-    """The claims found."""
+    """The claims that exist."""
 
     batch_info: BatchReturn
-    """How the lookups fared."""
+    """By index of the ID in the request; ErrNotFound for those that do not exist."""
     claims: tuple[Claim, ...]
-    """Claims."""
+    """The found ones, in the order of the request."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ClaimTerm:
-    """A claim's new longest term."""
+    """A claim and its new longest term."""
 
     provider: Uint64
-    """The miner."""
+    """Actor ID of the miner that holds it."""
     claim_id: Annotated[Uint64, JsonName("ClaimId")]
-    """Number of the claim."""
     term_max: Int64
-    """Longest term in epochs."""
+    """Epochs since the claim's start: not less than the present term, at most 5 years."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ExtendClaimTermsParams:
-    """Lengthen claims."""
+    """Lengthen terms of claims without data cap; only each claim's client may."""
 
     terms: tuple[ClaimTerm, ...]
-    """One entry for each claim."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredClaimsParams:
-    """Remove expired claims."""
+    """Remove claims whose longest term has passed; anyone may call it."""
 
     provider: Uint64
-    """The miner."""
+    """Actor ID of the miner that holds them."""
     claim_ids: tuple[Uint64, ...]
-    """Numbers of the claims."""
+    """Empty for all expired ones."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredClaimsReturn:
-    """The claims removed."""
+    """Which claims were removed."""
 
     considered: tuple[Uint64, ...]
-    """The items looked at."""
+    """Claim IDs: the given ones, or the expired ones found."""
     results: BatchReturn
-    """How they fared."""
+    """By index in `considered`; ErrForbidden for a claim that has not expired."""

@@ -1,6 +1,6 @@
-"""The cron actor f03: calls actors at the end of each epoch.
+"""The cron actor f03: calls other actors at the end of each epoch, null rounds included.
 
-Source: go-state-types builtin/v18/cron/cron_types.go.
+Source: go-state-types builtin/v18/cron/{cron_types,cron_state}.go; lotus chain/consensus/compute_state.go.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from poolsite.filecoin.codec import Uint64, cbor_tuple
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CronEntry:
-    """An actor that is called each epoch."""
+    """A call at the end of each epoch."""
 
     receiver: Address
-    """The actor called."""
+    """f0 address."""
     method_num: Uint64
-    """Its method."""
+    """A method without parameters."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
-    """What is called each epoch."""
+    """The calls, set at genesis: CronTick of the power actor, then of the market actor."""
 
     entries: tuple[CronEntry, ...]
-    """Actors called each epoch, in order."""
+    """In the order of the calls."""
 
 
 class Method(enum.IntEnum):

@@ -1,6 +1,8 @@
-"""The data cap token actor f07.
+"""The data cap actor f07: a token of FRC-0046 of which one whole unit, 10^18, is a byte of data cap.
 
-Source: go-state-types builtin/v18/datacap/datacap_types.go; FRC-0046.
+Its governor, the verified registry f06, alone mints and destroys; transfers must come from the governor or go
+to it.  Source: go-state-types builtin/v18/datacap/datacap_types.go; builtin-actors
+actors/datacap/src/{types,lib}.rs; FRC-0046.
 """
 
 from __future__ import annotations
@@ -22,201 +24,199 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MintParams:
-    """Make tokens."""
+    """Credit new data cap to a client; only the governor may."""
 
     to: Address
-    """Receiver."""
+    """The client that is credited."""
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """10^-18 bytes, a multiple of 10^18."""
     operators: tuple[Address, ...]
-    """Who may spend."""
+    """Accounts that get a practically unlimited allowance on the client's data cap (the market actor)."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MintReturn:
-    """Balances after minting."""
+    """Balances after minting, 10^-18 bytes."""
 
     balance: TokenAmount
-    """attoFIL."""
+    """The client's."""
     supply: TokenAmount
-    """Total supply afterwards."""
+    """All data cap that exists."""
     recipient_data: bytes
-    """The receiver's answer."""
+    """What the client's receiver hook returned."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DestroyParams:
-    """Take tokens away."""
+    """Remove data cap from a holder, without allowance; only the governor may."""
 
     owner: Address
-    """The owner, who controls everything."""
+    """The holder whose balance is reduced."""
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """10^-18 bytes, a multiple of 10^18."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TransferParams:
-    """Pass tokens on."""
+    """Move the caller's data cap, as a client does to make allocations."""
 
     to: Address
-    """Receiver."""
+    """The verified registry, unless that is the caller."""
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """10^-18 bytes, a multiple of 10^18."""
     operator_data: bytes
-    """Opaque bytes for the receiver."""
+    """For the receiver's hook: AllocationRequests in CBOR for the verified registry."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TransferReturn:
-    """Balances after a transfer."""
+    """Balances after a transfer, 10^-18 bytes."""
 
     from_balance: TokenAmount
-    """Balance of the sender afterwards."""
+    """The caller's."""
     to_balance: TokenAmount
-    """Balance of the receiver afterwards."""
+    """The receiver's."""
     recipient_data: bytes
-    """The receiver's answer."""
+    """What the receiver's hook returned: AllocationsResponse in CBOR from the verified registry."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TransferFromParams:
-    """Pass another's tokens on."""
+    """Move another holder's data cap within the caller's allowance; only to the verified registry."""
 
     from_: Address
-    """Old address."""
+    """The holder whose balance is reduced."""
     to: Address
-    """Receiver."""
+    """The verified registry."""
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """10^-18 bytes, a multiple of 10^18."""
     operator_data: bytes
-    """Opaque bytes for the receiver."""
+    """For the receiver's hook: AllocationRequests in CBOR."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TransferFromReturn:
-    """Balances after a transfer."""
+    """Balances after TransferFrom, 10^-18 bytes."""
 
     from_balance: TokenAmount
-    """Balance of the sender afterwards."""
+    """The holder's."""
     to_balance: TokenAmount
-    """Balance of the receiver afterwards."""
+    """The receiver's."""
     allowance: TokenAmount
-    """Data cap, bytes."""
+    """What the caller may still move of the holder's."""
     recipient_data: bytes
-    """The receiver's answer."""
+    """What the receiver's hook returned."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class AllowanceParams:
-    """Change what an operator may spend."""
+    """Raise or lower what an operator may move or burn of the caller's data cap."""
 
     operator: Address
-    """Who may spend."""
+    """The account whose allowance changes."""
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """Difference in 10^-18 bytes, not negative; a decrease stops at 0."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RevokeAllowanceParams:
-    """Let an operator spend nothing."""
+    """Set an operator's allowance on the caller's data cap to 0."""
 
     operator: Address
-    """Who may spend."""
+    """The account whose allowance ends."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetAllowanceParams:
-    """Ask what an operator may spend."""
+    """Ask for an operator's allowance on a holder's data cap."""
 
     owner: Address
-    """The owner, who controls everything."""
+    """The holder."""
     operator: Address
-    """Who may spend."""
+    """The account that may spend."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BurnParams:
-    """Destroy own tokens."""
+    """Destroy data cap of the caller."""
 
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """10^-18 bytes, a multiple of 10^18."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BurnFromParams:
-    """Destroy another's tokens."""
+    """Destroy data cap of another holder within the caller's allowance."""
 
     owner: Address
-    """The owner, who controls everything."""
+    """The holder whose balance is reduced."""
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """10^-18 bytes, a multiple of 10^18."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BurnFromReturn:
-    """What is left."""
+    """What is left after BurnFrom, 10^-18 bytes."""
 
     balance: TokenAmount
-    """attoFIL."""
+    """The holder's balance."""
     allowance: TokenAmount
-    """Data cap, bytes."""
+    """What the caller may still spend of it."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class TokenAmountReturn:
-    """An amount of tokens."""
+    """One amount: supply, balance or allowance, by method."""
 
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """10^-18 bytes; RevokeAllowance returns the allowance before."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class OwnerParams:
-    """Whose balance."""
+    """The holder whose balance is asked for; in the constructor, the governor."""
 
     address: Address
-    """Who is notified."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class TextReturn:
-    """A name."""
+    """The token's name "DataCap" or symbol "DCAP"."""
 
     name: str
-    """Name."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GranularityReturn:
-    """The smallest unit."""
+    """The amount of which all balances, transfers and burns are multiples."""
 
     size: Uint64
-    """Padded size in bytes."""
+    """10^18: one byte."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BurnReturn:
-    """What is left."""
+    """What is left after Burn or Destroy."""
 
     balance: TokenAmount
-    """attoFIL."""
+    """The holder's, 10^-18 bytes."""
 
 
 class Method(enum.IntEnum):

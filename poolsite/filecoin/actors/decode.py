@@ -1,6 +1,7 @@
-"""Messages in words: the name of the called method and its parameters as readable fields.
+"""Messages as people read them: the name of the called method, and its parameters as named fields.
 
-Source: lotus chain/stmgr/utils.go (GetParamType), cli/state.go JsonParams; methods of builtin/v18.
+Source: lotus chain/stmgr/utils.go GetParamType, cli/state.go JsonParams; go-state-types
+builtin/v18/*/methods.go.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ ACTOR_METHODS: Final[Mapping[str, Mapping[int, MethodSpec]]] = MappingProxyType(
         "verifreg": verifreg.METHODS,
     }
 )
-"""Methods by kind of actor, with the names that lotus' bundles use (storageminer is `miner`)."""
+"""Methods by kind of actor, with the names of lotus' bundles (storageminer is `miner`, and so on)."""
 
 _SINGLETONS: Final = MappingProxyType(
     {
@@ -75,7 +76,7 @@ _SINGLETONS: Final = MappingProxyType(
     }
 )
 _MANIFOLD: Final = ("miner", "multisig", "paych", "evm")
-"""Kinds of which there are many actors that take parameters."""
+"""Kinds of which there are many actors, and which have methods with parameters of their own."""
 _BUNDLE_NAMES: Final = MappingProxyType(
     {
         "storageminer": "miner",
@@ -90,9 +91,9 @@ _BUNDLE_NAMES: Final = MappingProxyType(
 
 
 def actor_kind(address: Address, *, code_name: str = "") -> str:
-    """The kind of an actor, from its address where that tells, else from its code's name in the bundle.
+    """Return an actor's kind, by its address where that tells, else by the name of its code in the bundle.
 
-    `code_name` is such as `fil/18/storageminer` or `storageminer`; the answer is empty if neither tells.
+    `code_name` is such as `fil/18/storageminer` or `storageminer`; the result is empty if neither tells.
     """
     if address in _SINGLETONS:
         return _SINGLETONS[address]
@@ -101,9 +102,9 @@ def actor_kind(address: Address, *, code_name: str = "") -> str:
 
 
 def kind_fitting(method: int, params: bytes) -> str:
-    """The kind of actor whose method of this number reads these parameters, if only one kind's does.
+    """Return the kind whose method of this number can read these parameters; empty unless exactly one can.
 
-    For receivers of which nothing but the address is known; kinds with one actor each are known by that.
+    For receivers of which only the address is known.  The singleton actors are left out: their address tells.
     """
     found = []
     for kind in _MANIFOLD:
@@ -118,12 +119,12 @@ def kind_fitting(method: int, params: bytes) -> str:
 
 
 def method_spec(kind: str, method: int) -> MethodSpec | None:
-    """What is known of a method, None if nothing is."""
+    """Return what is known of a method, or None."""
     return ACTOR_METHODS.get(kind, {}).get(method)
 
 
 def method_name(kind: str, method: int) -> str:
-    """Go's name of a method; `Send` for 0 and `Method <n>` where it is unknown."""
+    """Return Go's name of a method; `Send` for 0, `Method <n>` for an unknown one."""
     if method == 0:
         return "Send"
     spec = method_spec(kind, method)
@@ -131,9 +132,9 @@ def method_name(kind: str, method: int) -> str:
 
 
 def params_decode(kind: str, method: int, params: bytes) -> Any:
-    """The parameters as the JSON object that StateDecodeParams gives; None without parameters.
+    """Return the parameters as the JSON object that StateDecodeParams gives; None for a method without.
 
-    Raises BadCbor if the bytes are not this method's parameters, KeyError if the method is unknown.
+    Raise BadCbor if the bytes are not this method's parameters, KeyError if the method is unknown.
     """
     spec = method_spec(kind, method)
     if method == 0 or (not params and (spec is None or spec.params is None)):
@@ -144,7 +145,7 @@ def params_decode(kind: str, method: int, params: bytes) -> Any:
 
 
 def params_shown(kind: str, method: int, params: bytes) -> Any:
-    """The parameters in whatever form can be read: the method's fields, else plain CBOR, else hexadecimal.
+    """Return the parameters as well as they can be read: named fields, else plain CBOR, else hexadecimal.
 
     None without parameters.  Plain CBOR shows bytes as hexadecimal text and links as in JSON.
     """
@@ -172,7 +173,7 @@ def _plain(value: Any) -> Any:
 
 
 def params_encode(kind: str, method: int, value: Any) -> bytes:
-    """The CBOR of parameters given as JSON (StateEncodeParams).  Raises BadField, KeyError."""
+    """Return the CBOR of parameters given as JSON (StateEncodeParams).  Raise BadField, KeyError."""
     spec = method_spec(kind, method)
     if spec is None:
         raise KeyError(f"no method {method} is known for {kind}")
@@ -182,7 +183,7 @@ def params_encode(kind: str, method: int, value: Any) -> bytes:
 
 
 def return_decode(kind: str, method: int, data: bytes) -> Any:
-    """The return value as JSON; None where there is none.  Raises BadCbor, KeyError."""
+    """Return a return value as JSON; None for none.  Raise BadCbor, KeyError."""
     spec = method_spec(kind, method)
     if not data:
         return None

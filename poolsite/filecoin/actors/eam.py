@@ -1,6 +1,6 @@
-"""The Ethereum address manager f010: deploys contracts.
+"""The Ethereum address manager f010: deploys EVM contracts at f4 addresses.
 
-Source: go-state-types builtin/v18/eam/eam_types.go.
+Source: go-state-types builtin/v18/eam/eam_types.go; builtin-actors actors/eam/src/lib.rs.
 """
 
 from __future__ import annotations
@@ -21,43 +21,42 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CreateParams:
-    """Deploy at an address from a nonce."""
+    """Deploy as the EVM's CREATE does; only contracts may call it."""
 
     initcode: bytes
-    """EVM code that makes the contract."""
+    """EVM code that runs once and returns the contract's code."""
     nonce: Uint64
-    """Number of the creation."""
+    """The calling contract's nonce, from which the address is hashed."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Create2Params:
-    """Deploy at an address from a salt."""
+    """Deploy as the EVM's CREATE2 does; only contracts may call it."""
 
     initcode: bytes
-    """EVM code that makes the contract."""
+    """EVM code that runs once and returns the contract's code."""
     salt: bytes
-    """32 bytes."""
+    """32 bytes; with caller and initcode it gives the address."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class CreateExternalParams:
-    """Deploy for a sender outside the EVM."""
+    """Deploy from an account; the address is hashed from the sender's address and nonce."""
 
     initcode: bytes
-    """EVM code that makes the contract."""
+    """EVM code that runs once and returns the contract's code."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CreateReturn:
-    """The new contract's addresses."""
+    """The addresses of the new contract."""
 
     actor_id: Uint64
-    """Number of the actor."""
     robust_address: Address | None
-    """The new actor's f2 address."""
+    """f2 address; null where a self-destructed contract was brought back at its old address."""
     eth_address: bytes
     """20 bytes."""
 

@@ -1,6 +1,6 @@
 """EVM contracts.
 
-Source: go-state-types builtin/v18/evm/evm_types.go.
+Source: go-state-types builtin/v18/evm/evm_types.go; builtin-actors actors/evm/src/{types,lib}.rs.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
-    """Make a contract (only the init actor)."""
+    """Set up a contract: for the init actor, or for the address manager that brings a dead one back."""
 
     creator: bytes
-    """20 bytes of its creator."""
+    """Ethereum address, 20 bytes."""
     initcode: bytes
-    """EVM code that makes the contract."""
+    """EVM code that runs once and returns the contract's code."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class CallData:
-    """The input or output of a contract call."""
+    """Bytes passed to a contract or returned by it; GetBytecodeHash and GetStorageAt return 32."""
 
     payload: bytes
-    """Opaque bytes."""
+    """Usually Solidity ABI: four bytes of selector, then words of 32 bytes."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetStorageAtParams:
-    """Ask for a storage slot."""
+    """Read one storage slot; only the system actor may, for calls off chain."""
 
     storage_key: bytes
     """32 bytes."""
@@ -51,25 +51,25 @@ class GetStorageAtParams:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DelegateCallParams:
-    """Run another contract's code as one's own (only the contract itself)."""
+    """Run other code in the contract's own context (DELEGATECALL); only the contract calls itself so."""
 
     code: Cid
-    """The code."""
+    """CID of the code to run."""
     input: bytes
     """Call data."""
     caller: bytes
-    """20 bytes of the caller."""
+    """Ethereum address of the original caller, 20 bytes."""
     value: TokenAmount
-    """attoFIL."""
+    """Value of the original call, attoFIL."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetBytecodeReturn:
-    """A contract's code."""
+    """CID of a contract's code."""
 
     cid: Annotated[Cid | None, JsonName("Cid")]
-    """Its CID; null for none."""
+    """Null once the contract has destroyed itself."""
 
 
 class Method(enum.IntEnum):

@@ -1,6 +1,7 @@
 """Exit codes of messages and what they mean.
 
-Source: go-state-types exitcode/common.go, reserved.go, names.go; builtin-actors actor specific codes.
+Source: go-state-types exitcode/{common,reserved,names}.go; builtin-actors ExitCode constants in
+actors/{miner,power,market,evm}/src/lib.rs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Final
 
 
 class ExitCode(enum.IntEnum):
-    """How executing a message ended; codes from 32 belong to the actor."""
+    """How executing a message ended: below 16 decided by the system, below 32 common to actors."""
 
     OK = 0
     SYS_ERR_SENDER_INVALID = 1
@@ -38,7 +39,7 @@ class ExitCode(enum.IntEnum):
 
 
 FIRST_ACTOR_CODE: Final = 32
-"""Codes from here on mean what the called actor says."""
+"""Codes from here on have a meaning of each actor's own."""
 
 _MEANINGS: Final = {
     0: "success",
@@ -84,7 +85,7 @@ _ACTOR_CODES: Final = {
 
 
 def exit_code_name(code: int) -> str:
-    """Go's form: `SysErrOutOfGas(7)`, `ErrIllegalArgument(16)`, `Ok(0)`; else the bare number."""
+    """Return Go's form of a code: `SysErrOutOfGas(7)`, `ErrIllegalArgument(16)`, `Ok(0)`, else the number."""
     try:
         name = ExitCode(code).name
     except ValueError:
@@ -93,7 +94,7 @@ def exit_code_name(code: int) -> str:
 
 
 def exit_code_words(code: int, *, actor: str = "") -> str:
-    """What a code means, for people; `actor` is the kind of the receiver."""
+    """Return what a code means, as text for a page; `actor` is the kind of the receiver."""
     if code >= FIRST_ACTOR_CODE:
         return _ACTOR_CODES.get((actor, code), f"the actor failed with its own code {code}")
     return _MEANINGS.get(code, f"unknown code {code}")

@@ -1,6 +1,6 @@
-"""The init actor f01: creates actors.
+"""The init actor f01: creates actors and maps addresses to actor IDs.
 
-Source: go-state-types builtin/v18/init/init_types.go, builtin/methods.go.
+Source: go-state-types builtin/v18/init/{init_actor_params,methods}.go; builtin-actors actors/init/src/lib.rs.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from poolsite.filecoin.codec import cbor_tuple
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
-    """Make the init actor (only the system)."""
+    """Set up the init actor at genesis; only the system actor calls it."""
 
     network_name: str
-    """Name of the network."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ExecParams:
-    """Create an actor."""
+    """Create an actor with an f0 and an f2 address.
+
+    Anyone may create a multisig or a payment channel, only the power actor a miner.
+    """
 
     code_cid: Cid
-    """Code of the new actor."""
+    """CID of the built-in actor's code in the network's bundle."""
     constructor_params: bytes
-    """Parameters of its constructor, CBOR."""
+    """Its constructor's parameters in CBOR."""
 
 
 @cbor_tuple
@@ -41,22 +43,22 @@ class ExecReturn:
     """The addresses of the created actor."""
 
     id_address: Address
-    """The new actor's f0 address."""
+    """f0; a reorganisation of the chain may give the actor another."""
     robust_address: Address
-    """The new actor's f2 address."""
+    """f2, hashed from the sender, its nonce and a counter, so that it survives reorganisations."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Exec4Params:
-    """Create an actor with an address in the caller's namespace."""
+    """Create an actor with an f4 address in the caller's namespace; only the address manager may."""
 
     code_cid: Cid
-    """Code of the new actor."""
+    """CID of the built-in actor's code in the network's bundle."""
     constructor_params: bytes
-    """Parameters of its constructor, CBOR."""
+    """Its constructor's parameters in CBOR."""
     sub_address: bytes
-    """Name in the caller's namespace."""
+    """The part of the f4 address after the namespace."""
 
 
 class Method(enum.IntEnum):

@@ -1,6 +1,6 @@
 """Labels of deals: text or bytes, whichever the client wrote.
 
-Source: go-state-types builtin/v18/market/deal.go (DealLabel).
+Source: go-state-types builtin/v18/market/deal.go DealLabel, policy.go DealMaxLabelSize.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from poolsite.filecoin.codec import kind_register
 from poolsite.filecoin.kinds import BadField, Kind
 
 DealLabel = str | bytes
-"""Free text, or bytes that need not be text."""
+"""UTF-8 text, or bytes that need not be."""
 
 MAX_LABEL_LEN: Final = 256
-"""Longest label in bytes."""
+"""Highest length of a label in a published deal, bytes."""
 
 
 def _encode(label: DealLabel) -> bytes:
+    # The two forms stay apart: equal bytes as text and as a byte string give proposals of different CIDs.
     return cbor.text_write(label) if isinstance(label, str) else cbor.bytes_write(label)
 
 
@@ -28,7 +29,7 @@ def _decode(data: bytes, at: int) -> tuple[DealLabel, int]:
 
 
 def _to_json(label: DealLabel) -> Any:
-    """Text as text; bytes as an object, since Go refuses to print them."""
+    """Return text as text, bytes as an object: Go refuses to print a label of bytes."""
     return label if isinstance(label, str) else {"bytes": label.hex()}
 
 
@@ -44,5 +45,5 @@ def _from_json(value: Any) -> DealLabel:
 
 
 LABEL: Final = Kind("label", _encode, _decode, _to_json, _from_json, "")
-"""The kind of a deal's label inside structs."""
+"""How a label is read and written as a field."""
 kind_register(DealLabel, LABEL)

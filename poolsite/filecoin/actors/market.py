@@ -1,6 +1,7 @@
-"""The storage market actor f05: deals and their escrow.
+"""The storage market actor f05: deals, and the escrow that pays for them.
 
-Source: go-state-types builtin/v18/market/market_types.go.
+Source: go-state-types builtin/v18/market/{market_types,deal}.go; builtin-actors
+actors/market/src/{types,deal,policy,lib}.rs.
 """
 
 from __future__ import annotations
@@ -40,101 +41,102 @@ from poolsite.filecoin.signature import Signature
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DealProposal:
-    """What a client offers."""
+    """A client's offer to have a piece stored, which a miner publishes."""
 
     piece_cid: Cid
-    """Commitment to the piece."""
+    """CommP of the piece."""
     piece_size: Uint64
-    """Padded size in bytes."""
+    """Padded size in bytes, a power of two."""
     verified_deal: bool
-    """Whether data cap pays."""
+    """Whether publishing spends the client's data cap on an allocation for the piece."""
     client: Address
-    """Actor number of the client."""
+    """Any address as signed; the chain stores the f0 form."""
     provider: Address
-    """The miner."""
+    """Address of the miner actor; the chain stores the f0 form."""
     label: DealLabel
-    """Free text or bytes."""
+    """Chosen by the client, at most 256 bytes, without meaning to the chain."""
     start_epoch: Int64
-    """First epoch."""
+    """Last epoch in which the piece can be activated in a sector; payment counts from it."""
     end_epoch: Int64
-    """Last epoch."""
+    """Epoch at which payment ends; 180 to 1,278 days after `start_epoch`, not after the sector's
+    expiration."""
     storage_price_per_epoch: TokenAmount
-    """attoFIL."""
+    """attoFIL from client to provider for each epoch from start to end."""
     provider_collateral: TokenAmount
-    """attoFIL."""
+    """attoFIL locked in the provider's escrow, burnt if the sector ends early; the least depends on supply
+    and power."""
     client_collateral: TokenAmount
-    """attoFIL."""
+    """attoFIL locked in the client's escrow."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ClientDealProposal:
-    """A proposal signed by the client."""
+    """A proposal with the client's signature."""
 
     proposal: DealProposal
-    """What the client offers."""
     client_signature: Signature
-    """The client's signature of the proposal."""
+    """Over the proposal's CBOR."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PublishStorageDealsParams:
-    """Put deals on chain."""
+    """Publish deals of one miner; its owner, worker and control addresses may send it."""
 
     deals: tuple[ClientDealProposal, ...]
-    """Deals."""
+    """At least one, all with the same provider; invalid ones are left out unless all are."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PublishStorageDealsReturn:
-    """Which deals are on chain."""
+    """Which of the deals were published."""
 
     ids: tuple[Uint64, ...]
-    """Numbers of the valid deals."""
+    """Deal IDs of the valid ones, in the order of the message."""
     valid_deals: BitField
-    """Which of the proposals were valid."""
+    """Indexes of the valid ones in the message."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class AddBalanceParams:
-    """Pay into somebody's escrow."""
+    """Pay the message's value into an escrow (AddBalance), or ask for one (GetBalance)."""
 
     address: Address
-    """Who is notified."""
+    """Client or miner whose escrow is credited or asked for; need not be the sender."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class WithdrawBalanceParams:
-    """Pay out of an escrow."""
+    """Pay out of an escrow: to the client itself, or to a miner's owner."""
 
     provider_or_client_address: Address
-    """Whose escrow."""
+    """Whose escrow; a client sends for itself, for a miner its owner or worker does."""
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """Upper limit in attoFIL; less is paid if less is unlocked."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class WithdrawBalanceReturn:
-    """What was paid out."""
+    """The amount that WithdrawBalance paid."""
 
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """attoFIL."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetBalanceReturn:
-    """An escrow."""
+    """The escrow of a client or miner."""
 
     balance: TokenAmount
-    """attoFIL."""
+    """attoFIL, the locked part included."""
     locked: TokenAmount
-    """attoFIL that cannot be withdrawn."""
+    """attoFIL bound by deals as collateral and future payment."""
 
 
 class Method(enum.IntEnum):

@@ -1,6 +1,7 @@
-"""Calls of the storage market actor about single deals and about the sectors that hold them.
+"""Calls of the storage market actor about single deals, and between it and miner actors.
 
-Source: go-state-types builtin/v18/market/market_types.go.
+Source: go-state-types builtin/v18/market/market_types.go; builtin-actors actors/market/src/{types,lib}.rs,
+actors/miner/src/types.rs (SectorContentChanged).
 """
 
 from __future__ import annotations
@@ -25,58 +26,56 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorDeals:
-    """The deals of one sector."""
+    """The deals to check or activate in one sector."""
 
     sector_number: Uint64
-    """Number of the sector."""
     sector_type: Int64
-    """RegisteredSealProof."""
+    """RegisteredSealProof code, for the sector's size."""
     sector_expiry: Int64
-    """Epoch at which the sector ends."""
+    """Epoch at which the sector expires; no deal may end later."""
     deal_ids: tuple[Uint64, ...]
-    """Deals inside; empty since network version 22."""
+    """In the order of their pieces in the sector."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class VerifyDealsForActivationParams:
-    """Check deals before they are activated."""
+    """Check that deals could be activated in sectors; only miner actors call it, in pre-committing."""
 
     sectors: tuple[SectorDeals, ...]
-    """Sectors concerned."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class VerifyDealsForActivationReturn:
-    """The data commitments of the sectors."""
+    """The data commitments that the deals give."""
 
     unsealed_cids: tuple[Cid | None, ...]
-    """CommD of each sector; null without data."""
+    """CommD by index of the sector; null for a sector without deals."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BatchActivateDealsParams:
-    """Activate the deals of sectors."""
+    """Activate deals in sectors; only miner actors call it."""
 
     sectors: tuple[SectorDeals, ...]
-    """Sectors concerned."""
+    """One bad deal fails its sector, not the others."""
     compute_cid: Annotated[bool, JsonName("ComputeCid")]
-    """Whether CommD is wanted."""
+    """Whether to return CommD."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ActivatedDeal:
-    """A deal that is in a sector now."""
+    """A deal that was activated."""
 
     client: Uint64
-    """Actor number of the client."""
+    """Actor ID of the client."""
     allocation_id: Annotated[Uint64, JsonName("AllocationId")]
-    """Number of the deal's allocation of data cap; 0 without."""
+    """Allocation that publishing the deal made; 0 for an unverified deal."""
     data: Cid
-    """Commitment to the piece."""
+    """CommP of the piece."""
     size: Uint64
     """Padded size in bytes."""
 
@@ -84,43 +83,43 @@ class ActivatedDeal:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorDealActivation:
-    """A sector whose deals are activated."""
+    """One sector whose deals were activated."""
 
     activated: tuple[ActivatedDeal, ...]
-    """Its deals."""
+    """In the order of the request."""
     unsealed_cid: Cid | None
-    """CommD of the deals; null without any, or where it was not asked."""
+    """CommD of the deals; null without deals or where it was not asked for."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BatchActivateDealsReturn:
-    """What became of each sector's deals."""
+    """Which sectors' deals were activated."""
 
     activation_results: BatchReturn
-    """Which sectors failed, and why."""
+    """By index of the sector in the request."""
     activations: tuple[SectorDealActivation, ...]
-    """The others, in order."""
+    """One entry per successful sector, in order."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class OnMinerSectorsTerminateParams:
-    """Sectors ended early."""
+    """End the deals of sectors that were terminated; only miner actors call it."""
 
     epoch: Int64
-    """The epoch."""
+    """Epoch of the termination: payment ends there, and deals that were over by then are left alone."""
     sectors: BitField
-    """Sectors concerned."""
+    """Sector numbers."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class DealQueryParams:
-    """Ask about one deal."""
+    """Ask for one property of a published deal."""
 
     id: Uint64
-    """Number."""
+    """Deal ID."""
 
 
 @cbor_tuple
@@ -129,7 +128,7 @@ class GetDealDataCommitmentReturn:
     """A deal's piece."""
 
     data: Cid
-    """Commitment to the piece."""
+    """CommP."""
     size: Uint64
     """Padded size in bytes."""
 
@@ -137,10 +136,9 @@ class GetDealDataCommitmentReturn:
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetDealActorReturn:
-    """A deal's client or provider."""
+    """A deal's client or provider, by method."""
 
     actor_id: Uint64
-    """Number of the actor."""
 
 
 @cbor_transparent
@@ -149,128 +147,125 @@ class GetDealLabelReturn:
     """A deal's label."""
 
     label: DealLabel
-    """Free text or bytes."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetDealTermReturn:
-    """A deal's time."""
+    """When a deal runs."""
 
     start: Int64
     """First epoch."""
     duration: Int64
-    """Number of epochs."""
+    """Epochs."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetDealAmountReturn:
-    """A deal's price or collateral."""
+    """A deal's total price or one side's collateral, by method."""
 
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """attoFIL."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetDealVerifiedReturn:
-    """Whether data cap pays."""
+    """Whether a deal was published as verified."""
 
     verified_deal: bool
-    """Whether data cap pays."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetDealActivationReturn:
-    """When a deal was activated and terminated."""
+    """When a deal was activated and terminated; a terminated or cleaned-up one fails with code 32."""
 
     activated: Int64
-    """Epoch of activation, -1 for none."""
+    """Epoch, which may be before the deal's start; -1 for not yet."""
     terminated: Int64
-    """Epoch of termination, -1 for none."""
+    """Epoch; -1 for not terminated."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetDealSectorReturn:
-    """The sector that holds a deal."""
+    """The sector that holds an activated deal; others fail with code 32 (over) or 33 (not activated)."""
 
     sector: Uint64
-    """Number of the sector."""
+    """Sector number."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SettleDealPaymentsParams:
-    """Pay what deals have earned."""
+    """Pay providers what their deals have earned so far; anyone may send it."""
 
     deal_ids: BitField
-    """Deals inside; empty since network version 22."""
+    """Deal IDs."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DealSettlement:
-    """What one deal paid."""
+    """What settling paid for one deal."""
 
     payment: TokenAmount
-    """attoFIL."""
+    """attoFIL since the last settlement; 0 before the deal's start."""
     completed: bool
-    """Whether the deal is over."""
+    """Whether the deal has ended and was settled for the last time."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SettleDealPaymentsReturn:
-    """What the deals paid."""
+    """Which deals were settled."""
 
     results: BatchReturn
-    """How they fared."""
+    """By place among the deal IDs, ascending."""
     settlements: tuple[DealSettlement, ...]
-    """What was paid, deal by deal."""
+    """One entry per settled deal, in order."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PieceChange:
-    """A piece that was added to a sector."""
+    """A piece that a sector now holds."""
 
     data: Cid
-    """Commitment to the piece."""
+    """CommP of the piece."""
     size: Uint64
     """Padded size in bytes."""
     payload: bytes
-    """Opaque bytes."""
+    """From the piece's manifest; the market actor reads it as the CBOR of a deal ID."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorChanges:
-    """Pieces that were added to a sector."""
+    """Pieces of one sector that the receiver is told of; other pieces may have changed too."""
 
     sector: Uint64
-    """Number of the sector."""
+    """Sector number."""
     minimum_commitment_epoch: Int64
-    """Earliest end of the commitment."""
+    """Expiration of the sector; an extension may move it without another notification."""
     added: tuple[PieceChange, ...]
-    """Pieces added."""
+    """In the order of the sector's manifest."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class SectorContentChangedParams:
-    """A miner tells of added pieces."""
+    """A miner actor notifies the actors that pieces' manifests name (FIP-0076, FIP-0109)."""
 
     sectors: tuple[SectorChanges, ...]
-    """Sectors concerned."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class SectorContentChangedReturn:
-    """Which pieces the receiver took."""
+    """Which pieces the notified actor accepts."""
 
     accepted: Annotated[tuple[tuple[bool, ...], ...], JsonName("Sectors")]
-    """For each sector, whether each of its pieces was taken."""
+    """By sector, then by piece, as in the request."""

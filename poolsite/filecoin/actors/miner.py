@@ -1,6 +1,8 @@
-"""The miner actor: its methods; parameters and state live in the `miner_*` modules and are named here too.
+"""The miner actor: its method numbers, and what each method takes and returns.
 
-Source: go-state-types builtin/v18/miner, builtin/methods.go.
+The parameters and state live in the `miner_*` modules.  Numbers that the actor has dropped stay, so that old
+messages can be read. Source: go-state-types builtin/v18/miner/methods.go; builtin-actors
+actors/miner/src/lib.rs Method.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Calls of the miner actor about who controls it and who is paid.
+"""Messages of the miner actor about its addresses, its beneficiary and its funds.
 
-Source: go-state-types builtin/v18/miner/miner_types.go; FIP-0029 (beneficiary).
+Source: go-state-types builtin/v18/miner/miner_types.go, miner_state.go; builtin-actors
+actors/miner/src/{types,beneficiary,lib}.rs; FIP-0029 (beneficiary).
 """
 
 from __future__ import annotations
@@ -22,258 +23,263 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
-    """Make a miner (only the power actor)."""
+    """Set up a new miner actor; only the init actor calls it, for the power actor's CreateMiner."""
 
     owner_addr: Address
-    """The owner."""
+    """The actor stores its f0 address."""
     worker_addr: Address
-    """The worker."""
+    """An account with a BLS key; the actor stores its f0 address."""
     control_addrs: tuple[Address, ...]
-    """Further addresses that may act for the worker."""
+    """At most 10 addresses that may send for the miner beside owner and worker; CreateMiner gives none."""
     window_post_proof_type: Int64
-    """RegisteredPoStProof of its WindowPoSt."""
+    """RegisteredPoStProof code of its WindowPoSt; sets the miner's sector size for good."""
     peer_id: Annotated[bytes, JsonName("PeerId")]
-    """libp2p peer id."""
+    """libp2p peer id, at most 128 bytes; empty for none."""
     multi_addrs: tuple[bytes, ...]
-    """Network addresses, binary."""
+    """libp2p multiaddresses in binary form, none empty, at most 1024 bytes together."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ControlAddressesReturn:
-    """Who controls the miner."""
+    """The addresses that may send messages for the miner, all as f0."""
 
     owner: Address
-    """The owner, who controls everything."""
+    """May change the worker, propose an owner or beneficiary, and withdraw."""
     worker: Address
-    """The worker, who signs blocks and proofs; a BLS key."""
+    """Its BLS key signs blocks; it may also send the miner's messages."""
     control_addrs: tuple[Address, ...]
-    """Further addresses that may act for the worker."""
+    """At most 10; may send what the worker may send, but sign no blocks."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ChangeWorkerAddressParams:
-    """Change worker and control addresses."""
+    """Replace the control addresses at once and schedule a worker change; only the owner may send it."""
 
     new_worker: Address
-    """The worker from the effective epoch on."""
+    """An account with a BLS key; if it differs from the worker it can be confirmed 900 epochs later, by
+    ConfirmChangeWorkerAddress.  Ignored while another change is pending."""
     new_control_addrs: tuple[Address, ...]
-    """Control addresses, valid at once."""
+    """The whole new list, at most 10 addresses; empty removes all."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ChangePeerIDParams:
-    """Change the libp2p peer."""
+    """Set the libp2p peer id; owner, worker and control addresses may send it."""
 
     new_id: bytes
-    """libp2p peer id."""
+    """At most 128 bytes."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ChangeMultiaddrsParams:
-    """Change the network addresses."""
+    """Set the libp2p multiaddresses; owner, worker and control addresses may send it."""
 
     new_multiaddrs: tuple[bytes, ...]
-    """Network addresses, binary."""
+    """The whole new list in binary form, none empty, at most 1024 bytes together."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class ChangeOwnerAddressParams:
-    """Propose or accept an owner (an f0 address)."""
+    """Propose a new owner (sent by the owner) or accept the proposal (sent by the proposed owner)."""
 
     new_address: Address
-    """Address."""
+    """An f0 address.  The owner's own address withdraws the proposal; an acceptance must name the proposed
+    one.  On acceptance a beneficiary that was the old owner becomes the new one, and a pending change of
+    beneficiary is dropped."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class WithdrawBalanceParams:
-    """Pay out to the beneficiary."""
+    """Pay available balance to the beneficiary; owner or beneficiary may send it."""
 
     amount_requested: TokenAmount
-    """Most that is to be paid out."""
+    """Upper limit in attoFIL; less is paid if less is available or the beneficiary's quota is smaller."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class WithdrawBalanceReturn:
-    """What was paid out."""
+    """The amount that WithdrawBalance paid."""
 
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """attoFIL."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ApplyRewardsParams:
-    """A block's reward arrives."""
+    """Credit a block reward, three quarters of it vesting over 180 days; only the reward actor calls it."""
 
     reward: TokenAmount
-    """attoFIL."""
+    """Block reward and tips, attoFIL; arrives as the message's value."""
     penalty: TokenAmount
-    """attoFIL."""
+    """attoFIL for bad messages in the block, already tripled; becomes fee debt, paid from the miner's
+    balance."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ChangeBeneficiaryParams:
-    """Propose or accept who is paid."""
+    """Propose a beneficiary or new terms (sent by the owner), or approve them.
+
+    Takes effect once the current beneficiary and the proposed one have approved; the current one's approval
+    is not needed when its term has expired or its quota is used up.
+    """
 
     new_beneficiary: Address
-    """Who is to be paid."""
+    """Who receives withdrawals; an approval must repeat the proposal's three values."""
     new_quota: TokenAmount
-    """Most that it may be paid, attoFIL."""
+    """Total that may be withdrawn under the term, attoFIL; positive, or 0 where the owner is the
+    beneficiary."""
     new_expiration: Int64
-    """Epoch of the new end."""
+    """First epoch in which the term no longer counts; 0 where the owner is the beneficiary."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BeneficiaryTerm:
-    """How much and how long a beneficiary is paid."""
+    """How much may be withdrawn to a beneficiary that is not the owner, and until when."""
 
     quota: TokenAmount
-    """Most that may be paid, attoFIL."""
+    """Total that may be withdrawn, attoFIL; 0 where the owner is the beneficiary."""
     used_quota: TokenAmount
-    """Already paid, attoFIL."""
+    """Withdrawn so far, attoFIL; back to 0 when the beneficiary changes."""
     expiration: Int64
-    """Epoch at which the sector ends."""
+    """First epoch in which nothing can be withdrawn any more; 0 where the owner is the beneficiary."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ActiveBeneficiary:
-    """Who is paid."""
+    """The beneficiary that withdrawals go to now."""
 
     beneficiary: Address
-    """Who is paid."""
+    """f0 address; the owner's unless another was set."""
     term: BeneficiaryTerm
-    """Its terms."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PendingBeneficiaryChange:
-    """Who shall be paid."""
+    """A proposed change of beneficiary that lacks an approval."""
 
     new_beneficiary: Address
-    """Who is to be paid."""
+    """f0 address."""
     new_quota: TokenAmount
-    """Most that it may be paid, attoFIL."""
+    """Total that may be withdrawn under the new term, attoFIL."""
     new_expiration: Int64
-    """Epoch of the new end."""
+    """First epoch in which the new term no longer counts."""
     approved_by_beneficiary: bool
-    """The current beneficiary agreed."""
+    """The current beneficiary approved, or its term had run out when the change was proposed."""
     approved_by_nominee: bool
-    """The new beneficiary agreed."""
+    """The proposed beneficiary approved."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetBeneficiaryReturn:
-    """Who is paid and who shall be."""
+    """The beneficiary and a proposed change of it."""
 
     active: ActiveBeneficiary
-    """The terms in force."""
     proposed: PendingBeneficiaryChange | None
-    """The terms proposed; null for none."""
+    """Null without a proposal."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetOwnerReturn:
-    """The owner and a proposed one."""
+    """The owner and a proposed owner, both f0."""
 
     owner: Address
-    """The owner, who controls everything."""
     proposed: Address | None
-    """The terms proposed; null for none."""
+    """Null without a proposal."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class IsControllingAddressParams:
-    """Ask whether an address may act for the miner."""
+    """Ask whether an address may send the miner's messages."""
 
     address: Address
-    """Who is notified."""
+    """Any form; one that does not resolve to an actor is not controlling."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class IsControllingAddressReturn:
-    """Whether it may."""
+    """Whether the address is the owner, the worker or a control address."""
 
     is_controlling: bool
-    """Whether it may."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetSectorSizeReturn:
-    """Bytes of the miner's sectors."""
+    """Size of the miner's sectors."""
 
     size: Uint64
-    """Padded size in bytes."""
+    """Bytes; follows from the miner's WindowPoSt proof type."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class AmountReturn:
-    """An amount."""
+    """One amount: available balance, total initial pledge or highest termination fee, by method."""
 
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """attoFIL; an available balance is negative while the miner owes more than it has free."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class VestingFund:
-    """Funds that become free."""
+    """Part of the locked rewards that vests at one time."""
 
     epoch: Int64
-    """The epoch."""
+    """Vests in the first epoch after it."""
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """attoFIL."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetVestingFundsReturn:
-    """All that is locked by time."""
+    """The whole vesting table."""
 
     vesting_funds: tuple[VestingFund, ...]
-    """What becomes free when."""
+    """By epoch, earliest first; may hold vested parts that no message has unlocked yet."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetPeerIDReturn:
-    """The libp2p peer."""
+    """The libp2p peer id."""
 
     peer_id: Annotated[bytes, JsonName("PeerId")]
-    """libp2p peer id."""
+    """Empty for none."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetMultiaddrsReturn:
-    """The network addresses."""
+    """The libp2p multiaddresses."""
 
     multi_addrs: tuple[bytes, ...]
-    """Network addresses, binary."""
+    """Binary form."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MaxTerminationFeeParams:
-    """Ask for the most that termination can cost."""
+    """Ask for the highest termination fee of a sector of this power and pledge (FIP-0098)."""
 
     power: TokenAmount
     """Quality-adjusted bytes."""
     initial_pledge: TokenAmount
-    """Pledge, attoFIL."""
+    """attoFIL."""

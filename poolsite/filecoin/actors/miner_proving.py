@@ -1,6 +1,7 @@
-"""Calls of the miner actor about deadlines: proofs, faults, recoveries, terminations, compaction.
+"""Messages of the miner actor about proven sectors: WindowPoSt, faults, recoveries, terminations, compaction.
 
-Source: go-state-types builtin/v18/miner/miner_types.go.
+Source: go-state-types builtin/v18/miner/miner_types.go; builtin-actors actors/miner/src/{types,lib}.rs,
+runtime/src/runtime/policy.rs (limits).
 """
 
 from __future__ import annotations
@@ -20,132 +21,151 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PoStPartition:
-    """A partition that a proof covers."""
+    """One partition that a WindowPoSt proves."""
 
     index: Uint64
-    """Number of the partition."""
+    """Index of the partition within the deadline, from 0."""
     skipped: BitField
-    """Sectors left out because they cannot be proved."""
+    """Numbers of sectors that the proof leaves out and that were not declared faulty; they become faulty."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SubmitWindowedPoStParams:
-    """Prove partitions of the open deadline."""
+    """Submit a WindowPoSt for partitions of the deadline that is open now.
+
+    Accepted without verifying the proof unless it recovers faults; a dispute may show later that it is wrong.
+    """
 
     deadline: Uint64
-    """Number of the deadline."""
+    """Index of the deadline in the proving period, 0 to 47; must be the open one."""
     partitions: tuple[PoStPartition, ...]
-    """Partitions concerned."""
+    """At most 3 in one message."""
     proofs: tuple[PoStProof, ...]
-    """Exactly one proof."""
+    """Exactly one, of the miner's WindowPoSt proof type."""
     chain_commit_epoch: Int64
-    """Epoch whose ticket commits to the chain."""
+    """Epoch whose ticket ties the proof to a chain: from the challenge epoch on, before the current one."""
     chain_commit_rand: bytes
-    """Randomness drawn there with tag 9."""
+    """Chain randomness drawn from tickets at that epoch, domain tag PoStChainCommit (9), no entropy; 32
+    bytes."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PartitionSectors:
-    """Sectors of one partition of one deadline."""
+    """Sectors of one partition that a declaration is about."""
 
     deadline: Uint64
-    """Number of the deadline."""
+    """Index of the deadline, 0 to 47."""
     partition: Uint64
-    """Number of the partition."""
+    """Index of the partition within the deadline, from 0."""
     sectors: BitField
-    """Sectors concerned."""
+    """Sector numbers; each must be in that partition."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DeclareFaultsParams:
-    """Declare sectors faulty."""
+    """Declare sectors faulty before their deadline opens, so that its WindowPoSt may leave them out.
+
+    Refused from 70 epochs before the opening (the fault cutoff); after the close it counts for the next one.
+    """
 
     faults: tuple[PartitionSectors, ...]
-    """One entry for each partition."""
+    """One entry per partition; at most 3,000 partitions and 25,000 sectors together."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DeclareFaultsRecoveredParams:
-    """Declare faulty sectors good again."""
+    """Declare faulty sectors recovering; the next WindowPoSt of the deadline must prove them.
+
+    Refused from the fault cutoff on, during a consensus fault's exclusion, and while fee debt exceeds the
+    free balance.
+    """
 
     recoveries: tuple[PartitionSectors, ...]
-    """One entry for each partition."""
+    """One entry per partition; at most 3,000 partitions and 25,000 sectors together."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TerminateSectorsParams:
-    """End sectors early."""
+    """End sectors before their expiration, for a fee, and work off the queue of early terminations."""
 
     terminations: tuple[PartitionSectors, ...]
-    """One entry for each partition."""
+    """One entry per partition, none of the open deadline or the next; empty only works off the queue."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TerminateSectorsReturn:
-    """Whether all is done."""
+    """Whether the queue of early terminations is empty."""
 
     done: bool
-    """False if more epochs are needed."""
+    """False: the rest follows by cron or another TerminateSectors; until then nothing can be withdrawn."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DisputeWindowedPoStParams:
-    """Claim that a stored proof is wrong."""
+    """Show that a WindowPoSt accepted unverified is wrong; anyone may send it, for a reward of 4 FIL."""
 
     deadline: Uint64
-    """Number of the deadline."""
+    """Index of the deadline, 0 to 47; within 1,800 epochs of its last close."""
     post_index: Uint64
-    """Which of the deadline's stored proofs."""
+    """Index of the proof in the deadline's snapshot of submissions."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CompactPartitionsParams:
-    """Remove terminated sectors from partitions."""
+    """Remove terminated sectors from a deadline's partitions and refill them from the front.
+
+    Refused while the deadline is open or next, while its last proofs can be disputed, and while it has early
+    terminations to process.
+    """
 
     deadline: Uint64
-    """Number of the deadline."""
+    """Index of the deadline, 0 to 47."""
     partitions: BitField
-    """Partitions concerned."""
+    """Partition indexes; the deadline's last partition is always included."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CompactSectorNumbersParams:
-    """Mark numbers as used."""
+    """Mark sector numbers as used for good, which keeps the bit field of used numbers short."""
 
     mask_sector_numbers: BitField
-    """Numbers to mark as used."""
+    """At least one; numbers in use already are allowed."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ReportConsensusFaultParams:
-    """Prove that a miner made two blocks where one is allowed."""
+    """Prove that a miner broke consensus by two of its block headers; anyone may send it, for a reward.
+
+    Kinds: two blocks at one height, two on the same parents, or one that ignores the miner's own earlier
+    block.
+    """
 
     block_header1: bytes
-    """First block, CBOR."""
+    """CBOR of a header."""
     block_header2: bytes
-    """Second block, CBOR."""
+    """CBOR of a different header by the same miner, not below the first."""
     block_header_extra: bytes
-    """Block that links them, CBOR; may be empty."""
+    """CBOR of the block that a parent-grinding report needs as witness; empty for the other kinds."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DeferredCronEventParams:
-    """The power actor calls back."""
+    """A cron callback that the miner had enrolled; only the power actor calls it."""
 
     event_payload: bytes
-    """What the event is about, CBOR."""
+    """CBOR of a CronEventPayload: 1 end of a proving deadline, 2 early terminations."""
     reward_smoothed: FilterEstimate
-    """Smoothed reward per epoch."""
+    """Block reward per epoch, smoothed, attoFIL."""
     quality_adj_power_smoothed: FilterEstimate
-    """Smoothed network power."""
+    """The network's quality-adjusted power, smoothed, bytes."""

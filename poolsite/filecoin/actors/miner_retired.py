@@ -1,6 +1,7 @@
-"""Calls of the miner actor that no longer exist: old messages on chain still show them.
+"""Messages that the miner actor has dropped, kept to read old ones on chain.
 
-Source: go-state-types builtin/v9/miner, builtin/v18/miner/miner_types.go; FIP-0084, 0101, 0103, 0106.
+Source: go-state-types builtin/v13/miner/miner_types.go; FIP-0076 (methods 6, 25, 29), FIP-0084 (7), FIP-0101
+(26), FIP-0103 (8), FIP-0106 (27).
 """
 
 from __future__ import annotations
@@ -20,151 +21,145 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PreCommitSectorParams:
-    """The pre-commit of one sector before actors v13."""
+    """Pre-commit one sector; method 6, dropped by FIP-0076 (actors v13)."""
 
     seal_proof: Int64
-    """RegisteredSealProof."""
+    """RegisteredSealProof code."""
     sector_number: Uint64
-    """Number of the sector."""
+    """At most 2^63 - 1."""
     sealed_cid: Cid
-    """Commitment to the sealed sector (CommR)."""
+    """CommR of the sealed sector."""
     seal_rand_epoch: Int64
-    """Epoch of the ticket."""
+    """Epoch of the seal randomness (ticket)."""
     deal_ids: tuple[Uint64, ...]
-    """Deals inside; empty since network version 22."""
+    """Deals of the market actor whose pieces fill the sector, in order."""
     expiration: Int64
-    """Epoch at which the sector ends."""
+    """Epoch at which the sector expires."""
     replace_capacity: bool
-    """Unused."""
+    """Whether a committed-capacity sector was to be replaced; without effect since FIP-0019."""
     replace_sector_deadline: Uint64
-    """Unused."""
+    """Where that sector was; without effect."""
     replace_sector_partition: Uint64
-    """Unused."""
     replace_sector_number: Uint64
-    """Unused."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PreCommitSectorBatchParams:
-    """The pre-commits of many sectors before actors v13."""
+    """Pre-commit several sectors; method 25, dropped by FIP-0076 (actors v13)."""
 
     sectors: tuple[PreCommitSectorParams, ...]
-    """Sectors concerned."""
+    """At most 256."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProveCommitSectorParams:
-    """The proof of one sector before actors v14."""
+    """Prove-commit one pre-committed sector; method 7, dropped by FIP-0084 (actors v14)."""
 
     sector_number: Uint64
-    """Number of the sector."""
     proof: bytes
-    """The seal proof."""
+    """Seal proof of this sector, verified by cron at the end of the epoch."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProveCommitAggregateParams:
-    """An aggregate of sectors' proofs, superseded by ProveCommitSectors3."""
+    """Prove-commit sectors by one aggregate proof; method 26, dropped by FIP-0101 (actors v17)."""
 
     sector_numbers: BitField
-    """Sectors in order."""
+    """4 to 819; the proof aggregates them in ascending order."""
     aggregate_proof: bytes
-    """The folded proof."""
+    """SnarkPack proof, at most 81,960 bytes."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ReplicaUpdate:
-    """A sector that gets data, old form."""
+    """One committed-capacity sector that gets data (FIP-0019), with deals of the market actor."""
 
     sector_id: Uint64
-    """Number of the sector."""
+    """Sector number."""
     deadline: Uint64
-    """Number of the deadline."""
+    """Index of the deadline that proves it, 0 to 47."""
     partition: Uint64
-    """Number of the partition."""
+    """Index of the partition within the deadline, from 0."""
     new_sealed_sector_cid: Cid
-    """Commitment to the new replica."""
+    """CommR of the updated replica."""
     deals: tuple[Uint64, ...]
-    """Deals."""
+    """Deals whose pieces fill the sector, in order."""
     update_proof_type: Int64
-    """RegisteredUpdateProof."""
+    """RegisteredUpdateProof code."""
     replica_proof: bytes
-    """The update proof."""
+    """At most 4,096 bytes."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProveReplicaUpdatesParams:
-    """Prove replica updates, old form."""
+    """Prove replica updates; method 27, dropped by FIP-0106 (actors v17)."""
 
     updates: tuple[ReplicaUpdate, ...]
-    """One entry for each sector."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ReplicaUpdate2:
-    """A sector that gets data, the form of actors v9."""
+    """As ReplicaUpdate, with CommD given and checked against the deals."""
 
     sector_id: Uint64
-    """Number of the sector."""
+    """Sector number."""
     deadline: Uint64
-    """Number of the deadline."""
+    """Index of the deadline that proves it, 0 to 47."""
     partition: Uint64
-    """Number of the partition."""
+    """Index of the partition within the deadline, from 0."""
     new_sealed_sector_cid: Cid
-    """Commitment to the new replica."""
+    """CommR of the updated replica."""
     new_unsealed_sector_cid: Cid
-    """Commitment to the data."""
+    """CommD of the data."""
     deals: tuple[Uint64, ...]
-    """Deals."""
+    """Deals whose pieces fill the sector, in order."""
     update_proof_type: Int64
-    """RegisteredUpdateProof."""
+    """RegisteredUpdateProof code."""
     replica_proof: bytes
-    """The update proof."""
+    """At most 4,096 bytes."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProveReplicaUpdates2Params:
-    """Prove replica updates, the form of actors v9."""
+    """Prove replica updates with CommD given; method 29, dropped by FIP-0076 (actors v13)."""
 
     updates: tuple[ReplicaUpdate2, ...]
-    """One entry for each sector."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class SectorSet:
-    """Sectors that a call treated."""
+    """The sectors that ProveReplicaUpdates updated."""
 
     sectors: BitField
-    """Their numbers."""
+    """Sector numbers."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ExpirationExtension:
-    """Sectors of a partition that live longer, old form."""
+    """Sectors of one partition and their new expiration."""
 
     deadline: Uint64
-    """Number of the deadline."""
+    """Index of the deadline, 0 to 47."""
     partition: Uint64
-    """Number of the partition."""
+    """Index of the partition within the deadline, from 0."""
     sectors: BitField
-    """Sectors concerned."""
+    """Sector numbers."""
     new_expiration: Int64
-    """Epoch of the new end."""
+    """Epoch, not before the current expiration."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ExtendSectorExpirationParams:
-    """Extend sectors, old form."""
+    """Extend sectors; method 8, dropped by FIP-0103 (actors v17) for ExtendSectorExpiration2."""
 
     extensions: tuple[ExpirationExtension, ...]
-    """One entry for each partition."""

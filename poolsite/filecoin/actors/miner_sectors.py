@@ -1,6 +1,7 @@
-"""Calls of the miner actor that make, change and end sectors.
+"""Messages of the miner actor that pre-commit, prove-commit, update and extend sectors.
 
-Source: go-state-types builtin/v18/miner/miner_types.go; FIP-0076, FIP-0092.
+Source: go-state-types builtin/v18/miner/miner_types.go; builtin-actors actors/miner/src/{types,lib}.rs,
+runtime/src/runtime/policy.rs (limits); FIP-0076 (direct data onboarding), FIP-0092 (non-interactive PoRep).
 """
 
 from __future__ import annotations
@@ -27,201 +28,206 @@ class SectorPreCommitInfo:
     """One sector of a pre-commit."""
 
     seal_proof: Int64
-    """RegisteredSealProof."""
+    """RegisteredSealProof code, 5 to 14 (V1_1, with or without synthetic PoRep)."""
     sector_number: Uint64
-    """Number of the sector."""
+    """At most 2^63 - 1; a miner uses each number once."""
     sealed_cid: Cid
-    """Commitment to the sealed sector (CommR)."""
+    """CommR of the sealed sector."""
     seal_rand_epoch: Int64
-    """Epoch of the ticket."""
+    """Epoch of the seal randomness (ticket): before the current one, at most 3,780 epochs old."""
     deal_ids: tuple[Uint64, ...]
-    """Deals inside; empty since network version 22."""
+    """Deals of the market actor.  ProveCommitSectors3 fails a sector that was pre-committed with any; deals
+    are named in its piece manifests instead (FIP-0076)."""
     expiration: Int64
-    """Epoch at which the sector ends."""
+    """Epoch; at least 180 days after the last possible activation, at most 1,278 days from now."""
     unsealed_cid: Annotated[Cid | None, JsonName("UnsealedCid")]
-    """Commitment to the data (CommD); null for none."""
+    """CommD of the data; null for a sector of zeros (committed capacity)."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PreCommitSectorBatch2Params:
-    """Pre-commit sectors."""
+    """Pre-commit sectors: lock a deposit for each, to be prove-committed in time or burnt."""
 
     sectors: tuple[SectorPreCommitInfo, ...]
-    """Sectors concerned."""
+    """At least one, each number once."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class VerifiedAllocationKey:
-    """Names an allocation of data cap."""
+    """Names an allocation in the verified registry."""
 
     client: Uint64
-    """Actor number of the client."""
+    """Actor ID of the client that made it."""
     id: Uint64
-    """Number."""
+    """Allocation ID."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class DataActivationNotification:
-    """An actor that is told of a piece."""
+    """A notification that the miner actor sends when a piece is activated."""
 
     address: Address
-    """Who is notified."""
+    """Actor that is called by SectorContentChanged."""
     payload: bytes
-    """Opaque bytes."""
+    """Bytes for that actor; the market actor expects the CBOR of a deal ID."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class PieceActivationManifest:
-    """One piece of a sector."""
+    """One piece of a sector's data, with what becomes of it on activation."""
 
     cid: Cid
-    """Commitment to the piece."""
+    """CommP of the piece."""
     size: Uint64
-    """Padded size in bytes."""
+    """Padded size in bytes, a power of two."""
     verified_allocation_key: VerifiedAllocationKey | None
-    """The allocation that the piece fulfils; null for none."""
+    """Allocation that the piece claims; null for none."""
     notify: tuple[DataActivationNotification, ...]
-    """Actors that are told."""
+    """Actors to notify once the piece is committed."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorActivationManifest:
-    """A sector to activate and its pieces."""
+    """A pre-committed sector to activate, with its data."""
 
     sector_number: Uint64
-    """Number of the sector."""
     pieces: tuple[PieceActivationManifest, ...]
-    """Pieces in order; empty for committed capacity."""
+    """In order of place; zeros fill what they leave.  Empty for committed capacity."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProveCommitSectors3Params:
-    """Prove pre-committed sectors, one proof each or one aggregate."""
+    """Prove-commit sectors and activate their data.
+
+    Exactly one of `sector_proofs` and `aggregate_proof` is given; all sectors have the same seal proof type.
+    """
 
     sector_activations: tuple[SectorActivationManifest, ...]
-    """One entry for each sector."""
+    """One entry per sector."""
     sector_proofs: tuple[bytes, ...]
-    """One proof for each sector, or none with an aggregate."""
+    """One seal proof per entry, in the same order; empty with an aggregate."""
     aggregate_proof: bytes
-    """The folded proof."""
+    """SnarkPack proof of 4 to 819 sectors, at most 81,960 bytes; empty with single proofs."""
     aggregate_proof_type: Int64 | None
-    """RegisteredAggregationProof."""
+    """RegisteredAggregationProof code, 1 (SnarkPackV2); null with single proofs."""
     require_activation_success: bool
-    """Fail the message if one sector fails."""
+    """Abort the whole message if one sector cannot be activated; otherwise the others go on."""
     require_notification_success: bool
-    """Fail the message if one notification fails."""
+    """Abort the whole message if a notified actor fails or rejects a piece."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorUpdateManifest:
-    """A sector that gets data."""
+    """A committed-capacity sector that gets data (snap deal)."""
 
     sector: Uint64
-    """Number of the sector."""
+    """Sector number."""
     deadline: Uint64
-    """Number of the deadline."""
+    """Index of the deadline that proves it, 0 to 47."""
     partition: Uint64
-    """Number of the partition."""
+    """Index of the partition within the deadline, from 0."""
     new_sealed_cid: Cid
-    """Commitment to the new replica."""
+    """CommR of the updated replica."""
     pieces: tuple[PieceActivationManifest, ...]
-    """Pieces in order; empty for committed capacity."""
+    """In order of place; zeros fill what they leave."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProveReplicaUpdates3Params:
-    """Prove replica updates."""
+    """Prove that replicas were updated with data, and activate the data.
+
+    Exactly one of `sector_proofs` and `aggregate_proof` is given.
+    """
 
     sector_updates: tuple[SectorUpdateManifest, ...]
-    """One entry for each sector."""
+    """One entry per sector."""
     sector_proofs: tuple[bytes, ...]
-    """One proof for each sector, or none with an aggregate."""
+    """One update proof per entry, in the same order, each at most 4,096 bytes."""
     aggregate_proof: bytes
-    """The folded proof."""
+    """Must be empty: the actor does not support aggregated update proofs yet."""
     update_proofs_type: Int64
-    """RegisteredUpdateProof."""
+    """RegisteredUpdateProof code of all the proofs."""
     aggregate_proof_type: Int64 | None
-    """RegisteredAggregationProof."""
+    """Must be null, as `aggregate_proof` must be empty."""
     require_activation_success: bool
-    """Fail the message if one sector fails."""
+    """Abort the whole message if one sector cannot be updated; otherwise the others go on."""
     require_notification_success: bool
-    """Fail the message if one notification fails."""
+    """Abort the whole message if a notified actor fails or rejects a piece."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorNIActivationInfo:
-    """One sector of a non-interactive commitment."""
+    """One committed-capacity sector of a non-interactive commitment."""
 
     sealing_number: Uint64
-    """Number under which it was sealed."""
+    """Sector number in the replica id; must equal `sector_number` for now."""
     sealer_id: Uint64
-    """Actor number of the sealer."""
+    """Actor ID of the miner in the replica id; must be the receiving miner for now."""
     sealed_cid: Cid
-    """Commitment to the sealed sector (CommR)."""
+    """CommR of the sealed sector."""
     sector_number: Uint64
-    """Number of the sector."""
+    """At most 2^63 - 1; a miner uses each number once."""
     seal_rand_epoch: Int64
-    """Epoch of the ticket."""
+    """Epoch of the seal randomness (ticket): before the current one, at most 180 days old."""
     expiration: Int64
-    """Epoch at which the sector ends."""
+    """Epoch, 180 to 1,278 days from now."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProveCommitSectorsNIParams:
-    """Commit and prove sectors in one message."""
+    """Commit and prove sectors in one message, without pre-commit (non-interactive PoRep)."""
 
     sectors: tuple[SectorNIActivationInfo, ...]
-    """Sectors concerned."""
+    """1 to 65."""
     aggregate_proof: bytes
-    """The folded proof."""
+    """SnarkPack proof of all sectors, at most 81,960 bytes; needed for one sector too."""
     seal_proof_type: Int64
-    """RegisteredSealProof."""
+    """RegisteredSealProof code of all sectors, 15 to 19 (V1_2 with non-interactive PoRep)."""
     aggregate_proof_type: Int64
-    """RegisteredAggregationProof."""
+    """RegisteredAggregationProof code, 1 (SnarkPackV2)."""
     proving_deadline: Uint64
-    """Deadline that takes the sectors."""
+    """Index of the deadline that gets the sectors, 0 to 47; neither the open one nor the next."""
     require_activation_success: bool
-    """Fail the message if one sector fails."""
+    """Abort the whole message if one sector is invalid; otherwise the others go on."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorClaim:
-    """A sector's verified claims when it is extended."""
+    """What becomes of a sector's verified claims when it is extended."""
 
     sector_number: Uint64
-    """Number of the sector."""
     maintain_claims: tuple[Uint64, ...]
-    """Claims that stay."""
+    """Claim IDs to keep; the claim's highest term must reach the new expiration."""
     drop_claims: tuple[Uint64, ...]
-    """Claims that are given up."""
+    """Claim IDs whose quality the sector gives up; only in the last 30 days of its life."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ExpirationExtension2:
-    """Sectors of a partition that live longer."""
+    """Sectors of one partition and their new expiration."""
 
     deadline: Uint64
-    """Number of the deadline."""
+    """Index of the deadline, 0 to 47."""
     partition: Uint64
-    """Number of the partition."""
+    """Index of the partition within the deadline, from 0."""
     sectors: BitField
-    """Sectors concerned."""
+    """Numbers of sectors without verified claims."""
     sectors_with_claims: tuple[SectorClaim, ...]
-    """Sectors that hold verified claims."""
+    """Sectors with verified claims; every claim of such a sector must be listed."""
     new_expiration: Int64
-    """Epoch of the new end."""
+    """Epoch: not before the current expiration, at most 1,278 days from now and 5 years after activation."""
 
 
 @cbor_tuple
@@ -230,28 +236,28 @@ class ExtendSectorExpiration2Params:
     """Extend sectors."""
 
     extensions: tuple[ExpirationExtension2, ...]
-    """One entry for each partition."""
+    """One entry per partition and expiration."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CheckSectorProvenParams:
-    """Ask whether a sector is proven."""
+    """Succeed if the sector was proven and is still in state, else fail with ErrNotFound."""
 
     sector_number: Uint64
-    """Number of the sector."""
+    """At most 2^63 - 1."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class InternalSectorSetupForPresealParams:
-    """Set up the sectors of a miner that genesis makes (only the system)."""
+    """Activate pre-committed sectors of a genesis without proofs; only the system actor calls it."""
 
     sectors: tuple[Uint64, ...]
-    """Their numbers."""
+    """Sector numbers; those without a pre-commit are skipped."""
     reward_smoothed: FilterEstimate
-    """Reward per epoch."""
+    """Block reward per epoch, smoothed, attoFIL."""
     reward_baseline_power: TokenAmount
-    """Bytes."""
+    """Baseline power, bytes."""
     quality_adj_power_smoothed: FilterEstimate
-    """Network's quality-adjusted power."""
+    """The network's quality-adjusted power, smoothed, bytes."""

@@ -1,6 +1,6 @@
-"""Parts of the miner actor's state that its callers see.
+"""What the miner actor's state holds of each sector.
 
-Source: go-state-types builtin/v18/miner/miner_state.go.
+Source: go-state-types builtin/v18/miner/miner_state.go; builtin-actors actors/miner/src/types.rs.
 """
 
 from __future__ import annotations
@@ -22,50 +22,48 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorOnChainInfo:
-    """A proven sector."""
+    """A proven sector; removed when its partition is compacted after termination."""
 
     sector_number: Uint64
-    """Number of the sector."""
     seal_proof: Int64
-    """RegisteredSealProof."""
+    """RegisteredSealProof code; implies the PoSt proof types."""
     sealed_cid: Cid
-    """Commitment to the sealed sector (CommR)."""
+    """CommR of the current replica."""
     deprecated_deal_ids: Annotated[tuple[Uint64, ...], NOT_IN_JSON]
-    """Empty."""
+    """Empty in new sectors: the market actor keeps which deals a sector holds since FIP-0076."""
     activation: Int64
-    """Epoch of the proof of its commitment."""
+    """Epoch in which the seal proof was accepted."""
     expiration: Int64
-    """Epoch at which the sector ends."""
+    """Epoch; terminated at the end of its deadline at or after it."""
     deal_weight: TokenAmount
-    """Deal space-time, bytes x epochs."""
+    """Unverified data times its time in the sector, byte-epochs; no effect on power."""
     verified_deal_weight: TokenAmount
-    """Verified deal space-time, bytes x epochs."""
+    """Verified data times its time in the sector, byte-epochs; counts tenfold in power."""
     initial_pledge: TokenAmount
-    """Pledge, attoFIL."""
+    """Locked until expiration, attoFIL."""
     expected_day_reward: TokenAmount | None
-    """Reward expected at activation; null since FIP-0098."""
+    """attoFIL at activation; no longer used, null or 0 in new sectors (FIP-0098)."""
     expected_storage_pledge: TokenAmount | None
-    """Unused; null."""
+    """attoFIL over 20 days at activation; no longer used, null or 0 in new sectors (FIP-0098)."""
     power_base_epoch: Int64
-    """Epoch from which its power was last reckoned."""
+    """Epoch in which its power was last set: activation, update or extension."""
     replaced_day_reward: TokenAmount | None
-    """Unused; null."""
+    """attoFIL; no longer used, null or 0 in new sectors (FIP-0098)."""
     sector_key_cid: Cid | None
-    """CommR before the first update; null for none."""
+    """CommR before the first replica update; null for a sector never updated."""
     flags: Uint64
-    """Bit 0: simple quality-adjusted power."""
+    """Bit 0: simple quality-adjusted power (FIP-0045), which makes extensions account for verified claims."""
     daily_fee: TokenAmount
-    """Fee per day, attoFIL."""
+    """attoFIL per day until expiration (FIP-0100); 0 for sectors not touched since."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SectorPreCommitOnChainInfo:
-    """A pre-committed sector."""
+    """A pre-committed sector that is not proven yet."""
 
     info: SectorPreCommitInfo
-    """What was pre-committed."""
     pre_commit_deposit: TokenAmount
-    """Deposit, attoFIL."""
+    """attoFIL; burnt if the sector is not prove-committed in time."""
     pre_commit_epoch: Int64
-    """Epoch of the pre-commit."""
+    """Epoch of the message; the seed of the interactive challenges is drawn 150 epochs later on mainnet."""

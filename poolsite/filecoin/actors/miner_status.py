@@ -1,6 +1,7 @@
-"""What contracts may ask a miner of a sector: whether it is alive and where it is proven.
+"""What contracts can ask a miner about a sector: whether it is alive, where it is proven, when it expires.
 
-Source: go-state-types builtin/v18/miner/miner_types.go, abi/sector.go; FIP-0112.
+SectorStatusCode: 0 dead (terminated or never committed), 1 active, 2 faulty.  Source: go-state-types
+builtin/v18/miner/miner_types.go, abi/sector.go; builtin-actors actors/miner/src/{types,lib}.rs; FIP-0112.
 """
 
 from __future__ import annotations
@@ -18,58 +19,54 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GenerateSectorLocationParams:
-    """Ask where a sector is."""
+    """Find a sector's deadline and partition by a full search; meant for calls off chain."""
 
     sector_number: Uint64
-    """Number of the sector."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GenerateSectorLocationReturn:
-    """A sector's status, and what lets the miner check it later."""
+    """A sector's status, and where it is, in the form that ValidateSectorStatus takes."""
 
     status: Uint64
     """SectorStatusCode."""
     aux_data: bytes
-    """CBOR of its deadline and partition."""
+    """CBOR of [deadline, partition]; [-1, -1] for a sector that is not in state."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ValidateSectorStatusParams:
-    """Ask whether a sector still has a status."""
+    """Check cheaply, at a known place, whether a sector has a status."""
 
     sector_number: Uint64
-    """Number of the sector."""
     status: Uint64
-    """SectorStatusCode."""
+    """SectorStatusCode that is claimed."""
     aux_data: bytes
-    """What GenerateSectorLocation gave."""
+    """From GenerateSectorLocation; the call fails with ErrNotFound if the sector is not there."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class ValidateSectorStatusReturn:
-    """Whether it has."""
+    """Whether the sector has the claimed status."""
 
     valid: bool
-    """True if the status holds."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetNominalSectorExpirationParams:
-    """Ask when a sector ends."""
+    """Ask for the expiration of a sector that is in state, alive or terminated."""
 
     sector_number: Uint64
-    """Number of the sector."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetNominalSectorExpirationReturn:
-    """When it ends unless something happens."""
+    """The committed expiration; a termination or long fault may end the sector earlier."""
 
     expiration: Int64
     """Epoch."""

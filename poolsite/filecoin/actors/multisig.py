@@ -1,6 +1,8 @@
-"""Multisignature wallets.
+"""Multisig actors: wallets whose transactions need the approval of several signers.
 
-Source: go-state-types builtin/v18/multisig/multisig_types.go.
+Changes of the wallet itself are sent by the wallet to itself, as a proposed transaction.  Source:
+go-state-types builtin/v18/multisig/{multisig_types,multisig_state,policy}.go; builtin-actors
+actors/multisig/src/lib.rs.
 """
 
 from __future__ import annotations
@@ -23,142 +25,139 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
-    """Make a wallet (the ConstructorParams of init.Exec)."""
+    """Set up a multisig; the init actor's Exec passes it on."""
 
     signers: tuple[Address, ...]
-    """Who may approve."""
+    """1 to 256, each once; the actor stores f0 addresses."""
     num_approvals_threshold: Uint64
-    """Approvals needed."""
+    """Approvals that a transaction needs, the proposer's included; 1 to the number of signers."""
     unlock_duration: Int64
-    """Epochs over which locked funds become free."""
+    """Epochs over which the value sent along is unlocked linearly; 0 for no lock."""
     start_epoch: Int64
-    """First epoch."""
+    """First epoch of the unlocking; nothing is unlocked before."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProposeParams:
-    """Propose a transaction."""
+    """Propose a transaction and approve it; it is executed at once if one approval is enough."""
 
     to: Address
-    """Receiver."""
+    """Receiver of the transaction."""
     value: TokenAmount
-    """attoFIL."""
+    """attoFIL, not negative."""
     method: Uint64
-    """Method number."""
+    """Method number at the receiver; 0 for a plain transfer."""
     params: bytes
-    """Parameters, CBOR."""
+    """The method's parameters in CBOR."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProposeReturn:
-    """What became of a proposal."""
+    """The proposed transaction and, if it was executed, its result."""
 
     txn_id: Uint64
-    """Number of the proposal."""
+    """From 0, in the order of proposals; a reorganisation of the chain may change it."""
     applied: bool
-    """Whether it was executed."""
+    """Whether it was executed; the rest means nothing otherwise."""
     code: Int64
-    """Exit code of its execution."""
+    """Exit code of the execution."""
     ret: bytes
-    """Return value of its execution."""
+    """Return value of the execution."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ProposalHashData:
-    """What the hash in TxnIDParams is of."""
+    """What TxnIDParams.proposal_hash is the hash of."""
 
     requester: Address
-    """Who proposed."""
+    """f0 address of the proposer."""
     to: Address
-    """Receiver."""
+    """As it was proposed."""
     value: TokenAmount
     """attoFIL."""
     method: Uint64
-    """Method number."""
     params: bytes
-    """Parameters, CBOR."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TxnIDParams:
-    """Approve or cancel a transaction."""
+    """Approve a transaction (any signer), or cancel it (its proposer)."""
 
     id: Uint64
-    """Number."""
+    """ProposeReturn.txn_id."""
     proposal_hash: bytes
-    """blake2b-256 of ProposalHashData, or nothing."""
+    """blake2b-256 of ProposalHashData in CBOR, which guards against another transaction of the same number;
+    empty to skip."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ApproveReturn:
-    """What became of an approval."""
+    """Whether the approval was the last one needed, and then the result."""
 
     applied: bool
-    """Whether it was executed."""
+    """Whether it was executed; the rest means nothing otherwise."""
     code: Int64
-    """Exit code of its execution."""
+    """Exit code of the execution."""
     ret: bytes
-    """Return value of its execution."""
+    """Return value of the execution."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class AddSignerParams:
-    """Add a signer."""
+    """Add a signer; 256 at most."""
 
     signer: Address
-    """Address of the signer."""
     increase: bool
-    """Raise the threshold too."""
+    """Whether the threshold grows by one."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveSignerParams:
-    """Remove a signer."""
+    """Remove a signer and its approvals; the last one cannot be removed."""
 
     signer: Address
-    """Address of the signer."""
     decrease: bool
-    """Lower the threshold too."""
+    """Whether the threshold shrinks by one; needed where it would exceed the signers left."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SwapSignerParams:
-    """Exchange a signer."""
+    """Replace a signer by another; the old one's approvals are removed."""
 
     from_: Address
-    """Old address."""
+    """The signer to remove."""
     to: Address
-    """Receiver."""
+    """The signer to add."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ChangeNumApprovalsThresholdParams:
-    """Change how many must approve."""
+    """Set how many approvals a transaction needs."""
 
     new_threshold: Uint64
-    """Approvals needed from now on."""
+    """1 to the number of signers; applies to pending transactions too."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class LockBalanceParams:
-    """Lock funds that become free over time."""
+    """Lock an amount that is unlocked linearly; only once, and not if the constructor locked one."""
 
     start_epoch: Int64
-    """First epoch."""
+    """First epoch of the unlocking."""
     unlock_duration: Int64
-    """Epochs over which locked funds become free."""
+    """Epochs, positive."""
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """attoFIL, not negative."""
 
 
 class Method(enum.IntEnum):

@@ -1,6 +1,7 @@
-"""Payment channels: their calls, and the voucher that a sender signs.
+"""Payment channels: their calls, and the voucher that one party signs for the other.
 
-Source: filecoin-project/go-state-types builtin/v18/paych/paych_types.go, methods.go.
+Source: go-state-types builtin/v18/paych/{paych_types,paych_state,methods}.go; builtin-actors
+actors/paych/src/lib.rs.
 """
 
 from __future__ import annotations
@@ -24,76 +25,73 @@ from poolsite.filecoin.signature import Signature
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ModVerifyParams:
-    """A method that is asked before a voucher counts."""
+    """A call that must succeed for a voucher to count."""
 
     actor: Address
-    """Whom to ask."""
+    """Receiver of the call."""
     method: Uint64
-    """Which method."""
     data: bytes
-    """Its parameters."""
+    """Parameters in CBOR."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A lane that a voucher takes up."""
+    """A lane that a voucher merges into its own, so that what it redeemed counts there."""
 
     lane: Uint64
-    """Which lane."""
+    """Not the voucher's own."""
     nonce: Uint64
-    """Of the lane, from then on."""
+    """The merged lane's nonce from then on; above its present one."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SignedVoucher:
-    """What the receiver of a channel can redeem."""
+    """A promise of payment outside the chain that the payee can redeem on it."""
 
     channel: Annotated[Address, JsonName("ChannelAddr")]
-    """The payment channel's actor."""
+    """Address of the payment channel's actor."""
     time_lock_min: Int64
-    """First epoch in which it counts."""
+    """First epoch in which it can be redeemed."""
     time_lock_max: Int64
-    """Last epoch in which it counts; 0 is none."""
+    """Last epoch in which it can be redeemed; 0 for no end."""
     secret_hash: bytes
-    """What the receiver must know the origin of; empty: nothing."""
+    """blake2b-256 of the secret that redeeming needs; empty for none."""
     extra: ModVerifyParams | None
-    """Asked before it counts."""
+    """Null for no further condition."""
     lane: Uint64
-    """Lane that it is merged into."""
+    """Lane whose redeemed total it replaces, at most 2^63 - 1; made on first use."""
     nonce: Uint64
-    """Grows within a lane, so that old vouchers are worth nothing."""
+    """Above that of the lane's last voucher, which makes older ones worthless."""
     amount: TokenAmount
-    """attoFIL of the lane in all."""
+    """attoFIL of the lane in total, earlier and merged payments included."""
     min_settle_height: Int64
-    """Epoch before which the channel cannot be settled."""
+    """Epoch before which the channel cannot be collected; 0 for no change."""
     merges: tuple[Merge, ...]
-    """Lanes that it takes up."""
     signature: Signature | None
-    """The sender's, over the same with null in this place."""
+    """Over the voucher's CBOR with null here, by the party that does not send it to the chain."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ConstructorParams:
-    """Open a channel (only the init actor)."""
+    """Set up a channel; the init actor's Exec passes it on, with the funds as value."""
 
     from_: Address
-    """Who pays."""
+    """Payer; gets back what is left."""
     to: Address
-    """Who is paid."""
+    """Payee."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class UpdateChannelStateParams:
-    """Redeem a voucher."""
+    """Redeem a voucher; payer and payee may send it."""
 
     voucher: Annotated[SignedVoucher, JsonName("Sv")]
-    """What the sender signed."""
     secret: bytes
-    """The origin of the voucher's hash."""
+    """What `secret_hash` is the hash of, at most 256 bytes; empty for none."""
 
 
 class Method(enum.IntEnum):

@@ -1,6 +1,7 @@
-"""The storage power actor f04: creates miners, counts power.
+"""The storage power actor f04: creates miners, keeps their power and calls them back at chosen epochs.
 
-Source: go-state-types builtin/v18/power/power_types.go, builtin/methods.go.
+Source: go-state-types builtin/v18/power/{power_types,methods}.go, proof/proof_types.go; builtin-actors
+actors/power/src/lib.rs.
 """
 
 from __future__ import annotations
@@ -25,85 +26,89 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CreateMinerParams:
-    """Create a miner; the value must cover the creation deposit."""
+    """Create a miner; anyone may send it.
+
+    The value must cover the creation deposit (a tenth of the pledge for 10 TiB), which vests over 180 days
+    (FIP-0077).
+    """
 
     owner: Address
-    """The owner, who controls everything."""
+    """May change the worker, propose an owner or beneficiary, and withdraw; need not be the sender."""
     worker: Address
-    """The worker, who signs blocks and proofs; a BLS key."""
+    """An account with a BLS key, which signs blocks."""
     window_post_proof_type: Int64
-    """RegisteredPoStProof of its WindowPoSt."""
+    """RegisteredPoStProof code of its WindowPoSt, 10 to 14; sets the sector size for good."""
     peer: bytes
-    """libp2p peer id."""
+    """libp2p peer id, at most 128 bytes; empty for none."""
     multiaddrs: tuple[bytes, ...]
-    """Network addresses, binary."""
+    """libp2p multiaddresses in binary form, none empty, at most 1024 bytes together."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CreateMinerReturn:
-    """The addresses of the created miner."""
+    """The addresses of the new miner."""
 
     id_address: Address
-    """The new actor's f0 address."""
+    """f0; a reorganisation of the chain may give the miner another."""
     robust_address: Address
-    """The new actor's f2 address."""
+    """f2; survives reorganisations."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class UpdateClaimedPowerParams:
-    """A miner's power changed."""
+    """Change the calling miner's power."""
 
     raw_byte_delta: TokenAmount
-    """Change in bytes."""
+    """Bytes, negative for a loss."""
     quality_adjusted_delta: TokenAmount
-    """Change in quality-adjusted bytes."""
+    """Quality-adjusted bytes, negative for a loss."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class EnrollCronEventParams:
-    """A miner wants to be called back."""
+    """Ask to be called back by OnDeferredCronEvent; only miner actors may."""
 
     event_epoch: Int64
-    """When to call back."""
+    """Epoch at whose end the call comes, not negative; the next one if it has passed."""
     payload: bytes
-    """Opaque bytes."""
+    """Handed back with the call."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class UpdatePledgeTotalParams:
-    """A miner's pledge changed."""
+    """Change the network's total pledge by the calling miner's."""
 
     amount: TokenAmount
-    """attoFIL, or units of the token."""
+    """attoFIL, negative for a release."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class CurrentTotalPowerReturn:
-    """The network's power and pledge."""
+    """The network's power and pledge, fixed at the end of the epoch before."""
 
     raw_byte_power: TokenAmount
-    """Bytes."""
+    """Bytes of the miners above the consensus minimum; of all while too few reach it."""
     quality_adj_power: TokenAmount
-    """Quality-adjusted bytes."""
+    """Quality-adjusted bytes of the same miners."""
     pledge_collateral: TokenAmount
-    """attoFIL."""
+    """Total pledge and vesting funds, attoFIL."""
     quality_adj_power_smoothed: FilterEstimate
-    """Smoothed network power."""
+    """Quality-adjusted power, smoothed, bytes."""
     ramp_start_epoch: Int64
-    """First epoch of the pledge ramp."""
+    """Epoch from which the pledge formula of FIP-0081 is phased in."""
     ramp_duration_epochs: Uint64
-    """Length of the pledge ramp."""
+    """Epochs until it counts in full, 30 % of the consensus pledge."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class NetworkRawPowerReturn:
-    """The network's raw power."""
+    """The network's raw power, fixed at the end of the epoch before."""
 
     raw_byte_power: TokenAmount
     """Bytes."""
@@ -115,33 +120,32 @@ class MinerPowerParams:
     """Ask for one miner's power."""
 
     actor_id: Uint64
-    """Number of the actor."""
+    """Of the miner."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MinerRawPowerReturn:
-    """One miner's raw power."""
+    """One miner's raw power without faulty sectors."""
 
     raw_byte_power: TokenAmount
     """Bytes."""
     meets_consensus_minimum: bool
-    """Whether it may mine."""
+    """Whether it is enough to win blocks."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class MinerCountReturn:
-    """A number of miners."""
+    """Miners that exist, or that reach the consensus minimum, by method."""
 
     miner_count: Int64
-    """Number of miners."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MinerPowerReturn:
-    """One miner's power."""
+    """One miner's power without faulty sectors."""
 
     raw_byte_power: TokenAmount
     """Bytes."""
@@ -152,31 +156,33 @@ class MinerPowerReturn:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SealedSectorId:
-    """A sector of the whole network."""
+    """A sector among those of all miners."""
 
     miner: Uint64
-    """Actor number of the miner."""
+    """Actor ID of the miner."""
     number: Uint64
-    """Number of the sector."""
+    """Sector number."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class SealVerifyInfo:
-    """A seal for the power actor to verify at the end of the epoch (only miners, before actors v14)."""
+    """A seal proof that cron was to verify in bulk at the end of the epoch.
+
+    Method 8 is gone from the actor; miners sent it for ProveCommitSector, which FIP-0084 dropped.
+    """
 
     seal_proof: Int64
-    """RegisteredSealProof."""
+    """RegisteredSealProof code."""
     sector_id: SealedSectorId
-    """Which sector."""
     deal_ids: tuple[Uint64, ...]
-    """Deals inside."""
+    """Deals of the market actor in the sector."""
     randomness: bytes
-    """The ticket."""
+    """Ticket of 32 bytes, drawn at the pre-commit's seal_rand_epoch."""
     interactive_randomness: bytes
-    """The seed."""
+    """Seed of 32 bytes, drawn 150 epochs after the pre-commit."""
     proof: bytes
-    """The seal proof."""
+    """Seal proof."""
     sealed_cid: Cid
     """CommR."""
     unsealed_cid: Cid

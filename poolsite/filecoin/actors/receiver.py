@@ -1,4 +1,7 @@
-"""What an actor is told when tokens arrive.  Source: FRC-0046; builtin-actors runtime frc46_token."""
+"""What an actor is called with when tokens arrive.
+
+Source: FRC-0046; filecoin-project/actors-utils fvm_actor_utils/src/receiver, frc46_token/src/receiver.rs.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +11,34 @@ from typing import Final
 from poolsite.filecoin.codec import TokenAmount, Uint64, cbor_tuple
 
 FRC46_TOKEN_TYPE: Final = 0x8522_3BDF
-"""Kind of the payload that tells of tokens: the FRC-42 hash of "FRC46"."""
+"""Type of a payload that tells of FRC-0046 tokens: the FRC-42 hash of "FRC46"."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class UniversalReceiverParams:
-    """Tokens arrive."""
+    """Parameters of the receiver hook that a token actor calls; a failure undoes the transfer."""
 
     type: Uint64
-    """Kind of the payload."""
+    """FRC46_TOKEN_TYPE for tokens."""
     payload: bytes
-    """Opaque bytes."""
+    """TokensReceived in CBOR for that type."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class TokensReceived:
-    """The payload that tells of tokens."""
+    """The tokens that arrived."""
 
     from_: Uint64
-    """Actor number of who had them."""
+    """Actor ID whose balance was reduced; for minted tokens, who minted them."""
     to: Uint64
-    """Actor number of who has them now."""
+    """Actor ID whose balance grew: the receiver."""
     operator: Uint64
-    """Actor number of who moved them."""
+    """Actor ID of who called the transfer or mint."""
     amount: TokenAmount
-    """Units of the token."""
+    """10^-18 of a whole token."""
     operator_data: bytes
-    """Opaque bytes of who moved them."""
+    """From the caller of the transfer, for the receiver."""
     token_data: bytes
-    """Opaque bytes of the token's actor."""
+    """From the token's actor."""

@@ -1,6 +1,6 @@
-"""The reward actor f02: pays for blocks.
+"""The reward actor f02: pays block rewards.
 
-Source: go-state-types builtin/v18/reward/reward_types.go.
+Source: go-state-types builtin/v18/reward/{reward_types,methods}.go; builtin-actors actors/reward/src/lib.rs.
 """
 
 from __future__ import annotations
@@ -23,36 +23,39 @@ from poolsite.filecoin.codec import (
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class AwardBlockRewardParams:
-    """Pay for one block."""
+    """Pay the miner of a block; only the system actor calls it.
+
+    The reward is a fifth of the epoch's for each win, plus the tips.
+    """
 
     miner: Address
-    """ID address of the miner."""
     penalty: TokenAmount
-    """attoFIL."""
+    """attoFIL for messages of the block that could not pay; not negative.  The miner is charged three times
+    it."""
     gas_reward: TokenAmount
-    """Tips, attoFIL."""
+    """Tips of the block's messages, attoFIL, not negative."""
     win_count: Int64
-    """How often it won."""
+    """Wins in the election, at least 1."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ThisEpochRewardReturn:
-    """What a block is worth now."""
+    """The estimates from which pledge, deposits and fees are computed."""
 
     this_epoch_reward_smoothed: FilterEstimate
-    """Smoothed reward per epoch."""
+    """Reward of a whole epoch, smoothed, attoFIL."""
     this_epoch_baseline_power: TokenAmount
-    """Baseline power, bytes."""
+    """Raw power that the baseline aims at now, bytes."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class UpdateNetworkKPIParams:
-    """The network's realised raw power."""
+    """Set the next epoch's reward from the network's power; only the power actor calls it."""
 
     raw_byte_power: TokenAmount
-    """Bytes."""
+    """Raw power of the miners above the consensus minimum, bytes."""
 
 
 class Method(enum.IntEnum):

@@ -1,6 +1,6 @@
-"""Smoothed estimates that the reward and power actors pass on.
+"""Smoothed estimates that the reward and power actors hand on.
 
-Source: go-state-types builtin/v18/util/smoothing.
+Source: go-state-types builtin/v18/util/smoothing/alpha_beta_filter.go.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from poolsite.filecoin.codec import TokenAmount, cbor_tuple
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class FilterEstimate:
-    """An estimate with its trend, both fixed point with 128 bits behind the point."""
+    """State of an alpha-beta filter: a value and its trend, as integers of 2^-128."""
 
     position_estimate: TokenAmount
-    """Q.128 estimate of the value."""
+    """The value."""
     velocity_estimate: TokenAmount
-    """Q.128 estimate of its change per epoch."""
+    """Its change per epoch."""

@@ -1,6 +1,7 @@
-"""The verified registry actor f06: data cap, its allocations and claims.
+"""The verified registry actor f06: verifiers, their data cap, allocations and claims.
 
-Source: go-state-types builtin/v18/verifreg/verifreg_types.go; FIP-0045.
+Source: go-state-types builtin/v18/verifreg/verifreg_types.go; builtin-actors
+actors/verifreg/src/{types,lib}.rs; FIP-0045.
 """
 
 from __future__ import annotations
@@ -30,53 +31,57 @@ from poolsite.filecoin.signature import Signature
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class VerifierParams:
-    """Give data cap to a verifier or a client."""
+    """Appoint a verifier (sent by the root key), or grant data cap to a client (sent by a verifier)."""
 
     address: Address
-    """Who is notified."""
+    """The verifier or the client; one cannot be the other."""
     allowance: TokenAmount
-    """Data cap, bytes."""
+    """Bytes, at least 1 MiB.  A verifier's replaces what it had; a client's is added, and taken from the
+    verifier."""
 
 
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class RemoveVerifierParams:
-    """Take a verifier's right away."""
+    """Dismiss a verifier (sent by the root key); in the constructor, the root key."""
 
     address: Address
-    """Who is notified."""
+    """The verifier, or the root key."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveDataCapRequest:
-    """A verifier's consent to taking data cap away."""
+    """One verifier's consent to removing data cap of a client."""
 
     verifier: Address
-    """The verifier."""
+    """The account whose key signed."""
     verifier_signature: Signature
-    """Its signature."""
+    """Over `removal_signed`."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveDataCapProposal:
-    """What two verifiers sign to take data cap from a client."""
+    """What two verifiers sign, behind REMOVE_DATA_CAP_DOMAIN, to remove data cap of a client."""
 
     verified_client: Address
-    """ID address of the client."""
+    """f0 address of the client."""
     data_cap_amount: TokenAmount
     """Bytes."""
     removal_proposal_id: tuple[Uint64, ...]
-    """How often this verifier asked before to take from this client: one number."""
+    """How often this verifier has removed from this client before, from 0; an array of one number on the
+    wire."""
 
 
 REMOVE_DATA_CAP_DOMAIN: Final = b"fil_removedatacap:"
-"""Stands before the proposal in what is signed."""
+"""Prefix of the signed bytes, so that the signature fits nothing else."""
 
 
 def removal_signed(client: Address, amount: int, *, proposal_id: int) -> bytes:
-    """Give the bytes that a verifier signs to take `amount` bytes of data cap from a client (ID address)."""
+    """Return the bytes that a verifier signs to remove `amount` bytes of data cap of a client (f0)."""
+    # The actor builds the same bytes from its own counter, which it raises before it checks the signature:
+    # a request can be used once, and only in its turn (lib.rs remove_verified_client_data_cap).
     proposal = RemoveDataCapProposal(client, amount, (proposal_id,))
     return REMOVE_DATA_CAP_DOMAIN + to_cbor(proposal)
 
@@ -84,16 +89,14 @@ def removal_signed(client: Address, amount: int, *, proposal_id: int) -> bytes:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveDataCapParams:
-    """Take data cap from a client."""
+    """Remove data cap of a client with the consent of two verifiers; sent by the root key."""
 
     verified_client_to_remove: Address
-    """The client."""
     data_cap_amount_to_remove: TokenAmount
-    """Bytes."""
+    """Bytes; all that the client has, if that is less."""
     verifier_request1: RemoveDataCapRequest
-    """One verifier's request."""
     verifier_request2: RemoveDataCapRequest
-    """Another verifier's request."""
+    """Of another verifier."""
 
 
 @cbor_tuple
@@ -102,7 +105,7 @@ class RemoveDataCapReturn:
     """The data cap that a client lost."""
 
     verified_client: Address
-    """The client."""
+    """f0 address."""
     data_cap_removed: TokenAmount
     """Bytes."""
 
@@ -110,23 +113,23 @@ class RemoveDataCapReturn:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredAllocationsParams:
-    """Give back expired allocations."""
+    """Give data cap of expired allocations back to their client; anyone may send it."""
 
     client: Uint64
-    """Actor number of the client."""
+    """Actor ID of the client."""
     allocation_ids: tuple[Uint64, ...]
-    """Allocations; empty for all that expired."""
+    """Empty for all expired ones of the client."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredAllocationsReturn:
-    """What was given back."""
+    """Which allocations were removed."""
 
     considered: tuple[Uint64, ...]
-    """The items looked at."""
+    """Allocation IDs: the given ones, or the expired ones found."""
     results: BatchReturn
-    """How they fared."""
+    """By index in `considered`; ErrForbidden for an allocation that has not expired."""
     data_cap_recovered: TokenAmount
     """Bytes given back."""
 
