@@ -21,7 +21,7 @@ from poolsite.filecoin.gas import GasBid, base_fee_next
 from poolsite.filecoin.message import receipt_to_cbor
 
 if TYPE_CHECKING:
-    from poolsite.devnet.actors.frames import Frame
+    from poolsite.devnet.actors.call import Frame
     from poolsite.devnet.profile import Profile
     from poolsite.devnet.proofs import ProofChecks
     from poolsite.devnet.state.rows import Claim

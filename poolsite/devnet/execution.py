@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.call import Call, Machine, Meter
+from poolsite.devnet.actors.call import Call, Frame, Machine, Meter
 from poolsite.devnet.actors.cron import cron_tick
 from poolsite.devnet.actors.exits import (
     ILLEGAL_INSTRUCTION,
@@ -19,7 +19,6 @@ from poolsite.devnet.actors.exits import (
     SENDER_STATE_INVALID,
     ActorError,
 )
-from poolsite.devnet.actors.frames import Frame
 from poolsite.devnet.actors.invoke import invoke
 from poolsite.devnet.actors.lab import failure_take
 from poolsite.devnet.actors.ledger import (

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from poolsite.devnet.selection import messages_select
 
 if TYPE_CHECKING:
-    from poolsite.devnet.chain import Link
-    from poolsite.devnet.node import Devnet
-    from poolsite.filecoin.block import Tipset
+    from threading import RLock
+
+    from poolsite.devnet.chain import Chain, Link
+    from poolsite.devnet.production import BuiltInMiner, FullBlock
+    from poolsite.filecoin.block import Tipset, TipsetKey
+    from poolsite.filecoin.message import SignedMessage
+    from poolsite.filecoin.policy import Network
 
 MAX_BRANCH = 500
 """Tipsets after which a branch that is still too light is given up."""
@@ -19,13 +23,32 @@ class NoReorg(Exception):
     """A fork that cannot be made."""
 
 
-def head_back(node: Devnet, depth: int) -> Tipset:
+class Node(Protocol):
+    """What a fork needs of the devnet's node."""
+
+    @property
+    def lock(self) -> RLock: ...
+    @property
+    def chain(self) -> Chain: ...
+    @property
+    def network(self) -> Network: ...
+    @property
+    def miner(self) -> BuiltInMiner: ...
+    @property
+    def head(self) -> Link: ...
+    def head_set(self, key: TipsetKey) -> None: ...
+    def messages_after(self, link: Link) -> list[SignedMessage]: ...
+    def block_submit(self, full: FullBlock, *, now: float | None = None) -> bool: ...
+    def tipset_of(self, full: FullBlock) -> TipsetKey: ...
+
+
+def head_back(node: Node, depth: int) -> Tipset:
     """Set the head back by so many tipsets.  Raises NoReorg."""
     node.head_set(_ancestor(node, depth).key)
     return node.head.tipset
 
 
-def reorg(node: Devnet, depth: int, *, nulls: int = 0, with_messages: bool = False) -> Tipset:
+def reorg(node: Node, depth: int, *, nulls: int = 0, with_messages: bool = False) -> Tipset:
     """Replace the newest `depth` tipsets by a heavier branch; it begins with `nulls` null rounds.
 
     The branch leaves out pending messages unless `with_messages`; those of the old branch come back to the
@@ -53,7 +76,7 @@ def reorg(node: Devnet, depth: int, *, nulls: int = 0, with_messages: bool = Fal
         raise NoReorg("the branch did not become heavier")
 
 
-def _ancestor(node: Devnet, depth: int) -> Link:
+def _ancestor(node: Node, depth: int) -> Link:
     at = node.head
     for _ in range(depth):
         parent = node.chain.parent(at.tipset)

@@ -20,7 +20,6 @@ from poolsite.filecoin.cids import BadCid, Cid, cid_from_json, cid_to_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from poolsite.filecoin.codec import Struct
 
 Json = Any
 """A value as the json module gives and takes it."""
@@ -67,8 +66,8 @@ class Kind:
     """JSON (never null) to value; raises BadField."""
     zero: Any = REQUIRED
     """What a missing member or null stands for; REQUIRED if there is nothing."""
-    of: Kind | Struct[Any] | None = None
-    """What a list, a nullable value or a struct is of."""
+    of: Any = None
+    """The kind of a list's or nullable value's items, or the table of a dataclass."""
 
     def read_json(self, value: Json, field: str = "") -> Any:
         """JSON to value, null to the zero value.  Raises BadField naming `field`."""

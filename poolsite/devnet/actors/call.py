@@ -13,9 +13,9 @@ from poolsite.filecoin.codec import from_cbor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolsite.devnet.actors.frames import Frame
     from poolsite.devnet.profile import Profile
     from poolsite.devnet.proofs import ProofChecks
+    from poolsite.devnet.state.rows import Actor
     from poolsite.devnet.state.tables import Draft
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.policy import Network
@@ -31,6 +31,30 @@ class Randomness(Protocol):
     def tickets(self, tag: Tag, epoch: int, entropy: bytes) -> bytes: ...
 
     def beacon(self, tag: Tag, epoch: int, entropy: bytes) -> bytes: ...
+
+
+@dataclass(slots=True)
+class Frame:
+    """One call between actors, as execution traces show it."""
+
+    caller: int
+    to: Address
+    value: int
+    method: int
+    params: bytes
+    receiver: int = -1
+    """Actor that was called, -1 if there is none."""
+    actor: Actor | None = None
+    """The receiver as it was then."""
+    code: int = 0
+    returned: bytes = b""
+    inner: list[Frame] = field(default_factory=list)
+    """Calls that the receiver made in its turn."""
+
+    def received(self, draft: Draft, receiver: int) -> None:
+        """Note who is called."""
+        self.receiver = receiver
+        self.actor = actor_get(draft, receiver)
 
 
 @dataclass(slots=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from poolsite.devnet.actors.call import Frame
 from poolsite.devnet.actors.codes import CODES
 from poolsite.devnet.actors.exits import ActorError, bad_argument, forbidden, insufficient
-from poolsite.devnet.actors.frames import Frame, call_note, framed
+from poolsite.devnet.actors.frames import call_note, framed
 from poolsite.devnet.actors.getters import network_asked
 from poolsite.devnet.actors.ledger import (
     INIT,
@@ -64,7 +65,7 @@ def create_miner(call: Call) -> bytes:
     new_id = call.draft.get(SYSTEM, "init").next_id
     wish = ExecParams(CODES[KIND_MINER], _constructor_params(params))
     with _asked(call, INIT_ACTOR, EXEC_METHOD, params=to_cbor(wish)) as asked:
-        asked.received(call.machine, INIT)
+        asked.received(call.machine.draft, INIT)
         try:
             with _asked(call, id_address(new_id), CONSTRUCT_METHOD, params=wish.constructor_params) as made:
                 made.receiver = new_id
@@ -73,7 +74,7 @@ def create_miner(call: Call) -> bytes:
             raise _constructor_failed(error, new_id) from None
         asked.returned = to_cbor(ExecReturn(id_address(new_id), robust))
     miner_id = actor_create(call.draft, kind=KIND_MINER, address=robust)
-    made.received(call.machine, miner_id)
+    made.received(call.machine.draft, miner_id)
     miner = miner_new(call, miner_id, owner=owner, worker=worker, params=params)
     call.draft.put(MINERS, miner_id, miner)
     call.draft.put(CLAIMS, miner_id, Claim(0, 0))

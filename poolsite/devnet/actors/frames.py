@@ -8,11 +8,11 @@ noted beside it.  Nothing of it is part of the state.  Source: ref-fvm trace; lo
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from poolsite.devnet.actors.call import Frame
 from poolsite.devnet.actors.exits import ActorError
-from poolsite.devnet.actors.ledger import actor_get, resolve, transfer
+from poolsite.devnet.actors.ledger import resolve, transfer
 from poolsite.filecoin.address import SYSTEM_ACTOR, id_address
 from poolsite.filecoin.message import METHOD_SEND
 
@@ -20,32 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from poolsite.devnet.actors.call import Machine
-    from poolsite.devnet.state.rows import Actor
     from poolsite.filecoin.address import Address
-
-
-@dataclass(slots=True)
-class Frame:
-    """One call."""
-
-    caller: int
-    to: Address
-    value: int
-    method: int
-    params: bytes
-    receiver: int = -1
-    """Actor that was called, -1 if there is none."""
-    actor: Actor | None = None
-    """The receiver as it was then."""
-    code: int = 0
-    returned: bytes = b""
-    inner: list[Frame] = field(default_factory=list)
-    """Calls that the receiver made in its turn."""
-
-    def received(self, machine: Machine, receiver: int) -> None:
-        """Note who is called."""
-        self.receiver = receiver
-        self.actor = actor_get(machine.draft, receiver)
 
 
 @contextmanager
@@ -68,7 +43,7 @@ def framed(machine: Machine, frame: Frame) -> Iterator[Frame]:
 def implicit(machine: Machine, to: Address, method: int, *, params: bytes = b"") -> Iterator[Frame]:
     """Note a call that the chain itself makes, in the name of the system actor."""
     frame = Frame(SYSTEM_ACTOR.actor_id, to, 0, method, params)
-    frame.received(machine, to.actor_id)
+    frame.received(machine.draft, to.actor_id)
     machine.implicit.append(frame)
     with framed(machine, frame):
         yield frame
@@ -81,7 +56,7 @@ def passed_on(
     """Note a call of the actor that runs, and what is done in it."""
     caller = machine.frame.receiver if machine.frame is not None else SYSTEM_ACTOR.actor_id
     frame = Frame(caller, to, value, method, params)
-    frame.received(machine, to.actor_id)
+    frame.received(machine.draft, to.actor_id)
     with framed(machine, frame):
         yield frame
 
@@ -92,7 +67,7 @@ def call_note(
     """Note a call of the actor that runs, which the devnet does in one step."""
     if machine.frame is not None:
         frame = Frame(machine.frame.receiver, to, 0, method, params, returned=returned)
-        frame.received(machine, -1 if (found := resolve(machine.draft, to)) is None else found)
+        frame.received(machine.draft, -1 if (found := resolve(machine.draft, to)) is None else found)
         machine.frame.inner.append(frame)
 
 
@@ -100,6 +75,6 @@ def pay(machine: Machine, source: int, target: int, amount: int) -> None:
     """Send value in an actor's own name.  Raises NoFunds."""
     if amount and machine.frame is not None:
         frame = Frame(source, id_address(target), amount, METHOD_SEND, b"")
-        frame.received(machine, target)
+        frame.received(machine.draft, target)
         machine.frame.inner.append(frame)
     transfer(machine.draft, source, target, amount)

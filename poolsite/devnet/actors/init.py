@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors import multisig
+from poolsite.devnet.actors.call import Frame
 from poolsite.devnet.actors.codes import KIND_BY_CODE
 from poolsite.devnet.actors.exits import forbidden
-from poolsite.devnet.actors.frames import Frame, framed
+from poolsite.devnet.actors.frames import framed
 from poolsite.devnet.actors.ledger import (
     INIT,
     KIND_MULTISIG,
@@ -37,7 +38,7 @@ def exec_actor(call: Call) -> bytes:
     actor_id = actor_create(call.draft, kind=KIND_MULTISIG, address=robust)
     machine = call.machine
     making = Frame(INIT, id_address(actor_id), call.value, CONSTRUCT_METHOD, params.constructor_params)
-    making.received(machine, actor_id)
+    making.received(machine.draft, actor_id)
     with framed(machine, making):
         multisig.construct(call, actor_id, params.constructor_params)
     transfer(call.draft, INIT, actor_id, call.value)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors import lab, multisig
+from poolsite.devnet.actors.call import Frame
 from poolsite.devnet.actors.creation import create_miner
 from poolsite.devnet.actors.exits import (
     INVALID_RECEIVER,
@@ -17,7 +18,7 @@ from poolsite.devnet.actors.exits import (
     ActorError,
     fil,
 )
-from poolsite.devnet.actors.frames import Frame, framed
+from poolsite.devnet.actors.frames import framed
 from poolsite.devnet.actors.getters import (
     POWER_METHODS,
     authenticate_message,
@@ -158,7 +159,7 @@ def _invoke(call: Call, to: Address, frame: Frame) -> bytes:
     if receiver is None or actor_get(call.draft, receiver) is None:
         receiver = _receiver_create(call, to)
     call.receiver = receiver
-    frame.received(call.machine, receiver)
+    frame.received(call.machine.draft, receiver)
     if call.value:
         _value_move(call)
     if call.method == METHOD_SEND:
