@@ -56,13 +56,13 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
     head = head_current()
     if head is None:
         return
-    if not Message.objects.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED]).exists():
-        return  # all that follows is about messages that wait or are on their way
     now, client = clock.now(), chain_client()
     if restore_check(now=now).since is not None:
         each_apart(
             ("recovery",), lambda _: recovery_step(client=client, now=now), event="recovery_step_failed"
         )
+    if not Message.objects.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED]).exists():
+        return  # all that follows is about messages that wait or are on their way
     messages_expire(head=head, now=now)
     funded_wake(head=head)
     # First, and whatever happens below: a slow or failing look at what is in flight holds up no choice.

@@ -162,13 +162,22 @@ def active_field(client: ChainClient, address: str, deadlines: int, key: str) ->
 
     Source: lotus node/impl/full/state.go StateMinerActiveSectors (`AllPartSectors` of `ActiveSectors`).
     """
+    return _partitions_field(client, address, deadlines, key, "ActiveSectors")
+
+
+def live_field(client: ChainClient, address: str, deadlines: int, key: str) -> BitField:
+    """Return the proven sectors that neither expired nor were terminated, faulty ones included."""
+    return _partitions_field(client, address, deadlines, key, "LiveSectors")
+
+
+def _partitions_field(client: ChainClient, address: str, deadlines: int, key: str, name: str) -> BitField:
     tipset = _key_json(key)
     answers = client.call_many([("StateMinerPartitions", [address, at, tipset]) for at in range(deadlines)])
     fields = []
     for answer in answers:
         if isinstance(answer, NodeRefused):
             raise answer
-        fields += [bitfield_from_json(row["ActiveSectors"]) for row in answer or []]
+        fields += [bitfield_from_json(row[name]) for row in answer or []]
     return bitfield_union(fields)
 
 

@@ -24,6 +24,10 @@ class SectorNumbers(models.Model):
     next_number = models.BigIntegerField(default=0)
     skipped_at = models.DateTimeField(null=True)
     """The restore after which numbers were passed over last."""
+    on_hosts = models.JSONField(default=list)
+    """Numbers of which hosts had files after a restore, as run lengths; none of them is given again."""
+    read_back_at = models.DateTimeField(null=True)
+    """When the miner's sectors were last read back from the chain after a restore."""
 
     def __str__(self) -> str:
         return f"{self.miner}: next {self.next_number}"
@@ -77,6 +81,22 @@ class Worker(Named, Timestamped):
 
     def __str__(self) -> str:
         return self.name
+
+
+class HostInventory(models.Model):
+    """What a sealing host had on its disk when it last registered."""
+
+    worker = models.OneToOneField(Worker, on_delete=models.CASCADE, related_name="inventory")
+    told_at = models.DateTimeField()
+    sectors = models.JSONField(default=list)
+    """`poolsite.wire.hosts.SectorOnHost` of each job in its journal, encoded."""
+    stored = models.JSONField(default=list)
+    """`poolsite.wire.hosts.StoredNumbers` of its store, encoded."""
+    imported_at = models.DateTimeField(null=True)
+    """When it was last compared with the rows, after a restore."""
+
+    def __str__(self) -> str:
+        return f"inventory of {self.worker}"
 
 
 class WorkerCommand(models.Model):

@@ -10,6 +10,7 @@ from apps.chain.errors import NodeRefused
 from poolsite.filecoin.actors.exitcodes import exit_code_words
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import ZERO, AttoFil
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import cid_from_json
 from poolsite.filecoin.message import Message, message_to_json
 
@@ -45,6 +46,7 @@ class OnSector:
     expiration: int
     initial_pledge: int
     sealed_cid: str
+    seal_proof: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,23 @@ def sectors_read(
 ) -> dict[int, OnSector | None]:
     """Give the proven sectors of these numbers; None where there is none."""
     rows = _rows_read(client, "StateSectorGetInfo", address, numbers, key)
-    return {
-        number: None
-        if row is None
-        else OnSector(
-            activation=int(row["Activation"]),
-            expiration=int(row["Expiration"]),
-            initial_pledge=int(row["InitialPledge"]),
-            sealed_cid=_cid_text(row["SealedCID"]),
-        )
-        for number, row in rows.items()
-    }
+    return {number: None if row is None else _sector(row) for number, row in rows.items()}
+
+
+def sectors_found(client: ChainClient, address: str, numbers: Sequence[int], key: str) -> dict[int, OnSector]:
+    """Return those of these numbers that the chain has proven, asked for in one question."""
+    rows = client.state_miner_sectors(address, bitfield_to_json(bitfield_of(numbers)), key)
+    return {int(row["SectorNumber"]): _sector(row) for row in rows}
+
+
+def _sector(row: dict[str, Any]) -> OnSector:
+    return OnSector(
+        activation=int(row["Activation"]),
+        expiration=int(row["Expiration"]),
+        initial_pledge=int(row["InitialPledge"]),
+        sealed_cid=_cid_text(row["SealedCID"]),
+        seal_proof=int(row.get("SealProof", 0)),
+    )
 
 
 def _precommit(row: dict[str, Any]) -> OnPreCommit:

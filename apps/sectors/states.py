@@ -47,7 +47,12 @@ JOB_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
         "DONE": JobState.DONE,
         "WAIT": JobState.WAITING,
     },
-    JobState.PAUSED: {"OFFER": JobState.READY, "WAIT": JobState.WAITING, "FAIL": JobState.FAILED},
+    JobState.PAUSED: {
+        "OFFER": JobState.READY,
+        "WAIT": JobState.WAITING,
+        "FAIL": JobState.FAILED,
+        "DONE": JobState.DONE,
+    },
     JobState.DONE: {"WAIT": JobState.WAITING, "OFFER": JobState.READY},
     JobState.FAILED: {},
 }

@@ -12,6 +12,7 @@ from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.locks import lone
+from apps.messages.services.restored import restore_check
 from apps.miners.selectors import miners_active
 from apps.sectors.models import Sector
 from apps.sectors.services.active import active_follow, deadlines_fill
@@ -25,6 +26,7 @@ from apps.sectors.services.advance import (
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.claims import leases_sweep
 from apps.sectors.services.deliveries import batches_watch
+from apps.sectors.services.readback import sectors_recover
 from apps.sectors.services.rounds import round_make
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     if head is None:
         return
     work = round_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    sectors_recover(work)
     batches_watch(work)
     each_apart(
         Underway.read().each_miner(), lambda underway: _advance(underway, work), event="sectors_not_advanced"
@@ -64,6 +67,7 @@ def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
     head = head_current()
     if head is None:
         return
+    restore_check(now=clock.now())
     batches_close(round_make(client=chain_client(), network=network_current(), head=head, now=clock.now()))
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from poolsite.wire.codec import BadWire
-from poolsite.wire.jobs import NAME_MAX, JobKind, Progress
+from poolsite.wire.jobs import NAME_MAX, JobKind, Progress, SealInputs, StageOutputs
 
 SLOTS_MAX: Final = 10_000
 """Most slots of one stage."""
@@ -51,6 +51,28 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SectorOnHost:
+    """A sector in a host's journal: the stage that it began last, and what came of it."""
+
+    job: str
+    """The console's name of the job."""
+    token: int
+    """Of the lease under which the stage began."""
+    inputs: SealInputs
+    outputs: StageOutputs | None = None
+    """None: the stage has not ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNumbers:
+    """The sectors of one miner whose files lie in a host's store."""
+
+    miner_id: int
+    runs: tuple[int, ...]
+    """Numbers as run lengths, the first of them without."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
     """A worker introduces itself; with a new boot id its earlier leases are over."""
 
@@ -66,6 +88,8 @@ class Register:
     """Stage → how many at a time."""
     stores: tuple[str, ...] = ()
     hardware: Hardware = field(default_factory=Hardware)
+    sectors: tuple[SectorOnHost, ...] = ()
+    stored: tuple[StoredNumbers, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("uid", "boot_id", "name"):

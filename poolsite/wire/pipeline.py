@@ -177,6 +177,12 @@ BACK_TO: Final = "BACK_TO_"
 for _state, _step in STEPS.items():
     TRANSITIONS[_state] |= {f"{BACK_TO}{earlier}": str(earlier) for earlier in _step.resume_at}
 
+RECOVER_TO: Final = "RECOVER_TO_"
+"""First part of the events that set a sector, after a restore, to where the chain or its host has it."""
+
+for _state in TRANSITIONS.keys() - {S.ABORTED}:
+    TRANSITIONS[_state] |= {f"{RECOVER_TO}{other}": str(other) for other in STEPS if other != S.ABORTED}
+
 WORKER_STAGES: Final[tuple[str, ...]] = tuple(
     step.stage for step in STEPS.values() if step.owner is Owner.WORKER
 )

@@ -128,6 +128,11 @@ class Journal:
         """Delete the record of a job that is over."""
         shutil.rmtree(self.folder(job_id), ignore_errors=True)
 
+    def newest(self, count: int) -> list[str]:
+        """Return the jobs whose record changed last, the newest first."""
+        folders = [(path.stat().st_mtime_ns, path.name) for path in self.root.iterdir() if path.is_dir()]
+        return [name for _, name in sorted(folders, reverse=True)[:count]]
+
     def jobs(self) -> list[str]:
         """Give the jobs that have a record."""
         return sorted(path.name for path in self.root.iterdir() if path.is_dir())

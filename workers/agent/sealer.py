@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ import structlog
 
 from poolsite.wire.jobs import JobKind
 from workers.agent.children import ChildCommand, Children, ProgramMissing, broker_command
+from workers.agent.inventory import sectors_here, stored_here
 from workers.agent.journal import Journal
 from workers.agent.loop import Agent
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
@@ -81,6 +83,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     line = Line(config, console, kinds=(JobKind.SEAL,), slots=dict(config.slots))
     line.stores = (store_known(Store(config.store), config.folder),)
     journal = Journal(config.folder / "jobs")
+    line.sectors, line.stored = partial(sectors_here, journal), partial(stored_here, Store(config.store))
     ours = [stage for stage in KERNEL_STAGES if stage not in config.processors]
     warmth = HostWarmth(config.folder / WARMTH_FILE, ours)
     agent = Agent(

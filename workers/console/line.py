@@ -18,7 +18,7 @@ from workers.console.client import ConsoleAway, ConsoleRefused, Replaced
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poolsite.wire.hosts import Command, HeartbeatAnswer
+    from poolsite.wire.hosts import Command, HeartbeatAnswer, SectorOnHost, StoredNumbers
     from poolsite.wire.jobs import JobKind, Progress
     from workers.config import HostConfig
     from workers.console.client import Console
@@ -53,6 +53,9 @@ class Line:
         self.slots = slots
         self.boot_id = secrets.token_hex(8)
         self.stores: tuple[str, ...] = ()
+        self.sectors: Callable[[], tuple[SectorOnHost, ...]] = tuple
+        self.stored: Callable[[], tuple[StoredNumbers, ...]] = tuple
+        """What is on the disk: told with each registration."""
         self.registered: Registered | None = None
         self.is_paused = self.is_draining = False
         self.kernels = 0, 0
@@ -91,6 +94,8 @@ class Line:
                 slots=self.slots,
                 stores=self.stores,
                 hardware=self.hardware(),
+                sectors=self.sectors(),
+                stored=self.stored(),
             )
         )
         self.registered = answer

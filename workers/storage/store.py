@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from poolsite.filecoin.porep.parameters import SealParameters
 
-NAME: Final = re.compile(r"s-t0([0-9]{1,18})-[0-9]+")
+NAME: Final = re.compile(r"s-t0([0-9]{1,18})-([0-9]{1,18})")
 """A sector's file."""
 MARK: Final = "sectorstore.json"
 """File in a store's root that gives it its name, as lotus writes it."""
@@ -70,12 +70,19 @@ class Store:
 
     def miners(self) -> set[int]:
         """Give the ids of the miners whose sectors lie here."""
+        return set(self.numbers())
+
+    def numbers(self) -> dict[int, list[int]]:
+        """Return the numbers of the sectors that lie here, by the id of their miner."""
         try:
             names = [entry.name for entry in os.scandir(self.root / "sealed")]
         except FileNotFoundError:
-            return set()
-        found = (NAME.fullmatch(name) for name in names)
-        return {int(one[1]) for one in found if one is not None}
+            return {}
+        found: dict[int, list[int]] = {}
+        for one in map(NAME.fullmatch, names):
+            if one is not None:
+                found.setdefault(int(one[1]), []).append(int(one[2]))
+        return found
 
     def persist(self, source: SectorFiles, *, miner_id: int, number: int) -> SectorFiles:
         """Copy what proving needs: the sealed file, p_aux, t_aux and tree-r-last.

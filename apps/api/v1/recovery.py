@@ -17,6 +17,7 @@ from apps.core import clock
 from apps.messages.models import UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recover import recovery_end, unmatched_decide
+from apps.sectors.restored import hosts_unreported, miners_unread
 
 
 class UnmatchedOutput(serializers.Serializer[Any]):
@@ -48,6 +49,10 @@ class RecoveryOutput(serializers.Serializer[Any]):
     senders_unread = serializers.ListField(child=serializers.CharField())
     unmatched = UnmatchedOutput(many=True)
     ended_at = serializers.DateTimeField(allow_null=True)
+    sectors_since = serializers.DateTimeField(allow_null=True)
+    sectors_recovered = serializers.IntegerField()
+    miners_unread = serializers.ListField(child=serializers.CharField())
+    hosts_unreported = serializers.ListField(child=serializers.CharField())
 
 
 class DecisionInput(InputSerializer):
@@ -62,7 +67,7 @@ def recovery_body() -> dict[str, Any]:
     row = recovery_row()
     unread = senders_unread(row).values_list("address", flat=True) if row.since is not None else ()
     return {
-        "is_on": row.since is not None,
+        "is_on": row.since is not None or row.sectors_since is not None,
         "since": row.since,
         "reason": row.reason,
         "from_height": row.from_height,
@@ -71,6 +76,10 @@ def recovery_body() -> dict[str, Any]:
         "senders_unread": list(unread),
         "unmatched": [unmatched_body(one) for one in unmatched_open()],
         "ended_at": row.ended_at,
+        "sectors_since": row.sectors_since,
+        "sectors_recovered": row.sectors_recovered,
+        "miners_unread": [miner.address for miner in miners_unread(row)],
+        "hosts_unreported": list(hosts_unreported(row).values_list("name", flat=True)),
     }
 
 

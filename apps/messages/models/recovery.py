@@ -62,6 +62,10 @@ class Recovery(models.Model):
     """Head up to which the chain was read back."""
     matched = models.PositiveIntegerField(default=0)
     """Messages on chain or in the node's pool that were given to their rows."""
+    sectors_since = models.DateTimeField(null=True)
+    """Sectors are read back since then; None: those of all miners and hosts were."""
+    sectors_recovered = models.PositiveIntegerField(default=0)
+    """Sectors that were imported or moved to where the chain or a host has them."""
     ended_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

@@ -18,13 +18,14 @@ from django.db.models import F, Q
 from apps.chain.apart import each_apart
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue
-from apps.core.live import Change, publish
+from apps.core.live import Change, publish, publish_all
 from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, SignedVersion, UnmatchedMessage
-from apps.messages.selectors.recovery import recovery_now, senders_unread, unmatched_open
+from apps.messages.selectors.recovery import recovery_now, recovery_row, senders_unread, unmatched_open
 from apps.messages.services.moves import messages_advance, messages_told
 from apps.messages.services.readback import History, Landed
+from apps.messages.services.restored import RECOVERY_CHANGE
 from apps.messages.services.spend import ADDED, spend_note
 from apps.messages.services.timeline import event_note
 from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
@@ -99,7 +100,7 @@ def _end(*, now: datetime) -> None:
     with transaction.atomic():
         Recovery.objects.filter(pk=1, since__isnull=False).update(since=None, ended_at=now)
         Sender.objects.filter(wait=Wait.RECOVERY).update(wait="", error="")
-        publish(Change("messages", "all", None))
+        publish_all((Change("messages", "all", None), RECOVERY_CHANGE))
     log.info("recovery_ended")
 
 
@@ -130,6 +131,7 @@ def _read_back(
             error="",
         )
         Recovery.objects.filter(pk=recovery.pk).update(matched=F("matched") + matched)
+        publish(RECOVERY_CHANGE)
 
 
 def _unexplained(sent: list[Sent]) -> list[Sent]:
@@ -286,6 +288,7 @@ def unmatched_decide(
             target=row.cid,
             after={"message": message_id or None, "nonce": row.nonce, "from": row.from_addr},
         )
+        publish(RECOVERY_CHANGE)
     _end_if_done(now=now)
     return row
 
@@ -303,13 +306,15 @@ def _decided_row(row: UnmatchedMessage, message_id: str, landed: Landed | None, 
 
 def recovery_end(*, principal: Principal, now: datetime) -> None:
     """End recovery as it is: a person answers for what was not read back.  Raises BadValue."""
-    recovery = recovery_now()
-    if recovery is None:
+    recovery = recovery_row()
+    if recovery.since is None and recovery.sectors_since is None:
         raise BadValue("the pool is not in recovery", field="")
-    left = list(senders_unread(recovery).values_list("address", flat=True)[:100])
+    unread = Sender.objects.none() if recovery.since is None else senders_unread(recovery)
+    left = list(unread.values_list("address", flat=True)[:100])
     with transaction.atomic():
         open_ = unmatched_open()
         after = {"senders_unread": left, "undecided": open_.count()}
         open_.update(decided_at=now, decided_by=principal.actor[:200])
         audit_record(principal=principal, action="recovery.end", target="pool", after=after)
+        Recovery.objects.filter(pk=1).update(sectors_since=None)
         _end(now=now)

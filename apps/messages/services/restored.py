@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
-from apps.core.live import Change, publish
+from apps.core.live import OPERATOR, Change, publish_all
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, Tracker
 from apps.messages.selectors.recovery import recovery_hold
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
+
+RECOVERY_CHANGE: Final = Change("recovery", 1, OPERATOR)
 
 IDENTITY: Final = """
 SELECT (SELECT system_identifier::text FROM pg_control_system()),
@@ -98,10 +100,12 @@ def recovery_begin(reason: str, *, now: datetime, fingerprint: dict[str, Any] | 
     if row.since is None:
         row.from_height = Tracker.objects.values_list("height", flat=True).first() or -1
         row.matched = 0
+    if row.sectors_since is None:
+        row.sectors_recovered = 0
     row.since, row.ended_at, row.reason, row.read_height = now, None, reason[:1000], None
-    row.restored_at, row.fingerprint = now, fingerprint or row.fingerprint
+    row.restored_at, row.sectors_since, row.fingerprint = now, now, fingerprint or row.fingerprint
     row.save()
-    publish(Change("messages", "all", None))
+    publish_all((Change("messages", "all", None), RECOVERY_CHANGE))
     log.error("recovery_begins", reason=reason, from_height=row.from_height)
     return row
 

@@ -16,6 +16,7 @@ from apps.core.errors import Conflict
 from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.sectors.onchain import partitions_of, precommits_read, sectors_read
+from apps.sectors.restored import miners_held
 from apps.sectors.services.steps import job_locked, sector_step
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cids import commr_cid
@@ -47,8 +48,9 @@ class Underway:
 
     @classmethod
     def read(cls) -> Underway:
-        """Read those of all miners."""
+        """Read those of all miners but the ones whose sectors are still read back after a restore."""
         rows = Sector.objects.filter(paused_at=None, miner__state=MinerState.ACTIVE)
+        rows = rows.exclude(miner__in=miners_held())
         return cls(rows.exclude(state__in=FINAL_STATES).select_related("miner__tenant").order_by("pk"))
 
     def each_miner(self) -> list[Underway]:

@@ -12,9 +12,11 @@ from apps.chain.selectors import head_current
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.messages.services.restored import restore_check
 from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector
 from apps.sectors.proof_forms import makes_proofs_here
+from apps.sectors.restored import hosts_unreported, miners_held, must_register, sectors_recovery
 from apps.sectors.selectors import job_assignment
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
@@ -45,7 +47,7 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
     taken: list[Assignment] = []
     while len(taken) < claim.max:
         job = _next_job(worker, kinds=claim.kinds, free=free, has_room=rooms > 0, now=now)
-        if job is None:
+        if job is None or (job.kind == JobKind.SEAL and _is_restored(worker, now=now)):
             break
         if job.kind == JobKind.SEAL:
             rooms -= job.sticky_worker_id is None
@@ -67,7 +69,7 @@ def _next_job(
     wanted = proofs & offered & (Q(expires_at=None) | Q(expires_at__gt=now))
     stages = [stage for stage, count in free.items() if count > 0]
     if JobKind.SEAL in kinds and stages:
-        wanted |= Q(kind=JobKind.SEAL, stage__in=stages) & here
+        wanted |= Q(kind=JobKind.SEAL, stage__in=stages) & here & ~Q(miner__in=miners_held()) & _unclaimed()
     job = (
         Job.objects.filter(idle & due & wanted, miner__tenant_id=worker.tenant_id)
         .select_related("miner")
@@ -79,6 +81,20 @@ def _next_job(
     if job is None or not Miner.objects.filter(pk=job.miner_id, tenant_id=worker.tenant_id).exists():
         return None
     return job
+
+
+def _is_restored(worker: Worker, *, now: datetime) -> bool:
+    """Return whether the database turns out to be a restored one of which this host has not heard yet."""
+    restore_check(now=now)
+    return must_register(worker)
+
+
+def _unclaimed() -> Q:
+    """Keep back sectors of a restored backup that a host may have begun until every host has reported."""
+    recovery = sectors_recovery()
+    if recovery is None or not hosts_unreported(recovery).exists():
+        return Q()
+    return Q(sticky_worker__isnull=False) | Q(created_at__gt=recovery.restored_at)
 
 
 def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:

@@ -19,6 +19,7 @@ from apps.messages.services import message_push
 from apps.messages.states import MessageState
 from apps.miners.selectors import miner_principal
 from apps.sectors.models import Batch, Sector
+from apps.sectors.restored import miners_held
 from apps.sectors.services.advance import commit_landed, precommit_landed, step_console
 from apps.sectors.services.rounds import KINDS, PRE_COMMIT, Kind, Round, all_again
 from apps.sectors.services.steps import console_failure
@@ -85,14 +86,14 @@ def batch_sent(batch: Batch) -> None:
 def batches_watch(work: Round) -> None:
     """Push what was not pushed, and follow the messages of all batches that can still change."""
     young = work.head.height - work.network.chain_finality
-    rows = list(Batch.objects.select_related("miner__tenant").filter(state=BatchState.CLOSED).order_by("pk"))
+    batches = Batch.objects.select_related("miner__tenant").exclude(miner__in=miners_held())
+    rows = list(batches.filter(state=BatchState.CLOSED).order_by("pk"))
     each_apart(rows, lambda batch: _hand_over(batch, work), event="batch_not_pushed")
     # A landed batch is looked at again while the chain can take it back, and when the check of
     # pre-commits has sent a sector back to wait for it.
     back = Q(precommits__state=SectorState.PRECOMMIT_SENT) | Q(commits__state=SectorState.COMMIT_SENT)
     watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & (Q(landed_height__gte=young) | back)
-    found = Batch.objects.select_related("miner__tenant").defer("params").filter(watched)
-    rows = list(found.distinct().order_by("pk"))
+    rows = list(batches.defer("params").filter(watched).distinct().order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
     there = [batch for batch in rows if batch.message_id in messages]
     each_apart(
@@ -106,7 +107,7 @@ def _hand_over(batch: Batch, work: Round) -> None:
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_sent(batch)
     elif last_epoch(batch, network=work.network) < work.head.height:
-        _fail(batch, error="too old before it was sent", exit_code=None, work=work)
+        batch_fail(batch, error="too old before it was sent", exit_code=None, work=work)
     else:
         batch_push(batch, network=work.network)
 
@@ -120,14 +121,14 @@ def _follow(batch: Batch, message: Message, work: Round) -> None:
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
         words = message.error or f"the message was {message.state.lower()}"
-        _fail(batch, error=words, exit_code=None, work=work)
+        batch_fail(batch, error=words, exit_code=None, work=work)
         return
     is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
     if message.state != MessageState.LANDED or not is_deep:
         return
     if message.exit_code != 0:
         words = f"the message ended with {exit_code_words(message.exit_code)}"
-        _fail(batch, error=words, exit_code=message.exit_code, work=work)
+        batch_fail(batch, error=words, exit_code=message.exit_code, work=work)
         return
     _landed(batch, message, work)
 
@@ -166,7 +167,8 @@ def _sectors_of(batch: Batch, *, state: str) -> list[Sector]:
     )
 
 
-def _fail(batch: Batch, *, error: str, exit_code: int | None, work: Round) -> None:
+def batch_fail(batch: Batch, *, error: str, exit_code: int | None, work: Round) -> None:
+    """End a batch whose message does not land; its sectors wait for another one."""
     kind = KINDS[BatchKind(batch.kind)]
     for sector in _sectors_of(batch, state=kind.sent_in):
         _sector_failed(sector, error=error, kind=kind, work=work)

@@ -12,12 +12,15 @@ from django.db.models import F, Q
 from apps.chain.selectors import head_current
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.messages.services.restored import RECOVERY_CHANGE
 from apps.sectors.errors import BadPlan, WorkerReplaced, WorkerRetired
-from apps.sectors.models import Job, JobEvent, Sector, Worker, WorkerCommand
+from apps.sectors.models import HostInventory, Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.policy import sealing_policy
+from apps.sectors.restored import must_register
 from apps.sectors.selectors import is_uuid
 from apps.sectors.services.audit import worker_act
 from apps.sectors.states import JobState
+from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import (
     SLOTS_MAX,
     Command,
@@ -71,6 +74,8 @@ def worker_register(
     for name, value in facts.items():
         setattr(worker, name, value)
     plan_resend(worker)
+    if JobKind.SEAL in register.kinds:
+        _inventory_store(worker, register, now=now)
     worker.boot_id, worker.seen_at = register.boot_id, now
     worker.save()
     publish(Change("worker", worker.pk, tenant_id))
@@ -81,6 +86,23 @@ def worker_register(
         lease_s=policy.lease_s,
         poll_ms=policy.poll_ms,
         commands=commands_open(worker),
+    )
+
+
+def _inventory_store(worker: Worker, register: Register, *, now: datetime) -> None:
+    """Keep what the host has on its disk.  The first time after a restore its leases end: their tokens
+    may be the ones that are given out next.
+    """
+    if must_register(worker):
+        leases_end(worker, now=now, reason="the database was restored from a backup")
+        publish(RECOVERY_CHANGE)
+    HostInventory.objects.update_or_create(
+        worker=worker,
+        defaults={
+            "told_at": now,
+            "sectors": [document_encode(sector) for sector in register.sectors],
+            "stored": [document_encode(numbers) for numbers in register.stored],
+        },
     )
 
 
@@ -138,10 +160,13 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
 
 
 def boot_check(worker: Worker, boot_id: str) -> None:
-    """Refuse what an earlier start of the worker says.  Raises WorkerReplaced, WorkerRetired."""
+    """Refuse what an earlier start says, and one that has not reported its disk since a restore.
+
+    Raises WorkerReplaced, WorkerRetired.
+    """
     if worker.retired_at is not None:
         raise WorkerRetired(worker.name)
-    if worker.boot_id != boot_id:
+    if worker.boot_id != boot_id or must_register(worker):
         raise WorkerReplaced
 
 

@@ -9,6 +9,7 @@ from django.db import transaction
 from apps.messages.selectors.recovery import recovery_row
 from apps.sectors.errors import NumbersExhausted
 from apps.sectors.models import SectorNumbers
+from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ the chain does not know those numbers yet."""
 
 @transaction.atomic
 def numbers_take(miner: Miner, *, count: int, taken: Sequence[range]) -> list[int]:
-    """Take the next `count` numbers outside `taken`, what the chain has allocated.
+    """Take the next `count` numbers outside `taken`, what the chain has allocated, and what hosts have.
 
     The miner's row is locked and its counter only grows: a number that was given out once is gone,
     whatever becomes of its sector.  Raises NumbersExhausted.
@@ -38,7 +39,10 @@ def numbers_take(miner: Miner, *, count: int, taken: Sequence[range]) -> list[in
     if restored_at is not None and (row.skipped_at is None or row.skipped_at < restored_at):
         row.next_number, row.skipped_at = row.next_number + RESTORE_SKIP, restored_at
     number = row.next_number
-    spans = sorted(taken, key=lambda span: span.start)
+    known = bitfield_from_json(row.on_hosts or [0]) | bitfield_of(
+        miner.sectors.filter(number__gte=number).order_by().values_list("number", flat=True)
+    )
+    spans = sorted([*taken, *(range(*span) for span in known.ranges)], key=lambda span: span.start)
     at = 0
     while len(numbers) < count:
         while at < len(spans) and spans[at].stop <= number:

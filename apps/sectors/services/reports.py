@@ -159,10 +159,11 @@ def outputs_check(event: Event, policy: SealingPolicy) -> dict[str, Any]:
             raise BadReport("missing", field=f"outputs.{name}")
     if outputs.proof is not None and len(outputs.proof) > policy.proof_max_bytes:
         raise BadReport(f"must have at most {policy.proof_max_bytes} bytes", field="outputs.proof")
-    return _columns(event.event, outputs)
+    return outputs_columns(event.event, outputs)
 
 
-def _columns(event: str, outputs: StageOutputs) -> dict[str, Any]:
+def outputs_columns(event: str, outputs: StageOutputs) -> dict[str, Any]:
+    """Return the columns that a stage's outputs fill."""
     if event == SectorEvent.ADD_PIECE:
         pieces = outputs.pieces or ()
         return {"pieces": [{"size": piece.size, "comm_p": piece.comm_p.hex()} for piece in pieces]}

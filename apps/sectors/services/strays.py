@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from apps.sectors.models import Sector
 from apps.sectors.onchain import precommits_read
+from apps.sectors.restored import miners_held
 from apps.sectors.services.advance import (
     by_miner,
     commit_landed,
@@ -58,10 +59,11 @@ def strays_found(
 
 def strays_watch(*, client: ChainClient, key: str, now: datetime) -> None:
     """Settle sectors that wait for a message of a batch that has failed: sent back, or on the chain."""
+    rows = Sector.objects.exclude(miner__in=miners_held())
     over = Q(precommit_batch=None) | Q(precommit_batch__state=BatchState.FAILED)
     over_commit = Q(commit_batch=None) | Q(commit_batch__state=BatchState.FAILED)
     strays_settle(
-        Sector.objects.filter(
+        rows.filter(
             Q(state=SectorState.PRECOMMIT_SENT) & over | Q(state=SectorState.COMMIT_SENT) & over_commit,
             paused_at=None,
         ),

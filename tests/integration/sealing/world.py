@@ -34,9 +34,12 @@ from poolsite.devnet.node import Devnet
 from poolsite.devnet.server import Server
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.keys import KEY_BLS, key_address, key_generate, key_sign
+from poolsite.filecoin.message import message_from_cbor
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jobs import JobKind
+from poolsite.wire.origins import IdFound
 from tests.people import tenant, token
+from workers.agent.inventory import sectors_here, stored_here
 from workers.agent.journal import Journal
 from workers.agent.loop import Agent
 from workers.agent.stages import StageRunner
@@ -133,6 +136,8 @@ class World:
         self.node = Node({key_address(key): FUNDS * FIL for key in self.keys.values()})
         poolsite.celery.app.loader.import_default_modules()
         monkeypatch.setattr("apps.wallets.services.wallet_sign_all", self.sign_all)
+        self.ids: dict[str, IdFound] = {}
+        monkeypatch.setattr("apps.messages.services.recover.ids_signed", self.ids_signed)
         monkeypatch.setattr(poolsite.celery.app, "send_task", self.task_now)
         self.tenant = tenant("alice")
         for address in self.keys:
@@ -153,8 +158,17 @@ class World:
     # What stands for signer and Celery
 
     def sign_all(self, requests: Sequence[SignRequest], **_options: Any) -> list[Signature]:
-        """Sign as the signer would."""
+        """Sign as the signer would, and keep the ids."""
+        for request in requests:
+            if request.origin is not None:
+                cid = str(message_from_cbor(request.extra).cid)
+                origin = request.origin
+                self.ids[cid] = IdFound(cid=cid, id=origin.id, account=origin.account, kind=origin.kind)
         return [key_sign(self.keys[request.address], request.to_sign) for request in requests]
+
+    def ids_signed(self, _address: str, *, pool: object, cids: Sequence[str]) -> dict[str, IdFound]:
+        """Answer as the signer would from its record."""
+        return {cid: self.ids[cid] for cid in cids if cid in self.ids}
 
     def task_now(self, name: str, *, kwargs: dict[str, Any] | None = None, **_options: Any) -> None:
         """Run a task at once."""
@@ -184,12 +198,13 @@ class World:
             sector_room_bytes=1 << 20,
         )
         line = Line(config, self.console, kinds=(JobKind.SEAL,), slots=dict(DEFAULT_SLOTS))
+        journal = Journal(config.folder / "jobs")
+        line.sectors, line.stored = partial(sectors_here, journal), partial(stored_here, self.store)
+        line.stores = (self.store.name(),)
         line.register()
         self.runner = StageRunner(folder=config.folder, store=self.store, pool=self.pool)
         app: Any = InlineHints(self.runner)
-        return Agent(
-            config, console=self.console, line=line, journal=Journal(config.folder / "jobs"), app=app
-        )
+        return Agent(config, console=self.console, line=line, journal=journal, app=app)
 
     def prover_make(self) -> Prover:
         """A prover that has just been started."""

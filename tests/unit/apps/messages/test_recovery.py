@@ -27,6 +27,8 @@ from tests.people import principal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from django.db.models import Model
+
     from tests.messaging import Pool
 
 TABLES = (Message, Sender, Recovery, SignedVersion, MessageEvent, UnmatchedMessage, Tracker)
@@ -35,15 +37,16 @@ TABLES = (Message, Sender, Recovery, SignedVersion, MessageEvent, UnmatchedMessa
 class Dump:
     """The rows of the messager at a moment, and the tracker's place."""
 
-    def __init__(self) -> None:
-        self.rows = {model: list(model._default_manager.all()) for model in TABLES}
+    def __init__(self, *more: type[Model]) -> None:
+        self.tables: tuple[type[Model], ...] = (*TABLES, *more)
+        self.rows = {model: list(model._default_manager.all()) for model in self.tables}
 
     def restore(self, *, is_noticed: bool = True) -> None:
         """Put the rows back; PostgreSQL's tables would be others then."""
-        for model in reversed(TABLES):
-            model._default_manager.all().delete()
-        for model in TABLES:
-            model._default_manager.bulk_create(self.rows[model])  # type: ignore[arg-type]
+        for model in reversed(self.tables):
+            model._default_manager.all()._raw_delete(model._default_manager.db)
+        for model in self.tables:
+            model._default_manager.bulk_create(self.rows[model])
         if is_noticed:
             Recovery.objects.update(fingerprint={"table": -1})
 

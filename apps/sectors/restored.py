@@ -1,0 +1,52 @@
+"""After a restore: which miners' sectors are not read back yet, and which sealing hosts have not reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.messages.models import Recovery
+from apps.messages.selectors.recovery import recovery_row
+from apps.miners.selectors import miners_active
+from apps.sectors.models import HostInventory, Worker
+from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.miners.models import Miner
+
+
+def sectors_recovery() -> Recovery | None:
+    """Return the recovery in which sectors are still read back, or None."""
+    return Recovery.objects.filter(sectors_since__isnull=False).first()
+
+
+def miners_unread(recovery: Recovery) -> QuerySet[Miner]:
+    """Return the miners whose sectors were not read back yet."""
+    if recovery.sectors_since is None:
+        return miners_active().none()
+    return miners_active().exclude(numbers__read_back_at__gte=recovery.sectors_since)
+
+
+def miners_held() -> list[int]:
+    """Return the row ids of the miners for whose sectors nothing is done until they are read back."""
+    recovery = sectors_recovery()
+    return [] if recovery is None else list(miners_unread(recovery).values_list("pk", flat=True))
+
+
+def hosts_unreported(recovery: Recovery) -> QuerySet[Worker]:
+    """Return the sealing hosts that have not said since the restore what they have on their disks."""
+    if recovery.sectors_since is None:
+        return Worker.objects.none()
+    hosts = Worker.objects.filter(kinds__contains=[str(JobKind.SEAL)], retired_at=None)
+    return hosts.exclude(inventory__told_at__gte=recovery.sectors_since).order_by("name", "pk")
+
+
+def must_register(worker: Worker) -> bool:
+    """Return whether a host has to register again, since it has not reported its disk since a restore."""
+    if str(JobKind.SEAL) not in worker.kinds:
+        return False
+    restored_at = recovery_row().restored_at
+    if restored_at is None:
+        return False
+    return not HostInventory.objects.filter(worker=worker, told_at__gte=restored_at).exists()

@@ -1,0 +1,126 @@
+"""After a restore: batches whose messages were read back, and batches that somebody else's overtook."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from apps.core.errors import Conflict
+from apps.messages.models import Message
+from apps.messages.selectors import messages_by_ids
+from apps.messages.services.drop import message_drop
+from apps.messages.states import MessageState
+from apps.sectors.models import Batch, Sector, SectorProof
+from apps.sectors.selectors import is_uuid
+from apps.sectors.services.deliveries import batch_fail
+from apps.sectors.services.imports import ORDER, row_make, row_move, row_without_files
+from apps.sectors.services.rounds import KINDS, PRE_COMMIT
+from apps.sectors.states import BatchKind, BatchState
+from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, ProveCommitSectors3Params
+from poolsite.filecoin.cids import cid_to_commr
+from poolsite.filecoin.codec import from_cbor
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.sectors.services.rounds import Kind, Round
+
+log = structlog.get_logger(__name__)
+
+OVERTAKEN: Final = "the chain has its sectors already, read back after a restore"
+NO_SEED: Final = -1
+"""Seed epoch of a proof that was read back: where its message fails, the host makes it again."""
+
+
+def batches_import(miner: Miner, kind: Kind, *, work: Round) -> None:
+    """Write the batches whose messages were made again from the signer's record, and move their sectors."""
+    messages = Message.objects.filter(pushed_by="recovered", kind=kind.kind, to=miner.address)
+    known = Batch.objects.filter(miner=miner, kind=kind.kind).values("message_id")
+    for message in messages.exclude(pk__in=known).order_by("nonce"):
+        name = str(message.pk).rpartition(":")[2]
+        batch = Batch.objects.create(
+            uuid=uuid.UUID(name) if is_uuid(name) else uuid.uuid4(),
+            miner=miner,
+            kind=kind.kind,
+            state=BatchState.SENT,
+            message_id=message.pk,
+            closed_height=work.head.height,
+            reason="recovered",
+            sender=message.from_addr,
+            method=message.method,
+            params=bytes(message.params),
+            value=message.value,
+        )
+        if kind is PRE_COMMIT:
+            _precommits_move(batch, work)
+        else:
+            _commits_move(batch, work)
+
+
+def _rows(batch: Batch, numbers: list[int]) -> dict[int, Sector]:
+    rows = Sector.objects.filter(miner=batch.miner, number__in=numbers).select_related("miner", "job")
+    return {row.number: row for row in rows}
+
+
+def _precommits_move(batch: Batch, work: Round) -> None:
+    """Let the sectors of a pre-commit wait for it; what no host has reported waits for its files, too."""
+    infos = from_cbor(PreCommitSectorBatch2Params, bytes(batch.params)).sectors
+    rows = _rows(batch, [info.sector_number for info in infos])
+    for info in infos:
+        row = rows.get(info.sector_number)
+        comm_r = cid_to_commr(info.sealed_cid)
+        sent: dict[str, Any] = {"precommit_batch": batch}
+        if row is not None and ORDER[row.state] >= ORDER[SectorState.PRECOMMIT_SENT]:
+            Sector.objects.filter(pk=row.pk, precommit_batch=None).update(precommit_batch=batch)
+        elif row is not None and bytes(row.comm_r or b"") == comm_r and row.job.sticky_worker_id is not None:
+            row_move(row, SectorState.PRECOMMIT_SENT, now=work.now, **sent)
+        else:
+            facts = {**sent, "comm_r": comm_r, "ticket_epoch": info.seal_rand_epoch}
+            if row is None:
+                row = row_make(
+                    batch.miner, info.sector_number, SectorState.PRECOMMIT_SENT, now=work.now, **facts
+                )
+            else:
+                row_move(row, SectorState.PRECOMMIT_SENT, now=work.now, ticket=None, **facts)
+                row.refresh_from_db()
+            row_without_files(row, now=work.now)
+
+
+def _commits_move(batch: Batch, work: Round) -> None:
+    """Let the sectors of a commit wait for it, and keep their proofs."""
+    params = from_cbor(ProveCommitSectors3Params, bytes(batch.params))
+    numbers = [one.sector_number for one in params.sector_activations]
+    rows = _rows(batch, numbers)
+    for number, proof in zip(numbers, params.sector_proofs, strict=False):
+        row = rows.get(number)
+        if row is None or row.state in FINAL_STATES:
+            continue
+        SectorProof.objects.get_or_create(sector=row, defaults={"proof": proof, "seed_epoch": NO_SEED})
+        if ORDER[row.state] < ORDER[SectorState.COMMIT_SENT]:
+            row_move(row, SectorState.COMMIT_SENT, now=work.now, commit_batch=batch)
+        else:
+            Sector.objects.filter(pk=row.pk, commit_batch=None).update(commit_batch=batch)
+
+
+def batches_settle(miner: Miner, *, work: Round) -> None:
+    """End batches that were not sent when the backup was made and of which the chain has a sector already."""
+    open_ = Batch.objects.filter(miner=miner, state__in=[BatchState.CLOSED, BatchState.SENT])
+    batches = list(open_.select_related("miner__tenant"))
+    messages = messages_by_ids([batch.message_id for batch in batches])
+    for batch in batches:
+        kind = KINDS[BatchKind(batch.kind)]
+        sectors = Sector.objects.filter(**{kind.column: batch})
+        message = messages.get(batch.message_id)
+        if message is not None and message.state != MessageState.UNFILLED:
+            continue
+        if sectors.exists() and not sectors.exclude(state=kind.sent_in).exists():
+            continue
+        try:
+            if message is not None:
+                message_drop(message, reason=OVERTAKEN, now=work.now)
+        except Conflict as conflict:  # it got a nonce this moment: the chain decides
+            log.info("message_not_dropped", message=message.pk if message else "", reason=conflict.reason)
+            continue
+        batch_fail(batch, error=OVERTAKEN, exit_code=None, work=work)

@@ -1,0 +1,41 @@
+"""What a sealing host tells the console about its disk when it registers: sectors in progress, and its store.
+
+A console whose database was restored from a backup imports from it what its rows lack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from poolsite.wire.hosts import SectorOnHost, StoredNumbers
+
+if TYPE_CHECKING:
+    from workers.agent.journal import Journal
+    from workers.storage.store import Store
+
+SECTORS_MAX: Final = 4_000
+"""Of one registration; of a journal with more, the newest."""
+
+
+def sectors_here(journal: Journal) -> tuple[SectorOnHost, ...]:
+    """Return the sectors of the journal, with the inputs and outputs of the stage that began last."""
+    found = []
+    for job_id in journal.newest(SECTORS_MAX):
+        work = journal.work_read(job_id)
+        if work is None:
+            continue
+        outputs = journal.outputs_read(job_id, work.id)
+        if outputs is not None:
+            outputs = replace(outputs, proof=None)  # large, and made again from the same inputs at once
+        found.append(SectorOnHost(job=job_id, token=work.token, inputs=work.inputs, outputs=outputs))
+    return tuple(found)
+
+
+def stored_here(store: Store) -> tuple[StoredNumbers, ...]:
+    """Return the numbers of the sectors in the store."""
+    return tuple(
+        StoredNumbers(miner_id=miner_id, runs=tuple(bitfield_to_json(bitfield_of(numbers))))
+        for miner_id, numbers in sorted(store.numbers().items())
+    )
