@@ -19,6 +19,7 @@ from apps.dashboard.regions import (
     message,
     messages,
     miners,
+    recovery,
     sector,
     sectors,
     senders,
@@ -60,6 +61,7 @@ REGIONS: Final[dict[str, Regions]] = {
     "chain": chain.REGIONS,
     "lab": lab.REGIONS,
     "gateway": gateway.REGIONS,
+    "recovery": recovery.REGIONS,
 }
 """By page, by kind of change."""
 ROWS: Final[dict[str, dict[str, RowFragments]]] = {

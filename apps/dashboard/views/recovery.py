@@ -9,21 +9,30 @@ from django.shortcuts import redirect
 
 from apps.chain.client import chain_client
 from apps.core import clock
-from apps.core.errors import DomainError
-from apps.core.formatting import amount_words, shortened
+from apps.core.errors import BadValue, DomainError
+from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.frame import page_render
 from apps.dashboard.people import for_people
+from apps.dashboard.regions.recovery import context_of
 from apps.dashboard.regions.scene import Scene
-from apps.messages.models import Message
-from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
+from apps.messages.selectors.recovery import unmatched_get
 from apps.messages.services.recover import recovery_end, unmatched_decide
-from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
 
-SHOWN: Final = 100
-"""Messages, and waiting ones to choose from, on one page."""
+OUTSIDE: Final = "outside"
+"""Value of the choice that a message was sent outside the pool."""
+END: Final = Ask(
+    title="End recovery",
+    text="What was not read back yet may then be paid or sealed a second time. Go on only if you know that "
+    "nothing was sent or sealed since the backup.",
+    label="End recovery",
+    back="/recovery/",
+    page="Recovery",
+    section="messages",
+    kept=(("end", "1"),),
+)
 
 
 @for_people
@@ -35,6 +44,8 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         if not viewer.may("admin"):
             raise Http404
+        if request.POST.get("end") == "1" and not is_sure(request):
+            return ask_page(request, viewer, END)
         try:
             _decide(request, viewer)
         except DomainError as refusal:
@@ -49,43 +60,29 @@ def _decide(request: HttpRequest, viewer: Principal) -> None:
     if request.POST.get("end") == "1":
         recovery_end(principal=viewer, now=clock.now())
         return
+    chosen = request.POST.get("message", "")
+    if not chosen:
+        raise BadValue("choose which message it is", field="message")
     row = unmatched_get(request.POST.get("cid", ""))
     unmatched_decide(
         principal=viewer,
         row=row,
-        message_id=request.POST.get("message", ""),
+        message_id="" if chosen == OUTSIDE else chosen,
         client=chain_client(),
         now=clock.now(),
     )
 
 
 def _page(request: HttpRequest, viewer: Principal, error: str) -> HttpResponse:
-    row = recovery_row()
-    found = list(unmatched_open()[:SHOWN])
-    senders = {one.from_addr for one in found}
-    waiting = Message.objects.filter(from_addr__in=senders, state=MessageState.UNFILLED)
-    choices = list(waiting.order_by("created_at").values_list("pk", "push_id", "from_addr")[:SHOWN])
-    lines = [
-        {
-            "row": one,
-            "from": shortened(one.from_addr),
-            "to": shortened(one.to),
-            "value": amount_words(int(one.value)),
-            "waiting": [(pk, name) for pk, name, sender in choices if sender == one.from_addr],
-        }
-        for one in found
-    ]
     return page_render(
         request,
         "recovery/page.html",
         title="Recovery",
         section="messages",
-        page_key="",
+        page_key="recovery",
         scene=Scene(viewer),
         status=422 if error else 200,
-        recovery=row,
-        unread=senders_unread(row).count() if row.since is not None else 0,
-        lines=lines,
         may_decide=viewer.may("admin"),
         error=error,
+        **context_of(),
     )

@@ -13,6 +13,7 @@ from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.restored import recovery_begin
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import cid_of_cbor
+from tests import factories
 from tests.people import bearer, operator_person, operator_token, person, token
 from tests.visits import signed_in, text_of
 
@@ -82,6 +83,7 @@ def test_rest_ends_recovery_and_says_so_when_there_is_none(client: Client) -> No
 def test_today_and_the_page_say_why_nothing_is_signed() -> None:
     row = unmatched()
     operator_person()
+    waits = factories.message("w1", from_addr=row.from_addr)
     page = signed_in("olga")
 
     today = text_of(page.get("/"))
@@ -90,8 +92,10 @@ def test_today_and_the_page_say_why_nothing_is_signed() -> None:
     assert "no message is signed" in text_of(page.get(reverse("messages"))).lower()
     text = text_of(page.get(reverse("recovery")))
     assert row.cid in text
-    assert "the database was restored" in text
-    page.post(reverse("recovery"), {"cid": row.cid, "message": ""})
+    assert "The database was restored." in text
+    assert f"It is {waits.push_id}: 0 " in text
+    assert page.post(reverse("recovery"), {"cid": row.cid, "message": ""}).status_code == 422
+    page.post(reverse("recovery"), {"cid": row.cid, "message": "outside"})
     row.refresh_from_db()
     assert row.decided_by
 

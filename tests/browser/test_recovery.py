@@ -1,0 +1,87 @@
+"""The page Recovery in each of its states, wide and narrow, light and dark; it follows by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from apps.core import clock
+from apps.core.live import publish
+from apps.messages.models import Recovery, Sender, UnmatchedMessage
+from apps.messages.services.restored import RECOVERY_CHANGE, recovery_begin
+from apps.sectors.models import SectorNumbers
+from poolsite.filecoin.cids import cid_of_cbor
+from tests import factories
+from tests.browser.axe import findings
+
+if TYPE_CHECKING:
+    from apps.users.models import User
+    from tests.browser.conftest import Visit
+    from tests.browser.visitor import Visitor
+
+REASON = "the database was restored or moved: another cluster and table than it was written in"
+
+
+def unmatched(sender: str) -> UnmatchedMessage:
+    now = clock.now()
+    return UnmatchedMessage.objects.create(
+        cid=str(cid_of_cbor(b"sent")),
+        unsigned_cid=str(cid_of_cbor(b"sent")),
+        from_addr=sender,
+        nonce=7,
+        to="f01002",
+        value=5 * 10**18,
+        method=0,
+        gas_limit=1,
+        gas_fee_cap=1,
+        gas_premium=1,
+        height=12,
+        found_at=now,
+    )
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
+def test_recovery_page_follows_from_none_to_done(
+    visit: Visit, operator: User, width: int, theme: str
+) -> None:
+    visitor = visit(operator, viewport={"width": width, "height": 900}, color_scheme=theme)
+    page = visitor.go("/recovery/").page
+    shown = page.locator("#f-page")
+    miner = factories.miner()
+    factories.worker("sealer-1")
+    sender = Sender.objects.create(address=miner.worker)
+    look(visitor, f"none-{width}-{theme}")
+    expect(shown).to_contain_text("No recovery is needed.")
+
+    recovery_begin(REASON, now=clock.now())
+    expect(shown).to_contain_text("No message is signed.")
+    expect(shown).to_contain_text("Hosts to report")
+    expect(shown).to_contain_text("sealer-1")
+    look(visitor, f"running-{width}-{theme}")
+
+    Sender.objects.filter(pk=sender.pk).update(read_back_at=clock.now())
+    Recovery.objects.update(read_height=9)
+    SectorNumbers.objects.create(miner=miner, read_back_at=clock.now())
+    unmatched(miner.worker)
+    factories.message(from_addr=miner.worker)
+    publish(RECOVERY_CHANGE)
+    expect(shown).to_contain_text("1 message to decide about.")
+    look(visitor, f"person-{width}-{theme}")
+    page.locator("select[name=message]").select_option("outside")
+    page.get_by_role("button", name="Save").click()
+    expect(shown).to_contain_text("Sealing hosts have to report.")
+    look(visitor, f"hosts-{width}-{theme}")
+
+    page.get_by_role("button", name="End recovery").click()
+    expect(page.locator("main")).to_contain_text("may then be paid or sealed a second time")
+    look(visitor, f"ask-{width}-{theme}")
+    page.get_by_role("button", name="End recovery").click()
+    expect(shown).to_contain_text("Recovery is done.")
+    look(visitor, f"done-{width}-{theme}")
+
+
+def look(visitor: Visitor, name: str) -> None:
+    """Nothing that axe-core minds."""
+    assert findings(visitor) == []
