@@ -142,6 +142,12 @@ def wallet_has(address: str, accounts: Collection[str]) -> bool:
     return bool(holders_alive(wallet_route(address), accounts))
 
 
+def signers_of(address: str) -> list[SignerConnection]:
+    """Return every connected signer that holds a key, those of several tenants too."""
+    names = [holder.connection for holder in holders_alive(wallet_route(address), None)]
+    return list(SignerConnection.objects.filter(uuid__in=names, closed_at=None).order_by("created_at"))
+
+
 @transaction.atomic
 def signer_connection_open(
     *, uuid: str, principal: Principal, accounts: Sequence[str], process: str, source: str

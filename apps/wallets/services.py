@@ -18,7 +18,7 @@ from apps.core.live import Change, publish
 from apps.gateway.checkup import ask
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors import signer_keys, signers_connected
-from apps.gateway.services import RuledSignature, SignRequest, wallet_sign_all
+from apps.gateway.services import RuledSignature, SignRequest, signers_of, wallet_sign_all
 from apps.users.models import SignerGrant, Tenant
 from apps.users.principals import SYSTEM
 from apps.users.selectors import signer_granted
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.chain.client import ChainClient
+    from apps.gateway.models import SignerConnection
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message
     from poolsite.wire.origins import IdFound, Origin
@@ -108,23 +109,25 @@ def messages_sign(
 
 
 def ids_signed(address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, IdFound]:
-    """Ask a key's signer under which ids it signed messages, by the CIDs of the unsigned ones.
+    """Ask every connected signer of a key under which ids it signed messages, by the unsigned ones' CIDs.
 
     A signer that keeps no ids, as venus-wallet, knows none.  Raises SignerAway where messages are asked
-    about and no signer of the key answers.
+    about and no signer of the key is connected, or a connected one does not answer.
     """
+    if not cids:
+        return {}
+    signers = signers_of(address)
+    if not signers:
+        raise SignerAway(address)
     found: dict[str, IdFound] = {}
     for at in range(0, len(cids), CIDS_MAX):
         asked = IdsAsked(pool=str(pool), cids=tuple(cids[at : at + CIDS_MAX]))
-        found.update((one.cid, one) for one in _ids_found(address, asked).found)
+        for row in signers:
+            found.update((one.cid, one) for one in _ids_found(row, address, asked).found)
     return found
 
 
-def _ids_found(address: str, asked: IdsAsked) -> IdsFound:
-    held = signers_connected(SYSTEM).filter(signer_keys__address=address, signer_keys__removed_at=None)
-    row = held.order_by("-created_at").first()
-    if row is None:
-        raise SignerAway(address)
+def _ids_found(row: SignerConnection, address: str, asked: IdsAsked) -> IdsFound:
     try:
         answer = ask(row, IDS_METHOD, document_encode(asked), timeout_s=SIGN_S)
         return document_decode(IdsFound, answer)

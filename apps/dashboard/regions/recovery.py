@@ -69,12 +69,12 @@ def facts_of(row: Recovery) -> list[Fact]:
         facts += _left("Senders to be read", senders_unread(row), "address", "the signer must be connected")
     else:
         facts += [
-            Fact("Messages", f"Read back: {matched}."),
+            Fact("Messages", matched),
             Fact("Signing since", numbers.moment(row.ended_at)),
         ]
     sectors = f"{plural(row.sectors_recovered, 'sector')} imported or moved on"
     if row.sectors_since is None:
-        return [*facts, Fact("Sectors", f"Read back: {sectors}.")]
+        return [*facts, Fact("Sectors", sectors)]
     facts.append(Fact("Sectors", sectors))
     facts += _left("Miners to be read", miners_unread(row), "actor_id", "after the messages of their senders")
     words = "new sectors wait for them: start them, or retire them on page Hosts"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -22,7 +23,7 @@ from apps.wallets.services import ids_signed
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.wire.origins import Origin
-from tests.integration.gateway.test_signer_process import folder, made_once, message, start
+from tests.integration.gateway.test_signer_process import SignerProcess, folder, made_once, message, start
 from tests.messaging import FIL, Pool
 from tests.tinynode import TinyNode, served
 from tests.unit.apps.messages.test_recovery import Dump, paid
@@ -30,6 +31,8 @@ from tests.unit.apps.messages.test_recovery import Dump, paid
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.hub import WebProcess
 
 __all__ = ["folder", "made_once", "start"]
 
@@ -81,6 +84,26 @@ def test_a_second_nonce_for_an_id_is_answered_with_what_was_signed(start: Any, f
     found = ids_signed(sender, pool=pool, cids=cids)
     assert {cid: one.id for cid, one in found.items()} == {cids[0]: "m1", cids[1]: "m2"}
     assert ids_signed(sender, pool=uuid4(), cids=cids) == {}, "another pool's ids are not told"
+
+
+def test_ids_are_asked_of_every_signer_that_holds_the_key(
+    start: Any, web: WebProcess, folder: Path, tmp_path: Path
+) -> None:
+    sender, pool = owner_of(folder), uuid4()
+    other = shutil.copytree(folder, tmp_path / "other")
+    start().logged("gateway_connected")
+    origin = Origin(pool=str(pool), id="m1", account="alice", selection=str(uuid4()))
+    wallet_sign_all([asked(sender, nonce=0, origin=origin)])
+    second = SignerProcess(other, tmp_path / "token", web)
+    try:
+        second.logged("gateway_connected")
+
+        found = ids_signed(sender, pool=pool, cids=[str(message(sender).cid)])
+    finally:
+        second.process.kill()
+        second.process.wait(10)
+
+    assert [one.id for one in found.values()] == ["m1"]
 
 
 @pytest.fixture
