@@ -15,7 +15,7 @@ from apps.core.clock import now
 from apps.core.processes import processes_all
 from apps.messages.selectors import senders_visible
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
-from apps.messages.selectors.recovery import recovery_now
+from apps.messages.selectors.recovery import recovery_open
 from apps.messages.selectors.stuck import messages_waiting
 from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate
@@ -143,7 +143,7 @@ class CheckData:
     @cached_property
     def recovery(self) -> Recovery | None:
         """The recovery that is under way after a restore."""
-        return recovery_now()
+        return recovery_open()
 
     def fault_fee_per_day(self, miner: Miner, sectors: int) -> int:
         """Return what so many faulty sectors of a miner cost each day, in attoFIL; 0 if it is not known.

@@ -39,7 +39,7 @@ def _what(data: CheckData, message: Message) -> str:
 def recovery(data: CheckData) -> Iterator[Finding]:
     """Nothing is signed: the database was restored, and what was sent since is not read back yet."""
     row = data.recovery
-    if row is None:
+    if row is None or row.since is None:
         return
     count = unmatched_open().count() if data.viewer.is_operator else 0
     left = "the chain is read from the backup's height on; signing goes on by itself"

@@ -10,6 +10,7 @@ from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.words import named
 from apps.core.formatting import percent, plural, size, time_left, whole
 from apps.sectors.hardware import disk_share, is_short_of_disk
+from apps.sectors.restored import hosts_unreported, miners_unread
 from apps.sectors.selectors import sectors_bound, sectors_visible, worker_is_away
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
@@ -47,6 +48,29 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
         link=Link("sector", (str(first.uuid),)) if first is not None and lone else None,
         count=count,
         at_risk=deposits,
+    )
+
+
+def sector_recovery(data: CheckData) -> Iterator[Finding]:
+    """Sectors are held: the database was restored, and they are not read back from chain and hosts yet."""
+    row = data.recovery
+    if row is None or row.sectors_since is None:
+        return
+    may_see = data.viewer.is_operator
+    names = list(hosts_unreported(row).values_list("name", flat=True))
+    if miners_unread(row).exists():
+        left = "miners' sectors are read back from chain and hosts; sealing goes on by itself"
+    elif names:
+        hosts = named(names) if may_see else plural(len(names), "host")
+        left = f"start or retire {hosts}: what it may have begun is given to no other host"
+    else:
+        return
+    yield Finding(
+        "sector-recovery",
+        "sectors are held: the pool recovers from a restored backup",
+        left[:REASON_MAX],
+        link=Link("recovery") if may_see else None,
+        button="Recovery" if may_see else "",
     )
 
 

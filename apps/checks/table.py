@@ -125,6 +125,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Messages",
     ),
     Check(
+        "sector_recovery",
+        "No sector is held after a restore",
+        (Topic.SECTORS,),
+        WARNING,
+        sealing.sector_recovery,
+        Link("sectors"),
+        "Sectors",
+    ),
+    Check(
         "messages_stuck",
         "No message is stuck",
         (Topic.MESSAGES, Topic.SENDERS),

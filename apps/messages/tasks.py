@@ -15,6 +15,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.messages.models import Message
+from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.deadlines import deadlines_learn
 from apps.messages.services.holes import holes_close
 from apps.messages.services.hurry import proofs_hurry
@@ -57,11 +58,13 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
     if head is None:
         return
     now, client = clock.now(), chain_client()
-    if restore_check(now=now).since is not None:
+    has_work = Message.objects.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED]).exists()
+    recovery = restore_check(now=now) if has_work else recovery_now()
+    if recovery is not None and recovery.since is not None:
         each_apart(
             ("recovery",), lambda _: recovery_step(client=client, now=now), event="recovery_step_failed"
         )
-    if not Message.objects.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED]).exists():
+    if not has_work:
         return  # all that follows is about messages that wait or are on their way
     messages_expire(head=head, now=now)
     funded_wake(head=head)

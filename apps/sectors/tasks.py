@@ -12,7 +12,6 @@ from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.locks import lone
-from apps.messages.services.restored import restore_check
 from apps.miners.selectors import miners_active
 from apps.sectors.models import Sector
 from apps.sectors.services.active import active_follow, deadlines_fill
@@ -67,7 +66,6 @@ def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
     head = head_current()
     if head is None:
         return
-    restore_check(now=clock.now())
     batches_close(round_make(client=chain_client(), network=network_current(), head=head, now=clock.now()))
 
 

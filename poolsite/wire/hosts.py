@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from poolsite.wire.codec import BadWire
+from poolsite.wire.codec import NUMBER_MAX, BadWire
 from poolsite.wire.jobs import NAME_MAX, JobKind, Progress, SealInputs, StageOutputs
 
 SLOTS_MAX: Final = 10_000
@@ -62,6 +62,10 @@ class SectorOnHost:
     outputs: StageOutputs | None = None
     """None: the stage has not ended."""
 
+    def __post_init__(self) -> None:
+        if self.inputs.number < 0 or self.inputs.miner_id < 0:
+            raise BadWire("inputs.number", "must not be negative")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredNumbers:
@@ -70,6 +74,10 @@ class StoredNumbers:
     miner_id: int
     runs: tuple[int, ...]
     """Numbers as run lengths, the first of them without."""
+
+    def __post_init__(self) -> None:
+        if any(run < 0 for run in self.runs) or sum(self.runs) > NUMBER_MAX:
+            raise BadWire("runs", f"must be lengths of {NUMBER_MAX} numbers at most")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

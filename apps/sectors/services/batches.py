@@ -17,6 +17,7 @@ from django.db.models import Q
 from apps.chain.apart import each_apart
 from apps.chain.errors import NodeRefused
 from apps.core.live import Change, publish
+from apps.messages.services.restored import restore_check
 from apps.miners.selectors import sender_choose
 from apps.sectors.models import Batch, Sector
 from apps.sectors.onchain import (
@@ -37,6 +38,7 @@ from apps.sectors.params import (
     precommit_params,
 )
 from apps.sectors.proof_forms import can_prove
+from apps.sectors.restored import miners_held
 from apps.sectors.services.advance import Underway, by_miner, step_console
 from apps.sectors.services.deliveries import batch_push
 from apps.sectors.services.rounds import COMMIT, PRE_COMMIT, Kind, Round, all_again
@@ -96,8 +98,14 @@ def _close_due(underway: Underway, work: Round) -> Iterator[bool]:
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
             chosen, reason = batch_choose(due, kind=kind, work=work)
             chosen = strays_found(miner, chosen, client=work.client, key=work.head.key, now=work.now)
-            if chosen:
+            if chosen and not _is_held(miner, work):
                 yield _close(miner, chosen, kind=kind, reason=reason, work=work)
+
+
+def _is_held(miner: Miner, work: Round) -> bool:
+    """Return whether the database turns out to be restored, and this miner's sectors are not read back."""
+    restore_check(now=work.now)
+    return miner.pk in miners_held()
 
 
 def _waits_note(sectors: Sequence[Sector], *, height: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 
-from apps.core.live import Change, publish
+from apps.core.live import Change, publish, publish_all
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors import is_uuid
@@ -19,6 +19,7 @@ from poolsite.wire.jobs import JobKind, Level
 from poolsite.wire.pipeline import RECOVER_TO, STEPS, Owner, SectorState, Stage, state_after
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from apps.miners.models import Miner
@@ -105,6 +106,32 @@ def row_make(
     return sector
 
 
+@transaction.atomic
+def proven_make(miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetime) -> int:
+    """Write the rows of proven sectors that have none, all at once: a miner may have 100,000 of them."""
+    state = SectorState.PROVING
+    size = miner.sector_size
+    sectors = Sector.objects.bulk_create(
+        Sector(miner=miner, tenant_id=miner.tenant_id, state=state, stage_since=now, sector_size=size, **one)
+        for one in facts
+    )
+    stage = STEPS[state].stage
+    Job.objects.bulk_create(
+        Job(
+            kind=JobKind.SEAL,
+            state=JobState.DONE,
+            miner=miner,
+            sector=sector,
+            stage=stage,
+            rank=list(Stage).index(stage),
+            lease_s=sealing_policy().lease_s,
+        )
+        for sector in sectors
+    )
+    publish_all([Change("sector", str(sector.uuid), miner.tenant_id) for sector in sectors])
+    return len(sectors)
+
+
 def row_move(
     sector: Sector, state: str, *, now: datetime, found: Found | None = None, **columns: Any
 ) -> bool:
@@ -141,10 +168,15 @@ def host_bind(job: Job, found: Found) -> None:
     Job.objects.filter(pk=job.pk).update(**changes)
 
 
-def row_without_files(sector: Sector, *, now: datetime) -> None:
-    """Pause a sector whose pre-commit is sent and whose files nobody has reported."""
-    with transaction.atomic():
-        job, fresh = job_locked(sector.pk)
-        if fresh.paused_at is None:
-            Job.objects.filter(pk=job.pk).update(sticky_worker=None)
-            sector_pause(fresh, job=job, error=NO_FILES, level=Level.PERMANENT, now=now)
+@transaction.atomic
+def row_without_files(
+    miner: Miner, number: int, sector: Sector | None, state: str, *, now: datetime, **columns: Any
+) -> None:
+    """Write or move the row of a sector with a pre-commit whose files nobody has reported, and pause it."""
+    if sector is None:
+        sector = row_make(miner, number, state, now=now, **columns)
+    elif not row_move(sector, state, now=now, ticket=None, **columns):
+        return
+    job, fresh = job_locked(sector.pk)
+    Job.objects.filter(pk=job.pk).update(sticky_worker=None)
+    sector_pause(fresh, job=job, error=NO_FILES, level=Level.PERMANENT, now=now)

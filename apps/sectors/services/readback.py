@@ -23,7 +23,15 @@ from apps.miners.selectors import miners_active, sender_choose
 from apps.sectors.models import ActiveSectors, Batch, HostInventory, Sector, SectorNumbers
 from apps.sectors.onchain import precommits_read, sectors_found
 from apps.sectors.restored import hosts_unreported, miners_unread
-from apps.sectors.services.imports import ORDER, Found, found_on_host, row_make, row_move, row_without_files
+from apps.sectors.services.imports import (
+    ORDER,
+    Found,
+    found_on_host,
+    proven_make,
+    row_make,
+    row_move,
+    row_without_files,
+)
 from apps.sectors.services.reported_batches import batches_import, batches_settle
 from apps.sectors.services.rounds import COMMIT, PRE_COMMIT
 from poolsite.filecoin.bitfield import (
@@ -247,6 +255,7 @@ def _highest(numbers: BitField, count: int) -> BitField:
 def _proven_import(job: Import, numbers: Sequence[int]) -> None:
     """Write rows of sectors that the chain has proven."""
     rows, now = job.rows(), job.work.now
+    missing: list[dict[str, Any]] = []
     for number, there in sectors_found(
         job.work.client, job.miner.address, numbers, job.work.head.key
     ).items():
@@ -258,15 +267,14 @@ def _proven_import(job: Import, numbers: Sequence[int]) -> None:
         }
         row = rows.get(number)
         if row is None:
-            store = job.store_of(number)
-            facts |= {"store": store, "seal_proof": there.seal_proof}
-            row_make(job.miner, number, SectorState.PROVING, now=now, **facts)
-            job.count += 1
+            facts |= {"number": number, "store": job.store_of(number), "seal_proof": there.seal_proof}
+            missing.append(facts)
         else:
             is_bound = row.job.sticky_worker_id is not None
             state = SectorState.COMMIT_LANDED if is_bound else SectorState.PROVING
             store = row.store or job.store_of(number)
             job.count += row_move(row, state, now=now, store=store, **facts)
+    job.count += proven_make(job.miner, missing, now=now)
 
 
 def _precommitted_import(job: Import, numbers: Sequence[int]) -> None:
@@ -283,10 +291,5 @@ def _precommitted_import(job: Import, numbers: Sequence[int]) -> None:
             job.count += row_move(row, SectorState.PRECOMMIT_LANDED, now=now, **facts)
             continue
         facts |= {"comm_r": comm_r, "ticket_epoch": there.seal_rand_epoch}
-        if row is None:
-            row = row_make(job.miner, number, SectorState.PRECOMMIT_LANDED, now=now, **facts)
-        else:
-            row_move(row, SectorState.PRECOMMIT_LANDED, now=now, ticket=None, **facts)
-            row.refresh_from_db()
-        row_without_files(row, now=now)
+        row_without_files(job.miner, number, row, SectorState.PRECOMMIT_LANDED, now=now, **facts)
         job.count += 1

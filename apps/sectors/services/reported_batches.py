@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.db import transaction
 
 from apps.core.errors import Conflict
 from apps.messages.models import Message
@@ -15,7 +16,7 @@ from apps.messages.states import MessageState
 from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.selectors import is_uuid
 from apps.sectors.services.deliveries import batch_fail
-from apps.sectors.services.imports import ORDER, row_make, row_move, row_without_files
+from apps.sectors.services.imports import ORDER, row_move, row_without_files
 from apps.sectors.services.rounds import KINDS, PRE_COMMIT
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, ProveCommitSectors3Params
@@ -39,24 +40,30 @@ def batches_import(miner: Miner, kind: Kind, *, work: Round) -> None:
     messages = Message.objects.filter(pushed_by="recovered", kind=kind.kind, to=miner.address)
     known = Batch.objects.filter(miner=miner, kind=kind.kind).values("message_id")
     for message in messages.exclude(pk__in=known).order_by("nonce"):
-        name = str(message.pk).rpartition(":")[2]
-        batch = Batch.objects.create(
-            uuid=uuid.UUID(name) if is_uuid(name) else uuid.uuid4(),
-            miner=miner,
-            kind=kind.kind,
-            state=BatchState.SENT,
-            message_id=message.pk,
-            closed_height=work.head.height,
-            reason="recovered",
-            sender=message.from_addr,
-            method=message.method,
-            params=bytes(message.params),
-            value=message.value,
-        )
-        if kind is PRE_COMMIT:
-            _precommits_move(batch, work)
-        else:
-            _commits_move(batch, work)
+        _batch_import(miner, kind, message, work)
+
+
+@transaction.atomic
+def _batch_import(miner: Miner, kind: Kind, message: Message, work: Round) -> None:
+    """Write one batch and move its sectors, both or nothing: without its row it is looked for again."""
+    name = str(message.pk).rpartition(":")[2]
+    batch = Batch.objects.create(
+        uuid=uuid.UUID(name) if is_uuid(name) else uuid.uuid4(),
+        miner=miner,
+        kind=kind.kind,
+        state=BatchState.SENT,
+        message_id=message.pk,
+        closed_height=work.head.height,
+        reason="recovered",
+        sender=message.from_addr,
+        method=message.method,
+        params=bytes(message.params),
+        value=message.value,
+    )
+    if kind is PRE_COMMIT:
+        _precommits_move(batch, work)
+    else:
+        _commits_move(batch, work)
 
 
 def _rows(batch: Batch, numbers: list[int]) -> dict[int, Sector]:
@@ -77,15 +84,16 @@ def _precommits_move(batch: Batch, work: Round) -> None:
         elif row is not None and bytes(row.comm_r or b"") == comm_r and row.job.sticky_worker_id is not None:
             row_move(row, SectorState.PRECOMMIT_SENT, now=work.now, **sent)
         else:
-            facts = {**sent, "comm_r": comm_r, "ticket_epoch": info.seal_rand_epoch}
-            if row is None:
-                row = row_make(
-                    batch.miner, info.sector_number, SectorState.PRECOMMIT_SENT, now=work.now, **facts
-                )
-            else:
-                row_move(row, SectorState.PRECOMMIT_SENT, now=work.now, ticket=None, **facts)
-                row.refresh_from_db()
-            row_without_files(row, now=work.now)
+            row_without_files(
+                batch.miner,
+                info.sector_number,
+                row,
+                SectorState.PRECOMMIT_SENT,
+                now=work.now,
+                comm_r=comm_r,
+                ticket_epoch=info.seal_rand_epoch,
+                **sent,
+            )
 
 
 def _commits_move(batch: Batch, work: Round) -> None:

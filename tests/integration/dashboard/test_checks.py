@@ -20,6 +20,7 @@ from apps.checks.results import Topic
 from apps.checks.table import CHECKS
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
+from apps.messages.models import Recovery
 from apps.messages.services.restored import recovery_begin
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import RewardEstimate
@@ -112,6 +113,12 @@ def recovery(_: Any) -> None:
     recovery_begin("the database was restored", now=now())
 
 
+def sector_recovery(_: Any) -> None:
+    factories.worker("sealer-9")
+    recovery_begin("the database was restored", now=now())
+    Recovery.objects.update(since=None)
+
+
 def messages_stuck(_: Any) -> None:
     factories.message("held", wait=Wait.POLICY, attempts=3)
     factories.sender(factories.bls(1))
@@ -199,6 +206,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         deposits_expiring,
         sectors_paused,
         recovery,
+        sector_recovery,
         messages_stuck,
         messages_failed,
         nonce_gaps,

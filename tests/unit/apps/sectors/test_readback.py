@@ -1,0 +1,167 @@
+"""Sectors are read back after a restore, from hosts, messages and the chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from apps.messages.models import Recovery
+from apps.messages.services.restored import recovery_begin, restore_check
+from apps.miners.errors import MinerNotReady
+from apps.sectors.models import Batch, Job, Sector, SectorNumbers
+from apps.sectors.params import precommit_info, precommit_params
+from apps.sectors.restored import miners_held, sectors_recovery
+from apps.sectors.services import reported_batches
+from apps.sectors.services.imports import NO_FILES
+from apps.sectors.services.numbers import RESTORE_SKIP, numbers_take
+from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.readback import sectors_recover
+from apps.sectors.services.reported_batches import batches_import
+from apps.sectors.services.rounds import PRE_COMMIT
+from poolsite.wire.codec import BadWire
+from poolsite.wire.hosts import SectorOnHost, StoredNumbers
+from poolsite.wire.jobs import SealInputs
+from tests import factories
+from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
+from tests.unit.apps.sectors.test_strays import work
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+
+class Chain(SomeSectors):
+    """A chain that has given out the numbers of its pre-commits and of no others."""
+
+    def call(self, method: str, *_params: Any) -> Any:
+        assert method == "StateMinerAllocated"
+        return [0, max(self.precommits, default=-1) + 1] if self.precommits else [0]
+
+    def state_miner_sectors(self, _miner: str, _numbers: Any, _key: str) -> list[Any]:
+        return []
+
+
+@pytest.fixture
+def miner() -> Miner:
+    made = factories.miner(worker=factories.wallet().address)
+    restore_check(now=NOON)
+    return made
+
+
+def restored() -> None:
+    recovery_begin("restored", now=NOON)
+    Recovery.objects.update(since=None)
+
+
+def recover(chain: SomeSectors | None = None) -> None:
+    sectors_recover(work(cast("Any", chain or Chain())))
+
+
+def test_numbers_in_a_store_are_never_given_again(miner: Miner) -> None:
+    restored()
+    next_number = RESTORE_SKIP
+    runs = (next_number, 3)
+    host(stored=(StoredNumbers(miner_id=miner.actor_id or 0, runs=runs),), stores=("store-1",))
+
+    recover()
+
+    assert sectors_recovery() is None
+    assert numbers_take(miner, count=2, taken=[]) == [next_number + 3, next_number + 4]
+
+
+def test_sector_of_a_host_gets_its_row_and_job_back(miner: Miner) -> None:
+    restored()
+    inputs = SealInputs(
+        miner_id=miner.actor_id or 0,
+        number=7,
+        seal_proof=miner.seal_proof,
+        sector_size=miner.sector_size,
+        state="PC2_DONE",
+        stage="PERSIST",
+        ticket=DIGEST,
+        ticket_epoch=90,
+        comm_d=DIGEST,
+        comm_r=DIGEST,
+    )
+    name = "5f0c8c64-4b0c-4f61-9a5c-5c2f2d1f0a11"
+    worker = host(sectors=(SectorOnHost(job=name, token=4, inputs=inputs),), stores=("store-1",))
+
+    recover()
+
+    row = Sector.objects.get(miner=miner, number=7)
+    assert (row.state, bytes(row.comm_r or b""), row.ticket_epoch) == ("PC2_DONE", DIGEST, 90)
+    (job,) = claim(worker)
+    assert (job.id, job.token, job.seal) == (name, 5, inputs)
+
+
+def test_nothing_is_claimed_or_pledged_until_sectors_are_read_back(miner: Miner) -> None:
+    worker = host()
+    held = factories.sector(miner, state="TICKET_ASSIGNED")
+    Job.objects.filter(sector=held).update(sticky_worker=worker)
+    restored()
+    worker = host(boot="b2")
+
+    assert claim(worker) == ()
+    with pytest.raises(MinerNotReady):
+        pledge_create(miner, count=1, actor="ann", now=NOON)
+
+    recover()
+    assert len(claim(worker)) == 1
+
+
+def test_pre_commit_of_an_unknown_sector_is_imported_and_waits_for_files(miner: Miner) -> None:
+    restored()
+    chain = Chain(precommits={3: (150, DIGEST)})
+
+    recover(chain)
+
+    row = Sector.objects.get(miner=miner, number=3)
+    assert (row.state, row.precommit_epoch, row.error) == ("PRECOMMIT_LANDED", 150, NO_FILES)
+    assert row.paused_at is not None
+
+
+def test_a_batch_is_imported_whole_or_not_at_all(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = host()
+    row = factories.sector(miner, state="PERSISTED", comm_r=DIGEST, comm_d=DIGEST, ticket_epoch=90)
+    Job.objects.filter(sector=row).update(sticky_worker=worker)
+    name = "precommit:5f0c8c64-4b0c-4f61-9a5c-5c2f2d1f0a11"
+    params = precommit_params([precommit_info(row, expiration=9_999)])
+    factories.message(
+        name, to=miner.address, kind="precommit", method=28, params=params, pushed_by="recovered"
+    )
+
+    def killed(*_args: Any, **_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reported_batches, "row_move", killed)
+        with pytest.raises(KeyboardInterrupt):
+            batches_import(miner, PRE_COMMIT, work=work(cast("Any", Chain())))
+    assert not Batch.objects.exists()
+
+    for _ in range(2):
+        batches_import(miner, PRE_COMMIT, work=work(cast("Any", Chain())))
+    batch = Batch.objects.get()
+    row.refresh_from_db()
+    assert (batch.message_id, row.state, row.precommit_batch) == (name, "PRECOMMIT_SENT", batch)
+
+
+def test_a_miner_that_the_node_refuses_stays_held(miner: Miner) -> None:
+    restored()
+    chain = Chain(refuses={miner.address: "block not found"})
+
+    recover(chain)
+    assert miners_held() == [miner.pk]
+    assert not SectorNumbers.objects.exclude(read_back_at=None).exists()
+
+    recover()
+    assert miners_held() == []
+
+
+@pytest.mark.parametrize("runs", [(-1, 2), (2**63, 1)])
+def test_numbers_that_cannot_be_are_refused(runs: tuple[int, ...]) -> None:
+    with pytest.raises(BadWire):
+        StoredNumbers(miner_id=1, runs=runs)
