@@ -1,4 +1,4 @@
-"""Reading miners, and choosing the address that sends a miner's messages."""
+"""Reads of miners, and the choice of the address that sends a miner's messages."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 GOOD_FUNDS: Final = 10**17
-"""attoFIL: a sender with less is used only when no other has more.  0.1 FIL pays hundreds of proofs."""
+"""attoFIL (0.1 FIL); a sender with less is used only if none has that much.  Hundreds of proofs cost less."""
 
 
 def miners_visible(viewer: Principal) -> QuerySet[Miner]:
-    """Give the miners that this caller may know of, those that are still being made included."""
+    """Return the miners that this caller may see, those whose creation is pending included."""
     miners = Miner.objects.select_related("tenant").prefetch_related("uses").order_by("pk")
     if viewer.miners:
         miners = miners.filter(actor_id__in=viewer.miners)
@@ -33,9 +33,9 @@ def miners_visible(viewer: Principal) -> QuerySet[Miner]:
 
 
 def miner_get(viewer: Principal, address: str) -> Miner:
-    """Find a miner by its ID or robust address, or by its id here while it has none.
+    """Return a miner by its f0 or f2 address, or by its UUID, which it has before its actor exists.
 
-    Raises MinerUnknown, also for a stranger's miner.
+    Raise MinerUnknown, also for a miner that the viewer may not see.
     """
     row = miners_visible(viewer).filter(_named(address)).first()
     if row is None:
@@ -56,17 +56,17 @@ def _named(text: str) -> Q:
 
 
 def reward_estimate() -> RewardEstimate | None:
-    """Return the chain's estimates of reward and power; None until a node has told them."""
+    """Return the chain's estimates of reward and power; None before the first node was read."""
     return RewardEstimate.objects.first()
 
 
 def miners_active() -> QuerySet[Miner]:
-    """Give the miners whose actor exists."""
+    """Return the miners whose actor exists."""
     return Miner.objects.select_related("tenant").filter(state=MinerState.ACTIVE).order_by("pk")
 
 
 def miner_principal(miner: Miner) -> Principal:
-    """Give who the pool acts as when it sends for this miner: its tenant, with the right to sign."""
+    """Return the principal that sends for this miner: its tenant, with permission to sign."""
     return Principal(
         tenant_id=miner.tenant_id,
         tenant_name=miner.tenant.name,
@@ -78,18 +78,19 @@ def miner_principal(miner: Miner) -> Principal:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """The address that a use takes now, and why."""
+    """The address that sends for a use, and the reason shown for it."""
 
     address: str
     reason: str
 
 
 def sender_choose(miner: Miner, use: Use) -> Sending:
-    """Choose who sends: the addresses set for this use, then spare control addresses for proofs, then the
-    worker, then the owner; the first with good funds, else the richest of them.
+    """Return the address that sends for a use: the first with good funds, else the richest.
 
-    Only addresses that the chain lets act for the miner and that a signer holds are considered.
-    Source: lotus node/impl/full AddressSelector.AddressFor; ties by balance as damocles does.
+    Tried are the addresses set for this use, then for proofs the control addresses that no use has, then
+    the worker, then the owner; of these only those that may send for the miner and that a signer holds.
+    Source: lotus storage/ctladdr/addresses.go AddressFor, PickAddress (which tries spare control addresses
+    in random order); damocles-manager/modules/address/sender_selector.go, which takes the richest.
     """
     lawful = [miner.worker, miner.owner, *miner.control]
     uses = list(miner.uses.all())

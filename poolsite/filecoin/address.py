@@ -211,7 +211,7 @@ def delegated_address(namespace: int, subaddress: bytes) -> Address:
 def eth_address(name: bytes) -> Address:
     """The address of a 20-byte Ethereum address: f0 for a masked actor id, f410 otherwise.
 
-    Source: lotus chain/types/ethtypes EthAddress.ToFilecoinAddress.
+    Source: lotus chain/types/ethtypes/eth_types.go EthAddress.ToFilecoinAddress.
     """
     if len(name) != ETH_ADDRESS_LEN:
         raise BadAddress("invalid address length")

@@ -18,7 +18,8 @@ FIL: Final = 10**18
 """attoFIL in one FIL."""
 
 TOTAL_FILECOIN: Final = AttoFil(2_000_000_000 * FIL)
-"""All FIL that will ever exist; no message may carry more.  Source: lotus buildconstants TotalFilecoin."""
+"""All FIL that will ever exist; no message may carry more.  Source: lotus chain/types/bigint.go
+TotalFilecoinInt."""
 
 _UNITS: Final = {"fil": 18, "": 18, "attofil": 0, "afil": 0, "nanofil": 9, "microfil": 12, "millifil": 15}
 _AMOUNT_TEXT: Final = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?\s*([A-Za-z]*)", re.ASCII)

@@ -1,7 +1,7 @@
 """The array-mapped trie in which blocks list messages and tipsets list receipts: only its root is needed.
 
 Width 8, format of version 0.  Source: filecoin-project/go-amt-ipld v2 amt.go, node.go; specs-actors v0
-adt.Array, which lotus still uses for Messages and ParentMessageReceipts.
+actors/util/adt/array.go, which lotus still uses for Messages and ParentMessageReceipts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Blocks and tipsets: headers, the message lists beside them, their identities and order.
+"""Blocks and tipsets: headers, the message lists beside them, their CIDs and order.
 
 Source: lotus chain/types/blockheader.go, blockmsg.go, tipset.go, tipset_key.go, electionproof.go;
-spec sections Block and Tipset.
+build/buildconstants/params_shared_vals.go (limits); spec sections Block and Tipset.
 """
 
 from __future__ import annotations
@@ -35,49 +35,48 @@ if TYPE_CHECKING:
 
 
 CID_LEN: Final = 38
-"""Bytes of a block's CID."""
+"""Length of a block's CID, bytes: version, codec, hash code and length before 32 bytes of blake2b-256."""
 BLOCK_MESSAGE_LIMIT: Final = 10_000
-"""Most messages in one block."""
+"""Highest number of messages in one block."""
 
 
 class BadTipset(ValueError):
-    """Blocks that make no tipset together."""
+    """Blocks that cannot be one tipset."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A block's link in the chain of randomness."""
+    """A block's link in the chain of tickets, from which chain randomness is drawn."""
 
     vrf_proof: bytes
-    """BLS signature of the drawn randomness; its blake2b-256 orders blocks."""
+    """BLS signature of the worker over the ticket randomness, 96 bytes."""
 
     @property
     def digest(self) -> bytes:
-        """What tickets are compared by.  Source: Ticket.Less."""
+        """Return the blake2b-256 hash by which tickets are ordered.  Source: tipset.go Ticket.Less."""
         return hashlib.blake2b(self.vrf_proof, digest_size=32).digest()
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class ElectionProof:
-    """The proof that a miner won an epoch."""
+    """The proof that a miner was elected in an epoch."""
 
     win_count: Int64
-    """How many times it won."""
+    """Wins, at least 1 in a valid block; each pays a fifth of the epoch's reward."""
     vrf_proof: bytes
-    """BLS signature of the election randomness."""
+    """BLS signature of the worker over the election randomness, 96 bytes; its hash decides the win count."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BeaconEntry:
-    """One value of the random beacon (drand)."""
+    """One round of the random beacon (drand)."""
 
     round: Uint64
-    """The beacon's round."""
     data: bytes
-    """The beacon's signature, base of randomness."""
+    """The round's signature, from which randomness is drawn."""
 
 
 @cbor_tuple
@@ -86,9 +85,9 @@ class PoStProof:
     """A proof of spacetime with its type."""
 
     post_proof: Int64
-    """RegisteredPoStProof."""
+    """RegisteredPoStProof code."""
     proof_bytes: bytes
-    """The proof itself."""
+    """192 bytes for each partition of the proof."""
 
 
 @cbor_tuple
@@ -97,43 +96,43 @@ class BlockHeader:
     """A block without its messages."""
 
     miner: Address
-    """ID address of the miner that made it."""
+    """f0 address of the miner that made it."""
     ticket: Ticket | None
-    """Its ticket; null only at genesis of some networks."""
+    """Null on the wire at most: lotus makes no tipset of a block without one."""
     election_proof: ElectionProof | None
-    """Its right to make the block."""
+    """Null on the wire at most."""
     beacon_entries: tuple[BeaconEntry, ...]
-    """Beacon values since the parent's."""
+    """Beacon rounds since the parent's last, ascending; of drand quicknet one for each epoch since."""
     win_post_proof: tuple[PoStProof, ...]
-    """WinningPoSt."""
+    """One WinningPoSt."""
     parents: tuple[Cid, ...]
-    """The tipset it builds on, in ticket order."""
+    """CIDs of the parent tipset's blocks, in ticket order."""
     parent_weight: TokenAmount
-    """Weight of the chain up to the parents."""
+    """Weight of the chain up to and including the parents, before this block."""
     height: Int64
-    """Its epoch."""
+    """Epoch of the block."""
     parent_state_root: Cid
-    """State after executing the parents."""
+    """State root after executing the parent tipset's messages."""
     parent_message_receipts: Cid
-    """Root of the receipts of executing the parents."""
+    """AMT root of the receipts of executing the parent tipset's messages."""
     messages: Cid
-    """CID of the message lists' roots (MsgMeta)."""
+    """CID of the MsgMeta with the block's messages."""
     bls_aggregate: Signature | None
-    """Sum of its BLS messages' signatures."""
+    """Aggregate of the signatures of its BLS messages."""
     timestamp: Uint64
-    """UNIX seconds; fixed by height."""
+    """UNIX seconds; genesis time plus height times epoch duration."""
     block_sig: Signature | None
-    """The worker's signature over the header without this field."""
+    """The worker's signature over the header with null in this place."""
     fork_signaling: Uint64
     """Unused, 0."""
     parent_base_fee: AttoFil
-    """Base fee for executing this block's messages."""
+    """Base fee that this block's messages pay, attoFIL per gas: set by executing the parent tipset."""
     _cid: Cid | None = field(default=None, init=False, repr=False, compare=False)
-    """The identity once it was asked for."""
+    """Kept once computed."""
 
     @property
     def cid(self) -> Cid:
-        """The block's identity, computed once."""
+        """Return the block's CID; computed once."""
         if self._cid is None:
             object.__setattr__(self, "_cid", cid_of_cbor(to_cbor(self)))
         assert self._cid is not None
@@ -141,50 +140,49 @@ class BlockHeader:
 
     @property
     def signing_bytes(self) -> bytes:
-        """What the worker signs: the header with a null BlockSig."""
+        """Return what the worker signs: the header's CBOR with a null BlockSig."""
         return to_cbor(dataclasses.replace(self, block_sig=None))
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MsgMeta:
-    """The roots of a block's two message lists; its CID is BlockHeader.Messages."""
+    """Roots of a block's two message lists; its CID is BlockHeader.messages."""
 
     bls_messages: Annotated[Cid, JsonName("BlsMessages")]
-    """Root of the list of BLS messages' CIDs."""
+    """AMT root of the CIDs of its BLS messages."""
     secpk_messages: Cid
-    """Root of the list of the other signed messages' CIDs."""
+    """AMT root of the CIDs of its other messages (secp256k1 and delegated), signatures included."""
 
     @property
     def cid(self) -> Cid:
-        """What the header names."""
+        """Return the CID that BlockHeader.messages holds."""
         return cid_of_cbor(to_cbor(self))
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class BlockMsg:
-    """A block as miners pass it round: header and the CIDs of its messages."""
+    """A block as it is gossiped and submitted: the header, and the CIDs of its messages."""
 
     header: BlockHeader
-    """The block's header."""
     bls_messages: Annotated[tuple[Cid, ...], list_of(CID, limit=BLOCK_MESSAGE_LIMIT), JsonName("BlsMessages")]
-    """CIDs of the unsigned BLS messages."""
+    """CIDs of messages without signatures, as BLS signatures are aggregated."""
     secpk_messages: Annotated[tuple[Cid, ...], list_of(CID, limit=BLOCK_MESSAGE_LIMIT)]
-    """CIDs of the other signed messages."""
+    """CIDs of messages with their signatures."""
 
     @property
     def cid(self) -> Cid:
-        """The block's identity."""
+        """Return the block's CID."""
         return self.header.cid
 
 
 @dataclass(frozen=True, slots=True)
 class TipsetKey:
-    """The CIDs of a tipset's blocks, in ticket order."""
+    """The CIDs that identify a tipset."""
 
     cids: tuple[Cid, ...] = ()
-    """Empty means the head in RPC arguments."""
+    """In ticket order; another order is another key.  Empty stands for the head in RPC parameters."""
 
     def __bytes__(self) -> bytes:
         return b"".join(cid.data for cid in self.cids)
@@ -194,32 +192,32 @@ class TipsetKey:
 
     @property
     def is_empty(self) -> bool:
-        """True for the key that means the head."""
+        """Return whether this is the key that stands for the head."""
         return not self.cids
 
     @property
     def cid(self) -> Cid:
-        """The tipset's own CID, of the key's CBOR form."""
+        """Return the tipset's own CID: that of the key's CBOR form."""
         return cid_of_cbor(tipset_key_to_cbor(self))
 
 
 def tipset_key_to_cbor(key: TipsetKey) -> bytes:
-    """A byte string of the concatenated CIDs."""
+    """Return the CBOR form: one byte string of the concatenated CIDs."""
     return cbor.bytes_write(bytes(key))
 
 
 def tipset_key_from_bytes(data: bytes) -> TipsetKey:
-    """Read concatenated block CIDs.  Raises BadCid."""
+    """Read concatenated block CIDs.  Raise BadCid."""
     return TipsetKey(tuple(cid_from_bytes(data[at : at + CID_LEN]) for at in range(0, len(data), CID_LEN)))
 
 
 def tipset_key_to_json(key: TipsetKey) -> list[dict[str, str] | None]:
-    """The array of CIDs."""
+    """Return the JSON array of CIDs."""
     return [cid_to_json(cid) for cid in key.cids]
 
 
 def tipset_key_from_json(value: Any) -> TipsetKey:
-    """Read the array of CIDs; null and [] are the empty key.  Raises BadField, BadCid."""
+    """Read the JSON array of CIDs; null and [] give the empty key.  Raise BadField, BadCid."""
     if value is None:
         return TipsetKey()
     if not isinstance(value, list):
@@ -232,63 +230,64 @@ def tipset_key_from_json(value: Any) -> TipsetKey:
 
 @dataclass(frozen=True, slots=True)
 class Tipset:
-    """Blocks of one height with the same parents, in ticket order; build it with `tipset_new`."""
+    """Blocks of one epoch with the same parents, in ticket order; `tipset_new` makes it."""
 
     blocks: tuple[BlockHeader, ...]
     """At least one."""
     key: TipsetKey
-    """Their CIDs."""
 
     @property
     def cids(self) -> tuple[Cid, ...]:
-        """The CIDs of the blocks."""
+        """Return the CIDs of the blocks."""
         return self.key.cids
 
     @property
     def height(self) -> int:
-        """The epoch."""
+        """Return the epoch of the blocks."""
         return self.blocks[0].height
 
     @property
     def parents(self) -> TipsetKey:
-        """The key of the parent tipset."""
+        """Return the key of the parent tipset."""
         return TipsetKey(self.blocks[0].parents)
 
     @property
     def min_ticket(self) -> Ticket | None:
-        """The smallest ticket, the first block's: source of chain randomness."""
+        """Return the first block's ticket, from which chain randomness of this epoch is drawn."""
         return self.blocks[0].ticket
 
     @property
     def min_timestamp(self) -> int:
-        """The earliest time of its blocks, UNIX seconds."""
+        """Return the earliest timestamp of the blocks, UNIX seconds."""
         return min(block.timestamp for block in self.blocks)
 
     @property
     def parent_weight(self) -> int:
-        """Weight of the chain up to the parents."""
+        """Return the weight of the chain up to and including the parents."""
         return self.blocks[0].parent_weight
 
     @property
     def parent_state_root(self) -> Cid:
-        """State after executing the parents."""
+        """Return the state root after executing the parents."""
         return self.blocks[0].parent_state_root
 
     @property
     def parent_message_receipts(self) -> Cid:
-        """Root of the receipts of executing the parents."""
+        """Return the AMT root of the receipts of executing the parents."""
         return self.blocks[0].parent_message_receipts
 
     @property
     def parent_base_fee(self) -> AttoFil:
-        """Base fee for executing this tipset's messages."""
+        """Return the base fee that this tipset's messages pay, attoFIL per gas."""
         return self.blocks[0].parent_base_fee
 
 
 def tipset_new(blocks: Iterable[BlockHeader]) -> Tipset:
-    """Order blocks by ticket, then by CID, and check that they belong together.
+    """Return the tipset of blocks, ordered by ticket, then by CID.
 
-    Raises BadTipset.  Source: lotus chain/types/tipset.go NewTipSet, which names these refusals.
+    Raise BadTipset.  The refusals of no block, heights and parents are those of lotus chain/types/tipset.go
+    NewTipSet; the others check what its block validation makes sure of (the state, receipts, weight and base
+    fee follow from the parents, and two blocks of one miner are a consensus fault).
     """
     ordered = sorted(blocks, key=_block_order)
     if not ordered:
@@ -317,7 +316,7 @@ def _block_order(block: BlockHeader) -> tuple[bytes, bytes]:
 
 
 def tipset_to_json(tipset: Tipset) -> dict[str, Any]:
-    """The lotus object: Cids, Blocks, Height."""
+    """Return lotus' JSON object with Cids, Blocks and Height."""
     return {
         "Cids": tipset_key_to_json(tipset.key),
         "Blocks": [to_json(block) for block in tipset.blocks],
@@ -326,9 +325,10 @@ def tipset_to_json(tipset: Tipset) -> dict[str, Any]:
 
 
 def tipset_from_json(value: Any) -> Tipset:
-    """Read the lotus object; Cids and Height follow from the blocks.  Raises BadField, BadTipset.
+    """Read lotus' JSON object; the height and the order follow from the blocks.
 
-    A peer whose Cids differ from the CIDs of its blocks is refused: it would poison caches by CID.
+    Raise BadField, BadTipset.  An object whose Cids are not those of its blocks is refused: it would poison
+    caches that are keyed by CID.
     """
     if not isinstance(value, dict) or not isinstance(value.get("Blocks"), list):
         raise BadField("Blocks", "a tipset must have a list of blocks")
@@ -340,13 +340,13 @@ def tipset_from_json(value: Any) -> Tipset:
 
 
 def header_to_json(header: BlockHeader) -> dict[str, Any]:
-    """The lotus object of a header."""
+    """Return lotus' JSON object of a header."""
     value: dict[str, Any] = to_json(header)
     return value
 
 
 def header_from_json(value: Any) -> BlockHeader:
-    """Read the lotus object of a header.  Raises BadField."""
+    """Read lotus' JSON object of a header.  Raise BadField."""
     return from_json(BlockHeader, value)
 
 
@@ -356,7 +356,7 @@ def messages_root(
     *,
     store: Callable[[Cid, bytes], None] | None = None,
 ) -> Cid:
-    """BlockHeader.Messages of two lists of message CIDs; `store` gets every object made."""
+    """Return BlockHeader.messages for two lists of message CIDs; `store` receives every object on the way."""
     keep = store if store is not None else _forget
     meta = MsgMeta(amt_root_of_cids(bls_messages, store=keep), amt_root_of_cids(secpk_messages, store=keep))
     data = to_cbor(meta)
@@ -366,9 +366,9 @@ def messages_root(
 
 
 def receipts_root(receipts: Sequence[Receipt], *, store: Callable[[Cid, bytes], None] | None = None) -> Cid:
-    """BlockHeader.ParentMessageReceipts of a tipset's receipts, BLS messages first."""
+    """Return BlockHeader.parent_message_receipts of a tipset's receipts, in the order of execution."""
     return amt_root([receipt_to_cbor(r) for r in receipts], store=store if store is not None else _forget)
 
 
 def _forget(_cid: Cid, _data: bytes) -> None:
-    """The store of who only wants the root."""
+    """Drop an object, where only the root is wanted."""

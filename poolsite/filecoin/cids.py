@@ -1,6 +1,6 @@
 """Content identifiers: of chain objects (dag-cbor), of actor code (raw), of sectors and pieces (commitments).
 
-Source: multiformats/cid; go-state-types abi/cid_builder.go; go-fil-commcid commcid.go.
+Source: multiformats/cid; go-state-types abi/cid.go; filecoin-project/go-fil-commcid commcid.go.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Proving periods and deadlines: when a miner's partitions are challenged and proved, and where sectors go.
+"""Proving periods and deadlines: when partitions are challenged and proved, and which deadline gets a sector.
 
-Nothing here is a constant: every time comes from `ProvingParams`, that is from the network's row or from
-the chain's own dline.Info.  Source: go-state-types dline/deadline.go; builtin-actors miner
-deadline_assignment.rs, deadlines.rs, lib.rs assign_proving_period_offset.
+Nothing here is a constant: every time comes from `ProvingParams`, that is from the network's row or from the
+chain's own dline.Info.  Source: go-state-types dline/deadline.go; builtin-actors
+actors/miner/src/{deadlines,deadline_assignment,lib}.rs.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ProvingParams:
-    """The network's proving times, in epochs."""
+    """The network's proving times, in epochs; mainnet's in brackets."""
 
     deadlines: int
-    """Deadlines of one proving period."""
+    """Deadlines of one proving period [48]."""
     window: int
-    """How long a deadline is open."""
+    """Epochs for which a deadline is open [60]."""
     lookback: int
-    """How long before the opening the challenge is drawn."""
+    """Epochs from the challenge to the opening [20]."""
     fault_cutoff: int
-    """How long before the opening declarations of faults and recoveries end."""
+    """Epochs before the opening from which faults and recoveries can no longer be declared [70]."""
     proving_period: int = 0
-    """Length of a proving period; 0 means deadlines x window."""
+    """Epochs of a proving period [2880]; 0 stands for deadlines times window."""
 
     @property
     def period(self) -> int:
-        """Length of a proving period."""
+        """Return the length of a proving period, epochs."""
         return self.proving_period or self.deadlines * self.window
 
 
@@ -47,72 +47,75 @@ class DeadlineInfo:
     """One deadline of one proving period, seen from an epoch (dline.Info)."""
 
     current_epoch: int
-    """The epoch it is seen from."""
+    """The epoch that it is seen from."""
     period_start: int
     """First epoch of the proving period."""
     index: int
-    """Number of the deadline; equal to the number of deadlines: after the last."""
+    """From 0; the number of deadlines stands for the moment after the last."""
     open: int
     """First epoch in which a proof may land."""
     close: int
     """First epoch in which no proof may land any more."""
     challenge: int
-    """Epoch whose beacon entry gives the challenges."""
+    """Epoch at which the challenge is drawn from the beacon; before `open`."""
     fault_cutoff: int
     """First epoch in which faults and recoveries can no longer be declared for it."""
     params: ProvingParams
-    """The network's proving times."""
 
     @property
     def last(self) -> int:
-        """The last open epoch, at whose end cron settles the deadline."""
+        """Return the last open epoch, at whose end cron settles the deadline."""
         return self.close - 1
 
     @property
     def is_open(self) -> bool:
-        """Whether a proof may land now."""
+        """Return whether a proof may land now."""
         return self.open <= self.current_epoch < self.close
 
     @property
     def has_elapsed(self) -> bool:
-        """Whether it is closed."""
+        """Return whether it has closed."""
         return self.current_epoch >= self.close
 
     @property
     def fault_cutoff_passed(self) -> bool:
-        """Whether it is too late to declare for it."""
+        """Return whether it is too late to declare faults or recoveries for it."""
         return self.current_epoch >= self.fault_cutoff
 
     @property
     def period_started(self) -> bool:
-        """Whether its proving period has begun."""
+        """Return whether its proving period has begun."""
         return self.current_epoch >= self.period_start
 
     @property
     def period_elapsed(self) -> bool:
-        """Whether its proving period is over."""
+        """Return whether its proving period is over."""
         return self.current_epoch >= self.next_period_start
 
     @property
     def period_end(self) -> int:
-        """Last epoch of the proving period."""
+        """Return the last epoch of the proving period."""
         return self.next_period_start - 1
 
     @property
     def next_period_start(self) -> int:
-        """First epoch of the following proving period."""
+        """Return the first epoch of the following proving period."""
         return self.period_start + self.params.period
 
     @property
     def quantization(self) -> Quantization:
-        """The grid on which expirations of this deadline's sectors fall: its last epochs."""
+        """Return the grid to which expirations of this deadline's sectors are rounded up: its last epochs."""
         return Quantization(unit=self.params.period, offset=self.last)
 
     def next_not_elapsed(self) -> DeadlineInfo:
-        """This deadline now or in a later proving period, whichever has not closed."""
+        """Return this deadline in the first proving period in which it has not closed yet.
+
+        Source: dline.Info.NextNotElapsed.
+        """
         if not self.has_elapsed:
             return self
         period = self.params.period
+        # A period may start before epoch 0; Python's remainder is not negative for it, as Go's would be.
         start = self.current_epoch // period * period + self.period_start % period
         while start > self.current_epoch:
             start -= period
@@ -121,14 +124,15 @@ class DeadlineInfo:
         return deadline_info(start, self.index, self.current_epoch, self.params)
 
     def at(self, epoch: int) -> DeadlineInfo:
-        """The same deadline seen from another epoch."""
+        """Return the same deadline seen from another epoch."""
         return replace(self, current_epoch=epoch)
 
 
 def deadline_info(period_start: int, index: int, current_epoch: int, params: ProvingParams) -> DeadlineInfo:
-    """The deadline `index` of the period that starts at `period_start`.  Source: dline.NewInfo."""
+    """Return the deadline `index` of the period that starts at `period_start`.  Source: dline.NewInfo."""
     if index >= params.deadlines:
         end = period_start + params.period
+        # After the last deadline: an empty one at the period's end, with cutoff 0 as dline.NewInfo has it.
         return DeadlineInfo(current_epoch, period_start, index, end, end, end, 0, params)
     opening = period_start + index * params.window
     return DeadlineInfo(
@@ -155,7 +159,7 @@ _JSON_FIELDS: Final = (
 
 
 def deadline_to_json(info: DeadlineInfo) -> dict[str, int]:
-    """The object that StateMinerProvingDeadline returns."""
+    """Return the JSON object that StateMinerProvingDeadline returns."""
     result: dict[str, int] = {name: getattr(info, attr) for attr, name in _JSON_FIELDS}
     result["WPoStPeriodDeadlines"] = info.params.deadlines
     result["WPoStProvingPeriod"] = info.params.period
@@ -166,7 +170,7 @@ def deadline_to_json(info: DeadlineInfo) -> dict[str, int]:
 
 
 def deadline_from_json(value: Any) -> DeadlineInfo:
-    """Read the object, the network's proving times with it.  Raises BadField."""
+    """Read that JSON object, with the network's proving times.  Raise BadField."""
     if not isinstance(value, dict):
         raise BadField("", "a deadline must be an object")
 
@@ -188,52 +192,58 @@ def deadline_from_json(value: Any) -> DeadlineInfo:
 
 
 def current_deadline_index(period_start: int, current_epoch: int, params: ProvingParams) -> int:
-    """The deadline that `current_epoch` falls into; 0 before the period's start."""
+    """Return the index of the deadline that `current_epoch` falls into; 0 before the period's start."""
     return max(current_epoch - period_start, 0) // params.window % params.deadlines
 
 
 def current_deadline(period_start: int, current_epoch: int, params: ProvingParams) -> DeadlineInfo:
-    """The deadline open at `current_epoch` of a miner whose periods start at `period_start` modulo period."""
+    """Return the deadline open at `current_epoch`; the miner's periods start at `period_start` mod period."""
     period = params.period
     start = current_epoch - (current_epoch - period_start) % period
     return deadline_info(start, (current_epoch - start) // params.window, current_epoch, params)
 
 
 def proving_period_offset(miner: Address, epoch: int, params: ProvingParams) -> int:
-    """Where in the grid of periods a new miner's start: a hash of its address and birth epoch.
+    """Return where in the grid of periods a new miner's start: a hash of its address and creation epoch.
 
-    Source: builtin-actors miner assign_proving_period_offset.
+    Source: builtin-actors actors/miner/src/lib.rs assign_proving_period_offset.
     """
+    # The address is hashed in its CBOR form, that is behind a length, the epoch as 8 bytes without one.
     seed = bytes_write(bytes(miner)) + epoch.to_bytes(8, "big", signed=True)
     return int.from_bytes(hashlib.blake2b(seed, digest_size=32).digest()[:8], "big") % params.period
 
 
 def current_period_start(epoch: int, offset: int, params: ProvingParams) -> int:
-    """Start of the period that contains `epoch` for a miner with `offset`; negative in a young chain."""
+    """Return the start of the period that contains `epoch`; negative early in a chain.
+
+    Source: builtin-actors actors/miner/src/lib.rs current_proving_period_start.
+    """
     return epoch - (epoch - offset) % params.period
 
 
 def is_mutable(info: DeadlineInfo) -> bool:
-    """Whether sectors may be assigned to, moved in or removed from the deadline now.
+    """Return whether sectors may be assigned to, moved in or removed from the deadline now.
 
-    Not while it is open or the next to open.  Source: builtin-actors miner deadline_is_mutable.
+    Not while it is open or the next to open.  Source: builtin-actors actors/miner/src/deadlines.rs
+    deadline_is_mutable.
     """
     following = info.next_not_elapsed()
+    # Already frozen one window before it opens, that is while the deadline before it is open.
     return following.current_epoch < following.open - info.params.window
 
 
 def is_available_for_compaction(info: DeadlineInfo, *, dispute_window: int) -> bool:
-    """Whether partitions may be compacted: mutable, and its last proofs no longer disputable.
+    """Return whether partitions may be compacted: mutable, and the last proofs no longer disputable.
 
-    Source: builtin-actors miner deadline_available_for_compaction.
+    Source: builtin-actors actors/miner/src/deadlines.rs deadline_available_for_compaction.
     """
     return is_mutable(info) and not is_available_for_dispute(info, dispute_window=dispute_window)
 
 
 def is_available_for_dispute(info: DeadlineInfo, *, dispute_window: int) -> bool:
-    """Whether the proofs of its last closing can be disputed.
+    """Return whether the proofs of its last window can be disputed: for `dispute_window` epochs after it.
 
-    Source: builtin-actors miner deadline_available_for_optimistic_post_dispute.
+    Source: builtin-actors actors/miner/src/deadlines.rs deadline_available_for_optimistic_post_dispute.
     """
     following = info.next_not_elapsed()
     if not info.period_started or following.is_open:
@@ -250,21 +260,21 @@ class DeadlineLoad:
     """How full a deadline is, while sectors are assigned."""
 
     index: int
-    """Number of the deadline."""
     live_sectors: int
     """Sectors that are not terminated."""
     total_sectors: int
-    """Sectors in its partitions, terminated ones included."""
+    """Sectors in its partitions, terminated ones included until compaction removes them."""
 
 
 def deadlines_assign(
     loads: Sequence[DeadlineLoad], count: int, *, partition_sectors: int, max_partitions: int
 ) -> list[int]:
-    """Choose the deadline of each of `count` new sectors; `loads` lists only the mutable deadlines.
+    """Return the deadline of each of `count` new sectors; `loads` lists only the mutable deadlines.
 
     One sector after another goes where it (1) makes the fewest partitions counting live sectors, (2) the
     fewest counting all, (3) opens no new partition, then into the fuller open one, (4) to the fewest live
-    sectors, (5) to the lowest number.  Raises NoDeadline.  Source: deadline_assignment.rs.
+    sectors, (5) to the lowest index.  Raise NoDeadline.  Source: builtin-actors
+    actors/miner/src/deadline_assignment.rs.
     """
     state = [DeadlineLoad(load.index, load.live_sectors, load.total_sectors) for load in loads]
 
@@ -274,6 +284,7 @@ def deadlines_assign(
             load.live_sectors // partition_sectors + 1,
             load.total_sectors // partition_sectors + 1,
             in_last == 0,
+            # The actor compares all sectors here; with as many partitions, the last one's decide.
             -in_last,
             load.live_sectors,
             load.index,

@@ -1,6 +1,6 @@
 """Chain epochs: the numbered time slots in which at most one tipset exists.
 
-Source: filecoin-project/go-state-types abi/chain.go (ChainEpoch), builtin/shared.go (QuantSpec).
+Source: filecoin-project/go-state-types abi/chain.go (ChainEpoch), builtin/quantize.go (QuantSpec).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Quantization:
     """Any epoch on the grid."""
 
     def up(self, epoch: int) -> ChainEpoch:
-        """The first point of the grid at or after `epoch`.  Source: builtin/shared.go QuantizeUp."""
+        """Return the first point of the grid at or after `epoch`.  Source: builtin/quantize.go QuantizeUp."""
         offset = self.offset % self.unit
         return ChainEpoch(-((offset - epoch) // self.unit) * self.unit + offset)
 

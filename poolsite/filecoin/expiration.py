@@ -1,6 +1,7 @@
 """How long a sector may live: the rules for its expiration at commitment and at extension.
 
-Source: builtin-actors miner lib.rs validate_expiration, extend_sector_committment; go-state-types policy.go.
+Source: builtin-actors actors/miner/src/lib.rs validate_expiration, extend_sector_committment; go-state-types
+builtin/v18/miner/policy.go.
 """
 
 from __future__ import annotations

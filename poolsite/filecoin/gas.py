@@ -1,7 +1,8 @@
-"""What gas costs: who is paid what for an executed message, the base fee of the next epoch, inclusion gas.
+"""What gas costs: who is paid what for an executed message, the next base fee, gas for inclusion.
 
-Source: lotus chain/vm/burn.go ComputeGasOutputs, chain/store/basefee.go, FIP-0115 (premium-based base fee),
-ref-fvm price list.
+Source: lotus chain/vm/burn.go, chain/store/basefee.go, node/impl/gasutils/gasutils.go,
+build/buildconstants/params_shared_vals.go; FIP-0115 (base fee by premium); ref-fvm fvm/src/gas/price_list.rs
+(inclusion).
 """
 
 from __future__ import annotations
@@ -15,57 +16,60 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BLOCK_GAS_LIMIT: Final = 10_000_000_000
-"""Gas that the messages of one block may name together."""
+"""Highest sum of the gas limits of one block's messages."""
 BLOCK_GAS_TARGET: Final = BLOCK_GAS_LIMIT // 2
-"""Gas per block at which the base fee stands still (rule before network version 28)."""
+"""Sum of gas limits per block at which the base fee stays (rule before network version 28)."""
 BASE_FEE_MAX_CHANGE_DENOM: Final = 8
-"""The base fee moves by at most one eighth per epoch."""
+"""The base fee changes by at most one eighth per tipset."""
 MINIMUM_BASE_FEE: Final = AttoFil(100)
-"""Floor of the base fee, attoFIL per gas."""
+"""Lowest base fee, attoFIL per gas."""
 INITIAL_BASE_FEE: Final = AttoFil(100_000_000)
-"""Base fee at genesis."""
+"""Base fee at genesis, attoFIL per gas."""
 GAS_TARGET_INDEX: Final = BLOCK_GAS_LIMIT * 80 // 100 - 1
-"""Unit of gas, counted from the highest premium, whose premium drives the base fee since version 28."""
+"""Unit of gas, counted down from the highest premium, whose premium sets the base fee: the 20th percentile of
+a full block (rule since network version 28)."""
 PACKING_EFFICIENCY_NUM: Final = 4
 PACKING_EFFICIENCY_DEN: Final = 5
+"""Blocks were taken to be 4/5 full at best before the Smoke upgrade, since they repeat messages."""
 GAS_OVERUSE_NUM: Final = 11
 GAS_OVERUSE_DEN: Final = 10
-"""A gas limit up to 11/10 of the use is free of over-estimation burn."""
+"""A gas limit of up to 11/10 of the gas used is free of over-estimation burn."""
 MESSAGE_BASE_GAS: Final = 38_863 + 475_000
-"""Gas of storing any message: computation and one actor update."""
+"""Gas of including any message: its processing, and the update of the sender's nonce and balance."""
 MESSAGE_BYTE_GAS: Final = 1_300
-"""Gas per stored byte."""
+"""Gas per byte stored."""
 MESSAGE_OVERHEAD_BYTES: Final = 36
-"""Bytes counted beside the message itself."""
+"""Bytes that are charged on top of the message's own."""
 MIN_GAS_PREMIUM: Final = AttoFil(100_000)
-"""Least premium that the estimator proposes."""
+"""Lowest premium that the estimator proposes, attoFIL per gas; doubled for inclusion in the next epoch."""
 REPLACE_BY_FEE_MIN_PERCENT: Final = 110
-"""A replacing message needs this share of the old premium, plus 1 attoFIL."""
+"""A replacing message needs this percentage of the old premium, plus 1 attoFIL.  Source:
+messagepool/config.go."""
 REPLACE_BY_FEE_PERCENT: Final = 125
-"""Share of the old premium that senders use by default."""
+"""Percentage of the old premium that nodes use by default to replace a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class GasOutputs:
-    """Where the money of one message's gas goes."""
+    """Who is paid what for one executed message, attoFIL."""
 
     base_fee_burn: AttoFil
-    """Burnt: base fee of the gas used."""
+    """Burnt: base fee, or the fee cap if lower, for the gas used."""
     over_estimation_burn: AttoFil
-    """Burnt: for naming far more gas than used."""
+    """Burnt: the same rate for `gas_burned`."""
     miner_penalty: AttoFil
-    """Charged to the miner: base fee that the sender's cap did not cover."""
+    """Charged to the miner: what of the base fee the fee cap did not cover."""
     miner_tip: AttoFil
-    """Paid to the miner."""
+    """Paid to the miner by the sender: effective premium for the whole gas limit."""
     refund: AttoFil
-    """Given back to the sender of limit x cap."""
+    """Back to the sender, of fee cap times gas limit."""
     gas_refund: int
-    """Gas not charged."""
+    """Unused gas that is not paid for, in gas."""
     gas_burned: int
-    """Gas charged as over-estimation."""
+    """Unused gas that is paid for, in gas: the limit was too far above the use."""
 
     def to_json(self) -> dict[str, Any]:
-        """The members with venus' names; amounts as decimal strings."""
+        """Return the JSON object with venus' member names; amounts are decimal strings."""
         return {
             "BaseFeeBurn": str(self.base_fee_burn),
             "OverEstimationBurn": str(self.over_estimation_burn),
@@ -78,9 +82,11 @@ class GasOutputs:
 
 
 def over_estimation(gas_used: int, gas_limit: int) -> tuple[int, int]:
-    """Split the unused gas into (refunded, burnt).  Source: burn.go ComputeGasOverestimationBurn."""
+    """Return the unused gas as (refunded, burnt).  Source: burn.go ComputeGasOverestimationBurn."""
     if gas_used == 0:
+        # Nothing was executed: no share can be formed, and all of the limit is burnt (burn.go).
         return 0, gas_limit
+    # Burnt is the share (limit / used - 1.1) of the unused gas, at most all; times gas_used it stays whole.
     over = gas_limit - GAS_OVERUSE_NUM * gas_used // GAS_OVERUSE_DEN
     if over < 0:
         return gas_limit - gas_used, 0
@@ -91,10 +97,15 @@ def over_estimation(gas_used: int, gas_limit: int) -> tuple[int, int]:
 def gas_outputs(
     *, gas_used: int, gas_limit: int, base_fee: int, fee_cap: int, premium: int, charge_fee: bool = True
 ) -> GasOutputs:
-    """Divide the cost of a message; `base_fee` is the ParentBaseFee of the block that carries it."""
+    """Return who pays what; `base_fee` is the ParentBaseFee of the block that includes the message.
+
+    All prices are attoFIL per gas; without `charge_fee` nothing is burnt and nobody is penalised.  Source:
+    burn.go ComputeGasOutputs.
+    """
     pay = min(base_fee, fee_cap) if charge_fee else 0
     tip = min(premium, fee_cap - pay)
     refunded, burnt = over_estimation(gas_used, gas_limit)
+    # The network gets its base fee in any case: what the sender's cap leaves open is the including miner's.
     penalty = (base_fee - pay) * (gas_used + burnt) if charge_fee else 0
     refund = gas_limit * fee_cap - pay * gas_used - tip * gas_limit - pay * burnt
     return GasOutputs(
@@ -109,28 +120,32 @@ def gas_outputs(
 
 
 def base_fee_by_use(base_fee: int, *, gas_limits: int, blocks: int, before_smoke: bool = False) -> AttoFil:
-    """The next base fee by how full blocks were: the rule up to network version 27.
+    """Return the next base fee by how full the blocks were: the rule up to network version 27.
 
-    `gas_limits` is the sum over the tipset's distinct messages.
+    `gas_limits` is the sum over the tipset's messages, each CID once.  Source: basefee.go ComputeNextBaseFee.
     """
     if before_smoke:
         use = PACKING_EFFICIENCY_DEN * gas_limits // (blocks * PACKING_EFFICIENCY_NUM)
     else:
         use = gas_limits // blocks
     delta = max(-BLOCK_GAS_TARGET, min(use - BLOCK_GAS_TARGET, BLOCK_GAS_TARGET))
+    # Both divisions round down, a fall thus away from 0, as Go's big.Div does by a positive divisor.
     change = base_fee * delta // BLOCK_GAS_TARGET // BASE_FEE_MAX_CHANGE_DENOM
     return AttoFil(max(base_fee + change, MINIMUM_BASE_FEE))
 
 
 def effective_premium(*, base_fee: int, fee_cap: int, premium: int) -> AttoFil:
-    """What is left for the miner per gas after the base fee; negative if the cap does not cover it."""
+    """Return the premium left after the base fee, attoFIL per gas; negative where the fee cap is below it.
+
+    FIP-0115 and lotus' Message.EffectiveGasPremium stop at 0 instead.
+    """
     return AttoFil(min(premium, fee_cap - base_fee))
 
 
 def premium_at_target(premiums: Sequence[tuple[int, int]], *, index: int = GAS_TARGET_INDEX) -> AttoFil:
-    """The premium at the target unit of gas, from (effective premium, gas limit) of each message.
+    """Return the premium at the target unit of gas, from (effective premium, gas limit) of each message.
 
-    0 if the messages' gas does not reach that far.  Source: basefee.go weighted quick select.
+    0 if the messages' gas does not reach it.  Source: basefee.go WeightedQuickSelect.
     """
     for premium, gas_limit in sorted(premiums, reverse=True):
         if index < gas_limit:
@@ -140,14 +155,18 @@ def premium_at_target(premiums: Sequence[tuple[int, int]], *, index: int = GAS_T
 
 
 def base_fee_by_premium(base_fee: int, premium: int) -> AttoFil:
-    """The next base fee by the premium at the target unit of gas: the rule since network version 28."""
+    """Return the next base fee by the premium at the target unit: the rule since network version 28.
+
+    Source: basefee.go nextBaseFeeFromPremium; FIP-0115.
+    """
+    # The highest change, an eighth, is rounded up (FIP-0115 MaxAdj), unlike in the old rule.
     most = -(-base_fee // BASE_FEE_MAX_CHANGE_DENOM)
     return AttoFil(max(base_fee + min(most, premium - most), MINIMUM_BASE_FEE))
 
 
 @dataclass(frozen=True, slots=True)
 class GasBid:
-    """The part of a message that the base fee depends on."""
+    """What the base fee depends on in a message; prices are attoFIL per gas."""
 
     gas_limit: int
     fee_cap: int
@@ -155,7 +174,11 @@ class GasBid:
 
 
 def base_fee_next(base_fee: int, bids: Sequence[GasBid], *, blocks: int, by_premium: bool) -> AttoFil:
-    """The base fee after a tipset of `blocks` blocks with these distinct messages, by either rule."""
+    """Return the base fee after a tipset of `blocks` blocks with these messages, by either rule.
+
+    Each message counts once, however many blocks repeat it: one CID is one message by the old rule, one pair
+    of sender and nonce by the new.
+    """
     if not by_premium:
         return base_fee_by_use(base_fee, gas_limits=sum(b.gas_limit for b in bids), blocks=blocks)
     premiums = [
@@ -166,21 +189,27 @@ def base_fee_next(base_fee: int, bids: Sequence[GasBid], *, blocks: int, by_prem
 
 
 def inclusion_gas(chain_length: int) -> int:
-    """Gas for storing a message of `chain_length` bytes (SignedMessage.chain_length); exact."""
+    """Return the gas for including a message of `chain_length` bytes (SignedMessage.chain_length); exact.
+
+    Source: price_list.rs on_chain_message.
+    """
     return MESSAGE_BASE_GAS + MESSAGE_BYTE_GAS * (MESSAGE_OVERHEAD_BYTES + chain_length)
 
 
 def fee_cap_estimate(base_fee: int, premium: int, *, epochs: int) -> AttoFil:
-    """A cap that covers the base fee if it rises for `epochs`.  Source: gasutils GasEstimateFeeCap."""
+    """Return a fee cap that covers a base fee rising for `epochs`.  Source: gasutils.go GasEstimateFeeCap."""
+    # The factor is cut to 1/256 before it is applied, so that the result is lotus' to the attoFIL.
     rise = int((1 + 1 / BASE_FEE_MAX_CHANGE_DENOM) ** epochs * 256)
     return AttoFil(base_fee * rise // 256 + premium)
 
 
 def premium_estimate(prices: Sequence[tuple[int, int]], *, blocks: int, epochs: int) -> AttoFil:
-    """A premium that was enough lately, from (premium, gas limit) of the messages of `blocks` blocks.
+    """Return a premium that was enough lately, from (premium, gas limit) of the messages of `blocks` blocks.
 
-    Without lotus' 0.5 % of noise.  Source: gasutils GasEstimateGasPremium, medianGasPremium.
+    `epochs` is how soon inclusion is wanted.  Without lotus' random factor (deviation 0.5 %).  Source:
+    gasutils.go GasEstimateGasPremium, medianGasPremium.
     """
+    # 52.5 % of the gas target, counted from the highest premium: a little below the median.
     at = BLOCK_GAS_TARGET * blocks // 2 + BLOCK_GAS_TARGET * blocks // 40
     previous = premium = 0
     for price, gas_limit in sorted(prices, reverse=True):
@@ -188,6 +217,7 @@ def premium_estimate(prices: Sequence[tuple[int, int]], *, blocks: int, epochs: 
         at -= gas_limit
         if at < 0:
             break
+    # The mean of the premium there and the one above it, rounded down.
     if previous:
         premium = (premium + previous) // 2
     if premium < MIN_GAS_PREMIUM:
@@ -196,12 +226,18 @@ def premium_estimate(prices: Sequence[tuple[int, int]], *, blocks: int, epochs: 
 
 
 def fee_cap_limit(*, gas_limit: int, fee_cap: int, premium: int, max_fee: int) -> tuple[AttoFil, AttoFil]:
-    """Cut cap and premium so that the whole gas costs at most `max_fee`.  Source: messagepool CapGasFee."""
+    """Return fee cap and premium, cut so that the whole gas limit costs at most `max_fee` attoFIL.
+
+    Source: lotus chain/messagepool/messagepool.go CapGasFee.
+    """
     if gas_limit > 0 and fee_cap * gas_limit > max_fee:
         fee_cap = max_fee // gas_limit
     return AttoFil(fee_cap), AttoFil(min(premium, fee_cap))
 
 
 def replacement_premium(premium: int, *, percent: int = REPLACE_BY_FEE_MIN_PERCENT) -> AttoFil:
-    """The least premium that replaces a pending message of the same nonce.  Source: ComputeRBF."""
+    """Return the lowest premium that replaces a pending message of the same nonce.
+
+    Source: lotus chain/messagepool/messagepool.go ComputeRBF.
+    """
     return AttoFil(premium * percent // 100 + 1)

@@ -2,7 +2,7 @@
 
 Exact: inclusion (`gas.inclusion_gas`), proof verification, sends.  Fitted: what the actors themselves use.
 Measured on lotus with network version 28, actors v18; 81 of 82 recorded messages lie within 10 %.
-Source: ref-fvm gas price list; the project's recordings of a real node (tests/golden/chain/lotus).
+Source: ref-fvm fvm/src/gas/price_list.rs; the project's recordings of a real node (tests/golden/chain/lotus).
 """
 
 from __future__ import annotations

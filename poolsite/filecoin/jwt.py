@@ -1,7 +1,7 @@
 """Tokens of lotus and sophon-auth: HS256 JSON web tokens with their claims.
 
-Source: lotus node/modules/core.go (JwtPayload), api/permissioned; ipfs-force-community/sophon-auth
-auth/token.go (JWTPayload), go-jwt.
+Source: lotus node/modules/core.go (JwtPayload), api/permissioned.go; ipfs-force-community/sophon-auth
+auth/jwt.go (JWTPayload).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Private keys: made, exported and imported as lotus and venus do, and used to sign.
 
 Filecoin writes BLS private keys as little-endian scalars, blspy reads big-endian ones: this module is the
-only place that turns them round.  Source: lotus lib/sigs, chain/types/keystore.go; venus-shared/types.
+only place that turns them round.  Source: lotus lib/sigs, chain/types/keystore.go; filecoin-project/venus
+venus-shared/types/key_info.go.
 """
 
 from __future__ import annotations

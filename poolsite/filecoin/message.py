@@ -1,6 +1,7 @@
-"""Messages: calls that an account signs, and the receipts they leave.
+"""Messages: calls that an account signs, and the receipts of their execution.
 
-Source: lotus chain/types/message.go, signedmessage.go, message_receipt.go.
+Source: lotus chain/types/message.go, signedmessage.go, message_receipt.go; chain/messagepool/messagepool.go
+(MaxMessageSize).
 """
 
 from __future__ import annotations
@@ -29,53 +30,52 @@ from poolsite.filecoin.signature import SIGNATURE, Signature
 from poolsite.filecoin.sigtypes import SIG_BLS
 
 MESSAGE_VERSION: Final = 0
-"""The only version of messages."""
+"""The only version of messages there is."""
 BLOCK_GAS_LIMIT: Final = 10_000_000_000
-"""Gas that the messages of one block may name together."""
+"""Highest sum of the gas limits of one block's messages; so also of one message."""
 METHOD_SEND: Final = 0
 """Method number of a plain transfer."""
 MAX_MESSAGE_LEN: Final = 64 << 10
-"""Largest message that the message pool takes, in bytes of its signed form."""
+"""Highest length of a signed message that the message pool accepts, bytes."""
 
 
 class MessageRefused(ValueError):
-    """A message that no block may carry; the text is lotus'."""
+    """A message that no block may include; the text is lotus'."""
 
 
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A call from one actor to another, with what it may cost."""
+    """A call from an account to an actor, and what it may cost; unsigned."""
 
     version: Uint64 = MESSAGE_VERSION
-    """Always 0."""
     to: Address = UNDEF
-    """The receiver."""
+    """Receiver, in any form."""
     from_: Address = UNDEF
-    """The sender, who signs and pays."""
+    """Sender, who signs and pays; as f1, f3 or f4, since a signature is checked by the key."""
     nonce: Uint64 = 0
-    """Number of the message among the sender's, from 0 without gaps."""
+    """Number of messages that the sender sent before; messages execute in this order, without gaps."""
     value: AttoFil = ZERO
-    """Amount that goes to the receiver."""
+    """attoFIL from sender to receiver."""
     gas_limit: Int64 = 0
-    """Most gas that execution may use."""
+    """Highest gas that execution may use; what remains unused is refunded, less the over-estimation burn."""
     gas_fee_cap: AttoFil = ZERO
-    """Most attoFIL per unit of gas, base fee and premium together."""
+    """Highest attoFIL per gas, for base fee and premium together."""
     gas_premium: AttoFil = ZERO
-    """attoFIL per unit of gas limit for the miner."""
+    """attoFIL per gas of the limit for the miner that includes it; cut where the fee cap leaves less."""
     method: Uint64 = METHOD_SEND
-    """Number of the receiver's method."""
+    """Method number at the receiver."""
     params: bytes = b""
-    """The method's parameters in CBOR."""
+    """The method's parameters in CBOR; empty for none."""
 
     @property
     def cid(self) -> Cid:
-        """The identity of the unsigned message."""
+        """Return the CID of the unsigned message, which is what gets signed."""
         return _message_cid(self)
 
     @property
     def required_funds(self) -> AttoFil:
-        """Most that the gas can cost; the value comes on top.  Source: Message.RequiredFunds."""
+        """Return the highest cost of its gas, attoFIL, without the value.  Source: Message.RequiredFunds."""
         return AttoFil(self.gas_fee_cap * self.gas_limit)
 
 
@@ -91,20 +91,19 @@ class SignedMessage:
     """A message with its sender's signature."""
 
     message: Message
-    """What was signed."""
     signature: Signature
-    """Signature over the bytes of the unsigned message's CID (delegated: over an Ethereum transaction)."""
+    """Over the bytes of the unsigned message's CID; a delegated one over the Ethereum transaction's bytes."""
 
     @property
     def cid(self) -> Cid:
-        """The identity on chain: of the unsigned message for BLS, of the whole for the other types."""
+        """Return the CID on chain: the unsigned message's for BLS, that of the whole otherwise."""
         if self.signature.type == SIG_BLS:
             return self.message.cid
         return cid_of_cbor(to_cbor(self))
 
     @property
     def chain_length(self) -> int:
-        """Bytes that the message takes on chain and pays for: BLS signatures are aggregated away."""
+        """Return the bytes that the message takes on chain and pays gas for."""
         if self.signature.type == SIG_BLS:
             return len(to_cbor(self.message))
         return len(to_cbor(self))
@@ -112,18 +111,18 @@ class SignedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What executing a message gave."""
+    """The result of executing a message."""
 
     exit_code: int
-    """0 is success; names in `actors.exitcodes`."""
+    """0 is success; `actors.exitcodes` names the others."""
     return_: bytes
-    """The method's return value in CBOR."""
+    """The method's return value in CBOR; empty for none."""
     gas_used: int
-    """Gas that execution used."""
+    """Gas that execution used, of at most the limit."""
     events_root: Cid | None = None
-    """Root of the events; null where none were emitted and in receipts of version 0."""
+    """AMT root of the emitted events; null without events, and always in version 0."""
     version: int = 1
-    """0: three fields (before network version 18); 1: four."""
+    """0: three fields, before network version 18 (FIP-0049); 1: four, with the events' root."""
 
 
 _RECEIPT_V0: Final = Struct(
@@ -144,12 +143,12 @@ _RECEIPT_V1: Final = Struct(
 
 
 def message_to_cbor(message: Message) -> bytes:
-    """The bytes whose CID identifies the message."""
+    """Return the CBOR whose CID identifies the message."""
     return to_cbor(message)
 
 
 def message_from_cbor(data: bytes) -> Message:
-    """Read a message.  Raises BadCbor."""
+    """Read a message.  Raise BadCbor."""
     message = from_cbor(Message, data)
     if message.version != MESSAGE_VERSION:
         raise BadCbor(f"expected message version to be {MESSAGE_VERSION}, got {message.version}")
@@ -157,29 +156,29 @@ def message_from_cbor(data: bytes) -> Message:
 
 
 def message_to_json(message: Message) -> dict[str, Any]:
-    """The lotus object, with the output-only member CID."""
+    """Return lotus' JSON object, with the additional member CID."""
     result: dict[str, Any] = to_json(message)
     result["CID"] = cid_to_json(message.cid)
     return result
 
 
 def message_from_json(value: Any) -> Message:
-    """Read the lotus or venus object; its member CID is ignored.  Raises BadField."""
+    """Read lotus' or venus' JSON object; a member CID is ignored.  Raise BadField."""
     return from_json(Message, value)
 
 
 def signed_message_to_cbor(signed: SignedMessage) -> bytes:
-    """Message and signature as one array."""
+    """Return message and signature as one CBOR array."""
     return to_cbor(signed)
 
 
 def signed_message_from_cbor(data: bytes) -> SignedMessage:
-    """Read a signed message.  Raises BadCbor."""
+    """Read a signed message.  Raise BadCbor."""
     return from_cbor(SignedMessage, data)
 
 
 def signed_message_to_json(signed: SignedMessage) -> dict[str, Any]:
-    """The lotus object with members Message, Signature, CID."""
+    """Return lotus' JSON object with members Message, Signature and CID."""
     return {
         "Message": message_to_json(signed.message),
         "Signature": SIGNATURE.to_json(signed.signature),
@@ -188,17 +187,17 @@ def signed_message_to_json(signed: SignedMessage) -> dict[str, Any]:
 
 
 def signed_message_from_json(value: Any) -> SignedMessage:
-    """Read the lotus or venus object.  Raises BadField."""
+    """Read lotus' or venus' JSON object.  Raise BadField."""
     return from_json(SignedMessage, value)
 
 
 def receipt_to_cbor(receipt: Receipt) -> bytes:
-    """Three fields for version 0, four for version 1."""
+    """Return the CBOR array: three fields for version 0, four for version 1."""
     return (_RECEIPT_V1 if receipt.version else _RECEIPT_V0).encode(receipt)
 
 
 def receipt_from_cbor(data: bytes) -> Receipt:
-    """Read a receipt of either version.  Raises BadCbor."""
+    """Read a receipt of either version.  Raise BadCbor."""
     if data[:1] == b"\x83":
         old = _RECEIPT_V0.decode(data)
         return Receipt(old.exit_code, old.return_, old.gas_used, None, version=0)
@@ -206,19 +205,20 @@ def receipt_from_cbor(data: bytes) -> Receipt:
 
 
 def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
-    """The lotus object: ExitCode, Return, GasUsed, EventsRoot."""
+    """Return lotus' JSON object with ExitCode, Return, GasUsed and EventsRoot."""
     return _RECEIPT_V1.to_json(receipt)
 
 
 def receipt_from_json(value: Any) -> Receipt:
-    """Read the lotus object.  Raises BadField."""
+    """Read lotus' JSON object.  Raise BadField."""
     return _RECEIPT_V1.from_json(value)
 
 
 def message_check_for_inclusion(message: Message, *, min_gas: int = 0) -> None:
-    """Check what a block demands of a message.  Raises MessageRefused with lotus' text.
+    """Raise MessageRefused with lotus' text if a block may not include the message.
 
-    Source: lotus chain/types/message.go ValidForBlockInclusion, in its order.
+    `min_gas` is the gas for storing it on chain.  Source: lotus chain/types/message.go
+    ValidForBlockInclusion, for network versions from 18 on.
     """
     if message.version != MESSAGE_VERSION:
         raise MessageRefused("'Version' unsupported")
@@ -242,6 +242,7 @@ def _check_gas(message: Message, min_gas: int) -> None:
         raise MessageRefused("'GasPremium' field cannot be negative")
     if message.gas_premium > message.gas_fee_cap:
         raise MessageRefused("'GasFeeCap' less than 'GasPremium'")
+    # lotus checks the next two in the other order; no limit fails both.
     if message.gas_limit <= 0:
         raise MessageRefused(f"'GasLimit' field {message.gas_limit} must be positive")
     if message.gas_limit > BLOCK_GAS_LIMIT:

@@ -1,7 +1,8 @@
-"""Money that hangs on power: deposits, pledge, fees for faults, terminations and days, rewards and vesting.
+"""Amounts that follow from power: deposit, pledge, fees for faults, termination and days, reward and vesting.
 
-Source: go-state-types builtin/v18/miner/monies.go; builtin-actors miner monies.rs, policy.rs, reward;
-FIP-0081 (pledge), FIP-0098 (termination fee), FIP-0100 (daily fee).
+Source: go-state-types builtin/v18/miner/{monies,policy}.go; builtin-actors
+actors/miner/src/{monies,policy}.rs, actors/reward/src/lib.rs; FIP-0081 (pledge), FIP-0098 (termination fee),
+FIP-0100 (daily fee).
 """
 
 from __future__ import annotations
@@ -13,77 +14,81 @@ from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.power import Estimate, cumulative_ratio
 
 EPOCHS_IN_DAY: Final = 2880
-"""Epochs of a day; pledge and fees count mainnet days on every network."""
+"""Epochs of a day; pledge and fees count mainnet's days on every network."""
 PRE_COMMIT_DEPOSIT_DAYS: Final = 20
 """Days of expected reward that a pre-commit deposits."""
 INITIAL_PLEDGE_DAYS: Final = 20
-"""Days of expected reward that a sector pledges."""
+"""Days of expected reward in a sector's pledge (the storage pledge)."""
 FAULT_FEE_EPOCHS: Final = EPOCHS_IN_DAY * 351 // 100
 """Epochs of expected reward (3.51 days) that a faulty sector pays each proving period."""
 INVALID_POST_EPOCHS: Final = FAULT_FEE_EPOCHS + 2 * EPOCHS_IN_DAY
-"""Epochs of reward that a disputed proof costs.  Source: builtin-actors miner monies.rs."""
+"""Epochs of expected reward (5.51 days) that a disputed proof costs."""
 LOCK_TARGET_NUM: Final = 3
 LOCK_TARGET_DEN: Final = 10
-"""Share of the circulating supply that consensus pledge aims to lock."""
+"""Share of the circulating supply, 3/10, that consensus pledge aims to lock."""
 GAMMA_FIXED_POINT: Final = 1000
 GAMMA_MAX_SKEW: Final = 300
-"""How far the pledge moves from baseline to simple reckoning at the ramp's end, of 1000."""
+"""Permille of the consensus pledge that is independent of the baseline once FIP-0081 counts in full."""
 PLEDGE_CAP_PER_BYTE_DEN: Final = 32 << 30
-"""A sector pledges at most 1 FIL for each 32 GiB of quality-adjusted power."""
+"""Quality-adjusted bytes for which a sector pledges at most 1 FIL: 32 GiB."""
 PLEDGE_BUFFER_PERCENT: Final = 110
-"""Share of the computed pledge and deposit that RPC answers give, against drift until inclusion."""
+"""Percentage of the computed pledge and deposit that RPC answers give, against drift until inclusion."""
 TERMINATION_PERMILLE: Final = 85
-"""Full termination fee: 8.5 % of the pledge."""
+"""Full termination fee, in permille of the pledge."""
 TERMINATION_FULL_AGE: Final = 140 * EPOCHS_IN_DAY
-"""Age in epochs at which the full fee is reached."""
+"""Age in epochs from which the full termination fee is due; below, it grows linearly."""
 TERMINATION_FLOOR_PERCENT: Final = 2
-"""Least termination fee, of the pledge."""
+"""Lowest termination fee, in percent of the pledge."""
 TERMINATION_FAULT_PERCENT: Final = 105
-"""Least termination fee, of the fault fee."""
+"""Lowest termination fee, in percent of the sector's fault fee."""
 DAILY_FEE_NUM: Final = 161_817
 DAILY_FEE_DEN: Final = 10**30
 """Daily fee: 1.61817e-25 of the circulating supply per byte of quality-adjusted power."""
 DAILY_FEE_REWARD_CAP_DEN: Final = 2
-"""A deadline's daily fees never exceed half of the day's expected reward."""
+"""A deadline's daily fees are capped at half of its expected reward of a day."""
 PENALTY_MULTIPLIER: Final = 3
-"""A miner pays three times the penalties of the messages it included."""
+"""A miner pays three times the penalties of the messages in its block."""
 VESTING_DAYS: Final = 180
-"""Days over which the locked part of a reward becomes free."""
+"""Days over which the locked part of a reward vests."""
 VESTING_QUANTUM: Final = 12 * 60 * 2
-"""Grid of vesting times: 12 hours in epochs."""
+"""Vesting times are rounded up to a grid of 12 hours, in epochs."""
 LOCKED_REWARD_NUM: Final = 3
 LOCKED_REWARD_DEN: Final = 4
-"""Share of a reward that is locked first."""
+"""Share of a reward, 3/4, that vests; the rest is available at once."""
 EXPECTED_LEADERS: Final = 5
-"""Wins per epoch over which an epoch's reward is divided."""
+"""Wins per epoch that are expected; each pays this fraction of the epoch's reward."""
 DISPUTE_BASE_PENALTY: Final = AttoFil(20 * FIL)
-"""Penalty of an invalid proof that was disputed, on top of the fault fee."""
+"""Penalty of a proof that a dispute showed to be wrong, on top of the expected reward."""
 DISPUTE_REWARD: Final = AttoFil(4 * FIL)
-"""What the disputer gets."""
+"""Reward of who disputed it."""
 CONSENSUS_FAULT_FACTOR: Final = 5
-"""A consensus fault costs five times the epoch's reward per expected leader."""
+"""A consensus fault costs five times the reward of one win."""
 
 
 def expected_reward(reward: Estimate, power: Estimate, quality_power: int, *, epochs: int) -> AttoFil:
-    """Block reward that `quality_power` can expect over the coming `epochs`.
+    """Return the block reward that `quality_power` bytes can expect over the coming `epochs`, attoFIL.
 
     `reward` and `power` are the smoothed reward per epoch and network power.  Never negative.  Source:
-    ExpectedRewardForPower.
+    monies.go ExpectedRewardForPower.
     """
     if power.value == 0:
+        # Before any power is proven, any sector can expect the whole reward (monies.go).
         return AttoFil(reward.value)
     ratio = cumulative_ratio(epochs, numerator=reward, denominator=power)
     return AttoFil(max(quality_power * ratio >> PRECISION, 0))
 
 
 def pre_commit_deposit(reward: Estimate, power: Estimate, quality_power: int) -> AttoFil:
-    """Deposit for pre-committing; `quality_power` is the sector's possible most (`quality_power_max`)."""
+    """Return the deposit of a pre-commit; `quality_power` is the sector's highest (`quality_power_max`).
+
+    Source: monies.go PreCommitDepositForPower.
+    """
     epochs = PRE_COMMIT_DEPOSIT_DAYS * EPOCHS_IN_DAY
     return AttoFil(max(1, expected_reward(reward, power, quality_power, epochs=epochs)))
 
 
 def pledge_gamma(epochs_since_ramp: int, ramp_epochs: int) -> int:
-    """Weight of the baseline part of the consensus pledge, of 1000.  Negative epochs: before the ramp."""
+    """Return the permille of the consensus pledge that follows the baseline; before the ramp: all."""
     if epochs_since_ramp < 0:
         return GAMMA_FIXED_POINT
     if ramp_epochs == 0 or epochs_since_ramp >= ramp_epochs:
@@ -101,7 +106,7 @@ def initial_pledge(
     epochs_since_ramp: int,
     ramp_epochs: int,
 ) -> AttoFil:
-    """Pledge of a sector: expected reward plus a share of the supply, capped.
+    """Return a sector's pledge: expected reward plus a share of the circulating supply, capped.
 
     Source: monies.go InitialPledgeForPower.
     """
@@ -110,6 +115,7 @@ def initial_pledge(
     network = power.value
     gamma = pledge_gamma(epochs_since_ramp, ramp_epochs)
     share = circulating_supply * LOCK_TARGET_NUM * quality_power
+    # Each of the two parts is rounded down on its own, so that their sum is the chain's to the attoFIL.
     by_baseline = (
         gamma * share // (max(network, baseline_power, quality_power) * LOCK_TARGET_DEN * GAMMA_FIXED_POINT)
     )
@@ -118,30 +124,44 @@ def initial_pledge(
         * share
         // (max(network, quality_power) * LOCK_TARGET_DEN * GAMMA_FIXED_POINT)
     )
+    # Rounded down per byte before it is multiplied, as InitialPledgeMaxPerByte is: slightly below 1 FIL.
     cap = FIL // PLEDGE_CAP_PER_BYTE_DEN * quality_power
     return AttoFil(min(base + by_baseline + by_power, cap))
 
 
 def with_buffer(amount: int) -> AttoFil:
-    """What StateMinerPreCommitDepositForPower and StateMinerInitialPledgeCollateral answer for `amount`."""
+    """Return a deposit or pledge with the 10 % that lotus' RPC answers add.
+
+    Source: lotus node/impl/full/state.go initialPledgeNum.
+    """
     return AttoFil(amount * PLEDGE_BUFFER_PERCENT // 100)
 
 
 def fault_fee(reward: Estimate, power: Estimate, quality_power: int) -> AttoFil:
-    """What faulty power pays at each close of its deadline.  Source: PledgePenaltyForContinuedFault."""
+    """Return what power that was faulty already pays at the close of its deadline.
+
+    Source: monies.go PledgePenaltyForContinuedFault.
+    """
     return expected_reward(reward, power, quality_power, epochs=FAULT_FEE_EPOCHS)
 
 
 def dispute_penalty(reward: Estimate, power: Estimate, quality_power: int) -> AttoFil:
-    """What a window proof costs that a dispute showed to be wrong, without the disputer's reward."""
+    """Return what a disputed WindowPoSt costs the miner, without the disputer's reward.
+
+    Source: monies.rs pledge_penalty_for_invalid_windowpost.
+    """
     return AttoFil(
         expected_reward(reward, power, quality_power, epochs=INVALID_POST_EPOCHS) + DISPUTE_BASE_PENALTY
     )
 
 
 def termination_fee(pledge: int, *, age: int, sector_fault_fee: int) -> AttoFil:
-    """What ending a sector of `age` epochs early costs.  Source: PledgePenaltyForTermination (FIP-0098)."""
+    """Return the fee for ending a sector `age` epochs after its activation.
+
+    Source: monies.go PledgePenaltyForTermination (FIP-0098).
+    """
     full = pledge * TERMINATION_PERMILLE // 1000
+    # By age from the full fee as rounded above, not from the pledge.
     by_age = min(full, age * full // TERMINATION_FULL_AGE)
     least = max(
         pledge * TERMINATION_FLOOR_PERCENT // 100, sector_fault_fee * TERMINATION_FAULT_PERCENT // 100
@@ -150,30 +170,36 @@ def termination_fee(pledge: int, *, age: int, sector_fault_fee: int) -> AttoFil:
 
 
 def daily_fee(quality_power: int, circulating_supply: int) -> AttoFil:
-    """What a sector pays each day, fixed at its activation or extension (FIP-0100)."""
+    """Return a sector's fee per day, set at activation and extension.
+
+    Source: policy.go DailyProofFee; FIP-0100.
+    """
     return AttoFil(DAILY_FEE_NUM * quality_power * circulating_supply // DAILY_FEE_DEN)
 
 
 def daily_fee_payable(fees: int, *, day_reward: int) -> AttoFil:
-    """What of a deadline's daily fees is charged: at most half of its power's expected day's reward."""
+    """Return what of a deadline's daily fees is charged.
+
+    `day_reward` is the expected reward of a day for its power.  Source: policy.rs daily_proof_fee_payable.
+    """
     return AttoFil(min(fees, day_reward // DAILY_FEE_REWARD_CAP_DEN))
 
 
 def block_reward(epoch_reward: int, win_count: int) -> AttoFil:
-    """Reward of a block that won `win_count` times."""
+    """Return the reward of a block that won `win_count` times.  Source: actors/reward/src/lib.rs."""
     return AttoFil(epoch_reward * win_count // EXPECTED_LEADERS)
 
 
 def locked_reward(reward: int) -> AttoFil:
-    """The part of a reward that vests; the rest is free at once."""
+    """Return the part of a reward that vests."""
     return AttoFil(reward * LOCKED_REWARD_NUM // LOCKED_REWARD_DEN)
 
 
 def vesting_schedule(amount: int, *, epoch: int, offset: int) -> list[tuple[int, AttoFil]]:
-    """When and how much of `amount`, locked at `epoch`, becomes free: (epoch, amount) in order.
+    """Return when and how much of `amount`, locked at `epoch`, vests: (epoch, amount) in order.
 
-    Linear in daily steps over 180 days, each time moved up to the 12-hour grid with `offset` (the miner's
-    proving period start).  Source: builtin-actors miner vesting_state.rs add_locked_funds.
+    Linear in daily steps over 180 days, each rounded up to the 12-hour grid with `offset` (the miner's
+    proving period start).  Source: builtin-actors actors/miner/src/vesting_state.rs add_locked_funds.
     """
     begin, period, step = epoch, VESTING_DAYS * EPOCHS_IN_DAY, EPOCHS_IN_DAY
     steps: dict[int, int] = {}
@@ -183,6 +209,7 @@ def vesting_schedule(amount: int, *, epoch: int, offset: int) -> list[tuple[int,
         at += step
         due = _grid_up(at, VESTING_QUANTUM, offset)
         elapsed = due - begin
+        # Of the time to the rounded-up epoch, so that the first step vests more than a day's share.
         target = amount * elapsed // period if elapsed < period else amount
         steps[due] = steps.get(due, 0) + target - vested
         vested = target
@@ -190,10 +217,11 @@ def vesting_schedule(amount: int, *, epoch: int, offset: int) -> list[tuple[int,
 
 
 def consensus_fault_penalty(epoch_reward: int) -> AttoFil:
-    """What a reported consensus fault costs the miner."""
+    """Return what a reported consensus fault costs the miner."""
     return AttoFil(epoch_reward * CONSENSUS_FAULT_FACTOR // EXPECTED_LEADERS)
 
 
 def _grid_up(epoch: int, unit: int, offset: int) -> int:
     offset %= unit
+    # Twice negated floor division is division rounded up.
     return -((offset - epoch) // unit) * unit + offset

@@ -1,6 +1,8 @@
 """Power: what sectors count for, and smoothed estimates of the network's power and reward.
 
-Source: go-state-types builtin/v18/miner/monies.go, policy.go (QAPowerForSector); util/smoothing.
+Source: go-state-types builtin/v18/miner/policy.go QualityForWeight, QAPowerForWeight, QAPowerMax;
+builtin/v18/util/smoothing/alpha_beta_filter.go; builtin-actors
+runtime/src/builtin/reward/smooth/alpha_beta_filter.rs.
 """
 
 from __future__ import annotations
@@ -14,15 +16,15 @@ from poolsite.filecoin.kinds import AMOUNT, BadField
 QUALITY_BASE_MULTIPLIER: Final = 10
 """Weight of space without verified data."""
 VERIFIED_DEAL_WEIGHT_MULTIPLIER: Final = 100
-"""Weight of space with verified data."""
+"""Weight of space with verified data: tenfold."""
 SECTOR_QUALITY_PRECISION: Final = 20
-"""Bits behind the point of a sector's quality."""
+"""Fractional bits of a sector's quality."""
 
 
 def sector_quality(size: int, *, duration: int, verified_weight: int) -> int:
-    """Quality of a sector in 2^-20: 1 for committed capacity, 10 if full of verified data.
+    """Return a sector's quality in 2^-20: 1 for committed capacity, 10 if full of verified data.
 
-    `verified_weight` is verified bytes times epochs, `duration` epochs, `size` bytes.
+    `size` is in bytes, `duration` in epochs, `verified_weight` in byte-epochs of verified data.
     """
     space_time = size * duration
     weighted = (space_time - verified_weight) * QUALITY_BASE_MULTIPLIER
@@ -31,19 +33,22 @@ def sector_quality(size: int, *, duration: int, verified_weight: int) -> int:
 
 
 def quality_power(size: int, *, duration: int, verified_weight: int = 0) -> int:
-    """Quality-adjusted power of a sector in bytes; `duration` counts from PowerBaseEpoch to Expiration."""
+    """Return a sector's quality-adjusted power, bytes.
+
+    `duration` is from its power base epoch to its expiration, epochs.
+    """
     quality = sector_quality(size, duration=duration, verified_weight=verified_weight)
     return size * quality >> SECTOR_QUALITY_PRECISION
 
 
 def quality_power_max(size: int) -> int:
-    """The most that a sector can count: full of verified data."""
+    """Return the highest power that a sector of `size` bytes can have: full of verified data."""
     return size * VERIFIED_DEAL_WEIGHT_MULTIPLIER // QUALITY_BASE_MULTIPLIER
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A smoothed value with its trend (FilterEstimate), Q.128."""
+    """A smoothed value with its trend, as integers of 2^-128 (FilterEstimate)."""
 
     position: int
     """The value."""
@@ -52,17 +57,17 @@ class Estimate:
 
     @property
     def value(self) -> int:
-        """The value as a whole number, rounded down."""
+        """Return the value as a whole number, rounded down."""
         return self.position >> PRECISION
 
 
 def estimate_of(value: int, velocity: int = 0) -> Estimate:
-    """The estimate of a plain value."""
+    """Return the estimate of a whole value and trend."""
     return Estimate(value << PRECISION, velocity << PRECISION)
 
 
 def estimate_from_json(value: Any) -> Estimate:
-    """Read the object with decimal strings.  Raises BadField."""
+    """Read the JSON object, whose members are decimal strings.  Raise BadField."""
     if not isinstance(value, dict):
         raise BadField("", "an estimate must be an object")
     return Estimate(
@@ -72,20 +77,24 @@ def estimate_from_json(value: Any) -> Estimate:
 
 
 def estimate_to_json(estimate: Estimate) -> dict[str, str]:
-    """The object with decimal strings."""
+    """Return the JSON object, whose members are decimal strings."""
     return {"PositionEstimate": str(estimate.position), "VelocityEstimate": str(estimate.velocity)}
 
 
 ALPHA: Final = 314760000000000000000000000000000000
-"""Smoothing factor of the value, 9.25e-4 in Q.128."""
+"""Share of the residual that corrects the value, 9.25e-4 in 2^-128."""
 BETA: Final = 96640100000000000000000000000000
-"""Smoothing factor of the trend, 2.84e-7 in Q.128."""
+"""Share of the residual that corrects the trend, 2.84e-7 in 2^-128."""
 
 
 def estimate_next(estimate: Estimate, observed: int, *, epochs: int = 1) -> Estimate:
-    """Feed an observation into the filter.  Source: smoothing AlphaBetaFilter.next_estimate."""
+    """Return the estimate after `observed`, `epochs` after the last.
+
+    Source: alpha_beta_filter.rs next_estimate.
+    """
     delta = epochs << PRECISION
     position = estimate.position + (estimate.velocity * delta >> PRECISION)
+    # Against the predicted value: the trend has carried the old one over `epochs` above.
     residual = (observed << PRECISION) - position
     position += ALPHA * residual >> PRECISION
     velocity = estimate.velocity + BETA * residual // delta
@@ -93,15 +102,17 @@ def estimate_next(estimate: Estimate, observed: int, *, epochs: int = 1) -> Esti
 
 
 def cumulative_ratio(epochs: int, *, numerator: Estimate, denominator: Estimate) -> int:
-    """Sum over the coming `epochs` of numerator / denominator, both following their trends; Q.128.
+    """Return the sum over the coming `epochs` of numerator / denominator, both on their trends, in 2^-128.
 
-    Source: smoothing ExtrapolatedCumSumOfRatio with relative start 0.
+    Source: alpha_beta_filter.go ExtrapolatedCumSumOfRatio with relative start 0.
     """
     delta = epochs << PRECISION
     pos_1, vel_1 = numerator.position, numerator.velocity
     pos_2, vel_2 = denominator.position, denominator.velocity
     squared = vel_2 * vel_2 >> PRECISION
     if squared <= VELOCITY_EPSILON:
+        # The denominator hardly changes, and below its trend squared is divided by: take it as constant, and
+        # the numerator as it is in the middle of the time.
         return (pos_1 + (vel_1 * (delta >> 1) >> PRECISION)) * delta // pos_2
     log_now = natural_log(pos_2)
     log_then = natural_log(pos_2 + (delta * vel_2 >> PRECISION))

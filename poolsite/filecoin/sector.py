@@ -1,6 +1,7 @@
 """Sectors: their sizes, numbers, and the registered proof types that fix how they are sealed and proved.
 
-Source: go-state-types abi/sector.go, builtin-actors runtime/policy.rs.
+Source: go-state-types abi/sector.go, builtin-actors runtime/src/runtime/policy.rs,
+actors/miner/src/policy.rs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Signatures: their two forms, their verification, and the aggregate of a block's BLS signatures.
+"""Signatures: their CBOR and JSON forms, their verification, and the aggregate of a block's BLS signatures.
 
-Source: go-state-types crypto/signature.go; lotus lib/sigs (secp, bls, delegated); filecoin-ffi bls.go.
+Source: go-state-types crypto/signature.go; lotus lib/sigs/{secp,bls,delegated}/init.go,
+chain/consensus/utils.go; filecoin-ffi bls.go.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EMPTY_BLS_AGGREGATE: Final = b"\xc0" + bytes(95)
-"""Aggregate of no signatures: the point at infinity of G2."""
+"""Aggregate of no signatures: the compressed point at infinity of G2."""
 
 
 class BadSignature(ValueError):
-    """A signature that is malformed or does not fit; the message is lotus' text where it has one."""
+    """A signature that is malformed or not the key's; the text is lotus' where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,9 @@ class Signature:
     """A signature with its type."""
 
     type: int
-    """1 secp256k1, 2 BLS, 3 delegated."""
+    """1 secp256k1, 2 BLS, 3 delegated (secp256k1 over an Ethereum transaction)."""
     data: bytes
-    """The signature itself."""
+    """65 bytes R S V for types 1 and 3, 96 bytes (a compressed point of G2) for type 2."""
 
     def __bytes__(self) -> bytes:
         return bytes((self.type,)) + self.data
@@ -63,12 +64,12 @@ _JSON: Final = Struct(Signature, Field("type", "Type", UINT64), Field("data", "D
 
 
 def signature_encode(signature: Signature) -> bytes:
-    """The CBOR form: a byte string of the type byte and the data."""
+    """Return the CBOR form: one byte string of the type byte and the data."""
     return cbor.bytes_write(bytes((signature.type,)) + signature.data)
 
 
 def signature_decode(data: bytes, at: int) -> tuple[Signature, int]:
-    """Read the CBOR form at a position.  Raises BadCbor."""
+    """Read the CBOR form at a position.  Raise BadCbor."""
     body, end = cbor.bytes_read(data, at)
     if len(body) > MAX_SIGNATURE_LEN:
         raise BadCbor(f"string too long: {len(body)}")
@@ -85,14 +86,14 @@ signature_from_json = _JSON.from_json
 SIGNATURE: Final = Kind(
     "signature", signature_encode, signature_decode, signature_to_json, signature_from_json
 )
-"""The kind of a signature that must be there."""
+"""How a signature is read and written as a field."""
 kind_register(Signature, SIGNATURE)
 SIGNATURE_OR_NULL: Final = nullable(SIGNATURE)
-"""The kind of a signature that may be null (genesis block, signing bytes)."""
+"""The same for a field that may be null."""
 
 
 def signature_verify(signature: Signature, address: Address, payload: bytes) -> None:
-    """Check that the key of `address` signed `payload`.  Raises BadSignature.
+    """Raise BadSignature unless the key of `address` signed `payload`.
 
     For messages, `payload` is the bytes of the unsigned message's CID, for delegated ones the Ethereum
     transaction's signing bytes (`ethereum.signing_bytes`).  Source: lotus lib/sigs/sigs.go Verify.
@@ -110,7 +111,7 @@ def signature_verify(signature: Signature, address: Address, payload: bytes) -> 
 
 
 def secp256k1_recover(data: bytes, digest: bytes) -> bytes:
-    """The uncompressed public key that made the signature R S V of `digest`.  Raises BadSignature."""
+    """Return the uncompressed public key that made the signature R S V of `digest`.  Raise BadSignature."""
     if len(data) != SECP256K1_SIGNATURE_LEN or data[64] > 3:
         raise BadSignature("secp256k1/secec: invalid compact signature")
     try:
@@ -120,7 +121,7 @@ def secp256k1_recover(data: bytes, digest: bytes) -> bytes:
 
 
 def bls_verify(public_key: bytes, payload: bytes, data: bytes) -> None:
-    """Check one BLS signature by raw public key.  Raises BadSignature."""
+    """Raise BadSignature unless the raw public key signed `payload`."""
     if len(data) != BLS_SIGNATURE_LEN:
         raise BadSignature("bls signature incorrectly sized")
     if not BasicSchemeMPL.verify(_g1(public_key), payload, _g2(data)):
@@ -128,16 +129,20 @@ def bls_verify(public_key: bytes, payload: bytes, data: bytes) -> None:
 
 
 def bls_aggregate(signatures: Sequence[bytes]) -> Signature:
-    """The sum of BLS signatures, as a block carries it.  Raises BadSignature on a malformed one."""
+    """Return the aggregate of BLS signatures, as a block carries it.
+
+    Raise BadSignature on a malformed one.
+    """
     if not signatures:
         return Signature(SIG_BLS, EMPTY_BLS_AGGREGATE)
     return Signature(SIG_BLS, bytes(BasicSchemeMPL.aggregate([_g2(data) for data in signatures])))
 
 
 def bls_aggregate_verify(signature: Signature, senders: Sequence[Address], payloads: Sequence[bytes]) -> None:
-    """Check a block's aggregate against its BLS messages: senders and CID bytes pairwise.
+    """Raise BadSignature unless the aggregate is that of the senders' signatures of the payloads, pairwise.
 
-    Raises BadSignature, also on equal payloads, which the scheme does not allow.
+    Also on equal payloads, which the scheme does not allow.  Source: lotus chain/consensus/utils.go
+    VerifyBlsAggregate.
     """
     if signature.type != SIG_BLS or len(signature.data) != BLS_SIGNATURE_LEN:
         raise BadSignature("bls aggregate signature incorrectly sized")
@@ -178,7 +183,7 @@ def _bls_verify(data: bytes, address: Address, payload: bytes) -> None:
 
 @functools.lru_cache(maxsize=4096)
 def _g1(public_key: bytes) -> G1Element:
-    """Read a public key; the subgroup check costs 0.2 ms, so keys are remembered."""
+    """Return a public key as a point; kept, since its subgroup check takes 0.2 ms."""
     try:
         element = G1Element.from_bytes(public_key)
     except (ValueError, RuntimeError) as error:
@@ -190,7 +195,7 @@ def _g1(public_key: bytes) -> G1Element:
 
 @functools.lru_cache(maxsize=4096)
 def _g2(data: bytes) -> G2Element:
-    """Read a signature; a message's is read again when a block takes it and when the block is checked."""
+    """Return a signature as a point; kept, since a block's maker and its checker read the same ones."""
     try:
         return G2Element.from_bytes(data)
     except (ValueError, RuntimeError) as error:
@@ -198,5 +203,8 @@ def _g2(data: bytes) -> G2Element:
 
 
 def recovered_address(data: bytes, payload: bytes) -> Address:
-    """The f1 address whose key made the secp256k1 signature `data` of `payload`."""
+    """Return the f1 address whose key made the secp256k1 signature `data` of `payload`.
+
+    Raise BadSignature.
+    """
     return secp256k1_address(secp256k1_recover(data, hashlib.blake2b(payload, digest_size=32).digest()))

@@ -1,6 +1,7 @@
 """Signing and checking whole messages: which bytes each signature type covers.
 
-Source: lotus chain/messagesigner, lib/sigs; chain/consensus/signatures.go AuthenticateMessage.
+Source: lotus chain/messagesigner/messagesigner.go, lib/sigs/sigs.go,
+chain/consensus/signatures.go AuthenticateMessage.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What both sides of a storage market sign beside messages: asks, answers, states of deals.
+"""What storage clients and providers sign beside messages: asks, answers, states of deals.
 
-These are CBOR maps; Go writes them with its keys sorted by length, older versions in the struct's order,
-so they are read in any order.  Source: filecoin-project/go-fil-markets v1.28 storagemarket/types.go,
+These are CBOR maps; Go writes them with its keys sorted by length, older versions in the struct's order, so
+they are read in any order.  Source: filecoin-project/go-fil-markets v1.28 storagemarket/types.go,
 storagemarket/network/types.go, storagemarket/migrations/migrations.go.
 """
 
@@ -20,23 +20,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STORAGE_ASK: Final[Mapping[str, Kind]] = {
+    # attoFIL for each GiB and epoch.
     "Price": AMOUNT,
     "VerifiedPrice": AMOUNT,
+    # Padded sizes in bytes.
     "MinPieceSize": UINT64,
     "MaxPieceSize": UINT64,
     "Miner": ADDRESS,
+    # Epochs: when it was made, and the last in which it holds.
     "Timestamp": INT64,
     "Expiry": INT64,
     "SeqNo": UINT64,
 }
-"""What a provider offers, in the order of its old form."""
+"""The terms on which a provider accepts deals (StorageAsk), in the order of its old tuple form."""
 RESPONSE: Final[Mapping[str, Kind]] = {
     "State": UINT64,
     "Message": TEXT,
     "Proposal": CID,
     "PublishMessage": nullable(CID),
 }
-"""A provider's answer to a proposal."""
+"""A provider's answer to a deal proposal (network.Response)."""
 PROVIDER_DEAL_STATE: Final[Mapping[str, Kind]] = {
     "State": UINT64,
     "Message": TEXT,
@@ -47,11 +50,11 @@ PROVIDER_DEAL_STATE: Final[Mapping[str, Kind]] = {
     "DealID": UINT64,
     "FastRetrieval": BOOL,
 }
-"""How far a deal is, as its provider says."""
+"""A provider's answer to who asks how far a deal is (ProviderDealState)."""
 
 
 def map_read(data: bytes, at: int, kinds: Mapping[str, Kind]) -> tuple[dict[str, Any], int]:
-    """Read a map that has exactly these keys, once each and in any order.  Raises BadCbor."""
+    """Read a map that has exactly these keys, once each and in any order.  Raise BadCbor."""
     major, count, at = cbor.head_read(data, at)
     if major != cbor.MAP or count != len(kinds):
         raise BadCbor("cbor input should be of type map")
@@ -65,7 +68,7 @@ def map_read(data: bytes, at: int, kinds: Mapping[str, Kind]) -> tuple[dict[str,
 
 
 def map_decode(data: bytes, kinds: Mapping[str, Kind]) -> dict[str, Any]:
-    """Read a map and nothing behind it.  Raises BadCbor."""
+    """Read a map that fills `data`.  Raise BadCbor."""
     found, at = map_read(data, 0, kinds)
     if at != len(data):
         raise BadCbor(f"{len(data) - at} trailing bytes")
@@ -73,7 +76,7 @@ def map_decode(data: bytes, kinds: Mapping[str, Kind]) -> dict[str, Any]:
 
 
 def map_kind(name: str, kinds: Mapping[str, Kind]) -> Kind:
-    """Make a kind for such a map inside of another; it is only ever read."""
+    """Return how such a map is read as a field; it cannot be written."""
 
     def refuse(_value: Any) -> Any:
         raise TypeError(f"{name} is only read")
@@ -86,10 +89,13 @@ SIGNED_STORAGE_ASK: Final[Mapping[str, Kind]] = {
     "Signature": SIGNATURE_OR_NULL,
 }
 ASK_RESPONSE: Final[Mapping[str, Kind]] = {"Ask": nullable(map_kind("SignedStorageAsk", SIGNED_STORAGE_ASK))}
-"""A provider's answer to who asks for its ask."""
+"""A provider's answer to who asks for its terms (network.AskResponse)."""
 
 
 def old_ask_encode(ask: Mapping[str, Any]) -> bytes:
-    """Write an ask in its old form, a tuple, which is what a provider's answer is signed over."""
+    """Return an ask in its old form, a tuple, over which the answer on the old protocol is signed.
+
+    Source: storagemarket/network/legacy_ask_stream.go.
+    """
     head = bytes([0x80 | len(STORAGE_ASK)])
     return head + b"".join(kind.encode(ask[name]) for name, kind in STORAGE_ASK.items())

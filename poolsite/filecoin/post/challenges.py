@@ -21,7 +21,7 @@ class BadSectorSet(ValueError):
 def post_randomness(randomness: bytes) -> bytes:
     """Return chain randomness as a scalar: the two top bits cleared.
 
-    Source: filecoin-project/filecoin-ffi proofs.go (randomness[31] &= 0x3f).
+    Source: lotus chain/proofs/ffi/verifier_cgo.go (randomness[31] &= 0x3f).
     """
     return trimmed(randomness)
 

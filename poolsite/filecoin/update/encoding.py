@@ -1,7 +1,7 @@
 """Encoding new data into a replica (SnapUp), and taking it out again.
 
 Source: FIP-0019; filecoin-project/rust-fil-proofs storage-proofs-update/src/vanilla.rs phi, rho, encode_into,
-decode_into, remove_encoded_data.
+decode_from, remove_encoded_data.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ HIGH_BITS = (7, 8, 9, 10, 11, 12)
 """Allowed values of h for larger sectors."""
 
 DEFAULT_HIGH_BITS_INDEX = 3
-"""Place of the h that everyone uses.  Source: rust-fil-proofs filecoin-proofs/src/api/update.rs h_default."""
+"""Place of the h that everyone uses.  Source: rust-fil-proofs storage-proofs-update/src/constants.rs
+h_default."""
 
 
 class UnknownUpdateProof(ValueError):
