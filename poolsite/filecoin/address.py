@@ -75,38 +75,38 @@ class Address:
 
     @property
     def is_undef(self) -> bool:
-        """True for the empty address that Go structs hold when nothing was set."""
+        """Return whether this is the empty address that Go structs hold when nothing was set."""
         return self.protocol == _UNDEF_PROTOCOL
 
     @property
     def is_key(self) -> bool:
-        """True if the address is made from a public key: f1, f3 and Ethereum's f410."""
+        """Return whether the address is made from a public key: f1, f3 and Ethereum's f410."""
         return self.protocol in (SECP256K1, BLS) or self.eth_address is not None
 
     @property
     def actor_id(self) -> int:
-        """The actor's number.  Raises BadAddress unless the address is f0."""
+        """Return the actor ID.  Raise BadAddress unless the address is f0."""
         if self.protocol != ID:
             raise BadAddress("cannot get id from non id address")
         return uvarint_read(self.payload, 0)[0]
 
     @property
     def namespace(self) -> int:
-        """The namespace of an f4 address.  Raises BadAddress for other kinds."""
+        """Return the namespace of an f4 address.  Raise BadAddress for other kinds."""
         if self.protocol != DELEGATED:
             raise BadAddress("unknown address protocol")
         return uvarint_read(self.payload, 0)[0]
 
     @property
     def subaddress(self) -> bytes:
-        """The name within the namespace of an f4 address.  Raises BadAddress for other kinds."""
+        """Return the name within the namespace of an f4 address.  Raise BadAddress for other kinds."""
         if self.protocol != DELEGATED:
             raise BadAddress("unknown address protocol")
         return self.payload[uvarint_read(self.payload, 0)[1] :]
 
     @property
     def eth_address(self) -> bytes | None:
-        """The 20 bytes of an f410 address, None for every other address."""
+        """Return the 20 bytes of an f410 address, None for every other address."""
         if self.protocol != DELEGATED or self.namespace != EAM_NAMESPACE:
             return None
         return self.subaddress if len(self.subaddress) == ETH_ADDRESS_LEN else None
@@ -117,7 +117,7 @@ UNDEF: Final = Address(_UNDEF_PROTOCOL, b"")
 
 
 def address_to_bytes(address: Address) -> bytes:
-    """The protocol byte and the payload; nothing for the undefined address."""
+    """Return the protocol byte and the payload; nothing for the undefined address."""
     if address.protocol < 0:
         return b""
     return bytes((address.protocol,)) + address.payload
@@ -125,7 +125,7 @@ def address_to_bytes(address: Address) -> bytes:
 
 @functools.lru_cache(maxsize=8192)
 def address_from_bytes(data: bytes) -> Address:
-    """Read an address from its bytes.  Empty bytes are the undefined address.  Raises BadAddress."""
+    """Read an address from its bytes.  Empty bytes are the undefined address.  Raise BadAddress."""
     if not data:
         return UNDEF
     if len(data) == 1:
@@ -154,7 +154,7 @@ def _hashed_text(address: Address) -> str:
 def address_parse(text: str) -> Address:
     """Read an address from text with either prefix.  Empty text is the undefined address.
 
-    Raises BadAddress with Go's words.
+    Raise BadAddress with Go's text.
     """
     if text in ("", UNDEF_TEXT):
         return UNDEF
@@ -180,36 +180,36 @@ def address_parse(text: str) -> Address:
 
 
 def id_address(number: int) -> Address:
-    """The f0 address of actor `number`.  Raises BadAddress outside 0 .. 2^63-1."""
+    """Return the f0 address of actor `number`.  Raise BadAddress outside 0 .. 2^63-1."""
     if not 0 <= number <= MAX_ID:
         raise BadAddress("invalid address payload")
     return Address(ID, uvarint_write(number))
 
 
 def secp256k1_address(pubkey65: bytes) -> Address:
-    """The f1 address of an uncompressed secp256k1 public key (04 X Y)."""
+    """Return the f1 address of an uncompressed secp256k1 public key (04 X Y)."""
     return Address(SECP256K1, _payload_hash(pubkey65))
 
 
 def actor_address(preimage: bytes) -> Address:
-    """The f2 address made from `preimage`."""
+    """Return the f2 address made from `preimage`."""
     return Address(ACTOR, _payload_hash(preimage))
 
 
 def bls_address(pubkey48: bytes) -> Address:
-    """The f3 address of a compressed G1 public key."""
+    """Return the f3 address of a compressed G1 public key."""
     return _address_new(BLS, bytes(pubkey48))
 
 
 def delegated_address(namespace: int, subaddress: bytes) -> Address:
-    """The f4 address of `subaddress` in `namespace` (an actor's number)."""
+    """Return the f4 address of `subaddress` in `namespace` (an actor's number)."""
     if not 0 <= namespace <= MAX_ID:
         raise BadAddress("invalid address payload")
     return _address_new(DELEGATED, uvarint_write(namespace) + subaddress)
 
 
 def eth_address(name: bytes) -> Address:
-    """The address of a 20-byte Ethereum address: f0 for a masked actor id, f410 otherwise.
+    """Return the address of a 20-byte Ethereum address: f0 for a masked actor id, f410 otherwise.
 
     Source: lotus chain/types/ethtypes/eth_types.go EthAddress.ToFilecoinAddress.
     """
@@ -221,12 +221,12 @@ def eth_address(name: bytes) -> Address:
 
 
 def eth_masked_id(number: int) -> bytes:
-    """The 20 bytes by which Ethereum tools name actor `number`."""
+    """Return the 20 bytes by which Ethereum tools name actor `number`."""
     return b"\xff" + bytes(11) + number.to_bytes(8, "big")
 
 
 def created_actor_address(origin_key: Address, nonce: int, *, created_before: int) -> Address:
-    """The f2 address of an actor that a message creates.
+    """Return the f2 address of an actor that a message creates.
 
     `origin_key` is the key address of the message's sender, `nonce` the message's, `created_before` the
     number of actors that the same message has created already.  Source: lotus chain/vm/runtime.go

@@ -35,7 +35,10 @@ ZERO: Final = AttoFil(0)
 
 
 def amount_to_bytes(amount: int) -> bytes:
-    """Encode: zero is empty; otherwise a sign byte (0 plus, 1 minus), then the magnitude, big-endian."""
+    """Return the CBOR payload of an amount: empty for zero, else a sign byte and the magnitude.
+
+    The sign byte is 0 for plus and 1 for minus; the magnitude is big-endian.
+    """
     if amount == 0:
         return b""
     magnitude = abs(amount).to_bytes((amount.bit_length() + 7) // 8, "big")
@@ -43,7 +46,7 @@ def amount_to_bytes(amount: int) -> bytes:
 
 
 def amount_from_bytes(data: bytes) -> AttoFil:
-    """Decode.  Raises BadAmount on a foreign sign byte or on more than 128 bytes."""
+    """Read the CBOR payload.  Raise BadAmount on another sign byte or on more than 128 bytes."""
     if not data:
         return AttoFil(0)
     if len(data) > BIG_INT_MAX_SERIALIZED_LEN or data[0] > 1:
@@ -53,7 +56,7 @@ def amount_from_bytes(data: bytes) -> AttoFil:
 
 
 def amount_parse(text: str) -> AttoFil:
-    """Read the JSON form, a decimal string of attoFIL.  Raises BadAmount."""
+    """Read the JSON form, a decimal string of attoFIL.  Raise BadAmount."""
     digits = text[1:] if text[:1] == "-" else text
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 400:
         raise BadAmount(f"not a decimal number: {text[:40]!r}")
@@ -63,7 +66,7 @@ def amount_parse(text: str) -> AttoFil:
 def fil_parse(text: str) -> AttoFil:
     """Read an amount as people write it: `1.5`, `1.5 FIL`, `20 nanoFIL`, `3 attoFIL`.
 
-    Raises BadAmount on other text, and on more digits than the unit has.
+    Raise BadAmount on other text, and on more digits than the unit has.
     """
     match = _AMOUNT_TEXT.fullmatch(text.strip())
     if match is None or len(text) > 100:

@@ -19,11 +19,11 @@ WIDTH: Final = 8
 
 
 def _ignore(_cid: Cid, _data: bytes) -> None:
-    """The store of who only wants the root."""
+    """Drop a block, where only the root is wanted."""
 
 
 def amt_root(values: Sequence[bytes], *, store: Callable[[Cid, bytes], None] = _ignore) -> Cid:
-    """The CID of the trie of `values`, each already in CBOR.
+    """Return the CID of the trie of `values`, each already in CBOR.
 
     `store` is given every block of the trie, children before their parents and the root last.
     """
@@ -38,7 +38,7 @@ def amt_root(values: Sequence[bytes], *, store: Callable[[Cid, bytes], None] = _
 
 
 def _node(values: Sequence[bytes], *, height: int, store: Callable[[Cid, bytes], None]) -> bytes:
-    """A node over `values`: bit map of used slots, links (inner nodes) or values (leaves)."""
+    """Return a node over `values`: bit map of used slots, links (inner nodes) or values (leaves)."""
     span = WIDTH**height
     used = -(-len(values) // span)
     links: list[bytes] = []
@@ -62,5 +62,5 @@ def _node(values: Sequence[bytes], *, height: int, store: Callable[[Cid, bytes],
 
 
 def amt_root_of_cids(cids: Sequence[Cid], *, store: Callable[[Cid, bytes], None] = _ignore) -> Cid:
-    """The root of a list of links, as a block's message lists are."""
+    """Return the root of a list of links, as a block's message lists are."""
     return amt_root([cbor.cid_write(cid) for cid in cids], store=store)

@@ -61,21 +61,21 @@ class BitField:
         return _combine(self, other, keep=lambda a, b: a and not b)
 
     def numbers(self, limit: int) -> tuple[int, ...]:
-        """All members.  Raises BadBitField if there are more than `limit`."""
+        """Return all members.  Raise BadBitField if there are more than `limit`."""
         if len(self) > limit:
             raise BadBitField(f"too many items: {len(self)}, limit {limit}")
         return tuple(self)
 
     @property
     def first(self) -> int:
-        """The smallest member.  Raises BadBitField on the empty set."""
+        """Return the smallest member.  Raise BadBitField on the empty set."""
         if not self.ranges:
             raise BadBitField("no bits set")
         return self.ranges[0][0]
 
 
 def _combine(a: BitField, b: BitField, *, keep: Any) -> BitField:
-    """Sweep over the ends of both sets' ranges."""
+    """Return the runs of two sets combined, by a sweep over the ends of both sets' ranges."""
     points = sorted({p for field in (a, b) for pair in field.ranges for p in pair})
     ranges: list[tuple[int, int]] = []
     at_a = at_b = 0
@@ -96,7 +96,7 @@ def _combine(a: BitField, b: BitField, *, keep: Any) -> BitField:
 
 
 def bitfield_of(numbers: Iterable[int]) -> BitField:
-    """The set of `numbers`, in any order.  Raises BadBitField on one outside 0 .. 2^64-1."""
+    """Return the set of `numbers`, in any order.  Raise BadBitField on one outside 0 .. 2^64-1."""
     ranges: list[list[int]] = []
     for number in sorted(set(numbers)):
         if not 0 <= number <= MAX_NUMBER:
@@ -124,7 +124,7 @@ def bitfield_union(fields: Iterable[BitField]) -> BitField:
 
 
 def runs_of(field: BitField) -> list[int]:
-    """Alternating run lengths, the first one of numbers that are not in the set (perhaps 0)."""
+    """Return alternating run lengths, the first one of numbers that are not in the set (perhaps 0)."""
     runs, at = [], 0
     for start, end in field.ranges:
         runs += [start - at, end - start]
@@ -133,7 +133,7 @@ def runs_of(field: BitField) -> list[int]:
 
 
 def bitfield_of_runs(runs: Iterable[int]) -> BitField:
-    """The set with these alternating run lengths; empty runs join their neighbours."""
+    """Return the set with these alternating run lengths; empty runs join their neighbours."""
     ranges: list[tuple[int, int]] = []
     at, member = 0, False
     for run in runs:
@@ -170,7 +170,7 @@ def bitfield_to_bytes(field: BitField) -> bytes:
 
 
 def _run_bits(run: int) -> tuple[int, int]:
-    """One block as (bits, number of bits), lowest bit first."""
+    """Return one RLE+ block as (bits, number of bits), lowest bit first."""
     if run == 1:
         return 1, 1
     if run < 1 << _SHORT_BITS:
@@ -184,7 +184,7 @@ def _run_bits(run: int) -> tuple[int, int]:
 
 
 def bitfield_from_bytes(data: bytes) -> BitField:
-    """Decode RLE+.  Raises BadBitField on a foreign version, an overflow, or a last byte of zeros."""
+    """Read RLE+.  Raise BadBitField on another version, an overflow, or a last byte of zeros."""
     if not data:
         return EMPTY
     if len(data) > MAX_ENCODED_LEN:
@@ -201,7 +201,7 @@ def bitfield_from_bytes(data: bytes) -> BitField:
 
 
 def _runs_read(data: bytes) -> Iterator[int]:
-    """The run lengths behind the header.  Works on a window of bits, so long inputs stay linear."""
+    """Return the run lengths behind the header.  Reads a window of bits, so that long inputs stay linear."""
     total = len(data) * 8
     at = _VERSION_BITS + 1
 
@@ -233,12 +233,12 @@ def _runs_read(data: bytes) -> Iterator[int]:
 
 
 def bitfield_to_json(field: BitField) -> list[int]:
-    """The array of run lengths; [0] for the empty set."""
+    """Return the array of run lengths; [0] for the empty set."""
     return runs_of(field) or [0]
 
 
 def bitfield_from_json(value: Any) -> BitField:
-    """Read the array of run lengths.  Raises BadField."""
+    """Read the array of run lengths.  Raise BadField."""
     if not isinstance(value, list) or any(not isinstance(r, int) or isinstance(r, bool) for r in value):
         raise BadField("", "a bitfield must be a list of run lengths")
     try:

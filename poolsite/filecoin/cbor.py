@@ -47,7 +47,7 @@ class BadCbor(ValueError):
 
 
 def head_write(major: int, number: int) -> bytes:
-    """The shortest head of a major type with its number or length."""
+    """Return the shortest head of a major type with its number or length."""
     if number < 24:
         return _SMALL_HEADS[major][number]
     if number < 0x100:
@@ -62,31 +62,31 @@ def head_write(major: int, number: int) -> bytes:
 
 
 def int_write(number: int) -> bytes:
-    """A signed or unsigned integer."""
+    """Return the CBOR of a signed or unsigned integer."""
     if 0 <= number < 24:
         return _SMALL_HEADS[0][number]
     return head_write(UNSIGNED, number) if number >= 0 else head_write(NEGATIVE, -1 - number)
 
 
 def bytes_write(data: bytes) -> bytes:
-    """A byte string."""
+    """Return the CBOR of a byte string."""
     return head_write(BYTES, len(data)) + data
 
 
 def text_write(text: str) -> bytes:
-    """A text string in UTF-8."""
+    """Return the CBOR of a text string in UTF-8."""
     data = text.encode()
     return head_write(TEXT, len(data)) + data
 
 
 def cid_write(cid: Cid) -> bytes:
-    """A link: tag 42 around a byte string with a leading zero."""
+    """Return the CBOR of a link: tag 42 around a byte string with a leading zero."""
     data = cid.data
     return b"\xd8\x2a" + head_write(BYTES, len(data) + 1) + b"\x00" + data
 
 
 def bool_write(value: bool) -> bytes:
-    """True or false."""
+    """Return the CBOR of true or false."""
     return TRUE if value else FALSE
 
 
@@ -135,7 +135,7 @@ def _encode_derived(value: Any) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """Decode one object that fills `data`; lists become lists.  Raises BadCbor."""
+    """Decode one object that fills `data`; lists become lists.  Raise BadCbor."""
     value, end = value_read(data, 0)
     if end != len(data):
         raise BadCbor(f"{len(data) - end} trailing bytes")
@@ -247,7 +247,7 @@ def cid_read(data: bytes, at: int) -> tuple[Cid, int]:
 
 
 def is_null(data: bytes, at: int) -> bool:
-    """Whether null stands at `at`."""
+    """Return whether null stands at `at`."""
     return data[at : at + 1] == NULL
 
 

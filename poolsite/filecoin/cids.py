@@ -53,32 +53,32 @@ class Cid:
 
     @property
     def codec(self) -> int:
-        """The multicodec of the content."""
+        """Return the multicodec of the content."""
         return uvarint_read(self.data, 1)[0]
 
     @property
     def digest(self) -> bytes:
-        """The hash inside the multihash."""
+        """Return the hash inside the multihash."""
         return cid_digest(self)
 
 
 def cid_of_cbor(data: bytes) -> Cid:
-    """The CID of a dag-cbor object given by its bytes."""
+    """Return the CID of a dag-cbor object given by its bytes."""
     return Cid(DAG_CBOR_PREFIX + hashlib.blake2b(data, digest_size=32).digest())
 
 
 def cid_of_digest(digest: bytes) -> Cid:
-    """The CID of the dag-cbor object with this blake2b-256 hash."""
+    """Return the CID of the dag-cbor object with this blake2b-256 hash."""
     return Cid(DAG_CBOR_PREFIX + digest)
 
 
 def cid_of_raw(data: bytes) -> Cid:
-    """The CID of raw bytes, such as an actor's wasm code."""
+    """Return the CID of raw bytes, such as an actor's wasm code."""
     return Cid(RAW_PREFIX + hashlib.blake2b(data, digest_size=32).digest())
 
 
 def cid_from_bytes(data: bytes) -> Cid:
-    """Read a binary CID that fills `data`.  Raises BadCid."""
+    """Read a binary CID that fills `data`.  Raise BadCid."""
     if not data or len(data) > MAX_CID_LEN:
         raise BadCid("invalid cid: cid too short" if not data else "invalid cid: too long")
     if data[:6] == DAG_CBOR_PREFIX and len(data) == 38:
@@ -100,13 +100,13 @@ def cid_from_bytes(data: bytes) -> Cid:
 
 
 def cid_format(cid: Cid) -> str:
-    """The multibase text: `b` and base32 in lower case without padding."""
+    """Return the multibase text: `b` and base32 in lower case without padding."""
     return "b" + base64.b32encode(cid.data).decode().rstrip("=").lower()
 
 
 @functools.lru_cache(maxsize=8192)
 def cid_parse(text: str) -> Cid:
-    """Read multibase text.  Raises BadCid."""
+    """Read multibase text.  Raise BadCid."""
     if len(text) < 2:
         raise BadCid("invalid cid: cid too short")
     if text[0] not in "bB" or len(text) > 2 * MAX_CID_LEN:
@@ -122,7 +122,7 @@ def cid_parse(text: str) -> Cid:
 
 
 def cid_digest(cid: Cid) -> bytes:
-    """The hash inside the CID's multihash."""
+    """Return the hash inside the CID's multihash."""
     data = cid.data
     _, at = uvarint_read(data, 0)
     _, at = uvarint_read(data, at)
@@ -132,36 +132,39 @@ def cid_digest(cid: Cid) -> bytes:
 
 
 def commr_cid(comm_r: bytes) -> Cid:
-    """The CID of a sealed sector's commitment.  Raises BadCid unless it is a field element."""
+    """Return the CID of a sealed sector's commitment.  Raise BadCid unless it is a field element."""
     return Cid(COMMR_PREFIX + _scalar(comm_r))
 
 
 def commd_cid(comm_d: bytes) -> Cid:
-    """The CID of unsealed data or of a piece (the same form).  Raises BadCid unless it is such a hash."""
+    """Return the CID of unsealed data or of a piece (the same form).
+
+    Raise BadCid unless it is such a hash.
+    """
     return Cid(COMMD_PREFIX + _commitment(comm_d))
 
 
 def cid_to_commr(cid: Cid) -> bytes:
-    """The commitment inside a sealed CID.  Raises BadCid for another kind."""
+    """Return the commitment inside a sealed CID.  Raise BadCid for another kind."""
     if not cid.data.startswith(COMMR_PREFIX):
         raise BadCid("sealed CID had wrong prefix")
     return _scalar(cid.data[len(COMMR_PREFIX) :])
 
 
 def cid_to_commd(cid: Cid) -> bytes:
-    """The commitment inside an unsealed or piece CID.  Raises BadCid for another kind."""
+    """Return the commitment inside an unsealed or piece CID.  Raise BadCid for another kind."""
     if not cid.data.startswith(COMMD_PREFIX):
         raise BadCid("unsealed CID had wrong prefix")
     return _commitment(cid.data[len(COMMD_PREFIX) :])
 
 
 def cid_to_json(cid: Cid | None) -> dict[str, str] | None:
-    """The JSON form `{"/": "baf..."}`; null for none."""
+    """Return the JSON form `{"/": "baf..."}`; null for none."""
     return None if cid is None else {"/": cid_format(cid)}
 
 
 def cid_from_json(value: Any) -> Cid | None:
-    """Read the JSON form.  Raises BadCid."""
+    """Read the JSON form.  Raise BadCid."""
     if value is None:
         return None
     if not isinstance(value, dict) or not isinstance(value.get("/"), str):

@@ -99,14 +99,14 @@ class Struct(Generic[T]):
         self._head = b"" if bare else cbor.head_write(cbor.ARRAY, len(self.stored))
 
     def encode(self, value: T) -> bytes:
-        """The CBOR form."""
+        """Return the CBOR form."""
         parts = [self._head]
         for encoder, item in zip(self._encoders, self._values(value), strict=True):
             parts.append(encoder(item))
         return b"".join(parts)
 
     def decode(self, data: bytes) -> T:
-        """Read one object that fills `data`.  Raises BadCbor."""
+        """Read one object that fills `data`.  Raise BadCbor."""
         value, end = self.decode_at(data, 0)
         if end != len(data):
             raise BadCbor(f"{len(data) - end} trailing bytes")
@@ -134,14 +134,14 @@ class Struct(Generic[T]):
         )
 
     def to_json(self, value: T) -> dict[str, Json]:
-        """The JSON object with Go's member names (a bare struct: its only value)."""
+        """Return the JSON object with Go's member names (a bare struct: its only value)."""
         if self.bare:
             field = self.fields[0]
             return field.kind.to_json(getattr(value, field.attr))  # type: ignore[no-any-return]  # JSON
         return {f.json: f.kind.to_json(getattr(value, f.attr)) for f in self.fields if f.in_json}
 
     def from_json(self, value: Json) -> T:
-        """Read the JSON object; unknown members are ignored as Go does.  Raises BadField."""
+        """Read the JSON object; unknown members are ignored as Go does.  Raise BadField."""
         if self.bare:
             value = {self.fields[0].json: value}
         if not isinstance(value, dict):
@@ -153,37 +153,37 @@ class Struct(Generic[T]):
         return self.cls(**members)
 
     def kind(self) -> Kind:
-        """This struct as a field of another."""
+        """Return how this struct is read and written as a field of another."""
         return Kind(self.cls.__name__, self.encode, self.decode_at, self.to_json, self.from_json, of=self)
 
 
 def struct_of(cls: type[T]) -> Struct[T]:
-    """The table of a dataclass.  Raises KeyError if it has none."""
+    """Return the table of a dataclass.  Raise KeyError if it has none."""
     return _STRUCTS[cls]
 
 
 def structs() -> tuple[Struct[Any], ...]:
-    """All default tables of the modules imported so far."""
+    """Return all default tables of the modules imported so far."""
     return tuple(_STRUCTS.values())
 
 
 def to_cbor(value: Any) -> bytes:
-    """The CBOR form of any dataclass that has a table."""
+    """Return the CBOR form of any dataclass that has a table."""
     return _STRUCTS[type(value)].encode(value)
 
 
 def from_cbor(cls: type[T], data: bytes) -> T:
-    """Read one object of class `cls` that fills `data`.  Raises BadCbor."""
+    """Read one object of class `cls` that fills `data`.  Raise BadCbor."""
     return struct_of(cls).decode(data)
 
 
 def to_json(value: Any) -> Json:
-    """The JSON form of any dataclass that has a table."""
+    """Return the JSON form of any dataclass that has a table."""
     return _STRUCTS[type(value)].to_json(value)
 
 
 def from_json(cls: type[T], value: Json) -> T:
-    """Read the JSON form of class `cls`.  Raises BadField."""
+    """Read the JSON form of class `cls`.  Raise BadField."""
     return struct_of(cls).from_json(value)
 
 

@@ -44,7 +44,7 @@ class PieceAlignment:
 
 
 def piece_commitment(raw: bytes) -> bytes:
-    """Return comm_p of raw data.  Raises BadPiece unless its size is 127 · 2^k."""
+    """Return comm_p of raw data.  Raise BadPiece unless its size is 127 · 2^k."""
     if len(raw) % RAW_BLOCK_BYTES or (len(raw) // RAW_BLOCK_BYTES).bit_count() != 1:
         raise BadPiece(f"Piece size ({len(raw)}) must be 127 times a power of 2.")
     return data_commitment(fr32_pad(raw))
@@ -60,8 +60,8 @@ def comm_d_from_pieces(sector_bytes: int, pieces: Sequence[Piece]) -> bytes:
     """Join the commitments of `pieces`, in order, with zero pieces wherever alignment leaves a gap.
 
     The last piece is not extended to the sector's end: pieces that cover less give the commitment of the
-    smaller tree, as in rust-fil-proofs; callers append zero pieces until the sector is full.
-    Raises BadPiece with the reference implementation's words.
+    smaller tree, as in rust-fil-proofs; callers append zero pieces until the sector is full. Raise BadPiece
+    with the reference implementation's text.
     """
     if not pieces:
         return sha254_zero(sector_bytes)
@@ -98,7 +98,7 @@ def piece_alignment(written_bytes: int, piece_bytes: int) -> PieceAlignment:
 def staged_sector(sector_bytes: int, raw_pieces: Sequence[bytes]) -> bytes:
     """Return the padded sector in which add_piece has put `raw_pieces`, zero-filled to its end.
 
-    Raises BadPiece if they do not fit.
+    Raise BadPiece if they do not fit.
     """
     staged = bytearray()
     written = 0

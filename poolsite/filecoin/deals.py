@@ -38,27 +38,27 @@ class BadDeal(ValueError):
 
 
 def deal_duration(proposal: DealProposal) -> int:
-    """Epochs from start to end."""
+    """Return the epochs from start to end."""
     return proposal.end_epoch - proposal.start_epoch
 
 
 def storage_fee(proposal: DealProposal) -> int:
-    """What the whole deal costs the client, attoFIL."""
+    """Return what the whole deal costs the client, attoFIL."""
     return proposal.storage_price_per_epoch * deal_duration(proposal)
 
 
 def client_lockup(proposal: DealProposal) -> int:
-    """What the client must have free when the deal is published, attoFIL."""
+    """Return what the client needs free in escrow when the deal is published, attoFIL."""
     return storage_fee(proposal) + proposal.client_collateral
 
 
 def deal_cid(proposal: DealProposal) -> Cid:
-    """The CID of a proposal."""
+    """Return the CID of a proposal."""
     return cid_of_cbor(to_cbor(proposal))
 
 
 def collateral_least(size: int, *, raw_power: int, baseline: int, circulating: int) -> int:
-    """The least provider collateral of a piece of `size` padded bytes, attoFIL.
+    """Return the lowest provider collateral of a piece of `size` padded bytes, attoFIL.
 
     `raw_power` and `baseline` are the network's raw power and its target in bytes.
     """
@@ -68,7 +68,10 @@ def collateral_least(size: int, *, raw_power: int, baseline: int, circulating: i
 
 
 def proposal_check(proposal: DealProposal, *, now: int, least_collateral: int) -> None:
-    """Check a proposal's terms, apart from its signature.  Raises BadDeal with the actor's text."""
+    """Raise BadDeal with the actor's text if a proposal's terms are not allowed.
+
+    Its signature is not checked here.
+    """
     label = proposal.label
     length = len(label.encode()) if isinstance(label, str) else len(label)
     if length > MAX_LABEL_LEN:
@@ -92,20 +95,20 @@ def proposal_check(proposal: DealProposal, *, now: int, least_collateral: int) -
 
 
 def payment_due(proposal: DealProposal, *, paid_until: int, until: int) -> int:
-    """What is due for the epochs after `paid_until` (or the start) up to `until` (or the end), attoFIL."""
+    """Return the price of the epochs after `paid_until` and the start, up to `until` and the end, attoFIL."""
     first = max(paid_until, proposal.start_epoch)
     last = min(until, proposal.end_epoch)
     return proposal.storage_price_per_epoch * max(last - first, 0)
 
 
 def payment_left(proposal: DealProposal, *, ended: int) -> int:
-    """What a client gets back of the fee when a deal ends early at `ended`, attoFIL."""
+    """Return what a client gets back of the fee when a deal ends early at `ended`, attoFIL."""
     first = max(ended, proposal.start_epoch)
     return proposal.storage_price_per_epoch * max(proposal.end_epoch - first, 0)
 
 
 def update_epoch(number: int, earliest: int) -> int:
-    """The first epoch from `earliest` on at which the market looks at deal `number`."""
+    """Return the first epoch from `earliest` on at which the market's cron processes deal `number`."""
     offset = number % UPDATE_INTERVAL
     if earliest <= offset:
         return offset

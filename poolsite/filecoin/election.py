@@ -67,7 +67,7 @@ class BadElection(ValueError):
 
 
 def _polynomial(coefficients: Sequence[int], x: int) -> int:
-    """Horner's scheme in Q.256, each product rounded down."""
+    """Return the polynomial's value in 2^-256 by Horner's scheme, each product rounded down."""
     result = coefficients[0]
     for coefficient in coefficients[1:]:
         result = (result * x >> PRECISION) + coefficient
@@ -75,12 +75,12 @@ def _polynomial(coefficients: Sequence[int], x: int) -> int:
 
 
 def exp_negative(x: int) -> int:
-    """e^-x in Q.256 for 0 <= x, as the chain computes it.  Source: electionproof.go expneg."""
+    """Return e^-x for 0 <= x in 2^-256, as the chain computes it.  Source: electionproof.go expneg."""
     return (_polynomial(_EXP_NUM, x) << PRECISION) // _polynomial(_EXP_DEN, x)
 
 
 def win_count(vrf_proof: bytes, power: int, total_power: int) -> int:
-    """How often a miner with `power` of `total_power` (quality-adjusted) wins with this proof.
+    """Return how often a miner with `power` of `total_power` (quality-adjusted) wins with this proof.
 
     The hash of the proof is looked up in the Poisson distribution with the miner's expected wins.
     """
@@ -97,27 +97,27 @@ def win_count(vrf_proof: bytes, power: int, total_power: int) -> int:
 
 
 def election_randomness(beacon: bytes, round: int, miner: Address) -> bytes:
-    """What a miner signs to try its luck at epoch `round`."""
+    """Return the bytes that a miner signs to learn whether it is elected at epoch `round`."""
     return draw_randomness(beacon, Tag.ELECTION_PROOF_PRODUCTION, round, miner_entropy(miner))
 
 
 def ticket_randomness(beacon: bytes, round: int, *, miner: Address, parent_ticket: bytes) -> bytes:
-    """What a miner signs for the ticket of its block at epoch `round`; note the draw at round - 1.
+    """Return the bytes that a miner signs for the ticket of its block at epoch `round`.
 
-    `parent_ticket` is the VRF proof of the parent tipset's smallest ticket.  Source: miner.go computeTicket
-    with TicketRandomnessLookback 1 (after the Smoke upgrade).
+    They are drawn at round - 1.  `parent_ticket` is the VRF proof of the parent tipset's smallest ticket.
+    Source: miner.go computeTicket with TicketRandomnessLookback 1 (after the Smoke upgrade).
     """
     entropy = miner_entropy(miner) + parent_ticket
     return draw_randomness(beacon, Tag.TICKET_PRODUCTION, round - 1, entropy)
 
 
 def winning_post_randomness(beacon: bytes, round: int, miner: Address) -> bytes:
-    """Seed of the WinningPoSt challenges of a block at epoch `round`."""
+    """Return the seed of the WinningPoSt challenges of a block at epoch `round`."""
     return draw_randomness(beacon, Tag.WINNING_POST_CHALLENGE_SEED, round, miner_entropy(miner))
 
 
 def vrf_verify(worker: Address, randomness: bytes, proof: bytes) -> None:
-    """Check a ticket's or election's VRF proof by the worker's key address.  Raises BadElection."""
+    """Raise BadElection unless the worker's key made the VRF proof of a ticket or an election."""
     if worker.protocol != 3:
         raise BadElection("miner worker address was not a BLS key")
     try:
@@ -127,10 +127,10 @@ def vrf_verify(worker: Address, randomness: bytes, proof: bytes) -> None:
 
 
 def tipset_weight(parent_weight: int, *, total_power: int, win_counts: Sequence[int]) -> int:
-    """Weight of the chain that ends in a tipset whose blocks won `win_counts` times.
+    """Return the weight of the chain that ends in a tipset whose blocks won `win_counts` times.
 
-    `total_power` is the network's quality-adjusted power in the state that the tipset builds on.
-    Raises BadElection if there is none.
+    `total_power` is the network's quality-adjusted power in the state that the tipset builds on. Raise
+    BadElection if there is none.
     """
     if total_power <= 0:
         raise BadElection(
@@ -160,7 +160,7 @@ class Eligibility:
 
 
 def is_eligible(facts: Eligibility, *, consensus_minimum: int, minimum_miners: int) -> bool:
-    """Whether the miner may mine.  Source: lotus chain/stmgr/actors.go MinerEligibleToMine.
+    """Return whether the miner may mine.  Source: lotus chain/stmgr/actors.go MinerEligibleToMine.
 
     `consensus_minimum` is raw power in bytes; while fewer than `minimum_miners` have it, any power does.
     """
@@ -173,6 +173,6 @@ def is_eligible(facts: Eligibility, *, consensus_minimum: int, minimum_miners: i
 
 
 def ticket_quality(vrf_proof: bytes) -> float:
-    """How good a ticket is for MpoolSelect: 1 for the smallest, towards 0 for the largest."""
+    """Return how good a ticket is for MpoolSelect: 1 for the smallest, towards 0 for the largest."""
     digest = hashlib.blake2b(vrf_proof, digest_size=32).digest()
     return 1.0 - int.from_bytes(digest, "big") / float(_ONE)

@@ -30,16 +30,16 @@ class Quantization:
         return ChainEpoch(-((offset - epoch) // self.unit) * self.unit + offset)
 
     def down(self, epoch: int) -> ChainEpoch:
-        """The last point of the grid at or before `epoch`."""
+        """Return the last point of the grid at or before `epoch`."""
         offset = self.offset % self.unit
         return ChainEpoch((epoch - offset) // self.unit * self.unit + offset)
 
 
 def quantize_up(epoch: int, unit: int, offset: int) -> ChainEpoch:
-    """The first epoch of the grid `offset` + n x `unit` at or after `epoch`."""
+    """Return the first epoch of the grid `offset` + n x `unit` at or after `epoch`."""
     return Quantization(unit=unit, offset=offset).up(epoch)
 
 
 def lookback(epoch: int, distance: int) -> ChainEpoch:
-    """The epoch `distance` before `epoch`; young chains stop at genesis."""
+    """Return the epoch `distance` before `epoch`; young chains stop at genesis."""
     return ChainEpoch(max(epoch - distance, 0))

@@ -83,7 +83,7 @@ class Transaction:
 
     @property
     def unsigned_bytes(self) -> bytes:
-        """What the sender signs the keccak-256 of."""
+        """Return the bytes of which the sender signs the keccak-256."""
         if self.type == EIP1559:
             return bytes((EIP1559,)) + rlp_encode(self._fields())
         network = [self.chain_id, 0, 0] if self.chain_id else []
@@ -91,24 +91,24 @@ class Transaction:
 
     @property
     def signed_bytes(self) -> bytes:
-        """The transaction as Ethereum nodes pass it round."""
+        """Return the transaction as Ethereum nodes gossip it."""
         head = bytes((EIP1559,)) if self.type == EIP1559 else b""
         return head + rlp_encode([*self._fields(), self.v, self.r, self.s])
 
     @property
     def hash(self) -> bytes:
-        """The name by which Ethereum tools know it."""
+        """Return the hash by which Ethereum tools know it."""
         return keccak256(self.signed_bytes)
 
     @property
     def recoverable(self) -> bytes:
-        """R, S and the bit that tells which of two keys signed."""
+        """Return R, S and the bit that tells which of two keys signed."""
         parity = self.v if self.type == EIP1559 else self.v - self._least_v
         return _word(self.r) + _word(self.s) + bytes((parity,))
 
     @property
     def signature(self) -> Signature:
-        """The signature as the message carries it.  Raises BadTransaction."""
+        """Return the signature as the message carries it.  Raise BadTransaction."""
         body = _word(self.r) + _word(self.s)
         if self.type == EIP1559:
             data = body + bytes((self.v,))
@@ -129,7 +129,7 @@ class Transaction:
 
 
 def transaction_parse(raw: bytes, *, chain_id: int) -> Transaction:
-    """Read a signed transaction for a network.  Raises BadTransaction with lotus' words."""
+    """Read a signed transaction for a network.  Raise BadTransaction with lotus' text."""
     if not raw:
         raise BadTransaction("empty data")
     if raw[0] == 1:
@@ -183,7 +183,7 @@ def _parse_legacy(raw: bytes, chain_id: int) -> Transaction:
 
 
 def _network_check(v: int, chain_id: int) -> None:
-    """V must name the network.  Raises BadTransaction."""
+    """Raise BadTransaction unless V names the network."""
     # Go subtracts in 64 bits where V fits them.
     named = ((v - EIP155_V) % (1 << 64) if v < 1 << 64 else v - EIP155_V) // 2
     if named != chain_id:
@@ -227,14 +227,14 @@ def _int_bytes(number: int) -> bytes:
 
 
 def _word(number: int) -> bytes:
-    """32 bytes.  Raises BadTransaction."""
+    """Return a number in 32 bytes.  Raise BadTransaction."""
     if number >= 1 << 256:
         raise BadTransaction("failed to get signature: signature is not 65 bytes")
     return number.to_bytes(32, "big")
 
 
 def sender_recover(transaction: Transaction) -> Address:
-    """The f410 address whose key signed.  Raises BadTransaction."""
+    """Return the f410 address whose key signed.  Raise BadTransaction."""
     try:
         public = secp256k1_recover(transaction.recoverable, keccak256(transaction.unsigned_bytes))
     except BadSignature as error:
@@ -245,7 +245,7 @@ def sender_recover(transaction: Transaction) -> Address:
 
 
 def transaction_to_message(transaction: Transaction, *, chain_id: int) -> SignedMessage:
-    """The message that stands for a transaction.  Raises BadTransaction with lotus' words."""
+    """Return the message that stands for a transaction.  Raise BadTransaction with lotus' text."""
     try:
         sender = sender_recover(transaction)
     except BadTransaction as error:
@@ -267,7 +267,7 @@ def transaction_to_message(transaction: Transaction, *, chain_id: int) -> Signed
 
 
 def transaction_unsigned(message: Message, *, chain_id: int) -> Transaction:
-    """The EIP-1559 transaction that a delegated sender signs.  Raises BadTransaction."""
+    """Return the EIP-1559 transaction that a delegated sender signs.  Raise BadTransaction."""
     return Transaction(
         type=EIP1559,
         chain_id=chain_id,
@@ -282,7 +282,7 @@ def transaction_unsigned(message: Message, *, chain_id: int) -> Transaction:
 
 
 def transaction_of(message: Message, signature: Signature, *, chain_id: int) -> Transaction:
-    """The transaction that a signed message stands for.  Raises BadTransaction with lotus' words."""
+    """Return the transaction that a signed message stands for.  Raise BadTransaction with lotus' text."""
     if signature.type != SIG_DELEGATED:
         raise BadTransaction(f"signature is not delegated type, is type: {signature.type}")
     plain, data = transaction_unsigned(message, chain_id=chain_id), signature.data
@@ -312,22 +312,22 @@ def transaction_of(message: Message, signature: Signature, *, chain_id: int) -> 
 
 
 def signing_bytes(message: Message, *, chain_id: int) -> bytes:
-    """The unsigned transaction whose keccak-256 a delegated key signs.  Raises BadTransaction."""
+    """Return the unsigned transaction whose keccak-256 a delegated key signs.  Raise BadTransaction."""
     return transaction_unsigned(message, chain_id=chain_id).unsigned_bytes
 
 
 def transaction_bytes(message: Message, signature: Signature, *, chain_id: int) -> bytes:
-    """The signed transaction as Ethereum nodes pass it round.  Raises BadTransaction."""
+    """Return the signed transaction as Ethereum nodes gossip it.  Raise BadTransaction."""
     return transaction_of(message, signature, chain_id=chain_id).signed_bytes
 
 
 def transaction_hash(message: Message, signature: Signature, *, chain_id: int) -> bytes:
-    """The hash by which Ethereum tools know the message.  Raises BadTransaction."""
+    """Return the hash by which Ethereum tools know the message.  Raise BadTransaction."""
     return transaction_of(message, signature, chain_id=chain_id).hash
 
 
 def eth_name(address: Address) -> bytes | None:
-    """The 20 bytes of an f410 or f0 address by themselves; None for the other kinds."""
+    """Return the 20 bytes of an f410 or f0 address by themselves; None for the other kinds."""
     if address.protocol == ID:
         return eth_masked_id(address.actor_id)
     name = address.eth_address if address.protocol == DELEGATED else None
@@ -339,7 +339,7 @@ def _number(data: bytes) -> int:
 
 
 def _receiver(message: Message) -> bytes:
-    """The 20 bytes of `to`; none for a deployment."""
+    """Return the 20 bytes of `to`; none for a deployment."""
     if message.to == EAM_ACTOR:
         if message.method != METHOD_CREATE_EXTERNAL:
             raise BadTransaction("failed to parse input params and recipient: unsupported EAM method")
@@ -356,7 +356,7 @@ def _receiver(message: Message) -> bytes:
 
 
 def _input(message: Message) -> bytes:
-    """The call data: params without their outer CBOR head."""
+    """Return the call data: params without their outer CBOR head."""
     if not message.params:
         return b""
     prefix = "failed to parse input params and recipient: "

@@ -17,7 +17,7 @@ class BadExpiration(ValueError):
 
 
 def expiration_check(expiration: int, *, activation: int, now: int, network: Network) -> None:
-    """Check a sector's expiration.  Raises BadExpiration with the actor's text.
+    """Raise BadExpiration with the actor's text if a sector may not expire then.
 
     `activation` is the latest epoch at which the sector can become active: for a pre-commit, now plus
     MaxProveCommitDuration.
@@ -45,7 +45,7 @@ def expiration_check(expiration: int, *, activation: int, now: int, network: Net
 def extension_check(
     expiration: int, *, sector: int, old_expiration: int, activation: int, now: int, network: Network
 ) -> None:
-    """Check a live sector's new expiration.  Raises BadExpiration with the actor's text.
+    """Raise BadExpiration with the actor's text if a live sector may not be extended so.
 
     A sector that has expired already cannot be extended; the actor answers that with exit 18.
     """
@@ -55,11 +55,11 @@ def extension_check(
 
 
 def expiration_latest(*, now: int, network: Network) -> int:
-    """The latest expiration that a pre-commit at epoch `now` may have."""
+    """Return the latest expiration that a pre-commit at epoch `now` may have."""
     lifetime_end = now + network.max_prove_commit_duration + network.max_sector_lifetime
     return min(now + network.max_sector_expiration_extension, lifetime_end)
 
 
 def expiration_earliest(*, now: int, network: Network) -> int:
-    """The earliest expiration that a pre-commit at epoch `now` may have."""
+    """Return the earliest expiration that a pre-commit at epoch `now` may have."""
     return now + network.max_prove_commit_duration + network.min_sector_expiration

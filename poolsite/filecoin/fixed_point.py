@@ -39,7 +39,7 @@ _LN_DEN: Final = (
 
 
 def polynomial(coefficients: Sequence[int], x: int) -> int:
-    """Horner's scheme, highest power first, each product rounded down."""
+    """Return the value by Horner's scheme, highest power first, each product rounded down."""
     result = coefficients[0]
     for coefficient in coefficients[1:]:
         result = (result * x >> PRECISION) + coefficient
@@ -47,7 +47,10 @@ def polynomial(coefficients: Sequence[int], x: int) -> int:
 
 
 def natural_log(z: int) -> int:
-    """ln(z) of a positive number: whole powers of two taken out, the rest by a rational approximation."""
+    """Return ln(z) of a positive number.
+
+    Whole powers of two are taken out, the rest goes by a rational approximation.
+    """
     power = z.bit_length() - 1 - PRECISION
     x = z >> power if power > 0 else z << -power
     return power * LN_2 + (polynomial(_LN_NUM, x) << PRECISION) // polynomial(_LN_DEN, x)

@@ -96,7 +96,7 @@ OTHER_CALL: Final = 5 * M
 
 
 def _step(table: Sequence[tuple[int, int]], count: int) -> int:
-    """The charge of the largest step that `count` reaches; below the first step, the first."""
+    """Return the charge of the largest step that `count` reaches; below the first step, the first."""
     charge = table[0][1]
     for least, cost in table:
         if count < least:
@@ -106,24 +106,30 @@ def _step(table: Sequence[tuple[int, int]], count: int) -> int:
 
 
 def verify_aggregate_gas(count: int, *, is_64_gib: bool = False) -> int:
-    """Verifying one aggregate of `count` seal proofs; sizes below 32 GiB are charged like 32 GiB."""
+    """Return the gas for verifying one aggregate of `count` seal proofs.
+
+    Sizes below 32 GiB are charged like 32 GiB.
+    """
     if is_64_gib:
         return _AGGREGATE_SECTOR_64 * count + _step(_AGGREGATE_64, count)
     return _AGGREGATE_SECTOR_32 * count + _step(_AGGREGATE_32, count)
 
 
 def verify_ni_gas(count: int) -> int:
-    """Verifying the aggregate of `count` non-interactive sectors."""
+    """Return the gas for verifying the aggregate of `count` non-interactive sectors."""
     return _AGGREGATE_SECTOR_NI * count + _step(_AGGREGATE_NI, count)
 
 
 def verify_post_gas(sectors: int) -> int:
-    """Verifying a window PoSt that recovers power or is disputed."""
+    """Return the gas for verifying a WindowPoSt that recovers power or is disputed."""
     return VERIFY_POST_BASE + VERIFY_POST_SECTOR * sectors
 
 
 def send_gas(value: int, *, to_self: bool = False, creates: str | None = None) -> int:
-    """A plain send; `creates`: secp256k1, bls or delegated if the receiver is made by it."""
+    """Return the gas of a plain send.
+
+    `creates`: secp256k1, bls or delegated if the receiver is made by it.
+    """
     if creates is not None:
         return (VALUE_TRANSFER if value else 0) + _CREATED[creates]
     if not value:
@@ -132,13 +138,13 @@ def send_gas(value: int, *, to_self: bool = False, creates: str | None = None) -
 
 
 def _touched(count: int, pending: int) -> int:
-    """Leaves of the miner's table of pre-commits (32 wide) that `count` changes rewrite."""
+    """Return how many leaves of the miner's table of pre-commits (32 wide) `count` changes rewrite."""
     left: int = pending * 31**count // 32**count
     return pending - left
 
 
 def pre_commit_gas(count: int, *, pending: int, is_first: bool = False) -> int:
-    """PreCommitSectorBatch2 of `count` sectors when `pending` are pre-committed already.
+    """Return the gas of PreCommitSectorBatch2 of `count` sectors when `pending` are pre-committed already.
 
     `is_first`: the miner's first ever, which enrols it with cron.
     """
@@ -159,7 +165,10 @@ def prove_commit_gas(
     is_64_gib: bool = False,
     deadlines: int = 1,
 ) -> int:
-    """ProveCommitSectors3, verification included; `is_small`: 2 KiB sectors over `deadlines` deadlines."""
+    """Return the gas of ProveCommitSectors3, verification included.
+
+    `is_small`: 2 KiB sectors over `deadlines` deadlines.
+    """
     verify = verify_aggregate_gas(count, is_64_gib=is_64_gib) if is_aggregate else VERIFY_SEAL * count
     if is_small:
         return verify + 32 * M + 16_300_000 * deadlines + 200_000 * count
@@ -167,12 +176,12 @@ def prove_commit_gas(
 
 
 def prove_commit_ni_gas(count: int) -> int:
-    """ProveCommitSectorsNI, verification included."""
+    """Return the gas of ProveCommitSectorsNI, verification included."""
     return verify_ni_gas(count) + 34_500_000 + 720_000 * count
 
 
 def replica_update_gas(count: int) -> int:
-    """ProveReplicaUpdates3, verification included."""
+    """Return the gas of ProveReplicaUpdates3, verification included."""
     return VERIFY_UPDATE * count + 30_400_000 + 8_060_000 * count
 
 
@@ -184,7 +193,10 @@ def window_post_gas(
     recovers: bool = False,
     sectors: int = 0,
 ) -> int:
-    """SubmitWindowedPoSt; only a recovering proof is verified at once, over `sectors` sectors."""
+    """Return the gas of SubmitWindowedPoSt.
+
+    Only a recovering proof is verified at once, over `sectors` sectors.
+    """
     gas = 21_700_000 + 1_300_000 * partitions if proves_new else 19 * M
     if skips:
         gas += 12_800_000
@@ -194,30 +206,30 @@ def window_post_gas(
 
 
 def declare_faults_gas(partitions: int) -> int:
-    """DeclareFaults."""
+    """Return the gas of DeclareFaults."""
     return 7 * M + 18_400_000 * partitions
 
 
 def declare_recovered_gas(partitions: int) -> int:
-    """DeclareFaultsRecovered."""
+    """Return the gas of DeclareFaultsRecovered."""
     return 13_500_000 + 3_800_000 * partitions
 
 
 def extend_gas(sectors: int) -> int:
-    """ExtendSectorExpiration2."""
+    """Return the gas of ExtendSectorExpiration2."""
     return 42 * M + 540_000 * sectors
 
 
 def terminate_gas(sectors: int) -> int:
-    """TerminateSectors."""
+    """Return the gas of TerminateSectors."""
     return 57_500_000 + 500_000 * sectors
 
 
 def publish_gas(deals: int) -> int:
-    """PublishStorageDeals."""
+    """Return the gas of PublishStorageDeals."""
     return 15_100_000 + 8_400_000 * deals
 
 
 def other_gas(actor: str, method: int) -> int:
-    """Every other call, by kind of receiver and method."""
+    """Return the gas of any other call, by kind of receiver and method."""
     return OTHER_CALLS.get((actor, method), OTHER_CALL)

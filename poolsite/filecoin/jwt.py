@@ -53,7 +53,7 @@ class Claims:
 
     @property
     def permissions(self) -> tuple[str, ...]:
-        """All permissions that the token gives, in either dialect; unknown ones give nothing."""
+        """Return all permissions that the token grants, in either dialect; unknown ones grant nothing."""
         if self.allow:
             return tuple(permission for permission in PERMISSIONS if permission in self.allow)
         if self.perm not in PERMISSIONS:
@@ -62,7 +62,7 @@ class Claims:
 
 
 def permissions_up_to(perm: str) -> tuple[str, ...]:
-    """`perm` and all below it; nothing for an unknown one."""
+    """Return `perm` and all permissions below it; nothing for an unknown one."""
     return Claims(perm=perm).permissions
 
 
@@ -79,12 +79,12 @@ def token_sign(claims: Claims, secret: bytes) -> str:
 
 
 def token_verify(token: str, secret: bytes) -> Claims:
-    """Return the claims of a token with a good signature.  Raises BadToken."""
+    """Return the claims of a token with a good signature.  Raise BadToken."""
     return _claims(_payload(token, secret, _SIGNATURE_ONLY))
 
 
 def token_claims(token: str) -> Claims:
-    """Return the claims without checking the signature, to show whose token it is.  Raises BadToken."""
+    """Return the claims without checking the signature, to show whose token it is.  Raise BadToken."""
     return _claims(_payload(token, b"", {**_SIGNATURE_ONLY, "verify_signature": False}))
 
 

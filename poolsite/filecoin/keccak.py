@@ -21,7 +21,7 @@ _ROTATIONS: Final = (
 
 
 def _round_constants() -> tuple[int, ...]:
-    """The 24 constants of the step iota, from its linear feedback shift register."""
+    """Return the 24 constants of the step iota, from its linear feedback shift register."""
     constants, register = [], 1
     for _ in range(24):
         constant = 0
@@ -57,7 +57,7 @@ def _permute(lanes: list[list[int]]) -> list[list[int]]:
 
 
 def keccak256(data: bytes) -> bytes:
-    """The 32-byte digest."""
+    """Return the 32-byte digest."""
     padded = bytearray(data) + b"\x01" + bytes(-(len(data) + 1) % RATE)
     padded[-1] |= 0x80
     lanes = [[0] * 5 for _ in range(5)]

@@ -59,7 +59,7 @@ class KeyInfo:
 
 
 def key_generate(key_type: str, *, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> KeyInfo:
-    """Make a new key.  `random_bytes` gives the entropy.  Raises BadKey for an unknown type."""
+    """Return a new key.  `random_bytes` gives the entropy.  Raise BadKey for an unknown type."""
     if key_type == KEY_BLS:
         key = BasicSchemeMPL.key_gen(random_bytes(PRIVATE_KEY_LEN))
         return KeyInfo(KEY_BLS, bytes(key)[::-1])
@@ -73,14 +73,14 @@ def key_generate(key_type: str, *, random_bytes: Callable[[int], bytes] = secret
 
 
 def key_public(info: KeyInfo) -> bytes:
-    """The public key: 48 bytes for BLS, 65 uncompressed bytes otherwise."""
+    """Return the public key: 48 bytes for BLS, 65 uncompressed bytes otherwise."""
     if info.type == KEY_BLS:
         return bytes(_bls_key(info).get_g1())
     return _secp256k1_key(info).public_key.format(compressed=False)
 
 
 def key_address(info: KeyInfo) -> Address:
-    """The key address: f3, f1, or f410 for delegated keys."""
+    """Return the key address: f3, f1, or f410 for delegated keys."""
     public = key_public(info)
     if info.type == KEY_BLS:
         return bls_address(public)
@@ -105,12 +105,12 @@ def key_sign(info: KeyInfo, payload: bytes) -> Signature:
 
 
 def key_to_json(info: KeyInfo) -> dict[str, str]:
-    """The KeyInfo object of lotus and venus."""
+    """Return the KeyInfo object of lotus and venus."""
     return {"Type": info.type, "PrivateKey": base64.b64encode(info.private_key).decode()}
 
 
 def key_from_json(value: Any) -> KeyInfo:
-    """Read a KeyInfo object; Type may also be the number of the signature type.  Raises BadKey."""
+    """Read a KeyInfo object; Type may also be the number of the signature type.  Raise BadKey."""
     if not isinstance(value, dict):
         raise BadKey("a key must be an object with Type and PrivateKey")
     key_type, encoded = value.get("Type"), value.get("PrivateKey")
@@ -128,14 +128,14 @@ def key_from_json(value: Any) -> KeyInfo:
 
 
 def key_export(info: KeyInfo) -> str:
-    """The text of `lotus wallet export`: hex of the KeyInfo object."""
+    """Return the text of `lotus wallet export`: hex of the KeyInfo object."""
     return json.dumps(key_to_json(info), separators=(",", ":")).encode().hex()
 
 
 def key_import(text: str) -> KeyInfo:
     """Read a key file's text: hex of the object (`hex-lotus`) or the object itself (`json-lotus`).
 
-    Raises BadKey.
+    Raise BadKey.
     """
     text = text.strip()
     if not text.startswith("{"):

@@ -45,7 +45,7 @@ class BadField(ValueError):
         self.reason = reason
 
     def inside(self, outer: str) -> BadField:
-        """The same complaint, seen from the enclosing object."""
+        """Return the same error, named from the enclosing object."""
         joint = "" if self.field.startswith("[") or not self.field else "."
         return BadField(f"{outer}{joint}{self.field}", self.reason)
 
@@ -70,7 +70,7 @@ class Kind:
     """The kind of a list's or nullable value's items, or the table of a dataclass."""
 
     def read_json(self, value: Json, field: str = "") -> Any:
-        """JSON to value, null to the zero value.  Raises BadField naming `field`."""
+        """Return the value of JSON, the zero value for null.  Raise BadField naming `field`."""
         if value is None:
             if self.zero is REQUIRED:
                 raise BadField(field, f"{self.name} is required")
@@ -112,7 +112,7 @@ def _text_from_json(value: Json) -> str:
 
 
 def bytes_from_json(value: Json) -> bytes:
-    """Base64 text to bytes; null is empty.  Raises BadField."""
+    """Return the bytes of base64 text; null is empty.  Raise BadField."""
     if value is None:
         return b""
     text = _text_from_json(value)
@@ -123,12 +123,12 @@ def bytes_from_json(value: Json) -> bytes:
 
 
 def bytes_to_json(data: bytes) -> str | None:
-    """Bytes to base64 text; empty is null, as Go prints a slice that was read from CBOR."""
+    """Return base64 text; empty is null, as Go prints a slice that was read from CBOR."""
     return base64.b64encode(data).decode() if data else None
 
 
 def bytes_to_json_text(data: bytes) -> str:
-    """Bytes to base64 text, empty bytes to empty text, as Go prints a made but empty slice."""
+    """Return base64 text, empty for no bytes, as Go prints a made but empty slice."""
     return base64.b64encode(data).decode()
 
 
@@ -189,7 +189,7 @@ CID: Final = Kind("cid", cbor.cid_write, cbor.cid_read, cid_to_json, _cid_from_j
 
 
 def nullable(kind: Kind) -> Kind:
-    """The same kind, or None written as null."""
+    """Return a kind of the same values or None, which is written as null."""
 
     def encode(value: Any) -> bytes:
         return cbor.NULL if value is None else kind.encode(value)
@@ -204,7 +204,10 @@ def nullable(kind: Kind) -> Kind:
 
 
 def list_of(kind: Kind, *, limit: int = cbor.MAX_ARRAY_LEN) -> Kind:
-    """A list, kept as a tuple; JSON null and [] are both empty, and an empty one prints as null."""
+    """Return a kind of lists, kept as tuples.
+
+    JSON null and [] are both empty, and an empty one prints as null.
+    """
 
     def encode(values: Sequence[Any]) -> bytes:
         return cbor.head_write(cbor.ARRAY, len(values)) + b"".join(map(kind.encode, values))

@@ -112,20 +112,20 @@ class Network:
 
     @property
     def is_devnet(self) -> bool:
-        """Whether the row is one of this project's own chain."""
+        """Return whether the row is one of this project's own chain."""
         return self.name.startswith(LOCAL_PREFIX)
 
     @property
     def proving_period(self) -> int:
-        """Length of a proving period in epochs."""
+        """Return the length of a proving period, epochs."""
         return self.proving.period
 
     def base_fee_by_premium(self, epoch: int) -> bool:
-        """Whether the premium rule makes the base fee that follows a tipset at `epoch`."""
+        """Return whether the premium rule makes the base fee that follows a tipset at `epoch`."""
         return epoch >= self.premium_base_fee_epoch
 
     def epoch_time(self, epoch: int, *, genesis_s: int) -> int:
-        """UNIX time of an epoch on a chain without pauses."""
+        """Return the UNIX time of an epoch on a chain without pauses."""
         return genesis_s + epoch * self.epoch_s
 
 
@@ -274,7 +274,7 @@ _NEVER: Final = 1 << 62
 
 
 def network_by_name(name: str) -> Network:
-    """The row of a network.  Raises UnknownNetwork.
+    """Return the row of a network.  Raise UnknownNetwork.
 
     `testnetnet` is mainnet's name on the wire since its launch; `calibnet` is in common use.
     """
@@ -285,11 +285,11 @@ def network_by_name(name: str) -> Network:
 
 
 def network_from_params(value: Any) -> Network:
-    """The row of the network that StateGetNetworkParams names, overridden by what the answer carries.
+    """Return the row of the network that StateGetNetworkParams names, overridden by what the answer carries.
 
     Lotus and venus carry the first group of members; the devnet adds the second, so that a changed figure
-    reaches everyone.  A network without a row has the times of mainnet's actors and needs `_REQUIRED`.
-    Raises BadField, UnknownNetwork.
+    reaches everyone.  A network without a row has the times of mainnet's actors and needs `_REQUIRED`. Raise
+    BadField, UnknownNetwork.
     """
     if not isinstance(value, dict) or not isinstance(value.get("NetworkName"), str):
         raise BadField("NetworkName", "network parameters must name their network")
@@ -315,12 +315,15 @@ def network_from_params(value: Any) -> Network:
 
 
 def network_is_listed(name: str) -> bool:
-    """Whether a network has a row, under this name or its alias."""
+    """Return whether a network has a row, under this name or its alias."""
     return name in NETWORKS or name in _ALIASES
 
 
 def _unlisted(value: dict[str, Any]) -> Network:
-    """The row of a network that the table does not have.  Raises UnknownNetwork if too little is told."""
+    """Return the row of a network that the table does not have.
+
+    Raise UnknownNetwork if a required member is missing.
+    """
     missing = [member for member in _REQUIRED if value.get(member) in (None, "", [])]
     if missing:
         lacking = ", ".join(missing)
@@ -337,7 +340,7 @@ def _unlisted(value: dict[str, Any]) -> Network:
 
 
 def network_to_params(row: Network, *, genesis_s: int) -> dict[str, Any]:
-    """The answer of StateGetNetworkParams for a row: lotus' members and the devnet's additions."""
+    """Return the answer of StateGetNetworkParams for a row: lotus' members and the devnet's additions."""
     result: dict[str, Any] = {
         "NetworkName": row.name,
         "BlockDelaySecs": row.epoch_s,
@@ -354,7 +357,7 @@ def network_to_params(row: Network, *, genesis_s: int) -> dict[str, Any]:
 
 
 def _fork_upgrades(row: Network) -> dict[str, int]:
-    """All upgrades in force before genesis, but the premium-based base fee at its own epoch."""
+    """Return all upgrades in force before genesis, but the premium-based base fee at its own epoch."""
     heights = {f"Upgrade{name}Height": -1 - place for place, name in enumerate(FORK_UPGRADES)}
     heights["BreezeGasTampingDuration"] = 0
     if row.premium_base_fee_epoch > 0:

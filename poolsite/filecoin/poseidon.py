@@ -99,7 +99,7 @@ def poseidon(elements: tuple[int, ...], *, tag: int | None = None) -> int:
 def poseidon_node(children: tuple[bytes, ...]) -> bytes:
     """Hash 2, 4, 8 or 11 nodes (a tree node's children, a column, or comm_c and comm_r_last) into one.
 
-    Raises BadScalar if a child is not the canonical form of a scalar.
+    Raise BadScalar if a child is not the canonical form of a scalar.
     """
     return scalar_to_bytes(poseidon(tuple(map(scalar_from_bytes, children))))
 
@@ -151,7 +151,7 @@ def _generator_bits(width: int, partial: int) -> Iterator[str]:
 
 
 def _self_shrunk(chunk: int) -> str:
-    """Of four pairs of bits (oldest lowest) keep the second of each pair whose first is 1."""
+    """Return of four pairs of bits (oldest lowest) the second of each pair whose first is 1."""
     return "".join(str(chunk >> at + 1 & 1) for at in range(0, 8, 2) if chunk >> at & 1)
 
 

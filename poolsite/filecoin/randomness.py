@@ -36,23 +36,23 @@ QUICKNET_GENESIS_S: Final = 1_692_803_367
 
 
 def draw_randomness(base: bytes, tag: int, round: int, entropy: bytes) -> bytes:
-    """32 bytes for `tag` at epoch `round`, from the ticket's or beacon entry's bytes `base`."""
+    """Return 32 bytes for `tag` at epoch `round`, from the ticket's or beacon entry's bytes `base`."""
     return draw_randomness_from_digest(randomness_digest(base), tag, round, entropy)
 
 
 def randomness_digest(base: bytes) -> bytes:
-    """What StateGetRandomnessDigest* return: the base before purpose and epoch are mixed in."""
+    """Return what StateGetRandomnessDigest* return: the base before purpose and epoch are mixed in."""
     return hashlib.blake2b(base, digest_size=32).digest()
 
 
 def draw_randomness_from_digest(digest: bytes, tag: int, round: int, entropy: bytes) -> bytes:
-    """As `draw_randomness`, from the digest of the base."""
+    """Return 32 bytes as `draw_randomness` does, from the digest of the base."""
     data = tag.to_bytes(8, "big", signed=True) + digest + round.to_bytes(8, "big", signed=True) + entropy
     return hashlib.blake2b(data, digest_size=32).digest()
 
 
 def miner_entropy(miner: Address) -> bytes:
-    """The entropy of most draws: the miner's ID address in CBOR."""
+    """Return the entropy of most draws: the miner's ID address in CBOR."""
     return bytes_write(bytes(miner))
 
 
@@ -62,7 +62,7 @@ def as_field_element(randomness: bytes) -> bytes:
 
 
 def beacon_round(epoch: int, *, genesis_s: int, epoch_s: int, beacon_genesis_s: int, period_s: int) -> int:
-    """The beacon's round that epoch `epoch` uses (network version 16 and later).
+    """Return the beacon's round that epoch `epoch` uses (network version 16 and later).
 
     Source: lotus chain/beacon/drand/drand.go maxBeaconRoundV2.
     """

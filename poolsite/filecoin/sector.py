@@ -83,37 +83,37 @@ class RegisteredSealProof(enum.IntEnum):
 
     @property
     def sector_size(self) -> SectorSize:
-        """Bytes of a sector of this type."""
+        """Return the bytes of a sector of this type."""
         return SECTOR_SIZES[self % 5]
 
     @property
     def version(self) -> SealVersion:
-        """The family."""
+        """Return the family of the proof type."""
         return tuple(SealVersion)[self // 5]
 
     @property
     def is_interactive(self) -> bool:
-        """Whether the proof needs a seed drawn after the pre-commit."""
+        """Return whether the proof needs a seed drawn after the pre-commit."""
         return self.version is not SealVersion.V1_2_NON_INTERACTIVE
 
     @property
     def window_post_proof(self) -> RegisteredPoStProof:
-        """The WindowPoSt type that miners of such sectors have (network version 19 and later)."""
+        """Return the WindowPoSt type that miners of such sectors have (network version 19 and later)."""
         return RegisteredPoStProof(10 + self % 5)
 
     @property
     def winning_post_proof(self) -> RegisteredPoStProof:
-        """The WinningPoSt type for such sectors."""
+        """Return the WinningPoSt type for such sectors."""
         return RegisteredPoStProof(self % 5)
 
     @property
     def update_proof(self) -> RegisteredUpdateProof:
-        """The type of replica updates of such sectors."""
+        """Return the type of replica updates of such sectors."""
         return RegisteredUpdateProof(self % 5)
 
     @property
     def text(self) -> str:
-        """The name in go-state-types, for example `StackedDrg2KiBV1_1`."""
+        """Return the name in go-state-types, for example `StackedDrg2KiBV1_1`."""
         return f"StackedDrg{SIZE_NAMES[self.sector_size]}{self.version.value}"
 
 
@@ -138,24 +138,24 @@ class RegisteredPoStProof(enum.IntEnum):
 
     @property
     def sector_size(self) -> SectorSize:
-        """Bytes of a sector of this type."""
+        """Return the bytes of a sector of this type."""
         return SECTOR_SIZES[self % 5]
 
     @property
     def is_window(self) -> bool:
-        """Whether it is a WindowPoSt (else a WinningPoSt)."""
+        """Return whether it is a WindowPoSt, not a WinningPoSt."""
         return self >= RegisteredPoStProof.WINDOW_2KIB_V1
 
     @property
     def partition_sectors(self) -> int:
-        """Sectors that one proof of this type covers: one partition, or the winning sector."""
+        """Return how many sectors one proof of this type covers: a partition's, or the winning sector."""
         if not self.is_window:
             return 1
         return {SIZE_32GIB: 2349, SIZE_64GIB: 2300}.get(self.sector_size, 2)
 
     @property
     def winning(self) -> RegisteredPoStProof:
-        """The WinningPoSt type of the same size."""
+        """Return the WinningPoSt type of the same size."""
         return RegisteredPoStProof(self % 5)
 
 
@@ -170,7 +170,7 @@ class RegisteredUpdateProof(enum.IntEnum):
 
     @property
     def sector_size(self) -> SectorSize:
-        """Bytes of a sector of this type."""
+        """Return the bytes of a sector of this type."""
         return SECTOR_SIZES[self]
 
 
@@ -195,7 +195,7 @@ class SectorId:
 
 
 def seal_proof(number: int) -> RegisteredSealProof:
-    """The seal proof type of a number from the chain.  Raises BadProofType."""
+    """Return the seal proof type of a code from the chain.  Raise BadProofType."""
     try:
         return RegisteredSealProof(number)
     except ValueError:
@@ -203,7 +203,7 @@ def seal_proof(number: int) -> RegisteredSealProof:
 
 
 def post_proof(number: int) -> RegisteredPoStProof:
-    """The PoSt type of a number from the chain.  Raises BadProofType."""
+    """Return the PoSt proof type of a code from the chain.  Raise BadProofType."""
     try:
         return RegisteredPoStProof(number)
     except ValueError:
@@ -211,7 +211,7 @@ def post_proof(number: int) -> RegisteredPoStProof:
 
 
 def seal_proof_of_size(size: int, *, version: SealVersion = SealVersion.V1_1) -> RegisteredSealProof:
-    """The seal proof type for a sector size.  Raises BadProofType."""
+    """Return the seal proof type for a sector size.  Raise BadProofType."""
     for proof in RegisteredSealProof:
         if proof.sector_size == size and proof.version is version:
             return proof
@@ -219,5 +219,5 @@ def seal_proof_of_size(size: int, *, version: SealVersion = SealVersion.V1_1) ->
 
 
 def prover_id(miner: int) -> bytes:
-    """The 32 bytes by which proofs name a miner: its number as varint, filled with zeros."""
+    """Return the 32 bytes by which proofs name a miner: its number as varint, filled with zeros."""
     return uvarint_write(miner).ljust(32, b"\x00")

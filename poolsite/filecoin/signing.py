@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def signing_payload(message: Message, sig_type: int, *, chain_id: int) -> bytes:
-    """The bytes that a signature of `sig_type` covers: the CID's, or the Ethereum transaction.
+    """Return the bytes that a signature of `sig_type` covers: the CID's, or the Ethereum transaction.
 
-    Raises BadTransaction if a delegated sender's message is no Ethereum transaction.
+    Raise BadTransaction if a delegated sender's message is no Ethereum transaction.
     """
     if sig_type == SIG_DELEGATED:
         return signing_bytes(message, chain_id=chain_id)
@@ -31,17 +31,14 @@ def signing_payload(message: Message, sig_type: int, *, chain_id: int) -> bytes:
 
 
 def message_sign(info: KeyInfo, message: Message, *, chain_id: int) -> SignedMessage:
-    """Sign a message whose sender is the key's address.  Raises BadTransaction as above."""
+    """Sign a message whose sender is the key's address.  Raise BadTransaction as above."""
     sig_type = SIG_DELEGATED if info.type == KEY_DELEGATED else 0
     payload = signing_payload(message, sig_type, chain_id=chain_id)
     return SignedMessage(message, key_sign(info, payload))
 
 
 def message_verify(signed: SignedMessage, *, chain_id: int, key: Address | None = None) -> None:
-    """Check a message's signature; `key` is the sender's key address where From is an ID.
-
-    Raises BadSignature.
-    """
+    """Raise BadSignature unless the sender signed; `key` is the sender's key address where From is an ID."""
     sender = signed.message.from_ if key is None else key
     if signed.signature.type != SIG_DELEGATED:
         signature_verify(signed.signature, sender, signed.message.cid.data)

@@ -26,7 +26,7 @@ def uvarint_write(number: int) -> bytes:
 
 
 def uvarint_read(data: bytes, at: int) -> tuple[int, int]:
-    """Decode the number at `at`; returns it and the position behind it.  Raises BadVarint."""
+    """Read the number at `at`; return it and the position behind it.  Raise BadVarint."""
     number = shift = 0
     for place in range(at, min(at + MAX_VARINT_LEN, len(data))):
         byte = data[place]

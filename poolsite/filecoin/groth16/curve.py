@@ -36,17 +36,17 @@ class BadPoint(ValueError):
 
 
 def g1_from_compressed(data: bytes) -> G1Element:
-    """Read a point of G1 from 48 bytes.  Raises BadPoint."""
+    """Read a point of G1 from 48 bytes.  Raise BadPoint."""
     return _checked(G1Element, data, G1_BYTES)
 
 
 def g2_from_compressed(data: bytes) -> G2Element:
-    """Read a point of G2 from 96 bytes.  Raises BadPoint."""
+    """Read a point of G2 from 96 bytes.  Raise BadPoint."""
     return _checked(G2Element, data, G2_BYTES)
 
 
 def g1_from_uncompressed(data: bytes) -> G1Element:
-    """Read a point of G1 from 96 bytes: x, y, big-endian.  Raises BadPoint."""
+    """Read a point of G1 from 96 bytes: x, y, big-endian.  Raise BadPoint."""
     x, y = _coordinates(data, 2)
     if (y * y - x**3 - CURVE_CONSTANT) % FIELD_MODULUS:
         raise BadPoint(data.hex())
@@ -54,7 +54,7 @@ def g1_from_uncompressed(data: bytes) -> G1Element:
 
 
 def g2_from_uncompressed(data: bytes) -> G2Element:
-    """Read a point of G2 from 192 bytes: the coefficients x1, x0, y1, y0, big-endian.  Raises BadPoint."""
+    """Read a point of G2 from 192 bytes: the coefficients x1, x0, y1, y0, big-endian.  Raise BadPoint."""
     x1, x0, y1, y0 = _coordinates(data, 4)
     square = (y0 * y0 - y1 * y1, 2 * y0 * y1)
     cube = (x0**3 - 3 * x0 * x1 * x1, 3 * x0 * x0 * x1 - x1**3)
@@ -90,7 +90,7 @@ def _checked(group: type[G1Element] | type[G2Element], data: bytes, length: int)
 
 
 def _coordinates(data: bytes, count: int) -> list[int]:
-    """Cut data into elements of the base field, each in its canonical form."""
+    """Return data cut into elements of the base field, each checked to be in its canonical form."""
     if len(data) != count * COORDINATE_BYTES:
         raise BadPoint(f"{len(data)} bytes instead of {count * COORDINATE_BYTES}")
     starts = range(0, len(data), COORDINATE_BYTES)
@@ -101,7 +101,7 @@ def _coordinates(data: bytes, count: int) -> list[int]:
 
 
 def _is_larger(coordinate: int) -> bool:
-    """Whether y is the larger of y and -y."""
+    """Return whether y is the larger of y and -y."""
     return coordinate > (FIELD_MODULUS - 1) // 2
 
 

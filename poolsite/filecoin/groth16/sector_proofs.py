@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def porep_snark_verify(
     key: VerifyingKey, proof: bytes, *, parameters: SealParameters, inputs: PoRepPublicInputs
 ) -> None:
-    """Check the concatenated partition proofs of one sector.  Raises BadGroth16Proof."""
+    """Raise BadGroth16Proof unless the concatenated partition proofs of one sector are right."""
     try:
         public = porep_public_inputs(parameters, inputs)
     except BadScalar as error:
@@ -45,7 +45,7 @@ def post_snark_verify(
     randomness: bytes,
     sectors: Sequence[ProvenSector],
 ) -> None:
-    """Check a WindowPoSt or WinningPoSt over `sectors`, in their order.  Raises BadGroth16Proof."""
+    """Raise BadGroth16Proof unless a WindowPoSt or WinningPoSt over `sectors`, in their order, is right."""
     if not sectors:
         raise BadGroth16Proof("empty sector set is invalid")
     try:
@@ -58,7 +58,7 @@ def post_snark_verify(
 def update_snark_verify(
     key: VerifyingKey, proof: bytes, *, parameters: UpdateParameters, inputs: UpdatePublicInputs
 ) -> None:
-    """Check the concatenated partition proofs of one replica update.  Raises BadGroth16Proof."""
+    """Raise BadGroth16Proof unless the concatenated partition proofs of one replica update are right."""
     try:
         public = update_public_inputs(parameters, inputs)
     except BadScalar as error:

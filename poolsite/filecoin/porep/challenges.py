@@ -87,5 +87,5 @@ def _digest(drawn_from: bytes, number: int) -> bytes:
 
 
 def _challenge(digest: bytes, nodes: int) -> int:
-    """Map 32 random bytes to a node; node 0 is never challenged."""
+    """Return the node for 32 random bytes; node 0 is never challenged."""
     return int.from_bytes(digest, "little") % (nodes - 1) + 1

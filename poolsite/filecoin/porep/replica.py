@@ -54,20 +54,20 @@ def node_label(replica: bytes, layer: int, *, node: int, parents: Sequence[bytes
 
 
 def repeated_parents(parents: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Cycle the parents' labels to the 37 that are hashed."""
+    """Return the parents' labels repeated in turn to the 37 that are hashed."""
     return tuple(islice(cycle(parents), REPEATED_PARENTS))
 
 
 def replica_encode(label: bytes, data: bytes) -> bytes:
-    """Return the replica's node: label of the last layer plus data, as scalars.  Raises BadScalar."""
+    """Return the replica's node: label of the last layer plus data, as scalars.  Raise BadScalar."""
     return scalar_to_bytes((scalar_from_bytes(label) + scalar_from_bytes(data)) % SCALAR_MODULUS)
 
 
 def replica_decode(label: bytes, sealed: bytes) -> bytes:
-    """Return the data of a replica's node.  Raises BadScalar."""
+    """Return the data of a replica's node.  Raise BadScalar."""
     return scalar_to_bytes((scalar_from_bytes(sealed) - scalar_from_bytes(label)) % SCALAR_MODULUS)
 
 
 def replica_commitment(comm_c: bytes, comm_r_last: bytes) -> bytes:
-    """Return comm_r.  Raises BadScalar."""
+    """Return comm_r.  Raise BadScalar."""
     return poseidon_node((comm_c, comm_r_last))

@@ -124,7 +124,7 @@ def porep_prove(sector: SealedSector, challenge: int) -> VanillaPoRepProof:
 def sector_unseal(replica: bytes, parameters: SealParameters, *, replica_id: bytes) -> bytes:
     """Return the padded data of a sealed file; the labels are computed again from the replica's id.
 
-    Raises BadScalar.  Source: vanilla/proof.rs extract_and_invert_transform_layers.
+    Raise BadScalar.  Source: vanilla/proof.rs extract_and_invert_transform_layers.
     """
     if len(replica) != parameters.sector_bytes:
         raise ValueError(f"{len(replica)} bytes do not fill a sector of {parameters.sector_bytes}")
@@ -133,7 +133,7 @@ def sector_unseal(replica: bytes, parameters: SealParameters, *, replica_id: byt
 
 
 def nodes_of(data: bytes) -> tuple[bytes, ...]:
-    """Cut data into its 32-byte nodes."""
+    """Return data cut into its 32-byte nodes."""
     return tuple(data[at : at + NODE_BYTES] for at in range(0, len(data), NODE_BYTES))
 
 

@@ -52,7 +52,7 @@ def synthetic_record_bytes(parameters: SealParameters) -> int:
 
 
 def synthetic_proof_read(data: bytes, index: int, *, parameters: SealParameters) -> VanillaPoRepProof:
-    """Read the proof of challenge `index` of the set out of the whole file.  Raises BadBincode."""
+    """Read the proof of challenge `index` of the set out of the whole file.  Raise BadBincode."""
     record_bytes = synthetic_record_bytes(parameters)
     start = ROOTS_BYTES + index * record_bytes
     head = BincodeReader(data[:ROOTS_BYTES])

@@ -58,7 +58,7 @@ def porep_verify(
     parameters: SealParameters,
     inputs: PoRepPublicInputs,
 ) -> None:
-    """Check the vanilla proofs of all partitions of one sector.  Raises BadPoRep."""
+    """Raise BadPoRep unless the vanilla proofs of all partitions of one sector are right."""
     if len(partitions) != parameters.partitions:
         raise BadPoRep(f"{len(partitions)} partitions instead of {parameters.partitions}")
     for number, proofs in enumerate(partitions):

@@ -50,7 +50,7 @@ def window_post_verify(
 ) -> None:
     """Check one proof for each of `sectors`, in their order.
 
-    Raises BadPoSt; where sectors are faulty it names all of them.
+    Raise BadPoSt; where sectors are faulty it names all of them.
     """
     if parameters.kind is not PoStKind.WINDOW:
         raise BadPoSt(f"registered proof {parameters.number} is no WindowPoSt")
@@ -64,7 +64,7 @@ def winning_post_verify(
     randomness: bytes,
     sectors: Sequence[ProvenSector],
 ) -> None:
-    """Check the proof of the one challenged sector.  Raises BadPoSt."""
+    """Raise BadPoSt unless the proof of the one challenged sector is right."""
     if parameters.kind is not PoStKind.WINNING:
         raise BadPoSt(f"registered proof {parameters.number} is no WinningPoSt")
     if len(sectors) != 1:
@@ -107,7 +107,7 @@ def _sector_check(
     parameters: PoStParameters,
     challenges: tuple[int, ...],
 ) -> None:
-    """Check one sector's proof.  Raises BadMerkleProof, BadScalar or BadPoSt."""
+    """Check one sector's proof.  Raise BadMerkleProof, BadScalar or BadPoSt."""
     if proof.sector_number != sector.number:
         raise BadPoSt(f"proof is for sector {proof.sector_number}")
     if proof.comm_r != sector.comm_r:

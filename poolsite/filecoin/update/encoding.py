@@ -11,7 +11,7 @@ from poolsite.filecoin.scalars import SCALAR_MODULUS, scalar_from_bytes, scalar_
 
 
 def update_phi(comm_d_new: bytes, comm_r_old: bytes) -> int:
-    """Return phi, the randomness of one update.  Raises BadScalar."""
+    """Return phi, the randomness of one update.  Raise BadScalar."""
     return poseidon_randomness(scalar_from_bytes(comm_d_new), scalar_from_bytes(comm_r_old))
 
 
@@ -21,16 +21,16 @@ def update_rho(phi: int, node: int, *, nodes: int, high_bits: int) -> int:
 
 
 def update_encode(sector_key: bytes, data: bytes, *, rho: int) -> bytes:
-    """Return a node of the new replica from the old replica's node and the new data's.  Raises BadScalar."""
+    """Return a node of the new replica from the old replica's node and the new data's.  Raise BadScalar."""
     return scalar_to_bytes((scalar_from_bytes(sector_key) + scalar_from_bytes(data) * rho) % SCALAR_MODULUS)
 
 
 def update_decode(sector_key: bytes, replica: bytes, *, rho: int) -> bytes:
-    """Return a node of the data from the old and the new replica's.  Raises BadScalar."""
+    """Return a node of the data from the old and the new replica's.  Raise BadScalar."""
     encoded = scalar_from_bytes(replica) - scalar_from_bytes(sector_key)
     return scalar_to_bytes(encoded * pow(rho, -1, SCALAR_MODULUS) % SCALAR_MODULUS)
 
 
 def update_remove(replica: bytes, data: bytes, *, rho: int) -> bytes:
-    """Return a node of the old replica from the new replica's and the data's.  Raises BadScalar."""
+    """Return a node of the old replica from the new replica's and the data's.  Raise BadScalar."""
     return scalar_to_bytes((scalar_from_bytes(replica) - scalar_from_bytes(data) * rho) % SCALAR_MODULUS)
