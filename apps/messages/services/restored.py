@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,7 +74,9 @@ def database_identity() -> Identity:
 def restore_check(*, now: datetime) -> Recovery:
     """Begin recovery if the database is another one than it was, or an older copy; gives the row."""
     row, _ = Recovery.objects.get_or_create(pk=1)
-    seen, marker = database_identity(), _marker_read()
+    # The marker first: a position that another process writes in between is ahead of what was asked before.
+    marker = _marker_read()
+    seen = database_identity()
     reason = _difference(row, seen, marker)
     if reason:
         row = recovery_begin(reason, now=now, fingerprint=seen.fingerprint)
@@ -146,7 +149,7 @@ def _marker_write(row: Recovery, seen: Identity, before: dict[str, Any]) -> None
     text = {"pool": str(row.pool), **seen.fingerprint, "position": seen.position}
     if path is None or text == before:
         return
-    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         new.write_text(json.dumps(text))
         new.replace(path)

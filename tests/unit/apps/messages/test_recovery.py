@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
 
 from apps.gateway.errors import SignerAway
 from apps.messages.models import (
@@ -18,7 +19,7 @@ from apps.messages.models import (
     UnmatchedMessage,
 )
 from apps.messages.selectors.recovery import recovery_now
-from apps.messages.services import NewFees, message_replace
+from apps.messages.services import NewFees, message_replace, restored
 from apps.messages.services.recover import recovery_end, recovery_step, unmatched_decide
 from apps.messages.services.restored import recovery_begin, restore_check
 from apps.messages.states import MessageState, Wait
@@ -258,6 +259,27 @@ def test_a_person_may_end_recovery_and_answers_for_it(pool: Pool) -> None:
     recovery_end(principal=principal(), now=pool.now)
 
     assert recovery_now() is None
+
+
+def test_two_processes_that_look_at_once_see_no_older_copy(
+    pool: Pool, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATABASE_MARKER = tmp_path / "var.database"
+    restore_check(now=pool.now)
+    asked = restored.database_identity
+
+    def overtaken() -> restored.Identity:
+        seen = asked()
+        monkeypatch.setattr(restored, "database_identity", asked)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_logical_emit_message(false, 'test', 'more log', true)")
+        assert asked().position > seen.position
+        restore_check(now=pool.now)  # another process, whose marker is further on
+        return seen
+
+    monkeypatch.setattr(restored, "database_identity", overtaken)
+
+    assert restore_check(now=pool.now).since is None
 
 
 def test_the_marker_shows_an_older_copy_of_the_same_files(pool: Pool, settings: Any, tmp_path: Path) -> None:
