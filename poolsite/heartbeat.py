@@ -9,21 +9,24 @@ class HeadStep(NamedTuple):
     """One Celery task, sent with `{"height": int, "key": str}` for each head and each epoch without one."""
 
     task: str
-    """The task's name, as `messages.track`; it must be safe to run twice."""
+    """The task's name, as `messages.select`; it must be safe to run twice."""
     queue: str
     """One of `poolsite.celery.QUEUES`."""
+    due: str = ""
+    """Where the SQL question lies whose rows mean that the step finds work; empty: it always does."""
 
 
 HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
-    HeadStep("messages.track", "head"),
-    HeadStep("messages.select", "messages"),
-    HeadStep("wallets.refresh", "head"),
-    HeadStep("miners.refresh", "head"),
-    HeadStep("sectors.advance", "io"),
-    HeadStep("sectors.batch", "io"),
-    HeadStep("sectors.sweep", "io"),
+    HeadStep("chain.facts", "head"),
+    HeadStep("messages.select", "messages", "apps.messages.due.SELECT"),
+    HeadStep("sectors.advance", "io", "apps.sectors.due.ADVANCE"),
+    HeadStep("sectors.active", "io"),
+    HeadStep("sectors.batch", "io", "apps.sectors.due.BATCH"),
+    HeadStep("sectors.sweep", "io", "apps.sectors.due.SWEEP"),
     HeadStep("proving.refresh", "proving"),
-    HeadStep("proving.schedule", "proving"),
-    HeadStep("proving.submit", "proving"),
+    HeadStep("proving.submit", "proving", "apps.proving.due.POSTS"),
 )
 """In this order."""
+
+HEAD_FACTS: Final = ("messages.track", "wallets.refresh", "miners.refresh")
+"""Tasks that `chain.facts` carries out itself, in this order."""

@@ -7,14 +7,12 @@ were not yet handed over gets them at the next start, and every step is safe to 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
-from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
@@ -34,9 +32,10 @@ from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
 from apps.core.life import LIFE_EVERY_S, life_sign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable
 
     from apps.chain.addresses import NodeAddress
+    from apps.chain.steps import Steps
 
 log = structlog.get_logger(__name__)
 
@@ -52,31 +51,6 @@ without one: otherwise every epoch's steps run twice, at its first moment and wh
 
 CLOCK_TRUST_S: Final = 15.0
 """Epochs without a head are only counted while a node was heard within this time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """Hands the tasks of `HEAD_STEPS` to Celery."""
-
-    send: Callable[..., Any]
-    """Celery's `send_task`."""
-    waiting: Callable[[str], Collection[str]] = field(default=lambda _queue: ())
-    """Names of the tasks that wait in a queue."""
-
-    def enqueue(self, *, height: int, key: str, expires_s: float) -> None:
-        """Send every step that does not wait already, in the table's order."""
-        steps = list(head_steps())
-        there = {queue: self.waiting(queue) for queue in {step.queue for step in steps}}
-        for step in steps:
-            if step.task not in there[step.queue]:
-                kwargs = {"height": height, "key": key}
-                self.send(step.task, kwargs=kwargs, queue=step.queue, expires=expires_s)
-
-
-def head_steps() -> Iterable[Any]:
-    """Give the site's table; the apps may not import the site, so its name comes from the settings."""
-    steps: Iterable[Any] = import_string(settings.HEAD_STEPS)
-    return steps
 
 
 class ChainFollower:
@@ -156,7 +130,7 @@ class ChainFollower:
                     applied=len(result.applied),
                     reverted=len(result.reverted),
                 )
-        self.steps_due(epoch_s=network.epoch_s)
+        self.steps_due(epoch_s=network.epoch_s, finality=network.chain_finality)
 
     def _say(self, reason: str) -> None:
         """Log why the chain is not followed, each reason once until a head was taken again."""
@@ -181,7 +155,7 @@ class ChainFollower:
         listener.start()
         self._watch, self._listener = watch, listener
 
-    def steps_due(self, *, epoch_s: int) -> bool:
+    def steps_due(self, *, epoch_s: int, finality: int) -> bool:
         """Hand over the steps of the newest head, or of an epoch that passed without one, once each."""
         self._handed = None
         row = follower_row()
@@ -193,7 +167,9 @@ class ChainFollower:
             self._handed = head, row.steps_epoch, epoch_s
             return False
         expires_s = max(STEP_EXPIRES_EPOCHS * epoch_s, 30)
-        self.steps.enqueue(height=epoch, key=head.key, expires_s=expires_s)
+        self.steps.enqueue(
+            height=epoch, key=head.key, expires_s=expires_s, before=row.steps_epoch, finality=finality
+        )
         # Noted after sending: a kill between the two sends them twice, which every step bears.
         Follower.objects.filter(pk=row.pk).update(steps_key=head.key, steps_epoch=epoch)
         self._handed = head, epoch, epoch_s

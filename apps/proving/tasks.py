@@ -17,7 +17,7 @@ from apps.proving.services.look import Look
 from apps.proving.services.outlook import outlooks_judge
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.recoveries import recoveries_advance, recoveries_begin
-from apps.proving.services.windows import posts_schedule
+from apps.proving.services.windows import posts_schedule, windows_unproved
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -53,30 +53,16 @@ def _refresh(miner: Miner, look: Look) -> None:
     outlooks_judge(miner, look)
 
 
-@shared_task(name="proving.schedule")
-def proving_schedule(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Begin the proofs of windows that are challenged."""
+@shared_task(name="proving.submit")
+def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Begin the proofs of windows that are challenged, take finished ones, send them, watch their messages.
+
+    The follower sends it when there is a window or a proof to look at: apps/proving/due.py.
+    """
     look = look_now()
     if look is None:
         return
-    begun: list[int] = []
-    each_apart(
-        miners_active(),
-        lambda miner: begun.append(posts_schedule(miner, look)),
-        event="window_not_scheduled",
-    )
-    if any(begun):
-        _move(look)
-
-
-@shared_task(name="proving.submit")
-def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Take finished proofs, send them, and watch their messages."""
-    look = look_now()
-    if look is not None:
-        _move(look)
-
-
-def _move(look: Look) -> None:
+    windows = windows_unproved(miners_active(), look)
+    each_apart(windows.items(), lambda item: posts_schedule(*item, look), event="window_not_scheduled")
     posts_advance(look)
     recoveries_advance(look)

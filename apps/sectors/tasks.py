@@ -1,4 +1,7 @@
-"""What a head moves here: chain steps of sectors, batches, lost leases, and which sectors are active."""
+"""What a head moves here: chain steps of sectors, batches, lost leases, and which sectors are active.
+
+What each step finds to do, the follower asks beforehand: apps/sectors/due.py says how.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +48,6 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     each_apart(
         Underway.read().each_miner(), lambda underway: _advance(underway, work), event="sectors_not_advanced"
     )
-    with_sectors = list(miners_active().filter(Exists(Sector.objects.filter(miner=OuterRef("pk")))))
-    active_follow(with_sectors, work)
     deadlines_fill(work)
 
 
@@ -57,6 +58,17 @@ def _advance(underway: Underway, work: Round) -> None:
     tickets_assign(underway, client=client, network=network, head=head, now=now)
     precommits_check(underway, client=client, head=head, now=now)
     seeds_assign(underway, client=client, network=network, head=head, now=now)
+
+
+@shared_task(name="sectors.active")
+@lone
+def sectors_active(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Follow which sectors the chain has as active."""
+    head = head_current()
+    if head is None:
+        return
+    work = round_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    active_follow(list(miners_active().filter(Exists(Sector.objects.filter(miner=OuterRef("pk"))))), work)
 
 
 @shared_task(name="sectors.batch")

@@ -218,6 +218,7 @@ CHAIN_URLS = env_list("CHAIN_URLS", f"http://{DEVNET_LISTEN}/rpc/v1")
 NETWORK_PARAMS = env_object("NETWORK_PARAMS")
 """What the node of a network without a row does not tell, with the members of StateGetNetworkParams."""
 HEAD_STEPS = "poolsite.heartbeat.HEAD_STEPS"
+HEAD_FACTS = "poolsite.heartbeat.HEAD_FACTS"
 """Where the follower finds what it enqueues on each head; the apps may not import it themselves."""
 ADDRESS_PREFIX = env_text("ADDRESS_PREFIX", "f")
 """`f` or `t`: how addresses are printed; they are read with either."""

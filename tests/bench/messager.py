@@ -164,6 +164,7 @@ def history_make() -> None:
         },
         **FIRST_VALUES,
         "id": "'old-' || n",
+        "push_id": "'old-' || n",
         "tenant_id": "NULL",
         "urgent_epoch": "NULL",
         "state": "'LANDED'",

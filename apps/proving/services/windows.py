@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from apps.miners.onchain import partitions_read
 from apps.proving.models import WindowPost
@@ -16,7 +16,7 @@ from poolsite.filecoin.deadlines import current_deadline
 from poolsite.filecoin.randomness import Tag, miner_entropy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from apps.miners.models import Miner
     from apps.proving.services.look import Look
@@ -34,14 +34,22 @@ def windows_open(miner: Miner, look: Look) -> list[DeadlineInfo]:
     return [window for window in (here, following) if window.challenge <= since]
 
 
-def posts_schedule(miner: Miner, look: Look) -> int:
-    """Make the proofs and jobs of the miner's windows that are challenged; gives how many are new."""
+def windows_unproved(miners: Iterable[Miner], look: Look) -> dict[Miner, list[DeadlineInfo]]:
+    """Return the challenged windows that have no proof yet, by miner; asks the database once for all."""
+    opened = {miner: windows_open(miner, look) for miner in miners}
+    wanted = Q(miner__in=opened, open_epoch__in={one.open for windows in opened.values() for one in windows})
+    there = set(WindowPost.objects.filter(wanted).values_list("miner", "deadline_index", "open_epoch"))
+    found = {
+        miner: [one for one in windows if (miner.pk, one.index, one.open) not in there]
+        for miner, windows in opened.items()
+    }
+    return {miner: windows for miner, windows in found.items() if windows}
+
+
+def posts_schedule(miner: Miner, windows: Sequence[DeadlineInfo], look: Look) -> int:
+    """Make the proofs and jobs of a miner's challenged windows; returns how many are new."""
     count = 0
-    for window in windows_open(miner, look):
-        if WindowPost.objects.filter(
-            miner=miner, deadline_index=window.index, open_epoch=window.open
-        ).exists():
-            continue
+    for window in windows:
         facts = partitions_read(look.client, miner.address, [window.index], look.head.key)[window.index]
         provable = [index for index, part in enumerate(facts) if sectors_to_prove(part, ())]
         most = look.network.posted_partitions_max

@@ -17,13 +17,14 @@ from celery import current_app
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
-from django.utils.module_loading import import_string
 
 import poolsite.celery
 from apps.chain.client import chain_client
+from apps.chain.selectors import network_current
 from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
+from apps.chain.steps import head_steps, tasks_due
 from apps.core import clock
 from apps.miners.models import Miner
 from apps.miners.services import miner_create
@@ -239,13 +240,15 @@ class World:
             self.hosts_work()
 
     def head_take(self) -> None:
-        """Follow the chain's head and take the steps of the heartbeat."""
+        """Follow the chain's head and take the steps of the heartbeat that find work."""
         client = chain_client()
         done = head_follow(client=client, facts=client.chain_head(), now=clock.now())
         if done is None:
             return
-        for step in import_string("poolsite.heartbeat.HEAD_STEPS"):
-            self.task_now(step.task, kwargs={"height": done.head.height, "key": done.head.key})
+        due = tasks_due(height=done.head.height, finality=network_current().chain_finality)
+        for step in head_steps():
+            if step.task in due:
+                self.task_now(step.task, kwargs={"height": done.head.height, "key": done.head.key})
 
     @property
     def height(self) -> int:

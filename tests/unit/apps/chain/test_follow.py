@@ -11,12 +11,13 @@ from kombu.exceptions import OperationalError as BrokerAway
 from apps.chain.addresses import node_address
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeUnavailable
-from apps.chain.follow import ChainFollower, Steps, head_steps
+from apps.chain.follow import ChainFollower
 from apps.chain.link import link_to
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.selectors import network_current
 from apps.chain.services import WrongNetwork, network_bind, nodes_probe, nodes_sync
 from apps.chain.states import NodeState
+from apps.chain.steps import Steps, head_steps
 from tests.tinynode import NETWORK, TinyNode, served
 
 if TYPE_CHECKING:

@@ -12,12 +12,13 @@ from django.urls import reverse
 
 from apps.chain.client import ChainClient
 from apps.chain.errors import NetworkUnknown
-from apps.chain.follow import ChainFollower, Steps
+from apps.chain.follow import ChainFollower
 from apps.chain.link import link_to
 from apps.chain.models import Head, Network, Node
 from apps.chain.selectors import network_current, nodes_for_reading
 from apps.chain.services import network_bind, nodes_probe, nodes_sync
 from apps.chain.states import NodeState
+from apps.chain.steps import Steps
 from apps.core import clock
 from apps.core.errors import Conflict
 from apps.core.life import life_sign

@@ -8,8 +8,8 @@ from celery import Celery
 from redis.exceptions import ConnectionError as RedisAway
 
 from apps.chain import queues
-from apps.chain.follow import Steps, head_steps
 from apps.chain.queues import tasks_waiting
+from apps.chain.steps import Steps, head_steps
 from apps.core.stores import redis_client
 
 

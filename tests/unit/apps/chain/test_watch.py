@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from apps.chain.follow import ChainFollower, Steps
+from apps.chain.follow import ChainFollower
 from apps.chain.models import Head, Node
 from apps.chain.states import NodeState
+from apps.chain.steps import Steps
 from tests.tinynode import TinyNode, served
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from apps.proving.services import proofs, submissions
 from apps.proving.services.look import Look
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.recoveries import recoveries_advance, recoveries_begin
-from apps.proving.services.windows import posts_schedule
+from apps.proving.services.windows import posts_schedule, windows_open
 from apps.proving.states import PostState, RecoveryState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
@@ -76,10 +76,10 @@ def test_a_kill_between_two_parts_of_a_window_leaves_none_that_nobody_proves(
 
     monkeypatch.setattr(WindowPost.objects, "create", killed)
     with pytest.raises(KeyboardInterrupt):
-        posts_schedule(of, look(chain))
+        posts_schedule(of, windows_open(of, look(chain)), look(chain))
     monkeypatch.undo()
 
-    posts_schedule(of, look(chain))
+    posts_schedule(of, windows_open(of, look(chain)), look(chain))
 
     parts = WindowPost.objects.filter(miner=of).order_by("part")
     assert [index for part in parts for index in part.partitions] == list(range(11))

@@ -1,0 +1,14 @@
+"""What is read from the chain at every head, whether anything waits for it or not."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.chain.apart import each_apart
+from apps.chain.steps import facts_read
+
+
+@shared_task(name="chain.facts")
+def chain_facts(*, height: int, key: str) -> None:
+    """Carry out the tasks of `HEAD_FACTS` one after the other: to send each would cost more than most."""
+    each_apart(facts_read(height=height, key=key), lambda fact: fact[1](), event="fact_not_read")

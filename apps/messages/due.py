@@ -1,0 +1,8 @@
+"""Questions by which the follower tells whether a step of the messager finds work: apps/chain/steps.py."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SELECT: Final = "SELECT 1 FROM messages_message WHERE state IN ('UNFILLED', 'FILLED')"
+"""A message waits or is on its way."""

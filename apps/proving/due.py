@@ -1,0 +1,21 @@
+"""Questions by which the follower tells whether a step of proving finds work: apps/chain/steps.py."""
+
+from __future__ import annotations
+
+from typing import Final
+
+POSTS: Final = """
+    SELECT 1 FROM proving_windowpost WHERE state IN ('PROVING', 'PROVED', 'SENT', 'NOTHING')
+    UNION ALL SELECT 1 FROM proving_recovery WHERE state IN ('CHECKING', 'GOOD', 'SENT', 'LANDED')
+    UNION ALL SELECT 1 FROM proving_windowpost post
+        LEFT JOIN messages_message message ON message.id = post.message_id
+        WHERE post.state = 'LANDED' AND post.landed_height >= $1 - $3 AND NOT coalesce(
+            message.state = 'LANDED' AND message.exit_code = 0 AND message.height = post.landed_height, false)
+    UNION ALL SELECT 1 FROM proving_deadline deadline
+        JOIN miners_miner miner ON miner.id = deadline.miner_id AND miner.state = 'ACTIVE'
+        WHERE deadline.challenge_epoch <= $1 AND deadline.close_epoch >= $1 - 10 AND deadline.live > 0
+            AND NOT EXISTS (SELECT 1 FROM proving_windowpost post WHERE post.miner_id = deadline.miner_id
+                AND post.deadline_index = deadline.index AND post.open_epoch = deadline.open_epoch)
+"""
+"""A proof or a recovery is on its way, a landed proof does not stand where its message does, or a window with
+sectors is challenged and has no proof yet.  The running epoch is at most ten past the newest head."""

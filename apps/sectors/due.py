@@ -1,0 +1,23 @@
+"""Questions by which the follower tells whether a step of sealing finds work: apps/chain/steps.py."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ADVANCE: Final = """
+    SELECT 1 FROM sectors_sector WHERE state NOT IN ('PROVING', 'ABORTED')
+        AND (paused_at IS NULL OR state IN ('PRECOMMIT_SENT', 'COMMIT_SENT'))
+    UNION ALL SELECT 1 FROM sectors_sector WHERE deadline IS NULL AND state IN ('COMMIT_LANDED', 'PROVING')
+    UNION ALL SELECT 1 FROM sectors_batch WHERE state IN ('CLOSED', 'SENT')
+    UNION ALL SELECT 1 FROM sectors_batch batch JOIN messages_message message ON message.id = batch.message_id
+        WHERE batch.state = 'LANDED' AND batch.landed_height >= $1 - $3 AND message.state <> 'LANDED'
+"""
+"""A sector or a batch is on its way, a sector has no deadline, or a landed batch's message left the chain."""
+
+BATCH: Final = """
+    SELECT 1 FROM sectors_sector WHERE state IN ('PERSISTED', 'C2_DONE') AND paused_at IS NULL
+"""
+"""A sector waits for a batch."""
+
+SWEEP: Final = "SELECT 1 FROM sectors_job WHERE state = 'LEASED' AND lease_until < $2"
+"""A lease ran out."""
