@@ -20,13 +20,17 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("chain.facts", "head"),
     HeadStep("messages.select", "messages", "apps.messages.due.SELECT"),
     HeadStep("sectors.advance", "io", "apps.sectors.due.ADVANCE"),
-    HeadStep("sectors.active", "io"),
     HeadStep("sectors.batch", "io", "apps.sectors.due.BATCH"),
     HeadStep("sectors.sweep", "io", "apps.sectors.due.SWEEP"),
-    HeadStep("proving.refresh", "proving"),
     HeadStep("proving.submit", "proving", "apps.proving.due.POSTS"),
 )
 """In this order."""
 
-HEAD_FACTS: Final = ("messages.track", "wallets.refresh", "miners.refresh")
-"""Tasks that `chain.facts` carries out itself, in this order."""
+HEAD_FACTS: Final = (
+    "messages.track",
+    "wallets.refresh",
+    "miners.refresh",
+    "sectors.active",
+    "proving.refresh",
+)
+"""Tasks that `chain.facts` carries out itself, in this order: the last two go by what the third has read."""

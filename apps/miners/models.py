@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from apps.core.fields import AddressField, AttoFilField
+from apps.core.fields import AddressField, AttoFilField, CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.states import TRANSITIONS, MinerState, Use
 from apps.users.models import Tenant
@@ -79,6 +79,27 @@ class Miner(Named, Timestamped):
     def address(self) -> str:
         """The ID address, empty while there is none."""
         return "" if self.actor_id is None else f"f0{self.actor_id}"
+
+
+class ChainRoots(models.Model):
+    """What names a miner's state on the chain: while a root stays, so does everything below it."""
+
+    miner = models.OneToOneField(Miner, on_delete=models.CASCADE, related_name="+")
+    state = CidField(blank=True, default="")
+    """Of the actor."""
+    deadlines = CidField(blank=True, default="")
+    """Of all deadlines with their partitions; the actor's own where the node does not tell it."""
+    each = models.JSONField(default=list)
+    """CIDs of the deadlines by index; empty where the node does not tell them."""
+    read_height = models.BigIntegerField(default=-1)
+    """The head at which everything about the miner was last read."""
+
+    def __str__(self) -> str:
+        return f"roots of {self.miner}"
+
+    def of_deadline(self, index: int) -> str:
+        """Return what names the state of one deadline."""
+        return str(self.each[index]) if index < len(self.each) else self.deadlines
 
 
 class MinerAddress(models.Model):

@@ -5,13 +5,15 @@ Source: lotus api/api_full.go StateMiner*; api types MinerInfo, MinerPower, Part
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
 from poolsite.filecoin.address import POWER_ACTOR, REWARD_ACTOR
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_union
-from poolsite.filecoin.cids import cid_from_json
+from poolsite.filecoin.cbor import BadCbor, decode
+from poolsite.filecoin.cids import Cid, cid_from_json
 from poolsite.filecoin.deadlines import DeadlineInfo, deadline_from_json
 from poolsite.filecoin.sector import post_proof
 
@@ -22,9 +24,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Actor:
+    """What StateGetActor says of a miner."""
+
+    root: str
+    """CID of its state."""
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
 class MinerFacts:
     """A miner's actor at one tipset."""
 
+    state_root: str
+    deadlines_root: str
+    """CID of all its deadlines; the state's where the node does not give the inner state."""
     owner_id: str
     worker_id: str
     control_ids: tuple[str, ...]
@@ -80,7 +94,10 @@ def miner_facts(client: ChainClient, address: str, key: str) -> MinerFacts:
             raise answer
     info, power, actor, available, _, count, deadline = answers
     own = power["MinerPower"]
+    root = _root(actor)
     return MinerFacts(
+        state_root=root,
+        deadlines_root=str(cid_from_json(inner.get("Deadlines")) or root),
         owner_id=info["Owner"],
         worker_id=info["Worker"],
         control_ids=tuple(info["ControlAddresses"] or ()),
@@ -157,38 +174,59 @@ def numbers_allocated(client: ChainClient, address: str, key: str | None = None)
     return [range(start, end) for start, end in field.ranges]
 
 
-def active_field(client: ChainClient, address: str, deadlines: int, key: str) -> BitField:
-    """Return the sectors that StateMinerActiveSectors would list, as bitfields: live, proven, not faulty.
+def active_fields(
+    client: ChainClient, address: str, deadlines: Sequence[int], key: str
+) -> dict[int, BitField]:
+    """Return the sectors of deadlines that StateMinerActiveSectors would list: live, proven, not faulty.
 
     Source: lotus node/impl/full/state.go StateMinerActiveSectors (`AllPartSectors` of `ActiveSectors`).
     """
-    return _partitions_field(client, address, deadlines, key, "ActiveSectors")
+    return _partition_fields(client, address, deadlines, key, "ActiveSectors")
 
 
 def live_field(client: ChainClient, address: str, deadlines: int, key: str) -> BitField:
     """Return the proven sectors that neither expired nor were terminated, faulty ones included."""
-    return _partitions_field(client, address, deadlines, key, "LiveSectors")
+    return bitfield_union(_partition_fields(client, address, range(deadlines), key, "LiveSectors").values())
 
 
-def _partitions_field(client: ChainClient, address: str, deadlines: int, key: str, name: str) -> BitField:
+def _partition_fields(
+    client: ChainClient, address: str, deadlines: Sequence[int], key: str, name: str
+) -> dict[int, BitField]:
     tipset = _key_json(key)
-    answers = client.call_many([("StateMinerPartitions", [address, at, tipset]) for at in range(deadlines)])
-    fields = []
-    for answer in answers:
+    answers = client.call_many([("StateMinerPartitions", [address, at, tipset]) for at in deadlines])
+    fields = {}
+    for deadline, answer in zip(deadlines, answers, strict=True):
         if isinstance(answer, NodeRefused):
             raise answer
-        fields += [bitfield_from_json(row[name]) for row in answer or []]
-    return bitfield_union(fields)
+        fields[deadline] = bitfield_union(bitfield_from_json(row[name]) for row in answer or [])
+    return fields
 
 
-def state_roots(client: ChainClient, addresses: Sequence[str], key: str) -> list[str | NodeRefused]:
-    """Return the state root of each miner actor; what the node refuses stands as its refusal."""
+def actors_read(client: ChainClient, addresses: Sequence[str], key: str) -> list[Actor | NodeRefused]:
+    """Return each miner's actor; what the node refuses stands as its refusal.  Raises NodeUnavailable."""
     tipset = _key_json(key)
     answers = client.call_many([("StateGetActor", [address, tipset]) for address in addresses])
     return [
-        answer if isinstance(answer, NodeRefused) else str(cid_from_json(answer["Head"]))
+        answer if isinstance(answer, NodeRefused) else Actor(_root(answer), int(answer["Balance"]))
         for answer in answers
     ]
+
+
+def deadline_roots(client: ChainClient, root: str) -> tuple[str, ...]:
+    """Return the CIDs of a miner's deadlines, by index; none where the node does not give the object.
+
+    Source: go-state-types builtin/v18/miner Deadlines (`Due` alone).  Raises NodeUnavailable.
+    """
+    try:
+        due = decode(base64.b64decode(client.call("ChainReadObj", {"/": root})))[0]
+    except (NodeRefused, BadCbor, TypeError, ValueError, IndexError):
+        return ()
+    is_list = isinstance(due, list) and all(isinstance(one, Cid) for one in due)
+    return tuple(map(str, due)) if is_list else ()
+
+
+def _root(actor: Any) -> str:
+    return str(cid_from_json(actor["Head"]))
 
 
 def _key_json(key: str | None) -> list[dict[str, str]]:

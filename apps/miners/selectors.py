@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.miners.errors import MinerUnknown
-from apps.miners.models import Miner, RewardEstimate
+from apps.miners.models import ChainRoots, Miner, RewardEstimate
 from apps.miners.states import MinerState, Use
 from apps.users.principals import Principal
 from apps.users.states import Perm
@@ -63,6 +63,15 @@ def reward_estimate() -> RewardEstimate | None:
 def miners_active() -> QuerySet[Miner]:
     """Return the miners whose actor exists."""
     return Miner.objects.select_related("tenant").filter(state=MinerState.ACTIVE).order_by("pk")
+
+
+def roots_active() -> list[ChainRoots]:
+    """Return what names the states of the miners whose actor exists, with the miners.
+
+    The CIDs of their deadlines are read when they are asked for.
+    """
+    rows = ChainRoots.objects.filter(miner__state=MinerState.ACTIVE).defer("each")
+    return list(rows.select_related("miner__tenant").order_by("miner"))
 
 
 def miner_principal(miner: Miner) -> Principal:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from django.db import IntegrityError, transaction
 
-from apps.chain.apart import each_apart
-from apps.chain.errors import NodeRefused
-from apps.chain.side_by_side import side_by_side
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.services import message_push
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerTaken
-from apps.miners.models import Miner, MinerAddress, RewardEstimate
-from apps.miners.onchain import MinerFacts, estimates_read, miner_facts
+from apps.miners.models import Miner, MinerAddress
 from apps.miners.selectors import miner_principal
 from apps.miners.states import MinerState, Use
 from apps.users.selectors import miner_owner
@@ -30,7 +26,6 @@ from poolsite.filecoin.sector import post_proof
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
     from apps.messages.models import Message
     from apps.users.models import Tenant
     from poolsite.filecoin.sector import RegisteredSealProof
@@ -185,98 +180,6 @@ def miner_adopt(
         raise MinerTaken(f"f0{actor_id} belongs to another account", field="address")
     miner_grant(tenant=tenant, actor_id=actor_id)
     return miner
-
-
-def miners_refresh(miners: Sequence[Miner], *, client: ChainClient, height: int, key: str) -> None:
-    """Read miners at a head, several at a time, and store each; one that cannot be read stops no other."""
-    facts = side_by_side(lambda miner: miner_facts(client, miner.address, key), miners)
-    found = dict(zip((miner.pk for miner in miners), facts, strict=True))
-    each_apart(
-        miners,
-        lambda miner: miner_refresh(miner, found[miner.pk], client=client, height=height, key=key),
-        event="miner_not_refreshed",
-    )
-
-
-def miner_refresh(
-    miner: Miner, facts: MinerFacts | Exception, *, client: ChainClient, height: int, key: str
-) -> bool:
-    """Store what the chain says about a miner at a head; True if anything but the height changed."""
-    if isinstance(facts, NodeRefused):
-        log.warning("miner_not_read", miner=miner.address, height=height, reason=facts.reason)
-        return False
-    if isinstance(facts, Exception):
-        raise facts
-    values = _columns(facts, period=facts.deadline.period_start)
-    if miner.owner_id != address_parse(facts.owner_id).actor_id or _has_other_keys(miner, facts):
-        values |= _keys(client, facts, key)
-    changed = {name: value for name, value in values.items() if getattr(miner, name) != value}
-    # An answer for an older head must not overwrite a newer one's: two tasks may run at once.
-    Miner.objects.filter(pk=miner.pk, refreshed_height__lte=height).update(refreshed_height=height, **changed)
-    for name, value in changed.items():
-        setattr(miner, name, value)
-    miner.refreshed_height = height
-    if changed:
-        publish(Change("miner", miner.pk, miner.tenant_id))
-    return bool(changed)
-
-
-def reward_estimate_refresh(*, client: ChainClient, height: int, key: str) -> None:
-    """Store the chain's estimates of reward and power, by which costs per day are computed.
-
-    A node that does not tell them leaves the row as it is.  Raises NodeUnavailable.
-    """
-    found = estimates_read(client, key)
-    if found:
-        RewardEstimate.objects.update_or_create(pk=1, defaults={**found, "height": height})
-
-
-def _columns(facts: MinerFacts, *, period: int) -> dict[str, Any]:
-    return {
-        "post_proof": facts.post_proof,
-        "sector_size": facts.sector_size,
-        "partition_sectors": facts.partition_sectors,
-        "raw_power": facts.raw_power,
-        "qa_power": facts.qa_power,
-        "has_min_power": facts.has_min_power,
-        "balance": facts.balance,
-        "available": facts.available,
-        "locked": facts.locked,
-        "pledge": facts.pledge,
-        "deposits": facts.deposits,
-        "fee_debt": facts.fee_debt,
-        "live_sectors": facts.live,
-        "active_sectors": facts.active,
-        "faulty_sectors": facts.faulty,
-        "proving_period_start": period,
-        "current_deadline": facts.deadline.index,
-        "peer_id": facts.peer_id,
-    }
-
-
-def _has_other_keys(miner: Miner, facts: MinerFacts) -> bool:
-    return miner.worker_id != address_parse(facts.worker_id).actor_id or len(miner.control) != len(
-        facts.control_ids
-    )
-
-
-def _keys(client: ChainClient, facts: MinerFacts, key: str) -> dict[str, Any]:
-    """Resolve the ID addresses of a miner to keys, which is what signers and messages know."""
-
-    def key_of(address: str) -> str:
-        try:
-            return address_format(address_parse(client.state_account_key(address, key)))
-        except NodeRefused:  # a multisig owner has no key
-            return address_format(address_parse(address))
-
-    return {
-        "owner": key_of(facts.owner_id),
-        "worker": key_of(facts.worker_id),
-        "control": [key_of(one) for one in facts.control_ids],
-        "beneficiary": address_format(address_parse(facts.beneficiary)),
-        "owner_id": address_parse(facts.owner_id).actor_id,
-        "worker_id": address_parse(facts.worker_id).actor_id,
-    }
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
+from apps.core.fields import CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
 from apps.proving.states import (
@@ -39,6 +40,8 @@ class Deadline(models.Model):
     outlook = models.CharField(max_length=16, choices=Outlook.choices, default=Outlook.NOTHING)
     reason = models.CharField(max_length=200, blank=True)
     """Why the outlook is what it is, in words."""
+    root = CidField(blank=True, default="")
+    """What named its state when its partitions were read: while it stays, so do they."""
     refreshed_height = models.BigIntegerField(default=-1)
 
     class Meta:
@@ -47,6 +50,19 @@ class Deadline(models.Model):
 
     def __str__(self) -> str:
         return f"{self.miner} deadline {self.index}"
+
+
+class FollowedWindows(models.Model):
+    """How far a miner's windows and partitions were followed."""
+
+    miner = models.OneToOneField(Miner, on_delete=models.CASCADE, related_name="+")
+    root = CidField()
+    """Of its deadlines: while it stays, so do their partitions."""
+    next_close = models.BigIntegerField()
+    """The epoch at which the first of its windows closes, so that a row is written."""
+
+    def __str__(self) -> str:
+        return f"windows of {self.miner} until {self.next_close}"
 
 
 class Partition(models.Model):

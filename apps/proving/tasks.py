@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from celery import shared_task
 
 from apps.chain.apart import each_apart
@@ -11,16 +9,13 @@ from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.locks import lone
-from apps.miners.selectors import miners_active
-from apps.proving.services.deadlines import deadlines_refresh
+from apps.miners.selectors import miners_active, roots_active
+from apps.proving.services.deadlines import deadlines_follow
 from apps.proving.services.look import Look
-from apps.proving.services.outlook import outlooks_judge
+from apps.proving.services.outlook import outlooks_follow
 from apps.proving.services.posts import posts_advance
-from apps.proving.services.recoveries import recoveries_advance, recoveries_begin
+from apps.proving.services.recoveries import miners_faulty, recoveries_advance, recoveries_begin
 from apps.proving.services.windows import posts_schedule, windows_unproved
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 
 def look_now() -> Look | None:
@@ -34,23 +29,15 @@ def look_now() -> Look | None:
 @shared_task(name="proving.refresh")
 @lone
 def proving_refresh(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Read windows and partitions of every miner, and judge what will become of them."""
+    """Follow windows and partitions of every miner, and judge what will become of them."""
+    roots = roots_active()  # before the head: what is read then is never older than they
     look = look_now()
     if look is None:
         return
-    each_apart(miners_active(), lambda miner: _refresh(miner, look), event="deadlines_not_read")
-
-
-def _refresh(miner: Miner, look: Look) -> None:
-    deadlines_refresh(
-        miner,
-        client=look.client,
-        height=look.head.height,
-        key=look.head.key,
-        params=look.network.proving,
-    )
-    recoveries_begin(miner, look)
-    outlooks_judge(miner, look)
+    written = deadlines_follow(roots, look)
+    miners = [row.miner for row in roots]
+    each_apart(miners_faulty(miners), lambda miner: recoveries_begin(miner, look), event="recovery_not_begun")
+    outlooks_follow(miners, look, written=written)
 
 
 @shared_task(name="proving.submit")

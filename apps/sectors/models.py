@@ -266,10 +266,12 @@ class ActiveSectors(models.Model):
     """Which sectors of a miner the chain had as active when its state was last read."""
 
     miner = models.OneToOneField(Miner, on_delete=models.CASCADE, related_name="+")
-    state_root = CidField(blank=True, default="")
-    """Of the miner actor; while it stays, so does all below."""
+    root = CidField(blank=True, default="")
+    """Of the miner's deadlines; while it stays, so does all below."""
+    each = models.JSONField(default=list)
+    """What named the state of each deadline."""
     numbers = models.JSONField(default=list)
-    """Sector numbers as run lengths, the first of them without."""
+    """Sector numbers of each deadline as run lengths, the first of them without."""
     compared_height = models.BigIntegerField(null=True)
     """The head at which every row of the miner was last compared with them."""
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from celery import shared_task
-from django.db.models import Exists, OuterRef
 
 from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.locks import lone
-from apps.miners.selectors import miners_active
-from apps.sectors.models import Sector
+from apps.miners.selectors import roots_active
 from apps.sectors.services.active import active_follow, deadlines_fill
 from apps.sectors.services.advance import (
     Underway,
@@ -64,11 +62,14 @@ def _advance(underway: Underway, work: Round) -> None:
 @lone
 def sectors_active(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Follow which sectors the chain has as active."""
+    roots = roots_active()  # before the head: what is read then is never older than they
     head = head_current()
     if head is None:
         return
-    work = round_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
-    active_follow(list(miners_active().filter(Exists(Sector.objects.filter(miner=OuterRef("pk"))))), work)
+    active_follow(
+        roots,
+        round_make(client=chain_client(), network=network_current(), head=head, now=clock.now()),
+    )
 
 
 @shared_task(name="sectors.batch")

@@ -109,6 +109,8 @@ class Devnet:
         self.session = str(uuid.uuid4())
         self.pushed: dict[str, SignedMessage] = {}
         """Messages that MpoolPushMessage made, by the caller's UUID."""
+        self.named: dict[bytes, bytes] = {}
+        """Parts of actors' states by CID, as StateReadState named them."""
         self.signer_nonces: dict[Address, int] = {}
         """Next nonces that MpoolPushMessage remembers, even after the pool was cleared."""
         is_new = self.store.meta("head") is None

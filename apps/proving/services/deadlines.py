@@ -7,53 +7,72 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
+from apps.chain.apart import each_apart
 from apps.core.live import Change, publish
 from apps.miners.onchain import PartitionFacts, partitions_read
-from apps.proving.models import Deadline, Partition
-from apps.sectors.models import Sector
+from apps.proving.models import Deadline, FollowedWindows, Partition
 from poolsite.filecoin.deadlines import current_deadline, deadline_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.chain.client import ChainClient
-    from apps.miners.models import Miner
-    from poolsite.filecoin.deadlines import DeadlineInfo, ProvingParams
+    from apps.miners.models import ChainRoots
+    from apps.proving.services.look import Look
+    from poolsite.filecoin.deadlines import DeadlineInfo
 
 
-def deadlines_refresh(
-    miner: Miner, *, client: ChainClient, height: int, key: str, params: ProvingParams
-) -> None:
-    """Store windows and partitions of a miner; partitions of the deadlines where something can change.
+def deadlines_follow(roots: Sequence[ChainRoots], look: Look) -> set[int]:
+    """Bring windows and partitions of miners up to the head; returns the numbers of the rows it wrote.
 
-    The others are read one after the other, so that each is fresh at least once a period.
+    Read are the deadlines whose root moved; rows are written of these and of windows that have closed.
+    `roots` must have been read from the database before the head: see sectors.services.active.
     """
-    if miner.proving_period_start is None:
-        return
+    known = {row.miner_id: row for row in FollowedWindows.objects.all()}
+    due = [row for row in roots if _is_due(row, known.get(row.miner_id), look)]
+    written: set[int] = set()
+    each_apart(due, lambda row: written.update(deadlines_refresh(row, look)), event="deadlines_not_read")
+    return written
+
+
+def _is_due(roots: ChainRoots, known: FollowedWindows | None, look: Look) -> bool:
+    """Return whether a deadline's state moved or a window has closed."""
+    if roots.miner.proving_period_start is None:
+        return False
+    return known is None or known.root != roots.deadlines or known.next_close <= look.head.height
+
+
+def deadlines_refresh(roots: ChainRoots, look: Look) -> set[int]:
+    """Store a miner's windows that closed, and those that moved with their partitions.
+
+    Returns the numbers of the rows that were written.
+
+    Raises NodeRefused, NodeUnavailable.
+    """
+    miner, params, height = roots.miner, look.network.proving, look.head.height
+    assert miner.proving_period_start is not None
     # Reckoned from the offset of the miner's periods: right after null rounds the node still names the
     # deadline that was open before, moved a whole period on (spec lotus-behaviour §8).
     now = current_deadline(miner.proving_period_start, height, params)
     rows = {row.index: row for row in Deadline.objects.filter(miner=miner)}
-    missing = set(range(params.deadlines)) - set(rows)
-    wanted = missing or _changing(miner, now=now, height=height, params=params)
-    facts = partitions_read(client, miner.address, sorted(wanted), key)
+    there = {index: row.root for index, row in rows.items()}
+    moved = [index for index in range(params.deadlines) if there.get(index) != roots.of_deadline(index)]
+    wanted = {index for index, row in rows.items() if row.close_epoch <= height} | set(moved)
+    facts = partitions_read(look.client, miner.address, moved, look.head.key) if moved else {}
     known: dict[int | None, list[Partition]] = defaultdict(list)
     for part in Partition.objects.filter(deadline__miner=miner, deadline__index__in=facts):
         known[part.deadline_id].append(part)
     with transaction.atomic():
-        for index in range(params.deadlines):
+        for index in sorted(wanted):
             window = deadline_info(now.period_start, index, height, params).next_not_elapsed()
-            row = rows.get(index) or Deadline(miner=miner, index=index)
+            row = rows.setdefault(index, Deadline(miner=miner, index=index))
+            if index in facts:
+                row.root = roots.of_deadline(index)
             _deadline_store(row, window, facts.get(index), known=known[row.pk], height=height)
-
-
-def _changing(miner: Miner, *, now: DeadlineInfo, height: int, params: ProvingParams) -> set[int]:
-    count = params.deadlines
-    near = {(now.index + step) % count for step in (-1, 0, 1)}
-    fresh = Sector.objects.filter(miner=miner, active=False, deadline__isnull=False, state="PROVING")
-    young = set(fresh.values_list("deadline", flat=True).distinct()[:count])
-    faulty = Deadline.objects.filter(miner=miner, faulty__gt=0).values_list("index", flat=True)
-    return near | {height % count} | {index for index in young if index is not None} | set(faulty)
+        first = min(row.close_epoch for row in rows.values())
+        FollowedWindows.objects.update_or_create(
+            miner=miner, defaults={"root": roots.deadlines, "next_close": first}
+        )
+    return {rows[index].pk for index in wanted}
 
 
 def _deadline_store(
@@ -83,16 +102,14 @@ def _deadline_store(
         values["faulty_since"] = first_seen if values["faulty"] else None
     is_new = row.pk is None
     changed = [name for name, value in values.items() if getattr(row, name, None) != value]
-    if not is_new and not changed and facts is None:
-        return
     for name, value in values.items():
         setattr(row, name, value)
     if facts is not None:
         row.refreshed_height = height
     if is_new:
         row.save()
-    elif changed:
-        row.save(update_fields=[*values, "refreshed_height"])
+    else:
+        row.save(update_fields=[*values, "root", "refreshed_height"])
     if facts is not None:
         _partitions_store(row, facts, known=known)
     if changed:

@@ -40,6 +40,8 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.randomness import Tag, miner_entropy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.messages.models import Message
     from apps.miners.models import Miner
     from apps.proving.services.look import Look
@@ -50,6 +52,12 @@ TRY_AGAIN_S: Final = 30
 """Pause after files were found bad, before they are looked at again."""
 
 OPEN: Final = (RecoveryState.CHECKING, RecoveryState.GOOD, RecoveryState.SENT, RecoveryState.LANDED)
+
+
+def miners_faulty(miners: Sequence[Miner]) -> list[Miner]:
+    """Return those of the miners that have faulty sectors."""
+    found = set(Deadline.objects.filter(miner__in=miners, faulty__gt=0).values_list("miner", flat=True))
+    return [miner for miner in miners if miner.pk in found]
 
 
 def recoveries_begin(miner: Miner, look: Look) -> int:

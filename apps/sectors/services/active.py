@@ -1,8 +1,8 @@
 """Which sectors the chain has as active: live, proven, not faulty.
 
-What is read at a head is bounded by what changed: a miner whose state root stayed is not asked for more,
-and of one whose root moved the partitions' bitfields are read and compared with the last ones.  Once a
-proving period, each miner at another head, all its rows are compared.
+What is read at a head is bounded by what changed: a miner whose deadlines stayed is not asked for, and of one
+whose deadlines moved those that did are read and compared with what they were.  Once a proving period, each
+miner at another head, all its deadlines are read and all its rows compared.
 """
 
 from __future__ import annotations
@@ -10,74 +10,75 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import structlog
 from django.db import transaction
 
 from apps.chain.apart import each_apart
-from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core.live import Change, publish
-from apps.miners.onchain import active_field, state_roots
+from apps.miners.onchain import active_fields
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.onchain import partitions_of
-from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_to_json
+from poolsite.filecoin.bitfield import EMPTY, bitfield_from_json, bitfield_to_json, bitfield_union
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from apps.miners.models import Miner
+    from apps.miners.models import ChainRoots, Miner
     from apps.sectors.services.rounds import Round
     from poolsite.filecoin.bitfield import BitField
-
-log = structlog.get_logger(__name__)
 
 PLACES_MAX = 100
 """Sectors of one miner whose deadline is asked for at one head."""
 
 
-def active_follow(miners: Sequence[Miner], work: Round) -> None:
-    """Follow the active sectors of these miners; what goes wrong with one of them stops no other."""
-    try:
-        roots = state_roots(work.client, [miner.address for miner in miners], work.head.key)
-    except NodeUnavailable as error:
-        log.warning("state_roots_not_read", reason=error.reason[:300])
-        return
-    known = {row.miner_id: row for row in ActiveSectors.objects.filter(miner__in=miners)}
-    rows = []
-    for miner, root in zip(miners, roots, strict=True):
-        row = known.get(miner.pk) or ActiveSectors()
-        row.miner = miner
-        rows.append((row, root))
+def active_follow(roots: Sequence[ChainRoots], work: Round) -> None:
+    """Follow the active sectors of miners; what goes wrong with one of them stops no other.
+
+    `roots` must have been read from the database before the head of `work`: of an older head a state would be
+    noted under a root that is newer, and never be looked at again.
+    """
+    known = {row.miner_id: row for row in ActiveSectors.objects.defer("numbers", "each")}
+    due = [row for row in roots if _is_due(known.get(row.miner_id), row, work)]
     each_apart(
-        rows, lambda row: active_update(row[0], root=row[1], work=work), event="active_sectors_not_read"
+        due,
+        lambda row: active_update(known.get(row.miner_id), row, work=work),
+        event="active_sectors_not_read",
     )
 
 
-def active_update(known: ActiveSectors, *, root: str | NodeRefused, work: Round) -> int:
+def _is_due(known: ActiveSectors | None, roots: ChainRoots, work: Round) -> bool:
+    return known is None or known.root != roots.deadlines or _is_comparison_due(known, work)
+
+
+def active_update(known: ActiveSectors | None, roots: ChainRoots, *, work: Round) -> int:
     """Make `active` of one miner's sectors say what the chain says; returns how many changed.
 
     Raises NodeRefused, NodeUnavailable.
     """
-    if isinstance(root, NodeRefused):
-        raise root
-    is_due = _is_comparison_due(known, work)
-    if root == known.state_root and not is_due:
-        return 0
-    before, now = bitfield_from_json(known.numbers), None
-    if root == known.state_root:
-        now = before
-    else:
-        now = active_field(work.client, known.miner.address, work.network.proving.deadlines, work.head.key)
+    miner, count = roots.miner, work.network.proving.deadlines
+    row = known or ActiveSectors(miner=miner)
+    is_compared = known is None or _is_comparison_due(row, work) or len(row.numbers) != count
+    now_each = [roots.of_deadline(at) for at in range(count)]
+    moved = [at for at in range(count) if is_compared or row.each[at] != now_each[at]]
+    now = active_fields(work.client, miner.address, moved, work.head.key)
+    before = {at: EMPTY if is_compared else bitfield_from_json(row.numbers[at]) for at in moved}
     with transaction.atomic():
-        if is_due:
-            changed = sectors_compare(known.miner, active=now, now=work.now)
-            known.compared_height = work.head.height
+        if is_compared:
+            changed = sectors_compare(miner, active=bitfield_union(now.values()), now=work.now)
+            row.compared_height = work.head.height
+            row.numbers = [[]] * count
         else:
-            changed = _sectors_set(known.miner, tuple(now - before), is_active=True, now=work.now)
-            changed += _sectors_set(known.miner, tuple(before - now), is_active=False, now=work.now)
-        known.state_root, known.numbers = root, bitfield_to_json(now)
-        known.save()
+            # A sector moves between deadlines where a miner asks for that: it left none then.
+            came = bitfield_union(now[at] - before[at] for at in moved)
+            left = bitfield_union(before[at] - now[at] for at in moved) - bitfield_union(now.values())
+            changed = _sectors_set(miner, tuple(came), is_active=True, now=work.now)
+            changed += _sectors_set(miner, tuple(left), is_active=False, now=work.now)
+        numbers = list(row.numbers)
+        for at, field in now.items():
+            numbers[at] = bitfield_to_json(field)
+        row.root, row.each, row.numbers = roots.deadlines, now_each, numbers
+        row.save()
     return changed
 
 

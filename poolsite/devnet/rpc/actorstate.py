@@ -13,8 +13,9 @@ from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.forms import actor_id_get, state_get
+from poolsite.devnet.rpc.objects import object_keep
 from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DEAL_STATES, DEALS, PENDING_DEALS
-from poolsite.devnet.state.heads import table_cid
+from poolsite.devnet.state.heads import deadlines_object, table_cid
 from poolsite.devnet.state.rows import (
     ADDRESSES,
     CLAIMS,
@@ -28,7 +29,6 @@ from poolsite.devnet.state.rows import (
     Multisig,
     PowerState,
     RewardState,
-    deadlines_of,
     precommits_of,
     sectors_of,
 )
@@ -123,9 +123,10 @@ def _power(node: Devnet, state: State, _actor_id: int) -> dict[str, Any]:
     }
 
 
-def _miner(_node: Devnet, state: State, actor_id: int) -> dict[str, Any]:
+def _miner(node: Devnet, state: State, actor_id: int) -> dict[str, Any]:
     miner: Miner = state.get(MINERS, actor_id)
     own = state.row_bytes(MINERS, actor_id) or b""
+    deadlines = deadlines_object(state, actor_id, node.network.proving.deadlines)
     return {
         "Info": cid_to_json(cid_of_cbor(own)),
         "PreCommitDeposits": str(miner.deposits),
@@ -143,7 +144,7 @@ def _miner(_node: Devnet, state: State, actor_id: int) -> dict[str, Any]:
         "Sectors": _link(state, sectors_of(actor_id)),
         "ProvingPeriodStart": miner.period_start,
         "CurrentDeadline": miner.deadline,
-        "Deadlines": _link(state, deadlines_of(actor_id)),
+        "Deadlines": cid_to_json(object_keep(node, deadlines)),
         "EarlyTerminations": [0],
         "DeadlineCronActive": miner.cron_active,
     }

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.chain import cids_split
 from poolsite.filecoin.block import messages_root, receipts_root
+from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.message import message_to_cbor, signed_message_to_cbor
 from poolsite.filecoin.sigtypes import SIG_BLS
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
     from poolsite.filecoin.cids import Cid
+
+
+KEPT: Final = 1_000
+"""Parts of actors' states that a node remembers for ChainReadObj."""
+
+
+def object_keep(node: Devnet, data: bytes) -> Cid:
+    """Remember a part of an actor's state that is being named to a caller, who may ask for it next."""
+    name = cid_of_cbor(data)
+    with node.lock:
+        node.named.pop(name.data, None)
+        node.named[name.data] = data
+        while len(node.named) > KEPT:
+            del node.named[next(iter(node.named))]
+    return name
 
 
 def object_get(node: Devnet, cid: Cid) -> bytes | None:
@@ -23,7 +39,7 @@ def object_get(node: Devnet, cid: Cid) -> bytes | None:
     if signed is not None:
         is_bls = signed.signature.type == SIG_BLS
         return message_to_cbor(signed.message) if is_bls else signed_message_to_cbor(signed)
-    data = node.store.object(cid.data)
+    data = node.named.get(cid.data) or node.store.object(cid.data)
     return data if data is not None else _of_recent_blocks(node, cid)
 
 

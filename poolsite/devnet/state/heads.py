@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DEAL_STATES, DEALS, PENDING_DEALS
-from poolsite.devnet.state.rows import ACTORS, CLAIMS, ESCROWS, MINERS, MULTISIGS, SYSTEM
+from poolsite.devnet.state.rows import (
+    ACTORS,
+    CLAIMS,
+    ESCROWS,
+    MINERS,
+    MULTISIGS,
+    SYSTEM,
+    deadlines_of,
+    partitions_of,
+)
+from poolsite.devnet.state.tables import EMPTY_TABLE, MASK, SUM_BITS
 from poolsite.filecoin.address import UNDEF, address_to_bytes
 from poolsite.filecoin.cbor import encode
 from poolsite.filecoin.cids import Cid, cid_of_cbor
@@ -46,6 +56,17 @@ def actor_object(state: State, actor_id: int) -> bytes:
 def _table_sum(state: State, name: str) -> bytes:
     table = state.tables.get(name)
     return b"" if table is None else table.sum.to_bytes(64, "big")
+
+
+def deadlines_object(state: State, miner: int, count: int) -> bytes:
+    """A miner's `Deadlines` as on a real chain: a list with the CID of each deadline and its partitions."""
+    sums = [0] * count
+    for table in (deadlines_of(miner), partitions_of(miner)):
+        for bucket in state.tables.get(table, EMPTY_TABLE).buckets:
+            for key, row in bucket.items():
+                sums[key[0] if isinstance(key, tuple) else int(key)] += row.hash
+    words = [(total & MASK).to_bytes(SUM_BITS // 8, "big") for total in sums]
+    return encode([[cid_of_cbor(encode([at, word])) for at, word in enumerate(words)]])
 
 
 def table_cid(state: State, name: str) -> Cid:

@@ -28,7 +28,7 @@ BUCKETS: Final = 64
 """Parts of a table that are copied apart from each other when a row changes."""
 SUM_BITS: Final = 512
 """Width of the sum of row hashes; wide enough that nobody finds two tables with one sum."""
-_MASK: Final = (1 << SUM_BITS) - 1
+MASK: Final = (1 << SUM_BITS) - 1
 
 
 def _row_hash(table: str, key: Key, data: bytes) -> int:
@@ -234,4 +234,4 @@ class _Editor:
         return True
 
     def table(self) -> Table:
-        return Table(buckets=tuple(self.buckets), count=self.count, sum=self.sum & _MASK)
+        return Table(buckets=tuple(self.buckets), count=self.count, sum=self.sum & MASK)

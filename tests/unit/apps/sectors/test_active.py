@@ -11,6 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.chain.errors import NodeRefused
+from apps.miners.models import ChainRoots, Miner
+from apps.miners.selectors import roots_active
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.active import active_follow, deadlines_fill
@@ -22,25 +24,28 @@ from tests import factories
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.miners.models import Miner
-
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NETWORK = network_by_name("localnet-poolsite-test")
 PERIOD = NETWORK.proving.period
+DEADLINES = NETWORK.proving.deadlines
 
 
 @dataclass
 class Partitions:
-    """Stands where the client of the nodes is: one partition in deadline 0 of each miner."""
+    """Stands where the client of the nodes is: one partition in deadline 0 of each miner, another in 1."""
 
     active: dict[str, set[int]] = field(default_factory=dict)
+    beside: dict[str, set[int]] = field(default_factory=dict)
+    """In deadline 1."""
     salt: str = ""
+    tells_each: bool = True
+    """Whether the node gives the CID of each deadline."""
     refused: set[str] = field(default_factory=set)
-    calls: list[str] = field(default_factory=list)
+    calls: list[tuple[str, int]] = field(default_factory=list)
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        self.calls += [method for method, _ in calls]
+        self.calls += [(method, params[1]) for method, params in calls]
         return [
             NodeRefused(1, "actor not found")
             if params[0] in self.refused
@@ -48,14 +53,25 @@ class Partitions:
             for method, params in calls
         ]
 
-    def do_StateGetActor(self, miner: str, _key: Any) -> Any:
-        state = f"{self.salt} {sorted(self.active.get(miner, ()))}"
-        return {"Head": {"/": factories.cid(state)}, "Balance": "0", "Nonce": 0}
+    def numbers(self, miner: str, index: int) -> set[int]:
+        return (self.active if index == 0 else self.beside if index == 1 else {}).get(miner, set())
+
+    def roots_write(self, miner: Miner) -> None:
+        """Write down the roots as the step before this one does."""
+        states = [f"{self.salt} {at} {sorted(self.numbers(miner.address, at))}" for at in range(DEADLINES)]
+        ChainRoots.objects.update_or_create(
+            miner=miner,
+            defaults={
+                "deadlines": factories.cid(" ".join(states)),
+                "each": [factories.cid(state) for state in states] if self.tells_each else [],
+            },
+        )
 
     def do_StateMinerPartitions(self, miner: str, index: int, _key: Any) -> Any:
-        if index:
+        numbers = self.numbers(miner, index)
+        if not numbers:
             return None
-        row = bitfield_to_json(bitfield_of(self.active.get(miner, ())))
+        row = bitfield_to_json(bitfield_of(numbers))
         names = ("AllSectors", "LiveSectors", "ActiveSectors", "FaultySectors", "RecoveringSectors")
         return [dict.fromkeys(names, row)]
 
@@ -64,6 +80,8 @@ class Partitions:
 
 
 def follow(miners: Sequence[Miner], chain: Partitions, *, height: int = 1000) -> None:
+    first = Miner.objects.order_by("pk").values_list("pk", flat=True)[0]
+    height += -(1000 + first) % PERIOD  # at 1000 a period of its comparisons begins
     work = Round(
         client=chain,  # type: ignore[arg-type]  # stands where the client is
         network=NETWORK,
@@ -71,7 +89,9 @@ def follow(miners: Sequence[Miner], chain: Partitions, *, height: int = 1000) ->
         now=NOON,
         policy=SealingPolicy(),
     )
-    active_follow(miners, work)
+    for miner in miners:
+        chain.roots_write(miner)
+    active_follow(roots_active(), work)
 
 
 def active_of(miner: Miner) -> set[int]:
@@ -104,7 +124,7 @@ def test_activation_fault_and_reorganisation_are_followed() -> None:
     assert Sector.objects.filter(active=True).count() == 2
 
 
-def test_unchanged_state_roots_cost_one_call_a_miner_and_two_queries() -> None:
+def test_unchanged_roots_cost_no_call_and_two_queries() -> None:
     miners, chain = [], Partitions()
     for _ in range(3):
         miner, its = pool_of(1, 2)
@@ -114,10 +134,37 @@ def test_unchanged_state_roots_cost_one_call_a_miner_and_two_queries() -> None:
     chain.calls.clear()
 
     with CaptureQueriesContext(connection) as seen:
-        follow(miners, chain, height=1001)
+        follow([], chain, height=1001)
 
-    assert chain.calls == ["StateGetActor"] * 3
-    assert not [query for query in seen.captured_queries if '"sectors_sector"' in query["sql"]]
+    assert chain.calls == []
+    asked = [query["sql"] for query in seen.captured_queries]
+    assert len([sql for sql in asked if "miners_chainroots" in sql or "sectors_" in sql]) == 2
+    assert not [sql for sql in asked if '"sectors_sector"' in sql]
+
+
+@pytest.mark.parametrize(("tells_each", "read"), [(True, [1]), (False, list(range(DEADLINES)))])
+def test_only_deadlines_that_moved_are_read(tells_each: bool, read: list[int]) -> None:
+    miner, chain = pool_of(1, 2)
+    chain.tells_each = tells_each
+    factories.sector(miner, state="PROVING", number=7)
+    follow([miner], chain)
+    chain.calls.clear()
+    chain.beside[miner.address] = {7}
+
+    follow([miner], chain, height=1001)
+
+    assert active_of(miner) == {1, 2, 7}
+    assert chain.calls == [("StateMinerPartitions", at) for at in read]
+
+
+def test_a_sector_that_moved_to_another_deadline_stays_active() -> None:
+    miner, chain = pool_of(1, 2)
+    follow([miner], chain)
+    chain.active[miner.address], chain.beside[miner.address] = {1}, {2}
+
+    follow([miner], chain, height=1001)
+
+    assert active_of(miner) == {1, 2}
 
 
 def test_change_names_only_changed_sectors_to_the_database() -> None:
@@ -184,4 +231,4 @@ def test_missing_deadlines_are_read_for_proven_sectors_only() -> None:
 
     rows = dict(Sector.objects.values_list("number", "deadline"))
     assert rows == {4: 4, 5: 9, 6: None}
-    assert chain.calls == ["StateSectorPartition"]
+    assert chain.calls == [("StateSectorPartition", 4)]

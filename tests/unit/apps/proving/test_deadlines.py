@@ -1,0 +1,136 @@
+"""Windows and partitions follow the chain; what is read and written at a head is bounded by what changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.miners.models import ChainRoots, Miner
+from apps.miners.selectors import roots_active
+from apps.proving.models import Deadline, Partition
+from apps.proving.services.deadlines import deadlines_follow
+from apps.proving.services.look import Look
+from apps.proving.services.outlook import outlooks_follow
+from apps.proving.states import Outlook
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from poolsite.filecoin.policy import network_by_name
+from poolsite.wire.jobs import JobKind
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_django import DjangoAssertNumQueries
+
+pytestmark = pytest.mark.django_db
+NETWORK = network_by_name("localnet-poolsite-test")
+COUNT = NETWORK.proving.deadlines
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+class Chain:
+    """Stands where the client of the nodes is: one partition in each deadline that has sectors."""
+
+    def __init__(self) -> None:
+        self.faulty: dict[int, set[int]] = {}
+        self.calls: list[int] = []
+
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        self.calls += [params[1] for _, params in calls]
+        return [self.partitions(params[1]) for _, params in calls]
+
+    def partitions(self, index: int) -> list[dict[str, Any]]:
+        if index > 1:
+            return []
+        sectors, faulty = {index + 1}, self.faulty.get(index, set())
+        names = ("AllSectors", "LiveSectors", "ActiveSectors", "FaultySectors", "RecoveringSectors")
+        sets: tuple[set[int], ...] = (sectors, sectors, sectors - faulty, faulty, set())
+        return [{name: bitfield_to_json(bitfield_of(one)) for name, one in zip(names, sets, strict=True)}]
+
+    def roots_write(self, of: Miner) -> None:
+        each = [factories.cid(f"{at} {self.faulty.get(at)}") for at in range(COUNT)]
+        ChainRoots.objects.update_or_create(
+            miner=of, defaults={"deadlines": factories.cid("".join(each)), "each": each}
+        )
+
+    def look(self, height: int) -> Look:
+        head = factories.head(height, key=factories.cid(f"head {height} {self.faulty}"))
+        return Look(client=self, network=NETWORK, head=head, now=NOON)  # type: ignore[arg-type]
+
+    def follow(self, *miners: Miner, height: int = 1000) -> set[int]:
+        for one in miners:
+            self.roots_write(one)
+        return deadlines_follow(roots_active(), self.look(height))
+
+
+def test_the_first_time_all_deadlines_are_read() -> None:
+    of, chain = factories.miner(), Chain()
+
+    chain.follow(of)
+
+    assert chain.calls == list(range(COUNT))
+    rows = Deadline.objects.filter(miner=of)
+    assert [row.live for row in rows] == [1, 1, 0, 0, 0, 0]
+    assert Partition.objects.count() == 2
+    assert all(row.close_epoch > 1000 for row in rows)
+
+
+def test_without_a_change_nobody_is_asked_and_nothing_is_written(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    miners, chain = [factories.miner() for _ in range(3)], Chain()
+    chain.follow(*miners)
+    chain.calls.clear()
+    look = chain.look(1001)
+
+    with django_assert_num_queries(2):
+        written = deadlines_follow(roots_active(), look)
+
+    assert (chain.calls, written) == ([], set())
+
+
+def test_one_deadline_that_moved_is_read_alone() -> None:
+    of, chain = factories.miner(), Chain()
+    chain.follow(of)
+    chain.calls.clear()
+    chain.faulty[1] = {2}
+
+    written = chain.follow(of, height=1001)
+
+    row = Deadline.objects.get(miner=of, index=1)
+    assert chain.calls == [1]
+    assert written == {row.pk}
+    assert (row.faulty, row.faulty_since) == (1, 1001)
+    assert row.partitions.get().faulty == [2]
+
+
+def test_a_window_that_closed_becomes_the_next_one_without_a_question() -> None:
+    of, chain = factories.miner(), Chain()
+    chain.follow(of)
+    chain.calls.clear()
+    before = Deadline.objects.get(miner=of, index=4)
+
+    chain.follow(of, height=before.close_epoch)
+
+    after = Deadline.objects.get(miner=of, index=4)
+    assert after.open_epoch == before.open_epoch + NETWORK.proving.period
+    assert chain.calls == []
+
+
+def test_forecasts_follow_provers_and_the_clock() -> None:
+    of, chain = factories.miner(), Chain()
+    prover = factories.worker(kinds=[JobKind.WINDOW_POST], seen_at=NOON)
+
+    def judged(height: int) -> list[str]:
+        written = chain.follow(of, height=height)
+        outlooks_follow([of], chain.look(height), written=written)
+        return list(Deadline.objects.filter(miner=of, index__lt=2).values_list("outlook", flat=True))
+
+    assert judged(1001) == [Outlook.LATER, Outlook.LATER]
+    prover.__class__.objects.update(is_paused=True)
+    assert judged(1002) == [Outlook.AT_RISK, Outlook.AT_RISK]
+    prover.__class__.objects.update(is_paused=False)
+    assert judged(1003) == [Outlook.LATER, Outlook.LATER]
+    assert judged(1018) == [Outlook.WILL_LAND, Outlook.LATER], "challenged, about to be proved"
