@@ -268,7 +268,6 @@ def account_disapprove(*, signer_tenant: Tenant, account: Tenant) -> None:
     AccountApproval.objects.filter(signer_tenant=signer_tenant, account=account).delete()
 
 
-@transaction.atomic
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
     """What somebody did to which object; `before` and `after` name what changed."""

@@ -1,0 +1,37 @@
+"""Acts of a bunch are written together: one more costs the database no further question."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.users.audit import chain_check
+from apps.users.services import Act, acts_record
+from tests.people import principal
+
+if TYPE_CHECKING:
+    from pytest_django import DjangoAssertNumQueries
+
+pytestmark = pytest.mark.django_db
+
+
+def test_to_name_an_act_asks_the_database_nothing(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    who = principal()
+
+    with django_assert_num_queries(0):
+        Act(principal=who, action="message.push", target="m1")
+
+
+def test_fifty_acts_cost_as_many_questions_as_one() -> None:
+    acts = [Act(principal=principal(), action="message.push", target=f"m{at}") for at in range(51)]
+    counts = []
+    for bunch in (acts[:1], acts[1:]):
+        with CaptureQueriesContext(connection) as seen:
+            acts_record(bunch)
+        counts.append(len(seen))
+
+    assert counts[0] == counts[1]
+    assert chain_check().is_whole
