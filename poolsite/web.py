@@ -7,10 +7,11 @@ Run: python -m poolsite.web FD [FD ...]
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from django.conf import settings
@@ -22,6 +23,9 @@ from poolsite.asgi import application
 from poolsite.frames import FrameSocket
 from poolsite.http_limits import LimitedHttp
 
+if TYPE_CHECKING:
+    from types import FrameType
+
 COLLECT: Final = (5_000, 20, 50)
 """Thresholds of the three generations: the youngest takes a millisecond, the oldest comes rarely."""
 FIRST: Final = "web-1"
@@ -29,10 +33,16 @@ FIRST: Final = "web-1"
 
 WATCH_EVERY_S: Final = 0.5
 """A page shows a restart within a second."""
+LOOK_S: Final = 1.0
+LOOKS_A_TICK: Final = 10
+"""Of uvicorn's looks, which are a tenth of a second apart; with each tenth it tells the date anew."""
 
 
 class WebServer(uvicorn.Server):
     """Says that it is ready once it accepts, and gives signs of life from its event loop."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+    woken: asyncio.Event
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, then tell the supervisor."""
@@ -41,6 +51,21 @@ class WebServer(uvicorn.Server):
         if settings.PROCESS_NAME == FIRST:
             self.living.append(asyncio.create_task(self.watch()))
         ready_say()
+
+    async def main_loop(self) -> None:
+        """Look once a second, and at once when a signal asks: uvicorn's own looks ten times a second."""
+        self.loop, self.woken, counter = asyncio.get_running_loop(), asyncio.Event(), 0
+        while not await self.on_tick(counter):
+            counter = (counter + LOOKS_A_TICK) % 864_000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self.woken.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note the signal and end the wait."""
+        super().handle_exit(sig, frame)
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self.woken.set)
 
     async def live(self) -> None:
         """Give a sign every few seconds: a loop that hangs gives none."""

@@ -30,6 +30,9 @@ STAGE: Final = "WINDOW_POST"
 UNIT: Final = "sectors"
 """What progress counts: by it the console knows that a prover that stands still does not merely compute."""
 REPORT_AGAIN_S: Final = 0.3
+BUSY_S: Final = 0.1
+IDLE_S: Final = 0.5
+"""Shortest and longest pause between two looks."""
 
 
 class Prover:
@@ -57,7 +60,7 @@ class Prover:
                     self.running.add(assignment.id)
                 self.workers.submit(self._prove, assignment)
                 self.claim_after = now
-        return 0.1
+        return min(max(self.claim_after - time.monotonic(), BUSY_S), IDLE_S)
 
     def _claim(self, count: int) -> tuple[Assignment, ...]:
         claim = Claim(
