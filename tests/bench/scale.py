@@ -414,9 +414,7 @@ def follow() -> None:
     policy = one("poolsite.filecoin.policy").network_by_name("mainnet")
     heights[0] += 1
     head = one("apps.chain.models").Head(height=heights[0], key="", base_fee=100)
-    work = one("apps.sectors.services.rounds").round_make(
-        client=node(), network=policy, head=head, now=now
-    )
+    work = one("apps.sectors.services.rounds").round_make(client=node(), network=policy, head=head, now=now)
     selectors, look = one("apps.miners.selectors"), one("apps.proving.services.look")
     one("apps.miners.refresh").miners_refresh(
         list(selectors.miners_active()), client=node(), height=head.height, key="", params=policy.proving
