@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from apps.chain.selectors import head_current
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.live import Change, publish
+from apps.core.prepared import Prepared
 from apps.core.transitions import advance
 from apps.messages.services.restored import restore_check
 from apps.miners.models import Miner
@@ -30,6 +31,16 @@ if TYPE_CHECKING:
     from poolsite.wire.jobs import Assignment, Claim
 
 
+WAITING: Final = Prepared(
+    "jobs_waiting",
+    "SELECT 1 FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id"
+    " WHERE miner.tenant_id = $1"
+    " AND (job.state = 'READY' OR job.state = 'LEASED' AND job.lease_until < $2) LIMIT 1",
+    ["bigint", "timestamptz"],
+)
+"""Whether any job of a tenant is free; most claims find none, and to choose one costs ten times as much."""
+
+
 @transaction.atomic
 def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
     """Lease up to `claim.max` jobs to `worker`, the most urgent first.
@@ -40,7 +51,7 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
     make there is no work.  Raises WorkerReplaced, WorkerRetired.
     """
     boot_check(worker, claim.boot_id)
-    if not makes_proofs_here(worker.hardware):
+    if not WAITING.rows([worker.tenant_id, now]) or not makes_proofs_here(worker.hardware):
         return Claimed(jobs=())
     free = dict(claim.stages)
     rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.sectors.errors import WorkerReplaced, WorkerRetired
 from apps.sectors.models import Job, Worker
@@ -32,6 +33,20 @@ def test_a_claim_gives_inputs_and_a_new_token() -> None:
     assert job.seal is not None
     assert (job.seal.miner_id, job.seal.number, job.seal.stage) == (1234, sector.number, "ADD_PIECE")
     assert (row.state, row.worker, row.sticky_worker) == (JobState.LEASED, worker, worker)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_claim_that_finds_nothing_locks_and_sorts_no_jobs(is_there: bool) -> None:
+    if is_there:
+        factories.sector(factories.miner(), held_by=host("u2"))
+        Job.objects.update(lease_until=NOON + timedelta(seconds=90))
+    worker = host()
+
+    with CaptureQueriesContext(connection) as seen:
+        assert claim(worker) == ()
+
+    asked = [query["sql"] for query in seen.captured_queries]
+    assert not [sql for sql in asked if "FOR UPDATE" in sql or ("ORDER BY" in sql and "sectors_job" in sql)]
 
 
 def test_a_leased_job_is_not_given_again() -> None:
