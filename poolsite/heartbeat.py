@@ -33,4 +33,4 @@ HEAD_FACTS: Final = (
     "sectors.active",
     "proving.refresh",
 )
-"""Tasks that `chain.facts` carries out itself, in this order: the last two go by what the third has read."""
+"""Tasks that `chain.facts` carries out itself, in this order: the last two go by what is read before them."""

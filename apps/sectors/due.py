@@ -11,8 +11,10 @@ ADVANCE: Final = """
     UNION ALL SELECT 1 FROM sectors_batch WHERE state IN ('CLOSED', 'SENT')
     UNION ALL SELECT 1 FROM sectors_batch batch JOIN messages_message message ON message.id = batch.message_id
         WHERE batch.state = 'LANDED' AND batch.landed_height >= $1 - $3 AND message.state <> 'LANDED'
+    UNION ALL SELECT 1 FROM messages_recovery WHERE sectors_since IS NOT NULL
 """
-"""A sector or a batch is on its way, a sector has no deadline, or a landed batch's message left the chain."""
+"""A sector or a batch is on its way, a sector has no deadline, a landed batch's message left the chain, or
+sectors are read back after a restore."""
 
 BATCH: Final = """
     SELECT 1 FROM sectors_sector WHERE state IN ('PERSISTED', 'C2_DONE') AND paused_at IS NULL

@@ -9,6 +9,7 @@ import pytest
 from django.utils.timezone import now
 
 from apps.chain.steps import EVERY_STEP_EPOCHS, Steps, head_steps, tasks_due
+from apps.messages.models import Recovery as Restore
 from apps.proving.models import Recovery, WindowPost
 from tests import factories
 
@@ -74,6 +75,14 @@ NO_WORK: dict[str, Callable[[Miner], object]] = {
 
 WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
     "a message that waits": (lambda _of: factories.message(), {"messages.select"}),
+    "messages that are read back": (
+        lambda _of: Restore.objects.update_or_create(pk=1, defaults={"since": now()}),
+        {"messages.select"},
+    ),
+    "sectors that are read back": (
+        lambda _of: Restore.objects.update_or_create(pk=1, defaults={"sectors_since": now()}),
+        {"sectors.advance"},
+    ),
     "a message in flight": (lambda _of: factories.message(state="FILLED"), {"messages.select"}),
     "a sector on its way": (lambda of: factories.sector(of, state="TREE_D_BUILT"), {"sectors.advance"}),
     "a sector for a pre-commit": (
