@@ -120,6 +120,7 @@ def _read_back(
     ids = ids_signed(sender.address, pool=recovery.pool, cids=[str(one.message.cid) for one in sent])
     with transaction.atomic():
         Sender.objects.select_for_update().get(pk=sender.pk)
+        sent = _unexplained(sent)  # another process may have given them to their rows since
         matched = sum(_take(one, ids.get(str(one.message.cid)), now=now) for one in sent)
         top = max([after, *(one.message.nonce + 1 for one in sent)])
         Sender.objects.filter(pk=sender.pk).update(

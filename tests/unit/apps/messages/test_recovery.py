@@ -18,8 +18,8 @@ from apps.messages.models import (
     Tracker,
     UnmatchedMessage,
 )
-from apps.messages.selectors.recovery import recovery_now
-from apps.messages.services import NewFees, message_replace, restored
+from apps.messages.selectors.recovery import recovery_now, unmatched_open
+from apps.messages.services import NewFees, message_replace, recover, restored
 from apps.messages.services.recover import recovery_end, recovery_step, unmatched_decide
 from apps.messages.services.restored import recovery_begin, restore_check
 from apps.messages.states import MessageState, Wait
@@ -123,6 +123,33 @@ def test_a_row_that_the_dump_lacks_comes_back_with_its_id(pool: Pool) -> None:
     assert pool.push("lost", address, value=5).pk == row.pk
     heads(pool, 3)
     assert paid(pool, address) == [5, 9]
+
+
+def test_two_processes_that_read_back_at_once_leave_nothing_to_decide(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = pool.address(fil=10)
+    pool.push("before", address, value=9)
+    heads(pool, 2)
+    pool.push("waiting", address, value=5)
+    dump = Dump()
+    pool.choose()
+    heads(pool, 3)
+    asked = recover.ids_signed
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(recover, "ids_signed", asked)
+        recovery_step(client=pool.client, now=pool.now)
+        return asked(*args, **kwargs)
+
+    dump.restore()
+    restore_check(now=pool.now)
+    monkeypatch.setattr(recover, "ids_signed", overtaken)
+    recovery_step(client=pool.client, now=pool.now)
+
+    assert pool.row("waiting").state == MessageState.LANDED
+    assert not unmatched_open().exists()
+    assert recovery_now() is None
 
 
 def test_nothing_is_signed_until_a_person_decided_about_what_no_row_explains(
