@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -13,28 +14,34 @@ from apps.chain.selectors import head_current, nodes_all
 from apps.chain.upgrades import nodes_unready
 from apps.core.clock import now
 from apps.core.processes import processes_all
+from apps.gateway.selectors import connections_failed
 from apps.messages.selectors import senders_visible
+from apps.messages.selectors.failed import messages_failed
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
+from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.recovery import recovery_open
-from apps.messages.selectors.stuck import messages_waiting
+from apps.messages.selectors.stuck import messages_stuck, messages_waiting
 from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate
 from apps.proving.models import Deadline
 from apps.sectors.paces import host_paces
-from apps.sectors.selectors import sectors_counts, workers_visible
+from apps.sectors.selectors import sectors_counts, sectors_visible, workers_visible
 from apps.wallets.selectors import wallets_visible
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from apps.chain.chain_status import EpochClock, Pulse
     from apps.chain.models import Head, Node
     from apps.chain.upgrades import Readiness
     from apps.core.processes import Process
-    from apps.messages.models import Recovery, Sender
+    from apps.gateway.models import ProverConnection, SignerConnection
+    from apps.messages.models import Message, Recovery, Sender
     from apps.messages.selectors.stuck import Waiting
     from apps.miners.models import Miner, RewardEstimate
-    from apps.sectors.models import Worker
+    from apps.sectors.models import Sector, Worker
     from apps.sectors.paces import HostPace
     from apps.users.principals import Principal
     from apps.wallets.models import Wallet
@@ -43,6 +50,8 @@ if TYPE_CHECKING:
 
 SENDERS_MAX: Final = 1_000
 """Senders that are counted one by one."""
+FAILED_MAX: Final = 20
+"""Failed messages that are counted; of more the check says "over"."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,11 @@ class CheckData:
         return sectors_counts(self.viewer)
 
     @cached_property
+    def sectors(self) -> QuerySet[Sector]:
+        """The viewer's sectors; each check that asks for some reads those."""
+        return sectors_visible(self.viewer)
+
+    @cached_property
     def workers(self) -> list[Worker]:
         """The viewer's workers with the jobs that they hold."""
         return list(workers_visible(self.viewer))
@@ -141,6 +155,31 @@ class CheckData:
         return messages_waiting(self.viewer, head=self.head, network=self.network)
 
     @cached_property
+    def stuck_messages(self) -> QuerySet[Message]:
+        """Those of them that somebody has to look at, the most urgent first."""
+        return messages_stuck(self.viewer, head=self.head, network=self.network)
+
+    @cached_property
+    def first_stuck(self) -> Message | None:
+        """The most urgent of them; read only if there is one."""
+        return self.stuck_messages.first() if self.messages_waiting.stuck else None
+
+    @cached_property
+    def failed_messages(self) -> list[Message]:
+        """The viewer's messages that failed lately, newest first; one more than are counted."""
+        return messages_failed(self.viewer, now=self.at, limit=FAILED_MAX + 1)
+
+    @cached_property
+    def spend(self) -> dict[str, tuple[int, int]]:
+        """What each sender's gas cost in `LEARN_DAYS`, and on how many days it spent anything."""
+        return spend_by_sender(self.viewer, days=LEARN_DAYS, now=self.at)
+
+    @cached_property
+    def failed_connections(self) -> list[SignerConnection | ProverConnection]:
+        """Signers and provers of which a request failed in the last day."""
+        return connections_failed(self.viewer, since=self.at - timedelta(days=1))
+
+    @cached_property
     def recovery(self) -> Recovery | None:
         """The recovery that is under way after a restore."""
         return recovery_open()
@@ -150,7 +189,7 @@ class CheckData:
 
         The chain takes the fee at the end of each proving period.  Power is the miner's average per sector.
         """
-        if self.reward is None or self.network is None or not sectors:
+        if not sectors or self.reward is None or self.network is None:
             return 0
         quality = sectors * miner.sector_size
         if miner.raw_power:

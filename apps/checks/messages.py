@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from apps.checks.data import FAILED_MAX
 from apps.checks.results import REASON_MAX, Finding, Link
-from apps.checks.words import named
+from apps.checks.words import grouped, named
 from apps.core.formatting import plural, shortened, time_left, whole
+from apps.gateway.models import ProverConnection, Purpose, SignerConnection
 from apps.messages.methods import method_words
-from apps.messages.selectors.failed import FAILED_HOURS, messages_failed
+from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.foreign import is_used_elsewhere
-from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.recovery import unmatched_open
-from apps.messages.selectors.stuck import messages_stuck
 from apps.messages.states import SenderState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from apps.checks.data import CheckData
     from apps.messages.models import Message, Sender
 
+FAILED_SHOWN: Final = timedelta(hours=1)
+"""A signer's failed request is named for so long."""
 RUNWAY_DAYS: Final = 3
 """A balance that lasts shorter than this is short."""
-COUNTED_MAX: Final = 20
-"""Failed messages that are counted; of more the check says "over"."""
 
 
 def _what(data: CheckData, message: Message) -> str:
@@ -56,8 +58,7 @@ def recovery(data: CheckData) -> Iterator[Finding]:
 
 def stuck(data: CheckData) -> Iterator[Finding]:
     """Messages that will not land by themselves."""
-    count = data.messages_waiting.stuck
-    first = messages_stuck(data.viewer, head=data.head, network=data.network).first() if count else None
+    count, first = data.messages_waiting.stuck, data.first_stuck
     if first is None:
         return
     wait = Wait(first.wait)
@@ -77,13 +78,13 @@ def stuck(data: CheckData) -> Iterator[Finding]:
 
 def failed(data: CheckData) -> Iterator[Finding]:
     """Messages of the last day that were given up, or landed with an exit code."""
-    rows = list(messages_failed(data.viewer, now=data.at, limit=COUNTED_MAX + 1))
+    rows = data.failed_messages
     if not rows:
         return
     first = rows[0]
     code = f"exit {first.exit_code}: {exit_code_words(first.exit_code)}"
     why = first.error or (code if first.exit_code > 0 else "marked as failed")
-    many = f"over {whole(COUNTED_MAX)} messages" if len(rows) > COUNTED_MAX else plural(len(rows), "message")
+    many = f"over {whole(FAILED_MAX)} messages" if len(rows) > FAILED_MAX else plural(len(rows), "message")
     yield Finding(
         "failed",
         f"{many} failed within {FAILED_HOURS} h",
@@ -93,55 +94,42 @@ def failed(data: CheckData) -> Iterator[Finding]:
     )
 
 
+def _senders(
+    rows: list[Sender], key: str, *, what: str, why: str, words: Sequence[str] = ()
+) -> Iterator[Finding]:
+    """Yield one finding for all these senders; it leads to the sender if there is one alone."""
+    if rows:
+        names = words or [shortened(row.address) for row in rows]
+        link = Link("sender", (str(rows[0].address),)) if len(rows) == 1 else None
+        say = f"{plural(len(rows), 'sender')} {what}"
+        yield Finding(key, say, f"{named(names)}{why}", link=link, count=len(rows))
+
+
 def nonce_gaps(data: CheckData) -> Iterator[Finding]:
     """Senders with a nonce in flight that nobody has: nothing behind it can land."""
     rows = [row for row in data.odd_senders if row.hole_nonce is not None]
-    if rows:
-        words = [f"{shortened(row.address)} lacks nonce {row.hole_nonce}" for row in rows]
-        yield Finding(
-            "nonce-gaps",
-            f"{plural(len(rows), 'sender')} with a nonce gap",
-            f"{named(words)}; an empty message fills it on the next heads",
-            link=_sender_link(rows),
-            count=len(rows),
-        )
-
-
-def _sender_link(rows: list[Sender]) -> Link | None:
-    return Link("sender", (str(rows[0].address),)) if len(rows) == 1 else None
+    words = [f"{shortened(row.address)} lacks nonce {row.hole_nonce}" for row in rows]
+    why = "; an empty message fills it on the next heads"
+    yield from _senders(rows, "nonce-gaps", what="with a nonce gap", why=why, words=words)
 
 
 def senders_paused(data: CheckData) -> Iterator[Finding]:
     """Senders that somebody paused: nothing of theirs is pushed or signed."""
     rows = [row for row in data.odd_senders if row.state == SenderState.FORBIDDEN]
-    if rows:
-        names = [shortened(row.address) for row in rows]
-        yield Finding(
-            "senders-paused",
-            f"{plural(len(rows), 'sender')} paused",
-            f"{named(names)}: nothing is pushed or signed until resumed",
-            link=_sender_link(rows),
-            count=len(rows),
-        )
+    why = ": nothing is pushed or signed until resumed"
+    yield from _senders(rows, "senders-paused", what="paused", why=why)
 
 
 def foreign_senders(data: CheckData) -> Iterator[Finding]:
     """Addresses of ours from which another program sends, too."""
     rows = [row for row in data.odd_senders if is_used_elsewhere(row, now=data.at)]
-    if rows:
-        names = [shortened(row.address) for row in rows]
-        yield Finding(
-            "foreign",
-            f"{plural(len(rows), 'sender')} used elsewhere",
-            f"{named(names)}: another program sends from it, so nonces collide",
-            link=_sender_link(rows),
-            count=len(rows),
-        )
+    why = ": another program sends from it, so nonces collide"
+    yield from _senders(rows, "foreign", what="used elsewhere", why=why)
 
 
 def runway_short(data: CheckData) -> Iterator[Finding]:
     """Addresses whose balance ends within days at what gas has cost lately."""
-    spent = spend_by_sender(data.viewer, days=LEARN_DAYS, now=data.at)
+    spent = data.spend
     short = []
     for wallet in data.wallets:
         cost, days = spent.get(wallet.address, (0, 1))
@@ -169,3 +157,26 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
         names = [wallet.label or shortened(wallet.address) for wallet in away]
         say = f"{plural(len(away), 'address', 'addresses')} without a signer"
         yield Finding("signer", say, f"messages of {named(names)} wait", count=len(away))
+
+
+def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
+    """Winning proofs that a prover did not give: each is a block that was won and lost."""
+    connections = [row for row in data.failed_connections if isinstance(row, ProverConnection)]
+    for group in grouped([row for row in connections if row.purpose == Purpose.PROOF]):
+        names = list(dict.fromkeys(str(id_address(row.actor_id)) for row in group))
+        yield Finding(
+            f"wins-{group[0].pk}",
+            f"winning proofs of {named(names)} failed",
+            f"the last: {group[0].last_failure}"[:REASON_MAX],
+            count=len(group),
+        )
+
+
+def requests_failed(data: CheckData) -> Iterator[Finding]:
+    """Signers that gave no answer."""
+    since = data.at - FAILED_SHOWN
+    signers = [row for row in data.failed_connections if isinstance(row, SignerConnection)]
+    rows = [row for row in signers if row.failed_at is not None and row.failed_at > since]
+    if rows:
+        say = f"requests to {plural(len(rows), 'signer')} failed"
+        yield Finding("requests", say, f"the last: {rows[0].last_failure}"[:REASON_MAX], count=len(rows))

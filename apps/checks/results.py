@@ -36,6 +36,8 @@ class Topic(StrEnum):
     SECTORS = "sectors"
     MESSAGES = "messages"
     SENDERS = "senders"
+    GAS = "gas"
+    GATEWAY = "gateway"
     WALLETS = "wallets"
     HOSTS = "hosts"
     PROCESSES = "processes"

@@ -11,7 +11,7 @@ from apps.checks.words import named
 from apps.core.formatting import percent, plural, size, time_left, whole
 from apps.sectors.hardware import disk_share, is_short_of_disk
 from apps.sectors.restored import hosts_unreported, miners_unread
-from apps.sectors.selectors import sectors_bound, sectors_visible, worker_is_away
+from apps.sectors.selectors import sectors_bound, worker_is_away
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 EXPIRING_S: Final = 30 * 86_400
 """A sector whose life ends within 30 days is named: extending it takes a decision and a message."""
+UNCOMMITTED: Final = (
+    SectorState.TICKET_ASSIGNED,
+    SectorState.PC1_DONE,
+    SectorState.PC2_DONE,
+    SectorState.PERSISTED,
+)
+"""States with a ticket that no pre-commit has used yet."""
+TICKET_PART: Final = 10
+"""A ticket is named when this part of its life is left."""
 DEPOSIT_S: Final = 48 * 3600
 """A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
 COUNTED_MAX: Final = 1_000
@@ -33,7 +42,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
     count = data.sector_counts["PAUSED"]
     if not count:
         return
-    paused = sectors_visible(data.viewer).exclude(paused_at=None)
+    paused = data.sectors.exclude(paused_at=None)
     first = paused.first()
     why = "" if first is None else f"{first.miner.address} / {first.number}: {first.error}"[:REASON_MAX]
     lone = first is not None and count == 1
@@ -81,7 +90,7 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
     life = data.network.max_prove_commit_duration
     # A small network leaves less time than 48 h from the start.
     latest = data.clock.epoch + min(DEPOSIT_S // data.network.epoch_s, life // 10) - life
-    rows = sectors_visible(data.viewer).exclude(state__in=FINAL_STATES)
+    rows = data.sectors.exclude(state__in=FINAL_STATES)
     rows = rows.filter(precommit_epoch__lt=latest).order_by("precommit_epoch")
     late = list(rows[:COUNTED_MAX])
     if not late:
@@ -100,6 +109,49 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
     )
 
 
+def tickets_expiring(data: CheckData) -> Iterator[Finding]:
+    """Sectors whose ticket the chain soon takes no more: their first stage would be made anew."""
+    if data.clock is None or data.network is None:
+        return
+    life = data.network.max_precommit_randomness_lookback
+    latest = data.clock.epoch - life + life // TICKET_PART
+    rows = data.sectors.filter(state__in=UNCOMMITTED, ticket_epoch__lt=latest).order_by("ticket_epoch")
+    late = list(rows[:COUNTED_MAX])
+    if late:
+        first = late[0]
+        say = f"{plural(len(late), 'sector')} {'loses its' if len(late) == 1 else 'lose their'} ticket soon"
+        yield Finding(
+            "tickets",
+            say,
+            f"{first.miner.address} / {first.number} is not pre-committed; without a ticket it starts again",
+            link=Link("sector", (str(first.uuid),)),
+            count=len(late),
+            due_s=data.clock.starts_at((first.ticket_epoch or 0) + life),
+            due_label="until the ticket expires",
+        )
+
+
+def stores_away(data: CheckData) -> Iterator[Finding]:
+    """Stores with sealed sectors that only silent hosts reach: their windows pass without proofs."""
+    away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
+    here = {name for worker in data.workers if worker not in away for name in worker.stores}
+    gone = sorted({name for worker in away for name in worker.stores} - here)
+    if not gone:
+        return
+    rows = data.sectors.select_related(None).order_by().filter(state=SectorState.PROVING, store__in=gone)
+    counts = dict(rows.values_list("miner_id").annotate(Count("pk")))
+    if counts:
+        many = sum(counts.values())
+        hosts = [worker.name for worker in away if set(worker.stores) & set(gone)]
+        yield Finding(
+            "stores",
+            f"{plural(len(gone), 'store')} with {plural(many, 'sector')} out of reach",
+            f"start {named(hosts)} again, or another host that reads the same files",
+            count=len(gone),
+            per_day=sum(data.fault_fee_per_day(miner, counts.get(miner.pk, 0)) for miner in data.miners),
+        )
+
+
 def expires_soon(data: CheckData) -> Q:
     """The condition for sealed sectors whose life ends within `EXPIRING_S`; nothing without a chain."""
     if data.clock is None:
@@ -110,7 +162,7 @@ def expires_soon(data: CheckData) -> Q:
 
 def sectors_expiring(data: CheckData) -> Iterator[Finding]:
     """Sealed sectors whose life ends soon."""
-    rows = sectors_visible(data.viewer).select_related(None).order_by().filter(expires_soon(data))
+    rows = data.sectors.select_related(None).order_by().filter(expires_soon(data))
     count = rows[: COUNTED_MAX + 1].count()
     if count:
         many = f"over {whole(COUNTED_MAX)} sectors" if count > COUNTED_MAX else plural(count, "sector")

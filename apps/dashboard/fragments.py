@@ -64,6 +64,23 @@ REGIONS: Final[dict[str, Regions]] = {
     "recovery": recovery.REGIONS,
 }
 """By page, by kind of change."""
+VERDICTS: Final[dict[str, RegionFragments]] = {
+    "today": today.vital_signs,
+    "status": status.checks_region,
+    "miners": miners.list_verdict,
+    "sectors": sectors.list_verdict,
+    "messages": messages.list_verdict,
+    "senders": senders.list_verdict,
+    "gas": gas.live_region,
+    "wallets": wallets.list_verdict,
+    "hosts": hosts.list_verdict,
+    "chain": chain.verdict,
+    "gateway": gateway.verdict,
+    "alerts": alerts.alerts_region,
+}
+"""What shows the findings of checks on each page, rendered anew when they differ."""
+for _page, _shown in VERDICTS.items():
+    REGIONS[_page] = {**REGIONS[_page], CHECKS: (_shown,)}
 ROWS: Final[dict[str, dict[str, RowFragments]]] = {
     "miners": {"miner": miners.rows, "deadline": miners.rows_of_deadlines},
     "sectors": {"sector": sectors.rows},

@@ -34,6 +34,8 @@ class ProviderConnection(models.Model):
     """Median time of its last answers."""
     p99_ms = models.FloatField(null=True, blank=True)
     last_failure = models.CharField(max_length=200, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    """When it was last written that a request had failed."""
 
     class Meta:
         abstract = True

@@ -24,6 +24,10 @@ EXPECTED_S: Final = timedelta(hours=1)
 """A key that was here within this time is expected back."""
 
 
+FAILED_MAX: Final = 100
+"""Connections with failures that are named; the rest would say no more."""
+
+
 def is_expected(route: str, *, now: datetime) -> bool:
     """Tell whether somebody who answers on this route was here lately."""
     kind, _, name = route.partition(":")
@@ -87,6 +91,19 @@ def connections_open(
     if keys is not None:
         signers, provers = signers.filter(pk__in=keys), provers.filter(pk__in=keys)
     return [*signers, *provers]
+
+
+def connections_failed(viewer: Principal, *, since: datetime) -> list[SignerConnection | ProverConnection]:
+    """Return the connections of which a request failed since then, the last first; closed ones too."""
+    found: list[SignerConnection | ProverConnection] = []
+    for rows in (SignerConnection.objects.all(), ProverConnection.objects.all()):
+        rows = rows.filter(failed_at__gt=since).order_by("-failed_at")
+        if not viewer.is_operator:
+            rows = rows.filter(tenant_id=viewer.own_id)
+        found += list(rows[:FAILED_MAX])
+    if viewer.miners:
+        return [row for row in found if isinstance(row, ProverConnection) and row.actor_id in viewer.miners]
+    return found
 
 
 def connection_get(viewer: Principal, key: UUID | str) -> SignerConnection | ProverConnection:

@@ -240,13 +240,14 @@ def connections_seen(*, process: str, done: Mapping[str, Activity], now: datetim
     for model in (SignerConnection, ProverConnection):
         model.objects.filter(process=process, closed_at=None).update(seen_at=now)
         for pk, tenant_id in model.objects.filter(pk__in=list(done)).values_list("pk", "tenant_id"):
-            model.objects.filter(pk=pk).update(**activity_fields(done[str(pk)]))
+            model.objects.filter(pk=pk).update(**activity_fields(done[str(pk)], now=now))
             publish(Change("connection", str(pk), tenant_id))
 
 
-def activity_fields(activity: Activity) -> dict[str, Any]:
+def activity_fields(activity: Activity, *, now: datetime) -> dict[str, Any]:
     """Write what a connection did as an update of its row."""
     return {
+        **({"failed_at": now} if activity.failures else {}),
         "requests": F("requests") + activity.requests,
         "failures": F("failures") + activity.failures,
         "in_flight": activity.in_flight,
@@ -259,7 +260,7 @@ def activity_fields(activity: Activity) -> dict[str, Any]:
 def connection_close(*, uuid: str, tenant_id: int, activity: Activity | None) -> None:
     """Write down the end of a connection."""
     now = clock.now()
-    fields = activity_fields(activity) if activity is not None else {}
+    fields = activity_fields(activity, now=now) if activity is not None else {}
     for model in (SignerConnection, ProverConnection):
         over = {**fields, "closed_at": now, "seen_at": now, "in_flight": 0}
         if model.objects.filter(pk=uuid).update(**over):

@@ -76,6 +76,7 @@ class SenderLine:
     icon: str
     why: str
     lane: LaneView
+    stuck: int
     flying: str
     quota: str
     waiting: str
@@ -184,6 +185,7 @@ def sender_line(
         icon=word.sign,
         why=sender_why(sender, lane, stuck=stuck, at=scene.at),
         lane=lane_view(lane),
+        stuck=stuck,
         flying=numbers.whole(lane.in_flight),
         quota=numbers.whole(sender.quota or quota),
         waiting=numbers.whole(lane.waiting),

@@ -9,7 +9,6 @@ from django.urls import reverse
 
 from apps.checks.results import Severity
 from apps.checks.selectors import alerts_recent, channels_all, channels_undelivered, notifications_recent
-from apps.core.live import CHECKS
 from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import Verdict, plural
@@ -134,4 +133,4 @@ def alerts_region(place: Place) -> Iterable[str]:
     yield fragment("alerts/_notifications.html", notifications=context["notifications"])
 
 
-REGIONS: Final[Regions] = {CHECKS: (alerts_region,), "notification": (alerts_region,)}
+REGIONS: Final[Regions] = {"notification": (alerts_region,)}

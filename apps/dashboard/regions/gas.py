@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 
+from apps.checks.results import Topic
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Stat, Verdict, plural
 from apps.dashboard.lines.gas import (
@@ -20,6 +21,7 @@ from apps.dashboard.lines.gas import (
     queue_lines,
 )
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.todo import verdict_by
 from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_history, base_fee_rank, cheap_window
 from apps.messages.selectors.gas import guards_spent, guards_visible, hurry_rules, queue_costs, spend_since
 
@@ -74,22 +76,24 @@ def outlook_of(scene: Scene) -> Outlook:
 
 def verdict_of(outlook: Outlook, scene: Scene) -> Verdict:
     """Say in one sentence whether gas is cheap now and when it will be."""
+    report = scene.report_of(Topic.GAS)
     if not outlook.history:
-        return Verdict("", "No head of the chain is known yet.")
+        return verdict_by(report, Verdict("", "No head of the chain is known yet."))
     rank = outlook.rank or 0.0
     is_level = max(one.high for one in outlook.history) == min(one.low for one in outlook.history)
     if is_level:
-        strong, rest = "Gas is level:", "the base fee has not moved in the hours that are known."
+        strong, rest = "Gas is stable:", "the base fee has not moved in the hours that are known."
     elif rank >= CHEAP_SHARE:
         strong, rest = "Gas is cheap now:", f"it was dearer in {numbers.percent(rank, 1)} of the day."
     elif rank <= DEAR_SHARE:
-        strong, rest = "Gas is dear now:", f"it was cheaper in {numbers.percent(1 - rank, 1)} of the day."
+        cheaper = numbers.percent(1 - rank, 1)
+        strong, rest = "Gas is expensive now:", f"it was cheaper in {cheaper} of the day."
     else:
         strong, rest = "Gas is as usual:", f"it was dearer in {numbers.percent(rank, 1)} of the day."
     if outlook.window is not None and not is_level:
         start = outlook.window.next_start_s(scene.at.timestamp())
         rest += f" The cheap hours begin at {clock_words(start)}."
-    return Verdict(strong, rest)
+    return verdict_by(report, Verdict(strong, rest))
 
 
 def stats_of(outlook: Outlook, scene: Scene) -> list[Stat]:

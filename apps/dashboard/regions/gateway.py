@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.checks.results import Topic
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.gateway import ApprovalLine, ConnectionLine, approval_line, connection_line
 from apps.dashboard.regions.place import Place, Regions, RowFragments, fragment
+from apps.dashboard.regions.todo import verdict_by
 from apps.gateway.models import SignerConnection
 from apps.gateway.selectors import connections_open
 from apps.sectors.selectors import is_uuid
@@ -27,15 +29,17 @@ def connection_lines(rows: list[SignerConnection | ProverConnection], scene: Sce
     return [connection_line(row, scene=scene) for row in rows[:SHOWN]]
 
 
-def list_verdict_of(rows: list[SignerConnection | ProverConnection]) -> Verdict:
+def list_verdict_of(rows: list[SignerConnection | ProverConnection], scene: Scene) -> Verdict:
     """Say in one sentence who is connected."""
+    report = scene.report_of(Topic.GATEWAY)
     signers = sum(isinstance(row, SignerConnection) for row in rows)
     provers = len(rows) - signers
     if not rows:
-        return Verdict("", "Nobody is connected.")
+        return verdict_by(report, Verdict("", "Nobody is connected."))
     failures = sum(row.failures for row in rows)
     rest = f"{plural(failures, 'request')} failed since they came." if failures else "No request has failed."
-    return Verdict(f"{plural(signers, 'signer')} and {plural(provers, 'prover')} connected.", rest)
+    say = f"{plural(signers, 'signer')} and {plural(provers, 'prover')} connected."
+    return verdict_by(report, Verdict(say, rest))
 
 
 def approval_lines(scene: Scene) -> list[ApprovalLine]:
@@ -52,7 +56,13 @@ def table(place: Place) -> Iterable[str]:
         connections=connection_lines(rows, place.scene),
         hidden=max(len(rows) - SHOWN, 0),
     )
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(rows))
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(rows, place.scene))
+
+
+def verdict(place: Place) -> Iterable[str]:
+    """Render the verdict anew."""
+    rows = connections_open(place.viewer)
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(rows, place.scene))
 
 
 def approvals(place: Place) -> Iterable[str]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 
+from apps.checks.narrow import report_of_message
 from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import Check, Event, Fact
 from apps.dashboard.lines.messages import html_key, message_why, message_word
 from apps.dashboard.regions.doctor import Finding, finding_of
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.todo import ObjectFindings, found_of
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
 from apps.messages.methods import method_words, receiver_kind
 from apps.messages.selectors import message_events, message_get
@@ -52,6 +54,7 @@ class MessageDetail:
     icon: str
     tags: tuple[str, ...]
     say: str
+    found: ObjectFindings
     why: str
     finding: Finding | None
     checks: tuple[Check, ...]
@@ -86,6 +89,7 @@ def message_detail(message: Message, scene: Scene) -> MessageDetail:
         icon=word.sign,
         tags=tuple(tag for tag in tags if tag),
         say=f"From {sender} to {receiver}, pushed by {message.pushed_by or 'the pool'}.",
+        found=found_of(report_of_message(scene, message), scene),
         why=why,
         finding=finding,
         checks=checks,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 
+from apps.checks.narrow import report_of_miner
 from apps.checks.results import Topic
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Event, Stat, Verdict, plural
@@ -17,7 +18,7 @@ from apps.dashboard.lines.miners import MinerLine, miner_line
 from apps.dashboard.lines.proofs import ProofLine, note_lines, proof_line
 from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
-from apps.dashboard.regions.todo import verdict_by
+from apps.dashboard.regions.todo import ObjectFindings, found_of, verdict_by
 from apps.messages.selectors import messages_by_ids
 from apps.miners.additions import may_let_go
 from apps.miners.errors import MinerUnknown
@@ -58,6 +59,7 @@ class MinerDetail:
     say: str
     create_href: str
     """Its CreateMiner message, while that has not made it."""
+    found: ObjectFindings
     tags: tuple[str, ...]
     period_say: str
     strip_word: str
@@ -156,6 +158,7 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
             filter(None, (f"Tenant {miner.tenant.name}.", came, creation_words(miner), miner.error))
         ),
         create_href=reverse("message", args=[miner.create_message_id]) if is_unmade(miner) else "",
+        found=found_of(report_of_miner(scene, miner), scene),
         tags=(f"{size} {unit} sectors",),
         period_say=period_words(miner.proving_period_start, height=scene.head.height if scene.head else None),
         strip_word=f"{len(told)} with sectors",

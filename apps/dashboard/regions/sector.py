@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 
+from apps.checks.narrow import report_of_sector
 from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import Event, Fact, plural
@@ -15,6 +16,7 @@ from apps.dashboard.lines.messages import MessageLine, message_line
 from apps.dashboard.lines.sectors import SectorLine, expires_in, place_words, sector_line
 from apps.dashboard.regions.miners import gone_fragment
 from apps.dashboard.regions.place import Place, Regions, fragment
+from apps.dashboard.regions.todo import ObjectFindings, found_of
 from apps.dashboard.words import EVENTS, STAGES
 from apps.messages.selectors.stuck import stuck_mark
 from apps.miners.handover import MOVED
@@ -59,6 +61,7 @@ class SectorDetail:
     tags: tuple[str, ...]
     verdict: str
     verdict_rest: str
+    found: ObjectFindings
     zone: str
     clocks: tuple[Clock, ...]
     gantt: Gantt
@@ -88,6 +91,7 @@ def sector_detail(sector: Sector, scene: Scene) -> SectorDetail:
         tags=(f"{size} {unit}", f"attempt {sector.attempts + 1}"),
         verdict=verdict,
         verdict_rest=rest,
+        found=found_of(report_of_sector(scene, sector), scene),
         zone="UTC",
         clocks=tuple(sector_clocks(sector, scene)),
         gantt=sector_gantt(sector, events, at=scene.at),

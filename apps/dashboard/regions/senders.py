@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 
+from apps.checks.narrow import report_of_sender
 from apps.checks.results import Topic
 from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import Fact, Verdict, plural
 from apps.dashboard.lines.senders import SenderLine, sender_line, worst_first
 from apps.dashboard.regions.place import Place, Regions, fragment
-from apps.dashboard.regions.todo import verdict_by
+from apps.dashboard.regions.todo import ObjectFindings, found_of, verdict_by
 from apps.messages.errors import SenderNotFound
 from apps.messages.models import Message, Sender
 from apps.messages.selectors import sender_get, sender_may_set, senders_visible
-from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
+from apps.messages.selectors.gas import LEARN_DAYS
 from apps.messages.selectors.lanes import lanes_of, open_by_sender
 from apps.messages.selectors.stuck import stuck_by_sender
 from apps.messages.services.fees import shared_rules
@@ -38,7 +39,7 @@ def sender_lines(senders: Sequence[Sender], scene: Scene) -> list[SenderLine]:
     lanes = lanes_of(
         senders, viewer=scene.viewer, open_counts=open_by_sender(scene.viewer), base_fee=base_fee
     )
-    spent = spend_by_sender(scene.viewer, days=LEARN_DAYS, now=scene.at)
+    spent = scene.spend
     quota = shared_rules().quota
     stuck = stuck_by_sender(scene.viewer, head=scene.head, network=scene.network)
     return worst_first(
@@ -112,6 +113,7 @@ class SenderDetail:
     """The whole of one sender."""
 
     line: SenderLine
+    found: ObjectFindings
     acts: tuple[Act, ...]
     facts: tuple[Fact, ...]
 
@@ -119,7 +121,8 @@ class SenderDetail:
 def sender_detail(sender: Sender, scene: Scene) -> SenderDetail:
     """Lay out the whole of one sender."""
     [line] = sender_lines([sender], scene)
-    return SenderDetail(line, sender_acts(sender, scene), tuple(sender_facts(sender, line)))
+    found = found_of(report_of_sender(scene, sender, stuck=line.stuck), scene)
+    return SenderDetail(line, found, sender_acts(sender, scene), tuple(sender_facts(sender, line)))
 
 
 def sender_acts(sender: Sender, scene: Scene) -> tuple[Act, ...]:
@@ -161,7 +164,7 @@ def detail_region(place: Place) -> Iterable[str]:
 
 def head_context(detail: SenderDetail) -> dict[str, Any]:
     """What the head of the page needs."""
-    return {"sender": detail.line, "acts": detail.acts}
+    return {"sender": detail.line, "found": detail.found, "acts": detail.acts}
 
 
 REGIONS: Final[Regions] = {

@@ -73,6 +73,21 @@ def todos(scene: Scene) -> list[Todo]:
     return [todo_of(found, scene) for found in scene.report.found]
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectFindings:
+    """What the checks found of the object of a page."""
+
+    todos: tuple[Todo, ...]
+    checked: str
+    """How many checks ran, and when; empty if none applies."""
+
+
+def found_of(report: Report, scene: Scene) -> ObjectFindings:
+    """Return the findings of one object, for the head of its page."""
+    rows = tuple(todo_of(found, scene) for found in report.found)
+    return ObjectFindings(rows, checked_text(report) if report.results else "")
+
+
 def todo_sum(report: Report) -> str:
     """Return what all findings cost together, for the head of the list."""
     return cost_text(report.per_day, report.at_risk)

@@ -53,7 +53,7 @@ def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
         connections=connection_lines(rows, scene),
         hidden=max(len(rows) - SHOWN, 0),
         approvals=approval_lines(scene),
-        verdict=list_verdict_of(rows),
+        verdict=list_verdict_of(rows, scene),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -186,10 +186,27 @@ def fee_limits(request: HttpRequest, viewer: Principal, row: Message) -> HttpRes
             errors[refusal.field if refusal.field in form else "form"] = refusal.reason
         else:
             return redirect("message", row.id)
+    return fees_page(
+        request, scene, row, name="fee_limits", title="Raise a message's fee", form=form, errors=errors
+    )
+
+
+def fees_page(
+    request: HttpRequest,
+    scene: Scene,
+    row: Message,
+    *,
+    name: str,
+    title: str,
+    form: dict[str, str],
+    errors: dict[str, str],
+    **more: Any,
+) -> HttpResponse:
+    """Render a form about a message's fees beside what the message is and the base fee."""
     return page_render(
         request,
-        "messages/fee_limits.html",
-        title="Raise a message's fee",
+        f"messages/{name}.html",
+        title=title,
         section="messages",
         page_key="",
         scene=scene,
@@ -197,7 +214,8 @@ def fee_limits(request: HttpRequest, viewer: Principal, row: Message) -> HttpRes
         message=message_detail(row, scene),
         form=form,
         errors=errors,
-        base_fee=numbers.fee_words(base_fee),
+        base_fee=numbers.fee_words(0 if scene.head is None else int(scene.head.base_fee)),
+        **more,
     )
 
 
@@ -216,9 +234,13 @@ def replace_at_once(request: HttpRequest, viewer: Principal, row: Message) -> Ht
 
 def answer(request: HttpRequest, viewer: Principal, key: str, *, error: str) -> HttpResponse:
     """Show what became of a click: the page, or only its head to htmx."""
-    if not getattr(request, "htmx", False):
-        return message_page(request, viewer, key, error=error) if error else redirect("message", key)
-    detail = message_detail(message_or_404(viewer, key), Scene(viewer))
+    is_htmx = getattr(request, "htmx", False)
+    if not error and not is_htmx:
+        return redirect("message", key)
+    row = message_or_404(viewer, key)
+    if not is_htmx:
+        return message_page(request, viewer, row, error=error)
+    detail = message_detail(row, Scene(viewer))
     return render(
         request, "messages/_state.html", {"message": detail, "error": error}, status=422 if error else 200
     )
@@ -234,27 +256,21 @@ def replace_page(
     offer: Offer | None,
 ) -> HttpResponse:
     """Render the form with the old fees, the least premium and the price."""
-    scene = Scene(viewer)
-    base_fee = 0 if scene.head is None else int(scene.head.base_fee)
     behind = Message.objects.filter(
         from_addr=row.from_addr, state=MessageState.FILLED, nonce__gt=row.nonce or 0
     ).count()
-    return page_render(
+    return fees_page(
         request,
-        "messages/replace.html",
+        Scene(viewer),
+        row,
+        name="replace",
         title="Replace a message",
-        section="messages",
-        page_key="",
-        scene=scene,
-        status=422 if errors else 200,
-        message=message_detail(row, scene),
         form=form,
         errors=errors,
         offer=offer,
         old_premium=numbers.fee_words(row.gas_premium),
         old_cap=numbers.fee_words(row.gas_fee_cap),
         floor=numbers.fee_words(floor_of(row)),
-        base_fee=numbers.fee_words(base_fee),
         behind=plural(behind, "message") if behind else "",
     )
 

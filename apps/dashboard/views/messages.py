@@ -231,24 +231,24 @@ def message_or_404(viewer: Principal, key: str) -> Message:
 def message(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """One message with its diagnosis and history; the list where several tenants have one of this id."""
     try:
-        message_get(viewer, key)
+        row = message_get(viewer, key)
     except MessageIdAmbiguous:
         return redirect(f"{reverse('messages')}?{urlencode({'q': key})}")
     except NotFound:
         raise Http404 from None
-    return message_page(request, viewer, key)
+    return message_page(request, viewer, row)
 
 
-def message_page(request: HttpRequest, viewer: Principal, key: str, *, error: str = "") -> HttpResponse:
+def message_page(request: HttpRequest, viewer: Principal, row: Message, *, error: str = "") -> HttpResponse:
     """Render a message's page; `error` is what was refused a moment ago."""
     scene = Scene(viewer)
-    detail = message_detail(message_or_404(viewer, key), scene)
+    detail = message_detail(row, scene)
     return page_render(
         request,
         "messages/detail.html",
         title=detail.method,
         section="messages",
-        page_key=f"message:{key}",
+        page_key=f"message:{row.id}",
         scene=scene,
         status=422 if error else 200,
         message=detail,

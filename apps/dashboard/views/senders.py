@@ -16,6 +16,7 @@ from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.regions.senders import (
     SENDERS_MAX,
+    head_context,
     list_verdict_of,
     sender_detail,
     sender_lines,
@@ -136,8 +137,7 @@ def sender_page(
         page_key=f"sender:{row.address}",
         scene=scene,
         status=422 if errors else 200,
-        sender=detail.line,
-        acts=detail.acts,
+        **head_context(detail),
         facts=detail.facts,
         form=form or form_of(row),
         errors=errors or {},
@@ -176,4 +176,4 @@ def act(request: HttpRequest, viewer: Principal, address: str, op: str) -> HttpR
     if not getattr(request, "htmx", False):
         return redirect("sender", row.address)
     detail = sender_detail(sender_or_404(viewer, address), Scene(viewer))
-    return render(request, "senders/_head.html", {"sender": detail.line, "acts": detail.acts})
+    return render(request, "senders/_head.html", head_context(detail))

@@ -13,7 +13,7 @@ from django.urls import reverse
 from apps.checks.data import CheckData
 from apps.checks.shared import report_now, report_read, report_write
 from apps.core.live import CHECKS, Change, changes_number, publish
-from apps.dashboard.fragments import frame_render
+from apps.dashboard.fragments import VERDICTS, frame_render
 from apps.dashboard.frame import NAV
 from apps.users.principals import SYSTEM
 from tests import factories
@@ -124,3 +124,12 @@ def test_pages_evaluate_for_themselves_without_redis(quiet, monkeypatch):
     factories.worker("idle", is_paused=True)
 
     assert report_now(CheckData(SYSTEM)).fails("hosts_paused")
+
+
+@pytest.mark.parametrize("page", [*VERDICTS])
+def test_findings_that_differ_renew_the_verdict_of_the_open_page(quiet, page):
+    factories.worker("idle", is_paused=True)
+
+    frame = frame_render({(CHECKS, "pool")}, viewer=SYSTEM, page=page)
+
+    assert 'id="f-verdict"' in frame

@@ -20,18 +20,20 @@ from apps.checks.results import Topic
 from apps.checks.table import CHECKS
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
-from apps.messages.models import Recovery
+from apps.gateway.models import ProverConnection, SignerConnection
+from apps.messages.models import Recovery, Sender
 from apps.messages.services.restored import recovery_begin
 from apps.messages.states import MessageState, SenderState, Wait
-from apps.miners.models import RewardEstimate
+from apps.miners.models import Miner, RewardEstimate
 from apps.proving.models import WindowPost
 from apps.proving.states import Outlook
+from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.pledge import fault_fee
 from poolsite.filecoin.power import estimate_of
 from poolsite.wire.pipeline import SectorState
 from tests import factories
-from tests.people import operator_person, person
+from tests.people import operator_person, person, tenant
 from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
@@ -105,6 +107,11 @@ def deposits_expiring(_: Any) -> None:
     factories.sector(factories.miner(), state=SectorState.PRECOMMIT_LANDED, precommit_epoch=1000)
 
 
+def tickets_expiring(_: Any) -> None:
+    factories.head(10_000_000)
+    factories.sector(factories.miner(), state=SectorState.PC2_DONE, ticket_epoch=1000)
+
+
 def sectors_paused(_: Any) -> None:
     factories.sector(factories.miner(), state=SectorState.PC1_DONE, paused_at=now(), error="no space")
 
@@ -150,8 +157,27 @@ def signers_away(_: Any) -> None:
     factories.wallet(seen_at=None)
 
 
+def connection(model: Any, **values: Any) -> None:
+    failed = {"failures": 1, "failed_at": now(), "last_failure": "timed out"}
+    times = {"created_at": now(), "seen_at": now(), "process": "web"}
+    model.objects.create(tenant=tenant(), **times, **failed, **values)
+
+
+def requests_failed(_: Any) -> None:
+    connection(SignerConnection)
+
+
+def winning_proofs_failed(_: Any) -> None:
+    connection(ProverConnection, actor_id=factories.miner().actor_id)
+
+
 def hosts_away(_: Any) -> None:
     factories.worker("gone", seen_at=now() - timedelta(hours=1))
+
+
+def stores_away(_: Any) -> None:
+    factories.worker("gone", seen_at=now() - timedelta(hours=1), stores=["archive"])
+    factories.sector(factories.miner(), state=SectorState.PROVING, active=True, store="archive")
 
 
 def hosts_disk(_: Any) -> None:
@@ -204,6 +230,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         windows_at_risk,
         fee_debt,
         deposits_expiring,
+        tickets_expiring,
         sectors_paused,
         recovery,
         sector_recovery,
@@ -214,7 +241,10 @@ SCENES: dict[str, Callable[[Any], None]] = {
         senders_paused,
         balances_short,
         signers_away,
+        requests_failed,
+        winning_proofs_failed,
         hosts_away,
+        stores_away,
         hosts_disk,
         hosts_paused,
         hosts_slow,
@@ -224,7 +254,32 @@ SCENES: dict[str, Callable[[Any], None]] = {
         sectors_expiring,
     )
 }
-WELL = ("All is well", "No faults", "nothing is stuck", "None is slow", "have landed or")
+OWN_PAGES: dict[str, Callable[[], str]] = {
+    "sectors_faulty": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "windows_missed": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "windows_at_risk": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "fee_debt": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "winning_proofs_failed": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "deposits_expiring": lambda: reverse("sector", args=[Sector.objects.get().uuid]),
+    "tickets_expiring": lambda: reverse("sector", args=[Sector.objects.get().uuid]),
+    "sectors_paused": lambda: reverse("sector", args=[Sector.objects.get().uuid]),
+    "sectors_expiring": lambda: reverse("sector", args=[Sector.objects.get().uuid]),
+    "messages_stuck": lambda: reverse("message", args=["held"]),
+    "messages_failed": lambda: reverse("message", args=["bad"]),
+    "nonce_gaps": lambda: reverse("sender", args=[factories.bls(1)]),
+    "senders_foreign": lambda: reverse("sender", args=[factories.bls(1)]),
+    "senders_paused": lambda: reverse("sender", args=[factories.bls(1)]),
+    "balances_short": lambda: reverse("sender", args=[Sender.objects.get().address]),
+}
+"""The page of the object that each scene breaks."""
+WELL = (
+    "No request has failed",
+    "All is well",
+    "No faults",
+    "nothing is stuck",
+    "None is slow",
+    "have landed or",
+)
 """What pages say while nothing is found."""
 
 
@@ -244,9 +299,11 @@ def quiet(monkeypatch):
 
 
 def verdict_on(page: str) -> str:
-    found = re.search(
-        r'class="verdict"[^>]*>(.*?)</p>', text_of(signed_in("olga").get(reverse(page))), re.DOTALL
-    )
+    return verdict_of(text_of(signed_in("olga").get(reverse(page))))
+
+
+def verdict_of(text: str) -> str:
+    found = re.search(r'class="verdict"[^>]*>(.*?)</p>', text, re.DOTALL)
     assert found is not None
     return found.group(1)
 
@@ -273,18 +330,43 @@ def test_check_fails_and_no_page_contradicts_it(quiet, monkeypatch, name):
     result = report.result(name)
     assert result is not None
     assert result.findings, name
-    failed = {one.name for one in (found.check for found in report.found)}
     pages = ["today"] + [topic for topic in result.check.topics if topic != Topic.PROCESSES]
+    things = "1 thing" if len(report.found) == 1 else f"{len(report.found)} things"
     for page in pages:
-        verdict = verdict_on(page)
+        text = text_of(signed_in("olga").get(reverse(page)))
+        verdict = verdict_of(text)
+        assert f'aria-label="{things} to look at"' in text, page
         for finding in result.findings:
             assert plain(finding.say) in plain(verdict), page
-        if failed == {name}:
-            assert not any(word in verdict for word in WELL), page
+        assert not any(word in verdict for word in WELL), page
     text = text_of(signed_in("olga").get(reverse("status")))
     row = text[text.index(f'id="check-{name}"') :].partition("</tr>")[0]
     assert "failed" in row
     assert all(plain(finding.say) in plain(row) for finding in result.findings)
+
+
+@pytest.mark.parametrize("name", OWN_PAGES)
+def test_page_of_the_object_says_what_the_check_found(quiet, monkeypatch, name):
+    SCENES[name](monkeypatch)
+    result = evaluate(CheckData(SYSTEM)).result(name)
+    assert result is not None
+
+    text = text_of(signed_in("olga").get(OWN_PAGES[name]()))
+
+    found = text[text.index('class="found"') :].partition("</ul>")[0]
+    assert "No check found anything" not in found
+    for finding in result.findings:
+        assert plain(finding.say) in plain(found)
+
+
+def test_page_of_a_sound_object_repeats_nothing_of_others(quiet):
+    factories.miner(3001, fee_debt=10**18)
+    factories.miner(3002)
+
+    text = text_of(signed_in("olga").get(reverse("miner", args=["f03002"])))
+
+    assert "No check found anything" in text[text.index('class="found"') :].partition("</ul>")[0]
+    assert 'aria-label="1 thing to look at"' in text
 
 
 def test_missed_windows_and_faults_reach_tiles_and_the_sectors_page(quiet):

@@ -67,7 +67,7 @@ def plain(html: str) -> str:
     html = html.replace(OOB, "").replace(' class="changed"', "")
     html = re.sub(r'<input type="hidden" name="csrfmiddlewaretoken"[^>]*>', "", html)
     html = re.sub(r'data-until="\d+">[^<]*<', "<", html)
-    html = re.sub(r"checks at [\d:]+ UTC", "checks", html)
+    html = re.sub(r"checks? at [\d:]+ UTC", "checks", html)
     html = re.sub(r'class="now" x1="[\d.]+%" x2="[\d.]+%"', 'class="now"', html)
     if "f-sector-gantt" in html:  # its axis ends now
         html = re.sub(r"[\d.:]+ ?(%|m?s)?", "", html)
