@@ -221,7 +221,7 @@ HEAD_STEPS = "poolsite.heartbeat.HEAD_STEPS"
 HEAD_FACTS = "poolsite.heartbeat.HEAD_FACTS"
 """Where the follower finds what it enqueues on each head; the apps may not import it themselves."""
 ADDRESS_PREFIX = env_text("ADDRESS_PREFIX", "f")
-"""`f` or `t`: how addresses are printed; they are read with either."""
+"""`f` or `t`: how addresses are printed in CSV downloads; they are read with either everywhere."""
 NETWORK = env_text("POOLSITE_NETWORK", "demo")
 """Row of the network table that the embedded chain is started with: demo, test or lotus-2k."""
 SERVER_TIMING = env_flag("SERVER_TIMING")
