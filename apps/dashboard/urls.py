@@ -22,6 +22,7 @@ from apps.dashboard.views import (
     miner_hand_over,
     miners,
     people,
+    pickers,
     pledges,
     policies,
     policy_proposals,
@@ -31,6 +32,7 @@ from apps.dashboard.views import (
     tenants,
     today,
     tokens,
+    transfers,
     wallets,
 )
 
@@ -41,6 +43,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("alerts/channels/<uuid:key>/<str:op>/", alerts.channel_act, name="alert-channel-act"),
     path("status/", today.status, name="status"),
     path("resync/", today.resync, name="resync"),
+    path("pick/<str:kind>/<str:field>/", pickers.suggest, name="pick"),
     path("find/", finds.find, name="find"),
     path("login/", entry.sign_in, name="login"),
     path("login/second/", entry.second_step, name="login-second"),
@@ -97,7 +100,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sectors/<uuid:key>/abort/", sectors.abort, name="sector-abort"),
     path("messages/", messages.messages, name="messages"),
     path("messages.csv", messages.messages_csv, name="messages-csv"),
-    path("send/", messages.compose, name="message-compose"),
+    path("send/", transfers.compose, name="message-compose"),
     path("message/replace/<path:key>/", message_changes.replace, name="message-replace"),
     path("message/republish/<path:key>/", message_changes.republish, name="message-republish"),
     path("message/try-now/<path:key>/", message_changes.try_now, name="message-try-now"),

@@ -268,7 +268,7 @@ def paused_key(world: World) -> Any:
     return world.sector.uuid
 
 
-SENT: Final = {"id": "new", "from": "<address>", "to": "f01000", "value": "1"}
+SENT: Final = {"id": "new", "from": "<address>", "to": "f01000", "value": "1", "sure": "yes"}
 PAGES: Final[dict[str, Callable[[World], None]]] = {
     "message-replace": page("message-replace", lambda w: w.uid("flying")),
     "message-republish": page("message-republish", lambda w: w.uid("flying")),

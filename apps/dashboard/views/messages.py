@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -14,12 +13,10 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core.clock import now
-from apps.core.errors import BadValue, DomainError, NotFound
+from apps.core.errors import BadValue, NotFound
 from apps.dashboard import numbers
-from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.messages import message_line, message_why
-from apps.dashboard.lines.wallets import wallet_choice
 from apps.dashboard.message_filter import filtered
 from apps.dashboard.pages import ROWS, Facet, Pager, cursor_read, page_of
 from apps.dashboard.people import for_people
@@ -31,8 +28,6 @@ from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.messages.errors import MessageIdAmbiguous
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.selectors.stuck import stuck_marked
-from apps.messages.services import message_push
-from poolsite.filecoin.amounts import BadAmount, fil_parse
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -253,86 +248,4 @@ def message_page(request: HttpRequest, viewer: Principal, row: Message, *, error
         status=422 if error else 200,
         message=detail,
         error=error,
-    )
-
-
-@for_people
-def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Send FIL from one of the viewer's wallets; the form's id makes a double click one message."""
-    if not viewer.may("sign"):
-        raise Http404
-    form = {"id": uuid.uuid4().hex, "from": request.GET.get("from", ""), "to": "", "value": ""}
-    errors: dict[str, str] = {}
-    if request.method == "POST":
-        form = {name: request.POST.get(name, "").strip() for name in form}
-        try:
-            if not is_sure(request) and (ask := others_key(viewer, form)) is not None:
-                return ask_page(request, viewer, ask)
-            made = sent(viewer, form)
-        except DomainError as refusal:
-            field = refusal.field.rstrip("_")
-            errors[field if field in form else "form"] = refusal.reason
-        else:
-            return redirect("message", made.id)
-    scene = Scene(viewer)
-    senders = [
-        {
-            "address": wallet.address,
-            "label": wallet_choice(wallet, viewer=viewer),
-        }
-        for wallet in scene.wallets
-    ]
-    return page_render(
-        request,
-        "messages/compose.html",
-        title="Send FIL",
-        section="messages",
-        page_key="compose",
-        scene=scene,
-        status=422 if errors else 200,
-        form=form,
-        errors=errors,
-        senders=senders,
-    )
-
-
-def others_key(viewer: Principal, form: dict[str, str]) -> Ask | None:
-    """Return the question before an operator spends from a key of another tenant; None for an own key."""
-    wallet = next((row for row in Scene(viewer).wallets if row.address == form["from"]), None)
-    if wallet is None or wallet.tenant_id == viewer.tenant_id:
-        return None
-    amount_of(form)
-    return Ask(
-        title=f"Send from a key of {wallet.tenant.name}",
-        text=f"The key belongs to tenant {wallet.tenant.name}: the transfer spends that tenant's FIL.",
-        label=f"Send {form['value']} FIL of {wallet.tenant.name}",
-        back=reverse("message-compose"),
-        page="Send",
-        section="messages",
-        kept=tuple(form.items()),
-        facts=(
-            ("From", f"{wallet.label} {wallet.address}, {numbers.fil(wallet.balance)} FIL".strip()),
-            ("To", form["to"]),
-            ("Value", f"{form['value']} FIL"),
-        ),
-    )
-
-
-def amount_of(form: dict[str, str]) -> int:
-    """Read the form's value in attoFIL.  Raises BadValue."""
-    try:
-        return int(fil_parse(form["value"]))
-    except BadAmount:
-        raise BadValue("write an amount in FIL, such as 1.5", field="value") from None
-
-
-def sent(viewer: Principal, form: dict[str, str]) -> Message:
-    """Push the form's message.  Raises DomainError with the field to blame."""
-    return message_push(
-        principal=viewer,
-        id=form["id"],
-        to=form["to"],
-        from_=form["from"],
-        value=amount_of(form),
-        method=0,
     )

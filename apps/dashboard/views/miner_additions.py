@@ -17,8 +17,8 @@ from apps.dashboard import numbers
 from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.confirming import confirm_first
 from apps.dashboard.frame import page_render
-from apps.dashboard.lines.wallets import wallet_choice
 from apps.dashboard.people import for_people
+from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
 from apps.miners.additions import (
     MinerWish,
@@ -32,7 +32,7 @@ from apps.miners.additions import (
 from apps.miners.selectors import miner_get
 from apps.miners.states import MinerState
 from apps.users.models import Tenant
-from apps.users.selectors import tenants_listed
+from apps.users.selectors import tenants_visible
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from apps.wallets.models import Wallet
 
 FIELDS: Final = ("how", "name", "tenant", "owner", "worker", "sector_size", "address", "key", "fund_worker")
-TENANTS_MAX: Final = 500
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -74,7 +73,7 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         status=422 if errors else 200,
         form=form,
         errors=errors,
-        **choices_of(viewer),
+        **choices_of(viewer, form),
     )
 
 
@@ -192,13 +191,13 @@ def tenant_of(viewer: Principal, name: str) -> Tenant:
     """Whose the miner will be: an operator says it, anybody else has no choice.  Raises BadValue."""
     if not viewer.is_operator:
         return Tenant.objects.get(pk=viewer.own_id)
-    found = [row for row in tenants_listed(viewer, limit=TENANTS_MAX) if row.name == name]
-    if not found:
+    found = tenants_visible(viewer).filter(name=name).first()
+    if found is None:
         raise BadValue("choose one of the tenants", field="tenant")
-    return found[0]
+    return found
 
 
-def choices_of(viewer: Principal) -> dict[str, object]:
+def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, object]:
     """What the form offers, with the deposit as the chain has it now."""
     scene = Scene(viewer)
     try:
@@ -206,16 +205,10 @@ def choices_of(viewer: Principal) -> dict[str, object]:
     except DomainError:
         deposit = ""
     sizes = {int(proof.sector_size) for proof in scene.network.seal_proofs} if scene.network else set()
-    wallets = [
-        {"address": row.address, "label": wallet_choice(row, viewer=viewer), "is_bls": row.key_type == "bls"}
-        for row in scene.wallets
-    ]
     return {
-        "tenants": [row.name for row in tenants_listed(viewer, limit=TENANTS_MAX)]
-        if viewer.is_operator
-        else [],
-        "wallets": wallets,
-        "workers": [row for row in wallets if row["is_bls"]],
+        "tenants": picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
+        "wallets": picker(viewer, "wallet", value=form["owner"]),
+        "workers": picker(viewer, "worker", value=form["worker"]),
         "sizes": [{"bytes": size, "label": " ".join(numbers.size(size))} for size in sorted(sizes)],
         "deposit": deposit,
         "may_adopt": viewer.is_operator and viewer.may("admin"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -17,6 +17,7 @@ from apps.dashboard.confirming import confirm_first
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.hand_overs import Stop, plan_facts, stop_of
 from apps.dashboard.people import for_people
+from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
 from apps.miners.handover import HandOverWish
 from apps.miners.selectors import miner_get
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.proving.services.handover import HandOverPlan
     from apps.users.principals import Principal
-
-TENANTS_MAX: Final = 500
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -76,7 +75,6 @@ def form_page(
     request: HttpRequest, viewer: Principal, miner: Miner, form: dict[str, str], stop: Stop | None = None
 ) -> HttpResponse:
     """Ask to whom, with what stood in the way."""
-    others = tenants_visible(viewer).exclude(pk=miner.tenant_id).filter(enabled=True)
     return page_render(
         request,
         "miners/hand_over.html",
@@ -88,7 +86,7 @@ def form_page(
         miner=miner,
         form=form,
         stop=stop,
-        tenants=list(others.values_list("name", flat=True)[:TENANTS_MAX]),
+        tenants=picker(viewer, "tenant", value=form["tenant"], omit=miner.tenant.name),
         back=reverse("miner", args=[miner.address or miner.uuid]),
     )
 

@@ -17,6 +17,7 @@ from apps.dashboard.frame import page_render
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.people import PersonLine, TryLine, person_line, try_line
 from apps.dashboard.people import for_people
+from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
 from apps.users.logins import failures_lately
 from apps.users.people import (
@@ -29,7 +30,7 @@ from apps.users.people import (
     roles_open,
     welcome_write,
 )
-from apps.users.selectors import people_listed, tenants_visible
+from apps.users.selectors import people_listed
 from apps.users.states import Role
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
         form=form,
         errors=errors,
         roles=[(role.value, role.label) for role in roles_open(viewer)],
-        tenants=list(tenants_visible(viewer).values_list("name", flat=True)) if viewer.is_operator else [],
+        tenants=picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
     )
 
 

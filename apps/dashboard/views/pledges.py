@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from apps.chain.client import chain_client
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
+from apps.dashboard.asking import Ask, ask_page, is_sure
 from apps.dashboard.frame import page_render
+from apps.dashboard.lines.cards import plural
 from apps.dashboard.lines.prices import PriceCard, life_words, price_card
 from apps.dashboard.people import for_people
+from apps.dashboard.pickers import miner_label, picker
 from apps.dashboard.regions.scene import Scene
 from apps.miners.errors import MinerUnknown
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
-from apps.miners.states import MinerState
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.pledge import pledge_create
 from apps.sectors.services.prices import payers_of, pledge_price
@@ -27,15 +30,6 @@ from apps.sectors.services.prices import payers_of, pledge_price
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.users.principals import Principal
-
-
-def miner_choices(miners: list[Miner]) -> list[dict[str, str]]:
-    """Miners that can take sectors, for the form."""
-    return [
-        {"address": miner.address, "label": f"{miner.name} {miner.address} ({miner.tenant.name})".strip()}
-        for miner in miners
-        if miner.state == MinerState.ACTIVE
-    ]
 
 
 @for_people
@@ -48,12 +42,15 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         form = {name: request.POST.get(name, "").strip() for name in form}
         try:
+            if not is_sure(request):
+                return ask_page(request, viewer, pledge_review(viewer, form))
             return pledged(viewer, form)
         except DomainError as refusal:
             errors[refusal.field if refusal.field in form else "form"] = refusal.reason
     scene = Scene(viewer)
-    choices = miner_choices(scene.miners)
-    address = form["miner"] or (choices[0]["address"] if choices else "")
+    choices = picker(viewer, "miner", value=form["miner"])
+    if len(choices.choices) == 1 and not choices.is_searched:  # nothing to choose wrongly
+        form["miner"] = form["miner"] or choices.choices[0].value
     return page_render(
         request,
         "sectors/pledge.html",
@@ -66,7 +63,7 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
         form=form,
         errors=errors,
         most=sealing_policy().pledge_max,
-        price=price_of(scene, address=address, count=count_read(form["count"])) if choices else None,
+        price=price_of(scene, address=form["miner"], count=count_read(form["count"])),
     )
 
 
@@ -86,6 +83,8 @@ def price_of(scene: Scene, *, address: str, count: int) -> PriceCard:
     count = min(max(count, 1), sealing_policy().pledge_max)
     if scene.head is None or scene.network is None:
         return PriceCard(error="no node has answered yet")
+    if not address:
+        return PriceCard(error="choose a miner")
     try:
         miner = miner_get(scene.viewer, address)
         price = pledge_price(miner, client=chain_client(), head=scene.head, network=scene.network)
@@ -106,13 +105,44 @@ def count_read(digits: str) -> int:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else 0
 
 
-def pledged(viewer: Principal, form: dict[str, str]) -> HttpResponse:
-    """Make the sectors and go to them.  Raises DomainError with the field to blame."""
-    count = count_read(form["count"])
+def miner_of(viewer: Principal, form: dict[str, str]) -> Miner:
+    """Read the form's miner.  Raises BadValue."""
     try:
-        miner = miner_get(viewer, form["miner"])
+        return miner_get(viewer, form["miner"])
     except MinerUnknown:
         raise BadValue("choose one of your miners", field="miner") from None
+
+
+def pledge_review(viewer: Principal, form: dict[str, str]) -> Ask:
+    """Return the question before FIL is locked: how many sectors of which miner, the price, who pays.
+
+    Raises BadValue naming the field, also where no price is known.
+    """
+    miner, count, most = miner_of(viewer, form), count_read(form["count"]), sealing_policy().pledge_max
+    if not 1 <= count <= most:
+        raise BadValue(f"must be from 1 to {most}", field="count")
+    price = price_of(Scene(viewer), address=miner.address, count=count)
+    if price.error:
+        raise BadValue(price.error, field="form")
+    return Ask(
+        title=f"Pledge {plural(count, 'sector')} of {miner.name or miner.address}",
+        text=price.say,
+        label=f"Pledge {plural(count, 'sector')}",
+        back=f"{reverse('pledge')}?miner={miner.address}",
+        page="Pledge",
+        section="sectors",
+        kept=tuple(form.items()),
+        facts=(
+            ("Miner", miner_label(miner)),
+            *((line.what, f"{line.all}, {line.sub}") for line in price.lines),
+            *((payer.name, f"{payer.word}: {payer.say}") for payer in price.payers),
+        ),
+    )
+
+
+def pledged(viewer: Principal, form: dict[str, str]) -> HttpResponse:
+    """Make the sectors and go to them.  Raises DomainError with the field to blame."""
+    miner, count = miner_of(viewer, form), count_read(form["count"])
     taken = numbers_allocated(chain_client(), miner.address)
     made = pledge_create(
         miner, count=count, actor=viewer.actor, now=now(), taken=taken, key=form["key"] or None, by=viewer

@@ -24,6 +24,7 @@ from apps.dashboard.lines.tenants import (
     tenant_word,
 )
 from apps.dashboard.people import for_people
+from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
 from apps.miners.ownership import hands_check
 from apps.users.limits import rates_used
@@ -166,6 +167,8 @@ def tenant_page(
         rates=[rate_line(used) for used in rates_used(row)],
         services=SERVICES,
         may_care=may_care(viewer),
+        give_miner=picker(viewer, "miner", value=form["miner"]),
+        give_wallet=picker(viewer, "wallet", value=form["address"]),
         form=form,
         errors=errors or {},
     )

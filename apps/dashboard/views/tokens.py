@@ -18,10 +18,11 @@ from apps.dashboard.frame import page_render
 from apps.dashboard.lines.cards import Verdict, plural
 from apps.dashboard.lines.tokens import TokenLine, token_line
 from apps.dashboard.people import for_people
+from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
 from apps.users.people import may_manage, tenant_for
 from apps.users.sealed import SealBroken, text_open, text_seal
-from apps.users.selectors import address_canonical, tenants_visible, tokens_listed, tokens_visible
+from apps.users.selectors import address_canonical, tokens_listed, tokens_visible
 from apps.users.services import TokenLimits, audit_record, token_issue, token_revoke
 from apps.users.states import PART_PERMS, PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
@@ -165,7 +166,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         perms=LEVELS,
         parts=PARTS,
         lives=[(str(days), words) for days, words in LIVES],
-        tenants=list(tenants_visible(viewer).values_list("name", flat=True)) if viewer.is_operator else [],
+        tenants=picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
     )
 
 

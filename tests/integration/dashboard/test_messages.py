@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 def test_sending_leads_to_the_message(ann):
     wallet = factories.wallet()
-    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1.5"}
+    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1.5", "sure": "yes"}
 
     answer = signed_in().post(reverse("message-compose"), form)
 
@@ -31,7 +31,7 @@ def test_sending_leads_to_the_message(ann):
 
 def test_a_double_click_is_one_message(ann):
     wallet, client = factories.wallet(), signed_in()
-    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1"}
+    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1", "sure": "yes"}
 
     for _ in range(2):
         client.post(reverse("message-compose"), form)
@@ -45,7 +45,7 @@ def test_a_double_click_is_one_message(ann):
 )
 def test_a_bad_field_is_refused_where_it_stands(ann, field, value):
     wallet = factories.wallet()
-    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1", field: value}
+    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1", "sure": "yes", field: value}
 
     answer = signed_in().post(reverse("message-compose"), form)
 
@@ -84,8 +84,33 @@ def test_sender_of_a_transfer_is_not_preselected(ann):
 
     page = text_of(signed_in().get(reverse("message-compose")))
 
-    assert '<option value="">Choose a wallet</option>' in page
+    assert '<option value="">Choose…</option>' in page
     assert " selected" not in page
+
+
+def test_a_transfer_is_reviewed_with_its_balance_before_it_is_sent(ann):
+    wallet = factories.wallet(label="hot", balance=7 * factories.FIL)
+    receiver = factories.wallet(label="cold")
+    form = {"id": "m-1", "from": wallet.address, "to": receiver.address, "value": "1.5"}
+
+    review = text_of(signed_in().post(reverse("message-compose"), form))
+
+    assert "Review the transfer" in review
+    assert f"hot {wallet.address}, 7.0000" in review
+    assert "cold" in review
+    assert "1.5 FIL" in review
+    assert "Gas" in review
+    assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize(("field", "value"), [("from", ""), ("from", "f01"), ("value", "many")])
+def test_a_review_names_the_field_that_is_wrong(ann, field, value):
+    form = {"id": "m-1", "from": factories.wallet().address, "to": "f01000", "value": "1", field: value}
+
+    answer = signed_in().post(reverse("message-compose"), form)
+
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in text_of(answer)
 
 
 def test_the_history_keeps_the_fee_cap_of_the_first_version(ann):

@@ -15,7 +15,40 @@ pytestmark = pytest.mark.django_db
 
 
 def pledge_form(of: Any, **overrides: str) -> dict[str, str]:
-    return {"miner": of.address, "count": "1", "key": "form-1", **overrides}
+    return {"miner": of.address, "count": "1", "key": "form-1", "sure": "yes", **overrides}
+
+
+def test_a_pledge_is_reviewed_with_its_price_before_anything_is_made(ann, node):
+    factories.head()
+    miner = factories.miner()
+    factories.wallet(miner.worker, label="the worker", balance=factories.FIL)
+
+    review = text_of(signed_in().post(reverse("pledge"), pledge_form(miner, count="2", sure="")))
+
+    assert "Pledge 2 sectors" in review
+    assert "To pay" in review
+    assert "the worker" in review
+    assert not Sector.objects.exists()
+
+
+@pytest.mark.parametrize("form", [{"miner": ""}, {"count": "0"}, {"count": "1001"}])
+def test_a_pledge_that_cannot_be_is_refused_before_its_review(ann, node, form):
+    factories.head()
+
+    answer = signed_in().post(reverse("pledge"), pledge_form(factories.miner(), sure="", **form))
+
+    assert answer.status_code == 422
+    assert f'id="{next(iter(form))}-error"' in text_of(answer)
+
+
+def test_of_several_miners_none_is_preselected(ann, node):
+    factories.head()
+    factories.miner(), factories.miner()
+
+    text = text_of(signed_in().get(reverse("pledge")))
+
+    assert " selected" not in text
+    assert "choose a miner" in text
 
 
 def test_one_sector_leads_to_its_page(ann, node):
@@ -148,6 +181,6 @@ def test_a_network_that_refuses_our_proofs_is_said_before_and_after_asking(ann, 
     after = client.post(reverse("pledge"), pledge_form(miner))
 
     for answer in (before, after):
-        assert "mainnet takes groth16 proofs, which this pool does not make yet" in text_of(answer)
+        assert "the network mainnet takes groth16 proofs" in text_of(answer)
     assert after.status_code == 422
     assert not Sector.objects.exists()

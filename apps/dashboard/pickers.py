@@ -1,0 +1,116 @@
+"""Choosing a miner, a tenant or a wallet in a form: a list of a handful, a search on the server for more.
+
+A picker with many choices is a text field with suggestions; without JavaScript it suggests the first ones and
+takes whatever is typed, which the form's own service checks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+
+from apps.dashboard.lines.wallets import wallet_choice
+from apps.miners.selectors import miners_visible
+from apps.miners.states import MinerState
+from apps.users.selectors import tenants_visible
+from apps.wallets.selectors import wallets_visible
+from poolsite.filecoin.keys import KEY_BLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+HANDFUL: Final = 12
+"""More choices than this are searched, not listed."""
+SUGGESTED: Final = 20
+TEXT_MAX: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Something that fits: what the form sends, and how people know it."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picker:
+    """One field of a form."""
+
+    kind: str
+    choices: tuple[Choice, ...]
+    is_searched: bool
+    """Whether there are more than `choices`."""
+    chosen: str
+    """How the value is known that the form has already; empty for none."""
+    omit: str
+    """A value that does not fit, such as the tenant that has the miner already."""
+
+
+def tenant_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
+    """Return tenants that may log in."""
+    rows = tenants_visible(viewer).filter(enabled=True, name__icontains=text)
+    return [Choice(row.name, row.comment or row.name) for row in rows[:limit]]
+
+
+def miner_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
+    """Return miners that exist on chain, by name or address."""
+    digits = text.lower().removeprefix("f0").removeprefix("t0")
+    fits = Q(name__icontains=text)
+    if digits.isascii() and digits.isdigit() and len(digits) < 19:
+        fits |= Q(actor_id__startswith=int(digits))
+    rows = miners_visible(viewer).filter(fits, state=MinerState.ACTIVE)
+    return [Choice(row.address, miner_label(row)) for row in rows[:limit]]
+
+
+def miner_label(miner: Miner) -> str:
+    """Return a miner as people know it: `fra-1 f01004 (pool)`."""
+    return f"{miner.name} {miner.address} ({miner.tenant.name})".strip()
+
+
+def wallet_choices(viewer: Principal, text: str, limit: int, *, key_type: str = "") -> list[Choice]:
+    """Return wallets with their balances, by name or address."""
+    rows = wallets_visible(viewer).filter(Q(label__icontains=text) | Q(address__icontains=text))
+    if key_type:
+        rows = rows.filter(key_type=key_type)
+    return [Choice(row.address, wallet_choice(row, viewer=viewer)) for row in rows[:limit]]
+
+
+def worker_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
+    """Return wallets that the chain takes as workers."""
+    return wallet_choices(viewer, text, limit, key_type=KEY_BLS)
+
+
+SOURCES: Final[dict[str, Callable[[Principal, str, int], list[Choice]]]] = {
+    "tenant": tenant_choices,
+    "miner": miner_choices,
+    "wallet": wallet_choices,
+    "worker": worker_choices,
+}
+
+
+def suggested(viewer: Principal, kind: str, text: str, *, omit: str = "") -> list[Choice]:
+    """Return what fits the text, at most `SUGGESTED`; raise KeyError for a kind that is none."""
+    found = SOURCES[kind](viewer, text.strip()[:TEXT_MAX], SUGGESTED + 1)
+    return [choice for choice in found if choice.value != omit][:SUGGESTED]
+
+
+def chosen_label(viewer: Principal, kind: str, value: str) -> str:
+    """Return how people know a value; empty where it is none of theirs."""
+    if not value:
+        return ""
+    found = suggested(viewer, kind, value)
+    return next((choice.label for choice in found if choice.value == value), "")
+
+
+def picker(viewer: Principal, kind: str, *, value: str = "", omit: str = "") -> Picker:
+    """Return the field for a form that has this value already."""
+    found = [choice for choice in SOURCES[kind](viewer, "", HANDFUL + 2) if choice.value != omit]
+    is_searched = len(found) > HANDFUL
+    label = chosen_label(viewer, kind, value) if is_searched else ""
+    return Picker(kind, tuple(found[:HANDFUL]), is_searched, label, omit)

@@ -1,0 +1,36 @@
+"""What a picker suggests for the text typed so far."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from apps.dashboard.people import for_people
+from apps.dashboard.pickers import SOURCES, suggested
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+FIELD_ID: Final = re.compile(r"[a-z][a-z-]{0,40}")
+
+
+@require_safe
+@for_people
+def suggest(request: HttpRequest, viewer: Principal, kind: str, field: str) -> HttpResponse:
+    """The suggestions for one field, and how what it holds is known; the field sends its own value."""
+    if kind not in SOURCES or not FIELD_ID.fullmatch(field):
+        raise Http404
+    text = request.GET.get(request.GET.get("name", ""), "").strip()
+    choices = suggested(viewer, kind, text, omit=request.GET.get("omit", ""))
+    chosen = next((choice.label for choice in choices if choice.value == text), "")
+    if text and not choices:
+        chosen = f"No results for “{text}”."
+    return render(
+        request,
+        "core/_picker_options.html",
+        {"choices": choices, "id": field, "chosen": chosen, "live": True},
+    )

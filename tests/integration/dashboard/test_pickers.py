@@ -1,0 +1,112 @@
+"""Choosing a miner, a tenant or a wallet: a list of a handful, a search for more, nobody else's."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from apps.dashboard.pickers import HANDFUL
+from tests import factories, people
+from tests.people import operator_person
+from tests.visits import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def suggestions(kind: str, text: str, *, by: str = "ann", **query: str) -> str:
+    answer = signed_in(by).get(reverse("pick", args=[kind, "field"]), {"name": "x", "x": text, **query})
+    assert answer.status_code == 200
+    return text_of(answer)
+
+
+def test_a_handful_is_a_list_that_starts_empty_and_shows_balances(ann):
+    factories.wallet(label="hot", balance=7 * factories.FIL)
+
+    page = text_of(signed_in().get(reverse("message-compose")))
+
+    assert '<select class="select" id="from" name="from" required>' in page
+    assert "hot f1" in page or "hot f3" in page
+    assert "7.0000 FIL" in page
+    assert " selected" not in page
+
+
+def test_more_are_searched_on_the_server(ann):
+    wallets = [factories.wallet(label=f"wallet-{number:02}") for number in range(HANDFUL + 3)]
+
+    page = text_of(signed_in().get(reverse("message-compose")))
+    found = suggestions("wallet", "WALLET-14")
+
+    assert 'id="from" name="from" value="" list="from-list"' in page
+    assert page.count("<option") < 3 * HANDFUL
+    assert found.count("<option") == 1
+    assert wallets[14].address in found
+
+
+def test_a_value_that_is_chosen_is_named(ann):
+    wallet = factories.wallet(label="hot", balance=7 * factories.FIL)
+
+    chosen = suggestions("wallet", wallet.address)
+
+    assert 'id="field-chosen"' in chosen
+    assert "hot" in chosen.partition("field-chosen")[2]
+    assert "7.0000 FIL" in chosen.partition("field-chosen")[2]
+
+
+@pytest.mark.parametrize("text", ["fra", "f0200", "200"])
+def test_miners_are_found_by_name_and_address(ann, text):
+    factories.miner(2001, name="fra-1")
+    factories.miner(3001, name="ams-1")
+
+    found = suggestions("miner", text)
+
+    assert "f02001" in found
+    assert "f03001" not in found
+
+
+def test_nobody_elses_are_suggested(ann, bill):
+    theirs = factories.miner(of="alice", name="secret")
+    wallet = factories.wallet(label="secret", of="alice")
+
+    for kind in ("miner", "wallet", "worker", "tenant"):
+        found = suggestions(kind, "", by="bill")
+        assert theirs.address not in found
+        assert wallet.address not in found
+        assert "alice" not in found
+
+
+def test_what_does_not_fit_is_left_out(ann):
+    operator_person()
+    people.tenant("bob")
+
+    found = suggestions("tenant", "", by="olga", omit="alice")
+
+    assert '"bob"' in found
+    assert '"alice"' not in found
+
+
+@pytest.mark.parametrize(("kind", "field"), [("person", "field"), ("miner", "a<b"), ("miner", "A")])
+def test_an_unknown_kind_or_field_is_not_there(ann, kind, field):
+    assert signed_in().get(reverse("pick", args=[kind, field])).status_code == 404
+
+
+def test_a_hand_over_starts_without_a_tenant(ann):
+    operator_person()
+    people.tenant("bob"), people.tenant("carol")
+    miner = factories.miner(of="alice")
+
+    page = text_of(signed_in("olga").get(reverse("miner-hand-over", args=[miner.address])))
+
+    assert " selected" not in page
+    assert '<option value="bob">' in page
+    assert '<option value="alice">' not in page
+
+
+def test_a_tenant_is_granted_a_miner_out_of_suggestions(ann):
+    operator_person()
+    miner = factories.miner(of="alice", name="fra-1")
+    bob = people.tenant("bob")
+
+    page = text_of(signed_in("olga").get(reverse("tenant", args=[bob.uuid])))
+
+    assert 'list="miner-list"' in page
+    assert f'<option value="{miner.address}">fra-1' in page
