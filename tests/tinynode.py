@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 NETWORK = "localnet-poolsite-test"
 ACTOR_CODE = str(cid_of_cbor(b"account"))
 CODES = {"account": ACTOR_CODE} | {
-    name: str(cid_of_cbor(name.encode())) for name in ("storageminer", "multisig", "placeholder")
+    name: str(cid_of_cbor(name.encode()))
+    for name in ("storageminer", "storagepower", "multisig", "placeholder")
 }
 """Codes by their names in the bundle."""
 BELOW_GENESIS = "bafyreiaqpwbbyjo4a42saasj36kkrpv4tsherf2e7bvezkert2a7dhonoi"

@@ -1,4 +1,4 @@
-"""Fee rules as a form: the same six fields for a sender and for the pool."""
+"""Fee rules as a form: the same fields for a sender, a method and the pool."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.dashboard.amounts import amount_read, amount_shown, factor_read, whole_read
 
 if TYPE_CHECKING:
-    from apps.messages.models import Sender, SharedRules
+    from apps.messages.models import ActorRules, Sender, SharedRules
 
 FIELDS: Final = ("quota", "max_fee", "gas_fee_cap", "base_fee", "gas_over_estimation", "gas_over_premium")
 
 
-def form_of(row: Sender | SharedRules) -> dict[str, str]:
+def form_of(row: Sender | SharedRules | ActorRules) -> dict[str, str]:
     """The settings as the form shows them; empty where the rules below decide."""
     return {
-        "quota": str(row.quota or ""),
+        "quota": str(getattr(row, "quota", 0) or ""),
         "max_fee": amount_shown(int(row.max_fee)),
         "gas_fee_cap": amount_shown(int(row.gas_fee_cap), is_fee=True),
         "base_fee": amount_shown(int(row.base_fee), is_fee=True),

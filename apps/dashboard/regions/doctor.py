@@ -167,7 +167,9 @@ def limit_href(limit: Limit, message: Message, scene: Scene) -> str:
         return reverse("message-replace", args=[message.id])
     if limit.level == SENDER:
         return reverse("sender", args=[limit.target])
-    return "" if limit.level == METHOD else reverse("gas")
+    if limit.level == METHOD:
+        return f"{reverse('gas')}#h-methods" if scene.viewer.is_operator else ""
+    return reverse("gas")
 
 
 CLICKS: Final[dict[str, str]] = {

@@ -16,6 +16,7 @@ from apps.dashboard.amounts import amount_read, whole_read
 from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
 from apps.dashboard.frame import page_render
 from apps.dashboard.lines.gas import GROUPS, form_values, spend_lines
+from apps.dashboard.lines.method_rules import method_rule_lines
 from apps.dashboard.pages import Facet
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.gas import guard_lines, hurry_lines, live_context
@@ -78,6 +79,8 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         **live_context(scene),
         guards=guard_lines(scene),
         hurries=hurry_lines(scene),
+        methods=method_rule_lines(),
+        may_change_methods=viewer.is_operator and viewer.may("sign"),
         spend=spend_lines(sums, by=by, scene=scene),
         by=dict(GROUPS)[by],
         groups=[

@@ -37,7 +37,7 @@ LEVELS: Final[dict[str, str]] = {
 WHERE: Final[dict[str, str]] = {
     MESSAGE: "Raise its fee.",
     SENDER: "Change it in Sender → Fees.",
-    METHOD: "Change it by Message.SetActorCfg.",
+    METHOD: "Change it in Gas → Method rules.",
     POOL: "Change it in Gas → Fees of the pool.",
     TENANT: "Change it in Gas → Guards.",
     GUARD: "Change it in Gas → Guards.",

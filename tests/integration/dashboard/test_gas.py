@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
-from apps.messages.models import GasGuard, HurryRule, Message, Sender, SharedRules, SignedVersion
+from apps.messages.models import ActorRules, GasGuard, HurryRule, Message, Sender, SharedRules, SignedVersion
 from apps.messages.services import Gas
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.prices import bulk_price
@@ -181,6 +181,62 @@ def test_only_the_operator_changes_the_pools_own_rules():
     assert (rules.quota, rules.max_fee, rules.gas_over_estimation) == (30, 10**17, 1.3)
     assert AuditEntry.objects.filter(action="rules.set", target="pool").count() == 1
     assert 'id="quota-error"' in text_of(client.post(where, {**form, "quota": "many"}))
+
+
+class TestMethodRules:
+    def test_a_rule_is_made_shown_changed_and_removed(self, pool):
+        operator_person()
+        pool.node.kinds["f04"] = "storagepower"
+        client, page = signed_in("olga"), reverse("gas")
+        form = {"to": "f04", "method": "CreateMiner", "max_fee": "0.5"}
+
+        assert client.post(reverse("gas-method-new"), form).status_code == 302
+        shown = text_of(client.get(page))
+        rule = ActorRules.objects.get()
+        assert "power CreateMiner" in shown
+        assert "max fee 0.5 FIL" in shown
+        assert rule.method == 2
+        assert 'value="0.5"' in text_of(client.get(reverse("gas-method", args=[rule.pk])))
+        client.post(reverse("gas-method", args=[rule.pk]), {"max_fee": "0.25", "gas_over_premium": "2"})
+        rule.refresh_from_db()
+        assert (rule.max_fee, rule.gas_over_premium) == (25 * 10**16, 2)
+        client.post(reverse("gas-method-remove", args=[rule.pk]))
+
+        assert not ActorRules.objects.exists()
+        actions = AuditEntry.objects.order_by("pk").values_list("action", flat=True)
+        assert list(actions) == ["rules.set", "rules.set", "rules.remove"]
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [("to", "nobody"), ("to", ""), ("method", "Dance"), ("max_fee", "many"), ("max_fee", "")],
+    )
+    def test_a_wrong_field_is_named(self, pool, field, value):
+        operator_person()
+        pool.node.kinds["f04"] = "storagepower"
+        form = {"to": "f04", "method": "2", "max_fee": "0.5", field: value}
+
+        answer = signed_in("olga").post(reverse("gas-method-new"), form)
+
+        assert answer.status_code == 422
+        assert f'id="{field}-error"' in text_of(answer)
+        assert not ActorRules.objects.exists()
+
+    def test_a_tenant_sees_rules_and_changes_none(self, pool):
+        rule = ActorRules.objects.create(code=factories.cid("code"), method=2, max_fee=5)
+        client = signed_in("ann")
+
+        page = text_of(client.get(reverse("gas")))
+
+        assert "method 2" in page
+        assert reverse("gas-method-new") not in page
+        for name, args in (
+            ("gas-method-new", []),
+            ("gas-method", [rule.pk]),
+            ("gas-method-remove", [rule.pk]),
+        ):
+            assert client.post(reverse(name, args=args), {"max_fee": "1"}).status_code == 404
+        rule.refresh_from_db()
+        assert rule.max_fee == 5
 
 
 class TestGuards:

@@ -47,7 +47,7 @@ MOST_QUERIES = {
     "sectors": 14,
     "messages": 11,
     "senders": 15,
-    "gas": 19,
+    "gas": 20,
     "sender": 16,
     "wallets": 11,
     "hosts": 11,

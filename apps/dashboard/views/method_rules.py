@@ -1,0 +1,117 @@
+"""Fee rules of methods: made by an address of the kind of actor, changed, removed; the operator's alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.chain.client import chain_client
+from apps.core.errors import DomainError, NotFound
+from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.gas import form_values
+from apps.dashboard.lines.method_rules import kinds_of, method_rule_line
+from apps.dashboard.people import for_people
+from apps.dashboard.pickers import picker
+from apps.dashboard.regions.scene import Scene
+from apps.messages.models import ActorRules
+from apps.messages.services.method_rules import (
+    method_read,
+    method_rule_remove,
+    method_rule_set,
+    receiver_read,
+)
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.users.principals import Principal
+
+NEW_FIELDS = ("to", "method", *FIELDS)
+
+
+def operator_only(viewer: Principal) -> None:
+    """Rules of methods hold for every tenant."""
+    if not (viewer.is_operator and viewer.may("sign")):
+        raise Http404
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Set the rule of a method of the kind of actor that stands at an address."""
+    operator_only(viewer)
+    form, errors = form_values(request.POST.dict(), NEW_FIELDS), {}
+    if request.method == "POST":
+        try:
+            fees, _ = rules_read(form)
+            kind, code = receiver_read(form["to"], client=chain_client())
+            method = method_read(form["method"], kind=kind)
+            method_rule_set(principal=viewer, code=code, method=method, fees=fees)
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+        else:
+            return redirect(f"{reverse('gas')}#h-methods")
+    return rule_page(request, viewer, form, errors)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def rule_change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Change what a rule sets."""
+    operator_only(viewer)
+    row = ActorRules.objects.filter(pk=key).first()
+    if row is None:
+        raise Http404
+    form, errors = form_of(row), {}
+    if request.method == "POST":
+        form = form_values(request.POST.dict(), FIELDS)
+        try:
+            fees, _ = rules_read(form)
+            method_rule_set(principal=viewer, code=row.code, method=row.method, fees=fees)
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+        else:
+            return redirect(f"{reverse('gas')}#h-methods")
+    return rule_page(request, viewer, form, errors, row=row)
+
+
+@require_POST
+@for_people
+def rule_drop(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:  # noqa: ARG001  # as all views
+    """Remove a rule."""
+    operator_only(viewer)
+    try:
+        method_rule_remove(principal=viewer, key=key)
+    except NotFound:
+        raise Http404 from None
+    return redirect(f"{reverse('gas')}#h-methods")
+
+
+def rule_page(
+    request: HttpRequest,
+    viewer: Principal,
+    form: dict[str, str],
+    errors: dict[str, str],
+    *,
+    row: ActorRules | None = None,
+) -> HttpResponse:
+    """Show the form; the method of a rule that is there stays."""
+    line = None if row is None else method_rule_line(row, kind=kinds_of([row.code]).get(row.code, ""))
+    return page_render(
+        request,
+        "gas/method_rule.html",
+        title="Fee rule of a method",
+        section="gas",
+        page_key="",
+        scene=Scene(viewer),
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+        line=line,
+        receivers=picker(viewer, "miner", value=form.get("to", "")),
+    )
