@@ -112,6 +112,17 @@ def test_nothing_is_claimed_or_pledged_until_sectors_are_read_back(miner: Miner)
     assert len(claim(worker)) == 1
 
 
+def test_sectors_wait_until_messages_were_read_back(miner: Miner) -> None:
+    recovery_begin("restored", now=NOON)
+
+    recover()
+    assert miners_held() == [miner.pk], "a pre-commit in the node's pool is not known yet"
+
+    Recovery.objects.update(read_height=9)
+    recover()
+    assert miners_held() == []
+
+
 def test_pre_commit_of_an_unknown_sector_is_imported_and_waits_for_files(miner: Miner) -> None:
     restored()
     chain = Chain(precommits={3: (150, DIGEST)})
