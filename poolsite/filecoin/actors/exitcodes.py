@@ -73,6 +73,7 @@ _ACTOR_CODES: Final = {
     ("power", 32): "too many proofs were submitted",
     ("market", 32): "the deal has expired",
     ("market", 33): "the deal is not activated",
+    ("paych", 32): "the channel has settled: its state cannot be updated any more",
     ("evm", 33): "the contract reverted",
     ("evm", 34): "the contract executed an invalid instruction",
     ("evm", 35): "the contract executed an undefined instruction",
@@ -80,7 +81,7 @@ _ACTOR_CODES: Final = {
     ("evm", 37): "the contract's stack ran over",
     ("evm", 38): "the contract touched illegal memory",
     ("evm", 39): "the contract jumped to a bad place",
-    ("evm", 40): "the contract called itself recursively through delegation",
+    ("evm", 40): "the contract could not destroy itself",
 }
 
 

@@ -117,8 +117,8 @@ async def test_added_miner_is_proposed_and_named_once_approved(web, signer, toke
         assert f"policy --miner {miner.address}" in there
         assert "ann can approve it here" in there
         for shown in (there, text_of(client.get(page))):
-            form = shown.partition(f'action="{page}miners/"')[2].partition("</form>")[0]
-            assert "csrfmiddlewaretoken" in form
+            button = shown.partition(f'action="{page}miners/"')[2].partition("</form>")[0]
+            assert "csrfmiddlewaretoken" in button
         review = text_of(client.post(f"{page}miners/", {"miner": miner.address}))
         change = re.search(r'data-change="([^"]*)"', review)
         assert change is not None
