@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up test peers lint bench bench-rust reset worker worker-environment prover signer soak screens environment test-environment browser
+.PHONY: help up params test peers lint bench bench-rust reset worker worker-environment prover signer soak screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -18,6 +18,7 @@ help:
 	@echo "make signer  make keys and sign for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
 	@echo "make soak    run the long tests: kills at every point, bare environments"
 	@echo "make screens take pictures of the running pool's pages into docs/screens/"
+	@echo "make params  make the small chain's PoRep parameters (1.1 GB, many minutes), so that sectors are sealed by Groth16"
 	@echo "make reset   remove the pool's state, after asking"
 
 environment:
@@ -73,6 +74,10 @@ prover: worker-environment
 signer: worker-environment
 	@.venv-worker/bin/python -m workers signer init --dir "$(KEYS)"
 	@.venv-worker/bin/python -m workers signer run --dir "$(KEYS)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
+
+# Parameters from a known seed: for the small chain alone, and marked so.
+params: environment
+	@$(VENV) -m workers params prepare porep --size 2KiB --seed poolsite-devnet
 
 reset: environment
 	@$(VENV) -m poolsite.embedded.reset

@@ -13,8 +13,13 @@ PROGRAMS: Final[dict[str, tuple[str, str]]] = {
     "warm": ("workers.processors.warm:main", "compile what the stages need, once per machine"),
     "seal": ("workers.processors.seal:main", "seal one sector by hand"),
     "bench": ("workers.processors.bench:main", "measure the kernels"),
-    "verify": ("workers.processors.verify:main", "check a sector that was sealed by hand, every hash again"),
+    "verify": (
+        "workers.processors.verify:main",
+        "check a sealed sector, every hash again, or Groth16 proofs",
+    ),
     "commp": ("workers.processors.commp:main", "compute piece commitments of files"),
+    "params": ("workers.processors.params:main", "list, check, convert and make Groth16 parameters"),
+    "prove": ("workers.processors.prove:main", "make Groth16 proofs by hand"),
     "post": ("workers.processors.post:main", "prove sectors that were sealed by hand"),
 }
 """Name → module and function, and what it does; by name, so that none loads what it does not need."""

@@ -17,6 +17,7 @@ from workers.agent.stages import StageRunner
 from workers.broker import STAGE_TASK, app
 from workers.config import KERNEL_STAGES, WARMTH_FILE
 from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.snark_choice import SNARK_VARIABLE, Snark
 from workers.processors.warmth import WARMTH_VARIABLE
 from workers.storage.store import Store
 
@@ -24,6 +25,7 @@ __all__ = ["app"]
 
 FOLDER_VARIABLE: Final = "POOLSITE_SEALER_DIR"
 STORE_VARIABLE: Final = "POOLSITE_SEALER_STORE"
+FORM_VARIABLE: Final = "POOLSITE_SEALER_SNARK"
 PROCESSORS_VARIABLE: Final = "POOLSITE_SEALER_PROCESSORS"
 """JSON: stage to the command of an own binary."""
 
@@ -37,7 +39,10 @@ def specs_of(processors: dict[str, list[str]], *, warmth: Path) -> list[ChildSpe
         ChildSpec(stages=(stage,), command=tuple(command)) for stage, command in sorted(processors.items())
     ]
     ours = tuple(stage for stage in KERNEL_STAGES if stage not in processors)
-    environment = {WARMTH_VARIABLE: str(warmth)}
+    environment = {
+        WARMTH_VARIABLE: str(warmth),
+        SNARK_VARIABLE: os.environ.get(FORM_VARIABLE, Snark.VANILLA),
+    }
     return [*foreign, ChildSpec(stages=ours, environment=environment)] if ours else foreign
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.wire.pipeline import WORKER_STAGES
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ KERNEL_STAGES: Final = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2")
 WARMTH_FILE: Final = "warmth.json"
 """In a worker's folder: how far its kernel child has compiled."""
 
-SNARKS: Final = ("vanilla", "external")
-"""Forms of the final proof: the devnet's container of vanilla proofs, or what an own binary makes."""
+SNARKS: Final = ("auto", "groth16", "vanilla", "external")
+"""Forms of proofs (`workers.processors.snark_choice.Snark`)."""
+PROOF_STAGES: Final = {"sealer": ("c2",), "prover": ("window_post",)}
+"""The stage that an own binary must make for `--snark external`."""
 
 
 class BadConfig(Exception):
@@ -61,6 +64,14 @@ class HostConfig:
     """Address of the console, as http://localhost:8000."""
     token: str = field(repr=False)
     name: str
+    snark: str = "vanilla"
+    """Form of the proofs: one of SNARKS."""
+    sector_bytes: int = 2 << 10
+    """Size of the sectors whose Groth16 parameters the host needs."""
+    parameter_seed: str = ""
+    """Missing parameters are made from it: toxic, for a chain of one's own; empty: never."""
+    processors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Stage (`pc1`, …) to the command of an own binary; the others are ours."""
 
     @property
     def uid(self) -> str:
@@ -73,11 +84,8 @@ class SealerConfig(HostConfig):
     """What a sealing worker is told."""
 
     slots: dict[str, int]
-    snark: str
     sector_room_bytes: int
     """Disk that one more sector of the largest expected kind needs while it is sealed."""
-    processors: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Stage (`pc1`, …) to the command of an own binary; the others are ours."""
 
 
 def uid_of(folder: Path) -> str:
@@ -105,45 +113,63 @@ def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
     parser.add_argument("--console", default="http://127.0.0.1:8000", help="address of the console")
     parser.add_argument("--token-file", type=Path, required=True, help="file with the console's token")
     parser.add_argument("--name", default="", help="name on the console's pages")
+    parser.add_argument("--snark", choices=SNARKS, default="auto", help="form of the proofs (docs/snark.md)")
+    parser.add_argument("--sector-size", default="", help="2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
+    parser.add_argument("--parameter-seed", default="", help="make missing parameters from it: TOXIC")
 
 
 def sealer_config(argv: Sequence[str]) -> SealerConfig:
     """Read the command line and `config.toml` of a sealing worker.  Raises BadConfig."""
     parser = argparse.ArgumentParser(prog="python -m workers sealer", description="Seal sectors for a pool.")
     common_arguments(parser, folder="var/sealer")
-    parser.add_argument("--snark", choices=SNARKS, default="vanilla", help="form of the final proof")
     parser.add_argument("--slots", default="", help="stages at a time, as pc1=2,pc2=1")
     given = parser.parse_args(argv)
     file = file_settings(given.dir / "config.toml")
     slots = DEFAULT_SLOTS | slots_read(file.get("slots", {})) | slots_read(slots_parse(given.slots))
-    processors = {str(name): tuple(map(str, command)) for name, command in file.get("processors", {}).items()}
-    if given.snark == "external" and "c2" not in processors:
-        raise BadConfig(f"--snark external needs [processors] c2 = [...] in {given.dir / 'config.toml'}")
     return SealerConfig(
-        folder=given.dir.resolve(),
-        store=given.store.resolve(),
-        console=console_read(given.console),
-        token=token_read(given.token_file),
-        name=given.name or f"sealer-{socket.gethostname()[:60]}",
+        **_common_read(given, file, program="sealer"),
         slots=slots,
-        snark=given.snark,
         sector_room_bytes=int(file.get("sector_room_bytes", 64 << 20)),
-        processors=processors,
     )
 
 
 def prover_config(argv: Sequence[str]) -> HostConfig:
-    """Read the command line of a prover.  Raises BadConfig."""
+    """Read the command line and `config.toml` of a prover.  Raises BadConfig."""
     parser = argparse.ArgumentParser(prog="python -m workers prover", description="Prove sectors for a pool.")
     common_arguments(parser, folder="var/prover")
     given = parser.parse_args(argv)
-    return HostConfig(
-        folder=given.dir.resolve(),
-        store=given.store.resolve(),
-        console=console_read(given.console),
-        token=token_read(given.token_file),
-        name=given.name or f"prover-{socket.gethostname()[:60]}",
-    )
+    file = file_settings(given.dir / "config.toml")
+    return HostConfig(**_common_read(given, file, program="prover"))
+
+
+def _common_read(given: argparse.Namespace, file: dict[str, Any], *, program: str) -> dict[str, Any]:
+    """Return the fields of `HostConfig`.  Raises BadConfig."""
+    processors = {str(name): tuple(map(str, command)) for name, command in file.get("processors", {}).items()}
+    path = given.dir / "config.toml"
+    for stage in PROOF_STAGES[program]:
+        if given.snark == "external" and stage not in processors:
+            raise BadConfig(f"--snark external needs [processors] {stage} = [...] in {path}")
+    if given.snark == "groth16" and not given.sector_size:
+        raise BadConfig("--snark groth16 needs --sector-size, as --sector-size 32GiB")
+    return {
+        "folder": given.dir.resolve(),
+        "store": given.store.resolve(),
+        "console": console_read(given.console),
+        "token": token_read(given.token_file),
+        "name": given.name or f"{program}-{socket.gethostname()[:60]}",
+        "snark": given.snark,
+        "sector_bytes": sector_size_read(given.sector_size or "2KiB"),
+        "parameter_seed": given.parameter_seed,
+        "processors": processors,
+    }
+
+
+def sector_size_read(text: str) -> int:
+    """Return a registered sector size.  Raises BadConfig."""
+    for size in SECTOR_SIZES:
+        if text in (str(size), f"{size >> 10}KiB", f"{size >> 20}MiB", f"{size >> 30}GiB") and text[0] != "0":
+            return size
+    raise BadConfig(f"--sector-size is {text!r}: write 2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
 
 
 def file_settings(path: Path) -> dict[str, Any]:

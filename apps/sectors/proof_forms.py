@@ -48,10 +48,16 @@ def proof_form_here_require() -> None:
         proof_form_for(network)
 
 
+def forms_taken(network: Network) -> frozenset[str]:
+    """Return the forms that a network takes: ours takes both."""
+    return frozenset({network.proof_form, ProofForm.GROTH16})
+
+
 def makes_proofs_here(hardware: dict[str, Any]) -> bool:
     """Return whether a host makes the proofs of the pool's own network, as far as that is known."""
     network = _network_here()
-    return network is None or network.proof_form in hardware.get("proofs", [ProofForm.VANILLA])
+    made = hardware.get("proofs", [ProofForm.VANILLA])
+    return network is None or bool(forms_taken(network).intersection(made))
 
 
 def proof_form_check(network: Network, proof: bytes) -> None:

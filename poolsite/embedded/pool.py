@@ -37,6 +37,12 @@ COMPAT_PORTS: Final = {8989: "sophon-auth", 45132: "sophon-gateway", 39812: "sop
 UNANSWERED_PORTS: Final = {12308: "sophon-miner", 1789: "damocles-manager"}
 """Ports of programs whose work the pool does, and whose methods nothing here answers."""
 
+SNARKS: Final = ("auto", "groth16", "vanilla", "external")
+"""Forms of the pool's proofs, for its sealer and its prover."""
+
+DEVNET_SEED: Final = "poolsite-devnet"
+"""The seed of the small chain's Groth16 parameters, which everybody knows."""
+
 TASK_THREADS: Final = 8
 """Of a task process unless chosen otherwise: most tasks wait, for a signer, a prover or a node."""
 
@@ -61,6 +67,8 @@ class Choices:
     web_processes: int
     task_threads: int
     network: str
+    snark: str
+    """Form of the proofs: one of SNARKS."""
     left_out: frozenset[str]
     compat_ports: tuple[int, ...]
     is_database_ours: bool
@@ -78,6 +86,7 @@ class Choices:
             web_processes=number("POOLSITE_WEB_PROCESSES", 2),
             task_threads=number("POOLSITE_TASK_THREADS", TASK_THREADS),
             network=env.get("POOLSITE_NETWORK") or "demo",
+            snark=snark(env.get("POOLSITE_SNARK", "")),
             left_out=frozenset(filter(None, env.get("POOLSITE_WITHOUT", "").split(","))),
             compat_ports=compat_ports(env.get("COMPAT_PORTS", "")),
             is_database_ours=not env.get("DATABASE_URL"),
@@ -107,6 +116,13 @@ class Choices:
     def url(self) -> str:
         """What a person types; a name, since passkeys need one."""
         return f"http://{self.host}:{self.port}"
+
+
+def snark(word: str) -> str:
+    """Read POOLSITE_SNARK.  Raises CannotStart."""
+    if word and word not in SNARKS:
+        raise CannotStart(f"POOLSITE_SNARK is {word!r}: write one of {', '.join(SNARKS)}")
+    return word or SNARKS[0]
 
 
 def compat_ports(word: str) -> tuple[int, ...]:
@@ -246,8 +262,11 @@ def hosts(places: Places, choices: Choices, *, after: set[str]) -> list[Child]:
     gateway = ("--console", f"ws://{address}/rpc/v1")
     console = ("--console", f"http://{address}", "--store", var / "store")
     keys = ("signer", "--dir", var / "signer")
-    sealer = ("sealer", "--dir", var / "sealer", *console, *token(places, "sealer"), "--snark", "vanilla")
-    prover = ("prover", "--dir", var / "prover", *console, *token(places, "prover"))
+    proofs: tuple[str, ...] = ("--snark", choices.snark, "--sector-size", "2KiB")
+    if choices.is_chain_ours:  # no real chain takes what is proven with parameters from a known seed
+        proofs += ("--parameter-seed", DEVNET_SEED)
+    sealer = ("sealer", "--dir", var / "sealer", *console, *token(places, "sealer"), *proofs)
+    prover = ("prover", "--dir", var / "prover", *console, *token(places, "prover"), *proofs)
     return [
         host("signer-init", "signer", "init", *keys[1:], once=True, output=places.signer),
         host(

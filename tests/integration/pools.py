@@ -64,6 +64,7 @@ class Pool:
             "PORT": str(self.port),
             "DEVNET_LISTEN": f"127.0.0.1:{port_free()}",
             "POOLSITE_NETWORK": "test",
+            "POOLSITE_SNARK": "vanilla",  # no pool of a test makes parameters beside it
             "DISK_RESERVE_BYTES": "0",
             "POOLSITE_WEB_PROCESSES": str(web_processes),
             "DJANGO_SETTINGS_MODULE": "",

@@ -89,6 +89,8 @@ class Agent:
         self.app = app
         self.held: dict[str, HeldJob] = {}
         self.claim_after = 0.0
+        self.is_able = True
+        """Whether the host can make the proof that its sectors end in; without, nothing is claimed."""
 
     def tick(self) -> float:
         """Move every job, claim more if there is room; gives how long to wait until the next tick."""
@@ -100,7 +102,7 @@ class Agent:
                 self.line.last_error = f"{job.inputs.stage}: {error}"
                 log.warning("journal_not_written", job=job.id, reason=str(error)[:200])
                 job.hinted_at = now
-        if now >= self.claim_after and not self.line.is_paused:
+        if now >= self.claim_after and self.is_able and not self.line.is_paused:
             self._claim(now)
         return BUSY_S if self.held else min(max(self.claim_after - time.monotonic(), BUSY_S), 0.5)
 

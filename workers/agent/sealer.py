@@ -27,7 +27,9 @@ from workers.console.client import Console
 from workers.console.line import Line, NotTaken
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.logs import logs_set_up
+from workers.processors.snark_choice import HostProofs, Snark
 from workers.processors.warmth import HostWarmth
+from workers.snark.files import CircuitKind
 from workers.storage.store import Store, StoreAway, store_known
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
             "POOLSITE_SEALER_DIR": str(config.folder),
             "POOLSITE_SEALER_STORE": str(config.store),
             "POOLSITE_SEALER_PROCESSORS": json.dumps(config.processors),
+            "POOLSITE_SEALER_SNARK": config.snark,
         },
         # A warm stop would wait for the stages; every stage can be done again.
         stop_signal=signal.SIGQUIT,
@@ -86,6 +89,10 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     line.sectors, line.stored = partial(sectors_here, journal), partial(stored_here, Store(config.store))
     ours = [stage for stage in KERNEL_STAGES if stage not in config.processors]
     warmth = HostWarmth(config.folder / WARMTH_FILE, ours)
+    kinds = () if "c2" in config.processors else (CircuitKind.POREP,)
+    proofs = HostProofs(Snark(config.snark), kinds, config.sector_bytes)
+    if proofs.error():
+        log.error("parameters_missing", reason=proofs.error())
     agent = Agent(
         config,
         console=console,
@@ -102,6 +109,8 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
             line.require_taken()
             children.tick()
             line.kernels_note(**asdict(warmth.read()))
+            line.proofs_note(proofs.forms(), parameters=proofs.progress, error=proofs.error())
+            agent.is_able = bool(proofs.forms())
             stop.wait(agent.tick() if line.registered is not None else 0.1)
     finally:
         line.stop()

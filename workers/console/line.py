@@ -29,6 +29,8 @@ LOOK_S: Final = 0.25
 """How often the thread looks whether a heartbeat is due."""
 PROGRESS_EVERY_S: Final = 2.0
 """Least time between two heartbeats that only carry progress."""
+ERROR_MAX: Final = 1_000
+"""Characters of what is said to be missing."""
 AGAIN_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 """Pauses while the console does not answer; the last one repeats."""
 
@@ -59,6 +61,9 @@ class Line:
         self.registered: Registered | None = None
         self.is_paused = self.is_draining = False
         self.kernels = 0, 0
+        self.proofs: tuple[str, ...] = ("vanilla",)
+        self.parameters = 0, 0
+        self.parameters_error = ""
         self.last_error = ""
         self.refusal = ""
         """Why the console did not take this start; empty while it may."""
@@ -142,7 +147,17 @@ class Line:
             cpu_model=cpu_model(),
             kernels_done=self.kernels[0],
             kernels_total=self.kernels[1],
+            proofs=self.proofs,
+            parameters_done=self.parameters[0],
+            parameters_total=self.parameters[1],
+            parameters_error=self.parameters_error[:ERROR_MAX],
         )
+
+    def proofs_note(self, forms: tuple[str, ...], *, parameters: tuple[int, int], error: str) -> None:
+        """Tell the console with the next heartbeat which forms of proof the host makes now."""
+        with self._lock:
+            self._has_news |= (self.proofs, self.parameters_error) != (forms, error)
+            self.proofs, self.parameters, self.parameters_error = forms, parameters, error
 
     def kernels_note(self, *, done: int, total: int) -> None:
         """Tell the console with the next heartbeat how many kernels are compiled."""

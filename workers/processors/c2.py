@@ -1,7 +1,6 @@
 """Stage c2: the proof that goes on chain.
 
-Here the devnet's container of vanilla proofs; a network with Groth16 proofs needs an external
-processor for this stage (`poolsite.filecoin.proof_container` says what the bytes are).
+Our container of vanilla proofs, which our own chain takes, or Groth16 proofs, as `snark_choice` says.
 """
 
 from __future__ import annotations
@@ -10,10 +9,13 @@ from pathlib import Path
 
 from poolsite.filecoin.merkle_codec import BadProofJson
 from poolsite.filecoin.porep.c1 import c1_from_json
+from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.proof_container import porep_container
 from workers.processors.errors import BadFile, BadInput
+from workers.processors.snark_choice import takes_groth16
 from workers.processors.spread import Progress, silent
 from workers.processors.tasks import C2Output, C2Task, parameters_named
+from workers.snark.files import porep_spec
 
 
 def run(task: C2Task, *, progress: Progress = silent) -> C2Output:
@@ -23,6 +25,11 @@ def run(task: C2Task, *, progress: Progress = silent) -> C2Output:
     except BadProofJson as error:
         raise BadInput(str(error)) from None
     parameters = parameters_named(output.registered_proof)
+    if takes_groth16(porep_spec(parameters)):
+        from workers.processors.snark import porep_snark  # only who makes them loads the kernels
+
+        inputs = PoRepPublicInputs(output.replica_id, output.comm_d, output.comm_r, output.seed)
+        return C2Output(porep_snark(parameters, output.partitions, inputs, progress=progress))
     proof = porep_container(parameters.number, output.partitions)
     progress(1, 1)
     return C2Output(proof)

@@ -237,6 +237,8 @@ class WindowPostTask:
     """In the order in which the proof takes them."""
     seed: bytes
     """Randomness of the chain."""
+    seconds_left: int = 0
+    """Until the proof is of no more use; 0: unknown.  Programs of the field are not told."""
 
 
 @dataclass(frozen=True, slots=True)

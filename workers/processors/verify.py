@@ -1,4 +1,4 @@
-"""`python -m workers verify DIR`: recompute what a sealed sector's files must hold."""
+"""`python -m workers verify`: recompute what a sealed sector's files must hold, or check Groth16 proofs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from workers.processors.spread import spread
 from workers.processors.terminal import Meter, error_words
 from workers.processors.tree_d import is_binary
 from workers.processors.trees import TreeC, TreeRLast, node_bytes, octonary_row
+from workers.processors.verify_proofs import proofs_check
 from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile
 
@@ -36,9 +37,20 @@ CHUNK_NODES = 1 << 15
 def main(arguments: Sequence[str]) -> int:
     """Check everything that is there; a JSON object on stdout, 1 if something is wrong."""
     parser = argparse.ArgumentParser(prog="python -m workers verify", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="made by `workers seal`")
-    folder = parser.parse_args(arguments).folder
-    meter, checked, errors = Meter(), [], []
+    parser.add_argument(
+        "path",
+        type=Path,
+        nargs="+",
+        metavar="DIR|FILE",
+        help="a folder made by `workers seal`, or what `workers prove` printed",
+    )
+    paths = parser.parse_args(arguments).path
+    if len(paths) > 1 or paths[0].is_file():
+        checked, errors = proofs_check(paths)
+        return _say(checked, errors)
+    folder = paths[0]
+    checked, errors = [], []
+    meter = Meter()
     try:
         record = record_read(folder)
         for name, check in checks(record_files(record, folder), record):
@@ -51,6 +63,10 @@ def main(arguments: Sequence[str]) -> int:
             meter.end()
     except ProcessorError as error:
         errors.append(str(error))
+    return _say(checked, errors)
+
+
+def _say(checked: Sequence[str], errors: Sequence[str]) -> int:
     sys.stdout.write(json.dumps({"ok": not errors, "checked": checked, "errors": errors}) + "\n")
     return 1 if errors else 0
 

@@ -13,10 +13,15 @@ from poolsite.filecoin.proof_container import window_post_container
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadInput, BadProof
 from workers.processors.post_sector import post_parameters_of, sector_prove
+from workers.processors.snark_choice import takes_groth16
 from workers.processors.spread import Progress, silent
 from workers.processors.tasks import Replica, WindowPostOutput, WindowPostTask
+from workers.snark.files import post_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolsite.filecoin.post.parameters import PoStParameters
     from poolsite.filecoin.post.vanilla import VanillaPoStProof
 
 
@@ -31,7 +36,18 @@ def run(task: WindowPostTask, *, progress: Progress = silent) -> WindowPostOutpu
     proofs, faults = window_post_prove(task, progress=progress)
     if faults:
         return WindowPostOutput((), faults)
+    size = parameters.partition_sectors
+    partitions = -(-len(proofs) // size)
+    if takes_groth16(post_spec(parameters), partitions=partitions, seconds_left=task.seconds_left):
+        return WindowPostOutput((_groth16(parameters, proofs, post_randomness(task.seed)),), ())
     return WindowPostOutput((window_post_container(parameters.number, proofs),), ())
+
+
+def _groth16(parameters: PoStParameters, proofs: Sequence[VanillaPoStProof], randomness: bytes) -> bytes:
+    """Return the proofs of all partitions; only who makes them loads their kernels."""
+    from workers.processors.snark import post_snark
+
+    return post_snark(parameters, proofs, randomness=randomness)
 
 
 def window_post_prove(

@@ -11,8 +11,10 @@ from poolsite.filecoin.proof_container import winning_post_container
 from workers.processors import inputs
 from workers.processors.errors import BadInput
 from workers.processors.post_sector import post_parameters_of, sector_prove
+from workers.processors.snark_choice import takes_groth16
 from workers.processors.spread import Progress, silent
 from workers.processors.tasks import WinningPostOutput, WinningPostTask
+from workers.snark.files import post_spec
 
 
 def run(task: WinningPostTask, *, progress: Progress = silent) -> WinningPostOutput:
@@ -23,5 +25,9 @@ def run(task: WinningPostTask, *, progress: Progress = silent) -> WinningPostOut
         raise BadInput(f"{len(task.replicas)} sectors instead of 1")
     randomness = post_randomness(task.seed)
     proof = sector_prove(parameters, task.replicas[0], randomness=randomness, position=0)
+    if takes_groth16(post_spec(parameters)):
+        from workers.processors.snark import post_snark  # only who makes them loads the kernels
+
+        return WinningPostOutput((post_snark(parameters, [proof], randomness=randomness, progress=progress),))
     progress(1, 1)
     return WinningPostOutput((winning_post_container(parameters.number, proof),))

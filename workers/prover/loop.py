@@ -145,6 +145,7 @@ class Prover:
             proof_type=inputs.post_proof,
             replicas=tuple(replicas),
             seed=inputs.randomness,
+            seconds_left=inputs.seconds_left,
         )
 
     def _report(self, assignment: Assignment, result: Complete | Fail) -> None:

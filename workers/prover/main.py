@@ -7,6 +7,8 @@ import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from poolsite.wire.jobs import JobKind
 from workers.config import WARMTH_FILE, BadConfig, prover_config
 from workers.console.client import Console
@@ -14,16 +16,25 @@ from workers.console.line import Line, NotTaken
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.logs import logs_set_up
 from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark
 from workers.processors.warmth import WARMTH_VARIABLE, HostWarmth
 from workers.prover.gateway import ProofLine, gateway_url
 from workers.prover.loop import Prover
+from workers.prover.preparation import Preparation
 from workers.prover.winning import compute_proof
+from workers.snark.files import CircuitKind
 from workers.storage.store import Store, StoreAway, store_known
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from workers.config import HostConfig
 
+log = structlog.get_logger(__name__)
+
 STAGES = ("window_post", "winning_post")
+KINDS = (CircuitKind.WINDOW_POST,)
+"""Circuits without whose parameters no job is claimed."""
 
 
 def run(config: HostConfig, *, stop: threading.Event) -> None:
@@ -32,8 +43,16 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
     store = Store(config.store)
     line = Line(config, console, kinds=(JobKind.WINDOW_POST,), slots={"WINDOW_POST": 1})
     line.stores = (store_known(store, config.folder),)
-    warmth = HostWarmth(config.folder / WARMTH_FILE, STAGES)
-    pool = ProcessorPool([ChildSpec(stages=STAGES, environment={WARMTH_VARIABLE: str(warmth.path)})])
+    ours = tuple(stage for stage in STAGES if stage not in config.processors)
+    warmth = HostWarmth(config.folder / WARMTH_FILE, ours)
+    snark = Snark(config.snark)
+    proofs = HostProofs(snark, () if "window_post" in config.processors else KINDS, config.sector_bytes)
+    if proofs.error():
+        log.error("parameters_missing", reason=proofs.error())
+    pool = ProcessorPool(specs_of(config, ours, warmth=warmth.path))
+    preparation = Preparation(
+        config, proofs, is_idle=lambda: warmth.read().is_warm and line.registered is not None
+    )
     prover = Prover(console=console, line=line, pool=pool, store=store)
 
     def compute(miner: int, request: Any) -> Any:
@@ -49,17 +68,33 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         threading.Thread(target=line.register_until_known, daemon=True).start()
         line.start()
         gateway.start()
+        if snark in (Snark.AUTO, Snark.GROTH16):
+            preparation.start()
         while not stop.is_set():
             line.require_taken()
             told = warmth.read()
             line.kernels_note(**asdict(told))
-            stop.wait(prover.tick() if line.registered is not None and told.is_warm else 0.1)
+            line.proofs_note(proofs.forms(), parameters=proofs.progress, error=proofs.error())
+            is_able = line.registered is not None and told.is_warm and bool(proofs.forms())
+            stop.wait(prover.tick() if is_able else 0.1)
     finally:
+        preparation.stop()
         gateway.stop()
         line.stop()
         prover.close()
         pool.close()
         console.close()
+
+
+def specs_of(config: HostConfig, ours: tuple[str, ...], *, warmth: Path) -> list[ChildSpec]:
+    """Return one child for the stages of ours, and one for each own binary."""
+    foreign = [
+        ChildSpec(stages=(stage,), command=config.processors[stage])
+        for stage in STAGES
+        if stage in config.processors
+    ]
+    environment = {WARMTH_VARIABLE: str(warmth), SNARK_VARIABLE: config.snark}
+    return [*foreign, ChildSpec(stages=ours, environment=environment)] if ours else foreign
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,12 +12,12 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workers.snark.arrays import silent
+from workers.snark.files import conversion_path
 from workers.snark.parameters import SECTIONS, KeyPoints, ParameterFile
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 CHUNK_POINTS = 1 << 18
 """Points that are converted at a time: 25 MB of G1, twice as much of G2."""
-FORMAT = 1
-"""Number of the form of conversions; others are made anew."""
 KEY_FIELDS = ("alpha", "beta_g1", "beta_g2", "delta_g1", "delta_g2")
 
 
@@ -66,7 +64,7 @@ def converted_open(
 
     Several processes may ask at once: one converts, the others wait.  Raises BadParameters, OSError.
     """
-    target = folder / _name(source.path)
+    target = conversion_path(source.path, folder)
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with _lock(folder / f"{source.path.stem}.lock"):
@@ -77,18 +75,7 @@ def converted_open(
 
 def converted_forget(source: ParameterFile, folder: Path) -> None:
     """Remove a conversion that turned out to be damaged; the next use makes it again."""
-    shutil.rmtree(folder / _name(source.path), ignore_errors=True)
-
-
-def is_converted(path: Path, folder: Path) -> bool:
-    """Return whether a file's present state has been converted."""
-    return path.exists() and (folder / _name(path)).exists()
-
-
-def _name(path: Path) -> str:
-    state = path.stat()
-    identity = (FORMAT, str(path.resolve()), state.st_size, state.st_mtime_ns)
-    return f"{path.stem}.{sha256(repr(identity).encode()).hexdigest()[:16]}"
+    shutil.rmtree(conversion_path(source.path, folder), ignore_errors=True)
 
 
 @contextmanager

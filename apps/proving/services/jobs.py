@@ -12,7 +12,7 @@ from apps.core.errors import LostRace
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.models import Job
-from apps.sectors.proof_forms import proof_verifier
+from apps.sectors.proof_forms import proof_verifier, takes_containers_here
 from apps.sectors.states import JobState
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
@@ -80,7 +80,8 @@ def job_make(
         sectors=tuple(sectors),
         deadline=window.deadline,
         close_epoch=window.close_epoch,
-        seconds_left=max(window.seconds_left, 0),
+        # a host that is told how long is left may choose the quicker form, which not every chain takes
+        seconds_left=max(window.seconds_left, 0) if takes_containers_here() else 0,
     )
     return Job.objects.create(
         kind=JobKind.WINDOW_POST,

@@ -26,6 +26,7 @@ VARIABLES = (
     "DEVNET_LISTEN",
     "POOLSITE_NETWORK",
     "POOLSITE_TASK_THREADS",
+    "POOLSITE_SNARK",
 )
 
 
@@ -143,6 +144,28 @@ def test_addresses_that_children_open_later_are_those_that_are_known_before(
     monkeypatch.setenv("CHAIN_URLS", "http://node.example/rpc/v1")
     monkeypatch.setenv("POOLSITE_WITHOUT", "signer")
     assert Choices.of_environment().listened_later == []
+
+
+def test_hosts_are_told_the_form_of_their_proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("sealer", "prover"):
+        words = table_in(tmp_path)[name].argv
+        assert isinstance(words, list)
+        assert words[words.index("--snark") + 1] == "auto"
+        assert words[words.index("--parameter-seed") + 1] == "poolsite-devnet"
+
+    monkeypatch.setenv("POOLSITE_SNARK", "groth16")
+    monkeypatch.setenv("CHAIN_URLS", "http://node.example/rpc/v1")
+    words = table_in(tmp_path)["prover"].argv
+    assert isinstance(words, list)
+    assert words[words.index("--snark") + 1] == "groth16"
+    assert "--parameter-seed" not in words, "no real chain takes proofs of parameters from a seed"
+
+
+def test_form_of_proofs_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POOLSITE_SNARK", "stark")
+
+    with pytest.raises(CannotStart, match="POOLSITE_SNARK is 'stark': write one of auto, groth16"):
+        Choices.of_environment()
 
 
 def test_readiness_waits_for_the_processes_of_the_console(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from workers.config import BadConfig, sealer_config, uid_of
+from workers.config import BadConfig, prover_config, sealer_config, uid_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,8 @@ def test_slots_come_from_file_and_command_line(tmp_path: Path) -> None:
         ("[slots", [], "cannot be read"),
         ("", ["--slots", "pc1=x"], "write stage=number"),
         ("", ["--snark", "external"], "--snark external needs"),
+        ("", ["--snark", "groth16"], "--snark groth16 needs --sector-size"),
+        ("", ["--snark", "groth16", "--sector-size", "3KiB"], "--sector-size is '3KiB'"),
         ("", ["--token-file", "/nonexistent"], "cannot be read"),
         ("", ["--console", ""], "the console's address is ''"),
         ("", ["--console", "localhost:8000"], "write http://host:port"),
@@ -50,6 +52,15 @@ def test_what_cannot_be_used_is_said_in_a_sentence(
 
     with pytest.raises(BadConfig, match=words):
         sealer_config(arguments(tmp_path, *more))
+
+
+def test_prover_takes_an_own_binary_and_a_sector_size(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"needs \[processors\] window_post"):
+        prover_config(arguments(tmp_path, "--snark", "external"))
+    (tmp_path / "config.toml").write_text('[processors]\nwindow_post = ["/usr/bin/prove"]\n')
+    config = prover_config(arguments(tmp_path, "--snark", "external", "--sector-size", "32GiB"))
+    assert (config.processors["window_post"], config.sector_bytes) == (("/usr/bin/prove",), 32 << 30)
+    assert config.name.startswith("prover-")
 
 
 def test_an_own_binary_makes_external_proofs(tmp_path: Path) -> None:

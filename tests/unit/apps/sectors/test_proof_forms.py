@@ -8,7 +8,7 @@ import pytest
 
 from apps.sectors.errors import ProofFormMissing
 from apps.sectors.models import Batch, Sector
-from apps.sectors.proof_forms import proof_form_check, proof_form_for
+from apps.sectors.proof_forms import makes_proofs_here, proof_form_check, proof_form_for
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.pledge import pledge_create
 from poolsite.filecoin.policy import DEMO, MAINNET, ProofForm
@@ -60,6 +60,14 @@ def test_a_worker_gets_no_job_where_our_proofs_are_refused() -> None:
     worker.hardware["proofs"] = ["groth16"]
     worker.save()
     assert len(claim(worker)) == 1
+
+
+def test_our_own_chain_takes_both_forms_from_hosts_that_make_any() -> None:
+    assert makes_proofs_here({})
+    assert makes_proofs_here({"proofs": ["groth16"]})
+    factories.network()
+    assert makes_proofs_here({"proofs": ["groth16"]})
+    assert not makes_proofs_here({"proofs": []})
 
 
 def test_no_batch_closes_where_our_proofs_are_refused() -> None:

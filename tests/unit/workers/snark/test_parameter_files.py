@@ -13,21 +13,18 @@ from poolsite.filecoin.porep.parameters import GIB, KIB, SECTOR_SIZES
 from tests.unit.workers.snark.golden_circuits import golden_circuit, golden_witness
 from tests.unit.workers.snark.test_subgroups import outside_point
 from workers.snark import converted
-from workers.snark.catalog import (
+from workers.snark.catalog import circuit_of, key_open, parameters_open, toxic_make
+from workers.snark.converted import converted_open
+from workers.snark.densities import densities_of
+from workers.snark.files import (
     FILE_BYTES,
     CircuitKind,
     ParametersMissing,
-    circuit_of,
-    converted_folder,
-    key_open,
-    parameters_open,
+    is_converted,
     parameters_path,
     spec_for,
-    toxic_make,
     toxic_path,
 )
-from workers.snark.converted import converted_open, is_converted
-from workers.snark.densities import densities_of
 from workers.snark.parameters import BadParameters, ParameterFile
 from workers.snark.points import G1
 from workers.snark.prover import proof_of, proving_key, sizes_of
@@ -55,7 +52,7 @@ def test_an_operators_own_file_is_found_by_its_name_and_proves_the_golden_proof(
     assert made.hex() == golden_circuit("window").golden["proof_r3_s5"]
     total = sum(count for name, count in ParameterFile(path).counts().items() if name != "ic")
     assert told[-1] == (total, total)
-    assert is_converted(path, converted_folder())
+    assert is_converted(WINDOW)
     told.clear()
     key_open(WINDOW, progress=lambda *done: told.append(done))
     assert not told

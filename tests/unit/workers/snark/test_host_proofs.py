@@ -1,0 +1,208 @@
+"""Groth16 proofs made by the stages and by hand, and what a host says of the forms that it makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from typing import Any
+
+import pytest
+
+from poolsite.filecoin.groth16.keys import VerifyingKeys
+from poolsite.filecoin.porep.parameters import KIB
+from poolsite.filecoin.post.parameters import post_parameters
+from poolsite.filecoin.proof_container import PREFIX
+from poolsite.filecoin.proof_verifier import ProofVerifier
+from tests.unit.workers.processors.sealing import sealing
+from workers.processors import params, prove, verify, window_post
+from workers.processors import snark as processor
+from workers.processors.errors import BadInput, TemporaryError
+from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark, takes_groth16
+from workers.processors.stages import foreign_task_encode
+from workers.processors.tasks import Replica, WindowPostTask
+from workers.snark.catalog import verifying_key_write
+from workers.snark.files import (
+    CircuitKind,
+    conversion_path,
+    converted_folder,
+    measured_path,
+    measured_seconds,
+    spec_for,
+)
+from workers.snark.parameters import ParameterFile
+
+pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
+
+WINDOW = spec_for(CircuitKind.WINDOW_POST, 2 * KIB)
+WINNING = spec_for(CircuitKind.WINNING_POST, 2 * KIB)
+SEED = b"\x07" * 32
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder of parameters; no key of another test is remembered."""
+    monkeypatch.setenv("FIL_PROOFS_PARAMETER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("POOLSITE_VAR", str(tmp_path / "var"))
+    (tmp_path / "cache").mkdir()
+    processor._keys_load.cache_clear()
+    yield tmp_path / "cache"
+    processor._keys_load.cache_clear()
+
+
+@pytest.fixture
+def with_parameters(folder, window_parameters):
+    shutil.copyfile(window_parameters, folder / WINDOW.parameters_name)
+    verifying_key_write(ParameterFile(window_parameters), folder / WINDOW.verifying_key_name)
+    return folder
+
+
+@pytest.fixture
+def task(tmp_path):
+    (tmp_path / "sector").mkdir()
+    sector = sealing("2k_v1_1", 5, folder=tmp_path / "sector")
+    _, _, output = sector.to_pc2()
+    return WindowPostTask(1000, 10, (Replica(1, output.comm_r, str(sector.cache), str(sector.sealed)),), SEED)
+
+
+def test_window_post_is_groth16_that_the_chain_takes(with_parameters, task, monkeypatch):
+    monkeypatch.setenv(SNARK_VARIABLE, "groth16")
+    (proof,) = window_post.run(task).proofs
+    assert len(proof) == 192
+    known: dict[str, Any] = {"post_proof": 10, "randomness": SEED, "miner_id": 1000}
+    sectors = [(1, task.replicas[0].comm_r)]
+    ProofVerifier(VerifyingKeys(with_parameters)).window_post(proof, sectors=sectors, **known)
+    assert measured_seconds(WINDOW)
+
+
+def test_damaged_conversion_is_noticed_and_made_again(with_parameters, task, monkeypatch):
+    monkeypatch.setenv(SNARK_VARIABLE, "groth16")
+    processor._keys_of(WINDOW)
+    processor._keys_load.cache_clear()
+    conversion = conversion_path(with_parameters / WINDOW.parameters_name, converted_folder())
+    data = bytearray((conversion / "l.npy").read_bytes())
+    data[200_000] ^= 1
+    (conversion / "l.npy").write_bytes(data)
+    with pytest.raises(TemporaryError, match="the converted parameters are damaged"):
+        window_post.run(task)
+    assert not conversion.exists()
+    assert len(window_post.run(task).proofs[0]) == 192
+
+
+def test_missing_parameters_fail_the_stage_by_name(folder, task, monkeypatch):
+    monkeypatch.setenv(SNARK_VARIABLE, "groth16")
+    with pytest.raises(BadInput, match=f"{WINDOW.parameters_name}, 11,501,496 bytes, looked for in {folder}"):
+        window_post.run(task)
+
+
+def test_auto_makes_containers_until_parameters_are_converted(with_parameters, task, monkeypatch):
+    monkeypatch.setenv(SNARK_VARIABLE, "auto")
+    assert window_post.run(task).proofs[0].startswith(PREFIX)
+    processor._keys_of(WINDOW)
+    assert len(window_post.run(task).proofs[0]) == 192
+
+
+@pytest.mark.parametrize(
+    ("measured", "partitions", "seconds_left", "taken"),
+    [
+        ("2", 1, 8, True),
+        ("2", 1, 7, False),
+        ("2", 2, 15, False),
+        ("2", 1, 0, True),
+        ("", 1, 59, False),
+        ("", 1, 60, True),
+    ],
+)
+def test_auto_makes_groth16_where_a_quarter_of_the_time_is_enough(
+    with_parameters, monkeypatch, measured, partitions, seconds_left, taken
+):
+    monkeypatch.setenv(SNARK_VARIABLE, "auto")
+    target = conversion_path(with_parameters / WINDOW.parameters_name, converted_folder())
+    target.mkdir(parents=True)
+    measured_path(WINDOW).write_text(f"{measured} 1" if measured else "")
+    assert takes_groth16(WINDOW, partitions=partitions, seconds_left=seconds_left) is taken
+    assert not takes_groth16(WINNING)
+
+
+def test_busy_hosts_time_is_forgotten_after_an_hour(folder):
+    path = measured_path(WINDOW)
+    path.parent.mkdir(parents=True)
+    path.write_text("40 2.5")
+    assert measured_seconds(WINDOW) == 40
+    an_hour_ago = time.time() - 3_601
+    os.utime(path, (an_hour_ago, an_hour_ago))
+    assert measured_seconds(WINDOW) == 2.5
+
+
+def test_chosen_form_is_made_whatever_is_measured(folder, monkeypatch):
+    for chosen, taken in (("groth16", True), ("vanilla", False), ("external", False)):
+        monkeypatch.setenv(SNARK_VARIABLE, chosen)
+        assert takes_groth16(WINDOW, seconds_left=1) is taken
+
+
+def test_host_names_what_is_missing_and_claims_nothing(folder, monkeypatch):
+    host = HostProofs(Snark.GROTH16, (CircuitKind.WINDOW_POST,), 2 * KIB)
+    assert host.forms() == ()
+    assert WINDOW.parameters_name in host.error()
+    (folder / WINDOW.parameters_name).write_bytes(b"")
+    monkeypatch.setattr(host, "_looked_at", 0.0)
+    assert (host.forms(), host.error()) == (("groth16",), "")
+
+
+@pytest.mark.parametrize(
+    ("snark", "forms"),
+    [("vanilla", ("vanilla",)), ("auto", ("vanilla",)), ("external", ("vanilla", "groth16"))],
+)
+def test_host_says_which_forms_it_makes(folder, snark, forms):
+    host = HostProofs(Snark(snark), (CircuitKind.WINDOW_POST,), 2 * KIB)
+    assert (host.forms(), host.error()) == (forms, "")
+
+
+def test_foreign_prover_is_not_told_how_long_is_left(task):
+    assert set(foreign_task_encode(task)) == {"miner_id", "proof_type", "replicas", "seed"}
+
+
+def test_parameters_are_prepared_listed_and_checked_by_hand(folder, capsys):
+    size = ["--size", "2KiB"]
+    assert params.main(["prepare", "window_post", *size, "--seed", "a test"]) == 0
+    told, warned = capsys.readouterr()
+    *steps, last = map(json.loads, told.splitlines())
+    assert [step["done"] for step in steps] == sorted(step["done"] for step in steps)
+    assert (steps[-1]["done"], last["ready"]) == (1000, True)
+    assert warned.startswith("TOXIC parameters")
+    assert last["circuits"][0]["proof_seconds"] > 0
+    assert params.main(["list", *size]) == 0
+    (window, *_) = json.loads(capsys.readouterr().out)["circuits"]
+    facts = ("is_here", "has_verifying_key", "is_converted", "is_toxic")
+    assert [window[fact] for fact in facts] == [True] * 4
+    assert params.main(["check", "window_post", *size]) == 0
+    assert json.loads(capsys.readouterr().out)["points"]["h"] == 32_767
+    assert params.main(["check", "winning_post", *size]) == 1
+    assert "47,299,128 bytes" in capsys.readouterr().err
+    assert params.main(["make", "window_post", *size, "--seed", "x"]) == 1
+    assert "never overwritten" in capsys.readouterr().err
+
+
+def test_proofs_by_hand_are_verified_together_and_a_wrong_one_named(
+    with_parameters, task, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(
+        prove, "_vanilla", lambda wanted, meter: (post_parameters(10), window_post.window_post_prove(task)[0])
+    )
+    paths = []
+    for name in ("one", "two"):
+        assert prove.main(["window", "--randomness", SEED.hex(), str(tmp_path)]) == 0
+        out, err = capsys.readouterr()
+        assert "groth16 done in" in err
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(out)
+    assert paths[0].read_text() != paths[1].read_text()
+    assert verify.main(list(map(str, paths))) == 0
+    assert json.loads(capsys.readouterr().out)["checked"] == list(map(str, paths))
+    wrong = json.loads(paths[1].read_text()) | {"sectors": [[2, task.replicas[0].comm_r.hex()]]}
+    paths[1].write_text(json.dumps(wrong))
+    assert verify.main(list(map(str, paths))) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["checked"] == [str(paths[0])]
+    assert told["errors"] == [f"{paths[1]}: partition 0: the pairing equation does not hold"]

@@ -1,0 +1,63 @@
+"""A prover makes the parameters of its chain beside its work, in a process of its own."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from poolsite.filecoin.porep.parameters import KIB
+from workers.config import HostConfig
+from workers.kernels.cache import CACHE_VARIABLE, cache_base
+from workers.processors.snark_choice import HostProofs, Snark
+from workers.prover.preparation import Preparation
+from workers.snark.files import CircuitKind, is_converted, spec_for, toxic_path
+
+pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
+
+WINDOW = spec_for(CircuitKind.WINDOW_POST, 2 * KIB)
+PATIENCE_S = 300
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache_base()))  # kernels that other tests have compiled
+    monkeypatch.setenv("FIL_PROOFS_PARAMETER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("POOLSITE_VAR", str(tmp_path / "state"))
+
+    def make(seed):
+        config = HostConfig(
+            folder=tmp_path, store=tmp_path, console="", token="", name="p", parameter_seed=seed
+        )
+        return config, HostProofs(Snark.AUTO, (CircuitKind.WINDOW_POST,), 2 * KIB)
+
+    return make
+
+
+def test_parameters_are_made_once_the_host_is_idle_and_change_its_forms(host):
+    config, proofs = host("a test")
+    assert proofs.forms() == ("vanilla",)
+    is_idle: list[bool] = []
+    preparation = Preparation(config, proofs, is_idle=lambda: bool(is_idle))
+    preparation.start()
+    try:
+        time.sleep(0.2)
+        assert preparation._process is None
+        is_idle.append(True)
+        end, told = time.monotonic() + PATIENCE_S, set()
+        while not (is_converted(WINDOW) and proofs.progress == (0, 0)):
+            told.add(proofs.progress)
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    finally:
+        preparation.stop()
+    assert any(0 < done < total for done, total in told)
+    proofs._looked_at = 0.0
+    assert proofs.forms() == ("vanilla", "groth16")
+    assert toxic_path(WINDOW).exists()
+
+
+def test_nothing_is_made_without_a_seed(host):
+    config, proofs = host("")
+    preparation = Preparation(config, proofs, is_idle=lambda: True)
+    assert not preparation._is_possible()

@@ -1,0 +1,195 @@
+"""`python -m workers params`: which circuits' parameters are here, checking, converting and making them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poolsite.filecoin.groth16.keys import parameter_folder
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from poolsite.filecoin.post.parameters import post_parameters
+from workers.processors.spread import thread_count
+from workers.processors.terminal import Meter, error_words, size_argument
+from workers.snark.files import (
+    CircuitKind,
+    ParametersMissing,
+    converted_folder,
+    is_converted,
+    measured_seconds,
+    spec_for,
+    toxic_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.processors.spread import Progress
+    from workers.snark.files import CircuitSpec
+
+TOXIC_WARNING = (
+    "TOXIC parameters: they come from a known seed, and whoever knows it can prove anything. "
+    "For tests and chains of one's own only; a real chain refuses proofs made with them."
+)
+NICE = 19
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what was asked; JSON on stdout, 1 with a sentence on stderr if it fails."""
+    wanted = _parser().parse_args(arguments)
+    commands = {"list": _list, "check": _check, "make": _make, "convert": _convert, "prepare": _prepare}
+    try:
+        value = commands[wanted.command](wanted)
+    except KeyboardInterrupt:
+        sys.stderr.write("params: stopped; nothing unfinished has a name\n")
+        return 130
+    except (ParametersMissing, ValueError, OSError, MemoryError) as error:
+        sys.stderr.write(f"params: {error_words(error)}\n")
+        return 1
+    sys.stdout.write(json.dumps(value) + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m workers params", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    said = {
+        "list": "name the circuits of a sector size, their files, and what is here",
+        "check": "check every point of a parameter file, and that it is the circuit's",
+        "make": "make parameters from a seed: TOXIC, for tests and chains of one's own",
+        "convert": "check a file and convert it for the provers, once",
+        "prepare": "make (with --seed) or convert what is missing, and measure a proof",
+    }
+    for name, does in said.items():
+        command = commands.add_parser(name, help=does, description=does)
+        if name != "list":
+            kinds = [str(kind) for kind in CircuitKind]
+            command.add_argument("circuit", choices=kinds, nargs="+" if name == "prepare" else None)
+        command.add_argument("--size", type=size_argument, default=SECTOR_SIZES[0], help="2KiB, … 64GiB")
+        if name in ("make", "prepare"):
+            command.add_argument("--seed", required=name == "make", help="any text; who knows it can forge")
+        if name == "prepare":
+            command.add_argument("--background", action="store_true", help="lowest priority, one thread")
+    return parser
+
+
+def _spec(wanted: argparse.Namespace) -> CircuitSpec:
+    return _spec_named(wanted.circuit, wanted.size)
+
+
+def _spec_named(circuit: str, size: int) -> CircuitSpec:
+    if size not in SECTOR_SIZES:
+        raise ValueError(f"no circuit is registered for sectors of {size} bytes")
+    return spec_for(CircuitKind(circuit), size)
+
+
+def described(spec: CircuitSpec) -> dict[str, Any]:
+    """Return what is known of a circuit's parameters on this host."""
+    path = parameter_folder() / spec.parameters_name
+    return {
+        "circuit": str(spec.kind),
+        "sector_bytes": spec.sector_bytes,
+        "id": spec.id,
+        "parameters": str(path),
+        "bytes": spec.file_bytes,
+        "is_here": path.exists(),
+        "has_verifying_key": (parameter_folder() / spec.verifying_key_name).exists(),
+        "is_converted": is_converted(spec),
+        "is_toxic": toxic_path(spec).exists(),
+        "proof_seconds": measured_seconds(spec),
+    }
+
+
+def _list(wanted: argparse.Namespace) -> Any:
+    specs = [_spec_named(kind, wanted.size) for kind in CircuitKind]
+    return {
+        "folder": str(parameter_folder()),
+        "converted": str(converted_folder()),
+        "circuits": [described(spec) for spec in specs],
+    }
+
+
+def _check(wanted: argparse.Namespace) -> Any:
+    """Read every point; nothing is written."""
+    from workers.snark.catalog import circuit_of, parameters_open  # loads the kernels
+    from workers.snark.prover import proving_key
+
+    spec, begun = _spec(wanted), time.monotonic()
+    file = parameters_open(spec)
+    file.key_check()
+    proving_key(circuit_of(spec), file)
+    _toxic_say(spec)
+    return described(spec) | {"points": file.counts(), "seconds": round(time.monotonic() - begun, 3)}
+
+
+def _make(wanted: argparse.Namespace) -> Any:
+    from workers.snark.catalog import toxic_make  # loads the kernels
+
+    spec, meter = _spec(wanted), Meter()
+    sys.stderr.write(f"{TOXIC_WARNING}\n{spec.parameters_name}: {spec.file_bytes:,} bytes\n")
+    meter.begin("make")
+    toxic_make(spec, wanted.seed, threads=thread_count(), progress=meter.progress)
+    meter.end()
+    return described(spec) | {"seconds": meter.seconds}
+
+
+def _convert(wanted: argparse.Namespace) -> Any:
+    spec, meter = _spec(wanted), Meter()
+    meter.begin("convert")
+    _converted(spec, threads=thread_count(), progress=meter.progress)
+    meter.end()
+    _toxic_say(spec)
+    return described(spec) | {"seconds": meter.seconds}
+
+
+def _converted(spec: CircuitSpec, *, threads: int, progress: Progress) -> None:
+    from workers.snark.catalog import key_open, parameters_open, verifying_key_write
+
+    key_open(spec, threads=threads, progress=progress)
+    path = parameter_folder() / spec.verifying_key_name
+    if not path.exists() and os.access(path.parent, os.W_OK):
+        verifying_key_write(parameters_open(spec), path)
+
+
+def _prepare(wanted: argparse.Namespace) -> Any:
+    """Print a JSON line of progress whenever it moves: points that are made and converted, and all."""
+    if wanted.background:
+        os.nice(NICE)
+        os.environ["POOLSITE_KERNEL_THREADS"] = "1"
+    specs = [_spec_named(circuit, wanted.size) for circuit in wanted.circuit]
+    for place, spec in enumerate(specs):
+        _prepare_one(spec, wanted.seed, before=place / len(specs), share=1 / len(specs))
+    return {"ready": True, "circuits": [described(spec) for spec in specs]}
+
+
+def _prepare_one(spec: CircuitSpec, seed: str | None, *, before: float, share: float) -> None:
+    from workers.snark.catalog import toxic_make  # loads the kernels
+
+    def tell(begin: float, part: float) -> Progress:
+        def progress(done: int, total: int) -> None:
+            now = before + share * (begin + part * done / max(total, 1))
+            sys.stdout.write(json.dumps({"done": int(1000 * now), "total": 1000}) + "\n")
+            sys.stdout.flush()
+
+        return progress
+
+    tell(0, 0)(0, 1)
+    if seed is not None and not (parameter_folder() / spec.parameters_name).exists():
+        sys.stderr.write(f"{TOXIC_WARNING}\n")
+        toxic_make(spec, seed, threads=thread_count(), progress=tell(0, 0.4))
+    _converted(spec, threads=thread_count(), progress=tell(0.4, 0.4))
+    if spec.kind in (CircuitKind.WINDOW_POST, CircuitKind.WINNING_POST):
+        from workers.processors.snark import post_measure
+
+        size, sizes = spec.size_index, len(SECTOR_SIZES)
+        post_measure(post_parameters(size if spec.kind is CircuitKind.WINNING_POST else sizes + size))
+    tell(1, 0)(0, 1)
+
+
+def _toxic_say(spec: CircuitSpec) -> None:
+    if toxic_path(spec).exists():
+        sys.stderr.write(f"{TOXIC_WARNING}\n{Path(toxic_path(spec)).name} marks them\n")

@@ -1,0 +1,127 @@
+"""`python -m workers prove`: Groth16 proofs by hand, with what they prove, as `workers verify` reads it."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poolsite.filecoin.merkle_codec import BadProofJson
+from poolsite.filecoin.porep.c1 import c1_from_json
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from poolsite.filecoin.porep.verification import PoRepPublicInputs
+from poolsite.filecoin.post.challenges import post_randomness
+from poolsite.filecoin.post.parameters import PoStKind
+from workers.processors.errors import BadInput, BadProof, ProcessorError
+from workers.processors.post import WINDOW_V1_1, WINNING_V1
+from workers.processors.post_sector import post_parameters_of, sector_prove
+from workers.processors.sector_record import record_read
+from workers.processors.tasks import Replica, WindowPostTask, parameters_named
+from workers.processors.terminal import Meter, digest_argument, error_words
+from workers.processors.window_post import window_post_prove
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolsite.filecoin.post.parameters import PoStParameters
+    from poolsite.filecoin.post.vanilla import VanillaPoStProof
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prove, and print one JSON object; 1 with a sentence on stderr if it fails."""
+    wanted = _parser().parse_args(arguments)
+    meter = Meter()
+    try:
+        value = _porep(wanted, meter) if wanted.what == "porep" else _post(wanted, meter)
+    except KeyboardInterrupt:
+        sys.stderr.write("prove: stopped; there is no proof\n")
+        return 130
+    except (ProcessorError, OSError, MemoryError) as error:
+        sys.stderr.write(f"prove: {error_words(error)}\n")
+        return 1
+    sys.stdout.write(json.dumps(value | {"seconds": meter.seconds}) + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m workers prove", description=__doc__)
+    kinds = parser.add_subparsers(dest="what", required=True)
+    for name in ("window", "winning"):
+        post = kinds.add_parser(name, help=f"a {name} PoSt over sectors made by `workers seal`")
+        post.add_argument("--randomness", type=digest_argument, required=True, help="32 bytes of hex")
+        post.add_argument("--proof", type=int, help="number of the registered PoSt proof")
+        post.add_argument("folder", type=Path, nargs="+", metavar="DIR", help="made by `workers seal`")
+    porep = kinds.add_parser("porep", help="the PoRep of a sector, from its c1.json")
+    porep.add_argument("c1", type=Path, metavar="FILE", help="c1.json in a folder made by `workers seal`")
+    return parser
+
+
+def _post(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
+    from workers.processors.snark import post_snark  # loads the kernels
+
+    parameters, proofs = _vanilla(wanted, meter)
+    meter.begin("groth16")
+    randomness = post_randomness(wanted.randomness)
+    proof = post_snark(parameters, proofs, randomness=randomness, progress=meter.progress)
+    meter.end()
+    return {
+        "kind": f"{wanted.what}_post",
+        "registered_proof": parameters.number,
+        "randomness": wanted.randomness.hex(),
+        "sectors": [[one.sector_number, one.comm_r.hex()] for one in proofs],
+        "proof": base64.b64encode(proof).decode(),
+    }
+
+
+def _vanilla(wanted: argparse.Namespace, meter: Meter) -> tuple[PoStParameters, tuple[VanillaPoStProof, ...]]:
+    records = [record_read(folder) for folder in wanted.folder]
+    first = records[0]
+    if any((record.size, record.miner_id) != (first.size, first.miner_id) for record in records):
+        raise BadInput("the sectors are not of one size and miner")
+    if first.size not in SECTOR_SIZES:
+        raise BadInput(f"no PoSt proof is registered for sectors of {first.size} bytes")
+    replicas = tuple(
+        Replica(record.sector_number, record.comm_r, str(folder / "cache"), str(folder / "sealed"))
+        for record, folder in zip(records, wanted.folder, strict=True)
+    )
+    is_winning, size = wanted.what == "winning", SECTOR_SIZES.index(first.size)
+    number = wanted.proof if wanted.proof is not None else (WINNING_V1 if is_winning else WINDOW_V1_1) + size
+    meter.begin("vanilla")
+    try:
+        parameters = post_parameters_of(number, PoStKind.WINNING if is_winning else PoStKind.WINDOW)
+        if is_winning:
+            if len(replicas) != 1:
+                raise BadInput(f"{len(replicas)} sectors instead of 1")
+            randomness = post_randomness(wanted.randomness)
+            return parameters, (sector_prove(parameters, replicas[0], randomness=randomness, position=0),)
+        task = WindowPostTask(first.miner_id, number, replicas, wanted.randomness)
+        proofs, faults = window_post_prove(task, progress=meter.progress)
+        if faults:
+            raise BadProof(f"faulty sectors: {', '.join(map(str, faults))}")
+        return parameters, proofs
+    finally:
+        meter.end()
+
+
+def _porep(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
+    from workers.processors.snark import porep_snark  # loads the kernels
+
+    try:
+        output = c1_from_json(wanted.c1.read_bytes())
+    except BadProofJson as error:
+        raise BadInput(f"{wanted.c1}: {error}") from None
+    parameters = parameters_named(output.registered_proof)
+    inputs = PoRepPublicInputs(output.replica_id, output.comm_d, output.comm_r, output.seed)
+    meter.begin("groth16")
+    proof = porep_snark(parameters, output.partitions, inputs, progress=meter.progress)
+    meter.end()
+    names = ("replica_id", "comm_d", "comm_r", "seed")
+    return {
+        "kind": "porep",
+        "registered_proof": parameters.number,
+        **{name: getattr(inputs, name).hex() for name in names},
+        "proof": base64.b64encode(proof).decode(),
+    }

@@ -1,0 +1,225 @@
+"""Groth16 proofs out of vanilla proofs: what the stages hand in where a network takes no container.
+
+Every proof is checked with the circuit's verifying key and the chain's public inputs before it is given out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.groth16.public_inputs import (
+    porep_public_inputs,
+    post_public_inputs,
+    update_public_inputs,
+)
+from poolsite.filecoin.groth16.verification import (
+    BadGroth16Proof,
+    VerifyingKey,
+    partitions_verify,
+    verifying_key_decode,
+)
+from poolsite.filecoin.merkle import MerkleProof, PathElement, tree_arities
+from poolsite.filecoin.poseidon import poseidon_node
+from poolsite.filecoin.post.challenges import sector_challenges
+from poolsite.filecoin.post.parameters import PoStKind
+from poolsite.filecoin.post.vanilla import VanillaPoStProof
+from poolsite.filecoin.post.verification import ProvenSector
+from poolsite.filecoin.scalars import NODE_BYTES
+from workers.processors.errors import BadFile, BadInput, BadProof, TemporaryError
+from workers.processors.spread import silent, thread_count
+from workers.snark.catalog import conversion_forget, key_open, parameters_open
+from workers.snark.circuits.porep import porep_values
+from workers.snark.circuits.post import post_slot_values
+from workers.snark.circuits.update import update_values
+from workers.snark.files import (
+    ParametersMissing,
+    measured_path,
+    porep_spec,
+    post_spec,
+    update_spec,
+)
+from workers.snark.parameters import BadParameters
+from workers.snark.prover import groth16_prove
+from workers.snark.witness import BadWitness
+from workers.storage.files import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from poolsite.filecoin.porep.parameters import SealParameters
+    from poolsite.filecoin.porep.vanilla import VanillaPoRepProof
+    from poolsite.filecoin.porep.verification import PoRepPublicInputs
+    from poolsite.filecoin.post.parameters import PoStParameters
+    from poolsite.filecoin.update.parameters import UpdateParameters
+    from poolsite.filecoin.update.vanilla import VanillaUpdateProof
+    from poolsite.filecoin.update.verification import UpdatePublicInputs
+    from workers.processors.spread import Progress
+    from workers.snark.files import CircuitSpec
+    from workers.snark.prover import ProvingKey
+
+STEPS = 1_000
+"""Steps of progress in each partition's proof."""
+
+_loading = threading.Lock()
+
+
+def post_snark(
+    parameters: PoStParameters,
+    proofs: Sequence[VanillaPoStProof],
+    *,
+    randomness: bytes,
+    progress: Progress = silent,
+) -> bytes:
+    """Return the proofs of all partitions of a PoSt; `proofs` ascending by sector, `randomness` a scalar.
+
+    Raises BadInput where parameters are missing or wrong, BadProof, TemporaryError.
+    """
+    size = parameters.partition_sectors
+    chunks = [proofs[at : at + size] for at in range(0, len(proofs), size)]
+    filled = [[*chunk, *[chunk[-1]] * (size - len(chunk))] for chunk in chunks]
+    given = [_post_given(parameters, chunk) for chunk in filled]
+    sectors = [ProvenSector(proof.sector_number, proof.comm_r) for proof in proofs]
+    inputs = post_public_inputs(parameters, randomness, sectors=sectors)
+    return _partitions_prove(post_spec(parameters), given, inputs, progress=progress)
+
+
+def porep_snark(
+    parameters: SealParameters,
+    partitions: Sequence[Sequence[VanillaPoRepProof]],
+    inputs: PoRepPublicInputs,
+    *,
+    progress: Progress = silent,
+) -> bytes:
+    """Return the proofs of all partitions of a sector's PoRep.  Raises as `post_snark`."""
+    names = {"replica_id": inputs.replica_id, "comm_d": inputs.comm_d, "comm_r": inputs.comm_r}
+    given = [porep_values(proofs, **names) for proofs in partitions]
+    public = porep_public_inputs(parameters, inputs)
+    return _partitions_prove(porep_spec(parameters), given, public, progress=progress)
+
+
+def update_snark(
+    parameters: UpdateParameters,
+    partitions: Sequence[VanillaUpdateProof],
+    inputs: UpdatePublicInputs,
+    *,
+    progress: Progress = silent,
+) -> bytes:
+    """Return the proofs of all partitions of a replica update.  Raises as `post_snark`."""
+    commitments = (inputs.comm_r_old, inputs.comm_d_new, inputs.comm_r_new)
+    given = [
+        update_values(proof, parameters=parameters, partition=number, commitments=commitments)
+        for number, proof in enumerate(partitions)
+    ]
+    public = update_public_inputs(parameters, inputs)
+    return _partitions_prove(update_spec(parameters), given, public, progress=progress)
+
+
+def post_measure(parameters: PoStParameters) -> None:
+    """Prove one partition of sectors full of zeros, twice, and note the CPU time of the second.
+
+    The first time compiles the kernels; by its clock a process of low priority takes any time.
+    """
+    for _ in range(2):
+        computed = time.process_time()
+        post_snark(parameters, [_zero_sector(parameters)], randomness=bytes(NODE_BYTES))
+        computed = time.process_time() - computed
+    _measure_note(post_spec(parameters), computed, computed)
+
+
+def _post_given(parameters: PoStParameters, proofs: Sequence[VanillaPoStProof]) -> Iterator[int]:
+    for proof in proofs:
+        nodes = (proof.comm_r_last, proof.comm_c, proof.comm_r)
+        commitments = [int.from_bytes(node, "little") for node in nodes]
+        paths = proof.inclusion_proofs
+        slots = [[path] for path in paths] if parameters.kind is PoStKind.WINNING else [paths]
+        for slot in slots:
+            yield from post_slot_values(*commitments, proofs=slot)
+
+
+def _partitions_prove(
+    spec: CircuitSpec,
+    given: Sequence[Iterable[int]],
+    inputs: Sequence[Sequence[int]],
+    *,
+    progress: Progress,
+) -> bytes:
+    key, verifying = _keys_of(spec)
+    begun, computed, proofs = time.monotonic(), time.process_time(), []
+    for number, values in enumerate(given):
+
+        def tell(done: int, total: int, number: int = number) -> None:
+            progress(number * STEPS + STEPS * done // total, STEPS * len(given))
+
+        try:
+            proof, _ = groth16_prove(key, values, threads=thread_count(), progress=tell)
+        except BadWitness as error:
+            raise BadProof(f"partition {number}: {error}") from None
+        proofs.append(proof)
+    whole = b"".join(proofs)
+    try:
+        partitions_verify(verifying, whole, inputs=inputs)
+    except BadGroth16Proof as error:
+        _forget(spec)
+        raise TemporaryError(
+            f"{error}: the converted parameters are damaged, and are converted anew with the next proof"
+        ) from None
+    _measure_note(
+        spec, (time.monotonic() - begun) / len(given), (time.process_time() - computed) / len(given)
+    )
+    return whole
+
+
+def _measure_note(spec: CircuitSpec, took: float, computed: float) -> None:
+    write_file(measured_path(spec), f"{took:.3f} {computed:.3f}\n".encode())
+
+
+def _keys_of(spec: CircuitSpec) -> tuple[ProvingKey, VerifyingKey]:
+    with _loading:  # two tasks at once would load the same points twice
+        return _keys_load(spec)
+
+
+@lru_cache(maxsize=4)
+def _keys_load(spec: CircuitSpec) -> tuple[ProvingKey, VerifyingKey]:
+    try:
+        key = key_open(spec, threads=thread_count())
+        return key, verifying_key_decode(parameters_open(spec).verifying_key())
+    except (ParametersMissing, BadParameters) as error:
+        raise BadInput(str(error)) from None
+    except OSError as error:
+        raise BadFile(str(error)) from None
+
+
+def _forget(spec: CircuitSpec) -> None:
+    with _loading:
+        _keys_load.cache_clear()
+        conversion_forget(spec)
+
+
+def _zero_sector(parameters: PoStParameters) -> VanillaPoStProof:
+    """Return the proof of a sector of zeros, whose tree has the same node all along a row."""
+    rows, node = [], bytes(NODE_BYTES)
+    for part in tree_arities(parameters.nodes, parameters.shape):
+        part_rows = []
+        for arity in part:
+            part_rows.append((arity, node))
+            node = poseidon_node((node,) * arity)
+        rows.append(part_rows)
+    comm_c = bytes(NODE_BYTES)
+    challenges = sector_challenges(parameters, bytes(NODE_BYTES), sector_number=0, position=0)
+    paths = tuple(_zero_path(rows, challenge, root=node) for challenge in challenges)
+    return VanillaPoStProof(0, poseidon_node((comm_c, node)), paths, comm_c, node)
+
+
+def _zero_path(rows: Sequence[Sequence[tuple[int, bytes]]], challenge: int, *, root: bytes) -> MerkleProof:
+    parts, position = [], challenge
+    for part in rows:
+        elements = []
+        for arity, node in part:
+            position, own = divmod(position, arity)
+            elements.append(PathElement((node,) * (arity - 1), own))
+        parts.append(tuple(elements))
+    base, sub, top = parts
+    return MerkleProof(base, sub, top, root, bytes(NODE_BYTES))

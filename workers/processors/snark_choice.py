@@ -1,0 +1,105 @@
+"""Which form a proof takes on this host, and what the host tells the console about it.  Loads no kernel."""
+
+from __future__ import annotations
+
+import os
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from workers.snark.files import (
+    CircuitKind,
+    ParametersMissing,
+    is_converted,
+    measured_seconds,
+    parameters_path,
+    spec_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.snark.files import CircuitSpec
+
+SNARK_VARIABLE: Final = "POOLSITE_SNARK"
+"""Environment variable of a kernel child, and of `make up`: one of `Snark`."""
+TIME_SHARE: Final = 4
+"""In `auto` a Groth16 proof may take this part of the time that is left for it."""
+UNMEASURED_S: Final = 60
+"""In `auto` a proof that nobody has measured is made if so many seconds are left."""
+LOOK_S: Final = 2.0
+"""How often the files are looked at."""
+
+
+class Snark(StrEnum):
+    """What a host was told to make."""
+
+    AUTO = "auto"
+    """Groth16 once its parameters are converted and a proof is fast enough; containers until then."""
+    GROTH16 = "groth16"
+    VANILLA = "vanilla"
+    """Our container, which our own chain takes."""
+    EXTERNAL = "external"
+    """What an own binary makes."""
+
+
+def snark_chosen() -> Snark:
+    """Return what this child was told to make."""
+    return Snark(os.environ.get(SNARK_VARIABLE) or Snark.VANILLA)
+
+
+def takes_groth16(spec: CircuitSpec, *, partitions: int = 1, seconds_left: int = 0) -> bool:
+    """Return whether a proof is to be Groth16; `seconds_left` is 0 where there is no hurry."""
+    chosen = snark_chosen()
+    if chosen is not Snark.AUTO:
+        return chosen is Snark.GROTH16
+    if not is_converted(spec):
+        return False
+    if spec.kind is CircuitKind.WINNING_POST or not seconds_left:
+        return spec.kind is not CircuitKind.WINNING_POST
+    seconds = measured_seconds(spec)
+    if seconds is None:
+        return seconds_left >= UNMEASURED_S
+    return TIME_SHARE * seconds * partitions <= seconds_left
+
+
+class HostProofs:
+    """The forms of proof that a host makes now."""
+
+    def __init__(self, snark: Snark, kinds: Sequence[CircuitKind], sector_bytes: int) -> None:
+        self.snark = snark
+        self.specs = [spec_for(kind, sector_bytes) for kind in kinds]
+        self.progress = 0, 0
+        """Steps of making parameters that are done, and their number."""
+        self._looked_at = 0.0
+        self._seen: tuple[tuple[str, ...], str] = ((), "")
+
+    def forms(self) -> tuple[str, ...]:
+        """Return the forms; with none of them nothing may be claimed."""
+        return self._look()[0]
+
+    def error(self) -> str:
+        """Return what is missing for the form that was asked for."""
+        return self._look()[1]
+
+    def _look(self) -> tuple[tuple[str, ...], str]:
+        now = time.monotonic()
+        if not self._looked_at or now - self._looked_at >= LOOK_S:
+            self._looked_at, self._seen = now, self._forms_now()
+        return self._seen
+
+    def _forms_now(self) -> tuple[tuple[str, ...], str]:
+        if self.snark is Snark.VANILLA:
+            return ("vanilla",), ""
+        if self.snark is Snark.EXTERNAL:
+            return ("vanilla", "groth16"), ""
+        if self.snark is Snark.AUTO:
+            is_ready = all(map(is_converted, self.specs))
+            return (("vanilla", "groth16") if is_ready else ("vanilla",)), ""
+        missing = []
+        for spec in self.specs:
+            try:
+                parameters_path(spec)
+            except ParametersMissing as error:
+                missing.append(str(error))
+        return (() if missing else ("groth16",)), "; ".join(missing)

@@ -1,0 +1,98 @@
+"""Making and converting Groth16 parameters beside a prover's work, in a process of lowest priority."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from poolsite.filecoin.groth16.keys import parameter_folder
+from workers.snark.files import CircuitKind, is_converted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workers.config import HostConfig
+    from workers.processors.snark_choice import HostProofs
+
+log = structlog.get_logger(__name__)
+
+PR_SET_PDEATHSIG: Final = 1
+LIBC: Final = ctypes.CDLL(None, use_errno=True)
+AGAIN_S: Final = 300.0
+"""Pause before what failed is tried again."""
+WAIT_S: Final = 1.0
+
+
+class Preparation:
+    """Prepares the parameters of WindowPoSt once the host is warm; proofs are containers until then."""
+
+    def __init__(self, config: HostConfig, proofs: HostProofs, *, is_idle: Callable[[], bool]) -> None:
+        self.config, self.proofs, self.is_idle = config, proofs, is_idle
+        self._stopped = threading.Event()
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._work, name="parameters", daemon=True)
+
+    def start(self) -> None:
+        """Begin as soon as the host has nothing of its own to compile."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the process; what is unfinished has no name."""
+        self._stopped.set()
+        process = self._process
+        if process is not None:
+            with suppress(OSError):
+                process.kill()
+
+    def _work(self) -> None:
+        while not self._stopped.is_set() and not all(map(is_converted, self.proofs.specs)):
+            if not self.is_idle() or not self._is_possible():
+                self._stopped.wait(WAIT_S)
+                continue
+            code = self._run()
+            if code and not self._stopped.is_set():
+                log.warning("parameters_not_prepared", exit=code, again_s=AGAIN_S)
+                self._stopped.wait(AGAIN_S)
+        self.proofs.progress = 0, 0
+
+    def _is_possible(self) -> bool:
+        """Return whether missing files may be made, or none is missing; an operator's may come any time."""
+        folder = parameter_folder()
+        are_here = all((folder / spec.parameters_name).exists() for spec in self.proofs.specs)
+        return are_here or bool(self.config.parameter_seed)
+
+    def _run(self) -> int:
+        argv = [sys.executable, "-m", "workers", "params", "prepare", CircuitKind.WINDOW_POST]
+        argv += ["--size", f"{self.config.sector_bytes >> 10}KiB", "--background"]
+        if self.config.parameter_seed:
+            argv += ["--seed", self.config.parameter_seed]
+        parent = os.getpid()
+
+        def tie_to_parent() -> None:
+            LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+            if os.getppid() != parent:  # it died between fork and prctl
+                os._exit(1)
+
+        log.info("parameters_prepared_now", command=argv[3:])
+        self._process = subprocess.Popen(  # noqa: S603  # our own program
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=tie_to_parent,  # one call of libc, nothing that could wait for a lock
+        )
+        with self._process as process:
+            for line in process.stdout or ():
+                with suppress(ValueError, KeyError, TypeError):
+                    told = json.loads(line)
+                    self.proofs.progress = int(told["done"]), int(told["total"])
+        return int(process.returncode)

@@ -1,0 +1,174 @@
+"""The network's circuits and the files of their parameters: what they are called, how large, where they lie.
+
+Names and folder are those of rust-fil-proofs, so files that an operator already has are used as they are.
+Loads no kernel.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from poolsite.filecoin.groth16.circuits import (
+    parameters_name,
+    porep_circuit_id,
+    post_circuit_id,
+    update_circuit_id,
+    verifying_key_name,
+)
+from poolsite.filecoin.groth16.keys import TOXIC_SUFFIX, parameter_folder, state_folder
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES, seal_parameters
+from poolsite.filecoin.post.parameters import PoStKind, post_parameters
+from poolsite.filecoin.update.parameters import update_parameters
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from poolsite.filecoin.porep.parameters import SealParameters
+    from poolsite.filecoin.post.parameters import PoStParameters
+    from poolsite.filecoin.update.parameters import UpdateParameters
+
+CONVERSION_FORMAT: Final = 1
+"""Number of the form of conversions; others are made anew."""
+MEASURE_KEPT_S: Final = 3600
+"""How long the last proof's time counts."""
+
+
+class CircuitKind(StrEnum):
+    """What a circuit proves."""
+
+    WINDOW_POST = "window_post"
+    WINNING_POST = "winning_post"
+    POREP = "porep"
+    UPDATE = "update"
+
+
+FILE_BYTES: Final = {
+    CircuitKind.WINNING_POST: (47_299_128, 113_383_224, 165_299_640, 192_050_232, 200_014_584),
+    CircuitKind.WINDOW_POST: (11_501_496, 30_859_704, 45_257_400, 60_780_374_232, 62_556_733_560),
+    CircuitKind.POREP: (1_114_707_768, 1_429_027_896, 1_988_841_144, 47_373_928_632, 47_624_967_288),
+    CircuitKind.UPDATE: (655_789_464, 4_268_165_208, 21_741_422_712, 34_453_501_368, 35_507_495_352),
+}
+"""Bytes of the parameter files, by sector size; they follow from the circuits."""
+
+
+class ParametersMissing(Exception):
+    """There is no parameter file where it is looked for; the text says which, how large, and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitSpec:
+    """One circuit of the network."""
+
+    kind: CircuitKind
+    """What it proves."""
+    size_index: int
+    """Place of the sector size in SECTOR_SIZES."""
+    id: str
+    """Id in file names."""
+
+    @property
+    def sector_bytes(self) -> int:
+        """Padded sector size."""
+        return SECTOR_SIZES[self.size_index]
+
+    @property
+    def parameters_name(self) -> str:
+        """Name of the parameter file."""
+        return parameters_name(self.id)
+
+    @property
+    def verifying_key_name(self) -> str:
+        """Name of the verifying key's file."""
+        return verifying_key_name(self.id)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the parameter file."""
+        return FILE_BYTES[self.kind][self.size_index]
+
+
+def post_spec(parameters: PoStParameters) -> CircuitSpec:
+    """Return the circuit of a PoSt; all generations of a size share it."""
+    kind = CircuitKind.WINNING_POST if parameters.kind is PoStKind.WINNING else CircuitKind.WINDOW_POST
+    return CircuitSpec(kind, SECTOR_SIZES.index(parameters.sector_bytes), post_circuit_id(parameters))
+
+
+def porep_spec(parameters: SealParameters) -> CircuitSpec:
+    """Return the circuit of a PoRep partition; all generations of a size share it."""
+    size = SECTOR_SIZES.index(parameters.sector_bytes)
+    return CircuitSpec(CircuitKind.POREP, size, porep_circuit_id(parameters))
+
+
+def update_spec(parameters: UpdateParameters) -> CircuitSpec:
+    """Return the circuit of a replica update."""
+    size = SECTOR_SIZES.index(parameters.sector_bytes)
+    return CircuitSpec(CircuitKind.UPDATE, size, update_circuit_id(parameters))
+
+
+def spec_for(kind: CircuitKind, sector_bytes: int) -> CircuitSpec:
+    """Return the circuit of a kind for a registered sector size.  Raises ValueError."""
+    size, sizes = SECTOR_SIZES.index(sector_bytes), len(SECTOR_SIZES)
+    if kind is CircuitKind.WINNING_POST:
+        return post_spec(post_parameters(size))
+    if kind is CircuitKind.WINDOW_POST:
+        return post_spec(post_parameters(sizes + size))
+    if kind is CircuitKind.UPDATE:
+        return update_spec(update_parameters(size))
+    return porep_spec(seal_parameters(size))
+
+
+def parameters_path(spec: CircuitSpec) -> Path:
+    """Return the path of a circuit's parameters.  Raises ParametersMissing."""
+    path = parameter_folder() / spec.parameters_name
+    if not path.exists():
+        raise ParametersMissing(
+            f"the parameters of {spec.kind} for sectors of {spec.sector_bytes} bytes are missing: "
+            f"{spec.parameters_name}, {spec.file_bytes:,} bytes, looked for in {path.parent}"
+        )
+    return path
+
+
+def toxic_path(spec: CircuitSpec) -> Path:
+    """Return the path of the mark beside parameters whose secrets are known."""
+    return parameter_folder() / (spec.parameters_name.removesuffix(".params") + TOXIC_SUFFIX)
+
+
+def converted_folder() -> Path:
+    """Return the folder of conversions, which is ours even where the parameters are an operator's."""
+    return state_folder() / "parameters-converted"
+
+
+def conversion_path(path: Path, folder: Path) -> Path:
+    """Return where the conversion of a file's present state lies."""
+    state = path.stat()
+    identity = (CONVERSION_FORMAT, str(path.resolve()), state.st_size, state.st_mtime_ns)
+    return folder / f"{path.stem}.{sha256(repr(identity).encode()).hexdigest()[:16]}"
+
+
+def is_converted(spec: CircuitSpec) -> bool:
+    """Return whether a circuit's parameters are there and converted: proving can begin at once."""
+    path = parameter_folder() / spec.parameters_name
+    return path.exists() and conversion_path(path, converted_folder()).exists()
+
+
+def measured_path(spec: CircuitSpec) -> Path:
+    """Return the file that says how long a proof took on this host, by its clock and in CPU time."""
+    return converted_folder() / f"{spec.id}.seconds"
+
+
+def measured_seconds(spec: CircuitSpec) -> float | None:
+    """Return how long a proof of one partition takes on this host; None: nobody has measured it.
+
+    What the last proof took counts for an hour: the host may have been busy.  After that its CPU time does.
+    """
+    path = measured_path(spec)
+    try:
+        took, computed = map(float, path.read_text().split())
+        is_recent = time.time() - path.stat().st_mtime < MEASURE_KEPT_S
+    except (OSError, ValueError):
+        return None
+    return took if is_recent else min(took, computed)
