@@ -28,9 +28,10 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
 
 HEAD_FACTS: Final = (
     "messages.track",
-    "wallets.refresh",
     "miners.refresh",
     "sectors.active",
     "proving.refresh",
+    "wallets.refresh",
 )
-"""Tasks that `chain.facts` carries out itself, in this order: the last two go by what is read before them."""
+"""Tasks that `chain.facts` carries out itself, in this order: sectors and windows go by what is read of
+miners, and wallets come last, since ten thousand of them take a while."""
