@@ -17,7 +17,7 @@ from apps.users.selectors import signers_of
 from poolsite.filecoin.address import BadAddress, address_format, address_parse, id_address
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -88,6 +88,12 @@ def messages_by_ids(ids: Collection[str]) -> dict[str, Message]:
     Parameters and signature, tens of kilobytes in a batch of sectors, are read when they are asked for.
     """
     return Message.objects.defer("params", "signed").in_bulk(list(ids))
+
+
+def messages_not_landed(ids: Iterable[str]) -> set[str]:
+    """Return those of the messages that are not, or no longer, on the chain."""
+    rows = Message.objects.filter(pk__in=list(ids)).exclude(state=MessageState.LANDED)
+    return set(rows.values_list("pk", flat=True))
 
 
 COLUMNS: Final = tuple(Message._meta.concrete_fields)

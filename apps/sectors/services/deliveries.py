@@ -14,7 +14,7 @@ from apps.chain.apart import each_apart
 from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors import messages_by_ids, messages_not_landed
 from apps.messages.services import message_push
 from apps.messages.states import MessageState
 from apps.miners.selectors import miner_principal
@@ -92,7 +92,9 @@ def batches_watch(work: Round) -> None:
     # A landed batch is looked at again while the chain can take it back, and when the check of
     # pre-commits has sent a sector back to wait for it.
     back = Q(precommits__state=SectorState.PRECOMMIT_SENT) | Q(commits__state=SectorState.COMMIT_SENT)
-    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & (Q(landed_height__gte=young) | back)
+    landed = Batch.objects.filter(state=BatchState.LANDED, landed_height__gte=young)
+    gone = messages_not_landed(landed.values_list("message_id", flat=True))
+    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & (back | Q(message_id__in=gone))
     rows = list(batches.defer("params").filter(watched).distinct().order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
     there = [batch for batch in rows if batch.message_id in messages]
