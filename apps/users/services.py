@@ -59,6 +59,7 @@ ACCESS_CHANGES: Final = "access:changes"
 """Channel in Redis with a word for every revocation; `apps.users.access` listens."""
 AUDIT_LOCK: Final = 0x706F6F6C
 """Advisory lock under which the chain of audit entries grows, one at a time."""
+AUDIT_LAST: Final = "SELECT entry_hash FROM users_auditentry ORDER BY id DESC LIMIT 1"
 
 
 @transaction.atomic
@@ -287,15 +288,17 @@ def audit_record(
     return acts_record([act])[0]
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def acts_record(acts: Sequence[Act]) -> list[AuditEntry]:
     """Add a line for each act with one insert; each is chained to the line before it."""
     if not acts:
         return []
     with connection.cursor() as cursor:
+        # Two statements: one would have looked for the last line before it waited for the lock.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AUDIT_LOCK])
-    hashes = AuditEntry.objects.order_by("-pk").values_list("entry_hash", flat=True)
-    previous, entries, at = hashes.first() or "", [], clock.now()
+        cursor.execute(AUDIT_LAST)
+        last = cursor.fetchone()
+    previous, entries, at = last[0] if last else "", [], clock.now()
     for act in acts:
         entry = AuditEntry(
             at=at,
