@@ -137,6 +137,8 @@ def deadline_countdown(deadline: Deadline, clock: EpochClock) -> Countdown:
             numbers.time_left(left),
         )
     left = clock.left_s(deadline.close_epoch)
+    if left <= 0:
+        return Countdown(f"deadline {deadline.index} is closed until the next proving period")
     return Countdown(
         f"deadline {deadline.index} closes in",
         clock.starts_at(deadline.close_epoch),

@@ -158,7 +158,7 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
             filter(None, (f"Tenant {miner.tenant.name}.", came, creation_words(miner), miner.error))
         ),
         create_href=reverse("message", args=[miner.create_message_id]) if is_unmade(miner) else "",
-        found=found_of(report_of_miner(scene, miner), scene),
+        found=found_of(report_of_miner(scene, miner), scene, reasons=True),
         tags=(f"{size} {unit} sectors",),
         period_say=period_words(miner.proving_period_start, height=scene.head.height if scene.head else None),
         strip_word=f"{len(told)} with sectors",

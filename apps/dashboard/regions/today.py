@@ -294,7 +294,7 @@ def page_context(scene: Scene) -> dict[str, Any]:
         {
             "verdict": verdict_of(scene),
             "todos": todos(scene),
-            "todo_sum": todo_sum(scene.report),
+            "todo_sum": todo_sum(scene),
             "stats": stats_of(scene),
             "strips": strips_of(scene),
         }
@@ -309,7 +309,7 @@ def page_context(scene: Scene) -> dict[str, Any]:
 def vital_signs(place: Place) -> Iterable[str]:
     scene = place.scene
     yield fragment("dashboard/_verdict.html", verdict=verdict_of(scene))
-    yield fragment("dashboard/_todo.html", todos=todos(scene), todo_sum=todo_sum(scene.report))
+    yield fragment("dashboard/_todo.html", todos=todos(scene), todo_sum=todo_sum(scene))
     yield fragment("dashboard/_stats.html", stats=stats_of(scene))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from apps.dashboard import numbers
@@ -82,15 +82,20 @@ class ObjectFindings:
     """How many checks ran, and when; empty if none applies."""
 
 
-def found_of(report: Report, scene: Scene) -> ObjectFindings:
-    """Return the findings of one object, for the head of its page."""
-    rows = tuple(todo_of(found, scene) for found in report.found)
-    return ObjectFindings(rows, checked_text(report) if report.results else "")
+def found_of(report: Report, scene: Scene, *, reasons: bool = False) -> ObjectFindings:
+    """Return the findings of one object, for the head of its page; most pages tell the reasons themselves."""
+    rows = [todo_of(found, scene) for found in report.found]
+    shown = rows if reasons else [replace(row, why="") for row in rows]
+    return ObjectFindings(tuple(shown), checked_text(report) if report.results else "")
 
 
-def todo_sum(report: Report) -> str:
-    """Return what all findings cost together, for the head of the list."""
-    return cost_text(report.per_day, report.at_risk)
+def todo_sum(scene: Scene) -> str:
+    """Return what all findings cost together, for the head of the list.
+
+    Several findings may be about the same sector: together they never cost more than all sectors would.
+    """
+    most = sum(scene.fault_fee_per_day(miner, miner.live_sectors) for miner in scene.miners)
+    return cost_text(min(scene.report.per_day, most), scene.report.at_risk)
 
 
 def checked_text(report: Report) -> str:

@@ -16,6 +16,7 @@ from apps.core.live import CHECKS, Change, changes_number, publish
 from apps.dashboard.fragments import VERDICTS, frame_render
 from apps.dashboard.frame import NAV
 from apps.users.principals import SYSTEM
+from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.people import operator_person, person, principal
 from tests.visits import signed_in, text_of
@@ -133,3 +134,13 @@ def test_findings_that_differ_renew_the_verdict_of_the_open_page(quiet, page):
     frame = frame_render({(CHECKS, "pool")}, viewer=SYSTEM, page=page)
 
     assert 'id="f-verdict"' in frame
+
+
+def test_closed_deadline_of_a_sector_is_not_said_to_close(quiet):
+    miner = factories.miner(active_sectors=1, live_sectors=1)
+    factories.deadline(miner, 1, live=1, open_epoch=970)
+    factories.sector(miner, state=SectorState.PROVING, active=True, deadline=1, partition=0)
+
+    text = text_of(signed_in("olga").get(reverse("sectors")))
+
+    assert "deadline 1 is closed until the next proving period" in text

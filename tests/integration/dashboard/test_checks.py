@@ -20,6 +20,8 @@ from apps.checks.results import Topic
 from apps.checks.table import CHECKS
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
+from apps.dashboard.regions.scene import Scene
+from apps.dashboard.regions.todo import cost_text, todo_sum
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.messages.models import Recovery, Sender
 from apps.messages.services.restored import recovery_begin
@@ -354,7 +356,6 @@ def test_page_of_the_object_says_what_the_check_found(quiet, monkeypatch, name):
     text = text_of(signed_in("olga").get(OWN_PAGES[name]()))
 
     found = text[text.index('class="found"') :].partition("</ul>")[0]
-    assert "No check found anything" not in found
     for finding in result.findings:
         assert plain(finding.say) in plain(found)
 
@@ -365,7 +366,7 @@ def test_page_of_a_sound_object_repeats_nothing_of_others(quiet):
 
     text = text_of(signed_in("olga").get(reverse("miner", args=["f03002"])))
 
-    assert "No check found anything" in text[text.index('class="found"') :].partition("</ul>")[0]
+    assert "owes" not in text[text.index('class="found"') :].partition("</ul>")[0]
     assert 'aria-label="1 thing to look at"' in text
 
 
@@ -409,6 +410,23 @@ def test_a_fault_says_its_cost_by_the_chain_cutoff_and_termination(quiet):
     todo = text_of(signed_in("olga").get("/")).partition('id="f-todo"')[2]
     assert "a day" in todo.partition("</section>")[0]
     assert "to declare recovery" in todo
+
+
+def test_sum_of_costs_counts_no_sector_twice(quiet):
+    reward, power = estimate_of(36 * 10**18), estimate_of(10**12)
+    RewardEstimate.objects.create(
+        reward_position=reward.position,
+        reward_velocity=reward.velocity,
+        power_position=power.position,
+        power_velocity=power.velocity,
+        height=1000,
+    )
+    miner = factories.miner(faulty_sectors=2, active_sectors=0, live_sectors=2)
+    factories.deadline(miner, 1, live=2, faulty=2, active=2, outlook=Outlook.MISSED, open_epoch=1020)
+    scene = Scene(SYSTEM)
+
+    assert scene.report.per_day == 2 * scene.fault_fee_per_day(miner, 2) > 0
+    assert todo_sum(scene).startswith(cost_text(scene.fault_fee_per_day(miner, 2), 0))
 
 
 def test_todos_are_ranked_by_fil_at_risk(quiet):

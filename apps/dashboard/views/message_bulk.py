@@ -1,0 +1,125 @@
+"""The same act on many messages: what it would do and cost, then doing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST
+
+from apps.chain.client import chain_client
+from apps.core.clock import now
+from apps.core.errors import BadValue, DomainError
+from apps.dashboard import numbers
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.cards import plural
+from apps.dashboard.people import for_people
+from apps.dashboard.picks import Picks, picks_read
+from apps.dashboard.regions.scene import Scene
+from apps.dashboard.views.message_changes import head_needed, signer_only
+from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkDone, messages_bulk
+from apps.messages.services.prices import bulk_price
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Message
+    from apps.users.principals import Principal
+
+REFUSED_SHOWN: Final = 20
+
+BULK_WORDS: Final = {
+    "replace": (
+        "Raise the fees of",
+        "Each keeps its nonce and gets a premium of at least 1.25 times the old one.",
+    ),
+    "republish": ("Publish again", "Every node gets them once more; nothing is signed."),
+    "try-now": (
+        "Try now",
+        "What failed is tried on this head instead of resting; what fails again rests from the beginning.",
+    ),
+    "cancel": (
+        "Cancel",
+        "An empty message takes each nonce for a higher premium. What a block takes first still counts.",
+    ),
+    "mark-bad": (
+        "Give up",
+        "What is signed may still land; nonces that no node has are filled by empty messages.",
+    ),
+}
+"""Title and effect of what can be done to a whole queue."""
+
+
+def queue_of(viewer: Principal, action: str, picks: Picks) -> QuerySet[Message]:
+    """The picked messages for which an action is, in the order in which they would land."""
+    rows = picks.rows(viewer).filter(state__in=BULK_STATES[action])
+    return rows.order_by("from_addr", "nonce", "created_at", "pk")
+
+
+@require_POST
+@for_people
+def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
+    """Say what would happen to the picked messages and what it costs; when that is confirmed, do it."""
+    if action not in BULK_STATES:
+        raise Http404
+    signer_only(viewer)
+    picks = Picks((), "", "", None)
+    done, error, price = None, "", ""
+    status = 200
+    try:
+        picks = picks_read(request.POST)
+        rows = queue_of(viewer, action, picks)
+        if "confirmed" in request.POST:
+            done = messages_bulk(
+                action, rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now(), by=viewer
+            )
+        count = rows.count()
+        price = price_words(action, list(rows[:BULK_MAX]))
+    except BadValue as refusal:
+        error, count, status = refusal.reason, 0, 422
+    except DomainError as refusal:
+        error, count, status = refusal.reason, rows.count(), 422
+    title, effect = BULK_WORDS[action]
+    return page_render(
+        request,
+        "messages/bulk.html",
+        title=f"{title} messages",
+        section="messages",
+        page_key="",
+        scene=Scene(viewer),
+        status=status,
+        heading=f"{title} {plural(count, 'message')}",
+        effect=effect,
+        count=count,
+        once=min(count, BULK_MAX),
+        price=price,
+        fields=picks.fields(),
+        done=done_words(done) if done else "",
+        refused=[(row.push_id, why) for row, why in done.refused[:REFUSED_SHOWN]] if done else [],
+        error=error,
+        is_danger=action in ("cancel", "mark-bad"),
+        verb=title,
+        back=f"{reverse('messages')}?{urlencode({'state': picks.state, 'q': picks.q})}",
+    )
+
+
+def price_words(action: str, rows: list[Message]) -> str:
+    """What the change costs, in one sentence; why that is not known where the node does not tell."""
+    try:
+        price = bulk_price(action, rows, client=chain_client(), head=head_needed())
+    except DomainError as refusal:
+        return f"What it costs is not known: {refusal.reason}."
+    if price is None:
+        return "It costs nothing." if rows else ""
+    return (
+        f"At the present base fee their gas costs {numbers.fil(price.now)} FIL instead of "
+        f"{numbers.fil(price.before)} FIL, at most {numbers.fil(price.most)} FIL."
+    )
+
+
+def done_words(done: BulkDone) -> str:
+    """What came of it in one sentence."""
+    words = f"{plural(len(done.done), 'message')} done"
+    return f"{words}, {numbers.whole(len(done.refused))} refused" if done.refused else words
