@@ -124,6 +124,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "gas": "/gas/",
         "gas-guard": "/gas/guards/add/",
         "gas-hurry": "/gas/hurry/",
+        "gas-method": "/gas/methods/add/",
         "gas-rules": "/gas/rules/",
         "wallets": "/wallets/",
         "hosts": "/hosts/",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.urls import reverse
 
+from apps.dashboard.regions.doctor import limit_href
+from apps.messages.limits import Limit
 from apps.messages.models import ActorRules, GasGuard, HurryRule, Message, Sender, SharedRules, SignedVersion
 from apps.messages.services import Gas
 from apps.messages.services.bulk import messages_bulk
+from apps.messages.services.fees import METHOD
 from apps.messages.services.prices import bulk_price
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
@@ -220,6 +224,13 @@ class TestMethodRules:
         assert answer.status_code == 422
         assert f'id="{field}-error"' in text_of(answer)
         assert not ActorRules.objects.exists()
+
+    @pytest.mark.parametrize(("is_operator", "href"), [(True, "/gas/#h-methods"), (False, "")])
+    def test_the_doctor_links_to_them_for_who_may_change_them(self, is_operator, href):
+        scene: Any = SimpleNamespace(viewer=SimpleNamespace(may=lambda _level: True, is_operator=is_operator))
+        limit = Limit(METHOD, "max_fee", 5, "code 2")
+
+        assert limit_href(limit, Message(), scene) == href
 
     def test_a_tenant_sees_rules_and_changes_none(self, pool):
         rule = ActorRules.objects.create(code=factories.cid("code"), method=2, max_fee=5)
