@@ -19,10 +19,13 @@ from apps.proving.states import Outlook, PostState
 from apps.sectors.policy import sealing_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from apps.miners.models import Miner
     from apps.proving.services.look import Look
+
+    Posts = dict[tuple[int, int, int], list[WindowPost]]
+    """By miner, deadline and the epoch at which its window opens."""
 
 
 def outlooks_follow(miners: Sequence[Miner], look: Look, *, written: Collection[int]) -> None:
@@ -48,34 +51,48 @@ def outlooks_follow(miners: Sequence[Miner], look: Look, *, written: Collection[
     wanted = Deadline.objects.filter(Q(pk__in=written) | challenged | odd, miner__in=miners)
     for deadline in wanted:
         rows[deadline.miner_id].append(deadline)
-    each_apart(
-        [miner for miner in miners if miner.pk in rows],
-        lambda miner: outlooks_judge(miner, rows[miner.pk], look, provers=provers[miner.tenant_id]),
-        event="outlook_not_judged",
-    )
+    posts = _posts_of(rows)
+    waits = _message_waits(posts)
+    by_number = {miner.pk: miner for miner in miners}
+
+    def judge(number: int) -> None:
+        miner = by_number[number]
+        judged = Judged(
+            height=look.head.height,
+            window=look.network.proving.window,
+            provers=provers[miner.tenant_id],
+            message_waits=waits,
+        )
+        outlooks_judge(miner, rows[number], posts, judged)
+
+    each_apart(rows, judge, event="outlook_not_judged")
 
 
-def outlooks_judge(miner: Miner, deadlines: Sequence[Deadline], look: Look, *, provers: int) -> int:
-    """Judge deadlines of a miner again; returns how many have changed."""
-    posts: dict[tuple[int, int], list[WindowPost]] = defaultdict(list)
-    windows = [deadline.open_epoch for deadline in deadlines]
-    for post in WindowPost.objects.filter(miner=miner, open_epoch__in=windows).select_related("job"):
-        posts[post.deadline_index, post.open_epoch].append(post)
+def _posts_of(rows: Mapping[int, Sequence[Deadline]]) -> Posts:
+    """Return the proofs for the windows of deadlines; asks once for all miners."""
+    windows = {deadline.open_epoch for deadlines in rows.values() for deadline in deadlines}
+    found: Posts = defaultdict(list)
+    for post in WindowPost.objects.filter(miner__in=rows, open_epoch__in=windows).select_related("job"):
+        found[post.miner_id, post.deadline_index, post.open_epoch].append(post)
+    return found
+
+
+def _message_waits(posts: Posts) -> dict[str, str]:
+    """Return why the messages of proofs that were sent have not landed, by their ids."""
     sent = [post.message_id for group in posts.values() for post in group if post.state == PostState.SENT]
-    waits = {
+    return {
         key: str(message.get_wait_display())
         for key, message in messages_by_ids(sent).items()
         if message.state != MessageState.LANDED
     }
-    judged = Judged(
-        height=look.head.height,
-        window=look.network.proving.window,
-        provers=provers,
-        message_waits=waits,
-    )
+
+
+def outlooks_judge(miner: Miner, deadlines: Sequence[Deadline], posts: Posts, judged: Judged) -> int:
+    """Judge deadlines of a miner again; returns how many have changed."""
     count = 0
     for deadline in deadlines:
-        outlook, reason = outlook_of(deadline, posts[deadline.index, deadline.open_epoch], judged)
+        found = posts.get((miner.pk, deadline.index, deadline.open_epoch), [])
+        outlook, reason = outlook_of(deadline, found, judged)
         if (deadline.outlook, deadline.reason) != (outlook, reason):
             Deadline.objects.filter(pk=deadline.pk).update(outlook=outlook, reason=reason)
             publish(Change("deadline", deadline.pk, miner.tenant_id))

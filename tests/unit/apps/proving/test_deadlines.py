@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.miners.models import ChainRoots, Miner
 from apps.miners.selectors import roots_active
@@ -134,3 +136,16 @@ def test_forecasts_follow_provers_and_the_clock() -> None:
     prover.__class__.objects.update(is_paused=False)
     assert judged(1003) == [Outlook.LATER, Outlook.LATER]
     assert judged(1018) == [Outlook.WILL_LAND, Outlook.LATER], "challenged, about to be proved"
+
+
+def test_forecasts_of_many_miners_cost_as_many_questions_as_of_one() -> None:
+    miners, chain, counts = [factories.miner() for _ in range(4)], Chain(), []
+    chain.follow(*miners)
+    outlooks_follow(miners, chain.look(1018), written=())
+
+    for some in (miners[:1], miners):
+        with CaptureQueriesContext(connection) as seen:
+            outlooks_follow(some, chain.look(1018), written=())
+        counts.append(len([query for query in seen.captured_queries if "proving_" in query["sql"]]))
+
+    assert counts == [2, 2]
