@@ -94,8 +94,10 @@ def todo_sum(scene: Scene) -> str:
 
     Several findings may be about the same sector: together they never cost more than all sectors would.
     """
-    most = sum(scene.fault_fee_per_day(miner, miner.live_sectors) for miner in scene.miners)
-    return cost_text(min(scene.report.per_day, most), scene.report.at_risk)
+    per_day = scene.report.per_day
+    if per_day:
+        per_day = min(per_day, sum(scene.fault_fee_per_day(row, row.live_sectors) for row in scene.miners))
+    return cost_text(per_day, scene.report.at_risk)
 
 
 def checked_text(report: Report) -> str:
