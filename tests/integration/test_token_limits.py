@@ -211,6 +211,25 @@ def test_a_token_is_made_on_the_page_and_shown_once():
     assert text not in json.dumps(list(AuditEntry.objects.values_list("after", flat=True)))
 
 
+def test_miners_and_signers_of_a_token_are_ticked_from_a_list():
+    client = signed_in("adam", "TENANT_ADMIN")
+    miners = [factories.miner(of="alice", worker=factories.bls(9)).address for _ in range(2)]
+    other = factories.miner(of="bob", worker=factories.bls(8)).address
+    form = {"name": "two", "perm": "sign", "life": "30", "methods": ""}
+
+    page = client.get("/tokens/new/").content.decode()
+    assert all(f'name="miners" value="{address}"' in page for address in miners)
+    assert other not in page
+    wrong = client.post("/tokens/new/", {**form, "perm": "king", "miners": [miners[1]]}).content.decode()
+    assert " checked" in wrong.split(f'name="miners" value="{miners[1]}"')[1].partition(">")[0]
+
+    made = client.post("/tokens/new/", {**form, "miners": miners})
+
+    text = client.get(made["Location"]).content.decode().split('value="ey')[1].split('"')[0]
+    row = principal_by_token(f"ey{text}", now=clock.now())
+    assert [f"f0{number}" for number in row.miners] == miners
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"name": ""}, {"perm": "king"}, {"life": "7000"}, {"part": "x"}, {"miners": "f1x"}, {"signers": "no"}],

@@ -139,7 +139,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask what the token is for, and make it."""
     if not may_manage(viewer):
         raise Http404
-    form = {name: request.POST.get(name, "").strip() for name in FIELDS}
+    form = {name: " ".join(request.POST.getlist(name)).strip() for name in FIELDS}
     errors: dict[str, str] = {}
     if request.method == "POST":
         if (held := confirm_first(request, viewer)) is not None:
@@ -167,6 +167,9 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         parts=PARTS,
         lives=[(str(days), words) for days, words in LIVES],
         tenants=picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
+        miners=picker(viewer, "miner"),
+        signers=picker(viewer, "wallet"),
+        chosen=words_of(f"{form['miners']} {form['signers']}"),
     )
 
 
