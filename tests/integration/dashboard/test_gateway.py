@@ -15,6 +15,7 @@ from apps.gateway.services import accounts_claim, connections_seen
 from apps.proving.trial import NothingToProve, trial_request
 from apps.users.models import AccountApproval
 from tests import factories, people, scenes
+from tests.unit.filecoin.golden_proofs import golden
 from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
@@ -72,12 +73,20 @@ def test_a_failed_test_is_said_in_the_row(monkeypatch):
     assert f'id="f-connection-{row.pk}"' in text_of(answer)
 
 
-def test_a_prover_is_asked_for_a_proof_of_an_active_sector(monkeypatch):
+@pytest.mark.parametrize(
+    ("proof", "words"),
+    [
+        (bytes.fromhex(golden("groth16_winning_2k")["proof"]), "only the form of the proof was checked"),
+        (b"of no form that a network has", "its proof does not hold: 29 bytes"),
+    ],
+    ids=["form", "neither"],
+)
+def test_a_prover_is_asked_for_a_proof_of_an_active_sector(monkeypatch, proof, words):
     asked = {}
 
     def ask(_row: Any, method: str, payload: Any, **_more: Any) -> list[Any]:
         asked[method] = payload
-        return [{"PoStProof": 0, "ProofBytes": people.base64_text(b"of the real network's form")}]
+        return [{"PoStProof": 0, "ProofBytes": people.base64_text(proof)}]
 
     monkeypatch.setattr("apps.gateway.checkup.ask", ask)
     people.person()
@@ -86,7 +95,7 @@ def test_a_prover_is_asked_for_a_proof_of_an_active_sector(monkeypatch):
 
     answer = signed_in("ann").post(f"/gateway/{row.pk}/test/", headers={"HX-Request": "true"})
 
-    assert "proved in" in text_of(answer)
+    assert words in text_of(answer)
     assert [info["SectorNumber"] for info in asked["ComputeProof"]["SectorInfos"]] == [0]
     assert asked["ComputeProof"]["Height"] == 1000
 
