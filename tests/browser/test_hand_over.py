@@ -67,7 +67,7 @@ def test_the_operator_hands_a_miner_over_by_two_clicks_and_a_password(
     page.page.get_by_role("link", name="Hand over…").click()
     page.see("#tenant").select_option("bob")
     looked_at(page, f"choose-{name}")
-    page.page.get_by_role("button", name="What changes…").click()
+    page.page.get_by_role("button", name="Review changes…").click()
     expect(page.see("#f-hand-over")).to_contain_text("bob, until now alice, which no longer sees it")
     looked_at(page, f"plan-{name}")
     page.page.get_by_role("button", name="Hand it to bob").click()
@@ -88,12 +88,12 @@ def test_what_stands_in_the_way_is_read_and_mended_on_the_page_that_it_names(
     page = visit(operator, **how).go(f"/miners/{ADDRESS}/hand-over/")
 
     page.see("#tenant").select_option("bob")
-    page.page.get_by_role("button", name="What changes…").click()
+    page.page.get_by_role("button", name="Review changes…").click()
     expect(page.page.get_by_role("alert")).to_contain_text("bob may not sign with f3")
     looked_at(page, f"refused-{'desk' if how is DESK else 'phone'}")
     expect(page.see("#tenant")).to_have_value("bob")
     signer_grant(tenant=bob, address=pool.worker_key)
-    page.page.get_by_role("button", name="What changes…").click()
+    page.page.get_by_role("button", name="Review changes…").click()
 
     expect(page.page.get_by_role("button", name="Hand it to bob")).to_be_visible()
 
