@@ -64,7 +64,12 @@ def test_the_keyboard_alone_leads_from_the_login_to_a_sector(visit: Visit, alice
         expect(page.see("h1")).to_have_text("Pledge sectors")
         page.wait_live()
         page.tab_to("How many")
-        page.tab_to("Pledge")
+        page.tab_to("Review…")
+        keys.press("Enter")
+        expect(page.see("h1")).to_contain_text("Pledge 1 sector of")
+        assert not Sector.objects.exists()
+        page.wait_live()
+        page.tab_to("Pledge 1 sector")
         keys.press("Enter")
         expect(page.see("h1")).to_have_text("f02001 / 0")
 
