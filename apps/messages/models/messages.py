@@ -113,6 +113,11 @@ class Message(Timestamped):
                 name="message_unfilled",
                 condition=Q(state="UNFILLED"),
             ),
+            models.Index(
+                fields=["expire_epoch"],
+                name="message_expires",
+                condition=Q(state="UNFILLED", expire_epoch__gt=0),
+            ),
             models.Index(fields=["from_addr", "nonce"], name="message_filled", condition=Q(state="FILLED")),
             # What is on its way, for counts: neither landed nor given-up rows cost anything.
             models.Index(

@@ -11,6 +11,7 @@ from django.utils.timezone import now
 from apps.chain.steps import EVERY_STEP_EPOCHS, Steps, head_steps, tasks_due
 from apps.messages.models import Recovery as Restore
 from apps.proving.models import Recovery, WindowPost
+from apps.sectors.models import HostInventory
 from tests import factories
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def recovery(of: Miner) -> None:
     )
 
 
+def reported(_of: Miner) -> None:
+    Restore.objects.update_or_create(pk=1, defaults={"restored_at": now() - timedelta(hours=1)})
+    HostInventory.objects.create(worker=factories.worker(), told_at=now())
+
+
 def leased(of: Miner, *, left_s: int) -> None:
     host = factories.worker()
     factories.sector(of, state="PC1_DONE", held_by=host).job.__class__.objects.update(
@@ -83,6 +89,7 @@ WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
         lambda _of: Restore.objects.update_or_create(pk=1, defaults={"sectors_since": now()}),
         {"sectors.advance"},
     ),
+    "a host that reports after a restore": (reported, {"sectors.advance"}),
     "a message in flight": (lambda _of: factories.message(state="FILLED"), {"messages.select"}),
     "a sector on its way": (lambda of: factories.sector(of, state="TREE_D_BUILT"), {"sectors.advance"}),
     "a sector for a pre-commit": (

@@ -136,5 +136,5 @@ def test_a_head_without_messages_that_wait_or_fly_asks_for_nothing_more(
         pool.follow()
     assert pool.row("one").state == MessageState.LANDED
 
-    with django_assert_num_queries(2):  # the head, and whether there are any
+    with django_assert_num_queries(4):  # the head, the nodes, whether there are any, and recovery
         tasks.select(height=0, key="")
