@@ -34,7 +34,7 @@ SHOWN: Final = 200
 """Tokens on the page, the good ones first."""
 PARTS: Final = (("", "Everything"), ("signer", "Signer"), ("sealer", "Sealing host"), ("prover", "Prover"))
 LEVELS: Final = (
-    ("", "the least that its part needs"),
+    ("", "Minimum for this component"),
     (Perm.READ, "read: look at everything of the tenant"),
     (Perm.WRITE, "write: push messages, pledge, seal and prove"),
     (Perm.SIGN, "sign: have the tenant's keys sign, make miners, raise fees"),
