@@ -54,7 +54,7 @@ def tasks_due(*, height: int, finality: int) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Hands the tasks of `HEAD_STEPS` to Celery."""
+    """Sends the tasks of `HEAD_STEPS` to Celery."""
 
     send: Callable[..., Any]
     """Celery's `send_task`."""

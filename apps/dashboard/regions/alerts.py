@@ -102,7 +102,7 @@ def notification_row(row: Notification) -> NotificationRow:
 
 
 def alerts_verdict(scene: Scene, channels: list[ChannelRow]) -> Verdict:
-    """Say how many checks fail and who is told."""
+    """Return one sentence: how many checks fail, and which channels are notified."""
     report = scene.report
     failed = len(report.results) - report.passed
     say = f"{plural(failed, 'check')} {'fails' if failed == 1 else 'fail'}." if failed else "All checks pass."

@@ -40,7 +40,7 @@ def context_of() -> dict[str, Any]:
 
 
 def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
-    """Say in one sentence whether the pool recovers, and who has to act."""
+    """Return one sentence: whether the pool is in recovery, and who has to act."""
     if undecided:
         many = plural(undecided, "message")
         return Verdict(f"{many} to decide about.", "Their senders sign nothing until then; choose below.")

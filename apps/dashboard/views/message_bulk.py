@@ -61,7 +61,7 @@ def queue_of(viewer: Principal, action: str, picks: Picks) -> QuerySet[Message]:
 @require_POST
 @for_people
 def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
-    """Say what would happen to the picked messages and what it costs; when that is confirmed, do it."""
+    """Show what an act on the selected messages does and costs; apply it once that is confirmed."""
     if action not in BULK_STATES:
         raise Http404
     signer_only(viewer)

@@ -72,7 +72,7 @@ def amount_typed(request: HttpRequest, name: str) -> str:
 @require_safe
 @for_people
 def miner_signing(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Say on a miner's page whether its worker's signer signs for it, and how its owner lets it."""
+    """Show on a miner's page whether its worker's signer signs for it, and how its owner allows it."""
     try:
         miner = miner_get(viewer, address)
     except NotFound:

@@ -158,7 +158,7 @@ def row_move(
 
 
 def host_bind(job: Job, found: Found) -> None:
-    """Let only the host that has the files claim a job, under a token that outdates those it knows."""
+    """Reserve a job for the host that has the files, with a lease token above those it knows."""
     changes: dict[str, Any] = {
         "sticky_worker": found.host,
         "lease_token": max(job.lease_token, found.token) + 1,

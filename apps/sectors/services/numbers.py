@@ -27,7 +27,7 @@ the chain does not know those numbers yet."""
 
 @transaction.atomic
 def numbers_take(miner: Miner, *, count: int, taken: Sequence[range]) -> list[int]:
-    """Take the next `count` numbers outside `taken`, what the chain has allocated, and what hosts have.
+    """Allocate the next `count` numbers that are not in `taken`, on the chain, or on a host.
 
     The miner's row is locked and its counter only grows: a number that was given out once is gone,
     whatever becomes of its sector.  Raises NumbersExhausted.

@@ -72,7 +72,7 @@ def _rows(batch: Batch, numbers: list[int]) -> dict[int, Sector]:
 
 
 def _precommits_move(batch: Batch, work: Round) -> None:
-    """Let the sectors of a pre-commit wait for it; what no host has reported waits for its files, too."""
+    """Move the sectors of a pre-commit to waiting for it; pause those whose files no host has reported."""
     infos = from_cbor(PreCommitSectorBatch2Params, bytes(batch.params)).sectors
     rows = _rows(batch, [info.sector_number for info in infos])
     for info in infos:
