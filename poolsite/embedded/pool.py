@@ -43,6 +43,9 @@ SNARKS: Final = ("auto", "groth16", "vanilla", "external")
 DEVNET_SEED: Final = "poolsite-devnet"
 """The seed of the small chain's Groth16 parameters, which everybody knows."""
 
+SEED_VARIABLE: Final = "POOLSITE_PARAMETER_SEED"
+"""Environment variable: another seed, also for a devnet of one's own behind CHAIN_URLS."""
+
 TASK_THREADS: Final = 8
 """Of a task process unless chosen otherwise: most tasks wait, for a signer, a prover or a node."""
 
@@ -69,6 +72,8 @@ class Choices:
     network: str
     snark: str
     """Form of the proofs: one of SNARKS."""
+    parameter_seed: str
+    """Missing Groth16 parameters are made from it: toxic, for a chain of one's own; empty: never."""
     left_out: frozenset[str]
     compat_ports: tuple[int, ...]
     is_database_ours: bool
@@ -87,6 +92,7 @@ class Choices:
             task_threads=number("POOLSITE_TASK_THREADS", TASK_THREADS),
             network=env.get("POOLSITE_NETWORK") or "demo",
             snark=snark(env.get("POOLSITE_SNARK", "")),
+            parameter_seed=env.get(SEED_VARIABLE) or ("" if env.get("CHAIN_URLS") else DEVNET_SEED),
             left_out=frozenset(filter(None, env.get("POOLSITE_WITHOUT", "").split(","))),
             compat_ports=compat_ports(env.get("COMPAT_PORTS", "")),
             is_database_ours=not env.get("DATABASE_URL"),
@@ -263,8 +269,8 @@ def hosts(places: Places, choices: Choices, *, after: set[str]) -> list[Child]:
     console = ("--console", f"http://{address}", "--store", var / "store")
     keys = ("signer", "--dir", var / "signer")
     proofs: tuple[str, ...] = ("--snark", choices.snark, "--sector-size", "2KiB")
-    if choices.is_chain_ours:  # no real chain takes what is proven with parameters from a known seed
-        proofs += ("--parameter-seed", DEVNET_SEED)
+    if choices.parameter_seed:  # never on a public network: see `preparation`
+        proofs += ("--parameter-seed", choices.parameter_seed)
     sealer = ("sealer", "--dir", var / "sealer", *console, *token(places, "sealer"), *proofs)
     prover = ("prover", "--dir", var / "prover", *console, *token(places, "prover"), *proofs)
     return [

@@ -24,6 +24,7 @@ from psycopg2 import errors, sql
 
 from poolsite.embedded.children import HOPELESS
 from poolsite.embedded.places import Places
+from poolsite.embedded.pool import SEED_VARIABLE
 from poolsite.settings.environment import database_from_url
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def bootstrap() -> None:
     with Path(os.devnull).open("w") as nowhere:  # its words hold the password, which no log may have
         call_command("bootstrap", skip_checks=True, stdout=nowhere)
         if "CHAIN_URLS" in os.environ:  # a network without rules is refused before anything is bound to it
-            call_command("network", skip_checks=True, stdout=nowhere)
+            is_toxic = bool(os.environ.get(SEED_VARIABLE))
+            call_command("network", skip_checks=True, stdout=nowhere, refuse_public=is_toxic)
 
 
 def prepare() -> None:

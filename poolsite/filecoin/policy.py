@@ -319,6 +319,11 @@ def network_is_listed(name: str) -> bool:
     return name in NETWORKS or name in _ALIASES
 
 
+def network_is_public(name: str) -> bool:
+    """Return whether a name is that of a public network, whose Groth16 parameters come from a ceremony."""
+    return network_is_listed(name) and not network_by_name(name).is_devnet
+
+
 def _unlisted(value: dict[str, Any]) -> Network:
     """Return the row of a network that the table does not have.
 

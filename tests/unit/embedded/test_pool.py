@@ -160,6 +160,11 @@ def test_hosts_are_told_the_form_of_their_proofs(tmp_path: Path, monkeypatch: py
     assert words[words.index("--snark") + 1] == "groth16"
     assert "--parameter-seed" not in words, "no real chain takes proofs of parameters from a seed"
 
+    monkeypatch.setenv("POOLSITE_PARAMETER_SEED", "of my own devnet")
+    words = table_in(tmp_path)["prover"].argv
+    assert isinstance(words, list)
+    assert words[words.index("--parameter-seed") + 1] == "of my own devnet"
+
 
 def test_form_of_proofs_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POOLSITE_SNARK", "stark")

@@ -17,6 +17,7 @@ from apps.chain.services.probes import PROBE_TIMEOUT_S
 from apps.core.errors import DomainError
 from apps.miners.unbinding import network_unbind
 from apps.users.principals import SYSTEM
+from poolsite.filecoin.policy import network_is_public
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -31,6 +32,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--unbind", action="store_true", help="unbind the pool from its network")
+        parser.add_argument("--refuse-public", action="store_true", help="fail unless it is a devnet")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
@@ -40,6 +42,12 @@ class Command(BaseCommand):
             bound = Network.objects.first() or _wanted()
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
+        if options["refuse_public"] and (bound is None or network_is_public(bound.name)):
+            name = "no node says which network it is" if bound is None else f"the network is {bound.name}"
+            raise CommandError(
+                f"POOLSITE_PARAMETER_SEED makes parameters with which anybody can forge proofs, and {name}: "
+                "leave it out"
+            )
         self.stdout.write("no node answers" if bound is None else f"{bound.name}, genesis {bound.genesis}")
 
 

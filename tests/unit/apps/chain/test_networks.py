@@ -118,6 +118,20 @@ def test_what_nobody_tells_is_refused_before_anything_is_bound(
     assert "another chain" not in today
 
 
+def test_known_secrets_are_for_devnets_alone(lotus: tuple[LotusNode, str], settings: Any) -> None:
+    node, url = lotus
+    settings.CHAIN_URLS = [url]
+    call_command("network", refuse_public=True)
+
+    node.network = "calibrationnet"
+    with pytest.raises(CommandError, match="forge proofs, and the network is calibrationnet: leave it out"):
+        call_command("network", refuse_public=True)
+
+    settings.CHAIN_URLS = []
+    with pytest.raises(CommandError, match="no node says which network it is"):
+        call_command("network", refuse_public=True)
+
+
 def test_the_setting_says_what_the_node_does_not(lotus: tuple[LotusNode, str], settings: Any) -> None:
     node, url = lotus
     node.has_miner = False
