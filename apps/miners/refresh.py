@@ -114,13 +114,19 @@ def miner_refresh(
             roots: dict[str, Any] = {"state": facts.state_root, "deadlines": facts.deadlines_root}
             if found.each is not None:
                 roots["each"] = list(found.each)
-            ChainRoots.objects.update_or_create(miner=miner, defaults={**roots, "read_height": height})
+            _roots_store(miner, {**roots, "read_height": height})
     for name, value in changed.items():
         setattr(miner, name, value)
     miner.refreshed_height = height
     if changed:
         publish(Change("miner", miner.pk, miner.tenant_id))
     return bool(changed)
+
+
+def _roots_store(miner: Miner, values: dict[str, Any]) -> None:
+    """Write the row; the miner's row, which the caller has just written, keeps others out."""
+    if not ChainRoots.objects.filter(miner=miner).update(**values):
+        ChainRoots.objects.create(miner=miner, **values)
 
 
 def reward_estimate_refresh(*, client: ChainClient, height: int, key: str) -> None:

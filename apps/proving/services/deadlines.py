@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import F
 
 from apps.chain.apart import each_apart
 from apps.core.live import Change, publish
 from apps.miners.onchain import PartitionFacts, partitions_read
+from apps.miners.selectors import roots_with_each
 from apps.proving.models import Deadline, FollowedWindows, Partition
 from poolsite.filecoin.deadlines import current_deadline, deadline_info
 
@@ -28,10 +31,66 @@ def deadlines_follow(roots: Sequence[ChainRoots], look: Look) -> set[int]:
     `roots` must have been read from the database before the head: see sectors.services.active.
     """
     known = {row.miner_id: row for row in FollowedWindows.objects.all()}
-    due = [row for row in roots if _is_due(row, known.get(row.miner_id), look)]
+    due = roots_with_each([row for row in roots if _is_due(row, known.get(row.miner_id), look)])
+    stored = _stored(due, look)
     written: set[int] = set()
-    each_apart(due, lambda row: written.update(deadlines_refresh(row, look)), event="deadlines_not_read")
+    followed: list[FollowedWindows] = []
+
+    def follow(row: ChainRoots) -> None:
+        one = stored[row.miner_id]
+        written.update(deadlines_refresh(row, look, one))
+        first = min(one.ends.values())
+        followed.append(FollowedWindows(miner=row.miner, root=row.deadlines, next_close=first))
+
+    each_apart(due, follow, event="deadlines_not_read")
+    FollowedWindows.objects.bulk_create(
+        followed, update_conflicts=True, unique_fields=["miner"], update_fields=["root", "next_close"]
+    )
     return written
+
+
+@dataclass(slots=True)
+class StoredWindows:
+    """What the database has of one miner's deadlines, by index."""
+
+    moved: list[int] = field(default_factory=list)
+    """Deadlines whose root is another now, or that have no row."""
+    ends: dict[int, int] = field(default_factory=dict)
+    """Epoch at which each window closes."""
+    rows: dict[int, Deadline] = field(default_factory=dict)
+    """Of the windows that closed or moved."""
+    partitions: dict[int, list[Partition]] = field(default_factory=lambda: defaultdict(list))
+    """Of the deadlines that moved."""
+
+
+def _stored(due: Sequence[ChainRoots], look: Look) -> dict[int, StoredWindows]:
+    """Return what is stored of these miners, read at once."""
+    found = {row.miner_id: StoredWindows() for row in due}
+    numbers: dict[int, dict[int, int]] = defaultdict(dict)
+    same: set[int] = set()
+    roots = {row.miner_id: row for row in due}
+    rows = Deadline.objects.filter(miner__in=found)
+    for pk, miner_id, index, root, close in rows.values_list(
+        "pk", "miner_id", "index", "root", "close_epoch"
+    ):
+        numbers[miner_id][index] = pk
+        found[miner_id].ends[index] = close
+        if root == roots[miner_id].of_deadline(index):
+            same.add(pk)
+    wanted: list[int] = []
+    for miner_id, one in found.items():
+        of_miner = numbers[miner_id]
+        one.moved = [at for at in range(look.network.proving.deadlines) if of_miner.get(at) not in same]
+        closed = {at for at, close in one.ends.items() if close <= look.head.height}
+        wanted += [of_miner[at] for at in closed.union(one.moved) if at in of_miner]
+    for deadline in Deadline.objects.filter(pk__in=wanted):
+        found[deadline.miner_id].rows[deadline.index] = deadline
+    moved = [numbers[key][at] for key, one in found.items() for at in one.moved if at in numbers[key]]
+    for part in Partition.objects.filter(deadline__in=moved).annotate(
+        miner=F("deadline__miner"), at=F("deadline__index")
+    ):
+        found[part.miner].partitions[part.at].append(part)
+    return found
 
 
 def _is_due(roots: ChainRoots, known: FollowedWindows | None, look: Look) -> bool:
@@ -41,7 +100,7 @@ def _is_due(roots: ChainRoots, known: FollowedWindows | None, look: Look) -> boo
     return known is None or known.root != roots.deadlines or known.next_close <= look.head.height
 
 
-def deadlines_refresh(roots: ChainRoots, look: Look) -> set[int]:
+def deadlines_refresh(roots: ChainRoots, look: Look, stored: StoredWindows) -> set[int]:
     """Store a miner's windows that closed, and those that moved with their partitions.
 
     Returns the numbers of the rows that were written.
@@ -53,26 +112,18 @@ def deadlines_refresh(roots: ChainRoots, look: Look) -> set[int]:
     # Reckoned from the offset of the miner's periods: right after null rounds the node still names the
     # deadline that was open before, moved a whole period on (spec lotus-behaviour §8).
     now = current_deadline(miner.proving_period_start, height, params)
-    rows = {row.index: row for row in Deadline.objects.filter(miner=miner)}
-    there = {index: row.root for index, row in rows.items()}
-    moved = [index for index in range(params.deadlines) if there.get(index) != roots.of_deadline(index)]
-    wanted = {index for index, row in rows.items() if row.close_epoch <= height} | set(moved)
+    moved = stored.moved
     facts = partitions_read(look.client, miner.address, moved, look.head.key) if moved else {}
-    known: dict[int | None, list[Partition]] = defaultdict(list)
-    for part in Partition.objects.filter(deadline__miner=miner, deadline__index__in=facts):
-        known[part.deadline_id].append(part)
     with transaction.atomic():
-        for index in sorted(wanted):
+        for index in sorted(stored.rows.keys() | set(moved)):
             window = deadline_info(now.period_start, index, height, params).next_not_elapsed()
-            row = rows.setdefault(index, Deadline(miner=miner, index=index))
+            row = stored.rows.setdefault(index, Deadline(miner=miner, index=index))
+            row.miner = miner
             if index in facts:
                 row.root = roots.of_deadline(index)
-            _deadline_store(row, window, facts.get(index), known=known[row.pk], height=height)
-        first = min(row.close_epoch for row in rows.values())
-        FollowedWindows.objects.update_or_create(
-            miner=miner, defaults={"root": roots.deadlines, "next_close": first}
-        )
-    return {rows[index].pk for index in wanted}
+            _deadline_store(row, window, facts.get(index), known=stored.partitions[index], height=height)
+            stored.ends[index] = row.close_epoch
+    return {row.pk for row in stored.rows.values()}
 
 
 def _deadline_store(
@@ -109,7 +160,9 @@ def _deadline_store(
     if is_new:
         row.save()
     else:
-        row.save(update_fields=[*values, "root", "refreshed_height"])
+        Deadline.objects.filter(pk=row.pk).update(
+            **values, root=row.root, refreshed_height=row.refreshed_height
+        )
     if facts is not None:
         _partitions_store(row, facts, known=known)
     if changed:

@@ -15,6 +15,7 @@ from django.db import transaction
 from apps.chain.apart import each_apart
 from apps.core.live import Change, publish
 from apps.miners.onchain import active_fields
+from apps.miners.selectors import roots_with_each
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.onchain import partitions_of
 from poolsite.filecoin.bitfield import EMPTY, bitfield_from_json, bitfield_to_json, bitfield_union
@@ -38,8 +39,11 @@ def active_follow(roots: Sequence[ChainRoots], work: Round) -> None:
     `roots` must have been read from the database before the head of `work`: of an older head a state would be
     noted under a root that is newer, and never be looked at again.
     """
-    known = {row.miner_id: row for row in ActiveSectors.objects.defer("numbers", "each")}
-    due = [row for row in roots if _is_due(known.get(row.miner_id), row, work)]
+    light = {row.miner_id: row for row in ActiveSectors.objects.defer("numbers", "each")}
+    due = roots_with_each([row for row in roots if _is_due(light.get(row.miner_id), row, work)])
+    known = {
+        row.miner_id: row for row in ActiveSectors.objects.filter(miner__in=[row.miner_id for row in due])
+    }
     each_apart(
         due,
         lambda row: active_update(known.get(row.miner_id), row, work=work),
@@ -77,8 +81,14 @@ def active_update(known: ActiveSectors | None, roots: ChainRoots, *, work: Round
         numbers = list(row.numbers)
         for at, field in now.items():
             numbers[at] = bitfield_to_json(field)
-        row.root, row.each, row.numbers = roots.deadlines, now_each, numbers
-        row.save()
+        values = {
+            "root": roots.deadlines,
+            "each": now_each,
+            "numbers": numbers,
+            "compared_height": row.compared_height,
+        }
+        if row.pk is None or not ActiveSectors.objects.filter(pk=row.pk).update(**values):
+            ActiveSectors.objects.create(miner=miner, **values)
     return changed
 
 

@@ -93,6 +93,22 @@ def test_without_a_change_nobody_is_asked_and_nothing_is_written(
     assert (chain.calls, written) == ([], set())
 
 
+def test_roots_written_for_a_newer_head_wait_for_it() -> None:
+    of, chain = factories.miner(), Chain()
+    chain.follow(of)
+    chain.faulty[1] = {2}
+    chain.roots_write(of)
+    roots, look = roots_active(), chain.look(1001)
+    chain.faulty[0] = {1}
+    chain.roots_write(of)  # by the follower, at the head after that of `look`
+
+    assert deadlines_follow(roots, look) == set()
+
+    chain.follow(of, height=1002)
+    rows = Deadline.objects.filter(miner=of, index__lt=2)
+    assert [row.faulty for row in rows] == [1, 1]
+
+
 def test_one_deadline_that_moved_is_read_alone() -> None:
     of, chain = factories.miner(), Chain()
     chain.follow(of)
