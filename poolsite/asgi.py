@@ -15,7 +15,7 @@ django.setup(set_prefix=False)  # what follows imports models
 from apps.api.auth.verify import VerifyPost
 from apps.api.limits import BodyLimit
 from apps.api.routing import websocket_urlpatterns as program_sockets
-from apps.api.rpc.post import RpcPost
+from apps.api.rpc.transport.post import RpcPost
 from apps.core.handler import RequestHandler
 from apps.dashboard.routing import websocket_urlpatterns as page_sockets
 from poolsite.celery import app

@@ -20,8 +20,8 @@ from django.urls import get_resolver
 from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
 from apps.core.processes import ProcessWatch
 from poolsite.asgi import application
-from poolsite.frames import FrameSocket
 from poolsite.http_limits import LimitedHttp
+from poolsite.websocket_limits import LimitedWebSocket
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -98,7 +98,7 @@ def main(descriptors: list[int]) -> None:
         application,
         lifespan="off",  # Channels' router refuses that scope
         http=LimitedHttp,
-        ws=FrameSocket,
+        ws=LimitedWebSocket,
         ws_max_size=settings.RPC_REQUEST_MAX_BYTES,
         ws_per_message_deflate=False,  # compressing per socket triples the cost of a pushed frame
         timeout_graceful_shutdown=3,

@@ -9,10 +9,10 @@ import time
 
 import uvicorn
 
-from apps.gateway.switch import switch_here
+from apps.gateway.hub_node import hub_node
 from poolsite.asgi import application
-from poolsite.frames import FrameSocket
 from poolsite.http_limits import LimitedHttp
+from poolsite.websocket_limits import LimitedWebSocket
 
 
 class WebProcess:
@@ -27,7 +27,7 @@ class WebProcess:
             log_config=None,
             lifespan="off",
             http=LimitedHttp,
-            ws=FrameSocket,
+            ws=LimitedWebSocket,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
         )
@@ -39,7 +39,7 @@ class WebProcess:
 
         async def whole() -> None:
             await self.server.serve(sockets=[self.socket])
-            await switch_here().stop()
+            await hub_node().stop()
             others = asyncio.all_tasks() - {asyncio.current_task()}
             for task in others:
                 task.cancel()

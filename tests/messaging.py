@@ -44,8 +44,8 @@ from poolsite.wire.origins import SIGNED_FIELD
 from tests.people import principal, tenant
 from tests.tinynode import TinyNode, served
 from workers.signer.origins import SignedBefore, ids_find, origin_check
+from workers.signer.payloads import MESSAGE, SignRequest
 from workers.signer.records import Records, Verdict
-from workers.signer.things import MESSAGE, Thing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from apps.chain.models import Head
     from apps.core.errors import DomainError
-    from apps.gateway.services import SignRequest
+    from apps.gateway.services import WalletSignRequest
     from apps.users.principals import Principal
     from poolsite.filecoin.signature import Signature
     from poolsite.wire.origins import IdFound
@@ -77,13 +77,13 @@ class Keyring:
         """Of a signer of ours: it keeps the ids of what it signed, and refuses a second nonce for one."""
 
     def sign_all(
-        self, requests: Sequence[SignRequest], *, timeout_s: float = 10
+        self, requests: Sequence[WalletSignRequest], *, timeout_s: float = 10
     ) -> list[Signature | DomainError]:
         """Stand where the hub is."""
         self.asked += len(requests)
         return [self.sign(request) for request in requests]
 
-    def sign(self, request: SignRequest) -> Signature | DomainError:
+    def sign(self, request: WalletSignRequest) -> Signature | DomainError:
         """Answer one request."""
         if self.is_away or request.address not in self.keys:
             return SignerAway(request.address)
@@ -91,7 +91,7 @@ class Keyring:
             return SignerRefused("policy: not this one")
         message = message_from_cbor(request.extra)
         cid = str(message.cid)
-        thing = Thing(MESSAGE, message.from_, request.to_sign, cid=cid, raw=request.extra)
+        thing = SignRequest(MESSAGE, message.from_, request.to_sign, cid=cid, raw=request.extra)
         try:
             origin_check(self.records.link, thing, request.origin)
         except SignedBefore as refused:

@@ -13,19 +13,19 @@ from django.urls import URLPattern, URLResolver
 
 from apps.api.auth.routes import ADMIN, HANDLER, NOBODY, OWN, READ
 from apps.api.auth.urls import ALL_ROUTES
-from apps.api.rpc.dispatch import ANY_PART
-from apps.api.rpc.services import SERVICES, VERSIONS
+from apps.api.rpc.dispatcher import ANY_SCOPE
+from apps.api.rpc.services.registry import SERVICES, VERSIONS
 from apps.api.v1.urls import urlpatterns as rest_patterns
 from apps.users.states import PERMS
 
 if TYPE_CHECKING:
-    from poolsite.wire.rpc_params import RpcMethod
+    from poolsite.wire.jsonrpc.parameters import RpcMethod
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
+class Endpoint:
     """One route or method."""
 
     interface: str
@@ -50,17 +50,17 @@ class Entrance:
             return True
         if perm not in PERMS[PERMS.index(self.level) :]:
             return False
-        if scopes and ANY_PART not in self.parts and not {*self.parts} & {*scopes}:
+        if scopes and ANY_SCOPE not in self.parts and not {*self.parts} & {*scopes}:
             return False
         return is_operator or not self.operator_only
 
 
-def entrances() -> list[Entrance]:
+def endpoints() -> list[Endpoint]:
     """Give the whole table."""
     return [*rest_entrances(rest_patterns, "/api/v1/"), *auth_entrances(), *rpc_entrances()]
 
 
-def rest_entrances(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[Entrance]:
+def rest_entrances(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[Endpoint]:
     """Give the REST routes."""
     for pattern in patterns:
         where = prefix + str(pattern.pattern)
@@ -70,7 +70,7 @@ def rest_entrances(patterns: list[URLPattern | URLResolver], prefix: str) -> Ite
         view = getattr(pattern.callback, "view_class", None)
         for method in METHODS:
             if view is not None and hasattr(view, method.lower()):
-                yield Entrance(
+                yield Endpoint(
                     "rest",
                     method,
                     where,
@@ -80,11 +80,11 @@ def rest_entrances(patterns: list[URLPattern | URLResolver], prefix: str) -> Ite
                 )
 
 
-def auth_entrances() -> Iterator[Entrance]:
+def auth_entrances() -> Iterator[Endpoint]:
     """Give sophon-auth's routes."""
     levels = {NOBODY: "", READ: "read", OWN: "read", HANDLER: "read", ADMIN: "admin"}
     for route in ALL_ROUTES:
-        yield Entrance(
+        yield Endpoint(
             "auth",
             route.method,
             f"/{route.path}",
@@ -94,7 +94,7 @@ def auth_entrances() -> Iterator[Entrance]:
         )
 
 
-def rpc_entrances() -> Iterator[Entrance]:
+def rpc_entrances() -> Iterator[Endpoint]:
     """Give the JSON-RPC methods, one row where the versions agree."""
     for service in SERVICES.values():
         for name, row in service.methods.items():
@@ -106,9 +106,9 @@ def rpc_entrances() -> Iterator[Entrance]:
                 yield rpc_entrance(version, name, row)
 
 
-def rpc_entrance(versions: str, name: str, row: RpcMethod) -> Entrance:
+def rpc_entrance(versions: str, name: str, row: RpcMethod) -> Endpoint:
     """Give one JSON-RPC method."""
-    return Entrance(
+    return Endpoint(
         "rpc",
         versions,
         name,
@@ -145,7 +145,7 @@ def table_markdown() -> str:
         "| interface | method | path | level | part | for |",
         "|---|---|---|---|---|---|",
     ]
-    for row in entrances():
+    for row in endpoints():
         who = "everybody" if not row.level else "operator" if row.operator_only else "tenant"
         if row.own_only:
             who = "own tenant, operator"

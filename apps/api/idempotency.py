@@ -12,7 +12,7 @@ from django.http import HttpResponse, JsonResponse
 from apps.api.errors import IdempotencyKeyReused, error_body, http_status
 from apps.api.models import IdempotentAnswer
 from apps.core.errors import BadValue, Conflict, DomainError
-from apps.users.sealed import SealBroken, text_open, text_seal
+from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ def answered_once(
             if response.status_code >= 400:
                 transaction.set_rollback(True)  # a refusal changed nothing and may be asked again
             else:
-                row.status, row.body = response.status_code, text_seal(response.content.decode())
+                row.status, row.body = response.status_code, text_encrypt(response.content.decode())
                 row.save()
             return response
     except DomainError as error:
@@ -66,8 +66,8 @@ def repeated(row: IdempotentAnswer, request: str) -> HttpResponse:
     if row.request != request:
         raise IdempotencyKeyReused("this key was used for another request", field="Idempotency-Key")
     try:
-        body = text_open(row.body)
-    except SealBroken:
+        body = text_decrypt(row.body)
+    except DecryptionFailed:
         raise Conflict("this was done already, its answer cannot be repeated") from None
     response = HttpResponse(body, status=row.status, content_type="application/json")
     response["Idempotent-Replay"] = "true"

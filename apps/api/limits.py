@@ -20,9 +20,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, parse_cookie
 
 from apps.api.callers import token_text
-from apps.api.rpc import bodies
-from apps.api.rpc.bodies import FREE_BYTES, NoRoom, Room
-from apps.api.rpc.known import known_here
+from apps.api.rpc import limits
+from apps.api.rpc.caller_cache import caller_cache
+from apps.api.rpc.limits import FREE_BYTES, MemoryBudget, Overloaded
 from apps.core.health import database_away_text
 from apps.users.errors import TokenRefused
 
@@ -57,8 +57,8 @@ def body_limit(path: str) -> int:
     return next((limit for prefix, limit in LIMITS if path.startswith(prefix)), default)
 
 
-ROOM: Final = Room("REST_HELD_MAX_BYTES")
-"""This process' room for large bodies.  (Module state: every request of it shares the machine's memory.)"""
+MEMORY: Final = MemoryBudget("REST_INFLIGHT_MAX_BYTES")
+"""This process' budget for large bodies.  (Module state: every request of it shares the machine's memory.)"""
 
 
 class Refused(Exception):
@@ -80,7 +80,7 @@ async def owner_of(scope: dict[str, Any]) -> str:
     if authorization := headers.get(b"authorization", ""):
         source = scope["client"][0] if scope.get("client") else ""
         try:
-            return (await known_here().principal(token_text(authorization), source)).tenant_name
+            return (await caller_cache().principal(token_text(authorization), source)).tenant_name
         except TokenRefused:
             return ""
     key = parse_cookie(headers.get(b"cookie", "")).get(settings.SESSION_COOKIE_NAME)
@@ -98,14 +98,16 @@ def person_of(session_key: str) -> str:
 class Body:
     """The body of one request while it arrives."""
 
-    def __init__(self, scope: dict[str, Any], receive: Receive, owner_of: OwnerOf, part: bodies.Part) -> None:
-        self.scope, self.receive, self.owner_of, self.part = scope, receive, owner_of, part
+    def __init__(
+        self, scope: dict[str, Any], receive: Receive, owner_of: OwnerOf, reservation: limits.Reservation
+    ) -> None:
+        self.scope, self.receive, self.owner_of, self.reservation = scope, receive, owner_of, reservation
         self.limit = body_limit(scope["path"])
         self.is_whole = False
         self.refusal: Refused | None = None
         self.owner = ""
         self.seen = 0
-        self.until = asyncio.get_running_loop().time() + bodies.ARRIVAL_S
+        self.until = asyncio.get_running_loop().time() + limits.ARRIVAL_S
 
     async def require(self, size: int) -> None:
         """Raise Refused if a body of that size is not taken of this caller."""
@@ -138,7 +140,7 @@ class Body:
                 async with asyncio.timeout_at(self.until):
                     event = await self.receive()
             except TimeoutError as error:
-                reason = f"the body did not arrive within {bodies.ARRIVAL_S:.0f} s"
+                reason = f"the body did not arrive within {limits.ARRIVAL_S:.0f} s"
                 raise Refused(408, "body_too_slow", reason) from error
         size = len(event.get("body", b""))
         self.seen += size
@@ -146,8 +148,8 @@ class Body:
         await self.require(self.seen)
         if self.owner:
             try:
-                self.part.grow(self.owner, size)
-            except NoRoom as error:
+                self.reservation.grow(self.owner, size)
+            except Overloaded as error:
                 raise Refused(503, error.code, error.reason, **{"retry-after": "1"}) from error
         return event
 
@@ -166,8 +168,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        with ROOM.part() as part:
-            body = Body(scope, receive, self.owner_of, part)
+        with MEMORY.reservation() as reservation:
+            body = Body(scope, receive, self.owner_of, reservation)
             try:
                 await body.require(declared_length(scope))
                 await self.app(scope, body.event, send)

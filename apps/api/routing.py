@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import re_path
 
-from apps.api.rpc.socket import rpc_socket
+from apps.api.rpc.transport.websocket import rpc_socket
 
 if TYPE_CHECKING:
     from django.urls import URLPattern

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from apps.api.rpc.http import rpc
+from apps.api.rpc.transport.http import rpc
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("apps.api.v1.urls")),

@@ -47,7 +47,7 @@ class NodeLink:
         headers = {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._http = Connections(url, headers, answer_max=settings.ANSWER_MAX_BYTES)
+        self._http = Connections(url, headers, answer_max=settings.NODE_RESPONSE_MAX_BYTES)
         self._ids = itertools.count(1)
         # A link that falls out of `link_to` closes its connections with it.
         weakref.finalize(self, self._http.close)

@@ -108,7 +108,7 @@ class HeadListener:
                 additional_headers=headers,
                 open_timeout=OPEN_TIMEOUT_S,
                 close_timeout=CLOSE_TIMEOUT_S,
-                max_size=settings.ANSWER_MAX_BYTES,
+                max_size=settings.NODE_RESPONSE_MAX_BYTES,
                 proxy=None,
             )
         except InvalidHandshake:  # it answers, but not as a WebSocket: a plain HTTP node or proxy

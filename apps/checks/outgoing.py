@@ -12,7 +12,7 @@ from django.core.mail import EmailMessage
 
 from apps.chain.connections import Connections
 from apps.checks.states import ChannelKind
-from apps.users.sealed import SealBroken, text_open
+from apps.users.encryption import DecryptionFailed, text_decrypt
 
 if TYPE_CHECKING:
     from apps.checks.models import Notification
@@ -34,9 +34,9 @@ class NotDelivered(Exception):
 def notification_send(row: Notification) -> None:
     """Send a notification to its channel.  Raises NotDelivered."""
     try:
-        target = text_open(row.channel.target)
-        secret = text_open(row.channel.secret) if row.channel.secret else ""
-    except SealBroken:
+        target = text_decrypt(row.channel.target)
+        secret = text_decrypt(row.channel.secret) if row.channel.secret else ""
+    except DecryptionFailed:
         raise NotDelivered("SECRET_KEY has changed: remove the channel and add it again") from None
     if row.channel.kind == ChannelKind.EMAIL:
         mail_send(row, target)

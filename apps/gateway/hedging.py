@@ -1,4 +1,4 @@
-"""Asking a second connection when the first is slow: only for what may be done twice, and one answer counts.
+"""Sending a request to a second connection when the first is slow: only for what may be done twice.
 
 Source: the peers' ask for it, sophon-gateway takes the first connection and waits (spec section 3.5).
 """
@@ -32,7 +32,7 @@ def is_repeatable(method: str, address: str = "") -> bool:
     return method == "ComputeProof" or (method == "WalletSign" and address[1:2] in REPEATABLE_KEYS)
 
 
-class Pace:
+class LatencyTracker:
     """How long answers took lately, by method."""
 
     def __init__(self) -> None:

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from apps.core.texts import text_kept
 from apps.gateway.activity import Meter
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
+from apps.gateway.hub_node import HubNode, Waiting
 from apps.gateway.models import Purpose
 from apps.gateway.routes import market_route, proof_route, wallet_route
 from apps.gateway.services import (
@@ -33,13 +34,12 @@ from apps.gateway.services import (
     prover_connection_open,
     signer_connection_open,
 )
-from apps.gateway.switch import Switch, Waiting
 from apps.gateway.threads import THREADS
 from apps.users.bootstrap import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify
-from poolsite.wire.rpc_frames import json_read
+from poolsite.wire.jsonrpc.messages import json_read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -84,8 +84,8 @@ def unpack(text: Json) -> Json:
         return None
     if not isinstance(text, str):
         raise ProviderRefused("the answer is no payload")
-    if len(text) > settings.PROVIDER_ANSWER_MAX_BYTES:
-        raise AnswerTooLarge(f"the answer is larger than {settings.PROVIDER_ANSWER_MAX_BYTES} bytes")
+    if len(text) > settings.PROVIDER_RESPONSE_MAX_BYTES:
+        raise AnswerTooLarge(f"the answer is larger than {settings.PROVIDER_RESPONSE_MAX_BYTES} bytes")
     try:
         return json_read(base64.b64decode(text, validate=True).decode())
     except (ValueError, RecursionError):
@@ -95,7 +95,7 @@ def unpack(text: Json) -> Json:
 class Provider:
     """A channel's events, and the answers that come back by another call of the same socket."""
 
-    def __init__(self, switch: Switch, principal: Principal) -> None:
+    def __init__(self, switch: HubNode, principal: Principal) -> None:
         self.id = str(uuid.uuid4())
         self.switch = switch
         self.principal = principal
@@ -196,7 +196,7 @@ class WalletProvider(Provider):
     """A signer: proves each of its keys, then signs."""
 
     def __init__(
-        self, switch: Switch, principal: Principal, *, supported: Sequence[str], sign_bytes: bytes
+        self, switch: HubNode, principal: Principal, *, supported: Sequence[str], sign_bytes: bytes
     ) -> None:
         super().__init__(switch, principal)
         self.supported = list(supported)
@@ -296,7 +296,7 @@ class WalletProvider(Provider):
 class MinerProvider(Provider):
     """A miner's prover, or its storage that unseals pieces."""
 
-    def __init__(self, switch: Switch, principal: Principal, *, actor_id: int, purpose: str) -> None:
+    def __init__(self, switch: HubNode, principal: Principal, *, actor_id: int, purpose: str) -> None:
         super().__init__(switch, principal)
         self.actor_id = actor_id
         self.purpose = purpose

@@ -12,9 +12,9 @@ from django.db.models import F
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.texts import text_kept
-from apps.gateway.asker import Question, ask_all
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignedBefore, SignerAway, SignerRefused
 from apps.gateway.hedging import is_repeatable
+from apps.gateway.hub_client import HubRequest, requests_send
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.routes import holders_alive, wallet_route
 from apps.users.models import AccountApproval, SignerGrant, Tenant
@@ -50,7 +50,7 @@ SIGNED_PROTOCOLS: Final = frozenset("134")
 
 
 @dataclass(frozen=True, slots=True)
-class SignRequest:
+class WalletSignRequest:
     """Something to be signed by the key of `address`, for one of `accounts`."""
 
     address: str
@@ -83,7 +83,7 @@ def wallet_sign(
     timeout_s: float = ASK_S,
 ) -> Signature:
     """Have a connected signer sign.  Raises SignerAway, SignerRefused."""
-    request = SignRequest(address, accounts, to_sign, meta_type, extra)
+    request = WalletSignRequest(address, accounts, to_sign, meta_type, extra)
     answer = wallet_sign_all([request], timeout_s=timeout_s)[0]
     if isinstance(answer, Signature):
         return answer
@@ -91,11 +91,11 @@ def wallet_sign(
 
 
 def wallet_sign_all(
-    requests: Sequence[SignRequest], *, timeout_s: float = ASK_S
+    requests: Sequence[WalletSignRequest], *, timeout_s: float = ASK_S
 ) -> list[Signature | DomainError]:
     """Have many things signed, all at once; each gets its signature or SignerAway or SignerRefused."""
     questions = [
-        Question(
+        HubRequest(
             wallet_route(one.address),
             tuple(one.accounts),
             "WalletSign",
@@ -104,7 +104,7 @@ def wallet_sign_all(
         )
         for one in requests
     ]
-    answers = ask_all(questions, timeout_s=timeout_s)
+    answers = requests_send(questions, timeout_s=timeout_s)
     return [signature_read(one.address, answer) for one, answer in zip(requests, answers, strict=True)]
 
 

@@ -22,8 +22,8 @@ from apps.miners.selectors import sender_choose
 from apps.miners.states import MinerState, Use
 from apps.users.errors import TenantUnknown
 from apps.users.models import MinerGrant, Tenant
-from apps.users.narrowing import tokens_narrow
 from apps.users.services import audit_record, miner_grant
+from apps.users.token_scope import tokens_remove_miner
 from apps.wallets.selectors import sender_allowed
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def ownership_move(
     Miner.objects.filter(pk=miner.pk).update(tenant=receiver, updated_at=now)
     mines = MinerGrant.objects.filter(actor_id=miner.actor_id).values_list("open_mining", flat=True).first()
     miner_grant(tenant=receiver, actor_id=miner.actor_id, open_mining=mines is not False)
-    tokens = tokens_narrow(tenant=giver, actor_id=miner.actor_id)
+    tokens = tokens_remove_miner(tenant=giver, actor_id=miner.actor_id)
     row = HandOver.objects.create(
         miner=miner,
         giver=giver,

@@ -25,10 +25,10 @@ TENANT_ROLES: Final = (Role.TENANT_ADMIN, Role.TENANT, Role.AUDITOR)
 """What a tenant's own admin may give."""
 
 
-class WelcomeOver(NotFound):
+class InvitationExpired(NotFound):
     """The link was used, is too old, or is none."""
 
-    code = "welcome_over"
+    code = "invitation_expired"
 
     def __init__(self) -> None:
         super().__init__("This link was used already, or is too old: ask for a new one.")
@@ -96,25 +96,25 @@ def tenant_for(principal: Principal, name: str) -> Tenant:
     return tenant_by_name(wanted)
 
 
-def welcome_write(person: User) -> tuple[str, str]:
+def invitation_create(person: User) -> tuple[str, str]:
     """Give both parts of the link through which a person chooses a password; good once, for three days."""
     return urlsafe_base64_encode(force_bytes(person.pk)), default_token_generator.make_token(person)
 
 
-def welcome_read(who: str, token: str) -> User:
-    """Find whose link this is.  Raises WelcomeOver."""
+def invitation_read(who: str, token: str) -> User:
+    """Find whose link this is.  Raises InvitationExpired."""
     try:
         pk = int(force_str(urlsafe_base64_decode(who)))
     except (ValueError, OverflowError, UnicodeDecodeError):
-        raise WelcomeOver from None
+        raise InvitationExpired from None
     person = User.objects.filter(pk=pk, is_active=True).first() if 0 < pk < 2**63 else None
     if person is None or not default_token_generator.check_token(person, token):
-        raise WelcomeOver
+        raise InvitationExpired
     return person
 
 
 @transaction.atomic
-def welcome_take(person: User, *, password: str, principal: Principal) -> None:
+def invitation_accept(person: User, *, password: str, principal: Principal) -> None:
     """Let an invited person choose a password; the link is worthless then.  Raises WeakPassword."""
     password_check(password, person)
     person.set_password(password)

@@ -15,8 +15,8 @@ import structlog
 from django.db import transaction
 
 from apps.core.errors import BadValue
+from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.models import Passkey, RecoveryCode, TotpDevice
-from apps.users.sealed import SealBroken, text_open, text_seal
 from apps.users.states import Factor
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def has_second_factor(user: User) -> bool:
 def totp_begin(user: User) -> TotpDevice:
     """Give the device that waits for its first code, made when there is none."""
     device, made = TotpDevice.objects.get_or_create(
-        user=user, defaults={"sealed_secret": text_seal(pyotp.random_base32())}
+        user=user, defaults={"sealed_secret": text_encrypt(pyotp.random_base32())}
     )
     if not made and device.confirmed_at is None and totp_of(device) is None:
-        device.sealed_secret = text_seal(pyotp.random_base32())
+        device.sealed_secret = text_encrypt(pyotp.random_base32())
         device.save(update_fields=["sealed_secret"])
     return device
 
@@ -66,8 +66,8 @@ def totp_begin(user: User) -> TotpDevice:
 def totp_of(device: TotpDevice) -> pyotp.TOTP | None:
     """Open a device; None if the site's key was changed since."""
     try:
-        return pyotp.TOTP(text_open(device.sealed_secret), interval=STEP_S)
-    except SealBroken:
+        return pyotp.TOTP(text_decrypt(device.sealed_secret), interval=STEP_S)
+    except DecryptionFailed:
         log.warning("totp_secret_unreadable", user=device.user_id)
         return None
 

@@ -264,7 +264,7 @@ def account_approve(*, signer_tenant: Tenant, account: Tenant) -> None:
     )
 
 
-def account_disapprove(*, signer_tenant: Tenant, account: Tenant) -> None:
+def account_approval_revoke(*, signer_tenant: Tenant, account: Tenant) -> None:
     """Take that back."""
     AccountApproval.objects.filter(signer_tenant=signer_tenant, account=account).delete()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from apps.core.errors import NotAllowed, NotFound
-from apps.gateway.checkup import ask
+from apps.gateway.connection_test import ask
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors import signers_connected
 from apps.users.services import audit_record

@@ -15,10 +15,10 @@ from apps.chain.side_by_side import side_by_side
 from apps.core import clock
 from apps.core.errors import DomainError, NotAllowed
 from apps.core.live import Change, publish
-from apps.gateway.checkup import ask
+from apps.gateway.connection_test import ask
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors import signer_keys, signers_connected
-from apps.gateway.services import RuledSignature, SignRequest, signers_of, wallet_sign_all
+from apps.gateway.services import RuledSignature, WalletSignRequest, signers_of, wallet_sign_all
 from apps.users.models import SignerGrant, Tenant
 from apps.users.principals import SYSTEM
 from apps.users.selectors import signer_granted
@@ -83,7 +83,7 @@ def messages_sign(
     """
     start = time.monotonic()
     found: dict[int, SignedMessage | DomainError] = {}
-    asked: list[tuple[int, SignRequest]] = []
+    asked: list[tuple[int, WalletSignRequest]] = []
     accounts = Accounts(tenant_id)
     for at, message in enumerate(messages):
         try:
@@ -158,7 +158,7 @@ def bytes_sign(
     try:
         accounts = Accounts(tenant_id).of(words)
         [answer] = wallet_sign_all(
-            [SignRequest(words, accounts, to_sign, meta_type, extra)], timeout_s=SIGN_S
+            [WalletSignRequest(words, accounts, to_sign, meta_type, extra)], timeout_s=SIGN_S
         )
         if isinstance(answer, Signature):
             signature_verify(answer, address, to_sign)
@@ -206,7 +206,7 @@ class Accounts:
         return list(grants.values_list("tenant__name", flat=True))
 
 
-def sign_request(message: Message, accounts: Accounts) -> SignRequest:
+def sign_request(message: Message, accounts: Accounts) -> WalletSignRequest:
     """Write what the signer gets.  Raises SenderNotGranted, SignerRefused."""
     sender = str(message.from_)
     sig_type = signature_type(message.from_)
@@ -215,7 +215,7 @@ def sign_request(message: Message, accounts: Accounts) -> SignRequest:
         payload = signing_payload(message, sig_type, chain_id=chain_id)
     except BadTransaction as error:
         raise SignerRefused(f"no Ethereum transaction: {error}") from None
-    return SignRequest(sender, accounts.of(sender), payload, META_MESSAGE, message_to_cbor(message))
+    return WalletSignRequest(sender, accounts.of(sender), payload, META_MESSAGE, message_to_cbor(message))
 
 
 def signature_type(sender: Address) -> int:

@@ -56,7 +56,7 @@ ROOT_IS_MEANT: Final = {"PYTHONWARNINGS": "ignore:You're running the worker with
 """The pool runs as whoever starts it, root too; Celery's advice would be no event in the log."""
 
 
-WORKER_ENV: Final = {**ROOT_IS_MEANT, "DATABASE_KEPT_S": "600"}
+WORKER_ENV: Final = {**ROOT_IS_MEANT, "DATABASE_CONN_MAX_AGE": "600"}
 """Of a task process: its threads keep their database connections for ten minutes."""
 
 
@@ -93,7 +93,7 @@ class Choices:
             network=env.get("POOLSITE_NETWORK") or "demo",
             snark=snark(env.get("POOLSITE_SNARK", "")),
             parameter_seed=env.get(SEED_VARIABLE) or ("" if env.get("CHAIN_URLS") else DEVNET_SEED),
-            left_out=frozenset(filter(None, env.get("POOLSITE_WITHOUT", "").split(","))),
+            left_out=frozenset(filter(None, env.get("POOLSITE_DISABLE", "").split(","))),
             compat_ports=compat_ports(env.get("COMPAT_PORTS", "")),
             is_database_ours=not env.get("DATABASE_URL"),
             is_redis_ours=not env.get("REDIS_URL"),
@@ -194,7 +194,7 @@ def without(table: list[Child], left_out: frozenset[str]) -> list[Child]:
     unknown = left_out - {child.name for child in table}
     if unknown:
         raise CannotStart(
-            f"POOLSITE_WITHOUT names {', '.join(sorted(unknown))}, which is no process of the pool"
+            f"POOLSITE_DISABLE names {', '.join(sorted(unknown))}, which is no process of the pool"
         )
     kept = [child for child in table if child.name not in left_out]
     return [replace(child, after=child.after - left_out) for child in kept]

@@ -90,14 +90,14 @@ TEMPLATES = [
 DATABASES = {
     "default": database_from_url(env_text("DATABASE_URL", "postgresql:///poolsite"))
     | {
-        "CONN_MAX_AGE": env_number("DATABASE_KEPT_S", 0),
+        "CONN_MAX_AGE": env_number("DATABASE_CONN_MAX_AGE", 0),
         "CONN_HEALTH_CHECKS": True,
         "ATOMIC_REQUESTS": False,
     }
 }
 # So long without a push or read a web process keeps the two connections that these share: to open one for
 # each costs a program that calls once in a second more than the call.
-CLERK_KEPT_S = 10.0
+DB_THREAD_IDLE_S = 10.0
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env_text("REDIS_URL", "redis://localhost:6379/0")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
@@ -134,15 +134,15 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = env_number("REQUEST_MAX_BYTES", 4 * 1024 * 1024)
 
 RPC_REQUEST_MAX_BYTES = env_number("RPC_REQUEST_MAX_BYTES", 16 * 1024 * 1024)
 """Largest request of JSON-RPC, by POST or as a frame: a batch of 170 messages as large as the chain takes."""
-RPC_HELD_MAX_BYTES = env_number("RPC_HELD_MAX_BYTES", 64 * 1024 * 1024)
+RPC_INFLIGHT_MAX_BYTES = env_number("RPC_INFLIGHT_MAX_BYTES", 64 * 1024 * 1024)
 """What a web process holds of large requests at once; one tenant has the half of it."""
-REST_HELD_MAX_BYTES = env_number("REST_HELD_MAX_BYTES", 128 * 1024 * 1024)
+REST_INFLIGHT_MAX_BYTES = env_number("REST_INFLIGHT_MAX_BYTES", 128 * 1024 * 1024)
 """The same of other requests: a sealing host's report has 64 MiB at most."""
-FILE_UPLOAD_MAX_MEMORY_SIZE = REST_HELD_MAX_BYTES
+FILE_UPLOAD_MAX_MEMORY_SIZE = REST_INFLIGHT_MAX_BYTES
 """Django writes a body above this to disk: never, as what is held is limited."""
-ANSWER_MAX_BYTES = env_number("ANSWER_MAX_BYTES", 128 * 1024 * 1024)
+NODE_RESPONSE_MAX_BYTES = env_number("NODE_RESPONSE_MAX_BYTES", 128 * 1024 * 1024)
 """Largest answer of a node or a market: the sectors of a miner with a hundred thousand are 90 MB."""
-PROVIDER_ANSWER_MAX_BYTES = env_number("PROVIDER_ANSWER_MAX_BYTES", 4 * 1024 * 1024)
+PROVIDER_RESPONSE_MAX_BYTES = env_number("PROVIDER_RESPONSE_MAX_BYTES", 4 * 1024 * 1024)
 """Largest answer of a signer, prover or storage; proofs of one request are below 200 kB."""
 
 DISK_LOW_SHARE = 0.1
@@ -217,8 +217,8 @@ CHAIN_URLS = env_list("CHAIN_URLS", f"http://{DEVNET_LISTEN}/rpc/v1")
 """Nodes as lotus API strings: `token:url`, `url`, or a multiaddress; the first healthy one is used."""
 NETWORK_PARAMS = env_object("NETWORK_PARAMS")
 """What the node of a network without a row does not tell, with the members of StateGetNetworkParams."""
-HEAD_STEPS = "poolsite.heartbeat.HEAD_STEPS"
-HEAD_FACTS = "poolsite.heartbeat.HEAD_FACTS"
+HEAD_STEPS = "poolsite.head_steps.HEAD_STEPS"
+HEAD_FACTS = "poolsite.head_steps.HEAD_FACTS"
 """Where the follower finds what it enqueues on each head; the apps may not import it themselves."""
 ADDRESS_PREFIX = env_text("ADDRESS_PREFIX", "f")
 """`f` or `t`: how addresses are printed in CSV downloads; they are read with either everywhere."""

@@ -238,6 +238,6 @@ def change_words(*, number: int, before: str, text: str) -> str:
     return f"poolsite policy change\nversion {number}\nafter {before}\ntext {digest}"
 
 
-def change_seal(code: str, change: str) -> str:
+def change_signature(code: str, change: str) -> str:
     """Seal the words of a change with an editor's code."""
     return hmac.new(code.strip().encode(), change.encode(), hashlib.sha256).hexdigest()

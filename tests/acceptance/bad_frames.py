@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from poolsite.wire.rpc_frames import CODE_APPLICATION, CODE_INVALID, CODE_NO_METHOD, CODE_PARAMS, CODE_PARSE
+from poolsite.wire.jsonrpc.messages import (
+    CODE_APPLICATION,
+    CODE_INVALID,
+    CODE_NO_METHOD,
+    CODE_PARAMS,
+    CODE_PARSE,
+)
 from tests.acceptance.bad_requests import TEN_MB, push
 
 PUSH: Final = "Message.PushMessage"

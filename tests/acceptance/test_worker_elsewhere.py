@@ -64,7 +64,7 @@ def refused(checkout: Path, *words: str) -> str:
 
 
 def test_a_sector_is_sealed_by_a_worker_from_another_checkout(checkout: Path, tmp_path: Path) -> None:
-    with RunningPool(POOLSITE_WITHOUT="sealer") as pool:
+    with RunningPool(POOLSITE_DISABLE="sealer") as pool:
         miner = pool.wait_miner()
         token = tmp_path / "token"
         token.write_text(token_for(pool, "pool", perm="write", scopes=["sealer"]))
@@ -97,7 +97,7 @@ def test_what_is_missing_or_wrong_is_said_in_a_sentence(checkout: Path, tmp_path
     assert "the console's address is 'localhost': write http://host:port" in said
     said = refused(checkout, "CONSOLE=http://127.0.0.1:1", f"TOKEN_FILE={tmp_path / 'none'}")
     assert "cannot be read: No such file or directory" in said
-    with RunningPool(has_kernels=False, POOLSITE_WITHOUT=LEFT_OUT) as pool:
+    with RunningPool(has_kernels=False, POOLSITE_DISABLE=LEFT_OUT) as pool:
         said = refused(checkout, f"CONSOLE=http://127.0.0.1:{pool.port}", f"TOKEN_FILE={token}")
         assert "does not take this token: this token is not registered here" in said
     nobody = f"CONSOLE=http://127.0.0.1:{port_free()}"

@@ -92,7 +92,7 @@ def run(case: Case) -> Figure:
 def figures() -> tuple[tuple[float, ...], tuple[float, ...] | None]:
     """Measure the original, where it is there, then ours."""
     with (
-        RunningPool(has_kernels=False, POOLSITE_WITHOUT="sealer,prover,bootstrap-miner") as pool,
+        RunningPool(has_kernels=False, POOLSITE_DISABLE="sealer,prover,bootstrap-miner") as pool,
         tempfile.TemporaryDirectory(prefix="pt-") as folder,
     ):
         wait_until(pool.is_ready, within_s=PATIENCE_S, what=pool.diagnosis)

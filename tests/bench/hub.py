@@ -56,7 +56,7 @@ def signers_run(url: str, token: str, ready: Any) -> None:
     """Run the signers, in a process of their own."""
     logging.disable(logging.INFO)
     signing = importlib.import_module("workers.signer.signing")
-    sealing = importlib.import_module("workers.signer.sealing")
+    sealing = importlib.import_module("workers.signer.encryption")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     folder, signers = Path(tempfile.mkdtemp(prefix="pt-hub-")), []
     for number in range(SIGNERS):
@@ -72,8 +72,8 @@ def signers_run(url: str, token: str, ready: Any) -> None:
 
 async def listen(signers: list[Any], url: str, token: str, ready: Any) -> None:
     """Keep the signers connected."""
-    hub = importlib.import_module("workers.signer.hub")
-    links = [hub.HubLink(signer, url=url, token=lambda: token) for signer in signers]
+    hub = importlib.import_module("workers.signer.gateway")
+    links = [hub.GatewayLink(signer, url=url, token=lambda: token) for signer in signers]
     running = [asyncio.create_task(link.run()) for link in links]
     await asyncio.gather(*(link.is_connected.wait() for link in links))
     ready.set()
@@ -120,7 +120,9 @@ class Hub:
         fields = {"value": 1, "gas_limit": 10, "gas_fee_cap": 1, "gas_premium": 1, "nonce": 0}
         one = wire.Message(to=address("f01234"), from_=address(sender), **fields)
         service = importlib.import_module("apps.gateway.services")
-        return service.SignRequest(sender, ["alice"], one.cid.data, "message", wire.message_to_cbor(one))
+        return service.WalletSignRequest(
+            sender, ["alice"], one.cid.data, "message", wire.message_to_cbor(one)
+        )
 
     def sign(self, requests: list[Any]) -> float:
         """Have something signed; gives the seconds that it took."""

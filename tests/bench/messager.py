@@ -261,7 +261,7 @@ def push_bunches(pool: Any) -> float:
 
 def read_by_id(pool: Any) -> float:
     """Read messages as GetMessageByUid does, without the JSON-RPC around it."""
-    from apps.api.rpc.messager_reads import messages_read
+    from apps.api.rpc.services.messager.reads import messages_read
     from apps.users.principals import SYSTEM
 
     del pool
@@ -271,7 +271,7 @@ def read_by_id(pool: Any) -> float:
 
 def read_bunches(pool: Any) -> float:
     """Read as many in one query as are in flight on a socket."""
-    from apps.api.rpc.messager_reads import messages_read
+    from apps.api.rpc.services.messager.reads import messages_read
     from apps.users.principals import SYSTEM
 
     del pool
@@ -419,7 +419,7 @@ async def calm() -> None:
 
 async def waiting() -> float:
     """Wait with many callers; gives percent of a core."""
-    from apps.api.rpc.waits import GROUP, message_wait
+    from apps.api.rpc.services.messager.waits import GROUP, message_wait
     from apps.users.principals import SYSTEM
 
     layer: Any = get_channel_layer()

@@ -14,7 +14,7 @@ from tests import factories, people
 from tests.browser.axe import findings
 from tests.integration.gateway.conftest import signer_make
 from workers.signer.editors import editor_add
-from workers.signer.hub import HubLink
+from workers.signer.gateway import GatewayLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def signer(site: Web, tmp_path: Path) -> Iterator[Signer]:
     made = signer_make(tmp_path / "signer", "secp256k1")
     token = people.token("read", scopes=["signer"])
     factories.wallet(SECP, of="alice", label="control")
-    link = HubLink(made, url=site.url.replace("http", "ws") + "/rpc/v1", token=lambda: token)
+    link = GatewayLink(made, url=site.url.replace("http", "ws") + "/rpc/v1", token=lambda: token)
     loop, known = asyncio.new_event_loop(), threading.Event()
 
     async def dial() -> None:

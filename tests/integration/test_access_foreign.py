@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connection
 
-from apps.api.access_table import Entrance, entrances
-from apps.api.rpc.messager_types import ADDRESS_SPEC
-from apps.api.rpc.services import SERVICES
+from apps.api.access_table import Endpoint, endpoints
+from apps.api.rpc.services.messager.types import ADDRESS_SPEC
+from apps.api.rpc.services.registry import SERVICES
 from apps.messages.services.nonces import Standing
 from apps.sectors.models import Job
 from apps.users.models import Token
 from apps.users.services import signer_grant
-from poolsite.wire import rpc_params
+from poolsite.wire.jsonrpc import parameters
 from tests import factories, people
 from tests.scenes import Pool, busy_pool
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-TABLE = entrances()
+TABLE = endpoints()
 NO_UUID = "00000000-0000-4000-8000-000000000000"
 ABSENT = {"uuid": NO_UUID, "id": "nobodys", "name": "nobodys", "number": "1"}
 """What stands in a path for an object that is nobody's; addresses by the route's first word."""
@@ -96,7 +96,7 @@ def state() -> list[Any]:
     return found
 
 
-def rest_rows() -> list[Entrance]:
+def rest_rows() -> list[Endpoint]:
     return [row for row in TABLE if row.interface == "rest" and "<" in row.path and not row.operator_only]
 
 
@@ -168,27 +168,27 @@ def test_over_rest_a_shared_address_changes_nothing_of_the_others(client, pool, 
     assert alices() == before
 
 
-def candidates(param: rpc_params.Param, pool: Pool | None) -> list[Any]:
+def candidates(param: parameters.Param, pool: Pool | None) -> list[Any]:
     """Values for a parameter: alice's, or nobody's where there is no pool; None where there is no choice."""
     text = [pool.landed.pk, str(pool.wallet.address), "alice"] if pool else ["nobodys"] * 3
     address = [str(pool.wallet.address), pool.miner.address] if pool else [factories.bls(999), "f0999999"]
     cid = [{"/": pool.landed.cid}] if pool else [{"/": factories.cid("nobodys")}]
     known: dict[str, list[Any]] = {
-        rpc_params.TEXT.go: text,
-        rpc_params.ADDRESS.go: address,
-        rpc_params.CID.go: cid,
-        rpc_params.NUMBER.go: [1],
-        rpc_params.BOOL.go: [False],
-        rpc_params.UUID.go: [NO_UUID],
-        rpc_params.BYTES.go: [""],
-        rpc_params.OBJECT.go: [{}],
-        rpc_params.list_of(rpc_params.TEXT).go: [[one] for one in text],
-        rpc_params.list_of(rpc_params.ADDRESS).go: [[one] for one in address],
+        parameters.TEXT.go: text,
+        parameters.ADDRESS.go: address,
+        parameters.CID.go: cid,
+        parameters.NUMBER.go: [1],
+        parameters.BOOL.go: [False],
+        parameters.UUID.go: [NO_UUID],
+        parameters.BYTES.go: [""],
+        parameters.OBJECT.go: [{}],
+        parameters.list_of(parameters.TEXT).go: [[one] for one in text],
+        parameters.list_of(parameters.ADDRESS).go: [[one] for one in address],
     }
     return known.get(param.go, [None])
 
 
-def rpc_rows() -> list[Entrance]:
+def rpc_rows() -> list[Endpoint]:
     own = [row for row in TABLE if row.interface == "rpc" and not row.path.startswith("Filecoin.")]
     return [
         row
@@ -197,7 +197,7 @@ def rpc_rows() -> list[Entrance]:
     ]
 
 
-def call(client: Any, token: str, row: Entrance, params: list[Any]) -> str:
+def call(client: Any, token: str, row: Endpoint, params: list[Any]) -> str:
     version = row.method.split()[0]
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": row.path, "params": params})
     answer = client.post(
@@ -214,27 +214,27 @@ AT_SEVEN = Standing(exists=True, chain_nonce=7, pool_nonce=7, balance=0, flight=
 FEES = {"gasOverEstimation": 2, "maxFee": "7", "gasFeeCap": "700", "gasOverPremium": 2, "baseFee": "7"}
 
 
-def addressed(param: rpc_params.Param, pool: Pool) -> Any:
+def addressed(param: parameters.Param, pool: Pool) -> Any:
     """A value for a parameter of a call about the address that alice and bob hold."""
     address = str(pool.wallet.address)
     known: dict[str, Any] = {
-        rpc_params.ADDRESS.go: address,
-        rpc_params.NUMBER.go: 9,
-        rpc_params.TEXT.go: "alice-given-up",
-        rpc_params.list_of(rpc_params.ADDRESS).go: [address],
-        rpc_params.BOOL.go: True,
+        parameters.ADDRESS.go: address,
+        parameters.NUMBER.go: 9,
+        parameters.TEXT.go: "alice-given-up",
+        parameters.list_of(parameters.ADDRESS).go: [address],
+        parameters.BOOL.go: True,
         ADDRESS_SPEC.go: {"address": address, **FEES},
     }
     return known.get(param.go)
 
 
-def address_rows() -> list[Entrance]:
+def address_rows() -> list[Endpoint]:
     """Methods that are told an address."""
     found = []
     for row in rpc_rows():
         method = SERVICES[row.path.partition(".")[0]].find(row.path, row.method.split()[0])
         gos = {param.go for param in method.params} if method else set()
-        if gos & {rpc_params.ADDRESS.go, rpc_params.list_of(rpc_params.ADDRESS).go, ADDRESS_SPEC.go}:
+        if gos & {parameters.ADDRESS.go, parameters.list_of(parameters.ADDRESS).go, ADDRESS_SPEC.go}:
             found.append(row)
     return found
 

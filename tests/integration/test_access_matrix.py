@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from apps.api.access_table import Entrance, entrances, table_markdown
-from apps.api.rpc.services import SERVICES
+from apps.api.access_table import Endpoint, endpoints, table_markdown
+from apps.api.rpc.services.registry import SERVICES
 from apps.core import clock
 from apps.users.models import Tenant, Token
 from apps.users.services import tenant_update, token_revoke
@@ -21,7 +21,7 @@ from tests import people
 pytestmark = pytest.mark.django_db
 
 DOCS = Path(__file__).parents[2] / "docs" / "access.md"
-TABLE = entrances()
+TABLE = endpoints()
 NOBODY = "00000000-0000-4000-8000-000000000000"
 """An object that is nobody's: whoever passes the door is told that it does not exist."""
 
@@ -49,7 +49,7 @@ def strangers() -> dict[str, str]:
     return {"nobody": "", "nonsense": "x.y.z", "revoked": revoked, "disabled": disabled, "expired": expired}
 
 
-def ask(client: Any, row: Entrance, token: str) -> Any:
+def ask(client: Any, row: Endpoint, token: str) -> Any:
     headers = people.bearer(token) if token else {}
     if row.interface == "rpc":
         call = json.dumps({"id": 1, "method": row.path, "params": [None] * 12})  # too many: nothing runs
@@ -60,7 +60,7 @@ def ask(client: Any, row: Entrance, token: str) -> Any:
     return client.generic(row.method, path, body, content_type="application/json", headers=headers)
 
 
-def is_let_in(row: Entrance, answer: Any) -> bool:
+def is_let_in(row: Endpoint, answer: Any) -> bool:
     """Whether the door was passed, whatever came then."""
     if answer.status_code == 401:
         return False
@@ -72,7 +72,7 @@ def is_let_in(row: Entrance, answer: Any) -> bool:
     return bool(answer.status_code != 403)
 
 
-def of_nodes(row: Entrance) -> bool:
+def of_nodes(row: Endpoint) -> bool:
     return row.path.startswith("Filecoin.")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from django.urls import reverse
 
-from apps.api.access_table import entrances
+from apps.api.access_table import endpoints
 from apps.core import clock
 from apps.dashboard.urls import urlpatterns as pages
 from apps.messages.models import ExtraNode, Message
@@ -330,7 +330,7 @@ def test_an_act_leaves_a_line_that_names_who_and_what(world: World, case: Callab
 
 def test_every_route_over_rest_is_driven_or_has_a_reason() -> None:
     known = {*REST, *ELSEWHERE, *CHANGES_NOTHING}
-    rows = [row for row in entrances() if row.interface == "rest" and row.method != "GET"]
+    rows = [row for row in endpoints() if row.interface == "rest" and row.method != "GET"]
     asked = {f"{row.method} {row.path.removeprefix('/api/v1/')}" for row in rows}
 
     assert asked - known == set()
@@ -346,7 +346,7 @@ def test_every_route_of_sophon_auth_that_changes_names_its_action() -> None:
 
 
 def test_every_method_is_driven_or_has_a_reason() -> None:
-    names = {row.path for row in entrances() if row.interface == "rpc"}
+    names = {row.path for row in endpoints() if row.interface == "rpc"}
     ours = {name.removeprefix("Message.") for name in names if name.startswith("Message.")}
     hub = {name.removeprefix("Gateway.") for name in names if name.startswith("Gateway.")}
 

@@ -43,7 +43,7 @@ class OldPorts(Pool):
         super().__init__(
             COMPAT_PORTS=",".join(str(self.moved[name]) for name in COMPAT_PORTS.values()),
             SIGNER_LISTEN=f"127.0.0.1:{self.wallet}",
-            POOLSITE_WITHOUT=LEFT_OUT,
+            POOLSITE_DISABLE=LEFT_OUT,
         )
 
     def admin(self) -> str:

@@ -77,7 +77,7 @@ def server() -> Iterator[RecoveringServer]:
 
 def pool_on(server: RecoveringServer, user: str = "postgres") -> Pool:
     url = f"postgresql:///postgres?host={server.sockets}&user={user}"
-    return Pool(DATABASE_URL=url, POOLSITE_WITHOUT=LEFT_OUT, web_processes=1)
+    return Pool(DATABASE_URL=url, POOLSITE_DISABLE=LEFT_OUT, web_processes=1)
 
 
 def test_a_start_waits_until_the_database_has_recovered(server: RecoveringServer) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from apps.api.access_table import Entrance, entrances
+from apps.api.access_table import Endpoint, endpoints
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
 
@@ -62,7 +62,7 @@ def body(rng: random.Random) -> Any:
     return {rng.choice(FIELDS): value(rng) for _ in range(rng.randrange(7))}
 
 
-def path_of(row: Entrance, rng: random.Random) -> str:
+def path_of(row: Endpoint, rng: random.Random) -> str:
     """A path with something for each part of it."""
     parts = [
         "f01000",
@@ -85,7 +85,7 @@ def path_of(row: Entrance, rng: random.Random) -> str:
     return path
 
 
-def one(client: Any, row: Entrance, token: str, rng: random.Random) -> Any:
+def one(client: Any, row: Endpoint, token: str, rng: random.Random) -> Any:
     """Send one request."""
     headers = people.bearer(token)
     if row.interface == "rpc":
@@ -112,7 +112,7 @@ def test_nothing_that_is_sent_is_answered_with_500(client, pool_redis):
     factories.sector(miner)
     factories.message(KEY)
     tokens = [people.operator_token(), people.token("admin", of="alice"), people.token("read", of="mallory")]
-    table = [row for row in entrances() if not row.is_channel and "Wait" not in row.path]
+    table = [row for row in endpoints() if not row.is_channel and "Wait" not in row.path]
     failures: dict[str, str] = {}
     client.raise_request_exception = False
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from apps.api.rpc import chain
+from apps.api.rpc.services.node import proxy
 from apps.chain.models import Node
 from apps.chain.services import nodes_sync
 from apps.chain.states import NodeState
@@ -33,8 +33,8 @@ def devnet() -> Devnet:
 @pytest.fixture
 def caller(devnet: Devnet, transactional_db: None, pool_redis: str) -> Iterator[ClientConnection]:
     """A tenant's socket to the console, whose only node is the devnet."""
-    chain.OBJECTS.clear()
-    chain.POOL.clear()
+    proxy.OBJECT_CACHE.clear()
+    proxy.POOL.clear()
     process = WebProcess()
     with Service(devnet, mining="paused") as service:
         nodes_sync([service.url])
@@ -46,7 +46,7 @@ def caller(devnet: Devnet, transactional_db: None, pool_redis: str) -> Iterator[
                 yield socket
         finally:
             process.stop()
-            chain.POOL.clear()
+            proxy.POOL.clear()
 
 
 def send(socket: ClientConnection, number: int, method: str, *params: Any) -> None:

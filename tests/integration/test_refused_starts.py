@@ -41,7 +41,7 @@ def state_of(folder: Path) -> dict[str, tuple[int, ...] | str]:
 @pytest.fixture(scope="module")
 def kept() -> Iterator[Pool]:
     """A pool with a database and a chain that has run and was stopped."""
-    with Pool(POOLSITE_WITHOUT=LEFT_OUT) as pool:
+    with Pool(POOLSITE_DISABLE=LEFT_OUT) as pool:
         wait_until(pool.all_up, within_s=60, what=pool.words)
         pool.stop()
         yield pool
@@ -50,7 +50,7 @@ def kept() -> Iterator[Pool]:
 @pytest.fixture
 def pool(kept: Pool, tmp_path: Path) -> Iterator[Pool]:
     """A copy of its folder, to be spoilt."""
-    copy = Pool(POOLSITE_WITHOUT=LEFT_OUT)
+    copy = Pool(POOLSITE_DISABLE=LEFT_OUT)
     shutil.copytree(kept.var, copy.var, symlinks=True)
     for path in [kept.var, *kept.var.rglob("*")]:
         facts = path.lstat()

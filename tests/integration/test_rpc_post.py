@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from apps.api.callers import principal_from_token
-from apps.api.rpc import bodies, chain, known
+from apps.api.rpc import caller_cache, limits
+from apps.api.rpc.services.node import proxy
 from apps.chain.link import link_to
 from apps.chain.models import Node
 from apps.chain.services import nodes_sync
@@ -41,14 +42,14 @@ class WaitingNode(TinyNode):
 
 @pytest.fixture
 def node(transactional_db: None) -> Iterator[TinyNode]:
-    chain.OBJECTS.clear()
-    chain.POOL.clear()
+    proxy.OBJECT_CACHE.clear()
+    proxy.POOL.clear()
     node = WaitingNode()
     with served(node) as url:
         nodes_sync([url])
         Node.objects.update(state=NodeState.HEALTHY)
         yield node
-    chain.POOL.clear()
+    proxy.POOL.clear()
 
 
 @pytest.fixture
@@ -118,8 +119,8 @@ def test_a_caller_is_looked_up_once_and_forgotten_when_access_changes(caller, mo
         lookups.append(text)
         return principal_from_token(text, source=source)
 
-    monkeypatch.setattr("apps.api.rpc.known.KEPT_S", 3600.0)
-    monkeypatch.setattr("apps.api.rpc.known.principal_from_token", looked_up)
+    monkeypatch.setattr("apps.api.rpc.caller_cache.KEPT_S", 3600.0)
+    monkeypatch.setattr("apps.api.rpc.caller_cache.principal_from_token", looked_up)
     token = people.token("read", of="alice")
     until = time.monotonic() + 10
     while ask(caller, token=token).status_code == 200 and time.monotonic() < until:
@@ -166,7 +167,7 @@ def test_without_redis_nobody_is_remembered(caller, redis_server):
 
 
 def known_to_any() -> bool:
-    return any(memory._known for memory in list(known._loops.values()))
+    return any(memory._known for memory in list(caller_cache._loops.values()))
 
 
 def test_long_calls_hold_up_no_other(caller, node):
@@ -224,7 +225,7 @@ def slow_body(size: int, go: threading.Event) -> Iterator[bytes]:
 
 
 def test_large_bodies_under_way_have_a_room_and_small_ones_pass(caller, settings):
-    settings.RPC_HELD_MAX_BYTES = 4 << 20  # two for each tenant
+    settings.RPC_INFLIGHT_MAX_BYTES = 4 << 20  # two for each tenant
     alice, bob, go = people.token("read", of="alice"), people.token("read", of="bob"), threading.Event()
     answers: list[httpx.Response] = []
 
@@ -239,7 +240,7 @@ def test_large_bodies_under_way_have_a_room_and_small_ones_pass(caller, settings
     running = [large(alice, 1_500_000)]
     try:
         until = time.monotonic() + 10
-        while bodies.ROOM.held["alice"] < 1_400_000 and time.monotonic() < until:
+        while limits.MEMORY.used["alice"] < 1_400_000 and time.monotonic() < until:
             time.sleep(0.01)
         refused = ask(caller, json.dumps(HEAD).encode() + b" " * 1_500_000, token=alice)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
@@ -253,11 +254,11 @@ def test_large_bodies_under_way_have_a_room_and_small_ones_pass(caller, settings
         for thread in running:
             thread.join()
     assert [one.status_code for one in answers] == [200]
-    assert not bodies.ROOM.held
+    assert not limits.MEMORY.used
 
 
 def test_a_body_that_never_comes_is_not_waited_for(caller, monkeypatch):
-    monkeypatch.setattr("apps.api.rpc.post.ARRIVAL_S", 0.2)
+    monkeypatch.setattr("apps.api.rpc.transport.post.ARRIVAL_S", 0.2)
     never = threading.Event()
 
     def body() -> Iterator[bytes]:
@@ -273,7 +274,7 @@ def test_a_body_that_never_comes_is_not_waited_for(caller, monkeypatch):
 
 
 def test_a_nodes_answer_that_is_too_large_is_named(caller, node, settings):
-    settings.ANSWER_MAX_BYTES = 50
+    settings.NODE_RESPONSE_MAX_BYTES = 50
     link_to.cache_clear()
 
     answer = ask(caller, token=people.token("read")).json()

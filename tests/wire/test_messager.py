@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db.models import F
 
-from apps.api.rpc.messager import METHODS
+from apps.api.rpc.services.messager.table import METHODS
 from apps.messages.models import Message
 from apps.messages.states import WIRE_CODES
 from poolsite.filecoin.actors.decode import params_encode

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import httpx
 import structlog
 
+from poolsite.wire.cleartext import is_clear
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.hosts import HeartbeatAnswer, Registered
 from poolsite.wire.jobs import Claimed, EventAnswer
-from poolsite.wire.transport import is_clear
 
 if TYPE_CHECKING:
     from poolsite.wire.hosts import Heartbeat, Register

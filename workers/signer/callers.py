@@ -10,7 +10,7 @@ from workers.signer.errors import Locked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workers.signer.hub import HubLink
+    from workers.signer.gateway import GatewayLink
     from workers.signer.signing import Signer
 
 STRATEGY_CALLERS: Final = "strategy *"
@@ -27,7 +27,7 @@ class Caller:
     source: str
     rule_set: str = ""
     """Rules of the policy that its token is limited to; empty: all."""
-    hubs: Sequence[HubLink] = ()
+    hubs: Sequence[GatewayLink] = ()
     """The gateways that this signer dials."""
     addresses: frozenset[str] | None = None
     """Of the group that its strategy token is for; None: it has no such token, and sees every key."""

@@ -9,7 +9,7 @@ from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.private_files import locked, private_write
 from poolsite.wire.policy import change_words
 from poolsite.wire.proposals import own_miners_edit
-from workers.signer.editors import NAME_MAX, editors_read, seal_check
+from workers.signer.editors import NAME_MAX, editors_read, signature_check
 from workers.signer.errors import SignerError
 from workers.signer.history import BY_HAND, History
 from workers.signer.policy import Policy, policy_parse
@@ -94,7 +94,7 @@ def change_take(folder: Path, change: PolicyChange) -> Version:
         words = change_words(number=number, before=before, text=change.text)
         if editors_read(folder) and change.number != number:
             raise SignerError(f"another version came between: the next one is {number}")
-        seal_check(folder, editor=change.editor, change=words, seal=change.seal)
+        signature_check(folder, editor=change.editor, change=words, seal=change.seal)
         if versions[-1].text == change.text:
             raise SignerError("this is the policy already")
         person = f" ({change.person[:NAME_MAX]} at the console)" if change.person else ""

@@ -33,15 +33,15 @@ from workers.logs import logs_set_up
 from workers.signer.accounts import accounts_read
 from workers.signer.changes import policy_take, versions_now
 from workers.signer.errors import SignerError, Unrecorded
-from workers.signer.height_commands import heights, heights_options
-from workers.signer.hub import LIMITS, HubLink, gateway_url
-from workers.signer.old_wallet import keys_read, keys_write
+from workers.signer.fair_share import Limits
+from workers.signer.gateway import LIMITS, GatewayLink, gateway_url
+from workers.signer.legacy_import import keys_read, keys_write
 from workers.signer.policy import DEFAULT, policy_parse
 from workers.signer.policy_commands import policy, policy_options
 from workers.signer.records import RecordQuery
 from workers.signer.server import WalletApp, listen_socket, serve
-from workers.signer.share import Limits
 from workers.signer.signing import Signer
+from workers.signer.slash_protection_commands import heights, heights_options
 from workers.signer.strategy import Strategy
 from workers.signer.strategy_commands import strategy, strategy_options
 from workers.signer.tokens import secret_load, token_new
@@ -386,7 +386,7 @@ async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None
         job.result()
 
 
-def links_for(signer: Signer, options: argparse.Namespace) -> list[HubLink]:
+def links_for(signer: Signer, options: argparse.Namespace) -> list[GatewayLink]:
     """Give one link per gateway."""
     if options.console and options.token_file is None:
         raise SignerError("gateway token not set: give --token-file")
@@ -394,7 +394,7 @@ def links_for(signer: Signer, options: argparse.Namespace) -> list[HubLink]:
         raise SignerError("--gateway-requests and --gateway-per-s are above zero")
     limits = Limits(options.gateway_requests, options.gateway_per_s)
     return [
-        HubLink(
+        GatewayLink(
             signer,
             url=gateway_url(url),
             token=lambda: options.token_file.read_text().strip(),

@@ -9,7 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from poolsite.private_files import locked, private_write
-from poolsite.wire.policy import change_seal
+from poolsite.wire.policy import change_signature
 from workers.signer.errors import SignerError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def editor_remove(folder: Path, name: str) -> None:
         private_write(folder / FILE, json.dumps(editors, indent=1) + "\n")
 
 
-def seal_check(folder: Path, *, editor: str, change: str, seal: str) -> None:
+def signature_check(folder: Path, *, editor: str, change: str, seal: str) -> None:
     """Hold a seal against the editor's code.  Raises NotAnEditor."""
     editors = editors_read(folder)
     if not editors:
@@ -68,5 +68,5 @@ def seal_check(folder: Path, *, editor: str, change: str, seal: str) -> None:
     code = editors.get(editor)
     if code is None:
         raise NotAnEditor(f"'{editor[:NAME_MAX]}' is no editor of this signer's policy")
-    if not hmac.compare_digest(change_seal(code, change).encode(), seal.strip().encode()):
+    if not hmac.compare_digest(change_signature(code, change).encode(), seal.strip().encode()):
         raise NotAnEditor("the seal is not that of this change: wrong code, or another version came between")

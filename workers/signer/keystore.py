@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.keys import KeyInfo, key_address
 from poolsite.private_files import locked, private_folder, private_write
+from workers.signer.encryption import Box, Cost, box_from_json, seal, unseal
 from workers.signer.errors import DamagedStore, KeyMissing, Locked, SignerError, WrongPassword
-from workers.signer.sealing import Box, Cost, box_from_json, seal, unseal
 
 if TYPE_CHECKING:
     from pathlib import Path

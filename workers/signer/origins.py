@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from poolsite.filecoin.message import Message
-    from workers.signer.things import Thing
+    from workers.signer.payloads import SignRequest
 
 VERSIONS_MAX: Final = 20
 """Versions of one message that a refusal carries: those of the last nonce, newest first."""
@@ -62,7 +62,7 @@ def origin_columns(origin: Origin | None) -> dict[str, Any]:
     }
 
 
-def origin_check(link: sqlite3.Connection, thing: Thing, origin: Origin | None) -> None:
+def origin_check(link: sqlite3.Connection, thing: SignRequest, origin: Origin | None) -> None:
     """Raise SignedBefore if this is a second nonce for an id, or other content under it.
 
     Allowed are the same message again, another fee with the same nonce, another nonce within one selection,

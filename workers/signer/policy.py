@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from workers.signer.errors import BadPolicy
+from workers.signer.payloads import MESSAGE, TYPES, VERIFY_ADDRESS, SignRequest
 from workers.signer.records import Verdict
-from workers.signer.things import MESSAGE, TYPES, VERIFY_ADDRESS, Thing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,7 +92,7 @@ class Rule:
     fee_per_day: int | None = None
     hours: tuple[time, time] | None = None
 
-    def complaint(self, thing: Thing, *, caller: str, now: datetime) -> str | None:
+    def complaint(self, thing: SignRequest, *, caller: str, now: datetime) -> str | None:
         """Say why this rule does not fit at all (None: it does), its limits left aside."""
         if thing.type not in self.types:
             return "type"
@@ -108,7 +108,7 @@ class Rule:
             return "hour"
         return None
 
-    def excess(self, thing: Thing, spent: tuple[int, int]) -> str:
+    def excess(self, thing: SignRequest, spent: tuple[int, int]) -> str:
         """Say which limit the thing breaks; empty if none."""
         limits = (
             ("value", thing.value, self.value_max),
@@ -134,7 +134,7 @@ class Policy:
 
     def decide(
         self,
-        thing: Thing,
+        thing: SignRequest,
         *,
         caller: str,
         now: datetime,

@@ -12,7 +12,7 @@ from workers.signer.changes import history_of, miners_name, policy_take
 from workers.signer.editors import editor_add, editor_remove, editors_read
 from workers.signer.errors import SignerError
 from workers.signer.policy import DEFAULT, policy_parse
-from workers.signer.rehearsal import rehearse
+from workers.signer.policy_backtest import rehearse
 from workers.signer.signing import Signer
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.signer.heights import height_mark, height_take, heights_prepare
 from workers.signer.origins import ORIGIN_COLUMNS, origin_columns
-from workers.signer.things import BLOCK, Thing
+from workers.signer.payloads import BLOCK, SignRequest
+from workers.signer.slash_protection import height_mark, height_take, heights_prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,7 +170,7 @@ class Records:
 
     def write(
         self,
-        thing: Thing,
+        thing: SignRequest,
         verdict: Verdict,
         *,
         caller: str,
@@ -191,14 +191,14 @@ class Records:
     def mark(self, miner: Address, *, closed: int | None, by: str, now: datetime) -> None:
         """Close a miner's heights up to one, or (None) forget what it signed; a record says by whom."""
         deed = "signed blocks forgotten" if closed is None else f"closed up to height {closed}"
-        thing = Thing(BLOCK, miner, b"", about=f"{miner} {deed} by {by}")
+        thing = SignRequest(BLOCK, miner, b"", about=f"{miner} {deed} by {by}")
         with self.transaction(is_durable=True):
             self._row_add(thing, Verdict("(by hand)", ""), caller=f"command line {by}", now=now)
             height_mark(self.link, str(miner), closed=closed, by=by, at=now.astimezone(UTC).isoformat())
 
     def _row_add(
         self,
-        thing: Thing,
+        thing: SignRequest,
         verdict: Verdict,
         *,
         caller: str,

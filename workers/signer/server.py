@@ -12,18 +12,18 @@ import structlog
 import uvicorn
 
 from poolsite.filecoin.jwt import BadToken
-from poolsite.wire.gorpc import Closed, Session, body_answer
+from poolsite.wire.jsonrpc.server import Closed, Session, body_answer
 from workers.signer.callers import Caller
 from workers.signer.errors import SignerError
 from workers.signer.strategy import Strategy, set_name
 from workers.signer.tokens import token_rights
-from workers.signer.wallet_rpc import WalletDoor
+from workers.signer.wallet_rpc import WalletDispatcher
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from poolsite.wire.rpc_frames import Json
-    from workers.signer.hub import HubLink
+    from poolsite.wire.jsonrpc.messages import Json
+    from workers.signer.gateway import GatewayLink
     from workers.signer.signing import Signer
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -43,7 +43,7 @@ CORS: Final = (
 class WalletApp:
     """The ASGI app."""
 
-    def __init__(self, signer: Signer, *, secret: bytes, hubs: Sequence[HubLink] = ()) -> None:
+    def __init__(self, signer: Signer, *, secret: bytes, hubs: Sequence[GatewayLink] = ()) -> None:
         self.signer = signer
         self.secret = secret
         self.hubs = hubs
@@ -107,7 +107,7 @@ class WalletApp:
                 return
             if not event.get("more_body"):
                 break
-        status, text = await body_answer(bytes(body), WalletDoor(caller))
+        status, text = await body_answer(bytes(body), WalletDispatcher(caller))
         await answer(send, status, text)
 
     async def socket(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -128,7 +128,7 @@ class WalletApp:
 
         async def invoke(method: str, params: list[Json], *, on_socket: bool) -> tuple[Json, bool]:
             # looked up for each call: a strategy token that was removed ends on open sockets, too
-            return await WalletDoor(self.caller(scope))(method, params, on_socket=on_socket)
+            return await WalletDispatcher(self.caller(scope))(method, params, on_socket=on_socket)
 
         session = Session(invoke, send_text)
         try:

@@ -15,12 +15,12 @@ import structlog
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.keys import key_sign
 from workers.signer.errors import AlreadySigned, Denied, KeyMissing, SignerError, Unrecorded
-from workers.signer.heights import height_refusal
 from workers.signer.keystore import KeyStore
 from workers.signer.origins import ids_find, origin_check
+from workers.signer.payloads import MESSAGE, SignRequest, disguised, payload_decode
 from workers.signer.policy import PolicyFile
 from workers.signer.records import RecordQuery, Records, Verdict
-from workers.signer.things import MESSAGE, Thing, disguised, thing_read
+from workers.signer.slash_protection import height_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from poolsite.filecoin.signature import Signature
     from poolsite.wire.origins import IdsAsked, IdsFound, Origin
-    from workers.signer.sealing import Cost
+    from workers.signer.encryption import Cost
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +92,7 @@ class Signer:
             if not self.store.has(address):
                 raise KeyMissing
             try:
-                thing = thing_read(
+                thing = payload_decode(
                     address=parsed,
                     to_sign=to_sign,
                     meta_type=meta_type,
@@ -100,14 +100,14 @@ class Signer:
                     sign_bytes=self.sign_bytes,
                 )
             except SignerError as error:
-                unread = Thing(meta_type[:40], parsed, to_sign, raw=(to_sign + extra)[:4096])
+                unread = SignRequest(meta_type[:40], parsed, to_sign, raw=(to_sign + extra)[:4096])
                 self.record(unread, Verdict("", "", str(error)), caller=caller, rule_set=rule_set)
                 raise
             of_message = origin if thing.type == MESSAGE else None
             return self.sign_thing(thing, caller=caller, rule_set=rule_set, origin=of_message)
 
     def sign_thing(
-        self, thing: Thing, *, caller: str, rule_set: str = "", origin: Origin | None = None
+        self, thing: SignRequest, *, caller: str, rule_set: str = "", origin: Origin | None = None
     ) -> tuple[Signature, str]:
         """Ask the policy, sign, record.
 
@@ -157,7 +157,7 @@ class Signer:
 
     def record(
         self,
-        thing: Thing,
+        thing: SignRequest,
         verdict: Verdict,
         *,
         caller: str,
@@ -187,7 +187,7 @@ def recordable() -> Iterator[None]:
         raise Unrecorded(f"the records cannot be read or written: {error}") from error
 
 
-def barrier_check(thing: Thing, records: Records) -> None:
+def barrier_check(thing: SignRequest, records: Records) -> None:
     """Refuse what no policy can allow.  Raises Denied, AlreadySigned."""
     if words := disguised(thing):
         raise Denied(f"these are the bytes of {words}: ask for it by its type")

@@ -20,9 +20,9 @@ from poolsite.wire.policy import PUT, REMOVE, PolicyEdit, RuleForm
 from workers.signer.callers import STRATEGY_CALLERS
 from workers.signer.changes import policy_change
 from workers.signer.errors import SignerError
+from workers.signer.payloads import VERIFY_ADDRESS
 from workers.signer.policy import policy_parse
 from workers.signer.policy_text import edit_apply, rule_form, set_write
-from workers.signer.things import VERIFY_ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import message_from_cbor
-from poolsite.wire.rpc_params import NUMBER, TEXT, RpcMethod, list_of
+from poolsite.wire.jsonrpc.parameters import NUMBER, TEXT, RpcMethod, list_of
 from workers.signer.errors import NotUnderstood
+from workers.signer.payloads import MESSAGE, message_readings
 from workers.signer.strategy import (
     BIND,
     GROUP,
@@ -22,12 +23,11 @@ from workers.signer.strategy import (
     mask_of,
     types_of,
 )
-from workers.signer.things import MESSAGE, message_readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from poolsite.wire.rpc_frames import Json
+    from poolsite.wire.jsonrpc.messages import Json
     from workers.signer.callers import Caller
 
 CODES: Final = list_of(NUMBER)

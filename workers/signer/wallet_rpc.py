@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed
 from poolsite.filecoin.jwt import BadToken, Claims, token_sign
 from poolsite.filecoin.keys import KEY_TYPES, BadKey, KeyInfo, key_from_json, key_generate, key_to_json
 from poolsite.filecoin.signature import signature_to_json
-from poolsite.wire.rpc_frames import Json, RpcError, method_missing, perm_missing
-from poolsite.wire.rpc_params import (
+from poolsite.wire.jsonrpc.messages import Json, RpcError, method_missing, perm_missing
+from poolsite.wire.jsonrpc.parameters import (
     ADDRESS,
     BYTES,
     OBJECT,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from poolsite.filecoin.address import Address
-    from workers.signer.hub import HubLink
+    from workers.signer.gateway import GatewayLink
 
 VERSION: Final = {"Version": "1.20.0+poolsite", "APIVersion": 0x010100}
 LOG_SYSTEM: Final = "signer"
@@ -61,7 +61,7 @@ OF_KNOWN: Final = frozenset({"Filecoin.ListSignedRecord"})
 
 
 @dataclass(slots=True)
-class WalletDoor:
+class WalletDispatcher:
     """One caller's way in."""
 
     caller: Caller
@@ -203,7 +203,7 @@ def auth_verify(caller: Caller, token: str) -> list[str]:
         raise SignerError(f"JWT Verification failed: {error}") from None
 
 
-def hubs_dialled(caller: Caller) -> Sequence[HubLink]:
+def hubs_dialled(caller: Caller) -> Sequence[GatewayLink]:
     """Give the gateways.  Raises SignerError if there is none."""
     if not caller.hubs:
         raise SignerError("this signer has no gateway: start it with --console")

@@ -15,14 +15,14 @@ import structlog
 from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
-from apps.api.rpc.gateway_miners import channels_end
-from apps.api.rpc.pace import PACES
+from apps.api.rpc.limits import SOCKET_RATES
+from apps.api.rpc.services.gateway.miners import channels_end
 from apps.core import clock
 from apps.users.access import AccessChanges
 from apps.users.selectors import tokens_outdated
 
 if TYPE_CHECKING:
-    from apps.api.rpc.socket_state import SocketState
+    from apps.api.rpc.transport.socket_state import SocketState
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +56,7 @@ class Watch:
         self.held[name] -= 1
         if not self.held[name]:
             del self.held[name]
-            PACES.forget(name)
+            SOCKET_RATES.forget(name)
         if not self.sockets and self.task is not None:
             self.task.cancel()
             self.task = None

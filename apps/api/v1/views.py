@@ -29,7 +29,7 @@ from apps.api.v1.serializers import writable
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.users.errors import TokenRefused
 from apps.users.limits import limit_take
-from poolsite.wire.rpc_frames import json_read
+from poolsite.wire.jsonrpc.messages import json_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed
-from apps.users.sealed import text_seal
+from apps.users.encryption import text_encrypt
 from apps.users.services import audit_record
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def channel_add(
     row = AlertChannel.objects.create(
         name=name.strip(),
         kind=kind,
-        target=text_seal(target_read(kind, target.strip())),
-        secret=text_seal(secret) if secret and kind == ChannelKind.WEBHOOK else "",
+        target=text_encrypt(target_read(kind, target.strip())),
+        secret=text_encrypt(secret) if secret and kind == ChannelKind.WEBHOOK else "",
         repeat_s=repeat_s,
         critical_only=critical_only,
     )

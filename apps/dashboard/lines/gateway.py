@@ -14,7 +14,7 @@ from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
     from apps.dashboard.regions.scene import Scene
-    from apps.gateway.checkup import Finding
+    from apps.gateway.connection_test import ConnectionTestResult
     from apps.users.models import AccountApproval
 
 
@@ -37,7 +37,7 @@ class ConnectionLine:
     tone: str
     word: str
     acts: tuple[Act, ...]
-    finding: Finding | None
+    finding: ConnectionTestResult | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def connection_acts(row: SignerConnection | ProverConnection, *, may_test: bool,
 
 
 def connection_line(
-    row: SignerConnection | ProverConnection, *, scene: Scene, finding: Finding | None = None
+    row: SignerConnection | ProverConnection, *, scene: Scene, finding: ConnectionTestResult | None = None
 ) -> ConnectionLine:
     """Lay out one connection of `connections_open`."""
     if isinstance(row, SignerConnection):

@@ -30,9 +30,9 @@ from apps.dashboard.people import for_people, source_of
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.views.entry import next_page
 from apps.users.confirmation import password_confirm
+from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.models import Passkey, RecoveryCode, TotpDevice
 from apps.users.passkeys import assertion_ask, passkey_add, passkey_remove, registration_ask
-from apps.users.sealed import SealBroken, text_open, text_seal
 from apps.users.second_factor import (
     WrongCode,
     has_second_factor,
@@ -248,7 +248,7 @@ def codes_drop_unneeded(person: User) -> None:
 
 def codes_new(request: HttpRequest, person: User) -> HttpResponse:
     """Make recovery codes and show them on a page of their own, once."""
-    request.session[CODES] = text_seal(json.dumps(recovery_codes_make(person)))
+    request.session[CODES] = text_encrypt(json.dumps(recovery_codes_make(person)))
     return redirect("account-recovery")
 
 
@@ -266,8 +266,8 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
         changed(viewer, "person.recovery.make")
         return codes_new(request, person_before(request))
     try:
-        codes = json.loads(text_open(request.session.pop(CODES, "")))
-    except SealBroken:
+        codes = json.loads(text_decrypt(request.session.pop(CODES, "")))
+    except DecryptionFailed:
         return redirect("account")
     return own_page(request, viewer, "users/recovery.html", title="Recovery codes", codes=codes)
 

@@ -28,7 +28,7 @@ from apps.users.logins import LoginFailed, passkey_login, person_login, second_s
 from apps.users.models import Passkey, TotpDevice, User
 from apps.users.operator_file import operator_has_password
 from apps.users.passkeys import assertion_ask
-from apps.users.people import WelcomeOver, welcome_read, welcome_take
+from apps.users.people import InvitationExpired, invitation_accept, invitation_read
 from apps.users.second_factor import has_second_factor
 from apps.users.selectors import principal_of, users_active
 from apps.users.services import access_changed
@@ -217,9 +217,9 @@ def welcome(request: HttpRequest, who: str, token: str) -> HttpResponse:
     """Let somebody who was invited, or whose account was reset, choose a password."""
     nulls_refuse(request)
     try:
-        person = welcome_read(who, token)
+        person = invitation_read(who, token)
         principal = principal_of(person, source=source_of(request))
-    except WelcomeOver as over:
+    except InvitationExpired as over:
         return gate(request, "users/welcome.html", status=404, title="Link", person=None, error=over.reason)
     except DomainError:
         return gate(
@@ -232,7 +232,7 @@ def welcome(request: HttpRequest, who: str, token: str) -> HttpResponse:
             error = "The two passwords differ."
         else:
             try:
-                welcome_take(person, password=chosen, principal=principal)
+                invitation_accept(person, password=chosen, principal=principal)
             except WeakPassword as refusal:
                 error = refusal.reason
             else:

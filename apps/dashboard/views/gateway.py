@@ -20,7 +20,13 @@ from apps.dashboard.regions.gateway import (
     list_verdict_of,
 )
 from apps.dashboard.regions.scene import Scene
-from apps.gateway.checkup import Finding, account_refuse, connection_end, prover_test, signer_test
+from apps.gateway.connection_test import (
+    ConnectionTestResult,
+    account_approval_revoke_and_disconnect,
+    connection_end,
+    prover_test,
+    signer_test,
+)
 from apps.gateway.models import SignerConnection
 from apps.gateway.selectors import connection_get, connections_open
 from apps.proving.trial import trial_request
@@ -74,23 +80,23 @@ def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResp
     return render(request, "gateway/_row.html", {"connection": line}, status=200 if finding.is_good else 422)
 
 
-def tested(viewer: Principal, row: SignerConnection | ProverConnection) -> Finding:
+def tested(viewer: Principal, row: SignerConnection | ProverConnection) -> ConnectionTestResult:
     """Test a connection."""
     if isinstance(row, SignerConnection):
         return signer_test(row)
     try:
         return prover_test(row, trial_request(viewer, actor_id=row.actor_id))
     except DomainError as refusal:
-        return Finding(False, refusal.reason)
+        return ConnectionTestResult(False, refusal.reason)
 
 
-def ended(viewer: Principal, row: SignerConnection | ProverConnection) -> Finding:
+def ended(viewer: Principal, row: SignerConnection | ProverConnection) -> ConnectionTestResult:
     """End a connection."""
     try:
         connection_end(principal=viewer, row=row)
     except DomainError as refusal:
-        return Finding(False, refusal.reason)
-    return Finding(True, "disconnected")
+        return ConnectionTestResult(False, refusal.reason)
+    return ConnectionTestResult(True, "disconnected")
 
 
 @require_POST
@@ -108,7 +114,7 @@ def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRe
     if op == "approve":
         account_approve(**pair)
     else:
-        account_refuse(**pair)
+        account_approval_revoke_and_disconnect(**pair)
     after = {"signer": row.signer_tenant.name, "approve": op == "approve"}
     audit_record(principal=viewer, action="account.approve", target=row.account.name, after=after)
     if not getattr(request, "htmx", False):

@@ -21,6 +21,7 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
 from apps.users.logins import failures_lately
 from apps.users.people import (
+    invitation_create,
     may_manage,
     person_invite,
     person_managed,
@@ -28,7 +29,6 @@ from apps.users.people import (
     person_reset,
     person_role_set,
     roles_open,
-    welcome_write,
 )
 from apps.users.selectors import people_listed
 from apps.users.states import Role
@@ -150,7 +150,7 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
         raise Http404
     if (held := confirm_first(request, viewer)) is not None:
         return held
-    there = reverse("welcome", args=welcome_write(person))
+    there = reverse("welcome", args=invitation_create(person))
     return page_render(
         request,
         "people/link.html",

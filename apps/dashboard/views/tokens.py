@@ -20,8 +20,8 @@ from apps.dashboard.lines.tokens import TokenLine, token_line
 from apps.dashboard.people import for_people
 from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
+from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.people import may_manage, tenant_for
-from apps.users.sealed import SealBroken, text_open, text_seal
 from apps.users.selectors import address_canonical, tokens_listed, tokens_visible
 from apps.users.services import TokenLimits, audit_record, token_issue, token_revoke
 from apps.users.states import PART_PERMS, PERMS, Perm
@@ -145,7 +145,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         if (held := confirm_first(request, viewer)) is not None:
             return held
         try:
-            request.session[MADE] = text_seal(token_make(viewer, form))
+            request.session[MADE] = text_encrypt(token_make(viewer, form))
             request.session[MADE_FOR] = form["part"]
         except DomainError as refusal:
             errors[refusal.field if refusal.field in FIELDS else "name"] = refusal.reason
@@ -178,8 +178,8 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the text of the token that was just made, once."""
     try:
-        text = text_open(request.session.pop(MADE, ""))
-    except SealBroken:
+        text = text_decrypt(request.session.pop(MADE, ""))
+    except DecryptionFailed:
         return redirect("tokens")
     console = request.build_absolute_uri("/").rstrip("/")
     return page_render(

@@ -14,7 +14,7 @@ from apps.messages.services.checks import Gas, PushItem, SendSpec
 from apps.messages.services.fee_limits import fee_limits_set
 from apps.messages.services.holes import holes_close
 from apps.messages.services.publish import message_republish, messages_publish, messages_republish
-from apps.messages.services.push import message_push, messages_push, pushes_take
+from apps.messages.services.push import message_push, messages_push, messages_push_batch
 from apps.messages.services.rests import funded_wake, message_try_now
 from apps.messages.services.search import messages_search
 from apps.messages.services.select import messages_expire, sender_select, senders_due
@@ -38,11 +38,11 @@ __all__ = [
     "messages_expire",
     "messages_publish",
     "messages_push",
+    "messages_push_batch",
     "messages_recover",
     "messages_republish",
     "messages_search",
     "messages_track",
-    "pushes_take",
     "sender_select",
     "senders_due",
 ]

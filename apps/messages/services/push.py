@@ -157,10 +157,10 @@ def message_push(  # noqa: PLR0913  # a message has that many fields
 
 def messages_push(items: Sequence[PushItem], *, principal: Principal) -> list[Message | DomainError]:
     """Accept many messages of one caller with one insert; each gets its row or its own refusal, in order."""
-    return pushes_take([(principal, item) for item in items])
+    return messages_push_batch([(principal, item) for item in items])
 
 
-def pushes_take(asked: Sequence[tuple[Principal, PushItem]]) -> list[Message | DomainError]:
+def messages_push_batch(asked: Sequence[tuple[Principal, PushItem]]) -> list[Message | DomainError]:
     """Accept messages of any callers with one insert; each gets its row or its own refusal, in their order.
 
     Those accepted stay in the order given when they are chosen.

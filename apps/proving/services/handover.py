@@ -29,7 +29,7 @@ from apps.proving.selectors import prover_stores
 from apps.sectors.models import Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.handover import jobs_hold, sectors_hand_over, stores_used, unfinished_check
-from apps.users.narrowing import tokens_naming
+from apps.users.token_scope import tokens_naming
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,8 +10,8 @@ import pytest
 from django.test import Client
 
 from apps.core import clock
+from apps.users.encryption import text_decrypt
 from apps.users.models import AuditEntry, Passkey, PersonSession, RecoveryCode, TotpDevice, User
-from apps.users.sealed import text_open
 from apps.users.second_factor import recovery_codes_make, totp_begin, totp_confirm
 from tests import people, scenes
 from tests.authenticator import Authenticator
@@ -31,7 +31,7 @@ def signed_in(name: str = "ann", *, agent: str = "Mozilla/5.0 (X11; Linux x86_64
 
 
 def secret_of(user: User) -> pyotp.TOTP:
-    return pyotp.TOTP(text_open(TotpDevice.objects.get(user=user).sealed_secret))
+    return pyotp.TOTP(text_decrypt(TotpDevice.objects.get(user=user).sealed_secret))
 
 
 def app_of(user: User) -> pyotp.TOTP:

@@ -14,9 +14,9 @@ from django.test import Client
 from apps.chain.models import Node
 from apps.core import clock
 from apps.users.confirmation import CONFIRMED, CONFIRMED_FOR_S
+from apps.users.encryption import text_decrypt
 from apps.users.models import AccountApproval, LoginAttempt, Token, TotpDevice, User
 from apps.users.passkeys import Place, passkey_add, registration_ask
-from apps.users.sealed import text_open
 from apps.users.second_factor import recovery_codes_make, totp_begin, totp_confirm
 from tests import people
 from tests.authenticator import Authenticator
@@ -180,7 +180,7 @@ def test_a_proof_is_good_for_fifteen_minutes(adam, age_s, status):
 def app_of(user: User) -> Callable[[], str]:
     """Give this person an app; gives its codes."""
     totp_begin(user)
-    app = pyotp.TOTP(text_open(TotpDevice.objects.get(user=user).sealed_secret))
+    app = pyotp.TOTP(text_decrypt(TotpDevice.objects.get(user=user).sealed_secret))
     now = clock.now()
     totp_confirm(user, code=app.at(now.timestamp() - 30), now=now)
     return app.now

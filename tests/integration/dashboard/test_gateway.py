@@ -9,7 +9,7 @@ import pytest
 from apps.core import clock
 from apps.dashboard.fragments import frame_render
 from apps.gateway.activity import Activity
-from apps.gateway.checkup import Finding
+from apps.gateway.connection_test import ConnectionTestResult
 from apps.gateway.errors import NoAnswer
 from apps.gateway.services import accounts_claim, connections_seen
 from apps.proving.trial import NothingToProve, trial_request
@@ -44,8 +44,10 @@ def test_a_tenant_sees_its_own_connections_and_the_operator_all():
     [("TENANT_ADMIN", True, True), ("TENANT", True, False), ("AUDITOR", False, False)],
 )
 def test_testing_and_ending_follow_the_role(role, may_test, may_end, monkeypatch):
-    monkeypatch.setattr("apps.dashboard.views.gateway.signer_test", lambda _row: Finding(True, "signed"))
-    monkeypatch.setattr("apps.gateway.checkup.ask", lambda *_words, **_more: None)
+    monkeypatch.setattr(
+        "apps.dashboard.views.gateway.signer_test", lambda _row: ConnectionTestResult(True, "signed")
+    )
+    monkeypatch.setattr("apps.gateway.connection_test.ask", lambda *_words, **_more: None)
     people.person("ann", role=role)
     row, strange = signer(), signer("bob", 2)
     client = signed_in("ann")
@@ -62,7 +64,7 @@ def test_a_failed_test_is_said_in_the_row(monkeypatch):
     def ask(*_words: Any, **_more: Any) -> None:
         raise NoAnswer("channel closed")
 
-    monkeypatch.setattr("apps.gateway.checkup.ask", ask)
+    monkeypatch.setattr("apps.gateway.connection_test.ask", ask)
     people.person()
     row = signer()
 
@@ -88,7 +90,7 @@ def test_a_prover_is_asked_for_a_proof_of_an_active_sector(monkeypatch, proof, w
         asked[method] = payload
         return [{"PoStProof": 0, "ProofBytes": people.base64_text(proof)}]
 
-    monkeypatch.setattr("apps.gateway.checkup.ask", ask)
+    monkeypatch.setattr("apps.gateway.connection_test.ask", ask)
     people.person()
     pool = scenes.busy_pool()
     row = factories.prover_connection(pool.miner.actor_id or 0)

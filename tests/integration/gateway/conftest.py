@@ -10,9 +10,9 @@ import pytest
 
 from tests import people
 from tests.hub import WebProcess
-from workers.signer.hub import HubLink
+from workers.signer.encryption import Cost
+from workers.signer.gateway import GatewayLink
 from workers.signer.policy import DEFAULT
-from workers.signer.sealing import Cost
 from workers.signer.signing import Signer
 
 if TYPE_CHECKING:
@@ -64,9 +64,11 @@ def signer(tmp_path: Path) -> Iterator[Signer]:
 
 
 @contextlib.asynccontextmanager
-async def connected(signer: Signer, web: WebProcess, token: str, **options: Any) -> AsyncIterator[HubLink]:
+async def connected(
+    signer: Signer, web: WebProcess, token: str, **options: Any
+) -> AsyncIterator[GatewayLink]:
     """A signer that the hub has taken."""
-    link = HubLink(signer, url=web.ws, token=lambda: token, **options)
+    link = GatewayLink(signer, url=web.ws, token=lambda: token, **options)
     running = asyncio.create_task(link.run())
     try:
         await asyncio.wait_for(link.is_connected.wait(), 15)

@@ -10,14 +10,14 @@ import httpx
 import pytest
 from channels.db import database_sync_to_async
 
-from apps.gateway.services import SignRequest, wallet_sign_all
+from apps.gateway.services import WalletSignRequest, wallet_sign_all
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import signature_from_json, signature_verify
 from tests import people
 from tests.integration.gateway.conftest import connected, signer_make
-from workers.signer.hub import HubSession
+from workers.signer.gateway import GatewaySession
 
 SECP = str(key_address(people.key("secp256k1")))
 SLOW_S = 3.0
@@ -41,15 +41,15 @@ def token(transactional_db: None) -> str:
 def slow(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Folders of signers whose signatures come late."""
     folders: set[str] = set()
-    real = HubSession.answer
+    real = GatewaySession.answer
 
-    async def answer(session: HubSession, method: str, payload: Any) -> Any:
+    async def answer(session: GatewaySession, method: str, payload: Any) -> Any:
         found = await real(session, method, payload)
         if method == "WalletSign" and session.signer.folder.name in folders:
             await asyncio.sleep(SLOW_S)
         return found
 
-    monkeypatch.setattr(HubSession, "answer", answer)
+    monkeypatch.setattr(GatewaySession, "answer", answer)
     return folders
 
 
@@ -91,7 +91,7 @@ async def test_threads_ask_a_second_signer_too(web, token, tmp_path, slow):
     late, quick = signer_make(tmp_path / "late", "secp256k1"), signer_make(tmp_path / "quick", "secp256k1")
     messages = [message(number) for number in range(8)]
     requests = [
-        SignRequest(SECP, ["alice"], one.cid.data, "message", message_to_cbor(one)) for one in messages
+        WalletSignRequest(SECP, ["alice"], one.cid.data, "message", message_to_cbor(one)) for one in messages
     ]
     async with connected(late, web, token), connected(quick, web, token):
         slow.add("late")

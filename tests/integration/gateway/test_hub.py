@@ -11,13 +11,18 @@ from django.db import OperationalError
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from apps.gateway.checkup import Finding, account_refuse, connection_end, signer_test
+from apps.gateway.connection_test import (
+    ConnectionTestResult,
+    account_approval_revoke_and_disconnect,
+    connection_end,
+    signer_test,
+)
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.services import RuledSignature, keys_add, wallet_has, wallet_sign
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
-from apps.users.narrowing import tokens_narrow
 from apps.users.services import TokenLimits, account_approve, signer_ungrant, tenant_update, token_revoke
+from apps.users.token_scope import tokens_remove_miner
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
@@ -234,7 +239,7 @@ async def test_an_account_that_agrees_no_longer_is_not_served_any_more(web, sign
     async with connected(signer, web, token, supported=["bob"]):
         assert await sign(message(), accounts=["bob"])
 
-        await in_thread(account_refuse)(**pair)
+        await in_thread(account_approval_revoke_and_disconnect)(**pair)
 
         with pytest.raises(SignerAway):
             await sign(message(), accounts=["bob"], timeout_s=1.0)
@@ -266,7 +271,7 @@ async def test_a_closed_connection_is_written_down(web, signer, token):
 
 
 async def test_what_a_connection_did_is_counted_and_timed(web, signer, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.switch.SEEN_EVERY_S", 0.1)
+    monkeypatch.setattr("apps.gateway.hub_node.SEEN_EVERY_S", 0.1)
     async with connected(signer, web, token):
         for _ in range(5):
             await sign(message())
@@ -325,7 +330,7 @@ async def test_a_connection_of_a_dead_process_says_so(web, token):
 
     finding = await in_thread(signer_test)(row)
 
-    assert finding == Finding(False, "channel closed")
+    assert finding == ConnectionTestResult(False, "channel closed")
 
 
 async def test_a_disabled_tenants_socket_is_closed_at_once(web, signer, token):
@@ -350,7 +355,7 @@ async def test_a_socket_whose_token_lost_a_miner_is_closed_at_once_and_its_sibli
         connect(web.ws, additional_headers=people.bearer(other)) as keeper,
     ):
         alice = await in_thread(people.tenant)("alice")
-        await in_thread(tokens_narrow)(tenant=alice, actor_id=2001)
+        await in_thread(tokens_remove_miner)(tenant=alice, actor_id=2001)
 
         with pytest.raises(ConnectionClosed) as closed:
             await asyncio.wait_for(loser.recv(), 10)

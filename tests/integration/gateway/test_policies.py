@@ -21,13 +21,13 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_json
 from poolsite.wire.codec import document_encode
-from poolsite.wire.policy import PUT, REMOVE, PolicyChange, PolicyEdit, RuleForm, change_seal
+from poolsite.wire.policy import PUT, REMOVE, PolicyChange, PolicyEdit, RuleForm, change_signature
 from tests import factories, people
 from tests.integration.gateway.conftest import connected
 from tests.people import PASSWORD
 from tests.unit.workers.signer.test_policy import old_default
 from workers.signer.editors import editor_add
-from workers.signer.hub import HubSession
+from workers.signer.gateway import GatewaySession
 from workers.signer.policy import DEFAULT
 
 SECP = str(key_address(people.key("secp256k1")))
@@ -84,7 +84,7 @@ async def test_pages_show_change_and_undo_a_policy(web, signer, token):
         assert wrong.status_code == 422
         assert "The signer did not take it." in text_of(wrong)
         factories.message("held", from_addr=SECP, wait=Wait.POLICY, attempts=6, retry_height=9999)
-        done = client.post(f"{page}save/", {**form, "seal": change_seal(code, change[1])})
+        done = client.post(f"{page}save/", {**form, "seal": change_signature(code, change[1])})
         assert Pushed.objects.get(pk="held").retry_height == 0, "what the old policy refused is tried again"
         assert (done.status_code, done.headers["Location"]) == (302, page)
         assert "small transfers" not in text_of(client.get(page))
@@ -123,7 +123,7 @@ async def test_added_miner_is_proposed_and_named_once_approved(web, signer, toke
         change = re.search(r'data-change="([^"]*)"', review)
         assert change is not None
         form = {"packed": value_of(review, "packed"), "number": value_of(review, "number"), "editor": "ann"}
-        client.post(f"{page}save/", {**form, "seal": change_seal(code, change[1])})
+        client.post(f"{page}save/", {**form, "seal": change_signature(code, change[1])})
         assert "Proposed change" not in text_of(client.get(page))
         named = signer.folder / "policy.toml"
         assert f'to = ["f04", "{miner.address}"]' in named.read_text()
@@ -148,7 +148,7 @@ async def test_transfers_between_own_wallets_are_allowed_by_a_change_that_is_app
         change = re.search(r'data-change="([^"]*)"', review)
         assert change is not None
         form = {"packed": value_of(review, "packed"), "number": value_of(review, "number"), "editor": "ann"}
-        client.post(f"{page}save/", {**form, "seal": change_seal(code, change[1])})
+        client.post(f"{page}save/", {**form, "seal": change_signature(code, change[1])})
         text = (signer.folder / "policy.toml").read_text()
         assert 'value_max = "50 FIL"' in text
         assert SECP in text
@@ -225,7 +225,9 @@ async def test_rest_reads_rehearses_tries_and_changes(web, signer, token):
         assert "is above 1 FIL" in (await ask("POST", "/try", trial))[1]["error"]
         assert (await ask("POST", "/try", {**trial, "text": draft["text"]}))[1]["rule"] == "large"
         body = document_encode(
-            PolicyChange(text=draft["text"], number=2, editor="ann", seal=change_seal(code, draft["change"]))
+            PolicyChange(
+                text=draft["text"], number=2, editor="ann", seal=change_signature(code, draft["change"])
+            )
         )
         assert (await ask("PUT", "", body, token=reader))[0] == 403
         status, taken = await ask("PUT", "", body)
@@ -259,7 +261,7 @@ async def test_a_signer_that_is_away_or_of_another_make_is_told_apart(web, signe
     with pytest.raises(SignerAway):
         await policy_read("alice")
 
-    monkeypatch.setattr("workers.signer.hub.POLICY_METHODS", ())  # as venus-wallet, which knows no policy
+    monkeypatch.setattr("workers.signer.gateway.POLICY_METHODS", ())  # as venus-wallet, which knows no policy
     async with connected(signer, web, token):
         with pytest.raises(SignerRefused, match="does not speak of its policy"):
             await policy_read("alice")
@@ -269,8 +271,8 @@ async def test_an_answer_that_is_no_policy_is_refused(web, signer, token, monkey
     async def answer(_session: Any, method: str, payload: Any) -> Any:
         return {"v": 1, "text": 7} if method.startswith("Policy") else await real(_session, method, payload)
 
-    real = HubSession.answer
-    monkeypatch.setattr(HubSession, "answer", answer)
+    real = GatewaySession.answer
+    monkeypatch.setattr(GatewaySession, "answer", answer)
     async with connected(signer, web, token):
         with pytest.raises(SignerRefused, match="the signer's answer cannot be read"):
             await policy_read("alice")

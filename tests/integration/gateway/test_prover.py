@@ -12,7 +12,7 @@ import httpx
 import pytest
 from channels.db import database_sync_to_async
 
-from apps.gateway.checkup import connection_end, prover_test
+from apps.gateway.connection_test import connection_end, prover_test
 from apps.gateway.selectors import provers_connected
 from apps.users.principals import SYSTEM
 from apps.users.services import access_changed, miner_grant

@@ -10,11 +10,11 @@ from channels.db import database_sync_to_async
 from redis.exceptions import RedisError
 
 from apps.core.stores import redis_client
-from apps.gateway.asker import Question, ask_all
 from apps.gateway.errors import NoProvider
+from apps.gateway.hub_client import HubRequest, requests_send
+from apps.gateway.hub_node import HubNode
 from apps.gateway.outbox import Outbox
 from apps.gateway.routes import wallet_route
-from apps.gateway.switch import Switch
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
 
@@ -28,7 +28,7 @@ SIGNER = str(key_address(people.key("secp256k1")))
 ROUTE = wallet_route(SIGNER)
 
 
-asked = database_sync_to_async(ask_all, thread_sensitive=False)
+asked = database_sync_to_async(requests_send, thread_sensitive=False)
 
 
 class Crowd:
@@ -56,28 +56,28 @@ async def known(transactional_db: None) -> None:
 
 
 @pytest.fixture
-async def switch(pool_redis: str, transactional_db: None) -> AsyncIterator[Switch]:
-    made = Switch(pool_redis)
+async def switch(pool_redis: str, transactional_db: None) -> AsyncIterator[HubNode]:
+    made = HubNode(pool_redis)
     await made.add(Crowd())
     made.start()
     yield made
     await made.stop()
 
 
-def questions(accounts: tuple[str, ...] = ("alice",)) -> list[Question]:
-    return [Question(ROUTE, accounts, "WalletSign", number) for number in range(ROUND)]
+def questions(accounts: tuple[str, ...] = ("alice",)) -> list[HubRequest]:
+    return [HubRequest(ROUTE, accounts, "WalletSign", number) for number in range(ROUND)]
 
 
 @pytest.mark.usefixtures("known")
-async def test_no_answer_of_a_large_round_is_lost(switch: Switch) -> None:
+async def test_no_answer_of_a_large_round_is_lost(switch: HubNode) -> None:
     answers = await asked(questions(), timeout_s=30.0)
 
     assert answers == list(range(ROUND))
 
 
 @pytest.mark.usefixtures("known")
-async def test_a_round_through_another_web_process_is_whole_too(switch: Switch, pool_redis: str) -> None:
-    other = Switch(pool_redis)
+async def test_a_round_through_another_web_process_is_whole_too(switch: HubNode, pool_redis: str) -> None:
+    other = HubNode(pool_redis)
     try:
         round_ = [
             other.request(route=ROUTE, accounts={"alice"}, method="WalletSign", payload=number, seconds=30.0)
@@ -88,13 +88,13 @@ async def test_a_round_through_another_web_process_is_whole_too(switch: Switch, 
         await other.stop()
 
 
-async def test_a_round_for_others_is_refused_whole(switch: Switch) -> None:
+async def test_a_round_for_others_is_refused_whole(switch: HubNode) -> None:
     answers = await asked(questions(("bob",)), timeout_s=5.0)
 
     assert {type(answer) for answer in answers} == {NoProvider}
 
 
-async def test_what_nobody_fetches_goes_away(switch: Switch, pool_redis: str) -> None:
+async def test_what_nobody_fetches_goes_away(switch: HubNode, pool_redis: str) -> None:
     await asyncio.gather(*(switch.outbox.post("hub:reply:gone", {"id": str(i)}) for i in range(ROUND)))
 
     client = redis_client()

@@ -19,8 +19,8 @@ from tests import people
 from tests.integration.gateway.conftest import connected
 from tests.integration.gateway.test_hub import SECP, in_thread, message, sign
 from workers.console.gateway import pack
-from workers.signer.hub import TOO_MANY, HubLink
-from workers.signer.share import Limits
+from workers.signer.fair_share import Limits
+from workers.signer.gateway import TOO_MANY, GatewayLink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -76,11 +76,11 @@ class Flood:
 
 
 @contextlib.asynccontextmanager
-async def flooded(signer: Signer, flood: Flood, limits: Limits) -> AsyncIterator[HubLink]:
+async def flooded(signer: Signer, flood: Flood, limits: Limits) -> AsyncIterator[GatewayLink]:
     """The signer with a link to a gateway that floods it."""
     async with serve(flood.serve, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        link = HubLink(signer, url=f"ws://127.0.0.1:{port}/rpc/v1", token=lambda: "x", limits=limits)
+        link = GatewayLink(signer, url=f"ws://127.0.0.1:{port}/rpc/v1", token=lambda: "x", limits=limits)
         running = asyncio.create_task(link.run())
         try:
             await asyncio.wait_for(flood.is_open.wait(), 10)
@@ -137,7 +137,7 @@ async def test_faster_than_the_pace_waits_and_nothing_is_lost(signer):
 
 
 async def test_large_requests_fill_the_room_by_their_bytes(signer, monkeypatch):
-    monkeypatch.setattr("workers.signer.share.ROOM_BYTES", 5_000)
+    monkeypatch.setattr("workers.signer.fair_share.ROOM_BYTES", 5_000)
     flood = Flood(total=200, is_quiet=True)
     async with flooded(signer, flood, Limits()) as link:
         await until(lambda: len(flood.answers) == 200)

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from apps.gateway.errors import SignedBefore
-from apps.gateway.services import SignRequest, wallet_sign_all
+from apps.gateway.services import WalletSignRequest, wallet_sign_all
 from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.restored import restore_check
@@ -40,9 +40,9 @@ WITHIN_S = 30.0
 """A signer that was killed is back, and answers, in this time on a busy machine."""
 
 
-def asked(sender: str, *, nonce: int, origin: Origin) -> SignRequest:
+def asked(sender: str, *, nonce: int, origin: Origin) -> WalletSignRequest:
     one = replace(message(sender), nonce=nonce)
-    return SignRequest(
+    return WalletSignRequest(
         address=sender,
         accounts=["alice"],
         to_sign=one.cid.data,

@@ -25,8 +25,8 @@ from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import Signature, signature_verify
 from tests import people
 from tests.servers import SITE, tied_to_us
-from tests.unit.workers.signer.test_heights import block
 from tests.unit.workers.signer.test_policy import old_default
+from tests.unit.workers.signer.test_slash_protection import block
 from workers.signer.policy import DEFAULT
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.api.rpc.messager_reads import list_blocked_message, list_failed_message, messages_read
+from apps.api.rpc.services.messager.reads import list_blocked_message, list_failed_message, messages_read
 from apps.messages.models import Message
 from apps.messages.services import NewFees, message_replace, messages_publish
 from apps.messages.services.hurry import proofs_hurry

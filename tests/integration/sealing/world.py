@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from apps.gateway.services import SignRequest
+    from apps.gateway.services import WalletSignRequest
     from poolsite.filecoin.keys import KeyInfo
     from poolsite.filecoin.signature import Signature
     from poolsite.wire.jobs import Assignment
@@ -158,7 +158,7 @@ class World:
 
     # What stands for signer and Celery
 
-    def sign_all(self, requests: Sequence[SignRequest], **_options: Any) -> list[Signature]:
+    def sign_all(self, requests: Sequence[WalletSignRequest], **_options: Any) -> list[Signature]:
         """Sign as the signer would, and keep the ids."""
         for request in requests:
             if request.origin is not None:

@@ -11,7 +11,7 @@ from django.test import Client
 
 from tests import people
 from tests.visits import signed_in
-from workers.signer.sealing import Cost
+from workers.signer.encryption import Cost
 
 SITE = Path(__file__).parents[3]
 DOCUMENT = (SITE / "docs" / "security.md").read_text()

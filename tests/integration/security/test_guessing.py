@@ -10,10 +10,10 @@ import pytest
 from django.db import connection
 
 from apps.core import clock
+from apps.users.encryption import text_encrypt
 from apps.users.logins import FREE_TRIES, LoginTooEarly, passkey_login, person_login, second_step_code
 from apps.users.models import LoginAttempt, TotpDevice, User
 from apps.users.passkeys import PasskeyRefused, Place
-from apps.users.sealed import text_seal
 from apps.users.second_factor import WrongCode
 from tests import people
 from tests.visits import signed_in
@@ -39,7 +39,7 @@ def in_threads(work: Any, count: int) -> list[type[BaseException] | None]:
 
 
 def device_add(person: User) -> None:
-    secret = text_seal("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+    secret = text_encrypt("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
     TotpDevice.objects.create(user=person, sealed_secret=secret, confirmed_at=NOW - timedelta(days=1))
 
 

@@ -16,7 +16,7 @@ from django.conf import settings as django_settings
 from django.db import connections
 from django.test import Client
 
-from apps.api.rpc import bodies
+from apps.api.rpc import limits
 from poolsite import http_limits
 from tests import people
 from tests.browser.web import Web
@@ -56,8 +56,8 @@ def web(
 @pytest.fixture
 def quick(transactional_db: None, pool_redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[WebProcess]:
     """A web process in a thread, with short times."""
-    monkeypatch.setattr(bodies, "ARRIVAL_S", 1.0)
-    monkeypatch.setattr("apps.api.rpc.post.ARRIVAL_S", 1.0)
+    monkeypatch.setattr(limits, "ARRIVAL_S", 1.0)
+    monkeypatch.setattr("apps.api.rpc.transport.post.ARRIVAL_S", 1.0)
     monkeypatch.setattr(http_limits, "HEAD_S", 1.0)
     process = WebProcess()
     process.start()

@@ -33,7 +33,7 @@ VARIABLES = (
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of the person who runs the tests."""
-    for name in (*VARIABLES, "POOLSITE_WITHOUT", "POOLSITE_WEB_PROCESSES", "POOLSITE_HOST", "SIGNER_LISTEN"):
+    for name in (*VARIABLES, "POOLSITE_DISABLE", "POOLSITE_WEB_PROCESSES", "POOLSITE_HOST", "SIGNER_LISTEN"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -67,7 +67,7 @@ def test_nothing_waits_for_itself(tmp_path: Path) -> None:
         ("DATABASE_URL", "postgresql://db.example/pool", {"postgres"}),
         ("REDIS_URL", "redis://cache.example", {"redis"}),
         ("CHAIN_URLS", "http://node.example/rpc/v1", {"devnet", "bootstrap-miner", "signer-policy"}),
-        ("POOLSITE_WITHOUT", "sealer,prover", {"sealer", "prover"}),
+        ("POOLSITE_DISABLE", "sealer,prover", {"sealer", "prover"}),
     ],
 )
 def test_what_runs_elsewhere_is_not_started_and_not_waited_for(
@@ -82,9 +82,9 @@ def test_what_runs_elsewhere_is_not_started_and_not_waited_for(
 
 
 def test_a_wrong_name_among_the_left_out_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POOLSITE_WITHOUT", "sealers")
+    monkeypatch.setenv("POOLSITE_DISABLE", "sealers")
 
-    with pytest.raises(CannotStart, match="POOLSITE_WITHOUT names sealers"):
+    with pytest.raises(CannotStart, match="POOLSITE_DISABLE names sealers"):
         table_in(tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_addresses_that_children_open_later_are_those_that_are_known_before(
     assert Choices.of_environment().listened_later == ["127.0.0.1:1234", "127.0.0.1:5678"]
 
     monkeypatch.setenv("CHAIN_URLS", "http://node.example/rpc/v1")
-    monkeypatch.setenv("POOLSITE_WITHOUT", "signer")
+    monkeypatch.setenv("POOLSITE_DISABLE", "signer")
     assert Choices.of_environment().listened_later == []
 
 
@@ -228,5 +228,5 @@ def test_a_task_thread_count_that_is_no_number_is_refused(
 def test_task_workers_keep_their_database_connections_and_web_processes_do_not(tmp_path: Path) -> None:
     table = table_in(tmp_path)
 
-    kept = {name for name, child in table.items() if child.env.get("DATABASE_KEPT_S", "0") != "0"}
+    kept = {name for name, child in table.items() if child.env.get("DATABASE_CONN_MAX_AGE", "0") != "0"}
     assert kept == {"tasks", "tasks-slow"}

@@ -131,7 +131,7 @@ async def test_a_market_that_is_away_is_said(web, transactional_db):
 
 
 async def test_a_markets_answer_that_is_too_large_is_not_passed_on(web, market, settings):
-    settings.ANSWER_MAX_BYTES = 20
+    settings.NODE_RESPONSE_MAX_BYTES = 20
     token, operator = await in_thread(people.token)("read"), await in_thread(people.operator_token)()
     await register(web, operator, "DROPLET", f"http://127.0.0.1:{market.server_address[1]}")
 
@@ -173,7 +173,7 @@ async def test_a_socket_is_joined_with_the_markets(web, transactional_db):
 async def test_a_frame_of_the_market_that_is_too_large_ends_the_socket_with_a_reason(
     web, transactional_db, settings
 ):
-    settings.ANSWER_MAX_BYTES = 20
+    settings.NODE_RESPONSE_MAX_BYTES = 20
     token = await in_thread(people.token)("read")
 
     async with joined(web, token) as (socket, _, _):

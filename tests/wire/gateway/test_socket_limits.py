@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from apps.api.rpc.bodies import ROOM
-from poolsite.frames import HELD
+from apps.api.rpc.limits import MEMORY
+from poolsite.websocket_limits import PARTIAL_FRAMES
 from tests import people
 from tests.wire.gateway.dialling import call, dial, in_thread
 
@@ -26,7 +26,7 @@ def token(transactional_db: None) -> str:
 
 
 async def test_a_tenant_holds_so_many_sockets_and_gets_its_place_back(web, token, monkeypatch):
-    monkeypatch.setattr("apps.api.rpc.socket.SOCKETS_MAX", 2)
+    monkeypatch.setattr("apps.api.rpc.transport.websocket.SOCKETS_MAX", 2)
 
     async with dial(web, token) as first, dial(web, token):
         with pytest.raises(InvalidStatus) as refusal:
@@ -45,8 +45,8 @@ async def test_a_tenant_holds_so_many_sockets_and_gets_its_place_back(web, token
 
 
 async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, token, settings, monkeypatch):
-    settings.RPC_HELD_MAX_BYTES = 1 << 20
-    monkeypatch.setattr("apps.api.rpc.bodies.SOCKET_WAIT_S", 0.2)
+    settings.RPC_INFLIGHT_MAX_BYTES = 1 << 20
+    monkeypatch.setattr("apps.api.rpc.limits.SOCKET_WAIT_S", 0.2)
     large = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "Gateway.Version", "params": []})
     large += " " * 300_000
 
@@ -59,13 +59,13 @@ async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, t
             await asyncio.wait_for(socket.recv(), 10)
 
     assert (rcvd := ended.value.rcvd) is not None
-    assert (rcvd.code, bool(ROOM.held)) == (1013, False)
+    assert (rcvd.code, bool(MEMORY.used)) == (1013, False)
     assert "large requests fill" in rcvd.reason
 
 
 async def test_a_flood_of_frames_is_read_at_a_pace_and_others_are_answered(web, token, monkeypatch):
-    monkeypatch.setattr("apps.api.rpc.pace.FRAMES_PER_S", 100)
-    monkeypatch.setattr("apps.api.rpc.pace.FRAMES_AT_ONCE", 20)
+    monkeypatch.setattr("apps.api.rpc.limits.FRAMES_PER_S", 100)
+    monkeypatch.setattr("apps.api.rpc.limits.FRAMES_AT_ONCE", 20)
     other = await in_thread(people.token)("read", of="other")
     nonsense = json.dumps({"jsonrpc": "2.0", "method": "xrpc.cancel", "params": [1]})
 
@@ -94,7 +94,7 @@ def frame_part(size: int, of: int) -> bytes:
 async def test_messages_that_are_never_whole_have_a_room_and_the_oldest_goes(
     web, token, settings, in_fragments
 ):
-    settings.RPC_HELD_MAX_BYTES = 2 << 20
+    settings.RPC_INFLIGHT_MAX_BYTES = 2 << 20
     go, slow = asyncio.Event(), []
 
     async def fragments() -> AsyncIterator[str]:
@@ -108,13 +108,13 @@ async def test_messages_that_are_never_whole_have_a_room_and_the_oldest_goes(
             else:
                 socket.transport.write(frame_part(700_000, of=1_000_000))
             for _ in range(500):
-                if HELD.total > 650_000 * (len(slow) or 1) or socket is third:
+                if PARTIAL_FRAMES.total > 650_000 * (len(slow) or 1) or socket is third:
                     break
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.1)
         with pytest.raises(ConnectionClosed):
             await asyncio.wait_for(first.recv(), 10)
-        assert len(HELD.sockets) == 2
+        assert len(PARTIAL_FRAMES.sockets) == 2
         async with dial(web, token) as small:
             assert "result" in await call(small, "Gateway.Version")
         for task in slow:
@@ -123,7 +123,7 @@ async def test_messages_that_are_never_whole_have_a_room_and_the_oldest_goes(
         for socket in (second, third):
             socket.transport.abort()
     for _ in range(500):
-        if not HELD.sockets:
+        if not PARTIAL_FRAMES.sockets:
             break
         await asyncio.sleep(0.01)
-    assert (HELD.total, HELD.sockets) == (0, {})
+    assert (PARTIAL_FRAMES.total, PARTIAL_FRAMES.sockets) == (0, {})

@@ -177,7 +177,7 @@ async def test_a_real_wallets_later_calls_are_answered_without_result(web, token
 
 
 async def test_a_stranger_neither_sees_nor_uses_a_key_of_others(web, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.switch.PATIENCE_S", 0.1)
+    monkeypatch.setattr("apps.gateway.hub_node.PATIENCE_S", 0.1)
     stranger = await in_thread(people.token)("admin", of="mallory")
     denied = "user alice in the request doesn't match mallory in the system: permission deny"
     meta = {"Type": "unknown", "Extra": None}
@@ -242,7 +242,7 @@ async def test_a_wallet_names_so_many_accounts_and_no_more(web, token):
 
 
 async def test_a_tenant_holds_so_many_channels_and_gets_its_place_back(web, token, monkeypatch):
-    monkeypatch.setattr("apps.api.rpc.gateway_channels.CHANNELS_MAX", 2)
+    monkeypatch.setattr("apps.api.rpc.services.gateway.channels.CHANNELS_MAX", 2)
     refused = "user wallet holds 2 channels here: no more"
 
     async with dial(web, token) as first, dial(web, token) as second:
@@ -365,7 +365,7 @@ async def test_a_providers_answers_are_no_calls_and_what_it_asks_is(web, token):
 
 
 async def test_a_wallets_words_that_no_database_keeps_stop_nobody(web, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.switch.SEEN_EVERY_S", 0.1)
+    monkeypatch.setattr("apps.gateway.hub_node.SEEN_EVERY_S", 0.1)
     async with dial(web, token) as socket:
         player = Wallet(socket)
         await player.register()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.api.rpc import chain
-from apps.api.rpc.chain_eth import ALIASES
-from apps.api.rpc.chain_methods import LEVELS
+from apps.api.rpc.services.node import proxy
+from apps.api.rpc.services.node.ethereum import ALIASES
+from apps.api.rpc.services.node.methods import LEVELS
 from apps.chain.models import Node
 from apps.chain.services import nodes_sync
 from apps.chain.states import NodeState
@@ -28,14 +28,14 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def devnets() -> Iterator[list[Devnet]]:
     """Two nodes of chains of their own; the pool knows both."""
-    chain.OBJECTS.clear()
-    chain.POOL.clear()
+    proxy.OBJECT_CACHE.clear()
+    proxy.POOL.clear()
     nodes = [Devnet(":memory:", network="test", clock=ManualClock()) for _ in range(2)]
     with Service(nodes[0], mining="paused") as one, Service(nodes[1], mining="paused") as two:
         nodes_sync([one.url, two.url])
         Node.objects.update(state=NodeState.HEALTHY)
         yield nodes
-    chain.POOL.clear()
+    proxy.POOL.clear()
     for node in nodes:
         node.close()
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.api.rpc import chain
-from apps.api.rpc.chain import Objects
-from apps.api.rpc.chain_methods import LEVELS
+from apps.api.rpc.services.node import proxy
+from apps.api.rpc.services.node.methods import LEVELS
+from apps.api.rpc.services.node.proxy import ObjectCache
 from apps.chain.models import Node
 from apps.chain.services import nodes_sync
 from apps.chain.states import NodeState
@@ -24,11 +24,11 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    chain.OBJECTS.clear()
-    chain.POOL.clear()
+    proxy.OBJECT_CACHE.clear()
+    proxy.POOL.clear()
     yield
-    chain.OBJECTS.clear()
-    chain.POOL.clear()
+    proxy.OBJECT_CACHE.clear()
+    proxy.POOL.clear()
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_the_empty_key_means_the_head_and_is_never_kept(client, node):
 
 
 def test_the_memory_for_objects_keeps_its_size():
-    objects = Objects(1000)
+    objects = ObjectCache(1000)
     for number in range(50):
         objects.put(str(number), "x" * 50)
     objects.put("large", "x" * 500)

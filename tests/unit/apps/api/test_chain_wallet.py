@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.api.rpc import chain
+from apps.api.rpc.services.node import proxy
 from apps.chain.models import Node
 from apps.chain.services import nodes_sync
 from apps.chain.states import NodeState
@@ -46,13 +46,13 @@ class NodeWithWallet(TinyNode):
 
 @pytest.fixture(autouse=True)
 def node() -> Iterator[TinyNode]:
-    chain.POOL.clear()
+    proxy.POOL.clear()
     node = NodeWithWallet()
     with served(node) as url:
         nodes_sync([url])
         Node.objects.update(state=NodeState.HEALTHY)
         yield node
-    chain.POOL.clear()
+    proxy.POOL.clear()
 
 
 @pytest.fixture(autouse=True)

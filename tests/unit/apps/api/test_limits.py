@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.api.limits import MIB, ROOM, BodyLimit, body_limit
+from apps.api.limits import MEMORY, MIB, BodyLimit, body_limit
 
 
 class Server:
@@ -124,10 +124,10 @@ async def test_a_strangers_large_body_is_refused(length):
 
 
 async def test_large_bodies_share_a_limit_and_half_of_it_is_one_tenants(settings):
-    settings.REST_HELD_MAX_BYTES = 4 * MIB
+    settings.REST_INFLIGHT_MAX_BYTES = 4 * MIB
 
     status, body = await Server(*[b"x" * MIB] * 3).run()
 
-    assert (status, body["code"]) == (503, "no_room")
-    assert not ROOM.held
+    assert (status, body["code"]) == (503, "overloaded")
+    assert not MEMORY.used
     assert (await Server(*[b"x" * MIB] * 2).run())[0] == 200

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from channels.db import database_sync_to_async
 
-from apps.api.rpc import pushes
-from apps.api.rpc.pushes import message_push_gathered
+from apps.api.rpc.services.messager import pushes
+from apps.api.rpc.services.messager.pushes import message_push_batched
 from apps.messages.errors import BadMessage, MessageIdTaken
 from apps.messages.models import Message
-from apps.messages.services import PushItem, pushes_take
+from apps.messages.services import PushItem, messages_push_batch
 from apps.users.services import signer_grant
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.keys import key_address
@@ -42,10 +42,10 @@ async def test_calls_in_flight_share_a_few_inserts(monkeypatch: pytest.MonkeyPat
 
     def counted(items: Any, **options: Any) -> Any:
         sizes.append(len(items))
-        return pushes_take(items, **options)
+        return messages_push_batch(items, **options)
 
-    monkeypatch.setattr(pushes, "pushes_take", counted)
-    rows = await asyncio.gather(*(message_push_gathered(item(f"m{n}"), principal=alice) for n in range(50)))
+    monkeypatch.setattr(pushes, "messages_push_batch", counted)
+    rows = await asyncio.gather(*(message_push_batched(item(f"m{n}"), principal=alice) for n in range(50)))
 
     assert [row.push_id for row in rows] == [f"m{n}" for n in range(50)]
     assert sum(sizes) == 50
@@ -58,11 +58,11 @@ async def test_each_caller_gets_its_own_refusal() -> None:
     alice, bob = await in_thread(granted)()
 
     answers = await asyncio.gather(
-        message_push_gathered(item("good"), principal=alice),
-        message_push_gathered(item("good"), principal=alice),
-        message_push_gathered(item("good", value=9), principal=alice),
-        message_push_gathered(item("bad", value=-1), principal=alice),
-        message_push_gathered(item("stranger"), principal=bob),
+        message_push_batched(item("good"), principal=alice),
+        message_push_batched(item("good"), principal=alice),
+        message_push_batched(item("good", value=9), principal=alice),
+        message_push_batched(item("bad", value=-1), principal=alice),
+        message_push_batched(item("stranger"), principal=bob),
         return_exceptions=True,
     )
 
@@ -84,13 +84,13 @@ async def test_callers_of_any_account_share_an_insert(monkeypatch: pytest.Monkey
 
     def counted(asked: Any) -> Any:
         bunches.append(len(asked))
-        return pushes_take(asked)
+        return messages_push_batch(asked)
 
-    monkeypatch.setattr(pushes, "pushes_take", counted)
+    monkeypatch.setattr(pushes, "messages_push_batch", counted)
     rows = await asyncio.gather(
-        message_push_gathered(item("first"), principal=alice),
-        message_push_gathered(PushItem(id="his", to="f01000", from_=others, method=0), principal=bob),
-        message_push_gathered(item("hers"), principal=alice),
+        message_push_batched(item("first"), principal=alice),
+        message_push_batched(PushItem(id="his", to="f01000", from_=others, method=0), principal=bob),
+        message_push_batched(item("hers"), principal=alice),
     )
 
     assert [(row.push_id, row.tenant_id) for row in rows] == [
@@ -104,8 +104,8 @@ async def test_callers_of_any_account_share_an_insert(monkeypatch: pytest.Monkey
 async def test_a_caller_that_goes_away_takes_nobody_along() -> None:
     alice, _ = await in_thread(granted)()
 
-    gone = asyncio.create_task(message_push_gathered(item("gone"), principal=alice))
-    stays = asyncio.create_task(message_push_gathered(item("stays"), principal=alice))
+    gone = asyncio.create_task(message_push_batched(item("gone"), principal=alice))
+    stays = asyncio.create_task(message_push_batched(item("stays"), principal=alice))
     await asyncio.sleep(0)
     gone.cancel()
 
@@ -121,8 +121,8 @@ async def test_a_broken_insert_reaches_its_callers_and_the_desk_goes_on(
         raise OSError("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pushes, "pushes_take", broken)
+        patch.setattr(pushes, "messages_push_batch", broken)
         with pytest.raises(OSError, match="no room"):
-            await message_push_gathered(item("one"), principal=alice)
+            await message_push_batched(item("one"), principal=alice)
 
-    assert (await message_push_gathered(item("one"), principal=alice)).push_id == "one"
+    assert (await message_push_batched(item("one"), principal=alice)).push_id == "one"

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.api.rpc import services
-from apps.api.rpc.dispatch import Call, Service
+from apps.api.rpc.dispatcher import Call, Service
+from apps.api.rpc.services import registry
 from apps.core.errors import NotFound
 from apps.users.models import Tenant, Token
 from apps.users.services import tenant_update, token_revoke
-from poolsite.wire.rpc_params import ADDRESS, NUMBER, TEXT, RpcMethod
+from poolsite.wire.jsonrpc.parameters import ADDRESS, NUMBER, TEXT, RpcMethod
 from tests import people
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ TABLE = {
 def service(monkeypatch: pytest.MonkeyPatch) -> None:
     other = Service({"Other.Echo": RpcMethod("read", lambda _call: "other")}, {})
     v1_only = {"v1": {"Test.Echo": RpcMethod("read", lambda _call: "old form")}}
-    monkeypatch.setitem(services.SERVICES, "Test", Service(TABLE, v1_only))
-    monkeypatch.setitem(services.SERVICES, "Other", other)
+    monkeypatch.setitem(registry.SERVICES, "Test", Service(TABLE, v1_only))
+    monkeypatch.setitem(registry.SERVICES, "Other", other)
 
 
 def post(client: Any, body: Any, token: str, path: str = "/rpc/v0") -> Any:
@@ -219,7 +219,7 @@ def test_a_notification_has_an_empty_answer(client):
 
 
 def test_the_namespace_header_wins_over_the_prefix(client, monkeypatch):
-    monkeypatch.setitem(services.NAMESPACES, "other.IOther", "Other")
+    monkeypatch.setitem(registry.NAMESPACES, "other.IOther", "Other")
     headers = {**people.bearer(people.token()), "X-VENUS-API-NAMESPACE": "other.IOther"}
     body = json.dumps({"id": 1, "method": "Other.Echo"})
 

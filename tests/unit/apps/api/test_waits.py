@@ -10,8 +10,8 @@ import pytest
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 
-from apps.api.rpc import waits
-from apps.api.rpc.waits import GROUP, WaitingRoom, message_wait
+from apps.api.rpc.services.messager import waits
+from apps.api.rpc.services.messager.waits import GROUP, MessageWaits, message_wait
 from apps.chain.models import Follower, Head
 from apps.messages.errors import MessageNotFound
 from apps.messages.models import Message
@@ -124,7 +124,7 @@ async def test_idle_waiters_ask_nothing_when_other_messages_change(monkeypatch: 
             return real(asked)
 
         monkeypatch.setattr(waits, name, counted)
-    room = WaitingRoom()
+    room = MessageWaits()
     for n in range(4):
         alice = await in_thread(message)(f"m{n}")
     tasks = [asyncio.create_task(room.wait(f"m{n % 4}", 0, viewer=alice)) for n in range(200)]

@@ -157,7 +157,7 @@ class Talker(TinyNode):
 
 
 def test_an_answer_that_is_too_large_is_followed_by_the_next_node(settings: Any) -> None:
-    settings.ANSWER_MAX_BYTES = 4_000
+    settings.NODE_RESPONSE_MAX_BYTES = 4_000
     with served(Talker()) as url, served(Quiet()) as other:
         talker, quiet = NodeLink(url, ""), NodeLink(other, "")
         try:

@@ -1,4 +1,4 @@
-"""Asking a second connection: who is asked, whose answer counts, what is never asked twice."""
+"""A second connection for a slow request: who is asked, whose answer counts, what is never asked twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from apps.gateway.errors import NoAnswer, ProviderRefused
-from apps.gateway.hedging import PAUSE_FIRST_S, PAUSE_MAX_S, PAUSE_MIN_S, Pace, first_answer, is_repeatable
+from apps.gateway.hedging import (
+    PAUSE_FIRST_S,
+    PAUSE_MAX_S,
+    PAUSE_MIN_S,
+    LatencyTracker,
+    first_answer,
+    is_repeatable,
+)
 
 
 class Connection:
@@ -124,7 +131,7 @@ def test_only_what_may_be_done_twice_is_asked_twice(method, address, is_so):
 
 
 def test_patience_follows_what_answers_took():
-    pace = Pace()
+    pace = LatencyTracker()
     assert pace.pause_s("WalletSign") == PAUSE_FIRST_S
     for number in range(100):
         pace.note("WalletSign", 0.010 if number < 90 else 0.8)

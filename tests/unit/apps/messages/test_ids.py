@@ -10,7 +10,7 @@ from apps.core.errors import DomainError
 from apps.messages.errors import MessageIdAmbiguous, MessageIdTaken, MessageNotFound
 from apps.messages.models import Message
 from apps.messages.selectors import message_get, message_keys, messages_seen
-from apps.messages.services import PushItem, message_push, pushes_take
+from apps.messages.services import PushItem, message_push, messages_push_batch
 from apps.users.principals import SYSTEM, Principal
 from apps.users.services import signer_grant
 from tests import factories
@@ -92,7 +92,7 @@ def test_two_callers_of_one_insert_get_their_own_rows():
     for name in ("alice", "bob"):
         signer_grant(tenant=tenant(name), address=ADDRESS)
     item = PushItem(id="pay-7", to="f01000", from_=ADDRESS, method=0)
-    found = pushes_take([(alice, item), (bob, item), (alice, item)])
+    found = messages_push_batch([(alice, item), (bob, item), (alice, item)])
 
     rows = [one for one in found if isinstance(one, Message)]
     assert [row.tenant_id for row in rows] == [alice.tenant_id, bob.tenant_id, alice.tenant_id]

@@ -367,7 +367,7 @@ POINTS: list[tuple[str, str, str, Any]] = [
     ("before anything", "apps.proving.services.handover", "sectors_hand_over", killed),
     ("after the sectors", "apps.proving.services.handover", "sectors_hand_over", killed_after),
     ("after the right", "apps.miners.handover", "miner_grant", killed_after),
-    ("after the tokens", "apps.miners.handover", "tokens_narrow", killed_after),
+    ("after the tokens", "apps.miners.handover", "tokens_remove_miner", killed_after),
     ("after the audit log, before the commit", "apps.miners.handover", "hand_over_note", killed_after),
 ]
 

@@ -6,15 +6,15 @@ from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.users.errors import PersonNameTaken, TenantUnknown, WeakPassword
 from apps.users.models import AuditEntry, PersonSession, User
 from apps.users.people import (
-    WelcomeOver,
+    InvitationExpired,
+    invitation_accept,
+    invitation_create,
+    invitation_read,
     person_invite,
     person_managed,
     person_open,
     person_reset,
     person_role_set,
-    welcome_read,
-    welcome_take,
-    welcome_write,
 )
 from apps.users.second_factor import has_second_factor, totp_begin
 from apps.users.selectors import principal_of
@@ -41,8 +41,8 @@ def test_somebody_invited_comes_in_by_the_link_and_by_nothing_else(admin):
     assert eve.tenant is not None
     assert (eve.tenant.name, eve.role, eve.has_usable_password()) == ("alice", "AUDITOR", False)
 
-    found = welcome_read(*welcome_write(eve))
-    welcome_take(found, password=PASSWORD, principal=principal_of(found))
+    found = invitation_read(*invitation_create(eve))
+    invitation_accept(found, password=PASSWORD, principal=principal_of(found))
 
     assert User.objects.get(username="eve").check_password(PASSWORD)
     assert list(AuditEntry.objects.values_list("action", flat=True)) == ["person.invite", "person.password"]
@@ -50,29 +50,29 @@ def test_somebody_invited_comes_in_by_the_link_and_by_nothing_else(admin):
 
 def test_a_link_is_good_once(admin):
     eve = person_invite(principal=admin, username="eve", role="AUDITOR")
-    link = welcome_write(eve)
-    welcome_take(welcome_read(*link), password=PASSWORD, principal=admin)
+    link = invitation_create(eve)
+    invitation_accept(invitation_read(*link), password=PASSWORD, principal=admin)
 
-    with pytest.raises(WelcomeOver):
-        welcome_read(*link)
+    with pytest.raises(InvitationExpired):
+        invitation_read(*link)
 
 
 @pytest.mark.parametrize(
     "link", [("", ""), ("MQ", "x"), ("////", "x"), ("LTE", "x"), ("OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "x")]
 )
 def test_nonsense_is_no_link(link):
-    with pytest.raises(WelcomeOver):
-        welcome_read(*link)
+    with pytest.raises(InvitationExpired):
+        invitation_read(*link)
 
 
 def test_a_weak_password_leaves_the_link_good(admin):
     eve = person_invite(principal=admin, username="eve", role="AUDITOR")
-    link = welcome_write(eve)
+    link = invitation_create(eve)
 
     with pytest.raises(WeakPassword):
-        welcome_take(welcome_read(*link), password="12345", principal=admin)
+        invitation_accept(invitation_read(*link), password="12345", principal=admin)
 
-    assert welcome_read(*link) == eve
+    assert invitation_read(*link) == eve
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_reset_takes_password_and_second_factor(admin):
     person_reset(principal=admin, person=carl)
 
     assert not has_second_factor(carl)
-    assert welcome_read(*welcome_write(User.objects.get(pk=carl.pk))) == carl
+    assert invitation_read(*invitation_create(User.objects.get(pk=carl.pk))) == carl
 
 
 def test_a_role_is_changed_within_what_the_admin_may_give(admin):

@@ -7,8 +7,8 @@ import pytest
 from django.test import override_settings
 
 from apps.core import clock
+from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.models import RecoveryCode, TotpDevice, User
-from apps.users.sealed import SealBroken, text_open, text_seal
 from apps.users.second_factor import (
     STEP_S,
     WrongCode,
@@ -35,7 +35,7 @@ def ann() -> User:
 
 
 def code_at(user: User, moment: datetime = NOW) -> str:
-    secret = text_open(TotpDevice.objects.get(user=user).sealed_secret)
+    secret = text_decrypt(TotpDevice.objects.get(user=user).sealed_secret)
     return pyotp.TOTP(secret).at(moment)
 
 
@@ -126,13 +126,13 @@ def test_anothers_codes_are_no_use(ann):
 
 
 def test_an_old_site_key_still_opens_what_it_sealed(ann, settings):
-    sealed = text_seal("secret")
+    sealed = text_encrypt("secret")
     before = settings.SECRET_KEY
 
     with override_settings(SECRET_KEY="another key", SECRET_KEY_FALLBACKS=[before]):
-        assert text_open(sealed) == "secret"
-    with override_settings(SECRET_KEY="another key"), pytest.raises(SealBroken):
-        text_open(sealed)
+        assert text_decrypt(sealed) == "secret"
+    with override_settings(SECRET_KEY="another key"), pytest.raises(DecryptionFailed):
+        text_decrypt(sealed)
 
 
 def test_with_a_lost_site_key_an_app_lets_nobody_in_and_a_recovery_code_does(ann):

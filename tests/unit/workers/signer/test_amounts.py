@@ -16,11 +16,11 @@ from poolsite.filecoin.address import MARKET_ACTOR, address_parse
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message, message_to_cbor
-from tests.unit.workers.signer.test_market_things import DEAL, VOUCHER
+from tests.unit.workers.signer.test_market_payloads import DEAL, VOUCHER
 from tests.unit.workers.signer.test_signing import message, sign
 from workers.signer.errors import Denied, NotUnderstood
+from workers.signer.payloads import SignRequest, message_request, payload_decode
 from workers.signer.policy import DEFAULT, policy_parse
-from workers.signer.things import Thing, message_thing, thing_read
 
 EXPORTED = 2_280_458_852
 OPEN = 'version = 1\n[[rule]]\nname = "all"\n'
@@ -67,8 +67,10 @@ def signer_day(signer: Any) -> str:
     return str(signer.records.link.execute("SELECT max(day) FROM record").fetchone()[0])
 
 
-def read(meta_type: str, raw: bytes) -> Thing:
-    return thing_read(address=message().from_, to_sign=raw, meta_type=meta_type, extra=b"", sign_bytes=b"")
+def read(meta_type: str, raw: bytes) -> SignRequest:
+    return payload_decode(
+        address=message().from_, to_sign=raw, meta_type=meta_type, extra=b"", sign_bytes=b""
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def proposal(value: int, method: int = Method.PROPOSE) -> Message:
 def test_a_proposal_to_a_multisig_counts_with_the_value_inside(method):
     one = proposal(5 * FIL, method)
 
-    thing = message_thing(one, one.from_, raw=message_to_cbor(one))
+    thing = message_request(one, one.from_, raw=message_to_cbor(one))
 
     assert "multisig.Propose" in thing.readings[0]
     assert thing.value == 5 * FIL
@@ -161,7 +163,7 @@ def test_the_default_lets_nobody_empty_a_key_by_many_messages(drain):
     reading, to, value, fee, most = DRAINS[drain]
     sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     policy, noon, gone = policy_parse(DEFAULT), datetime(2026, 11, 20, 12, tzinfo=UTC), 0
-    thing = Thing(
+    thing = SignRequest(
         "message",
         message().from_,
         b"",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.signer.hub import gateway_url
+from workers.signer.gateway import gateway_url
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from poolsite import private_files
 from poolsite.filecoin.keys import key_address
 from tests import people
 from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
-from tests.unit.workers.signer.test_heights import again, block, sign
-from workers.signer import heights, keystore, records, sealing, signing
+from tests.unit.workers.signer.test_slash_protection import again, block, sign
+from workers.signer import encryption, keystore, records, signing, slash_protection
 from workers.signer.errors import AlreadySigned, WrongPassword
 from workers.signer.keystore import KeyStore
 from workers.signer.policy import DEFAULT
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-OURS = {str(module.__file__) for module in (keystore, sealing, private_files)}
-SIGNING = {str(module.__file__) for module in (heights, records, signing)}
+OURS = {str(module.__file__) for module in (keystore, encryption, private_files)}
+SIGNING = {str(module.__file__) for module in (slash_protection, records, signing)}
 KEY, MORE = people.key("secp256k1"), people.key("bls")
 DIED, DONE = 9, 0
 

@@ -8,15 +8,15 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
 from poolsite.wire.policy import OLD_DEFAULTS
 from workers.signer.errors import BadPolicy
+from workers.signer.payloads import SignRequest
 from workers.signer.policy import DEFAULT, PolicyFile, policy_parse
-from workers.signer.things import Thing
 
 ADDRESS = address_parse("f1z5e2mduf7uxnn7k3szuy6vcoapzeigdjjttjjyy")
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
-def message(*readings: str, to: str = "f01001", value: int = 0, fee: int = 0) -> Thing:
-    return Thing(
+def message(*readings: str, to: str = "f01001", value: int = 0, fee: int = 0) -> SignRequest:
+    return SignRequest(
         "message",
         ADDRESS,
         b"",
@@ -29,7 +29,7 @@ def message(*readings: str, to: str = "f01001", value: int = 0, fee: int = 0) ->
 
 def decide(
     text: str,
-    thing: Thing,
+    thing: SignRequest,
     *,
     caller: str = "gateway",
     now: datetime = NOON,
@@ -93,11 +93,11 @@ def test_every_reading_of_a_message_must_be_allowed():
 
 
 def test_proving_a_key_needs_no_rule():
-    assert decide("version = 1", Thing("verifyaddress", ADDRESS, b"")) == "by (proof of a key)"
+    assert decide("version = 1", SignRequest("verifyaddress", ADDRESS, b"")) == "by (proof of a key)"
 
 
 def test_blind_bytes_are_refused_unless_a_rule_names_them():
-    blind = Thing("unknown", ADDRESS, b"")
+    blind = SignRequest("unknown", ADDRESS, b"")
 
     assert decide(DEFAULT, blind).startswith("no rule allows")
     assert decide(rule('methods = ["*"]'), blind).startswith("no rule allows")

@@ -19,7 +19,7 @@ from workers.signer.commands import main
 from workers.signer.errors import BadPolicy, Denied
 from workers.signer.history import History, HistoryBroken
 from workers.signer.policy import DEFAULT, policy_parse
-from workers.signer.rehearsal import rehearse
+from workers.signer.policy_backtest import rehearse
 from workers.signer.tokens import Rights, secret_load, token_new, token_rights
 
 if TYPE_CHECKING:

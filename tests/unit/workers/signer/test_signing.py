@@ -18,10 +18,10 @@ from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import signature_verify
 from tests import people
-from tests.unit.workers.signer.test_market_things import DEAL, VOUCHER
+from tests.unit.workers.signer.test_market_payloads import DEAL, VOUCHER
 from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood
+from workers.signer.payloads import SignRequest, message_request
 from workers.signer.records import RecordQuery, Records, Verdict
-from workers.signer.things import Thing, message_thing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,8 +173,8 @@ def test_sums_hold_over_a_start_and_for_rows_of_another_process(signer):
     where = {"rule": "r", "address": str(SENDER), "day": day.date().isoformat()}
     verdict = Verdict("r", "digest")
 
-    def thing(nonce: int) -> Thing:
-        return message_thing(message(nonce=nonce), SENDER, raw=b"")
+    def thing(nonce: int) -> SignRequest:
+        return message_request(message(nonce=nonce), SENDER, raw=b"")
 
     for nonce in (1, 2, 1):
         signer.records.write(thing(nonce), verdict, caller="test", now=day)
@@ -220,7 +220,7 @@ def old_file(path: Path) -> None:
 def test_the_file_of_an_older_signer_goes_on_with_its_chain(tmp_path):
     old_file(tmp_path / "old.sqlite")
     records, now = Records(tmp_path / "old.sqlite"), datetime.now(UTC)
-    thing = message_thing(message(), SENDER, raw=b"")
+    thing = message_request(message(), SENDER, raw=b"")
 
     records.write(thing, Verdict("r", "digest"), caller="test", now=now, rule_set="purse")
 
@@ -275,7 +275,7 @@ def test_a_rule_for_bytes_without_meaning_signs_none_that_have_one(signer, kind,
 def test_a_message_to_what_may_be_a_payment_channel_is_read_as_one_too():
     settle = message(to=address_parse("f01500"), value=0, method=3, params=b"")
 
-    assert "paych.Settle" in message_thing(settle, SENDER, raw=b"").readings
+    assert "paych.Settle" in message_request(settle, SENDER, raw=b"").readings
 
 
 def test_records_are_listed_while_something_is_signed_and_never_without_end(signer, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
-from poolsite.wire.rpc_frames import RpcError
+from poolsite.wire.jsonrpc.messages import RpcError
 from tests import people
 from workers.signer.changes import history_of
 from workers.signer.commands import main
@@ -22,7 +22,7 @@ from workers.signer.server import WalletApp
 from workers.signer.strategy import Strategy
 from workers.signer.strategy_rpc import STRATEGY_METHODS
 from workers.signer.tokens import token_new
-from workers.signer.wallet_rpc import WalletDoor
+from workers.signer.wallet_rpc import WalletDispatcher
 
 if TYPE_CHECKING:
     from workers.signer.signing import Signer
@@ -38,7 +38,7 @@ class Client:
         mark = f"___{strategy}" if strategy else ""
         header = f"Bearer {token_new(SECRET, perm)}{mark}".encode()
         scope = {"headers": [(b"authorization", header)], "client": ("127.0.0.1", 7)}
-        self.door = WalletDoor(WalletApp(signer, secret=SECRET).caller(scope))
+        self.door = WalletDispatcher(WalletApp(signer, secret=SECRET).caller(scope))
 
     def __call__(self, method: str, *params: Any) -> Any:
         return asyncio.run(self.door(f"Filecoin.{method}", list(params), on_socket=False))[0]

@@ -12,22 +12,22 @@ from poolsite.filecoin.jwt import BadToken, Claims, token_sign
 from poolsite.filecoin.keys import key_address, key_from_json
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import signature_from_json, signature_verify
-from poolsite.wire.gorpc import body_answer
+from poolsite.wire.jsonrpc.server import body_answer
 from tests import people
 from tests.unit.workers.signer.conftest import PASSWORD
 from tests.unit.workers.signer.test_signing import SENDER, message
 from workers.signer.accounts import accounts_read
 from workers.signer.callers import Caller
-from workers.signer.hub import HubRefused
+from workers.signer.gateway import GatewayRefused
 from workers.signer.tokens import token_new, token_perms
-from workers.signer.wallet_rpc import METHODS, WalletDoor
+from workers.signer.wallet_rpc import METHODS, WalletDispatcher
 
 SECRET = b"s" * 32
 
 
 async def call(signer: Any, method: str, *params: Any, perm: str = "admin") -> Any:
     perms = token_perms(token_new(SECRET, perm), SECRET) if perm else ("read",)
-    door = WalletDoor(Caller(signer, SECRET, perms, "127.0.0.1:1"))
+    door = WalletDispatcher(Caller(signer, SECRET, perms, "127.0.0.1:1"))
     body = json.dumps({"id": 1, "method": f"Filecoin.{method}", "params": list(params)})
     _, text = await body_answer(body.encode(), door)
     return json.loads(text)
@@ -142,7 +142,7 @@ class Gateway:
 
     async def support(self, account: str) -> None:
         if self.refuses:
-            raise HubRefused(self.refuses)
+            raise GatewayRefused(self.refuses)
         self.supported.append(account)
 
     async def announce(self, addresses: list[str]) -> None:
@@ -152,7 +152,7 @@ class Gateway:
 async def told(signer: Any, hubs: list[Gateway], method: str, *params: Any) -> dict[str, Any]:
     caller = Caller(signer, SECRET, ("read", "write", "sign", "admin"), "127.0.0.1:1", hubs=hubs)  # type: ignore[arg-type]  # what it uses of a link
     body = json.dumps({"id": 1, "method": f"Filecoin.{method}", "params": list(params)})
-    _, text = await body_answer(body.encode(), WalletDoor(caller))
+    _, text = await body_answer(body.encode(), WalletDispatcher(caller))
     answer: dict[str, Any] = json.loads(text)
     return answer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from apps.api.rpc.messager_types import factor
-from poolsite.wire.rpc_params import BadParam
+from apps.api.rpc.services.messager.types import factor
+from poolsite.wire.jsonrpc.parameters import BadParam
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), "1.5", True, None, []])

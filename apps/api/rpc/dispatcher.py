@@ -1,0 +1,179 @@
+"""From a caller and a method's name to a service: tables by prefix, permission, parameters, errors."""
+
+from __future__ import annotations
+
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
+from django.db import InterfaceError, OperationalError
+
+from apps.api.errors import domain_error, rpc_code
+from apps.users.limits import RULES, limit_take
+from poolsite.wire.jsonrpc.messages import RpcError, method_missing, perm_missing
+from poolsite.wire.jsonrpc.parameters import params_decode
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping
+
+    from apps.users.limits import Usage
+    from apps.users.principals import Principal
+    from poolsite.wire.jsonrpc.messages import Json
+    from poolsite.wire.jsonrpc.parameters import RpcMethod
+
+
+THREADS: Final = ThreadPoolExecutor(max_workers=32, thread_name_prefix="rpc")
+"""For calls that share an event loop."""
+WAITS: Final = ThreadPoolExecutor(max_workers=64, thread_name_prefix="rpc-wait")
+"""For those of them that a node may hold for minutes: they hold up nobody else."""
+CHANNEL, COROUTINE, PLAIN = "channel", "coroutine", "plain"
+ANY_SCOPE: Final = "*"
+"""Scope of a method that every token reaches."""
+
+
+@lru_cache(maxsize=1024)
+def handler_kind(handler: Callable[..., Any]) -> str:
+    """Tell which kind of function carries out a method."""
+    if inspect.isasyncgenfunction(handler):
+        return CHANNEL
+    return COROUTINE if inspect.iscoroutinefunction(handler) else PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What one prefix stands for."""
+
+    methods: Mapping[str, RpcMethod]
+    """By full name, for every version of the path."""
+    by_version: Mapping[str, Mapping[str, RpcMethod]]
+    """Methods that differ in one version, e.g. `{"v1": {"Gateway.WalletSign": ...}}`."""
+    versions: Collection[str] = ("v0", "v1", "v2")
+    """Paths on which it is there."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Other names of methods → their full names; what is said of a method holds for them."""
+
+    def find(self, name: str, version: str) -> RpcMethod | None:
+        """Give the row of a method."""
+        if version not in self.versions:
+            return None
+        return self.by_version.get(version, {}).get(name) or self.methods.get(name)
+
+
+@dataclass(slots=True)
+class Call:
+    """What a handler gets before its parameters."""
+
+    principal: Principal
+    version: str
+    """Path: v0, v1 or v2."""
+    on_socket: bool = False
+    in_loop: bool = False
+    """Whether it shares an event loop with other calls, over a socket or not."""
+    connection: Any = None
+    """State that lives as long as the socket, for methods that belong together; None over POST."""
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """One caller's way in, over one POST or for the life of one socket."""
+
+    services: Mapping[str, Service]
+    """By prefix, as `Gateway`."""
+    principal: Principal
+    version: str
+    namespace: str = ""
+    """The prefix that the header X-VENUS-API-NAMESPACE chose; it wins over the method's own."""
+    connection: Any = None
+    in_loop: bool = False
+    """True for a POST that shares the event loop with others."""
+    usage: Usage | None = None
+    """What was left of the tenant's rate after the last call."""
+
+    async def __call__(self, method: str, params: list[Json], *, on_socket: bool) -> tuple[Json, bool]:
+        """Carry out one call.  Raises RpcError."""
+        method = self.full_name(method)
+        row = self.find(method)
+        if row is None:
+            raise method_missing(method)
+        if not self.principal.may(row.perm):
+            raise perm_missing(method, row.perm)
+        if row.operator_only and not self.principal.is_operator:
+            raise perm_missing(method, "admin")
+        if row.scope != ANY_SCOPE and not self.principal.has_scope(row.scope):
+            part = row.scope or "general"
+            raise RpcError(f"missing permission to invoke '{method}': the token is not for the part '{part}'")
+        if row.is_channel and not on_socket:
+            text = f"method '{method}' not supported in this mode (no out channel support)"
+            raise RpcError(text, code=-32601, status=500)
+        if not self.principal.may_call(method):
+            raise RpcError(f"missing permission to invoke '{method}': the token is for other methods")
+        if not row.is_answer:
+            await self.count(method)
+        arguments = params_decode(method, row, params)
+        call = Call(
+            self.principal,
+            self.version,
+            on_socket=on_socket,
+            in_loop=on_socket or self.in_loop,
+            connection=self.connection,
+        )
+        return await self.run(row, call, arguments), row.void
+
+    async def count(self, method: str) -> None:
+        """Count a call against the tenant's rate.  Raises RpcError with the Go services' words."""
+        service, _, api = method.partition(".")
+        if self.principal.tenant_id is None or RULES.is_free(self.principal.tenant_id, service, api):
+            return  # the usual case, and a thread would cost more than the call
+        self.usage = await self.bridged(limit_take)(self.principal, service=service, api=api)
+        if self.usage is not None and self.usage.is_over:
+            user, host = self.principal.tenant_name, self.principal.source
+            raise RpcError(self.usage.words(user=user, host=host, method=api))
+
+    def bridged(self, work: Callable[..., Any], *, is_long: bool = False) -> Callable[..., Awaitable[Any]]:
+        """Give a coroutine function for plain code: one of THREADS does it, of WAITS what takes long.
+
+        A POST that Django carries has a thread of its own, in which its database connection lives.
+        """
+        if self.on_socket or self.in_loop:
+            return database_sync_to_async(
+                work, thread_sensitive=False, executor=WAITS if is_long else THREADS
+            )
+        return sync_to_async(work)
+
+    @property
+    def on_socket(self) -> bool:
+        """Whether calls come over a socket."""
+        return self.connection is not None
+
+    def full_name(self, method: str) -> str:
+        """Give the name that permissions and rates are told by."""
+        if "." in method:
+            return method
+        return next((one.aliases[method] for one in self.services.values() if method in one.aliases), method)
+
+    def find(self, method: str) -> RpcMethod | None:
+        """Give the row of a method in the service that header or prefix choose."""
+        prefix = method.partition(".")[0]
+        service = self.services.get(self.namespace or prefix) or self.services.get(prefix)
+        return None if service is None else service.find(method, self.version)
+
+    async def run(self, row: RpcMethod, call: Call, arguments: list[Any]) -> Json:
+        """Call the handler; what it refuses becomes an answer of code 1."""
+        try:
+            kind = handler_kind(row.handler)
+            if kind == CHANNEL:
+                return row.handler(call, *arguments)
+            if kind == COROUTINE:
+                return await row.handler(call, *arguments)
+            return await self.bridged(row.handler, is_long=row.is_long)(call, *arguments)
+        except (OperationalError, InterfaceError):
+            raise RpcError("the database is restarting, ask again") from None
+        except Exception as error:
+            refusal = domain_error(error)
+            if refusal is None:
+                raise
+            raise RpcError(refusal.reason, code=rpc_code(refusal)) from error

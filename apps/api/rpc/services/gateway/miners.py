@@ -1,0 +1,139 @@
+"""`Gateway.*` of miners: provers and storages listen, services have them prove and unseal.
+
+Source: filecoin-project/venus venus-shared/api/gateway/v2; sophon-gateway proofevent/, marketevent/.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from apps.api.rpc.services.gateway.channels import PROVIDERS, listen, providers_of, quota_check, require
+from apps.core.errors import NotAllowed
+from apps.gateway.errors import NoAnswer, NoProvider
+from apps.gateway.hedging import is_repeatable
+from apps.gateway.hub_node import hub_node
+from apps.gateway.models import Purpose
+from apps.gateway.providers import MinerProvider, in_database
+from apps.gateway.routes import market_route, proof_route
+from apps.users.selectors import miner_granted, miner_owner, miners_owners
+from poolsite.filecoin.address import ID, Address
+from poolsite.filecoin.cids import Cid, cid_to_json
+from poolsite.wire.jsonrpc.messages import Json, RpcError
+from poolsite.wire.jsonrpc.parameters import address
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection
+
+    from apps.api.rpc.dispatcher import Call
+    from apps.api.rpc.transport.socket_state import SocketState
+
+log = structlog.get_logger(__name__)
+
+PROOF_S: Final = 300.0
+"""sophon-gateway's RequestTimeout."""
+UNSEAL_S: Final = 7 * 3600.0
+"""Its timeout for pieces that must be unsealed first."""
+
+
+async def listen_proof(call: Call, policy: dict[str, Json]) -> AsyncIterator[Json]:
+    """Open a prover's channel for a miner of its tenant."""
+    return await listen_miner(call, require(policy, "MinerAddress", address), Purpose.PROOF)
+
+
+async def listen_market(call: Call, policy: dict[str, Json]) -> AsyncIterator[Json]:
+    """Open the channel of a storage that unseals pieces for a miner of its tenant."""
+    return await listen_miner(call, require(policy, "Miner", address), Purpose.MARKET)
+
+
+async def listen_miner(call: Call, miner: Address, purpose: str) -> AsyncIterator[Json]:
+    """Open a miner's channel, if the miner is the caller's."""
+    providers_of(call)
+    quota_check(call)
+    if miner.protocol != ID:
+        raise RpcError("the miner must be an ID address")
+    name = call.principal.tenant_name
+    if not call.principal.may_mine(miner.actor_id):
+        raise RpcError(f"the token is not for the miner {miner}")
+    if not await in_database(miner_granted)(tenant_id=call.principal.own_id, actor_id=miner.actor_id):
+        fault = f"verify miner:{miner} failed:miner:{miner} not exist in user:{name}"
+        raise RpcError(f"{fault}, please bind it on 'sophon-auth'")
+    provider = MinerProvider(hub_node(), call.principal, actor_id=miner.actor_id, purpose=purpose)
+    return listen(call, provider)
+
+
+async def channels_end(sockets: Collection[SocketState]) -> None:
+    """End the channels of miners that went to another tenant; who listens again is refused."""
+    held = [
+        provider
+        for socket in sockets
+        for provider in tuple(socket.attachments.get(PROVIDERS, {}).values())
+        if isinstance(provider, MinerProvider) and provider.is_open
+    ]
+    if not held:
+        return
+    owners = await in_database(miners_owners)({provider.actor_id for provider in held})
+    for provider in held:
+        if owners.get(provider.actor_id) != provider.principal.own_id:
+            log.info("miner_channel_ended", miner=provider.actor_id, account=provider.principal.tenant_name)
+            provider.switch.spawn(provider.end())  # one that reads slowly holds up no other
+
+
+async def compute_proof(
+    call: Call, miner: Address, sectors: Json, randomness: bytes, height: int, network_version: int
+) -> Json:
+    """Have a miner's prover compute a WinningPoSt; the answer is its own JSON."""
+    await miner_check(call, miner)
+    payload = {
+        "SectorInfos": sectors,
+        "Rand": base64.b64encode(randomness).decode(),
+        "Height": height,
+        "NWVersion": network_version,
+    }
+    return await ask_miner(proof_route(miner.actor_id), miner, "ComputeProof", payload, seconds=PROOF_S)
+
+
+async def sectors_unseal_piece(
+    call: Call, miner: Address, piece: Cid, sector: int, offset: int, size: int, dest: str
+) -> Json:
+    """Have a miner's storage unseal a piece; the answer is the state it is in."""
+    await miner_check(call, miner)
+    payload = {
+        "PieceCid": cid_to_json(piece),
+        "Miner": str(miner),
+        "Sid": sector,
+        "Offset": offset,
+        "Size": size,
+        "Dest": dest,
+    }
+    return await ask_miner(
+        market_route(miner.actor_id), miner, "SectorsUnsealPiece", payload, seconds=UNSEAL_S
+    )
+
+
+async def miner_check(call: Call, miner: Address) -> None:
+    """Refuse another tenant's miner, and one that the token is not for."""
+    if not call.principal.may_mine(miner.actor_id):
+        raise NotAllowed(f"the token is not for the miner {miner}")
+    if call.principal.is_operator:
+        return
+    if not await in_database(miner_granted)(tenant_id=call.principal.own_id, actor_id=miner.actor_id):
+        raise NotAllowed(f"miner {miner} not exist in user {call.principal.tenant_name}: permission deny")
+
+
+async def ask_miner(route: str, miner: Address, method: str, payload: Json, *, seconds: float) -> Json:
+    """Ask one of a miner's providers: of its tenant's, since the miner may have been another's before."""
+    owner = await in_database(miner_owner)(actor_id=miner.actor_id)
+    try:
+        return await hub_node().request(
+            route=route,
+            accounts=[owner],
+            method=method,
+            payload=payload,
+            seconds=seconds,
+            is_repeatable=is_repeatable(method),
+        )
+    except NoProvider:
+        raise NoAnswer(f"no connections for this miner {miner}") from None

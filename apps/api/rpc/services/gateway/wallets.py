@@ -1,0 +1,143 @@
+"""`Gateway.*` of wallets: signers listen with their keys, services have them sign.
+
+Source: filecoin-project/venus venus-shared/api/gateway/v1, v2; sophon-gateway walletevent/.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Final
+
+from apps.api.rpc.services.gateway.channels import listen, providers_of, quota_check, require
+from apps.core.errors import NotAllowed
+from apps.gateway.hedging import is_repeatable
+from apps.gateway.hub_node import hub_node
+from apps.gateway.providers import WalletProvider, in_database
+from apps.gateway.routes import wallet_route
+from apps.gateway.services import wallet_has
+from apps.users.selectors import accounts_missing
+from apps.wallets.limits import bytes_check
+from poolsite.wire.jsonrpc.messages import Json, RpcError
+from poolsite.wire.jsonrpc.parameters import TEXT, blob, list_of, text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from apps.api.rpc.dispatcher import Call
+    from poolsite.filecoin.address import Address
+
+SIGN_S: Final = 30.0
+"""Time for a signature."""
+SIGN_BYTES_LEN: Final = 32
+"""Bytes of a wallet's half of the challenge."""
+ACCOUNTS_MAX: Final = 200
+"""Accounts that one wallet may ask to serve."""
+
+
+async def listen_wallet(call: Call, policy: dict[str, Json]) -> AsyncIterator[Json]:
+    """Open a wallet's channel; every account that it names must exist and be enabled."""
+    providers_of(call)
+    quota_check(call)
+    supported = require(policy, "SupportAccounts", list_of(TEXT).decode)
+    if len(supported) > ACCOUNTS_MAX:
+        raise RpcError(f"SupportAccounts: at most {ACCOUNTS_MAX}")
+    sign_bytes = require(policy, "SignBytes", blob)
+    if len(sign_bytes) != SIGN_BYTES_LEN:
+        raise RpcError(f"SignBytes: must have {SIGN_BYTES_LEN} bytes")
+    names = list(dict.fromkeys([*supported, call.principal.tenant_name]))
+    missing = await in_database(accounts_missing)(names)
+    if missing:
+        raise RpcError(f"verify user [{' '.join(names)}] failed: verify {missing[0]}: Key not found")
+    provider = WalletProvider(hub_node(), call.principal, supported=supported, sign_bytes=sign_bytes)
+    return listen(call, provider)
+
+
+def wallet_of(call: Call, channel: str) -> WalletProvider | None:
+    """Find a wallet's channel of this socket."""
+    provider = providers_of(call).get(channel)
+    return provider if isinstance(provider, WalletProvider) else None
+
+
+def wallet_required(call: Call, channel: str) -> WalletProvider:
+    """Find it.  Raises RpcError."""
+    wallet = wallet_of(call, channel)
+    if wallet is None:
+        name = call.principal.tenant_name
+        raise RpcError(f"no connect found for wallet {name} and channelID {channel}")
+    return wallet
+
+
+async def add_new_address(call: Call, channel: str, addresses: list[Address]) -> None:
+    """Have new keys proved, within the call: the wallet answers on the same socket meanwhile."""
+    await wallet_required(call, channel).addresses_add([str(one) for one in addresses])
+
+
+async def remove_address(call: Call, channel: str, addresses: list[Address]) -> None:
+    """Forget keys that the wallet gave up."""
+    wallet = wallet_of(call, channel)
+    if wallet is None:
+        raise RpcError(f"channel {channel} not found ")
+    await wallet.addresses_remove([str(one) for one in addresses])
+
+
+async def support_new_account(call: Call, channel: str, account: str) -> None:
+    """Let the wallet serve one more account, if that agreed."""
+    missing = await in_database(accounts_missing)([account])
+    if missing:
+        raise RpcError(f"verify user [{account}] failed: verify {account}: Key not found")
+    await wallet_required(call, channel).account_support(account)
+
+
+def accounts_allowed(call: Call, accounts: Iterable[str]) -> list[str]:
+    """Check that a caller asks only for accounts of its own; the operator's programs may for all."""
+    names = list(accounts)
+    foreign = [name for name in names if name != call.principal.tenant_name]
+    if foreign and not call.principal.is_operator:
+        raise NotAllowed(
+            f"user {foreign[0]} in the request doesn't match {call.principal.tenant_name} in the system: "
+            "permission deny"
+        )
+    return names
+
+
+async def has_wallet(call: Call, signer: Address, accounts: list[str]) -> bool:
+    """Tell whether somebody can sign with this key for one of the accounts."""
+    names = accounts_allowed(call, accounts)
+    if not call.principal.may_sign_with(str(signer)):
+        return False
+    return bool(await in_database(wallet_has)(str(signer), names))
+
+
+async def has_wallet_v1(call: Call, account: str, signer: Address) -> bool:
+    """The same in its old form."""
+    return await has_wallet(call, signer, [account])
+
+
+async def sign(
+    call: Call, signer: Address, accounts: list[str], to_sign: bytes, meta: dict[str, Json]
+) -> Json:
+    """Have a connected wallet sign; the answer is its own JSON."""
+    names = accounts_allowed(call, accounts)
+    extra, meta_type = require(meta, "Extra", blob), require(meta, "Type", text)
+    bytes_check(call.principal, address=str(signer), to_sign=to_sign, meta_type=meta_type, extra=extra)
+    payload = {
+        "Signer": str(signer),
+        "ToSign": base64.b64encode(to_sign).decode(),
+        "Meta": {
+            "Type": meta_type,
+            "Extra": base64.b64encode(extra).decode() if extra else None,
+        },
+    }
+    return await hub_node().request(
+        route=wallet_route(str(signer)),
+        accounts=names,
+        method="WalletSign",
+        payload=payload,
+        seconds=SIGN_S,
+        is_repeatable=is_repeatable("WalletSign", str(signer)),
+    )
+
+
+async def sign_v1(call: Call, account: str, signer: Address, to_sign: bytes, meta: dict[str, Json]) -> Json:
+    """The same in its old form."""
+    return await sign(call, signer, [account], to_sign, meta)

@@ -1,0 +1,85 @@
+"""What every method of the messager asks first: who calls, which head, whose address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from apps.api.rpc.services.messager.types import (
+    message_json,
+)
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current
+from apps.core.errors import DomainError, NotAllowed
+from apps.messages.errors import MessageNotFound
+from apps.messages.models import Message
+from apps.messages.selectors import message_get
+from apps.wallets.selectors import sender_allowed
+from poolsite.filecoin.address import Address, address_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.api.rpc.dispatcher import Call
+    from apps.chain.models import Head
+
+
+def head_known() -> Head:
+    """Give the newest head.  Raises NetworkUnknown before the first one."""
+    head = head_current()
+    if head is None:
+        raise NetworkUnknown("no head of the chain is known yet")
+    return head
+
+
+def head_height() -> int:
+    """Give the newest head's height, 0 before the first one."""
+    head = head_current()
+    return 0 if head is None else head.height
+
+
+def rows_json(rows: Iterable[Message]) -> list[dict[str, Any]]:
+    """Write messages as the messager lists them."""
+    height = head_height()
+    return [message_json(row, head_height=height) for row in rows]
+
+
+def operator_check(call: Call, method: str) -> None:
+    """Refuse settings of the whole pool to tenants, whatever their token allows within the tenant."""
+    if not call.principal.is_operator:
+        raise NotAllowed(f"missing permission to invoke '{method}'  (need 'admin')")
+
+
+def signer_check(call: Call, address: Address) -> str:
+    """Give the address as text if the caller may use it.  Raises NotAllowed with sophon-auth's words."""
+    words = address_format(address)
+    if not call.principal.is_operator and not sender_allowed(call.principal.tenant_id, words):
+        user = call.principal.tenant_name
+        raise NotAllowed(f"signer {words} not exist in user {user}: permission deny")
+    if not call.principal.may_sign_with(words):
+        raise NotAllowed(f"the token is not for the signer {words}")
+    return words
+
+
+def sender_check(call: Call, address: Address) -> str:
+    """Give it if the caller may change how it sends: messages of all miners wait in its lane.
+
+    Raises NotAllowed.
+    """
+    if call.principal.miners:
+        raise NotAllowed("the token is for some miners only")
+    return signer_check(call, address)
+
+
+def message_missing(error: DomainError) -> DomainError:
+    """Return the refusal of a read by id in the messager's words."""
+    if isinstance(error, MessageNotFound):
+        return MessageNotFound(f"get message by id error: {error.reason}", field="id")
+    return error
+
+
+def message_called(call: Call, id_: str, text: str = "{}") -> Message:
+    """Give one of the caller's messages.  Raises MessageNotFound with `text` around its words."""
+    try:
+        return message_get(call.principal, id_)
+    except MessageNotFound as error:
+        raise MessageNotFound(text.format(error.reason), field="id") from None

@@ -1,0 +1,146 @@
+"""`Message.*`: replacing, publishing again, giving up, asking the node.
+
+Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon-messager.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.api.rpc.services.messager.access import (
+    head_known,
+    message_called,
+    operator_check,
+    sender_check,
+)
+from apps.api.rpc.services.messager.types import (
+    Replacement,
+)
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.messages.errors import BadMessage, MessageNotFound
+from apps.messages.selectors import message_get
+from apps.messages.selectors.tracking import tracked_key
+from apps.messages.services import (
+    message_mark_bad,
+    message_replace,
+    message_republish,
+    message_retry,
+    messages_clear,
+    messages_publish,
+    messages_recover,
+    messages_search,
+)
+from apps.messages.services.audit import message_act
+from apps.messages.states import STATES_BY_CODE, WIRE_NAMES, MessageState
+from apps.users.services import audit_record
+from poolsite.filecoin.address import Address
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatcher import Call
+
+
+def replace_message(call: Call, params: Replacement) -> dict[str, str]:
+    """Sign again with other fees, publish, and give the new CID."""
+    row = message_called(call, params.id, "found message {}")
+    new = message_replace(
+        message=row,
+        fees=params.fees,
+        client=chain_client(),
+        head=head_known(),
+        now=clock.now(),
+        by=call.principal,
+    )
+    messages_publish([new.pk], now=clock.now())
+    return {"/": new.cid}
+
+
+def republish_message(call: Call, id_: str) -> None:
+    """Give a message to the nodes again; of an unknown id nothing is said, as in the messager."""
+    try:
+        row = message_get(call.principal, id_)
+    except MessageNotFound:
+        return
+    message_republish(message=row, now=clock.now(), by=call.principal)
+
+
+def mark_bad_message(call: Call, id_: str) -> None:
+    """Give a message up."""
+    message_mark_bad(message=message_called(call, id_), now=clock.now(), by=call.principal)
+
+
+def recover_failed_msg(call: Call, address: Address) -> list[str]:
+    """Put what was given up back into flight."""
+    words = sender_check(call, address)
+    return messages_recover(
+        address=words,
+        client=chain_client(),
+        head=head_known(),
+        now=clock.now(),
+        tenant_id=_tenant_only(call),
+        by=call.principal,
+    )
+
+
+def clear_unfill_message(call: Call, address: Address) -> int:
+    """Give up what has no nonce yet; done at once, not at the next head."""
+    words = sender_check(call, address)
+    tenant_id = _tenant_only(call)
+    return messages_clear(address=words, now=clock.now(), tenant_id=tenant_id, by=call.principal)
+
+
+def _tenant_only(call: Call) -> int | None:
+    """Return whose messages an act on an address is for; None for an operator, who acts on everybody's."""
+    return None if call.principal.is_operator else call.principal.own_id
+
+
+def update_filled_message_by_id(call: Call, id_: str) -> str:
+    """Ask the node what became of one message."""
+    row = message_called(call, id_)
+    if row.state in (MessageState.LANDED, MessageState.REPLACED):
+        text = f"message state({WIRE_NAMES[row.state]}) has been final, can not update"
+        raise BadMessage(text, field="id")
+    landed, displaced = messages_search(
+        client=chain_client(), key=tracked_key(), now=clock.now(), ids=[row.pk]
+    )
+    message_act(call.principal, "message.search", row, after={"landed": landed, "replaced": displaced})
+    if not landed + displaced:
+        raise MessageNotFound(f"search message {row.cid} from node nil")
+    return str(row.push_id)
+
+
+def update_all_filled_message(call: Call) -> int:
+    """Ask the node what became of every message in flight."""
+    operator_check(call, "UpdateAllFilledMessage")
+    landed, displaced = messages_search(client=chain_client(), key=tracked_key(), now=clock.now())
+    found = {"landed": f"{landed} messages", "replaced": f"{displaced} messages"}
+    audit_record(principal=call.principal, action="message.search", target="all in flight", after=found)
+    return landed + displaced
+
+
+def update_message_state_by_id(call: Call, id_: str, state: int) -> None:
+    """Move a message by hand where its state table has such a step: give up, or take back."""
+    row = message_called(call, id_)
+    wanted = STATES_BY_CODE.get(state)
+    if wanted == row.state:
+        return
+    if wanted == MessageState.FAILED:
+        message_mark_bad(message=row, now=clock.now(), by=call.principal)
+    elif wanted == MessageState.UNFILLED and row.state == MessageState.FAILED and row.nonce is None:
+        message_retry(message=row, now=clock.now(), by=call.principal)
+    elif wanted in {MessageState.FILLED, MessageState.UNFILLED} and row.state == MessageState.FAILED:
+        # The command line asks for UnFillMsg where the nonce is 0, too: it takes that for none.
+        head = head_known()
+        found = messages_recover(
+            address=row.from_addr,
+            client=chain_client(),
+            head=head,
+            now=clock.now(),
+            ids=[row.pk],
+            by=call.principal,
+        )
+        if not found:
+            raise BadMessage(f"message {row.push_id} has no open nonce to go back to", field="state")
+    else:
+        name = WIRE_NAMES.get(wanted or "", str(state))
+        raise BadMessage(f"a message in {WIRE_NAMES[row.state]} cannot be set to {name}", field="state")

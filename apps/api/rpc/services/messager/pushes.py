@@ -1,0 +1,127 @@
+"""`Message.*`: pushing and sending.
+
+Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon-messager.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
+
+from apps.api.rpc.batching import LoopBatchers
+from apps.api.rpc.services.messager.types import QuickSend
+from apps.chain.client import chain_client
+from apps.chain.errors import NodeRefused
+from apps.core.errors import DomainError
+from apps.messages.errors import BadMessage
+from apps.messages.services import (
+    Gas,
+    PushItem,
+    SendSpec,
+    message_push,
+    messages_push,
+    messages_push_batch,
+)
+from poolsite.filecoin.address import ID, address_format
+from poolsite.wire.jsonrpc.messages import json_read
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatcher import Call
+    from apps.messages.models import Message
+    from apps.users.principals import Principal
+    from poolsite.filecoin.message import Message as ChainMessage
+
+
+def _push(items: list[tuple[Principal, PushItem]]) -> list[Message | DomainError]:
+    return messages_push_batch(items)
+
+
+_BATCHERS: Final[LoopBatchers[PushItem, Message]] = LoopBatchers(_push)
+
+
+async def message_push_batched(item: PushItem, *, principal: Principal) -> Message:
+    """Store a message with one insert for all that arrive at the same time.  Raises its own refusal."""
+    return await _BATCHERS.ask(item, principal=principal)
+
+
+async def push_message(call: Call, message: ChainMessage, spec: SendSpec | None) -> str:
+    """Take a message in under an id of our own."""
+    return await push_message_with_id(call, str(uuid.uuid4()), message, spec)
+
+
+async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec: SendSpec | None) -> str:
+    """Take a message in; the same content under the same id is no error.
+
+    Calls in flight on one event loop share one insert; without one a POST has a thread of its own.
+    """
+    if message.version != 0:
+        raise BadMessage("'Version' unsupported", field="version")
+    item = PushItem(
+        id=id_,
+        to=message.to,
+        from_=message.from_,
+        value=message.value,
+        method=message.method,
+        params=message.params,
+        spec=spec or SendSpec(),
+        gas=Gas(limit=message.gas_limit, fee_cap=message.gas_fee_cap, premium=message.gas_premium),
+    )
+    if call.in_loop and message.from_.protocol != ID:
+        return (await message_push_batched(item, principal=call.principal)).push_id
+    # An ID address has to be looked up on chain first: it must not hold up the others.
+    bridged = partial(database_sync_to_async, thread_sensitive=False) if call.in_loop else sync_to_async
+    answers = await bridged(messages_push)([item], principal=call.principal)
+    if isinstance(answers[0], DomainError):
+        raise answers[0]
+    return str(answers[0].push_id)
+
+
+def send(call: Call, params: QuickSend) -> str:
+    """Take a message in from the command line, its parameters in hex or JSON."""
+    if params.method == 0:
+        raise BadMessage("do not use it to send funds", field="method")
+    row = message_push(
+        principal=call.principal,
+        id=str(uuid.uuid4()),
+        to=params.to,
+        from_=params.from_,
+        value=params.value,
+        method=params.method,
+        params=_quick_params(params),
+        gas=params.gas,
+    )
+    return str(row.push_id)
+
+
+def _quick_params(params: QuickSend) -> bytes:
+    """Read parameters from hex, or from JSON as the receiver's method wants them."""
+    if params.params_type == "hex":
+        try:
+            return bytes.fromhex(params.params)
+        except ValueError as error:
+            raise BadMessage(f"failed to decode hex params: {error}", field="params") from None
+    if params.params_type == "json":
+        return _encoded(params) if params.params else b""
+    raise BadMessage(f"unexpected param type {params.params_type}", field="params_type")
+
+
+def _encoded(params: QuickSend) -> bytes:
+    """Have the node turn JSON into the CBOR of the receiver's method: it knows the actor's code.
+
+    Raises BadMessage with the messager's words, NodeUnavailable.
+    """
+    try:
+        value = json_read(params.params)
+        client = chain_client()
+        code = client.state_get_actor(address_format(params.to)).code
+        found = client.call("StateEncodeParams", {"/": str(code)}, params.method, value)
+        return base64.b64decode(found or "")
+    except (ValueError, RecursionError) as error:
+        raise BadMessage(f"failed to decode json params: {error}", field="params") from None
+    except NodeRefused as error:
+        raise BadMessage(f"failed to decode json params: {error.reason}", field="params") from None

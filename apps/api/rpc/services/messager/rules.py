@@ -1,0 +1,205 @@
+"""`Message.*`: the pool's fee rules, extra nodes, the libp2p host that is not there, the log.
+
+Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon-messager.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from apps.api.rpc.services.messager.access import (
+    operator_check,
+)
+from apps.api.rpc.services.messager.types import (
+    Fees,
+    NodeParam,
+    actor_cfg_json,
+    node_json,
+    shared_json,
+)
+from apps.core.errors import BadValue, Conflict, DomainError
+from apps.messages.errors import SenderNotFound
+from apps.messages.models import ActorRules, ExtraNode
+from apps.messages.services.fees import shared_rules
+from apps.messages.services.senders import (
+    actor_rules_set,
+    extra_node_delete,
+    extra_node_save,
+    shared_rules_set,
+)
+from apps.users.services import audit_record
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.api.rpc.dispatcher import Call
+
+LOG_SUBSYSTEMS: Final = ("apps.chain", "apps.messages", "apps.wallets", "apps.gateway")
+"""Parts of the log that can be told apart."""
+
+LOG_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "dpanic": logging.CRITICAL,
+    "panic": logging.CRITICAL,
+    "fatal": logging.CRITICAL,
+}
+"""go-log's levels."""
+
+
+class NotServed(Conflict):
+    """A method that needs what this messager does without."""
+
+    code: ClassVar[str] = "not_served"
+
+
+class BadLog(BadValue):
+    """A part of the log or a level that there is none of."""
+
+    code: ClassVar[str] = "bad_log"
+
+
+VERSION: Final = "1.20.0"
+"""The messager whose clients we answer."""
+
+
+def get_shared_params(call: Call) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
+    """Give the pool's rules."""
+    return shared_json(shared_rules())
+
+
+def set_shared_params(call: Call, spec: Fees) -> None:
+    """Set the pool's rules."""
+    operator_check(call, "SetSharedParams")
+    shared_rules_set(principal=call.principal, fees=spec.values, quota=spec.quota)
+
+
+def save_actor_cfg(call: Call, spec: Fees) -> None:
+    """Make the rules for one method of one kind of actor."""
+    operator_check(call, "SaveActorCfg")
+    actor_rules_set(
+        principal=call.principal,
+        id=uuid.UUID(spec.id),
+        fees=spec.values,
+        code=spec.code,
+        method=spec.method,
+        actor_version=spec.version,
+    )
+
+
+def update_actor_cfg(call: Call, id_: str, spec: Fees) -> None:
+    """Change such rules."""
+    operator_check(call, "UpdateActorCfg")
+    actor_rules_set(principal=call.principal, id=uuid.UUID(id_), fees=spec.values)
+
+
+def _actor_rules() -> QuerySet[ActorRules]:
+    return ActorRules.objects.order_by("created_at")
+
+
+def list_actor_cfg(call: Call) -> list[dict[str, Any]]:  # noqa: ARG001  # handlers have one form
+    """List such rules."""
+    return [actor_cfg_json(row) for row in _actor_rules()]
+
+
+def get_actor_cfg_by_id(call: Call, id_: str) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
+    """Give one such rule."""
+    row = _actor_rules().filter(pk=id_).first()
+    if row is None:
+        raise SenderNotFound("record not found", field="id")
+    return actor_cfg_json(row)
+
+
+def save_node(call: Call, node: NodeParam) -> None:
+    """Publish to one more node."""
+    operator_check(call, "SaveNode")
+    extra_node_save(
+        principal=call.principal, name=node.name, url=node.url, token=node.token, node_type=node.node_type
+    )
+
+
+def _node(call: Call, name: str, method: str) -> ExtraNode | None:
+    operator_check(call, method)
+    return ExtraNode.objects.filter(name=name).first()
+
+
+def get_node(call: Call, name: str) -> dict[str, Any]:
+    """Give one extra node."""
+    row = _node(call, name, "GetNode")
+    if row is None:
+        raise SenderNotFound("record not found", field="name")
+    return node_json(row)
+
+
+def has_node(call: Call, name: str) -> bool:
+    """Tell whether there is an extra node of this name."""
+    return _node(call, name, "HasNode") is not None
+
+
+def list_node(call: Call) -> list[dict[str, Any]]:
+    """List the extra nodes."""
+    operator_check(call, "ListNode")
+    return [node_json(row) for row in ExtraNode.objects.order_by("created_at")]
+
+
+def delete_node(call: Call, name: str) -> None:
+    """Stop publishing to an extra node."""
+    operator_check(call, "DeleteNode")
+    extra_node_delete(principal=call.principal, name=name)
+
+
+def net_peers(call: Call) -> list[Any]:
+    """List libp2p peers: there are none, messages are published by RPC to every node."""
+    operator_check(call, "NetPeers")
+    return []
+
+
+def net_addrs_listen(call: Call) -> dict[str, Any]:
+    """Tell the libp2p host's addresses: there is none."""
+    raise _no_host(call, "NetAddrsListen")
+
+
+def net_find_peer(call: Call, peer: str) -> dict[str, Any]:  # noqa: ARG001  # the wire's form
+    """Look for a libp2p peer: there is no host that could."""
+    raise _no_host(call, "NetFindPeer")
+
+
+def net_connect(call: Call, peer: Any) -> None:  # noqa: ARG001  # the wire's form
+    """Connect to a libp2p peer: there is no host that could."""
+    raise _no_host(call, "NetConnect")
+
+
+def _no_host(call: Call, method: str) -> DomainError:
+    """Give the refusal of what needs a libp2p host."""
+    operator_check(call, method)
+    return NotServed("there is no libp2p host: messages are published by RPC to every node")
+
+
+def set_log_level(call: Call, subsystem: str, level: str) -> None:
+    """Set how much a part of the log says, in the process that answers; `*` is all parts.
+
+    Raises BadLog with go-log's words.
+    """
+    operator_check(call, "SetLogLevel")
+    if level.lower() not in LOG_LEVELS:
+        raise BadLog(f'unrecognized level: "{level}"', field="level")
+    if subsystem not in ("*", *LOG_SUBSYSTEMS):
+        raise BadLog("error: No such logger", field="subsystem")
+    audit_record(principal=call.principal, action="log.level", target=subsystem, after={"level": level})
+    for name in LOG_SUBSYSTEMS if subsystem == "*" else (subsystem,):
+        logging.getLogger(name).setLevel(LOG_LEVELS[level.lower()])
+
+
+def log_list(call: Call) -> list[str]:
+    """List the log's parts."""
+    operator_check(call, "LogList")
+    return list(LOG_SUBSYSTEMS)
+
+
+def version(call: Call) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
+    """Tell which messager we stand in for."""
+    return {"Version": VERSION, "APIVersion": 0}

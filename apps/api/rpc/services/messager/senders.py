@@ -1,0 +1,88 @@
+"""`Message.*`: addresses with their states, quotas, fees and nonces.
+
+Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon-messager.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from apps.api.rpc.services.messager.access import (
+    sender_check,
+)
+from apps.api.rpc.services.messager.types import (
+    Fees,
+    sender_json,
+)
+from apps.messages.errors import SenderNotFound
+from apps.messages.selectors import sender_get, senders_visible
+from apps.messages.services.senders import (
+    sender_delete,
+    sender_set,
+    sender_set_nonce,
+)
+from apps.messages.states import SenderState
+from apps.wallets.selectors import sender_allowed
+from poolsite.filecoin.address import Address, address_format
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatcher import Call
+
+
+def get_address(call: Call, address: Address) -> dict[str, Any]:
+    """Give one sender."""
+    return sender_json(sender_get(call.principal, address_format(address)))
+
+
+def has_address(call: Call, address: Address) -> bool:
+    """Tell whether messages were pushed from here."""
+    return senders_visible(call.principal).filter(address=address_format(address)).exists()
+
+
+def list_address(call: Call) -> list[dict[str, Any]]:
+    """List the caller's senders."""
+    return [sender_json(row) for row in senders_visible(call.principal)]
+
+
+def wallet_has(call: Call, address: Address) -> bool:
+    """Tell whether a signer holds this key for the caller."""
+    return sender_allowed(call.principal.tenant_id, address_format(address))
+
+
+def _own_sender(call: Call, address: Address) -> str:
+    words = sender_check(call, address)
+    if not senders_visible(call.principal).filter(address=words).exists():
+        raise SenderNotFound("address not exists", field="address")
+    return words
+
+
+def forbidden_address(call: Call, address: Address) -> None:
+    """Stop a sender: nothing is pushed or chosen; what is in flight is still tracked."""
+    sender_set(principal=call.principal, address=_own_sender(call, address), state=SenderState.FORBIDDEN)
+
+
+def active_address(call: Call, address: Address) -> None:
+    """Let a stopped sender go on."""
+    sender_set(principal=call.principal, address=_own_sender(call, address), state=SenderState.ALIVE)
+
+
+def delete_address(call: Call, address: Address) -> None:
+    """Forget a sender's settings."""
+    sender_delete(principal=call.principal, address=_own_sender(call, address))
+
+
+def set_select_msg_num(call: Call, address: Address, count: int) -> None:
+    """Set how many messages may be in flight."""
+    sender_set(principal=call.principal, address=_own_sender(call, address), quota=count)
+
+
+def set_fee_params(call: Call, spec: Fees) -> None:
+    """Set a sender's fee rules."""
+    if not senders_visible(call.principal).filter(address=address_format(spec.address)).exists():
+        raise SenderNotFound("address not exists", field="address")
+    sender_set(principal=call.principal, address=sender_check(call, spec.address), fees=spec.values)
+
+
+def update_nonce(call: Call, address: Address, nonce: int) -> None:
+    """Set a sender's next nonce by hand."""
+    sender_set_nonce(principal=call.principal, address=_own_sender(call, address), nonce=nonce)

@@ -1,0 +1,50 @@
+"""The rows of `Filecoin.*`: a tenant reads, pushes what is signed, and has its own signers sign.
+
+What changes a node that tenants share, or signs with its wallet, is the operator's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.api.rpc.dispatcher import Call, Service
+from apps.api.rpc.services.node import ethereum, wallet
+from apps.api.rpc.services.node.methods import CHANNELS, LEVELS, TENANT_CALLS
+from apps.api.rpc.services.node.proxy import PREFIX, ProxyMethod, channel_open
+from apps.chain.rules import LONG_METHODS
+from poolsite.wire.jsonrpc.messages import Json
+from poolsite.wire.jsonrpc.parameters import RpcMethod
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+VERSIONS: Final = ("v0", "v1")
+HANDLERS: Final = {**wallet.HANDLERS, **ethereum.HANDLERS}
+"""Methods that are not just passed on."""
+
+
+def channel_of(method: str) -> Callable[..., Any]:
+    """Give the handler of a channel."""
+
+    async def handler(call: Call, *params: Json) -> AsyncIterator[Json]:
+        return await channel_open(call, method, list(params))
+
+    return handler
+
+
+def rows_make() -> dict[str, RpcMethod]:
+    """Give a row for every method that lotus or venus has."""
+    return {
+        PREFIX + name: RpcMethod(
+            level,
+            channel_of(name) if name in CHANNELS else HANDLERS.get(name, ProxyMethod(name)),
+            channel=name in CHANNELS,
+            is_raw=True,
+            is_long=name in LONG_METHODS,
+            operator_only=level != "read" and name not in TENANT_CALLS,
+        )
+        for name, level in LEVELS.items()
+    }
+
+
+NODE: Final = Service(rows_make(), {}, versions=VERSIONS, aliases=ethereum.ALIASES)

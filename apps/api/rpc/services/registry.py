@@ -1,0 +1,31 @@
+"""Which prefix is which service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.api.rpc.services.gateway.table import GATEWAY
+from apps.api.rpc.services.messager.table import MESSAGER
+from apps.api.rpc.services.node.table import NODE
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatcher import Service
+
+VERSIONS: Final = ("v0", "v1", "v2")
+"""Paths /rpc/v0, /rpc/v1, /rpc/v2."""
+
+SERVICES: Final[dict[str, Service]] = {
+    "Filecoin": NODE,
+    "Gateway": GATEWAY,
+    "Message": MESSAGER,
+}
+"""Prefix of a method's name → its table."""
+
+NAMESPACES: Final[dict[str, str]] = {
+    "gateway.IGateway": "Gateway",
+    "messager.IMessager": "Message",
+    "v0.FullNode": "Filecoin",
+    "v1.FullNode": "Filecoin",
+    "miner.MinerAPI": "Filecoin",
+}
+"""Header X-VENUS-API-NAMESPACE → prefix; unknown values leave the choice to the method's prefix."""

@@ -1,0 +1,154 @@
+"""JSON-RPC over POST: statuses, headers and refusals, whoever carries the request.
+
+The web processes answer in their event loop (`post`); the view here is for servers without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.http import HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from apps.api.callers import principal_from_token, request_source, token_text
+from apps.api.rpc.dispatcher import Dispatcher
+from apps.api.rpc.services.market import NAMESPACE_HEADER, call_refusal, post_forward, refusal_of
+from apps.api.rpc.services.registry import NAMESPACES, SERVICES, VERSIONS
+from apps.gateway.reverse import HOST_KEYS
+from apps.users.errors import TokenRefused
+from poolsite.wire.jsonrpc.messages import RpcError, frame_read, frame_write
+from poolsite.wire.jsonrpc.server import body_answer
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from apps.users.principals import Principal
+    from poolsite.wire.jsonrpc.messages import Json
+
+CORS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-VENUS-API-NAMESPACE",
+}
+"""Pages of other hosts may call with a token; there is no cookie here."""
+
+TEXT: Final = "text/plain"
+STRANGERS_BYTES_MAX: Final = 64 << 10
+"""Largest body that is read of a caller without a good token."""
+
+
+@dataclass(frozen=True, slots=True)
+class RpcRequest:
+    """One request, as far as it matters here."""
+
+    version: str
+    method: str
+    authorization: str
+    query_token: str
+    namespace: str
+    """The header X-VENUS-API-NAMESPACE."""
+    source: str
+    """Network address of the caller."""
+    length: int = 0
+    """Size of the body in bytes as its head says; 0 if it does not."""
+    in_loop: bool = False
+    """True where many requests share the event loop of a web process."""
+
+
+@dataclass(frozen=True, slots=True)
+class RpcResponse:
+    """What goes back."""
+
+    status: int
+    body: str
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Authenticate = Callable[[str, str], Awaitable["Principal"]]
+"""Tells who holds a token that comes from an address.  Raises TokenRefused."""
+ReadBody = Callable[[str], Awaitable[bytes]]
+"""Reads the body, which counts as the named tenant's; empty for a stranger's."""
+
+
+async def post_answer(asked: RpcRequest, body: ReadBody, who: Authenticate) -> RpcResponse:
+    """Answer one request or a batch; statuses are go-jsonrpc's (200, and 500 for errors of the protocol)."""
+    if asked.version not in VERSIONS:
+        return RpcResponse(404, "404 page not found\n", TEXT)
+    if asked.method == "OPTIONS":
+        return RpcResponse(200, "", TEXT, CORS)
+    if asked.method != "POST":
+        return RpcResponse(405, "405 method not allowed\n", TEXT)
+    try:
+        text = token_text(asked.authorization, asked.query_token)
+        if not text:
+            raise TokenRefused("this needs a token: send 'Authorization: Bearer <token>'")
+        principal = await who(text, asked.source)
+    except TokenRefused as error:
+        number = request_number(await body("")) if 0 < asked.length <= STRANGERS_BYTES_MAX else None
+        refusal = {"jsonrpc": "2.0", "id": number, "error": {"code": 401, "message": error.reason}}
+        return RpcResponse(401, frame_write(refusal), headers=CORS)
+    if asked.namespace in HOST_KEYS:
+        return await market_answer(asked, principal, token=text, body=await body(principal.tenant_name))
+    namespace = NAMESPACES.get(asked.namespace, "")
+    door = Dispatcher(SERVICES, principal, asked.version, namespace=namespace, in_loop=asked.in_loop)
+    status, text = await body_answer(await body(principal.tenant_name), door)
+    left = door.usage.headers() if door.usage is not None else {}
+    return RpcResponse(status, text, headers={**CORS, **left})
+
+
+async def market_answer(asked: RpcRequest, principal: Principal, *, token: str, body: bytes) -> RpcResponse:
+    """Have a market answer."""
+    status, words, url = await refusal_of(principal, HOST_KEYS[asked.namespace])
+    if status:
+        return RpcResponse(status, words, TEXT, CORS)
+    _, words = await call_refusal(principal, body)
+    if words:
+        return RpcResponse(429, f"{words}\n", TEXT, CORS)
+    status, answer = await post_forward(
+        url, version=asked.version, body=body, token=token, namespace=asked.namespace
+    )
+    return RpcResponse(status, answer, headers=CORS)
+
+
+def length_of(header: str) -> int:
+    """Read the header Content-Length; 0 without one."""
+    return int(header) if header.isascii() and header.isdigit() else 0
+
+
+def request_number(body: bytes) -> Json:
+    """Give the id of a request: venus' clients show the reason of a refusal only if it names theirs."""
+    try:
+        frame = frame_read(body)
+    except RpcError:
+        return None
+    number = frame.get("id") if isinstance(frame, dict) else None
+    return number if isinstance(number, int | float | str) else None
+
+
+@csrf_exempt  # no cookie is read here: only a token lets a caller in
+def rpc(request: HttpRequest, version: str) -> HttpResponse:
+    """Answer over Django alone."""
+
+    async def body(_owner: str) -> bytes:
+        return request.read()
+
+    async def who(text: str, source: str) -> Principal:
+        return await sync_to_async(principal_from_token)(text, source=source)
+
+    asked = RpcRequest(
+        version=version,
+        method=request.method or "",
+        authorization=request.headers.get("Authorization", ""),
+        query_token=request.GET.get("token", ""),
+        namespace=request.headers.get(NAMESPACE_HEADER, ""),
+        source=request_source(request),
+        length=length_of(request.headers.get("Content-Length", "")),
+    )
+    answer = async_to_sync(post_answer)(asked, body, who)
+    return HttpResponse(
+        answer.body, status=answer.status, content_type=answer.content_type, headers=answer.headers
+    )

@@ -1,0 +1,138 @@
+"""What a person does with one connection: have it prove that it works, or end it."""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.db import transaction
+
+from apps.core import clock
+from apps.core.errors import BadValue, DomainError
+from apps.gateway.hub_client import HubRequest, RequestBatch
+from apps.gateway.models import ProverConnection, Purpose, SignerConnection, SignerKey
+from apps.gateway.providers import END, PROVE
+from apps.gateway.routes import Holder
+from apps.gateway.selectors import ALIVE_S
+from apps.users.services import account_approval_revoke, audit_record
+from poolsite.filecoin.cids import cid_from_json, cid_to_commr
+from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
+from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+
+log = structlog.get_logger(__name__)
+
+END_S: Final = 5.0
+SIGN_S: Final = 10.0
+PROOF_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTestResult:
+    """What a test showed."""
+
+    is_good: bool
+    words: str
+
+
+def holder_of(row: SignerConnection | ProverConnection) -> Holder:
+    """Say where a connection is held."""
+    return Holder(connection=str(row.pk), process=row.process, accounts=frozenset())
+
+
+def ask(row: SignerConnection | ProverConnection, method: str, payload: Any, *, timeout_s: float) -> Any:
+    """Ask this very connection.  Raises ProviderRefused, NoAnswer."""
+    return RequestBatch(timeout_s).one(holder_of(row), HubRequest("", None, method, payload))
+
+
+def connection_end(*, principal: Principal, row: SignerConnection | ProverConnection) -> None:
+    """Close a connection; its program may dial again, unless its token is revoked.  Raises NoAnswer."""
+    audit_record(principal=principal, action="gateway.disconnect", target=f"{row} ({row.pk})")
+    ask(row, END, None, timeout_s=END_S)
+
+
+def account_approval_revoke_and_disconnect(*, signer_tenant: Tenant, account: Tenant) -> None:
+    """Let the signers of a tenant serve an account no longer: those that do are closed, and dial again."""
+    account_approval_revoke(signer_tenant=signer_tenant, account=account)
+    serving = SignerConnection.objects.filter(
+        tenant=signer_tenant, closed_at=None, accounts__contains=[account.name]
+    )
+
+    def end() -> None:
+        for row in serving.filter(seen_at__gt=clock.now() - ALIVE_S):
+            try:
+                ask(row, END, None, timeout_s=END_S)
+            except DomainError as error:  # the hub forgets it with its process
+                log.warning("signer_not_closed", connection=str(row.pk), reason=error.reason)
+
+    transaction.on_commit(end)
+
+
+def signer_test(row: SignerConnection) -> ConnectionTestResult:
+    """Have the first of its keys sign a fresh challenge, and check the signature."""
+    key = SignerKey.objects.filter(connection=row, removed_at=None).order_by("pk").first()
+    if key is None:
+        return ConnectionTestResult(False, "it holds no key")
+    start = time.monotonic()
+    try:
+        ask(row, PROVE, str(key.address), timeout_s=SIGN_S)
+    except DomainError as refusal:
+        return ConnectionTestResult(False, refusal.reason)
+    return ConnectionTestResult(True, f"signed in {(time.monotonic() - start) * 1000:.0f} ms")
+
+
+def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> ConnectionTestResult:
+    """Have it compute a WinningPoSt; `request` is the payload for one of the miner's sectors.
+
+    Raises BadValue for a storage that unseals pieces: nothing can be asked of it without effect.
+    """
+    if row.purpose != Purpose.PROOF:
+        raise BadValue("a storage cannot be tested without unsealing something")
+    start = time.monotonic()
+    try:
+        proofs = ask(row, "ComputeProof", dict(request), timeout_s=PROOF_S)
+    except DomainError as refusal:
+        return ConnectionTestResult(False, refusal.reason)
+    took = f"proved in {(time.monotonic() - start) * 1000:.0f} ms"
+    if not isinstance(proofs, list) or not proofs:
+        return ConnectionTestResult(False, "it answered without a proof")
+    return proof_finding(row.actor_id, request, proofs[0], took)
+
+
+def proof_finding(miner_id: int, request: Mapping[str, Any], answer: Any, took: str) -> ConnectionTestResult:
+    """Check a proof; one of Groth16 without the circuit's verifying key by its form."""
+    try:
+        number, proof = answer["PoStProof"], base64.b64decode(answer["ProofBytes"], validate=True)
+        sectors = []
+        for info in request["SectorInfos"]:
+            sealed = cid_from_json(info["SealedCID"])
+            if sealed is not None:
+                sectors.append((info["SectorNumber"], cid_to_commr(sealed)))
+        verifier = ProofVerifier(VerifyingKeys(parameter_folder()))
+        check = partial(
+            ProofVerifier.winning_post,
+            proof=proof,
+            post_proof=number,
+            randomness=base64.b64decode(request["Rand"]),
+            miner_id=miner_id,
+            sectors=sectors,
+        )
+        try:
+            check(verifier)
+        except KeyMissing:
+            check(replace(verifier, needs_keys=False))
+            return ConnectionTestResult(
+                True, f"{took}; only the form of the proof was checked: the verifying key is not here"
+            )
+    except (TypeError, KeyError, ValueError, *BAD_PROOFS) as error:
+        return ConnectionTestResult(False, f"its proof does not hold: {error}"[:200])
+    return ConnectionTestResult(True, f"{took}, and the proof holds")

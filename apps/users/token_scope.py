@@ -1,0 +1,57 @@
+"""Tokens that lose a miner: one that named others too keeps those, one that named only it is revoked.
+
+An empty list of miners means all of the tenant's, so the last one is never taken out of it; and a token
+that is brought back after it was revoked must not come back wider than it went.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.core import clock
+from apps.users.models import Token
+from apps.users.services import access_changed
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.users.models import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScopeChange:
+    """The names of the tokens that lost a miner and were good until then."""
+
+    kept: tuple[str, ...]
+    """They are for other miners still."""
+    revoked: tuple[str, ...]
+    """They were for this one alone."""
+
+
+def tokens_naming(*, tenant: Tenant, actor_id: int) -> QuerySet[Token]:
+    """Give a tenant's tokens that are limited to miners, this one among them; not the operator's."""
+    rows = Token.objects.filter(tenant=tenant, is_operator=False, miners__contains=[actor_id])
+    return rows.order_by("created_at", "pk")
+
+
+@transaction.atomic
+def tokens_remove_miner(*, tenant: Tenant, actor_id: int) -> TokenScopeChange:
+    """Take a miner from the tokens of a tenant; their open sockets are closed by their process."""
+    now = clock.now()
+    kept: list[str] = []
+    revoked: list[str] = []
+    for token in tokens_naming(tenant=tenant, actor_id=actor_id).select_for_update(no_key=True):
+        rest = [one for one in token.miners if one != actor_id]
+        was_good = token.revoked_at is None
+        if rest:
+            token.miners = rest
+        elif was_good:
+            token.revoked_at = now
+        token.save(update_fields=["miners", "revoked_at"])
+        if was_good:
+            (kept if rest else revoked).append(token.name)
+    access_changed()
+    return TokenScopeChange(tuple(kept), tuple(revoked))

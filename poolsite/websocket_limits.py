@@ -1,0 +1,77 @@
+"""WebSocket messages that are not whole yet: together they have a room, and who fills it longest goes.
+
+The server reads a message to its end before anybody sees it.  Without this, each of some thousand sockets of
+one token could make it hold as much as the largest message has.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import structlog
+from django.conf import settings
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+log = structlog.get_logger(__name__)
+
+FREE_BYTES: Final = 64 << 10
+"""Of each socket, not counted."""
+FRAGMENT_BYTES: Final = 100
+"""What a fragment costs beside its bytes."""
+TRY_AGAIN: Final = 1013
+"""Close code: try again later."""
+
+
+class LimitedWebSocket(WebSocketsSansIOProtocol):
+    """Counts what it holds of a message."""
+
+    held: int = 0
+    held_since: float = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the network."""
+        super().data_received(data)
+        unread = len(self.conn.reader.buffer)
+        if self.frames:
+            unread += sum(map(len, self.frames)) + FRAGMENT_BYTES * len(self.frames)
+        if unread > FREE_BYTES or self.held:
+            PARTIAL_FRAMES.note(self, unread if unread > FREE_BYTES else 0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hold nothing any more."""
+        PARTIAL_FRAMES.note(self, 0)
+        super().connection_lost(exc)
+
+    def give_up(self) -> None:
+        """Close a socket whose message takes too long."""
+        log.warning("frame_given_up", bytes=self.held, seconds=round(time.monotonic() - self.held_since, 1))
+        PARTIAL_FRAMES.note(self, 0)
+        self.frames = []
+        self.conn.reader.buffer.clear()
+        self.transport.abort()
+
+
+class PartialFrames:
+    """All sockets of a process that hold part of a large message, the oldest first."""
+
+    def __init__(self) -> None:
+        self.sockets: dict[LimitedWebSocket, int] = {}
+        self.total = 0
+
+    def note(self, socket: LimitedWebSocket, size: int) -> None:
+        """Note how much a socket holds now; 0 for no message that has begun."""
+        self.total += size - socket.held
+        if size and not socket.held:
+            socket.held_since = time.monotonic()
+        socket.held = size
+        if size:
+            self.sockets[socket] = size  # a socket that is there keeps its place
+        else:
+            self.sockets.pop(socket, None)
+        while self.total > settings.RPC_INFLIGHT_MAX_BYTES and self.sockets:
+            next(iter(self.sockets)).give_up()
+
+
+PARTIAL_FRAMES: Final = PartialFrames()
+"""This process' messages.  (Module state: all sockets of a process share its memory.)"""

@@ -1,0 +1,123 @@
+"""What another policy would have decided of all that was asked lately, from the signer's own records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.message import message_from_cbor
+from workers.signer.errors import Denied, NotUnderstood
+from workers.signer.payloads import MESSAGE, VERIFY_ADDRESS, SignRequest, message_request, payload_decode
+from workers.signer.records import RecordQuery
+from workers.signer.signing import barrier_check
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from workers.signer.policy import Policy
+    from workers.signer.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that would be decided otherwise."""
+
+    at: str
+    words: str
+    before: str
+    after: str
+    is_refusal: bool
+    """It was signed and would be refused."""
+    is_permission: bool
+    """It was refused and would be signed."""
+
+
+@dataclass(slots=True)
+class Backtest:
+    """What a policy would have done."""
+
+    asked: int = 0
+    """Things that it was asked about; bytes that were not understood are no policy's business."""
+    changes: list[Change] = field(default_factory=list)
+
+
+class Days:
+    """Sums of a day as they would have been: by rule, key and day; a thing counts once, as in the records."""
+
+    def __init__(self) -> None:
+        self.things: dict[tuple[str, str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
+        self.sums: dict[tuple[str, str, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
+
+    def add(self, thing: SignRequest, *, rule: str, address: str, day: str) -> None:
+        """Count a thing that would have been signed."""
+        key = (rule, address, day)
+        if thing.digest not in self.things[key]:
+            self.things[key][thing.digest] = (thing.value, thing.fee_max)
+            value, fees = self.sums[key]
+            self.sums[key] = (value + thing.value, fees + thing.fee_max)
+
+    def beside(self, thing: SignRequest, *, address: str, day: str) -> Callable[[str], tuple[int, int]]:
+        """Give what each rule would have let this key spend that day, beside the thing itself."""
+
+        def spent(rule: str) -> tuple[int, int]:
+            key = (rule, address, day)
+            (value, fees), own = self.sums[key], self.things[key].get(thing.digest, (0, 0))
+            return value - own[0], fees - own[1]
+
+        return spent
+
+
+def thing_of(row: sqlite3.Row) -> SignRequest | None:
+    """Read a recorded thing again; None if it never was understood."""
+    address = address_parse(row["address"])
+    try:
+        if row["type"] == MESSAGE:
+            return message_request(message_from_cbor(row["raw"]), address, raw=row["raw"])
+        return payload_decode(
+            address=address, to_sign=row["raw"], meta_type=row["type"], extra=b"", sign_bytes=b""
+        )
+    except (NotUnderstood, BadCbor):
+        return None
+
+
+def rehearse(records: Records, policy: Policy, *, since: datetime, limit: int = 0) -> Backtest:
+    """Ask a policy about what was recorded since then, in its order; days add up as they would have.
+
+    With a limit, only the newest of these records are looked at.  What no policy can allow stays refused, as
+    a block where the miner has signed another one is, even if this policy would have refused that other one.
+    """
+    found, days = Backtest(), Days()
+    rows = records.query(RecordQuery(after=since.astimezone(UTC).isoformat(), limit=limit))
+    for row in sorted(rows, key=lambda row: row["seq"]):
+        thing = None if row["type"] == VERIFY_ADDRESS else thing_of(row)
+        if thing is None:
+            continue
+        found.asked += 1
+        verdict = policy.decide(
+            thing,
+            caller=row["caller"],
+            now=datetime.fromisoformat(row["at"]),
+            rule_set=row["rule_set"],
+            spent=days.beside(thing, address=row["address"], day=row["day"]),
+        )
+        try:
+            barrier_check(thing, records)
+        except Denied as error:
+            verdict = replace(verdict, rule="", error=verdict.error or str(error))
+        if not verdict.error:
+            days.add(thing, rule=verdict.rule, address=row["address"], day=row["day"])
+        before, after = words_of(row["rule"], row["error"]), words_of(verdict.rule, verdict.error)
+        if before != after and not (row["error"] and verdict.error):
+            is_refusal, is_permission = bool(verdict.error), bool(row["error"])
+            found.changes.append(Change(row["at"], row["words"], before, after, is_refusal, is_permission))
+    return found
+
+
+def words_of(rule: str, error: str) -> str:
+    """Say how something was decided."""
+    return f"refused ({error})" if error else f"signed by '{rule}'"

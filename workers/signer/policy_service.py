@@ -1,0 +1,199 @@
+"""Answers what a gateway's console asks about the policy: it shows, rehearses, and takes sealed changes."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from poolsite.filecoin.actors.decode import ACTOR_METHODS
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.message import message_from_cbor
+from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.policy import (
+    POLICY_DRAFT,
+    POLICY_READ,
+    POLICY_TAKE,
+    POLICY_TRY,
+    POLICY_VERSION,
+    MessageTrial,
+    MessageVerdict,
+    OtherVerdict,
+    PolicyChange,
+    PolicyDraft,
+    PolicyEdit,
+    PolicyState,
+    PolicyTaken,
+    PolicyVersion,
+    VersionAsked,
+    VersionLine,
+    change_words,
+)
+from workers.signer.changes import change_take, versions_now
+from workers.signer.editors import editors_read
+from workers.signer.errors import BadPolicy, SignerError
+from workers.signer.payloads import TYPES, message_request
+from workers.signer.policy import Policy, policy_parse
+from workers.signer.policy_backtest import rehearse
+from workers.signer.policy_text import edit_apply, rule_form, sets_shown
+from workers.signer.records import Records
+
+if TYPE_CHECKING:
+    from workers.signer.history import Version
+    from workers.signer.signing import Signer
+
+log = structlog.get_logger(__name__)
+
+VERSIONS_SHOWN: Final = 50
+OTHERS_SHOWN: Final = 100
+REHEARSED_MAX: Final = 20_000
+"""Records that a rehearsal looks at, the newest: some seconds of work, in which signing goes on."""
+METHOD_NAMES: Final = (
+    "Send",
+    *sorted(f"{kind}.{spec.name}" for kind, methods in ACTOR_METHODS.items() for spec in methods.values()),
+)
+
+Json = Any
+
+
+class PolicyService:
+    """One gateway's way to the policy.  `answer` runs in threads, one at a time."""
+
+    def __init__(self, signer: Signer, *, caller: str, rule_set: str) -> None:
+        self.signer = signer
+        self.caller = caller
+        """How rules and records name this gateway."""
+        self.rule_set = rule_set
+        self._turn = threading.Lock()
+
+    def answer(self, method: str, payload: Json) -> Json:
+        """Answer one question.  Raises SignerError."""
+        if self.rule_set:
+            raise SignerError(f"this gateway may use the set '{self.rule_set}' only: it sees no policy")
+        with self._turn:
+            try:
+                return document_encode(self._answered(method, payload))
+            except BadWire as error:
+                raise SignerError(f"the request cannot be read: {error}") from None
+            except OSError as error:
+                raise SignerError(f"the policy cannot be read or written: {error.strerror}") from None
+
+    def _answered(self, method: str, payload: Json) -> Any:
+        if method == POLICY_READ:
+            return self.state()
+        if method == POLICY_VERSION:
+            return self.version(document_decode(VersionAsked, payload).number)
+        if method == POLICY_DRAFT:
+            return self.draft(document_decode(PolicyEdit, payload))
+        if method == POLICY_TRY:
+            return self.tried(document_decode(MessageTrial, payload))
+        if method == POLICY_TAKE:
+            return self.take(document_decode(PolicyChange, payload))
+        raise SignerError(f"unexpect type {method[:40]}")
+
+    def state(self) -> PolicyState:
+        """Show what is in force."""
+        folder = self.signer.folder
+        versions = versions_now(folder)
+        newest = versions[-1]
+        try:
+            policy, error = policy_parse(newest.text), ""
+        except BadPolicy as refusal:
+            policy, error = Policy(newest.digest), str(refusal)
+        lines = [line_of(number, one) for number, one in enumerate(versions, 1)]
+        return PolicyState(
+            text=newest.text,
+            digest=newest.digest,
+            number=len(versions),
+            rules=tuple(rule_form(rule, policy.sets) for rule in policy.rules),
+            sets=sets_shown(policy),
+            versions=tuple(reversed(lines[-VERSIONS_SHOWN:])),
+            editors=tuple(sorted(editors_read(folder))),
+            types=TYPES,
+            methods=METHOD_NAMES,
+            error=error,
+        )
+
+    def version(self, number: int) -> PolicyVersion:
+        """Show one version and what it changed."""
+        versions = versions_now(self.signer.folder)
+        if not 1 <= number <= len(versions):
+            raise SignerError(f"there is no version {number}")
+        one = versions[number - 1]
+        before = versions[number - 2].text if number > 1 else ""
+        diff = diff_of(before, one.text, number - 1, number)
+        return PolicyVersion(line=line_of(number, one), text=one.text, diff=diff)
+
+    def draft(self, edit: PolicyEdit) -> PolicyDraft:
+        """Say what an edit would make of the policy, and what that would have decided otherwise."""
+        versions = versions_now(self.signer.folder)
+        now, number = versions[-1], len(versions) + 1
+        text = edit_apply(now.text, edit)
+        policy = policy_parse(text)
+        records = Records(self.signer.folder / "records.sqlite")  # its own connection: signing goes on
+        try:
+            since = datetime.now(UTC) - timedelta(days=edit.days)
+            found = rehearse(records, policy, since=since, limit=REHEARSED_MAX)
+        finally:
+            records.close()
+        others = [
+            OtherVerdict(
+                at=one.at, words=one.words, before=one.before, after=one.after, is_refusal=one.is_refusal
+            )
+            for one in found.changes
+        ]
+        return PolicyDraft(
+            text=text,
+            digest=policy.digest,
+            number=number,
+            change=change_words(number=number, before=now.digest, text=text),
+            diff=diff_of(now.text, text, number - 1, number),
+            rules=len(policy.rules),
+            days=edit.days,
+            asked=found.asked,
+            refused=sum(one.is_refusal for one in found.changes),
+            allowed=sum(one.is_permission for one in found.changes),
+            others=tuple(reversed(others[-OTHERS_SHOWN:])),
+        )
+
+    def tried(self, trial: MessageTrial) -> MessageVerdict:
+        """Ask the policy, or another text, about a message as if this gateway wanted it signed now."""
+        policy = policy_parse(trial.text) if trial.text else self.signer.policy.current()
+        try:
+            message = message_from_cbor(trial.message)
+        except BadCbor as error:
+            raise SignerError(f"this is no message: {error}") from None
+        thing = message_request(message, message.from_, raw=trial.message)
+        now, address = datetime.now(UTC), str(message.from_)
+        if not self.signer.store.has(address):
+            raise SignerError(f"this signer has no key {address}")
+        day = now.date().isoformat()
+        verdict = policy.decide(
+            thing,
+            caller=self.caller,
+            now=now,
+            spent=lambda rule: self.signer.spent(rule=rule, address=address, day=day, but=thing.digest),
+        )
+        return MessageVerdict(words=thing.words, rule=verdict.rule, error=verdict.error)
+
+    def take(self, change: PolicyChange) -> PolicyTaken:
+        """Make a sealed change."""
+        made = change_take(self.signer.folder, change)
+        log.info("policy_changed", by=made.by, version=change.number, digest=made.digest, via=self.caller)
+        return PolicyTaken(number=change.number, digest=made.digest, by=made.by)
+
+
+def line_of(number: int, one: Version) -> VersionLine:
+    """Write a version without its text."""
+    return VersionLine(number=number, at=one.at, by=one.by, digest=one.digest)
+
+
+def diff_of(before: str, after: str, old: int, new: int) -> str:
+    """Compare two texts as `diff -u` does."""
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), f"version {old}", f"version {new}", lineterm=""
+    )
+    return "\n".join(lines)
