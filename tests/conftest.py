@@ -19,7 +19,7 @@ from django.db import connections
 from django.test import TransactionTestCase
 
 from apps.core.stores import client_for
-from tests.emptying import fixture_teardown
+from tests.fast_flush import fixture_teardown
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 
 if TYPE_CHECKING:

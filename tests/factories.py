@@ -27,8 +27,8 @@ from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import STEPS, Owner, SectorState, Stage
+from tests.fake_node import FakeNode, Refusal, served
 from tests.people import tenant
-from tests.tinynode import Refusal, TinyNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -372,7 +372,7 @@ def hurry(*, of: str = "alice", **overrides: Any) -> HurryRule:
     return HurryRule.objects.create(tenant=tenant(of), **overrides)
 
 
-class MinerNode(TinyNode):
+class MinerNode(FakeNode):
     """A node that also knows which sector numbers a miner has used, none, and what a sector costs."""
 
     strange_miners: ClassVar[dict[str, int]] = {

@@ -41,8 +41,8 @@ from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_sign
 from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import SignedMessage, message_from_cbor
 from poolsite.wire.origins import SIGNED_FIELD
+from tests.fake_node import FakeNode, served
 from tests.people import principal, tenant
-from tests.tinynode import TinyNode, served
 from workers.signer.origins import SignedBefore, ids_find, origin_check
 from workers.signer.payloads import MESSAGE, SignRequest
 from workers.signer.records import Records, Verdict
@@ -173,7 +173,7 @@ class Follows:
 class Pool(Follows):
     """The world of a unit test: a tiny node whose every answer is in plain sight."""
 
-    def __init__(self, node: TinyNode, url: str) -> None:
+    def __init__(self, node: FakeNode, url: str) -> None:
         self.node = node
         super().__init__(url)
 
@@ -201,7 +201,7 @@ class Pool(Follows):
 @contextmanager
 def pool_world(monkeypatch: Any) -> Iterator[Pool]:
     """Serve a node and stand a keyring where the hub is."""
-    node = TinyNode()
+    node = FakeNode()
     with served(node) as url:
         pool = Pool(node, url)
         monkeypatch.setattr("apps.wallets.services.wallet_sign_all", pool.keyring.sign_all)

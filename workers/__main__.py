@@ -10,7 +10,7 @@ PROGRAMS: Final[dict[str, tuple[str, str]]] = {
     "signer": ("workers.signer.commands:main", "hold keys, sign what the policy allows"),
     "sealer": ("workers.agent.sealer:main", "seal sectors for a console"),
     "prover": ("workers.prover.main:main", "prove what the store holds, as often as the chain asks"),
-    "warm": ("workers.processors.warm:main", "compile what the stages need, once per machine"),
+    "precompile": ("workers.processors.precompile:main", "compile what the stages need, once per machine"),
     "seal": ("workers.processors.seal:main", "seal one sector by hand"),
     "bench": ("workers.processors.bench:main", "measure the kernels"),
     "verify": (
@@ -27,7 +27,7 @@ PROGRAMS: Final[dict[str, tuple[str, str]]] = {
 
 def usage() -> str:
     """List the programs."""
-    lines = "".join(f"  {name:<8}{does}\n" for name, (_, does) in PROGRAMS.items())
+    lines = "".join(f"  {name:<12}{does}\n" for name, (_, does) in PROGRAMS.items())
     return f"usage: python -m workers PROGRAM ...\n\n{lines}\nMore: python -m workers PROGRAM --help\n"
 
 

@@ -15,10 +15,10 @@ from celery import bootsteps
 
 from workers.agent.stages import StageRunner
 from workers.broker import STAGE_TASK, app
-from workers.config import KERNEL_STAGES, WARMTH_FILE
+from workers.config import COMPILE_PROGRESS_FILE, KERNEL_STAGES
+from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE
 from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.processors.snark_choice import SNARK_VARIABLE, Snark
-from workers.processors.warmth import WARMTH_VARIABLE
 from workers.storage.store import Store
 
 __all__ = ["app"]
@@ -30,17 +30,17 @@ PROCESSORS_VARIABLE: Final = "POOLSITE_SEALER_PROCESSORS"
 """JSON: stage to the command of an own binary."""
 
 
-def specs_of(processors: dict[str, list[str]], *, warmth: Path) -> list[ChildSpec]:
+def specs_of(processors: dict[str, list[str]], *, compiling: Path) -> list[ChildSpec]:
     """Give one child for all stages of ours, and one for each own binary.
 
-    Ours says in the file `warmth` how many of its kernels are compiled.
+    Ours says in the file `compiling` how many of its kernels are compiled.
     """
     foreign = [
         ChildSpec(stages=(stage,), command=tuple(command)) for stage, command in sorted(processors.items())
     ]
     ours = tuple(stage for stage in KERNEL_STAGES if stage not in processors)
     environment = {
-        WARMTH_VARIABLE: str(warmth),
+        COMPILE_PROGRESS_VARIABLE: str(compiling),
         SNARK_VARIABLE: os.environ.get(FORM_VARIABLE, Snark.VANILLA),
     }
     return [*foreign, ChildSpec(stages=ours, environment=environment)] if ours else foreign
@@ -60,7 +60,7 @@ class Host:
             if self.runner is None:
                 folder = Path(os.environ[FOLDER_VARIABLE])
                 processors = json.loads(os.environ.get(PROCESSORS_VARIABLE, "{}"))
-                self.pool = ProcessorPool(specs_of(processors, warmth=folder / WARMTH_FILE))
+                self.pool = ProcessorPool(specs_of(processors, compiling=folder / COMPILE_PROGRESS_FILE))
                 store = Store(Path(os.environ[STORE_VARIABLE]))
                 self.runner = StageRunner(folder=folder, store=store, pool=self.pool)
             return self.runner
@@ -87,7 +87,7 @@ class HostStep(bootsteps.StartStopStep):
     def _warm() -> None:
         host.open()
         if host.pool is not None:
-            host.pool.keep_warm()
+            host.pool.keep_running()
 
     def stop(self, _parent: Any) -> None:
         """End the children."""

@@ -39,7 +39,7 @@ DEFAULT_SLOTS: Final[dict[str, int]] = {
 KERNEL_STAGES: Final = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2")
 """Stages that run in kernel children; persist and finalize only move files."""
 
-WARMTH_FILE: Final = "warmth.json"
+COMPILE_PROGRESS_FILE: Final = "compile_progress.json"
 """In a worker's folder: how far its kernel child has compiled."""
 
 SNARKS: Final = ("auto", "groth16", "vanilla", "external")

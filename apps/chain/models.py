@@ -45,7 +45,7 @@ class Node(Timestamped):
     network_name = models.CharField(max_length=100, blank=True, default="")
     network_version = models.IntegerField(null=True)
     is_devnet = models.BooleanField(default=False)
-    """True if the node says that it is a devnet: then it has fault knobs."""
+    """True if the node says that it is a devnet: then it has faults to set."""
     upgrades = models.JSONField(default=dict)
     """Epochs of the network upgrades that its release knows, by name; empty if it does not tell."""
     checked_at = models.DateTimeField(null=True)

@@ -12,10 +12,10 @@ from apps.core.live import CHECKS
 from apps.dashboard.regions import (
     alerts,
     chain,
+    fault_injection,
     gas,
     gateway,
     hosts,
-    lab,
     message,
     messages,
     miners,
@@ -59,7 +59,7 @@ REGIONS: Final[dict[str, Regions]] = {
     "wallets": wallets.REGIONS,
     "hosts": {"worker": (hosts.list_verdict,), "head": (hosts.list_verdict,)},
     "chain": chain.REGIONS,
-    "lab": lab.REGIONS,
+    "fault-injection": fault_injection.REGIONS,
     "gateway": gateway.REGIONS,
     "recovery": recovery.REGIONS,
 }

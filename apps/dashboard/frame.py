@@ -57,7 +57,7 @@ NAV: Final = (
 """Only what exists; groups are parted by a line."""
 ALERTS: Final = NavItem("alerts", "Alerts", "alerts")
 """Only for the operator."""
-LAB: Final = NavItem("lab", "Devnet lab", "devnet")
+FAULT_INJECTION: Final = NavItem("fault-injection", "Fault injection", "devnet")
 """Only where a node says that it is a devnet's."""
 TABS: Final = ("today", "sectors", "messages", "miners")
 """The four of them that a phone shows without asking."""
@@ -66,7 +66,7 @@ TABS: Final = ("today", "sectors", "messages", "miners")
 def nav_of(scene: Scene) -> list[tuple[NavItem, ...]]:
     """Return the pages that the viewer has, in groups."""
     groups: list[tuple[NavItem, ...]] = [NAV[0], (ALERTS, *NAV[1]) if scene.viewer.is_operator else NAV[1]]
-    return groups + ([(LAB,)] if scene.has_lab else [])
+    return groups + ([(FAULT_INJECTION,)] if scene.has_devnet else [])
 
 
 def page_render(

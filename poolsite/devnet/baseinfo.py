@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.ledger import key_address
-from poolsite.devnet.actors.miner.book import Reader
+from poolsite.devnet.actors.miner.state_editor import Reader
 from poolsite.devnet.actors.power import BUILT_IN_MINER, claim_of, miners_above
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.lottery import latest_beacon

@@ -9,9 +9,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.call import Call, Frame, Machine, Meter
-from poolsite.devnet.actors.cron import cron_tick
-from poolsite.devnet.actors.exits import (
+from poolsite.devnet.actors.actor_errors import (
     ILLEGAL_INSTRUCTION,
     OK,
     OUT_OF_GAS,
@@ -19,8 +17,10 @@ from poolsite.devnet.actors.exits import (
     SENDER_STATE_INVALID,
     ActorError,
 )
+from poolsite.devnet.actors.call import Call, Frame, Machine, Meter
+from poolsite.devnet.actors.cron import cron_tick
+from poolsite.devnet.actors.fault_injection import failure_take
 from poolsite.devnet.actors.invoke import invoke
-from poolsite.devnet.actors.lab import failure_take
 from poolsite.devnet.actors.ledger import (
     BURNT,
     KIND_ETH,
@@ -89,7 +89,7 @@ def message_apply(
 ) -> Applied:
     """Execute one message of a block; the machine's draft keeps what it did, gas and nonce in any case.
 
-    `is_landed`: it stands in a block, and meets the faults of the lab; estimates do not.
+    `is_landed`: it stands in a block, and meets injected failures; estimates do not.
     """
     message, draft = included.message, machine.draft
     inclusion = inclusion_gas(included.chain_length)

@@ -1,6 +1,6 @@
-"""Knobs that make the devnet misbehave on purpose; all are off until an admin turns them.
+"""Settings that make the devnet misbehave on purpose; all are off until an admin sets them.
 
-What a knob does stays within the chain's rules: forks are made of valid blocks, base fees rise because blocks
+Faults stay within the chain's rules: forks are made of valid blocks, base fees rise because blocks
 are full.  Only the node itself lies: it answers late or wrongly, forgets messages, says it is out of sync.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Knobs:
+class FaultSettings:
     """What may be set; the JSON names are the same in camel case."""
 
     lag_ms: int = 0
@@ -85,8 +85,8 @@ STALL_STEP_S: Final = 0.05
 """How long questions for randomness wait at most, and how often they look."""
 
 
-class BadKnob(ValueError):
-    """A knob that does not exist, or a value that it cannot have."""
+class BadFault(ValueError):
+    """A fault that does not exist, or a value that it cannot have."""
 
 
 def _camel(name: str) -> str:
@@ -94,11 +94,11 @@ def _camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
-_NAMES = {_camel(field.name): field.name for field in dataclasses.fields(Knobs)}
+_NAMES = {_camel(field.name): field.name for field in dataclasses.fields(FaultSettings)}
 
 
 class Faults:
-    """The knobs of one node and their effects."""
+    """The settings of one node and their effects."""
 
     def __init__(
         self, store: Store, freeze: Callable[[bool], None], *, wall_seconds: Callable[[float], float] = float
@@ -107,7 +107,7 @@ class Faults:
         self.wall_seconds = wall_seconds
         self.store = store
         self.freeze = freeze
-        self.knobs = Knobs()
+        self.settings = FaultSettings()
         self.mining = "auto"
         """One of MINING: by the clock; as soon as there are messages; only by `Devnet.Mine` and the like."""
         self.connections: set[Any] = set()
@@ -116,70 +116,70 @@ class Faults:
         self._arrived: dict[bytes, int] = {}
 
     def to_json(self) -> dict[str, Any]:
-        """All knobs."""
-        values = {name: getattr(self.knobs, attr) for name, attr in _NAMES.items()}
+        """All settings."""
+        values = {name: getattr(self.settings, attr) for name, attr in _NAMES.items()}
         return values | {"mining": self.mining}
 
     def set_json(self, wish: Any) -> None:
-        """Turn some knobs.  Raises BadKnob; then none is turned."""
+        """Turn some settings.  Raises BadFault; then none is turned."""
         if not isinstance(wish, dict):
-            raise BadKnob("knobs must be an object")
+            raise BadFault("faults must be an object")
         changes: dict[str, Any] = {}
         mining = wish.get("mining", self.mining)
         if mining not in MINING:
-            raise BadKnob("mining must be auto, on-demand or paused")
+            raise BadFault("mining must be auto, on-demand or paused")
         for name, value in wish.items():
             if name != "mining":
                 attr = self._attr(name)
                 changes[attr] = self._value(name, value)
-        self.knobs = dataclasses.replace(self.knobs, **changes)
+        self.settings = dataclasses.replace(self.settings, **changes)
         self.mining = mining
-        self.freeze(self.knobs.freeze_head)
+        self.freeze(self.settings.freeze_head)
 
     def _attr(self, name: str) -> str:
         if name not in _NAMES:
-            raise BadKnob(f"no knob {name!r}")
+            raise BadFault(f"no fault {name!r}")
         return _NAMES[name]
 
     def _value(self, name: str, value: Any) -> Any:
-        old = getattr(Knobs(), _NAMES[name])
+        old = getattr(FaultSettings(), _NAMES[name])
         is_number = isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool)
         if type(value) is not type(old) and not is_number:
-            raise BadKnob(f"{name} must be a {type(old).__name__}")
+            raise BadFault(f"{name} must be a {type(old).__name__}")
         if isinstance(value, int | float) and value < 0 and name != "errorCode":
-            raise BadKnob(f"{name} must not be negative")
+            raise BadFault(f"{name} must not be negative")
         if name.endswith("Methods"):
             try:
                 re.compile(value)
             except re.error as error:
-                raise BadKnob(f"{name}: {error}") from None
+                raise BadFault(f"{name}: {error}") from None
         return value
 
     def reset(self) -> None:
-        """Turn all knobs off."""
-        self.knobs = Knobs()
+        """Turn all settings off."""
+        self.settings = FaultSettings()
         self.mining = "auto"
         self.freeze(False)
 
     async def before_answer(self, method: str) -> None:
-        """Wait and fail as the knobs say.  Raises RpcError."""
-        knobs = self.knobs
+        """Wait and fail as the settings say.  Raises RpcError."""
+        settings = self.settings
         if method.startswith("Devnet."):
             return
-        if knobs.stall_randomness and RANDOMNESS.search(method):
+        if settings.stall_randomness and RANDOMNESS.search(method):
             await self._stalled()
-        if knobs.beacon_late_ms and BEACON.search(method):
-            await asyncio.sleep(self.wall_seconds(knobs.beacon_late_ms / 1000))
-        if (knobs.lag_ms or knobs.jitter_ms) and re.search(knobs.lag_methods, method):
-            await asyncio.sleep((knobs.lag_ms + self.rng.random() * knobs.jitter_ms) / 1000)
-        hits = knobs.error_methods and re.search(knobs.error_methods, method)
-        if hits and self.rng.random() < knobs.error_share:
-            raise RpcError(knobs.error_text, code=knobs.error_code)
+        if settings.beacon_late_ms and BEACON.search(method):
+            await asyncio.sleep(self.wall_seconds(settings.beacon_late_ms / 1000))
+        if (settings.lag_ms or settings.jitter_ms) and re.search(settings.lag_methods, method):
+            await asyncio.sleep((settings.lag_ms + self.rng.random() * settings.jitter_ms) / 1000)
+        hits = settings.error_methods and re.search(settings.error_methods, method)
+        if hits and self.rng.random() < settings.error_share:
+            raise RpcError(settings.error_text, code=settings.error_code)
 
     async def _stalled(self) -> None:
         """Wait until randomness flows again.  Raises RpcError after a while."""
         for _ in range(int(STALL_S / STALL_STEP_S)):
-            if not self.knobs.stall_randomness:
+            if not self.settings.stall_randomness:
                 return
             await asyncio.sleep(STALL_STEP_S)
         raise RpcError("context deadline exceeded")
@@ -187,50 +187,50 @@ class Faults:
     @property
     def beacon_late_s(self) -> float:
         """Chain seconds by which random values come late."""
-        return self.knobs.beacon_late_ms / 1000
+        return self.settings.beacon_late_ms / 1000
 
     def distorted(self, method: str, result: Any) -> Any:
         """The result, or nonsense."""
-        pattern = self.knobs.garbage_methods
+        pattern = self.settings.garbage_methods
         if pattern and not method.startswith("Devnet.") and re.search(pattern, method):
             return {"garbage": [self.rng.randrange(1 << 30)]}
         return result
 
     def takes_round(self) -> bool:
         """Whether the coming epoch shall be a null round."""
-        if self.knobs.null_left:
-            self.knobs.null_left -= 1
+        if self.settings.null_left:
+            self.settings.null_left -= 1
             return True
         return False
 
     def flaps(self) -> bool:
         """Whether the new tipset shall be replaced at once."""
-        if self.knobs.flap_left:
-            self.knobs.flap_left -= 1
+        if self.settings.flap_left:
+            self.settings.flap_left -= 1
             return True
         return False
 
     def visible(self, pending: list[SignedMessage], epoch: int) -> list[SignedMessage]:
         """The messages that the block of an epoch may take."""
-        if self.knobs.hide_messages:
+        if self.settings.hide_messages:
             return []
-        if not self.knobs.inclusion_delay:
+        if not self.settings.inclusion_delay:
             self._arrived.clear()
             return pending
         names = {signed.cid.data for signed in pending}
         self._arrived = {name: at for name, at in self._arrived.items() if name in names}
         for name in names:
             self._arrived.setdefault(name, epoch)
-        delay = self.knobs.inclusion_delay
+        delay = self.settings.inclusion_delay
         return [signed for signed in pending if epoch - self._arrived[signed.cid.data] >= delay]
 
     def forgets(self, signed: SignedMessage) -> bool:
         """Whether a pushed message is accepted and forgotten."""
         self.store.messages_put([(signed.cid.data, signed_message_to_cbor(signed))])
-        if self.knobs.drop_next:
-            self.knobs.drop_next -= 1
+        if self.settings.drop_next:
+            self.settings.drop_next -= 1
             return True
-        return self.knobs.drop_share > 0 and self.rng.random() < self.knobs.drop_share
+        return self.settings.drop_share > 0 and self.rng.random() < self.settings.drop_share
 
     def drop_connections(self) -> int:
         """Break all WebSockets; returns how many."""
@@ -240,11 +240,11 @@ class Faults:
         return len(connections)
 
     def repeated(self, send: Callable[[Any], None]) -> Callable[[Any], None]:
-        """A sender of notifications that repeats itself if the knob says so."""
+        """A sender of notifications that repeats itself if it is set so."""
 
         def twice(value: Any) -> None:
             send(value)
-            if self.knobs.duplicate_notifications:
+            if self.settings.duplicate_notifications:
                 send(value)
 
         return twice

@@ -24,9 +24,9 @@ from poolsite.devnet.actors.ledger import (
     VERIFREG,
     VERIFREG_ROOT,
 )
-from poolsite.devnet.actors.miner.book import Book
 from poolsite.devnet.actors.miner.enrol import cron_enrol
 from poolsite.devnet.actors.miner.partitions import sectors_add
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor
 from poolsite.devnet.actors.power import BUILT_IN_MINER
 from poolsite.devnet.actors.reward import BASELINE_POWER, EPOCH_REWARD, REWARD_VELOCITY
 from poolsite.devnet.state.rows import (
@@ -113,7 +113,7 @@ _SINGLETONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class GenesisConfig:
     """What a chain is born with."""
 
     owner: Address
@@ -124,7 +124,7 @@ class Birth:
     """UNIX seconds of the first block."""
 
 
-def genesis_state(birth: Birth, presealed: PresealedSector, rules: Rules) -> State:
+def genesis_state(config: GenesisConfig, presealed: PresealedSector, rules: Rules) -> State:
     """The state of the first block."""
     draft = Draft(EMPTY_STATE)
     given = OWNER_FUNDS + MINER_FUNDS + REWARD_FUNDS + RESERVE_FUNDS
@@ -132,10 +132,10 @@ def genesis_state(birth: Birth, presealed: PresealedSector, rules: Rules) -> Sta
         draft.put(ACTORS, actor_id, Actor(kind=kind, nonce=0, balance=balance, address=None))
     draft.put(ACTORS, NULL_ID, Actor(kind=KIND_ETH, nonce=0, balance=0, address=None, delegated=NULL_ACCOUNT))
     draft.put(ADDRESSES, address_to_bytes(NULL_ACCOUNT), ActorId(NULL_ID))
-    _account(draft, OWNER_ID, birth.owner, OWNER_FUNDS)
+    _account(draft, OWNER_ID, config.owner, OWNER_FUNDS)
     next_id = FIRST_ID
-    for address, amount in birth.funds.items():
-        if address == birth.owner:
+    for address, amount in config.funds.items():
+        if address == config.owner:
             continue
         _account(draft, next_id, address, amount)
         next_id += 1
@@ -189,8 +189,8 @@ def _built_in_miner(draft: Draft, presealed: PresealedSector, rules: Rules) -> N
         proofs=rules.proofs,
         invoke=_no_calls,
     )
-    book = Book(machine, BUILT_IN_MINER)
-    cron_enrol(book, 0)
+    editor = MinerStateEditor(machine, BUILT_IN_MINER)
+    cron_enrol(editor, 0)
     sector = Sector(
         number=presealed.number,
         seal_proof=presealed.seal_proof,
@@ -207,11 +207,11 @@ def _built_in_miner(draft: Draft, presealed: PresealedSector, rules: Rules) -> N
         deadline=0,
         partition=0,
     )
-    book.save_sector(sector)
-    grid = book.deadline_at(0, 0).quantization
+    editor.save_sector(sector)
+    grid = editor.deadline_at(0, 0).quantization
     partition = sectors_add(EMPTY_PARTITION, [(sector.number, grid.up(sector.expiration))])
-    book.save_partition(0, 0, replace(partition, unproven=()))
-    book.save_deadline(0, Deadline(partitions=1, posted=()))
+    editor.save_partition(0, 0, replace(partition, unproven=()))
+    editor.save_deadline(0, Deadline(partitions=1, posted=()))
 
 
 class _NoRandomness:
@@ -228,9 +228,9 @@ def _no_calls(call: object, to: Address) -> bytes:
     raise LookupError((call, to))
 
 
-def genesis_tipset(state: State, birth: Birth, beacon: Beacon, rules: Rules) -> Tipset:
+def genesis_tipset(state: State, config: GenesisConfig, beacon: Beacon, rules: Rules) -> Tipset:
     """The first block: of the system actor, without parents or messages."""
-    ticket = hashlib.sha256(rules.network.name.encode() + birth.timestamp.to_bytes(8, "big")).digest()
+    ticket = hashlib.sha256(rules.network.name.encode() + config.timestamp.to_bytes(8, "big")).digest()
     header = BlockHeader(
         miner=id_address(0),
         ticket=Ticket(ticket),
@@ -244,7 +244,7 @@ def genesis_tipset(state: State, birth: Birth, beacon: Beacon, rules: Rules) -> 
         parent_message_receipts=receipts_root([]),
         messages=messages_root([], []),
         bls_aggregate=Signature(SIG_BLS, EMPTY_BLS_AGGREGATE),
-        timestamp=birth.timestamp,
+        timestamp=config.timestamp,
         block_sig=Signature(SIG_BLS, EMPTY_BLS_AGGREGATE),
         fork_signaling=0,
         parent_base_fee=AttoFil(INITIAL_BASE_FEE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.miner.book import Reader
+from poolsite.devnet.actors.miner.state_editor import Reader
 from poolsite.devnet.lottery import Lottery
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.filecoin.actors.miner_proving import (
@@ -60,12 +60,12 @@ class Housekeeper:
 
     def before_round(self, parent: Link, epoch: int) -> None:
         """Push the WindowPoSt of the deadline that will be open at `epoch`, and what recovery needs."""
-        knobs = self.faults.knobs
-        is_cheap = parent.next_base_fee < knobs.base_fee_floor
-        if knobs.spike_left or is_cheap:
-            knobs.spike_left = max(knobs.spike_left - 1, 0)
+        settings = self.faults.settings
+        is_cheap = parent.next_base_fee < settings.base_fee_floor
+        if settings.spike_left or is_cheap:
+            settings.spike_left = max(settings.spike_left - 1, 0)
             self._fill_block(parent)
-        if knobs.withhold_post:
+        if settings.withhold_post:
             return
         state = self.chain.state_after(parent.key)
         reader = Reader(state, self.miner.address.actor_id, self.network)
@@ -75,7 +75,7 @@ class Housekeeper:
             return
         info = reader.deadline_at(sector.deadline, epoch).next_not_elapsed()
         posted = reader.deadline(sector.deadline).posted
-        if knobs.lose_sector:
+        if settings.lose_sector:
             if not partition.faults and not info.fault_cutoff_passed:
                 self._once("declare", info, lambda: self._declare(parent, sector))
             return

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Final
 from poolsite.devnet.access import Access
 from poolsite.devnet.baseinfo import BaseInfos
 from poolsite.devnet.beacon import Beacon
-from poolsite.devnet.birth import (
+from poolsite.devnet.chain import Chain
+from poolsite.devnet.clock import Clock, WallClock
+from poolsite.devnet.consensus import Executed, Rules, tipset_execute
+from poolsite.devnet.estimation import Estimator
+from poolsite.devnet.faults import Faults
+from poolsite.devnet.filters import Filters
+from poolsite.devnet.forks import reorg
+from poolsite.devnet.genesis import GenesisConfig, genesis_state, genesis_tipset
+from poolsite.devnet.genesis_bundle import GenesisBundle
+from poolsite.devnet.genesis_config import (
     BrokenChain,
     genesis_store,
     key_read,
@@ -28,16 +37,7 @@ from poolsite.devnet.birth import (
     settings_read,
     settings_write,
 )
-from poolsite.devnet.chain import Chain
-from poolsite.devnet.clock import Clock, WallClock
-from poolsite.devnet.consensus import Executed, Rules, tipset_execute
-from poolsite.devnet.estimation import Estimator
-from poolsite.devnet.faults import Faults
-from poolsite.devnet.filters import Filters
-from poolsite.devnet.forks import reorg
-from poolsite.devnet.genesis import Birth, genesis_state, genesis_tipset
 from poolsite.devnet.housekeeping import Housekeeper
-from poolsite.devnet.legacy import Legacy
 from poolsite.devnet.mempool import Mempool
 from poolsite.devnet.presealed.sector import presealed_sector
 from poolsite.devnet.production import BuiltInMiner, FullBlock
@@ -75,7 +75,7 @@ REPLAYED: Final = 5
 """Tipsets that are executed again at start, to know that the file is whole."""
 MIN_WAIT_S: Final = 0.005
 MAX_WAIT_S: Final = 0.25
-"""Shortest and longest wait of the mining thread, which also looks for a stop and for the knobs."""
+"""Shortest and longest wait of the mining thread, which also looks for a stop and for faults."""
 MAX_NULL_ROUNDS: Final = 100
 """Lost elections in a row after which mining gives up and says so."""
 
@@ -91,12 +91,12 @@ class Devnet:
         clock: Clock | None = None,
         funds: Mapping[Address, int] | None = None,
         profile: Profile | None = None,
-        birth: Legacy | None = None,
+        bundle: GenesisBundle | None = None,
         open_perms: Iterable[str] = PERMS,
     ) -> None:
-        """Open the chain in `path` (":memory:" for none) or make it; network and funds count at birth only.
+        """Open the chain in `path` (":memory:" for none) or make it; network and funds count then only.
 
-        `birth`: what another node's chain was born with, to follow that chain.  Raises BadStore, BrokenChain.
+        `bundle`: the genesis of another node's chain, to follow it.  Raises BadStore, BrokenChain.
         """
         self.clock: Clock = clock or WallClock()
         self.store = Store(path, dictionary=presealed_sector().winning_post(bytes(32)))
@@ -114,8 +114,8 @@ class Devnet:
         self.signer_nonces: dict[Address, int] = {}
         """Next nonces that MpoolPushMessage remembers, even after the pool was cleared."""
         is_new = self.store.meta("head") is None
-        if is_new and birth is not None:
-            self.store.metas_put(birth.metas())
+        if is_new and bundle is not None:
+            self.store.metas_put(bundle.metas())
         elif is_new:
             settings_write(self.store, network_named(network), profile or Profile())
         self.network, self.profile = settings_read(self.store)
@@ -126,7 +126,7 @@ class Devnet:
         kept = self.profile.finality_keeps * self.network.chain_finality + REPLAYED
         self.chain = Chain(self.store, kept_states=kept)
         if is_new:
-            self._genesis_make(birth, funds or {})
+            self._genesis_make(bundle, funds or {})
         self.chain.load()
         self.clock.not_before(self.head.tipset.min_timestamp)
         self.signatures = Signatures(self.network.eth_chain_id)
@@ -153,19 +153,19 @@ class Devnet:
         if not is_new:
             self._replay()
 
-    def _genesis_make(self, birth: Legacy | None, funds: Mapping[Address, int]) -> None:
+    def _genesis_make(self, bundle: GenesisBundle | None, funds: Mapping[Address, int]) -> None:
         """Store the first tipset: another node's, or a new one."""
-        if birth is not None:
-            genesis_store(self.store, birth.tipset, birth.state)
+        if bundle is not None:
+            genesis_store(self.store, bundle.tipset, bundle.state)
             return
-        wish = Birth(owner=self.key_address, funds=funds, timestamp=int(self.clock.now()))
+        wish = GenesisConfig(owner=self.key_address, funds=funds, timestamp=int(self.clock.now()))
         state = genesis_state(wish, presealed_sector(), self.rules)
         genesis_store(self.store, genesis_tipset(state, wish, self.beacon, self.rules), state)
 
-    def legacy(self) -> Legacy:
+    def genesis_bundle(self) -> GenesisBundle:
         """What another node needs to follow this chain."""
         genesis = self.chain.genesis.tipset
-        return Legacy(
+        return GenesisBundle(
             network=self.network.name,
             profile=self.profile.to_bytes(),
             beacon=key_export(self.beacon.key),

@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from poolsite.devnet.chain import NoTipset
 from poolsite.devnet.clock import WallClock
-from poolsite.devnet.legacy import legacy_from_json
+from poolsite.devnet.genesis_bundle import bundle_from_json
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.production import FullBlock
@@ -90,10 +90,10 @@ def replica_open(path: Path | str, url: str, *, clock: Clock | None = None) -> D
     """Open the replica's file; a new one begins with the first node's genesis.  Raises httpx.HTTPError."""
     primary = Primary(url)
     try:
-        birth = legacy_from_json(primary.call("Devnet.Legacy"))
+        bundle = bundle_from_json(primary.call("Devnet.GenesisBundle"))
     finally:
         primary.close()
-    node = Devnet(path, clock=clock or WallClock(), birth=birth)
+    node = Devnet(path, clock=clock or WallClock(), bundle=bundle)
     node.faults.mining = "paused"
     return node
 

@@ -77,7 +77,7 @@ class Server:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in ("/health/livez", "/health/readyz"):
-            is_lagging = scope["path"] == "/health/readyz" and self.node.faults.knobs.behind > 0
+            is_lagging = scope["path"] == "/health/readyz" and self.node.faults.settings.behind > 0
             await _respond(send, 200 if self.node.is_ready and not is_lagging else 503, "")
             return
         try:

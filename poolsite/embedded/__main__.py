@@ -12,12 +12,12 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.embedded.errors import PortTaken, StartupError
 from poolsite.embedded.ownership import listening_everywhere, owned, promised, require_free
-from poolsite.embedded.places import Places
-from poolsite.embedded.pool import Choices, names_that_sign, pool_table
+from poolsite.embedded.paths import PoolPaths
+from poolsite.embedded.pool import Options, names_that_sign, pool_table
 from poolsite.embedded.postgres import Cluster, cluster_make, cluster_of
 from poolsite.embedded.preflight import preflight
-from poolsite.embedded.refusals import CannotStart, PortTaken
 from poolsite.embedded.supervisor import Supervisor
 from poolsite.private_files import private_write
 
@@ -44,26 +44,26 @@ def say(sentence: str) -> None:
 def main() -> int:
     """Run the pool; 0 after Ctrl-C, 1 with one sentence if it cannot start."""
     try:
-        places, choices = Places.of_environment(), Choices.of_environment()
-        cluster = cluster_of(places) if choices.is_database_ours else None
-        preflight(places, cluster)
-        links = ports_open(choices)
-        with promised(choices.listened_later):
-            return run(places, choices, cluster=cluster, links=links)
-    except CannotStart as refusal:
+        paths, options = PoolPaths.of_environment(), Options.of_environment()
+        cluster = cluster_of(paths) if options.is_database_ours else None
+        preflight(paths, cluster)
+        links = ports_open(options)
+        with promised(options.listened_later):
+            return run(paths, options, cluster=cluster, links=links)
+    except StartupError as refusal:
         say(f"Poolsite does not start: {refusal}.")
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-def ports_open(choices: Choices) -> list[socket.socket]:
+def ports_open(options: Options) -> list[socket.socket]:
     """Bind what the web processes serve; make sure that chain and signer find theirs.  Raises PortTaken."""
-    if choices.is_chain_ours:
-        require_free_at("DEVNET_LISTEN", choices.devnet_listen)
-    if "signer" not in choices.left_out:
-        require_free_at("SIGNER_LISTEN", choices.signer_listen)
-    return listening_everywhere(choices.host, choices.ports)
+    if options.is_chain_ours:
+        require_free_at("DEVNET_LISTEN", options.devnet_listen)
+    if "signer" not in options.disabled:
+        require_free_at("SIGNER_LISTEN", options.signer_listen)
+    return listening_everywhere(options.host, options.ports)
 
 
 def require_free_at(name: str, listen: str) -> None:
@@ -74,69 +74,69 @@ def require_free_at(name: str, listen: str) -> None:
     require_free(host.strip("[]"), int(port))
 
 
-def run(places: Places, choices: Choices, *, cluster: Cluster | None, links: list[socket.socket]) -> int:
+def run(paths: PoolPaths, options: Options, *, cluster: Cluster | None, links: list[socket.socket]) -> int:
     """Own the folder, make what is missing, supervise."""
-    places.var.mkdir(mode=0o711, parents=True, exist_ok=True)
-    with owned(places.var) as lease:
-        say(f"Poolsite is starting; logs are in {places.log}")
-        folders_make(places)
+    paths.var.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with owned(paths.var) as lease:
+        say(f"Poolsite is starting; logs are in {paths.log}")
+        folders_make(paths)
         if cluster is not None:
             if cluster.moved_to is not None:
-                say(f"PostgreSQL lies in {cluster.moved_to}: its account cannot reach {places.var}")
+                say(f"PostgreSQL lies in {cluster.moved_to}: its account cannot reach {paths.var}")
             cluster_make(cluster, lease=lease)
-        environment_set(places, choices)
-        table = pool_table(places, choices, cluster=cluster, web_fds=tuple(link.fileno() for link in links))
+        environment_set(paths, options)
+        table = pool_table(paths, options, cluster=cluster, web_fds=tuple(link.fileno() for link in links))
         os.environ["READY_PROCESSES"] = ",".join(names_that_sign(table))
-        supervisor = Supervisor(table, var=places.var, lease=lease, say=say)
-        code = supervisor.run(when_ready="web-1", announce=lambda: announce(places, choices))
-        shutil.rmtree(places.metrics, ignore_errors=True)
+        supervisor = Supervisor(table, var=paths.var, lease=lease, say=say)
+        code = supervisor.run(when_ready="web-1", announce=lambda: announce(paths, options))
+        shutil.rmtree(paths.metrics, ignore_errors=True)
         say("Poolsite has stopped" if code == 0 else "Poolsite has stopped: see above")
         return code
 
 
-def folders_make(places: Places) -> None:
+def folders_make(paths: PoolPaths) -> None:
     """Make the folders and the session key; figures of processes that are gone are dropped."""
-    shutil.rmtree(places.metrics, ignore_errors=True)
+    shutil.rmtree(paths.metrics, ignore_errors=True)
     try:
-        places.metrics.mkdir(mode=0o700)
+        paths.metrics.mkdir(mode=0o700)
     except FileExistsError:
-        raise CannotStart(f"{places.metrics} belongs to another user: choose another POOLSITE_VAR") from None
+        raise StartupError(f"{paths.metrics} belongs to another user: choose another POOLSITE_VAR") from None
     for name in PRIVATE_FOLDERS:
-        (places.var / name).mkdir(mode=0o700, exist_ok=True)
-        (places.var / name).chmod(0o700)  # one of an earlier version may be open
-    places.sockets.mkdir(mode=0o711, exist_ok=True)
+        (paths.var / name).mkdir(mode=0o700, exist_ok=True)
+        (paths.var / name).chmod(0o700)  # one of an earlier version may be open
+    paths.sockets.mkdir(mode=0o711, exist_ok=True)
     # another user's link could lead to a folder of ours now, and to sockets of theirs later
-    if places.sockets.is_symlink() or places.sockets.stat().st_uid != os.geteuid():
-        raise CannotStart(
-            f"{places.sockets} belongs to another user: remove it or choose another POOLSITE_VAR"
+    if paths.sockets.is_symlink() or paths.sockets.stat().st_uid != os.geteuid():
+        raise StartupError(
+            f"{paths.sockets} belongs to another user: remove it or choose another POOLSITE_VAR"
         )
-    if not places.secret_key():  # none yet, or one that a power cut left empty
-        private_write(places.secret, secrets.token_urlsafe(48))
+    if not paths.secret_key():  # none yet, or one that a power cut left empty
+        private_write(paths.secret, secrets.token_urlsafe(48))
 
 
-def environment_set(places: Places, choices: Choices) -> None:
-    """Give the children what follows from the choices; each reads its settings from there."""
+def environment_set(paths: PoolPaths, options: Options) -> None:
+    """Give the children what follows from the options; each reads its settings from there."""
     os.environ.update(
         DJANGO_SETTINGS_MODULE="poolsite.settings.embedded",
-        POOLSITE_VAR=str(places.var),
-        POOLSITE_URL=choices.url,
-        PORT=str(choices.port),
-        DEVNET_LISTEN=choices.devnet_listen,
-        PROMETHEUS_MULTIPROC_DIR=str(places.metrics),
-        NUMBA_CACHE_DIR=str(places.var / "numba"),
+        POOLSITE_VAR=str(paths.var),
+        POOLSITE_URL=options.url,
+        PORT=str(options.port),
+        DEVNET_LISTEN=options.devnet_listen,
+        PROMETHEUS_MULTIPROC_DIR=str(paths.metrics),
+        NUMBA_CACHE_DIR=str(paths.var / "numba"),
         PYTHONUNBUFFERED="1",
     )
 
 
-def announce(places: Places, choices: Choices) -> None:
+def announce(paths: PoolPaths, options: Options) -> None:
     """Say where the page is and, until it was changed, with which password one gets in."""
-    say(f"Open {choices.url}")
-    entry: dict[str, Any] = json.loads(places.operator.read_text()) if places.operator.exists() else {}
+    say(f"Open {options.url}")
+    entry: dict[str, Any] = json.loads(paths.operator.read_text()) if paths.operator.exists() else {}
     if "password" in entry:
         say(
             f"Log in as {entry['username']} with the password {entry['password']} (valid until you change it)"
         )
-    say(f"Ctrl-C stops everything; logs are in {places.log}")
+    say(f"Ctrl-C stops everything; logs are in {paths.log}")
 
 
 if __name__ == "__main__":

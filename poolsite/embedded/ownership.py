@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from poolsite.embedded.refusals import AlreadyRunning, PortTaken
+from poolsite.embedded.errors import AlreadyRunning, PortTaken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

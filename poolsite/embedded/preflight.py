@@ -10,14 +10,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from poolsite.embedded.errors import AlreadyRunning, BadFolder, DiskFull
 from poolsite.embedded.ownership import is_owned
 from poolsite.embedded.postgres import nearest, require_same_major
-from poolsite.embedded.refusals import AlreadyRunning, BadFolder, NoRoom
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from poolsite.embedded.places import Places
+    from poolsite.embedded.paths import PoolPaths
     from poolsite.embedded.postgres import Cluster
 
 ROOM_FIRST_BYTES: Final = 400 * 1024 * 1024
@@ -33,16 +33,16 @@ OPERATOR_KEYS: Final = frozenset({"url", "username", "admin_token"})
 """Always in operator.json; `password` goes when the operator changes it."""
 
 
-def preflight(places: Places, cluster: Cluster | None) -> None:
-    """Refuse a folder that cannot carry a pool.  Raises CannotStart with one sentence."""
-    require_ours(places.var)
-    if is_owned(places.var):
-        raise AlreadyRunning(f"a pool is already running in {places.var}")
-    require_operator_file(places.operator)
-    require_chain_file(places.var / "devnet" / "chain.sqlite")
+def preflight(paths: PoolPaths, cluster: Cluster | None) -> None:
+    """Refuse a folder that cannot carry a pool.  Raises StartupError with one sentence."""
+    require_ours(paths.var)
+    if is_owned(paths.var):
+        raise AlreadyRunning(f"a pool is already running in {paths.var}")
+    require_operator_file(paths.operator)
+    require_chain_file(paths.var / "devnet" / "chain.sqlite")
     if cluster is not None:
         require_same_major(cluster)
-    require_room(places.var)
+    require_room(paths.var)
 
 
 def require_ours(var: Path) -> None:
@@ -99,4 +99,4 @@ def require_room(var: Path) -> None:
     needed = ROOM_LATER_BYTES if (var / "processes.json").exists() else ROOM_FIRST_BYTES
     free = shutil.disk_usage(nearest(var)).free
     if free < needed:
-        raise NoRoom(f"{free // 2**20} MiB are left on the disk of {var}, the pool needs {needed // 2**20}")
+        raise DiskFull(f"{free // 2**20} MiB are left on the disk of {var}, the pool needs {needed // 2**20}")

@@ -23,7 +23,7 @@ from django.db import InterfaceError, OperationalError, connections
 from psycopg2 import errors, sql
 
 from poolsite.embedded.children import HOPELESS
-from poolsite.embedded.places import Places
+from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.pool import SEED_VARIABLE
 from poolsite.settings.environment import database_from_url
 
@@ -102,7 +102,7 @@ def bootstrap() -> None:
 def prepare() -> None:
     """Bring the database to this version and the pool's people to life."""
     if "DATABASE_URL" not in os.environ:
-        row = database_from_url(Places.of_environment().database_url)
+        row = database_from_url(PoolPaths.of_environment().database_url)
         attempt_until_available(lambda: database_make(row))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
     django.setup()

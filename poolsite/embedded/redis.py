@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.embedded.children import Slot
-    from poolsite.embedded.places import Places
+    from poolsite.embedded.paths import PoolPaths
 
 
-def command(places: Places) -> list[str]:
+def command(paths: PoolPaths) -> list[str]:
     """Return the words that run the server on its socket alone."""
-    return server_command(redis_program(), socket=places.redis_socket, data=places.var / "redis")
+    return server_command(redis_program(), socket=paths.redis_socket, data=paths.var / "redis")
 
 
 def answers(path: Path) -> Callable[[Slot], bool]:

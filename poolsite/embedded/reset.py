@@ -10,33 +10,33 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
+from poolsite.embedded.errors import StartupError
 from poolsite.embedded.ownership import owned
-from poolsite.embedded.places import Places
+from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import cluster_of
 from poolsite.embedded.preflight import require_ours
-from poolsite.embedded.refusals import CannotStart
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def folders_of(places: Places) -> list[Path]:
+def folders_of(paths: PoolPaths) -> list[Path]:
     """List what belongs to this pool: its folder, its sockets, PostgreSQL's folder where it lies outside."""
-    moved_to = cluster_of(places).moved_to
-    folders = [places.metrics, places.var, places.sockets, *([moved_to] if moved_to else [])]
+    moved_to = cluster_of(paths).moved_to
+    folders = [paths.metrics, paths.var, paths.sockets, *([moved_to] if moved_to else [])]
     return [folder for folder in folders if folder.exists()]
 
 
 def main() -> int:
     """Ask, then remove; 0 if the state is gone, 1 if it was kept."""
-    places = Places.of_environment()
+    paths = PoolPaths.of_environment()
     try:
-        require_ours(places.var)
-        folders = folders_of(places)
+        require_ours(paths.var)
+        folders = folders_of(paths)
         if not folders:
-            sys.stdout.write(f"There is no pool in {places.var}.\n")
+            sys.stdout.write(f"There is no pool in {paths.var}.\n")
             return 0
-        with owned(places.var, patience_s=5.0):
+        with owned(paths.var, patience_s=5.0):
             sys.stdout.write(f"Remove {', '.join(map(str, folders))}: keys, sectors, database? Type yes: ")
             sys.stdout.flush()
             if sys.stdin.readline().strip().lower() != "yes":
@@ -44,7 +44,7 @@ def main() -> int:
                 return 1
             for folder in folders:
                 shutil.rmtree(folder)
-    except CannotStart as refusal:
+    except StartupError as refusal:
         sys.stdout.write(f"Nothing was removed: {refusal}.\n")
         return 1
     sys.stdout.write("The pool's state is removed.\n")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
-from poolsite.embedded.places import Places
+from poolsite.embedded.paths import PoolPaths
 
-places = Places.of_environment()
-os.environ.setdefault("DATABASE_URL", places.database_url)
-os.environ.setdefault("REDIS_URL", places.redis_url)
+paths = PoolPaths.of_environment()
+os.environ.setdefault("DATABASE_URL", paths.database_url)
+os.environ.setdefault("REDIS_URL", paths.redis_url)
 
 from poolsite.settings.base import *
 
-SECRET_KEY = SECRET_KEY or places.secret_key()
+SECRET_KEY = SECRET_KEY or paths.secret_key()
 host = os.environ.get("POOLSITE_HOST", "")
 if host:  # where it listens it also answers to that name
     ALLOWED_HOSTS += [f"[{host}]" if ":" in host else host]

@@ -134,7 +134,7 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldJob:
     """A job that the worker believes to hold."""
 
     id: str
@@ -147,7 +147,7 @@ class Heartbeat:
     """A worker is alive and renews its leases."""
 
     boot_id: str
-    held: tuple[Held, ...] = ()
+    held: tuple[HeldJob, ...] = ()
     hardware: Hardware = field(default_factory=Hardware)
     is_draining: bool = False
     is_paused: bool = False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import psycopg2
 
-from poolsite.embedded.places import Places
+from poolsite.embedded.paths import PoolPaths
 from tests.acceptance.chain import Chain, NodeRefused
 from tests.integration.pools import SITE, Pool, wait_until
 
@@ -148,7 +148,9 @@ class RunningPool(Pool):
     @contextlib.contextmanager
     def database(self) -> Iterator[connection]:
         """A connection to the pool's database: to watch rows, and to hold one fast."""
-        link = psycopg2.connect(host=str(Places(self.var).sockets / "pg"), user="poolsite", dbname="poolsite")
+        link = psycopg2.connect(
+            host=str(PoolPaths(self.var).sockets / "pg"), user="poolsite", dbname="poolsite"
+        )
         try:
             yield link
         finally:

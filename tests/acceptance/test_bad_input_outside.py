@@ -21,8 +21,8 @@ from tests.acceptance.fingerprint import fingerprint
 from tests.acceptance.pool import RunningPool
 from tests.acceptance.scene import Scene
 from tests.factories import MinerNode
+from tests.fake_node import served
 from tests.integration.pools import SITE, crowding, wait_until
-from tests.tinynode import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,7 +33,7 @@ INSTANTS: dict[str, Callable[[Path], bool]] = {
     "the chain has a file": lambda var: (var / "devnet" / "chain.sqlite").exists(),
     "the chain has a log": lambda var: (var / "devnet" / "chain.sqlite-wal").exists(),
 }
-"""Places of the way, and how each shows on disk."""
+"""PoolPaths of the way, and how each shows on disk."""
 
 ALWAYS_MET = {
     "initdb has begun",
@@ -41,7 +41,7 @@ ALWAYS_MET = {
     "one token is written",
     "operator.json is written",
 }
-"""Places that no start reaches before it is killed at the one before."""
+"""PoolPaths that no start reaches before it is killed at the one before."""
 
 RANDOM_KILLS = 5
 

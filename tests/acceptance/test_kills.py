@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.acceptance.accidents import BACK_S, SUPERVISOR, WHOLE_WAY, survive
 from tests.acceptance.chain import POST_METHOD, whole_history_require
+from tests.acceptance.kill_points import BACK_S, SUPERVISOR, WHOLE_WAY, survive
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, dice
 from tests.integration.pools import wait_until
 

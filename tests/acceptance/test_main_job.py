@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.accidents import TO_THE_COMMIT, seal_through
 from tests.acceptance.chain import POST_METHOD, whole_history_require
+from tests.acceptance.kill_points import TO_THE_COMMIT, seal_through
 from tests.acceptance.pool import PERIOD_S, SEALED_S, dice
 from tests.integration.pools import wait_until
 

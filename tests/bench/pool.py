@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, descendants
-from tests.crowd import SECTOR_NUMBERS, messages_crowd, sectors_crowd
+from tests.bulk_rows import SECTOR_NUMBERS, message_copies_insert, sector_copies_insert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +156,7 @@ def messages_seed(pool: RunningPool, count: int) -> None:
     """Bring the messages to a number: landed ones of fifty senders, and one in fifty failed."""
     have = count_of(pool, "messages_message where id like 'seed-%%'")
     with pool.database() as link, link.cursor() as cursor:
-        messages_crowd(cursor, of="push_id = 'bootstrap-miner'", first=have + 1, last=count)
+        message_copies_insert(cursor, of="push_id = 'bootstrap-miner'", first=have + 1, last=count)
         link.commit()
 
 
@@ -164,7 +164,7 @@ def sectors_seed(pool: RunningPool, count: int) -> None:
     """Bring the sectors to a number, each with its job; the chain does not know them: they are not active."""
     have = count_of(pool, f"sectors_sector where number >= {SECTOR_NUMBERS}")
     with pool.database() as link, link.cursor() as cursor:
-        sectors_crowd(cursor, of="number = 0", first=have + 1, last=count)
+        sector_copies_insert(cursor, of="number = 0", first=have + 1, last=count)
         link.commit()
 
 

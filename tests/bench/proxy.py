@@ -86,9 +86,9 @@ def site() -> Iterator[Site]:
     cache.start()
     settings.REDIS_URL = cache.url
     # Only now: these need Django's settings.
-    hub, people, tiny = (importlib.import_module(f"tests.{name}") for name in ("hub", "people", "tinynode"))
+    hub, people, tiny = (importlib.import_module(f"tests.{name}") for name in ("hub", "people", "fake_node"))
     models, states = (importlib.import_module(f"apps.chain.{name}") for name in ("models", "states"))
-    node, process = tiny.TinyNode(), hub.WebProcess()
+    node, process = tiny.FakeNode(), hub.WebProcess()
     node.mine()
     with tiny.served(node) as url:
         models.Node.objects.create(url=url, state=states.NodeState.HEALTHY)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import django
 
-from tests.crowd import copies
+from tests.bulk_rows import row_copies_insert
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Pool:
         self.people = importlib.import_module("tests.people")
         self.people.operator_person("boss")
         self.token = self.people.bearer(self.people.operator_token())
-        self.client = importlib.import_module("tests.visits").signed_in("boss")
+        self.client = importlib.import_module("tests.page_client").signed_in("boss")
         self.fill()
 
     def fill(self) -> None:
@@ -89,7 +89,9 @@ class Pool:
         with connection.cursor() as cursor:
             of = "message_id = 'batch-0'"
             change = {"uuid": "gen_random_uuid()", "message_id": "'batch-' || n"}
-            copies(cursor, "sectors_batch", of=of, changed=change, rows=f"generate_series(1, {rows}) n")
+            row_copies_insert(
+                cursor, "sectors_batch", of=of, changed=change, rows=f"generate_series(1, {rows}) n"
+            )
             change = {
                 "id": "'batch-' || n",
                 "push_id": "'batch-' || n",
@@ -101,7 +103,7 @@ class Pool:
                 change[name] = (
                     f"case n % {BATCH_EVERY} when 0 then one.params else substr(one.params, 1, 400) end"
                 )
-            copies(
+            row_copies_insert(
                 cursor,
                 "messages_message",
                 of="id = 'batch-0'",
@@ -119,7 +121,7 @@ class Pool:
                 "partition": f"n / {MINERS} % 48 / 48",
                 "deadline": f"n / {MINERS} % 48",
             }
-            copies(
+            row_copies_insert(
                 cursor,
                 "sectors_sector",
                 of="number = 0",
@@ -128,7 +130,7 @@ class Pool:
             )
             change = {"uuid": "gen_random_uuid()", "sector_id": "n", "miner_id": "m"}
             rest = "(select id as n, miner_id as m from sectors_sector where number > 0) s"
-            copies(
+            row_copies_insert(
                 cursor,
                 "sectors_job",
                 of="sector_id = (select min(id) from sectors_sector)",
@@ -136,7 +138,7 @@ class Pool:
                 rows=rest,
             )
             change = {"address": "'f0' || (500000 + n)", "label": "''", "actor_id": "500000 + n"}
-            copies(
+            row_copies_insert(
                 cursor,
                 "wallets_wallet",
                 of="id = (select min(id) from wallets_wallet)",

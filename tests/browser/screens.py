@@ -131,7 +131,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "chain": "/chain/",
         "mempool": "/chain/mempool/",
         "node-add": "/chain/nodes/add/",
-        "lab": "/lab/",
+        "fault-injection": "/fault-injection/",
         "pledge": "/sectors/pledge/",
         "send": "/send/",
         "gateway": "/gateway/",

@@ -18,7 +18,7 @@ from poolsite.devnet.node import Devnet
 from poolsite.devnet.replica import Replica
 from poolsite.devnet.service import Service
 from poolsite.filecoin.amounts import FIL
-from tests.browser.test_lab import looks_well
+from tests.browser.test_fault_injection import looks_well
 from tests.people import PASSWORD
 from tests.unit.devnet.people import person, signed
 
@@ -45,7 +45,7 @@ def devnet(transactional_db: None) -> Iterator[Devnet]:
 @pytest.fixture
 def nodes(devnet: Devnet) -> Iterator[tuple[Service, Service]]:
     """The pool's first node, and another one on the same chain that wants a token."""
-    second = Devnet(":memory:", clock=ManualClock(), birth=devnet.legacy())
+    second = Devnet(":memory:", clock=ManualClock(), bundle=devnet.genesis_bundle())
     with (
         Service(devnet, mining="paused") as one,
         Service(second, mining="paused") as other,

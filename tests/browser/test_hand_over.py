@@ -14,8 +14,8 @@ from apps.miners.models import Miner
 from apps.users.services import signer_grant, signer_ungrant
 from tests import factories
 from tests.browser.axe import findings
-from tests.moving import ADDRESS, Moving, moving
 from tests.people import PASSWORD, tenant
+from tests.transfer_fixtures import ADDRESS, TransferCase, transfer_case
 
 if TYPE_CHECKING:
     from apps.users.models import User
@@ -31,9 +31,9 @@ PICTURES = os.environ.get("POOLSITE_PICTURES", "")
 
 
 @pytest.fixture
-def pool(transactional_db: None) -> Moving:
+def pool(transactional_db: None) -> TransferCase:
     factories.head(1000)
-    return moving()
+    return transfer_case()
 
 
 def looked_at(page: Visitor, name: str) -> None:
@@ -59,7 +59,7 @@ def looked_at(page: Visitor, name: str) -> None:
     ids=["desk", "desk, dark", "phone", "phone, dark"],
 )
 def test_the_operator_hands_a_miner_over_by_two_clicks_and_a_password(
-    visit: Visit, operator: User, pool: Moving, how: dict[str, object], name: str
+    visit: Visit, operator: User, pool: TransferCase, how: dict[str, object], name: str
 ) -> None:
     page = visit(operator, **how).go(f"/miners/{ADDRESS}/")
     looked_at(page, f"miner-{name}")
@@ -81,7 +81,7 @@ def test_the_operator_hands_a_miner_over_by_two_clicks_and_a_password(
 
 @pytest.mark.parametrize("how", [DESK, PHONE], ids=["desk", "phone"])
 def test_what_stands_in_the_way_is_read_and_mended_on_the_page_that_it_names(
-    visit: Visit, operator: User, pool: Moving, how: dict[str, object]
+    visit: Visit, operator: User, pool: TransferCase, how: dict[str, object]
 ) -> None:
     bob = tenant("bob")
     signer_ungrant(tenant=bob, address=pool.worker_key)
@@ -108,7 +108,7 @@ def test_what_stands_in_the_way_is_read_and_mended_on_the_page_that_it_names(
     ],
 )
 def test_an_open_page_of_the_giver_loses_it_within_a_second(
-    visit: Visit, alice: User, pool: Moving, path: str, selector: str, words: str
+    visit: Visit, alice: User, pool: TransferCase, path: str, selector: str, words: str
 ) -> None:
     path = f"/sectors/{pool.sector.uuid}/" if path == "sector" else path
     page = visit(alice).go(path)
@@ -128,7 +128,7 @@ def test_an_open_page_of_the_giver_loses_it_within_a_second(
         page.page.screenshot(path=Path(PICTURES) / f"gone-{words.split()[0]}-{len(path)}.png", full_page=True)
 
 
-def test_the_receivers_list_shows_it_at_once(visit: Visit, bob: User, pool: Moving) -> None:
+def test_the_receivers_list_shows_it_at_once(visit: Visit, bob: User, pool: TransferCase) -> None:
     page = visit(bob).go("/miners/")
     expect(page.see("#main")).to_contain_text("No miner yet")
 

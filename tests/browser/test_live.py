@@ -24,8 +24,8 @@ from apps.users.services import tenant_update
 from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.demo_data import busy_pool
 from tests.people import tenant
-from tests.scenes import busy_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

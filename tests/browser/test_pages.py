@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from playwright.sync_api import expect
 
-from tests import scenes
+from tests import demo_data
 from tests.browser.axe import findings
 
 if TYPE_CHECKING:
     from apps.users.models import User
     from tests.browser.conftest import Visit
 
-EMPTY_PAGES: Final = (*scenes.LISTS, *scenes.FORMS)
+EMPTY_PAGES: Final = (*demo_data.LISTS, *demo_data.FORMS)
 PAGES: Final = (
     *EMPTY_PAGES,
     "miner",
@@ -34,8 +34,8 @@ WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_filled_page_fits_every_width_and_has_no_findings(visit: Visit, operator: User, name: str) -> None:
-    pool = scenes.busy_pool()
-    page = visit(operator).go(scenes.addresses(pool)[name])
+    pool = demo_data.busy_pool()
+    page = visit(operator).go(demo_data.addresses(pool)[name])
 
     assert page.sideways(WIDTHS) == {}
     page.page.set_viewport_size({"width": 1440, "height": 900})
@@ -47,14 +47,14 @@ def test_a_filled_page_fits_every_width_and_has_no_findings(visit: Visit, operat
 
 @pytest.mark.parametrize("name", EMPTY_PAGES)
 def test_an_empty_page_fits_and_has_no_findings(visit: Visit, alice: User, name: str) -> None:
-    page = visit(alice).go(scenes.plain_addresses()[name])
+    page = visit(alice).go(demo_data.plain_addresses()[name])
 
     assert page.sideways((360, 1440)) == {}
     assert findings(page) == []
 
 
 def test_a_slash_leads_to_the_search_and_one_thing_to_its_page(visit: Visit, operator: User) -> None:
-    pool = scenes.busy_pool()
+    pool = demo_data.busy_pool()
     page = visit(operator).go("/gas/")
 
     page.page.keyboard.press("/")
@@ -75,7 +75,7 @@ def test_pages_outside_the_frame_have_no_findings(visit: Visit, path: str, schem
 
 @pytest.mark.parametrize("theme", ["Dark", "High contrast"])
 def test_a_chosen_theme_stays_and_has_no_findings(visit: Visit, operator: User, theme: str) -> None:
-    scenes.busy_pool()
+    demo_data.busy_pool()
     page = visit(operator).go("/")
 
     page.see("button[popovertarget=theme]").click()

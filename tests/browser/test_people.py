@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 from apps.sectors.models import Sector
-from tests import factories, scenes
+from tests import demo_data, factories
 from tests.people import PASSWORD
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def test_focus_is_always_seen(visit: Visit, alice: User) -> None:
 
 
 def test_pages_read_and_act_without_script(visit: Visit, alice: User) -> None:
-    pool = scenes.busy_pool()
+    pool = demo_data.busy_pool()
     page = visit(alice, java_script_enabled=False)
 
     page.go("/sectors/", live=False)
@@ -108,7 +108,7 @@ def test_a_phone_reaches_every_page(visit: Visit, alice: User) -> None:
 
 
 def test_an_action_on_a_sectors_own_page_answers_there(visit: Visit, alice: User) -> None:
-    pool = scenes.busy_pool()
+    pool = demo_data.busy_pool()
     page = visit(alice).go(f"/sectors/{pool.paused.uuid}/")
 
     page.see("#act-retry").click()

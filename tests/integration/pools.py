@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from poolsite.embedded.places import Places
+from poolsite.embedded.paths import PoolPaths
 from tests.servers import folder_new
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Pool:
         self.stop()
         wait_until(self.is_gone, within_s=20, what=f"everything of {self.var} gone")
         shutil.rmtree(self.base, ignore_errors=True)
-        shutil.rmtree(Places(self.var).sockets, ignore_errors=True)
-        shutil.rmtree(Places(self.var).metrics, ignore_errors=True)
+        shutil.rmtree(PoolPaths(self.var).sockets, ignore_errors=True)
+        shutil.rmtree(PoolPaths(self.var).metrics, ignore_errors=True)
 
     def start(self, *, within_s: float = 60) -> float:
         """Run `make up`'s program; gives the seconds until a page answers."""

@@ -19,7 +19,7 @@ from apps.users.models import Token
 from apps.users.services import signer_grant
 from poolsite.wire.jsonrpc import parameters
 from tests import factories, people
-from tests.scenes import Pool, busy_pool
+from tests.demo_data import Pool, busy_pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

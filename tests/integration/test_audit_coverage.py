@@ -23,7 +23,7 @@ from poolsite.wire.hosts import Register
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.messaging import Pool, pool_world
-from tests.visits import signed_in
+from tests.page_client import signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -290,7 +290,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|welcome",
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
     "tests/integration/dashboard/test_gas.py": r"gas",
-    "tests/integration/dashboard/test_lab.py": r"lab",
+    "tests/integration/dashboard/test_fault_injection.py": r"devnet",
     "tests/unit/apps/chain/test_pool.py": r"chain",
     "tests/integration/gateway/test_policies.py": r"policy",
     "tests/unit/apps/sectors/test_pledge.py": r"pledge",

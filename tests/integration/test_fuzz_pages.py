@@ -17,10 +17,10 @@ import pytest
 from apps.dashboard.urls import urlpatterns
 from apps.users.models import Token
 from apps.users.services import audit_record, rate_limit_set
-from tests import factories, people, scenes
+from tests import demo_data, factories, people
 from tests.integration.test_fuzz import KEY, NOBODY, SECONDS, SEED, WORDS
 from tests.integration.test_fuzz_shapes import SECRET
-from tests.visits import HTMX, signed_in
+from tests.page_client import HTMX, signed_in
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -36,7 +36,7 @@ TYPED: Final = """
     actor count count_of quota page by days filter sort next url weight test rule text message change
     seal number types keys callers sets value_max value_per_day fee_max fee_per_day hours sure confirmed
     theme answer code password again old_password confirm-password confirm-code confirm-passkey confirm-
-    back passkey knob miners sector deadline tipset height draft editor digest old new label enabled
+    back passkey fault miners sector deadline tipset height draft editor digest old new label enabled
     show cursor op epochs premium over_estimation reason picked all
 """
 NAMES: Final = TYPED.split()
@@ -52,7 +52,7 @@ def words(rng: random.Random) -> str:
     return text.encode("utf-8", "replace").decode()[:3000]
 
 
-def addresses_of(pool: scenes.Pool, others: scenes.Pool) -> dict[str, list[str]]:
+def addresses_of(pool: demo_data.Pool, others: demo_data.Pool) -> dict[str, list[str]]:
     """What may stand in a path, by the name of its place."""
     token = Token.objects.filter(tenant__name="alice").first()
     assert token is not None
@@ -105,7 +105,7 @@ def is_bad(answer: Any, who: str) -> str:
 
 def test_no_page_breaks_or_shows_anothers(pool_redis):
     rng = random.Random(SEED)
-    pool, others = scenes.busy_pool(), scenes.busy_pool("bob", key=50, actor_id=3001)
+    pool, others = demo_data.busy_pool(), demo_data.busy_pool("bob", key=50, actor_id=3001)
     people.token("read", of="alice")
     rate_limit_set(tenant=people.tenant("bob"), capacity=5, reset_ns=10**9, service=SECRET)
     strange = factories.miner(2000, of="bob", name=SECRET)

@@ -20,8 +20,8 @@ from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
 from poolsite.filecoin.policy import ProofForm
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person
-from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def turn_until(follower: ChainFollower, is_so: Callable[[], bool]) -> None:
 def chain_of(height: int) -> Devnet:
     """A chain of its own genesis that calls itself as every local lotus devnet does."""
     node = Devnet(":memory:", network="test", clock=ManualClock())
-    node.faults.knobs = replace(node.faults.knobs, network_name=LOCAL)
+    node.faults.settings = replace(node.faults.settings, network_name=LOCAL)
     node.mine(height)
     return node
 

@@ -12,7 +12,7 @@ import httpx
 import psycopg2
 import pytest
 
-from poolsite.embedded.places import Places
+from poolsite.embedded.paths import PoolPaths
 from tests.integration.pools import Pool, wait_until
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_a_killed_web_process_loses_no_request(pool: Pool) -> None:
 
 def test_a_database_killed_under_a_busy_query_is_back_at_once(pool: Pool) -> None:
     login: dict[str, Any] = {
-        "host": str(Places(pool.var).sockets / "pg"),
+        "host": str(PoolPaths(pool.var).sockets / "pg"),
         "user": "poolsite",
         "dbname": "poolsite",
     }

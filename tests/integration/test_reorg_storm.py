@@ -75,7 +75,7 @@ def node() -> Iterator[Devnet]:
     node = Devnet(
         ":memory:", network="test", clock=ManualClock(), funds=funds, profile=Profile(null_free=True)
     )
-    node.faults.knobs.hide_messages = True
+    node.faults.settings.hide_messages = True
     yield node
     node.close()
 
@@ -122,7 +122,7 @@ def storm(node: Devnet, *, forks: int, deepest: int, pending: int, seed: int) ->
     assert list(rows) == view.keys
     assert view.changes >= forks
 
-    node.faults.knobs.hide_messages = False
+    node.faults.settings.hide_messages = False
     node.mine(4)
     assert node.mempool.pending() == []
     assert sum(node.mempool.next_nonce(who.address) for who in SENDERS) == pushed

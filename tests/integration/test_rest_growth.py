@@ -12,7 +12,7 @@ from apps.core.stores import redis_client
 from apps.users import audit
 from apps.wallets.models import SignRecord
 from tests import people
-from tests.plans import blocks_of
+from tests.query_plans import blocks_of
 
 if TYPE_CHECKING:
     from django.test import Client

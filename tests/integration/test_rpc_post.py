@@ -23,7 +23,7 @@ from apps.users.models import Tenant, Token
 from apps.users.services import tenant_update, token_revoke
 from tests import people
 from tests.hub import WebProcess
-from tests.tinynode import TinyNode, served
+from tests.tinynode import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HEAD = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.ChainHead", "params": []}
 
 
-class WaitingNode(TinyNode):
+class WaitingNode(FakeNode):
     """A node on which a message can be waited for."""
 
     def do_StateWaitMsg(self) -> Any:
@@ -41,7 +41,7 @@ class WaitingNode(TinyNode):
 
 
 @pytest.fixture
-def node(transactional_db: None) -> Iterator[TinyNode]:
+def node(transactional_db: None) -> Iterator[FakeNode]:
     proxy.OBJECT_CACHE.clear()
     proxy.POOL.clear()
     node = WaitingNode()
@@ -53,7 +53,7 @@ def node(transactional_db: None) -> Iterator[TinyNode]:
 
 
 @pytest.fixture
-def caller(node: TinyNode, pool_redis: str) -> Iterator[httpx.Client]:
+def caller(node: FakeNode, pool_redis: str) -> Iterator[httpx.Client]:
     process = WebProcess()
     process.start()
     with httpx.Client(

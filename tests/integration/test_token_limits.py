@@ -16,7 +16,7 @@ from apps.users.models import AuditEntry, Token
 from apps.users.selectors import principal_by_token
 from apps.users.services import TokenLimits, miner_grant, signer_grant
 from apps.wallets.errors import SenderNotGranted
-from tests import factories, people, visits
+from tests import factories, page_client, people
 from tests.people import bearer
 
 pytestmark = pytest.mark.django_db
@@ -192,7 +192,7 @@ def test_a_limited_token_makes_no_other_token(limits):
 
 def signed_in(name: str, role: str) -> Client:
     people.person(name, role=role)
-    return visits.signed_in(name)
+    return page_client.signed_in(name)
 
 
 def test_a_token_is_made_on_the_page_and_shown_once():

@@ -19,9 +19,9 @@ from apps.messages.models import Message
 from apps.messages.states import WIRE_CODES
 from poolsite.filecoin.actors.decode import params_encode
 from poolsite.filecoin.kinds import BadField
+from tests.fake_node import Refusal
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, tenant, token
-from tests.tinynode import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from workers.agent.journal import Failure, Journal
     from workers.config import SealerConfig
     from workers.console.client import Console
-    from workers.console.line import Line
+    from workers.console.lease_keeper import LeaseKeeper
 
 log = structlog.get_logger(__name__)
 
@@ -75,16 +75,16 @@ class Agent:
         config: SealerConfig,
         *,
         console: Console,
-        line: Line,
+        leases: LeaseKeeper,
         journal: Journal,
         app: Celery,
-        cold_stages: Callable[[], Collection[str]] = frozenset,
+        uncompiled_stages: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self.config = config
-        self.cold_stages = cold_stages
+        self.uncompiled_stages = uncompiled_stages
         """Gives the stages whose kernels are still being compiled: nothing is claimed for them."""
         self.console = console
-        self.line = line
+        self.leases = leases
         self.journal = journal
         self.app = app
         self.held: dict[str, HeldJob] = {}
@@ -99,23 +99,23 @@ class Agent:
             try:
                 self._job_tick(job, now)
             except OSError as error:  # a full disk: leases, other jobs and reports go on
-                self.line.last_error = f"{job.inputs.stage}: {error}"
+                self.leases.last_error = f"{job.inputs.stage}: {error}"
                 log.warning("journal_not_written", job=job.id, reason=str(error)[:200])
                 job.hinted_at = now
-        if now >= self.claim_after and self.is_able and not self.line.is_paused:
+        if now >= self.claim_after and self.is_able and not self.leases.is_paused:
             self._claim(now)
         return BUSY_S if self.held else min(max(self.claim_after - time.monotonic(), BUSY_S), 0.5)
 
     # Claiming
 
     def _claim(self, now: float) -> None:
-        self.claim_after = now + self.line.poll_s
+        self.claim_after = now + self.leases.poll_s
         free = self.slots_free()
         if not any(free.values()):
             return
         claim = Claim(
-            worker_id=self.line.worker_id,
-            boot_id=self.line.boot_id,
+            worker_id=self.leases.worker_id,
+            boot_id=self.leases.boot_id,
             kinds=(JobKind.SEAL,),
             stages=free,
             new_sectors=self.rooms_free(),
@@ -125,7 +125,7 @@ class Agent:
             claimed = self.console.claim(claim)
         except Replaced as error:
             log.warning("registering_again", reason=str(error))
-            self.line.register_until_known()
+            self.leases.register_until_known()
             return
         except (ConsoleAway, ConsoleRefused) as error:
             log.warning("claim_failed", reason=str(error))
@@ -137,17 +137,17 @@ class Agent:
 
     def slots_free(self) -> dict[str, int]:
         """Give the free slots of each stage."""
-        free = dict(self.line.slots)
+        free = dict(self.leases.slots)
         for job in self.held.values():
             free[job.inputs.stage] = free.get(job.inputs.stage, 0) - 1
-        free |= dict.fromkeys(self.cold_stages(), 0)
+        free |= dict.fromkeys(self.uncompiled_stages(), 0)
         return {stage: max(count, 0) for stage, count in free.items()}
 
     def rooms_free(self) -> int:
         """Give for how many new sectors the disk has room."""
-        if self.line.is_draining:
+        if self.leases.is_draining:
             return 0
-        room = self.line.hardware().disk_free_bytes // max(self.config.sector_room_bytes, 1)
+        room = self.leases.hardware().disk_free_bytes // max(self.config.sector_room_bytes, 1)
         return min(room, CLAIM_MAX)
 
     def take(self, assignment: Assignment) -> None:
@@ -170,7 +170,7 @@ class Agent:
     # One job
 
     def _job_tick(self, job: HeldJob, now: float) -> None:
-        if self.line.is_lost(job.id):
+        if self.leases.is_lost(job.id):
             self._drop(job, why="the lease is over")
             return
         outputs = self.journal.outputs_read(job.id, job.work.id)
@@ -200,7 +200,7 @@ class Agent:
         stage = job.inputs.stage
         told = self.journal.progress_read(job.id, token=job.token, stage=stage)
         progress = told or Progress(token=job.token, stage=stage, done=0, total=1)
-        self.line.hold(job.id, progress, lease_s=job.lease_s)
+        self.leases.track(job.id, progress, lease_s=job.lease_s)
 
     def _hint(self, job: HeldJob, now: float) -> None:
         """Tell the Celery worker of a stage that nobody works on, if the stage has a slot."""
@@ -223,7 +223,7 @@ class Agent:
     def _stage_is_full(self, job: HeldJob) -> bool:
         stage = job.inputs.stage
         running = sum(other.inputs.stage == stage and other.hinted_at > 0 for other in self.held.values())
-        return running >= self.line.slots.get(stage, 0)
+        return running >= self.leases.slots.get(stage, 0)
 
     # Reports
 
@@ -238,7 +238,7 @@ class Agent:
         except ConsoleRefused as error:
             # The sector is elsewhere, or the console finds the result wanting: a fresh claim tells.
             log.error("report_refused", job=job.id, stage=job.inputs.stage, reason=str(error))
-            self.line.last_error = str(error)
+            self.leases.last_error = str(error)
             self._give_up(job, error)
         else:
             self._answered(job, answer)
@@ -270,7 +270,7 @@ class Agent:
         self._drop(job, why=words)
 
     def _report_failure(self, job: HeldJob, failure: Failure) -> None:
-        self.line.last_error = f"{job.inputs.stage}: {failure.error}"
+        self.leases.last_error = f"{job.inputs.stage}: {failure.error}"
         fail = Fail(
             token=job.token, level=failure.level, stage=job.inputs.stage, error=failure.error or "unknown"
         )
@@ -287,6 +287,6 @@ class Agent:
     def _drop(self, job: HeldJob, *, why: str) -> None:
         """Hold a job no longer; its files and its record stay for the next claim."""
         self.held.pop(job.id, None)
-        self.line.let_go(job.id)
+        self.leases.release(job.id)
         if why:
             log.warning("dropped", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, reason=why)

@@ -22,13 +22,13 @@ from workers.agent.inventory import sectors_here, stored_here
 from workers.agent.journal import Journal
 from workers.agent.loop import Agent
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
-from workers.config import KERNEL_STAGES, WARMTH_FILE, BadConfig, sealer_config
+from workers.config import COMPILE_PROGRESS_FILE, KERNEL_STAGES, BadConfig, sealer_config
 from workers.console.client import Console
-from workers.console.line import Line, NotTaken
+from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.logs import logs_set_up
+from workers.processors.compile_progress import HostCompileProgress
 from workers.processors.snark_choice import HostProofs, Snark
-from workers.processors.warmth import HostWarmth
 from workers.snark.files import CircuitKind
 from workers.storage.store import Store, StoreAway, store_known
 
@@ -76,19 +76,19 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
 def run(config: SealerConfig, *, stop: threading.Event) -> None:
     """Work until `stop` is set.  Call it from the main thread.
 
-    Raises ProgramMissing, NotTaken, StoreAway.
+    Raises ProgramMissing, TokenRefused, StoreAway.
     """
     socket = socket_path(config.folder)
     broker = f"redis+socket://{socket}"
     commands = [broker_command(config.folder, socket), celery_command(config, broker)]
     children = Children(commands, log_folder=config.folder / "log")
     console = Console(config.console, config.token)
-    line = Line(config, console, kinds=(JobKind.SEAL,), slots=dict(config.slots))
-    line.stores = (store_known(Store(config.store), config.folder),)
+    leases = LeaseKeeper(config, console, kinds=(JobKind.SEAL,), slots=dict(config.slots))
+    leases.stores = (store_known(Store(config.store), config.folder),)
     journal = Journal(config.folder / "jobs")
-    line.sectors, line.stored = partial(sectors_here, journal), partial(stored_here, Store(config.store))
+    leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, Store(config.store))
     ours = [stage for stage in KERNEL_STAGES if stage not in config.processors]
-    warmth = HostWarmth(config.folder / WARMTH_FILE, ours)
+    compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
     kinds = () if "c2" in config.processors else (CircuitKind.POREP,)
     proofs = HostProofs(Snark(config.snark), kinds, config.sector_bytes)
     if proofs.error():
@@ -96,24 +96,24 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     agent = Agent(
         config,
         console=console,
-        line=line,
+        leases=leases,
         journal=journal,
         app=app_make(broker),
-        cold_stages=warmth.cold_stages,
+        uncompiled_stages=compiling.uncompiled_stages,
     )
     try:
         children.tick()
-        threading.Thread(target=line.register_until_known, daemon=True).start()
-        line.start()
+        threading.Thread(target=leases.register_until_known, daemon=True).start()
+        leases.start()
         while not stop.is_set():
-            line.require_taken()
+            leases.require_accepted()
             children.tick()
-            line.kernels_note(**asdict(warmth.read()))
-            line.proofs_note(proofs.forms(), parameters=proofs.progress, error=proofs.error())
+            leases.kernels_report(**asdict(compiling.read()))
+            leases.proofs_report(proofs.forms(), parameters=proofs.progress, error=proofs.error())
             agent.is_able = bool(proofs.forms())
-            stop.wait(agent.tick() if line.registered is not None else 0.1)
+            stop.wait(agent.tick() if leases.registered is not None else 0.1)
     finally:
-        line.stop()
+        leases.stop()
         children.stop()
         console.close()
 
@@ -125,6 +125,6 @@ def main(argv: list[str] | None = None) -> int:
         with owned(config.folder, name="sealer"):
             logs_set_up("sealer")
             run(config, stop=stop_on_signal())
-    except (BadConfig, AlreadyRunning, ProgramMissing, NotTaken, StoreAway) as error:
+    except (BadConfig, AlreadyRunning, ProgramMissing, TokenRefused, StoreAway) as error:
         return refuse(str(error))
     return 0

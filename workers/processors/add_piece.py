@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from poolsite.filecoin.commd import piece_alignment
 from workers.processors import pieces
 from workers.processors.errors import BadPiece
-from workers.processors.spread import Progress, silent
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.tasks import AddPieceOutput, AddPieceTask, PieceInfo, PieceSource, parameters_named
 from workers.storage.files import file_write
 from workers.storage.sector import Nodes, as_nodes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 
-def run(task: AddPieceTask, *, progress: Progress = silent) -> AddPieceOutput:
+def run(task: AddPieceTask, *, progress: Progress = no_progress) -> AddPieceOutput:
     """Write the staged file and return the pieces that fill the sector.
 
     Raises BadPiece if a piece is no 127 · 2^k, longer than its room, or does not fit.
@@ -31,7 +31,7 @@ def run(task: AddPieceTask, *, progress: Progress = silent) -> AddPieceOutput:
 
 
 def pieces_stage(
-    sources: tuple[PieceSource, ...], staged: Path, *, sector: int, progress: Progress = silent
+    sources: tuple[PieceSource, ...], staged: Path, *, sector: int, progress: Progress = no_progress
 ) -> tuple[PieceInfo, ...]:
     """Write the staged file of a sector; return its pieces."""
     places = _places(sources, sector)

@@ -31,16 +31,16 @@ from workers.kernels import field, fr32, graph, labels, poseidon, sha_unit
 from workers.kernels.cache import cache_base
 from workers.kernels.cpu import FORCE_VARIABLE, has_sha_ni, path_name
 from workers.kernels.lanes import WIDE
-from workers.kernels.warm import warm
-from workers.processors import two_cores
+from workers.kernels.precompile import precompile
+from workers.processors import scaling_check
 from workers.processors.c1 import porep_prove
 from workers.processors.errors import BadInput
 from workers.processors.labelling import LabelledSector, label_sectors
+from workers.processors.parallel import THREADS_VARIABLE
 from workers.processors.parent_cache import drg_seed, feistel_tables, parents_of
 from workers.processors.pc2 import seal_trees
 from workers.processors.pieces import raw_commitment
 from workers.processors.sector_record import parameters_of, sector_files
-from workers.processors.spread import THREADS_VARIABLE
 from workers.processors.terminal import size_argument
 from workers.processors.tree_d import tree_d_build
 from workers.storage.memory import NotEnoughMemory, memory_check, resident_bytes
@@ -228,7 +228,7 @@ def _encode_rate() -> float:
 
 def _sealing_seconds(stage: str, size: int) -> float:
     """Return the CPU milliseconds of one stage of a sector of random data."""
-    warm()
+    precompile()
     parameters = _parameters(size)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -293,7 +293,7 @@ TWO_CORES_TARGET = 1.8
 NAMES = (
     *CASES,
     *(f"portable: {name}" for name in PORTABLE),
-    *(f"{BOTH}{name}" for name in two_cores.CASES),
+    *(f"{BOTH}{name}" for name in scaling_check.CASES),
 )
 """Every line of the report."""
 
@@ -332,7 +332,7 @@ def measure(name: str) -> Figure:
     `portable: …` forces the path without special instructions, `two cores: …` compares with one core.
     """
     if name.startswith(BOTH):
-        two, one = two_cores.speeds(name.removeprefix(BOTH))
+        two, one = scaling_check.speeds(name.removeprefix(BOTH))
         return Figure(name, two, "passes/s", one, one * TWO_CORES_TARGET)
     plain = name.removeprefix("portable: ")
     unit, work = CASES[plain]

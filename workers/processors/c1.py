@@ -18,10 +18,10 @@ from poolsite.filecoin.porep.vanilla import ColumnProof, LabelingProof, VanillaP
 from workers.kernels import poseidon
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.parent_cache import DRG_PARENTS, parents_at
 from workers.processors.pieces import comm_d_of
 from workers.processors.self_check import porep_proofs_check
-from workers.processors.spread import Progress, silent
 from workers.processors.synthetic import SyntheticReader
 from workers.processors.tasks import C1Output, C1Task, parameters_named
 from workers.processors.trees import TreeC, TreeRLast, binary_proof, node_bytes
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
 
 
-def run(task: C1Task, *, progress: Progress = silent) -> C1Output:
+def run(task: C1Task, *, progress: Progress = no_progress) -> C1Output:
     """Open the challenged nodes of a sealed sector.
 
     Raises BadInput for inputs that are not those of the sector, BadFile for missing or truncated
@@ -70,7 +70,7 @@ def run(task: C1Task, *, progress: Progress = silent) -> C1Output:
 
 
 def porep_prove(
-    files: SectorFiles, source: ChallengeSource, *, comm_d: bytes, progress: Progress = silent
+    files: SectorFiles, source: ChallengeSource, *, comm_d: bytes, progress: Progress = no_progress
 ) -> tuple[tuple[VanillaPoRepProof, ...], ...]:
     """Return the checked vanilla proofs of all partitions, synthetic ones out of their file."""
     parameters = files.parameters

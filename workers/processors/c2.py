@@ -12,13 +12,13 @@ from poolsite.filecoin.porep.c1 import c1_from_json
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.proof_container import porep_container
 from workers.processors.errors import BadFile, BadInput
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.snark_choice import takes_groth16
-from workers.processors.spread import Progress, silent
 from workers.processors.tasks import C2Output, C2Task, parameters_named
 from workers.snark.files import porep_spec
 
 
-def run(task: C2Task, *, progress: Progress = silent) -> C2Output:
+def run(task: C2Task, *, progress: Progress = no_progress) -> C2Output:
     """Pack the vanilla proofs of c1.  Raises BadInput for a JSON that is none of c1, BadFile."""
     try:
         output = c1_from_json(c1_text(task))

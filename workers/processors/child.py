@@ -17,10 +17,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from workers.kernels.warm import warm
+from workers.kernels.precompile import precompile
+from workers.processors.compile_progress import (
+    COMPILE_PROGRESS_VARIABLE,
+    CompileProgress,
+    compile_progress_write,
+)
 from workers.processors.errors import BadFile, DiskFull, PermanentError, ProcessorError, StageRefused
 from workers.processors.stages import STAGES, Stage, output_encode, task_decode
-from workers.processors.warmth import WARMTH_VARIABLE, Warmth, warmth_write
 from workers.storage.files import NotEnoughSpace
 
 if TYPE_CHECKING:
@@ -45,8 +49,8 @@ class Child:
     def greet(self) -> None:
         """Compile what the stages need and say that they are ready."""
         kernels = list(dict.fromkeys(kernel for stage in self._stages.values() for kernel in stage.kernels))
-        warm(kernels, report=_report)
-        _tell(Warmth(len(kernels), len(kernels)))
+        precompile(kernels, report=_report)
+        _tell(CompileProgress(len(kernels), len(kernels)))
         self._write(f"{'+'.join(self._stages)} processor ready")
 
     def serve(self, lines: TextIO) -> None:
@@ -114,15 +118,15 @@ def as_processor_error(error: Exception) -> ProcessorError:
 
 
 def _report(kernel: str, done: int, total: int) -> None:
-    sys.stderr.write(f"warm {kernel} {done}/{total}\n")
+    sys.stderr.write(f"precompile {kernel} {done}/{total}\n")
     sys.stderr.flush()
-    _tell(Warmth(done, total))
+    _tell(CompileProgress(done, total))
 
 
-def _tell(warmth: Warmth) -> None:
-    path = os.environ.get(WARMTH_VARIABLE)
+def _tell(progress: CompileProgress) -> None:
+    path = os.environ.get(COMPILE_PROGRESS_VARIABLE)
     if path:
-        warmth_write(Path(path), warmth)
+        compile_progress_write(Path(path), progress)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from workers.kernels.labels import batches
 from workers.processors.labelling import LabelledSector, first_missing, label_sectors, memory_needed
-from workers.processors.spread import Progress, silent, thread_count
+from workers.processors.parallel import Progress, no_progress, thread_count
 from workers.storage.memory import available_bytes
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class LabelQueue:
             self._coming.append(parameters)
         is_coming = True
 
-        def label(sector: LabelledSector, *, progress: Progress = silent) -> None:
+        def label(sector: LabelledSector, *, progress: Progress = no_progress) -> None:
             nonlocal is_coming
             one = _Waiting(sector, progress, first_missing(sector))
             with self._changed:

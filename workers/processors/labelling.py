@@ -16,8 +16,8 @@ import numpy as np
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import labels
 from workers.processors.errors import NotEnoughRoom
+from workers.processors.parallel import Progress, no_progress, ranges
 from workers.processors.parent_cache import Parents, parents_of, rows_release
-from workers.processors.spread import Progress, ranges, silent
 from workers.storage.checksums import Checksums
 from workers.storage.files import file_read, file_write, is_complete, pages_release
 from workers.storage.memory import NotEnoughMemory, memory_check, resident_bytes
@@ -49,7 +49,7 @@ def memory_needed(parameters: SealParameters, sectors: int) -> int:
 
 
 def label_sectors(
-    sectors: Sequence[LabelledSector], *, progress: Progress = silent, folder: Path | None = None
+    sectors: Sequence[LabelledSector], *, progress: Progress = no_progress, folder: Path | None = None
 ) -> None:
     """Label sectors of one graph, as many at once as stand at the same layer and one kernel takes.
 
@@ -85,7 +85,9 @@ def _is_layer_there(sector: LabelledSector, layer: int) -> bool:
         return file.read(NODE_BYTES) == labels.first_label(sector.replica_id, layer)
 
 
-def last_layer(sector: LabelledSector, *, progress: Progress = silent, folder: Path | None = None) -> Nodes:
+def last_layer(
+    sector: LabelledSector, *, progress: Progress = no_progress, folder: Path | None = None
+) -> Nodes:
     """Return the labels of the last layer: from its file if it is there, else made again in memory."""
     parameters = sector.files.parameters
     if _is_layer_there(sector, parameters.layers):

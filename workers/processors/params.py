@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from poolsite.filecoin.groth16.keys import parameter_folder
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.post.parameters import post_parameters
-from workers.processors.spread import thread_count
+from workers.processors.parallel import thread_count
 from workers.processors.terminal import Meter, error_words, size_argument
 from workers.snark.files import (
     CircuitKind,
@@ -28,7 +28,7 @@ from workers.snark.files import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workers.processors.spread import Progress
+    from workers.processors.parallel import Progress
     from workers.snark.files import CircuitSpec
 
 TOXIC_WARNING = (

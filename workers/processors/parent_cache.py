@@ -16,7 +16,7 @@ import numpy as np
 from poolsite.filecoin.porep.parameters import ApiVersion, SealParameters
 from workers.kernels import graph
 from workers.processors.errors import BadFile
-from workers.processors.spread import Progress, silent, spread
+from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.storage.checksums import file_digest
 from workers.storage.files import file_read, file_write, is_complete, pages_release
 
@@ -94,7 +94,7 @@ def cache_name(parameters: SealParameters) -> str:
     return f"v28-sdr-parent-{digest.hexdigest()}.cache"
 
 
-def parents_compute(parameters: SealParameters, rows: Parents, *, progress: Progress = silent) -> None:
+def parents_compute(parameters: SealParameters, rows: Parents, *, progress: Progress = no_progress) -> None:
     """Compute the parents of all nodes into `rows`."""
     seed, tables = drg_seed(parameters), feistel_tables(parameters)
     legacy = parameters.api_version is ApiVersion.V1_0
@@ -103,11 +103,11 @@ def parents_compute(parameters: SealParameters, rows: Parents, *, progress: Prog
     def work(first: int, end: int) -> None:
         graph.parent_rows(seed, tables, nodes, legacy, first, rows[first:end])
 
-    spread(work, parameters.nodes, size=CHUNK_NODES, progress=progress)
+    parallel_for(work, parameters.nodes, size=CHUNK_NODES, progress=progress)
 
 
 def parents_of(
-    parameters: SealParameters, *, folder: Path | None = None, progress: Progress = silent
+    parameters: SealParameters, *, folder: Path | None = None, progress: Progress = no_progress
 ) -> Parents:
     """Return the parents of all nodes; a large graph's are read from its cache file, made if absent."""
     nodes = parameters.nodes

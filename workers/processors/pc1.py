@@ -13,15 +13,15 @@ from workers.processors import inputs
 from workers.processors.errors import BadInput
 from workers.processors.label_queue import LABEL_QUEUE
 from workers.processors.labelling import LabelledSector, first_missing
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.pieces import comm_d_of
-from workers.processors.spread import Progress, silent
 from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput, parameters_named
 from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
 from workers.storage.files import copy_file, file_write, space_check
 from workers.storage.sector import SectorFiles, StoreConfig
 
 
-def run(task: Pc1Task, *, progress: Progress = silent) -> Pc1Output:
+def run(task: Pc1Task, *, progress: Progress = no_progress) -> Pc1Output:
     """Seal as far as the labels.
 
     Raises BadInput for inputs of a wrong form, BadPiece for pieces that do not fit, BadFile if the

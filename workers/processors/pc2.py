@@ -16,7 +16,7 @@ from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import field, poseidon
 from workers.processors.errors import BadFile, BadInput
-from workers.processors.spread import Progress, silent, spread
+from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
 from workers.processors.trees import CHUNK_LEVELS, TreeC, TreeRLast, grow_octonary, node_bytes, rows_place
 from workers.storage.checksums import Checksums
@@ -33,7 +33,7 @@ from workers.storage.files import (
 from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
 
 
-def run(task: Pc2Task, *, progress: Progress = silent) -> Pc2Output:
+def run(task: Pc2Task, *, progress: Progress = no_progress) -> Pc2Output:
     """Encode the sector and build its trees.
 
     Raises BadFile for missing or truncated files of pc1, BadInput if comm_d is not that of tree-d.
@@ -44,7 +44,7 @@ def run(task: Pc2Task, *, progress: Progress = silent) -> Pc2Output:
     return Pc2Output(parameters.name, comm_r, task.pc1out.comm_d)
 
 
-def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = silent) -> bytes:
+def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_progress) -> bytes:
     """Write tree-c, the replica, tree-r-last, p_aux and t_aux; return comm_r."""
     try:
         _inputs_check(files)
@@ -82,7 +82,7 @@ def _inputs_check(files: SectorFiles) -> None:
         for path in paths[first:end]:
             checksums.check(path)
 
-    spread(work, len(paths), size=1)
+    parallel_for(work, len(paths), size=1)
 
 
 def _replica_write(files: SectorFiles, layers: list[Nodes], *, data: Nodes, progress: Progress) -> None:
@@ -146,7 +146,7 @@ def _base_trees_write(
             for rows in (*layers, data, replica):
                 pages_release(rows[first:end])
 
-        spread(work, files.base_leaves, size=chunk, progress=progress)
+        parallel_for(work, files.base_leaves, size=chunk, progress=progress)
         for tree in (tree_c, tree_r):
             pieces = files.base_leaves // chunk
             grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)

@@ -17,7 +17,7 @@ from poolsite.filecoin.sha254 import sha254_zero
 from workers.kernels import fr32
 from workers.kernels.ancestors import ANCESTRY, FOUR_ROWS
 from workers.processors.errors import BadPiece
-from workers.processors.spread import spread
+from workers.processors.parallel import parallel_for
 from workers.processors.tasks import PieceInfo
 from workers.processors.trees import binary_ancestors, binary_root, node_bytes
 
@@ -88,7 +88,7 @@ def pad_into(nodes: Nodes, source: Readable) -> None:
         first, raw = shares.take(count)
         fr32.fr32_pad(raw, nodes[first : first + count].reshape(-1, 16))
 
-    spread(work, len(nodes), size=SHARE_NODES)
+    parallel_for(work, len(nodes), size=SHARE_NODES)
 
 
 def nodes_commitment(nodes: Nodes) -> bytes:
@@ -126,7 +126,7 @@ def _commitment(leaves: int, share: Callable[[int, int], tuple[int, Nodes]]) -> 
             row = (at - start) // FOUR_ROWS
             binary_ancestors(nodes, above[row : row + len(nodes) // FOUR_ROWS])
 
-        spread(work, count, size=SHARE_NODES)
+        parallel_for(work, count, size=SHARE_NODES)
         roots.append(binary_root(above))
     return node_bytes(binary_root(np.stack(roots)))
 

@@ -27,7 +27,7 @@ from workers.processors.errors import (
     ChildTimeout,
     error_of,
 )
-from workers.processors.spread import Progress, silent
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.stages import (
     FIELD_NAMES,
     Stage,
@@ -48,8 +48,8 @@ SILENCE_S = 900.0
 """How long a request may go without an answer or progress."""
 RESTART_PAUSE_S = 3.0
 """Least time between two starts of one child."""
-LOOK_S = 5.0
-"""How often `keep_warm` looks for a child that has ended."""
+CHECK_EVERY_S = 5.0
+"""How often `keep_running` looks for a child that has ended."""
 STOP_S = 5.0
 """How long a child may take to leave after its stdin was closed."""
 
@@ -134,7 +134,12 @@ class ProcessorChild:
             raise ChildNotReady("timeout exceeded before child get ready") from None
 
     def call(
-        self, stage: Stage, task: Any, *, progress: Progress = silent, is_wanted: Callable[[], bool] = always
+        self,
+        stage: Stage,
+        task: Any,
+        *,
+        progress: Progress = no_progress,
+        is_wanted: Callable[[], bool] = always,
     ) -> Any:
         """Run one stage.  Raises the child's error, ChildLost, ChildTimeout, CallGivenUp once not wanted."""
         call = _Call(Future(), progress, time.monotonic())
@@ -282,7 +287,12 @@ class ProcessorPool:
         return tuple(self._specs)
 
     def call(
-        self, stage: str, task: Any, *, progress: Progress = silent, is_wanted: Callable[[], bool] = always
+        self,
+        stage: str,
+        task: Any,
+        *,
+        progress: Progress = no_progress,
+        is_wanted: Callable[[], bool] = always,
     ) -> Any:
         """Run a stage in its child; a dead child is started again first.
 
@@ -296,12 +306,12 @@ class ProcessorPool:
         child = self._child(stage)
         return child.call(stage_named(stage), task, progress=progress, is_wanted=is_wanted)
 
-    def warm(self) -> None:
+    def precompile(self) -> None:
         """Start all children and wait until their kernels are compiled.  Raises ChildNotReady."""
         for stage in self._specs:
             self._child(stage)
 
-    def keep_warm(self) -> None:
+    def keep_running(self) -> None:
         """Start all children, and whichever has ended again, until the pool is closed.
 
         A host whose kernels are not compiled claims nothing, so no stage would start a child that was
@@ -314,7 +324,7 @@ class ProcessorPool:
                 except (ChildNotReady, ChildLost, OSError) as error:
                     if not self._closed.is_set():
                         log.warning("%s: %s", "+".join(spec.stages), error)
-            self._closed.wait(LOOK_S)
+            self._closed.wait(CHECK_EVERY_S)
 
     def pids(self) -> tuple[int, ...]:
         """Return the process ids of the living children."""

@@ -15,7 +15,7 @@ from poolsite.filecoin.update.parameters import UpdateParameters, update_paramet
 from workers.kernels import poseidon, scaling
 from workers.kernels.field import WORD_BITS, limbs
 from workers.kernels.poseidon_constants import GEN_RANDOMNESS_TAG
-from workers.processors.spread import spread
+from workers.processors.parallel import parallel_for
 
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
@@ -58,7 +58,7 @@ class Encoding:
         def work(first: int, end: int) -> None:
             self.decode(replica[first:end], key[first:end], out[first:end], first=first)
 
-        spread(work, len(out), size=CHUNK_NODES)
+        parallel_for(work, len(out), size=CHUNK_NODES)
 
     def remove_all(self, replica: Nodes, data: Nodes, out: Nodes) -> None:
         """Take the data out of a whole sector on all cores."""
@@ -66,7 +66,7 @@ class Encoding:
         def work(first: int, end: int) -> None:
             self.remove(replica[first:end], data[first:end], out[first:end], first=first)
 
-        spread(work, len(out), size=CHUNK_NODES)
+        parallel_for(work, len(out), size=CHUNK_NODES)
 
 
 def encoding_of(parameters: UpdateParameters, *, comm_d_new: bytes, comm_r_old: bytes) -> Encoding:

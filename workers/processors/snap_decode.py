@@ -10,15 +10,15 @@ from pathlib import Path
 from workers.kernels import poseidon
 from workers.processors import inputs
 from workers.processors.errors import BadFile
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.snap import encoding_of, update_parameters_of
-from workers.processors.spread import Progress, silent
 from workers.processors.tasks import SnapDecodeTask, UnsealOutput, parameters_named
 from workers.processors.unseal import data_write, range_check
 from workers.storage.memory import resident_bytes
 from workers.storage.sector import SectorFiles, as_nodes
 
 
-def run(task: SnapDecodeTask, *, progress: Progress = silent) -> UnsealOutput:
+def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> UnsealOutput:
     """Write a range of the unpadded new data.  Raises BadInput, BadFile, BadProof."""
     parameters = parameters_named(task.registered_proof)
     inputs.digests_check(comm_d_new=task.comm_d_new)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from workers.kernels import poseidon
 from workers.processors.errors import BadFile, BadInput
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.pieces import comm_d_of
 from workers.processors.snap import encoding_of, update_parameters_of
-from workers.processors.spread import Progress, silent
 from workers.processors.tasks import SnapEncodeOutput, SnapEncodeTask, parameters_named
 from workers.processors.tree_d import tree_d_build
 from workers.processors.trees import TreeRLast, tree_r_last_write
@@ -20,7 +20,7 @@ from workers.storage.files import file_write, finish_file, temporary_name, write
 from workers.storage.sector import Nodes, SectorFiles, as_nodes
 
 
-def run(task: SnapEncodeTask, *, progress: Progress = silent) -> SnapEncodeOutput:
+def run(task: SnapEncodeTask, *, progress: Progress = no_progress) -> SnapEncodeOutput:
     """Write the new replica and its cache folder: tree-d, tree-r-last, p_aux, t_aux.
 
     Raises BadInput if pieces and data do not match, BadFile for missing or truncated files.
@@ -35,7 +35,7 @@ def run(task: SnapEncodeTask, *, progress: Progress = silent) -> SnapEncodeOutpu
 
 
 def snap_encode(
-    old: SectorFiles, new: SectorFiles, *, comm_d_new: bytes, progress: Progress = silent
+    old: SectorFiles, new: SectorFiles, *, comm_d_new: bytes, progress: Progress = no_progress
 ) -> SnapEncodeOutput:
     """Encode the data of the new cache's tree-d into the old replica."""
     parameters = old.parameters

@@ -15,9 +15,9 @@ from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdate
 from workers.kernels import poseidon
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadProof
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.self_check import data_paths_lead_to_roots, paths_lead_to_roots
 from workers.processors.snap import Encoding, encoding_of, update_parameters_of
-from workers.processors.spread import Progress, silent
 from workers.processors.tasks import SnapProveOutput, SnapProveTask, parameters_named
 from workers.processors.trees import TreeRLast, binary_proof, node_bytes
 from workers.storage.sector import SectorFiles
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def run(task: SnapProveTask, *, progress: Progress = silent) -> SnapProveOutput:
+def run(task: SnapProveTask, *, progress: Progress = no_progress) -> SnapProveOutput:
     """Return the vanilla proofs of all partitions in bincode.  Raises BadFile, BadProof."""
     parameters = parameters_named(task.registered_proof)
     commitments = {name: getattr(task, name) for name in ("comm_r_old", "comm_r_new", "comm_d_new")}
@@ -44,7 +44,7 @@ def snap_prove(
     comm_r_old: bytes,
     comm_r_new: bytes,
     comm_d_new: bytes,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> tuple[VanillaUpdateProof, ...]:
     """Open the challenged nodes of the old replica, the new data and the new replica."""
     update = update_parameters_of(old.parameters)

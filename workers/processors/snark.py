@@ -29,7 +29,7 @@ from poolsite.filecoin.post.vanilla import VanillaPoStProof
 from poolsite.filecoin.post.verification import ProvenSector
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.processors.errors import BadFile, BadInput, BadProof, TemporaryError
-from workers.processors.spread import silent, thread_count
+from workers.processors.parallel import no_progress, thread_count
 from workers.snark.catalog import conversion_forget, key_open, parameters_open
 from workers.snark.circuits.porep import porep_values
 from workers.snark.circuits.post import post_slot_values
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.update.parameters import UpdateParameters
     from poolsite.filecoin.update.vanilla import VanillaUpdateProof
     from poolsite.filecoin.update.verification import UpdatePublicInputs
-    from workers.processors.spread import Progress
+    from workers.processors.parallel import Progress
     from workers.snark.files import CircuitSpec
     from workers.snark.prover import ProvingKey
 
@@ -71,7 +71,7 @@ def post_snark(
     proofs: Sequence[VanillaPoStProof],
     *,
     randomness: bytes,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> bytes:
     """Return the proofs of all partitions of a PoSt; `proofs` ascending by sector, `randomness` a scalar.
 
@@ -91,7 +91,7 @@ def porep_snark(
     partitions: Sequence[Sequence[VanillaPoRepProof]],
     inputs: PoRepPublicInputs,
     *,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> bytes:
     """Return the proofs of all partitions of a sector's PoRep.  Raises as `post_snark`."""
     names = {"replica_id": inputs.replica_id, "comm_d": inputs.comm_d, "comm_r": inputs.comm_r}
@@ -105,7 +105,7 @@ def update_snark(
     partitions: Sequence[VanillaUpdateProof],
     inputs: UpdatePublicInputs,
     *,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> bytes:
     """Return the proofs of all partitions of a replica update.  Raises as `post_snark`."""
     commitments = (inputs.comm_r_old, inputs.comm_d_new, inputs.comm_r_new)

@@ -27,7 +27,7 @@ TIME_SHARE: Final = 4
 """In `auto` a Groth16 proof may take this part of the time that is left for it."""
 UNMEASURED_S: Final = 60
 """In `auto` a proof that nobody has measured is made if so many seconds are left."""
-LOOK_S: Final = 2.0
+CHECK_EVERY_S: Final = 2.0
 """How often the files are looked at."""
 
 
@@ -84,7 +84,7 @@ class HostProofs:
 
     def _look(self) -> tuple[tuple[str, ...], str]:
         now = time.monotonic()
-        if not self._looked_at or now - self._looked_at >= LOOK_S:
+        if not self._looked_at or now - self._looked_at >= CHECK_EVERY_S:
             self._looked_at, self._seen = now, self._forms_now()
         return self._seen
 

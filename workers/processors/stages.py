@@ -31,7 +31,7 @@ class Stage:
     output: type[Any]
     """What comes out."""
     kernels: tuple[str, ...]
-    """What must be compiled before it runs at full speed (`workers.kernels.warm`)."""
+    """What must be compiled before it runs at full speed (`workers.kernels.precompile`)."""
 
     @property
     def run(self) -> Callable[..., Any]:

@@ -21,8 +21,8 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import poseidon
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.parent_cache import DRG_PARENTS, PARENTS, parents_at, parents_of
-from workers.processors.spread import Progress, silent, spread
 from workers.processors.tasks import SyntheticOutput, SyntheticTask, parameters_named
 from workers.processors.trees import SectorTree, TreeC, TreeRLast, node_bytes, octonary_row
 from workers.storage.files import file_read, file_write
@@ -37,7 +37,7 @@ CHUNK_CHALLENGES = 64
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def run(task: SyntheticTask, *, progress: Progress = silent) -> SyntheticOutput:
+def run(task: SyntheticTask, *, progress: Progress = no_progress) -> SyntheticOutput:
     """Write the file of synthetic proofs.  Raises BadInput, BadFile, BadProof."""
     parameters = parameters_named(task.registered_proof)
     inputs.digests_check(prover_id=task.prover_id, ticket=task.ticket)
@@ -72,7 +72,7 @@ def file_bytes(files: SectorFiles) -> int:
 
 
 def synthetic_write(
-    files: SectorFiles, source: ChallengeSource, *, comm_d: bytes, progress: Progress = silent
+    files: SectorFiles, source: ChallengeSource, *, comm_d: bytes, progress: Progress = no_progress
 ) -> int:
     """Write the proofs of the whole set; return how many there are."""
     try:
@@ -94,7 +94,7 @@ def synthetic_write(
             challenges = synthetic_challenges(nodes, source, indices=range(first, end))
             records[first:end] = gatherer.records(np.array(challenges, np.int64))
 
-        spread(work, count, size=CHUNK_CHALLENGES, progress=progress)
+        parallel_for(work, count, size=CHUNK_CHALLENGES, progress=progress)
     return count
 
 

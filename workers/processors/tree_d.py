@@ -12,7 +12,7 @@ import numpy as np
 
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.processors.errors import BadFile
-from workers.processors.spread import Progress, silent
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.tasks import TreeDOutput, TreeDTask, parameters_named
 from workers.processors.trees import binary_row, grow, node_bytes
 from workers.storage.checksums import Checksums
@@ -26,7 +26,7 @@ ZERO_SOURCE = "/dev/zero"
 """A staged file of zeros that need not exist."""
 
 
-def run(task: TreeDTask, *, progress: Progress = silent) -> TreeDOutput:
+def run(task: TreeDTask, *, progress: Progress = no_progress) -> TreeDOutput:
     """Write tree-d; done at once if it is there and right.
 
     Raises BadFile if the staged file is missing or longer than the sector.
@@ -36,7 +36,7 @@ def run(task: TreeDTask, *, progress: Progress = silent) -> TreeDOutput:
     return TreeDOutput(tree_d_build(files, task.staged_file, progress=progress))
 
 
-def tree_d_build(files: SectorFiles, staged_file: str, *, progress: Progress = silent) -> bytes:
+def tree_d_build(files: SectorFiles, staged_file: str, *, progress: Progress = no_progress) -> bytes:
     """Write tree-d over the staged data unless it is there with this data and right hashes."""
     parameters = files.parameters
     staged = staged_data(staged_file, parameters)

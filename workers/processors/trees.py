@@ -13,7 +13,7 @@ import numpy as np
 from poolsite.filecoin.merkle import BASE_ARITY, MerkleProof, PathElement
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import ancestors, binary_tree, poseidon
-from workers.processors.spread import Progress, silent, spread
+from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.storage.files import file_write
 from workers.storage.sector import as_nodes, tree_nodes
 
@@ -38,14 +38,14 @@ def node_bytes(node: Nodes) -> bytes:
     return node.tobytes()
 
 
-def binary_row(children: Nodes, parents: Nodes, *, progress: Progress = silent) -> None:
+def binary_row(children: Nodes, parents: Nodes, *, progress: Progress = no_progress) -> None:
     """Hash one row of a binary SHA-254 tree from the row below."""
     below, above = _words(children), _words(parents)
 
     def work(first: int, end: int) -> None:
         binary_tree.hash_row(below[2 * first : 2 * end], above[first:end])
 
-    spread(work, len(parents), size=BINARY_CHUNK, progress=progress)
+    parallel_for(work, len(parents), size=BINARY_CHUNK, progress=progress)
 
 
 def binary_ancestors(nodes: Nodes, above: Nodes) -> None:
@@ -74,10 +74,10 @@ def octonary_row(children: Nodes, parents: Nodes) -> None:
         lower = children[BASE_ARITY * first : BASE_ARITY * end]
         poseidon.hash_row(lower, parents[first:end], arity=BASE_ARITY)
 
-    spread(work, len(parents), size=OCTONARY_CHUNK)
+    parallel_for(work, len(parents), size=OCTONARY_CHUNK)
 
 
-def grow_binary(tree: Nodes, leaves: int, *, progress: Progress = silent) -> None:
+def grow_binary(tree: Nodes, leaves: int, *, progress: Progress = no_progress) -> None:
     """Fill the rows above the leaves of a flat binary tree."""
     grow(tree, leaves, arity=2, hash_row=lambda lower, upper: binary_row(lower, upper), progress=progress)
 
@@ -93,7 +93,7 @@ def grow(
     *,
     arity: int,
     hash_row: Callable[[Nodes, Nodes], None],
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> None:
     """Fill the rows above the first `leaves` nodes of a flat tree."""
     start, width, done, total = 0, leaves, 0, len(tree) - leaves
@@ -228,7 +228,7 @@ def rows_place(small: Nodes, tree: Nodes, *, levels: int, skipped: int, piece: i
 
 
 def tree_r_last_write(
-    files: SectorFiles, replica_rows: Callable[[int, int], Nodes], *, progress: Progress = silent
+    files: SectorFiles, replica_rows: Callable[[int, int], Nodes], *, progress: Progress = no_progress
 ) -> None:
     """Write tree-r-last over a replica that `replica_rows(first, end)` makes or reads, piece by piece."""
     levels = min(files.base_levels, CHUNK_LEVELS)
@@ -245,6 +245,6 @@ def tree_r_last_write(
                 grow_octonary(small, chunk)
                 rows_place(small, tree, levels=levels, skipped=skipped, piece=first // chunk)
 
-            spread(work, files.base_leaves, size=chunk, progress=progress)
+            parallel_for(work, files.base_leaves, size=chunk, progress=progress)
             pieces = files.base_leaves // chunk
             grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)

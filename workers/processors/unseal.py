@@ -16,8 +16,8 @@ from workers.kernels import field, fr32
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadInput, BadProof
 from workers.processors.labelling import LabelledSector, last_layer
+from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.pieces import nodes_commitment, unpadded_size
-from workers.processors.spread import Progress, silent, spread
 from workers.processors.tasks import SnapDecodeTask, UnsealOutput, UnsealTask, parameters_named
 from workers.storage.files import file_write, write_file
 from workers.storage.memory import resident_bytes
@@ -27,7 +27,7 @@ CHUNK_BLOCKS = 1 << 13
 """Blocks of 4 nodes that a thread decodes at a time: 1 MiB."""
 
 
-def run(task: UnsealTask, *, progress: Progress = silent) -> UnsealOutput:
+def run(task: UnsealTask, *, progress: Progress = no_progress) -> UnsealOutput:
     """Write bytes offset … offset + num_bytes of the unpadded data.
 
     All data are decoded and must have comm_d, so a damaged replica never gives wrong bytes.
@@ -54,7 +54,7 @@ def run(task: UnsealTask, *, progress: Progress = silent) -> UnsealOutput:
     def work(first: int, end: int) -> None:
         field.subtract_rows(sealed[first:end], labels[first:end], data[first:end])
 
-    spread(work, parameters.nodes, size=4 * CHUNK_BLOCKS)
+    parallel_for(work, parameters.nodes, size=4 * CHUNK_BLOCKS)
     data_write(data, task, comm_d=task.comm_d)
     return UnsealOutput(task.num_bytes)
 

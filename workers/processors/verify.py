@@ -16,8 +16,8 @@ from poolsite.filecoin.porep.challenges import ChallengeSource
 from workers.kernels import field, poseidon
 from workers.processors.c1 import porep_prove
 from workers.processors.errors import BadFile, BadProof, ProcessorError
+from workers.processors.parallel import parallel_for
 from workers.processors.sector_record import record_files, record_read
-from workers.processors.spread import spread
 from workers.processors.terminal import Meter, error_words
 from workers.processors.tree_d import is_binary
 from workers.processors.trees import TreeC, TreeRLast, node_bytes, octonary_row
@@ -114,7 +114,7 @@ def tree_c_check(files: SectorFiles) -> None:
             part = [layer[before + first : before + end] for layer in layers]
             poseidon.hash_columns(part, columns[first:end])
 
-        spread(work, files.base_leaves, size=CHUNK_NODES)
+        parallel_for(work, files.base_leaves, size=CHUNK_NODES)
         if not np.array_equal(columns, tree[: files.base_leaves]) or not is_octonary(tree, files.base_leaves):
             raise DamagedFile(f"{files.tree_c(base_tree)} does not belong to the layers")
 
@@ -141,7 +141,7 @@ def encoding_check(files: SectorFiles) -> None:
     def work(first: int, end: int) -> None:
         field.add_rows(key[first:end], data[first:end], replica[first:end])
 
-    spread(work, len(key), size=CHUNK_NODES)
+    parallel_for(work, len(key), size=CHUNK_NODES)
     if not np.array_equal(replica, files.sealed_nodes()):
         raise DamagedFile(f"{files.sealed} is not the last layer plus the data")
 

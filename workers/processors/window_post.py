@@ -12,9 +12,9 @@ from poolsite.filecoin.post.parameters import PoStKind
 from poolsite.filecoin.proof_container import window_post_container
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.post_sector import post_parameters_of, sector_prove
 from workers.processors.snark_choice import takes_groth16
-from workers.processors.spread import Progress, silent
 from workers.processors.tasks import Replica, WindowPostOutput, WindowPostTask
 from workers.snark.files import post_spec
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.post.vanilla import VanillaPoStProof
 
 
-def run(task: WindowPostTask, *, progress: Progress = silent) -> WindowPostOutput:
+def run(task: WindowPostTask, *, progress: Progress = no_progress) -> WindowPostOutput:
     """Prove all sectors; with faulty ones among them there is no proof but their numbers.
 
     Sectors are proven ascending by number, each once: a good sector that stands in for a faulty one
@@ -51,7 +51,7 @@ def _groth16(parameters: PoStParameters, proofs: Sequence[VanillaPoStProof], ran
 
 
 def window_post_prove(
-    task: WindowPostTask, *, progress: Progress = silent
+    task: WindowPostTask, *, progress: Progress = no_progress
 ) -> tuple[tuple[VanillaPoStProof, ...], tuple[int, ...]]:
     """Return the vanilla proofs of the good sectors and the numbers of the faulty ones."""
     parameters = post_parameters_of(task.proof_type, PoStKind.WINDOW)

@@ -10,14 +10,14 @@ from poolsite.filecoin.post.parameters import PoStKind
 from poolsite.filecoin.proof_container import winning_post_container
 from workers.processors import inputs
 from workers.processors.errors import BadInput
+from workers.processors.parallel import Progress, no_progress
 from workers.processors.post_sector import post_parameters_of, sector_prove
 from workers.processors.snark_choice import takes_groth16
-from workers.processors.spread import Progress, silent
 from workers.processors.tasks import WinningPostOutput, WinningPostTask
 from workers.snark.files import post_spec
 
 
-def run(task: WinningPostTask, *, progress: Progress = silent) -> WinningPostOutput:
+def run(task: WinningPostTask, *, progress: Progress = no_progress) -> WinningPostOutput:
     """Prove the sector.  Raises BadFile or BadProof if it is faulty, BadInput unless there is exactly one."""
     parameters = post_parameters_of(task.proof_type, PoStKind.WINNING)
     inputs.digests_check(seed=task.seed)

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 REFUSED_PAUSE_S: Final = 10.0
 """Before a miner is offered again that the gateway did not take."""
-LOOK_S: Final = 5.0
+CHECK_EVERY_S: Final = 5.0
 """How often the store is looked at for miners."""
 CALL_S: Final = 30.0
 
@@ -137,7 +137,7 @@ class ProofSession(GatewaySocket):
                 self.listeners[miner] = asyncio.create_task(self.listen_forever(miner))
             for miner in set(self.listeners) - wanted:
                 self.listeners.pop(miner).cancel()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_EVERY_S)
 
     async def listen_forever(self, miner: int) -> None:
         """Open a miner's channel; open it again when the gateway closes it."""

@@ -18,7 +18,7 @@ from workers.processors.tasks import Replica, WindowPostTask
 if TYPE_CHECKING:
     from poolsite.wire.jobs import Assignment, WindowPostInputs
     from workers.console.client import Console
-    from workers.console.line import Line
+    from workers.console.lease_keeper import LeaseKeeper
     from workers.processors.pool import ProcessorPool
     from workers.storage.store import Store
 
@@ -38,9 +38,9 @@ IDLE_S: Final = 0.5
 class Prover:
     """One prover's loop."""
 
-    def __init__(self, *, console: Console, line: Line, pool: ProcessorPool, store: Store) -> None:
+    def __init__(self, *, console: Console, leases: LeaseKeeper, pool: ProcessorPool, store: Store) -> None:
         self.console = console
-        self.line = line
+        self.leases = leases
         self.pool = pool
         self.store = store
         self.workers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="proof")
@@ -53,8 +53,8 @@ class Prover:
         now = time.monotonic()
         with self.lock:
             free = AT_ONCE - len(self.running)
-        if free > 0 and now >= self.claim_after and not self.line.is_paused:
-            self.claim_after = now + self.line.poll_s
+        if free > 0 and now >= self.claim_after and not self.leases.is_paused:
+            self.claim_after = now + self.leases.poll_s
             for assignment in self._claim(free):
                 with self.lock:
                     self.running.add(assignment.id)
@@ -64,8 +64,8 @@ class Prover:
 
     def _claim(self, count: int) -> tuple[Assignment, ...]:
         claim = Claim(
-            worker_id=self.line.worker_id,
-            boot_id=self.line.boot_id,
+            worker_id=self.leases.worker_id,
+            boot_id=self.leases.boot_id,
             kinds=(JobKind.WINDOW_POST,),
             stages={},
             max=count,
@@ -74,7 +74,7 @@ class Prover:
             return self.console.claim(claim).jobs
         except Replaced as error:
             log.warning("registering_again", reason=str(error))
-            self.line.register_until_known()
+            self.leases.register_until_known()
         except (ConsoleAway, ConsoleRefused) as error:
             log.warning("claim_failed", reason=str(error))
         return ()
@@ -87,13 +87,13 @@ class Prover:
         except Exception:  # nobody looks at this thread's result
             log.exception("proof_broke", job=assignment.id)
         finally:
-            self.line.let_go(assignment.id)
+            self.leases.release(assignment.id)
             with self.lock:
                 self.running.discard(assignment.id)
 
     def _hold(self, assignment: Assignment, *, done: int, total: int) -> None:
         progress = Progress(token=assignment.token, stage=STAGE, done=done, total=max(total, 1), unit=UNIT)
-        self.line.hold(assignment.id, progress, lease_s=assignment.lease_s)
+        self.leases.track(assignment.id, progress, lease_s=assignment.lease_s)
 
     def _result(self, assignment: Assignment) -> Complete | Fail:
         """Make the proof; what goes wrong is a result too."""
@@ -108,13 +108,13 @@ class Prover:
                 "window_post",
                 self.task_of(inputs),
                 progress=lambda done, total: self._hold(assignment, done=done, total=total),
-                is_wanted=lambda: not self.line.is_lost(assignment.id),
+                is_wanted=lambda: not self.leases.is_lost(assignment.id),
             )
         except (ProcessorError, UnknownSealProof, OSError) as error:
             is_temporary = isinstance(error, TemporaryError | OSError)
-            self.line.last_error = str(error)[:500]
+            self.leases.last_error = str(error)[:500]
             if isinstance(error, CallGivenUp):
-                self.line.last_error = f"the console took the proof of deadline {inputs.deadline} back"
+                self.leases.last_error = f"the console took the proof of deadline {inputs.deadline} back"
             return Fail(
                 token=assignment.token,
                 level=Level.TEMPORARY if is_temporary else Level.PERMANENT,
@@ -150,7 +150,7 @@ class Prover:
 
     def _report(self, assignment: Assignment, result: Complete | Fail) -> None:
         """Hand the result in; while the console is away, until the lease is lost."""
-        while not self.line.is_lost(assignment.id):
+        while not self.leases.is_lost(assignment.id):
             try:
                 if isinstance(result, Complete):
                     self.console.complete(assignment.id, result)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from poolsite.wire.jobs import JobKind
-from workers.config import WARMTH_FILE, BadConfig, prover_config
+from workers.config import COMPILE_PROGRESS_FILE, BadConfig, prover_config
 from workers.console.client import Console
-from workers.console.line import Line, NotTaken
+from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.logs import logs_set_up
+from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, HostCompileProgress
 from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark
-from workers.processors.warmth import WARMTH_VARIABLE, HostWarmth
 from workers.prover.gateway import ProofLine, gateway_url
 from workers.prover.loop import Prover
 from workers.prover.preparation import Preparation
@@ -38,22 +38,22 @@ KINDS = (CircuitKind.WINDOW_POST,)
 
 
 def run(config: HostConfig, *, stop: threading.Event) -> None:
-    """Work until `stop` is set.  Raises NotTaken, StoreAway."""
+    """Work until `stop` is set.  Raises TokenRefused, StoreAway."""
     console = Console(config.console, config.token)
     store = Store(config.store)
-    line = Line(config, console, kinds=(JobKind.WINDOW_POST,), slots={"WINDOW_POST": 1})
-    line.stores = (store_known(store, config.folder),)
+    leases = LeaseKeeper(config, console, kinds=(JobKind.WINDOW_POST,), slots={"WINDOW_POST": 1})
+    leases.stores = (store_known(store, config.folder),)
     ours = tuple(stage for stage in STAGES if stage not in config.processors)
-    warmth = HostWarmth(config.folder / WARMTH_FILE, ours)
+    compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
     snark = Snark(config.snark)
     proofs = HostProofs(snark, () if "window_post" in config.processors else KINDS, config.sector_bytes)
     if proofs.error():
         log.error("parameters_missing", reason=proofs.error())
-    pool = ProcessorPool(specs_of(config, ours, warmth=warmth.path))
+    pool = ProcessorPool(specs_of(config, ours, compiling=compiling.path))
     preparation = Preparation(
-        config, proofs, is_idle=lambda: warmth.read().is_warm and line.registered is not None
+        config, proofs, is_idle=lambda: compiling.read().is_complete and leases.registered is not None
     )
-    prover = Prover(console=console, line=line, pool=pool, store=store)
+    prover = Prover(console=console, leases=leases, pool=pool, store=store)
 
     def compute(miner: int, request: Any) -> Any:
         return compute_proof(
@@ -64,36 +64,36 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         url=gateway_url(config.console), token=config.token, miners=store.miners, compute=compute
     )
     try:
-        threading.Thread(target=pool.keep_warm, daemon=True).start()
-        threading.Thread(target=line.register_until_known, daemon=True).start()
-        line.start()
+        threading.Thread(target=pool.keep_running, daemon=True).start()
+        threading.Thread(target=leases.register_until_known, daemon=True).start()
+        leases.start()
         gateway.start()
         if snark in (Snark.AUTO, Snark.GROTH16):
             preparation.start()
         while not stop.is_set():
-            line.require_taken()
-            told = warmth.read()
-            line.kernels_note(**asdict(told))
-            line.proofs_note(proofs.forms(), parameters=proofs.progress, error=proofs.error())
-            is_able = line.registered is not None and told.is_warm and bool(proofs.forms())
+            leases.require_accepted()
+            told = compiling.read()
+            leases.kernels_report(**asdict(told))
+            leases.proofs_report(proofs.forms(), parameters=proofs.progress, error=proofs.error())
+            is_able = leases.registered is not None and told.is_complete and bool(proofs.forms())
             stop.wait(prover.tick() if is_able else 0.1)
     finally:
         preparation.stop()
         gateway.stop()
-        line.stop()
+        leases.stop()
         prover.close()
         pool.close()
         console.close()
 
 
-def specs_of(config: HostConfig, ours: tuple[str, ...], *, warmth: Path) -> list[ChildSpec]:
+def specs_of(config: HostConfig, ours: tuple[str, ...], *, compiling: Path) -> list[ChildSpec]:
     """Return one child for the stages of ours, and one for each own binary."""
     foreign = [
         ChildSpec(stages=(stage,), command=config.processors[stage])
         for stage in STAGES
         if stage in config.processors
     ]
-    environment = {WARMTH_VARIABLE: str(warmth), SNARK_VARIABLE: config.snark}
+    environment = {COMPILE_PROGRESS_VARIABLE: str(compiling), SNARK_VARIABLE: config.snark}
     return [*foreign, ChildSpec(stages=ours, environment=environment)] if ours else foreign
 
 
@@ -104,6 +104,6 @@ def main(argv: list[str] | None = None) -> int:
         with owned(config.folder, name="prover"):
             logs_set_up("prover")
             run(config, stop=stop_on_signal())
-    except (BadConfig, AlreadyRunning, NotTaken, StoreAway) as error:
+    except (BadConfig, AlreadyRunning, TokenRefused, StoreAway) as error:
         return refuse(str(error))
     return 0

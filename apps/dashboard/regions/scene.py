@@ -29,8 +29,8 @@ class Scene(CheckData):
     """What one viewer's page reads: what the checks read too, and what only pages show."""
 
     @cached_property
-    def has_lab(self) -> bool:
-        """Whether there is a devnet whose knobs the viewer may see."""
+    def has_devnet(self) -> bool:
+        """Whether there is a devnet whose faults the viewer may set."""
         return self.viewer.is_operator and any(node.is_devnet for node in self.nodes)
 
     def deadlines_of(self, miner: Miner) -> Sequence[Deadline]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 FIELDS: Final = ("who", "what", "object", "since", "until")
 GROUPS: Final = (
-    *("account", "gas", "gateway", "lab", "login", "miner", "node", "person", "policy"),
+    *("account", "gas", "devnet", "gateway", "login", "miner", "node", "person", "policy"),
     *("ratelimit", "sender", "signer", "tenant", "token", "user"),
 )
 """Beginnings of actions that the filter offers."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.users.principals import Principal
-    from poolsite.wire.hosts import Heartbeat, Held, Register
+    from poolsite.wire.hosts import Heartbeat, HeldJob, Register
 
 
 @transaction.atomic
@@ -170,7 +170,7 @@ def boot_check(worker: Worker, boot_id: str) -> None:
         raise WorkerReplaced
 
 
-def lease_renew(worker: Worker, held: Held, *, now: datetime) -> Job | None:
+def lease_renew(worker: Worker, held: HeldJob, *, now: datetime) -> Job | None:
     """Prolong one lease and store its progress; None if the worker does not hold it any more.
 
     A proof's lease that merely ran out goes on as long as nobody else has claimed the job: the console

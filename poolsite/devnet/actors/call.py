@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from poolsite.devnet.actors.exits import SERIALIZATION, ActorError, forbidden
+from poolsite.devnet.actors.actor_errors import SERIALIZATION, ActorError, forbidden
 from poolsite.devnet.actors.ledger import KIND_MINER, actor_get
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor

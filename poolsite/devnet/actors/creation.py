@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from poolsite.devnet.actors.actor_errors import ActorError, bad_argument, forbidden, insufficient
 from poolsite.devnet.actors.call import Frame
 from poolsite.devnet.actors.codes import CODES
-from poolsite.devnet.actors.exits import ActorError, bad_argument, forbidden, insufficient
 from poolsite.devnet.actors.frames import call_note, framed
 from poolsite.devnet.actors.getters import network_asked
 from poolsite.devnet.actors.ledger import (

@@ -10,8 +10,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from poolsite.devnet.actors.actor_errors import ActorError
 from poolsite.devnet.actors.call import Frame
-from poolsite.devnet.actors.exits import ActorError
 from poolsite.devnet.actors.ledger import resolve, transfer
 from poolsite.filecoin.address import SYSTEM_ACTOR, id_address
 from poolsite.filecoin.message import METHOD_SEND

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.exits import bad_argument, illegal_state, not_found
+from poolsite.devnet.actors.actor_errors import bad_argument, illegal_state, not_found
 from poolsite.devnet.actors.frames import call_note
 from poolsite.devnet.actors.ledger import actor_get
 from poolsite.devnet.actors.power import claim_of, claim_total, miners_above

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors import multisig
+from poolsite.devnet.actors.actor_errors import forbidden
 from poolsite.devnet.actors.call import Frame
 from poolsite.devnet.actors.codes import KIND_BY_CODE
-from poolsite.devnet.actors.exits import forbidden
 from poolsite.devnet.actors.frames import framed
 from poolsite.devnet.actors.ledger import (
     INIT,

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors import lab, multisig
-from poolsite.devnet.actors.call import Frame
-from poolsite.devnet.actors.creation import create_miner
-from poolsite.devnet.actors.exits import (
+from poolsite.devnet.actors import fault_injection, multisig
+from poolsite.devnet.actors.actor_errors import (
     INVALID_RECEIVER,
     SYS_INSUFFICIENT_FUNDS,
     UNHANDLED,
     ActorError,
     fil,
 )
+from poolsite.devnet.actors.call import Frame
+from poolsite.devnet.actors.creation import create_miner
 from poolsite.devnet.actors.frames import framed
 from poolsite.devnet.actors.getters import (
     POWER_METHODS,
@@ -116,7 +116,7 @@ _OWN: Final[dict[str, dict[int, Handler]]] = {
         36: noninteractive.prove_commit_sectors_ni,
         **inquiries.METHODS,
     },
-    "system": lab.METHODS,
+    "system": fault_injection.METHODS,
     "init": {2: exec_actor},
     "storagepower": {2: create_miner, **POWER_METHODS},
     "reward": {3: this_epoch_reward},

@@ -1,4 +1,4 @@
-"""Balances, addresses and the birth of actors: what the machine itself does, apart from any actor's code."""
+"""Balances, addresses and the creation of actors: what the machine does itself, apart from actors."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.exits import (
+from poolsite.devnet.actors.actor_errors import (
     OK,
     ActorError,
     bad_argument,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import OK, ActorError
+from poolsite.devnet.actors.actor_errors import OK, ActorError
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call

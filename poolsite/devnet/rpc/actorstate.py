@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.codes import CODES
 from poolsite.devnet.actors.ledger import actor_get, address_of
-from poolsite.devnet.actors.market.book import Market
+from poolsite.devnet.actors.market.deals import Market
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method

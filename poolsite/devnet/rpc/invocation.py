@@ -6,8 +6,8 @@ import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.devnet.actors.actor_errors import OK, UNHANDLED
 from poolsite.devnet.actors.call import Frame
-from poolsite.devnet.actors.exits import OK, UNHANDLED
 from poolsite.devnet.actors.ledger import actor_get, resolve
 from poolsite.devnet.consensus import machine_at, tipset_execute
 from poolsite.devnet.estimation import UnknownSender

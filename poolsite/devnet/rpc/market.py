@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.economy import economy_of
 from poolsite.devnet.actors.ledger import resolve
-from poolsite.devnet.actors.market.book import Market
+from poolsite.devnet.actors.market.deals import Market
 from poolsite.devnet.actors.market.escrow import escrow_of
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.rpc import params as p

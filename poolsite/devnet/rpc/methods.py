@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from poolsite.devnet.rpc import (
     actorstate,
     chain,
+    fault_injection,
     gas,
-    lab,
     market,
     miners,
     mining,
@@ -46,7 +46,7 @@ _BOTH: Final = (
 
 def _table(methods: Iterable[Method]) -> dict[str, Method]:
     table = {f"Filecoin.{method.name}": method for method in methods}
-    table |= {f"Devnet.{method.name}": method for method in lab.METHODS}
+    table |= {f"Devnet.{method.name}": method for method in fault_injection.METHODS}
     table |= {ethereum_name(method.name): method for method in ALIASED}
     table["rpc.discover"] = table["Filecoin.Discover"]
     return table

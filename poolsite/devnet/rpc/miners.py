@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.economy import economy_of
 from poolsite.devnet.actors.ledger import KIND_MINER, actor_get, resolve, resolve_existing
-from poolsite.devnet.actors.miner.book import Reader
 from poolsite.devnet.actors.miner.funds import available
 from poolsite.devnet.actors.miner.partitions import queue_epochs
+from poolsite.devnet.actors.miner.state_editor import Reader
 from poolsite.devnet.actors.power import claim_of
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.rpc import params as p

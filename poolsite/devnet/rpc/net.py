@@ -49,7 +49,7 @@ def net_addrs(node: Devnet) -> Any:
 
 def sync_state(node: Devnet) -> Any:
     head = tipset_to_json(node.head.tipset)
-    behind = node.faults.knobs.behind
+    behind = node.faults.settings.behind
     return {
         "ActiveSyncs": [
             {
@@ -78,7 +78,7 @@ def node_status(node: Devnet, with_chain: bool) -> Any:
             blocks += len(tipset.blocks)
         means.append(blocks / span if span and node.head.height >= span else 0)
     return {
-        "SyncStatus": {"Epoch": node.head.height, "Behind": node.faults.knobs.behind},
+        "SyncStatus": {"Epoch": node.head.height, "Behind": node.faults.settings.behind},
         "PeerStatus": {"PeersToPublishMsgs": 0, "PeersToPublishBlocks": 0},
         "ChainStatus": {"BlocksPerTipsetLast100": means[0], "BlocksPerTipsetLastFinality": means[1]},
     }

@@ -58,7 +58,7 @@ MESSAGES: Final = p.list_param(MESSAGE)
 
 
 def state_network_name(node: Devnet) -> Any:
-    return node.faults.knobs.network_name or node.network.name
+    return node.faults.settings.network_name or node.network.name
 
 
 def state_network_version(node: Devnet, key: Key) -> Any:

@@ -30,7 +30,7 @@ ACTORS: Final = "actors"
 ADDRESSES: Final = "addresses"
 """Bytes of a robust address to `ActorId`."""
 SYSTEM: Final = "system"
-"""The singletons: "init", "power", "reward", "verifreg", "market", "lab"."""
+"""The singletons: "init", "power", "reward", "verifreg", "market", "failures"."""
 CLAIMS: Final = "claims"
 """Miner's id to `Claim`."""
 MINERS: Final = "miners"
@@ -174,7 +174,7 @@ class DataCap:
 
 
 @dataclass(frozen=True, slots=True)
-class LabFailure:
+class InjectedFailure:
     """Coming messages that shall fail."""
 
     method: int
@@ -184,10 +184,10 @@ class LabFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class LabState:
+class InjectedFailures:
     """Faults that travel on chain."""
 
-    failures: tuple[LabFailure, ...]
+    failures: tuple[InjectedFailure, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,7 +437,7 @@ ROW_CLASSES: Final[dict[str, dict[str, type] | type]] = {
         "reward": RewardState,
         "verifreg": VerifregState,
         "market": MarketState,
-        "lab": LabState,
+        "failures": InjectedFailures,
     },
     CLAIMS: Claim,
     MINERS: Miner,

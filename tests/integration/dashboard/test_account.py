@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.users.encryption import text_decrypt
 from apps.users.models import AuditEntry, Passkey, PersonSession, RecoveryCode, TotpDevice, User
 from apps.users.second_factor import recovery_codes_make, totp_begin, totp_confirm
-from tests import people, scenes
+from tests import demo_data, people
 from tests.authenticator import Authenticator
 from tests.people import PASSWORD
 
@@ -350,7 +350,7 @@ def test_failed_logins_are_shown_to_whoever_cares_for_these_people():
     assert "Failed logins" not in others
 
 
-def posts_of_pages(pool: scenes.Pool) -> list[str]:
+def posts_of_pages(pool: demo_data.Pool) -> list[str]:
     """What people can do to objects of the tenant."""
     return [
         "/sectors/pledge/",
@@ -365,20 +365,20 @@ def posts_of_pages(pool: scenes.Pool) -> list[str]:
 
 
 def test_an_auditor_reads_every_page_and_changes_nothing():
-    pool = scenes.busy_pool()
+    pool = demo_data.busy_pool()
     people.person("anna", role="AUDITOR")
     client = signed_in("anna")
 
     own = {"password", "account", "account-confirm"}
     acts = {
-        *scenes.FORMS,
+        *demo_data.FORMS,
         "wallet-name",
         "sector-abort",
         "message-mark-bad",
         "message-replace",
         "message-cancel",
     }
-    for name, path in scenes.addresses(pool).items():
+    for name, path in demo_data.addresses(pool).items():
         assert client.get(path).status_code == 200 or name in acts - own, name
     for path in posts_of_pages(pool):
         assert client.post(path, {"count": "1", "miner": pool.miner.address}).status_code in (403, 404), path

@@ -9,9 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.sectors.models import Sector, WorkerCommand
+from tests.demo_data import busy_pool
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person
-from tests.scenes import busy_pool
-from tests.visits import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from apps.core import clock
 from apps.users.models import Passkey, RecoveryCode, Token, TotpDevice, User
 from apps.users.second_factor import recovery_codes_make, totp_begin
 from tests import people
-from tests.visits import signed_in, text_of
+from tests.page_client import signed_in, text_of
 
 if TYPE_CHECKING:
     from django.test import Client

@@ -20,7 +20,7 @@ from apps.users import audit
 from apps.users.services import audit_record
 from tests import people
 from tests.people import PASSWORD
-from tests.plans import blocks_of
+from tests.query_plans import blocks_of
 
 if TYPE_CHECKING:
     from apps.users.models import AuditEntry

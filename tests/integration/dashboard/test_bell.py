@@ -18,8 +18,8 @@ from apps.dashboard.frame import NAV
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, principal
-from tests.visits import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

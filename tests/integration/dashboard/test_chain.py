@@ -15,9 +15,9 @@ from apps.core.clock import now
 from apps.dashboard.fragments import frame_render
 from apps.users.principals import SYSTEM
 from tests import factories
+from tests.fake_node import FakeNode, served
+from tests.page_client import signed_in
 from tests.people import operator_person, person, principal
-from tests.tinynode import TinyNode, served
-from tests.visits import signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with served(TinyNode()) as url:
+    with served(FakeNode()) as url:
         nodes_sync([url])
         nodes_probe(now=now())
         yield url
@@ -110,7 +110,7 @@ def test_a_tipset_shows_its_blocks_even_without_a_node(operator):
 
 
 def test_a_node_is_tested_then_added(operator, url):
-    with served(TinyNode()) as spare:
+    with served(FakeNode()) as spare:
         form = {"url": spare, "name": "spare", "role": "BACKUP", "weight": "3"}
         assert "It serves." in operator.post("/chain/nodes/add/", form | {"test": "1"}).content.decode()
         assert Node.objects.count() == 1
@@ -138,7 +138,7 @@ def test_what_does_not_serve_is_refused_with_the_reason(operator, url, form, wor
 
 
 def test_a_node_of_another_network_is_refused(operator, url):
-    with served(TinyNode(network="mainnet")) as other:
+    with served(FakeNode(network="mainnet")) as other:
         answer = operator.post("/chain/nodes/add/", {"url": other})
 
     assert answer.status_code == 422
@@ -183,20 +183,20 @@ def test_a_change_of_a_node_is_pushed_to_the_operator_alone(url):
     assert url not in frame_render(changes, viewer=principal(), page="chain")
 
 
-def goes_behind(_bad: TinyNode, good: TinyNode) -> None:
+def goes_behind(_bad: FakeNode, good: FakeNode) -> None:
     for _ in range(4):
         good.mine()
 
 
-def answers_garbage(bad: LyingNode, _good: TinyNode) -> None:
+def answers_garbage(bad: LyingNode, _good: FakeNode) -> None:
     bad.garbage = True
 
 
-def changes_network(bad: TinyNode, _good: TinyNode) -> None:
+def changes_network(bad: FakeNode, _good: FakeNode) -> None:
     bad.network = "mainnet"
 
 
-class LyingNode(TinyNode):
+class LyingNode(FakeNode):
     """A node that can be made to answer what nobody can read."""
 
     garbage = False
@@ -216,7 +216,7 @@ class LyingNode(TinyNode):
     ids=["dies", "garbage", "behind", "network"],
 )
 def test_the_page_says_what_happened_to_a_node_while_reads_go_on(operator, trouble, word, reason):
-    first, second = LyingNode(), TinyNode()
+    first, second = LyingNode(), FakeNode()
     with served(second) as good:
         with served(first) as bad:
             nodes_sync([bad, good])

@@ -35,8 +35,8 @@ from poolsite.filecoin.pledge import fault_fee
 from poolsite.filecoin.power import estimate_of
 from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, tenant
-from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,8 @@ from apps.users.passkeys import Place, passkey_add, registration_ask
 from apps.users.second_factor import recovery_codes_make, totp_begin, totp_confirm
 from tests import people
 from tests.authenticator import Authenticator
+from tests.page_client import HTMX, left_open, signed_in, text_of
 from tests.people import PASSWORD, bearer
-from tests.visits import HTMX, left_open, signed_in, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.users.operator_file import operator_forget_password, operator_write
+from tests.page_client import HTMX, signed_in, text_of
 from tests.people import PASSWORD
-from tests.visits import HTMX, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

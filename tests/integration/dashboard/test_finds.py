@@ -8,13 +8,13 @@ import pytest
 from django.urls import reverse
 
 from tests import factories
-from tests.scenes import busy_pool
-from tests.visits import signed_in, text_of
+from tests.demo_data import busy_pool
+from tests.page_client import signed_in, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.scenes import Pool
+    from tests.demo_data import Pool
 
 pytestmark = pytest.mark.django_db
 

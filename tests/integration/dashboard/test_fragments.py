@@ -15,8 +15,8 @@ from apps.dashboard.regions.place import fragment
 from apps.messages.models import Sender
 from apps.proving.models import Deadline
 from tests import factories
+from tests.demo_data import addresses, busy_pool
 from tests.people import PASSWORD, operator_person, principal
-from tests.scenes import addresses, busy_pool
 
 pytestmark = pytest.mark.django_db
 

@@ -20,10 +20,10 @@ from apps.messages.services.prices import bulk_price
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
 from tests import factories
+from tests.demo_data import busy_pool
 from tests.messaging import pool_world
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
-from tests.scenes import busy_pool
-from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

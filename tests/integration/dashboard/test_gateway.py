@@ -14,9 +14,9 @@ from apps.gateway.errors import NoAnswer
 from apps.gateway.services import accounts_claim, connections_seen
 from apps.proving.trial import NothingToProve, trial_request
 from apps.users.models import AccountApproval
-from tests import factories, people, scenes
+from tests import demo_data, factories, people
+from tests.page_client import signed_in, text_of
 from tests.unit.filecoin.golden_proofs import golden
-from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
     from apps.gateway.models import SignerConnection
@@ -92,7 +92,7 @@ def test_a_prover_is_asked_for_a_proof_of_an_active_sector(monkeypatch, proof, w
 
     monkeypatch.setattr("apps.gateway.connection_test.ask", ask)
     people.person()
-    pool = scenes.busy_pool()
+    pool = demo_data.busy_pool()
     row = factories.prover_connection(pool.miner.actor_id or 0)
 
     answer = signed_in("ann").post(f"/gateway/{row.pk}/test/", headers={"HX-Request": "true"})

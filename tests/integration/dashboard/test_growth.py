@@ -11,11 +11,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tests.crowd import messages_crowd, sectors_crowd
+from tests.bulk_rows import message_copies_insert, sector_copies_insert
+from tests.demo_data import LISTS, addresses, busy_pool, plain_addresses
+from tests.page_client import signed_in
 from tests.people import operator_person, person
-from tests.plans import blocks_of
-from tests.scenes import LISTS, addresses, busy_pool, plain_addresses
-from tests.visits import signed_in
+from tests.query_plans import blocks_of
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -60,8 +60,8 @@ def test_no_page_reads_more_of_an_older_pool():
     seen = []
     for first, last in ((1, FEW), (FEW + 1, MANY)):
         with connection.cursor() as cursor:
-            messages_crowd(cursor, of=f"id = '{pool.landed.id}'", first=first, last=last)
-            sectors_crowd(cursor, of=f"id = {pool.active.pk}", first=first, last=last)
+            message_copies_insert(cursor, of=f"id = '{pool.landed.id}'", first=first, last=last)
+            sector_copies_insert(cursor, of=f"id = {pool.active.pk}", first=first, last=last)
             cursor.execute("vacuum analyze")
         seen.append([blocks_read(clients[who], address) for who, _name, address in asked])
 

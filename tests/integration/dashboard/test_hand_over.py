@@ -18,12 +18,12 @@ from apps.users.principals import SYSTEM
 from apps.users.services import TokenLimits, signer_ungrant, tenant_update
 from poolsite.wire.pipeline import SectorState
 from tests import factories
-from tests.moving import ADDRESS, moving
+from tests.page_client import left_open, signed_in, text_of
 from tests.people import PASSWORD, operator_person, person, principal, tenant, token
-from tests.visits import left_open, signed_in, text_of
+from tests.transfer_fixtures import ADDRESS, transfer_case
 
 if TYPE_CHECKING:
-    from tests.moving import Moving
+    from tests.transfer_fixtures import TransferCase
 
 pytestmark = pytest.mark.django_db
 
@@ -31,12 +31,12 @@ PAGE = reverse("miner-hand-over", args=[ADDRESS])
 
 
 @pytest.fixture
-def pool() -> Moving:
+def pool() -> TransferCase:
     factories.head(1000)
     operator_person()
     person("ann", of="alice")
     person("bill", of="bob")
-    return moving()
+    return transfer_case()
 
 
 def form(**data: str) -> dict[str, str]:
@@ -47,7 +47,7 @@ def owner() -> str:
     return str(Miner.objects.get().tenant.name)
 
 
-def test_the_button_is_the_operators_and_so_is_the_page(pool: Moving) -> None:
+def test_the_button_is_the_operators_and_so_is_the_page(pool: TransferCase) -> None:
     miner_page = reverse("miner", args=[ADDRESS])
 
     assert PAGE in text_of(signed_in("olga").get(miner_page))
@@ -60,7 +60,7 @@ def test_the_button_is_the_operators_and_so_is_the_page(pool: Moving) -> None:
     assert signed_in("olga").get(reverse("miner-hand-over", args=["f0999"])).status_code == 404
 
 
-def test_the_form_offers_the_other_tenants_that_are_let_in(pool: Moving) -> None:
+def test_the_form_offers_the_other_tenants_that_are_let_in(pool: TransferCase) -> None:
     tenant_update(tenant=tenant("carol"), enabled=False)
 
     text = text_of(signed_in("olga").get(PAGE))
@@ -68,7 +68,7 @@ def test_the_form_offers_the_other_tenants_that_are_let_in(pool: Moving) -> None
     assert re.findall(r'<option value="(\w+)"', text) == ["bob", "pool"]
 
 
-def test_what_changes_is_listed_and_nothing_is_done_by_the_first_click(pool: Moving) -> None:
+def test_what_changes_is_listed_and_nothing_is_done_by_the_first_click(pool: TransferCase) -> None:
     token("sign", of="alice", limits=TokenLimits(miners=[2001]))
     factories.message("m", to=ADDRESS, from_addr=pool.worker_key)
 
@@ -88,7 +88,7 @@ def test_what_changes_is_listed_and_nothing_is_done_by_the_first_click(pool: Mov
     assert owner() == "alice"
 
 
-def test_the_second_click_does_it_once_and_the_pages_say_so(pool: Moving) -> None:
+def test_the_second_click_does_it_once_and_the_pages_say_so(pool: TransferCase) -> None:
     olga = signed_in("olga")
 
     for _ in range(2):
@@ -105,7 +105,7 @@ def test_the_second_click_does_it_once_and_the_pages_say_so(pool: Moving) -> Non
     assert ADDRESS not in text_of(signed_in("ann").get(reverse("miners")))
 
 
-def test_the_receivers_sector_does_not_show_what_the_giver_pushed(pool: Moving) -> None:
+def test_the_receivers_sector_does_not_show_what_the_giver_pushed(pool: TransferCase) -> None:
     batch = factories.batch(pool.miner)
     Sector.objects.update(precommit_batch=batch)
     factories.message(batch.message_id, to=ADDRESS, from_addr=pool.worker_key, state=MessageState.LANDED)
@@ -120,7 +120,7 @@ def test_the_receivers_sector_does_not_show_what_the_giver_pushed(pool: Moving) 
     assert signed_in("ann").get(shown).status_code == 200
 
 
-def test_who_has_proved_nothing_lately_is_asked_first_and_goes_on(pool: Moving) -> None:
+def test_who_has_proved_nothing_lately_is_asked_first_and_goes_on(pool: TransferCase) -> None:
     olga = left_open("olga")
 
     asked = olga.post(PAGE, form(sure="yes"))
@@ -131,15 +131,15 @@ def test_who_has_proved_nothing_lately_is_asked_first_and_goes_on(pool: Moving) 
     assert owner() == "bob"
 
 
-def lacks_grant(pool: Moving) -> None:
+def lacks_grant(pool: TransferCase) -> None:
     signer_ungrant(tenant=tenant("bob"), address=pool.worker_key)
 
 
-def half_made(pool: Moving) -> None:
+def half_made(pool: TransferCase) -> None:
     factories.sector(pool.miner, state=SectorState.PC1_DONE, held_by=factories.worker("s1"))
 
 
-def no_prover(pool: Moving) -> None:
+def no_prover(pool: TransferCase) -> None:
     type(pool.prover).objects.filter(pk=pool.prover.pk).delete()
 
 
@@ -153,7 +153,7 @@ def no_prover(pool: Moving) -> None:
     ],
 )
 def test_what_stands_in_the_way_is_said_with_the_page_that_helps(
-    pool: Moving, spoil: Any, words: str, helps: str, sure: str
+    pool: TransferCase, spoil: Any, words: str, helps: str, sure: str
 ) -> None:
     spoil(pool)
 
@@ -167,7 +167,7 @@ def test_what_stands_in_the_way_is_said_with_the_page_that_helps(
 
 
 @pytest.mark.parametrize("name", ["", "nobody", "alice", "x" * 300])
-def test_a_tenant_that_cannot_be_is_said_at_the_field(pool: Moving, name: str) -> None:
+def test_a_tenant_that_cannot_be_is_said_at_the_field(pool: TransferCase, name: str) -> None:
     answer = signed_in("olga").post(PAGE, form(tenant=name, sure="yes"))
 
     assert answer.status_code == 422
@@ -175,7 +175,7 @@ def test_a_tenant_that_cannot_be_is_said_at_the_field(pool: Moving, name: str) -
     assert owner() == "alice"
 
 
-def test_a_page_that_is_older_than_another_hand_over_does_nothing(pool: Moving) -> None:
+def test_a_page_that_is_older_than_another_hand_over_does_nothing(pool: TransferCase) -> None:
     Miner.objects.update(tenant=tenant("carol"))
 
     answer = signed_in("olga").post(PAGE, form(sure="yes"))
@@ -184,7 +184,7 @@ def test_a_page_that_is_older_than_another_hand_over_does_nothing(pool: Moving) 
     assert owner() == "carol"
 
 
-def test_open_pages_of_the_giver_empty_themselves_and_all_others_look_again(pool: Moving) -> None:
+def test_open_pages_of_the_giver_empty_themselves_and_all_others_look_again(pool: TransferCase) -> None:
     pool.go()
     changes = {(MOVED, str(pool.miner.pk))}
     pages = {"miner": f"miner:{ADDRESS}", "sector": f"sector:{pool.sector.uuid}"}

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from apps.sectors.models import WorkerCommand
 from tests import factories
-from tests.visits import HTMX, signed_in, text_of
+from tests.page_client import HTMX, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

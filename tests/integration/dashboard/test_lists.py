@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from apps.messages.models import Message
 from apps.messages.states import Wait
 from tests import factories
-from tests.scenes import busy_pool
-from tests.visits import signed_in, text_of
+from tests.demo_data import busy_pool
+from tests.page_client import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -11,9 +11,9 @@ from apps.messages.models import Message, SignedVersion
 from apps.messages.states import MessageState, Wait
 from apps.users.services import signer_grant
 from tests import factories
+from tests.demo_data import busy_pool
+from tests.page_client import HTMX, signed_in, text_of
 from tests.people import operator_person
-from tests.scenes import busy_pool
-from tests.visits import HTMX, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from apps.core.clock import now
 from apps.messages.states import Wait
 from apps.proving.models import WindowPost
 from tests import factories
-from tests.scenes import busy_pool
+from tests.demo_data import busy_pool
 
 if TYPE_CHECKING:
     from django.test import Client

@@ -18,8 +18,8 @@ from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person, principal, tenant
-from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
     from apps.wallets.models import Wallet

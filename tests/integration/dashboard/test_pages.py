@@ -21,9 +21,9 @@ from apps.proving.models import Partition
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.demo_data import FORMS, LISTS, addresses, busy_pool, plain_addresses
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
-from tests.scenes import FORMS, LISTS, addresses, busy_pool, plain_addresses
-from tests.visits import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

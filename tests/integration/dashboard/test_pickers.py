@@ -7,8 +7,8 @@ from django.urls import reverse
 
 from apps.dashboard.pickers import HANDFUL
 from tests import factories, people
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person
-from tests.visits import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,8 @@ from django.urls import reverse
 from apps.sectors.models import Sector
 from poolsite.wire.pipeline import SectorState
 from tests import factories
-from tests.scenes import busy_pool
-from tests.visits import HTMX, signed_in, text_of
+from tests.demo_data import busy_pool
+from tests.page_client import HTMX, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from apps.users.limits import RULES, limit_take
 from apps.users.models import AuditEntry, MinerGrant, RateLimit, SignerGrant, Tenant
 from apps.users.services import miner_grant, rate_limit_set, signer_grant
 from tests import factories, people
-from tests.visits import left_open, signed_in, text_of
+from tests.page_client import left_open, signed_in, text_of
 
 if TYPE_CHECKING:
     from django.test import Client

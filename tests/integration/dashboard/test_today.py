@@ -20,9 +20,9 @@ from apps.proving.models import PostNote, WindowPost
 from apps.proving.states import Outlook
 from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.demo_data import busy_pool
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, principal
-from tests.scenes import busy_pool
-from tests.visits import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

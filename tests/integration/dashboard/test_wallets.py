@@ -8,8 +8,8 @@ from django.urls import reverse
 from apps.users.services import signer_grant
 from apps.wallets.models import Wallet
 from tests import factories
+from tests.page_client import signed_in, text_of
 from tests.people import person, tenant
-from tests.visits import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from poolsite.devnet.actors.ledger import resolve
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.forks import reorg
 from poolsite.devnet.replica import Replica, replica_open
-from poolsite.devnet.rpc.lab import drain, fail_next
+from poolsite.devnet.rpc.fault_injection import drain, fail_next
 from poolsite.devnet.rpc.mpool import mpool_push
 from poolsite.devnet.service import Service
 from poolsite.devnet.state.rows import ACTORS

@@ -23,9 +23,9 @@ from apps.wallets.services import ids_signed
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.wire.origins import Origin
+from tests.fake_node import FakeNode, served
 from tests.integration.gateway.test_signer_process import SignerProcess, folder, made_once, message, start
 from tests.messaging import FIL, Pool
-from tests.tinynode import TinyNode, served
 from tests.unit.apps.messages.test_recovery import Dump, paid
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_ids_are_asked_of_every_signer_that_holds_the_key(
 @pytest.fixture
 def pool() -> Iterator[Pool]:
     """A messager on a node; signatures are asked for through the hub."""
-    node = TinyNode()
+    node = FakeNode()
     with served(node) as url:
         made = Pool(node, url)
         yield made

@@ -174,9 +174,9 @@ def test_a_hole_is_closed_on_the_real_pool(pool: DevnetPool) -> None:
     secp, bls = pool.addresses
     for name in "abc":
         pool.push(name, secp, to=bls)
-    pool.node.faults.knobs.drop_share = 1.0
+    pool.node.faults.settings.drop_share = 1.0
     pool.choose()
-    pool.node.faults.knobs.drop_share = 0.0
+    pool.node.faults.settings.drop_share = 0.0
     message_mark_bad(message=pool.row("b"), now=pool.now)
 
     pool.step(7)

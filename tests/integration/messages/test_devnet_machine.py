@@ -131,9 +131,9 @@ class DevnetMessager(RuleBasedStateMachine):
         back = self.keys_on_way[max(len(self.keys_on_way) - 1 - depth, 0)]
         self.node.head_set(back)
         self.node.null_rounds(1)  # another height, so another tipset
-        self.node.faults.knobs.hide_messages = True
+        self.node.faults.settings.hide_messages = True
         self.node.mine_one()
-        self.node.faults.knobs.hide_messages = False
+        self.node.faults.settings.hide_messages = False
         self.pool.step(heads)
         self.keys_on_way = [back, self.node.head.key]
 
@@ -149,11 +149,11 @@ class DevnetMessager(RuleBasedStateMachine):
 
     @rule(sender=SENDERS)
     def node_loses_messages(self, sender: int) -> None:
-        self.node.faults.knobs.drop_next = 1 + sender
+        self.node.faults.settings.drop_next = 1 + sender
 
     @rule(epochs=st.integers(min_value=1, max_value=3))
     def fee_spike(self, epochs: int) -> None:
-        self.node.faults.knobs.spike_left = epochs
+        self.node.faults.settings.spike_left = epochs
         self.pool.step()
 
     @rule(sender=SENDERS)
@@ -244,8 +244,8 @@ class DevnetMessager(RuleBasedStateMachine):
     def _settles(self) -> None:
         """Let the trouble end; whatever was accepted must come to rest."""
         self.pool.keyring.is_away = False
-        knobs = self.node.faults.knobs
-        knobs.drop_next, knobs.spike_left, knobs.hide_messages = 0, 0, False
+        faults = self.node.faults.settings
+        faults.drop_next, faults.spike_left, faults.hide_messages = 0, 0, False
         Message.objects.filter(state=MessageState.UNFILLED).update(retry_height=0)
         for _ in range(PATIENCE_HEADS):
             self.pool.step()

@@ -13,10 +13,10 @@ from apps.messages.models import Message
 from apps.messages.services import NewFees, message_replace, messages_publish
 from apps.messages.services.hurry import proofs_hurry
 from poolsite.filecoin.address import UNDEF
-from tests.crowd import messages_crowd
+from tests.bulk_rows import message_copies_insert
 from tests.messaging import Pool, pool_world
 from tests.people import principal
-from tests.plans import plan_of
+from tests.query_plans import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ def test_no_step_of_a_messages_life_reads_what_has_landed(pool: Pool) -> None:
     seen = []
     for first, last in ((1, FEW), (FEW + 1, MANY)):
         with connection.cursor() as cursor:
-            messages_crowd(cursor, of="push_id = 'first'", first=first, last=last)
+            message_copies_insert(cursor, of="push_id = 'first'", first=first, last=last)
             # A third of them are of the very sender that goes on sending.
             cursor.execute(
                 "update messages_message set from_addr = %s where id like 'seed-%%' and nonce %% 3 = 0"

@@ -16,7 +16,7 @@ from poolsite.wire.jobs import Complete
 from tests.integration.sealing.test_windows import fresh_post, landed, next_post, pair, require_all_active
 from workers.config import HostConfig
 from workers.console.client import Fenced
-from workers.console.line import Line
+from workers.console.lease_keeper import LeaseKeeper
 from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.prover.loop import Prover
 
@@ -40,26 +40,26 @@ class Hanging:
         config = HostConfig(
             folder=world.folder / "ill", store=world.store.root, console="", token="", name="ill"
         )
-        self.line = Line(config, world.console, kinds=world.prover.line.kinds, slots={})
-        self.line.register()
+        self.leases = LeaseKeeper(config, world.console, kinds=world.prover.leases.kinds, slots={})
+        self.leases.register()
         self.pool = ProcessorPool([ChildSpec(stages=("window_post",))])
-        self.pool.warm()
+        self.pool.precompile()
         (self.child,) = self.pool.pids()
         os.kill(self.child, signal.SIGSTOP)
-        self.prover = Prover(console=world.console, line=self.line, pool=self.pool, store=world.store)
+        self.prover = Prover(console=world.console, leases=self.leases, pool=self.pool, store=world.store)
 
     def claims(self) -> Assignment:
         """Take the job that is there and begin with it."""
         (job,) = self.prover._claim(1)
         self.proving = threading.Thread(target=self.prover._prove, args=(job,))
         self.proving.start()
-        while not self.line._held:
+        while not self.leases._held:
             time.sleep(0.01)
         return job
 
     def beat(self) -> None:
         """Renew the lease, as the thread does that lives on."""
-        self.line.beat()
+        self.leases.heartbeat()
 
     def stops(self) -> bool:
         """The hanging call has ended, and its child."""
@@ -94,12 +94,12 @@ def hung(world: World, ill: Hanging, miner: Miner) -> tuple[WindowPost, Assignme
     return post, ill.claims()
 
 
-def until_it_ends(world: World, post: WindowPost, *lines: Line) -> None:
+def until_it_ends(world: World, post: WindowPost, *hosts: LeaseKeeper) -> None:
     """Let epochs pass, in each of which these hosts tell that they live."""
 
     def ended() -> bool:
-        for line in lines:
-            line.beat()
+        for leases in hosts:
+            leases.heartbeat()
         return fresh_post(post).state in ("LANDED", "MISSED")
 
     world.until(ended, epochs=14)
@@ -117,7 +117,7 @@ def test_another_host_proves_what_hangs_on_the_first(
     post, job = hung(world, ill, miner)
     world.proves = True
 
-    until_it_ends(world, post, ill.line, world.prover.line)
+    until_it_ends(world, post, ill.leases, world.prover.leases)
 
     row = landed(post)
     assert row.notes.filter(words__contains="no progress on ill since epoch").exists()
@@ -134,7 +134,7 @@ def test_the_late_proof_of_the_first_host_changes_nothing(
     miner, sectors = pair
     post, job = hung(world, ill, miner)
     world.proves = True
-    until_it_ends(world, post, ill.line, world.prover.line)
+    until_it_ends(world, post, ill.leases, world.prover.leases)
     assert ill.stops()
 
     late = ill.prover._result(job)
@@ -152,8 +152,8 @@ def test_a_lone_host_begins_anew_with_another_child(
 ) -> None:
     miner, sectors = pair
     post, job = hung(world, ill, miner)
-    world.prover.line.is_paused = True
-    world.prover.line.beat()
+    world.prover.leases.is_paused = True
+    world.prover.leases.heartbeat()
     while fresh_post(post).job_id == Job.objects.get(uuid=job.id).pk:
         ill.beat()
         world.epoch()
@@ -163,7 +163,7 @@ def test_a_lone_host_begins_anew_with_another_child(
     ill.prover._prove(again)
 
     assert again.id != job.id
-    until_it_ends(world, post, ill.line)
+    until_it_ends(world, post, ill.leases)
     row = landed(post)
     assert row.notes.filter(words__endswith="asked anew").count() == 1
     sent_once(row)

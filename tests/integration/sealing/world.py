@@ -46,7 +46,7 @@ from workers.agent.loop import Agent
 from workers.agent.stages import StageRunner
 from workers.config import DEFAULT_SLOTS, HostConfig, SealerConfig
 from workers.console.client import Console
-from workers.console.line import Line
+from workers.console.lease_keeper import LeaseKeeper
 from workers.prover.loop import Prover
 from workers.storage.store import Store
 
@@ -198,23 +198,23 @@ class World:
             snark="vanilla",
             sector_room_bytes=1 << 20,
         )
-        line = Line(config, self.console, kinds=(JobKind.SEAL,), slots=dict(DEFAULT_SLOTS))
+        leases = LeaseKeeper(config, self.console, kinds=(JobKind.SEAL,), slots=dict(DEFAULT_SLOTS))
         journal = Journal(config.folder / "jobs")
-        line.sectors, line.stored = partial(sectors_here, journal), partial(stored_here, self.store)
-        line.stores = (self.store.name(),)
-        line.register()
+        leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, self.store)
+        leases.stores = (self.store.name(),)
+        leases.register()
         self.runner = StageRunner(folder=config.folder, store=self.store, pool=self.pool)
         app: Any = InlineHints(self.runner)
-        return Agent(config, console=self.console, line=line, journal=journal, app=app)
+        return Agent(config, console=self.console, leases=leases, journal=journal, app=app)
 
     def prover_make(self) -> Prover:
         """A prover that has just been started."""
         config = HostConfig(
             folder=self.folder / "prover", store=self.store.root, console="", token="", name="prover-1"
         )
-        line = Line(config, self.console, kinds=(JobKind.WINDOW_POST,), slots={})
-        line.register()
-        return Prover(console=self.console, line=line, pool=self.pool, store=self.store)
+        leases = LeaseKeeper(config, self.console, kinds=(JobKind.WINDOW_POST,), slots={})
+        leases.register()
+        return Prover(console=self.console, leases=leases, pool=self.pool, store=self.store)
 
     def hosts_work(self) -> None:
         """Let sealer and prover do all that they can do now."""

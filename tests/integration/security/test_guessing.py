@@ -16,7 +16,7 @@ from apps.users.models import LoginAttempt, TotpDevice, User
 from apps.users.passkeys import PasskeyRefused, Place
 from apps.users.second_factor import WrongCode
 from tests import people
-from tests.visits import signed_in
+from tests.page_client import signed_in
 
 NOW = clock.now()
 PLACE = Place(host="localhost", origin="http://localhost")

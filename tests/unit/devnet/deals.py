@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from poolsite.devnet.actors.market.book import Market
+from poolsite.devnet.actors.market.deals import Market
 from poolsite.devnet.actors.market.escrow import escrow_of
 from poolsite.devnet.state.rows import ACTORS, ESCROWS
 from poolsite.filecoin.actors.market import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poolsite.devnet.actors.actor_errors import OK, ActorError
 from poolsite.devnet.actors.call import Call, Meter
-from poolsite.devnet.actors.exits import OK, ActorError
 from poolsite.devnet.actors.invoke import invoke
 from poolsite.devnet.consensus import machine_at
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from poolsite.devnet.actors.miner.book import Reader
+from poolsite.devnet.actors.miner.state_editor import Reader
 from poolsite.devnet.lottery import Lottery
 from poolsite.filecoin.actors.miner_proving import (
     DeclareFaultsParams,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from poolsite.devnet.actors.miner.book import Reader, sector_quality
 from poolsite.devnet.actors.miner.extensions import CLAIM_DROP_PERIOD
+from poolsite.devnet.actors.miner.state_editor import Reader, sector_quality
 from poolsite.devnet.actors.verified.claims import TERM_MAX
 from poolsite.devnet.forks import reorg
 from poolsite.devnet.state.rows import CLAIMS, data_claims_of

@@ -1,4 +1,4 @@
-"""The knobs: forks, null rounds, lost and foreign messages, answers that fail."""
+"""Fault injection: forks, null rounds, lost and foreign messages, answers that fail."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from poolsite.devnet.access import ALL_PERMS
-from poolsite.devnet.actors.lab import FAIL_METHOD, FailParams
+from poolsite.devnet.actors.fault_injection import FAIL_METHOD, FailParams
 from poolsite.devnet.actors.ledger import actor_get, resolve
-from poolsite.devnet.actors.miner.book import Reader
+from poolsite.devnet.actors.miner.state_editor import Reader
 from poolsite.devnet.consensus import tipset_execute
-from poolsite.devnet.faults import BadKnob
+from poolsite.devnet.faults import BadFault
 from poolsite.devnet.forks import NoReorg, head_back, reorg
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.rpc.dispatch import Session, request_answer
-from poolsite.devnet.rpc.lab import foreign_message
+from poolsite.devnet.rpc.fault_injection import foreign_message
 from poolsite.devnet.rpc.methods import METHODS_V1
 from poolsite.devnet.rpc.mpool import mpool_push
 from poolsite.devnet.service import Service
@@ -195,18 +195,18 @@ async def test_another_network_name_can_be_given(node):
 @pytest.mark.parametrize(
     ("wish", "reason"),
     [
-        ({"nope": 1}, "no knob 'nope'"),
+        ({"nope": 1}, "no fault 'nope'"),
         ({"lagMs": "5"}, "lagMs must be a int"),
         ({"lagMs": -5}, "lagMs must not be negative"),
         ({"errorMethods": "("}, "errorMethods: "),
         ({"mining": "never"}, "mining must be auto, on-demand or paused"),
-        ([], "knobs must be an object"),
+        ([], "faults must be an object"),
     ],
 )
-def test_a_bad_knob_turns_none(node, wish, reason):
+def test_a_bad_fault_sets_none(node, wish, reason):
     before = node.faults.to_json()
 
-    with pytest.raises(BadKnob, match=f"^{reason.replace('(', '[(]')}"):
+    with pytest.raises(BadFault, match=f"^{reason.replace('(', '[(]')}"):
         node.faults.set_json(wish)
 
     assert node.faults.to_json() == before
@@ -235,7 +235,7 @@ async def test_a_fault_on_chain_spares_estimates_and_the_built_in_miner(node):
     assert message.message.gas_limit > 0, "it was estimated as if nothing were wrong"
     assert receipt.exit_code == 16
     executed = tipset_execute(node.chain, node.chain.parent(node.head.tipset).tipset, node.rules)
-    assert "injected by the devnet lab" in executed.applied[-1].error
+    assert "injected by the devnet" in executed.applied[-1].error
 
 
 async def test_a_count_of_none_forgets_a_fault_on_chain(node):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from poolsite.devnet.actors.ledger import BURNT
-from poolsite.devnet.actors.market.book import DEAL_EXPIRED, DEAL_NOT_ACTIVATED, Market
+from poolsite.devnet.actors.market.deals import DEAL_EXPIRED, DEAL_NOT_ACTIVATED, Market
 from poolsite.devnet.actors.verified.datacap import datacap_of
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.execution import message_simulate

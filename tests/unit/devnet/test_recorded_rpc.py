@@ -112,11 +112,11 @@ def _cases():
 @pytest.mark.parametrize("exchange", _cases(), ids=_id)
 async def test_the_devnet_answers_as_lotus(replay, exchange):
     here = _asked_here(exchange, replay)
-    replay.node.faults.knobs.behind = 3 if exchange["note"] == "GET readyz" else 0
+    replay.node.faults.settings.behind = 3 if exchange["note"] == "GET readyz" else 0
 
     response = await replay.answer(here)
 
-    replay.node.faults.knobs.behind = 0
+    replay.node.faults.settings.behind = 0
     assert response.status_code == here["status"]
     assert answer_differences(here["response"], response.text) == []
 

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from poolsite.devnet.birth import BrokenChain
 from poolsite.devnet.clock import ManualClock, WallClock
+from poolsite.devnet.genesis_config import BrokenChain
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.profile import Profile
 from poolsite.devnet.store import BadStore

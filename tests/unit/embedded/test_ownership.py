@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from poolsite.embedded.errors import PortTaken
 from poolsite.embedded.ownership import promised
-from poolsite.embedded.refusals import PortTaken
 
 
 def test_an_address_is_promised_to_one_pool_at_a_time() -> None:

@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from poolsite.embedded.refusals import StartupError
 
-from poolsite.embedded.places import Places
-from poolsite.embedded.pool import Choices, names_that_sign, pool_table
+from poolsite.embedded.paths import PoolPaths
+from poolsite.embedded.pool import Options, names_that_sign, pool_table
 from poolsite.embedded.postgres import Cluster
-from poolsite.embedded.refusals import CannotStart
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,10 +38,10 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def table_in(folder: Path) -> dict[str, Child]:
-    """Give the table of the environment's choices, by name."""
-    places, choices = Places(folder), Choices.of_environment()
-    cluster = Cluster(folder / "pg", folder / "s", folder, None, None) if choices.is_database_ours else None
-    return {child.name: child for child in pool_table(places, choices, cluster=cluster, web_fds=(3, 4))}
+    """Give the table of the environment's options, by name."""
+    paths, options = PoolPaths(folder), Options.of_environment()
+    cluster = Cluster(folder / "pg", folder / "s", folder, None, None) if options.is_database_ours else None
+    return {child.name: child for child in pool_table(paths, options, cluster=cluster, web_fds=(3, 4))}
 
 
 def test_every_name_in_the_table_is_its_own_and_all_needs_are_in_it(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_what_runs_elsewhere_is_not_started_and_not_waited_for(
 def test_a_wrong_name_among_the_left_out_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POOLSITE_DISABLE", "sealers")
 
-    with pytest.raises(CannotStart, match="POOLSITE_DISABLE names sealers"):
+    with pytest.raises(StartupError, match="POOLSITE_DISABLE names sealers"):
         table_in(tmp_path)
 
 
@@ -94,25 +94,25 @@ def test_a_wrong_name_among_the_left_out_is_refused(tmp_path: Path, monkeypatch:
 def test_a_number_that_is_none_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(CannotStart, match=f"{name} is '{value}'"):
-        Choices.of_environment()
+    with pytest.raises(StartupError, match=f"{name} is '{value}'"):
+        Options.of_environment()
 
 
 def test_old_ports_are_served_beside_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPAT_PORTS", "1")
 
-    choices = Choices.of_environment()
+    options = Options.of_environment()
 
-    assert choices.ports == [8000, 8989, 45132, 39812, 3453]
-    assert choices.signer_listen == "127.0.0.1:5678"
+    assert options.ports == [8000, 8989, 45132, 39812, 3453]
+    assert options.signer_listen == "127.0.0.1:5678"
 
 
 def test_some_old_ports_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPAT_PORTS", "8989, 5678")
 
-    choices = Choices.of_environment()
+    options = Options.of_environment()
 
-    assert (choices.ports, choices.signer_listen) == ([8000, 8989], "127.0.0.1:5678")
+    assert (options.ports, options.signer_listen) == ([8000, 8989], "127.0.0.1:5678")
 
 
 @pytest.mark.parametrize(("word", "name"), [("12308", "sophon-miner"), ("8989,1789", "damocles-manager")])
@@ -121,29 +121,29 @@ def test_ports_of_programs_that_nothing_answers_are_refused(
 ) -> None:
     monkeypatch.setenv("COMPAT_PORTS", word)
 
-    with pytest.raises(CannotStart, match=f"the port of {name}: nothing here answers its methods"):
-        Choices.of_environment()
+    with pytest.raises(StartupError, match=f"the port of {name}: nothing here answers its methods"):
+        Options.of_environment()
 
 
 @pytest.mark.parametrize("word", ["all", "8989,", "0,8989", "70000", "-1"])
 def test_old_ports_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     monkeypatch.setenv("COMPAT_PORTS", word)
 
-    with pytest.raises(CannotStart, match="write 1, or ports with commas between"):
-        Choices.of_environment()
+    with pytest.raises(StartupError, match="write 1, or ports with commas between"):
+        Options.of_environment()
 
 
 def test_addresses_that_children_open_later_are_those_that_are_known_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert Choices.of_environment().listened_later == ["127.0.0.1:1234"]
+    assert Options.of_environment().listened_later == ["127.0.0.1:1234"]
 
     monkeypatch.setenv("COMPAT_PORTS", "1")
-    assert Choices.of_environment().listened_later == ["127.0.0.1:1234", "127.0.0.1:5678"]
+    assert Options.of_environment().listened_later == ["127.0.0.1:1234", "127.0.0.1:5678"]
 
     monkeypatch.setenv("CHAIN_URLS", "http://node.example/rpc/v1")
     monkeypatch.setenv("POOLSITE_DISABLE", "signer")
-    assert Choices.of_environment().listened_later == []
+    assert Options.of_environment().listened_later == []
 
 
 def test_hosts_are_told_the_form_of_their_proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,8 +169,8 @@ def test_hosts_are_told_the_form_of_their_proofs(tmp_path: Path, monkeypatch: py
 def test_form_of_proofs_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POOLSITE_SNARK", "stark")
 
-    with pytest.raises(CannotStart, match="POOLSITE_SNARK is 'stark': write one of auto, groth16"):
-        Choices.of_environment()
+    with pytest.raises(StartupError, match="POOLSITE_SNARK is 'stark': write one of auto, groth16"):
+        Options.of_environment()
 
 
 def test_readiness_waits_for_the_processes_of_the_console(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_task_thread_count_that_is_no_number_is_refused(
 ) -> None:
     monkeypatch.setenv("POOLSITE_TASK_THREADS", "many")
 
-    with pytest.raises(CannotStart, match="POOLSITE_TASK_THREADS"):
+    with pytest.raises(StartupError, match="POOLSITE_TASK_THREADS"):
         table_in(tmp_path)
 
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poolsite.embedded import preflight as module
-from poolsite.embedded.places import Places
+from poolsite.embedded.errors import BadFolder, DiskFull, StartupError
+from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import Cluster, stale_pid_remove, version_of
 from poolsite.embedded.preflight import preflight
 from poolsite.embedded.programs import postgres_programs
-from poolsite.embedded.refusals import BadFolder, CannotStart, NoRoom
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
+def paths(tmp_path: Path) -> PoolPaths:
     """A pool's folder as it is after a first start."""
     var = tmp_path / "var"
     (var / "devnet").mkdir(parents=True)
@@ -33,12 +33,12 @@ def places(tmp_path: Path) -> Places:
     (var / "operator.json").write_text(json.dumps(operator))
     with closing(sqlite3.connect(var / "devnet" / "chain.sqlite")) as link:
         link.execute("create table blocks (height integer)")
-    return Places(var)
+    return PoolPaths(var)
 
 
-def cluster_in(places: Places) -> Cluster:
+def cluster_in(paths: PoolPaths) -> Cluster:
     """A cluster inside the folder, whoever can reach that."""
-    return Cluster(places.var / "pg", places.sockets / "pg", postgres_programs(), None, None)
+    return Cluster(paths.var / "pg", paths.sockets / "pg", postgres_programs(), None, None)
 
 
 def contents(folder: Path) -> str:
@@ -49,53 +49,53 @@ def contents(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def refusal(places: Places) -> str:
+def refusal(paths: PoolPaths) -> str:
     """Give the sentence, having checked that it is one and that nothing changed."""
-    before = contents(places.var)
-    with pytest.raises(CannotStart) as caught:
-        preflight(places, cluster_in(places))
-    assert contents(places.var) == before
+    before = contents(paths.var)
+    with pytest.raises(StartupError) as caught:
+        preflight(paths, cluster_in(paths))
+    assert contents(paths.var) == before
     sentence = str(caught.value)
     assert "\n" not in sentence
     return sentence
 
 
-def test_a_sound_folder_and_a_missing_one_pass(places: Places, tmp_path: Path) -> None:
-    preflight(places, cluster_in(places))
-    preflight(Places(tmp_path / "new"), cluster_in(Places(tmp_path / "new")))
+def test_a_sound_folder_and_a_missing_one_pass(paths: PoolPaths, tmp_path: Path) -> None:
+    preflight(paths, cluster_in(paths))
+    preflight(PoolPaths(tmp_path / "new"), cluster_in(PoolPaths(tmp_path / "new")))
 
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"url": "http://localho', "[]", '{"url": "x"}', "null"])
-def test_a_truncated_operator_file_is_refused(places: Places, text: str) -> None:
-    places.operator.write_text(text)
+def test_a_truncated_operator_file_is_refused(paths: PoolPaths, text: str) -> None:
+    paths.operator.write_text(text)
 
-    assert "operator.json is damaged" in refusal(places)
-
-
-def test_an_operator_file_whose_password_was_changed_is_whole(places: Places) -> None:
-    places.operator.write_text(json.dumps({"url": "u", "username": "operator", "admin_token": "t"}))
-
-    preflight(places, cluster_in(places))
+    assert "operator.json is damaged" in refusal(paths)
 
 
-def test_garbage_in_the_devnets_file_is_refused(places: Places) -> None:
-    (places.var / "devnet" / "chain.sqlite").write_bytes(b"garbage" * 999)
+def test_an_operator_file_whose_password_was_changed_is_whole(paths: PoolPaths) -> None:
+    paths.operator.write_text(json.dumps({"url": "u", "username": "operator", "admin_token": "t"}))
 
-    assert "is not the devnet's file" in refusal(places)
+    preflight(paths, cluster_in(paths))
 
 
-def test_a_cut_devnet_file_is_refused(places: Places) -> None:
-    file = places.var / "devnet" / "chain.sqlite"
+def test_garbage_in_the_devnets_file_is_refused(paths: PoolPaths) -> None:
+    (paths.var / "devnet" / "chain.sqlite").write_bytes(b"garbage" * 999)
+
+    assert "is not the devnet's file" in refusal(paths)
+
+
+def test_a_cut_devnet_file_is_refused(paths: PoolPaths) -> None:
+    file = paths.var / "devnet" / "chain.sqlite"
     file.write_bytes(file.read_bytes()[:1000])
 
-    assert "is not the devnet's file" in refusal(places)
+    assert "is not the devnet's file" in refusal(paths)
 
 
-def test_a_devnet_file_whose_checkpoint_was_cut_passes_and_loses_nothing(places: Places) -> None:
+def test_a_devnet_file_whose_checkpoint_was_cut_passes_and_loses_nothing(paths: PoolPaths) -> None:
     """A kill after the first page was copied: it names more pages than the file has yet; the log has them."""
-    file = places.var / "devnet" / "chain.sqlite"
+    file = paths.var / "devnet" / "chain.sqlite"
     log = file.with_name("chain.sqlite-wal")
     with closing(sqlite3.connect(file)) as link:
         link.execute("pragma journal_mode=wal")
@@ -107,49 +107,49 @@ def test_a_devnet_file_whose_checkpoint_was_cut_passes_and_loses_nothing(places:
     file.write_bytes(before[:28] + pages.to_bytes(4, "big") + before[32:])
     log.write_bytes(kept)
 
-    preflight(places, cluster_in(places))
+    preflight(paths, cluster_in(paths))
 
     with closing(sqlite3.connect(file)) as link:
         assert link.execute("select count(*) from blocks").fetchone() == (9999,)
 
 
-def test_data_of_another_postgresql_is_refused(places: Places) -> None:
-    (places.var / "pg" / "PG_VERSION").write_text("14\n")
+def test_data_of_another_postgresql_is_refused(paths: PoolPaths) -> None:
+    (paths.var / "pg" / "PG_VERSION").write_text("14\n")
 
-    assert "was made by PostgreSQL 14" in refusal(places)
+    assert "was made by PostgreSQL 14" in refusal(paths)
 
 
-def test_data_of_this_postgresql_passes(places: Places) -> None:
-    cluster = cluster_in(places)
+def test_data_of_this_postgresql_passes(paths: PoolPaths) -> None:
+    cluster = cluster_in(paths)
     cluster.data.mkdir(parents=True, exist_ok=True)
     (cluster.data / "PG_VERSION").write_text(version_of(cluster.programs))
 
-    preflight(places, cluster)
+    preflight(paths, cluster)
 
 
-def test_another_users_folder_is_refused(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = places.var.stat().st_uid
+def test_another_users_folder_is_refused(paths: PoolPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = paths.var.stat().st_uid
     monkeypatch.setattr(module, "os", SimpleNamespace(geteuid=lambda: owner + 1))
 
-    assert "belongs to another user" in refusal(places)
+    assert "belongs to another user" in refusal(paths)
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("")
 
     with pytest.raises(BadFolder, match="is not a folder"):
-        preflight(Places(tmp_path / "var"), None)
+        preflight(PoolPaths(tmp_path / "var"), None)
 
 
-def test_a_full_disk_is_refused(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_refused(paths: PoolPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     full = SimpleNamespace(disk_usage=lambda _path: SimpleNamespace(free=3 * 2**20))
     monkeypatch.setattr(module, "shutil", full)
-    before = contents(places.var)
+    before = contents(paths.var)
 
-    with pytest.raises(NoRoom, match="3 MiB are left on the disk"):
-        preflight(places, None)
+    with pytest.raises(DiskFull, match="3 MiB are left on the disk"):
+        preflight(paths, None)
 
-    assert contents(places.var) == before
+    assert contents(paths.var) == before
 
 
 def test_a_pid_file_of_a_process_that_is_no_server_of_this_data_is_removed(tmp_path: Path) -> None:

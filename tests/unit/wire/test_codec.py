@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from poolsite.wire.codec import WIRE_VERSION, BadWire, document_decode, document_encode
-from poolsite.wire.hosts import Command, Hardware, Heartbeat, HeartbeatAnswer, Held, Operation, Register
+from poolsite.wire.hosts import Command, Hardware, Heartbeat, HeartbeatAnswer, HeldJob, Operation, Register
 from poolsite.wire.jobs import (
     Assignment,
     Claim,
@@ -102,7 +102,7 @@ documents = st.one_of(
         boot_id=words,
         held=st.lists(
             st.builds(
-                Held,
+                HeldJob,
                 id=words,
                 progress=st.builds(Progress, token=numbers, stage=words, done=st.just(1), total=st.just(2)),
             ),

@@ -34,7 +34,8 @@ def test_a_wrong_name_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize(
-    "words", [["warm", "nothing"], ["sealer", "--nope"], ["signer", "new", "rsa"], ["bench", "--size", "3"]]
+    "words",
+    [["precompile", "nothing"], ["sealer", "--nope"], ["signer", "new", "rsa"], ["bench", "--size", "3"]],
 )
 def test_a_wrong_argument_is_told_without_a_traceback(
     words: list[str], capsys: pytest.CaptureFixture[str]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.exits import ActorError, bad_argument, forbidden, illegal_state
+from poolsite.devnet.actors.actor_errors import ActorError, bad_argument, forbidden, illegal_state
 from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import BURNT, MARKET, transfer
-from poolsite.devnet.actors.market.book import DEAL_EXPIRED, MarketBook
-from poolsite.devnet.actors.miner.book import numbers_of
+from poolsite.devnet.actors.market.deals import DEAL_EXPIRED, MarketEditor
 from poolsite.devnet.actors.miner.pieces import commitment_of
+from poolsite.devnet.actors.miner.state_editor import numbers_of
 from poolsite.devnet.state.deal_rows import SectorDeals, sector_deals_of
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.market_deals import (
@@ -51,30 +51,30 @@ def sector_content_changed(call: Call) -> bytes:
     """Handle SectorContentChanged: each piece that names a deal of its own activates it."""
     call.require_miner()
     sectors: tuple[SectorChanges, ...] = call.read(SectorContentChangedParams).sectors
-    book = MarketBook(call.draft)
+    editor = MarketEditor(call.draft)
     answers = tuple(
-        tuple(_accept(call, book, sector, piece=piece) for piece in sector.added) for sector in sectors
+        tuple(_accept(call, editor, sector, piece=piece) for piece in sector.added) for sector in sectors
     )
     return to_cbor(SectorContentChangedReturn(answers))
 
 
-def _accept(call: Call, book: MarketBook, sector: SectorChanges, *, piece: PieceChange) -> bool:
+def _accept(call: Call, editor: MarketEditor, sector: SectorChanges, *, piece: PieceChange) -> bool:
     """Activate the deal that a piece names; False if it names none that can be."""
     try:
         number, end = uint_read(piece.payload, 0)
         if end != len(piece.payload):
             return False
-        proposal = book.proposal_known(number)
+        proposal = editor.proposal_known(number)
         deal_check(proposal, provider=call.caller, sector_end=sector.minimum_commitment_epoch, now=call.epoch)
     except BadCbor:
         return False
     except ActorError:
         return False
-    if book.progress(number) is not None or not book.is_pending(deal_cid(proposal)):
+    if editor.progress(number) is not None or not editor.is_pending(deal_cid(proposal)):
         return False
     if (piece.data, piece.size) != (proposal.piece_cid, proposal.piece_size):
         return False
-    book.activate(number, provider=call.caller, sector=sector.sector, epoch=call.epoch)
+    editor.activate(number, provider=call.caller, sector=sector.sector, epoch=call.epoch)
     return True
 
 
@@ -82,22 +82,22 @@ def batch_activate_deals(call: Call) -> bytes:
     """Handle BatchActivateDeals: a sector's deals begin all or none.  Raises ActorError 18."""
     call.require_miner()
     params: BatchActivateDealsParams = call.read(BatchActivateDealsParams)
-    book, taken = MarketBook(call.draft), set[int]()
+    editor, taken = MarketEditor(call.draft), set[int]()
     failures, activations = [], []
     for at, sector in enumerate(params.sectors):
         try:
-            deals = _activatable(call, book, sector, taken=taken)
+            deals = _activatable(call, editor, sector, taken=taken)
         except ActorError as error:
             failures.append(FailCode(at, error.code))
             continue
-        activations.append(_begin(call, book, sector, deals=deals, is_cid_asked=params.compute_cid))
+        activations.append(_begin(call, editor, sector, deals=deals, is_cid_asked=params.compute_cid))
         taken.update(sector.deal_ids)
     results = BatchReturn(len(activations), tuple(failures))
     return to_cbor(BatchActivateDealsReturn(results, tuple(activations)))
 
 
 def _activatable(
-    call: Call, book: MarketBook, sector: SectorDealsParams, *, taken: set[int]
+    call: Call, editor: MarketEditor, sector: SectorDealsParams, *, taken: set[int]
 ) -> list[DealProposal]:
     """The deals of a sector, all of which can begin in it.  Raises ActorError 16, 17, 18, 20, 32."""
     if len(set(sector.deal_ids)) != len(sector.deal_ids):
@@ -106,11 +106,11 @@ def _activatable(
     for number in sector.deal_ids:
         if number in taken:
             raise bad_argument(f"failed to activate sector, duplicated deal {number}")
-        proposal = book.proposal_known(number)
+        proposal = editor.proposal_known(number)
         deal_check(proposal, provider=call.caller, sector_end=sector.sector_expiry, now=call.epoch)
-        if book.progress(number) is not None:
+        if editor.progress(number) is not None:
             raise bad_argument(f"deal {number} already activated")
-        if not book.is_pending(deal_cid(proposal)):
+        if not editor.is_pending(deal_cid(proposal)):
             raise illegal_state(f"deal {deal_cid(proposal)} is not in pending set")
         deals.append(proposal)
     return deals
@@ -118,7 +118,7 @@ def _activatable(
 
 def _begin(
     call: Call,
-    book: MarketBook,
+    editor: MarketEditor,
     sector: SectorDealsParams,
     *,
     deals: list[DealProposal],
@@ -127,12 +127,12 @@ def _begin(
     """Let a sector's deals begin.  Raises ActorError 16 for a proof that no sector has."""
     activated = []
     for number, proposal in zip(sector.deal_ids, deals, strict=True):
-        row = book.deal(number)
+        row = editor.deal(number)
         allocation = (row.allocation if row else None) or NO_ALLOCATION
         activated.append(
             ActivatedDeal(proposal.client.actor_id, allocation, proposal.piece_cid, proposal.piece_size)
         )
-        book.activate(number, provider=call.caller, sector=sector.sector_number, epoch=call.epoch)
+        editor.activate(number, provider=call.caller, sector=sector.sector_number, epoch=call.epoch)
     cid = deals_commitment(deals, sector.sector_type) if is_cid_asked and deals else None
     return SectorDealActivation(tuple(activated), cid)
 
@@ -176,23 +176,23 @@ def sectors_deals_end(draft: Draft, provider: int, sectors: Iterable[int], *, ep
 
 def _collateral_lost(draft: Draft, provider: int, sectors: Iterable[int], *, epoch: int) -> int:
     """End the deals of sectors; gives what their provider loses."""
-    book, lost = MarketBook(draft), 0
+    editor, lost = MarketEditor(draft), 0
     table = sector_deals_of(provider)
     for sector in sectors:
         row: SectorDeals | None = draft.get(table, sector)
         draft.delete(table, sector)
         for number in row.deals if row else ():
-            lost += _deal_end(book, number, provider=provider, epoch=epoch)
+            lost += _deal_end(editor, number, provider=provider, epoch=epoch)
     return lost
 
 
-def _deal_end(book: MarketBook, number: int, *, provider: int, epoch: int) -> int:
-    proposal = book.proposal(number)
+def _deal_end(editor: MarketEditor, number: int, *, provider: int, epoch: int) -> int:
+    proposal = editor.proposal(number)
     if proposal is None or proposal.end_epoch <= epoch:
         return 0
     if proposal.provider != id_address(provider):
         raise illegal_state(f"caller f0{provider} is not the provider {proposal.provider} of deal {number}")
-    progress = book.progress(number)
+    progress = editor.progress(number)
     if progress is None:
         raise bad_argument(f"no state for deal {number}")
-    return book.terminate(number, proposal, progress, epoch=epoch)
+    return editor.terminate(number, proposal, progress, epoch=epoch)

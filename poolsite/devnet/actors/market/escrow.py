@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument, fil
+from poolsite.devnet.actors.actor_errors import bad_argument, fil
 from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import KIND_MINER, MARKET, actor_get, resolve_existing
 from poolsite.devnet.state.rows import ESCROWS, MINERS, Escrow, Miner

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import ActorError
-from poolsite.devnet.actors.market.book import DEAL_NOT_ACTIVATED, Market
+from poolsite.devnet.actors.actor_errors import ActorError
+from poolsite.devnet.actors.market.deals import DEAL_NOT_ACTIVATED, Market
 from poolsite.filecoin.actors.market_deals import (
     DealQueryParams,
     GetDealActivationReturn,

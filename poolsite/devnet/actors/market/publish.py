@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import (
+from poolsite.devnet.actors.actor_errors import (
     ILLEGAL_STATE,
     OK,
     ActorError,
@@ -17,8 +16,9 @@ from poolsite.devnet.actors.exits import (
     forbidden,
     not_found,
 )
+from poolsite.devnet.actors.economy import economy
 from poolsite.devnet.actors.ledger import KIND_MINER, actor_get, resolve, resolve_existing
-from poolsite.devnet.actors.market.book import MarketBook
+from poolsite.devnet.actors.market.deals import MarketEditor
 from poolsite.devnet.actors.market.escrow import escrow_covers
 from poolsite.devnet.actors.nested import nested_call, nested_send
 from poolsite.devnet.actors.power import claim_total
@@ -76,9 +76,9 @@ def publish_storage_deals(call: Call) -> bytes:
     allocations = batch.allocate()
     if not places:
         raise bad_argument("All deal proposals invalid")
-    book = MarketBook(call.draft)
+    editor = MarketEditor(call.draft)
     numbers = tuple(
-        book.enter(proposal, allocation=allocations.get(at)) for at, proposal in enumerate(batch.taken)
+        editor.enter(proposal, allocation=allocations.get(at)) for at, proposal in enumerate(batch.taken)
     )
     call.charge_to(publish_gas(len(deals)))
     return to_cbor(PublishStorageDealsReturn(numbers, bitfield_of(places)))
@@ -132,7 +132,7 @@ class Batch:
         if not all(escrow_covers(self.call.draft, party, amount) for party, amount in totals.items()):
             return False
         cid = deal_cid(own)
-        if MarketBook(self.call.draft).is_pending(cid) or cid in map(deal_cid, self.taken):
+        if MarketEditor(self.call.draft).is_pending(cid) or cid in map(deal_cid, self.taken):
             return False
         if own.verified_deal:
             units = self.datacap.get(client, 0) + own.piece_size * DATACAP_PER_BYTE

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import BURNT, MARKET, transfer
-from poolsite.devnet.actors.market.book import DEAL_EXPIRED, MarketBook
-from poolsite.devnet.actors.miner.book import numbers_of
+from poolsite.devnet.actors.market.deals import DEAL_EXPIRED, MarketEditor
+from poolsite.devnet.actors.miner.state_editor import numbers_of
 from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DealEvents
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.market_deals import (
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 def settle_deal_payments(call: Call) -> bytes:
     """Handle SettleDealPayments: anybody may ask; deals that were never activated in time are removed."""
     numbers = numbers_of(call.read(SettleDealPaymentsParams).deal_ids)
-    book, lost = MarketBook(call.draft), 0
+    editor, lost = MarketEditor(call.draft), 0
     failures: list[FailCode] = []
     settlements: list[DealSettlement] = []
     for at, number in enumerate(numbers):
-        proposal = book.proposal(number)
+        proposal = editor.proposal(number)
         if proposal is None:
             failures.append(FailCode(at, DEAL_EXPIRED))
-        elif book.progress(number) is None and call.epoch >= proposal.start_epoch:
-            lost += book.expire_unused(number, proposal)
+        elif editor.progress(number) is None and call.epoch >= proposal.start_epoch:
+            lost += editor.expire_unused(number, proposal)
             failures.append(FailCode(at, DEAL_EXPIRED))
         else:
-            settlements.append(DealSettlement(*book.settle(number, proposal, epoch=call.epoch)))
+            settlements.append(DealSettlement(*editor.settle(number, proposal, epoch=call.epoch)))
     pay(call.machine, MARKET, BURNT, lost)
     results = BatchReturn(len(settlements), tuple(failures))
     return to_cbor(SettleDealPaymentsReturn(results, tuple(settlements)))
@@ -52,16 +52,16 @@ def market_tick(draft: Draft, now: int) -> None:
     if events is None:
         return
     draft.delete(DEAL_EVENTS, now)
-    book, lost = MarketBook(draft), 0
+    editor, lost = MarketEditor(draft), 0
     for number in events.deals:
-        proposal = book.proposal(number)
+        proposal = editor.proposal(number)
         if proposal is None:
             continue
-        progress = book.progress(number)
+        progress = editor.progress(number)
         if progress is None:
-            lost += book.expire_unused(number, proposal)
+            lost += editor.expire_unused(number, proposal)
         elif progress.updated == UNDEFINED_EPOCH:
-            book.pending_drop(proposal)
-        elif not book.settle(number, proposal, epoch=now)[1]:
-            book.schedule(update_epoch(number, now + 1), number)
+            editor.pending_drop(proposal)
+        elif not editor.settle(number, proposal, epoch=now)[1]:
+            editor.schedule(update_epoch(number, now + 1), number)
     transfer(draft, MARKET, BURNT, lost)

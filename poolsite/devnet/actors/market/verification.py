@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument
+from poolsite.devnet.actors.actor_errors import bad_argument
 from poolsite.devnet.actors.market.activation import deal_check, deals_commitment
-from poolsite.devnet.actors.market.book import Market
+from poolsite.devnet.actors.market.deals import Market
 from poolsite.filecoin.actors.market_deals import (
     SectorDeals,
     VerifyDealsForActivationParams,

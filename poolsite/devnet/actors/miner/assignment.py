@@ -8,22 +8,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import insufficient
+from poolsite.devnet.actors.actor_errors import insufficient
 from poolsite.devnet.actors.miner.partitions import sectors_add
 from poolsite.devnet.state.rows import EMPTY_PARTITION, Sector
 from poolsite.filecoin.deadlines import DeadlineLoad, NoDeadline, deadlines_assign, is_mutable
 
 if TYPE_CHECKING:
-    from poolsite.devnet.actors.miner.book import Book
+    from poolsite.devnet.actors.miner.state_editor import MinerStateEditor
 
 
-def sectors_assign(book: Book, sectors: list[Sector], now: int) -> int:
+def sectors_assign(editor: MinerStateEditor, sectors: list[Sector], now: int) -> int:
     """Put sectors into mutable deadlines; returns how many deadlines got one."""
-    miner, network = book.miner, book.network
+    miner, network = editor.miner, editor.network
     loads = []
     for index in range(network.proving.deadlines):
-        if is_mutable(book.deadline_at(index, now)):
-            partitions = book.partitions(index)
+        if is_mutable(editor.deadline_at(index, now)):
+            partitions = editor.partitions(index)
             live = sum(len(partition.live) for partition in partitions)
             total = sum(len(partition.sectors) for partition in partitions)
             loads.append(DeadlineLoad(index, live_sectors=live, total_sectors=total))
@@ -37,25 +37,25 @@ def sectors_assign(book: Book, sectors: list[Sector], now: int) -> int:
     except NoDeadline as error:
         raise insufficient(str(error)) from None
     for index in sorted(set(chosen)):
-        deadline_fill(book, index, [s for s, at in zip(sectors, chosen, strict=True) if at == index], now)
+        deadline_fill(editor, index, [s for s, at in zip(sectors, chosen, strict=True) if at == index], now)
     return len(set(chosen))
 
 
-def deadline_fill(book: Book, index: int, sectors: list[Sector], now: int) -> None:
+def deadline_fill(editor: MinerStateEditor, index: int, sectors: list[Sector], now: int) -> None:
     """Fill the last partition, then open new ones."""
-    size = book.miner.partition_sectors
-    grid = book.deadline_at(index, now).quantization
-    deadline = book.deadline(index)
+    size = editor.miner.partition_sectors
+    grid = editor.deadline_at(index, now).quantization
+    deadline = editor.deadline(index)
     at = max(deadline.partitions - 1, 0)
     queue = sorted(sectors, key=lambda sector: sector.number)
     while queue:
-        partition = book.partition(index, at) or EMPTY_PARTITION
+        partition = editor.partition(index, at) or EMPTY_PARTITION
         room = size - len(partition.sectors)
         batch, queue = queue[:room], queue[room:]
         if batch:
             pairs = [(sector.number, grid.up(sector.expiration)) for sector in batch]
-            book.save_partition(index, at, sectors_add(partition, pairs))
+            editor.save_partition(index, at, sectors_add(partition, pairs))
             for sector in batch:
-                book.save_sector(replace(sector, deadline=index, partition=at))
+                editor.save_sector(replace(sector, deadline=index, partition=at))
         at += 1
-    book.save_deadline(index, replace(deadline, partitions=max(deadline.partitions, at)))
+    editor.save_deadline(index, replace(deadline, partitions=max(deadline.partitions, at)))

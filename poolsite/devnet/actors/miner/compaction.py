@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument, forbidden
-from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
+from poolsite.devnet.actors.actor_errors import bad_argument, forbidden
 from poolsite.devnet.actors.miner.partitions import sectors_add
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open, numbers_of
 from poolsite.devnet.state.rows import EMPTY_PARTITION, partitions_of, sectors_of
 from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
 from poolsite.filecoin.deadlines import is_available_for_compaction
@@ -27,9 +27,9 @@ def compact_partitions(call: Call) -> bytes:
     if index >= call.network.proving.deadlines:
         raise bad_argument(f"invalid deadline {index}")
     chosen = numbers_of(params.partitions)
-    book = book_open(call)
+    editor = editor_open(call)
     window = call.network.dispute_window
-    if not is_available_for_compaction(book.deadline_at(index, call.epoch), dispute_window=window):
+    if not is_available_for_compaction(editor.deadline_at(index, call.epoch), dispute_window=window):
         raise forbidden(
             f"cannot compact deadline {index} during its challenge window, or the prior challenge window, "
             f"or before {window} epochs have passed since its last challenge window ended"
@@ -37,17 +37,17 @@ def compact_partitions(call: Call) -> bytes:
     limit = call.network.posted_partitions_max
     if len(chosen) > limit:
         raise bad_argument(f"too many partitions {len(chosen)}, limit {limit}")
-    partitions = book.partitions(index)
+    partitions = editor.partitions(index)
     if any(at >= len(partitions) for at in chosen):
         raise bad_argument(f"partition index {chosen[-1]} out of range [0, {len(partitions)})")
     for at in chosen:
         _check(partitions[at], at)
     dead = [number for at in chosen for number in partitions[at].terminated]
-    live = book.sectors(number for at in chosen for number in partitions[at].live)
+    live = editor.sectors(number for at in chosen for number in partitions[at].live)
     for number in dead:
-        call.draft.delete(sectors_of(book.id), number)
+        call.draft.delete(sectors_of(editor.id), number)
     kept = [partition for at, partition in enumerate(partitions) if at not in set(chosen)]
-    _rebuild(book, index, kept, live)
+    _rebuild(editor, index, kept, live)
     return b""
 
 
@@ -61,9 +61,9 @@ def _check(partition: Partition, at: int) -> None:
         raise bad_argument(f"cannot remove partition {at}: has unproven sectors")
 
 
-def _rebuild(book: Book, index: int, kept: list[Partition], live: list[Sector]) -> None:
+def _rebuild(editor: MinerStateEditor, index: int, kept: list[Partition], live: list[Sector]) -> None:
     """Number the partitions anew and put the sectors, which are proven, behind them."""
-    size, grid = book.miner.partition_sectors, book.deadline_at(index, 0).quantization
+    size, grid = editor.miner.partition_sectors, editor.deadline_at(index, 0).quantization
     partitions = list(kept)
     for sector in sorted(live, key=lambda one: one.number):
         if not partitions or len(partitions[-1].sectors) >= size:
@@ -71,11 +71,11 @@ def _rebuild(book: Book, index: int, kept: list[Partition], live: list[Sector]) 
         last = partitions[-1]
         grown = sectors_add(last, [(sector.number, grid.up(sector.expiration))])
         partitions[-1] = replace(grown, unproven=last.unproven)
-    deadline = book.deadline(index)
+    deadline = editor.deadline(index)
     for at, partition in enumerate(partitions):
-        book.save_partition(index, at, partition)
-        for sector in book.sectors(partition.sectors):
-            book.save_sector(replace(sector, partition=at))
+        editor.save_partition(index, at, partition)
+        for sector in editor.sectors(partition.sectors):
+            editor.save_sector(replace(sector, partition=at))
     for at in range(len(partitions), deadline.partitions):
-        book.state.delete(partitions_of(book.id), (index, at))
-    book.save_deadline(index, replace(deadline, partitions=len(partitions)))
+        editor.state.delete(partitions_of(editor.id), (index, at))
+    editor.save_deadline(index, replace(deadline, partitions=len(partitions)))

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from poolsite.devnet.actors.exits import bad_argument, forbidden, not_found
-from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
+from poolsite.devnet.actors.actor_errors import bad_argument, forbidden, not_found
 from poolsite.devnet.actors.miner.funds import debt_repay_wholly
 from poolsite.devnet.actors.miner.partitions import faults_add, joined
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open, numbers_of
 from poolsite.devnet.state.rows import Partition
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams, DeclareFaultsRecoveredParams
 from poolsite.filecoin.gas_model import declare_faults_gas, declare_recovered_gas
@@ -26,14 +26,14 @@ NOTHING_DECLARED_GAS = 12_600_000
 PLURALS = {"fault": "faults", "recovery": "recoveries"}
 ADDRESSED_PARTITIONS_MAX = 3000
 ADDRESSED_SECTORS_MAX = 25_000
-Step = Callable[[Book, Partition, tuple[int, ...], "DeadlineInfo"], Partition]
+Step = Callable[[MinerStateEditor, Partition, tuple[int, ...], "DeadlineInfo"], Partition]
 
 
 def declare_faults(call: Call) -> bytes:
     """Handle DeclareFaults: power goes at once."""
     params = call.read(DeclareFaultsParams)
-    book = book_open(call)
-    touched = _each_partition(call, book, params.faults, step=_fault, word="fault")
+    editor = editor_open(call)
+    touched = _each_partition(call, editor, params.faults, step=_fault, word="fault")
     call.charge_to(declare_faults_gas(touched) if touched else NOTHING_DECLARED_GAS)
     return b""
 
@@ -41,17 +41,17 @@ def declare_faults(call: Call) -> bytes:
 def declare_recovered(call: Call) -> bytes:
     """Handle DeclareFaultsRecovered: power returns with the next proof of the deadline."""
     params = call.read(DeclareFaultsRecoveredParams)
-    book = book_open(call)
-    miner = book.miner
+    editor = editor_open(call)
+    miner = editor.miner
     if miner.consensus_fault_elapsed >= call.epoch:
         raise forbidden("recovery not allowed during active consensus fault")
-    book.save(debt_repay_wholly(call.machine, book.id, miner))
-    touched = _each_partition(call, book, params.recoveries, step=_recover, word="recovery")
+    editor.save(debt_repay_wholly(call.machine, editor.id, miner))
+    touched = _each_partition(call, editor, params.recoveries, step=_recover, word="recovery")
     call.charge_to(declare_recovered_gas(touched) if touched else NOTHING_DECLARED_GAS)
     return b""
 
 
-def _each_partition(call: Call, book: Book, declarations: Any, *, step: Step, word: str) -> int:
+def _each_partition(call: Call, editor: MinerStateEditor, declarations: Any, *, step: Step, word: str) -> int:
     """Apply `step` to each partition that the declarations name; returns how many there are."""
     declarations = tuple(declarations)
     if len(declarations) > ADDRESSED_PARTITIONS_MAX:
@@ -59,9 +59,9 @@ def _each_partition(call: Call, book: Book, declarations: Any, *, step: Step, wo
     if sum(len(entry.sectors) for entry in declarations) > ADDRESSED_SECTORS_MAX:
         raise bad_argument(f"too many sectors, max {ADDRESSED_SECTORS_MAX}")
     for entry in declarations:
-        _check_deadline(call, book, entry.deadline, word=word)
+        _check_deadline(call, editor, entry.deadline, word=word)
     for entry in declarations:
-        partition = book.partition(entry.deadline, entry.partition)
+        partition = editor.partition(entry.deadline, entry.partition)
         if partition is None:
             raise not_found(
                 f"failed to declare {PLURALS[word]} for deadline {entry.deadline}: "
@@ -74,37 +74,41 @@ def _each_partition(call: Call, book: Book, declarations: Any, *, step: Step, wo
                 f"{PLURALS[word]} in partition {entry.partition}: failed fault declaration: "
                 "not all sectors are assigned to the partition"
             )
-        info = book.deadline_at(entry.deadline, call.epoch).next_not_elapsed()
-        book.save_partition(entry.deadline, entry.partition, step(book, partition, numbers, info))
+        info = editor.deadline_at(entry.deadline, call.epoch).next_not_elapsed()
+        editor.save_partition(entry.deadline, entry.partition, step(editor, partition, numbers, info))
     return len({(entry.deadline, entry.partition) for entry in declarations})
 
 
-def _check_deadline(call: Call, book: Book, index: int, *, word: str) -> None:
+def _check_deadline(call: Call, editor: MinerStateEditor, index: int, *, word: str) -> None:
     """Refuse what is too late.  Source: lib.rs validate_fr_declaration_deadline."""
     deadlines = call.network.proving.deadlines
     if index >= deadlines:
         raise bad_argument(f"invalid deadline {index}, must be < {deadlines}")
-    info = book.deadline_at(index, call.epoch).next_not_elapsed()
+    info = editor.deadline_at(index, call.epoch).next_not_elapsed()
     if info.fault_cutoff_passed:
         raise bad_argument(
             f"failed {word} declaration at deadline {index}: late fault or recovery declaration"
         )
 
 
-def _fault(book: Book, partition: Partition, numbers: tuple[int, ...], info: DeadlineInfo) -> Partition:
+def _fault(
+    editor: MinerStateEditor, partition: Partition, numbers: tuple[int, ...], info: DeadlineInfo
+) -> Partition:
     """Healthy sectors become faulty, declared recoveries are taken back; others are left as they are."""
     live = set(partition.live)
     retracted = set(numbers) & set(partition.recoveries)
     new = [number for number in numbers if number in live and number not in set(partition.faults)]
     counted = [number for number in new if number in set(partition.active)]
-    raw, quality = book.power(counted)
-    book.power_change(-raw, -quality)
-    expiration = info.quantization.up(info.last + book.network.fault_max_age)
+    raw, quality = editor.power(counted)
+    editor.power_change(-raw, -quality)
+    expiration = info.quantization.up(info.last + editor.network.fault_max_age)
     partition = faults_add(partition, new, expiration=expiration)
     kept = tuple(number for number in partition.recoveries if number not in retracted)
     return replace(partition, recoveries=kept)
 
 
-def _recover(_book: Book, partition: Partition, numbers: tuple[int, ...], _info: DeadlineInfo) -> Partition:
+def _recover(
+    _book: MinerStateEditor, partition: Partition, numbers: tuple[int, ...], _info: DeadlineInfo
+) -> Partition:
     """Faulty sectors are marked; healthy ones are left as they are."""
     return replace(partition, recoveries=joined(partition.recoveries, set(numbers) & set(partition.faults)))

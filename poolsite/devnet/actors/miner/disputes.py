@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from poolsite.devnet.actors.actor_errors import bad_argument, forbidden
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import bad_argument, forbidden
 from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import BURNT, SENDER_KINDS, actor_get
-from poolsite.devnet.actors.miner.book import Book, Reader, sector_quality
 from poolsite.devnet.actors.miner.funds import debt_payable
 from poolsite.devnet.actors.miner.partitions import faults_add
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, Reader, sector_quality
 from poolsite.devnet.state.rows import PostedProof, posted_proofs_of
 from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
 from poolsite.filecoin.address import id_address
@@ -51,52 +51,52 @@ def dispute_window_post(call: Call) -> bytes:
     row: PostedProof | None = call.draft.get(posted_proofs_of(call.receiver), key)
     if row is None:
         raise bad_argument(f"failed to load proof for dispute: proof {params.post_index} not found")
-    book = Book(call.machine, call.receiver)
+    editor = MinerStateEditor(call.machine, call.receiver)
     call.charge_to(VALID_POST_GAS)
-    if not row.proof or _is_valid(call, book, row):
+    if not row.proof or _is_valid(call, editor, row):
         raise bad_argument("failed to dispute valid post")
-    call.draft.delete(posted_proofs_of(book.id), key)
-    quality = _faults_record(book, reader.deadline_at(index, call.epoch), row)
-    _punish(call, book, quality)
+    call.draft.delete(posted_proofs_of(editor.id), key)
+    quality = _faults_record(editor, reader.deadline_at(index, call.epoch), row)
+    _punish(call, editor, quality)
     call.charge_to(WRONG_POST_GAS)
     return b""
 
 
-def _is_valid(call: Call, book: Book, row: PostedProof) -> bool:
+def _is_valid(call: Call, editor: MinerStateEditor, row: PostedProof) -> bool:
     randomness = call.machine.randomness.beacon(
-        Tag.WINDOWED_POST_CHALLENGE_SEED, row.challenge, miner_entropy(id_address(book.id))
+        Tag.WINDOWED_POST_CHALLENGE_SEED, row.challenge, miner_entropy(id_address(editor.id))
     )
     return call.machine.proofs.window_post(
         row.proof,
-        post_proof=book.miner.post_proof,
+        post_proof=editor.miner.post_proof,
         randomness=randomness,
-        miner_id=book.id,
+        miner_id=editor.id,
         sectors=list(row.sectors),
     )
 
 
-def _faults_record(book: Book, info: DeadlineInfo, row: PostedProof) -> int:
+def _faults_record(editor: MinerStateEditor, info: DeadlineInfo, row: PostedProof) -> int:
     """Make the sectors of a wrong proof faulty; gives the quality-adjusted power that it was about."""
     covered = {number for number, _ in row.sectors}
     closed = info.next_not_elapsed().last - info.params.period
-    expiration = info.quantization.up(closed + book.network.fault_max_age)
+    expiration = info.quantization.up(closed + editor.network.fault_max_age)
     for index in row.partitions:
-        partition = book.partition(info.index, index)
+        partition = editor.partition(info.index, index)
         if partition is None:
             continue
         lost = [number for number in partition.active if number in covered]
-        raw, quality = book.power(lost)
-        book.save_partition(info.index, index, faults_add(partition, lost, expiration=expiration))
-        book.power_change(-raw, -quality)
-    return sum(sector_quality(sector, book.miner.sector_size) for sector in book.sectors(sorted(covered)))
+        raw, quality = editor.power(lost)
+        editor.save_partition(info.index, index, faults_add(partition, lost, expiration=expiration))
+        editor.power_change(-raw, -quality)
+    return sum(sector_quality(sector, editor.miner.sector_size) for sector in editor.sectors(sorted(covered)))
 
 
-def _punish(call: Call, book: Book, quality: int) -> None:
+def _punish(call: Call, editor: MinerStateEditor, quality: int) -> None:
     """Take the penalty; the disputer's reward comes out of what the miner can pay, the rest burns."""
     penalty = economy(call.machine).dispute_penalty(quality) + DISPUTE_REWARD
-    miner = replace(book.miner, debt=book.miner.debt + penalty)
-    miner, paid = debt_payable(call.draft, book.id, miner)
-    book.save(miner)
+    miner = replace(editor.miner, debt=editor.miner.debt + penalty)
+    miner, paid = debt_payable(call.draft, editor.id, miner)
+    editor.save(miner)
     reward = min(paid, DISPUTE_REWARD)
-    pay(call.machine, book.id, call.caller, reward)
-    pay(call.machine, book.id, BURNT, paid - reward)
+    pay(call.machine, editor.id, call.caller, reward)
+    pay(call.machine, editor.id, BURNT, paid - reward)

@@ -11,24 +11,24 @@ from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
-    from poolsite.devnet.actors.miner.book import Book
+    from poolsite.devnet.actors.miner.state_editor import MinerStateEditor
 
 PROVING_DEADLINE_EVENT: Final = b"\x81\x01"
 """What a miner leaves with the power actor: the kind of its event, CBOR."""
 
 
-def cron_at(book: Book, epoch: int) -> None:
+def cron_at(editor: MinerStateEditor, epoch: int) -> None:
     """Wake the miner at the end of `epoch`."""
-    events: CronEvents | None = book.state.get(CRON, epoch)
+    events: CronEvents | None = editor.state.get(CRON, epoch)
     miners = () if events is None else events.miners
-    if book.id not in miners:
-        book.state.put(CRON, epoch, CronEvents(tuple(sorted((*miners, book.id)))))
+    if editor.id not in miners:
+        editor.state.put(CRON, epoch, CronEvents(tuple(sorted((*miners, editor.id)))))
 
 
-def cron_enrol(book: Book, now: int) -> None:
+def cron_enrol(editor: MinerStateEditor, now: int) -> None:
     """Start the miner's deadlines: from now on cron settles each at its last epoch."""
-    info = book.deadline_now(now)
-    book.change(period_start=info.period_start, deadline=info.index, cron_active=True)
-    cron_at(book, info.last)
+    info = editor.deadline_now(now)
+    editor.change(period_start=info.period_start, deadline=info.index, cron_active=True)
+    cron_at(editor, info.last)
     params = to_cbor(EnrollCronEventParams(info.last, PROVING_DEADLINE_EVENT))
-    call_note(book.machine, POWER_ACTOR, Method.ENROLL_CRON_EVENT, params=params)
+    call_note(editor.machine, POWER_ACTOR, Method.ENROLL_CRON_EVENT, params=params)

@@ -9,10 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from poolsite.devnet.actors.actor_errors import bad_argument, forbidden, illegal_state, not_found
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import bad_argument, forbidden, illegal_state, not_found
-from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of, sector_quality
 from poolsite.devnet.actors.miner.partitions import joined, queue_add, queue_remove
+from poolsite.devnet.actors.miner.state_editor import (
+    MinerStateEditor,
+    editor_open,
+    numbers_of,
+    sector_quality,
+)
 from poolsite.devnet.state.rows import DataClaim, data_claims_of
 from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
 from poolsite.filecoin.expiration import BadExpiration, extension_check
@@ -50,13 +55,13 @@ def extend_expiration(call: Call) -> bytes:
             space = _claims_check(call, wish, entry.new_expiration)
             before = spaces.get(wish.sector_number, ClaimedSpace())
             spaces[wish.sector_number] = ClaimedSpace(before.all + space.all, before.kept + space.kept)
-    book = book_open(call)
+    editor = editor_open(call)
     count = 0
     for entry in extensions:
         claimed = (wish.sector_number for wish in entry.sectors_with_claims)
         numbers = joined(numbers_of(entry.sectors), claimed)
         count += len(numbers)
-        _extend(call, book, entry, numbers=numbers, spaces=spaces)
+        _extend(call, editor, entry, numbers=numbers, spaces=spaces)
     call.charge_to(extend_gas(count))
     return b""
 
@@ -88,19 +93,19 @@ def _claims_check(call: Call, wish: SectorClaim, expiration: int) -> ClaimedSpac
 
 def _extend(
     call: Call,
-    book: Book,
+    editor: MinerStateEditor,
     entry: ExpirationExtension2,
     *,
     numbers: tuple[int, ...],
     spaces: dict[int, ClaimedSpace],
 ) -> None:
     key = f"PartitionKey {{ deadline: {entry.deadline}, partition: {entry.partition} }}"
-    partition = book.partition(entry.deadline, entry.partition)
+    partition = editor.partition(entry.deadline, entry.partition)
     if partition is None:
         raise not_found(f"no such partition {key}")
-    old = [_sector(book, number) for number in numbers]
+    old = [_sector(editor, number) for number in numbers]
     new = [
-        _extended(call, sector, entry.new_expiration, size=book.miner.sector_size, spaces=spaces)
+        _extended(call, sector, entry.new_expiration, size=editor.miner.sector_size, spaces=spaces)
         for sector in old
     ]
     for sector in old:
@@ -110,17 +115,17 @@ def _extend(
                 f"failed to remove replaced sectors: Invalid attempt to group sector {sector.number} with "
                 "an early expiration"
             )
-    _power_update(book, partition, old, new)
-    grid = book.deadline_at(entry.deadline, call.epoch).quantization
+    _power_update(editor, partition, old, new)
+    grid = editor.deadline_at(entry.deadline, call.epoch).quantization
     expirations = queue_remove(partition.expirations, set(numbers))
     for sector in new:
-        book.save_sector(sector)
+        editor.save_sector(sector)
         expirations = queue_add(expirations, grid.up(sector.expiration), (sector.number,))
-    book.save_partition(entry.deadline, entry.partition, replace(partition, expirations=expirations))
+    editor.save_partition(entry.deadline, entry.partition, replace(partition, expirations=expirations))
 
 
-def _sector(book: Book, number: int) -> Sector:
-    sector = book.sector(number)
+def _sector(editor: MinerStateEditor, number: int) -> Sector:
+    sector = editor.sector(number)
     if sector is None:
         raise not_found(f"failed to load sectors: sector not found: {number}")
     return sector
@@ -182,12 +187,14 @@ def _kept_space(sector: Sector, space: ClaimedSpace | None, *, now: int) -> int:
     return space.kept
 
 
-def _power_update(book: Book, partition: Partition, old: list[Sector], new: list[Sector]) -> None:
-    size = book.miner.sector_size
+def _power_update(
+    editor: MinerStateEditor, partition: Partition, old: list[Sector], new: list[Sector]
+) -> None:
+    size = editor.miner.sector_size
     active = set(partition.active)
     change = sum(
         sector_quality(after, size) - sector_quality(before, size)
         for before, after in zip(old, new, strict=True)
         if before.number in active
     )
-    book.power_change(0, change)
+    editor.power_change(0, change)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import fil, insufficient
+from poolsite.devnet.actors.actor_errors import fil, insufficient
 from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import BURNT, actor_get
 from poolsite.devnet.actors.vesting import vesting_add, vesting_take, vesting_unlock
@@ -72,7 +72,7 @@ def debt_repay_wholly(machine: Machine, miner_id: int, miner: Miner) -> Miner:
 
 
 def reward_add(machine: Machine, miner_id: int, miner: Miner, *, reward: int, penalty: int) -> Miner:
-    """Book a block reward that has just arrived in the balance: three quarters of it vest."""
+    """Record a block reward that has just arrived in the balance: three quarters of it vest."""
     now = machine.epoch
     miner = vesting_add(vesting_unlock(miner, now=now), locked_reward(reward), now=now)
     return penalty_apply(machine, miner_id, miner, penalty)

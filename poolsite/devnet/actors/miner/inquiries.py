@@ -9,11 +9,11 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.devnet.actors.actor_errors import bad_argument, not_found
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import bad_argument, not_found
 from poolsite.devnet.actors.ledger import resolve
-from poolsite.devnet.actors.miner.book import Reader
 from poolsite.devnet.actors.miner.funds import available
+from poolsite.devnet.actors.miner.state_editor import Reader
 from poolsite.filecoin import pledge
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import (

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from poolsite.devnet.actors.actor_errors import bad_argument, forbidden
 from poolsite.devnet.actors.creation import MAX_PEER_ID_BYTES, worker_check
-from poolsite.devnet.actors.exits import bad_argument, forbidden
 from poolsite.devnet.actors.ledger import KIND_ACCOUNT, KIND_MULTISIG, actor_get, resolve_existing
-from poolsite.devnet.actors.miner.book import Book, book_open
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
 from poolsite.devnet.state.rows import BeneficiaryChange, BeneficiaryTerm, Miner
 from poolsite.filecoin.actors.miner_control import (
     ActiveBeneficiary,
@@ -50,7 +50,7 @@ def _principal(call: Call, address: Address) -> int:
 
 def control_addresses(call: Call) -> bytes:
     """Handle ControlAddresses."""
-    miner = Book(call.machine, call.receiver).miner
+    miner = MinerStateEditor(call.machine, call.receiver).miner
     return to_cbor(
         ControlAddressesReturn(
             id_address(miner.owner), id_address(miner.worker), tuple(id_address(n) for n in miner.control)
@@ -71,20 +71,20 @@ def change_worker(call: Call) -> bytes:
         raise bad_argument(f"unable to resolve address: {params.new_worker}")
     worker_check(call, worker)
     control = tuple(_principal(call, address) for address in params.new_control_addrs)
-    book = book_open(call, allowed="owner")
-    miner = book.change(control=control)
+    editor = editor_open(call, allowed="owner")
+    miner = editor.change(control=control)
     if worker != miner.worker and miner.new_worker is None:
         delay = call.network.worker_key_change_delay
-        book.change(new_worker=worker, worker_change_epoch=call.epoch + delay)
+        editor.change(new_worker=worker, worker_change_epoch=call.epoch + delay)
     return b""
 
 
 def confirm_worker(call: Call) -> bytes:
     """Handle ConfirmChangeWorkerAddress; before the epoch it succeeds without effect."""
-    book = book_open(call, allowed="owner")
-    miner = book.miner
+    editor = editor_open(call, allowed="owner")
+    miner = editor.miner
     if miner.new_worker is not None and miner.worker_change_epoch <= call.epoch:
-        book.change(worker=miner.new_worker, new_worker=None, worker_change_epoch=-1)
+        editor.change(worker=miner.new_worker, new_worker=None, worker_change_epoch=-1)
     return b""
 
 
@@ -93,7 +93,7 @@ def change_peer(call: Call) -> bytes:
     peer = call.read(ChangePeerIDParams).new_id
     if len(peer) > MAX_PEER_ID_BYTES:
         raise bad_argument(f"peer ID size of {len(peer)} exceeds maximum size of {MAX_PEER_ID_BYTES}")
-    book_open(call).change(peer=peer)
+    editor_open(call).change(peer=peer)
     return b""
 
 
@@ -105,7 +105,7 @@ def change_multiaddrs(call: Call) -> bytes:
         raise bad_argument("invalid empty multiaddr")
     if size > MAX_MULTIADDRS_BYTES:
         raise bad_argument(f"multiaddr size of {size} exceeds maximum of {MAX_MULTIADDRS_BYTES}")
-    book_open(call).change(multiaddrs=addresses)
+    editor_open(call).change(multiaddrs=addresses)
     return b""
 
 
@@ -114,19 +114,19 @@ def change_owner(call: Call) -> bytes:
     address = call.read(ChangeOwnerAddressParams).new_address
     if address.protocol != ID:
         raise bad_argument("owner address must be an ID address")
-    book = Book(call.machine, call.receiver)
-    miner = book.miner
+    editor = MinerStateEditor(call.machine, call.receiver)
+    miner = editor.miner
     new_owner = address.actor_id
     if call.caller == miner.owner or miner.pending_owner is None:
         call.require_caller((miner.owner,))
         _principal(call, address)
-        book.change(pending_owner=None if new_owner == miner.owner else new_owner)
+        editor.change(pending_owner=None if new_owner == miner.owner else new_owner)
     else:
         call.require_caller((miner.pending_owner,))
         if new_owner != miner.pending_owner:
             raise bad_argument(f"expected confirmation of f0{miner.pending_owner}, got f0{new_owner}")
         beneficiary = new_owner if miner.beneficiary == miner.owner else miner.beneficiary
-        book.change(owner=new_owner, beneficiary=beneficiary, pending_owner=None)
+        editor.change(owner=new_owner, beneficiary=beneficiary, pending_owner=None)
     return b""
 
 
@@ -136,8 +136,8 @@ def change_beneficiary(call: Call) -> bytes:
     nominee = resolve_existing(call.draft, params.new_beneficiary)
     if nominee is None:
         raise bad_argument(f"unable to resolve address: {params.new_beneficiary}")
-    book = Book(call.machine, call.receiver)
-    miner = book.miner
+    editor = MinerStateEditor(call.machine, call.receiver)
+    miner = editor.miner
     if call.caller == miner.owner:
         miner = _beneficiary_propose(call, miner, params, nominee=nominee)
     else:
@@ -154,7 +154,7 @@ def change_beneficiary(call: Call) -> bytes:
             by_nominee=change.by_nominee or call.caller == change.beneficiary,
         )
         miner = _beneficiary_settle(miner, change)
-    book.save(miner)
+    editor.save(miner)
     return b""
 
 
@@ -203,7 +203,7 @@ def _beneficiary_settle(miner: Miner, change: BeneficiaryChange) -> Miner:
 
 def get_beneficiary(call: Call) -> bytes:
     """Handle GetBeneficiary."""
-    miner = Book(call.machine, call.receiver).miner
+    miner = MinerStateEditor(call.machine, call.receiver).miner
     term = TermValue(miner.term.quota, miner.term.used, miner.term.expiration)
     change = miner.pending_beneficiary
     proposed = None

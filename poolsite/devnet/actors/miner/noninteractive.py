@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from poolsite.devnet.actors.actor_errors import ILLEGAL_ARGUMENT, bad_argument, fil, forbidden, insufficient
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import ILLEGAL_ARGUMENT, bad_argument, fil, forbidden, insufficient
 from poolsite.devnet.actors.miner.assignment import deadline_fill
-from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.enrol import cron_enrol
 from poolsite.devnet.actors.miner.funds import debt_repay_wholly, unlocked
 from poolsite.devnet.actors.miner.numbers import numbers_allocate
 from poolsite.devnet.actors.miner.prove import SIMPLE_QA_POWER
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
 from poolsite.devnet.proofs import ProvenSeal
 from poolsite.devnet.state.rows import Sector
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
@@ -46,13 +46,13 @@ def prove_commit_sectors_ni(call: Call) -> bytes:
     """Handle ProveCommitSectorsNI."""
     params: ProveCommitSectorsNIParams = call.read(ProveCommitSectorsNIParams)
     _check_count(len(params.sectors))
-    book = book_open(call)
-    _check_call(call, book, params)
+    editor = editor_open(call)
+    _check_call(call, editor, params)
     codes = _codes(call, params)
     call.charge_to(FAIL_STATE + verify_ni_gas(len(params.sectors)))
-    _verify(call, book, params)
+    _verify(call, editor, params)
     valid = [info for info, code in zip(params.sectors, codes, strict=True) if not code]
-    _activate(call, book, params, valid=valid)
+    _activate(call, editor, params, valid=valid)
     call.charge_to(prove_commit_ni_gas(len(params.sectors)))
     failures = tuple(FailCode(at, code) for at, code in enumerate(codes) if code)
     return to_cbor(BatchReturn(len(valid), failures))
@@ -65,15 +65,15 @@ def _check_count(count: int) -> None:
         raise bad_argument("too few sectors addressed, addressed 0 want >= 1")
 
 
-def _check_call(call: Call, book: Book, params: ProveCommitSectorsNIParams) -> None:
+def _check_call(call: Call, editor: MinerStateEditor, params: ProveCommitSectorsNIParams) -> None:
     """The checks that do not look at the sectors, in the actor's order.  Raises ActorError 16, 18."""
     if params.proving_deadline >= call.network.proving.deadlines:
         raise bad_argument(f"proving deadline index {params.proving_deadline} invalid")
-    if not is_mutable(book.deadline_at(params.proving_deadline, call.epoch)):
+    if not is_mutable(editor.deadline_at(params.proving_deadline, call.epoch)):
         raise forbidden(
             f"proving deadline {params.proving_deadline} must not be the current or next deadline "
         )
-    if book.miner.consensus_fault_elapsed >= call.epoch:
+    if editor.miner.consensus_fault_elapsed >= call.epoch:
         raise forbidden("ProveCommitSectorsNI not allowed during active consensus fault")
     try:
         kind = seal_proof(params.seal_proof_type)
@@ -113,10 +113,10 @@ def _is_fit(call: Call, info: SectorNIActivationInfo) -> bool:
     )
 
 
-def _verify(call: Call, book: Book, params: ProveCommitSectorsNIParams) -> None:
+def _verify(call: Call, editor: MinerStateEditor, params: ProveCommitSectorsNIParams) -> None:
     """Check the proof of all sectors, those that are left out included.  Raises ActorError 16."""
     entropy = miner_entropy(id_address(call.receiver))
-    comm_d = sha254_zero(book.miner.sector_size)
+    comm_d = sha254_zero(editor.miner.sector_size)
     seals = [
         ProvenSeal(
             number=info.sealing_number,
@@ -136,21 +136,25 @@ def _verify(call: Call, book: Book, params: ProveCommitSectorsNIParams) -> None:
 
 
 def _activate(
-    call: Call, book: Book, params: ProveCommitSectorsNIParams, *, valid: list[SectorNIActivationInfo]
+    call: Call,
+    editor: MinerStateEditor,
+    params: ProveCommitSectorsNIParams,
+    *,
+    valid: list[SectorNIActivationInfo],
 ) -> None:
     """Take the pledge, use up the numbers, put the sectors into their deadline.  Raises ActorError 16, 19."""
-    miner, money = book.miner, economy(call.machine)
+    miner, money = editor.miner, economy(call.machine)
     pledge = money.initial_pledge(miner.sector_size)
     fee = money.daily_fee(miner.sector_size)
     total = pledge * len(valid)
-    free = unlocked(miner, book.balance)
+    free = unlocked(miner, editor.balance)
     if free < total:
         raise insufficient(
             f"insufficient funds for aggregate initial pledge requirement {fil(total)}, "
             f"available: {fil(free)}"
         )
     numbers = [info.sector_number for info in params.sectors if info.sector_number <= MAX_SECTOR_NUMBER]
-    book.change(allocated=numbers_allocate(miner.allocated, numbers))
+    editor.change(allocated=numbers_allocate(miner.allocated, numbers))
     sectors = [
         Sector(
             number=info.sector_number,
@@ -170,9 +174,9 @@ def _activate(
         )
         for info in valid
     ]
-    deadline_fill(book, params.proving_deadline, sectors, call.epoch)
-    book.change(pledge=miner.pledge + total)
-    book.save(debt_repay_wholly(call.machine, book.id, book.miner))
-    book.pledge_change(total)
+    deadline_fill(editor, params.proving_deadline, sectors, call.epoch)
+    editor.change(pledge=miner.pledge + total)
+    editor.save(debt_repay_wholly(call.machine, editor.id, editor.miner))
+    editor.pledge_change(total)
     if not miner.cron_active:
-        cron_enrol(book, call.epoch)
+        cron_enrol(editor, call.epoch)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.exits import OK, ActorError, bad_argument
+from poolsite.devnet.actors.actor_errors import OK, ActorError, bad_argument
 from poolsite.devnet.actors.ledger import MARKET
 from poolsite.devnet.actors.nested import nested_call
 from poolsite.filecoin.actors.market import Method

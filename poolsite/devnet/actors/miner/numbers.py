@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument, not_found, ranges
-from poolsite.devnet.actors.miner.book import Book, book_open
+from poolsite.devnet.actors.actor_errors import bad_argument, not_found, ranges
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
 from poolsite.filecoin.actors.miner_proving import CompactSectorNumbersParams
 from poolsite.filecoin.actors.miner_sectors import CheckSectorProvenParams
 from poolsite.filecoin.bitfield import bitfield_from_bytes, bitfield_of, bitfield_to_bytes
@@ -34,9 +34,9 @@ def compact_numbers(call: Call) -> bytes:
     mask = call.read(CompactSectorNumbersParams).mask_sector_numbers
     if mask and mask.ranges[-1][1] > MAX_SECTOR_NUMBER + 1:
         raise bad_argument(f"masked sector number {mask.ranges[-1][1] - 1} exceeded max sector number")
-    book = book_open(call)
-    allocated = bitfield_from_bytes(book.miner.allocated)
-    book.change(allocated=bitfield_to_bytes(allocated | mask))
+    editor = editor_open(call)
+    allocated = bitfield_from_bytes(editor.miner.allocated)
+    editor.change(allocated=bitfield_to_bytes(allocated | mask))
     return b""
 
 
@@ -44,6 +44,6 @@ def check_proven(call: Call) -> bytes:
     """Handle CheckSectorProven: anybody may ask."""
     number = call.read(CheckSectorProvenParams).sector_number
     call.charge_to(FAIL_STATE)
-    if Book(call.machine, call.receiver).sector(number) is None:
+    if MinerStateEditor(call.machine, call.receiver).sector(number) is None:
         raise not_found(f"sector {number} not proven")
     return b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument
+from poolsite.devnet.actors.actor_errors import bad_argument
 from poolsite.filecoin.cids import BadCid, cid_to_commd
 from poolsite.filecoin.commd import BadPiece, Piece, comm_d_from_pieces
 from poolsite.filecoin.sha254 import sha254_zero

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument, illegal_state, not_found, ranges
-from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of
+from poolsite.devnet.actors.actor_errors import bad_argument, illegal_state, not_found, ranges
 from poolsite.devnet.actors.miner.partitions import faults_add, faults_recover, without
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open, numbers_of
 from poolsite.devnet.profile import OPTIMISTIC
 from poolsite.devnet.state.rows import PostedProof, posted_proofs_of
 from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
@@ -60,9 +60,9 @@ def submit_window_post(call: Call) -> bytes:
             f"expected at most {MAX_RANDOMNESS_BYTES} bytes of randomness, "
             f"got {len(params.chain_commit_rand)}"
         )
-    book = book_open(call)
-    info = _check_submission(call, book, params)
-    proven = _record(book, params, info)
+    editor = editor_open(call)
+    info = _check_submission(call, editor, params)
+    proven = _record(editor, params, info)
     if not proven.sectors:
         raise bad_argument("cannot prove partitions with no active sectors")
     cost = window_post_gas(
@@ -76,9 +76,9 @@ def submit_window_post(call: Call) -> bytes:
     proof = params.proofs[0].proof_bytes
     waits = call.machine.profile.verify_post == OPTIMISTIC and not proven.recovered
     if not waits:
-        _verify(call, book, proof, proven=proven, info=info)
-    _keep(book, info, params, proven=proven, proof=proof if waits else b"")
-    book.power_change(proven.raw, proven.quality)
+        _verify(call, editor, proof, proven=proven, info=info)
+    _keep(editor, info, params, proven=proven, proof=proof if waits else b"")
+    editor.power_change(proven.raw, proven.quality)
     return b""
 
 
@@ -97,9 +97,9 @@ def _type_name(number: int) -> str:
     return f"StackedDRGWindow{SIZE_NAMES[proof.sector_size]}V1P1"
 
 
-def _check_submission(call: Call, book: Book, params: SubmitWindowedPoStParams) -> DeadlineInfo:
+def _check_submission(call: Call, editor: MinerStateEditor, params: SubmitWindowedPoStParams) -> DeadlineInfo:
     """The checks against the miner's state and the chain, in the actor's order."""
-    miner, now = book.miner, call.epoch
+    miner, now = editor.miner, call.epoch
     if params.proofs[0].post_proof != miner.post_proof:
         wanted, got = (_type_name(number) for number in (miner.post_proof, params.proofs[0].post_proof))
         raise bad_argument(f"expected proof of type {wanted}, got {got}")
@@ -108,7 +108,7 @@ def _check_submission(call: Call, book: Book, params: SubmitWindowedPoStParams) 
         raise bad_argument(f"too many partitions {len(params.partitions)}, limit {limit}")
     if not params.partitions:
         raise bad_argument("expected proof to be smaller than 0 bytes")
-    info = book.deadline_now(now)
+    info = editor.deadline_now(now)
     if not info.is_open:
         raise illegal_state(f"proving period {info.period_start} not yet open at {now}")
     if params.deadline != info.index:
@@ -127,10 +127,10 @@ def _check_submission(call: Call, book: Book, params: SubmitWindowedPoStParams) 
     return info
 
 
-def _record(book: Book, params: SubmitWindowedPoStParams, info: DeadlineInfo) -> Proven:
-    """Book what the partitions gain and lose; the call is undone if the proof then turns out wrong."""
+def _record(editor: MinerStateEditor, params: SubmitWindowedPoStParams, info: DeadlineInfo) -> Proven:
+    """Record what the partitions gain and lose; the call is undone if the proof then turns out wrong."""
     prefix = f"failed to process post submission for deadline {info.index}: "
-    deadline = book.deadline(info.index)
+    deadline = editor.deadline(info.index)
     indices = [post.index for post in params.partitions]
     if len(set(indices)) != len(indices):
         raise bad_argument(f"{prefix}duplicate partitions proven")
@@ -139,15 +139,15 @@ def _record(book: Book, params: SubmitWindowedPoStParams, info: DeadlineInfo) ->
         raise bad_argument(f"{prefix}partition already proven: {ranges(bitfield_of(again))}")
     proven = Proven(sectors=[])
     for post in params.partitions:
-        _record_partition(book, info, index=post.index, skipped=post.skipped, proven=proven)
-    book.save_deadline(info.index, replace(deadline, posted=tuple(sorted((*deadline.posted, *indices)))))
+        _record_partition(editor, info, index=post.index, skipped=post.skipped, proven=proven)
+    editor.save_deadline(info.index, replace(deadline, posted=tuple(sorted((*deadline.posted, *indices)))))
     return proven
 
 
 def _record_partition(
-    book: Book, info: DeadlineInfo, *, index: int, skipped: BitField, proven: Proven
+    editor: MinerStateEditor, info: DeadlineInfo, *, index: int, skipped: BitField, proven: Proven
 ) -> None:
-    partition = book.partition(info.index, index)
+    partition = editor.partition(info.index, index)
     if partition is None:
         raise not_found(
             f"failed to process post submission for deadline {info.index}: no such partition {index}"
@@ -161,20 +161,20 @@ def _record_partition(
     counted = set(partition.active)
     lost = counted & skips
     skipped_new = (lost | (set(partition.unproven) & skips)) - set(partition.terminated)
-    expiration = info.quantization.up(info.last + book.network.fault_max_age)
+    expiration = info.quantization.up(info.last + editor.network.fault_max_age)
     partition = faults_add(partition, skipped_new, expiration=expiration)
     partition = replace(partition, recoveries=without(partition.recoveries, skips))
     recovered = partition.recoveries
     grid = info.quantization
     on_time: dict[int, int] = {
-        sector.number: grid.up(sector.expiration) for sector in book.sectors(recovered)
+        sector.number: grid.up(sector.expiration) for sector in editor.sectors(recovered)
     }
     partition = faults_recover(partition, on_time)
     gained = (*recovered, *partition.unproven)
     proven.new += len(partition.unproven)
     partition = replace(partition, unproven=())
-    book.save_partition(info.index, index, partition)
-    gain, loss = book.power(gained), book.power(sorted(lost))
+    editor.save_partition(info.index, index, partition)
+    gain, loss = editor.power(gained), editor.power(sorted(lost))
     proven.raw += gain[0] - loss[0]
     proven.quality += gain[1] - loss[1]
     proven.recovered += len(recovered)
@@ -182,13 +182,15 @@ def _record_partition(
     proven.sectors.extend(partition.active)
 
 
-def _verify(call: Call, book: Book, proof: bytes, *, proven: Proven, info: DeadlineInfo) -> None:
+def _verify(
+    call: Call, editor: MinerStateEditor, proof: bytes, *, proven: Proven, info: DeadlineInfo
+) -> None:
     """Check the proof over all sectors that it covers.  Raises ActorError 16."""
     entropy = miner_entropy(id_address(call.receiver))
-    sectors = _covered(book, proven)
+    sectors = _covered(editor, proven)
     is_valid = call.machine.proofs.window_post(
         proof,
-        post_proof=book.miner.post_proof,
+        post_proof=editor.miner.post_proof,
         randomness=call.machine.randomness.beacon(Tag.WINDOWED_POST_CHALLENGE_SEED, info.challenge, entropy),
         miner_id=call.receiver,
         sectors=sectors,
@@ -197,17 +199,22 @@ def _verify(call: Call, book: Book, proof: bytes, *, proven: Proven, info: Deadl
         raise bad_argument("invalid post was submitted")
 
 
-def _covered(book: Book, proven: Proven) -> list[tuple[int, bytes]]:
+def _covered(editor: MinerStateEditor, proven: Proven) -> list[tuple[int, bytes]]:
     """(number, CommR) of the sectors that a proof covers."""
-    return [(sector.number, sector.sealed_cid.digest) for sector in book.sectors(sorted(proven.sectors))]
+    return [(sector.number, sector.sealed_cid.digest) for sector in editor.sectors(sorted(proven.sectors))]
 
 
 def _keep(
-    book: Book, info: DeadlineInfo, params: SubmitWindowedPoStParams, *, proven: Proven, proof: bytes
+    editor: MinerStateEditor,
+    info: DeadlineInfo,
+    params: SubmitWindowedPoStParams,
+    *,
+    proven: Proven,
+    proof: bytes,
 ) -> None:
     """Keep the proof until the next window closes, so that it may be disputed."""
     indices = tuple(sorted(post.index for post in params.partitions))
-    if set(book.deadline(info.index).posted) == set(indices):
-        book.proofs_forget(info.index)
-    row = PostedProof(indices, info.challenge, proof, tuple(_covered(book, proven)))
-    book.state.put(posted_proofs_of(book.id), (info.index, len(book.proofs_of(info.index))), row)
+    if set(editor.deadline(info.index).posted) == set(indices):
+        editor.proofs_forget(info.index)
+    row = PostedProof(indices, info.challenge, proof, tuple(_covered(editor, proven)))
+    editor.state.put(posted_proofs_of(editor.id), (info.index, len(editor.proofs_of(info.index))), row)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from poolsite.devnet.actors.actor_errors import OK, ActorError, bad_argument, fil, forbidden, insufficient
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import OK, ActorError, bad_argument, fil, forbidden, insufficient
 from poolsite.devnet.actors.ledger import MARKET
-from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.enrol import cron_enrol
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.actors.miner.numbers import numbers_allocate
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
 from poolsite.devnet.actors.nested import nested_call
 from poolsite.devnet.state.rows import PreCommit, precommits_of
 from poolsite.filecoin.actors.market import Method
@@ -45,35 +45,35 @@ def precommit_sectors(call: Call) -> bytes:
     infos: tuple[SectorPreCommitInfo, ...] = call.read(PreCommitSectorBatch2Params).sectors
     if not infos:
         raise bad_argument("batch empty")
-    book = Book(call.machine, call.receiver)
+    editor = MinerStateEditor(call.machine, call.receiver)
     _check_unique(infos)
     for info in infos:
-        _check_info(call, info, book=book)
-    book_open(call)
+        _check_info(call, info, editor=editor)
+    editor_open(call)
     _deals_verify(call, infos)
-    miner = book.miner
+    miner = editor.miner
     if miner.consensus_fault_elapsed >= call.epoch:
         raise forbidden("pre-commit not allowed during active consensus fault")
-    table = precommits_of(book.id)
+    table = precommits_of(editor.id)
     pending = len(call.draft.keys(table))
     is_first = not miner.cron_active
-    miner = debt_repay_wholly(call.machine, book.id, miner)
-    book.save(miner)
+    miner = debt_repay_wholly(call.machine, editor.id, miner)
+    editor.save(miner)
     deposit = economy(call.machine).precommit_deposit(QUALITY_MAX * miner.sector_size)
     total = deposit * len(infos)
-    free = available(miner, book.balance)
+    free = available(miner, editor.balance)
     if free < total:
         have, need = fil(free), fil(total)
         raise insufficient(f"insufficient funds {have} for pre-commit deposit: {need}")
-    book.change(
+    editor.change(
         allocated=numbers_allocate(miner.allocated, [info.sector_number for info in infos]),
         deposits=miner.deposits + total,
     )
     for info in infos:
         call.draft.put(table, info.sector_number, _row(info, deposit=deposit, epoch=call.epoch))
-    book.pledge_change(0)
+    editor.pledge_change(0)
     if is_first:
-        cron_enrol(book, call.epoch)
+        cron_enrol(editor, call.epoch)
     call.charge_to(pre_commit_gas(len(infos), pending=pending, is_first=is_first))
     return b""
 
@@ -125,9 +125,9 @@ def _check_unique(infos: tuple[SectorPreCommitInfo, ...]) -> None:
         seen.add(info.sector_number)
 
 
-def _check_info(call: Call, info: SectorPreCommitInfo, *, book: Book) -> None:
+def _check_info(call: Call, info: SectorPreCommitInfo, *, editor: MinerStateEditor) -> None:
     """The checks of one sector, in the actor's order."""
-    network, now, miner = call.network, call.epoch, book.miner
+    network, now, miner = call.network, call.epoch, editor.miner
     proof = _proof_check(call, info)
     if not info.sealed_cid.data.startswith(COMMR_PREFIX):
         raise bad_argument("sealed CID had wrong prefix")

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import (
+from poolsite.devnet.actors.actor_errors import (
     ILLEGAL_ARGUMENT,
     bad_argument,
     fil,
@@ -17,11 +16,12 @@ from poolsite.devnet.actors.exits import (
     insufficient,
     not_found,
 )
+from poolsite.devnet.actors.economy import economy
 from poolsite.devnet.actors.miner.assignment import sectors_assign
-from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.actors.miner.notifications import pieces_notify
 from poolsite.devnet.actors.miner.pieces import pieces_commitment
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
 from poolsite.devnet.actors.miner.verified_data import allocations_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.devnet.proofs import ProvenSeal
@@ -61,9 +61,9 @@ def prove_commit_sectors(call: Call) -> bytes:
     """Handle ProveCommitSectors3."""
     params: ProveCommitSectors3Params = call.read(ProveCommitSectors3Params)
     _check_shape(params)
-    book = book_open(call)
-    pending = len(call.draft.keys(precommits_of(book.id)))
-    precommits = _precommits_load(book, params)
+    editor = editor_open(call)
+    pending = len(call.draft.keys(precommits_of(editor.id)))
+    precommits = _precommits_load(editor, params)
     codes: list[int] = [_precommit_code(call, row) for row in precommits]
     if any(codes) and params.require_activation_success:
         at = next(index for index, code in enumerate(codes) if code)
@@ -72,7 +72,7 @@ def prove_commit_sectors(call: Call) -> bytes:
     if all(codes):
         raise bad_argument("no valid precommits specified")
     candidates = [
-        _candidate(book, manifest, row)
+        _candidate(editor, manifest, row)
         for manifest, row in zip(params.sector_activations, precommits, strict=True)
     ]
     _verify(call, params, candidates, codes)
@@ -80,7 +80,7 @@ def prove_commit_sectors(call: Call) -> bytes:
     if not proven:
         raise bad_argument("no valid proofs specified")
     proven = _data_activate(call, params, candidates, codes)
-    deadlines = _activate(call, book, proven)
+    deadlines = _activate(call, editor, proven)
     notification_gas = pieces_notify(
         call,
         [(one.precommit.number, one.precommit.expiration, one.manifest.pieces) for one in proven],
@@ -92,7 +92,7 @@ def prove_commit_sectors(call: Call) -> bytes:
             len(params.sector_activations),
             pending=pending,
             is_aggregate=bool(params.aggregate_proof),
-            is_small=book.miner.sector_size < SIZE_32GIB,
+            is_small=editor.miner.sector_size < SIZE_32GIB,
             deadlines=deadlines,
         )
     )
@@ -128,10 +128,10 @@ def _check_shape(params: ProveCommitSectors3Params) -> None:
         raise bad_argument(f"too many sectors addressed, addressed {count} want <= {MAX_AGGREGATED}")
 
 
-def _precommits_load(book: Book, params: ProveCommitSectors3Params) -> list[PreCommit]:
+def _precommits_load(editor: MinerStateEditor, params: ProveCommitSectors3Params) -> list[PreCommit]:
     rows = []
     for manifest in params.sector_activations:
-        row = book.precommit(manifest.sector_number)
+        row = editor.precommit(manifest.sector_number)
         if row is None:
             raise not_found(f"loading precommits: sector {manifest.sector_number} not found")
         rows.append(row)
@@ -148,8 +148,8 @@ def _precommit_code(call: Call, row: PreCommit) -> int:
     return 0
 
 
-def _candidate(book: Book, manifest: SectorActivationManifest, row: PreCommit) -> Candidate:
-    size = book.miner.sector_size
+def _candidate(editor: MinerStateEditor, manifest: SectorActivationManifest, row: PreCommit) -> Candidate:
+    size = editor.miner.sector_size
     comm_d, computed = sha254_zero(size), None
     if manifest.pieces:
         comm_d = pieces_commitment(manifest.pieces, size)
@@ -244,10 +244,10 @@ def _data_activate(
     return activated
 
 
-def _activate(call: Call, book: Book, proven: list[Candidate]) -> int:
+def _activate(call: Call, editor: MinerStateEditor, proven: list[Candidate]) -> int:
     """Turn pre-commits into sectors; returns how many deadlines were touched.  Raises ActorError 19."""
     now = call.epoch
-    miner = vesting_unlock(debt_repay_wholly(call.machine, book.id, book.miner), now=now)
+    miner = vesting_unlock(debt_repay_wholly(call.machine, editor.id, editor.miner), now=now)
     money = economy(call.machine)
     sectors = []
     deposits = pledges = 0
@@ -278,19 +278,19 @@ def _activate(call: Call, book: Book, proven: list[Candidate]) -> int:
                 partition=0,
             )
         )
-        call.draft.delete(precommits_of(book.id), row.number)
-    free = available(miner, book.balance) + deposits
+        call.draft.delete(precommits_of(editor.id), row.number)
+    free = available(miner, editor.balance) + deposits
     if free < pledges:
         have, need = fil(free), fil(pledges)
         raise insufficient(
             f"insufficient funds for aggregate initial pledge requirement {need}, available: {have}"
         )
-    book.change(
+    editor.change(
         locked=miner.locked,
         vesting=miner.vesting,
         debt=miner.debt,
         deposits=miner.deposits - deposits,
         pledge=miner.pledge + pledges,
     )
-    book.pledge_change(pledges)
-    return sectors_assign(book, sectors, now)
+    editor.pledge_change(pledges)
+    return sectors_assign(editor, sectors, now)

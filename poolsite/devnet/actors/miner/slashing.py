@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.exits import bad_argument, forbidden
+from poolsite.devnet.actors.actor_errors import bad_argument, forbidden
 from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import KIND_ACCOUNT, actor_get, key_address
-from poolsite.devnet.actors.miner.book import Book
 from poolsite.devnet.actors.miner.funds import available, penalty_apply
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.devnet.state.rows import SYSTEM, RewardState
 from poolsite.filecoin.actors.miner_proving import ReportConsensusFaultParams
@@ -39,15 +39,15 @@ def report_consensus_fault(call: Call) -> bytes:
     call.charge_to(FAIL_STATE + VERIFY_CONSENSUS_FAULT)
     first, second = (_header(data) for data in (params.block_header1, params.block_header2))
     extra = _header(params.block_header_extra) if params.block_header_extra else None
-    book = Book(call.machine, call.receiver)
-    _fault_check(call, book, first, second, extra=extra)
-    miner = book.miner
+    editor = MinerStateEditor(call.machine, call.receiver)
+    _fault_check(call, editor, first, second, extra=extra)
+    miner = editor.miner
     if second.height < miner.consensus_fault_elapsed:
         raise forbidden(
             f"fault epoch {second.height} is too old, last exclusion period ended at "
             f"{miner.consensus_fault_elapsed}"
         )
-    _punish(call, book)
+    _punish(call, editor)
     return b""
 
 
@@ -59,7 +59,12 @@ def _header(data: bytes) -> BlockHeader:
 
 
 def _fault_check(
-    call: Call, book: Book, first: BlockHeader, second: BlockHeader, *, extra: BlockHeader | None
+    call: Call,
+    editor: MinerStateEditor,
+    first: BlockHeader,
+    second: BlockHeader,
+    *,
+    extra: BlockHeader | None,
 ) -> None:
     """Refuse what is no fault of this miner.  Raises ActorError 16."""
     if first.cid == second.cid or first.miner != second.miner or first.height > second.height:
@@ -80,11 +85,11 @@ def _fault_check(
     if not (is_double or is_time_offset or is_grinding):
         raise bad_argument("fault not verified: no consensus fault: the blocks do not exclude each other")
     for header in (first, second):
-        _signature_check(call, book, header)
+        _signature_check(call, editor, header)
 
 
-def _signature_check(call: Call, book: Book, header: BlockHeader) -> None:
-    worker = key_address(call.draft, book.miner.worker)
+def _signature_check(call: Call, editor: MinerStateEditor, header: BlockHeader) -> None:
+    worker = key_address(call.draft, editor.miner.worker)
     if header.block_sig is None or worker is None:
         raise bad_argument("fault not verified: no consensus fault: a block has no signature")
     try:
@@ -93,16 +98,16 @@ def _signature_check(call: Call, book: Book, header: BlockHeader) -> None:
         raise bad_argument(f"fault not verified: no consensus fault: {error}") from None
 
 
-def _punish(call: Call, book: Book) -> None:
+def _punish(call: Call, editor: MinerStateEditor) -> None:
     """Take the penalty, reward the reporter out of it, and bar the miner for a finality."""
     reward: RewardState = call.draft.get(SYSTEM, "reward")
     penalty = consensus_fault_penalty(reward.epoch_reward)
     share = min(
         reward.epoch_reward // EXPECTED_LEADERS // REPORTER_SHARE,
         penalty,
-        max(available(book.miner, book.balance), 0),
+        max(available(editor.miner, editor.balance), 0),
     )
-    pay(call.machine, book.id, call.caller, share)
-    miner = penalty_apply(call.machine, book.id, book.miner, penalty - share)
+    pay(call.machine, editor.id, call.caller, share)
+    miner = penalty_apply(call.machine, editor.id, editor.miner, penalty - share)
     miner = replace(miner, consensus_fault_elapsed=call.epoch + call.network.chain_finality)
-    book.save(vesting_unlock(miner, now=call.epoch))
+    editor.save(vesting_unlock(miner, now=call.epoch))

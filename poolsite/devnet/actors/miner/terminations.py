@@ -8,11 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from poolsite.devnet.actors.actor_errors import bad_argument, not_found
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import bad_argument, not_found
-from poolsite.devnet.actors.miner.book import Book, book_open, numbers_of, sector_quality
 from poolsite.devnet.actors.miner.funds import penalty_apply
 from poolsite.devnet.actors.miner.partitions import sectors_end
+from poolsite.devnet.actors.miner.state_editor import (
+    MinerStateEditor,
+    editor_open,
+    numbers_of,
+    sector_quality,
+)
 from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.filecoin.actors.market import Method
@@ -34,14 +39,14 @@ def terminate_sectors(call: Call) -> bytes:
     entries = call.read(TerminateSectorsParams).terminations
     for entry in entries:
         _check_index(call, entry.deadline)
-    book = book_open(call)
+    editor = editor_open(call)
     ended: list[Sector] = []
     for entry in entries:
-        if not is_mutable(book.deadline_at(entry.deadline, call.epoch)):
+        if not is_mutable(editor.deadline_at(entry.deadline, call.epoch)):
             raise bad_argument(f"cannot terminate sectors in immutable deadline {entry.deadline}")
         numbers = numbers_of(entry.sectors)
-        ended += _partition_end(book, entry.deadline, entry.partition, numbers=numbers)
-    _settle(call, book, ended)
+        ended += _partition_end(editor, entry.deadline, entry.partition, numbers=numbers)
+    _settle(call, editor, ended)
     call.charge_to(terminate_gas(len(ended)))
     return to_cbor(TerminateSectorsReturn(True))
 
@@ -52,10 +57,12 @@ def _check_index(call: Call, index: int) -> None:
         raise bad_argument(f"deadline {index} not in range 0..{deadlines}")
 
 
-def _partition_end(book: Book, deadline: int, index: int, *, numbers: tuple[int, ...]) -> list[Sector]:
+def _partition_end(
+    editor: MinerStateEditor, deadline: int, index: int, *, numbers: tuple[int, ...]
+) -> list[Sector]:
     """End live sectors of one partition; gives them as they were."""
     prefix = f"failed to terminate sectors in deadline {deadline}: "
-    partition = book.partition(deadline, index)
+    partition = editor.partition(deadline, index)
     if partition is None:
         raise not_found(f"{prefix}no such partition {index}")
     if not set(numbers) <= set(partition.live):
@@ -63,25 +70,25 @@ def _partition_end(book: Book, deadline: int, index: int, *, numbers: tuple[int,
             f"{prefix}failed to terminate sectors in partition {index}: can only terminate live sectors"
         )
     active = set(partition.active)
-    raw, quality = book.power(number for number in numbers if number in active)
-    book.power_change(-raw, -quality)
-    book.save_partition(deadline, index, sectors_end(partition, numbers))
-    return book.sectors(numbers)
+    raw, quality = editor.power(number for number in numbers if number in active)
+    editor.power_change(-raw, -quality)
+    editor.save_partition(deadline, index, sectors_end(partition, numbers))
+    return editor.sectors(numbers)
 
 
-def _settle(call: Call, book: Book, ended: list[Sector]) -> None:
+def _settle(call: Call, editor: MinerStateEditor, ended: list[Sector]) -> None:
     """Give back the pledge, end deals, take the fee: vesting funds, then the balance, the rest is debt."""
     money = economy(call.machine)
-    miner = book.miner
+    miner = editor.miner
     fee = sum(
         money.termination_fee(sector, quality=sector_quality(sector, miner.sector_size), epoch=call.epoch)
         for sector in ended
     )
     released = sum(sector.pledge for sector in ended)
     miner = replace(miner, pledge=miner.pledge - released)
-    miner = vesting_unlock(penalty_apply(call.machine, book.id, miner, fee), now=call.epoch)
-    book.save(miner)
-    book.pledge_change(-released)
+    miner = vesting_unlock(penalty_apply(call.machine, editor.id, miner, fee), now=call.epoch)
+    editor.save(miner)
+    editor.pledge_change(-released)
     if ended:
         gone = OnMinerSectorsTerminateParams(call.epoch, bitfield_of([sector.number for sector in ended]))
         nested_send(

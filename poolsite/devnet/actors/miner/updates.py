@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from poolsite.devnet.actors.actor_errors import ILLEGAL_ARGUMENT, bad_argument, fil, insufficient, not_found
 from poolsite.devnet.actors.economy import economy
-from poolsite.devnet.actors.exits import ILLEGAL_ARGUMENT, bad_argument, fil, insufficient, not_found
-from poolsite.devnet.actors.miner.book import Book, book_open, sector_quality
 from poolsite.devnet.actors.miner.funds import available, debt_repay_wholly
 from poolsite.devnet.actors.miner.notifications import pieces_notify
 from poolsite.devnet.actors.miner.pieces import pieces_commitment
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open, sector_quality
 from poolsite.devnet.actors.miner.verified_data import allocations_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
@@ -34,11 +34,11 @@ def prove_replica_updates(call: Call) -> bytes:
     """Handle ProveReplicaUpdates3; a sector whose update is not valid is left out."""
     params: ProveReplicaUpdates3Params = call.read(ProveReplicaUpdates3Params)
     _check_shape(params)
-    book = book_open(call)
+    editor = editor_open(call)
     updates = params.sector_updates
-    sectors = [_sector(book, update.sector) for update in updates]
+    sectors = [_sector(editor, update.sector) for update in updates]
     codes = [
-        _update_code(call, book, update, sector=sector, proof=proof, kind=params.update_proofs_type)
+        _update_code(call, editor, update, sector=sector, proof=proof, kind=params.update_proofs_type)
         for update, sector, proof in zip(updates, sectors, params.sector_proofs, strict=True)
     ]
     if any(codes) and (params.require_activation_success or all(codes)):
@@ -48,9 +48,9 @@ def prove_replica_updates(call: Call) -> bytes:
         raise bad_argument("all data activations failed")
     _pledges_take(
         call,
-        book,
+        editor,
         [
-            _updated(call, book, update, sector=sector, verified_size=size)
+            _updated(call, editor, update, sector=sector, verified_size=size)
             for update, sector, size, code in zip(updates, sectors, sizes, codes, strict=True)
             if not code
         ],
@@ -79,18 +79,24 @@ def _check_shape(params: ProveReplicaUpdates3Params) -> None:
         )
 
 
-def _sector(book: Book, number: int) -> Sector:
-    sector = book.sector(number)
+def _sector(editor: MinerStateEditor, number: int) -> Sector:
+    sector = editor.sector(number)
     if sector is None:
         raise not_found(f"sector {number} not found")
     return sector
 
 
 def _update_code(
-    call: Call, book: Book, update: SectorUpdateManifest, *, sector: Sector, proof: bytes, kind: int
+    call: Call,
+    editor: MinerStateEditor,
+    update: SectorUpdateManifest,
+    *,
+    sector: Sector,
+    proof: bytes,
+    kind: int,
 ) -> int:
     """0, or the exit code for which this sector is left out."""
-    partition = book.partition(update.deadline, update.partition)
+    partition = editor.partition(update.deadline, update.partition)
     is_home = partition is not None and sector.number in partition.active
     is_fit = sector.sector_key is None and update.new_sealed_cid.data.startswith(COMMR_PREFIX)
     if not is_home or not is_fit:
@@ -101,7 +107,7 @@ def _update_code(
         update_proof=kind,
         comm_r_old=sector.sealed_cid.digest,
         comm_r_new=update.new_sealed_cid.digest,
-        comm_d_new=pieces_commitment(update.pieces, book.miner.sector_size),
+        comm_d_new=pieces_commitment(update.pieces, editor.miner.sector_size),
     )
     return 0 if is_valid else ILLEGAL_ARGUMENT
 
@@ -129,10 +135,10 @@ def _data_claim(
 
 
 def _updated(
-    call: Call, book: Book, update: SectorUpdateManifest, *, sector: Sector, verified_size: int
+    call: Call, editor: MinerStateEditor, update: SectorUpdateManifest, *, sector: Sector, verified_size: int
 ) -> Sector:
     """The sector with its data: its end stays, its weight and pledge are reckoned anew."""
-    now, size = call.epoch, book.miner.sector_size
+    now, size = call.epoch, editor.miner.sector_size
     space = sum(piece.size for piece in update.pieces)
     new = replace(
         sector,
@@ -148,20 +154,20 @@ def _updated(
     return replace(new, pledge=pledge, daily_fee=money.daily_fee(quality))
 
 
-def _pledges_take(call: Call, book: Book, sectors: list[Sector]) -> None:
+def _pledges_take(call: Call, editor: MinerStateEditor, sectors: list[Sector]) -> None:
     """Store the sectors; what their pledges grew must be free.  Raises ActorError 19."""
-    miner = vesting_unlock(debt_repay_wholly(call.machine, book.id, book.miner), now=call.epoch)
+    miner = vesting_unlock(debt_repay_wholly(call.machine, editor.id, editor.miner), now=call.epoch)
     more = sum(sector.pledge for sector in sectors)
-    more -= sum(_sector(book, sector.number).pledge for sector in sectors)
-    free = available(miner, book.balance)
+    more -= sum(_sector(editor, sector.number).pledge for sector in sectors)
+    free = available(miner, editor.balance)
     if free < more:
         raise insufficient(
             f"insufficient funds for aggregate initial pledge requirement {fil(more)}, available: {fil(free)}"
         )
-    book.save(replace(miner, pledge=miner.pledge + more))
-    book.pledge_change(more)
-    size = book.miner.sector_size
-    old = sum(sector_quality(_sector(book, sector.number), size) for sector in sectors)
+    editor.save(replace(miner, pledge=miner.pledge + more))
+    editor.pledge_change(more)
+    size = editor.miner.sector_size
+    old = sum(sector_quality(_sector(editor, sector.number), size) for sector in sectors)
     for sector in sectors:
-        book.save_sector(sector)
-    book.power_change(0, sum(sector_quality(sector, size) for sector in sectors) - old)
+        editor.save_sector(sector)
+    editor.power_change(0, sum(sector_quality(sector, size) for sector in sectors) - old)

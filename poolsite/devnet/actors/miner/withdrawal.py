@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument, fil, forbidden
+from poolsite.devnet.actors.actor_errors import bad_argument, fil, forbidden
 from poolsite.devnet.actors.frames import pay
-from poolsite.devnet.actors.miner.book import Book, book_open
 from poolsite.devnet.actors.miner.funds import available, debt_repay_partly, debt_repay_wholly
+from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
 from poolsite.devnet.actors.vesting import vesting_unlock
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams, WithdrawBalanceReturn
 from poolsite.filecoin.codec import to_cbor
@@ -26,13 +26,13 @@ def withdraw_balance(call: Call) -> bytes:
     requested = call.read(WithdrawBalanceParams).amount_requested
     if requested < 0:
         raise bad_argument(f"negative fund requested for withdrawal: {fil(requested)}")
-    book = Book(call.machine, call.receiver)
-    miner = book.miner
+    editor = MinerStateEditor(call.machine, call.receiver)
+    miner = editor.miner
     call.require_caller((miner.owner, miner.beneficiary))
     call.charge_to(FAIL_STATE)
     miner = vesting_unlock(miner, now=call.epoch)
-    miner = debt_repay_wholly(call.machine, book.id, miner)
-    amount = min(max(available(miner, book.balance), 0), requested)
+    miner = debt_repay_wholly(call.machine, editor.id, miner)
+    amount = min(max(available(miner, editor.balance), 0), requested)
     if miner.beneficiary != miner.owner:
         term = miner.term
         left = term.quota - term.used if term.expiration > call.epoch else 0
@@ -44,13 +44,13 @@ def withdraw_balance(call: Call) -> bytes:
             )
         amount = min(amount, left)
         miner = replace(miner, term=replace(term, used=term.used + amount))
-    book.save(miner)
-    pay(call.machine, book.id, miner.beneficiary, amount)
+    editor.save(miner)
+    pay(call.machine, editor.id, miner.beneficiary, amount)
     return to_cbor(WithdrawBalanceReturn(amount))
 
 
 def repay_debt(call: Call) -> bytes:
     """Handle RepayDebt: pays what can be paid; without funds it succeeds without effect."""
-    book = book_open(call)
-    book.save(debt_repay_partly(call.machine, book.id, vesting_unlock(book.miner, now=call.epoch)))
+    editor = editor_open(call)
+    editor.save(debt_repay_partly(call.machine, editor.id, vesting_unlock(editor.miner, now=call.epoch)))
     return b""

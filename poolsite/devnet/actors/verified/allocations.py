@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from poolsite.devnet.actors.exits import FORBIDDEN, NOT_FOUND, SERIALIZATION, ActorError, bad_argument
+from poolsite.devnet.actors.actor_errors import FORBIDDEN, NOT_FOUND, SERIALIZATION, ActorError, bad_argument
 from poolsite.devnet.actors.ledger import DATACAP, KIND_MINER, actor_get
 from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.verified.claims import TERM_MAX, claim_prolong, datacap_burn_own

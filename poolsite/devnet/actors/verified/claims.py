@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.exits import (
+from poolsite.devnet.actors.actor_errors import (
     FORBIDDEN,
     ILLEGAL_ARGUMENT,
     NOT_FOUND,

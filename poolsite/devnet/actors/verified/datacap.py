@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import INSUFFICIENT_FUNDS, ActorError, bad_argument, fil, illegal_state
+from poolsite.devnet.actors.actor_errors import (
+    INSUFFICIENT_FUNDS,
+    ActorError,
+    bad_argument,
+    fil,
+    illegal_state,
+)
 from poolsite.devnet.actors.ledger import resolve_existing
 from poolsite.devnet.state.rows import DATACAPS, DataCap, allowances_of
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.devnet.actors.exits import bad_argument, not_found
+from poolsite.devnet.actors.actor_errors import bad_argument, not_found
 from poolsite.devnet.actors.ledger import VERIFREG, VERIFREG_ROOT
 from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.verified.allocations import size_min

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from poolsite.devnet.actors.exits import NOT_FOUND, ActorError, bad_argument, forbidden
+from poolsite.devnet.actors.actor_errors import NOT_FOUND, ActorError, bad_argument, forbidden
 from poolsite.devnet.actors.ledger import VERIFREG, resolve_existing
 from poolsite.devnet.actors.nested import nested_call, nested_send
 from poolsite.devnet.actors.verified.datacap import (

@@ -13,8 +13,8 @@ import httpx
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from poolsite.devnet.birth import BrokenChain
 from poolsite.devnet.clock import WallClock
+from poolsite.devnet.genesis_config import BrokenChain
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.profile import ALWAYS, OPTIMISTIC, Profile
 from poolsite.devnet.replica import Replica, replica_open

@@ -14,7 +14,7 @@ from apps.chain.models import Node
 from apps.chain.services import nodes_sync
 from apps.chain.states import NodeState
 from tests import people
-from tests.tinynode import TinyNode, served
+from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,8 @@ def fresh() -> Iterator[None]:
 
 
 @pytest.fixture
-def node() -> Iterator[TinyNode]:
-    node = TinyNode()
+def node() -> Iterator[FakeNode]:
+    node = FakeNode()
     node.mine()
     with served(node, token="secret") as url:
         nodes_sync([url])

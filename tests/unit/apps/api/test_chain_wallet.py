@@ -20,7 +20,7 @@ from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.message import Message, message_to_cbor, message_to_json, signed_message_from_json
 from poolsite.filecoin.signature import signature_from_json, signature_verify
 from tests import people
-from tests.tinynode import TinyNode, served
+from tests.tinynode import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ KEYS = {str(key_address(info)): info for info in (people.key("bls"), people.key(
 BLS, SECP = KEYS
 
 
-class NodeWithWallet(TinyNode):
+class NodeWithWallet(FakeNode):
     """A node whose own wallet signs anything."""
 
     def do_WalletSign(self, *_params: Any) -> Any:
@@ -45,7 +45,7 @@ class NodeWithWallet(TinyNode):
 
 
 @pytest.fixture(autouse=True)
-def node() -> Iterator[TinyNode]:
+def node() -> Iterator[FakeNode]:
     proxy.POOL.clear()
     node = NodeWithWallet()
     with served(node) as url:

@@ -11,8 +11,8 @@ from drf_spectacular.validation import validate_schema
 from jsonschema import Draft4Validator  # type: ignore[import-untyped]  # it ships no types
 
 from apps.users.models import Token
+from tests.demo_data import Pool, busy_pool
 from tests.people import bearer, operator_token
-from tests.scenes import Pool, busy_pool
 
 
 @pytest.fixture(scope="module")

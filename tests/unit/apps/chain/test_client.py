@@ -12,7 +12,7 @@ from apps.chain.errors import NodeAnswerTooLarge, NodeRefused, NodeUnavailable
 from apps.chain.link import NodeLink
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message
-from tests.tinynode import TinyNode, served
+from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,14 +22,14 @@ SPEC = GasSpec(max_fee=10**17, gas_over_estimation=1.25)
 
 
 @pytest.fixture
-def node() -> TinyNode:
-    node = TinyNode()
+def node() -> FakeNode:
+    node = FakeNode()
     node.balances[ADDRESS] = 10**20
     return node
 
 
 @pytest.fixture
-def link(node: TinyNode) -> Iterator[NodeLink]:
+def link(node: FakeNode) -> Iterator[NodeLink]:
     with served(node) as url:
         link = NodeLink(url, "")
         yield link
@@ -47,7 +47,7 @@ def messages(count: int) -> list[tuple[Message, GasSpec]]:
     return [(Message(to=address, from_=address, method=number), SPEC) for number in range(count)]
 
 
-def test_a_head_is_read(node: TinyNode, link: NodeLink) -> None:
+def test_a_head_is_read(node: FakeNode, link: NodeLink) -> None:
     key = node.mine()
 
     head = ChainClient([link]).chain_head()
@@ -89,14 +89,14 @@ def test_no_node_at_all_is_said() -> None:
         ChainClient([]).chain_head()
 
 
-def test_a_refusal_is_not_asked_again_elsewhere(node: TinyNode, link: NodeLink) -> None:
+def test_a_refusal_is_not_asked_again_elsewhere(node: FakeNode, link: NodeLink) -> None:
     with pytest.raises(NodeRefused):
         ChainClient([link, link]).state_account_key("f01234")
 
     assert node.calls.count("StateAccountKey") == 1
 
 
-def test_a_wrong_token_makes_a_node_unavailable(node: TinyNode) -> None:
+def test_a_wrong_token_makes_a_node_unavailable(node: FakeNode) -> None:
     with served(node, token="right") as url:
         wrong, right = NodeLink(url, "wrong"), NodeLink(url, "right")
 
@@ -126,7 +126,7 @@ def test_an_actor_is_read_and_a_missing_one_refused(link: NodeLink) -> None:
         client.state_get_actor("f0999")
 
 
-def test_a_batch_estimate_stacks_nonces(node: TinyNode, link: NodeLink) -> None:
+def test_a_batch_estimate_stacks_nonces(node: FakeNode, link: NodeLink) -> None:
     node.fails["1"] = "message execution failed"
 
     answers = ChainClient([link]).gas_batch_estimate(messages(3), nonce=7, key=node.head.cid)
@@ -135,7 +135,7 @@ def test_a_batch_estimate_stacks_nonces(node: TinyNode, link: NodeLink) -> None:
     assert "execution failed" in answers[1].error
 
 
-def test_lotus_without_the_batch_method_gives_the_same_gas(node: TinyNode, link: NodeLink) -> None:
+def test_lotus_without_the_batch_method_gives_the_same_gas(node: FakeNode, link: NodeLink) -> None:
     node.lacks.add("GasBatchEstimateMessageGas")
     node.fails["1"] = "message execution failed"
     client = ChainClient([link])
@@ -149,7 +149,7 @@ def test_lotus_without_the_batch_method_gives_the_same_gas(node: TinyNode, link:
     assert node.calls.count("GasBatchEstimateMessageGas") == 1, "the second time it is not even tried"
 
 
-class Talker(TinyNode):
+class Talker(FakeNode):
     """A node that says more than anybody wants to hear."""
 
     def do_StateListMiners(self, *_params: object) -> list[str]:
@@ -173,6 +173,6 @@ def test_an_answer_that_is_too_large_is_followed_by_the_next_node(settings: Any)
             quiet.close()
 
 
-class Quiet(TinyNode):
+class Quiet(FakeNode):
     def do_StateListMiners(self, *_params: object) -> list[str]:
         return ["f01000"]

@@ -18,7 +18,7 @@ from apps.chain.selectors import network_current
 from apps.chain.services import WrongNetwork, network_bind, nodes_probe, nodes_sync
 from apps.chain.states import NodeState
 from apps.chain.steps import Steps, head_steps
-from tests.tinynode import NETWORK, TinyNode, served
+from tests.fake_node import NETWORK, FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ STEPS = [step.task for step in head_steps()]
 class Site:
     """A node, a follower without its listener, and what it sent."""
 
-    def __init__(self, node: TinyNode, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, node: FakeNode, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.node = node
         self.url = url
         self.now = NOW
@@ -88,7 +88,7 @@ def network_client(url: str) -> ChainClient:
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr("apps.chain.follow.WAIT_S", 0.0)
-    node = TinyNode()
+    node = FakeNode()
     node.clock = int(NOW.timestamp())
     node.head.timestamp = node.clock
     with served(node) as url:
@@ -196,8 +196,8 @@ def test_the_first_answer_binds_the_pool_to_its_network(site: Site) -> None:
     assert network_current().epoch_s == 1
 
 
-@pytest.mark.parametrize("other", [TinyNode(network="mainnet"), TinyNode(salt="another genesis")])
-def test_another_chain_is_refused_and_marked(site: Site, other: TinyNode) -> None:
+@pytest.mark.parametrize("other", [FakeNode(network="mainnet"), FakeNode(salt="another genesis")])
+def test_another_chain_is_refused_and_marked(site: Site, other: FakeNode) -> None:
     network_bind(network_client(site.url))
     with served(other) as url:
         with pytest.raises(WrongNetwork, match=NETWORK):
@@ -211,7 +211,7 @@ def test_another_chain_is_refused_and_marked(site: Site, other: TinyNode) -> Non
 
 
 def test_a_probe_measures_height_lag_and_absence(site: Site) -> None:
-    slow = TinyNode()
+    slow = FakeNode()
     for _ in range(6):
         site.node.mine()
     with served(slow) as url:

@@ -12,7 +12,7 @@ from apps.chain.link import NodeLink
 from apps.chain.models import Follower, Head
 from apps.chain.selectors import epoch_at, head_current, path_between
 from apps.chain.services import head_follow
-from tests.tinynode import TinyNode, served
+from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 class Followed:
     """A node and the one who follows it."""
 
-    def __init__(self, node: TinyNode, client: ChainClient) -> None:
+    def __init__(self, node: FakeNode, client: ChainClient) -> None:
         self.node = node
         self.client = client
 
@@ -41,7 +41,7 @@ class Followed:
 
 @pytest.fixture
 def chain() -> Iterator[Followed]:
-    node = TinyNode()
+    node = FakeNode()
     with served(node) as url:
         link = NodeLink(url, "")
         yield Followed(node, ChainClient([link]))

@@ -27,10 +27,10 @@ from apps.miners.unbinding import network_unbind
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from tests import factories, people
+from tests.fake_node import FakeNode, Refusal, served
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person
-from tests.tinynode import Refusal, TinyNode, served
 from tests.unit.filecoin.golden.files import load
-from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def recorded(method: str, note: str) -> dict[str, Any]:
     raise LookupError(method)
 
 
-class LotusNode(TinyNode):
+class LotusNode(FakeNode):
     """A node that tells what a real lotus devnet tells, under the name that each such one makes up."""
 
     has_miner = True

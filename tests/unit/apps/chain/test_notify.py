@@ -15,7 +15,7 @@ from apps.chain.addresses import NodeAddress
 from apps.chain.client import ChainClient
 from apps.chain.link import link_to
 from apps.chain.notify import HeadBox, HeadListener
-from tests.tinynode import TinyNode, served
+from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def listening(address: NodeAddress) -> Iterator[tuple[HeadListener, queue.Queue[
 
 
 @contextmanager
-def heads_of(node: TinyNode, channel: Channel) -> Iterator[queue.Queue[TipsetFacts]]:
+def heads_of(node: FakeNode, channel: Channel) -> Iterator[queue.Queue[TipsetFacts]]:
     """Listen to a node over its channel."""
     with (
         served(node) as url,
@@ -84,11 +84,11 @@ def heads_of(node: TinyNode, channel: Channel) -> Iterator[queue.Queue[TipsetFac
 
 
 @pytest.fixture
-def node() -> TinyNode:
-    return TinyNode()
+def node() -> FakeNode:
+    return FakeNode()
 
 
-def test_the_current_and_each_new_head_are_heard(node: TinyNode) -> None:
+def test_the_current_and_each_new_head_are_heard(node: FakeNode) -> None:
     channel = Channel()
     with (
         served(node) as url,
@@ -106,7 +106,7 @@ def test_the_current_and_each_new_head_are_heard(node: TinyNode) -> None:
     assert channel.requests[0]["method"] == "Filecoin.ChainNotify"
 
 
-def test_after_reverts_alone_the_node_is_asked_for_its_head(node: TinyNode) -> None:
+def test_after_reverts_alone_the_node_is_asked_for_its_head(node: FakeNode) -> None:
     channel = Channel()
     for _ in range(3):
         node.mine()
@@ -123,7 +123,7 @@ def test_after_reverts_alone_the_node_is_asked_for_its_head(node: TinyNode) -> N
         assert heard.get(timeout=WAIT_S).height == 2
 
 
-def test_a_lost_connection_is_opened_again(node: TinyNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_connection_is_opened_again(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.chain.notify.RETRY_S", 0.01)
     channel = Channel()
     with (
@@ -138,7 +138,7 @@ def test_a_lost_connection_is_opened_again(node: TinyNode, monkeypatch: pytest.M
         assert heard.get(timeout=WAIT_S).height == 0
 
 
-def test_a_closed_channel_is_subscribed_again(node: TinyNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_channel_is_subscribed_again(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.chain.notify.RETRY_S", 0.01)
     channel = Channel()
     with served(node) as url, channel_served(channel) as ws, listening(NodeAddress(url, ws, "")):
@@ -150,7 +150,7 @@ def test_a_closed_channel_is_subscribed_again(node: TinyNode, monkeypatch: pytes
 
 @pytest.mark.parametrize("frame", ["no JSON", "[1]", '{"method": "xrpc.ch.val", "params": [1, []]}', "{}{}"])
 def test_a_frame_that_nobody_can_read_does_not_end_the_listening(
-    node: TinyNode, frame: str, monkeypatch: pytest.MonkeyPatch
+    node: FakeNode, frame: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("apps.chain.notify.RETRY_S", 0.01)
     channel = Channel()
@@ -162,7 +162,7 @@ def test_a_frame_that_nobody_can_read_does_not_end_the_listening(
         assert heard.get(timeout=WAIT_S).height == 0
 
 
-def test_a_silent_connection_is_checked(node: TinyNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_connection_is_checked(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.chain.notify.SILENCE_S", 0.01)
     channel = Channel()
     with (
@@ -174,7 +174,7 @@ def test_a_silent_connection_is_checked(node: TinyNode, monkeypatch: pytest.Monk
 
 
 def test_a_node_without_websocket_is_asked_again_and_again(
-    node: TinyNode, monkeypatch: pytest.MonkeyPatch
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("apps.chain.notify.POLL_S", 0.01)
     with served(node) as url:
@@ -185,7 +185,7 @@ def test_a_node_without_websocket_is_asked_again_and_again(
             assert heard.get(timeout=WAIT_S).height == 1
 
 
-def test_only_the_newest_head_waits_in_the_box(node: TinyNode) -> None:
+def test_only_the_newest_head_waits_in_the_box(node: FakeNode) -> None:
     box, address = HeadBox(), NodeAddress("", "", "")
     with served(node) as url:
         client = ChainClient([link_to(url, "")])

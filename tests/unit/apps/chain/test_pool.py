@@ -23,7 +23,7 @@ from apps.chain.states import NodeRole, NodeState
 from apps.core.errors import Conflict
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
-from tests.tinynode import TinyNode, served
+from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -70,7 +70,7 @@ def hanging() -> Iterator[str]:
 
 @pytest.fixture
 def good() -> Iterator[str]:
-    with served(TinyNode()) as url:
+    with served(FakeNode()) as url:
         yield url
 
 
@@ -94,7 +94,7 @@ def state_of(url: str) -> tuple[str, str]:
 
 
 def test_reads_go_on_when_a_node_dies_and_the_row_says_so(good: str) -> None:
-    with served(TinyNode()) as url:
+    with served(FakeNode()) as url:
         healthy(url, good)
         assert read_within_time() == 0
     link_to.cache_clear()  # the test's server ends its open connections only with the process
@@ -146,7 +146,7 @@ def test_garbage_alone_is_said(good: str) -> None:
 
 
 def test_a_node_that_lies_behind_is_read_last(good: str) -> None:
-    node = TinyNode()
+    node = FakeNode()
     for _ in range(5):
         node.mine()
     with served(node) as url:
@@ -160,7 +160,7 @@ def test_a_node_that_lies_behind_is_read_last(good: str) -> None:
 
 
 def test_a_node_that_moves_to_another_network_is_not_read_any_more(good: str) -> None:
-    node = TinyNode()
+    node = FakeNode()
     with served(node) as url:
         nodes_sync([url, good])
         nodes_probe(now=NOW)
@@ -189,7 +189,7 @@ def test_the_best_is_by_role_then_weight_then_place() -> None:
 
 
 def test_a_method_that_one_kind_lacks_is_asked_of_the_other(good: str) -> None:
-    lotus = TinyNode()
+    lotus = FakeNode()
     lotus.lacks.add("MpoolGetConfig")
     with served(lotus) as url:
         healthy(url, good)
@@ -207,7 +207,7 @@ def test_probes_give_quantiles_and_an_error_rate() -> None:
 def test_a_node_is_asked_before_it_is_added(good: str) -> None:
     healthy(good)
     nodes_probe(now=NOW)
-    with served(TinyNode(network="mainnet")) as other, served(TinyNode()) as url:
+    with served(FakeNode(network="mainnet")) as other, served(FakeNode()) as url:
         with pytest.raises(NodeNotServing, match="mainnet"):
             node_test(other, now=NOW)
         node_add(principal=SYSTEM, text=url, role=NodeRole.BACKUP, weight=2, name="spare", now=NOW)
@@ -233,7 +233,7 @@ def test_a_node_that_was_switched_off_stays_off(good: str) -> None:
 
 
 def test_a_node_that_is_removed_while_it_is_probed_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    good, gone = TinyNode(), TinyNode()
+    good, gone = FakeNode(), FakeNode()
     with served(good) as first, served(gone) as second:
         nodes_sync([first])
         removed = Node.objects.create(url=second, is_configured=False)

@@ -19,7 +19,7 @@ from apps.chain.upgrades import (
     upgrades_among,
 )
 from poolsite.filecoin.upgrades import FORK_UPGRADES
-from tests.tinynode import TinyNode, served
+from tests.fake_node import FakeNode, served
 
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 FIRE = Upgrade("FireHorse", 1060)
@@ -30,7 +30,7 @@ def forks(**heights: Any) -> dict[str, Any]:
     return {"ForkUpgradeParams": {f"Upgrade{name}Height": at for name, at in heights.items()}}
 
 
-class Announcing(TinyNode):
+class Announcing(FakeNode):
     """A node whose release knows some upgrades."""
 
     def __init__(self, **heights: int) -> None:
@@ -108,7 +108,7 @@ def test_probes_find_the_node_that_will_leave_the_chain():
 
 @pytest.mark.django_db
 def test_a_node_without_parameters_is_unknown_not_unready():
-    node = TinyNode()
+    node = FakeNode()
     node.mine()
     node.lacks.add("StateGetNetworkParams")
     other = Announcing(FireHorse=1060)

@@ -12,7 +12,7 @@ from apps.chain.follow import ChainFollower
 from apps.chain.models import Head, Node
 from apps.chain.states import NodeState
 from apps.chain.steps import Steps
-from tests.tinynode import TinyNode, served
+from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def test_heads_go_on_from_another_node_when_the_followed_one_lies_behind(
 ) -> None:
     monkeypatch.setattr("apps.chain.watch.PROBE_EVERY_S", 0.05)
     monkeypatch.setattr("apps.chain.notify.POLL_S", 0.02)
-    stuck, good = TinyNode(), TinyNode()
+    stuck, good = FakeNode(), FakeNode()
     sent: list[Any] = []
     follower = ChainFollower(steps=Steps(send=lambda task, **_: sent.append(task)))
     with served(stuck) as first, served(good) as second:
@@ -56,7 +56,7 @@ def test_another_chain_at_the_same_address_is_not_followed(
 ) -> None:
     monkeypatch.setattr("apps.chain.watch.PROBE_EVERY_S", 0.05)
     monkeypatch.setattr("apps.chain.notify.POLL_S", 0.02)
-    ours, other = TinyNode(), TinyNode(salt="another genesis")
+    ours, other = FakeNode(), FakeNode(salt="another genesis")
     for _ in range(3):
         ours.mine()
     for _ in range(9):
@@ -87,7 +87,7 @@ def test_a_head_of_another_chain_is_refused_before_any_probe_saw_it(
 ) -> None:
     monkeypatch.setattr("apps.chain.watch.PROBE_EVERY_S", 3600.0)
     monkeypatch.setattr("apps.chain.notify.POLL_S", 0.02)
-    ours, other = TinyNode(), TinyNode(salt="another genesis")
+    ours, other = FakeNode(), FakeNode(salt="another genesis")
     other.mine()
     follower = ChainFollower(steps=Steps(send=lambda *_args, **_kwargs: None))
     try:

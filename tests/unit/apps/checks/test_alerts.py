@@ -31,8 +31,8 @@ from apps.users.principals import SYSTEM
 from poolsite import celery
 from poolsite.settings.environment import email_from_url
 from tests import factories
+from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, principal
-from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

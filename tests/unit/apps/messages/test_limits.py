@@ -16,9 +16,9 @@ from apps.messages.services.guards import guard_set
 from apps.messages.services.senders import actor_rules_set, sender_set, shared_rules_set
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
+from tests.fake_node import CODES
 from tests.messaging import FIL, RECEIVER
 from tests.people import tenant
-from tests.tinynode import CODES
 
 if TYPE_CHECKING:
     from tests.messaging import Pool

@@ -10,7 +10,7 @@ from apps.chain.models import Node
 from apps.messages.models import ExtraNode, Message
 from apps.messages.services import messages_republish, sender_select
 from apps.messages.states import MessageState, Wait
-from tests.tinynode import TinyNode, served
+from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from tests.messaging import Pool
@@ -56,7 +56,7 @@ def test_only_what_is_missing_is_sent_again(pool: Pool) -> None:
 
 def test_every_node_gets_it_and_a_dead_one_stops_nobody(pool: Pool) -> None:
     address = pool.address()
-    second = TinyNode()
+    second = FakeNode()
     second.balances[address] = 10**20
     Node.objects.create(url="http://127.0.0.1:9/rpc/v1", position=1)
     with served(second) as url:

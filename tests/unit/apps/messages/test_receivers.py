@@ -14,8 +14,8 @@ from apps.messages.services.guards import guard_choose, guard_set
 from apps.messages.states import MessageState, Priority, Wait
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode
+from tests.fake_node import CODES
 from tests.people import principal
-from tests.tinynode import CODES
 
 if TYPE_CHECKING:
     from tests.messaging import Pool

@@ -12,8 +12,8 @@ from apps.messages.services.guards import guard_set
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
+from tests.fake_node import GAS, Refusal
 from tests.messaging import FIL
-from tests.tinynode import GAS, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from apps.messages.services.senders import actor_rules_set, sender_set, sender_s
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.users.principals import SYSTEM
 from apps.users.services import signer_grant
+from tests.fake_node import ACTOR_CODE, PREMIUM
 from tests.people import principal, tenant
-from tests.tinynode import ACTOR_CODE, PREMIUM
 
 if TYPE_CHECKING:
     import pytest

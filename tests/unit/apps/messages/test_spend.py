@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from apps.messages.models import GasSpend
 from apps.messages.services import Gas, NewFees, message_replace, messages_search
 from apps.messages.states import MessageState
+from tests.fake_node import GAS
 from tests.people import tenant
-from tests.tinynode import GAS
 
 if TYPE_CHECKING:
     from tests.messaging import Pool

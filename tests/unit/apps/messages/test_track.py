@@ -14,7 +14,7 @@ from apps.messages.services import messages_track
 from apps.messages.states import MessageState
 from apps.wallets.models import Wallet
 from tests import factories
-from tests.tinynode import GAS
+from tests.fake_node import GAS
 
 if TYPE_CHECKING:
     from poolsite.filecoin.message import SignedMessage

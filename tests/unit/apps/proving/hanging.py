@@ -13,7 +13,7 @@ from apps.sectors.models import Job, Worker
 from apps.sectors.services.hosts import lease_renew
 from apps.sectors.services.reports import job_complete, job_fail
 from apps.sectors.states import JobState
-from poolsite.wire.hosts import Held
+from poolsite.wire.hosts import HeldJob
 from poolsite.wire.jobs import Assignment, Complete, Fail, JobKind, Level, Progress
 from tests import factories
 from tests.people import tenant
@@ -49,7 +49,7 @@ def takes(host: Worker) -> Assignment:
 def beats(host: Worker, job: Assignment, *, read: int = 0, total: int = 2, unit: str = "sectors") -> bool:
     """A heartbeat that renews the lease and tells of so many sectors; False if the lease is lost."""
     progress = Progress(token=job.token, stage="WINDOW_POST", done=read, total=total, unit=unit)
-    return lease_renew(host, Held(id=job.id, progress=progress), now=clock.now()) is not None
+    return lease_renew(host, HeldJob(id=job.id, progress=progress), now=clock.now()) is not None
 
 
 def hands_in(job: Assignment, proof: bytes = b"proof", faults: tuple[int, ...] = ()) -> None:

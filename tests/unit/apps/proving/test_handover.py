@@ -33,7 +33,7 @@ from apps.users.services import TokenLimits, signer_ungrant, tenant_delete, tena
 from poolsite.wire.jobs import Claim, JobKind, ProvenSector
 from poolsite.wire.pipeline import SectorState
 from tests import factories, people
-from tests.moving import ADDRESS, STORE, Moving, moving
+from tests.transfer_fixtures import ADDRESS, STORE, TransferCase, transfer_case
 from tests.unit.apps.messages.test_kills import Kill, killed, killed_after
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def pool() -> Moving:
+def pool() -> TransferCase:
     factories.head(1000)
-    return moving()
+    return transfer_case()
 
 
-def whose(pool: Moving) -> set[str]:
+def whose(pool: TransferCase) -> set[str]:
     """Whose everything is that goes with the miner."""
     return {
         Miner.objects.get(pk=pool.miner.pk).tenant.name,
@@ -63,7 +63,7 @@ def seen(name: str) -> list[Any]:
     return [*miners_visible(viewer), *sectors_visible(viewer), *deadlines_visible(viewer)]
 
 
-def test_row_right_sectors_and_deadlines_go_and_the_giver_sees_nothing(pool: Moving) -> None:
+def test_row_right_sectors_and_deadlines_go_and_the_giver_sees_nothing(pool: TransferCase) -> None:
     MinerGrant.objects.update(open_mining=False)
     assert len(seen("alice")) == 8
 
@@ -75,7 +75,7 @@ def test_row_right_sectors_and_deadlines_go_and_the_giver_sees_nothing(pool: Mov
     assert (done.giver.name, done.receiver.name, done.sectors, done.actor) == ("alice", "bob", 1, "system")
 
 
-def test_settings_go_and_the_next_message_is_the_receivers(pool: Moving) -> None:
+def test_settings_go_and_the_next_message_is_the_receivers(pool: TransferCase) -> None:
     pool.go()
 
     row = Miner.objects.get(pk=pool.miner.pk)
@@ -83,7 +83,7 @@ def test_settings_go_and_the_next_message_is_the_receivers(pool: Moving) -> None
     assert miner_principal(row).tenant_name == "bob"
 
 
-def test_what_was_pushed_stays_the_givers(pool: Moving) -> None:
+def test_what_was_pushed_stays_the_givers(pool: TransferCase) -> None:
     for state in (MessageState.UNFILLED, MessageState.FILLED, MessageState.LANDED):
         factories.message(str(state), to=ADDRESS, from_addr=pool.worker_key, state=state)
 
@@ -93,7 +93,7 @@ def test_what_was_pushed_stays_the_givers(pool: Moving) -> None:
     assert set(Message.objects.values_list("tenant__name", flat=True)) == {"alice"}
 
 
-def test_the_operator_reads_it_in_the_audit_log_and_both_tenants_a_line_of_theirs(pool: Moving) -> None:
+def test_the_operator_reads_it_in_the_audit_log_and_both_tenants_a_line_of_theirs(pool: TransferCase) -> None:
     pool.go()
 
     lines = {row.action: row for row in AuditEntry.objects.all()}
@@ -107,7 +107,7 @@ def test_the_operator_reads_it_in_the_audit_log_and_both_tenants_a_line_of_their
     assert lines["miner.received"].after == {"tenant": "bob", "sectors": 1}
 
 
-def test_tokens_that_name_it_lose_it_and_none_becomes_wider(pool: Moving) -> None:
+def test_tokens_that_name_it_lose_it_and_none_becomes_wider(pool: TransferCase) -> None:
     alone, both, other = (
         people.token("sign", of="alice", limits=TokenLimits(miners=miners))
         for miners in ([2001], [2001, 7], [7])
@@ -126,14 +126,14 @@ def test_tokens_that_name_it_lose_it_and_none_becomes_wider(pool: Moving) -> Non
 
 
 @pytest.mark.parametrize("data", [{}, {"giver": "alice"}, {"key": "k"}], ids=["alike", "from", "key"])
-def test_again_is_the_same_hand_over(pool: Moving, data: dict[str, str]) -> None:
+def test_again_is_the_same_hand_over(pool: TransferCase, data: dict[str, str]) -> None:
     first = pool.go(**data)
 
     assert pool.go(**data) == first
     assert AuditEntry.objects.filter(action="miner.hand-over").count() == 1
 
 
-def test_a_key_is_for_one_receiver_and_good_after_the_miner_went_on(pool: Moving) -> None:
+def test_a_key_is_for_one_receiver_and_good_after_the_miner_went_on(pool: TransferCase) -> None:
     first = pool.go(key="k")
     Miner.objects.update(tenant=people.tenant("alice"))
 
@@ -142,7 +142,7 @@ def test_a_key_is_for_one_receiver_and_good_after_the_miner_went_on(pool: Moving
         pool.go(key="k", receiver=people.tenant("carol"))
 
 
-def test_who_had_it_before_and_gets_it_back_gets_it(pool: Moving) -> None:
+def test_who_had_it_before_and_gets_it_back_gets_it(pool: TransferCase) -> None:
     pool.go()
     back = people.tenant("alice")
     factories.signer_connection(of="alice")
@@ -157,57 +157,57 @@ def test_who_had_it_before_and_gets_it_back_gets_it(pool: Moving) -> None:
     assert HandOver.objects.count() == 3
 
 
-def receiver_is_disabled(_pool: Moving) -> None:
+def receiver_is_disabled(_pool: TransferCase) -> None:
     tenant_update(tenant=people.tenant("bob"), enabled=False)
 
 
-def receiver_may_not_sign(pool: Moving) -> None:
+def receiver_may_not_sign(pool: TransferCase) -> None:
     signer_ungrant(tenant=people.tenant("bob"), address=pool.worker_key)
 
 
-def receiver_lacks_a_named_sender(pool: Moving) -> None:
+def receiver_lacks_a_named_sender(pool: TransferCase) -> None:
     signer_ungrant(tenant=people.tenant("bob"), address=pool.control_key)
 
 
-def nobody_may_sign(pool: Moving) -> None:
+def nobody_may_sign(pool: TransferCase) -> None:
     for key in (pool.worker_key, pool.control_key):
         signer_ungrant(tenant=None, address=key)
 
 
-def keys_are_not_known(pool: Moving) -> None:
+def keys_are_not_known(pool: TransferCase) -> None:
     Miner.objects.filter(pk=pool.miner.pk).update(worker="", owner="")
 
 
-def signer_serves_others(_pool: Moving) -> None:
+def signer_serves_others(_pool: TransferCase) -> None:
     SignerConnection.objects.update(accounts=["carol"])
 
 
-def signer_is_gone(_pool: Moving) -> None:
+def signer_is_gone(_pool: TransferCase) -> None:
     SignerConnection.objects.update(closed_at=clock.now())
 
 
-def prover_is_gone(pool: Moving) -> None:
+def prover_is_gone(pool: TransferCase) -> None:
     type(pool.prover).objects.update(seen_at=clock.now() - timedelta(minutes=10))
 
 
-def prover_has_another_store(pool: Moving) -> None:
+def prover_has_another_store(pool: TransferCase) -> None:
     type(pool.prover).objects.update(stores=["elsewhere"])
 
 
-def sector_is_half_made(pool: Moving) -> None:
+def sector_is_half_made(pool: TransferCase) -> None:
     factories.sector(pool.miner, state=SectorState.PC1_DONE, held_by=factories.worker("s1"))
 
 
-def sector_waits_for_the_chain(pool: Moving) -> None:
+def sector_waits_for_the_chain(pool: TransferCase) -> None:
     row = factories.sector(pool.miner, state=SectorState.PRECOMMIT_SENT)
     Job.objects.filter(sector=row).update(sticky_worker=factories.worker("s1"))
 
 
-def sector_is_just_begun(pool: Moving) -> None:
+def sector_is_just_begun(pool: TransferCase) -> None:
     factories.sector(pool.miner, held_by=factories.worker("s1"))
 
 
-def proof_is_made(pool: Moving, **data: Any) -> None:
+def proof_is_made(pool: TransferCase, **data: Any) -> None:
     proven = ProvenSector(number=1, comm_r=bytes(32), seal_proof=pool.miner.seal_proof)
     window = Window(deadline=2, close_epoch=1010, seconds_left=40, window_s=40)
     job = job_make(
@@ -222,7 +222,7 @@ def proof_is_made(pool: Moving, **data: Any) -> None:
     Job.objects.filter(pk=job.pk).update(worker=factories.worker("p1"), state=JobState.LEASED, **until)
 
 
-REFUSED: list[tuple[Callable[[Moving], None], str, str]] = [
+REFUSED: list[tuple[Callable[[TransferCase], None], str, str]] = [
     (receiver_is_disabled, "tenant", "bob is disabled: enable it first"),
     (receiver_may_not_sign, "signer", "bob may not sign with f3"),
     (receiver_lacks_a_named_sender, "signer", "bob may not sign with f1"),
@@ -243,7 +243,7 @@ REFUSED: list[tuple[Callable[[Moving], None], str, str]] = [
     ("spoil", "field", "words"), REFUSED, ids=[row[0].__name__.replace("_", " ") for row in REFUSED]
 )
 def test_what_stands_in_the_way_is_said_at_its_field_and_nothing_moves(
-    pool: Moving, spoil: Callable[[Moving], None], field: str, words: str
+    pool: TransferCase, spoil: Callable[[TransferCase], None], field: str, words: str
 ) -> None:
     spoil(pool)
 
@@ -258,7 +258,7 @@ def test_what_stands_in_the_way_is_said_at_its_field_and_nothing_moves(
     assert not AuditEntry.objects.exists()
 
 
-def test_a_miner_goes_neither_to_its_own_tenant_nor_from_another_than_was_seen(pool: Moving) -> None:
+def test_a_miner_goes_neither_to_its_own_tenant_nor_from_another_than_was_seen(pool: TransferCase) -> None:
     with pytest.raises(HandOverRefused, match="it is alice's already") as caught:
         pool.go(receiver=people.tenant("alice"))
     assert caught.value.field == "tenant"
@@ -268,7 +268,7 @@ def test_a_miner_goes_neither_to_its_own_tenant_nor_from_another_than_was_seen(p
     assert moved.value.field == "giver"
 
 
-def test_a_deleted_tenant_and_a_miner_that_is_being_made_are_refused(pool: Moving) -> None:
+def test_a_deleted_tenant_and_a_miner_that_is_being_made_are_refused(pool: TransferCase) -> None:
     Miner.objects.filter(pk=pool.miner.pk).update(state=MinerState.CREATING)
     with pytest.raises(MinerNotReady):
         pool.go()
@@ -289,7 +289,7 @@ def test_a_deleted_tenant_and_a_miner_that_is_being_made_are_refused(pool: Movin
     ],
     ids=["a tenant's admin", "an operator who does less", "a limited token"],
 )
-def test_it_is_the_operators_act(pool: Moving, who: dict[str, Any]) -> None:
+def test_it_is_the_operators_act(pool: TransferCase, who: dict[str, Any]) -> None:
     principal = replace(people.principal("alice"), **who)
 
     for act in (miner_hand_over, hand_over_plan):
@@ -299,7 +299,7 @@ def test_it_is_the_operators_act(pool: Moving, who: dict[str, Any]) -> None:
     assert whose(pool) == {"alice"}
 
 
-def test_without_sectors_no_prover_is_needed(pool: Moving) -> None:
+def test_without_sectors_no_prover_is_needed(pool: TransferCase) -> None:
     Miner.objects.update(live_sectors=0)
     pool.miner.deadlines.update(live=0)
     prover_is_gone(pool)
@@ -309,7 +309,7 @@ def test_without_sectors_no_prover_is_needed(pool: Moving) -> None:
     assert whose(pool) == {"bob"}
 
 
-def test_a_sector_that_nobody_began_goes_and_is_made_on_the_receivers_hosts(pool: Moving) -> None:
+def test_a_sector_that_nobody_began_goes_and_is_made_on_the_receivers_hosts(pool: TransferCase) -> None:
     factories.sector(pool.miner)
     givers, receivers = factories.worker("s-a"), factories.worker("s-b", of="bob")
 
@@ -319,7 +319,7 @@ def test_a_sector_that_nobody_began_goes_and_is_made_on_the_receivers_hosts(pool
     assert claimed(receivers) == 1
 
 
-def test_a_proof_whose_host_fell_silent_is_the_receivers_to_make(pool: Moving) -> None:
+def test_a_proof_whose_host_fell_silent_is_the_receivers_to_make(pool: TransferCase) -> None:
     proof_is_made(pool, lease_until=clock.now() - timedelta(seconds=1))
 
     pool.go()
@@ -340,7 +340,7 @@ def claimed(worker: Any, kind: JobKind = JobKind.SEAL) -> int:
 
 
 def test_pages_of_both_tenants_and_the_operators_are_told(
-    pool: Moving, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+    pool: TransferCase, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     told: list[Any] = []
     monkeypatch.setattr("apps.core.live.changes_send", told.extend)
@@ -351,7 +351,7 @@ def test_pages_of_both_tenants_and_the_operators_are_told(
     assert heard == {Tenant.objects.get(name=name).pk for name in ("alice", "bob")}
 
 
-def test_the_plan_says_what_will_change_and_changes_nothing(pool: Moving) -> None:
+def test_the_plan_says_what_will_change_and_changes_nothing(pool: TransferCase) -> None:
     people.token("sign", of="alice", limits=TokenLimits(miners=[2001]))
     factories.message("m", to=ADDRESS, from_addr=pool.worker_key)
 
@@ -376,7 +376,7 @@ POINTS: list[tuple[str, str, str, Any]] = [
     ("module", "name", "how"), [row[1:] for row in POINTS], ids=[row[0] for row in POINTS]
 )
 def test_a_kill_before_the_commit_moves_nothing_and_once_more_moves_all(
-    pool: Moving, module: str, name: str, how: Any
+    pool: TransferCase, module: str, name: str, how: Any
 ) -> None:
     people.token("sign", of="alice", limits=TokenLimits(miners=[2001]))
 
@@ -395,7 +395,7 @@ def test_a_kill_before_the_commit_moves_nothing_and_once_more_moves_all(
     assert Token.objects.get().revoked_at is not None
 
 
-def test_a_kill_after_the_commit_is_found_done(pool: Moving) -> None:
+def test_a_kill_after_the_commit_is_found_done(pool: TransferCase) -> None:
     with pytest.raises(Kill):
         killed_after(pool.go)(key="k")
 
@@ -406,7 +406,7 @@ def test_a_kill_after_the_commit_is_found_done(pool: Moving) -> None:
     assert AuditEntry.objects.filter(action="miner.hand-over").count() == 1
 
 
-def test_a_push_after_it_is_the_receivers_and_one_before_it_the_givers(pool: Moving) -> None:
+def test_a_push_after_it_is_the_receivers_and_one_before_it_the_givers(pool: TransferCase) -> None:
     def push(text: str) -> Message:
         row = Miner.objects.get(pk=pool.miner.pk)
         return message_push(

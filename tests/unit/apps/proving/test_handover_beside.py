@@ -21,7 +21,7 @@ from apps.sectors.services.pledge import pledge_create
 from apps.users.models import Tenant
 from apps.users.selectors import miner_owner
 from tests import factories, people
-from tests.moving import ADDRESS, Moving, moving
+from tests.transfer_fixtures import ADDRESS, TransferCase, transfer_case
 from tests.unit.apps.proving.test_handover import claimed
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ HELD_S = 0.4
 
 
 @pytest.fixture
-def pool() -> Moving:
+def pool() -> TransferCase:
     factories.head(1000)
-    return moving()
+    return transfer_case()
 
 
 class Held:
@@ -109,7 +109,7 @@ def whose_sectors() -> set[str]:
 
 
 def test_a_pledge_that_comes_during_a_hand_over_finds_no_miner(
-    pool: Moving, beside: Callable[..., list[Any]]
+    pool: TransferCase, beside: Callable[..., list[Any]]
 ) -> None:
     alices = Miner.objects.get(pk=pool.miner.pk)
 
@@ -126,7 +126,9 @@ def test_a_pledge_that_comes_during_a_hand_over_finds_no_miner(
     assert not SectorNumbers.objects.exists()
 
 
-def test_a_pledge_that_came_first_goes_along_whole(pool: Moving, beside: Callable[..., list[Any]]) -> None:
+def test_a_pledge_that_came_first_goes_along_whole(
+    pool: TransferCase, beside: Callable[..., list[Any]]
+) -> None:
     alices = Miner.objects.get(pk=pool.miner.pk)
 
     _, done, has_waited = beside(
@@ -141,7 +143,7 @@ def test_a_pledge_that_came_first_goes_along_whole(pool: Moving, beside: Callabl
 
 
 def test_a_claim_during_a_hand_over_gets_nothing_and_afterwards_the_receivers_gets_it(
-    pool: Moving, beside: Callable[..., list[Any]]
+    pool: TransferCase, beside: Callable[..., list[Any]]
 ) -> None:
     factories.sector(pool.miner)
     givers, receivers = factories.worker("s-a"), factories.worker("s-b", of="bob")
@@ -154,7 +156,7 @@ def test_a_claim_during_a_hand_over_gets_nothing_and_afterwards_the_receivers_ge
 
 
 def test_a_claim_that_came_first_holds_the_hand_over_up_and_refuses_it(
-    pool: Moving, beside: Callable[..., list[Any]]
+    pool: TransferCase, beside: Callable[..., list[Any]]
 ) -> None:
     factories.sector(pool.miner)
     givers = factories.worker("s-a")
@@ -170,7 +172,7 @@ def test_a_claim_that_came_first_holds_the_hand_over_up_and_refuses_it(
 
 @pytest.mark.parametrize(("point", "waits"), [("sectors_hand_over", False), ("ownership_move", True)])
 def test_a_push_during_a_hand_over_is_wholly_the_givers(
-    pool: Moving, beside: Callable[..., list[Any]], point: str, waits: bool
+    pool: TransferCase, beside: Callable[..., list[Any]], point: str, waits: bool
 ) -> None:
     """Once the hand-over has its line in the audit log, the push waits for that before it adds its own."""
 
@@ -189,7 +191,9 @@ def test_a_push_during_a_hand_over_is_wholly_the_givers(
     assert list(Message.objects.values_list("tenant__name", flat=True)) == ["alice"]
 
 
-def test_the_same_wish_twice_at_once_is_one_hand_over(pool: Moving, beside: Callable[..., list[Any]]) -> None:
+def test_the_same_wish_twice_at_once_is_one_hand_over(
+    pool: TransferCase, beside: Callable[..., list[Any]]
+) -> None:
     first, second, has_waited = beside(pool.go, "apps.proving.services.handover.ownership_move", pool.go)
 
     assert has_waited
@@ -197,7 +201,7 @@ def test_the_same_wish_twice_at_once_is_one_hand_over(pool: Moving, beside: Call
 
 
 def test_of_two_receivers_the_second_is_told_that_it_went(
-    pool: Moving, beside: Callable[..., list[Any]]
+    pool: TransferCase, beside: Callable[..., list[Any]]
 ) -> None:
     carol = people.tenant("carol")
 
@@ -213,7 +217,7 @@ def test_of_two_receivers_the_second_is_told_that_it_went(
 
 
 def test_a_receiver_that_is_deleted_meanwhile_keeps_its_miner_or_never_gets_it(
-    pool: Moving, beside: Callable[..., list[Any]]
+    pool: TransferCase, beside: Callable[..., list[Any]]
 ) -> None:
     bob = people.tenant("bob")
 

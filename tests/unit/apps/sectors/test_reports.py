@@ -14,7 +14,7 @@ from apps.sectors.services.hosts import lease_renew
 from apps.sectors.services.reports import job_complete, job_fail, job_progress, job_release
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
-from poolsite.wire.hosts import Held
+from poolsite.wire.hosts import HeldJob
 from poolsite.wire.jobs import (
     Assignment,
     Complete,
@@ -312,7 +312,7 @@ def test_a_sealing_job_does_not_end_with_a_proof() -> None:
 def beats(job: Assignment, *, worker: str = "p1", token: int = 1, done: int = 0) -> bool:
     """A heartbeat that names a proof; False if its lease is lost."""
     progress = Progress(token=token, stage="WINDOW_POST", done=done, total=9, unit="sectors")
-    held = Held(id=job.id, progress=progress)
+    held = HeldJob(id=job.id, progress=progress)
     return lease_renew(Worker.objects.get(uid=worker), held, now=NOON + timedelta(minutes=5)) is not None
 
 

@@ -194,7 +194,7 @@ async def test_the_network_says_what_it_is(node, get):
     assert await get("eth_protocolVersion") == hex(node.network.network_version)
     assert await get("eth_accounts") == []
     assert await get("eth_syncing") is False
-    node.faults.knobs.behind = 5
+    node.faults.settings.behind = 5
     assert await get("eth_syncing") == {
         "startingblock": hex(node.head.height),
         "currentblock": hex(max(node.head.height - 5, 0)),

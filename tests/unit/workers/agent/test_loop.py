@@ -25,7 +25,7 @@ from workers.agent.journal import Failure, Journal
 from workers.agent.loop import Agent
 from workers.config import DEFAULT_SLOTS, SealerConfig
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced
-from workers.console.line import Line
+from workers.console.lease_keeper import LeaseKeeper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,13 +101,13 @@ class Host:
             sector_room_bytes=1,
         )
         console: Any = self.console
-        self.line = Line(self.config, console, kinds=(JobKind.SEAL,), slots=dict(DEFAULT_SLOTS))
-        self.line.register()
+        self.leases = LeaseKeeper(self.config, console, kinds=(JobKind.SEAL,), slots=dict(DEFAULT_SLOTS))
+        self.leases.register()
         self.console.said.clear()
         self.journal = Journal(folder / "jobs")
         self.hints = Hints()
         app: Any = self.hints
-        self.agent = Agent(self.config, console=console, line=self.line, journal=self.journal, app=app)
+        self.agent = Agent(self.config, console=console, leases=self.leases, journal=self.journal, app=app)
 
     def take(self, stage: str = "PC2", job_id: str = "j1", token: int = 4) -> Assignment:
         """Have the agent claim one job and send its hint."""
@@ -252,7 +252,7 @@ def test_a_dead_broker_does_not_stop_the_agent(host: Host, monkeypatch: Any) -> 
 
 
 def test_no_more_of_a_stage_run_than_there_are_slots(host: Host) -> None:
-    host.line.slots["PC2"] = 1
+    host.leases.slots["PC2"] = 1
     host.take(job_id="j1")
     host.take(job_id="j2")
     host.agent.tick()
@@ -265,7 +265,7 @@ def test_a_lost_lease_drops_the_job(host: Host) -> None:
     host.take()
     host.console.beats = [HeartbeatAnswer(lost=(Lost(id="j1", reason="over"),))]
 
-    host.line.beat()
+    host.leases.heartbeat()
     host.agent.tick()
 
     assert host.agent.held == {}
@@ -281,19 +281,19 @@ def test_a_lease_that_was_claimed_anew_meanwhile_is_not_lost(host: Host, monkeyp
         return beat(worker, said)
 
     monkeypatch.setattr(host.console, "heartbeat", claimed_meanwhile)
-    host.line.beat()
+    host.leases.heartbeat()
 
-    assert not host.line.is_lost("j1")
+    assert not host.leases.is_lost("j1")
 
 
 def test_news_of_work_that_was_lost_do_not_bring_the_lease_back(host: Host) -> None:
     job = host.take(token=4)
     host.console.beats = [HeartbeatAnswer(lost=(Lost(id="j1", reason="over"),))]
-    host.line.beat()
+    host.leases.heartbeat()
 
-    host.line.hold(job.id, host.line._held[job.id], lease_s=4)
+    host.leases.track(job.id, host.leases._held[job.id], lease_s=4)
 
-    assert host.line.is_lost("j1")
+    assert host.leases.is_lost("j1")
 
 
 def test_commands_are_obeyed_and_confirmed_with_the_next_heartbeat(host: Host) -> None:
@@ -301,17 +301,17 @@ def test_commands_are_obeyed_and_confirmed_with_the_next_heartbeat(host: Host) -
     plan = Command(id="c2", op=Operation.SET_PLAN, args={"pc1": "5", "nonsense": "1", "pc2": "-1"})
     host.console.beats = [HeartbeatAnswer(commands=(drain, plan))]
 
-    host.line.beat()
-    host.line.beat()
+    host.leases.heartbeat()
+    host.leases.heartbeat()
 
     assert host.agent.rooms_free() == 0
-    assert (host.line.slots["PC1"], host.line.slots["PC2"]) == (5, DEFAULT_SLOTS["PC2"])
+    assert (host.leases.slots["PC1"], host.leases.slots["PC2"]) == (5, DEFAULT_SLOTS["PC2"])
     assert host.console.said[-1][1].done_commands == ("c1", "c2")
 
 
 def test_a_paused_host_claims_nothing(host: Host) -> None:
     host.console.beats = [HeartbeatAnswer(commands=(Command(id="c", op=Operation.PAUSE),))]
-    host.line.beat()
+    host.leases.heartbeat()
     host.console.said.clear()
     host.agent.claim_after = 0.0
 
@@ -322,7 +322,7 @@ def test_a_paused_host_claims_nothing(host: Host) -> None:
 
 def test_nothing_is_claimed_for_a_stage_whose_kernels_are_being_compiled(host: Host) -> None:
     cold = {"PC1", "PC2"}
-    host.agent.cold_stages = lambda: cold
+    host.agent.uncompiled_stages = lambda: cold
     host.agent.claim_after = 0.0
 
     host.agent.tick()
@@ -335,28 +335,28 @@ def test_nothing_is_claimed_for_a_stage_whose_kernels_are_being_compiled(host: H
 
 
 def test_the_console_hears_how_many_kernels_are_compiled(host: Host) -> None:
-    host.line._has_news = False
+    host.leases._has_news = False
 
-    host.line.kernels_note(done=3, total=8)
-    host.line.beat()
+    host.leases.kernels_report(done=3, total=8)
+    host.leases.heartbeat()
 
     hardware = host.console.said[-1][1].hardware
     assert (hardware.kernels_done, hardware.kernels_total) == (3, 8)
-    host.line.kernels_note(done=3, total=8)
-    assert not host.line._has_news
+    host.leases.kernels_report(done=3, total=8)
+    assert not host.leases._has_news
 
 
 def test_a_short_lease_is_renewed_in_time(host: Host) -> None:
     job = host.take()
     held = host.agent.held[job.id]
-    host.line.beat()
-    host.line._beaten_at = time.monotonic() - 1.5
-    host.line._has_news = False
-    assert not host.line._is_due()
+    host.leases.heartbeat()
+    host.leases._beaten_at = time.monotonic() - 1.5
+    host.leases._has_news = False
+    assert not host.leases._is_due()
 
-    host.line.hold(job.id, host.line._held[job.id], lease_s=4)
+    host.leases.track(job.id, host.leases._held[job.id], lease_s=4)
 
-    assert host.line._is_due(), "a third of 4 s is over"
+    assert host.leases._is_due(), "a third of 4 s is over"
     assert held.token == 4
 
 
@@ -377,4 +377,4 @@ def test_a_full_disk_ends_neither_the_loop_nor_the_other_jobs(
 
     assert host.hints.sent == ["pc1", "c1"]
     assert set(host.agent.held) == {"j1", "j2", "j3"}, "their leases are kept"
-    assert "No space left" in host.line.last_error
+    assert "No space left" in host.leases.last_error

@@ -131,7 +131,7 @@ def test_finalize_may_be_cut_off_anywhere_and_run_again(runner: StageRunner, poo
 
 def window_post_check_of(runner: StageRunner, pool: ProcessorPool, known: SealInputs) -> None:
     """Prove the stored sector as the prover does, and verify the proof."""
-    prover = Prover(console=None, line=None, pool=pool, store=runner.store)  # type: ignore[arg-type]  # not asked
+    prover = Prover(console=None, leases=None, pool=pool, store=runner.store)  # type: ignore[arg-type]  # not asked
     assert known.comm_r is not None
     asked = WindowPostInputs(
         miner_id=MINER,

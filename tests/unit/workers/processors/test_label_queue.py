@@ -14,7 +14,7 @@ from workers.kernels import labels as label_kernel
 from workers.processors import label_queue, tree_d
 from workers.processors.label_queue import LabelQueue
 from workers.processors.labelling import LabelledSector, label_sectors, memory_needed
-from workers.processors.spread import THREADS_VARIABLE
+from workers.processors.parallel import THREADS_VARIABLE
 from workers.processors.tasks import parameters_numbered
 from workers.storage.files import DamagedFile
 from workers.storage.sector import SectorFiles

@@ -44,7 +44,7 @@ def no_pause(monkeypatch):
 
 @pytest.fixture
 def quick_looks(monkeypatch):
-    monkeypatch.setattr(pool_module, "LOOK_S", 0.01)
+    monkeypatch.setattr(pool_module, "CHECK_EVERY_S", 0.01)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_killed_child_is_started_again(tmp_path, open_pool):
     sector = sealing("2k_v1_1", 5, folder=tmp_path)
     sector.add_piece()
     pool = open_pool(ChildSpec(("tree_d",)))
-    pool.warm()
+    pool.precompile()
     (first,) = pool.pids()
     os.kill(first, signal.SIGKILL)
     task = TreeDTask(sector.name, str(sector.staged), str(sector.cache))
@@ -163,7 +163,7 @@ def task_named(name):
 
 def test_a_call_that_nobody_wants_any_more_ends_with_its_child(tmp_path, open_pool):
     pool = open_pool(foreign(tmp_path, GREET + HANGS_ON))
-    pool.warm()
+    pool.precompile()
     (hung,) = pool.pids()
     ends = iter([True, True, True, False])
 
@@ -176,7 +176,7 @@ def test_a_call_that_nobody_wants_any_more_ends_with_its_child(tmp_path, open_po
 
 def test_what_runs_beside_a_call_that_is_given_up_goes_on_to_its_end(tmp_path, open_pool):
     pool = open_pool(foreign(tmp_path, GREET + HANGS_ON))
-    pool.warm()
+    pool.precompile()
     (hung,) = pool.pids()
     given_up, go = threading.Event(), tmp_path / "go"
     answers, refusals = [], []
@@ -211,7 +211,7 @@ def test_what_runs_beside_a_call_that_is_given_up_goes_on_to_its_end(tmp_path, o
 
 def test_a_call_that_nobody_wants_from_the_start_costs_no_child(tmp_path, open_pool):
     pool = open_pool(foreign(tmp_path, GREET + HANGS_ON))
-    pool.warm()
+    pool.precompile()
 
     with pytest.raises(CallGivenUp):
         pool.call("tree_d", TASK, is_wanted=lambda: False)
@@ -272,7 +272,7 @@ def test_an_error_of_a_foreign_processor_is_permanent(tmp_path, open_pool):
 
 def test_a_closed_pool_leaves_no_child(open_pool):
     pool = open_pool(ChildSpec(("c2",)))
-    pool.warm()
+    pool.precompile()
     (child,) = pool.pids()
 
     pool.close()
@@ -347,17 +347,17 @@ if not os.path.exists({str(tried)!r}):
     missing = ChildSpec(("c2",), command=("/nowhere/prover",))
     pool = open_pool(missing, foreign(tmp_path, full + greeting_and_pid(note)))
 
-    threading.Thread(target=pool.keep_warm, daemon=True).start()
+    threading.Thread(target=pool.keep_running, daemon=True).start()
 
     (first,) = ready_pids(note, count=1)
     os.kill(first, signal.SIGKILL)
     assert len(set(ready_pids(note, count=2))) == 2
 
 
-def test_keeping_warm_ends_with_the_pool(tmp_path, open_pool, quick_looks):
+def test_keep_running_ends_with_the_pool(tmp_path, open_pool, quick_looks):
     note = tmp_path / "pids"
     pool = open_pool(foreign(tmp_path, greeting_and_pid(note)))
-    keeper = threading.Thread(target=pool.keep_warm, daemon=True)
+    keeper = threading.Thread(target=pool.keep_running, daemon=True)
     keeper.start()
     ready_pids(note, count=1)
 

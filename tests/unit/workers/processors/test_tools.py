@@ -15,7 +15,7 @@ import pytest
 from poolsite.filecoin.porep.c1 import c1_from_json, c1_to_json
 from poolsite.filecoin.proof_container import window_post_check, winning_post_check
 from tests.unit.workers.processors.sealing import golden, stream
-from workers.processors import bench, commp, post, seal, two_cores, verify, warm
+from workers.processors import bench, commp, post, precompile, scaling_check, seal, verify
 from workers.storage import memory
 
 CASES = {"2k_v1": "V1", "2k_v1_1": "V1_1", "2k_synth": "synthetic", "2k_ni": "non-interactive"}
@@ -275,8 +275,8 @@ def test_post_names_faulty_sectors(sealed, capsys):
     assert (code, result["faults"], result["proofs"]) == (1, [1], [])
 
 
-def test_warm_says_what_it_compiles(capsys):
-    code, lines, _ = run(warm, capsys, "tree_d")
+def test_precompile_reports_each_kernel(capsys):
+    code, lines, _ = run(precompile, capsys, "tree_d")
 
     assert code == 0
     assert lines[0]["kernel"] == "binary_tree"
@@ -315,8 +315,8 @@ def test_a_missing_file_is_named_without_the_system_s_numbers(tmp_path, capsys):
     assert err.startswith(f"post: {tmp_path}/sector.json: No such file or directory; ")
 
 
-def test_bench_compares_two_cores_with_one(capsys, monkeypatch):
-    monkeypatch.setattr(two_cores, "PASSES", 1)
+def test_bench_compares_scaling_check_with_one(capsys, monkeypatch):
+    monkeypatch.setattr(scaling_check, "PASSES", 1)
     monkeypatch.setattr(bench, "pin", lambda: None)
     before = os.sched_getaffinity(0)
 

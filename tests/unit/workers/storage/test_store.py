@@ -53,7 +53,7 @@ def test_another_store_in_the_same_place_is_refused_and_another_place_is_not(tmp
 
 def test_a_prover_without_its_store_calls_no_sector_faulty(tmp_path: Path) -> None:
     nobody: Any = None
-    prover = Prover(console=nobody, line=nobody, pool=nobody, store=Store(tmp_path))
+    prover = Prover(console=nobody, leases=nobody, pool=nobody, store=Store(tmp_path))
     sector = ProvenSector(number=1, comm_r=bytes(32), seal_proof=5)
     inputs = WindowPostInputs(
         miner_id=1000,

@@ -12,19 +12,19 @@ from apps.miners.models import HandOver, Miner
 from apps.users.models import AuditEntry
 from apps.users.services import TokenLimits, signer_grant, signer_ungrant, tenant_update
 from tests import factories, people
-from tests.moving import ADDRESS, moving
-from tests.visits import left_open, signed_in
+from tests.page_client import left_open, signed_in
+from tests.transfer_fixtures import ADDRESS, transfer_case
 
 if TYPE_CHECKING:
-    from tests.moving import Moving
+    from tests.transfer_fixtures import TransferCase
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def pool() -> Moving:
+def pool() -> TransferCase:
     factories.head(1000)
-    return moving()
+    return transfer_case()
 
 
 def ask(token: str, body: Any = None, *, miner: str = ADDRESS, key: str = "", client: Any = None) -> Any:
@@ -41,7 +41,7 @@ def owner() -> str:
     return str(Miner.objects.get().tenant.name)
 
 
-def test_the_operator_hands_it_over_and_reads_what_went(pool: Moving) -> None:
+def test_the_operator_hands_it_over_and_reads_what_went(pool: TransferCase) -> None:
     people.token("sign", of="alice", limits=TokenLimits(miners=[2001]))
     token = people.operator_token()
 
@@ -62,7 +62,7 @@ def test_the_operator_hands_it_over_and_reads_what_went(pool: Moving) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "k"], ids=["by its content", "by its key"])
-def test_again_is_the_same_answer(pool: Moving, key: str) -> None:
+def test_again_is_the_same_answer(pool: TransferCase, key: str) -> None:
     token = people.operator_token()
 
     answers = [ask(token, key=key) for _ in range(2)]
@@ -73,7 +73,7 @@ def test_again_is_the_same_answer(pool: Moving, key: str) -> None:
     assert AuditEntry.objects.filter(action="miner.hand-over").count() == 1
 
 
-def test_of_all_callers_the_operator_may_and_a_stranger_learns_nothing(pool: Moving) -> None:
+def test_of_all_callers_the_operator_may_and_a_stranger_learns_nothing(pool: TransferCase) -> None:
     token = people.operator_token()
     limited = people.token("admin", of="pool", is_operator=True, limits=TokenLimits(miners=[2001]))
     callers = {
@@ -93,7 +93,7 @@ def test_of_all_callers_the_operator_may_and_a_stranger_learns_nothing(pool: Mov
     assert ask(token).status_code == 201
 
 
-def test_an_operator_in_a_browser_confirms_first(pool: Moving) -> None:
+def test_an_operator_in_a_browser_confirms_first(pool: TransferCase) -> None:
     people.operator_person()
 
     answer = ask("", client=left_open("olga"))
@@ -116,7 +116,7 @@ def test_an_operator_in_a_browser_confirms_first(pool: Moving) -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_its_field(
-    pool: Moving, body: Any, miner: str, status: int, field: str
+    pool: TransferCase, body: Any, miner: str, status: int, field: str
 ) -> None:
     answer = ask(people.operator_token(), body, miner=miner)
 
@@ -124,7 +124,7 @@ def test_what_is_wrong_is_said_with_its_field(
     assert owner() == "alice"
 
 
-def test_a_missing_grant_and_a_disabled_tenant_are_refused_and_may_be_asked_again(pool: Moving) -> None:
+def test_a_missing_grant_and_a_disabled_tenant_are_refused_and_may_be_asked_again(pool: TransferCase) -> None:
     token = people.operator_token()
     signer_ungrant(tenant=people.tenant("bob"), address=pool.control_key)
     first = ask(token, key="k").json()

@@ -14,7 +14,7 @@ from apps.chain.states import NodeRole
 from apps.core.clock import now
 from apps.users.models import AuditEntry
 from tests import factories, people
-from tests.tinynode import TinyNode, served
+from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with served(TinyNode()) as url:
+    with served(FakeNode()) as url:
         nodes_sync([url])
         nodes_probe(now=now())
         yield url
@@ -57,7 +57,7 @@ def test_the_list_tells_how_nodes_do_and_keeps_their_tokens(send, url):
 
 
 def test_a_node_is_tested_without_being_taken(send, url):
-    with served(TinyNode()) as spare:
+    with served(FakeNode()) as spare:
         answer = send("POST", "nodes:test", {"url": spare})
 
     assert answer.status_code == 200
@@ -84,7 +84,7 @@ def test_what_cannot_be_taken_is_refused_with_the_reason(send, url, body, status
 
 
 def test_a_node_of_another_network_is_refused(send, url):
-    with served(TinyNode(network="mainnet")) as other:
+    with served(FakeNode(network="mainnet")) as other:
         answer = send("POST", "nodes", {"url": other})
 
     assert answer.status_code == 409
@@ -92,7 +92,7 @@ def test_a_node_of_another_network_is_refused(send, url):
 
 
 def test_the_same_request_again_adds_no_second_node(send, url):
-    with served(TinyNode()) as spare:
+    with served(FakeNode()) as spare:
         body = {"url": spare, "role": "BACKUP", "name": "spare"}
         first = send("POST", "nodes", body, **{"Idempotency-Key": "one"})
         again = send("POST", "nodes", body, **{"Idempotency-Key": "one"})

@@ -14,8 +14,8 @@ from apps.messages.services.restored import recovery_begin
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import cid_of_cbor
 from tests import factories
+from tests.page_client import signed_in, text_of
 from tests.people import bearer, operator_person, operator_token, person, token
-from tests.visits import signed_in, text_of
 
 if TYPE_CHECKING:
     from django.test import Client

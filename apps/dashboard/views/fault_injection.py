@@ -1,0 +1,174 @@
+"""Fault injection: an operator makes a devnet misbehave and moves its chain; other chains lack the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.chain.fault_injection import FAULT_DEFAULTS, FaultValue
+from apps.chain.services.fault_injection import ACTIONS, devnet_act, faults_reset, faults_set
+from apps.core.errors import BadValue, DomainError
+from apps.dashboard.frame import page_render
+from apps.dashboard.lines.fault_injection import action_rows, fault_groups
+from apps.dashboard.people import for_people
+from apps.dashboard.regions.fault_injection import (
+    devnet_facts,
+    devnet_nodes,
+    devnet_state_or_reason,
+    devnet_verdict,
+)
+from apps.dashboard.regions.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.chain.models import Node
+    from apps.users.principals import Principal
+
+TEXT_MAX: Final = 200
+"""Longest text of a fault."""
+
+
+@require_safe
+@for_people
+def index(request: HttpRequest, viewer: Principal, pk: int | None = None) -> HttpResponse:
+    """One devnet node's faults; without a number the first node's."""
+    node = node_find(viewer, pk)
+    return page(request, viewer, page_context(node, viewer))
+
+
+def page(
+    request: HttpRequest, viewer: Principal, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """Render the whole page."""
+    return page_render(
+        request,
+        "fault_injection/detail.html",
+        title="Fault injection",
+        section="fault-injection",
+        page_key=f"fault-injection:{context['node'].pk}",
+        scene=Scene(viewer),
+        status=status,
+        nodes=devnet_nodes(viewer),
+        **context,
+    )
+
+
+def node_find(viewer: Principal, pk: int | None) -> Node:
+    """Return a devnet's node.  Raises Http404 for tenants and where there is none."""
+    for node in devnet_nodes(viewer):
+        if pk is None or node.pk == pk:
+            return node
+    raise Http404
+
+
+def page_context(
+    node: Node, viewer: Principal, *, error: DomainError | None = None, where: str = "", typed: Any = None
+) -> dict[str, Any]:
+    """Return what the page's panel shows; `error` stands at the form `where`."""
+    state, away = devnet_state_or_reason(node)
+    refusals = {where: error.reason} if error is not None else {}
+    held: Mapping[str, str] = typed or {}
+    return {
+        "node": node,
+        "state": state,
+        "away": away,
+        "refused": refusals.get("reset", ""),
+        "may_act": viewer.may("admin"),
+        "verdict": devnet_verdict(state),
+        "facts": devnet_facts(state) if state is not None else [],
+        "parts": fault_groups(state, refusals=refusals, typed=held) if state is not None else [],
+        "acts": action_rows(refusals=refusals, typed=held),
+    }
+
+
+def acting(viewer: Principal, pk: int) -> Node:
+    """Return the node that an operator may change.  Raises Http404."""
+    if not viewer.may("admin"):
+        raise Http404
+    return node_find(viewer, pk)
+
+
+def answered(
+    request: HttpRequest, viewer: Principal, node: Node, *, error: DomainError | None = None, where: str = ""
+) -> HttpResponse:
+    """Answer a form: the panel as it stands now, with the refusal where the click was."""
+    if error is None and not getattr(request, "htmx", False):
+        return redirect("fault-injection-node", pk=node.pk)
+    typed = {name: str(value) for name, value in request.POST.items()}
+    typed |= {where: typed["value"]} if "value" in typed else {}
+    context = page_context(node, viewer, error=error, where=where, typed=typed if error is not None else None)
+    status = 422 if error is not None else 200
+    if not getattr(request, "htmx", False):
+        return page(request, viewer, context, status=status)
+    return render(request, "fault_injection/_panel.html", context, status=status)
+
+
+@require_POST
+@for_people
+def fault_set(request: HttpRequest, viewer: Principal, pk: int, fault: str) -> HttpResponse:
+    """Set one fault."""
+    node = acting(viewer, pk)
+    if fault not in FAULT_DEFAULTS:
+        raise Http404
+    try:
+        value = fault_read(fault, request.POST.get("value", "").strip())
+        faults_set(principal=viewer, node=node, faults={fault: value})
+    except DomainError as error:
+        return answered(request, viewer, node, error=error, where=fault)
+    return answered(request, viewer, node)
+
+
+@require_POST
+@for_people
+def reset(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
+    """Reset every fault."""
+    node = acting(viewer, pk)
+    try:
+        faults_reset(principal=viewer, node=node)
+    except DomainError as error:
+        return answered(request, viewer, node, error=error, where="reset")
+    return answered(request, viewer, node)
+
+
+@require_POST
+@for_people
+def act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
+    """Do something to the chain at once."""
+    node = acting(viewer, pk)
+    if op not in ACTIONS:
+        raise Http404
+    try:
+        numbers = {number.name: whole_read(request, number.name) for number in ACTIONS[op].numbers}
+        is_on = bool(ACTIONS[op].switch) and ACTIONS[op].switch in request.POST
+        address = request.POST.get("address", "").strip()
+        devnet_act(principal=viewer, node=node, act=op, numbers=numbers, address=address, switch=is_on)
+    except DomainError as error:
+        return answered(request, viewer, node, error=error, where=op)
+    return answered(request, viewer, node)
+
+
+def whole_read(request: HttpRequest, name: str) -> int:
+    """Read a whole number.  Raises BadValue."""
+    text = request.POST.get(name, "").strip()
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise BadValue("a whole number is needed", field=name)
+    return int(text)
+
+
+def fault_read(fault: str, text: str) -> FaultValue:
+    """Read a fault's value in the form of its quiet one.  Raises BadValue."""
+    quiet = FAULT_DEFAULTS[fault]
+    try:
+        if isinstance(quiet, bool):
+            return {"on": True, "off": False}[text]
+        if isinstance(quiet, float):
+            return float(text)
+        return int(text) if isinstance(quiet, int) else text[:TEXT_MAX]
+    except (KeyError, ValueError):
+        words = "a number" if isinstance(quiet, float) else "a whole number"
+        words = "on or off" if isinstance(quiet, bool) else words
+        raise BadValue(f"{words} is needed", field=fault) from None

@@ -1,0 +1,27 @@
+"""Why a pool does not start: each reason is one sentence for the person at the terminal."""
+
+from __future__ import annotations
+
+
+class StartupError(Exception):
+    """The pool was not started; nothing was changed."""
+
+
+class AlreadyRunning(StartupError):
+    """Another supervisor, or what one left behind, still owns the folder."""
+
+
+class PortTaken(StartupError):
+    """A listening port belongs to another program."""
+
+
+class BadFolder(StartupError):
+    """The folder holds something that this pool must not use or cannot read."""
+
+
+class DiskFull(StartupError):
+    """The disk is too full to begin."""
+
+
+class ProgramMissing(StartupError):
+    """A server's program is neither in the environment nor on this machine."""

@@ -1,0 +1,96 @@
+"""How a worker's start goes when the console is away, or says no."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poolsite.wire.jobs import JobKind
+from workers.agent.sealer import main
+from workers.config import SealerConfig, sealer_config
+from workers.console.client import Console
+from workers.console.lease_keeper import LeaseKeeper, TokenRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REFUSAL = b'{"code": "token_refused", "message": "this token was revoked", "field": ""}'
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """A console that gives every request the same answer."""
+
+    class Same(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Same) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def config_of(folder: Path, console: str) -> SealerConfig:
+    """What a sealing worker is told."""
+    (folder / "token").write_text("t\n")
+    return sealer_config(["--dir", str(folder), "--token-file", str(folder / "token"), "--console", console])
+
+
+def lease_keeper_of(config: SealerConfig) -> LeaseKeeper:
+    """The line of a sealing worker."""
+    return LeaseKeeper(config, Console(config.console, config.token), kinds=(JobKind.SEAL,), slots={"PC1": 1})
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_not_taken_ends_the_start(tmp_path: Path, status: int) -> None:
+    with answering(status, REFUSAL) as url:
+        leases = lease_keeper_of(config_of(tmp_path, url))
+        leases.register_until_known()
+        leases.console.close()
+
+    with pytest.raises(TokenRefused, match=r"does not take this token: .*revoked"):
+        leases.require_accepted()
+
+
+def test_a_console_that_is_away_is_asked_again(tmp_path: Path) -> None:
+    with answering(503, b"{}") as url:
+        leases = lease_keeper_of(config_of(tmp_path, url))
+        asking = threading.Thread(target=leases.register_until_known)
+        asking.start()
+        asking.join(0.3)
+        was_asking = asking.is_alive()
+        leases.stop()
+        asking.join(20)
+        leases.console.close()
+
+    assert was_asking
+    leases.require_accepted()
+
+
+def test_the_sealer_says_so_and_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_text("t\n")
+    with answering(401, REFUSAL) as url:
+        words = ["--dir", str(tmp_path / "sealer"), "--token-file", str(tmp_path / "token")]
+        code = main([*words, "--console", url])
+
+    assert code == 1
+    assert f"the console {url} does not take this token" in capsys.readouterr().err

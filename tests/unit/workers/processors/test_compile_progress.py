@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import io
+
+from workers.processors import child
+from workers.processors.child import Child
+from workers.processors.compile_progress import (
+    COMPILE_PROGRESS_VARIABLE,
+    NOT_STARTED,
+    CompileProgress,
+    HostCompileProgress,
+    compile_progress_write,
+)
+from workers.processors.stages import STAGES
+
+
+def test_host_claims_nothing_until_its_child_has_compiled(tmp_path):
+    path = tmp_path / "compile_progress.json"
+    compile_progress_write(path, CompileProgress(3, 3))
+
+    host = HostCompileProgress(path, ["pc1", "pc2"])
+
+    assert host.read() == NOT_STARTED, "what an earlier start said does not count"
+    assert host.uncompiled_stages() == {"PC1", "PC2"}
+    compile_progress_write(path, CompileProgress(2, 3))
+    assert host.uncompiled_stages() == {"PC1", "PC2"}
+    compile_progress_write(path, CompileProgress(3, 3))
+    assert host.uncompiled_stages() == frozenset()
+
+
+def test_a_host_that_computes_nothing_itself_is_never_cold(tmp_path):
+    assert HostCompileProgress(tmp_path / "compile_progress.json", []).uncompiled_stages() == frozenset()
+
+
+def test_half_a_file_is_cold(tmp_path):
+    host = HostCompileProgress(tmp_path / "compile_progress.json", ["pc1"])
+    host.path.write_text('{"done":')
+
+    assert host.read() == NOT_STARTED
+
+
+def test_a_child_says_how_far_it_is_before_it_greets(tmp_path, monkeypatch):
+    told = []
+
+    class Out(io.StringIO):
+        def write(self, line):
+            told.append(line.strip())
+            return len(line)
+
+    monkeypatch.setenv(COMPILE_PROGRESS_VARIABLE, str(tmp_path / "compile_progress.json"))
+    monkeypatch.setattr(child, "compile_progress_write", lambda _, progress: told.append(progress))
+
+    Child([STAGES["tree_d"], STAGES["add_piece"]], Out()).greet()
+
+    assert told == [
+        CompileProgress(0, 2),
+        CompileProgress(1, 2),
+        CompileProgress(2, 2),
+        "tree_d+add_piece processor ready",
+    ]

@@ -1,0 +1,305 @@
+"""A worker's standing with the console: who it is there, its leases kept alive from a thread of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from poolsite.wire.hosts import SLOTS_MAX, Hardware, Heartbeat, HeldJob, Operation, Register, Registered
+from workers.config import VERSION
+from workers.console.client import ConsoleAway, ConsoleRefused, Replaced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poolsite.wire.hosts import Command, HeartbeatAnswer, SectorOnHost, StoredNumbers
+    from poolsite.wire.jobs import JobKind, Progress
+    from workers.config import HostConfig
+    from workers.console.client import Console
+
+log = structlog.get_logger(__name__)
+
+CHECK_EVERY_S: Final = 0.25
+"""How often the thread looks whether a heartbeat is due."""
+PROGRESS_EVERY_S: Final = 2.0
+"""Least time between two heartbeats that only carry progress."""
+ERROR_MAX: Final = 1_000
+"""Characters of what is said to be missing."""
+RETRY_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
+"""Pauses while the console does not answer; the last one repeats."""
+
+
+TOKEN_REFUSED: Final = (401, 403)
+"""What the console answers to a token that is none, or not for this program."""
+
+
+class TokenRefused(Exception):
+    """The console does not take this worker's token; one sentence for the terminal."""
+
+
+class LeaseKeeper:
+    """Registers, heartbeats, and knows which leases were lost."""
+
+    def __init__(
+        self, config: HostConfig, console: Console, *, kinds: tuple[JobKind, ...], slots: dict[str, int]
+    ) -> None:
+        self.config = config
+        self.console = console
+        self.kinds = kinds
+        self.slots = slots
+        self.boot_id = secrets.token_hex(8)
+        self.stores: tuple[str, ...] = ()
+        self.sectors: Callable[[], tuple[SectorOnHost, ...]] = tuple
+        self.stored: Callable[[], tuple[StoredNumbers, ...]] = tuple
+        """What is on the disk: told with each registration."""
+        self.registered: Registered | None = None
+        self.is_paused = self.is_draining = False
+        self.kernels = 0, 0
+        self.proofs: tuple[str, ...] = ("vanilla",)
+        self.parameters = 0, 0
+        self.parameters_error = ""
+        self.last_error = ""
+        self.refusal = ""
+        """Why the console did not take this start; empty while it may."""
+        self._held: dict[str, Progress] = {}
+        self._lease_s: dict[str, int] = {}
+        self._lost: set[str] = set()
+        self._done_commands: list[str] = []
+        self._lock = threading.Lock()
+        self._is_stopped = threading.Event()
+        self._beaten_at = 0.0
+        self._has_news = False
+
+    @property
+    def worker_id(self) -> str:
+        """The console's name for this worker; empty until registered."""
+        return "" if self.registered is None else self.registered.worker_id
+
+    @property
+    def poll_s(self) -> float:
+        """Pause between claims while there is nothing to do."""
+        return 1.0 if self.registered is None else self.registered.poll_ms / 1000
+
+    def register(self) -> None:
+        """Introduce this start to the console.  Raises ConsoleAway, ConsoleRefused."""
+        answer = self.console.register(
+            Register(
+                uid=self.config.uid,
+                boot_id=self.boot_id,
+                name=self.config.name,
+                host=socket.gethostname()[:100],
+                version=VERSION,
+                kinds=self.kinds,
+                slots=self.slots,
+                stores=self.stores,
+                hardware=self.hardware(),
+                sectors=self.sectors(),
+                stored=self.stored(),
+            )
+        )
+        self.registered = answer
+        self._run_commands(answer.commands)
+        log.info("registered", worker=answer.worker_id, boot=self.boot_id)
+
+    def register_until_known(self) -> None:
+        """Introduce this start however long the console is away; a bad token is not asked about twice."""
+        attempt = 0
+        while not self._is_stopped.is_set():
+            try:
+                self.register()
+            except (ConsoleAway, ConsoleRefused) as error:
+                if (
+                    self.registered is None
+                    and isinstance(error, ConsoleRefused)
+                    and error.status in TOKEN_REFUSED
+                ):
+                    self.refusal = (
+                        f"the console {self.config.console} does not take this token: {error.reason}"
+                    )
+                    return
+                log.warning("not_registered", reason=str(error))
+                self._is_stopped.wait(RETRY_PAUSES_S[min(attempt, len(RETRY_PAUSES_S) - 1)])
+                attempt += 1
+            else:
+                return
+
+    def require_accepted(self) -> None:
+        """Go on unless the console has refused this start.  Raises TokenRefused."""
+        if self.refusal:
+            raise TokenRefused(self.refusal)
+
+    def hardware(self) -> Hardware:
+        """Measure what the host has."""
+        folder = self.config.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        disk = os.statvfs(folder)
+        return Hardware(
+            cpus=len(os.sched_getaffinity(0)),
+            ram_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            disk_free_bytes=disk.f_bavail * disk.f_frsize,
+            disk_total_bytes=disk.f_blocks * disk.f_frsize,
+            cpu_model=cpu_model(),
+            kernels_done=self.kernels[0],
+            kernels_total=self.kernels[1],
+            proofs=self.proofs,
+            parameters_done=self.parameters[0],
+            parameters_total=self.parameters[1],
+            parameters_error=self.parameters_error[:ERROR_MAX],
+        )
+
+    def proofs_report(self, forms: tuple[str, ...], *, parameters: tuple[int, int], error: str) -> None:
+        """Tell the console with the next heartbeat which forms of proof the host makes now."""
+        with self._lock:
+            self._has_news |= (self.proofs, self.parameters_error) != (forms, error)
+            self.proofs, self.parameters, self.parameters_error = forms, parameters, error
+
+    def kernels_report(self, *, done: int, total: int) -> None:
+        """Tell the console with the next heartbeat how many kernels are compiled."""
+        with self._lock:
+            self._has_news |= self.kernels != (done, total)
+            self.kernels = done, total
+
+    def track(self, job_id: str, progress: Progress, *, lease_s: int) -> None:
+        """Keep this job's lease alive from now on; again with news of its progress.
+
+        A lease that was lost stays so, whatever its work still tells: only another claim is another lease.
+        """
+        with self._lock:
+            before = self._held.get(job_id)
+            self._has_news |= before != progress
+            self._held[job_id] = progress
+            self._lease_s[job_id] = lease_s
+            if before is None or before.token != progress.token:
+                self._lost.discard(job_id)
+
+    def release(self, job_id: str) -> None:
+        """Keep the lease alive no longer."""
+        with self._lock:
+            self._held.pop(job_id, None)
+            self._lease_s.pop(job_id, None)
+            self._lost.discard(job_id)
+
+    def is_lost(self, job_id: str) -> bool:
+        """Tell whether the console has said that this lease is over."""
+        with self._lock:
+            return job_id in self._lost
+
+    def start(self) -> None:
+        """Begin to keep the leases; the thread is never kept waiting by a kernel."""
+        threading.Thread(target=self._keep, name="leases", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._is_stopped.set()
+
+    def _keep(self) -> None:
+        while not self._is_stopped.wait(CHECK_EVERY_S):
+            if self.registered is None or not self._is_due():
+                continue
+            try:
+                self.heartbeat()
+            except Replaced as error:
+                log.warning("registering_again", reason=str(error))
+                self._lose_all()
+                self.register_until_known()
+            except (ConsoleAway, ConsoleRefused) as error:
+                log.warning("heartbeat_failed", reason=str(error))
+            except (
+                Exception
+            ):  # a disk that cannot be asked, an odd answer: without this thread all leases end
+                log.exception("heartbeat_failed")
+
+    def _is_due(self) -> bool:
+        passed = time.monotonic() - self._beaten_at
+        with self._lock:
+            shortest = min(self._lease_s.values(), default=None)
+            has_news = self._has_news
+        every = float(self.registered.heartbeat_s) if self.registered is not None else 20.0
+        if shortest is not None:
+            every = min(every, shortest / 3)
+        return passed >= every or (has_news and passed >= PROGRESS_EVERY_S)
+
+    def heartbeat(self) -> HeartbeatAnswer:
+        """Send one heartbeat and take its answer.  Raises ConsoleAway, ConsoleRefused."""
+        with self._lock:
+            held = tuple(HeldJob(id=job_id, progress=progress) for job_id, progress in self._held.items())
+            done = tuple(self._done_commands)
+            self._has_news = False
+        self._beaten_at = time.monotonic()
+        answer = self.console.heartbeat(
+            self.worker_id,
+            Heartbeat(
+                boot_id=self.boot_id,
+                held=held,
+                hardware=self.hardware(),
+                is_draining=self.is_draining,
+                is_paused=self.is_paused,
+                done_commands=done,
+                last_error=self.last_error[:500],
+            ),
+        )
+        with self._lock:
+            self._done_commands = [command for command in self._done_commands if command not in done]
+            sent = {one.id: one.progress.token for one in held}
+            for lost in answer.lost:
+                # Claimed again while the heartbeat was under way: that lease is a newer one.
+                now_held = self._held.get(lost.id)
+                if now_held is not None and now_held.token == sent.get(lost.id):
+                    self._lost.add(lost.id)
+        self._run_commands(answer.commands)
+        return answer
+
+    def _lose_all(self) -> None:
+        with self._lock:
+            self._lost.update(self._held)
+
+    def _run_commands(self, commands: tuple[Command, ...]) -> None:
+        actions: dict[Operation, Callable[[Command], None]] = {
+            Operation.PAUSE: self._pause,
+            Operation.RESUME: self._resume,
+            Operation.DRAIN: self._drain,
+            Operation.SET_PLAN: self._set_plan,
+        }
+        for command in commands:
+            actions[command.op](command)
+            log.info("command_done", op=command.op, args=command.args)
+            with self._lock:
+                if command.id not in self._done_commands:
+                    self._done_commands.append(command.id)
+
+    def _pause(self, _command: Command) -> None:
+        self.is_paused = True
+
+    def _resume(self, _command: Command) -> None:
+        self.is_paused = self.is_draining = False
+
+    def _drain(self, _command: Command) -> None:
+        self.is_draining = True
+
+    def _set_plan(self, command: Command) -> None:
+        for stage, count in command.args.items():
+            if stage.upper() in self.slots and count.isascii() and count.isdigit():
+                self.slots[stage.upper()] = min(int(count), SLOTS_MAX)
+
+
+def is_final(error: Exception) -> bool:
+    """Tell whether asking again with the same token is of no use."""
+    return isinstance(error, ConsoleRefused) and error.status in TOKEN_REFUSED
+
+
+def cpu_model() -> str:
+    """Give the processor's name."""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()[:100]
+    except OSError:
+        return ""
+    return ""

@@ -1,0 +1,69 @@
+"""How far a kernel child has compiled what its stages need, in a small file that its host reads.
+
+The first line of a child says only that it is ready; a host wants to show how far it is, and to claim
+no job of a stage before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from workers.storage.files import temporary_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+COMPILE_PROGRESS_VARIABLE = "POOLSITE_COMPILE_PROGRESS_FILE"
+"""Environment variable of a child: where it says how far it is; unset: to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileProgress:
+    """Kernels that are compiled or loaded, of those that are needed."""
+
+    done: int = 0
+    total: int = 1
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether every stage can run at full speed."""
+        return self.done >= self.total
+
+
+NOT_STARTED = CompileProgress()
+"""Nobody has said anything yet."""
+
+
+def compile_progress_write(path: Path, progress: CompileProgress) -> None:
+    """Say how far a child is; in one step, so that a reader never sees half of it."""
+    fresh = temporary_name(path)
+    fresh.write_text(json.dumps(asdict(progress)))
+    os.replace(fresh, path)
+
+
+class HostCompileProgress:
+    """What a host knows of its child."""
+
+    def __init__(self, path: Path, stages: Sequence[str]) -> None:
+        self.path = path
+        self.stages = frozenset(stage.upper() for stage in stages)
+        """Stages that need kernels of ours."""
+        path.unlink(missing_ok=True)  # of an earlier start
+
+    def read(self) -> CompileProgress:
+        """Give what the child said last; a host without stages of ours is always warm."""
+        if not self.stages:
+            return CompileProgress(1, 1)
+        try:
+            told = json.loads(self.path.read_text())
+            return CompileProgress(int(told["done"]), int(told["total"]))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return NOT_STARTED
+
+    def uncompiled_stages(self) -> frozenset[str]:
+        """Give the stages that must not be claimed yet."""
+        return frozenset() if self.read().is_complete else self.stages
