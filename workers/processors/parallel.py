@@ -1,4 +1,4 @@
-"""Work in parallel: the rows of 0 … total are parallel_for over threads, as kernels release the GIL."""
+"""Work in parallel: the rows of 0 … total are spread over threads, as kernels release the GIL."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ CASES: dict[str, Callable[[], Callable[[], Any]]] = {
     "a row of tree-d": _tree_d,
     "parents": _parents,
 }
-"""What is parallel_for over the cores, by name; each returns the work of one pass."""
+"""What is spread over the cores, by name; each returns the work of one pass."""
 
 
 def speeds(name: str) -> tuple[float, float]:

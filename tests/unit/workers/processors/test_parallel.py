@@ -1,4 +1,4 @@
-"""Rows parallel_for over threads: each piece once, errors and cancelled progress stop the rest."""
+"""Rows spread over threads: each piece once, errors and cancelled progress stop the rest."""
 
 from __future__ import annotations
 
