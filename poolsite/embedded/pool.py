@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.embedded import postgres, redis
 from poolsite.embedded.children import Child, accepts, alive_for, pause_even, pause_patient
+from poolsite.embedded.errors import StartupError
 from poolsite.embedded.paths import SITE
-from poolsite.embedded.refusals import StartupError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

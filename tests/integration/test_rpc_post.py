@@ -22,8 +22,8 @@ from apps.chain.states import NodeState
 from apps.users.models import Tenant, Token
 from apps.users.services import tenant_update, token_revoke
 from tests import people
+from tests.fake_node import FakeNode, served
 from tests.hub import WebProcess
-from tests.tinynode import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

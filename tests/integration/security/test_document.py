@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from tests import people
-from tests.visits import signed_in
+from tests.page_client import signed_in
 from workers.signer.encryption import Cost
 
 SITE = Path(__file__).parents[3]

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from poolsite.embedded.refusals import StartupError
 
+from poolsite.embedded.errors import StartupError
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.pool import Options, names_that_sign, pool_table
 from poolsite.embedded.postgres import Cluster

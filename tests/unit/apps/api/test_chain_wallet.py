@@ -20,7 +20,7 @@ from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.message import Message, message_to_cbor, message_to_json, signed_message_from_json
 from poolsite.filecoin.signature import signature_from_json, signature_verify
 from tests import people
-from tests.tinynode import FakeNode, served
+from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
