@@ -17,8 +17,8 @@ from kombu import Queue
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
-from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
-from apps.core.stores import redis_client
+from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
+from apps.core.redis_clients import redis_client
 
 log = structlog.get_logger(__name__)
 
@@ -71,10 +71,10 @@ class LifeStep(bootsteps.StartStopStep):
         self.timer: Any = None
 
     def start(self, parent: Any) -> None:
-        """Begin to give signs of life, and tell the supervisor that the worker is up."""
-        life_sign()
-        ready_say()
-        self.timer = parent.timer.call_repeatedly(LIFE_EVERY_S, life_sign)
+        """Begin to give heartbeats, and tell the supervisor that the worker is up."""
+        heartbeat_send()
+        notify_ready()
+        self.timer = parent.timer.call_repeatedly(HEARTBEAT_EVERY_S, heartbeat_send)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002  # Celery's signature
         """Stop giving them."""

@@ -17,7 +17,7 @@ import uvicorn
 from django.conf import settings
 from django.urls import get_resolver
 
-from apps.core.life import LIFE_EVERY_S, life_sign, ready_say
+from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
 from apps.core.processes import ProcessWatch
 from poolsite.asgi import application
 from poolsite.http_limits import LimitedHttp
@@ -39,7 +39,7 @@ LOOKS_A_TICK: Final = 10
 
 
 class WebServer(uvicorn.Server):
-    """Says that it is ready once it accepts, and gives signs of life from its event loop."""
+    """Says that it is ready once it accepts, and gives heartbeats from its event loop."""
 
     loop: asyncio.AbstractEventLoop | None = None
     woken: asyncio.Event
@@ -50,7 +50,7 @@ class WebServer(uvicorn.Server):
         self.living = [asyncio.create_task(self.live())]
         if settings.PROCESS_NAME == FIRST:
             self.living.append(asyncio.create_task(self.watch()))
-        ready_say()
+        notify_ready()
 
     async def main_loop(self) -> None:
         """Look once a second, and at once when a signal asks: uvicorn's own looks ten times a second."""
@@ -70,8 +70,8 @@ class WebServer(uvicorn.Server):
     async def live(self) -> None:
         """Give a sign every few seconds: a loop that hangs gives none."""
         while not self.should_exit:
-            await asyncio.to_thread(life_sign)
-            await asyncio.sleep(LIFE_EVERY_S)
+            await asyncio.to_thread(heartbeat_send)
+            await asyncio.sleep(HEARTBEAT_EVERY_S)
 
     async def watch(self) -> None:
         """Tell pages of processes that ended or came back; one web process does it for all."""

@@ -18,7 +18,7 @@ import structlog
 from django.db import connections
 from django.test import TransactionTestCase
 
-from apps.core.stores import client_for
+from apps.core.redis_clients import client_for
 from tests.fast_flush import fixture_teardown
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 
@@ -108,7 +108,7 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def pool_redis(redis_server: RedisServer, settings: Any) -> str:
-    """The pool's Redis, empty: signs of life, rate counters, and the channel layer go through it."""
+    """The pool's Redis, empty: heartbeats, rate counters, and the channel layer go through it."""
     if redis_server.process is None:
         redis_server.start()
     client_for(redis_server.url).flushall()

@@ -11,7 +11,7 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.proving.models import Deadline
-from apps.proving.states import Outlook
+from apps.proving.states import Forecast
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.address import id_address
 from poolsite.wire.jobs import JobKind
@@ -85,11 +85,11 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     rows = factories.deadlines(
         miner,
         live={
-            0: Outlook.LANDED,
-            1: Outlook.MISSED,
-            3: Outlook.LANDED,
-            4: Outlook.WILL_LAND,
-            5: Outlook.LATER,
+            0: Forecast.LANDED,
+            1: Forecast.MISSED,
+            3: Forecast.LANDED,
+            4: Forecast.WILL_LAND,
+            5: Forecast.LATER,
         },
     )
     Deadline.objects.filter(pk=rows[1].pk).update(faulty=1)
@@ -130,15 +130,15 @@ def _messages(of: str, miner: Miner, wallet: Wallet) -> dict[str, Any]:
 
 
 def _senders_and_gas(of: str, wallet: Wallet, control: str) -> None:
-    """A sender with a hole in its lane, one that is paused, what they spent, and a guard."""
-    factories.sender(wallet.address, chain_nonce=3, next_nonce=6, hole_nonce=5)
+    """A sender with a gap in its lane, one that is paused, what they spent, and a guard."""
+    factories.sender(wallet.address, chain_nonce=3, next_nonce=6, gap_nonce=5)
     factories.sender(control, state=SenderState.FORBIDDEN, balance=3 * 10**16)
     for day in range(3):
         to = str(id_address(2001))
         factories.spend(wallet.address, of=of, days_ago=day, kind="precommit", method=28, to=to)
         factories.spend(wallet.address, of=of, days_ago=day)
     factories.guard(of=of, daily_budget=10**18, hold_base_fee=50, hold_epochs=120)
-    factories.hurry(of=of)
+    factories.auto_bump(of=of)
 
 
 def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
@@ -225,7 +225,7 @@ FORMS = (
     "pledge",
     "message-compose",
     "gas-guard-new",
-    "gas-hurry",
+    "gas-auto-bump",
     "password",
     "account",
     "account-confirm",

@@ -12,12 +12,12 @@ from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import NodeState
 from apps.core.clock import now
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
-from apps.messages.models import GasGuard, GasSpend, HurryRule, Message, Sender
+from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message, Sender
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, Partition
-from apps.proving.states import Outlook
+from apps.proving.states import Forecast
 from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker
 from apps.sectors.states import BatchKind, BatchState, JobState
 from apps.users.services import signer_grant
@@ -179,7 +179,7 @@ def deadline(of: Miner, index: int = 0, *, live: int = 0, **overrides: Any) -> D
         "partitions_count": 1 if live else 0,
         "live": live,
         "active": live,
-        "outlook": Outlook.LATER if live else Outlook.NOTHING,
+        "forecast": Forecast.LATER if live else Forecast.NOTHING,
         **overrides,
     }
     return Deadline.objects.create(miner=of, index=index, **data)
@@ -191,9 +191,9 @@ def partition(of: Deadline, **overrides: Any) -> Partition:
 
 
 def deadlines(of: Miner, *, live: dict[int, str], count: int = 6) -> list[Deadline]:
-    """All deadlines of a miner; `live` says which have a sector, with their outlook."""
+    """All deadlines of a miner; `live` says which have a sector, with their forecast."""
     return [
-        deadline(of, index, live=1, outlook=live[index], reason=f"because of {index}")
+        deadline(of, index, live=1, forecast=live[index], reason=f"because of {index}")
         if index in live
         else deadline(of, index)
         for index in range(count)
@@ -345,7 +345,7 @@ def message(
 
 def sender(address: str, **overrides: Any) -> Sender:
     """An address that messages are sent from."""
-    data = {"next_nonce": 5, "chain_nonce": 3, "balance": 25 * FIL, "looked_at_height": 1000, **overrides}
+    data = {"next_nonce": 5, "chain_nonce": 3, "balance": 25 * FIL, "checked_height": 1000, **overrides}
     return Sender.objects.update_or_create(address=address, defaults=data)[0]
 
 
@@ -367,9 +367,9 @@ def guard(*, of: str | None = None, **overrides: Any) -> GasGuard:
     return GasGuard.objects.create(tenant=None if of is None else tenant(of), **overrides)
 
 
-def hurry(*, of: str = "alice", **overrides: Any) -> HurryRule:
+def auto_bump(*, of: str = "alice", **overrides: Any) -> AutoBumpRule:
     """When a tenant's proofs pay more."""
-    return HurryRule.objects.create(tenant=tenant(of), **overrides)
+    return AutoBumpRule.objects.create(tenant=tenant(of), **overrides)
 
 
 class MinerNode(FakeNode):

@@ -23,7 +23,7 @@ from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.services import signature_read
 from apps.messages.models import Message
 from apps.messages.services import (
-    holes_close,
+    gaps_fill,
     message_push,
     messages_expire,
     messages_publish,
@@ -147,7 +147,7 @@ class Follows:
         """The selection's part."""
         messages_expire(head=self.head, now=self.now)
         messages_republish(now=self.now)
-        holes_close(client=self.client, head=self.head)
+        gaps_fill(client=self.client, head=self.head)
         for address in senders_due(head=self.head):
             done = sender_select(address=address, head=self.head, client=self.client, now=self.now)
             messages_publish(done.filled, now=self.now)
@@ -204,7 +204,7 @@ def pool_world(monkeypatch: Any) -> Iterator[Pool]:
     node = FakeNode()
     with served(node) as url:
         pool = Pool(node, url)
-        monkeypatch.setattr("apps.wallets.services.wallet_sign_all", pool.keyring.sign_all)
+        monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", pool.keyring.sign_all)
         monkeypatch.setattr("apps.messages.services.recover.ids_signed", pool.keyring.ids_signed)
         try:
             yield pool

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from apps.core import clock
-from apps.miners.handover import HandOverWish
 from apps.miners.models import Miner, MinerAddress
+from apps.miners.services.transfer import TransferRequest
 from apps.miners.states import Use
-from apps.proving.services.handover import miner_hand_over
+from apps.proving.services.transfer import miner_transfer
 from apps.users.principals import SYSTEM
 from apps.users.services import miner_grant, signer_grant
 from poolsite.wire.jobs import JobKind
@@ -18,7 +18,7 @@ from tests import factories, people
 
 if TYPE_CHECKING:
     from apps.gateway.models import SignerConnection
-    from apps.miners.models import HandOver
+    from apps.miners.models import MinerTransfer
     from apps.sectors.models import Sector, Worker
 
 ADDRESS = "f02001"
@@ -27,7 +27,7 @@ STORE = "store-1"
 
 @dataclass(frozen=True, slots=True)
 class TransferCase:
-    """What a hand-over has to do with."""
+    """What a transfer has to do with."""
 
     miner: Miner
     sector: Sector
@@ -37,14 +37,14 @@ class TransferCase:
     worker_key: str
     control_key: str
 
-    def wish(self, **data: Any) -> HandOverWish:
+    def wish(self, **data: Any) -> TransferRequest:
         """Ask for it to be bob's, as somebody who reads the miner now."""
         miner = Miner.objects.select_related("tenant").get(pk=self.miner.pk)
-        return HandOverWish(**{"miner": miner, "receiver": people.tenant("bob"), **data})
+        return TransferRequest(**{"miner": miner, "to_tenant": people.tenant("bob"), **data})
 
-    def go(self, **data: Any) -> HandOver:
+    def go(self, **data: Any) -> MinerTransfer:
         """Hand it over."""
-        return miner_hand_over(self.wish(**data), principal=SYSTEM, now=clock.now())
+        return miner_transfer(self.wish(**data), principal=SYSTEM, now=clock.now())
 
 
 def transfer_case(**overrides: Any) -> TransferCase:

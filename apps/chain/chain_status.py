@@ -27,7 +27,7 @@ FOREIGN_WORD: Final = "node of another chain"
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class ChainStatus:
     """The chain in one line."""
 
     epoch: int
@@ -44,16 +44,16 @@ class Pulse:
     """And at which the chain stands still."""
 
 
-def nodes_word(nodes: Sequence[Node]) -> str:
+def unreadable_text(nodes: Sequence[Node]) -> str:
     """Return why none of the pool's nodes can be read; empty if one can."""
     if not nodes or nodes_serve(nodes):
         return ""
     return AWAY_WORD if all(node.state == NodeState.AWAY for node in nodes) else FOREIGN_WORD
 
 
-def pulse_of(
+def chain_status_of(
     head: Head | None, *, network: Network | None, at: datetime, nodes: Sequence[Node] = ()
-) -> Pulse | None:
+) -> ChainStatus | None:
     """Lay out the chain's pulse; None before the first head."""
     if head is None or network is None:
         return None
@@ -63,10 +63,10 @@ def pulse_of(
     tone, word = ("ok", "in sync") if late < LATE_EPOCHS else ("warn", LATE_WORD)
     if late >= GONE_EPOCHS:
         tone, word = "bad", GONE_WORD
-    if unread := nodes_word(nodes):
+    if unread := unreadable_text(nodes):
         tone, word = "bad", unread
     came = round(head.arrived_at.timestamp())
-    return Pulse(
+    return ChainStatus(
         epoch=head.height,
         base_fee=int(head.base_fee),
         tone=tone,

@@ -13,12 +13,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from apps.chain.call_timeouts import call_timeouts
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.link import NodeLink, link_to
-from apps.chain.rules import call_rule
 from apps.chain.selectors import nodes_for_reading
 from apps.chain.tipsets import TipsetFacts, key_to_json, tipset_from_json
-from apps.core.texts import text_kept
+from apps.core.sanitize import sanitize_text
 from poolsite.filecoin.cids import Cid, cid_from_json, cid_to_json
 from poolsite.filecoin.message import (
     Message,
@@ -108,7 +108,7 @@ class ChainClient:
         unknown: NodeRefused | None = None
         links = self._in_order()
         for left, link in zip(range(len(links) - 1, -1, -1), links, strict=True):
-            limit_s = timeout_s or self.limit_s or call_rule(method).limit_s(has_other=left > 0)
+            limit_s = timeout_s or self.limit_s or call_timeouts(method).limit_s(has_other=left > 0)
             try:
                 answer = link.call(method, params, timeout_s=limit_s)
             except NodeUnavailable as error:
@@ -405,5 +405,5 @@ def _lookup(row: Any) -> Lookup | None:
 
 def _estimate(row: Any) -> Estimate:
     if row.get("Err"):
-        return Estimate(None, text_kept(str(row["Err"])))
+        return Estimate(None, sanitize_text(str(row["Err"])))
     return Estimate(message_from_json(row["Msg"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from apps.core.errors import Conflict, NotReachable
-from apps.core.texts import text_kept
+from apps.core.sanitize import sanitize_text
 
 
 class NodeUnavailable(NotReachable):
@@ -30,7 +30,7 @@ class NodeRefused(Conflict):
         """The JSON-RPC error code: 1 for plain errors of Go nodes, -32601 for an unknown method."""
         self.data = data
         """What the node sent with its error, such as the bytes of a reverted call."""
-        super().__init__(text_kept(message))
+        super().__init__(sanitize_text(message))
 
     @property
     def is_unknown_method(self) -> bool:

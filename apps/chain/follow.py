@@ -29,7 +29,7 @@ from apps.chain.services.probes import node_require_ours, nodes_probe
 from apps.chain.watch import NodeWatch
 from apps.core import clock
 from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
-from apps.core.life import LIFE_EVERY_S, life_sign
+from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,11 +183,13 @@ class ChainFollower:
         return epoch_at(head, now=clock.now() - grace, epoch_s=epoch_s)
 
     def _alive(self) -> bool:
-        """Give a sign of life every few seconds, as leader and as stand-by; never ends the loop."""
-        if time.monotonic() - self._signed_at > LIFE_EVERY_S:
+        """Give a heartbeat every few seconds, as leader and as stand-by; never ends the loop."""
+        if time.monotonic() - self._signed_at > HEARTBEAT_EVERY_S:
             self._signed_at = time.monotonic()
             listener = self._listener
-            life_sign(detail="stands by" if listener is None else f"follows {listener.connected_to or '...'}")
+            heartbeat_send(
+                detail="stands by" if listener is None else f"follows {listener.connected_to or '...'}"
+            )
         return False
 
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import structlog
 from redis.exceptions import RedisError
 
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 
 log = structlog.get_logger(__name__)
 

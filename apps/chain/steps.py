@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from apps.core import clock
-from apps.core.prepared import Prepared
+from apps.core.prepared_statements import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from apps.chain.chain_status import GONE_WORD, nodes_word
+from apps.chain.chain_status import GONE_WORD, unreadable_text
 from apps.chain.states import STATES_FOREIGN, NodeState
 from apps.checks.results import REASON_MAX, Finding
 from apps.checks.selectors import channels_undelivered
-from apps.checks.words import grouped, named
+from apps.checks.text import grouped, named
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.formatting import plural, time_left
 
@@ -61,7 +61,7 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
 def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
     """No node of the pool can be read; the operator is told which chain they are of by `nodes_foreign`."""
     is_told = data.viewer.is_operator and any(node.state in STATES_FOREIGN for node in data.nodes)
-    if nodes_word(data.nodes) and not is_told:
+    if unreadable_text(data.nodes) and not is_told:
         away = data.nodes[0]
         why = f"; {away}: {away.error}" if data.viewer.is_operator else ", which the operator has to mend"
         yield Finding(
@@ -75,7 +75,7 @@ def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
 def nodes_away(data: CheckData) -> Iterator[Finding]:
     """Some nodes do not answer or are behind."""
     away = [node for node in data.nodes if node.state in (NodeState.AWAY, NodeState.LAGGING)]
-    if not away or nodes_word(data.nodes):
+    if not away or unreadable_text(data.nodes):
         return
     words = [f"{node} {NodeState(node.state).label}" for node in away]
     well = sum(node.state == NodeState.HEALTHY for node in data.nodes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
-from apps.chain.chain_status import clock_of, network_known, pulse_of
+from apps.chain.chain_status import chain_status_of, clock_of, network_known
 from apps.chain.selectors import head_current, nodes_all
 from apps.chain.upgrades import nodes_unready
 from apps.core.clock import now
@@ -24,7 +24,7 @@ from apps.messages.selectors.stuck import messages_stuck, messages_waiting
 from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate
 from apps.proving.models import Deadline
-from apps.sectors.paces import host_paces
+from apps.sectors.host_speed import host_speeds
 from apps.sectors.selectors import sectors_counts, sectors_visible, workers_visible
 from apps.wallets.selectors import wallets_visible
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.chain.chain_status import EpochClock, Pulse
+    from apps.chain.chain_status import ChainStatus, EpochClock
     from apps.chain.models import Head, Node
     from apps.chain.upgrades import Readiness
     from apps.core.processes import Process
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from apps.messages.models import Message, Recovery, Sender
     from apps.messages.selectors.stuck import Waiting
     from apps.miners.models import Miner, RewardEstimate
+    from apps.sectors.host_speed import HostSpeed
     from apps.sectors.models import Sector, Worker
-    from apps.sectors.paces import HostPace
     from apps.users.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.policy import Network
@@ -81,9 +81,9 @@ class CheckData:
         return clock_of(self.head, network=self.network, at=self.at)
 
     @cached_property
-    def pulse(self) -> Pulse | None:
+    def pulse(self) -> ChainStatus | None:
         """How old the newest head is; None before the first one."""
-        return pulse_of(self.head, network=self.network, at=self.at, nodes=self.nodes)
+        return chain_status_of(self.head, network=self.network, at=self.at, nodes=self.nodes)
 
     @cached_property
     def nodes(self) -> list[Node]:
@@ -134,9 +134,9 @@ class CheckData:
         return list(workers_visible(self.viewer))
 
     @cached_property
-    def host_paces(self) -> dict[str, HostPace]:
+    def host_speeds(self) -> dict[str, HostSpeed]:
         """How fast the viewer's hosts were lately, by their names."""
-        return host_paces(self.viewer)
+        return host_speeds(self.viewer)
 
     @cached_property
     def wallets(self) -> list[Wallet]:
@@ -146,7 +146,7 @@ class CheckData:
     @cached_property
     def odd_senders(self) -> list[Sender]:
         """The viewer's senders with a nonce gap, paused ones, and those that another program uses."""
-        odd = ~Q(hole_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=self.at - FOREIGN_SHOWN)
+        odd = ~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=self.at - FOREIGN_SHOWN)
         return list(senders_visible(self.viewer).filter(odd)[:SENDERS_MAX])
 
     @cached_property

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from apps.checks.data import FAILED_MAX
 from apps.checks.results import REASON_MAX, Finding, Link
-from apps.checks.words import grouped, named
+from apps.checks.text import grouped, named
 from apps.core.formatting import plural, shortened, time_left, whole
 from apps.gateway.models import ProverConnection, Purpose, SignerConnection
-from apps.messages.methods import method_words
+from apps.messages.methods import method_text
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.recovery import unmatched_open
 from apps.messages.states import SenderState, Wait
-from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ RUNWAY_DAYS: Final = 3
 def _what(data: CheckData, message: Message) -> str:
     """`SubmitWindowedPoSt of alice worker`."""
     miners = {miner.address for miner in data.miners if miner.address}
-    method = method_words(message.to, message.method, kind=message.kind, miners=miners)
+    method = method_text(message.to, message.method, kind=message.kind, miners=miners)
     labels = {wallet.address: wallet.label for wallet in data.wallets}
     return f"{method} of {labels.get(message.from_addr) or shortened(message.from_addr)}"
 
@@ -82,7 +82,7 @@ def failed(data: CheckData) -> Iterator[Finding]:
     if not rows:
         return
     first = rows[0]
-    code = f"exit {first.exit_code}: {exit_code_words(first.exit_code)}"
+    code = f"exit {first.exit_code}: {exit_code_text(first.exit_code)}"
     why = first.error or (code if first.exit_code > 0 else "marked as failed")
     many = f"over {whole(FAILED_MAX)} messages" if len(rows) > FAILED_MAX else plural(len(rows), "message")
     yield Finding(
@@ -107,8 +107,8 @@ def _senders(
 
 def nonce_gaps(data: CheckData) -> Iterator[Finding]:
     """Senders with a nonce in flight that nobody has: nothing behind it can land."""
-    rows = [row for row in data.odd_senders if row.hole_nonce is not None]
-    words = [f"{shortened(row.address)} lacks nonce {row.hole_nonce}" for row in rows]
+    rows = [row for row in data.odd_senders if row.gap_nonce is not None]
+    words = [f"{shortened(row.address)} lacks nonce {row.gap_nonce}" for row in rows]
     why = "; an empty message fills it on the next heads"
     yield from _senders(rows, "nonce-gaps", what="with a nonce gap", why=why, words=words)
 

@@ -95,14 +95,14 @@ def messages_figures(data: CheckData) -> Iterator[Metric]:
     yield gauges("messages", "Messages that have not landed, by state.", "state", counts)
     yield gauges("messages_oldest_seconds", "Age of the oldest of them.", "state", ages)
     yield gauge("messages_stuck", "Messages that somebody has to look at.", data.messages_waiting.stuck)
-    gaps = Sender.objects.exclude(hole_nonce=None).count()
+    gaps = Sender.objects.exclude(gap_nonce=None).count()
     yield gauge("nonce_gaps", "Senders with a nonce that nobody has.", gaps)
 
 
 def proving_figures(data: CheckData) -> Iterator[Metric]:
     """Deadlines with their margins, faults, and sectors."""
     rows = data.deadlines.values()
-    forecasts = Counter(str(row.outlook) for row in rows if row.live)
+    forecasts = Counter(str(row.forecast) for row in rows if row.live)
     yield gauges("deadlines", "Deadlines with sectors, by forecast.", "forecast", forecasts)
     yield gauge("sectors_active", "Active sectors.", sum(miner.active_sectors for miner in data.miners))
     yield gauge("sectors_faulty", "Faulty sectors.", sum(miner.faulty_sectors for miner in data.miners))

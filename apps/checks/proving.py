@@ -6,10 +6,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from apps.checks.results import REASON_MAX, Finding, Link
-from apps.checks.words import grouped, miner_name, named
+from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import fil, plural
 from apps.proving.selectors import windows_missed
-from apps.proving.states import Outlook
+from apps.proving.states import Forecast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ def windows_missed_check(data: CheckData) -> Iterator[Finding]:
     miners = {miner.pk: miner for miner in data.miners}
     missed = dict.fromkeys(windows_missed(list(miners), since_epoch=since), "")
     missed |= {
-        key: row.reason for key, row in data.deadlines.items() if row.outlook == Outlook.MISSED and row.live
+        key: row.reason for key, row in data.deadlines.items() if row.forecast == Forecast.MISSED and row.live
     }
     yield from _deadlines_findings(missed, miners, data, key="missed", say="missed")
 
@@ -87,7 +87,9 @@ def windows_at_risk(data: CheckData) -> Iterator[Finding]:
     """Windows whose proof will probably not land."""
     miners = {miner.pk: miner for miner in data.miners}
     risky = {
-        key: row.reason for key, row in data.deadlines.items() if row.outlook == Outlook.AT_RISK and row.live
+        key: row.reason
+        for key, row in data.deadlines.items()
+        if row.forecast == Forecast.AT_RISK and row.live
     }
     yield from _deadlines_findings(risky, miners, data, key="at_risk", say="at risk")
 

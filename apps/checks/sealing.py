@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count, Q
 
 from apps.checks.results import REASON_MAX, Finding, Link
-from apps.checks.words import named
+from apps.checks.text import named
 from apps.core.formatting import percent, plural, size, time_left, whole
 from apps.sectors.hardware import disk_share, is_short_of_disk
 from apps.sectors.restored import hosts_unreported, miners_unread
@@ -220,7 +220,7 @@ def hosts_paused(data: CheckData) -> Iterator[Finding]:
 def hosts_slow(data: CheckData) -> Iterator[Finding]:
     """Hosts that take much longer than the others for the same stage."""
     here = [worker.name for worker in data.workers if not worker_is_away(worker, now=data.at)]
-    slow = [name for name in here if name in data.host_paces and data.host_paces[name].slow is not None]
+    slow = [name for name in here if name in data.host_speeds and data.host_speeds[name].slow is not None]
     if slow:
         why = "a stage takes at least 1.5 times as long as on the other hosts"
         yield Finding("hosts-slow", f"{named(slow)} slow", why, count=len(slow))

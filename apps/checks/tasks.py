@@ -5,16 +5,16 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.checks.data import CheckData
+from apps.checks.report_cache import report_now
 from apps.checks.services.alerts import alerts_update
 from apps.checks.services.deliver import notifications_deliver
-from apps.checks.shared import report_now
 from apps.core import clock
-from apps.core.locks import lone
+from apps.core.locks import single_flight
 from apps.users.principals import SYSTEM
 
 
 @shared_task(name="alerts.run")
-@lone
+@single_flight
 def alerts_run() -> None:
     """Evaluate the checks, open and end alerts, and send the notifications that are due."""
     data = CheckData(SYSTEM)

@@ -56,17 +56,17 @@ def amount_short(atto: int | None) -> tuple[str, str]:
     return (fil_short(atto), "FIL") if atto is not None and atto >= 1000 * ATTO_PER_FIL else amount(atto)
 
 
-def amounts_words(*attos: int) -> list[str]:
+def amounts_text(*attos: int) -> list[str]:
     """Amounts that are compared, all in the unit in which the smallest can be read."""
     units = [amount(atto)[1] for atto in attos if atto]
     for unit, scale in (("aFIL", 1), ("nFIL", ATTO_PER_NANO)):
         if unit in units:
             places = 0 if scale == 1 else 3
             return [f"{Decimal(atto) / scale:,.{places}f} {unit}".replace(",", NARROW) for atto in attos]
-    return [amount_words(atto) for atto in attos]
+    return [amount_text(atto) for atto in attos]
 
 
-def amount_words(atto: int | None) -> str:
+def amount_text(atto: int | None) -> str:
     """attoFIL with its unit: `0.0428 FIL`, `12 aFIL`."""
     return " ".join(amount(atto)).strip()
 
@@ -87,7 +87,7 @@ def fee(atto: int | None) -> tuple[str, str]:
     return f"{amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN):f}", "nFIL"
 
 
-def fee_words(atto: int | None) -> str:
+def fee_text(atto: int | None) -> str:
     """A fee per gas with its unit: `0.104 nFIL`, `100 aFIL`."""
     return " ".join(fee(atto)).strip()
 

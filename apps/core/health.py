@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from apps.core.clock import now
 from apps.core.disk import disk_space
-from apps.core.life import life_signs
+from apps.core.liveness import heartbeats
 from apps.core.metrics import exposition
 
 log = structlog.get_logger(__name__)
@@ -73,15 +73,15 @@ def database_state() -> str:
 
 
 def processes_state() -> dict[str, dict[str, Any]]:
-    """Give each process's pid, the age of its last sign, and whether that counts as working."""
+    """Give each process's pid, the age of its last beat, and whether that counts as working."""
     at = now()
     return {
         name: {
-            "pid": sign.pid,
-            "seen_s_ago": round((at - sign.seen_at).total_seconds(), 1),
-            "working": sign.is_fresh(at),
+            "pid": beat.pid,
+            "seen_s_ago": round((at - beat.seen_at).total_seconds(), 1),
+            "working": beat.is_fresh(at),
         }
-        for name, sign in life_signs().items()
+        for name, beat in heartbeats().items()
     }
 
 

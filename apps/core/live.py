@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from redis.exceptions import RedisError
 
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

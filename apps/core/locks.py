@@ -41,7 +41,7 @@ def held(lock_class: int, name: str) -> Iterator[bool]:
             _release(lock_class, number)
 
 
-def lone(step: Callable[Given, None]) -> Callable[Given, None]:
+def single_flight(step: Callable[Given, None]) -> Callable[Given, None]:
     """Let a step of a head be at work once: where it takes longer than an epoch, further ones end at once.
 
     Otherwise a slow one fills all threads of its worker, and proofs behind it come too late.

@@ -1,4 +1,4 @@
-"""The console's processes as the supervisor and their signs of life show them, and what changed since."""
+"""The console's processes as the supervisor and their heartbeats show them, and what changed since."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from redis.exceptions import RedisError
 
 from apps.core.clock import now
 from apps.core.disk import SAMPLE_EVERY_S, disk_sample
-from apps.core.life import life_signs
 from apps.core.live import OPERATOR, Change, change_send
+from apps.core.liveness import heartbeats
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.core.life import Sign
+    from apps.core.liveness import Heartbeat
 
 
 def supervised() -> dict[str, dict[str, Any]]:
@@ -38,7 +38,7 @@ class Process:
     state: str
     """`running`, `silent` (alive without heartbeats) or `down`."""
     pid: int | None
-    sign: Sign | None
+    beat: Heartbeat | None
     """Its last heartbeat; a database sends none."""
     restarts: int | None
     last_exit: int | None
@@ -47,23 +47,23 @@ class Process:
 def processes_all(*, at: datetime) -> list[Process]:
     """Return the processes that have to run: the supervisor's, or without one those that sent heartbeats."""
     rows = {name: row for name, row in supervised().items() if not row["once"]}
-    signs: dict[str, Sign] = {}
+    beats: dict[str, Heartbeat] = {}
     try:
-        signs = life_signs()
+        beats = heartbeats()
     except (RedisError, OSError):
-        signs = {}
-    return [_process(name, rows.get(name), signs.get(name), at=at) for name in rows or signs]
+        beats = {}
+    return [_process(name, rows.get(name), beats.get(name), at=at) for name in rows or beats]
 
 
-def _process(name: str, row: dict[str, Any] | None, sign: Sign | None, *, at: datetime) -> Process:
-    is_fresh = sign is not None and sign.is_fresh(at)
+def _process(name: str, row: dict[str, Any] | None, beat: Heartbeat | None, *, at: datetime) -> Process:
+    is_fresh = beat is not None and beat.is_fresh(at)
     is_up = row["up"] if row is not None else is_fresh
-    state = "running" if sign is None or is_fresh else "silent"
+    state = "running" if beat is None or is_fresh else "silent"
     return Process(
         name=name,
         state=state if is_up else "down",
-        pid=(row["pid"] if row is not None else None) or (sign.pid if sign is not None else None),
-        sign=sign,
+        pid=(row["pid"] if row is not None else None) or (beat.pid if beat is not None else None),
+        beat=beat,
         restarts=row["restarts"] if row is not None else None,
         last_exit=row["last_exit"] if row is not None else None,
     )
@@ -97,7 +97,7 @@ class ProcessWatch:
         rows = {name: (row["pid"], row["up"], row["restarts"]) for name, row in supervised().items()}
         at, fresh = now(), {}
         try:
-            fresh = {name: sign.is_fresh(at) for name, sign in life_signs().items()}
+            fresh = {name: beat.is_fresh(at) for name, beat in heartbeats().items()}
         except (RedisError, OSError):
             fresh = {}
         return {name: (rows.get(name), fresh.get(name)) for name in {**rows, **fresh}}

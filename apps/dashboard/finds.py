@@ -160,7 +160,7 @@ def epochs(_scene: Scene, words: str) -> Iterator[Find]:
     if not digits.isascii() or not digits.isdigit() or len(digits) > DIGITS_MAX:
         return
     for head in Head.objects.filter(height=int(digits), is_canonical=True)[:1]:
-        sub = f"{len(head.cids)} blocks, base fee {numbers.fee_words(int(head.base_fee))}"
+        sub = f"{len(head.cids)} blocks, base fee {numbers.fee_text(int(head.base_fee))}"
         name = f"Epoch {numbers.whole(head.height)}"
         yield Find("Tipset", "chain", name, sub, reverse("chain-tipset", args=[head.height]))
 

@@ -18,10 +18,10 @@ from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
 from apps.core.live import EVERYONE, POOL, group_of
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.dashboard.fragments import frame_render
 from apps.dashboard.people import Sitting, sittings_open, viewer_of
-from apps.miners.handover import MOVED
+from apps.miners.services.transfer import MOVED
 from apps.users.access import AccessChanges
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.routes import (
     AWAY,

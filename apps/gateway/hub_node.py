@@ -23,7 +23,7 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.core import clock
-from apps.core.life import life_sign
+from apps.core.liveness import heartbeat_send
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.hedging import LatencyTracker, first_answer
 from apps.gateway.outbox import Outbox
@@ -72,7 +72,7 @@ class Connection(Protocol):
     accounts: set[str]
     routes: set[str]
     life_name: str
-    """Under which process its signs of life are shown; empty for a tenant's own."""
+    """Under which process its heartbeats are shown; empty for a tenant's own."""
 
     async def ask(self, method: str, payload: Json, until: float) -> Json:
         """Ask it.  Raises NoAnswer, ProviderRefused."""
@@ -187,7 +187,7 @@ class HubNode:
         taken = {key: connection.activity_take() for key, connection in self.connections.items()}
         done = {key: activity for key, activity in taken.items() if activity is not None}
         for name in {connection.life_name for connection in self.connections.values()} - {""}:
-            await asyncio.to_thread(life_sign, name, pid=0)
+            await asyncio.to_thread(heartbeat_send, name, pid=0)
         if not done and time.monotonic() - self.confirmed_at < CONFIRM_EVERY_S:
             return
         self.confirmed_at = time.monotonic()

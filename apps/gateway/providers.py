@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
-from apps.core.texts import text_kept
+from apps.core.sanitize import sanitize_text
 from apps.gateway.activity import Meter
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
 from apps.gateway.hub_node import HubNode, Waiting
@@ -159,7 +159,7 @@ class Provider:
             del self.waiting.futures[key]
         self.meter.answered(time.monotonic() - start)
         if response.get("error"):
-            words = text_kept(str(response["error"])[:WORDS_MAX])
+            words = sanitize_text(str(response["error"])[:WORDS_MAX])
             self.meter.failed(words)
             raise ProviderRefused(words)
         try:

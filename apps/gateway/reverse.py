@@ -13,7 +13,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from apps.core.errors import BadValue
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 
 log = structlog.get_logger(__name__)
 

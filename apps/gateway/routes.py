@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -61,7 +61,7 @@ def route_name(key: str) -> str:
 
 
 def process_name(process: str) -> str:
-    """Give the Redis name of a process' sign of life."""
+    """Give the Redis name of a process' heartbeat."""
     return f"hub:process:{process}"
 
 

@@ -11,7 +11,7 @@ from django.db.models import F
 
 from apps.core import clock
 from apps.core.live import Change, publish
-from apps.core.texts import text_kept
+from apps.core.sanitize import sanitize_text
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignedBefore, SignerAway, SignerRefused
 from apps.gateway.hedging import is_repeatable
 from apps.gateway.hub_client import HubRequest, requests_send
@@ -122,7 +122,7 @@ def signature_read(address: str, answer: Any) -> Signature | DomainError:
         return SignerRefused(f"the signer's answer is no signature: {error}")
     rule = answer.get("Rule")
     if isinstance(rule, str) and rule:
-        return RuledSignature(signature.type, signature.data, rule=text_kept(rule[:100]))
+        return RuledSignature(signature.type, signature.data, rule=sanitize_text(rule[:100]))
     return signature
 
 

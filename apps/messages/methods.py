@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def method_words(to: str, method: int, *, kind: str, miners: Collection[str]) -> str:
+def method_text(to: str, method: int, *, kind: str, miners: Collection[str]) -> str:
     """`PreCommitSectorBatch2`; a number where neither the receiver nor the purpose tells the actor."""
     return method_name(receiver_kind(to, kind=kind, miners=miners), method)
 

@@ -81,7 +81,7 @@ class Priority(models.IntegerChoices):
     PROOF = 0, "proof"
     """WindowPoSt and recoveries: they have a deadline on chain."""
     GAP = 1, "gap"
-    """Closes a hole in the nonces, behind which everything waits."""
+    """Closes a gap in the nonces, behind which everything waits."""
     PRE_COMMIT = 2, "pre-commit"
     REST = 3, "other"
 

@@ -9,21 +9,21 @@ import structlog
 from celery import current_app, shared_task
 from django.db.models import Count, Min, Q
 
-from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.isolation import for_each_isolated
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
+from apps.messages.services.backoff import retry_after_funding
 from apps.messages.services.deadlines import deadlines_learn
-from apps.messages.services.holes import holes_close
-from apps.messages.services.hurry import proofs_hurry
-from apps.messages.services.publish import fee_caps_note, messages_publish, messages_republish
-from apps.messages.services.push import SELECT_EXPIRES_S, selection_ask
+from apps.messages.services.fee_bump import proofs_bump
+from apps.messages.services.gaps import gaps_fill
+from apps.messages.services.publish import fee_caps_update, messages_publish, messages_republish
+from apps.messages.services.push import SELECT_EXPIRES_S, selection_enqueue
 from apps.messages.services.recover import recovery_step
 from apps.messages.services.restored import restore_check
-from apps.messages.services.rests import funded_wake
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState, Wait
@@ -61,27 +61,27 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
     has_work = Message.objects.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED]).exists()
     recovery = restore_check(now=now) if has_work else recovery_now()
     if recovery is not None and recovery.since is not None:
-        each_apart(
+        for_each_isolated(
             ("recovery",), lambda _: recovery_step(client=client, now=now), event="recovery_step_failed"
         )
     if not has_work:
         return  # all that follows is about messages that wait or are on their way
     messages_expire(head=head, now=now)
-    funded_wake(head=head)
+    retry_after_funding(head=head)
     # First, and whatever happens below: a slow or failing look at what is in flight holds up no choice.
-    asked = _selections_ask(head, besides=set())
+    asked = _selections_enqueue(head, besides=set())
     steps: tuple[Callable[[], object], ...] = (
         partial(messages_republish, now=now),
         partial(deadlines_learn, client=client, head=head),
-        partial(proofs_hurry, client=client, head=head, now=now),
-        partial(fee_caps_note, head=head, now=now),
-        partial(holes_close, client=client, head=head),
+        partial(proofs_bump, client=client, head=head, now=now),
+        partial(fee_caps_update, head=head, now=now),
+        partial(gaps_fill, client=client, head=head),
     )
-    each_apart(steps, lambda step: step(), event="flight_not_looked_after")
-    _selections_ask(head, besides=asked)
+    for_each_isolated(steps, lambda step: step(), event="in_flight_maintenance_failed")
+    _selections_enqueue(head, besides=asked)
 
 
-def _selections_ask(head: Head, *, besides: set[str]) -> set[str]:
+def _selections_enqueue(head: Head, *, besides: set[str]) -> set[str]:
     """Have each sender chosen for that has something due; gives all of them."""
     due = set(senders_due(head=head))
     for address in _in_turn(due - besides):
@@ -116,7 +116,7 @@ def select_sender(address: str) -> None:
         if done.filled:
             messages_publish(done.filled, now=clock.now())
         if done.has_more:
-            selection_ask(address)
+            selection_enqueue(address)
     except (NodeUnavailable, NodeRefused) as error:
         log.warning("selection_failed", sender=address, reason=error.reason[:300])
         return

@@ -26,10 +26,10 @@ class MinerTaken(Conflict):
     code = "miner_taken"
 
 
-class MinerWorked(Conflict):
+class MinerInUse(Conflict):
     """The pool works for the miner: its right does not move away from its sectors, messages and keys."""
 
-    code = "miner_worked"
+    code = "miner_in_use"
 
 
 class MinerMoved(Conflict):
@@ -38,16 +38,16 @@ class MinerMoved(Conflict):
     code = "miner_moved"
 
 
-class HandOverRefused(Conflict):
+class TransferRefused(Conflict):
     """The miner cannot go to that tenant, or not now: the field says what stands in the way."""
 
-    code = "hand_over_refused"
+    code = "transfer_refused"
 
 
-class HandOverKeyReused(Conflict):
-    """The key was used for another hand-over."""
+class TransferKeyReused(Conflict):
+    """The key was used for another transfer."""
 
     code = "key_reused"
 
     def __init__(self) -> None:
-        super().__init__("this key was used for another hand-over", field="key")
+        super().__init__("this key was used for another transfer", field="key")

@@ -120,12 +120,12 @@ class MinerAddress(models.Model):
         return f"{self.miner} {self.use}: {self.address}"
 
 
-class HandOver(Named):
+class MinerTransfer(Named):
     """A miner went from one tenant to another; the row repeats the answer to whoever asks again."""
 
-    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="hand_overs")
-    giver = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
-    receiver = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="transfers")
+    from_tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    to_tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     key = models.CharField(max_length=100, null=True)  # noqa: DJ001  # unique needs NULL
     """The caller's idempotency key."""
     actor = models.CharField(max_length=200)
@@ -133,18 +133,18 @@ class HandOver(Named):
     sectors = models.BigIntegerField(default=0)
     """How many went with it."""
     messages = models.BigIntegerField(default=0)
-    """How many to it were on their way; they stay the giver's."""
+    """How many to it were on their way; they stay the old tenant's."""
     tokens_kept = models.JSONField(default=list)
-    """Names of the giver's tokens that lost it and are for other miners still."""
+    """Names of the old tenant's tokens that lost it and are for other miners still."""
     tokens_revoked = models.JSONField(default=list)
-    """Names of the giver's tokens that were for it alone."""
+    """Names of the old tenant's tokens that were for it alone."""
 
     class Meta:
         ordering = ["-pk"]
-        constraints = [models.UniqueConstraint(fields=["miner", "key"], name="one_hand_over_per_key")]
+        constraints = [models.UniqueConstraint(fields=["miner", "key"], name="one_transfer_per_key")]
 
     def __str__(self) -> str:
-        return f"{self.miner} from {self.giver.name} to {self.receiver.name}"
+        return f"{self.miner} from {self.from_tenant.name} to {self.to_tenant.name}"
 
 
 class RewardEstimate(models.Model):

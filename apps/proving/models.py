@@ -12,7 +12,7 @@ from apps.miners.models import Miner
 from apps.proving.states import (
     POST_TRANSITIONS,
     RECOVERY_TRANSITIONS,
-    Outlook,
+    Forecast,
     PostState,
     RecoveryState,
 )
@@ -37,9 +37,9 @@ class Deadline(models.Model):
     recovering = models.BigIntegerField(default=0)
     faulty_since = models.BigIntegerField(null=True)
     """Epoch of the head at which faults were first seen, while there are any."""
-    outlook = models.CharField(max_length=16, choices=Outlook.choices, default=Outlook.NOTHING)
+    forecast = models.CharField(max_length=16, choices=Forecast.choices, default=Forecast.NOTHING)
     reason = models.CharField(max_length=200, blank=True)
-    """Why the outlook is what it is, in words."""
+    """Why the forecast is what it is, in words."""
     root = CidField(blank=True, default="")
     """What named its state when its partitions were read: while it stays, so do they."""
     refreshed_height = models.BigIntegerField(default=-1)
@@ -103,16 +103,16 @@ class WindowPost(Named, Timestamped):
     """Partition index (text) to the numbers of sectors that are left out."""
     randomness = models.BinaryField()
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="window_post")
-    relief = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="relief_of")
+    backup_job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="backup_of")
     """The same proof asked of another host, while the first one makes no progress."""
-    doubt = models.CharField(max_length=300, blank=True)
+    stall = models.CharField(max_length=300, blank=True)
     """Why the first host is no longer waited for alone, and who was asked; empty while it does well."""
     proof = models.BinaryField(null=True)
-    recheck = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="recheck_of")
+    recheck_job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="recheck_of")
     """Reads the sectors again that are left out."""
-    spare = models.JSONField(default=dict)
+    fallback = models.JSONField(default=dict)
     """`partitions` and `skipped` of a proof in hand, while one is made that leaves out fewer sectors."""
-    spare_proof = models.BinaryField(null=True)
+    fallback_proof = models.BinaryField(null=True)
     proofs_made = models.IntegerField(default=0)
     """How many jobs this window has taken."""
     tries = models.IntegerField(default=0)

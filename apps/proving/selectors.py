@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Exists, OuterRef, Prefetch, Q
 
 from apps.proving.models import Deadline, Partition, PostNote, WindowPost
-from apps.proving.states import Outlook, PostState
+from apps.proving.states import Forecast, PostState
 from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
 
@@ -60,18 +60,18 @@ def posts_tried(miner: Miner, *, open_after: int, since_epoch: int) -> QuerySet[
     is_open = Q(close_epoch__gt=open_after)
     had_trouble = Q(close_epoch__gt=since_epoch) & Exists(PostNote.objects.filter(post=OuterRef("pk")))
     posts = WindowPost.objects.filter(is_open | had_trouble, miner=miner)
-    long = [f"{job}__{name}" for job in ("job", "relief") for name in ("inputs", "proof")]
-    posts = posts.select_related("job__worker", "relief__worker").defer("proof", "spare_proof", *long)
+    long = [f"{job}__{name}" for job in ("job", "backup_job") for name in ("inputs", "proof")]
+    posts = posts.select_related("job__worker", "backup_job__worker").defer("proof", "fallback_proof", *long)
     return posts.order_by("-open_epoch", "part")
 
 
 def notes_of(posts: Iterable[WindowPost]) -> list[PostNote]:
     """Give what was noted about these proofs lately, the newest first."""
     rows = PostNote.objects.filter(post__in=[post.pk for post in posts]).select_related("post")
-    return list(rows.defer("post__proof", "post__spare_proof").order_by("-pk")[:NOTES_TOLD])
+    return list(rows.defer("post__proof", "post__fallback_proof").order_by("-pk")[:NOTES_TOLD])
 
 
-def provers_there(*, tenant_id: int, since: datetime) -> int:
+def provers_online_count(*, tenant_id: int, since: datetime) -> int:
     """Count the provers of a tenant that were heard of since then."""
     return len(_provers(tenant_id=tenant_id, since=since))
 
@@ -82,7 +82,7 @@ def prover_stores(*, tenant_id: int, since: datetime) -> set[str] | None:
     return {store for prover in provers for store in prover.stores} if provers else None
 
 
-def provers_beside(holder: Worker | None, *, tenant_id: int, since: datetime) -> list[Worker]:
+def backup_provers(holder: Worker | None, *, tenant_id: int, since: datetime) -> list[Worker]:
     """Give the other provers of a tenant that read the same stores, so that they can make the same proof."""
     provers = _provers(tenant_id=tenant_id, since=since)
     stores = set(holder.stores) if holder is not None else set()
@@ -95,8 +95,8 @@ def _provers(*, tenant_id: int, since: datetime) -> list[Worker]:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the outlook of a window is judged by."""
+class ForecastContext:
+    """What the forecast of a window is judged by."""
 
     height: int
     window: int
@@ -106,49 +106,49 @@ class Look:
     """Message id to what it waits for, in words, of messages that have not landed."""
 
 
-def outlook_of(deadline: Deadline, posts: list[WindowPost], look: Look) -> tuple[str, str]:
-    """Judge a deadline's present or next window: the outlook and why."""
+def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastContext) -> tuple[str, str]:
+    """Judge a deadline's present or next window: the forecast and why."""
     if deadline.live == 0:
-        return Outlook.NOTHING, "no sectors"
+        return Forecast.NOTHING, "no sectors"
     if not posts:
-        if look.height < deadline.challenge_epoch:
-            if look.provers == 0:
-                return Outlook.AT_RISK, "no prover is connected"
-            return Outlook.LATER, f"challenged at epoch {deadline.challenge_epoch}"
-        return Outlook.WILL_LAND, "about to be proved"
+        if context.height < deadline.challenge_epoch:
+            if context.provers == 0:
+                return Forecast.AT_RISK, "no prover is connected"
+            return Forecast.LATER, f"challenged at epoch {deadline.challenge_epoch}"
+        return Forecast.WILL_LAND, "about to be proved"
     states = {post.state for post in posts}
     if states <= {PostState.LANDED}:
         left_out = _left_out(posts)
-        return Outlook.LANDED, f"proved, {left_out}" if left_out else "proved"
+        return Forecast.LANDED, f"proved, {left_out}" if left_out else "proved"
     if PostState.MISSED in states:
-        return Outlook.MISSED, "the window closed without a proof"
+        return Forecast.MISSED, "the window closed without a proof"
     if states <= {PostState.LANDED, PostState.NOTHING}:
-        return Outlook.AT_RISK, "no sector can be proved: files are missing or damaged"
+        return Forecast.AT_RISK, "no sector can be proved: files are missing or damaged"
     for post in posts:
-        risk = _risk_of(post, deadline, look)
+        risk = _risk_of(post, deadline, context)
         if risk:
-            return Outlook.AT_RISK, risk
-    return Outlook.WILL_LAND, _progress_of(posts, deadline, look)
+            return Forecast.AT_RISK, risk
+    return Forecast.WILL_LAND, _progress_of(posts, deadline, context)
 
 
-def _risk_of(post: WindowPost, deadline: Deadline, look: Look) -> str:
-    left = deadline.close_epoch - look.height
-    if post.state == PostState.PROVING and look.provers == 0:
+def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> str:
+    left = deadline.close_epoch - context.height
+    if post.state == PostState.PROVING and context.provers == 0:
         return "no prover is connected"
     if post.state == PostState.PROVING and post.job is not None and post.job.error:
         return f"proving failed: {post.job.error}"[:200]
-    if post.state == PostState.PROVING and post.doubt:
-        return f"partition {', '.join(map(str, post.partitions))}: {post.doubt}"[:200]
+    if post.state == PostState.PROVING and post.stall:
+        return f"partition {', '.join(map(str, post.partitions))}: {post.stall}"[:200]
     if post.state == PostState.PROVING and post.tries:
         return f"{post.tries} {'try' if post.tries == 1 else 'tries'} failed: {post.error}"[:200]
     if post.state == PostState.NOTHING:
         return f"partition {', '.join(map(str, post.partitions))}: {post.error}"[:200]
     if post.state == PostState.PROVED and post.skipped:
         return _left_out([post])
-    if post.state in (PostState.PROVING, PostState.PROVED) and left <= look.window // 3:
+    if post.state in (PostState.PROVING, PostState.PROVED) and left <= context.window // 3:
         return f"not sent yet, {left} epochs left"
-    if post.state == PostState.SENT and left <= look.window // 2:
-        why = look.message_waits.get(post.message_id, "")
+    if post.state == PostState.SENT and left <= context.window // 2:
+        why = context.message_waits.get(post.message_id, "")
         return f"not landed yet, {left} epochs left{': ' + why if why else ''}"[:200]
     return ""
 
@@ -159,9 +159,9 @@ def _left_out(posts: list[WindowPost]) -> str:
     return f"{sectors} left out: their files cannot be read" if count else ""
 
 
-def _progress_of(posts: list[WindowPost], deadline: Deadline, look: Look) -> str:
+def _progress_of(posts: list[WindowPost], deadline: Deadline, context: ForecastContext) -> str:
     if any(post.state == PostState.PROVING for post in posts):
         return "being proved"
-    if look.height < deadline.open_epoch:
+    if context.height < deadline.open_epoch:
         return "proved, waits for the window to open"
     return "sent, waits for a block"

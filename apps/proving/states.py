@@ -25,7 +25,7 @@ class PostState(models.TextChoices):
 POST_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     PostState.PROVING: {
         "PROVE": PostState.PROVED,
-        "SPARE": PostState.PROVED,
+        "FALLBACK": PostState.PROVED,
         "EMPTY": PostState.NOTHING,
         "CLOSE": PostState.MISSED,
     },
@@ -90,7 +90,7 @@ RECOVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 """From a state and an event to the next."""
 
 
-class Outlook(models.TextChoices):
+class Forecast(models.TextChoices):
     """What will become of a deadline in its next or present window."""
 
     NOTHING = "nothing", "Nothing to prove"

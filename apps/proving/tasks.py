@@ -4,40 +4,42 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
+from apps.chain.isolation import for_each_isolated
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
-from apps.core.locks import lone
+from apps.core.locks import single_flight
 from apps.miners.selectors import miners_active, roots_active
 from apps.proving.services.deadlines import deadlines_follow
-from apps.proving.services.look import Look
-from apps.proving.services.outlook import outlooks_follow
+from apps.proving.services.forecast import forecasts_follow
 from apps.proving.services.posts import posts_advance
+from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import miners_faulty, recoveries_advance, recoveries_begin
 from apps.proving.services.windows import posts_schedule, windows_unproved
 
 
-def look_now() -> Look | None:
+def proving_context() -> ProvingContext | None:
     """Give the newest head with what a pass over it needs; None before the first."""
     head = head_current()
     if head is None:
         return None
-    return Look(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    return ProvingContext(client=chain_client(), network=network_current(), head=head, now=clock.now())
 
 
 @shared_task(name="proving.refresh")
-@lone
+@single_flight
 def proving_refresh(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Follow windows and partitions of every miner, and judge what will become of them."""
     roots = roots_active()  # before the head: what is read then is never older than they
-    look = look_now()
-    if look is None:
+    context = proving_context()
+    if context is None:
         return
-    written = deadlines_follow(roots, look)
+    written = deadlines_follow(roots, context)
     miners = [row.miner for row in roots]
-    each_apart(miners_faulty(miners), lambda miner: recoveries_begin(miner, look), event="recovery_not_begun")
-    outlooks_follow(miners, look, written=written)
+    for_each_isolated(
+        miners_faulty(miners), lambda miner: recoveries_begin(miner, context), event="recovery_not_begun"
+    )
+    forecasts_follow(miners, context, written=written)
 
 
 @shared_task(name="proving.submit")
@@ -46,10 +48,12 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
 
     The follower sends it when there is a window or a proof to look at: apps/proving/due.py.
     """
-    look = look_now()
-    if look is None:
+    context = proving_context()
+    if context is None:
         return
-    windows = windows_unproved(miners_active(), look)
-    each_apart(windows.items(), lambda item: posts_schedule(*item, look), event="window_not_scheduled")
-    posts_advance(look)
-    recoveries_advance(look)
+    windows = windows_unproved(miners_active(), context)
+    for_each_isolated(
+        windows.items(), lambda item: posts_schedule(*item, context), event="window_not_scheduled"
+    )
+    posts_advance(context)
+    recoveries_advance(context)

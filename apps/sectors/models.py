@@ -130,7 +130,7 @@ class Batch(Named, Timestamped):
     message_id = models.CharField(max_length=200, unique=True)
     closed_height = models.BigIntegerField()
     reason = models.CharField(max_length=100, blank=True)
-    """Why it was closed: full, waited, lone, due."""
+    """Why it was closed: `full`, `timeout`, `single` or `deadline`."""
     sender = models.CharField(max_length=128)
     method = models.IntegerField()
     params = models.BinaryField()

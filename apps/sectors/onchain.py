@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.errors import NodeRefused
-from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import ZERO, AttoFil
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
@@ -50,7 +50,7 @@ class OnSector:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TrialRun:
     """How a message would end now."""
 
     exit_code: int
@@ -158,19 +158,19 @@ def _amounts(answers: Sequence[Any]) -> list[int]:
     return [int(answer) for answer in answers]
 
 
-def messages_try(client: ChainClient, messages: Sequence[Message], key: str) -> list[Trial]:
+def messages_try(client: ChainClient, messages: Sequence[Message], key: str) -> list[TrialRun]:
     """Run messages on the state of `key` without sending them, each by itself."""
     tipset = _key_json(key)
     answers = client.call_many([("StateCall", [message_to_json(message), tipset]) for message in messages])
     trials = []
     for answer in answers:
         if isinstance(answer, NodeRefused):
-            trials.append(Trial(exit_code=-1, error=answer.reason))
+            trials.append(TrialRun(exit_code=-1, error=answer.reason))
             continue
         receipt = answer.get("MsgRct") or {"ExitCode": -1}
         code = int(receipt["ExitCode"])
-        words = answer.get("Error") or (exit_code_words(code) if code else "")
-        trials.append(Trial(exit_code=code, error=words))
+        words = answer.get("Error") or (exit_code_text(code) if code else "")
+        trials.append(TrialRun(exit_code=code, error=words))
     return trials
 
 

@@ -231,7 +231,7 @@ def job_get(viewer: Principal, uuid: str) -> Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class SectorWait:
     """What a sector waits for, in words, with the epoch at which it goes on if that is known."""
 
     what: str
@@ -252,17 +252,17 @@ WAIT_WORDS: dict[str, str] = {
 
 def sector_wait(
     sector: Sector, *, height: int, challenge_delay: int, seed_confidence: int, now: datetime
-) -> Wait | None:
+) -> SectorWait | None:
     """Say what a sector waits for at `height`; None if a host is at work or nothing is left to do."""
     if sector.paused_at is not None:
-        return Wait("a decision: retry, go back or give up")
+        return SectorWait("a decision: retry, go back or give up")
     if sector.not_before is not None and sector.not_before > now:
         failed = sector.error[:ERROR_MAX]
-        return Wait(
+        return SectorWait(
             f"its next try at {sector.not_before:%H:%M:%S}; the last one failed: {failed}", is_odd=True
         )
     if sector.state in WAIT_WORDS:
-        return Wait(WAIT_WORDS[sector.state])
+        return SectorWait(WAIT_WORDS[sector.state])
     policy = sealing_policy()
     if sector.state in (SectorState.PERSISTED, SectorState.C2_DONE):
         waits = {
@@ -270,22 +270,22 @@ def sector_wait(
             SectorState.C2_DONE: max(policy.commit_wait_epochs, policy.commit_backlog_epochs),
         }
         since = height if sector.ready_height is None else sector.ready_height
-        return Wait("others to share a message", since + waits[SectorState(sector.state)])
+        return SectorWait("others to share a message", since + waits[SectorState(sector.state)])
     if sector.state == SectorState.PRECOMMIT_LANDED and sector.precommit_epoch is not None:
-        return Wait("the seed", sector.precommit_epoch + challenge_delay + seed_confidence)
+        return SectorWait("the seed", sector.precommit_epoch + challenge_delay + seed_confidence)
     if STEPS[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
         return _host_wait(sector.job.sticky_worker, now=now)
     return None
 
 
-def _host_wait(holder: Worker | None, *, now: datetime) -> Wait:
+def _host_wait(holder: Worker | None, *, now: datetime) -> SectorWait:
     """Say which host a sector waits for: once one has its files, it is that one and no other."""
     if holder is not None and worker_is_away(holder, now=now):
         silent = f"silent since {holder.seen_at:%H:%M:%S}"
-        return Wait(f"its host {holder.name}, {silent}: no other has its files", is_odd=True)
+        return SectorWait(f"its host {holder.name}, {silent}: no other has its files", is_odd=True)
     if holder is not None and holder.is_paused:
-        return Wait(f"its host {holder.name}, which is paused: no other has its files", is_odd=True)
-    return Wait("a worker with a free slot")
+        return SectorWait(f"its host {holder.name}, which is paused: no other has its files", is_odd=True)
+    return SectorWait("a worker with a free slot")
 
 
 def sectors_bound(viewer: Principal, workers: Iterable[Worker]) -> QuerySet[Sector]:

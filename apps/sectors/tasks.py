@@ -9,47 +9,49 @@ from typing import TYPE_CHECKING
 
 from celery import shared_task
 
-from apps.chain.apart import each_apart
 from apps.chain.client import chain_client
+from apps.chain.isolation import for_each_isolated
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
-from apps.core.locks import lone
+from apps.core.locks import single_flight
 from apps.miners.selectors import roots_active
 from apps.sectors.services.active import active_follow, deadlines_fill
 from apps.sectors.services.advance import (
-    Underway,
+    SectorsInProgress,
     precommits_check,
     seeds_assign,
     tickets_assign,
     tickets_check,
 )
+from apps.sectors.services.batch_messages import batches_watch
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.claims import leases_sweep
-from apps.sectors.services.deliveries import batches_watch
 from apps.sectors.services.readback import sectors_recover
-from apps.sectors.services.rounds import round_make
+from apps.sectors.services.sealing_context import sealing_context
 
 if TYPE_CHECKING:
-    from apps.sectors.services.rounds import Round
+    from apps.sectors.services.sealing_context import SealingContext
 
 
 @shared_task(name="sectors.advance")
-@lone
+@single_flight
 def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Take every chain step that the newest head makes possible."""
     head = head_current()
     if head is None:
         return
-    work = round_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    work = sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
     sectors_recover(work)
     batches_watch(work)
-    each_apart(
-        Underway.read().each_miner(), lambda underway: _advance(underway, work), event="sectors_not_advanced"
+    for_each_isolated(
+        SectorsInProgress.read().each_miner(),
+        lambda underway: _advance(underway, work),
+        event="sectors_not_advanced",
     )
     deadlines_fill(work)
 
 
-def _advance(underway: Underway, work: Round) -> None:
+def _advance(underway: SectorsInProgress, work: SealingContext) -> None:
     """Take the chain steps of one miner's sectors."""
     client, network, head, now = work.client, work.network, work.head, work.now
     tickets_check(underway, network=network, head=head, now=now)
@@ -59,7 +61,7 @@ def _advance(underway: Underway, work: Round) -> None:
 
 
 @shared_task(name="sectors.active")
-@lone
+@single_flight
 def sectors_active(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Follow which sectors the chain has as active."""
     roots = roots_active()  # before the head: what is read then is never older than they
@@ -68,18 +70,20 @@ def sectors_active(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
         return
     active_follow(
         roots,
-        round_make(client=chain_client(), network=network_current(), head=head, now=clock.now()),
+        sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now()),
     )
 
 
 @shared_task(name="sectors.batch")
-@lone
+@single_flight
 def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Close the batches that are due at the newest head."""
     head = head_current()
     if head is None:
         return
-    batches_close(round_make(client=chain_client(), network=network_current(), head=head, now=clock.now()))
+    batches_close(
+        sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    )
 
 
 @shared_task(name="sectors.sweep")

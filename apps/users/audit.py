@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import RedisError
 
 from apps.core import clock
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.users.models import AuditEntry
 from apps.users.selectors import audit_hash, audit_visible
 

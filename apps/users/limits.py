@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from redis.exceptions import RedisError
 
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.users.models import RateLimit
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from redis.exceptions import RedisError
 
 from apps.core import clock
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.users.errors import (
     BadGrant,
     BadLimit,

@@ -93,7 +93,7 @@ class Child:
     pause: Callable[[int], float] = pause_growing
     pass_fds: tuple[int, ...] = ()
     gives_signs: bool = False
-    """Whether it writes signs of life, so that /readyz waits for it."""
+    """Whether it writes heartbeats, so that /readyz waits for it."""
 
     def command(self) -> list[str]:
         """Give the words to run now."""

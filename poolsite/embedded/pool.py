@@ -295,7 +295,7 @@ def token(paths: PoolPaths, name: str) -> tuple[str | Path, ...]:
 
 
 def host(name: str, *words: str | Path, after: Collection[str] = (), **how: Any) -> Child:
-    """Describe a program of a tenant's host; its signs of life come through its connection or heartbeat."""
+    """Describe a program of a tenant's host; its heartbeats come through its connection or heartbeat."""
     return Child(
         name=name,
         argv=[sys.executable, "-m", "workers", *map(str, words)],
@@ -307,7 +307,7 @@ def host(name: str, *words: str | Path, after: Collection[str] = (), **how: Any)
 
 
 def names_that_sign(table: Iterable[Child]) -> list[str]:
-    """List the processes whose signs of life /readyz waits for."""
+    """List the processes whose heartbeats /readyz waits for."""
     return [child.name for child in table if child.gives_signs and not child.once]
 
 
@@ -319,7 +319,7 @@ def celery(queues: str, options: Options) -> tuple[str, ...]:
 
 
 def process(name: str, *words: str | int | Path, after: Collection[str], **how: Any) -> Child:
-    """Describe a process of the console that stays; all of them give signs of life."""
+    """Describe a process of the console that stays; all of them give heartbeats."""
     return Child(
         name=name,
         argv=[sys.executable, *map(str, words)],

@@ -95,7 +95,7 @@ class Network:
     """While fewer miners reach the minimum power, any power is enough."""
     power_estimate_floor: int = 0
     """Least smoothed network power that pledge and fees reckon with, in bytes."""
-    creation_deposit: AttoFil = ZERO
+    creation_deposit_read: AttoFil = ZERO
     """What CreateMiner must bring; 0 where the chain computes it (StateMinerCreationDeposit)."""
     propagation_delay_s: int = 10
     """Seconds that blocks are given to spread."""
@@ -197,7 +197,7 @@ LOTUS_2K: Final = replace(
     ),
     premium_base_fee_epoch=0,
     power_estimate_floor=1 << 40,
-    creation_deposit=AttoFil(FIL),
+    creation_deposit_read=AttoFil(FIL),
     propagation_delay_s=1,
     max_message_len=8 << 20,
     proof_form=ProofForm.VANILLA,

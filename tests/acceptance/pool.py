@@ -105,7 +105,7 @@ class RunningPool(Pool):
         return took_s + wait_until(self.is_ready, within_s=MINER_S, what=lambda: self.get("/readyz").text)
 
     def is_ready(self) -> bool:
-        """Whether every process gave its sign of life."""
+        """Whether every process gave its heartbeat."""
         with contextlib.suppress(httpx.TransportError):
             return self.get("/readyz").status_code == 200
         return False

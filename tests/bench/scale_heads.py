@@ -136,9 +136,11 @@ def follow() -> None:
     policy = one("poolsite.filecoin.policy").network_by_name("mainnet")
     heights[0] += 1
     head = one("apps.chain.models").Head(height=heights[0], key="", base_fee=100)
-    work = one("apps.sectors.services.rounds").round_make(client=node(), network=policy, head=head, now=now)
-    selectors, look = one("apps.miners.selectors"), one("apps.proving.services.look")
-    one("apps.miners.refresh").miners_refresh(
+    work = one("apps.sectors.services.sealing_context").sealing_context(
+        client=node(), network=policy, head=head, now=now
+    )
+    selectors, look = one("apps.miners.selectors"), one("apps.proving.services.proving_context")
+    one("apps.miners.services.refresh").miners_refresh(
         list(selectors.miners_active()), client=node(), height=head.height, key="", params=policy.proving
     )
     one("apps.sectors.services.active").active_follow(selectors.roots_active(), work)
@@ -148,7 +150,7 @@ def follow() -> None:
     written = one("apps.proving.services.deadlines").deadlines_follow(roots, seen)
     miners = [row.miner for row in roots]
     one("apps.proving.services.recoveries").miners_faulty(miners)
-    one("apps.proving.services.outlook").outlooks_follow(miners, seen, written=written)
+    one("apps.proving.services.forecast").forecasts_follow(miners, seen, written=written)
 
 
 heights = [HEIGHT]

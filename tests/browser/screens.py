@@ -123,7 +123,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "senders": "/senders/",
         "gas": "/gas/",
         "gas-guard": "/gas/guards/add/",
-        "gas-hurry": "/gas/hurry/",
+        "gas-auto-bump": "/gas/auto-bump/",
         "gas-method": "/gas/methods/add/",
         "gas-rules": "/gas/rules/",
         "wallets": "/wallets/",

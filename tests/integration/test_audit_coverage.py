@@ -14,7 +14,7 @@ from apps.api.access_table import endpoints
 from apps.core import clock
 from apps.dashboard.urls import urlpatterns as pages
 from apps.messages.models import ExtraNode, Message
-from apps.messages.services.change import message_mark_bad
+from apps.messages.services.replace import message_mark_bad
 from apps.sectors.services.steps import sector_stop
 from apps.users.models import AuditEntry
 from apps.wallets.models import Wallet
@@ -147,7 +147,7 @@ REST: Final[dict[str, Callable[[World], None]]] = {
     "DELETE gas/guards/<uuid:uuid>": lambda w: w.rest(
         "DELETE", f"gas/guards/{factories.guard(of='alice').uuid}"
     ),
-    "PUT gas/hurry": lambda w: w.rest("PUT", "gas/hurry", {"within_epochs": 9, "every_epochs": 3}),
+    "PUT gas/auto-bump": lambda w: w.rest("PUT", "gas/auto-bump", {"within_epochs": 9, "every_epochs": 3}),
 }
 """What each REST route does when it is asked for."""
 
@@ -197,7 +197,7 @@ ELSEWHERE: Final = {
     "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
     "POST approvals": "tests/unit/apps/api/test_accounts.py",
     "POST miners": "tests/integration/dashboard/test_miner_additions.py",
-    "POST miners/<str:address>/hand-over": "tests/unit/apps/proving/test_handover.py",
+    "POST miners/<str:address>/transfer": "tests/unit/apps/proving/test_transfer.py",
     "POST miners/<str:address>/sectors": "tests/unit/apps/sectors/test_pledge.py",
     "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",
     "POST chain/nodes": "tests/unit/apps/api/v1/test_nodes.py",
@@ -274,7 +274,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "message-republish": page("message-republish", lambda w: w.uid("flying")),
     "message-cancel": page("message-cancel", lambda w: w.uid("flying")),
     "message-mark-bad": page("message-mark-bad", lambda w: w.uid("waiting")),
-    "message-try-now": page("message-try-now", lambda w: w.uid("waiting")),
+    "message-retry-now": page("message-retry-now", lambda w: w.uid("waiting")),
     "messages-bulk": page("messages-bulk", "mark-bad", all="1", state="open", q="<address>", confirmed="1"),
     "message-compose": page("message-compose", **SENT),
     "sector-retry": page("sector-retry", paused_key),

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.users import audit
 from apps.wallets.models import SignRecord
 from tests import people

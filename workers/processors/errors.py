@@ -63,7 +63,7 @@ class CallGivenUp(TemporaryError):
 
 
 class ChildTimeout(TemporaryError):
-    """The child process gave no sign of life for longer than allowed."""
+    """The child process gave no heartbeat for longer than allowed."""
 
 
 ERRORS: dict[str, type[ProcessorError]] = {

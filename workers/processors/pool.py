@@ -172,7 +172,7 @@ class ProcessorChild:
             left = call.seen + self._spec.silence_s - time.monotonic()
             if left <= 0:
                 self.kill()
-                raise ChildTimeout(f"{stage.name}: no sign of life for {self._spec.silence_s:.0f} s")
+                raise ChildTimeout(f"{stage.name}: no heartbeat for {self._spec.silence_s:.0f} s")
             try:
                 return call.answer.result(min(left, 1.0))
             except FutureTimeout:

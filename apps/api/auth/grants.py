@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.api.auth.fields import AuthFault, Field, address, addresses, flag, text
 from apps.api.auth.routes import ADMIN, HANDLER, OWN, VOID, Route
 from apps.api.auth.tenants import NOT_FOUND, found, tenant_json
-from apps.miners.ownership import miner_drop, miner_hand
+from apps.miners.services.ownership import miner_assign, miner_unassign
 from apps.users.models import MinerGrant, SignerGrant, Tenant
 from apps.users.services import (
     SIGNER_PROTOCOLS,
@@ -83,7 +83,7 @@ def miner_add(_caller: Principal, data: dict[str, Any]) -> Json:
     tenant = Tenant.objects.filter(name=data["user"], deleted_at=None).first()
     if tenant is None:
         raise AuthFault(f"can't bind miner:{data['miner']} to not exist user:{data['user']}")
-    return miner_hand(tenant=tenant, actor_id=actor_id, open_mining=data["openmining"])
+    return miner_assign(tenant=tenant, actor_id=actor_id, open_mining=data["openmining"])
 
 
 def miner_del(caller: Principal, data: dict[str, Any]) -> Json:
@@ -99,7 +99,7 @@ def miner_del(caller: Principal, data: dict[str, Any]) -> Json:
         return False
     if grant.deleted_at is not None:
         raise AuthFault("not exist")
-    return miner_drop(actor_id=grant.actor_id)
+    return miner_unassign(actor_id=grant.actor_id)
 
 
 def live_signers(words: str) -> list[SignerGrant]:

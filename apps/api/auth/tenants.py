@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.auth.fields import AuthFault, Field, optional_text, text, texts, whole
 from apps.api.auth.routes import ADMIN, OWN, VOID, Route
-from apps.miners.ownership import tenant_drop
+from apps.miners.services.ownership import tenant_remove
 from apps.users.errors import TenantNameTaken
 from apps.users.models import Tenant
 from apps.users.services import tenant_create, tenant_recover, tenant_update
@@ -110,7 +110,7 @@ def has(_caller: Principal, data: dict[str, Any]) -> Json:
 
 def delete(_caller: Principal, data: dict[str, Any]) -> Json:
     """Take a tenant out of use."""
-    tenant_drop(tenant=found(data["name"]))
+    tenant_remove(tenant=found(data["name"]))
     return VOID
 
 

@@ -14,7 +14,7 @@ from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import epoch_now, head_current, network_current
 from apps.core import clock
-from apps.miners.unbinding import network_unbind
+from apps.miners.services.network_unbind import network_unbind
 
 
 class HeadOutput(serializers.Serializer[Any]):

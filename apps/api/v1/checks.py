@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.checks.data import CheckData
-from apps.checks.shared import report_now
+from apps.checks.report_cache import report_now
 
 if TYPE_CHECKING:
     from apps.checks.results import Finding, Result

@@ -1,4 +1,4 @@
-"""Gas over REST: the day's base fee, spending, the forecast of the queue, guards, proofs in a hurry."""
+"""Gas over REST: the day's base fee, spending, the forecast of the queue, guards, automatic fee bumps."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.messages.models import GasGuard, HurryRule
+from apps.messages.models import AutoBumpRule, GasGuard
 from apps.messages.selectors.base_fee import base_fee_history, cheap_window
 from apps.messages.selectors.gas import (
     SUMMED_BY,
+    auto_bump_rules,
     guard_get,
     guards_spent,
     guards_visible,
-    hurry_rules,
     queue_costs,
     spend_summed,
 )
-from apps.messages.services.guards import guard_remove, guard_set, hurry_set
+from apps.messages.services.guards import auto_bump_set, guard_remove, guard_set
 from apps.users.models import Tenant
 from apps.users.principals import Principal
 
@@ -78,7 +78,7 @@ class GuardPage(serializers.Serializer[Any]):
     results = GuardOutput(many=True)
 
 
-class HurryInput(InputSerializer):
+class AutoBumpInput(InputSerializer):
     """When a tenant's proofs pay more."""
 
     tenant = serializers.CharField(required=False, max_length=100)
@@ -88,10 +88,10 @@ class HurryInput(InputSerializer):
     max_fee = AmountField(required=False)
 
 
-class HurryPage(serializers.Serializer[Any]):
+class AutoBumpPage(serializers.Serializer[Any]):
     """All rules."""
 
-    results = HurryInput(many=True)
+    results = AutoBumpInput(many=True)
 
 
 def guard_bodies(viewer: Principal, rows: list[GasGuard]) -> list[dict[str, Any]]:
@@ -243,32 +243,32 @@ class GuardView(PoolView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class HurryView(PoolView):
-    """`/gas/hurry`: when proofs pay more because their deadline is near."""
+class AutoBumpView(PoolView):
+    """`/gas/auto-bump`: when proofs pay more because their deadline is near."""
 
     filters = ()
 
     perms = {**PoolView.perms, "PUT": "sign"}
     whole_methods = ("PUT",)
 
-    @extend_schema(responses=HurryPage)
+    @extend_schema(responses=AutoBumpPage)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """List the tenants' rules."""
-        return Response({"results": [_hurry_body(row) for row in hurry_rules(self.principal)]})
+        return Response({"results": [_auto_bump_body(row) for row in auto_bump_rules(self.principal)]})
 
-    @extend_schema(request=HurryInput, responses=HurryInput)
+    @extend_schema(request=AutoBumpInput, responses=AutoBumpInput)
     def put(self, request: Request) -> Response:
         """Set a tenant's rule."""
-        body = HurryInput(data=request.data)
+        body = AutoBumpInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)
         tenant = tenant_named(self.principal, data.pop("tenant", None) or self.principal.tenant_name)
         if tenant is None:
             raise BadValue("there is no such tenant", field="tenant")
-        return Response(_hurry_body(hurry_set(principal=self.principal, tenant=tenant, **data)))
+        return Response(_auto_bump_body(auto_bump_set(principal=self.principal, tenant=tenant, **data)))
 
 
-def _hurry_body(row: HurryRule) -> dict[str, Any]:
+def _auto_bump_body(row: AutoBumpRule) -> dict[str, Any]:
     return {
         "tenant": row.tenant.name,
         "is_on": row.is_on,
@@ -283,5 +283,5 @@ urlpatterns = [
     path("gas/spend", SpendView.as_view(), name="api-gas-spend"),
     path("gas/guards", GuardsView.as_view(), name="api-gas-guards"),
     path("gas/guards/<uuid:uuid>", GuardView.as_view(), name="api-gas-guard"),
-    path("gas/hurry", HurryView.as_view(), name="api-gas-hurry"),
+    path("gas/auto-bump", AutoBumpView.as_view(), name="api-gas-auto-bump"),
 ]

@@ -19,7 +19,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core.errors import DomainError
 from apps.messages.services import messages_push
-from apps.messages.services.dryrun import message_dry_run
+from apps.messages.services.dry_run import message_dry_run
 
 BATCH_MAX = 1000
 

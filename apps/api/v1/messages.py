@@ -21,7 +21,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.messages.doctor import message_clicks, message_diagnose
+from apps.messages.diagnosis import message_clicks, message_diagnose
 from apps.messages.limits import message_limits
 from apps.messages.models import Message
 from apps.messages.selectors import message_get, messages_page

@@ -13,44 +13,44 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
-from apps.miners.handover import HandOverWish
-from apps.miners.models import HandOver
+from apps.miners.models import MinerTransfer
 from apps.miners.selectors import miner_get
-from apps.proving.services.handover import miner_hand_over
+from apps.miners.services.transfer import TransferRequest
+from apps.proving.services.transfer import miner_transfer
 from apps.users.errors import TenantUnknown
 from apps.users.models import Tenant
 from apps.users.selectors import tenant_by_name
 
 
-class HandOverInput(InputSerializer):
-    """To whom a miner goes; with `giver` it goes from that tenant only."""
+class MinerTransferInput(InputSerializer):
+    """To whom a miner goes; with `from_tenant` it goes from that tenant only."""
 
     tenant = serializers.CharField(max_length=50)
-    giver = serializers.CharField(max_length=50, required=False, help_text="who has it, as you saw it")
+    from_tenant = serializers.CharField(max_length=50, required=False, help_text="who has it, as you saw it")
 
 
-class HandOverOutput(serializers.Serializer[Any]):
-    """A hand-over with what went along and what the giver's tokens lost."""
+class MinerTransferOutput(serializers.Serializer[Any]):
+    """A transfer with what went along and what the old tenant's tokens lost."""
 
     id = serializers.UUIDField()
     miner = serializers.CharField()
-    giver = serializers.CharField()
+    from_tenant = serializers.CharField()
     tenant = serializers.CharField()
     at = serializers.DateTimeField()
     by = serializers.CharField()
     sectors = serializers.IntegerField()
-    messages = serializers.IntegerField(help_text="to it and on their way: they stay the giver's")
+    messages = serializers.IntegerField(help_text="to it and on their way: they stay the old tenant's")
     tokens_kept = serializers.ListField(child=serializers.CharField())
     tokens_revoked = serializers.ListField(child=serializers.CharField())
 
 
-def hand_over_body(row: HandOver) -> dict[str, Any]:
-    """Write one hand-over."""
+def transfer_body(row: MinerTransfer) -> dict[str, Any]:
+    """Write one transfer."""
     return {
         "id": str(row.uuid),
         "miner": row.miner.address,
-        "giver": row.giver.name,
-        "tenant": row.receiver.name,
+        "from_tenant": row.from_tenant.name,
+        "tenant": row.to_tenant.name,
         "at": row.at,
         "by": row.actor,
         "sectors": row.sectors,
@@ -60,7 +60,7 @@ def hand_over_body(row: HandOver) -> dict[str, Any]:
     }
 
 
-def receiver_named(name: str) -> Tenant:
+def to_tenant_named(name: str) -> Tenant:
     """Find who is to have the miner.  Raises TenantUnknown."""
     try:
         return tenant_by_name(name)
@@ -68,8 +68,8 @@ def receiver_named(name: str) -> Tenant:
         raise TenantUnknown(name, field="tenant") from None
 
 
-class MinerHandOverView(PoolView):
-    """`/miners/{address}/hand-over`: a miner goes to another tenant."""
+class MinerTransferView(PoolView):
+    """`/miners/{address}/transfer`: a miner goes to another tenant."""
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "admin"}
     operator_methods = ("POST",)
@@ -77,26 +77,26 @@ class MinerHandOverView(PoolView):
     confirmed_methods = ("POST",)
 
     @extend_schema(
-        operation_id="v1_miners_hand_over",
-        request=HandOverInput,
-        responses={201: HandOverOutput},
+        operation_id="v1_miners_transfer",
+        request=MinerTransferInput,
+        responses={201: MinerTransferOutput},
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request, address: str) -> Response:
-        """Hand a miner to another tenant, with its sectors, deadlines and settings; again is no other one."""
-        body = HandOverInput(data=request.data)
+        """Transfer a miner, with its sectors, deadlines and settings; the same again is no other transfer."""
+        body = MinerTransferInput(data=request.data)
         body.is_valid(raise_exception=True)
         miner = miner_get(self.principal, address)
-        wish = HandOverWish(
+        wish = TransferRequest(
             miner=miner,
-            receiver=receiver_named(body.validated_data["tenant"]),
-            giver=body.validated_data.get("giver", ""),
+            to_tenant=to_tenant_named(body.validated_data["tenant"]),
+            from_tenant=body.validated_data.get("from_tenant", ""),
             key=request.headers.get("Idempotency-Key", ""),
         )
-        done = miner_hand_over(wish, principal=self.principal, now=clock.now())
-        return created(hand_over_body(done))
+        done = miner_transfer(wish, principal=self.principal, now=clock.now())
+        return created(transfer_body(done))
 
 
 urlpatterns = [
-    path("miners/<str:address>/hand-over", MinerHandOverView.as_view(), name="v1-miner-hand-over"),
+    path("miners/<str:address>/transfer", MinerTransferView.as_view(), name="v1-miner-transfer"),
 ]

@@ -22,10 +22,10 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.miners.additions import MinerWish, miner_make, miner_take_in
 from apps.miners.models import Miner
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get, miners_visible, sender_choose
+from apps.miners.services.additions import MinerSpec, miner_create, miner_import
 from apps.miners.states import MinerState, Use
 from apps.proving.models import Deadline
 from apps.proving.selectors import deadlines_of
@@ -83,7 +83,7 @@ class MinerPage(serializers.Serializer[Any]):
 
 
 class MinerInput(InputSerializer):
-    """A miner that is made anew, with `owner`, `worker` and `sector_size`, or taken in, with `address`."""
+    """A miner that is created, with `owner`, `worker` and `sector_size`, or imported, with `address`."""
 
     name = serializers.CharField(max_length=64)
     tenant = serializers.CharField(required=False, help_text="an operator's to say; anybody else's own")
@@ -146,7 +146,7 @@ class DeadlineOutput(serializers.Serializer[Any]):
     active = serializers.IntegerField()
     faulty = serializers.IntegerField()
     recovering = serializers.IntegerField()
-    outlook = serializers.CharField()
+    forecast = serializers.CharField()
     reason = serializers.CharField()
 
 
@@ -203,7 +203,7 @@ def deadline_body(row: Deadline) -> dict[str, Any]:
         "active": row.active,
         "faulty": row.faulty,
         "recovering": row.recovering,
-        "outlook": row.outlook,
+        "forecast": row.forecast,
         "reason": row.reason,
     }
 
@@ -245,7 +245,7 @@ class MinersView(PoolView):
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request) -> Response:
-        """Make a miner, which is there once its message has landed, or take in one that the chain has."""
+        """Create a miner, which is there once its message has landed, or import one that the chain has."""
         body = MinerInput(data=request.data)
         body.is_valid(raise_exception=True)
         return created(miner_body(miner_added(self.principal, **body.validated_data)))
@@ -286,13 +286,13 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
         raise BadValue("you may add miners of your own only", field="tenant")
     tenant, client, network = tenant_by_name(wished), chain_client(), network_current()
     if "address" in body:
-        return miner_take_in(
+        return miner_import(
             body["address"], name=name, principal=principal, tenant=tenant, client=client, network=network
         )
     for field in ("owner", "worker", "sector_size"):
         if field not in body:
             raise BadValue("is needed for a new miner", field=field)
-    wish = MinerWish(
+    wish = MinerSpec(
         name=name,
         owner=body["owner"],
         worker=body["worker"],
@@ -300,7 +300,7 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
         key=uuid.uuid4().hex,
         fund_worker=body["fund_worker"],
     )
-    return miner_make(wish, principal=principal, tenant=tenant, client=client, network=network)
+    return miner_create(wish, principal=principal, tenant=tenant, client=client, network=network)
 
 
 class MinerView(PoolView):

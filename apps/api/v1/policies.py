@@ -18,7 +18,7 @@ from apps.api.v1.views import PoolView
 from apps.api.v1.wire_schema import document_schema
 from apps.core.errors import BadValue, NotFound
 from apps.messages.services.policies import policy_change
-from apps.wallets.policies import policy_draft, policy_read, policy_try, policy_version
+from apps.wallets.services.policies import policy_draft, policy_read, policy_try, policy_version
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json
 from poolsite.wire.codec import BadWire, document_decode, document_encode

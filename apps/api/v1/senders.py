@@ -20,7 +20,7 @@ from apps.messages.models import Sender
 from apps.messages.selectors import sender_get, senders_visible
 from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
-from apps.messages.selectors.lanes import lanes_of, open_by_sender
+from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
 from apps.messages.services.senders import FEE_FIELDS, sender_set
 from apps.messages.states import SenderState
 from apps.users.principals import Principal
@@ -42,7 +42,7 @@ class LaneNonceOutput(serializers.Serializer[Any]):
     """One nonce of a lane."""
 
     nonce = serializers.IntegerField()
-    place = serializers.ChoiceField(choices=["landed", "replaced", "flight", "stuck", "hole", "next"])
+    place = serializers.ChoiceField(choices=["landed", "replaced", "flight", "stuck", "gap", "next"])
     message = serializers.CharField(allow_null=True)
 
 
@@ -83,7 +83,7 @@ def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]
             "state": row.state,
             "chain_nonce": row.chain_nonce,
             "next_nonce": row.next_nonce,
-            "missing_nonce": row.hole_nonce,
+            "missing_nonce": row.gap_nonce,
             "is_used_elsewhere": row.foreign_at is not None,
             "waiting": lanes[row.address].waiting,
             "in_flight": lanes[row.address].in_flight,

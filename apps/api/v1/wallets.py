@@ -16,7 +16,7 @@ from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import sign_records, sign_records_before, wallet_get, wallets_visible
-from apps.wallets.services import wallet_label
+from apps.wallets.services.sign import wallet_label
 
 
 class WalletOutput(serializers.Serializer[Any]):

@@ -25,7 +25,7 @@ from apps.api.v1.views import PoolView, created
 from apps.api.v1.wire_schema import document_schema
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
-from apps.core.life import life_sign
+from apps.core.liveness import heartbeat_send
 from apps.sectors.models import Worker
 from apps.sectors.selectors import worker_get, worker_is_away, worker_of, workers_visible
 from apps.sectors.services.claims import jobs_claim
@@ -116,7 +116,7 @@ def heard_of(worker: Worker, *, principal: Principal) -> None:
         return
     for kind, name in SCOPE_OF_KIND.items():
         if kind in worker.kinds:
-            life_sign(name, detail=worker.name, pid=0)
+            heartbeat_send(name, detail=worker.name, pid=0)
 
 
 def proofs_take() -> None:

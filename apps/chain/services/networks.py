@@ -44,7 +44,7 @@ def network_bind(client: ChainClient) -> Network:
     Raises WrongNetwork if the node's network or its genesis is another, NetworkUnknown if its rules are
     not known; nothing is written then.
     """
-    row = network_ask(client)
+    row = network_read(client)
     bound = Network.objects.first()
     if bound is None or (bound.version, bound.params) != (row.version, row.params):
         told = {"name": row.name, "genesis": row.genesis, "version": row.version, "params": row.params}
@@ -52,7 +52,7 @@ def network_bind(client: ChainClient) -> Network:
     return row
 
 
-def network_ask(client: ChainClient) -> Network:
+def network_read(client: ChainClient) -> Network:
     """Return the unsaved row that this node would bind the pool to.  Raises WrongNetwork, NetworkUnknown."""
     name, genesis = client.state_network_name(), client.chain_get_genesis().key
     bound = network_check(name, genesis)
@@ -73,11 +73,11 @@ def params_read(client: ChainClient, name: str, *, kept: Mapping[str, Any]) -> d
     stated = settings.NETWORK_PARAMS | told | {"NetworkName": name}
     seen = {member: kept[member] for member in MINERS_TELL if member in kept}
     if any(member not in stated and member not in seen for member in MINERS_TELL):
-        seen |= miners_told(client)
+        seen |= miner_facts_read(client)
     return seen | stated
 
 
-def miners_told(client: ChainClient) -> dict[str, Any]:
+def miner_facts_read(client: ChainClient) -> dict[str, Any]:
     """Return the proving times and proof types that a miner of the chain has; empty if it has no miner."""
     head = client.chain_head()
     # The genesis block names no miner; where there are blocks, their miners need no list of all.

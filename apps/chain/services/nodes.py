@@ -8,7 +8,7 @@ from django.db import transaction
 
 from apps.chain.addresses import node_address
 from apps.chain.models import Node
-from apps.chain.services.probes import node_ask, node_note
+from apps.chain.services.probes import node_probe, probe_store
 from apps.chain.states import NodeRole, NodeState
 from apps.core.errors import Conflict
 from apps.core.live import Change, publish
@@ -53,8 +53,8 @@ def node_test(text: str, *, now: datetime) -> Node:
     """
     address = node_address(text)
     node = Node(url=address.http_url, token=address.token, is_configured=False)
-    finding = node_ask(node, now=now)
-    node_note(node, finding, now=now)
+    finding = node_probe(node, now=now)
+    probe_store(node, finding, now=now)
     if node.state != NodeState.HEALTHY:
         raise NodeNotServing(node.error or "the node does not serve", field="url")
     return node

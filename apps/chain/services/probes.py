@@ -85,10 +85,10 @@ def nodes_probe(*, now: datetime) -> list[Node]:
     if not nodes:
         return []
     with ThreadPoolExecutor(max_workers=min(len(nodes), 16)) as threads:
-        findings = list(threads.map(lambda node: node_ask(node, now=now), nodes))
+        findings = list(threads.map(lambda node: node_probe(node, now=now), nodes))
     before = {node.pk: _look(node) for node in nodes}
     for node, finding in zip(nodes, findings, strict=True):
-        node_note(node, finding, now=now)
+        probe_store(node, finding, now=now)
     _compare(nodes, findings)
     for node in nodes:
         # No save(): a node that an operator has removed meanwhile is no error.
@@ -106,7 +106,7 @@ def _look(node: Node) -> tuple[Any, ...]:
     return (node.state, node.head_height, node.error, node.peers, node.version, node.upgrades)
 
 
-def node_ask(node: Node, *, now: datetime) -> Finding:
+def node_probe(node: Node, *, now: datetime) -> Finding:
     """Ask one node; what fails is in the finding's error."""
     finding, client = Finding(), ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S)
     began = time.perf_counter()
@@ -132,7 +132,7 @@ def _details(client: ChainClient) -> dict[str, Any]:
     return {
         "version": str(version.get("Version", ""))[:100] if isinstance(version, dict) else "",
         "peers": len(peers) if isinstance(peers, list) else None,
-        "sync": _sync_words(sync),
+        "sync": _sync_text(sync),
         "network_version": client.state_network_version(),
         "upgrades": heights_of(_maybe(client, "StateGetNetworkParams")),
         "is_devnet": isinstance(_maybe(client, "Devnet.Info"), dict),
@@ -146,7 +146,7 @@ def _maybe(client: ChainClient, method: str) -> Any:
         return None
 
 
-def _sync_words(sync: Any) -> str:
+def _sync_text(sync: Any) -> str:
     """Say how far the most advanced synchronisation is."""
     runs = sync.get("ActiveSyncs") if isinstance(sync, dict) else None
     stages = [run.get("Stage") for run in runs or () if isinstance(run, dict)]
@@ -154,7 +154,7 @@ def _sync_words(sync: Any) -> str:
     return SYNC_STAGES[max(known, key=lambda stage: (stage == 4, stage))] if known else ""
 
 
-def node_note(node: Node, finding: Finding, *, now: datetime) -> None:
+def probe_store(node: Node, finding: Finding, *, now: datetime) -> None:
     """Put one finding into its row; the first node that answers binds the pool to its network."""
     node.checked_at = now
     node.probes = [*node.probes, None if finding.error else finding.latency_ms][-PROBES_KEPT:]

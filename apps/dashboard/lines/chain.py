@@ -15,7 +15,7 @@ from apps.dashboard.charts import Spark, spark
 from apps.dashboard.lines.acts import Act
 from apps.messages.methods import receiver_kind
 from poolsite.filecoin.actors.decode import kind_fitting, method_name, params_shown, return_decode
-from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cbor import BadCbor
 
@@ -129,7 +129,7 @@ def head_line(head: Head) -> HeadLine:
         href=reverse("chain-tipset", args=[head.height]) if head.is_canonical else "",
         cids=tuple(numbers.shortened(cid) for cid in head.cids),
         miners=", ".join(head.miners) or numbers.NOTHING,
-        base_fee=numbers.fee_words(int(head.base_fee)),
+        base_fee=numbers.fee_text(int(head.base_fee)),
         at=numbers.moment(head.arrived_at),
     )
 
@@ -164,7 +164,7 @@ def message_line(
     tone, result = "idle", "not executed yet"
     if receipt is not None:
         tone = "ok" if receipt.exit_code == 0 else "bad"
-        result = "ok" if receipt.exit_code == 0 else exit_code_words(receipt.exit_code, actor=kind)
+        result = "ok" if receipt.exit_code == 0 else exit_code_text(receipt.exit_code, actor=kind)
     used = None if receipt is None else receipt.gas_used
     return ChainMessage(
         cid=cid,

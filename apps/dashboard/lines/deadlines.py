@@ -9,7 +9,7 @@ from apps.dashboard import numbers
 from apps.dashboard.charts import Strip, StripEntry, strip
 from apps.dashboard.lines.cards import plural
 from apps.dashboard.words import Word
-from apps.proving.states import Outlook, PostState
+from apps.proving.states import Forecast, PostState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     Posts = Mapping[tuple[int, int], Sequence[WindowPost]]
     """A miner's proofs by deadline index and opening epoch."""
 
-OUTLOOKS: Final[dict[str, Word]] = {
-    Outlook.NOTHING: Word("idle", "nothing to prove"),
-    Outlook.LATER: Word("idle", "to come"),
-    Outlook.WILL_LAND: Word("run", "will land"),
-    Outlook.AT_RISK: Word("bad", "at risk"),
-    Outlook.LANDED: Word("ok", "landed"),
-    Outlook.MISSED: Word("bad", "missed"),
+FORECASTS: Final[dict[str, Word]] = {
+    Forecast.NOTHING: Word("idle", "nothing to prove"),
+    Forecast.LATER: Word("idle", "to come"),
+    Forecast.WILL_LAND: Word("run", "will land"),
+    Forecast.AT_RISK: Word("bad", "at risk"),
+    Forecast.LANDED: Word("ok", "landed"),
+    Forecast.MISSED: Word("bad", "missed"),
 }
 STRIP_TONES: Final[dict[str, str]] = {
-    Outlook.NOTHING: "idle",
-    Outlook.LATER: "none",
-    Outlook.WILL_LAND: "run",
-    Outlook.AT_RISK: "warn",
-    Outlook.LANDED: "ok",
-    Outlook.MISSED: "bad",
+    Forecast.NOTHING: "idle",
+    Forecast.LATER: "none",
+    Forecast.WILL_LAND: "run",
+    Forecast.AT_RISK: "warn",
+    Forecast.LANDED: "ok",
+    Forecast.MISSED: "bad",
 }
 TOLD_MAX: Final = 12
 """Deadlines that a strip's words name; a reader would not listen to more."""
@@ -80,7 +80,7 @@ def deadline_next(deadlines: Sequence[Deadline], clock: EpochClock | None) -> Ne
     return NextDeadline(
         index=soon.index,
         is_open=bool(opened),
-        word=OUTLOOKS[soon.outlook].word,
+        word=FORECASTS[soon.forecast].word,
         until=clock.starts_at(epoch),
         left=numbers.time_left(clock.left_s(epoch)),
         epoch=epoch,
@@ -114,7 +114,7 @@ def deadline_line(
     deadline: Deadline, *, clock: EpochClock | None, before: Sequence[WindowPost]
 ) -> DeadlineLine:
     """Lay out one deadline; `before` are the proofs of its window one period ago."""
-    word = OUTLOOKS[deadline.outlook]
+    word = FORECASTS[deadline.forecast]
     to_open = clock is not None and deadline.open_epoch > clock.epoch
     to_close = clock is not None and deadline.close_epoch > clock.epoch
     last_tone, last, _ = window_past(before)
@@ -187,5 +187,5 @@ def _entry(index: int, deadline: Deadline | None, *, posts: Sequence[WindowPost]
     if deadline is None or not deadline.live:
         return StripEntry(tone="idle", share=0.0, title=f"deadline {index}: no sectors")
     _, _, share = window_past(posts)
-    title = f"deadline {index}: {plural(deadline.live, 'sector')}, {OUTLOOKS[deadline.outlook].word}"
-    return StripEntry(tone=STRIP_TONES[deadline.outlook], share=share or 0.8, title=title)
+    title = f"deadline {index}: {plural(deadline.live, 'sector')}, {FORECASTS[deadline.forecast].word}"
+    return StripEntry(tone=STRIP_TONES[deadline.forecast], share=share or 0.8, title=title)

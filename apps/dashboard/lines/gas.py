@@ -10,14 +10,14 @@ from django.utils.timezone import localtime
 
 from apps.dashboard import numbers
 from apps.dashboard.charts import Area, AreaBand, Tick, area
-from apps.messages.methods import method_words
+from apps.messages.methods import method_text
 from poolsite.filecoin.actors.decode import method_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from apps.dashboard.regions.scene import Scene
-    from apps.messages.models import GasGuard, HurryRule
+    from apps.messages.models import AutoBumpRule, GasGuard
     from apps.messages.selectors.base_fee import BaseFeeSpan, CheapWindow
     from apps.messages.selectors.gas import QueueCost, SpendSum
 
@@ -41,7 +41,7 @@ def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) ->
     span = max(end - start, 1)
     points = [((one.start_s - start) / span, float(one.mean)) for one in history]
     low, high = min(one.low for one in history), max(one.high for one in history)
-    label = f"base fee between {numbers.fee_words(low)} and {numbers.fee_words(high)}"
+    label = f"base fee between {numbers.fee_text(low)} and {numbers.fee_text(high)}"
     band = None
     if window is not None:
         here = (max(window.start_s - start, 0) / span, min(window.end_s - start, span) / span)
@@ -51,7 +51,7 @@ def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) ->
     shares = [index / (X_TICKS - 1) for index in range(X_TICKS)]
     ticks = [Tick(round(100 * share, 2), clock_words(start + span * share, form=form)) for share in shares]
     return area(
-        points, label=label, x_ticks=ticks, y_words=lambda value: numbers.fee_words(round(value)), band=band
+        points, label=label, x_ticks=ticks, y_words=lambda value: numbers.fee_text(round(value)), band=band
     )
 
 
@@ -88,7 +88,7 @@ def spend_name(key: tuple[Any, ...], *, by: str, scene: Scene) -> tuple[str, str
 
 def what_words(to: str, method: int, *, kind: str, scene: Scene) -> str:
     """Name a method; a transfer has no receiver here."""
-    return method_words(to, method, kind=kind, miners=scene.names.miners) if to else "Send"
+    return method_text(to, method, kind=kind, miners=scene.names.miners) if to else "Send"
 
 
 def spend_lines(sums: Sequence[SpendSum], *, by: str, scene: Scene) -> list[SpendLine]:
@@ -169,7 +169,7 @@ def guard_line(guard: GasGuard, *, spent: int | None, is_own: bool) -> GuardLine
     hold = ""
     if guard.hold_base_fee:
         end = f", at most {numbers.whole(guard.hold_epochs)} epochs" if guard.hold_epochs else ""
-        hold = f"while the base fee is over {numbers.fee_words(int(guard.hold_base_fee))}{end}"
+        hold = f"while the base fee is over {numbers.fee_text(int(guard.hold_base_fee))}{end}"
     pct = min(100 * (spent or 0) // int(guard.daily_budget), 100) if guard.daily_budget else 0
     return GuardLine(
         key=str(guard.uuid),
@@ -186,7 +186,7 @@ def guard_line(guard: GasGuard, *, spent: int | None, is_own: bool) -> GuardLine
 
 
 @dataclass(frozen=True, slots=True)
-class HurryLine:
+class AutoBumpLine:
     """A tenant's rule for its proofs."""
 
     whose: str
@@ -194,14 +194,14 @@ class HurryLine:
     is_on: bool
 
 
-def hurry_line(rule: HurryRule) -> HurryLine:
+def auto_bump_line(rule: AutoBumpRule) -> AutoBumpLine:
     """Lay out one rule."""
     limit = f", for at most {numbers.fil(int(rule.max_fee))} FIL" if rule.max_fee else ""
     say = (
         f"{numbers.whole(rule.within_epochs)} epochs before the deadline closes, and again every "
         f"{numbers.whole(rule.every_epochs)}{limit}"
     )
-    return HurryLine(rule.tenant.name, say, rule.is_on)
+    return AutoBumpLine(rule.tenant.name, say, rule.is_on)
 
 
 def form_values(values: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:

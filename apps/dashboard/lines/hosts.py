@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.dashboard.regions.scene import Scene
+    from apps.sectors.host_speed import HostSpeed
     from apps.sectors.models import Job, Worker
-    from apps.sectors.paces import HostPace
 
 DISK_FULL: Final = 0.02
 STAGES_NAMED: Final = 2
@@ -57,7 +57,7 @@ class HostLine:
     acts: tuple[Act, ...]
 
 
-def worker_word(worker: Worker, *, now: datetime, pace: HostPace | None = None) -> Word:
+def worker_word(worker: Worker, *, now: datetime, pace: HostSpeed | None = None) -> Word:
     """Say in words whether a worker works, and how well."""
     if worker_is_away(worker, now=now):
         return Word("bad", "away")
@@ -134,7 +134,7 @@ def disk_words(hardware: dict[str, Any]) -> str:
     return f"{' '.join(numbers.size(int(hardware['disk_free_bytes'])))} free, {numbers.percent(free, 1)}"
 
 
-def pace_words(pace: HostPace | None) -> str:
+def pace_words(pace: HostSpeed | None) -> str:
     """`PC1 3:39:58, C2 31:10`: the longest stages of a sector, or the proof."""
     if pace is None or not pace.stages:
         return numbers.NOTHING
@@ -144,7 +144,7 @@ def pace_words(pace: HostPace | None) -> str:
     )
 
 
-def record_words(pace: HostPace | None) -> str:
+def record_words(pace: HostSpeed | None) -> str:
     """`median of 12 runs, 1 failed`; of a slow host, how far it lags behind."""
     if pace is None or not pace.stages:
         return ""
@@ -197,7 +197,7 @@ def host_acts(worker: Worker, asked: str) -> tuple[Act, ...]:
 
 
 def host_line(
-    worker: Worker, *, scene: Scene, may_act: bool, paces: Mapping[str, HostPace] = MappingProxyType({})
+    worker: Worker, *, scene: Scene, may_act: bool, paces: Mapping[str, HostSpeed] = MappingProxyType({})
 ) -> HostLine:
     """Lay out one worker of `workers_visible`; without `paces` nothing is said of its speed."""
     pace = paces.get(worker.name)

@@ -76,7 +76,7 @@ def sender_line(address: str, group: list[SignedMessage], *, name: str) -> Sende
         count=numbers.whole(len(group)),
         nonces=span,
         gap=f"{numbers.whole(missing)} missing between them" if missing else "",
-        premium=numbers.fee_words(min(premiums)),
+        premium=numbers.fee_text(min(premiums)),
         most=numbers.fil(sum(one.message.gas_limit * one.message.gas_fee_cap for one in group)),
     )
 
@@ -96,8 +96,8 @@ def pending_line(signed: SignedMessage, *, base_fee: int, miners: Collection[str
         method=method_name(kind, message.method),
         params=params_words(kind, message.method, message.params),
         value=numbers.fil(message.value),
-        cap=numbers.fee_words(message.gas_fee_cap),
-        premium=numbers.fee_words(message.gas_premium),
+        cap=numbers.fee_text(message.gas_fee_cap),
+        premium=numbers.fee_text(message.gas_premium),
         limit=numbers.whole(message.gas_limit),
         tone="idle" if pays else "warn",
         word="waits for a block" if pays else "cap is under the base fee",

@@ -9,9 +9,9 @@ from django.urls import reverse
 
 from apps.dashboard import numbers
 from apps.dashboard.words import LANDED_BAD, MESSAGES, STUCK, Word
-from apps.messages.methods import method_words
+from apps.messages.methods import method_text
 from apps.messages.states import MessageState, Wait
-from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
@@ -68,7 +68,7 @@ def message_why(message: Message) -> tuple[str, str]:
     """What a message waits for and how bad that is; for one that landed, what came of it."""
     if message.state == MessageState.LANDED:
         if message.exit_code:
-            return f"exit {message.exit_code}: {exit_code_words(message.exit_code)}", "bad"
+            return f"exit {message.exit_code}: {exit_code_text(message.exit_code)}", "bad"
         return f"in epoch {numbers.whole(message.height)}", ""
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
         if message.state == MessageState.FAILED:
@@ -95,7 +95,7 @@ def message_line(message: Message, names: Names) -> MessageLine:
         id=message.id,
         key=html_key(message.id),
         href=reverse("message", args=[message.id]),
-        method=method_words(message.to, message.method, kind=message.kind, miners=names.miners),
+        method=method_text(message.to, message.method, kind=message.kind, miners=names.miners),
         about=f"to {to}" + (f", {numbers.fil(message.value)} FIL" if message.value else ""),
         tone=word.tone,
         word=word.word,
@@ -104,7 +104,7 @@ def message_line(message: Message, names: Names) -> MessageLine:
         sender_address=message.from_addr,
         sender_short=numbers.shortened(message.from_addr),
         nonce=numbers.whole(message.nonce),
-        fee_cap=numbers.fee_words(message.gas_fee_cap or None),
+        fee_cap=numbers.fee_text(message.gas_fee_cap or None),
         gas=numbers.whole(message.gas_used or None),
         made=str(numbers.moment(message.created_at)),
         why=why,

@@ -34,8 +34,8 @@ def rule_words(row: ActorRules) -> str:
     """Return what a rule sets."""
     parts = [
         (row.max_fee, f"max fee {fil_format(int(row.max_fee))}"),
-        (row.gas_fee_cap, f"fee cap {numbers.fee_words(int(row.gas_fee_cap))}"),
-        (row.base_fee, f"sent while the base fee is at most {numbers.fee_words(int(row.base_fee))}"),
+        (row.gas_fee_cap, f"fee cap {numbers.fee_text(int(row.gas_fee_cap))}"),
+        (row.base_fee, f"sent while the base fee is at most {numbers.fee_text(int(row.base_fee))}"),
         (row.gas_over_estimation, f"gas limit × {row.gas_over_estimation:g}"),
         (row.gas_over_premium, f"premium × {row.gas_over_premium:g}"),
     ]

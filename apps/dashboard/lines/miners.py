@@ -11,7 +11,7 @@ from apps.dashboard import numbers
 from apps.dashboard.lines.deadlines import NextDeadline, deadline_next, deadline_strip
 from apps.dashboard.words import Word
 from apps.miners.states import MinerState
-from apps.proving.states import Outlook
+from apps.proving.states import Forecast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,9 +52,9 @@ def miner_word(miner: Miner, deadlines: Sequence[Deadline]) -> Word:
         return Word("bad", "not created")
     if miner.faulty_sectors:
         return Word("bad", f"{miner.faulty_sectors} faulty")
-    if any(deadline.outlook == Outlook.MISSED and deadline.live for deadline in deadlines):
+    if any(deadline.forecast == Forecast.MISSED and deadline.live for deadline in deadlines):
         return Word("bad", "deadline missed")
-    if any(deadline.outlook == Outlook.AT_RISK for deadline in deadlines):
+    if any(deadline.forecast == Forecast.AT_RISK for deadline in deadlines):
         return Word("bad", "deadline at risk")
     if miner.active_sectors:
         return Word("ok", "proving")

@@ -68,7 +68,7 @@ def price_lines(price: PledgePrice, *, count: int) -> Iterable[PriceLine]:
     """Give the parts, then the sum, then what is paid day by day."""
 
     def line(what: str, sub: str, atto: int, *, is_sum: bool = False) -> PriceLine:
-        each, whole = numbers.amounts_words(atto, atto * count)
+        each, whole = numbers.amounts_text(atto, atto * count)
         return PriceLine(what, sub, each, whole, is_sum)
 
     yield line("Deposit", "with the pre-commit; counts towards the pledge", price.deposit)
@@ -84,23 +84,21 @@ def payer_lines(
 ) -> Iterable[PayerLine]:
     """Say of each address what remains; and of the miner, where its own balance is what gets locked."""
     for payer in payers:
-        promised = (
-            f"; sectors under way take {numbers.amount_words(payer.promised)}" if payer.promised else ""
-        )
-        has = f"has {numbers.amount_words(payer.balance)}{promised}"
+        promised = f"; sectors under way take {numbers.amount_text(payer.promised)}" if payer.promised else ""
+        has = f"has {numbers.amount_text(payer.balance)}{promised}"
         short = numbers.shortened(payer.address)
         yield _payer_line(names.wallets.get(payer.address) or short, short, has=has, left=payer.left)
     if not price.is_sent:
         left = int(miner.available) - price.locked * count
-        has = f"has {numbers.amount_words(int(miner.available))} available"
+        has = f"has {numbers.amount_text(int(miner.available))} available"
         yield _payer_line(miner.name or miner.address, miner.address, has=has, left=left)
 
 
 def _payer_line(name: str, short: str, *, has: str, left: int) -> PayerLine:
     if left < 0:
-        say = f"{has}, {numbers.amount_words(-left)} too little: the messages would wait for it"
+        say = f"{has}, {numbers.amount_text(-left)} too little: the messages would wait for it"
         return PayerLine(name, short, "bad", "cannot pay", say)
-    return PayerLine(name, short, "ok", "can pay", f"{has}, keeps {numbers.amount_words(left)}")
+    return PayerLine(name, short, "ok", "can pay", f"{has}, keeps {numbers.amount_text(left)}")
 
 
 def life_words(price: PledgePrice, *, epoch_s: int, height: int, count: int) -> str:

@@ -43,14 +43,14 @@ def process_lines(processes: Iterable[Process]) -> list[ProcessLine]:
 
 def process_line(process: Process) -> ProcessLine:
     """Lay out one process."""
-    word, sign = WORDS[process.state], process.sign
+    word, beat = WORDS[process.state], process.beat
     return ProcessLine(
         name=process.name,
         tone=word.tone,
         word=word.word,
         icon=word.sign,
         pid=str(process.pid or numbers.NOTHING),
-        seen=str(numbers.moment(sign.seen_at)) if sign is not None else numbers.NOTHING,
+        seen=str(numbers.moment(beat.seen_at)) if beat is not None else numbers.NOTHING,
         restarts=numbers.whole(process.restarts),
         last_exit=exit_words(process.last_exit),
     )

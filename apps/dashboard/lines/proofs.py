@@ -69,14 +69,14 @@ def proof_line(
         again=say,
         again_until=until,
         again_left="" if until is None else numbers.time_left(until - now.timestamp()),
-        why=post.doubt or post.error,
+        why=post.stall or post.error,
     )
 
 
 def _attempts_words(post: WindowPost) -> str:
     """Say who is at a proof and how far, `prover-1: 5 of 20 sectors`, or that it is offered."""
     words = []
-    for job, asked in ((post.job, "a prover is asked"), (post.relief, "another prover is asked")):
+    for job, asked in ((post.job, "a prover is asked"), (post.backup_job, "another prover is asked")):
         if job is not None:
             far = progress_words(job)
             words.append(f"{job.worker.name}{': ' if far else ' is at it'}{far}" if job.worker else asked)

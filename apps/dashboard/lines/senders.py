@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from apps.dashboard.regions.scene import Scene
     from apps.messages.models import Sender
-    from apps.messages.selectors.lanes import Lane, LaneNonce
+    from apps.messages.selectors.nonce_lanes import Lane, LaneNonce
 
 RUNWAY_SHORT_DAYS: Final = 3
 RUNWAY_SHOWN_DAYS: Final = 3650
@@ -30,7 +30,7 @@ PLACES: Final[dict[str, tuple[str, str, str]]] = {
     "replaced": ("warn", "replaced", ""),
     "flight": ("run", "in flight", ""),
     "stuck": ("warn", "stuck", "!"),
-    "hole": ("bad", "missing", "\u00d7"),
+    "gap": ("bad", "missing", "\u00d7"),
     "next": ("none", "next", ""),
 }
 """Place of a nonce: tone, word, mark."""
@@ -94,8 +94,8 @@ def lane_view(lane: Lane) -> LaneView:
     before = sum(one.nonce < lane.chain_nonce for one in lane.nonces)
     say = [f"the chain wants {numbers.whole(lane.chain_nonce)} next"]
     say += [f"{numbers.whole(lane.in_flight)} in flight", f"{numbers.whole(lane.waiting)} waiting"]
-    if lane.holes:
-        say.append(f"{lane.holes} missing")
+    if lane.gaps:
+        say.append(f"{lane.gaps} missing")
     if lane.stuck:
         say.append(f"{lane.stuck} stuck")
     more = f"{numbers.whole(lane.more)} more nonces behind these" if lane.more else ""
@@ -124,7 +124,7 @@ def sender_word(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> Word
         return Word("idle", "paused", "pause")
     if sender.wait == Wait.NO_ACTOR:
         return Word("bad", "never funded")
-    if sender.hole_nonce is not None:
+    if sender.gap_nonce is not None:
         return Word("bad", "nonce gap")
     if stuck:
         return Word("warn", f"{stuck} stuck")
@@ -144,7 +144,7 @@ def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
         return "nothing is pushed or signed until it is let go on"
     if sender.wait:
         return sender.error or str(Wait(sender.wait).label)
-    if sender.hole_nonce is not None:
+    if sender.gap_nonce is not None:
         return "an empty message closes the gap at the next heads"
     if lane.stuck:
         return "a fee cap is below the base fee, or no node takes the message"

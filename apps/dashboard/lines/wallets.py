@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.urls import reverse
 
 from apps.dashboard import numbers
-from apps.messages.methods import method_words
+from apps.messages.methods import method_text
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def what_words(what: str, scene: Scene) -> str:
         return what
     method, to = int(found[1]), found[2]
     try:
-        name = method_words(to, method, kind="", miners=scene.names.miners)
+        name = method_text(to, method, kind="", miners=scene.names.miners)
     except BadAddress:  # older records end after 60 characters
         return f"{what}…"
     return f"{name} to {scene.names.miners.get(to) or numbers.shortened(to)}"

@@ -51,12 +51,12 @@ def chain_context() -> dict[str, Any]:
     """Give what the heads' part of the page shows."""
     heads = heads_recent(FEES_SHOWN)
     fees = [float(head.base_fee) for head in reversed(heads)]
-    lowest, highest = (numbers.fee_words(int(end(fees, default=0))) for end in (min, max))
+    lowest, highest = (numbers.fee_text(int(end(fees, default=0))) for end in (min, max))
     lost = Head.objects.filter(is_canonical=False).order_by("-arrived_at", "-height")[:REORGS_SHOWN]
     return {
         "heads": [head_line(head) for head in heads[:HEADS_SHOWN]],
         "fee": spark(fees, label=f"base fee of the newest {plural(len(fees), 'tipset')}"),
-        "fee_now": numbers.fee_words(int(heads[0].base_fee)) if heads else numbers.NOTHING,
+        "fee_now": numbers.fee_text(int(heads[0].base_fee)) if heads else numbers.NOTHING,
         "fee_span": f"{lowest} to {highest}" if fees else "",
         "reorgs": [head_line(head) for head in lost],
     }

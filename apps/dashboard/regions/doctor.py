@@ -10,19 +10,19 @@ from django.urls import reverse
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Check
 from apps.dashboard.lines.messages import URGENT_WAITS, USUAL_WAITS
-from apps.messages.doctor import message_clicks, message_diagnose
+from apps.messages.diagnosis import message_clicks, message_diagnose
 from apps.messages.limits import message_limits
 from apps.messages.selectors.stuck import LATE_EPOCHS
 from apps.messages.services.fees import LEVELS, MESSAGE, METHOD, SENDER, WHERE
 from apps.messages.states import MessageState, Wait
-from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.dashboard.regions.scene import Scene
-    from apps.messages.doctor import Click, Diagnosis
+    from apps.messages.diagnosis import Diagnosis, Remedy
     from apps.messages.limits import Limit
     from apps.messages.models import Message
     from apps.wallets.models import Wallet
@@ -46,7 +46,7 @@ EVIDENCE: Final[dict[str, str]] = {
     "balance": "balance",
     "in_flight": "in flight",
     "quota": "quota of the sender",
-    "hole": "missing nonce",
+    "gap": "missing nonce",
     "earlier_nonce": "nonce that comes first",
     "held_above": "held while the base fee is above (attoFIL)",
     "held_until": "it goes at the latest at epoch",
@@ -96,7 +96,7 @@ def finding_late(message: Message, diagnosis: Diagnosis, scene: Scene) -> Findin
 
 def refusal_of(message: Message) -> Finding:
     """Say why the chain refused a message that landed."""
-    words = exit_code_words(message.exit_code)
+    words = exit_code_text(message.exit_code)
     return Finding(
         tone="bad",
         title=f"The chain refused it with exit code {message.exit_code}.",
@@ -151,7 +151,7 @@ IN_FIL: Final = ("max_fee", "daily_budget")
 def limit_lines(message: Message, diagnosis: Diagnosis, scene: Scene) -> Iterable[Check]:
     """Lay out every limit that is set for a message, which one holds, and where it is changed."""
     for limit in message_limits(message, reason=diagnosis.reason, head=scene.head):
-        value = fil_format(limit.value) if limit.setting in IN_FIL else numbers.fee_words(limit.value)
+        value = fil_format(limit.value) if limit.setting in IN_FIL else numbers.fee_text(limit.value)
         tone, word = ("ok", "in force") if limit.binds else ("idle", "not used")
         if limit.blocks:
             tone, word, value = "bad", "blocks", f"{value}. {WHERE[limit.level]}"
@@ -182,13 +182,13 @@ CLICKS: Final[dict[str, str]] = {
     "replace": "If you raise its fees",
     "replace-earlier": "If you replace the earlier one",
     "cancel": "If you cancel it",
-    "try-now": "If you have it tried now",
+    "retry-now": "If you have it tried now",
     "mark-bad": "If you give it up",
 }
 """Actions as the first words of a sentence."""
 
 
-def click_line(click: Click) -> Check:
+def click_line(click: Remedy) -> Check:
     """What an action would do, and what it costs at most."""
     cost = "" if click.cost is None else f", for at most {numbers.fil(click.cost)} FIL"
     return Check(CLICKS[click.action], f"{click.does}{cost}", "idle", "")
@@ -218,7 +218,7 @@ def message_checks(message: Message, scene: Scene) -> Iterable[Check]:
     base_fee = None if scene.head is None else int(scene.head.base_fee)
     if message.gas_fee_cap and base_fee is not None:
         enough = message.gas_fee_cap >= base_fee
-        say = f"{numbers.fee_words(message.gas_fee_cap)}, base fee {numbers.fee_words(base_fee)}"
+        say = f"{numbers.fee_text(message.gas_fee_cap)}, base fee {numbers.fee_text(base_fee)}"
         yield Check("Fee cap is over the base fee", say, "ok" if enough else "bad", "yes" if enough else "no")
     if message.expire_epoch:
         yield Check("Not expired", f"sent by epoch {numbers.whole(message.expire_epoch)}", "ok", "yes")

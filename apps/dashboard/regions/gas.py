@@ -11,19 +11,25 @@ from apps.checks.results import Topic
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Stat, Verdict, plural
 from apps.dashboard.lines.gas import (
+    AutoBumpLine,
     GuardLine,
-    HurryLine,
     QueueLine,
+    auto_bump_line,
     base_fee_area,
     clock_words,
     guard_line,
-    hurry_line,
     queue_lines,
 )
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.regions.todo import verdict_by
 from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_history, base_fee_rank, cheap_window
-from apps.messages.selectors.gas import guards_spent, guards_visible, hurry_rules, queue_costs, spend_since
+from apps.messages.selectors.gas import (
+    auto_bump_rules,
+    guards_spent,
+    guards_visible,
+    queue_costs,
+    spend_since,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +45,7 @@ DEAR_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Forecast:
     """The base fee of the day and the forecast that rests on it."""
 
     history: list[BaseFeeSpan]
@@ -59,13 +65,13 @@ class Outlook:
         return None if self.window is None else sum(cost.cost(self.window.mean) for cost in self.costs)
 
 
-def outlook_of(scene: Scene) -> Outlook:
+def forecast_of(scene: Scene) -> Forecast:
     """Read the day and the queue once."""
     if scene.head is None or scene.network is None:
-        return Outlook([], None, 0, None, queue_costs(scene.viewer, now=scene.at))
+        return Forecast([], None, 0, None, queue_costs(scene.viewer, now=scene.at))
     history = base_fee_history(head=scene.head, epoch_s=scene.network.epoch_s)
     base_fee = int(scene.head.base_fee)
-    return Outlook(
+    return Forecast(
         history=history,
         window=cheap_window(history),
         base_fee=base_fee,
@@ -74,13 +80,13 @@ def outlook_of(scene: Scene) -> Outlook:
     )
 
 
-def verdict_of(outlook: Outlook, scene: Scene) -> Verdict:
+def verdict_of(forecast: Forecast, scene: Scene) -> Verdict:
     """Say in one sentence whether gas is cheap now and when it will be."""
     report = scene.report_of(Topic.GAS)
-    if not outlook.history:
+    if not forecast.history:
         return verdict_by(report, Verdict("", "No head of the chain is known yet."))
-    rank = outlook.rank or 0.0
-    is_level = max(one.high for one in outlook.history) == min(one.low for one in outlook.history)
+    rank = forecast.rank or 0.0
+    is_level = max(one.high for one in forecast.history) == min(one.low for one in forecast.history)
     if is_level:
         strong, rest = "Gas is stable:", "the base fee has not moved in the hours that are known."
     elif rank >= CHEAP_SHARE:
@@ -90,19 +96,19 @@ def verdict_of(outlook: Outlook, scene: Scene) -> Verdict:
         strong, rest = "Gas is expensive now:", f"it was cheaper in {cheaper} of the day."
     else:
         strong, rest = "Gas is as usual:", f"it was dearer in {numbers.percent(rank, 1)} of the day."
-    if outlook.window is not None and not is_level:
-        start = outlook.window.next_start_s(scene.at.timestamp())
+    if forecast.window is not None and not is_level:
+        start = forecast.window.next_start_s(scene.at.timestamp())
         rest += f" The cheap hours begin at {clock_words(start)}."
     return verdict_by(report, Verdict(strong, rest))
 
 
-def stats_of(outlook: Outlook, scene: Scene) -> list[Stat]:
+def stats_of(forecast: Forecast, scene: Scene) -> list[Stat]:
     """The vital signs of the page."""
-    fee, unit = numbers.fee(outlook.base_fee) if outlook.history else (numbers.NOTHING, "")
-    window = outlook.window
+    fee, unit = numbers.fee(forecast.base_fee) if forecast.history else (numbers.NOTHING, "")
+    window = forecast.window
     today = spend_since(scene.viewer, days=1, now=scene.at)
     spent = sum(int(cost) for cost in today.values_list("cost", flat=True))
-    many = sum(cost.waiting + cost.in_flight for cost in outlook.costs)
+    many = sum(cost.waiting + cost.in_flight for cost in forecast.costs)
     here = reverse("gas")
     return [
         Stat(
@@ -119,14 +125,14 @@ def stats_of(outlook: Outlook, scene: Scene) -> list[Stat]:
             numbers.NOTHING if window is None else clock_words(window.start_s),
             "six hours of history are needed"
             if window is None
-            else f"{numbers.fee_words(window.mean)}, the day {numbers.fee_words(window.day_mean)}",
+            else f"{numbers.fee_text(window.mean)}, the day {numbers.fee_text(window.day_mean)}",
             f"{here}#h-base-fee",
         ),
         Stat("spent", "Gas spent today", numbers.fil(spent), "UTC day", f"{here}#h-spend", unit="FIL"),
         Stat(
             "queue",
             "The queue will cost",
-            numbers.fil(outlook.cost_now),
+            numbers.fil(forecast.cost_now),
             f"{plural(many, 'message')} at this base fee",
             f"{here}#h-queue",
             unit="FIL",
@@ -148,31 +154,31 @@ def guard_lines(scene: Scene) -> list[GuardLine]:
     ]
 
 
-def hurry_lines(scene: Scene) -> list[HurryLine]:
+def auto_bump_lines(scene: Scene) -> list[AutoBumpLine]:
     """The rules for proofs near their deadline."""
-    return [hurry_line(rule) for rule in hurry_rules(scene.viewer)]
+    return [auto_bump_line(rule) for rule in auto_bump_rules(scene.viewer)]
 
 
-def chart_of(outlook: Outlook) -> Area | None:
+def chart_of(forecast: Forecast) -> Area | None:
     """The day's base fee."""
-    return base_fee_area(outlook.history, outlook.window)
+    return base_fee_area(forecast.history, forecast.window)
 
 
-def queue_of(outlook: Outlook, scene: Scene) -> list[QueueLine]:
+def queue_of(forecast: Forecast, scene: Scene) -> list[QueueLine]:
     """The forecast by kind of message."""
-    return queue_lines(outlook.costs, base_fee=outlook.base_fee, window=outlook.window, scene=scene)
+    return queue_lines(forecast.costs, base_fee=forecast.base_fee, window=forecast.window, scene=scene)
 
 
 def live_context(scene: Scene) -> dict[str, Any]:
     """What of the page follows heads and messages."""
-    outlook = outlook_of(scene)
+    forecast = forecast_of(scene)
     return {
-        "verdict": verdict_of(outlook, scene),
-        "stats": stats_of(outlook, scene),
-        "area": chart_of(outlook),
-        "queue": queue_of(outlook, scene),
-        "queue_now": numbers.fil(outlook.cost_now),
-        "queue_cheap": "" if outlook.cost_cheap is None else numbers.fil(outlook.cost_cheap),
+        "verdict": verdict_of(forecast, scene),
+        "stats": stats_of(forecast, scene),
+        "area": chart_of(forecast),
+        "queue": queue_of(forecast, scene),
+        "queue_now": numbers.fil(forecast.cost_now),
+        "queue_cheap": "" if forecast.cost_cheap is None else numbers.fil(forecast.cost_cheap),
     }
 
 
@@ -192,7 +198,9 @@ def live_region(place: Place) -> Iterable[str]:
 
 def guards_region(place: Place) -> Iterable[str]:
     """The guards: a budget fills as messages land."""
-    yield fragment("gas/_guards.html", guards=guard_lines(place.scene), hurries=hurry_lines(place.scene))
+    yield fragment(
+        "gas/_guards.html", guards=guard_lines(place.scene), auto_bumps=auto_bump_lines(place.scene)
+    )
 
 
 REGIONS: Final[Regions] = {

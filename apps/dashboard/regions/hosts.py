@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def host_lines(workers: Iterable[Worker], scene: Scene) -> list[HostLine]:
     """Lay out workers, those that need somebody first."""
     may_act = scene.viewer.may("sign")
-    lines = [host_line(worker, scene=scene, may_act=may_act, paces=scene.host_paces) for worker in workers]
+    lines = [host_line(worker, scene=scene, may_act=may_act, paces=scene.host_speeds) for worker in workers]
     return sorted(lines, key=lambda line: ({"bad": 0, "warn": 1}.get(line.tone, 2), line.name))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 
-from apps.checks.narrow import report_of_message
+from apps.checks.object_reports import report_of_message
 from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import Check, Event, Fact
@@ -16,13 +16,13 @@ from apps.dashboard.regions.doctor import Finding, finding_of
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.regions.todo import ObjectFindings, found_of
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
-from apps.messages.methods import method_words, receiver_kind
+from apps.messages.methods import method_text, receiver_kind
 from apps.messages.selectors import message_events, message_get
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.selectors.stuck import stuck_mark
 from apps.messages.states import MessageState
 from poolsite.filecoin.actors.decode import params_decode
-from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cbor import BadCbor
 
@@ -83,7 +83,7 @@ def message_detail(message: Message, scene: Scene) -> MessageDetail:
         push_id=message.push_id,
         html_key=html_key(message.id),
         href=reverse("message", args=[message.id]),
-        method=method_words(message.to, message.method, kind=message.kind, miners=names.miners),
+        method=method_text(message.to, message.method, kind=message.kind, miners=names.miners),
         tone=word.tone,
         word=word.word,
         icon=word.sign,
@@ -108,11 +108,11 @@ def chain_facts(message: Message) -> Iterable[Fact]:
     yield Fact("Value", fil_format(int(message.value)))
     yield Fact("Nonce", numbers.whole(message.nonce))
     yield Fact("Gas limit", numbers.whole(message.gas_limit or None))
-    fees = f"{numbers.fee_words(message.gas_fee_cap)}, {numbers.fee_words(message.gas_premium)}"
+    fees = f"{numbers.fee_text(message.gas_fee_cap)}, {numbers.fee_text(message.gas_premium)}"
     yield Fact("Fee cap, premium", fees if message.gas_fee_cap else numbers.NOTHING)
     if message.state == MessageState.LANDED:
         yield Fact("Epoch", numbers.whole(message.height))
-        yield Fact("Exit code", f"{message.exit_code}, {exit_code_words(message.exit_code)}")
+        yield Fact("Exit code", f"{message.exit_code}, {exit_code_text(message.exit_code)}")
         yield Fact("Gas used", numbers.whole(message.gas_used))
         yield Fact("Returned", _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
 
@@ -156,7 +156,7 @@ def history_of(message: Message) -> Iterable[Event]:
     ]
     if message.filled_at is not None:
         first = message.versions.order_by("pk").first() or message
-        sub = f"nonce {numbers.whole(message.nonce)}, fee cap {numbers.fee_words(first.gas_fee_cap)}"
+        sub = f"nonce {numbers.whole(message.nonce)}, fee cap {numbers.fee_text(first.gas_fee_cap)}"
         lines.append(_line(message.filled_at, "run", "access", "Nonce given and signed", sub))
     if message.published_at is not None:
         lines.append(_line(message.published_at, "run", "messages", "Taken by a node"))
@@ -195,9 +195,9 @@ def message_acts(message: Message, viewer: Principal) -> tuple[Act, ...]:
         )
     if message.state != MessageState.UNFILLED:
         return ()
-    try_now = Act("try-now", "Try now", reverse("message-try-now", args=[message.id]))
+    retry_now = Act("retry-now", "Try now", reverse("message-retry-now", args=[message.id]))
     fee = Act("fees", "Raise fee…", reverse("message-replace", args=[message.id]), asks=True)
-    return (try_now, fee, give_up) if message.attempts else (fee, give_up)
+    return (retry_now, fee, give_up) if message.attempts else (fee, give_up)
 
 
 def detail_fragments(place: Place, row: Message) -> Iterable[str]:

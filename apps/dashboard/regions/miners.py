@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 
-from apps.checks.narrow import report_of_miner
+from apps.checks.object_reports import report_of_miner
 from apps.checks.results import Topic
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Event, Stat, Verdict, plural
 from apps.dashboard.lines.deadlines import DeadlineLine, deadline_line
-from apps.dashboard.lines.hand_overs import came_words
 from apps.dashboard.lines.messages import message_why
+from apps.dashboard.lines.miner_transfers import came_words
 from apps.dashboard.lines.miners import MinerLine, miner_line
 from apps.dashboard.lines.proofs import ProofLine, note_lines, proof_line
 from apps.dashboard.regions.counts import sectors_under_way
 from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.regions.todo import ObjectFindings, found_of, verdict_by
 from apps.messages.selectors import messages_by_ids
-from apps.miners.additions import may_let_go
 from apps.miners.errors import MinerUnknown
-from apps.miners.handover import MOVED
 from apps.miners.selectors import miner_get, miners_visible
+from apps.miners.services.additions import may_remove
+from apps.miners.services.transfer import MOVED
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline
 from apps.proving.selectors import notes_of, posts_tried
-from apps.proving.services.handover import may_hand_over
+from apps.proving.services.transfer import may_transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,10 +64,10 @@ class MinerDetail:
     period_say: str
     strip_word: str
     pledge_href: str
-    release_href: str
+    remove_href: str
     """Where it is taken out of the pool; empty for one that stays."""
-    hand_over_href: str
-    """Where it is handed to another tenant; empty for whoever may not."""
+    transfer_href: str
+    """Where it is transferred to another tenant; empty for whoever may not."""
     signing_href: str
     """The fragment that says whether its worker's signer signs for it; asking takes a call to the signer."""
     stats: tuple[Stat, ...]
@@ -150,7 +150,9 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
     told = [row for row in deadlines if row.live]
     posts = posts_told(miner, scene)
     size, unit = numbers.size(miner.sector_size)
-    came = came_words(miner.hand_overs.select_related("giver").first()) if scene.viewer.is_operator else ""
+    came = (
+        came_words(miner.transfers.select_related("from_tenant").first()) if scene.viewer.is_operator else ""
+    )
     may_pledge = scene.viewer.may("sign") and miner.state == MinerState.ACTIVE
     return MinerDetail(
         line=line,
@@ -163,11 +165,11 @@ def miner_detail(miner: Miner, scene: Scene) -> MinerDetail:
         period_say=period_words(miner.proving_period_start, height=scene.head.height if scene.head else None),
         strip_word=f"{len(told)} with sectors",
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
-        release_href=reverse("miner-release", args=[miner.address or miner.uuid])
-        if may_let_go(scene.viewer, miner)
+        remove_href=reverse("miner-remove", args=[miner.address or miner.uuid])
+        if may_remove(scene.viewer, miner)
         else "",
-        hand_over_href=reverse("miner-hand-over", args=[miner.address])
-        if may_hand_over(scene.viewer) and miner.state == MinerState.ACTIVE
+        transfer_href=reverse("miner-transfer", args=[miner.address])
+        if may_transfer(scene.viewer) and miner.state == MinerState.ACTIVE
         else "",
         signing_href=reverse("miner-signing", args=[miner.address or miner.uuid]),
         stats=tuple(miner_stats(miner)),
@@ -268,7 +270,7 @@ def gone_fragment(noun: str, word: str) -> str:
         "core/_gone.html",
         icon=noun,
         title=f"{word} of another tenant",
-        what="It was handed over",
+        what="It was transferred",
         text="Messages that you pushed for it stay with you, and the audit log.",
         action=f"All {noun}",
         href=reverse(noun),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.core.formatting import amount_words, plural, shortened
+from apps.core.formatting import amount_text, plural, shortened
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Fact, Verdict
 from apps.dashboard.regions.place import Place, Regions, fragment
@@ -100,7 +100,7 @@ def choices_of(found: list[Any]) -> dict[str, Any]:
     waiting = Message.objects.filter(from_addr__in=senders, state=MessageState.UNFILLED)
     rows = waiting.order_by("created_at").values_list("pk", "push_id", "from_addr", "to", "value")[:SHOWN]
     choices = [
-        (pk, f"{name or pk}: {amount_words(int(value))} to {shortened(to)}", sender)
+        (pk, f"{name or pk}: {amount_text(int(value))} to {shortened(to)}", sender)
         for pk, name, sender, to, value in rows
     ]
     lines = [
@@ -108,7 +108,7 @@ def choices_of(found: list[Any]) -> dict[str, Any]:
             "row": one,
             "from": shortened(one.from_addr),
             "to": shortened(one.to),
-            "value": amount_words(int(one.value)),
+            "value": amount_text(int(one.value)),
             "waiting": [(pk, words) for pk, words, sender in choices if sender == one.from_addr],
         }
         for one in found

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from apps.checks.data import CheckData
-from apps.checks.shared import report_now
+from apps.checks.report_cache import report_now
 from apps.dashboard.lines.messages import Names
 from apps.proving.models import Partition, WindowPost
 from apps.sectors.models import WorkerCommand

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 
-from apps.checks.narrow import report_of_sector
+from apps.checks.object_reports import report_of_sector
 from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
 from apps.dashboard.lines.cards import Event, Fact, plural
@@ -19,7 +19,7 @@ from apps.dashboard.regions.place import Place, Regions, fragment
 from apps.dashboard.regions.todo import ObjectFindings, found_of
 from apps.dashboard.words import EVENTS, STAGES
 from apps.messages.selectors.stuck import stuck_mark
-from apps.miners.handover import MOVED
+from apps.miners.services.transfer import MOVED
 from apps.proving.models import Deadline
 from apps.sectors.errors import SectorUnknown
 from apps.sectors.models import Sector
@@ -139,8 +139,8 @@ def batch_words(sector: Sector, scene: Scene) -> str:
     full = f"{plural(count, 'sector')} of at most {most} wait to share the message"
     base_fee = 0 if scene.head is None else int(scene.head.base_fee)
     if policy.base_fee_max and base_fee > policy.base_fee_max:
-        limit = numbers.fee_words(policy.base_fee_max)
-        return f"{full}; the base fee, {numbers.fee_words(base_fee)}, has to fall to {limit} first."
+        limit = numbers.fee_text(policy.base_fee_max)
+        return f"{full}; the base fee, {numbers.fee_text(base_fee)}, has to fall to {limit} first."
     return f"{full}; a lone sector goes at once."
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 
-from apps.checks.narrow import report_of_sender
+from apps.checks.object_reports import report_of_sender
 from apps.checks.results import Topic
 from apps.dashboard import numbers
 from apps.dashboard.lines.acts import Act
@@ -19,7 +19,7 @@ from apps.messages.errors import SenderNotFound
 from apps.messages.models import Message, Sender
 from apps.messages.selectors import sender_get, sender_may_set, senders_visible
 from apps.messages.selectors.gas import LEARN_DAYS
-from apps.messages.selectors.lanes import lanes_of, open_by_sender
+from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
 from apps.messages.selectors.stuck import stuck_by_sender
 from apps.messages.services.fees import shared_rules
 from apps.messages.states import SenderState
@@ -145,8 +145,8 @@ def sender_facts(sender: Sender, line: SenderLine) -> Iterable[Fact]:
     yield Fact("Waiting", line.waiting)
     yield Fact("Next nonce", line.nonce)
     yield Fact("Chain wants", numbers.whole(sender.chain_nonce))
-    if sender.hole_nonce is not None:
-        yield Fact("Missing nonce", numbers.whole(sender.hole_nonce))
+    if sender.gap_nonce is not None:
+        yield Fact("Missing nonce", numbers.whole(sender.gap_nonce))
     if sender.foreign_at is not None:
         yield Fact("Used elsewhere", f"{sender.foreign_cid or 'seen in a node pool'}", mono=True)
 

@@ -103,7 +103,7 @@ def head_stat(scene: Scene) -> Stat:
         "head",
         "Head",
         numbers.whole(pulse.epoch),
-        f"base fee {numbers.fee_words(pulse.base_fee)}",
+        f"base fee {numbers.fee_text(pulse.base_fee)}",
         href=here,
         tone=tone_by(scene, *CHAIN_CHECKS),
     )

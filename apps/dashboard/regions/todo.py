@@ -45,8 +45,8 @@ class Todo:
 
 def cost_text(per_day: int, at_risk: int) -> str:
     """`0.0123 FIL a day`, `0.05 FIL at risk`; empty if nothing is known to be lost."""
-    parts = [f"{numbers.amount_words(per_day)} a day"] if per_day else []
-    parts += [f"{numbers.amount_words(at_risk)} at risk"] if at_risk else []
+    parts = [f"{numbers.amount_text(per_day)} a day"] if per_day else []
+    parts += [f"{numbers.amount_text(at_risk)} at risk"] if at_risk else []
     return ", ".join(parts)
 
 

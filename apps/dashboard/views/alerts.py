@@ -52,7 +52,7 @@ def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="alerts",
         page_key="alerts",
         scene=scene,
-        may_add=viewer.may("admin"),
+        may_create=viewer.may("admin"),
         **alerts_context(scene),
     )
 

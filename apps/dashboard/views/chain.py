@@ -26,7 +26,7 @@ from apps.dashboard.people import for_people
 from apps.dashboard.regions.chain import chain_context, network_facts, node_lines, verdict_of
 from apps.dashboard.regions.place import Place
 from apps.dashboard.regions.scene import Scene
-from apps.miners.unbinding import network_may_unbind, network_unbind
+from apps.miners.services.network_unbind import network_may_unbind, network_unbind
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -60,7 +60,7 @@ def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
         verdict=verdict_of(place),
         nodes=node_lines(viewer),
         shows_nodes=viewer.is_operator,
-        may_add=viewer.is_operator and viewer.may("admin"),
+        may_create=viewer.is_operator and viewer.may("admin"),
         facts=network_facts(place),
         may_unbind=may_unbind(viewer),
         wanted=wanted,

@@ -1,4 +1,4 @@
-"""Gas: the page, its CSV, and the forms for guards and for proofs in a hurry."""
+"""Gas: the page, its CSV, and the forms for guards and for proofs in a auto_bump."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from apps.dashboard.lines.gas import GROUPS, form_values, spend_lines
 from apps.dashboard.lines.method_rules import method_rule_lines
 from apps.dashboard.pages import Facet
 from apps.dashboard.people import for_people
-from apps.dashboard.regions.gas import guard_lines, hurry_lines, live_context
+from apps.dashboard.regions.gas import auto_bump_lines, guard_lines, live_context
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.messages.selectors.gas import guard_get, spend_since, spend_summed
 from apps.messages.services.fees import shared_rules
-from apps.messages.services.guards import KINDS, guard_remove, guard_set, hurry_set
+from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
 from apps.messages.services.senders import shared_rules_set
 from apps.users.models import Tenant
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
@@ -48,7 +48,7 @@ GUARD_FIELDS: Final = (
     "hold_base_fee",
     "hold_epochs",
 )
-HURRY_FIELDS: Final = ("tenant", "within_epochs", "every_epochs", "max_fee")
+AUTO_BUMP_FIELDS: Final = ("tenant", "within_epochs", "every_epochs", "max_fee")
 
 
 def days_of(request: HttpRequest) -> int:
@@ -78,7 +78,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         scene=scene,
         **live_context(scene),
         guards=guard_lines(scene),
-        hurries=hurry_lines(scene),
+        auto_bumps=auto_bump_lines(scene),
         methods=method_rule_lines(),
         may_change_methods=viewer.is_operator and viewer.may("sign"),
         spend=spend_lines(sums, by=by, scene=scene),
@@ -186,23 +186,23 @@ def guard_drop(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespon
         raise Http404 from None
     if getattr(request, "htmx", False):
         scene = Scene(viewer)
-        shown = {"guards": guard_lines(scene), "hurries": hurry_lines(scene)}
+        shown = {"guards": guard_lines(scene), "auto_bumps": auto_bump_lines(scene)}
         return render(request, "gas/_guards.html", shown)
     return redirect(f"{reverse('gas')}#h-guards")
 
 
 @for_people
-def hurry(request: HttpRequest, viewer: Principal) -> HttpResponse:
+def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Set when a tenant's proofs pay more."""
     if not viewer.may("sign"):
         raise Http404
-    form, errors = form_values(request.POST.dict(), HURRY_FIELDS), {}
+    form, errors = form_values(request.POST.dict(), AUTO_BUMP_FIELDS), {}
     if request.method == "POST":
         try:
             tenant = tenant_named(viewer, form["tenant"] or viewer.tenant_name)
             if tenant is None:
                 raise BadValue("there is no such tenant", field="tenant")
-            hurry_set(
+            auto_bump_set(
                 principal=viewer,
                 tenant=tenant,
                 is_on=request.POST.get("is_on") == "1",
@@ -216,7 +216,9 @@ def hurry(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return redirect(f"{reverse('gas')}#h-guards")
     else:
         form |= {"within_epochs": "20", "every_epochs": "5"}
-    return form_page(request, viewer, "gas/hurry.html", title="Proofs in a hurry", form=form, errors=errors)
+    return form_page(
+        request, viewer, "gas/auto_bump.html", title="Proofs in a auto_bump", form=form, errors=errors
+    )
 
 
 @for_people

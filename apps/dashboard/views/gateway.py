@@ -29,7 +29,7 @@ from apps.gateway.connection_test import (
 )
 from apps.gateway.models import SignerConnection
 from apps.gateway.selectors import connection_get, connections_open
-from apps.proving.trial import trial_request
+from apps.proving.winning_post_test import trial_request
 from apps.users.selectors import approvals_visible
 from apps.users.services import account_approve, audit_record
 

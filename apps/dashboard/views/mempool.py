@@ -101,8 +101,8 @@ def verdict_of(pending: list[SignedMessage], *, error: str, base_fee: int) -> Ve
         return Verdict("No node tells its message pool.", error)
     senders = len({signed.message.from_ for signed in pending})
     low = sum(signed.message.gas_fee_cap < base_fee for signed in pending)
-    rest = f"The base fee is {numbers.fee_words(base_fee)}"
+    rest = f"The base fee is {numbers.fee_text(base_fee)}"
     rest += f"; {plural(low, 'message')} cannot pay it." if low else "; all of them can pay it."
     if not pending:
-        return Verdict("No message waits.", f"The base fee is {numbers.fee_words(base_fee)}.")
+        return Verdict("No message waits.", f"The base fee is {numbers.fee_text(base_fee)}.")
     return Verdict(f"{plural(len(pending), 'message')} of {plural(senders, 'sender')} wait.", rest)

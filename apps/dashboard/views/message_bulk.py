@@ -36,7 +36,7 @@ BULK_WORDS: Final = {
         "Each keeps its nonce and gets a premium of at least 1.25 times the old one.",
     ),
     "republish": ("Publish again", "Every node gets them once more; nothing is signed."),
-    "try-now": (
+    "retry-now": (
         "Try now",
         "What failed is tried on this head instead of resting; what fails again rests from the beginning.",
     ),

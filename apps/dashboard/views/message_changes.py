@@ -28,11 +28,11 @@ from apps.messages.services import (
     message_mark_bad,
     message_replace,
     message_republish,
-    message_try_now,
+    message_retry_now,
     messages_publish,
 )
 from apps.messages.services.cancel import message_cancel
-from apps.messages.services.change import premium_floor_of, replacement_of
+from apps.messages.services.replace import premium_floor_of, replacement_of
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def fees_page(
         message=message_detail(row, scene),
         form=form,
         errors=errors,
-        base_fee=numbers.fee_words(0 if scene.head is None else int(scene.head.base_fee)),
+        base_fee=numbers.fee_text(0 if scene.head is None else int(scene.head.base_fee)),
         **more,
     )
 
@@ -239,9 +239,9 @@ def replace_page(
         form=form,
         errors=errors,
         offer=offer,
-        old_premium=numbers.fee_words(row.gas_premium),
-        old_cap=numbers.fee_words(row.gas_fee_cap),
-        floor=numbers.fee_words(floor_of(row)),
+        old_premium=numbers.fee_text(row.gas_premium),
+        old_cap=numbers.fee_text(row.gas_fee_cap),
+        floor=numbers.fee_text(floor_of(row)),
         behind=plural(behind, "message") if behind else "",
     )
 
@@ -271,13 +271,13 @@ def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
 
 @require_POST
 @for_people
-def try_now(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+def retry_now(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Have a message that rests after a failure tried at once."""
     row = message_or_404(viewer, key)
     signer_only(viewer)
     error = ""
     try:
-        message_try_now(message=row, now=now(), by=viewer)
+        message_retry_now(message=row, now=now(), by=viewer)
     except DomainError as refusal:
         error = refusal.reason
     return answer(request, viewer, key, error=error)

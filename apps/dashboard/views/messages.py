@@ -49,7 +49,7 @@ STATES: Final = (
 BULK_LABELS: Final = (
     ("replace", "Raise fees"),
     ("republish", "Publish again"),
-    ("try-now", "Try now"),
+    ("retry-now", "Try now"),
     ("cancel", "Cancel"),
     ("mark-bad", "Give up"),
 )

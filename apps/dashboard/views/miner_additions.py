@@ -20,16 +20,16 @@ from apps.dashboard.frame import page_render
 from apps.dashboard.people import for_people
 from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
-from apps.miners.additions import (
-    MinerWish,
-    creation_deposit,
-    creation_plan,
-    may_let_go,
-    miner_let_go,
-    miner_make,
-    miner_take_in,
-)
 from apps.miners.selectors import miner_get
+from apps.miners.services.additions import (
+    MinerSpec,
+    creation_deposit_read,
+    creation_plan,
+    may_remove,
+    miner_create,
+    miner_import,
+    miner_remove,
+)
 from apps.miners.states import MinerState
 from apps.users.models import Tenant
 from apps.users.selectors import tenants_visible
@@ -54,7 +54,7 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            if form["how"] != "adopt" and not is_sure(request):
+            if form["how"] != "import" and not is_sure(request):
                 return review_page(request, viewer, form)
             if (held := confirm_first(request, viewer)) is not None:
                 return held
@@ -122,10 +122,10 @@ def held_words(address: str, held: dict[str, Wallet]) -> str:
     return f"{row.label} {address}, {numbers.fil(row.balance)} FIL".strip()
 
 
-def wish_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerWish:
+def wish_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:
     """Read the form of a new miner."""
     size = int(form["sector_size"]) if form["sector_size"].isascii() and form["sector_size"].isdigit() else 0
-    return MinerWish(
+    return MinerSpec(
         name=form["name"],
         owner=form["owner"],
         worker=form["worker"],
@@ -135,34 +135,34 @@ def wish_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerWish:
     )
 
 
-TAKEN_IN: Final = (
-    "The pool no longer shows or proves it. On the chain nothing changes; it can be taken in again."
+IMPORTED: Final = (
+    "The pool no longer shows or proves it. On the chain nothing changes; it can be imported again."
 )
 NEVER_MADE: Final = (
     "It was never made. Its message and what that cost stay where they are; should the chain have the "
-    "miner after all, it is taken in by its address."
+    "miner after all, import it by its address."
 )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_people
-def miner_release(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Ask first, then take out again what was taken in by mistake, or what could not be made."""
+def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Ask first, then remove a miner that was imported by mistake, or could not be made."""
     try:
         row = miner_get(viewer, address)
     except NotFound:
         raise Http404 from None
-    if not may_let_go(viewer, row):
+    if not may_remove(viewer, row):
         raise Http404
     if is_sure(request):
         if (held := confirm_first(request, viewer)) is not None:
             return held
-        miner_let_go(row, principal=viewer)
+        miner_remove(row, principal=viewer)
         return redirect("miners")
     ask = Ask(
-        title=f"Let go {row.name} {row.address}".strip(),
-        text=(NEVER_MADE if row.state == MinerState.FAILED else TAKEN_IN),
-        label="Let it go",
+        title=f"Remove {row.name} {row.address}".strip(),
+        text=(NEVER_MADE if row.state == MinerState.FAILED else IMPORTED),
+        label="Remove",
         back=reverse("miner", args=[row.address or row.uuid]),
         page=row.name or row.address or "new miner",
         section="miners",
@@ -174,8 +174,8 @@ def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
     """Do what the form says.  Raises DomainError with the field to blame."""
     tenant = tenant_of(viewer, form["tenant"])
     client, network = chain_client(), network_current()
-    if form["how"] == "adopt":
-        return miner_take_in(
+    if form["how"] == "import":
+        return miner_import(
             form["address"],
             name=form["name"],
             principal=viewer,
@@ -184,7 +184,7 @@ def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
             network=network,
         )
     wish = wish_of(form, fund_worker=form["fund_worker"] == "yes")
-    return miner_make(wish, principal=viewer, tenant=tenant, client=client, network=network)
+    return miner_create(wish, principal=viewer, tenant=tenant, client=client, network=network)
 
 
 def tenant_of(viewer: Principal, name: str) -> Tenant:
@@ -201,7 +201,7 @@ def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, object]:
     """What the form offers, with the deposit as the chain has it now."""
     scene = Scene(viewer)
     try:
-        deposit = numbers.amount_words(creation_deposit(chain_client()))
+        deposit = numbers.amount_text(creation_deposit_read(chain_client()))
     except DomainError:
         deposit = ""
     sizes = {int(proof.sector_size) for proof in scene.network.seal_proofs} if scene.network else set()
@@ -211,5 +211,5 @@ def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, object]:
         "workers": picker(viewer, "worker", value=form["worker"]),
         "sizes": [{"bytes": size, "label": " ".join(numbers.size(size))} for size in sorted(sizes)],
         "deposit": deposit,
-        "may_adopt": viewer.is_operator and viewer.may("admin"),
+        "may_import": viewer.is_operator and viewer.may("admin"),
     }

@@ -32,7 +32,7 @@ def miners(request: HttpRequest, viewer: Principal) -> HttpResponse:
         scene=scene,
         miners=miner_lines(scene.miners, scene),
         verdict=list_verdict_of(scene),
-        may_add=viewer.may("sign"),
+        may_create=viewer.may("sign"),
     )
 
 

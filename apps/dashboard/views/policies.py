@@ -20,8 +20,8 @@ from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.services.policies import policy_change
-from apps.wallets.policies import policy_draft, policy_read, policy_try, policy_version, signer_of
 from apps.wallets.selectors import wallet_get
+from apps.wallets.services.policies import policy_draft, policy_read, policy_try, policy_version, signer_of
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json
 from poolsite.wire.codec import BadWire

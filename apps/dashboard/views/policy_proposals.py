@@ -14,8 +14,8 @@ from apps.dashboard.people import for_people
 from apps.dashboard.views.policies import editor_only, miners_of, refused, review, wallet_or_404
 from apps.miners.selectors import miner_get
 from apps.miners.states import MinerState
-from apps.wallets.policies import policy_read, signer_of
 from apps.wallets.selectors import wallet_get
+from apps.wallets.services.policies import policy_read, signer_of
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from poolsite.wire.proposals import own_miners_edit, own_transfers_edit
 

@@ -26,7 +26,7 @@ from apps.messages.errors import SenderShared
 from apps.messages.selectors import sender_get, sender_may_set, senders_visible
 from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
-from apps.messages.selectors.lanes import lanes_of, open_by_sender
+from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
 from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState
 
@@ -90,7 +90,7 @@ def senders_csv(_request: HttpRequest, viewer: Principal) -> Download:
             row.next_nonce,
             lanes[row.address].in_flight,
             lanes[row.address].waiting,
-            lanes[row.address].holes,
+            lanes[row.address].gaps,
             balances[row.address],
             spent.get(row.address, (0, 0))[0],
             row.quota,

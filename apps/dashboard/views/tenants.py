@@ -26,7 +26,7 @@ from apps.dashboard.lines.tenants import (
 from apps.dashboard.people import for_people
 from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
-from apps.miners.ownership import hands_check
+from apps.miners.services.ownership import assignment_check
 from apps.users.limits import rates_used
 from apps.users.selectors import miner_owner, tenants_listed
 from apps.users.tenants import (
@@ -188,9 +188,9 @@ def question_of(row: Tenant, op: str, form: dict[str, str]) -> Ask | None:
 
 
 def miner_check(row: Tenant, op: str, form: dict[str, str]) -> None:
-    """Refuse to move a miner that the pool works for.  Raises BadValue, MinerWorked."""
+    """Refuse to move a miner that the pool works for.  Raises BadValue, MinerInUse."""
     if op in ("miner", "miner-take"):
-        hands_check(actor_id=miner_read(form["miner"]), tenant=row if op == "miner" else None)
+        assignment_check(actor_id=miner_read(form["miner"]), tenant=row if op == "miner" else None)
 
 
 def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> None:

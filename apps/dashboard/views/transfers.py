@@ -21,8 +21,8 @@ from apps.dashboard.people import for_people
 from apps.dashboard.pickers import chosen_label, picker
 from apps.dashboard.regions.scene import Scene
 from apps.messages.services import message_push
-from apps.messages.services.checks import PushItem
-from apps.messages.services.dryrun import message_dry_run
+from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.validate import PushItem
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from poolsite.filecoin.message import METHOD_SEND
 

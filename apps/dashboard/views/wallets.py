@@ -16,7 +16,7 @@ from apps.dashboard.regions.scene import Scene
 from apps.dashboard.regions.wallets import list_verdict_of, record_lines, wallet_lines
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import wallet_get
-from apps.wallets.services import wallet_label
+from apps.wallets.services.sign import wallet_label
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

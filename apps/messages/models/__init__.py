@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.messages.models.gas import GasGuard, GasSpend, HurryRule
+from apps.messages.models.gas import AutoBumpRule, GasGuard, GasSpend
 from apps.messages.models.messages import MESSAGE_ID_MAX, Message, MessageEvent, SignedVersion, Tracker
 from apps.messages.models.receivers import Receiver
 from apps.messages.models.recovery import Recovery, UnmatchedMessage
@@ -11,11 +11,11 @@ from apps.messages.models.senders import ActorRules, ExtraNode, FeeRules, Sender
 __all__ = [
     "MESSAGE_ID_MAX",
     "ActorRules",
+    "AutoBumpRule",
     "ExtraNode",
     "FeeRules",
     "GasGuard",
     "GasSpend",
-    "HurryRule",
     "Message",
     "MessageEvent",
     "Receiver",

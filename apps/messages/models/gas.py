@@ -43,7 +43,7 @@ class GasSpend(models.Model):
 class GasGuard(Timestamped):
     """A limit on what gas may cost; of several that fit a message the tightest holds.
 
-    Messages with a deadline on chain and hole fillers are neither held nor stopped by a budget, unless
+    Messages with a deadline on chain and gap fillers are neither held nor stopped by a budget, unless
     the guard names their kind; a cap holds for them too.
     """
 
@@ -69,7 +69,7 @@ class GasGuard(Timestamped):
         return f"gas guard {self.uuid}"
 
 
-class HurryRule(Timestamped):
+class AutoBumpRule(Timestamped):
     """When the proofs of a tenant pay more because their deadline is near."""
 
     tenant = models.OneToOneField(Tenant, on_delete=models.CASCADE, related_name="+")
@@ -82,4 +82,4 @@ class HurryRule(Timestamped):
     """Most that one proof's gas may cost then; 0 leaves it to the other rules."""
 
     def __str__(self) -> str:
-        return f"hurry rule of {self.tenant}"
+        return f"automatic fee bumps of {self.tenant}"

@@ -37,7 +37,7 @@ class Message(Timestamped):
     """A UUID; where the pool itself pushes, the id it chose, which holds the UUID of a row."""
     push_id = models.CharField(max_length=MESSAGE_ID_MAX)
     tenant = models.ForeignKey(Tenant, null=True, on_delete=models.PROTECT, related_name="messages")
-    """Whose message it is; None for the pool's own, such as hole fillers of a shared sender."""
+    """Whose message it is; None for the pool's own, such as gap fillers of a shared sender."""
     pushed_by = models.CharField(max_length=200, blank=True, default="")
     """Name of the caller, as the messager's WalletName."""
     kind = models.CharField(max_length=32, blank=True, default="")
@@ -102,7 +102,7 @@ class Message(Timestamped):
     attempts = models.PositiveIntegerField(default=0)
     retry_height = models.BigIntegerField(default=0)
     """After a failed attempt it is not tried before this height, so that it holds up nobody."""
-    hurried_height = models.BigIntegerField(default=0)
+    fee_bumped_height = models.BigIntegerField(default=0)
     """Head at which its fees were last raised because its deadline is near."""
 
     class Meta:

@@ -64,18 +64,18 @@ class Sender(FeeRules, Timestamped):
     quota = models.PositiveIntegerField(default=0)
     """Messages in flight; 0 means the shared rule."""
     next_nonce = models.BigIntegerField(default=0)
-    """The nonce that the next message gets, unless a hole below it must be filled first."""
+    """The nonce that the next message gets, unless a gap below it must be filled first."""
     version = models.BigIntegerField(default=0)
     """Grows with every change of nonces: what was computed from an older one is thrown away."""
     chain_nonce = models.BigIntegerField(null=True)
     """Nonce of the actor at the last look, moved on by each landing since and back by what was reverted."""
     balance = AttoFilField(null=True)
     """At the last look; `selectors.balances` knows better where the address is a wallet of ours."""
-    looked_at_height = models.BigIntegerField(null=True)
-    hole_nonce = models.BigIntegerField(null=True)
+    checked_height = models.BigIntegerField(null=True)
+    gap_nonce = models.BigIntegerField(null=True)
     """Lowest nonce in flight that no message of ours and none in the node's pool has."""
-    hole_height = models.BigIntegerField(null=True)
-    """Head at which the hole was first seen."""
+    gap_height = models.BigIntegerField(null=True)
+    """Head at which the gap was first seen."""
     foreign_at = models.DateTimeField(null=True)
     """When a message that we did not make was last seen from this address."""
     foreign_cid = CidField(blank=True, default="")

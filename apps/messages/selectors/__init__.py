@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import Q
 
 from apps.chain.models import Follower, Head
-from apps.core.prepared import Prepared
+from apps.core.prepared_statements import Prepared
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound, SenderNotFound
 from apps.messages.models import Message, MessageEvent, Sender
 from apps.messages.states import MessageState

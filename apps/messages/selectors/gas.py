@@ -11,7 +11,7 @@ from django.db.models.functions import Least
 
 from apps.core.errors import NotFound
 from apps.core.fields import AddressField, AttoFilField
-from apps.messages.models import GasGuard, GasSpend, HurryRule, Message
+from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import id_address
@@ -177,9 +177,9 @@ def guard_get(viewer: Principal, uuid: UUID | str) -> GasGuard:
     return row
 
 
-def hurry_rules(viewer: Principal) -> QuerySet[HurryRule]:
+def auto_bump_rules(viewer: Principal) -> QuerySet[AutoBumpRule]:
     """Give the tenants' rules for proofs near their deadline."""
-    rows = HurryRule.objects.select_related("tenant").order_by("tenant__name")
+    rows = AutoBumpRule.objects.select_related("tenant").order_by("tenant__name")
     return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
 
 

@@ -52,7 +52,7 @@ def senders_unread(recovery: Recovery) -> QuerySet[Sender]:
     return Sender.objects.filter(unread).order_by("address")
 
 
-def recovery_hold(sender: Sender, recovery: Recovery) -> str:
+def recovery_hold_reason(sender: Sender, recovery: Recovery) -> str:
     """Say why nothing of this sender is signed; empty if recovery does not hold it up."""
     if recovery.since is None:
         return ""

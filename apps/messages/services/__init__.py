@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from apps.messages.services.change import (
+from apps.messages.services.backoff import message_retry_now, retry_after_funding
+from apps.messages.services.fee_limits import fee_limits_set
+from apps.messages.services.gaps import gaps_fill
+from apps.messages.services.publish import message_republish, messages_publish, messages_republish
+from apps.messages.services.push import message_push, messages_push, messages_push_batch
+from apps.messages.services.replace import (
     NewFees,
     message_mark_bad,
     message_replace,
@@ -10,15 +15,10 @@ from apps.messages.services.change import (
     messages_clear,
     messages_recover,
 )
-from apps.messages.services.checks import Gas, PushItem, SendSpec
-from apps.messages.services.fee_limits import fee_limits_set
-from apps.messages.services.holes import holes_close
-from apps.messages.services.publish import message_republish, messages_publish, messages_republish
-from apps.messages.services.push import message_push, messages_push, messages_push_batch
-from apps.messages.services.rests import funded_wake, message_try_now
 from apps.messages.services.search import messages_search
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
+from apps.messages.services.validate import Gas, PushItem, SendSpec
 
 __all__ = [
     "Gas",
@@ -26,14 +26,13 @@ __all__ = [
     "PushItem",
     "SendSpec",
     "fee_limits_set",
-    "funded_wake",
-    "holes_close",
+    "gaps_fill",
     "message_mark_bad",
     "message_push",
     "message_replace",
     "message_republish",
     "message_retry",
-    "message_try_now",
+    "message_retry_now",
     "messages_clear",
     "messages_expire",
     "messages_publish",
@@ -43,6 +42,7 @@ __all__ = [
     "messages_republish",
     "messages_search",
     "messages_track",
+    "retry_after_funding",
     "sender_select",
     "senders_due",
 ]

@@ -19,14 +19,14 @@ def message_target(message: Message) -> str:
     return str(message.push_id if message.push_id == message.pk else f"{message.push_id} ({message.pk})")
 
 
-def message_act(
+def message_audit(
     by: Principal | None, action: str, message: Message, *, before: Any = None, after: Any = None
 ) -> None:
     """Write down what somebody did to a message; nothing where the pool did it by itself."""
-    messages_act(by, action, [(message, before, after)])
+    messages_audit(by, action, [(message, before, after)])
 
 
-def messages_act(by: Principal | None, action: str, rows: Iterable[tuple[Message, Any, Any]]) -> None:
+def messages_audit(by: Principal | None, action: str, rows: Iterable[tuple[Message, Any, Any]]) -> None:
     """Write a line for each message: before and after stand beside it."""
     if by is not None:
         acts_record(
@@ -37,17 +37,17 @@ def messages_act(by: Principal | None, action: str, rows: Iterable[tuple[Message
         )
 
 
-def pushes_act(pushed: Sequence[tuple[Principal, Message]]) -> None:
+def pushes_audit(pushed: Sequence[tuple[Principal, Message]]) -> None:
     """Write a line for each message that was pushed from outside."""
     acts_record(
         [
-            Act(principal=by, action="message.push", target=message_target(row), after=pushed_words(row))
+            Act(principal=by, action="message.push", target=message_target(row), after=pushed_fields(row))
             for by, row in pushed
         ]
     )
 
 
-def pushed_words(row: Message) -> dict[str, Any]:
+def pushed_fields(row: Message) -> dict[str, Any]:
     """Return what a message asks for, with units."""
     return {
         "from": row.from_addr,
@@ -58,7 +58,7 @@ def pushed_words(row: Message) -> dict[str, Any]:
     }
 
 
-def fees_words(row: Message) -> dict[str, str]:
+def fee_fields(row: Message) -> dict[str, str]:
     """Return the fees of a message, with units."""
     return {
         "gas_limit": f"{row.gas_limit} gas",

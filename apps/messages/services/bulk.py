@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import BadValue, DomainError
-from apps.messages.services.audit import message_act
+from apps.messages.services.audit import message_audit
+from apps.messages.services.backoff import message_retry_now
 from apps.messages.services.cancel import message_cancel
-from apps.messages.services.change import NewFees, message_mark_bad, message_replace
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.rests import message_try_now
+from apps.messages.services.replace import NewFees, message_mark_bad, message_replace
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ BULK_STATES: Final[dict[str, tuple[MessageState, ...]]] = {
     "replace": (MessageState.FILLED,),
     "cancel": (MessageState.FILLED,),
     "republish": (MessageState.FILLED,),
-    "try-now": (MessageState.UNFILLED,),
+    "retry-now": (MessageState.UNFILLED,),
     "mark-bad": (MessageState.UNFILLED, MessageState.FILLED),
 }
 """Which messages an action is for; others of a filter are passed over."""
@@ -89,8 +89,8 @@ def _one(
     if action == "mark-bad":
         message_mark_bad(message=row, now=now, by=by)
         return ""
-    if action == "try-now":
-        message_try_now(message=row, now=now, by=by)
+    if action == "retry-now":
+        message_retry_now(message=row, now=now, by=by)
         return ""
-    message_act(by, "message.republish", row, after={"nodes": "all"})
+    message_audit(by, "message.republish", row, after={"nodes": "all"})
     return row.pk

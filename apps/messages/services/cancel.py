@@ -17,15 +17,15 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
-from apps.messages.services.audit import message_act
-from apps.messages.services.change import flight_check, premium_floor_of, still_open
+from apps.messages.services.audit import message_audit
+from apps.messages.services.bulk_transitions import NOT_LANDED, messages_advance
 from apps.messages.services.fees import fee_limit
-from apps.messages.services.moves import NOT_LANDED, messages_advance
-from apps.messages.services.restored import recovery_refuse
+from apps.messages.services.replace import premium_floor_of, require_in_flight, require_nonce_open
+from apps.messages.services.restored import recovery_require_over
 from apps.messages.services.sign import origin_of
-from apps.messages.services.timeline import event_note
+from apps.messages.services.timeline import event_record
 from apps.messages.states import MessageState, Priority, Wait
-from apps.wallets.services import messages_sign
+from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.message import METHOD_SEND, SignedMessage, signed_message_to_cbor
 
@@ -48,9 +48,9 @@ def message_cancel(
     a premium that the largest allowed fee does not buy.
     Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
     """
-    recovery_refuse(message.from_addr, now=now)
-    flight_check(message)
-    still_open(message, client=client, head=head)
+    recovery_require_over(message.from_addr, now=now)
+    require_in_flight(message)
+    require_nonce_open(message, client=client, head=head)
     transfer = transfer_of(message, client=client, head=head)
     cancels = f"cancel:{message.from_addr}:{message.nonce}"
     origins = [replace(origin_of(message), id=cancels, kind="cancel")]
@@ -91,16 +91,16 @@ def _store(
 ) -> Message:
     """Give the message up and make the transfer the holder of its nonce, both or neither."""
     row = Message.objects.select_for_update().get(pk=message.pk)
-    flight_check(row)
+    require_in_flight(row)
     if row.cid != message.cid:
         raise BadMessage("the message was replaced by somebody else just now", field="id")
     advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE, error="cancelled")
     transfer = _in_flight(f"cancel:{row.from_addr}:{row.nonce}:{signed.cid}", row, signed, head=head, now=now)
     Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
-    event_note(row, "cancelled", f"nonce {row.nonce} was given to {transfer.pk}", now=now)
-    event_note(transfer, "cancels", row.pk, now=now)
+    event_record(row, "cancelled", f"nonce {row.nonce} was given to {transfer.pk}", now=now)
+    event_record(transfer, "cancels", row.pk, now=now)
     after = {"state": row.state, "nonce": row.nonce, "nonce_given_to": transfer.pk}
-    message_act(by, "message.cancel", row, before={"state": str(MessageState.FILLED)}, after=after)
+    message_audit(by, "message.cancel", row, before={"state": str(MessageState.FILLED)}, after=after)
     publish(Change("message", row.pk, row.tenant_id))
     publish(Change("message", transfer.pk, row.tenant_id))
     transfer.refresh_from_db()

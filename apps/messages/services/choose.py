@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from apps.messages.services.estimate import messages_estimated, messages_gated, verdict_plan
-from apps.messages.services.sign import messages_signed
+from apps.messages.services.estimate import candidates_filter, messages_estimate, verdict_plan
+from apps.messages.services.sign import selection_sign
 from apps.messages.states import Wait
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.messages.models import Message, SharedRules
-    from apps.messages.services.estimate import Verdict, Wish
-    from apps.messages.services.rounds import Ready, Round
+    from apps.messages.services.estimate import Candidate, Verdict
+    from apps.messages.services.selection import Ready, Selection
     from poolsite.filecoin.message import SignedMessage
 
 ESTIMATES_AT_MOST: Final = 4
@@ -32,30 +32,30 @@ Signatures = dict[str, tuple["Ready", "SignedMessage"]]
 """By id, in the order of their nonces."""
 
 
-def messages_chosen(
-    turn: Round, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
+def messages_choose(
+    selection: Selection, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
 ) -> list[tuple[Ready, SignedMessage]]:
     """Return signed messages in the order of their nonces, and note why the others are left.
 
     Each was estimated on top of exactly those that are signed before it.
     """
-    wishes = messages_gated(turn, rows, client=client, shared=shared)
+    candidates = candidates_filter(selection, rows, client=client, shared=shared)
     signed: Signatures = {}
     verdicts: list[Verdict] = []
     for count in range(ESTIMATES_AT_MOST):
         done = {pk: ready for pk, (ready, _) in signed.items()}
-        verdicts = messages_estimated(turn, wishes, done, client=client) if wishes else []
+        verdicts = messages_estimate(selection, candidates, done, client=client) if candidates else []
         left = {one.id for one in verdicts if one.has_left}
         firm = _firm(verdicts, left)
         if firm == len(verdicts) or count == ESTIMATES_AT_MOST - 1:
             ready = [one.ready for one in verdicts[:firm] if one.ready is not None]
-            refused = messages_signed(turn, ready, signed, client=client)
+            refused = selection_sign(selection, ready, signed, client=client)
             left |= refused
             firm = min(firm, _first(verdicts, refused))
-        wishes = _settled(turn, verdicts, left, firm)
-        if len(wishes) == len(signed):
+        candidates = _settled(selection, verdicts, left, firm)
+        if len(candidates) == len(signed):
             break
-    _unsettled(turn, verdicts, signed)
+    _unsettled(selection, verdicts, signed)
     return list(signed.values())
 
 
@@ -71,29 +71,29 @@ def _firm(verdicts: Sequence[Verdict], left: set[str]) -> int:
     return first if rests_on_it else len(verdicts)
 
 
-def _settled(turn: Round, verdicts: Sequence[Verdict], left: set[str], firm: int) -> list[Wish]:
+def _settled(selection: Selection, verdicts: Sequence[Verdict], left: set[str], firm: int) -> list[Candidate]:
     """Leave what is decided, and return what is signed or has to be estimated again."""
-    again: list[Wish] = []
+    again: list[Candidate] = []
     for at, verdict in enumerate(verdicts):
         if verdict.ready is not None and verdict.id in left:
             continue  # refused by the signer, which has said why
         if verdict.id not in left and (verdict.ready is not None or at >= firm):
-            again.append(verdict.wish)
+            again.append(verdict.candidate)
         else:
-            row = verdict.wish.row
-            turn.leave(row, verdict.wait, verdict.text, is_failure=verdict.wait not in NO_FAILURE)
+            row = verdict.candidate.row
+            selection.leave(row, verdict.wait, verdict.text, is_failure=verdict.wait not in NO_FAILURE)
             if verdict.is_refused:
-                turn.refused[row.pk] = verdict.text
+                selection.refused[row.pk] = verdict.text
     return again
 
 
-def _unsettled(turn: Round, verdicts: Sequence[Verdict], signed: Signatures) -> None:
+def _unsettled(selection: Selection, verdicts: Sequence[Verdict], signed: Signatures) -> None:
     """Leave for the next round what is signed by no estimate, and count in budgets what is signed only."""
-    left = {pk for pk, _, _ in turn.waits}
-    turn.budgets.planned.clear()
+    left = {pk for pk, _, _ in selection.waits}
+    selection.budgets.planned.clear()
     for verdict in verdicts:
         if verdict.id in signed:
-            verdict_plan(turn, verdict)
+            verdict_plan(selection, verdict)
         elif verdict.id not in left:
-            turn.leave(verdict.wish.row, Wait.NEXT_HEAD)
-            turn.has_more = True
+            selection.leave(verdict.candidate.row, Wait.NEXT_HEAD)
+            selection.has_more = True

@@ -1,7 +1,7 @@
 """Deadlines of proofs that come from outside: whoever pushes one keeps to itself until when it counts.
 
 Proofs of the pool's own apps come with their deadline; of the others the chain is asked on each head, until
-the deadline that the proof names is the open one.  Without it no hurry rule could speak about them.
+the deadline that the proof names is the open one.  Without it no automatic fee bump could apply to them.
 Source: lotus StateMinerProvingDeadline; builtin-actors miner SubmitWindowedPoSt.
 """
 
@@ -13,7 +13,7 @@ import structlog
 
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
-from apps.messages.services.checks import METHOD_WINDOW_POST
+from apps.messages.services.validate import METHOD_WINDOW_POST
 from apps.messages.states import MessageState, Priority
 from poolsite.filecoin.actors.decode import params_decode
 from poolsite.filecoin.cbor import BadCbor

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic
-def message_drop(message: Message, *, reason: str, now: datetime) -> None:
+def message_withdraw(message: Message, *, reason: str, now: datetime) -> None:
     """Give up a message that was not signed yet, so that nothing of it can reach the chain.
 
     Raises WrongState if it has a nonce, LostRace if it got one this moment.

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from apps.messages.models import GasGuard
 from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.checks import GAS_FEE_CAP_MIN, lack_words
 from apps.messages.services.failures import failure_read
 from apps.messages.services.fees import GUARD, LEVELS, WHERE, FeeChoice, actor_rules_for, fee_choose
 from apps.messages.services.guards import GuardChoice, guard_choose
 from apps.messages.services.nonces import nonces_for
-from apps.messages.services.rounds import Ready
+from apps.messages.services.selection import Ready
+from apps.messages.services.validate import GAS_FEE_CAP_MIN, shortfall_text
 from apps.messages.states import Priority, Wait
 from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient, Estimate, GasSpec
     from apps.messages.models import Message, SharedRules
-    from apps.messages.services.rounds import Round
+    from apps.messages.services.selection import Selection
     from poolsite.filecoin.message import Message as ChainMessage
 
 ESTIMATES_MAX: Final = 100
@@ -30,7 +30,7 @@ ESTIMATES_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Candidate:
     """A message that may be chosen, with what rules and guards say about it."""
 
     row: Message
@@ -53,7 +53,7 @@ class Wish:
 class Verdict:
     """What an estimate means for one message: gas values to sign, or why it is left."""
 
-    wish: Wish
+    candidate: Candidate
     ready: Ready | None = None
     wait: Wait = Wait.NONE
     text: str = ""
@@ -65,7 +65,7 @@ class Verdict:
     @property
     def id(self) -> str:
         """The message's id."""
-        return self.wish.row.pk
+        return self.candidate.row.pk
 
     @property
     def has_left(self) -> bool:
@@ -73,139 +73,141 @@ class Verdict:
         return self.is_counted and self.ready is None and self.wait != Wait.QUOTA
 
 
-def messages_estimated(
-    turn: Round, wishes: Sequence[Wish], signed: Mapping[str, Ready], *, client: ChainClient
+def messages_estimate(
+    selection: Selection, candidates: Sequence[Candidate], signed: Mapping[str, Ready], *, client: ChainClient
 ) -> list[Verdict]:
     """Return what the node's estimate means for each message, in order.
 
     `signed` are the first of them by id: they stay as they are, and the others are estimated on top of them.
     """
-    answers = _answers(turn, wishes, signed, client=client)
-    turn.budgets.planned.clear()
+    answers = _answers(selection, candidates, signed, client=client)
+    selection.budgets.planned.clear()
     verdicts: list[Verdict] = []
-    places, balance = turn.places, turn.standing.free_balance
-    for wish, answer in zip(wishes, answers, strict=False):  # those beyond the answers wait
-        done = signed.get(wish.row.pk)
+    places, balance = selection.places, selection.chain_state.free_balance
+    for candidate, answer in zip(candidates, answers, strict=False):  # those beyond the answers wait
+        done = signed.get(candidate.row.pk)
         verdict = (
-            Verdict(wish, done, is_counted=True)
+            Verdict(candidate, done, is_counted=True)
             if done is not None
-            else _verdict(turn, wish, answer, places=places, balance=balance)
+            else _verdict(selection, candidate, answer, places=places, balance=balance)
         )
         if verdict.ready is not None:
             places, balance = places - 1, balance - verdict.ready.cost
-            verdict_plan(turn, verdict)
+            verdict_plan(selection, verdict)
         verdicts.append(verdict)
     return verdicts
 
 
-def verdict_plan(turn: Round, verdict: Verdict) -> None:
+def verdict_plan(selection: Selection, verdict: Verdict) -> None:
     """Count a message's gas in the budgets that it falls under."""
     if verdict.ready is not None:
-        turn.budgets.plan(verdict.wish.guard.budgets, _gas_now(turn, verdict.ready.message))
+        selection.budgets.plan(verdict.candidate.guard.budgets, _gas_now(selection, verdict.ready.message))
 
 
-def _verdict(turn: Round, wish: Wish, answer: Estimate, *, places: int, balance: int) -> Verdict:
+def _verdict(
+    selection: Selection, candidate: Candidate, answer: Estimate, *, places: int, balance: int
+) -> Verdict:
     """Return whether a message fits into the places and the money that are left."""
-    row, message = wish.row, answer.message
+    row, message = candidate.row, answer.message
     if places <= 0:
-        return Verdict(wish, None, Wait.QUOTA, is_counted=message is not None)
+        return Verdict(candidate, None, Wait.QUOTA, is_counted=message is not None)
     if row.value > balance:  # the trial of such a message fails, in the node's words
-        lack = lack_words(int(row.value), balance)
-        return Verdict(wish, None, Wait.FUNDS, lack, is_counted=message is not None)
+        lack = shortfall_text(int(row.value), balance)
+        return Verdict(candidate, None, Wait.FUNDS, lack, is_counted=message is not None)
     if message is None:
         failure = failure_read(answer.error)
         text = f"gas estimate: {failure.text}"
-        return Verdict(wish, None, Wait.ESTIMATE, text, is_refused=failure.is_final)
+        return Verdict(candidate, None, Wait.ESTIMATE, text, is_refused=failure.is_final)
     ready = Ready(row, message)
-    room = turn.budgets.room(wish.guard.budgets)
-    if (reason := _gas_refusal(message, wish, base_fee=int(turn.head.base_fee))) is not None:
+    room = selection.budgets.room(candidate.guard.budgets)
+    if (reason := _gas_refusal(message, candidate, base_fee=int(selection.head.base_fee))) is not None:
         wait, text = reason
     elif ready.cost > balance:
-        wait, text = Wait.FUNDS, lack_words(ready.cost, balance)
-    elif room is not None and _gas_now(turn, message) > room:
+        wait, text = Wait.FUNDS, shortfall_text(ready.cost, balance)
+    elif room is not None and _gas_now(selection, message) > room:
         wait, text = Wait.DAILY_BUDGET, "it would go beyond it"
     else:
-        return Verdict(wish, ready, is_counted=True)
-    return Verdict(wish, None, wait, text, is_counted=True)
+        return Verdict(candidate, ready, is_counted=True)
+    return Verdict(candidate, None, wait, text, is_counted=True)
 
 
-def _gas_now(turn: Round, message: ChainMessage) -> int:
+def _gas_now(selection: Selection, message: ChainMessage) -> int:
     """Return what a message's whole gas costs at the present base fee: what budgets count."""
-    price = min(message.gas_fee_cap, int(turn.head.base_fee) + message.gas_premium)
+    price = min(message.gas_fee_cap, int(selection.head.base_fee) + message.gas_premium)
     return int(message.gas_limit * price)
 
 
-def messages_gated(
-    turn: Round, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
-) -> list[Wish]:
+def candidates_filter(
+    selection: Selection, rows: Sequence[Message], *, client: ChainClient, shared: SharedRules
+) -> list[Candidate]:
     """Return the messages that pass the gates: base fee, hold, and a budget that is not used up."""
-    actors = actor_rules_for(rows, client=client, key=turn.head.key)
+    actors = actor_rules_for(rows, client=client, key=selection.head.key)
     guards = list(GasGuard.objects.order_by("pk"))
     kinds = receiver_kinds({row.to for row in rows}) if any(guard.actor for guard in guards) else {}
-    base_fee, height = int(turn.head.base_fee), turn.head.height
-    found: list[Wish] = []
+    base_fee, height = int(selection.head.base_fee), selection.head.height
+    found: list[Candidate] = []
     for row in rows:
-        fees = fee_choose(row, sender=turn.sender, actor=actors.get((row.to, row.method)), shared=shared)
+        fees = fee_choose(row, sender=selection.sender, actor=actors.get((row.to, row.method)), shared=shared)
         guard = guard_choose(row, guards, receiver=kinds.get(row.to, ""))
-        room = turn.budgets.room(guard.budgets)
+        room = selection.budgets.room(guard.budgets)
         if fees.base_fee_gate and base_fee > fees.base_fee_gate and row.priority != Priority.PROOF:
-            turn.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")
+            selection.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")
         elif hold := guard.holding(base_fee=base_fee, height=height):
             end = f"; it goes at epoch {hold.until} in any case" if hold.until else ""
-            turn.leave(row, Wait.HELD, f"base fee {base_fee} > {hold.base_fee}{end}")
+            selection.leave(row, Wait.HELD, f"base fee {base_fee} > {hold.base_fee}{end}")
         elif room is not None and room <= 0:
-            turn.leave(row, Wait.DAILY_BUDGET, "nothing is left of it")
+            selection.leave(row, Wait.DAILY_BUDGET, "nothing is left of it")
         else:
-            found.append(Wish(row, fees, guard))
+            found.append(Candidate(row, fees, guard))
     return found
 
 
 def _answers(
-    turn: Round, chosen: Sequence[Wish], signed: Mapping[str, Ready], *, client: ChainClient
+    selection: Selection, chosen: Sequence[Candidate], signed: Mapping[str, Ready], *, client: ChainClient
 ) -> list[Estimate]:
     """Ask for the gas of the first messages, as many as one question may hold; transfers alike share one.
 
     A node runs each message on top of all before it, so the time of a question grows with its square.
     """
-    first = next(nonces_for(turn.sender, turn.standing, holes=[]))
+    first = next(nonces_for(selection.sender, selection.chain_state, gaps=[]))
     asked: dict[object, tuple[ChainMessage, GasSpec]] = {}
     keys: list[object] = []
-    for wish in chosen:
-        row, spec = wish.row, wish.spec
+    for candidate in chosen:
+        row, spec = candidate.row, candidate.spec
         done = signed.get(row.pk)
-        message = replace(row.chain_message(), gas_fee_cap=AttoFil(wish.fees.gas_fee_cap))
+        message = replace(row.chain_message(), gas_fee_cap=AttoFil(candidate.fees.gas_fee_cap))
         if done is not None:
             message = replace(done.message, nonce=message.nonce)
         # Only transfers are alike: another method's second call may do something else than its first.
         key = (message, spec) if row.method == METHOD_SEND else row.pk
         if key not in asked:
             if len(asked) == ESTIMATES_MAX:
-                turn.has_more = True
+                selection.has_more = True
                 break
             asked[key] = (replace(message, nonce=first + len(asked)), spec)
         keys.append(key)
-    answers = client.gas_batch_estimate(list(asked.values()), nonce=first, key=turn.head.key)
+    answers = client.gas_batch_estimate(list(asked.values()), nonce=first, key=selection.head.key)
     by_key = dict(zip(asked, answers, strict=True))
     return [by_key[key] for key in keys]
 
 
-def _gas_refusal(message: ChainMessage, wish: Wish, *, base_fee: int) -> tuple[Wait, str] | None:
+def _gas_refusal(message: ChainMessage, candidate: Candidate, *, base_fee: int) -> tuple[Wait, str] | None:
     """Say why these gas values must not get a nonce: behind one that cannot land everything waits."""
     if message.gas_limit > BLOCK_GAS_LIMIT:
         reason = f"gas estimate:  gas limit {message.gas_limit} over limit {BLOCK_GAS_LIMIT}"
         return Wait.ESTIMATE, reason
     most = message.gas_limit * message.gas_fee_cap
-    if wish.guard.max_fee and most > wish.guard.max_fee:  # it named its own fee cap
-        allowed = fil_format(wish.guard.max_fee)
+    if candidate.guard.max_fee and most > candidate.guard.max_fee:  # it named its own fee cap
+        allowed = fil_format(candidate.guard.max_fee)
         return Wait.GAS_CAP, f"its gas may cost {fil_format(most)}, the guard allows {allowed}"
     needed = max(base_fee, GAS_FEE_CAP_MIN)
     if message.gas_fee_cap >= needed:
         return None
-    if 0 < wish.fees.gas_fee_cap <= message.gas_fee_cap:
-        level, setting = wish.fees.gas_fee_cap_level, f"fee cap {message.gas_fee_cap} aFIL"
+    if 0 < candidate.fees.gas_fee_cap <= message.gas_fee_cap:
+        level, setting = candidate.fees.gas_fee_cap_level, f"fee cap {message.gas_fee_cap} aFIL"
         return Wait.FEE_LIMIT, f"{LEVELS[level]} {setting} < base fee {needed} aFIL. {WHERE[level]}"
-    level = GUARD if wish.is_capped else wish.fees.max_fee_level
-    buys = f"{fil_format(wish.spec.max_fee)} buys a fee cap of {message.gas_fee_cap} aFIL"
+    level = GUARD if candidate.is_capped else candidate.fees.max_fee_level
+    buys = f"{fil_format(candidate.spec.max_fee)} buys a fee cap of {message.gas_fee_cap} aFIL"
     reason = f"{LEVELS[level]} max fee {buys} for {message.gas_limit} gas"
-    wait = Wait.GAS_CAP if wish.is_capped else Wait.FEE_LIMIT
+    wait = Wait.GAS_CAP if candidate.is_capped else Wait.FEE_LIMIT
     return wait, f"{reason} < base fee {needed} aFIL. {WHERE[level]}"

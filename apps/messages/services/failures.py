@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 
-from apps.messages.services.moves import messages_advance, messages_told
+from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
 from apps.messages.states import Priority, Wait
-from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,11 +54,11 @@ def failure_read(error: str) -> Failure:
     frames = [frame["text"] for frame in FRAME.finditer(error)]
     causes = [cause["text"].strip() for cause in CAUSE.finditer(error)]
     cause = (causes or frames or [""])[-1]
-    text = f"{found['name'] or 'exit code'} ({code}), {exit_code_words(code)}"
+    text = f"{found['name'] or 'exit code'} ({code}), {exit_code_text(code)}"
     return Failure(code, f"{text}: {cause}" if cause else text)
 
 
-def refused_end(rows: Sequence[Message], reasons: dict[str, str], *, now: datetime) -> None:
+def refusals_fail(rows: Sequence[Message], reasons: dict[str, str], *, now: datetime) -> None:
     """Mark those as failed that an actor has refused often enough; `reasons` are their last ones by id."""
     ended = {
         row.pk: {
@@ -71,4 +71,4 @@ def refused_end(rows: Sequence[Message], reasons: dict[str, str], *, now: dateti
         if row.kind in OUTSIDE_KINDS and row.priority == Priority.REST and row.attempts + 1 >= ATTEMPTS_MAX
     }
     with transaction.atomic():
-        messages_told(messages_advance("REFUSE", ended, now=now))
+        publish_message_changes(messages_advance("REFUSE", ended, now=now))

@@ -10,9 +10,9 @@ from django.db import transaction
 from apps.core.live import Change, publish
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message
-from apps.messages.services.checks import fee_cap_check
-from apps.messages.services.push import selection_ask
-from apps.messages.services.timeline import event_note
+from apps.messages.services.push import selection_enqueue
+from apps.messages.services.timeline import event_record
+from apps.messages.services.validate import fee_cap_check
 from apps.messages.states import WIRE_NAMES, MessageState
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 
@@ -40,8 +40,8 @@ def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: dat
     Message.objects.filter(pk=row.pk).update(
         max_fee=max_fee, gas_fee_cap=gas_fee_cap, retry_height=0, attempts=0, updated_at=now
     )
-    event_note(row, "fee raised", text, now=now)
+    event_record(row, "fee raised", text, now=now)
     publish(Change("message", row.pk, row.tenant_id))
-    transaction.on_commit(partial(selection_ask, row.from_addr))
+    transaction.on_commit(partial(selection_enqueue, row.from_addr))
     row.refresh_from_db()
     return row

@@ -10,9 +10,9 @@ from django.db import transaction
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
 from apps.messages.errors import BadMessage
-from apps.messages.models import GasGuard, HurryRule
+from apps.messages.models import AutoBumpRule, GasGuard
 from apps.messages.selectors.gas import guards_spent
-from apps.messages.services.rests import rules_wake
+from apps.messages.services.backoff import retry_after_rule_change
 from apps.messages.states import KIND_PRIORITIES, Priority
 from apps.users.services import audit_record
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
@@ -189,7 +189,7 @@ def guard_set(
     if row.hold_epochs and not row.hold_base_fee:
         raise BadMessage("what is not held has no last epoch", field="hold_epochs")
     row.save()
-    rules_wake()
+    retry_after_rule_change()
     audit_record(
         principal=principal, action="gas.guard.set", target=str(row.uuid), before=before, after=_shown(row)
     )
@@ -204,11 +204,11 @@ def guard_remove(*, principal: Principal, guard: GasGuard) -> None:
     audit_record(principal=principal, action="gas.guard.remove", target=str(guard.uuid), before=_shown(guard))
     publish(Change("guard", guard.pk, guard.tenant_id))
     guard.delete()
-    rules_wake()
+    retry_after_rule_change()
 
 
 @transaction.atomic
-def hurry_set(
+def auto_bump_set(
     *,
     principal: Principal,
     tenant: Tenant,
@@ -216,7 +216,7 @@ def hurry_set(
     within_epochs: int,
     every_epochs: int,
     max_fee: int = 0,
-) -> HurryRule:
+) -> AutoBumpRule:
     """Set when a tenant's proofs pay more.  Raises BadMessage naming the field, NotAllowed."""
     _may_change(principal, tenant.pk)
     if not 1 <= within_epochs < EPOCHS_MAX:
@@ -225,7 +225,7 @@ def hurry_set(
         raise BadMessage("at least one epoch between two raises", field="every_epochs")
     if not 0 <= max_fee <= TOTAL_FILECOIN:
         raise BadMessage("not an amount that a message can pay", field="max_fee")
-    old = HurryRule.objects.filter(tenant=tenant).first()
+    old = AutoBumpRule.objects.filter(tenant=tenant).first()
     after = {
         "is_on": is_on,
         "within_epochs": within_epochs,
@@ -233,9 +233,11 @@ def hurry_set(
         "max_fee": str(max_fee),
     }
     before = None if old is None else {name: str(getattr(old, name)) for name in after}
-    row, _ = HurryRule.objects.update_or_create(tenant=tenant, defaults={**after, "max_fee": max_fee})
-    audit_record(principal=principal, action="gas.hurry.set", target=tenant.name, before=before, after=after)
-    publish(Change("guard", "hurry", tenant.pk))
+    row, _ = AutoBumpRule.objects.update_or_create(tenant=tenant, defaults={**after, "max_fee": max_fee})
+    audit_record(
+        principal=principal, action="gas.auto-bump.set", target=tenant.name, before=before, after=after
+    )
+    publish(Change("guard", "auto-bump", tenant.pk))
     return row
 
 

@@ -10,9 +10,9 @@ from django.db import transaction
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.messages.models import ActorRules, Receiver
-from apps.messages.selectors.receivers import kind_told
-from apps.messages.services.receivers import receiver_kinds_learnt
-from apps.messages.services.rests import rules_wake
+from apps.messages.selectors.receivers import kind_from_address
+from apps.messages.services.backoff import retry_after_rule_change
+from apps.messages.services.receivers import receiver_kinds_resolve
 from apps.messages.services.senders import actor_rules_set
 from apps.users.services import audit_record
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
@@ -34,7 +34,7 @@ def receiver_read(text: str, *, client: ChainClient) -> tuple[str, str]:
         raise BadValue("write an address of the kind that is meant, such as a miner's", field="to") from None
     except NodeRefused as refusal:
         raise BadValue(f"the chain has no actor there: {refusal.reason}", field="to") from None
-    kind = kind_told(address) or receiver_kinds_learnt([address], known={}).get(address, "")
+    kind = kind_from_address(address) or receiver_kinds_resolve([address], known={}).get(address, "")
     if kind:
         Receiver.objects.get_or_create(address=address, defaults={"kind": kind, "code": code})
     return kind, code
@@ -75,4 +75,4 @@ def method_rule_remove(*, principal: Principal, key: uuid.UUID) -> None:
     before = {"max_fee": str(row.max_fee), "gas_fee_cap": str(row.gas_fee_cap), "base_fee": str(row.base_fee)}
     audit_record(principal=principal, action="rules.remove", target=str(row), before=before)
     row.delete()
-    rules_wake()
+    retry_after_rule_change()

@@ -1,7 +1,7 @@
-"""Where a sender stands: the chain's nonce, the node's, ours, and the holes between them.
+"""Where a sender stands: the chain's nonce, the node's, ours, and the gaps between them.
 
-The stated rule for holes: a nonce below our next one that none of our messages in flight has and that the
-node's pool lacks too is a hole.  Seen at two heads, it is given to the next message that is chosen; if
+The stated rule for gaps: a nonce below our next one that none of our messages in flight has and that the
+node's pool lacks too is a gap.  Seen at two heads, it is given to the next message that is chosen; if
 none waits, a transfer of nothing to oneself closes it.
 """
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
 
-HOLES_AT_ONCE: Final = 200
-"""Most holes that one round closes."""
+GAPS_AT_ONCE: Final = 200
+"""Most gaps that one round closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class InFlight:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SenderChainState:
     """A sender at one head."""
 
     exists: bool
@@ -55,14 +55,14 @@ class Standing:
         return self.balance - sum(row.cost for row in self.flight)
 
 
-def standing_of(address: str, *, client: ChainClient, key: str) -> Standing:
+def sender_chain_state(address: str, *, client: ChainClient, key: str) -> SenderChainState:
     """Ask the node about an address and compare with our rows.  Raises NodeUnavailable, NodeRefused."""
     actor, pool = client.call_many(
         [("StateGetActor", [address, [{"/": cid} for cid in key.split()]]), ("MpoolGetNonce", [address])]
     )
     if isinstance(actor, NodeRefused):
         if "not found" in actor.reason:
-            return Standing(False, 0, 0, 0, ())
+            return SenderChainState(False, 0, 0, 0, ())
         raise actor
     chain_nonce = int(actor["Nonce"])
     if isinstance(pool, NodeRefused):
@@ -74,10 +74,10 @@ def standing_of(address: str, *, client: ChainClient, key: str) -> Standing:
             "id", "nonce", "gas_limit", "gas_fee_cap", "value"
         )
     )
-    return Standing(True, chain_nonce, int(pool), int(actor["Balance"]), flight)
+    return SenderChainState(True, chain_nonce, int(pool), int(actor["Balance"]), flight)
 
 
-def nonces_used(places: Iterable[tuple[str, int]]) -> None:
+def chain_nonces_advance(places: Iterable[tuple[str, int]]) -> None:
     """Note that the chain has executed these, sender and nonce: it wants the ones after them.
 
     A sender with nothing to choose is not looked at, so its row would say for ever what was so at its last
@@ -89,7 +89,7 @@ def nonces_used(places: Iterable[tuple[str, int]]) -> None:
     _chain_nonces_move(after, Greatest)
 
 
-def nonces_freed(places: Iterable[tuple[str, int]]) -> None:
+def chain_nonces_rewind(places: Iterable[tuple[str, int]]) -> None:
     """Note that the chain wants these again: the tipsets that executed them have left it."""
     wanted: dict[str, int] = {}
     for address, nonce in places:
@@ -104,26 +104,26 @@ def _chain_nonces_move(nonces: dict[str, int], bound: type[Greatest | Least]) ->
     Sender.objects.filter(address__in=nonces).update(chain_nonce=bound(F("chain_nonce"), theirs))
 
 
-def holes_of(sender: Sender, standing: Standing) -> list[int]:
+def nonce_gaps(sender: Sender, chain_state: SenderChainState) -> list[int]:
     """Give the nonces that nobody has and that block those above, lowest first."""
-    start = max(standing.pool_nonce, standing.chain_nonce)
-    ours = {row.nonce for row in standing.flight}
+    start = max(chain_state.pool_nonce, chain_state.chain_nonce)
+    ours = {row.nonce for row in chain_state.flight}
     if start >= sender.next_nonce or start in ours:
         return []
     missing = [nonce for nonce in range(start, sender.next_nonce) if nonce not in ours]
     # Where others send from this address too, what is missing above the first may be theirs.
-    return missing[:1] if sender.foreign_at else missing[:HOLES_AT_ONCE]
+    return missing[:1] if sender.foreign_at else missing[:GAPS_AT_ONCE]
 
 
-def nonces_for(sender: Sender, standing: Standing, *, holes: list[int]) -> Iterator[int]:
-    """Give nonces for new messages: confirmed holes first, then on from what anybody used.
+def nonces_for(sender: Sender, chain_state: SenderChainState, *, gaps: list[int]) -> Iterator[int]:
+    """Give nonces for new messages: confirmed gaps first, then on from what anybody used.
 
     What a message of ours in flight has is passed over, whatever the sender's row says: it may have been
     set back by hand, or made anew.
     """
-    yield from holes
-    ours = {row.nonce for row in standing.flight}
-    nonce = max(sender.next_nonce, standing.pool_nonce, standing.chain_nonce)
+    yield from gaps
+    ours = {row.nonce for row in chain_state.flight}
+    nonce = max(sender.next_nonce, chain_state.pool_nonce, chain_state.chain_nonce)
     while True:
         if nonce not in ours:
             yield nonce

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.messages.services.rests import policy_wake
-from apps.wallets.policies import policy_take
+from apps.messages.services.backoff import retry_after_policy_change
 from apps.wallets.selectors import wallet_get
+from apps.wallets.services.policies import policy_take
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -19,5 +19,5 @@ def policy_change(viewer: Principal, address: str, change: PolicyChange) -> Poli
     Raises NotAllowed, NotFound, SignerAway, SignerRefused.
     """
     taken = policy_take(viewer, address, change)
-    policy_wake(account=wallet_get(viewer, address).account)
+    retry_after_policy_change(account=wallet_get(viewer, address).account)
     return taken

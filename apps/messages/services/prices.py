@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.chain.client import GasSpec
 from apps.messages.services.cancel import transfer_of
-from apps.messages.services.change import premium_floor, replace_ratio
+from apps.messages.services.replace import premium_floor, replace_ratio
 from poolsite.filecoin.amounts import AttoFil
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from apps.chain.selectors import nodes_all
 from apps.chain.states import STATES_FOREIGN
 from apps.messages.errors import BadMessage
 from apps.messages.models import ExtraNode, Message
-from apps.messages.services.audit import message_act
-from apps.messages.services.moves import messages_told, waits_note
+from apps.messages.services.audit import message_audit
+from apps.messages.services.bulk_transitions import publish_message_changes, waits_record
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from poolsite.filecoin.codec import to_json
 from poolsite.filecoin.message import signed_message_from_cbor
@@ -47,7 +47,7 @@ PARCEL_COLUMNS: Final = ("id", "from_addr", "nonce", "signed", "published_at")
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class OutgoingMessage:
     """A signed message on its way to the nodes."""
 
     id: str
@@ -60,7 +60,7 @@ class Parcel:
 
 
 @dataclass(slots=True)
-class Delivery:
+class PublishResult:
     """What the nodes said."""
 
     taken: set[str] = field(default_factory=set)
@@ -71,22 +71,22 @@ class Delivery:
     """Nodes that did not answer."""
 
 
-def message_republish(*, message: Message, now: datetime, by: Principal | None) -> Delivery:
+def message_republish(*, message: Message, now: datetime, by: Principal | None) -> PublishResult:
     """Give a message in flight to every node again, because somebody asks for it.  Raises BadMessage."""
     if message.state != MessageState.FILLED:
         raise BadMessage(f"need FillMsg got {WIRE_NAMES[message.state]}", field="id")
-    message_act(by, "message.republish", message, after={"nodes": "all"})
+    message_audit(by, "message.republish", message, after={"nodes": "all"})
     return messages_publish([message.pk], now=now)
 
 
-def messages_publish(ids: Iterable[str], *, now: datetime) -> Delivery:
+def messages_publish(ids: Iterable[str], *, now: datetime) -> PublishResult:
     """Give these messages to every node.  What no node took is tried again on the next head."""
     rows = Message.objects.filter(pk__in=list(ids), state=MessageState.FILLED).exclude(signed=b"")
     rows = rows.order_by("from_addr", "nonce")
     return _deliver([_parcel(row) for row in rows.only(*PARCEL_COLUMNS)], now=now)
 
 
-def messages_republish(*, now: datetime) -> Delivery:
+def messages_republish(*, now: datetime) -> PublishResult:
     """Give each node what it lacks of the messages in flight.
 
     One request per node asks for the end of each sender's contiguous run; only what lies behind it is
@@ -98,12 +98,14 @@ def messages_republish(*, now: datetime) -> Delivery:
     return _deliver([_parcel(row) for row in rows.only(*PARCEL_COLUMNS).iterator(chunk_size=500)], now=now)
 
 
-def fee_caps_note(*, head: Head, now: datetime) -> None:
+def fee_caps_update(*, head: Head, now: datetime) -> None:
     """Write on messages in flight that the base fee overtook their cap, and that it is below it again."""
     flight, fee = Message.objects.filter(state=MessageState.FILLED).order_by(), int(head.base_fee)
     over = flight.filter(wait=Wait.IN_POOL, gas_fee_cap__lt=fee).values_list("pk", flat=True)
     under = flight.filter(wait=Wait.FEE_CAP, gas_fee_cap__gte=fee).values_list("pk", flat=True)
-    waits_note([*((pk, Wait.FEE_CAP, "") for pk in over), *((pk, Wait.IN_POOL, "") for pk in under)], now=now)
+    waits_record(
+        [*((pk, Wait.FEE_CAP, "") for pk in over), *((pk, Wait.IN_POOL, "") for pk in under)], now=now
+    )
 
 
 def nodes_for_publishing() -> list[NodeLink]:
@@ -116,9 +118,9 @@ def nodes_for_publishing() -> list[NodeLink]:
     return [link_to(url, token) for url, token in places.items()]
 
 
-def _parcel(row: Message) -> Parcel:
+def _parcel(row: Message) -> OutgoingMessage:
     signed = signed_message_from_cbor(bytes(row.signed))
-    return Parcel(
+    return OutgoingMessage(
         id=row.pk,
         from_addr=row.from_addr,
         nonce=signed.message.nonce,
@@ -127,9 +129,9 @@ def _parcel(row: Message) -> Parcel:
     )
 
 
-def _deliver(parcels: Sequence[Parcel], *, now: datetime) -> Delivery:
+def _deliver(parcels: Sequence[OutgoingMessage], *, now: datetime) -> PublishResult:
     """Send to all nodes at the same time, then write down what they said."""
-    delivery = Delivery()
+    delivery = PublishResult()
     links = nodes_for_publishing() if parcels else []
     if not links:
         return delivery
@@ -147,7 +149,7 @@ def _deliver(parcels: Sequence[Parcel], *, now: datetime) -> Delivery:
     return delivery
 
 
-def _send(link: NodeLink, parcels: Sequence[Parcel]) -> dict[str, str] | NodeUnavailable:
+def _send(link: NodeLink, parcels: Sequence[OutgoingMessage]) -> dict[str, str] | NodeUnavailable:
     """Give one node what it lacks: id to the words of its refusal, empty if it has the message.
 
     Runs in a thread without a database.
@@ -164,7 +166,7 @@ def _send(link: NodeLink, parcels: Sequence[Parcel]) -> dict[str, str] | NodeUna
     return outcome
 
 
-def _missing(link: NodeLink, parcels: Sequence[Parcel]) -> list[Parcel]:
+def _missing(link: NodeLink, parcels: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
     """Give what the node has not, in nonce order per sender."""
     asked = list(dict.fromkeys(parcel.from_addr for parcel in parcels if not parcel.is_fresh))
     answers = link.call_many([("MpoolGetNonce", [address]) for address in asked])
@@ -176,23 +178,23 @@ def _missing(link: NodeLink, parcels: Sequence[Parcel]) -> list[Parcel]:
 
 
 @transaction.atomic
-def _note(parcels: Sequence[Parcel], delivery: Delivery, *, nodes: int, now: datetime) -> None:
+def _note(parcels: Sequence[OutgoingMessage], delivery: PublishResult, *, nodes: int, now: datetime) -> None:
     """Write first publication and refusals; rows that landed meanwhile are left alone."""
     fresh = [parcel.id for parcel in parcels if parcel.is_fresh and parcel.id in delivery.taken]
     if fresh:
         here = Message.objects.filter(pk__in=fresh, state=MessageState.FILLED, published_at=None)
         told = list(here.values_list("pk", "tenant_id"))
         here.update(published_at=now, updated_at=now)
-        messages_told(told)
+        publish_message_changes(told)
     refused = {pk: text for pk, text in delivery.refused.items() if pk not in delivery.taken}
-    waits_note([(pk, Wait.NODE_REFUSES, text) for pk, text in refused.items()], now=now)
+    waits_record([(pk, Wait.NODE_REFUSES, text) for pk, text in refused.items()], now=now)
     healed = Message.objects.filter(
         pk__in=delivery.taken, state=MessageState.FILLED, wait__in=[Wait.NODE_REFUSES, Wait.NODE_AWAY]
     )
-    waits_note([(pk, Wait.IN_POOL, "") for pk in healed.values_list("pk", flat=True)], now=now)
+    waits_record([(pk, Wait.IN_POOL, "") for pk in healed.values_list("pk", flat=True)], now=now)
     if len(delivery.away) == nodes:
         reason = f"no node answers: {', '.join(delivery.away)}"
         lost = Message.objects.filter(Q(pk__in=[parcel.id for parcel in parcels]), state=MessageState.FILLED)
-        waits_note([(pk, Wait.NODE_AWAY, reason) for pk in lost.values_list("pk", flat=True)], now=now)
+        waits_record([(pk, Wait.NODE_AWAY, reason) for pk in lost.values_list("pk", flat=True)], now=now)
     if delivery.refused or delivery.away:
         log.warning("publish", refused=len(refused), away=len(delivery.away), of=len(parcels))

@@ -15,23 +15,23 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.core.prepared import Prepared
+from apps.core.prepared_statements import Prepared
 from apps.messages.errors import BadMessage, MessageIdTaken, ReceiverNotGranted, SenderStopped
 from apps.messages.models import Message, Sender
-from apps.messages.selectors.facts import PushFacts, push_facts
-from apps.messages.services.audit import pushes_act
-from apps.messages.services.checks import (
+from apps.messages.selectors.push_facts import PushFacts, push_facts
+from apps.messages.services.audit import pushes_audit
+from apps.messages.services.bulk_transitions import publish_message_changes
+from apps.messages.services.receivers import receiver_kinds_resolve
+from apps.messages.services.validate import (
     Gas,
     PushItem,
     SendSpec,
     expiry_check,
-    lack_words,
-    message_checked,
+    message_validate,
     outside_priority,
     params_check,
+    shortfall_text,
 )
-from apps.messages.services.moves import messages_told
-from apps.messages.services.receivers import receiver_kinds_learnt
 from apps.messages.states import SenderState, Wait
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.message import METHOD_SEND
@@ -93,7 +93,7 @@ FIRST_VALUES: Final[dict[str, str]] = {
     "return_data": "''",
     "attempts": "0",
     "retry_height": "0",
-    "hurried_height": "0",
+    "fee_bumped_height": "0",
 }
 """What every new message has in the other columns."""
 
@@ -168,7 +168,7 @@ def messages_push_batch(asked: Sequence[tuple[Principal, PushItem]]) -> list[Mes
     results: list[Message | DomainError] = []
     for principal, item in asked:
         try:
-            row = message_checked(item, principal=principal)
+            row = message_validate(item, principal=principal)
             if not principal.may_address(row.to):
                 raise ReceiverNotGranted(row.to)
             results.append(row)
@@ -194,7 +194,7 @@ def _taken(rows: dict[int, Message], *, callers: Sequence[Principal]) -> dict[in
         value = int(row.value)
         balance = facts.balances.get(row.from_addr, value)
         if value > balance:  # it may come yet: many push first and fund the address then
-            row.wait, row.error = Wait.FUNDS, lack_words(value, balance)
+            row.wait, row.error = Wait.FUNDS, shortfall_text(value, balance)
         try:
             _use_check(row, facts, principal=callers[at])
         except DomainError as error:
@@ -221,7 +221,7 @@ def _use_check(row: Message, facts: PushFacts, *, principal: Principal) -> None:
 def _params_refused(rows: dict[int, Message], facts: PushFacts) -> dict[int, DomainError]:
     """Read calls as their receivers would: what they are for, and which of them those cannot read."""
     asked = {row.to for row in rows.values() if row.method != METHOD_SEND}
-    kinds = receiver_kinds_learnt(asked, known=facts.receivers)
+    kinds = receiver_kinds_resolve(asked, known=facts.receivers)
     refused: dict[int, DomainError] = {}
     for at, row in rows.items():
         kind = kinds.get(row.to, "")
@@ -247,10 +247,10 @@ def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, 
     with transaction.atomic():
         new = _insert([first[name] for name in sorted(first)])
         fresh = [row for row in first.values() if row.pk in new]
-        pushes_act([(by[row.pk], row) for row in fresh if not row.kind])
-    messages_told([(row.pk, row.tenant_id) for row in fresh])
+        pushes_audit([(by[row.pk], row) for row in fresh if not row.kind])
+    publish_message_changes([(row.pk, row.tenant_id) for row in fresh])
     for address in {row.from_addr for row in fresh if row.time_sensitive}:
-        transaction.on_commit(partial(selection_ask, address))
+        transaction.on_commit(partial(selection_enqueue, address))
     stored = _stored([row for row in first.values() if row.pk not in new])
     answers: dict[int, Message | DomainError] = {}
     for at, row in rows.items():
@@ -301,7 +301,7 @@ def _same_again(row: Message, stored: Message, *, principal: Principal) -> Messa
     return MessageIdTaken(f"message id {row.push_id} already exists with other content", field="id")
 
 
-def selection_ask(address: str) -> None:
+def selection_enqueue(address: str) -> None:
     """Have this sender's messages chosen now; without a broker the next head does it."""
     try:
         current_app.send_task(

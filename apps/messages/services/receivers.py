@@ -14,7 +14,7 @@ from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import network_version
 from apps.messages.models import Receiver
-from apps.messages.selectors.receivers import kind_told
+from apps.messages.selectors.receivers import kind_from_address
 from poolsite.filecoin.actors.decode import actor_kind
 from poolsite.filecoin.address import UNDEF
 
@@ -32,13 +32,13 @@ CHANGING: Final = frozenset({"placeholder", "ethaccount"})
 """Bundle names of actors that may still become something else: they are not remembered."""
 
 
-def receiver_kinds_learnt(addresses: Collection[str], *, known: Mapping[str, str]) -> dict[str, str]:
+def receiver_kinds_resolve(addresses: Collection[str], *, known: Mapping[str, str]) -> dict[str, str]:
     """Give the kinds of receivers, asking a node for those that are not known yet.
 
     `known` is what rows say.  What no node tells stays empty: the trial of the message will say what is
     wrong with it.
     """
-    kinds = {address: known.get(address) or kind_told(address) for address in addresses}
+    kinds = {address: known.get(address) or kind_from_address(address) for address in addresses}
     unknown = [
         address
         for address, kind in kinds.items()

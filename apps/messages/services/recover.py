@@ -15,24 +15,24 @@ import structlog
 from django.db import transaction
 from django.db.models import F, Q
 
-from apps.chain.apart import each_apart
 from apps.chain.errors import NodeRefused
+from apps.chain.isolation import for_each_isolated
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish, publish_all
 from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, SignedVersion, UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_now, recovery_row, senders_unread, unmatched_open
-from apps.messages.services.moves import messages_advance, messages_told
+from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
 from apps.messages.services.readback import History, Landed
 from apps.messages.services.restored import RECOVERY_CHANGE
-from apps.messages.services.spend import ADDED, spend_note
-from apps.messages.services.timeline import event_note
+from apps.messages.services.spend import ADDED, spend_record
+from apps.messages.services.timeline import event_record
 from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
 from apps.users.models import Tenant
 from apps.users.services import audit_record
 from apps.wallets.models import Wallet
-from apps.wallets.services import ids_signed
+from apps.wallets.services.sign import ids_signed
 from poolsite.filecoin.message import METHOD_SEND, signed_message_to_cbor
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def recovery_step(*, client: ChainClient, now: datetime) -> None:
             Sender.objects.filter(pk=sender.pk).update(wait=Wait.RECOVERY, error=error.reason[:1000])
             raise
 
-    each_apart(list(senders_unread(recovery)), one, event="not_read_back")
+    for_each_isolated(list(senders_unread(recovery)), one, event="not_read_back")
     Recovery.objects.filter(pk=recovery.pk).update(read_height=head.height)
     _end_if_done(now=now)
 
@@ -165,7 +165,7 @@ def _row_of(one: Sent, found: IdFound | None, *, now: datetime) -> Message | Non
         return flying  # another version of it
     if found is not None:
         own = Message.objects.filter(push_id=found.id, tenant=_tenant_of(found))
-        row = own.first() or _made_again(found, message, now=now)
+        row = own.first() or _row_recreate(found, message, now=now)
         can_take = row.state in (MessageState.UNFILLED, MessageState.FAILED) and row.nonce is None
         return row if can_take and row.has_content(message) else None
     alike = Message.objects.filter(
@@ -182,7 +182,7 @@ def _tenant_of(found: IdFound) -> Tenant | None:
     return Tenant.objects.filter(name=found.account).first() if found.account else None
 
 
-def _made_again(found: IdFound, message: ChainMessage, *, now: datetime) -> Message:
+def _row_recreate(found: IdFound, message: ChainMessage, *, now: datetime) -> Message:
     """Make the row that the database has forgotten."""
     row = Message.objects.create(
         pk=found.id if found.kind else str(uuid4()),
@@ -197,7 +197,7 @@ def _made_again(found: IdFound, message: ChainMessage, *, now: datetime) -> Mess
         method=message.method,
         params=message.params,
     )
-    event_note(row, "recovered", "its row was missing after a restore; the signer knows it", now=now)
+    event_record(row, "recovered", "its row was missing after a restore; the signer knows it", now=now)
     return row
 
 
@@ -233,9 +233,9 @@ def _write(row: Message, one: Sent, *, now: datetime) -> None:
     elif row.state == MessageState.UNFILLED:
         moved |= messages_advance("FILL", {row.pk: filled}, now=now)
     landed = messages_advance("LAND", landing, now=now)
-    spend_note(landed, sign=ADDED)
-    event_note(row, "matched", f"nonce {message.nonce}, {one.cid}, read back after a restore", now=now)
-    messages_told({**moved, **landed})
+    spend_record(landed, sign=ADDED)
+    event_record(row, "matched", f"nonce {message.nonce}, {one.cid}, read back after a restore", now=now)
+    publish_message_changes({**moved, **landed})
 
 
 def _moves_nothing(message: ChainMessage) -> bool:

@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from apps.core.live import OPERATOR, Change, publish_all
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, Tracker
-from apps.messages.selectors.recovery import recovery_hold
+from apps.messages.selectors.recovery import recovery_hold_reason
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -87,10 +87,10 @@ def restore_check(*, now: datetime) -> Recovery:
     return row
 
 
-def recovery_refuse(address: str, *, now: datetime) -> None:
+def recovery_require_over(address: str, *, now: datetime) -> None:
     """Raise BadMessage if nothing of this sender may be signed until recovery is over."""
     sender = Sender.objects.filter(address=address).first()
-    hold = "" if sender is None else recovery_hold(sender, restore_check(now=now))
+    hold = "" if sender is None else recovery_hold_reason(sender, restore_check(now=now))
     if hold:
         raise BadMessage(hold, field="from")
 

@@ -10,8 +10,8 @@ from django.db.models import OuterRef, Q, Subquery
 from apps.chain.errors import NodeRefused
 from apps.chain.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion
-from apps.messages.services.moves import messages_advance, messages_told
-from apps.messages.services.spend import ADDED, exit_code_kept, gas_cost, spend_note
+from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.services.spend import ADDED, exit_code_kept, gas_cost, spend_record
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.message import receipt_from_json
 
@@ -74,8 +74,8 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
     with transaction.atomic():
         gone = messages_advance("CONFLICT", lost, now=now)  # first: a nonce has one holder
         moved = messages_advance("LAND", land, now=now)
-        spend_note(moved, sign=ADDED)
-        messages_told([*moved.items(), *gone.items()])
+        spend_record(moved, sign=ADDED)
+        publish_message_changes([*moved.items(), *gone.items()])
     return len(moved), len(gone)
 
 

@@ -19,18 +19,18 @@ from django.db.models.functions import RowNumber
 
 from apps.core.live import Change, publish
 from apps.messages.models import Message, Sender, SharedRules
-from apps.messages.selectors.recovery import recovery_hold
-from apps.messages.services.choose import messages_chosen
-from apps.messages.services.failures import refused_end
+from apps.messages.selectors.recovery import recovery_hold_reason
+from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes, waits_record
+from apps.messages.services.choose import messages_choose
+from apps.messages.services.failures import refusals_fail
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import Budgets
 from apps.messages.services.locks import SENDER_LOCK, held
-from apps.messages.services.moves import messages_advance, messages_told, waits_note
-from apps.messages.services.nonces import Standing, holes_of, standing_of
+from apps.messages.services.nonces import SenderChainState, nonce_gaps, sender_chain_state
 from apps.messages.services.readback import sent_since
 from apps.messages.services.restored import recovery_begin, restore_check
-from apps.messages.services.rounds import Round, Selection
-from apps.messages.services.spend import ADDED, spend_note
+from apps.messages.services.selection import Selection, SelectionId
+from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import MessageState, Priority, SenderState, Wait
 from poolsite.filecoin.message import signed_message_to_cbor
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
-    from apps.messages.services.rounds import Ready
+    from apps.messages.services.selection import Ready
     from poolsite.filecoin.message import SignedMessage
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 SPARE_CANDIDATES: Final = 20
 """Read beyond the quota, so that refused messages do not take the places of good ones."""
 
-ROUND_MAX: Final = 500
+SELECTION_MAX: Final = 500
 """Messages of one sender in one round, however large its quota is; the next round follows at once."""
 
 STORE_TRIES: Final = 2
@@ -79,49 +79,49 @@ def sender_select(*, address: str, head: Head, client: ChainClient, now: datetim
     with held(SENDER_LOCK, address) as is_mine:
         if not is_mine:
             return Selected(is_busy=True)
-        selection, done = Selection(), None
+        selection_id, done = SelectionId(), None
         for _ in range(STORE_TRIES):
             # Within one selection: a signer of ours lets it give its messages other nonces.
-            done = done or _select(address, selection, head=head, client=client, now=now)
+            done = done or _select(address, selection_id, head=head, client=client, now=now)
         return done or Selected()
 
 
 def _select(
-    address: str, selection: Selection, *, head: Head, client: ChainClient, now: datetime
+    address: str, selection_id: SelectionId, *, head: Head, client: ChainClient, now: datetime
 ) -> Selected | None:
     """Choose, sign and store once; None if the sender or a message changed meanwhile."""
     sender = Sender.objects.get(address=address)
     if sender.state == SenderState.FORBIDDEN:
         return Selected()
-    if hold := recovery_hold(sender, restore_check(now=now)):
+    if hold := recovery_hold_reason(sender, restore_check(now=now)):
         _all_wait(sender, Wait.RECOVERY, hold)
         return Selected()
-    standing = standing_of(address, client=client, key=head.key)
-    if _is_sent_already(sender, standing, head=head, client=client, now=now):
+    chain_state = sender_chain_state(address, client=client, key=head.key)
+    if _is_sent_already(sender, chain_state, head=head, client=client, now=now):
         return Selected()
-    _look_note(sender, standing, head=head, now=now)
-    if not standing.exists:
+    _chain_state_store(sender, chain_state, head=head, now=now)
+    if not chain_state.exists:
         _all_wait(sender, Wait.NO_ACTOR, "the address was never funded")
         return Selected()
-    holes = _holes_confirmed(sender, standing, head=head)
+    gaps = _confirmed_gaps(sender, chain_state, head=head)
     shared = shared_rules()
-    places = _places(sender, standing, shared=shared, holes=len(holes))
+    places = _places(sender, chain_state, shared=shared, gaps=len(gaps))
     rows = _candidates(sender, head=head, places=places)
     if not rows:
         return Selected()
     if sender.wait:
         _all_wait(sender, Wait.NONE, "")
     budgets = Budgets(base_fee=int(head.base_fee), now=now)
-    turn = Round(sender, head, standing, holes, places, budgets, selection)
+    selection = Selection(sender, head, chain_state, gaps, places, budgets, selection_id)
     try:
-        signed = messages_chosen(turn, rows, client=client, shared=shared)
-        filled = _store(turn, signed, now=now)
+        signed = messages_choose(selection, rows, client=client, shared=shared)
+        filled = _store(selection, signed, now=now)
     finally:
-        _waits_store(turn, now=now)
+        _waits_store(selection, now=now)
     if filled is None:
         return None
-    is_full = places == ROUND_MAX and len(filled) == places
-    return Selected(filled=filled, has_more=bool(filled) and (turn.has_more or is_full))
+    is_full = places == SELECTION_MAX and len(filled) == places
+    return Selected(filled=filled, has_more=bool(filled) and (selection.has_more or is_full))
 
 
 def senders_due(*, head: Head) -> list[str]:
@@ -143,19 +143,19 @@ def messages_expire(*, head: Head, now: datetime) -> list[str]:
             for row in late.select_for_update(skip_locked=True)
         }
         moved = messages_advance("EXPIRE", data, now=now)
-        messages_told(moved)
+        publish_message_changes(moved)
         return list(moved)
 
 
 def _is_sent_already(
-    sender: Sender, standing: Standing, *, head: Head, client: ChainClient, now: datetime
+    sender: Sender, chain_state: SenderChainState, *, head: Head, client: ChainClient, now: datetime
 ) -> bool:
     """Begin recovery where the chain or the node's pool has a waiting message under a nonce without a row.
 
     Others may use the address too, and for their messages nothing is held up.
     """
-    start = max(sender.next_nonce, *(row.nonce + 1 for row in standing.flight), 0)
-    if not sender.version or max(standing.pool_nonce, standing.chain_nonce) <= start:
+    start = max(sender.next_nonce, *(row.nonce + 1 for row in chain_state.flight), 0)
+    if not sender.version or max(chain_state.pool_nonce, chain_state.chain_nonce) <= start:
         return False
     sent = sent_since(sender.address, start, head=head, client=client)
     waiting = Message.objects.filter(from_addr=sender.address, state=MessageState.UNFILLED)
@@ -170,13 +170,13 @@ def _is_sent_already(
     return False
 
 
-def _look_note(sender: Sender, standing: Standing, *, head: Head, now: datetime) -> None:
+def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: Head, now: datetime) -> None:
     """Write what the node said about the sender; somebody else's use of the address is noticed here."""
-    is_foreign = sender.version > 0 and standing.pool_nonce > sender.next_nonce
+    is_foreign = sender.version > 0 and chain_state.pool_nonce > sender.next_nonce
     changes: dict[str, Any] = {
-        "chain_nonce": standing.chain_nonce,
-        "balance": standing.balance,
-        "looked_at_height": head.height,
+        "chain_nonce": chain_state.chain_nonce,
+        "balance": chain_state.balance,
+        "checked_height": head.height,
     }
     if is_foreign:
         changes["foreign_at"] = now
@@ -184,23 +184,23 @@ def _look_note(sender: Sender, standing: Standing, *, head: Head, now: datetime)
     Sender.objects.filter(pk=sender.pk).update(**changes)
 
 
-def _holes_confirmed(sender: Sender, standing: Standing, *, head: Head) -> list[int]:
-    """Give the holes that were seen at an earlier head too, and remember a new one."""
-    holes = holes_of(sender, standing)
-    first = holes[0] if holes else None
-    if first is not None and first == sender.hole_nonce and head.height > (sender.hole_height or 0):
-        return holes
-    if first != sender.hole_nonce:
+def _confirmed_gaps(sender: Sender, chain_state: SenderChainState, *, head: Head) -> list[int]:
+    """Give the gaps that were seen at an earlier head too, and remember a new one."""
+    gaps = nonce_gaps(sender, chain_state)
+    first = gaps[0] if gaps else None
+    if first is not None and first == sender.gap_nonce and head.height > (sender.gap_height or 0):
+        return gaps
+    if first != sender.gap_nonce:
         Sender.objects.filter(pk=sender.pk).update(
-            hole_nonce=first, hole_height=None if first is None else head.height
+            gap_nonce=first, gap_height=None if first is None else head.height
         )
     return []
 
 
-def _places(sender: Sender, standing: Standing, *, shared: SharedRules, holes: int) -> int:
-    """Give how many messages may be chosen; a hole is closed even when the quota is used up."""
-    free = (sender.quota or shared.quota) - len(standing.flight)
-    return min(max(free, holes), ROUND_MAX)
+def _places(sender: Sender, chain_state: SenderChainState, *, shared: SharedRules, gaps: int) -> int:
+    """Give how many messages may be chosen; a gap is closed even when the quota is used up."""
+    free = (sender.quota or shared.quota) - len(chain_state.flight)
+    return min(max(free, gaps), SELECTION_MAX)
 
 
 def _candidates(sender: Sender, *, head: Head, places: int) -> list[Message]:
@@ -211,17 +211,19 @@ def _candidates(sender: Sender, *, head: Head, places: int) -> list[Message]:
     if places <= 0:
         _all_wait(sender, Wait.QUOTA, "")
         return []
-    turn = Window(RowNumber(), partition_by=[F("tenant_id"), F("priority")], order_by=[F("created_at").asc()])
+    position = Window(
+        RowNumber(), partition_by=[F("tenant_id"), F("priority")], order_by=[F("created_at").asc()]
+    )
     ordered = (
         waiting.select_related("tenant")
-        .annotate(turn=turn)
-        .order_by("priority", F("urgent_epoch").asc(nulls_last=True), "turn", "created_at", "pk")
+        .annotate(position=position)
+        .order_by("priority", F("urgent_epoch").asc(nulls_last=True), "position", "created_at", "pk")
     )
     return list(ordered[: places + SPARE_CANDIDATES])
 
 
 def _store(
-    turn: Round, signed: Sequence[tuple[Ready, SignedMessage]], *, now: datetime
+    selection: Selection, signed: Sequence[tuple[Ready, SignedMessage]], *, now: datetime
 ) -> tuple[str, ...] | None:
     """Write nonces and signatures, all or none.
 
@@ -231,11 +233,11 @@ def _store(
     if not signed:
         return ()
     with transaction.atomic():
-        sender = Sender.objects.select_for_update().get(pk=turn.sender.pk)
-        if sender.version != turn.sender.version or sender.state == SenderState.FORBIDDEN:
+        sender = Sender.objects.select_for_update().get(pk=selection.sender.pk)
+        if sender.version != selection.sender.version or sender.state == SenderState.FORBIDDEN:
             log.info("selection_outdated", sender=sender.address)
             return None
-        if not turn.budgets.still_hold():
+        if not selection.budgets.still_hold():
             log.info("selection_over_budget", sender=sender.address)
             return ()
         rows = {item.row.pk: _filled_columns(message, now=now) for item, message in signed}
@@ -244,24 +246,24 @@ def _store(
             transaction.set_rollback(True)
             log.info("selection_outdated", sender=sender.address, moved=len(moved), chosen=len(rows))
             return None
-        _landings_store(turn, rows, now=now)
+        _landings_store(selection, rows, now=now)
         top = max(message.message.nonce for _, message in signed)
         Sender.objects.filter(pk=sender.pk).update(
             next_nonce=max(sender.next_nonce, top + 1),
             version=F("version") + 1,
-            hole_nonce=None,
-            hole_height=None,
+            gap_nonce=None,
+            gap_height=None,
             wait=Wait.NONE,
             error="",
         )
-        messages_told(moved)
+        publish_message_changes(moved)
     return tuple(rows)
 
 
-def _landings_store(turn: Round, ids: Collection[str], *, now: datetime) -> None:
+def _landings_store(selection: Selection, ids: Collection[str], *, now: datetime) -> None:
     """Write those that the chain has already: they were signed before, and forgotten."""
-    landed = {pk: one.columns(now=now) for pk, one in turn.landed.items() if pk in ids}
-    spend_note(messages_advance("LAND", landed, now=now), sign=ADDED)
+    landed = {pk: one.columns(now=now) for pk, one in selection.landed.items() if pk in ids}
+    spend_record(messages_advance("LAND", landed, now=now), sign=ADDED)
 
 
 def _filled_columns(signed: SignedMessage, *, now: datetime) -> dict[str, object]:
@@ -281,19 +283,23 @@ def _filled_columns(signed: SignedMessage, *, now: datetime) -> dict[str, object
     }
 
 
-def _waits_store(turn: Round, *, now: datetime) -> None:
+def _waits_store(selection: Selection, *, now: datetime) -> None:
     """Write why messages were left, and when failed ones are tried again."""
-    waits_note(turn.waits, now=now)
-    height = turn.head.height
-    for row in turn.failed:
+    waits_record(selection.waits, now=now)
+    height = selection.head.height
+    for row in selection.failed:
         attempts = row.attempts + 1
         longest = URGENT_BACKOFF_EPOCHS if row.priority == Priority.PROOF else BACKOFF_MAX_EPOCHS
-        rest = min(2 ** min(row.attempts, 10), longest)
+        backoff = min(2 ** min(row.attempts, 10), longest)
         Message.objects.filter(pk=row.pk, state=MessageState.UNFILLED).update(
-            attempts=attempts, retry_height=height + rest
+            attempts=attempts, retry_height=height + backoff
         )
-    refused_end([row for row in turn.failed if row.pk in turn.refused], turn.refused, now=now)
-    messages_told([(row.pk, row.tenant_id) for row in turn.failed])  # lists say whether it is stuck
+    refusals_fail(
+        [row for row in selection.failed if row.pk in selection.refused], selection.refused, now=now
+    )
+    publish_message_changes(
+        [(row.pk, row.tenant_id) for row in selection.failed]
+    )  # lists say whether it is stuck
 
 
 def _all_wait(sender: Sender, wait: Wait, text: str) -> None:

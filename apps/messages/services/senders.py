@@ -11,9 +11,9 @@ from apps.core.live import Change, publish
 from apps.messages.errors import BadMessage, SenderNotFound, SenderShared
 from apps.messages.models import ActorRules, ExtraNode, Sender, SharedRules
 from apps.messages.selectors import sender_may_set
-from apps.messages.services.checks import fee_cap_check
+from apps.messages.services.backoff import retry_after_rule_change
 from apps.messages.services.fees import shared_rules
-from apps.messages.services.rests import rules_wake
+from apps.messages.services.validate import fee_cap_check
 from apps.messages.states import SenderState
 from apps.users.services import audit_record
 
@@ -47,7 +47,7 @@ def sender_set(
     if state is not None:
         row.state = SenderState(state)
     row.save()
-    rules_wake(address=row.address)
+    retry_after_rule_change(address=row.address)
     _audited(principal, "sender.set", address, before=before, after=_shown(row))
     publish(Change("sender", row.pk, None))
     return row
@@ -92,7 +92,7 @@ def shared_rules_set(*, principal: Principal, fees: dict[str, Any], quota: int |
     if quota is not None:
         row.quota = _count(quota, field="quota")
     row.save()
-    rules_wake()
+    retry_after_rule_change()
     _audited(principal, "rules.set", "pool", before=before, after=_shown(row))
     return row
 
@@ -118,7 +118,7 @@ def actor_rules_set(
         row.code, row.method, row.actor_version = code, method, actor_version
     _fees_set(row, fees)
     row.save()
-    rules_wake()
+    retry_after_rule_change()
     _audited(principal, "rules.set", str(row), before=before, after=_shown(row))
     return row
 

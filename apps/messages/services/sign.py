@@ -14,9 +14,9 @@ from apps.gateway.errors import SignedBefore, SignerAway
 from apps.messages.models import Message, Recovery
 from apps.messages.services.nonces import nonces_for
 from apps.messages.services.readback import History
-from apps.messages.services.rounds import Ready
+from apps.messages.services.selection import Ready
 from apps.messages.states import MessageState, Wait
-from apps.wallets.services import messages_sign
+from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.message import SignedMessage
 from poolsite.wire.origins import Origin
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.core.errors import DomainError
-    from apps.messages.services.rounds import Round, Selection
+    from apps.messages.services.selection import Selection, SelectionId
     from poolsite.filecoin.message import Message as ChainMessage
 
 SIGN_STEPS: Final = 4
@@ -37,7 +37,7 @@ and more than what nodes call final by F3, and a proof still makes its deadline.
 
 
 @dataclass(slots=True)
-class Candidate:
+class PendingSignature:
     """A message on its way to a signature."""
 
     ready: Ready
@@ -52,21 +52,21 @@ class Candidate:
         return str(self.ready.row.pk)
 
 
-def origin_of(row: Message, *, selection: Selection | None = None, dead: tuple[int, ...] = ()) -> Origin:
+def origin_of(row: Message, *, selection_id: SelectionId | None = None, dead: tuple[int, ...] = ()) -> Origin:
     """Return what tells a signer which message this is."""
     return Origin(
         pool=Recovery.pool_name(),
         id=row.push_id,
         account="" if row.tenant is None else row.tenant.name,
         kind=row.kind,
-        selection="" if selection is None else selection.id,
-        step=0 if selection is None else selection.step,
+        selection="" if selection_id is None else selection_id.id,
+        step=0 if selection_id is None else selection_id.step,
         dead=dead,
     )
 
 
-def messages_signed(
-    turn: Round,
+def selection_sign(
+    selection: Selection,
     ready: Sequence[Ready],
     signed: dict[str, tuple[Ready, SignedMessage]],
     *,
@@ -78,15 +78,15 @@ def messages_signed(
     message is refused, and returns the ids of those.
     """
     used = {message.message.nonce for _, message in signed.values()}
-    asked = [Candidate(item) for item in ready[len(signed) :]]
+    asked = [PendingSignature(item) for item in ready[len(signed) :]]
     plan: dict[str, ChainMessage] = {}
     for _ in range(SIGN_STEPS):
         rest = [one for one in asked if not one.is_left]
-        plan = dict(zip((one.id for one in rest), _planned(turn, rest, used), strict=True))
+        plan = dict(zip((one.id for one in rest), _planned(selection, rest, used), strict=True))
         wrong = [one for one in rest if one.signed is None or one.signed.message != plan[one.id]]
-        answers = _sign(turn, [(one, plan[one.id]) for one in wrong])
+        answers = _sign(selection, [(one, plan[one.id]) for one in wrong])
         for one, answer in zip(wrong, answers, strict=True):
-            _note(turn, one, answer, client=client)
+            _note(selection, one, answer, client=client)
         if not any(one.is_asked_again for one in wrong):
             break
     for one in asked:
@@ -96,11 +96,11 @@ def messages_signed(
     return {one.id for one in asked if one.is_left}
 
 
-def _planned(turn: Round, rest: Sequence[Candidate], used: set[int]) -> list[ChainMessage]:
+def _planned(selection: Selection, rest: Sequence[PendingSignature], used: set[int]) -> list[ChainMessage]:
     """Return each message with its nonce: what was signed before keeps its own, the others go around it."""
-    known = [turn.known.get(one.id) for one in rest]
+    known = [selection.known.get(one.id) for one in rest]
     taken = used | {message.nonce for message in known if message is not None}
-    numbers = nonces_for(turn.sender, turn.standing, holes=turn.holes)
+    numbers = nonces_for(selection.sender, selection.chain_state, gaps=selection.gaps)
     free = (nonce for nonce in numbers if nonce not in taken)
     return [
         message or replace(one.ready.message, nonce=next(free))
@@ -108,25 +108,27 @@ def _planned(turn: Round, rest: Sequence[Candidate], used: set[int]) -> list[Cha
     ]
 
 
-def _note(turn: Round, one: Candidate, answer: SignedMessage | DomainError, *, client: ChainClient) -> None:
+def _note(
+    selection: Selection, one: PendingSignature, answer: SignedMessage | DomainError, *, client: ChainClient
+) -> None:
     """Take a signature, or find out what a refusal means."""
     one.signed, one.is_asked_again = None, False
     if isinstance(answer, SignedMessage):
         one.signed = answer
         return
     if isinstance(answer, SignedBefore):
-        wait, text = _signed_before(turn, one.ready.row, answer.messages, client=client)
+        wait, text = _signed_before(selection, one.ready.row, answer.messages, client=client)
         one.is_asked_again = not text
     else:
         wait = Wait.SIGNER_AWAY if isinstance(answer, SignerAway) else Wait.POLICY
         text = f"sign message failed: {answer.reason}"
     if text:
         one.is_left = True
-        turn.leave(one.ready.row, wait, text, is_failure=wait == Wait.POLICY)
+        selection.leave(one.ready.row, wait, text, is_failure=wait == Wait.POLICY)
 
 
 def _signed_before(
-    turn: Round, row: Message, versions: Sequence[ChainMessage], *, client: ChainClient
+    selection: Selection, row: Message, versions: Sequence[ChainMessage], *, client: ChainClient
 ) -> tuple[Wait, str]:
     """Note the nonce that the signer knows, or that it is dead; else return why the message is left."""
     newest = versions[0]
@@ -137,34 +139,34 @@ def _signed_before(
     holder = Message.objects.filter(
         from_addr=row.from_addr, nonce=nonce, state__in=[MessageState.FILLED, MessageState.LANDED]
     ).first()
-    if nonce >= turn.standing.chain_nonce:
-        rival = _rival(turn, holder, versions, client=client)
+    if nonce >= selection.chain_state.chain_nonce:
+        rival = _rival(selection, holder, versions, client=client)
         if rival:
             return Wait.SIGNED_BEFORE, f"{words}, which {rival} has: it goes on when that landed"
-        turn.known[row.pk] = newest
+        selection.known[row.pk] = newest
         return Wait.NONE, ""
-    landed = History(row.from_addr, client, turn.head).landed([nonce]).get(nonce)
+    landed = History(row.from_addr, client, selection.head).landed([nonce]).get(nonce)
     by_cid = {version.cid: version for version in versions}
     if holder is None and landed is not None and landed.message.cid in by_cid:
-        turn.known[row.pk], turn.landed[row.pk] = by_cid[landed.message.cid], landed
-    elif landed is not None and turn.head.height - landed.height >= DEAD_EPOCHS:
-        turn.known.pop(row.pk, None)
-        turn.dead[row.pk] = (*turn.dead.get(row.pk, ()), nonce)
+        selection.known[row.pk], selection.landed[row.pk] = by_cid[landed.message.cid], landed
+    elif landed is not None and selection.head.height - landed.height >= DEAD_EPOCHS:
+        selection.known.pop(row.pk, None)
+        selection.dead[row.pk] = (*selection.dead.get(row.pk, ()), nonce)
     else:
-        after = (turn.head.height if landed is None else landed.height) + DEAD_EPOCHS
+        after = (selection.head.height if landed is None else landed.height) + DEAD_EPOCHS
         text = f"{words}, which another message has used: it is signed anew at epoch {after}"
         return Wait.SIGNED_BEFORE, text
     return Wait.NONE, ""
 
 
 def _rival(
-    turn: Round, holder: Message | None, versions: Sequence[ChainMessage], *, client: ChainClient
+    selection: Selection, holder: Message | None, versions: Sequence[ChainMessage], *, client: ChainClient
 ) -> str:
     """Return what else has the nonce of these versions: a row of ours, or a message in the node's pool."""
     if holder is not None:
         return f"message {holder.push_id}"
     newest = versions[0]
-    if newest.nonce >= turn.standing.pool_nonce:
+    if newest.nonce >= selection.chain_state.pool_nonce:
         return ""
     for signed in client.mpool_pending():
         other = signed.message
@@ -173,15 +175,17 @@ def _rival(
     return "a message that the newest head includes"
 
 
-def _sign(turn: Round, asked: Sequence[tuple[Candidate, ChainMessage]]) -> list[SignedMessage | DomainError]:
+def _sign(
+    selection: Selection, asked: Sequence[tuple[PendingSignature, ChainMessage]]
+) -> list[SignedMessage | DomainError]:
     """Have each message signed for its tenant: one round through the hub per tenant."""
     found: dict[int, SignedMessage | DomainError] = {}
-    turn.selection.step += 1
+    selection.selection_id.step += 1
     rows = [one.ready.row for one, _ in asked]
     for tenant in dict.fromkeys(row.tenant_id for row in rows):
         places = [at for at, row in enumerate(rows) if row.tenant_id == tenant]
         origins = [
-            origin_of(rows[at], selection=turn.selection, dead=turn.dead.get(rows[at].pk, ()))
+            origin_of(rows[at], selection_id=selection.selection_id, dead=selection.dead.get(rows[at].pk, ()))
             for at in places
         ]
         answers = messages_sign([asked[at][1] for at in places], tenant_id=tenant, origins=origins)

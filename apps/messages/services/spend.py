@@ -56,7 +56,7 @@ def gas_cost(signed: Message | SignedVersion | ChainMessage, receipt: Receipt, *
     return found.base_fee_burn + found.over_estimation_burn + found.miner_tip
 
 
-def spend_note(ids: Collection[str], *, sign: int) -> None:
+def spend_record(ids: Collection[str], *, sign: int) -> None:
     """Add what these messages cost to their days, or take it off before they leave LANDED.
 
     Must run in the transaction that moves them.

@@ -12,6 +12,6 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
 
 
-def event_note(message: Message, event: str, text: str, *, now: datetime) -> None:
+def event_record(message: Message, event: str, text: str, *, now: datetime) -> None:
     """Add a line to a message's timeline."""
     MessageEvent.objects.create(message=message, at=now, event=event, text=text[:1000])

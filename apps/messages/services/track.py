@@ -19,14 +19,14 @@ from apps.chain.models import Head
 from apps.chain.selectors import network_current, path_between
 from apps.chain.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion, Tracker
+from apps.messages.services.bulk_transitions import NOT_LANDED, messages_advance, publish_message_changes
 from apps.messages.services.locks import TRACK_LOCK, held
-from apps.messages.services.moves import NOT_LANDED, messages_advance, messages_told
-from apps.messages.services.nonces import nonces_freed, nonces_used
+from apps.messages.services.nonces import chain_nonces_advance, chain_nonces_rewind
 from apps.messages.services.restored import recovery_begin
 from apps.messages.services.search import messages_search
-from apps.messages.services.spend import ADDED, TAKEN_OFF, exit_code_kept, gas_cost, spend_note
+from apps.messages.services.spend import ADDED, TAKEN_OFF, exit_code_kept, gas_cost, spend_record
 from apps.messages.states import MessageState, Wait
-from apps.wallets.services import wallets_moved
+from apps.wallets.services.sign import wallets_moved
 from poolsite.filecoin.address import address_format
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
     """Put messages whose executing tipset left the chain back into flight.
 
     Where two rows hold one nonce (a message given up that landed all the same, and the one that filled
-    its hole; or one that got it since), the one that was displaced stays so: only one can be in flight.
+    its gap; or one that got it since), the one that was displaced stays so: only one can be in flight.
     """
     if not keys:
         return 0
@@ -236,11 +236,11 @@ def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
         if row.state == MessageState.LANDED or (row.from_addr, row.nonce) not in taken:
             taken.add((row.from_addr, row.nonce))
             back.append(row)
-    spend_note([row.pk for row in back], sign=TAKEN_OFF)
-    nonces_freed((row.from_addr, row.nonce or 0) for row in rows)
+    spend_record([row.pk for row in back], sign=TAKEN_OFF)
+    chain_nonces_rewind((row.from_addr, row.nonce or 0) for row in rows)
     wallets_moved({one for row in rows for one in (row.from_addr, row.to)}, at=now)
     moved = messages_advance("REVERT", dict.fromkeys((row.pk for row in back), NOT_LANDED), now=now)
-    messages_told(moved)
+    publish_message_changes(moved)
     return len(moved)
 
 
@@ -295,10 +295,10 @@ def _landings(executed: Executed, ours: Sequence[Execution], *, now: datetime) -
             land[winner.pk] = _landing_columns(executed, message, now=now) | {"gas_cost": cost}
     lost = messages_advance("CONFLICT", displace, now=now)
     moved = messages_advance("LAND", land, now=now)
-    spend_note(moved, sign=ADDED)
-    messages_told([*lost.items(), *moved.items()])
-    _foreign_note(foreign, now=now)
-    nonces_used((message.from_addr, message.nonce) for message in ours)
+    spend_record(moved, sign=ADDED)
+    publish_message_changes([*lost.items(), *moved.items()])
+    _foreign_record(foreign, now=now)
+    chain_nonces_advance((message.from_addr, message.nonce) for message in ours)
     return len(moved), len(lost)
 
 
@@ -339,7 +339,7 @@ def _landing_columns(executed: Executed, message: Execution, *, now: datetime) -
     }
 
 
-def _foreign_note(foreign: Sequence[Execution], *, now: datetime) -> None:
+def _foreign_record(foreign: Sequence[Execution], *, now: datetime) -> None:
     """Remember that an address is used from elsewhere and never give out its nonces again."""
     for message in foreign:
         sender = Sender.objects.select_for_update().get(address=message.from_addr)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.db.models import F
 
-from apps.chain.apart import each_apart
+from apps.chain.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.miners.onchain import PartitionFacts, partitions_read
 from apps.miners.selectors import roots_with_each
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import ChainRoots
-    from apps.proving.services.look import Look
+    from apps.proving.services.proving_context import ProvingContext
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 
-def deadlines_follow(roots: Sequence[ChainRoots], look: Look) -> set[int]:
+def deadlines_follow(roots: Sequence[ChainRoots], context: ProvingContext) -> set[int]:
     """Bring windows and partitions of miners up to the head; returns the numbers of the rows it wrote.
 
     Read are the deadlines whose root moved; rows are written of these and of windows that have closed.
     `roots` must have been read from the database before the head: see sectors.services.active.
     """
     known = {row.miner_id: row for row in FollowedWindows.objects.all()}
-    due = roots_with_each([row for row in roots if _is_due(row, known.get(row.miner_id), look)])
-    stored = _stored(due, look)
+    due = roots_with_each([row for row in roots if _is_due(row, known.get(row.miner_id), context)])
+    stored = _stored(due, context)
     written: set[int] = set()
     followed: list[FollowedWindows] = []
 
     def follow(row: ChainRoots) -> None:
         one = stored[row.miner_id]
-        written.update(deadlines_refresh(row, look, one))
+        written.update(deadlines_refresh(row, context, one))
         first = min(one.ends.values())
         followed.append(FollowedWindows(miner=row.miner, root=row.deadlines, next_close=first))
 
-    each_apart(due, follow, event="deadlines_not_read")
+    for_each_isolated(due, follow, event="deadlines_not_read")
     FollowedWindows.objects.bulk_create(
         followed, update_conflicts=True, unique_fields=["miner"], update_fields=["root", "next_close"]
     )
@@ -63,7 +63,7 @@ class StoredWindows:
     """Of the deadlines that moved."""
 
 
-def _stored(due: Sequence[ChainRoots], look: Look) -> dict[int, StoredWindows]:
+def _stored(due: Sequence[ChainRoots], context: ProvingContext) -> dict[int, StoredWindows]:
     """Return what is stored of these miners, read at once."""
     found = {row.miner_id: StoredWindows() for row in due}
     numbers: dict[int, dict[int, int]] = defaultdict(dict)
@@ -80,8 +80,8 @@ def _stored(due: Sequence[ChainRoots], look: Look) -> dict[int, StoredWindows]:
     wanted: list[int] = []
     for miner_id, one in found.items():
         of_miner = numbers[miner_id]
-        one.moved = [at for at in range(look.network.proving.deadlines) if of_miner.get(at) not in same]
-        closed = {at for at, close in one.ends.items() if close <= look.head.height}
+        one.moved = [at for at in range(context.network.proving.deadlines) if of_miner.get(at) not in same]
+        closed = {at for at, close in one.ends.items() if close <= context.head.height}
         wanted += [of_miner[at] for at in closed.union(one.moved) if at in of_miner]
     for deadline in Deadline.objects.filter(pk__in=wanted):
         found[deadline.miner_id].rows[deadline.index] = deadline
@@ -93,27 +93,27 @@ def _stored(due: Sequence[ChainRoots], look: Look) -> dict[int, StoredWindows]:
     return found
 
 
-def _is_due(roots: ChainRoots, known: FollowedWindows | None, look: Look) -> bool:
+def _is_due(roots: ChainRoots, known: FollowedWindows | None, context: ProvingContext) -> bool:
     """Return whether a deadline's state moved or a window has closed."""
     if roots.miner.proving_period_start is None:
         return False
-    return known is None or known.root != roots.deadlines or known.next_close <= look.head.height
+    return known is None or known.root != roots.deadlines or known.next_close <= context.head.height
 
 
-def deadlines_refresh(roots: ChainRoots, look: Look, stored: StoredWindows) -> set[int]:
+def deadlines_refresh(roots: ChainRoots, context: ProvingContext, stored: StoredWindows) -> set[int]:
     """Store a miner's windows that closed, and those that moved with their partitions.
 
     Returns the numbers of the rows that were written.
 
     Raises NodeRefused, NodeUnavailable.
     """
-    miner, params, height = roots.miner, look.network.proving, look.head.height
+    miner, params, height = roots.miner, context.network.proving, context.head.height
     assert miner.proving_period_start is not None
     # Reckoned from the offset of the miner's periods: right after null rounds the node still names the
     # deadline that was open before, moved a whole period on (spec lotus-behaviour §8).
     now = current_deadline(miner.proving_period_start, height, params)
     moved = stored.moved
-    facts = partitions_read(look.client, miner.address, moved, look.head.key) if moved else {}
+    facts = partitions_read(context.client, miner.address, moved, context.head.key) if moved else {}
     with transaction.atomic():
         for index in sorted(stored.rows.keys() | set(moved)):
             window = deadline_info(now.period_start, index, height, params).next_not_elapsed()

@@ -62,7 +62,7 @@ def sectors_onchain(
     return sectors
 
 
-def job_make(
+def job_create(
     miner: Miner,
     *,
     sectors: Sequence[ProvenSector],
@@ -131,7 +131,7 @@ def job_is_lapsed(job: Job, *, now: datetime) -> bool:
     return job.state == JobState.READY and job.expires_at is not None and job.expires_at <= now
 
 
-def job_drop(job: Job | None, *, now: datetime) -> None:
+def job_cancel(job: Job | None, *, now: datetime) -> None:
     """Make a job that nobody needs any more unclaimable; reports about it are refused."""
     if job is None or job.state in (JobState.DONE, JobState.FAILED):
         return

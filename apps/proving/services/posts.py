@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import structlog
 from django.db.models import Q
 
-from apps.chain.apart import each_apart
+from apps.chain.isolation import for_each_isolated
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState
 from apps.proving.models import WindowPost
-from apps.proving.services.changes import post_set, post_tell
-from apps.proving.services.jobs import job_drop, job_strip
+from apps.proving.services.fault_rechecks import faults_recheck
+from apps.proving.services.jobs import job_cancel, job_strip
+from apps.proving.services.post_updates import post_update, publish_post
 from apps.proving.services.proofs import post_prove
 from apps.proving.services.retries import is_due, note
-from apps.proving.services.second_looks import look_again
 from apps.proving.services.submissions import (
     NO_PROOF,
     chain_has,
@@ -31,26 +31,28 @@ from apps.proving.states import OPEN_POSTS, PostState
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
-    from apps.proving.services.look import Look
+    from apps.proving.services.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 
 
-def posts_advance(look: Look) -> None:
+def posts_advance(context: ProvingContext) -> None:
     """Move every proof whose window has not closed, one after the other; a failing one stops no other."""
-    rows, messages = _posts_to_move(look)
-    each_apart(
-        rows, lambda post: post_move(post, messages.get(post.message_id), look), event="post_not_moved"
+    rows, messages = _posts_to_move(context)
+    for_each_isolated(
+        rows, lambda post: post_move(post, messages.get(post.message_id), context), event="post_not_moved"
     )
 
 
-def _posts_to_move(look: Look) -> tuple[list[WindowPost], dict[str, Message]]:
-    """Return the proofs that need a look, with all that it takes, and their messages.
+def _posts_to_move(context: ProvingContext) -> tuple[list[WindowPost], dict[str, Message]]:
+    """Return the proofs that need attention, with all that it takes, and their messages.
 
     Told by a narrow query first: to read proofs with their jobs, hosts and miner costs twenty times as much,
     and on most heads each one stands where its message does.
     """
-    landed = Q(state=PostState.LANDED, landed_height__gte=look.head.height - look.network.chain_finality)
+    landed = Q(
+        state=PostState.LANDED, landed_height__gte=context.head.height - context.network.chain_finality
+    )
     found = list(
         WindowPost.objects.filter(Q(state__in=[*OPEN_POSTS, PostState.NOTHING]) | landed).values_list(
             "pk", "state", "landed_height", "message_id"
@@ -63,7 +65,12 @@ def _posts_to_move(look: Look) -> tuple[list[WindowPost], dict[str, Message]]:
     if not wanted:
         return [], messages
     rows = WindowPost.objects.filter(pk__in=wanted).select_related(
-        "miner__tenant", "job__miner", "job__worker", "relief__miner", "relief__worker", "recheck__miner"
+        "miner__tenant",
+        "job__miner",
+        "job__worker",
+        "backup_job__miner",
+        "backup_job__worker",
+        "recheck_job__miner",
     )
     ordered = rows.order_by("close_epoch", "pk")
     return sorted(ordered, key=lambda post: post.state == PostState.LANDED), messages
@@ -80,71 +87,71 @@ def _stands(state: str, landed_height: int | None, message: Message | None) -> b
     )
 
 
-def post_move(post: WindowPost, message: Message | None, look: Look) -> None:
+def post_move(post: WindowPost, message: Message | None, context: ProvingContext) -> None:
     """Take the next steps of one proof: what fails is tried again in the same pass where it may be.
 
     Raises NodeUnavailable, NodeRefused, LostRace.
     """
     if post.state == PostState.LANDED:
-        _landed_check(post, message, look)
+        _landed_check(post, message, context)
     elif post.state == PostState.SENT and message is not None:
-        message_follow(post, message, look)
+        message_follow(post, message, context)
     if post.state == PostState.LANDED:
         return
-    if look.head.height >= post.close_epoch:
+    if context.head.height >= post.close_epoch:
         if not _may_have_landed(post, message):
-            _close(post, look)
+            _close(post, context)
         return
     if post.state == PostState.SENT and message is not None:
-        message_stuck(post, message, look)
-    _go_on(post, look)
+        message_stuck(post, message, context)
+    _go_on(post, context)
 
 
-def _go_on(post: WindowPost, look: Look) -> None:
+def _go_on(post: WindowPost, context: ProvingContext) -> None:
     """Prove and send while there is time left in the window."""
-    if post.state == PostState.NOTHING and is_due(post, look) and not chain_has(post, look):
+    if post.state == PostState.NOTHING and is_due(post, context) and not chain_has(post, context):
         # A store that was away may be back in time: the files are looked at again.
-        advance(post, "AGAIN", skipped={}, job=None, updated_at=look.now)
-    if post.state in (PostState.PROVING, PostState.PROVED) and _is_reorganised(post, look):
+        advance(post, "AGAIN", skipped={}, job=None, updated_at=context.now)
+    if post.state in (PostState.PROVING, PostState.PROVED) and _is_reorganised(post, context):
         return
     if post.state == PostState.PROVING:
-        post_prove(post, look)
+        post_prove(post, context)
     if post.state == PostState.PROVED:
-        look_again(post, look)
+        faults_recheck(post, context)
         if post.state == PostState.PROVED:
-            post_submit(post, look)
+            post_submit(post, context)
         if post.state == PostState.PROVING:  # sectors are back, or the chain has a part of it
-            post_prove(post, look)
+            post_prove(post, context)
 
 
-def _landed_check(post: WindowPost, message: Message | None, look: Look) -> None:
+def _landed_check(post: WindowPost, message: Message | None, context: ProvingContext) -> None:
     """Look after a proof that has landed: a reorganisation may have thrown it out, or landed it elsewhere."""
     if message is not None and message.state == MessageState.FILLED:
-        advance(post, "REVERT", landed_height=None, exit_code=None, updated_at=look.now)
-        post_tell(post)
+        advance(post, "REVERT", landed_height=None, exit_code=None, updated_at=context.now)
+        publish_post(post)
     elif message is not None and message.state == MessageState.LANDED and message.exit_code == 0:
         if post.landed_height != message.height:
-            post_set(post, landed_height=message.height)
-    elif look.head.height < post.close_epoch and not proven_onchain(post, look) >= set(post.partitions):
+            post_update(post, landed_height=message.height)
+    elif context.head.height < post.close_epoch and not proven_onchain(post, context) >= set(post.partitions):
         words = "the chain has no proof any more"
-        note(post, look, words)
-        data = {"landed_height": None, "exit_code": None, "error": words, "updated_at": look.now}
+        note(post, context, words)
+        data = {"landed_height": None, "exit_code": None, "error": words, "updated_at": context.now}
         advance(post, "AGAIN", **data, **NO_PROOF)
-        post_tell(post)
+        publish_post(post)
 
 
-def _close(post: WindowPost, look: Look) -> None:
-    jobs_end(post, look)
-    note(post, look, "the window closed without a proof")
-    advance(post, "CLOSE", spare={}, spare_proof=None, updated_at=look.now)
+def _close(post: WindowPost, context: ProvingContext) -> None:
+    jobs_end(post, context)
+    note(post, context, "the window closed without a proof")
+    advance(post, "CLOSE", fallback={}, fallback_proof=None, updated_at=context.now)
     log.warning("window_missed", miner=post.miner.address, deadline=post.deadline_index, reason=post.error)
-    post_tell(post)
+    publish_post(post)
 
 
-def jobs_end(post: WindowPost, look: Look) -> None:
+def jobs_end(post: WindowPost, context: ProvingContext) -> None:
     """Make what provers still do for a proof unclaimable; reports about it are refused."""
-    for job in (post.job, post.relief, post.recheck):
-        job_drop(job, now=look.now)
+    for job in (post.job, post.backup_job, post.recheck_job):
+        job_cancel(job, now=context.now)
         job_strip(job)
 
 
@@ -154,15 +161,15 @@ def _may_have_landed(post: WindowPost, message: Message | None) -> bool:
     return is_out and tracked_height() < post.close_epoch
 
 
-def _is_reorganised(post: WindowPost, look: Look) -> bool:
+def _is_reorganised(post: WindowPost, context: ProvingContext) -> bool:
     """Start again if the chain's challenge is another one than the proof answers."""
-    randomness = challenge_draw(post.miner, post.challenge_epoch, look)
+    randomness = challenge_draw(post.miner, post.challenge_epoch, context)
     if randomness == bytes(post.randomness):
         return False
-    jobs_end(post, look)
+    jobs_end(post, context)
     words = "the chain's challenge has changed"
-    note(post, look, words)
+    note(post, context, words)
     if post.state == PostState.PROVED:
-        advance(post, "AGAIN", updated_at=look.now)
-    post_set(post, randomness=randomness, error=words, tries=0, try_epoch=None, **NO_PROOF)
+        advance(post, "AGAIN", updated_at=context.now)
+    post_update(post, randomness=randomness, error=words, tries=0, try_epoch=None, **NO_PROOF)
     return True

@@ -11,21 +11,21 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.onchain import partitions_read
 from apps.proving.models import WindowPost
-from apps.proving.services.changes import post_set, post_tell
-from apps.proving.services.cover import proof_order, sectors_to_prove, skipped_add
+from apps.proving.services.backup_prover import backup_cancel, backup_collect, backup_monitor, other_attempt
+from apps.proving.services.fault_rechecks import fallback_use, is_fallback_as_good
 from apps.proving.services.jobs import (
     BadProof,
     Window,
-    job_drop,
+    job_cancel,
+    job_create,
     job_is_lapsed,
-    job_make,
     job_strip,
     proof_check,
     sectors_onchain,
 )
-from apps.proving.services.reliefs import other_attempt, relief_come, relief_drop, relief_tend
+from apps.proving.services.post_updates import post_update, publish_post
+from apps.proving.services.proof_coverage import proof_order, sectors_to_prove, skipped_add
 from apps.proving.services.retries import better_until, is_due, note, paused, try_failed
-from apps.proving.services.second_looks import is_spare_as_good, spare_take
 from apps.proving.services.windows import post_split
 from apps.proving.states import PostState
 from apps.sectors.states import JobState
@@ -36,145 +36,147 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.onchain import PartitionFacts
-    from apps.proving.services.look import Look
+    from apps.proving.services.proving_context import ProvingContext
     from apps.sectors.models import Job
     from poolsite.wire.jobs import ProvenSector
 
 log = structlog.get_logger(__name__)
 
 
-def post_prove(post: WindowPost, look: Look) -> None:
+def post_prove(post: WindowPost, context: ProvingContext) -> None:
     """Give out a job, or take the result of the one that is finished, while it can still land."""
-    relief_come(post)
-    _job_end(post, look)
+    backup_collect(post)
+    _job_end(post, context)
     if post.state == PostState.PROVING:
-        relief_tend(post, look)
+        backup_monitor(post, context)
     if post.state != PostState.PROVING:
         return
-    if post.spare and look.head.height >= better_until(post, look.network):
-        spare_take(post, look, why="no better proof came in time")
+    if post.fallback and context.head.height >= better_until(post, context.network):
+        fallback_use(post, context, why="no better proof came in time")
         return
-    if post.job is not None or not is_due(post, look):
+    if post.job is not None or not is_due(post, context):
         return
-    read = partitions_read(look.client, post.miner.address, [post.deadline_index], look.head.key)
+    read = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
     facts = read[post.deadline_index]
     order, kept = proof_order(facts, post=post)
     if not order:
-        _empty(post, look)
+        _empty(post, context)
         return
-    _unreadable_part(post, facts, kept=kept, look=look)
-    known = sectors_onchain(look.client, post.miner, sorted(set(order)), look.head.key)
+    _unreadable_part(post, facts, kept=kept, context=context)
+    known = sectors_onchain(context.client, post.miner, sorted(set(order)), context.head.key)
     if not set(order) <= set(known):
         return  # terminated this moment: the next head shows the partition without it
-    _job_give(post, order=[known[number] for number in order], partitions=kept, look=look)
+    _job_give(post, order=[known[number] for number in order], partitions=kept, context=context)
 
 
-def _job_end(post: WindowPost, look: Look) -> None:
+def _job_end(post: WindowPost, context: ProvingContext) -> None:
     """See to a job that has ended or that nobody may claim any more; its failure counts as a try."""
     job = post.job
     if job is None:
         return
     if job.state == JobState.DONE:
-        _take(post, look)
+        _take(post, context)
     elif job.state == JobState.FAILED:
         job_strip(job)
-        try_failed(post, look, words=f"no proof was made: {job.error}", **other_attempt(post))
-        if not post.spare and post.job is None:
-            _part_each(post, look)
-    elif job_is_lapsed(job, now=look.now):
+        try_failed(post, context, words=f"no proof was made: {job.error}", **other_attempt(post))
+        if not post.fallback and post.job is None:
+            _part_each(post, context)
+    elif job_is_lapsed(job, now=context.now):
         # Its time is reckoned by the clock, the window by epochs: the chain stood still, or the clock jumped.
-        job_drop(job, now=look.now)
+        job_cancel(job, now=context.now)
         job_strip(job)
-        post_set(post, **other_attempt(post))
+        post_update(post, **other_attempt(post))
 
 
-def _part_each(post: WindowPost, look: Look) -> None:
+def _part_each(post: WindowPost, context: ProvingContext) -> None:
     """Prove partitions one by one after one proof for all of them failed: it may be for the sake of one."""
     rest = [[index] for index in post.partitions[1:]]
     for part in post_split(post, rest, error=post.error, tries=post.tries, try_epoch=post.try_epoch):
-        note(part, look, f"proved apart from partition {post.partitions[0]}: {post.error}")
+        note(part, context, f"proved apart from partition {post.partitions[0]}: {post.error}")
 
 
-def _empty(post: WindowPost, look: Look) -> None:
+def _empty(post: WindowPost, context: ProvingContext) -> None:
     """Leave partitions of which no sector can be read, until the files are looked at again."""
-    if post.spare:
-        spare_take(post, look, why="no sector can be read now")
+    if post.fallback:
+        fallback_use(post, context, why="no sector can be read now")
         return
     words = "no sector of these partitions can be proved"
-    note(post, look, words)
+    note(post, context, words)
     # Two failures at least: a store that is away is not back within the same head.
-    advance(post, "EMPTY", error=words, updated_at=look.now, job=None, **paused(post, look, least=2))
-    post_tell(post)
+    advance(post, "EMPTY", error=words, updated_at=context.now, job=None, **paused(post, context, least=2))
+    publish_post(post)
 
 
 def _unreadable_part(
-    post: WindowPost, facts: Sequence[PartitionFacts], *, kept: Sequence[int], look: Look
+    post: WindowPost, facts: Sequence[PartitionFacts], *, kept: Sequence[int], context: ProvingContext
 ) -> None:
     """Set apart the partitions of which no sector could be read: they are tried again by themselves."""
     away = [index for index in post.partitions if index not in kept and post.skipped.get(str(index))]
     groups = [[index] for index in away if index < len(facts) and sectors_to_prove(facts[index], ())]
-    if post.spare or not groups:
+    if post.fallback or not groups:
         return
     words = "no sector of this partition can be read"
-    data = {"state": PostState.NOTHING, "error": words, **paused(post, look, least=2)}
+    data = {"state": PostState.NOTHING, "error": words, **paused(post, context, least=2)}
     for part in post_split(post, groups, **data):
-        note(part, look, words)
+        note(part, context, words)
 
 
-def _job_give(post: WindowPost, *, order: list[ProvenSector], partitions: list[int], look: Look) -> None:
+def _job_give(
+    post: WindowPost, *, order: list[ProvenSector], partitions: list[int], context: ProvingContext
+) -> None:
     window = Window(
         deadline=post.deadline_index,
         close_epoch=post.close_epoch,
-        seconds_left=look.seconds_until(post.close_epoch),
-        window_s=look.network.proving.window * look.network.epoch_s,
+        seconds_left=context.seconds_until(post.close_epoch),
+        window_s=context.network.proving.window * context.network.epoch_s,
     )
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
         if row.state != PostState.PROVING or row.job_id != post.job_id:
             return  # another task has given one out
-        job = job_make(
+        job = job_create(
             post.miner,
             sectors=order,
             randomness=bytes(post.randomness),
             window=window,
             time_sensitive=True,
-            now=look.now,
+            now=context.now,
         )
         row.job, row.partitions, row.proofs_made = job, partitions, row.proofs_made + 1
         row.save(update_fields=["job", "partitions", "proofs_made", "updated_at"])
         job_strip(post.job)
     post.refresh_from_db()
     publish(Change("job", job.pk, post.miner.tenant_id))
-    post_tell(post)
+    publish_post(post)
 
 
-def _take(post: WindowPost, look: Look) -> None:
+def _take(post: WindowPost, context: ProvingContext) -> None:
     """Check a finished job: its proof is kept, its faulty sectors are skipped, a bad proof is made again."""
     job = post.job
     if job is None:
         return
     faults = {int(number) for number in job.result.get("faults", ())}
     if faults:
-        if post.relief is not None and faults >= _asked(job):
+        if post.backup_job is not None and faults >= _asked(job):
             # The other host has not given up: perhaps it is this one that cannot read the store.
             job_strip(job)
             words = f"{job.result.get('worker')} can read none of the sectors"
-            try_failed(post, look, words=words, **other_attempt(post))
+            try_failed(post, context, words=words, **other_attempt(post))
             return
-        facts = partitions_read(look.client, post.miner.address, [post.deadline_index], look.head.key)
+        facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
         skipped = skipped_add(post, facts[post.deadline_index], faults)
         words = f"files of sectors {sorted(faults)} cannot be read"
         job_strip(job)
         if skipped == post.skipped:
             words = f"{job.result.get('worker')} names sectors that are not asked for"
-            try_failed(post, look, words=words, **other_attempt(post))
+            try_failed(post, context, words=words, **other_attempt(post))
             return
-        relief_drop(post, look)  # it proves sectors that are left out now
+        backup_cancel(post, context)  # it proves sectors that are left out now
         # That is a step forward: the next proof, without them, goes out at once.
-        note(post, look, words)
-        post_set(post, job=None, relief=None, doubt="", skipped=skipped, error=words[:2000])
-        if is_spare_as_good(post):
-            spare_take(post, look, why="they cannot be read after all")
+        note(post, context, words)
+        post_update(post, job=None, backup_job=None, stall="", skipped=skipped, error=words[:2000])
+        if is_fallback_as_good(post):
+            fallback_use(post, context, why="they cannot be read after all")
         return
     try:
         proof_check(job)
@@ -182,32 +184,32 @@ def _take(post: WindowPost, look: Look) -> None:
         log.warning("bad_proof", post=str(post.uuid), worker=job.result.get("worker"), reason=str(bad))
         job_strip(job)
         words = f"the proof of {job.result.get('worker')} is wrong: {bad}"
-        try_failed(post, look, words=words, **other_attempt(post))
+        try_failed(post, context, words=words, **other_attempt(post))
         return
-    _keep(post, job, look)
+    _keep(post, job, context)
 
 
-def _keep(post: WindowPost, job: Job, look: Look) -> None:
+def _keep(post: WindowPost, job: Job, context: ProvingContext) -> None:
     """Keep a good proof; nobody needs to make it any more."""
-    if post.relief is not None:
-        note(post, look, f"the proof of {job.result.get('worker')} is taken", is_error=False)
-    relief_drop(post, look)
+    if post.backup_job is not None:
+        note(post, context, f"the proof of {job.result.get('worker')} is taken", is_error=False)
+    backup_cancel(post, context)
     advance(
         post,
         "PROVE",
         proof=job.proof,
-        proved_at=look.now,
+        proved_at=context.now,
         error="",
         tries=0,
         try_epoch=None,
-        spare={},
-        spare_proof=None,
-        relief=None,
-        doubt="",
-        updated_at=look.now,
+        fallback={},
+        fallback_proof=None,
+        backup_job=None,
+        stall="",
+        updated_at=context.now,
     )
     job_strip(job)
-    post_tell(post)
+    publish_post(post)
 
 
 def _asked(job: Job) -> set[int]:

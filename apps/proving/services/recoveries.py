@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.db import transaction
 
-from apps.chain.apart import each_apart
+from apps.chain.isolation import for_each_isolated
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -22,9 +22,9 @@ from apps.proving.models import Deadline, Recovery
 from apps.proving.services.jobs import (
     BadProof,
     Window,
-    job_drop,
+    job_cancel,
+    job_create,
     job_is_lapsed,
-    job_make,
     job_strip,
     proof_check,
     sectors_onchain,
@@ -32,7 +32,7 @@ from apps.proving.services.jobs import (
 from apps.proving.states import RecoveryState
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors import miner as miner_actor
-from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, PartitionSectors
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.bitfield import bitfield_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from apps.messages.models import Message
     from apps.miners.models import Miner
-    from apps.proving.services.look import Look
+    from apps.proving.services.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 
@@ -60,19 +60,19 @@ def miners_faulty(miners: Sequence[Miner]) -> list[Miner]:
     return [miner for miner in miners if miner.pk in found]
 
 
-def recoveries_begin(miner: Miner, look: Look) -> int:
+def recoveries_begin(miner: Miner, context: ProvingContext) -> int:
     """Have the faulty sectors of every deadline checked that can still be declared for its next window."""
     count = 0
-    rows = Deadline.objects.filter(miner=miner, faulty__gt=0, cutoff_epoch__gt=look.head.height + 1)
+    rows = Deadline.objects.filter(miner=miner, faulty__gt=0, cutoff_epoch__gt=context.head.height + 1)
     for deadline in rows.prefetch_related("partitions"):
         for partition in deadline.partitions.all():
             waiting = sorted(set(partition.faulty) - set(partition.recovering))
-            if waiting and _is_free(deadline, partition.index, look):
-                count += _begin(miner, deadline, partition=partition.index, numbers=waiting, look=look)
+            if waiting and _is_free(deadline, partition.index, context):
+                count += _begin(miner, deadline, partition=partition.index, numbers=waiting, context=context)
     return count
 
 
-def _is_free(deadline: Deadline, partition: int, look: Look) -> bool:
+def _is_free(deadline: Deadline, partition: int, context: ProvingContext) -> bool:
     """Tell whether nothing is under way for this partition, and the last failure is a while ago."""
     same = Recovery.objects.filter(
         miner=deadline.miner,
@@ -82,21 +82,23 @@ def _is_free(deadline: Deadline, partition: int, look: Look) -> bool:
     )
     if same.filter(state__in=OPEN).exists():
         return False
-    return not same.filter(updated_at__gt=look.now - timedelta(seconds=TRY_AGAIN_S)).exists()
+    return not same.filter(updated_at__gt=context.now - timedelta(seconds=TRY_AGAIN_S)).exists()
 
 
-def _begin(miner: Miner, deadline: Deadline, *, partition: int, numbers: list[int], look: Look) -> bool:
+def _begin(
+    miner: Miner, deadline: Deadline, *, partition: int, numbers: list[int], context: ProvingContext
+) -> bool:
     # Any challenge will do: nobody but us checks this proof, it only has to be new.
-    randomness = look.client.state_get_randomness_from_beacon(
+    randomness = context.client.state_get_randomness_from_beacon(
         Tag.WINDOWED_POST_CHALLENGE_SEED,
-        look.head.height,
+        context.head.height,
         entropy=miner_entropy(address_parse(miner.address)),
-        key=look.head.key,
+        key=context.head.key,
     )
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its row.
         Deadline.objects.select_for_update().get(pk=deadline.pk)
-        if not _is_free(deadline, partition, look):
+        if not _is_free(deadline, partition, context):
             return False
         recovery = Recovery.objects.create(
             miner=miner,
@@ -107,36 +109,36 @@ def _begin(miner: Miner, deadline: Deadline, *, partition: int, numbers: list[in
             sectors=numbers,
             randomness=randomness,
         )
-    _check(recovery, numbers=numbers, look=look)
+    _check(recovery, numbers=numbers, context=context)
     return True
 
 
-def _check(recovery: Recovery, *, numbers: list[int], look: Look) -> None:
+def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -> None:
     """Have a prover read the sectors' files by a proof over all of them."""
-    known = sectors_onchain(look.client, recovery.miner, numbers, look.head.key)
+    known = sectors_onchain(context.client, recovery.miner, numbers, context.head.key)
     if set(known) != set(numbers):
-        advance(recovery, "FAIL", error="the sectors are not on the chain any more", updated_at=look.now)
+        advance(recovery, "FAIL", error="the sectors are not on the chain any more", updated_at=context.now)
         return
-    network = look.network
-    job = job_make(
+    network = context.network
+    job = job_create(
         recovery.miner,
         sectors=[known[number] for number in numbers],
         randomness=bytes(recovery.randomness),
         window=Window(
             deadline=recovery.deadline_index,
             close_epoch=recovery.cutoff_epoch,
-            seconds_left=look.seconds_until(recovery.cutoff_epoch),
+            seconds_left=context.seconds_until(recovery.cutoff_epoch),
             window_s=network.proving.window * network.epoch_s,
         ),
         time_sensitive=False,
-        now=look.now,
+        now=context.now,
     )
     Recovery.objects.filter(pk=recovery.pk).update(job=job, good=numbers)
     recovery.refresh_from_db()
     _tell(recovery)
 
 
-def recoveries_advance(look: Look) -> None:
+def recoveries_advance(context: ProvingContext) -> None:
     """Move every recovery that is under way."""
     if not Recovery.objects.filter(state__in=OPEN).exists():  # reading them with their jobs costs much more
         return
@@ -144,34 +146,36 @@ def recoveries_advance(look: Look) -> None:
         Recovery.objects.filter(state__in=OPEN).select_related("miner__tenant", "job__miner").order_by("pk")
     )
     messages = messages_by_ids([row.message_id for row in rows if row.message_id])
-    each_apart(
-        rows, lambda row: recovery_move(row, messages.get(row.message_id), look), event="recovery_not_moved"
+    for_each_isolated(
+        rows,
+        lambda row: recovery_move(row, messages.get(row.message_id), context),
+        event="recovery_not_moved",
     )
 
 
-def recovery_move(row: Recovery, message: Message | None, look: Look) -> None:
+def recovery_move(row: Recovery, message: Message | None, context: ProvingContext) -> None:
     """Take the next step of one recovery.  Raises NodeUnavailable, NodeRefused, LostRace."""
     if row.state == RecoveryState.LANDED:
         if message is not None and message.state == MessageState.FILLED:
-            _step(row, "REVERT", look)
-        elif look.head.height >= row.open_epoch + look.network.proving.window:
+            _step(row, "REVERT", context)
+        elif context.head.height >= row.open_epoch + context.network.proving.window:
             # The window is over: if the proof has landed they are good, else they are faulty again.
             if _is_recovered(row):
-                _step(row, "DONE", look, error="")
+                _step(row, "DONE", context, error="")
             else:
-                _step(row, "FAIL", look, error="not proved in the window")
+                _step(row, "FAIL", context, error="not proved in the window")
         return
-    if row.state == RecoveryState.SENT and message is not None and _follow(row, message, look):
+    if row.state == RecoveryState.SENT and message is not None and _follow(row, message, context):
         return
-    if look.head.height >= row.cutoff_epoch:
-        job_drop(row.job, now=look.now)
+    if context.head.height >= row.cutoff_epoch:
+        job_cancel(row.job, now=context.now)
         job_strip(row.job)
-        _step(row, "FAIL", look, error=row.error or "the cut-off came first")
+        _step(row, "FAIL", context, error=row.error or "the cut-off came first")
         return
     if row.state == RecoveryState.CHECKING:
-        _take(row, look)
+        _take(row, context)
     if row.state == RecoveryState.GOOD:
-        _declare(row, look)
+        _declare(row, context)
 
 
 def _is_recovered(row: Recovery) -> bool:
@@ -180,8 +184,8 @@ def _is_recovered(row: Recovery) -> bool:
     return partition is not None and not set(row.good) & set(partition.faulty)
 
 
-def _step(row: Recovery, event: str, look: Look, **data: Any) -> None:
-    advance(row, event, updated_at=look.now, **data)
+def _step(row: Recovery, event: str, context: ProvingContext, **data: Any) -> None:
+    advance(row, event, updated_at=context.now, **data)
     _tell(row)
 
 
@@ -191,15 +195,15 @@ def _tell(row: Recovery) -> None:
         publish(Change("deadline", deadline.pk, row.miner.tenant_id))
 
 
-def _take(row: Recovery, look: Look) -> None:
+def _take(row: Recovery, context: ProvingContext) -> None:
     """Look at the finished check: bad files are left out and the rest is checked again."""
     job = row.job
     if job is None or job.state == JobState.FAILED:
-        _step(row, "FAIL", look, error="no prover has checked the files" if job is None else job.error)
+        _step(row, "FAIL", context, error="no prover has checked the files" if job is None else job.error)
         return
-    if job_is_lapsed(job, now=look.now):
-        job_drop(job, now=look.now)
-        _step(row, "FAIL", look, error="no prover has checked the files in time")
+    if job_is_lapsed(job, now=context.now):
+        job_cancel(job, now=context.now)
+        _step(row, "FAIL", context, error="no prover has checked the files in time")
         return
     if job.state != JobState.DONE:
         return
@@ -208,20 +212,20 @@ def _take(row: Recovery, look: Look) -> None:
         job_strip(job)
         rest = sorted(set(row.good) - faults)
         if rest:
-            _check(row, numbers=rest, look=look)
+            _check(row, numbers=rest, context=context)
         else:
-            _step(row, "FAIL", look, error="the files cannot be read")
+            _step(row, "FAIL", context, error="the files cannot be read")
         return
     try:
         proof_check(job)
     except BadProof as bad:
-        _step(row, "FAIL", look, error=f"the files are damaged: {bad}"[:2000])
+        _step(row, "FAIL", context, error=f"the files are damaged: {bad}"[:2000])
     else:
-        _step(row, "PROVE", look, error="")
+        _step(row, "PROVE", context, error="")
     job_strip(job)
 
 
-def _declare(row: Recovery, look: Look) -> None:
+def _declare(row: Recovery, context: ProvingContext) -> None:
     """Push DeclareFaultsRecovered; a miner in debt has to bring the debt with it."""
     message_id = f"recover:{row.uuid}:{row.messages_sent}"
     params = to_cbor(
@@ -254,22 +258,22 @@ def _declare(row: Recovery, look: Look) -> None:
     except DomainError as error:
         Recovery.objects.filter(pk=row.pk).update(error=error.reason[:2000])
         return
-    _step(row, "SEND", look, message_id=message_id, messages_sent=row.messages_sent + 1)
+    _step(row, "SEND", context, message_id=message_id, messages_sent=row.messages_sent + 1)
 
 
-def _follow(row: Recovery, message: Message, look: Look) -> bool:
+def _follow(row: Recovery, message: Message, context: ProvingContext) -> bool:
     """Act on what became of the declaration; False if nothing has yet."""
     if message.state == MessageState.LANDED and message.exit_code == 0:
-        _step(row, "LAND", look, error="")
+        _step(row, "LAND", context, error="")
         return True
     if message.state not in (MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED):
         return False
-    if look.head.height >= row.cutoff_epoch:
+    if context.head.height >= row.cutoff_epoch:
         return False
     words = (
-        exit_code_words(message.exit_code, actor="miner")
+        exit_code_text(message.exit_code, actor="miner")
         if message.state == MessageState.LANDED
         else message.error or f"the message was {message.state.lower()}"
     )
-    _step(row, "RESEND", look, error=words[:2000])
+    _step(row, "RESEND", context, error=words[:2000])
     return True

@@ -11,10 +11,10 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.proving.models import PostNote, WindowPost
-from apps.proving.services.changes import post_set
+from apps.proving.services.post_updates import post_update
 
 if TYPE_CHECKING:
-    from apps.proving.services.look import Look
+    from apps.proving.services.proving_context import ProvingContext
     from poolsite.filecoin.policy import Network
 
 FIRST_SHARE: Final = 64
@@ -51,27 +51,30 @@ def better_until(post: WindowPost, network: Network) -> int:
     return post.open_epoch + network.proving.window // WAITING_SHARE
 
 
-def is_due(post: WindowPost, look: Look) -> bool:
+def is_due(post: WindowPost, context: ProvingContext) -> bool:
     """Tell whether the next try may be made now."""
-    is_rested = post.try_epoch is None or post.try_epoch <= look.head.height
-    return is_rested and look.head.height <= last_try_epoch(post, look.network)
+    is_rested = post.try_epoch is None or post.try_epoch <= context.head.height
+    return is_rested and context.head.height <= last_try_epoch(post, context.network)
 
 
-def paused(post: WindowPost, look: Look, *, least: int = 1) -> dict[str, Any]:
+def paused(post: WindowPost, context: ProvingContext, *, least: int = 1) -> dict[str, Any]:
     """Give the columns that count one more failure and say when the next try may be made."""
     tries = max(post.tries + 1, least)
-    return {"tries": tries, "try_epoch": look.head.height + pause_after(tries, look.network.proving.window)}
+    return {
+        "tries": tries,
+        "try_epoch": context.head.height + pause_after(tries, context.network.proving.window),
+    }
 
 
-def try_failed(post: WindowPost, look: Look, *, words: str, **data: Any) -> None:
+def try_failed(post: WindowPost, context: ProvingContext, *, words: str, **data: Any) -> None:
     """Note that a try came to nothing, and when the next one follows."""
-    note(post, look, words)
-    post_set(post, error=words[:2000], **paused(post, look), **data)
+    note(post, context, words)
+    post_update(post, error=words[:2000], **paused(post, context), **data)
 
 
-def note(post: WindowPost, look: Look, words: str, *, is_error: bool = True) -> None:
+def note(post: WindowPost, context: ProvingContext, words: str, *, is_error: bool = True) -> None:
     """Write down what was tried, for the pages."""
     if post.notes.count() < NOTES_MAX:
         PostNote.objects.create(
-            post=post, at=look.now, epoch=look.head.height, words=words[:300], is_error=is_error
+            post=post, at=context.now, epoch=context.head.height, words=words[:300], is_error=is_error
         )

@@ -15,17 +15,17 @@ from apps.core.errors import DomainError
 from apps.core.transitions import advance
 from apps.messages.errors import MessageIdTaken
 from apps.messages.services import message_push
-from apps.messages.services.drop import message_drop
+from apps.messages.services.drop import message_withdraw
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
-from apps.proving.services.changes import post_set, post_tell
-from apps.proving.services.jobs import job_drop
+from apps.proving.services.fault_rechecks import may_wait
+from apps.proving.services.jobs import job_cancel
+from apps.proving.services.post_updates import post_update, publish_post
 from apps.proving.services.retries import note, paused
-from apps.proving.services.second_looks import may_wait
 from apps.sectors.proof_forms import proof_form_check
 from poolsite.filecoin.actors import miner as miner_actor
-from poolsite.filecoin.actors.exitcodes import exit_code_words
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.actors.miner_proving import PoStPartition, SubmitWindowedPoStParams
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
 from poolsite.filecoin.block import PoStProof
@@ -35,7 +35,7 @@ from poolsite.filecoin.randomness import Tag
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.proving.models import WindowPost
-    from apps.proving.services.look import Look
+    from apps.proving.services.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 
@@ -45,31 +45,31 @@ OTHER_SENDER: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.STOPPED, Wait.POLICY, Wai
 """What another sender may not lack."""
 NO_PROOF: Final[dict[str, Any]] = {
     "job": None,
-    "relief": None,
-    "doubt": "",
-    "recheck": None,
+    "backup_job": None,
+    "stall": "",
+    "recheck_job": None,
     "proof": None,
     "skipped": {},
-    "spare": {},
-    "spare_proof": None,
+    "fallback": {},
+    "fallback_proof": None,
 }
 """Columns of a proof that is made from the beginning: every sector is looked at again."""
 
 
-def post_submit(post: WindowPost, look: Look) -> None:
+def post_submit(post: WindowPost, context: ProvingContext) -> None:
     """Push SubmitWindowedPoSt once the window is open; the id makes a repeated push harmless.
 
     Where a kill came between push and note, sender or chain may be others now: then the message that was
     pushed is the one that is followed.  A proof that leaves out sectors waits for them for a while.
     """
-    if look.head.height < post.open_epoch + look.network.confidences.submit or may_wait(post, look):
+    if context.head.height < post.open_epoch + context.network.confidences.submit or may_wait(post, context):
         return
-    if chain_has(post, look):
+    if chain_has(post, context):
         return
-    commit = commit_draw(post, look)
+    commit = commit_draw(post, context)
     message_id = f"post:{post.uuid}:{post.messages_sent}"
     try:
-        proof_form_check(look.network, bytes(post.proof or b""))
+        proof_form_check(context.network, bytes(post.proof or b""))
         message_push(
             principal=miner_principal(post.miner),
             id=message_id,
@@ -86,46 +86,48 @@ def post_submit(post: WindowPost, look: Look) -> None:
         log.warning("proof_was_pushed", post=str(post.uuid), message=message_id)
     except DomainError as error:
         if post.error != error.reason[:2000]:
-            note(post, look, f"not sent: {error.reason}")
-            post_set(post, error=error.reason[:2000])
+            note(post, context, f"not sent: {error.reason}")
+            post_update(post, error=error.reason[:2000])
         return
-    job_drop(post.recheck, now=look.now)
+    job_cancel(post.recheck_job, now=context.now)
     advance(
         post,
         "SEND",
         message_id=message_id,
         messages_sent=post.messages_sent + 1,
-        recheck=None,
-        updated_at=look.now,
+        recheck_job=None,
+        updated_at=context.now,
     )
-    post_tell(post)
+    publish_post(post)
 
 
-def chain_has(post: WindowPost, look: Look) -> bool:
+def chain_has(post: WindowPost, context: ProvingContext) -> bool:
     """Ask what the chain has of these partitions, and take a step if it has any: it would refuse them.
 
     With all of them the proof counts as landed, with some the others are proved by themselves.
     """
-    done = proven_onchain(post, look)
+    done = proven_onchain(post, context)
     if not done:
         return False
     if done >= set(post.partitions):
-        note(post, look, "the chain has the proof already", is_error=False)
-        advance(post, "LAND", landed_height=look.head.height, exit_code=0, error="", updated_at=look.now)
+        note(post, context, "the chain has the proof already", is_error=False)
+        advance(
+            post, "LAND", landed_height=context.head.height, exit_code=0, error="", updated_at=context.now
+        )
     else:
         words = f"the chain has a proof of partitions {sorted(done)} already"
         rest = [index for index in post.partitions if index not in done]
-        note(post, look, words)
-        data = {"partitions": rest, "error": words, "updated_at": look.now, **NO_PROOF}
+        note(post, context, words)
+        data = {"partitions": rest, "error": words, "updated_at": context.now, **NO_PROOF}
         advance(post, "AGAIN", **data)
-    post_tell(post)
+    publish_post(post)
     return True
 
 
-def commit_draw(post: WindowPost, look: Look) -> bytes:
+def commit_draw(post: WindowPost, context: ProvingContext) -> bytes:
     """Draw what the message names to say which branch of the chain it is for."""
-    return look.client.state_get_randomness_from_tickets(
-        Tag.POST_CHAIN_COMMIT, max(post.challenge_epoch, 0), entropy=b"", key=look.head.key
+    return context.client.state_get_randomness_from_tickets(
+        Tag.POST_CHAIN_COMMIT, max(post.challenge_epoch, 0), entropy=b"", key=context.head.key
     )
 
 
@@ -145,12 +147,12 @@ def submit_params(post: WindowPost, commit: bytes) -> bytes:
     )
 
 
-def is_outdated(post: WindowPost, message: Message, look: Look) -> bool:
+def is_outdated(post: WindowPost, message: Message, context: ProvingContext) -> bool:
     """Tell whether a message can never land: it names randomness of another branch."""
-    return submit_params(post, commit_draw(post, look)) != bytes(message.params)
+    return submit_params(post, commit_draw(post, context)) != bytes(message.params)
 
 
-def message_stuck(post: WindowPost, message: Message, look: Look) -> None:
+def message_stuck(post: WindowPost, message: Message, context: ProvingContext) -> None:
     """Take back a message without a nonce that cannot land as it is, and go on with a fresh look.
 
     Raises WrongState or LostRace if it was signed this moment.
@@ -160,74 +162,76 @@ def message_stuck(post: WindowPost, message: Message, look: Look) -> None:
     words, event, data = "", "RESEND", {}
     if message.tenant_id != post.miner.tenant_id:
         # It was to be chosen on the head that was there: what holds it up, signer or funds, is the giver's.
-        words = "the miner was handed over"
+        words = "the miner was transferred"
     elif message.wait == Wait.ESTIMATE:
-        if proven_onchain(post, look) >= set(post.partitions):
+        if proven_onchain(post, context) >= set(post.partitions):
             words, event = "the chain has the proof already", "LAND"
-            data = {"landed_height": look.head.height, "exit_code": 0}
-        elif is_outdated(post, message, look):
+            data = {"landed_height": context.head.height, "exit_code": 0}
+        elif is_outdated(post, message, context):
             words = "the chain's randomness has changed"
         elif message.attempts >= ESTIMATES_MAX:
             words, event = f"the node expects the message to fail: {message.error}", "AGAIN"
-            data = {**NO_PROOF, **paused(post, look)}
+            data = {**NO_PROOF, **paused(post, context)}
     elif message.wait in OTHER_SENDER and sender_choose(post.miner, Use.POST).address != message.from_addr:
         words = f"another address sends: {message.error or message.get_wait_display()}"
     if not words:
         return
-    message_drop(message, reason=words, now=look.now)
-    note(post, look, words, is_error=event != "LAND")
+    message_withdraw(message, reason=words, now=context.now)
+    note(post, context, words, is_error=event != "LAND")
     error = "" if event == "LAND" else words[:2000]
-    advance(post, event, error=error, updated_at=look.now, **data)
-    post_tell(post)
+    advance(post, event, error=error, updated_at=context.now, **data)
+    publish_post(post)
 
 
-def message_follow(post: WindowPost, message: Message, look: Look) -> None:
+def message_follow(post: WindowPost, message: Message, context: ProvingContext) -> None:
     """Act on what became of the message, if anything has yet."""
     if message.state == MessageState.LANDED and message.exit_code == 0:
-        advance(post, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=look.now)
-        post_tell(post)
+        advance(post, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=context.now)
+        publish_post(post)
         return
-    if look.head.height >= post.close_epoch:
+    if context.head.height >= post.close_epoch:
         return
     if message.state == MessageState.LANDED:
-        _failed_onchain(post, message, look)
-    elif message.state in (MessageState.FAILED, MessageState.REPLACED) and not _may_still_land(message, look):
+        _failed_onchain(post, message, context)
+    elif message.state in (MessageState.FAILED, MessageState.REPLACED) and not _may_still_land(
+        message, context
+    ):
         words = message.error or f"the message was {message.state.lower()}"
-        note(post, look, f"sent again: {words}")
-        advance(post, "RESEND", error=words[:2000], updated_at=look.now)
-        post_tell(post)
+        note(post, context, f"sent again: {words}")
+        advance(post, "RESEND", error=words[:2000], updated_at=context.now)
+        publish_post(post)
 
 
-def _failed_onchain(post: WindowPost, message: Message, look: Look) -> None:
+def _failed_onchain(post: WindowPost, message: Message, context: ProvingContext) -> None:
     """See what the chain has now; unless it explains the failure, all is read and proved again."""
-    words = f"the message ended with {exit_code_words(message.exit_code, actor='miner')}"
-    data: dict[str, Any] = {"exit_code": message.exit_code, "error": words, "updated_at": look.now}
-    if proven_onchain(post, look) >= set(post.partitions):
+    words = f"the message ended with {exit_code_text(message.exit_code, actor='miner')}"
+    data: dict[str, Any] = {"exit_code": message.exit_code, "error": words, "updated_at": context.now}
+    if proven_onchain(post, context) >= set(post.partitions):
         data |= {"landed_height": message.height, "exit_code": 0, "error": ""}
         event = "LAND"
-    elif is_outdated(post, message, look):
+    elif is_outdated(post, message, context):
         event = "RESEND"  # the branch is another one: the proof itself was not at fault
     else:
-        event, data = "AGAIN", data | NO_PROOF | paused(post, look)
-    note(post, look, words)
+        event, data = "AGAIN", data | NO_PROOF | paused(post, context)
+    note(post, context, words)
     advance(post, event, **data)
-    post_tell(post)
+    publish_post(post)
 
 
-def _may_still_land(message: Message, look: Look) -> bool:
+def _may_still_land(message: Message, context: ProvingContext) -> bool:
     """Tell whether a message that was given up by hand might still land beside the next one.
 
     Its nonce is free then, and after two heads the messager gives it to the next message: only one of the two
     can land.
     """
     is_out = message.state == MessageState.FAILED and message.nonce is not None
-    return is_out and look.now - message.updated_at < timedelta(seconds=2 * look.network.epoch_s)
+    return is_out and context.now - message.updated_at < timedelta(seconds=2 * context.network.epoch_s)
 
 
-def proven_onchain(post: WindowPost, look: Look) -> set[int]:
+def proven_onchain(post: WindowPost, context: ProvingContext) -> set[int]:
     """Give those of the partitions of which the chain has a proof for this window, sent by whomever."""
-    deadlines = look.client.state_miner_deadlines(post.miner.address, look.head.key)
-    if look.head.height < post.open_epoch or post.deadline_index >= len(deadlines):
+    deadlines = context.client.state_miner_deadlines(post.miner.address, context.head.key)
+    if context.head.height < post.open_epoch or post.deadline_index >= len(deadlines):
         return set()
     done = bitfield_from_json(deadlines[post.deadline_index]["PostSubmissions"])
     return {index for index in post.partitions if index in done}

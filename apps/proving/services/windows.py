@@ -9,8 +9,8 @@ from django.db.models import Max, Q
 
 from apps.miners.onchain import partitions_read
 from apps.proving.models import WindowPost
-from apps.proving.services.changes import post_tell
-from apps.proving.services.cover import sectors_to_prove
+from apps.proving.services.post_updates import publish_post
+from apps.proving.services.proof_coverage import sectors_to_prove
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.deadlines import current_deadline
 from poolsite.filecoin.randomness import Tag, miner_entropy
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from apps.miners.models import Miner
-    from apps.proving.services.look import Look
+    from apps.proving.services.proving_context import ProvingContext
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 
-def windows_open(miner: Miner, look: Look) -> list[DeadlineInfo]:
+def windows_open(miner: Miner, context: ProvingContext) -> list[DeadlineInfo]:
     """Give the miner's windows that are challenged and not closed: the open one, and the next one early."""
     if miner.proving_period_start is None:
         return []
-    height, params = look.head.height, look.network.proving
+    height, params = context.head.height, context.network.proving
     here = current_deadline(miner.proving_period_start, height, params)
     following = current_deadline(miner.proving_period_start, here.close, params).at(height)
-    since = height - look.network.confidences.challenge
+    since = height - context.network.confidences.challenge
     return [window for window in (here, following) if window.challenge <= since]
 
 
-def windows_unproved(miners: Iterable[Miner], look: Look) -> dict[Miner, list[DeadlineInfo]]:
+def windows_unproved(miners: Iterable[Miner], context: ProvingContext) -> dict[Miner, list[DeadlineInfo]]:
     """Return the challenged windows that have no proof yet, by miner; asks the database once for all."""
-    opened = {miner: windows_open(miner, look) for miner in miners}
+    opened = {miner: windows_open(miner, context) for miner in miners}
     wanted = Q(miner__in=opened, open_epoch__in={one.open for windows in opened.values() for one in windows})
     there = set(WindowPost.objects.filter(wanted).values_list("miner", "deadline_index", "open_epoch"))
     found = {
@@ -46,17 +46,17 @@ def windows_unproved(miners: Iterable[Miner], look: Look) -> dict[Miner, list[De
     return {miner: windows for miner, windows in found.items() if windows}
 
 
-def posts_schedule(miner: Miner, windows: Sequence[DeadlineInfo], look: Look) -> int:
+def posts_schedule(miner: Miner, windows: Sequence[DeadlineInfo], context: ProvingContext) -> int:
     """Make the proofs and jobs of a miner's challenged windows; returns how many are new."""
     count = 0
     for window in windows:
-        facts = partitions_read(look.client, miner.address, [window.index], look.head.key)[window.index]
+        facts = partitions_read(context.client, miner.address, [window.index], context.head.key)[window.index]
         provable = [index for index, part in enumerate(facts) if sectors_to_prove(part, ())]
-        most = look.network.posted_partitions_max
+        most = context.network.posted_partitions_max
         groups = [provable[at : at + most] for at in range(0, len(provable), most)]
         if not groups:
             continue
-        randomness = challenge_draw(miner, window.challenge, look)
+        randomness = challenge_draw(miner, window.challenge, context)
         count += _posts_begin(miner, window, groups=groups, randomness=randomness)
     return count
 
@@ -85,7 +85,7 @@ def _posts_begin(
             ]
     except IntegrityError:
         return 0
-    post_tell(posts[0])
+    publish_post(posts[0])
     return len(posts)
 
 
@@ -129,11 +129,11 @@ def _of(partitions: Sequence[int], skipped: dict[str, list[int]]) -> dict[str, l
     return {str(index): skipped[str(index)] for index in partitions if str(index) in skipped}
 
 
-def challenge_draw(miner: Miner, epoch: int, look: Look) -> bytes:
+def challenge_draw(miner: Miner, epoch: int, context: ProvingContext) -> bytes:
     """Draw a window's challenge from the beacon."""
-    return look.client.state_get_randomness_from_beacon(
+    return context.client.state_get_randomness_from_beacon(
         Tag.WINDOWED_POST_CHALLENGE_SEED,
         max(epoch, 0),
         entropy=miner_entropy(address_parse(miner.address)),
-        key=look.head.key,
+        key=context.head.key,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from apps.chain.apart import each_apart
+from apps.chain.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.miners.onchain import active_fields
 from apps.miners.selectors import roots_with_each
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import ChainRoots, Miner
-    from apps.sectors.services.rounds import Round
+    from apps.sectors.services.sealing_context import SealingContext
     from poolsite.filecoin.bitfield import BitField
 
 PLACES_MAX = 100
 """Sectors of one miner whose deadline is asked for at one head."""
 
 
-def active_follow(roots: Sequence[ChainRoots], work: Round) -> None:
+def active_follow(roots: Sequence[ChainRoots], work: SealingContext) -> None:
     """Follow the active sectors of miners; what goes wrong with one of them stops no other.
 
     `roots` must have been read from the database before the head of `work`: of an older head a state would be
@@ -44,18 +44,18 @@ def active_follow(roots: Sequence[ChainRoots], work: Round) -> None:
     known = {
         row.miner_id: row for row in ActiveSectors.objects.filter(miner__in=[row.miner_id for row in due])
     }
-    each_apart(
+    for_each_isolated(
         due,
         lambda row: active_update(known.get(row.miner_id), row, work=work),
         event="active_sectors_not_read",
     )
 
 
-def _is_due(known: ActiveSectors | None, roots: ChainRoots, work: Round) -> bool:
+def _is_due(known: ActiveSectors | None, roots: ChainRoots, work: SealingContext) -> bool:
     return known is None or known.root != roots.deadlines or _is_comparison_due(known, work)
 
 
-def active_update(known: ActiveSectors | None, roots: ChainRoots, *, work: Round) -> int:
+def active_update(known: ActiveSectors | None, roots: ChainRoots, *, work: SealingContext) -> int:
     """Make `active` of one miner's sectors say what the chain says; returns how many changed.
 
     Raises NodeRefused, NodeUnavailable.
@@ -87,12 +87,12 @@ def active_update(known: ActiveSectors | None, roots: ChainRoots, *, work: Round
             "numbers": numbers,
             "compared_height": row.compared_height,
         }
-        if row.pk is None or not ActiveSectors.objects.filter(pk=row.pk).update(**values):
+        if known is None or not ActiveSectors.objects.filter(pk=row.pk).update(**values):
             ActiveSectors.objects.create(miner=miner, **values)
     return changed
 
 
-def _is_comparison_due(known: ActiveSectors, work: Round) -> bool:
+def _is_comparison_due(known: ActiveSectors, work: SealingContext) -> bool:
     """Return whether a period of this miner began since its rows were compared."""
     if known.compared_height is None:
         return True
@@ -126,21 +126,21 @@ def _sectors_set(miner: Miner, numbers: Collection[int], *, is_active: bool, now
     return len(found)
 
 
-def deadlines_fill(work: Round) -> None:
+def deadlines_fill(work: SealingContext) -> None:
     """Ask for deadline and partition of proven sectors that had none when their commit landed."""
     states = [SectorState.COMMIT_LANDED, SectorState.PROVING]
     rows = Sector.objects.filter(deadline=None, state__in=states).select_related("miner").order_by("pk")
     by_miner: dict[Miner, list[Sector]] = defaultdict(list)
     for sector in rows.only("number", "miner"):
         by_miner[sector.miner].append(sector)
-    each_apart(
+    for_each_isolated(
         by_miner.items(),
         lambda item: _deadlines_fill(item[0], item[1][:PLACES_MAX], work),
         event="sector_deadlines_not_read",
     )
 
 
-def _deadlines_fill(miner: Miner, sectors: Sequence[Sector], work: Round) -> None:
+def _deadlines_fill(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> None:
     places = partitions_of(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
     for sector in sectors:
         if sector.number in places:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class Underway:
+class SectorsInProgress:
     """The sectors that are on their way and not paused, read once for all steps of a pass.
 
     A step may find its sector moved on meanwhile; it looks again under the lock anyway.
@@ -47,15 +47,15 @@ class Underway:
             self.by_state[sector.state].append(sector)
 
     @classmethod
-    def read(cls) -> Underway:
+    def read(cls) -> SectorsInProgress:
         """Read those of all miners but the ones whose sectors are still read back after a restore."""
         rows = Sector.objects.filter(paused_at=None, miner__state=MinerState.ACTIVE)
         rows = rows.exclude(miner__in=miners_held())
         return cls(rows.exclude(state__in=FINAL_STATES).select_related("miner__tenant").order_by("pk"))
 
-    def each_miner(self) -> list[Underway]:
+    def each_miner(self) -> list[SectorsInProgress]:
         """Give each miner's own, so that what goes wrong with one of them stops no other."""
-        return [Underway(sectors) for sectors in by_miner(self.sectors_in(*self.by_state)).values()]
+        return [SectorsInProgress(sectors) for sectors in by_miner(self.sectors_in(*self.by_state)).values()]
 
     def __str__(self) -> str:
         sectors = self.sectors_in(*self.by_state)
@@ -90,7 +90,7 @@ def step_console(sector: Sector, event: str, *, now: datetime, note: str = "", *
 
 
 def tickets_assign(
-    underway: Underway, *, client: ChainClient, network: Network, head: Head, now: datetime
+    underway: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
 ) -> int:
     """Draw the ticket for sectors whose data is complete: old enough that no reorganisation changes it."""
     epoch = max(head.height - network.ticket_lookback, 0)
@@ -111,7 +111,7 @@ def entropy_of(miner: Miner) -> bytes:
     return miner_entropy(address_parse(miner.address))
 
 
-def tickets_check(underway: Underway, *, network: Network, head: Head, now: datetime) -> int:
+def tickets_check(underway: SectorsInProgress, *, network: Network, head: Head, now: datetime) -> int:
     """Send sectors back whose ticket the chain would not take any more; labels depend on it."""
     oldest = head.height - network.max_precommit_randomness_lookback
     states = (
@@ -129,7 +129,7 @@ def tickets_check(underway: Underway, *, network: Network, head: Head, now: date
 
 
 def seeds_assign(
-    underway: Underway, *, client: ChainClient, network: Network, head: Head, now: datetime
+    underway: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
 ) -> int:
     """Draw the seed of sectors whose pre-commit is old enough.
 
@@ -157,7 +157,7 @@ def seeds_assign(
     return count
 
 
-def precommits_check(underway: Underway, *, client: ChainClient, head: Head, now: datetime) -> int:
+def precommits_check(underway: SectorsInProgress, *, client: ChainClient, head: Head, now: datetime) -> int:
     """Notice pre-commits that moved to another epoch, or went away, after they had landed."""
     states = (
         SectorState.PRECOMMIT_LANDED,

@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def sector_act(by: Principal | None, action: str, before: Sector, after: Sector, *, note: str = "") -> None:
+def sector_audit(by: Principal | None, action: str, before: Sector, after: Sector, *, note: str = "") -> None:
     """Write down what somebody did to a sector."""
     if by is not None:
-        words = sector_words(after)
+        words = sector_state_fields(after)
         audit_record(
             principal=by,
             action=action,
             target=f"{after.miner} / {after.number}",
-            before=sector_words(before),
+            before=sector_state_fields(before),
             after={**words, "reason": note} if note else words,
         )
 
 
-def sector_words(sector: Sector) -> dict[str, Any]:
+def sector_state_fields(sector: Sector) -> dict[str, Any]:
     """Return where a sector is."""
     return {"state": sector.state, "paused": sector.paused_at is not None}
 
 
-def worker_act(
+def worker_audit(
     by: Principal | None, action: str, worker: Worker, *, before: Any = None, after: Any = None
 ) -> None:
     """Write down what somebody did to a host."""

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.db.models import Q
 
-from apps.chain.apart import each_apart
 from apps.chain.errors import NodeRefused
+from apps.chain.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.messages.services.restored import restore_check
 from apps.miners.selectors import sender_choose
 from apps.sectors.models import Batch, Sector
 from apps.sectors.onchain import (
     OnPreCommit,
-    Trial,
+    TrialRun,
     deposits_read,
     messages_try,
     pledge_read,
@@ -39,11 +39,17 @@ from apps.sectors.params import (
 )
 from apps.sectors.proof_forms import can_prove
 from apps.sectors.restored import miners_held
-from apps.sectors.services.advance import Underway, by_miner, step_console
-from apps.sectors.services.deliveries import batch_push
-from apps.sectors.services.rounds import COMMIT, PRE_COMMIT, Kind, Round, all_again
+from apps.sectors.services.advance import SectorsInProgress, by_miner, step_console
+from apps.sectors.services.batch_messages import batch_push
+from apps.sectors.services.reconcile import landed_reconcile
+from apps.sectors.services.sealing_context import (
+    COMMIT,
+    PRE_COMMIT,
+    BatchRules,
+    SealingContext,
+    sectors_requeue,
+)
 from apps.sectors.services.steps import console_failure, job_locked, sector_step
-from apps.sectors.services.strays import strays_found
 from poolsite.wire.jobs import Level
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
 
@@ -67,7 +73,7 @@ STAGES_BEFORE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BatchEntry:
     """What one sector brings to a batch's message."""
 
     sector: Sector
@@ -77,32 +83,32 @@ class Part:
     proof: bytes = b""
 
 
-def batches_close(work: Round) -> int:
+def batches_close(work: SealingContext) -> int:
     """Close every batch that is due, and give how many were; none where the chain refuses our proofs."""
     if not can_prove(work.network):
         return 0
     closed: list[bool] = []
-    each_apart(
-        Underway.read().each_miner(),
+    for_each_isolated(
+        SectorsInProgress.read().each_miner(),
         lambda underway: closed.extend(_close_due(underway, work)),
         event="batches_not_closed",
     )
     return sum(closed)
 
 
-def _close_due(underway: Underway, work: Round) -> Iterator[bool]:
+def _close_due(underway: SectorsInProgress, work: SealingContext) -> Iterator[bool]:
     """Close one miner's batches that are due."""
     for kind in (PRE_COMMIT, COMMIT):
         for miner, sectors in by_miner(underway.sectors_in(kind.waits_in)).items():
             _waits_note(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
             chosen, reason = batch_choose(due, kind=kind, work=work)
-            chosen = strays_found(miner, chosen, client=work.client, key=work.head.key, now=work.now)
+            chosen = landed_reconcile(miner, chosen, client=work.client, key=work.head.key, now=work.now)
             if chosen and not _is_held(miner, work):
                 yield _close(miner, chosen, kind=kind, reason=reason, work=work)
 
 
-def _is_held(miner: Miner, work: Round) -> bool:
+def _is_held(miner: Miner, work: SealingContext) -> bool:
     """Return whether the database turns out to be restored, and this miner's sectors are not read back."""
     restore_check(now=work.now)
     return miner.pk in miners_held()
@@ -116,7 +122,9 @@ def _waits_note(sectors: Sequence[Sector], *, height: int) -> None:
             Sector.objects.filter(pk=sector.pk, ready_height=None).update(ready_height=height)
 
 
-def batch_choose(sectors: Sequence[Sector], *, kind: Kind, work: Round) -> tuple[list[Sector], str]:
+def batch_choose(
+    sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext
+) -> tuple[list[Sector], str]:
     """Choose the sectors that go now, and say why; none if the batch shall wait."""
     if not sectors:
         return [], ""
@@ -128,19 +136,19 @@ def batch_choose(sectors: Sequence[Sector], *, kind: Kind, work: Round) -> tuple
     oldest = first[0].ready_height or height
     wait = policy.precommit_wait_epochs if kind is PRE_COMMIT else policy.commit_wait_epochs
     if _is_due(first, kind=kind, work=work):
-        return first, "due"
+        return first, "deadline"
     if policy.base_fee_max and int(work.head.base_fee) > policy.base_fee_max:
         return [], ""
     if len(first) == most:
         return first, "full"
     if height - oldest >= wait and not _backlog_fills(first[0], oldest=oldest, kind=kind, work=work):
-        return first, "waited"
+        return first, "timeout"
     if len(first) == 1 and not _others_come(first[0], kind=kind):
-        return first, "lone"
+        return first, "single"
     return [], ""
 
 
-def _is_due(sectors: Sequence[Sector], *, kind: Kind, work: Round) -> bool:
+def _is_due(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> bool:
     slack = work.policy.precommit_slack_epochs
     if kind is PRE_COMMIT:
         life = work.network.max_precommit_randomness_lookback
@@ -151,7 +159,7 @@ def _is_due(sectors: Sequence[Sector], *, kind: Kind, work: Round) -> bool:
     return min(ends) - work.head.height <= slack
 
 
-def _backlog_fills(sector: Sector, *, oldest: int, kind: Kind, work: Round) -> bool:
+def _backlog_fills(sector: Sector, *, oldest: int, kind: BatchRules, work: SealingContext) -> bool:
     """Return whether a batch goes on waiting since sectors of its miner are in the stages just before."""
     policy = work.policy
     most = policy.precommit_backlog_epochs if kind is PRE_COMMIT else policy.commit_backlog_epochs
@@ -164,7 +172,7 @@ def _backlog_fills(sector: Sector, *, oldest: int, kind: Kind, work: Round) -> b
     return Sector.objects.filter(coming, miner=sector.miner, paused_at=None).exists()
 
 
-def _others_come(sector: Sector, *, kind: Kind) -> bool:
+def _others_come(sector: Sector, *, kind: BatchRules) -> bool:
     """Tell whether another sector of this miner is on its way to the same batch."""
     order = list(SectorState)
     before = order[: order.index(kind.waits_in) + 1]
@@ -176,14 +184,16 @@ def _others_come(sector: Sector, *, kind: Kind) -> bool:
     )
 
 
-def _close(miner: Miner, sectors: Sequence[Sector], *, kind: Kind, reason: str, work: Round) -> bool:
+def _close(
+    miner: Miner, sectors: Sequence[Sector], *, kind: BatchRules, reason: str, work: SealingContext
+) -> bool:
     """Try each sector alone, then write the batch with those that the chain would take."""
     sender = sender_choose(miner, kind.use).address
     make = _precommit_parts if kind is PRE_COMMIT else _commit_parts
     try:
         parts = make(miner, sectors, work)
     except NodeRefused as refusal:
-        all_again(sectors, error=f"the node refuses: {refusal.reason}", work=work)
+        sectors_requeue(sectors, error=f"the node refuses: {refusal.reason}", work=work)
         return False
     messages = [
         trial_message(
@@ -204,7 +214,7 @@ def _close(miner: Miner, sectors: Sequence[Sector], *, kind: Kind, reason: str, 
     return bool(good) and _write(miner, good, kind=kind, sender=sender, reason=reason, work=work)
 
 
-def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: Round) -> list[Part]:
+def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
     expiration = expiration_choose(
         height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
     )
@@ -214,12 +224,12 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: Round) -> li
         forms = [precommit_json(info) for info in infos]
         deposits = deposits_read(work.client, miner.address, forms, work.head.key)
     return [
-        Part(sector=sector, value=value, info=info)
+        BatchEntry(sector=sector, value=value, info=info)
         for sector, value, info in zip(sectors, deposits, infos, strict=True)
     ]
 
 
-def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: Round) -> list[Part]:
+def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
     found = precommits_read(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
     parts = []
     for sector in Sector.objects.select_related("miner", "final_proof").filter(
@@ -232,11 +242,11 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: Round) -> list[
             step_console(sector, SectorEvent.RESEED, now=work.now, note="the proof is for another seed")
             continue
         value = _pledge_missing(sector, there, work) if work.policy.send_funds else 0
-        parts.append(Part(sector=sector, value=value, proof=bytes(sector.final_proof.proof)))
+        parts.append(BatchEntry(sector=sector, value=value, proof=bytes(sector.final_proof.proof)))
     return parts
 
 
-def _pledge_missing(sector: Sector, there: OnPreCommit, work: Round) -> int:
+def _pledge_missing(sector: Sector, there: OnPreCommit, work: SealingContext) -> int:
     """Give what the pledge asks above the deposit, with a margin: it grows until the message lands."""
     life = expiration_choose(
         height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
@@ -247,18 +257,18 @@ def _pledge_missing(sector: Sector, there: OnPreCommit, work: Round) -> int:
     return max(pledge * (100 + work.policy.funds_margin_percent) // 100 - there.deposit, 0)
 
 
-def _params(kind: Kind, parts: Sequence[Part], *, all_or_none: bool) -> bytes:
+def _params(kind: BatchRules, parts: Sequence[BatchEntry], *, all_or_none: bool) -> bytes:
     if kind is PRE_COMMIT:
         return precommit_params([part.info for part in parts if part.info is not None])
     proven = [Proven(number=part.sector.number, proof=part.proof) for part in parts]
     return commit_params(proven, all_or_none=all_or_none)
 
 
-def _fitting(parts: list[Part], *, kind: Kind, policy: SealingPolicy) -> list[Part]:
+def _fitting(parts: list[BatchEntry], *, kind: BatchRules, policy: SealingPolicy) -> list[BatchEntry]:
     """Keep as many as one message holds; the others go with the next."""
     if kind is PRE_COMMIT:
         return parts
-    kept: list[Part] = []
+    kept: list[BatchEntry] = []
     total = 0
     for part in parts:
         total += len(part.proof)
@@ -268,23 +278,31 @@ def _fitting(parts: list[Part], *, kind: Kind, policy: SealingPolicy) -> list[Pa
     return kept
 
 
-def _refused(sector: Sector, trial: Trial, *, kind: Kind, work: Round) -> None:
+def _refused(sector: Sector, trial: TrialRun, *, kind: BatchRules, work: SealingContext) -> None:
     """Keep a sector that the chain would refuse out of the batch: again later, or wait for somebody."""
     error = f"the chain would refuse the {kind.kind.label.lower()}: {trial.error}"
     if trial.exit_code in RETRYABLE_EXITS:
-        all_again([sector], error=error, work=work)
+        sectors_requeue([sector], error=error, work=work)
     elif sector.attempts < work.policy.attempts_max - 1:
         # A state that is one epoch old may be to blame: "too early", a reorganisation.
-        all_again([sector], error=error, work=work)
+        sectors_requeue([sector], error=error, work=work)
     else:
         console_failure(sector, error=error, level=Level.PERMANENT, now=work.now)
 
 
-def _write(miner: Miner, parts: Sequence[Part], *, kind: Kind, sender: str, reason: str, work: Round) -> bool:
+def _write(
+    miner: Miner,
+    parts: Sequence[BatchEntry],
+    *,
+    kind: BatchRules,
+    sender: str,
+    reason: str,
+    work: SealingContext,
+) -> bool:
     """Write the batch and move its sectors, all that are still where we saw them; then hand it over."""
     name = uuid.uuid4()
     with transaction.atomic():
-        kept: list[tuple[Part, Sector]] = []
+        kept: list[tuple[BatchEntry, Sector]] = []
         locked = []
         for part in sorted(parts, key=lambda one: one.sector.pk):  # one order for all: no deadlock
             job, fresh = job_locked(part.sector.pk)

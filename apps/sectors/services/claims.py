@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from apps.chain.selectors import head_current
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.live import Change, publish
-from apps.core.prepared import Prepared
+from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.messages.services.restored import restore_check
 from apps.miners.models import Miner
@@ -88,7 +88,7 @@ def _next_job(
         .order_by("-time_sensitive", "-priority", "-rank", "created_at", "pk")
         .first()
     )
-    # A hand-over holds the job while it runs; the one that ended after our look is seen by this second one.
+    # A transfer holds the job while it runs; the one that ended after our look is seen by this second one.
     if job is None or not Miner.objects.filter(pk=job.miner_id, tenant_id=worker.tenant_id).exists():
         return None
     return job
@@ -109,7 +109,7 @@ def _unclaimed() -> Q:
 
 
 def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
-    data: dict[str, Any] = {"sticky_worker": worker} if job.kind == JobKind.SEAL else proof_begun()
+    data: dict[str, Any] = {"sticky_worker": worker} if job.kind == JobKind.SEAL else proof_claim_columns()
     advance(
         job,
         "CLAIM",
@@ -132,7 +132,7 @@ def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
     return job_assignment(job)
 
 
-def proof_begun() -> dict[str, Any]:
+def proof_claim_columns() -> dict[str, Any]:
     """Give the columns of a proof that is claimed: the console counts its host's progress from here."""
     head = head_current()
     height = None if head is None else head.height

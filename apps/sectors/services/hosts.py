@@ -18,7 +18,7 @@ from apps.sectors.models import HostInventory, Job, JobEvent, Sector, Worker, Wo
 from apps.sectors.policy import sealing_policy
 from apps.sectors.restored import must_register
 from apps.sectors.selectors import is_uuid
-from apps.sectors.services.audit import worker_act
+from apps.sectors.services.audit import worker_audit
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import (
@@ -66,7 +66,7 @@ def worker_register(
     if is_new or worker.boot_id != register.boot_id:
         before = None if is_new else {"boot": worker.boot_id, "version": worker.version}
         after = {"boot": register.boot_id, "version": register.version, "host": register.host}
-        worker_act(by, "worker.register", worker, before=before, after=after)
+        worker_audit(by, "worker.register", worker, before=before, after=after)
     if not is_new and worker.boot_id != register.boot_id:
         leases_end(worker, now=now, reason="the worker was started again")
         worker.restarts += 1
@@ -231,7 +231,7 @@ def worker_command(
         row.save(update_fields=["plan", "slots", "updated_at"])
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=actor)
     before = {"paused": worker.is_paused, "draining": worker.is_draining}
-    worker_act(by, f"worker.{op}", worker, before=before, after={"command": str(op), **args})
+    worker_audit(by, f"worker.{op}", worker, before=before, after={"command": str(op), **args})
     publish(Change("worker", worker.pk, worker.tenant_id))
     return command
 
@@ -268,7 +268,7 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
     """Take a worker out of service: its leases end and its uid is refused from now on."""
     row = Worker.objects.select_for_update().get(pk=worker.pk)
     ended = leases_end(row, now=now, reason="the worker was taken out of service")
-    worker_act(by, "worker.retire", row, before={"leases": f"{ended} jobs"}, after={"retired": True})
+    worker_audit(by, "worker.retire", row, before={"leases": f"{ended} jobs"}, after={"retired": True})
     row.retired_at = now
     row.save(update_fields=["retired_at", "updated_at"])
     publish(Change("worker", row.pk, row.tenant_id))

@@ -35,7 +35,7 @@ NO_FILES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSector:
     """A sector as a host's journal has it, up to the files in the store; what follows the chain knows."""
 
     host: Worker
@@ -50,7 +50,7 @@ class Found:
         return self.columns["comm_r"] if ORDER[self.state] >= ORDER[SectorState.PC2_DONE] else None
 
 
-def found_on_host(host: Worker, told: SectorOnHost) -> Found | None:
+def found_on_host(host: Worker, told: SectorOnHost) -> FoundSector | None:
     """Return how far a host is with a sector; None where it names a state that does not exist."""
     inputs = told.inputs
     if inputs.state not in ORDER or inputs.state == SectorState.ABORTED:
@@ -70,11 +70,11 @@ def found_on_host(host: Worker, told: SectorOnHost) -> Found | None:
     if ORDER[state] >= ORDER[SectorState.PERSISTED]:
         state = SectorState.PERSISTED
         columns.setdefault("store", next(iter(host.stores), ""))
-    return Found(host, told.job, told.token, SectorState(state), columns)
+    return FoundSector(host, told.job, told.token, SectorState(state), columns)
 
 
-def row_make(
-    miner: Miner, number: int, state: str, *, now: datetime, found: Found | None = None, **columns: Any
+def row_create(
+    miner: Miner, number: int, state: str, *, now: datetime, found: FoundSector | None = None, **columns: Any
 ) -> Sector:
     """Write the row of a sector that has none, with its job; a host goes on under the job that it knows."""
     step = STEPS[state]
@@ -107,7 +107,7 @@ def row_make(
 
 
 @transaction.atomic
-def proven_make(miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetime) -> int:
+def proven_create(miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetime) -> int:
     """Write the rows of proven sectors that have none, all at once: a miner may have 100,000 of them."""
     state = SectorState.PROVING
     size = miner.sector_size
@@ -133,7 +133,7 @@ def proven_make(miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetime)
 
 
 def row_move(
-    sector: Sector, state: str, *, now: datetime, found: Found | None = None, **columns: Any
+    sector: Sector, state: str, *, now: datetime, found: FoundSector | None = None, **columns: Any
 ) -> bool:
     """Set a row to where the chain or its host has the sector; False if it moved meanwhile."""
     with transaction.atomic():
@@ -157,7 +157,7 @@ def row_move(
     return True
 
 
-def host_bind(job: Job, found: Found) -> None:
+def host_bind(job: Job, found: FoundSector) -> None:
     """Reserve a job for the host that has the files, with a lease token above those it knows."""
     changes: dict[str, Any] = {
         "sticky_worker": found.host,
@@ -174,7 +174,7 @@ def row_without_files(
 ) -> None:
     """Write or move the row of a sector with a pre-commit whose files nobody has reported, and pause it."""
     if sector is None:
-        sector = row_make(miner, number, state, now=now, **columns)
+        sector = row_create(miner, number, state, now=now, **columns)
     elif not row_move(sector, state, now=now, ticket=None, **columns):
         return
     job, fresh = job_locked(sector.pk)

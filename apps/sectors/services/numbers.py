@@ -26,7 +26,7 @@ the chain does not know those numbers yet."""
 
 
 @transaction.atomic
-def numbers_take(miner: Miner, *, count: int, taken: Sequence[range]) -> list[int]:
+def numbers_allocate(miner: Miner, *, count: int, taken: Sequence[range]) -> list[int]:
     """Allocate the next `count` numbers that are not in `taken`, on the chain, or on a host.
 
     The miner's row is locked and its counter only grows: a number that was given out once is gone,

@@ -16,7 +16,7 @@ from apps.sectors.models import Job, Pledge, Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import proof_form_here_require
 from apps.sectors.restored import miners_held
-from apps.sectors.services.numbers import numbers_take
+from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.states import JobState
 from apps.users.services import audit_record
 from poolsite.wire.jobs import JobKind
@@ -83,7 +83,7 @@ def _pledge_by_key(miner: Miner, *, count: int, key: str | None) -> Pledge | Non
 def _pledge_write(
     miner: Miner, *, count: int, actor: str, now: datetime, taken: Sequence[range], key: str | None
 ) -> Pledge:
-    # A hand-over changes the tenant under this lock: the sectors are the tenant's that has the miner then.
+    # A transfer changes the tenant under this lock: the sectors are the tenant's that has the miner then.
     kept = Miner.objects.select_for_update(no_key=True).filter(pk=miner.pk, tenant_id=miner.tenant_id)
     if not kept.exists():
         raise MinerUnknown(miner.address)
@@ -100,7 +100,7 @@ def _pledge_write(
             sector_size=miner.sector_size,
             stage_since=now,
         )
-        for number in numbers_take(miner, count=count, taken=taken)
+        for number in numbers_allocate(miner, count=count, taken=taken)
     )
     stage = STEPS[SectorState.ALLOCATED].stage
     lease_s = sealing_policy().lease_s

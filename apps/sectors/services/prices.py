@@ -20,7 +20,7 @@ from apps.sectors.onchain import circulating_read, deposits_read, pledge_read
 from apps.sectors.params import expiration_choose, precommit_json, price_info
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import proof_form_for
-from apps.sectors.services.rounds import KINDS
+from apps.sectors.services.sealing_context import KINDS
 from apps.sectors.states import BatchKind, BatchState
 from apps.wallets.models import Wallet
 from poolsite.filecoin.pledge import daily_fee

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.db.models import F
 
-from apps.chain.apart import each_apart
+from apps.chain.isolation import for_each_isolated
 from apps.core.live import publish
 from apps.messages.models import Recovery, Sender
-from apps.messages.selectors.recovery import recovery_hold
+from apps.messages.selectors.recovery import recovery_hold_reason
 from apps.messages.services.restored import RECOVERY_CHANGE, restore_check
 from apps.miners.onchain import live_field, numbers_allocated
 from apps.miners.selectors import miners_active, sender_choose
@@ -25,15 +25,15 @@ from apps.sectors.onchain import precommits_read, sectors_found
 from apps.sectors.restored import hosts_unreported, miners_unread
 from apps.sectors.services.imports import (
     ORDER,
-    Found,
+    FoundSector,
     found_on_host,
-    proven_make,
-    row_make,
+    proven_create,
+    row_create,
     row_move,
     row_without_files,
 )
 from apps.sectors.services.reported_batches import batches_import, batches_settle
-from apps.sectors.services.rounds import COMMIT, PRE_COMMIT
+from apps.sectors.services.sealing_context import COMMIT, PRE_COMMIT
 from poolsite.filecoin.bitfield import (
     BitField,
     bitfield_from_json,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
-    from apps.sectors.services.rounds import Round
+    from apps.sectors.services.sealing_context import SealingContext
 
 log = structlog.get_logger(__name__)
 
@@ -62,13 +62,13 @@ PRECOMMITS_MAX: Final = 20_000
 
 
 @dataclass(slots=True)
-class Import:
+class MinerImport:
     """One miner's sectors while they are read back."""
 
     miner: Miner
     restored_at: datetime
-    work: Round
-    found: dict[int, Found] = field(default_factory=dict)
+    work: SealingContext
+    found: dict[int, FoundSector] = field(default_factory=dict)
     """By number: the host that is furthest with it."""
     stored: dict[str, BitField] = field(default_factory=dict)
     """By store: the numbers whose files lie in it."""
@@ -91,7 +91,7 @@ class Import:
         return next((name for name, numbers in self.stored.items() if number in numbers), "")
 
 
-def sectors_recover(work: Round) -> None:
+def sectors_recover(work: SealingContext) -> None:
     """Read back the sectors of each miner that waits for it, and end it when every host has reported."""
     recovery = restore_check(now=work.now)
     if recovery.restored_at is None:
@@ -111,7 +111,7 @@ def sectors_recover(work: Round) -> None:
         waits.discard(miner.tenant_id)
 
     for tenant_miners in _by_tenant([*unread, *again]):
-        each_apart(tenant_miners, one, event="sectors_not_read_back")
+        for_each_isolated(tenant_miners, one, event="sectors_not_read_back")
     done = [inventory.pk for inventory in late if inventory.worker.tenant_id not in waits]
     HostInventory.objects.filter(pk__in=done).update(imported_at=work.now)
     if recovery.sectors_since is not None:
@@ -142,14 +142,14 @@ def _senders_wait(miner: Miner, recovery: Recovery) -> bool:
     sent = Batch.objects.filter(miner=miner).order_by().values_list("sender", flat=True).distinct()
     addresses = {*sent, *(sender_choose(miner, kind.use).address for kind in (PRE_COMMIT, COMMIT))}
     senders = Sender.objects.filter(address__in=addresses)
-    return any(recovery_hold(sender, recovery) for sender in senders)
+    return any(recovery_hold_reason(sender, recovery) for sender in senders)
 
 
-def _miner_import(miner: Miner, *, recovery: Recovery, work: Round) -> None:
+def _miner_import(miner: Miner, *, recovery: Recovery, work: SealingContext) -> None:
     """Read one miner's sectors back.  Raises NodeRefused, NodeUnavailable."""
     if recovery.restored_at is None:
         return
-    job = Import(miner, recovery.restored_at, work)
+    job = MinerImport(miner, recovery.restored_at, work)
     on_hosts = _inventories_read(job)
     _hosts_import(job)
     batches_import(job.miner, PRE_COMMIT, work=work)
@@ -165,7 +165,7 @@ def _miner_import(miner: Miner, *, recovery: Recovery, work: Round) -> None:
     log.info("sectors_read_back", miner=str(miner), changed=job.count)
 
 
-def _inventories_read(job: Import) -> BitField:
+def _inventories_read(job: MinerImport) -> BitField:
     """Collect what the tenant's hosts have reported of this miner; returns all numbers that they have."""
     reported = HostInventory.objects.filter(
         worker__tenant_id=job.miner.tenant_id, told_at__gte=job.restored_at
@@ -187,7 +187,7 @@ def _inventories_read(job: Import) -> BitField:
     return bitfield_union([bitfield_of(job.found), *job.stored.values()])
 
 
-def _hosts_import(job: Import) -> None:
+def _hosts_import(job: MinerImport) -> None:
     """Write what the hosts' journals have and the rows lack."""
     rows, all_numbers, now = job.rows(), job.numbers(), job.work.now
     for number, found in job.found.items():
@@ -195,11 +195,11 @@ def _hosts_import(job: Import) -> None:
         if row is not None:
             job.count += _host_import(row, found, job)
         elif number not in all_numbers:
-            row_make(job.miner, number, found.state, now=now, found=found, **found.columns)
+            row_create(job.miner, number, found.state, now=now, found=found, **found.columns)
             job.count += 1
 
 
-def _host_import(row: Sector, found: Found, job: Import) -> bool:
+def _host_import(row: Sector, found: FoundSector, job: MinerImport) -> bool:
     """Move a row to where its host is with it; what was moved since the restore is not touched."""
     now = job.work.now
     is_bare = row.paused_at is not None and row.job.sticky_worker_id is None
@@ -217,7 +217,7 @@ def _host_import(row: Sector, found: Found, job: Import) -> bool:
     return False
 
 
-def _chain_import(job: Import) -> None:
+def _chain_import(job: MinerImport) -> None:
     """Write what the chain has and the rows lack.  Raises NodeRefused, NodeUnavailable."""
     client, key = job.work.client, job.work.head.key
     deadlines = job.work.network.proving.deadlines
@@ -254,7 +254,7 @@ def _highest(numbers: BitField, count: int) -> BitField:
     return BitField(tuple(reversed(kept)))
 
 
-def _proven_import(job: Import, numbers: Sequence[int]) -> None:
+def _proven_import(job: MinerImport, numbers: Sequence[int]) -> None:
     """Write rows of sectors that the chain has proven."""
     rows, now = job.rows(), job.work.now
     missing: list[dict[str, Any]] = []
@@ -276,10 +276,10 @@ def _proven_import(job: Import, numbers: Sequence[int]) -> None:
             state = SectorState.COMMIT_LANDED if is_bound else SectorState.PROVING
             store = row.store or job.store_of(number)
             job.count += row_move(row, state, now=now, store=store, **facts)
-    job.count += proven_make(job.miner, missing, now=now)
+    job.count += proven_create(job.miner, missing, now=now)
 
 
-def _precommitted_import(job: Import, numbers: Sequence[int]) -> None:
+def _precommitted_import(job: MinerImport, numbers: Sequence[int]) -> None:
     """Write rows of sectors whose pre-commit the chain has; without files they wait for a person."""
     rows, now = job.rows(), job.work.now
     found = precommits_read(job.work.client, job.miner.address, numbers, job.work.head.key)

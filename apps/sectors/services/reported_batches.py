@@ -11,13 +11,13 @@ from django.db import transaction
 from apps.core.errors import Conflict
 from apps.messages.models import Message
 from apps.messages.selectors import messages_by_ids
-from apps.messages.services.drop import message_drop
+from apps.messages.services.drop import message_withdraw
 from apps.messages.states import MessageState
 from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.selectors import is_uuid
-from apps.sectors.services.deliveries import batch_fail
+from apps.sectors.services.batch_messages import batch_fail
 from apps.sectors.services.imports import ORDER, row_move, row_without_files
-from apps.sectors.services.rounds import KINDS, PRE_COMMIT
+from apps.sectors.services.sealing_context import KINDS, PRE_COMMIT
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, ProveCommitSectors3Params
 from poolsite.filecoin.cids import cid_to_commr
@@ -26,7 +26,7 @@ from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.services.rounds import Kind, Round
+    from apps.sectors.services.sealing_context import BatchRules, SealingContext
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ NO_SEED: Final = -1
 """Seed epoch of a proof that was read back: where its message fails, the host makes it again."""
 
 
-def batches_import(miner: Miner, kind: Kind, *, work: Round) -> None:
+def batches_import(miner: Miner, kind: BatchRules, *, work: SealingContext) -> None:
     """Write the batches whose messages were made again from the signer's record, and move their sectors."""
     messages = Message.objects.filter(pushed_by="recovered", kind=kind.kind, to=miner.address)
     known = Batch.objects.filter(miner=miner, kind=kind.kind).values("message_id")
@@ -44,7 +44,7 @@ def batches_import(miner: Miner, kind: Kind, *, work: Round) -> None:
 
 
 @transaction.atomic
-def _batch_import(miner: Miner, kind: Kind, message: Message, work: Round) -> None:
+def _batch_import(miner: Miner, kind: BatchRules, message: Message, work: SealingContext) -> None:
     """Write one batch and move its sectors, both or nothing: without its row it is looked for again."""
     name = str(message.pk).rpartition(":")[2]
     batch = Batch.objects.create(
@@ -71,7 +71,7 @@ def _rows(batch: Batch, numbers: list[int]) -> dict[int, Sector]:
     return {row.number: row for row in rows}
 
 
-def _precommits_move(batch: Batch, work: Round) -> None:
+def _precommits_move(batch: Batch, work: SealingContext) -> None:
     """Move the sectors of a pre-commit to waiting for it; pause those whose files no host has reported."""
     infos = from_cbor(PreCommitSectorBatch2Params, bytes(batch.params)).sectors
     rows = _rows(batch, [info.sector_number for info in infos])
@@ -96,7 +96,7 @@ def _precommits_move(batch: Batch, work: Round) -> None:
             )
 
 
-def _commits_move(batch: Batch, work: Round) -> None:
+def _commits_move(batch: Batch, work: SealingContext) -> None:
     """Let the sectors of a commit wait for it, and keep their proofs."""
     params = from_cbor(ProveCommitSectors3Params, bytes(batch.params))
     numbers = [one.sector_number for one in params.sector_activations]
@@ -112,7 +112,7 @@ def _commits_move(batch: Batch, work: Round) -> None:
             Sector.objects.filter(pk=row.pk, commit_batch=None).update(commit_batch=batch)
 
 
-def batches_settle(miner: Miner, *, work: Round) -> None:
+def batches_settle(miner: Miner, *, work: SealingContext) -> None:
     """End batches that were not sent when the backup was made and of which the chain has a sector already."""
     open_ = Batch.objects.filter(miner=miner, state__in=[BatchState.CLOSED, BatchState.SENT])
     batches = list(open_.select_related("miner__tenant"))
@@ -127,7 +127,7 @@ def batches_settle(miner: Miner, *, work: Round) -> None:
             continue
         try:
             if message is not None:
-                message_drop(message, reason=OVERTAKEN, now=work.now)
+                message_withdraw(message, reason=OVERTAKEN, now=work.now)
         except Conflict as conflict:  # it got a nonce this moment: the chain decides
             log.info("message_not_dropped", message=message.pk if message else "", reason=conflict.reason)
             continue

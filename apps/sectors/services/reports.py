@@ -50,7 +50,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 """What the report of an event must bring."""
 
 
-def job_held(job_id: str, *, token: int, tenant_id: int) -> Job:
+def job_for_report(job_id: str, *, token: int, tenant_id: int) -> Job:
     """Lock a job for a report.  Raises JobUnknown, LeaseLost.
 
     A lease that merely ran out still counts as long as nobody else has claimed the job: the token is
@@ -83,7 +83,7 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
 
     Raises JobUnknown, LeaseLost, OutOfOrder, OtherReport, StateDiffers, BadReport, WrongState.
     """
-    job = job_held(job_id, token=event.token, tenant_id=tenant_id)
+    job = job_for_report(job_id, token=event.token, tenant_id=tenant_id)
     sector = job.sector
     if sector is None or job.kind != JobKind.SEAL:
         raise BadReport("this job has no stages", field="event")
@@ -182,7 +182,7 @@ def job_progress(job_id: str, progress: Progress, *, tenant_id: int, now: dateti
 
     Raises JobUnknown, LeaseLost.
     """
-    job = job_held(job_id, token=progress.token, tenant_id=tenant_id)
+    job = job_for_report(job_id, token=progress.token, tenant_id=tenant_id)
     if job.state != JobState.LEASED:
         raise LeaseLost
     job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
@@ -198,7 +198,7 @@ def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: dateti
 
     Raises JobUnknown, LeaseLost, BadReport.
     """
-    job = job_held(job_id, token=complete.token, tenant_id=tenant_id)
+    job = job_for_report(job_id, token=complete.token, tenant_id=tenant_id)
     if job.kind == JobKind.SEAL:
         raise BadReport("a sealing job ends with its events", field="kind")
     if len(complete.proof) > sealing_policy().proof_max_bytes:
@@ -241,7 +241,7 @@ def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
 
     Raises JobUnknown, LeaseLost.
     """
-    job = job_held(job_id, token=fail.token, tenant_id=tenant_id)
+    job = job_for_report(job_id, token=fail.token, tenant_id=tenant_id)
     if job.state != JobState.LEASED:
         raise LeaseLost
     policy = sealing_policy()
@@ -281,7 +281,7 @@ def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
 @transaction.atomic
 def job_release(job_id: str, release: Release, *, tenant_id: int, now: datetime) -> None:
     """Take a job back that the worker did not touch.  Raises JobUnknown, LeaseLost."""
-    job = job_held(job_id, token=release.token, tenant_id=tenant_id)
+    job = job_for_report(job_id, token=release.token, tenant_id=tenant_id)
     if job.state != JobState.LEASED:
         raise LeaseLost
     # Nothing of the sector is on the host's disk before its first stage has ended.

@@ -12,7 +12,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors import NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.services.audit import sector_act
+from apps.sectors.services.audit import sector_audit
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Level
 from poolsite.wire.pipeline import BACK_TO, STEPS, Owner, SectorState, Stage
@@ -157,7 +157,7 @@ def sector_retry(
         data: dict[str, Any] = {"pieces": []} if state == SectorState.ALLOCATED else {}
         before = copy(fresh)
         sector_step(fresh, f"{BACK_TO}{state}", job=job, now=now, actor=actor, paused_at=None, **data)
-        sector_act(by, "sector.back", before, fresh)
+        sector_audit(by, "sector.back", before, fresh)
         return fresh
     before = copy(fresh)
     Sector.objects.filter(pk=fresh.pk).update(
@@ -175,7 +175,7 @@ def sector_retry(
         actor=actor,
     )
     fresh.refresh_from_db()
-    sector_act(by, "sector.retry", before, fresh)
+    sector_audit(by, "sector.retry", before, fresh)
     publish(Change("sector", str(fresh.uuid), fresh.miner.tenant_id))
     return fresh
 
@@ -188,7 +188,7 @@ def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | No
         before = copy(fresh)
         sector_pause(fresh, job=job, error=f"paused by {actor}", level=Level.PERMANENT, now=now)
         fresh.refresh_from_db()
-        sector_act(by, "sector.pause", before, fresh)
+        sector_audit(by, "sector.pause", before, fresh)
     return fresh
 
 
@@ -203,5 +203,5 @@ def sector_abort(
     job, fresh = job_locked(sector.pk)
     before = copy(fresh)
     sector_step(fresh, "ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
-    sector_act(by, "sector.abort", before, fresh, note=reason)
+    sector_audit(by, "sector.abort", before, fresh, note=reason)
     return fresh

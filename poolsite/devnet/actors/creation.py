@@ -100,7 +100,7 @@ def _constructor_params(params: CreateMinerParams) -> bytes:
 def _construct_check(call: Call, params: CreateMinerParams) -> tuple[int, int]:
     """The checks of the miner's constructor; gives the ids of owner and worker.  Raises ActorError."""
     _proof_check(params)
-    deposit = call.network.creation_deposit
+    deposit = call.network.creation_deposit_read
     network_asked(call.machine)
     if call.value < deposit:
         raise insufficient(
@@ -145,7 +145,7 @@ def miner_new(call: Call, miner_id: int, *, owner: int, worker: int, params: Cre
         period_start=info.period_start,
         deadline=info.index,
     )
-    return vesting_add(miner, call.network.creation_deposit, now=from_epoch)
+    return vesting_add(miner, call.network.creation_deposit_read, now=from_epoch)
 
 
 def miner_blank(

@@ -205,7 +205,7 @@ def miner_pledge_for_sector(node: Devnet, duration: int, size: int, verified: in
 
 def miner_creation_deposit(node: Devnet, key: Key) -> Any:
     tipset_get(node, key)
-    return str(node.network.creation_deposit)
+    return str(node.network.creation_deposit_read)
 
 
 def sector_get_info(node: Devnet, address: Address, number: int, key: Key) -> Any:

@@ -94,7 +94,7 @@ def exit_code_name(code: int) -> str:
     return "".join(word.capitalize() for word in name.split("_")) + f"({code})"
 
 
-def exit_code_words(code: int, *, actor: str = "") -> str:
+def exit_code_text(code: int, *, actor: str = "") -> str:
     """Return what a code means, as text for a page; `actor` is the kind of the receiver."""
     if code >= FIRST_ACTOR_CODE:
         return _ACTOR_CODES.get((actor, code), f"the actor failed with its own code {code}")

@@ -24,7 +24,7 @@ def actions(pool: Any) -> list[str]:
         reverse("message-replace", args=[pool.flying.id]),
         reverse("message-republish", args=[pool.flying.id]),
         reverse("message-cancel", args=[pool.flying.id]),
-        reverse("message-try-now", args=[pool.stuck.id]),
+        reverse("message-retry-now", args=[pool.stuck.id]),
         reverse("message-mark-bad", args=[pool.stuck.id]),
         reverse("host-act", args=[pool.sealer.uuid, "pause"]),
     ]

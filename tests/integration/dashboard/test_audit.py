@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.dashboard.lines.audit import ChangeLine, change_lines
 from apps.users import audit
 from apps.users.services import audit_record

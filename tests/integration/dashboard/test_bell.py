@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.checks.data import CheckData
-from apps.checks.shared import report_now, report_read, report_write
+from apps.checks.report_cache import report_now, report_read, report_write
 from apps.core.live import CHECKS, Change, changes_number, publish
 from apps.dashboard.fragments import VERDICTS, frame_render
 from apps.dashboard.frame import NAV
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 def quiet(monkeypatch):
     """A pool in which nothing is wrong."""
     monkeypatch.setattr("apps.core.processes.supervised", dict)
-    monkeypatch.setattr("apps.core.processes.life_signs", dict)
+    monkeypatch.setattr("apps.core.processes.heartbeats", dict)
     operator_person()
     factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
     factories.head(1000)
@@ -107,7 +107,7 @@ def test_evaluation_is_shared_until_something_changes(pool_redis, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_bells_hear_once_of_findings_that_differ(pool_redis, monkeypatch):
     told: list[Any] = []
-    monkeypatch.setattr("apps.checks.shared.publish", told.append)
+    monkeypatch.setattr("apps.checks.report_cache.publish", told.append)
     factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
     factories.head(1000)
     report_now(CheckData(SYSTEM))
@@ -121,7 +121,7 @@ def test_bells_hear_once_of_findings_that_differ(pool_redis, monkeypatch):
 
 
 def test_pages_evaluate_for_themselves_without_redis(quiet, monkeypatch):
-    monkeypatch.setattr("apps.checks.shared.changes_number", lambda: None)
+    monkeypatch.setattr("apps.checks.report_cache.changes_number", lambda: None)
     factories.worker("idle", is_paused=True)
 
     assert report_now(CheckData(SYSTEM)).fails("hosts_paused")

@@ -28,7 +28,7 @@ from apps.messages.services.restored import recovery_begin
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner, RewardEstimate
 from apps.proving.models import WindowPost
-from apps.proving.states import Outlook
+from apps.proving.states import Forecast
 from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.pledge import fault_fee
@@ -83,7 +83,7 @@ def sectors_faulty(_: Any) -> None:
 
 def windows_missed(_: Any) -> None:
     miner = factories.miner(active_sectors=2)
-    factories.deadline(miner, 1, live=2, outlook=Outlook.LATER, open_epoch=1030)
+    factories.deadline(miner, 1, live=2, forecast=Forecast.LATER, open_epoch=1030)
     times = {"open_epoch": 970, "close_epoch": 980, "challenge_epoch": 968}
     WindowPost.objects.create(miner=miner, deadline_index=1, randomness=b"r", state="MISSED", **times)
 
@@ -95,7 +95,7 @@ def windows_at_risk(_: Any) -> None:
         live=1,
         open_epoch=999,
         close_epoch=1009,
-        outlook=Outlook.AT_RISK,
+        forecast=Forecast.AT_RISK,
         reason="no prover",
     )
 
@@ -138,7 +138,7 @@ def messages_failed(_: Any) -> None:
 
 
 def nonce_gaps(_: Any) -> None:
-    factories.sender(factories.bls(1), hole_nonce=4)
+    factories.sender(factories.bls(1), gap_nonce=4)
 
 
 def senders_foreign(_: Any) -> None:
@@ -294,7 +294,7 @@ def plain(text: str) -> str:
 def quiet(monkeypatch):
     """A pool in which nothing is wrong."""
     monkeypatch.setattr("apps.core.processes.supervised", dict)
-    monkeypatch.setattr("apps.core.processes.life_signs", dict)
+    monkeypatch.setattr("apps.core.processes.heartbeats", dict)
     operator_person()
     factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
     factories.head(1000)
@@ -422,7 +422,7 @@ def test_sum_of_costs_counts_no_sector_twice(quiet):
         height=1000,
     )
     miner = factories.miner(faulty_sectors=2, active_sectors=0, live_sectors=2)
-    factories.deadline(miner, 1, live=2, faulty=2, active=2, outlook=Outlook.MISSED, open_epoch=1020)
+    factories.deadline(miner, 1, live=2, faulty=2, active=2, forecast=Forecast.MISSED, open_epoch=1020)
     scene = Scene(SYSTEM)
 
     assert scene.report.per_day == 2 * scene.fault_fee_per_day(miner, 2) > 0

@@ -12,7 +12,15 @@ from django.urls import reverse
 
 from apps.dashboard.regions.doctor import limit_href
 from apps.messages.limits import Limit
-from apps.messages.models import ActorRules, GasGuard, HurryRule, Message, Sender, SharedRules, SignedVersion
+from apps.messages.models import (
+    ActorRules,
+    AutoBumpRule,
+    GasGuard,
+    Message,
+    Sender,
+    SharedRules,
+    SignedVersion,
+)
 from apps.messages.services import Gas
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.fees import METHOD
@@ -52,7 +60,7 @@ def flying(pool: Pool, *ids: str) -> str:
 
 def test_the_lane_shows_what_landed_what_is_missing_and_what_comes_next():
     scene = busy_pool()
-    Sender.objects.filter(address=scene.wallet.address).update(hole_nonce=5)
+    Sender.objects.filter(address=scene.wallet.address).update(gap_nonce=5)
     person()
 
     page = text_of(signed_in("ann").get(reverse("sender", args=[scene.wallet.address])))
@@ -284,13 +292,13 @@ class TestGuards:
         assert client.post(reverse("gas-guard-remove", args=[guard.uuid])).status_code == 404
         assert "everybody" in text_of(client.get(reverse("gas")))
 
-    def test_proofs_in_a_hurry_are_set(self):
+    def test_auto_bump_is_set(self):
         person()
         form = {"tenant": "alice", "is_on": "1", "within_epochs": "30", "every_epochs": "4", "max_fee": "0.5"}
 
-        signed_in("ann").post(reverse("gas-hurry"), form)
+        signed_in("ann").post(reverse("gas-auto-bump"), form)
 
-        rule = HurryRule.objects.get()
+        rule = AutoBumpRule.objects.get()
         assert (rule.within_epochs, rule.every_epochs, rule.max_fee) == (30, 4, 5 * 10**17)
         assert "30 epochs before" in text_of(signed_in("ann").get(reverse("gas")))
 

@@ -12,7 +12,7 @@ from apps.gateway.activity import Activity
 from apps.gateway.connection_test import ConnectionTestResult
 from apps.gateway.errors import NoAnswer
 from apps.gateway.services import accounts_claim, connections_seen
-from apps.proving.trial import NothingToProve, trial_request
+from apps.proving.winning_post_test import NothingToProve, trial_request
 from apps.users.models import AccountApproval
 from tests import demo_data, factories, people
 from tests.page_client import signed_in, text_of

@@ -123,7 +123,7 @@ def test_the_history_keeps_the_fee_cap_of_the_first_version(ann):
 
     text = text_of(signed_in().get(reverse("message", args=["raised"])))
 
-    assert f"fee cap {numbers.fee_words(1_000)}" in text
+    assert f"fee cap {numbers.fee_text(1_000)}" in text
 
 
 def test_giving_up_asks_first(ann):

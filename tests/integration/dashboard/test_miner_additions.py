@@ -1,4 +1,4 @@
-"""Adding a miner on the page: made anew, or taken in; refused at its field, and nobody else's."""
+"""Adding a miner on the page: created, or imported; refused at its field, and nobody else's."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from django.urls import reverse
 from apps.core.errors import Conflict, NotAllowed
 from apps.messages.models import Message
 from apps.messages.states import Wait
-from apps.miners.additions import miner_let_go
 from apps.miners.models import Miner
+from apps.miners.services.additions import miner_remove
 from apps.miners.states import MinerState
-from apps.proving.states import Outlook
+from apps.proving.states import Forecast
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.keys import key_address
@@ -50,8 +50,8 @@ def make_form(wallet: Wallet, **overrides: str) -> dict[str, str]:
     }
 
 
-def adopt_form(**overrides: str) -> dict[str, str]:
-    return {"how": "adopt", "name": "old-1", "address": "f03003", "tenant": "alice", **overrides}
+def import_form(**overrides: str) -> dict[str, str]:
+    return {"how": "import", "name": "old-1", "address": "f03003", "tenant": "alice", **overrides}
 
 
 def test_the_form_says_what_the_chain_asks(ann, wallet):
@@ -59,7 +59,7 @@ def test_the_form_says_what_the_chain_asks(ann, wallet):
 
     assert "1.0000 FIL" in text
     assert "2 KiB" in text
-    assert 'id="f-adopt"' not in text
+    assert 'id="f-import"' not in text
 
 
 def test_a_miner_is_made_with_the_deposit_and_shown_while_it_is_on_its_way(ann, wallet):
@@ -69,7 +69,7 @@ def test_a_miner_is_made_with_the_deposit_and_shown_while_it_is_on_its_way(ann, 
     assert answer.headers["Location"] == reverse("miner", args=[miner.uuid])
     assert (miner.state, miner.name, miner.tenant.name) == (MinerState.CREATING, "fra-1", "alice")
     assert (message.to, message.method, message.value) == ("f04", 2, factories.FIL)
-    assert AuditEntry.objects.get(action="miner.make").target == "fra-1"
+    assert AuditEntry.objects.get(action="miner.create").target == "fra-1"
     assert "fra-1" in text_of(signed_in().get(answer.headers["Location"]))
 
 
@@ -151,7 +151,7 @@ def test_a_double_click_is_one_miner(ann, wallet):
         client.post(reverse(PAGE), make_form(wallet))
 
     assert (Miner.objects.count(), Message.objects.count()) == (1, 1)
-    assert AuditEntry.objects.filter(action="miner.make").count() == 1
+    assert AuditEntry.objects.filter(action="miner.create").count() == 1
 
 
 @pytest.mark.parametrize(
@@ -194,12 +194,12 @@ def test_the_operator_takes_in_what_the_chain_has(node):
     operator_person()
     tenant("alice")
 
-    answer = signed_in("olga").post(reverse(PAGE), adopt_form())
+    answer = signed_in("olga").post(reverse(PAGE), import_form())
 
     miner = Miner.objects.get()
     assert answer.headers["Location"] == reverse("miner", args=["f03003"])
     assert (miner.state, miner.sector_size, miner.tenant.name) == (MinerState.ACTIVE, 2048, "alice")
-    assert AuditEntry.objects.get(action="miner.adopt").target == "f03003"
+    assert AuditEntry.objects.get(action="miner.import").target == "f03003"
     assert signed_in("olga").get(answer.headers["Location"]).status_code == 200
 
 
@@ -218,7 +218,7 @@ def test_what_cannot_be_taken_in_is_said(node, overrides, words):
     operator_person()
     tenant("alice")
 
-    answer = signed_in("olga").post(reverse(PAGE), adopt_form(**overrides))
+    answer = signed_in("olga").post(reverse(PAGE), import_form(**overrides))
 
     assert answer.status_code == 422
     assert words in text_of(answer)
@@ -231,7 +231,7 @@ def test_a_miner_of_another_tenant_stays_its_own(node):
     tenant("alice")
     factories.miner(3003, of="bob")
 
-    answer = signed_in("olga").post(reverse(PAGE), adopt_form())
+    answer = signed_in("olga").post(reverse(PAGE), import_form())
 
     assert "belongs to another account" in text_of(answer)
     assert Miner.objects.get().tenant.name == "bob"
@@ -240,7 +240,7 @@ def test_a_miner_of_another_tenant_stays_its_own(node):
 def test_a_tenant_takes_in_nothing(ann, node):
     factories.head()
 
-    answer = signed_in().post(reverse(PAGE), adopt_form())
+    answer = signed_in().post(reverse(PAGE), import_form())
 
     assert answer.status_code == 422
     assert not Miner.objects.exists()
@@ -251,21 +251,21 @@ def test_what_was_taken_in_by_mistake_is_let_go(node):
     operator_person()
     tenant("alice")
     client = signed_in("olga")
-    client.post(reverse(PAGE), adopt_form())
-    factories.deadlines(Miner.objects.get(), live={0: Outlook.LATER})
+    client.post(reverse(PAGE), import_form())
+    factories.deadlines(Miner.objects.get(), live={0: Forecast.LATER})
     page = reverse("miner", args=["f03003"])
-    release = reverse("miner-release", args=["f03003"])
+    release = reverse("miner-remove", args=["f03003"])
 
     shown = text_of(client.get(page))
     asked = client.post(release)
     done = client.post(release, {"sure": "yes"})
 
     assert release in shown
-    assert "Let go old-1 f03003" in text_of(asked)
+    assert "Remove old-1 f03003" in text_of(asked)
     assert done.headers["Location"] == reverse("miners")
     assert not Miner.objects.exists()
     assert client.get(page).status_code == 404
-    assert AuditEntry.objects.get(action="miner.let-go").target == "f03003"
+    assert AuditEntry.objects.get(action="miner.remove").target == "f03003"
 
 
 def test_a_miner_with_sectors_or_made_here_stays(ann, node):
@@ -276,11 +276,11 @@ def test_a_miner_with_sectors_or_made_here_stays(ann, node):
     client = signed_in("olga")
 
     for row in (sealing, made):
-        release = reverse("miner-release", args=[row.address])
+        release = reverse("miner-remove", args=[row.address])
         assert release not in text_of(client.get(reverse("miner", args=[row.address])))
         assert client.post(release, {"sure": "yes"}).status_code == 404
         with pytest.raises(Conflict):
-            miner_let_go(row, principal=SYSTEM)
+            miner_remove(row, principal=SYSTEM)
     assert Miner.objects.count() == 2
 
 
@@ -293,7 +293,7 @@ def never_made() -> Miner:
 def test_what_could_not_be_made_is_let_go_by_its_tenant(ann, node):
     factories.head()
     row = never_made()
-    page, release = (reverse(name, args=[row.uuid]) for name in ("miner", "miner-release"))
+    page, release = (reverse(name, args=[row.uuid]) for name in ("miner", "miner-remove"))
     client = signed_in()
 
     shown, asked = text_of(client.get(page)), text_of(client.get(release))
@@ -303,18 +303,18 @@ def test_what_could_not_be_made_is_let_go_by_its_tenant(ann, node):
     assert "It was never made" in asked
     assert done.headers["Location"] == reverse("miners")
     assert not Miner.objects.exists()
-    assert AuditEntry.objects.get(action="miner.let-go").target == str(row.uuid)
+    assert AuditEntry.objects.get(action="miner.remove").target == str(row.uuid)
 
 
 def test_a_stranger_or_a_reader_does_not_let_go_what_could_not_be_made(ann, node):
     factories.head()
     row = never_made()
     people.person("bill", of="bob")
-    release = reverse("miner-release", args=[row.uuid])
+    release = reverse("miner-remove", args=[row.uuid])
 
     assert signed_in("bill").post(release, {"sure": "yes"}).status_code == 404
     with pytest.raises(NotAllowed):
-        miner_let_go(row, principal=principal(perm="read"))
+        miner_remove(row, principal=principal(perm="read"))
     assert Miner.objects.exists()
 
 
@@ -323,7 +323,7 @@ def test_one_that_is_on_its_way_again_stays(node):
     Miner.objects.filter(pk=row.pk).update(state=MinerState.CREATING)
 
     with pytest.raises(Conflict):
-        miner_let_go(row, principal=SYSTEM)
+        miner_remove(row, principal=SYSTEM)
 
     assert Miner.objects.exists()
 
@@ -332,8 +332,8 @@ def test_a_tenant_lets_nothing_go(ann, node):
     factories.head()
     miner = factories.miner(3003)
 
-    answer = signed_in().post(reverse("miner-release", args=["f03003"]), {"sure": "yes"})
+    answer = signed_in().post(reverse("miner-remove", args=["f03003"]), {"sure": "yes"})
 
     assert answer.status_code == 404
     with pytest.raises(NotAllowed):
-        miner_let_go(miner, principal=principal())
+        miner_remove(miner, principal=principal())

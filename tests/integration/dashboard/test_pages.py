@@ -174,7 +174,7 @@ def test_processes_are_the_operators_business():
 
 
 def test_a_page_asks_the_database_a_fixed_number_of_times(pool_redis, monkeypatch):
-    monkeypatch.setattr("apps.checks.shared.SHARED_S", 600)
+    monkeypatch.setattr("apps.checks.report_cache.SHARED_S", 600)
     pool = busy_pool()
     operator_person()
     client = signed_in("olga")

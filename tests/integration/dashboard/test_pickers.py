@@ -94,7 +94,7 @@ def test_a_hand_over_starts_without_a_tenant(ann):
     people.tenant("bob"), people.tenant("carol")
     miner = factories.miner(of="alice")
 
-    page = text_of(signed_in("olga").get(reverse("miner-hand-over", args=[miner.address])))
+    page = text_of(signed_in("olga").get(reverse("miner-transfer", args=[miner.address])))
 
     assert " selected" not in page
     assert '<option value="bob">' in page

@@ -17,7 +17,7 @@ from apps.dashboard.fragments import frame_render
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.proving.models import PostNote, WindowPost
-from apps.proving.states import Outlook
+from apps.proving.states import Forecast
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.demo_data import busy_pool
@@ -67,7 +67,7 @@ def test_a_deadline_at_risk_counts_down_to_its_close():
     factories.head(1000)
     miner = factories.miner()
     factories.deadline(
-        miner, 2, live=1, open_epoch=999, close_epoch=1009, outlook=Outlook.AT_RISK, reason="no prover"
+        miner, 2, live=1, open_epoch=999, close_epoch=1009, forecast=Forecast.AT_RISK, reason="no prover"
     )
     operator_person()
 
@@ -120,9 +120,9 @@ def test_a_proof_that_stands_still_is_named_with_its_host_and_the_one_that_was_a
     factories.head(1000)
     row = factories.miner(actor_id=1234)
     why = "partition 0: no progress on ill since epoch 997 (3 of 20 sectors), given to well"
-    factories.deadline(row, 2, live=1, open_epoch=999, outlook=Outlook.AT_RISK, reason=why)
+    factories.deadline(row, 2, live=1, open_epoch=999, forecast=Forecast.AT_RISK, reason=why)
     progress = {"progress_total": 20, "progress_unit": "sectors"}
-    job, relief = (
+    job, backup_job = (
         factories.proof_job(row, worker=factories.worker(name), progress_done=done, **progress)
         for name, done in (("ill", 3), ("well", 11))
     )
@@ -135,8 +135,8 @@ def test_a_proof_that_stands_still_is_named_with_its_host_and_the_one_that_was_a
         challenge_epoch=997,
         partitions=[0],
         job=job,
-        relief=relief,
-        doubt=why.partition(": ")[2],
+        backup_job=backup_job,
+        stall=why.partition(": ")[2],
     )
 
     client = signed_in()

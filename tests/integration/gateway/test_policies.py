@@ -16,7 +16,7 @@ from apps.messages.models import Message as Pushed
 from apps.messages.states import Wait
 from apps.users.models import AuditEntry, Tenant
 from apps.users.services import account_approve
-from apps.wallets import policies
+from apps.wallets.services import policies
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_json

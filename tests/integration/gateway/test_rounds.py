@@ -9,7 +9,7 @@ import pytest
 from channels.db import database_sync_to_async
 from redis.exceptions import RedisError
 
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.gateway.errors import NoProvider
 from apps.gateway.hub_client import HubRequest, requests_send
 from apps.gateway.hub_node import HubNode

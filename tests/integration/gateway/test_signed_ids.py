@@ -19,7 +19,7 @@ from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.restored import restore_check
 from apps.messages.states import MessageState
-from apps.wallets.services import ids_signed
+from apps.wallets.services.sign import ids_signed
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.wire.origins import Origin

@@ -64,7 +64,7 @@ def pool(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[DevnetPool]:
     node = Devnet(":memory:", network="test", clock=ManualClock(), funds=funds)
     with Service(node, mining="paused") as service:
         pool = DevnetPool(node, service.url, keys)
-        monkeypatch.setattr("apps.wallets.services.wallet_sign_all", pool.keyring.sign_all)
+        monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", pool.keyring.sign_all)
         yield pool
         pool.link.close()
     node.close()

@@ -32,8 +32,8 @@ from apps.core.errors import DomainError
 from apps.messages.models import Message, Sender
 from apps.messages.services import NewFees, message_replace
 from apps.messages.services.bulk import BULK_STATES, messages_bulk
+from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.guards import guard_remove, guard_set
-from apps.messages.services.hurry import proofs_hurry
 from apps.messages.states import MessageState
 from apps.users.principals import SYSTEM
 from poolsite.devnet.clock import ManualClock
@@ -61,7 +61,7 @@ SOAK_STEPS: Final = int(os.environ.get("POOLSITE_SOAK_STEPS", "1000000"))
 SOAK_S: Final = 60 * float(os.environ.get("POOLSITE_SOAK_MINUTES", "20"))
 PROGRESS: Final = Path(os.environ.get("POOLSITE_VAR", "var")) / "soak-messages.json"
 PATIENCE_HEADS: Final = 200
-"""In which the last trouble must have ended: what others lost are holes, closed one after the other."""
+"""In which the last trouble must have ended: what others lost are gaps, closed one after the other."""
 FOREIGN_VALUE = 10**9
 """Values of our own messages are smaller: a value names a message on chain."""
 FINAL = {MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED}
@@ -85,9 +85,9 @@ class DevnetMessager(RuleBasedStateMachine):
         self.patch.setattr(self.node.validator, "check", lambda *_args, **_more: None)
         self.services = [Service(self.node, mining="paused").start() for _ in range(2)]
         self.pool = DevnetPool(self.node, self.services[0].url, keys)
-        self.patch.setattr("apps.wallets.services.wallet_sign_all", self.pool.keyring.sign_all)
+        self.patch.setattr("apps.wallets.services.sign.wallet_sign_all", self.pool.keyring.sign_all)
         # The next head chooses: there is no broker here, and each look for one costs more than a step.
-        self.patch.setattr("apps.messages.services.rests.selection_ask", lambda _address: None)
+        self.patch.setattr("apps.messages.services.backoff.selection_enqueue", lambda _address: None)
         self.pushed = 0
         self.foreign = 0
         self.keys_on_way: list[Any] = [self.node.head.key]
@@ -124,7 +124,7 @@ class DevnetMessager(RuleBasedStateMachine):
     @rule()
     def choose_between_heads(self) -> None:
         self.pool.choose()
-        proofs_hurry(client=self.pool.client, head=self.pool.head, now=self.pool.now)
+        proofs_bump(client=self.pool.client, head=self.pool.head, now=self.pool.now)
 
     @rule(depth=st.integers(min_value=1, max_value=4), heads=st.integers(min_value=1, max_value=3))
     def reorganise(self, depth: int, heads: int) -> None:
@@ -259,7 +259,7 @@ class DevnetMessager(RuleBasedStateMachine):
             assert row.state in FINAL, f"{row.pk} {row.state} {row.wait} {row.error}"
             landed = values[int(row.value)]
             assert landed == (row.state == MessageState.LANDED), f"{row.pk} {row.state}: {landed} times"
-        assert Sender.objects.filter(hole_nonce__isnull=False).count() == 0
+        assert Sender.objects.filter(gap_nonce__isnull=False).count() == 0
 
 
 def rows_clear() -> None:

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.api.rpc.services.messager.reads import list_blocked_message, list_failed_message, messages_read
 from apps.messages.models import Message
 from apps.messages.services import NewFees, message_replace, messages_publish
-from apps.messages.services.hurry import proofs_hurry
+from apps.messages.services.fee_bump import proofs_bump
 from poolsite.filecoin.address import UNDEF
 from tests.bulk_rows import message_copies_insert
 from tests.messaging import Pool, pool_world
@@ -53,7 +53,7 @@ def life(pool: Pool, address: str, name: str) -> None:
     row = pool.row(f"{name}-1")
     message_replace(message=row, fees=NewFees(), client=pool.client, head=pool.head, now=pool.now)
     messages_publish([row.pk], now=pool.now)
-    proofs_hurry(client=pool.client, head=pool.head, now=pool.now)
+    proofs_bump(client=pool.client, head=pool.head, now=pool.now)
     list_failed_message(call)
     list_blocked_message(call, UNDEF, 0)
     for _ in range(3):

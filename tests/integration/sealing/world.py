@@ -27,7 +27,7 @@ from apps.chain.services.nodes import nodes_sync
 from apps.chain.steps import head_steps, tasks_due
 from apps.core import clock
 from apps.miners.models import Miner
-from apps.miners.services import miner_create
+from apps.miners.services.create import create_miner_push
 from apps.users.services import signer_grant
 from apps.wallets.models import Wallet
 from poolsite.devnet.clock import ManualClock
@@ -136,7 +136,7 @@ class World:
         self.owner, self.worker = self.keys
         self.node = Node({key_address(key): FUNDS * FIL for key in self.keys.values()})
         poolsite.celery.app.loader.import_default_modules()
-        monkeypatch.setattr("apps.wallets.services.wallet_sign_all", self.sign_all)
+        monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", self.sign_all)
         self.ids: dict[str, IdFound] = {}
         monkeypatch.setattr("apps.messages.services.recover.ids_signed", self.ids_signed)
         monkeypatch.setattr(poolsite.celery.app, "send_task", self.task_now)
@@ -268,7 +268,7 @@ class World:
     def miner_make(self) -> Miner:
         """Make the pool's miner on the chain."""
         self.epoch(2)
-        miner = miner_create(
+        miner = create_miner_push(
             tenant=self.tenant,
             name="pool",
             owner=self.owner,

@@ -11,7 +11,7 @@ from django.test import Client
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
-from apps.miners.services import miner_adopt, miners_made
+from apps.miners.services.create import creations_follow, miner_add
 from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.users.models import AuditEntry, MinerGrant, Tenant
@@ -92,7 +92,7 @@ def test_no_way_parts_a_miners_right_from_the_row_that_the_pool_works_with(way, 
 
     answer = post(path, body, token)
 
-    words = WORDS if "del" in way else f"{WORDS}: hand it over on its page"
+    words = WORDS if "del" in way else f"{WORDS}: transfer it on its page"
     assert (answer.status_code, answer.json()) == (400, {"error": words})
     assert [what for what, is_so in seen_by("alice").items() if not is_so] == []
     assert [what for what, is_so in seen_by("bob").items() if is_so] == []
@@ -157,7 +157,7 @@ def test_a_miner_that_another_tenant_has_is_not_taken_in_for_somebody_else():
     miner_grant(tenant=people.tenant("bob"), actor_id=1000)
 
     with pytest.raises(MinerTaken):
-        miner_adopt(
+        miner_add(
             tenant=people.tenant("alice"),
             name="x",
             address="f01000",
@@ -173,7 +173,7 @@ def test_a_miner_whose_making_left_the_chain_leaves_no_right_to_its_number():
     row = factories.miner(1000, create_message_id="make", created_height=990)
     miner_grant(tenant=row.tenant, actor_id=1000)
 
-    miners_made()
+    creations_follow()
 
     assert Miner.objects.get().actor_id is None
     assert miner_owner(actor_id=1000) == ""
@@ -190,7 +190,7 @@ def test_a_miner_whose_message_landed_after_all_is_made():
     factories.message("make", state=MessageState.LANDED, return_data=to_cbor(made))
     never_made()
 
-    miners_made()
+    creations_follow()
 
     row = Miner.objects.get()
     assert (row.state, row.actor_id, row.error) == (MinerState.ACTIVE, 1777, "")
@@ -202,7 +202,7 @@ def test_a_miner_whose_message_is_tried_again_is_on_its_way(state):
     factories.message("make", state=state)
     never_made()
 
-    miners_made()
+    creations_follow()
 
     assert [(row.state, row.error) for row in Miner.objects.all()] == [(MinerState.CREATING, "")]
 
@@ -214,7 +214,7 @@ def test_a_miner_that_another_block_made_anew_has_the_number_of_that_block():
     row = factories.miner(1776, create_message_id="make", created_height=990)
     miner_grant(tenant=row.tenant, actor_id=1776)
 
-    miners_made()
+    creations_follow()
 
     assert [(one.actor_id, one.created_height) for one in Miner.objects.all()] == [(1777, 992)]
     assert (miner_owner(actor_id=1776), miner_owner(actor_id=1777)) == ("", "alice")
@@ -225,7 +225,7 @@ def test_a_miner_whose_message_was_replaced_after_it_left_the_chain_was_not_made
     row = factories.miner(1000, create_message_id="make", created_height=990)
     miner_grant(tenant=row.tenant, actor_id=1000)
 
-    miners_made()
+    creations_follow()
 
     assert [(one.state, one.error) for one in Miner.objects.all()] == [
         (MinerState.FAILED, "CreateMiner was replaced")

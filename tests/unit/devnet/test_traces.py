@@ -129,7 +129,7 @@ def create(owner, worker):
 
 
 async def test_a_miner_is_made_by_way_of_the_init_actor(traced):
-    value = traced.node.network.creation_deposit
+    value = traced.node.network.creation_deposit_read
     params = create(OWNER.address, WORKER.address)
 
     trace = (await traced.sent(OWNER, POWER_ACTOR, method=2, params=params, value=value))["ExecutionTrace"]
@@ -256,7 +256,7 @@ async def test_a_call_without_pay_is_traced_alike(traced):
         "To": "f04",
         "From": str(OWNER.address),
         "Method": 2,
-        "Value": str(traced.node.network.creation_deposit),
+        "Value": str(traced.node.network.creation_deposit_read),
         "Params": base64.b64encode(create(OWNER.address, WORKER.address)).decode(),
     }
 

@@ -65,7 +65,7 @@ def test_the_figures_that_the_first_issue_asks_for() -> None:
 def test_local_chains_share_their_economy() -> None:
     for row in (DEMO, TEST, LOTUS_2K):
         assert row.power_estimate_floor == 1 << 40
-        assert row.creation_deposit == 10**18
+        assert row.creation_deposit_read == 10**18
         assert row.is_devnet
         assert RegisteredSealProof.STACKED_DRG_2KIB_V1_1 in row.seal_proofs
     assert not MAINNET.is_devnet

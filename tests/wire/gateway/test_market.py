@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.gateway.reverse import REGISTER
 from apps.users.limits import RULES
 from apps.users.models import AuditEntry, Token

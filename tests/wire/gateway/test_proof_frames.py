@@ -12,7 +12,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.gateway.routes import proof_route, route_name
 from apps.users.services import miner_grant
 from tests import people

@@ -15,7 +15,7 @@ from apps.chain.client import ChainClient, chain_client
 from apps.chain.selectors import network_current
 from apps.core.errors import DomainError, NotReachable
 from apps.miners.models import Miner
-from apps.miners.services import miner_create
+from apps.miners.services.create import create_miner_push
 from apps.miners.states import MinerState
 from apps.users.bootstrap import POOL, pool_prepare
 from apps.users.operator_file import DamagedFile
@@ -23,7 +23,7 @@ from apps.users.principals import SYSTEM
 from apps.users.selectors import tenant_by_name
 from apps.users.services import audit_record
 from apps.wallets.models import Wallet
-from apps.wallets.services import wallet_label
+from apps.wallets.services.sign import wallet_label
 from poolsite.filecoin.amounts import amount_parse
 from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
 from poolsite.private_files import private_write
@@ -122,11 +122,11 @@ def wallets_name(addresses: dict[str, str]) -> None:
 def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Miner:
     """Make the pool's miner, or find it.  Raises what stands in the way: no node, no signer, no funds."""
     made = Miner.objects.filter(create_message_id=MINER_MESSAGE, state=MinerState.ACTIVE).first()
-    if made is not None:  # whose it is now does not matter: it may have been handed over
+    if made is not None:  # whose it is now does not matter: it may have been transferred
         return made
     deposit = amount_parse(client.call("StateMinerCreationDeposit", []))
     is_again = Miner.objects.filter(create_message_id=MINER_MESSAGE).exists()
-    miner = miner_create(
+    miner = create_miner_push(
         tenant=tenant_by_name(POOL),
         name="pool",
         owner=addresses["owner"],
@@ -142,7 +142,7 @@ def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Min
             "worker": miner.worker,
             "deposit": f"{deposit} attoFIL",
         }
-        audit_record(principal=SYSTEM, action="miner.make", target=miner.name, after=after)
+        audit_record(principal=SYSTEM, action="miner.create", target=miner.name, after=after)
     return miner
 
 

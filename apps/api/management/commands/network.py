@@ -12,10 +12,10 @@ from apps.chain.client import ChainClient
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
 from apps.chain.models import Network
-from apps.chain.services.networks import network_ask
+from apps.chain.services.networks import network_read
 from apps.chain.services.probes import PROBE_TIMEOUT_S
 from apps.core.errors import DomainError
-from apps.miners.unbinding import network_unbind
+from apps.miners.services.network_unbind import network_unbind
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.policy import network_is_public
 
@@ -57,7 +57,7 @@ def _wanted() -> Network | None:
     for text in settings.CHAIN_URLS:
         address = node_address(text)
         try:
-            return network_ask(
+            return network_read(
                 ChainClient([link_to(address.http_url, address.token)], limit_s=PROBE_TIMEOUT_S)
             )
         except NetworkUnknown as error:

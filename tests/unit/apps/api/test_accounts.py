@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.utils import InternalError
 
 from apps.core import clock
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.users import audit
 from apps.users.audit import chain_check
 from apps.users.models import AuditEntry, Tenant, Token

@@ -13,8 +13,8 @@ from apps.chain.models import Node
 from apps.chain.services import nodes_sync
 from apps.chain.states import NodeState
 from apps.users.services import TokenLimits, miner_grant, signer_grant
-from apps.wallets import services
 from apps.wallets.models import SignRecord
+from apps.wallets.services import sign
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.message import Message, message_to_cbor, message_to_json, signed_message_from_json
@@ -64,7 +64,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         asked.extend(requests)
         return [key_sign(KEYS[one.address], one.to_sign) for one in requests]
 
-    monkeypatch.setattr(services, "wallet_sign_all", answer)
+    monkeypatch.setattr(sign, "wallet_sign_all", answer)
     return asked
 
 
@@ -140,7 +140,7 @@ def test_a_wrong_signature_is_never_passed_on(client, alice, monkeypatch):
     def answer(requests: Any, *, timeout_s: float) -> list[Any]:
         return [key_sign(KEYS[SECP], b"something else") for _ in requests]
 
-    monkeypatch.setattr(services, "wallet_sign_all", answer)
+    monkeypatch.setattr(sign, "wallet_sign_all", answer)
 
     refused = call(client, "WalletSign", SECP, "AAAA", {"Type": ""}, token=alice)
 

@@ -21,9 +21,9 @@ from apps.chain.states import NodeState
 from apps.chain.steps import Steps
 from apps.core import clock
 from apps.core.errors import Conflict
-from apps.core.life import life_sign
+from apps.core.liveness import heartbeat_send
 from apps.messages.services.publish import nodes_for_publishing
-from apps.miners.unbinding import network_unbind
+from apps.miners.services.network_unbind import network_unbind
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from tests import factories, people
@@ -257,7 +257,7 @@ def test_readiness_says_why_no_network_is_bound(
 
 def test_a_pool_that_follows_a_chain_is_ready_once_it_is_bound(settings: Any, pool_redis: str) -> None:
     settings.READY_PROCESSES = ["follower"]
-    life_sign("follower", pid=7)
+    heartbeat_send("follower", pid=7)
 
     before = Client().get("/readyz")
     factories.head(1000)

@@ -18,7 +18,7 @@ from apps.chain.link import link_to
 from apps.chain.models import Node
 from apps.chain.selectors import nodes_for_reading
 from apps.chain.services import NodeNotServing, node_add, node_set, node_test, nodes_probe, nodes_sync
-from apps.chain.services.probes import node_ask
+from apps.chain.services.probes import node_probe
 from apps.chain.states import NodeRole, NodeState
 from apps.core.errors import Conflict
 from apps.users.models import AuditEntry
@@ -240,9 +240,9 @@ def test_a_node_that_is_removed_while_it_is_probed_stops_nothing(monkeypatch: py
 
         def ask(node: Node, *, now: datetime) -> Any:
             Node.objects.filter(pk=removed.pk).delete()
-            return node_ask(node, now=now)
+            return node_probe(node, now=now)
 
-        monkeypatch.setattr("apps.chain.services.probes.node_ask", ask)
+        monkeypatch.setattr("apps.chain.services.probes.node_probe", ask)
         monkeypatch.setattr("apps.chain.services.probes.ThreadPoolExecutor", InOneThread)
         nodes_probe(now=NOW)
 

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisAway
 from apps.chain import queues
 from apps.chain.queues import tasks_waiting
 from apps.chain.steps import Steps, head_steps
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 
 
 def test_a_sent_task_waits_until_a_worker_takes_it(pool_redis: str) -> None:

@@ -13,7 +13,7 @@ from django.test import Client, RequestFactory
 from django.urls import resolve
 
 from apps.core import health
-from apps.core.life import life_sign
+from apps.core.liveness import heartbeat_send
 from apps.core.middleware import CONTENT_POLICY, DatabaseAwayMiddleware, path_told
 
 
@@ -30,7 +30,7 @@ def test_the_pool_is_ready_when_the_named_processes_gave_a_sign(
     settings.READY_PROCESSES = ["tasks"]
 
     before = client.get("/readyz")
-    life_sign("tasks", pid=7)
+    heartbeat_send("tasks", pid=7)
     after = client.get("/readyz")
 
     assert (before.status_code, before.json()["waiting_for"]) == (503, ["tasks"])

@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 from apps.core.leader import database_params
-from apps.core.locks import STEP_LOCK, held, lone
+from apps.core.locks import STEP_LOCK, held, single_flight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def test_a_step_that_is_at_work_elsewhere_ends_at_once() -> None:
         done.append(height)
 
     with elsewhere(STEP_LOCK, step.__qualname__):
-        lone(step)(height=1)
-    lone(step)(height=2)
+        single_flight(step)(height=1)
+    single_flight(step)(height=2)
 
     assert done == [2]

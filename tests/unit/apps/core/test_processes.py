@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from apps.core import processes
-from apps.core.life import life_sign
 from apps.core.live import OPERATOR, POOL, Change, group_of
+from apps.core.liveness import heartbeat_send
 from apps.core.processes import ProcessWatch, supervised
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def test_each_change_is_told_once(
     assert watch.look() == []
     written(tmp_path, follower=1, tasks=3)
     assert watch.look() == ["tasks"]
-    life_sign("signer")
+    heartbeat_send("signer")
     assert watch.look() == ["signer"]
 
     assert told[-1] == Change("process", "signer", OPERATOR)

@@ -62,14 +62,14 @@ def test_fil_has_four_places_and_is_never_rounded_to_nothing(atto, text):
     ],
 )
 def test_an_amount_stands_in_the_unit_in_which_it_can_be_read(atto, text):
-    assert numbers.amount_words(atto) == text
+    assert numbers.amount_text(atto) == text
 
 
 def test_amounts_that_are_compared_stand_in_one_unit():
-    assert numbers.amounts_words(265_120, 3_181_440) == ["265\u202f120 aFIL", "3\u202f181\u202f440 aFIL"]
-    assert numbers.amounts_words(5 * NANO, 5_000 * NANO) == ["5.000 nFIL", "5\u202f000.000 nFIL"]
-    assert numbers.amounts_words(FIL, 0) == ["1.0000 FIL", "0 FIL"]
-    assert numbers.amounts_words(0, 0) == ["0 FIL", "0 FIL"]
+    assert numbers.amounts_text(265_120, 3_181_440) == ["265\u202f120 aFIL", "3\u202f181\u202f440 aFIL"]
+    assert numbers.amounts_text(5 * NANO, 5_000 * NANO) == ["5.000 nFIL", "5\u202f000.000 nFIL"]
+    assert numbers.amounts_text(FIL, 0) == ["1.0000 FIL", "0 FIL"]
+    assert numbers.amounts_text(0, 0) == ["0 FIL", "0 FIL"]
 
 
 def test_a_tile_gives_large_amounts_without_places():
@@ -106,7 +106,7 @@ def test_a_tile_has_no_room_for_the_places_of_large_amounts(atto, text):
     ],
 )
 def test_a_fee_names_its_unit(atto, text):
-    assert numbers.fee_words(atto) == text
+    assert numbers.fee_text(atto) == text
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from apps.dashboard.lines.deadlines import OUTLOOKS, STRIP_TONES
+from apps.dashboard.lines.deadlines import FORECASTS, STRIP_TONES
 from apps.dashboard.lines.messages import html_key
 from apps.dashboard.words import EVENTS, MESSAGES, STAGES, WAITING
 from apps.messages.states import MessageState
-from apps.proving.states import Outlook
+from apps.proving.states import Forecast
 from poolsite.wire.pipeline import STEPS, Owner, SectorEvent, Stage
 
 TONES = {"idle", "run", "ok", "warn", "bad"}
@@ -34,11 +34,11 @@ def test_every_state_of_a_message_has_a_word():
     assert set(MESSAGES) == set(MessageState)
 
 
-def test_every_outlook_has_a_word_and_a_tone():
-    assert set(OUTLOOKS) == set(STRIP_TONES) == set(Outlook)
+def test_every_forecast_has_a_word_and_a_tone():
+    assert set(FORECASTS) == set(STRIP_TONES) == set(Forecast)
 
 
-@pytest.mark.parametrize("word", [*WAITING.values(), *MESSAGES.values(), *OUTLOOKS.values()])
+@pytest.mark.parametrize("word", [*WAITING.values(), *MESSAGES.values(), *FORECASTS.values()])
 def test_words_are_lower_case_and_toned(word):
     assert word.word[0].islower()
     assert word.tone in TONES

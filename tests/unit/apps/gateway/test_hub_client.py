@@ -7,7 +7,7 @@ import time
 import pytest
 
 from apps.core.errors import DomainError
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.gateway.hub_client import HubRequest, RequestBatch
 from apps.gateway.routes import Holder, process_name
 

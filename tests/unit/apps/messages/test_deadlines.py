@@ -1,4 +1,4 @@
-"""Proofs that come from outside get their deadline from the chain, so that hurry rules hold for them too."""
+"""Proofs from outside get their deadline from the chain, so that automatic fee bumps apply to them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from apps.chain.link import NodeLink
 from apps.messages.models import Message
 from apps.messages.services import Gas
 from apps.messages.services.deadlines import deadlines_learn
-from apps.messages.services.guards import hurry_set
-from apps.messages.services.hurry import proofs_hurry
+from apps.messages.services.fee_bump import proofs_bump
+from apps.messages.services.guards import auto_bump_set
 from apps.messages.states import Priority
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode
@@ -70,17 +70,17 @@ def test_a_proof_for_the_open_deadline_learns_when_that_closes(pool: Pool, sende
     assert learn(pool) == []
 
 
-def test_a_hurry_rule_then_speaks_about_it(pool: Pool, sender: str) -> None:
-    hurry_set(principal=SYSTEM, tenant=tenant("alice"), is_on=True, within_epochs=10, every_epochs=1)
+def test_auto_bump_then_applies_to_it(pool: Pool, sender: str) -> None:
+    auto_bump_set(principal=SYSTEM, tenant=tenant("alice"), is_on=True, within_epochs=10, every_epochs=1)
     pool.push("one", sender, to=MINER, method=WINDOW_POST, params=proof(4), gas=ROOMY)
     pool.choose()
     pool.node.mine(only=lambda _signed: False)
     pool.follow()
-    assert proofs_hurry(client=pool.client, head=pool.head, now=pool.now) == []
+    assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == []
 
     learn(pool)
 
-    assert push_ids(proofs_hurry(client=pool.client, head=pool.head, now=pool.now)) == ["one"]
+    assert push_ids(proofs_bump(client=pool.client, head=pool.head, now=pool.now)) == ["one"]
 
 
 def test_without_a_proof_on_its_way_nobody_is_asked(pool: Pool, sender: str) -> None:

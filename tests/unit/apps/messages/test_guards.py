@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.core.errors import DomainError, NotAllowed
-from apps.messages.doctor import message_diagnose
+from apps.messages.diagnosis import message_diagnose
 from apps.messages.models import GasGuard, Message
 from apps.messages.selectors.gas import guards_spent
 from apps.messages.services import Gas, SendSpec
-from apps.messages.services.guards import guard_remove, guard_set, hurry_set
+from apps.messages.services.guards import auto_bump_set, guard_remove, guard_set
 from apps.messages.states import MessageState, Wait
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
@@ -220,7 +220,7 @@ def test_two_rounds_at_once_do_not_spend_a_day_twice(pool: Pool, monkeypatch: py
             )
         return sign(requests, timeout_s=timeout_s)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("apps.wallets.services.wallet_sign_all", meanwhile)
+    monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", meanwhile)
     pool.choose()
 
     assert pool.row("mine").state == MessageState.UNFILLED
@@ -246,7 +246,7 @@ def test_a_tenant_guards_only_itself_and_every_change_is_audited(db: None) -> No
         with pytest.raises(NotAllowed):
             guard_set(principal=alice, tenant=owner, max_fee=5)
     with pytest.raises(NotAllowed):
-        hurry_set(principal=alice, tenant=tenant("bob"), is_on=True, within_epochs=5, every_epochs=1)
+        auto_bump_set(principal=alice, tenant=tenant("bob"), is_on=True, within_epochs=5, every_epochs=1)
 
 
 @pytest.mark.parametrize(

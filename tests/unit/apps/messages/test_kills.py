@@ -46,8 +46,8 @@ def killed_after(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 POINTS: list[tuple[str, str, str, Any]] = [
-    ("before the estimate", "apps.messages.services.choose", "messages_estimated", killed),
-    ("after the estimate", "apps.messages.services.choose", "messages_estimated", killed_after),
+    ("before the estimate", "apps.messages.services.choose", "messages_estimate", killed),
+    ("after the estimate", "apps.messages.services.choose", "messages_estimate", killed_after),
     ("before signing", "apps.messages.services.sign", "messages_sign", killed),
     ("after signing, before the commit", "apps.messages.services.sign", "messages_sign", killed_after),
     ("inside the transaction", "apps.messages.services.select", "messages_advance", killed_after),
@@ -97,7 +97,7 @@ def test_a_kill_after_signing_a_replacement_leaves_the_old_version(pool: Pool) -
     before = pool.row("one").cid
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.messages.services.change._store_version", killed(message_replace))
+        patch.setattr("apps.messages.services.replace._store_version", killed(message_replace))
         with pytest.raises(Kill):
             message_replace(
                 message=pool.row("one"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.messages.doctor import message_diagnose
+from apps.messages.diagnosis import message_diagnose
 from apps.messages.errors import BadMessage
 from apps.messages.limits import Limit, message_limits
 from apps.messages.models import Receiver, Sender

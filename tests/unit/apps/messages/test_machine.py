@@ -19,7 +19,7 @@ from apps.core.errors import DomainError
 from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services import NewFees, message_mark_bad, message_replace, messages_recover
 from apps.messages.services.bulk import messages_bulk
-from apps.messages.services.hurry import proofs_hurry
+from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.recover import unmatched_decide
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState
@@ -185,7 +185,7 @@ class Messager(RuleBasedStateMachine):
 
     @rule()
     def proofs_pay_more(self) -> None:
-        proofs_hurry(client=self.pool.client, head=self.pool.head, now=self.pool.now)
+        proofs_bump(client=self.pool.client, head=self.pool.head, now=self.pool.now)
 
     def _on_chain(self) -> Counter[bytes]:
         return Counter(

@@ -220,6 +220,6 @@ def test_a_selection_that_nobody_works_off_is_forgotten(pool: Pool, monkeypatch:
     send = "apps.messages.services.push.current_app.send_task"
     monkeypatch.setattr(send, lambda _name, **how: asked.append(how))
 
-    push.selection_ask("f01")
+    push.selection_enqueue("f01")
 
     assert asked[0]["expires"] == push.SELECT_EXPIRES_S

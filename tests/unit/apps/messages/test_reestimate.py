@@ -168,7 +168,7 @@ def test_refusals_without_end_leave_the_rest_for_another_round(
         pool.keyring.refused = {requests[1].extra[-3:]} if len(requests) > 1 else set()
         return real(requests, **options)
 
-    monkeypatch.setattr("apps.wallets.services.wallet_sign_all", second_refused)
+    monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", second_refused)
     pool.choose()
 
     filled = list(Message.objects.filter(state=MessageState.FILLED).order_by("nonce"))
@@ -201,7 +201,7 @@ def test_kill_between_two_estimates_burns_no_nonce(
         return answers
 
     with monkeypatch.context() as patch:
-        patch.setattr("apps.wallets.services.wallet_sign_all", killed_at)
+        patch.setattr("apps.wallets.services.sign.wallet_sign_all", killed_at)
         with pytest.raises(Kill):
             pool.choose()
     assert Sender.objects.get(address=address).next_nonce == 0

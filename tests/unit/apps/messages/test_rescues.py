@@ -12,7 +12,7 @@ from apps.core import clock
 from apps.messages import tasks
 from apps.messages.models import Message, Sender, Tracker
 from apps.messages.services import messages_search, messages_track
-from apps.messages.services.drop import message_drop
+from apps.messages.services.drop import message_withdraw
 from apps.messages.states import MessageState
 from tests import factories
 from tests.unit.apps.messages.test_tasks import run_head, sent
@@ -208,7 +208,7 @@ def test_a_failing_look_at_what_is_in_flight_holds_up_no_choice(
         raise ValueError("a row that cannot be read")
 
     monkeypatch.setattr(tasks, "messages_republish", broken)
-    monkeypatch.setattr(tasks, "proofs_hurry", lambda **_how: hurried.append(1))
+    monkeypatch.setattr(tasks, "proofs_bump", lambda **_how: hurried.append(1))
     address = pool.address()
     pool.push("one", address)
 
@@ -223,7 +223,7 @@ def test_only_what_has_no_nonce_can_be_dropped(pool: Pool) -> None:
     pool.choose()
 
     with pytest.raises(Exception, match="changed by another process"):
-        message_drop(row, reason="too late", now=clock.now())
+        message_withdraw(row, reason="too late", now=clock.now())
 
     assert pool.row("one").state == MessageState.FILLED
 

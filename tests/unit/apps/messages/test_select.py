@@ -285,7 +285,7 @@ def test_what_was_computed_from_old_nonces_is_thrown_away(
         sender_set_nonce(principal=SYSTEM, address=address, nonce=5)
         return real(requests, **options)
 
-    monkeypatch.setattr("apps.wallets.services.wallet_sign_all", meanwhile)
+    monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", meanwhile)
     done = sender_select(address=address, head=pool.head, client=pool.client, now=pool.now)
 
     assert done.filled == ()
@@ -305,7 +305,7 @@ def test_a_message_given_up_while_it_was_signed_burns_no_nonce(
             message_mark_bad(message=pool.row("one"), now=pool.now)
         return real(requests, **options)
 
-    monkeypatch.setattr("apps.wallets.services.wallet_sign_all", meanwhile)
+    monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", meanwhile)
     pool.choose()
 
     assert pool.row("two").nonce == 0

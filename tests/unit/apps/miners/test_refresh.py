@@ -10,7 +10,7 @@ import pytest
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.miners.models import ChainRoots, Miner
-from apps.miners.refresh import READ_ALL_EPOCHS, miners_refresh
+from apps.miners.services.refresh import READ_ALL_EPOCHS, miners_refresh
 from poolsite.filecoin.cbor import encode
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.policy import network_by_name

@@ -24,7 +24,7 @@ from tests.unit.apps.sectors.sealing import claim
 
 CHALLENGED, LAST = 958, 968
 """When the proof can be begun, and when the last time."""
-DOUBTED = CHALLENGED + 3
+STALLED = CHALLENGED + 3
 """A quarter of the ten epochs between is over."""
 
 
@@ -92,15 +92,15 @@ class Scene:
         return fresh(self.row)
 
     def relieved(self) -> Assignment:
-        """The job that the other host gets once the first one is doubted."""
-        self.passes(DOUBTED)
+        """The job that the other host gets once the first one is taken for stalled."""
+        self.passes(STALLED)
         assert taken(self.ill) is None, "it is not asked beside itself"
         return takes(self.others[0])
 
     def lands(self, height: int = 962) -> WindowPost:
         """A pass after which exactly one message has been pushed and nothing is left to be made."""
         row = self.passes(height)
-        assert (row.state, row.relief, sent(row)) == (PostState.SENT, None, {0: []})
+        assert (row.state, row.backup_job, sent(row)) == (PostState.SENT, None, {0: []})
         assert Message.objects.filter(kind="window_post").count() == 1
         assert not Job.objects.filter(state__in=[JobState.READY, JobState.LEASED]).exists()
         return row

@@ -13,9 +13,9 @@ from apps.miners.models import ChainRoots, Miner
 from apps.miners.selectors import roots_active
 from apps.proving.models import Deadline, Partition
 from apps.proving.services.deadlines import deadlines_follow
-from apps.proving.services.look import Look
-from apps.proving.services.outlook import outlooks_follow
-from apps.proving.states import Outlook
+from apps.proving.services.forecast import forecasts_follow
+from apps.proving.services.proving_context import ProvingContext
+from apps.proving.states import Forecast
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
@@ -57,9 +57,9 @@ class Chain:
             miner=of, defaults={"deadlines": factories.cid("".join(each)), "each": each}
         )
 
-    def look(self, height: int) -> Look:
+    def look(self, height: int) -> ProvingContext:
         head = factories.head(height, key=factories.cid(f"head {height} {self.faulty}"))
-        return Look(client=self, network=NETWORK, head=head, now=NOON)  # type: ignore[arg-type]
+        return ProvingContext(client=self, network=NETWORK, head=head, now=NOON)  # type: ignore[arg-type]
 
     def follow(self, *miners: Miner, height: int = 1000) -> set[int]:
         for one in miners:
@@ -143,25 +143,25 @@ def test_forecasts_follow_provers_and_the_clock() -> None:
 
     def judged(height: int) -> list[str]:
         written = chain.follow(of, height=height)
-        outlooks_follow([of], chain.look(height), written=written)
-        return list(Deadline.objects.filter(miner=of, index__lt=2).values_list("outlook", flat=True))
+        forecasts_follow([of], chain.look(height), written=written)
+        return list(Deadline.objects.filter(miner=of, index__lt=2).values_list("forecast", flat=True))
 
-    assert judged(1001) == [Outlook.LATER, Outlook.LATER]
+    assert judged(1001) == [Forecast.LATER, Forecast.LATER]
     prover.__class__.objects.update(is_paused=True)
-    assert judged(1002) == [Outlook.AT_RISK, Outlook.AT_RISK]
+    assert judged(1002) == [Forecast.AT_RISK, Forecast.AT_RISK]
     prover.__class__.objects.update(is_paused=False)
-    assert judged(1003) == [Outlook.LATER, Outlook.LATER]
-    assert judged(1018) == [Outlook.WILL_LAND, Outlook.LATER], "challenged, about to be proved"
+    assert judged(1003) == [Forecast.LATER, Forecast.LATER]
+    assert judged(1018) == [Forecast.WILL_LAND, Forecast.LATER], "challenged, about to be proved"
 
 
 def test_forecasts_of_many_miners_cost_as_many_questions_as_of_one() -> None:
     miners, chain, counts = [factories.miner() for _ in range(4)], Chain(), []
     chain.follow(*miners)
-    outlooks_follow(miners, chain.look(1018), written=())
+    forecasts_follow(miners, chain.look(1018), written=())
 
     for some in (miners[:1], miners):
         with CaptureQueriesContext(connection) as seen:
-            outlooks_follow(some, chain.look(1018), written=())
+            forecasts_follow(some, chain.look(1018), written=())
         counts.append(len([query for query in seen.captured_queries if "proving_" in query["sql"]]))
 
     assert counts == [2, 2]

@@ -9,9 +9,9 @@ import pytest
 from apps.core import clock
 from apps.miners.onchain import PartitionFacts
 from apps.proving.models import WindowPost
-from apps.proving.services.cover import proof_order
 from apps.proving.services.jobs import lease_for
-from apps.proving.services.look import Look
+from apps.proving.services.proof_coverage import proof_order
+from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.submissions import submit_params
 from apps.proving.services.windows import windows_open
 from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
@@ -80,7 +80,9 @@ def test_a_proof_covers_what_can_be_proved_in_the_partitions_order(
 )
 def test_a_window_is_proved_from_its_challenge_on(height: int, windows: list[int]) -> None:
     miner = factories.miner(proving_period_start=960)
-    look = Look(client=cast("Any", None), network=NETWORK, head=factories.head(height), now=clock.now())
+    look = ProvingContext(
+        client=cast("Any", None), network=NETWORK, head=factories.head(height), now=clock.now()
+    )
 
     open_now = windows_open(miner, look)
 
@@ -90,7 +92,7 @@ def test_a_window_is_proved_from_its_challenge_on(height: int, windows: list[int
 
 def test_the_windows_do_not_depend_on_which_period_the_node_names() -> None:
     head = factories.head(1000)
-    look = Look(client=cast("Any", None), network=NETWORK, head=head, now=clock.now())
+    look = ProvingContext(client=cast("Any", None), network=NETWORK, head=head, now=clock.now())
     named = [factories.miner(proving_period_start=start) for start in (900, 960, 1020, -60)]
 
     found = [[(window.index, window.open) for window in windows_open(miner, look)] for miner in named]
@@ -100,7 +102,7 @@ def test_the_windows_do_not_depend_on_which_period_the_node_names() -> None:
 
 def test_a_miner_without_a_period_has_no_windows() -> None:
     head = factories.head(1000)
-    look = Look(client=cast("Any", None), network=NETWORK, head=head, now=clock.now())
+    look = ProvingContext(client=cast("Any", None), network=NETWORK, head=head, now=clock.now())
 
     assert windows_open(factories.miner(proving_period_start=None), look) == []
 

@@ -13,8 +13,8 @@ from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner
 from apps.proving.models import Recovery, WindowPost
 from apps.proving.services import proofs, submissions
-from apps.proving.services.look import Look
 from apps.proving.services.posts import posts_advance
+from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import recoveries_advance, recoveries_begin
 from apps.proving.services.windows import posts_schedule, windows_open
 from apps.proving.states import PostState, RecoveryState
@@ -35,10 +35,10 @@ NETWORK = network_by_name("localnet-poolsite-test")
 OPEN, CLOSE = 960, 970
 
 
-def look(chain: OneDeadline, height: int = 961, *, later_s: float = 0) -> Look:
+def look(chain: OneDeadline, height: int = 961, *, later_s: float = 0) -> ProvingContext:
     """One pass at a height."""
     now: datetime = clock.now() + timedelta(seconds=later_s)
-    return Look(client=cast("Any", chain), network=NETWORK, head=factories.head(height), now=now)
+    return ProvingContext(client=cast("Any", chain), network=NETWORK, head=factories.head(height), now=now)
 
 
 def miner(**data: Any) -> Miner:
@@ -123,7 +123,7 @@ def test_a_proof_pushed_before_a_kill_is_followed_although_the_sender_is_another
     assert Message.objects.filter(kind__in=["", "window_post"]).count() == 1
 
 
-def handed_over(of: Miner) -> str:
+def transferred(of: Miner) -> str:
     """Make it bob's, who may sign with its key too; gives the key."""
     signer_grant(tenant=tenant("bob"), address=of.worker)
     Miner.objects.update(tenant=tenant("bob"))
@@ -134,7 +134,7 @@ def test_a_proof_that_waits_for_a_tenant_that_gave_the_miner_away_is_the_receive
     of, chain = miner(), OneDeadline()
     row = post(of)
     posts_advance(look(chain))
-    handed_over(of)
+    transferred(of)
 
     posts_advance(look(chain, 962))
 
@@ -149,7 +149,7 @@ def test_a_proof_on_its_way_lands_as_the_givers_and_is_not_sent_twice(state: str
     of, chain = miner(), OneDeadline()
     row = post(of)
     posts_advance(look(chain))
-    handed_over(of)
+    transferred(of)
     Message.objects.filter(kind="window_post").update(state=state, nonce=4, exit_code=0, height=961)
 
     posts_advance(look(chain, 962))

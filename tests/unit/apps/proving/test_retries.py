@@ -10,7 +10,7 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.proving.models import PostNote, WindowPost
-from apps.proving.services import proofs, second_looks
+from apps.proving.services import fault_rechecks, proofs
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.retries import better_until, last_try_epoch, pause_after
 from apps.proving.states import PostState
@@ -34,7 +34,7 @@ QUARTER = OPEN + 2
 
 @pytest.fixture(autouse=True)
 def _every_proof_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (proofs, second_looks):
+    for module in (proofs, fault_rechecks):
         monkeypatch.setattr(module, "proof_check", lambda _job: None)
 
 
@@ -195,9 +195,9 @@ def test_a_sector_that_was_left_out_is_looked_at_again_before_the_proof_is_sent(
     posts_advance(look(chain))
     row.refresh_from_db()
     assert (row.state, row.skipped, row.message_id) == (PostState.PROVED, {"0": [2]}, "")
-    assert asked(row.recheck) == {2}
+    assert asked(row.recheck_job) == {2}
 
-    done(row.recheck)
+    done(row.recheck_job)
     posts_advance(look(chain))
     row.refresh_from_db()
     assert (row.state, asked(row.job)) == (PostState.PROVING, {1, 2})
@@ -217,7 +217,7 @@ def test_a_proof_that_leaves_out_a_sector_is_sent_after_a_quarter_of_the_window(
     row, chain = proved_without(2), OneDeadline()
     posts_advance(look(chain, QUARTER - 1))
     row.refresh_from_db()
-    job = row.recheck
+    job = row.recheck_job
     assert (row.state, job is not None) == (PostState.PROVED, True)
 
     posts_advance(look(chain, QUARTER))
@@ -233,10 +233,10 @@ def test_each_look_that_finds_nothing_is_followed_by_a_longer_pause() -> None:
     for height, again in ((958, True), (959, False), (960, False), (961, False)):
         posts_advance(look(chain, height))
         row.refresh_from_db()
-        done(row.recheck, faults=[2])
+        done(row.recheck_job, faults=[2])
         posts_advance(look(chain, height))
         row.refresh_from_db()
-        assert (row.recheck is not None, row.message_id) == (again, "")
+        assert (row.recheck_job is not None, row.message_id) == (again, "")
 
     assert words(row) == ["looked again at sector 2: it cannot be read"] * 4
     assert (row.tries, row.try_epoch) == (4, 962)
@@ -247,7 +247,7 @@ def test_the_proof_in_hand_is_sent_where_no_better_one_came(ends: str) -> None:
     row, chain = proved_without(2), OneDeadline()
     posts_advance(look(chain))
     row.refresh_from_db()
-    done(row.recheck)
+    done(row.recheck_job)
     posts_advance(look(chain))
     row.refresh_from_db()
     better = row.job
@@ -257,7 +257,7 @@ def test_the_proof_in_hand_is_sent_where_no_better_one_came(ends: str) -> None:
         done(better, faults=[2])
         posts_advance(look(chain))
         row.refresh_from_db()
-        assert (row.state, row.spare) == (PostState.PROVED, {})
+        assert (row.state, row.fallback) == (PostState.PROVED, {})
     posts_advance(look(chain, QUARTER))
 
     row.refresh_from_db()
@@ -271,14 +271,14 @@ def test_a_challenge_that_changed_takes_the_spare_with_it() -> None:
     row, chain = proved_without(2), OneDeadline()
     posts_advance(look(chain))
     row.refresh_from_db()
-    done(row.recheck)
+    done(row.recheck_job)
     posts_advance(look(chain))
 
     chain.beacon = b"c" * 32
     posts_advance(look(chain))
 
     row.refresh_from_db()
-    assert (row.state, row.spare, row.spare_proof, row.skipped) == (PostState.PROVING, {}, None, {})
+    assert (row.state, row.fallback, row.fallback_proof, row.skipped) == (PostState.PROVING, {}, None, {})
     assert bytes(row.randomness) == chain.beacon
 
 

@@ -16,7 +16,7 @@ from apps.miners.selectors import roots_active
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.active import active_follow, deadlines_fill
-from apps.sectors.services.rounds import Round
+from apps.sectors.services.sealing_context import SealingContext
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
@@ -82,7 +82,7 @@ class Partitions:
 def follow(miners: Sequence[Miner], chain: Partitions, *, height: int = 1000) -> None:
     first = Miner.objects.order_by("pk").values_list("pk", flat=True)[0]
     height += -(1000 + first) % PERIOD  # at 1000 a period of its comparisons begins
-    work = Round(
+    work = SealingContext(
         client=chain,  # type: ignore[arg-type]  # stands where the client is
         network=NETWORK,
         head=factories.head(height, key=factories.cid(f"head {height} {chain.salt} {chain.active}")),
@@ -219,7 +219,7 @@ def test_missing_deadlines_are_read_for_proven_sectors_only() -> None:
     miner, chain = pool_of(4)
     factories.sector(miner, state="PROVING", number=5, deadline=9, partition=9)
     factories.sector(miner, state="COMMIT_SENT", number=6)
-    work = Round(
+    work = SealingContext(
         client=chain,  # type: ignore[arg-type]  # stands where the client is
         network=NETWORK,
         head=factories.head(),

@@ -8,8 +8,8 @@ import pytest
 
 from apps.sectors.params import expiration_choose
 from apps.sectors.policy import SealingPolicy, pause_after
-from apps.sectors.services.batches import Part, _fitting, batch_choose
-from apps.sectors.services.rounds import COMMIT, PRE_COMMIT, Kind, Round
+from apps.sectors.services.batches import BatchEntry, _fitting, batch_choose
+from apps.sectors.services.sealing_context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON
@@ -19,10 +19,10 @@ pytestmark = pytest.mark.django_db
 NETWORK = network_by_name("localnet-poolsite-test")
 
 
-def work(height: int = 100, *, base_fee: int = 100, **policy: Any) -> Round:
+def work(height: int = 100, *, base_fee: int = 100, **policy: Any) -> SealingContext:
     """A pass at a height; the client is not asked."""
     head = factories.head(height, base_fee=base_fee)
-    return Round(
+    return SealingContext(
         client=cast("Any", None), network=NETWORK, head=head, now=NOON, policy=SealingPolicy(**policy)
     )
 
@@ -34,14 +34,14 @@ def waiting(count: int, *, since: int, state: str = "PERSISTED", **data: Any) ->
     return [factories.sector(miner, state=state, ready_height=since, **data) for _ in range(count)]
 
 
-def reason(sectors: list[Any], given: Round, kind: Kind = PRE_COMMIT) -> tuple[int, str]:
+def reason(sectors: list[Any], given: SealingContext, kind: BatchRules = PRE_COMMIT) -> tuple[int, str]:
     """How many go, and why."""
     chosen, why = batch_choose(sectors, kind=kind, work=given)
     return len(chosen), why
 
 
 def test_a_lone_sector_goes_at_once() -> None:
-    assert reason(waiting(1, since=100), work(precommit_wait_epochs=9)) == (1, "lone")
+    assert reason(waiting(1, since=100), work(precommit_wait_epochs=9)) == (1, "single")
 
 
 def test_a_sector_waits_for_another_that_is_on_its_way() -> None:
@@ -50,7 +50,7 @@ def test_a_sector_waits_for_another_that_is_on_its_way() -> None:
 
     given = {"precommit_wait_epochs": 9, "precommit_backlog_epochs": 9}
     assert reason(sectors, work(**given)) == (0, "")
-    assert reason(sectors, work(109, **given)) == (1, "waited")
+    assert reason(sectors, work(109, **given)) == (1, "timeout")
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_a_sector_waits_for_another_that_is_on_its_way() -> None:
         (COMMIT, "C2_DONE", "PRECOMMIT_LANDED"),
     ],
 )
-def test_backlog_fills_a_batch_up_to_its_cutoff(kind: Kind, state: str, before: str) -> None:
+def test_backlog_fills_a_batch_up_to_its_cutoff(kind: BatchRules, state: str, before: str) -> None:
     sectors = waiting(3, since=100, state=state)
     coming = factories.sector(sectors[0].miner, state=before, precommit_epoch=90)
     factories.sector(factories.miner(), state=before, precommit_epoch=90)
 
     assert reason(sectors, work(119), kind) == (0, "")
-    assert reason(sectors, work(120), kind) == (3, "waited")
+    assert reason(sectors, work(120), kind) == (3, "timeout")
 
     coming.delete()
-    assert reason(sectors, work(101), kind) == (3, "waited")
+    assert reason(sectors, work(101), kind) == (3, "timeout")
 
 
 def test_backlog_holds_no_batch_that_is_full_or_due() -> None:
@@ -81,7 +81,7 @@ def test_backlog_holds_no_batch_that_is_full_or_due() -> None:
     life = NETWORK.max_precommit_randomness_lookback
 
     assert reason(sectors, work(101, precommit_batch_max=2)) == (2, "full")
-    assert reason(sectors, work(90 + life - 60)) == (2, "due")
+    assert reason(sectors, work(90 + life - 60)) == (2, "deadline")
 
 
 def test_commit_waits_for_no_seed_that_comes_after_its_cutoff() -> None:
@@ -89,7 +89,7 @@ def test_commit_waits_for_no_seed_that_comes_after_its_cutoff() -> None:
     delay = NETWORK.pre_commit_challenge_delay + NETWORK.confidences.seed
     factories.sector(sectors[0].miner, state="PRECOMMIT_LANDED", precommit_epoch=121 - delay)
 
-    assert reason(sectors, work(101), COMMIT) == (1, "waited")
+    assert reason(sectors, work(101), COMMIT) == (1, "timeout")
 
 
 def test_hundred_sectors_sealed_one_by_one_make_few_messages() -> None:
@@ -121,7 +121,7 @@ def test_a_paused_sector_is_not_waited_for() -> None:
     sectors = waiting(1, since=100)
     factories.sector(sectors[0].miner, state="PC1_DONE", paused_at=NOON)
 
-    assert reason(sectors, work(precommit_wait_epochs=9)) == (1, "lone")
+    assert reason(sectors, work(precommit_wait_epochs=9)) == (1, "single")
 
 
 def test_a_full_batch_goes_and_the_rest_stays() -> None:
@@ -135,19 +135,19 @@ def test_a_high_base_fee_holds_a_batch_until_it_is_due() -> None:
 
     assert reason(sectors, work(base_fee=101, base_fee_max=100)) == (0, "")
     late = 90 + NETWORK.max_precommit_randomness_lookback - 60
-    assert reason(sectors, work(late, base_fee=101, base_fee_max=100)) == (2, "due")
+    assert reason(sectors, work(late, base_fee=101, base_fee_max=100)) == (2, "deadline")
 
 
 def test_a_commit_is_due_before_its_pre_commit_expires() -> None:
     sectors = waiting(2, since=100, state="C2_DONE")
     late = 90 + NETWORK.max_prove_commit_duration - 60
 
-    assert reason(sectors, work(late, base_fee=101, base_fee_max=100), COMMIT) == (2, "due")
+    assert reason(sectors, work(late, base_fee=101, base_fee_max=100), COMMIT) == (2, "deadline")
 
 
 def test_a_message_takes_no_more_proofs_than_fit_but_one_always() -> None:
     sectors = waiting(3, since=1, state="C2_DONE")
-    parts = [Part(sector=sector, value=0, proof=bytes(30_000)) for sector in sectors]
+    parts = [BatchEntry(sector=sector, value=0, proof=bytes(30_000)) for sector in sectors]
     policy = SealingPolicy(commit_batch_bytes=60_000)
 
     assert len(_fitting(parts, kind=COMMIT, policy=policy)) == 2

@@ -14,18 +14,18 @@ from apps.sectors.params import precommit_info, precommit_params
 from apps.sectors.restored import miners_held, sectors_recovery
 from apps.sectors.services import reported_batches
 from apps.sectors.services.imports import NO_FILES
-from apps.sectors.services.numbers import RESTORE_SKIP, numbers_take
+from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
 from apps.sectors.services.pledge import pledge_create
 from apps.sectors.services.readback import sectors_recover
 from apps.sectors.services.reported_batches import batches_import
-from apps.sectors.services.rounds import PRE_COMMIT
+from apps.sectors.services.sealing_context import PRE_COMMIT
 from poolsite.wire.codec import BadWire
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.jobs import SealInputs
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
-from tests.unit.apps.sectors.test_strays import work
+from tests.unit.apps.sectors.test_reconcile import work
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -69,7 +69,7 @@ def test_numbers_in_a_store_are_never_given_again(miner: Miner) -> None:
     recover()
 
     assert sectors_recovery() is None
-    assert numbers_take(miner, count=2, taken=[]) == [next_number + 3, next_number + 4]
+    assert numbers_allocate(miner, count=2, taken=[]) == [next_number + 3, next_number + 4]
 
 
 def test_sector_of_a_host_gets_its_row_and_job_back(miner: Miner) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from channels.db import database_sync_to_async
 
-from apps.core.stores import redis_client
+from apps.core.redis_clients import redis_client
 from apps.users.access import AccessChanges
 from apps.users.models import Token
 from apps.users.services import token_revoke

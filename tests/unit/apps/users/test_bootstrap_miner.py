@@ -109,7 +109,7 @@ def test_a_miner_that_failed_is_said_to_have_failed(node):
         run()
 
 
-def test_a_pool_whose_first_miner_was_handed_over_starts_as_before(node: Node) -> None:
+def test_pool_starts_after_its_first_miner_was_transferred(node: Node) -> None:
     with pytest.raises(CommandError):
         run()
     Miner.objects.update(state=MinerState.ACTIVE, actor_id=1004, tenant=people.tenant("bob"))

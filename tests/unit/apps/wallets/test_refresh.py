@@ -12,10 +12,10 @@ from apps.core.errors import NotFound
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.users.principals import SYSTEM
 from apps.users.services import signer_grant
-from apps.wallets import services
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import sender_allowed, wallet_get, wallets_visible
-from apps.wallets.services import wallets_moved, wallets_refresh
+from apps.wallets.services import sign
+from apps.wallets.services.sign import wallets_moved, wallets_refresh
 from poolsite.filecoin.keys import key_address
 from tests import people
 
@@ -110,7 +110,7 @@ def wallets(count: int) -> list[Wallet]:
 def test_large_pool_asks_for_moved_wallets_first_and_the_rest_in_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(services, "TURN_MIN", 5)
+    monkeypatch.setattr(sign, "TURN_MIN", 5)
     rows, chain = wallets(40), Chain()
     wallets_moved({"f05030", "f099"}, at=clock.now())
 
@@ -123,14 +123,14 @@ def test_large_pool_asks_for_moved_wallets_first_and_the_rest_in_turn(
 
 
 def test_every_wallet_has_its_turn_within_sixty_heads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "TURN_MIN", 1)
+    monkeypatch.setattr(sign, "TURN_MIN", 1)
     rows, chain = wallets(130), Chain()
 
-    for _ in range(services.TURN_HEADS):
+    for _ in range(sign.TURN_HEADS):
         refresh(chain)
 
     assert set(chain.asked) == {str(row.address) for row in rows}
-    assert len(chain.asked) <= 3 * services.TURN_HEADS
+    assert len(chain.asked) <= 3 * sign.TURN_HEADS
 
 
 def test_moved_wallet_is_found_by_key_and_by_number():

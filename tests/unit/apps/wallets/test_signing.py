@@ -7,10 +7,10 @@ import pytest
 
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.users.services import signer_grant
-from apps.wallets import services
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.models import SignRecord
-from apps.wallets.services import message_sign, messages_sign
+from apps.wallets.services import sign
+from apps.wallets.services.sign import message_sign, messages_sign
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.message import Message, SignedMessage, message_from_cbor
@@ -37,7 +37,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         asked.extend(requests)
         return [key_sign(KEYS[one.address], one.to_sign) for one in requests]
 
-    monkeypatch.setattr(services, "wallet_sign_all", answer)
+    monkeypatch.setattr(sign, "wallet_sign_all", answer)
     return asked
 
 
@@ -96,7 +96,7 @@ def test_one_refusal_does_not_spoil_the_others(alice, monkeypatch):
         good = key_sign(KEYS[SECP], requests[0].to_sign)
         return [good, SignerRefused("no rule allows it"), SignerAway(SECP)]
 
-    monkeypatch.setattr(services, "wallet_sign_all", answer)
+    monkeypatch.setattr(sign, "wallet_sign_all", answer)
 
     answers = messages_sign([message(nonce=n) for n in range(3)], tenant_id=alice)
 
@@ -108,7 +108,7 @@ def test_a_wrong_signature_is_never_passed_on(alice, monkeypatch):
     def answer(requests: Any, *, timeout_s: float) -> list[Any]:
         return [key_sign(KEYS[SECP], b"something else")]
 
-    monkeypatch.setattr(services, "wallet_sign_all", answer)
+    monkeypatch.setattr(sign, "wallet_sign_all", answer)
 
     with pytest.raises(SignerRefused, match="the signer's signature is wrong"):
         message_sign(message(), tenant_id=alice)

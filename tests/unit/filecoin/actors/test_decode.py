@@ -22,7 +22,7 @@ from poolsite.filecoin.actors.decode import (
     params_shown,
     return_decode,
 )
-from poolsite.filecoin.actors.exitcodes import ExitCode, exit_code_name, exit_code_words
+from poolsite.filecoin.actors.exitcodes import ExitCode, exit_code_name, exit_code_text
 from poolsite.filecoin.actors.label import LABEL
 from poolsite.filecoin.actors.method import FIRST_EXPORTED_METHOD
 from poolsite.filecoin.address import DATACAP_ACTOR, MARKET_ACTOR, POWER_ACTOR, id_address
@@ -138,10 +138,10 @@ def test_exit_codes_as_go_prints_them_and_in_words() -> None:
     assert exit_code_name(16) == "ErrIllegalArgument(16)"
     assert exit_code_name(0) == "Ok(0)"
     assert exit_code_name(99) == "99"
-    assert exit_code_words(18) == "the caller or the moment does not allow it"
-    assert exit_code_words(33, actor="evm") == "the contract reverted"
-    assert exit_code_words(1234) == "the actor failed with its own code 1234"
-    assert all("unknown" not in exit_code_words(code) for code in ExitCode if "RESERVED" not in code.name)
+    assert exit_code_text(18) == "the caller or the moment does not allow it"
+    assert exit_code_text(33, actor="evm") == "the contract reverted"
+    assert exit_code_text(1234) == "the actor failed with its own code 1234"
+    assert all("unknown" not in exit_code_text(code) for code in ExitCode if "RESERVED" not in code.name)
 
 
 GO_TYPES = json.loads((GOLDEN / "actor_methods" / "method_types.json").read_text())

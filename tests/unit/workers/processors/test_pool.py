@@ -136,7 +136,7 @@ def test_a_child_that_says_nothing_for_too_long_is_killed(tmp_path, open_pool):
     spec = foreign(tmp_path, GREET + "time.sleep(600)", silence_s=0.2)
     pool = open_pool(spec)
 
-    with pytest.raises(ChildTimeout, match="no sign of life"):
+    with pytest.raises(ChildTimeout, match="no heartbeat"):
         pool.call("tree_d", TASK)
 
 

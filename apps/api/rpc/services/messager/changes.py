@@ -31,7 +31,7 @@ from apps.messages.services import (
     messages_recover,
     messages_search,
 )
-from apps.messages.services.audit import message_act
+from apps.messages.services.audit import message_audit
 from apps.messages.states import STATES_BY_CODE, WIRE_NAMES, MessageState
 from apps.users.services import audit_record
 from poolsite.filecoin.address import Address
@@ -103,7 +103,7 @@ def update_filled_message_by_id(call: Call, id_: str) -> str:
     landed, displaced = messages_search(
         client=chain_client(), key=tracked_key(), now=clock.now(), ids=[row.pk]
     )
-    message_act(call.principal, "message.search", row, after={"landed": landed, "replaced": displaced})
+    message_audit(call.principal, "message.search", row, after={"landed": landed, "replaced": displaced})
     if not landed + displaced:
         raise MessageNotFound(f"search message {row.cid} from node nil")
     return str(row.push_id)

@@ -14,7 +14,7 @@ from apps.users.selectors import miner_granted, sender_known
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.limits import bytes_check, receiver_check, signer_check
 from apps.wallets.selectors import sender_allowed
-from apps.wallets.services import bytes_sign, message_sign
+from apps.wallets.services.sign import bytes_sign, message_sign
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json, signed_message_to_json

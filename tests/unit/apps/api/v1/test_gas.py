@@ -144,16 +144,16 @@ def test_guards_are_made_changed_and_removed(pool: Pool, client: Client) -> None
     assert ask(client, "post", "gas/guards", by=sign, body={"tenant": "bob"}).json()["field"] == "tenant"
 
 
-def test_proofs_in_a_hurry_are_set_per_tenant(pool: Pool, client: Client) -> None:
+def test_auto_bump_is_set_per_tenant(pool: Pool, client: Client) -> None:
     body = {"within_epochs": 20, "every_epochs": 5, "max_fee": "7"}
 
-    assert ask(client, "put", "gas/hurry", by=token("sign"), body=body).json() == {
+    assert ask(client, "put", "gas/auto-bump", by=token("sign"), body=body).json() == {
         "tenant": "alice",
         "is_on": True,
         **body,
     }
-    assert len(get(client, "gas/hurry", by=token()).json()["results"]) == 1
-    assert get(client, "gas/hurry", by=token(of="bob")).json()["results"] == []
+    assert len(get(client, "gas/auto-bump", by=token()).json()["results"]) == 1
+    assert get(client, "gas/auto-bump", by=token(of="bob")).json()["results"] == []
 
 
 def test_cancelling_answers_with_the_message_that_took_the_nonce(pool: Pool, client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Handing a miner over by REST: the operator's, once, refused at the field that is in the way."""
+"""Transferring a miner by REST: the operator's, once, refused at the field that is in the way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.test import Client
 
-from apps.miners.models import HandOver, Miner
+from apps.miners.models import Miner, MinerTransfer
 from apps.users.models import AuditEntry
 from apps.users.services import TokenLimits, signer_grant, signer_ungrant, tenant_update
 from tests import factories, people
@@ -30,7 +30,7 @@ def pool() -> TransferCase:
 def ask(token: str, body: Any = None, *, miner: str = ADDRESS, key: str = "", client: Any = None) -> Any:
     headers = {**(people.bearer(token) if token else {}), **({"Idempotency-Key": key} if key else {})}
     return (client or Client()).post(
-        f"/api/v1/miners/{miner}/hand-over",
+        f"/api/v1/miners/{miner}/transfer",
         json.dumps({"tenant": "bob"} if body is None else body),
         content_type="application/json",
         headers=headers,
@@ -45,13 +45,13 @@ def test_the_operator_hands_it_over_and_reads_what_went(pool: TransferCase) -> N
     people.token("sign", of="alice", limits=TokenLimits(miners=[2001]))
     token = people.operator_token()
 
-    answer = ask(token, {"tenant": "bob", "giver": "alice"})
+    answer = ask(token, {"tenant": "bob", "from_tenant": "alice"})
 
     assert answer.status_code == 201
     body = answer.json()
-    assert {key: body[key] for key in ("miner", "giver", "tenant", "sectors", "messages")} == {
+    assert {key: body[key] for key in ("miner", "from_tenant", "tenant", "sectors", "messages")} == {
         "miner": ADDRESS,
-        "giver": "alice",
+        "from_tenant": "alice",
         "tenant": "bob",
         "sectors": 1,
         "messages": 0,
@@ -69,8 +69,8 @@ def test_again_is_the_same_answer(pool: TransferCase, key: str) -> None:
 
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].json() == answers[1].json()
-    assert HandOver.objects.count() == 1
-    assert AuditEntry.objects.filter(action="miner.hand-over").count() == 1
+    assert MinerTransfer.objects.count() == 1
+    assert AuditEntry.objects.filter(action="miner.transfer").count() == 1
 
 
 def test_of_all_callers_the_operator_may_and_a_stranger_learns_nothing(pool: TransferCase) -> None:
@@ -108,7 +108,7 @@ def test_an_operator_in_a_browser_confirms_first(pool: TransferCase) -> None:
     [
         ({"tenant": "nobody"}, ADDRESS, 404, "tenant"),
         ({"tenant": "alice"}, ADDRESS, 409, "tenant"),
-        ({"tenant": "bob", "giver": "carol"}, ADDRESS, 409, "giver"),
+        ({"tenant": "bob", "from_tenant": "carol"}, ADDRESS, 409, "from_tenant"),
         ({}, ADDRESS, 400, "tenant"),
         ({"tenant": "bob", "to": "x"}, ADDRESS, 400, "to"),
         ({"tenant": "bob"}, "f0999999", 404, "miner"),
@@ -133,6 +133,6 @@ def test_a_missing_grant_and_a_disabled_tenant_are_refused_and_may_be_asked_agai
     tenant_update(tenant=people.tenant("bob"), enabled=True)
     signer_grant(tenant=people.tenant("bob"), address=pool.control_key)
 
-    assert (first["code"], first["field"]) == ("hand_over_refused", "signer")
+    assert (first["code"], first["field"]) == ("transfer_refused", "signer")
     assert (second["field"], second["message"]) == ("tenant", "bob is disabled: enable it first")
     assert ask(token, key="k").status_code == 201

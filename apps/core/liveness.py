@@ -1,0 +1,78 @@
+"""Heartbeats: every process says every few seconds that it works; pages and /readyz read who does."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, cast
+
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from apps.core.clock import now
+from apps.core.redis_clients import redis_client
+
+HEARTBEAT_EVERY_S: Final = 2.0
+"""How often a process gives a beat."""
+
+HEARTBEAT_TIMEOUT_S: Final = 10.0
+"""Silence after which a process counts as not working: five missed beats."""
+
+HEARTBEAT_KEPT: Final = timedelta(days=1)
+"""How long a silent process is remembered."""
+
+KEY: Final = "poolsite:life"
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The last that was heard of a process."""
+
+    name: str
+    pid: int
+    seen_at: datetime
+    detail: str
+
+    def is_fresh(self, at: datetime) -> bool:
+        """Tell whether the process was heard recently enough to count as working."""
+        return (at - self.seen_at).total_seconds() <= HEARTBEAT_TIMEOUT_S
+
+
+def heartbeat_send(name: str = "", *, detail: str = "", pid: int | None = None) -> None:
+    """Note that process `name` (this one by default) works now.
+
+    Called for remote processes too, when their connection or heartbeat arrives.  Without Redis the
+    beat is lost, which is what a reader then sees.
+    """
+    entry = {"pid": os.getpid() if pid is None else pid, "at": now().isoformat(), "detail": detail}
+    try:
+        redis_client().hset(KEY, name or settings.PROCESS_NAME, json.dumps(entry))
+    except (RedisError, OSError):
+        return
+
+
+def notify_ready() -> None:
+    """Tell the supervisor, if one started this process, that it works from now on."""
+    word = os.environ.pop("POOLSITE_READY_FD", "")
+    if word:
+        os.write(int(word), b"1")
+        os.close(int(word))
+
+
+def heartbeats() -> dict[str, Heartbeat]:
+    """Give the last beat of each process, by name; forgets those silent for a day.  Raises RedisError."""
+    client = redis_client()
+    rows = cast("dict[str, str]", client.hgetall(KEY))
+    beats, forgotten = {}, []
+    for name, text in rows.items():
+        entry = json.loads(text)
+        beat = Heartbeat(name, entry["pid"], datetime.fromisoformat(entry["at"]), entry["detail"])
+        if now() - beat.seen_at > HEARTBEAT_KEPT:
+            forgotten.append(name)
+        else:
+            beats[name] = beat
+    if forgotten:
+        client.hdel(KEY, *forgotten)
+    return dict(sorted(beats.items()))

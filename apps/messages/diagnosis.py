@@ -1,0 +1,252 @@
+"""Why a message waits: one reason out of the closed list, with the figures that show it and what can be done.
+
+It reads rows only: what the node said at the sender's last look is in them, so a page costs no network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.core import clock
+from apps.messages.models import GasGuard, Message, Sender
+from apps.messages.selectors.gas import PREMIUM_USUAL, guards_spent
+from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.services.fees import shared_rules
+from apps.messages.services.guards import guard_choose
+from apps.messages.services.replace import premium_floor
+from apps.messages.states import MessageState, SenderState, Wait
+from poolsite.filecoin.amounts import fil_format
+
+if TYPE_CHECKING:
+    from apps.chain.models import Head
+
+BY_ITSELF: Final[dict[str, str]] = {
+    Wait.NONE: "nothing more",
+    Wait.NEXT_HEAD: "it is chosen on the next head",
+    Wait.QUOTA: "it is chosen when an earlier message of the sender has landed",
+    Wait.BASE_FEE_GATE: "it is chosen when the base fee falls to the gate",
+    Wait.HELD: "it is chosen when the base fee has fallen, or at its latest epoch",
+    Wait.GAS_CAP: "it is tried again with growing pauses and goes on once fees fall below the cap",
+    Wait.DAILY_BUDGET: "it is chosen when the day is over (midnight UTC) or the budget is raised",
+    Wait.FUNDS: "it is tried again with growing pauses, and on the first head that sees more money",
+    Wait.NO_ACTOR: "it is chosen on the first head after somebody funded the address",
+    Wait.ESTIMATE: "it is tried again with growing pauses, at most 60 epochs apart; what an actor refuses"
+    " eight times fails and is never signed",
+    Wait.FEE_LIMIT: "it is tried again with growing pauses and goes on once fees fall below its limit",
+    Wait.SIGNER_AWAY: "it is signed on the first head after the signer is back",
+    Wait.SIGNED_BEFORE: "it goes on when the chain shows what became of the nonce it was signed with",
+    Wait.RECOVERY: "it is chosen when the pool has read what was sent since the backup",
+    Wait.POLICY: "it is tried again with growing pauses; only a changed policy helps",
+    Wait.STOPPED: "nothing until the sender is started again",
+    Wait.EARLIER_NONCE: "it lands after the earlier message",
+    Wait.FEE_CAP: "it lands when the base fee falls below its fee cap",
+    Wait.IN_POOL: "a block takes it, usually the next one",
+    Wait.NODE_REFUSES: "it is given to every node again on each head",
+    Wait.NODE_AWAY: "it is given to the nodes on the first head after they are back",
+    Wait.EXPIRED: "nothing: it was given up",
+}
+"""What happens without anybody's doing."""
+
+ACTIONS: Final[dict[str, tuple[str, ...]]] = {
+    Wait.NEXT_HEAD: ("mark-bad",),
+    Wait.FUNDS: ("fund", "retry-now", "mark-bad"),
+    Wait.NO_ACTOR: ("fund", "mark-bad"),
+    Wait.ESTIMATE: ("retry-now", "mark-bad"),
+    Wait.FEE_LIMIT: ("raise-fee", "fee-rules", "retry-now", "mark-bad"),
+    Wait.BASE_FEE_GATE: ("fee-rules", "mark-bad"),
+    Wait.HELD: ("fee-rules", "mark-bad"),
+    Wait.GAS_CAP: ("fee-rules", "retry-now", "mark-bad"),
+    Wait.DAILY_BUDGET: ("fee-rules", "mark-bad"),
+    Wait.QUOTA: ("quota", "mark-bad"),
+    Wait.SIGNER_AWAY: ("mark-bad",),
+    Wait.SIGNED_BEFORE: ("mark-bad",),
+    Wait.RECOVERY: ("mark-bad",),
+    Wait.POLICY: ("retry-now", "mark-bad"),
+    Wait.STOPPED: ("start-sender", "mark-bad"),
+    Wait.FEE_CAP: ("replace", "cancel", "mark-bad"),
+    Wait.NODE_REFUSES: ("replace", "republish", "cancel", "mark-bad"),
+    Wait.NODE_AWAY: ("republish", "cancel", "mark-bad"),
+    Wait.IN_POOL: ("replace", "republish", "cancel"),
+    Wait.EARLIER_NONCE: ("replace-earlier", "cancel", "mark-bad"),
+}
+"""What a person can do, best first."""
+
+
+TRANSFER_LIMIT: Final = 1_600_000
+"""Gas limit of a transfer between key addresses, rounded up: 1.25 times what a trial takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The doctor's finding about one message."""
+
+    reason: Wait
+    evidence: dict[str, Any] = field(default_factory=dict)
+    """Figures by name; amounts as text in FIL or attoFIL."""
+    next_epoch: int | None = None
+    """When it is looked at again, or may land; None where that depends on somebody."""
+
+    @property
+    def words(self) -> str:
+        """The reason in words."""
+        return str(self.reason.label)
+
+    @property
+    def by_itself(self) -> str:
+        """What will happen without a click."""
+        return BY_ITSELF[self.reason]
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What a click could do."""
+        return ACTIONS.get(self.reason, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What one of the actions would do to this message."""
+
+    action: str
+    does: str
+    cost: int | None = None
+    """attoFIL of gas that it may cost at most at the present base fee; None where it signs nothing."""
+
+
+DOES: Final[dict[str, str]] = {
+    "fund": "it is chosen on the first head that sees the money",
+    "raise-fee": "its own fee limits go before those of its sender and the pool; it is tried at once",
+    "fee-rules": "rules or guards that allow more let it go on the next head",
+    "quota": "a larger quota lets it be chosen on the next head",
+    "start-sender": "the sender's messages are chosen again from the next head on",
+    "republish": "every node gets it again",
+    "retry-now": "it is tried at once; if it fails again it rests anew",
+    "replace-earlier": "what holds it back lands sooner",
+}
+"""Actions whose effect is the same for every message."""
+
+
+def message_clicks(message: Message, diagnosis: Diagnosis, *, head: Head | None) -> tuple[Remedy, ...]:
+    """Say what each action would do to this message and cost, without asking the node."""
+    base_fee = int(head.base_fee) if head is not None else 0
+    return tuple(_click(action, message, base_fee=base_fee) for action in diagnosis.actions)
+
+
+def _click(action: str, message: Message, *, base_fee: int) -> Remedy:
+    premium = premium_floor(int(message.gas_premium))
+    if action == "replace":
+        cap = max(int(message.gas_fee_cap), base_fee + premium)
+        does = f"the same nonce with a premium of at least {premium} attoFIL"
+        return Remedy(action, does, message.gas_limit * cap)
+    if action == "cancel":
+        does = f"an empty message takes nonce {message.nonce}; if a block takes this one first, it has landed"
+        return Remedy(action, does, TRANSFER_LIMIT * (base_fee + premium))
+    if action == "mark-bad":
+        if message.nonce is None:
+            return Remedy(action, "it is given up and never signed")
+        does = f"it is given up; if no node has it, an empty message takes nonce {message.nonce}"
+        return Remedy(action, does, TRANSFER_LIMIT * (base_fee + PREMIUM_USUAL))
+    return Remedy(action, DOES[action])
+
+
+def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
+    """Find why `message` has not moved, and when it may."""
+    found = _found(message, head=head)
+    return replace(found, next_epoch=_next_epoch(found.reason, message, head=head))
+
+
+def _next_epoch(reason: Wait, message: Message, *, head: Head | None) -> int | None:
+    """Give the epoch at which something happens by itself."""
+    if head is None or reason in (Wait.NONE, Wait.STOPPED, Wait.EXPIRED):
+        return None
+    rest = message.retry_height if message.state == MessageState.UNFILLED else 0
+    return max(rest, head.height + 1)
+
+
+def _found(message: Message, *, head: Head | None) -> Diagnosis:
+    sender = Sender.objects.filter(address=message.from_addr).first()
+    if message.state == MessageState.UNFILLED:
+        return _unfilled(message, sender, head=head)
+    if message.state == MessageState.FILLED:
+        return _filled(message, sender, head=head)
+    if message.wait == Wait.EXPIRED:
+        return Diagnosis(Wait.EXPIRED, {"expire_epoch": message.expire_epoch})
+    return Diagnosis(Wait.NONE)
+
+
+def _unfilled(message: Message, sender: Sender | None, *, head: Head | None) -> Diagnosis:
+    """Without a nonce: what holds the whole sender up goes before what holds this message up."""
+    if sender is not None and sender.state == SenderState.FORBIDDEN:
+        return Diagnosis(Wait.STOPPED, {"address": sender.address})
+    if sender is not None and sender.wait == Wait.NO_ACTOR:
+        return Diagnosis(Wait.NO_ACTOR, {"address": sender.address})
+    is_quota = message.wait == Wait.QUOTA or (
+        message.wait in ("", Wait.NEXT_HEAD) and sender is not None and sender.wait == Wait.QUOTA
+    )
+    if is_quota and sender is not None:
+        return Diagnosis(Wait.QUOTA, _quota_evidence(sender))
+    reason = Wait(message.wait or Wait.NEXT_HEAD)
+    evidence: dict[str, Any] = {"attempts": message.attempts} if message.attempts else {}
+    if message.error:
+        evidence["text"] = message.error
+    if message.retry_height and head is not None and message.retry_height > head.height:
+        evidence["next_try_height"] = message.retry_height
+    if reason == Wait.FUNDS and sender is not None and sender.balance is not None:
+        evidence["balance"] = fil_format(sender.balance)
+    if reason in (Wait.BASE_FEE_GATE, Wait.HELD, Wait.FEE_LIMIT, Wait.GAS_CAP) and head is not None:
+        evidence["base_fee"] = str(head.base_fee)
+    if reason == Wait.NEXT_HEAD:
+        evidence["pushed_height"] = message.pushed_height
+    if reason in (Wait.HELD, Wait.DAILY_BUDGET) and head is not None:
+        evidence |= _guard_evidence(message, reason, head=head)
+    return Diagnosis(reason, evidence)
+
+
+def _guard_evidence(message: Message, reason: Wait, *, head: Head) -> dict[str, Any]:
+    """Give the figures of the guard that holds a message."""
+    guards = list(GasGuard.objects.order_by("pk"))
+    kind = receiver_kinds([message.to]).get(message.to, "") if guards else ""
+    choice = guard_choose(message, guards, receiver=kind)
+    base_fee = int(head.base_fee)
+    if reason == Wait.HELD:
+        hold = choice.holding(base_fee=base_fee, height=head.height)
+        return {} if hold is None else {"held_above": str(hold.base_fee), "held_until": hold.until or None}
+    spent = guards_spent(choice.budgets, base_fee=base_fee, now=clock.now())
+    tightest = min(choice.budgets, key=lambda row: int(row.daily_budget) - spent[row.pk], default=None)
+    if tightest is None:
+        return {}
+    return {"budget": fil_format(int(tightest.daily_budget)), "spent_today": fil_format(spent[tightest.pk])}
+
+
+def _quota_evidence(sender: Sender) -> dict[str, Any]:
+    flight = Message.objects.filter(from_addr=sender.address, state=MessageState.FILLED).count()
+    return {"in_flight": flight, "quota": sender.quota or shared_rules().quota}
+
+
+def _filled(message: Message, sender: Sender | None, *, head: Head | None) -> Diagnosis:
+    """With a nonce: the node's refusal, then an earlier nonce, then the fee cap, else it is on its way."""
+    evidence: dict[str, Any] = {"nonce": message.nonce, "published": message.published_at is not None}
+    if message.wait in (Wait.NODE_REFUSES, Wait.NODE_AWAY):
+        return Diagnosis(Wait(message.wait), {**evidence, "text": message.error})
+    base_fee = int(head.base_fee) if head is not None else 0
+    earlier = (
+        Message.objects.filter(
+            from_addr=message.from_addr, state=MessageState.FILLED, nonce__lt=message.nonce or 0
+        )
+        .order_by("nonce")
+        .first()
+    )
+    if sender is not None and sender.gap_nonce is not None and sender.gap_nonce < (message.nonce or 0):
+        return Diagnosis(Wait.EARLIER_NONCE, {**evidence, "gap": sender.gap_nonce})
+    if earlier is not None:
+        stuck = earlier.wait == Wait.NODE_REFUSES or earlier.gas_fee_cap < base_fee
+        if stuck:
+            evidence["earlier_nonce"] = earlier.nonce
+            if earlier.tenant_id == message.tenant_id:  # a stranger's id is nobody else's to know
+                evidence["earlier_id"] = earlier.push_id
+            return Diagnosis(Wait.EARLIER_NONCE, evidence)
+    if message.gas_fee_cap < base_fee:
+        return Diagnosis(
+            Wait.FEE_CAP, {**evidence, "fee_cap": str(message.gas_fee_cap), "base_fee": str(base_fee)}
+        )
+    return Diagnosis(Wait.IN_POOL, evidence)

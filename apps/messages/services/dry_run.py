@@ -1,0 +1,100 @@
+"""What a message would do and cost if it were sent now; nothing is stored or signed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from apps.messages.models import Sender
+from apps.messages.services.fees import actor_rules_for, fee_choose, shared_rules
+from apps.messages.services.nonces import sender_chain_state
+from apps.messages.services.validate import expiry_check, message_validate
+from apps.wallets.errors import SenderNotGranted
+from apps.wallets.selectors import sender_allowed
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT
+
+if TYPE_CHECKING:
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.messages.services.validate import PushItem
+    from apps.users.principals import Principal
+
+RUN_GAS_DEFAULT = BLOCK_GAS_LIMIT
+"""Gas that the trial run may use: a whole block's, so that it ends by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """The outcome of a trial."""
+
+    exit_code: int
+    error: str
+    """The node's words if it fails."""
+    gas_used: int
+    gas_limit: int
+    """What would be signed; 0 if it fails."""
+    gas_fee_cap: int
+    gas_premium: int
+    cost_expected: int
+    """attoFIL: base fee and premium for this gas, and the value."""
+    cost_max: int
+    """attoFIL: the whole limit at the fee cap, and the value."""
+    balance: int
+    in_flight: int
+    """attoFIL that messages in flight may still take."""
+
+    @property
+    def balance_after(self) -> int:
+        """What would be left after it and all in flight at their dearest; negative if it does not suffice."""
+        return self.balance - self.in_flight - self.cost_max
+
+
+def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient, head: Head) -> DryRun:
+    """Run a message on the newest state.
+
+    Raises what a push would: BadMessage, SenderNotGranted; NodeUnavailable if no node answers.
+    """
+    row = message_validate(item, principal=principal)
+    expiry_check(row, height=head.height)
+    if not sender_allowed(principal.tenant_id, row.from_addr):
+        raise SenderNotGranted(row.from_addr)
+    chain_state = sender_chain_state(row.from_addr, client=client, key=head.key)
+    sender = Sender.objects.filter(address=row.from_addr).first() or Sender(address=row.from_addr)
+    rule = actor_rules_for([row], client=client, key=head.key).get((row.to, row.method))
+    choice = fee_choose(row, sender=sender, actor=rule, shared=shared_rules())
+    nonce = max(sender.next_nonce, chain_state.pool_nonce)
+    message = replace(row.chain_message(), nonce=nonce, gas_fee_cap=AttoFil(choice.gas_fee_cap))
+    trial: dict[str, Any] = client.state_call(
+        replace(
+            message,
+            nonce=chain_state.chain_nonce,
+            gas_limit=RUN_GAS_DEFAULT,
+            gas_fee_cap=AttoFil(0),
+            gas_premium=AttoFil(0),
+        ),
+        head.key,
+    )
+    receipt = trial.get("MsgRct") or {}
+    exit_code, gas_used = int(receipt.get("ExitCode", -1)), int(receipt.get("GasUsed", 0))
+    words = str(trial.get("Error") or "")
+    estimate = client.gas_batch_estimate([(message, choice.spec)], nonce=nonce, key=head.key)[0]
+    found = estimate.message
+    flight = sum(one.cost for one in chain_state.flight)
+    if found is None:
+        return DryRun(
+            exit_code, words or estimate.error, gas_used, 0, 0, 0, 0, row.value, chain_state.balance, flight
+        )
+    price = min(int(head.base_fee) + found.gas_premium, found.gas_fee_cap)
+    return DryRun(
+        exit_code=exit_code,
+        error=words,
+        gas_used=gas_used,
+        gas_limit=found.gas_limit,
+        gas_fee_cap=found.gas_fee_cap,
+        gas_premium=found.gas_premium,
+        cost_expected=price * gas_used + row.value,
+        cost_max=found.gas_limit * found.gas_fee_cap + row.value,
+        balance=chain_state.balance,
+        in_flight=flight,
+    )

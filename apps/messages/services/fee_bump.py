@@ -1,0 +1,71 @@
+"""Proofs that may come too late pay more by themselves.
+
+Two stated rules.  On each head a proof in flight whose cap is below the base fee is replaced, for every
+tenant.  Where a tenant has automatic fee bumps on, its proofs in flight are replaced too once their
+deadline is near, again and again until they land.  Both stay within the largest fee that the rules allow;
+other messages wait for the fee to fall or for a person.
+
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from django.db.models import Q
+
+from apps.core.errors import DomainError
+from apps.messages.models import AutoBumpRule, Message
+from apps.messages.services.bulk_transitions import waits_record
+from apps.messages.services.publish import messages_publish
+from apps.messages.services.replace import NewFees, message_replace
+from apps.messages.states import MessageState, Priority, Wait
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+
+log = structlog.get_logger(__name__)
+
+
+def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
+    """Raise the fees of proofs that the base fee overtook or whose deadline is near; gives their ids.
+
+    What cannot be raised keeps its version and says why.  A kill in between leaves a stored version that
+    the next head publishes.
+    """
+    raised: list[str] = []
+    proofs = Message.objects.filter(state=MessageState.FILLED, priority=Priority.PROOF)
+    for row in proofs.filter(gas_fee_cap__lt=int(head.base_fee)).order_by("from_addr", "nonce"):
+        raised += _raise(row, fees=NewFees(), client=client, head=head, now=now)
+    for rule in AutoBumpRule.objects.filter(is_on=True):
+        near = proofs.filter(
+            Q(fee_bumped_height=0) | Q(fee_bumped_height__lte=head.height - rule.every_epochs),
+            tenant=rule.tenant_id,
+            urgent_epoch__gte=head.height,
+            urgent_epoch__lte=head.height + rule.within_epochs,
+        ).exclude(pk__in=raised)
+        for row in near.order_by("from_addr", "nonce"):
+            fees = NewFees(max_fee=int(rule.max_fee))
+            raised += _raise(row, fees=fees, client=client, head=head, now=now)
+    if raised:
+        messages_publish(raised, now=now)
+    return raised
+
+
+def _raise(row: Message, *, fees: NewFees, client: ChainClient, head: Head, now: datetime) -> list[str]:
+    """Replace one proof; gives its id if that was possible, and remembers the attempt either way."""
+    try:
+        message_replace(message=row, fees=fees, client=client, head=head, now=now)
+    except DomainError as error:
+        if row.gas_fee_cap < head.base_fee:
+            waits_record([(row.pk, Wait.FEE_CAP, error.reason)], now=now)
+        log.info("fee_not_raised", message=row.pk, nonce=row.nonce, reason=error.reason[:200])
+        raised = []
+    else:
+        log.info("fee_raised", message=row.pk, nonce=row.nonce, base_fee=str(head.base_fee))
+        raised = [row.pk]
+    Message.objects.filter(pk=row.pk).update(fee_bumped_height=head.height)
+    return raised

@@ -1,0 +1,91 @@
+"""Gaps in a sender's nonces that no waiting message fills: a transfer of nothing to oneself closes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+
+from apps.chain.isolation import for_each_isolated
+from apps.messages.models import Message, Sender
+from apps.messages.services.nonces import nonce_gaps, sender_chain_state
+from apps.messages.states import MessageState, Priority, Wait
+
+if TYPE_CHECKING:
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.users.models import Tenant
+
+
+GAP_PATIENCE_EPOCHS: Final = 5
+"""A gap open for so long gets a filler although messages wait: they may wait for something else."""
+
+
+def senders_with_flight(*, head: Head) -> list[str]:
+    """Return the senders whose gaps are looked for: with messages in flight, and none that could take a gap.
+
+    A message that backs off takes none, nor one that is held up for some epochs.  Where a gap filler waits
+    already another one would be too many.
+    """
+    waiting = Message.objects.filter(state=MessageState.UNFILLED)
+    due = waiting.filter(retry_height__lte=head.height).values("from_addr")
+    old = Sender.objects.filter(gap_height__lte=head.height - GAP_PATIENCE_EPOCHS).values("address")
+    rows = Message.objects.filter(state=MessageState.FILLED)
+    rows = rows.exclude(from_addr__in=waiting.filter(kind="gap").values("from_addr"))
+    rows = rows.filter(~Q(from_addr__in=due) | Q(from_addr__in=old))
+    return list(rows.order_by("from_addr").values_list("from_addr", flat=True).distinct())
+
+
+def gaps_fill(*, client: ChainClient, head: Head) -> list[str]:
+    """Look for gaps below messages in flight and push a gap filler where one was seen at an earlier head too.
+
+    Returns the ids of new gap fillers; they are chosen like any message, before the others.
+    """
+    filled: list[str] = []
+    for_each_isolated(
+        senders_with_flight(head=head),
+        lambda address: filled.extend(_sender_gaps_fill(address, client=client, head=head)),
+        event="gap_fill_failed",
+    )
+    return filled
+
+
+def _sender_gaps_fill(address: str, *, client: ChainClient, head: Head) -> list[str]:
+    """Do it for one sender."""
+    sender = Sender.objects.filter(address=address).first()
+    if sender is None:
+        return []
+    gaps = nonce_gaps(sender, sender_chain_state(address, client=client, key=head.key))
+    first = gaps[0] if gaps else None
+    if first is None or first != sender.gap_nonce or head.height <= (sender.gap_height or 0):
+        if first != sender.gap_nonce:
+            height = None if first is None else head.height
+            Sender.objects.filter(pk=sender.pk).update(gap_nonce=first, gap_height=height)
+        return []
+    return [_filler(sender, nonce, head=head) for nonce in gaps]
+
+
+def _filler(sender: Sender, nonce: int, *, head: Head) -> str:
+    """Push the transfer that will take one gap."""
+    name = f"gap:{sender.address}:{nonce}:{head.height}"
+    row, _ = Message.objects.get_or_create(
+        pk=name,
+        defaults={
+            "push_id": name,
+            "kind": "gap",
+            "pushed_by": "system",
+            "priority": Priority.GAP,
+            "to": sender.address,
+            "from_addr": sender.address,
+            "method": 0,
+            "wait": Wait.NEXT_HEAD,
+            "tenant": _tenant_of(sender),
+        },
+    )
+    return row.pk
+
+
+def _tenant_of(sender: Sender) -> Tenant | None:
+    """Give the tenant of the sender's newest message: its key signs the gap filler."""
+    newest = Message.objects.filter(from_addr=sender.address, state=MessageState.FILLED).first()
+    return None if newest is None else newest.tenant

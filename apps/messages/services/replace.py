@@ -1,0 +1,305 @@
+"""Changing messages by hand: replace with higher fees, publish again, give up, take back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.chain.client import GasSpec
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
+from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.services.audit import fee_fields, message_audit, messages_audit
+from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.services.fees import capped, fee_choice_of
+from apps.messages.services.nonces import sender_chain_state
+from apps.messages.services.restored import recovery_require_over
+from apps.messages.services.sign import origin_of
+from apps.messages.services.timeline import event_record
+from apps.messages.services.validate import fee_cap_check
+from apps.messages.states import WIRE_NAMES, MessageState, Wait
+from apps.wallets.services.sign import messages_sign
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.users.principals import Principal
+    from poolsite.filecoin.message import Message as ChainMessage
+
+RBF_PERCENT_MIN: Final = 110
+"""What every pool demands at least.  Source: lotus chain/messagepool RbfNumDefault."""
+
+RBF_RATIO_DEFAULT: Final = 1.25
+"""Used where the node does not tell its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewFees:
+    """What a replacement should pay."""
+
+    is_auto: bool = True
+    """Estimate anew and raise at least as far as the pool demands."""
+    max_fee: int = 0
+    gas_limit: int = 0
+    premium: int = 0
+    fee_cap: int = 0
+    over_premium: float = 0.0
+
+
+def premium_floor(premium: int, *, ratio: float = RBF_RATIO_DEFAULT) -> int:
+    """Give the least premium that a pool takes in the place of `premium`."""
+    percent = max(round(ratio * 100), RBF_PERCENT_MIN)
+    return premium * percent // 100 + 1
+
+
+def message_replace(
+    *,
+    message: Message,
+    fees: NewFees,
+    client: ChainClient,
+    head: Head,
+    now: datetime,
+    by: Principal | None = None,
+) -> Message:
+    """Sign the message again with the same nonce and other fees; the old version is kept, it may still land.
+
+    The caller publishes.  `by` goes into the audit log; None where the pool does it by itself.
+    Refused before anything is signed: what is not in flight or already on chain,
+    fees that no pool would take in the old ones' place, more than the largest allowed fee.
+    Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
+    """
+    recovery_require_over(message.from_addr, now=now)
+    new = replacement_of(message, fees, client=client, head=head)
+    origins = [origin_of(message)]
+    answer = messages_sign([new], tenant_id=message.tenant_id, origins=origins)[0]
+    if not isinstance(answer, SignedMessage):
+        raise SignerRefuses(f"sign message failed: {answer.reason}")
+    return _store_version(message, answer, now=now, by=by)
+
+
+def replacement_of(message: Message, fees: NewFees, *, client: ChainClient, head: Head) -> ChainMessage:
+    """Give what `message_replace` would have signed; the same refusals, and nothing is changed."""
+    require_in_flight(message)
+    require_nonce_open(message, client=client, head=head)
+    if fees.is_auto:
+        return _auto_fees(message, fees, client=client, head=head)
+    return _manual_fees(message, fees)
+
+
+def require_nonce_open(message: Message, *, client: ChainClient, head: Head) -> None:
+    """Ask whether the chain still wants the message's nonce.  Raises AlreadyOnChain."""
+    chain_state = sender_chain_state(message.from_addr, client=client, key=head.key)
+    if (message.nonce or 0) < chain_state.chain_nonce:
+        raise AlreadyOnChain("message already on chain")
+
+
+def require_in_flight(message: Message) -> None:
+    """Refuse what is not in flight.  Raises AlreadyOnChain, BadMessage."""
+    if message.state == MessageState.LANDED:
+        raise AlreadyOnChain("message already on chain")
+    if message.state != MessageState.FILLED:
+        raise BadMessage(f"need FillMsg got {WIRE_NAMES[message.state]}", field="id")
+
+
+def _auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: Head) -> ChainMessage:
+    """Estimate premium and cap anew, raise them over the pool's rule, and hold them under the limit."""
+    old = message.chain_message()
+    floor = premium_floor_of(message, client=client)
+    choice = fee_choice_of(message, client=client, key=head.key)
+    limit = capped(fees.max_fee or choice.spec.max_fee, message)
+    spec = GasSpec(max_fee=limit, gas_over_premium=fees.over_premium or choice.spec.gas_over_premium)
+    blank = replace(
+        old,
+        gas_limit=fees.gas_limit or old.gas_limit,
+        gas_fee_cap=AttoFil(0),
+        gas_premium=AttoFil(0),
+    )
+    found = client.gas_estimate_message(blank, spec, head.key)
+    premium = max(found.gas_premium, floor)
+    cap = max(found.gas_fee_cap, premium, old.gas_fee_cap)
+    if limit and cap * found.gas_limit > limit:
+        cap = limit // found.gas_limit
+    if cap < premium:
+        raise FeeTooLow(
+            f"a premium of {floor} is needed to take the old message's place;"
+            f" max fee {limit} allows {cap} with a gas limit of {found.gas_limit}",
+            field="max_fee",
+        )
+    if cap < head.base_fee:  # paying more for something that still cannot land
+        raise FeeTooLow(f"max fee {limit} allows {cap}, the base fee is {head.base_fee}", field="max_fee")
+    return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
+
+
+def _manual_fees(message: Message, fees: NewFees) -> ChainMessage:
+    """Take the fees as they are given if a pool would, and if no cap forbids them."""
+    old = message.chain_message()
+    if fees.premium <= 0:
+        raise FeeTooLow(f"gas premium({fees.premium}) must bigger than zero", field="gas_premium")
+    if fees.fee_cap <= 0:
+        raise FeeTooLow(f"gas feecap({fees.fee_cap}) must bigger than zero", field="gas_fee_cap")
+    if fees.fee_cap < fees.premium:
+        reason = f"gas feecap({fees.fee_cap}) must bigger or equal than gas premium ({fees.premium})"
+        raise FeeTooLow(reason, field="gas_fee_cap")
+    floor = premium_floor(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
+    if fees.premium < floor:
+        reason = f"gas premium({fees.premium}) is below {floor} attoFIL, which takes the old message's place"
+        raise FeeTooLow(reason, field="gas_premium")
+    fee_cap_check(fees.fee_cap)
+    limit = fees.gas_limit or old.gas_limit
+    most = capped(fees.max_fee, message)
+    if most and fees.fee_cap * limit > most:
+        reason = f"{fees.fee_cap * limit} attoFIL is more than the max fee of {most} attoFIL"
+        raise FeeTooLow(reason, field="max_fee")
+    return replace(old, gas_limit=limit, gas_premium=AttoFil(fees.premium), gas_fee_cap=AttoFil(fees.fee_cap))
+
+
+def premium_floor_of(message: Message, *, client: ChainClient) -> int:
+    """Give the least premium that the node's pool takes in the place of the message's."""
+    return premium_floor(int(message.gas_premium), ratio=replace_ratio(client))
+
+
+def replace_ratio(client: ChainClient) -> float:
+    """Give how many times the old premium the node's pool wants for a replacement."""
+    return float(client.mpool_get_config().get("ReplaceByFeeRatio") or RBF_RATIO_DEFAULT)
+
+
+@transaction.atomic
+def _store_version(
+    message: Message, signed: SignedMessage, *, now: datetime, by: Principal | None
+) -> Message:
+    """Keep the old version and make the new one the row's; refused if the row moved since it was read."""
+    row = Message.objects.select_for_update().get(pk=message.pk)
+    require_in_flight(row)
+    if row.cid != message.cid:
+        raise BadMessage("the message was replaced by somebody else just now", field="id")
+    SignedVersion.objects.get_or_create(
+        cid=row.cid,
+        defaults={
+            "message": row,
+            "unsigned_cid": row.unsigned_cid,
+            "signed": bytes(row.signed),
+            "gas_limit": row.gas_limit,
+            "gas_fee_cap": row.gas_fee_cap,
+            "gas_premium": row.gas_premium,
+            "made_at": row.filled_at or now,
+        },
+    )
+    new, before = signed.message, fee_fields(row)
+    advance(
+        row,
+        "REPLACE",
+        gas_limit=new.gas_limit,
+        gas_fee_cap=new.gas_fee_cap,
+        gas_premium=new.gas_premium,
+        signed=signed_message_to_cbor(signed),
+        cid=str(signed.cid),
+        unsigned_cid=str(new.cid),
+        published_at=None,
+        wait=Wait.IN_POOL,
+        error="",
+        updated_at=now,
+    )
+    caps = f"fee cap {message.gas_fee_cap} to {new.gas_fee_cap} attoFIL"
+    event_record(row, "replaced", f"premium {message.gas_premium} to {new.gas_premium}, {caps}", now=now)
+    message_audit(by, "message.replace", row, before=before, after=fee_fields(row))
+    publish(Change("message", row.pk, row.tenant_id))
+    return row
+
+
+@transaction.atomic
+def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
+    """Give a message up.  If it was already signed it may still land; if no pool has it, its nonce is
+    a gap, which the next selections close.
+
+    Raises WrongState if it is final.
+    """
+    row = Message.objects.select_for_update().get(pk=message.pk)
+    before = {"state": row.state}
+    advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE)
+    if row.nonce is not None:
+        Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
+    event_record(row, "marked bad", "" if row.nonce is None else f"nonce {row.nonce} is free", now=now)
+    message_audit(by, "message.mark-bad", row, before=before, after={"state": row.state})
+    publish(Change("message", row.pk, row.tenant_id))
+    return row
+
+
+@transaction.atomic
+def message_retry(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
+    """Let a message that was given up before it was signed be chosen again.
+
+    Raises WrongState if it was not given up, BadMessage if it has a nonce: that one is taken back instead.
+    """
+    row = Message.objects.select_for_update().get(pk=message.pk)
+    if row.nonce is not None:
+        raise BadMessage(f"message {row.push_id} was signed with nonce {row.nonce}", field="state")
+    before = {"state": row.state}
+    advance(row, "RETRY", updated_at=now, wait=Wait.NEXT_HEAD, error="")
+    event_record(row, "taken back", "", now=now)
+    message_audit(by, "message.retry", row, before=before, after={"state": row.state})
+    publish(Change("message", row.pk, row.tenant_id))
+    return row
+
+
+@transaction.atomic
+def messages_clear(
+    *, address: str, now: datetime, tenant_id: int | None = None, by: Principal | None = None
+) -> int:
+    """Give up everything of a sender that has no nonce yet; gives the number."""
+    rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.UNFILLED)
+    if tenant_id is not None:
+        rows = rows.filter(tenant_id=tenant_id)
+    waiting = {row.pk: row for row in rows.defer("params", "signed")}
+    data = {pk: {"wait": str(Wait.NONE)} for pk in waiting}
+    moved = messages_advance("MARK_BAD", data, now=now)
+    publish_message_changes(moved)
+    states = ({"state": str(MessageState.UNFILLED)}, {"state": str(MessageState.FAILED)})
+    messages_audit(by, "message.clear", [(waiting[pk], *states) for pk in moved])
+    return len(moved)
+
+
+def messages_recover(
+    *,
+    address: str,
+    client: ChainClient,
+    head: Head,
+    now: datetime,
+    tenant_id: int | None = None,
+    ids: Collection[str] | None = None,
+    by: Principal | None = None,
+) -> list[str]:
+    """Put messages that were given up back into flight where their nonce is still open and free.
+
+    Of one tenant only if that is named: others may hold the same address.  Returns the ids under which they
+    were pushed.  Raises NodeUnavailable, NodeRefused.
+    """
+    chain_state = sender_chain_state(address, client=client, key=head.key)
+    with transaction.atomic():
+        rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.FAILED)
+        if tenant_id is not None:
+            rows = rows.filter(tenant_id=tenant_id)
+        if ids is not None:
+            rows = rows.filter(pk__in=list(ids))
+        taken = {row.nonce for row in chain_state.flight}
+        signed = {
+            row.nonce: row
+            for row in rows.filter(nonce__gte=chain_state.chain_nonce).order_by("created_at")
+            if row.nonce not in taken
+        }
+        data = {row.pk: {"wait": str(Wait.IN_POOL), "error": ""} for row in signed.values()}
+        moved = messages_advance("RECOVER", data, now=now)
+        if moved:
+            Sender.objects.filter(address=address).update(version=F("version") + 1)
+        publish_message_changes(moved)
+        states = ({"state": str(MessageState.FAILED)}, {"state": str(MessageState.FILLED)})
+        messages_audit(by, "message.recover", [(row, *states) for row in signed.values() if row.pk in moved])
+    return [row.push_id for row in signed.values() if row.pk in moved]

@@ -1,0 +1,52 @@
+"""Whose a miner is, where the pool works for it: then its right and its row say the same, or nothing moves.
+
+`users` keeps the right (`MinerGrant`) and knows no miner's row, by which tenants see sectors and deadlines
+and hosts get jobs.  A right that went alone would leave all of that with the tenant that lost it; and a
+tenant that is given the right has neither the sectors nor the keys.  Row, right and all that hangs on them go
+together by `apps.proving.services.transfer.miner_transfer`.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from apps.miners.errors import MinerInUse
+from apps.miners.models import Miner
+from apps.users.models import Tenant
+from apps.users.services import miner_grant, miner_ungrant, tenant_delete
+
+
+def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:
+    """Refuse to give a miner that the pool works for to another tenant, or to nobody.  Raises MinerInUse."""
+    worked = Miner.objects.select_related("tenant").select_for_update(of=("self",)).filter(actor_id=actor_id)
+    row = worked.first()
+    if row is not None and (tenant is None or row.tenant_id != tenant.pk):
+        way = "" if tenant is None else ": transfer it on its page"
+        raise MinerInUse(f"the pool works for it as {row.tenant.name}'s{way}", field="miner")
+
+
+@transaction.atomic
+def miner_assign(*, tenant: Tenant, actor_id: int, open_mining: bool = True) -> bool:
+    """Give a miner to a tenant, taking it from any other.  True if nobody had it.  Raises MinerInUse."""
+    assignment_check(actor_id=actor_id, tenant=tenant)
+    return miner_grant(tenant=tenant, actor_id=actor_id, open_mining=open_mining)
+
+
+@transaction.atomic
+def miner_unassign(*, actor_id: int) -> bool:
+    """Take a miner from its tenant.  False if nobody had it.  Raises MinerInUse."""
+    assignment_check(actor_id=actor_id, tenant=None)
+    return miner_ungrant(actor_id=actor_id)
+
+
+@transaction.atomic
+def tenant_remove(*, tenant: Tenant) -> None:
+    """Take a tenant out of use with its rights.  Raises MinerInUse, PoolTenantKept."""
+    Tenant.objects.select_for_update().get(
+        pk=tenant.pk
+    )  # a miner that is assigned to it now comes first or not
+    worked = Miner.objects.select_for_update().filter(tenant=tenant).exclude(actor_id=None).order_by("pk")
+    first = worked.first()
+    if first is not None:
+        raise MinerInUse(f"the pool works for its miner {first.address}: disable it instead", field="name")
+    tenant_delete(tenant=tenant)

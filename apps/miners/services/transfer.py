@@ -1,0 +1,198 @@
+"""A miner goes from one tenant to another: the part that this room knows, its row, right, keys and tokens.
+
+What lies above, sectors and proofs, is checked and moved in the same transaction by
+`apps.proving.services.transfer`, which is the one to call.
+
+The rights to sign stay where they are: an address may serve several miners and tenants, and the key lies
+on somebody's host.  So the new tenant must have what sends for the miner before the miner comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from apps.core.live import Change, publish
+from apps.gateway.selectors import keys_served
+from apps.messages.models import Message
+from apps.messages.states import MessageState
+from apps.miners.errors import MinerMoved, MinerNotReady, MinerUnknown, TransferKeyReused, TransferRefused
+from apps.miners.models import Miner, MinerTransfer
+from apps.miners.selectors import sender_choose
+from apps.miners.states import MinerState, Use
+from apps.users.errors import TenantUnknown
+from apps.users.models import MinerGrant, Tenant
+from apps.users.services import audit_record, miner_grant
+from apps.users.token_scope import tokens_remove_miner
+from apps.wallets.selectors import sender_allowed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+MOVED = "moved"
+"""Kind of the change that pages of both tenants hear: whole lists of theirs are others now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferRequest:
+    """What is asked."""
+
+    miner: Miner
+    to_tenant: Tenant
+    from_tenant: str = ""
+    """Name of the tenant that has it as the caller saw it; empty: whoever has it."""
+    key: str = ""
+    """The same key again is the same transfer."""
+
+
+def transfer_lock(request: TransferRequest) -> tuple[TransferRequest, Miner]:
+    """Lock both tenants and the miner, in that order, and give request and miner as they are now.
+
+    Raises MinerUnknown, TenantUnknown, MinerMoved if it went to a third tenant meanwhile.
+    """
+    pks = {request.miner.tenant_id, request.to_tenant.pk}
+    rows = Tenant.objects.select_for_update(no_key=True).filter(pk__in=pks, deleted_at=None).order_by("pk")
+    tenants = {row.pk: row for row in rows}
+    miners = Miner.objects.select_related("tenant").prefetch_related("uses")
+    miner = miners.select_for_update(of=("self",), no_key=True).filter(pk=request.miner.pk).first()
+    if miner is None:
+        raise MinerUnknown(request.miner.address)
+    if request.to_tenant.pk not in tenants:
+        raise TenantUnknown(request.to_tenant.name, field="tenant")
+    if miner.tenant_id not in tenants:
+        raise MinerMoved(f"it is {miner.tenant.name}'s by now", field="from_tenant")
+    return replace(request, to_tenant=tenants[request.to_tenant.pk]), miner
+
+
+def transfer_repeated(request: TransferRequest, miner: Miner) -> MinerTransfer | None:
+    """Give the transfer that this request repeats: by its key, or as the last one of this miner.
+
+    Raises TransferKeyReused.
+    """
+    rows = MinerTransfer.objects.select_related("miner", "from_tenant", "to_tenant").filter(miner=miner)
+    known = rows.filter(key=request.key).first() if request.key else None
+    if known is not None and known.to_tenant_id != request.to_tenant.pk:
+        raise TransferKeyReused
+    if known is not None:
+        return known
+    last = rows.order_by("-pk").first()
+    is_same = (
+        last is not None
+        and last.to_tenant_id == request.to_tenant.pk == miner.tenant_id
+        and request.from_tenant in ("", last.from_tenant.name)
+    )
+    return last if is_same else None
+
+
+def transfer_check(request: TransferRequest, miner: Miner) -> None:
+    """Hold a transfer against what this room knows.
+
+    Raises MinerNotReady, MinerMoved, TransferRefused with the field to blame.
+    """
+    if miner.actor_id is None or miner.state != MinerState.ACTIVE:
+        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+    if request.from_tenant and request.from_tenant != miner.tenant.name:
+        raise MinerMoved(f"it is {miner.tenant.name}'s, not {request.from_tenant}'s", field="from_tenant")
+    if miner.tenant_id == request.to_tenant.pk:
+        raise TransferRefused(f"it is {request.to_tenant.name}'s already", field="tenant")
+    if not request.to_tenant.is_open:
+        raise TransferRefused(f"{request.to_tenant.name} is disabled: enable it first", field="tenant")
+    if not miner.worker:
+        raise TransferRefused("its keys are not known yet: the next head tells them", field="miner")
+    signers_check(miner, to_tenant=request.to_tenant)
+
+
+def signers_check(miner: Miner, *, to_tenant: Tenant) -> None:
+    """Refuse while the new tenant cannot have the miner's messages signed.  Raises TransferRefused."""
+    needed = senders_used(miner)
+    name = to_tenant.name
+    lacking = [address for address in needed if not sender_allowed(to_tenant.pk, address)]
+    if lacking:
+        raise TransferRefused(
+            f"{name} may not sign with {', '.join(lacking)}, which sends for it: "
+            f"give {name} the address on its page first",
+            field="signer",
+        )
+    served = keys_served(name, needed)
+    away = [address for address in needed if address not in served]
+    if away:
+        raise TransferRefused(
+            f"no signer that holds {', '.join(away)} serves {name} now: connect one, "
+            "or approve it on the page Gateway",
+            field="signer",
+        )
+
+
+def senders_used(miner: Miner) -> list[str]:
+    """Give the addresses that send for a miner as its present tenant has them, the worker's first.
+
+    The worker signs blocks too; where its tenant has none of all these, the worker is what is missing.
+    """
+    lawful = [miner.worker, miner.owner, *miner.control]
+    named = [row.address for row in miner.uses.all() if row.address in lawful]
+    chosen = [sender_choose(miner, use).address for use in Use]
+    wanted = dict.fromkeys([miner.worker, *named, *chosen])
+    held = [address for address in wanted if sender_allowed(miner.tenant_id, address)]
+    return held or [miner.worker]
+
+
+def messages_waiting(miner: Miner) -> int:
+    """Count the messages of a miner's tenant to it that have not landed."""
+    names = [name for name in (miner.address, miner.robust) if name]
+    states = [MessageState.UNFILLED, MessageState.FILLED]
+    return Message.objects.filter(tenant_id=miner.tenant_id, state__in=states, to__in=names).count()
+
+
+def ownership_move(
+    request: TransferRequest, miner: Miner, *, principal: Principal, sectors: int, now: datetime
+) -> MinerTransfer:
+    """Write the new tenant into row and right, take the miner from the old one's tokens, and tell.
+
+    Call it in the transaction that `transfer_lock` began.  That the pool makes blocks for it stays.
+    """
+    assert miner.actor_id is not None, "transfer_check lets in miners of the chain only"
+    from_tenant, to_tenant = miner.tenant, request.to_tenant
+    messages = messages_waiting(miner)
+    Miner.objects.filter(pk=miner.pk).update(tenant=to_tenant, updated_at=now)
+    mines = MinerGrant.objects.filter(actor_id=miner.actor_id).values_list("open_mining", flat=True).first()
+    miner_grant(tenant=to_tenant, actor_id=miner.actor_id, open_mining=mines is not False)
+    tokens = tokens_remove_miner(tenant=from_tenant, actor_id=miner.actor_id)
+    row = MinerTransfer.objects.create(
+        miner=miner,
+        from_tenant=from_tenant,
+        to_tenant=to_tenant,
+        key=request.key or None,
+        actor=principal.actor[:200],
+        at=now,
+        sectors=sectors,
+        messages=messages,
+        tokens_kept=list(tokens.kept),
+        tokens_revoked=list(tokens.revoked),
+    )
+    transfer_audit(row, principal=principal)
+    publish_transfer(miner, (from_tenant, to_tenant))
+    return row
+
+
+def transfer_audit(row: MinerTransfer, *, principal: Principal) -> None:
+    """Write it into the audit log: for the operator, and a line for each of the two tenants' people."""
+    before, after = {"tenant": row.from_tenant.name}, {"tenant": row.to_tenant.name, "sectors": row.sectors}
+    given = {**after, "tokens_kept": row.tokens_kept, "tokens_revoked": row.tokens_revoked}
+    from_tenant = replace(principal, tenant_id=row.from_tenant_id, source="")
+    to_tenant = replace(principal, tenant_id=row.to_tenant_id, source="")
+    lines = (
+        (principal, "miner.transfer", {**given, "messages_of_from_tenant": row.messages}),
+        (from_tenant, "miner.transfer-out", {**given, "messages_of_from_tenant": row.messages}),
+        (to_tenant, "miner.transfer-in", after),
+    )
+    for whose, action, what in lines:
+        audit_record(principal=whose, action=action, target=row.miner.address, before=before, after=what)
+
+
+def publish_transfer(miner: Miner, tenants: Sequence[Tenant]) -> None:
+    """Have the pages of these tenants, and the operator's, look at everything again."""
+    for tenant in tenants:
+        publish(Change(MOVED, miner.pk, tenant.pk))

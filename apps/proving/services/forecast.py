@@ -1,0 +1,101 @@
+"""The forecast of every deadline: will it land, is it at risk, and why."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+
+from apps.chain.isolation import for_each_isolated
+from apps.core.live import Change, publish
+from apps.messages.selectors import messages_by_ids
+from apps.messages.states import MessageState
+from apps.proving.models import Deadline, WindowPost
+from apps.proving.selectors import ForecastContext, forecast_of, provers_online_count
+from apps.proving.states import Forecast, PostState
+from apps.sectors.policy import sealing_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from apps.miners.models import Miner
+    from apps.proving.services.proving_context import ProvingContext
+
+    Posts = dict[tuple[int, int, int], list[WindowPost]]
+    """By miner, deadline and the epoch at which its window opens."""
+
+
+def forecasts_follow(miners: Sequence[Miner], context: ProvingContext, *, written: Collection[int]) -> None:
+    """Judge the deadlines whose forecast may have changed: `written` ones, challenged ones, and odd ones.
+
+    A window that is not challenged waits for its prover, and is told from the row alone.
+    """
+    since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
+    provers = {
+        tenant_id: provers_online_count(tenant_id=tenant_id, since=since)
+        for tenant_id in {miner.tenant_id for miner in miners}
+    }
+    served = [tenant_id for tenant_id, count in provers.items() if count]
+    alone = [tenant_id for tenant_id, count in provers.items() if not count]
+    later = Q(live__gt=0, challenge_epoch__gt=context.head.height)
+    odd = (
+        Q(live=0) & ~Q(forecast=Forecast.NOTHING)
+        | later & Q(miner__tenant_id__in=served) & ~Q(forecast=Forecast.LATER)
+        | later & Q(miner__tenant_id__in=alone) & ~Q(forecast=Forecast.AT_RISK)
+    )
+    challenged = Q(live__gt=0, challenge_epoch__lte=context.head.height)
+    rows: dict[int, list[Deadline]] = defaultdict(list)
+    wanted = Deadline.objects.filter(Q(pk__in=written) | challenged | odd, miner__in=miners)
+    for deadline in wanted:
+        rows[deadline.miner_id].append(deadline)
+    posts = _posts_of(rows)
+    waits = _message_waits(posts)
+    by_number = {miner.pk: miner for miner in miners}
+
+    def judge(number: int) -> None:
+        miner = by_number[number]
+        judged = ForecastContext(
+            height=context.head.height,
+            window=context.network.proving.window,
+            provers=provers[miner.tenant_id],
+            message_waits=waits,
+        )
+        forecasts_update(miner, rows[number], posts, judged)
+
+    for_each_isolated(rows, judge, event="forecast_update_failed")
+
+
+def _posts_of(rows: Mapping[int, Sequence[Deadline]]) -> Posts:
+    """Return the proofs for the windows of deadlines; asks once for all miners."""
+    windows = {deadline.open_epoch for deadlines in rows.values() for deadline in deadlines}
+    found: Posts = defaultdict(list)
+    for post in WindowPost.objects.filter(miner__in=rows, open_epoch__in=windows).select_related("job"):
+        found[post.miner_id, post.deadline_index, post.open_epoch].append(post)
+    return found
+
+
+def _message_waits(posts: Posts) -> dict[str, str]:
+    """Return why the messages of proofs that were sent have not landed, by their ids."""
+    sent = [post.message_id for group in posts.values() for post in group if post.state == PostState.SENT]
+    return {
+        key: str(message.get_wait_display())
+        for key, message in messages_by_ids(sent).items()
+        if message.state != MessageState.LANDED
+    }
+
+
+def forecasts_update(
+    miner: Miner, deadlines: Sequence[Deadline], posts: Posts, judged: ForecastContext
+) -> int:
+    """Judge deadlines of a miner again; returns how many have changed."""
+    count = 0
+    for deadline in deadlines:
+        found = posts.get((miner.pk, deadline.index, deadline.open_epoch), [])
+        forecast, reason = forecast_of(deadline, found, judged)
+        if (deadline.forecast, deadline.reason) != (forecast, reason):
+            Deadline.objects.filter(pk=deadline.pk).update(forecast=forecast, reason=reason)
+            publish(Change("deadline", deadline.pk, miner.tenant_id))
+            count += 1
+    return count

@@ -1,0 +1,81 @@
+"""When a proof job counts as stalled although its host sends heartbeats.
+
+A host renews its lease from a thread of its own, while its kernel, its disk or a foreign program may hang.
+It is judged by the console's heads and by what it has told, never by its clock, and against the time that
+its window leaves: what takes minutes on one network takes seconds on another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.sectors.states import JobState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.proving.services.proving_context import ProvingContext
+    from apps.sectors.models import Job
+
+QUIET_MIN: Final = 2
+"""Epochs: what a host tells may be late by one."""
+COUNTED_SHARE: Final = 4
+"""A host that counts its sectors counts as stalled after silence for this part of the time it had left."""
+SILENT_SHARE: Final = 2
+"""One that counts nothing, or has read them all and computes: for this part."""
+ALONE_SHARE: Final = 3
+"""In the last of so many parts of the time since the claim nobody is waited for alone, whatever it tells."""
+HICCUP_S: Final = 60
+"""A shorter silence is no reason to throw away what a host has done, but in the last half of its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StallReason:
+    """Why a host is no longer waited for alone."""
+
+    words: str
+    is_stalled: bool = False
+    """It counts its sectors and stands still: nothing is lost if it is made to begin anew."""
+
+
+def stall_reason(job: Job, context: ProvingContext, *, last: int) -> StallReason | None:
+    """Judge a leased job of which the result must be begun anew by epoch `last`; None while it does well."""
+    if job.state != JobState.LEASED or job.claimed_height is None or job.moved_height is None:
+        return None
+    if is_unheard(job, now=context.now):
+        return None
+    left = max(last - context.head.height, 0)
+    quiet, held = context.head.height - job.moved_height, context.head.height - job.claimed_height
+    host = job.worker.name if job.worker is not None else "a host"
+    if _is_counting(job) and _is_used_up(quiet, left, share=COUNTED_SHARE):
+        count = f"{job.progress_done} of {job.progress_total} {job.progress_unit}"
+        is_long = quiet * context.network.epoch_s >= HICCUP_S or _is_used_up(quiet, left, share=SILENT_SHARE)
+        words = f"no progress on {host} since epoch {job.moved_height} ({count})"
+        return StallReason(words, is_stalled=is_long)
+    if not _is_counting(job) and _is_used_up(quiet, left, share=SILENT_SHARE):
+        return StallReason(f"nothing heard of {host}'s proof since epoch {job.moved_height}")
+    if held >= QUIET_MIN and ALONE_SHARE * left <= held + left:
+        return StallReason(f"{host} has been at it since epoch {job.claimed_height}")
+    if _is_counting(job) and _is_used_up(held, left, share=COUNTED_SHARE) and _is_too_slow(job, held, left):
+        return StallReason(f"{host} is too slow to end in time, at it since epoch {job.claimed_height}")
+    return None
+
+
+def is_unheard(job: Job, *, now: datetime) -> bool:
+    """Tell whether a job's lease has run out, so that anybody gets it with the next sweep."""
+    return job.state == JobState.LEASED and job.lease_until is not None and job.lease_until <= now
+
+
+def _is_counting(job: Job) -> bool:
+    return bool(job.progress_unit) and job.progress_done < job.progress_total
+
+
+def _is_used_up(passed: int, left: int, *, share: int) -> bool:
+    """Tell whether of the time that was there `passed` epochs ago one of `share` parts is over."""
+    return passed >= QUIET_MIN and share * passed >= passed + left
+
+
+def _is_too_slow(job: Job, held: int, left: int) -> bool:
+    """Tell whether a host needs longer than there is, at the pace it has had."""
+    return held * (job.progress_total - job.progress_done) > left * job.progress_done

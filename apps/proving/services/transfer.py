@@ -1,0 +1,134 @@
+"""A miner is transferred to another tenant: everything that hangs on it in one transaction, or nothing.
+
+What goes: the miner's row and right, its sectors, deadlines, windows and settings, work that nobody has
+begun.  What stays with the old tenant: messages that were pushed, their costs, pledges and the audit log.
+A message on its way keeps its sender and lands; what the pool pushes afterwards, the new tenant pays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.core.errors import NotAllowed
+from apps.miners.errors import TransferRefused
+from apps.miners.services.transfer import (
+    TransferRequest,
+    messages_waiting,
+    ownership_move,
+    senders_used,
+    transfer_check,
+    transfer_lock,
+    transfer_repeated,
+)
+from apps.proving.models import Deadline
+from apps.proving.selectors import prover_stores
+from apps.sectors.models import Sector
+from apps.sectors.policy import sealing_policy
+from apps.sectors.services.transfer import jobs_lock, sectors_transfer, stores_used, unfinished_check
+from apps.users.token_scope import tokens_naming
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.miners.models import Miner, MinerTransfer
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class TransferPlan:
+    """What a transfer would change, for the question that comes first."""
+
+    sectors: int
+    deadlines: int
+    """How many have live sectors."""
+    messages: int
+    """To the miner, on their way; they stay the old tenant's."""
+    senders: tuple[str, ...]
+    """Addresses that send for it; the old tenant keeps its right to them."""
+    tokens_kept: tuple[str, ...]
+    """The old tenant's tokens that lose it and are for other miners still."""
+    tokens_revoked: tuple[str, ...]
+    """Those that were for it alone."""
+
+
+def may_transfer(principal: Principal) -> bool:
+    """Tell whether somebody may transfer miners: an operator who may do everything, no limited token."""
+    return principal.is_operator and principal.may("admin") and not principal.is_partial
+
+
+@transaction.atomic
+def miner_transfer(request: TransferRequest, *, principal: Principal, now: datetime) -> MinerTransfer:
+    """Transfer a miner to another tenant; the same key, or the same miner and tenants, is the same transfer.
+
+    Locks both tenants, the miner and its open jobs, so that a pledge, a claim or another transfer comes
+    wholly before it or wholly after.
+
+    Raises NotAllowed; MinerUnknown, TenantUnknown, MinerNotReady, MinerMoved, TransferKeyReused;
+    TransferRefused with the field that stands in the way: `tenant`, `signer`, `sectors`, `window`, `prover`.
+    """
+    transfer_require_allowed(principal)
+    request, miner = transfer_lock(request)
+    earlier = transfer_repeated(request, miner)
+    if earlier is not None:
+        return earlier
+    jobs_lock(miner)
+    _check(request, miner, now=now)
+    sectors = sectors_transfer(miner, tenant=request.to_tenant)
+    return ownership_move(request, miner, principal=principal, sectors=sectors, now=now)
+
+
+def transfer_plan(request: TransferRequest, *, principal: Principal, now: datetime) -> TransferPlan:
+    """Say what a transfer would change now.  Raises what `miner_transfer` raises."""
+    transfer_require_allowed(principal)
+    miner = request.miner
+    _check(request, miner, now=now)
+    kept: list[str] = []
+    revoked: list[str] = []
+    for token in tokens_naming(tenant=miner.tenant, actor_id=miner.actor_id or 0).filter(revoked_at=None):
+        (kept if len(token.miners) > 1 else revoked).append(token.name)
+    return TransferPlan(
+        sectors=Sector.objects.filter(miner=miner).count(),
+        deadlines=Deadline.objects.filter(miner=miner, live__gt=0).count(),
+        messages=messages_waiting(miner),
+        senders=tuple(senders_used(miner)),
+        tokens_kept=tuple(kept),
+        tokens_revoked=tuple(revoked),
+    )
+
+
+def transfer_require_allowed(principal: Principal) -> None:
+    """Refuse everybody but the operator.  Raises NotAllowed."""
+    if not may_transfer(principal):
+        raise NotAllowed("this is for the operator of the pool")
+
+
+def _check(request: TransferRequest, miner: Miner, *, now: datetime) -> None:
+    transfer_check(request, miner)
+    unfinished_check(miner, now=now)
+    provers_check(request, miner, now=now)
+
+
+def provers_check(request: TransferRequest, miner: Miner, *, now: datetime) -> None:
+    """Refuse while nobody of the new tenant could prove what the miner has.  Raises TransferRefused.
+
+    The next window would be missed, which costs power and fees; a store is known by the name inside it.
+    """
+    if not miner.live_sectors and not Deadline.objects.filter(miner=miner, live__gt=0).exists():
+        return
+    name = request.to_tenant.name
+    since = now - timedelta(seconds=sealing_policy().worker_away_s)
+    there = prover_stores(tenant_id=request.to_tenant.pk, since=since)
+    if there is None:
+        raise TransferRefused(
+            f"{name} has no prover connected, and it has live sectors to prove", field="prover"
+        )
+    missing = sorted(stores_used(miner) - there)
+    if missing:
+        raise TransferRefused(
+            f"no connected prover of {name} has the store {', '.join(missing)}, where its sectors lie",
+            field="prover",
+        )

@@ -1,0 +1,86 @@
+"""What one pass over the batches works with, and the two kinds of batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from apps.miners.states import Use
+from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
+from apps.sectors.services.steps import console_failure
+from apps.sectors.states import BatchKind
+from poolsite.filecoin.actors import miner as miner_params
+from poolsite.wire.jobs import Level
+from poolsite.wire.pipeline import SectorEvent, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.sectors.models import Sector
+    from poolsite.filecoin.policy import Network
+
+
+@dataclass(frozen=True, slots=True)
+class SealingContext:
+    """What one pass over the batches works with."""
+
+    client: ChainClient
+    network: Network
+    head: Head
+    now: datetime
+    policy: SealingPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRules:
+    """One kind of batch: its states, message and rules."""
+
+    kind: BatchKind
+    use: Use
+    waits_in: SectorState
+    sent_in: SectorState
+    send: SectorEvent
+    fail: SectorEvent
+    method: int
+    column: str
+    """The sector's reference to its batch."""
+
+
+PRE_COMMIT: Final = BatchRules(
+    kind=BatchKind.PRE_COMMIT,
+    use=Use.PRE_COMMIT,
+    waits_in=SectorState.PERSISTED,
+    sent_in=SectorState.PRECOMMIT_SENT,
+    send=SectorEvent.SEND_PRECOMMIT,
+    fail=SectorEvent.FAIL_PRECOMMIT,
+    method=miner_params.Method.PRE_COMMIT_SECTOR_BATCH2,
+    column="precommit_batch",
+)
+COMMIT: Final = BatchRules(
+    kind=BatchKind.COMMIT,
+    use=Use.COMMIT,
+    waits_in=SectorState.C2_DONE,
+    sent_in=SectorState.COMMIT_SENT,
+    send=SectorEvent.SEND_COMMIT,
+    fail=SectorEvent.FAIL_COMMIT,
+    method=miner_params.Method.PROVE_COMMIT_SECTORS3,
+    column="commit_batch",
+)
+KINDS: Final = {BatchKind.PRE_COMMIT: PRE_COMMIT, BatchKind.COMMIT: COMMIT}
+
+
+def sealing_context(*, client: ChainClient, network: Network, head: Head, now: datetime) -> SealingContext:
+    """Give what a pass works with, under the policy in force."""
+    return SealingContext(client=client, network=network, head=head, now=now, policy=sealing_policy())
+
+
+def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingContext) -> None:
+    """Let sectors wait for another batch, each after a pause that grows with its failures."""
+    for sector in sectors:
+        pause_s = min(pause_after(sector.attempts + 1, work.policy), work.policy.pause_max_s)
+        not_before = work.now + timedelta(seconds=pause_s)
+        console_failure(sector, error=error, level=Level.TEMPORARY, now=work.now, not_before=not_before)

@@ -1,0 +1,60 @@
+"""What a miner that changes its tenant has to do with sectors: none half made, and their rows go along.
+
+A sector under way lies on the disk of the host that began it, which works for the tenant that had the
+miner; no host of another tenant can go on with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.miners.errors import TransferRefused
+from apps.sectors.models import Job, Sector
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.miners.models import Miner
+    from apps.users.models import Tenant
+
+
+def jobs_lock(miner: Miner) -> None:
+    """Lock a miner's open jobs: a claim passes them over until the transaction has ended."""
+    rows = Job.objects.filter(miner=miner, state__in=[JobState.READY, JobState.LEASED, JobState.WAITING])
+    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+
+
+def unfinished_check(miner: Miner, *, now: datetime) -> None:
+    """Refuse while hosts of the present tenant work for the miner.  Raises TransferRefused.
+
+    A sector of which no host has made anything goes along; so does a proof that nobody is at work on.
+    """
+    begun = Sector.objects.filter(miner=miner, job__sticky_worker__isnull=False)
+    count = begun.exclude(state__in=[*FINAL_STATES, SectorState.ALLOCATED]).count()
+    if count:
+        words = "1 sector lies" if count == 1 else f"{count} sectors lie"
+        raise TransferRefused(
+            f"{words} half made on hosts of {miner.tenant.name}: let the work end, or abort it",
+            field="sectors",
+        )
+    leased = Job.objects.filter(miner=miner, state=JobState.LEASED, lease_until__gte=now)
+    job = leased.select_related("worker").order_by("pk").first()
+    if job is not None:
+        host = job.worker.name if job.worker is not None else f"a host of {miner.tenant.name}"
+        what, field = ("a sector", "sectors") if job.kind == JobKind.SEAL else ("a proof", "window")
+        raise TransferRefused(f"{host} is making {what} for it: try again when that is done", field=field)
+
+
+def stores_used(miner: Miner) -> set[str]:
+    """Give the stores that hold what must be proved for a miner."""
+    rows = Sector.objects.filter(miner=miner).exclude(state=SectorState.ABORTED).exclude(store="")
+    return set(rows.order_by().values_list("store", flat=True).distinct())
+
+
+def sectors_transfer(miner: Miner, *, tenant: Tenant) -> int:
+    """Write the new tenant into a miner's sectors and forget the old one's hosts; gives how many they are."""
+    Job.objects.filter(miner=miner, sticky_worker__isnull=False).update(sticky_worker=None)
+    return Sector.objects.filter(miner=miner).update(tenant=tenant)

@@ -1,0 +1,128 @@
+"""A signer's policy, seen and changed from the console: the signer shows, rehearses, checks and decides.
+
+The console passes on.  It holds no key and no editor's code; what it writes down of a change is the audit
+log's, the signer's own history is the truth.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from apps.core.errors import NotAllowed, NotFound
+from apps.gateway.connection_test import ask
+from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
+from apps.gateway.selectors import signers_connected
+from apps.users.services import audit_record
+from apps.wallets.selectors import wallet_get
+from apps.wallets.services.sign import UNKNOWN_EVENT
+from poolsite.filecoin.message import message_to_cbor
+from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.policy import (
+    POLICY_DRAFT,
+    POLICY_READ,
+    POLICY_TAKE,
+    POLICY_TRY,
+    POLICY_VERSION,
+    MessageTrial,
+    MessageVerdict,
+    PolicyChange,
+    PolicyDraft,
+    PolicyEdit,
+    PolicyState,
+    PolicyTaken,
+    PolicyVersion,
+    VersionAsked,
+)
+
+if TYPE_CHECKING:
+    from apps.gateway.models import SignerConnection
+    from apps.users.principals import Principal
+    from poolsite.filecoin.message import Message
+
+T = TypeVar("T")
+
+READ_S: Final = 10.0
+REHEARSE_S: Final = 60.0
+"""Thirty days of a busy signer's records."""
+
+
+def signer_of(viewer: Principal, address: str) -> SignerConnection:
+    """Find the connected signer that holds a key, if it is the caller's own.  Raises NotFound, SignerAway."""
+    wallet = wallet_get(viewer, address)
+    held = signers_connected(viewer).filter(
+        signer_keys__address=wallet.address, signer_keys__removed_at=None, tenant_id=wallet.tenant_id
+    )
+    row = held.order_by("-created_at").first()
+    if row is not None:
+        return row
+    if not viewer.is_operator and wallet.tenant_id != viewer.own_id:
+        raise NotFound(f"the signer of {address} is another tenant's")
+    raise SignerAway(wallet.address)
+
+
+def asked(viewer: Principal, address: str, method: str, question: Any, kind: type[T], *, seconds: float) -> T:
+    """Ask the signer of a key.  Raises NotFound, SignerAway, SignerRefused."""
+    row = signer_of(viewer, address)
+    payload = None if question is None else document_encode(question)
+    try:
+        return document_decode(kind, ask(row, method, payload, timeout_s=seconds))
+    except ProviderRefused as refusal:
+        if refusal.reason.startswith(UNKNOWN_EVENT):
+            raise SignerRefused("this signer does not speak of its policy: it is no signer of ours") from None
+        raise SignerRefused(refusal.reason) from None
+    except (NoAnswer, NoProvider) as refusal:
+        raise SignerAway(address, refusal.reason) from None
+    except BadWire as error:
+        raise SignerRefused(f"the signer's answer cannot be read: {error}") from None
+
+
+def policy_read(viewer: Principal, address: str) -> PolicyState:
+    """Show what is in force.  Raises NotFound, SignerAway, SignerRefused."""
+    return asked(viewer, address, POLICY_READ, None, PolicyState, seconds=READ_S)
+
+
+def policy_version(viewer: Principal, address: str, number: int) -> PolicyVersion:
+    """Show one version.  Raises NotFound, SignerAway, SignerRefused."""
+    question = VersionAsked(number=number)
+    return asked(viewer, address, POLICY_VERSION, question, PolicyVersion, seconds=READ_S)
+
+
+def policy_draft(viewer: Principal, address: str, edit: PolicyEdit) -> PolicyDraft:
+    """Say what an edit would make and have made.  Raises NotFound, SignerAway, SignerRefused."""
+    return asked(viewer, address, POLICY_DRAFT, edit, PolicyDraft, seconds=REHEARSE_S)
+
+
+def policy_try(viewer: Principal, address: str, message: Message, *, text: str = "") -> MessageVerdict:
+    """Ask about a message without signing it.  Raises NotFound, SignerAway, SignerRefused."""
+    trial = MessageTrial(message=message_to_cbor(message), text=text)
+    return asked(viewer, address, POLICY_TRY, trial, MessageVerdict, seconds=READ_S)
+
+
+def policy_take(viewer: Principal, address: str, change: PolicyChange) -> PolicyTaken:
+    """Have the signer make a sealed change.  Raises NotAllowed, NotFound, SignerAway, SignerRefused."""
+    if not viewer.may("admin"):
+        raise NotAllowed("changing a policy needs the level admin")
+    before = policy_read(viewer, address)
+    sent = PolicyChange(
+        text=change.text,
+        number=change.number,
+        editor=change.editor,
+        seal=change.seal,
+        person=viewer.actor,
+    )
+    said = {"version": change.number, "editor": change.editor}
+    try:
+        taken = asked(viewer, address, POLICY_TAKE, sent, PolicyTaken, seconds=READ_S)
+    except SignerRefused as refusal:
+        after: dict[str, Any] = {**said, "refused": refusal.reason}
+        audit_record(principal=viewer, action="policy.refused", target=address, after=after)
+        raise
+    diff = policy_version(viewer, address, taken.number).diff
+    audit_record(
+        principal=viewer,
+        action="policy.change",
+        target=address,
+        before={"version": before.number, "digest": before.digest},
+        after={"version": taken.number, "digest": taken.digest, "editor": change.editor, "diff": diff},
+    )
+    return taken

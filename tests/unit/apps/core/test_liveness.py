@@ -1,0 +1,48 @@
+"""Heartbeats of processes."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from apps.core import liveness
+from apps.core.clock import now
+from apps.core.liveness import heartbeat_send, heartbeats, notify_ready
+
+
+def test_a_sign_is_fresh_for_a_few_seconds(pool_redis: str) -> None:
+    heartbeat_send("follower", detail="leads")
+
+    sign = heartbeats()["follower"]
+
+    assert (sign.pid, sign.detail) == (os.getpid(), "leads")
+    assert sign.is_fresh(now())
+    assert not sign.is_fresh(now() + timedelta(seconds=11))
+
+
+def test_a_process_silent_for_a_day_is_forgotten(pool_redis: str, monkeypatch: Any) -> None:
+    heartbeat_send("web-9")
+    monkeypatch.setattr(liveness, "now", lambda: now() + timedelta(days=2))
+
+    assert heartbeats() == {}
+    monkeypatch.undo()
+    assert heartbeats() == {}
+
+
+def test_without_redis_a_sign_is_lost_without_harm(settings: Any) -> None:
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+
+    heartbeat_send("follower")
+
+
+def test_readiness_is_one_byte_on_the_descriptor_of_the_supervisor(monkeypatch: Any) -> None:
+    ours, theirs = os.pipe()
+    monkeypatch.setenv("POOLSITE_READY_FD", str(theirs))
+
+    notify_ready()
+    notify_ready()
+
+    assert os.read(ours, 9) == b"1"
+    assert os.read(ours, 9) == b""  # closed: a second word is not said
+    os.close(ours)

@@ -1,0 +1,123 @@
+"""Proofs that the base fee overtook pay more by themselves; others do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from apps.messages.models import SignedVersion
+from apps.messages.services import Gas, SendSpec
+from apps.messages.services.fee_bump import proofs_bump
+from apps.messages.services.guards import auto_bump_set
+from apps.messages.states import MessageState, Wait
+from apps.users.principals import SYSTEM
+from tests.people import tenant
+
+if TYPE_CHECKING:
+    from tests.messaging import Pool
+
+CHEAP = Gas(limit=1_000_000, fee_cap=200, premium=100)
+ROOMY = Gas(limit=1_000_000, fee_cap=10_000_000, premium=200_000)
+
+
+def overtaken(pool: Pool, **data: Any) -> str:
+    """A message in flight whose cap is below the base fee; gives its sender."""
+    address = pool.address()
+    pool.push("one", address, gas=CHEAP, **data)
+    pool.choose()
+    pool.node.base_fee = 300
+    pool.node.mine(only=lambda _signed: False)
+    pool.follow()
+    return address
+
+
+def test_a_proof_is_raised_and_published(pool: Pool) -> None:
+    address = overtaken(pool, kind="window_post")
+
+    raised = proofs_bump(client=pool.client, head=pool.head, now=pool.now)
+
+    row = pool.row("one")
+    assert raised == ["one"]
+    assert row.gas_fee_cap >= 300
+    assert str(pool.node.pool[(address, 0)].cid) == row.cid
+    assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == []
+
+
+def test_other_messages_wait_for_the_fee_to_fall(pool: Pool) -> None:
+    overtaken(pool)
+
+    assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == []
+
+
+def test_the_largest_fee_holds_and_is_named(pool: Pool) -> None:
+    overtaken(pool, kind="window_post", spec=SendSpec(max_fee=250_000_000))
+
+    assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == []
+
+    row = pool.row("one")
+    assert (row.state, row.wait) == (MessageState.FILLED, Wait.FEE_CAP)
+    assert "max fee 250000000" in row.error
+    assert not SignedVersion.objects.exists()
+
+
+def test_without_a_signer_the_old_version_stays(pool: Pool) -> None:
+    overtaken(pool, kind="window_post")
+    pool.keyring.is_away = True
+
+    assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == []
+
+    assert pool.row("one").gas_fee_cap == 200
+
+
+def near_deadline(pool: Pool, *, epochs: int, **rule: int) -> str:
+    """A proof in flight whose deadline closes in `epochs`; its tenant has a rule for automatic fee bumps."""
+    address = pool.address()
+    auto_bump_set(
+        principal=SYSTEM,
+        tenant=tenant("alice"),
+        is_on=True,
+        **{"within_epochs": 10, "every_epochs": 2, **rule},
+    )
+    pool.push("one", address, kind="window_post", gas=ROOMY, urgent_epoch=pool.head.height + epochs)
+    pool.choose()
+    return address
+
+
+def empty_head(pool: Pool) -> list[str]:
+    pool.node.mine(only=lambda _signed: False)
+    pool.follow()
+    return proofs_bump(client=pool.client, head=pool.head, now=pool.now)
+
+
+def test_a_proof_near_its_deadline_pays_more_again_and_again(pool: Pool) -> None:
+    address = near_deadline(pool, epochs=12)
+    assert empty_head(pool) == []  # eleven epochs are left
+
+    premiums = [pool.row("one").gas_premium]
+    assert empty_head(pool) == ["one"]
+    premiums.append(pool.row("one").gas_premium)
+    assert empty_head(pool) == []  # raised one epoch ago
+    assert empty_head(pool) == ["one"]
+    premiums.append(pool.row("one").gas_premium)
+
+    assert premiums[1] > premiums[0] * 1.25
+    assert premiums[2] > premiums[1] * 1.25
+    assert str(pool.node.pool[(address, 0)].cid) == pool.row("one").cid
+
+
+def test_the_rules_largest_fee_holds(pool: Pool) -> None:
+    near_deadline(pool, epochs=3, max_fee=10_000)
+
+    assert empty_head(pool) == []
+    assert not SignedVersion.objects.exists()
+
+
+def test_a_rule_that_is_off_or_a_deadline_that_has_passed_raises_nothing(pool: Pool) -> None:
+    near_deadline(pool, epochs=1)
+    assert empty_head(pool) == ["one"]
+    for _ in range(4):
+        assert empty_head(pool) == []
+
+    auto_bump_set(principal=SYSTEM, tenant=tenant("alice"), is_on=False, within_epochs=10, every_epochs=1)
+    pool.push("two", pool.address(), kind="window_post", gas=ROOMY, urgent_epoch=pool.head.height + 3)
+    pool.choose()
+    assert empty_head(pool) == []

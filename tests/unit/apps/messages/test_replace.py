@@ -1,0 +1,289 @@
+"""Replacing, giving up, taking back: nonces stay whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.core.errors import WrongState
+from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
+from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.services import (
+    NewFees,
+    SendSpec,
+    message_mark_bad,
+    message_replace,
+    message_retry,
+    messages_clear,
+    messages_publish,
+    messages_recover,
+)
+from apps.messages.services.replace import premium_floor
+from apps.messages.states import MessageState
+
+if TYPE_CHECKING:
+    from tests.messaging import Pool
+
+
+def replaced(pool: Pool, id: str, fees: NewFees) -> Message:
+    row = message_replace(message=pool.row(id), fees=fees, client=pool.client, head=pool.head, now=pool.now)
+    messages_publish([row.pk], now=pool.now)
+    return pool.row(id)
+
+
+def filled(pool: Pool, *names: str) -> str:
+    address = pool.address()
+    for name in names:
+        pool.push(name, address)
+    pool.choose()
+    return address
+
+
+def test_the_floor_is_the_pools_rule() -> None:
+    assert premium_floor(100_000) == 125_001
+    assert premium_floor(100_000, ratio=1.0) == 110_001
+
+
+def test_an_automatic_replacement_raises_and_keeps_the_nonce(pool: Pool) -> None:
+    address = filled(pool, "one")
+    old = pool.row("one")
+
+    new = replaced(pool, "one", NewFees())
+
+    assert (new.nonce, new.gas_premium) == (0, 125_001)
+    assert new.cid != old.cid
+    assert SignedVersion.objects.get().cid == old.cid
+    assert str(pool.node.pool[(address, 0)].cid) == new.cid
+    pool.step()
+    pool.step()
+    assert pool.row("one").state == MessageState.LANDED
+
+
+def test_the_old_version_may_land_and_counts(pool: Pool) -> None:
+    address = filled(pool, "one")
+    old = pool.node.pool[(address, 0)]
+    replaced(pool, "one", NewFees())
+    pool.node.pool[(address, 0)] = old
+
+    pool.step()
+    pool.step()
+
+    row = pool.row("one")
+    assert (row.state, row.landed_cid) == (MessageState.LANDED, str(old.cid))
+
+
+def test_a_manual_replacement_takes_the_given_fees(pool: Pool) -> None:
+    filled(pool, "one")
+
+    new = replaced(pool, "one", NewFees(is_auto=False, premium=200_000, fee_cap=300_000, gas_limit=3_000_000))
+
+    assert (new.gas_premium, new.gas_fee_cap, new.gas_limit) == (200_000, 300_000, 3_000_000)
+
+
+@pytest.mark.parametrize(
+    ("fees", "words"),
+    [
+        (NewFees(is_auto=False), r"gas premium\(0\) must bigger than zero"),
+        (NewFees(is_auto=False, premium=200_000), r"gas feecap\(0\) must bigger than zero"),
+        (NewFees(is_auto=False, premium=200_000, fee_cap=100_000), "must bigger or equal than gas premium"),
+        (NewFees(is_auto=False, premium=105_000, fee_cap=200_000), "is below 110001"),
+        (NewFees(is_auto=False, premium=200_000, fee_cap=200_000, max_fee=1), "more than the max fee"),
+        (NewFees(max_fee=1_000_000), "max fee 1000000 allows 0"),
+    ],
+    ids=["premium", "cap", "cap below premium", "rule", "limit", "auto limit"],
+)
+def test_fees_that_no_pool_takes_are_refused_before_signing(pool: Pool, fees: NewFees, words: str) -> None:
+    filled(pool, "one")
+    before = pool.row("one")
+    asked = pool.keyring.asked
+
+    with pytest.raises(FeeTooLow, match=words):
+        replaced(pool, "one", fees)
+
+    assert pool.keyring.asked == asked
+    assert pool.row("one").cid == before.cid
+
+
+def test_what_is_on_chain_is_not_replaced(pool: Pool) -> None:
+    filled(pool, "one")
+    pool.step()
+    pool.step()
+
+    with pytest.raises(AlreadyOnChain, match="message already on chain"):
+        replaced(pool, "one", NewFees())
+
+
+def test_what_the_chain_passed_meanwhile_is_not_signed_again(pool: Pool) -> None:
+    filled(pool, "one")
+    pool.node.mine()
+    pool.node.mine()
+    pool.follow()
+    asked = pool.keyring.asked
+
+    with pytest.raises(AlreadyOnChain):
+        replaced(pool, "one", NewFees())
+
+    assert pool.keyring.asked == asked
+
+
+def test_a_waiting_message_is_not_replaced(pool: Pool) -> None:
+    pool.push("one", pool.address())
+
+    with pytest.raises(BadMessage, match="need FillMsg got UnFillMsg"):
+        replaced(pool, "one", NewFees())
+
+
+def test_without_a_signer_the_old_version_stays(pool: Pool) -> None:
+    filled(pool, "one")
+    before = pool.row("one").cid
+    pool.keyring.is_away = True
+
+    with pytest.raises(SignerRefuses):
+        replaced(pool, "one", NewFees())
+
+    assert pool.row("one").cid == before
+
+
+def test_a_hole_is_closed_by_the_next_message(pool: Pool) -> None:
+    address = filled(pool, "a", "b", "c")
+    message_mark_bad(message=pool.row("b"), now=pool.now)
+    del pool.node.pool[(address, 1)]
+    pool.step()
+    pool.push("d", address)
+
+    for _ in range(5):
+        pool.step()
+
+    assert pool.row("d").nonce == 1
+    assert pool.nonces_on_chain(address) == [0, 1, 2]
+    assert {pool.row(name).state for name in "acd"} == {MessageState.LANDED}
+    assert pool.row("b").state == MessageState.FAILED
+
+
+def test_a_hole_that_nobody_fills_is_closed_by_a_transfer_to_oneself(pool: Pool) -> None:
+    address = filled(pool, "a", "b", "c")
+    message_mark_bad(message=pool.row("b"), now=pool.now)
+    del pool.node.pool[(address, 1)]
+
+    for _ in range(7):
+        pool.step()
+
+    assert pool.nonces_on_chain(address) == [0, 1, 2]
+    filler = Message.objects.get(kind="gap")
+    assert (filler.to, filler.value, filler.nonce) == (address, 0, 1)
+    assert Message.objects.filter(kind="gap").count() == 1
+
+
+def hole_with_one_waiting(pool: Pool, **data: Any) -> str:
+    """A gap below a message in flight, and one that waits and does not take it."""
+    address = filled(pool, "a", "b", "c")
+    message_mark_bad(message=pool.row("b"), now=pool.now)
+    del pool.node.pool[(address, 1)]
+    pool.push("waiting", address, **data)
+    return address
+
+
+def test_one_that_fails_again_and_again_does_not_keep_a_hole_open(pool: Pool) -> None:
+    pool.node.fails["7"] = "exit 18"
+    address = hole_with_one_waiting(pool, method=7)
+
+    for _ in range(12):
+        pool.step()
+
+    assert pool.nonces_on_chain(address) == [0, 1, 2]
+    assert Message.objects.filter(kind="gap").count() == 1
+    assert pool.row("waiting").state == MessageState.UNFILLED
+
+
+def test_one_that_is_held_does_not_keep_a_hole_open(pool: Pool) -> None:
+    address = hole_with_one_waiting(pool, spec=SendSpec(hold_base_fee=1))
+
+    for _ in range(5):
+        pool.step()
+    assert pool.nonces_on_chain(address) == [0], "it might have been let go"
+
+    for _ in range(8):
+        pool.step()
+    assert pool.nonces_on_chain(address) == [0, 1, 2]
+    assert Message.objects.filter(kind="gap").count() == 1
+
+
+def test_a_message_given_up_that_lands_all_the_same_has_landed(pool: Pool) -> None:
+    address = filled(pool, "one")
+    message_mark_bad(message=pool.row("one"), now=pool.now)
+
+    for _ in range(4):
+        pool.step()
+
+    assert pool.row("one").state == MessageState.LANDED
+    assert pool.nonces_on_chain(address) == [0]
+    assert not Message.objects.filter(kind="gap").exists()
+
+
+def test_a_landed_message_cannot_be_given_up(pool: Pool) -> None:
+    filled(pool, "one")
+    pool.step()
+    pool.step()
+
+    with pytest.raises(WrongState):
+        message_mark_bad(message=pool.row("one"), now=pool.now)
+
+
+def test_clearing_gives_up_only_what_has_no_nonce(pool: Pool) -> None:
+    address = filled(pool, "one")
+    pool.push("two", address)
+
+    assert messages_clear(address=address, now=pool.now) == 1
+
+    assert (pool.row("one").state, pool.row("two").state) == (MessageState.FILLED, MessageState.FAILED)
+
+
+def test_what_was_given_up_is_taken_back_while_its_nonce_is_open(pool: Pool) -> None:
+    address = filled(pool, "one")
+    message_mark_bad(message=pool.row("one"), now=pool.now)
+
+    back = messages_recover(address=address, client=pool.client, head=pool.head, now=pool.now)
+
+    assert back == ["one"]
+    assert pool.row("one").state == MessageState.FILLED
+    assert Sender.objects.get(address=address).next_nonce == 1
+
+
+def test_what_lost_its_nonce_stays_given_up(pool: Pool) -> None:
+    address = filled(pool, "one")
+    message_mark_bad(message=pool.row("one"), now=pool.now)
+    pool.node.pool[(address, 0)] = pool.foreign(address, nonce=0)
+    pool.step()
+    pool.step()
+
+    assert messages_recover(address=address, client=pool.client, head=pool.head, now=pool.now) == []
+
+
+def test_what_was_given_up_before_it_was_signed_is_chosen_again(pool: Pool) -> None:
+    address = pool.address()
+    row = pool.push("one", address)
+    message_mark_bad(message=row, now=pool.now)
+
+    message_retry(message=pool.row("one"), now=pool.now)
+
+    assert pool.row("one").state == MessageState.UNFILLED
+    pool.choose()
+    assert (pool.row("one").state, pool.row("one").nonce) == (MessageState.FILLED, 0)
+
+
+def test_what_was_signed_is_not_signed_anew_by_a_retry(pool: Pool) -> None:
+    filled(pool, "one")
+    message_mark_bad(message=pool.row("one"), now=pool.now)
+
+    with pytest.raises(BadMessage, match="was signed with nonce 0"):
+        message_retry(message=pool.row("one"), now=pool.now)
+
+    assert pool.row("one").state == MessageState.FAILED
+
+
+def test_what_waits_is_not_retried(pool: Pool) -> None:
+    row = pool.push("one", pool.address())
+
+    with pytest.raises(WrongState):
+        message_retry(message=row, now=pool.now)

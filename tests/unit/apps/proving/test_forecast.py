@@ -1,0 +1,118 @@
+"""The forecast of a deadline: will it land, is it at risk, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.core import clock
+from apps.proving.models import WindowPost
+from apps.proving.selectors import ForecastContext, forecast_of, provers_online_count
+from apps.proving.states import Forecast, PostState
+from apps.sectors.models import Job
+from poolsite.wire.jobs import JobKind
+from tests import factories
+from tests.people import tenant
+
+pytestmark = pytest.mark.django_db
+
+
+def judged(*states: str, height: int = 985, live: int = 1, provers: int = 1, **data: Any) -> tuple[str, str]:
+    """The forecast of a deadline that opens at 980 and closes at 990, with proofs in these states."""
+    miner = factories.miner()
+    deadline = factories.deadline(miner, 2, live=live)
+    waits = data.pop("waits", {})
+    posts = [
+        WindowPost(
+            miner=miner,
+            deadline_index=2,
+            open_epoch=980,
+            close_epoch=990,
+            challenge_epoch=978,
+            part=part,
+            state=state,
+            message_id="m",
+            **data,
+        )
+        for part, state in enumerate(states)
+    ]
+    look = ForecastContext(height=height, window=10, provers=provers, message_waits=waits)
+    return forecast_of(deadline, posts, look)
+
+
+@pytest.mark.parametrize(
+    ("states", "facts", "forecast", "words"),
+    [
+        ([], {"live": 0}, Forecast.NOTHING, "no sectors"),
+        ([], {"height": 970}, Forecast.LATER, "challenged at epoch 978"),
+        ([], {"height": 970, "provers": 0}, Forecast.AT_RISK, "no prover is connected"),
+        ([PostState.PROVING], {"height": 979}, Forecast.WILL_LAND, "being proved"),
+        ([PostState.PROVING], {"height": 979, "provers": 0}, Forecast.AT_RISK, "no prover is connected"),
+        ([PostState.PROVING], {"height": 988}, Forecast.AT_RISK, "not sent yet, 2 epochs left"),
+        ([PostState.PROVED], {"height": 979}, Forecast.WILL_LAND, "proved, waits for the window to open"),
+        ([PostState.SENT], {"height": 982}, Forecast.WILL_LAND, "sent, waits for a block"),
+        ([PostState.SENT], {"height": 986}, Forecast.AT_RISK, "not landed yet, 4 epochs left"),
+        ([PostState.LANDED], {}, Forecast.LANDED, "proved"),
+        ([PostState.LANDED, PostState.SENT], {"height": 982}, Forecast.WILL_LAND, "sent, waits for a block"),
+        ([PostState.MISSED], {}, Forecast.MISSED, "the window closed without a proof"),
+        (
+            [PostState.NOTHING],
+            {},
+            Forecast.AT_RISK,
+            "no sector can be proved: files are missing or damaged",
+        ),
+        (
+            [PostState.SENT],
+            {"height": 986, "waits": {"m": "no signer holds this key at the moment"}},
+            Forecast.AT_RISK,
+            "not landed yet, 4 epochs left: no signer holds this key at the moment",
+        ),
+    ],
+)
+def test_forecast_and_its_reason(states: list[str], facts: dict[str, Any], forecast: str, words: str) -> None:
+    assert judged(*states, **facts) == (forecast, words)
+
+
+@pytest.mark.parametrize(
+    ("state", "facts", "words"),
+    [
+        (PostState.PROVING, {"tries": 2, "error": "no proof was made: killed"}, "2 tries failed: no proof"),
+        (PostState.PROVED, {"skipped": {"0": [7]}}, "1 sector is left out: their files cannot be read"),
+        (PostState.NOTHING, {"partitions": [1], "error": "no sector"}, "partition 1: no sector"),
+    ],
+)
+def test_what_is_tried_again_is_a_risk(state: str, facts: dict[str, Any], words: str) -> None:
+    forecast, reason = judged(PostState.SENT, state, height=979, **facts)
+
+    assert (forecast, reason[: len(words)]) == (Forecast.AT_RISK, words)
+
+
+def test_what_landed_without_some_sectors_says_so() -> None:
+    forecast, reason = judged(PostState.LANDED, skipped={"0": [7, 8]})
+
+    assert (forecast, reason) == (
+        Forecast.LANDED,
+        "proved, 2 sectors are left out: their files cannot be read",
+    )
+
+
+def test_a_failing_prover_is_named() -> None:
+    job = Job(kind=JobKind.WINDOW_POST, error="disk is gone", lease_s=4)
+
+    assert judged(PostState.PROVING, height=979, job=job) == (
+        Forecast.AT_RISK,
+        "proving failed: disk is gone",
+    )
+
+
+def test_only_living_provers_of_the_tenant_count() -> None:
+    since = clock.now()
+    kinds = [JobKind.WINDOW_POST]
+    factories.worker(kinds=kinds)
+    factories.worker(kinds=kinds, is_paused=True)
+    factories.worker(kinds=kinds, of="bob")
+    factories.worker()
+    factories.worker(kinds=kinds, seen_at=since.replace(year=2020))
+
+    assert provers_online_count(tenant_id=tenant("alice").pk, since=since) == 1

@@ -1,0 +1,62 @@
+"""Batches that have landed are looked at only where their message is not on the chain any more."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.messages.models import Message
+from apps.sectors.models import Batch
+from apps.sectors.policy import SealingPolicy
+from apps.sectors.services.batch_messages import batches_watch
+from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.states import BatchState
+from poolsite.filecoin.policy import network_by_name
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def landed(count: int) -> None:
+    of = factories.miner()
+    for _ in range(count):
+        batch = factories.batch(of, state=BatchState.LANDED, landed_height=990)
+        factories.message(batch.message_id, state="LANDED")
+        factories.sector(of, state="PROVING", deadline=0, partition=0, precommit_batch=batch)
+
+
+def work() -> SealingContext:
+    return SealingContext(
+        client=None,  # type: ignore[arg-type]  # nobody is asked
+        network=network_by_name("localnet-poolsite-test"),
+        head=factories.head(1000),
+        now=NOON,
+        policy=SealingPolicy(),
+    )
+
+
+def test_landed_batches_cost_no_question_each() -> None:
+    counts, at_head = [], work()
+    for more in (1, 4):
+        landed(more)
+        with CaptureQueriesContext(connection) as seen:
+            batches_watch(at_head)
+        counts.append(len(seen))
+
+    assert counts[0] == counts[1]
+
+
+def test_one_whose_message_left_the_chain_waits_for_it_again() -> None:
+    landed(2)
+    gone = Message.objects.order_by("pk")[0]
+    Message.objects.filter(pk=gone.pk).update(state="FILLED")
+
+    batches_watch(work())
+
+    batches = dict(Batch.objects.values_list("message_id", "state"))
+    assert batches.pop(gone.pk) == BatchState.SENT
+    assert set(batches.values()) == {BatchState.LANDED}

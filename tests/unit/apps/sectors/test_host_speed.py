@@ -1,0 +1,71 @@
+"""How fast hosts are, beside each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.sectors.host_speed import SLOW_LEAST_MS, StageSpeed, host_speeds
+from tests import factories
+from tests.people import principal
+
+pytestmark = pytest.mark.django_db
+
+
+def ran(host: str, *spans_s: float, stage: str = "PC1", of: str = "alice", **overrides: object) -> None:
+    """Let a host have run a stage so many times."""
+    sector = factories.sector(factories.miner(of=of))
+    for span in spans_s:
+        factories.events(sector, [(stage, stage, span)], actor=host, **overrides)
+
+
+def test_a_stage_counts_with_its_median_and_the_longest_stands_first():
+    ran("one", 10, 2, 3)
+    ran("one", 30, stage="PC2")
+
+    stages = host_speeds(principal())["one"].stages
+
+    assert [(stage.stage, stage.runs, stage.ms) for stage in stages] == [
+        ("PC2", 1, 30_000),
+        ("PC1", 3, 3_000),
+    ]
+
+
+def test_a_host_that_lags_behind_the_others_is_slow():
+    ran("one", 2, 2, 2)
+    ran("two", 2, 2, 2)
+    ran("lame", 5, 5, 5)
+    paces = host_speeds(principal())
+
+    slow = paces["lame"].slow
+
+    assert slow is not None
+    assert slow.ratio == pytest.approx(2.5)
+    assert paces["one"].slow is None
+
+
+def test_a_lone_host_or_a_lone_run_is_not_compared():
+    ran("one", 9, 9, 9)
+    ran("two", 2)
+
+    assert all(pace.slow is None for pace in host_speeds(principal()).values())
+
+
+def test_differences_of_milliseconds_are_no_lag():
+    pace = StageSpeed("PC1", 3, SLOW_LEAST_MS, 1)
+
+    assert pace.ratio is None
+
+
+def test_failures_count_and_are_no_runs():
+    ran("one", 2, 2, 2)
+    ran("one", 60, is_error=True, ms=None)
+
+    pace = host_speeds(principal())["one"]
+
+    assert (pace.failures, pace.stages[0].ms) == (1, 2_000)
+
+
+def test_a_stranger_sees_no_host_of_others():
+    ran("one", 2, of="alice")
+
+    assert host_speeds(principal("bob")) == {}

@@ -1,0 +1,207 @@
+"""Given-up messages that land all the same, batches that nobody could send, questions a node refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from apps.chain.errors import NodeRefused
+from apps.messages.models import Message
+from apps.messages.states import MessageState
+from apps.sectors import tasks
+from apps.sectors.models import Batch, Sector
+from apps.sectors.onchain import precommits_read
+from apps.sectors.policy import SealingPolicy
+from apps.sectors.services.advance import SectorsInProgress, precommits_check
+from apps.sectors.services.batch_messages import batch_push, batches_watch
+from apps.sectors.services.batches import batches_close
+from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.states import BatchKind, BatchState
+from poolsite.filecoin.policy import network_by_name
+from tests import factories
+from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.sealing import DIGEST, NOON
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+NETWORK = network_by_name("localnet-poolsite-test")
+
+
+def work(chain: SomeSectors, height: int = 200) -> SealingContext:
+    """One pass at a height."""
+    return SealingContext(
+        client=cast("Any", chain),
+        network=NETWORK,
+        head=factories.head(height),
+        now=NOON,
+        policy=SealingPolicy(),
+    )
+
+
+def miner() -> Miner:
+    """A miner with a wallet to send from."""
+    return factories.miner(worker=factories.wallet().address)
+
+
+def sector(of: Miner, state: str, **data: Any) -> Sector:
+    """A sector with a replica."""
+    return factories.sector(of, state=state, comm_r=DIGEST, comm_d=DIGEST, ticket_epoch=90, **data)
+
+
+def state_of(row: Sector) -> str:
+    """Where it is now."""
+    return Sector.objects.get(pk=row.pk).state
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "loading tipset {bafy}: get block bafy: block not found",
+        "method 'Filecoin.StateSectorPreCommitInfo' not found",
+        "resolution lookup failed (f01): actor not found",
+    ],
+)
+def test_a_node_that_cannot_tell_does_not_say_that_a_pre_commit_is_gone(words: str) -> None:
+    row, chain = sector(miner(), "PRECOMMIT_LANDED", precommit_epoch=150), SomeSectors()
+    chain.refuses[row.miner.address] = words
+
+    with pytest.raises(NodeRefused):
+        precommits_read(cast("Any", chain), row.miner.address, [row.number], "key")
+
+
+@pytest.mark.parametrize("words", ["precommit info does not exist", "precommit info is not exists"])
+def test_older_methods_say_in_words_that_there_is_none(words: str) -> None:
+    chain = SomeSectors(refuses={"f01": words})
+
+    assert precommits_read(cast("Any", chain), "f01", [7], "key") == {7: None}
+
+
+def test_a_pre_commit_that_was_given_up_and_landed_is_not_sent_again() -> None:
+    of, chain = miner(), SomeSectors()
+    found, other = (sector(of, "PERSISTED", ready_height=190) for _ in range(2))
+    chain.precommit(found, epoch=180)
+
+    batches_close(work(chain))
+
+    assert (state_of(found), state_of(other)) == ("PRECOMMIT_LANDED", "PRECOMMIT_SENT")
+    assert Sector.objects.get(pk=found.pk).precommit_epoch == 180
+    assert list(Batch.objects.get().precommits.all()) == [other]
+
+
+def test_a_pre_commit_of_another_replica_is_not_taken_for_ours() -> None:
+    row, chain = sector(miner(), "PERSISTED"), SomeSectors()
+    chain.precommits[row.number] = (180, bytes(32))
+
+    batches_close(work(chain))
+
+    assert state_of(row) == "PRECOMMIT_SENT"
+
+
+def test_a_commit_that_was_given_up_and_landed_is_not_sent_again() -> None:
+    row, chain = sector(miner(), "C2_DONE", precommit_epoch=150), SomeSectors()
+    chain.prove(row)
+
+    precommits_check(SectorsInProgress.read(), client=cast("Any", chain), head=factories.head(200), now=NOON)
+    assert state_of(row) == "C2_DONE", "its pre-commit is gone because it is proven"
+    batches_close(work(chain))
+
+    assert state_of(row) == "COMMIT_LANDED"
+    assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize(("is_there", "state"), [(True, "PRECOMMIT_LANDED"), (False, "PERSISTED")])
+def test_a_sector_does_not_wait_for_a_batch_that_has_failed(is_there: bool, state: str) -> None:
+    of, chain = miner(), SomeSectors()
+    failed = factories.batch(of, state=BatchState.FAILED)
+    row = sector(of, "PRECOMMIT_SENT", precommit_batch=failed)
+    if is_there:
+        chain.precommit(row, epoch=180)
+
+    batches_watch(work(chain))
+
+    assert state_of(row) == state
+
+
+def test_a_pre_commit_that_the_chain_threw_away_for_its_age_waits_for_somebody() -> None:
+    of, chain = miner(), SomeSectors()
+    landed = factories.batch(of, state=BatchState.LANDED, landed_height=149)
+    factories.message(landed.message_id, state=MessageState.LANDED)
+    row = sector(of, "PRECOMMIT_SENT", precommit_batch=landed, precommit_epoch=150)
+
+    batches_watch(work(chain, 150 + NETWORK.max_prove_commit_duration))
+    assert Sector.objects.get(pk=row.pk).paused_at is None
+    batches_watch(work(chain, 151 + NETWORK.max_prove_commit_duration))
+
+    assert Sector.objects.get(pk=row.pk).paused_at == NOON
+
+
+def test_a_batch_is_given_up_by_the_messager_when_the_chain_would_not_take_it_any_more() -> None:
+    row = sector(miner(), "PERSISTED")
+
+    batches_close(work(SomeSectors()))
+
+    message = Message.objects.get()
+    assert message.expire_epoch == (row.ticket_epoch or 0) + NETWORK.max_precommit_randomness_lookback
+
+
+def closed(of: Miner, row: Sector) -> Batch:
+    """A batch that was written and not handed over."""
+    batch = factories.batch(of, state=BatchState.CLOSED, method=28, params=b"")
+    Sector.objects.filter(pk=row.pk).update(precommit_batch=batch)
+    return batch
+
+
+def test_a_batch_that_became_too_old_while_the_pool_was_away_fails_and_its_sectors_go_on() -> None:
+    of = miner()
+    row = sector(of, "PRECOMMIT_SENT")
+    batch = closed(of, row)
+
+    batches_watch(work(SomeSectors(), 91 + NETWORK.max_precommit_randomness_lookback))
+
+    batch.refresh_from_db()
+    assert (batch.state, state_of(row)) == (BatchState.FAILED, "PERSISTED")
+
+
+def test_a_batch_pushed_before_a_kill_is_followed_however_old_it_is() -> None:
+    of = miner()
+    row = sector(of, "PRECOMMIT_SENT")
+    batch = closed(of, row)
+    factories.message(batch.message_id, state=MessageState.FILLED)
+
+    batches_watch(work(SomeSectors(), 91 + NETWORK.max_precommit_randomness_lookback))
+
+    batch.refresh_from_db()
+    assert (batch.state, state_of(row)) == (BatchState.SENT, "PRECOMMIT_SENT")
+
+
+def test_two_tasks_may_hand_over_the_same_batch() -> None:
+    of = miner()
+    row = sector(of, "PERSISTED")
+    batches_close(work(SomeSectors()))
+    first, second = Batch.objects.get(), Batch.objects.get()
+    Batch.objects.update(state=BatchState.CLOSED)
+    first.state = second.state = BatchState.CLOSED
+
+    assert batch_push(first, network=NETWORK)
+    assert batch_push(second, network=NETWORK)
+
+    assert (second.state, Message.objects.count()) == (BatchState.SENT, 1)
+    assert first.kind == BatchKind.PRE_COMMIT
+    assert state_of(row) == "PRECOMMIT_SENT"
+
+
+def test_a_miner_of_whom_the_node_says_nothing_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good, chain = miner(), miner(), SomeSectors()
+    stuck = sector(bad, "PRECOMMIT_LANDED", precommit_epoch=150)
+    goes = factories.sector(good, state="TREE_D_BUILT")
+    chain.refuses[bad.address] = "actor not found"
+    factories.head(200)
+    monkeypatch.setattr(tasks, "chain_client", lambda: chain)
+
+    tasks.sectors_advance(height=200, key="")
+
+    assert (state_of(stuck), state_of(goes)) == ("PRECOMMIT_LANDED", "TICKET_ASSIGNED")
