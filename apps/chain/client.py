@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+UNREADABLE: Final = (KeyError, TypeError, IndexError, ValueError, AttributeError)
+"""What reading an answer of another form raises."""
 NO_NODE: Final = "the pool has no node that may be read: set CHAIN_URLS or add one"
 
 
@@ -121,7 +123,7 @@ class ChainClient:
                 continue
             try:
                 return read(answer)
-            except (NodeRefused, KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+            except (NodeRefused, *UNREADABLE) as error:
                 failure = link.failed(f"the answer to {method} cannot be read: {error!r}"[:300])
         raise unknown or failure or NodeUnavailable(NO_NODE)
 
@@ -132,7 +134,29 @@ class ChainClient:
         failure: NodeUnavailable | None = None
         for link in self._in_order():
             try:
-                return link.call_many(calls)
+                return link.call_many(calls, timeout_s=self.limit_s)
+            except NodeUnavailable as error:
+                failure = error
+        raise failure or NodeUnavailable(NO_NODE)
+
+    def chain_known(self, *, with_head: bool = False) -> tuple[str, str, TipsetFacts | None]:
+        """Return the network's name, the genesis' key and, if wanted, the head, asked for in one request.
+
+        Raises NodeRefused, NodeUnavailable.
+        """
+        methods = ["StateNetworkName", "ChainGetGenesis", *(["ChainHead"] if with_head else [])]
+        failure: NodeUnavailable | None = None
+        for link in self._in_order():
+            try:
+                name, *tipsets = link.call_many([(method, ()) for method in methods], timeout_s=self.limit_s)
+                for answer in (name, *tipsets):
+                    if isinstance(answer, NodeRefused):
+                        raise answer
+                try:
+                    genesis, *head = map(tipset_from_json, tipsets)
+                    return _text(name), genesis.key, head[0] if head else None
+                except UNREADABLE as error:
+                    raise link.failed(f"what chain it follows cannot be read: {error!r}"[:300]) from error
             except NodeUnavailable as error:
                 failure = error
         raise failure or NodeUnavailable(NO_NODE)

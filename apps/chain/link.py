@@ -60,7 +60,9 @@ class NodeLink:
             raise self.failed("the answer is no answer to our question")
         return self._result(method, answer)
 
-    def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+    def call_many(
+        self, calls: Sequence[tuple[str, Sequence[Any]]], *, timeout_s: float | None = None
+    ) -> list[Any]:
         """Ask many things in one request; a refused one stands as its NodeRefused in the list.
 
         The node works them off one after the other, in order.  Raises NodeUnavailable.
@@ -69,7 +71,7 @@ class NodeLink:
         for at in range(0, len(calls), BATCH_MAX):
             part = calls[at : at + BATCH_MAX]
             requests = [self._request(method, params) for method, params in part]
-            answers = self._post(requests)
+            answers = self._post(requests, timeout_s=timeout_s)
             if not isinstance(answers, list):
                 raise self.failed("the node does not answer batches")
             by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from apps.core.clock import now
 from apps.core.disk import SAMPLE_EVERY_S, disk_sample
 from apps.core.live import OPERATOR, Change, change_send
-from apps.core.liveness import heartbeats
+from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeats
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -74,6 +74,8 @@ class ProcessWatch:
 
     def __init__(self) -> None:
         self.known: dict[str, tuple[object, ...]] = {}
+        self.fresh: dict[str, bool] = {}
+        self.heard_at = -HEARTBEAT_EVERY_S
         self.sampled_at = -SAMPLE_EVERY_S
 
     def look(self) -> list[str]:
@@ -95,9 +97,10 @@ class ProcessWatch:
     def states(self) -> dict[str, tuple[object, ...]]:
         """Give what a page shows of each process: alive, started again, heard of."""
         rows = {name: (row["pid"], row["up"], row["restarts"]) for name, row in supervised().items()}
-        at, fresh = now(), {}
-        try:
-            fresh = {name: beat.is_fresh(at) for name, beat in heartbeats().items()}
-        except (RedisError, OSError):
-            fresh = {}
-        return {name: (rows.get(name), fresh.get(name)) for name in {**rows, **fresh}}
+        if time.monotonic() - self.heard_at >= HEARTBEAT_EVERY_S:
+            self.heard_at, at = time.monotonic(), now()
+            try:
+                self.fresh = {name: beat.is_fresh(at) for name, beat in heartbeats().items()}
+            except (RedisError, OSError):
+                self.fresh = {}
+        return {name: (rows.get(name), self.fresh.get(name)) for name in {**rows, **self.fresh}}

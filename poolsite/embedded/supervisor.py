@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import time
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 PR_SET_CHILD_SUBREAPER: Final = 36
 TICK_S: Final = 0.05
+STEADY_TICK_S: Final = 1.0
+"""While every child is ready; one that ends, and a signal, wake the supervisor at once."""
 SLOW_S: Final = 6.0
 """A child that is not ready after this long is named on the terminal."""
 SAY_AGAIN_S: Final = 15.0
@@ -63,6 +66,9 @@ class Supervisor:
             signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
         ):  # a closed terminal ends the pool, nohup keeps it
             signal.signal(signal.SIGHUP, self._ask)
+        wake, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
         (self.var / "log").mkdir(parents=True, exist_ok=True)
         code, is_announced = 0, False
@@ -77,12 +83,19 @@ class Supervisor:
                 if not is_announced and when_ready and self.by_name[when_ready].is_ready:
                     is_announced = True
                     announce()
-                time.sleep(TICK_S)
+                self._wait(wake)
             if self.asked_to_stop:
                 self.say(f"Stopping ({self.asked_by}); once more kills what still runs")
         finally:
             self.stop()
         return code
+
+    def _wait(self, wake: int) -> None:
+        """Sleep until the next tick; a signal, such as that of a child's end, ends the sleep."""
+        is_steady = all(slot.is_ready for slot in self.slots) and self.write_at is None
+        select.select([wake], [], [], STEADY_TICK_S if is_steady else TICK_S)
+        with suppress(BlockingIOError):
+            os.read(wake, 4096)
 
     def _ask(self, number: int, _frame: object) -> None:
         self.asked_to_stop += 1

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from numba.core.event import install_recorder
+
 from workers.kernels.precompile import precompile
 from workers.processors.compile_progress import (
     COMPILE_PROGRESS_VARIABLE,
@@ -30,6 +32,8 @@ from workers.storage.files import NotEnoughSpace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SECOND_VARIABLE = "POOLSITE_KERNELS_COMPILED"
+"""Set for the process that follows the one that compiled; it serves even where no cache can be written."""
 PROGRESS_PAUSE_S = 0.2
 """Shortest time between two progress lines of one request."""
 
@@ -46,11 +50,14 @@ class Child:
         self._out = out
         self._lock = threading.Lock()
 
-    def greet(self) -> None:
-        """Compile what the stages need and say that they are ready."""
+    def precompile(self) -> None:
+        """Compile what the stages need, or load it from the cache."""
         kernels = list(dict.fromkeys(kernel for stage in self._stages.values() for kernel in stage.kernels))
         precompile(kernels, report=_report)
         _tell(CompileProgress(len(kernels), len(kernels)))
+
+    def greet(self) -> None:
+        """Say that the stages are ready."""
         self._write(f"{'+'.join(self._stages)} processor ready")
 
     def serve(self, lines: TextIO) -> None:
@@ -129,6 +136,13 @@ def _tell(progress: CompileProgress) -> None:
         compile_progress_write(Path(path), progress)
 
 
+def _restart(out: TextIO, stages: Sequence[str]) -> None:
+    """Replace this process by one that loads the kernels from the cache: a compiler keeps 90 MiB for good."""
+    os.dup2(out.fileno(), 1)
+    os.environ[SECOND_VARIABLE] = "1"
+    os.execv(sys.executable, [sys.executable, "-m", "workers.processors", *stages])  # noqa: S606  # ourselves
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run as a child: `python -m workers.processors STAGE…`."""
     parser = argparse.ArgumentParser(prog="python -m workers.processors", description=__doc__)
@@ -138,6 +152,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     child = Child([STAGES[name] for name in dict.fromkeys(wanted)], out)
+    is_second = os.environ.pop(SECOND_VARIABLE, "") != ""
+    with install_recorder("numba:compile") as compiled:
+        child.precompile()
+    if compiled.buffer and not is_second:
+        _restart(out, wanted)
     child.greet()
     child.serve(sys.stdin)
     os._exit(0)  # the parent is gone: running stages leave only whole files behind

@@ -54,7 +54,7 @@ def network_bind(client: ChainClient) -> Network:
 
 def network_read(client: ChainClient) -> Network:
     """Return the unsaved row that this node would bind the pool to.  Raises WrongNetwork, NetworkUnknown."""
-    name, genesis = client.state_network_name(), client.chain_get_genesis().key
+    name, genesis, _ = client.chain_known()
     bound = network_check(name, genesis)
     params = params_read(client, name, kept={} if bound is None else bound.params)
     try:

@@ -111,9 +111,9 @@ def node_probe(node: Node, *, now: datetime) -> Finding:
     finding, client = Finding(), ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S)
     began = time.perf_counter()
     try:
-        finding.head = client.chain_head()
+        name, genesis, finding.head = client.chain_known(with_head=True)
         finding.latency_ms = (time.perf_counter() - began) * 1000
-        finding.network = (client.state_network_name(), client.chain_get_genesis().key)
+        finding.network = name, genesis
         if (
             node.state != NodeState.HEALTHY
             or node.detailed_at is None
@@ -189,7 +189,8 @@ def node_require_ours(url: str, *, client: ChainClient) -> None:
     Another chain may come back at an address.  Raises WrongNetwork, and nobody reads the node from then on.
     """
     try:
-        network_check(client.state_network_name(), client.chain_get_genesis().key)
+        name, genesis, _ = client.chain_known()
+        network_check(name, genesis)
     except WrongNetwork as error:
         Node.objects.filter(url=url).update(state=NodeState.WRONG_NETWORK, error=error.reason[:500])
         publish(Change("node_state", url, None))
