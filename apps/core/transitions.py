@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
 
 from apps.core.errors import LostRace, WrongState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def advance(row: Any, event: str, /, **data: Any) -> None:
@@ -23,3 +28,42 @@ def advance(row: Any, event: str, /, **data: Any) -> None:
     if not here.update(state=state, **data):
         raise LostRace(row, event)
     row.refresh_from_db()
+
+
+def advance_many(
+    model: Any, event: str, rows: Mapping[Any, Mapping[str, Any]], /, *, returning: str, **data: Any
+) -> dict[Any, Any]:
+    """Take many rows one step along the table of their model with one UPDATE.
+
+    `rows` maps primary keys to the data that comes with the event, all of one shape and as the columns hold
+    it; `data` is the same for every row.  Only rows whose state knows the event move: returns their keys with
+    the field `returning`, and a caller for whom a missing one matters rolls back.  Run it in a transaction.
+
+    Raises ValueError for an event that leads to different states.
+    """
+    sources = [state for state, steps in model.TRANSITIONS.items() if event in steps]
+    targets = {model.TRANSITIONS[state][event] for state in sources}
+    if len(targets) != 1:
+        raise ValueError(f"the event {event} leads to {sorted(targets)}: one state was expected")
+    if not rows:
+        return {}
+    meta, quote = model._meta, connection.ops.quote_name
+    same = {meta.get_field(name): value for name, value in {"state": targets.pop(), **data}.items()}
+    each = [meta.pk, *(meta.get_field(name) for name in next(iter(rows.values())))]
+    given = [[key, *columns.values()] for key, columns in rows.items()]
+    # Only names of the model's columns and types are pasted into the statement.
+    sets = ", ".join(f"{quote(field.column)} = %s" for field in same)
+    sets += "".join(f", {quote(field.column)} = new.{quote(field.column)}" for field in each[1:])
+    # Without its length: a cast would cut what is too long, where an assignment refuses it.
+    arrays = ", ".join(f"%s::{field.db_type(connection).partition('(')[0]}[]" for field in each)
+    names = ", ".join(quote(field.column) for field in each)
+    table, pk, state = quote(meta.db_table), quote(meta.pk.column), quote("state")
+    statement = (
+        f"UPDATE {table} AS old SET {sets} FROM unnest({arrays}) AS new({names})"  # noqa: S608
+        f" WHERE old.{pk} = new.{pk} AND old.{state} = ANY(%s)"
+        f" RETURNING old.{pk}, old.{quote(meta.get_field(returning).column)}"
+    )
+    values = [*same.values(), *map(list, zip(*given, strict=True)), sources]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return dict(cursor.fetchall())

@@ -72,6 +72,14 @@ class SenderState(models.TextChoices):
     """No push and no selection; what is in flight is still tracked."""
 
 
+SENDER_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    SenderState.ALIVE: {"STOP": SenderState.FORBIDDEN},
+    SenderState.FORBIDDEN: {"RESUME": SenderState.ALIVE},
+}
+
+SENDER_EVENTS: Final[dict[str, str]] = {SenderState.FORBIDDEN: "STOP", SenderState.ALIVE: "RESUME"}
+"""The event that leads to a state."""
+
 SENDER_WIRE_CODES: Final[dict[str, int]] = {SenderState.ALIVE: 1, SenderState.FORBIDDEN: 4}
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from typing import ClassVar
 
 from django.db import models
 
 from apps.core.fields import AddressField, AttoFilField, CidField
 from apps.core.models import Timestamped
-from apps.messages.states import SenderState, Wait
+from apps.messages.states import SENDER_TRANSITIONS, SenderState, Wait
 
 
 class FeeRules(models.Model):
@@ -57,6 +58,7 @@ class Sender(FeeRules, Timestamped):
     """An address that messages are sent from: the owner of a row of nonces."""
 
     States = SenderState
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = SENDER_TRANSITIONS
 
     uuid = models.UUIDField(unique=True, default=uuid.uuid4)
     address = AddressField(unique=True)

@@ -1,7 +1,4 @@
-"""Moving many messages one step at once: `core.transitions.advance` for whole rounds, in one UPDATE.
-
-A round of selection or a tipset moves hundreds of rows; one statement for all costs what three cost alone.
-"""
+"""Many messages at once: their steps, their waits, and telling pages of them."""
 
 from __future__ import annotations
 
@@ -11,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import connection
 
 from apps.core.live import Change, publish_all
-from apps.messages.states import TRANSITIONS, Wait
+from apps.core.transitions import advance_many
+from apps.messages.models import Message
+from apps.messages.states import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,32 +31,6 @@ NOT_LANDED: Final[dict[str, object]] = {
 }
 """Columns of a message that is in flight again, as if it had never landed or lost its nonce."""
 
-COLUMN_TYPES: Final[dict[str, str]] = {
-    "nonce": "bigint",
-    "gas_limit": "bigint",
-    "gas_fee_cap": "numeric",
-    "gas_premium": "numeric",
-    "signed": "bytea",
-    "cid": "text",
-    "unsigned_cid": "text",
-    "filled_at": "timestamptz",
-    "published_at": "timestamptz",
-    "height": "bigint",
-    "tipset_key": "text",
-    "executed_key": "text",
-    "landed_cid": "text",
-    "exit_code": "integer",
-    "gas_used": "bigint",
-    "gas_cost": "numeric",
-    "return_data": "bytea",
-    "landed_at": "timestamptz",
-    "wait": "text",
-    "error": "text",
-    "attempts": "integer",
-    "retry_height": "bigint",
-}
-"""What may be written along with a step, by PostgreSQL type."""
-
 PUSHED_ONE_BY_ONE: Final = 40
 """More changes of one tenant at once are told to its pages as one: they fetch their lists again."""
 
@@ -65,32 +38,11 @@ PUSHED_ONE_BY_ONE: Final = 40
 def messages_advance(
     event: str, rows: Mapping[str, Mapping[str, Any]], *, now: datetime
 ) -> dict[str, int | None]:
-    """Take every message of `rows` (id to the data that comes with the event) one step; all have one shape.
+    """Take every message of `rows` (id to the data that comes with the event) one step: `advance_many`.
 
-    Only rows whose state knows the event move.  Gives the ids that moved with their tenants; a caller
-    for whom a missing one matters rolls back.  Must run inside a transaction.
+    Returns the ids that moved with their tenants.
     """
-    if not rows:
-        return {}
-    sources = [state for state, steps in TRANSITIONS.items() if event in steps]
-    targets = {TRANSITIONS[state][event] for state in sources}
-    if len(targets) != 1:
-        raise ValueError(f"the event {event} leads to {sorted(targets)}: one state was expected")
-    columns = list(next(iter(rows.values())))
-    ids = list(rows)
-    arrays = [[rows[pk][column] for pk in ids] for column in columns]
-    sets = "".join(f", {column} = v.{column}" for column in columns)
-    casts = "".join(f", %s::{COLUMN_TYPES[column]}[]" for column in columns)
-    names = "".join(f", {column}" for column in columns)
-    # Only names from COLUMN_TYPES and constants of this module are pasted into the statement.
-    statement = (
-        f"UPDATE messages_message AS m SET state = %s, updated_at = %s{sets}"  # noqa: S608
-        f" FROM unnest(%s::text[]{casts}) AS v(id{names})"
-        " WHERE m.id = v.id AND m.state = ANY(%s) RETURNING m.id, m.tenant_id"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [targets.pop(), now, ids, *arrays, sources])
-        return dict(cursor.fetchall())
+    return advance_many(Message, event, rows, returning="tenant", updated_at=now)
 
 
 def publish_message_changes(tenants: Mapping[str, int | None] | Iterable[tuple[str, int | None]]) -> None:

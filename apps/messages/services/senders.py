@@ -8,13 +8,14 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.core.live import Change, publish
+from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, SenderNotFound, SenderShared
 from apps.messages.models import ActorRules, ExtraNode, Sender, SharedRules
 from apps.messages.selectors import sender_may_set
 from apps.messages.services.backoff import retry_after_rule_change
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.validate import fee_cap_check
-from apps.messages.states import SenderState
+from apps.messages.states import SENDER_EVENTS
 from apps.users.services import audit_record
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ def sender_set(
     _fees_set(row, fees or {})
     if quota is not None:
         row.quota = _count(quota, field="quota")
-    if state is not None:
-        row.state = SenderState(state)
     row.save()
+    if state is not None and state != row.state:
+        advance(row, SENDER_EVENTS[state])
     retry_after_rule_change(address=row.address)
     _audited(principal, "sender.set", address, before=before, after=_shown(row))
     publish(Change("sender", row.pk, None))

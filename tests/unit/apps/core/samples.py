@@ -8,7 +8,10 @@ from django.db import models
 
 from apps.core.fields import AddressField, AttoFilField, CidField
 
-TRANSITIONS: Final = {"QUEUED": {"CLAIM": "RUNNING"}, "RUNNING": {"DONE": "FINISHED"}}
+TRANSITIONS: Final = {
+    "QUEUED": {"CLAIM": "RUNNING", "DROP": "DROPPED"},
+    "RUNNING": {"DONE": "FINISHED", "DROP": "QUEUED"},
+}
 
 
 class Sample(models.Model):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import DataError
 
 from apps.core.errors import LostRace, WrongState
-from apps.core.transitions import advance
+from apps.core.transitions import advance, advance_many
 
 if TYPE_CHECKING:
     from tests.unit.apps.core.samples import Sample
@@ -40,3 +43,69 @@ def test_of_two_reports_of_one_event_only_one_wins(samples: type[Sample]) -> Non
         advance(same, "CLAIM", amount=2)
 
     assert samples.objects.get().amount == 1
+
+
+def test_many_rows_move_with_one_update(samples, django_assert_num_queries) -> None:
+    rows = [samples.objects.create() for _ in range(3)]
+    data = {row.pk: {"amount": 10**30 + row.pk, "address": f"f0{row.pk}"} for row in rows}
+
+    with django_assert_num_queries(1):
+        moved = advance_many(samples, "CLAIM", data, returning="cid", cid=None)
+
+    assert moved == dict.fromkeys(data)
+    for row in samples.objects.all():
+        assert (row.state, row.amount, row.address) == ("RUNNING", 10**30 + row.pk, f"f0{row.pk}")
+
+
+def test_many_leaves_rows_whose_state_lacks_the_event(samples) -> None:
+    queued, running = samples.objects.create(), samples.objects.create(state="RUNNING")
+
+    moved = advance_many(samples, "CLAIM", {queued.pk: {}, running.pk: {}}, returning="state")
+
+    assert moved == {queued.pk: "RUNNING"}
+
+
+def test_many_refuses_an_event_with_several_targets(samples) -> None:
+    with pytest.raises(ValueError, match=r"DROP leads to \['DROPPED', 'QUEUED'\]"):
+        advance_many(samples, "DROP", {1: {}}, returning="state")
+
+
+def test_many_refuses_an_unknown_event(samples) -> None:
+    with pytest.raises(ValueError, match="NEVER leads to"):
+        advance_many(samples, "NEVER", {1: {}}, returning="state")
+
+
+def test_many_cuts_no_text_that_is_too_long(samples) -> None:
+    row = samples.objects.create()
+
+    with pytest.raises(DataError):
+        advance_many(samples, "CLAIM", {row.pk: {"cid": "b" * 1000}}, returning="state")
+
+
+MEASURED = {"apps/chain/services/networks.py", "apps/chain/services/probes.py"}
+"""`Node.state` is what the last probe found, no step of a table."""
+
+
+def test_nothing_but_transitions_writes_a_state() -> None:
+    writers = set()
+    for path in Path("apps").rglob("*.py"):
+        if "migrations" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_assigned = isinstance(node, ast.Assign) and any(
+                isinstance(target, ast.Attribute)
+                and target.attr == "state"
+                and not (isinstance(target.value, ast.Name) and target.value.id == "self")
+                for target in node.targets
+            )
+            is_updated = (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in ("update", "bulk_update")
+                and any(keyword.arg == "state" for keyword in node.keywords)
+            )
+            is_sql = isinstance(node, ast.Constant) and "SET state" in str(node.value)
+            if is_assigned or is_updated or is_sql:
+                writers.add(str(path))
+
+    assert writers - MEASURED == {"apps/core/transitions.py"}
