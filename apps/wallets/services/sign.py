@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from django.db.models import QuerySet
+
     from apps.chain.client import ChainClient
-    from apps.gateway.models import SignerConnection
+    from apps.gateway.models import SignerConnection, SignerKey
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message
     from poolsite.wire.origins import IdFound, Origin
@@ -48,13 +51,16 @@ if TYPE_CHECKING:
 SIGN_S: Final = 10.0
 """Time for one round of signatures; a signer that is away is expected back within it."""
 TURN_MIN: Final = 100
-"""Wallets that are asked for in turn at each head; a pool of no more has all balances of the newest head."""
+"""Wallets that are asked for in turn; a pool of no more has all balances of its last turn."""
+TURN_EVERY: Final = timedelta(seconds=5)
+"""Least time between two turns: on a chain of short epochs only heads that moved a wallet ask in between."""
 TURN_HEADS: Final = 60
 """A larger pool's wallets are all asked for within so many heads, moved or not."""
 MOVED_MAX: Final = 1_000
 """Most of those that moved at one head; the others come with the next ones."""
 CALLS_MAX: Final = 50
 """Calls in one request."""
+HAS_MOVED: Final = Q(checked_at=None) | Q(moved_at__isnull=False, moved_at__gte=F("checked_at"))
 META_MESSAGE: Final = "message"
 UNKNOWN_EVENT: Final = "unexpect type"
 """How venus-wallet, and a signer of ours from before, refuses an event that it does not know."""
@@ -266,16 +272,12 @@ def records_write(
 @transaction.atomic
 def wallets_from_keys(*, now: datetime) -> None:
     """Have a row for each key that a signer proved, and note which are served now."""
-    known = set(Wallet.objects.values_list("address", flat=True))
-    for key in signer_keys(SYSTEM):
-        if key.address in known:
-            continue
+    for key in _keys_unknown():
         kind = SIG_TYPE_NAMES[signature_type(address_parse(key.address))]
         wallet, _ = Wallet.objects.get_or_create(
             address=key.address,
             defaults={"tenant": key.tenant, "account": key.tenant.name, "key_type": kind},
         )
-        known.add(key.address)
         publish(Change("wallet", wallet.pk, wallet.tenant_id))
     here = {key.address for row in signers_connected(SYSTEM) for key in row.signer_keys.all()}
     back = Wallet.objects.filter(address__in=here).exclude(seen_at__gt=now - SERVED_S)
@@ -283,6 +285,11 @@ def wallets_from_keys(*, now: datetime) -> None:
     Wallet.objects.filter(address__in=here).exclude(seen_at__gt=now - SERVED_S / 3).update(seen_at=now)
     for wallet in returned:
         publish(Change("wallet", wallet.pk, wallet.tenant_id))
+
+
+def _keys_unknown() -> QuerySet[SignerKey]:
+    """Return the keys that signers proved and no wallet has."""
+    return signer_keys(SYSTEM).exclude(address__in=Wallet.objects.values("address"))
 
 
 def wallets_moved(addresses: Collection[str], *, at: datetime) -> None:
@@ -293,9 +300,8 @@ def wallets_moved(addresses: Collection[str], *, at: datetime) -> None:
 
 def wallets_due() -> list[Wallet]:
     """Return the wallets to ask for now: those that moved or are new, and some of the rest in turn."""
-    has_moved = Q(checked_at=None) | Q(moved_at__isnull=False, moved_at__gte=F("checked_at"))
     oldest_first = F("checked_at").asc(nulls_first=True)
-    moved = list(Wallet.objects.filter(has_moved).order_by(oldest_first, "pk")[:MOVED_MAX])
+    moved = list(Wallet.objects.filter(HAS_MOVED).order_by(oldest_first, "pk")[:MOVED_MAX])
     turn = max(TURN_MIN, -(-Wallet.objects.count() // TURN_HEADS))
     rest = Wallet.objects.exclude(pk__in=[wallet.pk for wallet in moved])
     return moved + list(rest.order_by(oldest_first, "pk")[:turn])
@@ -306,6 +312,8 @@ def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
 
     Raises NodeUnavailable if no node answers.
     """
+    if not _is_refresh_due(now):
+        return 0
     wallets_from_keys(now=now)
     wallets = wallets_due()
     unnumbered = [wallet for wallet in wallets if wallet.actor_id is None]
@@ -324,6 +332,12 @@ def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
     same = [wallet.pk for wallet in wallets if wallet.pk not in changed]
     Wallet.objects.filter(pk__in=same).update(checked_at=now)
     return len(changed)
+
+
+def _is_refresh_due(now: datetime) -> bool:
+    """Return whether a wallet moved, a key is new, or it is time for another turn."""
+    had_turn = Wallet.objects.filter(checked_at__gt=now - TURN_EVERY)
+    return not had_turn.exists() or Wallet.objects.filter(HAS_MOVED).exists() or _keys_unknown().exists()
 
 
 def _answers(client: ChainClient, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:

@@ -107,6 +107,32 @@ def wallets(count: int) -> list[Wallet]:
     return Wallet.objects.bulk_create(rows)
 
 
+def test_between_turns_only_a_head_with_news_asks() -> None:
+    rows, chain = wallets(3), Chain()
+    refresh(chain)
+    assert len(chain.asked) == len(rows)
+    chain.asked.clear()
+
+    refresh(chain)
+    assert chain.asked == []
+
+    wallets_moved({"f05001"}, at=clock.now())
+    refresh(chain)
+    assert "f05001" in chain.asked
+
+    chain.asked.clear()
+    connected()
+    refresh(chain)
+    assert ADDRESS in chain.asked
+
+
+@pytest.fixture
+def every_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every head a turn."""
+    monkeypatch.setattr(sign, "TURN_EVERY", timedelta(0))
+
+
+@pytest.mark.usefixtures("every_head")
 def test_large_pool_asks_for_moved_wallets_first_and_the_rest_in_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -122,6 +148,7 @@ def test_large_pool_asks_for_moved_wallets_first_and_the_rest_in_turn(
     assert chain.asked == [str(row.address) for row in rows[5:10]]
 
 
+@pytest.mark.usefixtures("every_head")
 def test_every_wallet_has_its_turn_within_sixty_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sign, "TURN_MIN", 1)
     rows, chain = wallets(130), Chain()
