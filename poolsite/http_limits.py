@@ -38,7 +38,7 @@ class LimitedHttp(HttpToolsProtocol):
         self.deadline_set(HEAD_S)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the network."""
+        """Count the bytes of a request's head."""
         if self.deadline is None and (not self.cycle or self.cycle.response_complete):  # type: ignore[truthy-bool]
             self.deadline_set(HEAD_S)
         if self.is_head_due:

@@ -33,9 +33,9 @@ FIRST: Final = "web-1"
 
 WATCH_EVERY_S: Final = 0.5
 """A page shows a restart within a second."""
-LOOK_S: Final = 1.0
-LOOKS_A_TICK: Final = 10
-"""Of uvicorn's looks, which are a tenth of a second apart; with each tenth it tells the date anew."""
+TICK_S: Final = 1.0
+UVICORN_TICKS: Final = 10
+"""Of uvicorn's ticks, which are a tenth of a second apart; with each tenth it renews the date header."""
 
 
 class WebServer(uvicorn.Server):
@@ -53,12 +53,12 @@ class WebServer(uvicorn.Server):
         notify_ready()
 
     async def main_loop(self) -> None:
-        """Look once a second, and at once when a signal asks: uvicorn's own looks ten times a second."""
+        """Tick once a second, and at once after a signal: uvicorn's own loop ticks ten times a second."""
         self.loop, self.woken, counter = asyncio.get_running_loop(), asyncio.Event(), 0
         while not await self.on_tick(counter):
-            counter = (counter + LOOKS_A_TICK) % 864_000
+            counter = (counter + UVICORN_TICKS) % 864_000
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(TICK_S):
                     await self.woken.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -68,13 +68,13 @@ class WebServer(uvicorn.Server):
             self.loop.call_soon_threadsafe(self.woken.set)
 
     async def live(self) -> None:
-        """Give a sign every few seconds: a loop that hangs gives none."""
+        """Send a heartbeat every few seconds: a loop that hangs sends none."""
         while not self.should_exit:
             await asyncio.to_thread(heartbeat_send)
             await asyncio.sleep(HEARTBEAT_EVERY_S)
 
     async def watch(self) -> None:
-        """Tell pages of processes that ended or came back; one web process does it for all."""
+        """Publish which processes ended or came back; one web process does it for all."""
         watch = ProcessWatch()
         while not self.should_exit:
             await asyncio.to_thread(watch.look)

@@ -1,4 +1,4 @@
-"""WebSocket messages that are not whole yet: together they have a room, and who fills it longest goes.
+"""Limits of WebSocket messages that are not whole yet: above their budget the oldest is closed.
 
 The server reads a message to its end before anybody sees it.  Without this, each of some thousand sockets of
 one token could make it hold as much as the largest message has.
@@ -24,28 +24,32 @@ TRY_AGAIN: Final = 1013
 
 
 class LimitedWebSocket(WebSocketsSansIOProtocol):
-    """Counts what it holds of a message."""
+    """Counts the bytes of a message that is not whole yet."""
 
-    held: int = 0
-    held_since: float = 0.0
+    partial_bytes: int = 0
+    partial_since: float = 0.0
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the network."""
+        """Count what was received."""
         super().data_received(data)
         unread = len(self.conn.reader.buffer)
         if self.frames:
             unread += sum(map(len, self.frames)) + FRAGMENT_BYTES * len(self.frames)
-        if unread > FREE_BYTES or self.held:
+        if unread > FREE_BYTES or self.partial_bytes:
             PARTIAL_FRAMES.note(self, unread if unread > FREE_BYTES else 0)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Hold nothing any more."""
+        """Release what it held."""
         PARTIAL_FRAMES.note(self, 0)
         super().connection_lost(exc)
 
-    def give_up(self) -> None:
+    def drop(self) -> None:
         """Close a socket whose message takes too long."""
-        log.warning("frame_given_up", bytes=self.held, seconds=round(time.monotonic() - self.held_since, 1))
+        log.warning(
+            "partial_frame_dropped",
+            bytes=self.partial_bytes,
+            seconds=round(time.monotonic() - self.partial_since, 1),
+        )
         PARTIAL_FRAMES.note(self, 0)
         self.frames = []
         self.conn.reader.buffer.clear()
@@ -53,7 +57,7 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
 
 
 class PartialFrames:
-    """All sockets of a process that hold part of a large message, the oldest first."""
+    """All sockets of a process with part of a large message, the oldest first."""
 
     def __init__(self) -> None:
         self.sockets: dict[LimitedWebSocket, int] = {}
@@ -61,16 +65,16 @@ class PartialFrames:
 
     def note(self, socket: LimitedWebSocket, size: int) -> None:
         """Note how much a socket holds now; 0 for no message that has begun."""
-        self.total += size - socket.held
-        if size and not socket.held:
-            socket.held_since = time.monotonic()
-        socket.held = size
+        self.total += size - socket.partial_bytes
+        if size and not socket.partial_bytes:
+            socket.partial_since = time.monotonic()
+        socket.partial_bytes = size
         if size:
             self.sockets[socket] = size  # a socket that is there keeps its place
         else:
             self.sockets.pop(socket, None)
         while self.total > settings.RPC_INFLIGHT_MAX_BYTES and self.sockets:
-            next(iter(self.sockets)).give_up()
+            next(iter(self.sockets)).drop()
 
 
 PARTIAL_FRAMES: Final = PartialFrames()

@@ -36,8 +36,8 @@ class Endpoint:
     """Route, or the JSON-RPC method's name."""
     level: str
     """Lowest level of a token that is let in; empty: everybody, without a token too."""
-    parts: tuple[str, ...] = ("",)
-    """A token limited to parts needs one of these; the empty word is the general part, `*` any."""
+    scopes: tuple[str, ...] = ("",)
+    """A token with scopes needs one of these; the empty word is the general scope, `*` any."""
     operator_only: bool = False
     """A tenant's token is refused whatever its level."""
     own_only: bool = False
@@ -45,23 +45,23 @@ class Endpoint:
     is_channel: bool = False
 
     def lets_in(self, perm: str, scopes: tuple[str, ...], *, is_operator: bool) -> bool:
-        """Tell whether a good token of this kind passes the door."""
+        """Return whether a good token of this kind passes the door."""
         if not self.level:
             return True
         if perm not in PERMS[PERMS.index(self.level) :]:
             return False
-        if scopes and ANY_SCOPE not in self.parts and not {*self.parts} & {*scopes}:
+        if scopes and ANY_SCOPE not in self.scopes and not {*self.scopes} & {*scopes}:
             return False
         return is_operator or not self.operator_only
 
 
 def endpoints() -> list[Endpoint]:
-    """Give the whole table."""
+    """Return the whole table."""
     return [*rest_entrances(rest_patterns, "/api/v1/"), *auth_entrances(), *rpc_entrances()]
 
 
 def rest_entrances(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[Endpoint]:
-    """Give the REST routes."""
+    """Return the REST routes."""
     for pattern in patterns:
         where = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
@@ -75,13 +75,13 @@ def rest_entrances(patterns: list[URLPattern | URLResolver], prefix: str) -> Ite
                     method,
                     where,
                     view.perms.get(method, "admin"),
-                    parts=view.parts or (view.scope,),
+                    scopes=view.scopes or (view.scope,),
                     operator_only=view.operator_only or method in view.operator_methods,
                 )
 
 
 def auth_entrances() -> Iterator[Endpoint]:
-    """Give sophon-auth's routes."""
+    """Return sophon-auth's routes."""
     levels = {NOBODY: "", READ: "read", OWN: "read", HANDLER: "read", ADMIN: "admin"}
     for route in ALL_ROUTES:
         yield Endpoint(
@@ -95,7 +95,7 @@ def auth_entrances() -> Iterator[Endpoint]:
 
 
 def rpc_entrances() -> Iterator[Endpoint]:
-    """Give the JSON-RPC methods, one row where the versions agree."""
+    """Return the JSON-RPC methods, one row where the versions agree."""
     for service in SERVICES.values():
         for name, row in service.methods.items():
             own = {version for version, methods in service.by_version.items() if name in methods}
@@ -107,7 +107,7 @@ def rpc_entrances() -> Iterator[Endpoint]:
 
 
 def rpc_entrance(versions: str, name: str, row: RpcMethod) -> Endpoint:
-    """Give one JSON-RPC method."""
+    """Return one JSON-RPC method."""
     return Endpoint(
         "rpc",
         versions,
@@ -120,7 +120,7 @@ def rpc_entrance(versions: str, name: str, row: RpcMethod) -> Endpoint:
 
 
 def aliases_text() -> str:
-    """Give the other names of methods, by what they begin with."""
+    """Return the other names of methods, by what they begin with."""
     names = [alias for service in SERVICES.values() for alias in service.aliases]
     return ", ".join(f"`{prefix}_*`" for prefix in sorted({name.partition("_")[0] for name in names}))
 
@@ -132,17 +132,17 @@ def table_markdown() -> str:
         "",
         "Made by `python manage.py access_table`; a test compares it with the code and asks every row.",
         "",
-        "Levels hold those before them: read, write, sign, admin.  A token that is limited to parts "
-        "(`signer`, `sealer`, `prover`) reaches only rows of its parts; a token without parts reaches every "
-        "row of its level.  An unknown, revoked or expired token, or one of a disabled tenant, gets 401 "
+        "Levels include those before them: read, write, sign, admin.  A token with scopes (`signer`, "
+        "`sealer`, `prover`) reaches only rows of these; a token without scopes reaches every row of its "
+        "level.  An unknown, revoked or expired token, or one of a disabled tenant, gets 401 "
         "everywhere.  Another tenant's objects answer 404, as if they did not exist.",
         "",
-        "`Filecoin.*` on `/rpc/v0` and `/rpc/v1` is passed on to the pool's nodes, with the levels of lotus; "
+        "`Filecoin.*` on `/rpc/v0` and `/rpc/v1` is forwarded to the pool's nodes, with the levels of lotus; "
         "what changes a node or signs with its wallet is the operator's.  `WalletSign` and its kin ask the "
         "tenant's own signers, `MinerCreateBlock` is for the tenant's own miners.  Ethereum's names of them "
         f"({aliases_text()}) are let in as the rows they stand for.",
         "",
-        "| interface | method | path | level | part | for |",
+        "| interface | method | path | level | scope | for |",
         "|---|---|---|---|---|---|",
     ]
     for row in endpoints():
@@ -150,6 +150,6 @@ def table_markdown() -> str:
         if row.own_only:
             who = "own tenant, operator"
         path = row.path.replace("|", "\\|")
-        part = ", ".join(one or "general" for one in row.parts)
-        lines.append(f"| {row.interface} | {row.method} | `{path}` | {row.level} | {part} | {who} |")
+        scopes = ", ".join(one or "general" for one in row.scopes)
+        lines.append(f"| {row.interface} | {row.method} | `{path}` | {row.level} | {scopes} | {who} |")
     return "\n".join(lines) + "\n"

@@ -14,5 +14,5 @@ class ApiConfig(AppConfig):
     label = "api"
 
     def ready(self) -> None:
-        """Let the OpenAPI generator know our ways to authenticate."""
+        """Register our authentication with the OpenAPI generator."""
         import_module("apps.api.schema")

@@ -8,7 +8,7 @@ from apps.core import clock
 from apps.users.errors import TokenRefused
 from apps.users.models import User
 from apps.users.selectors import principal_of, principal_of_token, token_by_text
-from apps.users.services import token_used
+from apps.users.services import token_use_record
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -19,7 +19,7 @@ BEARER: Final = "Bearer "
 
 
 def token_text(authorization: str, query_token: str = "") -> str:
-    """Take the token out of the header, else out of `?token=`; empty if there is none.
+    """Return the token of the header, else out of `?token=`; empty if there is none.
 
     Raises TokenRefused for a header of another scheme.
     """
@@ -31,18 +31,18 @@ def token_text(authorization: str, query_token: str = "") -> str:
 
 
 def principal_from_token(text: str, *, source: str) -> Principal:
-    """Tell who holds a token and note its use.  Raises TokenRefused."""
+    """Return who holds a token and note its use.  Raises TokenRefused."""
     now = clock.now()
     row = token_by_text(text)
     if row is None:
         raise TokenRefused("this token is not registered here")
     principal = principal_of_token(row, now=now, source=source)
-    token_used(row, now=now, source=source)
+    token_use_record(row, now=now, source=source)
     return principal
 
 
 def principal_from_request(request: HttpRequest) -> Principal:
-    """Tell who sends a request that must carry a token.  Raises TokenRefused."""
+    """Return who sends a request that must carry a token.  Raises TokenRefused."""
     text = token_text(request.headers.get("Authorization", ""), request.GET.get("token", ""))
     if not text:
         raise TokenRefused("this needs a token: send 'Authorization: Bearer <token>'")
@@ -50,10 +50,10 @@ def principal_from_request(request: HttpRequest) -> Principal:
 
 
 def principal_from_session(user: User, *, source: str) -> Principal:
-    """Tell who a logged-in person is.  Raises TokenRefused."""
+    """Return who a logged-in person is.  Raises TokenRefused."""
     return principal_of(user, source=source)
 
 
 def request_source(request: HttpRequest) -> str:
-    """Give the network address of the caller."""
+    """Return the network address of the caller."""
     return str(request.META.get("REMOTE_ADDR", ""))

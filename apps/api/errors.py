@@ -88,12 +88,12 @@ HTTP_STATUSES: Final[tuple[tuple[type[DomainError], int], ...]] = (
 
 
 def http_status(error: DomainError) -> int:
-    """Give the HTTP status of a refusal."""
+    """Return the HTTP status of a refusal."""
     return next(status for kind, status in HTTP_STATUSES if isinstance(error, kind))
 
 
 def error_body(error: DomainError) -> dict[str, str]:
-    """Give the JSON of a refusal; it may quote half of a surrogate pair, which has no UTF-8."""
+    """Return the JSON of a refusal; it may quote half of a surrogate pair, which has no UTF-8."""
     body = {"code": error.code, "message": error.reason, "field": error.field}
     return {name: text.encode("utf-8", "replace").decode() for name, text in body.items()}
 
@@ -110,5 +110,5 @@ def domain_error(error: Exception) -> DomainError | None:
 
 
 def rpc_code(error: DomainError) -> int:
-    """Give the JSON-RPC code of a refusal."""
+    """Return the JSON-RPC code of a refusal."""
     return RPC_UNAUTHORIZED if isinstance(error, TokenRefused) else RPC_REFUSED

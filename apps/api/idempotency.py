@@ -59,7 +59,7 @@ def answered_once(
 
 
 def repeated(row: IdempotentAnswer, request: str) -> HttpResponse:
-    """Give the kept answer, which may hold a new token and is therefore sealed.
+    """Return the kept answer, which may hold a new token and is therefore encrypted.
 
     Raises IdempotencyKeyReused if it belongs to another request, Conflict if the site has another key since.
     """
@@ -75,7 +75,7 @@ def repeated(row: IdempotentAnswer, request: str) -> HttpResponse:
 
 
 def caller_digest(request: HttpRequest) -> str:
-    """Tell callers apart by what they show, so that nobody finds another's answers."""
+    """Return the digest of a caller's credentials, so that nobody finds another's answers."""
     shown = "\0".join(
         (
             request.headers.get("Authorization", ""),
@@ -87,5 +87,5 @@ def caller_digest(request: HttpRequest) -> str:
 
 
 def request_digest(request: HttpRequest) -> str:
-    """Tell requests apart by route and body."""
+    """Return the digest of a request's route and body."""
     return hashlib.sha256(f"{request.method} {request.path}\0".encode() + request.body).hexdigest()

@@ -13,7 +13,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from channels.db import database_sync_to_async
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.db import InterfaceError, OperationalError
@@ -23,6 +22,7 @@ from apps.api.callers import token_text
 from apps.api.rpc import limits
 from apps.api.rpc.caller_cache import caller_cache
 from apps.api.rpc.limits import FREE_BYTES, MemoryBudget, Overloaded
+from apps.core.database_threads import in_database
 from apps.core.health import database_away_text
 from apps.users.errors import TokenRefused
 
@@ -50,7 +50,7 @@ LIMITS: Final[tuple[tuple[str, int], ...]] = (
 
 
 def body_limit(path: str) -> int:
-    """Give the limit of a path."""
+    """Return the limit of a path."""
     if path.startswith(RPC):
         return int(settings.RPC_REQUEST_MAX_BYTES)
     default: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * MIB
@@ -84,7 +84,7 @@ async def owner_of(scope: dict[str, Any]) -> str:
         except TokenRefused:
             return ""
     key = parse_cookie(headers.get(b"cookie", "")).get(settings.SESSION_COOKIE_NAME)
-    return await database_sync_to_async(person_of)(key) if key else ""
+    return await in_database(person_of, key) if key else ""
 
 
 def person_of(session_key: str) -> str:
@@ -181,7 +181,7 @@ class BodyLimit:
 
 
 def declared_length(scope: dict[str, Any]) -> int:
-    """Give Content-Length; 0 where it is missing (the body is counted as it comes)."""
+    """Return Content-Length; 0 where it is missing (the body is counted as it comes)."""
     for name, value in scope["headers"]:
         if name.lower() == b"content-length" and value.isdigit():
             return int(value[:20])
@@ -214,7 +214,7 @@ async def refuse(path: str, refusal: Refused, receive: Receive | None, send: Sen
 
 
 async def drain(receive: Receive) -> None:
-    """Take the rest of a body and drop it, up to `DRAINED_MAX` bytes and for `DRAIN_S` seconds."""
+    """Read the rest of a body and discard it, up to `DRAINED_MAX` bytes and for `DRAIN_S` seconds."""
     taken = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_S):

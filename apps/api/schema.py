@@ -36,7 +36,7 @@ REFUSALS: Final = {
 
 
 def refusals_add(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Give every operation the answers that any of them may have."""
+    """Return every operation the answers that any of them may have."""
     body = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     for operations in result["paths"].values():
         for operation in operations.values():

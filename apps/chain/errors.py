@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from apps.core.errors import Conflict, NotReachable
 from apps.core.sanitize import sanitize_text
+from poolsite.wire.jsonrpc.messages import CODE_NO_METHOD
 
 
 class NodeUnavailable(NotReachable):
@@ -35,14 +36,10 @@ class NodeRefused(Conflict):
     @property
     def is_unknown_method(self) -> bool:
         """Tell whether the node lacks the method, as lotus lacks venus' own."""
-        return self.rpc_code == METHOD_NOT_FOUND
+        return self.rpc_code == CODE_NO_METHOD
 
 
 class NetworkUnknown(NotReachable):
     """No node has told yet which network this pool is on."""
 
     code: ClassVar[str] = "network_unknown"
-
-
-METHOD_NOT_FOUND = -32601
-"""JSON-RPC 2.0: the method does not exist."""

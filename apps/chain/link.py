@@ -17,6 +17,8 @@ from django.conf import settings
 
 from apps.chain.connections import AnswerTooLarge, Connections
 from apps.chain.errors import NodeAnswerTooLarge, NodeRefused, NodeUnavailable
+from poolsite.wire.jsonrpc.client import request_write, result_read
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,12 +92,7 @@ class NodeLink:
         self._http.close()
 
     def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
-        return {
-            "jsonrpc": "2.0",
-            "id": next(self._ids),
-            "method": method if "." in method else f"Filecoin.{method}",
-            "params": list(params),
-        }
+        return request_write(next(self._ids), method if "." in method else f"Filecoin.{method}", params)
 
     def _post(self, body: Any, *, timeout_s: float | None = None) -> Any:
         longest_s = timeout_s or ANSWER_TIMEOUT_S
@@ -125,13 +122,11 @@ class NodeLink:
         return NodeUnavailable(f"{self.url}: {reason}")
 
     def _result(self, method: str, answer: dict[str, Any]) -> Any:
-        error = answer.get("error")
-        if error is None:
-            return answer.get("result")
         try:
-            code, words = int(error.get("code", 0)), str(error.get("message", ""))
-            refusal = NodeRefused(code, words, data=error.get("data"))
-        except (AttributeError, TypeError, ValueError):
+            return result_read(answer)
+        except RpcError as error:
+            refusal = NodeRefused(error.code, error.message, data=error.data)
+        except ValueError:
             raise self.failed("the node's error cannot be read") from None
         if refusal.is_unknown_method:
             self.lacks.add(method)

@@ -11,15 +11,18 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from django.conf import settings
 from websockets.exceptions import InvalidHandshake, WebSocketException
-from websockets.sync.client import ClientConnection, connect
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.sockets import node_socket_open_in_thread
 from apps.chain.tipsets import TipsetFacts, tipset_from_json
+from poolsite.wire.jsonrpc.client import channel_read, request_write, result_read
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from websockets.sync.client import ClientConnection
 
     from apps.chain.addresses import NodeAddress
     from apps.chain.client import ChainClient
@@ -29,9 +32,6 @@ log = structlog.get_logger(__name__)
 RETRY_S: Final = 1.0
 """Pause before the next connection."""
 
-OPEN_TIMEOUT_S: Final = 3.0
-CLOSE_TIMEOUT_S: Final = 0.5
-"""A node that hangs does not say good-bye either."""
 SILENCE_S: Final = 5.0
 """Without a frame for this long the head is asked for, so that a dead cable is noticed."""
 
@@ -101,25 +101,15 @@ class HeadListener:
             self._moves.clear()
 
     def _listen(self, address: NodeAddress) -> None:
-        headers = {"Authorization": f"Bearer {address.token}"} if address.token else {}
         try:
-            link = connect(
-                address.ws_url,
-                additional_headers=headers,
-                open_timeout=OPEN_TIMEOUT_S,
-                close_timeout=CLOSE_TIMEOUT_S,
-                max_size=settings.NODE_RESPONSE_MAX_BYTES,
-                proxy=None,
-            )
+            link = node_socket_open_in_thread(address)
         except InvalidHandshake:  # it answers, but not as a WebSocket: a plain HTTP node or proxy
             self._poll(address)
             return
         with link as socket:
             self._socket = socket
             try:
-                socket.send(
-                    json.dumps({"jsonrpc": "2.0", "id": 1, "method": "Filecoin.ChainNotify", "params": []})
-                )
+                socket.send(json.dumps(request_write(1, "Filecoin.ChainNotify", [])))
                 self.connected_to = address.http_url
                 self._read(socket, address)
             finally:
@@ -134,13 +124,15 @@ class HeadListener:
                 self._heard(self._client(address).chain_head(), address)
                 continue
             frame = json.loads(text)
-            if frame.get("error") is not None:
-                raise NodeRefused(int(frame["error"].get("code", 0)), str(frame["error"].get("message")))
-            method = frame.get("method")
-            if method == "xrpc.ch.close":
+            try:
+                result_read(frame)
+            except RpcError as error:
+                raise NodeRefused(error.code, error.message) from None
+            is_open, values = channel_read(frame)
+            if not is_open:
                 return
-            if method == "xrpc.ch.val":
-                self._heard(self._newest(frame["params"][1], address), address)
+            for changes in values:
+                self._heard(self._newest(changes, address), address)
 
     def _newest(self, changes: list[dict[str, Any]], address: NodeAddress) -> TipsetFacts:
         """Give the head after a list of changes; one of reverts alone does not name it."""

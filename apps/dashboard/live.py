@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import weakref
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import structlog
-from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
+from apps.core.database_threads import in_database
+from apps.core.event_loops import PerLoop
 from apps.core.live import EVERYONE, POOL, group_of
 from apps.core.redis_clients import redis_client
 from apps.dashboard.fragments import frame_render
@@ -95,8 +95,8 @@ class Room:
         if len(rows) > MAX_CHANGES:
             return RESYNC
         try:
-            frame = await database_sync_to_async(frame_render, thread_sensitive=False)(
-                rows, viewer=self.audience.viewer, page=self.audience.page
+            frame = await in_database(
+                frame_render, rows, viewer=self.audience.viewer, page=self.audience.page
             )
             # Rows that are another tenant's now cannot be rendered away one by one.
             return frame + RESYNC if any(kind == MOVED for kind, _ in rows) else frame
@@ -263,7 +263,7 @@ class Hub:
         """Close the pages of people who may no longer see what they see."""
         pages = [page for room in self.rooms.values() for page in room.pages if page.is_open]
         sittings = {page.sitting for page in pages}
-        viewers = await database_sync_to_async(sittings_open, thread_sensitive=False)(sittings)
+        viewers = await in_database(sittings_open, sittings)
         for page in pages:
             if viewers.get(page.sitting) != page.audience.viewer:
                 await page.close(code=SIGNED_OUT)
@@ -274,17 +274,7 @@ def group_watched(viewer: Principal) -> str:
     return POOL if viewer.is_operator else group_of(viewer.own_id)
 
 
-_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
-"""One per loop, i.e. one per process outside the tests."""
-
-
-def hub_here() -> Hub:
-    """The hub of the running loop."""
-    loop = asyncio.get_running_loop()
-    hub = _hubs.get(loop)
-    if hub is None:
-        hub = _hubs[loop] = Hub()
-    return hub
+hub_here: Final = PerLoop(Hub)
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -303,7 +293,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         user, session = self.scope["user"], self.scope["session"]
         self.sitting = Sitting(user_id=user.pk if user else None, session_key=session.session_key)
-        viewer = await database_sync_to_async(viewer_of, thread_sensitive=False)(self.sitting)
+        viewer = await in_database(viewer_of, self.sitting)
         if viewer is None or not hub_here().has_place(self.sitting):
             await self.accept()  # a refusal before accept reaches the page as 1006: it would dial for ever
             await self.close(code=SIGNED_OUT if viewer is None else TOO_MANY)

@@ -7,22 +7,22 @@ from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
 
-from apps.users.passkeys import Place
+from apps.users.passkeys import RelyingParty
 
 if TYPE_CHECKING:
-    from apps.users.passkeys import Question
+    from apps.users.passkeys import PasskeyOptions
 
 CHALLENGE: Final = "passkey_challenge"
 """Where a session keeps what the answer must hold."""
 
 
-def place_of(request: HttpRequest) -> Place:
+def place_of(request: HttpRequest) -> RelyingParty:
     """Where the page was opened, as passkeys know it."""
     host = request.get_host()
-    return Place(host=urlsplit(f"//{host}").hostname or host, origin=f"{request.scheme}://{host}")
+    return RelyingParty(host=urlsplit(f"//{host}").hostname or host, origin=f"{request.scheme}://{host}")
 
 
-def question_json(request: HttpRequest, question: Question) -> HttpResponse:
+def question_json(request: HttpRequest, question: PasskeyOptions) -> HttpResponse:
     """Hand a question to the browser and keep what its answer must hold."""
     request.session[CHALLENGE] = question.challenge
     return HttpResponse(

@@ -20,7 +20,7 @@ from apps.core.clock import now
 from apps.users.errors import TokenRefused
 from apps.users.principals import Principal
 from apps.users.selectors import principal_of, users_active
-from apps.users.sessions import SEEN_EVERY, session_seen
+from apps.users.sessions import SEEN_EVERY, session_touch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -75,7 +75,7 @@ def sitting_note(request: HttpRequest) -> None:
     if key is None or moment.timestamp() - request.session.get(SEEN, 0) < SEEN_EVERY.total_seconds():
         return
     user = cast("User", request.user)
-    session_seen(user, key=key, device=device_of(request), source=source_of(request), now=moment)
+    session_touch(user, key=key, device=device_of(request), source=source_of(request), now=moment)
     request.session[SEEN] = int(moment.timestamp())
 
 

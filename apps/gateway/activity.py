@@ -46,12 +46,12 @@ class Meter:
         """Note how long an answer took."""
         self.times_ms.append(seconds * 1000)
 
-    def take(self, in_flight: int) -> Activity | None:
-        """Give what is new since the last time; None if nothing is."""
+    def read(self, in_flight: int) -> Activity | None:
+        """Return what is new since the last time; None if nothing is."""
         if not self.requests and not self.failures and in_flight == self.written:
             return None
         times = sorted(self.times_ms)
-        taken = Activity(
+        found = Activity(
             requests=self.requests,
             failures=self.failures,
             in_flight=in_flight,
@@ -61,4 +61,4 @@ class Meter:
         )
         self.requests = self.failures = 0
         self.written = in_flight
-        return taken
+        return found

@@ -1,4 +1,4 @@
-"""What a person does with one connection: have it prove that it works, or end it."""
+"""Tests and closing of one connection, as a person asks for them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from django.db import transaction
 
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.gateway.hub_client import HubRequest, RequestBatch
+from apps.gateway.hub_client import connection_send
 from apps.gateway.models import ProverConnection, Purpose, SignerConnection, SignerKey
 from apps.gateway.providers import END, PROVE
-from apps.gateway.routes import Holder
+from apps.gateway.routes import ConnectionRef
 from apps.gateway.selectors import ALIVE_S
 from apps.users.services import account_approval_revoke, audit_record
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
@@ -44,24 +44,22 @@ class ConnectionTestResult:
     words: str
 
 
-def holder_of(row: SignerConnection | ProverConnection) -> Holder:
-    """Say where a connection is held."""
-    return Holder(connection=str(row.pk), process=row.process, accounts=frozenset())
-
-
-def ask(row: SignerConnection | ProverConnection, method: str, payload: Any, *, timeout_s: float) -> Any:
-    """Ask this very connection.  Raises ProviderRefused, NoAnswer."""
-    return RequestBatch(timeout_s).one(holder_of(row), HubRequest("", None, method, payload))
+def connection_request(
+    row: SignerConnection | ProverConnection, method: str, payload: Any, *, timeout_s: float
+) -> Any:
+    """Send a request to this very connection.  Raises ProviderRefused, NoAnswer."""
+    ref = ConnectionRef(connection=str(row.pk), process=row.process, accounts=frozenset())
+    return connection_send(ref, method, payload, timeout_s=timeout_s)
 
 
 def connection_end(*, principal: Principal, row: SignerConnection | ProverConnection) -> None:
     """Close a connection; its program may dial again, unless its token is revoked.  Raises NoAnswer."""
     audit_record(principal=principal, action="gateway.disconnect", target=f"{row} ({row.pk})")
-    ask(row, END, None, timeout_s=END_S)
+    connection_request(row, END, None, timeout_s=END_S)
 
 
 def account_approval_revoke_and_disconnect(*, signer_tenant: Tenant, account: Tenant) -> None:
-    """Let the signers of a tenant serve an account no longer: those that do are closed, and dial again."""
+    """Revoke the approval and close the signers that serve the account; they dial again."""
     account_approval_revoke(signer_tenant=signer_tenant, account=account)
     serving = SignerConnection.objects.filter(
         tenant=signer_tenant, closed_at=None, accounts__contains=[account.name]
@@ -70,7 +68,7 @@ def account_approval_revoke_and_disconnect(*, signer_tenant: Tenant, account: Te
     def end() -> None:
         for row in serving.filter(seen_at__gt=clock.now() - ALIVE_S):
             try:
-                ask(row, END, None, timeout_s=END_S)
+                connection_request(row, END, None, timeout_s=END_S)
             except DomainError as error:  # the hub forgets it with its process
                 log.warning("signer_not_closed", connection=str(row.pk), reason=error.reason)
 
@@ -78,20 +76,20 @@ def account_approval_revoke_and_disconnect(*, signer_tenant: Tenant, account: Te
 
 
 def signer_test(row: SignerConnection) -> ConnectionTestResult:
-    """Have the first of its keys sign a fresh challenge, and check the signature."""
+    """Verify a signature of its first key over a fresh challenge."""
     key = SignerKey.objects.filter(connection=row, removed_at=None).order_by("pk").first()
     if key is None:
         return ConnectionTestResult(False, "it holds no key")
     start = time.monotonic()
     try:
-        ask(row, PROVE, str(key.address), timeout_s=SIGN_S)
+        connection_request(row, PROVE, str(key.address), timeout_s=SIGN_S)
     except DomainError as refusal:
         return ConnectionTestResult(False, refusal.reason)
     return ConnectionTestResult(True, f"signed in {(time.monotonic() - start) * 1000:.0f} ms")
 
 
 def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> ConnectionTestResult:
-    """Have it compute a WinningPoSt; `request` is the payload for one of the miner's sectors.
+    """Verify a WinningPoSt that it computes; `request` is the payload for one of the miner's sectors.
 
     Raises BadValue for a storage that unseals pieces: nothing can be asked of it without effect.
     """
@@ -99,7 +97,7 @@ def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> Connection
         raise BadValue("a storage cannot be tested without unsealing something")
     start = time.monotonic()
     try:
-        proofs = ask(row, "ComputeProof", dict(request), timeout_s=PROOF_S)
+        proofs = connection_request(row, "ComputeProof", dict(request), timeout_s=PROOF_S)
     except DomainError as refusal:
         return ConnectionTestResult(False, refusal.reason)
     took = f"proved in {(time.monotonic() - start) * 1000:.0f} ms"

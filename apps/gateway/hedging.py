@@ -28,7 +28,7 @@ REPEATABLE_KEYS: Final = frozenset("13")
 
 
 def is_repeatable(method: str, address: str = "") -> bool:
-    """Tell whether asking two connections does no more than asking one."""
+    """Return whether asking two connections does no more than asking one."""
     return method == "ComputeProof" or (method == "WalletSign" and address[1:2] in REPEATABLE_KEYS)
 
 
@@ -43,7 +43,7 @@ class LatencyTracker:
         self.times[method].append(seconds)
 
     def pause_s(self, method: str) -> float:
-        """Give the time after which a second connection is asked: longer than 19 of 20 answers took."""
+        """Return the time after which a second connection is asked: longer than 19 of 20 answers took."""
         times = sorted(self.times[method])
         if len(times) < AT_ONCE:
             return PAUSE_FIRST_S

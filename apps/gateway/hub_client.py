@@ -1,211 +1,412 @@
-"""Requests to remote providers from plain threads: Celery tasks and views; event loops use `HubNode`."""
+"""Requests to the connections that web processes hold: failover, hedging, deadlines.
+
+Each process has one Redis list, its inbox.  Requests and answers travel as JSON with an absolute deadline.
+Plain threads (Celery tasks, views) use the client of a loop that runs beside them.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import time
 import uuid
-from collections import defaultdict, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import redis.asyncio
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.core import clock
+from apps.core.database_threads import DatabaseThreads
 from apps.core.errors import DomainError
-from apps.core.redis_clients import redis_client
+from apps.core.event_loops import LoopThread
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
+from apps.gateway.hedging import LatencyTracker, first_answer
+from apps.gateway.outbox import Outbox
 from apps.gateway.routes import (
-    AWAY,
-    BEAT_S,
-    BOX_S,
-    PATIENCE_S,
-    box_name,
-    holders_alive,
+    HEARTBEAT_S,
+    NOT_CONNECTED,
+    RECONNECT_WAIT_S,
+    ConnectionRef,
+    entries_read,
+    inbox_name,
     process_name,
+    route_name,
 )
 from apps.gateway.selectors import is_expected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
-    from apps.gateway.routes import Holder
+log = structlog.get_logger(__name__)
 
-HEDGE_S = 1.0
-"""Before a second connection is asked; nineteen of twenty signatures take a hundredth of it."""
-READ_MAX = 100
-"""Answers taken at once."""
-PAUSE_S = 0.1
+CONNECTIONS_MAX: Final = 20
+"""To Redis, of one process; who needs one more waits.  A batch of signatures asks for hundreds at once."""
+CANCEL_EVERY_S: Final = 0.5
+READ_MAX: Final = 100
+"""Items read from the inbox at once."""
+PAUSE_S: Final = 0.1
 """Between two looks for a connection that is expected back."""
+
+Json = Any
+T = TypeVar("T")
+
+hub_database: Final = DatabaseThreads("hub", 6, keeps_connections=True)
+"""When a thousand signers return at once, a connection for each step would cost more than the steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubRequest:
-    """What to ask whom."""
+    """What is asked of whom."""
 
     route: str
-    accounts: tuple[str, ...] | None
+    accounts: Collection[str] | None
     """The answer must come from a connection that serves one of them; None: from any."""
     method: str
-    payload: Any
+    payload: Json
     is_repeatable: bool = False
     """May be asked of a second connection when the first is slow."""
 
 
-def requests_send(questions: Sequence[HubRequest], *, timeout_s: float) -> list[Any | DomainError]:
-    """Ask everything at once; each question gets its answer, or ProviderRefused, NoProvider, NoAnswer.
+class Deadline:
+    """The end of a call; a clock that is set back does not prolong it."""
 
-    A lost connection fails over to another that holds the key, or to the same once it is back.
-    """
-    asking = RequestBatch(timeout_s)
-    answers: dict[int, Any] = {}
-    open_ = dict(enumerate(questions))
-    failures: dict[int, DomainError] = {}
-    while open_:
-        answers.update(asking.round(open_, failures))
-        open_ = {key: question for key, question in open_.items() if key not in answers}
-        for key in [key for key, question in open_.items() if not asking.may_wait(question)]:
-            answers[key] = failures.get(key) or NoProvider(AWAY)
-            del open_[key]
-        if open_:
-            time.sleep(PAUSE_S)
-    return [answers[key] for key in range(len(questions))]
+    def __init__(self, seconds: float) -> None:
+        self.at = time.time() + seconds
+        """Wall clock, which other processes share."""
+        self.until = time.monotonic() + seconds
+
+    def left_s(self) -> float:
+        """Return the seconds that are left; 0 or less: none."""
+        return min(self.at - time.time(), self.until - time.monotonic())
 
 
-class RequestBatch:
-    """One caller's questions, with a list of its own for the answers."""
+class PendingAnswers:
+    """Answers that somebody waits for, by id."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self.client = redis_client()
-        self.box = f"hub:reply:{uuid.uuid4().hex}"
-        self.start = time.time()
-        self.deadline = self.start + timeout_s
-        self.patience_until = self.start + min(PATIENCE_S, timeout_s)
-        self.ends = time.monotonic() + timeout_s
-        """As `deadline`, for ourselves: a clock that is set back must not prolong the wait."""
-        self.read: deque[Any] = deque()
-        """Answers that came together with one before."""
-        self.hedged: set[int] = set()
-        """Questions that a second connection was asked."""
+    def __init__(self) -> None:
+        self.futures: dict[str, asyncio.Future[Json]] = {}
 
-    def may_wait(self, question: HubRequest) -> bool:
-        """Tell whether a provider of this key is worth waiting for."""
-        is_early = time.time() < self.patience_until and time.monotonic() < self.ends
-        return is_early and is_expected(question.route, now=clock.now())
+    def expect(self, key: str) -> asyncio.Future[Json]:
+        """Return the future of an answer; before the request is sent, so that a quick answer finds it."""
+        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self.futures[key] = future
+        return future
 
-    def round(self, questions: dict[int, HubRequest], failures: dict[int, DomainError]) -> dict[int, Any]:
-        """Send each question to one connection and collect; what got no answer is noted in `failures`."""
+    def resolve(self, key: str, value: Json) -> bool:
+        """Deliver an answer; False if nobody waits for it (any more)."""
+        future = self.futures.get(key)
+        if future is None or future.done():
+            return False
+        future.set_result(value)
+        return True
+
+    def fail_all(self) -> None:
+        """Raise NoAnswer in all who wait."""
+        for future in self.futures.values():
+            if not future.done():
+                future.set_exception(NoAnswer("channel closed"))
+
+
+class SharedLookups:
+    """Lookups in progress: who asks the same while one runs gets its result, so a batch costs one."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
+
+    async def get(self, key: tuple[Any, ...], lookup: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return what a lookup finds."""
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = asyncio.ensure_future(lookup())
+            running.add_done_callback(lambda _: self._running.pop(key, None))
+        found: T = await asyncio.shield(running)
+        return found
+
+
+class HubClient:
+    """One event loop's requests to connections that web processes hold."""
+
+    def __init__(self, url: str) -> None:
+        self.name = uuid.uuid4().hex
+        self.pending = PendingAnswers()
+        self.lookups = SharedLookups()
+        self.latency = LatencyTracker()
+        self.tasks: set[asyncio.Task[None]] = set()
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=10.0,
+            socket_connect_timeout=2.0,
+            max_connections=CONNECTIONS_MAX,
+        )
+        self.redis: Any = redis.asyncio.Redis.from_pool(pool)
+        self.outbox = Outbox(self.redis)
+        self.is_running = False
+
+    def start(self) -> None:
+        """Read the inbox while an answer is due."""
+        if not self.is_running:
+            self.is_running = True
+            self.spawn(self.read_pending())
+
+    async def read_pending(self) -> None:
+        """Read answers until none is due."""
+        while self.pending.futures:
+            try:
+                await self.inbox_read()
+            except (RedisError, OSError) as error:
+                log.warning("hub_step_failed", step="inbox_read", reason=str(error))
+                await asyncio.sleep(0.5)
+        self.is_running = False
+
+    async def stop(self) -> None:
+        """End the tasks and close the connections to Redis."""
+        self.is_running = False
+        while running := {task for task in self.tasks if not task.done()}:
+            for task in running:
+                task.cancel()
+            # Redis' client may lose a cancellation that meets it while it takes a connection: say it again
+            await asyncio.wait(running, timeout=CANCEL_EVERY_S)
+        await self.redis.aclose()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside; the loop itself holds tasks weakly."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def inbox_read(self) -> None:
+        """Handle what is in the inbox, once there is something."""
+        inbox = inbox_name(self.name)
+        popped = await self.redis.brpop([inbox], timeout=5)
+        if popped is None:
+            return
+        for text in (popped[1], *(await self.redis.rpop(inbox, READ_MAX) or ())):
+            self.item_handle(json.loads(text))
+
+    def item_handle(self, item: dict[str, Json]) -> None:
+        """Deliver an answer."""
+        self.pending.resolve(item["id"], item)
+
+    # One request
+
+    async def request(
+        self,
+        request: HubRequest,
+        *,
+        deadline: Deadline,
+        first: Callable[[], Awaitable[Json]] | None = None,
+    ) -> Json:
+        """Ask a connection; if it goes away, another, or itself once back.
+
+        What is repeatable is asked of a second connection too when the first is slow.  `first`: an attempt
+        that was begun already.  Raises ProviderRefused with the provider's own words, NoProvider or NoAnswer
+        when nobody answered.
+        """
+        self.start()
+        patience = Deadline(min(RECONNECT_WAIT_S, deadline.left_s()))
+        failure: DomainError = NoProvider(NOT_CONNECTED)
+        while True:
+            here = self.local_attempts(request, deadline)
+            there = [] if here else await self.remote_attempts(request, deadline)
+            attempts = [*([first] if first else []), *here, *there]
+            try:
+                if attempts:
+                    began = time.monotonic()
+                    answer = await first_answer(
+                        attempts,
+                        pause_s=self.latency.pause_s(request.method) if request.is_repeatable else None,
+                        more=partial(self.remote_attempts, request, deadline) if here else None,
+                    )
+                    self.latency.note(request.method, time.monotonic() - began)
+                    return answer
+            except NoAnswer as error:
+                failure = NoAnswer(f"all request failed: {request.method} {error.reason}")
+            if patience.left_s() < 0 or not (here or await self.is_expected(request.route)):
+                raise failure
+            first = None
+            await asyncio.sleep(PAUSE_S)
+
+    def local_attempts(
+        self,
+        request: HubRequest,  # noqa: ARG002  # a process without connections
+        deadline: Deadline,  # noqa: ARG002
+    ) -> list[Callable[[], Awaitable[Json]]]:
+        """Return attempts at connections of this very process, in random order."""
+        return []
+
+    async def remote_attempts(
+        self, request: HubRequest, deadline: Deadline
+    ) -> list[Callable[[], Awaitable[Json]]]:
+        """Return attempts at connections of other processes, in random order."""
+        found = [one for one in await self.connections(request) if one.process != self.name]
+        random.shuffle(found)
+        return [partial(self.send, one, request.method, request.payload, deadline) for one in found]
+
+    async def connections(self, request: HubRequest) -> list[ConnectionRef]:
+        """Return the connections of all processes that can answer; none while Redis is away."""
+        found = await self.lookups.get(("route", request.route), partial(self._connections, request.route))
+        return [one for one in found if one.serves(request.accounts)]
+
+    async def _connections(self, route: str) -> list[ConnectionRef]:
         try:
-            return self.exchange(questions, failures)
+            found = entries_read(await self.redis.hgetall(route_name(route)))
+            if not found:
+                return []
+            heartbeats = await self.redis.mget([process_name(one.process) for one in found])
         except RedisError:
-            failures.update(dict.fromkeys(questions, NoAnswer("Redis is away")))
-            return {}
+            return []
+        return [one for one, heartbeat in zip(found, heartbeats, strict=True) if heartbeat is not None]
 
-    def exchange(self, questions: dict[int, HubRequest], failures: dict[int, DomainError]) -> dict[int, Any]:
-        """Post each to one connection that holds the key, then collect."""
-        sent: dict[str, tuple[int, Holder]] = {}
-        alive: dict[tuple[str, tuple[str, ...] | None], list[Holder]] = {}
-        boxes: dict[str, list[str]] = defaultdict(list)
-        for key, question in questions.items():
-            place = (question.route, question.accounts)  # a round asks one signer a hundred times
-            if place not in alive:
-                alive[place] = holders_alive(*place)
-            if not alive[place]:
-                continue
-            holder = random.choice(alive[place])  # noqa: S311  # spreads load, keeps no secret
-            item_id = uuid.uuid4().hex
-            sent[item_id] = (key, holder)
-            boxes[box_name(holder.process)].append(self.item(item_id, holder, question))
-        with self.client.pipeline(transaction=False) as pipe:
-            for box, items in boxes.items():
-                pipe.lpush(box, *items)
-                pipe.expire(box, BOX_S)
-            pipe.execute()
-        return self.collect(sent, questions, failures)
-
-    def one(self, holder: Holder, question: HubRequest) -> Any:
-        """Send a question to this connection and to no other.  Raises ProviderRefused, NoAnswer."""
-        item_id, failures = uuid.uuid4().hex, dict[int, DomainError]()
+    async def is_expected(self, route: str) -> bool:
+        """Return whether a provider was here lately and is worth waiting for."""
         try:
-            self.client.lpush(box_name(holder.process), self.item(item_id, holder, question))
-            answers = self.collect({item_id: (0, holder)}, {0: question}, failures)
+            return await self.lookups.get(
+                ("expected", route), partial(hub_database, is_expected, route, now=clock.now())
+            )
+        except DatabaseError:
+            return True
+
+    async def send(self, ref: ConnectionRef, method: str, payload: Json, deadline: Deadline) -> Json:
+        """Return the answer of this very connection.  Raises ProviderRefused, NoAnswer."""
+        self.start()
+        key = uuid.uuid4().hex
+        future = self.pending.expect(key)
+        try:
+            await self.outbox.post(*self.item(key, ref, method, payload, deadline))
+            return await self.answer(future, ref, deadline)
         except RedisError:
             raise NoAnswer("Redis is away") from None
-        answer = answers[0] if 0 in answers else failures[0]
-        if isinstance(answer, DomainError):
-            raise answer
-        return answer
+        finally:
+            del self.pending.futures[key]
 
-    def collect(
+    def item(
+        self, key: str, ref: ConnectionRef, method: str, payload: Json, deadline: Deadline
+    ) -> tuple[str, dict[str, Json]]:
+        """Return the inbox of a connection's process, and a request as it travels."""
+        item = {"id": key, "to": inbox_name(self.name), "connection": ref.connection, "method": method}
+        return inbox_name(ref.process), {**item, "payload": payload, "deadline": deadline.at}
+
+    async def answer(self, future: asyncio.Future[Json], ref: ConnectionRef, deadline: Deadline) -> Json:
+        """Wait for an answer while the other process lives.  Raises ProviderRefused, NoAnswer, RedisError."""
+        while (left_s := deadline.left_s()) > 0:
+            await asyncio.wait({future}, timeout=min(left_s, HEARTBEAT_S))
+            if future.done():
+                return reply_result(future.result())
+            if not await self.lookups.get(("process", ref.process), partial(self._is_alive, ref.process)):
+                raise NoAnswer("channel closed")
+        raise NoAnswer("no answer in time")
+
+    async def _is_alive(self, process: str) -> bool:
+        return bool(await self.redis.exists(process_name(process)))
+
+    # Many at once
+
+    async def request_many(
+        self, requests: Sequence[HubRequest], *, deadline: Deadline
+    ) -> list[Json | DomainError]:
+        """Return the answer of each request, or its ProviderRefused, NoProvider, NoAnswer.
+
+        All are sent in one round trip; only those that fail or are slow are followed one by one.
+        """
+        sent = await self._targets(requests)
+        keys = [key for key, _ in sent.values()]
+        futures = {number: self.pending.expect(key) for number, (key, _) in sent.items()}
+        self.start()
+        try:
+            items = [
+                self.item(key, ref, requests[number].method, requests[number].payload, deadline)
+                for number, (key, ref) in sent.items()
+            ]
+            try:
+                await self.outbox.post_many(items)
+                if futures:
+                    await asyncio.wait(futures.values(), timeout=min(HEARTBEAT_S, deadline.left_s()))
+            except (RedisError, OSError):  # each is tried again while there is time
+                sent = {}
+            answers: dict[int, Json | DomainError] = {}
+            for number in [number for number in sent if futures[number].done()]:
+                try:
+                    answers[number] = reply_result(futures[number].result())
+                except ProviderRefused as refusal:
+                    answers[number] = refusal
+                except NoAnswer:
+                    del sent[number]
+            late = [number for number in range(len(requests)) if number not in answers]
+            followed = [
+                self._followed(requests[one], sent.get(one), futures.get(one), deadline) for one in late
+            ]
+            answers.update(zip(late, await asyncio.gather(*followed), strict=True))
+        finally:
+            for key in keys:
+                del self.pending.futures[key]
+        return [answers[number] for number in range(len(requests))]
+
+    async def _targets(self, requests: Sequence[HubRequest]) -> dict[int, tuple[str, ConnectionRef]]:
+        """Return an id and a connection for each request that somebody can answer."""
+        routes = list({one.route for one in requests})
+        lookups = [self.lookups.get(("route", one), partial(self._connections, one)) for one in routes]
+        found = dict(zip(routes, await asyncio.gather(*lookups), strict=True))
+        targets = {}
+        for number, request in enumerate(requests):
+            able = [one for one in found[request.route] if one.serves(request.accounts)]
+            if able:
+                targets[number] = (uuid.uuid4().hex, random.choice(able))  # noqa: S311  # spreads load, no secret
+        return targets
+
+    async def _followed(
         self,
-        sent: dict[str, tuple[int, Holder]],
-        questions: dict[int, HubRequest],
-        failures: dict[int, DomainError],
-    ) -> dict[int, Any]:
-        """Read answers until all are there, their processes died, or time is up."""
-        answers: dict[int, Any] = {}
-        hedge_at = time.time() + HEDGE_S
-        while sent and time.time() < self.deadline and time.monotonic() < self.ends:
-            if time.time() >= hedge_at:
-                self.hedge(sent, questions)
-            reply = self.next_reply(sent)
-            if reply is None:
-                self.drop_dead(sent, failures)
-                continue
-            key, _ = sent.pop(reply["id"])
-            if reply["gone"]:
-                failures[key] = NoAnswer(f"all request failed: {questions[key].method} {reply['error']}")
-                continue
-            answers[key] = ProviderRefused(reply["error"]) if reply["error"] else reply["result"]
-            for other in [item for item, (asked, _) in sent.items() if asked == key]:
-                del sent[other]  # the second connection's answer finds nobody
-        for key, _holder in sent.values():
-            failures[key] = NoAnswer(f"all request failed: {questions[key].method} no answer in time")
-        return answers
+        request: HubRequest,
+        sent: tuple[str, ConnectionRef] | None,
+        future: asyncio.Future[Json] | None,
+        deadline: Deadline,
+    ) -> Json | DomainError:
+        first = partial(self.answer, future, sent[1], deadline) if sent and future else None
+        try:
+            return await self.request(request, deadline=deadline, first=first)
+        except DomainError as error:
+            return error
 
-    def hedge(self, sent: dict[str, tuple[int, Holder]], questions: dict[int, HubRequest]) -> None:
-        """Ask a second connection what may be asked twice and was not answered yet."""
-        for key, holder in [one for one in sent.values() if one[0] not in self.hedged]:
-            question = questions[key]
-            if not question.is_repeatable:
-                continue
-            self.hedged.add(key)
-            held = holders_alive(question.route, question.accounts)
-            others = [one for one in held if one.connection != holder.connection]
-            if not others:
-                continue
-            other, item_id = random.choice(others), uuid.uuid4().hex  # noqa: S311  # as in `exchange`
-            sent[item_id] = (key, other)
-            self.client.lpush(box_name(other.process), self.item(item_id, other, question))
 
-    def item(self, item_id: str, holder: Holder, question: HubRequest) -> str:
-        """Write a question as it travels."""
-        return json.dumps(
-            {
-                "id": item_id,
-                "to": self.box,
-                "connection": holder.connection,
-                "method": question.method,
-                "payload": question.payload,
-                "deadline": self.deadline,
-            }
-        )
+def reply_result(reply: dict[str, Json]) -> Json:
+    """Return what a provider answered.  Raises ProviderRefused, NoAnswer."""
+    if reply["gone"]:
+        raise NoAnswer(reply["error"])
+    if reply["error"]:
+        raise ProviderRefused(reply["error"])
+    return reply["result"]
 
-    def next_reply(self, sent: dict[str, tuple[int, Holder]]) -> Any | None:
-        """Wait up to a beat for one answer to a question of this round."""
-        if not self.read:
-            popped: Any = self.client.brpop([self.box], timeout=BEAT_S)
-            if popped is None:
-                return None
-            more: Any = self.client.rpop(self.box, READ_MAX) or ()
-            self.read.extend(json.loads(text) for text in (popped[1], *more))
-        reply = self.read.popleft()
-        return reply if reply["id"] in sent else None  # late answers of an earlier round are dropped
 
-    def drop_dead(self, sent: dict[str, tuple[int, Holder]], failures: dict[int, DomainError]) -> None:
-        """Stop waiting for processes that no longer live."""
-        for item_id, (key, holder) in list(sent.items()):
-            if not self.client.exists(process_name(holder.process)):
-                failures[key] = NoAnswer("channel closed")
-                del sent[item_id]
+# For plain threads
+
+_LOOP: Final = LoopThread("hub")
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> HubClient:
+    """Return the client of the threads' loop."""
+    return HubClient(url)
+
+
+def requests_send(requests: Sequence[HubRequest], *, timeout_s: float) -> list[Json | DomainError]:
+    """Return the answer of each request, or its ProviderRefused, NoProvider, NoAnswer."""
+
+    async def answers() -> list[Json | DomainError]:
+        return await _client(settings.REDIS_URL).request_many(requests, deadline=Deadline(timeout_s))
+
+    return _LOOP.run(answers())
+
+
+def connection_send(ref: ConnectionRef, method: str, payload: Json, *, timeout_s: float) -> Json:
+    """Return the answer of this very connection.  Raises ProviderRefused, NoAnswer."""
+
+    async def answer() -> Json:
+        return await _client(settings.REDIS_URL).send(ref, method, payload, Deadline(timeout_s))
+
+    return _LOOP.run(answer())

@@ -1,4 +1,4 @@
-"""Items on their way to boxes: whatever waits while one round trip is under way goes with the next."""
+"""Items on their way to inboxes: whatever waits while one round trip is in progress goes with the next."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from apps.gateway.routes import BOX_S
+from apps.gateway.routes import INBOX_TTL_S
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import redis.asyncio
 
 
@@ -20,42 +22,49 @@ class Outbox:
 
     def __init__(self, redis: redis.asyncio.Redis) -> None:
         self.redis = redis
-        self.turn = asyncio.Lock()
+        self.flushing = asyncio.Lock()
         self.items: list[tuple[str, str, asyncio.Future[None]]] = []
 
-    async def post(self, box: str, item: dict[str, Any]) -> None:
-        """Put an item into a box; it is there on return.  Raises RedisError, OSError."""
+    async def post(self, inbox: str, item: dict[str, Any]) -> None:
+        """Push an item to an inbox; it is there on return.  Raises RedisError, OSError."""
+        await self.post_many([(inbox, item)])
+
+    async def post_many(self, items: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """Push items to inboxes; they are there on return.  Raises RedisError, OSError."""
+        items = list(items)
+        if not items:
+            return
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.items.append((box, json.dumps(item), sent))
-        async with self.turn:
+        self.items += [(inbox, json.dumps(item), sent) for inbox, item in items]
+        async with self.flushing:
             if not sent.done():
                 await self.flush()
         await sent
 
     async def flush(self) -> None:
-        """Send everything that waits, and tell those who wait how it went."""
+        """Push everything that waits, and report to the senders."""
         items, self.items = self.items, []
-        boxes: dict[str, list[str]] = defaultdict(list)
-        for box, text, _ in items:
-            boxes[box].append(text)
+        inboxes: dict[str, list[str]] = defaultdict(list)
+        for inbox, text, _ in items:
+            inboxes[inbox].append(text)
         failure: Exception | None = RedisError("sending was cut off")
         try:
             async with self.redis.pipeline(transaction=False) as pipe:
-                for box, texts in boxes.items():
-                    pipe.lpush(box, *texts)
-                    pipe.expire(box, BOX_S)
+                for inbox, texts in inboxes.items():
+                    pipe.lpush(inbox, *texts)
+                    pipe.expire(inbox, INBOX_TTL_S)
                 await pipe.execute()
         except (RedisError, OSError) as error:
             failure = error
         else:
             failure = None
         finally:
-            for _, _, sent in items:
+            for sent in {sent for _, _, sent in items}:
                 settle(sent, failure)
 
 
 def settle(sent: asyncio.Future[None], failure: Exception | None) -> None:
-    """Tell one who waits, who may have been cancelled meanwhile."""
+    """Resolve a sender's future, which may have been cancelled meanwhile."""
     if sent.done():
         return
     if failure is None:

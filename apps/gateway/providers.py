@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from apps.core.sanitize import sanitize_text
 from apps.gateway.activity import Meter
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
-from apps.gateway.hub_node import HubNode, Waiting
+from apps.gateway.hub_client import PendingAnswers, hub_database
 from apps.gateway.models import Purpose
 from apps.gateway.routes import market_route, proof_route, wallet_route
 from apps.gateway.services import (
@@ -34,7 +34,6 @@ from apps.gateway.services import (
     prover_connection_open,
     signer_connection_open,
 )
-from apps.gateway.threads import THREADS
 from apps.users.bootstrap import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
@@ -45,13 +44,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from apps.gateway.activity import Activity
+    from apps.gateway.hub_node import HubNode
     from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)
 
 QUEUE_SIZE: Final = 30
-"""Events that wait in one channel; the next asker waits with them."""
-WORDS_MAX: Final = 2_000
+"""Events that wait in one channel; the next caller waits with them."""
+REASON_MAX: Final = 2_000
 """Characters of a refusal that are passed on."""
 REGISTER_S: Final = 60.0
 """Time to prove a key: a wallet's first use of each costs it a scrypt."""
@@ -66,11 +66,6 @@ PROVE: Final = "poolsite.Prove"
 """The pool wants the key in the payload proved once more."""
 
 Json = Any
-
-
-def in_database(call: Any) -> Any:
-    """Run a service in a thread, as a loop must not wait for the database."""
-    return THREADS.bridge(call)
 
 
 def pack(value: Json) -> str | None:
@@ -95,20 +90,20 @@ def unpack(text: Json) -> Json:
 class Provider:
     """A channel's events, and the answers that come back by another call of the same socket."""
 
-    def __init__(self, switch: HubNode, principal: Principal) -> None:
+    def __init__(self, hub: HubNode, principal: Principal) -> None:
         self.id = str(uuid.uuid4())
-        self.switch = switch
+        self.hub = hub
         self.principal = principal
         self.accounts: set[str] = {principal.tenant_name}
         self.routes: set[str] = set()
-        self.waiting = Waiting()
+        self.pending = PendingAnswers()
         self.queue: asyncio.Queue[dict[str, Json] | None] = asyncio.Queue(QUEUE_SIZE)
         self.is_open = True
-        self.life_name = ""
+        self.heartbeat_name = ""
         self.meter = Meter()
 
     async def events(self) -> AsyncIterator[dict[str, Json]]:
-        """Give what goes down the channel; registers first, cleans up when the socket or we end it."""
+        """Yield what goes down the channel; registers first, cleans up when the socket or we end it."""
         registering = asyncio.create_task(self.register())
         try:
             while (event := await self.queue.get()) is not None:
@@ -116,38 +111,38 @@ class Provider:
         finally:
             registering.cancel()
             await asyncio.gather(registering, return_exceptions=True)
-            await asyncio.shield(self.leave())
+            await asyncio.shield(self.close())
 
     async def register(self) -> None:
-        """Do what must happen before requests may come."""
+        """Do what must happen before requests may be routed here."""
         raise AssertionError("each kind registers in its own way")
 
-    async def leave(self) -> None:
-        """Take no more requests and tell those who wait."""
+    async def close(self) -> None:
+        """Fail the requests that wait and remove the channel."""
         self.is_open = False
-        self.waiting.lost()
-        await self.switch.forget(self, self.routes, gone=True)
-        await in_database(connection_close)(
-            uuid=self.id, tenant_id=self.principal.own_id, activity=self.activity_take()
+        self.pending.fail_all()
+        await self.hub.remove(self, self.routes, gone=True)
+        await hub_database(
+            connection_close, uuid=self.id, tenant_id=self.principal.own_id, activity=self.activity_read()
         )
 
-    async def tell(self, method: str, payload: Json, key: str = "") -> None:
+    async def event_send(self, method: str, payload: Json, key: str = "") -> None:
         """Send an event.  Raises NoAnswer once the channel is closed."""
         if not self.is_open:
             raise NoAnswer("channel closed")
         await self.queue.put({"Id": key or str(uuid.uuid4()), "Method": method, "Payload": pack(payload)})
 
-    async def ask(self, method: str, payload: Json, until: float) -> Json:
+    async def request(self, method: str, payload: Json, until: float) -> Json:
         """Send an event and wait for its answer.
 
         Raises ProviderRefused with the provider's own words, NoAnswer if the channel ends or time is up.
         """
         self.meter.requests += 1
         key, start = str(uuid.uuid4()), time.monotonic()
-        future = self.waiting.expect(key)
+        future = self.pending.expect(key)
         try:
             async with asyncio.timeout(max(until - time.time(), 0)):
-                await self.tell(method, payload, key)
+                await self.event_send(method, payload, key)
                 response = await future
         except TimeoutError:
             self.meter.failed("no answer in time")
@@ -156,10 +151,10 @@ class Provider:
             self.meter.failed(error.reason)
             raise
         finally:
-            del self.waiting.futures[key]
+            del self.pending.futures[key]
         self.meter.answered(time.monotonic() - start)
         if response.get("error"):
-            words = sanitize_text(str(response["error"])[:WORDS_MAX])
+            words = sanitize_text(str(response["error"])[:REASON_MAX])
             self.meter.failed(words)
             raise ProviderRefused(words)
         try:
@@ -170,21 +165,21 @@ class Provider:
             log.warning("provider_answer_too_large", account=self.principal.tenant_name, channel=self.id)
             raise AnswerTooLarge(words) from None
 
-    async def serve(self, method: str, payload: Json, until: float) -> Json:
+    async def handle(self, method: str, payload: Json, until: float) -> Json:
         """Do what somebody of the pool wants of this connection: mostly to ask the other side."""
         if method == END:
             await self.end()
             return None
-        return await self.ask(method, payload, until)
+        return await self.request(method, payload, until)
 
     def respond(self, response: dict[str, Json]) -> bool:
-        """Take an answer (keys in lower case); False if this channel did not ask for it."""
+        """Deliver an answer (keys in lower case); False if this channel did not ask for it."""
         key = response.get("id")
-        return isinstance(key, str) and self.waiting.arrived(key, response)
+        return isinstance(key, str) and self.pending.resolve(key, response)
 
-    def activity_take(self) -> Activity | None:
-        """Give what it did since the last time; None if nothing changed."""
-        return self.meter.take(len(self.waiting.futures))
+    def activity_read(self) -> Activity | None:
+        """Return what it did since the last time; None if nothing changed."""
+        return self.meter.read(len(self.pending.futures))
 
     async def end(self) -> None:
         """Close the channel from our side; the provider listens again."""
@@ -196,56 +191,57 @@ class WalletProvider(Provider):
     """A signer: proves each of its keys, then signs."""
 
     def __init__(
-        self, switch: HubNode, principal: Principal, *, supported: Sequence[str], sign_bytes: bytes
+        self, hub: HubNode, principal: Principal, *, supported: Sequence[str], sign_bytes: bytes
     ) -> None:
-        super().__init__(switch, principal)
+        super().__init__(hub, principal)
         self.supported = list(supported)
         self.sign_bytes = sign_bytes
         self.addresses: set[str] = set()
-        self.life_name = "signer" if principal.tenant_name == POOL else ""
+        self.heartbeat_name = "signer" if principal.tenant_name == POOL else ""
 
     async def register(self) -> None:
-        """Ask for the keys, have each proved, and let requests come."""
+        """Fetch the keys, verify each, and route requests to them."""
         try:
             self.accounts |= set(
-                await in_database(accounts_claim)(principal=self.principal, names=self.supported)
+                await hub_database(accounts_claim, principal=self.principal, names=self.supported)
             )
-            await in_database(signer_connection_open)(
+            await hub_database(
+                signer_connection_open,
                 uuid=self.id,
                 principal=self.principal,
                 accounts=sorted(self.accounts),
-                process=self.switch.name,
+                process=self.hub.name,
                 source=self.principal.source,
             )
-            addresses = await self.ask("WalletList", None, time.time() + REGISTER_S)
+            addresses = await self.request("WalletList", None, time.time() + REGISTER_S)
             await self.addresses_add(addresses if isinstance(addresses, list) else [])
-            await self.tell("InitConnect", {"ChannelId": self.id})
+            await self.event_send("InitConnect", {"ChannelId": self.id})
             log.info("signer_connected", channel=self.id, account=self.principal.tenant_name)
         except (NoAnswer, ProviderRefused, RedisError, DatabaseError) as error:
             log.warning("signer_not_registered", account=self.principal.tenant_name, reason=str(error))
             await self.end()
 
     async def addresses_add(self, addresses: Sequence[Json]) -> None:
-        """Have keys proved; one that cannot sign is left out and the others serve.  Raises NoAnswer."""
+        """Verify keys; one that cannot sign is left out and the others serve.  Raises NoAnswer."""
         if len(addresses) + len(self.addresses) > KEYS_MAX:
             raise ProviderRefused(f"a connection may hold at most {KEYS_MAX} keys")
         proved = [address for text in addresses if (address := await self.proved(text)) is not None]
-        await in_database(keys_add)(connection_id=self.id, accounts=self.accounts, addresses=proved)
+        await hub_database(keys_add, connection_id=self.id, accounts=self.accounts, addresses=proved)
         self.addresses |= set(proved)
         self.routes |= {wallet_route(address) for address in proved}
-        await self.switch.add(self)
+        await self.hub.add(self)
 
-    async def serve(self, method: str, payload: Json, until: float) -> Json:
+    async def handle(self, method: str, payload: Json, until: float) -> Json:
         """The same, and proving a key once more."""
         if method != PROVE:
-            return await super().serve(method, payload, until)
+            return await super().handle(method, payload, until)
         try:
             return await self.prove(payload, until)
         except (BadAddress, BadField, BadSignature) as error:
             raise ProviderRefused(f"what came back is no signature of this key: {error}") from None
 
     async def prove(self, text: Json, until: float) -> str:
-        """Have one key sign a challenge of both sides; gives its canonical address.
+        """Verify one key by its signature of a challenge of both sides; returns its canonical address.
 
         Raises ProviderRefused, NoAnswer, BadAddress, BadField, BadSignature.
         """
@@ -253,13 +249,13 @@ class WalletProvider(Provider):
         meta = {"Type": "verifyaddress", "Extra": base64.b64encode(CHALLENGE).decode()}
         address = address_parse(text if isinstance(text, str) else "")
         payload = {"Signer": text, "ToSign": base64.b64encode(digest).decode(), "Meta": meta}
-        answer = await self.ask("WalletSign", payload, until)
+        answer = await self.request("WalletSign", payload, until)
         signature = signature_from_json(answer)
         await asyncio.to_thread(signature_verify, signature, address, digest)
         return str(address)
 
     async def proved(self, text: Json) -> str | None:
-        """Have one key proved; None, with a line in the log, if it cannot sign."""
+        """Return the address of a key that proved itself; None, with a line in the log, if it cannot sign."""
         try:
             return await self.prove(text, time.time() + REGISTER_S)
         except (ProviderRefused, BadAddress, BadField, BadSignature) as error:
@@ -272,50 +268,51 @@ class WalletProvider(Provider):
             return None
 
     async def addresses_remove(self, addresses: Sequence[str]) -> None:
-        """Send no more requests for these keys."""
+        """Route no more requests to these keys."""
         gone = {address for address in addresses if address in self.addresses}
         self.addresses -= gone
         routes = {wallet_route(address) for address in gone}
         self.routes -= routes
-        await self.switch.forget(self, routes)
-        await in_database(keys_remove)(connection_id=self.id, addresses=sorted(gone))
+        await self.hub.remove(self, routes)
+        await hub_database(keys_remove, connection_id=self.id, addresses=sorted(gone))
 
     async def account_support(self, account: str) -> None:
         """Serve one more account, if it agreed.  Raises ProviderRefused if it did not."""
-        allowed = await in_database(accounts_claim)(principal=self.principal, names=[account])
+        allowed = await hub_database(accounts_claim, principal=self.principal, names=[account])
         if not allowed:
             raise ProviderRefused(
                 f"account {account} has not agreed to be served by {self.principal.tenant_name}"
             )
         self.accounts.add(account)
-        await in_database(accounts_set)(connection_id=self.id, accounts=sorted(self.accounts))
-        await in_database(keys_add)(connection_id=self.id, accounts=[account], addresses=self.addresses)
-        await self.switch.add(self)
+        await hub_database(accounts_set, connection_id=self.id, accounts=sorted(self.accounts))
+        await hub_database(keys_add, connection_id=self.id, accounts=[account], addresses=self.addresses)
+        await self.hub.add(self)
 
 
 class MinerProvider(Provider):
     """A miner's prover, or its storage that unseals pieces."""
 
-    def __init__(self, switch: HubNode, principal: Principal, *, actor_id: int, purpose: str) -> None:
-        super().__init__(switch, principal)
+    def __init__(self, hub: HubNode, principal: Principal, *, actor_id: int, purpose: str) -> None:
+        super().__init__(hub, principal)
         self.actor_id = actor_id
         self.purpose = purpose
         route = proof_route if purpose == Purpose.PROOF else market_route
         self.routes = {route(actor_id)}
 
     async def register(self) -> None:
-        """Tell the provider its channel and let requests come."""
+        """Send the provider its channel and route requests to it."""
         try:
-            await in_database(prover_connection_open)(
+            await hub_database(
+                prover_connection_open,
                 uuid=self.id,
                 principal=self.principal,
                 actor_id=self.actor_id,
                 purpose=self.purpose,
-                process=self.switch.name,
+                process=self.hub.name,
                 source=self.principal.source,
             )
-            await self.tell("InitConnect", {"ChannelId": self.id})
-            await self.switch.add(self)
+            await self.event_send("InitConnect", {"ChannelId": self.id})
+            await self.hub.add(self)
         except (NoAnswer, RedisError, DatabaseError) as error:
             log.warning("miner_not_registered", miner=self.actor_id, reason=str(error))
             await self.end()

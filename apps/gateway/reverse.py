@@ -45,7 +45,7 @@ def reverse_set(host_key: str, url: str) -> None:
 
 
 def reverse_of(host_key: str) -> str:
-    """Tell where a service is; empty where it is not registered, or Redis is away."""
+    """Return where a service is; empty where it is not registered, or Redis is away."""
     try:
         return str(redis_client().hget(REGISTER, host_key) or "")
     except RedisError as error:

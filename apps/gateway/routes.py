@@ -15,82 +15,82 @@ from apps.core.redis_clients import redis_client
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-BEAT_S: Final = 1.0
-"""How often a process says that it lives."""
-LIFE_S: Final = 4
-"""A process that said nothing for so long is dead."""
-BOX_S: Final = 120
-"""The box of a dead process, and an answer that nobody fetches, go away after this time."""
-PATIENCE_S: Final = 10.0
+HEARTBEAT_S: Final = 1.0
+"""How often a process renews its heartbeat."""
+PROCESS_TTL_S: Final = 4
+"""A process without a heartbeat for so long is dead."""
+INBOX_TTL_S: Final = 120
+"""The inbox of a dead process, and an answer that nobody fetches, expire after this time."""
+RECONNECT_WAIT_S: Final = 10.0
 """A signer that was here lately dials again within 5 s: its callers wait that long instead of failing."""
-AWAY: Final = "send request must have channel"
+NOT_CONNECTED: Final = "send request must have channel"
 """sophon-gateway's words for nobody being connected."""
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """One connection that can answer."""
+class ConnectionRef:
+    """A connection, and the process that holds it."""
 
     connection: str
     process: str
     accounts: frozenset[str]
 
     def serves(self, accounts: Collection[str] | None) -> bool:
-        """Tell whether it answers for one of `accounts`; None asks for nobody in particular."""
+        """Return whether it answers for one of `accounts`; None asks for nobody in particular."""
         return accounts is None or not self.accounts.isdisjoint(accounts)
 
 
 def wallet_route(address: str) -> str:
-    """Give the key of a signing address."""
+    """Return the key of a signing address."""
     return f"wallet:{address}"
 
 
 def proof_route(actor_id: int) -> str:
-    """Give the key of a miner's provers."""
+    """Return the key of a miner's provers."""
     return f"proof:{actor_id}"
 
 
 def market_route(actor_id: int) -> str:
-    """Give the key of a miner's storage that unseals pieces."""
+    """Return the key of a miner's storage that unseals pieces."""
     return f"market:{actor_id}"
 
 
 def route_name(key: str) -> str:
-    """Give the Redis name of a route."""
+    """Return the Redis name of a route."""
     return f"hub:route:{key}"
 
 
 def process_name(process: str) -> str:
-    """Give the Redis name of a process' heartbeat."""
+    """Return the Redis name of a process' heartbeat."""
     return f"hub:process:{process}"
 
 
-def box_name(process: str) -> str:
-    """Give the Redis name of a process' list of incoming items."""
-    return f"hub:box:{process}"
+def inbox_name(process: str) -> str:
+    """Return the Redis name of a process' list of incoming items."""
+    return f"hub:inbox:{process}"
 
 
 def entry_write(process: str, accounts: Iterable[str]) -> str:
-    """Write one entry of a route."""
+    """Return the JSON of one entry of a route."""
     return json.dumps([process, sorted(accounts)])
 
 
-def holders_read(entries: dict[str, str]) -> list[Holder]:
-    """Read the entries of a route, alive or not."""
+def entries_read(entries: dict[str, str]) -> list[ConnectionRef]:
+    """Return the connections of a route, of live and dead processes."""
     read: dict[str, tuple[str, list[str]]] = {key: json.loads(entry) for key, entry in entries.items()}
-    return [Holder(key, process, frozenset(accounts)) for key, (process, accounts) in read.items()]
+    return [ConnectionRef(key, process, frozenset(accounts)) for key, (process, accounts) in read.items()]
 
 
-def holders_alive(key: str, accounts: Collection[str] | None) -> list[Holder]:
-    """Give the connections that can answer for one of `accounts`; entries of dead processes are removed."""
+def connections_alive(key: str, accounts: Collection[str] | None) -> list[ConnectionRef]:
+    """Return the connections that can answer for one of `accounts`; remove entries of dead processes."""
     client = redis_client()
     entries: Any = client.hgetall(route_name(key))
-    holders = holders_read(entries)
-    if not holders:
+    found = entries_read(entries)
+    if not found:
         return []
-    signs: Any = client.mget([process_name(holder.process) for holder in holders])
-    dead = [holder.connection for holder, sign in zip(holders, signs, strict=True) if sign is None]
+    heartbeats: Any = client.mget([process_name(one.process) for one in found])
+    dead = [one.connection for one, alive in zip(found, heartbeats, strict=True) if alive is None]
     if dead:
         client.hdel(route_name(key), *dead)
-    alive = [holder for holder, sign in zip(holders, signs, strict=True) if sign is not None]
-    return [holder for holder in alive if holder.serves(accounts)]
+    alive = [one for one, heartbeat in zip(found, heartbeats, strict=True) if heartbeat is not None]
+    return [one for one in alive if one.serves(accounts)]

@@ -29,7 +29,7 @@ FAILED_MAX: Final = 100
 
 
 def is_expected(route: str, *, now: datetime) -> bool:
-    """Tell whether somebody who answers on this route was here lately."""
+    """Return whether somebody who answers on this route was here lately."""
     kind, _, name = route.partition(":")
     since = now - EXPECTED_S
     if kind != "wallet":
@@ -40,7 +40,7 @@ def is_expected(route: str, *, now: datetime) -> bool:
 
 
 def signers_connected(viewer: Principal) -> QuerySet[SignerConnection]:
-    """Give the wallets that are connected now, each with `signer_keys` that it holds."""
+    """Return the wallets that are connected now, each with `signer_keys` that it holds."""
     keys = SignerKey.objects.filter(removed_at=None).order_by("pk")
     rows = (
         SignerConnection.objects.filter(closed_at=None, seen_at__gt=clock.now() - ALIVE_S)
@@ -52,7 +52,7 @@ def signers_connected(viewer: Principal) -> QuerySet[SignerConnection]:
 
 
 def provers_connected(viewer: Principal, purpose: str = Purpose.PROOF) -> QuerySet[ProverConnection]:
-    """Give the miners' channels for one purpose that are connected now."""
+    """Return the miners' channels for one purpose that are connected now."""
     rows = (
         ProverConnection.objects.filter(closed_at=None, purpose=purpose, seen_at__gt=clock.now() - ALIVE_S)
         .select_related("tenant")
@@ -62,13 +62,13 @@ def provers_connected(viewer: Principal, purpose: str = Purpose.PROOF) -> QueryS
 
 
 def signer_keys(viewer: Principal) -> QuerySet[SignerKey]:
-    """Give the keys that signers have proved and not given up."""
+    """Return the keys that signers have proved and not given up."""
     rows = SignerKey.objects.filter(removed_at=None).select_related("tenant", "connection").order_by("pk")
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
 
 
 def keys_served(account: str, addresses: Collection[str]) -> set[str]:
-    """Give those of these keys that a signer holds which is connected and serves this tenant."""
+    """Return those of these keys that a signer holds which is connected and serves this tenant."""
     keys = SignerKey.objects.filter(
         address__in=addresses,
         removed_at=None,
@@ -82,7 +82,7 @@ def keys_served(account: str, addresses: Collection[str]) -> set[str]:
 def connections_open(
     viewer: Principal, *, keys: Collection[UUID | str] | None = None
 ) -> list[SignerConnection | ProverConnection]:
-    """Give everybody who is connected and whom this caller may know of, wallets first; or those of `keys`."""
+    """Return the open connections that this caller may see, wallets first; or those of `keys`."""
     signers = signers_connected(viewer)
     provers = ProverConnection.objects.filter(closed_at=None, seen_at__gt=clock.now() - ALIVE_S)
     provers = provers.select_related("tenant").order_by("actor_id", "created_at")

@@ -1,4 +1,4 @@
-"""Writing who is connected, and asking a signer from anywhere in the pool."""
+"""Writing connections, and requests to signers from anywhere in the pool."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignedBef
 from apps.gateway.hedging import is_repeatable
 from apps.gateway.hub_client import HubRequest, requests_send
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
-from apps.gateway.routes import holders_alive, wallet_route
+from apps.gateway.routes import connections_alive, wallet_route
 from apps.users.models import AccountApproval, SignerGrant, Tenant
 from apps.users.selectors import accounts_refused
 from apps.users.services import signer_grant
@@ -63,7 +63,7 @@ class WalletSignRequest:
     """Which message it is for; a signer of ours refuses a second nonce for it, others pass over it."""
 
     def payload(self) -> dict[str, Any]:
-        """Give the event's JSON."""
+        """Return the event's JSON."""
         extra = base64.b64encode(self.extra).decode() if self.extra else None
         return {
             "Signer": self.address,
@@ -82,7 +82,7 @@ def wallet_sign(
     extra: bytes = b"",
     timeout_s: float = ASK_S,
 ) -> Signature:
-    """Have a connected signer sign.  Raises SignerAway, SignerRefused."""
+    """Sign with a connected signer.  Raises SignerAway, SignerRefused."""
     request = WalletSignRequest(address, accounts, to_sign, meta_type, extra)
     answer = wallet_sign_all([request], timeout_s=timeout_s)[0]
     if isinstance(answer, Signature):
@@ -93,8 +93,8 @@ def wallet_sign(
 def wallet_sign_all(
     requests: Sequence[WalletSignRequest], *, timeout_s: float = ASK_S
 ) -> list[Signature | DomainError]:
-    """Have many things signed, all at once; each gets its signature or SignerAway or SignerRefused."""
-    questions = [
+    """Sign many requests at once; each gets its signature or SignerAway or SignerRefused."""
+    hub_requests = [
         HubRequest(
             wallet_route(one.address),
             tuple(one.accounts),
@@ -104,7 +104,7 @@ def wallet_sign_all(
         )
         for one in requests
     ]
-    answers = requests_send(questions, timeout_s=timeout_s)
+    answers = requests_send(hub_requests, timeout_s=timeout_s)
     return [signature_read(one.address, answer) for one, answer in zip(requests, answers, strict=True)]
 
 
@@ -138,13 +138,13 @@ def signed_before_read(versions: Any) -> DomainError:
 
 
 def wallet_has(address: str, accounts: Collection[str]) -> bool:
-    """Tell whether a connected signer holds this key for one of these accounts."""
-    return bool(holders_alive(wallet_route(address), accounts))
+    """Return whether a connected signer holds this key for one of these accounts."""
+    return bool(connections_alive(wallet_route(address), accounts))
 
 
 def signers_of(address: str) -> list[SignerConnection]:
     """Return every connected signer that holds a key, those of several tenants too."""
-    names = [holder.connection for holder in holders_alive(wallet_route(address), None)]
+    names = [one.connection for one in connections_alive(wallet_route(address), None)]
     return list(SignerConnection.objects.filter(uuid__in=names, closed_at=None).order_by("created_at"))
 
 
@@ -189,7 +189,7 @@ def prover_connection_open(
 
 @transaction.atomic
 def accounts_claim(*, principal: Principal, names: Sequence[str]) -> list[str]:
-    """Give those of `names` that this signer may serve; for the others, leave a request to be approved."""
+    """Return those of `names` that this signer may serve; for the others, leave a request to be approved."""
     refused = set(accounts_refused(signer_tenant_id=principal.own_id, names=names))
     for account in Tenant.objects.filter(name__in=refused):
         AccountApproval.objects.get_or_create(signer_tenant_id=principal.own_id, account=account)
@@ -235,8 +235,8 @@ def keys_remove(*, connection_id: str, addresses: Collection[str]) -> None:
     keys.update(removed_at=clock.now())
 
 
-def connections_seen(*, process: str, done: Mapping[str, Activity], now: datetime) -> None:
-    """Say that a process' connections are still there, and what each did since the last time."""
+def connections_confirm(*, process: str, done: Mapping[str, Activity], now: datetime) -> None:
+    """Note that a process' connections are alive, and what each did since the last time."""
     for model in (SignerConnection, ProverConnection):
         model.objects.filter(process=process, closed_at=None).update(seen_at=now)
         for pk, tenant_id in model.objects.filter(pk__in=list(done)).values_list("pk", "tenant_id"):

@@ -44,7 +44,7 @@ class AccessChanges:
         await self.subscription.subscribe(ACCESS_CHANGES)
 
     async def close(self) -> None:
-        """Give the connection back; waiting opens another one."""
+        """Release the connection; waiting opens another one."""
         subscription, client, self.subscription, self.client = self.subscription, self.client, None, None
         with suppress(RedisError, OSError):
             if subscription is not None:

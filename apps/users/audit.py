@@ -82,12 +82,12 @@ class ChainCheck:
 
 
 def audit_find(viewer: Principal, wanted: AuditQuestion) -> QuerySet[AuditEntry]:
-    """Give all lines that the caller may read and asked for, newest first."""
+    """Return all lines that the caller may read and asked for, newest first."""
     return _fitting(audit_visible(viewer), wanted)
 
 
 def audit_page(viewer: Principal, wanted: AuditQuestion, *, before: int = 0, limit: int) -> AuditPage:
-    """Give up to `limit` of them, older than the line `before`; a search looks at `LOOKED` lines."""
+    """Return up to `limit` of them, older than the line `before`; a search looks at `LOOKED` lines."""
     rows = audit_visible(viewer)
     if before:
         rows = rows.filter(pk__lt=before)

@@ -63,7 +63,7 @@ def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
 def program_token(
     path: Path, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...], *, is_operator: bool
 ) -> str:
-    """Give the token in the file; make one if there is none that we know.
+    """Return the token in the file; make one if there is none that we know.
 
     A revoked one stays: the operator did that on purpose, and removes the file to get another.
     """
@@ -83,7 +83,7 @@ def program_token(
 
 
 def operator_password(tenant: Tenant, *, known: str) -> str:
-    """Give the operator's made-up password, a new one if the last was lost; empty once it was changed."""
+    """Return the operator's made-up password, a new one if the last was lost; empty once it was changed."""
     person = User.objects.filter(username=OPERATOR).first()
     if person is None:
         password = password_generate()

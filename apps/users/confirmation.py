@@ -1,4 +1,4 @@
-"""Saying once more who one is: what would let a stranger in is done only soon after a proof.
+"""Reauthentication: sensitive actions are allowed only soon after a proof of identity.
 
 Whoever sits down at an open browser, or has copied its cookie, makes no token, invites nobody and takes
 nobody's access away.  A password, a code of one's app or a passkey that verifies its owner will do.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.users.logins import attempt_begin
+from apps.users.logins import login_attempt_begin
 from apps.users.passkeys import passkey_accept
 from apps.users.second_factor import app_code_accept
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.users.models import User
-    from apps.users.passkeys import Place
+    from apps.users.passkeys import RelyingParty
 
 CONFIRMED: Final = "confirmed_at"
 """Where a session keeps when the person last proved who they are."""
@@ -31,14 +31,14 @@ def confirmation_note(session: MutableMapping[str, Any], *, now: datetime) -> No
 
 
 def is_confirmed(session: MutableMapping[str, Any], *, now: datetime) -> bool:
-    """Tell whether that was lately."""
+    """Return whether that was lately."""
     since_s = now.timestamp() - float(session.get(CONFIRMED, 0))
     return 0 <= since_s < CONFIRMED_FOR_S
 
 
 def password_confirm(person: User, *, password: str, source: str, now: datetime) -> bool:
-    """Check the password of somebody who is in.  Raises LoginTooEarly without looking at it."""
-    attempt = attempt_begin(username=person.get_username(), source=source, now=now)
+    """Check the password of somebody who is in.  Raises LoginThrottled without looking at it."""
+    attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
     is_right = person.check_password(password)
     if is_right:
         attempt.delete()
@@ -46,8 +46,8 @@ def password_confirm(person: User, *, password: str, source: str, now: datetime)
 
 
 def code_confirm(person: User, *, code: str, source: str, now: datetime) -> bool:
-    """Check a code of their app; recovery codes only let in.  Raises LoginTooEarly without looking."""
-    attempt = attempt_begin(username=person.get_username(), source=source, now=now)
+    """Check a code of their app; recovery codes only let in.  Raises LoginThrottled without looking."""
+    attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
     is_right = app_code_accept(person, code=code, now=now)
     if is_right:
         attempt.delete()
@@ -55,12 +55,12 @@ def code_confirm(person: User, *, code: str, source: str, now: datetime) -> bool
 
 
 def passkey_confirm(
-    person: User, *, answer: str, challenge: str, place: Place, source: str, now: datetime
+    person: User, *, answer: str, challenge: str, place: RelyingParty, source: str, now: datetime
 ) -> None:
-    """Take the answer of one of their passkeys, which must have verified its owner.
+    """Verify the answer of one of their passkeys, which must have verified its owner.
 
-    Raises LoginTooEarly without looking at it, PasskeyRefused.
+    Raises LoginThrottled without looking at it, PasskeyRefused.
     """
-    attempt = attempt_begin(username=person.get_username(), source=source, now=now)
+    attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
     passkey_accept(answer=answer, challenge=challenge, place=place, now=now, user=person, must_verify=True)
     attempt.delete()

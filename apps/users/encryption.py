@@ -1,6 +1,6 @@
-"""Secrets that must be read again, sealed with the site's SECRET_KEY before they reach the database.
+"""Secrets that must be read again, encrypted with the site's SECRET_KEY before they reach the database.
 
-After a change of the key, old texts open as long as the old key stands in SECRET_KEY_FALLBACKS.
+After a change of the key, old texts can be read as long as the old key stands in SECRET_KEY_FALLBACKS.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from django.conf import settings
 from django.utils.encoding import force_bytes
 
 PURPOSE: Final = b"poolsite sealed text"
-"""Keeps this key apart from others that are made of the same SECRET_KEY."""
+"""Keeps this key apart from others of the same SECRET_KEY; stored texts depend on it, so it never changes."""
 
 
 class DecryptionFailed(ValueError):
-    """The text was sealed with another key, or changed."""
+    """The text was encrypted with another key, or changed."""
 
 
 def fernet_from(secret: str | bytes) -> Fernet:
-    """Make the sealing key of one SECRET_KEY."""
+    """Return the cipher of one SECRET_KEY."""
     key = HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(force_bytes(secret))
     return Fernet(base64.urlsafe_b64encode(key))
 
 
 def text_encrypt(text: str) -> str:
-    """Seal a text."""
+    """Encrypt a text."""
     return fernet_from(settings.SECRET_KEY).encrypt(text.encode()).decode()
 
 
-def text_decrypt(sealed: str) -> str:
-    """Read a sealed text.  Raises DecryptionFailed."""
+def text_decrypt(encrypted: str) -> str:
+    """Decrypt a text.  Raises DecryptionFailed."""
     keys = [fernet_from(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
     try:
-        return MultiFernet(keys).decrypt(sealed.encode()).decode()
+        return MultiFernet(keys).decrypt(encrypted.encode()).decode()
     except InvalidToken:
-        raise DecryptionFailed("sealed with another key") from None
+        raise DecryptionFailed("encrypted with another key") from None

@@ -55,7 +55,7 @@ class Rule:
         return max(self.reset_us // max(self.capacity, 1), 1)
 
     def counts(self, service: str, api: str) -> bool:
-        """Tell whether a request falls under this rule."""
+        """Return whether a request falls under this rule."""
         return self.service in ("", service) and self.api in ("", api)
 
 
@@ -77,7 +77,7 @@ class Usage:
         return max(self.capacity - self.used, 0)
 
     def headers(self) -> dict[str, str]:
-        """Give the answer's headers.  Source: draft-ietf-httpapi-ratelimit-headers."""
+        """Return the answer's headers.  Source: draft-ietf-httpapi-ratelimit-headers."""
         found = {
             "RateLimit-Limit": str(self.capacity),
             "RateLimit-Remaining": str(self.left),
@@ -86,7 +86,7 @@ class Usage:
         return {**found, "Retry-After": str(int(self.retry_s) + 1)} if self.is_over else found
 
     def words(self, *, user: str, host: str, method: str) -> str:
-        """Say that there is no room, as the Go services do."""
+        """Return the refusal of a call above the limit, in the Go services' words."""
         return (
             f"rate-limit,user:{user}, host:{host}, method:{method} is limited, "
             f"cap={self.capacity}, used={self.used},will reset in {self.reset_s / 60:.2f}(m)"
@@ -115,7 +115,7 @@ class Rules:
         self._turn = threading.Lock()
 
     def of(self, tenant_id: int) -> tuple[Rule, ...]:
-        """Give a tenant's rules, read again every `RULES_KEPT_S`."""
+        """Return a tenant's rules, read again every `RULES_KEPT_S`."""
         until, rules = self._known.get(tenant_id, (0.0, ()))
         if time.monotonic() < until:
             return rules
@@ -126,7 +126,7 @@ class Rules:
         return rules
 
     def is_free(self, tenant_id: int, service: str, api: str) -> bool:
-        """Tell, without asking the database, that no rule counts a request; False if that is not known."""
+        """Return whether no rule counts a request, without a query; False if that is not known."""
         until, rules = self._known.get(tenant_id, (0.0, ()))
         return time.monotonic() < until and not any(rule.counts(service, api) for rule in rules)
 
@@ -140,7 +140,7 @@ RULES: Final = Rules()
 """This process' memory.  (Module state: a lookup per request must not cost a query.)"""
 
 
-def limit_take(principal: Principal, *, service: str, api: str) -> Usage | None:
+def rate_limit_consume(principal: Principal, *, service: str, api: str) -> Usage | None:
     """Count one request; None if no rule counts it, or Redis is away.  The pool itself has no limits."""
     if principal.tenant_id is None:
         return None
@@ -166,7 +166,7 @@ def bucket_take(rule: Rule) -> Usage:
 
 
 def usage_of(rule: Rule, *, full_us: int, is_over: bool) -> Usage:
-    """Say how full a bucket is that will be empty after `full_us`."""
+    """Return how full a bucket is that will be empty after `full_us`."""
     return Usage(
         is_over=is_over,
         capacity=rule.capacity,
@@ -177,7 +177,7 @@ def usage_of(rule: Rule, *, full_us: int, is_over: bool) -> Usage:
 
 
 def rates_used(tenant: Tenant) -> list[RateUsed]:
-    """Give a tenant's rules with their buckets as they are now; looking counts as no request."""
+    """Return a tenant's rules with their buckets as they are now; looking counts as no request."""
     rows = list(RateLimit.objects.filter(tenant=tenant).order_by("service", "api", "created_at"))
     try:
         texts: Any = redis_client().mget([f"limit:{row.uuid}" for row in rows]) if rows else []

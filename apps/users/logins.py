@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-    from apps.users.passkeys import Place
+    from apps.users.passkeys import RelyingParty
     from apps.users.principals import Principal
 
 WINDOW: Final = timedelta(hours=1)
@@ -53,7 +53,7 @@ class LoginFailed(DomainError):
         super().__init__("Name and password do not match.")
 
 
-class LoginTooEarly(DomainError):
+class LoginThrottled(DomainError):
     """Too many failures: the next try has to wait."""
 
     code = "login_too_early"
@@ -68,10 +68,10 @@ def person_login(
 ) -> User:
     """Check name and password; somebody with a second factor is not in yet.
 
-    Raises LoginTooEarly without looking at the password, LoginFailed.
+    Raises LoginThrottled without looking at the password, LoginFailed.
     """
     username = username[:150].replace("\0", "")
-    attempt = attempt_begin(username=username, source=source, now=now)
+    attempt = login_attempt_begin(username=username, source=source, now=now)
     person = authenticate(request, username=username, password=password)
     if not isinstance(person, User) or not is_open(person):
         raise LoginFailed
@@ -83,25 +83,31 @@ def person_login(
 
 
 def second_step_code(person: User, *, code: str, source: str, now: datetime) -> str:
-    """Take the code that follows a right password; says which factor it was.
+    """Verify the code that follows a right password; returns which factor it was.
 
-    Raises LoginTooEarly without looking at the code, WrongCode.
+    Raises LoginThrottled without looking at the code, WrongCode.
     """
-    attempt = attempt_begin(username=person.get_username(), source=source, now=now)
+    attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
     factor = code_accept(person, code=code.replace("\0", ""), now=now)
     login_record(person, attempt, factor=factor)
     return factor
 
 
 def passkey_login(
-    *, answer: str, challenge: str, place: Place, source: str, now: datetime, person: User | None = None
+    *,
+    answer: str,
+    challenge: str,
+    place: RelyingParty,
+    source: str,
+    now: datetime,
+    person: User | None = None,
 ) -> User:
-    """Take a passkey's answer: as the second step of `person`, or in place of name and password.
+    """Verify a passkey's answer: as the second step of `person`, or in place of name and password.
 
-    Raises LoginTooEarly without looking at the answer, PasskeyRefused, LoginFailed for a closed account.
+    Raises LoginThrottled without looking at the answer, PasskeyRefused, LoginFailed for a closed account.
     """
     username = person.get_username() if person is not None else ""
-    attempt = attempt_begin(username=username, source=source, now=now)
+    attempt = login_attempt_begin(username=username, source=source, now=now)
     key = passkey_accept(answer=answer, challenge=challenge, place=place, now=now, user=person)
     if not key.user.is_active or not is_open(key.user):
         raise LoginFailed
@@ -122,7 +128,7 @@ def login_record(person: User, attempt: LoginAttempt, *, factor: str) -> None:
 
 
 def is_open(person: User) -> bool:
-    """Tell whether the person's account is let in."""
+    """Return whether the person's account is let in."""
     try:
         principal_of(person)
     except TokenRefused:
@@ -143,8 +149,8 @@ class Failures:
     """Whether the next try has to wait."""
 
 
-def failures_lately(viewer: Principal, *, now: datetime) -> list[Failures]:
-    """Give who was tried for lately, the last first: to a tenant's admin the names of its people only."""
+def login_failures_recent(viewer: Principal, *, now: datetime) -> list[Failures]:
+    """Return who was tried for lately, the last first: to a tenant's admin the names of its people only."""
     rows = LoginAttempt.objects.filter(is_good=False, at__gt=now - WINDOW).order_by("-at")
     if not viewer.is_operator:
         rows = rows.filter(username__in=people_visible(viewer).values("username"))
@@ -158,23 +164,23 @@ def failures_lately(viewer: Principal, *, now: datetime) -> list[Failures]:
 
 
 @transaction.atomic
-def attempt_begin(*, username: str, source: str, now: datetime) -> LoginAttempt:
+def login_attempt_begin(*, username: str, source: str, now: datetime) -> LoginAttempt:
     """Write a try down as a failure, which its success takes back, and forget old ones.
 
-    Tries of a name and of a place come here one after the other.  Raises LoginTooEarly.
+    Tries of a name and of a place come here one after the other.  Raises LoginThrottled.
     """
     with connection.cursor() as cursor:
         for word in (f"login of {username}", f"login from {source[:64]}"):  # always in this order
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [word])
-    wait_s = wait_needed(username=username, source=source, now=now)
+    wait_s = login_delay_s(username=username, source=source, now=now)
     if wait_s:
-        raise LoginTooEarly(wait_s)
+        raise LoginThrottled(wait_s)
     LoginAttempt.objects.filter(at__lt=now - KEPT).delete()
     return LoginAttempt.objects.create(at=now, username=username, source=source[:64], is_good=False)
 
 
-def wait_needed(*, username: str, source: str, now: datetime) -> int:
-    """Give the seconds that this name at this place has to wait; 0 if it need not.
+def login_delay_s(*, username: str, source: str, now: datetime) -> int:
+    """Return the seconds that this name at this place has to wait; 0 if it need not.
 
     A passkey that names its owner is tried without a name: only its place is slowed, or one place would
     slow everybody.  Failures elsewhere do not slow a place from which the person came in lately: strangers
@@ -193,7 +199,7 @@ def wait_needed(*, username: str, source: str, now: datetime) -> int:
 
 
 def wait_of(where: dict[str, str], *, free: int, now: datetime, most_s: int = LAST_WAIT_S) -> int:
-    """Give the seconds that one group has to wait: failures since its last good login count."""
+    """Return the seconds that one group has to wait: failures since its last good login count."""
     recent = LoginAttempt.objects.filter(**where, at__gt=now - WINDOW).order_by("-at", "-pk")
     failures = []
     for at, is_good in recent.values_list("at", "is_good")[: free + 20]:

@@ -54,7 +54,7 @@ class TotpDevice(models.Model):
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="totp")
     sealed_secret = models.CharField(max_length=255)
-    """Base 32, sealed with the site's key (`sealed.py`)."""
+    """Base 32, encrypted with the site's key (`encryption.py`)."""
     created_at = models.DateTimeField(default=timezone.now)
     confirmed_at = models.DateTimeField(null=True, blank=True)
     """When a first code was right; before that the app is not asked for."""
@@ -133,7 +133,7 @@ class Token(models.Model):
     """What the holder is called on pages and in the audit log."""
     perm = models.CharField(max_length=8, choices=Perm.choices)
     scopes = models.JSONField(default=list, blank=True)
-    """Parts of the machine interface that it is limited to, e.g. `["signer"]`; empty: no limit."""
+    """Scopes of the machine interface that it is limited to, e.g. `["signer"]`; empty: no limit."""
     methods = models.JSONField(default=list, blank=True)
     """Patterns of what it may call, e.g. `["Gateway.*", "rest.MinersView"]`; empty: no limit."""
     miners = models.JSONField(default=list, blank=True)

@@ -39,7 +39,7 @@ def operator_write(path: Path, entry: dict[str, str]) -> None:
 
 
 def operator_has_password(path: Path) -> bool:
-    """Tell whether the made-up password is still the operator's."""
+    """Return whether the made-up password is still the operator's."""
     try:
         entry = operator_read(path)
     except DamagedFile:
@@ -47,8 +47,8 @@ def operator_has_password(path: Path) -> bool:
     return entry is not None and "password" in entry
 
 
-def operator_forget_password(path: Path, *, username: str) -> None:
-    """Take the made-up password out once its owner has another; other people's changes leave the file."""
+def operator_password_remove(path: Path, *, username: str) -> None:
+    """Remove the generated password once its owner has another; other people's changes leave the file."""
     try:
         entry = operator_read(path)
     except DamagedFile:  # the next start says so; a changed password must not fail for it

@@ -47,7 +47,7 @@ class PasskeyRefused(BadValue):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RelyingParty:
     """Where the page was opened: a passkey is bound to it."""
 
     host: str
@@ -57,8 +57,8 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What the browser is asked."""
+class PasskeyOptions:
+    """What the browser is asked for."""
 
     options: str
     """JSON for `navigator.credentials`."""
@@ -72,8 +72,8 @@ def descriptors(user: User) -> list[PublicKeyCredentialDescriptor]:
     return [PublicKeyCredentialDescriptor(id=base64url_to_bytes(key)) for key in ids]
 
 
-def registration_ask(user: User, *, place: Place) -> Question:
-    """Ask for a new passkey; the device must be able to name its owner by itself and to verify them."""
+def registration_options(user: User, *, place: RelyingParty) -> PasskeyOptions:
+    """Return the options for a new passkey, discoverable and verified by the device where it can."""
     options = generate_registration_options(
         rp_id=place.host,
         rp_name=SITE_NAME,
@@ -85,10 +85,10 @@ def registration_ask(user: User, *, place: Place) -> Question:
             user_verification=UserVerificationRequirement.PREFERRED,
         ),
     )
-    return Question(options_to_json(options), bytes_to_base64url(options.challenge))
+    return PasskeyOptions(options_to_json(options), bytes_to_base64url(options.challenge))
 
 
-def passkey_add(user: User, *, answer: str, challenge: str, place: Place, name: str) -> Passkey:
+def passkey_add(user: User, *, answer: str, challenge: str, place: RelyingParty, name: str) -> Passkey:
     """Keep a new passkey.  Raises PasskeyRefused."""
     asked_for(challenge)
     if Passkey.objects.filter(user=user).count() >= PASSKEYS_MAX:
@@ -118,8 +118,8 @@ def passkey_add(user: User, *, answer: str, challenge: str, place: Place, name: 
     return row
 
 
-def assertion_ask(user: User | None, *, place: Place, must_verify: bool = False) -> Question:
-    """Ask for a passkey of this person; of anybody, verified by the device, where the name is not known.
+def assertion_options(user: User | None, *, place: RelyingParty, must_verify: bool = False) -> PasskeyOptions:
+    """Return the options for a passkey of this person; of anybody where the name is not known.
 
     With `must_verify` the device has to verify this person too: nothing else was asked for.
     """
@@ -130,14 +130,14 @@ def assertion_ask(user: User | None, *, place: Place, must_verify: bool = False)
         allow_credentials=descriptors(user) if user is not None else [],
         user_verification=needed,
     )
-    return Question(options_to_json(options), bytes_to_base64url(options.challenge))
+    return PasskeyOptions(options_to_json(options), bytes_to_base64url(options.challenge))
 
 
 def passkey_accept(
     *,
     answer: str,
     challenge: str,
-    place: Place,
+    place: RelyingParty,
     now: datetime,
     user: User | None = None,
     must_verify: bool = False,
@@ -173,7 +173,7 @@ def passkey_accept(
 
 
 def passkey_remove(user: User, *, pk: int) -> str:
-    """Forget a passkey; gives its name, empty if there was none."""
+    """Forget a passkey; returns its name, empty if there was none."""
     row = Passkey.objects.filter(user=user, pk=pk).first()
     if row is None:
         return ""

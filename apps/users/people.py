@@ -1,4 +1,4 @@
-"""People of a tenant: invited, closed and let in again, and helped when they lost what lets them in."""
+"""People of a tenant: invited, deactivated, activated again, and reset when they lost their factors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.users.errors import PersonNameTaken
 from apps.users.models import Tenant, User
-from apps.users.second_factor import second_factor_forget
+from apps.users.second_factor import second_factor_reset
 from apps.users.selectors import people_visible, tenant_by_name
-from apps.users.services import access_changed, audit_record, password_check
+from apps.users.services import access_change_publish, audit_record, password_check
 from apps.users.sessions import sessions_end
 from apps.users.states import Role
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 TENANT_ROLES: Final = (Role.TENANT_ADMIN, Role.TENANT, Role.AUDITOR)
-"""What a tenant's own admin may give."""
+"""What a tenant's own admin may assign."""
 
 
 class InvitationExpired(NotFound):
@@ -34,29 +34,29 @@ class InvitationExpired(NotFound):
         super().__init__("This link was used already, or is too old: ask for a new one.")
 
 
-def may_manage(viewer: Principal) -> bool:
-    """Tell whether this caller cares for people at all."""
+def can_manage_people(viewer: Principal) -> bool:
+    """Return whether this caller manages people."""
     return viewer.may("admin")
 
 
-def roles_open(viewer: Principal) -> tuple[Role, ...]:
-    """Give the roles that this caller may give."""
+def roles_assignable(viewer: Principal) -> tuple[Role, ...]:
+    """Return the roles that this caller may assign."""
     return (Role.OPERATOR, *TENANT_ROLES) if viewer.is_operator else TENANT_ROLES
 
 
 def role_check(viewer: Principal, role: str) -> Role:
     """Read a role.  Raises NotAllowed, BadValue."""
-    if not may_manage(viewer):
+    if not can_manage_people(viewer):
         raise NotAllowed("this needs the level 'admin'")
     if role not in Role.values:
         raise BadValue(f"{role!r} is no role", field="role")
-    if role not in roles_open(viewer):
+    if role not in roles_assignable(viewer):
         raise NotAllowed("only the operator makes operators", field="role")
     return Role(role)
 
 
-def person_managed(viewer: Principal, pk: int) -> User:
-    """Find a person whom this caller cares for: not a tenant admin an operator, and nobody themselves.
+def person_manageable(viewer: Principal, pk: int) -> User:
+    """Return a person whom this caller manages: not a tenant admin an operator, and nobody themselves.
 
     Raises NotFound, NotAllowed.
     """
@@ -71,7 +71,7 @@ def person_managed(viewer: Principal, pk: int) -> User:
 
 @transaction.atomic
 def person_invite(*, principal: Principal, username: str, role: str, tenant: str = "") -> User:
-    """Make a person without a password; they choose one through a link.
+    """Create a person without a password; they choose one through a link.
 
     Raises NotAllowed, BadValue, PersonNameTaken, TenantUnknown.
     """
@@ -89,7 +89,7 @@ def person_invite(*, principal: Principal, username: str, role: str, tenant: str
 
 
 def tenant_for(principal: Principal, name: str) -> Tenant:
-    """Give the tenant of a new person: only the operator names another.  Raises NotAllowed, TenantUnknown."""
+    """Return a new person's tenant: only the operator names another.  Raises NotAllowed, TenantUnknown."""
     wanted = name or principal.tenant_name
     if wanted != principal.tenant_name and not principal.is_operator:
         raise NotAllowed("a tenant's admin invites people of that tenant", field="tenant")
@@ -97,7 +97,7 @@ def tenant_for(principal: Principal, name: str) -> Tenant:
 
 
 def invitation_create(person: User) -> tuple[str, str]:
-    """Give both parts of the link through which a person chooses a password; good once, for three days."""
+    """Return both parts of the link through which a person chooses a password; good once, for three days."""
     return urlsafe_base64_encode(force_bytes(person.pk)), default_token_generator.make_token(person)
 
 
@@ -115,7 +115,7 @@ def invitation_read(who: str, token: str) -> User:
 
 @transaction.atomic
 def invitation_accept(person: User, *, password: str, principal: Principal) -> None:
-    """Let an invited person choose a password; the link is worthless then.  Raises WeakPassword."""
+    """Set the password that an invited person chose; the link is worthless then.  Raises WeakPassword."""
     password_check(password, person)
     person.set_password(password)
     person.must_change_password = False
@@ -125,39 +125,39 @@ def invitation_accept(person: User, *, password: str, principal: Principal) -> N
 
 
 @transaction.atomic
-def person_open(*, principal: Principal, person: User, is_open: bool) -> None:
-    """Close an account with all of its sessions, or let the person in again."""
+def person_set_active(*, principal: Principal, person: User, is_open: bool) -> None:
+    """Deactivate an account and end its sessions, or activate it again."""
     if person.is_active == is_open:
         return
     person.is_active = is_open
     person.save(update_fields=["is_active"])
     if not is_open:
         sessions_end(person)
-    access_changed()
+    access_change_publish()
     action = "person.enable" if is_open else "person.disable"
     audit_record(principal=principal, action=action, target=person.get_username())
 
 
 @transaction.atomic
 def person_reset(*, principal: Principal, person: User) -> None:
-    """Take a person's password, second factor and sessions; a new link lets them choose again."""
+    """Remove a person's password, second factor and sessions; a new link lets them choose again."""
     person.set_unusable_password()
     person.must_change_password = False
     person.save(update_fields=["password", "must_change_password"])
-    second_factor_forget(person)
+    second_factor_reset(person)
     sessions_end(person)
     audit_record(principal=principal, action="person.reset", target=person.get_username())
 
 
 @transaction.atomic
 def person_role_set(*, principal: Principal, person: User, role: str) -> None:
-    """Give a person another role; their open pages notice within a second.  Raises NotAllowed, BadValue."""
+    """Set a person's role; their open pages notice within a second.  Raises NotAllowed, BadValue."""
     wanted, before = role_check(principal, role), str(person.role)
     if wanted == before:
         return
     person.role = wanted
     person.save(update_fields=["role"])
-    access_changed()
+    access_change_publish()
     audit_record(
         principal=principal,
         action="person.role",

@@ -21,7 +21,7 @@ class Principal:
     perm: str
     """One of `PERMS`."""
     scopes: tuple[str, ...] = ()
-    """Parts of the machine interface that it is limited to; empty: no limit."""
+    """Scopes of the machine interface that it is limited to; empty: no limit."""
     actor: str = ""
     """Who it is, for the audit log and for names on pages."""
     token_id: str = ""
@@ -42,11 +42,11 @@ class Principal:
         return self.tenant_id or 0
 
     def may(self, perm: str) -> bool:
-        """Tell whether its level allows `perm`."""
+        """Return whether its level allows `perm`."""
         return self.perm in PERMS and perm in PERMS[: PERMS.index(self.perm) + 1]
 
     def has_scope(self, scope: str) -> bool:
-        """Tell whether it may use this part of the machine interface; the general part is the empty word."""
+        """Return whether it has this scope of the machine interface; the general scope is the empty word."""
         return not self.scopes or scope in self.scopes
 
     @property
@@ -60,19 +60,19 @@ class Principal:
         return bool(self.miners or self.signers)
 
     def may_call(self, method: str) -> bool:
-        """Tell whether it may call this: a JSON-RPC method by its name, a view as `rest.<name>`."""
+        """Return whether it may call this: a JSON-RPC method by its name, a view as `rest.<name>`."""
         return not self.methods or any(fnmatchcase(method, pattern) for pattern in self.methods)
 
     def may_address(self, to: str) -> bool:
-        """Tell whether its messages may go to this address: one limited to miners reaches only those."""
+        """Return whether its messages may go to this address: one limited to miners reaches only those."""
         return not self.miners or to[1:] in {f"0{actor_id}" for actor_id in self.miners}
 
     def may_mine(self, actor_id: int) -> bool:
-        """Tell whether it may deal with this miner."""
+        """Return whether it may deal with this miner."""
         return not self.miners or actor_id in self.miners
 
     def may_sign_with(self, address: str) -> bool:
-        """Tell whether it may have something signed for this address."""
+        """Return whether it may have something signed for this address."""
         return not self.signers or address in self.signers
 
 

@@ -46,14 +46,14 @@ class WrongCode(BadValue):
 
 
 def has_second_factor(user: User) -> bool:
-    """Tell whether a password alone does not let this person in."""
+    """Return whether a password alone does not let this person in."""
     app = TotpDevice.objects.filter(user=user, confirmed_at__isnull=False)
     return app.exists() or Passkey.objects.filter(user=user).exists()
 
 
 @transaction.atomic
 def totp_begin(user: User) -> TotpDevice:
-    """Give the device that waits for its first code, made when there is none."""
+    """Return the device that waits for its first code, made when there is none."""
     device, made = TotpDevice.objects.get_or_create(
         user=user, defaults={"sealed_secret": text_encrypt(pyotp.random_base32())}
     )
@@ -64,7 +64,7 @@ def totp_begin(user: User) -> TotpDevice:
 
 
 def totp_of(device: TotpDevice) -> pyotp.TOTP | None:
-    """Open a device; None if the site's key was changed since."""
+    """Return the TOTP of a device; None if the site's key was changed since."""
     try:
         return pyotp.TOTP(text_decrypt(device.sealed_secret), interval=STEP_S)
     except DecryptionFailed:
@@ -73,13 +73,13 @@ def totp_of(device: TotpDevice) -> pyotp.TOTP | None:
 
 
 def totp_uri(device: TotpDevice) -> str:
-    """Give what the QR code says."""
+    """Return what the QR code says."""
     totp = totp_of(device)
     return totp.provisioning_uri(name=device.user.get_username(), issuer_name=ISSUER) if totp else ""
 
 
 def totp_secret(device: TotpDevice) -> str:
-    """Give the secret in groups of four, to be typed where no camera is."""
+    """Return the secret in groups of four, to be typed where no camera is."""
     totp = totp_of(device)
     secret = totp.secret if totp else ""
     return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
@@ -87,7 +87,7 @@ def totp_secret(device: TotpDevice) -> str:
 
 @transaction.atomic
 def totp_confirm(user: User, *, code: str, now: datetime) -> None:
-    """Take the first code of a new app; from then on the app is asked for.  Raises WrongCode."""
+    """Verify the first code of a new app; from then on the app is asked for.  Raises WrongCode."""
     device = TotpDevice.objects.select_for_update().filter(user=user, confirmed_at=None).first()
     if device is None or not totp_accept(device, code=code, now=now):
         raise WrongCode
@@ -111,14 +111,14 @@ def totp_accept(device: TotpDevice, *, code: str, now: datetime) -> bool:
     return False
 
 
-def totp_drop(user: User) -> bool:
-    """Forget the app.  False if there was none."""
+def totp_remove(user: User) -> bool:
+    """Remove the app.  False if there was none."""
     return bool(TotpDevice.objects.filter(user=user).delete()[0])
 
 
 @transaction.atomic
-def recovery_codes_make(user: User) -> list[str]:
-    """Make ten new recovery codes, which nobody can read again; the old ones are worthless."""
+def recovery_codes_generate(user: User) -> list[str]:
+    """Generate ten new recovery codes, which nobody can read again; the old ones are worthless."""
     RecoveryCode.objects.filter(user=user).delete()
     codes = [
         base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode().lower() for _ in range(RECOVERY_CODES)
@@ -128,7 +128,7 @@ def recovery_codes_make(user: User) -> list[str]:
 
 
 def recovery_digest(code: str) -> str:
-    """Give what we keep of a recovery code, however it was typed."""
+    """Return what we keep of a recovery code, however it was typed."""
     return hashlib.sha256("".join(code.lower().split()).replace("-", "").encode()).hexdigest()
 
 
@@ -139,7 +139,7 @@ def recovery_codes_left(user: User) -> int:
 
 @transaction.atomic
 def app_code_accept(user: User, *, code: str, now: datetime) -> bool:
-    """Take a code of the app, once."""
+    """Verify a code of the app, which is good once."""
     digits = "".join(code.split())
     device = TotpDevice.objects.select_for_update().filter(user=user, confirmed_at__isnull=False).first()
     return device is not None and digits.isdecimal() and totp_accept(device, code=digits, now=now)
@@ -147,7 +147,7 @@ def app_code_accept(user: User, *, code: str, now: datetime) -> bool:
 
 @transaction.atomic
 def code_accept(user: User, *, code: str, now: datetime) -> str:
-    """Take a code of the app or a recovery code; says which it was.  Raises WrongCode."""
+    """Verify a code of the app or a recovery code; returns which it was.  Raises WrongCode."""
     if app_code_accept(user, code=code, now=now):
         return Factor.TOTP
     unused = RecoveryCode.objects.filter(user=user, digest=recovery_digest(code), used_at=None)
@@ -157,8 +157,8 @@ def code_accept(user: User, *, code: str, now: datetime) -> str:
 
 
 @transaction.atomic
-def second_factor_forget(user: User) -> None:
-    """Take app, passkeys and recovery codes from a person who lost them."""
-    totp_drop(user)
+def second_factor_reset(user: User) -> None:
+    """Remove app, passkeys and recovery codes of a person who lost them."""
+    totp_remove(user)
     Passkey.objects.filter(user=user).delete()
     RecoveryCode.objects.filter(user=user).delete()

@@ -26,12 +26,12 @@ USE_NOTED_EVERY: Final = timedelta(minutes=1)
 
 
 def token_digest(token: str) -> str:
-    """Give what we keep of a token."""
+    """Return what we keep of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def principal_by_token(token: str, *, now: datetime, source: str = "") -> Principal:
-    """Tell who holds this token.
+    """Return who holds this token.
 
     Raises TokenRefused if it is unknown, revoked or expired, or if its tenant is disabled.
     """
@@ -70,7 +70,7 @@ def principal_of_token(row: Token, *, now: datetime, source: str = "") -> Princi
 
 
 def principal_of(user: User, *, source: str = "") -> Principal:
-    """Tell who a person is to the pool; a person without a tenant who is no operator sees nothing.
+    """Return who a person is to the pool; a person without a tenant who is no operator sees nothing.
 
     Raises TokenRefused if the person's tenant is disabled.
     """
@@ -88,7 +88,7 @@ def principal_of(user: User, *, source: str = "") -> Principal:
 
 
 def tokens_refused(ids: Collection[str], *, now: datetime) -> set[str]:
-    """Give those of these tokens that are no longer good."""
+    """Return those of these tokens that are no longer good."""
     good = Token.objects.filter(
         Q(expires_at=None) | Q(expires_at__gt=now),
         pk__in=ids,
@@ -102,25 +102,25 @@ def tokens_refused(ids: Collection[str], *, now: datetime) -> set[str]:
 def tokens_outdated(
     held: Collection[tuple[str, tuple[int, ...]]], *, now: datetime
 ) -> set[tuple[str, tuple[int, ...]]]:
-    """Give those of these tokens, each with the miners it was limited to, that are other now or not good."""
+    """Return those of these tokens, each with its miners, that were changed since or are not valid."""
     refused = tokens_refused({key for key, _ in held}, now=now)
     miners = {str(row.pk): tuple(row.miners) for row in Token.objects.filter(pk__in={key for key, _ in held})}
     return {(key, limit) for key, limit in held if key in refused or miners.get(key) != limit}
 
 
 def tokens_with_digests(digests: Collection[str]) -> list[str]:
-    """Give the ids of the tokens with these digests, good or not."""
+    """Return the ids of the tokens with these digests, good or not."""
     return [str(pk) for pk in Token.objects.filter(digest__in=digests).values_list("pk", flat=True)]
 
 
 def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
-    """Give the tenants that this caller may know of."""
+    """Return the tenants that this caller may know of."""
     tenants = Tenant.objects.filter(deleted_at=None).order_by("name")
     return tenants if viewer.is_operator else tenants.filter(pk=viewer.own_id)
 
 
 def tenants_listed(viewer: Principal, *, limit: int) -> list[Tenant]:
-    """Give the same for a page, with how many miners, signers and people each has."""
+    """Return the same for a page, with how many miners, signers and people each has."""
     rows = tenants_visible(viewer).annotate(
         miners_count=Count("miner_grants", filter=Q(miner_grants__deleted_at=None), distinct=True),
         signers_count=Count("signer_grants", filter=Q(signer_grants__deleted_at=None), distinct=True),
@@ -131,7 +131,7 @@ def tenants_listed(viewer: Principal, *, limit: int) -> list[Tenant]:
 
 
 def tokens_visible(viewer: Principal) -> QuerySet[Token]:
-    """Give the tokens that this caller may know of, those never above its own level."""
+    """Return the tokens that this caller may know of, those never above its own level."""
     tokens = Token.objects.select_related("tenant").order_by("created_at")
     if viewer.is_operator:
         return tokens
@@ -139,19 +139,19 @@ def tokens_visible(viewer: Principal) -> QuerySet[Token]:
 
 
 def tokens_listed(viewer: Principal, *, limit: int) -> list[Token]:
-    """Give the same for a page: those that are good first, then the newest."""
+    """Return the same for a page: those that are good first, then the newest."""
     rows = tokens_visible(viewer).order_by(F("revoked_at").desc(nulls_first=True), "-created_at")
     return list(rows[:limit])
 
 
 def people_visible(viewer: Principal) -> QuerySet[User]:
-    """Give the people that this caller may know of."""
+    """Return the people that this caller may know of."""
     people = User.objects.select_related("tenant").order_by("username")
     return people if viewer.is_operator else people.filter(tenant_id=viewer.own_id)
 
 
 def people_listed(viewer: Principal) -> QuerySet[User]:
-    """Give the same with what a list shows: sessions, last sight, app and passkeys."""
+    """Return the same with what a list shows: sessions, last sight, app and passkeys."""
     return people_visible(viewer).annotate(
         sessions_count=Count("sessions", distinct=True),
         last_seen=Max("sessions__seen_at"),
@@ -174,30 +174,30 @@ def address_canonical(address: Address | str) -> str:
 
 
 def signer_granted(*, tenant_id: int, address: Address | str) -> bool:
-    """Tell whether this tenant may have messages signed for this address."""
+    """Return whether this tenant may have messages signed for this address."""
     key = address_canonical(address)
     return SignerGrant.objects.filter(tenant_id=tenant_id, address=key, deleted_at=None).exists()
 
 
 def sender_known(address: Address | str) -> bool:
-    """Tell whether any tenant was granted this address."""
+    """Return whether any tenant was granted this address."""
     return SignerGrant.objects.filter(address=address_canonical(address), deleted_at=None).exists()
 
 
 def signers_of(viewer: Principal) -> QuerySet[SignerGrant]:
-    """Give the signer grants that this caller may know of."""
+    """Return the signer grants that this caller may know of."""
     grants = SignerGrant.objects.select_related("tenant").filter(deleted_at=None).order_by("created_at", "pk")
     return grants if viewer.is_operator else grants.filter(tenant_id=viewer.own_id)
 
 
 def miners_of(viewer: Principal) -> QuerySet[MinerGrant]:
-    """Give the miner grants that this caller may know of."""
+    """Return the miner grants that this caller may know of."""
     grants = MinerGrant.objects.select_related("tenant").filter(deleted_at=None).order_by("created_at", "pk")
     return grants if viewer.is_operator else grants.filter(tenant_id=viewer.own_id)
 
 
 def miner_granted(*, tenant_id: int, actor_id: int) -> bool:
-    """Tell whether this miner belongs to this tenant."""
+    """Return whether this miner belongs to this tenant."""
     return MinerGrant.objects.filter(tenant_id=tenant_id, actor_id=actor_id, deleted_at=None).exists()
 
 
@@ -208,13 +208,13 @@ def miner_owner(*, actor_id: int) -> str:
 
 
 def miners_owners(actor_ids: Collection[int]) -> dict[int, int]:
-    """Give the tenant of each of these miners that has one, by its number."""
+    """Return the tenant of each of these miners that has one, by its number."""
     grants = MinerGrant.objects.filter(actor_id__in=actor_ids, deleted_at=None)
     return dict(grants.values_list("actor_id", "tenant_id"))
 
 
 def accounts_missing(names: Collection[str]) -> list[str]:
-    """Give those of `names` that are no tenant, or a disabled one, in the order asked."""
+    """Return those of `names` that are no tenant, or a disabled one, in the order asked."""
     open_names = set(
         Tenant.objects.filter(name__in=names, enabled=True, deleted_at=None).values_list("name", flat=True)
     )
@@ -222,13 +222,13 @@ def accounts_missing(names: Collection[str]) -> list[str]:
 
 
 def approvals_visible(viewer: Principal) -> QuerySet[AccountApproval]:
-    """Give the requests of signers to serve an account, granted or open, that this caller may know of."""
+    """Return the requests of signers to serve an account, granted or open, that this caller may know of."""
     rows = AccountApproval.objects.select_related("signer_tenant", "account").order_by("created_at")
     return rows if viewer.is_operator else rows.filter(account_id=viewer.own_id)
 
 
 def accounts_refused(*, signer_tenant_id: int, names: Collection[str]) -> list[str]:
-    """Give those of `names` that have not agreed to be served by the signers of this tenant."""
+    """Return those of `names` that have not agreed to be served by the signers of this tenant."""
     agreed = Q(pk=signer_tenant_id) | Q(
         pk__in=AccountApproval.objects.filter(
             signer_tenant_id=signer_tenant_id, approved_at__isnull=False
@@ -239,12 +239,12 @@ def accounts_refused(*, signer_tenant_id: int, names: Collection[str]) -> list[s
 
 
 def users_active(pks: Collection[int]) -> QuerySet[User]:
-    """Give those of these people who may still sign in."""
+    """Return those of these people who may still sign in."""
     return User.objects.select_related("tenant").filter(pk__in=pks, is_active=True)
 
 
 def audit_visible(viewer: Principal) -> QuerySet[AuditEntry]:
-    """Give the lines of the audit log that this caller may read, newest first."""
+    """Return the lines of the audit log that this caller may read, newest first."""
     rows = AuditEntry.objects.select_related("tenant").order_by("-pk")
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
 

@@ -36,7 +36,7 @@ from apps.users.models import (
     Token,
     User,
 )
-from apps.users.operator_file import operator_forget_password
+from apps.users.operator_file import operator_password_remove
 from apps.users.selectors import USE_NOTED_EVERY, address_canonical, audit_hash, token_digest
 from apps.users.states import PERMS, Role
 from poolsite.filecoin.address import address_parse
@@ -64,7 +64,7 @@ AUDIT_LAST: Final = "SELECT entry_hash FROM users_auditentry ORDER BY id DESC LI
 
 @transaction.atomic
 def tenant_create(*, name: str, comment: str = "", enabled: bool = True) -> Tenant:
-    """Make a tenant; a deleted one of this name comes back empty-handed.  Raises TenantNameTaken."""
+    """Create a tenant; a deleted one of this name comes back without grants.  Raises TenantNameTaken."""
     old = Tenant.objects.select_for_update().filter(name=name).first()
     if old is not None and old.deleted_at is None:
         raise TenantNameTaken(name)
@@ -92,7 +92,7 @@ def tenant_update(*, tenant: Tenant, comment: str | None = None, enabled: bool |
     row.comment = row.comment if comment is None else comment
     row.enabled = row.enabled if enabled is None else enabled
     row.save()
-    access_changed()
+    access_change_publish()
     return row
 
 
@@ -100,7 +100,7 @@ def tenant_update(*, tenant: Tenant, comment: str | None = None, enabled: bool |
 def user_create(
     *, username: str, password: str, tenant: Tenant | None, role: str = Role.TENANT, must_change: bool = False
 ) -> User:
-    """Make a person who can log in.  Raises PersonNameTaken, WeakPassword."""
+    """Create a person who can log in.  Raises PersonNameTaken, WeakPassword."""
     if User.objects.filter(username=username).exists():
         raise PersonNameTaken(username)
     person = User(username=username, tenant=tenant, role=role, must_change_password=must_change)
@@ -112,7 +112,7 @@ def user_create(
 
 @transaction.atomic
 def user_set_password(*, user: User, password: str, must_change: bool = False) -> None:
-    """Give a person another password.  Raises WeakPassword."""
+    """Set a person's password.  Raises WeakPassword."""
     password_check(password, user)
     user.set_password(password)
     user.must_change_password = must_change
@@ -121,14 +121,14 @@ def user_set_password(*, user: User, password: str, must_change: bool = False) -
 
 @transaction.atomic
 def password_change(*, user: User, new_password: str) -> None:
-    """Let a person choose a password; the made-up one leaves operator.json.  Raises WeakPassword."""
+    """Set the password that a person chose; the generated one leaves operator.json.  Raises WeakPassword."""
     user_set_password(user=user, password=new_password)
     name = user.get_username()
-    transaction.on_commit(lambda: operator_forget_password(settings.VAR / "operator.json", username=name))
+    transaction.on_commit(lambda: operator_password_remove(settings.VAR / "operator.json", username=name))
 
 
 def password_check(password: str, user: User) -> None:
-    """Hold a password against the rules of the settings.  Raises WeakPassword."""
+    """Check a password against the validators of the settings.  Raises WeakPassword."""
     try:
         validate_password(password, user)
     except ValidationError as exc:
@@ -159,7 +159,7 @@ def token_issue(
     ext: str = "",
     limits: TokenLimits = NO_LIMITS,
 ) -> str:
-    """Make a token and give its text, which nobody can read again.  Raises BadPerm.
+    """Create a token and return its text, which nobody can read again.  Raises BadPerm.
 
     The text is a JWT with the claims of sophon-auth (`name` is the tenant's), signed with a secret
     that is thrown away: a token is good because its row is there.
@@ -177,38 +177,38 @@ def token_issue(
 
 
 def token_record(text: str, *, tenant: Tenant, perm: str, **data: Any) -> Token:
-    """Keep the row of a token whose text exists: made here, or brought from another server."""
+    """Create the row of a token whose text exists: issued here, or imported."""
     data["scopes"] = list(data.get("scopes") or ())
     return Token.objects.create(tenant=tenant, perm=perm, digest=token_digest(text), hint=text[-8:], **data)
 
 
 def token_revoke(token: Token) -> None:
-    """Make a token worthless from the next request on; its open sockets are closed by their process."""
+    """Revoke a token from the next request on; its open sockets are closed by their process."""
     Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=clock.now())
-    access_changed()
+    access_change_publish()
 
 
-def access_changed() -> None:
-    """Let every process look again, at once, whom its open sockets belong to.
+def access_change_publish() -> None:
+    """Publish that somebody's access changed: every process checks its open sockets at once.
 
-    Without Redis they notice at their regular look, and the next request is refused in any case.
+    Without Redis they notice at their regular check, and the next request is refused in any case.
     """
 
-    def tell() -> None:
+    def send() -> None:
         try:
-            redis_client().publish(ACCESS_CHANGES, "look")
+            redis_client().publish(ACCESS_CHANGES, "check")
         except RedisError as error:
-            log.warning("access_change_not_told", reason=str(error))
+            log.warning("access_change_not_published", reason=str(error))
 
-    transaction.on_commit(tell)
+    transaction.on_commit(send)
 
 
-def token_recover(token: Token) -> None:
-    """Take a revocation back."""
+def token_restore(token: Token) -> None:
+    """Undo a revocation."""
     Token.objects.filter(pk=token.pk).update(revoked_at=None)
 
 
-def token_used(token: Token, *, now: datetime, source: str) -> None:
+def token_use_record(token: Token, *, now: datetime, source: str) -> None:
     """Note a use, at most once in `USE_NOTED_EVERY`."""
     if token.last_used_at is None or now - token.last_used_at >= USE_NOTED_EVERY:
         Token.objects.filter(pk=token.pk).update(last_used_at=now, last_used_from=source[:64])
@@ -216,7 +216,7 @@ def token_used(token: Token, *, now: datetime, source: str) -> None:
 
 @transaction.atomic
 def miner_grant(*, tenant: Tenant, actor_id: int, open_mining: bool = True) -> bool:
-    """Give a miner to a tenant, taking it from any other.  True if nobody had it."""
+    """Grant a miner to a tenant, revoking any other grant.  True if nobody had it."""
     grant = MinerGrant.objects.select_for_update().filter(actor_id=actor_id).first()
     if grant is None:
         MinerGrant.objects.create(actor_id=actor_id, tenant=tenant, open_mining=open_mining)
@@ -227,15 +227,15 @@ def miner_grant(*, tenant: Tenant, actor_id: int, open_mining: bool = True) -> b
     return was_free
 
 
-def miner_ungrant(*, actor_id: int) -> bool:
-    """Take a miner from its tenant.  False if nobody had it."""
+def miner_grant_revoke(*, actor_id: int) -> bool:
+    """Revoke the grant of a miner.  False if nobody had it."""
     free = MinerGrant.objects.filter(actor_id=actor_id, deleted_at=None)
     return bool(free.update(deleted_at=clock.now(), updated_at=clock.now()))
 
 
 @transaction.atomic
 def signer_grant(*, tenant: Tenant, address: Address | str) -> SignerGrant:
-    """Let a tenant have messages signed for this address; safe to repeat.
+    """Grant a tenant the use of this sender; safe to repeat.
 
     Raises BadGrant unless the address is a key, BadAddress unless it is an address.
     """
@@ -249,8 +249,8 @@ def signer_grant(*, tenant: Tenant, address: Address | str) -> SignerGrant:
     return grant
 
 
-def signer_ungrant(*, tenant: Tenant | None, address: Address | str) -> bool:
-    """Take an address from a tenant, or from all.  False if it was not granted."""
+def signer_grant_revoke(*, tenant: Tenant | None, address: Address | str) -> bool:
+    """Revoke the grant of an address, of one tenant or of all.  False if it was not granted."""
     grants = SignerGrant.objects.filter(address=address_canonical(address), deleted_at=None)
     if tenant is not None:
         grants = grants.filter(tenant=tenant)
@@ -258,19 +258,19 @@ def signer_ungrant(*, tenant: Tenant | None, address: Address | str) -> bool:
 
 
 def account_approve(*, signer_tenant: Tenant, account: Tenant) -> None:
-    """Let the signers of one tenant serve another; safe to repeat."""
+    """Approve that the signers of one tenant serve another; safe to repeat."""
     AccountApproval.objects.update_or_create(
         signer_tenant=signer_tenant, account=account, defaults={"approved_at": clock.now()}
     )
 
 
 def account_approval_revoke(*, signer_tenant: Tenant, account: Tenant) -> None:
-    """Take that back."""
+    """Revoke that approval."""
     AccountApproval.objects.filter(signer_tenant=signer_tenant, account=account).delete()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
+class AuditEvent:
     """What somebody did to which object; `before` and `after` name what changed."""
 
     principal: Principal
@@ -284,12 +284,12 @@ def audit_record(
     *, principal: Principal, action: str, target: str, before: Any = None, after: Any = None
 ) -> AuditEntry:
     """Add one line to the audit log, chained to the line before it."""
-    act = Act(principal=principal, action=action, target=target, before=before, after=after)
-    return acts_record([act])[0]
+    act = AuditEvent(principal=principal, action=action, target=target, before=before, after=after)
+    return audit_entries_record([act])[0]
 
 
 @transaction.atomic(savepoint=False)
-def acts_record(acts: Sequence[Act]) -> list[AuditEntry]:
+def audit_entries_record(acts: Sequence[AuditEvent]) -> list[AuditEntry]:
     """Add a line for each act with one insert; each is chained to the line before it."""
     if not acts:
         return []
@@ -317,13 +317,13 @@ def acts_record(acts: Sequence[Act]) -> list[AuditEntry]:
 
 
 def password_generate() -> str:
-    """Make up a password that is easy to type: 15 random bytes in base 32."""
+    """Generate a password that is easy to type: 15 random bytes in base 32."""
     return base64.b32encode(secrets.token_bytes(15)).decode().lower()
 
 
 @transaction.atomic
 def tenant_delete(*, tenant: Tenant) -> None:
-    """Take a tenant out of use with its miners and signers; tokens and people are refused from then on.
+    """Mark a tenant deleted and revoke its grants; its tokens and people are refused from then on.
 
     Raises PoolTenantKept for the tenant that the pool itself belongs to.
     """
@@ -333,11 +333,11 @@ def tenant_delete(*, tenant: Tenant) -> None:
     MinerGrant.objects.filter(tenant=tenant, deleted_at=None).update(deleted_at=now, updated_at=now)
     SignerGrant.objects.filter(tenant=tenant, deleted_at=None).update(deleted_at=now, updated_at=now)
     Tenant.objects.filter(pk=tenant.pk).update(deleted_at=now, updated_at=now)
-    access_changed()
+    access_change_publish()
 
 
-def tenant_recover(*, tenant: Tenant) -> None:
-    """Bring a deleted tenant back, without its miners and signers."""
+def tenant_restore(*, tenant: Tenant) -> None:
+    """Restore a deleted tenant, without its miners and signers."""
     Tenant.objects.filter(pk=tenant.pk).update(deleted_at=None, updated_at=clock.now())
 
 
@@ -345,7 +345,7 @@ def tenant_recover(*, tenant: Tenant) -> None:
 def rate_limit_set(
     *, tenant: Tenant, capacity: int, reset_ns: int, service: str = "", api: str = "", limit_id: str = ""
 ) -> RateLimit:
-    """Make a limit, or change the one with this id.  Raises BadLimit."""
+    """Create a limit, or change the one with this id.  Raises BadLimit."""
     if capacity < 0 or reset_ns < 0 or (capacity and not reset_ns):
         raise BadLimit("a limit needs a capacity of at least 0 and a time to reset above 0")
     fields = {"tenant": tenant, "capacity": capacity, "reset_ns": reset_ns, "service": service, "api": api}
@@ -355,6 +355,6 @@ def rate_limit_set(
     return row
 
 
-def rate_limit_drop(*, tenant: Tenant, limit_id: str) -> bool:
+def rate_limit_delete(*, tenant: Tenant, limit_id: str) -> bool:
     """Remove a limit.  False if there was none."""
     return bool(RateLimit.objects.filter(tenant=tenant, uuid=limit_id).delete()[0])

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from apps.core import clock
 from apps.users.models import PersonSession
-from apps.users.services import access_changed
+from apps.users.services import access_change_publish
 from apps.users.states import Factor
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SEEN_EVERY: Final = timedelta(minutes=1)
 
 
 @transaction.atomic
-def session_seen(user: User, *, key: str, device: str, source: str, now: datetime) -> None:
+def session_touch(user: User, *, key: str, device: str, source: str, now: datetime) -> None:
     """Note that a browser was here; one that we did not see come in is written down now."""
     PersonSession.objects.update_or_create(
         key=key,
@@ -39,21 +39,21 @@ def session_seen(user: User, *, key: str, device: str, source: str, now: datetim
 
 
 @transaction.atomic
-def session_opened(user: User, *, key: str, device: str, source: str, factor: str, now: datetime) -> None:
+def session_start(user: User, *, key: str, device: str, source: str, factor: str, now: datetime) -> None:
     """Note that a person came in; the rows of sessions that ended go."""
     gone = PersonSession.objects.filter(user=user).exclude(key__in=Session.objects.values("session_key"))
     gone.delete()
-    session_seen(user, key=key, device=device, source=source, now=now)
+    session_touch(user, key=key, device=device, source=source, now=now)
     PersonSession.objects.filter(key=key).update(factor=Factor(factor))
 
 
-def session_moved(*, old: str, new: str) -> None:
+def session_rekey(*, old: str, new: str) -> None:
     """Follow a session that got another key."""
     PersonSession.objects.filter(key=old).update(key=new)
 
 
 def sessions_of(user: User) -> list[PersonSession]:
-    """Give a person's open sessions, the last seen first."""
+    """Return a person's open sessions, the last seen first."""
     open_keys = Session.objects.filter(expire_date__gt=clock.now()).values("session_key")
     return list(PersonSession.objects.filter(user=user, key__in=open_keys).order_by("-seen_at", "-pk"))
 
@@ -66,16 +66,16 @@ def session_end(user: User, *, pk: int) -> bool:
         return False
     Session.objects.filter(session_key=row.key).delete()
     row.delete()
-    access_changed()
+    access_change_publish()
     return True
 
 
 @transaction.atomic
 def sessions_end(user: User, *, but: str = "") -> int:
-    """End all sessions of a person, except the one with the key `but`; says how many."""
+    """End all sessions of a person, except the one with the key `but`; returns how many."""
     rows = PersonSession.objects.filter(user=user).exclude(key=but)
     keys = list(rows.values_list("key", flat=True))
     Session.objects.filter(session_key__in=keys).delete()
     rows.delete()
-    access_changed()
+    access_change_publish()
     return len(keys)

@@ -57,18 +57,18 @@ class Taken:
 
 @transaction.atomic
 def sophon_import(lines: Iterable[str]) -> Taken:
-    """Take everything over, or nothing; safe to repeat.  Raises BadValue that names the line."""
+    """Import everything, or nothing; safe to repeat.  Raises BadValue that names the line."""
     rows: dict[str, list[Row]] = {name: [] for name in MYSQL_COLUMNS}
     for table, row in rows_read(lines):
         rows[table].append({key.lower().replace("_", ""): value for key, value in row.items()})
     taken = Taken()
     for row in rows["users"]:
-        user_take(row, taken)
+        user_import(row, taken)
     for table, take in (
-        ("token", token_take),
-        ("miners", miner_take),
-        ("signers", signer_take),
-        ("user_rate_limits", limit_take_over),
+        ("token", token_import),
+        ("miners", miner_import),
+        ("signers", signer_import),
+        ("user_rate_limits", rate_limit_import),
     ):
         for row in rows[table]:
             take(row, taken)
@@ -166,15 +166,15 @@ def moment(value: Any) -> datetime | None:
 
 
 def is_deleted(row: Row) -> bool:
-    """Tell whether a row was deleted softly."""
+    """Return whether a row was deleted softly."""
     deleted = row.get("deletedat")
     if isinstance(deleted, dict):  # gorm's DeletedAt in JSON
         deleted = deleted.get("Time") if deleted.get("Valid") else None
     return bool(row.get("isdeleted")) or moment(deleted) is not None
 
 
-def user_take(row: Row, taken: Taken) -> None:
-    """Take a user over as a tenant; one of this name that is here stays as it is."""
+def user_import(row: Row, taken: Taken) -> None:
+    """Import a user as a tenant; one of this name that is here stays as it is."""
     made_at = moment(row.get("createtime")) or datetime.now(UTC)
     fields = {
         "uuid": row["id"],
@@ -195,8 +195,8 @@ def owner_of(name: str, what: str, taken: Taken) -> Tenant | None:
     return tenant
 
 
-def token_take(row: Row, taken: Taken) -> None:
-    """Take a token over: its text stays good, its secret is not needed."""
+def token_import(row: Row, taken: Taken) -> None:
+    """Import a token: its text stays good, its secret is not needed."""
     if row["perm"] not in PERMS:
         taken.skipped.append(f"a token of {row['name']!r}: level {row['perm']!r} allows nothing")
         return
@@ -220,8 +220,8 @@ def token_take(row: Row, taken: Taken) -> None:
     taken.made["tokens"] += 1
 
 
-def miner_take(row: Row, taken: Taken) -> None:
-    """Take a miner over; the store keeps addresses without the network's letter."""
+def miner_import(row: Row, taken: Taken) -> None:
+    """Import a miner; the store keeps addresses without the network's letter."""
     tenant = owner_of(row["user"], f"miner {row['miner']}", taken)
     address = address_of(row["miner"], taken)
     if tenant is None or address is None:
@@ -235,8 +235,8 @@ def miner_take(row: Row, taken: Taken) -> None:
     taken.made["miners"] += made
 
 
-def signer_take(row: Row, taken: Taken) -> None:
-    """Take a signer over."""
+def signer_import(row: Row, taken: Taken) -> None:
+    """Import a signer."""
     tenant = owner_of(row["user"], f"signer {row['signer']}", taken)
     address = address_of(row["signer"], taken)
     if tenant is None or address is None:
@@ -255,8 +255,8 @@ def address_of(text: str, taken: Taken) -> str | None:
         return None
 
 
-def limit_take_over(row: Row, taken: Taken) -> None:
-    """Take a rate limit over."""
+def rate_limit_import(row: Row, taken: Taken) -> None:
+    """Import a rate limit."""
     tenant = owner_of(row["name"], "a rate limit", taken)
     if tenant is None:
         return

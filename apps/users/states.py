@@ -19,7 +19,7 @@ class Perm(models.TextChoices):
 PERMS: Final[tuple[str, ...]] = tuple(Perm.values)
 """In order: a level allows itself and everything before it."""
 PART_PERMS: Final[dict[str, str]] = {"signer": Perm.READ, "sealer": Perm.WRITE, "prover": Perm.WRITE}
-"""What the programs of a part of the interface need to do their work: less shuts them out."""
+"""What the programs of a scope need to do their work: less shuts them out."""
 
 
 class Role(models.TextChoices):
@@ -50,5 +50,5 @@ ROLE_PERMS: Final[dict[str, str]] = {
 
 
 def perms_up_to(perm: str) -> list[str]:
-    """Give the levels that `perm` allows, as sophon-auth lists them: admin first needs all others."""
+    """Return the levels that `perm` allows, as sophon-auth lists them: admin first needs all others."""
     return list(PERMS[: PERMS.index(perm) + 1]) if perm in PERMS else []

@@ -1,4 +1,4 @@
-"""Tenants cared for by the operator: made, shut out and let in, given miners, signers and rates.
+"""Tenants managed by the operator: created, disabled, enabled, granted miners, signers and rates.
 
 Every change leaves a line in the audit log, with the words that the interface of sophon-auth uses for it.
 """
@@ -19,11 +19,11 @@ from apps.users.selectors import address_canonical, tenants_visible
 from apps.users.services import (
     audit_record,
     miner_grant,
-    miner_ungrant,
-    rate_limit_drop,
+    miner_grant_revoke,
+    rate_limit_delete,
     rate_limit_set,
     signer_grant,
-    signer_ungrant,
+    signer_grant_revoke,
     tenant_create,
     tenant_update,
 )
@@ -42,19 +42,19 @@ SECONDS_MAX: Final = 366 * 86_400
 """A limit over more than a year is none."""
 
 
-def may_care(viewer: Principal) -> bool:
-    """Tell whether this caller cares for tenants at all."""
+def can_manage_tenants(viewer: Principal) -> bool:
+    """Return whether this caller manages tenants."""
     return viewer.is_operator and viewer.may("admin")
 
 
-def care_check(principal: Principal) -> None:
-    """Refuse everybody else.  Raises NotAllowed."""
-    if not may_care(principal):
+def tenants_manage_check(principal: Principal) -> None:
+    """Raise NotAllowed for a caller who does not."""
+    if not can_manage_tenants(principal):
         raise NotAllowed("this is for the operator of the pool")
 
 
-def tenant_seen(viewer: Principal, key: str) -> Tenant:
-    """Find a tenant that this caller may know of.  Raises NotFound."""
+def tenant_visible(viewer: Principal, key: str) -> Tenant:
+    """Return a tenant that this caller may see.  Raises NotFound."""
     tenant = tenants_visible(viewer).filter(uuid=key).first()
     if tenant is None:
         raise NotFound("there is no such tenant")
@@ -62,9 +62,9 @@ def tenant_seen(viewer: Principal, key: str) -> Tenant:
 
 
 @transaction.atomic
-def tenant_make(*, principal: Principal, name: str, comment: str = "") -> Tenant:
-    """Make a tenant.  Raises NotAllowed, BadValue, TenantNameTaken."""
-    care_check(principal)
+def tenant_add(*, principal: Principal, name: str, comment: str = "") -> Tenant:
+    """Create a tenant.  Raises NotAllowed, BadValue, TenantNameTaken."""
+    tenants_manage_check(principal)
     if NAME.fullmatch(name) is None:
         raise BadValue("1 to 50 letters, digits, points, dashes; a letter or digit first", field="name")
     tenant = tenant_create(name=name, comment=comment_read(comment))
@@ -80,14 +80,14 @@ def comment_read(text: str) -> str:
 
 
 @transaction.atomic
-def tenant_change(
+def tenant_edit(
     *, principal: Principal, tenant: Tenant, comment: str | None = None, enabled: bool | None = None
 ) -> None:
-    """Change its comment, or shut it out and let it in again.
+    """Change a tenant's comment, or disable and enable it.
 
     Raises NotAllowed, BadValue, PoolTenantKept.
     """
-    care_check(principal)
+    tenants_manage_check(principal)
     asked = {"comment": comment_read(comment) if comment is not None else None, "enabled": enabled}
     after = {key: value for key, value in asked.items() if value not in (None, getattr(tenant, key))}
     if not after:
@@ -109,9 +109,9 @@ def miner_read(text: str) -> int:
 
 
 @transaction.atomic
-def miner_give(*, principal: Principal, tenant: Tenant, miner: str, open_mining: bool) -> None:
-    """Give a miner to a tenant, taking it from any other.  Raises NotAllowed, BadValue."""
-    care_check(principal)
+def tenant_miner_grant(*, principal: Principal, tenant: Tenant, miner: str, open_mining: bool) -> None:
+    """Grant a miner to a tenant, revoking any other grant.  Raises NotAllowed, BadValue."""
+    tenants_manage_check(principal)
     actor_id = miner_read(miner)
     miner_grant(tenant=tenant, actor_id=actor_id, open_mining=open_mining)
     after = {"tenant": tenant.name, "open_mining": open_mining}
@@ -119,21 +119,21 @@ def miner_give(*, principal: Principal, tenant: Tenant, miner: str, open_mining:
 
 
 @transaction.atomic
-def miner_take(*, principal: Principal, tenant: Tenant, miner: str) -> None:
-    """Take a miner from its tenant.  Raises NotAllowed, BadValue, NotFound."""
-    care_check(principal)
+def tenant_miner_revoke(*, principal: Principal, tenant: Tenant, miner: str) -> None:
+    """Revoke a tenant's miner.  Raises NotAllowed, BadValue, NotFound."""
+    tenants_manage_check(principal)
     actor_id = miner_read(miner)
     if not tenant.miner_grants.filter(actor_id=actor_id, deleted_at=None).exists():
         raise NotFound("that miner is not this tenant's", field="miner")
-    miner_ungrant(actor_id=actor_id)
+    miner_grant_revoke(actor_id=actor_id)
     before = {"tenant": tenant.name}
     audit_record(principal=principal, action="miner.ungrant", target=str(id_address(actor_id)), before=before)
 
 
 @transaction.atomic
-def signer_give(*, principal: Principal, tenant: Tenant, address: str) -> None:
-    """Let a tenant have messages signed for an address.  Raises NotAllowed, BadValue."""
-    care_check(principal)
+def tenant_signer_grant(*, principal: Principal, tenant: Tenant, address: str) -> None:
+    """Grant a tenant the use of a sender.  Raises NotAllowed, BadValue."""
+    tenants_manage_check(principal)
     try:
         grant = signer_grant(tenant=tenant, address=address)
     except (BadAddress, BadGrant) as error:
@@ -143,25 +143,25 @@ def signer_give(*, principal: Principal, tenant: Tenant, address: str) -> None:
 
 
 @transaction.atomic
-def signer_take(*, principal: Principal, tenant: Tenant, address: str) -> None:
-    """Take an address from a tenant.  Raises NotAllowed, NotFound."""
-    care_check(principal)
+def tenant_signer_revoke(*, principal: Principal, tenant: Tenant, address: str) -> None:
+    """Revoke a tenant's sender.  Raises NotAllowed, NotFound."""
+    tenants_manage_check(principal)
     try:
         key = address_canonical(address)
     except BadAddress:
         key = ""
     if not SignerGrant.objects.filter(tenant=tenant, address=key, deleted_at=None).exists():
         raise NotFound("that address is not this tenant's", field="address")
-    signer_ungrant(tenant=tenant, address=key)
+    signer_grant_revoke(tenant=tenant, address=key)
     audit_record(principal=principal, action="signer.ungrant", target=key, before={"tenant": tenant.name})
 
 
 @transaction.atomic
-def rate_give(
+def tenant_rate_limit_set(
     *, principal: Principal, tenant: Tenant, service: str, api: str, capacity: str, seconds: str
 ) -> None:
-    """Set how much a tenant may ask for.  Raises NotAllowed, BadValue."""
-    care_check(principal)
+    """Set a rate limit of a tenant.  Raises NotAllowed, BadValue."""
+    tenants_manage_check(principal)
     for name, text in (("service", service), ("api", api)):
         if len(text) > SERVICE_MAX:
             raise BadValue(f"at most {SERVICE_MAX} characters", field=name)
@@ -186,11 +186,11 @@ def number_read(text: str, *, field: str, most: int) -> Decimal:
 
 
 @transaction.atomic
-def rate_take(*, principal: Principal, tenant: Tenant, key: str) -> None:
-    """Remove a rate.  Raises NotAllowed, NotFound."""
-    care_check(principal)
+def tenant_rate_limit_delete(*, principal: Principal, tenant: Tenant, key: str) -> None:
+    """Delete a rate limit.  Raises NotAllowed, NotFound."""
+    tenants_manage_check(principal)
     try:
-        known = rate_limit_drop(tenant=tenant, limit_id=str(uuid.UUID(key)))
+        known = rate_limit_delete(tenant=tenant, limit_id=str(uuid.UUID(key)))
     except ValueError:
         known = False
     if not known:

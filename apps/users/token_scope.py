@@ -13,7 +13,7 @@ from django.db import transaction
 
 from apps.core import clock
 from apps.users.models import Token
-from apps.users.services import access_changed
+from apps.users.services import access_change_publish
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenScopeChange:
-    """The names of the tokens that lost a miner and were good until then."""
+    """Names of the tokens that lost a miner and were valid until then."""
 
     kept: tuple[str, ...]
     """They are for other miners still."""
@@ -32,14 +32,14 @@ class TokenScopeChange:
 
 
 def tokens_naming(*, tenant: Tenant, actor_id: int) -> QuerySet[Token]:
-    """Give a tenant's tokens that are limited to miners, this one among them; not the operator's."""
+    """Return a tenant's tokens that are limited to miners, this one among them; not the operator's."""
     rows = Token.objects.filter(tenant=tenant, is_operator=False, miners__contains=[actor_id])
     return rows.order_by("created_at", "pk")
 
 
 @transaction.atomic
 def tokens_remove_miner(*, tenant: Tenant, actor_id: int) -> TokenScopeChange:
-    """Take a miner from the tokens of a tenant; their open sockets are closed by their process."""
+    """Remove a miner from the tokens of a tenant; their open sockets are closed by their process."""
     now = clock.now()
     kept: list[str] = []
     revoked: list[str] = []
@@ -53,5 +53,5 @@ def tokens_remove_miner(*, tenant: Tenant, actor_id: int) -> TokenScopeChange:
         token.save(update_fields=["miners", "revoked_at"])
         if was_good:
             (kept if rest else revoked).append(token.name)
-    access_changed()
+    access_change_publish()
     return TokenScopeChange(tuple(kept), tuple(revoked))

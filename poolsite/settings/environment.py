@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def env_text(name: str, default: str | None = None) -> str:
-    """Give a variable, or `default`.  Raises ImproperlyConfigured if it is missing and has no default."""
+    """Return a variable, or `default`.  Raises ImproperlyConfigured if it is missing and has no default."""
     value = os.environ.get(name, default)
     if value is None:
         raise ImproperlyConfigured(f"the environment variable {name} is not set")
@@ -19,7 +19,7 @@ def env_text(name: str, default: str | None = None) -> str:
 
 
 def env_flag(name: str, *, default: bool = False) -> bool:
-    """Give a switch: 1, true, yes and on mean yes; 0, false, no, off and nothing mean no."""
+    """Return a switch: 1, true, yes and on mean yes; 0, false, no, off and nothing mean no."""
     value = os.environ.get(name)
     if value is None:
         return default
@@ -32,7 +32,7 @@ def env_flag(name: str, *, default: bool = False) -> bool:
 
 
 def env_number(name: str, default: int) -> int:
-    """Give a whole number."""
+    """Return a whole number."""
     value = os.environ.get(name, "")
     try:
         return int(value) if value else default
@@ -41,12 +41,12 @@ def env_number(name: str, default: int) -> int:
 
 
 def env_list(name: str, default: str = "") -> list[str]:
-    """Give the parts of a comma-separated variable, without empty ones."""
+    """Return the parts of a comma-separated variable, without empty ones."""
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
 
 
 def env_object(name: str) -> dict[str, Any]:
-    """Give a JSON object; none is an empty one."""
+    """Return a JSON object; none is an empty one."""
     try:
         value = json.loads(os.environ.get(name, "") or "{}")
     except ValueError:
@@ -99,5 +99,5 @@ def email_from_url(url: str) -> dict[str, Any]:
 
 
 def broker_from_redis_url(url: str) -> str:
-    """Give Celery's spelling of a Redis URL: redis-py and channels say `unix://`, kombu `redis+socket://`."""
+    """Return Celery's spelling of a Redis URL: redis-py and channels say `unix://`, kombu `redis+socket://`."""
     return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url

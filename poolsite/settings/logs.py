@@ -32,7 +32,7 @@ def colours_drop(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def shared_processors(process: str) -> list[Processor]:
-    """Give the steps that every line passes, ours and the libraries'."""
+    """Return the steps that every line passes, ours and the libraries'."""
 
     def process_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.setdefault("process", process)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 def is_clear(url: str) -> bool:
-    """Tell whether what goes to this address can be read on the way: no TLS, and another machine."""
+    """Return whether what goes to this address can be read on the way: no TLS, and another machine."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "ws") or parts.hostname is None or parts.hostname == "localhost":
         return False

@@ -39,7 +39,7 @@ class BadWire(ValueError):
 
 
 def document_encode(value: Any) -> dict[str, Any]:
-    """Give the JSON object of a dataclass, with the version."""
+    """Return the JSON object of a dataclass, with the version."""
     return {VERSION_FIELD: WIRE_VERSION, **value_encode(value)}
 
 
@@ -55,7 +55,7 @@ def document_decode(kind: type[T], data: object) -> T:
 
 
 def value_encode(value: Any) -> Any:
-    """Give the JSON value of a field."""
+    """Return the JSON value of a field."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: value_encode(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, bytes):

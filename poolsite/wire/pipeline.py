@@ -199,5 +199,5 @@ STATE_OF_STAGE: Final[dict[str, str]] = {step.stage: state for state, step in ST
 
 
 def state_after(state: str, event: str) -> str | None:
-    """Give where `event` leads from `state`, or None if the table has no such step."""
+    """Return where `event` leads from `state`, or None if the table has no such step."""
     return TRANSITIONS.get(state, {}).get(event)

@@ -1,6 +1,6 @@
 """What a console and a signer tell each other about the signer's policy: events down the wallet's channel.
 
-The signer decides; the console shows and passes on.  A change carries the seal of an editor: an HMAC with a
+The signer decides; the console shows and forwards.  A change carries an editor's signature: an HMAC with a
 code that only the person and the signer know, over the version that it makes.
 """
 
@@ -21,9 +21,9 @@ POLICY_DRAFT: Final = "PolicyDraft"
 """`PolicyEdit`, answered by `PolicyDraft`; changes nothing."""
 POLICY_TRY: Final = "PolicyTry"
 """`MessageTrial`, answered by `MessageVerdict`; signs nothing."""
-POLICY_TAKE: Final = "PolicyTake"
-"""`PolicyChange`, answered by `PolicyTaken`."""
-POLICY_METHODS: Final = (POLICY_READ, POLICY_VERSION, POLICY_DRAFT, POLICY_TRY, POLICY_TAKE)
+POLICY_APPLY: Final = "PolicyApply"
+"""`PolicyChange`, answered by `PolicyApplied`."""
+POLICY_METHODS: Final = (POLICY_READ, POLICY_VERSION, POLICY_DRAFT, POLICY_TRY, POLICY_APPLY)
 
 TEXT_MAX: Final = 256 * 1024
 """Longest policy, in characters."""
@@ -97,7 +97,7 @@ class PolicyState:
     editors: tuple[str, ...]
     """Who may change it through a console; nobody: remote edits are not allowed."""
     types: tuple[str, ...]
-    """Types of things that rules can name."""
+    """Types of requests that rules can name."""
     methods: tuple[str, ...]
     """Methods that rules can name."""
     error: str = ""
@@ -134,7 +134,7 @@ class PolicyEdit:
     text: str = ""
     """The whole text, where that is replaced."""
     days: int = 30
-    """How far back the rehearsal looks."""
+    """How far back the backtest looks."""
 
     def __post_init__(self) -> None:
         if self.op not in EDITS:
@@ -148,7 +148,7 @@ class PolicyEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherVerdict:
-    """Something recorded that would be decided otherwise."""
+    """A recorded request that would be decided otherwise."""
 
     at: str
     words: str
@@ -167,13 +167,13 @@ class PolicyDraft:
     number: int
     """Of the version that it would make."""
     change: str
-    """The words that an editor seals."""
+    """The text that an editor signs."""
     diff: str
     """Against what is in force; empty: nothing would change."""
     rules: int
     days: int
     asked: int
-    """Things recorded in these days that the policy was asked about."""
+    """Requests recorded in these days that the policy was asked about."""
     refused: int
     """Signed then, refused by this text."""
     allowed: int
@@ -215,7 +215,7 @@ class PolicyChange:
     number: int
     """Of the version that it makes."""
     editor: str
-    seal: str
+    signature: str
     person: str = ""
     """Who is signed in at the console, by its word."""
 
@@ -224,7 +224,7 @@ class PolicyChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyTaken:
+class PolicyApplied:
     """What is in force now."""
 
     number: int
@@ -232,12 +232,12 @@ class PolicyTaken:
     by: str
 
 
-def change_words(*, number: int, before: str, text: str) -> str:
-    """Write what an editor seals: a seal is good for one text, after one version, once."""
+def change_text(*, number: int, before: str, text: str) -> str:
+    """Return what an editor signs: a signature is good for one text, after one version, once."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"poolsite policy change\nversion {number}\nafter {before}\ntext {digest}"
 
 
 def change_signature(code: str, change: str) -> str:
-    """Seal the words of a change with an editor's code."""
+    """Return the signature of a change with an editor's approval code."""
     return hmac.new(code.strip().encode(), change.encode(), hashlib.sha256).hexdigest()

@@ -92,7 +92,7 @@ def site() -> Iterator[Site]:
     node.mine()
     with tiny.served(node) as url:
         models.Node.objects.create(url=url, state=states.NodeState.HEALTHY)
-        importlib.import_module("apps.api.rpc.services.node.proxy").POOL.clear()
+        importlib.import_module("apps.api.rpc.services.node.proxy").NODES.clear()
         process.start()
         try:
             yield Site(url, process.url, people.token("read"), node.head.cid)

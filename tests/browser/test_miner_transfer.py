@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from apps.miners.models import Miner
-from apps.users.services import signer_grant, signer_ungrant
+from apps.users.services import signer_grant, signer_grant_revoke
 from tests import factories
 from tests.browser.axe import findings
 from tests.people import PASSWORD, tenant
@@ -84,7 +84,7 @@ def test_what_stands_in_the_way_is_read_and_mended_on_the_page_that_it_names(
     visit: Visit, operator: User, pool: TransferCase, how: dict[str, object]
 ) -> None:
     bob = tenant("bob")
-    signer_ungrant(tenant=bob, address=pool.worker_key)
+    signer_grant_revoke(tenant=bob, address=pool.worker_key)
     page = visit(operator, **how).go(f"/miners/{ADDRESS}/transfer/")
 
     page.see("#tenant").select_option("bob")

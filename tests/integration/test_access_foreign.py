@@ -102,7 +102,7 @@ def rest_rows() -> list[Endpoint]:
 
 @pytest.mark.parametrize("row", rest_rows(), ids=lambda row: f"{row.method}-{row.path}")
 def test_over_rest_a_foreign_object_is_no_object(client, pool, row):
-    part = next((one for one in row.parts if one), "")
+    part = next((one for one in row.scopes if one), "")
     other = people.token("admin", of="bob", scopes=[part] if part else [])
     noun = row.path.removeprefix("/api/v1/").partition("/")[0].partition(":")[0]
     theirs = real(pool, noun)
@@ -150,7 +150,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
 )
 def test_over_rest_a_shared_address_changes_nothing_of_the_others(client, pool, row):
     shared(pool)
-    part = next((one for one in row.parts if one), "")
+    part = next((one for one in row.scopes if one), "")
     other = people.token("admin", of="bob", scopes=[part] if part else [])
     noun = row.path.removeprefix("/api/v1/").partition("/")[0]
     path = filled(row.path, real(pool, noun))

@@ -28,7 +28,7 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def callers() -> dict[str, tuple[str, str, tuple[str, ...], bool]]:
-    """Name → token, level, parts, whether it is the operator's."""
+    """Name → token, level, scopes, whether it is the operator's."""
     kinds: dict[str, tuple[str, str, tuple[str, ...], bool]] = {
         perm: (people.token(perm, of="alice"), perm, (), False) for perm in PERMS
     }

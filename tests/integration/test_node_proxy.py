@@ -34,7 +34,7 @@ def devnet() -> Devnet:
 def caller(devnet: Devnet, transactional_db: None, pool_redis: str) -> Iterator[ClientConnection]:
     """A tenant's socket to the console, whose only node is the devnet."""
     proxy.OBJECT_CACHE.clear()
-    proxy.POOL.clear()
+    proxy.NODES.clear()
     process = WebProcess()
     with Service(devnet, mining="paused") as service:
         nodes_sync([service.url])
@@ -46,7 +46,7 @@ def caller(devnet: Devnet, transactional_db: None, pool_redis: str) -> Iterator[
                 yield socket
         finally:
             process.stop()
-            proxy.POOL.clear()
+            proxy.NODES.clear()
 
 
 def send(socket: ClientConnection, number: int, method: str, *params: Any) -> None:

@@ -43,13 +43,13 @@ class WaitingNode(FakeNode):
 @pytest.fixture
 def node(transactional_db: None) -> Iterator[FakeNode]:
     proxy.OBJECT_CACHE.clear()
-    proxy.POOL.clear()
+    proxy.NODES.clear()
     node = WaitingNode()
     with served(node) as url:
         nodes_sync([url])
         Node.objects.update(state=NodeState.HEALTHY)
         yield node
-    proxy.POOL.clear()
+    proxy.NODES.clear()
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_without_redis_nobody_is_remembered(caller, redis_server):
 
 
 def known_to_any() -> bool:
-    return any(memory._known for memory in list(caller_cache._loops.values()))
+    return any(memory._known for memory in list(caller_cache.caller_cache._values.values()))
 
 
 def test_long_calls_hold_up_no_other(caller, node):

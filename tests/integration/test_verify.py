@@ -14,7 +14,7 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
 from apps.api.auth import verify
-from apps.api.auth.verify import VerifyPost, answers_here
+from apps.api.auth.verify import VerifyPost, answers_of_loop
 from apps.core import clock
 from apps.users.models import Token
 from apps.users.services import tenant_update, token_revoke
@@ -82,7 +82,7 @@ def question(text: str) -> bytes:
 @pytest.fixture
 async def site() -> AsyncIterator[Counted]:
     yield Counted()
-    task = answers_here().confirming
+    task = answers_of_loop().confirming
     if task is not None:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -203,4 +203,4 @@ async def test_no_more_than_so_many_answers_are_kept(site, tokens, monkeypatch):
     for number in range(8):
         await ask(site, tokens["asking"], json.dumps({"token": tokens["asked"], "n": number}).encode())
 
-    assert 0 < len(answers_here().kept) <= 3
+    assert 0 < len(answers_of_loop().kept) <= 3

@@ -110,7 +110,7 @@ def replay(transactional_db: None, monkeypatch: pytest.MonkeyPatch, client: Clie
 
 
 def compare(path: str, ours: Any, theirs: Any) -> list[str]:
-    """Give the differences that are not the run's."""
+    """Return the differences that are not the run's."""
     name = path.rsplit(".", 1)[-1]
     if name in VARYING and theirs is not None:
         return [] if isinstance(ours, VARYING[name]) else [f"{path}: {ours!r} is of another type"]

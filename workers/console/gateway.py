@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import itertools
 import json
 import random
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from poolsite.wire.jsonrpc.client import ClientSession
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,7 +40,7 @@ FRAME_MAX_BYTES: Final = 100 * 1024 * 1024
 Json = Any
 
 
-async def dial_for_ever(
+async def dial_forever(
     url: str,
     *,
     token: Callable[[], str],
@@ -50,7 +52,7 @@ async def dial_for_ever(
     while True:
         try:
             headers = {"Authorization": f"Bearer {token()}", "X-VENUS-API-NAMESPACE": "gateway.IGateway"}
-            async with dialled(url, headers) as socket:
+            async with socket_open(url, headers) as socket:
                 pause_s = FIRST_PAUSE_S
                 log.info("gateway_dialled", url=url)
                 await serve(socket)
@@ -63,7 +65,7 @@ async def dial_for_ever(
 
 
 @contextlib.asynccontextmanager
-async def dialled(url: str, headers: dict[str, str]) -> AsyncIterator[ClientConnection]:
+async def socket_open(url: str, headers: dict[str, str]) -> AsyncIterator[ClientConnection]:
     """Open a socket; it ends within CLOSE_S, whether the gateway reads or not.
 
     The library's own closing first waits until all that was written has been read: for ever, where the
@@ -91,64 +93,42 @@ async def dialled(url: str, headers: dict[str, str]) -> AsyncIterator[ClientConn
             socket.transport.abort()
 
 
-class GatewaySocket:
-    """Calls over one socket, and the notifications that come between their answers."""
+class GatewaySocket(ClientSession):
+    """Calls over one socket of a gateway."""
 
     def __init__(
         self, socket: ClientConnection, *, url: str, refused: type[Exception], call_s: float
     ) -> None:
+        super().__init__(self.write)
         self.socket = socket
         self.url = url
         self.refused = refused
         """Raised with the gateway's words when it answers a call with an error."""
         self.call_s = call_s
-        self.numbers = itertools.count(1)
-        self.pending: dict[int, asyncio.Future[Json]] = {}
 
-    async def call(self, method: str, *params: Json) -> Json:
+    async def call(self, method: str, *params: Json, timeout_s: float = 0.0) -> Json:
         """Call the gateway.  Raises `refused`, TimeoutError."""
-        number = next(self.numbers)
-        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self.pending[number] = future
         try:
-            await self.write({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-            async with asyncio.timeout(self.call_s):
-                answer = await future
-        finally:
-            del self.pending[number]
-        error = answer.get("error")
-        if isinstance(error, dict):
-            raise self.refused(str(error.get("message", "")))
-        return answer.get("result")
+            return await super().call(method, *params, timeout_s=timeout_s or self.call_s)
+        except RpcError as error:
+            raise self.refused(error.message) from None
 
-    async def tell(self, method: str, *params: Json) -> None:
-        """Call the gateway without waiting for what it says to it.  Raises TimeoutError."""
-        await self.write({"jsonrpc": "2.0", "id": next(self.numbers), "method": method, "params": params})
-
-    async def write(self, frame: dict[str, Json]) -> None:
+    async def write(self, frame: str) -> None:
         """Write one frame.  Raises TimeoutError and ends the socket if the gateway reads nothing."""
         try:
             async with asyncio.timeout(WRITE_S):
-                await self.socket.send(json.dumps(frame))
+                await self.socket.send(frame)
         except TimeoutError:
             self.socket.transport.abort()
             raise
 
-    def heard(self, data: str | bytes) -> tuple[str, list[Json]] | None:
-        """Take one frame: hand an answer to its call; give a notification's method and parameters."""
+    def receive(self, data: str | bytes) -> tuple[str, list[Json]] | None:
+        """Deliver an answer, or return a notification; what is no frame is logged."""
         try:
-            frame = json.loads(data)
-            method = frame.get("method")
-        except (ValueError, AttributeError, RecursionError):
+            return super().receive(data)
+        except ValueError:
             log.warning("gateway_frame_unread", url=self.url)
             return None
-        if not method:
-            future = self.pending.get(frame.get("id"))
-            if future is not None and not future.done():
-                future.set_result(frame)
-            return None
-        params = frame.get("params")
-        return (str(method), params) if isinstance(params, list) and params else None
 
 
 def pack(value: Json) -> str:

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 import structlog
 from websockets.exceptions import ConnectionClosed
 
-from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_for_ever, pack, unpack
+from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE
+from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_forever, pack, unpack
 from workers.processors.errors import ProcessorError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class ProofLine:
 
     async def run(self) -> None:
         """Keep a socket open until cancelled."""
-        await dial_for_ever(self.url, token=lambda: self.token, serve=self.serve)
+        await dial_forever(self.url, token=lambda: self.token, serve=self.serve)
 
     async def serve(self, socket: ClientConnection) -> None:
         """Answer on one socket until it ends."""
@@ -117,7 +118,7 @@ class ProofSession(GatewaySocket):
         watching = asyncio.create_task(self.watch())
         try:
             async for data in self.socket:
-                self.receive(data)
+                self.frame_handle(data)
             raise ConnectionClosed(None, None)
         finally:
             tasks = (watching, *self.listeners.values(), *self.tasks)
@@ -161,15 +162,15 @@ class ProofSession(GatewaySocket):
                     self.closed.pop(channel, None)
             await asyncio.sleep(pause_s)
 
-    def receive(self, data: str | bytes) -> None:
+    def frame_handle(self, data: str | bytes) -> None:
         """Take one frame: an answer, or something of one of our channels."""
-        found = self.heard(data)
+        found = self.receive(data)
         if found is None or not isinstance(found[1][0], int):
             return
         method, params = found
-        if method == "xrpc.ch.close" and params[0] in self.closed:
+        if method == CHANNEL_CLOSE and params[0] in self.closed:
             self.closed[params[0]].set()
-        elif method == "xrpc.ch.val" and len(params) == 2 and isinstance(params[1], dict):
+        elif method == CHANNEL_VALUE and len(params) == 2 and isinstance(params[1], dict):
             self.handle_soon(params[0], params[1])
 
     def handle_soon(self, channel: int, event: dict[str, Json]) -> None:

@@ -13,7 +13,7 @@ FILE: Final = "accounts"
 
 
 def accounts_read(folder: Path) -> list[str]:
-    """Give the accounts that were added."""
+    """Return the accounts that were added."""
     path = folder / FILE
     return path.read_text().splitlines() if path.exists() else []
 

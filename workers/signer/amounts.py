@@ -30,7 +30,7 @@ def amounts_add(*amounts: int) -> int:
 
 
 def fee_of(message: Message) -> int:
-    """Give what the gas can cost.  Raises NotUnderstood."""
+    """Return what the gas can cost.  Raises NotUnderstood."""
     amounts_add(message.gas_fee_cap)
     if message.gas_limit < 0:
         raise NotUnderstood("an amount of gas is below zero")
@@ -48,7 +48,7 @@ def proposal_of(message: Message) -> ProposeParams | None:
 
 
 def withdrawal_of(message: Message, kinds: Iterable[str]) -> int:
-    """Give what a message pays out of a miner's or an escrow's balance, if it may be such a one; else 0.
+    """Return what a message pays out of a miner's or an escrow's balance, if it may be such a one; else 0.
 
     The value of such a message is nothing: what it moves stands in its parameters.
     """
@@ -64,5 +64,5 @@ def withdrawal_of(message: Message, kinds: Iterable[str]) -> int:
 
 
 def proposal_words(proposal: ProposeParams) -> str:
-    """Say what a proposal would do."""
+    """Return what a proposal would do."""
     return f"{fil_format(proposal.value)} to {proposal.to} by method {proposal.method}"

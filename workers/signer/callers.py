@@ -41,12 +41,12 @@ class Caller:
         return f"{'' if self.addresses is None else 'strategy '}rpc {self.source}"
 
     def may_see(self, address: str) -> bool:
-        """Tell whether it knows of a key."""
+        """Return whether it knows of a key."""
         return self.addresses is None or address in self.addresses
 
 
 def opened(caller: Caller) -> Signer:
-    """Give the signer if it is unlocked.  Raises Locked."""
+    """Return the signer if it is unlocked.  Raises Locked."""
     if not caller.signer.store.is_set:
         raise Locked("password not set")
     if caller.signer.store.is_locked:

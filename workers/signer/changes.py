@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.private_files import locked, private_write
-from poolsite.wire.policy import change_words
+from poolsite.wire.policy import change_text
 from poolsite.wire.proposals import own_miners_edit
 from workers.signer.editors import NAME_MAX, editors_read, signature_check
 from workers.signer.errors import SignerError
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def history_of(folder: Path) -> History:
-    """Give the history of a folder's policy."""
+    """Return the history of a folder's policy."""
     return History(folder / "policy-history.jsonl", secret=secret_load(folder))
 
 
 def versions_now(folder: Path) -> list[Version]:
-    """Give every version, the one in force last; a text that appeared by hand is noted as such."""
+    """Return every version, the one in force last; a text that appeared by hand is noted as such."""
     with locked(folder / "policy.lock"):
         return _versions(folder)
 
@@ -41,7 +41,7 @@ def _versions(folder: Path) -> list[Version]:
     return history.versions()
 
 
-def policy_take(folder: Path, text: str, *, by: str) -> Policy:
+def policy_set(folder: Path, text: str, *, by: str) -> Policy:
     """Make a text the policy.  Raises BadPolicy, HistoryBroken."""
     with locked(folder / "policy.lock"):
         return _take(folder, text, by=by)
@@ -63,7 +63,7 @@ def policy_change(folder: Path, change: Callable[[str], str], *, by: str) -> Non
             _take(folder, after, by=by)
 
 
-def miners_name(folder: Path, miners: Sequence[str], *, by: str, is_first: bool = False) -> bool:
+def miners_allow(folder: Path, miners: Sequence[str], *, by: str, is_first: bool = False) -> bool:
     """Name miners in `to` of the rule for sealing and proving; False if nothing had to change.
 
     With `is_first` only while that rule names no miner and no version ever named one of these: what the
@@ -86,15 +86,15 @@ def miners_name(folder: Path, miners: Sequence[str], *, by: str, is_first: bool 
         return True
 
 
-def change_take(folder: Path, change: PolicyChange) -> Version:
-    """Make a sealed change, if nothing came between.  Raises NotAnEditor, BadPolicy, SignerError."""
+def change_apply(folder: Path, change: PolicyChange) -> Version:
+    """Make a signed change, if nothing came between.  Raises NotAnEditor, BadPolicy, SignerError."""
     with locked(folder / "policy.lock"):
         versions = _versions(folder)
         number, before = len(versions) + 1, versions[-1].digest
-        words = change_words(number=number, before=before, text=change.text)
+        words = change_text(number=number, before=before, text=change.text)
         if editors_read(folder) and change.number != number:
             raise SignerError(f"another version came between: the next one is {number}")
-        signature_check(folder, editor=change.editor, change=words, seal=change.seal)
+        signature_check(folder, editor=change.editor, change=words, signature=change.signature)
         if versions[-1].text == change.text:
             raise SignerError("this is the policy already")
         person = f" ({change.person[:NAME_MAX]} at the console)" if change.person else ""

@@ -31,7 +31,7 @@ from poolsite.private_files import private_folder, private_write
 from poolsite.wire.policy import OLD_DEFAULTS
 from workers.logs import logs_set_up
 from workers.signer.accounts import accounts_read
-from workers.signer.changes import policy_take, versions_now
+from workers.signer.changes import policy_set, versions_now
 from workers.signer.errors import SignerError, Unrecorded
 from workers.signer.fair_share import Limits
 from workers.signer.gateway import LIMITS, GatewayLink, gateway_url
@@ -74,7 +74,7 @@ OPTIONS: Final = {
 def main(argv: list[str]) -> int:
     """Run one verb; refusals are one sentence and exit code 1 (`init`: 78 if permanent), a wrong verb 2."""
     if argv and argv[0] in ("-h", "--help"):
-        say(verbs_told())
+        line_print(verbs_text())
         return 0
     if argv and argv[0] not in VERBS and not argv[0].startswith("-"):
         print(f"signer: there is no verb '{argv[0]}': one of {', '.join(VERBS)}", file=sys.stderr)  # noqa: T201  # as below
@@ -84,7 +84,7 @@ def main(argv: list[str]) -> int:
     try:
         if verb == "run":
             return run(options)
-        say(HANDLERS[verb](options))
+        line_print(HANDLERS[verb](options))
     except (SignerError, BadKey, OSError, sqlite3.DatabaseError) as error:
         print(refusal_text(error), file=sys.stderr)  # noqa: T201  # a command line's answer
         return PERMANENT if verb == "init" and not is_temporary(error) else REFUSED
@@ -105,7 +105,7 @@ def is_temporary(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError | Unrecorded)
 
 
-def verbs_told() -> str:
+def verbs_text() -> str:
     """List the verbs with what they do."""
     doers = {"run": run, **HANDLERS}
     lines = [f"  {verb:<15}{(doers[verb].__doc__ or '').splitlines()[0]}" for verb in VERBS]
@@ -113,14 +113,14 @@ def verbs_told() -> str:
     return "\n".join(["usage: python -m workers signer [VERB] ...", "", *lines, "", more])
 
 
-def say(text: str) -> None:
+def line_print(text: str) -> None:
     """Write an answer."""
     if text:
         print(text)  # noqa: T201  # a command line's answer
 
 
 def parser_for(verb: str) -> argparse.ArgumentParser:
-    """Give the options of a verb."""
+    """Return the options of a verb."""
     parser = argparse.ArgumentParser(prog=f"python -m workers signer {verb}")
     parser.add_argument("--dir", type=Path, default=Path("var/signer"), help="the signer's folder")
     parser.add_argument("--password-file", type=Path, help="the password; else DIR/password, else asked")
@@ -178,7 +178,7 @@ def opened(options: argparse.Namespace) -> Signer:
 
 
 def existing(folder: Path) -> Path:
-    """Give the folder.  Raises SignerError if there is no signer."""
+    """Return the folder.  Raises SignerError if there is no signer."""
     if not (folder / "keystore.json").exists():
         raise SignerError(
             f"there is no signer in {folder}: run `python -m workers signer init --dir {folder}`"
@@ -194,7 +194,7 @@ def init(options: argparse.Namespace) -> str:
     if not password_path.exists() and not (folder / "keystore.json").exists():
         private_write(password_path, secrets.token_urlsafe(32) + "\n")
     if not (folder / "policy.toml").exists():
-        policy_take(folder, DEFAULT, by="init")
+        policy_set(folder, DEFAULT, by="init")
     signer = Signer(folder)
     try:
         password = password_read(options)
@@ -229,12 +229,12 @@ def list_keys(options: argparse.Namespace) -> str:
 
 
 def export(options: argparse.Namespace) -> str:
-    """Give a key in the form of `lotus wallet export`."""
+    """Return a key in the form of `lotus wallet export`."""
     return key_export(opened(options).store.key(options.address))
 
 
 def import_key(options: argparse.Namespace) -> str:
-    """Take a key file."""
+    """Import a key file."""
     text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text()
     return f"imported key {opened(options).store.add(key_import(text))} successfully!"
 
@@ -247,7 +247,7 @@ def wallet_password(options: argparse.Namespace) -> str:
 
 
 def import_wallet(options: argparse.Namespace) -> str:
-    """Take every key of a venus-wallet's store."""
+    """Import every key of a venus-wallet's store."""
     signer = opened(options)
     keys = keys_read(options.file, wallet_password(options))
     return "\n".join(f"imported key {signer.store.add(info)} successfully!" for info in keys)
@@ -261,7 +261,7 @@ def export_wallet(options: argparse.Namespace) -> str:
 
 
 def delete(options: argparse.Namespace) -> str:
-    """Take a key out of use."""
+    """Delete a key; it can be restored for a while."""
     opened(options).store.delete(options.address)
     return "success"
 
@@ -293,7 +293,7 @@ def token(options: argparse.Namespace) -> str:
 
 
 def policies(options: argparse.Namespace) -> str:
-    """Check the policy file, try another one, take it, name miners, list versions, say who may change it."""
+    """Check the policy file, test or apply another one, allow miners, list versions and editors."""
     return policy(existing(options.dir), options)
 
 
@@ -387,7 +387,7 @@ async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None
 
 
 def links_for(signer: Signer, options: argparse.Namespace) -> list[GatewayLink]:
-    """Give one link per gateway."""
+    """Return one link per gateway."""
     if options.console and options.token_file is None:
         raise SignerError("gateway token not set: give --token-file")
     if options.gateway_requests < 1 or options.gateway_per_s <= 0:

@@ -21,11 +21,11 @@ NAME_MAX: Final = 60
 
 
 class NotAnEditor(SignerError):
-    """The change has no seal of somebody who may make it."""
+    """The change has no signature of an editor."""
 
 
 def editors_read(folder: Path) -> dict[str, str]:
-    """Give the codes by name; nobody where there is no file.  Raises SignerError for a damaged one."""
+    """Return the codes by name; nobody where there is no file.  Raises SignerError for a damaged one."""
     path = folder / FILE
     if not path.exists():
         return {}
@@ -39,7 +39,7 @@ def editors_read(folder: Path) -> dict[str, str]:
 
 
 def editor_add(folder: Path, name: str) -> str:
-    """Let somebody change the policy through a console; gives their code.  Raises SignerError."""
+    """Allow policy changes through a console; returns the editor's approval code.  Raises SignerError."""
     if not name or len(name) > NAME_MAX or not name.isprintable():
         raise SignerError(f"an editor's name has 1 to {NAME_MAX} printable characters")
     with locked(folder / "editors.lock"):
@@ -52,7 +52,7 @@ def editor_add(folder: Path, name: str) -> str:
 
 
 def editor_remove(folder: Path, name: str) -> None:
-    """Take the right away.  Raises SignerError if there is no such editor."""
+    """Revoke that.  Raises SignerError if there is no such editor."""
     with locked(folder / "editors.lock"):
         editors = editors_read(folder)
         if editors.pop(name, None) is None:
@@ -60,13 +60,15 @@ def editor_remove(folder: Path, name: str) -> None:
         private_write(folder / FILE, json.dumps(editors, indent=1) + "\n")
 
 
-def signature_check(folder: Path, *, editor: str, change: str, seal: str) -> None:
-    """Hold a seal against the editor's code.  Raises NotAnEditor."""
+def signature_check(folder: Path, *, editor: str, change: str, signature: str) -> None:
+    """Hold a signature against the editor's code.  Raises NotAnEditor."""
     editors = editors_read(folder)
     if not editors:
         raise NotAnEditor("this signer takes no changes from a console: `policy --editor NAME` allows them")
     code = editors.get(editor)
     if code is None:
         raise NotAnEditor(f"'{editor[:NAME_MAX]}' is no editor of this signer's policy")
-    if not hmac.compare_digest(change_signature(code, change).encode(), seal.strip().encode()):
-        raise NotAnEditor("the seal is not that of this change: wrong code, or another version came between")
+    if not hmac.compare_digest(change_signature(code, change).encode(), signature.strip().encode()):
+        raise NotAnEditor(
+            "the signature is not that of this change: wrong code, or another version came between"
+        )

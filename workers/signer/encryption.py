@@ -32,8 +32,8 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """A sealed secret."""
+class Ciphertext:
+    """An encrypted secret."""
 
     cost: Cost
     salt: bytes
@@ -48,26 +48,26 @@ class Box:
         }
 
 
-def box_from_json(value: Any) -> Box:
+def ciphertext_from_json(value: Any) -> Ciphertext:
     """Read one.  Raises DamagedStore."""
     try:
         kdf, cipher = value["kdf"], value["cipher"]
         if (kdf["name"], cipher["name"]) != ("argon2id", "aes-256-gcm"):
             raise DamagedStore("the key store uses another cipher")
         cost = Cost(int(kdf["time"]), int(kdf["memory_kib"]), int(kdf["lanes"]))
-        return Box(cost, _bytes(kdf["salt"]), _bytes(cipher["nonce"]), _bytes(cipher["data"]))
+        return Ciphertext(cost, _bytes(kdf["salt"]), _bytes(cipher["nonce"]), _bytes(cipher["data"]))
     except (KeyError, TypeError, ValueError):
         raise DamagedStore("an entry of the key store is damaged") from None
 
 
-def seal(secret: bytes, *, password: str, owner: str, cost: Cost) -> Box:
-    """Seal a secret; `owner` is bound to it, so boxes cannot be exchanged."""
+def encrypt(secret: bytes, *, password: str, owner: str, cost: Cost) -> Ciphertext:
+    """Encrypt a secret; `owner` is bound to it, so ciphertexts cannot be exchanged."""
     salt, nonce = secrets.token_bytes(SALT_BYTES), secrets.token_bytes(NONCE_BYTES)
     data = AESGCM(_key(password, salt, cost)).encrypt(nonce, secret, owner.encode())
-    return Box(cost, salt, nonce, data)
+    return Ciphertext(cost, salt, nonce, data)
 
 
-def unseal(box: Box, *, password: str, owner: str) -> bytes:
+def decrypt(box: Ciphertext, *, password: str, owner: str) -> bytes:
     """Open a box.  Raises WrongPassword, also for one that was changed or belongs to another owner."""
     try:
         return AESGCM(_key(password, box.salt, box.cost)).decrypt(box.nonce, box.data, owner.encode())

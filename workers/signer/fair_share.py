@@ -34,7 +34,7 @@ FRAMES: Final = 2
 """Of a request: itself, and that its answer was taken."""
 AT_ONCE_S: Final = 2.0
 """After a pause, so many seconds' worth may come at once."""
-SAID_EVERY_S: Final = 60.0
+LOG_EVERY_S: Final = 60.0
 """How often the log says that a gateway is held back."""
 
 
@@ -59,22 +59,22 @@ class FairShare:
         """Questions about the policy take seconds: one at a time, beside what is signed."""
         self.requests = 0
         self.size_bytes = 0
-        self.said_at = -SAID_EVERY_S
+        self.said_at = -LOG_EVERY_S
 
     def enter(self, size_bytes: int) -> bool:
-        """Take a place for a request of this size; False if there is none."""
+        """Admit a request of this size; False if the share is full."""
         is_full = self.requests >= self.limits.requests or (
             self.requests > 0 and self.size_bytes + size_bytes > ROOM_BYTES
         )
         if is_full:
-            self.say("gateway_refused_too_many", waiting=self.requests)
+            self.log_warning("gateway_refused_too_many", waiting=self.requests)
             return False
         self.requests += 1
         self.size_bytes += size_bytes
         return True
 
     def leave(self, size_bytes: int) -> None:
-        """Give the place back."""
+        """Release a request's share."""
         self.requests -= 1
         self.size_bytes -= size_bytes
 
@@ -82,12 +82,12 @@ class FairShare:
         """Wait before the next frame is read, if they come too fast."""
         wait_s = self.pace.wait_s(time.monotonic())
         if wait_s:
-            self.say("gateway_held_back", per_s=self.limits.per_s)
+            self.log_warning("gateway_throttled", per_s=self.limits.per_s)
             await asyncio.sleep(wait_s)
 
-    def say(self, event: str, **keys: float) -> None:
+    def log_warning(self, event: str, **keys: float) -> None:
         """Log it, but not each time."""
         now = time.monotonic()
-        if now - self.said_at > SAID_EVERY_S:
+        if now - self.said_at > LOG_EVERY_S:
             self.said_at = now
             log.warning(event, url=self.url, **keys)

@@ -16,9 +16,10 @@ from websockets.exceptions import ConnectionClosed, InvalidURI
 from poolsite.filecoin.signature import signature_to_json
 from poolsite.wire.cleartext import is_clear
 from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE
 from poolsite.wire.origins import IDS_METHOD, ORIGIN_FIELD, SIGNED_FIELD, IdsAsked, Origin
 from poolsite.wire.policy import POLICY_METHODS
-from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_for_ever, pack, unpack
+from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_forever, pack, unpack
 from workers.signer.errors import SignerError
 from workers.signer.fair_share import REFUSALS, FairShare, Limits
 from workers.signer.origins import SignedBefore
@@ -48,7 +49,7 @@ class GatewayRefused(SignerError):
 
 
 def gateway_url(console: str) -> str:
-    """Give the socket of a console that is named by its page's address; a socket's address stays as it is."""
+    """Return the socket's address of a console named by its page's address, or the given ws address."""
     for page, socket in (("http://", "ws://"), ("https://", "wss://")):
         if console.startswith(page):
             place, _, path = console.removeprefix(page).partition("/")
@@ -80,7 +81,7 @@ class GatewayLink:
         """The open socket, if there is one."""
         self.rule_set = rule_set
         """Rules of the policy that this gateway is limited to; empty: all."""
-        self.desk = PolicyService(signer, caller=f"gateway {url}", rule_set=rule_set)
+        self.policy_service = PolicyService(signer, caller=f"gateway {url}", rule_set=rule_set)
         self.share = FairShare(url, limits)
         self.is_connected = asyncio.Event()
         """Set while the gateway has taken our keys."""
@@ -88,7 +89,7 @@ class GatewayLink:
     async def run(self) -> None:
         """Keep a socket open until cancelled.  Raises SignerError for what is no address."""
         try:
-            await dial_for_ever(self.url, token=self.token, serve=self.serve, lost=self.lost)
+            await dial_forever(self.url, token=self.token, serve=self.serve, lost=self.lost)
         except InvalidURI:
             raise SignerError(
                 f"{self.url} is no address of a gateway: https://pool.example or wss://pool.example/rpc/v1"
@@ -140,7 +141,7 @@ class GatewaySession(GatewaySocket):
         beside = [asyncio.create_task(work) for work in works]
         try:
             async for data in self.socket:
-                self.receive(data)
+                self.frame_handle(data)
                 await self.link.share.read_pause()
             raise ConnectionClosed(None, None)
         finally:
@@ -167,7 +168,7 @@ class GatewaySession(GatewaySocket):
             await asyncio.sleep(LISTEN_PAUSE_S)
 
     async def watch_keys(self) -> None:
-        """Tell the gateway of keys that came or went meanwhile, by whatever way."""
+        """Register keys that were added or removed meanwhile, by whatever way."""
         while True:
             await asyncio.sleep(WATCH_S)
             if not self.channel_id:
@@ -184,21 +185,21 @@ class GatewaySession(GatewaySocket):
     async def refuse_forever(self) -> None:
         """Send what was refused, without asking whether it was taken."""
         while True:
-            await self.tell("Gateway.ResponseWalletEvent", await self.refusals.get())
+            await self.post("Gateway.ResponseWalletEvent", await self.refusals.get())
 
     def keys_now(self) -> set[str]:
-        """Give the addresses of the store."""
+        """Return the addresses of the store."""
         return {entry.address for entry in self.signer.store.entries()}
 
-    def receive(self, data: str | bytes) -> None:
-        """Take one frame: an answer, or something of our channel."""
-        found = self.heard(data)
+    def frame_handle(self, data: str | bytes) -> None:
+        """Handle one frame: an answer, or an event of our channel."""
+        found = self.receive(data)
         if found is None:
             return
         method, params = found
-        if method == "xrpc.ch.close":
+        if method == CHANNEL_CLOSE:
             self.closed.set()
-        elif method == "xrpc.ch.val" and len(params) == 2 and isinstance(params[1], dict):
+        elif method == CHANNEL_VALUE and len(params) == 2 and isinstance(params[1], dict):
             if not self.link.share.enter(len(data)):
                 with contextlib.suppress(asyncio.QueueFull):  # it does not read them
                     self.refusals.put_nowait(refusal(params[1].get("Id"), TOO_MANY))
@@ -237,7 +238,7 @@ class GatewaySession(GatewaySocket):
             return sorted(self.announced)
         if method in POLICY_METHODS:
             async with self.link.share.policy:
-                return await asyncio.to_thread(self.link.desk.answer, method, self.read(payload))
+                return await asyncio.to_thread(self.link.policy_service.answer, method, self.read(payload))
         if method == IDS_METHOD:
             return await self.ids_answer(self.read(payload))
         if method != "WalletSign":
@@ -269,7 +270,7 @@ class GatewaySession(GatewaySocket):
         return {**signature_to_json(signature), "Rule": rule}  # the console shows it, Go passes it over
 
     async def ids_answer(self, payload: Json) -> Json:
-        """Say under which ids messages were signed.  Raises SignerError."""
+        """Return under which ids messages were signed.  Raises SignerError."""
         try:
             asked = document_decode(IdsAsked, payload)
         except BadWire as error:

@@ -35,7 +35,7 @@ class Version:
     digest: str
     """As records name it."""
     text: str
-    seal: str
+    mac: str
     """HMAC over the line before and this one."""
 
 
@@ -47,22 +47,25 @@ class History:
         self.secret = secret
 
     def versions(self) -> list[Version]:
-        """Give all versions, the oldest first.  Raises HistoryBroken."""
+        """Return all versions, the oldest first.  Raises HistoryBroken."""
         if not self.path.exists():
             return []
         found: list[Version] = []
         for number, line in enumerate(self.path.read_text().splitlines(), 1):
             try:
-                one = Version(**json.loads(line))
+                fields = json.loads(line)
+                if "seal" in fields:  # the member's name in lines of older signers
+                    fields["mac"] = fields.pop("seal")
+                one = Version(**fields)
             except (ValueError, TypeError):
                 raise HistoryBroken(f"version {number} of the policy cannot be read") from None
-            if not hmac.compare_digest(one.seal, self.seal(one, before=found[-1].seal if found else "")):
+            if not hmac.compare_digest(one.mac, self.mac(one, before=found[-1].mac if found else "")):
                 raise HistoryBroken(f"version {number} of the policy was changed")
             found.append(one)
         return found
 
-    def seal(self, one: Version, *, before: str) -> str:
-        """Compute what a line's seal must be."""
+    def mac(self, one: Version, *, before: str) -> str:
+        """Return the HMAC that a line must carry."""
         fields = [before, one.at, one.by, one.digest, one.text]
         return hmac.new(self.secret, json.dumps(fields).encode(), hashlib.sha256).hexdigest()
 
@@ -72,9 +75,9 @@ class History:
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
         if versions and versions[-1].digest == digest:
             return None
-        draft = Version(at=now.isoformat(), by=by[:100], digest=digest, text=text, seal="")
-        seal = self.seal(draft, before=versions[-1].seal if versions else "")
-        made = Version(**{**asdict(draft), "seal": seal})
+        draft = Version(at=now.isoformat(), by=by[:100], digest=digest, text=text, mac="")
+        mac = self.mac(draft, before=versions[-1].mac if versions else "")
+        made = Version(**{**asdict(draft), "mac": mac})
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(handle, "a") as file:
             file.write(json.dumps(asdict(made)) + "\n")

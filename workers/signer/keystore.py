@@ -1,4 +1,4 @@
-"""The signer's keys: one file, every key sealed on its own, addresses in clear.
+"""The signer's keys: one file, every key encrypted on its own, addresses in clear.
 
 The file is replaced as a whole, so that a kill during any change leaves the state before or after it.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.keys import KeyInfo, key_address
 from poolsite.private_files import locked, private_folder, private_write
-from workers.signer.encryption import Box, Cost, box_from_json, seal, unseal
+from workers.signer.encryption import Ciphertext, Cost, ciphertext_from_json, decrypt, encrypt
 from workers.signer.errors import DamagedStore, KeyMissing, Locked, SignerError, WrongPassword
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Entry:
     address: str
     type: str
     label: str
-    box: Box
+    box: Ciphertext
     created_at: str
     deleted_at: str | None = None
 
@@ -53,7 +53,7 @@ class Entry:
 class Content:
     """The whole file."""
 
-    check: Box
+    check: Ciphertext
     entries: dict[str, Entry] = field(default_factory=dict)
     """By address, in the order of their making."""
 
@@ -86,11 +86,11 @@ class KeyStore:
         return self.password is None
 
     def entries(self) -> list[Entry]:
-        """Give the keys that are not deleted; needs no password."""
+        """Return the keys that are not deleted; needs no password."""
         return [entry for entry in self.content().entries.values() if entry.deleted_at is None]
 
     def has(self, address: str) -> bool:
-        """Tell whether there is such a key."""
+        """Return whether there is such a key."""
         entry = self.content().entries.get(canonical(address))
         return entry is not None and entry.deleted_at is None
 
@@ -102,7 +102,7 @@ class KeyStore:
         with locked(self.lock_path):
             if self.is_set:
                 raise SignerError("the password already exists")
-            content = Content(seal(CHECK.encode(), password=password, owner=CHECK, cost=self.cost))
+            content = Content(encrypt(CHECK.encode(), password=password, owner=CHECK, cost=self.cost))
             self._write(content)
         self.password = password
 
@@ -114,8 +114,8 @@ class KeyStore:
         self.password = password
 
     def password_check(self, password: str) -> None:
-        """Hold a password against the store.  Raises WrongPassword."""
-        unseal(self.content().check, password=password, owner=CHECK)
+        """Check a password against the store.  Raises WrongPassword."""
+        decrypt(self.content().check, password=password, owner=CHECK)
 
     def lock(self) -> None:
         """Forget the password and every opened key."""
@@ -123,16 +123,16 @@ class KeyStore:
         self._open_keys.clear()
 
     def password_change(self, old: str, new: str) -> None:
-        """Seal everything under another password, in one replacement of the file.  Raises WrongPassword."""
+        """Encrypt everything under another password, replacing the file once.  Raises WrongPassword."""
         if not new:
             raise SignerError("the password must not be empty")
         with locked(self.lock_path):
             content = self._read()
-            unseal(content.check, password=old, owner=CHECK)
-            changed = Content(seal(CHECK.encode(), password=new, owner=CHECK, cost=self.cost))
+            decrypt(content.check, password=old, owner=CHECK)
+            changed = Content(encrypt(CHECK.encode(), password=new, owner=CHECK, cost=self.cost))
             for address, entry in content.entries.items():
-                secret = unseal(entry.box, password=old, owner=owner_of(entry))
-                box = seal(secret, password=new, owner=owner_of(entry), cost=self.cost)
+                secret = decrypt(entry.box, password=old, owner=owner_of(entry))
+                box = encrypt(secret, password=new, owner=owner_of(entry), cost=self.cost)
                 changed.entries[address] = _with(entry, box=box)
             self._write(changed)
         if self.password is not None:
@@ -148,15 +148,15 @@ class KeyStore:
             if known is not None and known.deleted_at is None:
                 return address
             now = datetime.now(UTC).isoformat()
-            entry = Entry(address, info.type, label, _NO_BOX, now)
-            box = seal(info.private_key, password=password, owner=owner_of(entry), cost=self.cost)
+            entry = Entry(address, info.type, label, _NO_CIPHERTEXT, now)
+            box = encrypt(info.private_key, password=password, owner=owner_of(entry), cost=self.cost)
             content.entries[address] = _with(entry, box=box)
             self._write(content)
         self._open_keys[address] = info
         return address
 
     def delete(self, address: str) -> None:
-        """Take a key out of use; it can be brought back for `GRACE`.  Raises KeyMissing."""
+        """Mark a key deleted; it can be restored for `GRACE`.  Raises KeyMissing."""
         self._mark(address, deleted_at=datetime.now(UTC).isoformat())
         self._open_keys.pop(canonical(address), None)
 
@@ -181,7 +181,7 @@ class KeyStore:
             self._write(content)
 
     def key(self, address: str) -> KeyInfo:
-        """Give a private key.  Raises Locked, KeyMissing."""
+        """Return a private key.  Raises Locked, KeyMissing."""
         name = canonical(address)
         entry = self.content().entries.get(name)
         if entry is None or entry.deleted_at is not None:
@@ -189,7 +189,7 @@ class KeyStore:
         password = self._password(self.content())
         info = self._open_keys.get(name)
         if info is None:
-            secret = unseal(entry.box, password=password, owner=owner_of(entry))
+            secret = decrypt(entry.box, password=password, owner=owner_of(entry))
             info = self._open_keys[name] = KeyInfo(entry.type, secret)
         return info
 
@@ -197,21 +197,21 @@ class KeyStore:
         if self.password is None:
             raise Locked("wallet locked")
         if self._content is None or content.check != self._content.check:  # somebody else changed it
-            unseal(content.check, password=self.password, owner=CHECK)
+            decrypt(content.check, password=self.password, owner=CHECK)
         return self.password
 
     def content(self) -> Content:
-        """Give the file's content, read again when another process replaced it."""
+        """Return the file's content, read again when another process replaced it."""
         try:
             status = self.path.stat()
         except FileNotFoundError:
-            return Content(_NO_BOX)
+            return Content(_NO_CIPHERTEXT)
         stamp = (status.st_mtime_ns, status.st_ino)
         if self._content is None or stamp != self._stamp:
             content = self._read()
             if self.password is not None:
                 try:
-                    unseal(content.check, password=self.password, owner=CHECK)
+                    decrypt(content.check, password=self.password, owner=CHECK)
                 except WrongPassword:
                     self.lock()
             self._content, self._stamp = content, stamp
@@ -224,13 +224,13 @@ class KeyStore:
                 raise DamagedStore(
                     f"the key store has version {value['version']}, this program reads {VERSION}"
                 )
-            content = Content(box_from_json(value["check"]))
+            content = Content(ciphertext_from_json(value["check"]))
             for item in value["keys"]:
                 entry = Entry(
                     address=str(address_parse(item["address"])),
                     type=item["type"],
                     label=item["label"],
-                    box=box_from_json(item["box"]),
+                    box=ciphertext_from_json(item["box"]),
                     created_at=item["created_at"],
                     deleted_at=item["deleted_at"],
                 )
@@ -248,7 +248,7 @@ class KeyStore:
 
 
 def owner_of(entry: Entry) -> str:
-    """Give what a key's box is bound to."""
+    """Return what a key's box is bound to."""
     return f"{entry.type}:{entry.address}"
 
 
@@ -260,11 +260,11 @@ def canonical(address: str) -> str:
         raise KeyMissing from None
 
 
-def _with(entry: Entry, *, box: Box | None = None, deleted_at: str | None = None) -> Entry:
+def _with(entry: Entry, *, box: Ciphertext | None = None, deleted_at: str | None = None) -> Entry:
     return Entry(
         entry.address, entry.type, entry.label, box or entry.box, entry.created_at, deleted_at=deleted_at
     )
 
 
-_NO_BOX: Final = Box(Cost(), b"", b"", b"")
-"""Stands where nothing is sealed yet."""
+_NO_CIPHERTEXT: Final = Ciphertext(Cost(), b"", b"", b"")
+"""In place of a ciphertext that does not exist yet."""

@@ -1,4 +1,4 @@
-"""venus-wallet's key store, read and written: SQLite, keys sealed by scrypt, AES-128-CTR and a keccak MAC.
+"""venus-wallet's key store, read and written: SQLite, keys encrypted by scrypt, AES-128-CTR and a keccak MAC.
 
 Source: filecoin-project/venus-wallet storage/sqlite/, crypto/aes/; its cryptoJSON is geth's version 3.
 """
@@ -54,15 +54,15 @@ def keys_read(path: Path, password: str) -> list[KeyInfo]:
             rows = link.execute("SELECT address, private_key FROM wallets ORDER BY id").fetchall()
     except sqlite3.DatabaseError as error:
         raise DamagedStore(f"{path} is no venus-wallet key store: {error}") from None
-    return [key_open(address, blob, password) for address, blob in rows]
+    return [key_decrypt(address, blob, password) for address, blob in rows]
 
 
-def key_open(address: str, blob: bytes, password: str) -> KeyInfo:
+def key_decrypt(address: str, blob: bytes, password: str) -> KeyInfo:
     """Open one row.  Raises DamagedStore, WrongPassword."""
     try:
         entry = json.loads(blob)
         box = json.loads(base64.b64decode(entry["PrivateKey"]))
-        secret = box_open(box, password)
+        secret = box_decrypt(box, password)
         info = key_from_json({"Type": entry["Type"], "PrivateKey": base64.b64encode(secret).decode()})
     except (ValueError, KeyError, TypeError, BadKey) as error:
         raise DamagedStore(f"the key of {address} is damaged: {error}") from None
@@ -71,7 +71,7 @@ def key_open(address: str, blob: bytes, password: str) -> KeyInfo:
     return info
 
 
-def box_open(box: dict[str, Any], password: str) -> bytes:
+def box_decrypt(box: dict[str, Any], password: str) -> bytes:
     """Open a cryptoJSON.  Raises WrongPassword; ValueError, KeyError, TypeError for what is none."""
     key = derived(box, password)
     data = bytes.fromhex(box["ciphertext"])
@@ -108,7 +108,7 @@ def aes(key: bytes, iv: bytes, data: bytes) -> bytes:
     return stream.update(data) + stream.finalize()
 
 
-def box_seal(secret: bytes, password: str, cost: ScryptCost) -> dict[str, Any]:
+def box_encrypt(secret: bytes, password: str, cost: ScryptCost) -> dict[str, Any]:
     """Make a cryptoJSON."""
     salt, iv = secrets.token_bytes(32), secrets.token_bytes(16)
     key = scrypt(keccak256(password.encode()), salt, cost, 32)
@@ -141,5 +141,5 @@ def keys_write(path: Path, keys: Iterable[KeyInfo], password: str, *, cost: Scry
 
 def row_blob(info: KeyInfo, password: str, cost: ScryptCost) -> bytes:
     """Write one key."""
-    box = json.dumps(box_seal(info.private_key, password, cost)).encode()
+    box = json.dumps(box_encrypt(info.private_key, password, cost)).encode()
     return json.dumps({**key_to_json(info), "PrivateKey": base64.b64encode(box).decode()}).encode()

@@ -62,7 +62,7 @@ def origin_columns(origin: Origin | None) -> dict[str, Any]:
     }
 
 
-def origin_check(link: sqlite3.Connection, thing: SignRequest, origin: Origin | None) -> None:
+def origin_check(link: sqlite3.Connection, request: SignRequest, origin: Origin | None) -> None:
     """Raise SignedBefore if this is a second nonce for an id, or other content under it.
 
     Allowed are the same message again, another fee with the same nonce, another nonce within one selection,
@@ -70,11 +70,11 @@ def origin_check(link: sqlite3.Connection, thing: SignRequest, origin: Origin | 
     """
     if origin is None or not origin.id:
         return
-    key = (origin.id, origin.pool, origin.account, str(thing.address), VERSIONS_MAX)
+    key = (origin.id, origin.pool, origin.account, str(request.address), VERSIONS_MAX)
     rows = link.execute(SIGNED, key).fetchall()
     if not rows:
         return
-    last, wanted = message_from_cbor(rows[0]["raw"]), message_from_cbor(thing.raw)
+    last, wanted = message_from_cbor(rows[0]["raw"]), message_from_cbor(request.raw)
     if _without_fees(last) == _without_fees(wanted):
         return
     if _without_fees(replace(last, nonce=wanted.nonce)) == _without_fees(wanted):

@@ -61,7 +61,7 @@ TYPES: Final = (MESSAGE, BLOCK, DRAW_RANDOM, VERIFY_ADDRESS, *MARKET, *BLIND)
 
 @dataclass(frozen=True, slots=True)
 class SignRequest:
-    """Something to be signed."""
+    """What a caller wants signed, decoded."""
 
     type: str
     address: Address
@@ -85,7 +85,7 @@ class SignRequest:
 
     @property
     def digest(self) -> str:
-        """What tells it from others: the same thing asked for again, by whatever way, has the same."""
+        """Identity of the request: the same bytes asked for again, by whatever way, have the same."""
         return self.cid or hashlib.sha256(self.payload).hexdigest()
 
     @property
@@ -196,7 +196,7 @@ def _message(address: Address, to_sign: bytes, extra: bytes) -> SignRequest:
 
 
 def message_request(message: Message, address: Address, *, raw: bytes, payload: bytes = b"") -> SignRequest:
-    """Say what a message is and costs; with a proposal to a multisig or a withdrawal goes what they move.
+    """Return what a message is and costs; with a proposal to a multisig or a withdrawal goes what they move.
 
     Raises NotUnderstood.
     """
@@ -217,7 +217,7 @@ def message_request(message: Message, address: Address, *, raw: bytes, payload: 
 
 
 def _message_payloads(message: Message, address: Address) -> set[bytes]:
-    """Give the bytes that a signature over this message covers, on every network that we know."""
+    """Return the bytes that a signature over this message covers, on every network that we know."""
     if address.protocol != DELEGATED:
         return {message.cid.data}
     payloads = set()
@@ -230,7 +230,7 @@ def _message_payloads(message: Message, address: Address) -> set[bytes]:
 
 
 def message_readings(message: Message) -> tuple[str, ...]:
-    """Give every method that this message can call.
+    """Return every method that this message can call.
 
     The number alone does not say: what an actor is, only the chain knows.  A kind counts if it has the
     method and the parameters decode as its own; so a rule for one kind cannot be used for another.
@@ -265,17 +265,17 @@ def _fits(kind: str, message: Message) -> bool:
     return True
 
 
-def disguised(thing: SignRequest) -> str:
-    """Say what bytes without meaning would be to a chain or a market; empty if nothing.
+def disguised(request: SignRequest) -> str:
+    """Return what bytes without meaning would be to a chain or a market; empty if nothing.
 
     A rule for such bytes must not undo those for messages: whoever has it would ask for the bytes alone.
     """
-    if thing.type not in BLIND:
+    if request.type not in BLIND:
         return ""
-    data = thing.payload
+    data = request.payload
     if len(data) == LINK_LEN and data.startswith(LINK):
         return "a message or a deal"
-    if thing.address.protocol == DELEGATED and data and (data[0] <= 4 or data[0] >= LEGACY_FROM):
+    if request.address.protocol == DELEGATED and data and (data[0] <= 4 or data[0] >= LEGACY_FROM):
         return "an Ethereum transaction"
     for cls, words in ((DealProposal, "a deal"), (SignedVoucher, "a voucher"), (BlockHeader, "a block")):
         try:

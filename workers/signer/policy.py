@@ -1,6 +1,6 @@
 """What the signer may sign: rules of a TOML file; what no rule allows is refused.
 
-A thing must be allowed by one rule as a whole: its type, key, method (in every reading), destination,
+A request must be allowed by one rule as a whole: its type, key, method (in every reading), destination,
 value, fee, hour and caller.  Sums of a day come from the signer's own records.
 """
 
@@ -92,29 +92,31 @@ class Rule:
     fee_per_day: int | None = None
     hours: tuple[time, time] | None = None
 
-    def complaint(self, thing: SignRequest, *, caller: str, now: datetime) -> str | None:
-        """Say why this rule does not fit at all (None: it does), its limits left aside."""
-        if thing.type not in self.types:
+    def complaint(self, request: SignRequest, *, caller: str, now: datetime) -> str | None:
+        """Return why this rule does not fit at all (None: it does), its limits left aside."""
+        if request.type not in self.types:
             return "type"
-        if not matches(str(thing.address), self.keys):
+        if not matches(str(request.address), self.keys):
             return "key"
         if not matches(caller, self.callers):
             return "caller"
-        if thing.type == MESSAGE and not all(matches(reading, self.methods) for reading in thing.readings):
+        if request.type == MESSAGE and not all(
+            matches(reading, self.methods) for reading in request.readings
+        ):
             return "method"
-        if thing.to is not None and not matches(str(thing.to), self.to):
+        if request.to is not None and not matches(str(request.to), self.to):
             return "destination"
         if self.hours is not None and not within(self.hours, now.astimezone(UTC).time()):
             return "hour"
         return None
 
-    def excess(self, thing: SignRequest, spent: tuple[int, int]) -> str:
-        """Say which limit the thing breaks; empty if none."""
+    def excess(self, request: SignRequest, spent: tuple[int, int]) -> str:
+        """Return which limit the request breaks; empty if none."""
         limits = (
-            ("value", thing.value, self.value_max),
-            ("fee", thing.fee_max, self.fee_max),
-            ("value of the day", spent[0] + thing.value, self.value_per_day),
-            ("fees of the day", spent[1] + thing.fee_max, self.fee_per_day),
+            ("value", request.value, self.value_max),
+            ("fee", request.fee_max, self.fee_max),
+            ("value of the day", spent[0] + request.value, self.value_per_day),
+            ("fees of the day", spent[1] + request.fee_max, self.fee_per_day),
         )
         for name, amount, limit in limits:
             if limit is not None and amount > limit:
@@ -134,18 +136,18 @@ class Policy:
 
     def decide(
         self,
-        thing: SignRequest,
+        request: SignRequest,
         *,
         caller: str,
         now: datetime,
         spent: Callable[[str], tuple[int, int]],
         rule_set: str = "",
     ) -> Verdict:
-        """Ask the rules in their order, or those of one set; the first that allows the thing decides.
+        """Return the decision of the rules in their order, or of one set: the first that allows it decides.
 
         `spent` gives what a rule of that name let this key spend today (value, fees).
         """
-        if thing.type == VERIFY_ADDRESS:  # a fixed form that moves nothing: proving a key to a gateway
+        if request.type == VERIFY_ADDRESS:  # a fixed form that moves nothing: proving a key to a gateway
             return Verdict("(proof of a key)", self.digest)
         if rule_set and rule_set not in self.sets:
             return Verdict("", self.digest, f"the policy has no set '{rule_set}'")
@@ -153,22 +155,22 @@ class Policy:
         for rule in self.rules:
             if rule_set and rule.name not in self.sets[rule_set]:
                 continue
-            if rule.complaint(thing, caller=caller, now=now) is not None:
+            if rule.complaint(request, caller=caller, now=now) is not None:
                 continue
-            excess = rule.excess(thing, spent(rule.name))
+            excess = rule.excess(request, spent(rule.name))
             if not excess:
                 return Verdict(rule.name, self.digest)
             reasons.append(excess)
-        return Verdict("", self.digest, reasons[0] if reasons else f"no rule allows {thing.words}")
+        return Verdict("", self.digest, reasons[0] if reasons else f"no rule allows {request.words}")
 
 
 def matches(text: str, patterns: tuple[str, ...]) -> bool:
-    """Tell whether one of the patterns fits; case counts."""
+    """Return whether one of the patterns fits; case counts."""
     return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns)
 
 
 def within(hours: tuple[time, time], moment: time) -> bool:
-    """Tell whether a time of day lies in a span, which may pass midnight."""
+    """Return whether a time of day lies in a span, which may pass midnight."""
     start, end = hours
     return start <= moment < end if start <= end else moment >= start or moment < end
 
@@ -297,7 +299,7 @@ class PolicyFile:
         self._stamp: tuple[int, int] | None = None
 
     def current(self) -> Policy:
-        """Give the rules as the file has them now.  Raises BadPolicy."""
+        """Return the rules as the file has them now.  Raises BadPolicy."""
         try:
             status = self.path.stat()
             stamp = (status.st_mtime_ns, status.st_ino)

@@ -47,33 +47,33 @@ class Backtest:
 
 
 class Days:
-    """Sums of a day as they would have been: by rule, key and day; a thing counts once, as in the records."""
+    """Sums of a day as they would have been, by rule, key and day; a request counts once."""
 
     def __init__(self) -> None:
-        self.things: dict[tuple[str, str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
+        self.requests: dict[tuple[str, str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
         self.sums: dict[tuple[str, str, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
 
-    def add(self, thing: SignRequest, *, rule: str, address: str, day: str) -> None:
-        """Count a thing that would have been signed."""
+    def add(self, request: SignRequest, *, rule: str, address: str, day: str) -> None:
+        """Count a request that would have been signed."""
         key = (rule, address, day)
-        if thing.digest not in self.things[key]:
-            self.things[key][thing.digest] = (thing.value, thing.fee_max)
+        if request.digest not in self.requests[key]:
+            self.requests[key][request.digest] = (request.value, request.fee_max)
             value, fees = self.sums[key]
-            self.sums[key] = (value + thing.value, fees + thing.fee_max)
+            self.sums[key] = (value + request.value, fees + request.fee_max)
 
-    def beside(self, thing: SignRequest, *, address: str, day: str) -> Callable[[str], tuple[int, int]]:
-        """Give what each rule would have let this key spend that day, beside the thing itself."""
+    def beside(self, request: SignRequest, *, address: str, day: str) -> Callable[[str], tuple[int, int]]:
+        """Return what each rule would have let this key spend that day, beside the request itself."""
 
         def spent(rule: str) -> tuple[int, int]:
             key = (rule, address, day)
-            (value, fees), own = self.sums[key], self.things[key].get(thing.digest, (0, 0))
+            (value, fees), own = self.sums[key], self.requests[key].get(request.digest, (0, 0))
             return value - own[0], fees - own[1]
 
         return spent
 
 
-def thing_of(row: sqlite3.Row) -> SignRequest | None:
-    """Read a recorded thing again; None if it never was understood."""
+def request_from_record(row: sqlite3.Row) -> SignRequest | None:
+    """Decode a recorded request; None if it never was understood."""
     address = address_parse(row["address"])
     try:
         if row["type"] == MESSAGE:
@@ -85,8 +85,8 @@ def thing_of(row: sqlite3.Row) -> SignRequest | None:
         return None
 
 
-def rehearse(records: Records, policy: Policy, *, since: datetime, limit: int = 0) -> Backtest:
-    """Ask a policy about what was recorded since then, in its order; days add up as they would have.
+def backtest_run(records: Records, policy: Policy, *, since: datetime, limit: int = 0) -> Backtest:
+    """Return what a policy would have decided of all that was recorded since then, in its order.
 
     With a limit, only the newest of these records are looked at.  What no policy can allow stays refused, as
     a block where the miner has signed another one is, even if this policy would have refused that other one.
@@ -94,23 +94,23 @@ def rehearse(records: Records, policy: Policy, *, since: datetime, limit: int = 
     found, days = Backtest(), Days()
     rows = records.query(RecordQuery(after=since.astimezone(UTC).isoformat(), limit=limit))
     for row in sorted(rows, key=lambda row: row["seq"]):
-        thing = None if row["type"] == VERIFY_ADDRESS else thing_of(row)
-        if thing is None:
+        request = None if row["type"] == VERIFY_ADDRESS else request_from_record(row)
+        if request is None:
             continue
         found.asked += 1
         verdict = policy.decide(
-            thing,
+            request,
             caller=row["caller"],
             now=datetime.fromisoformat(row["at"]),
             rule_set=row["rule_set"],
-            spent=days.beside(thing, address=row["address"], day=row["day"]),
+            spent=days.beside(request, address=row["address"], day=row["day"]),
         )
         try:
-            barrier_check(thing, records)
+            barrier_check(request, records)
         except Denied as error:
             verdict = replace(verdict, rule="", error=verdict.error or str(error))
         if not verdict.error:
-            days.add(thing, rule=verdict.rule, address=row["address"], day=row["day"])
+            days.add(request, rule=verdict.rule, address=row["address"], day=row["day"])
         before, after = words_of(row["rule"], row["error"]), words_of(verdict.rule, verdict.error)
         if before != after and not (row["error"] and verdict.error):
             is_refusal, is_permission = bool(verdict.error), bool(row["error"])
@@ -119,5 +119,5 @@ def rehearse(records: Records, policy: Policy, *, since: datetime, limit: int = 
 
 
 def words_of(rule: str, error: str) -> str:
-    """Say how something was decided."""
+    """Return how something was decided."""
     return f"refused ({error})" if error else f"signed by '{rule}'"

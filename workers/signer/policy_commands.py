@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.address import BadAddress, address_parse
-from workers.signer.changes import history_of, miners_name, policy_take
+from workers.signer.changes import history_of, miners_allow, policy_set
 from workers.signer.editors import editor_add, editor_remove, editors_read
 from workers.signer.errors import SignerError
 from workers.signer.policy import DEFAULT, policy_parse
-from workers.signer.policy_backtest import rehearse
+from workers.signer.policy_backtest import backtest_run
 from workers.signer.signing import Signer
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def policy(folder: Path, options: argparse.Namespace) -> str:
         return "\n".join(editors_read(folder)) or "nobody: the policy cannot be changed through a console"
     if options.take is not None:
         by = options.by or getpass.getuser()
-        rules = policy_take(folder, options.take.read_text(), by=by)
+        rules = policy_set(folder, options.take.read_text(), by=by)
         return f"{len(rules.rules)} rules, version {rules.digest}"
     if options.miner:
         return policy_miners(folder, options)
@@ -67,17 +67,17 @@ def policy_miners(folder: Path, options: argparse.Namespace) -> str:
     except BadAddress as error:
         raise SignerError(str(error)) from None
     by = options.by or getpass.getuser()
-    if miners_name(folder, miners, by=by, is_first=options.first):
+    if miners_allow(folder, miners, by=by, is_first=options.first):
         return f"sealing and proving is allowed for {', '.join(miners)}"
     return "nothing changed: they are named already, or no rule allows sealing and proving alone"
 
 
 def policy_try(folder: Path, options: argparse.Namespace) -> str:
-    """Ask another policy what it would have decided of what was asked lately."""
+    """Print what another policy would have decided lately."""
     candidate = policy_parse(options.candidate.read_text())
     signer = Signer(folder)
     since = datetime.now(UTC) - timedelta(days=options.days)
-    rehearsal = rehearse(signer.records, candidate, since=since)
-    changes = [f"{one.at[:19]} {one.words}: {one.before} -> {one.after}" for one in rehearsal.changes]
-    head = f"{rehearsal.asked} asked in {options.days} days, {len(changes)} would be decided otherwise"
+    backtest = backtest_run(signer.records, candidate, since=since)
+    changes = [f"{one.at[:19]} {one.words}: {one.before} -> {one.after}" for one in backtest.changes]
+    head = f"{backtest.asked} asked in {options.days} days, {len(changes)} would be decided otherwise"
     return "\n".join([head, *changes])

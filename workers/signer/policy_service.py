@@ -1,4 +1,4 @@
-"""Answers what a gateway's console asks about the policy: it shows, rehearses, and takes sealed changes."""
+"""The policy for a gateway's console: it shows, rehearses, and takes signed changes."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import message_from_cbor
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.policy import (
+    POLICY_APPLY,
     POLICY_DRAFT,
     POLICY_READ,
-    POLICY_TAKE,
     POLICY_TRY,
     POLICY_VERSION,
     MessageTrial,
     MessageVerdict,
     OtherVerdict,
+    PolicyApplied,
     PolicyChange,
     PolicyDraft,
     PolicyEdit,
     PolicyState,
-    PolicyTaken,
     PolicyVersion,
     VersionAsked,
     VersionLine,
-    change_words,
+    change_text,
 )
-from workers.signer.changes import change_take, versions_now
+from workers.signer.changes import change_apply, versions_now
 from workers.signer.editors import editors_read
 from workers.signer.errors import BadPolicy, SignerError
 from workers.signer.payloads import TYPES, message_request
 from workers.signer.policy import Policy, policy_parse
-from workers.signer.policy_backtest import rehearse
+from workers.signer.policy_backtest import backtest_run
 from workers.signer.policy_text import edit_apply, rule_form, sets_shown
 from workers.signer.records import Records
 
@@ -49,8 +49,8 @@ log = structlog.get_logger(__name__)
 
 VERSIONS_SHOWN: Final = 50
 OTHERS_SHOWN: Final = 100
-REHEARSED_MAX: Final = 20_000
-"""Records that a rehearsal looks at, the newest: some seconds of work, in which signing goes on."""
+BACKTEST_MAX: Final = 20_000
+"""Records that a backtest looks at, the newest: some seconds of work, in which signing goes on."""
 METHOD_NAMES: Final = (
     "Send",
     *sorted(f"{kind}.{spec.name}" for kind, methods in ACTOR_METHODS.items() for spec in methods.values()),
@@ -89,8 +89,8 @@ class PolicyService:
         if method == POLICY_DRAFT:
             return self.draft(document_decode(PolicyEdit, payload))
         if method == POLICY_TRY:
-            return self.tried(document_decode(MessageTrial, payload))
-        if method == POLICY_TAKE:
+            return self.message_verdict(document_decode(MessageTrial, payload))
+        if method == POLICY_APPLY:
             return self.take(document_decode(PolicyChange, payload))
         raise SignerError(f"unexpect type {method[:40]}")
 
@@ -103,7 +103,7 @@ class PolicyService:
             policy, error = policy_parse(newest.text), ""
         except BadPolicy as refusal:
             policy, error = Policy(newest.digest), str(refusal)
-        lines = [line_of(number, one) for number, one in enumerate(versions, 1)]
+        lines = [version_line(number, one) for number, one in enumerate(versions, 1)]
         return PolicyState(
             text=newest.text,
             digest=newest.digest,
@@ -125,10 +125,10 @@ class PolicyService:
         one = versions[number - 1]
         before = versions[number - 2].text if number > 1 else ""
         diff = diff_of(before, one.text, number - 1, number)
-        return PolicyVersion(line=line_of(number, one), text=one.text, diff=diff)
+        return PolicyVersion(line=version_line(number, one), text=one.text, diff=diff)
 
     def draft(self, edit: PolicyEdit) -> PolicyDraft:
-        """Say what an edit would make of the policy, and what that would have decided otherwise."""
+        """Return what an edit would make of the policy, and what that would have decided otherwise."""
         versions = versions_now(self.signer.folder)
         now, number = versions[-1], len(versions) + 1
         text = edit_apply(now.text, edit)
@@ -136,7 +136,7 @@ class PolicyService:
         records = Records(self.signer.folder / "records.sqlite")  # its own connection: signing goes on
         try:
             since = datetime.now(UTC) - timedelta(days=edit.days)
-            found = rehearse(records, policy, since=since, limit=REHEARSED_MAX)
+            found = backtest_run(records, policy, since=since, limit=BACKTEST_MAX)
         finally:
             records.close()
         others = [
@@ -149,7 +149,7 @@ class PolicyService:
             text=text,
             digest=policy.digest,
             number=number,
-            change=change_words(number=number, before=now.digest, text=text),
+            change=change_text(number=number, before=now.digest, text=text),
             diff=diff_of(now.text, text, number - 1, number),
             rules=len(policy.rules),
             days=edit.days,
@@ -159,34 +159,34 @@ class PolicyService:
             others=tuple(reversed(others[-OTHERS_SHOWN:])),
         )
 
-    def tried(self, trial: MessageTrial) -> MessageVerdict:
-        """Ask the policy, or another text, about a message as if this gateway wanted it signed now."""
+    def message_verdict(self, trial: MessageTrial) -> MessageVerdict:
+        """Return what the policy, or another text, decides of a message from this gateway now."""
         policy = policy_parse(trial.text) if trial.text else self.signer.policy.current()
         try:
             message = message_from_cbor(trial.message)
         except BadCbor as error:
             raise SignerError(f"this is no message: {error}") from None
-        thing = message_request(message, message.from_, raw=trial.message)
+        request = message_request(message, message.from_, raw=trial.message)
         now, address = datetime.now(UTC), str(message.from_)
         if not self.signer.store.has(address):
             raise SignerError(f"this signer has no key {address}")
         day = now.date().isoformat()
         verdict = policy.decide(
-            thing,
+            request,
             caller=self.caller,
             now=now,
-            spent=lambda rule: self.signer.spent(rule=rule, address=address, day=day, but=thing.digest),
+            spent=lambda rule: self.signer.spent(rule=rule, address=address, day=day, but=request.digest),
         )
-        return MessageVerdict(words=thing.words, rule=verdict.rule, error=verdict.error)
+        return MessageVerdict(words=request.words, rule=verdict.rule, error=verdict.error)
 
-    def take(self, change: PolicyChange) -> PolicyTaken:
-        """Make a sealed change."""
-        made = change_take(self.signer.folder, change)
+    def take(self, change: PolicyChange) -> PolicyApplied:
+        """Make a signed change."""
+        made = change_apply(self.signer.folder, change)
         log.info("policy_changed", by=made.by, version=change.number, digest=made.digest, via=self.caller)
-        return PolicyTaken(number=change.number, digest=made.digest, by=made.by)
+        return PolicyApplied(number=change.number, digest=made.digest, by=made.by)
 
 
-def line_of(number: int, one: Version) -> VersionLine:
+def version_line(number: int, one: Version) -> VersionLine:
     """Write a version without its text."""
     return VersionLine(number=number, at=one.at, by=one.by, digest=one.digest)
 

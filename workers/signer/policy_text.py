@@ -84,7 +84,7 @@ def list_write(values: tuple[str, ...]) -> str:
 
 
 def fields_of(form: RuleForm) -> dict[str, Any]:
-    """Give what a rule's table holds: the fields that are filled in."""
+    """Return what a rule's table holds: the fields that are filled in."""
     table: dict[str, Any] = {"name": form.name}
     for name in LISTS:
         values = getattr(form, name)
@@ -187,12 +187,12 @@ def rule_put(
 
 
 def comment_above(part: Part) -> tuple[str, ...]:
-    """Give the lines of a part that stand above its header."""
+    """Return the lines of a part that stand above its header."""
     return tuple(itertools.takewhile(lambda line: not HEADER.fullmatch(line.rstrip()), part.lines))
 
 
 def sets_put(sets: Mapping[str, tuple[str, ...]], form: RuleForm, *, was: str) -> dict[str, tuple[str, ...]]:
-    """Have a rule belong to the sets that its form names, and to no others."""
+    """Return the sets with a rule in those that its form names, and in no others."""
     found: dict[str, tuple[str, ...]] = {}
     for name, held in sets.items():
         renamed = tuple(form.name if rule == was and was else rule for rule in held)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workers.signer.origins import ORIGIN_COLUMNS, origin_columns
 from workers.signer.payloads import BLOCK, SignRequest
-from workers.signer.slash_protection import height_mark, height_take, heights_prepare
+from workers.signer.slash_protection import height_claim, height_mark, heights_prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ WHERE rule = :rule AND address = :address AND day = :day AND error = '' AND seq 
     OR NOT EXISTS (SELECT 1 FROM record INDEXED BY record_same WHERE rule = :rule AND address = :address
         AND day = :day AND error = '' AND digest = one.digest AND seq < one.seq))
 """
-"""What was spent since a row, each thing once; in halves, as SQLite refuses a sum above 64 bits."""
+"""What was spent since a row, each request once; in halves, as SQLite refuses a sum above 64 bits."""
 SUMS_KEPT: Final = 1000
 
 COLUMNS: Final = (
@@ -170,7 +170,7 @@ class Records:
 
     def write(
         self,
-        thing: SignRequest,
+        request: SignRequest,
         verdict: Verdict,
         *,
         caller: str,
@@ -182,23 +182,23 @@ class Records:
 
         Raises AlreadySigned if the miner has another block there: then nothing was written.
         """
-        header = None if verdict.error else thing.header
+        header = None if verdict.error else request.header
         with self.transaction(is_durable=header is not None):
             if header is not None:
-                height_take(self.link, header, at=now.astimezone(UTC).isoformat())
-            return self._row_add(thing, verdict, caller=caller, now=now, rule_set=rule_set, origin=origin)
+                height_claim(self.link, header, at=now.astimezone(UTC).isoformat())
+            return self._row_add(request, verdict, caller=caller, now=now, rule_set=rule_set, origin=origin)
 
     def mark(self, miner: Address, *, closed: int | None, by: str, now: datetime) -> None:
         """Close a miner's heights up to one, or (None) forget what it signed; a record says by whom."""
         deed = "signed blocks forgotten" if closed is None else f"closed up to height {closed}"
-        thing = SignRequest(BLOCK, miner, b"", about=f"{miner} {deed} by {by}")
+        request = SignRequest(BLOCK, miner, b"", about=f"{miner} {deed} by {by}")
         with self.transaction(is_durable=True):
-            self._row_add(thing, Verdict("(by hand)", ""), caller=f"command line {by}", now=now)
+            self._row_add(request, Verdict("(by hand)", ""), caller=f"command line {by}", now=now)
             height_mark(self.link, str(miner), closed=closed, by=by, at=now.astimezone(UTC).isoformat())
 
     def _row_add(
         self,
-        thing: SignRequest,
+        request: SignRequest,
         verdict: Verdict,
         *,
         caller: str,
@@ -210,21 +210,21 @@ class Records:
             "id": str(uuid.uuid4()),
             "at": now.astimezone(UTC).isoformat(),
             "day": now.astimezone(UTC).date().isoformat(),
-            "type": thing.type,
-            "address": str(thing.address),
+            "type": request.type,
+            "address": str(request.address),
             "caller": caller[:200],
-            "words": thing.words[:500],
-            "cid": thing.cid,
-            "target": str(thing.to) if thing.to is not None else "",
-            "value": str(thing.value),
-            "value_nano": -(-thing.value // NANO),
-            "fee_nano": -(-thing.fee_max // NANO),
+            "words": request.words[:500],
+            "cid": request.cid,
+            "target": str(request.to) if request.to is not None else "",
+            "value": str(request.value),
+            "value_nano": -(-request.value // NANO),
+            "fee_nano": -(-request.fee_max // NANO),
             "rule": verdict.rule,
             "policy": verdict.policy,
             "error": verdict.error[:500],
-            "raw": thing.raw,
+            "raw": request.raw,
             "rule_set": rule_set,
-            "digest": thing.digest,
+            "digest": request.digest,
             **origin_columns(origin),
         }
         last = self.link.execute("SELECT hash FROM record ORDER BY seq DESC LIMIT 1").fetchone()
@@ -237,9 +237,9 @@ class Records:
         return str(row["id"])
 
     def spent(self, *, rule: str, address: str, day: str, but: str = "") -> tuple[int, int]:
-        """Give value and fees in attoFIL that a rule let this key spend on a day (UTC), rounded up.
+        """Return value and fees in attoFIL that a rule let this key spend on a day (UTC), rounded up.
 
-        A thing counts once, however often it was signed: a gateway may ask twice for the same.  The thing
+        A request counts once, however often it was signed: a gateway may ask twice for the same.  The request
         with the digest `but` is left out: who asks for it again wants no more than was given.
         """
         if len(self.sums) >= SUMS_KEPT:
@@ -259,7 +259,7 @@ class Records:
         return (known.value_nano - value) * NANO, (known.fee_nano - fee) * NANO
 
     def query(self, asked: RecordQuery) -> list[sqlite3.Row]:
-        """Give records, newest first; an id alone decides when it is given."""
+        """Return records, newest first; an id alone decides when it is given."""
         if asked.id:
             return self.link.execute("SELECT * FROM record WHERE id = ?", (asked.id,)).fetchall()
         return self.link.execute(
@@ -274,7 +274,7 @@ class Records:
         ).fetchall()
 
     def chain_verify(self) -> int | None:
-        """Give the number of the first row that was changed, or None."""
+        """Return the number of the first row that was changed, or None."""
         previous = ""
         for row in self.link.execute("SELECT * FROM record ORDER BY seq"):
             fields = {name: row[name] for name in (*COLUMNS, *ADDED, *ORIGIN_COLUMNS)}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 BODY_MAX_BYTES: Final = 4 * 1024 * 1024
-"""The largest thing to sign is a block header with its message list, far below this."""
+"""The largest request to sign is a block header with its message list, far below this."""
 CORS: Final = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
@@ -57,7 +57,7 @@ class WalletApp:
             await self.http(scope, receive, send)
 
     def caller(self, scope: dict[str, Any]) -> Caller:
-        """Tell who calls.  Raises BadToken."""
+        """Return who calls.  Raises BadToken."""
         headers = dict(scope["headers"])
         text = headers.get(b"authorization", b"").decode("latin-1")
         if not text:

@@ -92,7 +92,7 @@ class Signer:
             if not self.store.has(address):
                 raise KeyMissing
             try:
-                thing = payload_decode(
+                request = payload_decode(
                     address=parsed,
                     to_sign=to_sign,
                     meta_type=meta_type,
@@ -103,36 +103,36 @@ class Signer:
                 unread = SignRequest(meta_type[:40], parsed, to_sign, raw=(to_sign + extra)[:4096])
                 self.record(unread, Verdict("", "", str(error)), caller=caller, rule_set=rule_set)
                 raise
-            of_message = origin if thing.type == MESSAGE else None
-            return self.sign_thing(thing, caller=caller, rule_set=rule_set, origin=of_message)
+            of_message = origin if request.type == MESSAGE else None
+            return self.request_sign(request, caller=caller, rule_set=rule_set, origin=of_message)
 
-    def sign_thing(
-        self, thing: SignRequest, *, caller: str, rule_set: str = "", origin: Origin | None = None
+    def request_sign(
+        self, request: SignRequest, *, caller: str, rule_set: str = "", origin: Origin | None = None
     ) -> tuple[Signature, str]:
-        """Ask the policy, sign, record.
+        """Decide by the policy, sign, record.
 
         A block's height is taken with the record; until then the signature is nowhere but here.
         """
         now = datetime.now(UTC)
-        day, address = now.date().isoformat(), str(thing.address)
+        day, address = now.date().isoformat(), str(request.address)
         verdict = self.policy.current().decide(
-            thing,
+            request,
             caller=caller,
             now=now,
             rule_set=rule_set,
-            spent=lambda rule: self.records.spent(rule=rule, address=address, day=day, but=thing.digest),
+            spent=lambda rule: self.records.spent(rule=rule, address=address, day=day, but=request.digest),
         )
         if verdict.error:
-            self.record(thing, verdict, caller=caller, rule_set=rule_set, origin=origin)
+            self.record(request, verdict, caller=caller, rule_set=rule_set, origin=origin)
             raise Denied(verdict.error)
         try:
-            barrier_check(thing, self.records)
-            origin_check(self.records.link, thing, origin)
-            signature = key_sign(self.store.key(address), thing.payload)
-            self.record(thing, verdict, caller=caller, rule_set=rule_set, origin=origin)
+            barrier_check(request, self.records)
+            origin_check(self.records.link, request, origin)
+            signature = key_sign(self.store.key(address), request.payload)
+            self.record(request, verdict, caller=caller, rule_set=rule_set, origin=origin)
         except Denied as error:
             refused = replace(verdict, rule="", error=str(error))
-            self.record(thing, refused, caller=caller, rule_set=rule_set, origin=origin)
+            self.record(request, refused, caller=caller, rule_set=rule_set, origin=origin)
             raise
         return signature, verdict.rule
 
@@ -146,7 +146,7 @@ class Signer:
             records.close()
 
     def spent(self, *, rule: str, address: str, day: str, but: str) -> tuple[int, int]:
-        """Give what a rule let this key spend on a day beside one thing, value and fees in attoFIL."""
+        """Return what a rule let this key spend on a day beside one request, value and fees in attoFIL."""
         with self._turn:
             return self.records.spent(rule=rule, address=address, day=day, but=but)
 
@@ -157,7 +157,7 @@ class Signer:
 
     def record(
         self,
-        thing: SignRequest,
+        request: SignRequest,
         verdict: Verdict,
         *,
         caller: str,
@@ -166,12 +166,12 @@ class Signer:
     ) -> None:
         """Write a decision down, in the records and in the log."""
         now = datetime.now(UTC)
-        self.records.write(thing, verdict, caller=caller, now=now, rule_set=rule_set, origin=origin)
+        self.records.write(request, verdict, caller=caller, now=now, rule_set=rule_set, origin=origin)
         log.info(
             "refused" if verdict.error else "signed",
-            address=str(thing.address),
-            what=thing.words[:200],
-            cid=thing.cid,
+            address=str(request.address),
+            what=request.words[:200],
+            cid=request.cid,
             caller=caller,
             rule=verdict.rule,
             reason=verdict.error,
@@ -187,9 +187,9 @@ def recordable() -> Iterator[None]:
         raise Unrecorded(f"the records cannot be read or written: {error}") from error
 
 
-def barrier_check(thing: SignRequest, records: Records) -> None:
+def barrier_check(request: SignRequest, records: Records) -> None:
     """Refuse what no policy can allow.  Raises Denied, AlreadySigned."""
-    if words := disguised(thing):
+    if words := disguised(request):
         raise Denied(f"these are the bytes of {words}: ask for it by its type")
-    if thing.header is not None and (refusal := height_refusal(records.link, thing.header)):
+    if request.header is not None and (refusal := height_refusal(records.link, request.header)):
         raise AlreadySigned(refusal)

@@ -82,16 +82,16 @@ def _is_prepared(link: sqlite3.Connection) -> bool:
 
 def _adopt(link: sqlite3.Connection, raw: bytes, at: str) -> None:
     with contextlib.suppress(BadCbor, AlreadySigned):  # a signer that read headers otherwise, or did not look
-        height_take(link, from_cbor(BlockHeader, raw), at=at)
+        height_claim(link, from_cbor(BlockHeader, raw), at=at)
 
 
 def header_cid(header: BlockHeader) -> str:
-    """Tell headers apart by what is signed of them: a signature that is there already changes nothing."""
+    """Return the identity of a header by what is signed of it, without a signature that is there already."""
     return str(cid_of_cbor(header.signing_bytes))
 
 
-def height_take(link: sqlite3.Connection, header: BlockHeader, *, at: str) -> None:
-    """Take a height for a header, for good, inside the caller's transaction; the same again changes nothing.
+def height_claim(link: sqlite3.Connection, header: BlockHeader, *, at: str) -> None:
+    """Claim a height for a header, for good, inside the caller's transaction; the same again changes nothing.
 
     Raises AlreadySigned if another header is there.
     """
@@ -107,7 +107,7 @@ def height_take(link: sqlite3.Connection, header: BlockHeader, *, at: str) -> No
 
 
 def height_refusal(link: sqlite3.Connection, header: BlockHeader) -> str:
-    """Say with which signed block the header would make a fault, or who closed its height; empty if none."""
+    """Return why signing the header would be a fault, or who closed its height; empty if it may be signed."""
     miner, cid = str(header.miner), header_cid(header)
     era = _era(link, miner)
     where = {"miner": miner, "era": era, "height": header.height, "parents": _parents(header)}

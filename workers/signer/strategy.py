@@ -83,7 +83,7 @@ def set_name(group: str) -> str:
 
 
 def types_of(codes: Iterable[int]) -> tuple[str, ...]:
-    """Give types by their codes.  Raises SignerError."""
+    """Return types by their codes.  Raises SignerError."""
     found = []
     for code in codes:
         if not 0 <= code < len(CODES):
@@ -93,12 +93,12 @@ def types_of(codes: Iterable[int]) -> tuple[str, ...]:
 
 
 def mask_of(types: Iterable[str]) -> int:
-    """Give the mask of types."""
+    """Return the mask of types."""
     return sum(1 << CODES.index(kind) for kind in types)
 
 
 def methods_checked(methods: Iterable[str]) -> tuple[str, ...]:
-    """Give methods that there are.  Raises SignerError."""
+    """Return methods that there are.  Raises SignerError."""
     found = tuple(dict.fromkeys(methods))
     for name in found:
         if name not in METHOD_NAMES:
@@ -107,7 +107,7 @@ def methods_checked(methods: Iterable[str]) -> tuple[str, ...]:
 
 
 def name_checked(kind: str, name: str) -> str:
-    """Give a name that fits.  Raises SignerError."""
+    """Return a name that fits.  Raises SignerError."""
     if not name:
         raise SignerError("nil reference")
     if len(name) > NAME_MAX[kind] or not name.isprintable():
@@ -205,11 +205,11 @@ class Strategy:
     # key binds
 
     def binds(self) -> list[KeyBind]:
-        """Give all key binds."""
+        """Return all key binds."""
         return list(binds_in(self.policy()))
 
     def binds_of(self, address: str) -> list[KeyBind]:
-        """Give those of one key; none of what is no address."""
+        """Return those of one key; none of what is no address."""
         try:
             key = str(address_parse(address))
         except BadAddress:
@@ -224,7 +224,7 @@ class Strategy:
         return found
 
     def bind_add(self, name: str, address: str, codes: list[int], methods: list[str]) -> None:
-        """Say what may be signed with a key.  Raises SignerError."""
+        """Add what may be signed with a key.  Raises SignerError."""
         try:
             key = str(address_parse(address))
         except BadAddress as error:
@@ -270,7 +270,7 @@ class Strategy:
         return self.bind_change(name, change)
 
     def bind_remove(self, name: str) -> None:
-        """Take a key bind away, out of its groups too.  Raises SignerError."""
+        """Remove a key bind, out of its groups too.  Raises SignerError."""
         self.bind(name)
         edit = PolicyEdit(op=REMOVE, name=BIND + name)
         policy_change(self.folder, lambda text: edit_apply(text, edit), by=f"strategy: without {name}")
@@ -278,7 +278,7 @@ class Strategy:
     # groups
 
     def groups(self) -> list[Group]:
-        """Give all groups."""
+        """Return all groups."""
         policy = self.policy()
         binds = {BIND + one.name: one for one in binds_in(policy)}
         sets = [(name, rules) for name, rules in policy.sets.items() if name.startswith(GROUP)]
@@ -317,7 +317,7 @@ class Strategy:
         policy_change(self.folder, added, by=f"strategy: new group {name}")
 
     def group_remove(self, name: str) -> None:
-        """Take a group away with its tokens; its key binds stay.  Raises SignerError."""
+        """Remove a group with its tokens; its key binds stay.  Raises SignerError."""
         group = self.group(name)
         for bind in group.binds:
             rule = BIND + bind.name
@@ -350,7 +350,7 @@ class Strategy:
         return token
 
     def tokens_of(self, group: str) -> list[str]:
-        """Give the tokens of a group."""
+        """Return the tokens of a group."""
         return [token for token, held in self.book()["tokens"].items() if held == group]
 
     def token_group(self, token: str) -> Group:
@@ -383,6 +383,6 @@ class Strategy:
         return group
 
     def addresses_of(self, group: str) -> frozenset[str]:
-        """Give the keys of a group; none of one that there is not."""
+        """Return the keys of a group; none of one that there is not."""
         found = next((one for one in self.groups() if one.name == group), None)
         return frozenset(bind.address for bind in found.binds) if found is not None else frozenset()

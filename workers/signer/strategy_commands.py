@@ -37,7 +37,7 @@ class Verb:
     """Names of its words; the last may be repeated where it ends with `…`."""
 
     def fits(self, count: int) -> bool:
-        """Tell whether this many words are right."""
+        """Return whether this many words are right."""
         wanted = len(self.words.split())
         return count >= wanted if self.words.endswith("…") else count == wanted
 
@@ -89,7 +89,7 @@ def templates_words(book: Strategy, kind: str, start: int, end: int) -> str:
 
 
 def done(work: Callable[..., Any]) -> Callable[..., str]:
-    """Say that it worked."""
+    """Return a command that prints venus-wallet's word for success."""
 
     def saying(*words: Any) -> str:
         work(*words)

@@ -63,7 +63,7 @@ def methods_json(number: int, name: str, methods: list[str]) -> Json:
 
 
 def part(rows: Sequence[Any], start: int, end: int) -> Sequence[Any]:
-    """Give rows from `start` to before `end`."""
+    """Return rows from `start` to before `end`."""
     return rows[max(start, 0) : max(end, 0)]
 
 
@@ -73,7 +73,7 @@ def bind_from_template(book: Strategy, name: str, address: str, types: str, meth
 
 
 def binds_remove(book: Strategy, address: str) -> int:
-    """Take away every key bind of an address, and say how many."""
+    """Remove every key bind of an address; returns how many."""
     gone = book.binds_of(address)
     for bind in gone:
         book.bind_remove(bind.name)
@@ -81,7 +81,7 @@ def binds_remove(book: Strategy, address: str) -> int:
 
 
 def on_book(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Hand a method the strategies of the caller's signer."""
+    """Return a handler that passes the strategies of the caller's signer."""
 
     def handler(caller: Caller, *arguments: Any) -> Any:
         return work(Strategy(caller.signer.folder), *arguments)
@@ -90,7 +90,7 @@ def on_book(work: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def method(work: Callable[..., Any], *params: Any, void: bool = False) -> RpcMethod:
-    """Give a row; strategies are the admin's."""
+    """Return a row; strategies are the admin's."""
     return RpcMethod("admin", on_book(work), params, void=void)
 
 
@@ -161,7 +161,7 @@ def _named(name: str, found: tuple[int, list[Any]]) -> tuple[int, str, list[Any]
 
 
 def strategy_refusal(caller: Caller, address: str, meta_type: str, extra: bytes) -> str:
-    """Say in the old wallet's words why a caller's strategy does not allow it; empty for other callers."""
+    """Return in venus-wallet's words why a caller's strategy does not allow it; empty for other callers."""
     if caller.addresses is None or not caller.rule_set.startswith(GROUP):
         return ""
     if address not in caller.addresses:

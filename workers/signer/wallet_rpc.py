@@ -82,7 +82,7 @@ class WalletDispatcher:
             raise RpcError(str(error) or type(error).__name__) from None
 
     def may(self, method: str, row: RpcMethod) -> bool:
-        """Tell what levels do not: nobody without a token reads records, no token of a set reaches keys."""
+        """Return what levels do not: nobody without a token reads records, no token of a set reaches keys."""
         if not self.caller.is_known and method in OF_KNOWN:
             return False
         return row.perm != "admin" or not self.caller.rule_set
@@ -96,7 +96,7 @@ def wallet_new(caller: Caller, key_type: str) -> str:
 
 
 def wallet_has(caller: Caller, address: Address) -> bool:
-    """Tell whether there is such a key."""
+    """Return whether there is such a key."""
     return caller.may_see(str(address)) and caller.signer.store.has(str(address))
 
 
@@ -130,17 +130,17 @@ def wallet_sign(caller: Caller, address: Address, to_sign: bytes, meta: Mapping[
 
 
 def wallet_export(caller: Caller, address: Address) -> Json:
-    """Give a private key."""
+    """Return a private key."""
     return key_to_json(opened(caller).store.key(str(address)))
 
 
 def wallet_import(caller: Caller, info: KeyInfo) -> str:
-    """Take a private key."""
+    """Import a private key."""
     return opened(caller).store.add(info)
 
 
 def wallet_delete(caller: Caller, address: Address) -> None:
-    """Take a key out of use."""
+    """Delete a key."""
     opened(caller).store.delete(str(address))
 
 
@@ -178,12 +178,12 @@ def lock(caller: Caller, password: str) -> None:
 
 
 def lock_state(caller: Caller) -> bool:
-    """Tell whether it is locked."""
+    """Return whether it is locked."""
     return caller.signer.store.is_locked
 
 
 def verify_password(caller: Caller, password: str) -> None:
-    """Hold a password against the store."""
+    """Check a password against the store."""
     if not caller.signer.store.is_set:
         raise Locked("password not set")
     caller.signer.store.password_check(password)
@@ -204,7 +204,7 @@ def auth_verify(caller: Caller, token: str) -> list[str]:
 
 
 def hubs_dialled(caller: Caller) -> Sequence[GatewayLink]:
-    """Give the gateways.  Raises SignerError if there is none."""
+    """Return the gateways.  Raises SignerError if there is none."""
     if not caller.hubs:
         raise SignerError("this signer has no gateway: start it with --console")
     return caller.hubs
@@ -246,7 +246,7 @@ def log_set_level(_caller: Caller, system: str, level: str) -> None:
 
 
 def version(_caller: Caller) -> Json:
-    """Say what we speak."""
+    """Return what we speak."""
     return VERSION
 
 

@@ -144,7 +144,7 @@ def request_values(request: HttpRequest) -> dict[str, Json]:
 
 
 def go_json_fault(body: bytes, error: Exception) -> str:
-    """Say what is wrong with JSON as Go's decoder does, where its words are simple."""
+    """Return what is wrong with JSON as Go's decoder does, where its words are simple."""
     if isinstance(error, json.JSONDecodeError):
         if error.pos >= len(error.doc.rstrip()):
             return "unexpected EOF"

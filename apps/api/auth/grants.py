@@ -12,7 +12,7 @@ from apps.users.models import MinerGrant, SignerGrant, Tenant
 from apps.users.services import (
     SIGNER_PROTOCOLS,
     signer_grant,
-    signer_ungrant,
+    signer_grant_revoke,
 )
 from poolsite.filecoin.address import ID, address_parse, id_address
 
@@ -52,12 +52,12 @@ def miner_owner(_caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def miner_has(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Tell whether the miner is anybody's."""
+    """Return whether the miner is anybody's."""
     return live_miner(data["miner"]) is not None
 
 
 def miner_exist(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Tell whether the miner is this tenant's."""
+    """Return whether the miner is this tenant's."""
     grant = live_miner(data["miner"])
     return grant is not None and grant.tenant.name == data["user"]
 
@@ -78,7 +78,7 @@ def miner_list(_caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def miner_add(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Give a miner to a tenant; true if nobody had it."""
+    """Return a miner to a tenant; true if nobody had it."""
     actor_id = actor_id_of(data["miner"])
     tenant = Tenant.objects.filter(name=data["user"], deleted_at=None).first()
     if tenant is None:
@@ -87,7 +87,7 @@ def miner_add(_caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def miner_del(caller: Principal, data: dict[str, Any]) -> Json:
-    """Take a miner from its tenant; false if it never had one."""
+    """Revoke a tenant's miner; false if it never had one."""
     grant = MinerGrant.objects.select_related("tenant").filter(actor_id=actor_id_of(data["miner"])).first()
     is_admin = caller.is_operator and caller.may("admin")
     is_owner = grant is not None and grant.deleted_at is None and grant.tenant_id == caller.tenant_id
@@ -115,12 +115,12 @@ def signer_users(_caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def signer_has(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Tell whether the signer is anybody's."""
+    """Return whether the signer is anybody's."""
     return bool(live_signers(data["signer"]))
 
 
 def signer_exist(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Tell whether the signer is this tenant's."""
+    """Return whether the signer is this tenant's."""
     return any(grant.tenant.name == data["user"] for grant in live_signers(data["signer"]))
 
 
@@ -139,7 +139,7 @@ def signer_list(_caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def signer_register(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Give addresses to a tenant; safe to repeat."""
+    """Return addresses to a tenant; safe to repeat."""
     kinds = [address_parse(words).protocol for words in data["signers"]]
     for kind in kinds:
         if kind not in SIGNER_PROTOCOLS:
@@ -154,27 +154,27 @@ def signer_register(_caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def signer_unregister(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Take addresses from a tenant; one that was never given is no error."""
+    """Revoke a tenant's senders; one that was never granted is no error."""
     tenant = found(data["user"])
     for words in data["signers"]:
         known = SignerGrant.objects.filter(tenant=tenant, address=words).first()
         if known is not None and known.deleted_at is not None:
             raise AuthFault(f"unregister signer:{words}, error: not exist")
-        signer_ungrant(tenant=tenant, address=words)
+        signer_grant_revoke(tenant=tenant, address=words)
     return VOID
 
 
 def signer_del(caller: Principal, data: dict[str, Any]) -> Json:
-    """Take an address from all tenants; an owner alone may only give up its own."""
+    """Revoke a sender of all tenants; an owner alone may only revoke its own."""
     if not caller.may_sign_with(data["signer"]) or caller.miners:
         raise AuthFault("this token is for some miners or signers only", status=403)
     grants = live_signers(data["signer"])
     if caller.is_operator and caller.may("admin"):
-        return signer_ungrant(tenant=None, address=data["signer"])
+        return signer_grant_revoke(tenant=None, address=data["signer"])
     own = [grant.tenant for grant in grants if grant.tenant_id == caller.tenant_id]
     if not own or not caller.may("write"):
         raise AuthFault(f"need admin prem or {data['signer']} ownership check error: Permission Deny")
-    return signer_ungrant(tenant=own[0], address=data["signer"])
+    return signer_grant_revoke(tenant=own[0], address=data["signer"])
 
 
 USER: Final = Field("User", text, is_required=True)
@@ -186,7 +186,7 @@ MINER_REQUIRED: Final = Field("Miner", address, is_required=True)
 
 
 def miner_routes(listing: str, add: str, remove: str, owner: str) -> tuple[Route, ...]:
-    """Give the routes of miners under one set of paths; there is an old and a new one."""
+    """Return the routes of miners under one set of paths; there is an old and a new one."""
     return (
         Route("GET", owner, ADMIN, miner_owner, (MINER_REQUIRED,), "GetUserByMinerRequest"),
         Route("GET", listing, OWN, miner_list, (USER,), "ListMinerReq", owner="user"),

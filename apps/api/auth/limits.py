@@ -9,7 +9,7 @@ from apps.api.auth.fields import AuthFault, Field, lowered, text, whole
 from apps.api.auth.routes import ADMIN, Route
 from apps.api.auth.tenants import NAME, found
 from apps.users.models import RateLimit
-from apps.users.services import rate_limit_drop, rate_limit_set
+from apps.users.services import rate_limit_delete, rate_limit_set
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -62,7 +62,7 @@ def drop(_caller: Principal, data: dict[str, Any]) -> Json:
     """Remove a limit."""
     if not data["name"] or not data["id"]:
         raise AuthFault("user and rate-limit id is required for removing rate limit regulation")
-    rate_limit_drop(tenant=found(data["name"]), limit_id=limit_id(data["id"]))
+    rate_limit_delete(tenant=found(data["name"]), limit_id=limit_id(data["id"]))
     return data["id"]
 
 

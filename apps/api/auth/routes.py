@@ -62,15 +62,15 @@ class Route:
 
 
 def denied(route: Route, detail: str) -> AuthFault:
-    """Say that a level is missing, in the original's words."""
+    """Return the refusal of a missing level, in sophon-auth's words."""
     need = "read" if route.access == READ else "admin"
     return AuthFault(f"need {need} prem{detail}: Permission Deny")
 
 
 def access_check(route: Route, caller: Principal, data: dict[str, Any]) -> None:
-    """Let the caller in.  Raises AuthFault."""
+    """Raise AuthFault unless the caller may use the route."""
     if caller.scopes:
-        raise AuthFault("this token is for another part of the interface", status=403)
+        raise AuthFault("this token lacks the scope of this route", status=403)
     if not caller.may_call(f"auth.{route.path}"):
         raise AuthFault("this token is for other methods", status=403)
     if caller.is_partial and route.access == ADMIN:

@@ -9,7 +9,7 @@ from apps.api.auth.routes import ADMIN, OWN, VOID, Route
 from apps.miners.services.ownership import tenant_remove
 from apps.users.errors import TenantNameTaken
 from apps.users.models import Tenant
-from apps.users.services import tenant_create, tenant_recover, tenant_update
+from apps.users.services import tenant_create, tenant_restore, tenant_update
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -45,7 +45,7 @@ def tenant_json(tenant: Tenant) -> Json:
 
 
 def page(data: dict[str, Any]) -> slice:
-    """Give the part that skip and limit ask for; 0 is no limit, nonsense the largest page."""
+    """Return the part that skip and limit ask for; 0 is no limit, nonsense the largest page."""
     skip, limit = max(data["skip"], 0), data["limit"]
     if limit == 0:
         return slice(skip, None)
@@ -96,7 +96,7 @@ def get(_caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def verify(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Tell whether all of these exist and are enabled."""
+    """Return whether all of these exist and are enabled."""
     for name in data["names"]:
         if not Tenant.objects.filter(name=name, deleted_at=None, enabled=True).exists():
             raise AuthFault(f"verify {name}: {NOT_FOUND}")
@@ -104,12 +104,12 @@ def verify(_caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def has(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Tell whether there is such a tenant."""
+    """Return whether there is such a tenant."""
     return Tenant.objects.filter(name=data["name"], deleted_at=None).exists()
 
 
 def delete(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Take a tenant out of use."""
+    """Delete a tenant."""
     tenant_remove(tenant=found(data["name"]))
     return VOID
 
@@ -121,7 +121,7 @@ def recover(_caller: Principal, data: dict[str, Any]) -> Json:
         raise AuthFault(NOT_FOUND)
     if tenant.deleted_at is None:
         raise AuthFault("user is not deleted")
-    tenant_recover(tenant=tenant)
+    tenant_restore(tenant=tenant)
     return VOID
 
 

@@ -15,7 +15,7 @@ from apps.core import clock
 from apps.users.errors import TokenRefused
 from apps.users.models import Tenant, Token
 from apps.users.selectors import principal_of_token, token_by_text
-from apps.users.services import token_issue, token_recover, token_revoke
+from apps.users.services import token_issue, token_restore, token_revoke
 from apps.users.states import PERMS, Perm, perms_up_to
 from poolsite.filecoin.jwt import BadToken, Claims, token_claims, token_sign
 
@@ -34,17 +34,17 @@ NO_SECRET: Final = bytes(32)
 
 
 def version(_caller: Principal, _data: dict[str, Any]) -> Json:
-    """Say what we speak."""
+    """Return what we speak."""
     return VERSION
 
 
 def health(_caller: Principal, _data: dict[str, Any]) -> Json:
-    """Say that we are there."""
+    """Answer the health check."""
     return {"status": "OK"}
 
 
 def verify(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Tell what a token says, if it is good; a disabled tenant's is not."""
+    """Return what a token says, if it is good; a disabled tenant's is not."""
     try:
         token_claims(data["token"])
     except BadToken:
@@ -162,13 +162,13 @@ def remove(caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def recover(caller: Principal, data: dict[str, Any]) -> Json:
-    """Take that back."""
+    """Restore a revoked token."""
     row = cared_for(caller, data["token"])
     if row is None:
         raise AuthFault(f"recover token {data['token']}: not exist")
     if row.revoked_at is None:
         raise AuthFault(f"recover token {data['token']}: token is not deleted")
-    token_recover(row)
+    token_restore(row)
     return VOID
 
 

@@ -20,7 +20,7 @@ ALL_ROUTES: Final[tuple[Route, ...]] = (*tokens.ROUTES, *tenants.ROUTES, *grants
 
 
 def tables() -> dict[str, dict[str, Route]]:
-    """Give path → method → route."""
+    """Return path → method → route."""
     found: dict[str, dict[str, Route]] = {}
     for route in ALL_ROUTES:
         found.setdefault(route.path, {})[route.method] = route
@@ -28,7 +28,7 @@ def tables() -> dict[str, dict[str, Route]]:
 
 
 def view_of(table: dict[str, Route]) -> Callable[[HttpRequest], HttpResponse]:
-    """Give the view of one path.  No cookie is read: only a token lets a caller in."""
+    """Return the view of one path.  No cookie is read: only a token lets a caller in."""
 
     @csrf_exempt
     def view(request: HttpRequest) -> HttpResponse:

@@ -12,16 +12,16 @@ import contextlib
 import json
 import time
 import uuid
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
 from apps.api.auth.fields import lowered
 from apps.core import clock
+from apps.core.database_threads import in_database
+from apps.core.event_loops import PerLoop
 from apps.core.metrics import REQUEST_SECONDS, REQUESTS
 from apps.users.access import AccessChanges
 from apps.users.selectors import token_digest, tokens_refused, tokens_with_digests
@@ -83,7 +83,7 @@ class Answers:
         """Done at the end of the look that comes next."""
 
     async def find(self, key: Key) -> Kept | None:
-        """Give a known answer; waits where it is being asked for or confirmed: one query serves all."""
+        """Return a known answer; waits where it is being asked for or confirmed: one query serves all."""
         self.asked_at = time.monotonic()
         if (asking := self.asking.get(key)) is not None:
             await asyncio.wait([asking], timeout=WAIT_S)
@@ -99,7 +99,7 @@ class Answers:
 
     @contextlib.contextmanager
     def first(self, key: Key | None) -> Iterator[None]:
-        """Let others with the same question wait for this one's answer."""
+        """Share one answer among requests for the same token."""
         if key is None or key in self.asking:
             yield
             return
@@ -121,7 +121,7 @@ class Answers:
         self.kept[key] = answer
 
     async def confirm(self) -> None:
-        """Look all tokens up again and again, at once when somebody's access changed."""
+        """Check all tokens regularly, and at once when somebody's access changed."""
         changes = AccessChanges()
         try:
             while time.monotonic() - self.asked_at < IDLE_S:
@@ -139,9 +139,7 @@ class Answers:
         begun, heard = time.monotonic(), self.changes
         ids = {token for answer in self.kept.values() for token in answer.tokens}
         try:
-            refused = await database_sync_to_async(tokens_refused, thread_sensitive=False)(
-                ids, now=clock.now()
-            )
+            refused = await in_database(tokens_refused, ids, now=clock.now())
         except DatabaseError as error:
             log.warning("verified_tokens_not_confirmed", reason=str(error))
             return
@@ -175,7 +173,7 @@ class VerifyPost:
         began = time.perf_counter()
         events, body = await body_read(receive)
         key = key_of(scope, body) if body is not None else None
-        answers = answers_here()
+        answers = answers_of_loop()
         found = await answers.find(key) if key is not None else None
         if found is not None:
             await send({"type": "http.response.start", "status": 200, "headers": head_of(found)})
@@ -226,7 +224,7 @@ async def body_read(receive: Receive) -> tuple[list[Event], bytes | None]:
 
 
 def replay(events: list[Event], receive: Receive) -> Receive:
-    """Give the events that were read once more, then those that follow."""
+    """Return the events that were read once more, then those that follow."""
     left = list(events)
 
     async def again() -> Event:
@@ -249,7 +247,7 @@ def key_of(scope: dict[str, Any], body: bytes) -> Key | None:
 
 
 def head_of(kept: Kept) -> list[tuple[bytes, bytes]]:
-    """Give the answer's headers with a number of its own."""
+    """Return the answer's headers with a number of its own."""
     return [*kept.head, (b"x-request-id", uuid.uuid4().hex.encode())]
 
 
@@ -259,7 +257,7 @@ async def answer_keep(answers: Answers, key: Key, caught: Caught, *, heard: int)
     asking = authorization.decode("latin-1").removeprefix("Bearer ").strip()
     digests = {token_digest(asking), token_digest(lowered(json.loads(body))["token"])}
     try:
-        ids = await database_sync_to_async(tokens_with_digests, thread_sensitive=False)(digests)
+        ids = await in_database(tokens_with_digests, digests)
     except DatabaseError:
         return
     if len(ids) == len(digests):
@@ -267,14 +265,4 @@ async def answer_keep(answers: Answers, key: Key, caught: Caught, *, heard: int)
         answers.keep(key, kept, heard=heard)
 
 
-_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Answers] = weakref.WeakKeyDictionary()
-"""One per loop, i.e. one per process outside the tests."""
-
-
-def answers_here() -> Answers:
-    """Give what the running loop knows."""
-    loop = asyncio.get_running_loop()
-    answers = _loops.get(loop)
-    if answers is None:
-        answers = _loops[loop] = Answers()
-    return answers
+answers_of_loop: Final = PerLoop(Answers)

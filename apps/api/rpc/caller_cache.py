@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-import weakref
 from typing import TYPE_CHECKING, Final
 
-from channels.db import database_sync_to_async
-
 from apps.api.callers import principal_from_token
+from apps.core.database_threads import in_database
+from apps.core.event_loops import PerLoop
 from apps.users.access import AccessChanges
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class CallerCache:
         """Counts what was heard: who was looked up before a change is not remembered after it."""
 
     async def principal(self, text: str, source: str) -> Principal:
-        """Tell who holds a token.  Raises TokenRefused."""
+        """Return who holds a token.  Raises TokenRefused."""
         if self._listening is None or self._listening.done():
             self._hears = False
             self._listening = asyncio.create_task(self._listen())
@@ -47,9 +46,7 @@ class CallerCache:
         if found is not None and time.monotonic() < until:
             return found
         heard = self._changes
-        principal = await database_sync_to_async(principal_from_token, thread_sensitive=False)(
-            text, source=source
-        )
+        principal = await in_database(principal_from_token, text, source=source)
         if self._hears and heard == self._changes:
             if len(self._known) >= MOST:
                 self._known.clear()
@@ -74,14 +71,4 @@ class CallerCache:
             await asyncio.shield(changes.close())
 
 
-_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, CallerCache] = weakref.WeakKeyDictionary()
-"""One per loop, i.e. one per process outside the tests."""
-
-
-def caller_cache() -> CallerCache:
-    """Give the memory of the running loop."""
-    loop = asyncio.get_running_loop()
-    known = _loops.get(loop)
-    if known is None:
-        known = _loops[loop] = CallerCache()
-    return known
+caller_cache: Final = PerLoop(CallerCache)

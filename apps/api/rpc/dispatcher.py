@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
-from channels.db import database_sync_to_async
 from django.db import InterfaceError, OperationalError
 
 from apps.api.errors import domain_error, rpc_code
-from apps.users.limits import RULES, limit_take
+from apps.core.database_threads import DatabaseThreads
+from apps.users.limits import RULES, rate_limit_consume
 from poolsite.wire.jsonrpc.messages import RpcError, method_missing, perm_missing
 from poolsite.wire.jsonrpc.parameters import params_decode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from apps.users.limits import Usage
     from apps.users.principals import Principal
@@ -26,18 +25,30 @@ if TYPE_CHECKING:
     from poolsite.wire.jsonrpc.parameters import RpcMethod
 
 
-THREADS: Final = ThreadPoolExecutor(max_workers=32, thread_name_prefix="rpc")
+THREADS: Final = DatabaseThreads("rpc", 32)
 """For calls that share an event loop."""
-WAITS: Final = ThreadPoolExecutor(max_workers=64, thread_name_prefix="rpc-wait")
-"""For those of them that a node may hold for minutes: they hold up nobody else."""
+LONG_THREADS: Final = DatabaseThreads("rpc-long", 64)
+"""For those of them that a node may take minutes for: they block nobody else."""
 CHANNEL, COROUTINE, PLAIN = "channel", "coroutine", "plain"
 ANY_SCOPE: Final = "*"
 """Scope of a method that every token reaches."""
 
 
+async def in_thread(
+    work: Callable[..., Any], *args: Any, in_loop: bool, is_long: bool = False, **kwargs: Any
+) -> Any:
+    """Return what plain code returns.
+
+    A POST that Django carries has a thread of its own, in which its database connection lives.
+    """
+    if in_loop:
+        return await (LONG_THREADS if is_long else THREADS)(work, *args, **kwargs)
+    return await sync_to_async(work)(*args, **kwargs)
+
+
 @lru_cache(maxsize=1024)
 def handler_kind(handler: Callable[..., Any]) -> str:
-    """Tell which kind of function carries out a method."""
+    """Return which kind of function carries out a method."""
     if inspect.isasyncgenfunction(handler):
         return CHANNEL
     return COROUTINE if inspect.iscoroutinefunction(handler) else PLAIN
@@ -57,7 +68,7 @@ class Service:
     """Other names of methods → their full names; what is said of a method holds for them."""
 
     def find(self, name: str, version: str) -> RpcMethod | None:
-        """Give the row of a method."""
+        """Return the row of a method."""
         if version not in self.versions:
             return None
         return self.by_version.get(version, {}).get(name) or self.methods.get(name)
@@ -104,8 +115,8 @@ class Dispatcher:
         if row.operator_only and not self.principal.is_operator:
             raise perm_missing(method, "admin")
         if row.scope != ANY_SCOPE and not self.principal.has_scope(row.scope):
-            part = row.scope or "general"
-            raise RpcError(f"missing permission to invoke '{method}': the token is not for the part '{part}'")
+            scope = row.scope or "general"
+            raise RpcError(f"missing permission to invoke '{method}': the token lacks the scope '{scope}'")
         if row.is_channel and not on_socket:
             text = f"method '{method}' not supported in this mode (no out channel support)"
             raise RpcError(text, code=-32601, status=500)
@@ -128,35 +139,26 @@ class Dispatcher:
         service, _, api = method.partition(".")
         if self.principal.tenant_id is None or RULES.is_free(self.principal.tenant_id, service, api):
             return  # the usual case, and a thread would cost more than the call
-        self.usage = await self.bridged(limit_take)(self.principal, service=service, api=api)
+        self.usage = await in_thread(
+            rate_limit_consume, self.principal, in_loop=self.shares_loop, service=service, api=api
+        )
         if self.usage is not None and self.usage.is_over:
             user, host = self.principal.tenant_name, self.principal.source
             raise RpcError(self.usage.words(user=user, host=host, method=api))
 
-    def bridged(self, work: Callable[..., Any], *, is_long: bool = False) -> Callable[..., Awaitable[Any]]:
-        """Give a coroutine function for plain code: one of THREADS does it, of WAITS what takes long.
-
-        A POST that Django carries has a thread of its own, in which its database connection lives.
-        """
-        if self.on_socket or self.in_loop:
-            return database_sync_to_async(
-                work, thread_sensitive=False, executor=WAITS if is_long else THREADS
-            )
-        return sync_to_async(work)
-
     @property
-    def on_socket(self) -> bool:
-        """Whether calls come over a socket."""
-        return self.connection is not None
+    def shares_loop(self) -> bool:
+        """Whether other calls share its event loop: over a socket they always do."""
+        return self.in_loop or self.connection is not None
 
     def full_name(self, method: str) -> str:
-        """Give the name that permissions and rates are told by."""
+        """Return the name that permissions and rates are told by."""
         if "." in method:
             return method
         return next((one.aliases[method] for one in self.services.values() if method in one.aliases), method)
 
     def find(self, method: str) -> RpcMethod | None:
-        """Give the row of a method in the service that header or prefix choose."""
+        """Return the row of a method in the service that header or prefix choose."""
         prefix = method.partition(".")[0]
         service = self.services.get(self.namespace or prefix) or self.services.get(prefix)
         return None if service is None else service.find(method, self.version)
@@ -169,7 +171,9 @@ class Dispatcher:
                 return row.handler(call, *arguments)
             if kind == COROUTINE:
                 return await row.handler(call, *arguments)
-            return await self.bridged(row.handler, is_long=row.is_long)(call, *arguments)
+            return await in_thread(
+                row.handler, call, *arguments, in_loop=self.shares_loop, is_long=row.is_long
+            )
         except (OperationalError, InterfaceError):
             raise RpcError("the database is restarting, ask again") from None
         except Exception as error:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-import weakref
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
 from apps.api.rpc.limits import SOCKET_RATES
 from apps.api.rpc.services.gateway.miners import channels_end
 from apps.core import clock
+from apps.core.database_threads import in_database
+from apps.core.event_loops import PerLoop
 from apps.users.access import AccessChanges
 from apps.users.selectors import tokens_outdated
 
@@ -33,7 +33,7 @@ AGAIN_S: Final = 1.0
 CLOSE_REVOKED: Final = 4401
 
 
-class Watch:
+class RevocationWatch:
     """The open sockets of one loop."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Watch:
             await asyncio.shield(changes.close())
 
     async def look(self) -> float:
-        """Check all tokens; gives the seconds until the next look without a hint."""
+        """Check all tokens; returns the seconds until the next look without a hint."""
         try:
             await self.check()
         except DatabaseError as error:
@@ -84,7 +84,7 @@ class Watch:
     async def check(self) -> None:
         """Close the sockets whose token is not good or lost a miner, and end channels of others' miners."""
         held = {held_of(socket) for socket in self.sockets if socket.principal.token_id}
-        bad = await database_sync_to_async(tokens_outdated, thread_sensitive=False)(held, now=clock.now())
+        bad = await in_database(tokens_outdated, held, now=clock.now())
         for socket in [socket for socket in self.sockets if held_of(socket) in bad]:
             log.info("rpc_socket_revoked", actor=socket.principal.actor)
             await socket.close(CLOSE_REVOKED, "this token is no longer good")
@@ -92,18 +92,8 @@ class Watch:
 
 
 def held_of(socket: SocketState) -> tuple[str, tuple[int, ...]]:
-    """Give the token of a socket and the miners that it was limited to when the socket opened."""
+    """Return the token of a socket and the miners that it was limited to when the socket opened."""
     return socket.principal.token_id, socket.principal.miners
 
 
-_watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = weakref.WeakKeyDictionary()
-"""One per loop, i.e. one per process outside the tests."""
-
-
-def watch_here() -> Watch:
-    """Give the watch of the running loop."""
-    loop = asyncio.get_running_loop()
-    watch = _watches.get(loop)
-    if watch is None:
-        watch = _watches[loop] = Watch()
-    return watch
+revocation_watch: Final = PerLoop(RevocationWatch)

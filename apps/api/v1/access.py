@@ -1,4 +1,4 @@
-"""Who may call a REST route: a token or a session, its level, and the part that it is made for."""
+"""Who may call a REST route: a token or a session, its level and its scopes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <token>`, or `?token=` as the Go clients write it."""
 
     def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
-        """Tell who holds the token; None without one.  Raises TokenRefused."""
+        """Return who holds the token; None without one.  Raises TokenRefused."""
         if not request.headers.get("Authorization") and "token" not in request.query_params:
             return None
         principal = principal_from_request(request._request)
@@ -51,7 +51,7 @@ class PersonAuthentication(SessionAuthentication):
     """The session of a page; writing needs the CSRF token as everywhere."""
 
     def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
-        """Tell which person is logged in; None if nobody is."""
+        """Return which person is logged in; None if nobody is."""
         found = super().authenticate(request)
         if found is None:
             return None
@@ -59,7 +59,7 @@ class PersonAuthentication(SessionAuthentication):
 
 
 def caller_of(request: Request) -> Principal | None:
-    """Give whom our authentication classes found; DRF types its `auth` for tokens of its own."""
+    """Return whom our authentication classes found; DRF types its `auth` for tokens of its own."""
     return cast("Principal | None", request.auth)
 
 
@@ -76,17 +76,17 @@ class MayCall(BasePermission):
     """Level and scope that the view asks for by `perms` and `scope`."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Let the caller in, or raise NotAllowed that says what is missing."""
+        """Raise NotAllowed that says what is missing, or return True."""
         principal = caller_of(request)
         if principal is None:
             return False
         need = view.perms.get(request.method, "admin")
         if not principal.may(need):
             raise NotAllowed(f"this needs the level '{need}', the token has '{principal.perm}'")
-        parts = view.parts or (view.scope,)
-        if not any(principal.has_scope(part) for part in parts):
-            part = " or ".join(one or "general" for one in parts)
-            raise NotAllowed(f"this needs a token for the part '{part}'")
+        scopes = view.scopes or (view.scope,)
+        if not any(principal.has_scope(scope) for scope in scopes):
+            missing = " or ".join(one or "general" for one in scopes)
+            raise NotAllowed(f"this needs a token with the scope '{missing}'")
         name = f"rest.{type(view).__name__}"
         if not principal.may_call(name):
             raise NotAllowed(f"this token is for other methods than {name}")
@@ -101,6 +101,6 @@ class MayCall(BasePermission):
 
 
 def is_proved(request: Request) -> bool:
-    """Tell whether a person proved lately who they are; a token is its own proof."""
+    """Return whether a person proved lately who they are; a token is its own proof."""
     is_person = isinstance(request.successful_authenticator, PersonAuthentication)
     return not is_person or is_confirmed(request.session, now=clock.now())

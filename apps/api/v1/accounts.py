@@ -40,7 +40,7 @@ from apps.users.states import Perm
 from poolsite.filecoin.address import BadAddress
 
 SCOPES = ("signer", "sealer", "prover")
-"""Parts of the machine interface."""
+"""Scopes of the machine interface."""
 
 
 class TenantOutput(serializers.Serializer[Any]):
@@ -169,7 +169,7 @@ class AuditState(serializers.Serializer[Any]):
 
 
 def checked(serializer: InputSerializer) -> dict[str, Any]:
-    """Give the checked input."""
+    """Return the checked input."""
     serializer.is_valid(raise_exception=True)
     data: dict[str, Any] = serializer.validated_data
     return data
@@ -272,7 +272,7 @@ class TokensView(PoolView):
         return created({**shown, "token": text})
 
     def tenant_for(self, data: dict[str, Any]) -> Tenant:
-        """Give the tenant that gets the token: only the operator names another.  Raises NotAllowed."""
+        """Return the tenant that gets the token: only the operator names another.  Raises NotAllowed."""
         if self.principal.is_limited:
             raise NotAllowed("a limited token makes no other tokens")
         if not self.principal.is_operator:
@@ -328,7 +328,7 @@ class ApprovalsView(PoolView):
 
     @extend_schema(request=ApprovalInput, responses=ApprovalOutput)
     def post(self, request: Request) -> Response:
-        """Let another tenant's signers serve this account, or no longer."""
+        """Approve that another tenant's signers serve this account, or revoke that."""
         data = checked(ApprovalInput(data=request.data))
         name = data.get("account", self.principal.tenant_name)
         if not self.principal.is_operator and name != self.principal.tenant_name:

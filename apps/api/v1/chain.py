@@ -37,7 +37,7 @@ class HeadView(PoolView):
 
     @extend_schema(responses=HeadOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
-        """Give the newest head."""
+        """Return the newest head."""
         head = head_current()
         if head is None:
             raise NetworkUnknown("no head of the chain is known yet")

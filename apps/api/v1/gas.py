@@ -136,7 +136,7 @@ class GasView(PoolView):
 
     @extend_schema(responses=dict)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
-        """Give the day's history, the cheapest two hours, and the forecast at both base fees."""
+        """Return the day's history, the cheapest two hours, and the forecast at both base fees."""
         head = head_current()
         if head is None:
             raise NetworkUnknown("no head of the chain is known yet")

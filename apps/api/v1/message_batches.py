@@ -85,7 +85,7 @@ class DryRunView(PoolView):
 
     @extend_schema(request=MessageInput, responses=DryRunOutput)
     def post(self, request: Request) -> Response:
-        """Say what a message would do and cost; nothing is stored, signed or sent."""
+        """Return what a message would do and cost; nothing is stored, signed or sent."""
         body = MessageInput(data=request.data)
         body.is_valid(raise_exception=True)
         head = head_current()

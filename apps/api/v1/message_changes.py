@@ -55,7 +55,7 @@ class BulkOutput(serializers.Serializer[Any]):
 
 
 def head_needed() -> Head:
-    """Give the newest head.  Raises NetworkUnknown before the first one."""
+    """Return the newest head.  Raises NetworkUnknown before the first one."""
     head = head_current()
     if head is None:
         raise NetworkUnknown("no head of the chain is known yet")
@@ -67,7 +67,7 @@ class CancelView(PoolView):
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Give a message in flight up and send nothing to oneself under its nonce; answers with that one."""
+        """Cancel a message in flight by an empty one to oneself under its nonce; answers with that one."""
         head = head_needed()
         made = message_cancel(
             message=message_get(self.principal, id),
@@ -86,7 +86,7 @@ class RepublishView(PoolView):
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Give a message in flight to every node again."""
+        """Return a message in flight to every node again."""
         row = message_get(self.principal, id)
         message_republish(message=row, now=clock.now(), by=self.principal)
         row.refresh_from_db()

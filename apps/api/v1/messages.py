@@ -60,12 +60,12 @@ class Base64Field(serializers.CharField):
 
 
 def _zero() -> Any:
-    """Give the amount of a field that is left out, as the field's own reading would."""
+    """Return the amount of a field that is left out, as the field's own reading would."""
     return 0
 
 
 def _empty() -> Any:
-    """Give the bytes of a field that is left out."""
+    """Return the bytes of a field that is left out."""
     return b""
 
 
@@ -231,7 +231,7 @@ def _height() -> int:
 
 
 def push_item(data: dict[str, Any]) -> PushItem:
-    """Give a checked body as the service takes it."""
+    """Return a checked body as the service takes it."""
     return PushItem(
         id=data["id"],
         to=data["to"],
@@ -304,7 +304,7 @@ class MessageView(PoolView):
 
     @extend_schema(responses=MessageOutput)
     def get(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Give a message with its receipt once it landed."""
+        """Return a message with its receipt once it landed."""
         return Response(message_body(message_get(self.principal, id), head_height=_height()))
 
 
@@ -313,7 +313,7 @@ class DiagnosisView(PoolView):
 
     @extend_schema(responses=DiagnosisOutput)
     def get(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Say why a message has not moved, with evidence, and what can be done."""
+        """Return why a message has not moved, with evidence, and what can be done."""
         row, head = message_get(self.principal, id), head_current()
         found = message_diagnose(row, head=head)
         return Response(
@@ -391,7 +391,7 @@ class MarkBadView(PoolView):
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Give up a message; a nonce that it leaves open is closed by the next selections."""
+        """Mark a message failed; a nonce that it leaves open is closed by the next selections."""
         row = message_mark_bad(message=message_get(self.principal, id), now=clock.now(), by=self.principal)
         return Response(message_body(row, head_height=_height()))
 

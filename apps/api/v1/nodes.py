@@ -62,7 +62,7 @@ class NodeOutput(serializers.Serializer[Any]):
 
     @extend_schema_field(UpgradeOutput(allow_null=True))
     def get_upgrade(self, node: Node) -> dict[str, Any] | None:
-        """Say how the node stands to the next upgrade, which the view looks up once."""
+        """Return how the node stands to the next upgrade, which the view looks up once."""
         upgrade: Upgrade | None = self.context["upgrade"]
         return None if upgrade is None else UpgradeOutput(readiness(node, upgrade)).data
 
@@ -130,7 +130,7 @@ class NodesView(OperatorView):
 
     @extend_schema(request=NodeInput, responses={201: NodeOutput}, parameters=[ONCE])
     def post(self, request: Request) -> Response:
-        """Ask a node and take it into the pool; refused if it does not serve or is on another network."""
+        """Check a node and add it to the pool; refused if it does not serve or is on another network."""
         data = values_of(NodeInput, request)
         node = node_add(
             principal=self.principal,
@@ -148,7 +148,7 @@ class NodeTestView(OperatorView):
 
     @extend_schema(request=NodeAddress, responses=NodeOutput)
     def post(self, request: Request) -> Response:
-        """Ask a node without taking it; what was found, or why it does not serve."""
+        """Check a node without adding it; returns what was found, or why it does not serve."""
         return Response(body_of(node_test(values_of(NodeAddress, request)["url"], now=clock.now())))
 
 
@@ -157,7 +157,7 @@ class NodeView(OperatorView):
 
     @extend_schema(responses=NodeOutput)
     def get(self, request: Request, key: str) -> Response:  # noqa: ARG002  # DRF's form
-        """Give one node."""
+        """Return one node."""
         return Response(body_of(node_get(key)))
 
     @extend_schema(request=NodeChange, responses=NodeOutput)
@@ -168,7 +168,7 @@ class NodeView(OperatorView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, key: str) -> Response:  # noqa: ARG002  # DRF's form
-        """Take a node out of the pool; one that the settings name can only be switched off."""
+        """Remove a node from the pool; one that the settings name can only be switched off."""
         node_remove(principal=self.principal, node=node_get(key))
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -46,7 +46,7 @@ def cursor_write(moment: datetime, pk: object) -> str:
 
 
 def cursor_read(text: str) -> tuple[datetime, str]:
-    """Give what an earlier page wrote.  Raises BadValue."""
+    """Return what an earlier page wrote.  Raises BadValue."""
     try:
         moment, _, pk = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
         found = datetime.fromisoformat(moment)

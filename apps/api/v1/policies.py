@@ -1,4 +1,4 @@
-"""A signer's policy over REST: read, rehearse, try on a message, change with an editor's seal.
+"""A signer's policy over REST: read, backtest, try on a message, change with an editor's signature.
 
 Documents are the dataclasses of `poolsite.wire.policy`; the signer answers them, wherever it is.
 """
@@ -25,11 +25,11 @@ from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.policy import (
     TEXT_MAX,
     MessageVerdict,
+    PolicyApplied,
     PolicyChange,
     PolicyDraft,
     PolicyEdit,
     PolicyState,
-    PolicyTaken,
     PolicyVersion,
 )
 
@@ -73,10 +73,10 @@ class PolicyView(PolicyDocumentView):
         return answer_of(policy_read(self.principal, address))
 
     @extend_schema(
-        request={JSON: document_schema(PolicyChange)}, responses={(200, JSON): document_schema(PolicyTaken)}
+        request={JSON: document_schema(PolicyChange)}, responses={(200, JSON): document_schema(PolicyApplied)}
     )
     def put(self, _request: Request, address: str) -> Response:
-        """Have the signer take a change that one of its editors sealed."""
+        """Apply a change that one of the signer's editors signed."""
         return answer_of(policy_change(self.principal, address, self.read(PolicyChange)))
 
 
@@ -98,7 +98,7 @@ class PolicyDraftView(PolicyDocumentView):
         request={JSON: document_schema(PolicyEdit)}, responses={(200, JSON): document_schema(PolicyDraft)}
     )
     def post(self, _request: Request, address: str) -> Response:
-        """Say what it would make of the policy, and what that would have decided otherwise."""
+        """Return what it would make of the policy, and what that would have decided otherwise."""
         return answer_of(policy_draft(self.principal, address, self.read(PolicyEdit)))
 
 
@@ -107,7 +107,7 @@ class PolicyTrialView(PolicyDocumentView):
 
     @extend_schema(request=TrialInput, responses={(200, JSON): document_schema(MessageVerdict)})
     def post(self, request: Request, address: str) -> Response:
-        """Say what the policy decides of it."""
+        """Return what the policy decides of it."""
         data = TrialInput(data=request.data)
         data.is_valid(raise_exception=True)
         try:

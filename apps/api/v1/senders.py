@@ -125,7 +125,7 @@ class SenderView(PoolView):
 
     @extend_schema(responses=SenderOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's form
-        """Give a sender with its lane."""
+        """Return a sender with its lane."""
         row = sender_get(self.principal, _address(address))
         return Response(sender_bodies(self.principal, [row])[0])
 

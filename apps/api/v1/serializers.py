@@ -22,7 +22,7 @@ class InputSerializer(serializers.Serializer[Any]):
 
 
 def writable(text: str) -> str:
-    """Give a name as an answer can hold it: half of a surrogate pair has no UTF-8."""
+    """Return a name as an answer can hold it: half of a surrogate pair has no UTF-8."""
     return text[:100].encode("utf-8", "replace").decode()
 
 

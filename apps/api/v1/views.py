@@ -28,7 +28,7 @@ from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthenticatio
 from apps.api.v1.serializers import writable
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.users.errors import TokenRefused
-from apps.users.limits import limit_take
+from apps.users.limits import rate_limit_consume
 from poolsite.wire.jsonrpc.messages import json_read
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class PoolView(APIView):
     }
     """Level that each method needs."""
     scope: ClassVar[str] = ""
-    """Part of the interface: a token made for parts reaches only views of those parts."""
-    parts: ClassVar[tuple[str, ...]] = ()
-    """Several parts, any of which will do; instead of `scope`."""
+    """Scope of the view: a token with scopes reaches only views of those."""
+    scopes: ClassVar[tuple[str, ...]] = ()
+    """Several scopes, any of which will do; instead of `scope`."""
     operator_only: ClassVar[bool] = False
     operator_methods: ClassVar[tuple[str, ...]] = ()
     """Methods that are the operator's, where not all are."""
@@ -99,7 +99,7 @@ class PoolView(APIView):
         super().initial(request, *args, **kwargs)
         if any("\0" in str(value) for value in kwargs.values()):
             raise NotFound("there is nothing here")
-        self.usage = limit_take(self.principal, service="rest", api=type(self).__name__)
+        self.usage = rate_limit_consume(self.principal, service="rest", api=type(self).__name__)
         if self.usage is not None and self.usage.is_over:
             raise RateLimited(self.usage, principal=self.principal, method=type(self).__name__)
         length = request.META.get("CONTENT_LENGTH") or "0"
@@ -135,7 +135,7 @@ class PoolView(APIView):
         return None
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Tell the caller what is left of its rate."""
+        """Add what is left of the caller's rate."""
         if self.usage is not None:
             for name, value in self.usage.headers().items():
                 response[name] = value
@@ -147,7 +147,7 @@ class PoolView(APIView):
         return super().dispatch
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
-        """Give our own mapping instead of DRF's."""
+        """Return our own mapping instead of DRF's."""
         return exception_answer
 
 

@@ -12,7 +12,7 @@ from poolsite.wire.codec import VERSION_FIELD, WIRE_VERSION
 
 
 def document_schema(kind: type) -> dict[str, Any]:
-    """Give the schema of a versioned document."""
+    """Return the schema of a versioned document."""
     schema = object_schema(kind)
     schema["properties"] = {
         VERSION_FIELD: {"type": "integer", "enum": [WIRE_VERSION]},
@@ -23,7 +23,7 @@ def document_schema(kind: type) -> dict[str, Any]:
 
 
 def object_schema(kind: Any) -> dict[str, Any]:
-    """Give the schema of one dataclass."""
+    """Return the schema of one dataclass."""
     hints = typing.get_type_hints(kind)
     fields = dataclasses.fields(kind)
     needed = [
@@ -44,7 +44,7 @@ def object_schema(kind: Any) -> dict[str, Any]:
 
 
 def value_schema(hint: Any) -> dict[str, Any]:
-    """Give the schema of one field."""
+    """Return the schema of one field."""
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):

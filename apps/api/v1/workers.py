@@ -52,7 +52,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 SCOPE_OF_KIND: Final = {JobKind.SEAL: "sealer", JobKind.WINDOW_POST: "prover"}
-"""Which part of the interface a token must be made for to do jobs of a kind."""
+"""Scope that a token needs for jobs of a kind."""
 
 REPORT_MAX_BYTES: Final = 8 << 20
 """A report carries a proof; C1 outputs never travel."""
@@ -62,14 +62,14 @@ class MayWork(BasePermission):
     """Lets in tokens of level write that are made for sealers or provers, or for everything."""
 
     def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002  # DRF's signature
-        """Let the caller in, or raise NotAllowed that says what is missing."""
+        """Raise NotAllowed that says what is missing, or return True."""
         principal = caller_of(request)
         if principal is None:
             return False
         if not principal.may("write"):
             raise NotAllowed(f"this needs the level 'write', the token has '{principal.perm}'")
         if not any(principal.has_scope(scope) for scope in SCOPE_OF_KIND.values()):
-            raise NotAllowed("this needs a token for the part 'sealer' or 'prover'")
+            raise NotAllowed("this needs a token with the scope 'sealer' or 'prover'")
         return True
 
 
@@ -77,7 +77,7 @@ class WorkerView(PoolView):
     """A route of the workers' protocol."""
 
     permission_classes = [MayWork]
-    parts = tuple(SCOPE_OF_KIND.values())
+    scopes = tuple(SCOPE_OF_KIND.values())
     body_max_bytes = REPORT_MAX_BYTES
 
     @property
@@ -98,7 +98,7 @@ class WorkerView(PoolView):
         """Refuse kinds of jobs that the token is not made for.  Raises NotAllowed."""
         for kind in kinds:
             if not self.principal.has_scope(SCOPE_OF_KIND[kind]):
-                raise NotAllowed(f"this needs a token for the part '{SCOPE_OF_KIND[kind]}'", field="kinds")
+                raise NotAllowed(f"this needs a token with the scope '{SCOPE_OF_KIND[kind]}'", field="kinds")
 
     def worker(self, uuid: str) -> Worker:
         """Find the caller's worker.  Raises WorkerUnknown."""
@@ -120,7 +120,7 @@ def heard_of(worker: Worker, *, principal: Principal) -> None:
 
 
 def proofs_take() -> None:
-    """Have finished proofs taken at once; without a broker the next head does it."""
+    """Process finished proofs at once; without a broker the next head does it."""
     try:
         current_app.send_task(
             "proving.submit", kwargs={"height": 0, "key": ""}, queue="proving", retry=False, expires=10
@@ -186,7 +186,7 @@ class EventView(WorkerView):
         responses={(200, "application/json"): document_schema(EventAnswer)},
     )
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Take the end of a stage; the same number again gives the same answer."""
+        """Record the end of a stage; the same number again gives the same answer."""
         event = self.read(Event)
         return answer_of(job_event(uuid, event, tenant_id=self.tenant_id, now=clock.now()))
 
@@ -206,7 +206,7 @@ class CompleteView(WorkerView):
 
     @extend_schema(request={"application/json": document_schema(Complete)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Take a proof, or the numbers of the sectors that cannot be proved."""
+        """Record a proof, or the numbers of the sectors that cannot be proved."""
         job_complete(uuid, self.read(Complete), tenant_id=self.tenant_id, now=clock.now())
         transaction.on_commit(proofs_take)
         return Response(status=204)
@@ -217,7 +217,7 @@ class FailView(WorkerView):
 
     @extend_schema(request={"application/json": document_schema(Fail)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Take a failure: tried again later, or paused until somebody decides."""
+        """Record a failure: retried later, or paused until somebody decides."""
         job_fail(uuid, self.read(Fail), tenant_id=self.tenant_id, now=clock.now())
         return Response(status=204)
 
@@ -227,7 +227,7 @@ class ReleaseView(WorkerView):
 
     @extend_schema(request={"application/json": document_schema(Release)}, responses={204: None})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Take a job back."""
+        """Release a job."""
         job_release(uuid, self.read(Release), tenant_id=self.tenant_id, now=clock.now())
         return Response(status=204)
 
@@ -325,7 +325,7 @@ class OneWorkerView(PoolView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Take a worker out of service: its leases end, its uid is refused from now on."""
+        """Retire a worker: its leases end, its uid is refused from now on."""
         worker_retire(worker_get(self.principal, uuid), now=clock.now(), by=self.principal)
         return Response(status=204)
 

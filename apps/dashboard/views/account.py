@@ -32,21 +32,21 @@ from apps.dashboard.views.entry import next_page
 from apps.users.confirmation import password_confirm
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.models import Passkey, RecoveryCode, TotpDevice
-from apps.users.passkeys import assertion_ask, passkey_add, passkey_remove, registration_ask
+from apps.users.passkeys import assertion_options, passkey_add, passkey_remove, registration_options
 from apps.users.second_factor import (
     WrongCode,
     has_second_factor,
+    recovery_codes_generate,
     recovery_codes_left,
-    recovery_codes_make,
     totp_begin,
     totp_confirm,
-    totp_drop,
+    totp_remove,
     totp_secret,
     totp_uri,
 )
 from apps.users.selectors import principal_of
-from apps.users.services import access_changed, audit_record, password_change
-from apps.users.sessions import session_end, session_moved, sessions_end, sessions_of
+from apps.users.services import access_change_publish, audit_record, password_change
+from apps.users.sessions import session_end, session_rekey, sessions_end, sessions_of
 
 if TYPE_CHECKING:
     from apps.users.models import User
@@ -124,7 +124,7 @@ def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def confirm_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     """Ask the browser for one of the person's passkeys."""
     place = place_of(request)
-    return question_json(request, assertion_ask(person_before(request), place=place, must_verify=True))
+    return question_json(request, assertion_options(person_before(request), place=place, must_verify=True))
 
 
 class PasswordForm(PasswordChangeForm):
@@ -156,9 +156,9 @@ def password(request: HttpRequest) -> HttpResponse:
         password_change(user=user, new_password=form.cleaned_data["new_password1"])
         old = request.session.session_key or ""
         update_session_auth_hash(request, user)
-        session_moved(old=old, new=request.session.session_key or "")
+        session_rekey(old=old, new=request.session.session_key or "")
         sessions_end(user, but=request.session.session_key or "")
-        access_changed()  # pages of the other sessions show nothing more
+        access_change_publish()  # pages of the other sessions show nothing more
         audit_record(
             principal=principal_of(user, source=source_of(request)),
             action="person.password",
@@ -224,12 +224,12 @@ def totp_qr(request: HttpRequest, _viewer: Principal) -> HttpResponse:
 @require_POST
 @for_people
 @confirmed
-def totp_remove(request: HttpRequest, viewer: Principal) -> HttpResponse:
+def totp_delete(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Forget the app."""
     if not is_sure(request):
         text = "Nobody is asked for its codes any more. Without another second factor your password lets in."
         return ask_page(request, viewer, account_ask("Remove the app", text, "Remove it"))
-    if totp_drop(person_before(request)):
+    if totp_remove(person_before(request)):
         changed(viewer, "person.totp.remove")
     codes_drop_unneeded(person_before(request))
     return redirect("account")
@@ -248,7 +248,7 @@ def codes_drop_unneeded(person: User) -> None:
 
 def codes_new(request: HttpRequest, person: User) -> HttpResponse:
     """Make recovery codes and show them on a page of their own, once."""
-    request.session[CODES] = text_encrypt(json.dumps(recovery_codes_make(person)))
+    request.session[CODES] = text_encrypt(json.dumps(recovery_codes_generate(person)))
     return redirect("account-recovery")
 
 
@@ -277,7 +277,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @confirmed
 def passkey_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     """Ask the browser for a new passkey."""
-    return question_json(request, registration_ask(person_before(request), place=place_of(request)))
+    return question_json(request, registration_options(person_before(request), place=place_of(request)))
 
 
 @require_POST

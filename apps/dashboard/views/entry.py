@@ -27,12 +27,12 @@ from apps.users.errors import WeakPassword
 from apps.users.logins import LoginFailed, passkey_login, person_login, second_step_code
 from apps.users.models import Passkey, TotpDevice, User
 from apps.users.operator_file import operator_has_password
-from apps.users.passkeys import assertion_ask
+from apps.users.passkeys import assertion_options
 from apps.users.people import InvitationExpired, invitation_accept, invitation_read
 from apps.users.second_factor import has_second_factor
 from apps.users.selectors import principal_of, users_active
-from apps.users.services import access_changed
-from apps.users.sessions import session_opened
+from apps.users.services import access_change_publish
+from apps.users.sessions import session_start
 from apps.users.states import Factor
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def come_in(request: HttpRequest, person: User, *, factor: str, then: str) -> Ht
         request.session.pop(name, None)
     login(request, person)
     confirmation_note(request.session, now=clock.now())
-    session_opened(
+    session_start(
         person,
         key=request.session.session_key or "",
         device=device_of(request),
@@ -172,7 +172,7 @@ def second_page(request: HttpRequest, person: User, *, error: str = "") -> HttpR
 @require_POST
 def passkey_options(request: HttpRequest) -> HttpResponse:
     """Ask the browser for a passkey: of whoever owes the second step, else of anybody."""
-    return question_json(request, assertion_ask(pending_of(request), place=place_of(request)))
+    return question_json(request, assertion_options(pending_of(request), place=place_of(request)))
 
 
 @require_POST
@@ -205,7 +205,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session; its other pages notice within a second."""
     logout(request)
-    access_changed()
+    access_change_publish()
     return redirect("login")
 
 

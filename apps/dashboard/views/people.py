@@ -19,16 +19,16 @@ from apps.dashboard.lines.people import PersonLine, TryLine, person_line, try_li
 from apps.dashboard.people import for_people
 from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
-from apps.users.logins import failures_lately
+from apps.users.logins import login_failures_recent
 from apps.users.people import (
+    can_manage_people,
     invitation_create,
-    may_manage,
     person_invite,
-    person_managed,
-    person_open,
+    person_manageable,
     person_reset,
     person_role_set,
-    roles_open,
+    person_set_active,
+    roles_assignable,
 )
 from apps.users.selectors import people_listed
 from apps.users.states import Role
@@ -63,10 +63,10 @@ def people(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
     """Show the list, with a refusal where there was one."""
-    may = may_manage(viewer)
+    may = can_manage_people(viewer)
     lines = [
         person_line(
-            row, may_act=may and row.role in roles_open(viewer) and row.get_username() != viewer.actor
+            row, may_act=may and row.role in roles_assignable(viewer) and row.get_username() != viewer.actor
         )
         for row in people_listed(viewer)
     ]
@@ -82,14 +82,14 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         verdict=verdict_of(lines),
         tries=tries_shown(viewer) if may else None,
         may_invite=may,
-        roles=[(role.value, role.label) for role in roles_open(viewer)],
+        roles=[(role.value, role.label) for role in roles_assignable(viewer)],
         error=error,
     )
 
 
 def tries_shown(viewer: Principal) -> list[TryLine]:
     """Give the logins that failed lately."""
-    return [try_line(one) for one in failures_lately(viewer, now=clock.now())[:TRIES_SHOWN]]
+    return [try_line(one) for one in login_failures_recent(viewer, now=clock.now())[:TRIES_SHOWN]]
 
 
 def verdict_of(lines: list[PersonLine]) -> Verdict:
@@ -106,7 +106,7 @@ def verdict_of(lines: list[PersonLine]) -> Verdict:
 @for_people
 def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask whom to invite, and make the account."""
-    if not may_manage(viewer):
+    if not can_manage_people(viewer):
         raise Http404
     form = {name: request.POST.get(name, "").strip() for name in ("username", "role", "tenant")}
     errors: dict[str, str] = {}
@@ -131,7 +131,7 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
         status=422 if errors else 200,
         form=form,
         errors=errors,
-        roles=[(role.value, role.label) for role in roles_open(viewer)],
+        roles=[(role.value, role.label) for role in roles_assignable(viewer)],
         tenants=picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
     )
 
@@ -140,10 +140,10 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @for_people
 def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     """Show the link through which somebody without a password chooses one."""
-    if not may_manage(viewer):
+    if not can_manage_people(viewer):
         raise Http404
     try:
-        person = person_managed(viewer, pk)
+        person = person_manageable(viewer, pk)
     except DomainError:
         raise Http404 from None
     if person.has_usable_password() or not person.is_active:
@@ -174,10 +174,10 @@ def question_of(op: str, name: str) -> Ask:
 @for_people
 def act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
     """Close, open or reset an account, or give another role."""
-    if op not in OPS or not may_manage(viewer):
+    if op not in OPS or not can_manage_people(viewer):
         raise Http404
     try:
-        person = person_managed(viewer, pk)
+        person = person_manageable(viewer, pk)
         if (held := confirm_first(request, viewer)) is not None:
             return held
         if op in QUESTIONS and not is_sure(request):
@@ -187,7 +187,7 @@ def act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRespon
         elif op == "reset":
             person_reset(principal=viewer, person=person)
         else:
-            person_open(principal=viewer, person=person, is_open=op == "open")
+            person_set_active(principal=viewer, person=person, is_open=op == "open")
     except NotFound:
         raise Http404 from None
     except DomainError as refusal:

@@ -1,4 +1,4 @@
-"""The policy of a wallet's signer: what it allows, what a change would have decided, sealed changes, undo."""
+"""The policy of a wallet's signer: what it allows, what a change would have decided, signed changes, undo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ from apps.dashboard.regions.scene import Scene
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.services.policies import policy_change
 from apps.wallets.selectors import wallet_get
-from apps.wallets.services.policies import policy_draft, policy_read, policy_try, policy_version, signer_of
+from apps.wallets.services.policies import (
+    policy_draft,
+    policy_read,
+    policy_try,
+    policy_version,
+    signer_of,
+)
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json
 from poolsite.wire.codec import BadWire
@@ -236,7 +242,7 @@ def text(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
 def review(
     request: HttpRequest, viewer: Principal, wallet: Wallet, edit: PolicyEdit, *, error: str = ""
 ) -> HttpResponse:
-    """Show a change before anybody seals it: its text and what it would have decided otherwise."""
+    """Show a change before anybody signs it: its text and what it would have decided otherwise."""
     draft = policy_draft(viewer, wallet.address, edit)
     state = policy_read(viewer, wallet.address)
     return policy_page(
@@ -256,7 +262,7 @@ def review(
 @require_POST
 @for_people
 def save(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Hand a sealed change to the signer."""
+    """Hand a signed change to the signer."""
     wallet = wallet_or_404(viewer, address)
     editor_only(viewer)
     number = request.POST.get("number", "")
@@ -265,7 +271,7 @@ def save(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
             text=unpack(request.POST.get("packed", "")),
             number=int(number) if number.isdecimal() and len(number) < 9 else 0,
             editor=request.POST.get("editor", "")[:200],
-            seal=request.POST.get("seal", "")[:200],
+            signature=request.POST.get("signature", "")[:200],
         )
         try:
             policy_change(viewer, address, change)

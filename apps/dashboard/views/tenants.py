@@ -30,17 +30,17 @@ from apps.miners.services.ownership import assignment_check
 from apps.users.limits import rates_used
 from apps.users.selectors import miner_owner, tenants_listed
 from apps.users.tenants import (
-    may_care,
-    miner_give,
+    can_manage_tenants,
     miner_read,
-    miner_take,
-    rate_give,
-    rate_take,
-    signer_give,
-    signer_take,
-    tenant_change,
-    tenant_make,
-    tenant_seen,
+    tenant_add,
+    tenant_edit,
+    tenant_miner_grant,
+    tenant_miner_revoke,
+    tenant_rate_limit_delete,
+    tenant_rate_limit_set,
+    tenant_signer_grant,
+    tenant_signer_revoke,
+    tenant_visible,
 )
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
         scene=Scene(viewer),
         tenants=lines,
         verdict=verdict_of(lines),
-        may_make=may_care(viewer),
+        may_make=can_manage_tenants(viewer),
     )
 
 
@@ -101,7 +101,7 @@ def verdict_of(lines: list[TenantLine]) -> Verdict:
 @for_people
 def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask for name and comment, and make the tenant."""
-    if not may_care(viewer):
+    if not can_manage_tenants(viewer):
         raise Http404
     form = {name: request.POST.get(name, "").strip() for name in ("name", "comment")}
     errors: dict[str, str] = {}
@@ -109,7 +109,7 @@ def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         if (held := confirm_first(request, viewer)) is not None:
             return held
         try:
-            made = tenant_make(principal=viewer, **form)
+            made = tenant_add(principal=viewer, **form)
         except DomainError as refusal:
             errors[refusal.field or "name"] = refusal.reason
         else:
@@ -130,7 +130,7 @@ def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def tenant_or_404(viewer: Principal, key: UUID) -> Tenant:
     """Find a tenant; a stranger's is not there."""
     try:
-        return tenant_seen(viewer, str(key))
+        return tenant_visible(viewer, str(key))
     except NotFound:
         raise Http404 from None
 
@@ -166,7 +166,7 @@ def tenant_page(
         has_more=len(miners) > SHOWN or len(signers) > SHOWN,
         rates=[rate_line(used) for used in rates_used(row)],
         services=SERVICES,
-        may_care=may_care(viewer),
+        can_manage_tenants=can_manage_tenants(viewer),
         give_miner=picker(viewer, "miner", value=form["miner"]),
         give_wallet=picker(viewer, "wallet", value=form["address"]),
         form=form,
@@ -197,22 +197,22 @@ def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> Non
     """Do one act.  Raises DomainError."""
     who: dict[str, Any] = {"principal": viewer, "tenant": row}
     if op in ("open", "close"):
-        tenant_change(**who, enabled=op == "open")
+        tenant_edit(**who, enabled=op == "open")
     elif op == "comment":
-        tenant_change(**who, comment=form["comment"])
+        tenant_edit(**who, comment=form["comment"])
     elif op == "miner":
-        miner_give(**who, miner=form["miner"], open_mining=form["open_mining"] == "on")
+        tenant_miner_grant(**who, miner=form["miner"], open_mining=form["open_mining"] == "on")
     elif op == "miner-take":
-        miner_take(**who, miner=form["miner"])
+        tenant_miner_revoke(**who, miner=form["miner"])
     elif op == "signer":
-        signer_give(**who, address=form["address"])
+        tenant_signer_grant(**who, address=form["address"])
     elif op == "signer-take":
-        signer_take(**who, address=form["address"])
+        tenant_signer_revoke(**who, address=form["address"])
     elif op == "rate":
         rate: dict[str, Any] = {name: form[name] for name in ("service", "api", "capacity", "seconds")}
-        rate_give(**who, **rate)
+        tenant_rate_limit_set(**who, **rate)
     else:
-        rate_take(**who, key=form["key"])
+        tenant_rate_limit_delete(**who, key=form["key"])
 
 
 @require_POST
@@ -220,7 +220,7 @@ def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> Non
 def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Change a tenant, or what it has."""
     row = tenant_or_404(viewer, key)
-    if op not in OPS or not may_care(viewer):
+    if op not in OPS or not can_manage_tenants(viewer):
         raise Http404
     if (held := confirm_first(request, viewer)) is not None:
         return held

@@ -21,7 +21,7 @@ from apps.dashboard.people import for_people
 from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
-from apps.users.people import may_manage, tenant_for
+from apps.users.people import can_manage_people, tenant_for
 from apps.users.selectors import address_canonical, tokens_listed, tokens_visible
 from apps.users.services import TokenLimits, audit_record, token_issue, token_revoke
 from apps.users.states import PART_PERMS, PERMS, Perm
@@ -58,7 +58,7 @@ STARTS: Final[dict[str, str]] = {
 @for_people
 def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list."""
-    may, scene = may_manage(viewer), Scene(viewer)
+    may, scene = can_manage_people(viewer), Scene(viewer)
     lines = [token_line(row, at=scene.at, may_revoke=may) for row in tokens_listed(viewer, limit=SHOWN)]
     return page_render(
         request,
@@ -137,7 +137,7 @@ def token_make(viewer: Principal, form: dict[str, str]) -> str:
 @for_people
 def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask what the token is for, and make it."""
-    if not may_manage(viewer):
+    if not can_manage_people(viewer):
         raise Http404
     form = {name: " ".join(request.POST.getlist(name)).strip() for name in FIELDS}
     errors: dict[str, str] = {}
@@ -199,7 +199,7 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Make a token worthless at once."""
     row = tokens_visible(viewer).filter(pk=key, revoked_at=None).first()
-    if row is None or not may_manage(viewer):
+    if row is None or not can_manage_people(viewer):
         raise Http404
     if (held := confirm_first(request, viewer)) is not None:
         return held

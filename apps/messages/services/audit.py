@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apps.users.services import Act, acts_record
+from apps.users.services import AuditEvent, audit_entries_record
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ def message_audit(
 def messages_audit(by: Principal | None, action: str, rows: Iterable[tuple[Message, Any, Any]]) -> None:
     """Write a line for each message: before and after stand beside it."""
     if by is not None:
-        acts_record(
+        audit_entries_record(
             [
-                Act(principal=by, action=action, target=message_target(row), before=before, after=after)
+                AuditEvent(
+                    principal=by, action=action, target=message_target(row), before=before, after=after
+                )
                 for row, before, after in rows
             ]
         )
@@ -39,9 +41,11 @@ def messages_audit(by: Principal | None, action: str, rows: Iterable[tuple[Messa
 
 def pushes_audit(pushed: Sequence[tuple[Principal, Message]]) -> None:
     """Write a line for each message that was pushed from outside."""
-    acts_record(
+    audit_entries_record(
         [
-            Act(principal=by, action="message.push", target=message_target(row), after=pushed_fields(row))
+            AuditEvent(
+                principal=by, action="message.push", target=message_target(row), after=pushed_fields(row)
+            )
             for by, row in pushed
         ]
     )

@@ -10,10 +10,10 @@ from apps.wallets.services.policies import policy_take
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
-    from poolsite.wire.policy import PolicyChange, PolicyTaken
+    from poolsite.wire.policy import PolicyApplied, PolicyChange
 
 
-def policy_change(viewer: Principal, address: str, change: PolicyChange) -> PolicyTaken:
+def policy_change(viewer: Principal, address: str, change: PolicyChange) -> PolicyApplied:
     """Have the signer make a sealed change; what its policy refused is tried on the next head.
 
     Raises NotAllowed, NotFound, SignerAway, SignerRefused.

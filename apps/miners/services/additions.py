@@ -14,7 +14,7 @@ from apps.messages.services import message_push
 from apps.miners.models import Miner
 from apps.miners.services.create import create_miner_push, miner_add
 from apps.miners.states import MinerState
-from apps.users.services import audit_record, miner_ungrant
+from apps.users.services import audit_record, miner_grant_revoke
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import DELEGATED, ID, SECP256K1, BadAddress, address_parse
 from poolsite.filecoin.amounts import amount_parse, fil_format
@@ -221,7 +221,7 @@ def miner_remove(miner: Miner, *, principal: Principal) -> None:
         raise Conflict("it was made here or has sectors here: it stays", field="miner")
     target, tenant_id = miner.address or str(miner.uuid), miner.tenant_id
     if miner.actor_id is not None:
-        miner_ungrant(actor_id=miner.actor_id)
+        miner_grant_revoke(actor_id=miner.actor_id)
     miner.jobs.all().delete()
     miner.delete()
     audit_record(

@@ -17,7 +17,7 @@ from apps.miners.models import Miner, MinerAddress
 from apps.miners.selectors import miner_principal
 from apps.miners.states import MinerState, Use
 from apps.users.selectors import miner_owner
-from apps.users.services import miner_grant, miner_ungrant
+from apps.users.services import miner_grant, miner_grant_revoke
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.address import POWER_ACTOR, Address, address_format, address_parse
 from poolsite.filecoin.codec import from_cbor, to_cbor
@@ -126,7 +126,7 @@ def _miner_follow(pk: int, message: Message) -> None:
         return  # removed, or brought there a moment ago
     if miner.state == MinerState.ACTIVE:
         if miner.actor_id is not None:  # the chain may give the number to somebody else's actor now
-            miner_ungrant(actor_id=miner.actor_id)
+            miner_grant_revoke(actor_id=miner.actor_id)
         advance(miner, "REVERT", actor_id=None, robust="", created_height=None)
     elif miner.state == MinerState.FAILED:
         advance(miner, "RETRY", error="")

@@ -13,7 +13,7 @@ from django.db import transaction
 from apps.miners.errors import MinerInUse
 from apps.miners.models import Miner
 from apps.users.models import Tenant
-from apps.users.services import miner_grant, miner_ungrant, tenant_delete
+from apps.users.services import miner_grant, miner_grant_revoke, tenant_delete
 
 
 def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:
@@ -36,7 +36,7 @@ def miner_assign(*, tenant: Tenant, actor_id: int, open_mining: bool = True) -> 
 def miner_unassign(*, actor_id: int) -> bool:
     """Take a miner from its tenant.  False if nobody had it.  Raises MinerInUse."""
     assignment_check(actor_id=actor_id, tenant=None)
-    return miner_ungrant(actor_id=actor_id)
+    return miner_grant_revoke(actor_id=actor_id)
 
 
 @transaction.atomic

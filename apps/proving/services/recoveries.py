@@ -262,7 +262,7 @@ def _declare(row: Recovery, context: ProvingContext) -> None:
 
 
 def _follow(row: Recovery, message: Message, context: ProvingContext) -> bool:
-    """Act on what became of the declaration; False if nothing has yet."""
+    """AuditEvent on what became of the declaration; False if nothing has yet."""
     if message.state == MessageState.LANDED and message.exit_code == 0:
         _step(row, "LAND", context, error="")
         return True

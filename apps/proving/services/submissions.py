@@ -184,7 +184,7 @@ def message_stuck(post: WindowPost, message: Message, context: ProvingContext) -
 
 
 def message_follow(post: WindowPost, message: Message, context: ProvingContext) -> None:
-    """Act on what became of the message, if anything has yet."""
+    """AuditEvent on what became of the message, if anything has yet."""
     if message.state == MessageState.LANDED and message.exit_code == 0:
         advance(post, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=context.now)
         publish_post(post)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from apps.core.errors import NotAllowed, NotFound
-from apps.gateway.connection_test import ask
+from apps.gateway.connection_test import connection_request
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors import signers_connected
 from apps.users.services import audit_record
@@ -18,18 +18,18 @@ from apps.wallets.services.sign import UNKNOWN_EVENT
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.policy import (
+    POLICY_APPLY,
     POLICY_DRAFT,
     POLICY_READ,
-    POLICY_TAKE,
     POLICY_TRY,
     POLICY_VERSION,
     MessageTrial,
     MessageVerdict,
+    PolicyApplied,
     PolicyChange,
     PolicyDraft,
     PolicyEdit,
     PolicyState,
-    PolicyTaken,
     PolicyVersion,
     VersionAsked,
 )
@@ -65,7 +65,7 @@ def asked(viewer: Principal, address: str, method: str, question: Any, kind: typ
     row = signer_of(viewer, address)
     payload = None if question is None else document_encode(question)
     try:
-        return document_decode(kind, ask(row, method, payload, timeout_s=seconds))
+        return document_decode(kind, connection_request(row, method, payload, timeout_s=seconds))
     except ProviderRefused as refusal:
         if refusal.reason.startswith(UNKNOWN_EVENT):
             raise SignerRefused("this signer does not speak of its policy: it is no signer of ours") from None
@@ -98,8 +98,8 @@ def policy_try(viewer: Principal, address: str, message: Message, *, text: str =
     return asked(viewer, address, POLICY_TRY, trial, MessageVerdict, seconds=READ_S)
 
 
-def policy_take(viewer: Principal, address: str, change: PolicyChange) -> PolicyTaken:
-    """Have the signer make a sealed change.  Raises NotAllowed, NotFound, SignerAway, SignerRefused."""
+def policy_take(viewer: Principal, address: str, change: PolicyChange) -> PolicyApplied:
+    """Apply a signed change at the signer.  Raises NotAllowed, NotFound, SignerAway, SignerRefused."""
     if not viewer.may("admin"):
         raise NotAllowed("changing a policy needs the level admin")
     before = policy_read(viewer, address)
@@ -107,12 +107,12 @@ def policy_take(viewer: Principal, address: str, change: PolicyChange) -> Policy
         text=change.text,
         number=change.number,
         editor=change.editor,
-        seal=change.seal,
+        signature=change.signature,
         person=viewer.actor,
     )
     said = {"version": change.number, "editor": change.editor}
     try:
-        taken = asked(viewer, address, POLICY_TAKE, sent, PolicyTaken, seconds=READ_S)
+        taken = asked(viewer, address, POLICY_APPLY, sent, PolicyApplied, seconds=READ_S)
     except SignerRefused as refusal:
         after: dict[str, Any] = {**said, "refused": refusal.reason}
         audit_record(principal=viewer, action="policy.refused", target=address, after=after)

@@ -16,7 +16,7 @@ from apps.chain.selectors import network_current
 from apps.core import clock
 from apps.core.errors import DomainError, NotAllowed
 from apps.core.live import Change, publish
-from apps.gateway.connection_test import ask
+from apps.gateway.connection_test import connection_request
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors import signer_keys, signers_connected
 from apps.gateway.services import RuledSignature, WalletSignRequest, signers_of, wallet_sign_all
@@ -135,7 +135,7 @@ def ids_signed(address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, Id
 
 def _ids_found(row: SignerConnection, address: str, asked: IdsAsked) -> IdsFound:
     try:
-        answer = ask(row, IDS_METHOD, document_encode(asked), timeout_s=SIGN_S)
+        answer = connection_request(row, IDS_METHOD, document_encode(asked), timeout_s=SIGN_S)
         return document_decode(IdsFound, answer)
     except ProviderRefused as refusal:
         if refusal.reason.startswith(UNKNOWN_EVENT):

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 Json = Any
+CANCEL: Final = "xrpc.cancel"
+"""Notification that ends a call or the channel that it opened."""
+CHANNEL_VALUE: Final = "xrpc.ch.val"
+CHANNEL_CLOSE: Final = "xrpc.ch.close"
 CODE_APPLICATION: Final = 1
 """An error that the method returned."""
 CODE_PANIC: Final = 0
@@ -40,13 +44,13 @@ class RpcError(Exception):
 
 
 def method_missing(name: str) -> RpcError:
-    """Make the error for a method that no table has."""
+    """Return the error for a method that no table has."""
     message = f"(error code {CODE_NO_METHOD}) method '{name}' not found"
     return RpcError(message, code=CODE_NO_METHOD, status=500)
 
 
 def perm_missing(name: str, perm: str) -> RpcError:
-    """Make the error for a caller whose level is too low; the two blanks are the peers' own."""
+    """Return the error for a caller whose level is too low; the two blanks are the peers' own."""
     return RpcError(f"missing permission to invoke '{name.rpartition('.')[2]}'  (need '{perm}')")
 
 
@@ -124,7 +128,7 @@ def request_read(frame: Json) -> Request:
 
 
 def id_read(value: Json) -> Json:
-    """Take a number or text; whole floats are the same id as the number, as in Go."""
+    """Return a number or text; whole floats are the same id as the number, as in Go."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | None):
         return None
     if isinstance(value, float) and value.is_integer():

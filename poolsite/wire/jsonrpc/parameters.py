@@ -45,7 +45,7 @@ class RpcMethod:
     function, which becomes a channel."""
     params: tuple[Param, ...] = ()
     scope: str = ""
-    """Part of the interface: a token limited to parts reaches only methods of those parts."""
+    """A token with scopes reaches only methods of these; the empty word is the general scope."""
     void: bool = False
     """Returns only an error in Go: the answer has no `result`."""
     channel: bool = False

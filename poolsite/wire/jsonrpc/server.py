@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from poolsite.wire.jsonrpc.messages import (
+    CANCEL,
+    CHANNEL_CLOSE,
+    CHANNEL_VALUE,
     CODE_INVALID,
     CODE_PANIC,
     Json,
@@ -31,7 +34,7 @@ from poolsite.wire.jsonrpc.messages import (
 
 log = logging.getLogger(__name__)
 CALLS_MAX: Final = 1024
-"""Calls under way on one socket; above that the next frame waits."""
+"""Calls in progress on one socket; above that the next frame waits."""
 BATCH_MAX: Final = 100
 """Requests in one batch."""
 
@@ -40,7 +43,7 @@ class Invoker(Protocol):
     """Finds a method, checks the caller, runs it."""
 
     async def __call__(self, method: str, params: list[Json], *, on_socket: bool) -> tuple[Json, bool]:
-        """Give the result and whether the method is void.  Raises RpcError."""
+        """Return the result and whether the method is void.  Raises RpcError."""
 
 
 async def request_answer(frame: Json, invoke: Invoker) -> tuple[dict[str, Json] | None, int]:
@@ -95,12 +98,12 @@ def _invalid_request() -> tuple[int, str]:
 
 
 class Closed(Exception):
-    """The other side is gone; what we still wanted to say is dropped."""
+    """The other side is gone; what was not sent yet is dropped."""
 
 
 @dataclass
 class Session:
-    """One WebSocket: calls under way, channels that we feed.  The holder gives it frames and closes it."""
+    """One WebSocket: calls in progress, channels that we feed.  The holder hands in frames and closes it."""
 
     invoke: Invoker
     send: Callable[[str], Awaitable[None]]
@@ -108,10 +111,10 @@ class Session:
     calls: dict[Json, asyncio.Task[None]] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
-    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CALLS_MAX))
+    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CALLS_MAX))
 
     async def receive(self, data: str | bytes) -> asyncio.Task[None] | None:
-        """Take one frame; gives the call that it began.
+        """Handle one frame; returns the call that it began.
 
         Calls run on their own: one may need the answer of a later one.
         """
@@ -121,25 +124,25 @@ class Session:
             await self.send(frame_write(reply_error(None, error)))
             return None
         method = frame.get("method") if isinstance(frame, dict) else None
-        if method == "xrpc.cancel":
+        if method == CANCEL:
             self.cancel(frame.get("params"))
             return None
-        if method in {"xrpc.ch.val", "xrpc.ch.close"} or (
+        if method in {CHANNEL_VALUE, CHANNEL_CLOSE} or (
             not method and isinstance(frame, dict) and "id" in frame
         ):
             return None  # an answer or a value for a call that we never made
-        await self.room.acquire()
+        await self.free.acquire()
         task = asyncio.create_task(self.answer(frame))
         self.tasks.add(task)
         request_id = id_read(frame.get("id")) if isinstance(frame, dict) else None
         if request_id is not None:
             self.calls[request_id] = task
-        task.add_done_callback(lambda done: self.ended(request_id, done))
+        task.add_done_callback(lambda done: self.call_ended(request_id, done))
         return task
 
-    def ended(self, request_id: Json, task: asyncio.Task[None]) -> None:
+    def call_ended(self, request_id: Json, task: asyncio.Task[None]) -> None:
         """Forget a call."""
-        self.room.release()
+        self.free.release()
         self.tasks.discard(task)
         if self.calls.get(request_id) is task:
             del self.calls[request_id]
@@ -181,18 +184,18 @@ class Session:
             await self.send(frame_write(reply))
 
     async def feed(self, request_id: Json, values: AsyncIterator[Json]) -> None:
-        """Give the channel its number, then its values, then its end."""
+        """Send a channel's number, then its values, then its end."""
         number_ = next(self.numbers)
         await self.send(frame_write(reply_result(request_id, number_)))
         try:
             async for value in values:
-                await self.send(frame_write(notification("xrpc.ch.val", [number_, value])))
+                await self.send(frame_write(notification(CHANNEL_VALUE, [number_, value])))
         finally:
             close = getattr(values, "aclose", None)
             if close is not None:
                 await close()
             # after a cancellation too: a Go client ends its side of a channel only with this frame
-            await self.send(frame_write(notification("xrpc.ch.close", [number_])))
+            await self.send(frame_write(notification(CHANNEL_CLOSE, [number_])))
 
     async def close(self) -> None:
         """The socket is gone: end every call and channel and wait for their clean-up."""

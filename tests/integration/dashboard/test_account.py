@@ -12,7 +12,7 @@ from django.test import Client
 from apps.core import clock
 from apps.users.encryption import text_decrypt
 from apps.users.models import AuditEntry, Passkey, PersonSession, RecoveryCode, TotpDevice, User
-from apps.users.second_factor import recovery_codes_make, totp_begin, totp_confirm
+from apps.users.second_factor import recovery_codes_generate, totp_begin, totp_confirm
 from tests import demo_data, people
 from tests.authenticator import Authenticator
 from tests.people import PASSWORD
@@ -99,7 +99,7 @@ def test_a_password_alone_does_not_let_in_whoever_has_an_app():
 def test_a_recovery_code_replaces_the_app():
     ann = people.person()
     app_of(ann)
-    codes = recovery_codes_make(ann)
+    codes = recovery_codes_generate(ann)
     client = Client()
     client.post("/login/", {"username": "ann", "password": PASSWORD})
 

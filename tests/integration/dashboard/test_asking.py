@@ -8,7 +8,7 @@ import pytest
 
 from apps.core import clock
 from apps.users.models import Passkey, RecoveryCode, Token, TotpDevice, User
-from apps.users.second_factor import recovery_codes_make, totp_begin
+from apps.users.second_factor import recovery_codes_generate, totp_begin
 from tests import people
 from tests.page_client import signed_in, text_of
 
@@ -72,7 +72,7 @@ def test_revoking_a_token(adam):
 def test_removing_the_app_and_making_new_codes(adam):
     totp_begin(adam)
     TotpDevice.objects.filter(user=adam).update(confirmed_at=clock.now())
-    recovery_codes_make(adam)
+    recovery_codes_generate(adam)
     before = set(RecoveryCode.objects.values_list("digest", flat=True))
     client = signed_in("adam")
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.users.operator_file import operator_forget_password, operator_write
+from apps.users.operator_file import operator_password_remove, operator_write
 from tests.page_client import HTMX, signed_in, text_of
 from tests.people import PASSWORD
 
@@ -49,7 +49,7 @@ def test_the_login_speaks_of_the_made_up_password_until_there_is_another(ann, se
     hint, client = "The operator's first password", Client()
     before = text_of(client.get("/login/"))
 
-    operator_forget_password(tmp_path / "operator.json", username="ann")
+    operator_password_remove(tmp_path / "operator.json", username="ann")
 
     assert hint in before
     assert hint not in text_of(client.get("/login/"))

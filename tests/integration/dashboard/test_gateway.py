@@ -11,7 +11,7 @@ from apps.dashboard.fragments import frame_render
 from apps.gateway.activity import Activity
 from apps.gateway.connection_test import ConnectionTestResult
 from apps.gateway.errors import NoAnswer
-from apps.gateway.services import accounts_claim, connections_seen
+from apps.gateway.services import accounts_claim, connections_confirm
 from apps.proving.winning_post_test import NothingToProve, trial_request
 from apps.users.models import AccountApproval
 from tests import demo_data, factories, people
@@ -47,7 +47,7 @@ def test_testing_and_ending_follow_the_role(role, may_test, may_end, monkeypatch
     monkeypatch.setattr(
         "apps.dashboard.views.gateway.signer_test", lambda _row: ConnectionTestResult(True, "signed")
     )
-    monkeypatch.setattr("apps.gateway.connection_test.ask", lambda *_words, **_more: None)
+    monkeypatch.setattr("apps.gateway.connection_test.connection_request", lambda *_words, **_more: None)
     people.person("ann", role=role)
     row, strange = signer(), signer("bob", 2)
     client = signed_in("ann")
@@ -64,7 +64,7 @@ def test_a_failed_test_is_said_in_the_row(monkeypatch):
     def ask(*_words: Any, **_more: Any) -> None:
         raise NoAnswer("channel closed")
 
-    monkeypatch.setattr("apps.gateway.connection_test.ask", ask)
+    monkeypatch.setattr("apps.gateway.connection_test.connection_request", ask)
     people.person()
     row = signer()
 
@@ -90,7 +90,7 @@ def test_a_prover_is_asked_for_a_proof_of_an_active_sector(monkeypatch, proof, w
         asked[method] = payload
         return [{"PoStProof": 0, "ProofBytes": people.base64_text(proof)}]
 
-    monkeypatch.setattr("apps.gateway.connection_test.ask", ask)
+    monkeypatch.setattr("apps.gateway.connection_test.connection_request", ask)
     people.person()
     pool = demo_data.busy_pool()
     row = factories.prover_connection(pool.miner.actor_id or 0)
@@ -113,7 +113,7 @@ def test_without_an_active_sector_there_is_nothing_to_prove():
 def test_what_a_connection_did_is_pushed_as_its_row_to_its_tenant_alone():
     row = signer()
     done = Activity(requests=7, failures=1, in_flight=2, p50_ms=12, p99_ms=40, last_failure="wallet locked")
-    connections_seen(process="web", done={str(row.pk): done}, now=clock.now())
+    connections_confirm(process="web", done={str(row.pk): done}, now=clock.now())
 
     mine = frame_render({("connection", str(row.pk))}, viewer=people.principal(), page="gateway")
     strange = frame_render({("connection", str(row.pk))}, viewer=people.principal("bob"), page="gateway")

@@ -15,7 +15,7 @@ from apps.miners.models import Miner, MinerTransfer
 from apps.miners.services.transfer import MOVED
 from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM
-from apps.users.services import TokenLimits, signer_ungrant, tenant_update
+from apps.users.services import TokenLimits, signer_grant_revoke, tenant_update
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.page_client import left_open, signed_in, text_of
@@ -132,7 +132,7 @@ def test_who_has_proved_nothing_lately_is_asked_first_and_goes_on(pool: Transfer
 
 
 def lacks_grant(pool: TransferCase) -> None:
-    signer_ungrant(tenant=tenant("bob"), address=pool.worker_key)
+    signer_grant_revoke(tenant=tenant("bob"), address=pool.worker_key)
 
 
 def half_made(pool: TransferCase) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.users.limits import RULES, limit_take
+from apps.users.limits import RULES, rate_limit_consume
 from apps.users.models import AuditEntry, MinerGrant, RateLimit, SignerGrant, Tenant
 from apps.users.services import miner_grant, rate_limit_set, signer_grant
 from tests import factories, people
@@ -133,7 +133,7 @@ def test_a_rate_is_set_counts_is_shown_and_removed(olga, pool_redis):
     post(olga, "alice", "rate", service="rest", api="", capacity="10", seconds="3600")
     RULES.clear()
     for _ in range(4):
-        limit_take(people.principal("alice"), service="rest", api="MinersView")
+        rate_limit_consume(people.principal("alice"), service="rest", api="MinersView")
     page = text_of(olga.get(path_of("alice")))
     again = text_of(olga.get(path_of("alice")))
 

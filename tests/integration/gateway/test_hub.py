@@ -21,7 +21,7 @@ from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.services import RuledSignature, keys_add, wallet_has, wallet_sign
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
-from apps.users.services import TokenLimits, account_approve, signer_ungrant, tenant_update, token_revoke
+from apps.users.services import TokenLimits, account_approve, signer_grant_revoke, tenant_update, token_revoke
 from apps.users.token_scope import tokens_remove_miner
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
@@ -200,7 +200,9 @@ async def test_a_deleted_key_is_forgotten(web, signer, token):
 async def test_an_address_that_was_taken_stays_taken_when_its_signer_comes_back(web, signer, token):
     async with connected(signer, web, token):
         pass
-    taken = await in_thread(lambda: signer_ungrant(tenant=Tenant.objects.get(name="alice"), address=BLS))()
+    taken = await in_thread(
+        lambda: signer_grant_revoke(tenant=Tenant.objects.get(name="alice"), address=BLS)
+    )()
 
     async with connected(signer, web, token):
         live = await in_thread(
@@ -271,7 +273,7 @@ async def test_a_closed_connection_is_written_down(web, signer, token):
 
 
 async def test_what_a_connection_did_is_counted_and_timed(web, signer, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.hub_node.SEEN_EVERY_S", 0.1)
+    monkeypatch.setattr("apps.gateway.hub_node.ACTIVITY_EVERY_S", 0.1)
     async with connected(signer, web, token):
         for _ in range(5):
             await sign(message())

@@ -80,11 +80,11 @@ async def test_pages_show_change_and_undo_a_policy(web, signer, token):
             "number": value_of(review, "number"),
             "editor": "ann",
         }
-        wrong = client.post(f"{page}save/", {**form, "seal": "00"})
+        wrong = client.post(f"{page}save/", {**form, "signature": "00"})
         assert wrong.status_code == 422
         assert "The signer did not take it." in text_of(wrong)
         factories.message("held", from_addr=SECP, wait=Wait.POLICY, attempts=6, retry_height=9999)
-        done = client.post(f"{page}save/", {**form, "seal": change_signature(code, change[1])})
+        done = client.post(f"{page}save/", {**form, "signature": change_signature(code, change[1])})
         assert Pushed.objects.get(pk="held").retry_height == 0, "what the old policy refused is tried again"
         assert (done.status_code, done.headers["Location"]) == (302, page)
         assert "small transfers" not in text_of(client.get(page))
@@ -123,7 +123,7 @@ async def test_added_miner_is_proposed_and_named_once_approved(web, signer, toke
         change = re.search(r'data-change="([^"]*)"', review)
         assert change is not None
         form = {"packed": value_of(review, "packed"), "number": value_of(review, "number"), "editor": "ann"}
-        client.post(f"{page}save/", {**form, "seal": change_signature(code, change[1])})
+        client.post(f"{page}save/", {**form, "signature": change_signature(code, change[1])})
         assert "Proposed change" not in text_of(client.get(page))
         named = signer.folder / "policy.toml"
         assert f'to = ["f04", "{miner.address}"]' in named.read_text()
@@ -148,7 +148,7 @@ async def test_transfers_between_own_wallets_are_allowed_by_a_change_that_is_app
         change = re.search(r'data-change="([^"]*)"', review)
         assert change is not None
         form = {"packed": value_of(review, "packed"), "number": value_of(review, "number"), "editor": "ann"}
-        client.post(f"{page}save/", {**form, "seal": change_signature(code, change[1])})
+        client.post(f"{page}save/", {**form, "signature": change_signature(code, change[1])})
         text = (signer.folder / "policy.toml").read_text()
         assert 'value_max = "50 FIL"' in text
         assert SECP in text
@@ -226,7 +226,7 @@ async def test_rest_reads_rehearses_tries_and_changes(web, signer, token):
         assert (await ask("POST", "/try", {**trial, "text": draft["text"]}))[1]["rule"] == "large"
         body = document_encode(
             PolicyChange(
-                text=draft["text"], number=2, editor="ann", seal=change_signature(code, draft["change"])
+                text=draft["text"], number=2, editor="ann", signature=change_signature(code, draft["change"])
             )
         )
         assert (await ask("PUT", "", body, token=reader))[0] == 403

@@ -15,7 +15,7 @@ from channels.db import database_sync_to_async
 from apps.gateway.connection_test import connection_end, prover_test
 from apps.gateway.selectors import provers_connected
 from apps.users.principals import SYSTEM
-from apps.users.services import access_changed, miner_grant
+from apps.users.services import access_change_publish, miner_grant
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests import people
@@ -153,13 +153,13 @@ async def test_the_channel_of_a_miner_that_went_ends_and_is_not_opened_again(web
     bob = await in_thread(people.tenant)("bob")
 
     async with listening(web, token, store) as row:
-        await in_thread(access_changed)()
+        await in_thread(access_change_publish)()
         await asyncio.sleep(0.5)
         assert [one.pk for one in await in_thread(lambda: list(provers_connected(SYSTEM)))()] == [row.pk]
 
         await in_thread(lambda: miner_grant(tenant=bob, actor_id=MINER))()
         start = time.monotonic()
-        await in_thread(access_changed)()
+        await in_thread(access_change_publish)()
 
         async with asyncio.timeout(20):
             while await in_thread(lambda: provers_connected(SYSTEM).exists())():

@@ -11,7 +11,7 @@ from django.db import connection
 
 from apps.core import clock
 from apps.users.encryption import text_encrypt
-from apps.users.logins import FREE_TRIES, LoginTooEarly, passkey_login, person_login, second_step_code
+from apps.users.logins import FREE_TRIES, LoginThrottled, passkey_login, person_login, second_step_code
 from apps.users.models import LoginAttempt, TotpDevice, User
 from apps.users.passkeys import PasskeyRefused, Place
 from apps.users.second_factor import WrongCode
@@ -23,7 +23,7 @@ PLACE = Place(host="localhost", origin="http://localhost")
 
 
 def in_threads(work: Any, count: int) -> list[type[BaseException] | None]:
-    """Do something in so many threads at the same time; gives how each ended."""
+    """Do something in so many threads at the same time; returns how each ended."""
 
     def one(_number: int) -> type[BaseException] | None:
         try:
@@ -52,7 +52,7 @@ def test_codes_that_are_tried_at_the_same_moment_are_not_looked_at_together():
     ends = in_threads(lambda: second_step_code(person, code="000000", source="10.0.0.1", now=NOW), 24)
 
     assert ends.count(WrongCode) == FREE_TRIES["both"] + 1
-    assert ends.count(LoginTooEarly) == 24 - FREE_TRIES["both"] - 1
+    assert ends.count(LoginThrottled) == 24 - FREE_TRIES["both"] - 1
 
 
 @pytest.mark.django_db
@@ -70,7 +70,7 @@ def test_passkeys_without_a_name_slow_their_own_place_only():
     for _ in range(FREE_TRIES["both"]):
         with pytest.raises(PasskeyRefused):
             tried("10.0.3.1")
-    with pytest.raises(LoginTooEarly):
+    with pytest.raises(LoginThrottled):
         tried("10.0.3.1")
 
 

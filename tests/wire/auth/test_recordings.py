@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from apps.users.services import signer_grant, signer_ungrant, tenant_create, tenant_update
+from apps.users.services import signer_grant, signer_grant_revoke, tenant_create, tenant_update
 from tests import people
 
 pytestmark = pytest.mark.django_db
@@ -125,7 +125,7 @@ def world(replay: Replay) -> dict[str | None, str]:
     tenant_create(name="bob")
     signer = "f1aqehzngfr44jzaf67cbogojpdm5q5hr427iv55i"
     signer_grant(tenant=alice, address=signer)
-    signer_ungrant(tenant=None, address=signer)
+    signer_grant_revoke(tenant=None, address=signer)
     replay.token = people.token("write", of="alice")
     return {None: "", "bad": "nonsense", "alice-write": replay.token, "admin": replay.admin}
 

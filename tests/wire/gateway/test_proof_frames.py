@@ -96,7 +96,7 @@ async def test_an_answer_that_is_too_large_is_followed_by_another_provers(
     web, token, has_other, settings, monkeypatch
 ):
     settings.PROVIDER_RESPONSE_MAX_BYTES = 1_000
-    monkeypatch.setattr("apps.gateway.hub_node.PATIENCE_S", 0.5)
+    monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", 0.5)
     admin, sockets = await in_thread(people.operator_token)(), []
     for proofs in ([*PROOFS, "x" * 1_000], PROOFS)[: 1 + has_other]:
         socket = await connect(web.ws, additional_headers=people.bearer(token), proxy=None)

@@ -177,7 +177,7 @@ async def test_a_real_wallets_later_calls_are_answered_without_result(web, token
 
 
 async def test_a_stranger_neither_sees_nor_uses_a_key_of_others(web, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.hub_node.PATIENCE_S", 0.1)
+    monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", 0.1)
     stranger = await in_thread(people.token)("admin", of="mallory")
     denied = "user alice in the request doesn't match mallory in the system: permission deny"
     meta = {"Type": "unknown", "Extra": None}
@@ -343,7 +343,7 @@ async def test_a_token_of_another_part_cannot_listen(web, transactional_db):
     async with dial(web, sealer) as socket:
         answer = await call(socket, "Gateway.ListenWalletEvent", POLICY)
 
-    assert "the token is not for the part 'signer'" in answer["error"]["message"]
+    assert "the token lacks the scope 'signer'" in answer["error"]["message"]
 
 
 async def test_a_providers_answers_are_no_calls_and_what_it_asks_is(web, token):
@@ -365,7 +365,7 @@ async def test_a_providers_answers_are_no_calls_and_what_it_asks_is(web, token):
 
 
 async def test_a_wallets_words_that_no_database_keeps_stop_nobody(web, token, monkeypatch):
-    monkeypatch.setattr("apps.gateway.hub_node.SEEN_EVERY_S", 0.1)
+    monkeypatch.setattr("apps.gateway.hub_node.ACTIVITY_EVERY_S", 0.1)
     async with dial(web, token) as socket:
         player = Wallet(socket)
         await player.register()

@@ -47,7 +47,7 @@ def own_world() -> Iterator[World]:
 
 
 async def differences(world: World, client: str) -> list[str]:
-    """Send what a client sent; gives where the answers differ."""
+    """Send what a client sent; returns where the answers differ."""
     found = []
     transport = httpx.ASGITransport(app=Server(world.node))
     async with httpx.AsyncClient(transport=transport, base_url="http://devnet") as http:

@@ -147,7 +147,7 @@ def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Min
 
 
 def pool_seal_proof() -> RegisteredSealProof:
-    """Give the network's smallest kind of sector; the embedded chain has 2 KiB."""
+    """Return the network's smallest kind of sector; the embedded chain has 2 KiB."""
     proofs = network_current().seal_proofs
     small = [proof for proof in proofs if proof.sector_size == SIZE_2KIB]
     return small[0] if small else proofs[0]

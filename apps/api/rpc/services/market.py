@@ -17,13 +17,13 @@ from django.conf import settings
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from apps.api.rpc.revocation import watch_here
+from apps.api.rpc.revocation import revocation_watch
 from apps.api.rpc.transport.socket_state import SocketState
 from apps.chain.connections import AnswerTooLarge, Connections
-from apps.chain.notify import OPEN_TIMEOUT_S
-from apps.gateway.providers import in_database
+from apps.chain.sockets import OPEN_TIMEOUT_S
+from apps.gateway.hub_client import hub_database
 from apps.gateway.reverse import reverse_of
-from apps.users.limits import RULES, limit_take
+from apps.users.limits import RULES, rate_limit_consume
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read, frame_write, reply_error
 from poolsite.wire.jsonrpc.server import Closed
 
@@ -53,17 +53,17 @@ THREADS: Final = ThreadPoolExecutor(16, "market")
 
 
 async def refusal_of(principal: Principal, host_key: str) -> tuple[int, str, str]:
-    """Give status, words and the market's address; status 0 lets the caller through."""
+    """Return status, words and the market's address; status 0 lets the caller through."""
     if principal.is_limited:
-        return 403, "this token is limited to other parts\n", ""
-    url = await in_database(reverse_of)(host_key)
+        return 403, "this token lacks the scope of this service\n", ""
+    url = await hub_database(reverse_of, host_key)
     if not url:
         return 400, f"host key({host_key}) : no reverse proxy registered", ""
     return 0, "", url
 
 
 async def call_refusal(principal: Principal, data: str | bytes) -> tuple[Json, str]:
-    """Count the calls of a body or frame; gives the number of the first that is too much, and Go's words.
+    """Count the calls of a body or frame; returns the number of the first that is too much, and Go's words.
 
     No words let it through: the market's answers to what it was asked, and what is no call, are not counted.
     """
@@ -82,22 +82,22 @@ async def call_refusal(principal: Principal, data: str | bytes) -> tuple[Json, s
 
 
 async def rate_words(principal: Principal, api: str) -> str:
-    """Count one call; gives the refusal's words, empty if there is room."""
+    """Count one call; returns the refusal's words, empty if there is room."""
     if principal.tenant_id is None or RULES.is_free(principal.tenant_id, SERVICE, api):
         return ""
-    usage: Usage | None = await in_database(limit_take)(principal, service=SERVICE, api=api)
+    usage: Usage | None = await hub_database(rate_limit_consume, principal, service=SERVICE, api=api)
     if usage is None or not usage.is_over:
         return ""
     return usage.words(user=principal.tenant_name, host=principal.source, method=api)
 
 
 def headers_of(token: str, namespace: str) -> dict[str, str]:
-    """Give what the market is told."""
+    """Return what the market is told."""
     return {"Authorization": f"Bearer {token}", NAMESPACE_HEADER: namespace}
 
 
 async def post_forward(url: str, *, version: str, body: bytes, token: str, namespace: str) -> tuple[int, str]:
-    """Pass a POST on; gives status and body of the answer, 502 where there is none."""
+    """Pass a POST on; returns status and body of the answer, 502 where there is none."""
     headers = {"Content-Type": "application/json", **headers_of(token, namespace)}
     market = Connections(f"{url}/rpc/{version}", headers, answer_max=settings.NODE_RESPONSE_MAX_BYTES)
     try:
@@ -146,7 +146,7 @@ async def sockets_join(market: ClientConnection, state: SocketState, receive: Re
             else:
                 await market.send(data)
 
-    watch = watch_here()
+    watch = revocation_watch()
     watch.add(state)
     tasks = [asyncio.create_task(out()), asyncio.create_task(back())]
     try:

@@ -101,7 +101,7 @@ async def post_answer(asked: RpcRequest, body: ReadBody, who: Authenticate) -> R
 
 
 async def market_answer(asked: RpcRequest, principal: Principal, *, token: str, body: bytes) -> RpcResponse:
-    """Have a market answer."""
+    """Return a market's answer."""
     status, words, url = await refusal_of(principal, HOST_KEYS[asked.namespace])
     if status:
         return RpcResponse(status, words, TEXT, CORS)
@@ -120,7 +120,7 @@ def length_of(header: str) -> int:
 
 
 def request_number(body: bytes) -> Json:
-    """Give the id of a request: venus' clients show the reason of a refusal only if it names theirs."""
+    """Return the id of a request: venus' clients show the reason of a refusal only if it names theirs."""
     try:
         frame = frame_read(body)
     except RpcError:

@@ -13,11 +13,11 @@ import structlog
 from apps.api.callers import principal_from_token, token_text
 from apps.api.rpc.dispatcher import Dispatcher
 from apps.api.rpc.limits import FREE_BYTES, MEMORY, SOCKET_RATES, Overloaded, Reservation
-from apps.api.rpc.revocation import watch_here
+from apps.api.rpc.revocation import revocation_watch
 from apps.api.rpc.services.market import market_open, rate_words, refusal_of, sockets_join
 from apps.api.rpc.services.registry import NAMESPACES, SERVICES
 from apps.api.rpc.transport.socket_state import SocketState
-from apps.gateway.providers import in_database
+from apps.gateway.hub_client import hub_database
 from apps.gateway.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
 from poolsite.wire.jsonrpc.server import Closed, Session
@@ -49,12 +49,12 @@ async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> Non
     try:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         text = token_text(headers.get("authorization", ""), query.get("token", [""])[0])
-        principal = await in_database(principal_from_token)(text, source=source)
+        principal = await hub_database(principal_from_token, text, source=source)
     except TokenRefused as error:
         log.info("rpc_socket_refused", source=source, reason=error.reason)
         await handshake_refuse(scope, send, error.reason)
         return
-    if watch_here().held[principal.tenant_name] >= SOCKETS_MAX:
+    if revocation_watch().held[principal.tenant_name] >= SOCKETS_MAX:
         reason = f"user {principal.tenant_name} holds {SOCKETS_MAX} sockets here: no more"
         log.warning("rpc_socket_refused", source=source, reason=reason)
         await handshake_refuse(scope, send, reason, status=429)
@@ -103,7 +103,7 @@ async def session_run(
     connection = SocketState(principal, send)
     door = Dispatcher(SERVICES, principal, version, namespace=namespace, connection=connection)
     session = Session(door, connection.send_text)
-    watch = watch_here()
+    watch = revocation_watch()
     watch.add(connection)
     try:
         while True:
@@ -111,7 +111,7 @@ async def session_run(
             if event["type"] == "websocket.disconnect":
                 break
             data = event.get("text")
-            await frame_take(session, data if data is not None else event.get("bytes") or b"", principal)
+            await frame_receive(session, data if data is not None else event.get("bytes") or b"", principal)
     except Overloaded as error:
         log.warning("rpc_overloaded", tenant=principal.tenant_name, source=principal.source)
         await connection.close(CLOSE_BUSY, error.reason)
@@ -123,8 +123,8 @@ async def session_run(
         await session.close()
 
 
-async def frame_take(session: Session, data: str | bytes, principal: Principal) -> None:
-    """Give a frame to its session; a large one is counted until its call is answered.  Raises Overloaded."""
+async def frame_receive(session: Session, data: str | bytes, principal: Principal) -> None:
+    """Hand a frame to its session; a large one is counted until its call is answered.  Raises Overloaded."""
     if len(data) <= FREE_BYTES:
         await session.receive(data)
         return
@@ -153,6 +153,6 @@ async def handshake_refuse(scope: dict[str, Any], send: Send, reason: str, *, st
 
 
 def socket_source(scope: dict[str, Any]) -> str:
-    """Give `host:port` of the other side."""
+    """Return `host:port` of the other side."""
     client = scope.get("client")
     return f"{client[0]}:{client[1]}" if client else ""

@@ -182,7 +182,7 @@ def did(target: str, *, of: str = "alice", actor: str = "adam", action: str = "t
 
 
 def targets(client: Any, token: str, query: str) -> list[str]:
-    """Give what all pages of a search hold together."""
+    """Return what all pages of a search hold together."""
     found, there = [], f"audit?{query}"
     while there:
         answer = send(client, "GET", there, token).json()

@@ -29,13 +29,13 @@ pytestmark = pytest.mark.django_db
 def devnets() -> Iterator[list[Devnet]]:
     """Two nodes of chains of their own; the pool knows both."""
     proxy.OBJECT_CACHE.clear()
-    proxy.POOL.clear()
+    proxy.NODES.clear()
     nodes = [Devnet(":memory:", network="test", clock=ManualClock()) for _ in range(2)]
     with Service(nodes[0], mining="paused") as one, Service(nodes[1], mining="paused") as two:
         nodes_sync([one.url, two.url])
         Node.objects.update(state=NodeState.HEALTHY)
         yield nodes
-    proxy.POOL.clear()
+    proxy.NODES.clear()
     for node in nodes:
         node.close()
 

@@ -25,10 +25,10 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     proxy.OBJECT_CACHE.clear()
-    proxy.POOL.clear()
+    proxy.NODES.clear()
     yield
     proxy.OBJECT_CACHE.clear()
-    proxy.POOL.clear()
+    proxy.NODES.clear()
 
 
 @pytest.fixture

@@ -46,13 +46,13 @@ class NodeWithWallet(FakeNode):
 
 @pytest.fixture(autouse=True)
 def node() -> Iterator[FakeNode]:
-    proxy.POOL.clear()
+    proxy.NODES.clear()
     node = NodeWithWallet()
     with served(node) as url:
         nodes_sync([url])
         Node.objects.update(state=NodeState.HEALTHY)
         yield node
-    proxy.POOL.clear()
+    proxy.NODES.clear()
 
 
 @pytest.fixture(autouse=True)

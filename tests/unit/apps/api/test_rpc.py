@@ -281,4 +281,4 @@ def test_a_token_in_the_query_is_good_too(client):
 def test_a_token_of_one_part_does_not_reach_the_general_part(client):
     answer = call(client, "Test.Echo", "x", token=people.token(scopes=["sealer"]))
 
-    assert "the token is not for the part 'general'" in answer.json()["error"]["message"]
+    assert "the token lacks the scope 'general'" in answer.json()["error"]["message"]

@@ -25,7 +25,7 @@ def in_thread(call: Any) -> Any:
 
 
 def message(name: str = "one", **data: Any) -> Any:
-    """A message of alice; gives alice."""
+    """A message of alice; returns alice."""
     alice = principal("alice")
     row = {"to": "f01000", "from_addr": "f01001", "method": 0, "tenant_id": alice.tenant_id, **data}
     Message.objects.create(id=name, push_id=name, **row)
@@ -56,7 +56,7 @@ async def tell(kind: str, pk: Any) -> None:
 
 
 async def settled(task: asyncio.Task[Any], seconds: float = 0.3) -> bool:
-    """Tell whether a task ends within a moment."""
+    """Return whether a task ends within a moment."""
     done, _ = await asyncio.wait([task], timeout=seconds)
     return bool(done)
 
@@ -95,7 +95,7 @@ async def test_a_message_given_up_wakes_its_waiter() -> None:
 
 
 async def test_a_lost_word_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waits, "LOOK_ANYWAY_S", 0.1)
+    monkeypatch.setattr(waits, "CHECK_ANYWAY_S", 0.1)
     alice = await in_thread(message)()
     await in_thread(head)(10)
     task = asyncio.create_task(message_wait(viewer=alice, id="one", confidence=0))
@@ -116,7 +116,7 @@ async def test_a_stranger_is_told_at_once_that_there_is_nothing() -> None:
 
 async def test_idle_waiters_ask_nothing_when_other_messages_change(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    for name in ("standings_of", "messages_seen"):
+    for name in ("message_statuses", "messages_seen"):
         real = getattr(waits, name)
 
         def counted(asked: Any, real: Any = real) -> Any:

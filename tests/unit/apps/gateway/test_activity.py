@@ -6,10 +6,10 @@ from apps.gateway.activity import TIMES_KEPT, Meter
 def test_nothing_new_is_nothing_to_write():
     meter = Meter()
 
-    assert meter.take(0) is None
-    assert meter.take(2) is not None
-    assert meter.take(2) is None
-    assert meter.take(0) is not None
+    assert meter.read(0) is None
+    assert meter.read(2) is not None
+    assert meter.read(2) is None
+    assert meter.read(0) is not None
 
 
 def test_requests_and_failures_are_counted_since_the_last_time_and_the_reason_stays():
@@ -17,9 +17,9 @@ def test_requests_and_failures_are_counted_since_the_last_time_and_the_reason_st
     meter.requests += 3
     meter.failed("x" * 500)
 
-    first = meter.take(0)
+    first = meter.read(0)
     meter.requests += 1
-    second = meter.take(0)
+    second = meter.read(0)
 
     assert first is not None
     assert second is not None
@@ -34,7 +34,7 @@ def test_quantiles_are_those_of_the_last_answers():
     for number in range(TIMES_KEPT):
         meter.answered(number / 1000)
 
-    taken = meter.take(1)
+    taken = meter.read(1)
 
     assert taken is not None
     assert taken.p50_ms == TIMES_KEPT // 2

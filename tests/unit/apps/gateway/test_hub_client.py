@@ -1,43 +1,96 @@
-"""How long a caller waits for a signer: never longer because somebody set the clock back."""
+"""How long a caller waits for a provider: never longer because somebody set the clock back."""
 
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.core.errors import DomainError
 from apps.core.redis_clients import redis_client
-from apps.gateway.hub_client import HubRequest, RequestBatch
-from apps.gateway.routes import Holder, process_name
+from apps.gateway.errors import NoAnswer, NoProvider
+from apps.gateway.hub_client import Deadline, HubClient, HubRequest, connection_send, requests_send
+from apps.gateway.routes import (
+    ConnectionRef,
+    entry_write,
+    process_name,
+    proof_route,
+    route_name,
+    wallet_route,
+)
+from poolsite.filecoin.keys import key_address
+from tests import people
 
-HOUR_S = 3600.0
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SIGNER = str(key_address(people.key("secp256k1")))
+REQUEST = HubRequest(proof_route(1000), None, "ComputeProof", None)
+REF = ConnectionRef(connection="c", process="web", accounts=frozenset())
 
 
-def set_back(asking: RequestBatch) -> RequestBatch:
-    """What its own times look like after the clock was set back by an hour."""
-    asking.deadline += HOUR_S
-    asking.patience_until += HOUR_S
-    return asking
+@pytest.fixture
+async def client(pool_redis: str) -> AsyncIterator[HubClient]:
+    made = HubClient(pool_redis)
+    yield made
+    await made.stop()
 
 
-def test_a_clock_set_back_does_not_prolong_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.gateway.hub_client.is_expected", lambda *_, **__: True)
-    question = HubRequest("route", None, "WalletSign", None)
+@pytest.fixture
+def clock_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock stands an hour back from when a deadline was made."""
 
-    assert RequestBatch(HOUR_S).may_wait(question)
-    assert not set_back(RequestBatch(0.0)).may_wait(question)
+    class SetBack(Deadline):
+        def __init__(self, seconds: float) -> None:
+            super().__init__(seconds)
+            self.at += 3600.0
+
+    monkeypatch.setattr("apps.gateway.hub_client.Deadline", SetBack)
+
+
+@pytest.mark.usefixtures("clock_set_back")
+async def test_clock_set_back_does_not_prolong_the_patience(client: HubClient, monkeypatch: Any) -> None:
+    monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", 0.2)
+    monkeypatch.setattr(client, "is_expected", expected)
+    began = time.monotonic()
+
+    with pytest.raises(NoProvider):
+        await client.request(REQUEST, deadline=Deadline(0.5))
+
+    assert time.monotonic() - began < 30.0
+
+
+async def expected(_route: str) -> bool:
+    return True
+
+
+@pytest.mark.usefixtures("pool_redis", "clock_set_back")
+def test_clock_set_back_does_not_prolong_the_wait_for_an_answer() -> None:
+    redis_client().set(process_name("web"), "lives")
+    began = time.monotonic()
+
+    with pytest.raises(NoAnswer, match="no answer in time"):
+        connection_send(REF, "WalletSign", None, timeout_s=0.3)
+
+    assert time.monotonic() - began < 30.0
 
 
 @pytest.mark.usefixtures("pool_redis")
-def test_a_clock_set_back_does_not_prolong_the_wait_for_an_answer() -> None:
-    redis_client().set(process_name("web"), "lives")
-    asking, failures = set_back(RequestBatch(0.2)), dict[int, DomainError]()
-    question = HubRequest("route", None, "WalletSign", None)
-    holder = Holder(connection="c", process="web", accounts=frozenset())
+def test_dead_process_is_not_waited_for() -> None:
     began = time.monotonic()
 
-    assert asking.collect({"item": (0, holder)}, {0: question}, failures) == {}
+    with pytest.raises(NoAnswer, match="channel closed"):
+        connection_send(ConnectionRef("c", "dead", frozenset()), "WalletSign", None, timeout_s=60.0)
 
-    assert 0 in failures
-    assert time.monotonic() - began < HOUR_S / 60
+    assert time.monotonic() - began < 30.0
+
+
+@pytest.mark.usefixtures("pool_redis", "transactional_db")
+def test_each_request_of_a_batch_gets_its_own_refusal() -> None:
+    redis_client().set(process_name("web"), "lives")
+    redis_client().hset(route_name(wallet_route(SIGNER)), "c", entry_write("web", ["alice"]))
+    served = HubRequest(wallet_route(SIGNER), ("alice",), "WalletSign", None)
+
+    answers = requests_send([REQUEST, served], timeout_s=1.5)
+
+    assert [type(answer) for answer in answers] == [NoProvider, NoAnswer]

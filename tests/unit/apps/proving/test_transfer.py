@@ -29,7 +29,7 @@ from apps.sectors.states import JobState
 from apps.users.models import AuditEntry, MinerGrant, Tenant, Token
 from apps.users.principals import SYSTEM
 from apps.users.selectors import audit_visible, miner_owner
-from apps.users.services import TokenLimits, signer_ungrant, tenant_delete, tenant_update
+from apps.users.services import TokenLimits, signer_grant_revoke, tenant_delete, tenant_update
 from poolsite.wire.jobs import Claim, JobKind, ProvenSector
 from poolsite.wire.pipeline import SectorState
 from tests import factories, people
@@ -167,16 +167,16 @@ def receiver_is_disabled(_pool: TransferCase) -> None:
 
 
 def receiver_may_not_sign(pool: TransferCase) -> None:
-    signer_ungrant(tenant=people.tenant("bob"), address=pool.worker_key)
+    signer_grant_revoke(tenant=people.tenant("bob"), address=pool.worker_key)
 
 
 def receiver_lacks_a_named_sender(pool: TransferCase) -> None:
-    signer_ungrant(tenant=people.tenant("bob"), address=pool.control_key)
+    signer_grant_revoke(tenant=people.tenant("bob"), address=pool.control_key)
 
 
 def nobody_may_sign(pool: TransferCase) -> None:
     for key in (pool.worker_key, pool.control_key):
-        signer_ungrant(tenant=None, address=key)
+        signer_grant_revoke(tenant=None, address=key)
 
 
 def keys_are_not_known(pool: TransferCase) -> None:

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.users.audit import chain_check
-from apps.users.services import Act, acts_record
+from apps.users.services import AuditEvent, audit_entries_record
 from tests.people import principal
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ def test_to_name_an_act_asks_the_database_nothing(django_assert_num_queries: Dja
     who = principal()
 
     with django_assert_num_queries(0):
-        Act(principal=who, action="message.push", target="m1")
+        AuditEvent(principal=who, action="message.push", target="m1")
 
 
 def test_fifty_acts_cost_as_many_questions_as_one() -> None:
-    acts = [Act(principal=principal(), action="message.push", target=f"m{at}") for at in range(51)]
+    acts = [AuditEvent(principal=principal(), action="message.push", target=f"m{at}") for at in range(51)]
     counts = []
     for bunch in (acts[:1], acts[1:]):
         with transaction.atomic(), CaptureQueriesContext(connection) as seen:
-            acts_record(bunch)
+            audit_entries_record(bunch)
         counts.append(len(seen))
 
     assert counts == [3, 3], "the lock, the line before, the new lines"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.users.limits import RULES, limit_take
+from apps.users.limits import RULES, rate_limit_consume
 from apps.users.services import rate_limit_set
 from tests import people
 
@@ -27,7 +27,7 @@ def limited(capacity: int, *, reset_ns: int = MINUTE_NS, **where: str) -> RateLi
 
 
 def take(count: int = 1, *, service: str = "Gateway", api: str = "Version", of: str = "alice") -> list[bool]:
-    usages = [limit_take(people.principal(of), service=service, api=api) for _ in range(count)]
+    usages = [rate_limit_consume(people.principal(of), service=service, api=api) for _ in range(count)]
     return [usage is not None and usage.is_over for usage in usages]
 
 
@@ -40,7 +40,7 @@ def test_a_bucket_takes_its_capacity_and_no_more():
 def test_what_is_left_is_told():
     limited(3)
 
-    usages = [limit_take(people.principal(), service="a", api="b") for _ in range(4)]
+    usages = [rate_limit_consume(people.principal(), service="a", api="b") for _ in range(4)]
 
     assert [usage.left for usage in usages if usage] == [2, 1, 0, 0]
     last = usages[-1]

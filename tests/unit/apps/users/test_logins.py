@@ -11,7 +11,7 @@ from apps.users.logins import (
     LAST_WAIT_S,
     NAME_WAIT_S,
     LoginFailed,
-    LoginTooEarly,
+    LoginThrottled,
     person_login,
 )
 from apps.users.models import AuditEntry, LoginAttempt
@@ -60,7 +60,7 @@ def test_a_few_failures_cost_nothing():
 def test_more_failures_make_even_the_right_password_wait():
     fail(FREE_TRIES["both"] + 1)
 
-    with pytest.raises(LoginTooEarly, match=r"wait [12] seconds"):
+    with pytest.raises(LoginThrottled, match=r"wait [12] seconds"):
         login()
     assert login(now=NOW + timedelta(seconds=2)) == "ann"
 
@@ -69,7 +69,7 @@ def test_the_wait_doubles_up_to_an_end():
     moment, waits = NOW, []
     fail(FREE_TRIES["both"] + 1)
     for _ in range(14):
-        with pytest.raises(LoginTooEarly) as refusal:
+        with pytest.raises(LoginThrottled) as refusal:
             login(now=moment)
         waits.append(refusal.value.wait_s)
         moment += timedelta(seconds=refusal.value.wait_s)
@@ -98,7 +98,7 @@ def test_a_name_tried_from_everywhere_is_slowed():
     for number in range(FREE_TRIES["username"] + 1):
         fail(1, source=f"10.0.1.{number}")
 
-    with pytest.raises(LoginTooEarly):
+    with pytest.raises(LoginThrottled):
         login()
 
 
@@ -114,7 +114,7 @@ def test_strangers_slow_a_name_for_half_a_minute_at_most():
     for number in range(FREE_TRIES["username"] + 19):
         LoginAttempt.objects.create(at=NOW, username="ann", source=f"10.0.1.{number}", is_good=False)
 
-    with pytest.raises(LoginTooEarly) as caught:
+    with pytest.raises(LoginThrottled) as caught:
         login()
     assert caught.value.wait_s <= NAME_WAIT_S + 1
     assert login(now=NOW + timedelta(seconds=NAME_WAIT_S + 1)) == "ann"
@@ -124,7 +124,7 @@ def test_a_place_that_tries_many_names_is_slowed():
     for number in range(FREE_TRIES["source"] + 1):
         fail(1, username=f"guess{number}")
 
-    with pytest.raises(LoginTooEarly):
+    with pytest.raises(LoginThrottled):
         login()
 
 

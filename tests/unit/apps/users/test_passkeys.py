@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from apps.core import clock
-from apps.users.logins import LoginFailed, LoginTooEarly, passkey_login
+from apps.users.logins import LoginFailed, LoginThrottled, passkey_login
 from apps.users.models import AuditEntry, Passkey, User
 from apps.users.passkeys import (
     PasskeyRefused,
-    Place,
-    assertion_ask,
+    RelyingParty,
+    assertion_options,
     passkey_accept,
     passkey_add,
     passkey_remove,
-    registration_ask,
+    registration_options,
 )
-from apps.users.people import person_open
+from apps.users.people import person_set_active
 from apps.users.principals import SYSTEM
 from tests import people
 from tests.authenticator import Authenticator, base64url
@@ -25,7 +25,7 @@ from tests.authenticator import Authenticator, base64url
 pytestmark = pytest.mark.django_db
 
 NOW = clock.now()
-HERE = Place(host="pool.example", origin="https://pool.example")
+HERE = RelyingParty(host="pool.example", origin="https://pool.example")
 
 
 @pytest.fixture
@@ -38,13 +38,13 @@ def device() -> Authenticator:
 
 
 def added(user: User, held: Authenticator) -> Passkey:
-    question = registration_ask(user, place=HERE)
+    question = registration_options(user, place=HERE)
     answer = held.register(question.challenge)
     return passkey_add(user, answer=answer, challenge=question.challenge, place=HERE, name="laptop")
 
 
 def accept(held: Authenticator, user: User | None = None, **overrides: str) -> Passkey:
-    challenge = assertion_ask(user, place=HERE).challenge
+    challenge = assertion_options(user, place=HERE).challenge
     asked: dict[str, Any] = {"answer": held.sign(challenge), "challenge": challenge, **overrides}
     return passkey_accept(**asked, place=HERE, now=NOW, user=user)
 
@@ -64,21 +64,21 @@ def test_the_question_names_the_keys_that_the_person_has(ann):
     held = device()
     added(ann, held)
 
-    known = json.loads(registration_ask(ann, place=HERE).options)["excludeCredentials"]
-    asked = json.loads(assertion_ask(ann, place=HERE).options)
+    known = json.loads(registration_options(ann, place=HERE).options)["excludeCredentials"]
+    asked = json.loads(assertion_options(ann, place=HERE).options)
 
     assert [key["id"] for key in known] == [base64url(held.id)]
     assert [key["id"] for key in asked["allowCredentials"]] == [base64url(held.id)]
-    assert json.loads(assertion_ask(None, place=HERE).options)["userVerification"] == "required"
+    assert json.loads(assertion_options(None, place=HERE).options)["userVerification"] == "required"
 
 
 def test_an_answer_to_another_question_is_refused(ann):
     held = device()
     added(ann, held)
-    old = assertion_ask(None, place=HERE).challenge
+    old = assertion_options(None, place=HERE).challenge
 
     with pytest.raises(PasskeyRefused):
-        accept(held, challenge=assertion_ask(None, place=HERE).challenge, answer=held.sign(old))
+        accept(held, challenge=assertion_options(None, place=HERE).challenge, answer=held.sign(old))
 
 
 def test_an_answer_from_another_page_is_refused(ann):
@@ -134,7 +134,7 @@ def test_a_passkey_is_registered_once_and_can_be_taken_away(ann):
     "answer", ["", "[]", "null", "{}", '{"id": 1}', '{"id": "\\u0000"}', "[" * 5000, "x" * 70_000]
 )
 def test_nonsense_is_refused_in_both_places(ann, answer):
-    question = registration_ask(ann, place=HERE)
+    question = registration_options(ann, place=HERE)
     with pytest.raises(PasskeyRefused):
         passkey_add(ann, answer=answer, challenge=question.challenge, place=HERE, name="x")
     with pytest.raises(PasskeyRefused):
@@ -144,7 +144,7 @@ def test_nonsense_is_refused_in_both_places(ann, answer):
 @pytest.mark.parametrize("field", ["attestationObject", "clientDataJSON"])
 @pytest.mark.parametrize("value", ["", "AA", "_____", "gA", 7, None, {"a": 1}])
 def test_damaged_registrations_are_refused(ann, field, value):
-    question = registration_ask(ann, place=HERE)
+    question = registration_options(ann, place=HERE)
     answer = json.loads(device().register(question.challenge))
     answer["response"][field] = value
 
@@ -161,7 +161,7 @@ def test_without_a_question_no_answer_is_right(ann):
 
 
 def login(held: Authenticator, answer: str | None = None) -> User:
-    challenge = assertion_ask(None, place=HERE).challenge
+    challenge = assertion_options(None, place=HERE).challenge
     return passkey_login(
         answer=held.sign(challenge) if answer is None else answer,
         challenge=challenge,
@@ -183,7 +183,7 @@ def test_a_login_by_passkey_is_written_down(ann):
 def test_a_closed_account_has_no_use_of_its_passkey(ann):
     held = device()
     added(ann, held)
-    person_open(principal=SYSTEM, person=ann, is_open=False)
+    person_set_active(principal=SYSTEM, person=ann, is_open=False)
 
     with pytest.raises(LoginFailed):
         login(held)
@@ -196,5 +196,5 @@ def test_guessing_passkeys_gets_slower(ann):
         with pytest.raises(PasskeyRefused):
             login(held, answer="{}")
 
-    with pytest.raises(LoginTooEarly):
+    with pytest.raises(LoginThrottled):
         login(held)

@@ -11,14 +11,14 @@ from apps.users.people import (
     invitation_create,
     invitation_read,
     person_invite,
-    person_managed,
-    person_open,
+    person_manageable,
     person_reset,
     person_role_set,
+    person_set_active,
 )
 from apps.users.second_factor import has_second_factor, totp_begin
 from apps.users.selectors import principal_of
-from apps.users.sessions import session_seen
+from apps.users.sessions import session_touch
 from tests import people
 
 pytestmark = pytest.mark.django_db
@@ -110,36 +110,36 @@ def test_others_care_for_nobody(role):
     with pytest.raises(NotAllowed):
         person_invite(principal=viewer, username="eve", role="AUDITOR")
     with pytest.raises(NotAllowed):
-        person_managed(viewer, other.pk)
+        person_manageable(viewer, other.pk)
 
 
 def test_an_admin_cares_for_the_tenants_own_and_not_for_operators_or_strangers(admin, operator):
     carl, bill = people.person("carl"), people.person("bill", of="bob")
     boss = people.person("boss", role="OPERATOR")
 
-    assert person_managed(admin, carl.pk) == carl
-    assert person_managed(operator, bill.pk) == bill
+    assert person_manageable(admin, carl.pk) == carl
+    assert person_manageable(operator, bill.pk) == bill
     with pytest.raises(NotFound):
-        person_managed(admin, bill.pk)
+        person_manageable(admin, bill.pk)
     with pytest.raises(NotAllowed):
-        person_managed(admin, boss.pk)
+        person_manageable(admin, boss.pk)
 
 
 def test_nobody_closes_their_own_account(admin):
     with pytest.raises(Conflict):
-        person_managed(admin, User.objects.get(username="adam").pk)
+        person_manageable(admin, User.objects.get(username="adam").pk)
 
 
 def test_a_closed_account_loses_its_sessions(admin, client, django_capture_on_commit_callbacks):
     carl = people.person("carl")
     client.force_login(carl)
-    session_seen(carl, key=client.session.session_key, device="", source="", now=carl.date_joined)
+    session_touch(carl, key=client.session.session_key, device="", source="", now=carl.date_joined)
 
-    person_open(principal=admin, person=carl, is_open=False)
+    person_set_active(principal=admin, person=carl, is_open=False)
 
     assert client.get("/account/").status_code == 302
     assert not PersonSession.objects.exists()
-    person_open(principal=admin, person=carl, is_open=True)
+    person_set_active(principal=admin, person=carl, is_open=True)
     assert User.objects.get(pk=carl.pk).is_active
 
 

@@ -14,9 +14,9 @@ from apps.users.second_factor import (
     WrongCode,
     code_accept,
     has_second_factor,
+    recovery_codes_generate,
     recovery_codes_left,
-    recovery_codes_make,
-    second_factor_forget,
+    second_factor_reset,
     totp_begin,
     totp_confirm,
     totp_secret,
@@ -98,7 +98,7 @@ def test_a_phones_clock_may_be_one_step_off(ann, steps, is_good):
 
 def test_a_recovery_code_is_good_once_however_it_is_typed(ann):
     app_of(ann)
-    codes = recovery_codes_make(ann)
+    codes = recovery_codes_generate(ann)
     assert len(set(codes)) == 10
 
     assert code_accept(ann, code=f" {codes[3].upper().replace('-', ' ')}", now=NOW) == "RECOVERY"
@@ -108,8 +108,8 @@ def test_a_recovery_code_is_good_once_however_it_is_typed(ann):
 
 
 def test_new_recovery_codes_make_the_old_ones_worthless(ann):
-    old = recovery_codes_make(ann)
-    recovery_codes_make(ann)
+    old = recovery_codes_generate(ann)
+    recovery_codes_generate(ann)
 
     with pytest.raises(WrongCode):
         code_accept(ann, code=old[0], now=NOW)
@@ -118,7 +118,7 @@ def test_new_recovery_codes_make_the_old_ones_worthless(ann):
 def test_anothers_codes_are_no_use(ann):
     bill = people.person("bill", of="bob")
     app_of(bill)
-    codes = recovery_codes_make(bill)
+    codes = recovery_codes_generate(bill)
 
     for code in (code_at(bill), codes[0]):
         with pytest.raises(WrongCode):
@@ -137,7 +137,7 @@ def test_an_old_site_key_still_opens_what_it_sealed(ann, settings):
 
 def test_with_a_lost_site_key_an_app_lets_nobody_in_and_a_recovery_code_does(ann):
     app_of(ann)
-    codes, code = recovery_codes_make(ann), code_at(ann)
+    codes, code = recovery_codes_generate(ann), code_at(ann)
 
     with override_settings(SECRET_KEY="another key"):
         with pytest.raises(WrongCode):
@@ -147,9 +147,9 @@ def test_with_a_lost_site_key_an_app_lets_nobody_in_and_a_recovery_code_does(ann
 
 def test_a_reset_leaves_nothing(ann):
     app_of(ann)
-    recovery_codes_make(ann)
+    recovery_codes_generate(ann)
 
-    second_factor_forget(ann)
+    second_factor_reset(ann)
 
     assert not has_second_factor(ann)
     assert not RecoveryCode.objects.exists()

@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from workers.console import gateway
-from workers.console.gateway import GatewaySocket, dial_for_ever
+from workers.console.gateway import GatewaySocket, dial_forever
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ async def deaf() -> AsyncIterator[tuple[Deaf, str]]:
 
 
 async def write(socket: ClientConnection) -> None:
-    await GatewaySocket(socket, url="", refused=OSError, call_s=60.0).tell("Gateway.Answer", ENOUGH)
+    await GatewaySocket(socket, url="", refused=OSError, call_s=60.0).post("Gateway.Answer", ENOUGH)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_program_ends_while_its_writing_waits():
     async with deaf() as (found, url):
-        line = asyncio.create_task(dial_for_ever(url, token=lambda: "x", serve=write))
+        line = asyncio.create_task(dial_forever(url, token=lambda: "x", serve=write))
         while not found.dialled:
             await asyncio.sleep(0.02)
         await asyncio.sleep(5 * PING_S)  # until a ping waits behind what was written
@@ -69,7 +69,7 @@ async def test_a_program_ends_while_its_writing_waits():
 async def test_a_gateway_that_reads_nothing_is_dialled_again(monkeypatch):
     monkeypatch.setattr(gateway, "WRITE_S", PATIENCE_S)
     async with deaf() as (found, url):
-        line = asyncio.create_task(dial_for_ever(url, token=lambda: "x", serve=write))
+        line = asyncio.create_task(dial_forever(url, token=lambda: "x", serve=write))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(10):
                 while found.dialled < 2:

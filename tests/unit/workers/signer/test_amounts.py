@@ -101,11 +101,11 @@ def proposal(value: int, method: int = Method.PROPOSE) -> Message:
 def test_a_proposal_to_a_multisig_counts_with_the_value_inside(method):
     one = proposal(5 * FIL, method)
 
-    thing = message_request(one, one.from_, raw=message_to_cbor(one))
+    request = message_request(one, one.from_, raw=message_to_cbor(one))
 
-    assert "multisig.Propose" in thing.readings[0]
-    assert thing.value == 5 * FIL
-    assert "5 FIL to f01999" in thing.words
+    assert "multisig.Propose" in request.readings[0]
+    assert request.value == 5 * FIL
+    assert "5 FIL to f01999" in request.words
 
 
 def test_a_ceiling_holds_for_what_a_proposal_moves(signer):
@@ -163,7 +163,7 @@ def test_the_default_lets_nobody_empty_a_key_by_many_messages(drain):
     reading, to, value, fee, most = DRAINS[drain]
     sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     policy, noon, gone = policy_parse(DEFAULT), datetime(2026, 11, 20, 12, tzinfo=UTC), 0
-    thing = SignRequest(
+    request = SignRequest(
         "message",
         message().from_,
         b"",
@@ -173,11 +173,11 @@ def test_the_default_lets_nobody_empty_a_key_by_many_messages(drain):
         fee_max=int(fee * FIL),
     )
     for _ in range(1_000):
-        verdict = policy.decide(thing, caller="gateway ws://hub", now=noon, spent=lambda rule: sums[rule])
+        verdict = policy.decide(request, caller="gateway ws://hub", now=noon, spent=lambda rule: sums[rule])
         if verdict.error:
             break
         before = sums[verdict.rule]
-        sums[verdict.rule] = before[0] + thing.value, before[1] + thing.fee_max
+        sums[verdict.rule] = before[0] + request.value, before[1] + request.fee_max
         gone += 1
 
     assert gone == most

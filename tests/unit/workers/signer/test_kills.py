@@ -97,7 +97,7 @@ def take_in(folder: Path) -> None:
 
 
 def deaths(folder: Path, act: Callable[[Path], None]) -> list[Path]:
-    """Give the folders as each death left them, then the one of the run that nothing ended."""
+    """Return the folders as each death left them, then the one of the run that nothing ended."""
     left: list[Path] = []
     while True:
         copy = folder.with_name(f"{folder.name}-{len(left)}")

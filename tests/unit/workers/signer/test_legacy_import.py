@@ -15,7 +15,7 @@ from tests.unit.workers.signer import conftest
 from workers.signer import keystore, legacy_import
 from workers.signer.commands import main
 from workers.signer.errors import DamagedStore, SignerError, WrongPassword
-from workers.signer.legacy_import import ScryptCost, box_open, keys_read, keys_write
+from workers.signer.legacy_import import ScryptCost, box_decrypt, keys_read, keys_write
 
 GOLDEN = json.loads((Path(__file__).parents[3] / "golden" / "gateway" / "wallet_vectors.json").read_text())
 CHEAP = ScryptCost(n=16)
@@ -40,7 +40,7 @@ def changed(path: Path, **fields: Any) -> None:
 def test_a_key_sealed_by_the_real_wallet_opens():
     row = GOLDEN["keys"][0]
 
-    secret = box_open(row["crypto"], GOLDEN["password"])
+    secret = box_decrypt(row["crypto"], GOLDEN["password"])
 
     assert secret == key_from_json(row["key_info"]).private_key
 

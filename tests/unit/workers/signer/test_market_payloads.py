@@ -116,10 +116,10 @@ def test_a_clients_deal_is_signed_by_its_cid():
 
 
 def test_a_voucher_is_signed_without_its_signature():
-    thing = read("signedvoucher", GOOD["signedvoucher"])
+    request = read("signedvoucher", GOOD["signedvoucher"])
 
-    assert thing.payload == to_cbor(replace(VOUCHER, signature=None))
-    assert (thing.value, str(thing.to)) == (10**18, "f01500")
+    assert request.payload == to_cbor(replace(VOUCHER, signature=None))
+    assert (request.value, str(request.to)) == (10**18, "f01500")
 
 
 def test_an_answer_is_signed_as_the_ask_in_its_old_form():
@@ -130,10 +130,10 @@ def test_an_answer_is_signed_as_the_ask_in_its_old_form():
 
 
 def test_a_deal_counts_with_its_price_and_both_collaterals():
-    thing = read("dealproposal", GOOD["dealproposal"])
+    request = read("dealproposal", GOOD["dealproposal"])
 
-    assert (thing.value, str(thing.to)) == (7 * 300 + 53, "f01000")
-    assert thing.words == "dealproposal: 2048 bytes of f01001 at f01000"
+    assert (request.value, str(request.to)) == (7 * 300 + 53, "f01000")
+    assert request.words == "dealproposal: 2048 bytes of f01001 at f01000"
 
 
 def test_keys_may_stand_in_the_order_of_older_versions():
@@ -179,8 +179,8 @@ def test_damaged_bytes_are_refused_or_read_and_nothing_else(meta_type, data):
     cut = bytes(good[: data.draw(st.integers(0, len(good)))])
 
     try:
-        thing = read(meta_type, cut)
+        request = read(meta_type, cut)
     except NotUnderstood:
         return
-    assert thing.type == meta_type
-    assert thing.raw == cut
+    assert request.type == meta_type
+    assert request.raw == cut

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from workers.signer.changes import history_of, miners_name, policy_take
+from workers.signer.changes import history_of, miners_allow, policy_set
 from workers.signer.commands import PERMANENT, main
 from workers.signer.policy import DEFAULT, policy_parse
 
@@ -46,22 +46,22 @@ def test_policy_verb_refuses_what_is_no_address(folder, capsys):
 
 
 def test_first_miner_is_named_once_and_later_decisions_stay(folder):
-    assert miners_name(folder, ["f01000"], by="make up", is_first=True)
-    assert not miners_name(folder, ["f01000"], by="make up", is_first=True)
-    assert not miners_name(folder, ["f01001"], by="make up", is_first=True)
+    assert miners_allow(folder, ["f01000"], by="make up", is_first=True)
+    assert not miners_allow(folder, ["f01000"], by="make up", is_first=True)
+    assert not miners_allow(folder, ["f01001"], by="make up", is_first=True)
     assert named(folder) == ("f04", "f01000")
 
-    policy_take(folder, DEFAULT, by="ann")  # she took it out again
+    policy_set(folder, DEFAULT, by="ann")  # she took it out again
 
-    assert not miners_name(folder, ["f01000"], by="make up", is_first=True)
+    assert not miners_allow(folder, ["f01000"], by="make up", is_first=True)
     assert named(folder) == ("f04",)
 
 
 def test_first_miner_does_not_limit_a_policy_that_names_none(folder):
     text = DEFAULT.replace('to = ["f04"]\n', "")
-    policy_take(folder, text, by="ann")
+    policy_set(folder, text, by="ann")
 
-    assert not miners_name(folder, ["f01000"], by="make up", is_first=True)
+    assert not miners_allow(folder, ["f01000"], by="make up", is_first=True)
     assert (folder / "policy.toml").read_text() == text
 
 

@@ -41,29 +41,34 @@ def test_the_old_wallets_keys_have_their_addresses_and_verify(row):
 
 
 def test_a_message_of_the_old_wallet_is_read():
-    thing = read("message", CID, MESSAGE)
+    request = read("message", CID, MESSAGE)
 
-    assert (thing.readings, str(thing.to), thing.value, thing.payload) == (("Send",), "f01234", 1, CID)
-    assert thing.cid == GOLDEN["message"]["cid"]
-    signature_verify(signature_from_json(GOLDEN["message"]["signature"]), SECP, thing.payload)
+    assert (request.readings, str(request.to), request.value, request.payload) == (
+        ("Send",),
+        "f01234",
+        1,
+        CID,
+    )
+    assert request.cid == GOLDEN["message"]["cid"]
+    signature_verify(signature_from_json(GOLDEN["message"]["signature"]), SECP, request.payload)
 
 
 def test_randomness_is_drawn_before_it_is_signed():
     row = GOLDEN["drawrandomparam"]
 
-    thing = read("drawrandomparam", bytes.fromhex(row["to_sign_hex"]), address=BLS)
+    request = read("drawrandomparam", bytes.fromhex(row["to_sign_hex"]), address=BLS)
 
-    assert thing.payload.hex() == row["signed_bytes_hex"]
-    assert key_sign(KEYS["bls"], thing.payload) == signature_from_json(row["bls_signature"])
+    assert request.payload.hex() == row["signed_bytes_hex"]
+    assert key_sign(KEYS["bls"], request.payload) == signature_from_json(row["bls_signature"])
 
 
 def test_a_key_is_proved_on_both_sides_bytes():
     row = GOLDEN["verifyaddress"]
     gateway, wallet = bytes.fromhex(row["gateway_random_hex"]), bytes.fromhex(row["wallet_sign_bytes_hex"])
 
-    thing = read("verifyaddress", bytes.fromhex(row["to_sign_hex"]), gateway, sign_bytes=wallet)
+    request = read("verifyaddress", bytes.fromhex(row["to_sign_hex"]), gateway, sign_bytes=wallet)
 
-    assert thing.payload.hex() == row["to_sign_hex"]
+    assert request.payload.hex() == row["to_sign_hex"]
 
 
 def test_a_key_is_not_proved_on_other_bytes():
@@ -119,9 +124,9 @@ def test_the_method_counts_in_every_reading_that_fits():
     params = base64.b64decode("gUIA/w==")  # one amount: WithdrawBalance of a miner, nothing of a multisig
     withdraw = replace(message, method=16, params=params)
 
-    thing = read("message", withdraw.cid.data, message_to_cbor(withdraw))
+    request = read("message", withdraw.cid.data, message_to_cbor(withdraw))
 
-    assert thing.readings == ("miner.WithdrawBalance",)
+    assert request.readings == ("miner.WithdrawBalance",)
 
 
 def test_a_method_that_nothing_fits_is_refused():

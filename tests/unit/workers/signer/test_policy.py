@@ -29,13 +29,13 @@ def message(*readings: str, to: str = "f01001", value: int = 0, fee: int = 0) ->
 
 def decide(
     text: str,
-    thing: SignRequest,
+    request: SignRequest,
     *,
     caller: str = "gateway",
     now: datetime = NOON,
     spent: tuple[int, int] = (0, 0),
 ) -> str:
-    verdict = policy_parse(text).decide(thing, caller=caller, now=now, spent=lambda _rule: spent)
+    verdict = policy_parse(text).decide(request, caller=caller, now=now, spent=lambda _rule: spent)
     return verdict.error or f"by {verdict.rule}"
 
 

@@ -12,9 +12,9 @@ from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.wire.codec import document_decode, document_encode
 from poolsite.wire.policy import (
+    POLICY_APPLY,
     POLICY_DRAFT,
     POLICY_READ,
-    POLICY_TAKE,
     POLICY_TRY,
     POLICY_VERSION,
     PUT,
@@ -22,11 +22,11 @@ from poolsite.wire.policy import (
     REPLACE,
     MessageTrial,
     MessageVerdict,
+    PolicyApplied,
     PolicyChange,
     PolicyDraft,
     PolicyEdit,
     PolicyState,
-    PolicyTaken,
     PolicyVersion,
     RuleForm,
     VersionAsked,
@@ -46,7 +46,7 @@ KINDS: dict[str, type[Any]] = {
     POLICY_VERSION: PolicyVersion,
     POLICY_DRAFT: PolicyDraft,
     POLICY_TRY: MessageVerdict,
-    POLICY_TAKE: PolicyTaken,
+    POLICY_APPLY: PolicyApplied,
 }
 
 
@@ -76,13 +76,13 @@ def sign(signer: Any, one: Message) -> None:
     )
 
 
-def sealed(desk: PolicyService, code: str, edit: PolicyEdit, **overrides: Any) -> PolicyChange:
+def signed(desk: PolicyService, code: str, edit: PolicyEdit, **overrides: Any) -> PolicyChange:
     draft = ask(desk, POLICY_DRAFT, edit)
     fields = {
         "text": draft.text,
         "number": draft.number,
         "editor": "ann",
-        "seal": change_signature(code, draft.change),
+        "signature": change_signature(code, draft.change),
         "person": "olga",
         **overrides,
     }
@@ -159,13 +159,13 @@ def test_a_sealed_change_is_in_force_at_once_and_can_be_undone(desk, signer):
     code = editor_add(signer.folder, "ann")
     sign(signer, message())
 
-    taken = ask(desk, POLICY_TAKE, sealed(desk, code, LESS))
+    taken = ask(desk, POLICY_APPLY, signed(desk, code, LESS))
 
     assert (taken.number, taken.by) == (2, "ann (olga at the console)")
     with pytest.raises(Denied):
         sign(signer, message())
     old = ask(desk, POLICY_VERSION, VersionAsked(number=1))
-    ask(desk, POLICY_TAKE, sealed(desk, code, PolicyEdit(op=REPLACE, text=old.text)))
+    ask(desk, POLICY_APPLY, signed(desk, code, PolicyEdit(op=REPLACE, text=old.text)))
     sign(signer, message())
     assert [one.by for one in history_of(signer.folder).versions()] == [
         "(edited by hand)",
@@ -178,22 +178,22 @@ def test_a_sealed_change_is_in_force_at_once_and_can_be_undone(desk, signer):
 
 def test_without_an_editor_nothing_is_changed_from_afar(desk, signer):
     with pytest.raises(SignerError, match="takes no changes from a console"):
-        ask(desk, POLICY_TAKE, sealed(desk, "guess", LESS))
+        ask(desk, POLICY_APPLY, signed(desk, "guess", LESS))
 
     code = editor_add(signer.folder, "ann")
-    change = sealed(desk, code, LESS)
+    change = signed(desk, code, LESS)
     editor_remove(signer.folder, "ann")
     with pytest.raises(SignerError, match="takes no changes from a console"):
-        ask(desk, POLICY_TAKE, change)
+        ask(desk, POLICY_APPLY, change)
     assert (signer.folder / "policy.toml").read_text() == DEFAULT
 
 
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
-        ({"seal": "00" * 32}, "the seal is not that of this change"),
-        ({"seal": "é"}, "the seal is not that of this change"),
-        ({"text": DEFAULT + "# more\n"}, "the seal is not that of this change"),
+        ({"signature": "00" * 32}, "the signature is not that of this change"),
+        ({"signature": "é"}, "the signature is not that of this change"),
+        ({"text": DEFAULT + "# more\n"}, "the signature is not that of this change"),
         ({"editor": "bob"}, "'bob' is no editor"),
         ({"number": 7}, "another version came between"),
     ],
@@ -202,21 +202,21 @@ def test_a_change_that_is_not_the_sealed_one_is_refused(desk, signer, overrides,
     code = editor_add(signer.folder, "ann")
 
     with pytest.raises(SignerError, match=complaint):
-        ask(desk, POLICY_TAKE, sealed(desk, code, LESS, **overrides))
+        ask(desk, POLICY_APPLY, signed(desk, code, LESS, **overrides))
 
     assert (signer.folder / "policy.toml").read_text() == DEFAULT
 
 
 def test_a_seal_is_good_once(desk, signer):
     code = editor_add(signer.folder, "ann")
-    change = sealed(desk, code, LESS)
-    ask(desk, POLICY_TAKE, change)
-    ask(desk, POLICY_TAKE, sealed(desk, code, PolicyEdit(op=REPLACE, text=DEFAULT)))
+    change = signed(desk, code, LESS)
+    ask(desk, POLICY_APPLY, change)
+    ask(desk, POLICY_APPLY, signed(desk, code, PolicyEdit(op=REPLACE, text=DEFAULT)))
 
-    again = PolicyChange(text=change.text, number=4, editor="ann", seal=change.seal)
+    again = PolicyChange(text=change.text, number=4, editor="ann", signature=change.signature)
 
-    with pytest.raises(SignerError, match="the seal is not that of this change"):
-        ask(desk, POLICY_TAKE, again)
+    with pytest.raises(SignerError, match="the signature is not that of this change"):
+        ask(desk, POLICY_APPLY, again)
 
 
 def test_a_sealed_text_that_is_no_policy_is_not_taken(desk, signer):
@@ -227,7 +227,7 @@ def test_a_sealed_text_that_is_no_policy_is_not_taken(desk, signer):
     assert draft.error
 
     with pytest.raises(SignerError):
-        sealed(desk, code, LESS)
+        signed(desk, code, LESS)
 
 
 def test_a_gateway_that_is_limited_to_a_set_sees_no_policy(signer):
@@ -239,7 +239,7 @@ def test_a_gateway_that_is_limited_to_a_set_sees_no_policy(signer):
 
 
 @pytest.mark.parametrize("payload", [None, 7, {}, {"v": 1}, {"v": 1, "op": "burn"}, {"v": 2}])
-@pytest.mark.parametrize("method", [POLICY_VERSION, POLICY_DRAFT, POLICY_TRY, POLICY_TAKE])
+@pytest.mark.parametrize("method", [POLICY_VERSION, POLICY_DRAFT, POLICY_TRY, POLICY_APPLY])
 def test_questions_that_cannot_be_read_are_refused(desk, method, payload):
     with pytest.raises(SignerError, match="the request cannot be read"):
         desk.answer(method, payload)

@@ -19,7 +19,7 @@ from workers.signer.commands import main
 from workers.signer.errors import BadPolicy, Denied
 from workers.signer.history import History, HistoryBroken
 from workers.signer.policy import DEFAULT, policy_parse
-from workers.signer.policy_backtest import rehearse
+from workers.signer.policy_backtest import backtest_run
 from workers.signer.tokens import Rights, secret_load, token_new, token_rights
 
 if TYPE_CHECKING:
@@ -107,17 +107,19 @@ def test_a_rehearsal_names_what_would_be_decided_otherwise(signer):
         sign(signer, value=50 * FIL)
     since = datetime.now(UTC) - timedelta(days=30)
 
-    same = rehearse(signer.records, policy_parse(DEFAULT), since=since)
+    same = backtest_run(signer.records, policy_parse(DEFAULT), since=since)
     tighter = DEFAULT.replace('value_per_day = "20 FIL"', 'value_per_day = "1 FIL"')
-    found = rehearse(signer.records, policy_parse(tighter), since=since)
-    wider = rehearse(signer.records, policy_parse(DEFAULT.replace('value_max = "1 FIL"', "")), since=since)
+    found = backtest_run(signer.records, policy_parse(tighter), since=since)
+    wider = backtest_run(
+        signer.records, policy_parse(DEFAULT.replace('value_max = "1 FIL"', "")), since=since
+    )
 
     assert (same.asked, same.changes) == (4, [])
     [change] = found.changes
     assert change.before == "signed by 'small transfers'"
     assert "value of the day 1.5 FIL is above 1 FIL" in change.after
     assert wider.changes == []
-    assert rehearse(signer.records, policy_parse(tighter), since=datetime.now(UTC)).asked == 0
+    assert backtest_run(signer.records, policy_parse(tighter), since=datetime.now(UTC)).asked == 0
 
 
 def test_a_rehearsal_asks_for_each_caller_within_its_set(with_sets):
@@ -126,8 +128,8 @@ def test_a_rehearsal_asks_for_each_caller_within_its_set(with_sets):
     since = datetime.now(UTC) - timedelta(days=30)
     apart = DEFAULT + SETS.replace('["small transfers"]', '["blocks"]')
 
-    found = rehearse(with_sets.records, policy_parse(apart), since=since)
-    gone = rehearse(with_sets.records, policy_parse(DEFAULT), since=since)
+    found = backtest_run(with_sets.records, policy_parse(apart), since=since)
+    gone = backtest_run(with_sets.records, policy_parse(DEFAULT), since=since)
 
     assert found.asked == 2
     [change] = found.changes
@@ -140,7 +142,7 @@ def test_a_rehearsal_counts_a_thing_once_in_a_day(signer):
         sign(signer, nonce=1)
     tighter = DEFAULT.replace('value_per_day = "20 FIL"', 'value_per_day = "0.5 FIL"')
 
-    found = rehearse(signer.records, policy_parse(tighter), since=datetime.now(UTC) - timedelta(days=30))
+    found = backtest_run(signer.records, policy_parse(tighter), since=datetime.now(UTC) - timedelta(days=30))
 
     assert (found.asked, found.changes) == (3, [])
 

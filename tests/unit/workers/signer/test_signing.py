@@ -173,18 +173,18 @@ def test_sums_hold_over_a_start_and_for_rows_of_another_process(signer):
     where = {"rule": "r", "address": str(SENDER), "day": day.date().isoformat()}
     verdict = Verdict("r", "digest")
 
-    def thing(nonce: int) -> SignRequest:
+    def request(nonce: int) -> SignRequest:
         return message_request(message(nonce=nonce), SENDER, raw=b"")
 
     for nonce in (1, 2, 1):
-        signer.records.write(thing(nonce), verdict, caller="test", now=day)
+        signer.records.write(request(nonce), verdict, caller="test", now=day)
     assert signer.records.spent(**where)[0] == 2 * FIL
     for nonce in (2, 3):
-        other.write(thing(nonce), verdict, caller="test", now=day)
+        other.write(request(nonce), verdict, caller="test", now=day)
 
     assert signer.records.spent(**where)[0] == 3 * FIL
     assert other.spent(**where) == Records(signer.folder / "records.sqlite").spent(**where)
-    assert signer.records.spent(**where, but=thing(3).digest)[0] == 2 * FIL
+    assert signer.records.spent(**where, but=request(3).digest)[0] == 2 * FIL
     assert signer.records.chain_verify() is None
 
 
@@ -220,9 +220,9 @@ def old_file(path: Path) -> None:
 def test_the_file_of_an_older_signer_goes_on_with_its_chain(tmp_path):
     old_file(tmp_path / "old.sqlite")
     records, now = Records(tmp_path / "old.sqlite"), datetime.now(UTC)
-    thing = message_request(message(), SENDER, raw=b"")
+    request = message_request(message(), SENDER, raw=b"")
 
-    records.write(thing, Verdict("r", "digest"), caller="test", now=now, rule_set="purse")
+    records.write(request, Verdict("r", "digest"), caller="test", now=now, rule_set="purse")
 
     assert records.chain_verify() is None
     day = now.date().isoformat()

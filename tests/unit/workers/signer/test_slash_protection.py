@@ -24,10 +24,10 @@ from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
 from workers.signer.commands import main
 from workers.signer.errors import AlreadySigned, Unrecorded
 from workers.signer.policy import policy_parse
-from workers.signer.policy_backtest import rehearse
+from workers.signer.policy_backtest import backtest_run
 from workers.signer.records import RecordQuery
 from workers.signer.signing import Signer
-from workers.signer.slash_protection import header_cid, height_take, heights_prepare
+from workers.signer.slash_protection import header_cid, height_claim, heights_prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,9 +241,9 @@ def test_whatever_is_asked_no_two_signed_blocks_make_a_fault_and_nothing_else_is
     for header in asked:
         if any(is_fault(header, one) for one in signed):
             with pytest.raises(AlreadySigned):
-                height_take(link, header, at="2026")
+                height_claim(link, header, at="2026")
         else:
-            height_take(link, header, at="2026")
+            height_claim(link, header, at="2026")
             signed.append(header)
     link.close()
 
@@ -441,7 +441,7 @@ def test_no_other_policy_is_said_to_allow_a_second_block(signer):
     refused(signer, block(100, b"two"))
     policy = policy_parse('version = 1\n[[rule]]\nname = "mine"\ntypes = ["block"]\n')
 
-    found = rehearse(signer.records, policy, since=datetime.now(UTC) - timedelta(days=1))
+    found = backtest_run(signer.records, policy, since=datetime.now(UTC) - timedelta(days=1))
 
     assert found.asked == 2
     assert [(one.before, one.after) for one in found.changes] == [("signed by 'blocks'", "signed by 'mine'")]

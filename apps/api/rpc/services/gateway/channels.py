@@ -26,7 +26,7 @@ CHANNELS_MAX: Final = 4_000
 
 
 def providers_of(call: Call) -> Providers:
-    """Give the channels of this socket.  Raises RpcError over POST."""
+    """Return the channels of this socket.  Raises RpcError over POST."""
     if call.connection is None:
         raise RpcError("this method needs a websocket")
     providers: Providers = call.connection.attachments.setdefault(PROVIDERS, {})
@@ -49,14 +49,14 @@ def quota_check(call: Call) -> None:
 
 
 async def listen(call: Call, provider: Provider) -> AsyncIterator[Json]:
-    """Feed a provider's events to its channel; it belongs to this socket alone."""
-    providers, channels = providers_of(call), provider.switch.channels
+    """Yield a provider's events to its channel; it belongs to this socket alone."""
+    providers, channels = providers_of(call), provider.hub.channels
     name = call.principal.tenant_name
     if channels[name] >= CHANNELS_MAX:  # many asked at once
         return
     channels[name] += 1
     providers[provider.id] = provider
-    provider.switch.start()
+    provider.hub.start()
     try:
         async for event in provider.events():
             yield event
@@ -66,6 +66,6 @@ async def listen(call: Call, provider: Provider) -> AsyncIterator[Json]:
 
 
 async def response(call: Call, event: dict[str, Json]) -> None:
-    """Take the answer to a request that went down one of this socket's own channels."""
+    """Deliver the answer to a request that went down one of this socket's own channels."""
     if not any(provider.respond(event) for provider in providers_of(call).values()):
         raise RpcError(f"request id {event.get('id')} not exit")

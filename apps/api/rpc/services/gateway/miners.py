@@ -14,9 +14,10 @@ from apps.api.rpc.services.gateway.channels import PROVIDERS, listen, providers_
 from apps.core.errors import NotAllowed
 from apps.gateway.errors import NoAnswer, NoProvider
 from apps.gateway.hedging import is_repeatable
+from apps.gateway.hub_client import Deadline, HubRequest, hub_database
 from apps.gateway.hub_node import hub_node
 from apps.gateway.models import Purpose
-from apps.gateway.providers import MinerProvider, in_database
+from apps.gateway.providers import MinerProvider
 from apps.gateway.routes import market_route, proof_route
 from apps.users.selectors import miner_granted, miner_owner, miners_owners
 from poolsite.filecoin.address import ID, Address
@@ -57,7 +58,7 @@ async def listen_miner(call: Call, miner: Address, purpose: str) -> AsyncIterato
     name = call.principal.tenant_name
     if not call.principal.may_mine(miner.actor_id):
         raise RpcError(f"the token is not for the miner {miner}")
-    if not await in_database(miner_granted)(tenant_id=call.principal.own_id, actor_id=miner.actor_id):
+    if not await hub_database(miner_granted, tenant_id=call.principal.own_id, actor_id=miner.actor_id):
         fault = f"verify miner:{miner} failed:miner:{miner} not exist in user:{name}"
         raise RpcError(f"{fault}, please bind it on 'sophon-auth'")
     provider = MinerProvider(hub_node(), call.principal, actor_id=miner.actor_id, purpose=purpose)
@@ -74,17 +75,17 @@ async def channels_end(sockets: Collection[SocketState]) -> None:
     ]
     if not held:
         return
-    owners = await in_database(miners_owners)({provider.actor_id for provider in held})
+    owners = await hub_database(miners_owners, {provider.actor_id for provider in held})
     for provider in held:
         if owners.get(provider.actor_id) != provider.principal.own_id:
             log.info("miner_channel_ended", miner=provider.actor_id, account=provider.principal.tenant_name)
-            provider.switch.spawn(provider.end())  # one that reads slowly holds up no other
+            provider.hub.spawn(provider.end())  # one that reads slowly holds up no other
 
 
 async def compute_proof(
     call: Call, miner: Address, sectors: Json, randomness: bytes, height: int, network_version: int
 ) -> Json:
-    """Have a miner's prover compute a WinningPoSt; the answer is its own JSON."""
+    """Compute a WinningPoSt by a miner's prover; the answer is its own JSON."""
     await miner_check(call, miner)
     payload = {
         "SectorInfos": sectors,
@@ -92,13 +93,13 @@ async def compute_proof(
         "Height": height,
         "NWVersion": network_version,
     }
-    return await ask_miner(proof_route(miner.actor_id), miner, "ComputeProof", payload, seconds=PROOF_S)
+    return await miner_request(proof_route(miner.actor_id), miner, "ComputeProof", payload, seconds=PROOF_S)
 
 
 async def sectors_unseal_piece(
     call: Call, miner: Address, piece: Cid, sector: int, offset: int, size: int, dest: str
 ) -> Json:
-    """Have a miner's storage unseal a piece; the answer is the state it is in."""
+    """Unseal a piece by a miner's storage; the answer is the state it is in."""
     await miner_check(call, miner)
     payload = {
         "PieceCid": cid_to_json(piece),
@@ -108,7 +109,7 @@ async def sectors_unseal_piece(
         "Size": size,
         "Dest": dest,
     }
-    return await ask_miner(
+    return await miner_request(
         market_route(miner.actor_id), miner, "SectorsUnsealPiece", payload, seconds=UNSEAL_S
     )
 
@@ -119,21 +120,15 @@ async def miner_check(call: Call, miner: Address) -> None:
         raise NotAllowed(f"the token is not for the miner {miner}")
     if call.principal.is_operator:
         return
-    if not await in_database(miner_granted)(tenant_id=call.principal.own_id, actor_id=miner.actor_id):
+    if not await hub_database(miner_granted, tenant_id=call.principal.own_id, actor_id=miner.actor_id):
         raise NotAllowed(f"miner {miner} not exist in user {call.principal.tenant_name}: permission deny")
 
 
-async def ask_miner(route: str, miner: Address, method: str, payload: Json, *, seconds: float) -> Json:
-    """Ask one of a miner's providers: of its tenant's, since the miner may have been another's before."""
-    owner = await in_database(miner_owner)(actor_id=miner.actor_id)
+async def miner_request(route: str, miner: Address, method: str, payload: Json, *, seconds: float) -> Json:
+    """Ask a provider of the miner's tenant: it may have been another tenant's before."""
+    owner = await hub_database(miner_owner, actor_id=miner.actor_id)
     try:
-        return await hub_node().request(
-            route=route,
-            accounts=[owner],
-            method=method,
-            payload=payload,
-            seconds=seconds,
-            is_repeatable=is_repeatable(method),
-        )
+        request = HubRequest(route, [owner], method, payload, is_repeatable=is_repeatable(method))
+        return await hub_node().request(request, deadline=Deadline(seconds))
     except NoProvider:
         raise NoAnswer(f"no connections for this miner {miner}") from None

@@ -54,14 +54,14 @@ VERSION: Final = {"Version": "1.20.0+poolsite", "APIVersion": 0}
 
 
 async def version(_call: Call) -> Json:
-    """Say what we speak."""
+    """Return what we speak."""
     return VERSION
 
 
-def register_reverse(call: Call, host_key: str, place: str) -> None:
-    """Say where a market is that is reached through us; an empty place takes it back."""
+def register_reverse(call: Call, host_key: str, address: str) -> None:
+    """Register where a market is that is reached through us; an empty address removes it."""
     try:
-        url = node_address(place).base if place else ""
+        url = node_address(address).base if address else ""
     except BadNodeAddress as error:
         raise RpcError(error.reason) from None
     reverse_set(host_key, url)

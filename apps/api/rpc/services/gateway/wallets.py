@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 from apps.api.rpc.services.gateway.channels import listen, providers_of, quota_check, require
 from apps.core.errors import NotAllowed
 from apps.gateway.hedging import is_repeatable
+from apps.gateway.hub_client import Deadline, HubRequest, hub_database
 from apps.gateway.hub_node import hub_node
-from apps.gateway.providers import WalletProvider, in_database
+from apps.gateway.providers import WalletProvider
 from apps.gateway.routes import wallet_route
 from apps.gateway.services import wallet_has
 from apps.users.selectors import accounts_missing
@@ -45,7 +46,7 @@ async def listen_wallet(call: Call, policy: dict[str, Json]) -> AsyncIterator[Js
     if len(sign_bytes) != SIGN_BYTES_LEN:
         raise RpcError(f"SignBytes: must have {SIGN_BYTES_LEN} bytes")
     names = list(dict.fromkeys([*supported, call.principal.tenant_name]))
-    missing = await in_database(accounts_missing)(names)
+    missing = await hub_database(accounts_missing, names)
     if missing:
         raise RpcError(f"verify user [{' '.join(names)}] failed: verify {missing[0]}: Key not found")
     provider = WalletProvider(hub_node(), call.principal, supported=supported, sign_bytes=sign_bytes)
@@ -68,12 +69,12 @@ def wallet_required(call: Call, channel: str) -> WalletProvider:
 
 
 async def add_new_address(call: Call, channel: str, addresses: list[Address]) -> None:
-    """Have new keys proved, within the call: the wallet answers on the same socket meanwhile."""
+    """Verify new keys, within the call: the wallet answers on the same socket meanwhile."""
     await wallet_required(call, channel).addresses_add([str(one) for one in addresses])
 
 
 async def remove_address(call: Call, channel: str, addresses: list[Address]) -> None:
-    """Forget keys that the wallet gave up."""
+    """Remove keys of the wallet."""
     wallet = wallet_of(call, channel)
     if wallet is None:
         raise RpcError(f"channel {channel} not found ")
@@ -81,8 +82,8 @@ async def remove_address(call: Call, channel: str, addresses: list[Address]) -> 
 
 
 async def support_new_account(call: Call, channel: str, account: str) -> None:
-    """Let the wallet serve one more account, if that agreed."""
-    missing = await in_database(accounts_missing)([account])
+    """Add an account that the wallet serves, if that approved."""
+    missing = await hub_database(accounts_missing, [account])
     if missing:
         raise RpcError(f"verify user [{account}] failed: verify {account}: Key not found")
     await wallet_required(call, channel).account_support(account)
@@ -101,11 +102,11 @@ def accounts_allowed(call: Call, accounts: Iterable[str]) -> list[str]:
 
 
 async def has_wallet(call: Call, signer: Address, accounts: list[str]) -> bool:
-    """Tell whether somebody can sign with this key for one of the accounts."""
+    """Return whether somebody can sign with this key for one of the accounts."""
     names = accounts_allowed(call, accounts)
     if not call.principal.may_sign_with(str(signer)):
         return False
-    return bool(await in_database(wallet_has)(str(signer), names))
+    return bool(await hub_database(wallet_has, str(signer), names))
 
 
 async def has_wallet_v1(call: Call, account: str, signer: Address) -> bool:
@@ -116,7 +117,7 @@ async def has_wallet_v1(call: Call, account: str, signer: Address) -> bool:
 async def sign(
     call: Call, signer: Address, accounts: list[str], to_sign: bytes, meta: dict[str, Json]
 ) -> Json:
-    """Have a connected wallet sign; the answer is its own JSON."""
+    """Sign with a connected wallet; the answer is its own JSON."""
     names = accounts_allowed(call, accounts)
     extra, meta_type = require(meta, "Extra", blob), require(meta, "Type", text)
     bytes_check(call.principal, address=str(signer), to_sign=to_sign, meta_type=meta_type, extra=extra)
@@ -128,14 +129,14 @@ async def sign(
             "Extra": base64.b64encode(extra).decode() if extra else None,
         },
     }
-    return await hub_node().request(
-        route=wallet_route(str(signer)),
-        accounts=names,
-        method="WalletSign",
-        payload=payload,
-        seconds=SIGN_S,
+    request = HubRequest(
+        wallet_route(str(signer)),
+        names,
+        "WalletSign",
+        payload,
         is_repeatable=is_repeatable("WalletSign", str(signer)),
     )
+    return await hub_node().request(request, deadline=Deadline(SIGN_S))
 
 
 async def sign_v1(call: Call, account: str, signer: Address, to_sign: bytes, meta: dict[str, Json]) -> Json:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def head_known() -> Head:
-    """Give the newest head.  Raises NetworkUnknown before the first one."""
+    """Return the newest head.  Raises NetworkUnknown before the first one."""
     head = head_current()
     if head is None:
         raise NetworkUnknown("no head of the chain is known yet")
@@ -32,7 +32,7 @@ def head_known() -> Head:
 
 
 def head_height() -> int:
-    """Give the newest head's height, 0 before the first one."""
+    """Return the newest head's height, 0 before the first one."""
     head = head_current()
     return 0 if head is None else head.height
 
@@ -50,7 +50,7 @@ def operator_check(call: Call, method: str) -> None:
 
 
 def signer_check(call: Call, address: Address) -> str:
-    """Give the address as text if the caller may use it.  Raises NotAllowed with sophon-auth's words."""
+    """Return the address as text if the caller may use it.  Raises NotAllowed with sophon-auth's words."""
     words = address_format(address)
     if not call.principal.is_operator and not sender_allowed(call.principal.tenant_id, words):
         user = call.principal.tenant_name
@@ -61,7 +61,7 @@ def signer_check(call: Call, address: Address) -> str:
 
 
 def sender_check(call: Call, address: Address) -> str:
-    """Give it if the caller may change how it sends: messages of all miners wait in its lane.
+    """Return it if the caller may change how it sends: messages of all miners wait in its lane.
 
     Raises NotAllowed.
     """
@@ -78,7 +78,7 @@ def message_missing(error: DomainError) -> DomainError:
 
 
 def message_called(call: Call, id_: str, text: str = "{}") -> Message:
-    """Give one of the caller's messages.  Raises MessageNotFound with `text` around its words."""
+    """Return one of the caller's messages.  Raises MessageNotFound with `text` around its words."""
     try:
         return message_get(call.principal, id_)
     except MessageNotFound as error:

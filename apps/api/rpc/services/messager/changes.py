@@ -1,4 +1,4 @@
-"""`Message.*`: replacing, publishing again, giving up, asking the node.
+"""`Message.*`: replacing, republishing, failing, searching on chain.
 
 Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon-messager.
 """
@@ -56,7 +56,7 @@ def replace_message(call: Call, params: Replacement) -> dict[str, str]:
 
 
 def republish_message(call: Call, id_: str) -> None:
-    """Give a message to the nodes again; of an unknown id nothing is said, as in the messager."""
+    """Publish a message again; an unknown id is no error, as in the messager."""
     try:
         row = message_get(call.principal, id_)
     except MessageNotFound:
@@ -65,12 +65,12 @@ def republish_message(call: Call, id_: str) -> None:
 
 
 def mark_bad_message(call: Call, id_: str) -> None:
-    """Give a message up."""
+    """Mark a message failed."""
     message_mark_bad(message=message_called(call, id_), now=clock.now(), by=call.principal)
 
 
 def recover_failed_msg(call: Call, address: Address) -> list[str]:
-    """Put what was given up back into flight."""
+    """Retry what failed."""
     words = sender_check(call, address)
     return messages_recover(
         address=words,
@@ -83,7 +83,7 @@ def recover_failed_msg(call: Call, address: Address) -> list[str]:
 
 
 def clear_unfill_message(call: Call, address: Address) -> int:
-    """Give up what has no nonce yet; done at once, not at the next head."""
+    """Mark what has no nonce yet failed, at once and not at the next head."""
     words = sender_check(call, address)
     tenant_id = _tenant_only(call)
     return messages_clear(address=words, now=clock.now(), tenant_id=tenant_id, by=call.principal)
@@ -95,7 +95,7 @@ def _tenant_only(call: Call) -> int | None:
 
 
 def update_filled_message_by_id(call: Call, id_: str) -> str:
-    """Ask the node what became of one message."""
+    """Search one message on chain."""
     row = message_called(call, id_)
     if row.state in (MessageState.LANDED, MessageState.REPLACED):
         text = f"message state({WIRE_NAMES[row.state]}) has been final, can not update"
@@ -110,7 +110,7 @@ def update_filled_message_by_id(call: Call, id_: str) -> str:
 
 
 def update_all_filled_message(call: Call) -> int:
-    """Ask the node what became of every message in flight."""
+    """Search every message in flight on chain."""
     operator_check(call, "UpdateAllFilledMessage")
     landed, displaced = messages_search(client=chain_client(), key=tracked_key(), now=clock.now())
     found = {"landed": f"{landed} messages", "replaced": f"{displaced} messages"}

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import base64
 import uuid
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from asgiref.sync import sync_to_async
-from channels.db import database_sync_to_async
-
-from apps.api.rpc.batching import LoopBatchers
+from apps.api.rpc.batching import RequestBatcher
+from apps.api.rpc.dispatcher import in_thread
 from apps.api.rpc.services.messager.types import QuickSend
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused
@@ -41,21 +38,21 @@ def _push(items: list[tuple[Principal, PushItem]]) -> list[Message | DomainError
     return messages_push_batch(items)
 
 
-_BATCHERS: Final[LoopBatchers[PushItem, Message]] = LoopBatchers(_push)
+_PUSHES: Final[RequestBatcher[PushItem, Message]] = RequestBatcher(_push)
 
 
 async def message_push_batched(item: PushItem, *, principal: Principal) -> Message:
     """Store a message with one insert for all that arrive at the same time.  Raises its own refusal."""
-    return await _BATCHERS.ask(item, principal=principal)
+    return await _PUSHES.submit(item, principal=principal)
 
 
 async def push_message(call: Call, message: ChainMessage, spec: SendSpec | None) -> str:
-    """Take a message in under an id of our own."""
+    """Push a message under an id of our own."""
     return await push_message_with_id(call, str(uuid.uuid4()), message, spec)
 
 
 async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec: SendSpec | None) -> str:
-    """Take a message in; the same content under the same id is no error.
+    """Push a message; the same content under the same id is no error.
 
     Calls in flight on one event loop share one insert; without one a POST has a thread of its own.
     """
@@ -74,15 +71,14 @@ async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec
     if call.in_loop and message.from_.protocol != ID:
         return (await message_push_batched(item, principal=call.principal)).push_id
     # An ID address has to be looked up on chain first: it must not hold up the others.
-    bridged = partial(database_sync_to_async, thread_sensitive=False) if call.in_loop else sync_to_async
-    answers = await bridged(messages_push)([item], principal=call.principal)
+    answers = await in_thread(messages_push, [item], in_loop=call.in_loop, principal=call.principal)
     if isinstance(answers[0], DomainError):
         raise answers[0]
     return str(answers[0].push_id)
 
 
 def send(call: Call, params: QuickSend) -> str:
-    """Take a message in from the command line, its parameters in hex or JSON."""
+    """Push a message from the command line, its parameters in hex or JSON."""
     if params.method == 0:
         raise BadMessage("do not use it to send funds", field="method")
     row = message_push(
@@ -111,7 +107,7 @@ def _quick_params(params: QuickSend) -> bytes:
 
 
 def _encoded(params: QuickSend) -> bytes:
-    """Have the node turn JSON into the CBOR of the receiver's method: it knows the actor's code.
+    """Return the CBOR of the receiver's method from JSON, by the node: it knows the actor's code.
 
     Raises BadMessage with the messager's words, NodeUnavailable.
     """

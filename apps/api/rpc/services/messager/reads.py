@@ -8,9 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from asgiref.sync import sync_to_async
-
-from apps.api.rpc.batching import LoopBatchers
+from apps.api.rpc.batching import RequestBatcher
+from apps.api.rpc.dispatcher import in_thread
 from apps.api.rpc.services.messager.access import (
     head_height,
     message_missing,
@@ -44,7 +43,7 @@ ROWS_MAX: Final = 10_000
 
 
 def has_message_by_uid(call: Call, id_: str) -> bool:
-    """Tell whether the caller has a message of this id."""
+    """Return whether the caller has a message of this id."""
     try:
         return bool(message_get(call.principal, id_))
     except MessageNotFound:
@@ -58,7 +57,7 @@ def _found(row: Message | None, what: str) -> dict[str, Any]:
 
 
 def reads_answer(asked: Sequence[tuple[Principal, str]]) -> list[dict[str, Any] | DomainError]:
-    """Give messages by their ids with one query; each that is not its caller's is refused by itself."""
+    """Return messages by their ids with one query; each that is not its caller's is refused by itself."""
     return [
         message_missing(found)
         if isinstance(found, DomainError)
@@ -68,35 +67,35 @@ def reads_answer(asked: Sequence[tuple[Principal, str]]) -> list[dict[str, Any] 
 
 
 def messages_read(principal: Principal, ids: Sequence[str]) -> list[dict[str, Any] | DomainError]:
-    """Give one caller's messages by their ids."""
+    """Return one caller's messages by their ids."""
     return reads_answer([(principal, id_) for id_ in ids])
 
 
-_READS: LoopBatchers[str, dict[str, Any]] = LoopBatchers(reads_answer)
+_READS: RequestBatcher[str, dict[str, Any]] = RequestBatcher(reads_answer)
 
 
 async def get_message_by_uid(call: Call, id_: str) -> dict[str, Any]:
-    """Give a message by its id; calls in flight on one event loop share one query."""
+    """Return a message by its id; calls in flight on one event loop share one query."""
     if call.in_loop:
-        return await _READS.ask(id_, principal=call.principal)
-    [found] = await sync_to_async(messages_read)(call.principal, [id_])
+        return await _READS.submit(id_, principal=call.principal)
+    [found] = await in_thread(messages_read, call.principal, [id_], in_loop=False)
     if isinstance(found, DomainError):
         raise found
-    return found
+    return dict(found)
 
 
 def get_message_by_signed_cid(call: Call, cid: Cid) -> dict[str, Any]:
-    """Give a message by the CID it has on chain."""
+    """Return a message by the CID it has on chain."""
     return _found(messages_visible(call.principal).filter(cid=str(cid)).first(), "signed cid")
 
 
 def get_message_by_unsigned_cid(call: Call, cid: Cid) -> dict[str, Any]:
-    """Give a message by the CID of its unsigned form."""
+    """Return a message by the CID of its unsigned form."""
     return _found(messages_visible(call.principal).filter(unsigned_cid=str(cid)).first(), "unsigned cid")
 
 
 def get_message_by_from_and_nonce(call: Call, from_: Address, nonce: int) -> dict[str, Any]:
-    """Give the message that holds a nonce; one in flight or landed before those that lost it."""
+    """Return the message that holds a nonce; one in flight or landed before those that lost it."""
     rows = messages_visible(call.principal).filter(from_addr=signer_check(call, from_), nonce=nonce)
     found = sorted(rows[:10], key=lambda row: row.state not in (MessageState.FILLED, MessageState.LANDED))
     return _found(found[0] if found else None, "from and nonce")
@@ -105,7 +104,7 @@ def get_message_by_from_and_nonce(call: Call, from_: Address, nonce: int) -> dic
 async def wait_message(call: Call, id_: str, confidence: int) -> dict[str, Any]:
     """Answer when the message has more than `confidence` heads above it, or was given up."""
     key = await message_wait(viewer=call.principal, id=id_, confidence=confidence)
-    return await _READS.ask(key, principal=call.principal)
+    return await _READS.submit(key, principal=call.principal)
 
 
 def list_message(call: Call, query: Query) -> list[dict[str, Any]] | None:

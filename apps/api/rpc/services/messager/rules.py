@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
 
 LOG_SUBSYSTEMS: Final = ("apps.chain", "apps.messages", "apps.wallets", "apps.gateway")
-"""Parts of the log that can be told apart."""
+"""Loggers whose level can be set."""
 
 LOG_LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -68,7 +68,7 @@ VERSION: Final = "1.20.0"
 
 
 def get_shared_params(call: Call) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
-    """Give the pool's rules."""
+    """Return the pool's rules."""
     return shared_json(shared_rules())
 
 
@@ -107,7 +107,7 @@ def list_actor_cfg(call: Call) -> list[dict[str, Any]]:  # noqa: ARG001  # handl
 
 
 def get_actor_cfg_by_id(call: Call, id_: str) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
-    """Give one such rule."""
+    """Return one such rule."""
     row = _actor_rules().filter(pk=id_).first()
     if row is None:
         raise SenderNotFound("record not found", field="id")
@@ -128,7 +128,7 @@ def _node(call: Call, name: str, method: str) -> ExtraNode | None:
 
 
 def get_node(call: Call, name: str) -> dict[str, Any]:
-    """Give one extra node."""
+    """Return one extra node."""
     row = _node(call, name, "GetNode")
     if row is None:
         raise SenderNotFound("record not found", field="name")
@@ -136,7 +136,7 @@ def get_node(call: Call, name: str) -> dict[str, Any]:
 
 
 def has_node(call: Call, name: str) -> bool:
-    """Tell whether there is an extra node of this name."""
+    """Return whether there is an extra node of this name."""
     return _node(call, name, "HasNode") is not None
 
 
@@ -159,22 +159,22 @@ def net_peers(call: Call) -> list[Any]:
 
 
 def net_addrs_listen(call: Call) -> dict[str, Any]:
-    """Tell the libp2p host's addresses: there is none."""
+    """Refuse: there is no libp2p host."""
     raise _no_host(call, "NetAddrsListen")
 
 
 def net_find_peer(call: Call, peer: str) -> dict[str, Any]:  # noqa: ARG001  # the wire's form
-    """Look for a libp2p peer: there is no host that could."""
+    """Refuse: there is no libp2p host."""
     raise _no_host(call, "NetFindPeer")
 
 
 def net_connect(call: Call, peer: Any) -> None:  # noqa: ARG001  # the wire's form
-    """Connect to a libp2p peer: there is no host that could."""
+    """Refuse: there is no libp2p host."""
     raise _no_host(call, "NetConnect")
 
 
 def _no_host(call: Call, method: str) -> DomainError:
-    """Give the refusal of what needs a libp2p host."""
+    """Return the refusal of what needs a libp2p host."""
     operator_check(call, method)
     return NotServed("there is no libp2p host: messages are published by RPC to every node")
 
@@ -201,5 +201,5 @@ def log_list(call: Call) -> list[str]:
 
 
 def version(call: Call) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
-    """Tell which messager we stand in for."""
+    """Return which messager we stand in for."""
     return {"Version": VERSION, "APIVersion": 0}

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def get_address(call: Call, address: Address) -> dict[str, Any]:
-    """Give one sender."""
+    """Return one sender."""
     return sender_json(sender_get(call.principal, address_format(address)))
 
 
 def has_address(call: Call, address: Address) -> bool:
-    """Tell whether messages were pushed from here."""
+    """Return whether messages were pushed from here."""
     return senders_visible(call.principal).filter(address=address_format(address)).exists()
 
 
@@ -45,7 +45,7 @@ def list_address(call: Call) -> list[dict[str, Any]]:
 
 
 def wallet_has(call: Call, address: Address) -> bool:
-    """Tell whether a signer holds this key for the caller."""
+    """Return whether a signer holds this key for the caller."""
     return sender_allowed(call.principal.tenant_id, address_format(address))
 
 
@@ -62,7 +62,7 @@ def forbidden_address(call: Call, address: Address) -> None:
 
 
 def active_address(call: Call, address: Address) -> None:
-    """Let a stopped sender go on."""
+    """Resume a stopped sender."""
     sender_set(principal=call.principal, address=_own_sender(call, address), state=SenderState.ALIVE)
 
 

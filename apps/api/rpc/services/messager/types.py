@@ -437,5 +437,5 @@ def node_json(row: ExtraNode) -> dict[str, Any]:
 
 
 def address_or_none(value: Address) -> Address | None:
-    """Give None for the undefined address, which stands for "any"."""
+    """Return None for the undefined address, which stands for "any"."""
     return None if value.is_undef or str(value) == UNDEF_TEXT else value

@@ -9,38 +9,38 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
 
-from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
-from apps.api.rpc.batching import LoopBatchers
+from apps.api.rpc.batching import RequestBatcher
 from apps.api.rpc.services.messager.access import message_missing
 from apps.chain.selectors import head_current
+from apps.core.database_threads import in_database
 from apps.core.errors import DomainError, NotReachable
+from apps.core.event_loops import PerLoop
 from apps.messages.models import Message
 from apps.messages.selectors import messages_seen
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from apps.users.principals import Principal
 
 GROUP: Final = "live.pool"
-"""Every change of the pool is told here."""
+"""Every change of the pool is published here."""
 
 GATHER_S: Final = 0.05
-"""Changes that come together are looked at together."""
+"""Changes that come together are checked together."""
 
-LOOK_ANYWAY_S: Final = 5.0
-"""Without any word for so long everybody is looked at: a change may have been lost with Redis."""
+CHECK_ANYWAY_S: Final = 5.0
+"""Without any change for so long all are checked: one may have been lost with Redis."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageStatus:
-    """Where a message stands."""
+    """The state of a message on chain and of the chain."""
 
     key: str
     """Of its row: its id is unique within its tenant only."""
@@ -67,21 +67,21 @@ class MessageWaits:
 
         Raises MessageNotFound, MessageIdAmbiguous.
         """
-        begun = await _BEGINNINGS.ask(id_, principal=viewer)
+        status = await _STATUSES.submit(id_, principal=viewer)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.setdefault(begun.key, set()).add(future)
+        self.waiting.setdefault(status.key, set()).add(future)
         self.depths[future] = confidence
         if self.task is None or self.task.done():
             self.task = asyncio.create_task(self._listen(), name="message-waits")
         try:
-            self._tell(begun)
+            self._resolve(status)
             if not future.done():
-                # Only now that changes are heard: what happened meanwhile is looked at again.
-                self._tell(await _BEGINNINGS.ask(begun.key, principal=viewer))
+                # Only now that changes are heard: what happened meanwhile is checked again.
+                self._resolve(await _STATUSES.submit(status.key, principal=viewer))
             await future
         finally:
-            self._forget(begun.key, future)
-        return begun.key
+            self._forget(status.key, future)
+        return status.key
 
     def _forget(self, key: str, future: asyncio.Future[None]) -> None:
         """Drop a waiter; with the last one the listener ends."""
@@ -95,16 +95,16 @@ class MessageWaits:
             self.task.cancel()
             self.task = None
 
-    async def look(self, keys: Iterable[str]) -> None:
-        """Look at these messages and let those go whose time has come."""
+    async def check(self, keys: Iterable[str]) -> None:
+        """Resolve the waits for these messages whose condition holds."""
         wanted = [key for key in keys if key in self.waiting]
         if not wanted:
             return
         for found in await in_database(message_statuses, wanted):
-            self._tell(found)
+            self._resolve(found)
 
-    def _tell(self, found: MessageStatus) -> None:
-        """Let those go who waited for this."""
+    def _resolve(self, found: MessageStatus) -> None:
+        """Resolve the waits for this message whose condition holds."""
         is_on_chain = found.state in (MessageState.LANDED, MessageState.REPLACED)
         (self.landed.add if is_on_chain else self.landed.discard)(found.key)
         for future in list(self.waiting.get(found.key, ())):
@@ -121,19 +121,19 @@ class MessageWaits:
                 channel = await layer.new_channel()
                 await layer.group_add(GROUP, channel)
                 try:
-                    await self._hear(layer, channel)
+                    await self._receive(layer, channel)
                 finally:
                     await layer.group_discard(GROUP, channel)
-            except (RedisError, OSError):  # Redis restarts: look at everybody, then listen again
+            except (RedisError, OSError):  # Redis restarts: check all, then listen again
                 await asyncio.sleep(1.0)
-                await self.look(list(self.waiting))
+                await self.check(list(self.waiting))
 
-    async def _hear(self, layer: Any, channel: str) -> None:
-        """Look at what the changes name; a burst costs one look."""
+    async def _receive(self, layer: Any, channel: str) -> None:
+        """Check what the changes name; a burst costs one query."""
         while True:
             changed: set[str] = set()
             try:
-                event = await asyncio.wait_for(layer.receive(channel), LOOK_ANYWAY_S)
+                event = await asyncio.wait_for(layer.receive(channel), CHECK_ANYWAY_S)
                 self._note(event, changed)
                 deadline = asyncio.get_running_loop().time() + GATHER_S
                 while (rest := deadline - asyncio.get_running_loop().time()) > 0:
@@ -141,7 +141,7 @@ class MessageWaits:
             except TimeoutError:
                 if not changed:
                     changed = set(self.waiting)
-            await self.look(changed)
+            await self.check(changed)
 
     def _note(self, event: dict[str, Any], changed: set[str]) -> None:
         kind, pk = event.get("kind"), str(event.get("pk"))
@@ -153,21 +153,16 @@ class MessageWaits:
             changed.update(self.landed)
 
 
-async def in_database(call: Callable[..., Any], *args: Any) -> Any:
-    """Run a query in a thread of the pool: the listener outlives the request that began it."""
-    return await database_sync_to_async(call, thread_sensitive=False)(*args)
-
-
 def message_statuses(keys: list[str]) -> list[MessageStatus]:
-    """Return where messages stand."""
+    """Return the status of messages."""
     head = head_current()
     height = 0 if head is None else head.height
     rows = Message.objects.filter(pk__in=keys).values_list("pk", "state", "height")
     return [MessageStatus(key, state, at, height) for key, state, at in rows]
 
 
-def waits_begin(asked: list[tuple[Principal, str]]) -> list[MessageStatus | DomainError]:
-    """Return where each caller's message stands, all with one query; a stranger's is not found."""
+def statuses_of_callers(asked: list[tuple[Principal, str]]) -> list[MessageStatus | DomainError]:
+    """Return the status of each caller's message, all with one query; a stranger's is not found."""
     return [
         message_missing(found)
         if isinstance(found, DomainError)
@@ -176,11 +171,10 @@ def waits_begin(asked: list[tuple[Principal, str]]) -> list[MessageStatus | Doma
     ]
 
 
-_BEGINNINGS: LoopBatchers[str, MessageStatus] = LoopBatchers(waits_begin)
+_STATUSES: RequestBatcher[str, MessageStatus] = RequestBatcher(statuses_of_callers)
 
 
-# One room per event loop: futures belong to the loop that made them.
-_ROOMS: WeakKeyDictionary[asyncio.AbstractEventLoop, MessageWaits] = WeakKeyDictionary()
+message_waits: Final = PerLoop(MessageWaits)
 
 
 async def message_wait(*, viewer: Principal, id: str, confidence: int) -> str:  # its name
@@ -188,5 +182,4 @@ async def message_wait(*, viewer: Principal, id: str, confidence: int) -> str:  
 
     Returns its key.  Raises MessageNotFound at once for what the viewer cannot see, MessageIdAmbiguous.
     """
-    room = _ROOMS.setdefault(asyncio.get_running_loop(), MessageWaits())
-    return await room.wait(id, confidence, viewer=viewer)
+    return await message_waits().wait(id, confidence, viewer=viewer)

@@ -1,33 +1,26 @@
 """Ethereum's methods outward: their short names, filters that one node holds, subscriptions.
 
-A filter lives at the node that made it, so each node is asked until one knows it.  A subscription is fed from
-a node's socket; if that ends, another node goes on under the same name.
+A filter lives at the node that made it, so nodes are called until one knows it.  A subscription is fed from a
+node's socket; if that ends, another node goes on under the same name.
 Source: filecoin-project/lotus api/eth_aliases.go, node/impl/eth/events.go.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any, Final
 
-from channels.db import database_sync_to_async
-from django.conf import settings
-from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
-
 from apps.api.rpc.services.node.methods import LEVELS
-from apps.api.rpc.services.node.proxy import POOL, PREFIX, params_text, refusal_error, refusal_of
+from apps.api.rpc.services.node.proxy import NODES, PREFIX, params_text, refusal_of
+from apps.api.rpc.services.node.proxy import subscribe as node_subscribe
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.notify import OPEN_TIMEOUT_S
+from apps.chain.sockets import FAILURES, NodeSocket
 from poolsite.wire.jsonrpc.messages import Json, RpcError, frame_write
 from poolsite.wire.jsonrpc.server import Closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from websockets.asyncio.client import ClientConnection
 
     from apps.api.rpc.dispatcher import Call
     from apps.api.rpc.transport.socket_state import SocketState
@@ -54,34 +47,36 @@ OTHERS: Final = {
 CALLBACK: Final = "eth_subscription"
 KEY: Final = "eth_subscriptions"
 """Where a socket keeps its subscriptions."""
-LOOK_S: Final = 10.0
-"""How often a silent subscription looks whether its caller is still there."""
+CHECK_S: Final = 10.0
+"""How often a silent subscription checks whether its caller is still there."""
 PAUSE_S: Final = 1.0
-"""Between two rounds of asking all nodes for a subscription."""
+"""Between two attempts to subscribe at any node."""
 SUBSCRIPTIONS_MAX: Final = 100
 """On one socket."""
 
 
-def aliases_make() -> dict[str, str]:
-    """Ethereum's names → the methods' own."""
-    aliases = {alias: PREFIX + name for alias, name in OTHERS.items()}
+def aliases() -> dict[str, str]:
+    """Return Ethereum's names → the methods' own."""
+    found = {alias: PREFIX + name for alias, name in OTHERS.items()}
     for name in LEVELS:
         if not name.startswith("Eth") or name in WITHOUT_ALIAS:
             continue
         rest = name.removeprefix("Eth")
         prefix, own = ("trace", rest.removeprefix("Trace")) if rest.startswith("Trace") else ("eth", rest)
-        aliases[f"{prefix}_{own[0].lower()}{own[1:]}"] = PREFIX + name
-    return aliases
+        found[f"{prefix}_{own[0].lower()}{own[1:]}"] = PREFIX + name
+    return found
 
 
-def filter_asker(method: str, *, is_missing: Callable[[Json], bool] = lambda _: False) -> Callable[..., Json]:
-    """Give a handler that asks node after node until one has the filter."""
+def filter_method(
+    method: str, *, is_missing: Callable[[Json], bool] = lambda _: False
+) -> Callable[..., Json]:
+    """Return a handler that calls node after node until one has the filter."""
 
     def handler(call: Call, *params: Json) -> Json:
         params_text(method, list(params))
         failure: NodeRefused | NodeUnavailable | None = None
         result: Json = None
-        client = POOL.client(call.version)
+        client = NODES.client(call.version)
         if not client.links:
             return client.call(method, *params)  # its refusal says that there is no node
         for link in client.links:
@@ -107,9 +102,8 @@ async def subscribe(call: Call, *params: Json) -> Json:
     if len(running) >= SUBSCRIPTIONS_MAX:
         raise RpcError(f"a socket holds at most {SUBSCRIPTIONS_MAX} subscriptions")
     params_text("EthSubscribe", list(params))
-    socket, name = await node_subscribe(call.version, list(params))
-    if socket is None:
-        raise RpcError("the pool has no node that may be read")
+    socket, name = await node_subscribe(call.version, "EthSubscribe", list(params))
+    name = str(name)
     feed = Feed(call.connection, call.version, list(params), name)
     task = asyncio.create_task(feed.run(socket, after=asyncio.current_task()))
     running[name] = task
@@ -127,37 +121,6 @@ async def unsubscribe(call: Call, *params: Json) -> Json:
     return True
 
 
-async def node_subscribe(version: str, params: list[Json]) -> tuple[ClientConnection | None, str]:
-    """Subscribe at the best node that can be reached.  Raises RpcError with a node's refusal."""
-    addresses = await database_sync_to_async(POOL.addresses, thread_sensitive=False)(version)
-    for address in addresses:
-        headers = {"Authorization": f"Bearer {address.token}"} if address.token else {}
-        socket: ClientConnection | None = None
-        try:
-            socket = await connect(
-                address.ws_url,
-                additional_headers=headers,
-                open_timeout=OPEN_TIMEOUT_S,
-                max_size=settings.NODE_RESPONSE_MAX_BYTES,
-                proxy=None,
-            )
-            request = {"jsonrpc": "2.0", "id": 1, "method": f"{PREFIX}EthSubscribe", "params": params}
-            await socket.send(json.dumps(request))
-            answer = json.loads(await socket.recv())
-        except (WebSocketException, OSError, ValueError):
-            if socket is not None:
-                await socket.close()
-            continue
-        if answer.get("error"):
-            await socket.close()
-            error = answer["error"]
-            raise refusal_error(
-                int(error.get("code", 1)), str(error.get("message", "")), data=error.get("data")
-            )
-        return socket, str(answer["result"])
-    return None, ""
-
-
 class Feed:
     """One subscription of a caller: the notifications of whichever node gives them."""
 
@@ -167,17 +130,17 @@ class Feed:
         self.params = params
         self.name = name
 
-    async def run(self, socket: ClientConnection, *, after: asyncio.Task[Any] | None) -> None:
-        """Pass notifications on until the caller is gone; `after`: the call whose answer comes first."""
+    async def run(self, socket: NodeSocket, *, after: asyncio.Task[Any] | None) -> None:
+        """Forward notifications until the caller is gone; `after`: the call whose answer comes first."""
         if after is not None:
             await asyncio.wait([after])
-        at: ClientConnection | None = socket
+        at: NodeSocket | None = socket
         while self.caller.is_open:
             if at is None:
                 await asyncio.sleep(PAUSE_S)
             else:
                 try:
-                    await self.pass_on(at)
+                    await self.forward(at)
                 except Closed:
                     return
                 finally:
@@ -185,22 +148,22 @@ class Feed:
             if self.caller.is_open:
                 at = await self.again()
 
-    async def again(self) -> ClientConnection | None:
+    async def again(self) -> NodeSocket | None:
         """Subscribe anew, perhaps at another node."""
         try:
-            return (await node_subscribe(self.version, self.params))[0]
+            return (await node_subscribe(self.version, "EthSubscribe", self.params))[0]
         except RpcError:
             return None
 
-    async def pass_on(self, socket: ClientConnection) -> None:
-        """Pass one node's notifications on until it or the caller ends.  Raises Closed."""
+    async def forward(self, socket: NodeSocket) -> None:
+        """Forward one node's notifications until it or the caller ends.  Raises Closed."""
         while self.caller.is_open:
             try:
-                async with asyncio.timeout(LOOK_S):
-                    frame = json.loads(await socket.recv())
+                async with asyncio.timeout(CHECK_S):
+                    frame = await socket.frame()
             except TimeoutError:
                 continue
-            except (WebSocketException, OSError, ValueError):
+            except FAILURES:
                 return
             if frame.get("method") == CALLBACK:
                 params = {"subscription": self.name, "result": frame["params"]["result"]}
@@ -209,11 +172,11 @@ class Feed:
 
 
 HANDLERS: Final[dict[str, Callable[..., Any]]] = {
-    "EthGetFilterChanges": filter_asker("EthGetFilterChanges"),
-    "EthGetFilterLogs": filter_asker("EthGetFilterLogs"),
-    "EthUninstallFilter": filter_asker("EthUninstallFilter", is_missing=lambda result: result is not True),
+    "EthGetFilterChanges": filter_method("EthGetFilterChanges"),
+    "EthGetFilterLogs": filter_method("EthGetFilterLogs"),
+    "EthUninstallFilter": filter_method("EthUninstallFilter", is_missing=lambda result: result is not True),
     "EthSubscribe": subscribe,
     "EthUnsubscribe": unsubscribe,
 }
-"""Methods that are not just passed on."""
-ALIASES: Final = aliases_make()
+"""Methods that are not just forwarded."""
+ALIASES: Final = aliases()

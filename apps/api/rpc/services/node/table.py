@@ -24,7 +24,7 @@ HANDLERS: Final = {**wallet.HANDLERS, **ethereum.HANDLERS}
 
 
 def channel_of(method: str) -> Callable[..., Any]:
-    """Give the handler of a channel."""
+    """Return the handler of a channel."""
 
     async def handler(call: Call, *params: Json) -> AsyncIterator[Json]:
         return await channel_open(call, method, list(params))
@@ -33,7 +33,7 @@ def channel_of(method: str) -> Callable[..., Any]:
 
 
 def rows_make() -> dict[str, RpcMethod]:
-    """Give a row for every method that lotus or venus has."""
+    """Return a row for every method that lotus or venus has."""
     return {
         PREFIX + name: RpcMethod(
             level,

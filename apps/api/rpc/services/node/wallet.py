@@ -33,7 +33,7 @@ SIGN: Final = RpcMethod("sign", ProxyMethod("WalletSign"), (ADDRESS, BYTES, OBJE
 
 
 def wallet_sign(call: Call, *params: Json) -> Json:
-    """Have bytes signed.  Raises RpcError, SenderNotGranted, SignerAway, SignerRefused."""
+    """Sign bytes.  Raises RpcError, SenderNotGranted, SignerAway, SignerRefused."""
     given = [*params, {"Type": "unknown", "Extra": ""}] if len(params) == 2 else list(params)
     address, to_sign, meta = params_decode("Filecoin.WalletSign", SIGN, given)
     extra, meta_type = BYTES.decode(meta.get("extra")), str(meta.get("type", ""))
@@ -52,7 +52,7 @@ def wallet_sign(call: Call, *params: Json) -> Json:
 
 
 def wallet_sign_message(call: Call, *params: Json) -> Json:
-    """Have a message signed, as lotus does.  Raises as `wallet_sign`."""
+    """Sign a message, as lotus does.  Raises as `wallet_sign`."""
     [address, _] = params_decode("Filecoin.WalletSignMessage", SIGN_MESSAGE, list(params))
     signer_check(call.principal, str(address))
     try:
@@ -69,7 +69,7 @@ def wallet_sign_message(call: Call, *params: Json) -> Json:
 
 
 def wallet_has(call: Call, *params: Json) -> Json:
-    """Tell whether something can be signed for an address."""
+    """Return whether something can be signed for an address."""
     [address] = params_decode("Filecoin.WalletHas", HAS, list(params))
     if not call.principal.may_sign_with(str(address)):
         return False
@@ -79,7 +79,7 @@ def wallet_has(call: Call, *params: Json) -> Json:
 
 
 def miner_create_block(call: Call, *params: Json) -> Json:
-    """Have the node make a block of the tenant's own miner.  Raises RpcError."""
+    """Make a block of the tenant's own miner at the node.  Raises RpcError."""
     [template] = params_decode("Filecoin.MinerCreateBlock", CREATE_BLOCK, list(params))
     principal = call.principal
     if principal.is_operator and not principal.miners:
@@ -101,12 +101,12 @@ def miner_read(value: Json) -> int:
 
 
 def node_holds(call: Call, address: Address) -> bool:
-    """Tell whether the node's own wallet is meant: an operator's, for an address that is nobody's here."""
+    """Return whether the node's own wallet is meant: an operator's, for an address that is nobody's here."""
     return call.principal.is_operator and not sender_known(address)
 
 
 def tenant_of(call: Call) -> int | None:
-    """Give whose grants count; the pool itself, for its operators, has all.  Raises SenderNotGranted."""
+    """Return whose grants count; the pool itself, for its operators, has all.  Raises SenderNotGranted."""
     if call.principal.is_operator:
         return None
     if call.principal.tenant_id is None:

@@ -10,7 +10,7 @@ from django.test import Client
 
 from apps.miners.models import Miner, MinerTransfer
 from apps.users.models import AuditEntry
-from apps.users.services import TokenLimits, signer_grant, signer_ungrant, tenant_update
+from apps.users.services import TokenLimits, signer_grant, signer_grant_revoke, tenant_update
 from tests import factories, people
 from tests.page_client import left_open, signed_in
 from tests.transfer_fixtures import ADDRESS, transfer_case
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_said_with_its_field(
 
 def test_a_missing_grant_and_a_disabled_tenant_are_refused_and_may_be_asked_again(pool: TransferCase) -> None:
     token = people.operator_token()
-    signer_ungrant(tenant=people.tenant("bob"), address=pool.control_key)
+    signer_grant_revoke(tenant=people.tenant("bob"), address=pool.control_key)
     first = ask(token, key="k").json()
     tenant_update(tenant=people.tenant("bob"), enabled=False)
     second = ask(token, key="k").json()

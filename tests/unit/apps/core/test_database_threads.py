@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from apps.gateway.threads import DatabaseThreads
+from apps.core.database_threads import DatabaseThreads
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
@@ -20,21 +20,21 @@ def backend() -> int:
 
 @pytest.fixture
 def threads() -> Any:
-    made = DatabaseThreads(workers=1)
+    made = DatabaseThreads("test", 1, keeps_connections=True)
     yield made
     made.executor.shutdown()
 
 
-async def test_a_connection_is_kept_while_more_work_waits_and_then_closed(threads):
-    together = await asyncio.gather(*(threads.bridge(backend)() for _ in range(5)))
-    later = await threads.bridge(backend)()
+async def test_connection_is_kept_while_calls_wait_and_then_closed(threads):
+    together = await asyncio.gather(*(threads(backend) for _ in range(5)))
+    later = await threads(backend)
 
     assert len(set(together)) == 1
     assert later not in together
     assert threads.waiting == 0
 
 
-async def test_a_lost_connection_is_not_used_again(threads):
+async def test_lost_connection_is_not_reused(threads):
     release = threading.Event()
 
     def lost() -> None:
@@ -42,8 +42,8 @@ async def test_a_lost_connection_is_not_used_again(threads):
         backend()
         raise OperationalError("server closed the connection unexpectedly")
 
-    first = asyncio.ensure_future(threads.bridge(lost)())
-    second = asyncio.ensure_future(threads.bridge(backend)())
+    first = asyncio.ensure_future(threads(lost))
+    second = asyncio.ensure_future(threads(backend))
     await asyncio.sleep(0)
     release.set()
 
@@ -52,10 +52,10 @@ async def test_a_lost_connection_is_not_used_again(threads):
     assert await second > 0
 
 
-async def test_work_that_is_cancelled_before_it_begins_is_not_waited_for(threads):
+async def test_call_cancelled_before_it_begins_is_not_counted(threads):
     release = threading.Event()
-    running = asyncio.ensure_future(threads.bridge(release.wait)(10))
-    waiting = asyncio.ensure_future(threads.bridge(backend)())
+    running = asyncio.ensure_future(threads(release.wait, 10))
+    waiting = asyncio.ensure_future(threads(backend))
     await asyncio.sleep(0.05)
 
     waiting.cancel()

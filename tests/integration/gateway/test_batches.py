@@ -1,4 +1,4 @@
-"""A round of signatures asks one connection for hundreds at once; all come back in one breath."""
+"""A batch of signatures asks one connection for hundreds at once; all come back together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from apps.core.redis_clients import redis_client
 from apps.gateway.errors import NoProvider
-from apps.gateway.hub_client import HubRequest, requests_send
+from apps.gateway.hub_client import Deadline, HubRequest, requests_send
 from apps.gateway.hub_node import HubNode
 from apps.gateway.outbox import Outbox
 from apps.gateway.routes import wallet_route
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from apps.gateway.activity import Activity
 
-ROUND = 300
+BATCH = 300
 SIGNER = str(key_address(people.key("secp256k1")))
 ROUTE = wallet_route(SIGNER)
 
@@ -32,20 +32,20 @@ asked = database_sync_to_async(requests_send, thread_sensitive=False)
 
 
 class Crowd:
-    """A connection that answers when the whole round has been asked, everybody at the same moment."""
+    """A connection that answers when the whole batch has been asked, everybody at the same moment."""
 
-    id, accounts, routes, life_name = "crowd", {"alice"}, {ROUTE}, ""
+    id, accounts, routes, heartbeat_name = "crowd", {"alice"}, {ROUTE}, ""
 
     def __init__(self) -> None:
-        self.everybody = asyncio.Barrier(ROUND)
+        self.everybody = asyncio.Barrier(BATCH)
 
-    async def serve(self, method: str, payload: Any, until: float) -> Any:
+    async def handle(self, method: str, payload: Any, until: float) -> Any:
         await self.everybody.wait()
         return payload
 
-    ask = serve
+    request = handle
 
-    def activity_take(self) -> Activity | None:
+    def activity_read(self) -> Activity | None:
         return None
 
 
@@ -56,7 +56,7 @@ async def known(transactional_db: None) -> None:
 
 
 @pytest.fixture
-async def switch(pool_redis: str, transactional_db: None) -> AsyncIterator[HubNode]:
+async def node(pool_redis: str, transactional_db: None) -> AsyncIterator[HubNode]:
     made = HubNode(pool_redis)
     await made.add(Crowd())
     made.start()
@@ -65,40 +65,40 @@ async def switch(pool_redis: str, transactional_db: None) -> AsyncIterator[HubNo
 
 
 def questions(accounts: tuple[str, ...] = ("alice",)) -> list[HubRequest]:
-    return [HubRequest(ROUTE, accounts, "WalletSign", number) for number in range(ROUND)]
+    return [HubRequest(ROUTE, accounts, "WalletSign", number) for number in range(BATCH)]
 
 
 @pytest.mark.usefixtures("known")
-async def test_no_answer_of_a_large_round_is_lost(switch: HubNode) -> None:
+async def test_no_answer_of_a_large_batch_is_lost(node: HubNode) -> None:
     answers = await asked(questions(), timeout_s=30.0)
 
-    assert answers == list(range(ROUND))
+    assert answers == list(range(BATCH))
 
 
 @pytest.mark.usefixtures("known")
-async def test_a_round_through_another_web_process_is_whole_too(switch: HubNode, pool_redis: str) -> None:
+async def test_batch_through_another_web_process_is_whole(node: HubNode, pool_redis: str) -> None:
     other = HubNode(pool_redis)
     try:
-        round_ = [
-            other.request(route=ROUTE, accounts={"alice"}, method="WalletSign", payload=number, seconds=30.0)
-            for number in range(ROUND)
+        batch = [
+            other.request(HubRequest(ROUTE, {"alice"}, "WalletSign", number), deadline=Deadline(30.0))
+            for number in range(BATCH)
         ]
-        assert await asyncio.gather(*round_) == list(range(ROUND))
+        assert await asyncio.gather(*batch) == list(range(BATCH))
     finally:
         await other.stop()
 
 
-async def test_a_round_for_others_is_refused_whole(switch: HubNode) -> None:
+async def test_batch_for_another_account_is_refused(node: HubNode) -> None:
     answers = await asked(questions(("bob",)), timeout_s=5.0)
 
     assert {type(answer) for answer in answers} == {NoProvider}
 
 
-async def test_what_nobody_fetches_goes_away(switch: HubNode, pool_redis: str) -> None:
-    await asyncio.gather(*(switch.outbox.post("hub:reply:gone", {"id": str(i)}) for i in range(ROUND)))
+async def test_unfetched_answers_expire(node: HubNode, pool_redis: str) -> None:
+    await asyncio.gather(*(node.outbox.post("hub:reply:gone", {"id": str(i)}) for i in range(BATCH)))
 
     client = redis_client()
-    assert client.llen("hub:reply:gone") == ROUND
+    assert client.llen("hub:reply:gone") == BATCH
     assert 0 < client.ttl("hub:reply:gone") <= 120
 
 
@@ -109,7 +109,7 @@ class Broken:
         raise RedisError("away")
 
 
-async def test_everybody_who_posts_hears_that_redis_is_away() -> None:
+async def test_all_senders_hear_that_redis_is_away() -> None:
     outbox = Outbox(Broken())  # type: ignore[arg-type]
 
     told = await asyncio.gather(

@@ -1,0 +1,79 @@
+"""The WebSocket of a node: opened here, from event loops and from threads."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect as connect_in_thread
+
+from apps.chain.errors import NodeUnavailable
+from poolsite.wire.jsonrpc.client import request_write, result_read
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from websockets.asyncio.client import ClientConnection
+    from websockets.sync.client import ClientConnection as ThreadConnection
+
+    from apps.chain.addresses import NodeAddress
+
+OPEN_TIMEOUT_S: Final = 3.0
+CLOSE_TIMEOUT_S: Final = 0.5
+"""A node that hangs does not say good-bye either."""
+FAILURES: Final = (WebSocketException, OSError, ValueError)
+"""What a socket raises when its node is away, or what it sent cannot be read."""
+
+
+class NodeSocket:
+    """An open socket to a node, for one call and the frames that follow its answer."""
+
+    def __init__(self, socket: ClientConnection, url: str) -> None:
+        self.socket = socket
+        self.url = url
+
+    async def call(self, method: str, params: Sequence[Any]) -> Any:
+        """Return the result of the first call.  Raises RpcError, and FAILURES."""
+        await self.socket.send(json.dumps(request_write(1, f"Filecoin.{method}", params)))
+        return result_read(json.loads(await self.socket.recv()))
+
+    async def frame(self) -> Any:
+        """Return the next frame.  Raises FAILURES."""
+        return json.loads(await self.socket.recv())
+
+    async def frames(self) -> AsyncIterator[Any]:
+        """Yield the frames until the node closes the socket.  Raises FAILURES."""
+        async for text in self.socket:
+            yield json.loads(text)
+
+    async def close(self) -> None:
+        """Close the socket."""
+        await self.socket.close()
+
+
+async def node_socket_open(address: NodeAddress) -> NodeSocket:
+    """Open a node's socket.  Raises NodeUnavailable."""
+    try:
+        return NodeSocket(await connect(address.ws_url, **_options(address)), address.http_url)
+    except FAILURES as error:
+        raise NodeUnavailable(f"{address.http_url}: {error}"[:300]) from error
+
+
+def node_socket_open_in_thread(address: NodeAddress) -> ThreadConnection:
+    """Open a node's socket for a thread.  Raises WebSocketException, OSError."""
+    socket: ThreadConnection = connect_in_thread(
+        address.ws_url, close_timeout=CLOSE_TIMEOUT_S, **_options(address)
+    )
+    return socket
+
+
+def _options(address: NodeAddress) -> dict[str, Any]:
+    return {
+        "additional_headers": {"Authorization": f"Bearer {address.token}"} if address.token else {},
+        "open_timeout": OPEN_TIMEOUT_S,
+        "max_size": settings.NODE_RESPONSE_MAX_BYTES,
+        "proxy": None,
+    }

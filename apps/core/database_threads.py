@@ -1,0 +1,64 @@
+"""Database calls from event loops, which must not wait for the database themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from django.db import InterfaceError, OperationalError, connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class DatabaseThreads:
+    """A few threads that carry out plain functions for event loops, each with a database connection."""
+
+    def __init__(self, name: str, workers: int, *, keeps_connections: bool = False) -> None:
+        self.executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
+        self.keeps_connections = keeps_connections
+        """Whether a connection is kept while more calls wait: where a thousand come at once, opening one
+        for each would cost more than the calls."""
+        self.waiting = 0
+        self._lock = threading.Lock()
+
+    async def __call__(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `work` returns.  Raises what it raises."""
+        self._count(1)
+        call = partial(contextvars.copy_context().run, partial(work, *args, **kwargs))
+        future = self.executor.submit(self._work, call)
+        future.add_done_callback(self._cancelled)
+        return await asyncio.wrap_future(future)
+
+    def _count(self, change: int) -> int:
+        with self._lock:
+            self.waiting += change
+            return self.waiting
+
+    def _cancelled(self, future: Future[Any]) -> None:
+        """Count a call that was cancelled before it began."""
+        if future.cancelled():
+            self._count(-1)
+
+    def _work(self, call: Callable[[], T]) -> T:
+        self._count(-1)
+        try:
+            return call()
+        except (OperationalError, InterfaceError):
+            connections.close_all()
+            raise
+        finally:
+            if not self.keeps_connections or self._count(0) == 0:
+                connections.close_all()
+
+
+WORKERS: Final = 8
+in_database: Final = DatabaseThreads("database", WORKERS)
+"""For short calls.  (Module state: the threads are the process' own.)"""
