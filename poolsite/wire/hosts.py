@@ -179,5 +179,7 @@ class HeartbeatAnswer:
     renewed: tuple[Renewed, ...] = ()
     lost: tuple[Lost, ...] = ()
     commands: tuple[Command, ...] = ()
+    takes_containers: bool = True
+    """Whether the pool's network takes containers of vanilla proofs, as far as that is known."""
     is_known: bool = True
     """False: another start of this worker is registered, or none; register again."""

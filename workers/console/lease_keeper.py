@@ -60,6 +60,8 @@ class LeaseKeeper:
         """What is on the disk: told with each registration."""
         self.registered: Registered | None = None
         self.is_paused = self.is_draining = False
+        self.takes_containers = True
+        """Whether the pool's network takes containers of vanilla proofs."""
         self.kernels = 0, 0
         self.proofs: tuple[str, ...] = ("vanilla",)
         self.parameters = 0, 0
@@ -244,6 +246,7 @@ class LeaseKeeper:
                 last_error=self.last_error[:500],
             ),
         )
+        self.takes_containers = answer.takes_containers
         with self._lock:
             self._done_commands = [command for command in self._done_commands if command not in done]
             sent = {one.id: one.progress.token for one in held}

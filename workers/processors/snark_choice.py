@@ -48,11 +48,16 @@ def snark_chosen() -> Snark:
     return Snark(os.environ.get(SNARK_VARIABLE) or Snark.VANILLA)
 
 
-def takes_groth16(spec: CircuitSpec, *, partitions: int = 1, seconds_left: int = 0) -> bool:
-    """Return whether a proof is to be Groth16; `seconds_left` is 0 where there is no hurry."""
+def takes_groth16(
+    spec: CircuitSpec, *, partitions: int = 1, seconds_left: int = 0, is_needed: bool = False
+) -> bool:
+    """Return whether a proof is to be Groth16.
+
+    `seconds_left` is 0 where there is no hurry; `is_needed` where the chain takes nothing else.
+    """
     chosen = snark_chosen()
-    if chosen is not Snark.AUTO:
-        return chosen is Snark.GROTH16
+    if chosen is not Snark.AUTO or is_needed:
+        return chosen in (Snark.AUTO, Snark.GROTH16)
     if not is_converted(spec):
         return False
     if spec.kind is CircuitKind.WINNING_POST or not seconds_left:

@@ -259,6 +259,8 @@ class WinningPostTask:
     replicas: tuple[Replica, ...]
     """The sectors that the chain named: one."""
     seed: bytes
+    needs_groth16: bool = False
+    """Whether the chain takes nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

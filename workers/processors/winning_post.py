@@ -25,7 +25,7 @@ def run(task: WinningPostTask, *, progress: Progress = no_progress) -> WinningPo
         raise BadInput(f"{len(task.replicas)} sectors instead of 1")
     randomness = post_randomness(task.seed)
     proof = sector_prove(parameters, task.replicas[0], randomness=randomness, position=0)
-    if takes_groth16(post_spec(parameters)):
+    if takes_groth16(post_spec(parameters), is_needed=task.needs_groth16):
         from workers.processors.snark import post_snark  # only who makes them loads the kernels
 
         return WinningPostOutput((post_snark(parameters, [proof], randomness=randomness, progress=progress),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workers.config import HostConfig
+    from workers.processors.tasks import WinningPostTask
 
 log = structlog.get_logger(__name__)
 
@@ -51,14 +52,18 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         log.error("parameters_missing", reason=proofs.error())
     pool = ProcessorPool(specs_of(config, ours, compiling=compiling.path))
     preparation = Preparation(
-        config, proofs, is_idle=lambda: compiling.read().is_complete and leases.registered is not None
+        config,
+        proofs,
+        is_idle=lambda: compiling.read().is_complete and leases.registered is not None,
+        needs_winning=lambda: not leases.takes_containers,
     )
     prover = Prover(console=console, leases=leases, pool=pool, store=store)
 
     def compute(miner: int, request: Any) -> Any:
-        return compute_proof(
-            request, store=store, miner_id=miner, prove=lambda task: pool.call("winning_post", task)
-        )
+        def prove(task: WinningPostTask) -> Any:
+            return pool.call("winning_post", replace(task, needs_groth16=not leases.takes_containers))
+
+        return compute_proof(request, store=store, miner_id=miner, prove=prove)
 
     gateway = ProofLine(
         url=gateway_url(config.console), token=config.token, miners=store.miners, compute=compute

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from poolsite.filecoin.groth16.keys import parameter_folder
-from workers.snark.files import CircuitKind, is_converted
+from workers.snark.files import CircuitKind, is_converted, spec_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workers.config import HostConfig
     from workers.processors.snark_choice import HostProofs
+    from workers.snark.files import CircuitSpec
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +34,20 @@ WAIT_S: Final = 1.0
 
 
 class Preparation:
-    """Prepares the parameters of WindowPoSt once the host is warm; proofs are containers until then."""
+    """Prepares the parameters of WindowPoSt once the host is warm; proofs are containers until then.
 
-    def __init__(self, config: HostConfig, proofs: HostProofs, *, is_idle: Callable[[], bool]) -> None:
-        self.config, self.proofs, self.is_idle = config, proofs, is_idle
+    Those of WinningPoSt follow where the chain takes Groth16 alone.
+    """
+
+    def __init__(
+        self,
+        config: HostConfig,
+        proofs: HostProofs,
+        *,
+        is_idle: Callable[[], bool],
+        needs_winning: Callable[[], bool] = bool,
+    ) -> None:
+        self.config, self.proofs, self.is_idle, self.needs_winning = config, proofs, is_idle, needs_winning
         self._stopped = threading.Event()
         self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._work, name="parameters", daemon=True)
@@ -54,24 +65,26 @@ class Preparation:
                 process.kill()
 
     def _work(self) -> None:
-        while not self._stopped.is_set() and not all(map(is_converted, self.proofs.specs)):
-            if not self.is_idle() or not self._is_possible():
-                self._stopped.wait(WAIT_S)
+        while not self._stopped.wait(WAIT_S):
+            missing = [spec for spec in self._wanted() if self._is_possible(spec) and not is_converted(spec)]
+            if not missing or not self.is_idle():
                 continue
-            code = self._run()
+            code = self._run(missing[0])
+            self.proofs.progress = 0, 0
             if code and not self._stopped.is_set():
                 log.warning("parameters_not_prepared", exit=code, again_s=AGAIN_S)
                 self._stopped.wait(AGAIN_S)
-        self.proofs.progress = 0, 0
 
-    def _is_possible(self) -> bool:
-        """Return whether missing files may be made, or none is missing; an operator's may come any time."""
-        folder = parameter_folder()
-        are_here = all((folder / spec.parameters_name).exists() for spec in self.proofs.specs)
-        return are_here or bool(self.config.parameter_seed)
+    def _wanted(self) -> list[CircuitSpec]:
+        winning = spec_for(CircuitKind.WINNING_POST, self.config.sector_bytes)
+        return [*self.proofs.specs, *([winning] if self.needs_winning() else [])]
 
-    def _run(self) -> int:
-        argv = [sys.executable, "-m", "workers", "params", "prepare", CircuitKind.WINDOW_POST]
+    def _is_possible(self, spec: CircuitSpec) -> bool:
+        """Return whether a missing file may be made, or it is there; an operator's may come any time."""
+        return bool(self.config.parameter_seed) or (parameter_folder() / spec.parameters_name).exists()
+
+    def _run(self, spec: CircuitSpec) -> int:
+        argv = [sys.executable, "-m", "workers", "params", "prepare", spec.kind]
         argv += ["--size", f"{self.config.sector_bytes >> 10}KiB", "--background"]
         if self.config.parameter_seed:
             argv += ["--seed", self.config.parameter_seed]

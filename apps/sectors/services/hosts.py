@@ -16,6 +16,7 @@ from apps.messages.services.restored import RECOVERY_CHANGE
 from apps.sectors.errors import BadPlan, WorkerReplaced, WorkerRetired
 from apps.sectors.models import HostInventory, Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.policy import sealing_policy
+from apps.sectors.proof_forms import takes_containers_here
 from apps.sectors.restored import must_register
 from apps.sectors.selectors import is_uuid
 from apps.sectors.services.audit import worker_audit
@@ -156,7 +157,12 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         else:
             renewed.append(Renewed(id=held.id, token=job.lease_token, lease_s=job.lease_s))
     publish(Change("worker", worker.pk, worker.tenant_id))
-    return HeartbeatAnswer(renewed=tuple(renewed), lost=tuple(lost), commands=commands_open(worker))
+    return HeartbeatAnswer(
+        renewed=tuple(renewed),
+        lost=tuple(lost),
+        commands=commands_open(worker),
+        takes_containers=takes_containers_here(),
+    )
 
 
 def boot_check(worker: Worker, boot_id: str) -> None:

@@ -21,7 +21,7 @@ from workers.processors import snark as processor
 from workers.processors.errors import BadInput, TemporaryError
 from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark, takes_groth16
 from workers.processors.stages import foreign_task_encode
-from workers.processors.tasks import Replica, WindowPostTask
+from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
 from workers.snark.catalog import verifying_key_write
 from workers.snark.files import (
     CircuitKind,
@@ -123,6 +123,7 @@ def test_auto_makes_groth16_where_a_quarter_of_the_time_is_enough(
     measured_path(WINDOW).write_text(f"{measured} 1" if measured else "")
     assert takes_groth16(WINDOW, partitions=partitions, seconds_left=seconds_left) is taken
     assert not takes_groth16(WINNING)
+    assert takes_groth16(WINNING, is_needed=True)
 
 
 def test_busy_hosts_time_is_forgotten_after_an_hour(folder):
@@ -139,6 +140,7 @@ def test_chosen_form_is_made_whatever_is_measured(folder, monkeypatch):
     for chosen, taken in (("groth16", True), ("vanilla", False), ("external", False)):
         monkeypatch.setenv(SNARK_VARIABLE, chosen)
         assert takes_groth16(WINDOW, seconds_left=1) is taken
+        assert takes_groth16(WINNING, is_needed=True) is taken
 
 
 def test_host_names_what_is_missing_and_claims_nothing(folder, monkeypatch):
@@ -160,7 +162,9 @@ def test_host_says_which_forms_it_makes(folder, snark, forms):
 
 
 def test_foreign_prover_is_not_told_how_long_is_left(task):
-    assert set(foreign_task_encode(task)) == {"miner_id", "proof_type", "replicas", "seed"}
+    winning = WinningPostTask(1000, 0, task.replicas, SEED, needs_groth16=True)
+    for told in map(foreign_task_encode, (task, winning)):
+        assert set(told) == {"miner_id", "proof_type", "replicas", "seed"}
 
 
 def test_parameters_are_prepared_listed_and_checked_by_hand(folder, capsys):

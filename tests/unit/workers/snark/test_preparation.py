@@ -16,6 +16,7 @@ from workers.snark.files import CircuitKind, is_converted, spec_for, toxic_path
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 
 WINDOW = spec_for(CircuitKind.WINDOW_POST, 2 * KIB)
+WINNING = spec_for(CircuitKind.WINNING_POST, 2 * KIB)
 PATIENCE_S = 300
 
 
@@ -60,4 +61,15 @@ def test_parameters_are_made_once_the_host_is_idle_and_change_its_forms(host):
 def test_nothing_is_made_without_a_seed(host):
     config, proofs = host("")
     preparation = Preparation(config, proofs, is_idle=lambda: True)
-    assert not preparation._is_possible()
+    assert not preparation._is_possible(WINDOW)
+
+
+def test_winning_post_is_prepared_where_the_chain_takes_groth16_alone(host):
+    config, proofs = host("a test")
+    takes_containers = True
+    preparation = Preparation(
+        config, proofs, is_idle=lambda: True, needs_winning=lambda: not takes_containers
+    )
+    assert preparation._wanted() == [WINDOW]
+    takes_containers = False
+    assert preparation._wanted() == [WINDOW, WINNING]
