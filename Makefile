@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up params test peers lint bench bench-rust reset worker worker-environment prover signer soak screens environment test-environment browser
+.PHONY: help up params test peers real-node lint bench bench-rust reset worker worker-environment prover signer soak screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -10,6 +10,7 @@ help:
 	@echo "make up      start the pool; Ctrl-C stops it"
 	@echo "make test    run the tests (sets up everything they need)"
 	@echo "make peers   build other people's programs and let them drive the pool (needs Go and Node.js)"
+	@echo "make real-node NODE=token:url  let the actors of a real lotus node check what a pool proves (docs/real-chain.md)"
 	@echo "make lint    check style, types and import contracts"
 	@echo "make bench   measure, and compare with the last figures"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
@@ -45,6 +46,9 @@ test: test-environment browser
 
 peers: test-environment
 	@$(VENV) -m pytest -m "peer" tests/peers
+
+real-node: test-environment
+	@REAL_NODE="$(NODE)" REAL_NODE_PACE="$(PACE)" $(VENV) -m pytest -s -m "peer" tests/realnode
 
 bench: test-environment
 	@$(VENV) -m tests.bench
