@@ -32,8 +32,8 @@ from apps.messages.services import (
     sender_select,
     senders_due,
 )
-from apps.messages.services.recover import recovery_step
-from apps.messages.services.restored import restore_check
+from apps.messages.services.recovery.detect import restore_check
+from apps.messages.services.recovery.restore import recovery_step
 from apps.users.services import signer_grant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
@@ -205,7 +205,7 @@ def pool_world(monkeypatch: Any) -> Iterator[Pool]:
     with served(node) as url:
         pool = Pool(node, url)
         monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", pool.keyring.sign_all)
-        monkeypatch.setattr("apps.messages.services.recover.ids_signed", pool.keyring.ids_signed)
+        monkeypatch.setattr("apps.messages.services.recovery.restore.ids_signed", pool.keyring.ids_signed)
         try:
             yield pool
         finally:

@@ -43,7 +43,7 @@ class NodeAddress:
 
     @classmethod
     def of(cls, *, url: str, token: str) -> NodeAddress:
-        """Give the address whose HTTP form is `url`."""
+        """Return the address whose HTTP form is `url`."""
         return cls(http_url=url, ws_url=f"ws{url.removeprefix('http')}", token=token)
 
 

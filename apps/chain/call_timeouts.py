@@ -19,7 +19,7 @@ class CallTimeouts:
     """Of a node while another one stands by."""
 
     def limit_s(self, *, has_other: bool) -> float:
-        """Give the time for one try."""
+        """Return the time for one try."""
         return self.patience_s if has_other else self.longest_s
 
 
@@ -58,7 +58,7 @@ LONG_METHODS: Final = frozenset(
 
 
 def call_timeouts(method: str) -> CallTimeouts:
-    """Give the times of a method, by its name without the prefix."""
+    """Return the times of a method, by its name without the prefix."""
     if method in QUICK_METHODS:
         return QUICK
     return LONG if method in LONG_METHODS else USUAL

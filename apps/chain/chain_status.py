@@ -98,7 +98,7 @@ class EpochClock:
 
 
 def network_known() -> Network | None:
-    """Give the network's rules, or None until a node has told them."""
+    """Return the network's rules, or None until a node has told them."""
     try:
         return network_current()
     except NetworkUnknown:

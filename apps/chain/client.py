@@ -81,7 +81,7 @@ class GasSpec:
     gas_over_premium: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Give the wire form of MessageSendSpec."""
+        """Return the wire form of MessageSendSpec."""
         return {
             "MaxFee": str(self.max_fee),
             "GasOverEstimation": self.gas_over_estimation,
@@ -162,7 +162,7 @@ class ChainClient:
         raise failure or NodeUnavailable(NO_NODE)
 
     def knows(self, method: str) -> bool:
-        """Tell whether the node that answers next is not yet known to lack `method`."""
+        """Return whether the node that answers next is not yet known to lack `method`."""
         return all(method not in link.lacks for link in self._in_order()[:1])
 
     def _in_order(self) -> list[NodeLink]:
@@ -172,57 +172,57 @@ class ChainClient:
     # The chain itself
 
     def chain_head(self) -> TipsetFacts:
-        """Give the node's head."""
+        """Return the node's head."""
         return self.ask(tipset_from_json, "ChainHead")
 
     def chain_get_tipset(self, key: str) -> TipsetFacts:
-        """Give the tipset with this key.  Raises NodeRefused if the node does not have it."""
+        """Return the tipset with this key.  Raises NodeRefused if the node does not have it."""
         return self.ask(tipset_from_json, "ChainGetTipSet", key_to_json(key))
 
     def chain_get_tipset_by_height(self, height: int, key: str) -> TipsetFacts:
-        """Give the tipset at `height`, or below it where that epoch was null, on the chain of `key`."""
+        """Return the tipset at `height`, or below it where that epoch was null, on the chain of `key`."""
         return self.ask(tipset_from_json, "ChainGetTipSetByHeight", height, key_to_json(key))
 
     def chain_get_genesis(self) -> TipsetFacts:
-        """Give the first tipset."""
+        """Return the first tipset."""
         return self.ask(tipset_from_json, "ChainGetGenesis")
 
     def chain_get_parent_messages(self, block: str) -> list[tuple[Cid, Message]]:
-        """Give the messages that the parents of `block` include, each once, in order of execution."""
+        """Return the messages that the parents of `block` include, each once, in order of execution."""
         return self.ask(_messages, "ChainGetParentMessages", {"/": block})
 
     def chain_get_parent_receipts(self, block: str) -> list[Receipt]:
-        """Give the receipts of those messages, in the same order."""
+        """Return the receipts of those messages, in the same order."""
         return self.ask(_receipts, "ChainGetParentReceipts", {"/": block})
 
     def chain_get_message(self, cid: Cid) -> Message:
-        """Give a message by its CID.  Raises NodeRefused if the node does not have it."""
+        """Return a message by its CID.  Raises NodeRefused if the node does not have it."""
         return self.ask(message_from_json, "ChainGetMessage", cid_to_json(cid))
 
     # State
 
     def state_network_name(self) -> str:
-        """Give the network's name."""
+        """Return the network's name."""
         return self.ask(_text, "StateNetworkName")
 
     def state_network_version(self, key: str | None = None) -> int:
-        """Give the protocol version."""
+        """Return the protocol version."""
         return self.ask(int, "StateNetworkVersion", key_to_json(key))
 
     def state_get_network_params(self) -> dict[str, Any]:
-        """Give what the network says about its times and sizes."""
+        """Return what the network says about its times and sizes."""
         return self.ask(_row, "StateGetNetworkParams")
 
     def state_get_actor(self, address: str, key: str | None = None) -> Actor:
-        """Give an actor.  Raises NodeRefused, `actor not found` among its words, if there is none."""
+        """Return an actor.  Raises NodeRefused, `actor not found` among its words, if there is none."""
         return self.ask(_actor, "StateGetActor", address, key_to_json(key))
 
     def state_account_key(self, address: str, key: str | None = None) -> str:
-        """Give the key address behind an ID address."""
+        """Return the key address behind an ID address."""
         return self.ask(_text, "StateAccountKey", address, key_to_json(key))
 
     def state_lookup_id(self, address: str, key: str | None = None) -> str:
-        """Give the ID address of any address."""
+        """Return the ID address of any address."""
         return self.ask(_text, "StateLookupID", address, key_to_json(key))
 
     def state_search_msg(self, cid: Cid, *, limit: int = -1, allow_replaced: bool = True) -> Lookup | None:
@@ -235,11 +235,11 @@ class ChainClient:
             raise
 
     def state_call(self, message: Message, key: str | None = None) -> dict[str, Any]:
-        """Run a message without putting it on chain; gives the node's InvocResult."""
+        """Run a message without putting it on chain; returns the node's InvocResult."""
         return self.ask(_row, "StateCall", message_to_json(message), key_to_json(key))
 
     def wallet_balance(self, address: str) -> int:
-        """Give an account's balance in attoFIL; 0 if there is no such account."""
+        """Return an account's balance in attoFIL; 0 if there is no such account."""
         return self.ask(int, "WalletBalance", address)
 
     def state_get_randomness_from_tickets(self, tag: int, epoch: int, *, entropy: bytes, key: str) -> bytes:
@@ -257,72 +257,72 @@ class ChainClient:
     # Miners: the node's JSON, read by the apps that own the matter
 
     def state_miner_info(self, miner: str, key: str | None = None) -> dict[str, Any]:
-        """Give owner, worker, control addresses, proof type and sizes."""
+        """Return owner, worker, control addresses, proof type and sizes."""
         return self.ask(_row, "StateMinerInfo", miner, key_to_json(key))
 
     def state_miner_power(self, miner: str, key: str | None = None) -> dict[str, Any]:
-        """Give the miner's and the network's power."""
+        """Return the miner's and the network's power."""
         return self.ask(_row, "StateMinerPower", miner, key_to_json(key))
 
     def state_miner_proving_deadline(self, miner: str, key: str | None = None) -> dict[str, Any]:
-        """Give the current deadline (dline.Info)."""
+        """Return the current deadline (dline.Info)."""
         return self.ask(_row, "StateMinerProvingDeadline", miner, key_to_json(key))
 
     def state_miner_deadlines(self, miner: str, key: str | None = None) -> list[dict[str, Any]]:
-        """Give the deadlines with what was submitted in them."""
+        """Return the deadlines with what was submitted in them."""
         return self.ask(_rows, "StateMinerDeadlines", miner, key_to_json(key))
 
     def state_miner_partitions(
         self, miner: str, deadline: int, key: str | None = None
     ) -> list[dict[str, Any]]:
-        """Give the partitions of one deadline."""
+        """Return the partitions of one deadline."""
         return self.ask(_rows, "StateMinerPartitions", miner, deadline, key_to_json(key))
 
     def state_miner_sectors(
         self, miner: str, numbers: Any = None, key: str | None = None
     ) -> list[dict[str, Any]]:
-        """Give sectors; `numbers` is a bit field in JSON form, None means all."""
+        """Return sectors; `numbers` is a bit field in JSON form, None means all."""
         return self.ask(_rows, "StateMinerSectors", miner, numbers, key_to_json(key))
 
     def state_miner_active_sectors(self, miner: str, key: str | None = None) -> list[dict[str, Any]]:
-        """Give the sectors that are live, proven and not faulty."""
+        """Return the sectors that are live, proven and not faulty."""
         return self.ask(_rows, "StateMinerActiveSectors", miner, key_to_json(key))
 
     def state_miner_available_balance(self, miner: str, key: str | None = None) -> int:
-        """Give what the miner may withdraw, in attoFIL; negative in debt."""
+        """Return what the miner may withdraw, in attoFIL; negative in debt."""
         return self.ask(int, "StateMinerAvailableBalance", miner, key_to_json(key))
 
     def state_sector_get_info(self, miner: str, number: int, key: str | None = None) -> dict[str, Any] | None:
-        """Give a proven sector; None if there is none."""
+        """Return a proven sector; None if there is none."""
         return self.ask(_row_or_none, "StateSectorGetInfo", miner, number, key_to_json(key))
 
     def state_sector_precommit_info(
         self, miner: str, number: int, key: str | None = None
     ) -> dict[str, Any] | None:
-        """Give a pending pre-commit; None if there is none (an error on some nodes)."""
+        """Return a pending pre-commit; None if there is none (an error on some nodes)."""
         return self.ask(_row_or_none, "StateSectorPreCommitInfo", miner, number, key_to_json(key))
 
     def state_sector_partition(self, miner: str, number: int, key: str | None = None) -> tuple[int, int]:
-        """Give deadline and partition of a sector.  Raises NodeRefused if it has none."""
+        """Return deadline and partition of a sector.  Raises NodeRefused if it has none."""
         return self.ask(_place, "StateSectorPartition", miner, number, key_to_json(key))
 
     # Messages
 
     def mpool_get_nonce(self, address: str) -> int:
-        """Give the first nonce after the node's contiguous run, chain and pool together."""
+        """Return the first nonce after the node's contiguous run, chain and pool together."""
         return self.ask(int, "MpoolGetNonce", address)
 
     def mpool_push(self, signed: SignedMessage) -> Cid:
-        """Give one signed message to one node.  Raises NodeRefused with the pool's words."""
+        """Return one signed message to one node.  Raises NodeRefused with the pool's words."""
         return self.ask(_cid, "MpoolPush", signed_message_to_json(signed))
 
     def mpool_pending(self) -> list[SignedMessage]:
-        """Give the messages that wait in the node's pool, by sender and nonce."""
+        """Return the messages that wait in the node's pool, by sender and nonce."""
         pending = self.ask(_signed_messages, "MpoolPending", [])
         return sorted(pending, key=lambda signed: (str(signed.message.from_), signed.message.nonce))
 
     def mpool_get_config(self) -> dict[str, Any]:
-        """Give the pool's settings; `ReplaceByFeeRatio` is among them."""
+        """Return the pool's settings; `ReplaceByFeeRatio` is among them."""
         return self.ask(_row, "MpoolGetConfig")
 
     def gas_estimate_message(self, message: Message, spec: GasSpec, key: str) -> Message:
@@ -357,7 +357,7 @@ class ChainClient:
 
 
 def chain_client() -> ChainClient:
-    """Give the client over the nodes that may be read, the best first."""
+    """Return the client over the nodes that may be read, the best first."""
     return ChainClient([link_to(node.url, node.token) for node in nodes_for_reading()])
 
 

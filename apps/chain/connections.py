@@ -64,17 +64,17 @@ class TimedSocket:
         self._until = until
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Give the answer as a file."""
+        """Return the answer as a file."""
         return io.BufferedReader(TimedReader(self._sock, self._until))
 
 
 def timed_response(until: float, sock: socket.socket, method: str | None = None) -> HTTPResponse:
-    """Give the response that is read from a socket until a moment of the monotonic clock."""
+    """Return the response that is read from a socket until a moment of the monotonic clock."""
     return HTTPResponse(TimedSocket(sock, until), method=method)  # type: ignore[arg-type]  # see TimedSocket
 
 
 def seconds_left(until: float) -> float:
-    """Give the seconds until a moment of the monotonic clock.  Raises TimeoutError if there are none."""
+    """Return the seconds until a moment of the monotonic clock.  Raises TimeoutError if there are none."""
     left = until - time.monotonic()
     if left <= 0:
         raise TimeoutError("timed out")
@@ -95,7 +95,7 @@ class Connections:
         self._idle: deque[HTTPConnection] = deque()
 
     def post(self, body: bytes, *, connect_s: float, answer_s: float) -> tuple[int, bytes]:
-        """Send a body; gives status and body of the answer, all within `answer_s`.
+        """Send a body; returns status and body of the answer, all within `answer_s`.
 
         Raises OSError (TimeoutError and AnswerTooLarge among them) and http.client.HTTPException.
         """
@@ -125,7 +125,7 @@ class Connections:
             self._idle.pop().close()
 
     def _take(self) -> HTTPConnection | None:
-        """Give an idle connection that the other side has not closed meanwhile."""
+        """Return an idle connection that the other side has not closed meanwhile."""
         while True:
             try:
                 connection = self._idle.pop()
@@ -154,7 +154,7 @@ class Connections:
 
 
 def _has_news(sock: socket.socket) -> bool:
-    """Tell whether an idle connection can be read from: it was closed, or holds what nobody asked for."""
+    """Return whether an idle connection can be read from: it was closed, or holds what nobody asked for."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))

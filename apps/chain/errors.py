@@ -35,7 +35,7 @@ class NodeRefused(Conflict):
 
     @property
     def is_unknown_method(self) -> bool:
-        """Tell whether the node lacks the method, as lotus lacks venus' own."""
+        """Return whether the node lacks the method, as lotus lacks venus' own."""
         return self.rpc_code == CODE_NO_METHOD
 
 

@@ -20,7 +20,7 @@ from apps.chain.client import ChainClient, chain_client
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
 from apps.chain.models import Follower, Head
-from apps.chain.notify import HeadBox, HeadListener
+from apps.chain.notify import HeadListener, LatestHead
 from apps.chain.selectors import epoch_at, network_current, nodes_for_reading
 from apps.chain.services.heads import follower_row, head_follow
 from apps.chain.services.networks import WrongNetwork, network_bind
@@ -58,7 +58,7 @@ class ChainFollower:
 
     def __init__(self, *, steps: Steps) -> None:
         self.steps = steps
-        self.box = HeadBox()
+        self.box = LatestHead()
         self.is_bound = False
         """True once the network of the node that answers was checked."""
         self._handed: tuple[Head, int, int] | None = None
@@ -93,7 +93,7 @@ class ChainFollower:
             log.warning("steps_not_sent", reason=str(error)[:200])
             time.sleep(WAIT_S)
         except (NodeUnavailable, NodeRefused, WrongNetwork, NetworkUnknown) as error:
-            self._say(error.reason)
+            self._log_reason(error.reason)
             self.is_bound = False
             time.sleep(WAIT_S)
 
@@ -132,7 +132,7 @@ class ChainFollower:
                 )
         self.steps_due(epoch_s=network.epoch_s, finality=network.chain_finality)
 
-    def _say(self, reason: str) -> None:
+    def _log_reason(self, reason: str) -> None:
         """Log why the chain is not followed, each reason once until a head was taken again."""
         if reason != self._said:
             self._said = reason
@@ -150,7 +150,7 @@ class ChainFollower:
         nodes_sync(settings.CHAIN_URLS)
         nodes_probe(now=clock.now())
         listener = HeadListener(addresses=lambda: watch.addresses(), client=client_of, heard=self.box.put)
-        watch = NodeWatch(order=nodes_for_reading, follow=listener.keep_to)
+        watch = NodeWatch(order=nodes_for_reading, follow=listener.restrict_to)
         watch.start()
         listener.start()
         self._watch, self._listener = watch, listener
@@ -176,14 +176,14 @@ class ChainFollower:
         return True
 
     def _epoch(self, head: Head, epoch_s: int) -> int:
-        """Give the running epoch; without word from a node the clock stands at the newest head."""
+        """Return the running epoch; without word from a node the clock stands at the newest head."""
         if time.monotonic() - self.box.heard_at > max(CLOCK_TRUST_S, 3 * epoch_s):
             return head.height
         grace = timedelta(seconds=min(EPOCH_GRACE_S, epoch_s / 4))
         return epoch_at(head, now=clock.now() - grace, epoch_s=epoch_s)
 
     def _alive(self) -> bool:
-        """Give a heartbeat every few seconds, as leader and as stand-by; never ends the loop."""
+        """Send a heartbeat every few seconds, as leader and as stand-by; never ends the loop."""
         if time.monotonic() - self._signed_at > HEARTBEAT_EVERY_S:
             self._signed_at = time.monotonic()
             listener = self._listener
@@ -194,5 +194,5 @@ class ChainFollower:
 
 
 def client_of(address: NodeAddress) -> ChainClient:
-    """Give a client of one node alone."""
+    """Return a client of one node alone."""
     return ChainClient([link_to(address.http_url, address.token)])

@@ -135,5 +135,5 @@ class NodeLink:
 
 @lru_cache(maxsize=64)
 def link_to(url: str, token: str) -> NodeLink:
-    """Give this process's link to a node; its connections are kept between calls."""
+    """Return this process's link to a node; its connections are kept between calls."""
     return NodeLink(url, token)

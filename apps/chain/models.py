@@ -64,7 +64,7 @@ class Node(Timestamped):
         return self.probes.count(None) / len(self.probes) if self.probes else 0.0
 
     def latency_quantile(self, share: float) -> float | None:
-        """Give the answer time in ms that this share of the latest probes kept to; None without any."""
+        """Return the answer time in ms that this share of the latest probes kept to; None without any."""
         times = sorted(value for value in self.probes if value is not None)
         return times[min(int(share * len(times)), len(times) - 1)] if times else None
 

@@ -72,7 +72,7 @@ class HeadListener:
             socket.close()
         self._thread.join(timeout=10)
 
-    def keep_to(self, urls: set[str]) -> None:
+    def restrict_to(self, urls: set[str]) -> None:
         """Leave the node that is listened to for the first of the list if it is none of these."""
         if self.connected_to and self.connected_to not in urls:
             log.warning("chain_notify_changes_over", node=self.connected_to)
@@ -135,7 +135,7 @@ class HeadListener:
                 self._heard(self._newest(changes, address), address)
 
     def _newest(self, changes: list[dict[str, Any]], address: NodeAddress) -> TipsetFacts:
-        """Give the head after a list of changes; one of reverts alone does not name it."""
+        """Return the head after a list of changes; one of reverts alone does not name it."""
         last = changes[-1]
         if last["Type"] in ("apply", "current"):
             return tipset_from_json(last["Val"])
@@ -153,7 +153,7 @@ class HeadListener:
             self._stop.wait(POLL_S)
 
 
-class HeadBox:
+class LatestHead:
     """Holds the newest head that was heard, and of which node; the follower waits at it."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 def tasks_waiting(queue: str) -> set[str]:
-    """Give the names of the tasks that no worker has taken yet; none where the broker cannot be asked."""
+    """Return the names of the tasks that no worker has taken yet; none where the broker cannot be asked."""
     try:
         rows = cast("list[str]", redis_client().lrange(queue, 0, -1))
     except (RedisError, OSError) as error:

@@ -41,33 +41,33 @@ NODES_ENABLED: Final = (
 
 
 def head_current() -> Head | None:
-    """Give the newest head of our chain; None before the first one."""
+    """Return the newest head of our chain; None before the first one."""
     return next(iter(Head.objects.raw(HEAD_CURRENT)), None)
 
 
 def heads_recent(count: int = 60) -> list[Head]:
-    """Give the newest heads of our chain, newest first."""
+    """Return the newest heads of our chain, newest first."""
     return list(Head.objects.filter(is_canonical=True).order_by("-height")[:count])
 
 
 def head_at(height: int) -> Head | None:
-    """Give our chain's tipset at a height, or before it where the round was null; None if none is kept."""
+    """Return our chain's tipset at a height, or before it where the round was null; None if none is kept."""
     return Head.objects.filter(is_canonical=True, height__lte=height).order_by("-height").first()
 
 
 def head_after(height: int) -> Head | None:
-    """Give our chain's next tipset above a height; None at the head."""
+    """Return our chain's next tipset above a height; None at the head."""
     return Head.objects.filter(is_canonical=True, height__gt=height).order_by("height").first()
 
 
 def network_version() -> int | None:
-    """Give the network version that runs; None until a node has told it."""
+    """Return the network version that runs; None until a node has told it."""
     row = Network.objects.first()
     return None if row is None else row.version
 
 
 def network_current() -> NetworkRow:
-    """Give the network's rules: our table's row with what the node says laid over it.
+    """Return the network's rules: our table's row with what the node says laid over it.
 
     Raises NetworkUnknown until a node has told them once.
     """
@@ -103,7 +103,7 @@ def network_state() -> NetworkState:
 
 
 def epoch_now(now: datetime) -> int:
-    """Give the epoch that runs at `now`, counted from the newest head; -1 before the first head.
+    """Return the epoch that runs at `now`, counted from the newest head; -1 before the first head.
 
     Epochs without a block pass too, but no more than `NULL_EPOCHS_MAX`: the clock stands still with
     the chain.  It never asks the genesis time, which means nothing on a chain that was paused.
@@ -113,7 +113,7 @@ def epoch_now(now: datetime) -> int:
 
 
 def epoch_at(head: Head, *, now: datetime, epoch_s: int) -> int:
-    """Give the epoch that runs at `now` if `head` is the newest."""
+    """Return the epoch that runs at `now` if `head` is the newest."""
     arrived = head.arrived_at.timestamp()
     # A head that came late (we were away, or the chain was) starts its epoch with its arrival.
     start = head.timestamp if 0 <= arrived - head.timestamp <= epoch_s else arrived
@@ -122,17 +122,17 @@ def epoch_at(head: Head, *, now: datetime, epoch_s: int) -> int:
 
 
 def nodes_all() -> QuerySet[Node]:
-    """Give the enabled nodes in the order of the settings."""
+    """Return the enabled nodes in the order of the settings."""
     return Node.objects.filter(is_enabled=True)
 
 
 def nodes_pool() -> QuerySet[Node]:
-    """Give all nodes, those that are switched off last."""
+    """Return all nodes, those that are switched off last."""
     return Node.objects.order_by("-is_enabled", "position", "pk")
 
 
 def node_get(key: str) -> Node:
-    """Give one node by its number.  Raises NotFound."""
+    """Return one node by its number.  Raises NotFound."""
     is_number = key.isascii() and key.isdigit() and len(key) < 10
     node = Node.objects.filter(pk=int(key)).first() if is_number else None
     if node is None:
@@ -141,7 +141,7 @@ def node_get(key: str) -> Node:
 
 
 def nodes_for_reading() -> list[Node]:
-    """Give the nodes that may be read, the best first: not behind, by role, then weight, then the list.
+    """Return the nodes that may be read, the best first: not behind, by role, then weight, then the list.
 
     Nodes of another network and push-only ones are left out.
     """
@@ -157,7 +157,7 @@ def nodes_serve(nodes: Iterable[Node]) -> bool:
 
 
 def nodes_devnet() -> QuerySet[Node]:
-    """Give the enabled nodes that say they are a devnet's."""
+    """Return the enabled nodes that say they are a devnet's."""
     return nodes_all().filter(is_devnet=True)
 
 
@@ -183,7 +183,7 @@ class ChainPath:
 
 
 def path_between(old_key: str, head: Head) -> ChainPath:
-    """Give what left and what joined the chain between a reader's last tipset and `head`."""
+    """Return what left and what joined the chain between a reader's last tipset and `head`."""
     old = Head.objects.filter(key=old_key).first()
     reverted: list[Head] = []
     applied: list[Head] = []

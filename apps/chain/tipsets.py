@@ -53,5 +53,5 @@ def tipset_from_json(value: Any) -> TipsetFacts:
 
 
 def key_to_json(key: str | None) -> list[dict[str, str]]:
-    """Give the JSON form of a tipset key; the empty list means the node's head."""
+    """Return the JSON form of a tipset key; the empty list means the node's head."""
     return [{"/": cid} for cid in key.split()] if key else []

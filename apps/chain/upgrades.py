@@ -88,12 +88,12 @@ def heights_of(params: Any) -> dict[str, int]:
 
 
 def is_coming(at: int, height: int) -> bool:
-    """Tell whether an epoch lies ahead and is a date."""
+    """Return whether an epoch lies ahead and is a date."""
     return height < at < height + FAR_EPOCHS
 
 
 def upgrades_after(height: int) -> list[Upgrade]:
-    """Give the upgrades that nodes announce for epochs above `height`, the next one first.
+    """Return the upgrades that nodes announce for epochs above `height`, the next one first.
 
     Where nodes disagree, most of them are right.  Nodes write an epoch in the far future for an upgrade
     without a date; such ones are left out.
@@ -104,7 +104,7 @@ def upgrades_after(height: int) -> list[Upgrade]:
 
 
 def upgrades_among(told: Iterable[Mapping[str, int]], height: int) -> list[Upgrade]:
-    """Give the coming upgrades of several nodes' lists."""
+    """Return the coming upgrades of several nodes' lists."""
     votes: dict[str, Counter[int]] = {}
     for heights in told:
         for name, at in heights.items():
@@ -115,14 +115,14 @@ def upgrades_among(told: Iterable[Mapping[str, int]], height: int) -> list[Upgra
 
 
 def upgrade_next() -> Upgrade | None:
-    """Give the next upgrade after the newest head; None if no node announces one."""
+    """Return the next upgrade after the newest head; None if no node announces one."""
     head = head_current()
     coming = [] if head is None else upgrades_after(head.height)
     return coming[0] if coming else None
 
 
 def readiness(node: Node, upgrade: Upgrade) -> Readiness:
-    """Tell whether a node is ready for an upgrade."""
+    """Return whether a node is ready for an upgrade."""
     if not node.upgrades:
         return Readiness(upgrade, None, "it does not tell which upgrades it knows")
     at = node.upgrades.get(upgrade.name)
@@ -136,7 +136,7 @@ def readiness(node: Node, upgrade: Upgrade) -> Readiness:
 
 
 def nodes_readiness(height: int) -> list[tuple[Node, Readiness]]:
-    """Give the enabled nodes and how they stand to the next upgrade; none if no upgrade is announced."""
+    """Return the enabled nodes and how they stand to the next upgrade; none if no upgrade is announced."""
     coming = upgrades_after(height)
     if not coming:
         return []
@@ -144,5 +144,5 @@ def nodes_readiness(height: int) -> list[tuple[Node, Readiness]]:
 
 
 def nodes_unready(height: int) -> list[tuple[Node, Readiness]]:
-    """Give the enabled nodes that are not ready for the next upgrade."""
+    """Return the enabled nodes that are not ready for the next upgrade."""
     return [(node, one) for node, one in nodes_readiness(height) if one.is_ready is False]

@@ -38,7 +38,7 @@ class NodeWatch:
 
     def start(self) -> None:
         """Begin to probe."""
-        self.look()
+        self.refresh()
         self._thread.start()
 
     def stop(self) -> None:
@@ -47,11 +47,11 @@ class NodeWatch:
         self._thread.join(timeout=10)
 
     def addresses(self) -> list[NodeAddress]:
-        """Give the nodes to follow, the best first, as of the last probe; asks no database."""
+        """Return the nodes to follow, the best first, as of the last probe; asks no database."""
         with self._lock:
             return list(self._addresses)
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Read the nodes' order and tell which of them to follow: the healthy ones, or any of our chain."""
         nodes = list(self._order())
         addresses = [NodeAddress.of(url=node.url, token=node.token) for node in nodes]
@@ -65,7 +65,7 @@ class NodeWatch:
             while not self._stop.wait(PROBE_EVERY_S):
                 try:
                     nodes_probe(now=clock.now())
-                    self.look()
+                    self.refresh()
                 except (OperationalError, InterfaceError) as error:
                     log.warning("database_away", reason=str(error).strip()[:200])
                     close_old_connections()

@@ -48,7 +48,7 @@ class AddressField(CharField):
         super().__init__(*args, **kwargs)
 
     def to_python(self, value: Any) -> str | None:
-        """Give the canonical text.  Raises ValidationError for what is no address."""
+        """Return the canonical text.  Raises ValidationError for what is no address."""
         if value is None or value == "":
             return None if value is None else ""
         try:
@@ -83,7 +83,7 @@ class CidField(CharField):
         super().__init__(*args, **kwargs)
 
     def to_python(self, value: Any) -> str | None:
-        """Give the canonical text.  Raises ValidationError for what is no CID."""
+        """Return the canonical text.  Raises ValidationError for what is no CID."""
         if value is None or value == "":
             return None if value is None else ""
         try:
@@ -122,7 +122,7 @@ class AttoFilField(Field):
         return f"numeric({ATTO_DIGITS}, 0)"
 
     def to_python(self, value: Any) -> int | None:
-        """Give the number.  Raises ValidationError for fractions, floats and words."""
+        """Return the number.  Raises ValidationError for fractions, floats and words."""
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
         if isinstance(value, str | Decimal):
@@ -150,5 +150,5 @@ class AttoFilField(Field):
         return None if number is None else Decimal(number)
 
     def from_db_value(self, value: Any, *_: Any) -> int | None:
-        """Give an int, for columns and aggregates alike."""
+        """Return an int, for columns and aggregates alike."""
         return None if value is None else int(value)

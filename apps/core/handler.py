@@ -31,7 +31,7 @@ class RequestThread(ThreadPoolExecutor):
     """One thread, for one request after the other."""
 
     def __init__(self) -> None:
-        super().__init__(max_workers=1, thread_name_prefix="request", initializer=connection_keep)
+        super().__init__(max_workers=1, thread_name_prefix="request", initializer=connection_reuse)
         self.last: Future[Any] | None = None
         """What it was given last: done as soon as the thread is free."""
 
@@ -46,7 +46,7 @@ class RequestThread(ThreadPoolExecutor):
         self.shutdown(wait=False)
 
 
-def connection_keep() -> None:
+def connection_reuse() -> None:
     """Have this thread's connection outlive the request; `connections` has one object per thread."""
     link = connections["default"]
     link.settings_dict = {**link.settings_dict, "CONN_MAX_AGE": CONNECTION_KEPT_S}

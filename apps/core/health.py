@@ -36,7 +36,7 @@ RETRY_AFTER_S: Final = 2
 
 @require_safe
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """Say that this web process answers; asks nobody else."""
+    """Answer that this web process works; asks nobody else."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
@@ -73,7 +73,7 @@ def database_state() -> str:
 
 
 def processes_state() -> dict[str, dict[str, Any]]:
-    """Give each process's pid, the age of its last beat, and whether that counts as working."""
+    """Return each process's pid, the age of its last beat, and whether that counts as working."""
     at = now()
     return {
         name: {
@@ -87,14 +87,14 @@ def processes_state() -> dict[str, dict[str, Any]]:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Give the figures, to this machine or to the bearer of METRICS_TOKEN; others see no such page."""
+    """Return the figures, to this machine or to the bearer of METRICS_TOKEN; others see no such page."""
     if not may_read_metrics(request):
         raise Http404
     return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
 
 
 def may_read_metrics(request: HttpRequest) -> bool:
-    """Tell whether the caller has the token, or is a program here that came by no proxy."""
+    """Return whether the caller has the token, or is a program here that came by no proxy."""
     scheme, _, word = request.headers.get("Authorization", "").partition(" ")
     if settings.METRICS_TOKEN and scheme.lower() == "bearer":
         return hmac.compare_digest(word.strip().encode(), settings.METRICS_TOKEN.encode())
@@ -146,7 +146,7 @@ def failure(request: HttpRequest) -> HttpResponse:
 
 
 def sorry(request: HttpRequest, status: int, reason: str) -> HttpResponse:
-    """Give a short answer that needs no database: JSON for machines, text for people."""
+    """Return a short answer that needs no database: JSON for machines, text for people."""
     response: HttpResponse
     if request.path.startswith(MACHINE_PATHS):
         response = JsonResponse({"code": CODES[status], "message": reason, "field": ""}, status=status)

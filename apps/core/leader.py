@@ -25,7 +25,7 @@ RETRY_S: Final = 0.5
 
 
 def database_params() -> dict[str, Any]:
-    """Give what psycopg2 needs to reach the database that Django uses."""
+    """Return what psycopg2 needs to reach the database that Django uses."""
     row = connection.settings_dict
     params = {
         "dbname": row["NAME"],

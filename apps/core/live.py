@@ -64,7 +64,7 @@ OPERATOR: Final = "pool"
 
 
 def group_of(tenant: int | str | None) -> str:
-    """Give the group in which a tenant's pages listen."""
+    """Return the group in which a tenant's pages listen."""
     return EVERYONE if tenant is None else f"live.{tenant}"
 
 
@@ -82,11 +82,11 @@ def publish_all(changes: Sequence[Change]) -> None:
         transaction.on_commit(lambda: _sent(changes))
 
 
-KEPT: Final[ContextVar[list[Change] | None]] = ContextVar("changes_kept", default=None)
+KEPT: Final[ContextVar[list[Change] | None]] = ContextVar("changes_deferred", default=None)
 
 
 @contextmanager
-def changes_kept() -> Iterator[list[Change]]:
+def changes_deferred() -> Iterator[list[Change]]:
     """Keep what is published here instead of sending it: whoever keeps it sends it later."""
     kept: list[Change] = []
     token = KEPT.set(kept)

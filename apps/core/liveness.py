@@ -36,7 +36,7 @@ class Heartbeat:
     detail: str
 
     def is_fresh(self, at: datetime) -> bool:
-        """Tell whether the process was heard recently enough to count as working."""
+        """Return whether the process was heard recently enough to count as working."""
         return (at - self.seen_at).total_seconds() <= HEARTBEAT_TIMEOUT_S
 
 
@@ -54,7 +54,7 @@ def heartbeat_send(name: str = "", *, detail: str = "", pid: int | None = None) 
 
 
 def notify_ready() -> None:
-    """Tell the supervisor, if one started this process, that it works from now on."""
+    """Notify the supervisor, if one started this process, that it works from now on."""
     word = os.environ.pop("POOLSITE_READY_FD", "")
     if word:
         os.write(int(word), b"1")
@@ -62,7 +62,7 @@ def notify_ready() -> None:
 
 
 def heartbeats() -> dict[str, Heartbeat]:
-    """Give the last beat of each process, by name; forgets those silent for a day.  Raises RedisError."""
+    """Return the last beat of each process, by name; forgets those silent for a day.  Raises RedisError."""
     client = redis_client()
     rows = cast("dict[str, str]", client.hgetall(KEY))
     beats, forgotten = {}, []

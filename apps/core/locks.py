@@ -27,8 +27,8 @@ STEP_LOCK: Final = 0x4D55
 
 
 @contextmanager
-def held(lock_class: int, name: str) -> Iterator[bool]:
-    """Try to take the named lock; gives whether it was free.  Another holder is not waited for."""
+def try_lock(lock_class: int, name: str) -> Iterator[bool]:
+    """Try to take the named lock; returns whether it was free.  Another holder is not waited for."""
     number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big", signed=True)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [lock_class, number])
@@ -49,7 +49,7 @@ def single_flight(step: Callable[Given, None]) -> Callable[Given, None]:
 
     @wraps(step)
     def run(*args: Given.args, **kwargs: Given.kwargs) -> None:
-        with held(STEP_LOCK, step.__qualname__) as is_mine:
+        with try_lock(STEP_LOCK, step.__qualname__) as is_mine:
             if is_mine:
                 step(*args, **kwargs)
             else:

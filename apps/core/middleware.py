@@ -65,7 +65,7 @@ class RequestLogMiddleware:
                 log.info(
                     "request",
                     method=request.method,
-                    path=path_told(request),
+                    path=path_redacted(request),
                     status=response.status_code,
                     ms=round(elapsed_s * 1000, 1),
                 )
@@ -73,8 +73,8 @@ class RequestLogMiddleware:
         return response
 
 
-def path_told(request: HttpRequest) -> str:
-    """Give the path as logs may hold it: without the secret of an invitation."""
+def path_redacted(request: HttpRequest) -> str:
+    """Return the path as logs may hold it: without the secret of an invitation."""
     match = request.resolver_match
     token = match.kwargs.get("token", "") if match else ""
     return request.path.replace(token, "(hidden)") if token else request.path

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def supervised() -> dict[str, dict[str, Any]]:
-    """Give what the supervisor last wrote, by name; nothing where there is none, as in production."""
+    """Return what the supervisor last wrote, by name; nothing where there is none, as in production."""
     try:
         written = json.loads((settings.VAR / "processes.json").read_text())
     except (OSError, ValueError):
@@ -79,7 +79,7 @@ class ProcessWatch:
         self.sampled_at = -SAMPLE_EVERY_S
 
     def look(self) -> list[str]:
-        """Tell the operator's pages of every process that changed since the last look; all at the first."""
+        """Publish to the operator's pages each process that changed since the last look; all at first."""
         self.sample()
         states = self.states()
         changed = [name for name in {**self.known, **states} if self.known.get(name) != states.get(name)]
@@ -95,7 +95,7 @@ class ProcessWatch:
             disk_sample()
 
     def states(self) -> dict[str, tuple[object, ...]]:
-        """Give what a page shows of each process: alive, started again, heard of."""
+        """Return what a page shows of each process: alive, started again, heard of."""
         rows = {name: (row["pid"], row["up"], row["restarts"]) for name, row in supervised().items()}
         if time.monotonic() - self.heard_at >= HEARTBEAT_EVERY_S:
             self.heard_at, at = time.monotonic(), now()

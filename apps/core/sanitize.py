@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def sanitize_text(text: str) -> str:
-    """Give words without what PostgreSQL refuses: NUL, and halves of a character.
+    """Return words without what PostgreSQL refuses: NUL, and halves of a character.
 
     A contract chooses the words with which it reverts, a tenant's signer those with which it refuses; one of
     them must stop nobody's queue.

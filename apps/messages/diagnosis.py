@@ -127,7 +127,7 @@ DOES: Final[dict[str, str]] = {
 
 
 def message_clicks(message: Message, diagnosis: Diagnosis, *, head: Head | None) -> tuple[Remedy, ...]:
-    """Say what each action would do to this message and cost, without asking the node."""
+    """Return what each action would do to this message and cost, without asking the node."""
     base_fee = int(head.base_fee) if head is not None else 0
     return tuple(_click(action, message, base_fee=base_fee) for action in diagnosis.actions)
 
@@ -156,7 +156,7 @@ def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
 
 
 def _next_epoch(reason: Wait, message: Message, *, head: Head | None) -> int | None:
-    """Give the epoch at which something happens by itself."""
+    """Return the epoch at which something happens by itself."""
     if head is None or reason in (Wait.NONE, Wait.STOPPED, Wait.EXPIRED):
         return None
     rest = message.retry_height if message.state == MessageState.UNFILLED else 0
@@ -203,7 +203,7 @@ def _unfilled(message: Message, sender: Sender | None, *, head: Head | None) -> 
 
 
 def _guard_evidence(message: Message, reason: Wait, *, head: Head) -> dict[str, Any]:
-    """Give the figures of the guard that holds a message."""
+    """Return the figures of the guard that holds a message."""
     guards = list(GasGuard.objects.order_by("pk"))
     kind = receiver_kinds([message.to]).get(message.to, "") if guards else ""
     choice = guard_choose(message, guards, receiver=kind)

@@ -16,14 +16,13 @@ from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
-from apps.messages.services.backoff import retry_after_funding
-from apps.messages.services.deadlines import deadlines_learn
-from apps.messages.services.fee_bump import proofs_bump
+from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import fee_caps_update, messages_publish, messages_republish
 from apps.messages.services.push import SELECT_EXPIRES_S, selection_enqueue
-from apps.messages.services.recover import recovery_step
-from apps.messages.services.restored import restore_check
+from apps.messages.services.recovery.detect import restore_check
+from apps.messages.services.recovery.restore import recovery_step
+from apps.messages.services.retry import retry_after_funding
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState, Wait
@@ -53,7 +52,7 @@ def track(height: int, key: str) -> None:
 
 @shared_task(name="messages.select")
 def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Give up what expired, publish again what a node lacks, and have each waiting sender chosen for."""
+    """Fail what expired, publish again what a node lacks, and have each waiting sender chosen for."""
     head = head_current()
     if head is None:
         return
@@ -82,7 +81,7 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
 
 
 def _selections_enqueue(head: Head, *, besides: set[str]) -> set[str]:
-    """Have each sender chosen for that has something due; gives all of them."""
+    """Have each sender chosen for that has something due; returns all of them."""
     due = set(senders_due(head=head))
     for address in _in_turn(due - besides):
         current_app.send_task(

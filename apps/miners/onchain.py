@@ -169,7 +169,7 @@ def partitions_read(
 
 
 def numbers_allocated(client: ChainClient, address: str, key: str | None = None) -> list[range]:
-    """Give the sector numbers that the chain has ever given this miner, as ranges."""
+    """Return the sector numbers that the chain has ever given this miner, as ranges."""
     field = bitfield_from_json(client.call("StateMinerAllocated", address, _key_json(key)) or [0])
     return [range(start, end) for start, end in field.ranges]
 

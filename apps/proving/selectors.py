@@ -27,7 +27,7 @@ NOTES_TOLD: Final = 20
 
 
 def deadlines_visible(viewer: Principal) -> QuerySet[Deadline]:
-    """Give the deadlines that this caller may know of, with miner and partitions."""
+    """Return the deadlines that this caller may know of, with miner and partitions."""
     partitions = Prefetch("partitions", queryset=Partition.objects.order_by("index"))
     deadlines = Deadline.objects.select_related("miner__tenant").prefetch_related(partitions)
     if viewer.miners:
@@ -36,13 +36,13 @@ def deadlines_visible(viewer: Principal) -> QuerySet[Deadline]:
 
 
 def deadlines_of(miner: Miner) -> QuerySet[Deadline]:
-    """Give a miner's deadlines by index, with partitions."""
+    """Return a miner's deadlines by index, with partitions."""
     partitions = Prefetch("partitions", queryset=Partition.objects.order_by("index"))
     return Deadline.objects.filter(miner=miner).prefetch_related(partitions).order_by("index")
 
 
 def posts_of(miner: Miner, *, since_epoch: int) -> QuerySet[WindowPost]:
-    """Give the proofs of a miner's windows that closed after `since_epoch`, newest first."""
+    """Return the proofs of a miner's windows that closed after `since_epoch`, newest first."""
     return WindowPost.objects.filter(miner=miner, close_epoch__gt=since_epoch).select_related("job")
 
 
@@ -53,7 +53,7 @@ def windows_missed(miners: Collection[int], *, since_epoch: int) -> set[tuple[in
 
 
 def posts_tried(miner: Miner, *, open_after: int, since_epoch: int) -> QuerySet[WindowPost]:
-    """Give the proofs of windows that close after an epoch, and of those since another one that had trouble.
+    """Return the proofs of windows that close after an epoch, and those since another one that had trouble.
 
     The proofs themselves and what their jobs work on, which are long, are left in the database.
     """
@@ -66,7 +66,7 @@ def posts_tried(miner: Miner, *, open_after: int, since_epoch: int) -> QuerySet[
 
 
 def notes_of(posts: Iterable[WindowPost]) -> list[PostNote]:
-    """Give what was noted about these proofs lately, the newest first."""
+    """Return what was noted about these proofs lately, the newest first."""
     rows = PostNote.objects.filter(post__in=[post.pk for post in posts]).select_related("post")
     return list(rows.defer("post__proof", "post__fallback_proof").order_by("-pk")[:NOTES_TOLD])
 
@@ -77,13 +77,13 @@ def provers_online_count(*, tenant_id: int, since: datetime) -> int:
 
 
 def prover_stores(*, tenant_id: int, since: datetime) -> set[str] | None:
-    """Give the stores of the same provers; None if there is none."""
+    """Return the stores of the same provers; None if there is none."""
     provers = _provers(tenant_id=tenant_id, since=since)
     return {store for prover in provers for store in prover.stores} if provers else None
 
 
 def backup_provers(holder: Worker | None, *, tenant_id: int, since: datetime) -> list[Worker]:
-    """Give the other provers of a tenant that read the same stores, so that they can make the same proof."""
+    """Return the other provers of a tenant that read the same stores, and can make the same proof."""
     provers = _provers(tenant_id=tenant_id, since=since)
     stores = set(holder.stores) if holder is not None else set()
     return [prover for prover in provers if prover != holder and stores <= set(prover.stores)]

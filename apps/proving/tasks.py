@@ -19,7 +19,7 @@ from apps.proving.services.windows import posts_schedule, windows_unproved
 
 
 def proving_context() -> ProvingContext | None:
-    """Give the newest head with what a pass over it needs; None before the first."""
+    """Return the newest head with what a pass over it needs; None before the first."""
     head = head_current()
     if head is None:
         return None

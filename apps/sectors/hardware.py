@@ -9,12 +9,12 @@ DISK_LOW: Final = 0.1
 
 
 def disk_share(hardware: dict[str, Any]) -> float | None:
-    """Give the free part of a host's disk, 0 to 1; None if it did not tell."""
+    """Return the free part of a host's disk, 0 to 1; None if it did not tell."""
     total = hardware.get("disk_total_bytes") or 0
     return hardware.get("disk_free_bytes", 0) / total if total else None
 
 
 def is_short_of_disk(hardware: dict[str, Any]) -> bool:
-    """Tell whether a host has too little room for long."""
+    """Return whether a host has too little room for long."""
     free = disk_share(hardware)
     return free is not None and free < DISK_LOW

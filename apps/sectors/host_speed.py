@@ -58,7 +58,7 @@ class HostSpeed:
 
 
 def host_speeds(viewer: Principal) -> dict[str, HostSpeed]:
-    """Give the pace of each host that the viewer may know of, by its name."""
+    """Return the pace of each host that the viewer may know of, by its name."""
     newest = JobEvent.objects.aggregate(pk=Max("pk"))["pk"] or 0
     rows = JobEvent.objects.filter(pk__gt=newest - NEWEST).exclude(actor__in=("", "console")).order_by()
     if not viewer.is_operator:

@@ -65,7 +65,7 @@ class TrialRun:
 def precommits_read(
     client: ChainClient, address: str, numbers: Sequence[int], key: str
 ) -> dict[int, OnPreCommit | None]:
-    """Give the pending pre-commits of these numbers; None where there is none."""
+    """Return the pending pre-commits of these numbers; None where there is none."""
     rows = _rows_read(client, "StateSectorPreCommitInfo", address, numbers, key)
     return {number: None if row is None else _precommit(row) for number, row in rows.items()}
 
@@ -73,12 +73,14 @@ def precommits_read(
 def sectors_read(
     client: ChainClient, address: str, numbers: Sequence[int], key: str
 ) -> dict[int, OnSector | None]:
-    """Give the proven sectors of these numbers; None where there is none."""
+    """Return the proven sectors of these numbers; None where there is none."""
     rows = _rows_read(client, "StateSectorGetInfo", address, numbers, key)
     return {number: None if row is None else _sector(row) for number, row in rows.items()}
 
 
-def sectors_found(client: ChainClient, address: str, numbers: Sequence[int], key: str) -> dict[int, OnSector]:
+def sectors_proven_read(
+    client: ChainClient, address: str, numbers: Sequence[int], key: str
+) -> dict[int, OnSector]:
     """Return those of these numbers that the chain has proven, asked for in one question."""
     rows = client.state_miner_sectors(address, bitfield_to_json(bitfield_of(numbers)), key)
     return {int(row["SectorNumber"]): _sector(row) for row in rows}
@@ -122,7 +124,7 @@ def _rows_read(
 def partitions_of(
     client: ChainClient, address: str, numbers: Sequence[int], key: str
 ) -> dict[int, tuple[int, int]]:
-    """Give deadline and partition of the sectors that have them."""
+    """Return deadline and partition of the sectors that have them."""
     tipset = _key_json(key)
     answers = client.call_many([("StateSectorPartition", [address, number, tipset]) for number in numbers])
     return {
@@ -133,7 +135,7 @@ def partitions_of(
 
 
 def deposits_read(client: ChainClient, address: str, infos: Sequence[dict[str, Any]], key: str) -> list[int]:
-    """Give the deposit that each pre-commit (in JSON form) needs, margin included.  Raises NodeRefused."""
+    """Return the deposit that each pre-commit (in JSON form) needs, margin included.  Raises NodeRefused."""
     tipset = _key_json(key)
     return _amounts(
         client.call_many([("StateMinerPreCommitDepositForPower", [address, info, tipset]) for info in infos])
@@ -141,13 +143,13 @@ def deposits_read(client: ChainClient, address: str, infos: Sequence[dict[str, A
 
 
 def pledge_read(client: ChainClient, *, duration: int, sector_size: int, key: str) -> int:
-    """Give the pledge of a sector of this life without deals, margin included.  Raises NodeRefused."""
+    """Return the pledge of a sector of this life without deals, margin included.  Raises NodeRefused."""
     tipset = _key_json(key)
     return int(client.call("StateMinerInitialPledgeForSector", duration, sector_size, 0, tipset))
 
 
 def circulating_read(client: ChainClient, *, key: str) -> int:
-    """Give the circulating supply by which the chain reckons fees.  Raises NodeRefused."""
+    """Return the circulating supply by which the chain reckons fees.  Raises NodeRefused."""
     return int(client.call("StateVMCirculatingSupplyInternal", _key_json(key))["FilCirculating"])
 
 
@@ -175,7 +177,7 @@ def messages_try(client: ChainClient, messages: Sequence[Message], key: str) -> 
 
 
 def trial_message(*, to: str, from_: str, value: int, method: int, params: bytes) -> Message:
-    """Give a message for a trial: no nonce, no gas."""
+    """Return a message for a trial: no nonce, no gas."""
     return Message(
         to=address_parse(to),
         from_=address_parse(from_),

@@ -33,7 +33,7 @@ class Proven:
 
 
 def expiration_choose(*, height: int, wished: int, network: Network) -> int:
-    """Give the epoch to which a new sector is to live: as wished, within what the chain takes.
+    """Return the epoch to which a new sector is to live: as wished, within what the chain takes.
 
     The chain counts the shortest life from the latest epoch at which the sector can activate; what a
     message may wait is added to it.  Source: builtin-actors miner validate_expiration.
@@ -45,7 +45,7 @@ def expiration_choose(*, height: int, wished: int, network: Network) -> int:
 
 
 def precommit_info(sector: Sector, *, expiration: int) -> SectorPreCommitInfo:
-    """Give one sector's part of a pre-commit; a sector without pieces of value names no data."""
+    """Return one sector's part of a pre-commit; a sector without pieces of value names no data."""
     if sector.comm_r is None or sector.ticket_epoch is None:
         raise ValueError(f"sector {sector.number} has no replica yet")
     return SectorPreCommitInfo(
@@ -60,12 +60,12 @@ def precommit_info(sector: Sector, *, expiration: int) -> SectorPreCommitInfo:
 
 
 def precommit_params(infos: Sequence[SectorPreCommitInfo]) -> bytes:
-    """Give the parameters of PreCommitSectorBatch2."""
+    """Return the parameters of PreCommitSectorBatch2."""
     return to_cbor(PreCommitSectorBatch2Params(sectors=tuple(infos)))
 
 
 def precommit_json(info: SectorPreCommitInfo) -> dict[str, Any]:
-    """Give the form in which a node is asked for the deposit."""
+    """Return the form in which a node is asked for the deposit."""
     return {
         "SealProof": info.seal_proof,
         "SectorNumber": info.sector_number,
@@ -78,7 +78,7 @@ def precommit_json(info: SectorPreCommitInfo) -> dict[str, Any]:
 
 
 def price_info(*, seal_proof: int, expiration: int) -> SectorPreCommitInfo:
-    """Give a pre-commit by which a node is asked for the deposit of a sector that does not exist yet.
+    """Return a pre-commit by which a node is asked for the deposit of a sector that does not exist yet.
 
     The node looks at the proof type and the deals only.  Source: lotus StateMinerPreCommitDepositForPower.
     """
@@ -94,7 +94,7 @@ def price_info(*, seal_proof: int, expiration: int) -> SectorPreCommitInfo:
 
 
 def commit_params(sectors: Sequence[Proven], *, all_or_none: bool) -> bytes:
-    """Give the parameters of ProveCommitSectors3 with one proof for each sector, sorted by number."""
+    """Return the parameters of ProveCommitSectors3 with one proof for each sector, sorted by number."""
     ordered = sorted(sectors, key=lambda sector: sector.number)
     return to_cbor(
         ProveCommitSectors3Params(

@@ -54,10 +54,10 @@ class SealingPolicy:
 
 
 def sealing_policy() -> SealingPolicy:
-    """Give the policy in force."""
+    """Return the policy in force."""
     return dataclasses.replace(SealingPolicy(), **getattr(settings, "SEALING", {}))
 
 
 def pause_after(attempts: int, policy: SealingPolicy) -> int:
-    """Give the seconds to wait after the given number of failures: doubling, up to a limit."""
+    """Return the seconds to wait after the given number of failures: doubling, up to a limit."""
     return int(min(policy.pause_s * 2 ** max(attempts - 1, 0), policy.pause_max_s))

@@ -48,7 +48,7 @@ def proof_form_here_require() -> None:
         proof_form_for(network)
 
 
-def forms_taken(network: Network) -> frozenset[str]:
+def forms_accepted(network: Network) -> frozenset[str]:
     """Return the forms that a network takes: ours takes both."""
     return frozenset({network.proof_form, ProofForm.GROTH16})
 
@@ -57,7 +57,7 @@ def makes_proofs_here(hardware: dict[str, Any]) -> bool:
     """Return whether a host makes the proofs of the pool's own network, as far as that is known."""
     network = _network_here()
     made = hardware.get("proofs", [ProofForm.VANILLA])
-    return network is None or bool(forms_taken(network).intersection(made))
+    return network is None or bool(forms_accepted(network).intersection(made))
 
 
 def proof_form_check(network: Network, proof: bytes) -> None:

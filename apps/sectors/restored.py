@@ -28,7 +28,7 @@ def miners_unread(recovery: Recovery) -> QuerySet[Miner]:
     return miners_active().exclude(numbers__read_back_at__gte=recovery.sectors_since)
 
 
-def miners_held() -> list[int]:
+def miners_unrecovered() -> list[int]:
     """Return the row ids of the miners for whose sectors nothing is done until they are read back."""
     recovery = sectors_recovery()
     return [] if recovery is None else list(miners_unread(recovery).values_list("pk", flat=True))

@@ -60,7 +60,7 @@ class SectorFilter:
 
 
 def sectors_page(viewer: Principal, wanted: SectorFilter, *, limit: int) -> list[Sector]:
-    """Give up to `limit` sectors, newest first; a page deep down costs as much as the first."""
+    """Return up to `limit` sectors, newest first; a page deep down costs as much as the first."""
     # A page has few miners and hosts: each is read once, not once a row.
     rows = sectors_visible(viewer).select_related(None).select_related("job")
     rows = with_batches(rows).prefetch_related("miner", "job__worker", "job__sticky_worker")
@@ -78,7 +78,7 @@ def sectors_page(viewer: Principal, wanted: SectorFilter, *, limit: int) -> list
 
 
 def sector_get(viewer: Principal, uuid: str) -> Sector:
-    """Give one sector.  Raises SectorUnknown if there is none, or not for this caller."""
+    """Return one sector.  Raises SectorUnknown if there is none, or not for this caller."""
     rows = with_batches(sectors_visible(viewer))
     sector = rows.filter(uuid=uuid).first() if is_uuid(uuid) else None
     if sector is None:
@@ -87,7 +87,7 @@ def sector_get(viewer: Principal, uuid: str) -> Sector:
 
 
 def sector_events(sector: Sector) -> QuerySet[JobEvent]:
-    """Give a sector's steps and failures, oldest first."""
+    """Return a sector's steps and failures, oldest first."""
     return JobEvent.objects.filter(job__sector=sector).order_by("pk")
 
 
@@ -137,7 +137,7 @@ def sectors_counts(viewer: Principal) -> dict[str, int]:
 
 
 def seal_inputs(sector: Sector) -> SealInputs:
-    """Give what a host needs for the sector's next stage."""
+    """Return what a host needs for the sector's next stage."""
     actor_id = sector.miner.actor_id
     if actor_id is None:
         raise SectorUnknown(sector.uuid)
@@ -165,7 +165,7 @@ def _bytes(value: bytes | memoryview | None) -> bytes | None:
 
 
 def job_assignment(job: Job) -> Assignment:
-    """Give a leased job as its worker gets it."""
+    """Return a leased job as its worker gets it."""
     kind = JobKind(job.kind)
     seal = None
     if job.sector_id is not None and kind is JobKind.SEAL:
@@ -182,7 +182,7 @@ def job_assignment(job: Job) -> Assignment:
 
 
 def workers_visible(viewer: Principal) -> QuerySet[Worker]:
-    """Give the workers that this caller may know of, with the jobs they hold as `held_jobs`."""
+    """Return the workers that this caller may know of, with the jobs they hold as `held_jobs`."""
     held = Job.objects.filter(state=JobState.LEASED).select_related("sector", "miner").order_by("pk")
     workers = (
         Worker.objects.filter(retired_at=None)
@@ -194,7 +194,7 @@ def workers_visible(viewer: Principal) -> QuerySet[Worker]:
 
 
 def worker_get(viewer: Principal, uuid: str) -> Worker:
-    """Give one worker.  Raises WorkerUnknown."""
+    """Return one worker.  Raises WorkerUnknown."""
     worker = workers_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
     if worker is None:
         raise WorkerUnknown(uuid)
@@ -202,7 +202,7 @@ def worker_get(viewer: Principal, uuid: str) -> Worker:
 
 
 def worker_of(tenant_id: int, uuid: str) -> Worker:
-    """Give a worker as it calls: its own account's, retired ones included.  Raises WorkerUnknown."""
+    """Return a worker as it calls: its own account's, retired ones included.  Raises WorkerUnknown."""
     worker = Worker.objects.filter(uuid=uuid, tenant_id=tenant_id).first() if is_uuid(uuid) else None
     if worker is None:
         raise WorkerUnknown(uuid)
@@ -210,12 +210,12 @@ def worker_of(tenant_id: int, uuid: str) -> Worker:
 
 
 def worker_is_away(worker: Worker, *, now: datetime) -> bool:
-    """Tell whether a worker has been silent for too long."""
+    """Return whether a worker has been silent for too long."""
     return now - worker.seen_at > timedelta(seconds=sealing_policy().worker_away_s)
 
 
 def jobs_visible(viewer: Principal) -> QuerySet[Job]:
-    """Give the jobs that this caller may know of, newest first."""
+    """Return the jobs that this caller may know of, newest first."""
     jobs = Job.objects.select_related("miner", "sector", "worker").order_by("-pk")
     if viewer.miners:
         jobs = jobs.filter(miner__actor_id__in=viewer.miners)
@@ -223,7 +223,7 @@ def jobs_visible(viewer: Principal) -> QuerySet[Job]:
 
 
 def job_get(viewer: Principal, uuid: str) -> Job:
-    """Give one job.  Raises JobUnknown."""
+    """Return one job.  Raises JobUnknown."""
     job = jobs_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
     if job is None:
         raise JobUnknown(uuid)
@@ -253,7 +253,7 @@ WAIT_WORDS: dict[str, str] = {
 def sector_wait(
     sector: Sector, *, height: int, challenge_delay: int, seed_confidence: int, now: datetime
 ) -> SectorWait | None:
-    """Say what a sector waits for at `height`; None if a host is at work or nothing is left to do."""
+    """Return what a sector waits for at `height`; None if a host is at work or nothing is left to do."""
     if sector.paused_at is not None:
         return SectorWait("a decision: retry, go back or give up")
     if sector.not_before is not None and sector.not_before > now:
@@ -279,7 +279,7 @@ def sector_wait(
 
 
 def _host_wait(holder: Worker | None, *, now: datetime) -> SectorWait:
-    """Say which host a sector waits for: once one has its files, it is that one and no other."""
+    """Return which host a sector waits for: once one has its files, it is that one and no other."""
     if holder is not None and worker_is_away(holder, now=now):
         silent = f"silent since {holder.seen_at:%H:%M:%S}"
         return SectorWait(f"its host {holder.name}, {silent}: no other has its files", is_odd=True)
@@ -289,18 +289,18 @@ def _host_wait(holder: Worker | None, *, now: datetime) -> SectorWait:
 
 
 def sectors_bound(viewer: Principal, workers: Iterable[Worker]) -> QuerySet[Sector]:
-    """Give the sectors under way whose files lie on these hosts alone."""
+    """Return the sectors under way whose files lie on these hosts alone."""
     rows = sectors_visible(viewer).exclude(state__in=FINAL_STATES)
     return rows.filter(job__sticky_worker__in=list(workers))
 
 
 def resume_choices(sector: Sector) -> tuple[str, ...]:
-    """Give the states from which a paused sector can go on, the present one first."""
+    """Return the states from which a paused sector can go on, the present one first."""
     return (sector.state, *(str(state) for state in STEPS[sector.state].resume_at))
 
 
 def is_uuid(text: str) -> bool:
-    """Tell whether `text` names a uuid; a database would answer anything else with an error."""
+    """Return whether `text` names a uuid; a database would answer anything else with an error."""
     try:
         uuids.UUID(text)
     except ValueError:

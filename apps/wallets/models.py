@@ -46,7 +46,7 @@ class Wallet(models.Model):
         return self.label or str(self.address)
 
     def is_served(self, at: datetime) -> bool:
-        """Tell whether a signer with this key is connected.
+        """Return whether a signer with this key is connected.
 
         What `wallets_visible` read of its connection counts too: it needs no head to be fresh.
         """

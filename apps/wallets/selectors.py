@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
-    """Give the wallets that this caller may know of: its own and those granted to it."""
+    """Return the wallets that this caller may know of: its own and those granted to it."""
     keys = SignerKey.objects.filter(
         address=OuterRef("address"), removed_at=None, connection__closed_at=None, connection__isnull=False
     )
@@ -49,7 +49,7 @@ def wallet_get(viewer: Principal, address: str) -> Wallet:
 
 
 def sender_allowed(tenant_id: int | None, address: str) -> bool:
-    """Tell whether a tenant may send from this address; None asks for the pool itself: any known wallet."""
+    """Return whether a tenant may send from this address; None asks for the pool itself: any known wallet."""
     if tenant_id is None:
         return Wallet.objects.filter(address=address).exists() or (
             SignerGrant.objects.filter(address=address, deleted_at=None).exists()
@@ -58,11 +58,11 @@ def sender_allowed(tenant_id: int | None, address: str) -> bool:
 
 
 def sign_records(viewer: Principal) -> QuerySet[SignRecord]:
-    """Give what was signed or refused, newest first."""
+    """Return what was signed or refused, newest first."""
     rows = SignRecord.objects.select_related("tenant").order_by("-at", "-pk")
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
 
 
 def sign_records_before(rows: QuerySet[SignRecord], at: datetime, pk: int) -> QuerySet[SignRecord]:
-    """Give those of `sign_records` that stand below one of them."""
+    """Return those of `sign_records` that stand below one of them."""
     return rows.filter(Q(at__lt=at) | Q(at=at, pk__lt=pk), at__lte=at)  # the last one bounds the index

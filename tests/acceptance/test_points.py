@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from apps.messages.services.locks import SENDER_LOCK
+from apps.messages.services.select import SENDER_LOCK
 from tests.acceptance.chain import whole_history_require
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool
 from tests.integration.pools import wait_until

@@ -13,7 +13,7 @@ from django.db import connection
 from apps.api.access_table import Endpoint, endpoints
 from apps.api.rpc.services.messager.types import ADDRESS_SPEC
 from apps.api.rpc.services.registry import SERVICES
-from apps.messages.services.nonces import SenderChainState
+from apps.messages.services.selection import SenderChainState
 from apps.sectors.models import Job
 from apps.users.models import Token
 from apps.users.services import signer_grant
@@ -243,7 +243,7 @@ def address_rows() -> list[Endpoint]:
 def test_over_json_rpc_a_shared_address_changes_nothing_of_the_others(client, pool, row, monkeypatch):
     shared(pool)
     # The chain would take the given-up message of alice back: only that it is hers speaks against it.
-    monkeypatch.setattr("apps.messages.services.replace.sender_chain_state", lambda *_args, **_how: AT_SEVEN)
+    monkeypatch.setattr("apps.messages.services.retry.sender_chain_state", lambda *_args, **_how: AT_SEVEN)
     other = people.token("admin", of="bob")
     method = SERVICES[row.path.partition(".")[0]].find(row.path, row.method.split()[0])
     assert method is not None
@@ -257,7 +257,7 @@ def test_over_json_rpc_a_shared_address_changes_nothing_of_the_others(client, po
 def test_the_calls_about_a_shared_address_reach_what_is_the_callers_own(client, pool, monkeypatch):
     shared(pool)
     factories.message("bob-up", of="bob", state="FAILED", nonce=8, from_addr=pool.wallet.address)
-    monkeypatch.setattr("apps.messages.services.replace.sender_chain_state", lambda *_args, **_how: AT_SEVEN)
+    monkeypatch.setattr("apps.messages.services.retry.sender_chain_state", lambda *_args, **_how: AT_SEVEN)
     other = people.token("admin", of="bob")
     rows = {row.path: row for row in address_rows()}
 

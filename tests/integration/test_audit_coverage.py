@@ -14,7 +14,7 @@ from apps.api.access_table import endpoints
 from apps.core import clock
 from apps.dashboard.urls import urlpatterns as pages
 from apps.messages.models import ExtraNode, Message
-from apps.messages.services.replace import message_mark_bad
+from apps.messages.services.cancel import message_mark_bad
 from apps.sectors.services.steps import sector_stop
 from apps.users.models import AuditEntry
 from apps.wallets.models import Wallet

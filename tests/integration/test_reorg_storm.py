@@ -12,7 +12,7 @@ from apps.chain.addresses import NodeAddress
 from apps.chain.client import ChainClient
 from apps.chain.link import link_to
 from apps.chain.models import Head
-from apps.chain.notify import HeadBox, HeadListener
+from apps.chain.notify import HeadListener, LatestHead
 from apps.chain.services import head_follow
 from apps.core.clock import now
 from poolsite.devnet.clock import ManualClock
@@ -38,7 +38,7 @@ class View:
 
     def __init__(self, url: str) -> None:
         self.client = ChainClient([link_to(url, "")])
-        self.box = HeadBox()
+        self.box = LatestHead()
         address = NodeAddress.of(url=url, token="")
         self.listener = HeadListener(
             addresses=lambda: [address], client=lambda _address: self.client, heard=self.box.put

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connection
 
 from apps.core.event_loops import PerLoop
-from apps.core.live import changes_kept, changes_send
+from apps.core.live import changes_deferred, changes_send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -185,7 +185,7 @@ def run_and_report(
 ) -> list[Change]:
     """Do `work`, report its answer or error on the loop, and return what is to be published."""
     answer, error = None, None
-    with changes_kept() as changes:
+    with changes_deferred() as changes:
         try:
             answer = work(item)
         except Exception as failure:  # noqa: BLE001  # the caller gets it; the thread goes on

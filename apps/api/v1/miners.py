@@ -25,7 +25,8 @@ from apps.core.errors import BadValue
 from apps.miners.models import Miner
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get, miners_visible, sender_choose
-from apps.miners.services.additions import MinerSpec, miner_create, miner_import
+from apps.miners.services.create import MinerSpec, miner_create
+from apps.miners.services.importing import miner_import
 from apps.miners.states import MinerState, Use
 from apps.proving.models import Deadline
 from apps.proving.selectors import deadlines_of

@@ -17,7 +17,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.api.v1.wire_schema import document_schema
 from apps.core.errors import BadValue, NotFound
-from apps.messages.services.policies import policy_change
+from apps.messages.services.retry import policy_change
 from apps.wallets.services.policies import policy_draft, policy_read, policy_try, policy_version
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json

@@ -16,7 +16,7 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.models import UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
-from apps.messages.services.recover import recovery_end, unmatched_decide
+from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
 from apps.sectors.restored import hosts_unreported, miners_unread
 
 

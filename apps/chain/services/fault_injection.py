@@ -80,16 +80,16 @@ def faults_set(*, principal: Principal, node: Node, faults: Mapping[str, FaultVa
     if unknown:
         raise BadValue(f"there is no fault {unknown[0]}", field=unknown[0])
     old = devnet_state(node).faults
-    new = _ask(node, "Devnet.SetFaults", [dict(faults)], timeout_s=READ_TIMEOUT_S)
-    return _noted(principal, node=node, action="devnet.set_faults", before=old, after=new)
+    new = _call(node, "Devnet.SetFaults", [dict(faults)], timeout_s=READ_TIMEOUT_S)
+    return _audit(principal, node=node, action="devnet.set_faults", before=old, after=new)
 
 
 def faults_reset(*, principal: Principal, node: Node) -> dict[str, Any]:
     """Reset every fault; return those that changed.  Raises as `faults_set`."""
     _devnet_require(node)
     old = devnet_state(node).faults
-    new = _ask(node, "Devnet.ResetFaults", [], timeout_s=READ_TIMEOUT_S)
-    return _noted(principal, node=node, action="devnet.reset_faults", before=old, after=new)
+    new = _call(node, "Devnet.ResetFaults", [], timeout_s=READ_TIMEOUT_S)
+    return _audit(principal, node=node, action="devnet.reset_faults", before=old, after=new)
 
 
 def devnet_act(
@@ -115,7 +115,7 @@ def devnet_act(
         params.append(value)
     if what.switch:
         params.append(switch)
-    answer = _ask(node, what.method, params, timeout_s=ACTION_TIMEOUT_S)
+    answer = _call(node, what.method, params, timeout_s=ACTION_TIMEOUT_S)
     audit_record(principal=principal, action=f"devnet.{act}", target=node.url, before=None, after=params)
     publish(Change("node", node.pk, None))
     return answer
@@ -134,11 +134,11 @@ def _devnet_require(node: Node) -> None:
         raise NoDevnet(f"{node} does not say that it is a devnet")
 
 
-def _ask(node: Node, method: str, params: list[Any], *, timeout_s: float) -> Any:
+def _call(node: Node, method: str, params: list[Any], *, timeout_s: float) -> Any:
     return link_to(node.url, node.token).call(method, params, timeout_s=timeout_s)
 
 
-def _noted(
+def _audit(
     principal: Principal, *, node: Node, action: str, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write what changed into the audit log."""

@@ -66,7 +66,7 @@ def head_follow(
 
 
 def follower_row() -> Follower:
-    """Give the single row that says where the follower stands."""
+    """Return the single row that says where the follower stands."""
     row, _ = Follower.objects.select_related("head").get_or_create(pk=1)
     return row
 
@@ -76,7 +76,7 @@ def _way(
 ) -> tuple[list[TipsetFacts], list[str], bool]:
     """Walk down from the new head and from our tip until they meet.
 
-    Gives the new tipsets newest first, the keys of ours that fall away newest first, and whether they met.
+    Returns the new tipsets newest first, the keys of ours that fall away newest first, and whether they met.
     """
     gap: list[TipsetFacts] = []
     reverted: list[str] = []

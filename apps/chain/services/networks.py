@@ -95,7 +95,7 @@ def miner_facts_read(client: ChainClient) -> dict[str, Any]:
 
 
 def network_check(name: str, genesis: str) -> Network | None:
-    """Give the network that the pool is bound to, if to any.  Raises WrongNetwork if this is another."""
+    """Return the network that the pool is bound to, if to any.  Raises WrongNetwork if this is another."""
     row = Network.objects.first()
     if row is not None and (row.name, row.genesis) != (name, genesis):
         what = f"is on {name}" if row.name != name else f"has another genesis block of {name}"

@@ -86,7 +86,7 @@ def nodes_probe(*, now: datetime) -> list[Node]:
         return []
     with ThreadPoolExecutor(max_workers=min(len(nodes), 16)) as threads:
         findings = list(threads.map(lambda node: node_probe(node, now=now), nodes))
-    before = {node.pk: _look(node) for node in nodes}
+    before = {node.pk: _probe(node) for node in nodes}
     for node, finding in zip(nodes, findings, strict=True):
         probe_store(node, finding, now=now)
     _compare(nodes, findings)
@@ -95,14 +95,14 @@ def nodes_probe(*, now: datetime) -> list[Node]:
         Node.objects.filter(pk=node.pk).update(
             **{name: getattr(node, name) for name in HEALTH_FIELDS}, updated_at=now
         )
-        if before[node.pk] != _look(node):
+        if before[node.pk] != _probe(node):
             publish(Change("node", node.pk, None))
         if before[node.pk][0] != node.state:
             publish(Change("node_state", node.pk, None))
     return nodes
 
 
-def _look(node: Node) -> tuple[Any, ...]:
+def _probe(node: Node) -> tuple[Any, ...]:
     return (node.state, node.head_height, node.error, node.peers, node.version, node.upgrades)
 
 
@@ -147,7 +147,7 @@ def _maybe(client: ChainClient, method: str) -> Any:
 
 
 def _sync_text(sync: Any) -> str:
-    """Say how far the most advanced synchronisation is."""
+    """Return how far the most advanced synchronisation is."""
     runs = sync.get("ActiveSyncs") if isinstance(sync, dict) else None
     stages = [run.get("Stage") for run in runs or () if isinstance(run, dict)]
     known = [stage for stage in stages if isinstance(stage, int) and 0 <= stage < len(SYNC_STAGES)]

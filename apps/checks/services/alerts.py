@@ -30,7 +30,7 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
     """
     open_ones = {row.check_name: row for row in Alert.objects.select_for_update().filter(ended_at=None)}
     failing = [
-        _alert_kept(result, open_ones.pop(result.check.name, None), now=now)
+        _alert_record(result, open_ones.pop(result.check.name, None), now=now)
         for result in report.results
         if not result.passed
     ]
@@ -47,7 +47,7 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
     return rows
 
 
-def _alert_kept(result: Result, row: Alert | None, *, now: datetime) -> Alert:
+def _alert_record(result: Result, row: Alert | None, *, now: datetime) -> Alert:
     """Return the open alert of a check that fails, with what was found now."""
     say = "; ".join(finding.say for finding in result.findings)[:SAY_MAX]
     if row is None:

@@ -22,7 +22,7 @@ from apps.dashboard.regions.todo import ObjectFindings, found_of, verdict_by
 from apps.messages.selectors import messages_by_ids
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import miner_get, miners_visible
-from apps.miners.services.additions import may_remove
+from apps.miners.services.remove import may_remove
 from apps.miners.services.transfer import MOVED
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline

@@ -19,8 +19,7 @@ from apps.dashboard.people import for_people
 from apps.dashboard.picks import Picks, picks_read
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.views.message_changes import head_needed, signer_only
-from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkDone, messages_bulk
-from apps.messages.services.prices import bulk_price
+from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkDone, bulk_price, messages_bulk
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

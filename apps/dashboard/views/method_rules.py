@@ -19,12 +19,7 @@ from apps.dashboard.people import for_people
 from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
 from apps.messages.models import ActorRules
-from apps.messages.services.method_rules import (
-    method_read,
-    method_rule_remove,
-    method_rule_set,
-    receiver_read,
-)
+from apps.messages.services.senders import method_read, method_rule_remove, method_rule_set, receiver_read
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -21,15 +21,9 @@ from apps.dashboard.people import for_people
 from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
 from apps.miners.selectors import miner_get
-from apps.miners.services.additions import (
-    MinerSpec,
-    creation_deposit_read,
-    creation_plan,
-    may_remove,
-    miner_create,
-    miner_import,
-    miner_remove,
-)
+from apps.miners.services.create import MinerSpec, creation_deposit_read, creation_plan, miner_create
+from apps.miners.services.importing import miner_import
+from apps.miners.services.remove import may_remove, miner_remove
 from apps.miners.states import MinerState
 from apps.users.models import Tenant
 from apps.users.selectors import tenants_visible

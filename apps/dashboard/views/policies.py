@@ -19,7 +19,7 @@ from apps.dashboard.lines.proposals import miners_proposal, transfers_proposal
 from apps.dashboard.people import for_people
 from apps.dashboard.regions.scene import Scene
 from apps.messages.selectors import message_get, messages_visible
-from apps.messages.services.policies import policy_change
+from apps.messages.services.retry import policy_change
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import (
     policy_draft,

@@ -16,7 +16,7 @@ from apps.dashboard.people import for_people
 from apps.dashboard.regions.recovery import context_of
 from apps.dashboard.regions.scene import Scene
 from apps.messages.selectors.recovery import unmatched_get
-from apps.messages.services.recover import recovery_end, unmatched_decide
+from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal

@@ -200,16 +200,16 @@ class Message(Timestamped):
 
     @property
     def is_final(self) -> bool:
-        """Tell whether nothing happens to it by itself any more, apart from a reorganisation."""
+        """Return whether nothing happens to it by itself any more, apart from a reorganisation."""
         return self.state in (MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED)
 
     @property
     def has_succeeded(self) -> bool:
-        """Tell whether it landed and did what it was for."""
+        """Return whether it landed and did what it was for."""
         return self.state == MessageState.LANDED and self.exit_code == 0
 
     def chain_message(self) -> ChainMessage:
-        """Give the message as the chain knows it, with what it has of nonce and gas."""
+        """Return the message as the chain knows it, with what it has of nonce and gas."""
         return ChainMessage(
             to=address_parse(self.to),
             from_=address_parse(self.from_addr),
@@ -228,7 +228,7 @@ class Message(Timestamped):
         return all(getattr(own, name) == getattr(message, name) for name in CONTENT)
 
     def signed_message(self) -> SignedMessage:
-        """Give the newest signed version.  Only for rows that have one."""
+        """Return the newest signed version.  Only for rows that have one."""
         return signed_message_from_cbor(bytes(self.signed))
 
 

@@ -30,7 +30,7 @@ AMBIGUOUS_MAX: Final = 20
 
 
 def messages_visible(viewer: Principal) -> QuerySet[Message]:
-    """Give the messages that the viewer may see, newest first: an operator all, a tenant its own.
+    """Return the messages that the viewer may see, newest first: an operator all, a tenant its own.
 
     A token for some signers or miners sees what is sent from those and to these.
     """
@@ -146,7 +146,7 @@ def _seen_by(
 
 
 def message_is_visible(viewer: Principal, row: Message) -> bool:
-    """Tell of one message what `messages_visible` tells of all."""
+    """Return of one message what `messages_visible` returns of all."""
     is_own = viewer.is_operator or row.tenant_id == viewer.own_id
     return is_own and viewer.may_sign_with(row.from_addr) and viewer.may_address(row.to)
 
@@ -163,7 +163,7 @@ def _seen(line: tuple[Any, ...]) -> tuple[Message, int]:
 
 
 def message_events(message: Message) -> list[MessageEvent]:
-    """Give the timeline beside the times in the row itself."""
+    """Return the timeline beside the times in the row itself."""
     return list(message.events.all())
 
 
@@ -192,12 +192,12 @@ def messages_page(
 
 
 def messages_open(viewer: Principal) -> QuerySet[Message]:
-    """Give what is neither landed nor given up."""
+    """Return what is neither landed nor given up."""
     return messages_visible(viewer).filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
 
 
 def senders_visible(viewer: Principal) -> QuerySet[Sender]:
-    """Give the senders that the viewer may use; an operator sees all."""
+    """Return the senders that the viewer may use; an operator sees all."""
     rows = Sender.objects.order_by("pk")
     if viewer.signers:
         rows = rows.filter(address__in=viewer.signers)
@@ -214,7 +214,7 @@ def sender_may_set(viewer: Principal, address: str) -> bool:
 
 
 def sender_get(viewer: Principal, address: str) -> Sender:
-    """Give one sender.  Raises SenderNotFound, also for what is no address."""
+    """Return one sender.  Raises SenderNotFound, also for what is no address."""
     try:
         address = address_format(address_parse(address))
     except BadAddress:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def balances_of(senders: Sequence[Sender]) -> dict[str, int | None]:
-    """Give balances in attoFIL by address: the wallet's, which every head refreshes, else the last choice's.
+    """Return balances in attoFIL by address: the wallet's, refreshed at each head, else the last selection's.
 
     A sender that has nothing to choose is not looked at, whatever it is paid meanwhile.
     """

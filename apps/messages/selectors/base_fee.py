@@ -46,13 +46,13 @@ class CheapWindow:
     """attoFIL over the whole history that was looked at."""
 
     def next_start_s(self, at_s: float) -> int:
-        """Give when the same hours come again, or `start_s` of today's if they are running."""
+        """Return when the same hours come again, or `start_s` of today's if they are running."""
         days = int(max(at_s - self.end_s, -1) // DAY_S) + 1
         return self.start_s + days * DAY_S
 
 
 def base_fee_history(*, head: Head, epoch_s: int) -> list[BaseFeeSpan]:
-    """Give the last day's base fee, oldest first; a chain younger than a day is cut finer."""
+    """Return the last day's base fee, oldest first; a chain younger than a day is cut finer."""
     rows = Head.objects.filter(
         is_canonical=True, height__gt=head.height - DAY_S // epoch_s, height__lte=head.height
     )
@@ -93,7 +93,7 @@ def cheap_window(history: Sequence[BaseFeeSpan]) -> CheapWindow | None:
 
 
 def base_fee_rank(history: Sequence[BaseFeeSpan], base_fee: int) -> float | None:
-    """Give the share of the day, 0 to 1, in which the base fee was higher than now; None without history."""
+    """Return the share of the day, 0 to 1 with a higher base fee than now; None without history."""
     total = sum(span.heads for span in history)
     return sum(span.heads for span in history if span.mean > base_fee) / total if total else None
 

@@ -37,7 +37,7 @@ LIMIT_PERCENT: Final = 125
 
 
 def spend_visible(viewer: Principal) -> QuerySet[GasSpend]:
-    """Give what landed messages cost: an operator sees all tenants', a tenant its own."""
+    """Return what landed messages cost: an operator sees all tenants', a tenant its own."""
     rows = GasSpend.objects.filter(messages__gt=0)
     if viewer.signers:
         rows = rows.filter(from_addr__in=viewer.signers)
@@ -47,12 +47,12 @@ def spend_visible(viewer: Principal) -> QuerySet[GasSpend]:
 
 
 def today_of(now: datetime) -> date:
-    """Give the day on which spending at `now` is written down."""
+    """Return the day on which spending at `now` is written down."""
     return now.astimezone(UTC).date()
 
 
 def spend_since(viewer: Principal, *, days: int, now: datetime) -> QuerySet[GasSpend]:
-    """Give the spending of the last `days` days, today included."""
+    """Return the spending of the last `days` days, today included."""
     return spend_visible(viewer).filter(day__gt=today_of(now) - timedelta(days=days))
 
 
@@ -87,7 +87,7 @@ def spend_summed(viewer: Principal, *, by: str, days: int, now: datetime) -> lis
 
 
 def spend_by_sender(viewer: Principal, *, days: int, now: datetime) -> dict[str, tuple[int, int]]:
-    """Give what each sender's gas cost in the last days, and on how many days it spent anything."""
+    """Return what each sender's gas cost in the last days, and on how many days it spent anything."""
     rows = spend_since(viewer, days=days, now=now).values("from_addr")
     found = rows.annotate(total=Sum("cost"), spent_days=Count("day", distinct=True))
     return {row["from_addr"]: (int(row["total"]), row["spent_days"]) for row in found}
@@ -111,7 +111,7 @@ class QueueCost:
     """True if nothing of this kind has landed lately, so that its gas is not known."""
 
     def cost(self, base_fee: int) -> int:
-        """Give attoFIL at a base fee."""
+        """Return attoFIL at a base fee."""
         return self.gas * base_fee + self.tips
 
 
@@ -133,7 +133,7 @@ def queue_costs(viewer: Principal, *, now: datetime) -> list[QueueCost]:
         in_flight=Count("pk", filter=Q(state=MessageState.FILLED)),
         premium=Avg("gas_premium", filter=Q(state=MessageState.FILLED)),
     )
-    learnt = _gas_learnt(viewer, now=now)
+    learnt = _gas_averages(viewer, now=now)
     costs = []
     for row in found:
         key = (row["kind"], row["method"])
@@ -156,21 +156,21 @@ def queue_costs(viewer: Principal, *, now: datetime) -> list[QueueCost]:
     return sorted(costs, key=lambda cost: (-cost.gas, cost.kind, cost.method, cost.to))
 
 
-def _gas_learnt(viewer: Principal, *, now: datetime) -> dict[tuple[str, int], int]:
-    """Give the mean gas of each kind and method that landed lately."""
+def _gas_averages(viewer: Principal, *, now: datetime) -> dict[tuple[str, int], int]:
+    """Return the mean gas of each kind and method that landed lately."""
     rows = spend_since(viewer, days=LEARN_DAYS, now=now).values("kind", "method")
     found = rows.annotate(gas=Sum("gas_used"), many=Sum("messages"))
     return {(row["kind"], row["method"]): int(row["gas"]) // int(row["many"]) for row in found}
 
 
 def guards_visible(viewer: Principal) -> QuerySet[GasGuard]:
-    """Give the guards that hold for the viewer's messages: the pool's and its own; an operator sees all."""
+    """Return the guards that hold for the viewer's messages: the pool's and its own; an operator sees all."""
     rows = GasGuard.objects.select_related("tenant").order_by("pk")
     return rows if viewer.is_operator else rows.filter(Q(tenant=None) | Q(tenant=viewer.own_id))
 
 
 def guard_get(viewer: Principal, uuid: UUID | str) -> GasGuard:
-    """Give one guard.  Raises NotFound for a stranger's too."""
+    """Return one guard.  Raises NotFound for a stranger's too."""
     row = guards_visible(viewer).filter(uuid=uuid).first()
     if row is None:
         raise NotFound("there is no such guard", field="uuid")
@@ -178,13 +178,13 @@ def guard_get(viewer: Principal, uuid: UUID | str) -> GasGuard:
 
 
 def auto_bump_rules(viewer: Principal) -> QuerySet[AutoBumpRule]:
-    """Give the tenants' rules for proofs near their deadline."""
+    """Return the tenants' rules for proofs near their deadline."""
     rows = AutoBumpRule.objects.select_related("tenant").order_by("tenant__name")
     return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
 
 
 def guards_spent(guards: Collection[GasGuard], *, base_fee: int, now: datetime) -> dict[int, int]:
-    """Give attoFIL of each guard's day by its pk: what landed, and what is in flight at this base fee.
+    """Return attoFIL of each guard's day by its pk: what landed, and what is in flight at this base fee.
 
     A message in flight counts with its whole limit, as it may cost that.
     """

@@ -114,7 +114,7 @@ def lanes_of(
 
 
 def _around(senders: Sequence[Sender]) -> Iterator[Message]:
-    """Give the messages whose nonces lie around what the chain wants next."""
+    """Return the messages whose nonces lie around what the chain wants next."""
     for at in range(0, len(senders), SENDERS_AT_ONCE):
         wanted = Q()
         for sender in senders[at : at + SENDERS_AT_ONCE]:

@@ -34,7 +34,7 @@ class PushFacts:
     """Receivers whose kind of actor was learnt."""
 
     def is_granted(self, tenant_id: int | None, address: str) -> bool:
-        """Tell whether a tenant may send from an address; None is the pool itself: any that it knows."""
+        """Return whether a tenant may send from an address; None is the pool itself: any that it knows."""
         if tenant_id is None:
             return address in self.wallets or any(address == granted for _, granted in self.grants)
         return (tenant_id, address) in self.grants

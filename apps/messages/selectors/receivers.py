@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def kind_from_address(address: str) -> str:
-    """Give the kind that an address tells by itself; empty for most."""
+    """Return the kind that an address tells by itself; empty for most."""
     return actor_kind(address_parse(address)) if address else ""
 
 
 def receiver_kinds(addresses: Collection[str]) -> dict[str, str]:
-    """Give the kinds of receivers; those that nobody has asked for yet are left out."""
+    """Return the kinds of receivers; those that nobody has asked for yet are left out."""
     told = {address: kind for address in addresses if (kind := kind_from_address(address))}
     rest = [address for address in dict.fromkeys(addresses) if address and address not in told]
     if not rest:

@@ -53,7 +53,7 @@ def senders_unread(recovery: Recovery) -> QuerySet[Sender]:
 
 
 def recovery_hold_reason(sender: Sender, recovery: Recovery) -> str:
-    """Say why nothing of this sender is signed; empty if recovery does not hold it up."""
+    """Return why nothing of this sender is signed; empty if recovery does not hold it up."""
     if recovery.since is None:
         return ""
     if sender.read_back_at is None or sender.read_back_at < recovery.since:

@@ -53,7 +53,7 @@ LATE_EPOCHS: Final = 20
 
 
 def is_stuck(head: Head | None, network: Network | None) -> Q:
-    """Say which open messages somebody has to look at; ages are counted to the newest head."""
+    """Return which open messages somebody has to look at; ages are counted to the newest head."""
     found = Q(state=MessageState.UNFILLED, wait__in=STUCK, attempts__gte=STUCK_TRIES)
     if head is None or network is None:
         return found
@@ -86,7 +86,7 @@ def stuck_mark(messages: Iterable[Message], *, head: Head | None, network: Netwo
 
 
 def messages_stuck(viewer: Principal, *, head: Head | None, network: Network | None) -> QuerySet[Message]:
-    """Give the open messages that somebody has to look at, those with a deadline on chain first."""
+    """Return the open messages that somebody has to look at, those with a deadline on chain first."""
     return messages_open(viewer).filter(is_stuck(head, network)).order_by("priority", "created_at")
 
 

@@ -7,13 +7,13 @@ from apps.messages.models import Tracker
 
 
 def tracked_height() -> int:
-    """Give the height of the newest head whose landings are written; -1 before the first."""
+    """Return the height of the newest head whose landings are written; -1 before the first."""
     height = Tracker.objects.values_list("height", flat=True).first()
     return -1 if height is None else height
 
 
 def tracked_key() -> str:
-    """Give the tipset up to which landings are written; before the first one the newest head.
+    """Return the tipset up to which landings are written; before the first one the newest head.
 
     Questions about single messages go there: what only a later tipset has, a reorganisation could take back
     without the tracker knowing of it.

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from apps.messages.services.backoff import message_retry_now, retry_after_funding
-from apps.messages.services.fee_limits import fee_limits_set
+from apps.messages.services.cancel import message_mark_bad, messages_clear
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import message_republish, messages_publish, messages_republish
 from apps.messages.services.push import message_push, messages_push, messages_push_batch
-from apps.messages.services.replace import (
-    NewFees,
-    message_mark_bad,
-    message_replace,
+from apps.messages.services.replace import NewFees, fee_limits_set, message_replace
+from apps.messages.services.retry import (
     message_retry,
-    messages_clear,
+    message_retry_now,
     messages_recover,
+    retry_after_funding,
 )
 from apps.messages.services.search import messages_search
 from apps.messages.services.select import messages_expire, sender_select, senders_due

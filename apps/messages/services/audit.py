@@ -1,14 +1,16 @@
-"""Lines of the audit log about messages: what a person or a program did to which of them."""
+"""What was done to messages: lines of the audit log, and of a message's own timeline."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from apps.messages.models import MessageEvent
 from apps.users.services import AuditEvent, audit_entries_record
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from apps.messages.models import Message
     from apps.users.principals import Principal
@@ -69,3 +71,8 @@ def fee_fields(row: Message) -> dict[str, str]:
         "fee_cap": f"{row.gas_fee_cap} attoFIL per gas",
         "premium": f"{row.gas_premium} attoFIL per gas",
     }
+
+
+def event_record(message: Message, event: str, text: str, *, now: datetime) -> None:
+    """Add a line to a message's timeline."""
+    MessageEvent.objects.create(message=message, at=now, event=event, text=text[:1000])

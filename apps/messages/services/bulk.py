@@ -1,26 +1,29 @@
-"""One change to many messages: what was done, and why not where it was not."""
+"""One change to many messages: what it would cost, what was done, and why not where it was not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from apps.chain.client import GasSpec
 from apps.core.errors import BadValue, DomainError
 from apps.messages.services.audit import message_audit
-from apps.messages.services.backoff import message_retry_now
-from apps.messages.services.cancel import message_cancel
+from apps.messages.services.cancel import message_cancel, message_mark_bad, transfer_of
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.replace import NewFees, message_mark_bad, message_replace
+from apps.messages.services.replace import NewFees, message_replace, premium_floor, replace_ratio
+from apps.messages.services.retry import message_retry_now
 from apps.messages.states import MessageState
+from poolsite.filecoin.amounts import AttoFil
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
     from apps.messages.models import Message
     from apps.users.principals import Principal
+
 
 BULK_STATES: Final[dict[str, tuple[MessageState, ...]]] = {
     "replace": (MessageState.FILLED,),
@@ -33,6 +36,9 @@ BULK_STATES: Final[dict[str, tuple[MessageState, ...]]] = {
 
 BULK_MAX: Final = 500
 """Messages of one request: each replacement asks the node and the signer."""
+
+PRICED: Final = ("replace", "cancel")
+"""What makes a new signed message; the rest costs nothing."""
 
 
 @dataclass(slots=True)
@@ -81,7 +87,7 @@ def messages_bulk(
 def _one(
     action: str, row: Message, *, client: ChainClient, head: Head, now: datetime, by: Principal | None
 ) -> str:
-    """Do it to one message; gives the id of what has to be published then."""
+    """Do it to one message; returns the id of what has to be published then."""
     if action == "replace":
         return message_replace(message=row, fees=NewFees(), client=client, head=head, now=now, by=by).pk
     if action == "cancel":
@@ -94,3 +100,40 @@ def _one(
         return ""
     message_audit(by, "message.republish", row, after={"nodes": "all"})
     return row.pk
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """attoFIL that the gas of all costs together."""
+
+    before: int
+    """At the present base fee, if nothing is done."""
+    now: int
+    """At the present base fee, after the change."""
+    most: int
+    """Whatever the base fee does, as far as the rules let fees go."""
+
+
+def bulk_price(action: str, rows: Sequence[Message], *, client: ChainClient, head: Head) -> Price | None:
+    """Price a change to `rows`; None for what costs nothing.
+
+    Raises what the change of the first of them would: FeeTooLow, NodeUnavailable, NodeRefused.
+    """
+    if action not in PRICED or not rows:
+        return None
+    base_fee, ratio = int(head.base_fee), replace_ratio(client)
+    first = rows[0]
+    if action == "cancel":
+        found = transfer_of(first, client=client, head=head)
+    else:
+        blank = replace(first.chain_message(), gas_fee_cap=AttoFil(0), gas_premium=AttoFil(0))
+        found = client.gas_estimate_message(blank, GasSpec(), head.key)
+    before = now = most = 0
+    for row in rows:
+        limit = int(found.gas_limit if action == "cancel" else row.gas_limit)
+        premium = max(int(found.gas_premium), premium_floor(int(row.gas_premium), ratio=ratio))
+        cap = max(int(found.gas_fee_cap), premium, int(row.gas_fee_cap))
+        before += row.gas_limit * min(int(row.gas_fee_cap), base_fee + int(row.gas_premium))
+        now += limit * min(cap, base_fee + premium)
+        most += limit * cap
+    return Price(before, now, most)

@@ -46,7 +46,7 @@ def messages_advance(
 
 
 def publish_message_changes(tenants: Mapping[str, int | None] | Iterable[tuple[str, int | None]]) -> None:
-    """Tell the pages of each tenant which of its messages changed; many at once as one change."""
+    """Publish to the pages of each tenant which of its messages changed; many at once as one change."""
     pairs = list(tenants.items()) if hasattr(tenants, "items") else list(tenants)
     many = {tenant for tenant, count in Counter(t for _, t in pairs).items() if count > PUSHED_ONE_BY_ONE}
     publish_all(

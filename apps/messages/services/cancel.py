@@ -1,8 +1,4 @@
-"""Cancelling a message in flight: a transfer of nothing to oneself takes its nonce.
-
-The message is given up and the transfer goes out under the same nonce for a higher premium.  Whichever of
-the two a block takes, the nonce is used once; if it is the message after all, it has landed.
-"""
+"""Giving messages up: one in flight may give its nonce to a transfer of nothing to oneself."""
 
 from __future__ import annotations
 
@@ -17,13 +13,12 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
-from apps.messages.services.audit import message_audit
-from apps.messages.services.bulk_transitions import NOT_LANDED, messages_advance
+from apps.messages.services.audit import event_record, message_audit, messages_audit
+from apps.messages.services.bulk_transitions import NOT_LANDED, messages_advance, publish_message_changes
 from apps.messages.services.fees import fee_limit
+from apps.messages.services.recovery.detect import recovery_require_over
 from apps.messages.services.replace import premium_floor_of, require_in_flight, require_nonce_open
-from apps.messages.services.restored import recovery_require_over
 from apps.messages.services.sign import origin_of
-from apps.messages.services.timeline import event_record
 from apps.messages.states import MessageState, Priority, Wait
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.amounts import AttoFil
@@ -41,7 +36,7 @@ if TYPE_CHECKING:
 def message_cancel(
     *, message: Message, client: ChainClient, head: Head, now: datetime, by: Principal | None = None
 ) -> Message:
-    """Give up a message in flight and give its nonce to a transfer of nothing; gives the transfer's row.
+    """Fail a message in flight and give its nonce to a transfer of nothing; returns the transfer's row.
 
     The caller publishes it; `by` goes into the audit log.
     Refused before anything is signed: what is not in flight, what is on chain,
@@ -89,7 +84,7 @@ def transfer_of(message: Message, *, client: ChainClient, head: Head) -> ChainMe
 def _store(
     message: Message, signed: SignedMessage, *, head: Head, now: datetime, by: Principal | None
 ) -> Message:
-    """Give the message up and make the transfer the holder of its nonce, both or neither."""
+    """Return the message up and make the transfer the holder of its nonce, both or neither."""
     row = Message.objects.select_for_update().get(pk=message.pk)
     require_in_flight(row)
     if row.cid != message.cid:
@@ -108,7 +103,7 @@ def _store(
 
 
 def _in_flight(id: str, row: Message, signed: SignedMessage, *, head: Head, now: datetime) -> Message:
-    """Give the transfer's row, in flight.
+    """Return the transfer's row, in flight.
 
     The very same transfer may be there, displaced or given up: the message was cancelled before, and came
     back by a reorganisation or by hand.
@@ -145,3 +140,48 @@ def _in_flight(id: str, row: Message, signed: SignedMessage, *, head: Head, now:
         event = "REVERT" if known.state == MessageState.REPLACED else "RECOVER"
         messages_advance(event, {id: NOT_LANDED}, now=now)
     return known
+
+
+@transaction.atomic
+def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
+    """Fail a message.  If it was already signed it may still land; if no pool has it, its nonce is
+    a gap, which the next selections close.
+
+    Raises WrongState if it is final.
+    """
+    row = Message.objects.select_for_update().get(pk=message.pk)
+    before = {"state": row.state}
+    advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE)
+    if row.nonce is not None:
+        Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
+    event_record(row, "marked bad", "" if row.nonce is None else f"nonce {row.nonce} is free", now=now)
+    message_audit(by, "message.mark-bad", row, before=before, after={"state": row.state})
+    publish(Change("message", row.pk, row.tenant_id))
+    return row
+
+
+@transaction.atomic
+def messages_clear(
+    *, address: str, now: datetime, tenant_id: int | None = None, by: Principal | None = None
+) -> int:
+    """Fail everything of a sender that has no nonce yet; returns the number."""
+    rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.UNFILLED)
+    if tenant_id is not None:
+        rows = rows.filter(tenant_id=tenant_id)
+    waiting = {row.pk: row for row in rows.defer("params", "signed")}
+    data = {pk: {"wait": str(Wait.NONE)} for pk in waiting}
+    moved = messages_advance("MARK_BAD", data, now=now)
+    publish_message_changes(moved)
+    states = ({"state": str(MessageState.UNFILLED)}, {"state": str(MessageState.FAILED)})
+    messages_audit(by, "message.clear", [(waiting[pk], *states) for pk in moved])
+    return len(moved)
+
+
+@transaction.atomic
+def message_withdraw(message: Message, *, reason: str, now: datetime) -> None:
+    """Fail a message that was not signed yet, so that nothing of it can reach the chain.
+
+    Raises WrongState if it has a nonce, LostRace if it got one this moment.
+    """
+    advance(message, "EXPIRE", wait=Wait.EXPIRED, error=reason[:2000], updated_at=now)
+    publish(Change("message", message.pk, message.tenant_id))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.messages.models import Sender
 from apps.messages.services.fees import actor_rules_for, fee_choose, shared_rules
-from apps.messages.services.nonces import sender_chain_state
+from apps.messages.services.selection import sender_chain_state
 from apps.messages.services.validate import expiry_check, message_validate
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.selectors import sender_allowed

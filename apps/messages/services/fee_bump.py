@@ -5,6 +5,9 @@ tenant.  Where a tenant has automatic fee bumps on, its proofs in flight are rep
 deadline is near, again and again until they land.  Both stay within the largest fee that the rules allow;
 other messages wait for the fee to fall or for a person.
 
+Proofs of the pool's own apps come with their deadline; of the others the chain is asked on each head, until
+the deadline that the proof names is the open one.
+Source: lotus StateMinerProvingDeadline; builtin-actors miner SubmitWindowedPoSt.
 """
 
 from __future__ import annotations
@@ -14,12 +17,16 @@ from typing import TYPE_CHECKING
 import structlog
 from django.db.models import Q
 
+from apps.chain.errors import NodeRefused
 from apps.core.errors import DomainError
 from apps.messages.models import AutoBumpRule, Message
 from apps.messages.services.bulk_transitions import waits_record
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import NewFees, message_replace
+from apps.messages.services.validate import METHOD_WINDOW_POST
 from apps.messages.states import MessageState, Priority, Wait
+from poolsite.filecoin.actors.decode import params_decode
+from poolsite.filecoin.cbor import BadCbor
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
-    """Raise the fees of proofs that the base fee overtook or whose deadline is near; gives their ids.
+    """Raise the fees of proofs that the base fee overtook or whose deadline is near; returns their ids.
 
     What cannot be raised keeps its version and says why.  A kill in between leaves a stored version that
     the next head publishes.
@@ -56,7 +63,7 @@ def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
 
 
 def _raise(row: Message, *, fees: NewFees, client: ChainClient, head: Head, now: datetime) -> list[str]:
-    """Replace one proof; gives its id if that was possible, and remembers the attempt either way."""
+    """Replace one proof; returns its id if that was possible, and remembers the attempt either way."""
     try:
         message_replace(message=row, fees=fees, client=client, head=head, now=now)
     except DomainError as error:
@@ -69,3 +76,44 @@ def _raise(row: Message, *, fees: NewFees, client: ChainClient, head: Head, now:
         raised = [row.pk]
     Message.objects.filter(pk=row.pk).update(fee_bumped_height=head.height)
     return raised
+
+
+def deadlines_learn(*, client: ChainClient, head: Head) -> list[str]:
+    """Note until when proofs on their way count; returns the ids of those that were learnt.
+
+    One question per miner.  Raises NodeUnavailable.
+    """
+    rows = Message.objects.filter(
+        state__in=[MessageState.UNFILLED, MessageState.FILLED],
+        priority=Priority.PROOF,
+        method=METHOD_WINDOW_POST,
+        urgent_epoch=None,
+    ).order_by("to", "pk")
+    open_deadlines: dict[str, tuple[int, int] | None] = {}
+    learnt: list[str] = []
+    for row in rows:
+        if row.to not in open_deadlines:
+            open_deadlines[row.to] = _open_deadline(row.to, client=client, head=head)
+        found = open_deadlines[row.to]
+        if found is not None and found[0] == _deadline_named(row):
+            Message.objects.filter(pk=row.pk, urgent_epoch=None).update(urgent_epoch=found[1])
+            learnt.append(row.pk)
+    return learnt
+
+
+def _open_deadline(miner: str, *, client: ChainClient, head: Head) -> tuple[int, int] | None:
+    """Return number and closing epoch of a miner's open deadline; None if the node knows no such miner."""
+    try:
+        answer = client.state_miner_proving_deadline(miner, head.key)
+    except NodeRefused as error:
+        log.info("deadline_not_known", miner=miner, reason=error.reason[:200])
+        return None
+    return int(answer["Index"]), int(answer["Close"])
+
+
+def _deadline_named(message: Message) -> int | None:
+    """Return the deadline that a proof is for; None if its parameters are no proof's."""
+    try:
+        return int(params_decode("miner", message.method, bytes(message.params))["Deadline"])
+    except (BadCbor, KeyError, TypeError, ValueError):
+        return None

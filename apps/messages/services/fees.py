@@ -1,7 +1,4 @@
-"""Which fee wishes hold for a message: its own, then its sender's, then the method's, then the pool's.
-
-Source: ipfs-force-community/sophon-messager service/message_selector.go mergeMsgSpec.
-"""
+"""Which fee wishes hold for a message: its own, then its sender's, then the method's, then the pool's."""
 
 from __future__ import annotations
 
@@ -23,8 +20,8 @@ if TYPE_CHECKING:
 MAX_FEE_DEFAULT = 70_000_000_000_000_000
 """0.07 FIL: the messager's first shared rule."""
 
-
 MESSAGE, SENDER, METHOD, POOL, TENANT, GUARD = "message", "sender", "method", "pool", "tenant", "guard"
+
 LEVELS: Final[dict[str, str]] = {
     MESSAGE: "The message's own",
     SENDER: "Sender's",
@@ -34,6 +31,7 @@ LEVELS: Final[dict[str, str]] = {
     GUARD: "The gas guard's",
 }
 """Levels of fee limits, as the first words of a sentence."""
+
 WHERE: Final[dict[str, str]] = {
     MESSAGE: "Raise its fee.",
     SENDER: "Change it in Sender → Fees.",
@@ -60,7 +58,7 @@ class FeeChoice:
 
 
 def shared_rules() -> SharedRules:
-    """Give the pool's rules; the first call makes them with the messager's defaults."""
+    """Return the pool's rules; the first call makes them with the messager's defaults."""
     defaults = {"quota": 20, "gas_over_estimation": 1.25, "max_fee": MAX_FEE_DEFAULT}
     row, _ = SharedRules.objects.get_or_create(pk=1, defaults=defaults)
     return row
@@ -86,14 +84,14 @@ def fee_choose(
 
 
 def fee_choice_of(message: Message, *, client: ChainClient, key: str) -> FeeChoice:
-    """Give what the rules say about one stored message."""
+    """Return what the rules say about one stored message."""
     sender = Sender.objects.get(address=message.from_addr)
     rule = actor_rules_for([message], client=client, key=key).get((message.to, message.method))
     return fee_choose(message, sender=sender, actor=rule, shared=shared_rules())
 
 
 def fee_limit(message: Message, *, client: ChainClient, key: str) -> int:
-    """Give the most that the message's gas may cost by rules and guards; 0 for no limit."""
+    """Return the most that the message's gas may cost by rules and guards; 0 for no limit."""
     return capped(fee_choice_of(message, client=client, key=key).spec.max_fee, message)
 
 
@@ -117,7 +115,7 @@ def _first(levels: Sequence[Any], name: str) -> Any:
 def actor_rules_for(
     messages: Iterable[Message], *, client: ChainClient, key: str
 ) -> dict[tuple[str, int], ActorRules]:
-    """Give the rules of (receiver, method); the node is asked for codes only if any rule exists."""
+    """Return the rules of (receiver, method); the node is asked for codes only if any rule exists."""
     rules = {(row.code, row.method): row for row in ActorRules.objects.all()}
     if not rules:
         return {}

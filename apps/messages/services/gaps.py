@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from apps.chain.isolation import for_each_isolated
 from apps.messages.models import Message, Sender
-from apps.messages.services.nonces import nonce_gaps, sender_chain_state
+from apps.messages.services.selection import nonce_gaps, sender_chain_state
 from apps.messages.states import MessageState, Priority, Wait
 
 if TYPE_CHECKING:
@@ -86,6 +86,6 @@ def _filler(sender: Sender, nonce: int, *, head: Head) -> str:
 
 
 def _tenant_of(sender: Sender) -> Tenant | None:
-    """Give the tenant of the sender's newest message: its key signs the gap filler."""
+    """Return the tenant of the sender's newest message: its key signs the gap filler."""
     newest = Message.objects.filter(from_addr=sender.address, state=MessageState.FILLED).first()
     return None if newest is None else newest.tenant

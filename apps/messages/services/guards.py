@@ -12,7 +12,7 @@ from apps.core.live import Change, publish
 from apps.messages.errors import BadMessage
 from apps.messages.models import AutoBumpRule, GasGuard
 from apps.messages.selectors.gas import guards_spent
-from apps.messages.services.backoff import retry_after_rule_change
+from apps.messages.services.retry import retry_after_rule_change
 from apps.messages.states import KIND_PRIORITIES, Priority
 from apps.users.services import audit_record
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
@@ -40,7 +40,7 @@ class Hold:
     """Epoch at which it ends; 0: never."""
 
     def is_on(self, *, base_fee: int, height: int) -> bool:
-        """Tell whether it holds at this base fee and epoch."""
+        """Return whether it holds at this base fee and epoch."""
         return base_fee > self.base_fee and not (self.until and height >= self.until)
 
 
@@ -56,13 +56,13 @@ class GuardChoice:
     """Those whose day it counts in."""
 
     def holding(self, *, base_fee: int, height: int) -> Hold | None:
-        """Give what keeps the message waiting for the base fee, the lowest mark first; None lets it go."""
+        """Return what keeps the message waiting for the base fee, the lowest mark first; None lets it go."""
         found = [hold for hold in self.holds if hold.is_on(base_fee=base_fee, height=height)]
         return min(found, key=lambda hold: hold.base_fee, default=None)
 
 
 def guard_choose(message: Message, guards: Sequence[GasGuard], *, receiver: str) -> GuardChoice:
-    """Give the tightest of what all fitting guards and the message itself say.
+    """Return the tightest of what all fitting guards and the message itself say.
 
     `receiver` is the kind of actor that it goes to, empty where that is not known.
     """
@@ -83,7 +83,7 @@ def guard_choose(message: Message, guards: Sequence[GasGuard], *, receiver: str)
 
 
 def guard_fits(guard: GasGuard, message: Message, *, receiver: str) -> bool:
-    """Tell whether a guard speaks about a message; where the receiver's kind is not known, it does."""
+    """Return whether a guard speaks about a message; where the receiver's kind is not known, it does."""
     return (
         guard.actor in ("", receiver or guard.actor)
         and guard.tenant_id in (None, message.tenant_id)
@@ -107,7 +107,7 @@ class Budgets:
     planned: dict[int, int] = field(default_factory=dict)
 
     def room(self, guards: Iterable[GasGuard]) -> int | None:
-        """Give what is left of the tightest of these budgets; None without any."""
+        """Return what is left of the tightest of these budgets; None without any."""
         left = []
         for guard in guards:
             if guard.pk not in self.rooms:
@@ -121,7 +121,7 @@ class Budgets:
         for guard in guards:
             self.planned[guard.pk] = self.planned.get(guard.pk, 0) + cost
 
-    def still_hold(self) -> bool:
+    def still_fit(self) -> bool:
         """Look again under a lock: other senders may have spent of the same day meanwhile.
 
         Must run in the transaction that stores what is planned.

@@ -72,7 +72,7 @@ class PublishResult:
 
 
 def message_republish(*, message: Message, now: datetime, by: Principal | None) -> PublishResult:
-    """Give a message in flight to every node again, because somebody asks for it.  Raises BadMessage."""
+    """Publish a message in flight to every node again, because somebody asks for it.  Raises BadMessage."""
     if message.state != MessageState.FILLED:
         raise BadMessage(f"need FillMsg got {WIRE_NAMES[message.state]}", field="id")
     message_audit(by, "message.republish", message, after={"nodes": "all"})
@@ -80,14 +80,14 @@ def message_republish(*, message: Message, now: datetime, by: Principal | None) 
 
 
 def messages_publish(ids: Iterable[str], *, now: datetime) -> PublishResult:
-    """Give these messages to every node.  What no node took is tried again on the next head."""
+    """Publish these messages to every node.  What no node took is tried again on the next head."""
     rows = Message.objects.filter(pk__in=list(ids), state=MessageState.FILLED).exclude(signed=b"")
     rows = rows.order_by("from_addr", "nonce")
     return _deliver([_parcel(row) for row in rows.only(*PARCEL_COLUMNS)], now=now)
 
 
 def messages_republish(*, now: datetime) -> PublishResult:
-    """Give each node what it lacks of the messages in flight.
+    """Publish to each node what it lacks of the messages in flight.
 
     One request per node asks for the end of each sender's contiguous run; only what lies behind it is
     sent.  A version that no node has taken yet is sent in any case: it may replace an older one.
@@ -109,7 +109,7 @@ def fee_caps_update(*, head: Head, now: datetime) -> None:
 
 
 def nodes_for_publishing() -> list[NodeLink]:
-    """Give a link to every node that messages go to: the pool's own and the messager's extra ones."""
+    """Return a link to every node that messages go to: the pool's own and the messager's extra ones."""
     own = nodes_all().exclude(state__in=STATES_FOREIGN)
     places = {node.url: node.token for node in own}
     for extra in ExtraNode.objects.all():
@@ -145,12 +145,12 @@ def _deliver(parcels: Sequence[OutgoingMessage], *, now: datetime) -> PublishRes
                     delivery.refused[pk] = text
                 else:
                     delivery.taken.add(pk)
-    _note(parcels, delivery, nodes=len(links), now=now)
+    _result_store(parcels, delivery, nodes=len(links), now=now)
     return delivery
 
 
 def _send(link: NodeLink, parcels: Sequence[OutgoingMessage]) -> dict[str, str] | NodeUnavailable:
-    """Give one node what it lacks: id to the words of its refusal, empty if it has the message.
+    """Publish to one node what it lacks: id to the words of its refusal, empty if it has the message.
 
     Runs in a thread without a database.
     """
@@ -167,7 +167,7 @@ def _send(link: NodeLink, parcels: Sequence[OutgoingMessage]) -> dict[str, str] 
 
 
 def _missing(link: NodeLink, parcels: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
-    """Give what the node has not, in nonce order per sender."""
+    """Return what the node has not, in nonce order per sender."""
     asked = list(dict.fromkeys(parcel.from_addr for parcel in parcels if not parcel.is_fresh))
     answers = link.call_many([("MpoolGetNonce", [address]) for address in asked])
     ends: dict[str, int] = defaultdict(int)
@@ -178,7 +178,9 @@ def _missing(link: NodeLink, parcels: Sequence[OutgoingMessage]) -> list[Outgoin
 
 
 @transaction.atomic
-def _note(parcels: Sequence[OutgoingMessage], delivery: PublishResult, *, nodes: int, now: datetime) -> None:
+def _result_store(
+    parcels: Sequence[OutgoingMessage], delivery: PublishResult, *, nodes: int, now: datetime
+) -> None:
     """Write first publication and refusals; rows that landed meanwhile are left alone."""
     fresh = [parcel.id for parcel in parcels if parcel.is_fresh and parcel.id in delivery.taken]
     if fresh:

@@ -21,7 +21,6 @@ from apps.messages.models import Message, Sender
 from apps.messages.selectors.push_facts import PushFacts, push_facts
 from apps.messages.services.audit import pushes_audit
 from apps.messages.services.bulk_transitions import publish_message_changes
-from apps.messages.services.receivers import receiver_kinds_resolve
 from apps.messages.services.validate import (
     Gas,
     PushItem,
@@ -30,6 +29,7 @@ from apps.messages.services.validate import (
     message_validate,
     outside_priority,
     params_check,
+    receiver_kinds_resolve,
     shortfall_text,
 )
 from apps.messages.states import SenderState, Wait
@@ -177,13 +177,15 @@ def messages_push_batch(asked: Sequence[tuple[Principal, PushItem]]) -> list[Mes
     rows = {at: row for at, row in enumerate(results) if isinstance(row, Message)}
     if rows:
         callers = [principal for principal, _ in asked]
-        for at, answer in _taken(rows, callers=callers).items():
+        for at, answer in _store_accepted(rows, callers=callers).items():
             results[at] = answer
     return results
 
 
-def _taken(rows: dict[int, Message], *, callers: Sequence[Principal]) -> dict[int, Message | DomainError]:
-    """Store those of `rows` (by place) that nothing speaks against; gives an answer for each."""
+def _store_accepted(
+    rows: dict[int, Message], *, callers: Sequence[Principal]
+) -> dict[int, Message | DomainError]:
+    """Store those of `rows` (by place) that nothing speaks against; returns an answer for each."""
     facts = push_facts(
         senders={row.from_addr for row in rows.values()},
         receivers={row.to for row in rows.values() if row.method != METHOD_SEND},
@@ -281,7 +283,7 @@ def _stored(rows: Sequence[Message]) -> dict[str, Message]:
 
 
 def _insert(rows: Sequence[Message]) -> set[str]:
-    """Write new rows in one statement; gives the keys of those that were not there yet."""
+    """Write new rows in one statement; returns the keys of those that were not there yet."""
     data: list[list[Any]] = [[getattr(row, name) for row in rows] for name in INSERTED]
     new = {pk for (pk,) in INSERT.rows(data)}
     for row in rows:
@@ -290,7 +292,7 @@ def _insert(rows: Sequence[Message]) -> set[str]:
 
 
 def _same_again(row: Message, stored: Message, *, principal: Principal) -> Message | DomainError:
-    """Give the stored row if it is the same message of the same account."""
+    """Return the stored row if it is the same message of the same account."""
     content = ("to", "from_addr", "value", "method")
     if (
         (stored.tenant_id == row.tenant_id or principal.is_operator)

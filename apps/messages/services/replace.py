@@ -1,33 +1,31 @@
-"""Changing messages by hand: replace with higher fees, publish again, give up, take back."""
+"""Replacing a message: the same nonce with higher fees; before it is signed, other fee limits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.db.models import F
 
 from apps.chain.client import GasSpec
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
-from apps.messages.models import Message, Sender, SignedVersion
-from apps.messages.services.audit import fee_fields, message_audit, messages_audit
-from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.models import Message, SignedVersion
+from apps.messages.services.audit import event_record, fee_fields, message_audit
 from apps.messages.services.fees import capped, fee_choice_of
-from apps.messages.services.nonces import sender_chain_state
-from apps.messages.services.restored import recovery_require_over
+from apps.messages.services.push import selection_enqueue
+from apps.messages.services.recovery.detect import recovery_require_over
+from apps.messages.services.selection import sender_chain_state
 from apps.messages.services.sign import origin_of
-from apps.messages.services.timeline import event_record
 from apps.messages.services.validate import fee_cap_check
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from apps.wallets.services.sign import messages_sign
-from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.amounts import TOTAL_FILECOIN, AttoFil, fil_format
 from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from datetime import datetime
 
     from apps.chain.client import ChainClient
@@ -56,7 +54,7 @@ class NewFees:
 
 
 def premium_floor(premium: int, *, ratio: float = RBF_RATIO_DEFAULT) -> int:
-    """Give the least premium that a pool takes in the place of `premium`."""
+    """Return the least premium that a pool takes in the place of `premium`."""
     percent = max(round(ratio * 100), RBF_PERCENT_MIN)
     return premium * percent // 100 + 1
 
@@ -87,7 +85,7 @@ def message_replace(
 
 
 def replacement_of(message: Message, fees: NewFees, *, client: ChainClient, head: Head) -> ChainMessage:
-    """Give what `message_replace` would have signed; the same refusals, and nothing is changed."""
+    """Return what `message_replace` would have signed; the same refusals, and nothing is changed."""
     require_in_flight(message)
     require_nonce_open(message, client=client, head=head)
     if fees.is_auto:
@@ -163,12 +161,12 @@ def _manual_fees(message: Message, fees: NewFees) -> ChainMessage:
 
 
 def premium_floor_of(message: Message, *, client: ChainClient) -> int:
-    """Give the least premium that the node's pool takes in the place of the message's."""
+    """Return the least premium that the node's pool takes in the place of the message's."""
     return premium_floor(int(message.gas_premium), ratio=replace_ratio(client))
 
 
 def replace_ratio(client: ChainClient) -> float:
-    """Give how many times the old premium the node's pool wants for a replacement."""
+    """Return how many times the old premium the node's pool wants for a replacement."""
     return float(client.mpool_get_config().get("ReplaceByFeeRatio") or RBF_RATIO_DEFAULT)
 
 
@@ -216,90 +214,27 @@ def _store_version(
 
 
 @transaction.atomic
-def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
-    """Give a message up.  If it was already signed it may still land; if no pool has it, its nonce is
-    a gap, which the next selections close.
+def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: datetime) -> Message:
+    """Set for a message without a nonce its own largest fee and fee cap, and have it tried at once.
 
-    Raises WrongState if it is final.
+    They go before those of its sender, its method and the pool; the gas guard's cap still holds.  0 leaves
+    the rules to decide.  Raises BadMessage if it is signed already or a value cannot be paid.
     """
     row = Message.objects.select_for_update().get(pk=message.pk)
-    before = {"state": row.state}
-    advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE)
-    if row.nonce is not None:
-        Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
-    event_record(row, "marked bad", "" if row.nonce is None else f"nonce {row.nonce} is free", now=now)
-    message_audit(by, "message.mark-bad", row, before=before, after={"state": row.state})
+    if row.state != MessageState.UNFILLED:
+        raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[row.state]}", field="id")
+    for name, value in (("max_fee", max_fee), ("gas_fee_cap", gas_fee_cap)):
+        if not 0 <= value <= TOTAL_FILECOIN:
+            raise BadMessage("not an amount that a message can pay", field=name)
+    fee_cap_check(gas_fee_cap)
+    if gas_fee_cap and row.gas_premium > gas_fee_cap:
+        raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_fee_cap")
+    text = f"max fee {fil_format(max_fee)}, fee cap {gas_fee_cap} attoFIL"
+    Message.objects.filter(pk=row.pk).update(
+        max_fee=max_fee, gas_fee_cap=gas_fee_cap, retry_height=0, attempts=0, updated_at=now
+    )
+    event_record(row, "fee raised", text, now=now)
     publish(Change("message", row.pk, row.tenant_id))
+    transaction.on_commit(partial(selection_enqueue, row.from_addr))
+    row.refresh_from_db()
     return row
-
-
-@transaction.atomic
-def message_retry(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
-    """Let a message that was given up before it was signed be chosen again.
-
-    Raises WrongState if it was not given up, BadMessage if it has a nonce: that one is taken back instead.
-    """
-    row = Message.objects.select_for_update().get(pk=message.pk)
-    if row.nonce is not None:
-        raise BadMessage(f"message {row.push_id} was signed with nonce {row.nonce}", field="state")
-    before = {"state": row.state}
-    advance(row, "RETRY", updated_at=now, wait=Wait.NEXT_HEAD, error="")
-    event_record(row, "taken back", "", now=now)
-    message_audit(by, "message.retry", row, before=before, after={"state": row.state})
-    publish(Change("message", row.pk, row.tenant_id))
-    return row
-
-
-@transaction.atomic
-def messages_clear(
-    *, address: str, now: datetime, tenant_id: int | None = None, by: Principal | None = None
-) -> int:
-    """Give up everything of a sender that has no nonce yet; gives the number."""
-    rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.UNFILLED)
-    if tenant_id is not None:
-        rows = rows.filter(tenant_id=tenant_id)
-    waiting = {row.pk: row for row in rows.defer("params", "signed")}
-    data = {pk: {"wait": str(Wait.NONE)} for pk in waiting}
-    moved = messages_advance("MARK_BAD", data, now=now)
-    publish_message_changes(moved)
-    states = ({"state": str(MessageState.UNFILLED)}, {"state": str(MessageState.FAILED)})
-    messages_audit(by, "message.clear", [(waiting[pk], *states) for pk in moved])
-    return len(moved)
-
-
-def messages_recover(
-    *,
-    address: str,
-    client: ChainClient,
-    head: Head,
-    now: datetime,
-    tenant_id: int | None = None,
-    ids: Collection[str] | None = None,
-    by: Principal | None = None,
-) -> list[str]:
-    """Put messages that were given up back into flight where their nonce is still open and free.
-
-    Of one tenant only if that is named: others may hold the same address.  Returns the ids under which they
-    were pushed.  Raises NodeUnavailable, NodeRefused.
-    """
-    chain_state = sender_chain_state(address, client=client, key=head.key)
-    with transaction.atomic():
-        rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.FAILED)
-        if tenant_id is not None:
-            rows = rows.filter(tenant_id=tenant_id)
-        if ids is not None:
-            rows = rows.filter(pk__in=list(ids))
-        taken = {row.nonce for row in chain_state.flight}
-        signed = {
-            row.nonce: row
-            for row in rows.filter(nonce__gte=chain_state.chain_nonce).order_by("created_at")
-            if row.nonce not in taken
-        }
-        data = {row.pk: {"wait": str(Wait.IN_POOL), "error": ""} for row in signed.values()}
-        moved = messages_advance("RECOVER", data, now=now)
-        if moved:
-            Sender.objects.filter(address=address).update(version=F("version") + 1)
-        publish_message_changes(moved)
-        states = ({"state": str(MessageState.FAILED)}, {"state": str(MessageState.FILLED)})
-        messages_audit(by, "message.recover", [(row, *states) for row in signed.values() if row.pk in moved])
-    return [row.push_id for row in signed.values() if row.pk in moved]

@@ -11,7 +11,7 @@ from apps.chain.errors import NodeRefused
 from apps.chain.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
-from apps.messages.services.spend import ADDED, exit_code_kept, gas_cost, spend_record
+from apps.messages.services.spend import ADDED, exit_code_bounded, gas_cost, spend_record
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.message import receipt_from_json
 
@@ -27,7 +27,7 @@ SEARCHED_AT_ONCE: Final = 200
 def messages_search(
     *, client: ChainClient, now: datetime, key: str, ids: Sequence[str] | None = None
 ) -> tuple[int, int]:
-    """Ask the node for every message whose nonce is open (or for `ids`); gives how many landed and were
+    """Ask the node for every message whose nonce is open (or for `ids`); returns how many landed and were
     displaced.
 
     All questions are about the chain of one tipset, `key`: what a later one has executed is not known yet,
@@ -80,7 +80,7 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
 
 
 def _never_seen(refusal: NodeRefused) -> bool:
-    """Tell whether the node means that it does not have the message; any other word says nothing of it.
+    """Return whether the node means that it does not have the message; any other word says nothing of it.
 
     A node that lacks a tipset on the way back has not looked everywhere.
     """
@@ -111,7 +111,7 @@ def _landed_columns(
             "tipset_key": including.key,
             "executed_key": executing.key,
             "landed_cid": signed.cid,
-            "exit_code": exit_code_kept(receipt),
+            "exit_code": exit_code_bounded(receipt),
             "gas_used": receipt.gas_used,
             "gas_cost": gas_cost(signed, receipt, base_fee=including.base_fee),
             "return_data": receipt.return_,
@@ -125,7 +125,7 @@ def _landed_columns(
 def _displaced_columns(
     rows: Sequence[Message], *, client: ChainClient, key: str, now: datetime
 ) -> dict[str, dict[str, object]]:
-    """Give the messages whose nonce the chain has passed although they did not land."""
+    """Return the messages whose nonce the chain has passed although they did not land."""
     addresses = list(dict.fromkeys(row.from_addr for row in rows))
     tipset = key_to_json(key)
     answers = client.call_many([("StateGetActor", [address, tipset]) for address in addresses])

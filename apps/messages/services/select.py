@@ -18,18 +18,22 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from apps.core.live import Change, publish
+from apps.core.locks import try_lock
 from apps.messages.models import Message, Sender, SharedRules
 from apps.messages.selectors.recovery import recovery_hold_reason
 from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes, waits_record
-from apps.messages.services.choose import messages_choose
-from apps.messages.services.failures import refusals_fail
+from apps.messages.services.estimate import messages_choose, refusals_fail
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import Budgets
-from apps.messages.services.locks import SENDER_LOCK, held
-from apps.messages.services.nonces import SenderChainState, nonce_gaps, sender_chain_state
-from apps.messages.services.readback import sent_since
-from apps.messages.services.restored import recovery_begin, restore_check
-from apps.messages.services.selection import Selection, SelectionId
+from apps.messages.services.recovery.chain_history import sent_since
+from apps.messages.services.recovery.detect import recovery_begin, restore_check
+from apps.messages.services.selection import (
+    Selection,
+    SelectionId,
+    SenderChainState,
+    nonce_gaps,
+    sender_chain_state,
+)
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import MessageState, Priority, SenderState, Wait
 from poolsite.filecoin.message import signed_message_to_cbor
@@ -44,6 +48,9 @@ if TYPE_CHECKING:
     from poolsite.filecoin.message import SignedMessage
 
 log = structlog.get_logger(__name__)
+
+SENDER_LOCK: Final = 0x4D53
+"""Lock class of senders: they save double work; `Sender.version` keeps a nonce from being given twice."""
 
 SPARE_CANDIDATES: Final = 20
 """Read beyond the quota, so that refused messages do not take the places of good ones."""
@@ -72,11 +79,11 @@ class Selected:
 
 
 def sender_select(*, address: str, head: Head, client: ChainClient, now: datetime) -> Selected:
-    """Give nonces and signatures to as many of the sender's messages as its quota allows.
+    """Assign nonces and signatures to as many of the sender's messages as its quota allows.
 
     Raises NodeUnavailable or NodeRefused if the node cannot be asked; nothing has changed then.
     """
-    with held(SENDER_LOCK, address) as is_mine:
+    with try_lock(SENDER_LOCK, address) as is_mine:
         if not is_mine:
             return Selected(is_busy=True)
         selection_id, done = SelectionId(), None
@@ -125,13 +132,13 @@ def _select(
 
 
 def senders_due(*, head: Head) -> list[str]:
-    """Give the senders with a message to choose; costs nothing for those without."""
+    """Return the senders with a message to choose; costs nothing for those without."""
     rows = Message.objects.filter(state=MessageState.UNFILLED, retry_height__lte=head.height)
     return list(rows.order_by("from_addr").values_list("from_addr", flat=True).distinct())
 
 
 def messages_expire(*, head: Head, now: datetime) -> list[str]:
-    """Give up the messages whose last epoch has passed before they got a nonce."""
+    """Fail the messages whose last epoch has passed before they got a nonce."""
     late = Message.objects.filter(
         state=MessageState.UNFILLED, expire_epoch__gt=0, expire_epoch__lt=head.height
     ).order_by()
@@ -185,7 +192,7 @@ def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: H
 
 
 def _confirmed_gaps(sender: Sender, chain_state: SenderChainState, *, head: Head) -> list[int]:
-    """Give the gaps that were seen at an earlier head too, and remember a new one."""
+    """Return the gaps that were seen at an earlier head too, and remember a new one."""
     gaps = nonce_gaps(sender, chain_state)
     first = gaps[0] if gaps else None
     if first is not None and first == sender.gap_nonce and head.height > (sender.gap_height or 0):
@@ -198,13 +205,13 @@ def _confirmed_gaps(sender: Sender, chain_state: SenderChainState, *, head: Head
 
 
 def _places(sender: Sender, chain_state: SenderChainState, *, shared: SharedRules, gaps: int) -> int:
-    """Give how many messages may be chosen; a gap is closed even when the quota is used up."""
+    """Return how many messages may be chosen; a gap is closed even when the quota is used up."""
     free = (sender.quota or shared.quota) - len(chain_state.flight)
     return min(max(free, gaps), SELECTION_MAX)
 
 
 def _candidates(sender: Sender, *, head: Head, places: int) -> list[Message]:
-    """Give what to choose next: by priority, then deadline, fair across tenants, oldest first."""
+    """Return what to choose next: by priority, then deadline, fair across tenants, oldest first."""
     waiting = Message.objects.filter(
         from_addr=sender.address, state=MessageState.UNFILLED, retry_height__lte=head.height
     )
@@ -237,7 +244,7 @@ def _store(
         if sender.version != selection.sender.version or sender.state == SenderState.FORBIDDEN:
             log.info("selection_outdated", sender=sender.address)
             return None
-        if not selection.budgets.still_hold():
+        if not selection.budgets.still_fit():
             log.info("selection_over_budget", sender=sender.address)
             return ()
         rows = {item.row.pk: _filled_columns(message, now=now) for item, message in signed}

@@ -1,19 +1,35 @@
-"""One sender's selection on one head, while it is being worked out."""
+"""What one sender's selection works with: the state of its account on chain, nonces, and what is chosen.
+
+The stated rule for nonce gaps: a nonce below our next one that none of our messages in flight has and that
+the node's pool lacks too is a gap.  Seen at two heads, it is given to the next message that is chosen; if
+none waits, a transfer of nothing to oneself closes it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from django.db.models import Case, F, Value, When
+from django.db.models.functions import Greatest, Least
+
+from apps.chain.errors import NodeRefused
+from apps.messages.models import Message, Sender
+from apps.messages.states import MessageState
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from apps.chain.client import ChainClient
     from apps.chain.models import Head
-    from apps.messages.models import Message, Sender
     from apps.messages.services.guards import Budgets
-    from apps.messages.services.nonces import SenderChainState
-    from apps.messages.services.readback import Landed
+    from apps.messages.services.recovery.chain_history import Landed
     from apps.messages.states import Wait
     from poolsite.filecoin.message import Message as ChainMessage
+
+GAPS_AT_ONCE: Final = 200
+"""Most gaps that one round closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +86,107 @@ class Selection:
         self.waits.append((row.pk, wait, text))
         if is_failure:
             self.failed.append(row)
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """What a selection has to know about a message that already has its nonce."""
+
+    id: str
+    nonce: int
+    cost: int
+    """Most that it can take from the balance: gas and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderChainState:
+    """A sender at one head."""
+
+    exists: bool
+    """False if the chain has no such actor: it was never funded."""
+    chain_nonce: int
+    pool_nonce: int
+    """First nonce after the node's contiguous run; counts messages that others made."""
+    balance: int
+    flight: tuple[InFlight, ...]
+    """Our messages at or above the chain's nonce, by nonce."""
+
+    @property
+    def free_balance(self) -> int:
+        """What is left for new messages, in attoFIL."""
+        return self.balance - sum(row.cost for row in self.flight)
+
+
+def sender_chain_state(address: str, *, client: ChainClient, key: str) -> SenderChainState:
+    """Ask the node about an address and compare with our rows.  Raises NodeUnavailable, NodeRefused."""
+    actor, pool = client.call_many(
+        [("StateGetActor", [address, [{"/": cid} for cid in key.split()]]), ("MpoolGetNonce", [address])]
+    )
+    if isinstance(actor, NodeRefused):
+        if "not found" in actor.reason:
+            return SenderChainState(False, 0, 0, 0, ())
+        raise actor
+    chain_nonce = int(actor["Nonce"])
+    if isinstance(pool, NodeRefused):
+        raise pool
+    rows = Message.objects.filter(from_addr=address, state=MessageState.FILLED, nonce__gte=chain_nonce)
+    flight = tuple(
+        InFlight(pk, nonce or 0, limit * cap + value)
+        for pk, nonce, limit, cap, value in rows.order_by("nonce").values_list(
+            "id", "nonce", "gas_limit", "gas_fee_cap", "value"
+        )
+    )
+    return SenderChainState(True, chain_nonce, int(pool), int(actor["Balance"]), flight)
+
+
+def chain_nonces_advance(places: Iterable[tuple[str, int]]) -> None:
+    """Note that the chain has executed these, sender and nonce: it wants the ones after them.
+
+    A sender with nothing to choose is not looked at, so its row would say for ever what was so at its last
+    choice.
+    """
+    after: dict[str, int] = {}
+    for address, nonce in places:
+        after[address] = max(after.get(address, 0), nonce + 1)
+    _chain_nonces_move(after, Greatest)
+
+
+def chain_nonces_rewind(places: Iterable[tuple[str, int]]) -> None:
+    """Note that the chain wants these again: the tipsets that executed them have left it."""
+    wanted: dict[str, int] = {}
+    for address, nonce in places:
+        wanted[address] = min(wanted.get(address, nonce), nonce)
+    _chain_nonces_move(wanted, Least)
+
+
+def _chain_nonces_move(nonces: dict[str, int], bound: type[Greatest | Least]) -> None:
+    if not nonces:
+        return
+    theirs = Case(*(When(address=address, then=Value(nonce)) for address, nonce in nonces.items()))
+    Sender.objects.filter(address__in=nonces).update(chain_nonce=bound(F("chain_nonce"), theirs))
+
+
+def nonce_gaps(sender: Sender, chain_state: SenderChainState) -> list[int]:
+    """Return the nonces that nobody has and that block those above, lowest first."""
+    start = max(chain_state.pool_nonce, chain_state.chain_nonce)
+    ours = {row.nonce for row in chain_state.flight}
+    if start >= sender.next_nonce or start in ours:
+        return []
+    missing = [nonce for nonce in range(start, sender.next_nonce) if nonce not in ours]
+    # Where others send from this address too, what is missing above the first may be theirs.
+    return missing[:1] if sender.foreign_at else missing[:GAPS_AT_ONCE]
+
+
+def nonces_for(sender: Sender, chain_state: SenderChainState, *, gaps: list[int]) -> Iterator[int]:
+    """Return nonces for new messages: confirmed gaps first, then on from what anybody used.
+
+    What a message of ours in flight has is passed over, whatever the sender's row says: it may have been
+    set back by hand, or made anew.
+    """
+    yield from gaps
+    ours = {row.nonce for row in chain_state.flight}
+    nonce = max(sender.next_nonce, chain_state.pool_nonce, chain_state.chain_nonce)
+    while True:
+        if nonce not in ours:
+            yield nonce
+        nonce += 1

@@ -1,30 +1,37 @@
-"""Settings of senders and the pool's fee rules."""
+"""Settings of senders, the pool's fee rules, and those of methods."""
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import F
 
+from apps.chain.errors import NodeRefused
+from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, SenderNotFound, SenderShared
-from apps.messages.models import ActorRules, ExtraNode, Sender, SharedRules
+from apps.messages.models import ActorRules, ExtraNode, Receiver, Sender, SharedRules
 from apps.messages.selectors import sender_may_set
-from apps.messages.services.backoff import retry_after_rule_change
+from apps.messages.selectors.receivers import kind_from_address
 from apps.messages.services.fees import shared_rules
-from apps.messages.services.validate import fee_cap_check
+from apps.messages.services.retry import retry_after_rule_change
+from apps.messages.services.validate import fee_cap_check, receiver_kinds_resolve
 from apps.messages.states import SENDER_EVENTS
 from apps.users.services import audit_record
+from poolsite.filecoin.actors.decode import ACTOR_METHODS
+from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
-    import uuid
-
+    from apps.chain.client import ChainClient
     from apps.messages.models import FeeRules
     from apps.users.principals import Principal
 
 FEE_FIELDS: Final = ("gas_over_estimation", "max_fee", "gas_fee_cap", "gas_over_premium", "base_fee")
+
+METHOD_DIGITS = 18
 
 
 @transaction.atomic
@@ -154,7 +161,7 @@ def _unshared_check(principal: Principal, address: str) -> None:
 
 
 def _shown(row: FeeRules) -> dict[str, str]:
-    """Give a row's settings for the audit log."""
+    """Return a row's settings for the audit log."""
     names = (*FEE_FIELDS, "quota", "state")
     return {name: str(getattr(row, name)) for name in names if hasattr(row, name)}
 
@@ -184,3 +191,56 @@ def _count(value: int, *, field: str) -> int:
     if not 0 <= value < 1 << 31:
         raise BadMessage("not a count", field=field)
     return value
+
+
+def receiver_read(text: str, *, client: ChainClient) -> tuple[str, str]:
+    """Return kind and code of the actor at an address.  Raises BadValue, NodeUnavailable."""
+    try:
+        address = str(address_parse(text))
+        code = str(client.state_get_actor(address).code)
+    except BadAddress:
+        raise BadValue("write an address of the kind that is meant, such as a miner's", field="to") from None
+    except NodeRefused as refusal:
+        raise BadValue(f"the chain has no actor there: {refusal.reason}", field="to") from None
+    kind = kind_from_address(address) or receiver_kinds_resolve([address], known={}).get(address, "")
+    if kind:
+        Receiver.objects.get_or_create(address=address, defaults={"kind": kind, "code": code})
+    return kind, code
+
+
+def method_read(text: str, *, kind: str) -> int:
+    """Return a method's number, typed as its number or its name.  Raises BadValue."""
+    if text.isascii() and text.isdigit() and len(text) <= METHOD_DIGITS:
+        return int(text)
+    for number, spec in ACTOR_METHODS.get(kind, {}).items():
+        if spec.name.lower() == text.lower():
+            return number
+    raise BadValue(
+        f"{kind or 'this kind of actor'} has no method {text!r}: write its name or number", field="method"
+    )
+
+
+@transaction.atomic
+def method_rule_set(*, principal: Principal, code: str, method: int, fees: dict[str, Any]) -> ActorRules:
+    """Make the rule of a method, or change it.  Raises NotAllowed, BadValue, BadMessage naming the field."""
+    if not principal.is_operator:
+        raise NotAllowed("fee rules of methods are the operator's")
+    if not any(fees.values()):
+        raise BadValue("set at least one of the fields, or remove the rule", field="max_fee")
+    found = ActorRules.objects.filter(code=code, method=method).first()
+    pk = uuid.uuid4() if found is None else found.pk
+    return actor_rules_set(principal=principal, id=pk, fees=fees, code=code, method=method)
+
+
+@transaction.atomic
+def method_rule_remove(*, principal: Principal, key: uuid.UUID) -> None:
+    """Remove a rule: the pool's own hold again.  Raises NotAllowed, NotFound."""
+    if not principal.is_operator:
+        raise NotAllowed("fee rules of methods are the operator's")
+    row = ActorRules.objects.select_for_update().filter(pk=key).first()
+    if row is None:
+        raise NotFound("there is no such rule")
+    before = {"max_fee": str(row.max_fee), "gas_fee_cap": str(row.gas_fee_cap), "base_fee": str(row.base_fee)}
+    audit_record(principal=principal, action="rules.remove", target=str(row), before=before)
+    row.delete()
+    retry_after_rule_change()

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from apps.gateway.errors import SignedBefore, SignerAway
 from apps.messages.models import Message, Recovery
-from apps.messages.services.nonces import nonces_for
-from apps.messages.services.readback import History
-from apps.messages.services.selection import Ready
+from apps.messages.services.recovery.chain_history import History
+from apps.messages.services.selection import Ready, nonces_for
 from apps.messages.states import MessageState, Wait
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.message import SignedMessage
@@ -72,7 +71,7 @@ def selection_sign(
     *,
     client: ChainClient,
 ) -> set[str]:
-    """Give nonces in order and have them signed, after those in `signed`, which are the first of them.
+    """Assign nonces in order and have them signed, after those in `signed`, which are the first of them.
 
     Adds to `signed` what comes before the first refusal: those behind it get other nonces.  Notes why a
     message is refused, and returns the ids of those.
@@ -86,7 +85,7 @@ def selection_sign(
         wrong = [one for one in rest if one.signed is None or one.signed.message != plan[one.id]]
         answers = _sign(selection, [(one, plan[one.id]) for one in wrong])
         for one, answer in zip(wrong, answers, strict=True):
-            _note(selection, one, answer, client=client)
+            _answer_store(selection, one, answer, client=client)
         if not any(one.is_asked_again for one in wrong):
             break
     for one in asked:
@@ -108,7 +107,7 @@ def _planned(selection: Selection, rest: Sequence[PendingSignature], used: set[i
     ]
 
 
-def _note(
+def _answer_store(
     selection: Selection, one: PendingSignature, answer: SignedMessage | DomainError, *, client: ChainClient
 ) -> None:
     """Take a signature, or find out what a refusal means."""

@@ -39,13 +39,13 @@ EXIT_CODE_MAX: Final = (1 << 31) - 1
 """Largest that our column holds; the chain's has 32 bits, and an actor chooses its own."""
 
 
-def exit_code_kept(receipt: Receipt) -> int:
-    """Give a receipt's exit code as it is kept: one that is too large must not stop the tracker."""
+def exit_code_bounded(receipt: Receipt) -> int:
+    """Return a receipt's exit code as it is kept: one that is too large must not stop the tracker."""
     return min(receipt.exit_code, EXIT_CODE_MAX)
 
 
 def gas_cost(signed: Message | SignedVersion | ChainMessage, receipt: Receipt, *, base_fee: int) -> int:
-    """Give the attoFIL that a version's gas cost its sender; `base_fee` is that of the including tipset."""
+    """Return the attoFIL that a version's gas cost its sender; `base_fee` is that of the including tipset."""
     found = gas_outputs(
         gas_used=receipt.gas_used,
         gas_limit=signed.gas_limit,

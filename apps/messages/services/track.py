@@ -18,13 +18,13 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head
 from apps.chain.selectors import network_current, path_between
 from apps.chain.tipsets import key_to_json, tipset_from_json
+from apps.core.locks import try_lock
 from apps.messages.models import Message, Sender, SignedVersion, Tracker
 from apps.messages.services.bulk_transitions import NOT_LANDED, messages_advance, publish_message_changes
-from apps.messages.services.locks import TRACK_LOCK, held
-from apps.messages.services.nonces import chain_nonces_advance, chain_nonces_rewind
-from apps.messages.services.restored import recovery_begin
+from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.services.search import messages_search
-from apps.messages.services.spend import ADDED, TAKEN_OFF, exit_code_kept, gas_cost, spend_record
+from apps.messages.services.selection import chain_nonces_advance, chain_nonces_rewind
+from apps.messages.services.spend import ADDED, TAKEN_OFF, exit_code_bounded, gas_cost, spend_record
 from apps.messages.states import MessageState, Wait
 from apps.wallets.services.sign import wallets_moved
 from poolsite.filecoin.address import address_format
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from poolsite.filecoin.message import Receipt
 
 log = structlog.get_logger(__name__)
+
+TRACK_LOCK: Final = 0x4D54
+"""Lock class of the tracker; it only saves double work."""
 
 CAN_LAND: Final = (MessageState.FILLED, MessageState.FAILED, MessageState.REPLACED)
 """States of a signed message that a landing moves."""
@@ -88,7 +91,7 @@ class Tracked:
 
 def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked:
     """Bring all messages up to `head`.  Raises NodeUnavailable, NodeRefused; what was done stays done."""
-    with held(TRACK_LOCK, "tracker") as is_mine:
+    with try_lock(TRACK_LOCK, "tracker") as is_mine:
         if not is_mine:
             return Tracked()
         tracker, _ = Tracker.objects.get_or_create(pk=1)
@@ -128,14 +131,14 @@ def _search_instead(
 ) -> Tracked:
     """Ask for each message by itself where the tipsets between cannot be read."""
     with transaction.atomic():
-        reverted = _taken_back(gone, now=now)
+        reverted = _revert_landings(gone, now=now)
     landed, displaced = messages_search(client=client, key=head.key, now=now)
     _place(tracker, head)
     return Tracked(0, landed, reverted, displaced, has_searched=True)
 
 
 def _left_chain(tracker: Tracker, head: Head, *, client: ChainClient) -> list[str]:
-    """Give the executing tipsets of what landed last, before we were away, and is not on the chain now.
+    """Return the executing tipsets of what landed last, before we were away, and is not on the chain now.
 
     A reorganisation may take back what is younger than the network's finality.
     """
@@ -194,7 +197,7 @@ def _place(tracker: Tracker, head: Head) -> None:
 
 @transaction.atomic
 def _revert(tracker: Tracker, gone: Sequence[str], *, to: Head, now: datetime) -> int:
-    count = _taken_back(gone, now=now)
+    count = _revert_landings(gone, now=now)
     _place(tracker, to)
     return count
 
@@ -205,9 +208,9 @@ def _apply(
 ) -> tuple[int, int, int]:
     """Write one head: first what reverted tipsets take back, then what it landed.
 
-    Gives the numbers of messages landed, displaced and taken back.
+    Returns the numbers of messages landed, displaced and taken back.
     """
-    reverted = _taken_back(gone, now=now)
+    reverted = _revert_landings(gone, now=now)
     ours = _ours(executed)
     landed = displaced = 0
     if ours:
@@ -217,7 +220,7 @@ def _apply(
     return landed, displaced, reverted
 
 
-def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
+def _revert_landings(keys: Sequence[str], *, now: datetime) -> int:
     """Put messages whose executing tipset left the chain back into flight.
 
     Where two rows hold one nonce (a message given up that landed all the same, and the one that filled
@@ -245,7 +248,7 @@ def _taken_back(keys: Sequence[str], *, now: datetime) -> int:
 
 
 def _holders(rows: Sequence[Message]) -> set[tuple[str, int | None]]:
-    """Give the places, sender and nonce, of displaced rows that another row holds by now."""
+    """Return the places, sender and nonce, of displaced rows that another row holds by now."""
     places = {(row.from_addr, row.nonce) for row in rows if row.state == MessageState.REPLACED}
     holders = Message.objects.filter(
         state__in=[MessageState.FILLED, MessageState.LANDED],
@@ -256,7 +259,7 @@ def _holders(rows: Sequence[Message]) -> set[tuple[str, int | None]]:
 
 
 def _ours(executed: Executed) -> list[Execution]:
-    """Give the executions of our senders and move their nonces on where somebody else used one."""
+    """Return the executions of our senders and move their nonces on where somebody else used one."""
     addresses = {message.from_addr for message in executed.messages}
     senders = set(Sender.objects.filter(address__in=addresses).values_list("address", flat=True))
     return [message for message in executed.messages if message.from_addr in senders]
@@ -303,7 +306,7 @@ def _landings(executed: Executed, ours: Sequence[Execution], *, now: datetime) -
 
 
 def _rivals(ours: Sequence[Execution]) -> dict[tuple[str, int], list[Message]]:
-    """Give our rows that hold the nonces which these executions used up."""
+    """Return our rows that hold the nonces which these executions used up."""
     wanted = {(message.from_addr, message.nonce) for message in ours}
     rows = Message.objects.select_for_update().filter(
         state=MessageState.FILLED,
@@ -330,7 +333,7 @@ def _landing_columns(executed: Executed, message: Execution, *, now: datetime) -
         "tipset_key": executed.head.parent_key,
         "executed_key": executed.head.key,
         "landed_cid": message.cid,
-        "exit_code": exit_code_kept(receipt),
+        "exit_code": exit_code_bounded(receipt),
         "gas_used": receipt.gas_used,
         "return_data": receipt.return_,
         "landed_at": now,

@@ -6,19 +6,34 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from apps.chain.client import chain_client
-from apps.chain.errors import NodeRefused
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.selectors import network_version
 from apps.messages.errors import BadMessage
-from apps.messages.models import MESSAGE_ID_MAX, Message
+from apps.messages.models import MESSAGE_ID_MAX, Message, Receiver
+from apps.messages.selectors.receivers import kind_from_address
 from apps.messages.states import KIND_PRIORITIES, Priority, Wait
-from poolsite.filecoin.actors.decode import method_name, method_spec, params_decode
+from poolsite.filecoin.actors.decode import actor_kind, method_name, method_spec, params_decode
 from poolsite.filecoin.actors.miner import Method
-from poolsite.filecoin.address import ID, ZERO_ADDRESS, Address, BadAddress, address_format, address_parse
+from poolsite.filecoin.address import (
+    ID,
+    UNDEF,
+    ZERO_ADDRESS,
+    Address,
+    BadAddress,
+    address_format,
+    address_parse,
+)
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, MAX_MESSAGE_LEN
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from apps.chain.client import ChainClient
     from apps.users.principals import Principal
 
 OVERHEAD_BYTES: Final = 700
@@ -43,9 +58,16 @@ METHOD_WINDOW_POST: Final = 5
 FACTOR_MAX: Final = 1000
 """Largest factor on gas or premium that makes any sense."""
 
-
 GAS_FEE_CAP_MIN: Final = 100
 """attoFIL: below it no pool takes a message.  Source: lotus chain/messagepool minimumBaseFee."""
+
+log = structlog.get_logger(__name__)
+
+ASK_S: Final = 2.0
+"""A push waits no longer than this for a node to say what its receiver is."""
+
+CHANGING: Final = frozenset({"placeholder", "ethaccount"})
+"""Bundle names of actors that may still become something else: they are not remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +111,7 @@ class PushItem:
 
 
 def message_validate(item: PushItem, *, principal: Principal) -> Message:
-    """Give the row that stores `item`; what takes a look at rows is not asked here.
+    """Return the row that stores `item`; what takes a look at rows is not asked here.
 
     Raises BadMessage naming the field; NodeUnavailable only where an ID address has to be resolved.
     """
@@ -128,7 +150,7 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
 
 
 def id_validate(text: str) -> str:
-    """Give a caller's id if a row can have it.  Raises BadMessage."""
+    """Return a caller's id if a row can have it.  Raises BadMessage."""
     if not text:
         raise BadMessage("empty uid", field="id")
     if len(text) > MESSAGE_ID_MAX:
@@ -165,7 +187,7 @@ def _receiver(value: Address | str) -> Address:
 
 
 def _sender(value: Address | str) -> Address:
-    """Give the key address of the sender; an ID address is looked up on chain."""
+    """Return the key address of the sender; an ID address is looked up on chain."""
     address = _address(value, field="from")
     if address.protocol != ID:
         if not address.is_key:
@@ -194,7 +216,7 @@ def _method(method: int) -> int:
 
 
 def outside_priority(row: Message, *, kind: str) -> int:
-    """Give the class of a message that says nothing of its purpose, once its receiver's kind is known."""
+    """Return the class of a message that says nothing of its purpose, once its receiver's kind is known."""
     if row.kind or row.time_sensitive or kind != "miner":
         return row.priority
     return MINER_PRIORITIES.get(row.method, Priority.REST)
@@ -241,7 +263,7 @@ def fee_cap_check(cap: int) -> None:
 
 
 def shortfall_text(need: int, balance: int) -> str:
-    """Say what a sender lacks."""
+    """Return what a sender lacks."""
     return f"needs {fil_format(need)}, has {fil_format(max(balance, 0))}"
 
 
@@ -250,3 +272,43 @@ def expiry_check(row: Message, *, height: int) -> None:
     if row.expire_epoch and row.expire_epoch < height:
         reason = f"epoch {row.expire_epoch} has passed: the chain is at {height}"
         raise BadMessage(reason, field="expire_epoch")
+
+
+def receiver_kinds_resolve(addresses: Collection[str], *, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the kinds of receivers, asking a node for those that are not known yet.
+
+    `known` is what rows say.  What no node tells stays empty: the trial of the message will say what is
+    wrong with it.
+    """
+    kinds = {address: known.get(address) or kind_from_address(address) for address in addresses}
+    unknown = [
+        address
+        for address, kind in kinds.items()
+        if not kind and address not in known and address[1:2] in ("0", "2")
+    ]
+    return {**kinds, **_resolve(unknown, client=chain_client())} if unknown else kinds
+
+
+def _resolve(addresses: list[str], *, client: ChainClient) -> dict[str, str]:
+    """Ask a node and remember what it says."""
+    version = network_version()
+    if version is None:
+        return {}
+    found: dict[str, tuple[str, str]] = {}
+    try:
+        table = client.call("StateActorCodeCIDs", version, timeout_s=ASK_S)
+        names = {str(cid["/"]): str(name) for name, cid in table.items()}
+        for address in addresses:
+            try:
+                code = str(client.call("StateGetActor", address, [], timeout_s=ASK_S)["Code"]["/"])
+            except NodeRefused:  # no such actor yet
+                continue
+            if code in names and names[code] not in CHANGING:
+                found[address] = (actor_kind(UNDEF, code_name=names[code]), code)
+    except (NodeUnavailable, NodeRefused, AttributeError, KeyError, TypeError) as error:
+        log.info("receivers_not_known", many=len(addresses), reason=str(error)[:200])
+    Receiver.objects.bulk_create(
+        [Receiver(address=address, kind=kind, code=code) for address, (kind, code) in found.items()],
+        ignore_conflicts=True,
+    )
+    return {address: kind for address, (kind, _) in found.items()}

@@ -1,36 +1,207 @@
-"""Writing miners: making the actor, and storing what the chain says about it."""
+"""Creating a miner: what it costs, its CreateMiner message, and what becomes of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import IntegrityError, transaction
 
+from apps.chain.errors import NodeRefused
+from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.services import message_push
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerTaken
-from apps.miners.models import Miner, MinerAddress
+from apps.miners.models import Miner
 from apps.miners.selectors import miner_principal
-from apps.miners.states import MinerState, Use
-from apps.users.selectors import miner_owner
-from apps.users.services import miner_grant, miner_grant_revoke
+from apps.miners.states import MinerState
+from apps.users.services import audit_record, miner_grant, miner_grant_revoke
+from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.actors import power
-from poolsite.filecoin.address import POWER_ACTOR, Address, address_format, address_parse
+from poolsite.filecoin.address import (
+    DELEGATED,
+    POWER_ACTOR,
+    SECP256K1,
+    Address,
+    BadAddress,
+    address_format,
+    address_parse,
+)
+from poolsite.filecoin.amounts import amount_parse, fil_format
 from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.message import METHOD_SEND
 from poolsite.filecoin.sector import post_proof
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apps.chain.client import ChainClient
     from apps.messages.models import Message
     from apps.users.models import Tenant
+    from apps.users.principals import Principal
+    from poolsite.filecoin.policy import Network
     from poolsite.filecoin.sector import RegisteredSealProof
 
+NAME_MAX: Final = 64
+
+WORKER_FUND: Final = 10**17
+"""0.1 FIL: creates the worker's address on chain and pays its first messages."""
+
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinerSpec:
+    """A miner that is to be made."""
+
+    name: str
+    owner: str
+    worker: str
+    sector_size: int
+    key: str
+    """Names the spec, so that a double click makes one miner."""
+    fund_worker: bool = False
+    """Send the worker some FIL from the owner first, where the chain does not know its address yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreationPlan:
+    """What making a miner costs the owner, besides gas, before anything is pushed."""
+
+    owner: str
+    worker: str
+    proof: RegisteredSealProof
+    deposit: int
+    """attoFIL; vests back to the miner."""
+    worker_fund: int
+    """attoFIL that are sent to the worker first; 0 if the chain knows its address."""
+
+    @property
+    def total(self) -> int:
+        """What the owner's balance has to cover, attoFIL."""
+        return self.deposit + self.worker_fund
+
+
+def creation_deposit_read(client: ChainClient) -> int:
+    """Return what the chain wants for a new miner, attoFIL; it vests back.  Raises NodeRefused."""
+    return int(amount_parse(client.call("StateMinerCreationDeposit", [])))
+
+
+def may_create(principal: Principal, tenant: Tenant) -> bool:
+    """Return whether somebody may make miners of this tenant."""
+    return principal.may("sign") and (principal.is_operator or principal.own_id == tenant.pk)
+
+
+def creation_plan(
+    spec: MinerSpec, *, principal: Principal, tenant: Tenant, client: ChainClient, network: Network
+) -> CreationPlan:
+    """Return what making this miner takes; nothing is changed.
+
+    Raises NotAllowed, BadValue naming the field, NodeRefused, NodeUnavailable.
+    """
+    if not may_create(principal, tenant):
+        raise NotAllowed("this is for those who sign for the tenant")
+    name_read(spec.name)
+    owner, worker = (
+        key_read(getattr(spec, field), tenant=tenant, field=field) for field in ("owner", "worker")
+    )
+    if address_parse(worker).protocol in (SECP256K1, DELEGATED):  # the message would never land
+        raise BadValue("the chain takes a BLS key as worker, an address that begins with f3", field="worker")
+    proof = proof_of_size(network, spec.sector_size)
+    if not actor_exists(owner, client=client):
+        raise BadValue("it does not exist on chain: send it the deposit and gas first", field="owner")
+    is_known = actor_exists(worker, client=client)
+    return CreationPlan(owner, worker, proof, creation_deposit_read(client), 0 if is_known else WORKER_FUND)
+
+
+def actor_exists(address: str, *, client: ChainClient) -> bool:
+    """Return whether the chain has an actor at an address: it does once somebody has sent FIL there.
+
+    Raises NodeRefused, NodeUnavailable.
+    """
+    try:
+        client.state_get_actor(address)
+    except NodeRefused as refusal:
+        if "not found" in refusal.reason:
+            return False
+        raise
+    return True
+
+
+def miner_create(
+    spec: MinerSpec, *, principal: Principal, tenant: Tenant, client: ChainClient, network: Network
+) -> Miner:
+    """Push CreateMiner with the deposit that the chain asks; the miner is there once it has landed.
+
+    The chain refuses a worker whose address it does not know (exit code 16): such a one is sent some FIL by
+    a message before, if the spec says so.
+    Raises NotAllowed, BadValue, NodeRefused, NodeUnavailable, and what `message_push` raises.
+    """
+    message_id = f"create-miner:{tenant.uuid}:{spec.key}"
+    is_again = Miner.objects.filter(create_message_id=message_id).exists()
+    plan = creation_plan(spec, principal=principal, tenant=tenant, client=client, network=network)
+    if plan.worker_fund and not spec.fund_worker:
+        fund = fil_format(plan.worker_fund)
+        reason = f"its address does not exist on chain yet: send it FIL first ({fund} creates it)"
+        raise BadValue(reason, field="worker")
+    if plan.worker_fund:
+        message_push(
+            principal=replace(principal, tenant_id=tenant.pk, tenant_name=tenant.name),
+            id=f"fund-worker:{tenant.uuid}:{spec.key}",
+            to=plan.worker,
+            from_=plan.owner,
+            value=WORKER_FUND,
+            method=METHOD_SEND,
+        )
+    miner = create_miner_push(
+        tenant=tenant,
+        name=name_read(spec.name),
+        owner=plan.owner,
+        worker=plan.worker,
+        seal_proof=plan.proof,
+        deposit=plan.deposit,
+        message_id=message_id,
+    )
+    if not is_again:
+        after = {
+            "tenant": tenant.name,
+            "owner": plan.owner,
+            "worker": plan.worker,
+            "size": miner.sector_size,
+            "worker_fund": str(plan.worker_fund),
+        }
+        audit_record(principal=principal, action="miner.create", target=miner.name, after=after)
+    return miner
+
+
+def name_read(text: str) -> str:
+    """Read what people call a miner.  Raises BadValue."""
+    if not text.strip() or len(text) > NAME_MAX or not text.isprintable():
+        raise BadValue(f"1 to {NAME_MAX} letters", field="name")
+    return text.strip()
+
+
+def key_read(text: str, *, tenant: Tenant, field: str) -> str:
+    """Read an address that the tenant may send from.  Raises BadValue."""
+    try:
+        address = str(address_parse(text))
+    except BadAddress:
+        raise BadValue("choose one of the wallets", field=field) from None
+    if not sender_allowed(tenant.pk, address):
+        raise BadValue(f"{tenant.name} may not sign for it", field=field)
+    return address
+
+
+def proof_of_size(network: Network, size: int) -> RegisteredSealProof:
+    """Return how the network seals sectors of this size.  Raises BadValue."""
+    for proof in network.seal_proofs:
+        if proof.sector_size == size:
+            return proof
+    raise BadValue("the network has no sectors of this size", field="sector_size")
 
 
 def create_miner_push(
@@ -52,9 +223,9 @@ def create_miner_push(
     facts = {
         "tenant": tenant,
         "name": name,
-        "owner": address_format(_address(owner)),
-        "worker": address_format(_address(worker)),
-        "control": [address_format(_address(one)) for one in control],
+        "owner": address_format(to_address(owner)),
+        "worker": address_format(to_address(worker)),
+        "control": [address_format(to_address(one)) for one in control],
         "seal_proof": int(seal_proof),
         "post_proof": int(seal_proof.window_post_proof),
         "sector_size": int(seal_proof.sector_size),
@@ -107,7 +278,7 @@ def _is_young(miner: Miner) -> bool:
 
 
 def _state_by(message: Message) -> MinerState:
-    """Say what a miner is as far as its CreateMiner message goes."""
+    """Return what a miner is as far as its CreateMiner message goes."""
     if message.state in (MessageState.UNFILLED, MessageState.FILLED):
         return MinerState.CREATING
     return MinerState.ACTIVE if message.has_succeeded else MinerState.FAILED
@@ -154,41 +325,5 @@ def _refusal(message: Message) -> str:
     return message.error or f"CreateMiner was {message.state.lower()}"
 
 
-@transaction.atomic
-def miner_add(*, tenant: Tenant, name: str, address: Address | str, seal_proof: RegisteredSealProof) -> Miner:
-    """Add the row of a miner that exists on the chain already; its facts come with the next head.
-
-    Raises MinerTaken if another account has it.
-    """
-    actor_id = _address(address).actor_id
-    miner, _ = Miner.objects.get_or_create(
-        actor_id=actor_id,
-        defaults={
-            "tenant": tenant,
-            "name": name,
-            "state": MinerState.ACTIVE,
-            "owner": "",
-            "worker": "",
-            "seal_proof": int(seal_proof),
-            "post_proof": int(seal_proof.window_post_proof),
-            "sector_size": int(seal_proof.sector_size),
-        },
-    )
-    if miner.tenant_id != tenant.pk or miner_owner(actor_id=actor_id) not in ("", tenant.name):
-        raise MinerTaken(f"f0{actor_id} belongs to another account", field="address")
-    miner_grant(tenant=tenant, actor_id=actor_id)
-    return miner
-
-
-@transaction.atomic
-def miner_addresses_set(miner: Miner, *, use: Use, addresses: Sequence[Address | str]) -> None:
-    """Set which addresses send for a use, replacing the earlier ones; none means the worker."""
-    Miner.objects.select_for_update().get(pk=miner.pk)
-    miner.uses.filter(use=use).delete()
-    keys = dict.fromkeys(address_format(_address(one)) for one in addresses)
-    MinerAddress.objects.bulk_create(MinerAddress(miner=miner, use=use, address=key) for key in keys)
-    publish(Change("miner", miner.pk, miner.tenant_id))
-
-
-def _address(value: Address | str) -> Address:
+def to_address(value: Address | str) -> Address:
     return value if isinstance(value, Address) else address_parse(value)

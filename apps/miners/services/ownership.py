@@ -27,7 +27,7 @@ def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:
 
 @transaction.atomic
 def miner_assign(*, tenant: Tenant, actor_id: int, open_mining: bool = True) -> bool:
-    """Give a miner to a tenant, taking it from any other.  True if nobody had it.  Raises MinerInUse."""
+    """Assign a miner to a tenant, taking it from any other.  True if nobody had it.  Raises MinerInUse."""
     assignment_check(actor_id=actor_id, tenant=tenant)
     return miner_grant(tenant=tenant, actor_id=actor_id, open_mining=open_mining)
 

@@ -68,7 +68,7 @@ def transfer_lock(request: TransferRequest) -> tuple[TransferRequest, Miner]:
 
 
 def transfer_repeated(request: TransferRequest, miner: Miner) -> MinerTransfer | None:
-    """Give the transfer that this request repeats: by its key, or as the last one of this miner.
+    """Return the transfer that this request repeats: by its key, or as the last one of this miner.
 
     Raises TransferKeyReused.
     """
@@ -127,7 +127,7 @@ def signers_check(miner: Miner, *, to_tenant: Tenant) -> None:
 
 
 def senders_used(miner: Miner) -> list[str]:
-    """Give the addresses that send for a miner as its present tenant has them, the worker's first.
+    """Return the addresses that send for a miner as its present tenant has them, the worker's first.
 
     The worker signs blocks too; where its tenant has none of all these, the worker is what is missing.
     """

@@ -17,7 +17,7 @@ from apps.proving.models import WindowPost
 from apps.proving.selectors import backup_provers
 from apps.proving.services.jobs import Window, job_cancel, job_create, job_strip
 from apps.proving.services.post_updates import post_update, publish_post
-from apps.proving.services.retries import is_due, last_try_epoch, note, try_failed
+from apps.proving.services.retries import is_due, last_try_epoch, note_record, try_failed
 from apps.proving.services.stall_detection import QUIET_MIN, is_unheard, stall_reason
 from apps.proving.states import PostState
 from apps.sectors.models import Job
@@ -37,7 +37,7 @@ ENDED = (JobState.DONE, JobState.FAILED)
 
 
 def other_attempt(post: WindowPost) -> dict[str, Any]:
-    """Give the columns of a proof whose job has come to nothing: the other host's job takes its place."""
+    """Return the columns of a proof whose job has come to nothing: the other host's job takes its place."""
     return {"job": post.backup_job, "backup_job": None, "stall": ""}
 
 
@@ -77,29 +77,29 @@ def backup_monitor(post: WindowPost, context: ProvingContext) -> None:
     if job.state == JobState.READY or (
         post.backup_job is not None and post.backup_job.state == JobState.READY
     ):
-        _unclaimed_tend(post, context)
+        _unclaimed_monitor(post, context)
         return
     reasons = [_stall(one, post, context) for one in (job, post.backup_job) if one is not None]
     told = [stall for stall in reasons if stall is not None]
     if post.backup_job is not None:
         words = f"{_host(job)} goes on" if reasons[0] is None else reasons[0].words
-        _tell(post, f"{words}, given to {_host(post.backup_job)}", context)
+        _stall_record(post, f"{words}, given to {_host(post.backup_job)}", context)
     if len(told) < len(reasons):
         if post.backup_job is None and post.stall:
-            _goes_on(post, context)
+            _stall_clear(post, context)
         return
     others = backup_hosts(post, context)
     if post.backup_job is None and others:
         if is_due(post, context):
             _backup_request(post, told[0], others, context)
     elif any(stall.is_stalled for stall in told):
-        _stalled_give_up(post, reasons, context)
+        _stalled_cancel(post, reasons, context)
     else:
-        _tell(post, f"{told[0].words}: no other prover with its store is there", context)
+        _stall_record(post, f"{told[0].words}: no other prover with its store is there", context)
 
 
 def backup_hosts(post: WindowPost, context: ProvingContext) -> list[Worker]:
-    """Give the provers that can make this proof and are not at it."""
+    """Return the provers that can make this proof and are not at it."""
     since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
     holder = None if post.job is None else post.job.worker
     there = backup_provers(holder, tenant_id=post.miner.tenant_id, since=since)
@@ -110,19 +110,19 @@ def _stall(job: Job, post: WindowPost, context: ProvingContext) -> StallReason |
     return stall_reason(job, context, last=last_try_epoch(post, context.network))
 
 
-def _tell(post: WindowPost, words: str, context: ProvingContext) -> None:
-    """Say for the pages how the attempts stand, once."""
+def _stall_record(post: WindowPost, words: str, context: ProvingContext) -> None:
+    """Record for the pages how the attempts stand, once."""
     if post.stall != words[:300]:
-        note(post, context, words)
+        note_record(post, context, words)
         post_update(post, stall=words[:300])
 
 
-def _goes_on(post: WindowPost, context: ProvingContext) -> None:
-    note(post, context, f"{_host(post.job)} goes on", is_error=False)
+def _stall_clear(post: WindowPost, context: ProvingContext) -> None:
+    note_record(post, context, f"{_host(post.job)} goes on", is_error=False)
     post_update(post, stall="")
 
 
-def _unclaimed_tend(post: WindowPost, context: ProvingContext) -> None:
+def _unclaimed_monitor(post: WindowPost, context: ProvingContext) -> None:
     """See to attempts of which one is held by nobody."""
     job, backup_job = post.job, post.backup_job
     if job is None or backup_job is None:
@@ -135,12 +135,12 @@ def _unclaimed_tend(post: WindowPost, context: ProvingContext) -> None:
     stall, others = _stall(job, post, context), backup_hosts(post, context)
     if stall is None or not others:
         if _attempts_set(post, context, staying=job, going=backup_job) and stall is None:
-            _goes_on(post, context)
+            _stall_clear(post, context)
         return
     if stall.is_stalled and context.head.height - (backup_job.moved_height or 0) >= QUIET_MIN:
         # Whoever was asked is busy, or ended a moment ago: the offer is anybody's, the first host's too.
         if _attempts_set(post, context, staying=backup_job, going=job):
-            note(post, context, f"{stall.words}: nobody has taken it over, asked anew")
+            note_record(post, context, f"{stall.words}: nobody has taken it over, asked anew")
         return
     keys = sorted(host.pk for host in others)
     if backup_job.offered_to != keys:
@@ -196,15 +196,15 @@ def _backup_request(
         Job.objects.filter(pk=backup_job.pk).update(moved_height=context.head.height)
         row.backup_job, row.proofs_made = backup_job, row.proofs_made + 1
         row.save(update_fields=["backup_job", "proofs_made", "updated_at"])
-        _tell(post, words, context)
+        _stall_record(post, words, context)
     post.refresh_from_db()
     log.warning("proof_makes_no_progress", post=str(post.uuid), reason=words)
     publish(Change("job", backup_job.pk, post.miner.tenant_id))
     publish_post(post)
 
 
-def _stalled_give_up(post: WindowPost, reasons: list[StallReason | None], context: ProvingContext) -> None:
-    """Give up the attempt that stands still: its host is told with its next heartbeat, and may begin anew."""
+def _stalled_cancel(post: WindowPost, reasons: list[StallReason | None], context: ProvingContext) -> None:
+    """Cancel the attempt that stands still: its host is told with its next heartbeat, and may begin anew."""
     attempts = [job for job in (post.job, post.backup_job) if job is not None]
     pairs = zip(attempts, reasons, strict=True)
     going, stall = next((job, stall) for job, stall in pairs if stall is not None and stall.is_stalled)
@@ -216,7 +216,7 @@ def _stalled_give_up(post: WindowPost, reasons: list[StallReason | None], contex
         if staying is None:
             try_failed(post, context, words=f"{stall.words}: asked anew")
         else:
-            note(post, context, f"{stall.words}: given up")
+            note_record(post, context, f"{stall.words}: given up")
 
 
 def _host(job: Job | None) -> str:

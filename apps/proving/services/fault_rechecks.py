@@ -25,7 +25,7 @@ from apps.proving.services.jobs import (
     sectors_onchain,
 )
 from apps.proving.services.post_updates import post_update, publish_post
-from apps.proving.services.retries import better_until, is_due, note, try_failed
+from apps.proving.services.retries import better_until, is_due, note_record, try_failed
 from apps.proving.states import PostState
 from apps.sectors.states import JobState
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def may_wait(post: WindowPost, context: ProvingContext) -> bool:
-    """Tell whether a proof leaves out sectors and there is time to wait for them."""
+    """Return whether a proof leaves out sectors and there is time to wait for them."""
     return bool(post.skipped) and context.head.height < better_until(post, context.network)
 
 
@@ -62,7 +62,7 @@ def _recheck_end(post: WindowPost, job: Job, context: ProvingContext) -> None:
         words = f"looked again at {_numbers(away)}: {'it' if len(away) == 1 else 'they'} cannot be read"
         try_failed(post, context, words=job.error or words, recheck_job=None)
         return
-    note(post, context, f"{_numbers(back)} can be read again: proved anew with them", is_error=False)
+    note_record(post, context, f"{_numbers(back)} can be read again: proved anew with them", is_error=False)
     advance(
         post,
         "BETTER",
@@ -82,7 +82,7 @@ def _recheck_end(post: WindowPost, job: Job, context: ProvingContext) -> None:
 def fallback_use(post: WindowPost, context: ProvingContext, *, why: str) -> None:
     """Take the fallback for the proof, since no better one came."""
     attempts_cancel(post, context)
-    note(post, context, f"{why}: the proof without these sectors is taken")
+    note_record(post, context, f"{why}: the proof without these sectors is taken")
     advance(
         post,
         "FALLBACK",
@@ -100,7 +100,7 @@ def fallback_use(post: WindowPost, context: ProvingContext, *, why: str) -> None
 
 
 def is_fallback_as_good(post: WindowPost) -> bool:
-    """Tell whether the fallback leaves out no more sectors than the proof that is being made."""
+    """Return whether the fallback leaves out no more sectors than the proof that is being made."""
     return bool(post.fallback) and len(_left_out(post)) >= sum(
         len(numbers) for numbers in post.fallback["skipped"].values()
     )
@@ -136,7 +136,7 @@ def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
 
 
 def _readable(post: WindowPost, job: Job) -> set[int]:
-    """Give the sectors that a finished look could read."""
+    """Return the sectors that a finished look could read."""
     if job.state != JobState.DONE:
         return set()
     faults = {int(number) for number in job.result.get("faults", ())}

@@ -49,7 +49,7 @@ class BadProof(Exception):
 def sectors_onchain(
     client: ChainClient, miner: Miner, numbers: Sequence[int], key: str
 ) -> dict[int, ProvenSector]:
-    """Give what the chain knows of these sectors and a proof needs."""
+    """Return what the chain knows of these sectors and a proof needs."""
     rows = client.state_miner_sectors(miner.address, bitfield_to_json(bitfield_of(numbers)), key)
     sectors = {}
     for row in rows:
@@ -97,7 +97,7 @@ def job_create(
 
 
 def lease_for(window_s: int) -> int:
-    """Give the length of a proof job's lease: a quarter of the window, within 1 to 15 s."""
+    """Return the length of a proof job's lease: a quarter of the window, within 1 to 15 s."""
     return max(min(LEASE_MAX_S, window_s // 4), 1)
 
 
@@ -127,7 +127,7 @@ def job_strip(job: Job | None) -> None:
 
 
 def job_is_lapsed(job: Job, *, now: datetime) -> bool:
-    """Tell whether nobody may claim a job any more, and nobody is at work on it."""
+    """Return whether nobody may claim a job any more, and nobody is at work on it."""
     return job.state == JobState.READY and job.expires_at is not None and job.expires_at <= now
 
 

@@ -9,7 +9,7 @@ from apps.proving.models import WindowPost
 
 
 def publish_post(post: WindowPost) -> None:
-    """Tell the pages that a window's proof has moved."""
+    """Publish that a window's proof has moved."""
     deadline = post.miner.deadlines.filter(index=post.deadline_index).first()
     if deadline is not None:
         publish(Change("deadline", deadline.pk, post.miner.tenant_id))

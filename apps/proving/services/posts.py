@@ -17,7 +17,7 @@ from apps.proving.services.fault_rechecks import faults_recheck
 from apps.proving.services.jobs import job_cancel, job_strip
 from apps.proving.services.post_updates import post_update, publish_post
 from apps.proving.services.proofs import post_prove
-from apps.proving.services.retries import is_due, note
+from apps.proving.services.retries import is_due, note_record
 from apps.proving.services.submissions import (
     NO_PROOF,
     chain_has,
@@ -60,7 +60,9 @@ def _posts_to_move(context: ProvingContext) -> tuple[list[WindowPost], dict[str,
     )
     messages = messages_by_ids([message_id for *_, message_id in found if message_id])
     wanted = [
-        pk for pk, state, height, message_id in found if not _stands(state, height, messages.get(message_id))
+        pk
+        for pk, state, height, message_id in found
+        if not _is_landed(state, height, messages.get(message_id))
     ]
     if not wanted:
         return [], messages
@@ -76,8 +78,8 @@ def _posts_to_move(context: ProvingContext) -> tuple[list[WindowPost], dict[str,
     return sorted(ordered, key=lambda post: post.state == PostState.LANDED), messages
 
 
-def _stands(state: str, landed_height: int | None, message: Message | None) -> bool:
-    """Tell whether a proof has landed where its message says, so that there is nothing to do about it."""
+def _is_landed(state: str, landed_height: int | None, message: Message | None) -> bool:
+    """Return whether a proof has landed where its message says, so that there is nothing to do about it."""
     return (
         state == PostState.LANDED
         and message is not None
@@ -134,7 +136,7 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
             post_update(post, landed_height=message.height)
     elif context.head.height < post.close_epoch and not proven_onchain(post, context) >= set(post.partitions):
         words = "the chain has no proof any more"
-        note(post, context, words)
+        note_record(post, context, words)
         data = {"landed_height": None, "exit_code": None, "error": words, "updated_at": context.now}
         advance(post, "AGAIN", **data, **NO_PROOF)
         publish_post(post)
@@ -142,7 +144,7 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
 
 def _close(post: WindowPost, context: ProvingContext) -> None:
     jobs_end(post, context)
-    note(post, context, "the window closed without a proof")
+    note_record(post, context, "the window closed without a proof")
     advance(post, "CLOSE", fallback={}, fallback_proof=None, updated_at=context.now)
     log.warning("window_missed", miner=post.miner.address, deadline=post.deadline_index, reason=post.error)
     publish_post(post)
@@ -156,7 +158,7 @@ def jobs_end(post: WindowPost, context: ProvingContext) -> None:
 
 
 def _may_have_landed(post: WindowPost, message: Message | None) -> bool:
-    """Tell whether the message is in flight and nobody has yet looked at the window's last blocks."""
+    """Return whether the message is in flight and nobody has yet looked at the window's last blocks."""
     is_out = post.state == PostState.SENT and message is not None and message.state == MessageState.FILLED
     return is_out and tracked_height() < post.close_epoch
 
@@ -168,7 +170,7 @@ def _is_reorganised(post: WindowPost, context: ProvingContext) -> bool:
         return False
     jobs_end(post, context)
     words = "the chain's challenge has changed"
-    note(post, context, words)
+    note_record(post, context, words)
     if post.state == PostState.PROVED:
         advance(post, "AGAIN", updated_at=context.now)
     post_update(post, randomness=randomness, error=words, tries=0, try_epoch=None, **NO_PROOF)

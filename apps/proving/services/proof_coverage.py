@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def sectors_to_prove(part: PartitionFacts, skipped: Sequence[int]) -> list[int]:
-    """Give the sectors of a partition that its proof must cover.
+    """Return the sectors of a partition that its proof must cover.
 
     Source: damocles poster: live - faulty + recovering, without the skipped.
     """
@@ -23,7 +23,7 @@ def sectors_to_prove(part: PartitionFacts, skipped: Sequence[int]) -> list[int]:
 
 
 def proof_order(facts: Sequence[PartitionFacts], *, post: WindowPost) -> tuple[list[int], list[int]]:
-    """Give the sector numbers in the proof's order, and the partitions that have any.
+    """Return the sector numbers in the proof's order, and the partitions that have any.
 
     Every sector of a partition has its place; one that is not proved is stood in for by the partition's
     first good one.  Source: specs-actors miner LoadSectorInfosForProof.
@@ -43,7 +43,7 @@ def proof_order(facts: Sequence[PartitionFacts], *, post: WindowPost) -> tuple[l
 
 
 def skipped_add(post: WindowPost, facts: Sequence[PartitionFacts], faults: set[int]) -> dict[str, list[int]]:
-    """Give what a proof leaves out once these sectors turned out unreadable too."""
+    """Return what a proof leaves out once these sectors turned out unreadable too."""
     skipped = {index: set(numbers) for index, numbers in post.skipped.items()}
     for index in post.partitions:
         if index < len(facts):

@@ -25,7 +25,7 @@ from apps.proving.services.jobs import (
 )
 from apps.proving.services.post_updates import post_update, publish_post
 from apps.proving.services.proof_coverage import proof_order, sectors_to_prove, skipped_add
-from apps.proving.services.retries import better_until, is_due, note, paused, try_failed
+from apps.proving.services.retries import better_until, is_due, note_record, paused, try_failed
 from apps.proving.services.windows import post_split
 from apps.proving.states import PostState
 from apps.sectors.states import JobState
@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 
 def post_prove(post: WindowPost, context: ProvingContext) -> None:
-    """Give out a job, or take the result of the one that is finished, while it can still land."""
+    """Create a job, or collect the result of the one that is finished, while it can still land."""
     backup_collect(post)
     _job_end(post, context)
     if post.state == PostState.PROVING:
@@ -66,7 +66,7 @@ def post_prove(post: WindowPost, context: ProvingContext) -> None:
     known = sectors_onchain(context.client, post.miner, sorted(set(order)), context.head.key)
     if not set(order) <= set(known):
         return  # terminated this moment: the next head shows the partition without it
-    _job_give(post, order=[known[number] for number in order], partitions=kept, context=context)
+    _job_create(post, order=[known[number] for number in order], partitions=kept, context=context)
 
 
 def _job_end(post: WindowPost, context: ProvingContext) -> None:
@@ -75,7 +75,7 @@ def _job_end(post: WindowPost, context: ProvingContext) -> None:
     if job is None:
         return
     if job.state == JobState.DONE:
-        _take(post, context)
+        _result_collect(post, context)
     elif job.state == JobState.FAILED:
         job_strip(job)
         try_failed(post, context, words=f"no proof was made: {job.error}", **other_attempt(post))
@@ -92,7 +92,7 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
     """Prove partitions one by one after one proof for all of them failed: it may be for the sake of one."""
     rest = [[index] for index in post.partitions[1:]]
     for part in post_split(post, rest, error=post.error, tries=post.tries, try_epoch=post.try_epoch):
-        note(part, context, f"proved apart from partition {post.partitions[0]}: {post.error}")
+        note_record(part, context, f"proved apart from partition {post.partitions[0]}: {post.error}")
 
 
 def _empty(post: WindowPost, context: ProvingContext) -> None:
@@ -101,7 +101,7 @@ def _empty(post: WindowPost, context: ProvingContext) -> None:
         fallback_use(post, context, why="no sector can be read now")
         return
     words = "no sector of these partitions can be proved"
-    note(post, context, words)
+    note_record(post, context, words)
     # Two failures at least: a store that is away is not back within the same head.
     advance(post, "EMPTY", error=words, updated_at=context.now, job=None, **paused(post, context, least=2))
     publish_post(post)
@@ -118,10 +118,10 @@ def _unreadable_part(
     words = "no sector of this partition can be read"
     data = {"state": PostState.NOTHING, "error": words, **paused(post, context, least=2)}
     for part in post_split(post, groups, **data):
-        note(part, context, words)
+        note_record(part, context, words)
 
 
-def _job_give(
+def _job_create(
     post: WindowPost, *, order: list[ProvenSector], partitions: list[int], context: ProvingContext
 ) -> None:
     window = Window(
@@ -150,14 +150,14 @@ def _job_give(
     publish_post(post)
 
 
-def _take(post: WindowPost, context: ProvingContext) -> None:
+def _result_collect(post: WindowPost, context: ProvingContext) -> None:
     """Check a finished job: its proof is kept, its faulty sectors are skipped, a bad proof is made again."""
     job = post.job
     if job is None:
         return
     faults = {int(number) for number in job.result.get("faults", ())}
     if faults:
-        if post.backup_job is not None and faults >= _asked(job):
+        if post.backup_job is not None and faults >= _is_requested(job):
             # The other host has not given up: perhaps it is this one that cannot read the store.
             job_strip(job)
             words = f"{job.result.get('worker')} can read none of the sectors"
@@ -173,7 +173,7 @@ def _take(post: WindowPost, context: ProvingContext) -> None:
             return
         backup_cancel(post, context)  # it proves sectors that are left out now
         # That is a step forward: the next proof, without them, goes out at once.
-        note(post, context, words)
+        note_record(post, context, words)
         post_update(post, job=None, backup_job=None, stall="", skipped=skipped, error=words[:2000])
         if is_fallback_as_good(post):
             fallback_use(post, context, why="they cannot be read after all")
@@ -186,13 +186,13 @@ def _take(post: WindowPost, context: ProvingContext) -> None:
         words = f"the proof of {job.result.get('worker')} is wrong: {bad}"
         try_failed(post, context, words=words, **other_attempt(post))
         return
-    _keep(post, job, context)
+    _proof_store(post, job, context)
 
 
-def _keep(post: WindowPost, job: Job, context: ProvingContext) -> None:
+def _proof_store(post: WindowPost, job: Job, context: ProvingContext) -> None:
     """Keep a good proof; nobody needs to make it any more."""
     if post.backup_job is not None:
-        note(post, context, f"the proof of {job.result.get('worker')} is taken", is_error=False)
+        note_record(post, context, f"the proof of {job.result.get('worker')} is taken", is_error=False)
     backup_cancel(post, context)
     advance(
         post,
@@ -212,5 +212,5 @@ def _keep(post: WindowPost, job: Job, context: ProvingContext) -> None:
     publish_post(post)
 
 
-def _asked(job: Job) -> set[int]:
+def _is_requested(job: Job) -> set[int]:
     return {sector.number for sector in document_decode(WindowPostInputs, job.inputs).sectors}

@@ -23,5 +23,5 @@ class ProvingContext:
     now: datetime
 
     def seconds_until(self, epoch: int) -> int:
-        """Give the seconds until an epoch at the network's pace."""
+        """Return the seconds until an epoch at the network's pace."""
         return (epoch - self.head.height) * self.network.epoch_s

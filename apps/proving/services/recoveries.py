@@ -73,7 +73,7 @@ def recoveries_begin(miner: Miner, context: ProvingContext) -> int:
 
 
 def _is_free(deadline: Deadline, partition: int, context: ProvingContext) -> bool:
-    """Tell whether nothing is under way for this partition, and the last failure is a while ago."""
+    """Return whether nothing is under way for this partition, and the last failure is a while ago."""
     same = Recovery.objects.filter(
         miner=deadline.miner,
         deadline_index=deadline.index,
@@ -135,7 +135,7 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
     )
     Recovery.objects.filter(pk=recovery.pk).update(job=job, good=numbers)
     recovery.refresh_from_db()
-    _tell(recovery)
+    _publish(recovery)
 
 
 def recoveries_advance(context: ProvingContext) -> None:
@@ -173,7 +173,7 @@ def recovery_move(row: Recovery, message: Message | None, context: ProvingContex
         _step(row, "FAIL", context, error=row.error or "the cut-off came first")
         return
     if row.state == RecoveryState.CHECKING:
-        _take(row, context)
+        _check_collect(row, context)
     if row.state == RecoveryState.GOOD:
         _declare(row, context)
 
@@ -186,16 +186,16 @@ def _is_recovered(row: Recovery) -> bool:
 
 def _step(row: Recovery, event: str, context: ProvingContext, **data: Any) -> None:
     advance(row, event, updated_at=context.now, **data)
-    _tell(row)
+    _publish(row)
 
 
-def _tell(row: Recovery) -> None:
+def _publish(row: Recovery) -> None:
     deadline = Deadline.objects.filter(miner=row.miner, index=row.deadline_index).first()
     if deadline is not None:
         publish(Change("deadline", deadline.pk, row.miner.tenant_id))
 
 
-def _take(row: Recovery, context: ProvingContext) -> None:
+def _check_collect(row: Recovery, context: ProvingContext) -> None:
     """Look at the finished check: bad files are left out and the rest is checked again."""
     job = row.job
     if job is None or job.state == JobState.FAILED:

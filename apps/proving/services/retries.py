@@ -30,7 +30,7 @@ NOTES_MAX: Final = 200
 
 
 def pause_after(tries: int, window: int) -> int:
-    """Give the epochs to wait after so many failures in a row: none after the first, then doubling."""
+    """Return the epochs to wait after so many failures in a row: none after the first, then doubling."""
     if tries <= 1:
         return 0
     doubled: int = 1 << min(tries - 2, 10)
@@ -38,12 +38,12 @@ def pause_after(tries: int, window: int) -> int:
 
 
 def last_try_epoch(post: WindowPost, network: Network) -> int:
-    """Give the last epoch in which a proof may be begun: its message takes an epoch to land at least."""
+    """Return the last epoch in which a proof may be begun: its message takes an epoch to land at least."""
     return post.close_epoch - max(2, network.proving.window // LAST_SHARE)
 
 
 def better_until(post: WindowPost, network: Network) -> int:
-    """Give the epoch from which on a proof is sent although it leaves out sectors.
+    """Return the epoch from which on a proof is sent although it leaves out sectors.
 
     A quarter of the window, and the time before it opens, is for sectors to come back.  Not more: a head that
     comes late, a message that waits or fails would cost the whole partition for the sake of a few.
@@ -52,13 +52,13 @@ def better_until(post: WindowPost, network: Network) -> int:
 
 
 def is_due(post: WindowPost, context: ProvingContext) -> bool:
-    """Tell whether the next try may be made now."""
+    """Return whether the next try may be made now."""
     is_rested = post.try_epoch is None or post.try_epoch <= context.head.height
     return is_rested and context.head.height <= last_try_epoch(post, context.network)
 
 
 def paused(post: WindowPost, context: ProvingContext, *, least: int = 1) -> dict[str, Any]:
-    """Give the columns that count one more failure and say when the next try may be made."""
+    """Return the columns that count one more failure and say when the next try may be made."""
     tries = max(post.tries + 1, least)
     return {
         "tries": tries,
@@ -68,11 +68,11 @@ def paused(post: WindowPost, context: ProvingContext, *, least: int = 1) -> dict
 
 def try_failed(post: WindowPost, context: ProvingContext, *, words: str, **data: Any) -> None:
     """Note that a try came to nothing, and when the next one follows."""
-    note(post, context, words)
+    note_record(post, context, words)
     post_update(post, error=words[:2000], **paused(post, context), **data)
 
 
-def note(post: WindowPost, context: ProvingContext, words: str, *, is_error: bool = True) -> None:
+def note_record(post: WindowPost, context: ProvingContext, words: str, *, is_error: bool = True) -> None:
     """Write down what was tried, for the pages."""
     if post.notes.count() < NOTES_MAX:
         PostNote.objects.create(

@@ -63,7 +63,7 @@ def stall_reason(job: Job, context: ProvingContext, *, last: int) -> StallReason
 
 
 def is_unheard(job: Job, *, now: datetime) -> bool:
-    """Tell whether a job's lease has run out, so that anybody gets it with the next sweep."""
+    """Return whether a job's lease has run out, so that anybody gets it with the next sweep."""
     return job.state == JobState.LEASED and job.lease_until is not None and job.lease_until <= now
 
 
@@ -72,10 +72,10 @@ def _is_counting(job: Job) -> bool:
 
 
 def _is_used_up(passed: int, left: int, *, share: int) -> bool:
-    """Tell whether of the time that was there `passed` epochs ago one of `share` parts is over."""
+    """Return whether of the time that was there `passed` epochs ago one of `share` parts is over."""
     return passed >= QUIET_MIN and share * passed >= passed + left
 
 
 def _is_too_slow(job: Job, held: int, left: int) -> bool:
-    """Tell whether a host needs longer than there is, at the pace it has had."""
+    """Return whether a host needs longer than there is, at the pace it has had."""
     return held * (job.progress_total - job.progress_done) > left * job.progress_done

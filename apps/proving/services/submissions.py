@@ -15,14 +15,14 @@ from apps.core.errors import DomainError
 from apps.core.transitions import advance
 from apps.messages.errors import MessageIdTaken
 from apps.messages.services import message_push
-from apps.messages.services.drop import message_withdraw
+from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
 from apps.proving.services.fault_rechecks import may_wait
 from apps.proving.services.jobs import job_cancel
 from apps.proving.services.post_updates import post_update, publish_post
-from apps.proving.services.retries import note, paused
+from apps.proving.services.retries import note_record, paused
 from apps.sectors.proof_forms import proof_form_check
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.exitcodes import exit_code_text
@@ -86,7 +86,7 @@ def post_submit(post: WindowPost, context: ProvingContext) -> None:
         log.warning("proof_was_pushed", post=str(post.uuid), message=message_id)
     except DomainError as error:
         if post.error != error.reason[:2000]:
-            note(post, context, f"not sent: {error.reason}")
+            note_record(post, context, f"not sent: {error.reason}")
             post_update(post, error=error.reason[:2000])
         return
     job_cancel(post.recheck_job, now=context.now)
@@ -110,14 +110,14 @@ def chain_has(post: WindowPost, context: ProvingContext) -> bool:
     if not done:
         return False
     if done >= set(post.partitions):
-        note(post, context, "the chain has the proof already", is_error=False)
+        note_record(post, context, "the chain has the proof already", is_error=False)
         advance(
             post, "LAND", landed_height=context.head.height, exit_code=0, error="", updated_at=context.now
         )
     else:
         words = f"the chain has a proof of partitions {sorted(done)} already"
         rest = [index for index in post.partitions if index not in done]
-        note(post, context, words)
+        note_record(post, context, words)
         data = {"partitions": rest, "error": words, "updated_at": context.now, **NO_PROOF}
         advance(post, "AGAIN", **data)
     publish_post(post)
@@ -132,7 +132,7 @@ def commit_draw(post: WindowPost, context: ProvingContext) -> bytes:
 
 
 def submit_params(post: WindowPost, commit: bytes) -> bytes:
-    """Give the parameters of SubmitWindowedPoSt."""
+    """Return the parameters of SubmitWindowedPoSt."""
     return to_cbor(
         SubmitWindowedPoStParams(
             deadline=post.deadline_index,
@@ -148,7 +148,7 @@ def submit_params(post: WindowPost, commit: bytes) -> bytes:
 
 
 def is_outdated(post: WindowPost, message: Message, context: ProvingContext) -> bool:
-    """Tell whether a message can never land: it names randomness of another branch."""
+    """Return whether a message can never land: it names randomness of another branch."""
     return submit_params(post, commit_draw(post, context)) != bytes(message.params)
 
 
@@ -177,7 +177,7 @@ def message_stuck(post: WindowPost, message: Message, context: ProvingContext) -
     if not words:
         return
     message_withdraw(message, reason=words, now=context.now)
-    note(post, context, words, is_error=event != "LAND")
+    note_record(post, context, words, is_error=event != "LAND")
     error = "" if event == "LAND" else words[:2000]
     advance(post, event, error=error, updated_at=context.now, **data)
     publish_post(post)
@@ -197,7 +197,7 @@ def message_follow(post: WindowPost, message: Message, context: ProvingContext) 
         message, context
     ):
         words = message.error or f"the message was {message.state.lower()}"
-        note(post, context, f"sent again: {words}")
+        note_record(post, context, f"sent again: {words}")
         advance(post, "RESEND", error=words[:2000], updated_at=context.now)
         publish_post(post)
 
@@ -213,13 +213,13 @@ def _failed_onchain(post: WindowPost, message: Message, context: ProvingContext)
         event = "RESEND"  # the branch is another one: the proof itself was not at fault
     else:
         event, data = "AGAIN", data | NO_PROOF | paused(post, context)
-    note(post, context, words)
+    note_record(post, context, words)
     advance(post, event, **data)
     publish_post(post)
 
 
 def _may_still_land(message: Message, context: ProvingContext) -> bool:
-    """Tell whether a message that was given up by hand might still land beside the next one.
+    """Return whether a message that was given up by hand might still land beside the next one.
 
     Its nonce is free then, and after two heads the messager gives it to the next message: only one of the two
     can land.
@@ -229,7 +229,7 @@ def _may_still_land(message: Message, context: ProvingContext) -> bool:
 
 
 def proven_onchain(post: WindowPost, context: ProvingContext) -> set[int]:
-    """Give those of the partitions of which the chain has a proof for this window, sent by whomever."""
+    """Return those of the partitions of which the chain has a proof for this window, sent by whomever."""
     deadlines = context.client.state_miner_deadlines(post.miner.address, context.head.key)
     if context.head.height < post.open_epoch or post.deadline_index >= len(deadlines):
         return set()

@@ -56,7 +56,7 @@ class TransferPlan:
 
 
 def may_transfer(principal: Principal) -> bool:
-    """Tell whether somebody may transfer miners: an operator who may do everything, no limited token."""
+    """Return whether somebody may transfer miners: an operator who may do everything, no limited token."""
     return principal.is_operator and principal.may("admin") and not principal.is_partial
 
 
@@ -82,7 +82,7 @@ def miner_transfer(request: TransferRequest, *, principal: Principal, now: datet
 
 
 def transfer_plan(request: TransferRequest, *, principal: Principal, now: datetime) -> TransferPlan:
-    """Say what a transfer would change now.  Raises what `miner_transfer` raises."""
+    """Return what a transfer would change now.  Raises what `miner_transfer` raises."""
     transfer_require_allowed(principal)
     miner = request.miner
     _check(request, miner, now=now)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def windows_open(miner: Miner, context: ProvingContext) -> list[DeadlineInfo]:
-    """Give the miner's windows that are challenged and not closed: the open one, and the next one early."""
+    """Return the miner's windows that are challenged and not closed: the open one, and the next one early."""
     if miner.proving_period_start is None:
         return []
     height, params = context.head.height, context.network.proving
@@ -90,7 +90,7 @@ def _posts_begin(
 
 
 def post_split(post: WindowPost, groups: Sequence[list[int]], **data: Any) -> list[WindowPost]:
-    """Give partitions a proof of their own, each group one, so that they do not hold up what stays.
+    """Split off partitions with a proof of their own, each group one, so that they do not hold up what stays.
 
     Nothing happens unless something stays.  `data` are columns of the new proofs.
     """

@@ -16,7 +16,7 @@ from apps.core.errors import Conflict
 from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.sectors.onchain import partitions_of, precommits_read, sectors_read
-from apps.sectors.restored import miners_held
+from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.steps import job_locked, sector_step
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cids import commr_cid
@@ -50,11 +50,11 @@ class SectorsInProgress:
     def read(cls) -> SectorsInProgress:
         """Read those of all miners but the ones whose sectors are still read back after a restore."""
         rows = Sector.objects.filter(paused_at=None, miner__state=MinerState.ACTIVE)
-        rows = rows.exclude(miner__in=miners_held())
+        rows = rows.exclude(miner__in=miners_unrecovered())
         return cls(rows.exclude(state__in=FINAL_STATES).select_related("miner__tenant").order_by("pk"))
 
     def each_miner(self) -> list[SectorsInProgress]:
-        """Give each miner's own, so that what goes wrong with one of them stops no other."""
+        """Return each miner's own, so that what goes wrong with one of them stops no other."""
         return [SectorsInProgress(sectors) for sectors in by_miner(self.sectors_in(*self.by_state)).values()]
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class SectorsInProgress:
         return f"sectors of {sectors[0].miner}" if sectors else "no sectors"
 
     def sectors_in(self, *states: str) -> list[Sector]:
-        """Give the sectors in these states, oldest first in each."""
+        """Return the sectors in these states, oldest first in each."""
         return [sector for state in states for sector in self.by_state[state]]
 
 
@@ -107,7 +107,7 @@ def tickets_assign(
 
 
 def entropy_of(miner: Miner) -> bytes:
-    """Give what makes a miner's randomness its own."""
+    """Return what makes a miner's randomness its own."""
     return miner_entropy(address_parse(miner.address))
 
 
@@ -198,7 +198,7 @@ def _precommit_moved(sector: Sector, *, epoch: int, now: datetime) -> bool:
 def precommit_landed(
     sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
 ) -> list[Sector]:
-    """Move sectors whose pre-commit is on the chain; gives those for which there is none."""
+    """Move sectors whose pre-commit is on the chain; returns those for which there is none."""
     numbers = [sector.number for sector in sectors]
     found = precommits_read(client, miner.address, numbers, key)
     absent = []
@@ -214,7 +214,7 @@ def precommit_landed(
 def commit_landed(
     sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
 ) -> list[Sector]:
-    """Move sectors that the chain knows as proven; gives those that it does not."""
+    """Move sectors that the chain knows as proven; returns those that it does not."""
     numbers = [sector.number for sector in sectors]
     found = sectors_read(client, miner.address, numbers, key)
     places = partitions_of(client, miner.address, numbers, key)
@@ -239,7 +239,7 @@ def commit_landed(
 
 
 def sectors_proven(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
-    """Give the row ids of those that the chain has proven, with this very replica."""
+    """Return the row ids of those that the chain has proven, with this very replica."""
     if not sectors:
         return set()
     found = sectors_read(client, miner.address, [sector.number for sector in sectors], key)
@@ -251,5 +251,5 @@ def sectors_proven(miner: Miner, sectors: Sequence[Sector], *, client: ChainClie
 
 
 def is_ours(sector: Sector, sealed_cid: str) -> bool:
-    """Tell whether the chain speaks of this sector's replica."""
+    """Return whether the chain speaks of this sector's replica."""
     return sector.comm_r is not None and sealed_cid == str(commr_cid(bytes(sector.comm_r)))

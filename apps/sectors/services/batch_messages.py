@@ -19,7 +19,7 @@ from apps.messages.services import message_push
 from apps.messages.states import MessageState
 from apps.miners.selectors import miner_principal
 from apps.sectors.models import Batch, Sector
-from apps.sectors.restored import miners_held
+from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.advance import commit_landed, precommit_landed, step_console
 from apps.sectors.services.reconcile import expired_pause, stranded_reconcile
 from apps.sectors.services.sealing_context import (
@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 def last_epoch(batch: Batch, *, network: Network) -> int:
-    """Give the last epoch at which the chain takes a batch's message; 0 if it has no sectors any more."""
+    """Return the last epoch at which the chain takes a batch's message; 0 if it has no sectors any more."""
     if batch.kind == BatchKind.PRE_COMMIT:
         life, since = network.max_precommit_randomness_lookback, batch.precommits.all()
         begins = since.values_list("ticket_epoch", flat=True)
@@ -92,9 +92,9 @@ def batch_sent(batch: Batch) -> None:
 def batches_watch(work: SealingContext) -> None:
     """Push what was not pushed, and follow the messages of all batches that can still change."""
     young = work.head.height - work.network.chain_finality
-    batches = Batch.objects.select_related("miner__tenant").exclude(miner__in=miners_held())
+    batches = Batch.objects.select_related("miner__tenant").exclude(miner__in=miners_unrecovered())
     rows = list(batches.filter(state=BatchState.CLOSED).order_by("pk"))
-    for_each_isolated(rows, lambda batch: _hand_over(batch, work), event="batch_not_pushed")
+    for_each_isolated(rows, lambda batch: _push_closed(batch, work), event="batch_not_pushed")
     # A landed batch is looked at again while the chain can take it back, and when the check of
     # pre-commits has sent a sector back to wait for it.
     back = Q(precommits__state=SectorState.PRECOMMIT_SENT) | Q(commits__state=SectorState.COMMIT_SENT)
@@ -110,7 +110,7 @@ def batches_watch(work: SealingContext) -> None:
     stranded_reconcile(client=work.client, key=work.head.key, now=work.now)
 
 
-def _hand_over(batch: Batch, work: SealingContext) -> None:
+def _push_closed(batch: Batch, work: SealingContext) -> None:
     """Push a closed batch; what has become too old before anybody pushed it fails instead."""
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_sent(batch)
@@ -125,7 +125,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
         if message.state != MessageState.LANDED:
             _reverted(batch, work)
         else:
-            _look_again(batch, work)
+            _returned_move(batch, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
         words = message.error or f"the message was {message.state.lower()}"
@@ -154,7 +154,7 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
 
-def _look_again(batch: Batch, work: SealingContext) -> None:
+def _returned_move(batch: Batch, work: SealingContext) -> None:
     """Move on the sectors of a landed batch that were sent back to wait for it."""
     kind = KINDS[BatchKind(batch.kind)]
     sectors = _sectors_of(batch, state=kind.sent_in)

@@ -17,7 +17,7 @@ from django.db.models import Q
 from apps.chain.errors import NodeRefused
 from apps.chain.isolation import for_each_isolated
 from apps.core.live import Change, publish
-from apps.messages.services.restored import restore_check
+from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors import sender_choose
 from apps.sectors.models import Batch, Sector
 from apps.sectors.onchain import (
@@ -38,7 +38,7 @@ from apps.sectors.params import (
     precommit_params,
 )
 from apps.sectors.proof_forms import can_prove
-from apps.sectors.restored import miners_held
+from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.advance import SectorsInProgress, by_miner, step_console
 from apps.sectors.services.batch_messages import batch_push
 from apps.sectors.services.reconcile import landed_reconcile
@@ -100,21 +100,21 @@ def _close_due(underway: SectorsInProgress, work: SealingContext) -> Iterator[bo
     """Close one miner's batches that are due."""
     for kind in (PRE_COMMIT, COMMIT):
         for miner, sectors in by_miner(underway.sectors_in(kind.waits_in)).items():
-            _waits_note(sectors, height=work.head.height)
+            _wait_record(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
             chosen, reason = batch_choose(due, kind=kind, work=work)
             chosen = landed_reconcile(miner, chosen, client=work.client, key=work.head.key, now=work.now)
-            if chosen and not _is_held(miner, work):
+            if chosen and not _is_unrecovered(miner, work):
                 yield _close(miner, chosen, kind=kind, reason=reason, work=work)
 
 
-def _is_held(miner: Miner, work: SealingContext) -> bool:
+def _is_unrecovered(miner: Miner, work: SealingContext) -> bool:
     """Return whether the database turns out to be restored, and this miner's sectors are not read back."""
     restore_check(now=work.now)
-    return miner.pk in miners_held()
+    return miner.pk in miners_unrecovered()
 
 
-def _waits_note(sectors: Sequence[Sector], *, height: int) -> None:
+def _wait_record(sectors: Sequence[Sector], *, height: int) -> None:
     """Remember the head at which a sector began to wait; its batch's age is counted from there."""
     for sector in sectors:
         if sector.ready_height is None:
@@ -143,7 +143,7 @@ def batch_choose(
         return first, "full"
     if height - oldest >= wait and not _backlog_fills(first[0], oldest=oldest, kind=kind, work=work):
         return first, "timeout"
-    if len(first) == 1 and not _others_come(first[0], kind=kind):
+    if len(first) == 1 and not _has_others_coming(first[0], kind=kind):
         return first, "single"
     return [], ""
 
@@ -172,8 +172,8 @@ def _backlog_fills(sector: Sector, *, oldest: int, kind: BatchRules, work: Seali
     return Sector.objects.filter(coming, miner=sector.miner, paused_at=None).exists()
 
 
-def _others_come(sector: Sector, *, kind: BatchRules) -> bool:
-    """Tell whether another sector of this miner is on its way to the same batch."""
+def _has_others_coming(sector: Sector, *, kind: BatchRules) -> bool:
+    """Return whether another sector of this miner is on its way to the same batch."""
     order = list(SectorState)
     before = order[: order.index(kind.waits_in) + 1]
     return (
@@ -247,7 +247,7 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
 
 
 def _pledge_missing(sector: Sector, there: OnPreCommit, work: SealingContext) -> int:
-    """Give what the pledge asks above the deposit, with a margin: it grows until the message lands."""
+    """Return what the pledge asks above the deposit, with a margin: it grows until the message lands."""
     life = expiration_choose(
         height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
     )

@@ -13,11 +13,11 @@ from apps.core.disk import DiskLevel, disk_space
 from apps.core.live import Change, publish
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
-from apps.messages.services.restored import restore_check
+from apps.messages.services.recovery.detect import restore_check
 from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector
 from apps.sectors.proof_forms import makes_proofs_here
-from apps.sectors.restored import hosts_unreported, miners_held, must_register, sectors_recovery
+from apps.sectors.restored import hosts_unreported, miners_unrecovered, must_register, sectors_recovery
 from apps.sectors.selectors import job_assignment
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
@@ -80,7 +80,9 @@ def _next_job(
     wanted = proofs & offered & (Q(expires_at=None) | Q(expires_at__gt=now))
     stages = [stage for stage, count in free.items() if count > 0]
     if JobKind.SEAL in kinds and stages:
-        wanted |= Q(kind=JobKind.SEAL, stage__in=stages) & here & ~Q(miner__in=miners_held()) & _unclaimed()
+        wanted |= (
+            Q(kind=JobKind.SEAL, stage__in=stages) & here & ~Q(miner__in=miners_unrecovered()) & _unclaimed()
+        )
     job = (
         Job.objects.filter(idle & due & wanted, miner__tenant_id=worker.tenant_id)
         .select_related("miner")
@@ -133,7 +135,7 @@ def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
 
 
 def proof_claim_columns() -> dict[str, Any]:
-    """Give the columns of a proof that is claimed: the console counts its host's progress from here."""
+    """Return the columns of a proof that is claimed: the console counts its host's progress from here."""
     head = head_current()
     height = None if head is None else head.height
     counted = {"progress_done": 0, "progress_total": 0, "progress_unit": ""}
@@ -157,5 +159,5 @@ def leases_sweep(*, now: datetime) -> int:
 
 
 def stage_rank(stage: str) -> int:
-    """Give a stage's place in the pipeline."""
+    """Return a stage's place in the pipeline."""
     return list(Stage).index(Stage(stage))

@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from apps.chain.selectors import head_current
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.services.restored import RECOVERY_CHANGE
+from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.sectors.errors import BadPlan, WorkerReplaced, WorkerRetired
 from apps.sectors.models import HostInventory, Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.policy import sealing_policy
@@ -127,7 +127,7 @@ def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
 
 
 def commands_open(worker: Worker) -> tuple[Command, ...]:
-    """Give what the worker has not done yet."""
+    """Return what the worker has not done yet."""
     rows = worker.commands.filter(done_at=None).order_by("pk")
     return tuple(Command(id=str(row.uuid), op=Operation(row.op), args=row.args) for row in rows)
 
@@ -228,7 +228,7 @@ def proof_progress_store(job: Job, *, done: int, total: int, unit: str) -> None:
 def worker_command(
     worker: Worker, *, op: Operation, args: dict[str, str], actor: str, by: Principal | None = None
 ) -> WorkerCommand:
-    """Tell a host to do something; it hears of it with its next heartbeat.  Raises BadPlan."""
+    """Queue a command for a host; it hears of it with its next heartbeat.  Raises BadPlan."""
     if op is Operation.SET_PLAN:
         row = Worker.objects.select_for_update().get(pk=worker.pk)
         slots = plan_read(row, args)

@@ -15,7 +15,7 @@ from apps.sectors.errors import BadCount, KeyReused
 from apps.sectors.models import Job, Pledge, Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import proof_form_here_require
-from apps.sectors.restored import miners_held
+from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.states import JobState
 from apps.users.services import audit_record
@@ -49,7 +49,7 @@ def pledge_create(
     if miner.state != MinerState.ACTIVE:
         raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
     proof_form_here_require()
-    if miner.pk in miners_held():
+    if miner.pk in miners_unrecovered():
         reason = "its sectors are read back from the chain after a restore: pledge when page Recovery is done"
         raise MinerNotReady(reason, field="miner")
     if not 1 <= count <= policy.pledge_max:

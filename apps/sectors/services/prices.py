@@ -105,7 +105,7 @@ def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Netw
     size = miner.sector_size
     pledge = pledge_read(client, duration=life, sector_size=size, key=head.key)
     info = precommit_json(price_info(seal_proof=miner.seal_proof, expiration=expiration))
-    gas = {kind: gas_learnt(miner, kind) for kind in KINDS}
+    gas = {kind: gas_averages(miner, kind) for kind in KINDS}
     base_fee = int(head.base_fee)
     costs = {
         kind: _gas_cost(GAS_FIRST[kind] if found is None else found, base_fee=base_fee)
@@ -123,8 +123,8 @@ def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Netw
     )
 
 
-def gas_learnt(miner: Miner, kind: str) -> int | None:
-    """Give the gas per sector of the newest landed batches; None before the first."""
+def gas_averages(miner: Miner, kind: str) -> int | None:
+    """Return the gas per sector of the newest landed batches; None before the first."""
     landed = miner.batches.filter(kind=kind, state=BatchState.LANDED, exit_code=0).order_by("-pk")
     ids = dict(landed.values_list("pk", "message_id")[:LEARN_BATCHES])
     column = KINDS[BatchKind(kind)].column
@@ -140,7 +140,7 @@ def _gas_cost(gas: int, *, base_fee: int) -> int:
 
 
 def payers_of(miner: Miner, price: PledgePrice, *, count: int) -> list[Payer]:
-    """Give who pays for `count` more sectors, beside what those under way will still take."""
+    """Return who pays for `count` more sectors, beside what those under way will still take."""
     under_way = miner.sectors.exclude(state__in=FINAL_STATES).order_by().values_list("state")
     states = dict(under_way.annotate(Count("pk")))
     both = sum(states.get(state, 0) for state in BEFORE_PRECOMMIT)

@@ -17,11 +17,11 @@ from apps.chain.isolation import for_each_isolated
 from apps.core.live import publish
 from apps.messages.models import Recovery, Sender
 from apps.messages.selectors.recovery import recovery_hold_reason
-from apps.messages.services.restored import RECOVERY_CHANGE, restore_check
+from apps.messages.services.recovery.detect import RECOVERY_CHANGE, restore_check
 from apps.miners.onchain import live_field, numbers_allocated
 from apps.miners.selectors import miners_active, sender_choose
 from apps.sectors.models import ActiveSectors, Batch, HostInventory, Sector, SectorNumbers
-from apps.sectors.onchain import precommits_read, sectors_found
+from apps.sectors.onchain import precommits_read, sectors_proven_read
 from apps.sectors.restored import hosts_unreported, miners_unread
 from apps.sectors.services.imports import (
     ORDER,
@@ -258,7 +258,7 @@ def _proven_import(job: MinerImport, numbers: Sequence[int]) -> None:
     """Write rows of sectors that the chain has proven."""
     rows, now = job.rows(), job.work.now
     missing: list[dict[str, Any]] = []
-    for number, there in sectors_found(
+    for number, there in sectors_proven_read(
         job.work.client, job.miner.address, numbers, job.work.head.key
     ).items():
         facts: dict[str, Any] = {

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from apps.sectors.models import Sector
 from apps.sectors.onchain import precommits_read
-from apps.sectors.restored import miners_held
+from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.advance import (
     by_miner,
     commit_landed,
@@ -42,7 +42,7 @@ ON_CHAIN: Final = "a message that was given up has landed"
 def landed_reconcile(
     miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str, now: datetime
 ) -> list[Sector]:
-    """Take along those that the chain has already, of sectors that wait for a batch; gives the others."""
+    """Take along those that the chain has already, of sectors that wait for a batch; returns the others."""
     waits = [sector for sector in sectors if sector.state == SectorState.PERSISTED]
     done = [sector for sector in sectors if sector.state == SectorState.C2_DONE]
     there = _precommitted(miner, waits, client=client, key=key)
@@ -59,7 +59,7 @@ def landed_reconcile(
 
 def stranded_reconcile(*, client: ChainClient, key: str, now: datetime) -> None:
     """Settle sectors that wait for a message of a batch that has failed: sent back, or on the chain."""
-    rows = Sector.objects.exclude(miner__in=miners_held())
+    rows = Sector.objects.exclude(miner__in=miners_unrecovered())
     over = Q(precommit_batch=None) | Q(precommit_batch__state=BatchState.FAILED)
     over_commit = Q(commit_batch=None) | Q(commit_batch__state=BatchState.FAILED)
     sectors_reconcile(
@@ -95,7 +95,7 @@ def expired_pause(sectors: Sequence[Sector], *, height: int, life: int, now: dat
 
 
 def _precommitted(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
-    """Give those of which the chain has the pre-commit of this very replica."""
+    """Return those of which the chain has the pre-commit of this very replica."""
     found = precommits_read(client, miner.address, [sector.number for sector in sectors], key)
     return {
         sector.pk

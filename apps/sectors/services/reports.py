@@ -152,7 +152,7 @@ def _answer(job: Job, sector: Sector) -> EventAnswer:
 
 
 def outputs_check(event: Event, policy: SealingPolicy) -> dict[str, Any]:
-    """Give the columns that an event fills.  Raises BadReport naming what is missing."""
+    """Return the columns that an event fills.  Raises BadReport naming what is missing."""
     outputs = event.outputs
     for name in NEEDS.get(event.event, ()):
         if getattr(outputs, name) in (None, b"", ""):
@@ -178,7 +178,7 @@ def outputs_columns(event: str, outputs: StageOutputs) -> dict[str, Any]:
 
 @transaction.atomic
 def job_progress(job_id: str, progress: Progress, *, tenant_id: int, now: datetime) -> int:
-    """Note how far a stage is and prolong the lease; gives its new length in seconds.
+    """Note how far a stage is and prolong the lease; returns its new length in seconds.
 
     Raises JobUnknown, LeaseLost.
     """

@@ -74,7 +74,7 @@ KINDS: Final = {BatchKind.PRE_COMMIT: PRE_COMMIT, BatchKind.COMMIT: COMMIT}
 
 
 def sealing_context(*, client: ChainClient, network: Network, head: Head, now: datetime) -> SealingContext:
-    """Give what a pass works with, under the policy in force."""
+    """Return what a pass works with, under the policy in force."""
     return SealingContext(client=client, network=network, head=head, now=now, policy=sealing_policy())
 
 

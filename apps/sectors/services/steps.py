@@ -196,7 +196,7 @@ def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | No
 def sector_abort(
     sector: Sector, *, actor: str, reason: str, now: datetime, by: Principal | None = None
 ) -> Sector:
-    """Give a sector up for ever; its number stays used and its files stay where they are.
+    """Abort a sector for ever; its number stays used and its files stay where they are.
 
     Raises WrongState once the chain knows the sector as proven.
     """

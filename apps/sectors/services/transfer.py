@@ -49,12 +49,12 @@ def unfinished_check(miner: Miner, *, now: datetime) -> None:
 
 
 def stores_used(miner: Miner) -> set[str]:
-    """Give the stores that hold what must be proved for a miner."""
+    """Return the stores that hold what must be proved for a miner."""
     rows = Sector.objects.filter(miner=miner).exclude(state=SectorState.ABORTED).exclude(store="")
     return set(rows.order_by().values_list("store", flat=True).distinct())
 
 
 def sectors_transfer(miner: Miner, *, tenant: Tenant) -> int:
-    """Write the new tenant into a miner's sectors and forget the old one's hosts; gives how many they are."""
+    """Write the new tenant into a miner's sectors and forget the old one's hosts; returns how many."""
     Job.objects.filter(miner=miner, sticky_worker__isnull=False).update(sticky_worker=None)
     return Sector.objects.filter(miner=miner).update(tenant=tenant)

@@ -60,7 +60,9 @@ def signer_of(viewer: Principal, address: str) -> SignerConnection:
     raise SignerAway(wallet.address)
 
 
-def asked(viewer: Principal, address: str, method: str, question: Any, kind: type[T], *, seconds: float) -> T:
+def signer_call(
+    viewer: Principal, address: str, method: str, question: Any, kind: type[T], *, seconds: float
+) -> T:
     """Ask the signer of a key.  Raises NotFound, SignerAway, SignerRefused."""
     row = signer_of(viewer, address)
     payload = None if question is None else document_encode(question)
@@ -78,27 +80,27 @@ def asked(viewer: Principal, address: str, method: str, question: Any, kind: typ
 
 def policy_read(viewer: Principal, address: str) -> PolicyState:
     """Show what is in force.  Raises NotFound, SignerAway, SignerRefused."""
-    return asked(viewer, address, POLICY_READ, None, PolicyState, seconds=READ_S)
+    return signer_call(viewer, address, POLICY_READ, None, PolicyState, seconds=READ_S)
 
 
 def policy_version(viewer: Principal, address: str, number: int) -> PolicyVersion:
     """Show one version.  Raises NotFound, SignerAway, SignerRefused."""
     question = VersionAsked(number=number)
-    return asked(viewer, address, POLICY_VERSION, question, PolicyVersion, seconds=READ_S)
+    return signer_call(viewer, address, POLICY_VERSION, question, PolicyVersion, seconds=READ_S)
 
 
 def policy_draft(viewer: Principal, address: str, edit: PolicyEdit) -> PolicyDraft:
-    """Say what an edit would make and have made.  Raises NotFound, SignerAway, SignerRefused."""
-    return asked(viewer, address, POLICY_DRAFT, edit, PolicyDraft, seconds=REHEARSE_S)
+    """Return what an edit would make and have made.  Raises NotFound, SignerAway, SignerRefused."""
+    return signer_call(viewer, address, POLICY_DRAFT, edit, PolicyDraft, seconds=REHEARSE_S)
 
 
 def policy_try(viewer: Principal, address: str, message: Message, *, text: str = "") -> MessageVerdict:
     """Ask about a message without signing it.  Raises NotFound, SignerAway, SignerRefused."""
     trial = MessageTrial(message=message_to_cbor(message), text=text)
-    return asked(viewer, address, POLICY_TRY, trial, MessageVerdict, seconds=READ_S)
+    return signer_call(viewer, address, POLICY_TRY, trial, MessageVerdict, seconds=READ_S)
 
 
-def policy_take(viewer: Principal, address: str, change: PolicyChange) -> PolicyApplied:
+def policy_change_apply(viewer: Principal, address: str, change: PolicyChange) -> PolicyApplied:
     """Apply a signed change at the signer.  Raises NotAllowed, NotFound, SignerAway, SignerRefused."""
     if not viewer.may("admin"):
         raise NotAllowed("changing a policy needs the level admin")
@@ -112,7 +114,7 @@ def policy_take(viewer: Principal, address: str, change: PolicyChange) -> Policy
     )
     said = {"version": change.number, "editor": change.editor}
     try:
-        taken = asked(viewer, address, POLICY_APPLY, sent, PolicyApplied, seconds=READ_S)
+        taken = signer_call(viewer, address, POLICY_APPLY, sent, PolicyApplied, seconds=READ_S)
     except SignerRefused as refusal:
         after: dict[str, Any] = {**said, "refused": refusal.reason}
         audit_record(principal=viewer, action="policy.refused", target=address, after=after)

@@ -129,11 +129,11 @@ def ids_signed(address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, Id
     for at in range(0, len(cids), CIDS_MAX):
         asked = IdsAsked(pool=str(pool), cids=tuple(cids[at : at + CIDS_MAX]))
         for row in signers:
-            found.update((one.cid, one) for one in _ids_found(row, address, asked).found)
+            found.update((one.cid, one) for one in _ids_read(row, address, asked).found)
     return found
 
 
-def _ids_found(row: SignerConnection, address: str, asked: IdsAsked) -> IdsFound:
+def _ids_read(row: SignerConnection, address: str, asked: IdsAsked) -> IdsFound:
     try:
         answer = connection_request(row, IDS_METHOD, document_encode(asked), timeout_s=SIGN_S)
         return document_decode(IdsFound, answer)
@@ -195,7 +195,7 @@ class Accounts:
         self.known: dict[str, list[str]] = {}
 
     def of(self, address: str) -> list[str]:
-        """Give the names.  Raises SenderNotGranted if there is none."""
+        """Return the names.  Raises SenderNotGranted if there is none."""
         if address not in self.known:
             self.known[address] = self.look(address)
         if not self.known[address]:
@@ -225,7 +225,7 @@ def sign_request(message: Message, accounts: Accounts) -> WalletSignRequest:
 
 
 def signature_type(sender: Address) -> int:
-    """Give the kind of signature that a sender makes."""
+    """Return the kind of signature that a sender makes."""
     return {BLS: SIG_BLS, DELEGATED: SIG_DELEGATED}.get(sender.protocol, SIG_SECP256K1)
 
 

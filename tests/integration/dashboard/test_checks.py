@@ -24,7 +24,7 @@ from apps.dashboard.regions.scene import Scene
 from apps.dashboard.regions.todo import cost_text, todo_sum
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.messages.models import Recovery, Sender
-from apps.messages.services.restored import recovery_begin
+from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner, RewardEstimate
 from apps.proving.models import WindowPost

@@ -22,9 +22,8 @@ from apps.messages.models import (
     SignedVersion,
 )
 from apps.messages.services import Gas
-from apps.messages.services.bulk import messages_bulk
+from apps.messages.services.bulk import bulk_price, messages_bulk
 from apps.messages.services.fees import METHOD
-from apps.messages.services.prices import bulk_price
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
 from tests import factories

@@ -11,7 +11,7 @@ from apps.core.errors import Conflict, NotAllowed
 from apps.messages.models import Message
 from apps.messages.states import Wait
 from apps.miners.models import Miner
-from apps.miners.services.additions import miner_remove
+from apps.miners.services.remove import miner_remove
 from apps.miners.states import MinerState
 from apps.proving.states import Forecast
 from apps.users.models import AuditEntry

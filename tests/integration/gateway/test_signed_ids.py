@@ -17,7 +17,7 @@ from apps.gateway.errors import SignedBefore
 from apps.gateway.services import WalletSignRequest, wallet_sign_all
 from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
-from apps.messages.services.restored import restore_check
+from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
 from apps.wallets.services.sign import ids_signed
 from poolsite.filecoin.message import message_to_cbor

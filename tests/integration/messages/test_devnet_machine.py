@@ -87,7 +87,7 @@ class DevnetMessager(RuleBasedStateMachine):
         self.pool = DevnetPool(self.node, self.services[0].url, keys)
         self.patch.setattr("apps.wallets.services.sign.wallet_sign_all", self.pool.keyring.sign_all)
         # The next head chooses: there is no broker here, and each look for one costs more than a step.
-        self.patch.setattr("apps.messages.services.backoff.selection_enqueue", lambda _address: None)
+        self.patch.setattr("apps.messages.services.retry.selection_enqueue", lambda _address: None)
         self.pushed = 0
         self.foreign = 0
         self.keys_on_way: list[Any] = [self.node.head.key]

@@ -11,7 +11,7 @@ from django.db import connection
 
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.recovery import recovery_now
-from apps.messages.services.restored import restore_check
+from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
 from poolsite.embedded.programs import postgres_programs
 from tests.messaging import Pool, pool_world

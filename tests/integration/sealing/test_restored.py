@@ -9,8 +9,8 @@ import pytest
 
 from apps.chain.client import chain_client
 from apps.core import clock
-from apps.messages.services.recover import recovery_end
-from apps.messages.services.restored import restore_check
+from apps.messages.services.recovery.detect import restore_check
+from apps.messages.services.recovery.restore import recovery_end
 from apps.miners.onchain import numbers_allocated
 from apps.proving.models import Deadline, Partition, WindowPost
 from apps.proving.models import Recovery as FaultRecovery

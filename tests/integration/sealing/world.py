@@ -138,7 +138,7 @@ class World:
         poolsite.celery.app.loader.import_default_modules()
         monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", self.sign_all)
         self.ids: dict[str, IdFound] = {}
-        monkeypatch.setattr("apps.messages.services.recover.ids_signed", self.ids_signed)
+        monkeypatch.setattr("apps.messages.services.recovery.restore.ids_signed", self.ids_signed)
         monkeypatch.setattr(poolsite.celery.app, "send_task", self.task_now)
         self.tenant = tenant("alice")
         for address in self.keys:

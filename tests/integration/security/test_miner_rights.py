@@ -11,7 +11,8 @@ from django.test import Client
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
-from apps.miners.services.create import creations_follow, miner_add
+from apps.miners.services.create import creations_follow
+from apps.miners.services.importing import miner_add
 from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.users.models import AuditEntry, MinerGrant, Tenant

@@ -14,7 +14,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 from apps.chain.addresses import NodeAddress
 from apps.chain.client import ChainClient
 from apps.chain.link import link_to
-from apps.chain.notify import HeadBox, HeadListener
+from apps.chain.notify import HeadListener, LatestHead
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def test_a_node_without_websocket_is_asked_again_and_again(
 
 
 def test_only_the_newest_head_waits_in_the_box(node: FakeNode) -> None:
-    box, address = HeadBox(), NodeAddress("", "", "")
+    box, address = LatestHead(), NodeAddress("", "", "")
     with served(node) as url:
         client = ChainClient([link_to(url, "")])
         box.put(client.chain_head(), address)

@@ -14,7 +14,7 @@ from django.urls import resolve
 
 from apps.core import health
 from apps.core.liveness import heartbeat_send
-from apps.core.middleware import CONTENT_POLICY, DatabaseAwayMiddleware, path_told
+from apps.core.middleware import CONTENT_POLICY, DatabaseAwayMiddleware, path_redacted
 
 
 def test_a_process_that_answers_is_healthy_without_asking_anyone(client: Client) -> None:
@@ -127,7 +127,7 @@ def test_a_log_line_does_not_hold_the_secret_of_an_invitation(rf: RequestFactory
     for path, told in paths.items():
         request = rf.get(path)
         request.resolver_match = resolve(path)
-        assert path_told(request) == told
+        assert path_redacted(request) == told
 
 
 def test_an_unknown_page_is_a_page(client: Client) -> None:

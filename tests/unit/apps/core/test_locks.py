@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 from apps.core.leader import database_params
-from apps.core.locks import STEP_LOCK, held, single_flight
+from apps.core.locks import STEP_LOCK, single_flight, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,12 +34,12 @@ def elsewhere(lock_class: int, name: str) -> Iterator[None]:
 
 
 def test_a_lock_of_another_session_is_not_waited_for() -> None:
-    with elsewhere(7, "one"), held(7, "one") as is_mine, held(7, "other") as is_other_mine:
+    with elsewhere(7, "one"), try_lock(7, "one") as is_mine, try_lock(7, "other") as is_other_mine:
         assert (is_mine, is_other_mine) == (False, True)
 
 
 def test_a_lock_is_free_again_after_an_error() -> None:
-    with pytest.raises(ValueError, match="broken"), held(7, "one"):
+    with pytest.raises(ValueError, match="broken"), try_lock(7, "one"):
         raise ValueError("broken")
 
     with elsewhere(7, "one"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import DataError
@@ -45,7 +45,7 @@ def test_of_two_reports_of_one_event_only_one_wins(samples: type[Sample]) -> Non
     assert samples.objects.get().amount == 1
 
 
-def test_many_rows_move_with_one_update(samples, django_assert_num_queries) -> None:
+def test_many_rows_move_with_one_update(samples: type[Sample], django_assert_num_queries: Any) -> None:
     rows = [samples.objects.create() for _ in range(3)]
     data = {row.pk: {"amount": 10**30 + row.pk, "address": f"f0{row.pk}"} for row in rows}
 
@@ -57,7 +57,7 @@ def test_many_rows_move_with_one_update(samples, django_assert_num_queries) -> N
         assert (row.state, row.amount, row.address) == ("RUNNING", 10**30 + row.pk, f"f0{row.pk}")
 
 
-def test_many_leaves_rows_whose_state_lacks_the_event(samples) -> None:
+def test_many_leaves_rows_whose_state_lacks_the_event(samples: type[Sample]) -> None:
     queued, running = samples.objects.create(), samples.objects.create(state="RUNNING")
 
     moved = advance_many(samples, "CLAIM", {queued.pk: {}, running.pk: {}}, returning="state")
@@ -65,17 +65,17 @@ def test_many_leaves_rows_whose_state_lacks_the_event(samples) -> None:
     assert moved == {queued.pk: "RUNNING"}
 
 
-def test_many_refuses_an_event_with_several_targets(samples) -> None:
+def test_many_refuses_an_event_with_several_targets(samples: type[Sample]) -> None:
     with pytest.raises(ValueError, match=r"DROP leads to \['DROPPED', 'QUEUED'\]"):
         advance_many(samples, "DROP", {1: {}}, returning="state")
 
 
-def test_many_refuses_an_unknown_event(samples) -> None:
+def test_many_refuses_an_unknown_event(samples: type[Sample]) -> None:
     with pytest.raises(ValueError, match="NEVER leads to"):
         advance_many(samples, "NEVER", {1: {}}, returning="state")
 
 
-def test_many_cuts_no_text_that_is_too_long(samples) -> None:
+def test_many_cuts_no_text_that_is_too_long(samples: type[Sample]) -> None:
     row = samples.objects.create()
 
     with pytest.raises(DataError):

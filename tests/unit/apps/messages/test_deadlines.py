@@ -11,8 +11,7 @@ from apps.chain.errors import NodeUnavailable
 from apps.chain.link import NodeLink
 from apps.messages.models import Message
 from apps.messages.services import Gas
-from apps.messages.services.deadlines import deadlines_learn
-from apps.messages.services.fee_bump import proofs_bump
+from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.guards import auto_bump_set
 from apps.messages.states import Priority
 from apps.users.principals import SYSTEM

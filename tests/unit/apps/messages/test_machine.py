@@ -20,7 +20,7 @@ from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services import NewFees, message_mark_bad, message_replace, messages_recover
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.fee_bump import proofs_bump
-from apps.messages.services.recover import unmatched_decide
+from apps.messages.services.recovery.restore import unmatched_decide
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState
 from tests.messaging import pool_world

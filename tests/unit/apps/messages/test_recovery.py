@@ -19,9 +19,10 @@ from apps.messages.models import (
     UnmatchedMessage,
 )
 from apps.messages.selectors.recovery import recovery_now, unmatched_open
-from apps.messages.services import NewFees, message_replace, recover, restored
-from apps.messages.services.recover import recovery_end, recovery_step, unmatched_decide
-from apps.messages.services.restored import recovery_begin, restore_check
+from apps.messages.services import NewFees, message_replace
+from apps.messages.services.recovery import detect, restore
+from apps.messages.services.recovery.detect import recovery_begin, restore_check
+from apps.messages.services.recovery.restore import recovery_end, recovery_step, unmatched_decide
 from apps.messages.states import MessageState, Wait
 from tests.people import principal
 
@@ -59,7 +60,7 @@ def first_look(pool: Pool) -> None:
 
 def without_ids(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a signer as venus-wallet: it keeps no ids and signs whatever it is asked for."""
-    monkeypatch.setattr("apps.messages.services.recover.ids_signed", lambda *_args, **_kwargs: {})
+    monkeypatch.setattr("apps.messages.services.recovery.restore.ids_signed", lambda *_args, **_kwargs: {})
     monkeypatch.setattr("tests.messaging.origin_check", lambda *_args: None)
 
 
@@ -135,16 +136,16 @@ def test_two_processes_that_read_back_at_once_leave_nothing_to_decide(
     dump = Dump()
     pool.choose()
     heads(pool, 3)
-    asked = vars(recover)["ids_signed"]  # of the signer beside the test
+    asked = vars(restore)["ids_signed"]  # of the signer beside the test
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
-        monkeypatch.setattr(recover, "ids_signed", asked)
+        monkeypatch.setattr(restore, "ids_signed", asked)
         recovery_step(client=pool.client, now=pool.now)
         return asked(*args, **kwargs)
 
     dump.restore()
     restore_check(now=pool.now)
-    monkeypatch.setattr(recover, "ids_signed", overtaken)
+    monkeypatch.setattr(restore, "ids_signed", overtaken)
     recovery_step(client=pool.client, now=pool.now)
 
     assert pool.row("waiting").state == MessageState.LANDED
@@ -272,7 +273,7 @@ def test_an_absent_signer_is_waited_for_where_it_may_know_the_ids(
         raise SignerAway(address)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("apps.messages.services.recover.ids_signed", away)
+        patch.setattr("apps.messages.services.recovery.restore.ids_signed", away)
         heads(pool, 2)
     assert Sender.objects.get(address=address).wait == Wait.RECOVERY
     assert paid(pool, address) == [5]
@@ -293,18 +294,18 @@ def test_two_processes_that_look_at_once_see_no_older_copy(
 ) -> None:
     settings.DATABASE_MARKER = tmp_path / "var.database"
     restore_check(now=pool.now)
-    asked = restored.database_identity
+    asked = detect.database_identity
 
-    def overtaken() -> restored.Identity:
+    def overtaken() -> detect.Identity:
         seen = asked()
-        monkeypatch.setattr(restored, "database_identity", asked)
+        monkeypatch.setattr(detect, "database_identity", asked)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_logical_emit_message(false, 'test', 'more log', true)")
         assert asked().position > seen.position
         restore_check(now=pool.now)  # another process, whose marker is further on
         return seen
 
-    monkeypatch.setattr(restored, "database_identity", overtaken)
+    monkeypatch.setattr(detect, "database_identity", overtaken)
 
     assert restore_check(now=pool.now).since is None
 

@@ -12,7 +12,7 @@ from apps.core import clock
 from apps.messages import tasks
 from apps.messages.models import Message, Sender, Tracker
 from apps.messages.services import messages_search, messages_track
-from apps.messages.services.drop import message_withdraw
+from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState
 from tests import factories
 from tests.unit.apps.messages.test_tasks import run_head, sent

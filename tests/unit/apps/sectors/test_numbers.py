@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from apps.core import clock
-from apps.messages.services.restored import recovery_begin
+from apps.messages.services.recovery.detect import recovery_begin
 from apps.sectors.errors import NumbersExhausted
 from apps.sectors.models import SectorNumbers
 from apps.sectors.services.numbers import NUMBER_MAX, RESTORE_SKIP, numbers_allocate

@@ -11,7 +11,7 @@ from apps.chain.errors import NodeUnavailable
 from apps.messages.states import MessageState
 from apps.miners.models import MinerAddress
 from apps.miners.states import Use
-from apps.sectors.services.prices import GAS_FIRST, PledgePrice, gas_learnt, payers_of, pledge_price
+from apps.sectors.services.prices import GAS_FIRST, PledgePrice, gas_averages, payers_of, pledge_price
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.pipeline import SectorState
@@ -79,8 +79,8 @@ def test_gas_is_learnt_from_landed_batches_by_sector():
     landed(miner, BatchKind.PRE_COMMIT, sectors=1, gas_used=14_000)
     landed(factories.miner(), BatchKind.PRE_COMMIT, sectors=1, gas_used=99_000)
 
-    assert gas_learnt(miner, BatchKind.PRE_COMMIT) == 11_000
-    assert gas_learnt(miner, BatchKind.COMMIT) is None
+    assert gas_averages(miner, BatchKind.PRE_COMMIT) == 11_000
+    assert gas_averages(miner, BatchKind.COMMIT) is None
 
 
 def test_a_node_that_is_away_gives_no_price():

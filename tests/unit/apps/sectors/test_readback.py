@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from apps.messages.models import Recovery
-from apps.messages.services.restored import recovery_begin, restore_check
+from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.miners.errors import MinerNotReady
 from apps.sectors.models import Batch, Job, Sector, SectorNumbers
 from apps.sectors.params import precommit_info, precommit_params
-from apps.sectors.restored import miners_held, sectors_recovery
+from apps.sectors.restored import miners_unrecovered, sectors_recovery
 from apps.sectors.services import reported_batches
 from apps.sectors.services.imports import NO_FILES
 from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
@@ -116,11 +116,11 @@ def test_sectors_wait_until_messages_were_read_back(miner: Miner) -> None:
     recovery_begin("restored", now=NOON)
 
     recover()
-    assert miners_held() == [miner.pk], "a pre-commit in the node's pool is not known yet"
+    assert miners_unrecovered() == [miner.pk], "a pre-commit in the node's pool is not known yet"
 
     Recovery.objects.update(read_height=9)
     recover()
-    assert miners_held() == []
+    assert miners_unrecovered() == []
 
 
 def test_pre_commit_of_an_unknown_sector_is_imported_and_waits_for_files(miner: Miner) -> None:
@@ -165,11 +165,11 @@ def test_a_miner_that_the_node_refuses_stays_held(miner: Miner) -> None:
     chain = Chain(refuses={miner.address: "block not found"})
 
     recover(chain)
-    assert miners_held() == [miner.pk]
+    assert miners_unrecovered() == [miner.pk]
     assert not SectorNumbers.objects.exclude(read_back_at=None).exists()
 
     recover()
-    assert miners_held() == []
+    assert miners_unrecovered() == []
 
 
 @pytest.mark.parametrize("runs", [(-1, 2), (2**63, 1)])

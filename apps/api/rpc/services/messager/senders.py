@@ -16,11 +16,7 @@ from apps.api.rpc.services.messager.types import (
 )
 from apps.messages.errors import SenderNotFound
 from apps.messages.selectors import sender_get, senders_visible
-from apps.messages.services.senders import (
-    sender_delete,
-    sender_set,
-    sender_set_nonce,
-)
+from apps.messages.services.senders import sender_delete, sender_set, sender_set_nonce
 from apps.messages.states import SenderState
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import Address, address_format

@@ -10,7 +10,7 @@ from django.urls import reverse
 from apps.core import clock
 from apps.messages.models import Sender, UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_now
-from apps.messages.services.restored import recovery_begin
+from apps.messages.services.recovery.detect import recovery_begin
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import cid_of_cbor
 from tests import factories

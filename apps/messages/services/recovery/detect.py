@@ -72,7 +72,7 @@ def database_identity() -> Identity:
 
 
 def restore_check(*, now: datetime) -> Recovery:
-    """Begin recovery if the database is another one than it was, or an older copy; gives the row."""
+    """Begin recovery if the database is another one than it was, or an older copy; returns the row."""
     row, _ = Recovery.objects.get_or_create(pk=1)
     # The marker first: a position that another process writes in between is ahead of what was asked before.
     marker = _marker_read()
@@ -114,7 +114,7 @@ def recovery_begin(reason: str, *, now: datetime, fingerprint: dict[str, Any] | 
 
 
 def _difference(row: Recovery, seen: Identity, marker: dict[str, Any]) -> str:
-    """Say how this database differs from the one that was used last; empty if it does not."""
+    """Return how this database differs from the one that was used last; empty if it does not."""
     if row.fingerprint and row.fingerprint != seen.fingerprint:
         names = [name for name, value in seen.fingerprint.items() if row.fingerprint.get(name) != value]
         return f"the database was restored or moved: another {' and '.join(names)} than it was written in"

@@ -23,11 +23,11 @@ from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, SignedVersion, UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_now, recovery_row, senders_unread, unmatched_open
+from apps.messages.services.audit import event_record
 from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
-from apps.messages.services.readback import History, Landed
-from apps.messages.services.restored import RECOVERY_CHANGE
+from apps.messages.services.recovery.chain_history import History, Landed
+from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.messages.services.spend import ADDED, spend_record
-from apps.messages.services.timeline import event_record
 from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
 from apps.users.models import Tenant
 from apps.users.services import audit_record
@@ -107,7 +107,7 @@ def _end(*, now: datetime) -> None:
 def _read_back(
     sender: Sender, recovery: Recovery, history: History, pending: Iterable[Sent], *, now: datetime
 ) -> None:
-    """Give to their rows what one sender sent; raises NodeRefused, NodeUnavailable, SignerAway."""
+    """Assign to their rows what one sender sent; raises NodeRefused, NodeUnavailable, SignerAway."""
     low = max(recovery.from_height - MARGIN_EPOCHS, 0)
     first, after = history.nonce_at(low), history.nonce_at(history.head.height)
     sent = [
@@ -121,7 +121,7 @@ def _read_back(
     with transaction.atomic():
         Sender.objects.select_for_update().get(pk=sender.pk)
         sent = _unexplained(sent)  # another process may have given them to their rows since
-        matched = sum(_take(one, ids.get(str(one.message.cid)), now=now) for one in sent)
+        matched = sum(_attach(one, ids.get(str(one.message.cid)), now=now) for one in sent)
         top = max([after, *(one.message.nonce + 1 for one in sent)])
         Sender.objects.filter(pk=sender.pk).update(
             next_nonce=max(sender.next_nonce, top),
@@ -144,8 +144,8 @@ def _unexplained(sent: list[Sent]) -> list[Sent]:
     return [one for one in sent if one.cid not in known]
 
 
-def _take(one: Sent, found: IdFound | None, *, now: datetime) -> bool:
-    """Give a message to its row; one without a row is kept for a person.  Returns whether it has one."""
+def _attach(one: Sent, found: IdFound | None, *, now: datetime) -> bool:
+    """Assign a message to its row; one without a row is kept for a person.  Returns whether it has one."""
     row = _row_of(one, found, now=now)
     if row is not None:
         _write(row, one, now=now)
@@ -267,7 +267,7 @@ def _unmatched(one: Sent, *, now: datetime) -> None:
 def unmatched_decide(
     *, principal: Principal, row: UnmatchedMessage, message_id: str, client: ChainClient, now: datetime
 ) -> UnmatchedMessage:
-    """Say of a message on chain that it is the one with this id, or (empty) somebody else's.
+    """Decide of a message on chain that it is the one with this id, or (empty) somebody else's.
 
     Raises BadValue if it was decided, BadMessage if that message does not wait or is of another sender,
     NodeUnavailable, NodeRefused.

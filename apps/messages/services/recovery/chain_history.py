@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
-from apps.messages.services.spend import exit_code_kept, gas_cost
+from apps.messages.services.spend import exit_code_bounded, gas_cost
 from apps.messages.states import Wait
 from poolsite.filecoin.address import address_format
 
@@ -46,7 +46,7 @@ class Landed:
             "tipset_key": self.tipset_key,
             "executed_key": self.executed_key,
             "landed_cid": self.cid,
-            "exit_code": exit_code_kept(self.receipt),
+            "exit_code": exit_code_bounded(self.receipt),
             "gas_used": self.receipt.gas_used,
             "gas_cost": gas_cost(self.message, self.receipt, base_fee=self.base_fee),
             "return_data": self.receipt.return_,

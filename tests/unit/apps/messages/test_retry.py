@@ -104,7 +104,7 @@ def failing(pool: Pool) -> None:
 
 def test_somebody_may_have_it_tried_at_once(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("apps.messages.services.backoff.selection_enqueue", asked.append)
+    monkeypatch.setattr("apps.messages.services.retry.selection_enqueue", asked.append)
     failing(pool)
     next_try = rest_long(pool, "one")
     found = message_diagnose(pool.row("one"), head=pool.head)

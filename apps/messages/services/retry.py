@@ -1,0 +1,162 @@
+"""Trying messages again: what they lacked is there, or somebody asks for it.
+
+A message that failed backs off for up to 60 epochs, so that it holds up nobody; without this it would go on
+waiting after its sender was funded or its fee limit raised.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.db.models import F, OuterRef, Subquery
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.errors import BadMessage
+from apps.messages.models import Message, Sender
+from apps.messages.services.audit import event_record, message_audit, messages_audit
+from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
+from apps.messages.services.push import selection_enqueue
+from apps.messages.services.selection import sender_chain_state
+from apps.messages.states import WIRE_NAMES, MessageState, Wait
+from apps.wallets.models import Wallet
+from apps.wallets.selectors import wallet_get
+from apps.wallets.services.policies import policy_change_apply
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.users.principals import Principal
+    from poolsite.wire.policy import PolicyApplied, PolicyChange
+
+RULED: Final = (Wait.FEE_LIMIT, Wait.GAS_CAP)
+"""What a change of fee rules or guards may end."""
+
+
+def messages_backing_off() -> QuerySet[Message]:
+    """Return the messages that failed and wait for their next try."""
+    return Message.objects.filter(state=MessageState.UNFILLED, attempts__gt=0).order_by()
+
+
+def retry_after_funding(*, head: Head) -> int:
+    """Retry on this head those that lacked money if their sender has more than at the last selection.
+
+    Returns how many.
+    """
+    rows = messages_backing_off().filter(wait=Wait.FUNDS, retry_height__gt=head.height)
+    poor = set(rows.values_list("from_addr", flat=True).distinct())
+    if not poor:  # the usual case
+        return 0
+    held = Subquery(Wallet.objects.filter(address=OuterRef("address")).values("balance")[:1])
+    senders = Sender.objects.filter(address__in=poor).annotate(held=held)
+    richer = list(senders.filter(held__gt=F("balance")).values_list("address", flat=True))
+    return _retry_now(rows.filter(from_addr__in=richer))
+
+
+def _retry_now(rows: QuerySet[Message]) -> int:
+    """End the back-off of these; returns how many."""
+    found = list(rows.values_list("pk", "tenant_id"))
+    publish_message_changes(found)
+    return Message.objects.filter(pk__in=[pk for pk, _ in found], state=MessageState.UNFILLED).update(
+        retry_height=0, attempts=0
+    )
+
+
+def retry_after_rule_change(*, address: str = "") -> int:
+    """Retry on the next head those whose fees were held down by rules; returns how many."""
+    rows = messages_backing_off().filter(wait__in=RULED)
+    if address:
+        rows = rows.filter(from_addr=address)
+    return _retry_now(rows)
+
+
+def retry_after_policy_change(*, account: str) -> int:
+    """Retry on the next head those that this signer's policy refused; returns how many."""
+    keys = Wallet.objects.filter(account=account).values("address")
+    return _retry_now(messages_backing_off().filter(wait=Wait.POLICY, from_addr__in=keys))
+
+
+@transaction.atomic
+def message_retry_now(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
+    """Retry a waiting message at once, whatever its back-off.  Raises BadMessage if it does not wait."""
+    if not _retry_now(Message.objects.filter(pk=message.pk, state=MessageState.UNFILLED)):
+        message.refresh_from_db()
+        raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[message.state]}", field="id")
+    event_record(message, "tried by hand", "", now=now)
+    before = {"retry": f"at epoch {message.retry_height}"}
+    message_audit(by, "message.retry-now", message, before=before, after={"retry": "now"})
+    transaction.on_commit(partial(selection_enqueue, message.from_addr))
+    message.refresh_from_db()
+    return message
+
+
+@transaction.atomic
+def message_retry(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
+    """Let a message that was given up before it was signed be chosen again.
+
+    Raises WrongState if it was not given up, BadMessage if it has a nonce: that one is taken back instead.
+    """
+    row = Message.objects.select_for_update().get(pk=message.pk)
+    if row.nonce is not None:
+        raise BadMessage(f"message {row.push_id} was signed with nonce {row.nonce}", field="state")
+    before = {"state": row.state}
+    advance(row, "RETRY", updated_at=now, wait=Wait.NEXT_HEAD, error="")
+    event_record(row, "taken back", "", now=now)
+    message_audit(by, "message.retry", row, before=before, after={"state": row.state})
+    publish(Change("message", row.pk, row.tenant_id))
+    return row
+
+
+def messages_recover(
+    *,
+    address: str,
+    client: ChainClient,
+    head: Head,
+    now: datetime,
+    tenant_id: int | None = None,
+    ids: Collection[str] | None = None,
+    by: Principal | None = None,
+) -> list[str]:
+    """Put messages that were given up back into flight where their nonce is still open and free.
+
+    Of one tenant only if that is named: others may hold the same address.  Returns the ids under which they
+    were pushed.  Raises NodeUnavailable, NodeRefused.
+    """
+    chain_state = sender_chain_state(address, client=client, key=head.key)
+    with transaction.atomic():
+        rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.FAILED)
+        if tenant_id is not None:
+            rows = rows.filter(tenant_id=tenant_id)
+        if ids is not None:
+            rows = rows.filter(pk__in=list(ids))
+        taken = {row.nonce for row in chain_state.flight}
+        signed = {
+            row.nonce: row
+            for row in rows.filter(nonce__gte=chain_state.chain_nonce).order_by("created_at")
+            if row.nonce not in taken
+        }
+        data = {row.pk: {"wait": str(Wait.IN_POOL), "error": ""} for row in signed.values()}
+        moved = messages_advance("RECOVER", data, now=now)
+        if moved:
+            Sender.objects.filter(address=address).update(version=F("version") + 1)
+        publish_message_changes(moved)
+        states = ({"state": str(MessageState.FAILED)}, {"state": str(MessageState.FILLED)})
+        messages_audit(by, "message.recover", [(row, *states) for row in signed.values() if row.pk in moved])
+    return [row.push_id for row in signed.values() if row.pk in moved]
+
+
+def policy_change(viewer: Principal, address: str, change: PolicyChange) -> PolicyApplied:
+    """Have the signer make a sealed change; what its policy refused is tried on the next head.
+
+    Raises NotAllowed, NotFound, SignerAway, SignerRefused.
+    """
+    taken = policy_change_apply(viewer, address, change)
+    retry_after_policy_change(account=wallet_get(viewer, address).account)
+    return taken

@@ -1,0 +1,84 @@
+"""Importing a miner that the chain has already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.core.errors import BadValue, NotAllowed
+from apps.core.live import Change, publish
+from apps.miners.errors import MinerTaken
+from apps.miners.models import Miner
+from apps.miners.services.create import name_read, proof_of_size, to_address
+from apps.miners.states import MinerState
+from apps.users.selectors import miner_owner
+from apps.users.services import audit_record, miner_grant
+from poolsite.filecoin.address import (
+    ID,
+    Address,
+    BadAddress,
+    address_parse,
+)
+from poolsite.filecoin.sector import post_proof
+
+if TYPE_CHECKING:
+    from apps.chain.client import ChainClient
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+    from poolsite.filecoin.policy import Network
+    from poolsite.filecoin.sector import RegisteredSealProof
+
+
+def miner_import(
+    address: str, *, name: str, principal: Principal, tenant: Tenant, client: ChainClient, network: Network
+) -> Miner:
+    """Import a miner that the chain has; from the next head on the pool proves its sectors.
+
+    Raises NotAllowed, BadValue, MinerTaken, NodeRefused, NodeUnavailable.
+    """
+    if not (principal.is_operator and principal.may("admin")):
+        raise NotAllowed("this is for the operator of the pool")
+    try:
+        parsed = address_parse(address)
+    except BadAddress:
+        raise BadValue("write the address of a miner, such as f01004", field="address") from None
+    text = str(parsed) if parsed.protocol == ID else client.state_lookup_id(str(parsed))
+    info = client.state_miner_info(text)
+    size, proof = int(info["SectorSize"]), post_proof(int(info["WindowPoStProofType"]))
+    seal = proof_of_size(network, size)
+    if seal.window_post_proof != proof:
+        raise BadValue(f"it proves by {proof.name}, which the pool does not seal for", field="address")
+    with transaction.atomic():
+        miner = miner_add(tenant=tenant, name=name_read(name), address=text, seal_proof=seal)
+        audit_record(
+            principal=principal, action="miner.import", target=miner.address, after={"tenant": tenant.name}
+        )
+        publish(Change("miner", miner.pk, tenant.pk))
+    return miner
+
+
+@transaction.atomic
+def miner_add(*, tenant: Tenant, name: str, address: Address | str, seal_proof: RegisteredSealProof) -> Miner:
+    """Add the row of a miner that exists on the chain already; its facts come with the next head.
+
+    Raises MinerTaken if another account has it.
+    """
+    actor_id = to_address(address).actor_id
+    miner, _ = Miner.objects.get_or_create(
+        actor_id=actor_id,
+        defaults={
+            "tenant": tenant,
+            "name": name,
+            "state": MinerState.ACTIVE,
+            "owner": "",
+            "worker": "",
+            "seal_proof": int(seal_proof),
+            "post_proof": int(seal_proof.window_post_proof),
+            "sector_size": int(seal_proof.sector_size),
+        },
+    )
+    if miner.tenant_id != tenant.pk or miner_owner(actor_id=actor_id) not in ("", tenant.name):
+        raise MinerTaken(f"f0{actor_id} belongs to another account", field="address")
+    miner_grant(tenant=tenant, actor_id=actor_id)
+    return miner

@@ -1,0 +1,62 @@
+"""Removing a miner from the pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.core.errors import Conflict, NotAllowed
+from apps.core.live import Change, publish
+from apps.miners.models import Miner
+from apps.miners.services.create import may_create
+from apps.miners.states import MinerState
+from apps.users.services import audit_record, miner_grant_revoke
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+
+def may_remove(principal: Principal, miner: Miner) -> bool:
+    """Return whether somebody may remove a miner from the pool.
+
+    One that could not be made: whoever may make another.  One that was imported and has no sector here: the
+    operator.
+    """
+    if miner.state == MinerState.FAILED:
+        return may_create(principal, miner.tenant)
+    return (
+        _is_in_charge(principal)
+        and miner.state == MinerState.ACTIVE
+        and miner.create_message_id is None
+        and not miner.sectors.exists()
+    )
+
+
+def _is_in_charge(principal: Principal) -> bool:
+    return principal.is_operator and principal.may("admin")
+
+
+@transaction.atomic
+def miner_remove(miner: Miner, *, principal: Principal) -> None:
+    """Remove a miner from the pool: it is proven here no more; on the chain nothing changes.
+
+    Raises NotAllowed, Conflict.
+    """
+    miner = Miner.objects.select_for_update(of=("self",)).select_related("tenant").get(pk=miner.pk)
+    is_allowed = (
+        may_create(principal, miner.tenant) if miner.state == MinerState.FAILED else _is_in_charge(principal)
+    )
+    if not is_allowed:
+        raise NotAllowed("this is for the operator of the pool")
+    if not may_remove(principal, miner):
+        raise Conflict("it was made here or has sectors here: it stays", field="miner")
+    target, tenant_id = miner.address or str(miner.uuid), miner.tenant_id
+    if miner.actor_id is not None:
+        miner_grant_revoke(actor_id=miner.actor_id)
+    miner.jobs.all().delete()
+    miner.delete()
+    audit_record(
+        principal=principal, action="miner.remove", target=target, before={"tenant": miner.tenant.name}
+    )
+    publish(Change("miner", target, tenant_id))
