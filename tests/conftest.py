@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,15 @@ import structlog
 from django.db import connections
 from django.test import TransactionTestCase
 
+from apps.chain.link import NodeLink
 from apps.core.redis_clients import client_for
+from apps.gateway.hub_client import RequestBatch
 from tests.fast_flush import fixture_teardown
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
+from tests.timing import is_timing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ADDRESS = "POOLSITE_TEST_PGHOST"
 
@@ -39,6 +43,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(server.stop)
         server.start()
         os.environ[ADDRESS] = str(server.sockets)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what meets a clock."""
+    for item in items:
+        if is_timing(item.nodeid):
+            item.add_marker(pytest.mark.timing)
 
 
 def folders_first(argument: str) -> tuple[tuple[bool, str], ...]:
@@ -69,6 +80,27 @@ def log_configuration() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture(autouse=True)
+def no_network_in_transactions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail what asks a node or a signer inside a transaction: its rows stay locked until the answer comes."""
+    found: list[str] = []
+
+    def guarded(request: Callable[..., Any]) -> Callable[..., Any]:
+        def guard(*args: Any, **kwargs: Any) -> Any:
+            # the transaction in which pytest-django rolls a whole test back is not the product's
+            if any(not block._from_testcase for block in connections["default"].atomic_blocks):
+                found.append("".join(traceback.format_stack(limit=12)))
+                raise AssertionError(f"{request.__qualname__} inside a transaction")
+            return request(*args, **kwargs)
+
+        return guard
+
+    monkeypatch.setattr(NodeLink, "_post", guarded(NodeLink._post))
+    monkeypatch.setattr(RequestBatch, "exchange", guarded(RequestBatch.exchange))
+    yield
+    assert not found, "a request to a node or a signer inside a transaction:\n" + found[0]
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from poolsite.filecoin.address import bls_address, id_address, secp256k1_address
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import STEPS, Owner, SectorState, Stage
+from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, stage_rank
 from tests.fake_node import FakeNode, Refusal, served
 from tests.people import tenant
 
@@ -258,7 +258,7 @@ def sector(
     of: Miner, *, state: str = SectorState.ALLOCATED, held_by: Worker | None = None, **data: Any
 ) -> Sector:
     """A sector in any state with its job; `held_by` works on it."""
-    step = STEPS[state]
+    step = NEXT_STAGE[state]
     fields = {
         "number": next(counter),
         "state": state,
@@ -274,7 +274,7 @@ def sector(
         sector=row,
         state=_job_state(row, step.owner, held_by),
         stage=step.stage,
-        rank=list(Stage).index(step.stage),
+        rank=stage_rank(step.stage),
         worker=held_by,
         sticky_worker=held_by,
         lease_s=90,

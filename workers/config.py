@@ -24,20 +24,11 @@ if TYPE_CHECKING:
 VERSION: Final = "poolsite/0.1.0"
 """What a worker says it is."""
 
-DEFAULT_SLOTS: Final[dict[str, int]] = {
-    "ADD_PIECE": 1,
-    "TREE_D": 1,
-    "PC1": 4,  # as many are labelled side by side; memory and cores decide how many at a time
-    "PC2": 1,
-    "PERSIST": 1,
-    "C1": 1,
-    "C2": 1,
-    "FINALIZE": 1,
-}
+DEFAULT_SLOTS: Final = {stage: spec.slots for stage, spec in WORKER_STAGES.items()}
 """Stages at a time on a host that says nothing else."""
 
-KERNEL_STAGES: Final = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2")
-"""Stages that run in kernel children; persist and finalize only move files."""
+KERNEL_STAGES: Final = tuple(spec.task for spec in WORKER_STAGES.values() if spec.task)
+"""Stages that run in kernel children; the others only move files."""
 
 COMPILE_PROGRESS_FILE: Final = "compile_progress.json"
 """In a worker's folder: how far its kernel child has compiled."""

@@ -12,7 +12,7 @@ from apps.core.formatting import percent, plural, size, time_left, whole
 from apps.sectors.hardware import disk_share, is_short_of_disk
 from apps.sectors.restored import hosts_unreported, miners_unread
 from apps.sectors.selectors import sectors_bound, worker_is_away
-from poolsite.wire.pipeline import FINAL_STATES, SectorState
+from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
 EXPIRING_S: Final = 30 * 86_400
 """A sector whose life ends within 30 days is named: extending it takes a decision and a message."""
-UNCOMMITTED: Final = (
-    SectorState.TICKET_ASSIGNED,
-    SectorState.PC1_DONE,
-    SectorState.PC2_DONE,
-    SectorState.PERSISTED,
-)
+UNCOMMITTED: Final = states_with(SectorEvent.RETICKET)
 """States with a ticket that no pre-commit has used yet."""
 TICKET_PART: Final = 10
 """A ticket is named when this part of its life is left."""

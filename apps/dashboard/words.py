@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from poolsite.wire.pipeline import Stage
+from poolsite.wire.pipeline import SEALING, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,35 +23,16 @@ class Word:
         return self.icon or ("wait" if self.tone == "idle" else self.tone)
 
 
-STAGES: Final[dict[str, str]] = {
-    Stage.ADD_PIECE: "Add piece",
-    Stage.TREE_D: "Tree D",
-    Stage.TICKET: "Ticket",
-    Stage.PC1: "PC1",
-    Stage.PC2: "PC2",
-    Stage.PERSIST: "Store",
-    Stage.PRECOMMIT: "Pre-commit batch",
-    Stage.PRECOMMIT_WAIT: "Pre-commit",
-    Stage.WAIT_SEED: "Wait seed",
-    Stage.C1: "C1",
-    Stage.C2: "C2",
-    Stage.COMMIT: "Commit batch",
-    Stage.COMMIT_WAIT: "Commit",
-    Stage.FINALIZE: "Finalize",
-    Stage.PROVING: "Proving",
-    Stage.ABORTED: "Aborted",
-}
+STAGES: Final[dict[str, str]] = {spec.stage: spec.label for spec in SEALING}
 """Stages as column heads and Gantt rows."""
 
+ON_CHAIN: Final = (Stage.PRECOMMIT_WAIT, Stage.COMMIT_WAIT)
+"""Stages in which a message is waited for."""
 WAITING: Final[dict[str, Word]] = {
-    Stage.TICKET: Word("run", "waiting for ticket", "wait"),
-    Stage.PRECOMMIT: Word("run", "in pre-commit batch", "wait"),
-    Stage.PRECOMMIT_WAIT: Word("run", "pre-commit sent", "messages"),
-    Stage.WAIT_SEED: Word("run", "waiting for seed", "wait"),
-    Stage.COMMIT: Word("run", "in commit batch", "wait"),
-    Stage.COMMIT_WAIT: Word("run", "commit sent", "messages"),
-    Stage.ABORTED: Word("idle", "aborted", "close"),
-}
+    spec.stage: Word("run", spec.status, "messages" if spec.stage in ON_CHAIN else "wait")
+    for spec in SEALING
+    if spec.status
+} | {Stage.ABORTED: Word("idle", "aborted", "close")}
 """Stages in which no worker computes."""
 
 MESSAGES: Final[dict[str, Word]] = {
@@ -73,23 +54,9 @@ JOBS: Final[dict[str, str]] = {
 }
 """Kinds of work that a worker does; one that is not listed is shown by its own name."""
 
-EVENTS: Final[dict[str, str]] = {
-    "ADD_PIECE": "Piece added",
-    "BUILD_TREE_D": "Tree D built",
-    "ASSIGN_TICKET": "Ticket drawn",
-    "PC1": "PC1 done",
-    "PC2": "PC2 done",
-    "PERSIST": "Files stored",
-    "SEND_PRECOMMIT": "Pre-commit sent",
-    "LAND_PRECOMMIT": "Pre-commit landed",
+EVENTS: Final[dict[str, str]] = {spec.event: spec.done for spec in SEALING if spec.done} | {
     "FAIL_PRECOMMIT": "Pre-commit failed",
-    "ASSIGN_SEED": "Seed drawn",
-    "C1": "C1 done",
-    "C2": "C2 done",
-    "SEND_COMMIT": "Commit sent",
-    "LAND_COMMIT": "Commit landed",
     "FAIL_COMMIT": "Commit failed",
-    "FINALIZE": "Sealing files cleared",
     "RETICKET": "The ticket grew too old: labels are made again",
     "RESEED": "Another seed is needed",
     "REVERT_PRECOMMIT": "The pre-commit left the chain again",

@@ -12,7 +12,7 @@ from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
 from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, BatchKind, BatchState, JobState
 from apps.users.models import Tenant
-from poolsite.wire.pipeline import STEPS, TRANSITIONS, SectorState, Step
+from poolsite.wire.pipeline import NEXT_STAGE, TRANSITIONS, SectorState, StageSpec
 
 SECTOR_STATES = [(str(state), str(state)) for state in SectorState]
 
@@ -247,9 +247,9 @@ class Sector(Named, Timestamped):
         return f"{self.miner} {self.number}"
 
     @property
-    def step(self) -> Step:
+    def step(self) -> StageSpec:
         """What follows its state."""
-        return STEPS[self.state]
+        return NEXT_STAGE[self.state]
 
     @property
     def stage(self) -> str:

@@ -17,7 +17,7 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.states import BatchKind, JobState
 from poolsite.wire.codec import document_decode
 from poolsite.wire.jobs import Assignment, JobKind, Piece, SealInputs, WindowPostInputs
-from poolsite.wire.pipeline import FINAL_STATES, STEPS, Owner, SectorState
+from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, Owner, SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -131,7 +131,7 @@ def sectors_counts(viewer: Principal) -> dict[str, int]:
         .values("state")
         .annotate(count=Count("pk"), paused=Count("pk", filter=~Q(paused_at=None)))
     )
-    counts = {str(STEPS[row["state"]].stage): row["count"] - row["paused"] for row in rows}
+    counts = {str(NEXT_STAGE[row["state"]].stage): row["count"] - row["paused"] for row in rows}
     counts["PAUSED"] = sum(row["paused"] for row in rows)
     return counts
 
@@ -273,7 +273,7 @@ def sector_wait(
         return SectorWait("others to share a message", since + waits[SectorState(sector.state)])
     if sector.state == SectorState.PRECOMMIT_LANDED and sector.precommit_epoch is not None:
         return SectorWait("the seed", sector.precommit_epoch + challenge_delay + seed_confidence)
-    if STEPS[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
+    if NEXT_STAGE[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
         return _host_wait(sector.job.sticky_worker, now=now)
     return None
 
@@ -296,7 +296,7 @@ def sectors_bound(viewer: Principal, workers: Iterable[Worker]) -> QuerySet[Sect
 
 def resume_choices(sector: Sector) -> tuple[str, ...]:
     """Return the states from which a paused sector can go on, the present one first."""
-    return (sector.state, *(str(state) for state in STEPS[sector.state].resume_at))
+    return (sector.state, *(str(state) for state in NEXT_STAGE[sector.state].resume_at))
 
 
 def is_uuid(text: str) -> bool:

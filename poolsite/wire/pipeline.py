@@ -1,4 +1,4 @@
-"""The way of a sector as tables: its states, the events that move it, and who does the next step.
+"""The way of a sector as one table: its states, and for each of them the stage that comes next.
 
 A state says what has been done, a stage what is to be done next.  Worker stages run on a sealing host
 and end with an event that the host reports; console stages wait for the chain and are ended by the
@@ -9,9 +9,12 @@ Source: damocles-worker planner/sealer.rs (plan!), spec/sealing.md §2.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 class SectorState(StrEnum):
@@ -94,110 +97,312 @@ class Owner(StrEnum):
     NOBODY = "nobody"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What follows a state."""
+class SectorKind(StrEnum):
+    """What a sector holds when it is sealed."""
 
-    stage: Stage
+    CC = "CC"
+    """Committed capacity: zeros only."""
+    DEALS = "DEALS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpec:
+    """One row of the table: all that anybody has to know of a stage."""
+
+    state: str
+    """The state in which the stage is the next one."""
+    stage: str
     owner: Owner
-    event: SectorEvent | None = None
-    """The event that a worker reports at the end of the stage."""
-    resume_at: tuple[SectorState, ...] = ()
+    label: str
+    """Head of its column, row of a Gantt chart."""
+    next: str = ""
+    """The state after it; empty where nothing follows."""
+    event: str = ""
+    """What ends it."""
+    done: str = ""
+    """The event in a sector's timeline."""
+    status: str = ""
+    """What a list shows while the sector waits in it; empty: the label."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Further events that move a sector from the state, and where they lead."""
+    resume_at: tuple[str, ...] = ()
     """Where an operator may set a paused sector back to, best first; the state itself means: try again."""
+    slots: int = 0
+    """Of a worker's stage: how many at a time on a host that says nothing else."""
+    task: str = ""
+    """Of a worker's stage: module of `workers.processors` whose `run` does it in a kernel child; empty: the
+    agent only moves files."""
+    kernels: tuple[str, ...] = ()
+    """What the task needs compiled before it runs at full speed (`workers.kernels.precompile`)."""
+    outputs: tuple[str, ...] = ()
+    """Fields of `StageOutputs` that its report must bring; the console keeps them."""
+    kinds: tuple[SectorKind, ...] = tuple(SectorKind)
+    """The sectors that it can be done for."""
+
+    @property
+    def report(self) -> str:
+        """The event that a sealing host reports at its end; empty where the console ends it."""
+        return self.event if self.owner is Owner.WORKER else ""
 
 
 S, E = SectorState, SectorEvent
 
-TRANSITIONS: Final[dict[str, dict[str, str]]] = {
-    S.ALLOCATED: {E.ADD_PIECE: S.PIECE_ADDED, E.ABORT: S.ABORTED},
-    S.PIECE_ADDED: {E.BUILD_TREE_D: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
-    S.TREE_D_BUILT: {E.ASSIGN_TICKET: S.TICKET_ASSIGNED, E.ABORT: S.ABORTED},
-    S.TICKET_ASSIGNED: {E.PC1: S.PC1_DONE, E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
-    S.PC1_DONE: {E.PC2: S.PC2_DONE, E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
-    S.PC2_DONE: {E.PERSIST: S.PERSISTED, E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
-    S.PERSISTED: {E.SEND_PRECOMMIT: S.PRECOMMIT_SENT, E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
-    S.PRECOMMIT_SENT: {
-        E.LAND_PRECOMMIT: S.PRECOMMIT_LANDED,
-        E.FAIL_PRECOMMIT: S.PERSISTED,
-        E.ABORT: S.ABORTED,
-    },
-    S.PRECOMMIT_LANDED: {
-        E.ASSIGN_SEED: S.SEED_ASSIGNED,
-        E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT,
-        E.ABORT: S.ABORTED,
-    },
-    S.SEED_ASSIGNED: {
-        E.C1: S.C1_DONE,
-        E.RESEED: S.PRECOMMIT_LANDED,
-        E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT,
-        E.ABORT: S.ABORTED,
-    },
-    S.C1_DONE: {
-        E.C2: S.C2_DONE,
-        E.RESEED: S.PRECOMMIT_LANDED,
-        E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT,
-        E.ABORT: S.ABORTED,
-    },
-    S.C2_DONE: {
-        E.SEND_COMMIT: S.COMMIT_SENT,
-        E.RESEED: S.PRECOMMIT_LANDED,
-        E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT,
-        E.ABORT: S.ABORTED,
-    },
-    S.COMMIT_SENT: {E.LAND_COMMIT: S.COMMIT_LANDED, E.FAIL_COMMIT: S.C2_DONE, E.ABORT: S.ABORTED},
-    S.COMMIT_LANDED: {E.FINALIZE: S.PROVING, E.REVERT_COMMIT: S.COMMIT_SENT},
-    S.PROVING: {E.REVERT_COMMIT: S.COMMIT_SENT},
-    S.ABORTED: {},
-}
-"""From state and event to state: the whole way of a sector."""
-
-STEPS: Final[dict[str, Step]] = {
-    S.ALLOCATED: Step(Stage.ADD_PIECE, Owner.WORKER, E.ADD_PIECE),
-    S.PIECE_ADDED: Step(Stage.TREE_D, Owner.WORKER, E.BUILD_TREE_D, (S.ALLOCATED,)),
-    S.TREE_D_BUILT: Step(Stage.TICKET, Owner.CONSOLE, None, (S.ALLOCATED,)),
-    S.TICKET_ASSIGNED: Step(Stage.PC1, Owner.WORKER, E.PC1, (S.TREE_D_BUILT, S.ALLOCATED)),
-    S.PC1_DONE: Step(Stage.PC2, Owner.WORKER, E.PC2, (S.TICKET_ASSIGNED, S.TREE_D_BUILT, S.ALLOCATED)),
-    S.PC2_DONE: Step(Stage.PERSIST, Owner.WORKER, E.PERSIST, (S.PC1_DONE, S.TICKET_ASSIGNED, S.ALLOCATED)),
-    S.PERSISTED: Step(Stage.PRECOMMIT, Owner.CONSOLE, None, (S.PC2_DONE, S.TREE_D_BUILT, S.ALLOCATED)),
-    S.PRECOMMIT_SENT: Step(Stage.PRECOMMIT_WAIT, Owner.CONSOLE, None, (S.PERSISTED,)),
-    S.PRECOMMIT_LANDED: Step(Stage.WAIT_SEED, Owner.CONSOLE),
-    S.SEED_ASSIGNED: Step(Stage.C1, Owner.WORKER, E.C1, (S.PRECOMMIT_LANDED,)),
-    S.C1_DONE: Step(Stage.C2, Owner.WORKER, E.C2, (S.SEED_ASSIGNED, S.PRECOMMIT_LANDED)),
-    S.C2_DONE: Step(Stage.COMMIT, Owner.CONSOLE, None, (S.C1_DONE, S.SEED_ASSIGNED, S.PRECOMMIT_LANDED)),
-    S.COMMIT_SENT: Step(Stage.COMMIT_WAIT, Owner.CONSOLE, None, (S.C2_DONE,)),
-    S.COMMIT_LANDED: Step(Stage.FINALIZE, Owner.WORKER, E.FINALIZE),
-    S.PROVING: Step(Stage.PROVING, Owner.NOBODY),
-    S.ABORTED: Step(Stage.ABORTED, Owner.NOBODY),
-}
-"""From a state to what is done next, by whom."""
+SEALING: Final[tuple[StageSpec, ...]] = (
+    StageSpec(
+        state=S.ALLOCATED,
+        stage=Stage.ADD_PIECE,
+        owner=Owner.WORKER,
+        label="Add piece",
+        event=E.ADD_PIECE,
+        next=S.PIECE_ADDED,
+        done="Piece added",
+        others={E.ABORT: S.ABORTED},
+        slots=1,
+        task="add_piece",
+        kernels=("fr32", "binary_tree"),
+        outputs=("pieces",),
+        kinds=(SectorKind.CC,),
+    ),
+    StageSpec(
+        state=S.PIECE_ADDED,
+        stage=Stage.TREE_D,
+        owner=Owner.WORKER,
+        label="Tree D",
+        event=E.BUILD_TREE_D,
+        next=S.TREE_D_BUILT,
+        done="Tree D built",
+        others={E.ABORT: S.ABORTED},
+        resume_at=(S.ALLOCATED,),
+        slots=1,
+        task="tree_d",
+        kernels=("binary_tree",),
+        outputs=("comm_d",),
+    ),
+    StageSpec(
+        state=S.TREE_D_BUILT,
+        stage=Stage.TICKET,
+        owner=Owner.CONSOLE,
+        label="Ticket",
+        event=E.ASSIGN_TICKET,
+        next=S.TICKET_ASSIGNED,
+        done="Ticket drawn",
+        status="waiting for ticket",
+        others={E.ABORT: S.ABORTED},
+        resume_at=(S.ALLOCATED,),
+    ),
+    StageSpec(
+        state=S.TICKET_ASSIGNED,
+        stage=Stage.PC1,
+        owner=Owner.WORKER,
+        label="PC1",
+        event=E.PC1,
+        next=S.PC1_DONE,
+        done="PC1 done",
+        others={E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
+        resume_at=(S.TREE_D_BUILT, S.ALLOCATED),
+        slots=4,  # as many are labelled side by side; memory and cores decide how many at a time
+        task="pc1",
+        kernels=("binary_tree", "graph", "labels", "label_batches"),
+    ),
+    StageSpec(
+        state=S.PC1_DONE,
+        stage=Stage.PC2,
+        owner=Owner.WORKER,
+        label="PC2",
+        event=E.PC2,
+        next=S.PC2_DONE,
+        done="PC2 done",
+        others={E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
+        resume_at=(S.TICKET_ASSIGNED, S.TREE_D_BUILT, S.ALLOCATED),
+        slots=1,
+        task="pc2",
+        kernels=("poseidon", "field"),
+        outputs=("comm_d", "comm_r"),
+    ),
+    StageSpec(
+        state=S.PC2_DONE,
+        stage=Stage.PERSIST,
+        owner=Owner.WORKER,
+        label="Store",
+        event=E.PERSIST,
+        next=S.PERSISTED,
+        done="Files stored",
+        others={E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
+        resume_at=(S.PC1_DONE, S.TICKET_ASSIGNED, S.ALLOCATED),
+        slots=1,
+        outputs=("store",),
+    ),
+    StageSpec(
+        state=S.PERSISTED,
+        stage=Stage.PRECOMMIT,
+        owner=Owner.CONSOLE,
+        label="Pre-commit batch",
+        event=E.SEND_PRECOMMIT,
+        next=S.PRECOMMIT_SENT,
+        done="Pre-commit sent",
+        status="in pre-commit batch",
+        others={E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
+        resume_at=(S.PC2_DONE, S.TREE_D_BUILT, S.ALLOCATED),
+    ),
+    StageSpec(
+        state=S.PRECOMMIT_SENT,
+        stage=Stage.PRECOMMIT_WAIT,
+        owner=Owner.CONSOLE,
+        label="Pre-commit",
+        event=E.LAND_PRECOMMIT,
+        next=S.PRECOMMIT_LANDED,
+        done="Pre-commit landed",
+        status="pre-commit sent",
+        others={E.FAIL_PRECOMMIT: S.PERSISTED, E.ABORT: S.ABORTED},
+        resume_at=(S.PERSISTED,),
+    ),
+    StageSpec(
+        state=S.PRECOMMIT_LANDED,
+        stage=Stage.WAIT_SEED,
+        owner=Owner.CONSOLE,
+        label="Wait seed",
+        event=E.ASSIGN_SEED,
+        next=S.SEED_ASSIGNED,
+        done="Seed drawn",
+        status="waiting for seed",
+        others={E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT, E.ABORT: S.ABORTED},
+    ),
+    StageSpec(
+        state=S.SEED_ASSIGNED,
+        stage=Stage.C1,
+        owner=Owner.WORKER,
+        label="C1",
+        event=E.C1,
+        next=S.C1_DONE,
+        done="C1 done",
+        others={
+            E.RESEED: S.PRECOMMIT_LANDED,
+            E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT,
+            E.ABORT: S.ABORTED,
+        },
+        resume_at=(S.PRECOMMIT_LANDED,),
+        slots=1,
+        task="c1",
+        kernels=("binary_tree", "graph", "poseidon"),
+    ),
+    StageSpec(
+        state=S.C1_DONE,
+        stage=Stage.C2,
+        owner=Owner.WORKER,
+        label="C2",
+        event=E.C2,
+        next=S.C2_DONE,
+        done="C2 done",
+        others={
+            E.RESEED: S.PRECOMMIT_LANDED,
+            E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT,
+            E.ABORT: S.ABORTED,
+        },
+        resume_at=(S.SEED_ASSIGNED, S.PRECOMMIT_LANDED),
+        slots=1,
+        task="c2",
+        outputs=("proof",),
+    ),
+    StageSpec(
+        state=S.C2_DONE,
+        stage=Stage.COMMIT,
+        owner=Owner.CONSOLE,
+        label="Commit batch",
+        event=E.SEND_COMMIT,
+        next=S.COMMIT_SENT,
+        done="Commit sent",
+        status="in commit batch",
+        others={
+            E.RESEED: S.PRECOMMIT_LANDED,
+            E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT,
+            E.ABORT: S.ABORTED,
+        },
+        resume_at=(S.C1_DONE, S.SEED_ASSIGNED, S.PRECOMMIT_LANDED),
+    ),
+    StageSpec(
+        state=S.COMMIT_SENT,
+        stage=Stage.COMMIT_WAIT,
+        owner=Owner.CONSOLE,
+        label="Commit",
+        event=E.LAND_COMMIT,
+        next=S.COMMIT_LANDED,
+        done="Commit landed",
+        status="commit sent",
+        others={E.FAIL_COMMIT: S.C2_DONE, E.ABORT: S.ABORTED},
+        resume_at=(S.C2_DONE,),
+    ),
+    StageSpec(
+        state=S.COMMIT_LANDED,
+        stage=Stage.FINALIZE,
+        owner=Owner.WORKER,
+        label="Finalize",
+        event=E.FINALIZE,
+        next=S.PROVING,
+        done="Sealing files cleared",
+        others={E.REVERT_COMMIT: S.COMMIT_SENT},
+        slots=1,
+    ),
+    StageSpec(
+        state=S.PROVING,
+        stage=Stage.PROVING,
+        owner=Owner.NOBODY,
+        label="Proving",
+        others={E.REVERT_COMMIT: S.COMMIT_SENT},
+    ),
+    StageSpec(state=S.ABORTED, stage=Stage.ABORTED, owner=Owner.NOBODY, label="Aborted"),
+)
+"""The whole way of a sector, in order."""
 
 BACK_TO: Final = "BACK_TO_"
 """First part of the events by which an operator sets a paused sector back: `BACK_TO_ALLOCATED`."""
-
-for _state, _step in STEPS.items():
-    TRANSITIONS[_state] |= {f"{BACK_TO}{earlier}": str(earlier) for earlier in _step.resume_at}
-
 RECOVER_TO: Final = "RECOVER_TO_"
 """First part of the events that set a sector, after a restore, to where the chain or its host has it."""
 
-for _state in TRANSITIONS.keys() - {S.ABORTED}:
-    TRANSITIONS[_state] |= {f"{RECOVER_TO}{other}": str(other) for other in STEPS if other != S.ABORTED}
 
-WORKER_STAGES: Final[tuple[str, ...]] = tuple(
-    step.stage for step in STEPS.values() if step.owner is Owner.WORKER
-)
+def transitions_of(specs: Iterable[StageSpec]) -> dict[str, dict[str, str]]:
+    """Return the moves of a table: from state and event to state."""
+    rows = tuple(specs)
+    return {
+        spec.state: ({str(spec.event): str(spec.next)} if spec.next else {})
+        | dict(spec.others)
+        | {f"{BACK_TO}{earlier}": str(earlier) for earlier in spec.resume_at}
+        | {
+            f"{RECOVER_TO}{other.state}": str(other.state)
+            for other in rows
+            if S.ABORTED not in (spec.state, other.state)
+        }
+        for spec in rows
+    }
+
+
+NEXT_STAGE: Final[dict[str, StageSpec]] = {spec.state: spec for spec in SEALING}
+"""From a state to the stage that comes next."""
+
+TRANSITIONS: Final[dict[str, dict[str, str]]] = transitions_of(SEALING)
+"""From state and event to state."""
+
+WORKER_STAGES: Final[dict[str, StageSpec]] = {
+    spec.stage: spec for spec in SEALING if spec.owner is Owner.WORKER
+}
 """Stages that sealing hosts run, in order; each has a queue of its own there."""
-
-CONSOLE_STATES: Final[tuple[str, ...]] = tuple(s for s, step in STEPS.items() if step.owner is Owner.CONSOLE)
-"""States in which a sector waits for the console and the chain."""
 
 FINAL_STATES: Final[frozenset[str]] = frozenset({S.PROVING, S.ABORTED})
 """States in which sealing has nothing left to do."""
 
-STATE_OF_STAGE: Final[dict[str, str]] = {step.stage: state for state, step in STEPS.items()}
+STATE_OF_STAGE: Final[dict[str, str]] = {spec.stage: spec.state for spec in SEALING}
 """From a stage to the state in which it is the next one."""
+
+
+def states_with(event: str) -> tuple[str, ...]:
+    """Return the states that an event moves a sector from, in order."""
+    return tuple(state for state, moves in TRANSITIONS.items() if event in moves)
 
 
 def state_after(state: str, event: str) -> str | None:
     """Return where `event` leads from `state`, or None if the table has no such step."""
     return TRANSITIONS.get(state, {}).get(event)
+
+
+def stage_rank(stage: str) -> int:
+    """Return a stage's place in the table."""
+    return list(STATE_OF_STAGE).index(stage)

@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
 from poolsite.wire.jobs import Claim, Event, Fail, JobKind, Level, Progress
-from poolsite.wire.pipeline import STATE_OF_STAGE, STEPS
+from poolsite.wire.pipeline import WORKER_STAGES
 from workers.agent.journal import Work
 from workers.broker import STAGE_TASK, queue_of
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
@@ -175,15 +175,15 @@ class Agent:
             return
         outputs = self.journal.outputs_read(job.id, job.work.id)
         if outputs is not None:
-            event = STEPS[STATE_OF_STAGE[job.inputs.stage]].event
-            if event is not None and now >= job.report_after:
+            event = WORKER_STAGES[job.inputs.stage].report
+            if now >= job.report_after:
                 self._report(
                     job,
                     Event(
                         token=job.token,
                         seq=job.seq + 1,
                         state=job.inputs.state,
-                        event=str(event),
+                        event=event,
                         outputs=outputs,
                     ),
                 )

@@ -1,33 +1,27 @@
-"""Running one stage of a sector on this host: from the wire's inputs to processor tasks, files and back."""
+"""Running one stage of a sector on this host: from the wire's inputs to processor tasks, files and back.
+
+A stage's task is filled by the names of its fields (`TASK_FIELDS`), and its output is reported by them; only
+what touches files beside the kernels has a function of its own here.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from poolsite.filecoin.porep.parameters import SealParameters, UnknownSealProof, seal_parameters
 from poolsite.filecoin.sector import prover_id
 from poolsite.wire.jobs import Level, Piece, Progress, StageOutputs
-from poolsite.wire.pipeline import Stage
+from poolsite.wire.pipeline import WORKER_STAGES, SectorKind, SectorState, Stage
 from workers.agent.journal import Failure, Journal, Work
 from workers.processors import pc1_output
 from workers.processors.errors import BadInput, ProcessorError, TemporaryError
-from workers.processors.tasks import (
-    AddPieceTask,
-    C1Task,
-    C2Task,
-    Pc1Output,
-    Pc1Task,
-    Pc2Output,
-    Pc2Task,
-    PieceInfo,
-    TreeDTask,
-)
+from workers.processors.stages import stage_named
+from workers.processors.tasks import Pc1Output, Pc2Output, PieceInfo
 from workers.storage.files import DamagedFile, NotEnoughSpace, TruncatedFile, write_file
 from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store import Store, path_remove, store_known
@@ -46,7 +40,7 @@ ERROR_MAX = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class SealingPaths:
     """Where one sector is sealed on this host."""
 
     parameters: SealParameters
@@ -65,9 +59,46 @@ class Room:
         """The ticket that the labels in the cache folder were made with."""
         return self.job / "ticket"
 
-    def c1_output(self, seed: bytes) -> Path:
-        """The vanilla proofs for one seed."""
-        return self.job / f"c1-{seed.hex()[:16]}.json"
+    def c1_output(self, inputs: SealInputs) -> Path:
+        """Return the file of the vanilla proofs for the sector's seed.  Raises BadInput."""
+        return self.job / f"c1-{required(inputs.seed, 'seed').hex()[:16]}.json"
+
+
+def pc1_output_read(paths: SealingPaths) -> Pc1Output:
+    """Return what PC1 gave.  Raises BadInput."""
+    try:
+        return pc1_output.output_from_value(json.loads(paths.pc1_output.read_text()))
+    except (FileNotFoundError, ValueError):
+        raise BadInput("the output of PC1 is not on this host: go back to PC1") from None
+
+
+def pre_commit_of(inputs: SealInputs, paths: SealingPaths) -> Pc2Output:
+    """Return the commitments that the pre-commit named.  Raises BadInput."""
+    return Pc2Output(
+        registered_proof=paths.parameters.name,
+        comm_r=required(inputs.comm_r, "comm_r"),
+        comm_d=required(inputs.comm_d, "comm_d"),
+    )
+
+
+TASK_FIELDS: Final[dict[str, Callable[[SealInputs, SealingPaths], Any]]] = {
+    **dict.fromkeys(("registered_proof", "seal_proof_type"), lambda _, paths: paths.parameters.name),
+    **dict.fromkeys(("cache_dir", "cache_path"), lambda _, paths: str(paths.files.cache)),
+    **dict.fromkeys(("sealed_file", "out_path", "replica_path"), lambda _, paths: str(paths.files.sealed)),
+    **dict.fromkeys(("staged_file", "staged_filepath", "in_path"), lambda _, paths: str(paths.staged)),
+    "pieces": lambda _inputs, _paths: (),
+    "piece_infos": lambda inputs, _: infos_of(inputs),
+    "prover_id": lambda inputs, _: prover_id(inputs.miner_id),
+    "miner_id": lambda inputs, _: inputs.miner_id,
+    "sector_id": lambda inputs, _: inputs.number,
+    "ticket": lambda inputs, _: required(inputs.ticket, "ticket"),
+    "seed": lambda inputs, _: required(inputs.seed, "seed"),
+    "pre_commit": pre_commit_of,
+    "pc1out": lambda _, paths: pc1_output_read(paths),
+    "c1_json": lambda _inputs, _paths: None,
+    "c1_path": lambda inputs, paths: str(paths.c1_output(inputs)),
+}
+"""What a task's field of this name gets, in the words of the processor protocol."""
 
 
 class StageRunner:
@@ -78,16 +109,6 @@ class StageRunner:
         self.store = store
         self.pool = pool
         self.journal = Journal(folder / "jobs")
-        self._stages: dict[str, Callable[[Work, Room, Callable[[int, int], None]], StageOutputs]] = {
-            Stage.ADD_PIECE: self._add_piece,
-            Stage.TREE_D: self._tree_d,
-            Stage.PC1: self._pc1,
-            Stage.PC2: self._pc2,
-            Stage.PERSIST: self._persist,
-            Stage.C1: self._c1,
-            Stage.C2: self._c2,
-            Stage.FINALIZE: self._finalize,
-        }
 
     def run(self, job_id: str) -> bool:
         """Run the stage that is written down for a job; False if it is done, taken or gone.
@@ -104,7 +125,7 @@ class StageRunner:
             except Exception as error:  # whatever it is: unsaid, the stage would be hinted for ever
                 if not isinstance(error, ProcessorError | OSError | UnknownSealProof):
                     log.exception("stage_broke", job=job_id, stage=work.inputs.stage)
-                failure = Failure(token=work.token, level=level_of(error), error=words_of(error))
+                failure = Failure(token=work.token, level=level_of(error), error=error_text(error))
                 self.journal.failure_write(job_id, work.id, failure)
                 return True
             took = int((time.monotonic() - begun) * 1000)
@@ -112,177 +133,126 @@ class StageRunner:
         return True
 
     def _stage(self, job_id: str, work: Work) -> StageOutputs:
-        room = self.room(job_id, work.inputs)
+        inputs = work.inputs
+        paths = self.paths(job_id, inputs)
+        spec = WORKER_STAGES[inputs.stage]
+        if kind_of(inputs) not in spec.kinds:
+            raise BadInput("pieces of deals are not taken yet")
 
         def progress(done: int, total: int) -> None:
-            told = Progress(token=work.token, stage=work.inputs.stage, done=done, total=max(total, 1))
+            told = Progress(token=work.token, stage=inputs.stage, done=done, total=max(total, 1))
             self.journal.progress_write(job_id, told)
 
-        return self._stages[work.inputs.stage](work, room, progress)
+        if spec.stage == Stage.PC1:
+            labels_check(paths, required(inputs.ticket, "ticket"))
+        elif spec.stage == Stage.C2 and not paths.c1_output(inputs).exists():
+            raise BadInput("the output of C1 is not on this host: go back to C1")
+        if not spec.task:
+            outputs = (
+                self._persist(inputs, paths) if spec.stage == Stage.PERSIST else self._finalize(inputs, paths)
+            )
+            progress(1, 1)
+            return outputs
+        output = self.pool.call(spec.task, task_of(spec.task, inputs, paths), progress=progress)
+        if spec.stage == Stage.PC1:
+            write_file(paths.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
+        return outputs_of(output)
 
-    def room(self, job_id: str, inputs: SealInputs) -> Room:
-        """Give a sector's place, with its folders made."""
+    def paths(self, job_id: str, inputs: SealInputs) -> SealingPaths:
+        """Return where a sector is sealed, with the folders made."""
         parameters = seal_parameters(inputs.seal_proof)
         name = sector_name(inputs.miner_id, inputs.number)
         root = self.folder / "sealing"
-        room = Room(
+        paths = SealingPaths(
             parameters=parameters,
             files=SectorFiles(parameters, root / "cache" / name, root / "sealed" / name),
             staged=root / "unsealed" / name,
             job=self.journal.folder(job_id),
         )
-        for folder in (room.files.cache, room.files.sealed.parent, room.staged.parent):
+        for folder in (paths.files.cache, paths.files.sealed.parent, paths.staged.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        return room
+        return paths
 
-    def _call(self, stage: str, task: Any, progress: Callable[[int, int], None]) -> Any:
-        return self.pool.call(stage, task, progress=progress)
-
-    def _add_piece(self, work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
-        if work.inputs.pieces:
-            raise BadInput("pieces of deals are not taken yet")
-        task = AddPieceTask(seal_proof_type=room.parameters.name, pieces=(), staged_filepath=str(room.staged))
-        done = self._call("add_piece", task, progress)
-        return StageOutputs(
-            pieces=tuple(Piece(size=padded(info.size), comm_p=info.commitment) for info in done.piece_infos)
-        )
-
-    def _tree_d(self, _work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
-        task = TreeDTask(
-            registered_proof=room.parameters.name,
-            staged_file=str(room.staged),
-            cache_dir=str(room.files.cache),
-        )
-        return StageOutputs(comm_d=self._call("tree_d", task, progress).comm_d)
-
-    def _pc1(self, work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
-        inputs = work.inputs
-        ticket = needed(inputs.ticket, "ticket")
-        self._labels_check(room, ticket)
-        task = Pc1Task(
-            registered_proof=room.parameters.name,
-            cache_path=str(room.files.cache),
-            in_path=str(room.staged),
-            out_path=str(room.files.sealed),
-            prover_id=prover_id(inputs.miner_id),
-            sector_id=inputs.number,
-            ticket=ticket,
-            piece_infos=infos_of(inputs),
-        )
-        output = self._call("pc1", task, progress)
-        write_file(room.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
-        return StageOutputs(comm_d=output.comm_d)
-
-    def _labels_check(self, room: Room, ticket: bytes) -> None:
-        """Put labels of another ticket aside: PC1 goes on at the first layer that is not there.
-
-        They are kept until the sector is proven; nothing is deleted because something went wrong.
-        """
-        known = room.ticket_mark.read_text() if room.ticket_mark.exists() else ""
-        if known and known != ticket.hex():
-            aside = room.files.cache.with_name(f"{room.files.cache.name}.{known[:8]}")
-            path_remove(aside)
-            room.files.cache.rename(aside)
-            room.files.cache.mkdir()
-        write_file(room.ticket_mark, ticket.hex().encode())
-
-    def _pc2(self, _work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
-        task = Pc2Task(
-            pc1out=self._pc1_output(room),
-            cache_dir=str(room.files.cache),
-            sealed_file=str(room.files.sealed),
-        )
-        done = self._call("pc2", task, progress)
-        return StageOutputs(comm_d=done.comm_d, comm_r=done.comm_r)
-
-    def _pc1_output(self, room: Room) -> Pc1Output:
-        try:
-            return pc1_output.output_from_value(json.loads(room.pc1_output.read_text()))
-        except (FileNotFoundError, ValueError):
-            raise BadInput("the output of PC1 is not on this host: go back to PC1") from None
-
-    def _persist(self, work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
-        inputs = work.inputs
+    def _persist(self, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         name = store_known(self.store, self.folder)
-        self.store.persist(room.files, miner_id=inputs.miner_id, number=inputs.number)
-        progress(1, 1)
+        self.store.persist(paths.files, miner_id=inputs.miner_id, number=inputs.number)
         return StageOutputs(store=name)
 
-    def _c1(self, work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
-        inputs = work.inputs
-        seed = needed(inputs.seed, "seed")
-        task = C1Task(
-            registered_proof=room.parameters.name,
-            cache_path=str(room.files.cache),
-            replica_path=str(room.files.sealed),
-            prover_id=prover_id(inputs.miner_id),
-            sector_id=inputs.number,
-            ticket=needed(inputs.ticket, "ticket"),
-            seed=seed,
-            pre_commit=Pc2Output(
-                registered_proof=room.parameters.name,
-                comm_r=needed(inputs.comm_r, "comm_r"),
-                comm_d=needed(inputs.comm_d, "comm_d"),
-            ),
-            piece_infos=infos_of(inputs),
-            c1_path=str(room.c1_output(seed)),
-        )
-        self._call("c1", task, progress)
-        return StageOutputs()
-
-    def _c2(self, work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
-        inputs = work.inputs
-        path = room.c1_output(needed(inputs.seed, "seed"))
-        if not path.exists():
-            raise BadInput("the output of C1 is not on this host: go back to C1")
-        task = C2Task(
-            c1_json=None,
-            c1_path=str(path),
-            prover_id=prover_id(inputs.miner_id),
-            sector_id=inputs.number,
-            miner_id=inputs.miner_id,
-        )
-        return StageOutputs(proof=self._call("c2", task, progress).proof)
-
-    def _finalize(self, work: Work, room: Room, progress: Callable[[int, int], None]) -> StageOutputs:
+    def _finalize(self, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         """Clear the sealing folder of a proven sector, once its files are whole in the store."""
-        inputs = work.inputs
         store_known(self.store, self.folder)
-        if room.files.p_aux.exists():
-            if not self.store.has(room.files, miner_id=inputs.miner_id, number=inputs.number):
-                self.store.persist(room.files, miner_id=inputs.miner_id, number=inputs.number)
+        files = paths.files
+        if files.p_aux.exists():
+            if not self.store.has(files, miner_id=inputs.miner_id, number=inputs.number):
+                self.store.persist(files, miner_id=inputs.miner_id, number=inputs.number)
             # p_aux goes first: a kill in between leaves a folder that is known to be done with.
-            room.files.p_aux.unlink()
+            files.p_aux.unlink()
         # Beside the cache folder lie its checksums and what was put aside; the dot keeps sector 50 out of 5.
-        for path in (room.files.cache, *room.files.cache.parent.glob(f"{room.files.cache.name}.*")):
+        for path in (files.cache, *files.cache.parent.glob(f"{files.cache.name}.*")):
             path_remove(path)
-        room.files.sealed.unlink(missing_ok=True)
-        room.staged.unlink(missing_ok=True)
-        for spent in room.job.glob("c1-*.json"):
+        files.sealed.unlink(missing_ok=True)
+        paths.staged.unlink(missing_ok=True)
+        for spent in paths.job.glob("c1-*.json"):
             spent.unlink(missing_ok=True)
-        progress(1, 1)
         return StageOutputs()
 
 
-def padded(unpadded: int) -> int:
-    """Give a piece's padded size."""
+def task_of(name: str, inputs: SealInputs, paths: SealingPaths) -> Any:
+    """Return the task of a stage.  Raises BadInput."""
+    kind = stage_named(name).task
+    return kind(**{item.name: TASK_FIELDS[item.name](inputs, paths) for item in fields(kind)})
+
+
+def outputs_of(output: Any) -> StageOutputs:
+    """Return what a stage's output brings to the console."""
+    told = {
+        item.name: getattr(output, item.name) for item in fields(StageOutputs) if hasattr(output, item.name)
+    }
+    if hasattr(output, "piece_infos"):
+        told["pieces"] = tuple(
+            Piece(size=padded_size(info.size), comm_p=info.commitment) for info in output.piece_infos
+        )
+    return StageOutputs(**told)
+
+
+def kind_of(inputs: SealInputs) -> SectorKind:
+    """Return what a sector is to hold: only deals bring pieces before its first stage."""
+    return SectorKind.DEALS if inputs.pieces and inputs.state == SectorState.ALLOCATED else SectorKind.CC
+
+
+def labels_check(paths: SealingPaths, ticket: bytes) -> None:
+    """Put labels of another ticket aside: PC1 goes on at the first layer that is not there.
+
+    They are kept until the sector is proven; nothing is deleted because something went wrong.
+    """
+    known = paths.ticket_mark.read_text() if paths.ticket_mark.exists() else ""
+    if known and known != ticket.hex():
+        aside = paths.files.cache.with_name(f"{paths.files.cache.name}.{known[:8]}")
+        path_remove(aside)
+        paths.files.cache.rename(aside)
+        paths.files.cache.mkdir()
+    write_file(paths.ticket_mark, ticket.hex().encode())
+
+
+def padded_size(unpadded: int) -> int:
+    """Return a piece's padded size."""
     return unpadded * 128 // 127
 
 
 def infos_of(inputs: SealInputs) -> tuple[PieceInfo, ...]:
-    """Give the pieces as the processors know them, by unpadded size."""
+    """Return the pieces as the processors know them, by unpadded size."""
     return tuple(PieceInfo(piece.comm_p, piece.size * 127 // 128) for piece in inputs.pieces)
 
 
-def needed(value: bytes | None, name: str) -> bytes:
-    """Give an input that the stage cannot do without.  Raises BadInput."""
+def required(value: bytes | None, name: str) -> bytes:
+    """Return an input that the stage cannot do without.  Raises BadInput."""
     if value is None:
         raise BadInput(f"the console gave no {name}")
     return value
 
 
 def level_of(error: Exception) -> Level:
-    """Tell whether trying again may help."""
+    """Return whether trying again may help."""
     if isinstance(error, TemporaryError | NotEnoughSpace):
         return Level.TEMPORARY
     if isinstance(error, TruncatedFile | DamagedFile | FileNotFoundError | ProcessorError | UnknownSealProof):
@@ -290,12 +260,6 @@ def level_of(error: Exception) -> Level:
     return Level.TEMPORARY  # a disk that does not answer
 
 
-def words_of(error: Exception) -> str:
-    """Give an error's text for the console."""
+def error_text(error: Exception) -> str:
+    """Return an error's text for the console."""
     return (str(error) or type(error).__name__)[:ERROR_MAX]
-
-
-def disk_of(folder: Path) -> tuple[int, int]:
-    """Give free and total bytes of a folder's disk."""
-    usage = shutil.disk_usage(folder)
-    return usage.free, usage.total

@@ -94,6 +94,12 @@ _WIDE = _four_rows(_emit_columns, _emit_parents, WIDE, _emit_rows)
 
 @njit(**SERIAL)
 def _row_sha_ni(nodes, above, room):
+    """`ancestor_row`, 4 nodes interleaved by SHA-NI.
+
+    nodes: u32[256n, 8]  digests as little-endian words
+    above: u32[16n, 8]   output, every word written
+    room:  u32[496, 8]   scratch: 256 nodes and the four rows above them
+    """
     source, target, tree = nodes.ctypes.data, above.ctypes.data, room.ctypes.data
     for block in range(above.shape[0] // FOUR_ROWS):
         _SHA_NI(target + NODES * block, tree, source + 32 * ANCESTRY * block)
@@ -101,6 +107,12 @@ def _row_sha_ni(nodes, above, room):
 
 @njit(**SERIAL)
 def _row_portable(nodes, above, room):
+    """`ancestor_row`, 8 nodes in lanes of plain vectors.
+
+    nodes: u32[256n, 8]  digests as little-endian words
+    above: u32[16n, 8]   output, every word written
+    room:  u32[496, 8]   scratch: 256 nodes and the four rows above them
+    """
     source, target, tree = nodes.ctypes.data, above.ctypes.data, room.ctypes.data
     for block in range(above.shape[0] // FOUR_ROWS):
         _PORTABLE(target + NODES * block, tree, source + 32 * ANCESTRY * block)
@@ -108,6 +120,12 @@ def _row_portable(nodes, above, room):
 
 @njit(**SERIAL)
 def _row_wide(nodes, above, room):
+    """`ancestor_row`, 16 nodes in lanes of AVX-512.
+
+    nodes: u32[256n, 8]  digests as little-endian words
+    above: u32[16n, 8]   output, every word written
+    room:  u32[496, 8]   scratch: 256 nodes and the four rows above them
+    """
     source, target, tree = nodes.ctypes.data, above.ctypes.data, room.ctypes.data
     for block in range(above.shape[0] // FOUR_ROWS):
         _WIDE(target + NODES * block, tree, source + 32 * ANCESTRY * block)

@@ -53,6 +53,11 @@ _PARENT_1, _PARENT_4 = llvm.step(emit_parents(1)), llvm.step(emit_parents(4))
 
 @njit(**SERIAL)
 def _row_sha_ni(children, parents):
+    """`hash_row`, 4 nodes interleaved by SHA-NI; any n.
+
+    children: u32[2n, 8]  digests as little-endian words
+    parents:  u32[n, 8]   output, every word written
+    """
     source, target = children.ctypes.data, parents.ctypes.data
     count, done = parents.shape[0], 0
     while done + 4 <= count:
@@ -89,6 +94,11 @@ _PARENTS_LANES = llvm.step(emit_parents_lanes)
 
 @njit(**SERIAL)
 def _row_portable(children, parents):
+    """`hash_row`, 8 nodes in lanes of plain vectors; any n.
+
+    children: u32[2n, 8]  digests as little-endian words
+    parents:  u32[n, 8]   output, every word written
+    """
     source, target = children.ctypes.data, parents.ctypes.data
     count, done = parents.shape[0], 0
     while done + 8 <= count:
@@ -125,6 +135,11 @@ _PARENTS_WIDE = llvm.step(_emit_parents_wide)
 
 @njit(**SERIAL)
 def _row_wide(children, parents):
+    """`hash_row`, 16 nodes in lanes of AVX-512.
+
+    children: u32[2n, 8]  digests as little-endian words; n a multiple of 16
+    parents:  u32[n, 8]   output, every word written
+    """
     source, target = children.ctypes.data, parents.ctypes.data
     for done in range(0, parents.shape[0], WIDE):
         _PARENTS_WIDE(target + 32 * done, source + 64 * done)

@@ -38,6 +38,10 @@ def limbs(
 
 @njit(**STEP)
 def _less_than_modulus(a0, a1, a2, a3):
+    """Return whether a four-limb number is below r.
+
+    a0, a1, a2, a3: u64  limbs, the lowest first
+    """
     if a3 != _P3:
         return a3 < _P3
     if a2 != _P2:
@@ -49,7 +53,10 @@ def _less_than_modulus(a0, a1, a2, a3):
 
 @njit(**STEP)
 def _subtract(a, b):
-    """(a - b, borrow out) of four-limb numbers given as tuples."""
+    """(a - b mod 2^256 as 4 limbs, borrow out: u64 0 or 1).
+
+    a, b: tuple of 4 u64  limbs, the lowest first
+    """
     d0 = a[0] - b[0]
     w0 = np.uint64(a[0] < b[0])
     d1 = a[1] - b[1]
@@ -66,7 +73,10 @@ def _subtract(a, b):
 
 @njit(**STEP)
 def _add(a, b):
-    """a + b of four-limb numbers whose sum is below 2^256."""
+    """a + b of four-limb numbers whose sum is below 2^256.
+
+    a, b: tuple of 4 u64  limbs, the lowest first
+    """
     s0 = a[0] + b[0]
     c0 = np.uint64(s0 < a[0])
     s1 = a[1] + b[1]
@@ -82,7 +92,10 @@ def _add(a, b):
 
 @njit(**STEP)
 def _reduced(value):
-    """`value` below 2^256 brought below r; at most two subtractions."""
+    """`value` below 2^256 brought below r; at most two subtractions.
+
+    value: tuple of 4 u64  limbs, the lowest first
+    """
     while not _less_than_modulus(value[0], value[1], value[2], value[3]):
         value, _ = _subtract(value, (_P0, _P1, _P2, _P3))
     return value
@@ -90,6 +103,11 @@ def _reduced(value):
 
 @njit(**STEP)
 def _row(array, row):
+    """Return a row as a tuple of four limbs.
+
+    array: u64[n, 4]  limbs, the lowest first
+    row:   i64
+    """
     return (array[row, 0], array[row, 1], array[row, 2], array[row, 3])
 
 

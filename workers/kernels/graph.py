@@ -135,6 +135,11 @@ FEISTEL_ROUNDS = 3
 
 @njit(**SERIAL)
 def _fill_tables(keys, tables):
+    """`feistel_tables` into memory of the caller.
+
+    keys:   u64[4]          Feistel keys; the first three are used
+    tables: u32[3, 2^half]  output, every word written: the round function of each half of a slot
+    """
     digests = np.empty(8, np.uint64)
     mask = np.uint64(tables.shape[1] - 1)
     for turn in range(FEISTEL_ROUNDS):
@@ -169,7 +174,10 @@ def feistel_tables(keys: Keys, nodes: int) -> Tables:
 def _drg_rows(seed, legacy, first, rows):
     """The 6 DRG parents of consecutive nodes; ChaCha runs for 16 nodes at once.
 
-    seed: u32[7];  rows: u32[n, 14], columns 0 to 5 written
+    seed:   u32[7]      of `parent_rows`
+    legacy: bool        API 1.0.0: the node before stands last
+    first:  i64         first node
+    rows:   u32[n, 14]  columns 0 to 5 written
     """
     stream = np.empty((32, 16), np.uint32)
     for group in range(0, rows.shape[0], 16):
@@ -188,7 +196,11 @@ def _drg_rows(seed, legacy, first, rows):
 def _expander_rows(tables, slots, legacy, first, rows):
     """The 8 expander parents of at most _BLOCK_NODES consecutive nodes.
 
-    tables: u32[3, 2^half];  rows: u32[n, 14], columns 6 to 13 written
+    tables: u32[3, 2^half]  of `feistel_tables`
+    slots:  u64             of the graph: 8 a node
+    legacy: bool            API 1.0.0: parents from the low 32 bits of a slot
+    first:  i64             first node
+    rows:   u32[n, 14]      columns 6 to 13 written; n at most _BLOCK_NODES
     """
     values = np.empty(8 * _BLOCK_NODES, np.uint64)
     places = np.empty(8 * _BLOCK_NODES, np.int64)
@@ -220,7 +232,10 @@ def _expander_rows(tables, slots, legacy, first, rows):
 def _drg_parents(node, words, legacy, out):
     """Five sampled parents and the node before, in hashing order.
 
-    words: u32[32]  the node's ChaCha stream;  out: u32[>= 6]
+    node:   u64       at least 2
+    words:  u32[32]   the node's ChaCha stream
+    legacy: bool      API 1.0.0: the node before stands last, else first
+    out:    u32[>= 6]  columns 0 to 5 written
     """
     meta = node * np.uint64(5)
     buckets, rest = np.uint64(0), meta - np.uint64(1)

@@ -141,6 +141,15 @@ _HEADER_1, _HEADER_2, _HEADER_4 = _header(1), _header(2), _header(4)
 
 @njit(**SERIAL)
 def _rows_1(replica_ids, current, previous, layer, first, parents):
+    """`label_rows` for 1 sector by SHA-NI.
+
+    replica_ids: u32[1, 8]     one row a sector
+    current:     u32[n, 1, 8]  this layer; rows first … first + rows - 1 are written
+    previous:    u32[n, 1, 8]  the layer before; not read in layer 1
+    layer:       i64           from 1
+    first:       i64           the first node, above 0
+    parents:     u32[rows, 14]  rows of the parent cache for these nodes
+    """
     start, last = parents.ctypes.data, parents.ctypes.data + 56 * (parents.shape[0] - 1)
     ids, here, below = replica_ids.ctypes.data, current.ctypes.data, previous.ctypes.data
     states = np.empty(8 * 1, np.uint32)
@@ -156,6 +165,15 @@ def _rows_1(replica_ids, current, previous, layer, first, parents):
 
 @njit(**SERIAL)
 def _rows_2(replica_ids, current, previous, layer, first, parents):
+    """`label_rows` for 2 sectors by SHA-NI.
+
+    replica_ids: u32[2, 8]     one row a sector
+    current:     u32[n, 2, 8]  this layer; rows first … first + rows - 1 are written
+    previous:    u32[n, 2, 8]  the layer before; not read in layer 1
+    layer:       i64           from 1
+    first:       i64           the first node, above 0
+    parents:     u32[rows, 14]  rows of the parent cache for these nodes
+    """
     start, last = parents.ctypes.data, parents.ctypes.data + 56 * (parents.shape[0] - 1)
     ids, here, below = replica_ids.ctypes.data, current.ctypes.data, previous.ctypes.data
     states = np.empty(8 * 2, np.uint32)
@@ -171,6 +189,15 @@ def _rows_2(replica_ids, current, previous, layer, first, parents):
 
 @njit(**SERIAL)
 def _rows_4(replica_ids, current, previous, layer, first, parents):
+    """`label_rows` for 4 sectors by SHA-NI.
+
+    replica_ids: u32[4, 8]     one row a sector
+    current:     u32[n, 4, 8]  this layer; rows first … first + rows - 1 are written
+    previous:    u32[n, 4, 8]  the layer before; not read in layer 1
+    layer:       i64           from 1
+    first:       i64           the first node, above 0
+    parents:     u32[rows, 14]  rows of the parent cache for these nodes
+    """
     start, last = parents.ctypes.data, parents.ctypes.data + 56 * (parents.shape[0] - 1)
     ids, here, below = replica_ids.ctypes.data, current.ctypes.data, previous.ctypes.data
     states = np.empty(8 * 4, np.uint32)

@@ -44,7 +44,13 @@ _SCHEDULE, _COMPRESS = llvm.step(_emit_schedule), llvm.step(_emit_compress)
 
 @njit(**STEP)
 def _node_load(words, half, nodes, index):
-    """The node `index` of every sector becomes words 8·half … 8·half + 7 of the lanes' messages."""
+    """The node `index` of every sector becomes words 8·half … 8·half + 7 of the lanes' messages.
+
+    words: u32[>= 16, 8]  messages, a column a lane; rows 8·half … 8·half + 7 are written
+    half:  i64            0 or 1
+    nodes: u32[n, s, 8]   labels, little-endian words; lane l takes sector l mod s
+    index: i64            the node
+    """
     for lane in range(LANES):
         for word in range(8):
             words[8 * half + word, lane] = sha256.swap(nodes[index, lane % nodes.shape[1], word])
@@ -52,7 +58,13 @@ def _node_load(words, half, nodes, index):
 
 @njit(**STEP)
 def _half_fill(words, first, second, last):
-    """The second half of every lane's message: two words in front, zeros, one behind."""
+    """The second half of every lane's message: two words in front, zeros, one behind.
+
+    words:  u32[>= 16, 8]  messages, a column a lane; rows 8 to 15 are written
+    first:  i64            word 8, below 2^32
+    second: i64            words 9 and 10, big-endian
+    last:   i64            word 15, below 2^32
+    """
     words[8:16] = np.uint32(0)
     words[8] = np.uint32(first)
     words[9] = np.uint32(second >> 32)
@@ -64,6 +76,12 @@ def _half_fill(words, first, second, last):
 def rows_scalar(replica_ids, current, previous, layer, first, parents):
     """As `labels.label_rows`, one sector after the other; for a single one quicker than lanes.
 
+    replica_ids: u32[s, 8]     one row a sector
+    current:     u32[n, s, 8]  this layer; rows first … first + rows - 1 are written
+    previous:    u32[n, s, 8]  the layer before; not read in layer 1
+    layer:       i64           from 1
+    first:       i64           the first node, above 0
+    parents:     u32[rows, 14]  rows of the parent cache for these nodes
     Threads: none inside; the GIL is free.   Errors: none; callers as those of `labels.label_rows`.
     Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.
     """
@@ -110,6 +128,12 @@ def rows_scalar(replica_ids, current, previous, layer, first, parents):
 def rows_lanes(replica_ids, current, previous, layer, first, parents):
     """As `labels.label_rows`, for up to 8 sectors at once.
 
+    replica_ids: u32[s, 8]     one row a sector
+    current:     u32[n, s, 8]  this layer; rows first … first + rows - 1 are written
+    previous:    u32[n, s, 8]  the layer before; not read in layer 1
+    layer:       i64           from 1
+    first:       i64           the first node, above 0
+    parents:     u32[rows, 14]  rows of the parent cache for these nodes
     Cost:    20 compressions a label, once for all sectors; each distinct schedule is expanded once.
     Threads: none inside; the GIL is free.   Errors: none; callers as those of `labels.label_rows`.
     Source:  rust-fil-proofs create_label/single.rs.   Twin: tests/naive/labels.py.

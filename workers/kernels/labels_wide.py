@@ -92,6 +92,12 @@ _COPY = llvm.step(_emit_copy)
 def rows_wide(replica_ids, current, previous, layer, first, parents):
     """As `labels.label_rows`, for 16 sectors.
 
+    replica_ids: u32[16, 8]     one row a sector
+    current:     u32[n, 16, 8]  this layer; rows first … first + rows - 1 are written
+    previous:    u32[n, 16, 8]  the layer before; not read in layer 1
+    layer:       i64           from 1
+    first:       i64           the first node, above 0
+    parents:     u32[rows, 14]  rows of the parent cache for these nodes
     Cost:    20 compressions a label, once for all sectors; each distinct schedule is expanded once, the
              parents of the next node are prefetched; 32 KiB of schedules stay in the first cache.
     Threads: none inside; the GIL is free.   Errors: none; callers as those of `labels.label_rows`.

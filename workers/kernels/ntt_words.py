@@ -38,6 +38,11 @@ _SPLIT, _JOIN = llvm.step(_emit_split), llvm.step(_emit_join)
 
 @njit(**STEP)
 def _reversed_bits(number, bits):
+    """Return the number with its lowest `bits` bits in reverse order.
+
+    number: i64  below 2^bits
+    bits:   i64
+    """
     out = 0
     for _ in range(bits):
         out = out << 1 | number & 1
@@ -69,6 +74,8 @@ def transform_split(rows, roots):
 def transform_join(rows, roots):
     """rows = their transform, bit-reversed order in, natural order out; arrays as there.
 
+    rows:  u64[n, 4]    Montgomery values, in and out; n a power of two
+    roots: u64[n/2, 4]  powers of a primitive n-th root of unity
     Cost:    n/2 · log2 n products.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  spec snark section 2.3.   Twin: tests/naive/ntt.py.
     """

@@ -36,6 +36,10 @@ _MULTIPLY_2, _ADD_2, _SUBTRACT_2 = G2_STEPS
 
 @njit(**STEP)
 def _is_zero(row):
+    """Return whether all words are 0.
+
+    row: u64[w]  any words
+    """
     bits = np.uint64(0)
     for word in range(row.shape[0]):
         bits |= row[word]
@@ -44,13 +48,22 @@ def _is_zero(row):
 
 @njit(**STEP)
 def _copy(target, source):
+    """target = source.
+
+    target: u64[w]  output, every word written
+    source: u64[w]
+    """
     for word in range(target.shape[0]):
         target[word] = source[word]
 
 
 @njit(**STEP)
 def _invert_1(target, value):
-    """target = 1 / value in the base field, by Fermat; 0 stays 0."""
+    """target = 1 / value in the base field, by Fermat; 0 stays 0.
+
+    target: u64[6]  output; may be `value`
+    value:  u64[6]  Montgomery form
+    """
     power = np.empty(G1_WORDS, np.uint64)
     _copy(power, ONE_1)
     at = power.ctypes.data
@@ -63,7 +76,11 @@ def _invert_1(target, value):
 
 @njit(**STEP)
 def _invert_2(target, value):
-    """target = 1 / value in the extension: the conjugate over the norm."""
+    """target = 1 / value in the extension: the conjugate over the norm.
+
+    target: u64[12]  output: real part, imaginary part
+    value:  u64[12]  Montgomery form; not changed, not `target`
+    """
     norm, square = np.empty(G1_WORDS, np.uint64), np.empty(G1_WORDS, np.uint64)
     real, imaginary = value[:G1_WORDS], value[G1_WORDS:]
     _MULTIPLY(norm.ctypes.data, real.ctypes.data, real.ctypes.data)
@@ -78,7 +95,11 @@ def _invert_2(target, value):
 
 @njit(**STEP)
 def _invert(target, value):
-    """target = 1 / value in the field of so many words; 0 stays 0."""
+    """target = 1 / value in the field of so many words; 0 stays 0.
+
+    target: u64[w]  output; w is 6 (G1) or 12 (G2)
+    value:  u64[w]  Montgomery form
+    """
     if value.shape[0] == G1_WORDS:
         _invert_1(target, value)
     else:
@@ -87,7 +108,15 @@ def _invert(target, value):
 
 @njit(**STEP)
 def _slope(steps, points, first, second, numerator, denominator):
-    """Numerator and denominator of the line through two points; returns which case they are."""
+    """Numerator and denominator of the line through two points; returns which case they are.
+
+    steps:       tuple of 3 steps  multiply, add, subtract of the coordinates' field, by addresses
+    points:      u64[n, 2w]  affine points
+    first:       u32         index of a point; the highest bit negates it
+    second:      u32         the same
+    numerator:   u64[w]      output, written unless one point is infinity
+    denominator: u64[w]      the same; not 0 in the ordinary case
+    """
     multiply, add, subtract = steps
     words = numerator.shape[0]
     one, two = points[np.int64(first & _INDEX)], points[np.int64(second & _INDEX)]
@@ -124,7 +153,15 @@ def _slope(steps, points, first, second, numerator, denominator):
 
 @njit(**STEP)
 def _finish(steps, points, first, second, slope, target):
-    """target = the sum of two points on a line of the given slope."""
+    """target = the sum of two points on a line of the given slope.
+
+    steps:  tuple of 3 steps  multiply, add, subtract of the coordinates' field, by addresses
+    points: u64[n, 2w]  affine points
+    first:  u32         index of a point; the highest bit negates it
+    second: u32         the same
+    slope:  u64[w]      of the line through both
+    target: u64[2w]     output; may be a row of `points`
+    """
     multiply, add, subtract = steps
     words = slope.shape[0]
     one, two = points[np.int64(first & _INDEX)], points[np.int64(second & _INDEX)]
@@ -145,7 +182,13 @@ def _finish(steps, points, first, second, slope, target):
 
 @njit(**STEP)
 def _copy_signed(steps, points, index, target):
-    """target = a point, negated if its index says so."""
+    """target = a point, negated if its index says so.
+
+    steps:  tuple of 3 steps  multiply, add, subtract of the coordinates' field, by addresses
+    points: u64[n, 2w]  affine points
+    index:  u32         of a point; the highest bit negates it
+    target: u64[2w]     output
+    """
     words = target.shape[0] // 2
     source = points[np.int64(index & _INDEX)]
     _copy(target, source)
@@ -156,6 +199,16 @@ def _copy_signed(steps, points, index, target):
 
 @njit(**STEP)
 def _add_pairs(steps, unit, points, first, second, out, places):
+    """`add_pairs_g1` for the field of `steps`: one inversion for BATCH pairs.
+
+    steps:  tuple of 3 steps  multiply, add, subtract of the coordinates' field, by addresses
+    unit:   u64[w]      1 in Montgomery form
+    points: u64[n, 2w]  affine points
+    first:  u32[p]      indices; the highest bit negates the point
+    second: u32[p]      the same
+    out:    u64[m, 2w]  output; may be `points` where no place is read later in the same call
+    places: u32[p]      rows of `out`
+    """
     multiply = steps[0]
     words, pairs = unit.shape[0], first.shape[0]
     numerators, denominators = np.empty((BATCH, words), np.uint64), np.empty((BATCH, words), np.uint64)
@@ -225,6 +278,11 @@ def add_pairs_g2(points, first, second, out, places):
 def _add_projective(steps, thrice, total, other, t):
     """total += other, X : Y : Z, for curves y² = x³ + b; `thrice` is 3 b; t: scratch rows.
 
+    steps:  tuple of 3 steps  multiply, add, subtract of the coordinates' field, by addresses
+    thrice: u64[w]     3 b in Montgomery form
+    total:  u64[3, w]  in and out
+    other:  u64[3, w]  not `total`
+    t:      u64[8, w]  scratch
     Source: Renes, Costello, Batina, eprint 2015/1060, algorithm 7; complete.
     """
     multiply, add, subtract = steps
@@ -275,6 +333,15 @@ def _add_projective(steps, thrice, total, other, t):
 
 @njit(**STEP)
 def _sum_buckets(steps, unit, thrice, points, buckets, total):
+    """`sum_buckets_g1` for the field of `steps`.
+
+    steps:   tuple of 3 steps  multiply, add, subtract of the coordinates' field, by addresses
+    unit:    u64[w]      1 in Montgomery form
+    thrice:  u64[w]      3 b in Montgomery form
+    points:  u64[n, 2w]  affine points
+    buckets: i64[b]      the row that holds each bucket's sum, or -1 for an empty one
+    total:   u64[3, w]   output: X, Y, Z
+    """
     words = unit.shape[0]
     running, bucket = np.zeros((3, words), np.uint64), np.zeros((3, words), np.uint64)
     scratch = np.empty((8, words), np.uint64)
@@ -323,6 +390,14 @@ def sum_buckets_g2(points, buckets, total):
 
 @njit(**STEP)
 def _join_windows(steps, unit, thrice, totals, bits):
+    """Return Σ 2^(bits · i) · totals[i] as u64[3, w], projective.
+
+    steps:  tuple of 3 steps  multiply, add, subtract of the coordinates' field, by addresses
+    unit:   u64[w]              1 in Montgomery form
+    thrice: u64[w]              3 b in Montgomery form
+    totals: u64[windows, 3, w]  projective points
+    bits:   i64                 size of a window
+    """
     words = unit.shape[0]
     running, scratch = np.zeros((3, words), np.uint64), np.empty((8, words), np.uint64)
     doubled = np.empty((3, words), np.uint64)
@@ -338,7 +413,12 @@ def _join_windows(steps, unit, thrice, totals, bits):
 
 @njit(**STEP)
 def _to_affine(steps, running, out):
-    """out = x, y of a projective point; zeros for infinity."""
+    """out = x, y of a projective point; zeros for infinity.
+
+    steps:   tuple of 3 steps  multiply, add, subtract of the coordinates' field, by addresses
+    running: u64[3, w]  X, Y, Z
+    out:     u64[2w]    output, every word written
+    """
     words = running.shape[1]
     if _is_zero(running[2]):
         for word in range(2 * words):
@@ -431,6 +511,12 @@ def scale_coordinates(rows, factor):
 
 @njit(**STEP)
 def _first_off_curve(steps, constant, points):
+    """Return the first row with y² ≠ x³ + b, or -1.
+
+    steps:    tuple of 3 steps  multiply, add, subtract of the coordinates' field, by addresses
+    constant: u64[w]      b in Montgomery form
+    points:   u64[n, 2w]  affine points
+    """
     multiply, add, subtract = steps
     words = constant.shape[0]
     left, right = np.empty(words, np.uint64), np.empty(words, np.uint64)

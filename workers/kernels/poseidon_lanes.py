@@ -206,6 +206,7 @@ def hash_lanes(bases, step, out, constants, partial_rounds):
     step:      i64          bytes from one message's element to the next message's
     out:       u64[n, 4]    output, every word written
     constants: u64[k, 5]    rows of `constants_in_order`
+    partial_rounds: i64  of the arity
     Cost:    8 messages at a time; arity 8: about 14,500 multiply-adds a hash.
     Threads: none inside; the GIL is free.
     Errors:  none; `poseidon` has made the constants, callers keep the memory behind `bases` alive.

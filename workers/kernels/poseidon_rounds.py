@@ -15,7 +15,11 @@ from workers.kernels.flags import STEP
 
 @njit(**STEP)
 def slots_needed(width, partial_rounds):
-    """Slots of memory for `permute`: two states, y and s of every partial round, the state after them."""
+    """Slots of memory for `permute`: two states, y and s of every partial round, the state after them.
+
+    width:          i64  elements of the state: arity + 1
+    partial_rounds: i64
+    """
     return 2 * width + 2 * partial_rounds + width
 
 
@@ -23,9 +27,12 @@ def slots_needed(width, partial_rounds):
 def permute(steps, sizes, start, k, width, partial_rounds):
     """All rounds from the moved-in state at `start` on; returns the address of the digest.
 
-    steps: (sbox, dot, dot_add)  of the element's form; their arguments are addresses and counts
-    sizes: (slot, constant)      bytes of one element and of one constant
-    k:     int                   address of the constants behind those of the inputs
+    steps: tuple of 3 steps  sbox, dot, dot_add of the element's form, by addresses and counts
+    sizes: (i64, i64)        bytes of one element and of one constant
+    start: i64               address of `slots_needed` slots; all are written
+    k:     i64               address of the constants behind those of the inputs
+    width: i64               elements of the state: arity + 1
+    partial_rounds: i64
     """
     sbox, dot, dot_add = steps
     slot, constant = sizes

@@ -72,6 +72,7 @@ def hash_words(bases, step, out, constants, partial_rounds):
     step:      i64          bytes from one message's element to the next message's
     out:       u64[n, 4]    output, every word written
     constants: u64[k, 4]    rows of `constants_in_order`
+    partial_rounds: i64  of the arity
     Cost:    about half of the multiplications of neptune's form, one reduction per dot product.
     Threads: none inside; the GIL is free.
     Errors:  none; `poseidon` has made the constants, callers keep the memory behind `bases` alive.

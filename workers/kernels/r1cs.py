@@ -50,7 +50,12 @@ MULTIPLY, MULTIPLY_ADD = llvm.step(_emit_multiply), llvm.step(_emit_multiply_add
 
 @njit(**STEP)
 def place_of(code, layout, bound):
-    """Row of a variable in the values; `layout`: first aux, own inputs, own aux."""
+    """Row of a variable in the values; `layout`: first aux, own inputs, own aux.
+
+    code:   u32     a variable
+    layout: i64[3]  rows of the first aux, of this instance's first input and first aux
+    bound:  u32[b]  codes of the variables behind the kind BOUND
+    """
     kind, number = np.int64(code >> _SHIFT), np.int64(code & _MASK)
     if kind == _BOUND:
         code = bound[number]
@@ -66,7 +71,16 @@ def place_of(code, layout, bound):
 
 @njit(**STEP)
 def _combination(total, matrix, row, values, coefficients, layout, bound):
-    """total (u64[4]) = the value of a combination; variables not yet solved count as 0."""
+    """total (u64[4]) = the value of a combination; variables not yet solved count as 0.
+
+    total:        u64[4]     output; Montgomery form
+    matrix:       (i64[rows], u32[terms], u32[terms])  ends, variables, places in `coefficients`
+    row:          i64        of the matrix
+    values:       u64[n, 4]  inputs, then aux
+    coefficients: u64[k, 4]  the circuit's table; places 0 and 1 are 1 and -1
+    layout:       i64[3]     as in `place_of`
+    bound:        u32[b]     as in `place_of`
+    """
     ends, variables, places = matrix
     for word in range(4):
         total[word] = np.uint64(0)
@@ -95,7 +109,14 @@ def _combination(total, matrix, row, values, coefficients, layout, bound):
 
 @njit(**STEP)
 def _assign(values, source, target, bits, scratch):
-    """Give a variable the value of `source`, or the variables from it on its lowest bits."""
+    """Give a variable the value of `source`, or the variables from it on its lowest bits.
+
+    values:  u64[n, 4]  rows target … target + max(bits, 1) - 1 are written; bits that are 0 stay as they are
+    source:  u64[4]     Montgomery form
+    target:  i64        a row of `values`
+    bits:    i64        0: the value itself
+    scratch: u64[>= 2, 4]  both rows written
+    """
     if bits == 0:
         for word in range(4):
             values[target, word] = source[word]

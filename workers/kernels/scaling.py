@@ -72,6 +72,8 @@ def encode_rows(key, data, factors, shift, first, out):
 
     key, data: u64[n, 4]  values below 2^255; row i is node first + i of the sector
     factors:   u64[f, 4]  rho times 2^256 mod r; node v takes row v >> shift
+    shift:     i64
+    first:     i64        the first node
     out:       u64[n, 4]  canonical; may be either input
     Cost:    one multiplication a node.   Threads: none inside; the GIL is free.
     Errors:  none; `processors.snap_encode` has checked the shapes.
@@ -88,7 +90,11 @@ def encode_rows(key, data, factors, shift, first, out):
 def remove_rows(replica, data, factors, shift, first, out):
     """out = replica - data * factor: the sector key out of an updated replica and its data.
 
-    The arrays are those of `encode_rows`.
+    replica, data: u64[n, 4]  values below 2^255; row i is node first + i of the sector
+    factors:       u64[f, 4]  rho times 2^256 mod r; node v takes row v >> shift
+    shift:         i64
+    first:         i64        the first node
+    out:           u64[n, 4]  canonical; may be either input
     Cost:    one multiplication a node.   Threads: none inside; the GIL is free.
     Errors:  none; `processors.snap_encode` has checked the shapes.
     Source:  storage-proofs-update/src/vanilla.rs remove_encoded_data.   Twin: tests/naive/field.py.
@@ -103,7 +109,11 @@ def remove_rows(replica, data, factors, shift, first, out):
 def decode_rows(replica, key, inverses, shift, first, out):
     """out = (replica - key) * inverse: the data of an updated replica.
 
-    inverses: u64[f, 4]  1 / rho times 2^256 mod r; the other arrays are those of `encode_rows`
+    replica, key: u64[n, 4]  values below 2^255; row i is node first + i of the sector
+    inverses:     u64[f, 4]  1 / rho times 2^256 mod r; node v takes row v >> shift
+    shift:        i64
+    first:        i64        the first node
+    out:          u64[n, 4]  canonical; may be either input
     Cost:    one multiplication a node.   Threads: none inside; the GIL is free.
     Errors:  none; `processors.snap_encode` has checked the shapes.
     Source:  storage-proofs-update/src/vanilla.rs decode_into.   Twin: tests/naive/field.py.

@@ -80,13 +80,20 @@ PADDING_64_WORDS = np.array(PADDING_64, np.uint32)
 
 @njit(**STEP)
 def rotate(x, n):
-    """Rotate a u32 right by n bits."""
+    """Rotate a u32 right by n bits.
+
+    x: u32
+    n: int  from 1 to 31
+    """
     return np.uint32(x >> np.uint32(n)) | np.uint32(x << np.uint32(32 - n))
 
 
 @njit(**STEP)
 def swap(x):
-    """Reverse the bytes of a u32."""
+    """Reverse the bytes of a u32.
+
+    x: u32
+    """
     high = (x << np.uint32(24)) | ((x & np.uint32(0xFF00)) << np.uint32(8))
     return np.uint32(high | ((x >> np.uint32(8)) & np.uint32(0xFF00)) | (x >> np.uint32(24)))
 

@@ -40,6 +40,7 @@ _ONE, _SEVERAL = _chains(1), _chains(STREAMS)
 def chain_run(blocks):
     """Compress `blocks` constant blocks of one message, each after the one before.
 
+    blocks: i64  how many
     Returns the state, u32[8] in register order, so that nothing can be left out.
     Threads: none inside; the GIL is free.   Errors: none; blocks is at least 1.
     """
@@ -52,6 +53,7 @@ def chain_run(blocks):
 def chains_run(blocks):
     """Compress `blocks` constant blocks of each of `STREAMS` messages, which wait for nothing but the unit.
 
+    blocks: i64  how many
     Returns the states, u32[8 · STREAMS].   Threads: none inside; the GIL is free.   Errors: as above.
     """
     states = np.empty(8 * STREAMS, np.uint32)

@@ -12,13 +12,13 @@ from workers.processors import inputs
 from workers.processors.errors import BadFile
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.snap import encoding_of, update_parameters_of
-from workers.processors.tasks import SnapDecodeTask, UnsealOutput, parameters_named
+from workers.processors.tasks import SnapDecodeOutput, SnapDecodeTask, parameters_named
 from workers.processors.unseal import data_write, range_check
 from workers.storage.memory import resident_bytes
 from workers.storage.sector import SectorFiles, as_nodes
 
 
-def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> UnsealOutput:
+def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> SnapDecodeOutput:
     """Write a range of the unpadded new data.  Raises BadInput, BadFile, BadProof."""
     parameters = parameters_named(task.registered_proof)
     inputs.digests_check(comm_d_new=task.comm_d_new)
@@ -36,4 +36,4 @@ def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> UnsealOutp
     encoding.decode_all(replica, key, data)
     data_write(data, task, comm_d=task.comm_d_new)
     progress(1, 1)
-    return UnsealOutput(task.num_bytes)
+    return SnapDecodeOutput(task.num_bytes)

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolsite.wire.pipeline import SEALING
 from workers.processors import c2, codec, pc1_output, tasks
 from workers.processors.errors import BadFile, BadInput
 
@@ -26,12 +27,18 @@ class Stage:
 
     name: str
     """Its name in the protocol's first line."""
-    task: type[Any]
-    """What goes in."""
-    output: type[Any]
-    """What comes out."""
     kernels: tuple[str, ...]
     """What must be compiled before it runs at full speed (`workers.kernels.precompile`)."""
+
+    @property
+    def task(self) -> type[Any]:
+        """What goes in."""
+        return _type(self.name, "Task")
+
+    @property
+    def output(self) -> type[Any]:
+        """What comes out."""
+        return _type(self.name, "Output")
 
     @property
     def run(self) -> Callable[..., Any]:
@@ -40,50 +47,28 @@ class Stage:
         return run
 
 
-STAGES: dict[str, Stage] = {
+def _type(stage: str, kind: str) -> type[Any]:
+    """Return `TreeDTask` of tasks for tree_d; `Task` of the stage's own module where tasks has none."""
+    name = "".join(part.capitalize() for part in stage.split("_")) + kind
+    found: type[Any] = getattr(tasks, name, None) or getattr(
+        import_module(f"workers.processors.{stage}"), kind
+    )
+    return found
+
+
+STAGES: dict[str, Stage] = {spec.task: Stage(spec.task, spec.kernels) for spec in SEALING if spec.task} | {
     stage.name: stage
     for stage in (
-        Stage("add_piece", tasks.AddPieceTask, tasks.AddPieceOutput, ("fr32", "binary_tree")),
-        Stage("tree_d", tasks.TreeDTask, tasks.TreeDOutput, ("binary_tree",)),
-        Stage(
-            "pc1",
-            tasks.Pc1Task,
-            tasks.Pc1Output,
-            ("binary_tree", "graph", "labels", "label_batches"),
-        ),
-        Stage("pc2", tasks.Pc2Task, tasks.Pc2Output, ("poseidon", "field")),
-        Stage("c1", tasks.C1Task, tasks.C1Output, ("binary_tree", "graph", "poseidon")),
-        Stage("synthetic", tasks.SyntheticTask, tasks.SyntheticOutput, ("graph", "poseidon")),
-        Stage("c2", tasks.C2Task, tasks.C2Output, ()),
-        Stage("window_post", tasks.WindowPostTask, tasks.WindowPostOutput, ("poseidon",)),
-        Stage(
-            "unseal",
-            tasks.UnsealTask,
-            tasks.UnsealOutput,
-            ("graph", "labels", "field", "fr32", "binary_tree"),
-        ),
-        Stage(
-            "snap_encode",
-            tasks.SnapEncodeTask,
-            tasks.SnapEncodeOutput,
-            ("binary_tree", "poseidon", "scaling"),
-        ),
-        Stage(
-            "snap_prove",
-            tasks.SnapProveTask,
-            tasks.SnapProveOutput,
-            ("binary_tree", "poseidon"),
-        ),
-        Stage(
-            "snap_decode",
-            tasks.SnapDecodeTask,
-            tasks.UnsealOutput,
-            ("poseidon", "scaling", "fr32", "binary_tree"),
-        ),
-        Stage("winning_post", tasks.WinningPostTask, tasks.WinningPostOutput, ("poseidon",)),
+        Stage("synthetic", ("graph", "poseidon")),
+        Stage("window_post", ("poseidon",)),
+        Stage("winning_post", ("poseidon",)),
+        Stage("unseal", ("graph", "labels", "field", "fr32", "binary_tree")),
+        Stage("snap_encode", ("binary_tree", "poseidon", "scaling")),
+        Stage("snap_prove", ("binary_tree", "poseidon")),
+        Stage("snap_decode", ("poseidon", "scaling", "fr32", "binary_tree")),
     )
 }
-"""All stages by name."""
+"""All stages by name: those of sealing from the table of the pipeline, and what else hosts compute."""
 
 
 def output_encode(stage: Stage, output: Any) -> Any:

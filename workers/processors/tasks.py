@@ -357,6 +357,13 @@ class SnapDecodeTask:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapDecodeOutput:
+    """What was written."""
+
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class SectorRecord:
     """One sector's inputs and commitments, as `workers seal` leaves them beside its files."""
 

@@ -27,7 +27,7 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors import sector_events, sector_get, sectors_messages
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.pipeline import BACK_TO, STEPS, SectorState, Stage
+from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, SectorState, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -210,7 +210,7 @@ def detail_acts(sector: Sector) -> tuple[Act, ...]:
         *(
             Act(
                 f"back-{state}",
-                f"Back to {STAGES[STEPS[state].stage]}",
+                f"Back to {STAGES[NEXT_STAGE[state].stage]}",
                 reverse("sector-back", args=[here, state]),
                 icon="left",
             )
@@ -235,7 +235,7 @@ def event_line(event: JobEvent) -> Event:
         return Event(at, "bad", "bad", f"{stage} failed", event.note, _took(event))
     sub = " · ".join(part for part in (event.note, event.actor) if part)
     if event.event.startswith(BACK_TO):
-        return Event(at, "idle", "left", f"Set back to {STAGES[STEPS[event.to_state].stage]}", sub)
+        return Event(at, "idle", "left", f"Set back to {STAGES[NEXT_STAGE[event.to_state].stage]}", sub)
     say = EVENTS.get(event.event) or event.event.replace("_", " ").capitalize()
     tone = "ok" if event.event in STEP_EVENTS else "warn"
     if event.event == "RETRY":

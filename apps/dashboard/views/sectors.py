@@ -22,7 +22,7 @@ from apps.dashboard.regions.sectors import list_context, list_verdict_of
 from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
 from apps.sectors.selectors import sector_get, sectors_visible
 from apps.sectors.services.steps import sector_abort, sector_retry
-from poolsite.wire.pipeline import FINAL_STATES, STEPS, SectorState
+from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, SectorState
 
 if TYPE_CHECKING:
     import uuid
@@ -164,7 +164,7 @@ def sectors_csv(request: HttpRequest, viewer: Principal) -> Download:
             "" if actor_id is None else f"f0{actor_id}",
             number,
             state,
-            STEPS[state].stage,
+            NEXT_STAGE[state].stage,
             *plain,
             made.isoformat(),
         )

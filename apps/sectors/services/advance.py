@@ -21,7 +21,7 @@ from apps.sectors.services.steps import job_locked, sector_step
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.randomness import Tag, miner_entropy
-from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
+from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -114,13 +114,8 @@ def entropy_of(miner: Miner) -> bytes:
 def tickets_check(underway: SectorsInProgress, *, network: Network, head: Head, now: datetime) -> int:
     """Send sectors back whose ticket the chain would not take any more; labels depend on it."""
     oldest = head.height - network.max_precommit_randomness_lookback
-    states = (
-        SectorState.TICKET_ASSIGNED,
-        SectorState.PC1_DONE,
-        SectorState.PC2_DONE,
-        SectorState.PERSISTED,
-    )
-    stale = [sector for sector in underway.sectors_in(*states) if (sector.ticket_epoch or 0) <= oldest]
+    ticketed = underway.sectors_in(*states_with(SectorEvent.RETICKET))
+    stale = [sector for sector in ticketed if (sector.ticket_epoch or 0) <= oldest]
     note = f"the ticket is older than {network.max_precommit_randomness_lookback} epochs"
     return sum(
         step_console(sector, SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None)

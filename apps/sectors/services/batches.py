@@ -51,7 +51,7 @@ from apps.sectors.services.sealing_context import (
 )
 from apps.sectors.services.steps import console_failure, job_locked, sector_step
 from poolsite.wire.jobs import Level
-from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
+from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,8 +66,8 @@ Source: damocles commitmgr pollPreCommitState."""
 
 
 STAGES_BEFORE: Final = {
-    SectorState.PERSISTED: (SectorState.TICKET_ASSIGNED, SectorState.PC1_DONE, SectorState.PC2_DONE),
-    SectorState.C2_DONE: (SectorState.SEED_ASSIGNED, SectorState.C1_DONE),
+    SectorState.PERSISTED: states_with(SectorEvent.RETICKET)[:-1],
+    SectorState.C2_DONE: states_with(SectorEvent.RESEED)[:-1],
 }
 """Where the sectors are that come to a batch next, by the state in which it waits."""
 

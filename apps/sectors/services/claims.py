@@ -22,7 +22,6 @@ from apps.sectors.selectors import job_assignment
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Claimed, JobKind
-from poolsite.wire.pipeline import Stage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -156,8 +155,3 @@ def leases_sweep(*, now: datetime) -> int:
         publish(Change("job", job.pk, job.miner.tenant_id))
         count += 1
     return count
-
-
-def stage_rank(stage: str) -> int:
-    """Return a stage's place in the pipeline."""
-    return list(Stage).index(Stage(stage))

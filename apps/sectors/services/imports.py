@@ -16,7 +16,7 @@ from apps.sectors.services.reports import outputs_columns
 from apps.sectors.services.steps import job_locked, sector_pause, sector_step
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind, Level
-from poolsite.wire.pipeline import RECOVER_TO, STEPS, Owner, SectorState, Stage, state_after
+from poolsite.wire.pipeline import NEXT_STAGE, RECOVER_TO, Owner, SectorState, stage_rank, state_after
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,10 +63,10 @@ def found_on_host(host: Worker, told: SectorOnHost) -> FoundSector | None:
         "comm_r": inputs.comm_r,
     }
     state = inputs.state
-    event = STEPS[state].event
-    if told.outputs is not None and event is not None:
-        state = state_after(state, event) or state
-        columns |= outputs_columns(event, told.outputs)
+    stage = NEXT_STAGE[state]
+    if told.outputs is not None and stage.report:
+        state = state_after(state, stage.report) or state
+        columns |= outputs_columns(stage, told.outputs)
     if ORDER[state] >= ORDER[SectorState.PERSISTED]:
         state = SectorState.PERSISTED
         columns.setdefault("store", next(iter(host.stores), ""))
@@ -77,7 +77,7 @@ def row_create(
     miner: Miner, number: int, state: str, *, now: datetime, found: FoundSector | None = None, **columns: Any
 ) -> Sector:
     """Write the row of a sector that has none, with its job; a host goes on under the job that it knows."""
-    step = STEPS[state]
+    step = NEXT_STAGE[state]
     job_states = {Owner.WORKER: JobState.READY, Owner.CONSOLE: JobState.WAITING, Owner.NOBODY: JobState.DONE}
     facts = {"seal_proof": miner.seal_proof, "sector_size": miner.sector_size, **columns}
     name = uuid.uuid4()
@@ -94,7 +94,7 @@ def row_create(
             miner=miner,
             sector=sector,
             stage=step.stage,
-            rank=list(Stage).index(step.stage),
+            rank=stage_rank(step.stage),
             lease_s=sealing_policy().lease_s,
             lease_token=0 if found is None else found.token,
             sticky_worker=None if found is None else found.host,
@@ -115,7 +115,7 @@ def proven_create(miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetim
         Sector(miner=miner, tenant_id=miner.tenant_id, state=state, stage_since=now, sector_size=size, **one)
         for one in facts
     )
-    stage = STEPS[state].stage
+    stage = NEXT_STAGE[state].stage
     Job.objects.bulk_create(
         Job(
             kind=JobKind.SEAL,
@@ -123,7 +123,7 @@ def proven_create(miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetim
             miner=miner,
             sector=sector,
             stage=stage,
-            rank=list(Stage).index(stage),
+            rank=stage_rank(stage),
             lease_s=sealing_policy().lease_s,
         )
         for sector in sectors

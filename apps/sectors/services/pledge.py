@@ -20,7 +20,7 @@ from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.states import JobState
 from apps.users.services import audit_record
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import STEPS, SectorState
+from poolsite.wire.pipeline import NEXT_STAGE, SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +102,7 @@ def _pledge_write(
         )
         for number in numbers_allocate(miner, count=count, taken=taken)
     )
-    stage = STEPS[SectorState.ALLOCATED].stage
+    stage = NEXT_STAGE[SectorState.ALLOCATED].stage
     lease_s = sealing_policy().lease_s
     Job.objects.bulk_create(
         Job(kind=JobKind.SEAL, state=JobState.READY, miner=miner, sector=sector, stage=stage, lease_s=lease_s)

@@ -33,21 +33,13 @@ from apps.sectors.states import JobState
 from poolsite.filecoin.proof_verifier import BAD_PROOFS
 from poolsite.wire.codec import document_encode
 from poolsite.wire.jobs import EventAnswer, JobKind, Level
-from poolsite.wire.pipeline import STEPS, Owner, SectorEvent, SectorState
+from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from poolsite.wire.jobs import Complete, Event, Fail, Progress, Release, StageOutputs
-
-NEEDS: dict[str, tuple[str, ...]] = {
-    SectorEvent.ADD_PIECE: (),
-    SectorEvent.BUILD_TREE_D: ("comm_d",),
-    SectorEvent.PC2: ("comm_d", "comm_r"),
-    SectorEvent.PERSIST: ("store",),
-    SectorEvent.C2: ("proof",),
-}
-"""What the report of an event must bring."""
+    from poolsite.wire.pipeline import StageSpec
 
 
 def job_for_report(job_id: str, *, token: int, tenant_id: int) -> Job:
@@ -96,10 +88,11 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
         raise OutOfOrder(expected=job.seq + 1)
     if event.state != sector.state:
         raise StateDiffers(state=sector.state)
-    if STEPS[sector.state].event != event.event:
+    stage = NEXT_STAGE[sector.state]
+    if stage.report != event.event:
         raise BadReport(f"{event.event} is no report from {sector.state}", field="event")
-    data = outputs_check(event, sealing_policy())
-    if event.event == SectorEvent.C2 and event.outputs.proof is not None:
+    data = outputs_check(stage, event.outputs, sealing_policy())
+    if "proof" in stage.outputs and event.outputs.proof is not None:
         _proof_check(sector, event.outputs.proof)
         proof = {"proof": event.outputs.proof, "seed_epoch": sector.seed_epoch or 0}
         SectorProof.objects.update_or_create(sector=sector, defaults=proof)
@@ -141,7 +134,7 @@ def _repeat_check(job: Job, *, seq: int, digest: str) -> None:
 
 
 def _answer(job: Job, sector: Sector) -> EventAnswer:
-    step = STEPS[sector.state]
+    step = NEXT_STAGE[sector.state]
     goes_on = step.owner is Owner.WORKER and job.state == JobState.LEASED
     return EventAnswer(
         state=sector.state,
@@ -151,29 +144,23 @@ def _answer(job: Job, sector: Sector) -> EventAnswer:
     )
 
 
-def outputs_check(event: Event, policy: SealingPolicy) -> dict[str, Any]:
-    """Return the columns that an event fills.  Raises BadReport naming what is missing."""
-    outputs = event.outputs
-    for name in NEEDS.get(event.event, ()):
-        if getattr(outputs, name) in (None, b"", ""):
+def outputs_check(stage: StageSpec, outputs: StageOutputs, policy: SealingPolicy) -> dict[str, Any]:
+    """Return the columns that a stage's report fills.  Raises BadReport naming what is missing."""
+    for name in stage.outputs:
+        if name != "pieces" and getattr(outputs, name) in (None, b"", ""):  # without pieces it holds zeros
             raise BadReport("missing", field=f"outputs.{name}")
     if outputs.proof is not None and len(outputs.proof) > policy.proof_max_bytes:
         raise BadReport(f"must have at most {policy.proof_max_bytes} bytes", field="outputs.proof")
-    return outputs_columns(event.event, outputs)
+    return outputs_columns(stage, outputs)
 
 
-def outputs_columns(event: str, outputs: StageOutputs) -> dict[str, Any]:
-    """Return the columns that a stage's outputs fill."""
-    if event == SectorEvent.ADD_PIECE:
+def outputs_columns(stage: StageSpec, outputs: StageOutputs) -> dict[str, Any]:
+    """Return the sector's columns that a stage's outputs fill; a proof has a row of its own."""
+    columns = {name: getattr(outputs, name) for name in stage.outputs if name != "proof"}
+    if "pieces" in columns:
         pieces = outputs.pieces or ()
-        return {"pieces": [{"size": piece.size, "comm_p": piece.comm_p.hex()} for piece in pieces]}
-    if event == SectorEvent.BUILD_TREE_D:
-        return {"comm_d": outputs.comm_d}
-    if event == SectorEvent.PC2:
-        return {"comm_d": outputs.comm_d, "comm_r": outputs.comm_r}
-    if event == SectorEvent.PERSIST:
-        return {"store": outputs.store}
-    return {}
+        columns["pieces"] = [{"size": piece.size, "comm_p": piece.comm_p.hex()} for piece in pieces]
+    return columns
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Level
-from poolsite.wire.pipeline import BACK_TO, STEPS, Owner, SectorState, Stage
+from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorState, stage_rank
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,10 +70,10 @@ def sector_step(
 
 
 def _job_follow(job: Job, sector: Sector, *, now: datetime, is_report: bool) -> None:
-    step = STEPS[sector.state]
+    step = NEXT_STAGE[sector.state]
     data: dict[str, Any] = {
         "stage": step.stage,
-        "rank": list(Stage).index(step.stage),
+        "rank": stage_rank(step.stage),
         "attempts": 0,
         "error": "",
         "updated_at": now,
@@ -163,7 +163,7 @@ def sector_retry(
     Sector.objects.filter(pk=fresh.pk).update(
         error="", error_level="", attempts=0, not_before=None, paused_at=None, updated_at=now
     )
-    is_workers = STEPS[fresh.state].owner is Owner.WORKER
+    is_workers = NEXT_STAGE[fresh.state].owner is Owner.WORKER
     advance(job, "OFFER" if is_workers else "WAIT", attempts=0, error="", not_before=None, updated_at=now)
     JobEvent.objects.create(
         job=job,

@@ -9,8 +9,8 @@ import pytest
 from poolsite.wire.pipeline import (
     BACK_TO,
     FINAL_STATES,
+    NEXT_STAGE,
     RECOVER_TO,
-    STEPS,
     TRANSITIONS,
     Owner,
     SectorEvent,
@@ -30,7 +30,7 @@ def reachable(start: str) -> set[str]:
 
 
 def test_every_state_has_a_row_and_a_step() -> None:
-    assert set(TRANSITIONS) == set(STEPS) == set(SectorState)
+    assert set(TRANSITIONS) == set(NEXT_STAGE) == set(SectorState)
 
 
 def test_every_state_can_be_reached_from_a_new_sector() -> None:
@@ -50,17 +50,17 @@ def test_every_event_is_used_and_every_target_known() -> None:
     assert {target for row in TRANSITIONS.values() for target in row.values()} <= set(SectorState)
 
 
-@pytest.mark.parametrize("state", [s for s, step in STEPS.items() if step.owner is Owner.WORKER])
+@pytest.mark.parametrize("state", [s for s, step in NEXT_STAGE.items() if step.owner is Owner.WORKER])
 def test_a_worker_stage_ends_with_an_event_that_the_state_takes(state: str) -> None:
-    event = STEPS[state].event
+    event = NEXT_STAGE[state].report
 
-    assert event is not None
+    assert event
     assert event in TRANSITIONS[state]
 
 
-@pytest.mark.parametrize("state", [s for s, step in STEPS.items() if step.owner is not Owner.WORKER])
+@pytest.mark.parametrize("state", [s for s, step in NEXT_STAGE.items() if step.owner is not Owner.WORKER])
 def test_what_is_not_the_workers_is_not_ended_by_a_worker(state: str) -> None:
-    assert STEPS[state].event is None
+    assert NEXT_STAGE[state].report == ""
 
 
 @pytest.mark.parametrize("state", sorted(SectorState))
@@ -68,7 +68,8 @@ def test_a_sector_is_set_back_to_earlier_states_only(state: str) -> None:
     order = list(SectorState)
 
     assert all(
-        order.index(SectorState(back)) < order.index(SectorState(state)) for back in STEPS[state].resume_at
+        order.index(SectorState(back)) < order.index(SectorState(state))
+        for back in NEXT_STAGE[state].resume_at
     )
 
 
@@ -88,7 +89,7 @@ def test_the_documents_table_is_the_tables() -> None:
 
     assert [row[0] for row in drawn] == [state for state in SectorState if state not in FINAL_STATES]
     for state, stage, owner, event, target in drawn:
-        step = STEPS[state]
+        step = NEXT_STAGE[state]
         assert (str(step.stage), str(step.owner)) == (stage, owner)
         assert state_after(state, event) == target
-        assert step.event in (None, event)
+        assert step.event == event

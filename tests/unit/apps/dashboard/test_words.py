@@ -11,7 +11,7 @@ from apps.dashboard.lines.messages import html_key
 from apps.dashboard.words import EVENTS, MESSAGES, STAGES, WAITING
 from apps.messages.states import MessageState
 from apps.proving.states import Forecast
-from poolsite.wire.pipeline import STEPS, Owner, SectorEvent, Stage
+from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorEvent, Stage
 
 TONES = {"idle", "run", "ok", "warn", "bad"}
 
@@ -21,7 +21,7 @@ def test_every_stage_has_a_name():
 
 
 def test_every_stage_of_the_console_says_what_it_waits_for():
-    console = {step.stage for step in STEPS.values() if step.owner is Owner.CONSOLE}
+    console = {step.stage for step in NEXT_STAGE.values() if step.owner is Owner.CONSOLE}
 
     assert console <= set(WAITING)
 

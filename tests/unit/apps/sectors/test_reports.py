@@ -27,7 +27,7 @@ from poolsite.wire.jobs import (
     StageOutputs,
     WindowPostInputs,
 )
-from poolsite.wire.pipeline import STEPS, TRANSITIONS, Owner, SectorState
+from poolsite.wire.pipeline import NEXT_STAGE, TRANSITIONS, Owner, SectorState
 from tests import factories
 from tests.people import tenant
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, OUTPUTS, claim, host, report
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-WORKER_STATES = [state for state, step in STEPS.items() if step.owner is Owner.WORKER]
+WORKER_STATES = [state for state, step in NEXT_STAGE.items() if step.owner is Owner.WORKER]
 
 
 def begun(state: str = "ALLOCATED", **data: Any) -> tuple[Sector, Assignment]:
@@ -55,13 +55,13 @@ def everything() -> list[Any]:
 @pytest.mark.parametrize("state", WORKER_STATES)
 def test_each_stage_ends_with_its_event(state: str) -> None:
     sector, job = begun(state)
-    event = str(STEPS[state].event)
+    event = str(NEXT_STAGE[state].event)
 
     answer = report(job, event, state=state)
 
     sector.refresh_from_db()
     assert sector.state == answer.state == TRANSITIONS[state][event]
-    follows = STEPS[sector.state].owner
+    follows = NEXT_STAGE[sector.state].owner
     assert (answer.seal is not None) == (follows is Owner.WORKER)
     assert answer.is_done == (follows is Owner.NOBODY)
     expected = {
@@ -389,7 +389,7 @@ def test_a_whole_way_with_every_report_sent_twice() -> None:
     worker = host()
     seq = 0
     for state in SectorState:
-        step = STEPS[state]
+        step = NEXT_STAGE[state]
         if step.owner is not Owner.WORKER:
             follow = {
                 "TREE_D_BUILT": "TICKET_ASSIGNED",
@@ -398,7 +398,7 @@ def test_a_whole_way_with_every_report_sent_twice() -> None:
             }
             if state in follow:
                 Sector.objects.filter(pk=sector.pk).update(state=follow[state])
-                Job.objects.update(state=JobState.READY, stage=STEPS[follow[state]].stage)
+                Job.objects.update(state=JobState.READY, stage=NEXT_STAGE[follow[state]].stage)
                 (job,) = claim(worker)
                 assert job.seq == seq
             continue

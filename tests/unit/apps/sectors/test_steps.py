@@ -13,7 +13,7 @@ from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.selectors import resume_choices, sector_wait
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
 from apps.sectors.states import JobState
-from poolsite.wire.pipeline import STEPS, Owner, SectorState
+from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim, host
 
@@ -25,7 +25,7 @@ def made(state: str, **data: Any) -> Sector:
     return factories.sector(factories.miner(), state=state, **data)
 
 
-@pytest.mark.parametrize("state", [s for s, step in STEPS.items() if step.owner is not Owner.NOBODY])
+@pytest.mark.parametrize("state", [s for s, step in NEXT_STAGE.items() if step.owner is not Owner.NOBODY])
 def test_a_paused_sector_goes_on_where_it_was(state: str) -> None:
     sector = made(state)
     sector_stop(sector, actor="ann", now=NOON)
@@ -33,12 +33,12 @@ def test_a_paused_sector_goes_on_where_it_was(state: str) -> None:
 
     sector = sector_retry(sector, actor="ann", now=NOON)
 
-    expected = JobState.READY if STEPS[state].owner is Owner.WORKER else JobState.WAITING
+    expected = JobState.READY if NEXT_STAGE[state].owner is Owner.WORKER else JobState.WAITING
     assert (sector.state, sector.paused_at, Job.objects.get().state) == (state, None, expected)
 
 
 @pytest.mark.parametrize(
-    ("state", "back"), [(state, back) for state, step in STEPS.items() for back in step.resume_at]
+    ("state", "back"), [(state, back) for state, step in NEXT_STAGE.items() for back in step.resume_at]
 )
 def test_a_paused_sector_goes_back_where_the_table_allows(state: str, back: str) -> None:
     sector = made(state, paused_at=NOON)

@@ -121,8 +121,8 @@ def test_finalize_clears_the_sealing_folder_and_the_store_still_proves(
 
 def test_finalize_may_be_cut_off_anywhere_and_run_again(runner: StageRunner, pool: ProcessorPool) -> None:
     known = sealed(runner)
-    room = runner.room("job", known)
-    room.files.p_aux.unlink()
+    paths = runner.paths("job", known)
+    paths.files.p_aux.unlink()
 
     run(runner, replace(known, stage="FINALIZE"))
 
@@ -233,7 +233,7 @@ def test_sectors_labelled_at_once_are_reported_each_by_itself(runner: StageRunne
         outputs = runner.journal.outputs_read(f"job{number}", work.id)
         assert outputs is not None
         assert outputs.comm_d is not None
-        layers.add(runner.room(f"job{number}", given).files.layer(2).read_bytes())
+        layers.add(runner.paths(f"job{number}", given).files.layer(2).read_bytes())
     assert len(layers) == 4, "every sector has labels of its own"
 
 
@@ -291,7 +291,7 @@ def test_a_sector_is_not_persisted_under_an_absent_mount(runner: StageRunner) ->
     failure = runner.journal.failure_read("job", work.id, token=2)
     assert failure is not None
     assert failure.level is Level.TEMPORARY
-    assert runner.room("job", known).files.p_aux.exists(), "the sealing folder is still whole"
+    assert runner.paths("job", known).files.p_aux.exists(), "the sealing folder is still whole"
     root.rmdir()
     root.with_name("unmounted").rename(root)
     run(runner, replace(known, stage="FINALIZE"), token=3)

@@ -1,0 +1,120 @@
+"""A new sealing stage: a row of the table and one processor file are all that it takes (CONTRIBUTING.md)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.sectors.models import Job, Sector
+from poolsite.wire import pipeline
+from poolsite.wire.pipeline import Owner, SectorEvent, StageSpec
+from poolsite.wire.pipeline import SectorState as S
+from tests import factories
+from tests.unit.apps.sectors.sealing import claim, host, report
+from workers.agent.journal import Work
+from workers.agent.stages import StageRunner
+from workers.processors import stages
+from workers.storage.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TICKET = bytes([7] * 32)
+ROW = StageSpec(
+    state=S.PC1_DONE,
+    stage="CHECK_LABELS",
+    owner=Owner.WORKER,
+    label="Check labels",
+    event="CHECK_LABELS",
+    next="LABELS_CHECKED",
+    done="Labels checked",
+    others={SectorEvent.RETICKET: S.TREE_D_BUILT, SectorEvent.ABORT: S.ABORTED},
+    resume_at=(S.TICKET_ASSIGNED,),
+    slots=2,
+    task="check_labels",
+    outputs=("comm_d",),
+)
+"""Between PC1 and PC2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the processor file says goes in, by the protocol's names of fields."""
+
+    registered_proof: str
+    cache_path: str
+    ticket: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What comes out."""
+
+    comm_d: bytes
+
+
+def run(task: Task, *, progress: Any) -> Output:
+    """Do the made-up stage."""
+    progress(1, 2)
+    return Output(sha256(task.registered_proof.encode() + task.ticket).digest())
+
+
+class Here:
+    """A pool whose children are this process; tasks and outputs pass as JSON all the same."""
+
+    def call(self, name: str, task: Any, *, progress: Any) -> Any:
+        stage = stages.stage_named(name)
+        sent = json.loads(json.dumps(stages.task_encode(task)))
+        output = stage.run(stages.task_decode(stage, sent), progress=progress)
+        return stages.output_decode(stage, task, json.loads(json.dumps(stages.output_encode(stage, output))))
+
+
+@pytest.fixture(autouse=True)
+def new_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table with the row, and the processor file."""
+    rows: list[StageSpec] = []
+    for row in pipeline.SEALING:
+        rows += [ROW, replace(row, state="LABELS_CHECKED")] if row.state == S.PC1_DONE else [row]
+    for row in rows:
+        monkeypatch.setitem(pipeline.NEXT_STAGE, row.state, row)
+        monkeypatch.setitem(pipeline.STATE_OF_STAGE, row.stage, row.state)
+        if row.owner is Owner.WORKER:
+            monkeypatch.setitem(pipeline.WORKER_STAGES, row.stage, row)
+    for state, moves in pipeline.transitions_of(rows).items():
+        monkeypatch.setitem(pipeline.TRANSITIONS, state, moves)
+    module = ModuleType("workers.processors.check_labels")
+    vars(module).update(Task=Task, Output=Output, run=run)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(stages.STAGES, ROW.task, stages.Stage(ROW.task, ROW.kernels))
+
+
+@pytest.mark.django_db
+def test_a_row_and_a_processor_add_a_stage(tmp_path: Path) -> None:
+    sector = factories.sector(factories.miner(), state=S.TICKET_ASSIGNED, ticket=TICKET, ticket_epoch=7)
+    (job,) = claim(host())
+
+    given = report(job, "PC1", state=S.TICKET_ASSIGNED).seal
+    assert given is not None
+    assert given.stage == "CHECK_LABELS"
+
+    runner = StageRunner(folder=tmp_path, store=Store(tmp_path / "store"), pool=Here())  # type: ignore[arg-type]  # has what it calls
+    work = Work(token=job.token, inputs=given)
+    runner.journal.work_write("job", work)
+    runner.run("job")
+    outputs = runner.journal.outputs_read("job", work.id)
+    assert outputs is not None
+
+    answer = report(job, "CHECK_LABELS", state=S.PC1_DONE, seq=job.seq + 2, outputs=outputs)
+    sector.refresh_from_db()
+    assert (sector.state, sector.comm_d) == ("LABELS_CHECKED", outputs.comm_d)
+    assert answer.seal is not None
+    assert (answer.seal.stage, Job.objects.get().stage) == ("PC2", "PC2")
+
+    report(job, "PC2", state="LABELS_CHECKED", seq=job.seq + 3)
+    assert Sector.objects.get().state == S.PC2_DONE

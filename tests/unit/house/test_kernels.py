@@ -1,0 +1,37 @@
+"""Kernels say what goes in and out: a line for each parameter, with dtype and shape."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKERS = Path(__file__).parents[3] / "workers"
+TYPE = r"(\d+ x )?\(?(u8|u32|u64|i32|i64|bool|int|tuple)"
+"""How the type of a parameter begins: `u32[n, 8]`, `i64`, a tuple of such, a compiled step."""
+
+
+def kernels() -> Iterator[tuple[str, ast.FunctionDef]]:
+    for path in sorted(WORKERS.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and any(
+                "njit" in ast.unparse(d) for d in node.decorator_list
+            ):
+                yield f"{path.stem}.{node.name}", node
+
+
+@pytest.mark.parametrize("kernel", [pytest.param(node, id=name) for name, node in kernels()])
+def test_every_kernel_has_a_shape_block(kernel: ast.FunctionDef) -> None:
+    text = ast.get_docstring(kernel) or ""
+    names: set[str] = set()
+    for line in re.finditer(rf"^(?P<names>\w+(, \w+)*): +{TYPE}", text, re.M):
+        names |= set(line["names"].split(", "))
+
+    missing = [argument.arg for argument in kernel.args.args if argument.arg not in names]
+    assert not missing, f"{kernel.name} says no dtype and shape of {', '.join(missing)}"
