@@ -112,7 +112,7 @@ def test_a_row_and_a_processor_add_a_stage(tmp_path: Path) -> None:
 
     answer = report(job, "CHECK_LABELS", state=S.PC1_DONE, seq=job.seq + 2, outputs=outputs)
     sector.refresh_from_db()
-    assert (sector.state, sector.comm_d) == ("LABELS_CHECKED", outputs.comm_d)
+    assert (sector.state, bytes(sector.comm_d or b"")) == ("LABELS_CHECKED", outputs.comm_d)
     assert answer.seal is not None
     assert (answer.seal.stage, Job.objects.get().stage) == ("PC2", "PC2")
 
