@@ -79,7 +79,7 @@ TRANSFER_LIMIT: Final = 1_600_000
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The doctor's finding about one message."""
+    """Why one message waits."""
 
     reason: Wait
     evidence: dict[str, Any] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """The limits that decide what a message may cost and when it goes: each level's value, and which one holds.
 
-It reads rows only, as the doctor does: what a method's rule is for is known once its receiver's kind is.
+It reads rows only, as the diagnosis does: what a method's rule is for is known once its receiver's kind is.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Limit:
 def message_limits(message: Message, *, reason: Wait, head: Head | None) -> tuple[Limit, ...]:
     """Return the limits that are set for a message, those that go first before the others.
 
-    `reason` is what the doctor found: the limit that causes it is marked.
+    `reason` is what the diagnosis found: the limit that causes it is marked.
     """
     rules = list(_rule_limits(message))
     every = list(GasGuard.objects.order_by("pk"))

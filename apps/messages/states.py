@@ -104,7 +104,7 @@ KIND_PRIORITIES: Final[dict[str, Priority]] = {
 
 
 class Wait(models.TextChoices):
-    """Why a message has not moved: the closed list that the doctor speaks in."""
+    """Why a message has not moved: the closed list of diagnoses."""
 
     NONE = "", "nothing"
     NEXT_HEAD = "NEXT_HEAD", "waits for the next head"

@@ -42,7 +42,7 @@ KNOWN_TEXTS: Final = ("message with nonce already exists", "minimum expected non
 
 NODES_AT_ONCE: Final = 8
 
-PARCEL_COLUMNS: Final = ("id", "from_addr", "nonce", "signed", "published_at")
+OUTGOING_COLUMNS: Final = ("id", "from_addr", "nonce", "signed", "published_at")
 """What of a message goes to a node: the signed form holds the rest."""
 
 
@@ -83,7 +83,7 @@ def messages_publish(ids: Iterable[str], *, now: datetime) -> PublishResult:
     """Publish these messages to every node.  What no node took is tried again on the next head."""
     rows = Message.objects.filter(pk__in=list(ids), state=MessageState.FILLED).exclude(signed=b"")
     rows = rows.order_by("from_addr", "nonce")
-    return _deliver([_parcel(row) for row in rows.only(*PARCEL_COLUMNS)], now=now)
+    return _publish([_outgoing(row) for row in rows.only(*OUTGOING_COLUMNS)], now=now)
 
 
 def messages_republish(*, now: datetime) -> PublishResult:
@@ -95,7 +95,9 @@ def messages_republish(*, now: datetime) -> PublishResult:
     # What was read back from the chain and left it again has no signature here; nodes have it.
     rows = Message.objects.filter(state=MessageState.FILLED).exclude(signed=b"")
     rows = rows.order_by("from_addr", "nonce")
-    return _deliver([_parcel(row) for row in rows.only(*PARCEL_COLUMNS).iterator(chunk_size=500)], now=now)
+    return _publish(
+        [_outgoing(row) for row in rows.only(*OUTGOING_COLUMNS).iterator(chunk_size=500)], now=now
+    )
 
 
 def fee_caps_update(*, head: Head, now: datetime) -> None:
@@ -118,7 +120,7 @@ def nodes_for_publishing() -> list[NodeLink]:
     return [link_to(url, token) for url, token in places.items()]
 
 
-def _parcel(row: Message) -> OutgoingMessage:
+def _outgoing(row: Message) -> OutgoingMessage:
     signed = signed_message_from_cbor(bytes(row.signed))
     return OutgoingMessage(
         id=row.pk,
@@ -129,74 +131,74 @@ def _parcel(row: Message) -> OutgoingMessage:
     )
 
 
-def _deliver(parcels: Sequence[OutgoingMessage], *, now: datetime) -> PublishResult:
+def _publish(outgoing: Sequence[OutgoingMessage], *, now: datetime) -> PublishResult:
     """Send to all nodes at the same time, then write down what they said."""
-    delivery = PublishResult()
-    links = nodes_for_publishing() if parcels else []
+    result = PublishResult()
+    links = nodes_for_publishing() if outgoing else []
     if not links:
-        return delivery
+        return result
     with ThreadPoolExecutor(max_workers=NODES_AT_ONCE, thread_name_prefix="publish") as threads:
-        for link, outcome in zip(links, threads.map(lambda one: _send(one, parcels), links), strict=True):
+        for link, outcome in zip(links, threads.map(lambda one: _send(one, outgoing), links), strict=True):
             if isinstance(outcome, NodeUnavailable):
-                delivery.away.append(link.url)
+                result.away.append(link.url)
                 continue
             for pk, text in outcome.items():
                 if text:
-                    delivery.refused[pk] = text
+                    result.refused[pk] = text
                 else:
-                    delivery.taken.add(pk)
-    _result_store(parcels, delivery, nodes=len(links), now=now)
-    return delivery
+                    result.taken.add(pk)
+    _result_store(outgoing, result, nodes=len(links), now=now)
+    return result
 
 
-def _send(link: NodeLink, parcels: Sequence[OutgoingMessage]) -> dict[str, str] | NodeUnavailable:
+def _send(link: NodeLink, outgoing: Sequence[OutgoingMessage]) -> dict[str, str] | NodeUnavailable:
     """Publish to one node what it lacks: id to the words of its refusal, empty if it has the message.
 
     Runs in a thread without a database.
     """
     try:
-        missing = _missing(link, parcels)
-        answers = link.call_many([("MpoolPush", [parcel.body]) for parcel in missing])
+        missing = _missing(link, outgoing)
+        answers = link.call_many([("MpoolPush", [item.body]) for item in missing])
     except NodeUnavailable as error:
         return error
-    outcome = {parcel.id: "" for parcel in parcels}
-    for parcel, answer in zip(missing, answers, strict=True):
+    outcome = {item.id: "" for item in outgoing}
+    for item, answer in zip(missing, answers, strict=True):
         if isinstance(answer, NodeRefused) and not any(text in answer.reason for text in KNOWN_TEXTS):
-            outcome[parcel.id] = answer.reason
+            outcome[item.id] = answer.reason
     return outcome
 
 
-def _missing(link: NodeLink, parcels: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
+def _missing(link: NodeLink, outgoing: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
     """Return what the node has not, in nonce order per sender."""
-    asked = list(dict.fromkeys(parcel.from_addr for parcel in parcels if not parcel.is_fresh))
+    asked = list(dict.fromkeys(item.from_addr for item in outgoing if not item.is_fresh))
     answers = link.call_many([("MpoolGetNonce", [address]) for address in asked])
     ends: dict[str, int] = defaultdict(int)
     for address, answer in zip(asked, answers, strict=True):
         if not isinstance(answer, NodeRefused):
             ends[address] = int(answer)
-    return [parcel for parcel in parcels if parcel.is_fresh or parcel.nonce >= ends[parcel.from_addr]]
+    return [item for item in outgoing if item.is_fresh or item.nonce >= ends[item.from_addr]]
 
 
 @transaction.atomic
 def _result_store(
-    parcels: Sequence[OutgoingMessage], delivery: PublishResult, *, nodes: int, now: datetime
+    outgoing: Sequence[OutgoingMessage], result: PublishResult, *, nodes: int, now: datetime
 ) -> None:
     """Write first publication and refusals; rows that landed meanwhile are left alone."""
-    fresh = [parcel.id for parcel in parcels if parcel.is_fresh and parcel.id in delivery.taken]
+    fresh = [item.id for item in outgoing if item.is_fresh and item.id in result.taken]
     if fresh:
         here = Message.objects.filter(pk__in=fresh, state=MessageState.FILLED, published_at=None)
         told = list(here.values_list("pk", "tenant_id"))
         here.update(published_at=now, updated_at=now)
         publish_message_changes(told)
-    refused = {pk: text for pk, text in delivery.refused.items() if pk not in delivery.taken}
+    refused = {pk: text for pk, text in result.refused.items() if pk not in result.taken}
     waits_record([(pk, Wait.NODE_REFUSES, text) for pk, text in refused.items()], now=now)
     healed = Message.objects.filter(
-        pk__in=delivery.taken, state=MessageState.FILLED, wait__in=[Wait.NODE_REFUSES, Wait.NODE_AWAY]
+        pk__in=result.taken, state=MessageState.FILLED, wait__in=[Wait.NODE_REFUSES, Wait.NODE_AWAY]
     )
     waits_record([(pk, Wait.IN_POOL, "") for pk in healed.values_list("pk", flat=True)], now=now)
-    if len(delivery.away) == nodes:
-        reason = f"no node answers: {', '.join(delivery.away)}"
-        lost = Message.objects.filter(Q(pk__in=[parcel.id for parcel in parcels]), state=MessageState.FILLED)
+    if len(result.away) == nodes:
+        reason = f"no node answers: {', '.join(result.away)}"
+        lost = Message.objects.filter(Q(pk__in=[item.id for item in outgoing]), state=MessageState.FILLED)
         waits_record([(pk, Wait.NODE_AWAY, reason) for pk in lost.values_list("pk", flat=True)], now=now)
-    if delivery.refused or delivery.away:
-        log.warning("publish", refused=len(refused), away=len(delivery.away), of=len(parcels))
+    if result.refused or result.away:
+        log.warning("publish", refused=len(refused), away=len(result.away), of=len(outgoing))

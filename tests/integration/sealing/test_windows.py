@@ -119,7 +119,7 @@ def test_a_prover_that_gives_up_again_and_again_costs_no_window(
     require_all_active(world, miner, sectors)
 
 
-def test_a_kill_between_proof_and_push_and_one_after_the_push_send_one_message(
+def test_kill_around_the_push_sends_one_message(
     world: World, pair: tuple[Miner, list[Sector]], monkeypatch: Any
 ) -> None:
     miner, sectors = pair

@@ -151,9 +151,7 @@ def test_nobody_there_is_an_error_of_the_system() -> None:
 
 
 @pytest.mark.parametrize("body", [b"drip head", b"drip body", b"drip chunks"])
-def test_one_that_sends_a_byte_a_second_is_not_waited_for_beyond_the_time_of_the_whole_call(
-    server: tuple[str, type[Echo]], body: bytes
-) -> None:
+def test_slow_drip_response_hits_the_call_deadline(server: tuple[str, type[Echo]], body: bytes) -> None:
     url, handler = server
     connections = Connections(url, {}, answer_max=100)
     begun = time.monotonic()

@@ -130,7 +130,7 @@ def test_an_epoch_without_a_head_has_its_steps_too(site: Site) -> None:
     assert Head.objects.count() == 1
 
 
-def test_an_epoch_whose_head_comes_a_little_after_its_first_moment_has_its_steps_once(site: Site) -> None:
+def test_epoch_with_a_late_head_runs_its_steps_once(site: Site) -> None:
     site.hear()
     site.now += timedelta(seconds=1.2)
     site.follower.turn()
@@ -232,9 +232,7 @@ def test_a_node_that_left_the_settings_is_not_asked(site: Site) -> None:
     ]
 
 
-def test_heads_are_followed_while_the_broker_is_away_and_their_steps_sent_when_it_is_back(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_steps_are_sent_when_the_broker_is_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.chain.follow.WAIT_S", 0.01)
     send = site.send
 

@@ -104,7 +104,7 @@ async def test_requests_at_once_have_sessions_of_their_own_and_few_are_kept(hand
     assert len(handler._free) == THREADS_KEPT
 
 
-async def test_the_thread_of_a_caller_who_left_serves_nobody_until_its_view_has_ended(
+async def test_thread_of_an_aborted_request_stays_busy_until_its_view_ends(
     handler: RequestHandler,
 ) -> None:
     first = await Caller("/backend").ask(handler)
@@ -122,7 +122,7 @@ async def test_the_thread_of_a_caller_who_left_serves_nobody_until_its_view_has_
     assert len(handler._free) == 2
 
 
-async def test_the_thread_of_a_request_that_was_broken_off_is_kept_once_its_view_has_ended(
+async def test_thread_of_an_aborted_request_is_reused_after_its_view_ends(
     handler: RequestHandler,
 ) -> None:
     thread = RequestThread()

@@ -63,7 +63,7 @@ def test_what_was_in_a_block_already_has_landed_all_the_same(pool: Pool) -> None
     assert pool.nonces_on_chain(address) == [0]
 
 
-def test_a_message_that_a_reorganisation_brings_back_is_cancelled_by_the_same_transfer(pool: Pool) -> None:
+def test_reverted_message_is_cancelled_by_the_same_transfer(pool: Pool) -> None:
     address = flying(pool, "one")
     pool.node.mine()
     made = message_cancel(message=pool.row("one"), client=pool.client, head=pool.head, now=pool.now)

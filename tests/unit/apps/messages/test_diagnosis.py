@@ -1,4 +1,4 @@
-"""The doctor: one reason of the closed list, with figures, for each way in which a message can wait."""
+"""The diagnosis: one reason of the closed list, with figures, for each way in which a message can wait."""
 
 from __future__ import annotations
 

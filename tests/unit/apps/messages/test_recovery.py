@@ -153,9 +153,7 @@ def test_two_processes_that_read_back_at_once_leave_nothing_to_decide(
     assert recovery_now() is None
 
 
-def test_nothing_is_signed_until_a_person_decided_about_what_no_row_explains(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unexplained_message_stops_signing_until_decided(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     without_ids(pool, monkeypatch)
     address = pool.address()
     pool.push("before", address, value=9)

@@ -125,7 +125,7 @@ def test_what_stayed_on_the_chain_while_the_pool_was_away_stays_landed(pool: Poo
     assert (pool.row("one").state, pool.row("one").updated_at) == (MessageState.LANDED, before)
 
 
-def test_a_displaced_message_whose_nonce_another_has_by_now_does_not_stop_the_tracker(pool: Pool) -> None:
+def test_tracker_survives_displaced_message_with_a_taken_nonce(pool: Pool) -> None:
     address = pool.address()
     pool.push("ours", address)
     pool.choose()
@@ -150,7 +150,7 @@ def test_a_displaced_message_whose_nonce_another_has_by_now_does_not_stop_the_tr
     assert (pool.row("ours").state, pool.row("other").state) == (MessageState.REPLACED, MessageState.FILLED)
 
 
-def test_receipts_that_a_node_does_not_have_stop_the_tracker_only_for_a_while(pool: Pool) -> None:
+def test_missing_receipts_stop_the_tracker_for_a_while(pool: Pool) -> None:
     address = pool.address()
     pool.push("one", address)
     pool.choose()
@@ -238,7 +238,7 @@ def test_an_exit_code_of_32_bits_does_not_stop_the_tracker(pool: Pool) -> None:
     assert (pool.row("one").state, pool.row("one").exit_code) == (MessageState.LANDED, (1 << 31) - 1)
 
 
-def test_messages_of_others_that_cannot_be_read_stop_the_tracker_only_for_a_while(
+def test_unreadable_foreign_messages_stop_the_tracker_for_a_while(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool.push("one", pool.address())

@@ -145,7 +145,7 @@ def test_a_foreign_message_with_our_nonce_displaces_ours(pool: Pool) -> None:
     assert Sender.objects.get(address=address).foreign_cid == str(foreign.cid)
 
 
-def test_a_displaced_message_is_in_flight_again_when_the_foreign_one_is_reverted(pool: Pool) -> None:
+def test_displaced_message_is_in_flight_after_the_foreign_revert(pool: Pool) -> None:
     address = pool.address()
     pool.push("ours", address)
     pool.choose()

@@ -58,7 +58,7 @@ def test_what_hangs_on_one_host_is_proved_by_another() -> None:
     ]
 
 
-def test_the_late_result_of_the_first_host_is_refused_once_there_is_a_proof() -> None:
+def test_late_result_of_the_first_host_is_refused() -> None:
     scene = Scene("well")
     hands_in(scene.relieved())
     row = scene.lands()
@@ -162,7 +162,7 @@ def test_the_pages_say_who_stands_still_and_who_was_asked() -> None:
 # What becomes of the two attempts
 
 
-def test_an_offer_that_nobody_took_is_withdrawn_when_the_first_host_goes_on() -> None:
+def test_unclaimed_backup_job_is_cancelled_when_first_prover_resumes() -> None:
     scene = Scene("well")
     offer = scene.passes(STALLED).backup_job
     assert offer is not None
@@ -275,7 +275,7 @@ def test_when_the_first_host_dies_the_other_goes_on_alone() -> None:
     scene.lands()
 
 
-def test_an_offer_stands_while_the_first_host_s_lease_is_over_and_not_swept() -> None:
+def test_backup_offer_survives_the_first_hosts_unswept_lease() -> None:
     scene = Scene("well")
     scene.passes(STALLED)
     Job.objects.filter(uuid=scene.first.id).update(lease_until=clock.now())

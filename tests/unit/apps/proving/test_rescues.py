@@ -63,7 +63,7 @@ def post(of: Miner, *, state: str = PostState.PROVED, **data: Any) -> WindowPost
     return WindowPost.objects.create(miner=of, deadline_index=0, state=state, **facts)
 
 
-def test_a_kill_between_two_parts_of_a_window_leaves_none_that_nobody_proves(
+def test_kill_between_two_parts_of_a_window_leaves_none_unproved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     of, chain = miner(), OneDeadline(partitions=[[number] for number in range(1, 12)])
@@ -86,7 +86,7 @@ def test_a_kill_between_two_parts_of_a_window_leaves_none_that_nobody_proves(
     assert len(parts) > 1
 
 
-def test_a_job_whose_time_ran_out_while_the_chain_stood_still_is_given_out_again() -> None:
+def test_job_expired_during_a_chain_stall_is_reissued() -> None:
     row, chain = post(miner(), state=PostState.PROVING, proof=None, proofs_made=0), OneDeadline()
     posts_advance(look(chain))
     first = Job.objects.get(window_post=row)
@@ -111,7 +111,7 @@ def test_a_job_that_a_prover_works_on_is_left_alone_however_late_it_is() -> None
     assert Job.objects.get(window_post=row).state == JobState.LEASED
 
 
-def test_a_proof_pushed_before_a_kill_is_followed_although_the_sender_is_another_now() -> None:
+def test_proof_pushed_before_a_kill_is_followed_after_sender_change() -> None:
     of = miner()
     row, other = post(of), factories.wallet().address
     factories.message(f"post:{row.uuid}:0", from_addr=other, to=of.address, method=5, params=b"as it was")
@@ -130,7 +130,7 @@ def transferred(of: Miner) -> str:
     return str(of.worker)
 
 
-def test_a_proof_that_waits_for_a_tenant_that_gave_the_miner_away_is_the_receivers_at_once() -> None:
+def test_unsigned_proof_moves_to_the_new_tenant_at_once() -> None:
     of, chain = miner(), OneDeadline()
     row = post(of)
     posts_advance(look(chain))
@@ -177,7 +177,7 @@ def test_one_proof_that_cannot_be_read_costs_no_other_its_window(monkeypatch: py
     assert (bad.state, good.state) == (PostState.PROVED, PostState.SENT)
 
 
-def test_a_message_that_names_another_branch_is_made_again_before_the_window_closes() -> None:
+def test_message_of_another_branch_is_remade_in_the_window() -> None:
     of, chain = miner(), OneDeadline()
     row = post(of)
     posts_advance(look(chain))
@@ -208,7 +208,7 @@ def test_a_window_is_not_missed_before_its_last_blocks_were_looked_at(tracked: i
     assert row.state == state
 
 
-def test_files_that_could_not_be_read_are_looked_at_again_in_the_same_window() -> None:
+def test_unreadable_files_are_rechecked_in_the_same_window() -> None:
     row = post(miner(), state=PostState.NOTHING, proof=None, skipped={"0": [1, 2]}, try_epoch=962)
     chain = OneDeadline()
 
@@ -229,7 +229,7 @@ def faulty(of: Miner) -> Any:
     return row
 
 
-def test_a_recovery_that_was_pushed_before_a_kill_is_followed_although_the_debt_has_grown() -> None:
+def test_recovery_pushed_before_a_kill_is_followed_despite_more_debt() -> None:
     of = miner(fee_debt=5)
     deadline = faulty(of)
     row = Recovery.objects.create(

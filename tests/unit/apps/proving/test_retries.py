@@ -92,7 +92,7 @@ def test_the_last_epochs_are_shares_of_the_window(network: Any, last: int, bette
     assert (last_try_epoch(row, network), better_until(row, network)) == (last, better)
 
 
-def test_a_prover_that_fails_on_and_on_is_asked_again_until_the_window_ends() -> None:
+def test_failing_prover_is_retried_until_the_window_ends() -> None:
     row, chain = proving([0], proofs_made=60), OneDeadline()
     asked_at = []
     for height in range(OPEN, CLOSE):
@@ -123,7 +123,7 @@ def test_after_one_failure_the_next_job_goes_out_at_once() -> None:
 # Partitions
 
 
-def test_a_partition_that_cannot_be_read_is_tried_by_itself_and_holds_up_no_other() -> None:
+def test_unreadable_partition_is_proved_apart_from_the_others() -> None:
     row, chain = proving([0, 1]), OneDeadline(partitions=[[1, 2], [3, 4]])
     posts_advance(look(chain))
     row.refresh_from_db()
@@ -147,7 +147,7 @@ def test_a_partition_that_cannot_be_read_is_tried_by_itself_and_holds_up_no_othe
     assert Message.objects.filter(kind="window_post").count() == 2
 
 
-def test_a_partition_that_cannot_be_read_is_tried_again_and_again_after_a_pause() -> None:
+def test_unreadable_partition_is_retried_with_pauses() -> None:
     row, chain = proving([0]), OneDeadline()
     for height in range(961, 965):
         posts_advance(look(chain, height))
@@ -183,7 +183,7 @@ def test_partitions_whose_common_proof_failed_are_proved_one_by_one() -> None:
 # Sectors that are left out
 
 
-def test_a_sector_that_was_left_out_is_looked_at_again_before_the_proof_is_sent() -> None:
+def test_skipped_sector_is_rechecked_before_the_proof_is_sent() -> None:
     row, chain = proving([0]), OneDeadline()
     posts_advance(look(chain))
     row.refresh_from_db()
@@ -213,7 +213,7 @@ def proved_without(number: int, **data: Any) -> WindowPost:
     return post(miner(), skipped={"0": [number]}, proof=b"without", **data)
 
 
-def test_a_proof_that_leaves_out_a_sector_is_sent_after_a_quarter_of_the_window() -> None:
+def test_proof_with_skips_is_sent_after_a_quarter_of_the_window() -> None:
     row, chain = proved_without(2), OneDeadline()
     posts_advance(look(chain, QUARTER - 1))
     row.refresh_from_db()
@@ -365,7 +365,7 @@ def test_a_message_that_the_node_refuses_in_advance_leads_to_a_fresh_proof() -> 
     assert "the node expects the message to fail: invalid post" in words(row)
 
 
-def test_a_message_that_the_node_refuses_since_the_chain_has_the_proof_is_no_miss() -> None:
+def test_refused_message_is_no_miss_if_the_chain_has_the_proof() -> None:
     chain = OneDeadline()
     row, first = sent_out(chain)
     Message.objects.filter(pk=first.pk).update(wait=Wait.ESTIMATE, error="partition already proven: 0")
@@ -411,7 +411,7 @@ def test_a_message_that_failed_leads_to_a_look_at_every_sector() -> None:
     assert asked(row.job) == {1, 2}
 
 
-def test_a_message_that_failed_for_the_sake_of_another_branch_takes_its_proof_along() -> None:
+def test_message_failed_on_another_branch_discards_its_proof() -> None:
     chain = OneDeadline()
     row, message = sent_out(chain)
     landed_with(message, 16)
@@ -453,7 +453,7 @@ def test_a_proof_that_lands_anew_elsewhere_stays_landed() -> None:
     assert (row.state, row.landed_height) == (PostState.LANDED, QUARTER + 2)
 
 
-def test_what_somebody_else_proved_is_proved_by_us_once_the_chain_has_lost_it() -> None:
+def test_reverted_foreign_proof_is_proved_by_us() -> None:
     row, chain = post(miner()), OneDeadline(proven=(0,))
     posts_advance(look(chain))
     chain.proven = ()

@@ -91,7 +91,7 @@ def test_on_the_devnet_it_takes_seconds(height: int, words: str) -> None:
     assert doubted(height, network=DEMO, last=1000) == (words, False)
 
 
-def test_a_short_silence_throws_nothing_away_before_half_of_the_time_is_over() -> None:
+def test_short_silence_cancels_nothing_in_the_first_half() -> None:
     assert [doubted(height, network=DEMO, last=1000)[1] for height in (994, 995)] == [False, True]
     assert doubted(CLAIMED + 17) == (STILL, True), "of mainnet's 8 minutes there is no stall"
 

@@ -98,7 +98,7 @@ def test_what_was_pushed_stays_the_givers(pool: TransferCase) -> None:
     assert set(Message.objects.values_list("tenant__name", flat=True)) == {"alice"}
 
 
-def test_the_operator_reads_it_in_the_audit_log_and_both_tenants_a_line_of_theirs(pool: TransferCase) -> None:
+def test_transfer_is_audited_for_operator_and_both_tenants(pool: TransferCase) -> None:
     pool.go()
 
     lines = {row.action: row for row in AuditEntry.objects.all()}
@@ -263,7 +263,7 @@ def test_what_stands_in_the_way_is_said_at_its_field_and_nothing_moves(
     assert not AuditEntry.objects.exists()
 
 
-def test_a_miner_goes_neither_to_its_own_tenant_nor_from_another_than_was_seen(pool: TransferCase) -> None:
+def test_transfer_refuses_same_tenant_and_stale_owner(pool: TransferCase) -> None:
     with pytest.raises(TransferRefused, match="it is alice's already") as caught:
         pool.go(to_tenant=people.tenant("alice"))
     assert caught.value.field == "tenant"
@@ -314,7 +314,7 @@ def test_without_sectors_no_prover_is_needed(pool: TransferCase) -> None:
     assert whose(pool) == {"bob"}
 
 
-def test_a_sector_that_nobody_began_goes_and_is_made_on_the_receivers_hosts(pool: TransferCase) -> None:
+def test_unstarted_sector_is_sealed_by_the_new_tenants_hosts(pool: TransferCase) -> None:
     factories.sector(pool.miner)
     givers, receivers = factories.worker("s-a"), factories.worker("s-b", of="bob")
 

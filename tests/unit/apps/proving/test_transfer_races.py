@@ -142,9 +142,7 @@ def test_a_pledge_that_came_first_goes_along_whole(
     assert (done.sectors, whose_sectors()) == (3, {"bob"})
 
 
-def test_a_claim_during_a_hand_over_gets_nothing_and_afterwards_the_receivers_gets_it(
-    pool: TransferCase, beside: Callable[..., list[Any]]
-) -> None:
+def test_claim_during_a_transfer_gets_nothing(pool: TransferCase, beside: Callable[..., list[Any]]) -> None:
     factories.sector(pool.miner)
     givers, receivers = factories.worker("s-a"), factories.worker("s-b", of="bob")
 
@@ -216,7 +214,7 @@ def test_of_two_receivers_the_second_is_told_that_it_went(
     assert miner_owner(actor_id=2001) == "bob"
 
 
-def test_a_receiver_that_is_deleted_meanwhile_keeps_its_miner_or_never_gets_it(
+def test_tenant_deleted_during_a_transfer_keeps_or_never_gets_it(
     pool: TransferCase, beside: Callable[..., list[Any]]
 ) -> None:
     bob = people.tenant("bob")

@@ -126,7 +126,7 @@ def test_a_sector_does_not_wait_for_a_batch_that_has_failed(is_there: bool, stat
     assert state_of(row) == state
 
 
-def test_a_pre_commit_that_the_chain_threw_away_for_its_age_waits_for_somebody() -> None:
+def test_expired_precommit_is_paused() -> None:
     of, chain = miner(), SomeSectors()
     landed = factories.batch(of, state=BatchState.LANDED, landed_height=149)
     factories.message(landed.message_id, state=MessageState.LANDED)
@@ -139,7 +139,7 @@ def test_a_pre_commit_that_the_chain_threw_away_for_its_age_waits_for_somebody()
     assert Sector.objects.get(pk=row.pk).paused_at == NOON
 
 
-def test_a_batch_is_given_up_by_the_messager_when_the_chain_would_not_take_it_any_more() -> None:
+def test_batch_message_expires_with_its_sectors() -> None:
     row = sector(miner(), "PERSISTED")
 
     batches_close(work(SomeSectors()))
@@ -155,7 +155,7 @@ def closed(of: Miner, row: Sector) -> Batch:
     return batch
 
 
-def test_a_batch_that_became_too_old_while_the_pool_was_away_fails_and_its_sectors_go_on() -> None:
+def test_batch_expired_during_an_outage_fails_and_frees_its_sectors() -> None:
     of = miner()
     row = sector(of, "PRECOMMIT_SENT")
     batch = closed(of, row)
