@@ -203,7 +203,7 @@ def test_bad_calls_get_the_same_answers_from_outside(pool: RunningPool, scene: S
     assert fingerprint(pool.rows_of) == before
 
 
-def test_a_revoked_token_closes_its_sockets_in_every_process_within_a_second(
+def test_revoked_token_closes_its_sockets_in_every_process_in_a_second(
     pool: RunningPool, scene: Scene
 ) -> None:
     admin = {"Authorization": f"Bearer {pool.operator['admin_token']}"}

@@ -75,7 +75,7 @@ def killed_when(pool: RunningPool, is_there: Callable[[Path], bool]) -> float:
     return time.monotonic() - began
 
 
-def test_a_first_start_that_was_killed_at_every_place_of_its_way_becomes_a_whole_pool(
+def test_first_start_killed_at_any_step_completes_on_restart(
     pool: RunningPool,
 ) -> None:
     killed_at = set()

@@ -73,9 +73,7 @@ def test_a_killed_process_costs_no_sector_no_nonce_and_no_second_message(name: s
 
 
 @pytest.mark.parametrize("name", ["prover", "prover-kernels"])
-def test_a_prover_killed_inside_its_window_while_it_computes_still_meets_it(
-    proving_pool: RunningPool, name: str
-) -> None:
+def test_prover_killed_while_proving_still_meets_its_window(proving_pool: RunningPool, name: str) -> None:
     pool, miner = proving_pool, proving_pool.wait_miner()
     for _ in range(TRIES):
         pool.wait_active(miner, {0}, within_s=3 * PERIOD_S)

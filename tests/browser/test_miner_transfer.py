@@ -80,7 +80,7 @@ def test_the_operator_hands_a_miner_over_by_two_clicks_and_a_password(
 
 
 @pytest.mark.parametrize("how", [DESK, PHONE], ids=["desk", "phone"])
-def test_what_stands_in_the_way_is_read_and_mended_on_the_page_that_it_names(
+def test_transfer_blocker_links_to_the_page_that_resolves_it(
     visit: Visit, operator: User, pool: TransferCase, how: dict[str, object]
 ) -> None:
     bob = tenant("bob")

@@ -204,7 +204,7 @@ def fuzz(client: Any, *, seconds: float, seed: int) -> None:
     assert not failures, f"seed {seed}, {count} requests: {json.dumps(failures, indent=1)[:6000]}"
 
 
-def test_nearly_right_requests_are_answered_without_500_and_without_others_data(client, pool_redis):
+def test_mutated_requests_give_no_500_and_no_data_of_others(client, pool_redis):
     fuzz(client, seconds=SECONDS, seed=SEED)
 
 

@@ -146,7 +146,7 @@ def test_a_start_on_a_taken_port_names_it_and_makes_nothing(pool: Pool) -> None:
     assert not other.var.exists()
 
 
-def test_a_start_with_the_chains_address_of_another_pool_is_refused_before_anybody_listens(
+def test_start_with_a_taken_devnet_port_is_refused_before_listening(
     pool: Pool,
 ) -> None:
     other = Pool(DEVNET_LISTEN=pool.env["DEVNET_LISTEN"])
@@ -160,7 +160,7 @@ def test_a_start_with_the_chains_address_of_another_pool_is_refused_before_anybo
     assert not other.var.exists()
 
 
-def test_the_death_of_the_supervisor_leaves_nothing_and_the_next_start_is_quick(pool: Pool) -> None:
+def test_killed_supervisor_leaves_no_process_and_restarts_quickly(pool: Pool) -> None:
     assert pool.supervisor is not None
 
     pool.supervisor.kill()
@@ -171,7 +171,7 @@ def test_the_death_of_the_supervisor_leaves_nothing_and_the_next_start_is_quick(
     print(f"gone after {gone_s:.2f} s, answering again after {again_s:.2f} s")
 
 
-def test_ctrl_c_closes_the_database_properly_and_another_ones_pid_keeps_no_start_away(pool: Pool) -> None:
+def test_ctrl_c_closes_the_database_and_a_reused_pid_blocks_no_start(pool: Pool) -> None:
     took_s = pool.stop(within_s=15)
 
     assert pool.supervisor is not None

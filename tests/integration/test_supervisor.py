@@ -121,7 +121,7 @@ def test_a_killed_child_is_restarted_at_once_and_counted(small: Callable[..., Sm
     assert "one ended (killed by SIGKILL); it is started again" in pool.end()
 
 
-def test_the_pauses_grow_to_fifteen_seconds_and_postgres_gets_a_patient_minute() -> None:
+def test_restart_backoff_ends_at_15_s_and_postgres_gets_a_minute() -> None:
     assert [pause_growing(count) for count in range(8)] == [0, 0.5, 1, 2, 4, 8, 15, 15]
     assert {pause_patient(count) for count in range(120)} == {0.5}
     assert pause_patient(130) == 15

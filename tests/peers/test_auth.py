@@ -85,7 +85,7 @@ def terminal(
     return Terminal(sophon_auth, repo, pool.port)
 
 
-def test_every_verb_of_the_command_line_prints_what_it_printed_for_the_original(terminal):
+def test_every_auth_command_prints_what_the_original_prints(terminal):
     for row in ROWS:
         code, printed = terminal.run(row["cli"])
         terminal.learn(row["stdout"], printed)

@@ -37,7 +37,7 @@ def test_a_worker_keeps_its_database_connection_while_it_is_young(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_the_database_ended_is_replaced_before_the_next_task(
+def test_connection_closed_by_the_database_is_replaced(
     between_tasks: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connections["default"].settings_dict, "CONN_MAX_AGE", 600)

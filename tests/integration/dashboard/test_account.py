@@ -61,7 +61,7 @@ def is_in(client: Client) -> bool:
     return client.get("/account/").status_code == 200
 
 
-def test_adding_an_app_shows_the_secret_until_it_is_confirmed_and_recovery_codes_once():
+def test_new_app_shows_secret_until_confirmed_and_recovery_codes_once():
     ann = people.person()
     client = signed_in()
 
@@ -317,7 +317,7 @@ def test_the_own_account_cannot_be_closed_and_the_page_says_so():
     assert is_in(client)
 
 
-def test_the_list_shows_the_tenants_people_and_whose_password_alone_lets_in():
+def test_people_list_shows_who_has_no_second_factor():
     people.person("adam", role="TENANT_ADMIN")
     app_of(people.person("carl"))
     people.person("bill", of="bob")

@@ -73,7 +73,7 @@ def test_a_tipset_that_nobody_has_is_not_found(operator):
     assert operator.get("/chain/7/").status_code == 404
 
 
-def test_a_tipset_is_found_by_its_height_and_those_beside_it_are_one_click_away(operator):
+def test_tipset_is_found_by_height_with_links_to_its_neighbours(operator):
     for height in (1000, 1001, 1004):
         factories.head(height)
 

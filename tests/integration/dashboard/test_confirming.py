@@ -49,7 +49,7 @@ def asked(answer: Any) -> dict[str, str]:
     return fields_of(text_of(answer))
 
 
-def test_a_token_is_made_with_all_that_was_typed_once_the_password_was_given(adam):
+def test_token_form_survives_reauthentication(adam):
     client = left_open("adam")
 
     kept = asked(client.post("/tokens/new/", TOKEN))
@@ -64,7 +64,7 @@ def test_a_token_is_made_with_all_that_was_typed_once_the_password_was_given(ada
     assert client.post("/tokens/new/", {**TOKEN, "name": "two"})["Location"] == "/tokens/made/"
 
 
-def test_a_token_of_a_part_has_what_its_program_needs_and_the_page_starts_it(adam):
+def test_component_token_has_its_scopes_and_the_start_command(adam):
     client = signed_in("adam")
     form = {"name": "host", "part": "sealer", "life": "90", "tenant": "alice"}
 
@@ -136,7 +136,7 @@ def test_the_link_of_an_invitation_is_shown_only_soon_after_a_proof(adam):
     assert "/welcome/" in text_of(client.get(path))
 
 
-def test_a_button_that_swaps_a_row_leads_to_the_question_and_back_to_its_page(adam):
+def test_row_button_reauthenticates_and_returns_to_its_page(adam):
     path = paths_of_others()["approve"]
     headers = {**HTMX, "HX-Current-URL": "http://testserver/gateway/"}
 

@@ -184,7 +184,7 @@ def test_a_page_that_is_older_than_another_hand_over_does_nothing(pool: Transfer
     assert owner() == "carol"
 
 
-def test_open_pages_of_the_giver_empty_themselves_and_all_others_look_again(pool: TransferCase) -> None:
+def test_transfer_empties_pages_of_the_old_tenant_and_refreshes_others(pool: TransferCase) -> None:
     pool.go()
     changes = {(MOVED, str(pool.miner.pk))}
     pages = {"miner": f"miner:{ADDRESS}", "sector": f"sector:{pool.sector.uuid}"}

@@ -207,7 +207,7 @@ def test_a_tenants_people_see_their_own_and_change_nothing(role):
     assert Tenant.objects.get(name="alice").enabled
 
 
-def test_an_unknown_act_is_not_there_and_an_open_browser_is_asked_who_it_is(olga):
+def test_unknown_tenant_action_is_404_and_idle_session_reauthenticates(olga):
     people.tenant("alice")
 
     assert post(olga, "alice", "explode").status_code == 404

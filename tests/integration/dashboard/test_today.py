@@ -79,7 +79,7 @@ def test_a_deadline_at_risk_counts_down_to_its_close():
     assert re.search(r'data-until="\d+"', todo[: todo.index("</section>")])
 
 
-def test_a_miner_s_page_says_what_was_tried_for_its_windows_and_what_comes_next():
+def test_miner_page_shows_attempts_per_window_and_the_next_step():
     factories.head(1000)
     person()
     row = factories.miner()
@@ -115,7 +115,7 @@ def test_a_miner_s_page_says_what_was_tried_for_its_windows_and_what_comes_next(
     assert ">77<" not in card, "a window that landed at the first try needs no word"
 
 
-def test_a_proof_that_stands_still_is_named_with_its_host_and_the_one_that_was_asked():
+def test_stalled_proof_is_shown_with_its_host_and_the_backup_host():
     person()
     factories.head(1000)
     row = factories.miner(actor_id=1234)
@@ -177,7 +177,7 @@ def test_a_host_that_is_away_says_what_waits_for_it():
     assert "2 sectors under way, 1 with a deposit on the chain: no other host has the files" in text
 
 
-def test_the_overview_counts_messages_that_are_stuck_and_addresses_without_a_signer():
+def test_today_counts_stuck_messages_and_addresses_without_signer():
     person()
     factories.head(1000)
     factories.wallet(factories.bls(1), seen_at=None)

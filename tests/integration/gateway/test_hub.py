@@ -347,7 +347,7 @@ async def test_a_disabled_tenants_socket_is_closed_at_once(web, signer, token):
     assert closed.value.rcvd.code == 4401
 
 
-async def test_a_socket_whose_token_lost_a_miner_is_closed_at_once_and_its_siblings_stay(web):
+async def test_socket_whose_token_lost_a_miner_is_closed_and_others_stay(web):
     other, both = [
         await in_thread(people.token)("sign", limits=TokenLimits(miners=miners))
         for miners in ([7], [2001, 7])
@@ -379,9 +379,7 @@ async def test_the_rule_that_allowed_a_signature_comes_with_it(web, signer, toke
     assert signature.rule == "small transfers"
 
 
-async def test_a_signer_that_came_while_the_database_failed_is_taken_at_its_next_try(
-    web, signer, token, monkeypatch
-):
+async def test_signer_refused_by_database_failure_is_accepted_on_retry(web, signer, token, monkeypatch):
     tries = []
 
     def failing_once(**facts: Any) -> None:

@@ -133,7 +133,7 @@ async def test_added_miner_is_proposed_and_named_once_approved(web, signer, toke
         await in_thread(through_the_pages)()
 
 
-async def test_transfers_between_own_wallets_are_allowed_by_a_change_that_is_approved(web, signer, token):
+async def test_approved_policy_change_allows_transfers_between_own_wallets(web, signer, token):
     code = editor_add(signer.folder, "ann")
     await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
 

@@ -130,7 +130,7 @@ async def test_what_cannot_be_proven_is_refused_and_the_next_is_answered(web, to
         assert (await in_thread(lambda: prover_test(row, good))()).is_good
 
 
-async def test_a_miner_that_went_to_another_tenant_is_not_asked_of_its_old_prover(web, token, sector):
+async def test_transferred_miner_is_not_proved_by_the_old_tenants_prover(web, token, sector):
     store, comm_r = sector
     admin = await in_thread(people.operator_token)()
     request = request_of(comm_r)

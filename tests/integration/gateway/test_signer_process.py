@@ -137,7 +137,7 @@ def sign_block(worker: str, header: BlockHeader) -> Signature:
     return wallet_sign(address=worker, accounts=["alice"], to_sign=raw, meta_type="block", extra=b"")
 
 
-def test_a_signer_that_was_killed_signs_no_second_block_and_the_same_one_again(start, folder):
+def test_killed_signer_repeats_its_block_and_signs_no_second_one(start, folder):
     worker = json.loads((folder / "addresses.json").read_text())["worker"]
     first = start()
     first.logged("gateway_connected")

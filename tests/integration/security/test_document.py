@@ -43,7 +43,7 @@ def test_answers_are_not_framed_sniffed_or_scripted_by_others(path):
 
 
 @pytest.mark.django_db
-def test_a_session_is_kept_from_scripts_and_other_sites_and_changes_at_the_login():
+def test_session_cookie_is_http_only_same_site_and_rotates_at_login():
     people.person("ann")
     client = Client()
     client.get("/login/")

@@ -44,7 +44,7 @@ def device_add(person: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_codes_that_are_tried_at_the_same_moment_are_not_looked_at_together():
+def test_concurrent_one_time_codes_are_checked_one_after_the_other():
     """Each burst of a thousand sockets would else be a thousand guesses at a code of six digits."""
     person = people.person("ann")
     device_add(person)

@@ -100,7 +100,7 @@ def test_no_way_parts_a_miners_right_from_the_row_that_the_pool_works_with(way, 
     assert not AuditEntry.objects.filter(action__startswith="miner.").exists()
 
 
-def test_a_tenant_whose_miner_the_pool_works_for_is_disabled_and_not_deleted():
+def test_tenant_with_a_miner_is_disabled_and_not_deleted():
     worked()
 
     answer = post("/user/del", {"name": "alice"}, people.operator_token())
@@ -141,7 +141,7 @@ def test_a_miner_that_the_pool_does_not_work_for_goes_whole(act: Callable[[str],
     assert list(live) == ([owner] if owner else [])
 
 
-def test_the_same_miner_may_be_given_to_its_own_tenant_again_with_other_words():
+def test_regrant_of_a_miner_to_its_own_tenant_is_allowed():
     worked()
 
     answer = post(
@@ -221,7 +221,7 @@ def test_a_miner_that_another_block_made_anew_has_the_number_of_that_block():
     assert (miner_owner(actor_id=1776), miner_owner(actor_id=1777)) == ("", "alice")
 
 
-def test_a_miner_whose_message_was_replaced_after_it_left_the_chain_was_not_made():
+def test_create_miner_replaced_after_a_reorg_creates_no_miner():
     factories.message("make", state=MessageState.REPLACED)
     row = factories.miner(1000, create_message_id="make", created_height=990)
     miner_grant(tenant=row.tenant, actor_id=1000)

@@ -34,7 +34,7 @@ def test_a_kept_answer_is_not_repeated_for_a_revoked_token():
     assert "token" not in again.json()
 
 
-def test_a_kept_answer_is_repeated_while_the_token_is_good_but_not_readable_in_the_database():
+def test_idempotent_replay_is_encrypted_at_rest():
     text = people.token("admin")
     made = token_ask(text).json()["token"]
 

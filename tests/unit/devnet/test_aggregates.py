@@ -113,7 +113,7 @@ class Commitment:
         return self.miner.call(36, data, gas_limit=GAS, **changes)
 
 
-def test_a_sector_without_a_seed_takes_its_deadline_and_counts_after_its_post(miner):
+def test_non_interactive_sector_has_power_after_its_first_post(miner):
     commitment = Commitment(miner, 5)
     deadline = commitment.deadline()
 

@@ -176,7 +176,7 @@ def registry(later, who, method, params):
     return later.call(who, REGISTRY, method=int(method), params=params)
 
 
-def test_a_client_lengthens_its_claims_term_and_then_the_sector_may_live_on(world):
+def test_longer_claim_term_allows_a_longer_sector_life(world):
     wish = Extension(world)
     last = wish.sector.activation + SHORT + 1
 

@@ -30,7 +30,7 @@ def test_nobody_else_enters_a_folder_of_the_pool_even_one_that_was_open(paths):
     assert stat.S_IMODE(paths.secret.stat().st_mode) == 0o600
 
 
-def test_a_session_key_that_a_power_cut_left_empty_is_made_anew_and_another_is_kept(paths):
+def test_empty_session_key_is_remade_and_another_is_kept(paths):
     folders_make(paths)
     paths.secret.write_text("")
 

@@ -133,7 +133,7 @@ def test_old_ports_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, wo
         Options.of_environment()
 
 
-def test_addresses_that_children_open_later_are_those_that_are_known_before(
+def test_later_opened_addresses_are_known_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert Options.of_environment().listened_later == ["127.0.0.1:1234"]
@@ -225,7 +225,7 @@ def test_a_task_thread_count_that_is_no_number_is_refused(
         table_in(tmp_path)
 
 
-def test_task_workers_keep_their_database_connections_and_web_processes_do_not(tmp_path: Path) -> None:
+def test_only_task_workers_keep_database_connections(tmp_path: Path) -> None:
     table = table_in(tmp_path)
 
     kept = {name for name, child in table.items() if child.env.get("DATABASE_CONN_MAX_AGE", "0") != "0"}

@@ -49,7 +49,7 @@ def test_nothing_is_proposed_without_a_miner_or_such_a_rule() -> None:
     assert own_miners_edit(rules_of(transfers), ["f01234"]) is None
 
 
-def test_own_transfers_are_a_rule_of_their_own_with_the_amounts_that_were_typed() -> None:
+def test_own_transfers_become_a_rule_with_the_typed_amounts() -> None:
     amounts = {"value_max": "50 FIL", "value_per_day": "100 FIL"}
     text = edit_apply(DEFAULT, own_transfers_edit(rules_of(), ["f01001"], **amounts))
     added = policy_parse(text).rules[-1]

@@ -83,7 +83,7 @@ async def test_a_call_for_a_market_that_nobody_registered_says_so(web, transacti
     assert (answer.status_code, answer.text) == (400, "host key(DROPLET) : no reverse proxy registered")
 
 
-async def test_a_call_reaches_the_market_with_the_callers_token_and_its_answer_comes_back(web, market):
+async def test_market_call_carries_the_callers_token_and_returns_its_answer(web, market):
     token, operator = await in_thread(people.token)("read"), await in_thread(people.operator_token)()
     place = f"/ip4/127.0.0.1/tcp/{market.server_address[1]}"
     assert await register(web, operator, "DROPLET", place) == {"jsonrpc": "2.0", "id": 1}
@@ -170,9 +170,7 @@ async def test_a_socket_is_joined_with_the_markets(web, transactional_db):
     assert (seen["path"], seen["Authorization"]) == ("/rpc/v1", f"Bearer {token}")
 
 
-async def test_a_frame_of_the_market_that_is_too_large_ends_the_socket_with_a_reason(
-    web, transactional_db, settings
-):
+async def test_oversized_market_frame_closes_the_socket_with_a_reason(web, transactional_db, settings):
     settings.NODE_RESPONSE_MAX_BYTES = 20
     token = await in_thread(people.token)("read")
 

@@ -12,7 +12,7 @@ def test_nothing_new_is_nothing_to_write():
     assert meter.read(0) is not None
 
 
-def test_requests_and_failures_are_counted_since_the_last_time_and_the_reason_stays():
+def test_activity_counts_since_the_last_reading_and_keeps_the_reason():
     meter = Meter()
     meter.requests += 3
     meter.failed("x" * 500)

@@ -113,7 +113,7 @@ def test_others_care_for_nobody(role):
         person_manageable(viewer, other.pk)
 
 
-def test_an_admin_cares_for_the_tenants_own_and_not_for_operators_or_strangers(admin, operator):
+def test_tenant_admin_manages_own_people_only(admin, operator):
     carl, bill = people.person("carl"), people.person("bill", of="bob")
     boss = people.person("boss", role="OPERATOR")
 

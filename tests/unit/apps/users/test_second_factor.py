@@ -55,7 +55,7 @@ def test_an_app_is_asked_for_only_after_its_first_code(ann):
     assert has_second_factor(ann)
 
 
-def test_the_secret_stays_the_same_until_it_is_confirmed_and_is_not_readable_in_the_row(ann):
+def test_unconfirmed_secret_is_stable_and_encrypted_at_rest(ann):
     first, again = totp_begin(ann), totp_begin(ann)
 
     secret = totp_secret(first).replace(" ", "")
@@ -135,7 +135,7 @@ def test_an_old_site_key_still_opens_what_it_sealed(ann, settings):
         text_decrypt(sealed)
 
 
-def test_with_a_lost_site_key_an_app_lets_nobody_in_and_a_recovery_code_does(ann):
+def test_lost_site_key_leaves_recovery_codes_only(ann):
     app_of(ann)
     codes, code = recovery_codes_generate(ann), code_at(ann)
 

@@ -237,7 +237,7 @@ def test_sectors_labelled_at_once_are_reported_each_by_itself(runner: StageRunne
     assert len(layers) == 4, "every sector has labels of its own"
 
 
-def test_sectors_whose_child_is_killed_fail_each_under_its_own_lease_and_go_on(tmp_path: Path) -> None:
+def test_killed_child_fails_each_sector_under_its_own_lease(tmp_path: Path) -> None:
     pool = ProcessorPool([ChildSpec(stages=("add_piece", "tree_d", "pc1"))])
     runner = StageRunner(folder=tmp_path / "sealer", store=Store(tmp_path / "store"), pool=pool)
     known = waiting_for_labels(runner, 3)

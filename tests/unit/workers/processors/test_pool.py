@@ -335,9 +335,7 @@ sys.stdin.read()
 """
 
 
-def test_a_child_that_ends_while_it_gets_ready_is_started_again_before_any_stage(
-    tmp_path, open_pool, quick_looks
-):
+def test_child_that_dies_while_compiling_is_restarted(tmp_path, open_pool, quick_looks):
     tried, note = tmp_path / "tried", tmp_path / "pids"
     full = f"""
 if not os.path.exists({str(tried)!r}):

@@ -107,7 +107,7 @@ def deaths(folder: Path, act: Callable[[Path], None]) -> list[Path]:
             return left
 
 
-def test_a_death_at_any_line_of_a_password_change_leaves_the_old_or_the_new_password(folder):
+def test_kill_in_a_password_change_leaves_old_or_new_password(folder):
     left = deaths(folder, change)
 
     found = []
@@ -135,7 +135,7 @@ def test_a_death_at_any_line_of_an_import_loses_no_key(folder):
     assert store.key(str(key_address(MORE))) == MORE
 
 
-def test_a_death_at_any_line_of_a_blocks_signature_leaves_room_for_one_block(tmp_path):
+def test_kill_in_a_block_signature_allows_one_block_at_most(tmp_path):
     """Before its height is taken, the block may be replaced; from then on, it alone is signed, again."""
     folder = tmp_path / "signer"
     folder.mkdir()

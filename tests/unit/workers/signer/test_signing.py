@@ -278,7 +278,7 @@ def test_a_message_to_what_may_be_a_payment_channel_is_read_as_one_too():
     assert "paych.Settle" in message_request(settle, SENDER, raw=b"").readings
 
 
-def test_records_are_listed_while_something_is_signed_and_never_without_end(signer, monkeypatch):
+def test_record_list_is_bounded_and_works_while_signing(signer, monkeypatch):
     monkeypatch.setattr("workers.signer.signing.LISTED_MAX", 2)
     for nonce in range(3):
         sign(signer, message(nonce=nonce))

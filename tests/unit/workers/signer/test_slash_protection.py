@@ -80,7 +80,7 @@ def again(folder: Path) -> Signer:
     return signer
 
 
-def test_a_second_block_of_a_height_is_refused_and_recorded_with_the_first_ones_cid(signer):
+def test_second_block_at_a_height_is_refused_and_names_the_first(signer):
     sign(signer, block(100, b"one"))
 
     words = refused(signer, block(100, b"two"), caller="gateway b")
@@ -232,7 +232,7 @@ def is_fault(one: BlockHeader, other: BlockHeader) -> bool:
 
 
 @given(st.lists(HEADERS, max_size=12))
-def test_whatever_is_asked_no_two_signed_blocks_make_a_fault_and_nothing_else_is_refused(asked):
+def test_signed_blocks_never_make_a_fault_and_others_are_signed(asked):
     link = sqlite3.connect(":memory:", isolation_level=None)
     link.execute("CREATE TABLE record (seq INTEGER, type TEXT, error TEXT, raw BLOB, at TEXT)")
     heights_prepare(link)

@@ -43,7 +43,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def test_an_operators_own_file_is_found_by_its_name_and_proves_the_golden_proof(folder, window_parameters):
+def test_own_parameter_file_is_found_and_proves_the_golden_proof(folder, window_parameters):
     path = folder / WINDOW.parameters_name
     shutil.copyfile(window_parameters, path)
     told = []

@@ -38,7 +38,7 @@ def test_a_bare_folder_in_the_stores_place_is_refused(tmp_path: Path) -> None:
     assert list(store.root.iterdir()) == [], "nothing is written under an absent mount"
 
 
-def test_another_store_in_the_same_place_is_refused_and_another_place_is_not(tmp_path: Path) -> None:
+def test_replaced_store_is_refused_and_a_moved_one_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "sealer"
     folder.mkdir()
     store_known(Store(tmp_path / "store"), folder)

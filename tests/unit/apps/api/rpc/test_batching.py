@@ -56,7 +56,7 @@ async def test_an_idle_thread_gives_its_connection_back_and_begins_again() -> No
     await ended(thread)
 
 
-async def test_a_refusal_reaches_whoever_asked_and_the_next_work_has_a_new_connection() -> None:
+async def test_database_error_reaches_the_caller_and_reconnects() -> None:
     thread = DatabaseThread()
     first = await thread.run(backend, None)
 

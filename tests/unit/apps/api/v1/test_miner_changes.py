@@ -124,7 +124,7 @@ def test_what_is_wrong_is_said_with_its_field(
     assert owner() == "alice"
 
 
-def test_a_missing_grant_and_a_disabled_tenant_are_refused_and_may_be_asked_again(pool: TransferCase) -> None:
+def test_refused_transfer_may_be_requested_again(pool: TransferCase) -> None:
     token = people.operator_token()
     signer_grant_revoke(tenant=people.tenant("bob"), address=pool.control_key)
     first = ask(token, key="k").json()
