@@ -21,7 +21,7 @@ from django.test import TransactionTestCase
 
 from apps.chain.link import NodeLink
 from apps.core.redis_clients import client_for
-from apps.gateway import services as gateway
+from apps.gateway.services import signatures
 from tests.fast_flush import fixture_teardown
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 from tests.timing import is_timing
@@ -98,7 +98,7 @@ def no_network_in_transactions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         return guard
 
     monkeypatch.setattr(NodeLink, "_post", guarded(NodeLink._post))
-    monkeypatch.setattr(gateway, "requests_send", guarded(gateway.requests_send))
+    monkeypatch.setattr(signatures, "requests_send", guarded(signatures.requests_send))
     yield
     assert not found, "a request to a node or a signer inside a transaction:\n" + found[0]
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.test import Client
 
 from apps.core import clock
-from apps.users.confirmation import confirmation_note
+from apps.users.services.reauthentication import reauthentication_note
 from tests.people import PASSWORD
 
 HTMX: Final = {"HX-Request": "true"}
@@ -18,7 +18,7 @@ def signed_in(name: str = "ann") -> Client:
     """A browser in which this person came in a moment ago."""
     client = left_open(name)
     session = client.session
-    confirmation_note(session, now=clock.now())
+    reauthentication_note(session, now=clock.now())
     session.save()
     return client
 

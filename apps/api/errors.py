@@ -67,7 +67,7 @@ class RateLimited(DomainError):
 
     def __init__(self, usage: Usage, *, principal: Principal, method: str) -> None:
         self.usage = usage
-        super().__init__(usage.words(user=principal.tenant_name, host=principal.source, method=method))
+        super().__init__(usage.refusal_text(user=principal.tenant_name, host=principal.source, method=method))
 
 
 HTTP_STATUSES: Final[tuple[tuple[type[DomainError], int], ...]] = (

@@ -21,14 +21,14 @@ from apps.dashboard.frame import page_render
 from apps.dashboard.passkeys import challenge_take, place_of
 from apps.dashboard.people import source_of
 from apps.dashboard.regions.scene import Scene
-from apps.users.confirmation import (
-    code_confirm,
-    confirmation_note,
-    is_confirmed,
-    passkey_confirm,
-    password_confirm,
-)
 from apps.users.models import Passkey, TotpDevice
+from apps.users.services.reauthentication import (
+    code_reauthenticate,
+    is_reauthenticated,
+    passkey_reauthenticate,
+    password_reauthenticate,
+    reauthentication_note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def confirmed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 def confirm_first(request: HttpRequest, viewer: Principal) -> HttpResponse | None:
     """Give the question, or None to whoever proved lately who they are or does so with this request."""
-    if is_confirmed(request.session, now=clock.now()):
+    if is_reauthenticated(request.session, now=clock.now()):
         return None
     if request.method != "POST" or not is_plain(request):
         return elsewhere(request)
@@ -102,7 +102,7 @@ def answer_check(request: HttpRequest) -> str:
     wrong = ""
     try:
         if request.POST.get(PASSKEY):
-            passkey_confirm(
+            passkey_reauthenticate(
                 person,
                 answer=request.POST[PASSKEY],
                 challenge=challenge_take(request),
@@ -112,14 +112,14 @@ def answer_check(request: HttpRequest) -> str:
             )
         elif request.POST.get(PASSWORD):
             given = request.POST[PASSWORD]
-            if not password_confirm(person, password=given, source=source, now=now):
+            if not password_reauthenticate(person, password=given, source=source, now=now):
                 wrong = "That is not your password."
-        elif not code_confirm(person, code=request.POST[CODE][:64], source=source, now=now):
+        elif not code_reauthenticate(person, code=request.POST[CODE][:64], source=source, now=now):
             wrong = "That code is not right, or was used already."
     except DomainError as refusal:
         return refusal.reason
     if not wrong:
-        confirmation_note(request.session, now=now)
+        reauthentication_note(request.session, now=now)
     return wrong
 
 

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
 
-from apps.users.passkeys import RelyingParty
+from apps.users.services.passkeys import RelyingParty
 
 if TYPE_CHECKING:
-    from apps.users.passkeys import PasskeyOptions
+    from apps.users.services.passkeys import PasskeyOptions
 
 CHALLENGE: Final = "passkey_challenge"
 """Where a session keeps what the answer must hold."""

@@ -20,7 +20,7 @@ from apps.core.clock import now
 from apps.users.errors import TokenRefused
 from apps.users.principals import Principal
 from apps.users.selectors import principal_of, users_active
-from apps.users.sessions import SEEN_EVERY, session_touch
+from apps.users.services.sessions import SEEN_EVERY, session_touch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

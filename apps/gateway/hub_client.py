@@ -201,27 +201,31 @@ class HubClient:
         request: HubRequest,
         *,
         deadline: Deadline,
-        first: Callable[[], Awaitable[Json]] | None = None,
+        sent: tuple[ConnectionRef, asyncio.Future[Json]] | None = None,
     ) -> Json:
         """Ask a connection; if it goes away, another, or itself once back.
 
-        What is repeatable is asked of a second connection too when the first is slow.  `first`: an attempt
-        that was begun already.  Raises ProviderRefused with the provider's own words, NoProvider or NoAnswer
-        when nobody answered.
+        What is repeatable is asked of a second connection too when the first is slow.  `sent`: whom it was
+        sent to a while ago, and the answer that is due.
+
+        Raises ProviderRefused with the provider's own words, NoProvider or NoAnswer when nobody answered.
         """
         self.start()
+        asked = sent[0].connection if sent else ""
+        first = [partial(self.answer, sent[1], sent[0], deadline)] if sent else []
         patience = Deadline(min(RECONNECT_WAIT_S, deadline.left_s()))
         failure: DomainError = NoProvider(NOT_CONNECTED)
         while True:
             here = self.local_attempts(request, deadline)
-            there = [] if here else await self.remote_attempts(request, deadline)
-            attempts = [*([first] if first else []), *here, *there]
+            there = [] if here else await self.remote_attempts(request, deadline, but=asked)
+            attempts = [*first, *here, *there]
             try:
                 if attempts:
                     began = time.monotonic()
+                    hedge_s = 0.0 if first else self.latency.pause_s(request.method)
                     answer = await first_answer(
                         attempts,
-                        pause_s=self.latency.pause_s(request.method) if request.is_repeatable else None,
+                        pause_s=hedge_s if request.is_repeatable else None,
                         more=partial(self.remote_attempts, request, deadline) if here else None,
                     )
                     self.latency.note(request.method, time.monotonic() - began)
@@ -230,7 +234,7 @@ class HubClient:
                 failure = NoAnswer(f"all request failed: {request.method} {error.reason}")
             if patience.left_s() < 0 or not (here or await self.is_expected(request.route)):
                 raise failure
-            first = None
+            first, asked = [], ""
             await asyncio.sleep(PAUSE_S)
 
     def local_attempts(
@@ -242,10 +246,11 @@ class HubClient:
         return []
 
     async def remote_attempts(
-        self, request: HubRequest, deadline: Deadline
+        self, request: HubRequest, deadline: Deadline, *, but: str = ""
     ) -> list[Callable[[], Awaitable[Json]]]:
-        """Return attempts at connections of other processes, in random order."""
-        found = [one for one in await self.connections(request) if one.process != self.name]
+        """Return attempts at connections of other processes, in random order; `but` was asked already."""
+        found = await self.connections(request)
+        found = [one for one in found if one.process != self.name and one.connection != but]
         random.shuffle(found)
         return [partial(self.send, one, request.method, request.payload, deadline) for one in found]
 
@@ -281,7 +286,7 @@ class HubClient:
         try:
             await self.outbox.post(*self.item(key, ref, method, payload, deadline))
             return await self.answer(future, ref, deadline)
-        except RedisError:
+        except (RedisError, OSError):
             raise NoAnswer("Redis is away") from None
         finally:
             del self.pending.futures[key]
@@ -294,13 +299,17 @@ class HubClient:
         return inbox_name(ref.process), {**item, "payload": payload, "deadline": deadline.at}
 
     async def answer(self, future: asyncio.Future[Json], ref: ConnectionRef, deadline: Deadline) -> Json:
-        """Wait for an answer while the other process lives.  Raises ProviderRefused, NoAnswer, RedisError."""
+        """Wait for an answer while the other process lives.  Raises ProviderRefused, NoAnswer."""
         while (left_s := deadline.left_s()) > 0:
             await asyncio.wait({future}, timeout=min(left_s, HEARTBEAT_S))
             if future.done():
                 return reply_result(future.result())
-            if not await self.lookups.get(("process", ref.process), partial(self._is_alive, ref.process)):
-                raise NoAnswer("channel closed")
+            try:
+                is_alive = partial(self._is_alive, ref.process)
+                if not await self.lookups.get(("process", ref.process), is_alive):
+                    raise NoAnswer("channel closed")
+            except RedisError:
+                raise NoAnswer("Redis is away") from None
         raise NoAnswer("no answer in time")
 
     async def _is_alive(self, process: str) -> bool:
@@ -367,9 +376,10 @@ class HubClient:
         future: asyncio.Future[Json] | None,
         deadline: Deadline,
     ) -> Json | DomainError:
-        first = partial(self.answer, future, sent[1], deadline) if sent and future else None
         try:
-            return await self.request(request, deadline=deadline, first=first)
+            return await self.request(
+                request, deadline=deadline, sent=(sent[1], future) if sent and future else None
+            )
         except DomainError as error:
             return error
 

@@ -20,7 +20,7 @@ from apps.core.liveness import heartbeat_send
 from apps.gateway.errors import NoAnswer, ProviderRefused
 from apps.gateway.hub_client import Deadline, HubClient, HubRequest, Json, hub_database
 from apps.gateway.routes import HEARTBEAT_S, PROCESS_TTL_S, entry_write, process_name, route_name
-from apps.gateway.services import connections_confirm
+from apps.gateway.services.connections import connections_confirm
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection

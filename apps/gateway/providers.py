@@ -25,7 +25,7 @@ from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
 from apps.gateway.hub_client import PendingAnswers, hub_database
 from apps.gateway.models import Purpose
 from apps.gateway.routes import market_route, proof_route, wallet_route
-from apps.gateway.services import (
+from apps.gateway.services.connections import (
     accounts_claim,
     accounts_set,
     connection_close,
@@ -34,7 +34,7 @@ from apps.gateway.services import (
     prover_connection_open,
     signer_connection_open,
 )
-from apps.users.bootstrap import POOL
+from apps.users.services.bootstrap import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify

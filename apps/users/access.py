@@ -13,7 +13,7 @@ import redis.asyncio
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from apps.users.services import ACCESS_CHANGES
+from apps.users.services.access import ACCESS_CHANGES
 
 AGAIN_S: Final = 0.5
 """Pause before Redis is dialled again."""

@@ -85,7 +85,7 @@ class Usage:
         }
         return {**found, "Retry-After": str(int(self.retry_s) + 1)} if self.is_over else found
 
-    def words(self, *, user: str, host: str, method: str) -> str:
+    def refusal_text(self, *, user: str, host: str, method: str) -> str:
         """Return the refusal of a call above the limit, in the Go services' words."""
         return (
             f"rate-limit,user:{user}, host:{host}, method:{method} is limited, "

@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.filecoin.message import signed_message_to_cbor
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

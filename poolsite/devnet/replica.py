@@ -37,6 +37,8 @@ from poolsite.filecoin.message import (
     signed_message_from_json,
     signed_message_to_json,
 )
+from poolsite.wire.jsonrpc.client import request_write
+from poolsite.wire.jsonrpc.messages import CHANNEL_VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +64,7 @@ class Primary:
 
     def call(self, method: str, *params: Any) -> Any:
         """One call.  Raises httpx.HTTPError, LookupError with the node's words."""
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        request = request_write(1, method, params)
         answer = self._http.post(self.url, json=request).json()
         if "error" in answer:
             raise LookupError(answer["error"]["message"])
@@ -142,7 +144,7 @@ class Replica:
         url = self.primary.url.replace("http", "ws", 1)
         with connect(url, max_size=MAX_FRAME_BYTES) as socket:
             for number, method in ((1, "Filecoin.ChainNotify"), (2, "Filecoin.MpoolSub")):
-                request = {"jsonrpc": "2.0", "id": number, "method": method, "params": []}
+                request = request_write(number, method, [])
                 socket.send(json.dumps(request))
             handlers: dict[int, Callable[[Any], None]] = {}
             while not self._stopping.is_set():
@@ -155,7 +157,7 @@ class Replica:
     def _take(self, frame: dict[str, Any], handlers: dict[int, Callable[[Any], None]]) -> None:
         if frame.get("id") in (1, 2):
             handlers[frame["result"]] = self._heads if frame["id"] == 1 else self._pool
-        elif frame.get("method") == "xrpc.ch.val":
+        elif frame.get("method") == CHANNEL_VALUE:
             channel, value = frame["params"]
             handlers[channel](value)
 

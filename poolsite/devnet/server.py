@@ -22,6 +22,7 @@ from poolsite.devnet.rpc.dispatch import (
 )
 from poolsite.devnet.rpc.methods import METHODS_V0, METHODS_V1
 from poolsite.filecoin.jwt import BadToken
+from poolsite.wire.jsonrpc.messages import CANCEL, CHANNEL_CLOSE, CHANNEL_VALUE, notification
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -187,7 +188,7 @@ class Connection:
             return
         if not isinstance(request, dict):
             return
-        if request.get("method") == "xrpc.cancel":
+        if request.get("method") == CANCEL:
             self._cancel(request.get("params"))
             return
         name = json.dumps(request.get("id"))
@@ -205,7 +206,7 @@ class Connection:
             number, closers = channel
             for closer in closers:
                 closer()
-            self._frame({"jsonrpc": "2.0", "method": "xrpc.ch.close", "params": [number]})
+            self._frame(notification(CHANNEL_CLOSE, [number]))
         elif name in self.tasks:
             self.tasks[name].cancel()
 
@@ -225,7 +226,7 @@ class Connection:
 
         def deliver(value: Any) -> None:
             if is_open:
-                self._frame({"jsonrpc": "2.0", "method": "xrpc.ch.val", "params": [number, value]})
+                self._frame(notification(CHANNEL_VALUE, [number, value]))
             else:
                 held.append(value)
 
@@ -258,7 +259,7 @@ class Connection:
                 held.append(body)
 
         def notify(name: str, params: Any) -> None:
-            body = {"jsonrpc": "2.0", "method": name, "params": params}
+            body = notification(name, params)
             _in_loop(self.loop, deliver, body)
 
         callbacks = Callbacks(notify=notify, on_close=self.closers.append)

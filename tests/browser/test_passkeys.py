@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from django.contrib.sessions.backends.db import SessionStore
 from playwright.sync_api import expect
 
-from apps.users.confirmation import CONFIRMED
 from apps.users.models import PersonSession, Token, User
+from apps.users.services.reauthentication import CONFIRMED
 from apps.users.states import Role
 from tests.browser.axe import findings
 from tests.people import PASSWORD

@@ -63,6 +63,6 @@ def withdrawal_of(message: Message, kinds: Iterable[str]) -> int:
     return largest
 
 
-def proposal_words(proposal: ProposeParams) -> str:
+def proposal_text(proposal: ProposeParams) -> str:
     """Return what a proposal would do."""
     return f"{fil_format(proposal.value)} to {proposal.to} by method {proposal.method}"

@@ -36,7 +36,7 @@ class Caller:
     """Whether it brought a token."""
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """How rules and records name it."""
         return f"{'' if self.addresses is None else 'strategy '}rpc {self.source}"
 

@@ -31,7 +31,7 @@ from poolsite.filecoin.storage_market import (
     map_decode,
     old_ask_encode,
 )
-from workers.signer.amounts import amounts_add, fee_of, proposal_of, proposal_words, withdrawal_of
+from workers.signer.amounts import amounts_add, fee_of, proposal_of, proposal_text, withdrawal_of
 from workers.signer.errors import NotUnderstood
 from workers.signer.slash_protection import header_cid
 
@@ -89,7 +89,7 @@ class SignRequest:
         return self.cid or hashlib.sha256(self.payload).hexdigest()
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """One line for people."""
         if self.type != MESSAGE:
             return f"{self.type}: {self.about}" if self.about else self.type
@@ -130,13 +130,13 @@ def market_request(meta_type: str, address: Address, to_sign: bytes) -> SignRequ
         return _voucher(address, to_sign)
     if meta_type == ASK:
         ask = map_decode(to_sign, STORAGE_ASK)
-        return SignRequest(ASK, address, to_sign, raw=to_sign, about=_ask_words(ask))
+        return SignRequest(ASK, address, to_sign, raw=to_sign, about=_ask_text(ask))
     if meta_type == ASK_ANSWER:
         signed = map_decode(to_sign, ASK_RESPONSE)["Ask"]
         if signed is None or signed["Ask"] is None:
             raise BadCbor("the answer holds no ask")
         ask = signed["Ask"]
-        return SignRequest(ASK_ANSWER, address, old_ask_encode(ask), raw=to_sign, about=_ask_words(ask))
+        return SignRequest(ASK_ANSWER, address, old_ask_encode(ask), raw=to_sign, about=_ask_text(ask))
     read = map_decode(to_sign, RESPONSE if meta_type == DEAL_ANSWER else PROVIDER_DEAL_STATE)
     about = f"state {read['State']}"
     return SignRequest(meta_type, address, to_sign, raw=to_sign, about=about)
@@ -170,7 +170,7 @@ def _voucher(address: Address, to_sign: bytes) -> SignRequest:
     )
 
 
-def _ask_words(ask: dict[str, Any]) -> str:
+def _ask_text(ask: dict[str, Any]) -> str:
     return f"{ask['Miner']} at {ask['Price']} attoFIL per GiB and epoch"
 
 
@@ -212,7 +212,7 @@ def message_request(message: Message, address: Address, *, raw: bytes, payload: 
         fee_max=fee_of(message),
         cid=str(message.cid),
         raw=raw,
-        about=proposal_words(proposal) if proposal is not None else "",
+        about=proposal_text(proposal) if proposal is not None else "",
     )
 
 

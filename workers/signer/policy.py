@@ -161,7 +161,7 @@ class Policy:
             if not excess:
                 return Verdict(rule.name, self.digest)
             reasons.append(excess)
-        return Verdict("", self.digest, reasons[0] if reasons else f"no rule allows {request.words}")
+        return Verdict("", self.digest, reasons[0] if reasons else f"no rule allows {request.description}")
 
 
 def matches(text: str, patterns: tuple[str, ...]) -> bool:

@@ -111,13 +111,13 @@ def backtest_run(records: Records, policy: Policy, *, since: datetime, limit: in
             verdict = replace(verdict, rule="", error=verdict.error or str(error))
         if not verdict.error:
             days.add(request, rule=verdict.rule, address=row["address"], day=row["day"])
-        before, after = words_of(row["rule"], row["error"]), words_of(verdict.rule, verdict.error)
+        before, after = decision_text(row["rule"], row["error"]), decision_text(verdict.rule, verdict.error)
         if before != after and not (row["error"] and verdict.error):
             is_refusal, is_permission = bool(verdict.error), bool(row["error"])
             found.changes.append(Change(row["at"], row["words"], before, after, is_refusal, is_permission))
     return found
 
 
-def words_of(rule: str, error: str) -> str:
+def decision_text(rule: str, error: str) -> str:
     """Return how something was decided."""
     return f"refused ({error})" if error else f"signed by '{rule}'"

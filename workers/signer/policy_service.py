@@ -177,7 +177,7 @@ class PolicyService:
             now=now,
             spent=lambda rule: self.signer.spent(rule=rule, address=address, day=day, but=request.digest),
         )
-        return MessageVerdict(words=request.words, rule=verdict.rule, error=verdict.error)
+        return MessageVerdict(words=request.description, rule=verdict.rule, error=verdict.error)
 
     def take(self, change: PolicyChange) -> PolicyApplied:
         """Make a signed change."""

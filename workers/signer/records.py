@@ -213,7 +213,7 @@ class Records:
             "type": request.type,
             "address": str(request.address),
             "caller": caller[:200],
-            "words": request.words[:500],
+            "words": request.description[:500],
             "cid": request.cid,
             "target": str(request.to) if request.to is not None else "",
             "value": str(request.value),

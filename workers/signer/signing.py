@@ -170,7 +170,7 @@ class Signer:
         log.info(
             "refused" if verdict.error else "signed",
             address=str(request.address),
-            what=request.words[:200],
+            what=request.description[:200],
             cid=request.cid,
             caller=caller,
             rule=verdict.rule,

@@ -55,34 +55,34 @@ def names_read(words: Iterable[str]) -> list[str]:
     return [one for word in words for one in word.split(",") if one]
 
 
-def codes_words(types: Iterable[str]) -> str:
+def codes_text(types: Iterable[str]) -> str:
     """Write types as codes."""
     return ",".join(str(CODES.index(kind)) for kind in types)
 
 
-def bind_words(bind: KeyBind) -> str:
+def bind_text(bind: KeyBind) -> str:
     """Write a key bind."""
-    lines = (f"address\t: {bind.address}", f"types\t: {codes_words(bind.types)}")
+    lines = (f"address\t: {bind.address}", f"types\t: {codes_text(bind.types)}")
     return "\n".join((*lines, f"methods\t: {','.join(bind.methods)}"))
 
 
-def binds_words(binds: Iterable[KeyBind]) -> str:
+def binds_text(binds: Iterable[KeyBind]) -> str:
     """Write several."""
-    return "\n\n".join(f"name\t: {bind.name}\n{bind_words(bind)}" for bind in binds)
+    return "\n\n".join(f"name\t: {bind.name}\n{bind_text(bind)}" for bind in binds)
 
 
-def group_words(group: Group) -> str:
+def group_text(group: Group) -> str:
     """Write a group."""
-    return f"group\t: {group.name}\n\n{binds_words(group.binds)}"
+    return f"group\t: {group.name}\n\n{binds_text(group.binds)}"
 
 
-def template_words(book: Strategy, kind: str, name: str) -> str:
+def template_text(book: Strategy, kind: str, name: str) -> str:
     """Write a template."""
     held = book.template(kind, name)[1]
     return ",".join(map(str, held))
 
 
-def templates_words(book: Strategy, kind: str, start: int, end: int) -> str:
+def templates_text(book: Strategy, kind: str, start: int, end: int) -> str:
     """Write the templates of a kind."""
     rows = [f"{name}\t: {','.join(map(str, held))}" for name, held in book.book()[kind].items()]
     return "\n".join(part(rows, start, end))
@@ -91,28 +91,28 @@ def templates_words(book: Strategy, kind: str, start: int, end: int) -> str:
 def done(work: Callable[..., Any]) -> Callable[..., str]:
     """Return a command that prints venus-wallet's word for success."""
 
-    def saying(*words: Any) -> str:
+    def command(*words: Any) -> str:
         work(*words)
         return DONE
 
-    return saying
+    return command
 
 
 def shown(work: Callable[..., KeyBind]) -> Callable[..., str]:
     """Show the key bind that it made."""
-    return lambda *words: bind_words(work(*words))
+    return lambda *words: bind_text(work(*words))
 
 
 VERBS: Final[dict[str, Verb]] = {
     "types": Verb(lambda _b: "\n".join(f"{code}\t{name}" for code, name in enumerate(CODE_NAMES)), ""),
     "methods": Verb(lambda _b: "\n".join(METHOD_NAMES), ""),
-    "msgTypeTemplate": Verb(lambda b, name: template_words(b, "types", name), "name"),
-    "methodTemplateByName": Verb(lambda b, name: template_words(b, "methods", name), "name"),
-    "keyBind": Verb(lambda b, name: bind_words(b.bind(name)), "name"),
-    "keyBinds": Verb(lambda b, address: binds_words(b.binds_of(address)), "address"),
-    "group": Verb(lambda b, name: group_words(b.group(name)), "name"),
+    "msgTypeTemplate": Verb(lambda b, name: template_text(b, "types", name), "name"),
+    "methodTemplateByName": Verb(lambda b, name: template_text(b, "methods", name), "name"),
+    "keyBind": Verb(lambda b, name: bind_text(b.bind(name)), "name"),
+    "keyBinds": Verb(lambda b, address: binds_text(b.binds_of(address)), "address"),
+    "group": Verb(lambda b, name: group_text(b.group(name)), "name"),
     "groupTokens": Verb(lambda b, name: "\n".join(b.tokens_of(name)), "group"),
-    "stTokenInfo": Verb(lambda b, token: group_words(b.token_group(token)), "token"),
+    "stTokenInfo": Verb(lambda b, token: group_text(b.token_group(token)), "token"),
     "newMsgTypeTemplate": Verb(
         done(lambda b, name, *codes: b.template_add("types", name, codes_read(codes))), "name code…"
     ),
@@ -152,10 +152,10 @@ VERBS: Final[dict[str, Verb]] = {
     ),
 }
 LISTS: Final[dict[str, Callable[[Strategy, int, int], str]]] = {
-    "listGroup": lambda b, start, end: "\n\n".join(map(group_words, part(b.groups(), start, end))),
-    "listKeyBinds": lambda b, start, end: binds_words(part(b.binds(), start, end)),
-    "listMethodTemplates": lambda b, start, end: templates_words(b, "methods", start, end),
-    "listMsgTypeTemplates": lambda b, start, end: templates_words(b, "types", start, end),
+    "listGroup": lambda b, start, end: "\n\n".join(map(group_text, part(b.groups(), start, end))),
+    "listKeyBinds": lambda b, start, end: binds_text(part(b.binds(), start, end)),
+    "listMethodTemplates": lambda b, start, end: templates_text(b, "methods", start, end),
+    "listMsgTypeTemplates": lambda b, start, end: templates_text(b, "types", start, end),
 }
 """Verbs that give a part of a list."""
 

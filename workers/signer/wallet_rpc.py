@@ -118,7 +118,7 @@ def wallet_sign(caller: Caller, address: Address, to_sign: bytes, meta: Mapping[
             to_sign=to_sign,
             meta_type=meta_type,
             extra=extra,
-            caller=caller.words,
+            caller=caller.description,
             rule_set=caller.rule_set,
         )
     except Denied:

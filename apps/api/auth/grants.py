@@ -9,11 +9,7 @@ from apps.api.auth.routes import ADMIN, HANDLER, OWN, VOID, Route
 from apps.api.auth.tenants import NOT_FOUND, found, tenant_json
 from apps.miners.services.ownership import miner_assign, miner_unassign
 from apps.users.models import MinerGrant, SignerGrant, Tenant
-from apps.users.services import (
-    SIGNER_PROTOCOLS,
-    signer_grant,
-    signer_grant_revoke,
-)
+from apps.users.services import SIGNER_PROTOCOLS, signer_grant, signer_grant_revoke
 from poolsite.filecoin.address import ID, address_parse, id_address
 
 if TYPE_CHECKING:

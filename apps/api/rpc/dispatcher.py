@@ -144,7 +144,7 @@ class Dispatcher:
         )
         if self.usage is not None and self.usage.is_over:
             user, host = self.principal.tenant_name, self.principal.source
-            raise RpcError(self.usage.words(user=user, host=host, method=api))
+            raise RpcError(self.usage.refusal_text(user=user, host=host, method=api))
 
     @property
     def shares_loop(self) -> bool:

@@ -10,7 +10,7 @@ from rest_framework.permissions import BasePermission
 from apps.api.callers import principal_from_request, principal_from_session, request_source
 from apps.core import clock
 from apps.core.errors import NotAllowed
-from apps.users.confirmation import is_confirmed
+from apps.users.services.reauthentication import is_reauthenticated
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -103,4 +103,4 @@ class MayCall(BasePermission):
 def is_proved(request: Request) -> bool:
     """Return whether a person proved lately who they are; a token is its own proof."""
     is_person = isinstance(request.successful_authenticator, PersonAuthentication)
-    return not is_person or is_confirmed(request.session, now=clock.now())
+    return not is_person or is_reauthenticated(request.session, now=clock.now())

@@ -16,7 +16,7 @@ from apps.api.v1.serializers import InputSerializer, QuerySerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, NotFound
-from apps.gateway.connection_test import account_approval_revoke_and_disconnect
+from apps.gateway.services.connection_test import account_approval_revoke_and_disconnect
 from apps.users.audit import YEARS, AuditQuestion, audit_page, chain_look
 from apps.users.models import AccountApproval, Tenant, Token
 from apps.users.selectors import (

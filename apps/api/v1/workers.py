@@ -31,8 +31,8 @@ from apps.sectors.selectors import worker_get, worker_is_away, worker_of, worker
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.hosts import worker_command, worker_heartbeat, worker_register, worker_retire
 from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
-from apps.users.bootstrap import POOL
 from apps.users.principals import Principal
+from apps.users.services.bootstrap import POOL
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Operation, Register, Registered
 from poolsite.wire.jobs import (
@@ -110,7 +110,7 @@ def answer_of(document: Any) -> Response:
     return Response(document_encode(document))
 
 
-def heard_of(worker: Worker, *, principal: Principal) -> None:
+def heartbeat_note(worker: Worker, *, principal: Principal) -> None:
     """Note that the pool's own sealer or prover lives, under the name that the supervisor uses."""
     if principal.tenant_name != POOL:
         return
@@ -143,7 +143,7 @@ class RegisterView(WorkerView):
         worker, registered = worker_register(
             register, tenant_id=self.tenant_id, now=clock.now(), by=self.principal
         )
-        heard_of(worker, principal=self.principal)
+        heartbeat_note(worker, principal=self.principal)
         return answer_of(registered)
 
 
@@ -158,7 +158,7 @@ class HeartbeatView(WorkerView):
         """Renew leases; the answer names those that are lost, and what the worker is to do."""
         heartbeat = self.read(Heartbeat)
         worker = self.worker(uuid)
-        heard_of(worker, principal=self.principal)
+        heartbeat_note(worker, principal=self.principal)
         return answer_of(worker_heartbeat(worker, heartbeat, now=clock.now()))
 
 
@@ -174,7 +174,7 @@ class ClaimView(WorkerView):
         claim = self.read(Claim)
         self.kinds_check(claim.kinds)
         worker = self.worker(claim.worker_id)
-        heard_of(worker, principal=self.principal)
+        heartbeat_note(worker, principal=self.principal)
         return answer_of(jobs_claim(worker, claim, now=clock.now()))
 
 

@@ -14,7 +14,7 @@ from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
     from apps.dashboard.regions.scene import Scene
-    from apps.gateway.connection_test import ConnectionTestResult
+    from apps.gateway.services.connection_test import ConnectionTestResult
     from apps.users.models import AccountApproval
 
 

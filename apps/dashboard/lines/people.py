@@ -10,8 +10,8 @@ from apps.dashboard import numbers
 from apps.dashboard.words import Word
 
 if TYPE_CHECKING:
-    from apps.users.logins import Failures
     from apps.users.models import Passkey, PersonSession, User
+    from apps.users.services.logins import Failures
 
 BROWSERS: Final = (
     ("Edge", re.compile(r"Edg(?:A|iOS)?/(\d+)")),

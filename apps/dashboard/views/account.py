@@ -29,11 +29,13 @@ from apps.dashboard.passkeys import challenge_take, place_of, question_json
 from apps.dashboard.people import for_people, source_of
 from apps.dashboard.regions.scene import Scene
 from apps.dashboard.views.entry import next_page
-from apps.users.confirmation import password_confirm
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.models import Passkey, RecoveryCode, TotpDevice
-from apps.users.passkeys import assertion_options, passkey_add, passkey_remove, registration_options
-from apps.users.second_factor import (
+from apps.users.selectors import principal_of
+from apps.users.services import access_change_publish, audit_record, password_change
+from apps.users.services.passkeys import assertion_options, passkey_add, passkey_remove, registration_options
+from apps.users.services.reauthentication import password_reauthenticate
+from apps.users.services.second_factor import (
     WrongCode,
     has_second_factor,
     recovery_codes_generate,
@@ -44,9 +46,7 @@ from apps.users.second_factor import (
     totp_secret,
     totp_uri,
 )
-from apps.users.selectors import principal_of
-from apps.users.services import access_change_publish, audit_record, password_change
-from apps.users.sessions import session_end, session_rekey, sessions_end, sessions_of
+from apps.users.services.sessions import session_end, session_rekey, sessions_end, sessions_of
 
 if TYPE_CHECKING:
     from apps.users.models import User
@@ -138,7 +138,7 @@ class PasswordForm(PasswordChangeForm):
         """Check the old password.  Raises ValidationError."""
         old = str(self.cleaned_data["old_password"])
         try:
-            is_right = password_confirm(self.user, password=old, source=self.source, now=clock.now())
+            is_right = password_reauthenticate(self.user, password=old, source=self.source, now=clock.now())
         except DomainError as refusal:
             raise ValidationError(refusal.reason) from None
         if not is_right:

@@ -22,17 +22,17 @@ from apps.core.errors import DomainError
 from apps.dashboard.frame import THEME_COOKIE
 from apps.dashboard.passkeys import CHALLENGE, challenge_take, place_of, question_json
 from apps.dashboard.people import device_of, nulls_refuse, source_of
-from apps.users.confirmation import confirmation_note
 from apps.users.errors import WeakPassword
-from apps.users.logins import LoginFailed, passkey_login, person_login, second_step_code
 from apps.users.models import Passkey, TotpDevice, User
-from apps.users.operator_file import operator_has_password
-from apps.users.passkeys import assertion_options
-from apps.users.people import InvitationExpired, invitation_accept, invitation_read
-from apps.users.second_factor import has_second_factor
 from apps.users.selectors import principal_of, users_active
 from apps.users.services import access_change_publish
-from apps.users.sessions import session_start
+from apps.users.services.logins import LoginFailed, passkey_login, person_login, second_step_code
+from apps.users.services.operator_file import operator_has_password
+from apps.users.services.passkeys import assertion_options
+from apps.users.services.people import InvitationExpired, invitation_accept, invitation_read
+from apps.users.services.reauthentication import reauthentication_note
+from apps.users.services.second_factor import has_second_factor
+from apps.users.services.sessions import session_start
 from apps.users.states import Factor
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def come_in(request: HttpRequest, person: User, *, factor: str, then: str) -> Ht
     for name in (PENDING, CHALLENGE):
         request.session.pop(name, None)
     login(request, person)
-    confirmation_note(request.session, now=clock.now())
+    reauthentication_note(request.session, now=clock.now())
     session_start(
         person,
         key=request.session.session_key or "",

@@ -20,15 +20,15 @@ from apps.dashboard.regions.gateway import (
     list_verdict_of,
 )
 from apps.dashboard.regions.scene import Scene
-from apps.gateway.connection_test import (
+from apps.gateway.models import SignerConnection
+from apps.gateway.selectors import connection_get, connections_open
+from apps.gateway.services.connection_test import (
     ConnectionTestResult,
     account_approval_revoke_and_disconnect,
     connection_end,
     prover_test,
     signer_test,
 )
-from apps.gateway.models import SignerConnection
-from apps.gateway.selectors import connection_get, connections_open
 from apps.proving.winning_post_test import trial_request
 from apps.users.selectors import approvals_visible
 from apps.users.services import account_approve, audit_record

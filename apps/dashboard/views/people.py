@@ -19,8 +19,9 @@ from apps.dashboard.lines.people import PersonLine, TryLine, person_line, try_li
 from apps.dashboard.people import for_people
 from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
-from apps.users.logins import login_failures_recent
-from apps.users.people import (
+from apps.users.selectors import people_listed
+from apps.users.services.logins import login_failures_recent
+from apps.users.services.people import (
     can_manage_people,
     invitation_create,
     person_invite,
@@ -30,7 +31,6 @@ from apps.users.people import (
     person_set_active,
     roles_assignable,
 )
-from apps.users.selectors import people_listed
 from apps.users.states import Role
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from apps.dashboard.regions.scene import Scene
 from apps.miners.services.ownership import assignment_check
 from apps.users.limits import rates_used
 from apps.users.selectors import miner_owner, tenants_listed
-from apps.users.tenants import (
+from apps.users.services.tenant_management import (
     can_manage_tenants,
     miner_read,
     tenant_add,

@@ -21,9 +21,9 @@ from apps.dashboard.people import for_people
 from apps.dashboard.pickers import picker
 from apps.dashboard.regions.scene import Scene
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
-from apps.users.people import can_manage_people, tenant_for
 from apps.users.selectors import address_canonical, tokens_listed, tokens_visible
 from apps.users.services import TokenLimits, audit_record, token_issue, token_revoke
+from apps.users.services.people import can_manage_people, tenant_for
 from apps.users.states import PART_PERMS, PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 

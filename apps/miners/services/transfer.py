@@ -23,7 +23,7 @@ from apps.miners.states import MinerState, Use
 from apps.users.errors import TenantUnknown
 from apps.users.models import MinerGrant, Tenant
 from apps.users.services import audit_record, miner_grant
-from apps.users.token_scope import tokens_remove_miner
+from apps.users.services.token_scope import tokens_remove_miner
 from apps.wallets.selectors import sender_allowed
 
 if TYPE_CHECKING:

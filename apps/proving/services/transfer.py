@@ -29,7 +29,7 @@ from apps.proving.selectors import prover_stores
 from apps.sectors.models import Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.transfer import jobs_lock, sectors_transfer, stores_used, unfinished_check
-from apps.users.token_scope import tokens_naming
+from apps.users.services.token_scope import tokens_naming
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -11,7 +11,6 @@ from poolsite.devnet.actors.market.deals import Market
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.forms import actor_id_get, state_get
 from poolsite.devnet.rpc.objects import object_keep
 from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DEAL_STATES, DEALS, PENDING_DEALS
@@ -35,6 +34,7 @@ from poolsite.devnet.state.rows import (
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import cid_of_cbor, cid_to_json
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from poolsite.devnet.chain import NoTipset
 from poolsite.devnet.consensus import weight_of
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import RpcError, not_stored
+from poolsite.devnet.rpc.errors import not_stored
 from poolsite.devnet.rpc.forms import (
     head_change_json,
     included_message_json,
@@ -25,6 +25,7 @@ from poolsite.filecoin.block import (
 )
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.message import message_to_json, receipt_to_json, signed_message_to_json
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet

@@ -13,21 +13,24 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.devnet.rpc.errors import (
-    INVALID_REQUEST,
-    METHOD_NOT_FOUND,
-    PARSE_ERROR,
-    SERVER_FAULTS,
-    WRONG_PARAMS,
-    RpcError,
-    panic,
-)
-from poolsite.devnet.rpc.params import PARAM_ERRORS, Param
+from poolsite.devnet.rpc.errors import SERVER_FAULTS, panic
+from poolsite.devnet.rpc.params import PARAM_ERRORS
 from poolsite.devnet.store import StateGone
+from poolsite.wire.jsonrpc.messages import (
+    CODE_INVALID,
+    CODE_NO_METHOD,
+    CODE_PARAMS,
+    CODE_PARSE,
+    RpcError,
+    reply_error,
+    reply_result,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
+
+    from poolsite.wire.jsonrpc.parameters import Param
 
 log = logging.getLogger(__name__)
 
@@ -108,18 +111,18 @@ class Answer:
 def failure(error: RpcError, request_id: Any, *, status: int | None = None) -> Answer:
     """The response that reports an error."""
     code = 500 if error.code in SERVER_FAULTS else 200
-    body = {"error": error.to_json(), "id": request_id, "jsonrpc": "2.0"}
+    body = dict(sorted(reply_error(request_id, error).items()))
     return Answer(body, code if status is None else status)
 
 
 def invalid_request() -> Answer:
     """The answer to an empty body or batch."""
-    return failure(RpcError("Invalid request", code=INVALID_REQUEST), None, status=400)
+    return failure(RpcError("Invalid request", code=CODE_INVALID), None, status=400)
 
 
 def parse_error() -> Answer:
     """The answer to a body that is no JSON."""
-    return failure(RpcError("Parse error", code=PARSE_ERROR), None)
+    return failure(RpcError("Parse error", code=CODE_PARSE), None)
 
 
 async def request_answer(
@@ -140,7 +143,7 @@ async def request_answer(
         log.exception("rpc method=%s", name)
         answer = failure(panic(name, traceback.format_exc(limit=-1).strip().splitlines()[-1]), request_id)
     else:
-        answer = Answer({"id": request_id, "jsonrpc": "2.0", "result": result})
+        answer = Answer(dict(sorted(reply_result(request_id, result).items())))
     return (
         Answer(None, answer.status) if request_id is None and "error" not in (answer.body or {}) else answer
     )
@@ -149,7 +152,7 @@ async def request_answer(
 async def _call(session: Session, name: str, params: Any, *, back: Channel | Callbacks | None) -> Any:
     method = session.methods.get(name)
     if method is None:
-        raise RpcError(f"method '{name}' not found", code=METHOD_NOT_FOUND)
+        raise RpcError(f"method '{name}' not found", code=CODE_NO_METHOD)
     values = _values(name, method, params)
     if method.perm not in session.perms:
         raise RpcError(f"missing permission to invoke '{method.name}' (need '{method.perm}')")
@@ -164,7 +167,7 @@ async def _result(
     if method.channel:
         if not isinstance(back, Channel):
             text = f"method '{name}' not supported in this mode (no out channel support)"
-            raise RpcError(text, code=METHOD_NOT_FOUND)
+            raise RpcError(text, code=CODE_NO_METHOD)
         return method.handler(session.node, back, *values)
     if method.callbacks:
         if not isinstance(back, Callbacks):
@@ -186,18 +189,18 @@ def _values(name: str, method: Method, params: Any) -> list[Any]:
         text = (
             f"unmarshaling param array: json: cannot unmarshal {kind} into Go value of type []jsonrpc.param"
         )
-        raise RpcError(text, code=PARSE_ERROR)
+        raise RpcError(text, code=CODE_PARSE)
     if method.raw:
         return [params]
     least = len(method.params) - method.optional
     if not least <= len(params) <= len(method.params):
         text = f"wrong param count (method '{name}'): {len(params)} != {least}"
-        raise RpcError(text, code=WRONG_PARAMS)
+        raise RpcError(text, code=CODE_PARAMS)
     values = []
     for param, value in zip(method.params, params, strict=False):
         try:
-            values.append(param.read(value))
+            values.append(param.decode(value))
         except PARAM_ERRORS as error:
-            text = f"unmarshaling params for '{name}' (param: *{param.go_type}): {error}"
-            raise RpcError(text, code=PARSE_ERROR) from None
+            text = f"unmarshaling params for '{name}' (param: *{param.go}): {error}"
+            raise RpcError(text, code=CODE_PARSE) from None
     return values

@@ -14,7 +14,7 @@ from poolsite.devnet.genesis_bundle import bundle_to_json
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import RpcError, not_stored
+from poolsite.devnet.rpc.errors import not_stored
 from poolsite.devnet.wallet import NoKey
 from poolsite.filecoin.address import SYSTEM_ACTOR
 from poolsite.filecoin.amounts import FIL, AttoFil
@@ -23,6 +23,7 @@ from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message, signed_message_to_cbor
 from poolsite.filecoin.signing import message_sign
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from poolsite.devnet.actors.codes import CODES
 from poolsite.devnet.actors.ledger import actor_get, resolve
 from poolsite.devnet.chain import NoTipset
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.state.heads import actor_head
 from poolsite.filecoin.block import Tipset, tipset_key_to_json, tipset_to_json
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.message import message_to_json, receipt_to_json
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet

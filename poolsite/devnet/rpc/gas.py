@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.devnet.estimation import ExecutionFailed, Spec, UnknownSender
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import EXECUTION_REVERTED, OUT_OF_GAS, RpcError
+from poolsite.devnet.rpc.errors import EXECUTION_REVERTED, OUT_OF_GAS
 from poolsite.devnet.rpc.forms import tipset_get
 from poolsite.filecoin.actors.exitcodes import exit_code_name
 from poolsite.filecoin.message import message_from_json, message_to_json
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import BadParam, Param
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
@@ -25,9 +27,9 @@ Key = tuple["Cid", ...]
 def _spec_read(value: Any) -> Spec:
     """MessageSendSpec of lotus or venus."""
     if not isinstance(value, dict):
-        raise p.BadParam("json: cannot unmarshal into Go value of type types.MessageSendSpec")
+        raise BadParam("json: cannot unmarshal into Go value of type types.MessageSendSpec")
     return Spec(
-        max_fee=p.BIG.read(value.get("MaxFee")),
+        max_fee=p.BIG.decode(value.get("MaxFee")),
         over_estimation=float(value.get("GasOverEstimation") or 0),
         over_premium=float(value.get("GasOverPremium") or 0),
         maximize_fee_cap=bool(value.get("MaximizeFeeCap")),
@@ -37,16 +39,16 @@ def _spec_read(value: Any) -> Spec:
 
 def _estimate_read(value: Any) -> tuple[Message, Spec]:
     if not isinstance(value, dict) or not isinstance(value.get("Msg"), dict):
-        raise p.BadParam("json: cannot unmarshal into Go value of type types.EstimateMessage")
+        raise BadParam("json: cannot unmarshal into Go value of type types.EstimateMessage")
     spec = value.get("Spec")
     return message_from_json(value["Msg"]), _spec_read(spec) if spec else Spec()
 
 
 MAX_BLOCKS: Final = 2880
 """Farthest look ahead of a fee cap."""
-MESSAGE: Final = p.Param("*types.Message", message_from_json)
-SPEC: Final = p.Param("*types.MessageSendSpec", _spec_read)
-ESTIMATE: Final = p.Param("*types.EstimateMessage", _estimate_read)
+MESSAGE: Final = Param("*types.Message", message_from_json)
+SPEC: Final = Param("*types.MessageSendSpec", _spec_read)
+ESTIMATE: Final = Param("*types.EstimateMessage", _estimate_read)
 
 
 def refusal(error: ExecutionFailed | UnknownSender) -> RpcError:

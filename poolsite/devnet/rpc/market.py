@@ -14,7 +14,6 @@ from poolsite.devnet.actors.market.escrow import escrow_of
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.forms import state_get
 from poolsite.devnet.state.deal_rows import DEALS
 from poolsite.devnet.state.rows import ESCROWS
@@ -22,6 +21,7 @@ from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 from poolsite.filecoin.codec import to_json
 from poolsite.filecoin.deals import UNDEFINED_EPOCH, collateral_least
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet

@@ -13,7 +13,6 @@ from poolsite.devnet.actors.power import claim_of
 from poolsite.devnet.consensus import power_total
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.forms import state_get, tipset_get
 from poolsite.devnet.rpc.minerjson import (
     info_json,
@@ -36,6 +35,8 @@ from poolsite.filecoin.pledge import with_buffer
 from poolsite.filecoin.power import quality_power, quality_power_max
 from poolsite.filecoin.sector import BadProofType, seal_proof
 from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import Param
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from poolsite.filecoin.cids import Cid
 
 Key = tuple["Cid", ...]
-BITFIELD: Final = p.Param("bitfield.BitField", bitfield_from_json)
-PRECOMMIT: Final = p.Param("miner.SectorPreCommitInfo", struct_of(SectorPreCommitInfo).from_json)
+BITFIELD: Final = Param("bitfield.BitField", bitfield_from_json)
+PRECOMMIT: Final = Param("miner.SectorPreCommitInfo", struct_of(SectorPreCommitInfo).from_json)
 
 
 def reader_get(

@@ -9,7 +9,7 @@ from poolsite.devnet.chain import NoTipset
 from poolsite.devnet.production import FullBlock, Template, block_create
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import RpcError, panic
+from poolsite.devnet.rpc.errors import panic
 from poolsite.devnet.rpc.forms import tipset_exact
 from poolsite.devnet.rpc.mpool import SIGNED
 from poolsite.devnet.state.rows import MINERS, Miner
@@ -30,6 +30,8 @@ from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import from_json, struct_of, to_json
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import signed_message_to_cbor
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import BadParam, Param
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
@@ -84,23 +86,23 @@ def _miner_id(node: Devnet, key: Key, address: Address, *, prefix: str) -> int:
 
 def _template_read(value: Any) -> tuple[Template, Key]:
     if not isinstance(value, dict):
-        raise p.BadParam("json: cannot unmarshal into Go value of type types.BlockTemplate")
+        raise BadParam("json: cannot unmarshal into Go value of type types.BlockTemplate")
     ticket, proof = value.get("Ticket"), value.get("Eproof")
     template = Template(
-        miner=p.ADDRESS.read(value.get("Miner")),
+        miner=p.ADDRESS.decode(value.get("Miner")),
         ticket=None if ticket is None else from_json(Ticket, ticket),
         election_proof=None if proof is None else from_json(ElectionProof, proof),
         beacon_entries=tuple(from_json(BeaconEntry, entry) for entry in value.get("BeaconValues") or ()),
         win_post_proof=tuple(from_json(PoStProof, entry) for entry in value.get("WinningPoStProof") or ()),
-        messages=[SIGNED.read(entry) for entry in value.get("Messages") or ()],
-        epoch=p.EPOCH.read(value.get("Epoch")),
-        timestamp=p.UINT.read(value.get("Timestamp")),
+        messages=[SIGNED.decode(entry) for entry in value.get("Messages") or ()],
+        epoch=p.EPOCH.decode(value.get("Epoch")),
+        timestamp=p.UINT.decode(value.get("Timestamp")),
     )
-    return template, p.TIPSET_KEY.read(value.get("Parents"))
+    return template, p.TIPSET_KEY.decode(value.get("Parents"))
 
 
-TEMPLATE: Final = p.Param("*types.BlockTemplate", _template_read)
-BLOCK: Final = p.Param("*types.BlockMsg", struct_of(BlockMsg).from_json)
+TEMPLATE: Final = Param("*types.BlockTemplate", _template_read)
+BLOCK: Final = Param("*types.BlockMsg", struct_of(BlockMsg).from_json)
 
 
 def miner_create_block(node: Devnet, wish: tuple[Template, Key] | None) -> Any:

@@ -9,7 +9,7 @@ from poolsite.devnet.checks import messages_check, pending_check, replacement_ch
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import RpcError, panic
+from poolsite.devnet.rpc.errors import panic
 from poolsite.devnet.rpc.forms import tipset_get
 from poolsite.devnet.rpc.gas import SPEC, message_gas
 from poolsite.devnet.selection import messages_select
@@ -22,6 +22,8 @@ from poolsite.filecoin.message import (
 )
 from poolsite.filecoin.signature import Signature, signature_from_json
 from poolsite.filecoin.signing import message_sign
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import BadParam, Param
 
 if TYPE_CHECKING:
     from poolsite.devnet.estimation import Spec
@@ -37,7 +39,7 @@ Key = tuple["Cid", ...]
 def _signed_read(value: Any) -> SignedMessage:
     """A signed message; a missing signature has type 0, as in Go."""
     if not isinstance(value, dict):
-        raise p.BadParam("json: cannot unmarshal into Go value of type types.SignedMessage")
+        raise BadParam("json: cannot unmarshal into Go value of type types.SignedMessage")
     message = message_from_json(value.get("Message") or {})
     raw = value.get("Signature")
     return SignedMessage(message, signature_from_json(raw) if raw else Signature(0, b""))
@@ -45,8 +47,8 @@ def _signed_read(value: Any) -> SignedMessage:
 
 NO_UUID: Final = "00000000-0000-0000-0000-000000000000"
 """Go's zero UUID: no name."""
-SIGNED: Final = p.Param("*types.SignedMessage", _signed_read)
-MESSAGE_PARAM: Final = p.Param("*types.Message", message_from_json)
+SIGNED: Final = Param("*types.SignedMessage", _signed_read)
+MESSAGE_PARAM: Final = Param("*types.Message", message_from_json)
 
 
 def mpool_push(node: Devnet, signed: SignedMessage) -> Any:
@@ -169,11 +171,11 @@ def mpool_check_replace(node: Devnet, messages: list[Message]) -> Any:
 
 def _prototype_read(value: Any) -> tuple[Message, bool]:
     if not isinstance(value, dict):
-        raise p.BadParam("json: cannot unmarshal into Go value of type api.MessagePrototype")
+        raise BadParam("json: cannot unmarshal into Go value of type api.MessagePrototype")
     return message_from_json(value.get("Message") or {}), value.get("ValidNonce") is True
 
 
-PROTOTYPE: Final = p.Param("*api.MessagePrototype", _prototype_read)
+PROTOTYPE: Final = Param("*api.MessagePrototype", _prototype_read)
 
 METHODS: Final = (
     Method("MpoolCheckMessages", "read", (p.list_param(PROTOTYPE),), mpool_check_messages, slow=True),

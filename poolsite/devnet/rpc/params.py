@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.address import UNDEF, BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, amount_parse
 from poolsite.filecoin.cids import BadCid, cid_from_json
 from poolsite.filecoin.kinds import BadField, bytes_from_json
+from poolsite.wire.jsonrpc.parameters import BadParam, Param
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
 MIN_INT64: Final = -(1 << 63)
 MAX_INT64: Final = (1 << 63) - 1
 MAX_UINT64: Final = (1 << 64) - 1
-
-
-class BadParam(ValueError):
-    """A parameter that cannot be read; the text is Go's where it is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """One positional parameter."""
-
-    go_type: str
-    """Go type as in `unmarshaling params for 'M' (param: *T)`."""
-    read: Callable[[Any], Any]
-    """JSON to value; raises BadParam or a library error that is a ValueError."""
 
 
 def go_kind(value: Any) -> str:
@@ -163,12 +149,12 @@ def list_param(item: Param) -> Param:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise _wrong(value, f"[]{item.go_type}")
-        return [item.read(entry) for entry in value]
+            raise _wrong(value, f"[]{item.go}")
+        return [item.decode(entry) for entry in value]
 
-    return Param(f"[]{item.go_type}", read)
+    return Param(f"[]{item.go}", read)
 
 
 def optional(item: Param) -> Param:
     """A pointer: null is None."""
-    return Param(f"*{item.go_type}", lambda value: None if value is None else item.read(value))
+    return Param(f"*{item.go}", lambda value: None if value is None else item.decode(value))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.devnet.lottery import FutureRandomness, Lottery
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.forms import tipset_exact
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet

@@ -24,7 +24,7 @@ from poolsite.devnet.actors.verified.datacap import datacap_of
 from poolsite.devnet.estimation import UnknownSender
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import ACTOR_NOT_FOUND, RpcError
+from poolsite.devnet.rpc.errors import ACTOR_NOT_FOUND
 from poolsite.devnet.rpc.forms import (
     actor_id_get,
     actor_json,
@@ -43,6 +43,8 @@ from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json, receipt_to_json
 from poolsite.filecoin.policy import network_to_params
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import Param
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
 
 Key = tuple["Cid", ...]
 MAX_CONFIDENCE: Final = 900
-MESSAGE: Final = p.Param("*types.Message", message_from_json)
+MESSAGE: Final = Param("*types.Message", message_from_json)
 MESSAGES: Final = p.list_param(MESSAGE)
 
 
@@ -225,7 +227,9 @@ def state_list_messages(node: Devnet, match: Any, key: Key, to_height: int) -> A
     if not isinstance(match, dict) or not (match.get("To") or match.get("From")):
         raise RpcError("must specify at least To or From in message filter")
     state = state_get(node, key)
-    wanted = {name: resolve(state, p.ADDRESS.read(match[name])) for name in ("To", "From") if match.get(name)}
+    wanted = {
+        name: resolve(state, p.ADDRESS.decode(match[name])) for name in ("To", "From") if match.get(name)
+    }
     found = []
     for tipset in node.chain.ancestors(tipset_get(node, key)):
         if tipset.height < to_height:

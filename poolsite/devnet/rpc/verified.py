@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.devnet.actors.ledger import resolve
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import ACTOR_NOT_FOUND, RpcError
+from poolsite.devnet.rpc.errors import ACTOR_NOT_FOUND
 from poolsite.devnet.rpc.forms import state_get
 from poolsite.devnet.state.rows import (
     ACTORS,
@@ -19,6 +19,7 @@ from poolsite.devnet.state.rows import (
     data_claims_of,
 )
 from poolsite.filecoin.cids import cid_to_json
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet

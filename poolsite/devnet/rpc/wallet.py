@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.devnet.actors.ledger import actor_get, key_address, resolve
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.wallet import NoKey
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.jwt import BadToken
@@ -30,24 +29,26 @@ from poolsite.filecoin.signature import (
     signature_verify,
 )
 from poolsite.filecoin.signing import message_sign
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import BadParam, Param
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.message import Message
 
-SIGNATURE: Final = p.Param("crypto.Signature", signature_from_json)
+SIGNATURE: Final = Param("crypto.Signature", signature_from_json)
 
 
 def _key_read(value: Any) -> KeyInfo:
     try:
         return key_from_json(value)
     except BadKey as error:
-        raise p.BadParam(str(error)) from None
+        raise BadParam(str(error)) from None
 
 
-KEY_INFO: Final = p.Param("types.KeyInfo", _key_read)
-MESSAGE: Final = p.Param("*types.Message", message_from_json)
+KEY_INFO: Final = Param("types.KeyInfo", _key_read)
+MESSAGE: Final = Param("*types.Message", message_from_json)
 
 
 def wallet_list(node: Devnet) -> Any:

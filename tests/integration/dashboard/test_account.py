@@ -12,7 +12,7 @@ from django.test import Client
 from apps.core import clock
 from apps.users.encryption import text_decrypt
 from apps.users.models import AuditEntry, Passkey, PersonSession, RecoveryCode, TotpDevice, User
-from apps.users.second_factor import recovery_codes_generate, totp_begin, totp_confirm
+from apps.users.services.second_factor import recovery_codes_generate, totp_begin, totp_confirm
 from tests import demo_data, people
 from tests.authenticator import Authenticator
 from tests.people import PASSWORD

@@ -8,7 +8,7 @@ import pytest
 
 from apps.core import clock
 from apps.users.models import Passkey, RecoveryCode, Token, TotpDevice, User
-from apps.users.second_factor import recovery_codes_generate, totp_begin
+from apps.users.services.second_factor import recovery_codes_generate, totp_begin
 from tests import people
 from tests.page_client import signed_in, text_of
 

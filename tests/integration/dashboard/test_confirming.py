@@ -13,11 +13,11 @@ from django.test import Client
 
 from apps.chain.models import Node
 from apps.core import clock
-from apps.users.confirmation import CONFIRMED, CONFIRMED_FOR_S
 from apps.users.encryption import text_decrypt
 from apps.users.models import AccountApproval, LoginAttempt, Token, TotpDevice, User
-from apps.users.passkeys import Place, passkey_add, registration_options
-from apps.users.second_factor import recovery_codes_generate, totp_begin, totp_confirm
+from apps.users.services.passkeys import RelyingParty, passkey_add, registration_options
+from apps.users.services.reauthentication import CONFIRMED, CONFIRMED_FOR_S
+from apps.users.services.second_factor import recovery_codes_generate, totp_begin, totp_confirm
 from tests import people
 from tests.authenticator import Authenticator
 from tests.page_client import HTMX, left_open, signed_in, text_of
@@ -202,7 +202,7 @@ def test_a_code_of_the_app_will_do_once_and_a_recovery_code_will_not(adam):
 
 def held_by(user: User) -> Authenticator:
     """Give this person a passkey."""
-    held, place = Authenticator(), Place(host="testserver", origin="http://testserver")
+    held, place = Authenticator(), RelyingParty(host="testserver", origin="http://testserver")
     question = registration_options(user, place=place)
     answer = held.register(json.loads(question.options)["challenge"])
     passkey_add(user, answer=answer, challenge=question.challenge, place=place, name="laptop")

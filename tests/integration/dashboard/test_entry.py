@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.users.operator_file import operator_password_remove, operator_write
+from apps.users.services.operator_file import operator_password_remove, operator_write
 from tests.page_client import HTMX, signed_in, text_of
 from tests.people import PASSWORD
 

@@ -9,9 +9,9 @@ import pytest
 from apps.core import clock
 from apps.dashboard.fragments import frame_render
 from apps.gateway.activity import Activity
-from apps.gateway.connection_test import ConnectionTestResult
 from apps.gateway.errors import NoAnswer
 from apps.gateway.services import accounts_claim, connections_confirm
+from apps.gateway.services.connection_test import ConnectionTestResult
 from apps.proving.winning_post_test import NothingToProve, trial_request
 from apps.users.models import AccountApproval
 from tests import demo_data, factories, people
@@ -47,7 +47,9 @@ def test_testing_and_ending_follow_the_role(role, may_test, may_end, monkeypatch
     monkeypatch.setattr(
         "apps.dashboard.views.gateway.signer_test", lambda _row: ConnectionTestResult(True, "signed")
     )
-    monkeypatch.setattr("apps.gateway.connection_test.connection_request", lambda *_words, **_more: None)
+    monkeypatch.setattr(
+        "apps.gateway.services.connection_test.connection_request", lambda *_words, **_more: None
+    )
     people.person("ann", role=role)
     row, strange = signer(), signer("bob", 2)
     client = signed_in("ann")
@@ -64,7 +66,7 @@ def test_a_failed_test_is_said_in_the_row(monkeypatch):
     def ask(*_words: Any, **_more: Any) -> None:
         raise NoAnswer("channel closed")
 
-    monkeypatch.setattr("apps.gateway.connection_test.connection_request", ask)
+    monkeypatch.setattr("apps.gateway.services.connection_test.connection_request", ask)
     people.person()
     row = signer()
 
@@ -90,7 +92,7 @@ def test_a_prover_is_asked_for_a_proof_of_an_active_sector(monkeypatch, proof, w
         asked[method] = payload
         return [{"PoStProof": 0, "ProofBytes": people.base64_text(proof)}]
 
-    monkeypatch.setattr("apps.gateway.connection_test.connection_request", ask)
+    monkeypatch.setattr("apps.gateway.services.connection_test.connection_request", ask)
     people.person()
     pool = demo_data.busy_pool()
     row = factories.prover_connection(pool.miner.actor_id or 0)

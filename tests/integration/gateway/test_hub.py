@@ -11,18 +11,18 @@ from django.db import OperationalError
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from apps.gateway.connection_test import (
+from apps.gateway.errors import SignerAway, SignerRefused
+from apps.gateway.models import SignerConnection, SignerKey
+from apps.gateway.services import RuledSignature, keys_add, wallet_has, wallet_sign
+from apps.gateway.services.connection_test import (
     ConnectionTestResult,
     account_approval_revoke_and_disconnect,
     connection_end,
     signer_test,
 )
-from apps.gateway.errors import SignerAway, SignerRefused
-from apps.gateway.models import SignerConnection, SignerKey
-from apps.gateway.services import RuledSignature, keys_add, wallet_has, wallet_sign
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
 from apps.users.services import TokenLimits, account_approve, signer_grant_revoke, tenant_update, token_revoke
-from apps.users.token_scope import tokens_remove_miner
+from apps.users.services.token_scope import tokens_remove_miner
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor

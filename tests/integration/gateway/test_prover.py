@@ -12,8 +12,8 @@ import httpx
 import pytest
 from channels.db import database_sync_to_async
 
-from apps.gateway.connection_test import connection_end, prover_test
 from apps.gateway.selectors import provers_connected
+from apps.gateway.services.connection_test import connection_end, prover_test
 from apps.users.principals import SYSTEM
 from apps.users.services import access_change_publish, miner_grant
 from poolsite.filecoin.cids import cid_to_json, commr_cid

@@ -11,15 +11,21 @@ from django.db import connection
 
 from apps.core import clock
 from apps.users.encryption import text_encrypt
-from apps.users.logins import FREE_TRIES, LoginThrottled, passkey_login, person_login, second_step_code
 from apps.users.models import LoginAttempt, TotpDevice, User
-from apps.users.passkeys import PasskeyRefused, Place
-from apps.users.second_factor import WrongCode
+from apps.users.services.logins import (
+    FREE_TRIES,
+    LoginThrottled,
+    passkey_login,
+    person_login,
+    second_step_code,
+)
+from apps.users.services.passkeys import PasskeyRefused, RelyingParty
+from apps.users.services.second_factor import WrongCode
 from tests import people
 from tests.page_client import signed_in
 
 NOW = clock.now()
-PLACE = Place(host="localhost", origin="http://localhost")
+PLACE = RelyingParty(host="localhost", origin="http://localhost")
 
 
 def in_threads(work: Any, count: int) -> list[type[BaseException] | None]:

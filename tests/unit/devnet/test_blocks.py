@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poolsite.devnet.production import FullBlock, Template, block_create
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.mining import miner_create_block, miner_get_base_info, sync_submit_block
 from poolsite.devnet.validation import BadBlock
 from poolsite.filecoin.actors.miner_proving import ReportConsensusFaultParams
@@ -20,6 +19,7 @@ from poolsite.filecoin.keys import key_sign
 from poolsite.filecoin.message import signed_message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SIG_BLS
+from poolsite.wire.jsonrpc.messages import RpcError
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, send, signed
 
 if TYPE_CHECKING:

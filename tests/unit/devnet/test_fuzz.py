@@ -148,7 +148,7 @@ def values(miner):
 
 def is_readable(param, value):
     try:
-        param.read(value)
+        param.decode(value)
     except PARAM_ERRORS:
         return False
     return True

@@ -17,11 +17,11 @@ from apps.core.errors import DomainError, NotReachable
 from apps.miners.models import Miner
 from apps.miners.services.create import create_miner_push
 from apps.miners.states import MinerState
-from apps.users.bootstrap import POOL, pool_prepare
-from apps.users.operator_file import DamagedFile
 from apps.users.principals import SYSTEM
 from apps.users.selectors import tenant_by_name
 from apps.users.services import audit_record
+from apps.users.services.bootstrap import POOL, pool_prepare
+from apps.users.services.operator_file import DamagedFile
 from apps.wallets.models import Wallet
 from apps.wallets.services.sign import wallet_label
 from poolsite.filecoin.amounts import amount_parse

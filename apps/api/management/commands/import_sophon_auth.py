@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.core.errors import BadValue
 from apps.users.principals import SYSTEM
 from apps.users.services import audit_record
-from apps.users.sophon_import import sophon_import
+from apps.users.services.sophon_import import sophon_import
 
 
 class Command(BaseCommand):

@@ -75,20 +75,20 @@ async def call_refusal(principal: Principal, data: str | bytes) -> tuple[Json, s
         method = one.get("method") if isinstance(one, dict) else None
         if not isinstance(method, str) or method.startswith("xrpc."):
             continue
-        words = await rate_words(principal, method.rpartition(".")[2])
+        words = await rate_refusal(principal, method.rpartition(".")[2])
         if words:
             return one.get("id"), words
     return None, ""
 
 
-async def rate_words(principal: Principal, api: str) -> str:
+async def rate_refusal(principal: Principal, api: str) -> str:
     """Count one call; returns the refusal's words, empty if there is room."""
     if principal.tenant_id is None or RULES.is_free(principal.tenant_id, SERVICE, api):
         return ""
     usage: Usage | None = await hub_database(rate_limit_consume, principal, service=SERVICE, api=api)
     if usage is None or not usage.is_over:
         return ""
-    return usage.words(user=principal.tenant_name, host=principal.source, method=api)
+    return usage.refusal_text(user=principal.tenant_name, host=principal.source, method=api)
 
 
 def headers_of(token: str, namespace: str) -> dict[str, str]:

@@ -59,7 +59,7 @@ class RpcPost:
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                answer = await answer_to(asked_of(scope, headers, path[1]), receive)
+                answer = await answer_to(request_read(scope, headers, path[1]), receive)
             except Gone:
                 return
             elapsed_s = time.perf_counter() - began
@@ -75,7 +75,7 @@ class RpcPost:
         await answer_send(answer, request_id, send)
 
 
-def asked_of(scope: dict[str, Any], headers: dict[str, str], version: str) -> RpcRequest:
+def request_read(scope: dict[str, Any], headers: dict[str, str], version: str) -> RpcRequest:
     """Read what matters out of a request's head."""
     query = scope.get("query_string", b"")
     client = scope.get("client")

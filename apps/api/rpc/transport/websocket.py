@@ -14,7 +14,7 @@ from apps.api.callers import principal_from_token, token_text
 from apps.api.rpc.dispatcher import Dispatcher
 from apps.api.rpc.limits import FREE_BYTES, MEMORY, SOCKET_RATES, Overloaded, Reservation
 from apps.api.rpc.revocation import revocation_watch
-from apps.api.rpc.services.market import market_open, rate_words, refusal_of, sockets_join
+from apps.api.rpc.services.market import market_open, rate_refusal, refusal_of, sockets_join
 from apps.api.rpc.services.registry import NAMESPACES, SERVICES
 from apps.api.rpc.transport.socket_state import SocketState
 from apps.gateway.hub_client import hub_database
@@ -83,7 +83,7 @@ async def market_run(
 ) -> None:
     """Join the socket with a market's."""
     status, words, url = await refusal_of(principal, HOST_KEYS[named])
-    if not status and (said := await rate_words(principal, "")):
+    if not status and (said := await rate_refusal(principal, "")):
         status, words = 429, said
     if status:
         await handshake_refuse(scope, send, words, status=status)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.devnet.actors.ledger import actor_get, resolve
 from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.rpc import params as p
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.eth.blocks import by_number, named, state_named
 from poolsite.filecoin.address import DELEGATED, Address, BadAddress, eth_masked_id
 from poolsite.filecoin.ethereum import eth_name
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import BadParam
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
@@ -72,9 +73,9 @@ def to_eth(node: Devnet, params: list[Any]) -> Any:
     if not 1 <= len(params) <= MAX_PARAMS:
         raise RpcError(f"decoding params: expected 1 or 2 params, got {len(params)}")
     try:
-        tag = "finalized" if len(params) == 1 or params[1] is None else p.TEXT.read(params[1])
-        address: Address = p.ADDRESS.read(params[0])
-    except (p.BadParam, BadAddress) as error:
+        tag = "finalized" if len(params) == 1 or params[1] is None else p.TEXT.decode(params[1])
+        address: Address = p.ADDRESS.decode(params[0])
+    except (BadParam, BadAddress) as error:
         raise RpcError(f"decoding params: {error}") from None
     own = eth_name(address)
     if own is not None:

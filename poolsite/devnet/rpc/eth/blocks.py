@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.chain import NoTipset
-from poolsite.devnet.rpc import params as p
-from poolsite.devnet.rpc.errors import NULL_ROUND, RpcError
+from poolsite.devnet.rpc.errors import NULL_ROUND
 from poolsite.devnet.rpc.eth import readers
 from poolsite.devnet.rpc.eth.messages import ZERO_HASH, hash_text, transaction_json
 from poolsite.filecoin.block import tipset_key_from_bytes
@@ -18,6 +17,8 @@ from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cbor import bytes_read as cbor_bytes_read
 from poolsite.filecoin.cids import BadCid, cid_of_digest
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import BadParam
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
@@ -61,7 +62,7 @@ def by_number(node: Devnet, text: str, *, is_strict: bool) -> Tipset:
         return by_tag(node, text)
     try:
         number = readers.number_text(text)
-    except p.BadParam as error:
+    except BadParam as error:
         raise RpcError(f"failed to parse block number: {error}") from None
     tipset = _at_height(node, number)
     if is_strict and tipset.height != number:

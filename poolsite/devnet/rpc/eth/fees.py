@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.estimation import ExecutionFailed, Spec, UnknownSender
 from poolsite.devnet.rpc import params as p
-from poolsite.devnet.rpc.errors import EXECUTION_REVERTED, RpcError
+from poolsite.devnet.rpc.errors import EXECUTION_REVERTED
 from poolsite.devnet.rpc.eth import readers
 from poolsite.devnet.rpc.eth.blocks import by_number, named
 from poolsite.filecoin.actors.exitcodes import exit_code_name
@@ -27,6 +27,8 @@ from poolsite.filecoin.cbor import BadCbor, bytes_read, bytes_write
 from poolsite.filecoin.ethereum import METHOD_CREATE_EXTERNAL, METHOD_INVOKE_EVM
 from poolsite.filecoin.gas import effective_premium
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Message
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import BadParam
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,9 +74,9 @@ def _wish_read(params: list[Any]) -> HistoryWish:
     try:
         percentiles = None
         if len(params) == 3 and params[2] is not None:
-            percentiles = tuple(p.list_param(p.FLOAT).read(params[2]))
-        wish = HistoryWish(readers.uint_read(params[0]), p.TEXT.read(params[1]), percentiles)
-    except p.BadParam as error:
+            percentiles = tuple(p.list_param(p.FLOAT).decode(params[2]))
+        wish = HistoryWish(readers.uint_read(params[0]), p.TEXT.decode(params[1]), percentiles)
+    except BadParam as error:
         raise RpcError(f"decoding params: {error}") from None
     if wish.count > MAX_HISTORY:
         raise RpcError("block count should be smaller than 1024")
@@ -207,7 +209,7 @@ def estimate_gas(node: Devnet, params: list[Any]) -> Any:
     try:
         call = readers.call_read(params[0])
         block = readers.block_name_read(params[1]) if len(params) == 2 and params[1] is not None else None
-    except p.BadParam as error:
+    except BadParam as error:
         raise RpcError(f"decoding params: {error}") from None
     message = call_message(call)
     tipset = node.head.tipset if block is None else named(node, block)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.filters import HEADS, LOGS, MESSAGES, TooManyFilters
 from poolsite.devnet.rpc import params as p
-from poolsite.devnet.rpc.errors import RpcError, panic
+from poolsite.devnet.rpc.errors import panic
 from poolsite.devnet.rpc.eth import readers
 from poolsite.devnet.rpc.eth.blocks import block_hash, block_json, by_hash
 from poolsite.devnet.rpc.eth.messages import transaction_hash_text
 from poolsite.filecoin.block import Tipset
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import BadParam
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
@@ -39,7 +41,7 @@ def _height(text: str | None, *, member: str, latest: int) -> int:
         raise RpcError(f"{member} is not a hex")
     try:
         epoch = readers.go_uint(text.replace("0x", ""), 16)
-    except p.BadParam:
+    except BadParam:
         epoch = MAX_INT64 + 1
     if epoch > MAX_INT64:
         raise RpcError("invalid epoch")
@@ -145,10 +147,10 @@ def subscribe(node: Devnet, callbacks: Callbacks, params: list[Any]) -> Any:
     if not 1 <= len(params) <= 2:
         raise RpcError(f"decoding params: expected 1 or 2 params, got {len(params)}")
     try:
-        kind = p.TEXT.read(params[0])
+        kind = p.TEXT.decode(params[0])
         if len(params) == 2:
             readers.filter_read(params[1])
-    except p.BadParam as error:
+    except BadParam as error:
         raise RpcError(f"decoding params: {error}") from None
     kinds = {NEW_HEADS: HEADS, NEW_LOGS: LOGS, NEW_PENDING: MESSAGES}
     if kind not in kinds:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.ledger import actor_get, resolve
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.filecoin.address import EAM_ACTOR, eth_masked_id
 from poolsite.filecoin.cbor import BadCbor, bytes_read
 from poolsite.filecoin.ethereum import (
@@ -22,6 +21,7 @@ from poolsite.filecoin.ethereum import (
 )
 from poolsite.filecoin.gas import gas_outputs
 from poolsite.filecoin.sigtypes import SIG_DELEGATED
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from poolsite.devnet.rpc import params as p
 from poolsite.filecoin.address import ETH_ADDRESS_LEN, Address, eth_address
+from poolsite.wire.jsonrpc.parameters import BadParam
 
 HASH_LEN: Final = 32
 TAGS: Final = ("earliest", "pending", "latest", "finalized", "safe")
@@ -54,17 +55,17 @@ def go_hex(text: str) -> bytes:
     """Decode hex of an even length.  Raises BadParam with Go's words."""
     for sign in text:
         if sign not in _DIGITS[16]:
-            raise p.BadParam(f"encoding/hex: invalid byte: U+{ord(sign):04X} '{sign}'")
+            raise BadParam(f"encoding/hex: invalid byte: U+{ord(sign):04X} '{sign}'")
     return bytes.fromhex(text)
 
 
 def go_uint(text: str, base: int) -> int:
     """What strconv.ParseUint reads.  Raises BadParam with its words."""
     if not text or not _DIGITS[base].issuperset(text):
-        raise p.BadParam(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+        raise BadParam(f'strconv.ParseUint: parsing "{text}": invalid syntax')
     number = int(text, base)
     if number > MAX_UINT64:
-        raise p.BadParam(f'strconv.ParseUint: parsing "{text}": value out of range')
+        raise BadParam(f'strconv.ParseUint: parsing "{text}": value out of range')
     return number
 
 
@@ -75,7 +76,7 @@ def number_text(text: str) -> int:
 
 def _text(value: Any) -> str:
     """A string; null is the empty one, as in Go."""
-    return "" if value is None else str(p.TEXT.read(value))
+    return "" if value is None else str(p.TEXT.decode(value))
 
 
 def _sized(value: Any, length: int) -> bytes:
@@ -85,11 +86,11 @@ def _sized(value: Any, length: int) -> bytes:
     if len(text) % 2:
         text = f"0{text}"
     if len(text) != 2 * length:
-        raise p.BadParam(f"expected hex string length sans prefix {2 * length}, got {len(text)}")
+        raise BadParam(f"expected hex string length sans prefix {2 * length}, got {len(text)}")
     try:
         return go_hex(text)
-    except p.BadParam as error:
-        raise p.BadParam(f"cannot parse hex value: {error}") from None
+    except BadParam as error:
+        raise BadParam(f"cannot parse hex value: {error}") from None
 
 
 def name_read(value: Any) -> bytes:
@@ -116,13 +117,13 @@ def uint_read(value: Any) -> int:
         return go_uint("", 10)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_UINT64:
         return value
-    raise p.BadParam(f"cannot interpret {p.go_json(value)} as a hex-encoded uint64, or a number")
+    raise BadParam(f"cannot interpret {p.go_json(value)} as a hex-encoded uint64, or a number")
 
 
 def _block_text(value: Any) -> str:
     """A tag or number as text, which lotus takes; venus takes a plain number, too."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if is_number else str(p.TEXT.read(value))
+    return str(value) if is_number else str(p.TEXT.decode(value))
 
 
 def big_read(value: Any) -> int:
@@ -142,11 +143,11 @@ def block_name_read(value: Any) -> BlockName:
     if isinstance(value, dict):
         number, name = value.get("blockNumber"), value.get("blockHash")
         if number is not None and name is not None:
-            raise p.BadParam("cannot specify both blockNumber and blockHash")
+            raise BadParam("cannot specify both blockNumber and blockHash")
         return BlockName(
             number=None if number is None else uint_read(number),
             hash=None if name is None else hash_read(name),
-            canonical=p.BOOL.read(value.get("requireCanonical")),
+            canonical=p.BOOL.decode(value.get("requireCanonical")),
         )
     text = _text(value)
     if text in TAGS:
@@ -155,8 +156,8 @@ def block_name_read(value: Any) -> BlockName:
         return BlockName(hash=hash_read(text))
     try:
         return BlockName(number=number_text(text))
-    except p.BadParam:
-        raise p.BadParam("invalid block param") from None
+    except BadParam:
+        raise BadParam("invalid block param") from None
 
 
 def call_read(value: Any) -> EthCall:
@@ -177,7 +178,7 @@ def _object(value: Any, go_type: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise p.BadParam(f"json: cannot unmarshal {p.go_kind(value)} into Go value of type {go_type}")
+        raise BadParam(f"json: cannot unmarshal {p.go_kind(value)} into Go value of type {go_type}")
     return value
 
 
@@ -195,7 +196,7 @@ def filter_read(value: Any) -> FilterSpec:
     fields = _object(value, "ethtypes.EthFilterSpec")
     topics = fields.get("topics")
     if topics is not None and not isinstance(topics, list):
-        raise p.BadParam(
+        raise BadParam(
             f"json: cannot unmarshal {p.go_kind(topics)} into Go struct field EthFilterSpec.topics of type "
             "ethtypes.EthTopicSpec"
         )

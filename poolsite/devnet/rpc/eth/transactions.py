@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from poolsite.devnet.rpc.errors import RpcError
 from poolsite.devnet.rpc.eth.blocks import block_hash, by_hash, by_number, named
 from poolsite.devnet.rpc.eth.messages import (
     ethereum_json,
@@ -18,6 +17,7 @@ from poolsite.filecoin.cids import Cid, cid_of_digest, cid_to_json
 from poolsite.filecoin.ethereum import BadTransaction, transaction_parse, transaction_to_message
 from poolsite.filecoin.keccak import keccak256
 from poolsite.filecoin.sigtypes import SIG_DELEGATED
+from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from apps.core import clock
-from apps.users.logins import (
+from apps.users.models import AuditEntry, LoginAttempt
+from apps.users.services import tenant_update
+from apps.users.services.logins import (
     FREE_TRIES,
     LAST_WAIT_S,
     NAME_WAIT_S,
@@ -14,8 +16,6 @@ from apps.users.logins import (
     LoginThrottled,
     person_login,
 )
-from apps.users.models import AuditEntry, LoginAttempt
-from apps.users.services import tenant_update
 from tests import people
 
 pytestmark = pytest.mark.django_db

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from apps.core import clock
-from apps.users.logins import LoginFailed, LoginThrottled, passkey_login
 from apps.users.models import AuditEntry, Passkey, User
-from apps.users.passkeys import (
+from apps.users.principals import SYSTEM
+from apps.users.services.logins import LoginFailed, LoginThrottled, passkey_login
+from apps.users.services.passkeys import (
     PasskeyRefused,
     RelyingParty,
     assertion_options,
@@ -17,8 +18,7 @@ from apps.users.passkeys import (
     passkey_remove,
     registration_options,
 )
-from apps.users.people import person_set_active
-from apps.users.principals import SYSTEM
+from apps.users.services.people import person_set_active
 from tests import people
 from tests.authenticator import Authenticator, base64url
 

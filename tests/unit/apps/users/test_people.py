@@ -5,7 +5,8 @@ import pytest
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.users.errors import PersonNameTaken, TenantUnknown, WeakPassword
 from apps.users.models import AuditEntry, PersonSession, User
-from apps.users.people import (
+from apps.users.selectors import principal_of
+from apps.users.services.people import (
     InvitationExpired,
     invitation_accept,
     invitation_create,
@@ -16,9 +17,8 @@ from apps.users.people import (
     person_role_set,
     person_set_active,
 )
-from apps.users.second_factor import has_second_factor, totp_begin
-from apps.users.selectors import principal_of
-from apps.users.sessions import session_touch
+from apps.users.services.second_factor import has_second_factor, totp_begin
+from apps.users.services.sessions import session_touch
 from tests import people
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ from django.test import override_settings
 from apps.core import clock
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.models import RecoveryCode, TotpDevice, User
-from apps.users.second_factor import (
+from apps.users.services.second_factor import (
     STEP_S,
     WrongCode,
     code_accept,

@@ -11,7 +11,7 @@ from apps.core import clock
 from apps.users.errors import TokenRefused
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant, Token
 from apps.users.selectors import principal_by_token
-from apps.users.sophon_import import sophon_import, tuples_read
+from apps.users.services.sophon_import import sophon_import, tuples_read
 from poolsite.filecoin.jwt import Claims, token_sign
 
 pytestmark = pytest.mark.django_db

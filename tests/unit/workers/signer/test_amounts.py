@@ -105,7 +105,7 @@ def test_a_proposal_to_a_multisig_counts_with_the_value_inside(method):
 
     assert "multisig.Propose" in request.readings[0]
     assert request.value == 5 * FIL
-    assert "5 FIL to f01999" in request.words
+    assert "5 FIL to f01999" in request.description
 
 
 def test_a_ceiling_holds_for_what_a_proposal_moves(signer):

@@ -133,7 +133,7 @@ def test_a_deal_counts_with_its_price_and_both_collaterals():
     request = read("dealproposal", GOOD["dealproposal"])
 
     assert (request.value, str(request.to)) == (7 * 300 + 53, "f01000")
-    assert request.words == "dealproposal: 2048 bytes of f01001 at f01000"
+    assert request.description == "dealproposal: 2048 bytes of f01001 at f01000"
 
 
 def test_keys_may_stand_in_the_order_of_older_versions():

@@ -17,10 +17,10 @@ from django.db import connection, transaction
 from apps.core.errors import DomainError
 from apps.users.errors import TokenRefused
 from apps.users.models import LoginAttempt, User
-from apps.users.passkeys import passkey_accept
-from apps.users.second_factor import code_accept, has_second_factor
 from apps.users.selectors import people_visible, principal_of
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
+from apps.users.services.passkeys import passkey_accept
+from apps.users.services.second_factor import code_accept, has_second_factor
 from apps.users.states import Factor
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-    from apps.users.passkeys import RelyingParty
     from apps.users.principals import Principal
+    from apps.users.services.passkeys import RelyingParty
 
 WINDOW: Final = timedelta(hours=1)
 """Older failures are forgiven."""

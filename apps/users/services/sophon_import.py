@@ -18,7 +18,7 @@ from django.db import transaction
 from apps.core.errors import BadValue
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant
 from apps.users.selectors import token_by_text
-from apps.users.services import token_record
+from apps.users.services.tokens import token_record
 from apps.users.states import PERMS, Perm
 from poolsite.filecoin.address import BadAddress, address_parse
 

@@ -90,7 +90,7 @@ def registration_options(user: User, *, place: RelyingParty) -> PasskeyOptions:
 
 def passkey_add(user: User, *, answer: str, challenge: str, place: RelyingParty, name: str) -> Passkey:
     """Keep a new passkey.  Raises PasskeyRefused."""
-    asked_for(challenge)
+    challenge_check(challenge)
     if Passkey.objects.filter(user=user).count() >= PASSKEYS_MAX:
         raise PasskeyRefused(f"an account has at most {PASSKEYS_MAX} passkeys")
     try:
@@ -148,7 +148,7 @@ def passkey_accept(
 
     Raises PasskeyRefused.
     """
-    asked_for(challenge)
+    challenge_check(challenge)
     read = answer_read(answer)
     key = str(read.get("id", "")).replace("\0", "")
     rows = Passkey.objects.select_related("user__tenant").filter(credential_id=key)
@@ -181,7 +181,7 @@ def passkey_remove(user: User, *, pk: int) -> str:
     return row.name
 
 
-def asked_for(challenge: str) -> None:
+def challenge_check(challenge: str) -> None:
     """Refuse an answer to which there was no question: it could be an old one.  Raises PasskeyRefused."""
     if not challenge:
         raise PasskeyRefused("this was not asked for: try again")

@@ -10,18 +10,13 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 
 from apps.users.models import Tenant, Token, User
-from apps.users.operator_file import operator_read, operator_write
 from apps.users.principals import SYSTEM
 from apps.users.selectors import token_by_text
-from apps.users.services import (
-    audit_record,
-    password_generate,
-    tenant_create,
-    token_issue,
-    token_revoke,
-    user_create,
-    user_set_password,
-)
+from apps.users.services.audit import audit_record
+from apps.users.services.operator_file import operator_read, operator_write
+from apps.users.services.passwords import password_generate, user_create, user_set_password
+from apps.users.services.tenants import tenant_create
+from apps.users.services.tokens import token_issue, token_revoke
 from apps.users.states import PART_PERMS, Perm, Role
 from poolsite.private_files import private_write
 

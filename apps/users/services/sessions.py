@@ -10,7 +10,7 @@ from django.db import transaction
 
 from apps.core import clock
 from apps.users.models import PersonSession
-from apps.users.services import access_change_publish
+from apps.users.services.access import access_change_publish
 from apps.users.states import Factor
 
 if TYPE_CHECKING:

@@ -16,17 +16,16 @@ from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.users.errors import BadGrant
 from apps.users.models import SignerGrant, Tenant
 from apps.users.selectors import address_canonical, tenants_visible
-from apps.users.services import (
-    audit_record,
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import (
     miner_grant,
     miner_grant_revoke,
     rate_limit_delete,
     rate_limit_set,
     signer_grant,
     signer_grant_revoke,
-    tenant_create,
-    tenant_update,
 )
+from apps.users.services.tenants import tenant_create, tenant_update
 from poolsite.filecoin.address import ID, BadAddress, address_parse, id_address
 
 if TYPE_CHECKING:

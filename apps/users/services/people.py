@@ -12,10 +12,12 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.users.errors import PersonNameTaken
 from apps.users.models import Tenant, User
-from apps.users.second_factor import second_factor_reset
 from apps.users.selectors import people_visible, tenant_by_name
-from apps.users.services import access_change_publish, audit_record, password_check
-from apps.users.sessions import sessions_end
+from apps.users.services.access import access_change_publish
+from apps.users.services.audit import audit_record
+from apps.users.services.passwords import password_check
+from apps.users.services.second_factor import second_factor_reset
+from apps.users.services.sessions import sessions_end
 from apps.users.states import Role
 
 if TYPE_CHECKING:

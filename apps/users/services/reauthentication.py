@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.users.logins import login_attempt_begin
-from apps.users.passkeys import passkey_accept
-from apps.users.second_factor import app_code_accept
+from apps.users.services.logins import login_attempt_begin
+from apps.users.services.passkeys import passkey_accept
+from apps.users.services.second_factor import app_code_accept
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from datetime import datetime
 
     from apps.users.models import User
-    from apps.users.passkeys import RelyingParty
+    from apps.users.services.passkeys import RelyingParty
 
 CONFIRMED: Final = "confirmed_at"
 """Where a session keeps when the person last proved who they are."""
@@ -25,18 +25,18 @@ CONFIRMED_FOR_S: Final = 15 * 60
 """How long a proof is good: setting up a few things in a row asks once."""
 
 
-def confirmation_note(session: MutableMapping[str, Any], *, now: datetime) -> None:
+def reauthentication_note(session: MutableMapping[str, Any], *, now: datetime) -> None:
     """Note in a session that the person just proved who they are."""
     session[CONFIRMED] = int(now.timestamp())
 
 
-def is_confirmed(session: MutableMapping[str, Any], *, now: datetime) -> bool:
+def is_reauthenticated(session: MutableMapping[str, Any], *, now: datetime) -> bool:
     """Return whether that was lately."""
     since_s = now.timestamp() - float(session.get(CONFIRMED, 0))
     return 0 <= since_s < CONFIRMED_FOR_S
 
 
-def password_confirm(person: User, *, password: str, source: str, now: datetime) -> bool:
+def password_reauthenticate(person: User, *, password: str, source: str, now: datetime) -> bool:
     """Check the password of somebody who is in.  Raises LoginThrottled without looking at it."""
     attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
     is_right = person.check_password(password)
@@ -45,7 +45,7 @@ def password_confirm(person: User, *, password: str, source: str, now: datetime)
     return is_right
 
 
-def code_confirm(person: User, *, code: str, source: str, now: datetime) -> bool:
+def code_reauthenticate(person: User, *, code: str, source: str, now: datetime) -> bool:
     """Check a code of their app; recovery codes only let in.  Raises LoginThrottled without looking."""
     attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
     is_right = app_code_accept(person, code=code, now=now)
@@ -54,7 +54,7 @@ def code_confirm(person: User, *, code: str, source: str, now: datetime) -> bool
     return is_right
 
 
-def passkey_confirm(
+def passkey_reauthenticate(
     person: User, *, answer: str, challenge: str, place: RelyingParty, source: str, now: datetime
 ) -> None:
     """Verify the answer of one of their passkeys, which must have verified its owner.

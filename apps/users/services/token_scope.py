@@ -13,7 +13,7 @@ from django.db import transaction
 
 from apps.core import clock
 from apps.users.models import Token
-from apps.users.services import access_change_publish
+from apps.users.services.access import access_change_publish
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

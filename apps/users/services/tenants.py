@@ -1,0 +1,74 @@
+"""Tenants: created, changed, deleted and restored."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import IntegrityError, transaction
+
+from apps.core import clock
+from apps.users.errors import (
+    PoolTenantKept,
+    TenantNameTaken,
+)
+from apps.users.models import (
+    MinerGrant,
+    SignerGrant,
+    Tenant,
+)
+from apps.users.services.access import access_change_publish
+from apps.users.states import Role
+
+
+@transaction.atomic
+def tenant_create(*, name: str, comment: str = "", enabled: bool = True) -> Tenant:
+    """Create a tenant; a deleted one of this name comes back without grants.  Raises TenantNameTaken."""
+    old = Tenant.objects.select_for_update().filter(name=name).first()
+    if old is not None and old.deleted_at is None:
+        raise TenantNameTaken(name)
+    tenant = old if old is not None else Tenant(name=name)
+    if old is not None:  # the name is taken up anew: other id, other time
+        tenant.uuid, tenant.created_at = uuid.uuid4(), clock.now()
+    tenant.comment, tenant.enabled, tenant.deleted_at = comment, enabled, None
+    try:
+        with transaction.atomic():
+            tenant.save()
+    except IntegrityError:  # somebody else made it between our look and our write
+        raise TenantNameTaken(name) from None
+    return tenant
+
+
+@transaction.atomic
+def tenant_update(*, tenant: Tenant, comment: str | None = None, enabled: bool | None = None) -> Tenant:
+    """Change what is given; a disabled tenant's tokens are refused from the next request on.
+
+    Raises PoolTenantKept for disabling the tenant of the operators, which would shut everybody out.
+    """
+    row = Tenant.objects.select_for_update().get(pk=tenant.pk)
+    if enabled is False and row.people.filter(role=Role.OPERATOR).exists():
+        raise PoolTenantKept(row.name)
+    row.comment = row.comment if comment is None else comment
+    row.enabled = row.enabled if enabled is None else enabled
+    row.save()
+    access_change_publish()
+    return row
+
+
+@transaction.atomic
+def tenant_delete(*, tenant: Tenant) -> None:
+    """Mark a tenant deleted and revoke its grants; its tokens and people are refused from then on.
+
+    Raises PoolTenantKept for the tenant that the pool itself belongs to.
+    """
+    if tenant.people.filter(role=Role.OPERATOR).exists():
+        raise PoolTenantKept(tenant.name)
+    now = clock.now()
+    MinerGrant.objects.filter(tenant=tenant, deleted_at=None).update(deleted_at=now, updated_at=now)
+    SignerGrant.objects.filter(tenant=tenant, deleted_at=None).update(deleted_at=now, updated_at=now)
+    Tenant.objects.filter(pk=tenant.pk).update(deleted_at=now, updated_at=now)
+    access_change_publish()
+
+
+def tenant_restore(*, tenant: Tenant) -> None:
+    """Restore a deleted tenant, without its miners and signers."""
+    Tenant.objects.filter(pk=tenant.pk).update(deleted_at=None, updated_at=clock.now())

@@ -1,0 +1,94 @@
+"""Tokens of programs."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from apps.core import clock
+from apps.users.errors import (
+    BadPerm,
+)
+from apps.users.models import (
+    Tenant,
+    Token,
+)
+from apps.users.selectors import USE_NOTED_EVERY, token_digest
+from apps.users.services.access import access_change_publish
+from apps.users.states import PERMS
+from poolsite.filecoin.jwt import Claims, token_sign
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+SECRET_BYTES: Final = 32
+"""Every token has a secret of its own; it is forgotten once the text is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """What a token is limited to within its level; nothing named is no limit."""
+
+    methods: Sequence[str] = ()
+    miners: Sequence[int] = ()
+    signers: Sequence[str] = ()
+
+
+NO_LIMITS: Final = TokenLimits()
+
+
+@transaction.atomic
+def token_issue(
+    *,
+    tenant: Tenant,
+    name: str,
+    perm: str,
+    scopes: Sequence[str] = (),
+    expires_at: datetime | None = None,
+    is_operator: bool = False,
+    ext: str = "",
+    limits: TokenLimits = NO_LIMITS,
+) -> str:
+    """Create a token and return its text, which nobody can read again.  Raises BadPerm.
+
+    The text is a JWT with the claims of sophon-auth (`name` is the tenant's), signed with a secret
+    that is thrown away: a token is good because its row is there.
+    """
+    if perm not in PERMS:
+        raise BadPerm(perm)
+    secret = secrets.token_bytes(SECRET_BYTES)
+    text = token_sign(Claims(name=tenant.name, perm=perm, ext=ext), secret)
+    token_record(
+        text, tenant=tenant, name=name, perm=perm, scopes=scopes, expires_at=expires_at,
+        is_operator=is_operator, ext=ext, methods=list(limits.methods), miners=list(limits.miners),
+        signers=list(limits.signers),
+    )  # fmt: skip
+    return text
+
+
+def token_record(text: str, *, tenant: Tenant, perm: str, **data: Any) -> Token:
+    """Create the row of a token whose text exists: issued here, or imported."""
+    data["scopes"] = list(data.get("scopes") or ())
+    return Token.objects.create(tenant=tenant, perm=perm, digest=token_digest(text), hint=text[-8:], **data)
+
+
+def token_revoke(token: Token) -> None:
+    """Revoke a token from the next request on; its open sockets are closed by their process."""
+    Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=clock.now())
+    access_change_publish()
+
+
+def token_restore(token: Token) -> None:
+    """Undo a revocation."""
+    Token.objects.filter(pk=token.pk).update(revoked_at=None)
+
+
+def token_use_record(token: Token, *, now: datetime, source: str) -> None:
+    """Note a use, at most once in `USE_NOTED_EVERY`."""
+    if token.last_used_at is None or now - token.last_used_at >= USE_NOTED_EVERY:
+        Token.objects.filter(pk=token.pk).update(last_used_at=now, last_used_from=source[:64])
